@@ -1,0 +1,295 @@
+//! What can go wrong, and where it did.
+
+use std::fmt;
+use std::io;
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+
+/// The result of everything in this library that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure, with the place it happened at.
+///
+/// It is one pointer wide. [`kind`](Error::kind) says what happened; `Display` is a sentence for the user,
+/// and [`source`](std::error::Error::source) gives the cause where there is one.
+#[derive(Debug)]
+pub struct Error(Box<ErrorKind>);
+
+/// What happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A file could not be opened, read or written.
+    Io {
+        /// What was being done: `"read"`, `"create"`, and so on.
+        operation: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A path, directory or pattern names no file.
+    NoInput {
+        /// The path as it was given.
+        pattern: String,
+    },
+    /// A file name pattern could not be read.
+    InvalidPattern {
+        /// The pattern as it was given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A text is not UTF-8.
+    InvalidUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The first byte that is wrong, counted from the start of the (decompressed) text.
+        offset: u64,
+    },
+    /// A line is longer than the limit.
+    LineTooLong {
+        /// The file.
+        path: PathBuf,
+        /// Where the line starts, counted in bytes from the start of the (decompressed) text.
+        offset: u64,
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// A file has a compressed format that this build cannot read.
+    UnsupportedFormat {
+        /// The file.
+        path: PathBuf,
+        /// The name of the format.
+        format: &'static str,
+    },
+    /// The output is there already.
+    OutputExists {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// A setting has a value that cannot be used.
+    InvalidSetting {
+        /// The setting or environment variable.
+        setting: &'static str,
+        /// The value as it was given.
+        value: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// A closure panicked.
+    TaskPanicked {
+        /// Where.
+        place: Place,
+        /// What the panic said.
+        message: String,
+    },
+    /// A closure returned an error.
+    Closure {
+        /// Where.
+        place: Place,
+        /// The error it returned.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An action was called from within a closure of a running job.
+    NestedJob,
+    /// A record cannot be turned into bytes, or not back.
+    Codec {
+        /// The type of the record.
+        type_name: &'static str,
+        /// What the codec said.
+        reason: String,
+    },
+    /// A file of an earlier stage is damaged.
+    CorruptRun {
+        /// The file.
+        path: PathBuf,
+        /// The start of the damaged frame.
+        offset: u64,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The memory budget is too small for the job to work at all.
+    BudgetTooSmall {
+        /// The least that would do.
+        needed_bytes: usize,
+        /// What there is.
+        budget_bytes: usize,
+    },
+    /// The job was stopped by its caller before it was done.
+    Cancelled,
+}
+
+/// Where in a job something happened; each part as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// The stage, numbered from 1 as in [`explain`](crate::Bag::explain).
+    pub stage: Option<usize>,
+    /// The method of the bag.
+    pub operator: Option<&'static str>,
+    /// The line of the program that called that method.
+    pub location: Option<&'static Location<'static>>,
+    /// The partition.
+    pub partition: Option<usize>,
+    /// The input file.
+    pub path: Option<PathBuf>,
+    /// The start of the record in that file, in bytes of the (decompressed) text.
+    pub offset: Option<u64>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        Self(Box::new(kind))
+    }
+
+    pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::new(ErrorKind::Io {
+            operation,
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0
+    }
+
+    /// What happened, by value.
+    #[must_use]
+    pub fn into_kind(self) -> ErrorKind {
+        *self.0
+    }
+
+    /// Whether the system refused to open, read or write something.
+    #[must_use]
+    pub fn is_io(&self) -> bool {
+        matches!(*self.0, ErrorKind::Io { .. })
+    }
+
+    /// Where in the job it happened, if it happened in a closure of the program.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match &*self.0 {
+            ErrorKind::TaskPanicked { place, .. } | ErrorKind::Closure { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn place_mut(&mut self) -> Option<&mut Place> {
+        match &mut *self.0 {
+            ErrorKind::TaskPanicked { place, .. } | ErrorKind::Closure { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io {
+                operation,
+                path,
+                source,
+            } => write!(f, "cannot {operation} {}: {source}", path.display()),
+            Self::NoInput { pattern } => write!(f, "no input file at {pattern}"),
+            Self::InvalidPattern { pattern, reason } => {
+                write!(f, "invalid file name pattern {pattern}: {reason}")
+            }
+            Self::InvalidUtf8 { path, offset } => {
+                write!(f, "{}: invalid UTF-8 at byte {offset}", path.display())
+            }
+            Self::LineTooLong {
+                path,
+                offset,
+                limit_bytes,
+            } => write!(
+                f,
+                "{}: the line at byte {offset} is longer than the limit of {limit_bytes} bytes",
+                path.display()
+            ),
+            Self::UnsupportedFormat { path, format } => {
+                write!(f, "{}: cannot read {format} files", path.display())
+            }
+            Self::OutputExists { path } => write!(f, "{} exists already", path.display()),
+            Self::InvalidSetting {
+                setting,
+                value,
+                expected,
+            } => write!(f, "{setting}: cannot use {value:?}, expected {expected}"),
+            Self::TaskPanicked { place, message } => {
+                write!(f, "a closure panicked{place}: {message}")
+            }
+            Self::Closure { place, source } => write!(f, "a closure failed{place}: {source}"),
+            Self::NestedJob => f.write_str(
+                "an action was called inside a closure of a running job; \
+                 run it before, and hand its result to the closure",
+            ),
+            Self::Codec { type_name, reason } => {
+                write!(f, "cannot store records of type {type_name}: {reason}")
+            }
+            Self::CorruptRun {
+                path,
+                offset,
+                reason,
+            } => write!(
+                f,
+                "{}: damaged frame at byte {offset}: {reason}",
+                path.display()
+            ),
+            Self::BudgetTooSmall {
+                needed_bytes,
+                budget_bytes,
+            } => write!(
+                f,
+                "the memory budget of {budget_bytes} bytes is too small: this job needs {needed_bytes}"
+            ),
+            Self::Cancelled => f.write_str("the job was cancelled"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &*self.0 {
+            ErrorKind::Io { source, .. } => Some(source),
+            ErrorKind::Closure { source, .. } => Some(&**source),
+            _ => None,
+        }
+    }
+}
+
+/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, FILE byte N)`, or nothing where nothing is known.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operator) = self.operator {
+            write!(f, " in {operator}")?;
+        }
+        if let Some(location) = self.location {
+            write!(f, " at {location}")?;
+        }
+        let mut details = Vec::new();
+        if let Some(stage) = self.stage {
+            details.push(format!("stage {stage}"));
+        }
+        if let Some(partition) = self.partition {
+            details.push(format!("partition {partition}"));
+        }
+        if let Some(path) = &self.path {
+            let offset = self.offset.map(|n| format!(" byte {n}"));
+            details.push(format!("{}{}", path.display(), offset.unwrap_or_default()));
+        }
+        if !details.is_empty() {
+            write!(f, " ({})", details.join(", "))?;
+        }
+        Ok(())
+    }
+}
