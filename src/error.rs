@@ -91,6 +91,8 @@ pub enum ErrorKind {
         /// The error it returned.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Threads could not be started.
+    Threads(io::Error),
     /// An action was called from within a closure of a running job.
     NestedJob,
     /// A record cannot be turned into bytes, or not back.
@@ -229,6 +231,7 @@ impl fmt::Display for ErrorKind {
                 write!(f, "a closure panicked{place}: {message}")
             }
             Self::Closure { place, source } => write!(f, "a closure failed{place}: {source}"),
+            Self::Threads(source) => write!(f, "cannot start threads: {source}"),
             Self::NestedJob => f.write_str(
                 "an action was called inside a closure of a running job; \
                  run it before, and hand its result to the closure",
@@ -260,7 +263,7 @@ impl fmt::Display for ErrorKind {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &*self.0 {
-            ErrorKind::Io { source, .. } => Some(source),
+            ErrorKind::Io { source, .. } | ErrorKind::Threads(source) => Some(source),
             ErrorKind::Closure { source, .. } => Some(&**source),
             _ => None,
         }

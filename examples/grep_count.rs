@@ -1,0 +1,34 @@
+//! Counts the lines that contain a text.
+//!
+//! ```text
+//! cargo run --release --example grep_count -- 'pub fn' src
+//! ```
+
+mod options;
+
+use std::process::ExitCode;
+
+use options::Options;
+
+const USAGE: &str = "grep_count [--executor inline|threads|threads:N] PATTERN PATH...
+
+Prints the number of lines that contain PATTERN, which is a text.";
+
+fn main() -> ExitCode {
+    options::run(USAGE, grep_count)
+}
+
+fn grep_count(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let context = options.context()?;
+    let words = options.rest()?;
+    let [pattern, paths @ ..] = &words[..] else {
+        return Err("PATTERN is missing".into());
+    };
+    let lines = context.read_text(paths)?;
+    let count = lines
+        .with(pattern.clone())
+        .filter(|pattern, line| line.contains(&**pattern))
+        .count()?;
+    println!("{count}");
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Sums numbers that are computed where they are used.
+//!
+//! ```text
+//! cargo run --release --example sum_range -- 1000000000
+//! ```
+
+mod options;
+
+use std::num::Wrapping;
+use std::process::ExitCode;
+
+use options::Options;
+
+const USAGE: &str = "sum_range [--executor inline|threads|threads:N] N
+
+Of x * 3 + 1 for each x from 0 to N - 1, prints the wrapping sum of those that are even.";
+
+fn main() -> ExitCode {
+    options::run(USAGE, sum_range)
+}
+
+fn sum_range(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let context = options.context()?;
+    let words = options.rest()?;
+    let [n] = &words[..] else {
+        return Err("exactly one N is needed".into());
+    };
+    let sum = context
+        .range(0..n.parse()?)
+        .map(|x| x.wrapping_mul(3).wrapping_add(1))
+        .filter(|x| x % 2 == 0)
+        .map(Wrapping)
+        .fold(Wrapping(0), |sum, x| sum + x)?;
+    println!("{sum}");
+    Ok(())
+}

@@ -1,0 +1,703 @@
+//! Actions: methods that run a job and give back a value.
+
+use std::cmp::Ordering;
+use std::iter::Sum;
+use std::ops::ControlFlow;
+use std::sync::atomic::{self, AtomicUsize};
+
+use super::Bag;
+use crate::error::Result;
+use crate::pipeline::{Pipeline, Record};
+use crate::scheduler::ResultStage;
+use crate::task::{Partition, Site, Task};
+
+impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
+    /// Runs a job: `compute` gives a result for each partition, and `consume` takes them in order.
+    pub(super) fn run<R, F>(
+        &self,
+        compute: F,
+        consume: impl FnMut(&Task<'_>, R) + Send,
+    ) -> Result<()>
+    where
+        R: Send,
+        F: Fn(&P, Partition, &Task<'_>) -> Result<R> + Sync,
+    {
+        let job = self.context.job(&self.node)?;
+        job.run_map_stages()?;
+        let stage = ResultStage::new(&*self.pipeline, compute, consume);
+        job.run_result_stage(&stage)
+    }
+
+    /// Runs a job that folds each partition by `op`, from what `initial` gives on, and the results by `merge`, in
+    /// order. `site` is where these closures are from.
+    fn run_fold<A: Send>(
+        &self,
+        site: Site,
+        initial: impl Fn() -> A + Sync,
+        op: impl for<'a> Fn(A, T::Ref<'a>) -> A + Sync,
+        merge: impl Fn(A, A) -> A + Sync,
+    ) -> Result<Option<A>> {
+        let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
+            let mut folded = Some(initial());
+            let _ = pipeline.run(partition, task, &mut |record| {
+                let entered = task.enter(site);
+                folded = folded.take().map(|folded| op(folded, record));
+                entered.leave();
+                ControlFlow::Continue(())
+            })?;
+            Ok(folded.unwrap_or_else(&initial))
+        };
+        let mut merged = None;
+        self.run(compute, |task, later| {
+            let entered = task.enter(site);
+            merged = Some(match merged.take() {
+                None => later,
+                Some(merged) => merge(merged, later),
+            });
+            entered.leave();
+        })?;
+        Ok(merged)
+    }
+
+    /// All records, in order: by partition, then by position. Runs a job.
+    ///
+    /// They must fit into memory; [`iter`](Bag::iter) goes through them one by one.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the job: an error of a source, or a closure that panics or fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::range(0..4).collect()?, [0, 1, 2, 3]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn collect(&self) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Send,
+    {
+        let mut all = Vec::new();
+        let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
+            let mut records = Vec::new();
+            let _ = pipeline.run(partition, task, &mut |record| {
+                records.push(T::into_owned(record));
+                ControlFlow::Continue(())
+            })?;
+            Ok(records)
+        };
+        self.run(compute, |_, mut records: Vec<_>| {
+            if all.is_empty() {
+                all = records;
+            } else {
+                all.append(&mut records);
+            }
+        })?;
+        Ok(all)
+    }
+
+    /// The number of records. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::range(0..10).filter(|n| n % 3 == 0).count()?, 4);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn count(&self) -> Result<u64> {
+        let mut count = 0;
+        let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
+            let mut count = 0_u64;
+            let _ = pipeline.run(partition, task, &mut |_| {
+                count += 1;
+                ControlFlow::Continue(())
+            })?;
+            Ok(count)
+        };
+        self.run(compute, |_, partition: u64| count += partition)?;
+        Ok(count)
+    }
+
+    /// Whether there are no records. Runs a job, which stops at the first record.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(holdall::range(0..10).filter(|n| *n > 10).is_empty()?);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn is_empty(&self) -> Result<bool> {
+        let first = self.take_map(1, |_| ())?;
+        Ok(first.is_empty())
+    }
+
+    /// The first record, in the order of [`collect`](Bag::collect). Runs a job, which stops at the first record.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::range(5..10).first()?, Some(5));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn first(&self) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Send,
+    {
+        Ok(self.take(1)?.pop())
+    }
+
+    /// The first `n` records, in the order of [`collect`](Bag::collect), or all if there are fewer. Runs a job.
+    ///
+    /// It begins with the first partition, and takes in more of them, four times as many each time, until it has found
+    /// enough records.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::range(0..1_000_000).filter(|n| n % 7 == 6).take(3)?, [6, 13, 20]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn take(&self, n: usize) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Send,
+    {
+        self.take_map(n, |record| T::into_owned(record))
+    }
+
+    fn take_map<R: Send>(
+        &self,
+        n: usize,
+        keep: impl for<'a> Fn(T::Ref<'a>) -> R + Sync,
+    ) -> Result<Vec<R>> {
+        if n == 0 {
+            return Ok(Vec::new());
+        }
+        let job = self.context.job(&self.node)?;
+        job.run_map_stages()?;
+        let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
+            let mut records = Vec::new();
+            let _ = pipeline.run(partition, task, &mut |record| {
+                records.push(keep(record));
+                if records.len() < n {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            })?;
+            Ok(records)
+        };
+        let mut found = Vec::new();
+        let found_count = AtomicUsize::new(0);
+        let stage = ResultStage::new(&*self.pipeline, compute, |_, records: Vec<R>| {
+            let missing = n - found.len();
+            found.extend(records.into_iter().take(missing));
+            found_count.store(found.len(), atomic::Ordering::Relaxed);
+        });
+        let run = job.result_stage(&stage);
+        let mut partitions = 1_usize;
+        while !run.is_exhausted() && found_count.load(atomic::Ordering::Relaxed) < n {
+            job.executor().run(&|| run.work(partitions))?;
+            job.state().outcome()?;
+            partitions = partitions.saturating_mul(5);
+        }
+        drop(run);
+        drop(stage);
+        Ok(found)
+    }
+
+    /// Combines all records, by `op`, to one; `None` if there are none. Runs a job.
+    ///
+    /// Records are combined in their order, first within each partition, then across partitions; so `op` must be
+    /// associative, but need not be commutative. For floating-point numbers, which are not quite, the result depends on
+    /// the partitioning, but not on the run.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let text = holdall::from_vec(vec!["a", "b", "c"]).map(str::to_owned).reduce(|a, b| a + &b)?;
+    /// assert_eq!(text.as_deref(), Some("abc"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn reduce<F>(&self, op: F) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Send,
+        F: Fn(T::Owned, T::Owned) -> T::Owned + Send + Sync + 'static,
+    {
+        self.reduce_at(Site::new("reduce"), |a, b| op(a, T::into_owned(b)), &op)
+    }
+
+    /// Combines all records, where `add` takes one in.
+    fn reduce_at(
+        &self,
+        site: Site,
+        add: impl for<'a> Fn(T::Owned, T::Ref<'a>) -> T::Owned + Sync,
+        merge: impl Fn(T::Owned, T::Owned) -> T::Owned + Sync,
+    ) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Send,
+    {
+        let reduced = self.run_fold(
+            site,
+            || None,
+            |reduced, record| {
+                Some(match reduced {
+                    None => T::into_owned(record),
+                    Some(reduced) => add(reduced, record),
+                })
+            },
+            |reduced, later| match (reduced, later) {
+                (Some(reduced), Some(later)) => Some(merge(reduced, later)),
+                (reduced, later) => reduced.or(later),
+            },
+        );
+        Ok(reduced?.flatten())
+    }
+
+    /// Folds all records, from `initial` on, by `op`. Runs a job.
+    ///
+    /// Each partition is folded by itself, and then their results are; so `op` must be associative, and `initial` must
+    /// change nothing: 0 for a sum. Records keep their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::range(1..6).fold(1, |product, n| product * n)?, 120);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn fold<F>(&self, initial: T::Owned, op: F) -> Result<T::Owned>
+    where
+        T::Owned: Clone + Send + Sync,
+        F: Fn(T::Owned, T::Owned) -> T::Owned + Send + Sync + 'static,
+    {
+        let add = |folded, record: T::Ref<'_>| op(folded, T::into_owned(record));
+        let folded = self.run_fold(Site::new("fold"), || initial.clone(), add, &op)?;
+        Ok(folded.unwrap_or(initial))
+    }
+
+    /// Folds the records of each partition, from `initial` on, by `op`, and the results of the partitions by `merge`.
+    /// Runs a job.
+    ///
+    /// `initial` is taken once for each partition, so it must change nothing. Records and partitions keep their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let words = holdall::from_vec(vec!["a", "bag", "of", "words"]);
+    /// let letters = words.aggregate(0, |sum, word| sum + word.len(), |sum, later| sum + later)?;
+    /// assert_eq!(letters, 11);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn aggregate<A, Op, Merge>(&self, initial: A, op: Op, merge: Merge) -> Result<A>
+    where
+        A: Clone + Send + Sync,
+        Op: for<'a> Fn(A, T::Ref<'a>) -> A + Send + Sync + 'static,
+        Merge: Fn(A, A) -> A + Send + Sync + 'static,
+    {
+        let folded = self.run_fold(Site::new("aggregate"), || initial.clone(), op, merge)?;
+        Ok(folded.unwrap_or(initial))
+    }
+
+    /// The sum of all records. Runs a job.
+    ///
+    /// It overflows as `+` does. A sum of floating-point numbers depends on the partitioning, but not on the run.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::range(0..101).sum::<u64>()?, 5050);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sum<S>(&self) -> Result<S>
+    where
+        S: for<'a> Sum<T::Ref<'a>> + Sum<S> + Send,
+    {
+        let site = Site::new("sum");
+        let add =
+            |sum: S, record: T::Ref<'_>| [sum, std::iter::once(record).sum()].into_iter().sum();
+        let sum = self.run_fold(
+            site,
+            || std::iter::empty::<S>().sum(),
+            add,
+            |sum, later| [sum, later].into_iter().sum(),
+        )?;
+        Ok(sum.unwrap_or_else(|| std::iter::empty::<S>().sum()))
+    }
+
+    /// The least record; the first of them if several are equal; `None` if there are none. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::from_vec(vec![3, 1, 2]).min()?, Some(1));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn min(&self) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Send,
+        for<'a> T::Peek<'a>: Ord,
+    {
+        self.extreme(Site::new("min"), |best, record| record < best)
+    }
+
+    /// The greatest record; the last of them if several are equal; `None` if there are none. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::from_vec(vec![3, 1, 2]).max()?, Some(3));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn max(&self) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Send,
+        for<'a> T::Peek<'a>: Ord,
+    {
+        // Of equal records `Iterator::min` gives the first and `Iterator::max` the last; so is it here.
+        self.extreme(Site::new("max"), |best, record| record >= best)
+    }
+
+    fn extreme(
+        &self,
+        site: Site,
+        is_better: impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> bool + Send + Sync,
+    ) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Send,
+    {
+        let is_better = &is_better;
+        let choose = |best: T::Owned, record: T::Ref<'_>| {
+            if is_better(T::peek_owned(&best), T::peek(&record)) {
+                T::into_owned(record)
+            } else {
+                best
+            }
+        };
+        self.reduce_at(site, choose, |best, later| {
+            if is_better(T::peek_owned(&best), T::peek_owned(&later)) {
+                later
+            } else {
+                best
+            }
+        })
+    }
+
+    /// The `n` greatest records, greatest first; equal ones in the order of the bag. Runs a job.
+    ///
+    /// Needs memory for 2 `n` records on each thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::from_vec(vec![3, 1, 4, 1, 5]).top(2)?, [5, 4]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn top(&self, n: usize) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Send,
+        for<'a> T::Peek<'a>: Ord,
+    {
+        self.first_ranked(Site::new("top"), n, |a, b| b.cmp(&a))
+    }
+
+    /// The `n` records that are the greatest by `compare`, greatest first; equal ones in the order of the bag. Runs a
+    /// job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let counts = holdall::from_vec(vec![("a", 2), ("b", 3), ("c", 3)]);
+    /// // By count; of equal counts, the name that comes first is the greater.
+    /// let top = counts.top_by(2, |a, b| a.1.cmp(&b.1).then(b.0.cmp(a.0)))?;
+    /// assert_eq!(top, [("b", 3), ("c", 3)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn top_by<F>(&self, n: usize, compare: F) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Send,
+        F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
+    {
+        self.first_ranked(Site::new("top_by"), n, |a, b| compare(b, a))
+    }
+
+    /// The `n` records with the greatest keys, greatest first; those with equal keys in the order of the bag. Runs a
+    /// job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let counts = holdall::from_vec(vec![("a", 2), ("b", 3), ("c", 3)]);
+    /// assert_eq!(counts.top_by_key(1, |(_, n)| *n)?, [("b", 3)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn top_by_key<K, F>(&self, n: usize, key_of: F) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Send,
+        K: Ord,
+        F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
+    {
+        self.first_ranked(Site::new("top_by_key"), n, |a, b| key_of(b).cmp(&key_of(a)))
+    }
+
+    /// The `n` least records, least first; equal ones in the order of the bag. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::from_vec(vec![3, 1, 4, 1, 5]).bottom(3)?, [1, 1, 3]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn bottom(&self, n: usize) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Send,
+        for<'a> T::Peek<'a>: Ord,
+    {
+        self.first_ranked(Site::new("bottom"), n, |a, b| a.cmp(&b))
+    }
+
+    /// The `n` records with the least keys, least first; those with equal keys in the order of the bag. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let words = holdall::from_vec(vec!["words", "of", "a", "bag"]);
+    /// assert_eq!(words.bottom_by_key(2, |word| word.len())?, ["a", "of"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn bottom_by_key<K, F>(&self, n: usize, key_of: F) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Send,
+        K: Ord,
+        F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
+    {
+        self.first_ranked(Site::new("bottom_by_key"), n, |a, b| {
+            key_of(a).cmp(&key_of(b))
+        })
+    }
+
+    /// The first `n` records in the order of `compare`.
+    fn first_ranked(
+        &self,
+        site: Site,
+        n: usize,
+        compare: impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync,
+    ) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Send,
+    {
+        let compare = &compare;
+        let ranked = self.run_fold(
+            site,
+            || Ranked::<T>::new(n),
+            |mut ranked, record| {
+                ranked.offer(record, compare);
+                ranked
+            },
+            |mut ranked, later| {
+                ranked.merge(later, compare);
+                ranked
+            },
+        )?;
+        Ok(ranked.map_or_else(Vec::new, |ranked| ranked.into_sorted(compare)))
+    }
+
+    /// Calls `op` with each record, on many threads at once; those of one partition come in their order. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect). Some records may have been seen by then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// static SUM: AtomicU64 = AtomicU64::new(0);
+    /// holdall::range(0..5).for_each(|n| {
+    ///     SUM.fetch_add(n, Ordering::Relaxed);
+    /// })?;
+    /// assert_eq!(SUM.into_inner(), 10);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn for_each<F>(&self, op: F) -> Result<()>
+    where
+        F: for<'a> Fn(T::Ref<'a>) + Send + Sync + 'static,
+    {
+        self.run_fold(
+            Site::new("for_each"),
+            || (),
+            |(), record| op(record),
+            |(), ()| (),
+        )?;
+        Ok(())
+    }
+
+    /// Calls `op` with each record, on many threads at once, until one call fails. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// [`Closure`](crate::ErrorKind::Closure) with the error of `op` and the record's place; or as
+    /// [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let texts = holdall::from_vec(vec!["1", "x"]);
+    /// let error = texts.try_for_each(|text| text.parse::<u32>().map(drop)).unwrap_err();
+    /// assert!(error.to_string().contains("try_for_each"));
+    /// ```
+    #[track_caller]
+    pub fn try_for_each<E, F>(&self, op: F) -> Result<()>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        F: for<'a> Fn(T::Ref<'a>) -> Result<(), E> + Send + Sync + 'static,
+    {
+        let site = Site::new("try_for_each");
+        let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
+            let _ = pipeline.run(partition, task, &mut |record| {
+                let entered = task.enter(site);
+                let outcome = op(record);
+                entered.leave();
+                match outcome {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => task.fail(site, error.into()),
+                }
+            })?;
+            Ok(())
+        };
+        self.run(compute, |_, ()| ())
+    }
+}
+
+/// The first `n` of the records seen so far, in the order of a comparison and, if that finds them equal, of coming.
+struct Ranked<T: Record + ?Sized> {
+    n: usize,
+    /// Up to 2 `n`; the first `sorted` of them are sorted.
+    records: Vec<T::Owned>,
+    sorted: usize,
+}
+
+impl<T: Record + ?Sized> Ranked<T> {
+    fn new(n: usize) -> Self {
+        Self {
+            n,
+            records: Vec::new(),
+            sorted: 0,
+        }
+    }
+
+    #[inline]
+    fn offer(
+        &mut self,
+        record: T::Ref<'_>,
+        compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
+    ) {
+        if self.sorted == self.n {
+            // One that is equal to the last comes behind it.
+            let last = self.records[..self.n].last();
+            if last.is_none_or(|last| compare(T::peek(&record), T::peek_owned(last)).is_ge()) {
+                return;
+            }
+        }
+        self.records.push(T::into_owned(record));
+        if self.records.len() >= self.n.saturating_mul(2) {
+            self.cut(compare);
+        }
+    }
+
+    fn merge(
+        &mut self,
+        later: Self,
+        compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
+    ) {
+        self.records.extend(later.records);
+        self.cut(compare);
+    }
+
+    /// Sorts, and drops what is not among the first. Sorting is stable: what came first stays first.
+    fn cut(&mut self, compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering) {
+        self.records
+            .sort_by(|a, b| compare(T::peek_owned(a), T::peek_owned(b)));
+        self.records.truncate(self.n);
+        self.sorted = self.records.len();
+    }
+
+    fn into_sorted(
+        mut self,
+        compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
+    ) -> Vec<T::Owned> {
+        self.cut(compare);
+        self.records
+    }
+}

@@ -1,0 +1,279 @@
+//! Records one by one, while the job runs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::vec;
+
+use super::Bag;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pipeline::{Pipeline, Record};
+use crate::scheduler::{Job, ResultStage};
+use crate::task::{Flow, JobState, Partition, Task};
+
+/// The most records that are handed over at once.
+const BATCH_RECORDS: usize = 1024;
+
+/// How many batches of one partition may wait to be taken.
+const WAITING_BATCHES: usize = 64;
+
+impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
+    /// Goes through the records in order, while a job computes them: by partition, then by position. Starts a job, and
+    /// stops it when the iterator is dropped.
+    ///
+    /// Each thread works on a partition, and waits once 65,536 of its records wait to be taken; so memory is bounded
+    /// by that number, times the number of threads. They are threads of this job's own, so that other actions can run
+    /// meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If the job cannot start. An error that ends the job later is the last item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut squares = Vec::new();
+    /// for square in holdall::range(0..4).map(|n| n * n).iter()? {
+    ///     squares.push(square?);
+    /// }
+    /// assert_eq!(squares, [0, 1, 4, 9]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn iter(&self) -> Result<Iter<T::Owned>>
+    where
+        T::Owned: Send,
+    {
+        let job = self.context.job(&self.node)?;
+        let state = Arc::clone(job.state());
+        let shelf = Arc::new(Shelf::default());
+        let pipeline = Arc::clone(&self.pipeline);
+        let producer = std::thread::Builder::new()
+            .name("holdall-iter".to_owned())
+            .spawn({
+                let shelf = Arc::clone(&shelf);
+                move || {
+                    let outcome = produce(&job, &*pipeline, &shelf);
+                    shelf.close(outcome);
+                }
+            });
+        let producer = producer.map_err(|source| Error::new(ErrorKind::Threads(source)))?;
+        Ok(Iter {
+            shelf,
+            state,
+            producer: Some(producer),
+            partition: 0,
+            batch: Vec::new().into_iter(),
+        })
+    }
+}
+
+/// Runs the job, and puts the records onto the shelf.
+fn produce<P: Pipeline>(
+    job: &Job,
+    pipeline: &P,
+    shelf: &Shelf<<P::Out as Record>::Owned>,
+) -> Result<()>
+where
+    <P::Out as Record>::Owned: Send,
+{
+    job.run_map_stages()?;
+    let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
+        let mut batch = Vec::new();
+        // Small at first, so that the first records do not wait for a thousand others.
+        let mut full = 1;
+        let flow = pipeline.run(partition, task, &mut |record| {
+            batch.push(P::Out::into_owned(record));
+            if batch.len() < full {
+                return ControlFlow::Continue(());
+            }
+            full = (full * 2).min(BATCH_RECORDS);
+            shelf.put(task, std::mem::take(&mut batch))
+        })?;
+        if flow.is_continue() && !batch.is_empty() {
+            let _ = shelf.put(task, batch);
+        }
+        // A partition that was broken off must not look like one that is done.
+        if !task.has_failed() && !task.is_stopped() {
+            shelf.finish(task.partition());
+        }
+        Ok(())
+    };
+    let stage = ResultStage::new(pipeline, compute, |_, ()| ());
+    // A thread that waits for room must not be one of the executor's, which others may need.
+    let run = job.result_stage(&stage);
+    let work = || {
+        run.work(usize::MAX);
+        // If it ended the job, those that wait for room must know.
+        drop(shelf.lock());
+        shelf.changed.notify_all();
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..job.executor().threads() {
+            let spawned = std::thread::Builder::new().spawn_scoped(scope, work);
+            if let Err(source) = spawned {
+                job.state().fail(Error::new(ErrorKind::Threads(source)));
+            }
+        }
+        work();
+    });
+    job.state().outcome()
+}
+
+/// Where batches of records wait to be taken, by partition.
+struct Shelf<R> {
+    state: Mutex<ShelfState<R>>,
+    changed: Condvar,
+}
+
+struct ShelfState<R> {
+    partitions: BTreeMap<usize, Waiting<R>>,
+    /// How the job ended.
+    outcome: Option<Result<()>>,
+    is_abandoned: bool,
+}
+
+struct Waiting<R> {
+    batches: VecDeque<Vec<R>>,
+    is_finished: bool,
+}
+
+impl<R> Default for Waiting<R> {
+    fn default() -> Self {
+        Self {
+            batches: VecDeque::new(),
+            is_finished: false,
+        }
+    }
+}
+
+impl<R> Default for Shelf<R> {
+    fn default() -> Self {
+        Self {
+            state: Mutex::new(ShelfState {
+                partitions: BTreeMap::new(),
+                outcome: None,
+                is_abandoned: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+}
+
+impl<R> Shelf<R> {
+    fn lock(&self) -> MutexGuard<'_, ShelfState<R>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, ShelfState<R>>) -> MutexGuard<'a, ShelfState<R>> {
+        self.changed
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a batch of the task's partition here, once there is room.
+    fn put(&self, task: &Task<'_>, batch: Vec<R>) -> Flow {
+        let mut state = self.lock();
+        loop {
+            if state.is_abandoned || task.is_stopped() {
+                return ControlFlow::Break(());
+            }
+            let waiting = state.partitions.entry(task.partition()).or_default();
+            if waiting.batches.len() < WAITING_BATCHES {
+                waiting.batches.push_back(batch);
+                self.changed.notify_all();
+                return ControlFlow::Continue(());
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// Nothing more comes of this partition.
+    fn finish(&self, partition: usize) {
+        self.lock()
+            .partitions
+            .entry(partition)
+            .or_default()
+            .is_finished = true;
+        self.changed.notify_all();
+    }
+
+    /// Nothing more comes at all.
+    fn close(&self, outcome: Result<()>) {
+        self.lock().outcome = Some(outcome);
+        self.changed.notify_all();
+    }
+
+    /// The next batch in order of partition; `None` at the end, or the error that ended the job.
+    fn take(&self, partition: &mut usize) -> Option<Result<Vec<R>>> {
+        let mut state = self.lock();
+        loop {
+            if let Some(waiting) = state.partitions.get_mut(partition) {
+                if let Some(batch) = waiting.batches.pop_front() {
+                    self.changed.notify_all();
+                    return Some(Ok(batch));
+                }
+                if waiting.is_finished {
+                    state.partitions.remove(partition);
+                    *partition += 1;
+                    continue;
+                }
+            }
+            match state.outcome.take() {
+                Some(outcome) => {
+                    // Asked again, it is at its end.
+                    state.outcome = Some(Ok(()));
+                    return outcome.err().map(Err);
+                }
+                None => state = self.wait(state),
+            }
+        }
+    }
+}
+
+/// The records of a bag, in order. Given by [`Bag::iter`].
+pub struct Iter<R> {
+    shelf: Arc<Shelf<R>>,
+    state: Arc<JobState>,
+    producer: Option<JoinHandle<()>>,
+    partition: usize,
+    batch: vec::IntoIter<R>,
+}
+
+impl<R> std::fmt::Debug for Iter<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Iter")
+            .field("partition", &self.partition)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R> Iterator for Iter<R> {
+    type Item = Result<R>;
+
+    fn next(&mut self) -> Option<Result<R>> {
+        loop {
+            if let Some(record) = self.batch.next() {
+                return Some(Ok(record));
+            }
+            match self.shelf.take(&mut self.partition)? {
+                Ok(batch) => self.batch = batch.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl<R> std::iter::FusedIterator for Iter<R> {}
+
+impl<R> Drop for Iter<R> {
+    fn drop(&mut self) {
+        self.state.stop();
+        self.shelf.lock().is_abandoned = true;
+        self.shelf.changed.notify_all();
+        // Nothing of the program's runs once this returns.
+        if let Some(producer) = self.producer.take() {
+            let _ = producer.join();
+        }
+    }
+}

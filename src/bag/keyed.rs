@@ -1,0 +1,296 @@
+//! Transformations by key. They are wide: records travel to the partition that their key belongs to.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::Bag;
+use crate::id::ShuffleId;
+use crate::lineage::Node;
+use crate::operators::combine_by_key::{CombineDependency, Combined};
+use crate::operators::combines::{ByClosures, CountByKey, CountByValue, Distinct};
+use crate::pipeline::{Data, Key, Owned, Pipeline, Record};
+use crate::shuffle::{Combine, HashPartitioner};
+use crate::task::Site;
+
+impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
+    /// Shuffles by the keys of `combine`.
+    fn combine_at<C>(self, site: Site, combine: C) -> Bag<(Owned<C::Key>, C::Combined), Combined<C>>
+    where
+        C: Combine<In = T>,
+    {
+        let combine = Arc::new(combine);
+        let partitioner = HashPartitioner::new(self.context.shuffle_partitions());
+        let dependency = CombineDependency {
+            id: ShuffleId::next(),
+            parent: self.pipeline,
+            parent_node: self.node,
+            combine: Arc::clone(&combine),
+            partitioner,
+            site,
+        };
+        let combined = Combined {
+            shuffle: dependency.id,
+            combine,
+            partitions: partitioner.partitions(),
+            site,
+        };
+        let node = Node::shuffled(site, partitioner.partitions(), Arc::new(dependency));
+        Bag::new(combined, node, self.context)
+    }
+}
+
+/// Keyed transformations of the records themselves.
+///
+/// Equal records are brought together by a shuffle. What comes out has as many partitions as the context says
+/// ([`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), 64 by default) and is in the order of the
+/// [hash](crate#hash) of the serialised record, then of its bytes: the same on every executor, with any number of
+/// threads and of partitions.
+impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
+    /// Counts how often each record comes.
+    ///
+    /// Records are counted before they travel. Text is not copied, but once for each word that is new.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let words = holdall::from_vec(vec!["to be or not to be"]).flat_map_str(|line, emit| line.split(' ').for_each(emit));
+    /// let mut counts = words.count_by_value().collect()?;
+    /// counts.sort();
+    /// assert_eq!(counts[0], ("be".to_owned(), 2));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn count_by_value(self) -> Bag<(T::Owned, u64)> {
+        self.combine_at(Site::new("count_by_value"), CountByValue(PhantomData))
+            .boxed()
+    }
+
+    /// Each record once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let remainders = holdall::range(0..1000).map(|n| n % 3).distinct();
+    /// assert_eq!(remainders.count()?, 3);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn distinct(self) -> Bag<T::Owned> {
+        let site = Site::new("distinct");
+        self.combine_at(site, Distinct(PhantomData))
+            .map_at(site, |(record, ())| record)
+            .boxed()
+    }
+}
+
+/// Keyed transformations of pairs.
+///
+/// Pairs of equal keys are brought together by a shuffle. What comes out has as many partitions as the context says
+/// ([`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), 64 by default) and is in the order of the
+/// [hash](crate#hash) of the serialised key, then of its bytes: the same on every executor, with any number of
+/// threads and of partitions. The values of a key are combined in the order of the bag, first within each partition,
+/// then across partitions; so a combining closure must be associative, but need not be commutative.
+impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
+    /// Counts how often each key comes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pairs = holdall::from_vec(vec![("a", 1.5), ("b", 0.5), ("a", 2.5)]);
+    /// let pairs = pairs.map(|(key, n)| (key.to_owned(), n));
+    /// let mut counts = pairs.count_by_key().collect()?;
+    /// counts.sort();
+    /// assert_eq!(counts, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn count_by_key(self) -> Bag<(K, u64)> {
+        self.combine_at(Site::new("count_by_key"), CountByKey(PhantomData))
+            .boxed()
+    }
+
+    /// Combines the values of each key, by `op`, to one value.
+    ///
+    /// Values are combined before they travel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let longest = holdall::from_vec(vec!["pear", "fig", "plum tree", "fennel"])
+    ///     .map(|name| (name.chars().next(), name.to_owned()))
+    ///     .reduce_by_key(|a, b| if b.len() > a.len() { b } else { a });
+    /// let mut longest = longest.values().collect()?;
+    /// longest.sort();
+    /// assert_eq!(longest, ["fennel", "plum tree"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn reduce_by_key<F>(self, op: F) -> Bag<(K, V)>
+    where
+        V: Data,
+        F: Fn(V, V) -> V + Send + Sync + 'static,
+    {
+        let op = Arc::new(op);
+        let add = Arc::clone(&op);
+        self.combine_by_closures(
+            Site::new("reduce_by_key"),
+            |value| value,
+            move |combined, value| add(combined, value),
+            move |combined, later| op(combined, later),
+        )
+    }
+
+    /// Folds the values of each key, from `initial` on, by `op`; `merge` brings the results of several partitions
+    /// together.
+    ///
+    /// `initial` is taken once for each key in each partition that has it, so it must change nothing: 0 for a sum, an
+    /// empty collection for a union.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let lengths = holdall::from_vec(vec![(1, "a"), (2, "bb"), (1, "ccc")])
+    ///     .aggregate_by_key(0, |sum, text| sum + text.len(), |sum, later| sum + later);
+    /// let mut lengths = lengths.collect()?;
+    /// lengths.sort();
+    /// assert_eq!(lengths, [(1, 4), (2, 2)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn aggregate_by_key<A, Op, Merge>(self, initial: A, op: Op, merge: Merge) -> Bag<(K, A)>
+    where
+        A: Data + Clone + Sync,
+        Op: Fn(A, V) -> A + Send + Sync + 'static,
+        Merge: Fn(A, A) -> A + Send + Sync + 'static,
+    {
+        let op = Arc::new(op);
+        let add = Arc::clone(&op);
+        self.combine_by_closures(
+            Site::new("aggregate_by_key"),
+            move |value| op(initial.clone(), value),
+            move |combined, value| add(combined, value),
+            merge,
+        )
+    }
+
+    /// Folds the values of each key, from `initial` on, by `op`.
+    ///
+    /// `initial` is taken once for each key in each partition that has it, so it must change nothing: 0 for a sum.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let products = holdall::range(1..6).map(|n| (n % 2, n)).fold_by_key(1, |product, n| product * n);
+    /// let mut products = products.collect()?;
+    /// products.sort();
+    /// assert_eq!(products, [(0, 8), (1, 15)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn fold_by_key<F>(self, initial: V, op: F) -> Bag<(K, V)>
+    where
+        V: Data + Clone + Sync,
+        F: Fn(V, V) -> V + Send + Sync + 'static,
+    {
+        let op = Arc::new(op);
+        let (create, add) = (Arc::clone(&op), Arc::clone(&op));
+        self.combine_by_closures(
+            Site::new("fold_by_key"),
+            move |value| create(initial.clone(), value),
+            move |combined, value| add(combined, value),
+            move |combined, later| op(combined, later),
+        )
+    }
+
+    /// Combines the values of each key: `create` makes the first one a combined value, `add` takes in a further one,
+    /// and `merge` brings the combined values of several partitions together. The other keyed methods are cases of it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let means = holdall::from_vec(vec![("a", 1.0), ("b", 5.0), ("a", 2.0)])
+    ///     .map(|(key, n)| (key.to_owned(), n))
+    ///     .combine_by_key(
+    ///         |n| (n, 1),
+    ///         |(sum, count), n| (sum + n, count + 1),
+    ///         |(sum, count), later| (sum + later.0, count + later.1),
+    ///     )
+    ///     .map_values(|(sum, count)| sum / f64::from(count));
+    /// assert!(means.collect()?.contains(&("a".to_owned(), 1.5)));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn combine_by_key<C, Create, Add, Merge>(
+        self,
+        create: Create,
+        add: Add,
+        merge: Merge,
+    ) -> Bag<(K, C)>
+    where
+        C: Data,
+        Create: Fn(V) -> C + Send + Sync + 'static,
+        Add: Fn(C, V) -> C + Send + Sync + 'static,
+        Merge: Fn(C, C) -> C + Send + Sync + 'static,
+    {
+        self.combine_by_closures(Site::new("combine_by_key"), create, add, merge)
+    }
+
+    /// The values of each key, in the order of the bag.
+    ///
+    /// All values of a partition's keys are in memory at once. Where they are only counted, summed or the like,
+    /// [`combine_by_key`](Bag::combine_by_key) and its cases need less.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let groups = holdall::range(0..6).map(|n| (n % 2, n)).group_by_key();
+    /// let mut groups = groups.collect()?;
+    /// groups.sort();
+    /// assert_eq!(groups, [(0, vec![0, 2, 4]), (1, vec![1, 3, 5])]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn group_by_key(self) -> Bag<(K, Vec<V>)>
+    where
+        V: Data,
+    {
+        self.combine_by_closures(
+            Site::new("group_by_key"),
+            |value| vec![value],
+            |mut values, value| {
+                values.push(value);
+                values
+            },
+            |mut values, later| {
+                values.extend(later);
+                values
+            },
+        )
+    }
+
+    fn combine_by_closures<C, Create, Add, Merge>(
+        self,
+        site: Site,
+        create: Create,
+        add: Add,
+        merge: Merge,
+    ) -> Bag<(K, C)>
+    where
+        C: Data,
+        Create: Fn(V) -> C + Send + Sync + 'static,
+        Add: Fn(C, V) -> C + Send + Sync + 'static,
+        Merge: Fn(C, C) -> C + Send + Sync + 'static,
+    {
+        let types = PhantomData;
+        self.combine_at(
+            site,
+            ByClosures {
+                create,
+                add,
+                merge,
+                types,
+            },
+        )
+        .boxed()
+    }
+}

@@ -1,0 +1,184 @@
+//! Bags to files.
+
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use super::Bag;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pipeline::{Pipeline, Record};
+use crate::task::{Partition, Site, Task};
+
+const BUFFER_BYTES: usize = 64 << 10;
+
+impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
+    /// Writes each record as a line of text, into a new directory. Runs a job.
+    ///
+    /// The directory has a file for each partition, `part-00000`, `part-00001` and so on; read in the order of their
+    /// names, they give the records in order. Each line ends with `\n`. The directory appears whole, once everything is
+    /// written, or not at all; it is made in the directory above it, under a hidden name.
+    ///
+    /// A [`TextWriter`] can be told to replace what is there.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputExists`](crate::ErrorKind::OutputExists) if there is something at `path`; [`Io`](crate::ErrorKind::Io)
+    /// if a file cannot be written; or as [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let path = dir.path().join("squares");
+    /// holdall::range(0..1000).map(|n| n * n).write_text(&path)?;
+    /// assert_eq!(holdall::read_text(&path)?.count()?, 1000);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn write_text(&self, path: impl AsRef<Path>) -> Result<()>
+    where
+        for<'a> T::Peek<'a>: Display,
+    {
+        TextWriter::new().write(self, path)
+    }
+}
+
+/// Writes text where the rules of [`write_text`](Bag::write_text) will not do.
+///
+/// # Examples
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("numbers");
+/// holdall::range(0..10).write_text(&path)?;
+/// holdall::TextWriter::new().overwrite(true).write(&holdall::range(0..3), &path)?;
+/// assert_eq!(holdall::read_text(&path)?.collect()?, ["0", "1", "2"]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a writer does nothing until it is given a bag"]
+pub struct TextWriter {
+    overwrite: bool,
+}
+
+impl TextWriter {
+    /// A writer with the rules of [`write_text`](Bag::write_text).
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether a file or directory that is there is replaced, once the new one is whole. It is not, unless set.
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Writes each record of `bag` as a line of text. See [`Bag::write_text`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Bag::write_text`].
+    #[track_caller]
+    pub fn write<T, P>(&self, bag: &Bag<T, P>, path: impl AsRef<Path>) -> Result<()>
+    where
+        T: Record + ?Sized,
+        P: Pipeline<Out = T>,
+        for<'a> T::Peek<'a>: Display,
+    {
+        let site = Site::new("write_text");
+        let path = path.as_ref();
+        self.refuse_existing(path)?;
+        let unfinished = Unfinished::create(path)?;
+        let directory = unfinished.directory.path();
+        bag.run(
+            |pipeline, partition, task| write_partition(pipeline, partition, task, site, directory),
+            |_, ()| (),
+        )?;
+        self.refuse_existing(path)?;
+        unfinished.replace(path)
+    }
+
+    fn refuse_existing(&self, path: &Path) -> Result<()> {
+        // A link that leads nowhere is something, too.
+        if !self.overwrite && path.symlink_metadata().is_ok() {
+            let path = path.to_owned();
+            return Err(Error::new(ErrorKind::OutputExists { path }));
+        }
+        Ok(())
+    }
+}
+
+fn write_partition<P: Pipeline>(
+    pipeline: &P,
+    partition: Partition,
+    task: &Task<'_>,
+    site: Site,
+    directory: &Path,
+) -> Result<()>
+where
+    for<'a> <P::Out as Record>::Peek<'a>: Display,
+{
+    let path = directory.join(format!("part-{:05}", task.partition()));
+    let file = File::create(&path).map_err(|source| Error::io("create", &path, source))?;
+    let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
+    let mut outcome = Ok(());
+    let _ = pipeline.run(partition, task, &mut |record| {
+        // `Display` may be the program's.
+        let entered = task.enter(site);
+        outcome = writeln!(file, "{}", P::Out::peek(&record));
+        entered.leave();
+        if outcome.is_ok() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })?;
+    outcome
+        .and_then(|()| file.flush())
+        .map_err(|source| Error::io("write", &path, source))
+}
+
+/// A directory that is not whole yet. It is removed unless it replaces what it was made for.
+struct Unfinished {
+    directory: tempfile::TempDir,
+}
+
+impl Unfinished {
+    /// Beside `path`, so that it can be moved there in one step.
+    fn create(path: &Path) -> Result<Self> {
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
+        let mut builder = tempfile::Builder::new();
+        // Not for this user's eyes only, as temporary directories are, since it is going to be the output.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let directory = builder
+            .prefix(".holdall-")
+            .tempdir_in(parent)
+            .map_err(|source| Error::io("create", path, source))?;
+        Ok(Self { directory })
+    }
+
+    fn replace(self, path: &Path) -> Result<()> {
+        let renamed = |source| Error::io("create", path, source);
+        if path.symlink_metadata().is_ok() {
+            // Both moves are within one file system; what was there goes only when the new one is in its place.
+            let old = Self::create(path)?;
+            let aside = old.directory.path().join("old");
+            fs::rename(path, &aside).map_err(renamed)?;
+            if let Err(source) = fs::rename(self.directory.path(), path) {
+                let _ = fs::rename(&aside, path);
+                return Err(renamed(source));
+            }
+        } else {
+            fs::rename(self.directory.path(), path).map_err(renamed)?;
+        }
+        let _: PathBuf = self.directory.keep();
+        Ok(())
+    }
+}

@@ -1,0 +1,380 @@
+//! Where bags come from.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Bag, TextReader};
+use crate::context::Context;
+use crate::error::Result;
+use crate::lineage::Node;
+use crate::operators;
+use crate::operators::read_text::ReadText;
+use crate::pipeline::Pipeline;
+use crate::task::Site;
+use crate::text::IntoInputs;
+
+/// The number of partitions of data that is in memory already: as many as a shuffle makes.
+const PARTITIONS: usize = 64;
+
+/// The lines of text files, as a bag of `str`: [`Context::read_text`] on the default context.
+///
+/// # Errors
+///
+/// As [`Context::read_text`].
+///
+/// # Examples
+///
+/// ```no_run
+/// let errors = holdall::read_text("logs/**/*.log.gz")?
+///     .filter(|line| line.contains(" 500 "))
+///     .count()?;
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn read_text(inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
+    Context::shared().read_text(inputs)
+}
+
+/// The records of a vector: [`Context::from_vec`] on the default context.
+///
+/// # Examples
+///
+/// ```
+/// let words = holdall::from_vec(vec!["a", "bag", "of", "words"]);
+/// assert_eq!(words.map(str::len).max()?, Some(5));
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn from_vec<T>(records: Vec<T>) -> Bag<T, impl Pipeline<Out = T>>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    Context::shared().from_vec(records)
+}
+
+/// The items of an iterator, taken while the job runs: [`Context::from_iter`] on the default context.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(holdall::from_iter(1..).take(3)?, [1, 2, 3]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn from_iter<I>(records: I) -> Bag<I::Item, impl Pipeline<Out = I::Item>>
+where
+    I: IntoIterator<IntoIter: Send, Item: Send + 'static> + Clone + Send + Sync + 'static,
+{
+    Context::shared().from_iter(records)
+}
+
+/// The items of an iterator that cannot be cloned: [`Context::from_fn`] on the default context.
+///
+/// # Examples
+///
+/// ```no_run
+/// let longest = holdall::from_fn(|| std::io::stdin().lines().map_while(Result::ok))
+///     .map(|line| line.len())
+///     .max()?;
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn from_fn<I, F>(make: F) -> Bag<I::Item, impl Pipeline<Out = I::Item>>
+where
+    F: Fn() -> I + Send + Sync + 'static,
+    I: IntoIterator<IntoIter: Send, Item: Send + 'static> + 'static,
+{
+    Context::shared().from_fn(make)
+}
+
+/// Consecutive numbers: [`Context::range`] on the default context.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(holdall::range(0..1_000_000).count()?, 1_000_000);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn range(numbers: Range<u64>) -> Bag<u64, impl Pipeline<Out = u64>> {
+    Context::shared().range(numbers)
+}
+
+/// A bag without records or partitions: [`Context::empty`] on the default context.
+///
+/// # Examples
+///
+/// ```
+/// assert!(holdall::empty::<String>().is_empty()?);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn empty<T: Clone + Send + Sync + 'static>() -> Bag<T, impl Pipeline<Out = T>> {
+    Context::shared().empty()
+}
+
+impl Context {
+    /// The lines of text files, as a bag of `str`.
+    ///
+    /// `inputs` is a path, or several in a vector, slice or array. A path may name a file, a directory, which stands
+    /// for all files below it but for hidden ones (whose names begin with `.` or `_`), or a pattern with `*`, `?`,
+    /// `[…]`, or `**` for any directories. What a directory or a pattern stands for is sorted by name.
+    ///
+    /// Plain and gzip files are told apart by their content. A line ends with `\n` or `\r\n`, which is not part of it,
+    /// or at the end of the file. A byte order mark at the start of a file is dropped. Text that is not UTF-8 is an
+    /// error that names file and byte, as is a line of more than 64 MiB; a [`TextReader`] can be set to do otherwise.
+    ///
+    /// Files are looked for, and their sizes taken, at once; they are opened when an action runs. Large plain files are
+    /// read in several partitions, small ones share one, by sizes that depend on the input alone. Records are in the
+    /// order of the files and their lines.
+    ///
+    /// # Errors
+    ///
+    /// [`NoInput`](crate::ErrorKind::NoInput) if a path, directory or pattern stands for no file;
+    /// [`InvalidPattern`](crate::ErrorKind::InvalidPattern); [`Io`](crate::ErrorKind::Io) if a directory cannot be
+    /// read or a file is gone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # std::env::set_current_dir(&dir).unwrap();
+    /// std::fs::write("a.txt", "one\ntwo\n").unwrap();
+    /// std::fs::write("b.txt", "three").unwrap();
+    /// let lines = holdall::read_text("*.txt")?;
+    /// assert_eq!(lines.collect()?, ["one", "two", "three"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn read_text(&self, inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
+        TextReader::new().context(self).read(inputs)
+    }
+
+    /// The records of a vector, in up to 64 partitions of nearly equal length.
+    ///
+    /// Each job works on clones of the records, so that the bag can be used again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::Context;
+    ///
+    /// let context = Context::builder().threads(2).build()?;
+    /// assert_eq!(context.from_vec(vec![3, 1, 2]).max()?, Some(3));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn from_vec<T>(&self, records: Vec<T>) -> Bag<T, impl Pipeline<Out = T> + use<T>>
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        let partitions = records.len().min(PARTITIONS);
+        self.from_vec_at(Site::new("from_vec"), records, partitions)
+    }
+
+    /// The records of a vector, in so many partitions of nearly equal length; some are empty if there are fewer
+    /// records.
+    ///
+    /// # Panics
+    ///
+    /// If there are records but no partitions for them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::Context;
+    ///
+    /// let context = Context::builder().build()?;
+    /// let letters = context.from_vec_partitioned(vec!['a', 'b', 'c'], 2);
+    /// let sizes = letters.map_partitions(|letters, emit| {
+    ///     let mut size = 0;
+    ///     letters.for_each(|_| size += 1);
+    ///     emit(size);
+    /// });
+    /// assert_eq!(sizes.collect()?, [1, 2]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn from_vec_partitioned<T>(
+        &self,
+        records: Vec<T>,
+        partitions: usize,
+    ) -> Bag<T, impl Pipeline<Out = T> + use<T>>
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        assert!(
+            partitions > 0 || records.is_empty(),
+            "records need a partition"
+        );
+        self.from_vec_at(Site::new("from_vec_partitioned"), records, partitions)
+    }
+
+    fn from_vec_at<T>(
+        &self,
+        site: Site,
+        records: Vec<T>,
+        partitions: usize,
+    ) -> Bag<T, operators::from_vec::FromVec<T>>
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        let node = Node::source(
+            site,
+            format!("{} records", records.len()),
+            Some(partitions),
+            None,
+        );
+        let records = Arc::new(records);
+        let pipeline = operators::from_vec::FromVec {
+            records,
+            partitions,
+        };
+        Bag::new(pipeline, node, self.clone())
+    }
+
+    /// The items of an iterator, taken while the job runs: a partition is filled, and while it is worked on, the next
+    /// one is filled. The iterator may be infinite, if the action is one that stops, such as [`take`](Bag::take).
+    ///
+    /// Each job goes through a clone of `records` from its start. The number of partitions is not known beforehand:
+    /// the first has 64 records, each next one twice as many, up to 1024.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let evens = holdall::from_iter((0..).step_by(2));
+    /// assert_eq!(evens.take(3)?, [0, 2, 4]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn from_iter<I>(&self, records: I) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<I>>
+    where
+        I: IntoIterator<IntoIter: Send, Item: Send + 'static> + Clone + Send + Sync + 'static,
+    {
+        self.from_fn_at(Site::new("from_iter"), move || records.clone())
+    }
+
+    /// As [`from_iter`](Context::from_iter), for what cannot be cloned: `make` is called once by each job.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let numbers = holdall::from_fn(|| {
+    ///     std::io::stdin().lines().map(|line| line.unwrap().parse::<u64>().unwrap())
+    /// });
+    /// println!("{}", numbers.sum::<u64>()?);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn from_fn<I, F>(&self, make: F) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<I, F>>
+    where
+        F: Fn() -> I + Send + Sync + 'static,
+        I: IntoIterator<IntoIter: Send, Item: Send + 'static> + 'static,
+    {
+        self.from_fn_at(Site::new("from_fn"), make)
+    }
+
+    fn from_fn_at<I, F>(
+        &self,
+        site: Site,
+        make: F,
+    ) -> Bag<I::Item, operators::from_iter::FromIter<F, I>>
+    where
+        F: Fn() -> I + Send + Sync + 'static,
+        I: IntoIterator<IntoIter: Send, Item: Send + 'static> + 'static,
+    {
+        let node = Node::source(site, String::new(), None, None);
+        let out = PhantomData;
+        Bag::new(
+            operators::from_iter::FromIter { make, site, out },
+            node,
+            self.clone(),
+        )
+    }
+
+    /// Consecutive numbers, computed where they are used, in up to 64 partitions of nearly equal length.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::Context;
+    ///
+    /// let context = Context::builder().threads(2).build()?;
+    /// assert_eq!(context.range(5..8).collect()?, [5, 6, 7]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn range(&self, numbers: Range<u64>) -> Bag<u64, impl Pipeline<Out = u64> + use<>> {
+        let len = numbers.end.saturating_sub(numbers.start);
+        let partitions = len.min(PARTITIONS as u64) as usize;
+        self.range_at(Site::new("range"), numbers.start, len, partitions)
+    }
+
+    /// Consecutive numbers in so many partitions of nearly equal length; some are empty if there are fewer numbers.
+    ///
+    /// # Panics
+    ///
+    /// If there are numbers but no partitions for them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::Context;
+    ///
+    /// let context = Context::builder().build()?;
+    /// let numbers = context.range_partitioned(0..10, 100);
+    /// assert_eq!(numbers.partitions(), Some(100));
+    /// assert_eq!(numbers.count()?, 10);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn range_partitioned(
+        &self,
+        numbers: Range<u64>,
+        partitions: usize,
+    ) -> Bag<u64, impl Pipeline<Out = u64> + use<>> {
+        let len = numbers.end.saturating_sub(numbers.start);
+        assert!(partitions > 0 || len == 0, "numbers need a partition");
+        self.range_at(
+            Site::new("range_partitioned"),
+            numbers.start,
+            len,
+            partitions,
+        )
+    }
+
+    fn range_at(
+        &self,
+        site: Site,
+        start: u64,
+        len: u64,
+        partitions: usize,
+    ) -> Bag<u64, operators::range::Range> {
+        let node = Node::source(site, format!("{len} numbers"), Some(partitions), None);
+        let pipeline = operators::range::Range {
+            start,
+            len,
+            partitions,
+        };
+        Bag::new(pipeline, node, self.clone())
+    }
+
+    /// A bag without records or partitions.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::Context;
+    ///
+    /// let context = Context::builder().threads(2).build()?;
+    /// assert_eq!(context.empty::<u64>().max()?, None);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn empty<T: Clone + Send + Sync + 'static>(
+        &self,
+    ) -> Bag<T, impl Pipeline<Out = T> + use<T>> {
+        self.from_vec_at(Site::new("empty"), Vec::new(), 0)
+    }
+}

@@ -1,0 +1,164 @@
+//! Text: how it is read, and transformations of bags of it.
+
+use std::marker::PhantomData;
+
+use super::Bag;
+use crate::context::Context;
+use crate::error::Result;
+use crate::lineage::Node;
+use crate::operators::read_text::{self, ReadText};
+use crate::operators::words::Words;
+use crate::pipeline::{Pipeline, Record};
+use crate::task::Site;
+use crate::text::{Delimiter, IntoInputs, InvalidUtf8, TextOptions, discover, plan};
+
+/// Reads text where the rules of [`read_text`](crate::read_text) will not do.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::{InvalidUtf8, TextReader};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("names");
+/// std::fs::write(&path, b"ada;gr\xffce;").unwrap();
+/// let names = TextReader::new()
+///     .delimiter(";")
+///     .invalid_utf8(InvalidUtf8::Replace)
+///     .read(&path)?;
+/// assert_eq!(names.collect()?, ["ada", "gr\u{fffd}ce"]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a reader does nothing until it is given files"]
+pub struct TextReader {
+    context: Option<Context>,
+    options: TextOptions,
+}
+
+impl TextReader {
+    /// A reader with the rules of [`read_text`](crate::read_text).
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The context of the bags that are read; the default one unless set.
+    pub fn context(mut self, context: &Context) -> Self {
+        self.context = Some(context.clone());
+        self
+    }
+
+    /// What ends a record, instead of a line break. Nothing but it is taken off the record.
+    ///
+    /// With a delimiter that can overlap itself, as `"\n\n"` can, large files are read in one partition each.
+    pub fn delimiter(mut self, delimiter: impl AsRef<[u8]>) -> Self {
+        self.options.delimiter = delimiter.as_ref().to_vec();
+        self
+    }
+
+    /// What happens to text that is not UTF-8: an error, unless set.
+    pub fn invalid_utf8(mut self, invalid_utf8: InvalidUtf8) -> Self {
+        self.options.invalid_utf8 = invalid_utf8;
+        self
+    }
+
+    /// The length of the longest record that is read, in bytes: 64 MiB unless set. A longer one is an error.
+    ///
+    /// Each thread may hold one record of this length in memory.
+    pub fn max_line_bytes(mut self, bytes: usize) -> Self {
+        self.options.max_line_bytes = bytes;
+        self
+    }
+
+    /// The size of the partitions that large files are divided into and small ones are packed to, in bytes. Unless set
+    /// it is a 256th of the input, but at least 1 MiB and at most 64 MiB.
+    pub fn partition_bytes(mut self, bytes: u64) -> Self {
+        self.options.split_bytes = Some(bytes);
+        self
+    }
+
+    /// The records of text files, as a bag of `str`. See [`Context::read_text`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::read_text`]; and [`InvalidSetting`](crate::ErrorKind::InvalidSetting) for a setting that nothing
+    /// can be read with.
+    #[track_caller]
+    pub fn read(self, inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
+        self.options.check_text()?;
+        self.read_at::<str>(Site::new("read_text"), inputs)
+    }
+
+    /// The records of files as a bag of `[u8]`, which need not be text.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](TextReader::read).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("bytes");
+    /// std::fs::write(&path, b"\xff\n\xfe\xfe\n").unwrap();
+    /// let lines = holdall::TextReader::new().read_bytes(&path)?;
+    /// assert_eq!(lines.map(<[u8]>::len).collect()?, [1, 2]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn read_bytes(mut self, inputs: impl IntoInputs) -> Result<Bag<[u8], ReadText<[u8]>>> {
+        self.options.check()?;
+        // Bytes that are not UTF-8 are no reason to refuse a file.
+        self.options.invalid_utf8 = InvalidUtf8::Replace;
+        self.read_at::<[u8]>(Site::new("read_bytes"), inputs)
+    }
+
+    fn read_at<T: Record + ?Sized>(
+        self,
+        site: Site,
+        inputs: impl IntoInputs,
+    ) -> Result<Bag<T, ReadText<T>>>
+    where
+        ReadText<T>: Pipeline<Out = T>,
+    {
+        let files = discover(&inputs.into_inputs())?;
+        let bytes = files.iter().map(|file| file.bytes).sum();
+        let pipeline = ReadText {
+            portions: plan(&files, &self.options)?,
+            delimiter: Delimiter::new(&self.options.delimiter),
+            options: self.options,
+            records: PhantomData,
+        };
+        let detail = read_text::describe(files.len(), bytes);
+        let node = Node::source(site, detail, Pipeline::partitions(&pipeline), Some(bytes));
+        Ok(Bag::new(
+            pipeline,
+            node,
+            self.context.unwrap_or_else(Context::shared),
+        ))
+    }
+}
+
+/// Transformations of text. They are narrow: partitions stay as they are, and so does the order.
+impl<P: Pipeline<Out = str>> Bag<str, P> {
+    /// The words of each record, without copying them.
+    ///
+    /// A word is a longest run of bytes other than space, tab, line feed, vertical tab, form feed and carriage return.
+    /// White space outside of ASCII does not divide words: `split_whitespace` in a
+    /// [`flat_map_str`](Bag::flat_map_str) does that, at several times the cost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("text");
+    /// std::fs::write(&path, "to be\nor  not\tto be").unwrap();
+    /// let words = holdall::read_text(&path)?.words();
+    /// assert_eq!(words.collect()?, ["to", "be", "or", "not", "to", "be"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn words(self) -> Bag<str, impl Pipeline<Out = str>> {
+        self.then(Site::new("words"), |parent| Words { parent })
+    }
+}

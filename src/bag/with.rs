@@ -1,0 +1,273 @@
+//! Transformations whose closures are handed a named state.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::Bag;
+use crate::operators::Then;
+use crate::operators::filter::Filter;
+use crate::operators::flat_map::FlatMap;
+use crate::operators::flat_map_str::FlatMapStr;
+use crate::operators::inspect::Inspect;
+use crate::operators::map::Map;
+use crate::operators::map_partitions::{MapPartitions, Records};
+use crate::operators::try_step::{TryFilter, Unwrap};
+use crate::pipeline::{Data, Pipeline, Record};
+use crate::task::Site;
+
+/// A bag, and a value that the closure of its next method is handed first. Given by [`Bag::with`].
+#[derive(Debug)]
+#[must_use = "a bag does nothing until an action runs it"]
+pub struct BagWith<T: Record + ?Sized, P, S> {
+    bag: Bag<T, P>,
+    state: Arc<S>,
+}
+
+impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
+    pub(super) fn new(bag: Bag<T, P>, state: S) -> Self {
+        let state = Arc::new(state);
+        Self { bag, state }
+    }
+
+    /// [`Bag::map`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let scaled = holdall::range(0..3).with(10).map(|scale, n| n * scale);
+    /// assert_eq!(scaled.collect()?, [0, 10, 20]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map<U, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: 'static,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> U + Send + Sync + 'static,
+    {
+        let (site, state, out) = (Site::new("map"), self.state, PhantomData);
+        self.bag.step(
+            site,
+            Map {
+                state,
+                op,
+                site,
+                out,
+            },
+        )
+    }
+
+    /// [`Bag::filter`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let large = holdall::range(0..5).with(3).filter(|least, n| n >= least);
+    /// assert_eq!(large.collect()?, [3, 4]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn filter<F>(self, predicate: F) -> Bag<T, impl Pipeline<Out = T>>
+    where
+        F: for<'a> Fn(&S, T::Peek<'a>) -> bool + Send + Sync + 'static,
+    {
+        let (site, state) = (Site::new("filter"), self.state);
+        self.bag.step(
+            site,
+            Filter {
+                state,
+                predicate,
+                site,
+            },
+        )
+    }
+
+    /// [`Bag::filter_map`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    ///
+    /// let codes = BTreeMap::from([("de".to_owned(), 49), ("fr".to_owned(), 33)]);
+    /// let found = holdall::from_vec(vec!["fr", "xx"]).with(codes).filter_map(|codes, c| codes.get(c).copied());
+    /// assert_eq!(found.collect()?, [33]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn filter_map<U, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: 'static,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> Option<U> + Send + Sync + 'static,
+    {
+        let (site, state, out) = (Site::new("filter_map"), self.state, PhantomData);
+        self.bag.step(
+            site,
+            FlatMap {
+                state,
+                op,
+                site,
+                out,
+            },
+        )
+    }
+
+    /// [`Bag::flat_map`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let copies = holdall::range(1..3).with(2).flat_map(|times, n| vec![n; *times]);
+    /// assert_eq!(copies.collect()?, [1, 1, 2, 2]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn flat_map<I, F>(self, op: F) -> Bag<I::Item, impl Pipeline<Out = I::Item>>
+    where
+        I: IntoIterator<Item: 'static> + 'static,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> I + Send + Sync + 'static,
+    {
+        let (site, state, out) = (Site::new("flat_map"), self.state, PhantomData);
+        self.bag.step(
+            site,
+            FlatMap {
+                state,
+                op,
+                site,
+                out,
+            },
+        )
+    }
+
+    /// [`Bag::flat_map_str`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let fields = holdall::from_vec(vec!["a;b", "c"])
+    ///     .with(';')
+    ///     .flat_map_str(|mark, line, emit| line.split(*mark).for_each(emit));
+    /// assert_eq!(fields.collect()?, ["a", "b", "c"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn flat_map_str<F>(self, op: F) -> Bag<str, impl Pipeline<Out = str>>
+    where
+        F: for<'a, 'e> Fn(&S, T::Ref<'a>, &'e mut (dyn FnMut(&str) + 'e)) + Send + Sync + 'static,
+    {
+        let (site, state) = (Site::new("flat_map_str"), self.state);
+        self.bag.step(site, FlatMapStr { state, op, site })
+    }
+
+    /// [`Bag::inspect`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::range(0..2).with("saw".to_owned()).inspect(|saw, n| eprintln!("{saw} {n}"));
+    /// assert_eq!(numbers.count()?, 2);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn inspect<F>(self, op: F) -> Bag<T, impl Pipeline<Out = T>>
+    where
+        F: for<'a> Fn(&S, T::Peek<'a>) + Send + Sync + 'static,
+    {
+        let (site, state) = (Site::new("inspect"), self.state);
+        self.bag.step(site, Inspect { state, op, site })
+    }
+
+    /// [`Bag::map_partitions_with_index`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let firsts = holdall::range(0..100).with(1).map_partitions(|count, partition, numbers, emit| {
+    ///     let mut left = *count;
+    ///     numbers.for_each(|n| {
+    ///         if partition == 0 && left > 0 {
+    ///             left -= 1;
+    ///             emit(n);
+    ///         }
+    ///     });
+    /// });
+    /// assert_eq!(firsts.collect()?, [0]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map_partitions<U, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: 'static,
+        F: for<'r, 'e> Fn(&S, usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e))
+            + Send
+            + Sync
+            + 'static,
+    {
+        let (site, state, out) = (Site::new("map_partitions"), self.state, PhantomData);
+        self.bag.then(site, |parent| MapPartitions {
+            parent,
+            state,
+            op,
+            site,
+            out,
+        })
+    }
+
+    /// [`Bag::try_map`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let digits = holdall::from_vec(vec!["ff", "7"]).with(16).try_map(|radix, s| u32::from_str_radix(s, *radix));
+    /// assert_eq!(digits.collect()?, [255, 7]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_map<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
+    {
+        let (site, state, out) = (Site::new("try_map"), self.state, PhantomData);
+        self.bag.step(
+            site,
+            Then(
+                Map {
+                    state,
+                    op,
+                    site,
+                    out,
+                },
+                Unwrap { site },
+            ),
+        )
+    }
+
+    /// [`Bag::try_filter`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let large = holdall::from_vec(vec!["1", "9"])
+    ///     .with(5)
+    ///     .try_filter(|least, text| text.parse::<i32>().map(|n| n >= *least));
+    /// assert_eq!(large.collect()?, ["9"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_filter<E, F>(self, predicate: F) -> Bag<T, impl Pipeline<Out = T>>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        F: for<'a> Fn(&S, T::Peek<'a>) -> Result<bool, E> + Send + Sync + 'static,
+    {
+        let (site, state) = (Site::new("try_filter"), self.state);
+        self.bag.step(
+            site,
+            TryFilter {
+                state,
+                predicate,
+                site,
+            },
+        )
+    }
+}

@@ -1,0 +1,138 @@
+//! What a context is built from, and the environment variables.
+
+use std::env;
+use std::str::FromStr;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The number of partitions after a shuffle, unless it is set: enough for the cores of a large machine, and the same on
+/// a small one, so that output does not depend on the machine.
+const SHUFFLE_PARTITIONS: usize = 64;
+
+/// Where the tasks of a job run.
+///
+/// Written as `inline`, `threads` or `threads:N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Executor {
+    /// On the thread that calls the action, one task after the other: the reference, and for debugging.
+    Inline,
+    /// On rayon's global pool, which has a thread for each core.
+    #[default]
+    Threads,
+    /// On a pool of its own with this many threads.
+    ThreadPool(usize),
+}
+
+impl FromStr for Executor {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let threads = |n: &str| n.parse().ok().filter(|n| *n > 0).map(Self::ThreadPool);
+        let executor = match text.split_once(':') {
+            None if text == "inline" => Some(Self::Inline),
+            None if text == "threads" => Some(Self::Threads),
+            Some(("threads", n)) => threads(n),
+            _ => None,
+        };
+        executor.ok_or_else(|| {
+            invalid(
+                "executor",
+                text,
+                "inline, threads or threads:N with N of 1 or more",
+            )
+        })
+    }
+}
+
+/// All settings of a context.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) executor: Executor,
+    pub(crate) shuffle_partitions: usize,
+    pub(crate) progress: bool,
+}
+
+impl Config {
+    /// The defaults, and what the environment says.
+    pub(crate) fn from_env() -> Result<Self> {
+        Self::from_variables(|name| env::var(name).ok())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let mut executor = Executor::default();
+        if let Some(text) = variable("HOLDALL_EXECUTOR") {
+            executor = text.parse().map_err(|_| {
+                invalid(
+                    "HOLDALL_EXECUTOR",
+                    &text,
+                    "inline, threads or threads:N with N of 1 or more",
+                )
+            })?;
+        }
+        if let Some(text) = variable("HOLDALL_THREADS") {
+            let threads = text.parse().ok().filter(|n| *n > 0);
+            let threads = threads
+                .ok_or_else(|| invalid("HOLDALL_THREADS", &text, "a number of 1 or more"))?;
+            // It says how many, not whether: an executor that was asked for by name with its number stays.
+            if executor == Executor::Threads {
+                executor = Executor::ThreadPool(threads);
+            }
+        }
+        Ok(Self {
+            executor,
+            shuffle_partitions: SHUFFLE_PARTITIONS,
+            progress: true,
+        })
+    }
+}
+
+fn invalid(setting: &'static str, value: &str, expected: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidSetting {
+        setting,
+        value: value.to_owned(),
+        expected,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Result<Config> {
+        Config::from_variables(|name| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_environment_chooses_the_executor() {
+        let executor = |variables: &[_]| config(variables).unwrap().executor;
+        assert_eq!(executor(&[]), Executor::Threads);
+        assert_eq!(
+            executor(&[("HOLDALL_EXECUTOR", "inline")]),
+            Executor::Inline
+        );
+        assert_eq!(
+            executor(&[("HOLDALL_THREADS", "3")]),
+            Executor::ThreadPool(3)
+        );
+        let both = [("HOLDALL_EXECUTOR", "threads:2"), ("HOLDALL_THREADS", "3")];
+        assert_eq!(executor(&both), Executor::ThreadPool(2));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        for (variable, value) in [
+            ("HOLDALL_EXECUTOR", "thread"),
+            ("HOLDALL_EXECUTOR", "threads:0"),
+            ("HOLDALL_EXECUTOR", "inline:2"),
+            ("HOLDALL_THREADS", "many"),
+            ("HOLDALL_THREADS", "0"),
+        ] {
+            let error = config(&[(variable, value)]).unwrap_err().to_string();
+            assert!(error.contains(variable) && error.contains(value), "{error}");
+        }
+    }
+}

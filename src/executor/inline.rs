@@ -1,0 +1,18 @@
+//! The executor that runs everything on the thread that calls the action: the reference, and for debugging.
+
+use super::Executor;
+use crate::error::Result;
+
+#[derive(Debug)]
+pub(crate) struct Inline;
+
+impl Executor for Inline {
+    fn run(&self, work: &(dyn Fn() + Sync)) -> Result<()> {
+        work();
+        Ok(())
+    }
+
+    fn threads(&self) -> usize {
+        1
+    }
+}

@@ -1,0 +1,110 @@
+//! How a bag comes about: described, never executed.
+
+mod render;
+
+pub(crate) use render::dot;
+
+use std::sync::Arc;
+
+use crate::id::{NodeId, ShuffleId};
+use crate::task::{MapStage, Site};
+
+/// One operator of a bag's history.
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) site: Site,
+    /// What the method's name does not say: the files, the number of records.
+    pub(crate) detail: String,
+    /// How many partitions come out, where that is known before they are read.
+    pub(crate) partitions: Option<usize>,
+    pub(crate) order: Order,
+    /// Bytes that a source reads, where that is known.
+    pub(crate) input_bytes: Option<u64>,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// How the records that come out stand to those that went in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// In the order of the source.
+    Source,
+    /// In the order of what went in.
+    Kept,
+    /// By the hash of the key.
+    ByHash,
+}
+
+/// What an operator needs of another.
+#[derive(Clone)]
+pub(crate) enum Dependency {
+    /// Each partition of it, one at a time.
+    Narrow(Arc<Node>),
+    /// All partitions of it, divided anew.
+    Shuffle(Arc<dyn ShuffleDependency>),
+}
+
+/// A wide dependency, and how its map side runs.
+pub(crate) trait ShuffleDependency: Send + Sync {
+    fn id(&self) -> ShuffleId;
+
+    /// What is shuffled.
+    fn parent(&self) -> &Arc<Node>;
+
+    /// The map side, for `readers` readers of each partition.
+    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_>;
+}
+
+impl Node {
+    /// A source.
+    pub(crate) fn source(
+        site: Site,
+        detail: String,
+        partitions: Option<usize>,
+        input_bytes: Option<u64>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: NodeId::next(),
+            site,
+            detail,
+            partitions,
+            order: Order::Source,
+            input_bytes,
+            dependencies: Vec::new(),
+        })
+    }
+
+    /// An operator that computes a partition from one partition each of `parents`, and keeps their order.
+    pub(crate) fn narrow(
+        site: Site,
+        partitions: Option<usize>,
+        parents: &[&Arc<Self>],
+    ) -> Arc<Self> {
+        let narrow = |parent: &&Arc<Self>| Dependency::Narrow(Arc::clone(parent));
+        Arc::new(Self {
+            id: NodeId::next(),
+            site,
+            detail: String::new(),
+            partitions,
+            order: Order::Kept,
+            input_bytes: None,
+            dependencies: parents.iter().map(narrow).collect(),
+        })
+    }
+
+    /// An operator that reads what `dependency` shuffles, by the hash of the key.
+    pub(crate) fn shuffled(
+        site: Site,
+        partitions: usize,
+        dependency: Arc<dyn ShuffleDependency>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: NodeId::next(),
+            site,
+            detail: String::new(),
+            partitions: Some(partitions),
+            order: Order::ByHash,
+            input_bytes: None,
+            dependencies: vec![Dependency::Shuffle(dependency)],
+        })
+    }
+}

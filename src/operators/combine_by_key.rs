@@ -1,0 +1,154 @@
+//! `combine_by_key`: one value for each key. Wide.
+//!
+//! Map side: a table for each partition of the next stage, one set of them for each task or, where the order of
+//! combining does not matter, for each thread.
+//! Reduce side: the tables of a partition merged, in the order of the map tasks.
+
+use std::any::Any;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::id::ShuffleId;
+use crate::lineage::{Node, ShuffleDependency};
+use crate::pipeline::{Owned, Pipeline};
+use crate::shuffle::{Combine, Combiner, CombinerOutputs, HashPartitioner};
+use crate::task::{Flow, MapStage, Partition, PartitionStream, Site, StageCode, Task, Worker};
+
+/// The map side.
+pub(crate) struct CombineDependency<P, C> {
+    pub(crate) id: ShuffleId,
+    pub(crate) parent: Arc<P>,
+    pub(crate) parent_node: Arc<Node>,
+    pub(crate) combine: Arc<C>,
+    pub(crate) partitioner: HashPartitioner,
+    pub(crate) site: Site,
+}
+
+impl<P, C> ShuffleDependency for CombineDependency<P, C>
+where
+    P: Pipeline,
+    C: Combine<In = P::Out>,
+{
+    fn id(&self) -> ShuffleId {
+        self.id
+    }
+
+    fn parent(&self) -> &Arc<Node> {
+        &self.parent_node
+    }
+
+    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
+        Box::new(CombineStage {
+            dependency: self,
+            outputs: CombinerOutputs::new(self.partitioner.partitions(), readers),
+        })
+    }
+}
+
+struct CombineStage<'d, P, C: Combine> {
+    dependency: &'d CombineDependency<P, C>,
+    outputs: CombinerOutputs<C::Combined>,
+}
+
+impl<P, C> MapStage for CombineStage<'_, P, C>
+where
+    P: Pipeline,
+    C: Combine<In = P::Out>,
+{
+    fn into_outputs(self: Box<Self>) -> Arc<dyn Any + Send + Sync> {
+        Arc::new(self.outputs)
+    }
+}
+
+impl<P, C> StageCode for CombineStage<'_, P, C>
+where
+    P: Pipeline,
+    C: Combine<In = P::Out>,
+{
+    fn partitions(&self) -> Option<usize> {
+        self.dependency.parent.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.dependency.parent.stream()
+    }
+
+    fn worker(&self) -> Box<dyn Worker + '_> {
+        Box::new(CombineWorker {
+            stage: self,
+            combiner: Combiner::new(&*self.dependency.combine, self.dependency.partitioner),
+        })
+    }
+}
+
+struct CombineWorker<'s, 'd, P, C: Combine> {
+    stage: &'s CombineStage<'d, P, C>,
+    combiner: Combiner<'s, C>,
+}
+
+impl<P, C> Worker for CombineWorker<'_, '_, P, C>
+where
+    P: Pipeline,
+    C: Combine<In = P::Out>,
+{
+    fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
+        let CombineDependency { parent, site, .. } = self.stage.dependency;
+        let combiner = &mut self.combiner;
+        let _ = parent.run(partition, task, &mut |record| {
+            let entered = task.enter_batched(*site);
+            let outcome = combiner.push(record);
+            entered.leave();
+            match outcome {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => task.fail_with(error),
+            }
+        })?;
+        let entered = task.enter_batched(*site);
+        combiner.flush();
+        entered.leave();
+        if !C::COMMUTES {
+            combiner.commit(task.partition(), &self.stage.outputs);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.combiner.commit(0, &self.stage.outputs);
+        Ok(())
+    }
+}
+
+/// The reduce side.
+pub(crate) struct Combined<C> {
+    pub(crate) shuffle: ShuffleId,
+    pub(crate) combine: Arc<C>,
+    pub(crate) partitions: usize,
+    pub(crate) site: Site,
+}
+
+impl<C: Combine> Pipeline for Combined<C> {
+    type Out = (Owned<C::Key>, C::Combined);
+
+    fn partitions(&self) -> Option<usize> {
+        Some(self.partitions)
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        super::union::open(self)
+    }
+
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: FnMut(Self::Out) -> Flow,
+    {
+        let outputs = task.map_outputs::<CombinerOutputs<C::Combined>>(self.shuffle);
+        // Merging runs closures of the program. What comes after it has its own places, which are named first.
+        let entered = task.enter(self.site);
+        let flow = outputs.read(partition.index, &*self.combine, |key, value| {
+            sink((key, value))
+        });
+        entered.leave();
+        flow
+    }
+}

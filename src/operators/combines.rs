@@ -1,0 +1,141 @@
+//! The ways in which the values of a key become one, for `combine_by_key`.
+
+use std::marker::PhantomData;
+
+use crate::pipeline::{Data, Key, Peek, Ref};
+use crate::shuffle::Combine;
+
+/// `count_by_value`: how often each record comes.
+pub(crate) struct CountByValue<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
+
+impl<T: Key + ?Sized> Combine for CountByValue<T> {
+    type In = T;
+    type Key = T;
+    type Value = ();
+    type Combined = u64;
+
+    const COMMUTES: bool = true;
+
+    #[inline(always)]
+    fn key_value<R>(record: Ref<'_, T>, f: impl FnOnce(Peek<'_, T>, ()) -> R) -> R {
+        f(T::peek(&record), ())
+    }
+
+    #[inline(always)]
+    fn create(&self, (): ()) -> u64 {
+        1
+    }
+
+    #[inline(always)]
+    fn add(&self, count: u64, (): ()) -> u64 {
+        count + 1
+    }
+
+    #[inline(always)]
+    fn merge(&self, count: u64, later: u64) -> u64 {
+        count + later
+    }
+}
+
+/// `count_by_key`: how often each key comes.
+pub(crate) struct CountByKey<K, V>(pub(crate) PhantomData<fn(K, V)>);
+
+impl<K: Data + Eq, V: 'static> Combine for CountByKey<K, V> {
+    type In = (K, V);
+    type Key = K;
+    type Value = ();
+    type Combined = u64;
+
+    const COMMUTES: bool = true;
+
+    #[inline(always)]
+    fn key_value<R>((key, _): (K, V), f: impl FnOnce(Peek<'_, K>, ()) -> R) -> R {
+        f(&key, ())
+    }
+
+    #[inline(always)]
+    fn create(&self, (): ()) -> u64 {
+        1
+    }
+
+    #[inline(always)]
+    fn add(&self, count: u64, (): ()) -> u64 {
+        count + 1
+    }
+
+    #[inline(always)]
+    fn merge(&self, count: u64, later: u64) -> u64 {
+        count + later
+    }
+}
+
+/// `distinct`: that a record comes.
+pub(crate) struct Distinct<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
+
+impl<T: Key + ?Sized> Combine for Distinct<T> {
+    type In = T;
+    type Key = T;
+    type Value = ();
+    type Combined = ();
+
+    const COMMUTES: bool = true;
+
+    #[inline(always)]
+    fn key_value<R>(record: Ref<'_, T>, f: impl FnOnce(Peek<'_, T>, ()) -> R) -> R {
+        f(T::peek(&record), ())
+    }
+
+    #[inline(always)]
+    fn create(&self, (): ()) {}
+
+    #[inline(always)]
+    fn add(&self, (): (), (): ()) {}
+
+    #[inline(always)]
+    fn merge(&self, (): (), (): ()) {}
+}
+
+/// `combine_by_key`, and the methods that are cases of it.
+pub(crate) struct ByClosures<K, V, C, Create, Add, Merge> {
+    pub(crate) create: Create,
+    pub(crate) add: Add,
+    pub(crate) merge: Merge,
+    pub(crate) types: PhantomData<fn(K, V) -> C>,
+}
+
+impl<K, V, C, Create, Add, Merge> Combine for ByClosures<K, V, C, Create, Add, Merge>
+where
+    K: Data + Eq,
+    V: 'static,
+    C: Data,
+    Create: Fn(V) -> C + Send + Sync + 'static,
+    Add: Fn(C, V) -> C + Send + Sync + 'static,
+    Merge: Fn(C, C) -> C + Send + Sync + 'static,
+{
+    type In = (K, V);
+    type Key = K;
+    type Value = V;
+    type Combined = C;
+
+    const COMMUTES: bool = false;
+
+    #[inline(always)]
+    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
+        f(&key, value)
+    }
+
+    #[inline(always)]
+    fn create(&self, value: V) -> C {
+        (self.create)(value)
+    }
+
+    #[inline(always)]
+    fn add(&self, combined: C, value: V) -> C {
+        (self.add)(combined, value)
+    }
+
+    #[inline(always)]
+    fn merge(&self, combined: C, later: C) -> C {
+        (self.merge)(combined, later)
+    }
+}

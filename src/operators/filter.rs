@@ -1,0 +1,38 @@
+//! `filter`: the records a predicate holds for. Narrow.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::Step;
+use crate::pipeline::{Peek, Record, Ref};
+use crate::task::{Flow, Site, Task};
+
+pub(crate) struct Filter<S, F> {
+    pub(crate) state: Arc<S>,
+    pub(crate) predicate: F,
+    pub(crate) site: Site,
+}
+
+impl<T, S, F> Step<T> for Filter<S, F>
+where
+    T: Record + ?Sized,
+    S: Send + Sync + 'static,
+    F: for<'a> Fn(&S, Peek<'a, T>) -> bool + Send + Sync + 'static,
+{
+    type Out = T;
+
+    #[inline]
+    fn push<K>(&self, record: Ref<'_, T>, task: &Task<'_>, sink: &mut K) -> Flow
+    where
+        K: for<'a> FnMut(Ref<'a, T>) -> Flow,
+    {
+        let entered = task.enter(self.site);
+        let kept = (self.predicate)(&self.state, T::peek(&record));
+        entered.leave();
+        if kept {
+            sink(record)
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}

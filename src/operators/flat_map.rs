@@ -1,0 +1,47 @@
+//! `flat_map`: any number of records for each record. `filter_map` and `flatten` are cases of it. Narrow.
+
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::Step;
+use crate::pipeline::{Record, Ref};
+use crate::task::{Flow, Site, Task};
+
+pub(crate) struct FlatMap<S, F, I> {
+    pub(crate) state: Arc<S>,
+    pub(crate) op: F,
+    pub(crate) site: Site,
+    pub(crate) out: PhantomData<fn() -> I>,
+}
+
+impl<In, S, F, I> Step<In> for FlatMap<S, F, I>
+where
+    In: Record + ?Sized,
+    S: Send + Sync + 'static,
+    F: for<'a> Fn(&S, Ref<'a, In>) -> I + Send + Sync + 'static,
+    I: IntoIterator + 'static,
+    I::Item: 'static,
+{
+    type Out = I::Item;
+
+    #[inline]
+    fn push<K>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut K) -> Flow
+    where
+        K: FnMut(I::Item) -> Flow,
+    {
+        // The iterator may run code of the program at each step, so each is watched over.
+        let entered = task.enter(self.site);
+        let mut records = (self.op)(&self.state, record).into_iter();
+        entered.leave();
+        loop {
+            let entered = task.enter(self.site);
+            let next = records.next();
+            entered.leave();
+            match next {
+                Some(out) => sink(out)?,
+                None => return ControlFlow::Continue(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `flat_map_str`: any number of pieces of text for each record, borrowed from it. Narrow.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::Step;
+use crate::pipeline::{Record, Ref};
+use crate::task::{Flow, Site, Task};
+
+pub(crate) struct FlatMapStr<S, F> {
+    pub(crate) state: Arc<S>,
+    pub(crate) op: F,
+    pub(crate) site: Site,
+}
+
+impl<In, S, F> Step<In> for FlatMapStr<S, F>
+where
+    In: Record + ?Sized,
+    S: Send + Sync + 'static,
+    F: for<'a, 'e> Fn(&S, Ref<'a, In>, &'e mut (dyn FnMut(&str) + 'e)) + Send + Sync + 'static,
+{
+    type Out = str;
+
+    #[inline]
+    fn push<K>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut K) -> Flow
+    where
+        K: FnMut(&str) -> Flow,
+    {
+        let mut flow = ControlFlow::Continue(());
+        let entered = task.enter(self.site);
+        (self.op)(&self.state, record, &mut |text| {
+            if flow.is_continue() {
+                flow = sink(text);
+            }
+        });
+        entered.leave();
+        flow
+    }
+}

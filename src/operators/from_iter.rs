@@ -1,0 +1,72 @@
+//! `from_iter`: an iterator of unknown length, read while the job runs. A source.
+
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+
+use crate::error::Result;
+use crate::pipeline::Pipeline;
+use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+
+/// How many records the first partition takes; each next one takes twice as many, up to the last number: the first
+/// are small so that a short or slow iterator keeps all cores busy, the last so that handing out costs little and large records do not pile up.
+const PARTITION_RECORDS: (usize, usize) = (64, 1024);
+
+pub(crate) struct FromIter<M, I> {
+    /// Makes the iterator anew for each job.
+    pub(crate) make: M,
+    pub(crate) site: Site,
+    pub(crate) out: PhantomData<fn() -> I>,
+}
+
+impl<M, I> Pipeline for FromIter<M, I>
+where
+    M: Fn() -> I + Send + Sync + 'static,
+    I: IntoIterator<IntoIter: Send, Item: Send + 'static> + 'static,
+{
+    type Out = I::Item;
+
+    fn partitions(&self) -> Option<usize> {
+        None
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        let mut records = None;
+        let mut index = 0;
+        let mut take = PARTITION_RECORDS.0;
+        Box::new(move || {
+            let records = records.get_or_insert_with(|| (self.make)().into_iter());
+            let batch: Vec<I::Item> = records.by_ref().take(take).collect();
+            if batch.is_empty() {
+                return Ok(None);
+            }
+            take = (take * 2).min(PARTITION_RECORDS.1);
+            index += 1;
+            Ok(Some(Partition {
+                index: index - 1,
+                payload: Some(Box::new(batch)),
+            }))
+        })
+    }
+
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: FnMut(I::Item) -> Flow,
+    {
+        let batch = partition
+            .payload
+            .and_then(|payload| payload.downcast::<Vec<I::Item>>().ok());
+        let Some(batch) = batch else {
+            unreachable!(
+                "the partitions of {} come from its own stream",
+                self.site.operator
+            )
+        };
+        for (i, record) in batch.into_iter().enumerate() {
+            if (i % super::STOP_CHECK_RECORDS == 0 && task.is_stopped()) || sink(record).is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}

@@ -1,0 +1,33 @@
+//! `inspect`: looks at each record and hands it on. Narrow.
+
+use std::sync::Arc;
+
+use super::Step;
+use crate::pipeline::{Peek, Record, Ref};
+use crate::task::{Flow, Site, Task};
+
+pub(crate) struct Inspect<S, F> {
+    pub(crate) state: Arc<S>,
+    pub(crate) op: F,
+    pub(crate) site: Site,
+}
+
+impl<T, S, F> Step<T> for Inspect<S, F>
+where
+    T: Record + ?Sized,
+    S: Send + Sync + 'static,
+    F: for<'a> Fn(&S, Peek<'a, T>) + Send + Sync + 'static,
+{
+    type Out = T;
+
+    #[inline]
+    fn push<K>(&self, record: Ref<'_, T>, task: &Task<'_>, sink: &mut K) -> Flow
+    where
+        K: for<'a> FnMut(Ref<'a, T>) -> Flow,
+    {
+        let entered = task.enter(self.site);
+        (self.op)(&self.state, T::peek(&record));
+        entered.leave();
+        sink(record)
+    }
+}

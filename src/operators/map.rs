@@ -1,0 +1,36 @@
+//! `map`: one record for each record. Narrow.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::Step;
+use crate::pipeline::{Record, Ref};
+use crate::task::{Flow, Site, Task};
+
+pub(crate) struct Map<S, F, U> {
+    pub(crate) state: Arc<S>,
+    pub(crate) op: F,
+    pub(crate) site: Site,
+    pub(crate) out: PhantomData<fn() -> U>,
+}
+
+impl<In, S, F, U> Step<In> for Map<S, F, U>
+where
+    In: Record + ?Sized,
+    S: Send + Sync + 'static,
+    F: for<'a> Fn(&S, Ref<'a, In>) -> U + Send + Sync + 'static,
+    U: 'static,
+{
+    type Out = U;
+
+    #[inline]
+    fn push<K>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut K) -> Flow
+    where
+        K: FnMut(U) -> Flow,
+    {
+        let entered = task.enter(self.site);
+        let out = (self.op)(&self.state, record);
+        entered.leave();
+        sink(out)
+    }
+}

@@ -1,0 +1,99 @@
+//! `map_partitions`: a closure that sees a partition as a whole. Narrow.
+
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::pipeline::{Pipeline, Record, Ref};
+use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+
+/// The records of one partition, to be gone through once.
+///
+/// What [`map_partitions`](crate::Bag::map_partitions) hands to its closure.
+pub struct Records<'r, T: Record + ?Sized>(
+    &'r mut dyn FnMut(&mut dyn for<'a> FnMut(Ref<'a, T>) -> Flow),
+);
+
+impl<T: Record + ?Sized> Records<'_, T> {
+    /// Calls `op` with each record, in order.
+    pub fn for_each(self, mut op: impl for<'a> FnMut(T::Ref<'a>)) {
+        (self.0)(&mut |record| {
+            op(record);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Calls `op` with each record, in order, until it breaks off.
+    pub fn try_for_each(self, mut op: impl for<'a> FnMut(T::Ref<'a>) -> ControlFlow<()>) {
+        (self.0)(&mut op);
+    }
+}
+
+impl<T: Record + ?Sized> std::fmt::Debug for Records<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Records")
+    }
+}
+
+pub(crate) struct MapPartitions<P, S, F, U> {
+    pub(crate) parent: Arc<P>,
+    pub(crate) state: Arc<S>,
+    pub(crate) op: F,
+    pub(crate) site: Site,
+    pub(crate) out: PhantomData<fn() -> U>,
+}
+
+impl<P, S, F, U> Pipeline for MapPartitions<P, S, F, U>
+where
+    P: Pipeline,
+    S: Send + Sync + 'static,
+    F: for<'r, 'e> Fn(&S, usize, Records<'r, P::Out>, &'e mut (dyn FnMut(U) + 'e))
+        + Send
+        + Sync
+        + 'static,
+    U: 'static,
+{
+    type Out = U;
+
+    fn partitions(&self) -> Option<usize> {
+        self.parent.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.parent.stream()
+    }
+
+    fn run<K>(&self, partition: Partition, task: &Task<'_>, sink: &mut K) -> Result<Flow>
+    where
+        K: FnMut(U) -> Flow,
+    {
+        let index = partition.index;
+        let mut partition = Some(partition);
+        let mut outcome = Ok(ControlFlow::Continue(()));
+        let stopped = std::cell::Cell::new(ControlFlow::Continue(()));
+        let mut run = |op: &mut dyn for<'a> FnMut(Ref<'a, P::Out>) -> Flow| {
+            if let Some(partition) = partition.take() {
+                outcome = self.parent.run(partition, task, &mut |record| {
+                    // The closure of the program runs out after a stop; the records behind it need not.
+                    stopped.get()?;
+                    op(record)
+                });
+            }
+        };
+        let entered = task.enter(self.site);
+        (self.op)(&self.state, index, Records(&mut run), &mut |record| {
+            // What is emitted after an error upstream is of no use to anybody.
+            if stopped.get().is_continue() && !task.has_failed() {
+                stopped.set(sink(record));
+            }
+        });
+        entered.leave();
+        let _ = outcome?;
+        Ok(if task.has_failed() {
+            ControlFlow::Break(())
+        } else {
+            stopped.get()
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! What the narrow operators share: each is a step between a pipeline and its sink.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::pipeline::{Pipeline, Record, Ref};
+use crate::task::{Flow, Partition, PartitionStream, Task};
+
+/// What a narrow operator does with one record.
+pub(crate) trait Step<In: Record + ?Sized>: Send + Sync + 'static {
+    type Out: Record + ?Sized;
+
+    /// Takes one record and pushes what comes of it into `sink`.
+    fn push<S>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut S) -> Flow
+    where
+        S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow;
+}
+
+/// A pipeline with one more step.
+pub(crate) struct Narrow<P, O> {
+    parent: Arc<P>,
+    step: O,
+}
+
+impl<P, O> Narrow<P, O> {
+    pub(crate) fn new(parent: Arc<P>, step: O) -> Self {
+        Self { parent, step }
+    }
+}
+
+impl<P: Pipeline, O: Step<P::Out>> Pipeline for Narrow<P, O> {
+    type Out = O::Out;
+
+    fn partitions(&self) -> Option<usize> {
+        self.parent.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.parent.stream()
+    }
+
+    #[inline]
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: for<'a> FnMut(Ref<'a, O::Out>) -> Flow,
+    {
+        self.parent.run(partition, task, &mut |record| {
+            self.step.push(record, task, sink)
+        })
+    }
+}
+
+/// Two steps as one.
+pub(crate) struct Then<A, B>(pub(crate) A, pub(crate) B);
+
+impl<In, A, B> Step<In> for Then<A, B>
+where
+    In: Record + ?Sized,
+    A: Step<In>,
+    B: Step<A::Out>,
+{
+    type Out = B::Out;
+
+    #[inline]
+    fn push<S>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut S) -> Flow
+    where
+        S: for<'a> FnMut(Ref<'a, B::Out>) -> Flow,
+    {
+        self.0
+            .push(record, task, &mut |record| self.1.push(record, task, sink))
+    }
+}

@@ -1,0 +1,52 @@
+//! `range`: consecutive numbers, computed where they are used. A source.
+
+use std::ops::ControlFlow;
+
+use crate::error::Result;
+use crate::pipeline::Pipeline;
+use crate::task::{Flow, Partition, PartitionStream, Task};
+
+pub(crate) struct Range {
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+    pub(crate) partitions: usize,
+}
+
+impl Pipeline for Range {
+    type Out = u64;
+
+    fn partitions(&self) -> Option<usize> {
+        Some(self.partitions)
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        super::union::open(self)
+    }
+
+    #[inline]
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: FnMut(u64) -> Flow,
+    {
+        let (mut from, end) = bounds(self.len, partition.index, self.partitions);
+        while from < end {
+            if task.is_stopped() {
+                return Ok(ControlFlow::Break(()));
+            }
+            let to = end.min(from + super::STOP_CHECK_RECORDS as u64);
+            for n in self.start + from..self.start + to {
+                if sink(n).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            from = to;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Where part `index` of `parts` nearly equal parts of `0..len` begins and ends.
+pub(crate) fn bounds(len: u64, index: usize, parts: usize) -> (u64, u64) {
+    let at = |i: usize| (u128::from(len) * i as u128 / parts as u128) as u64;
+    (at(index), at(index + 1))
+}

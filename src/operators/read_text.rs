@@ -1,0 +1,266 @@
+//! `read_text`: the records of text files, borrowed from the buffer they are read into. A source.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::pipeline::Pipeline;
+use crate::task::{Flow, Partition, PartitionStream, Task};
+use crate::text::{
+    Block, Delimiter, GzipPieces, Piece, Portion, Split, TextOptions, for_each_byte_line,
+    for_each_line, offset_in, read_split, validate,
+};
+
+/// The size of the pieces that a large gzip file is decoded into.
+const PIECE_BYTES: usize = 8 << 20;
+
+/// The pipeline that reads text: what is behind the bags of [`read_text`](crate::read_text) and
+/// [`TextReader`](crate::TextReader).
+pub struct ReadText<T: ?Sized> {
+    pub(crate) portions: Vec<Portion>,
+    pub(crate) options: TextOptions,
+    pub(crate) delimiter: Delimiter,
+    pub(crate) records: PhantomData<fn(&T)>,
+}
+
+impl<T: ?Sized> std::fmt::Debug for ReadText<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadText")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a partition reads, where pulling it has read something already.
+enum Pulled {
+    Portion(usize),
+    Piece {
+        path: Arc<Path>,
+        piece: Piece,
+        input_bytes: u64,
+    },
+}
+
+impl<T: ?Sized> ReadText<T> {
+    /// Each portion is a partition, and of a stream each piece.
+    fn stream(&self) -> PartitionStream<'_> {
+        let mut portions = self.portions.iter().enumerate();
+        let mut open: Option<(Arc<Path>, GzipPieces)> = None;
+        let mut partitions = 0;
+        Box::new(move || {
+            let pulled = loop {
+                if let Some((path, pieces)) = &mut open {
+                    let before = pieces.input_bytes();
+                    if let Some(piece) = pieces.next_piece()? {
+                        let input_bytes = pieces.input_bytes() - before;
+                        let path = Arc::clone(path);
+                        break Pulled::Piece {
+                            path,
+                            piece,
+                            input_bytes,
+                        };
+                    }
+                    open = None;
+                }
+                match portions.next() {
+                    None => return Ok(None),
+                    Some((index, Portion::Splits(_))) => break Pulled::Portion(index),
+                    Some((_, Portion::Stream(path))) => {
+                        let pieces = GzipPieces::open(path, &self.options, PIECE_BYTES)?;
+                        open = Some((Arc::clone(path), pieces));
+                    }
+                }
+            };
+            partitions += 1;
+            Ok(Some(Partition {
+                index: partitions - 1,
+                payload: Some(Box::new(pulled)),
+            }))
+        })
+    }
+
+    fn partitions(&self) -> Option<usize> {
+        let is_stream = |portion: &Portion| matches!(portion, Portion::Stream(_));
+        (!self.portions.iter().any(is_stream)).then_some(self.portions.len())
+    }
+
+    /// Pushes the blocks of a partition, each with the path of its file.
+    fn for_each_block(
+        &self,
+        partition: Partition,
+        task: &Task<'_>,
+        push: &mut impl FnMut(&Arc<Path>, Block<'_>) -> Result<Flow>,
+    ) -> Result<Flow> {
+        let pulled = partition
+            .payload
+            .and_then(|payload| payload.downcast::<Pulled>().ok());
+        let portion = match pulled.map(|pulled| *pulled) {
+            Some(Pulled::Piece {
+                path,
+                piece,
+                input_bytes,
+            }) => {
+                task.count_read(input_bytes);
+                return push(&path, piece.block());
+            }
+            Some(Pulled::Portion(index)) => &self.portions[index],
+            None => &self.portions[partition.index],
+        };
+        let Portion::Splits(splits) = portion else {
+            unreachable!("a stream comes in pieces")
+        };
+        self.read_splits(splits, task, push)
+    }
+
+    fn read_splits(
+        &self,
+        splits: &[Split],
+        task: &Task<'_>,
+        push: &mut impl FnMut(&Arc<Path>, Block<'_>) -> Result<Flow>,
+    ) -> Result<Flow> {
+        let mut buffer = Vec::new();
+        for split in splits {
+            let flow = read_split(
+                split,
+                &self.options,
+                &mut buffer,
+                task.bytes_read(),
+                &mut |block| {
+                    if task.is_stopped() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    push(&split.path, block)
+                },
+            )?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn validate<'b>(&self, block: Block<'b>, path: &Path) -> Result<Cow<'b, str>> {
+        validate(block, &self.delimiter, self.options.invalid_utf8, path)
+    }
+}
+
+impl Pipeline for ReadText<str> {
+    type Out = str;
+
+    fn partitions(&self) -> Option<usize> {
+        self.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.stream()
+    }
+
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: FnMut(&str) -> Flow,
+    {
+        self.for_each_block(partition, task, &mut |path, block| {
+            let text = self.validate(block, path)?;
+            let origin = Origin::new(task, path);
+            // Where something was replaced, places in the text are no longer places in the file.
+            let offset = matches!(text, Cow::Borrowed(_)).then_some(block.offset);
+            Ok(origin.watch(for_each_line(&text, &self.delimiter, |line| {
+                origin
+                    .at(offset.map(|offset| offset + offset_in(text.as_bytes(), line.as_bytes())));
+                sink(line)
+            })))
+        })
+    }
+
+    #[inline]
+    fn run_text<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: FnMut(&str) -> Flow,
+    {
+        // Only a delimiter that is white space may stand in a piece of text without being seen.
+        if self.delimiter.bytes() != b"\n" {
+            return self.run(partition, task, sink);
+        }
+        self.for_each_block(partition, task, &mut |path, block| {
+            let text = self.validate(block, path)?;
+            let origin = Origin::new(task, path);
+            Ok(origin.watch(sink(&text)))
+        })
+    }
+}
+
+impl Pipeline for ReadText<[u8]> {
+    type Out = [u8];
+
+    fn partitions(&self) -> Option<usize> {
+        self.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.stream()
+    }
+
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: FnMut(&[u8]) -> Flow,
+    {
+        self.for_each_block(partition, task, &mut |path, block| {
+            let origin = Origin::new(task, path);
+            Ok(
+                origin.watch(for_each_byte_line(block.bytes, &self.delimiter, |line| {
+                    origin.at(Some(block.offset + offset_in(block.bytes, line)));
+                    sink(line)
+                })),
+            )
+        })
+    }
+}
+
+/// Knows which record is being worked on, and tells the task if that ends in an error or a panic.
+struct Origin<'a, 'job> {
+    task: &'a Task<'job>,
+    path: &'a Arc<Path>,
+    offset: Cell<Option<u64>>,
+}
+
+impl<'a, 'job> Origin<'a, 'job> {
+    fn new(task: &'a Task<'job>, path: &'a Arc<Path>) -> Self {
+        let offset = Cell::new(None);
+        Self { task, path, offset }
+    }
+
+    #[inline]
+    fn at(&self, offset: Option<u64>) {
+        self.offset.set(offset);
+    }
+
+    /// Passes `flow` on, after a look whether it breaks off because of an error.
+    fn watch(&self, flow: Flow) -> Flow {
+        if flow.is_break() && self.task.has_failed() {
+            self.task.note_origin(self.path, self.offset.get());
+        }
+        flow
+    }
+}
+
+impl Drop for Origin<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.task.note_origin(self.path, self.offset.get());
+        }
+    }
+}
+
+/// The number of files and bytes, for people.
+pub(crate) fn describe(files: usize, bytes: u64) -> String {
+    let files = if files == 1 {
+        "1 file".to_owned()
+    } else {
+        format!("{files} files")
+    };
+    format!("{files}, {bytes} bytes")
+}

@@ -1,0 +1,63 @@
+//! What the `try_` operators share: another step, whose closure may return an error, which ends the job. Narrow.
+
+use std::ops::ControlFlow;
+
+use super::Step;
+use crate::pipeline::{Record, Ref};
+use crate::task::{Flow, Site, Task};
+
+/// A step over `Result`s: it lets the values through and ends the job at the first error.
+pub(crate) struct Unwrap {
+    pub(crate) site: Site,
+}
+
+impl<T, E> Step<Result<T, E>> for Unwrap
+where
+    T: 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    type Out = T;
+
+    #[inline]
+    fn push<K>(&self, record: Ref<'_, Result<T, E>>, task: &Task<'_>, sink: &mut K) -> Flow
+    where
+        K: FnMut(T) -> Flow,
+    {
+        match record {
+            Ok(record) => sink(record),
+            Err(error) => task.fail(self.site, error.into()),
+        }
+    }
+}
+
+/// A filter whose predicate may fail.
+pub(crate) struct TryFilter<S, F> {
+    pub(crate) state: std::sync::Arc<S>,
+    pub(crate) predicate: F,
+    pub(crate) site: Site,
+}
+
+impl<T, S, F, E> Step<T> for TryFilter<S, F>
+where
+    T: Record + ?Sized,
+    S: Send + Sync + 'static,
+    F: for<'a> Fn(&S, crate::pipeline::Peek<'a, T>) -> Result<bool, E> + Send + Sync + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Out = T;
+
+    #[inline]
+    fn push<K>(&self, record: Ref<'_, T>, task: &Task<'_>, sink: &mut K) -> Flow
+    where
+        K: for<'a> FnMut(Ref<'a, T>) -> Flow,
+    {
+        let entered = task.enter(self.site);
+        let kept = (self.predicate)(&self.state, T::peek(&record));
+        entered.leave();
+        match kept {
+            Ok(true) => sink(record),
+            Ok(false) => ControlFlow::Continue(()),
+            Err(error) => task.fail(self.site, error.into()),
+        }
+    }
+}

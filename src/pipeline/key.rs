@@ -1,0 +1,75 @@
+//! What may travel between stages, and what may be a key there.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Owned, Peek, Record};
+use crate::error::Result;
+use crate::storage::codec;
+
+/// What may be kept between stages: anything serde can write and read back.
+///
+/// Every type that fits is one.
+pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
+impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
+
+/// A record that may be a key: of a group, a count, a join.
+///
+/// Two keys are the same if their serialised bytes are the same. [`Eq`] stands for the promise that this is so; it does
+/// not hold for collections without an order of their own, such as `HashMap`, which must not be keys.
+///
+/// Implemented for every sized type that is [`Data`] and `Eq`, and for `str` and `[u8]`.
+pub trait Key: Record<Owned: Data> {
+    /// Calls `f` with the bytes that stand for a key.
+    #[doc(hidden)]
+    fn with_bytes<R>(
+        key: Peek<'_, Self>,
+        buffer: &mut Vec<u8>,
+        f: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R>;
+
+    /// The key that `bytes` stand for.
+    #[doc(hidden)]
+    fn from_bytes(bytes: &[u8]) -> Result<Owned<Self>>;
+}
+
+impl<T: Data + Eq> Key for T {
+    #[inline]
+    fn with_bytes<R>(key: &T, buffer: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        buffer.clear();
+        codec::encode_into(key, buffer)?;
+        Ok(f(buffer))
+    }
+
+    #[inline]
+    fn from_bytes(bytes: &[u8]) -> Result<T> {
+        codec::decode(bytes)
+    }
+}
+
+impl Key for str {
+    #[inline]
+    fn with_bytes<R>(key: &str, _: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        Ok(f(key.as_bytes()))
+    }
+
+    #[inline]
+    fn from_bytes(bytes: &[u8]) -> Result<String> {
+        match simdutf8::basic::from_utf8(bytes) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => unreachable!("the bytes of a str key are UTF-8"),
+        }
+    }
+}
+
+impl Key for [u8] {
+    #[inline]
+    fn with_bytes<R>(key: &[u8], _: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        Ok(f(key))
+    }
+
+    #[inline]
+    fn from_bytes(bytes: &[u8]) -> Result<Vec<u8>> {
+        Ok(bytes.to_vec())
+    }
+}

@@ -1,0 +1,65 @@
+//! A narrow chain of operators as one generic type, which the compiler fuses into one loop.
+//!
+//! Records are pushed: a source calls its sink for each record, and an operator is a sink that calls the next one.
+
+mod boxed;
+mod key;
+mod record;
+
+pub use boxed::Boxed;
+pub use key::{Data, Key};
+pub use record::Record;
+
+use crate::error::Result;
+use crate::task::{Flow, Partition, PartitionStream, Task};
+
+/// How a record of type `T` is handed on.
+pub(crate) type Ref<'a, T> = <T as Record>::Ref<'a>;
+/// How a record of type `T` is looked at.
+pub(crate) type Peek<'a, T> = <T as Record>::Peek<'a>;
+/// What a record of type `T` is when it is kept.
+pub(crate) type Owned<T> = <T as Record>::Owned;
+
+/// A source and the narrow operators on it: what the second parameter of [`Bag`](crate::Bag) is.
+///
+/// Only this library implements it. It appears in signatures that take any bag, whatever the chain behind it:
+///
+/// ```
+/// use holdall::{Bag, Pipeline};
+///
+/// fn evens<P: Pipeline<Out = u64>>(numbers: Bag<u64, P>) -> holdall::Result<u64> {
+///     numbers.filter(|n| n % 2 == 0).count()
+/// }
+/// assert_eq!(evens(holdall::range(0..10))?, 5);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+pub trait Pipeline: Send + Sync + 'static {
+    /// The records that come out of it.
+    type Out: Record + ?Sized;
+
+    /// How many partitions there are, where that is known before they are read.
+    #[doc(hidden)]
+    fn partitions(&self) -> Option<usize>;
+
+    /// The partitions, where [`partitions`](Self::partitions) does not know their number.
+    #[doc(hidden)]
+    fn stream(&self) -> PartitionStream<'_>;
+
+    /// Pushes the records of one partition into `sink`, until it breaks off.
+    #[doc(hidden)]
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow;
+
+    /// Pushes the text of one partition into `sink` in the largest pieces at hand that end where a record ends.
+    ///
+    /// For those who look for something smaller than a record and do not care where records end.
+    #[doc(hidden)]
+    fn run_text<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        Self: Pipeline<Out = str>,
+        S: FnMut(&str) -> Flow,
+    {
+        self.run(partition, task, sink)
+    }
+}

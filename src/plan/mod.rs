@@ -1,0 +1,104 @@
+//! Lineage into stages: cut at each shuffle, parents before children.
+
+mod render;
+
+pub(crate) use render::text;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use itertools::Itertools;
+
+use crate::id::ShuffleId;
+use crate::lineage::{Dependency, Node, ShuffleDependency};
+
+/// The stages of one action, in the order in which they run. The last one is that of the action's result.
+pub(crate) struct Plan {
+    /// The map side of each shuffle, parents first.
+    pub(crate) map_stages: Vec<MapStagePlan>,
+    pub(crate) result: Arc<Node>,
+}
+
+/// The map side of one shuffle, and how many will read what it leaves.
+pub(crate) struct MapStagePlan {
+    pub(crate) shuffle: Arc<dyn ShuffleDependency>,
+    pub(crate) readers: usize,
+}
+
+impl Plan {
+    /// The stages that `result` needs. A shuffle that several branches share is one stage.
+    pub(crate) fn new(result: &Arc<Node>) -> Self {
+        let mut builder = Builder::default();
+        builder.visit(result);
+        let map_stages = builder.map_stages;
+        let result = Arc::clone(result);
+        Self { map_stages, result }
+    }
+
+    pub(crate) fn stages(&self) -> usize {
+        self.map_stages.len() + 1
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    map_stages: Vec<MapStagePlan>,
+    indices: HashMap<ShuffleId, usize>,
+}
+
+impl Builder {
+    /// Adds the stages that the stage of `node` needs.
+    fn visit(&mut self, node: &Arc<Node>) {
+        for shuffle in shuffles_read(node) {
+            if let Some(&index) = self.indices.get(&shuffle.id()) {
+                self.map_stages[index].readers += 1;
+                continue;
+            }
+            self.visit(shuffle.parent());
+            self.indices.insert(shuffle.id(), self.map_stages.len());
+            self.map_stages.push(MapStagePlan {
+                shuffle,
+                readers: 1,
+            });
+        }
+    }
+}
+
+/// The shuffles that one stage reads; one that two of its branches read comes twice.
+pub(crate) fn shuffles_read(node: &Arc<Node>) -> Vec<Arc<dyn ShuffleDependency>> {
+    let mut shuffles = Vec::new();
+    let mut to_visit = vec![Arc::clone(node)];
+    while let Some(node) = to_visit.pop() {
+        for dependency in &node.dependencies {
+            match dependency {
+                Dependency::Narrow(parent) => to_visit.push(Arc::clone(parent)),
+                Dependency::Shuffle(shuffle) => shuffles.push(Arc::clone(shuffle)),
+            }
+        }
+    }
+    shuffles
+}
+
+/// The bytes that the sources of one stage read, as far as they are known.
+pub(crate) fn input_bytes(node: &Arc<Node>) -> Option<u64> {
+    narrow_ancestors(node)
+        .iter()
+        .filter_map(|node| node.input_bytes)
+        .reduce(|a, b| a + b)
+}
+
+/// The operators of one stage, from the sources to `node`; each once.
+pub(crate) fn narrow_ancestors(node: &Arc<Node>) -> Vec<Arc<Node>> {
+    let mut nodes = Vec::new();
+    collect_narrow(node, &mut nodes);
+    nodes.into_iter().unique_by(|node| node.id).collect()
+}
+
+fn collect_narrow(node: &Arc<Node>, nodes: &mut Vec<Arc<Node>>) {
+    for dependency in &node.dependencies {
+        if let Dependency::Narrow(parent) = dependency {
+            collect_narrow(parent, nodes);
+        }
+    }
+    nodes.push(Arc::clone(node));
+}

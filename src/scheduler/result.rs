@@ -1,0 +1,80 @@
+//! The last stage of a job: its tasks yield what the action gives back.
+
+use crate::error::Result;
+use crate::pipeline::Pipeline;
+use crate::scheduler::InOrder;
+use crate::task::{Partition, PartitionStream, StageCode, Task, Worker};
+
+/// Computes one result for each partition of a pipeline and hands them on in order of partition.
+pub(crate) struct ResultStage<'p, P, R, F, G> {
+    pipeline: &'p P,
+    compute: F,
+    results: InOrder<R, G>,
+}
+
+impl<'p, P, R, F, G> ResultStage<'p, P, R, F, G>
+where
+    P: Pipeline,
+    R: Send,
+    F: Fn(&P, Partition, &Task<'_>) -> Result<R> + Sync,
+    G: FnMut(&Task<'_>, R) + Send,
+{
+    pub(crate) fn new(pipeline: &'p P, compute: F, consume: G) -> Self {
+        Self {
+            pipeline,
+            compute,
+            results: InOrder::new(consume),
+        }
+    }
+}
+
+impl<P, R, F, G> StageCode for ResultStage<'_, P, R, F, G>
+where
+    P: Pipeline,
+    R: Send,
+    F: Fn(&P, Partition, &Task<'_>) -> Result<R> + Sync,
+    G: FnMut(&Task<'_>, R) + Send,
+{
+    fn partitions(&self) -> Option<usize> {
+        self.pipeline.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.pipeline.stream()
+    }
+
+    fn worker(&self) -> Box<dyn Worker + '_> {
+        Box::new(ResultWorker {
+            stage: self,
+            results: Vec::new(),
+        })
+    }
+}
+
+struct ResultWorker<'s, 'p, P, R, F, G> {
+    stage: &'s ResultStage<'p, P, R, F, G>,
+    /// Of the partitions that were taken together.
+    results: Vec<(usize, R)>,
+}
+
+impl<P, R, F, G> Worker for ResultWorker<'_, '_, P, R, F, G>
+where
+    P: Pipeline,
+    R: Send,
+    F: Fn(&P, Partition, &Task<'_>) -> Result<R> + Sync,
+    G: FnMut(&Task<'_>, R) + Send,
+{
+    fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
+        let result = (self.stage.compute)(self.stage.pipeline, partition, task)?;
+        self.results.push((task.partition(), result));
+        Ok(())
+    }
+
+    fn settle(&mut self, task: &Task<'_>) {
+        self.stage.results.put(task, self.results.drain(..));
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}

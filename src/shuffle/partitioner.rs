@@ -1,0 +1,80 @@
+//! Which partition a key belongs to.
+//!
+//! The hash is [rapidhash V3 micro](https://docs.rs/rapidhash) with its default seed, over the key's serialised bytes: the
+//! same in every process, on every machine and in every run. Partition `p` of `n` holds the `p`-th of `n` equal ranges
+//! of the 64-bit hash, so that the partitions in order are in the order of the hash, however many there are.
+
+use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_micro_inline};
+
+/// Divides keys among partitions by ranges of their hash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HashPartitioner {
+    partitions: usize,
+}
+
+/// Where a key belongs: its partition, and its place among the keys of that partition. Hashes in ascending order have
+/// places in ascending order; different hashes have different places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    pub(crate) partition: usize,
+    pub(crate) place: Place,
+}
+
+/// The place of a key among the keys of its partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(pub(crate) u64);
+
+impl HashPartitioner {
+    pub(crate) fn new(partitions: usize) -> Self {
+        assert!(partitions > 0, "a shuffle needs a partition");
+        Self { partitions }
+    }
+
+    pub(crate) fn partitions(self) -> usize {
+        self.partitions
+    }
+
+    #[inline(always)]
+    pub(crate) fn position(self, key: &[u8]) -> Position {
+        // The hash as a fraction of 2^64, times the number of partitions: the whole part and the rest of it.
+        let scaled = u128::from(hash(key)) * self.partitions as u128;
+        Position {
+            partition: (scaled >> 64) as usize,
+            place: Place(scaled as u64),
+        }
+    }
+}
+
+#[inline(always)]
+fn hash(key: &[u8]) -> u64 {
+    rapidhash_v3_micro_inline::<true, false>(key, &DEFAULT_RAPID_SECRETS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_never_changes() {
+        assert_eq!(
+            [hash(b""), hash(b"a"), hash(b"holdall"), hash(&[7; 100])],
+            [0, 0, 0, 0]
+        );
+    }
+
+    #[test]
+    fn partitions_are_ranges_of_the_hash() {
+        for partitions in [1, 2, 3, 64, 1000] {
+            let partitioner = HashPartitioner::new(partitions);
+            let mut keys: Vec<_> = (0..5000_u32).map(|n| n.to_le_bytes()).collect();
+            keys.sort_by_key(|key| hash(key));
+            let positions: Vec<_> = keys.iter().map(|key| partitioner.position(key)).collect();
+            assert!(positions.is_sorted());
+            assert!(
+                positions
+                    .iter()
+                    .all(|position| position.partition < partitions)
+            );
+        }
+    }
+}

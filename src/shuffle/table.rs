@@ -1,0 +1,470 @@
+//! Keys of one partition, each with a value: a hash table whose order is nearly that of the hashes.
+#![expect(
+    unsafe_code,
+    reason = "slots that are empty have no value; measured against a table of `Option`s in benches/README.md"
+)]
+//!
+//! ```text
+//!  slot      0         1         2         3     …  capacity   …  slots.len()
+//!        ┌─────────┬─────────┬─────────┬─────────┬────────────┬────────────┐
+//!        │ key     │         │ key     │ key     │            │ the slots that
+//!        │ place   │  empty  │ place   │ place   │            │ overflow the last
+//!        │ value   │         │ value   │ value   │            │ home slots
+//!        └─────────┴─────────┴─────────┴─────────┴────────────┴────────────┘
+//!  home slot of a key = its place >> shift; probing goes to the right and never wraps
+//! ```
+//!
+//! So a key lies in the run of full slots that covers its home slot, and sorting each run by itself sorts the table.
+//! Growing, merging and writing out go through memory from one end to the other.
+//!
+//! A key of up to 15 bytes stands in its slot; a longer one is in the arena.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+
+use super::arena::Arena;
+use super::partitioner::Place;
+use crate::task::Flow;
+
+/// Slots of a table that has keys at all.
+const LEAST_SLOTS: usize = 16;
+
+/// Slots to the right of the last home slot, at the least.
+const LEAST_OVERFLOW: usize = 16;
+
+/// Key lengths up to this are kept in the slot.
+const INLINE_BYTES: usize = 15;
+
+/// The tag of a key that is in the arena. A tag of 0 is an empty slot; one of `n + 1` is a key of `n` bytes.
+const IN_ARENA: u64 = INLINE_BYTES as u64 + 2;
+
+/// A key's bytes, or where they are: `head` has the first 8 bytes, `tail` the next 7 and, on top, the tag. Of a key in
+/// the arena `head` has the address, and `tail` the length.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Packed {
+    head: u64,
+    tail: u64,
+}
+
+impl Packed {
+    #[inline(always)]
+    fn tag(self) -> u64 {
+        self.tail >> 56
+    }
+
+    #[inline(always)]
+    fn inline(key: &[u8]) -> Option<Self> {
+        let word = |at: usize| {
+            key[at..]
+                .first_chunk()
+                .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        };
+        let half = |at: usize| {
+            key[at..]
+                .first_chunk()
+                .map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
+        };
+        let n = key.len();
+        let (head, rest) = match n {
+            // Each shift brings the last bytes to the place behind the first ones.
+            9..=INLINE_BYTES => (word(0), word(n - 8) >> (8 * (16 - n))),
+            8 => (word(0), 0),
+            4..8 => (half(0) | half(n - 4) << (8 * (n - 4)), 0),
+            1..4 => {
+                let byte = |at: usize| u64::from(key[at]) << (8 * at);
+                (byte(0) | byte(n / 2) | byte(n - 1), 0)
+            }
+            0 => (0, 0),
+            _ => return None,
+        };
+        Some(Self {
+            head,
+            tail: rest | (n as u64 + 1) << 56,
+        })
+    }
+
+    fn in_arena(address: u64, len: usize) -> Self {
+        Self {
+            head: address,
+            tail: len as u64 | IN_ARENA << 56,
+        }
+    }
+
+    /// Calls `f` with the key's bytes.
+    #[inline]
+    fn with_bytes<R>(self, arena: &Arena, f: impl FnOnce(&[u8]) -> R) -> R {
+        if self.tag() == IN_ARENA {
+            return f(arena.get(self.head, self.arena_len()));
+        }
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.head.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.tail.to_le_bytes());
+        f(&bytes[..self.tag() as usize - 1])
+    }
+
+    fn arena_len(self) -> usize {
+        (self.tail & (1 << 56) - 1) as usize
+    }
+}
+
+struct Slot<V> {
+    key: Packed,
+    place: Place,
+    /// Set exactly where the key's tag is not 0.
+    value: MaybeUninit<V>,
+}
+
+impl<V> Slot<V> {
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        self.key.tag() == 0
+    }
+
+    /// Moves the key and its value out; the slot is empty then.
+    #[inline(always)]
+    fn take(&mut self) -> Self {
+        let slot = Self {
+            key: self.key,
+            place: self.place,
+            value: std::mem::replace(&mut self.value, MaybeUninit::uninit()),
+        };
+        self.key.tail = 0;
+        slot
+    }
+}
+
+/// Zeroed memory is an array of empty slots.
+struct Slots<V> {
+    memory: NonNull<Slot<V>>,
+    len: usize,
+}
+
+// SAFETY: `Slots` owns its memory and what is in it, as a `Vec` does.
+unsafe impl<V: Send> Send for Slots<V> {}
+
+impl<V> Slots<V> {
+    fn new(len: usize) -> Self {
+        if len == 0 {
+            return Self {
+                memory: NonNull::dangling(),
+                len,
+            };
+        }
+        let layout = Self::layout(len);
+        // SAFETY: a slot has two words at the least, so the layout is not empty.
+        let memory = unsafe { alloc_zeroed(layout) };
+        let Some(memory) = NonNull::new(memory.cast()) else {
+            handle_alloc_error(layout)
+        };
+        super::kernel::advise_huge_pages(memory.cast(), layout.size());
+        Self { memory, len }
+    }
+
+    fn layout(len: usize) -> Layout {
+        match Layout::array::<Slot<V>>(len) {
+            Ok(layout) => layout,
+            Err(_) => panic!("a table of {len} slots is larger than the address space"),
+        }
+    }
+
+    #[inline(always)]
+    fn as_slice(&self) -> &[Slot<V>] {
+        // SAFETY: `memory` points to `len` slots (or dangles with `len` 0). Each was zeroed, which is a valid empty
+        // slot: integers and an unset `MaybeUninit`.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.len) }
+    }
+
+    #[inline(always)]
+    fn as_mut_slice(&mut self) -> &mut [Slot<V>] {
+        // SAFETY: as in `as_slice`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr(), self.len) }
+    }
+}
+
+impl<V> Drop for Slots<V> {
+    fn drop(&mut self) {
+        if std::mem::needs_drop::<V>() {
+            for slot in self.as_mut_slice() {
+                if !slot.is_empty() {
+                    // SAFETY: a slot that is not empty has a value, and nobody looks at it after this.
+                    unsafe { slot.value.assume_init_drop() }
+                }
+            }
+        }
+        if self.len > 0 {
+            // SAFETY: the memory was allocated with this layout.
+            unsafe { dealloc(self.memory.as_ptr().cast(), Self::layout(self.len)) }
+        }
+    }
+}
+
+/// The keys of one partition, each with a value.
+pub(crate) struct Table<V> {
+    slots: Slots<V>,
+    arena: Arena,
+    /// Home slots; a power of two, or 0.
+    capacity: usize,
+    /// A place, shifted to the right by this, is a home slot.
+    shift: u32,
+    len: usize,
+}
+
+/// A key on its way into a table: looked at once, while its bytes are in the cache.
+#[derive(Clone, Copy)]
+pub(crate) struct Probe {
+    place: Place,
+    /// Of a key that does not fit into a slot: no address, but the length.
+    key: Packed,
+}
+
+impl Probe {
+    #[inline(always)]
+    pub(crate) fn new(place: Place, key: &[u8]) -> Self {
+        let packed = Packed::inline(key).unwrap_or_else(|| Packed::in_arena(0, key.len()));
+        Self { place, key: packed }
+    }
+
+    /// The length of a key whose bytes have to be shown to [`Table::upsert`]; 0 for one that is whole in here.
+    #[inline(always)]
+    pub(crate) fn long_len(&self) -> usize {
+        if self.key.tag() == IN_ARENA {
+            self.key.arena_len()
+        } else {
+            0
+        }
+    }
+}
+
+/// Where a search ended.
+enum Search {
+    /// At the key.
+    Found(usize),
+    /// At the empty slot that the key belongs in.
+    Vacant(usize),
+    /// The table must grow first.
+    Full,
+}
+
+impl<V> Default for Table<V> {
+    fn default() -> Self {
+        Self {
+            slots: Slots::new(0),
+            arena: Arena::default(),
+            capacity: 0,
+            shift: u64::BITS,
+            len: 0,
+        }
+    }
+}
+
+impl<V> Table<V> {
+    /// How many keys there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    fn home(&self, place: Place) -> usize {
+        // Only a table without slots has a shift of all bits.
+        place.0.checked_shr(self.shift).unwrap_or(0) as usize
+    }
+
+    /// Asks the processor to fetch the slot that `probe` begins at.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, probe: &Probe) {
+        if let Some(slot) = self.slots.as_slice().get(self.home(probe.place)) {
+            super::kernel::prefetch(slot);
+        }
+    }
+
+    /// Replaces the value of a key by what `update` makes of it, or puts in what `create` gives for a new key.
+    /// `long` has the key's bytes if they did not fit into the probe. After a panic of `update` the key is gone.
+    #[inline(always)]
+    pub(crate) fn upsert<X>(
+        &mut self,
+        probe: &Probe,
+        long: &[u8],
+        extra: X,
+        create: impl FnOnce(X) -> V,
+        update: impl FnOnce(V, X) -> V,
+    ) {
+        loop {
+            match self.search(probe, long) {
+                Search::Found(at) => {
+                    let slot = &mut self.slots.as_mut_slice()[at];
+                    let Slot { key, value, .. } = slot.take();
+                    // SAFETY: the search ended at a slot with a key, so it had a value, which `take` moved here.
+                    let value = unsafe { value.assume_init() };
+                    slot.value = MaybeUninit::new(update(value, extra));
+                    slot.key = key;
+                    return;
+                }
+                Search::Vacant(at) => {
+                    let value = create(extra);
+                    return self.insert(at, probe, long, value);
+                }
+                Search::Full => self.grow(),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn search(&self, probe: &Probe, long: &[u8]) -> Search {
+        let slots = self.slots.as_slice();
+        let mut at = self.home(probe.place);
+        while let Some(slot) = slots.get(at) {
+            if slot.is_empty() {
+                return if self.is_crowded() {
+                    Search::Full
+                } else {
+                    Search::Vacant(at)
+                };
+            }
+            if slot.place == probe.place && self.is_key(slot, probe, long) {
+                return Search::Found(at);
+            }
+            at += 1;
+        }
+        Search::Full
+    }
+
+    #[inline(always)]
+    fn is_key(&self, slot: &Slot<V>, probe: &Probe, long: &[u8]) -> bool {
+        if probe.key.tag() == IN_ARENA {
+            slot.key.tail == probe.key.tail && self.arena.get(slot.key.head, long.len()) == long
+        } else {
+            slot.key == probe.key
+        }
+    }
+
+    /// Whether one more key would make the probing long.
+    #[inline(always)]
+    fn is_crowded(&self) -> bool {
+        self.len * 8 >= self.capacity * 5
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, at: usize, probe: &Probe, long: &[u8], value: V) {
+        let mut key = probe.key;
+        if key.tag() == IN_ARENA {
+            key.head = self.arena.put(long);
+        }
+        self.slots.as_mut_slice()[at] = Slot {
+            key,
+            place: probe.place,
+            value: MaybeUninit::new(value),
+        };
+        self.len += 1;
+    }
+
+    /// Makes room: twice the home slots, or, where many keys share a home, more slots to the right of the last.
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self) {
+        if self.is_crowded() {
+            self.resize((self.capacity * 2).max(LEAST_SLOTS));
+        } else {
+            self.extend_overflow();
+        }
+    }
+
+    /// Makes room for `keys` keys in all.
+    pub(crate) fn reserve(&mut self, keys: usize) {
+        let capacity = (keys * 8 / 5 + 1).next_power_of_two();
+        if keys > 0 && capacity > self.capacity {
+            self.resize(capacity.max(LEAST_SLOTS));
+        }
+    }
+
+    /// Moves all keys to new slots, in their order, so that both sides are gone through from one end to the other.
+    fn resize(&mut self, capacity: usize) {
+        self.shift = u64::BITS - capacity.trailing_zeros();
+        self.capacity = capacity;
+        let mut old = std::mem::replace(&mut self.slots, Slots::new(capacity + LEAST_OVERFLOW));
+        for slot in old.as_mut_slice() {
+            if !slot.is_empty() {
+                let slot = slot.take();
+                let mut at = self.home(slot.place);
+                while self
+                    .slots
+                    .as_slice()
+                    .get(at)
+                    .is_some_and(|slot| !slot.is_empty())
+                {
+                    at += 1;
+                }
+                if at == self.slots.len {
+                    self.extend_overflow();
+                }
+                self.slots.as_mut_slice()[at] = slot;
+            }
+        }
+    }
+
+    /// Twice the slots to the right of the last home slot.
+    #[cold]
+    fn extend_overflow(&mut self) {
+        let overflow = self.slots.len - self.capacity;
+        let mut old = std::mem::replace(&mut self.slots, Slots::new(self.capacity + overflow * 2));
+        for (to, from) in self.slots.as_mut_slice().iter_mut().zip(old.as_mut_slice()) {
+            *to = from.take();
+        }
+    }
+
+    /// Takes in the keys of `other`, each merged with the value that is here already.
+    pub(crate) fn absorb(&mut self, mut other: Self, mut merge: impl FnMut(V, V) -> V) {
+        self.reserve(self.len.max(other.len));
+        for slot in other.slots.as_mut_slice() {
+            if slot.is_empty() {
+                continue;
+            }
+            let Slot { key, place, value } = slot.take();
+            // SAFETY: the slot was not empty, so it had a value, which `take` moved here.
+            let value = unsafe { value.assume_init() };
+            let long = if key.tag() == IN_ARENA {
+                other.arena.get(key.head, key.arena_len())
+            } else {
+                &[]
+            };
+            self.upsert(
+                &Probe { place, key },
+                long,
+                value,
+                |value| value,
+                &mut merge,
+            );
+        }
+    }
+
+    /// Takes all keys out, in ascending order of place, then of their bytes, until `each` breaks off.
+    pub(crate) fn drain(mut self, mut each: impl FnMut(&[u8], V) -> Flow) -> Flow {
+        self.sort();
+        for slot in self.slots.as_mut_slice() {
+            if !slot.is_empty() {
+                let Slot { key, value, .. } = slot.take();
+                // SAFETY: the slot was not empty, so it had a value, which `take` moved here.
+                let value = unsafe { value.assume_init() };
+                key.with_bytes(&self.arena, |bytes| each(bytes, value))?;
+            }
+        }
+        Flow::Continue(())
+    }
+
+    /// Sorts each run of full slots. Empty slots stay where they are, so the table stays one.
+    fn sort(&mut self) {
+        let arena = &self.arena;
+        let order = |a: &Slot<V>, b: &Slot<V>| {
+            a.place.cmp(&b.place).then_with(|| {
+                let b = b.key;
+                a.key
+                    .with_bytes(arena, |a| b.with_bytes(arena, |b| a.cmp(b)))
+            })
+        };
+        for run in self.slots.as_mut_slice().split_mut(Slot::is_empty) {
+            if run.len() > 1 {
+                run.sort_unstable_by(order);
+            }
+        }
+    }
+}

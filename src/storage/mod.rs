@@ -1,0 +1,2 @@
+//! Records as bytes.
+pub(crate) mod codec;

@@ -1,0 +1,190 @@
+//! One attempt at one partition of one stage.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::{Flow, JobState, Site};
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::id::ShuffleId;
+
+/// What a pipeline can ask and tell while it computes a partition.
+pub struct Task<'job> {
+    job: &'job JobState,
+    stage: usize,
+    partition: usize,
+    /// The closure that was running when a panic began to unwind.
+    panicked_in: Cell<Option<Site>>,
+    /// The first error of a closure; the pipeline breaks off once it is set.
+    failure: RefCell<Option<Error>>,
+    /// The record that was being worked on when things went wrong.
+    origin: RefCell<Option<(Arc<Path>, Option<u64>)>>,
+    /// Whether the closure that panicked works on earlier records than the source does.
+    is_batched: Cell<bool>,
+}
+
+impl<'job> Task<'job> {
+    pub(crate) fn new(job: &'job JobState, stage: usize, partition: usize) -> Self {
+        Self {
+            job,
+            stage,
+            partition,
+            panicked_in: Cell::new(None),
+            failure: RefCell::new(None),
+            origin: RefCell::new(None),
+            is_batched: Cell::new(false),
+        }
+    }
+
+    /// The partition's number in its stage.
+    pub(crate) fn partition(&self) -> usize {
+        self.partition
+    }
+
+    /// Whether the job has ended for others, so that going on is a waste. To be asked once a block, not once a record.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.job.is_stopped()
+    }
+
+    /// Counts input bytes, for the progress bar.
+    pub(crate) fn count_read(&self, bytes: u64) {
+        self.job.progress().add_bytes(bytes);
+    }
+
+    /// The count of input bytes, for those who add to it as they read.
+    pub(crate) fn bytes_read(&self) -> &AtomicU64 {
+        self.job.progress().bytes_read()
+    }
+
+    /// What the map side of `shuffle` left behind.
+    pub(crate) fn map_outputs<O: Any + Send + Sync>(&self, shuffle: ShuffleId) -> Arc<O> {
+        self.job.map_outputs(shuffle)
+    }
+
+    /// Marks that the closure of the operator at `site` runs, until [`Entered::leave`].
+    #[inline]
+    pub(crate) fn enter(&self, site: Site) -> Entered<'_> {
+        Entered {
+            panicked_in: &self.panicked_in,
+            site,
+            is_batched: None,
+        }
+    }
+
+    /// The same for a closure that is not called with the record at hand, but with one that came before.
+    #[inline]
+    pub(crate) fn enter_batched(&self, site: Site) -> Entered<'_> {
+        Entered {
+            panicked_in: &self.panicked_in,
+            site,
+            is_batched: Some(&self.is_batched),
+        }
+    }
+
+    /// Keeps the error that a closure returned and breaks the pipeline off.
+    #[cold]
+    pub(crate) fn fail(
+        &self,
+        site: Site,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Flow {
+        let place = Place {
+            operator: Some(site.operator),
+            location: Some(site.location),
+            ..Place::default()
+        };
+        self.fail_with(Error::new(ErrorKind::Closure { place, source }))
+    }
+
+    /// Keeps an error that has its place already and breaks the pipeline off.
+    #[cold]
+    pub(crate) fn fail_with(&self, error: Error) -> Flow {
+        self.failure.borrow_mut().get_or_insert(error);
+        Flow::Break(())
+    }
+
+    /// Whether the pipeline broke off because of an error.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    /// Notes which record of which file was being worked on, for the error's place. The first note counts.
+    #[cold]
+    pub(crate) fn note_origin(&self, path: &Arc<Path>, offset: Option<u64>) {
+        self.origin
+            .borrow_mut()
+            .get_or_insert_with(|| (Arc::clone(path), offset));
+    }
+
+    /// Runs `work`, and turns what its closures did wrong into an error that has a place.
+    pub(crate) fn guard<R>(self, work: impl FnOnce(&Self) -> Result<R>) -> Result<R> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
+        let failure = self.failure.borrow_mut().take();
+        match (outcome, failure) {
+            (Ok(outcome), None) => outcome,
+            (Ok(_), Some(error)) => Err(self.placed(error)),
+            (Err(payload), _) => Err(self.placed(panicked(self.panicked_in.get(), payload))),
+        }
+    }
+
+    fn placed(&self, mut error: Error) -> Error {
+        if let Some(place) = error.place_mut() {
+            place.stage = Some(self.stage);
+            place.partition = Some(self.partition);
+            let origin = self.origin.take().filter(|_| !self.is_batched.get());
+            if let Some((path, offset)) = origin {
+                place.path = Some(path.to_path_buf());
+                place.offset = offset;
+            }
+        }
+        error
+    }
+}
+
+/// The error for a panic in the closure at `site`.
+pub(crate) fn panicked(site: Option<Site>, payload: Box<dyn Any + Send>) -> Error {
+    let message = match payload.downcast::<String>() {
+        Ok(message) => *message,
+        Err(payload) => match payload.downcast::<&'static str>() {
+            Ok(message) => (*message).to_owned(),
+            Err(_) => "a panic without a message".to_owned(),
+        },
+    };
+    let place = Place {
+        operator: site.map(|site| site.operator),
+        location: site.map(|site| site.location),
+        ..Place::default()
+    };
+    Error::new(ErrorKind::TaskPanicked { place, message })
+}
+
+/// A closure of the program is running. Dropped by unwinding, it tells whose closure panicked;
+/// left as usual, it costs nothing.
+pub(crate) struct Entered<'a> {
+    panicked_in: &'a Cell<Option<Site>>,
+    site: Site,
+    is_batched: Option<&'a Cell<bool>>,
+}
+
+impl Entered<'_> {
+    #[inline]
+    pub(crate) fn leave(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Entered<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        // The innermost closure unwinds first, and it is the one to name.
+        if self.panicked_in.get().is_none() {
+            self.panicked_in.set(Some(self.site));
+            if let Some(is_batched) = self.is_batched {
+                is_batched.set(true);
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What the tasks of one job share.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::id::ShuffleId;
+
+type MapOutputs = Arc<dyn Any + Send + Sync>;
+
+/// One run of one action.
+#[derive(Default)]
+pub(crate) struct JobState {
+    stopped: AtomicBool,
+    failure: Mutex<Option<Error>>,
+    map_outputs: Mutex<HashMap<ShuffleId, MapOutputs>>,
+    progress: Progress,
+}
+
+impl JobState {
+    /// Whether the tasks are to end as soon as they can.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Ends the job early, without an error.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the job with `error`, unless it has one already.
+    pub(crate) fn fail(&self, error: Error) {
+        lock(&self.failure).get_or_insert(error);
+        self.stop();
+    }
+
+    /// The error that ended the job, if one did.
+    pub(crate) fn outcome(&self) -> Result<()> {
+        lock(&self.failure).take().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn put_map_outputs(&self, shuffle: ShuffleId, outputs: MapOutputs) {
+        lock(&self.map_outputs).insert(shuffle, outputs);
+    }
+
+    pub(crate) fn map_outputs<O: Any + Send + Sync>(&self, shuffle: ShuffleId) -> Arc<O> {
+        let outputs = lock(&self.map_outputs).get(&shuffle).cloned();
+        outputs
+            .and_then(|outputs| outputs.downcast().ok())
+            .unwrap_or_else(|| {
+                unreachable!("the plan runs a shuffle's map side before its readers")
+            })
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+}
+
+/// How far a stage has come. Read by the progress bar while the tasks add to it.
+#[derive(Default)]
+pub(crate) struct Progress {
+    bytes: AtomicU64,
+    tasks: AtomicUsize,
+}
+
+impl Progress {
+    /// Starts again at nothing, for the next stage.
+    pub(crate) fn reset(&self) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.tasks.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_tasks(&self, tasks: usize) {
+        self.tasks.fetch_add(tasks, Ordering::Relaxed);
+    }
+
+    pub(crate) fn bytes_read(&self) -> &AtomicU64 {
+        &self.bytes
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.load(Ordering::Relaxed)
+    }
+}
+
+/// A panic while a lock is held leaves these values whole: each is set in one step.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

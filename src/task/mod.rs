@@ -1,0 +1,35 @@
+//! What one running task sees, and what it hands back.
+
+mod context;
+mod job;
+mod stage;
+
+pub use context::Task;
+pub(crate) use context::panicked;
+pub(crate) use job::{JobState, Progress};
+pub(crate) use stage::{MapStage, StageCode, Worker};
+pub use stage::{Partition, PartitionStream};
+
+use std::ops::ControlFlow;
+use std::panic::Location;
+
+/// Whether a pipeline is to go on: `Break` once nobody wants more records.
+pub type Flow = ControlFlow<()>;
+
+/// Where an operator stands in the program: the method, and the line that called it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site {
+    pub(crate) operator: &'static str,
+    pub(crate) location: &'static Location<'static>,
+}
+
+impl Site {
+    /// The site of `operator`, called from where the surrounding `#[track_caller]` method was called.
+    #[track_caller]
+    pub(crate) fn new(operator: &'static str) -> Self {
+        Self {
+            operator,
+            location: Location::caller(),
+        }
+    }
+}

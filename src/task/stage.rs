@@ -1,0 +1,57 @@
+//! A stage as the executors see it: partitions to be computed, and code that computes one.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use super::Task;
+use crate::error::Result;
+
+/// Which partition a task computes.
+pub struct Partition {
+    /// Its number in the pipeline that is asked for it.
+    pub(crate) index: usize,
+    /// What a source of unknown length put into it when it was pulled.
+    pub(crate) payload: Option<Box<dyn Any + Send>>,
+}
+
+impl Partition {
+    pub(crate) fn at(index: usize) -> Self {
+        Self {
+            index,
+            payload: None,
+        }
+    }
+}
+
+/// Hands out partitions one by one, in order, until there are no more.
+pub type PartitionStream<'a> = Box<dyn FnMut() -> Result<Option<Partition>> + Send + 'a>;
+
+/// What a stage computes.
+pub(crate) trait StageCode: Sync {
+    /// How many partitions there are, where that is known before they are read.
+    fn partitions(&self) -> Option<usize>;
+
+    /// The partitions, where their number is not known.
+    fn stream(&self) -> PartitionStream<'_>;
+
+    /// The state of one thread that runs tasks of this stage one after the other.
+    fn worker(&self) -> Box<dyn Worker + '_>;
+}
+
+/// Runs tasks, one at a time, on one thread.
+pub(crate) trait Worker {
+    /// Computes one partition.
+    fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()>;
+
+    /// Called after each group of tasks that were taken together.
+    fn settle(&mut self, _task: &Task<'_>) {}
+
+    /// Called once, after this worker's last task.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// The map side of a shuffle.
+pub(crate) trait MapStage: StageCode {
+    /// What its tasks left behind, for the tasks of the next stage.
+    fn into_outputs(self: Box<Self>) -> Arc<dyn Any + Send + Sync>;
+}
