@@ -586,7 +586,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// holdall::range(0..5).for_each(|n| {
     ///     SUM.fetch_add(n, Ordering::Relaxed);
     /// })?;
-    /// assert_eq!(SUM.into_inner(), 10);
+    /// assert_eq!(SUM.load(Ordering::Relaxed), 10);
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]

@@ -74,7 +74,9 @@ where
 /// # Examples
 ///
 /// ```no_run
-/// let longest = holdall::from_fn(|| std::io::stdin().lines().map_while(Result::ok))
+/// use std::io::{BufRead, BufReader, stdin};
+///
+/// let longest = holdall::from_fn(|| BufReader::new(stdin()).lines().map_while(Result::ok))
 ///     .map(|line| line.len())
 ///     .max()?;
 /// # Ok::<(), holdall::Error>(())
@@ -259,11 +261,15 @@ impl Context {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// let numbers = holdall::from_fn(|| {
-    ///     std::io::stdin().lines().map(|line| line.unwrap().parse::<u64>().unwrap())
-    /// });
-    /// println!("{}", numbers.sum::<u64>()?);
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// std::thread::spawn(move || (0..10).try_for_each(|n| sender.send(n)));
+    /// // A channel can be read once, so it is for one job.
+    /// let receiver = std::sync::Mutex::new(Some(receiver));
+    /// let numbers = holdall::from_fn(move || receiver.lock().unwrap().take().into_iter().flatten());
+    /// assert_eq!(numbers.sum::<u64>()?, 45);
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]

@@ -4,11 +4,9 @@ mod context;
 mod job;
 mod stage;
 
-pub use context::Task;
-pub(crate) use context::panicked;
+pub(crate) use context::{Task, panicked};
 pub(crate) use job::{JobState, Progress};
-pub(crate) use stage::{MapStage, StageCode, Worker};
-pub use stage::{Partition, PartitionStream};
+pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, Worker};
 
 use std::ops::ControlFlow;
 use std::panic::Location;
