@@ -1,4 +1,11 @@
 //! holdall: a lazy, partitioned bag of records for text and data processing larger than memory.
 mod error;
 mod id;
+#[expect(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "used by the layer above, which comes next"
+)]
+mod text;
 pub use error::{Error, ErrorKind, Place, Result};

@@ -1,0 +1,426 @@
+//! Each rule of text, at every place where a file can be cut, with buffers of every awkward size.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::error::Result;
+use crate::text::{Portion, discover, for_each_byte_line, offset_in, plan};
+
+/// Records with their offsets.
+type Records = Vec<(u64, Vec<u8>)>;
+
+struct Fixture {
+    _directory: TempDir,
+    path: PathBuf,
+    options: TextOptions,
+}
+
+impl Fixture {
+    fn new(content: &[u8]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        fs::write(&path, content).unwrap();
+        Self {
+            _directory: directory,
+            path,
+            options: TextOptions::default(),
+        }
+    }
+
+    fn delimited(content: &[u8], delimiter: &[u8]) -> Self {
+        let mut fixture = Self::new(content);
+        fixture.options.delimiter = delimiter.to_vec();
+        fixture
+    }
+
+    /// The records of `start..end`, read through a buffer of `block_bytes`.
+    fn read(&self, start: u64, end: u64, block_bytes: usize) -> Result<Records> {
+        let path = self.path.as_path().into();
+        let split = Split { path, start, end };
+        let delimiter = Delimiter::new(&self.options.delimiter);
+        let mut reader = BlockReader::open(&split, &self.options, block_bytes, Vec::new())?;
+        let mut records = Vec::new();
+        while let Some(block) = reader.next_block()? {
+            assert!(!block.bytes.is_empty());
+            let _ = for_each_byte_line(block.bytes, &delimiter, |line| {
+                records.push((block.offset + offset_in(block.bytes, line), line.to_vec()));
+                ControlFlow::Continue(())
+            });
+        }
+        assert_eq!(reader.next_block()?, None);
+        Ok(records)
+    }
+
+    /// What `expected` says comes out of the whole file, and of its parts for every two places to cut it at.
+    fn assert_records(&self, expected: &Records) {
+        let len = fs::metadata(&self.path).unwrap().len();
+        for block_bytes in [1, 5, 16, 4096] {
+            assert_eq!(&self.read(0, u64::MAX, block_bytes).unwrap(), expected);
+            let read = |start, end| self.read(start, end, block_bytes).unwrap();
+            let heads: Vec<Records> = (0..=len).map(|cut| read(0, cut)).collect();
+            let tails: Vec<Records> = (0..=len).map(|cut| read(cut, len)).collect();
+            for (first, head) in (0..).zip(&heads) {
+                for (second, tail) in (first..).zip(&tails[first as usize..]) {
+                    let records = [head, &read(first, second)[..], tail].concat();
+                    assert_eq!(
+                        &records, expected,
+                        "cut at {first}, {second}; buffer of {block_bytes}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The records of a content, found the plainest way.
+fn plainly(content: &[u8], delimiter: &[u8]) -> Records {
+    let mut records = Vec::new();
+    let mut start = if content.starts_with(BYTE_ORDER_MARK) {
+        3
+    } else {
+        0
+    };
+    while start < content.len() {
+        let rest = &content[start..];
+        let len = (0..rest.len()).find(|at| rest[*at..].starts_with(delimiter));
+        let mut record = &rest[..len.unwrap_or(rest.len())];
+        if delimiter == b"\n" && len.is_some() {
+            record = record.strip_suffix(b"\r").unwrap_or(record);
+        }
+        records.push((start as u64, record.to_vec()));
+        start += len.map_or(rest.len(), |len| len + delimiter.len());
+    }
+    records
+}
+
+#[test]
+fn lines_at_every_cut() {
+    for content in [
+        "",
+        "\n",
+        "\r\n",
+        "\n\n\n",
+        "no line feed",
+        "one\ntwo\nthree\n",
+        "one\ntwo\nthree",
+        "one\r\ntwo\r\n\r\nthree\r\n",
+        "a\r\nb\rc\n\r\r\nd\r",
+        "\n\nafter empty ones\n\n",
+        "\u{feff}marked\nsecond\n",
+        "\u{feff}",
+        "\u{feff}\n",
+        "\u{feff}\u{feff}\n\u{feff}x",
+        "\0\n\0\0\nx\0",
+        "\u{e9}\n\u{20ac}\u{20ac}\n\u{1f600}\n",
+        "short\na line that is longer than the smaller buffers\nshort\n",
+    ] {
+        let content = content.as_bytes();
+        Fixture::new(content).assert_records(&plainly(content, b"\n"));
+    }
+}
+
+#[test]
+fn custom_delimiters_at_every_cut() {
+    for (delimiter, content) in [
+        (&b";"[..], "a;b\r\n;;c"),
+        (b"\0", "a\0b\nc\0"),
+        (b"\r\n", "a\r\nb\rc\nd\r\n\r\r\ne"),
+        (b"<>", "a<>b<<>>c<><>"),
+        (b"abc", "1abc2ababc3abcabc4ab"),
+        (
+            b"a long one",
+            "1a long one2a lona long onea long one3a long on",
+        ),
+        ("\u{20ac}".as_bytes(), "a\u{20ac}b\u{20ad}\u{20ac}"),
+        // Delimiters that share bytes with the mark, which is dropped first.
+        ("\u{feff}".as_bytes(), "\u{feff}a\u{feff}b"),
+        (b"\xbfx", "\u{feff}x\nx"),
+        (b"\xbb", "\u{feff}x"),
+    ] {
+        let content = content.as_bytes();
+        Fixture::delimited(content, delimiter).assert_records(&plainly(content, delimiter));
+    }
+}
+
+/// They are never cut, but every end has to be right, for a file can grow.
+#[test]
+fn delimiters_that_overlap_themselves() {
+    for (delimiter, content) in [
+        (&b"aa"[..], &b"1aaa2aaaa3aaaaa"[..]),
+        (b"\n\n", b"one\ntwo\n\nthree\n\n\n\n\nfour\n\n\n"),
+        (b"aba", b"1ababa2abababa3abaaba"),
+    ] {
+        let fixture = Fixture::delimited(content, delimiter);
+        let expected = plainly(content, delimiter);
+        for block_bytes in [1, 3, 5, 16, BLOCK_BYTES] {
+            assert_eq!(fixture.read(0, u64::MAX, block_bytes).unwrap(), expected);
+            for end in 0..=content.len() as u64 {
+                let mut before = expected.clone();
+                before.retain(|(offset, _)| *offset < end);
+                assert_eq!(
+                    fixture.read(0, end, block_bytes).unwrap(),
+                    before,
+                    "end {end}"
+                );
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_text_at_random_cuts(
+        content in "[ab\r\n\u{feff}]{0,60}",
+        delimiter in "[ab\r\n]{1,3}",
+        mut cuts in vec(0..70_u64, 0..6),
+        block_bytes in 1..40_usize,
+    ) {
+        let content = content.as_bytes();
+        let fixture = Fixture::delimited(content, delimiter.as_bytes());
+        if Delimiter::new(delimiter.as_bytes()).overlaps_itself() {
+            cuts.clear();
+        }
+        // The last record ends beyond the last cut: a file has 180 bytes at most.
+        cuts.extend([0, 200]);
+        cuts.sort_unstable();
+        let read = |cut: &[u64]| fixture.read(cut[0], cut[1], block_bytes).unwrap();
+        let records: Records = cuts.windows(2).flat_map(read).collect();
+        prop_assert_eq!(records, plainly(content, delimiter.as_bytes()));
+    }
+}
+
+#[test]
+fn a_file_of_many_blocks() {
+    let content: String = (0..100_000)
+        .map(|n| format!("{n}{}\n", "x".repeat(n % 50)))
+        .collect();
+    let fixture = Fixture::new(content.as_bytes());
+    let expected = plainly(content.as_bytes(), b"\n");
+    assert!(content.len() > 8 * BLOCK_BYTES);
+    let len = content.len() as u64;
+    for pieces in [1, 2, 3, 7, 50] {
+        let bound = |i| len * i / pieces;
+        let read = |i| fixture.read(bound(i), bound(i + 1), BLOCK_BYTES).unwrap();
+        assert!((0..pieces).flat_map(read).eq(expected.iter().cloned()));
+    }
+}
+
+#[test]
+fn the_limit_of_a_line_is_exact() {
+    for delimiter in [&b"\n"[..], b"--"] {
+        for end in [&b""[..], delimiter, b"-", &[delimiter, b"after"].concat()] {
+            for len in 15..=25 {
+                let line = "x".repeat(len);
+                let content = [&b"first"[..], delimiter, line.as_bytes(), end].concat();
+                let mut fixture = Fixture::delimited(&content, delimiter);
+                fixture.options.max_line_bytes = 20;
+                for block_bytes in [1, 16, 24, BLOCK_BYTES] {
+                    let longest = len + usize::from(end == b"-");
+                    match fixture.read(0, u64::MAX, block_bytes) {
+                        Ok(records) => {
+                            assert!(longest <= 20 && records == plainly(&content, delimiter))
+                        }
+                        Err(error) => {
+                            let offset = 5 + delimiter.len() as u64;
+                            let place = format!(
+                                "the line at byte {offset} is longer than the limit of 20 bytes"
+                            );
+                            assert!(
+                                longest > 20 && error.to_string().ends_with(&place),
+                                "{error}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_line_of_another_split_is_no_error() {
+    let content = [&[b'x'; 1_000][..], b"\nshort\n"].concat();
+    let mut fixture = Fixture::new(&content);
+    fixture.options.max_line_bytes = 20;
+    assert_eq!(
+        fixture.read(500, 1_007, 16).unwrap(),
+        [(1_001, b"short".to_vec())]
+    );
+    assert_eq!(fixture.read(500, 700, 16).unwrap(), []);
+}
+
+#[test]
+fn a_file_that_changed_its_size() {
+    let fixture = Fixture::new(b"one\ntwo\nthree\n");
+    // Shorter than planned.
+    assert_eq!(
+        fixture.read(8, 1_000, 16).unwrap(),
+        [(8, b"three".to_vec())]
+    );
+    assert_eq!(fixture.read(500, 1_000, 16).unwrap(), []);
+    // Longer than planned, when it ended within "two".
+    let expected = [(0, b"one".to_vec()), (4, b"two".to_vec())];
+    assert_eq!(fixture.read(0, 6, 16).unwrap(), expected);
+}
+
+#[test]
+fn gzip_is_read_to_its_end_whatever_was_planned() {
+    let text = b"\xef\xbb\xbfone\ntwo\nthree";
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text).unwrap();
+    let fixture = Fixture::new(&encoder.finish().unwrap());
+    for block_bytes in [1, 5, BLOCK_BYTES] {
+        assert_eq!(
+            fixture.read(0, 4, block_bytes).unwrap(),
+            plainly(text, b"\n")
+        );
+    }
+}
+
+#[test]
+fn utf16_is_refused_where_invalid_text_is() {
+    let mut fixture = Fixture::new(b"\xff\xfea\0\n\0");
+    assert!(
+        fixture
+            .read(0, u64::MAX, 16)
+            .unwrap_err()
+            .to_string()
+            .contains("UTF-16")
+    );
+    fixture.options.invalid_utf8 = InvalidUtf8::Replace;
+    assert_eq!(fixture.read(0, u64::MAX, 16).unwrap().len(), 2);
+}
+
+#[test]
+fn errors_name_the_file() {
+    let fixture = Fixture::new(b"PK\x03\x04");
+    assert!(
+        fixture
+            .read(0, 4, 16)
+            .unwrap_err()
+            .to_string()
+            .contains("zip")
+    );
+    fs::remove_file(&fixture.path).unwrap();
+    let error = fixture.read(0, 4, 16).unwrap_err();
+    assert!(
+        error.is_io() && error.to_string().contains("cannot open"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_whole_way_counts_bytes_and_stops_early() {
+    let content = "some line\n".repeat(100_000);
+    let fixture = Fixture::new(content.as_bytes());
+    let split = Split::whole(&fixture.path.as_path().into());
+    let (mut buffer, input_bytes, mut text) = (Vec::new(), AtomicU64::new(0), Vec::new());
+    let flow = read_split(
+        &split,
+        &fixture.options,
+        &mut buffer,
+        &input_bytes,
+        &mut |block| {
+            text.extend_from_slice(block.bytes);
+            Ok(ControlFlow::Continue(()))
+        },
+    );
+    assert!(flow.unwrap().is_continue());
+    assert!(text == content.as_bytes());
+    assert_eq!(input_bytes.into_inner(), content.len() as u64);
+    assert_eq!(buffer.len(), BLOCK_BYTES);
+
+    let (input_bytes, mut blocks) = (AtomicU64::new(0), 0);
+    let flow = read_split(
+        &split,
+        &fixture.options,
+        &mut buffer,
+        &input_bytes,
+        &mut |_| {
+            blocks += 1;
+            Ok(ControlFlow::Break(()))
+        },
+    );
+    assert!(flow.unwrap().is_break());
+    assert_eq!((blocks, input_bytes.into_inner()), (1, BLOCK_BYTES as u64));
+}
+
+#[test]
+fn a_buffer_that_grew_is_given_back_small() {
+    let fixture = Fixture::new(&vec![b'x'; 3 * BLOCK_BYTES]);
+    let split = Split::whole(&fixture.path.as_path().into());
+    let (mut buffer, input_bytes) = (Vec::new(), AtomicU64::new(0));
+    let mut len = 0;
+    let _ = read_split(
+        &split,
+        &fixture.options,
+        &mut buffer,
+        &input_bytes,
+        &mut |block| {
+            len = block.bytes.len();
+            Ok(ControlFlow::Continue(()))
+        },
+    );
+    assert_eq!(len, 3 * BLOCK_BYTES);
+    assert!(buffer.capacity() < 2 * BLOCK_BYTES);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_without_a_size_is_read() {
+    let path: Arc<Path> = Path::new("/proc/self/status").into();
+    if !path.exists() {
+        return;
+    }
+    let (mut buffer, input_bytes, mut text) = (Vec::new(), AtomicU64::new(0), Vec::new());
+    let split = Split::whole(&path);
+    let _ = read_split(
+        &split,
+        &TextOptions::default(),
+        &mut buffer,
+        &input_bytes,
+        &mut |block| {
+            text.extend_from_slice(block.bytes);
+            Ok(ControlFlow::Continue(()))
+        },
+    );
+    assert!(text.starts_with(b"Name:"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_read_once_from_its_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let files = discover(std::slice::from_ref(&path)).unwrap();
+    let portions = plan(&files, &TextOptions::default()).unwrap();
+    let [Portion::Splits(splits)] = &portions[..] else {
+        panic!("one portion, of splits");
+    };
+    let writer = std::thread::spawn(move || fs::write(path, "one line\n".repeat(50_000)));
+    let (mut buffer, input_bytes, mut text) = (Vec::new(), AtomicU64::new(0), Vec::new());
+    let _ = read_split(
+        &splits[0],
+        &TextOptions::default(),
+        &mut buffer,
+        &input_bytes,
+        &mut |block| {
+            text.extend_from_slice(block.bytes);
+            Ok(ControlFlow::Continue(()))
+        },
+    );
+    writer.join().unwrap().unwrap();
+    assert!(text == "one line\n".repeat(50_000).as_bytes());
+}

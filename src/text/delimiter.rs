@@ -1,0 +1,110 @@
+//! Where a record ends: the delimiter, searched forwards and backwards.
+
+use memchr::memmem::{Finder, FinderRev};
+
+/// The bytes that end a record, made ready for searching.
+///
+/// The delimiters of a file are the occurrences found from left to right that do not overlap. If no proper prefix of
+/// the delimiter is also a suffix of it, occurrences never overlap: each one is a delimiter, wherever the search began.
+/// Otherwise (`"\n\n"`, `"aa"`) that can be told only from the start of a record on, and so such a file is not split.
+#[derive(Clone, Debug)]
+pub(crate) struct Delimiter {
+    finder: Finder<'static>,
+    reverse_finder: FinderRev<'static>,
+    overlaps_itself: bool,
+}
+
+impl Delimiter {
+    /// `bytes` must not be empty: [`TextOptions::check`](super::TextOptions::check) has refused that.
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        Self {
+            finder: Finder::new(bytes).into_owned(),
+            reverse_finder: FinderRev::new(bytes).into_owned(),
+            overlaps_itself: (1..bytes.len()).any(|n| bytes.starts_with(&bytes[n..])),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.finder.needle()
+    }
+
+    /// Whether two occurrences can share bytes, see the type.
+    pub(super) fn overlaps_itself(&self) -> bool {
+        self.overlaps_itself
+    }
+
+    /// Whether a `"\r"` before the delimiter is part of the ending.
+    pub(super) fn is_line_feed(&self) -> bool {
+        self.bytes() == b"\n"
+    }
+
+    /// The ends of the delimiters in `text`, in order; `text` begins with a record.
+    pub(super) fn ends<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+        let len = self.bytes().len();
+        self.finder.find_iter(text).map(move |start| start + len)
+    }
+
+    /// The end of the last delimiter of `text` that begins at `from` or later.
+    ///
+    /// `text` begins with a record, and no delimiter of it begins before `from`.
+    pub(super) fn last_end(&self, text: &[u8], from: usize) -> Option<usize> {
+        let searched = &text[from..];
+        let end = if self.overlaps_itself {
+            self.ends(searched).last()?
+        } else if let &[byte] = self.bytes() {
+            memchr::memrchr(byte, searched)? + 1
+        } else {
+            self.reverse_finder.rfind(searched)? + self.bytes().len()
+        };
+        Some(from + end)
+    }
+
+    /// The end of the first delimiter of `text` that ends at `min_end` or later; `from` as in
+    /// [`last_end`](Self::last_end).
+    pub(super) fn first_end(&self, text: &[u8], from: usize, min_end: usize) -> Option<usize> {
+        let from = if self.overlaps_itself {
+            from
+        } else {
+            from.max(min_end.saturating_sub(self.bytes().len()))
+        };
+        let mut ends = self.ends(text.get(from..)?).map(|end| from + end);
+        ends.find(|end| *end >= min_end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_which_overlap_themselves() {
+        for delimiter in [
+            "\n", "\r\n", "--", "ab", "aab", "aa", "\n\n", "aba", "abcab",
+        ] {
+            let expected = matches!(delimiter, "--" | "aa" | "\n\n" | "aba" | "abcab");
+            assert_eq!(
+                Delimiter::new(delimiter.as_bytes()).overlaps_itself(),
+                expected,
+                "{delimiter:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn searches_both_ways() {
+        let delimiter = Delimiter::new(b"\r\n");
+        assert_eq!(delimiter.last_end(b"a\r\nb\r\nc", 0), Some(6));
+        assert_eq!(delimiter.last_end(b"abc\r", 0), None);
+        assert_eq!(delimiter.first_end(b"a\r\nb\r\nc", 0, 3), Some(3));
+        assert_eq!(delimiter.first_end(b"a\r\nb\r\nc", 0, 4), Some(6));
+        assert_eq!(delimiter.first_end(b"a\r\n", 0, 4), None);
+    }
+
+    #[test]
+    fn one_that_overlaps_is_searched_from_the_left() {
+        let delimiter = Delimiter::new(b"aa");
+        assert_eq!(delimiter.last_end(b"xaaa", 0), Some(3));
+        assert_eq!(delimiter.first_end(b"xaaa", 0, 4), None);
+        assert_eq!(delimiter.first_end(b"xaaaa", 0, 4), Some(5));
+    }
+}

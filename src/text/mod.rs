@@ -1,0 +1,35 @@
+//! Text as bytes: which files, which byte ranges of them, blocks of whole records, lines and words.
+//!
+//! ```text
+//! paths, patterns ─discover─> InputFile ─plan─> Portion ─read_split──> Block ─validate─> lines, words
+//!                                                      └─GzipPieces─┘
+//! ```
+//!
+//! A record here is what ends with the delimiter: a line, by default. Nothing in here knows what is done with records.
+
+mod block;
+mod delimiter;
+mod format;
+mod gzip;
+mod inputs;
+mod lines;
+mod mask;
+mod options;
+mod pieces;
+mod source;
+mod split;
+mod utf8;
+mod words;
+
+pub(crate) use block::{BLOCK_BYTES, Block, read_split};
+pub(crate) use delimiter::Delimiter;
+pub(crate) use inputs::{InputFile, discover};
+pub(crate) use lines::{for_each_byte_line, for_each_line, offset_in};
+pub(crate) use options::TextOptions;
+pub(crate) use pieces::{GzipPieces, MIN_PIECE_BYTES, Piece};
+pub(crate) use split::{Portion, Split, plan};
+pub(crate) use utf8::validate;
+pub(crate) use words::for_each_word;
+
+pub use inputs::IntoInputs;
+pub use options::InvalidUtf8;

@@ -1,0 +1,138 @@
+//! How text is read: where records end, how long they may be, what happens to bytes that are not UTF-8.
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a reader of text does with bytes that are not UTF-8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidUtf8 {
+    /// Fails with the path and the offset of the first wrong byte.
+    ///
+    /// A file that begins with the byte order mark of UTF-16 fails as being in a format that cannot be read.
+    #[default]
+    Fail,
+    /// Puts U+FFFD, the replacement character, in their place, as [`String::from_utf8_lossy`] does.
+    Replace,
+    /// Drops each line that has such bytes.
+    Skip,
+}
+
+/// How text is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TextOptions {
+    /// What ends a record. With `"\n"` a `"\r"` right before it belongs to the ending too.
+    ///
+    /// Bytes that are not UTF-8 do for readers of bytes only, see [`check_text`](Self::check_text).
+    pub(crate) delimiter: Vec<u8>,
+    /// The longest record, without its delimiter; a longer one is an error, never an out-of-memory.
+    pub(crate) max_line_bytes: usize,
+    /// Readers of bytes never validate; with anything but `Fail` they are not stopped by the mark of UTF-16 either.
+    pub(crate) invalid_utf8: InvalidUtf8,
+    /// The size that byte ranges of large files and packs of small ones aim at, instead of one found from the input.
+    pub(crate) split_bytes: Option<u64>,
+}
+
+impl Default for TextOptions {
+    fn default() -> Self {
+        Self {
+            delimiter: b"\n".to_vec(),
+            max_line_bytes: 64 << 20,
+            invalid_utf8: InvalidUtf8::Fail,
+            split_bytes: None,
+        }
+    }
+}
+
+impl TextOptions {
+    /// The smallest [`max_line_bytes`](Self::max_line_bytes): room for a byte order mark.
+    const MIN_LINE_BYTES: usize = 4;
+
+    /// Refuses values that nothing can be read with.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.delimiter.is_empty() {
+            return Err(invalid("delimiter", String::new(), "at least one byte"));
+        }
+        if self.max_line_bytes < Self::MIN_LINE_BYTES {
+            return Err(invalid(
+                "max_line_bytes",
+                self.max_line_bytes.to_string(),
+                "at least 4",
+            ));
+        }
+        if self.split_bytes == Some(0) {
+            return Err(invalid("split_bytes", "0".to_owned(), "at least 1"));
+        }
+        Ok(())
+    }
+
+    /// [`check`](Self::check), and refuses a delimiter that is not UTF-8: it could cut a character in two.
+    pub(crate) fn check_text(&self) -> Result<()> {
+        self.check()?;
+        if std::str::from_utf8(&self.delimiter).is_err() {
+            let value = self.delimiter.escape_ascii().to_string();
+            return Err(invalid("delimiter", value, "UTF-8, or a reader of bytes"));
+        }
+        Ok(())
+    }
+}
+
+fn invalid(setting: &'static str, value: String, expected: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidSetting {
+        setting,
+        value,
+        expected,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_accepted() {
+        assert!(TextOptions::default().check_text().is_ok());
+    }
+
+    #[test]
+    fn unusable_values_are_refused() {
+        let refused = |options: TextOptions| options.check().unwrap_err().to_string();
+        let defaults = TextOptions::default;
+        assert!(
+            refused(TextOptions {
+                delimiter: Vec::new(),
+                ..defaults()
+            })
+            .contains("delimiter")
+        );
+        assert!(
+            refused(TextOptions {
+                max_line_bytes: 3,
+                ..defaults()
+            })
+            .contains("max_line_bytes")
+        );
+        assert!(
+            refused(TextOptions {
+                split_bytes: Some(0),
+                ..defaults()
+            })
+            .contains("split_bytes")
+        );
+    }
+
+    #[test]
+    fn a_delimiter_for_bytes_is_no_delimiter_for_text() {
+        let options = TextOptions {
+            delimiter: vec![0xff],
+            ..TextOptions::default()
+        };
+        assert!(options.check().is_ok());
+        assert!(
+            options
+                .check_text()
+                .unwrap_err()
+                .to_string()
+                .contains(r"\xff")
+        );
+    }
+}

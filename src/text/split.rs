@@ -1,0 +1,160 @@
+//! Files to portions of about equal size: large files are cut into byte ranges, small ones packed together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::Result;
+
+use super::delimiter::Delimiter;
+use super::format::Format;
+use super::inputs::InputFile;
+use super::options::TextOptions;
+
+/// A byte range of a file: the records of it whose first byte lies there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Split {
+    pub(crate) path: Arc<Path>,
+    pub(crate) start: u64,
+    /// `u64::MAX` for the end of the file, wherever that is. Compressed files are read to their end in any case.
+    pub(crate) end: u64,
+}
+
+impl Split {
+    /// All of a file.
+    pub(crate) fn whole(path: &Arc<Path>) -> Self {
+        Self {
+            path: Arc::clone(path),
+            start: 0,
+            end: u64::MAX,
+        }
+    }
+}
+
+/// What is read in one go; the portions of an input in order give its records in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Portion {
+    /// One or more splits, one after the other.
+    Splits(Vec<Split>),
+    /// A gzip file, to be decoded by [`GzipPieces`](super::GzipPieces) while others work on what has been decoded.
+    ///
+    /// Only one thread can decode such a file. Where one is a large part of the input, the rest would wait for it; so
+    /// its lines at least are shared. Where there are many, each thread decodes its own, which takes no handing over.
+    Stream(Arc<Path>),
+}
+
+/// With more portions than this, each gets larger. A number of the input's, not of this machine's cores: results must
+/// not depend on the machine, and a portion more costs little.
+const PORTIONS: u64 = 256;
+const MIN_SPLIT_BYTES: u64 = 1 << 20;
+const MAX_SPLIT_BYTES: u64 = 64 << 20;
+
+/// What opening a file costs, in bytes that could be read meanwhile; so that 100,000 empty files are packed too.
+const FILE_COST_BYTES: u64 = 16 << 10;
+
+/// A gzip file becomes a stream if it is larger than this and than an eighth of the input.
+const MIN_STREAM_BYTES: u64 = 4 << 20;
+
+/// Divides `files`. Only files that are large, for which the format decides, are opened.
+///
+/// # Errors
+///
+/// If such a file cannot be read or has a format that cannot, or an option has a value that cannot be used.
+pub(crate) fn plan(files: &[InputFile], options: &TextOptions) -> Result<Vec<Portion>> {
+    options.check()?;
+    let total_bytes = files.iter().map(|file| file.bytes).sum();
+    let total_cost: u64 = files.iter().map(cost).sum();
+    let split_bytes = options
+        .split_bytes
+        .unwrap_or_else(|| (total_cost / PORTIONS).clamp(MIN_SPLIT_BYTES, MAX_SPLIT_BYTES));
+    let mut plan = Plan {
+        split_bytes,
+        total_bytes,
+        can_cut: !Delimiter::new(&options.delimiter).overlaps_itself(),
+        portions: Vec::new(),
+        pack: Vec::new(),
+        pack_cost: 0,
+    };
+    for file in files {
+        plan.add(file)?;
+    }
+    plan.close_pack();
+    Ok(plan.portions)
+}
+
+fn cost(file: &InputFile) -> u64 {
+    file.bytes.saturating_add(FILE_COST_BYTES)
+}
+
+struct Plan {
+    // Settings.
+    split_bytes: u64,
+    total_bytes: u64,
+    can_cut: bool,
+
+    // What there is so far, and the small files that are not in it yet.
+    portions: Vec<Portion>,
+    pack: Vec<Split>,
+    pack_cost: u64,
+}
+
+impl Plan {
+    fn add(&mut self, file: &InputFile) -> Result<()> {
+        let may_be_stream = file.bytes > MIN_STREAM_BYTES && file.bytes > self.total_bytes / 8;
+        if file.is_stream {
+            // It may have any size, so others must not wait behind it.
+            self.push(Portion::Splits(vec![Split::whole(&file.path)]));
+        } else if file.bytes <= self.split_bytes && !may_be_stream {
+            self.pack(file);
+        } else {
+            match Format::sniff(&file.path)? {
+                Format::Gzip if may_be_stream => self.push(Portion::Stream(Arc::clone(&file.path))),
+                Format::Plain if file.bytes > self.split_bytes && self.can_cut => self.cut(file),
+                Format::Gzip | Format::Plain => self.pack(file),
+            }
+        }
+        Ok(())
+    }
+
+    /// Into ranges that differ by one byte at most, none of them larger than the split size.
+    fn cut(&mut self, file: &InputFile) {
+        let ranges = file.bytes.div_ceil(self.split_bytes);
+        let boundary =
+            |i: u64| (u128::from(file.bytes) * u128::from(i) / u128::from(ranges)) as u64;
+        for i in 0..ranges {
+            self.push(Portion::Splits(vec![Split {
+                path: Arc::clone(&file.path),
+                start: boundary(i),
+                end: boundary(i + 1),
+            }]));
+        }
+    }
+
+    fn pack(&mut self, file: &InputFile) {
+        let cost = cost(file);
+        if self.pack_cost.saturating_add(cost) > self.split_bytes {
+            self.close_pack();
+        }
+        let mut split = Split::whole(&file.path);
+        if file.bytes > 0 {
+            split.end = file.bytes;
+        }
+        self.pack.push(split);
+        self.pack_cost += cost;
+    }
+
+    fn push(&mut self, portion: Portion) {
+        self.close_pack();
+        self.portions.push(portion);
+    }
+
+    fn close_pack(&mut self) {
+        if !self.pack.is_empty() {
+            self.portions
+                .push(Portion::Splits(std::mem::take(&mut self.pack)));
+            self.pack_cost = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
