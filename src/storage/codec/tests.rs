@@ -1,0 +1,227 @@
+//! What the codec carries, and what it refuses.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+
+use serde::{Deserialize, Serialize};
+
+use super::*;
+
+fn encoded<T: Serialize + ?Sized>(record: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_into(record, &mut bytes).expect("encode");
+    bytes
+}
+
+fn carries<T: Serialize + DeserializeOwned + PartialEq + Debug>(record: T) {
+    let bytes = encoded(&record);
+    assert_eq!(decode::<T>(&bytes).expect("decode"), record);
+    round_trips(&record).expect("round trip");
+}
+
+fn refuses<T: Serialize + DeserializeOwned>(record: &T) -> String {
+    let error = round_trips(record).expect_err("this type cannot be carried");
+    match error.kind() {
+        ErrorKind::Codec { type_name, reason } => {
+            assert_eq!(*type_name, std::any::type_name::<T>());
+            reason.clone()
+        }
+        other => panic!("expected a codec error, got {other}"),
+    }
+}
+
+#[derive(Serialize, Deserialize, PartialEq, Debug)]
+enum Shape {
+    Unit,
+    Newtype(Vec<u8>),
+    Tuple(i8, char),
+    Struct {
+        name: String,
+        next: Option<Box<Shape>>,
+    },
+}
+
+#[derive(Serialize, Deserialize, PartialEq, Debug)]
+struct UnitStruct;
+
+#[derive(Serialize, Deserialize, PartialEq, Debug)]
+struct Wrapped(f64);
+
+#[test]
+fn carries_what_serde_derives() {
+    carries(0_u64);
+    carries((u64::MAX, 1_u64));
+    carries((String::from("word"), 7_u64));
+    carries((i128::MIN, u128::MAX, -1_i8, 'ß', 1.5_f32, true, ()));
+    carries((UnitStruct, Wrapped(f64::INFINITY), [1_u16, 2, 3]));
+    carries(vec![Some(String::new()), None]);
+    carries(BTreeMap::from([(1, "a".to_owned()), (2, String::new())]));
+    carries(Shape::Unit);
+    carries(Shape::Newtype(vec![0, 255]));
+    carries(Shape::Tuple(-128, '\0'));
+    carries(Shape::Struct {
+        name: "outer".to_owned(),
+        next: Some(Box::new(Shape::Unit)),
+    });
+    carries(std::path::PathBuf::from("/tmp"));
+    carries(std::net::Ipv4Addr::LOCALHOST);
+}
+
+#[test]
+fn carries_maps_whose_order_changes() {
+    let map: HashMap<u32, String> = (0..1000).map(|n| (n, n.to_string())).collect();
+    carries(map);
+}
+
+#[test]
+fn owned_and_borrowed_text_have_the_same_bytes() {
+    assert_eq!(encoded("word"), encoded(&"word".to_owned()));
+    assert_eq!(encoded("word"), b"\x04word");
+    let bytes = encoded("word");
+    assert_eq!(decode::<&str>(&bytes).expect("borrowed"), "word");
+    assert_eq!(encoded(&(3_u64, 250_u64)), [3, 250]);
+}
+
+#[test]
+fn records_follow_one_another() {
+    let mut bytes = encoded(&(String::from("a"), 1_u64));
+    encode_into(&(String::from("b"), u64::MAX), &mut bytes).expect("encode");
+    let mut rest = bytes.as_slice();
+    let first: (String, u64) = decode_prefix(&mut rest).expect("first");
+    let second: (String, u64) = decode_prefix(&mut rest).expect("second");
+    assert_eq!((first.1, second.1), (1, u64::MAX));
+    assert!(rest.is_empty());
+}
+
+#[test]
+fn left_over_and_missing_bytes_are_errors() {
+    let bytes = encoded(&(String::from("word"), 300_u64));
+    for length in 0..bytes.len() {
+        decode::<(String, u64)>(&bytes[..length]).expect_err("cut short");
+    }
+    let longer = [bytes.as_slice(), &[0]].concat();
+    let error = decode::<(String, u64)>(&longer).expect_err("one byte more");
+    assert!(
+        error.to_string().contains("1 bytes are left over"),
+        "{error}"
+    );
+    let mut rest = &bytes[..2];
+    decode_prefix::<(String, u64)>(&mut rest).expect_err("cut short");
+    assert_eq!(rest.len(), 2, "a failed decode consumes nothing");
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Untagged {
+    Number(u64),
+    Text(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum Tagged {
+    Point { x: u32 },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Nested {
+    x: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Flat {
+    id: u32,
+    #[serde(flatten)]
+    nested: Nested,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sparse {
+    #[serde(skip_serializing_if = "is_zero", default)]
+    first: u8,
+    rest: Vec<u8>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
+#[test]
+fn refuses_types_that_need_names_in_the_bytes() {
+    refuses(&Untagged::Number(1));
+    refuses(&vec![(1_u32, Untagged::Text("nested".to_owned()))]);
+    refuses(&Tagged::Point { x: 1 });
+    refuses(&Flat {
+        id: 1,
+        nested: Nested { x: 2 },
+    });
+}
+
+/// Without the check the codec would read `first: 1, rest: []` here, and no error would tell.
+#[test]
+fn refuses_a_field_that_is_left_out() {
+    let reason = refuses(&Sparse {
+        first: 0,
+        rest: vec![0],
+    });
+    assert!(reason.contains("`first`"), "{reason}");
+    carries_sparse_with_all_fields();
+}
+
+fn carries_sparse_with_all_fields() {
+    round_trips(&Sparse {
+        first: 1,
+        rest: vec![],
+    })
+    .expect("no field is left out");
+}
+
+#[derive(Deserialize)]
+struct Lossy(Vec<u8>);
+
+impl Serialize for Lossy {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        vec![0_u8; self.0.len() + 1].serialize(serializer)
+    }
+}
+
+#[test]
+fn refuses_a_record_that_comes_back_longer() {
+    let reason = refuses(&Lossy(vec![1]));
+    assert!(reason.contains("does not come back"), "{reason}");
+}
+
+#[test]
+fn a_failed_encode_leaves_the_buffer_as_it_was() {
+    let mut bytes = vec![1, 2, 3];
+    let record = (
+        7_u64,
+        Sparse {
+            first: 0,
+            rest: vec![],
+        },
+    );
+    encode_into(&record, &mut bytes).expect_err("a field is left out");
+    assert_eq!(bytes, [1, 2, 3]);
+}
+
+#[test]
+fn a_length_that_is_none_allocates_nothing() {
+    for length in [u64::from(u32::MAX), 1 << 40, u64::MAX] {
+        let bytes = encoded(&length);
+        decode::<String>(&bytes).expect_err("no such text");
+        decode::<Vec<u64>>(&bytes).expect_err("no such list");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_the_decoder_panic(bytes: Vec<u8>) {
+        let _ = decode::<Vec<(u64, Option<char>)>>(&bytes);
+        let _ = decode::<Shape>(&bytes);
+    }
+}

@@ -1,0 +1,16 @@
+//! Records as bytes, in memory and on disk. Knows nothing of keys, partitions or tasks.
+//!
+//! ```text
+//!  record --codec--> bytes --RunWriter--> frames --> file      RunFile: several runs, one after another
+//!                                                     |
+//!  record <--codec-- bytes <--- Merge <--- RunReader <- Run    a range of bytes in that file
+//! ```
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `codec` | one record to bytes and back; the only file that knows bincode |
+//!
+//! What is written here is read back by the same program, soon and on the same machine or one like it: the formats
+//! carry no version, but every damage to them is found.
+
+pub(crate) mod codec;
