@@ -9,8 +9,16 @@
 //! | file | what it is for |
 //! | --- | --- |
 //! | `codec` | one record to bytes and back; the only file that knows bincode |
+//! | `scratch` | directories and files that clean up after themselves, with a quota |
+//! | `interrupt` | the clean-up at Ctrl-C |
+//! | `file` | access to files with the path in every error |
+//! | `system` | calls into libc; the only `unsafe` of this folder |
 //!
 //! What is written here is read back by the same program, soon and on the same machine or one like it: the formats
 //! carry no version, but every damage to them is found.
 
 pub(crate) mod codec;
+pub(crate) mod file;
+pub(crate) mod interrupt;
+pub(crate) mod scratch;
+mod system;
