@@ -9,6 +9,9 @@
 //! | file | what it is for |
 //! | --- | --- |
 //! | `codec` | one record to bytes and back; the only file that knows bincode |
+//! | `memory` | how many bytes may be held: `MemoryBudget`, `Reservation` |
+//! | `limits` | how much memory this process can have |
+//! | `size` | `"512MiB"` to bytes and back |
 //! | `scratch` | directories and files that clean up after themselves, with a quota |
 //! | `interrupt` | the clean-up at Ctrl-C |
 //! | `file` | access to files with the path in every error |
@@ -20,5 +23,8 @@
 pub(crate) mod codec;
 pub(crate) mod file;
 pub(crate) mod interrupt;
+pub(crate) mod limits;
+pub(crate) mod memory;
 pub(crate) mod scratch;
+pub(crate) mod size;
 mod system;
