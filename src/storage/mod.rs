@@ -9,6 +9,9 @@
 //! | file | what it is for |
 //! | --- | --- |
 //! | `codec` | one record to bytes and back; the only file that knows bincode |
+//! | `frame` | a piece of a run, bounded by lengths and a checksum, compressed when that pays |
+//! | `run` | a sequence of records in a file: `RunWriter` → `Run` → `RunReader` |
+//! | `merge` | k sorted sources into one sequence, stable |
 //! | `memory` | how many bytes may be held: `MemoryBudget`, `Reservation` |
 //! | `limits` | how much memory this process can have |
 //! | `size` | `"512MiB"` to bytes and back |
@@ -22,9 +25,14 @@
 
 pub(crate) mod codec;
 pub(crate) mod file;
+pub(crate) mod frame;
 pub(crate) mod interrupt;
 pub(crate) mod limits;
+#[cfg(test)]
+mod measure;
 pub(crate) mod memory;
+pub(crate) mod merge;
+pub(crate) mod run;
 pub(crate) mod scratch;
 pub(crate) mod size;
 mod system;
