@@ -111,6 +111,35 @@ pub enum ErrorKind {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// One record is larger than a file of records can carry.
+    RecordTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// The file system has no room left, or the user's share of it is used up.
+    DiskFull {
+        /// Where in the job.
+        place: Place,
+        /// The file.
+        path: PathBuf,
+        /// What was still to be written to it at that moment.
+        needed_bytes: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The scratch files of a job would grow past their limit.
+    QuotaExceeded {
+        /// Where in the job.
+        place: Place,
+        /// The file.
+        path: PathBuf,
+        /// What was to be written to it at that moment.
+        needed_bytes: u64,
+        /// The limit for all scratch files of the job together.
+        quota_bytes: u64,
+    },
     /// The memory budget is too small for the job to work at all.
     BudgetTooSmall {
         /// The least that would do.
@@ -168,21 +197,27 @@ impl Error {
     /// Whether the system refused to open, read or write something.
     #[must_use]
     pub fn is_io(&self) -> bool {
-        matches!(*self.0, ErrorKind::Io { .. })
+        matches!(*self.0, ErrorKind::Io { .. } | ErrorKind::DiskFull { .. })
     }
 
-    /// Where in the job it happened, if it happened in a closure of the program.
+    /// Where in the job it happened, if it happened in a closure of the program or while its records were written.
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         match &*self.0 {
-            ErrorKind::TaskPanicked { place, .. } | ErrorKind::Closure { place, .. } => Some(place),
+            ErrorKind::TaskPanicked { place, .. }
+            | ErrorKind::Closure { place, .. }
+            | ErrorKind::DiskFull { place, .. }
+            | ErrorKind::QuotaExceeded { place, .. } => Some(place),
             _ => None,
         }
     }
 
     pub(crate) fn place_mut(&mut self) -> Option<&mut Place> {
         match &mut *self.0 {
-            ErrorKind::TaskPanicked { place, .. } | ErrorKind::Closure { place, .. } => Some(place),
+            ErrorKind::TaskPanicked { place, .. }
+            | ErrorKind::Closure { place, .. }
+            | ErrorKind::DiskFull { place, .. }
+            | ErrorKind::QuotaExceeded { place, .. } => Some(place),
             _ => None,
         }
     }
@@ -195,6 +230,7 @@ impl fmt::Display for Error {
 }
 
 impl fmt::Display for ErrorKind {
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io {
@@ -248,6 +284,30 @@ impl fmt::Display for ErrorKind {
                 "{}: damaged frame at byte {offset}: {reason}",
                 path.display()
             ),
+            Self::RecordTooLong { bytes, limit_bytes } => write!(
+                f,
+                "a record of {bytes} bytes is longer than the limit of {limit_bytes} bytes"
+            ),
+            Self::DiskFull {
+                place,
+                path,
+                needed_bytes,
+                source,
+            } => write!(
+                f,
+                "no room on the disk for {needed_bytes} more bytes of {}{place}: {source}",
+                path.display()
+            ),
+            Self::QuotaExceeded {
+                place,
+                path,
+                needed_bytes,
+                quota_bytes,
+            } => write!(
+                f,
+                "{needed_bytes} more bytes of {} would exceed the limit of {quota_bytes} bytes for scratch files{place}",
+                path.display()
+            ),
             Self::BudgetTooSmall {
                 needed_bytes,
                 budget_bytes,
@@ -263,7 +323,7 @@ impl fmt::Display for ErrorKind {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &*self.0 {
-            ErrorKind::Io { source, .. } | ErrorKind::Threads(source) => Some(source),
+            ErrorKind::Io { source, .. } | ErrorKind::DiskFull { source, .. } => Some(source),
             ErrorKind::Closure { source, .. } => Some(&**source),
             _ => None,
         }

@@ -1,14 +1,15 @@
 //! One record to bytes and back: the only file that knows which codec that is.
 //!
-//! The codec is bincode 2 through serde: little-endian, integers and lengths as varints. Fixed widths are a little faster by
-//! themselves, 2 and 1 ns to encode and decode a (u64, u64) where varints take 4 and 2 (small numbers) to 9 and 8 (numbers of mixed
-//! lengths, which the processor cannot foresee). But they make a word with its count 23 bytes long instead of 9, and
-//! every byte more is hashed, compared, compressed and written again downstream: at the 350 MB/s of a compressed run, those 14 bytes take 40 ns.
+//! The codec is bincode 2 through serde: little-endian, integers and lengths as varints. Fixed widths are a little
+//! faster by themselves, 2 and 1 ns to encode and decode a (u64, u64) where varints take 4 and 2 (small numbers) to 9
+//! and 8 (numbers of mixed lengths, which the processor cannot foresee). But they make a word with its count 23 bytes
+//! long instead of 9, and every byte more is hashed, compared, compressed and written again downstream: at the 350
+//! MB/s of a compressed run, those 14 bytes take 40 ns.
 //!
 //! bincode writes no names and no types, so it cannot carry a serde type that needs them to be read back. Those fail
-//! here, and never come back as something else:
-//! untagged and internally tagged enums and `serde_json::Value` ask for any type while they are decoded; `flatten` writes
-//! a map without a length; a field left out by `skip_serializing_if` is noticed by [`strict`] as it is encoded.
+//! here, and never come back as something else: untagged and internally tagged enums and `serde_json::Value` ask for
+//! any type while they are decoded; `flatten` writes a map without a length; a field left out by
+//! `skip_serializing_if` is noticed by [`strict`] as it is encoded.
 
 mod strict;
 #[cfg(test)]
@@ -25,8 +26,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Longer than a record in a run can be. It keeps a length that is not one (a `Deserialize` that does not read what its `Serialize`
-/// has written) from becoming an allocation that ends the process.
+/// Longer than a record in a run can be. It keeps a length that is not one (a `Deserialize` that does not read what
+/// its `Serialize` has written) from becoming an allocation that ends the process.
 const LIMIT_BYTES: usize = u32::MAX as usize;
 
 // With a limit the decoder is also three times as fast: without, the compiler leaves its calls as they are.
@@ -86,7 +87,8 @@ pub(crate) fn round_trips<T: Serialize + DeserializeOwned>(record: &T) -> Result
     }
 }
 
-/// What the codec appends to: bincode's own writers are for slices and for `io::Write`, which cost a check more a field.
+/// What the codec appends to: bincode's own writers are for slices and for `io::Write`, which cost a check more a
+/// field.
 struct Tail<'a>(&'a mut Vec<u8>);
 
 impl Writer for Tail<'_> {

@@ -1,2 +1,38 @@
-//! Records as bytes.
+//! Records as bytes, in memory and on disk. Knows nothing of keys, partitions or tasks.
+//!
+//! ```text
+//!  record --codec--> bytes --RunWriter--> frames --> file      RunFile: several runs, one after another
+//!                                                     |
+//!  record <--codec-- bytes <--- Merge <--- RunReader <- Run    a range of bytes in that file
+//! ```
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `codec` | one record to bytes and back; the only file that knows bincode |
+//! | `frame` | a piece of a run, bounded by lengths and a checksum, compressed when that pays |
+//! | `run` | a sequence of records in a file: `RunWriter` → `Run` → `RunReader` |
+//! | `merge` | k sorted sources into one sequence, stable |
+//! | `memory` | how many bytes may be held: `MemoryBudget`, `Reservation` |
+//! | `limits` | how much memory this process can have |
+//! | `size` | `"512MiB"` to bytes and back |
+//! | `scratch` | directories and files that clean up after themselves, with a quota |
+//! | `interrupt` | the clean-up at Ctrl-C |
+//! | `file` | access to files with the path in every error |
+//! | `system` | calls into libc; the only `unsafe` of this folder |
+//!
+//! What is written here is read back by the same program, soon and on the same machine or one like it: the formats
+//! carry no version, but every damage to them is found.
+
 pub(crate) mod codec;
+pub(crate) mod file;
+pub(crate) mod frame;
+pub(crate) mod interrupt;
+pub(crate) mod limits;
+#[cfg(test)]
+mod measure;
+pub(crate) mod memory;
+pub(crate) mod merge;
+pub(crate) mod run;
+pub(crate) mod scratch;
+pub(crate) mod size;
+mod system;

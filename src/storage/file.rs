@@ -1,0 +1,191 @@
+//! Access to files, with the path in every error.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Place, Result};
+
+/// Opens a file for reading.
+pub(crate) fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| Error::io("open", path, error))
+}
+
+/// Creates a file that is not there yet, for writing and reading, for this user only.
+pub(crate) fn create_new(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(path)
+        .map_err(|error| write_error("create", path, 0, error))
+}
+
+/// Writes all of `bytes` at `offset`. After an error, some of them may have been written.
+pub(crate) fn write_all_at(file: &File, path: &Path, bytes: &[u8], offset: u64) -> Result<()> {
+    let mut written = 0;
+    while written < bytes.len() {
+        let rest = &bytes[written..];
+        match write_at(file, rest, offset + written as u64) {
+            Ok(0) => {
+                let error = io::ErrorKind::WriteZero.into();
+                return Err(write_error("write", path, rest.len(), error));
+            }
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(write_error("write", path, rest.len(), error)),
+        }
+    }
+    Ok(())
+}
+
+/// Makes a file end at `bytes`.
+pub(crate) fn truncate(file: &File, path: &Path, bytes: u64) -> Result<()> {
+    file.set_len(bytes)
+        .map_err(|error| Error::io("shorten", path, error))
+}
+
+/// An error of something that needs room on the disk: a full disk and a used-up share of it have a kind of their own.
+pub(crate) fn write_error(
+    operation: &'static str,
+    path: &Path,
+    needed_bytes: usize,
+    source: io::Error,
+) -> Error {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::new(ErrorKind::DiskFull {
+                place: Place::default(),
+                path: path.to_owned(),
+                needed_bytes: needed_bytes as u64,
+                source,
+            })
+        }
+        _ => Error::io(operation, path, source),
+    }
+}
+
+/// A range of bytes of a file, read from its start to its end.
+///
+/// It keeps its own position, so that any number of ranges can share one open file.
+#[derive(Debug)]
+pub(crate) struct FileRange {
+    file: Arc<File>,
+    position: u64,
+    end: u64,
+}
+
+impl FileRange {
+    pub(crate) fn new(file: Arc<File>, start: u64, bytes: u64) -> Self {
+        Self {
+            file,
+            position: start,
+            end: start.saturating_add(bytes),
+        }
+    }
+}
+
+impl Read for FileRange {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        let length = buffer.len().min(left);
+        let count = read_at(&self.file, &mut buffer[..length], self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+use at_cursor::{read_at, write_at};
+
+/// Reading and writing at an offset where the system moves the one cursor of the file to do so.
+#[cfg(not(unix))]
+mod at_cursor {
+    use std::fs::File;
+    use std::io::{self, Read, Seek, SeekFrom, Write};
+    use std::sync::{Mutex, PoisonError};
+
+    /// One lock for all files: the platforms that come here are to work, not to be fast.
+    static CURSOR: Mutex<()> = Mutex::new(());
+
+    pub(super) fn read_at(mut file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let _cursor = CURSOR.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))?;
+        file.read(buffer)
+    }
+
+    pub(super) fn write_at(mut file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let _cursor = CURSOR.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))?;
+        file.write(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_carry_the_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("missing");
+        let error = open(&path).unwrap_err();
+        assert!(error.to_string().contains("missing"), "{error}");
+        create_new(&path).unwrap();
+        let error = create_new(&path).unwrap_err();
+        assert!(error.to_string().starts_with("cannot create"), "{error}");
+    }
+
+    #[test]
+    fn ranges_share_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = Arc::new(create_new(&path).unwrap());
+        write_all_at(&file, &path, b"0123456789", 0).unwrap();
+        write_all_at(&file, &path, b"ab", 4).unwrap();
+        let mut first = FileRange::new(Arc::clone(&file), 0, 5);
+        let mut second = FileRange::new(Arc::clone(&file), 5, 3);
+        let mut beyond = FileRange::new(Arc::clone(&file), 8, u64::MAX);
+        let mut byte = [0];
+        first.read_exact(&mut byte).unwrap();
+        let mut text = String::new();
+        second.read_to_string(&mut text).unwrap();
+        first.read_to_string(&mut text).unwrap();
+        beyond.read_to_string(&mut text).unwrap();
+        assert_eq!((byte, text.as_str()), (*b"0", "b67123a89"));
+        truncate(&file, &path, 2).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 2);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_named_with_what_it_lacks() {
+        let path = Path::new("/dev/full");
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        let error = write_all_at(&file, path, &[0; 300], 0).unwrap_err();
+        match error.kind() {
+            ErrorKind::DiskFull {
+                path, needed_bytes, ..
+            } => {
+                assert_eq!(
+                    (path.as_path(), *needed_bytes),
+                    (Path::new("/dev/full"), 300)
+                );
+            }
+            other => panic!("expected a full disk, got {other}"),
+        }
+        assert!(error.is_io() && error.place().is_some());
+    }
+}

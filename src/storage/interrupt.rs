@@ -1,0 +1,137 @@
+//! The clean-up at Ctrl-C: scratch directories go, then the process ends by the signal as it would have without us.
+//!
+//! The program comes first. SIGINT, SIGTERM and SIGHUP are handled only where nobody handles or ignores them when the
+//! first scratch directory is made; and when one arrives, nothing is done if somebody has put a handler over ours
+//! since (and calls ours from it, as `signal-hook` and tokio do): that program wants to end in its own way, and drops
+//! its jobs then.
+//!
+//! A signal handler may call next to nothing, so it only notes the signal and writes a byte to a pipe; a thread that
+//! waits at the other end does the work. The crate `signal-hook` would do the same without `unsafe` of ours, but
+//! cannot tell whether another handler was added later.
+
+/// Starts to look after the signals of this process, once.
+#[cfg(unix)]
+pub(crate) fn install() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    // Without a pipe or a thread, scratch is left to the next sweep, as after `kill -9`.
+    ONCE.call_once(|| drop(try_install()));
+}
+
+/// Does nothing: other systems leave scratch to the next sweep.
+#[cfg(not(unix))]
+pub(crate) fn install() {}
+
+#[cfg(unix)]
+fn try_install() -> std::io::Result<()> {
+    use super::system;
+
+    let (reader, writer) = std::io::pipe()?;
+    std::thread::Builder::new()
+        .name("holdall-interrupt".to_owned())
+        .spawn(move || watch(reader))?;
+    system::wake_by(writer);
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        system::handle_if_default(signal);
+    }
+    Ok(())
+}
+
+/// Waits for signals, and ends the process by the first that is ours to handle.
+#[cfg(unix)]
+fn watch(mut pipe: std::io::PipeReader) {
+    use super::{scratch, system};
+
+    let mut byte = [0];
+    while std::io::Read::read_exact(&mut pipe, &mut byte).is_ok() {
+        let signal = system::received_signal();
+        if system::is_handled_by_us(signal) {
+            scratch::remove_all();
+            system::end_by(signal);
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::path::Path;
+
+    use super::super::scratch::tests::{Child, in_child};
+    use super::super::scratch::{Scratch, live_directories};
+    use super::super::system;
+
+    fn entries(directory: &Path) -> usize {
+        std::fs::read_dir(directory).expect("read").count()
+    }
+
+    #[test]
+    fn scratch_goes_at_each_signal_and_the_process_ends_by_it() {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            let directory = tempfile::tempdir().unwrap();
+            let mut child = Child::start("interrupt::tests::child_waits", directory.path());
+            assert_eq!(entries(directory.path()), 2);
+            child.send(signal);
+            assert_eq!(child.wait().signal(), Some(signal));
+            assert_eq!(entries(directory.path()), 0);
+        }
+    }
+
+    /// Not a test by itself: a process with two scratch directories.
+    #[test]
+    fn child_waits() {
+        in_child(|directory, ready| {
+            let scratch = [(); 2].map(|()| Scratch::new(Some(directory), None));
+            let files = scratch
+                .each_ref()
+                .map(|scratch| scratch.create("a").unwrap());
+            assert_eq!(live_directories().len(), 2);
+            ready();
+            drop(files);
+        });
+    }
+
+    #[test]
+    fn a_signal_that_is_ignored_stays_ignored() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = Child::start("interrupt::tests::child_ignores_hangups", directory.path());
+        child.send(libc::SIGHUP);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert_eq!(entries(directory.path()), 1, "the child goes on");
+        child.send(libc::SIGTERM);
+        assert_eq!(child.wait().signal(), Some(libc::SIGTERM));
+        assert_eq!(entries(directory.path()), 0);
+    }
+
+    /// Not a test by itself: a process as `nohup` starts it.
+    #[test]
+    fn child_ignores_hangups() {
+        in_child(|directory, ready| {
+            system::ignore(libc::SIGHUP);
+            let scratch = Scratch::new(Some(directory), None);
+            let _file = scratch.create("a").unwrap();
+            ready();
+        });
+    }
+
+    #[test]
+    fn a_handler_that_came_later_wins() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = Child::start("interrupt::tests::child_is_handled_later", directory.path());
+        child.send(libc::SIGINT);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert_eq!(entries(directory.path()), 1, "the child goes on");
+        child.send(libc::SIGTERM);
+        child.wait();
+    }
+
+    /// Not a test by itself: a process whose program puts a handler over ours that calls ours.
+    #[test]
+    fn child_is_handled_later() {
+        in_child(|directory, ready| {
+            let scratch = Scratch::new(Some(directory), None);
+            let _file = scratch.create("a").unwrap();
+            system::cover_our_handler(libc::SIGINT);
+            ready();
+        });
+    }
+}

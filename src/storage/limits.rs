@@ -1,0 +1,139 @@
+//! How much memory this process can have at most, and what share of it a context takes by default.
+
+use std::fs;
+use std::path::Path;
+
+use super::system;
+
+/// The share of the least limit that is the default budget: 1/2.
+///
+/// The other half is for what the budget does not count: the program's own data, its closures, its results, the
+/// allocator's slack; and for the page cache, which spilling lives on and which a cgroup counts too.
+const DEFAULT_SHARE: u64 = 2;
+
+/// What is taken for the memory of a machine that does not say: 2 GiB.
+const FALLBACK_BYTES: u64 = 2 << 30;
+
+/// The budget of a context that was given none: half of the least of the machine's memory, the limits of the cgroups
+/// that this process is in (v1 and v2, `memory.max` and `memory.high`), and its `RLIMIT_AS` and `RLIMIT_DATA`.
+///
+/// 1 GiB where the system tells none of them.
+pub(crate) fn default_budget_bytes() -> usize {
+    let limit = memory_limit_bytes(Path::new("/"));
+    usize::try_from(limit / DEFAULT_SHARE).unwrap_or(usize::MAX)
+}
+
+/// The least of all limits; files are looked up below `root`.
+fn memory_limit_bytes(root: &Path) -> u64 {
+    let machine = meminfo_bytes(root).or_else(system::physical_memory_bytes);
+    let limits = [machine, cgroup_bytes(root), system::resource_limit_bytes()];
+    limits.into_iter().flatten().min().unwrap_or(FALLBACK_BYTES)
+}
+
+/// `MemTotal` of `/proc/meminfo`, which a container may see smaller than the machine is.
+fn meminfo_bytes(root: &Path) -> Option<u64> {
+    let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+/// The least limit of the cgroups this process is in, and of those around them.
+fn cgroup_bytes(root: &Path) -> Option<u64> {
+    let text = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    let groups = text.lines().filter_map(|line| {
+        // hierarchy:controllers:path; version 2 is hierarchy 0 without controllers.
+        let mut fields = line.splitn(3, ':');
+        let (hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        if hierarchy == "0" && controllers.is_empty() {
+            Some(least_on_the_way(
+                &root.join("sys/fs/cgroup"),
+                path,
+                &["memory.max", "memory.high"],
+            ))
+        } else if controllers.split(',').any(|name| name == "memory") {
+            let mount = root.join("sys/fs/cgroup/memory");
+            Some(least_on_the_way(&mount, path, &["memory.limit_in_bytes"]))
+        } else {
+            None
+        }
+    });
+    groups.flatten().min()
+}
+
+/// The least limit found in `mount` and in every directory from there down `path`.
+///
+/// In a container the path may be the host's and lead nowhere; its own limit then stands in `mount`.
+fn least_on_the_way(mount: &Path, path: &str, names: &[&str]) -> Option<u64> {
+    // A path that leads up is seen from a namespace below it; nothing of it can be reached from here.
+    let path = if path.contains("..") { "" } else { path };
+    let directory = mount.join(path.trim_start_matches('/'));
+    let groups = directory
+        .ancestors()
+        .take_while(|group| group.starts_with(mount));
+    groups
+        .flat_map(|group| names.iter().map(|name| group.join(name)))
+        .filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()) // "max" is no number
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn the_machine_is_the_limit_where_nothing_else_is() {
+        let root = machine(&[("proc/meminfo", "MemFree: 1 kB\nMemTotal:   4096 kB\n")]);
+        assert_eq!(memory_limit_bytes(root.path()), 4 << 20);
+    }
+
+    #[test]
+    fn the_least_group_of_version_2_counts() {
+        let root = machine(&[
+            ("proc/meminfo", "MemTotal: 4096 kB\n"),
+            ("proc/self/cgroup", "0::/a.slice/b.scope\n"),
+            ("sys/fs/cgroup/a.slice/memory.max", "2000000\n"),
+            ("sys/fs/cgroup/a.slice/b.scope/memory.max", "max\n"),
+            ("sys/fs/cgroup/a.slice/b.scope/memory.high", "3000000\n"),
+        ]);
+        assert_eq!(memory_limit_bytes(root.path()), 2_000_000);
+    }
+
+    #[test]
+    fn version_1_counts_also_where_the_path_is_the_hosts() {
+        let root = machine(&[
+            (
+                "proc/self/cgroup",
+                "9:name=systemd:/\n4:cpu,memory:/docker/0815\n0::/\n",
+            ),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "1000000\n"),
+        ]);
+        assert_eq!(memory_limit_bytes(root.path()), 1_000_000);
+    }
+
+    #[test]
+    fn a_path_does_not_lead_out_of_the_mount() {
+        let root = machine(&[
+            ("proc/self/cgroup", "0::/../..\n"),
+            ("sys/memory.max", "5\n"),
+        ]);
+        assert_ne!(memory_limit_bytes(root.path()), 5);
+    }
+
+    #[test]
+    fn this_machine_has_a_usable_default() {
+        assert!(default_budget_bytes() > 1 << 20);
+    }
+}

@@ -1,0 +1,262 @@
+//! How many bytes may be held in memory, and who holds them.
+//!
+//! One [`MemoryBudget`] for a context; everything that grows with the data asks a [`Reservation`] of it before it
+//! grows. Nobody ever waits: refused means that the caller spills what it has. So tasks cannot block one another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Reservations take from the budget in steps of this many bytes, so that most growth touches no shared counter.
+pub(crate) const GRANULE_BYTES: usize = 64 << 10;
+
+/// The number of bytes that may be held; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct MemoryBudget(Arc<Counters>);
+
+#[derive(Debug)]
+struct Counters {
+    limit_bytes: usize,
+    used_bytes: AtomicUsize,
+    peak_bytes: AtomicUsize,
+}
+
+impl MemoryBudget {
+    pub(crate) fn new(limit_bytes: usize) -> Self {
+        Self(Arc::new(Counters {
+            limit_bytes,
+            used_bytes: AtomicUsize::new(0),
+            peak_bytes: AtomicUsize::new(0),
+        }))
+    }
+
+    /// A budget that refuses nothing, and still counts.
+    pub(crate) fn unlimited() -> Self {
+        Self::new(usize::MAX)
+    }
+
+    pub(crate) fn limit_bytes(&self) -> usize {
+        self.0.limit_bytes
+    }
+
+    /// What reservations hold now, in whole granules where there is room.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.0.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The most that reservations have held at a time.
+    pub(crate) fn peak_bytes(&self) -> usize {
+        self.0.peak_bytes.load(Ordering::Relaxed)
+    }
+
+    /// A reservation of nothing yet.
+    pub(crate) fn reservation(&self) -> Reservation {
+        Reservation {
+            budget: self.clone(),
+            bytes: 0,
+            granted_bytes: 0,
+        }
+    }
+
+    /// A reservation of `bytes`, if they can be had.
+    pub(crate) fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
+        let mut reservation = self.reservation();
+        reservation.try_grow(bytes).then_some(reservation)
+    }
+
+    // Relaxed throughout: the counters order no other memory, and each of them changes in one atomic step.
+    fn take(&self, bytes: usize) -> bool {
+        let counters = &*self.0;
+        let grown = |used: usize| {
+            let used = used.checked_add(bytes)?;
+            (used <= counters.limit_bytes).then_some(used)
+        };
+        let before = counters
+            .used_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown);
+        if let Ok(before) = before {
+            counters
+                .peak_bytes
+                .fetch_max(before + bytes, Ordering::Relaxed);
+        }
+        before.is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A part of a [`MemoryBudget`], given back when it is dropped.
+///
+/// It never holds less of the budget than [`bytes`](Self::bytes).
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    budget: MemoryBudget,
+    /// What the holder asked for.
+    bytes: usize,
+    /// What the budget has given for it: as much, or less than a granule more.
+    granted_bytes: usize,
+}
+
+impl Reservation {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn budget(&self) -> &MemoryBudget {
+        &self.budget
+    }
+
+    /// Asks for `bytes` more. Refused means that nothing has changed, and that the caller must hold no more than
+    /// before.
+    #[inline]
+    #[must_use]
+    pub(crate) fn try_grow(&mut self, bytes: usize) -> bool {
+        match self.bytes.checked_add(bytes) {
+            Some(wanted) if wanted <= self.granted_bytes => {
+                self.bytes = wanted;
+                true
+            }
+            Some(wanted) => self.try_grow_to(wanted),
+            None => false,
+        }
+    }
+
+    /// Asks for `bytes` in all, more or less than before. Less is never refused.
+    #[must_use]
+    pub(crate) fn try_resize(&mut self, bytes: usize) -> bool {
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.try_grow(more),
+            None => {
+                self.shrink(self.bytes - bytes);
+                true
+            }
+        }
+    }
+
+    /// Gives back `bytes`, or all that is held if that is less.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        let kept = whole_granules(self.bytes);
+        if kept < self.granted_bytes {
+            self.budget.give_back(self.granted_bytes - kept);
+            self.granted_bytes = kept;
+        }
+    }
+
+    /// Gives everything back.
+    pub(crate) fn clear(&mut self) {
+        self.shrink(self.bytes);
+    }
+
+    #[cold]
+    fn try_grow_to(&mut self, wanted: usize) -> bool {
+        let missing = wanted - self.granted_bytes;
+        let rounded = whole_granules(wanted).saturating_sub(self.granted_bytes);
+        // When the last granule is gone, exact bytes still go as far as they can: a small budget is not lost to
+        // rounding.
+        for more in [rounded, missing] {
+            if more >= missing && self.budget.take(more) {
+                self.granted_bytes += more;
+                self.bytes = wanted;
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.give_back(self.granted_bytes);
+    }
+}
+
+fn whole_granules(bytes: usize) -> usize {
+    bytes
+        .checked_next_multiple_of(GRANULE_BYTES)
+        .unwrap_or(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_takes_whole_granules_and_gives_them_back() {
+        let budget = MemoryBudget::new(10 * GRANULE_BYTES);
+        let mut reservation = budget.try_reserve(1).unwrap();
+        assert_eq!(budget.used_bytes(), GRANULE_BYTES);
+        assert!(reservation.try_grow(GRANULE_BYTES - 1));
+        assert_eq!(budget.used_bytes(), GRANULE_BYTES);
+        assert!(reservation.try_grow(3 * GRANULE_BYTES + 1));
+        assert_eq!(budget.used_bytes(), 5 * GRANULE_BYTES);
+        reservation.shrink(4 * GRANULE_BYTES);
+        assert_eq!(
+            (reservation.bytes(), budget.used_bytes()),
+            (1, GRANULE_BYTES)
+        );
+        reservation.clear();
+        assert_eq!((reservation.bytes(), budget.used_bytes()), (0, 0));
+        assert!(reservation.try_resize(7));
+        drop(reservation);
+        assert_eq!(
+            (budget.used_bytes(), budget.peak_bytes()),
+            (0, 5 * GRANULE_BYTES)
+        );
+    }
+
+    #[test]
+    fn what_is_refused_changes_nothing() {
+        let budget = MemoryBudget::new(3 * GRANULE_BYTES);
+        let mut first = budget.try_reserve(2 * GRANULE_BYTES).unwrap();
+        let mut second = budget.try_reserve(GRANULE_BYTES / 2).unwrap();
+        assert!(!first.try_grow(1));
+        assert!(!first.try_grow(usize::MAX) && !first.try_resize(usize::MAX));
+        assert_eq!(first.bytes(), 2 * GRANULE_BYTES);
+        assert!(second.try_grow(GRANULE_BYTES / 2));
+        assert!(first.try_resize(5));
+        assert!(second.try_grow(GRANULE_BYTES));
+        assert!(budget.try_reserve(1).is_none());
+    }
+
+    #[test]
+    fn a_budget_below_a_granule_can_be_used_up() {
+        let budget = MemoryBudget::new(1000);
+        let mut reservation = budget.try_reserve(999).unwrap();
+        assert!(reservation.try_grow(1) && !reservation.try_grow(1));
+        assert_eq!(budget.peak_bytes(), 1000);
+    }
+
+    #[test]
+    fn an_unlimited_budget_counts() {
+        let budget = MemoryBudget::unlimited();
+        let first = budget.try_reserve(1 << 40).unwrap();
+        let _second = budget.try_reserve(1 << 40).unwrap();
+        drop(first);
+        assert_eq!(
+            (budget.used_bytes(), budget.peak_bytes()),
+            (1 << 40, 2 << 40)
+        );
+    }
+
+    #[test]
+    fn the_limit_holds_among_threads() {
+        let budget = MemoryBudget::new(20 * GRANULE_BYTES + 123);
+        std::thread::scope(|scope| {
+            for step in 1..5 {
+                let budget = &budget;
+                scope.spawn(move || {
+                    for _ in 0..200 {
+                        let mut reservation = budget.reservation();
+                        while reservation.try_grow(step * 5000) {
+                            assert!(budget.used_bytes() <= budget.limit_bytes());
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(budget.used_bytes(), 0);
+        assert!(budget.peak_bytes() <= budget.limit_bytes());
+    }
+}

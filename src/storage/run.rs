@@ -1,0 +1,419 @@
+//! A run: one sequence of records in a file.
+//!
+//! ```text
+//!  RunFile            one file, written from start to end through one buffer
+//!  ├─ RunWriter  ──finish()──>  Run  ──reader()──>  RunReader
+//!  └─ RunWriter  ──finish()──>  Run  ...            (a range of bytes of the file, any number of readers)
+//!
+//!  run    = frame*
+//!  frame  = header, record*      (see `frame`; about FRAME_BYTES, more only for one long record)
+//!  record = length (u32, little-endian), bytes
+//! ```
+//!
+//! A reader holds one frame. Where a frame is damaged or missing, it says so by path and offset, and ends.
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::codec;
+use super::file::FileRange;
+use super::frame::{FrameAt, FrameReader, FrameWriter};
+use super::merge::Source;
+use super::scratch::{Scratch, ScratchFile, ScratchWriter};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A frame is closed once it is this long before compression.
+///
+/// Small, because a merge of k runs holds k of them; 256 KiB were no faster to write or to read (`storage::measure`).
+pub(crate) const FRAME_BYTES: usize = 64 << 10;
+
+/// Frames are collected to writes of at least this length. Longer ones were no faster either.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// The memory a [`RunReader`] takes: a frame as it is stored and as it is plain. Records longer than a frame take more.
+pub(crate) const READER_BYTES: usize = 2 * (FRAME_BYTES + (16 << 10));
+
+/// The memory a [`RunFile`] takes while it is written: a frame, the same compressed, the compressor's table, and what
+/// waits to be written. Records longer than a frame take more.
+pub(crate) const WRITER_BYTES: usize = 5 * FRAME_BYTES;
+
+/// The longest record: a frame that holds one and what came before it still has a length that a `u32` can say.
+pub(crate) const MAX_RECORD_BYTES: usize = u32::MAX as usize - 2 * FRAME_BYTES;
+
+const PREFIX_BYTES: usize = 4;
+
+/// Appends a record to bytes as they stand in a frame. `bytes` must not be longer than [`MAX_RECORD_BYTES`].
+#[inline]
+fn push_record(frame: &mut Vec<u8>, bytes: &[u8]) {
+    frame.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    frame.extend_from_slice(bytes);
+}
+
+/// The record that stands at `start` of a frame, if one does.
+#[inline]
+fn record_at(frame: &[u8], start: usize) -> Option<Range<usize>> {
+    let prefix = frame.get(start..)?.first_chunk::<PREFIX_BYTES>()?;
+    let start = start + PREFIX_BYTES;
+    let end = start.checked_add(u32::from_le_bytes(*prefix) as usize)?;
+    (end <= frame.len()).then_some(start..end)
+}
+
+/// A scratch file that runs are written to, one after another.
+///
+/// When it and all of its runs are dropped, the file is deleted.
+#[derive(Debug)]
+pub(crate) struct RunFile {
+    output: ScratchWriter,
+    frames: FrameWriter,
+    /// The records of the frame to come.
+    frame: Vec<u8>,
+    /// Frames that wait to be written.
+    pending: Vec<u8>,
+}
+
+impl RunFile {
+    /// Creates a file in `scratch`; `name` need not be new.
+    pub(crate) fn create(scratch: &Scratch, name: &str) -> Result<Self> {
+        Ok(Self {
+            output: scratch.create(name)?,
+            frames: FrameWriter::new(),
+            frame: Vec::new(),
+            pending: Vec::new(),
+        })
+    }
+
+    /// Starts a run at the end of the file.
+    pub(crate) fn run(&mut self) -> RunWriter<'_> {
+        // What a run that was given up has left.
+        self.frame.clear();
+        self.pending.clear();
+        // Not left to doubling, which would end at twice as much.
+        self.frame.reserve_exact(FRAME_BYTES + FRAME_BYTES / 16);
+        self.pending
+            .reserve_exact(WRITE_BYTES + FRAME_BYTES + FRAME_BYTES / 8);
+        RunWriter {
+            start: self.output.bytes(),
+            file: self,
+            records: 0,
+            frame_records: 0,
+        }
+    }
+
+    /// The length of all runs.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.output.bytes()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.output.file().path()
+    }
+
+    /// How many bytes it holds.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.frames.memory_bytes() + self.frame.capacity() + self.pending.capacity()
+    }
+
+    fn write_pending(&mut self) -> Result<()> {
+        let result = self.output.append(&self.pending);
+        self.pending.clear();
+        result
+    }
+}
+
+/// A run that is being written.
+///
+/// After an error, and when it is dropped instead of finished, nothing of it can be read; the file can take another
+/// run.
+#[derive(Debug)]
+pub(crate) struct RunWriter<'a> {
+    file: &'a mut RunFile,
+    start: u64,
+    records: u64,
+    frame_records: u32,
+}
+
+impl RunWriter<'_> {
+    /// Appends a record that is bytes already.
+    #[inline]
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        check_length(bytes.len())?;
+        push_record(&mut self.file.frame, bytes);
+        self.appended()
+    }
+
+    /// Encodes a record into the run, without a copy on the way.
+    #[inline]
+    pub(crate) fn append_record<T: Serialize + ?Sized>(&mut self, record: &T) -> Result<()> {
+        let frame = &mut self.file.frame;
+        let start = frame.len();
+        frame.extend_from_slice(&[0; PREFIX_BYTES]);
+        let encoded = codec::encode_into(record, frame);
+        let length = frame.len() - start - PREFIX_BYTES;
+        if let Err(error) = encoded.and_then(|()| check_length(length)) {
+            frame.truncate(start);
+            return Err(error);
+        }
+        frame[start..start + PREFIX_BYTES].copy_from_slice(&(length as u32).to_le_bytes());
+        self.appended()
+    }
+
+    /// The number of records so far.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The length of the run so far: frames as they are stored, and records that no frame holds yet.
+    pub(crate) fn bytes(&self) -> u64 {
+        let written = self.file.output.bytes() - self.start;
+        written + (self.file.pending.len() + self.file.frame.len()) as u64
+    }
+
+    /// Writes what is left, and gives the run.
+    pub(crate) fn finish(mut self) -> Result<Run> {
+        self.end_frame()?;
+        self.file.write_pending()?;
+        Ok(Run {
+            file: Arc::clone(self.file.output.file()),
+            offset: self.start,
+            bytes: self.file.output.bytes() - self.start,
+            records: self.records,
+        })
+    }
+
+    #[inline]
+    fn appended(&mut self) -> Result<()> {
+        self.records += 1;
+        self.frame_records += 1;
+        if self.file.frame.len() >= FRAME_BYTES {
+            self.end_frame()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn end_frame(&mut self) -> Result<()> {
+        if self.frame_records == 0 {
+            return Ok(());
+        }
+        let file = &mut *self.file;
+        file.frames
+            .write(&file.frame, self.frame_records, &mut file.pending)
+            .map_err(|error| Error::io("write", file.output.file().path(), error))?;
+        self.frame_records = 0;
+        file.frame.clear();
+        if file.frame.capacity() > 8 * FRAME_BYTES {
+            file.frame = Vec::new(); // one long record was here
+        }
+        if file.pending.len() >= WRITE_BYTES {
+            file.write_pending()?;
+        }
+        Ok(())
+    }
+}
+
+fn check_length(bytes: usize) -> Result<()> {
+    if bytes <= MAX_RECORD_BYTES {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::RecordTooLong {
+        bytes,
+        limit_bytes: MAX_RECORD_BYTES,
+    }))
+}
+
+/// A finished run: a range of bytes of a file, which is kept as long as one of its runs is.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    file: Arc<ScratchFile>,
+    offset: u64,
+    bytes: u64,
+    records: u64,
+}
+
+impl Run {
+    /// A run in a file of somebody else, who keeps it for long enough; dropping the run deletes nothing.
+    pub(crate) fn of_other(path: &Path, offset: u64, bytes: u64, records: u64) -> Self {
+        Self {
+            file: Arc::new(ScratchFile::of_other(path)),
+            offset,
+            bytes,
+            records,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Where the run starts in its file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The length of the run in its file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// A reader at the start of the run. The file is opened for the first record.
+    pub(crate) fn reader(&self) -> RunReader {
+        RunReader {
+            run: self.clone(),
+            input: None,
+            frames: FrameReader::new(),
+            frame_offset: self.offset,
+            next_offset: self.offset,
+            cursor: 0,
+            current: None,
+            records_read: 0,
+            frame_records_left: 0,
+            is_done: false,
+        }
+    }
+}
+
+/// Reads the records of a run, holding one frame in memory.
+///
+/// After an error it is at its end.
+#[derive(Debug)]
+pub(crate) struct RunReader {
+    run: Run,
+    /// Opened at the first record and closed after the last, so that a merge in steps holds few open files.
+    input: Option<FileRange>,
+    frames: FrameReader,
+
+    // Where it is in the file.
+    frame_offset: u64,
+    next_offset: u64,
+    /// Where it is in the frame.
+    cursor: usize,
+    current: Option<Range<usize>>,
+    records_read: u64,
+    frame_records_left: u32,
+    is_done: bool,
+}
+
+impl RunReader {
+    /// The next record.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
+        self.advance()?;
+        Ok(self.current())
+    }
+
+    /// The next record, decoded.
+    pub(crate) fn next_record<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+        self.next()?.map(codec::decode).transpose()
+    }
+
+    /// The number of records given so far.
+    pub(crate) fn records_read(&self) -> u64 {
+        self.records_read
+    }
+
+    /// How many bytes this reader holds.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.frames.memory_bytes()
+    }
+
+    #[cold]
+    fn end(&mut self) {
+        self.is_done = true;
+        self.current = None;
+        self.input = None;
+        self.frames = FrameReader::new();
+    }
+
+    /// Reads frames up to one with a record in it; false at the end of the run.
+    fn next_frame(&mut self) -> Result<bool> {
+        let at = FrameAt {
+            path: self.run.file.path(),
+            offset: self.next_offset,
+        };
+        if self.cursor != self.frames.bytes().len() {
+            let at = FrameAt {
+                offset: self.frame_offset,
+                ..at
+            };
+            return Err(at.corrupt("its records do not fill it"));
+        }
+        if self.next_offset == self.run.offset + self.run.bytes {
+            if self.records_read == self.run.records {
+                return Ok(false);
+            }
+            return Err(at.corrupt("records are missing before it"));
+        }
+        let input = match &mut self.input {
+            Some(input) => input,
+            none => none.insert(FileRange::new(
+                self.run.file.open()?,
+                self.run.offset,
+                self.run.bytes,
+            )),
+        };
+        let frame = self
+            .frames
+            .read(input, at)?
+            .ok_or_else(|| at.corrupt("it is missing"))?;
+        if frame.records == 0 {
+            return Err(at.corrupt("it has no records"));
+        }
+        self.frame_offset = self.next_offset;
+        self.next_offset += frame.stored_bytes as u64;
+        self.frame_records_left = frame.records;
+        self.cursor = 0;
+        Ok(true)
+    }
+
+    #[inline]
+    fn step(&mut self) -> Result<bool> {
+        if self.frame_records_left == 0 && !self.next_frame()? {
+            return Ok(false);
+        }
+        let Some(range) = record_at(self.frames.bytes(), self.cursor) else {
+            let at = FrameAt {
+                path: self.run.file.path(),
+                offset: self.frame_offset,
+            };
+            return Err(at.corrupt("a record reaches past its end"));
+        };
+        self.frame_records_left -= 1;
+        self.records_read += 1;
+        self.cursor = range.end;
+        self.current = Some(range);
+        Ok(true)
+    }
+}
+
+impl Source for RunReader {
+    type Record = [u8];
+
+    #[inline]
+    fn advance(&mut self) -> Result<bool> {
+        if self.is_done {
+            return Ok(false);
+        }
+        let result = self.step();
+        if !matches!(result, Ok(true)) {
+            self.end();
+        }
+        result
+    }
+
+    #[inline]
+    fn current(&self) -> Option<&[u8]> {
+        let range = self.current.clone()?;
+        self.frames.bytes().get(range)
+    }
+}

@@ -1,0 +1,390 @@
+//! Directories and files that clean up after themselves.
+//!
+//! ```text
+//!  <spill directory>/
+//!  └─ holdall-<pid>-<time>-<n>/     one per Scratch, for this user only, made with its first file
+//!     ├─ lock                       locked as long as its owner lives
+//!     └─ <name>-<n>                 deleted when its ScratchFile is dropped
+//! ```
+//!
+//! The directory goes when the [`Scratch`] and all its files are dropped (also while a panic unwinds), at Ctrl-C
+//! (`interrupt`), and after a `kill -9` by the next [`sweep`].
+//!
+//! Who may delete a directory is settled by the lock alone, never by the process number in the name, which another
+//! process may have by now. Owner and sweeper do the same: make the lock file if it is not there, lock it, and look
+//! whether it still is the file at that path. Only who gets that far owns the directory. So a sweeper that comes
+//! between an owner's `mkdir` and its lock takes the directory away, and the owner makes another; two sweepers never
+//! work on one. The system drops the lock when the process ends, however it ends. The spill directory must be on a
+//! file system whose locks reach all processes that use it, as local disks do and NFS does.
+
+#[cfg(test)]
+pub(in crate::storage) mod tests;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{file, interrupt, system};
+use crate::error::{Error, ErrorKind, Place, Result};
+
+const NAME_PREFIX: &str = "holdall-";
+const LOCK_NAME: &str = "lock";
+
+/// The scratch files of one job; clones share them. Nothing is on disk before the first file is created.
+#[derive(Clone, Debug)]
+pub(crate) struct Scratch(Arc<Root>);
+
+#[derive(Debug)]
+struct Root {
+    spill_directory: PathBuf,
+    quota_bytes: Option<u64>,
+    used_bytes: AtomicU64,
+    peak_bytes: AtomicU64,
+    next_file: AtomicU64,
+    directory: Mutex<Option<Directory>>,
+}
+
+impl Scratch {
+    /// Scratch below `spill_directory`, or below the system's directory for temporary files; `quota_bytes` bounds all
+    /// its files together.
+    pub(crate) fn new(spill_directory: Option<&Path>, quota_bytes: Option<u64>) -> Self {
+        Self(Arc::new(Root {
+            spill_directory: spill_directory.map_or_else(std::env::temp_dir, Path::to_owned),
+            quota_bytes,
+            used_bytes: AtomicU64::new(0),
+            peak_bytes: AtomicU64::new(0),
+            next_file: AtomicU64::new(1),
+            directory: Mutex::new(None),
+        }))
+    }
+
+    /// Creates a file; `name` need not be new. The first one creates the directory.
+    pub(crate) fn create(&self, name: &str) -> Result<ScratchWriter> {
+        let number = self.0.next_file.fetch_add(1, Ordering::Relaxed);
+        let path = self.0.path()?.join(format!("{name}-{number}"));
+        let handle = Arc::new(file::create_new(&path)?);
+        let file = ScratchFile {
+            path,
+            handle: Mutex::new(Arc::downgrade(&handle)),
+            owned: Some((Arc::clone(&self.0), AtomicU64::new(0))),
+        };
+        Ok(ScratchWriter {
+            file: Arc::new(file),
+            handle,
+            bytes: 0,
+        })
+    }
+
+    /// The directory, if it has been made.
+    pub(crate) fn directory(&self) -> Option<PathBuf> {
+        let directory = lock(&self.0.directory);
+        directory.as_ref().map(|directory| directory.path.clone())
+    }
+
+    /// The length of all its files now.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.0.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The greatest length that all its files have had at a time.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        self.0.peak_bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Root {
+    fn path(&self) -> Result<PathBuf> {
+        let mut directory = lock(&self.directory);
+        match &*directory {
+            Some(directory) => Ok(directory.path.clone()),
+            None => Ok(directory
+                .insert(Directory::create(&self.spill_directory)?)
+                .path
+                .clone()),
+        }
+    }
+
+    fn take(&self, bytes: u64, path: &Path) -> Result<()> {
+        let quota_bytes = self.quota_bytes.unwrap_or(u64::MAX);
+        let grown = |used: u64| used.checked_add(bytes).filter(|&used| used <= quota_bytes);
+        let before = self
+            .used_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)
+            .map_err(|_| {
+                Error::new(ErrorKind::QuotaExceeded {
+                    place: Place::default(),
+                    path: path.to_owned(),
+                    needed_bytes: bytes,
+                    quota_bytes,
+                })
+            })?;
+        self.peak_bytes.fetch_max(before + bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A file that is written from start to end.
+#[derive(Debug)]
+pub(crate) struct ScratchWriter {
+    file: Arc<ScratchFile>,
+    handle: Arc<File>,
+    bytes: u64,
+}
+
+impl ScratchWriter {
+    /// Appends all of `bytes`, or nothing: after an error the file is as long as before.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let length = bytes.len() as u64;
+        let path = self.file.path();
+        self.file.take(length)?;
+        if let Err(error) = file::write_all_at(&self.handle, path, bytes, self.bytes) {
+            self.file.give_back(length);
+            // What was written before the disk was full only takes room. If this fails too, the first error says more.
+            let _ = file::truncate(&self.handle, path, self.bytes);
+            return Err(error);
+        }
+        self.bytes += length;
+        Ok(())
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The file, for its readers; it is deleted when the last of these is dropped, and the writer.
+    pub(crate) fn file(&self) -> &Arc<ScratchFile> {
+        &self.file
+    }
+}
+
+/// A file that can be read by several at a time. If it belongs to a [`Scratch`], it is deleted on drop.
+#[derive(Debug)]
+pub(crate) struct ScratchFile {
+    path: PathBuf,
+    /// The open file, as long as somebody reads or writes it: there may be more files than may be open at a time.
+    handle: Mutex<Weak<File>>,
+    /// Whose quota it counts against, and with how many bytes.
+    owned: Option<(Arc<Root>, AtomicU64)>,
+}
+
+impl ScratchFile {
+    /// A file that belongs to somebody else.
+    pub(crate) fn of_other(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            handle: Mutex::new(Weak::new()),
+            owned: None,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open file; all who have it open at a time share one.
+    pub(crate) fn open(&self) -> Result<Arc<File>> {
+        let mut shared = lock(&self.handle);
+        if let Some(handle) = shared.upgrade() {
+            return Ok(handle);
+        }
+        let handle = Arc::new(file::open(&self.path)?);
+        *shared = Arc::downgrade(&handle);
+        Ok(handle)
+    }
+
+    fn take(&self, bytes: u64) -> Result<()> {
+        if let Some((root, used_bytes)) = &self.owned {
+            root.take(bytes, &self.path)?;
+            used_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn give_back(&self, bytes: u64) {
+        if let Some((root, used_bytes)) = &self.owned {
+            root.give_back(bytes);
+            used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for ScratchFile {
+    fn drop(&mut self) {
+        if let Some((root, used_bytes)) = &self.owned {
+            // It may be gone with its directory (Ctrl-C); if it cannot be deleted, the directory's end or a sweep will.
+            let _ = fs::remove_file(&self.path);
+            root.give_back(used_bytes.load(Ordering::Relaxed));
+        }
+    }
+}
+
+/// A locked directory, removed on drop.
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    /// Held, not read. Without one the file system has no locks, and no sweeper can take the directory either.
+    _lock: Option<File>,
+}
+
+impl Directory {
+    fn create(spill_directory: &Path) -> Result<Self> {
+        fs::create_dir_all(spill_directory)
+            .map_err(|error| file::write_error("create", spill_directory, 0, error))?;
+        interrupt::install();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let time = now.map_or(0, |time| time.as_micros());
+        for number in 0..u32::MAX {
+            let name = format!("{NAME_PREFIX}{}-{time:x}-{number}", process::id());
+            let path = spill_directory.join(name);
+            // Held over `mkdir`: `remove_all` either finds the directory or keeps it from being made.
+            let mut live = live();
+            if live.is_closed {
+                break;
+            }
+            match make_private_directory(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(file::write_error("create", &path, 0, error)),
+                Ok(()) => {}
+            }
+            let lock = match claim(&path) {
+                Claim::Owned(file) => Some(file),
+                Claim::Impossible(error) if is_without_locks(&error) => None,
+                Claim::Impossible(error) => {
+                    let _ = fs::remove_dir_all(&path);
+                    return Err(file::write_error("lock", &path, 0, error));
+                }
+                Claim::OfOther => continue, // a sweeper was faster
+            };
+            live.directories.insert(path.clone());
+            return Ok(Self { path, _lock: lock });
+        }
+        Err(Error::new(ErrorKind::Cancelled))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // While the lock is still held. What cannot be deleted is left to the next sweep.
+        remove_directory(&self.path);
+        live().directories.remove(&self.path);
+    }
+}
+
+fn make_private_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Whose a directory is, after [`claim`].
+enum Claim {
+    /// The caller's, as long as it holds this file.
+    Owned(File),
+    /// Somebody else's, or it is gone.
+    OfOther,
+    /// The system does not say.
+    Impossible(io::Error),
+}
+
+/// Tries to become the owner of a directory.
+fn claim(directory: &Path) -> Claim {
+    let path = directory.join(LOCK_NAME);
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = match options.open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Claim::OfOther,
+        Err(error) => return Claim::Impossible(error),
+    };
+    match file.try_lock() {
+        Ok(()) if system::is_file_at(&file, &path) => Claim::Owned(file),
+        Ok(()) | Err(TryLockError::WouldBlock) => Claim::OfOther,
+        Err(TryLockError::Error(error)) => Claim::Impossible(error),
+    }
+}
+
+fn is_without_locks(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(libc::ENOLCK) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::Unsupported
+}
+
+/// Removes a directory with all that is in it. Tries again if a file is created in it meanwhile.
+fn remove_directory(path: &Path) -> bool {
+    for _ in 0..10 {
+        match fs::remove_dir_all(path) {
+            Ok(()) => return true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return !path.exists(),
+            Err(_) => {}
+        }
+    }
+    false
+}
+
+/// Removes the directories that dead processes of this user have left in `spill_directory`, and gives their number.
+///
+/// What cannot be read, locked or removed is left alone: a sweep never fails a job.
+pub(crate) fn sweep(spill_directory: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(spill_directory) else {
+        return 0;
+    };
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(NAME_PREFIX)) && system::is_own_directory(path)
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths
+        .filter(is_ours)
+        .filter(|path| match claim(path) {
+            Claim::Owned(_lock) => remove_directory(path),
+            Claim::OfOther | Claim::Impossible(_) => false,
+        })
+        .count()
+}
+
+/// The directories of this process.
+struct Live {
+    directories: BTreeSet<PathBuf>,
+    /// Whether the process is about to end, so that no more may be made.
+    is_closed: bool,
+}
+
+static LIVE: Mutex<Live> = Mutex::new(Live {
+    directories: BTreeSet::new(),
+    is_closed: false,
+});
+
+fn live() -> MutexGuard<'static, Live> {
+    lock(&LIVE)
+}
+
+/// The scratch directories that this process has now.
+pub(crate) fn live_directories() -> Vec<PathBuf> {
+    live().directories.iter().cloned().collect()
+}
+
+/// Removes all scratch directories of this process, which is about to end: no more can be made.
+pub(crate) fn remove_all() {
+    let mut live = live();
+    live.is_closed = true;
+    for path in std::mem::take(&mut live.directories) {
+        remove_directory(&path);
+    }
+}
+
+/// What these locks guard is whole at any time, so a panic elsewhere while one was held does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,144 @@
+//! Sizes in bytes as people write them: `512MiB`, `1.5GB`, `2G`.
+
+use crate::error::{Error, ErrorKind, Result};
+
+const EXPECTED: &str = "a number of bytes such as 1000, 512MiB, 2G or 1.5GB";
+
+/// Reads a size: a number, then a unit or none.
+///
+/// `KiB`, `MiB`, `GiB`, `TiB` are powers of 1024 and `kB`, `MB`, `GB`, `TB` powers of 1000; plain `K`, `M`, `G`, `T`
+/// are powers of 1024 as in GNU sort. Upper and lower case are the same. `setting` names in the error what the text
+/// was for.
+pub(crate) fn parse_bytes(setting: &'static str, text: &str) -> Result<usize> {
+    parse(text).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidSetting {
+            setting,
+            value: text.to_owned(),
+            expected: EXPECTED,
+        })
+    })
+}
+
+fn parse(text: &str) -> Option<usize> {
+    let text = text.trim();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit_bytes = unit_bytes(unit.trim_start())?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || fraction.contains('.') || fraction.len() > 9 {
+        return None;
+    }
+    // Exact, where a floating-point number would not be; u128 because up to nine digits come on top.
+    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    let digits: u128 = format!("{whole}{fraction}").parse().ok()?;
+    let bytes = digits.checked_mul(unit_bytes)? / scale;
+    usize::try_from(bytes).ok()
+}
+
+fn unit_bytes(unit: &str) -> Option<u128> {
+    let unit = unit.to_ascii_lowercase();
+    let (letter, base) = match unit.as_bytes() {
+        [] | [b'b'] => return Some(1),
+        [letter] | [letter, b'i', b'b'] => (letter, 1024_u128),
+        [letter, b'b'] => (letter, 1000),
+        _ => return None,
+    };
+    let power = match letter {
+        b'k' => 1,
+        b'm' => 2,
+        b'g' => 3,
+        b't' => 4,
+        _ => return None,
+    };
+    Some(base.pow(power))
+}
+
+/// Writes a size in the largest unit of 1024 that fits, with one digit after the point: `1.5 GiB`.
+pub(crate) fn format_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "one digit after the point is shown"
+    )]
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    // Not 1024: what would be shown as 1024.0 is the next unit's 1.0.
+    while size >= 1023.95 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_write() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1000", 1000),
+            ("17b", 17),
+            ("512MiB", 512 << 20),
+            ("2G", 2 << 30),
+            ("2g", 2 << 30),
+            ("64 k", 64 << 10),
+            (" 3kB ", 3000),
+            ("3KB", 3000),
+            ("1.5GB", 1_500_000_000),
+            ("1.5GiB", 3 << 29),
+            ("0.1K", 102),
+            ("1.", 1),
+            ("2TiB", 2 << 40),
+        ] {
+            assert_eq!(parse_bytes("memory", text).unwrap(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_the_setting_of_what_it_cannot_read() {
+        for text in [
+            "",
+            "-1",
+            "G",
+            ".5G",
+            "1..5G",
+            "1.2.3",
+            "1e9",
+            "12 parrots",
+            "1 KiBs",
+            "20000000T",
+            "99999999999999999999999999999999999999999",
+            "1ki",
+            "٣",
+        ] {
+            let error = parse_bytes("HOLDALL_MEMORY", text).unwrap_err();
+            let message = error.to_string();
+            assert!(
+                message.starts_with("HOLDALL_MEMORY: cannot use"),
+                "{text}: {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn writes_the_largest_unit_that_fits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (5 << 30, "5.0 GiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(format_bytes(bytes), text);
+        }
+    }
+}

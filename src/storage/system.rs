@@ -1,0 +1,195 @@
+//! Calls into libc, for what std does not offer; the only `unsafe` of storage.
+//!
+//! Each is a single call with plain numbers or with a struct of this frame. The exception is the signal handler,
+//! which may run between any two instructions of any thread: it touches two atomics and calls `write`, all of which
+//! POSIX allows there.
+#![expect(
+    unsafe_code,
+    reason = "std has no resource limits, user ids or signals"
+)]
+
+#[cfg(unix)]
+pub(super) use unix::*;
+
+#[cfg(not(unix))]
+pub(super) use other::*;
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::{self, File};
+    use std::io::PipeWriter;
+    use std::mem;
+    use std::os::fd::IntoRawFd;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+    use std::ptr;
+    use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+
+    /// The memory of the machine.
+    pub(in crate::storage) fn physical_memory_bytes() -> Option<u64> {
+        // SAFETY: sysconf takes a number, and answers -1 to one that it does not know.
+        let (pages, page_bytes) = unsafe {
+            (
+                libc::sysconf(libc::_SC_PHYS_PAGES),
+                libc::sysconf(libc::_SC_PAGESIZE),
+            )
+        };
+        let pages = u64::try_from(pages).ok()?;
+        pages.checked_mul(u64::try_from(page_bytes).ok()?)
+    }
+
+    /// The lesser of the limits of this process's address space and of its data.
+    pub(in crate::storage) fn resource_limit_bytes() -> Option<u64> {
+        let limit = |resource| {
+            let mut limit = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
+            // SAFETY: the pointer is to a whole rlimit of this frame, which the call fills.
+            let status = unsafe { libc::getrlimit(resource, &raw mut limit) };
+            (status == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+        };
+        let limits = [limit(libc::RLIMIT_AS), limit(libc::RLIMIT_DATA)];
+        limits.into_iter().flatten().min()
+    }
+
+    /// Whether there is a directory at `path`, itself and not by a link, that belongs to this user.
+    pub(in crate::storage) fn is_own_directory(path: &Path) -> bool {
+        // SAFETY: geteuid takes nothing and cannot fail.
+        let user = unsafe { libc::geteuid() };
+        fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == user)
+    }
+
+    /// Whether `file` is what `path` leads to now.
+    pub(in crate::storage) fn is_file_at(file: &File, path: &Path) -> bool {
+        match (file.metadata(), fs::symlink_metadata(path)) {
+            (Ok(open), Ok(found)) => (open.dev(), open.ino()) == (found.dev(), found.ino()),
+            _ => false,
+        }
+    }
+
+    /// The end of the pipe that the handler writes to.
+    static WAKE: AtomicI32 = AtomicI32::new(-1);
+    /// The signal that has come and was not looked at yet, or 0.
+    static RECEIVED: AtomicI32 = AtomicI32::new(0);
+
+    /// Notes the signal and wakes the thread. One byte is in the pipe at most, so that `write` can neither block nor
+    /// fail, and errno stays what the interrupted code needs.
+    extern "C" fn on_signal(signal: libc::c_int) {
+        let noted = RECEIVED.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
+        if noted.is_ok() {
+            // SAFETY: the pointer is to one byte that lives as long as the program; the descriptor is never closed.
+            unsafe { libc::write(WAKE.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
+        }
+    }
+
+    /// The address of `on_signal` as it was installed, or 0: the compiler promises no function one address only.
+    static INSTALLED: AtomicUsize = AtomicUsize::new(0);
+
+    /// Sets what the handler writes to.
+    pub(in crate::storage) fn wake_by(pipe: PipeWriter) {
+        WAKE.store(pipe.into_raw_fd(), Ordering::SeqCst);
+    }
+
+    /// Takes the signal that has come; 0 if none has.
+    pub(in crate::storage) fn received_signal() -> libc::c_int {
+        RECEIVED.swap(0, Ordering::SeqCst)
+    }
+
+    /// Handles `signal` if nobody else handles or ignores it.
+    pub(in crate::storage) fn handle_if_default(signal: libc::c_int) {
+        if handler_of(signal) == Some(libc::SIG_DFL) {
+            // What comes from now on interrupts no system call and runs on the stack that std keeps for handlers.
+            let handler = on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
+            let _ = INSTALLED.compare_exchange(0, handler, Ordering::SeqCst, Ordering::SeqCst);
+            let flags = libc::SA_RESTART | libc::SA_ONSTACK;
+            set_handler(signal, INSTALLED.load(Ordering::SeqCst), flags);
+        }
+    }
+
+    pub(in crate::storage) fn is_handled_by_us(signal: libc::c_int) -> bool {
+        handler_of(signal) == Some(INSTALLED.load(Ordering::SeqCst))
+    }
+
+    /// Ends this process by `signal`, as if nobody had handled it.
+    pub(in crate::storage) fn end_by(signal: libc::c_int) -> ! {
+        set_handler(signal, libc::SIG_DFL, 0);
+        // SAFETY: kill takes numbers; to the process and not to this thread, which may have the signal blocked.
+        unsafe { libc::kill(libc::getpid(), signal) };
+        // Where every thread blocks it, it waits for ever; a shell reports an end by a signal like this.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        std::process::exit(128 + signal)
+    }
+
+    fn handler_of(signal: libc::c_int) -> Option<libc::sighandler_t> {
+        // SAFETY: a sigaction of zeros is a valid one, and the call fills it; a null pointer means to change nothing.
+        unsafe {
+            let mut action: libc::sigaction = mem::zeroed();
+            (libc::sigaction(signal, ptr::null(), &raw mut action) == 0)
+                .then_some(action.sa_sigaction)
+        }
+    }
+
+    fn set_handler(signal: libc::c_int, handler: libc::sighandler_t, flags: libc::c_int) {
+        // SAFETY: a sigaction of zeros is a valid one with an empty mask; `handler` is SIG_DFL, SIG_IGN or a function
+        // that takes the signal's number, as it must be without SA_SIGINFO.
+        unsafe {
+            let mut action: libc::sigaction = mem::zeroed();
+            action.sa_sigaction = handler;
+            action.sa_flags = flags;
+            libc::sigaction(signal, &raw const action, ptr::null_mut());
+        }
+    }
+
+    #[cfg(test)]
+    pub(in crate::storage) fn ignore(signal: libc::c_int) {
+        set_handler(signal, libc::SIG_IGN, 0);
+    }
+
+    /// Puts a handler over ours that calls it.
+    #[cfg(test)]
+    pub(in crate::storage) fn cover_our_handler(signal: libc::c_int) {
+        /// Makes it another function than ours, with which it could be merged otherwise.
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        extern "C" fn covers(signal: libc::c_int) {
+            CALLS.fetch_add(1, Ordering::SeqCst);
+            on_signal(signal);
+        }
+        let covers = covers as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        set_handler(signal, covers, 0);
+    }
+
+    /// Sends a signal to another process.
+    #[cfg(test)]
+    pub(in crate::storage) fn send(process: u32, signal: libc::c_int) {
+        let process = libc::pid_t::try_from(process).expect("a process number");
+        // SAFETY: kill takes numbers.
+        let status = unsafe { libc::kill(process, signal) };
+        assert_eq!(status, 0, "the process is there");
+    }
+}
+
+/// What these are where there is no Unix: nothing known, nothing refused.
+#[cfg(not(unix))]
+mod other {
+    use std::fs::{self, File};
+    use std::path::Path;
+
+    pub(in crate::storage) fn physical_memory_bytes() -> Option<u64> {
+        None
+    }
+
+    pub(in crate::storage) fn resource_limit_bytes() -> Option<u64> {
+        None
+    }
+
+    /// Directories for temporary files belong to one user there.
+    pub(in crate::storage) fn is_own_directory(path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+    }
+
+    /// A file that is open cannot be replaced there.
+    pub(in crate::storage) fn is_file_at(_file: &File, path: &Path) -> bool {
+        path.exists()
+    }
+}
