@@ -4,6 +4,8 @@
 //! cargo run --release --example empty_tasks -- 100000
 //! ```
 
+#![expect(clippy::print_stdout, reason = "a program")]
+
 mod options;
 
 use std::process::ExitCode;

@@ -4,6 +4,8 @@
 //! cargo run --release --example grep_count -- 'pub fn' src
 //! ```
 
+#![expect(clippy::print_stdout, reason = "a program")]
+
 mod options;
 
 use std::process::ExitCode;

@@ -4,6 +4,8 @@
 //! cargo run --release --example sum_range -- 1000000000
 //! ```
 
+#![expect(clippy::print_stdout, reason = "a program")]
+
 mod options;
 
 use std::num::Wrapping;

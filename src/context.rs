@@ -47,7 +47,6 @@ impl Shared {
 
 impl Context {
     /// Begins a context with settings of its own.
-    #[must_use]
     pub fn builder() -> ContextBuilder {
         ContextBuilder::default()
     }

@@ -1,4 +1,9 @@
-//! The command lines of the examples.
+//! The command lines of the examples. Not each of them has all kinds of options.
+#![expect(
+    clippy::allow_attributes,
+    reason = "what is unused differs from example to example"
+)]
+#![allow(dead_code)]
 
 use std::error::Error;
 use std::io;
@@ -7,12 +12,15 @@ use std::process::ExitCode;
 use holdall::Context;
 
 /// What stands on the command line and has not been asked for yet.
-pub struct Options {
+pub(crate) struct Options {
     words: Vec<String>,
 }
 
 /// Runs `program` and reports its error. A reader of its output that wants no more is no error.
-pub fn run(usage: &str, program: impl FnOnce(Options) -> Result<(), Box<dyn Error>>) -> ExitCode {
+pub(crate) fn run(
+    usage: &str,
+    program: impl FnOnce(Options) -> Result<(), Box<dyn Error>>,
+) -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.iter().any(|word| word == "--help") {
         eprintln!("{usage}");
@@ -35,7 +43,7 @@ fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
 
 impl Options {
     /// The word behind `name`, if `name` is there.
-    pub fn value(&mut self, name: &str) -> Result<Option<String>, Box<dyn Error>> {
+    pub(crate) fn value(&mut self, name: &str) -> Result<Option<String>, Box<dyn Error>> {
         let Some(at) = self.words.iter().position(|word| word == name) else {
             return Ok(None);
         };
@@ -46,8 +54,7 @@ impl Options {
         Ok(Some(self.words.remove(at)))
     }
 
-    #[expect(dead_code, reason = "not every example has such an option")]
-    pub fn number(&mut self, name: &str) -> Result<Option<usize>, Box<dyn Error>> {
+    pub(crate) fn number(&mut self, name: &str) -> Result<Option<usize>, Box<dyn Error>> {
         let number = self.value(name)?.map(|text| text.parse());
         number
             .transpose()
@@ -55,7 +62,7 @@ impl Options {
     }
 
     /// A context as the options common to all examples say.
-    pub fn context(&mut self) -> Result<Context, Box<dyn Error>> {
+    pub(crate) fn context(&mut self) -> Result<Context, Box<dyn Error>> {
         let mut builder = Context::builder();
         if let Some(executor) = self.value("--executor")? {
             builder = builder.executor(executor.parse()?);
@@ -64,15 +71,14 @@ impl Options {
     }
 
     /// What is left, which cannot be options.
-    pub fn rest(self) -> Result<Vec<String>, Box<dyn Error>> {
+    pub(crate) fn rest(self) -> Result<Vec<String>, Box<dyn Error>> {
         match self.words.iter().find(|word| word.starts_with("--")) {
             Some(word) => Err(format!("unknown option {word}; --help says what there is").into()),
             None => Ok(self.words),
         }
     }
 
-    #[expect(dead_code, reason = "not every example has a default")]
-    pub fn paths_or(self, default: &str) -> Result<Vec<String>, Box<dyn Error>> {
+    pub(crate) fn paths_or(self, default: &str) -> Result<Vec<String>, Box<dyn Error>> {
         let paths = self.rest()?;
         Ok(if paths.is_empty() {
             vec![default.to_owned()]

@@ -14,6 +14,7 @@ use crate::task::Site;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Shuffles by the keys of `combine`.
+    #[expect(clippy::type_complexity, reason = "an alias would hide the pair")]
     fn combine_at<C>(self, site: Site, combine: C) -> Bag<(Owned<C::Key>, C::Combined), Combined<C>>
     where
         C: Combine<In = T>,

@@ -116,6 +116,10 @@ pub fn empty<T: Clone + Send + Sync + 'static>() -> Bag<T, impl Pipeline<Out = T
     Context::shared().empty()
 }
 
+#[expect(
+    clippy::wrong_self_convention,
+    reason = "named as the functions at the root, which are these on the default context"
+)]
 impl Context {
     /// The lines of text files, as a bag of `str`.
     ///

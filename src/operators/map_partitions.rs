@@ -11,9 +11,10 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 /// The records of one partition, to be gone through once.
 ///
 /// What [`map_partitions`](crate::Bag::map_partitions) hands to its closure.
-pub struct Records<'r, T: Record + ?Sized>(
-    &'r mut dyn FnMut(&mut dyn for<'a> FnMut(Ref<'a, T>) -> Flow),
-);
+pub struct Records<'r, T: Record + ?Sized>(&'r mut dyn FnMut(&mut Each<'_, T>));
+
+/// What is called with each record.
+type Each<'e, T> = dyn for<'a> FnMut(Ref<'a, T>) -> Flow + 'e;
 
 impl<T: Record + ?Sized> Records<'_, T> {
     /// Calls `op` with each record, in order.
@@ -72,7 +73,7 @@ where
         let mut partition = Some(partition);
         let mut outcome = Ok(ControlFlow::Continue(()));
         let stopped = std::cell::Cell::new(ControlFlow::Continue(()));
-        let mut run = |op: &mut dyn for<'a> FnMut(Ref<'a, P::Out>) -> Flow| {
+        let mut run = |op: &mut Each<'_, P::Out>| {
             if let Some(partition) = partition.take() {
                 outcome = self.parent.run(partition, task, &mut |record| {
                     // The closure of the program runs out after a stop; the records behind it need not.

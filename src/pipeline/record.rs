@@ -55,7 +55,7 @@ impl<T: 'static> Record for T {
     type Owned = T;
 
     #[inline]
-    fn peek<'s>(record: &'s T) -> &'s T {
+    fn peek(record: &T) -> &T {
         record
     }
 

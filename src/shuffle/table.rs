@@ -104,7 +104,7 @@ impl Packed {
     }
 
     fn arena_len(self) -> usize {
-        (self.tail & (1 << 56) - 1) as usize
+        (self.tail & ((1 << 56) - 1)) as usize
     }
 }
 

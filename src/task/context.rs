@@ -26,6 +26,15 @@ pub struct Task<'job> {
     is_batched: Cell<bool>,
 }
 
+impl std::fmt::Debug for Task<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Task")
+            .field("stage", &self.stage)
+            .field("partition", &self.partition)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'job> Task<'job> {
     pub(crate) fn new(job: &'job JobState, stage: usize, partition: usize) -> Self {
         Self {

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::panic::Location;
 
 /// Whether a pipeline is to go on: `Break` once nobody wants more records.
-pub type Flow = ControlFlow<()>;
+pub(crate) type Flow = ControlFlow<()>;
 
 /// Where an operator stands in the program: the method, and the line that called it.
 #[derive(Clone, Copy, Debug)]

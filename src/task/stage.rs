@@ -23,8 +23,14 @@ impl Partition {
     }
 }
 
+impl std::fmt::Debug for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Partition").field(&self.index).finish()
+    }
+}
+
 /// Hands out partitions one by one, in order, until there are no more.
-pub type PartitionStream<'a> = Box<dyn FnMut() -> Result<Option<Partition>> + Send + 'a>;
+pub(crate) type PartitionStream<'a> = Box<dyn FnMut() -> Result<Option<Partition>> + Send + 'a>;
 
 /// What a stage computes.
 pub(crate) trait StageCode: Sync {

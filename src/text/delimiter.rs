@@ -33,11 +33,6 @@ impl Delimiter {
         self.overlaps_itself
     }
 
-    /// Whether a `"\r"` before the delimiter is part of the ending.
-    pub(super) fn is_line_feed(&self) -> bool {
-        self.bytes() == b"\n"
-    }
-
     /// The ends of the delimiters in `text`, in order; `text` begins with a record.
     pub(super) fn ends<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
         let len = self.bytes().len();

@@ -21,12 +21,12 @@ mod split;
 mod utf8;
 mod words;
 
-pub(crate) use block::{BLOCK_BYTES, Block, read_split};
+pub(crate) use block::{Block, read_split};
 pub(crate) use delimiter::Delimiter;
-pub(crate) use inputs::{InputFile, discover};
+pub(crate) use inputs::discover;
 pub(crate) use lines::{for_each_byte_line, for_each_line, offset_in};
 pub(crate) use options::TextOptions;
-pub(crate) use pieces::{GzipPieces, MIN_PIECE_BYTES, Piece};
+pub(crate) use pieces::{GzipPieces, Piece};
 pub(crate) use split::{Portion, Split, plan};
 pub(crate) use utf8::validate;
 pub(crate) use words::for_each_word;
