@@ -1,9 +1,5 @@
 //! The command lines of the examples. Not each of them has all kinds of options.
-#![expect(
-    clippy::allow_attributes,
-    reason = "what is unused differs from example to example"
-)]
-#![allow(dead_code)]
+#![allow(dead_code, reason = "what is unused differs from example to example")]
 
 use std::error::Error;
 use std::io;
