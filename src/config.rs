@@ -1,9 +1,12 @@
 //! What a context is built from, and the environment variables.
 
 use std::env;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::limits::default_budget_bytes;
+use crate::storage::size::parse_bytes;
 
 /// The number of partitions after a shuffle, unless it is set: enough for the cores of a large machine, and the same on
 /// a small one, so that output does not depend on the machine.
@@ -51,6 +54,9 @@ pub(crate) struct Config {
     pub(crate) executor: Executor,
     pub(crate) shuffle_partitions: usize,
     pub(crate) progress: bool,
+    pub(crate) memory_bytes: usize,
+    pub(crate) spill_directory: Option<PathBuf>,
+    pub(crate) disk_quota_bytes: Option<u64>,
 }
 
 impl Config {
@@ -83,6 +89,12 @@ impl Config {
             executor,
             shuffle_partitions: SHUFFLE_PARTITIONS,
             progress: true,
+            memory_bytes: match variable("HOLDALL_MEMORY") {
+                Some(text) => parse_bytes("HOLDALL_MEMORY", &text)?,
+                None => default_budget_bytes(),
+            },
+            spill_directory: variable("HOLDALL_SPILL_DIR").map(PathBuf::from),
+            disk_quota_bytes: None,
         })
     }
 }

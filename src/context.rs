@@ -1,8 +1,10 @@
 //! The entry point where the defaults will not do.
 
+use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::config::{Config, Executor};
@@ -10,6 +12,9 @@ use crate::error::Result;
 use crate::executor::{self, Inline, Threads};
 use crate::lineage::Node;
 use crate::scheduler::Job;
+use crate::storage::memory::MemoryBudget;
+use crate::storage::scratch::{Scratch, sweep};
+use crate::task::Resources;
 
 /// Where and how jobs run: the executor, its threads, the progress bar.
 ///
@@ -32,6 +37,7 @@ pub struct Context(Option<Arc<Shared>>);
 struct Shared {
     config: Config,
     executor: Arc<dyn executor::Executor>,
+    budget: MemoryBudget,
 }
 
 impl Shared {
@@ -41,7 +47,35 @@ impl Shared {
             Executor::Threads => Arc::new(Threads::new(None)),
             Executor::ThreadPool(threads) => Arc::new(Threads::new(Some(threads))),
         };
-        Self { config, executor }
+        // What processes that were killed have left is in the way of no one but the disk.
+        sweep(
+            config
+                .spill_directory
+                .as_deref()
+                .unwrap_or(&env::temp_dir()),
+        );
+        Self {
+            budget: MemoryBudget::new(config.memory_bytes),
+            config,
+            executor,
+        }
+    }
+
+    fn job(&self, result: &Arc<Node>, shows_progress: bool) -> Result<Job> {
+        let resources = Resources {
+            budget: self.budget.clone(),
+            scratch: Scratch::new(
+                self.config.spill_directory.as_deref(),
+                self.config.disk_quota_bytes,
+            ),
+            threads: self.executor.threads(),
+        };
+        Job::new(
+            result,
+            Arc::clone(&self.executor),
+            resources,
+            shows_progress,
+        )
     }
 }
 
@@ -75,10 +109,10 @@ impl Context {
         let Some(shared) = &self.0 else {
             // The environment was not understood before; it says why now.
             let shared = Shared::new(Config::from_env()?);
-            return Job::new(result, shared.executor, false);
+            return shared.job(result, false);
         };
         let shows_progress = shared.config.progress && io::stderr().is_terminal();
-        Job::new(result, Arc::clone(&shared.executor), shows_progress)
+        shared.job(result, shows_progress)
     }
 }
 
@@ -112,6 +146,9 @@ pub struct ContextBuilder {
     executor: Option<Executor>,
     shuffle_partitions: Option<NonZeroUsize>,
     progress: Option<bool>,
+    memory_bytes: Option<usize>,
+    spill_directory: Option<PathBuf>,
+    disk_quota_bytes: Option<u64>,
 }
 
 impl ContextBuilder {
@@ -143,6 +180,28 @@ impl ContextBuilder {
         self
     }
 
+    /// How many bytes of memory the jobs of this context may use together for what grows with the data: half of this
+    /// machine's memory, or of this process's limit if that is less, unless set.
+    ///
+    /// What does not fit is put into files in the [spill directory](Self::spill_directory). What closures of the
+    /// program allocate does not count, nor do the results of actions.
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory_bytes = Some(bytes);
+        self
+    }
+
+    /// Where files go that do not outlive a job: the system's temporary directory unless set.
+    pub fn spill_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.spill_directory = Some(path.into());
+        self
+    }
+
+    /// The most bytes of files that one job may have in the spill directory at a time: any number unless set.
+    pub fn disk_quota(mut self, bytes: u64) -> Self {
+        self.disk_quota_bytes = Some(bytes);
+        self
+    }
+
     /// Whether jobs that take a while show a progress bar where standard error is a terminal: they do unless this is
     /// `false`.
     pub fn progress(mut self, progress: bool) -> Self {
@@ -159,6 +218,9 @@ impl ContextBuilder {
         let mut config = Config::from_env()?;
         config.executor = self.executor.unwrap_or(config.executor);
         config.progress = self.progress.unwrap_or(config.progress);
+        config.memory_bytes = self.memory_bytes.unwrap_or(config.memory_bytes);
+        config.spill_directory = self.spill_directory.or(config.spill_directory);
+        config.disk_quota_bytes = self.disk_quota_bytes;
         if let Some(partitions) = self.shuffle_partitions {
             config.shuffle_partitions = partitions.get();
         }

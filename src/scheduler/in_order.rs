@@ -45,11 +45,11 @@ impl<R, F: FnMut(&Task<'_>, R)> InOrder<R, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::JobState;
+    use crate::task::{JobState, Resources};
 
     #[test]
     fn results_come_in_order_of_partition() {
-        let job = JobState::default();
+        let job = JobState::new(Resources::unlimited());
         let task = Task::new(&job, 1, 0);
         let mut seen = Vec::new();
         let results = InOrder::new(|_, n| seen.push(n));

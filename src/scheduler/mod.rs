@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::executor::Executor;
 use crate::lineage::Node;
 use crate::plan::{self, Plan};
-use crate::task::{JobState, StageCode};
+use crate::task::{JobState, Resources, StageCode};
 
 thread_local! {
     /// Whether this thread runs a task, so that a closure of the program may be what is running.
@@ -40,13 +40,14 @@ impl Job {
     pub(crate) fn new(
         result: &Arc<Node>,
         executor: Arc<dyn Executor>,
+        resources: Resources,
         shows_progress: bool,
     ) -> Result<Self> {
         if IN_TASK.get() {
             return Err(Error::new(ErrorKind::NestedJob));
         }
         Ok(Self {
-            state: Arc::default(),
+            state: Arc::new(JobState::new(resources)),
             executor,
             plan: Plan::new(result),
             shows_progress,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::{Flow, JobState, Site};
+use super::{Flow, JobState, Resources, Site};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::id::ShuffleId;
 
@@ -56,6 +56,11 @@ impl<'job> Task<'job> {
     /// Whether the job has ended for others, so that going on is a waste. To be asked once a block, not once a record.
     pub(crate) fn is_stopped(&self) -> bool {
         self.job.is_stopped()
+    }
+
+    /// The memory that the job's tasks share, and where they put what does not fit.
+    pub(crate) fn resources(&self) -> &Resources {
+        self.job.resources()
     }
 
     /// Counts input bytes, for the progress bar.

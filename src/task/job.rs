@@ -7,19 +7,55 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::id::ShuffleId;
+use crate::storage::memory::MemoryBudget;
+use crate::storage::scratch::Scratch;
 
 type MapOutputs = Arc<dyn Any + Send + Sync>;
 
 /// One run of one action.
-#[derive(Default)]
 pub(crate) struct JobState {
+    resources: Resources,
     stopped: AtomicBool,
     failure: Mutex<Option<Error>>,
     map_outputs: Mutex<HashMap<ShuffleId, MapOutputs>>,
     progress: Progress,
 }
 
+/// What a job may use, and where it may put what does not fit.
+#[derive(Clone)]
+pub(crate) struct Resources {
+    pub(crate) budget: MemoryBudget,
+    pub(crate) scratch: Scratch,
+    pub(crate) threads: usize,
+}
+
+#[cfg(test)]
+impl Resources {
+    /// Of no job in particular.
+    pub(crate) fn unlimited() -> Self {
+        Self {
+            budget: MemoryBudget::unlimited(),
+            scratch: Scratch::new(None, None),
+            threads: 1,
+        }
+    }
+}
+
 impl JobState {
+    pub(crate) fn new(resources: Resources) -> Self {
+        Self {
+            resources,
+            stopped: AtomicBool::default(),
+            failure: Mutex::default(),
+            map_outputs: Mutex::default(),
+            progress: Progress::default(),
+        }
+    }
+
+    pub(crate) fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
     /// Whether the tasks are to end as soon as they can.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)

@@ -5,7 +5,7 @@ mod job;
 mod stage;
 
 pub(crate) use context::{Task, panicked};
-pub(crate) use job::{JobState, Progress};
+pub(crate) use job::{JobState, Progress, Resources};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, Worker};
 
 use std::ops::ControlFlow;
