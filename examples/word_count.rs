@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use options::Options;
 
-const USAGE: &str = "word_count [--top N] [--executor inline|threads|threads:N] [--out DIR] [PATH...]
+const USAGE: &str = "word_count [--top N] [--executor inline|threads|threads:N] [--memory SIZE] [--out DIR] [PATH...]
 
 Prints the N words (20 unless given) that come most often in the files, as COUNT<TAB>WORD; of words that come
 equally often, the first in byte order first. With --out, writes the counts of all words into files in DIR instead.

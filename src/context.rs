@@ -14,6 +14,7 @@ use crate::lineage::Node;
 use crate::scheduler::Job;
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::{Scratch, sweep};
+use crate::storage::size::ByteSize;
 use crate::task::Resources;
 
 /// Where and how jobs run: the executor, its threads, the progress bar.
@@ -180,13 +181,13 @@ impl ContextBuilder {
         self
     }
 
-    /// How many bytes of memory the jobs of this context may use together for what grows with the data: half of this
+    /// How much memory the jobs of this context may use together, in bytes, for what grows with the data: half of this
     /// machine's memory, or of this process's limit if that is less, unless set.
     ///
     /// What does not fit is put into files in the [spill directory](Self::spill_directory). What closures of the
     /// program allocate does not count, nor do the results of actions.
-    pub fn memory(mut self, bytes: usize) -> Self {
-        self.memory_bytes = Some(bytes);
+    pub fn memory(mut self, size: impl Into<ByteSize>) -> Self {
+        self.memory_bytes = Some(size.into().0);
         self
     }
 

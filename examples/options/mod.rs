@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use holdall::Context;
+use holdall::{ByteSize, Context};
 
 /// What stands on the command line and has not been asked for yet.
 pub(crate) struct Options {
@@ -62,6 +62,9 @@ impl Options {
         let mut builder = Context::builder();
         if let Some(executor) = self.value("--executor")? {
             builder = builder.executor(executor.parse()?);
+        }
+        if let Some(size) = self.value("--memory")? {
+            builder = builder.memory(size.parse::<ByteSize>()?);
         }
         Ok(builder.build()?)
     }

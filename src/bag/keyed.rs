@@ -32,7 +32,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let combined = Combined {
             shuffle: dependency.id,
             combine,
-            partitions: partitioner.partitions(),
+            partitioner,
             site,
         };
         let node = Node::shuffled(site, partitioner.partitions(), Arc::new(dependency));

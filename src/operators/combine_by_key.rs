@@ -13,7 +13,9 @@ use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Owned, Pipeline};
 use crate::shuffle::{Combine, Combiner, CombinerOutputs, HashPartitioner};
-use crate::task::{Flow, MapStage, Partition, PartitionStream, Site, StageCode, Task, Worker};
+use crate::task::{
+    Flow, MapStage, Partition, PartitionStream, Resources, Site, StageCode, Task, Worker,
+};
 
 /// The map side.
 pub(crate) struct CombineDependency<P, C> {
@@ -56,8 +58,9 @@ where
     P: Pipeline,
     C: Combine<In = P::Out>,
 {
-    fn into_outputs(self: Box<Self>) -> Arc<dyn Any + Send + Sync> {
-        Arc::new(self.outputs)
+    fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
+        self.outputs.finish(resources)?;
+        Ok(Arc::new(self.outputs))
     }
 }
 
@@ -74,27 +77,34 @@ where
         self.dependency.parent.stream()
     }
 
-    fn worker(&self) -> Box<dyn Worker + '_> {
+    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
+        let CombineDependency {
+            combine,
+            partitioner,
+            ..
+        } = self.dependency;
+        let combiner = Combiner::new(&**combine, *partitioner, &self.outputs, resources);
         Box::new(CombineWorker {
-            stage: self,
-            combiner: Combiner::new(&*self.dependency.combine, self.dependency.partitioner),
+            dependency: self.dependency,
+            combiner,
         })
     }
 }
 
-struct CombineWorker<'s, 'd, P, C: Combine> {
-    stage: &'s CombineStage<'d, P, C>,
+struct CombineWorker<'s, P, C: Combine> {
+    dependency: &'s CombineDependency<P, C>,
     combiner: Combiner<'s, C>,
 }
 
-impl<P, C> Worker for CombineWorker<'_, '_, P, C>
+impl<P, C> Worker for CombineWorker<'_, P, C>
 where
     P: Pipeline,
     C: Combine<In = P::Out>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let CombineDependency { parent, site, .. } = self.stage.dependency;
+        let CombineDependency { parent, site, .. } = self.dependency;
         let combiner = &mut self.combiner;
+        combiner.begin_task(task.partition());
         let _ = parent.run(partition, task, &mut |record| {
             let entered = task.enter_batched(*site);
             let outcome = combiner.push(record);
@@ -105,17 +115,17 @@ where
             }
         })?;
         let entered = task.enter_batched(*site);
-        combiner.flush();
+        let outcome = if C::COMMUTES {
+            combiner.flush()
+        } else {
+            combiner.commit()
+        };
         entered.leave();
-        if !C::COMMUTES {
-            combiner.commit(task.partition(), &self.stage.outputs);
-        }
-        Ok(())
+        outcome
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        self.combiner.commit(0, &self.stage.outputs);
-        Ok(())
+        self.combiner.commit()
     }
 }
 
@@ -123,7 +133,7 @@ where
 pub(crate) struct Combined<C> {
     pub(crate) shuffle: ShuffleId,
     pub(crate) combine: Arc<C>,
-    pub(crate) partitions: usize,
+    pub(crate) partitioner: HashPartitioner,
     pub(crate) site: Site,
 }
 
@@ -131,7 +141,7 @@ impl<C: Combine> Pipeline for Combined<C> {
     type Out = (Owned<C::Key>, C::Combined);
 
     fn partitions(&self) -> Option<usize> {
-        Some(self.partitions)
+        Some(self.partitioner.partitions())
     }
 
     fn stream(&self) -> PartitionStream<'_> {
@@ -145,9 +155,13 @@ impl<C: Combine> Pipeline for Combined<C> {
         let outputs = task.map_outputs::<CombinerOutputs<C::Combined>>(self.shuffle);
         // Merging runs closures of the program. What comes after it has its own places, which are named first.
         let entered = task.enter(self.site);
-        let flow = outputs.read(partition.index, &*self.combine, |key, value| {
-            sink((key, value))
-        });
+        let flow = outputs.read(
+            partition.index,
+            &*self.combine,
+            self.partitioner,
+            task.resources(),
+            |key, value| sink((key, value)),
+        );
         entered.leave();
         flow
     }

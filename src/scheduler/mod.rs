@@ -67,8 +67,8 @@ impl Job {
         for (number, map_stage) in (1..).zip(&self.plan.map_stages) {
             let stage = map_stage.shuffle.map_stage(map_stage.readers);
             self.run_all(number, map_stage.shuffle.parent(), &*stage)?;
-            self.state
-                .put_map_outputs(map_stage.shuffle.id(), stage.into_outputs());
+            let outputs = stage.into_outputs(self.state.resources())?;
+            self.state.put_map_outputs(map_stage.shuffle.id(), outputs);
         }
         Ok(())
     }

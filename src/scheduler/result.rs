@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::pipeline::Pipeline;
 use crate::scheduler::InOrder;
-use crate::task::{Partition, PartitionStream, StageCode, Task, Worker};
+use crate::task::{Partition, PartitionStream, Resources, StageCode, Task, Worker};
 
 /// Computes one result for each partition of a pipeline and hands them on in order of partition.
 pub(crate) struct ResultStage<'p, P, R, F, G> {
@@ -43,7 +43,7 @@ where
         self.pipeline.stream()
     }
 
-    fn worker(&self) -> Box<dyn Worker + '_> {
+    fn worker<'s>(&'s self, _resources: &'s Resources) -> Box<dyn Worker + 's> {
         Box::new(ResultWorker {
             stage: self,
             results: Vec::new(),

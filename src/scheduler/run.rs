@@ -77,7 +77,7 @@ impl<'s> StageRun<'s> {
     }
 
     fn try_work(&self, limit: usize) -> Result<()> {
-        let mut worker = self.code.worker();
+        let mut worker = self.code.worker(self.job.resources());
         while let Some(claim) = self.claim(limit)? {
             let tasks = match claim {
                 Claim::Counted(indices) => {

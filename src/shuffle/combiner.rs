@@ -1,66 +1,81 @@
-//! One value for each key: on the map side as records come, on the reduce side of what the map tasks left.
+//! The map side of combining: a table for each partition of the next stage, within a memory budget.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
+use super::combine::Combine;
+use super::combiner_outputs::{CombinerOutputs, Order};
 use super::partitioner::HashPartitioner;
 use super::table::{Probe, Table};
 use crate::error::Result;
-use crate::pipeline::{Data, Key, Owned, Peek, Record, Ref};
+use crate::pipeline::{Key, Ref};
 use crate::storage::codec;
-use crate::task::Flow;
-
-/// How the values of a key become one.
-pub(crate) trait Combine: Send + Sync + 'static {
-    /// What comes in.
-    type In: Record + ?Sized;
-    type Key: Key + ?Sized;
-    type Value;
-    /// What the values of a key become.
-    type Combined: Data;
-
-    /// Whether the result is the same, to the bit, in whatever order values are combined. One table then serves all
-    /// tasks of a thread.
-    const COMMUTES: bool;
-
-    /// The key and the value of a record.
-    fn key_value<R>(
-        record: Ref<'_, Self::In>,
-        f: impl FnOnce(Peek<'_, Self::Key>, Self::Value) -> R,
-    ) -> R;
-
-    /// What a first value becomes.
-    fn create(&self, value: Self::Value) -> Self::Combined;
-
-    /// Takes one more value in.
-    fn add(&self, combined: Self::Combined, value: Self::Value) -> Self::Combined;
-
-    /// Takes in what later values became.
-    fn merge(&self, combined: Self::Combined, later: Self::Combined) -> Self::Combined;
-}
+use crate::storage::memory::Reservation;
+use crate::task::Resources;
 
 /// How many records wait for their slots to be fetched.
 const BATCH_RECORDS: usize = 32;
 
-/// The map side: a table for each partition of the next stage.
+/// How many records go by before values that have memory of their own are measured for the first time.
+const FIRST_MEASURE_RECORDS: usize = 1024;
+
+/// A thread may hold so much less than its equal share of the budget, for those that read while it does.
+const SHARE_OF_BUDGET: f64 = 0.75;
+
+/// Combines records, and hands over to [`CombinerOutputs`] what came of them.
 pub(crate) struct Combiner<'c, C: Combine> {
+    // Settings.
     combine: &'c C,
     partitioner: HashPartitioner,
+    outputs: &'c CombinerOutputs<C::Combined>,
+    resources: &'c Resources,
+    most_bytes: usize,
+
+    // What has been combined, and the memory for it.
     tables: Vec<Table<C::Combined>>,
-    /// Records whose slots are being fetched, and the bytes of those keys that do not fit into a slot.
+    reservation: Reservation,
+    order: Order,
+
+    // Records whose slots are being fetched, and the bytes of those keys that do not fit into a slot.
     batch: Vec<(usize, Probe, C::Value)>,
     long_keys: Vec<u8>,
     key_buffer: Vec<u8>,
+
+    // What values hold beside their slots.
+    values_bytes: usize,
+    records: usize,
+    next_measure: usize,
+    is_checked: bool,
 }
 
 impl<'c, C: Combine> Combiner<'c, C> {
-    pub(crate) fn new(combine: &'c C, partitioner: HashPartitioner) -> Self {
+    pub(crate) fn new(
+        combine: &'c C,
+        partitioner: HashPartitioner,
+        outputs: &'c CombinerOutputs<C::Combined>,
+        resources: &'c Resources,
+    ) -> Self {
+        let share = resources.budget.limit_bytes() / resources.threads;
         Self {
             combine,
             partitioner,
+            outputs,
+            resources,
+            most_bytes: (share as f64 * SHARE_OF_BUDGET) as usize,
             tables: empty_tables(partitioner),
+            reservation: resources.budget.reservation(),
+            order: Order::default(),
             batch: Vec::with_capacity(BATCH_RECORDS),
             long_keys: Vec::new(),
             key_buffer: Vec::new(),
+            values_bytes: 0,
+            records: 0,
+            next_measure: FIRST_MEASURE_RECORDS,
+            is_checked: false,
+        }
+    }
+
+    /// Says where the records to come stand among all.
+    pub(crate) fn begin_task(&mut self, partition: usize) {
+        if !C::COMMUTES {
+            self.order = Order::of_task(partition);
         }
     }
 
@@ -79,39 +94,147 @@ impl<'c, C: Combine> Combiner<'c, C> {
             })
         })?;
         if self.batch.len() == BATCH_RECORDS {
-            self.flush();
+            self.flush()?;
         }
         Ok(())
     }
 
     /// Takes in the records that wait.
     #[inline(never)]
-    pub(crate) fn flush(&mut self) {
-        let mut long_keys = &self.long_keys[..];
-        for (partition, probe, value) in self.batch.drain(..) {
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        let mut batch = std::mem::take(&mut self.batch);
+        let keys = std::mem::take(&mut self.long_keys);
+        let mut long_keys = &keys[..];
+        self.records += batch.len();
+        for (partition, probe, value) in batch.drain(..) {
             let (long, rest) = long_keys.split_at(probe.long_len());
             long_keys = rest;
-            self.tables[partition].upsert(
-                &probe,
-                long,
-                value,
-                |value| self.combine.create(value),
-                |combined, value| self.combine.add(combined, value),
-            );
-        }
-        self.long_keys.clear();
-    }
-
-    /// Hands over what came together since the last time. `order` is the place of these records among all.
-    pub(crate) fn commit(&mut self, order: usize, outputs: &CombinerOutputs<C::Combined>) {
-        self.flush();
-        let tables = std::mem::replace(&mut self.tables, empty_tables(self.partitioner));
-        for (table, partition) in tables.into_iter().zip(&outputs.partitions) {
-            if table.len() > 0 {
-                let mut partition = partition.lock().unwrap_or_else(PoisonError::into_inner);
-                partition.tables.push((order, table));
+            let mut value = value;
+            loop {
+                let upserted = self.tables[partition].upsert(
+                    &probe,
+                    long,
+                    value,
+                    |value| self.combine.create(value),
+                    |combined, value| self.combine.add(combined, value),
+                );
+                match upserted {
+                    Ok(()) => break,
+                    Err(again) => value = again,
+                }
+                self.make_room(partition, long)?;
             }
         }
+        self.batch = batch;
+        self.long_keys = keys;
+        self.long_keys.clear();
+        if self.records >= self.next_measure && std::mem::needs_drop::<C::Combined>() {
+            self.measure_values()?;
+        }
+        Ok(())
+    }
+
+    /// Makes room in a table for one more key, if need be by spilling what is there.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, partition: usize, long: &[u8]) -> Result<()> {
+        let table = &self.tables[partition];
+        let (before, more) = (table.memory_bytes(), table.room_bytes(long));
+        if !self.reserve(more)? {
+            let is_empty = self.tables.iter().all(|table| table.len() == 0);
+            if !is_empty {
+                return self.spill();
+            }
+            // With nothing to spill it is one key that has to be held, whatever it takes: one that is larger than the
+            // budget, or the first of a budget that others hold.
+            self.tables = empty_tables(self.partitioner);
+            self.reservation.clear();
+            self.tables[partition].make_room(long);
+            return Ok(());
+        }
+        let table = &mut self.tables[partition];
+        table.make_room(long);
+        let after = table.memory_bytes();
+        self.reservation
+            .shrink((before + more).saturating_sub(after));
+        Ok(())
+    }
+
+    /// Reserves `more` bytes, if this thread may have them; if need be by spilling what tasks before have left.
+    fn reserve(&mut self, more: usize) -> Result<bool> {
+        if self.reservation.bytes() + more > self.most_bytes {
+            return Ok(false);
+        }
+        Ok(self.reservation.try_grow(more)
+            || self.outputs.spill(self.resources)? && self.reservation.try_grow(more))
+    }
+
+    /// Takes account of what values hold beside their slots, by the length of their encoded form. It is done again
+    /// when twice as many records have come, so it costs each of them but once or twice.
+    #[cold]
+    fn measure_values(&mut self) -> Result<()> {
+        let mut buffer = Vec::new();
+        let mut bytes = 0;
+        for table in &self.tables {
+            for value in table.values() {
+                buffer.clear();
+                codec::encode_into(value, &mut buffer)?;
+                bytes += buffer.len();
+            }
+        }
+        self.next_measure = self.records * 2;
+        // By the time of the next measure there may be twice as much.
+        let more = (bytes * 2).saturating_sub(self.values_bytes);
+        if self.reserve(more)? {
+            self.values_bytes += more;
+            Ok(())
+        } else {
+            self.spill()
+        }
+    }
+
+    /// Writes what has been combined to a file, and begins anew in the same memory.
+    #[cold]
+    fn spill(&mut self) -> Result<()> {
+        self.outputs
+            .write(&mut self.tables, self.order, self.resources)?;
+        self.order = self.order.next();
+        self.reservation.shrink(self.values_bytes);
+        self.values_bytes = 0;
+        self.records = 0;
+        self.next_measure = FIRST_MEASURE_RECORDS;
+        Ok(())
+    }
+
+    /// Hands over what came together since the last time.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        self.flush()?;
+        self.check_codec()?;
+        let tables = std::mem::replace(&mut self.tables, empty_tables(self.partitioner));
+        let reservation =
+            std::mem::replace(&mut self.reservation, self.resources.budget.reservation());
+        self.outputs.keep(tables, self.order, reservation);
+        self.order = self.order.next();
+        self.values_bytes = 0;
+        self.records = 0;
+        self.next_measure = FIRST_MEASURE_RECORDS;
+        Ok(())
+    }
+
+    /// Makes sure, once, that keys and values come back from the codec as they went in: better now than when it is
+    /// first needed.
+    fn check_codec(&mut self) -> Result<()> {
+        if self.is_checked {
+            return Ok(());
+        }
+        let first = self.tables.iter().find_map(|table| {
+            table.first(|key, value| {
+                C::Key::from_bytes(key)?;
+                codec::round_trips(value)
+            })
+        });
+        self.is_checked = first.is_some();
+        first.unwrap_or(Ok(()))
     }
 }
 
@@ -119,107 +242,4 @@ fn empty_tables<V>(partitioner: HashPartitioner) -> Vec<Table<V>> {
     (0..partitioner.partitions())
         .map(|_| Table::default())
         .collect()
-}
-
-/// What the map tasks left, for each partition of the next stage.
-pub(crate) struct CombinerOutputs<V> {
-    partitions: Vec<Mutex<PartitionOutput<V>>>,
-}
-
-struct PartitionOutput<V> {
-    /// Not yet merged, in no order.
-    tables: Vec<(usize, Table<V>)>,
-    /// Merged and encoded, once it is known that several will read it.
-    encoded: Option<Arc<Vec<u8>>>,
-    /// How often this partition will be read.
-    readers: usize,
-}
-
-impl<V: Data> CombinerOutputs<V> {
-    /// For `readers` readers of each partition.
-    pub(crate) fn new(partitions: usize, readers: usize) -> Self {
-        let output = || PartitionOutput {
-            tables: Vec::new(),
-            encoded: None,
-            readers,
-        };
-        Self {
-            partitions: (0..partitions).map(|_| Mutex::new(output())).collect(),
-        }
-    }
-
-    /// Calls `each` with every key of a partition and its value, in ascending order of (hash, key).
-    pub(crate) fn read<C: Combine<Combined = V>>(
-        &self,
-        partition: usize,
-        combine: &C,
-        mut each: impl FnMut(Owned<C::Key>, V) -> Flow,
-    ) -> Result<Flow> {
-        let mut output = self.partitions[partition]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if output.readers == 1 {
-            let tables = std::mem::take(&mut output.tables);
-            drop(output);
-            let mut outcome = Ok(());
-            let flow = merged(tables, combine).drain(|key, value| match C::Key::from_bytes(key) {
-                Ok(key) => each(key, value),
-                Err(error) => {
-                    outcome = Err(error);
-                    Flow::Break(())
-                }
-            });
-            return outcome.map(|()| flow);
-        }
-        // Values need not be `Clone`; their encoded form can be read as often as one likes.
-        if output.encoded.is_none() {
-            let tables = std::mem::take(&mut output.tables);
-            output.encoded = Some(Arc::new(encode(merged(tables, combine))?));
-        }
-        let encoded = output.encoded.clone().unwrap_or_default();
-        drop(output);
-        let mut bytes = &encoded[..];
-        while !bytes.is_empty() {
-            let key: &[u8] = codec::decode_prefix(&mut bytes)?;
-            let value = codec::decode_prefix(&mut bytes)?;
-            if each(C::Key::from_bytes(key)?, value).is_break() {
-                return Ok(Flow::Break(()));
-            }
-        }
-        Ok(Flow::Continue(()))
-    }
-}
-
-/// The tables as one, merged in their order.
-fn merged<C: Combine>(
-    mut tables: Vec<(usize, Table<C::Combined>)>,
-    combine: &C,
-) -> Table<C::Combined> {
-    if C::COMMUTES {
-        // Any order will do, so the least is moved.
-        tables.sort_by_key(|(_, table)| std::cmp::Reverse(table.len()));
-    } else {
-        tables.sort_by_key(|(order, _)| *order);
-    }
-    let mut tables = tables.into_iter().map(|(_, table)| table);
-    let mut all = tables.next().unwrap_or_default();
-    for table in tables {
-        all.absorb(table, |combined, later| combine.merge(combined, later));
-    }
-    all
-}
-
-fn encode<V: Data>(table: Table<V>) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut outcome = Ok(());
-    let _ = table.drain(|key, value| {
-        outcome = codec::encode_into(key, &mut bytes)
-            .and_then(|()| codec::encode_into(&value, &mut bytes));
-        if outcome.is_ok() {
-            Flow::Continue(())
-        } else {
-            Flow::Break(())
-        }
-    });
-    outcome.map(|()| bytes)
 }

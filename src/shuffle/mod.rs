@@ -1,10 +1,15 @@
 //! Records of one stage to the partitions of the next, by key.
 
 mod arena;
+mod combine;
 mod combiner;
+mod combiner_outputs;
 mod kernel;
 mod partitioner;
+mod range_merge;
 mod table;
 
-pub(crate) use combiner::{Combine, Combiner, CombinerOutputs};
+pub(crate) use combine::Combine;
+pub(crate) use combiner::Combiner;
+pub(crate) use combiner_outputs::CombinerOutputs;
 pub(crate) use partitioner::HashPartitioner;

@@ -20,12 +20,13 @@
 //! A key of up to 15 bytes stands in its slot; a longer one is in the arena.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::borrow::BorrowMut;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use super::arena::Arena;
 use super::partitioner::Place;
-use crate::task::Flow;
 
 /// Slots of a table that has keys at all.
 const LEAST_SLOTS: usize = 16;
@@ -279,7 +280,8 @@ impl<V> Table<V> {
     }
 
     /// Replaces the value of a key by what `update` makes of it, or puts in what `create` gives for a new key.
-    /// `long` has the key's bytes if they did not fit into the probe. After a panic of `update` the key is gone.
+    /// `long` has the key's bytes if they did not fit into the probe. Where [room](Self::make_room) must be made
+    /// first, `extra` comes back. After a panic of `update` the key is gone.
     #[inline(always)]
     pub(crate) fn upsert<X>(
         &mut self,
@@ -288,24 +290,34 @@ impl<V> Table<V> {
         extra: X,
         create: impl FnOnce(X) -> V,
         update: impl FnOnce(V, X) -> V,
-    ) {
-        loop {
-            match self.search(probe, long) {
-                Search::Found(at) => {
-                    let slot = &mut self.slots.as_mut_slice()[at];
-                    let Slot { key, value, .. } = slot.take();
-                    // SAFETY: the search ended at a slot with a key, so it had a value, which `take` moved here.
-                    let value = unsafe { value.assume_init() };
-                    slot.value = MaybeUninit::new(update(value, extra));
-                    slot.key = key;
-                    return;
-                }
-                Search::Vacant(at) => {
-                    let value = create(extra);
-                    return self.insert(at, probe, long, value);
-                }
-                Search::Full => self.grow(),
+    ) -> Result<(), X> {
+        match self.search(probe, long) {
+            Search::Found(at) => {
+                let slot = &mut self.slots.as_mut_slice()[at];
+                let Slot { key, value, .. } = slot.take();
+                // SAFETY: the search ended at a slot with a key, so it had a value, which `take` moved here.
+                let value = unsafe { value.assume_init() };
+                slot.value = MaybeUninit::new(update(value, extra));
+                slot.key = key;
+                Ok(())
             }
+            Search::Vacant(at) => {
+                let mut key = probe.key;
+                if key.tag() == IN_ARENA {
+                    match self.arena.put(long) {
+                        Some(address) => key.head = address,
+                        None => return Err(extra),
+                    }
+                }
+                self.slots.as_mut_slice()[at] = Slot {
+                    key,
+                    place: probe.place,
+                    value: MaybeUninit::new(create(extra)),
+                };
+                self.len += 1;
+                Ok(())
+            }
+            Search::Full => Err(extra),
         }
     }
 
@@ -344,44 +356,59 @@ impl<V> Table<V> {
         self.len * 8 >= self.capacity * 5
     }
 
-    #[inline(always)]
-    fn insert(&mut self, at: usize, probe: &Probe, long: &[u8], value: V) {
-        let mut key = probe.key;
-        if key.tag() == IN_ARENA {
-            key.head = self.arena.put(long);
-        }
-        self.slots.as_mut_slice()[at] = Slot {
-            key,
-            place: probe.place,
-            value: MaybeUninit::new(value),
+    /// The bytes that [`make_room`](Self::make_room) would take, before it gives others back.
+    pub(crate) fn room_bytes(&self, long: &[u8]) -> usize {
+        let (capacity, overflow) = self.next_size();
+        let slots = if self.needs_slots() {
+            capacity + overflow
+        } else {
+            0
         };
-        self.len += 1;
+        slots * size_of::<Slot<V>>() + self.arena.room_bytes(long.len())
     }
 
-    /// Makes room: twice the home slots, or, where many keys share a home, more slots to the right of the last.
+    /// The bytes that so many keys take at the most, but for long ones.
+    pub(crate) fn bytes_for(keys: usize) -> usize {
+        keys * 16 / 5 * size_of::<Slot<V>>()
+    }
+
+    /// The bytes that the keys take, and the slots for more of them.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.slots.len * size_of::<Slot<V>>() + self.arena.memory_bytes()
+    }
+
+    /// Makes room for a key that [`upsert`](Self::upsert) had none for.
     #[cold]
     #[inline(never)]
-    fn grow(&mut self) {
-        if self.is_crowded() {
-            self.resize((self.capacity * 2).max(LEAST_SLOTS));
-        } else {
-            self.extend_overflow();
+    pub(crate) fn make_room(&mut self, long: &[u8]) {
+        if self.needs_slots() {
+            let (capacity, overflow) = self.next_size();
+            self.resize(capacity, overflow);
         }
+        self.arena.make_room(long.len());
     }
 
-    /// Makes room for `keys` keys in all.
-    pub(crate) fn reserve(&mut self, keys: usize) {
-        let capacity = (keys * 8 / 5 + 1).next_power_of_two();
-        if keys > 0 && capacity > self.capacity {
-            self.resize(capacity.max(LEAST_SLOTS));
+    /// Whether the slots are why there is no room: there are too few, or those to the right of the last home slot are
+    /// full because many keys share a home.
+    fn needs_slots(&self) -> bool {
+        let last = self.slots.as_slice().last();
+        self.is_crowded() || last.is_none_or(|last| !last.is_empty())
+    }
+
+    /// The home slots and those to their right that come next.
+    fn next_size(&self) -> (usize, usize) {
+        if self.is_crowded() {
+            ((self.capacity * 2).max(LEAST_SLOTS), LEAST_OVERFLOW)
+        } else {
+            (self.capacity, (self.slots.len - self.capacity) * 2)
         }
     }
 
     /// Moves all keys to new slots, in their order, so that both sides are gone through from one end to the other.
-    fn resize(&mut self, capacity: usize) {
+    fn resize(&mut self, capacity: usize, overflow: usize) {
         self.shift = u64::BITS - capacity.trailing_zeros();
         self.capacity = capacity;
-        let mut old = std::mem::replace(&mut self.slots, Slots::new(capacity + LEAST_OVERFLOW));
+        let mut old = std::mem::replace(&mut self.slots, Slots::new(capacity + overflow));
         for slot in old.as_mut_slice() {
             if !slot.is_empty() {
                 let slot = slot.take();
@@ -412,59 +439,109 @@ impl<V> Table<V> {
         }
     }
 
-    /// Takes in the keys of `other`, each merged with the value that is here already.
-    pub(crate) fn absorb(&mut self, mut other: Self, mut merge: impl FnMut(V, V) -> V) {
-        self.reserve(self.len.max(other.len));
-        for slot in other.slots.as_mut_slice() {
-            if slot.is_empty() {
-                continue;
-            }
-            let Slot { key, place, value } = slot.take();
-            // SAFETY: the slot was not empty, so it had a value, which `take` moved here.
-            let value = unsafe { value.assume_init() };
-            let long = if key.tag() == IN_ARENA {
-                other.arena.get(key.head, key.arena_len())
-            } else {
-                &[]
-            };
-            self.upsert(
-                &Probe { place, key },
-                long,
-                value,
-                |value| value,
-                &mut merge,
-            );
-        }
+    /// The values, in no order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        let full = self.slots.as_slice().iter().filter(|slot| !slot.is_empty());
+        // SAFETY: a slot that is not empty has a value.
+        full.map(|slot| unsafe { slot.value.assume_init_ref() })
     }
 
-    /// Takes all keys out, in ascending order of place, then of their bytes, until `each` breaks off.
-    pub(crate) fn drain(mut self, mut each: impl FnMut(&[u8], V) -> Flow) -> Flow {
-        self.sort();
-        for slot in self.slots.as_mut_slice() {
-            if !slot.is_empty() {
-                let Slot { key, value, .. } = slot.take();
-                // SAFETY: the slot was not empty, so it had a value, which `take` moved here.
-                let value = unsafe { value.assume_init() };
-                key.with_bytes(&self.arena, |bytes| each(bytes, value))?;
-            }
-        }
-        Flow::Continue(())
+    /// Calls `f` with some key and its value, if there is one.
+    pub(crate) fn first<R>(&self, f: impl FnOnce(&[u8], &V) -> R) -> Option<R> {
+        let slot = self.slots.as_slice().iter().find(|slot| !slot.is_empty())?;
+        // SAFETY: a slot that is not empty has a value.
+        let value = unsafe { slot.value.assume_init_ref() };
+        Some(slot.key.with_bytes(&self.arena, |key| f(key, value)))
     }
 
-    /// Sorts each run of full slots. Empty slots stay where they are, so the table stays one.
-    fn sort(&mut self) {
-        let arena = &self.arena;
-        let order = |a: &Slot<V>, b: &Slot<V>| {
-            a.place.cmp(&b.place).then_with(|| {
-                let b = b.key;
-                a.key
-                    .with_bytes(arena, |a| b.with_bytes(arena, |b| a.cmp(b)))
-            })
+    /// The keys in ascending order of place, then of their bytes. Taking them all leaves the table empty, with its
+    /// memory.
+    pub(crate) fn sorted(&mut self) -> Sorted<&mut Self, V> {
+        Sorted::new(self)
+    }
+
+    /// The keys in ascending order of place, then of their bytes.
+    pub(crate) fn into_sorted(self) -> Sorted<Self, V> {
+        Sorted::new(self)
+    }
+
+    /// Sorts the run of full slots that begins at `start`. Empty slots stay where they are, so the table stays one.
+    fn sort_run(&mut self, start: usize) -> usize {
+        let slots = &mut self.slots.as_mut_slice()[start..];
+        let len = slots.iter().position(Slot::is_empty).unwrap_or(slots.len());
+        if len > 1 {
+            let arena = &self.arena;
+            slots[..len].sort_unstable_by(|a, b| {
+                a.place.cmp(&b.place).then_with(|| {
+                    let b = b.key;
+                    a.key
+                        .with_bytes(arena, |a| b.with_bytes(arena, |b| a.cmp(b)))
+                })
+            });
+        }
+        start + len
+    }
+}
+
+/// Takes the keys of a table one by one, in ascending order of place, then of their bytes.
+pub(crate) struct Sorted<T, V> {
+    table: T,
+    /// The next slot, and the end of the sorted run it is in.
+    at: usize,
+    run_end: usize,
+    values: PhantomData<V>,
+}
+
+impl<T: BorrowMut<Table<V>>, V> Sorted<T, V> {
+    fn new(table: T) -> Self {
+        let mut sorted = Self {
+            table,
+            at: 0,
+            run_end: 0,
+            values: PhantomData,
         };
-        for run in self.slots.as_mut_slice().split_mut(Slot::is_empty) {
-            if run.len() > 1 {
-                run.sort_unstable_by(order);
+        sorted.find_next();
+        sorted
+    }
+
+    /// Moves on to the next slot with a key, if there is one.
+    #[inline]
+    fn find_next(&mut self) {
+        if self.at < self.run_end {
+            return;
+        }
+        let table = self.table.borrow_mut();
+        let rest = &table.slots.as_slice()[self.at..];
+        match rest.iter().position(|slot| !slot.is_empty()) {
+            Some(empty) => {
+                self.at += empty;
+                self.run_end = table.sort_run(self.at);
+            }
+            None => {
+                self.at = table.slots.len;
+                table.len = 0;
+                table.arena.clear();
             }
         }
+    }
+
+    /// The place of the next key.
+    #[inline]
+    pub(crate) fn place(&self) -> Option<Place> {
+        let slot = self.table.borrow().slots.as_slice().get(self.at)?;
+        Some(slot.place)
+    }
+
+    /// Takes the next key and its value.
+    #[inline]
+    pub(crate) fn take<R>(&mut self, f: impl FnOnce(&[u8], V) -> R) -> Option<R> {
+        let table = self.table.borrow_mut();
+        let Slot { key, value, .. } = table.slots.as_mut_slice().get_mut(self.at)?.take();
+        // SAFETY: `at` is a slot with a key or beyond the last, so it had a value, which `take` moved here.
+        let value = unsafe { value.assume_init() };
+        let result = key.with_bytes(&table.arena, |bytes| f(bytes, value));
+        self.at += 1;
+        self.find_next();
+        Some(result)
     }
 }

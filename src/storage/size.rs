@@ -1,8 +1,49 @@
 //! Sizes in bytes as people write them: `512MiB`, `1.5GB`, `2G`.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::error::{Error, ErrorKind, Result};
 
 const EXPECTED: &str = "a number of bytes such as 1000, 512MiB, 2G or 1.5GB";
+
+/// A number of bytes.
+///
+/// It is read from a number and a unit, or none: `KiB`, `MiB`, `GiB`, `TiB` are powers of 1024 and `kB`, `MB`, `GB`,
+/// `TB` powers of 1000; plain `K`, `M`, `G`, `T` are powers of 1024 as in GNU sort. Upper and lower case are the same.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::ByteSize;
+///
+/// let size: ByteSize = "1.5MiB".parse()?;
+/// assert_eq!(size, ByteSize(1_572_864));
+/// assert_eq!(size.to_string(), "1.5 MiB");
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteSize(pub usize);
+
+impl From<usize> for ByteSize {
+    fn from(bytes: usize) -> Self {
+        Self(bytes)
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        parse_bytes("size", text).map(Self)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format_bytes(self.0 as u64))
+    }
+}
 
 /// Reads a size: a number, then a unit or none.
 ///

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::Task;
+use super::{Resources, Task};
 use crate::error::Result;
 
 /// Which partition a task computes.
@@ -41,7 +41,7 @@ pub(crate) trait StageCode: Sync {
     fn stream(&self) -> PartitionStream<'_>;
 
     /// The state of one thread that runs tasks of this stage one after the other.
-    fn worker(&self) -> Box<dyn Worker + '_>;
+    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's>;
 }
 
 /// Runs tasks, one at a time, on one thread.
@@ -59,5 +59,5 @@ pub(crate) trait Worker {
 /// The map side of a shuffle.
 pub(crate) trait MapStage: StageCode {
     /// What its tasks left behind, for the tasks of the next stage.
-    fn into_outputs(self: Box<Self>) -> Arc<dyn Any + Send + Sync>;
+    fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>>;
 }
