@@ -54,6 +54,7 @@ pub(crate) struct Config {
     pub(crate) executor: Executor,
     pub(crate) shuffle_partitions: usize,
     pub(crate) progress: bool,
+    pub(crate) summary: bool,
     pub(crate) memory_bytes: usize,
     pub(crate) spill_directory: Option<PathBuf>,
     pub(crate) disk_quota_bytes: Option<u64>,
@@ -89,6 +90,11 @@ impl Config {
             executor,
             shuffle_partitions: SHUFFLE_PARTITIONS,
             progress: true,
+            summary: match variable("HOLDALL_SUMMARY").as_deref() {
+                None | Some("" | "0") => false,
+                Some("1") => true,
+                Some(text) => return Err(invalid("HOLDALL_SUMMARY", text, "0 or 1")),
+            },
             memory_bytes: match variable("HOLDALL_MEMORY") {
                 Some(text) => parse_bytes("HOLDALL_MEMORY", &text)?,
                 None => default_budget_bytes(),

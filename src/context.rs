@@ -5,13 +5,13 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::config::{Config, Executor};
 use crate::error::Result;
 use crate::executor::{self, Inline, Threads};
 use crate::lineage::Node;
-use crate::scheduler::Job;
+use crate::scheduler::{Job, JobSummary, Report};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::{Scratch, sweep};
 use crate::storage::size::ByteSize;
@@ -39,6 +39,7 @@ struct Shared {
     config: Config,
     executor: Arc<dyn executor::Executor>,
     budget: MemoryBudget,
+    last_job: Arc<Mutex<Option<JobSummary>>>,
 }
 
 impl Shared {
@@ -59,6 +60,7 @@ impl Shared {
             budget: MemoryBudget::new(config.memory_bytes),
             config,
             executor,
+            last_job: Arc::default(),
         }
     }
 
@@ -70,13 +72,14 @@ impl Shared {
                 self.config.disk_quota_bytes,
             ),
             threads: self.executor.threads(),
+            progress: Arc::default(),
         };
-        Job::new(
-            result,
-            Arc::clone(&self.executor),
-            resources,
+        let report = Report {
             shows_progress,
-        )
+            prints_summary: self.config.summary,
+            summary: Arc::clone(&self.last_job),
+        };
+        Job::new(result, Arc::clone(&self.executor), resources, report)
     }
 }
 
@@ -103,6 +106,27 @@ impl Context {
         self.0
             .as_ref()
             .map_or(1, |shared| shared.config.shuffle_partitions)
+    }
+
+    /// What the last job of this context did that has ended, whether well or not; `None` before the first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::Context;
+    ///
+    /// let context = Context::builder().build()?;
+    /// context.range(0..1000).map(|n| n % 7).count_by_value().count()?;
+    /// let summary = context.last_job().unwrap();
+    /// assert_eq!(summary.stages[0].shuffled_records, 1000);
+    /// assert_eq!(summary.stages[1].tasks, 64);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn last_job(&self) -> Option<JobSummary> {
+        let shared = self.0.as_ref()?;
+        let summary = shared.last_job.lock();
+        summary.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A job that computes `result`.
@@ -147,6 +171,7 @@ pub struct ContextBuilder {
     executor: Option<Executor>,
     shuffle_partitions: Option<NonZeroUsize>,
     progress: Option<bool>,
+    summary: Option<bool>,
     memory_bytes: Option<usize>,
     spill_directory: Option<PathBuf>,
     disk_quota_bytes: Option<u64>,
@@ -210,6 +235,13 @@ impl ContextBuilder {
         self
     }
 
+    /// Whether each job writes a [summary](JobSummary) to standard error when it ends: it does not, unless this is
+    /// `true`.
+    pub fn summary(mut self, summary: bool) -> Self {
+        self.summary = Some(summary);
+        self
+    }
+
     /// The context. Its threads start with the first job.
     ///
     /// # Errors
@@ -219,6 +251,7 @@ impl ContextBuilder {
         let mut config = Config::from_env()?;
         config.executor = self.executor.unwrap_or(config.executor);
         config.progress = self.progress.unwrap_or(config.progress);
+        config.summary = self.summary.unwrap_or(config.summary);
         config.memory_bytes = self.memory_bytes.unwrap_or(config.memory_bytes);
         config.spill_directory = self.spill_directory.or(config.spill_directory);
         config.disk_quota_bytes = self.disk_quota_bytes;

@@ -27,5 +27,6 @@ pub use error::{Error, ErrorKind, Place, Result};
 pub use operators::map_partitions::Records;
 pub use operators::read_text::ReadText;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record};
+pub use scheduler::{JobSummary, StageSummary};
 pub use storage::size::ByteSize;
 pub use text::{IntoInputs, InvalidUtf8};

@@ -209,14 +209,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             found.extend(records.into_iter().take(missing));
             found_count.store(found.len(), atomic::Ordering::Relaxed);
         });
-        let run = job.result_stage(&stage);
-        let mut partitions = 1_usize;
-        while !run.is_exhausted() && found_count.load(atomic::Ordering::Relaxed) < n {
-            job.executor().run(&|| run.work(partitions))?;
-            job.state().outcome()?;
-            partitions = partitions.saturating_mul(5);
-        }
-        drop(run);
+        job.run_result_stage_by(&stage, |run, executor| {
+            let mut partitions = 1_usize;
+            while !run.is_exhausted() && found_count.load(atomic::Ordering::Relaxed) < n {
+                executor.run(&|| run.work(partitions))?;
+                if job.state().is_stopped() {
+                    break;
+                }
+                partitions = partitions.saturating_mul(5);
+            }
+            Ok(())
+        })?;
         drop(stage);
         Ok(found)
     }

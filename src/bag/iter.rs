@@ -101,23 +101,24 @@ where
     };
     let stage = ResultStage::new(pipeline, compute, |_, ()| ());
     // A thread that waits for room must not be one of the executor's, which others may need.
-    let run = job.result_stage(&stage);
-    let work = || {
-        run.work(usize::MAX);
-        // If it ended the job, those that wait for room must know.
-        drop(shelf.lock());
-        shelf.changed.notify_all();
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..job.executor().threads() {
-            let spawned = std::thread::Builder::new().spawn_scoped(scope, work);
-            if let Err(source) = spawned {
-                job.state().fail(Error::new(ErrorKind::Threads(source)));
+    job.run_result_stage_by(&stage, |run, executor| {
+        let work = || {
+            run.work(usize::MAX);
+            // If it ended the job, those that wait for room must know.
+            drop(shelf.lock());
+            shelf.changed.notify_all();
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..executor.threads() {
+                let spawned = std::thread::Builder::new().spawn_scoped(scope, work);
+                if let Err(source) = spawned {
+                    job.state().fail(Error::new(ErrorKind::Threads(source)));
+                }
             }
-        }
-        work();
-    });
-    job.state().outcome()
+            work();
+        });
+        Ok(())
+    })
 }
 
 /// Where batches of records wait to be taken, by partition.

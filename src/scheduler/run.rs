@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use super::in_task;
 use crate::error::{Place, Result};
@@ -79,6 +80,7 @@ impl<'s> StageRun<'s> {
     fn try_work(&self, limit: usize) -> Result<()> {
         let mut worker = self.code.worker(self.job.resources());
         while let Some(claim) = self.claim(limit)? {
+            let start = Instant::now();
             let tasks = match claim {
                 Claim::Counted(indices) => {
                     let tasks = indices.len();
@@ -96,7 +98,7 @@ impl<'s> StageRun<'s> {
                 }
             };
             self.guard(|task| worker.settle(task))?;
-            self.job.progress().add_tasks(tasks);
+            self.job.progress().add_tasks(tasks, start.elapsed());
         }
         if self.job.is_stopped() {
             return Ok(());

@@ -75,13 +75,14 @@ impl<V: Data> CombinerOutputs<V> {
         }
     }
 
-    /// Writes tables, one for each partition, to a file. They are empty then, and keep their memory.
+    /// Writes tables, one for each partition, to a file, and says how long it is. They are empty then, and keep their
+    /// memory.
     pub(crate) fn write(
         &self,
         tables: &mut [Table<V>],
         order: Order,
         resources: &Resources,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let mut file = RunFile::create(&resources.scratch, "combine")?;
         for (table, partition) in tables.iter_mut().zip(&self.partitions) {
             if table.len() > 0 {
@@ -89,7 +90,7 @@ impl<V: Data> CombinerOutputs<V> {
                 lock(partition).push(Part { order, content });
             }
         }
-        Ok(())
+        Ok(file.bytes())
     }
 
     /// Writes the tables that were taken over to a file, and frees their memory. False if there were none.
