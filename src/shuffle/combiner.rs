@@ -1,7 +1,8 @@
 //! The map side of combining: a table for each partition of the next stage, within a memory budget.
 
 use super::combine::Combine;
-use super::combiner_outputs::{CombinerOutputs, Order};
+use super::combiner_outputs::CombinerOutputs;
+use super::map_outputs::Order;
 use super::partitioner::HashPartitioner;
 use super::table::{Probe, Table};
 use crate::error::Result;

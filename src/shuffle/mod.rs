@@ -5,11 +5,15 @@ mod combine;
 mod combiner;
 mod combiner_outputs;
 mod kernel;
+mod map_outputs;
 mod partitioner;
 mod range_merge;
+mod spool;
 mod table;
 
 pub(crate) use combine::Combine;
 pub(crate) use combiner::Combiner;
 pub(crate) use combiner_outputs::CombinerOutputs;
+pub(crate) use map_outputs::MapOutputs;
 pub(crate) use partitioner::HashPartitioner;
+pub(crate) use spool::{Divider, Spool, replay};
