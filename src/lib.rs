@@ -133,8 +133,8 @@
 //!   seed and secrets, over these bytes. It has 64 bits; that of the seven bytes `holdall` is 7162430962720249247.
 //! - The partition of a key, of `n`: the whole part of `hash * n / 2^64`. So partition 0 has the `n`-th part of all
 //!   hashes that is the lowest, and so on.
-//! - The order within a partition: by hash, then by the bytes of the key. As partitions are ranges of the hash, the order
-//!   of all records together is the same for every `n`.
+//! - The order within a partition: by hash, then by the bytes of the key. As partitions are ranges of the hash, the
+//!   order of all records together is the same for every `n`.
 //!
 //! The seed is known, so somebody who chooses the keys can choose them to have the same hash, which makes a job slow,
 //! but not wrong. Do not run jobs on the keys of an adversary without a limit of time.
@@ -156,7 +156,8 @@
 //!
 //! For those who read or change it. A `Bag` call adds an operator to the lineage. An action plans the lineage into
 //! stages, cutting at each shuffle. The scheduler runs the stages in order; an executor runs a stage's tasks, one for
-//! each partition. A task pushes records through its pipeline and either combines them for a shuffle or hands back a value.
+//! each partition. A task pushes records through its pipeline and either combines them for a shuffle or hands back a
+//! value.
 //!
 //! ```text
 //! src/
