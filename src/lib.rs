@@ -91,8 +91,8 @@
 //! A transformation does not fail; an action gives the first error of its job, and the rest of the job is given up. A
 //! panic in a closure is caught and becomes [`ErrorKind::TaskPanicked`]; an error that a closure of a `try_` method
 //! returns becomes [`ErrorKind::Closure`]. Both know their [`Place`]: the method and the line of the program that
-//! called it, stage and partition, and, up to the first [`boxed`](Bag::boxed) or shuffle, the input file and the
-//! record's offset in it.
+//! called it, stage and partition, and, up to the first [`boxed`](Bag::boxed) of sized records or shuffle, the input
+//! file and the record's offset in it.
 //!
 //! ```
 //! let error = holdall::from_vec(vec!["1", "two"]).try_map(|text| text.parse::<u32>()).collect().unwrap_err();
@@ -106,7 +106,21 @@
 //!
 //! A bag may hold any type that borrows nothing from elsewhere (`'static`), and `str` and `[u8]`; see [`Record`]. What
 //! goes through a shuffle must be [`Data`], which is every type that serde can write and read back, and a key must be
-//! [`Key`], which asks for [`Eq`] too. It need not be `Hash` or `Ord`.
+//! [`Key`], which asks for [`Eq`] too. It need not be `Hash` or `Ord`. A `&'static str` may be a record, but cannot be
+//! read back, so that the compiler refuses it with "implementation of `Deserialize` is not general enough"; make it a
+//! `String` by `map(str::to_owned)`, or a bag of `str` by [`flat_map_str`](Bag::flat_map_str):
+//!
+//! ```compile_fail
+//! let counts = holdall::from_vec(vec!["a", "b", "a"]).count_by_value();
+//! ```
+//!
+//! ```
+//! let letters = holdall::from_vec(vec!["a", "b", "a"]).flat_map_str(|text, emit| emit(text));
+//! let mut counts = letters.count_by_value().collect()?;
+//! counts.sort();
+//! assert_eq!(counts, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+//! # Ok::<(), holdall::Error>(())
+//! ```
 //!
 //! Records become bytes by [bincode](https://docs.rs/bincode/2), which writes no names and no types. So what can be
 //! read back only with their help can be neither key nor value of a shuffle, although it compiles; it is refused with
