@@ -12,7 +12,7 @@ const SHUFFLE_PARTITIONS: usize = 64;
 /// Where the tasks of a job run.
 ///
 /// Written as `inline`, `threads` or `threads:N`, on command lines and in the
-/// [environment](crate#settings). Results are the same on each.
+/// [environment](crate#settings-and-environment). Results are the same on each.
 ///
 /// # Examples
 ///

@@ -14,8 +14,8 @@ use crate::scheduler::Job;
 /// Where and how jobs run: the executor, its threads, the progress bar.
 ///
 /// None is needed: the functions at the root of this crate, such as [`read_text`](crate::read_text), use a default
-/// context, which runs on all cores and follows the [environment variables](crate#settings). A context is cheap to
-/// clone.
+/// context, which runs on all cores and follows the [environment variables](crate#settings-and-environment). A context
+/// is cheap to clone.
 ///
 /// # Examples
 ///
@@ -97,8 +97,8 @@ impl fmt::Debug for Context {
     }
 }
 
-/// Settings for a [`Context`]. What is not set follows the [environment variables](crate#settings), or else is the
-/// default.
+/// Settings for a [`Context`]. What is not set follows the
+/// [environment variables](crate#settings-and-environment), or else is the default.
 ///
 /// # Examples
 ///

@@ -153,7 +153,7 @@
 //! The seed is known, so somebody who chooses the keys can choose them to have the same hash, which makes a job slow,
 //! but not wrong. Do not run jobs on the keys of an adversary without a limit of time.
 //!
-//! # Settings
+//! # Settings and environment
 //!
 //! The default context follows these environment variables; so does [`Context::builder`] for what it is not told. A
 //! value that cannot be understood is [`ErrorKind::InvalidSetting`]: of [`build`](ContextBuilder::build), and of each
