@@ -14,7 +14,19 @@ const SHUFFLE_PARTITIONS: usize = 64;
 
 /// Where the tasks of a job run.
 ///
-/// Written as `inline`, `threads` or `threads:N`.
+/// Written as `inline`, `threads` or `threads:N`, on command lines and in the
+/// [environment](crate#settings-and-environment). Results are the same on each.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Executor;
+///
+/// assert_eq!("inline".parse::<Executor>()?, Executor::Inline);
+/// assert_eq!("threads:4".parse::<Executor>()?, Executor::ThreadPool(4));
+/// assert!("threads:0".parse::<Executor>().is_err());
+/// # Ok::<(), holdall::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Executor {

@@ -20,8 +20,8 @@ use crate::task::Resources;
 /// Where and how jobs run: the executor, its threads, the progress bar.
 ///
 /// None is needed: the functions at the root of this crate, such as [`read_text`](crate::read_text), use a default
-/// context, which runs on all cores and follows the [environment variables](crate#settings). A context is cheap to
-/// clone.
+/// context, which runs on all cores and follows the [environment variables](crate#settings-and-environment). A context
+/// is cheap to clone.
 ///
 /// # Examples
 ///
@@ -85,6 +85,14 @@ impl Shared {
 
 impl Context {
     /// Begins a context with settings of its own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let context = holdall::Context::builder().threads(2).build()?;
+    /// assert_eq!(context.range(0..10).count()?, 10);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn builder() -> ContextBuilder {
         ContextBuilder::default()
     }
@@ -148,8 +156,8 @@ impl fmt::Debug for Context {
     }
 }
 
-/// Settings for a [`Context`]. What is not set follows the [environment variables](crate#settings), or else is the
-/// default.
+/// Settings for a [`Context`]. What is not set follows the
+/// [environment variables](crate#settings-and-environment), or else is the default.
 ///
 /// # Examples
 ///
@@ -178,7 +186,20 @@ pub struct ContextBuilder {
 }
 
 impl ContextBuilder {
-    /// Where tasks run: [`Executor::Threads`] unless set.
+    /// Where tasks run: [`Executor::Threads`] unless set. Of this and [`threads`](Self::threads) the last call counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::{Context, Executor};
+    ///
+    /// // All on this thread, so that a debugger can follow.
+    /// let context = Context::builder().executor(Executor::Inline).build()?;
+    /// let caller = std::thread::current().id();
+    /// let is_here = context.range(0..3).map(move |_| std::thread::current().id() == caller);
+    /// assert_eq!(is_here.collect()?, [true, true, true]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn executor(mut self, executor: Executor) -> Self {
         self.executor = Some(executor);
         self
@@ -189,6 +210,14 @@ impl ContextBuilder {
     /// # Panics
     ///
     /// If `threads` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let context = holdall::Context::builder().threads(1).build()?;
+    /// assert_eq!(context.range(0..100).sum::<u64>()?, 4950);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn threads(self, threads: usize) -> Self {
         assert!(threads > 0, "a context needs a thread");
         self.executor(Executor::ThreadPool(threads))
@@ -196,9 +225,21 @@ impl ContextBuilder {
 
     /// How many partitions a keyed bag has: 64 unless set. The records and their order are the same with any number.
     ///
+    /// More of them are worth while on a machine with more than about 30 cores, fewer for many small jobs.
+    ///
     /// # Panics
     ///
     /// If `partitions` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let context = holdall::Context::builder().shuffle_partitions(2).build()?;
+    /// let remainders = context.range(0..100).map(|n| n % 7).distinct();
+    /// assert_eq!(remainders.partitions(), Some(2));
+    /// assert_eq!(remainders.collect()?, holdall::range(0..100).map(|n| n % 7).distinct().collect()?);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn shuffle_partitions(mut self, partitions: usize) -> Self {
         let partitions = NonZeroUsize::new(partitions);
         assert!(partitions.is_some(), "a keyed bag needs a partition");
@@ -230,6 +271,14 @@ impl ContextBuilder {
 
     /// Whether jobs that take a while show a progress bar where standard error is a terminal: they do unless this is
     /// `false`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let quiet = holdall::Context::builder().progress(false).build()?;
+    /// assert_eq!(quiet.range(0..10).count()?, 10);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn progress(mut self, progress: bool) -> Self {
         self.progress = Some(progress);
         self
@@ -247,6 +296,14 @@ impl ContextBuilder {
     /// # Errors
     ///
     /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable cannot be understood.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let context = holdall::Context::builder().build()?;
+    /// assert!(context.empty::<u64>().is_empty()?);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn build(self) -> Result<Context> {
         let mut config = Config::from_env()?;
         config.executor = self.executor.unwrap_or(config.executor);

@@ -61,11 +61,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// All records, in order: by partition, then by position. Runs a job.
     ///
-    /// They must fit into memory; [`iter`](Bag::iter) goes through them one by one.
+    /// They must fit into memory; [`iter`](Bag::iter) goes through them one by one, [`write_text`](Bag::write_text)
+    /// puts them into files.
     ///
     /// # Errors
     ///
-    /// Whatever ends the job: an error of a source, or a closure that panics or fails.
+    /// Whatever ends the job: an error of a source, a closure that [panics or fails](crate#errors-and-panics), a type
+    /// that [cannot travel](crate#types-of-records), or a call from within a closure of another job
+    /// ([`NestedJob`](crate::ErrorKind::NestedJob)).
     ///
     /// # Examples
     ///
@@ -161,7 +164,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// The first `n` records, in the order of [`collect`](Bag::collect), or all if there are fewer. Runs a job.
     ///
     /// It begins with the first partition, and takes in more of them, four times as many each time, until it has found
-    /// enough records.
+    /// enough records. Stages before a shuffle have no such end: they run in full.
     ///
     /// # Errors
     ///
@@ -575,6 +578,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 
     /// Calls `op` with each record, on many threads at once; those of one partition come in their order. Runs a job.
+    ///
+    /// For a loop on this thread, in the order of the bag, there is [`iter`](Bag::iter).
     ///
     /// # Errors
     ///

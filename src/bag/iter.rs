@@ -233,6 +233,19 @@ impl<R> Shelf<R> {
 }
 
 /// The records of a bag, in order. Given by [`Bag::iter`].
+///
+/// An error is its last item. Dropping it stops the job and waits until no closure runs any more.
+///
+/// # Examples
+///
+/// ```
+/// let mut numbers = holdall::from_iter(0..).iter()?;
+/// assert_eq!(numbers.next().transpose()?, Some(0));
+/// drop(numbers); // the job, which has no end of its own, ends here
+/// let all = holdall::range(0..3).iter()?.collect::<holdall::Result<Vec<u64>>>()?;
+/// assert_eq!(all, [0, 1, 2]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub struct Iter<R> {
     shelf: Arc<Shelf<R>>,
     state: Arc<JobState>,

@@ -48,10 +48,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// ([`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), 64 by default) and is in the order of the
 /// [hash](crate#hash) of the serialised record, then of its bytes: the same on every executor, with any number of
 /// threads and of partitions.
+///
+/// They are wide: an action runs all before it as a stage of its own. Records that serde cannot read back are
+/// [refused](crate#types-of-records) when it runs.
 impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Counts how often each record comes.
+    /// Counts how often each record comes: gives pairs of a record and its count.
     ///
-    /// Records are counted before they travel. Text is not copied, but once for each word that is new.
+    /// Records are counted before they travel. Text is not copied, but once for each that is new to its thread.
     ///
     /// # Examples
     ///
@@ -68,7 +71,7 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             .boxed()
     }
 
-    /// Each record once.
+    /// Each record once, in the order of its hash, not of its first place.
     ///
     /// # Examples
     ///
@@ -93,8 +96,11 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// [hash](crate#hash) of the serialised key, then of its bytes: the same on every executor, with any number of
 /// threads and of partitions. The values of a key are combined in the order of the bag, first within each partition,
 /// then across partitions; so a combining closure must be associative, but need not be commutative.
+///
+/// They are wide: an action runs all before it as a stage of its own. Records that serde cannot read back are
+/// [refused](crate#types-of-records) when it runs.
 impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
-    /// Counts how often each key comes.
+    /// Counts how often each key comes. The values are not looked at.
     ///
     /// # Examples
     ///
@@ -230,6 +236,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
 
     /// Combines the values of each key: `create` makes the first one a combined value, `add` takes in a further one,
     /// and `merge` brings the combined values of several partitions together. The other keyed methods are cases of it.
+    ///
+    /// `merge` is handed what came earlier in the bag as its first argument.
     ///
     /// # Examples
     ///

@@ -17,10 +17,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Writes each record as a line of text, into a new directory. Runs a job.
     ///
     /// The directory has a file for each partition, `part-00000`, `part-00001` and so on; read in the order of their
-    /// names, they give the records in order. Each line ends with `\n`. The directory appears whole, once everything is
-    /// written, or not at all; it is made in the directory above it, under a hidden name.
+    /// names, they give the records in order. Each line ends with `\n`; a record that has one in it becomes several
+    /// lines. The directory appears whole, once everything is written, or not at all; it is made in the directory above
+    /// it, under a hidden name.
     ///
-    /// A [`TextWriter`] can be told to replace what is there.
+    /// Records are written as `Display` writes them, which pairs cannot be: give them a form by
+    /// [`map`](Bag::map), as in `map(|(word, count)| format!("{word}\t{count}"))`. A [`TextWriter`] can be told to
+    /// replace what is there.
     ///
     /// # Errors
     ///
@@ -65,21 +68,55 @@ pub struct TextWriter {
 
 impl TextWriter {
     /// A writer with the rules of [`write_text`](Bag::write_text).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("numbers");
+    /// holdall::TextWriter::new().write(&holdall::range(0..3), &path)?;
+    /// assert_eq!(holdall::read_text(&path)?.count()?, 3);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Whether a file or directory that is there is replaced, once the new one is whole. It is not, unless set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("numbers");
+    /// let writer = holdall::TextWriter::new().overwrite(true);
+    /// writer.write(&holdall::range(0..9), &path)?;
+    /// writer.write(&holdall::range(0..2), &path)?;
+    /// assert_eq!(holdall::read_text(&path)?.count()?, 2);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn overwrite(mut self, overwrite: bool) -> Self {
         self.overwrite = overwrite;
         self
     }
 
-    /// Writes each record of `bag` as a line of text. See [`Bag::write_text`].
+    /// Writes each record of `bag` as a line of text. Runs a job. See [`Bag::write_text`].
     ///
     /// # Errors
     ///
     /// As [`Bag::write_text`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("numbers");
+    /// let writer = holdall::TextWriter::new();
+    /// writer.write(&holdall::range(0..3), &path)?;
+    /// let error = writer.write(&holdall::range(0..3), &path).unwrap_err();
+    /// assert!(error.to_string().ends_with("exists already"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     #[track_caller]
     pub fn write<T, P>(&self, bag: &Bag<T, P>, path: impl AsRef<Path>) -> Result<()>
     where

@@ -16,6 +16,20 @@ use crate::pipeline::{Data, Pipeline, Record};
 use crate::task::Site;
 
 /// A bag, and a value that the closure of its next method is handed first. Given by [`Bag::with`].
+///
+/// Each method does what that of [`Bag`] does, and gives a bag without the state.
+///
+/// # Examples
+///
+/// ```
+/// let numbers = holdall::range(0..6)
+///     .with(2)
+///     .filter(|least, n| n >= least)
+///     .with(10)
+///     .map(|scale, n| n * scale);
+/// assert_eq!(numbers.collect()?, [20, 30, 40, 50]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct BagWith<T: Record + ?Sized, P, S> {
@@ -176,7 +190,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         self.bag.step(site, Inspect { state, op, site })
     }
 
-    /// [`Bag::map_partitions_with_index`], with the state.
+    /// [`Bag::map_partitions_with_index`], with the state: `op` is handed the state, the partition's number, its records
+    /// and `emit`.
     ///
     /// # Examples
     ///
