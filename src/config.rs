@@ -64,6 +64,8 @@ impl FromStr for Executor {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) executor: Executor,
+    /// On how many threads, where the executor does not say.
+    pub(crate) threads: Option<usize>,
     pub(crate) shuffle_partitions: usize,
     pub(crate) progress: bool,
     pub(crate) summary: bool,
@@ -89,17 +91,16 @@ impl Config {
                 )
             })?;
         }
+        let mut threads = None;
         if let Some(text) = variable("HOLDALL_THREADS") {
-            let threads = text.parse().ok().filter(|n| *n > 0);
-            let threads = threads
-                .ok_or_else(|| invalid("HOLDALL_THREADS", &text, "a number of 1 or more"))?;
-            // It says how many, not whether: an executor that was asked for by name with its number stays.
-            if executor == Executor::Threads {
-                executor = Executor::ThreadPool(threads);
+            threads = text.parse().ok().filter(|n| *n > 0);
+            if threads.is_none() {
+                return Err(invalid("HOLDALL_THREADS", &text, "a number of 1 or more"));
             }
         }
         Ok(Self {
             executor,
+            threads,
             shuffle_partitions: SHUFFLE_PARTITIONS,
             progress: true,
             summary: match variable("HOLDALL_SUMMARY").as_deref() {
@@ -145,8 +146,8 @@ mod tests {
             Executor::Inline
         );
         assert_eq!(
-            executor(&[("HOLDALL_THREADS", "3")]),
-            Executor::ThreadPool(3)
+            config(&[("HOLDALL_THREADS", "3")]).unwrap().threads,
+            Some(3)
         );
         let both = [("HOLDALL_EXECUTOR", "threads:2"), ("HOLDALL_THREADS", "3")];
         assert_eq!(executor(&both), Executor::ThreadPool(2));

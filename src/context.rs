@@ -46,7 +46,7 @@ impl Shared {
     fn new(config: Config) -> Self {
         let executor: Arc<dyn executor::Executor> = match config.executor {
             Executor::Inline => Arc::new(Inline),
-            Executor::Threads => Arc::new(Threads::new(None)),
+            Executor::Threads => Arc::new(Threads::new(config.threads)),
             Executor::ThreadPool(threads) => Arc::new(Threads::new(Some(threads))),
         };
         // What processes that were killed have left is in the way of no one but the disk.

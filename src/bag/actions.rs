@@ -526,6 +526,28 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.first_ranked(Site::new("bottom"), n, |a, b| a.cmp(&b))
     }
 
+    /// The `n` records that are the least by `compare`, least first; equal ones in the order of the bag. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let floats = holdall::from_vec(vec![2.5, -1.0, 0.5]);
+    /// assert_eq!(floats.bottom_by(2, |a, b| a.total_cmp(b))?, [-1.0, 0.5]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn bottom_by<F>(&self, n: usize, compare: F) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Send,
+        F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
+    {
+        self.first_ranked(Site::new("bottom_by"), n, compare)
+    }
+
     /// The `n` records with the least keys, least first; those with equal keys in the order of the bag. Runs a job.
     ///
     /// # Errors

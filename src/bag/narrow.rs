@@ -195,7 +195,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.flat_map_at(Site::new("flat_map"), op)
     }
 
-    fn flat_map_at<I, F>(
+    pub(super) fn flat_map_at<I, F>(
         self,
         site: Site,
         op: F,

@@ -129,10 +129,21 @@ impl TextWriter {
         self.refuse_existing(path)?;
         let unfinished = Unfinished::create(path)?;
         let directory = unfinished.directory.path();
-        bag.run(
-            |pipeline, partition, task| write_partition(pipeline, partition, task, site, directory),
-            |_, ()| (),
-        )?;
+        // Names in order are partitions in order, which takes more digits where there may be any number of them.
+        let digits = match bag.pipeline.partitions() {
+            Some(partitions) if partitions <= 100_000 => 5,
+            _ => 10,
+        };
+        let part = |number: usize| directory.join(format!("part-{number:0digits$}"));
+        let write = |pipeline: &P, partition: Partition, task: &Task<'_>| {
+            write_partition(pipeline, partition, task, site, &part(task.partition()))
+        };
+        let mut partitions = 0;
+        bag.run(write, |_, ()| partitions += 1)?;
+        if partitions == 0 {
+            // A directory without any file is not something that can be read.
+            create(&part(0))?;
+        }
         self.refuse_existing(path)?;
         unfinished.replace(path)
     }
@@ -152,14 +163,12 @@ fn write_partition<P: Pipeline>(
     partition: Partition,
     task: &Task<'_>,
     site: Site,
-    directory: &Path,
+    path: &Path,
 ) -> Result<()>
 where
     for<'a> <P::Out as Record>::Peek<'a>: Display,
 {
-    let path = directory.join(format!("part-{:05}", task.partition()));
-    let file = File::create(&path).map_err(|source| Error::io("create", &path, source))?;
-    let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
+    let mut file = BufWriter::with_capacity(BUFFER_BYTES, create(path)?);
     let mut outcome = Ok(());
     let _ = pipeline.run(partition, task, &mut |record| {
         // `Display` may be the program's.
@@ -174,7 +183,11 @@ where
     })?;
     outcome
         .and_then(|()| file.flush())
-        .map_err(|source| Error::io("write", &path, source))
+        .map_err(|source| Error::io("write", path, source))
+}
+
+fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(|source| Error::io("create", path, source))
 }
 
 /// A directory that is not whole yet. It is removed unless it replaces what it was made for.

@@ -196,7 +196,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     /// # Examples
     ///
     /// ```
-    /// let firsts = holdall::range(0..100).with(1).map_partitions(|count, partition, numbers, emit| {
+    /// let firsts = holdall::range(0..100).with(1).map_partitions_with_index(|count, partition, numbers, emit| {
     ///     let mut left = *count;
     ///     numbers.for_each(|n| {
     ///         if partition == 0 && left > 0 {
@@ -209,7 +209,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn map_partitions<U, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    pub fn map_partitions_with_index<U, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
         F: for<'r, 'e> Fn(&S, usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e))
@@ -217,7 +217,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
             + Sync
             + 'static,
     {
-        let (site, state, out) = (Site::new("map_partitions"), self.state, PhantomData);
+        let (site, state, out) = (
+            Site::new("map_partitions_with_index"),
+            self.state,
+            PhantomData,
+        );
         self.bag.then(site, |parent| MapPartitions {
             parent,
             state,
@@ -256,6 +260,64 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
                 Unwrap { site },
             ),
         )
+    }
+
+    /// [`Bag::try_filter_map`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let digits = holdall::from_vec(vec!["f", "", "7"]).with(16).try_filter_map(|radix, s| {
+    ///     if s.is_empty() { Ok(None) } else { u32::from_str_radix(s, *radix).map(Some) }
+    /// });
+    /// assert_eq!(digits.collect()?, [15, 7]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_filter_map<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> Result<Option<U>, E> + Send + Sync + 'static,
+    {
+        let (site, state, out) = (Site::new("try_filter_map"), self.state, PhantomData);
+        let map = Map {
+            state,
+            op,
+            site,
+            out,
+        };
+        let bag = self.bag.step(site, Then(map, Unwrap { site }));
+        bag.flat_map_at(site, |some| some)
+    }
+
+    /// [`Bag::try_flat_map`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let copies = holdall::from_vec(vec!["1", "2"])
+    ///     .with(2)
+    ///     .try_flat_map(|times, text| text.parse::<u32>().map(|n| vec![n; *times]));
+    /// assert_eq!(copies.collect()?, [1, 1, 2, 2]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_flat_map<I, E, F>(self, op: F) -> Bag<I::Item, impl Pipeline<Out = I::Item>>
+    where
+        I: IntoIterator<Item: 'static> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
+    {
+        let (site, state, out) = (Site::new("try_flat_map"), self.state, PhantomData);
+        let map = Map {
+            state,
+            op,
+            site,
+            out,
+        };
+        let bag = self.bag.step(site, Then(map, Unwrap { site }));
+        bag.flat_map_at(site, |records| records)
     }
 
     /// [`Bag::try_filter`], with the state.

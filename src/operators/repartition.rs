@@ -153,7 +153,7 @@ where
             position += 1;
             match outcome {
                 Ok(()) => ControlFlow::Continue(()),
-                Err(error) => task.fail_with(error),
+                Err(error) => task.fail_at(*site, error),
             }
         })?;
         divider.commit()

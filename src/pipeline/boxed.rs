@@ -59,11 +59,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
                 return ControlFlow::Continue(());
             }
             full = (full * 2).min(BATCH_RECORDS);
-            (sink.batch)(&mut batch)
+            task.in_batch(|| (sink.batch)(&mut batch))
         })?;
         // What came before an error is not handed on: nobody will see it.
         if flow.is_continue() && !batch.is_empty() {
-            return Ok((sink.batch)(&mut batch));
+            return Ok(task.in_batch(|| (sink.batch)(&mut batch)));
         }
         Ok(flow)
     }

@@ -24,7 +24,7 @@ use bincode::error::EncodeError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 
 /// Longer than a record in a run can be. It keeps a length that is not one (a `Deserialize` that does not read what
 /// its `Serialize` has written) from becoming an allocation that ends the process.
@@ -108,6 +108,7 @@ fn trailing_bytes<T>(count: usize) -> Error {
 fn codec_error<T: ?Sized>(reason: impl Display) -> Error {
     let reason = reason.to_string();
     Error::new(ErrorKind::Codec {
+        place: Place::default(),
         type_name: type_name::<T>(),
         reason,
     })

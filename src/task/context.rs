@@ -73,6 +73,17 @@ impl<'job> Task<'job> {
         self.job.progress().bytes_read()
     }
 
+    /// Hands over records that came before the one at hand. If that ends in an error or a panic, the place of the one
+    /// at hand is not its place.
+    pub(crate) fn in_batch(&self, hand_over: impl FnOnce() -> Flow) -> Flow {
+        let before = self.is_batched.replace(true);
+        let flow = hand_over();
+        if !self.has_failed() {
+            self.is_batched.set(before);
+        }
+        flow
+    }
+
     /// What the map side of `shuffle` left behind.
     pub(crate) fn map_outputs<O: Any + Send + Sync>(&self, shuffle: ShuffleId) -> Arc<O> {
         self.job.map_outputs(shuffle)
@@ -120,6 +131,12 @@ impl<'job> Task<'job> {
         Flow::Break(())
     }
 
+    /// Keeps an error of the operator at `site` and breaks the pipeline off.
+    #[cold]
+    pub(crate) fn fail_at(&self, site: Site, error: Error) -> Flow {
+        self.fail_with(error.at(site.operator, site.location))
+    }
+
     /// Whether the pipeline broke off because of an error.
     pub(crate) fn has_failed(&self) -> bool {
         self.failure.borrow().is_some()
@@ -138,7 +155,7 @@ impl<'job> Task<'job> {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
         let failure = self.failure.borrow_mut().take();
         match (outcome, failure) {
-            (Ok(outcome), None) => outcome,
+            (Ok(outcome), None) => outcome.map_err(|error| self.placed(error)),
             (Ok(_), Some(error)) => Err(self.placed(error)),
             (Err(payload), _) => Err(self.placed(panicked(self.panicked_in.get(), payload))),
         }
