@@ -295,7 +295,8 @@ impl ContextBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable cannot be understood.
+    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable cannot be understood, or the
+    /// executor has no threads.
     ///
     /// # Examples
     ///
@@ -307,6 +308,7 @@ impl ContextBuilder {
     pub fn build(self) -> Result<Context> {
         let mut config = Config::from_env()?;
         config.executor = self.executor.unwrap_or(config.executor);
+        config.executor.check()?;
         config.progress = self.progress.unwrap_or(config.progress);
         config.summary = self.summary.unwrap_or(config.summary);
         config.memory_bytes = self.memory_bytes.unwrap_or(config.memory_bytes);

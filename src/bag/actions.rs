@@ -535,7 +535,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// # Examples
     ///
     /// ```
-    /// let floats = holdall::from_vec(vec![2.5, -1.0, 0.5]);
+    /// let floats = holdall::from_vec(vec![2.5_f64, -1.0, 0.5]);
     /// assert_eq!(floats.bottom_by(2, |a, b| a.total_cmp(b))?, [-1.0, 0.5]);
     /// # Ok::<(), holdall::Error>(())
     /// ```

@@ -1,5 +1,6 @@
 //! Transformations whose closures are handed a named state.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -30,11 +31,19 @@ use crate::task::Site;
 /// assert_eq!(numbers.collect()?, [20, 30, 40, 50]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct BagWith<T: Record + ?Sized, P, S> {
     bag: Bag<T, P>,
     state: Arc<S>,
+}
+
+impl<T: Record + ?Sized, P, S: fmt::Debug> fmt::Debug for BagWith<T, P, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BagWith")
+            .field("bag", &self.bag)
+            .field("state", &self.state)
+            .finish()
+    }
 }
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {

@@ -59,11 +59,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
                 return ControlFlow::Continue(());
             }
             full = (full * 2).min(BATCH_RECORDS);
-            task.in_batch(|| (sink.batch)(&mut batch))
+            (sink.batch)(&mut batch)
         })?;
         // What came before an error is not handed on: nobody will see it.
         if flow.is_continue() && !batch.is_empty() {
-            return Ok(task.in_batch(|| (sink.batch)(&mut batch)));
+            return Ok((sink.batch)(&mut batch));
         }
         Ok(flow)
     }
@@ -93,9 +93,11 @@ impl<T: Record + ?Sized> Pipeline for Boxed<T> {
                 each: &mut |record| (*sink.borrow_mut())(record),
                 batch: &mut |batch| {
                     let sink = &mut **sink.borrow_mut();
-                    batch
-                        .drain(..)
-                        .try_for_each(|owned| T::lend(owned, &mut *sink))
+                    task.behind_the_source(|| {
+                        batch
+                            .drain(..)
+                            .try_for_each(|owned| T::lend(owned, &mut *sink))
+                    })
                 },
             },
         )
