@@ -15,7 +15,7 @@ use crate::scheduler::{Job, JobSummary, Report};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::{Scratch, sweep};
 use crate::storage::size::ByteSize;
-use crate::task::Resources;
+use crate::task::{Relief, Resources};
 
 /// Where and how jobs run: the executor, its threads, the progress bar.
 ///
@@ -40,6 +40,7 @@ struct Shared {
     executor: Arc<dyn executor::Executor>,
     budget: MemoryBudget,
     last_job: Arc<Mutex<Option<JobSummary>>>,
+    relief: Arc<Relief>,
 }
 
 impl Shared {
@@ -61,16 +62,24 @@ impl Shared {
             config,
             executor,
             last_job: Arc::default(),
+            relief: Arc::default(),
         }
+    }
+
+    fn scratch(&self) -> Scratch {
+        let Config {
+            spill_directory,
+            disk_quota_bytes,
+            ..
+        } = &self.config;
+        Scratch::new(spill_directory.as_deref(), *disk_quota_bytes)
     }
 
     fn job(&self, result: &Arc<Node>, shows_progress: bool) -> Result<Job> {
         let resources = Resources {
             budget: self.budget.clone(),
-            scratch: Scratch::new(
-                self.config.spill_directory.as_deref(),
-                self.config.disk_quota_bytes,
-            ),
+            scratch: self.scratch(),
+            relief: Arc::clone(&self.relief),
             threads: self.executor.threads(),
             progress: Arc::default(),
         };
@@ -135,6 +144,23 @@ impl Context {
         let shared = self.0.as_ref()?;
         let summary = shared.last_job.lock();
         summary.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The memory and the files for what outlives a job, and who is to be told that it could go. Where the
+    /// environment was not understood there will be no job to need it.
+    pub(crate) fn for_store(&self) -> (MemoryBudget, Scratch, Arc<Relief>) {
+        match &self.0 {
+            Some(shared) => (
+                shared.budget.clone(),
+                shared.scratch(),
+                Arc::clone(&shared.relief),
+            ),
+            None => (
+                MemoryBudget::new(0),
+                Scratch::new(None, None),
+                Arc::default(),
+            ),
+        }
     }
 
     /// A job that computes `result`.

@@ -222,6 +222,7 @@ pub use context::{Context, ContextBuilder};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use operators::combines::WholeNumber;
 pub use operators::map_partitions::Records;
+pub use operators::persist::Persistence;
 pub use operators::read_text::ReadText;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record};
 pub use scheduler::{JobSummary, StageSummary};

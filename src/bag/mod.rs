@@ -7,6 +7,7 @@ mod keyed;
 mod narrow;
 mod output;
 mod partitioning;
+mod persist;
 mod sources;
 mod text;
 mod with;

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `from_vec`, `from_iter`, `range`, `read_text` | source | that of the source |
 //! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `inspect`, `try_step`, `map_partitions` | narrow | kept |
-//! | `coalesce` | narrow | kept |
+//! | `coalesce`, `persist` | narrow | kept |
 //! | `union` | narrow | the first bag's, then the second's |
 //! | `combine_by_key` | wide | by (hash, key) |
 //! | `repartition` | wide | of the records that go to one partition: kept |
@@ -21,6 +21,7 @@ pub(crate) mod inspect;
 pub(crate) mod map;
 pub(crate) mod map_partitions;
 pub(crate) mod narrow;
+pub(crate) mod persist;
 pub(crate) mod range;
 pub(crate) mod read_text;
 pub(crate) mod repartition;

@@ -166,8 +166,10 @@ impl<'c, C: Combine> Combiner<'c, C> {
         if self.reservation.bytes() + more > self.most_bytes {
             return Ok(false);
         }
-        Ok(self.reservation.try_grow(more)
-            || self.outputs.spill(self.resources)? && self.reservation.try_grow(more))
+        let bytes = self.reservation.bytes() + more;
+        self.resources.reserve(&mut self.reservation, bytes, || {
+            self.outputs.spill(self.resources)
+        })
     }
 
     /// Takes account of what values hold beside their slots, by the length of their encoded form. It is done again

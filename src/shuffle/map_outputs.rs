@@ -66,7 +66,9 @@ impl<M: InMemory> MapOutputs<M> {
     }
 
     /// Takes over records, for each partition, that `reservation` is for.
-    pub(crate) fn keep(&self, records: Vec<M>, order: Order, reservation: Reservation) {
+    pub(crate) fn keep(&self, records: Vec<M>, order: Order, mut reservation: Reservation) {
+        // There may be thousands of tasks, each with little.
+        reservation.trim();
         let reservation = Arc::new(reservation);
         for (records, partition) in records.into_iter().zip(&self.partitions) {
             if !records.is_empty() {

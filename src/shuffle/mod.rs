@@ -14,6 +14,6 @@ mod table;
 pub(crate) use combine::Combine;
 pub(crate) use combiner::Combiner;
 pub(crate) use combiner_outputs::CombinerOutputs;
-pub(crate) use map_outputs::MapOutputs;
+pub(crate) use map_outputs::{Content, InMemory, MapOutputs};
 pub(crate) use partitioner::HashPartitioner;
 pub(crate) use spool::{Divider, Spool, replay};

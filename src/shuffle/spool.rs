@@ -1,5 +1,7 @@
 //! Records as they come, encoded: for shuffles that neither combine nor sort.
 
+use std::borrow::Borrow;
+
 use super::map_outputs::{Content, InMemory, MapOutputs, Order};
 use crate::error::Result;
 use crate::pipeline::Data;
@@ -17,14 +19,25 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    pub(crate) fn push<T: Data>(&mut self, record: &T) -> Result<()> {
+    /// Takes a record in, and says how many bytes that takes.
+    pub(crate) fn push<T: Data>(&mut self, record: &T) -> Result<usize> {
+        let start = self.bytes.len();
         codec::encode_into(record, &mut self.bytes)?;
         self.ends.push(self.bytes.len());
-        Ok(())
+        Ok(self.bytes.len() - start + size_of::<usize>())
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
         self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+
+    /// Writes the records as the next run of `file`.
+    pub(crate) fn write_run(&self, file: &mut RunFile) -> Result<Run> {
+        let mut writer = file.run();
+        for record in self.iter() {
+            writer.append(record)?;
+        }
+        writer.finish()
     }
 
     fn iter(&self) -> impl Iterator<Item = &[u8]> {
@@ -43,25 +56,22 @@ impl InMemory for Spool {
     }
 
     fn write(&mut self, file: &mut RunFile) -> Result<Run> {
-        let mut writer = file.run();
-        for record in self.iter() {
-            writer.append(record)?;
-        }
+        let run = self.write_run(file)?;
         self.bytes.clear();
         self.ends.clear();
-        writer.finish()
+        Ok(run)
     }
 }
 
 /// Calls `each` with the records of some parts, in order.
-pub(crate) fn replay<T: Data>(
-    parts: impl IntoIterator<Item = Content<Spool>>,
+pub(crate) fn replay<T: Data, M: Borrow<Spool>>(
+    parts: impl IntoIterator<Item = Content<M>>,
     mut each: impl FnMut(T) -> Flow,
 ) -> Result<Flow> {
     for part in parts {
         match part {
             Content::Memory(spool, _reservation) => {
-                for record in spool.iter() {
+                for record in spool.borrow().iter() {
                     if each(codec::decode(record)?).is_break() {
                         return Ok(Flow::Break(()));
                     }
@@ -127,11 +137,8 @@ impl<'o> Divider<'o> {
             codec::round_trips(record)?;
             self.is_checked = true;
         }
-        let spool = &mut self.spools[partition];
-        let before = spool.bytes.len();
-        spool.push(record)?;
+        self.new_bytes += self.spools[partition].push(record)?;
         self.records += 1;
-        self.new_bytes += spool.bytes.len() - before + size_of::<usize>();
         if self.new_bytes >= ACCOUNT_BYTES {
             self.account()?;
         }
@@ -142,9 +149,11 @@ impl<'o> Divider<'o> {
     fn account(&mut self) -> Result<()> {
         self.new_bytes = 0;
         let bytes = self.spools.iter().map(Spool::memory_bytes).sum();
+        let spill = || self.outputs.spill(self.resources);
         if bytes <= self.most_bytes
-            && (self.reservation.try_resize(bytes)
-                || self.outputs.spill(self.resources)? && self.reservation.try_resize(bytes))
+            && self
+                .resources
+                .reserve(&mut self.reservation, bytes, spill)?
         {
             return Ok(());
         }

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Relief;
 use crate::error::{Error, Result};
 use crate::id::ShuffleId;
-use crate::storage::memory::MemoryBudget;
+use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::scratch::Scratch;
 
 type MapOutputs = Arc<dyn Any + Send + Sync>;
@@ -28,6 +29,22 @@ pub(crate) struct Resources {
     pub(crate) scratch: Scratch,
     pub(crate) threads: usize,
     pub(crate) progress: Arc<Progress>,
+    pub(crate) relief: Arc<Relief>,
+}
+
+impl Resources {
+    /// Grows a reservation to `bytes` in all, if need be by having others give back what they can do without: first
+    /// `spill`, which says whether it has, then what persisted bags hold.
+    pub(crate) fn reserve(
+        &self,
+        reservation: &mut Reservation,
+        bytes: usize,
+        spill: impl FnOnce() -> Result<bool>,
+    ) -> Result<bool> {
+        Ok(reservation.try_resize(bytes)
+            || self.relief.ask()? && reservation.try_resize(bytes)
+            || spill()? && reservation.try_resize(bytes))
+    }
 }
 
 #[cfg(test)]
@@ -39,6 +56,7 @@ impl Resources {
             scratch: Scratch::new(None, None),
             threads: 1,
             progress: Arc::default(),
+            relief: Arc::default(),
         }
     }
 }
