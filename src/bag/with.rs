@@ -1,5 +1,6 @@
 //! Transformations whose closures are handed a named state.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -16,11 +17,19 @@ use crate::pipeline::{Data, Pipeline, Record};
 use crate::task::Site;
 
 /// A bag, and a value that the closure of its next method is handed first. Given by [`Bag::with`].
-#[derive(Debug)]
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct BagWith<T: Record + ?Sized, P, S> {
     bag: Bag<T, P>,
     state: Arc<S>,
+}
+
+impl<T: Record + ?Sized, P, S: fmt::Debug> fmt::Debug for BagWith<T, P, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BagWith")
+            .field("bag", &self.bag)
+            .field("state", &self.state)
+            .finish()
+    }
 }
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
