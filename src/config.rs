@@ -24,6 +24,18 @@ pub enum Executor {
     ThreadPool(usize),
 }
 
+const EXECUTORS: &str = "inline, threads or threads:N with N of 1 or more";
+
+impl Executor {
+    /// Refuses a pool without threads, on which nothing would ever run.
+    pub(crate) fn check(self) -> Result<()> {
+        if self == Self::ThreadPool(0) {
+            return Err(invalid("executor", "threads:0", EXECUTORS));
+        }
+        Ok(())
+    }
+}
+
 impl FromStr for Executor {
     type Err = Error;
 
@@ -35,13 +47,7 @@ impl FromStr for Executor {
             Some(("threads", n)) => threads(n),
             _ => None,
         };
-        executor.ok_or_else(|| {
-            invalid(
-                "executor",
-                text,
-                "inline, threads or threads:N with N of 1 or more",
-            )
-        })
+        executor.ok_or_else(|| invalid("executor", text, EXECUTORS))
     }
 }
 
@@ -62,13 +68,9 @@ impl Config {
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut executor = Executor::default();
         if let Some(text) = variable("HOLDALL_EXECUTOR") {
-            executor = text.parse().map_err(|_| {
-                invalid(
-                    "HOLDALL_EXECUTOR",
-                    &text,
-                    "inline, threads or threads:N with N of 1 or more",
-                )
-            })?;
+            executor = text
+                .parse()
+                .map_err(|_| invalid("HOLDALL_EXECUTOR", &text, EXECUTORS))?;
         }
         if let Some(text) = variable("HOLDALL_THREADS") {
             let threads = text.parse().ok().filter(|n| *n > 0);

@@ -154,10 +154,12 @@ impl ContextBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable cannot be understood.
+    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable cannot be understood, or the
+    /// executor has no threads.
     pub fn build(self) -> Result<Context> {
         let mut config = Config::from_env()?;
         config.executor = self.executor.unwrap_or(config.executor);
+        config.executor.check()?;
         config.progress = self.progress.unwrap_or(config.progress);
         if let Some(partitions) = self.shuffle_partitions {
             config.shuffle_partitions = partitions.get();

@@ -1,5 +1,7 @@
 //! Bugs that were found, each with the sentence that says what was wrong.
 
+use holdall::{Context, ErrorKind, Executor};
+
 /// A bag with a state could not be printed, although a bag can.
 #[test]
 fn a_bag_with_a_state_can_be_printed() {
@@ -11,4 +13,23 @@ fn a_bag_with_a_state_can_be_printed() {
         "{text}"
     );
     assert!(text.ends_with("state: 42 }"), "{text}");
+}
+
+/// On a pool of no threads nothing ran, and each action gave what it gives for an empty bag.
+#[test]
+fn a_pool_without_threads_is_refused() {
+    let error = Context::builder()
+        .executor(Executor::ThreadPool(0))
+        .build()
+        .unwrap_err();
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::InvalidSetting {
+                setting: "executor",
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
