@@ -1,6 +1,10 @@
 //! Bugs that were found, each with the sentence that says what was wrong.
 
-use holdall::{Context, ErrorKind, Executor};
+mod common;
+
+use holdall::{Context, ErrorKind, Executor, TextReader};
+
+use common::Files;
 
 /// A bag with a state could not be printed, although a bag can.
 #[test]
@@ -27,6 +31,26 @@ fn a_pool_without_threads_is_refused() {
             error.kind(),
             ErrorKind::InvalidSetting {
                 setting: "executor",
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+/// A size of partitions that cannot be was refused under a name that is known inside only.
+#[test]
+fn partition_bytes_are_refused_by_their_name() {
+    let files = Files::new();
+    let error = TextReader::new()
+        .partition_bytes(0)
+        .read(files.write("f", "text"))
+        .unwrap_err();
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::InvalidSetting {
+                setting: "partition_bytes",
                 ..
             }
         ),
