@@ -3,8 +3,9 @@
 mod common;
 
 use holdall::{Context, ErrorKind, Executor, TextReader};
+use serde::{Deserialize, Serialize};
 
-use common::Files;
+use common::{Files, on_every_executor};
 
 /// A bag with a state could not be printed, although a bag can.
 #[test]
@@ -56,4 +57,39 @@ fn partition_bytes_are_refused_by_their_name() {
         ),
         "{error}"
     );
+}
+
+/// The words of a type about itself came as `OtherString("…")`.
+#[test]
+fn a_type_that_cannot_be_carried_says_so_itself() {
+    #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(try_from = "u8", into = "u8")]
+    struct Even(u8);
+
+    impl TryFrom<u8> for Even {
+        type Error = &'static str;
+
+        fn try_from(n: u8) -> Result<Self, &'static str> {
+            if n.is_multiple_of(2) {
+                Ok(Self(n))
+            } else {
+                Err("it is odd")
+            }
+        }
+    }
+
+    impl From<Even> for u8 {
+        fn from(even: Even) -> Self {
+            even.0
+        }
+    }
+
+    on_every_executor(|context| {
+        let keys = context.from_vec(vec![Even(2), Even(3)]);
+        let error = keys.distinct().count().unwrap_err();
+        let ErrorKind::Codec { reason, .. } = error.kind() else {
+            panic!("{error}");
+        };
+        assert_eq!(reason, "it is odd");
+    });
 }

@@ -20,7 +20,7 @@ use std::fmt::Display;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
+use bincode::error::{DecodeError, EncodeError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,11 @@ where
         bincode::serde::encode_into_writer(strict::Strict::new(record), tail, CONFIGURATION);
     result.map_err(|error| {
         bytes.truncate(start);
-        codec_error::<T>(error)
+        match error {
+            // What a type's own code says is a sentence; the codec would show it as a value of an enum.
+            EncodeError::OtherString(reason) => codec_error::<T>(reason),
+            error => codec_error::<T>(error),
+        }
     })
 }
 
@@ -64,8 +68,12 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(mut bytes: &'a [u8]) -> Result<T> {
 /// The record that `bytes` starts with; `bytes` then starts after it. After an error `bytes` is as it was.
 #[inline]
 pub(crate) fn decode_prefix<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T> {
-    let (record, length) =
-        bincode::serde::borrow_decode_from_slice(bytes, CONFIGURATION).map_err(codec_error::<T>)?;
+    let (record, length) = bincode::serde::borrow_decode_from_slice(bytes, CONFIGURATION).map_err(
+        |error| match error {
+            DecodeError::OtherString(reason) => codec_error::<T>(reason),
+            error => codec_error::<T>(error),
+        },
+    )?;
     *bytes = &bytes[length..];
     Ok(record)
 }
