@@ -5,7 +5,7 @@ mod common;
 use holdall::{Context, ErrorKind, Executor, TextReader};
 use serde::{Deserialize, Serialize};
 
-use common::{Files, on_every_executor};
+use common::{Files, ON_PURPOSE, on_every_executor, quiet_panics};
 
 /// A bag with a state could not be printed, although a bag can.
 #[test]
@@ -91,5 +91,56 @@ fn a_type_that_cannot_be_carried_says_so_itself() {
             panic!("{error}");
         };
         assert_eq!(reason, "it is odd");
+    });
+}
+
+/// An error behind an erased bag named the line that the source had come to, not the one that the record was of.
+#[test]
+fn behind_an_erased_bag_no_wrong_line_is_named() {
+    quiet_panics();
+    on_every_executor(|context| {
+        let files = Files::new();
+        let numbered =
+            |range: std::ops::Range<u64>| range.map(|n| format!("{n}\n")).collect::<String>();
+        let paths = [
+            files.write("a", numbered(0..500)),
+            files.write("b", numbered(500..1_000)),
+        ];
+        let numbers = context
+            .read_text(&paths)
+            .unwrap()
+            .map(|line| line.parse::<u64>().unwrap());
+        let is_bad = |n: u64| n == 333;
+        let panicking = numbers
+            .clone()
+            .boxed()
+            .inspect(move |n| assert!(!is_bad(*n), "{ON_PURPOSE}"));
+        let failing = numbers
+            .clone()
+            .boxed()
+            .try_map(move |n| if is_bad(n) { Err("bad") } else { Ok(n) });
+        for error in [panicking.count().unwrap_err(), failing.count().unwrap_err()] {
+            let place = error.place().unwrap();
+            assert_eq!(
+                (place.partition, &place.path, place.offset),
+                (Some(0), &None, None),
+                "{error}"
+            );
+        }
+        // Before it, and where records cross one by one as text does, the line is known.
+        let before = numbers
+            .inspect(move |n| assert!(!is_bad(*n), "{ON_PURPOSE}"))
+            .boxed();
+        let lines = context.read_text(&paths).unwrap().boxed();
+        let text = lines.inspect(|line| assert!(line != "333", "{ON_PURPOSE}"));
+        let offset = numbered(0..333).len() as u64;
+        for error in [before.count().unwrap_err(), text.count().unwrap_err()] {
+            let place = error.place().unwrap();
+            assert_eq!(
+                (place.path.as_deref(), place.offset),
+                (Some(&*paths[0]), Some(offset)),
+                "{error}"
+            );
+        }
     });
 }

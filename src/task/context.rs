@@ -22,7 +22,7 @@ pub struct Task<'job> {
     failure: RefCell<Option<Error>>,
     /// The record that was being worked on when things went wrong.
     origin: RefCell<Option<(Arc<Path>, Option<u64>)>>,
-    /// Whether the closure that panicked works on earlier records than the source does.
+    /// Whether the closure that panicked or failed works on earlier records than the source does.
     is_batched: Cell<bool>,
 }
 
@@ -91,6 +91,27 @@ impl<'job> Task<'job> {
             site,
             is_batched: Some(&self.is_batched),
         }
+    }
+
+    /// Runs `work` on records that came before the one that the source is at.
+    pub(crate) fn behind_the_source(&self, work: impl FnOnce() -> Flow) -> Flow {
+        /// Dropped by unwinding, it tells that the source's place is not that of the panic.
+        struct Behind<'a>(&'a Cell<bool>);
+
+        impl Drop for Behind<'_> {
+            #[cold]
+            fn drop(&mut self) {
+                self.0.set(true);
+            }
+        }
+
+        let behind = Behind(&self.is_batched);
+        let flow = work();
+        std::mem::forget(behind);
+        if flow.is_break() && self.has_failed() {
+            self.is_batched.set(true);
+        }
+        flow
     }
 
     /// Keeps the error that a closure returned and breaks the pipeline off.
