@@ -2,7 +2,7 @@
 
 mod common;
 
-use holdall::{Context, ErrorKind, Executor, TextReader};
+use holdall::{Context, ErrorKind, Executor, Result, TextReader};
 use serde::{Deserialize, Serialize};
 
 use common::{Files, ON_PURPOSE, on_every_executor, quiet_panics};
@@ -142,5 +142,30 @@ fn behind_an_erased_bag_no_wrong_line_is_named() {
                 "{error}"
             );
         }
+    });
+}
+
+/// What `map_partitions` made of a partition that could be read in part only came out of `iter` before the error.
+#[test]
+fn a_partition_that_cannot_be_read_is_not_counted() {
+    on_every_executor(|context| {
+        let files = Files::new();
+        // More than a block of text, so that records are seen before the error is.
+        let text = [&b"line\n".repeat(200_000)[..], b"\xff\n"].concat();
+        let lines = context.read_text(files.write("f", text)).unwrap();
+        let counts = lines.map_partitions(|lines, emit| {
+            let mut count = 0;
+            lines.for_each(|_| count += 1);
+            emit(count);
+        });
+        let items: Vec<Result<u64>> = counts.iter().unwrap().collect();
+        assert_eq!(items.len(), 1, "{items:?}");
+        assert!(matches!(
+            items[0].as_ref().unwrap_err().kind(),
+            ErrorKind::InvalidUtf8 {
+                offset: 1_000_000,
+                ..
+            }
+        ));
     });
 }
