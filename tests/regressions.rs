@@ -169,3 +169,41 @@ fn a_partition_that_cannot_be_read_is_not_counted() {
         ));
     });
 }
+
+/// A panic in the iterator of a source did not say of which.
+#[test]
+fn a_panic_in_an_iterator_says_whose_it_is() {
+    quiet_panics();
+    on_every_executor(|context| {
+        let good = context.from_iter(0..10);
+        let bad = context.from_iter((0..10).inspect(|n| assert!(*n < 5, "{ON_PURPOSE}")));
+        let error = good.union(bad).count().unwrap_err();
+        let place = error.place().unwrap();
+        assert_eq!((place.stage, place.operator), (Some(1), Some("from_iter")));
+        assert!(
+            place
+                .location
+                .is_some_and(|location| location.file() == file!())
+        );
+    });
+}
+
+/// A panic where results are merged was said to be in partition 0.
+#[test]
+fn a_panic_in_merging_is_in_no_partition() {
+    quiet_panics();
+    on_every_executor(|context| {
+        let numbers = context.range_partitioned(0..10, 10);
+        let error = numbers.aggregate(
+            0,
+            |a, b| a + b,
+            |a, b| if b < 7 { a + b } else { panic!("{ON_PURPOSE}") },
+        );
+        let error = error.unwrap_err();
+        let place = error.place().unwrap();
+        assert_eq!(
+            (place.stage, place.operator, place.partition),
+            (Some(1), Some("aggregate"), None)
+        );
+    });
+}
