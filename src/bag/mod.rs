@@ -6,6 +6,7 @@ mod iter;
 mod keyed;
 mod narrow;
 mod output;
+mod ranked;
 mod sources;
 mod text;
 mod with;
