@@ -316,7 +316,7 @@ fn a_byte_order_mark_is_dropped_at_the_start_of_each_file_only() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn lines_do_not_depend_on_the_partitions(text in "[ab\r\n\n\0é\u{feff}]{0,30}", executor in 0..2) {
