@@ -193,7 +193,7 @@
 //! ```
 //!
 //! A module uses only modules that stand above it in this list:
-//! `error, config, id, storage, text, task, pipeline, shuffle, lineage, operators, plan, executor, scheduler, context,
+//! `error, id, storage, config, text, task, pipeline, shuffle, lineage, operators, plan, executor, scheduler, context,
 //! bag`.
 
 mod bag;

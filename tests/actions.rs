@@ -123,7 +123,7 @@ fn an_error_is_the_last_item_of_iter() {
 /// Returns once `count` has begun to grow and seems to have stopped; whether it has is of no matter to who asks.
 fn settle(count: &AtomicUsize) {
     let (mut last, mut quiet) = (0, 0);
-    while quiet < 10_000 {
+    while quiet < 1_000 {
         let now = count.load(atomic::Ordering::Relaxed);
         quiet = if now == 0 || now != last {
             0

@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use holdall::{Bag, Context, Result, TextReader};
 
-use common::{Files, concatenation, hash, key_bytes, on_every_executor};
+use common::{Files, concatenation, hash, key_bytes, on_every_executor, within_the_limit};
 
 /// How many threads a context has, and how many partitions its keyed bags.
 const DIVISIONS: [(usize, usize); 6] = [(1, 1), (1, 64), (2, 2), (2, 64), (7, 3), (7, 200)];
@@ -97,7 +99,7 @@ fn partitions_of_a_keyed_bag_are_ranges_of_the_hash() -> Result<()> {
                 words.for_each(|word| emit((index, word)));
             });
         for (index, word) in placed.collect()? {
-            let range = u128::from(hash(word.as_bytes())) * partitions as u128 >> 64;
+            let range = (u128::from(hash(word.as_bytes())) * partitions as u128) >> 64;
             assert_eq!(index as u128, range, "{word:?}");
         }
     }
@@ -253,5 +255,35 @@ fn a_job_that_is_run_again_gives_the_same() {
                 .map(Result::unwrap)
                 .eq(first)
         );
+    });
+}
+
+/// The first of three partitions is done after the second, for it waits for the third to begin.
+fn late_first(context: &Context) -> Bag<u64> {
+    let is_third = AtomicBool::new(false);
+    let numbers = context.range_partitioned(0..3, 3).inspect(move |n| {
+        while *n == 0 && !is_third.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        is_third.fetch_or(*n == 2, Ordering::SeqCst);
+    });
+    numbers.boxed()
+}
+
+#[test]
+fn what_is_done_first_does_not_come_first() {
+    within_the_limit("threads:2", || {
+        let context = Context::builder().threads(2).progress(false);
+        let context = context.build().unwrap();
+        let numbers = || late_first(&context);
+        assert_eq!(numbers().collect().unwrap(), [0, 1, 2]);
+        let all: Result<Vec<_>> = numbers().iter().unwrap().collect();
+        assert_eq!(all.unwrap(), [0, 1, 2]);
+        let texts = || numbers().map(|n| n.to_string());
+        let concat = |a: String, b: String| a + &b;
+        assert_eq!(texts().reduce(concat).unwrap().as_deref(), Some("012"));
+        assert_eq!(texts().fold(String::new(), concat).unwrap(), "012");
+        let keyed = texts().key_by(|_| ()).reduce_by_key(concat);
+        assert_eq!(keyed.values().first().unwrap().as_deref(), Some("012"));
     });
 }

@@ -42,12 +42,34 @@ fn numbers(context: &Context) -> Bag<u64> {
     context.range_partitioned(0..100, 10).boxed()
 }
 
+/// Checks the whole of the error of each of the bags, which the operator that is called at the line makes fail.
+fn check_panics(cases: Vec<(&str, u32, Bag<u64>)>) {
+    for (operator, line, bag) in cases {
+        let error = bag.count().expect_err("its closure panics");
+        let place = at(operator, line);
+        let expected =
+            format!("a closure panicked in {place} (stage 1, partition 5): on purpose with 55");
+        assert_eq!(error.to_string(), expected);
+        assert!(
+            matches!(error.kind(), ErrorKind::TaskPanicked { message, .. } if message == "on purpose with 55")
+        );
+        let place = error.place().expect("a closure has a place");
+        assert_eq!(
+            (place.operator, place.stage, place.partition),
+            (Some(operator), Some(1), Some(5))
+        );
+        let location = place.location.expect("a closure has a line");
+        assert_eq!(at(operator, line), format!("{operator} at {location}"));
+        assert!(!error.is_io() && error.source().is_none());
+    }
+}
+
 #[test]
 fn a_panic_in_an_operator_names_it() {
     quiet_panics();
     on_every_executor(|context| {
         let bag = || numbers(context);
-        let cases: Vec<(_, _, Bag<u64>)> = vec![
+        check_panics(vec![
             ("map", line!(), bag().map(boom).boxed()),
             ("filter", line!(), bag().filter(|n| boom(*n) > 1).boxed()),
             (
@@ -93,6 +115,16 @@ fn a_panic_in_an_operator_names_it() {
                 line!(),
                 bag().try_filter_map(|n| parsed(boom(n)).map(Some)).boxed(),
             ),
+        ]);
+    });
+}
+
+#[test]
+fn a_panic_in_an_operator_with_a_state_names_it() {
+    quiet_panics();
+    on_every_executor(|context| {
+        let bag = || numbers(context);
+        check_panics(vec![
             ("map", line!(), bag().with(1).map(|_, n| boom(n)).boxed()),
             (
                 "filter",
@@ -119,25 +151,7 @@ fn a_panic_in_an_operator_names_it() {
                 line!(),
                 bag().with(1).try_map(|_, n| parsed(boom(n))).boxed(),
             ),
-        ];
-        for (operator, line, bag) in cases {
-            let error = bag.count().unwrap_err();
-            let place = at(operator, line);
-            let expected =
-                format!("a closure panicked in {place} (stage 1, partition 5): on purpose with 55");
-            assert_eq!(error.to_string(), expected);
-            assert!(
-                matches!(error.kind(), ErrorKind::TaskPanicked { message, .. } if message == "on purpose with 55")
-            );
-            let place = error.place().unwrap();
-            assert_eq!(
-                (place.operator, place.stage, place.partition),
-                (Some(operator), Some(1), Some(5))
-            );
-            let location = place.location.unwrap();
-            assert_eq!(at(operator, line), format!("{operator} at {location}"));
-            assert!(!error.is_io() && error.source().is_none());
-        }
+        ]);
     });
 }
 
@@ -278,11 +292,7 @@ fn a_panic_in_an_action_names_it() {
                 line!(),
                 failed(bag().try_for_each(|n| parsed(boom(n)).map(drop))),
             ),
-            (
-                "reduce",
-                line!(),
-                failed(bag().reduce(move |a, b| add(a, b))),
-            ),
+            ("reduce", line!(), failed(bag().reduce(add))),
             ("fold", line!(), failed(bag().fold(0, add))),
             (
                 "aggregate",
@@ -564,7 +574,7 @@ fn an_error_in_a_closure_over_lines_names_file_and_byte() {
                 "a closure panicked in {place} (stage 1, partition 0, {path} byte 15): on purpose"
             )
         };
-        let (line, filtered) = (line!(), lines.clone().filter(|line| is_bad(line)));
+        let (line, filtered) = (line!(), lines.clone().filter(is_bad));
         let error = filtered.count().unwrap_err();
         assert_eq!(error.to_string(), expected(at("filter", line)));
         let place = error.place().unwrap();
@@ -619,12 +629,7 @@ fn bytes_are_placed_in_decompressed_text_and_in_any_partition() {
         let plain = files.write("plain", &text);
         for path in [zipped, plain] {
             let reader = TextReader::new().context(context).partition_bytes(50);
-            let error = reader
-                .read(&path)
-                .unwrap()
-                .map(|line| is_bad(line))
-                .count()
-                .unwrap_err();
+            let error = reader.read(&path).unwrap().map(is_bad).count().unwrap_err();
             let place = error.place().unwrap();
             assert_eq!(
                 (place.path.as_deref(), place.offset),

@@ -70,7 +70,7 @@ fn a_type_that_cannot_be_carried_says_so_itself() {
         type Error = &'static str;
 
         fn try_from(n: u8) -> Result<Self, &'static str> {
-            if n % 2 == 0 {
+            if n.is_multiple_of(2) {
                 Ok(Self(n))
             } else {
                 Err("it is odd")

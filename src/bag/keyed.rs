@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::Bag;
 use crate::id::ShuffleId;
 use crate::lineage::Node;
+use crate::operators::Narrow;
 use crate::operators::combine_by_key::{CombineDependency, Combined};
 use crate::operators::combines::{
     ByClosures, CountByKey, CountByValue, Distinct, SumByKey, WholeNumber,
 };
+use crate::operators::map::Map;
 use crate::pipeline::{Data, Key, Owned, Pipeline, Record};
 use crate::shuffle::{Combine, HashPartitioner};
 use crate::task::Site;
@@ -83,9 +85,20 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn distinct(self) -> Bag<T::Owned> {
         let site = Site::new("distinct");
-        self.combine_at(site, Distinct(PhantomData))
-            .map_at(site, |(record, ())| record)
-            .boxed()
+        let keyed = self.combine_at(site, Distinct(PhantomData));
+        let record = Map {
+            state: Arc::new(()),
+            op: |(): &(), (record, ()): (T::Owned, ())| record,
+            site,
+            out: PhantomData,
+        };
+        // One operator to whoever looks at the plan, so no node of its own.
+        Bag::new(
+            Narrow::new(keyed.pipeline, record),
+            keyed.node,
+            keyed.context,
+        )
+        .boxed()
     }
 }
 

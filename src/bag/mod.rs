@@ -8,6 +8,7 @@ mod narrow;
 mod output;
 mod partitioning;
 mod persist;
+mod ranked;
 mod sources;
 mod text;
 mod with;

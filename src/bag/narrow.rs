@@ -489,8 +489,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Cause> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<Option<U>, E> + Send + Sync + 'static,
     {
-        let site = Site::new("try_filter_map");
-        self.try_map_at(site, op).flat_map_at(site, |some| some)
+        self.try_flat_map_at(Site::new("try_filter_map"), op)
     }
 
     /// As [`flat_map`](Bag::flat_map), with a closure that may fail. The first error ends the job, as with
@@ -511,9 +510,33 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Cause> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
     {
-        let site = Site::new("try_flat_map");
-        self.try_map_at(site, op)
-            .flat_map_at(site, |records| records)
+        self.try_flat_map_at(Site::new("try_flat_map"), op)
+    }
+
+    fn try_flat_map_at<I, E, F>(
+        self,
+        site: Site,
+        op: F,
+    ) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<T, P, I, E, F>>
+    where
+        I: IntoIterator<Item: 'static> + 'static,
+        E: Into<Cause> + 'static,
+        F: for<'a> Fn(T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
+    {
+        let op = move |(): &(), record: T::Ref<'_>| op(record);
+        let attempt = Map {
+            state: Arc::new(()),
+            op,
+            site,
+            out: PhantomData,
+        };
+        let flatten = FlatMap {
+            state: Arc::new(()),
+            op: |(): &(), records: I| records,
+            site,
+            out: PhantomData,
+        };
+        self.step(site, Then(Then(attempt, Unwrap { site }), flatten))
     }
 }
 

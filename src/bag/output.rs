@@ -198,11 +198,10 @@ struct Unfinished {
 impl Unfinished {
     /// Beside `path`, so that it can be moved there in one step.
     fn create(path: &Path) -> Result<Self> {
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
+        // If the directory above is not there yet, it is made when all is well.
+        let is_there = |above: &&Path| !above.as_os_str().is_empty() && above.exists();
+        let parent = path.ancestors().skip(1).find(is_there);
+        let parent = parent.unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         // Not for this user's eyes only, as temporary directories are, since it is going to be the output.
         #[cfg(unix)]
@@ -216,6 +215,9 @@ impl Unfinished {
 
     fn replace(self, path: &Path) -> Result<()> {
         let renamed = |source| Error::io("create", path, source);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
+        }
         if path.symlink_metadata().is_ok() {
             // Both moves are within one file system; what was there goes only when the new one is in its place.
             let old = Self::create(path)?;

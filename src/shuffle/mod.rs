@@ -8,6 +8,7 @@ mod kernel;
 mod map_outputs;
 mod partitioner;
 mod range_merge;
+mod slot;
 mod spool;
 mod table;
 
