@@ -2,10 +2,13 @@
 
 mod common;
 
-use holdall::{Context, ErrorKind, Executor, Result, TextReader};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use holdall::{Bag, Context, ErrorKind, Executor, Result, TextReader};
 use serde::{Deserialize, Serialize};
 
-use common::{Files, ON_PURPOSE, on_every_executor, quiet_panics};
+use common::{Files, ON_PURPOSE, on_every_executor, quiet_panics, within_the_limit};
 
 /// A bag with a state could not be printed, although a bag can.
 #[test]
@@ -205,5 +208,44 @@ fn a_panic_in_merging_is_in_no_partition() {
             (place.stage, place.operator, place.partition),
             (Some(1), Some("aggregate"), None)
         );
+    });
+}
+
+/// Records of many small partitions piled up without a bound while those before them were not taken.
+#[test]
+fn what_waits_for_iter_to_take_it_is_bounded() {
+    /// What the documentation says, and what may be on its way.
+    const MOST: usize = 80_000;
+    let sources: [fn(&Context) -> Bag<u64>; 2] = [
+        |context| context.from_iter(0..).boxed(),
+        |context| context.range_partitioned(0..5_000_000, 100_000).boxed(),
+    ];
+    within_the_limit("threads:2", move || {
+        let context = Context::builder()
+            .threads(2)
+            .progress(false)
+            .build()
+            .unwrap();
+        for source in sources {
+            let seen = Arc::new(AtomicUsize::new(0));
+            let see = Arc::clone(&seen);
+            let numbers =
+                source(&context).inspect(move |_| _ = see.fetch_add(1, Ordering::Relaxed));
+            let mut taken = 0;
+            for n in numbers.iter().unwrap().take(400_000) {
+                assert_eq!(n.unwrap(), taken as u64);
+                taken += 1;
+                // As long as they take it, they are given time to go too far.
+                let (mut last, mut quiet) = (0, 0);
+                while taken % 100_000 == 1 && quiet < 20_000 {
+                    let now = seen.load(Ordering::Relaxed);
+                    assert!(now <= taken + 2 * MOST, "{now} records for {taken}");
+                    quiet = if now == last { quiet + 1 } else { 0 };
+                    last = now;
+                    std::thread::yield_now();
+                }
+            }
+            assert_eq!(taken, 400_000);
+        }
     });
 }
