@@ -1,0 +1,132 @@
+//! Workloads for measuring this library against others; see `benches/README.md`.
+//!
+//! ```text
+//! IN=/tmp/text.txt cargo run --release --example bench -- W1
+//! ```
+
+#![expect(clippy::print_stdout, reason = "a program")]
+
+use std::env;
+use std::error::Error;
+use std::num::Wrapping;
+use std::time::Instant;
+
+use holdall::{Bag, Context};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let context = Context::builder().progress(false).build()?;
+    let workload = env::args().nth(1).ok_or("which workload?")?;
+    match &*workload {
+        "version" => println!("{}", env!("CARGO_PKG_VERSION")),
+        "W1" => word_count(&context, 20)?,
+        "W2" => word_count(&context, 0)?,
+        "W4" => sum_by_key(&context)?,
+        "W6" => numbers(&context)?,
+        "W7" => substring_lines(&context)?,
+        "W8" => empty_tasks(&context)?,
+        _ => return Err(format!("there is no workload {workload}").into()),
+    }
+    Ok(())
+}
+
+fn input() -> Result<String, env::VarError> {
+    env::var("IN")
+}
+
+fn count_or(default: u64) -> Result<u64, Box<dyn Error>> {
+    Ok(match env::var("N") {
+        Ok(n) if !n.is_empty() => n.parse()?,
+        _ => default,
+    })
+}
+
+/// Counts words; prints the most frequent ones, then the number of words, of all of them, and the sum of the squares
+/// of the counts.
+fn word_count(context: &Context, top: usize) -> Result<(), Box<dyn Error>> {
+    let counts: Bag<(String, u64)> = context.read_text(input()?)?.words().count_by_value();
+    type Summary = (u64, u64, u64, Vec<(u64, String)>);
+    let summary: Summary = counts.aggregate(
+        (0, 0, 0, Vec::new()),
+        move |(distinct, total, squares, mut first), (word, n)| {
+            let is_first = first.len() < top || first.last().is_some_and(|(least, _)| n >= *least);
+            if top > 0 && is_first {
+                insert(&mut first, (n, word), top);
+            }
+            (distinct + 1, total + n, squares + n * n, first)
+        },
+        move |(distinct, total, squares, mut first), later| {
+            for counted in later.3 {
+                insert(&mut first, counted, top);
+            }
+            (distinct + later.0, total + later.1, squares + later.2, first)
+        },
+    )?;
+    let (distinct, total, squares, first) = summary;
+    for (n, word) in first {
+        println!("{n}\t{word}");
+    }
+    println!("distinct {distinct} total {total} sumsq {squares}");
+    Ok(())
+}
+
+/// Keeps the `most` greatest counts, the greatest first; of equal counts the first word first.
+fn insert(first: &mut Vec<(u64, String)>, counted: (u64, String), most: usize) {
+    let at = first.partition_point(|(n, word)| (*n, &counted.1) > (counted.0, word));
+    first.insert(at, counted);
+    first.truncate(most);
+}
+
+fn key_value(line: &str) -> Result<(u32, u64), Box<dyn Error + Send + Sync>> {
+    let (key, value) = line.split_once(',').ok_or("a line without a comma")?;
+    Ok((key.parse()?, value.parse()?))
+}
+
+fn sum_by_key(context: &Context) -> Result<(), Box<dyn Error>> {
+    let pairs = context.read_text(input()?)?.try_map(key_value);
+    let (groups, total, check) = pairs.sum_by_key().aggregate(
+        (0_u64, 0_u64, 0_u64),
+        |(groups, total, check), (key, sum)| {
+            let check = check + u64::from(key) % 1009 * (sum % 10007);
+            (groups + 1, total + sum, check)
+        },
+        |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2),
+    )?;
+    println!("groups {groups} total {total} chk {check}");
+    Ok(())
+}
+
+fn numbers(context: &Context) -> Result<(), Box<dyn Error>> {
+    let sum = context
+        .range(0..count_or(1_000_000_000)?)
+        .map(|x| x * 3 + 1)
+        .filter(|x| x % 2 == 0)
+        .map(Wrapping)
+        .fold(Wrapping(0), |sum, x| sum + x)?;
+    println!("sum {sum}");
+    Ok(())
+}
+
+fn substring_lines(context: &Context) -> Result<(), Box<dyn Error>> {
+    let lines = context.read_text(input()?)?;
+    let count = lines.filter(|line| line.contains("struct device")).count()?;
+    println!("lines {count}");
+    Ok(())
+}
+
+fn empty_tasks(context: &Context) -> Result<(), Box<dyn Error>> {
+    let tasks = count_or(100_000)?;
+    context.range_partitioned(0..1, 1).count()?;
+    let start = Instant::now();
+    let none = context.range_partitioned(0..0, usize::try_from(tasks)?);
+    let count = none.map_partitions(|_, emit| emit(())).count()?;
+    let elapsed = start.elapsed();
+    println!("tasks {count}");
+    eprintln!(
+        "us_per_task {:.4}",
+        elapsed.as_secs_f64() * 1e6 / tasks as f64
+    );
+    Ok(())
+}
