@@ -63,6 +63,9 @@ impl Options {
         if let Some(executor) = self.value("--executor")? {
             builder = builder.executor(executor.parse()?);
         }
+        if let Some(size) = self.value("--memory")? {
+            builder = builder.memory(bytes(&size)?);
+        }
         Ok(builder.build()?)
     }
 
@@ -82,4 +85,24 @@ impl Options {
             paths
         })
     }
+}
+
+/// A size such as `1000`, `512MiB` or `2G`: with a unit, in powers of 1024.
+fn bytes(size: &str) -> Result<usize, Box<dyn Error>> {
+    let digits = size.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match size[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => {
+            return Err(
+                format!("--memory: cannot use {size:?}, expected a size such as 512MiB").into(),
+            );
+        }
+    };
+    let number: usize = digits
+        .parse()
+        .map_err(|error| format!("--memory: {error}"))?;
+    Ok(number << shift)
 }

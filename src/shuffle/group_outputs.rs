@@ -1,0 +1,234 @@
+//! What the map side of a shuffle of all records leaves: entries in memory, and runs of sorted entries.
+//!
+//! Entries that stay in memory are not sorted before a reader or a spill takes them: one sort of a partition is
+//! cheaper than a merge of a piece from each task.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+
+use super::entry::Order;
+use super::group_spill::{self, Spill};
+use super::group_stream::{EntrySource, EntryStream, RunSource};
+use super::lookup::Lookup;
+use super::partitioner::HashPartitioner;
+use super::sorted::{Chunk, SORT_BYTES, Sorted, SortedCursor};
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::memory::Reservation;
+use crate::storage::run::Run;
+use crate::task::Resources;
+
+/// Entries of one task in one partition.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) entries: usize,
+    bytes: usize,
+}
+
+impl Segment {
+    pub(crate) fn new(chunks: Vec<Chunk>, entries: usize, overhead_bytes: usize) -> Self {
+        let capacity: usize = chunks.iter().map(|chunk| chunk.bytes.capacity()).sum();
+        Self {
+            chunks,
+            entries,
+            bytes: capacity + overhead_bytes,
+        }
+    }
+
+    pub(super) fn order(&self) -> Order {
+        self.chunks
+            .first()
+            .map_or_else(Order::default, |chunk| chunk.order)
+    }
+}
+
+/// A part of the reservation that is shared by all that was kept, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Share {
+    kept: Arc<Mutex<Reservation>>,
+    bytes: usize,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        lock(&self.kept).shrink(self.bytes);
+    }
+}
+
+/// What the map tasks left, for each partition of the next stage.
+#[derive(Debug)]
+pub(crate) struct GroupOutputs {
+    partitioner: HashPartitioner,
+    partitions: Vec<Mutex<PartitionOutput>>,
+    /// For all segments; made by the first task, which knows the budget.
+    kept: OnceLock<Arc<Mutex<Reservation>>>,
+    /// Held by the one thread that spills what was kept.
+    spilling: Mutex<()>,
+    /// Whether all must stay in memory.
+    in_memory: bool,
+    /// The one partition of such outputs, once the first reader has asked for it.
+    lookup: Mutex<Option<Arc<Lookup>>>,
+}
+
+#[derive(Debug)]
+struct PartitionOutput {
+    segments: Vec<(Segment, Share)>,
+    runs: Vec<Run>,
+    /// The segments, once the first of several readers has sorted them.
+    sorted: Option<Arc<Sorted>>,
+    /// How often this partition is still to be read.
+    readers: usize,
+}
+
+impl GroupOutputs {
+    /// For `readers` readers of each partition. With `in_memory`, what does not fit is an error.
+    pub(crate) fn new(partitioner: HashPartitioner, readers: usize, in_memory: bool) -> Self {
+        let output = || PartitionOutput {
+            segments: Vec::new(),
+            runs: Vec::new(),
+            sorted: None,
+            readers,
+        };
+        let partitions = 0..partitioner.partitions();
+        Self {
+            partitioner,
+            partitions: partitions.map(|_| Mutex::new(output())).collect(),
+            kept: OnceLock::new(),
+            spilling: Mutex::new(()),
+            in_memory,
+            lookup: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn partitioner(&self) -> HashPartitioner {
+        self.partitioner
+    }
+
+    /// How many bytes of memory are kept.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept.get().map_or(0, |kept| lock(kept).bytes())
+    }
+
+    /// Asks for memory for what is about to be kept. Half of the budget is left to those who still work.
+    pub(crate) fn try_keep(&self, bytes: usize, resources: &Resources) -> bool {
+        let budget = &resources.budget;
+        let mut kept = lock(self.kept(resources));
+        let is_scarce = budget.used_bytes().saturating_add(bytes) > budget.limit_bytes() / 2;
+        !is_scarce && kept.try_grow(bytes)
+    }
+
+    /// Keeps a segment, whose memory [`try_keep`](Self::try_keep) has got.
+    pub(crate) fn keep(&self, partition: usize, segment: Segment, resources: &Resources) {
+        let kept = Arc::clone(self.kept(resources));
+        let bytes = segment.bytes;
+        let share = Share { kept, bytes };
+        lock(&self.partitions[partition])
+            .segments
+            .push((segment, share));
+    }
+
+    fn kept(&self, resources: &Resources) -> &Arc<Mutex<Reservation>> {
+        self.kept
+            .get_or_init(|| Arc::new(Mutex::new(resources.budget.reservation())))
+    }
+
+    /// The error of outputs that must stay in memory and do not fit.
+    pub(crate) fn check_may_spill(&self, resources: &Resources) -> Result<()> {
+        if !self.in_memory {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::BroadcastTooLarge {
+            budget_bytes: resources.budget.limit_bytes(),
+        }))
+    }
+
+    pub(crate) fn add_runs(&self, partition: usize, runs: Vec<Run>) {
+        lock(&self.partitions[partition]).runs.extend(runs);
+    }
+
+    /// Writes what is kept to runs, unless another thread is about to.
+    pub(crate) fn spill_kept(&self, resources: &Resources) -> Result<bool> {
+        let _spilling = match self.spilling.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+        };
+        let mut spill = Spill::new(self.partitioner, resources)?;
+        for (partition, output) in self.partitions.iter().enumerate() {
+            let segments = mem::take(&mut lock(output).segments);
+            let segments = segments
+                .into_iter()
+                .map(|(segment, share)| (segment, Some(share)));
+            self.add_runs(partition, spill.write(segments.collect())?);
+        }
+        Ok(true)
+    }
+
+    /// The entries of a partition in ascending order of (place, key), and of a key in the order of the bag.
+    pub(crate) fn open(&self, partition: usize, resources: &Resources) -> Result<EntryStream> {
+        let mut output = lock(&self.partitions[partition]);
+        self.sort_segments(&mut output, resources)?;
+        let reservation = group_spill::merge_down(&mut output.runs, self.partitioner, resources)?;
+        output.readers = output.readers.saturating_sub(1);
+        let (sorted, runs) = match output.readers {
+            0 => (output.sorted.take(), mem::take(&mut output.runs)),
+            _ => (output.sorted.clone(), output.runs.clone()),
+        };
+        let memory = sorted.map(SortedCursor::new);
+        Ok(match memory {
+            Some(memory) if runs.is_empty() => EntryStream::memory(memory),
+            memory => {
+                let sources = runs
+                    .iter()
+                    .map(|run| EntrySource::Run(RunSource::new(run, self.partitioner)))
+                    .chain(memory.map(EntrySource::Memory));
+                EntryStream::merge(sources, reservation)
+            }
+        })
+    }
+
+    /// The entries of all partitions' only one, to be looked up by key.
+    pub(crate) fn lookup(&self, resources: &Resources) -> Result<Arc<Lookup>> {
+        let mut lookup = lock(&self.lookup);
+        if let Some(lookup) = &*lookup {
+            return Ok(Arc::clone(lookup));
+        }
+        let mut output = lock(&self.partitions[0]);
+        self.sort_segments(&mut output, resources)?;
+        let made = Arc::new(Lookup::new(output.sorted.take(), self.partitioner));
+        Ok(Arc::clone(lookup.insert(made)))
+    }
+
+    /// Sorts what of a partition is in memory, there if there is room, or else into runs.
+    fn sort_segments(&self, output: &mut PartitionOutput, resources: &Resources) -> Result<()> {
+        if output.segments.is_empty() {
+            return Ok(());
+        }
+        let mut segments = mem::take(&mut output.segments);
+        let entries: usize = segments.iter().map(|(segment, _)| segment.entries).sum();
+        let Some(reservation) = resources.budget.try_reserve(entries * SORT_BYTES) else {
+            self.check_may_spill(resources)?;
+            let mut spill = Spill::new(self.partitioner, resources)?;
+            let segments = segments
+                .into_iter()
+                .map(|(segment, share)| (segment, Some(share)));
+            output.runs.extend(spill.write(segments.collect())?);
+            return Ok(());
+        };
+        segments.sort_by_key(|(segment, _)| segment.order());
+        let mut chunks = Vec::new();
+        let mut shares = Vec::with_capacity(segments.len());
+        for (segment, share) in segments {
+            chunks.extend(segment.chunks);
+            shares.push(share);
+        }
+        let sorted = Sorted::new(chunks, entries, self.partitioner, shares, Some(reservation));
+        output.sorted = Some(Arc::new(sorted));
+        Ok(())
+    }
+}
+
+/// A panic while one of these locks was held fails its job, and what they guard is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
