@@ -9,7 +9,7 @@ mod options;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use holdall::{Bag, Context};
+use holdall::{Bag, Context, Pipeline};
 use options::Options;
 
 const USAGE: &str = "join_files [--memory SIZE] [--executor inline|threads|threads:N]
@@ -47,13 +47,14 @@ fn join_files(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The first field of each line, and the rest.
-fn pairs(context: &Context, path: String) -> holdall::Result<Bag<(String, String)>> {
-    let lines = context.read_text(path)?;
-    let pairs = lines.map(|line| {
+fn pairs(
+    context: &Context,
+    path: String,
+) -> holdall::Result<Bag<(String, String), impl Pipeline<Out = (String, String)>>> {
+    Ok(context.read_text(path)?.map(|line| {
         let (key, rest) = line.split_once(',').unwrap_or((line, ""));
         (key.to_owned(), rest.to_owned())
-    });
-    Ok(pairs.boxed())
+    }))
 }
 
 fn finish<V: 'static>(

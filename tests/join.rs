@@ -181,6 +181,7 @@ proptest! {
         let builder = Context::builder().threads(threads).memory(256 << 10);
         let context = builder.spill_directory(spill.path()).build().unwrap();
         check_all_kinds(&context, &left, &right, partitions);
+        let context = Context::builder().threads(threads).build().unwrap();
         check_broadcasts(&context, &left, &right, partitions);
     }
 }

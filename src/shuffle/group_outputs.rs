@@ -109,12 +109,16 @@ impl GroupOutputs {
         self.kept.get().map_or(0, |kept| lock(kept).bytes())
     }
 
-    /// Asks for memory for what is about to be kept. Half of the budget is left to those who still work.
+    /// Asks for memory for what is about to be kept: half of the budget at the most, and only while others use less
+    /// than half of it.
     pub(crate) fn try_keep(&self, bytes: usize, resources: &Resources) -> bool {
         let budget = &resources.budget;
         let mut kept = lock(self.kept(resources));
-        let is_scarce = budget.used_bytes().saturating_add(bytes) > budget.limit_bytes() / 2;
-        !is_scarce && kept.try_grow(bytes)
+        let used_bytes = match self.in_memory {
+            true => kept.bytes(),
+            false => budget.used_bytes(),
+        };
+        used_bytes.saturating_add(bytes) <= budget.limit_bytes() / 2 && kept.try_grow(bytes)
     }
 
     /// Keeps a segment, whose memory [`try_keep`](Self::try_keep) has got.
