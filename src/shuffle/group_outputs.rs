@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use super::entry::Order;
 use super::group_spill::{self, Spill};
 use super::group_stream::{EntrySource, EntryStream, RunSource};
+use super::grouper::slice_bits;
 use super::lookup::Lookup;
 use super::partitioner::HashPartitioner;
 use super::sorted::{Chunk, SORT_BYTES, Sorted, SortedCursor};
@@ -21,16 +22,14 @@ use crate::task::Resources;
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(super) chunks: Vec<Chunk>,
-    pub(super) entries: usize,
     bytes: usize,
 }
 
 impl Segment {
-    pub(crate) fn new(chunks: Vec<Chunk>, entries: usize, overhead_bytes: usize) -> Self {
+    pub(crate) fn new(chunks: Vec<Chunk>, overhead_bytes: usize) -> Self {
         let capacity: usize = chunks.iter().map(|chunk| chunk.bytes.capacity()).sum();
         Self {
             chunks,
-            entries,
             bytes: capacity + overhead_bytes,
         }
     }
@@ -141,9 +140,7 @@ impl GroupOutputs {
         if !self.in_memory {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::BroadcastTooLarge {
-            budget_bytes: resources.budget.limit_bytes(),
-        }))
+        Err(too_large(resources))
     }
 
     pub(crate) fn add_runs(&self, partition: usize, runs: Vec<Run>) {
@@ -171,14 +168,14 @@ impl GroupOutputs {
     /// The entries of a partition in ascending order of (place, key), and of a key in the order of the bag.
     pub(crate) fn open(&self, partition: usize, resources: &Resources) -> Result<EntryStream> {
         let mut output = lock(&self.partitions[partition]);
-        self.sort_segments(&mut output, resources)?;
-        let reservation = group_spill::merge_down(&mut output.runs, self.partitioner, resources)?;
+        let mut for_sorting = self.gather_segments(&mut output, resources)?;
+        let for_merging = group_spill::merge_down(&mut output.runs, self.partitioner, resources)?;
         output.readers = output.readers.saturating_sub(1);
         let (sorted, runs) = match output.readers {
             0 => (output.sorted.take(), mem::take(&mut output.runs)),
             _ => (output.sorted.clone(), output.runs.clone()),
         };
-        let memory = sorted.map(SortedCursor::new);
+        let memory = sorted.map(|sorted| SortedCursor::new(sorted, for_sorting.take()));
         Ok(match memory {
             Some(memory) if runs.is_empty() => EntryStream::memory(memory),
             memory => {
@@ -186,7 +183,7 @@ impl GroupOutputs {
                     .iter()
                     .map(|run| EntrySource::Run(RunSource::new(run, self.partitioner)))
                     .chain(memory.map(EntrySource::Memory));
-                EntryStream::merge(sources, reservation)
+                EntryStream::merge(sources, for_merging)
             }
         })
     }
@@ -198,38 +195,80 @@ impl GroupOutputs {
             return Ok(Arc::clone(lookup));
         }
         let mut output = lock(&self.partitions[0]);
-        self.sort_segments(&mut output, resources)?;
-        let made = Arc::new(Lookup::new(output.sorted.take(), self.partitioner));
+        self.gather_segments(&mut output, resources)?;
+        let entries = match output.sorted.take() {
+            None => None,
+            Some(sorted) => {
+                let bytes = sorted.entries() * SORT_BYTES;
+                let Some(reservation) = resources.budget.try_reserve(bytes) else {
+                    return Err(too_large(resources));
+                };
+                let index = sorted.index(reservation);
+                Some((sorted, index))
+            }
+        };
+        let made = Arc::new(Lookup::new(entries, self.partitioner));
         Ok(Arc::clone(lookup.insert(made)))
     }
 
-    /// Sorts what of a partition is in memory, there if there is room, or else into runs.
-    fn sort_segments(&self, output: &mut PartitionOutput, resources: &Resources) -> Result<()> {
-        if output.segments.is_empty() {
-            return Ok(());
+    /// Takes what of a partition is in memory together, and gives the memory for sorting it; or spills it where there
+    /// is no room for that.
+    fn gather_segments(
+        &self,
+        output: &mut PartitionOutput,
+        resources: &Resources,
+    ) -> Result<Option<Reservation>> {
+        if let Some(sorted) = &output.sorted {
+            // Of another reader, who has got its room; it cannot be spilled any more.
+            return Ok(resources
+                .budget
+                .try_reserve(sorted.largest_slice() * SORT_BYTES));
         }
-        let mut segments = mem::take(&mut output.segments);
-        let entries: usize = segments.iter().map(|(segment, _)| segment.entries).sum();
-        let Some(reservation) = resources.budget.try_reserve(entries * SORT_BYTES) else {
+        if output.segments.is_empty() {
+            return Ok(None);
+        }
+        let segments = mem::take(&mut output.segments);
+        let largest = largest_slice(&segments);
+        let Some(reservation) = resources.budget.try_reserve(largest * SORT_BYTES) else {
             self.check_may_spill(resources)?;
             let mut spill = Spill::new(self.partitioner, resources)?;
             let segments = segments
                 .into_iter()
                 .map(|(segment, share)| (segment, Some(share)));
             output.runs.extend(spill.write(segments.collect())?);
-            return Ok(());
+            return Ok(None);
         };
-        segments.sort_by_key(|(segment, _)| segment.order());
         let mut chunks = Vec::new();
         let mut shares = Vec::with_capacity(segments.len());
         for (segment, share) in segments {
             chunks.extend(segment.chunks);
             shares.push(share);
         }
-        let sorted = Sorted::new(chunks, entries, self.partitioner, shares, Some(reservation));
+        let slice_bits = slice_bits(self.partitioner, resources);
+        let sorted = Sorted::new(chunks, slice_bits, self.partitioner, shares);
         output.sorted = Some(Arc::new(sorted));
-        Ok(())
+        Ok(Some(reservation))
     }
+}
+
+/// The number of entries of the slice that has the most.
+fn largest_slice(segments: &[(Segment, Share)]) -> usize {
+    let mut entries = Vec::new();
+    let chunks = segments.iter().flat_map(|(segment, _)| &segment.chunks);
+    for chunk in chunks {
+        if entries.len() <= chunk.slice {
+            entries.resize(chunk.slice + 1, 0);
+        }
+        entries[chunk.slice] += chunk.entries;
+    }
+    entries.into_iter().max().unwrap_or(0)
+}
+
+#[cold]
+fn too_large(resources: &Resources) -> Error {
+    Error::new(ErrorKind::BroadcastTooLarge {
+        budget_bytes: resources.budget.limit_bytes(),
+    })
 }
 
 /// A panic while one of these locks was held fails its job, and what they guard is whole.

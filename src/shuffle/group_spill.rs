@@ -3,6 +3,7 @@
 use super::entry::encode_run;
 use super::group_outputs::{Segment, Share};
 use super::group_stream::{EntrySource, RunSource, merge_of};
+use super::grouper::slice_bits;
 use super::partitioner::HashPartitioner;
 use super::sorted::{Chunk, SORT_BYTES, Sorted, SortedCursor};
 use crate::error::Result;
@@ -25,6 +26,7 @@ const OPEN_FILES: usize = 512;
 pub(crate) struct Spill {
     file: RunFile,
     partitioner: HashPartitioner,
+    slice_bits: u32,
     /// How many entries are sorted at a time.
     most_entries: usize,
     _reservation: Reservation,
@@ -54,6 +56,7 @@ impl Spill {
         Ok(Self {
             file: RunFile::create(&resources.scratch, "group")?,
             partitioner,
+            slice_bits: slice_bits(partitioner, resources),
             most_entries,
             _reservation: reservation,
             record: Vec::new(),
@@ -67,14 +70,12 @@ impl Spill {
         let mut runs = Vec::new();
         let mut piece = Piece::default();
         for (segment, share) in segments {
-            // How many entries a chunk has is known on average only; that is good enough for a bound on memory.
-            let in_chunk = (segment.entries / segment.chunks.len().max(1)).max(1);
             for chunk in segment.chunks {
-                if piece.entries > 0 && piece.entries + in_chunk > self.most_entries {
+                if piece.entries > 0 && piece.entries + chunk.entries > self.most_entries {
                     runs.push(self.write_piece(std::mem::take(&mut piece))?);
                 }
+                piece.entries += chunk.entries;
                 piece.chunks.push(chunk);
-                piece.entries += in_chunk;
             }
             piece.shares.extend(share);
         }
@@ -85,13 +86,13 @@ impl Spill {
     }
 
     fn write_piece(&mut self, piece: Piece) -> Result<Run> {
-        let Piece {
-            chunks,
-            entries,
-            shares,
-        } = piece;
-        let sorted = Sorted::new(chunks, entries, self.partitioner, shares, None);
-        let mut cursor = SortedCursor::new(&sorted);
+        let sorted = Sorted::new(
+            piece.chunks,
+            self.slice_bits,
+            self.partitioner,
+            piece.shares,
+        );
+        let mut cursor = SortedCursor::new(&sorted, None);
         let mut run = self.file.run();
         while cursor.advance() {
             encode_run(

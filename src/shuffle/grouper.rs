@@ -34,19 +34,26 @@ pub(crate) trait Encode: Send + Sync + 'static {
 const MOST_CHUNK_BYTES: usize = 32 << 10;
 const LEAST_CHUNK_BYTES: usize = 512;
 
+/// Slices of all partitions together, and of one.
+const MOST_BUCKETS: usize = 1024;
+const MOST_SLICES: usize = 16;
+
+/// So much of a thread's share there must be for each slice.
+const SLICE_BYTES: usize = 2 * MOST_CHUNK_BYTES;
+
 /// A thread holds so much even if the budget refuses it: runs of a few records would cost more than they save.
 const FLOOR_BYTES: usize = 256 << 10;
 
 /// Memory that a segment takes besides its chunks.
 const SEGMENT_BYTES: usize = 160;
 
-/// The entries of one partition since the last commit.
+/// The entries of one slice of a partition since the last commit.
 #[derive(Default)]
 struct Bucket {
-    /// The one that is being filled.
+    /// The chunk that is being filled, and how many entries it has.
     open: Vec<u8>,
-    full: Vec<Vec<u8>>,
-    entries: usize,
+    open_entries: usize,
+    full: Vec<(Vec<u8>, usize)>,
 }
 
 /// Divides the records of one thread's tasks among partitions.
@@ -54,7 +61,9 @@ pub(crate) struct Grouper<'o> {
     outputs: &'o GroupOutputs,
     resources: Resources,
     partitioner: HashPartitioner,
+    /// For each partition, one for each slice of its places: all that start with the same bits.
     buckets: Vec<Bucket>,
+    slice_bits: u32,
     key_value: Vec<u8>,
 
     // Memory.
@@ -72,14 +81,16 @@ pub(crate) struct Grouper<'o> {
 impl<'o> Grouper<'o> {
     pub(crate) fn new(outputs: &'o GroupOutputs, resources: &Resources) -> Self {
         let partitioner = outputs.partitioner();
+        let slice_bits = slice_bits(partitioner, resources);
         Self {
             outputs,
             resources: resources.clone(),
             partitioner,
-            buckets: empty_buckets(partitioner),
+            buckets: empty_buckets(partitioner.partitions() << slice_bits),
+            slice_bits,
             key_value: Vec::new(),
             bytes: 0,
-            share_bytes: resources.budget.limit_bytes() / (2 * resources.threads.max(1)),
+            share_bytes: share_bytes(resources),
             reservation: resources.budget.reservation(),
             chunks_given: vec![0; partitioner.partitions()],
             is_checked: false,
@@ -95,40 +106,41 @@ impl<'o> Grouper<'o> {
         }
         self.key_value.clear();
         let key_len = E::encode(record, &mut self.key_value)?;
-        let partition = self
-            .partitioner
-            .position(&self.key_value[..key_len])
-            .partition;
+        let position = self.partitioner.position(&self.key_value[..key_len]);
+        // Shifted in two steps, since there may be no bits to be left.
+        let slice = (position.place.0 >> 1) >> (u64::BITS - 1 - self.slice_bits);
+        let number = position.partition << self.slice_bits | slice as usize;
         let needed_bytes = entry::MAX_HEADER_BYTES + self.key_value.len();
-        let bucket = &mut self.buckets[partition];
+        let bucket = &mut self.buckets[number];
         if bucket.open.capacity() - bucket.open.len() < needed_bytes {
-            self.add_chunk(partition, needed_bytes, task)?;
+            self.add_chunk(number, needed_bytes, task)?;
         }
-        let bucket = &mut self.buckets[partition];
+        let bucket = &mut self.buckets[number];
         entry::push(&mut bucket.open, key_len, &self.key_value);
-        bucket.entries += 1;
+        bucket.open_entries += 1;
         Ok(())
     }
 
     #[cold]
     #[inline(never)]
-    fn add_chunk(&mut self, partition: usize, needed_bytes: usize, task: usize) -> Result<()> {
+    fn add_chunk(&mut self, number: usize, needed_bytes: usize, task: usize) -> Result<()> {
         if needed_bytes > MAX_RECORD_BYTES {
             return Err(Error::new(ErrorKind::RecordTooLong {
                 bytes: needed_bytes,
                 limit_bytes: MAX_RECORD_BYTES,
             }));
         }
-        let usual = self.buckets[partition].open.capacity() * 2;
+        let usual = self.buckets[number].open.capacity() * 2;
         let bytes = usual
             .clamp(LEAST_CHUNK_BYTES, MOST_CHUNK_BYTES)
             .max(needed_bytes);
         self.make_room(bytes, task)?;
         self.bytes += bytes;
-        let bucket = &mut self.buckets[partition];
+        let bucket = &mut self.buckets[number];
         let full = std::mem::replace(&mut bucket.open, Vec::with_capacity(bytes));
-        if !full.is_empty() {
-            bucket.full.push(full);
+        let entries = std::mem::take(&mut bucket.open_entries);
+        if entries > 0 {
+            bucket.full.push((full, entries));
         }
         Ok(())
     }
@@ -170,7 +182,7 @@ impl<'o> Grouper<'o> {
     pub(crate) fn commit(&mut self, task: usize) -> Result<()> {
         self.shrink_chunks();
         // With the overhead of what is handed over.
-        let used = self.buckets.iter().filter(|bucket| bucket.entries > 0);
+        let used = self.buckets.iter().filter(|bucket| bucket.open_entries > 0);
         let bytes = self.bytes + used.count() * SEGMENT_BYTES;
         self.reservation.clear();
         let mut is_kept = self.outputs.try_keep(bytes, &self.resources);
@@ -207,22 +219,36 @@ impl<'o> Grouper<'o> {
 
     /// Takes the entries out of the buckets.
     fn segments(&mut self, task: usize) -> Vec<(usize, Segment)> {
-        let buckets = std::mem::replace(&mut self.buckets, empty_buckets(self.partitioner));
         let task = task as u64;
+        let slices = 1 << self.slice_bits;
         let mut segments = Vec::new();
-        for (partition, bucket) in buckets.into_iter().enumerate() {
-            if bucket.entries == 0 {
-                continue;
+        for (partition, buckets) in self.buckets.chunks_mut(slices).enumerate() {
+            let mut chunks = Vec::new();
+            let mut overhead_bytes = 0;
+            for (slice, bucket) in buckets.iter_mut().enumerate() {
+                let Bucket {
+                    open,
+                    open_entries,
+                    full,
+                } = std::mem::take(bucket);
+                if open_entries > 0 {
+                    overhead_bytes += SEGMENT_BYTES;
+                }
+                let last = (open_entries > 0).then_some((open, open_entries));
+                for (bytes, entries) in full.into_iter().chain(last) {
+                    let chunk = self.chunks_given[partition];
+                    self.chunks_given[partition] += 1;
+                    chunks.push(Chunk {
+                        bytes,
+                        entries,
+                        slice,
+                        order: Order { task, chunk },
+                    });
+                }
             }
-            let number = &mut self.chunks_given[partition];
-            let chunks = bucket.full.into_iter().chain([bucket.open]).map(|bytes| {
-                let chunk = *number;
-                *number += 1;
-                let order = Order { task, chunk };
-                Chunk { bytes, order }
-            });
-            let segment = Segment::new(chunks.collect(), bucket.entries, SEGMENT_BYTES);
-            segments.push((partition, segment));
+            if !chunks.is_empty() {
+                segments.push((partition, Segment::new(chunks, overhead_bytes)));
+            }
         }
         segments
     }
@@ -233,8 +259,22 @@ impl<'o> Grouper<'o> {
     }
 }
 
-fn empty_buckets(partitioner: HashPartitioner) -> Vec<Bucket> {
+fn empty_buckets(count: usize) -> Vec<Bucket> {
     let mut buckets = Vec::new();
-    buckets.resize_with(partitioner.partitions(), Bucket::default);
+    buckets.resize_with(count, Bucket::default);
     buckets
+}
+
+fn share_bytes(resources: &Resources) -> usize {
+    resources.budget.limit_bytes() / (2 * resources.threads.max(1))
+}
+
+/// How many bits of a place say which slice of its partition it belongs to.
+///
+/// A slice of many records is to fit into the cache when it is sorted. More slices than this are more places to write
+/// to than the processor keeps track of; and where memory is short, many chunks that are hardly begun are a waste.
+pub(crate) fn slice_bits(partitioner: HashPartitioner, resources: &Resources) -> u32 {
+    let most = (share_bytes(resources) / SLICE_BYTES).min(MOST_BUCKETS);
+    let slices = (most / partitioner.partitions()).clamp(1, MOST_SLICES);
+    slices.ilog2()
 }

@@ -14,11 +14,7 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    pub(crate) fn new(sorted: Option<Arc<Sorted>>, partitioner: HashPartitioner) -> Self {
-        let entries = sorted.map(|sorted| {
-            let index = sorted.index();
-            (sorted, index)
-        });
+    pub(crate) fn new(entries: Option<(Arc<Sorted>, Index)>, partitioner: HashPartitioner) -> Self {
         Self {
             entries,
             partitioner,
