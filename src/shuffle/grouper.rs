@@ -71,6 +71,8 @@ pub(crate) struct Grouper<'o> {
     bytes: usize,
     share_bytes: usize,
     reservation: Reservation,
+    /// The length of first chunks: as much as the last task needed for one bucket, so that most need no second.
+    first_chunk_bytes: usize,
 
     // The task at hand.
     /// How many chunks of each partition have been handed over.
@@ -92,6 +94,7 @@ impl<'o> Grouper<'o> {
             bytes: 0,
             share_bytes: share_bytes(resources),
             reservation: resources.budget.reservation(),
+            first_chunk_bytes: LEAST_CHUNK_BYTES,
             chunks_given: vec![0; partitioner.partitions()],
             is_checked: false,
         }
@@ -132,7 +135,7 @@ impl<'o> Grouper<'o> {
         }
         let usual = self.buckets[number].open.capacity() * 2;
         let bytes = usual
-            .clamp(LEAST_CHUNK_BYTES, MOST_CHUNK_BYTES)
+            .clamp(self.first_chunk_bytes, MOST_CHUNK_BYTES)
             .max(needed_bytes);
         self.make_room(bytes, task)?;
         self.bytes += bytes;
@@ -183,7 +186,14 @@ impl<'o> Grouper<'o> {
         self.shrink_chunks();
         // With the overhead of what is handed over.
         let used = self.buckets.iter().filter(|bucket| bucket.open_entries > 0);
-        let bytes = self.bytes + used.count() * SEGMENT_BYTES;
+        let used = used.count();
+        let most_bytes = (self.share_bytes / self.buckets.len() / 2).min(MOST_CHUNK_BYTES);
+        if most_bytes > LEAST_CHUNK_BYTES && used > 0 {
+            let mean_bytes = self.bytes / used;
+            self.first_chunk_bytes =
+                (mean_bytes + mean_bytes / 8).clamp(LEAST_CHUNK_BYTES, most_bytes);
+        }
+        let bytes = self.bytes + used * SEGMENT_BYTES;
         self.reservation.clear();
         let mut is_kept = self.outputs.try_keep(bytes, &self.resources);
         if !is_kept {
