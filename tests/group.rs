@@ -1,4 +1,5 @@
 //! `group_by_key` and `cogroup` against the plain collections that mean the same, with memory and without.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! The joins against nested loops over plain collections, with memory and without.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,6 +8,9 @@ use holdall::{Context, ErrorKind, Executor};
 use proptest::prelude::*;
 
 type Pairs = Vec<(u32, String)>;
+
+/// The rows of a full join.
+type Rows = Vec<(u32, (Option<String>, Option<String>))>;
 
 /// A context for each executor and budget; what spills goes to `spill`.
 fn contexts(spill: &Path) -> Vec<Context> {
@@ -64,7 +68,7 @@ fn shapes() -> Vec<(Pairs, Pairs)> {
 }
 
 /// What a join gives, by nested loops: in the order of the left side, or of the right's where there is no left.
-fn full(left: &Pairs, right: &Pairs) -> Vec<(u32, (Option<String>, Option<String>))> {
+fn full(left: &Pairs, right: &Pairs) -> Rows {
     let mut by_key = std::collections::HashMap::<u32, Vec<&String>>::new();
     for (key, value) in right {
         by_key.entry(*key).or_default().push(value);
@@ -138,7 +142,7 @@ fn check_broadcasts(context: &Context, left: &Pairs, right: &Pairs, partitions: 
 
 /// What another kind of join gives where the full one gives `full`.
 fn rows_of<V>(
-    full: &[(u32, (Option<String>, Option<String>))],
+    full: &Rows,
     row: impl Fn(Option<String>, Option<String>) -> Option<V>,
 ) -> Vec<(u32, V)> {
     let rows = full.iter().cloned();

@@ -297,6 +297,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
+    #[expect(clippy::type_complexity, reason = "an alias would hide the row")]
     pub fn join_broadcast<W, Q>(
         self,
         small: Bag<(K, W), Q>,

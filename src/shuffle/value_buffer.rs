@@ -58,7 +58,8 @@ impl ValueBuffer {
             return false;
         }
         self.bytes.reserve_exact(wanted - self.bytes.len());
-        is_granted && self.reservation.try_resize(wanted) || !is_granted
+        // Less is never refused.
+        !is_granted || self.reservation.try_resize(wanted)
     }
 
     /// Writes what is here, the value that `values` is at, and those behind it to a run.
