@@ -103,6 +103,10 @@ impl GroupOutputs {
         self.partitioner
     }
 
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.in_memory
+    }
+
     /// How many bytes of memory are kept.
     pub(crate) fn kept_bytes(&self) -> usize {
         self.kept.get().map_or(0, |kept| lock(kept).bytes())
@@ -274,4 +278,93 @@ fn too_large(resources: &Resources) -> Error {
 /// A panic while one of these locks was held fails its job, and what they guard is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shuffle::{Encode, GroupCursor, Grouper};
+    use crate::storage::memory::MemoryBudget;
+    use crate::storage::scratch::Scratch;
+
+    struct Numbers;
+
+    impl Encode for Numbers {
+        type In = (u32, u32);
+
+        fn encode((key, value): (u32, u32), bytes: &mut Vec<u8>) -> Result<usize> {
+            bytes.extend_from_slice(&key.to_be_bytes());
+            bytes.extend_from_slice(&value.to_be_bytes());
+            Ok(4)
+        }
+
+        fn check(_: &(u32, u32)) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    const TASKS: u32 = 60;
+    const IN_TASK: u32 = 3000;
+
+    /// The groups of all partitions, read `readers` times, and how long files were.
+    fn groups(memory: usize, readers: usize) -> (Vec<(u32, Vec<u32>)>, u64) {
+        let directory = tempfile::tempdir().unwrap();
+        let resources = Resources {
+            budget: MemoryBudget::new(memory),
+            scratch: Scratch::new(Some(directory.path()), None),
+            threads: 2,
+        };
+        let outputs = GroupOutputs::new(HashPartitioner::new(3), readers, false);
+        let mut grouper = Grouper::new(&outputs, &resources);
+        for task in (0..TASKS).rev() {
+            for n in task * IN_TASK..(task + 1) * IN_TASK {
+                // One key comes in every second record.
+                let key = if n % 2 == 0 { 7 } else { n * 31 % 1000 };
+                grouper.push::<Numbers>((key, n), task as usize).unwrap();
+            }
+            grouper.commit(task as usize).unwrap();
+        }
+        drop(grouper);
+        let mut all = Vec::new();
+        for _ in 0..readers {
+            all.clear();
+            for partition in 0..3 {
+                let entries = outputs.open(partition, &resources).unwrap();
+                let mut cursor = GroupCursor::new(entries);
+                while cursor.next_group().unwrap() {
+                    let mut values = Vec::new();
+                    let key = number(cursor.key());
+                    while cursor.advance().unwrap() {
+                        values.push(number(cursor.value()));
+                    }
+                    all.push((key, values));
+                }
+            }
+        }
+        let spilled_bytes = resources.scratch.peak_bytes();
+        // What was read as often as it should be is gone.
+        assert_eq!(resources.scratch.used_bytes(), 0);
+        assert_eq!(resources.budget.used_bytes(), 0);
+        (all, spilled_bytes)
+    }
+
+    fn number(bytes: &[u8]) -> u32 {
+        u32::from_be_bytes(*bytes.first_chunk().unwrap())
+    }
+
+    #[test]
+    fn groups_are_the_same_in_memory_and_from_many_runs() {
+        let (expected, spilled_bytes) = groups(1 << 30, 1);
+        assert_eq!(spilled_bytes, 0);
+        let records: usize = expected.iter().map(|(_, values)| values.len()).sum();
+        assert_eq!(records as u32, TASKS * IN_TASK);
+        assert!(expected.iter().all(|(_, values)| values.is_sorted()));
+        for memory in [0, 256 << 10, 2 << 20, 8 << 20] {
+            for readers in [1, 2] {
+                let (found, spilled_bytes) = groups(memory, readers);
+                assert!(found == expected, "{memory} bytes, {readers} readers");
+                assert_eq!(spilled_bytes > 0, memory < 8 << 20, "{memory} bytes");
+            }
+        }
+    }
 }

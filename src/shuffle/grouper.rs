@@ -92,7 +92,11 @@ impl<'o> Grouper<'o> {
             slice_bits,
             key_value: Vec::new(),
             bytes: 0,
-            share_bytes: share_bytes(resources),
+            // What cannot be spilled may all be of one task.
+            share_bytes: match outputs.is_in_memory() {
+                true => resources.budget.limit_bytes() / 2,
+                false => share_bytes(resources),
+            },
             reservation: resources.budget.reservation(),
             first_chunk_bytes: LEAST_CHUNK_BYTES,
             chunks_given: vec![0; partitioner.partitions()],
