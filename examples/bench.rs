@@ -61,7 +61,12 @@ fn word_count(context: &Context, top: usize) -> Result<(), Box<dyn Error>> {
             for counted in later.3 {
                 insert(&mut first, counted, top);
             }
-            (distinct + later.0, total + later.1, squares + later.2, first)
+            (
+                distinct + later.0,
+                total + later.1,
+                squares + later.2,
+                first,
+            )
         },
     )?;
     let (distinct, total, squares, first) = summary;
@@ -111,7 +116,9 @@ fn numbers(context: &Context) -> Result<(), Box<dyn Error>> {
 
 fn substring_lines(context: &Context) -> Result<(), Box<dyn Error>> {
     let lines = context.read_text(input()?)?;
-    let count = lines.filter(|line| line.contains("struct device")).count()?;
+    let count = lines
+        .filter(|line| line.contains("struct device"))
+        .count()?;
     println!("lines {count}");
     Ok(())
 }

@@ -149,6 +149,11 @@ pub enum ErrorKind {
         /// What there is.
         budget_bytes: usize,
     },
+    /// A bag that is to be sent to every task does not fit into memory.
+    BroadcastTooLarge {
+        /// The memory budget, half of which it may take.
+        budget_bytes: usize,
+    },
     /// The job was stopped by its caller before it was done.
     Cancelled,
 }
@@ -336,6 +341,11 @@ impl fmt::Display for ErrorKind {
             } => write!(
                 f,
                 "the memory budget of {budget_bytes} bytes is too small: this job needs {needed_bytes}"
+            ),
+            Self::BroadcastTooLarge { budget_bytes } => write!(
+                f,
+                "the bag to be broadcast does not fit into half of the memory budget of {budget_bytes} bytes; \
+                 join without broadcasting it"
             ),
             Self::Cancelled => f.write_str("the job was cancelled"),
         }

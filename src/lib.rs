@@ -220,10 +220,13 @@ pub use bag::{
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use error::{Error, ErrorKind, Place, Result};
+pub use operators::cogroup::CoGroup;
 pub use operators::combines::WholeNumber;
+pub use operators::group_by_key::Group;
 pub use operators::map_partitions::Records;
 pub use operators::persist::Persistence;
 pub use operators::read_text::ReadText;
+pub use operators::values::Values;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record};
 pub use scheduler::{JobSummary, StageSummary};
 pub use storage::size::ByteSize;

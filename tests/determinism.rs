@@ -149,7 +149,7 @@ fn values_of_a_key_are_combined_in_the_order_of_the_bag() -> Result<()> {
     check(same_everywhere(|context, n| {
         pairs(context, n)
             .group_by_key()
-            .map_values(|texts| texts.concat())
+            .map_values(|texts| texts.collect::<String>())
             .collect()
     })?);
     Ok(())

@@ -301,6 +301,60 @@ fn sum_by_key_sums() {
 }
 
 #[test]
+fn join_files_joins() {
+    let files = Files::new();
+    let left = files.write("left.csv", "1,a\n2,b,c\n2,d\n3\n");
+    let right = files.write("right.csv", "2,x\n1,y\n4,z\n");
+    let [left, right] = [&left, &right].map(|path| path.to_str().unwrap());
+    for (kind, rows) in [
+        ("inner", vec!["1,a,y", "2,b,c,x", "2,d,x"]),
+        ("left", vec!["1,a,y", "2,b,c,x", "2,d,x", "3,,"]),
+        ("right", vec!["1,a,y", "2,b,c,x", "2,d,x", "4,,z"]),
+        ("full", vec!["1,a,y", "2,b,c,x", "2,d,x", "3,,", "4,,z"]),
+        ("semi", vec!["1,a", "2,b,c", "2,d"]),
+        ("anti", vec!["3,"]),
+    ] {
+        let count = stdout(
+            "join_files",
+            ["--kind", kind, "--memory", "8MiB", left, right],
+        );
+        assert_eq!(count, format!("{}\n", rows.len()), "{kind}");
+        let out = files.path(kind);
+        let out = out.to_str().unwrap();
+        assert_eq!(
+            stdout("join_files", ["--kind", kind, "--out", out, left, right]),
+            ""
+        );
+        let written = concatenation(Path::new(out));
+        let mut lines: Vec<_> = written.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, rows, "{kind}");
+    }
+}
+
+/// What the workloads print is what plain programs print.
+#[test]
+fn bench_answers() {
+    let files = Files::new();
+    let text = files.write("text", "a b a\nstruct device b a\n");
+    let sums = files.write("sums", "1,10\n2,20\n1,5\n");
+    let answer = |workload: &str, input: &Path, n: &str| {
+        let mut command = Command::new(program("bench"));
+        command.arg(workload).env("IN", input).env("N", n);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(
+        answer("W1", &text, ""),
+        "3\ta\n2\tb\n1\tdevice\n1\tstruct\ndistinct 4 total 7 sumsq 15\n"
+    );
+    assert_eq!(answer("W2", &text, ""), "distinct 4 total 7 sumsq 15\n");
+    assert_eq!(answer("W4", &sums, ""), "groups 2 total 35 chk 55\n");
+    assert_eq!(answer("W6", &text, "4"), "sum 14\n");
+    assert_eq!(answer("W7", &text, ""), "lines 1\n");
+    assert_eq!(answer("W8", &text, "10"), "tasks 10\n");
+}
+
+#[test]
 fn generate_text_makes_the_same_text_again() {
     let files = Files::new();
     let [first, second] = ["first", "second"].map(|name| {
@@ -317,6 +371,7 @@ fn each_says_how_it_is_used() {
     for name in [
         "word_count",
         "grep_count",
+        "join_files",
         "sum_by_key",
         "sum_range",
         "empty_tasks",
@@ -346,9 +401,11 @@ fn no_example_is_left_out() {
     assert_eq!(
         programs,
         [
+            "bench.rs",
             "empty_tasks.rs",
             "generate_text.rs",
             "grep_count.rs",
+            "join_files.rs",
             "sum_by_key.rs",
             "sum_range.rs",
             "word_count.rs"

@@ -282,39 +282,6 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         self.combine_by_closures(Site::new("combine_by_key"), create, add, merge)
     }
 
-    /// The values of each key, in the order of the bag.
-    ///
-    /// All values of a partition's keys are in memory at once. Where they are only counted, summed or the like,
-    /// [`combine_by_key`](Bag::combine_by_key) and its cases need less.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let groups = holdall::range(0..6).map(|n| (n % 2, n)).group_by_key();
-    /// let mut groups = groups.collect()?;
-    /// groups.sort();
-    /// assert_eq!(groups, [(0, vec![0, 2, 4]), (1, vec![1, 3, 5])]);
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn group_by_key(self) -> Bag<(K, Vec<V>)>
-    where
-        V: Data,
-    {
-        self.combine_by_closures(
-            Site::new("group_by_key"),
-            |value| vec![value],
-            |mut values, value| {
-                values.push(value);
-                values
-            },
-            |mut values, later| {
-                values.extend(later);
-                values
-            },
-        )
-    }
-
     fn combine_by_closures<C, Create, Add, Merge>(
         self,
         site: Site,

@@ -3,6 +3,7 @@
 mod actions;
 mod explain;
 mod iter;
+mod joins;
 mod keyed;
 mod narrow;
 mod output;

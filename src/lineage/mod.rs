@@ -66,6 +66,11 @@ pub(crate) trait ShuffleDependency: Send + Sync {
 
     /// The map side, for `readers` readers of each partition.
     fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_>;
+
+    /// Whether each reader gets all of it, and not the keys of its partition.
+    fn is_broadcast(&self) -> bool {
+        false
+    }
 }
 
 impl Node {
@@ -149,6 +154,44 @@ impl Node {
             order: Order::ByHash,
             input_bytes: None,
             dependencies: vec![Dependency::Shuffle(dependency)],
+            stored: None,
+        })
+    }
+
+    /// An operator that reads what both of `dependencies` shuffle, by the hash of the key.
+    pub(crate) fn joined(
+        site: Site,
+        partitions: usize,
+        dependencies: [Arc<dyn ShuffleDependency>; 2],
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: NodeId::next(),
+            site,
+            detail: String::new(),
+            partitions: Some(partitions),
+            order: Order::ByHash,
+            input_bytes: None,
+            dependencies: dependencies.map(Dependency::Shuffle).into(),
+            stored: None,
+        })
+    }
+
+    /// An operator that computes a partition from one of `parent` and from all that `dependency` sends to it.
+    pub(crate) fn broadcast(
+        site: Site,
+        partitions: Option<usize>,
+        parent: &Arc<Self>,
+        dependency: Arc<dyn ShuffleDependency>,
+    ) -> Arc<Self> {
+        let parent = Dependency::Narrow(Arc::clone(parent));
+        Arc::new(Self {
+            id: NodeId::next(),
+            site,
+            detail: String::new(),
+            partitions,
+            order: Order::Kept,
+            input_bytes: None,
+            dependencies: vec![parent, Dependency::Shuffle(dependency)],
             stored: None,
         })
     }

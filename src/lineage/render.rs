@@ -33,6 +33,9 @@ fn visit(node: &Node, seen: &mut HashSet<NodeId>, text: &mut String) {
     for dependency in &node.dependencies {
         let (parent, style) = match dependency {
             Dependency::Narrow(parent) => (parent, ""),
+            Dependency::Shuffle(shuffle) if shuffle.is_broadcast() => {
+                (shuffle.parent(), " [label=\"broadcast\", style=bold]")
+            }
             Dependency::Shuffle(shuffle) => (shuffle.parent(), " [label=\"shuffle\", style=bold]"),
         };
         visit(parent, seen, text);

@@ -6,10 +6,13 @@
 //! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `inspect`, `try_step`, `map_partitions` | narrow | kept |
 //! | `coalesce`, `persist` | narrow | kept |
 //! | `union` | narrow | the first bag's, then the second's |
-//! | `combine_by_key` | wide | by (hash, key) |
+//! | `combine_by_key`, `group_by_key`, `cogroup`, `join` | wide | by (hash, key) |
+//! | `broadcast_join` | wide for the small side, narrow for the other | that of the other |
 //! | `repartition` | wide | of the records that go to one partition: kept |
 
+pub(crate) mod broadcast_join;
 pub(crate) mod coalesce;
+pub(crate) mod cogroup;
 pub(crate) mod combine_by_key;
 pub(crate) mod combines;
 pub(crate) mod filter;
@@ -17,16 +20,21 @@ pub(crate) mod flat_map;
 pub(crate) mod flat_map_str;
 pub(crate) mod from_iter;
 pub(crate) mod from_vec;
+pub(crate) mod group_by_key;
 pub(crate) mod inspect;
+pub(crate) mod join;
+pub(crate) mod joinings;
 pub(crate) mod map;
 pub(crate) mod map_partitions;
 pub(crate) mod narrow;
 pub(crate) mod persist;
 pub(crate) mod range;
 pub(crate) mod read_text;
+pub(crate) mod records_by_key;
 pub(crate) mod repartition;
 pub(crate) mod try_step;
 pub(crate) mod union;
+pub(crate) mod values;
 pub(crate) mod words;
 
 pub(crate) use narrow::{Narrow, Step, Then};

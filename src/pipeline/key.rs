@@ -28,6 +28,10 @@ pub trait Key: Record<Owned: Data> {
         f: impl FnOnce(&[u8]) -> R,
     ) -> Result<R>;
 
+    /// Appends the bytes that stand for a key.
+    #[doc(hidden)]
+    fn append_bytes(key: Peek<'_, Self>, bytes: &mut Vec<u8>) -> Result<()>;
+
     /// The key that `bytes` stand for.
     #[doc(hidden)]
     fn from_bytes(bytes: &[u8]) -> Result<Owned<Self>>;
@@ -39,6 +43,11 @@ impl<T: Data + Eq> Key for T {
         buffer.clear();
         codec::encode_into(key, buffer)?;
         Ok(f(buffer))
+    }
+
+    #[inline]
+    fn append_bytes(key: &T, bytes: &mut Vec<u8>) -> Result<()> {
+        codec::encode_into(key, bytes)
     }
 
     #[inline]
@@ -54,6 +63,12 @@ impl Key for str {
     }
 
     #[inline]
+    fn append_bytes(key: &str, bytes: &mut Vec<u8>) -> Result<()> {
+        bytes.extend_from_slice(key.as_bytes());
+        Ok(())
+    }
+
+    #[inline]
     fn from_bytes(bytes: &[u8]) -> Result<String> {
         match simdutf8::basic::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
@@ -66,6 +81,12 @@ impl Key for [u8] {
     #[inline]
     fn with_bytes<R>(key: &[u8], _: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
         Ok(f(key))
+    }
+
+    #[inline]
+    fn append_bytes(key: &[u8], bytes: &mut Vec<u8>) -> Result<()> {
+        bytes.extend_from_slice(key);
+        Ok(())
     }
 
     #[inline]

@@ -23,7 +23,11 @@ pub(crate) fn text(plan: &Plan) -> String {
         } else {
             String::new()
         };
-        let end = format!("shuffle: by hash of the key{readers}");
+        let end = if stage.shuffle.is_broadcast() {
+            format!("broadcast{readers}")
+        } else {
+            format!("shuffle: by hash of the key{readers}")
+        };
         render_stage(number, stage.shuffle.parent(), &end, &stage_of, &mut text);
     }
     render_stage(plan.stages(), &plan.result, "result", &stage_of, &mut text);

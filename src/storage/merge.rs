@@ -230,6 +230,12 @@ impl<S: Source, O: Order<S::Record>> Merge<S, O> {
         }
     }
 
+    /// The record that [`next`](Self::next) has given last.
+    #[inline]
+    pub(crate) fn current(&self) -> Option<&S::Record> {
+        self.sources.get(self.winner.source)?.current()
+    }
+
     /// The source that is at the next record, with its index. The caller may take the record out of it, but not
     /// advance it.
     #[inline]

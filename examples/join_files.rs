@@ -1,0 +1,72 @@
+//! Joins two files of comma-separated lines on their first field.
+//!
+//! ```text
+//! cargo run --release --example join_files -- --kind left --out joined LEFT.csv RIGHT.csv
+//! ```
+
+mod options;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use holdall::{Bag, Context, Pipeline};
+use options::Options;
+
+const USAGE: &str = "join_files [--memory SIZE] [--executor inline|threads|threads:N]
+    [--kind inner|left|right|full|semi|anti] [--out DIR] LEFT.csv RIGHT.csv
+
+Joins the lines of two files that have the same first field (the text before the first comma), by default as an inner
+join, and prints the number of rows. With --out, writes the rows into files in DIR, as KEY,LEFT,RIGHT: the rest of the
+left line and of the right, or nothing where a side has none.";
+
+fn main() -> ExitCode {
+    options::run(USAGE, join_files)
+}
+
+fn join_files(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let kind = options.value("--kind")?;
+    let out = options.value("--out")?;
+    let context = options.context()?;
+    let [left, right] = options.rest()?.try_into().map_err(|_| USAGE)?;
+    let (left, right) = (pairs(&context, left)?, pairs(&context, right)?);
+    match kind.as_deref().unwrap_or("inner") {
+        "inner" => finish(left.join(right), out, |(l, r)| format!("{l},{r}")),
+        "left" => finish(left.left_join(right), out, |(l, r)| {
+            format!("{l},{}", r.unwrap_or_default())
+        }),
+        "right" => finish(left.right_join(right), out, |(l, r)| {
+            format!("{},{r}", l.unwrap_or_default())
+        }),
+        "full" => finish(left.full_join(right), out, |(l, r)| {
+            format!("{},{}", l.unwrap_or_default(), r.unwrap_or_default())
+        }),
+        "semi" => finish(left.semi_join(right), out, |l| l),
+        "anti" => finish(left.anti_join(right), out, |l| l),
+        other => Err(format!("unknown kind {other}; --help says what there is").into()),
+    }
+}
+
+/// The first field of each line, and the rest.
+fn pairs(
+    context: &Context,
+    path: String,
+) -> holdall::Result<Bag<(String, String), impl Pipeline<Out = (String, String)>>> {
+    Ok(context.read_text(path)?.map(|line| {
+        let (key, rest) = line.split_once(',').unwrap_or((line, ""));
+        (key.to_owned(), rest.to_owned())
+    }))
+}
+
+fn finish<V: 'static>(
+    rows: Bag<(String, V)>,
+    out: Option<String>,
+    text: fn(V) -> String,
+) -> Result<(), Box<dyn std::error::Error>> {
+    match out {
+        Some(directory) => rows
+            .map(move |(key, values)| format!("{key},{}", text(values)))
+            .write_text(directory)?,
+        None => writeln!(io::stdout(), "{}", rows.count()?)?,
+    }
+    Ok(())
+}

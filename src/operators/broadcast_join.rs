@@ -1,0 +1,193 @@
+//! `join_broadcast` and its like: joins with a small bag that is sent to every task.
+//!
+//! Map side of the small bag: `records_by_key`, into one partition, which must fit into memory. The other bag is not
+//! shuffled: its records look their keys up, and its partitions and their order stay.
+
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::records_by_key::{FirstSides, Pairs};
+use crate::error::Result;
+use crate::id::ShuffleId;
+use crate::pipeline::{Data, Pipeline};
+use crate::shuffle::{Encode, GroupOutputs, Lookup};
+use crate::storage::codec;
+use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+
+/// What a join gives for a record of the bag that stays.
+pub(crate) trait BroadcastJoining: Send + Sync + 'static {
+    type Key: Data + Eq;
+    type Value: 'static;
+    type Right: Encode;
+    type Out: 'static;
+
+    /// Pushes the rows of one record. `bytes` has those of its key, and room behind.
+    fn push(
+        record: (Self::Key, Self::Value),
+        bytes: &mut Vec<u8>,
+        small: &Lookup,
+        sink: &mut impl FnMut(Self::Out) -> Flow,
+    ) -> Result<Flow>;
+}
+
+pub(crate) struct BroadcastJoined<P, J> {
+    pub(crate) parent: Arc<P>,
+    pub(crate) small: ShuffleId,
+    pub(crate) site: Site,
+    pub(crate) joining: PhantomData<fn(J)>,
+}
+
+impl<P, J> Pipeline for BroadcastJoined<P, J>
+where
+    P: Pipeline<Out = (J::Key, J::Value)>,
+    J: BroadcastJoining,
+{
+    type Out = J::Out;
+
+    fn partitions(&self) -> Option<usize> {
+        self.parent.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.parent.stream()
+    }
+
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: FnMut(J::Out) -> Flow,
+    {
+        let outputs = task.map_outputs::<GroupOutputs>(self.small);
+        let small = outputs.lookup(task.resources())?;
+        let mut bytes = Vec::new();
+        self.parent.run(partition, task, &mut |record| {
+            bytes.clear();
+            // The code that turns keys and values into bytes and back is the program's.
+            let entered = task.enter(self.site);
+            let outcome = codec::encode_into(&record.0, &mut bytes)
+                .and_then(|()| J::push(record, &mut bytes, &small, sink));
+            entered.leave();
+            outcome.unwrap_or_else(|error| task.fail_with(error))
+        })
+    }
+}
+
+/// What stands beside the left value in a row.
+pub(crate) trait Beside<W>: Send + Sync + 'static {
+    type Out: 'static;
+
+    /// Where a value was found.
+    fn found(value: W) -> Self::Out;
+
+    /// Where none was: no row, or one without a value.
+    fn missing() -> Option<Self::Out>;
+}
+
+/// `join_broadcast`.
+pub(crate) struct Found;
+
+impl<W: 'static> Beside<W> for Found {
+    type Out = W;
+
+    fn found(value: W) -> W {
+        value
+    }
+
+    fn missing() -> Option<W> {
+        None
+    }
+}
+
+/// `left_join_broadcast`.
+pub(crate) struct FoundOrNot;
+
+impl<W: 'static> Beside<W> for FoundOrNot {
+    type Out = Option<W>;
+
+    fn found(value: W) -> Option<W> {
+        Some(value)
+    }
+
+    fn missing() -> Option<Option<W>> {
+        Some(None)
+    }
+}
+
+/// Joins that give pairs of values.
+pub(crate) struct BroadcastPairs<K, V, W, B>(PhantomData<fn(K, V, W, B)>);
+
+impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastJoining for BroadcastPairs<K, V, W, B> {
+    type Key = K;
+    type Value = V;
+    type Right = Pairs<K, W>;
+    type Out = (K, (V, B::Out));
+
+    #[inline]
+    fn push(
+        (key, value): (K, V),
+        bytes: &mut Vec<u8>,
+        small: &Lookup,
+        sink: &mut impl FnMut(Self::Out) -> Flow,
+    ) -> Result<Flow> {
+        let key_len = bytes.len();
+        let mut failure = None;
+        // One row behind, so that the last one can have the key and the value themselves: the others have copies.
+        let mut last = None;
+        let mut copies = Vec::new();
+        let flow = small.for_each(bytes, |found| {
+            let row = codec::decode(found).and_then(|found| {
+                let Some(before) = last.replace(B::found(found)) else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                if copies.is_empty() {
+                    copies.extend_from_slice(&bytes[..key_len]);
+                    codec::encode_into(&value, &mut copies)?;
+                }
+                let key = codec::decode(&copies[..key_len])?;
+                let value = codec::decode(&copies[key_len..])?;
+                Ok(sink((key, (value, before))))
+            });
+            row.unwrap_or_else(|error| {
+                failure = Some(error);
+                ControlFlow::Break(())
+            })
+        });
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        match last.or_else(B::missing) {
+            Some(last) if flow.is_continue() => Ok(sink((key, (value, last)))),
+            _ => Ok(flow),
+        }
+    }
+}
+
+/// Joins that give records of the left bag: those whose key is found, or (`FOUND` false) those whose key is not.
+pub(crate) struct BroadcastFilter<K, V, W, const FOUND: bool>(PhantomData<fn(K, V, W)>);
+
+impl<K, V, W, const FOUND: bool> BroadcastJoining for BroadcastFilter<K, V, W, FOUND>
+where
+    K: Data + Eq,
+    V: 'static,
+    W: 'static,
+{
+    type Key = K;
+    type Value = V;
+    type Right = FirstSides<K, W>;
+    type Out = (K, V);
+
+    #[inline]
+    fn push(
+        record: (K, V),
+        bytes: &mut Vec<u8>,
+        small: &Lookup,
+        sink: &mut impl FnMut((K, V)) -> Flow,
+    ) -> Result<Flow> {
+        let is_found = small.for_each(bytes, |_| ControlFlow::Break(())).is_break();
+        Ok(if is_found == FOUND {
+            sink(record)
+        } else {
+            ControlFlow::Continue(())
+        })
+    }
+}

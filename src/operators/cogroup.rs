@@ -1,0 +1,165 @@
+//! `cogroup`: the values of each key in two bags, as two streams. Wide.
+//!
+//! Map sides: `records_by_key`, twice. Reduce side: both partitions in order, side by side; nothing is buffered.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+
+use super::STOP_CHECK_RECORDS;
+use super::group_by_key::{decode, open};
+use super::values::Values;
+use crate::error::Result;
+use crate::id::ShuffleId;
+use crate::pipeline::{Data, Pipeline, Record, Ref};
+use crate::shuffle::GroupCursor;
+use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+
+/// A key, and its values in two bags: the records of the bags that [`cogroup`](crate::Bag::cogroup) gives.
+///
+/// There is no value of this type: it stands for `(K, Values<V>, Values<W>)` where a record is handed to a closure, for
+/// `&K` where it is only looked at, as in `filter`, and for `(K, Vec<V>, Vec<W>)` where it is kept, as by `collect`.
+pub struct CoGroup<K, V, W> {
+    types: PhantomData<fn(K, V, W)>,
+    _unsized: [u8],
+}
+
+impl<K, V, W> std::fmt::Debug for CoGroup<K, V, W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.types.fmt(f)
+    }
+}
+
+impl<K: 'static, V: Data, W: Data> Record for CoGroup<K, V, W> {
+    type Ref<'a> = (K, Values<'a, V>, Values<'a, W>);
+    type Peek<'a> = &'a K;
+    type Owned = (K, Vec<V>, Vec<W>);
+
+    #[inline]
+    fn peek<'s>((key, ..): &'s Self::Ref<'_>) -> &'s K {
+        key
+    }
+
+    #[inline]
+    fn peek_owned((key, ..): &Self::Owned) -> &K {
+        key
+    }
+
+    #[inline]
+    fn into_owned((key, left, right): Self::Ref<'_>) -> Self::Owned {
+        (key, left.collect(), right.collect())
+    }
+
+    #[inline]
+    fn lend<R>((key, left, right): Self::Owned, f: impl FnOnce(Self::Ref<'_>) -> R) -> R {
+        f((key, Values::kept(left), Values::kept(right)))
+    }
+
+    #[inline]
+    fn cross(
+        record: Self::Ref<'_>,
+        _: &mut Vec<Self::Owned>,
+        each: &mut dyn for<'a> FnMut(Self::Ref<'a>) -> Flow,
+    ) -> Flow {
+        each(record)
+    }
+}
+
+/// The reduce side.
+pub(crate) struct CoGroups<K, V, W> {
+    pub(crate) left: ShuffleId,
+    pub(crate) right: ShuffleId,
+    pub(crate) partitions: usize,
+    pub(crate) site: Site,
+    pub(crate) types: PhantomData<fn(K, V, W)>,
+}
+
+impl<K: Data + Eq, V: Data, W: Data> Pipeline for CoGroups<K, V, W> {
+    type Out = CoGroup<K, V, W>;
+
+    fn partitions(&self) -> Option<usize> {
+        Some(self.partitions)
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        super::union::open(self)
+    }
+
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
+    {
+        let mut sides = Sides::open(self.left, self.right, partition.index, task)?;
+        let site = self.site;
+        let mut count = 0;
+        while let Some(order) = sides.next()? {
+            let Sides { left, right, .. } = &mut sides;
+            let key = match order {
+                Ordering::Greater => right.key(),
+                Ordering::Less | Ordering::Equal => left.key(),
+            };
+            let key = decode(key, task, site)?;
+            let left = match order {
+                Ordering::Greater => Values::none(),
+                Ordering::Less | Ordering::Equal => Values::of_group(left, task, site),
+            };
+            let right = match order {
+                Ordering::Less => Values::none(),
+                Ordering::Greater | Ordering::Equal => Values::of_group(right, task, site),
+            };
+            let flow = sink((key, left, right));
+            count += 1;
+            let is_stopped = count % STOP_CHECK_RECORDS == 0 && task.is_stopped();
+            if flow.is_break() || task.has_failed() || is_stopped {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// The groups of two partitions, side by side.
+pub(super) struct Sides {
+    pub(super) left: GroupCursor,
+    pub(super) right: GroupCursor,
+    /// Whether a side is at a group; `None` before it has been asked.
+    has: Option<(bool, bool)>,
+    /// Which sides the last group was of.
+    last: Ordering,
+}
+
+impl Sides {
+    pub(super) fn open(
+        left: ShuffleId,
+        right: ShuffleId,
+        partition: usize,
+        task: &Task<'_>,
+    ) -> Result<Self> {
+        Ok(Self {
+            left: open(left, partition, task)?,
+            right: open(right, partition, task)?,
+            has: None,
+            last: Ordering::Equal,
+        })
+    }
+
+    /// Goes to the next key: `Less` if only the left has it, `Greater` if only the right has, `Equal` if both do.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<Ordering>> {
+        let (mut has_left, mut has_right) = self.has.unwrap_or((true, true));
+        if self.last.is_le() {
+            has_left = has_left && self.left.next_group()?;
+        }
+        if self.last.is_ge() {
+            has_right = has_right && self.right.next_group()?;
+        }
+        self.has = Some((has_left, has_right));
+        self.last = match (has_left, has_right) {
+            (false, false) => return Ok(None),
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+            (true, true) => self.left.compare(&self.right),
+        };
+        Ok(Some(self.last))
+    }
+}

@@ -1,0 +1,120 @@
+//! `group_by_key`: the values of each key as a stream. Wide.
+//!
+//! Map side: `records_by_key`. Reduce side: the entries of a partition in order, cut where the key changes.
+
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+
+use super::STOP_CHECK_RECORDS;
+use super::values::Values;
+use crate::error::Result;
+use crate::id::ShuffleId;
+use crate::pipeline::{Data, Pipeline, Record, Ref};
+use crate::shuffle::{GroupCursor, GroupOutputs};
+use crate::storage::codec;
+use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+
+/// A key and its values: the records of the bags that [`group_by_key`](crate::Bag::group_by_key) gives.
+///
+/// There is no value of this type: it stands for `(K, Values<V>)` where a record is handed to a closure, for `&K`
+/// where it is only looked at, as in `filter`, and for `(K, Vec<V>)` where it is kept, as by `collect`.
+pub struct Group<K, V> {
+    types: PhantomData<fn(K, V)>,
+    _unsized: [u8],
+}
+
+impl<K, V> std::fmt::Debug for Group<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.types.fmt(f)
+    }
+}
+
+impl<K: 'static, V: Data> Record for Group<K, V> {
+    type Ref<'a> = (K, Values<'a, V>);
+    type Peek<'a> = &'a K;
+    type Owned = (K, Vec<V>);
+
+    #[inline]
+    fn peek<'s>((key, _): &'s (K, Values<'_, V>)) -> &'s K {
+        key
+    }
+
+    #[inline]
+    fn peek_owned((key, _): &(K, Vec<V>)) -> &K {
+        key
+    }
+
+    #[inline]
+    fn into_owned((key, values): (K, Values<'_, V>)) -> (K, Vec<V>) {
+        (key, values.collect())
+    }
+
+    #[inline]
+    fn lend<R>((key, values): (K, Vec<V>), f: impl FnOnce((K, Values<'_, V>)) -> R) -> R {
+        f((key, Values::kept(values)))
+    }
+
+    #[inline]
+    fn cross(
+        record: (K, Values<'_, V>),
+        _: &mut Vec<(K, Vec<V>)>,
+        each: &mut dyn for<'a> FnMut((K, Values<'a, V>)) -> Flow,
+    ) -> Flow {
+        each(record)
+    }
+}
+
+/// The reduce side.
+pub(crate) struct Groups<K, V> {
+    pub(crate) shuffle: ShuffleId,
+    pub(crate) partitions: usize,
+    pub(crate) site: Site,
+    pub(crate) types: PhantomData<fn(K, V)>,
+}
+
+impl<K: Data + Eq, V: Data> Pipeline for Groups<K, V> {
+    type Out = Group<K, V>;
+
+    fn partitions(&self) -> Option<usize> {
+        Some(self.partitions)
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        super::union::open(self)
+    }
+
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
+    {
+        let mut groups = open(self.shuffle, partition.index, task)?;
+        let mut count = 0;
+        while groups.next_group()? {
+            let key = decode(groups.key(), task, self.site)?;
+            let values = Values::of_group(&mut groups, task, self.site);
+            let flow = sink((key, values));
+            count += 1;
+            let is_stopped = count % STOP_CHECK_RECORDS == 0 && task.is_stopped();
+            if flow.is_break() || task.has_failed() || is_stopped {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// The groups of one partition.
+pub(super) fn open(shuffle: ShuffleId, partition: usize, task: &Task<'_>) -> Result<GroupCursor> {
+    let outputs = task.map_outputs::<GroupOutputs>(shuffle);
+    let entries = outputs.open(partition, task.resources())?;
+    Ok(GroupCursor::new(entries))
+}
+
+/// Reads back what the map side has written, by code that is the program's.
+#[inline]
+pub(super) fn decode<T: Data>(bytes: &[u8], task: &Task<'_>, site: Site) -> Result<T> {
+    let entered = task.enter(site);
+    let decoded = codec::decode(bytes);
+    entered.leave();
+    decoded
+}

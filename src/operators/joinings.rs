@@ -1,0 +1,129 @@
+//! The kinds of joins, for `join`.
+
+use std::marker::PhantomData;
+
+use super::join::{Joining, Matched};
+use super::records_by_key::{FirstSides, Keys, Pairs};
+use crate::error::Result;
+use crate::pipeline::{Data, Key, Ref};
+use crate::storage::codec::decode;
+
+/// A value that its kind of join has in every row.
+#[inline]
+fn always<V: Data>(value: Option<&[u8]>) -> Result<V> {
+    decode(value.unwrap_or_default())
+}
+
+#[inline]
+fn maybe<V: Data>(value: Option<&[u8]>) -> Result<Option<V>> {
+    value.map(decode).transpose()
+}
+
+macro_rules! outer {
+    ($(#[$doc:meta])* $name:ident, $left_alone:literal, $right_alone:literal, $left:ident -> $v:ty, $right:ident -> $w:ty) => {
+        $(#[$doc])*
+        pub(crate) struct $name<K, V, W>(PhantomData<fn(K, V, W)>);
+
+        impl<K: Data + Eq, V: Data, W: Data> Joining for $name<K, V, W> {
+            type Left = Pairs<K, V>;
+            type Right = Pairs<K, W>;
+            type Out = (K, ($v, $w));
+
+            const MATCHED: Matched = Matched::Pairs;
+            const LEFT_ALONE: bool = $left_alone;
+            const RIGHT_ALONE: bool = $right_alone;
+
+            #[inline]
+            fn row<'a>(
+                key: &'a [u8],
+                left: Option<&'a [u8]>,
+                right: Option<&'a [u8]>,
+            ) -> Result<(K, ($v, $w))> {
+                Ok((decode(key)?, ($left(left)?, $right(right)?)))
+            }
+        }
+    };
+}
+
+outer!(
+    /// `join`: pairs only.
+    Inner, false, false, always -> V, always -> W
+);
+outer!(
+    /// `left_join`: pairs, and the left side's values that have none.
+    Left, true, false, always -> V, maybe -> Option<W>
+);
+outer!(
+    /// `right_join`: pairs, and the right side's values that have none.
+    Right, false, true, maybe -> Option<V>, always -> W
+);
+outer!(
+    /// `full_join`: pairs, and the values of both sides that have none.
+    Full, true, true, maybe -> Option<V>, maybe -> Option<W>
+);
+
+macro_rules! of_left {
+    ($(#[$doc:meta])* $name:ident, $matched:ident, $left_alone:literal) => {
+        $(#[$doc])*
+        pub(crate) struct $name<K, V, W>(PhantomData<fn(K, V, W)>);
+
+        impl<K: Data + Eq, V: Data, W: 'static> Joining for $name<K, V, W> {
+            type Left = Pairs<K, V>;
+            type Right = FirstSides<K, W>;
+            type Out = (K, V);
+
+            const MATCHED: Matched = Matched::$matched;
+            const LEFT_ALONE: bool = $left_alone;
+            const RIGHT_ALONE: bool = false;
+
+            #[inline]
+            fn row<'a>(key: &'a [u8], left: Option<&'a [u8]>, _: Option<&'a [u8]>) -> Result<(K, V)> {
+                Ok((decode(key)?, always(left)?))
+            }
+        }
+    };
+}
+
+of_left!(
+    /// `semi_join`: the left side's pairs whose key the right side has.
+    Semi, Left, false
+);
+of_left!(
+    /// `anti_join`: the left side's pairs whose key the right side has not.
+    Anti, Nothing, true
+);
+
+macro_rules! of_records {
+    ($(#[$doc:meta])* $name:ident, $matched:ident, $left_alone:literal) => {
+        $(#[$doc])*
+        pub(crate) struct $name<T: ?Sized>(PhantomData<fn(&T)>);
+
+        impl<T: Key + ?Sized> Joining for $name<T> {
+            type Left = Keys<T>;
+            type Right = Keys<T>;
+            type Out = T::Owned;
+
+            const MATCHED: Matched = Matched::$matched;
+            const LEFT_ALONE: bool = $left_alone;
+            const RIGHT_ALONE: bool = false;
+
+            #[inline]
+            fn row<'a>(
+                key: &'a [u8],
+                _: Option<&'a [u8]>,
+                _: Option<&'a [u8]>,
+            ) -> Result<Ref<'a, T::Owned>> {
+                T::from_bytes(key)
+            }
+        }
+    };
+}
+
+of_records!(
+    /// `intersection`: what both sides have, once.
+    Intersection, Once, false
+);
+of_records!(
+    /// `subtract`: what only the left side has, as often as it has it.
+    Subtract, Nothing, true
+);

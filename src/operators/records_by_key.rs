@@ -1,0 +1,184 @@
+//! The map side of the operators that bring all records of a key together: groups and joins.
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::id::ShuffleId;
+use crate::lineage::{Node, ShuffleDependency};
+use crate::pipeline::{Data, Key, Peek, Pipeline};
+use crate::shuffle::{Encode, GroupOutputs, Grouper, HashPartitioner};
+use crate::storage::codec;
+use crate::task::{MapStage, Partition, PartitionStream, Resources, Site, StageCode, Task, Worker};
+
+/// Records to the partition of their key.
+pub(crate) struct RecordsDependency<P, E> {
+    pub(crate) id: ShuffleId,
+    pub(crate) parent: Arc<P>,
+    pub(crate) parent_node: Arc<Node>,
+    pub(crate) partitioner: HashPartitioner,
+    pub(crate) site: Site,
+    /// Whether all of them go to each task, and so must fit into memory.
+    pub(crate) is_broadcast: bool,
+    pub(crate) encode: PhantomData<fn(E)>,
+}
+
+impl<P, E> ShuffleDependency for RecordsDependency<P, E>
+where
+    P: Pipeline,
+    E: Encode<In = P::Out>,
+{
+    fn id(&self) -> ShuffleId {
+        self.id
+    }
+
+    fn parent(&self) -> &Arc<Node> {
+        &self.parent_node
+    }
+
+    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
+        Box::new(RecordsStage {
+            dependency: self,
+            outputs: GroupOutputs::new(self.partitioner, readers, self.is_broadcast),
+        })
+    }
+
+    fn is_broadcast(&self) -> bool {
+        self.is_broadcast
+    }
+}
+
+struct RecordsStage<'d, P, E> {
+    dependency: &'d RecordsDependency<P, E>,
+    outputs: GroupOutputs,
+}
+
+impl<P, E> MapStage for RecordsStage<'_, P, E>
+where
+    P: Pipeline,
+    E: Encode<In = P::Out>,
+{
+    fn into_outputs(self: Box<Self>, _: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
+        Ok(Arc::new(self.outputs))
+    }
+}
+
+impl<P, E> StageCode for RecordsStage<'_, P, E>
+where
+    P: Pipeline,
+    E: Encode<In = P::Out>,
+{
+    fn partitions(&self) -> Option<usize> {
+        self.dependency.parent.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.dependency.parent.stream()
+    }
+
+    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
+        Box::new(RecordsWorker {
+            dependency: self.dependency,
+            grouper: Grouper::new(&self.outputs, resources),
+        })
+    }
+}
+
+struct RecordsWorker<'s, P, E> {
+    dependency: &'s RecordsDependency<P, E>,
+    grouper: Grouper<'s>,
+}
+
+impl<P, E> Worker for RecordsWorker<'_, P, E>
+where
+    P: Pipeline,
+    E: Encode<In = P::Out>,
+{
+    fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
+        let RecordsDependency { parent, site, .. } = self.dependency;
+        let grouper = &mut self.grouper;
+        let _ = parent.run(partition, task, &mut |record| {
+            let entered = task.enter(*site);
+            let outcome = grouper.push::<E>(record, task.partition());
+            entered.leave();
+            match outcome {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => task.fail_at(*site, error),
+            }
+        })?;
+        if task.has_failed() {
+            return Ok(());
+        }
+        grouper.commit(task.partition())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Pairs, by their first side.
+pub(crate) struct Pairs<K, V>(PhantomData<fn(K, V)>);
+
+impl<K: Data + Eq, V: Data> Encode for Pairs<K, V> {
+    type In = (K, V);
+
+    #[inline]
+    fn encode((key, value): (K, V), bytes: &mut Vec<u8>) -> Result<usize> {
+        codec::encode_into(&key, bytes)?;
+        let key_len = bytes.len();
+        codec::encode_into(&value, bytes)?;
+        Ok(key_len)
+    }
+
+    fn check((key, value): &(K, V)) -> Result<()> {
+        codec::round_trips(key)?;
+        codec::round_trips(value)
+    }
+}
+
+/// The first sides of pairs.
+pub(crate) struct FirstSides<K, V>(PhantomData<fn(K, V)>);
+
+impl<K: Data + Eq, V: 'static> Encode for FirstSides<K, V> {
+    type In = (K, V);
+
+    #[inline]
+    fn encode((key, _): (K, V), bytes: &mut Vec<u8>) -> Result<usize> {
+        codec::encode_into(&key, bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn check((key, _): &(K, V)) -> Result<()> {
+        codec::round_trips(key)
+    }
+}
+
+/// Records that are keys themselves.
+pub(crate) struct Keys<T: ?Sized>(PhantomData<fn(&T)>);
+
+impl<T: Key + ?Sized> Encode for Keys<T> {
+    type In = T;
+
+    #[inline]
+    fn encode(record: T::Ref<'_>, bytes: &mut Vec<u8>) -> Result<usize> {
+        T::append_bytes(T::peek(&record), bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn check(record: &T::Ref<'_>) -> Result<()> {
+        let bytes = |key: Peek<'_, T>| T::with_bytes(key, &mut Vec::new(), <[u8]>::to_vec);
+        let written = bytes(T::peek(record))?;
+        let back = T::from_bytes(&written)?;
+        if bytes(T::peek_owned(&back))? == written {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Codec {
+            place: Place::default(),
+            type_name: std::any::type_name::<T::Owned>(),
+            reason: "it does not come back as it was written".to_owned(),
+        }))
+    }
+}

@@ -1,0 +1,115 @@
+//! The values of one key as a stream.
+
+use std::marker::PhantomData;
+use std::vec;
+
+use crate::pipeline::Data;
+use crate::shuffle::GroupCursor;
+use crate::storage::codec;
+use crate::task::{Site, Task};
+
+/// After how many values it looks whether the job has ended.
+const STOP_CHECK_VALUES: u64 = 1024;
+
+/// The values of one key, in the order of the bag they are from: an iterator, to be gone through once.
+///
+/// What [`group_by_key`](crate::Bag::group_by_key) and [`cogroup`](crate::Bag::cogroup) hand to closures. Values are
+/// read as they are asked for, from disk where they did not fit into memory, so that there may be any number of them.
+/// Those that are not asked for are skipped. Where a value cannot be read, the iterator ends, and the job fails.
+pub struct Values<'a, V>(Source<'a, V>);
+
+enum Source<'a, V> {
+    Stored(Stored<'a, V>),
+    Kept(vec::IntoIter<V>),
+}
+
+struct Stored<'a, V> {
+    cursor: &'a mut GroupCursor,
+    task: &'a Task<'a>,
+    site: Site,
+    given: u64,
+    is_at_end: bool,
+    values: PhantomData<fn() -> V>,
+}
+
+impl<'a, V> Values<'a, V> {
+    /// The values of the group that `cursor` is in.
+    pub(crate) fn of_group(cursor: &'a mut GroupCursor, task: &'a Task<'a>, site: Site) -> Self {
+        Self(Source::Stored(Stored {
+            cursor,
+            task,
+            site,
+            given: 0,
+            is_at_end: false,
+            values: PhantomData,
+        }))
+    }
+
+    /// No values.
+    pub(crate) fn none() -> Self {
+        Self::kept(Vec::new())
+    }
+
+    /// Values in memory.
+    pub(crate) fn kept(values: Vec<V>) -> Self {
+        Self(Source::Kept(values.into_iter()))
+    }
+}
+
+impl<V: Data> Iterator for Values<'_, V> {
+    type Item = V;
+
+    #[inline]
+    fn next(&mut self) -> Option<V> {
+        match &mut self.0 {
+            Source::Stored(stored) => stored.next(),
+            Source::Kept(values) => values.next(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match &self.0 {
+            Source::Stored(_) => (0, None),
+            Source::Kept(values) => values.size_hint(),
+        }
+    }
+}
+
+impl<V: Data> std::iter::FusedIterator for Values<'_, V> {}
+
+impl<V: Data> Stored<'_, V> {
+    #[inline]
+    fn next(&mut self) -> Option<V> {
+        if self.is_at_end {
+            return None;
+        }
+        self.given += 1;
+        if self.given.is_multiple_of(STOP_CHECK_VALUES) && self.task.is_stopped() {
+            self.is_at_end = true;
+            return None;
+        }
+        let value = match self.cursor.advance() {
+            Ok(true) => {
+                // The code that reads a value back is the program's.
+                let entered = self.task.enter(self.site);
+                let value = codec::decode(self.cursor.value());
+                entered.leave();
+                value.map(Some)
+            }
+            Ok(false) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let value = value.unwrap_or_else(|error| {
+            let _ = self.task.fail_with(error);
+            None
+        });
+        self.is_at_end = value.is_none();
+        value
+    }
+}
+
+impl<V> std::fmt::Debug for Values<'_, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Values")
+    }
+}

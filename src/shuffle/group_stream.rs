@@ -1,0 +1,312 @@
+//! The reduce side of a shuffle of all records: entries in order, and the groups of equal keys among them.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::entry::{self, Order, RunSpan};
+use super::partitioner::HashPartitioner;
+use super::sorted::{Sorted, SortedCursor};
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::memory::Reservation;
+use crate::storage::merge::{self, Merge, Source};
+use crate::storage::run::{Run, RunReader};
+
+/// The entries of a run.
+#[derive(Debug)]
+pub(crate) struct RunSource {
+    reader: RunReader,
+    run: Run,
+    partitioner: HashPartitioner,
+    place: u64,
+    span: RunSpan,
+}
+
+impl RunSource {
+    pub(crate) fn new(run: &Run, partitioner: HashPartitioner) -> Self {
+        Self {
+            reader: run.reader(),
+            run: run.clone(),
+            partitioner,
+            place: 0,
+            span: RunSpan::default(),
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self) -> Result<bool> {
+        if !self.reader.advance()? {
+            return Ok(false);
+        }
+        let record = self.reader.current().unwrap_or_default();
+        let Some(span) = entry::decode_run(record) else {
+            return Err(Error::new(ErrorKind::CorruptRun {
+                path: self.run.path().to_owned(),
+                offset: self.run.offset(),
+                reason: "a record has no key",
+            }));
+        };
+        self.place = self.partitioner.position(&record[span.key.clone()]).place.0;
+        self.span = span;
+        Ok(true)
+    }
+
+    /// The record it is at, as it stands in the run.
+    #[inline]
+    pub(crate) fn record(&self) -> &[u8] {
+        self.reader.current().unwrap_or_default()
+    }
+}
+
+/// Sorted entries, one after the other.
+#[derive(Debug)]
+pub(crate) enum EntrySource {
+    Run(RunSource),
+    Memory(SortedCursor<Arc<Sorted>>),
+}
+
+impl EntrySource {
+    #[inline]
+    fn place(&self) -> u64 {
+        match self {
+            Self::Run(source) => source.place,
+            Self::Memory(cursor) => cursor.place(),
+        }
+    }
+
+    #[inline]
+    fn order(&self) -> Order {
+        match self {
+            Self::Run(source) => source.span.order,
+            Self::Memory(cursor) => cursor.order(),
+        }
+    }
+
+    #[inline]
+    fn key(&self) -> &[u8] {
+        match self {
+            Self::Run(source) => &source.record()[source.span.key.clone()],
+            Self::Memory(cursor) => cursor.key(),
+        }
+    }
+
+    #[inline]
+    fn value(&self) -> &[u8] {
+        match self {
+            Self::Run(source) => &source.record()[source.span.value..],
+            Self::Memory(cursor) => cursor.value(),
+        }
+    }
+}
+
+/// An [`EntrySource`] in a merge, which asks whether it is at its end.
+#[derive(Debug)]
+pub(crate) struct MergedSource {
+    source: EntrySource,
+    is_at_entry: bool,
+}
+
+impl Source for MergedSource {
+    type Record = EntrySource;
+
+    #[inline]
+    fn advance(&mut self) -> Result<bool> {
+        self.is_at_entry = false;
+        self.is_at_entry = match &mut self.source {
+            EntrySource::Run(source) => source.advance()?,
+            EntrySource::Memory(cursor) => cursor.advance(),
+        };
+        Ok(self.is_at_entry)
+    }
+
+    #[inline]
+    fn current(&self) -> Option<&EntrySource> {
+        self.is_at_entry.then_some(&self.source)
+    }
+}
+
+/// By place, then by key, then by the order in which records came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByKey;
+
+impl merge::Order<EntrySource> for ByKey {
+    #[inline]
+    fn rank(&self, entry: &EntrySource) -> u64 {
+        entry.place()
+    }
+
+    #[inline]
+    fn compare(&self, first: &EntrySource, second: &EntrySource) -> Ordering {
+        first
+            .key()
+            .cmp(second.key())
+            .then_with(|| first.order().cmp(&second.order()))
+    }
+}
+
+/// The merge of sorted entries.
+pub(crate) fn merge_of(
+    sources: impl IntoIterator<Item = EntrySource>,
+) -> Merge<MergedSource, ByKey> {
+    let sources = sources.into_iter().map(|source| MergedSource {
+        source,
+        is_at_entry: false,
+    });
+    Merge::by(ByKey, sources)
+}
+
+/// The entries of a partition, in order.
+#[derive(Debug)]
+pub(crate) enum EntryStream {
+    Memory(SortedCursor<Arc<Sorted>>),
+    Merge {
+        merge: Merge<MergedSource, ByKey>,
+        /// For the readers of the runs.
+        _reservation: Reservation,
+    },
+}
+
+impl EntryStream {
+    pub(crate) fn memory(cursor: SortedCursor<Arc<Sorted>>) -> Self {
+        Self::Memory(cursor)
+    }
+
+    pub(crate) fn merge(
+        sources: impl IntoIterator<Item = EntrySource>,
+        reservation: Reservation,
+    ) -> Self {
+        Self::Merge {
+            merge: merge_of(sources),
+            _reservation: reservation,
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self) -> Result<bool> {
+        match self {
+            Self::Memory(cursor) => Ok(cursor.advance()),
+            Self::Merge { merge, .. } => Ok(merge.next()?.is_some()),
+        }
+    }
+
+    #[inline]
+    fn place(&self) -> u64 {
+        match self {
+            Self::Memory(cursor) => cursor.place(),
+            Self::Merge { merge, .. } => merge.current().map_or(0, EntrySource::place),
+        }
+    }
+
+    #[inline]
+    fn key(&self) -> &[u8] {
+        match self {
+            Self::Memory(cursor) => cursor.key(),
+            Self::Merge { merge, .. } => merge.current().map_or(&[], EntrySource::key),
+        }
+    }
+
+    #[inline]
+    fn value(&self) -> &[u8] {
+        match self {
+            Self::Memory(cursor) => cursor.value(),
+            Self::Merge { merge, .. } => merge.current().map_or(&[], EntrySource::value),
+        }
+    }
+}
+
+/// Goes through the groups of a partition, and through the values of each as far as one likes.
+#[derive(Debug)]
+pub(crate) struct GroupCursor {
+    stream: EntryStream,
+    /// The key of the group it is in.
+    key: Vec<u8>,
+    place: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before the first entry.
+    Start,
+    /// The stream is at the first entry of the group, which was not given yet.
+    Head,
+    /// The stream is at the entry of the group that was given last.
+    Inside,
+    /// The stream is at the first entry of the next group.
+    Behind,
+    /// The stream is at its end.
+    End,
+}
+
+impl GroupCursor {
+    pub(crate) fn new(stream: EntryStream) -> Self {
+        Self {
+            stream,
+            key: Vec::new(),
+            place: 0,
+            state: State::Start,
+        }
+    }
+
+    /// Goes to the next group, past what is left of this one; false if there is none.
+    #[inline]
+    pub(crate) fn next_group(&mut self) -> Result<bool> {
+        while matches!(self.state, State::Head | State::Inside) {
+            self.advance()?;
+        }
+        if self.state == State::Start && !self.step()? || self.state == State::End {
+            return Ok(false);
+        }
+        self.place = self.stream.place();
+        self.key.clear();
+        self.key.extend_from_slice(self.stream.key());
+        self.state = State::Head;
+        Ok(true)
+    }
+
+    /// Goes to the next value of the group; false if there is none.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Result<bool> {
+        match self.state {
+            State::Head => self.state = State::Inside,
+            State::Inside => {
+                if !self.step()? {
+                    return Ok(false);
+                }
+                if self.stream.place() != self.place || self.stream.key() != self.key {
+                    self.state = State::Behind;
+                }
+            }
+            State::Start | State::Behind | State::End => {}
+        }
+        Ok(self.state == State::Inside)
+    }
+
+    #[inline]
+    fn step(&mut self) -> Result<bool> {
+        let is_at_entry = self.stream.advance();
+        if !matches!(is_at_entry, Ok(true)) {
+            self.state = State::End;
+        }
+        is_at_entry
+    }
+
+    /// The key of the group it is in.
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The value it is at, after [`advance`](Self::advance) has said that there is one.
+    #[inline]
+    pub(crate) fn value(&self) -> &[u8] {
+        self.stream.value()
+    }
+
+    /// How the group it is in stands to that of another cursor.
+    #[inline]
+    pub(crate) fn compare(&self, other: &Self) -> Ordering {
+        self.place
+            .cmp(&other.place)
+            .then_with(|| self.key.cmp(&other.key))
+    }
+}

@@ -1,0 +1,306 @@
+//! The map side of a shuffle that keeps every record: entries by partition, as they come.
+//!
+//! ```text
+//!  records -> chunks of partition 0 | 1 | .. | n     in memory, within the thread's share
+//!                 | end of a task                | share full, or the budget refuses more
+//!                 v                              v
+//!             kept for the readers           each partition sorted, one run for each in one file
+//!             (spilled later if others need the memory)
+//! ```
+
+use super::entry::{self, Order};
+use super::group_outputs::{GroupOutputs, Segment};
+use super::group_spill::Spill;
+use super::partitioner::HashPartitioner;
+use super::sorted::Chunk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pipeline::{Record, Ref};
+use crate::storage::memory::Reservation;
+use crate::storage::run::MAX_RECORD_BYTES;
+use crate::task::Resources;
+
+/// How a record becomes a key and a value, in bytes.
+pub(crate) trait Encode: Send + Sync + 'static {
+    type In: Record + ?Sized;
+
+    /// Appends the key and then the value to `bytes`, and gives the length of the key.
+    fn encode(record: Ref<'_, Self::In>, bytes: &mut Vec<u8>) -> Result<usize>;
+
+    /// Fails if a record like this would not come back as it was.
+    fn check(record: &Ref<'_, Self::In>) -> Result<()>;
+}
+
+/// Chunks of one partition double up to this length.
+const MOST_CHUNK_BYTES: usize = 32 << 10;
+const LEAST_CHUNK_BYTES: usize = 512;
+
+/// Slices of all partitions together, and of one.
+const MOST_BUCKETS: usize = 1024;
+const MOST_SLICES: usize = 16;
+
+/// So much of a thread's share there must be for each slice.
+const SLICE_BYTES: usize = 2 * MOST_CHUNK_BYTES;
+
+/// A thread holds so much even if the budget refuses it: runs of a few records would cost more than they save.
+const FLOOR_BYTES: usize = 256 << 10;
+
+/// Memory that a segment takes besides its chunks.
+const SEGMENT_BYTES: usize = 160;
+
+/// The entries of one slice of a partition since the last commit.
+#[derive(Default)]
+struct Bucket {
+    /// The chunk that is being filled, and how many entries it has.
+    open: Vec<u8>,
+    open_entries: usize,
+    full: Vec<(Vec<u8>, usize)>,
+}
+
+/// Divides the records of one thread's tasks among partitions.
+pub(crate) struct Grouper<'o> {
+    outputs: &'o GroupOutputs,
+    resources: Resources,
+    partitioner: HashPartitioner,
+    /// For each partition, one for each slice of its places: all that start with the same bits.
+    buckets: Vec<Bucket>,
+    slice_bits: u32,
+    key_value: Vec<u8>,
+
+    // Memory.
+    /// The capacity of all chunks; the reservation is as long, or shorter below the floor.
+    bytes: usize,
+    share_bytes: usize,
+    reservation: Reservation,
+    /// The length of first chunks: as much as the last task needed for one bucket, so that most need no second.
+    first_chunk_bytes: usize,
+
+    // The task at hand.
+    /// How many chunks of each partition have been handed over.
+    chunks_given: Vec<u64>,
+    /// How many records have come that were not handed over yet.
+    records: u64,
+    is_checked: bool,
+}
+
+impl<'o> Grouper<'o> {
+    pub(crate) fn new(outputs: &'o GroupOutputs, resources: &Resources) -> Self {
+        let partitioner = outputs.partitioner();
+        let slice_bits = slice_bits(partitioner, resources);
+        Self {
+            outputs,
+            resources: resources.clone(),
+            partitioner,
+            buckets: empty_buckets(partitioner.partitions() << slice_bits),
+            slice_bits,
+            key_value: Vec::new(),
+            bytes: 0,
+            // What cannot be spilled may all be of one task.
+            share_bytes: match outputs.is_in_memory() {
+                true => resources.budget.limit_bytes() / 2,
+                false => share_bytes(resources),
+            },
+            reservation: resources.budget.reservation(),
+            first_chunk_bytes: LEAST_CHUNK_BYTES,
+            chunks_given: vec![0; partitioner.partitions()],
+            records: 0,
+            is_checked: false,
+        }
+    }
+
+    /// Takes in one record of the task with the number `task`.
+    #[inline]
+    pub(crate) fn push<E: Encode>(&mut self, record: Ref<'_, E::In>, task: usize) -> Result<()> {
+        if !self.is_checked {
+            E::check(&record)?;
+            self.is_checked = true;
+        }
+        self.key_value.clear();
+        let key_len = E::encode(record, &mut self.key_value)?;
+        let position = self.partitioner.position(&self.key_value[..key_len]);
+        // Shifted in two steps, since there may be no bits to be left.
+        let slice = (position.place.0 >> 1) >> (u64::BITS - 1 - self.slice_bits);
+        let number = position.partition << self.slice_bits | slice as usize;
+        let needed_bytes = entry::MAX_HEADER_BYTES + self.key_value.len();
+        let bucket = &mut self.buckets[number];
+        if bucket.open.capacity() - bucket.open.len() < needed_bytes {
+            self.add_chunk(number, needed_bytes, task)?;
+        }
+        let bucket = &mut self.buckets[number];
+        entry::push(&mut bucket.open, key_len, &self.key_value);
+        bucket.open_entries += 1;
+        self.records += 1;
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_chunk(&mut self, number: usize, needed_bytes: usize, task: usize) -> Result<()> {
+        if needed_bytes > MAX_RECORD_BYTES {
+            return Err(Error::new(ErrorKind::RecordTooLong {
+                bytes: needed_bytes,
+                limit_bytes: MAX_RECORD_BYTES,
+            }));
+        }
+        let usual = self.buckets[number].open.capacity() * 2;
+        let bytes = usual
+            .clamp(self.first_chunk_bytes, MOST_CHUNK_BYTES)
+            .max(needed_bytes);
+        self.make_room(bytes, task)?;
+        self.bytes += bytes;
+        let bucket = &mut self.buckets[number];
+        let full = std::mem::replace(&mut bucket.open, Vec::with_capacity(bytes));
+        let entries = std::mem::take(&mut bucket.open_entries);
+        if entries > 0 {
+            bucket.full.push((full, entries));
+        }
+        Ok(())
+    }
+
+    /// Asks for memory for `bytes` more; spills where it is refused.
+    fn make_room(&mut self, bytes: usize, task: usize) -> Result<()> {
+        let wanted = self.bytes + bytes;
+        if wanted <= self.share_bytes && self.reservation.try_resize(wanted) {
+            return Ok(());
+        }
+        if wanted <= self.share_bytes
+            && self.resources.relief.ask()?
+            && self.reservation.try_resize(wanted)
+        {
+            return Ok(());
+        }
+        self.outputs.check_may_spill(&self.resources)?;
+        if wanted <= self.share_bytes
+            && self.outputs.kept_bytes() > self.bytes
+            && self.outputs.spill_kept(&self.resources)?
+            && self.reservation.try_resize(wanted)
+        {
+            return Ok(());
+        }
+        if self.bytes >= FLOOR_BYTES {
+            self.spill(task)?;
+        }
+        // Refused or not: below the floor it is held all the same.
+        let _ = self.reservation.try_resize(self.bytes + bytes);
+        Ok(())
+    }
+
+    /// Writes what is here to runs.
+    fn spill(&mut self, task: usize) -> Result<()> {
+        let mut spill = Spill::new(self.partitioner, &self.resources)?;
+        for (partition, segment) in self.segments(task) {
+            let runs = spill.write(vec![(segment, None)])?;
+            self.outputs.add_runs(partition, runs);
+        }
+        self.forget();
+        Ok(())
+    }
+
+    /// Hands over what came since the last time, at the end of a task.
+    pub(crate) fn commit(&mut self, task: usize) -> Result<()> {
+        self.shrink_chunks();
+        // With the overhead of what is handed over.
+        let used = self.buckets.iter().filter(|bucket| bucket.open_entries > 0);
+        let used = used.count();
+        let most_bytes = (self.share_bytes / self.buckets.len() / 2).min(MOST_CHUNK_BYTES);
+        if most_bytes > LEAST_CHUNK_BYTES && used > 0 {
+            let mean_bytes = self.bytes / used;
+            self.first_chunk_bytes =
+                (mean_bytes + mean_bytes / 8).clamp(LEAST_CHUNK_BYTES, most_bytes);
+        }
+        let bytes = self.bytes + used * SEGMENT_BYTES;
+        self.reservation.clear();
+        let mut is_kept = self.outputs.try_keep(bytes, &self.resources);
+        if !is_kept {
+            self.outputs.check_may_spill(&self.resources)?;
+            if self.outputs.kept_bytes() > bytes {
+                is_kept = self.outputs.spill_kept(&self.resources)?
+                    && self.outputs.try_keep(bytes, &self.resources);
+            }
+        }
+        if is_kept {
+            for (partition, segment) in self.segments(task) {
+                self.outputs.keep(partition, segment, &self.resources);
+            }
+            self.forget();
+        } else {
+            self.spill(task)?;
+        }
+        self.chunks_given.fill(0);
+        self.is_checked = false;
+        Ok(())
+    }
+
+    /// Gives back what the last chunks have too much.
+    fn shrink_chunks(&mut self) {
+        for bucket in &mut self.buckets {
+            let capacity = bucket.open.capacity();
+            if capacity - bucket.open.len() > capacity / 8 {
+                bucket.open.shrink_to_fit();
+                self.bytes -= capacity - bucket.open.capacity();
+            }
+        }
+    }
+
+    /// Takes the entries out of the buckets.
+    fn segments(&mut self, task: usize) -> Vec<(usize, Segment)> {
+        let progress = &self.resources.progress;
+        progress.add_shuffled(std::mem::take(&mut self.records), self.bytes as u64);
+        let task = task as u64;
+        let slices = 1 << self.slice_bits;
+        let mut segments = Vec::new();
+        for (partition, buckets) in self.buckets.chunks_mut(slices).enumerate() {
+            let mut chunks = Vec::new();
+            let mut overhead_bytes = 0;
+            for (slice, bucket) in buckets.iter_mut().enumerate() {
+                let Bucket {
+                    open,
+                    open_entries,
+                    full,
+                } = std::mem::take(bucket);
+                if open_entries > 0 {
+                    overhead_bytes += SEGMENT_BYTES;
+                }
+                let last = (open_entries > 0).then_some((open, open_entries));
+                for (bytes, entries) in full.into_iter().chain(last) {
+                    let chunk = self.chunks_given[partition];
+                    self.chunks_given[partition] += 1;
+                    chunks.push(Chunk {
+                        bytes,
+                        entries,
+                        slice,
+                        order: Order { task, chunk },
+                    });
+                }
+            }
+            if !chunks.is_empty() {
+                segments.push((partition, Segment::new(chunks, overhead_bytes)));
+            }
+        }
+        segments
+    }
+
+    fn forget(&mut self) {
+        self.bytes = 0;
+        self.reservation.clear();
+    }
+}
+
+fn empty_buckets(count: usize) -> Vec<Bucket> {
+    let mut buckets = Vec::new();
+    buckets.resize_with(count, Bucket::default);
+    buckets
+}
+
+fn share_bytes(resources: &Resources) -> usize {
+    resources.budget.limit_bytes() / (2 * resources.threads.max(1))
+}
+
+/// How many bits of a place say which slice of its partition it belongs to.
+///
+/// A slice of many records is to fit into the cache when it is sorted. More slices than this are more places to write
+/// to than the processor keeps track of; and where memory is short, many chunks that are hardly begun are a waste.
+pub(crate) fn slice_bits(partitioner: HashPartitioner, resources: &Resources) -> u32 {
+    let most = (share_bytes(resources) / SLICE_BYTES).min(MOST_BUCKETS);
+    let slices = (most / partitioner.partitions()).clamp(1, MOST_SLICES);
+    slices.ilog2()
+}

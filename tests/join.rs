@@ -1,0 +1,345 @@
+//! The joins against nested loops over plain collections, with memory and without.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use holdall::{Context, ErrorKind, Executor};
+use proptest::prelude::*;
+
+type Pairs = Vec<(u32, String)>;
+
+/// The rows of a full join.
+type Rows = Vec<(u32, (Option<String>, Option<String>))>;
+
+/// A context for each executor and budget; what spills goes to `spill`.
+fn contexts(spill: &Path) -> Vec<Context> {
+    // With as little memory as can be: a MiB for each thread.
+    let executors = [
+        (Executor::Inline, 1 << 20),
+        (Executor::ThreadPool(2), 2 << 20),
+        (Executor::ThreadPool(7), 7 << 20),
+    ];
+    let mut contexts = Vec::new();
+    for (executor, least) in executors {
+        for memory in [least, 1 << 30] {
+            let builder = Context::builder().executor(executor).memory(memory);
+            let builder = builder.spill_directory(spill).shuffle_partitions(5);
+            contexts.push(builder.build().unwrap());
+        }
+    }
+    contexts
+}
+
+fn assert_empty(directory: &Path) {
+    let left: Vec<_> = std::fs::read_dir(directory).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn pairs(count: u32, key: impl Fn(u32) -> u32) -> Pairs {
+    let value = |n: u32| format!("{n}{}", "-".repeat(n as usize % 40));
+    (0..count).map(|n| (key(n), value(n))).collect()
+}
+
+/// A left side and a right one.
+fn shapes() -> Vec<(Pairs, Pairs)> {
+    vec![
+        (Vec::new(), Vec::new()),
+        (pairs(100, |n| n), Vec::new()),
+        (Vec::new(), pairs(100, |n| n)),
+        (pairs(20_000, |n| n), pairs(10_000, |n| n * 3)),
+        (pairs(20_000, |n| n % 3000), pairs(5_000, |n| n % 4000)),
+        // One key on both sides, nearly all the time.
+        (
+            pairs(400, |n| if n % 10 == 0 { n } else { 3 }),
+            pairs(300, |n| if n % 10 == 1 { n } else { 3 }),
+        ),
+        (pairs(300, |_| 1), pairs(200, |_| 1)),
+        (
+            (0..20)
+                .map(|n| (n % 3, "y".repeat(n as usize * 4000)))
+                .collect(),
+            (0..20)
+                .map(|n| (n % 4, "z".repeat(n as usize * 4000)))
+                .collect(),
+        ),
+    ]
+}
+
+/// What a join gives, by nested loops: in the order of the left side, or of the right's where there is no left.
+fn full(left: &Pairs, right: &Pairs) -> Rows {
+    let mut by_key = std::collections::HashMap::<u32, Vec<&String>>::new();
+    for (key, value) in right {
+        by_key.entry(*key).or_default().push(value);
+    }
+    let mut rows = Vec::new();
+    for (key, value) in left {
+        match by_key.get(key) {
+            None => rows.push((*key, (Some(value.clone()), None))),
+            Some(found) => {
+                let found = found.iter().map(|other| (*other).clone());
+                rows.extend(found.map(|other| (*key, (Some(value.clone()), Some(other)))));
+            }
+        }
+    }
+    let lefts: BTreeSet<_> = left.iter().map(|(key, _)| key).collect();
+    let alone = right.iter().filter(|(key, _)| !lefts.contains(key));
+    rows.extend(alone.map(|(key, value)| (*key, (None, Some(value.clone())))));
+    rows
+}
+
+/// Sorted by key only, so that the order of the rows of one key shows.
+fn by_key<V>(mut rows: Vec<(u32, V)>) -> Vec<(u32, V)> {
+    rows.sort_by_key(|(key, _)| *key);
+    rows
+}
+
+fn check_all_kinds(context: &Context, left: &Pairs, right: &Pairs, partitions: usize) {
+    let l = || context.from_vec_partitioned(left.clone(), partitions);
+    let r = || context.from_vec_partitioned(right.clone(), partitions + 2);
+    let full = by_key(full(left, right));
+    assert!(
+        by_key(l().full_join(r()).collect().unwrap()) == full,
+        "full"
+    );
+    let rows = by_key(l().join(r()).collect().unwrap());
+    assert!(rows == rows_of(&full, |l, r| Some((l?, r?))), "inner");
+    let rows = by_key(l().left_join(r()).collect().unwrap());
+    assert!(rows == rows_of(&full, |l, r| Some((l?, r))), "left");
+    let rows = by_key(l().right_join(r()).collect().unwrap());
+    assert!(rows == rows_of(&full, |l, r| Some((l, r?))), "right");
+    let (semi, anti) = semi_and_anti(left, right);
+    assert!(
+        by_key(l().semi_join(r()).collect().unwrap()) == by_key(semi),
+        "semi"
+    );
+    assert!(
+        by_key(l().anti_join(r()).collect().unwrap()) == by_key(anti),
+        "anti"
+    );
+}
+
+fn check_broadcasts(context: &Context, left: &Pairs, right: &Pairs, partitions: usize) {
+    let l = || context.from_vec_partitioned(left.clone(), partitions);
+    let r = || context.from_vec_partitioned(right.clone(), partitions + 2);
+    let full = by_key(full(left, right));
+    let rows = by_key(l().join_broadcast(r()).collect().unwrap());
+    assert!(rows == rows_of(&full, |l, r| Some((l?, r?))), "inner");
+    let rows = by_key(l().left_join_broadcast(r()).collect().unwrap());
+    assert!(rows == rows_of(&full, |l, r| Some((l?, r))), "left");
+    // The order of the left side stays as a whole.
+    let (semi, anti) = semi_and_anti(left, right);
+    assert!(
+        l().semi_join_broadcast(r()).collect().unwrap() == semi,
+        "semi"
+    );
+    assert!(
+        l().anti_join_broadcast(r()).collect().unwrap() == anti,
+        "anti"
+    );
+}
+
+/// What another kind of join gives where the full one gives `full`.
+fn rows_of<V>(
+    full: &Rows,
+    row: impl Fn(Option<String>, Option<String>) -> Option<V>,
+) -> Vec<(u32, V)> {
+    let rows = full.iter().cloned();
+    rows.filter_map(|(key, (l, r))| Some((key, row(l, r)?)))
+        .collect()
+}
+
+fn semi_and_anti(left: &Pairs, right: &Pairs) -> (Pairs, Pairs) {
+    let rights: BTreeSet<_> = right.iter().map(|(key, _)| *key).collect();
+    let left = left.iter().cloned();
+    left.partition(|(key, _)| rights.contains(key))
+}
+
+#[test]
+fn joins_are_those_of_nested_loops() {
+    let spill = tempfile::tempdir().unwrap();
+    for (left, right) in shapes() {
+        for context in contexts(spill.path()) {
+            check_all_kinds(&context, &left, &right, 7);
+        }
+        for threads in [1, 2, 7] {
+            let context = Context::builder().threads(threads).build().unwrap();
+            check_broadcasts(&context, &left, &right, 7);
+        }
+    }
+    assert_empty(spill.path());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn random_joins_are_those_of_nested_loops(
+        left in prop::collection::vec((0..60_u32, ".{0,8}"), 0..200),
+        right in prop::collection::vec((0..60_u32, ".{0,8}"), 0..200),
+        partitions in 1..9_usize,
+        threads in 1..4_usize,
+    ) {
+        let spill = tempfile::tempdir().unwrap();
+        let builder = Context::builder().threads(threads).memory(threads << 20);
+        let context = builder.spill_directory(spill.path()).build().unwrap();
+        check_all_kinds(&context, &left, &right, partitions);
+        let context = Context::builder().threads(threads).build().unwrap();
+        check_broadcasts(&context, &left, &right, partitions);
+    }
+}
+
+#[test]
+fn the_order_is_that_of_the_hash_whatever_spills() {
+    let spill = tempfile::tempdir().unwrap();
+    let (left, right) = (pairs(20_000, |n| n % 3000), pairs(5_000, |n| n % 4000));
+    let mut all = Vec::new();
+    for context in contexts(spill.path()) {
+        let l = context.from_vec_partitioned(left.clone(), 20);
+        let r = context.from_vec_partitioned(right.clone(), 10);
+        all.push(l.join(r).collect().unwrap());
+    }
+    assert!(all.windows(2).all(|two| two[0] == two[1]));
+    assert_empty(spill.path());
+}
+
+/// A key that both sides have so often that neither fits into memory.
+#[test]
+fn a_heavy_key_on_both_sides_fits() {
+    let spill = tempfile::tempdir().unwrap();
+    for threads in [1, 2] {
+        let builder = Context::builder().threads(threads).memory(threads << 20);
+        let context = builder.spill_directory(spill.path()).build().unwrap();
+        let left = context.range_partitioned(0..20, 4).map(|n| (7, n));
+        let right = context.range_partitioned(0..100_000, 9).map(|n| (7, n));
+        let rows = left.join(right).map(|(_, (l, r))| l * 100_000 + r);
+        let mut expected = 0..2_000_000;
+        for row in rows.iter().unwrap() {
+            assert_eq!(row.unwrap(), expected.next().unwrap());
+        }
+        assert!(expected.is_empty());
+    }
+    assert_empty(spill.path());
+}
+
+#[test]
+fn sets_are_those_of_plain_collections() {
+    let spill = tempfile::tempdir().unwrap();
+    let words = |count: u32, step: u32| -> Vec<String> {
+        (0..count)
+            .map(|n| format!("word {}", n * step % 1000))
+            .collect()
+    };
+    let (left, right) = (words(5000, 3), words(3000, 7)[..140].to_vec());
+    let rights: BTreeSet<_> = right.iter().cloned().collect();
+    let mut both: Vec<_> = left
+        .iter()
+        .filter(|word| rights.contains(*word))
+        .cloned()
+        .collect();
+    both.sort();
+    both.dedup();
+    let mut rest: Vec<_> = left
+        .iter()
+        .filter(|word| !rights.contains(*word))
+        .cloned()
+        .collect();
+    rest.sort();
+    for context in contexts(spill.path()) {
+        let l = || context.from_vec_partitioned(left.clone(), 5);
+        let r = || context.from_vec_partitioned(right.clone(), 2);
+        let mut found = l().intersection(r()).collect().unwrap();
+        found.sort();
+        assert_eq!(found, both);
+        let mut found = l().subtract(r()).collect().unwrap();
+        found.sort();
+        assert_eq!(found, rest);
+        // The same of text that is borrowed.
+        let text = |bag: holdall::Bag<String>| bag.flat_map_str(|word, emit| emit(&word));
+        let mut found = text(l().boxed())
+            .subtract(text(r().boxed()))
+            .collect()
+            .unwrap();
+        found.sort();
+        assert_eq!(found, rest);
+    }
+    assert_empty(spill.path());
+}
+
+#[test]
+fn a_bag_joins_with_itself_and_with_a_join() {
+    let spill = tempfile::tempdir().unwrap();
+    for context in contexts(spill.path()) {
+        let numbers = context.range_partitioned(0..3000, 7).map(|n| (n, n * 2));
+        let squares = numbers.clone().join(numbers.clone());
+        let rows = squares.clone().join(squares.left_join(numbers));
+        assert!(
+            rows.explain().contains("join <- stage"),
+            "{}",
+            rows.explain()
+        );
+        let mut rows = rows.collect().unwrap();
+        rows.sort();
+        let row = |n: u64| (n, ((n * 2, n * 2), ((n * 2, n * 2), Some(n * 2))));
+        assert_eq!(rows, (0..3000).map(row).collect::<Vec<_>>());
+    }
+    assert_empty(spill.path());
+}
+
+#[test]
+fn the_plan_names_both_sides() {
+    let context = Context::builder().build().unwrap();
+    let left = context.range_partitioned(0..10, 2).map(|n| (n, 'l'));
+    let right = context.range_partitioned(0..10, 3).map(|n| (n, 'r'));
+    let plan = left.clone().join(right.clone()).explain();
+    assert!(
+        plan.contains("  join <- stage 1, <- stage 2 at tests/join.rs"),
+        "{plan}"
+    );
+    let plan = left.join_broadcast(right).explain();
+    assert!(plan.contains("  -> broadcast\n"), "{plan}");
+    assert!(
+        plan.contains("  join_broadcast <- stage 1 at tests/join.rs"),
+        "{plan}"
+    );
+    assert!(plan.contains("stage 2 (partitions: 2)"), "{plan}");
+}
+
+#[test]
+fn a_bag_too_large_to_broadcast_is_refused() {
+    let spill = tempfile::tempdir().unwrap();
+    let builder = Context::builder().memory(2 << 20).threads(2);
+    let context = builder.spill_directory(spill.path()).build().unwrap();
+    let numbers = context.range_partitioned(0..1_000_000, 8).map(|n| (n, n));
+    let error = numbers.clone().join_broadcast(numbers).count().unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::BroadcastTooLarge { .. }),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("without broadcasting"),
+        "{error}"
+    );
+    assert_empty(spill.path());
+}
+
+#[test]
+fn a_panic_behind_a_join_is_that_closure_s() {
+    let spill = tempfile::tempdir().unwrap();
+    for context in contexts(spill.path()) {
+        let left = context.from_vec_partitioned(pairs(2000, |n| n % 50), 3);
+        let right = context.from_vec_partitioned(pairs(50, |n| n), 3);
+        for rows in [
+            left.clone().join(right.clone()).boxed(),
+            left.join_broadcast(right).boxed(),
+        ] {
+            let rows = rows.map(|(key, _)| assert!(key != 30, "thirty"));
+            let error = rows.count().unwrap_err().to_string();
+            assert!(
+                error.contains("in map at tests/join.rs") && error.contains("thirty"),
+                "{error}"
+            );
+        }
+    }
+    assert_empty(spill.path());
+}
