@@ -5,13 +5,15 @@ mod explain;
 mod iter;
 mod keyed;
 mod narrow;
+mod ordered;
 mod output;
 mod sources;
 mod text;
 mod with;
 
 pub use iter::Iter;
-pub use output::TextWriter;
+pub use ordered::Sortable;
+pub use output::{Line, TextWriter};
 pub use sources::{empty, from_fn, from_iter, from_vec, range, read_text};
 pub use text::TextReader;
 pub use with::BagWith;

@@ -6,6 +6,7 @@
 //! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `inspect`, `try_step`, `map_partitions` | narrow | kept |
 //! | `union` | narrow | the first bag's, then the second's |
 //! | `combine_by_key` | wide | by (hash, key) |
+//! | `sort` | wide | by range of the key |
 
 pub(crate) mod combine_by_key;
 pub(crate) mod combines;
@@ -20,6 +21,7 @@ pub(crate) mod map_partitions;
 pub(crate) mod narrow;
 pub(crate) mod range;
 pub(crate) mod read_text;
+pub(crate) mod sort;
 pub(crate) mod try_step;
 pub(crate) mod union;
 pub(crate) mod words;

@@ -23,7 +23,7 @@ pub(crate) fn text(plan: &Plan) -> String {
         } else {
             String::new()
         };
-        let end = format!("shuffle: by hash of the key{readers}");
+        let end = format!("shuffle: {}{readers}", stage.shuffle.partitioning());
         render_stage(number, stage.shuffle.parent(), &end, &stage_of, &mut text);
     }
     render_stage(plan.stages(), &plan.result, "result", &stage_of, &mut text);
@@ -67,6 +67,7 @@ fn line(node: &Node, stage_of: &HashMap<ShuffleId, usize>) -> String {
         Order::Source => "order: the source's",
         Order::Kept => "order: kept",
         Order::ByHash => "order: by hash of the key",
+        Order::ByRange => "order: sorted",
     };
     format!(
         "{}{detail}{from} at {} [{order}]",

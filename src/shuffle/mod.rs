@@ -7,6 +7,7 @@ mod combiner_outputs;
 mod kernel;
 mod partitioner;
 mod range_merge;
+pub(crate) mod sort;
 mod table;
 
 pub(crate) use combine::Combine;
