@@ -208,7 +208,10 @@ impl FrameWriter {
         Ok(HEADER_BYTES + payload.len())
     }
 
-    /// Compresses `bytes`, if that is worth trying and saves an eighth.
+    /// Compresses `bytes`, if that is worth trying and saves a quarter.
+    ///
+    /// It costs as much as writing and reading four times as many plain bytes where the page cache takes them. Sorted
+    /// lines of 20 random characters, of which it saves a sixth, took a third longer to sort with it.
     fn compress(&mut self, bytes: &[u8]) -> Option<usize> {
         let lengths = MIN_COMPRESSED_BYTES..=MAX_COMPRESSED_BYTES;
         if !lengths.contains(&bytes.len()) || !self.backoff.tries() {
@@ -217,7 +220,7 @@ impl FrameWriter {
         let room = get_maximum_output_size(bytes.len());
         lengthen(&mut self.compressed, room);
         let length = compress_into_with_table(bytes, &mut self.compressed, &mut self.table).ok()?;
-        let pays = length < bytes.len() - bytes.len() / 8;
+        let pays = length < bytes.len() - bytes.len() / 4;
         self.backoff.learn(pays);
         pays.then_some(length)
     }

@@ -5,10 +5,12 @@
 use std::any::Any;
 use std::cmp::Ordering;
 use std::marker::PhantomData;
+use std::ptr::NonNull;
 
 use super::Sort;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Peek, Record, Ref};
+use crate::shuffle::kernel::{advise_huge_pages, prefetch};
 use crate::storage::merge::{ByBytes, Order};
 
 /// A buffer is emptied before it has [`MAX_BUFFER_BYTES`](super::writer::MAX_BUFFER_BYTES), so that with one more record
@@ -23,6 +25,9 @@ const MAX_DEPTH_BYTES: usize = 256;
 
 /// Fewer records than this with the same prefix are compared as a whole.
 const FEW_RECORDS: usize = 8;
+
+/// So many records before its turn a record is fetched: they stand anywhere in the arena.
+const PREFETCH_DISTANCE: usize = 16;
 
 /// A record whose order is that of its bytes.
 pub(crate) trait AsBytes: Record {
@@ -114,7 +119,7 @@ impl BytesBuffer {
 }
 
 #[inline]
-fn prefix(bytes: &[u8]) -> u64 {
+fn prefix_of(bytes: &[u8]) -> u64 {
     ByBytes.rank(bytes)
 }
 
@@ -143,7 +148,7 @@ fn sort_from(arena: &[u8], index: &mut [Entry], depth: usize) {
         let ended = group.partition_point(|entry| entry.len as usize <= deeper);
         let longer = &mut group[ended..];
         for entry in &mut *longer {
-            entry.prefix = prefix(&slice(arena, entry)[deeper..]);
+            entry.prefix = prefix_of(&slice(arena, entry)[deeper..]);
         }
         if !longer.is_empty() {
             sort_from(arena, longer, deeper);
@@ -159,10 +164,13 @@ impl<T: AsBytes + ?Sized> Sort for Bytes<T> {
 
     fn buffer(&self, bytes: usize) -> BytesBuffer {
         // Addresses only: a page is memory once it is written to. Growing step by step would copy all of it each time.
-        BytesBuffer {
-            arena: Vec::with_capacity(bytes),
-            index: Vec::with_capacity(bytes / size_of::<Entry>()),
-        }
+        let mut arena = Vec::with_capacity(bytes);
+        advise_huge_pages(
+            NonNull::from(arena.spare_capacity_mut()).cast(),
+            arena.capacity(),
+        );
+        let index = Vec::with_capacity(bytes / size_of::<Entry>());
+        BytesBuffer { arena, index }
     }
 
     #[inline]
@@ -176,7 +184,7 @@ impl<T: AsBytes + ?Sized> Sort for Bytes<T> {
             }));
         }
         buffer.index.push(Entry {
-            prefix: prefix(bytes),
+            prefix: prefix_of(bytes),
             start: buffer.arena.len() as u32,
             len: bytes.len() as u32,
         });
@@ -200,10 +208,14 @@ impl<T: AsBytes + ?Sized> Sort for Bytes<T> {
         mut each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         buffer.sort();
-        let drained = buffer
-            .index
-            .iter()
-            .try_for_each(|entry| each(slice(&buffer.arena, entry)));
+        let BytesBuffer { arena, index } = buffer;
+        let drained = index.iter().enumerate().try_for_each(|(at, entry)| {
+            let ahead = index.get(at + PREFETCH_DISTANCE);
+            if let Some(byte) = ahead.and_then(|ahead| arena.get(ahead.start as usize)) {
+                prefetch(byte);
+            }
+            each(slice(arena, entry))
+        });
         buffer.index.clear();
         buffer.arena.clear();
         drained
@@ -234,7 +246,7 @@ impl<T: AsBytes + ?Sized> Sort for Bytes<T> {
 
     #[inline]
     fn rank(head: &[u8]) -> u64 {
-        prefix(head)
+        prefix_of(head)
     }
 
     #[inline]
