@@ -158,3 +158,119 @@ impl<S: Sort> Pipeline for Sorted<S> {
         flow
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::marker::PhantomData;
+
+    use super::*;
+    use crate::operators::from_vec::FromVec;
+    use crate::shuffle::sort::{ByComparison, Bytes, Typed};
+    use crate::storage::memory::MemoryBudget;
+    use crate::storage::scratch::Scratch;
+    use crate::task::JobState;
+
+    const PARTITIONS: usize = 4;
+
+    /// Sorts within `budget_bytes`, and gives the partitions, and the bytes that were in files at most.
+    fn sorted<T, S>(records: Vec<T>, sort: S, budget_bytes: usize) -> (Vec<Vec<T>>, u64)
+    where
+        T: Clone + Send + Sync + 'static,
+        S: Sort<Record = T>,
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let scratch = Scratch::new(Some(directory.path()), None);
+        let budget = MemoryBudget::new(budget_bytes);
+        let job = JobState::new(Resources {
+            budget: budget.clone(),
+            scratch: scratch.clone(),
+            threads: 1,
+        });
+        let site = Site::new("sort");
+        let sort = Arc::new(sort);
+        let dependency = SortDependency {
+            id: ShuffleId::next(),
+            parent: Arc::new(FromVec {
+                records: Arc::new(records),
+                partitions: 10,
+            }),
+            parent_node: Node::source(site, String::new(), Some(10), None),
+            sort: Arc::clone(&sort),
+            partitions: PARTITIONS,
+            site,
+        };
+        let stage = dependency.map_stage(1);
+        let mut worker = stage.worker(job.resources());
+        for index in 0..10 {
+            let task = Task::new(&job, 1, index);
+            worker.run(Partition::at(index), &task).unwrap();
+        }
+        worker.finish().unwrap();
+        let outputs = stage.into_outputs(job.resources()).unwrap();
+        job.put_map_outputs(dependency.id, outputs);
+        let reduce = Sorted {
+            shuffle: dependency.id,
+            sort,
+            partitions: PARTITIONS,
+            site,
+        };
+        let read = |index| {
+            let mut partition = Vec::new();
+            let task = Task::new(&job, 2, index);
+            let flow = reduce.run(Partition::at(index), &task, &mut |record| {
+                partition.push(record);
+                ControlFlow::Continue(())
+            });
+            assert!(flow.unwrap().is_continue());
+            partition
+        };
+        let partitions = (0..PARTITIONS).map(read).collect();
+        drop(job);
+        assert_eq!((budget.used_bytes(), scratch.used_bytes()), (0, 0));
+        (partitions, scratch.peak_bytes())
+    }
+
+    fn pairs(count: u64) -> Vec<(u64, u64)> {
+        (0..count)
+            .map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 50, n))
+            .collect()
+    }
+
+    fn by_first() -> impl Sort<Record = (u64, u64)> {
+        let compare = |a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0);
+        let records = PhantomData;
+        Typed(ByComparison { compare, records })
+    }
+
+    #[test]
+    fn what_fits_stays_in_memory() {
+        let (partitions, spilled) = sorted(pairs(20_000), by_first(), 1 << 30);
+        let mut expected = pairs(20_000);
+        expected.sort_by_key(|pair| pair.0);
+        assert_eq!(partitions.concat(), expected);
+        assert!(partitions.iter().all(|partition| partition.len() > 4_000));
+        assert_eq!(spilled, 0);
+    }
+
+    /// So little memory that runs are merged in more than one pass: there are more of them than are read at once.
+    #[test]
+    fn what_does_not_fit_is_spilled() {
+        let (partitions, spilled) = sorted(pairs(200_000), by_first(), 64 << 10);
+        let mut expected = pairs(200_000);
+        expected.sort_by_key(|pair| pair.0);
+        assert_eq!(partitions.concat(), expected);
+        assert!(spilled > 600_000, "{spilled}");
+    }
+
+    #[test]
+    fn strings_are_spilled_too() {
+        let mut records: Vec<String> = pairs(100_000)
+            .iter()
+            .map(|pair| pair.0.to_string())
+            .collect();
+        let (partitions, spilled) = sorted(records.clone(), Bytes(PhantomData), 64 << 10);
+        records.sort();
+        assert_eq!(partitions.concat(), records);
+        assert!(spilled > 200_000, "{spilled}");
+    }
+}

@@ -174,7 +174,7 @@ mod tests {
         assert!((8..=16).contains(&records.len()), "{}", records.len());
         for (index, (bytes, step)) in records.iter().enumerate() {
             assert_eq!(*step, 64);
-            assert_eq!(numbers(&[bytes.clone()]), [index as u32 * 64]);
+            assert_eq!(numbers(std::slice::from_ref(bytes)), [index as u32 * 64]);
         }
     }
 

@@ -68,7 +68,6 @@ where
 /// Sorts records by a key that is computed once for each and stored with it.
 pub(crate) struct ByCachedKey<T: ?Sized, K, F> {
     pub(crate) key_of: F,
-    #[expect(clippy::type_complexity, reason = "an alias would say no more")]
     pub(crate) types: PhantomData<fn(&T) -> K>,
 }
 
