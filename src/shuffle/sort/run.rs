@@ -42,7 +42,7 @@ pub(super) enum Piece {
 }
 
 /// The records of a piece, and where its frames end and how many records they have.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Frames {
     pub(super) bytes: Vec<u8>,
     ends: Vec<(usize, u32)>,
@@ -146,12 +146,11 @@ impl<'b> RunBuilder<'b> {
         if self.file.is_none() {
             let fits = self.reservation.bytes() + bytes <= self.memory_bytes;
             if fits && self.reservation.try_grow(bytes) {
-                let mut frames = std::mem::take(&mut self.frames);
-                frames.bytes.shrink_to_fit();
-                self.pieces.push(Piece::Memory(frames));
-                return Ok(());
+                // A copy is as long as it must be; buffers that grew and shrank would leave holes behind.
+                self.pieces.push(Piece::Memory(self.frames.clone()));
+            } else {
+                self.move_to_file()?;
             }
-            self.move_to_file()?;
         }
         if let Some(file) = &mut self.file {
             self.pieces.push(write(file, &self.frames)?);

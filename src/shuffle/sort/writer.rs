@@ -6,6 +6,7 @@ use super::run::RunBuilder;
 use super::sample::Sample;
 use crate::error::Result;
 use crate::pipeline::Ref;
+use crate::shuffle::kernel::release_freed_memory;
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
 
@@ -124,6 +125,11 @@ impl<'s, S: Sort> SortWriter<'s, S> {
 
     /// Makes a run of the rest, and gives the memory back.
     pub(crate) fn finish(mut self) -> Result<()> {
-        self.end_run()
+        self.end_run()?;
+        if self.runs > 1 && self.buffer.take().is_some() {
+            // A process that had sorted ten times its budget of 64 MiB falls from 110 MB to 60 before it merges.
+            release_freed_memory();
+        }
+        Ok(())
     }
 }
