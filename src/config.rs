@@ -14,7 +14,19 @@ const SHUFFLE_PARTITIONS: usize = 64;
 
 /// Where the tasks of a job run.
 ///
-/// Written as `inline`, `threads` or `threads:N`.
+/// Written as `inline`, `threads` or `threads:N`, on command lines and in the
+/// [environment](crate#settings-and-environment). Results are the same on each.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Executor;
+///
+/// assert_eq!("inline".parse::<Executor>()?, Executor::Inline);
+/// assert_eq!("threads:4".parse::<Executor>()?, Executor::ThreadPool(4));
+/// assert!("threads:0".parse::<Executor>().is_err());
+/// # Ok::<(), holdall::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Executor {
@@ -25,6 +37,18 @@ pub enum Executor {
     Threads,
     /// On a pool of its own with this many threads.
     ThreadPool(usize),
+}
+
+const EXECUTORS: &str = "inline, threads or threads:N with N of 1 or more";
+
+impl Executor {
+    /// Refuses a pool without threads, on which nothing would ever run.
+    pub(crate) fn check(self) -> Result<()> {
+        if self == Self::ThreadPool(0) {
+            return Err(invalid("executor", "threads:0", EXECUTORS));
+        }
+        Ok(())
+    }
 }
 
 impl FromStr for Executor {
@@ -38,13 +62,7 @@ impl FromStr for Executor {
             Some(("threads", n)) => threads(n),
             _ => None,
         };
-        executor.ok_or_else(|| {
-            invalid(
-                "executor",
-                text,
-                "inline, threads or threads:N with N of 1 or more",
-            )
-        })
+        executor.ok_or_else(|| invalid("executor", text, EXECUTORS))
     }
 }
 
@@ -52,8 +70,11 @@ impl FromStr for Executor {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) executor: Executor,
+    /// On how many threads, where the executor does not say.
+    pub(crate) threads: Option<usize>,
     pub(crate) shuffle_partitions: usize,
     pub(crate) progress: bool,
+    pub(crate) summary: bool,
     pub(crate) memory_bytes: usize,
     pub(crate) spill_directory: Option<PathBuf>,
     pub(crate) disk_quota_bytes: Option<u64>,
@@ -68,27 +89,27 @@ impl Config {
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut executor = Executor::default();
         if let Some(text) = variable("HOLDALL_EXECUTOR") {
-            executor = text.parse().map_err(|_| {
-                invalid(
-                    "HOLDALL_EXECUTOR",
-                    &text,
-                    "inline, threads or threads:N with N of 1 or more",
-                )
-            })?;
+            executor = text
+                .parse()
+                .map_err(|_| invalid("HOLDALL_EXECUTOR", &text, EXECUTORS))?;
         }
+        let mut threads = None;
         if let Some(text) = variable("HOLDALL_THREADS") {
-            let threads = text.parse().ok().filter(|n| *n > 0);
-            let threads = threads
-                .ok_or_else(|| invalid("HOLDALL_THREADS", &text, "a number of 1 or more"))?;
-            // It says how many, not whether: an executor that was asked for by name with its number stays.
-            if executor == Executor::Threads {
-                executor = Executor::ThreadPool(threads);
+            threads = text.parse().ok().filter(|n| *n > 0);
+            if threads.is_none() {
+                return Err(invalid("HOLDALL_THREADS", &text, "a number of 1 or more"));
             }
         }
         Ok(Self {
             executor,
+            threads,
             shuffle_partitions: SHUFFLE_PARTITIONS,
             progress: true,
+            summary: match variable("HOLDALL_SUMMARY").as_deref() {
+                None | Some("" | "0") => false,
+                Some("1") => true,
+                Some(text) => return Err(invalid("HOLDALL_SUMMARY", text, "0 or 1")),
+            },
             memory_bytes: match variable("HOLDALL_MEMORY") {
                 Some(text) => parse_bytes("HOLDALL_MEMORY", &text)?,
                 None => default_budget_bytes(),
@@ -127,8 +148,8 @@ mod tests {
             Executor::Inline
         );
         assert_eq!(
-            executor(&[("HOLDALL_THREADS", "3")]),
-            Executor::ThreadPool(3)
+            config(&[("HOLDALL_THREADS", "3")]).unwrap().threads,
+            Some(3)
         );
         let both = [("HOLDALL_EXECUTOR", "threads:2"), ("HOLDALL_THREADS", "3")];
         assert_eq!(executor(&both), Executor::ThreadPool(2));

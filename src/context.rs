@@ -5,23 +5,23 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::config::{Config, Executor};
 use crate::error::Result;
 use crate::executor::{self, Inline, Threads};
 use crate::lineage::Node;
-use crate::scheduler::Job;
+use crate::scheduler::{Job, JobSummary, Report};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::{Scratch, sweep};
 use crate::storage::size::ByteSize;
-use crate::task::Resources;
+use crate::task::{Relief, Resources};
 
 /// Where and how jobs run: the executor, its threads, the progress bar.
 ///
 /// None is needed: the functions at the root of this crate, such as [`read_text`](crate::read_text), use a default
-/// context, which runs on all cores and follows the [environment variables](crate#settings). A context is cheap to
-/// clone.
+/// context, which runs on all cores and follows the [environment variables](crate#settings-and-environment). A context
+/// is cheap to clone.
 ///
 /// # Examples
 ///
@@ -39,13 +39,15 @@ struct Shared {
     config: Config,
     executor: Arc<dyn executor::Executor>,
     budget: MemoryBudget,
+    last_job: Arc<Mutex<Option<JobSummary>>>,
+    relief: Arc<Relief>,
 }
 
 impl Shared {
     fn new(config: Config) -> Self {
         let executor: Arc<dyn executor::Executor> = match config.executor {
             Executor::Inline => Arc::new(Inline),
-            Executor::Threads => Arc::new(Threads::new(None)),
+            Executor::Threads => Arc::new(Threads::new(config.threads)),
             Executor::ThreadPool(threads) => Arc::new(Threads::new(Some(threads))),
         };
         // What processes that were killed have left is in the way of no one but the disk.
@@ -59,29 +61,47 @@ impl Shared {
             budget: MemoryBudget::new(config.memory_bytes),
             config,
             executor,
+            last_job: Arc::default(),
+            relief: Arc::default(),
         }
+    }
+
+    fn scratch(&self) -> Scratch {
+        let Config {
+            spill_directory,
+            disk_quota_bytes,
+            ..
+        } = &self.config;
+        Scratch::new(spill_directory.as_deref(), *disk_quota_bytes)
     }
 
     fn job(&self, result: &Arc<Node>, shows_progress: bool) -> Result<Job> {
         let resources = Resources {
             budget: self.budget.clone(),
-            scratch: Scratch::new(
-                self.config.spill_directory.as_deref(),
-                self.config.disk_quota_bytes,
-            ),
+            scratch: self.scratch(),
+            relief: Arc::clone(&self.relief),
             threads: self.executor.threads(),
+            progress: Arc::default(),
         };
-        Job::new(
-            result,
-            Arc::clone(&self.executor),
-            resources,
+        let report = Report {
             shows_progress,
-        )
+            prints_summary: self.config.summary,
+            summary: Arc::clone(&self.last_job),
+        };
+        Job::new(result, Arc::clone(&self.executor), resources, report)
     }
 }
 
 impl Context {
     /// Begins a context with settings of its own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let context = holdall::Context::builder().threads(2).build()?;
+    /// assert_eq!(context.range(0..10).count()?, 10);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn builder() -> ContextBuilder {
         ContextBuilder::default()
     }
@@ -105,6 +125,44 @@ impl Context {
             .map_or(1, |shared| shared.config.shuffle_partitions)
     }
 
+    /// What the last job of this context did that has ended, whether well or not; `None` before the first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::Context;
+    ///
+    /// let context = Context::builder().build()?;
+    /// context.range(0..1000).map(|n| n % 7).count_by_value().count()?;
+    /// let summary = context.last_job().unwrap();
+    /// assert_eq!(summary.stages[0].shuffled_records, 1000);
+    /// assert_eq!(summary.stages[1].tasks, 64);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn last_job(&self) -> Option<JobSummary> {
+        let shared = self.0.as_ref()?;
+        let summary = shared.last_job.lock();
+        summary.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The memory and the files for what outlives a job, and who is to be told that it could go. Where the
+    /// environment was not understood there will be no job to need it.
+    pub(crate) fn for_store(&self) -> (MemoryBudget, Scratch, Arc<Relief>) {
+        match &self.0 {
+            Some(shared) => (
+                shared.budget.clone(),
+                shared.scratch(),
+                Arc::clone(&shared.relief),
+            ),
+            None => (
+                MemoryBudget::new(0),
+                Scratch::new(None, None),
+                Arc::default(),
+            ),
+        }
+    }
+
     /// A job that computes `result`.
     pub(crate) fn job(&self, result: &Arc<Node>) -> Result<Job> {
         let Some(shared) = &self.0 else {
@@ -124,8 +182,8 @@ impl fmt::Debug for Context {
     }
 }
 
-/// Settings for a [`Context`]. What is not set follows the [environment variables](crate#settings), or else is the
-/// default.
+/// Settings for a [`Context`]. What is not set follows the
+/// [environment variables](crate#settings-and-environment), or else is the default.
 ///
 /// # Examples
 ///
@@ -147,13 +205,27 @@ pub struct ContextBuilder {
     executor: Option<Executor>,
     shuffle_partitions: Option<NonZeroUsize>,
     progress: Option<bool>,
+    summary: Option<bool>,
     memory_bytes: Option<usize>,
     spill_directory: Option<PathBuf>,
     disk_quota_bytes: Option<u64>,
 }
 
 impl ContextBuilder {
-    /// Where tasks run: [`Executor::Threads`] unless set.
+    /// Where tasks run: [`Executor::Threads`] unless set. Of this and [`threads`](Self::threads) the last call counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::{Context, Executor};
+    ///
+    /// // All on this thread, so that a debugger can follow.
+    /// let context = Context::builder().executor(Executor::Inline).build()?;
+    /// let caller = std::thread::current().id();
+    /// let is_here = context.range(0..3).map(move |_| std::thread::current().id() == caller);
+    /// assert_eq!(is_here.collect()?, [true, true, true]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn executor(mut self, executor: Executor) -> Self {
         self.executor = Some(executor);
         self
@@ -164,6 +236,14 @@ impl ContextBuilder {
     /// # Panics
     ///
     /// If `threads` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let context = holdall::Context::builder().threads(1).build()?;
+    /// assert_eq!(context.range(0..100).sum::<u64>()?, 4950);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn threads(self, threads: usize) -> Self {
         assert!(threads > 0, "a context needs a thread");
         self.executor(Executor::ThreadPool(threads))
@@ -171,9 +251,21 @@ impl ContextBuilder {
 
     /// How many partitions a keyed bag has: 64 unless set. The records and their order are the same with any number.
     ///
+    /// More of them are worth while on a machine with more than about 30 cores, fewer for many small jobs.
+    ///
     /// # Panics
     ///
     /// If `partitions` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let context = holdall::Context::builder().shuffle_partitions(2).build()?;
+    /// let remainders = context.range(0..100).map(|n| n % 7).distinct();
+    /// assert_eq!(remainders.partitions(), Some(2));
+    /// assert_eq!(remainders.collect()?, holdall::range(0..100).map(|n| n % 7).distinct().collect()?);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn shuffle_partitions(mut self, partitions: usize) -> Self {
         let partitions = NonZeroUsize::new(partitions);
         assert!(partitions.is_some(), "a keyed bag needs a partition");
@@ -205,8 +297,23 @@ impl ContextBuilder {
 
     /// Whether jobs that take a while show a progress bar where standard error is a terminal: they do unless this is
     /// `false`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let quiet = holdall::Context::builder().progress(false).build()?;
+    /// assert_eq!(quiet.range(0..10).count()?, 10);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn progress(mut self, progress: bool) -> Self {
         self.progress = Some(progress);
+        self
+    }
+
+    /// Whether each job writes a [summary](JobSummary) to standard error when it ends: it does not, unless this is
+    /// `true`.
+    pub fn summary(mut self, summary: bool) -> Self {
+        self.summary = Some(summary);
         self
     }
 
@@ -214,11 +321,22 @@ impl ContextBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable cannot be understood.
+    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable cannot be understood, or the
+    /// executor has no threads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let context = holdall::Context::builder().build()?;
+    /// assert!(context.empty::<u64>().is_empty()?);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn build(self) -> Result<Context> {
         let mut config = Config::from_env()?;
         config.executor = self.executor.unwrap_or(config.executor);
+        config.executor.check()?;
         config.progress = self.progress.unwrap_or(config.progress);
+        config.summary = self.summary.unwrap_or(config.summary);
         config.memory_bytes = self.memory_bytes.unwrap_or(config.memory_bytes);
         config.spill_directory = self.spill_directory.or(config.spill_directory);
         config.disk_quota_bytes = self.disk_quota_bytes;

@@ -97,6 +97,8 @@ pub enum ErrorKind {
     NestedJob,
     /// A record cannot be turned into bytes, or not back.
     Codec {
+        /// Where.
+        place: Place,
         /// The type of the record.
         type_name: &'static str,
         /// What the codec said.
@@ -206,16 +208,31 @@ impl Error {
         match &*self.0 {
             ErrorKind::TaskPanicked { place, .. }
             | ErrorKind::Closure { place, .. }
+            | ErrorKind::Codec { place, .. }
             | ErrorKind::DiskFull { place, .. }
             | ErrorKind::QuotaExceeded { place, .. } => Some(place),
             _ => None,
         }
     }
 
+    /// Names the operator, unless one is named already.
+    pub(crate) fn at(
+        mut self,
+        operator: &'static str,
+        location: &'static Location<'static>,
+    ) -> Self {
+        if let Some(place) = self.place_mut().filter(|place| place.operator.is_none()) {
+            place.operator = Some(operator);
+            place.location = Some(location);
+        }
+        self
+    }
+
     pub(crate) fn place_mut(&mut self) -> Option<&mut Place> {
         match &mut *self.0 {
             ErrorKind::TaskPanicked { place, .. }
             | ErrorKind::Closure { place, .. }
+            | ErrorKind::Codec { place, .. }
             | ErrorKind::DiskFull { place, .. }
             | ErrorKind::QuotaExceeded { place, .. } => Some(place),
             _ => None,
@@ -272,9 +289,14 @@ impl fmt::Display for ErrorKind {
                 "an action was called inside a closure of a running job; \
                  run it before, and hand its result to the closure",
             ),
-            Self::Codec { type_name, reason } => {
-                write!(f, "cannot store records of type {type_name}: {reason}")
-            }
+            Self::Codec {
+                place,
+                type_name,
+                reason,
+            } => write!(
+                f,
+                "cannot store records of type {type_name}{place}: {reason}"
+            ),
             Self::CorruptRun {
                 path,
                 offset,

@@ -1,4 +1,200 @@
 //! A lazy, partitioned bag of records for text and data processing larger than memory.
+//!
+//! A [`Bag`] reads like an [`Iterator`] and runs on all cores. Methods that give another bag, such as
+//! [`map`](Bag::map), are *transformations*: they run nothing. Methods that give a [`Result`], such as
+//! [`collect`](Bag::collect), are *actions*: they run a job. No set-up is needed, and the same program gives the same
+//! records in the same order, whatever the number of threads.
+//!
+//! ```
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("hamlet.txt");
+//! std::fs::write(&path, "To be, or not to be:\nthat is the question.\n").unwrap();
+//! let top = holdall::read_text(&path)? // the lines, as a bag of `str`
+//!     .words() // what stands between white space, as slices of the lines
+//!     .map(|word| word.trim_matches([',', '.', ':']).to_lowercase())
+//!     .count_by_value() // a bag of (word, count)
+//!     .top_by_key(2, |(_, count)| *count)?; // here a job runs
+//! let counts: Vec<u64> = top.iter().map(|(_, count)| *count).collect();
+//! assert_eq!(counts, [2, 2]); // "to" and "be"
+//! # Ok::<(), holdall::Error>(())
+//! ```
+//!
+//! Where to go on: [`read_text`] and the other sources below; [`Bag`] for all methods, each with an example;
+//! [`TextReader`] and [`TextWriter`] for files that are unlike others; [`Context`] for settings; the sections
+//! of this page for what holds everywhere.
+//!
+//! # How it runs
+//!
+//! ```text
+//!   read_text ──> words ──> count_by_value ──> top_by_key
+//!
+//!   stage 1: one task for each partition of the text       stage 2: one task for each partition of the counts
+//!   ┌─────────────────────────────────────────────┐        ┌─────────────────────────────────────────┐
+//!   │ read a block ─> lines ─> words ─> table     │──┐  ┌─>│ merge the tables ─> the best 20 of them │──┐
+//!   ├─────────────────────────────────────────────┤  ├──┤  ├─────────────────────────────────────────┤  ├─> result
+//!   │ read a block ─> lines ─> words ─> table     │──┘  └─>│ merge the tables ─> the best 20 of them │──┘
+//!   └─────────────────────────────────────────────┘        └─────────────────────────────────────────┘
+//!                                            shuffle: by hash of the word
+//! ```
+//!
+//! - A call of a transformation adds an operator to the bag's *lineage* and to the chain of types that is its second
+//!   parameter. Operators that work on each record by itself (*narrow* ones) are fused by the compiler into one loop:
+//!   the source calls a closure with each record, and that calls the next one.
+//! - An action cuts the lineage into *stages*, at each *shuffle*. [`Bag::explain`] prints them.
+//! - The stages run one after the other. A stage has a *task* for each of its partitions; the threads of the executor
+//!   take tasks until there are none left.
+//! - A task pushes the records of its partition through the loop, and either puts them into tables for the shuffle,
+//!   where the values of a key are combined at once, or gives the action a part of its value.
+//! - The action takes these parts in the order of the partitions.
+//!
+//! Nothing is kept between actions: running two on one bag does the work twice.
+//!
+//! # Order and partitions
+//!
+//! Records have an order: by partition, then by their position in it. [`collect`](Bag::collect), [`iter`](Bag::iter),
+//! [`take`](Bag::take) and [`write_text`](Bag::write_text) follow it. It does not depend on the executor, on the number
+//! of threads or on the run.
+//!
+//! | method | partitions | order |
+//! | --- | --- | --- |
+//! | [`read_text`] | by bytes: large files are divided, small ones packed together | of the files, then of the lines |
+//! | [`from_vec`], [`range`] | 64, or one for each record if there are fewer | of the source |
+//! | [`from_iter`], [`from_fn`] | as they come: 64 records, 128, … up to 1,024 in each | of the source |
+//! | [`map`](Bag::map), [`filter`](Bag::filter), [`flat_map`](Bag::flat_map) and all others of one record | kept | kept |
+//! | [`map_partitions`](Bag::map_partitions) | kept | of `emit` in each partition |
+//! | [`union`](Bag::union) | of the first bag, then of the second | of the first bag, then of the second |
+//! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), all `…_by_key` that give a bag | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by the [hash](#hash) of the key, then by its bytes |
+//!
+//! None of these numbers is taken from the machine, so a program gives the same bytes on a large one and on a small
+//! one. Within that, two things may still depend on how the input is partitioned: the result of combining
+//! floating-point numbers, whose `+` is not quite associative, and what a closure of
+//! [`map_partitions`](Bag::map_partitions) sees.
+//!
+//! Values of a key are combined in the order of the bag. A closure that combines must be associative; it need not be
+//! commutative.
+//!
+//! # Closures
+//!
+//! A closure may be called on any thread, on several threads at once, and again for the same record by the next
+//! action. So it must be deterministic: the same record gives the same result, whatever came before. A counter in an
+//! atomic, a random number or the time of day break the promises of the section above.
+//!
+//! Closures may capture what they own (`move`). What a closure gives back cannot borrow from its record; for text,
+//! [`flat_map_str`](Bag::flat_map_str) hands on parts of a record without a copy. A chain of about a hundred operators
+//! is more than the compiler will take; [`boxed`](Bag::boxed) cuts it, in loops above all.
+//!
+//! A closure cannot run an action of its own: that is [`ErrorKind::NestedJob`]. Run it before, and hand its result to
+//! the closure.
+//!
+//! # Errors and panics
+//!
+//! A transformation does not fail; an action gives the first error of its job, and the rest of the job is given up. A
+//! panic in a closure is caught and becomes [`ErrorKind::TaskPanicked`]; an error that a closure of a `try_` method
+//! returns becomes [`ErrorKind::Closure`]. Both know their [`Place`]: the method and the line of the program that
+//! called it, stage and partition, and, up to the first [`boxed`](Bag::boxed) of sized records or shuffle, the input
+//! file and the record's offset in it.
+//!
+//! ```
+//! let error = holdall::from_vec(vec!["1", "two"]).try_map(|text| text.parse::<u32>()).collect().unwrap_err();
+//! assert_eq!(error.place().unwrap().operator, Some("try_map"));
+//! ```
+//!
+//! The panic hook runs as ever, so by default the message of a panic is printed as well. In a program that is built
+//! with `panic = "abort"` nothing can be caught: a panic in a closure ends the process.
+//!
+//! # Types of records
+//!
+//! A bag may hold any type that borrows nothing from elsewhere (`'static`), and `str` and `[u8]`; see [`Record`]. What
+//! goes through a shuffle must be [`Data`], which is every type that serde can write and read back, and a key must be
+//! [`Key`], which asks for [`Eq`] too. It need not be `Hash` or `Ord`. A `&'static str` may be a record, but cannot be
+//! read back, so that the compiler refuses it with "implementation of `Deserialize` is not general enough"; make it a
+//! `String` by `map(str::to_owned)`, or a bag of `str` by [`flat_map_str`](Bag::flat_map_str):
+//!
+//! ```compile_fail
+//! let counts = holdall::from_vec(vec!["a", "b", "a"]).count_by_value();
+//! ```
+//!
+//! ```
+//! let letters = holdall::from_vec(vec!["a", "b", "a"]).flat_map_str(|text, emit| emit(text));
+//! let mut counts = letters.count_by_value().collect()?;
+//! counts.sort();
+//! assert_eq!(counts, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+//! # Ok::<(), holdall::Error>(())
+//! ```
+//!
+//! Records become bytes by [bincode](https://docs.rs/bincode/2), which writes no names and no types. So what can be
+//! read back only with their help can be neither key nor value of a shuffle, although it compiles; it is refused with
+//! [`ErrorKind::Codec`] when a record of it is written or read:
+//!
+//! - enums with `#[serde(untagged)]` or `#[serde(tag = "…")]`, and `serde_json::Value`, which is one;
+//! - structs with `#[serde(flatten)]`;
+//! - fields with `#[serde(skip_serializing_if = "…")]`, once one is left out.
+//!
+//! For JSON, keep the text, or a struct of the fields that are needed.
+//!
+//! Two keys are one if their bytes are the same. So collections without an order of their own, such as `HashMap` and
+//! `HashSet`, must not be keys, nor be in one: two equal ones may have different bytes.
+//!
+//! # Hash
+//!
+//! What is said here is fixed, since the order of records depends on it.
+//!
+//! - The bytes of a key: of `str` and `[u8]` themselves; of any other type what bincode 2 writes in its standard
+//!   configuration. Integers and lengths are varints, so that a `u64` below 251 is one byte; a `String` is its length,
+//!   then its UTF-8. (So a bag of `str` and one of `String` come out of [`distinct`](Bag::distinct) in different
+//!   orders.)
+//! - The hash of a key: [rapidhash](https://docs.rs/rapidhash) V3 in its micro variant, with avalanche and the default
+//!   seed and secrets, over these bytes. It has 64 bits; that of the seven bytes `holdall` is 7162430962720249247.
+//! - The partition of a key, of `n`: the whole part of `hash * n / 2^64`. So partition 0 has the `n`-th part of all
+//!   hashes that is the lowest, and so on.
+//! - The order within a partition: by hash, then by the bytes of the key. As partitions are ranges of the hash, the
+//!   order of all records together is the same for every `n`.
+//!
+//! The seed is known, so somebody who chooses the keys can choose them to have the same hash, which makes a job slow,
+//! but not wrong. Do not run jobs on the keys of an adversary without a limit of time.
+//!
+//! # Settings and environment
+//!
+//! The default context follows these environment variables; so does [`Context::builder`] for what it is not told. A
+//! value that cannot be understood is [`ErrorKind::InvalidSetting`]: of [`build`](ContextBuilder::build), and of each
+//! action on the default context.
+//!
+//! | variable | value | default |
+//! | --- | --- | --- |
+//! | `HOLDALL_EXECUTOR` | `inline`, `threads` or `threads:N`; see [`Executor`] | `threads` |
+//! | `HOLDALL_THREADS` | the number of threads; `inline` and `threads:N` are stronger | one for each core |
+//!
+//! With plain `threads` jobs run on rayon's global pool, so `RAYON_NUM_THREADS` counts there too.
+//!
+//! # Crate layout
+//!
+//! For those who read or change it. A `Bag` call adds an operator to the lineage. An action plans the lineage into
+//! stages, cutting at each shuffle. The scheduler runs the stages in order; an executor runs a stage's tasks, one for
+//! each partition. A task pushes records through its pipeline and either combines them for a shuffle or hands back a
+//! value.
+//!
+//! ```text
+//! src/
+//! ├─ error.rs       what can go wrong, and where it did: Error, ErrorKind, Place
+//! ├─ config.rs      what a context is built from, and the environment variables
+//! ├─ id.rs          numbers of nodes and shuffles
+//! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
+//! ├─ text/          text as bytes: files, splits, blocks, lines, words, gzip; knows nothing of bags
+//! ├─ task/          what one running task sees and hands back, and what the tasks of a job share
+//! ├─ pipeline/      Record, Key, Pipeline, Boxed: a narrow chain as one generic type
+//! ├─ shuffle/       records of one stage to the partitions of the next: hash, tables, combining
+//! ├─ lineage/       how a bag comes about: described, never executed
+//! ├─ operators/     one file for each operator: what it computes, both sides of its shuffle
+//! ├─ plan/          lineage into stages
+//! ├─ executor/      where tasks run: inline, threads
+//! ├─ scheduler/     the stages of an action, in order, until done; the progress bar
+//! ├─ context.rs     Context: settings and executor
+//! └─ bag/           what users call: thin methods that add operators, and actions
+//! ```
+//!
+//! A module uses only modules that stand above it in this list:
+//! `error, id, storage, config, text, task, pipeline, shuffle, lineage, operators, plan, executor, scheduler, context,
+//! bag`.
 
 mod bag;
 mod config;
@@ -24,8 +220,16 @@ pub use bag::{
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use error::{Error, ErrorKind, Place, Result};
+pub use operators::combines::WholeNumber;
 pub use operators::map_partitions::Records;
+pub use operators::persist::Persistence;
 pub use operators::read_text::ReadText;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record};
+pub use scheduler::{JobSummary, StageSummary};
 pub use storage::size::ByteSize;
 pub use text::{IntoInputs, InvalidUtf8};
+
+/// The examples of the README are tested as those of the docs are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{self, AtomicUsize};
 
 use super::Bag;
+use super::ranked::Ranked;
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Record};
 use crate::scheduler::ResultStage;
@@ -61,11 +62,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// All records, in order: by partition, then by position. Runs a job.
     ///
-    /// They must fit into memory; [`iter`](Bag::iter) goes through them one by one.
+    /// They must fit into memory; [`iter`](Bag::iter) goes through them one by one, [`write_text`](Bag::write_text)
+    /// puts them into files.
     ///
     /// # Errors
     ///
-    /// Whatever ends the job: an error of a source, or a closure that panics or fails.
+    /// Whatever ends the job: an error of a source, a closure that [panics or fails](crate#errors-and-panics), a type
+    /// that [cannot travel](crate#types-of-records), or a call from within a closure of another job
+    /// ([`NestedJob`](crate::ErrorKind::NestedJob)).
     ///
     /// # Examples
     ///
@@ -161,7 +165,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// The first `n` records, in the order of [`collect`](Bag::collect), or all if there are fewer. Runs a job.
     ///
     /// It begins with the first partition, and takes in more of them, four times as many each time, until it has found
-    /// enough records.
+    /// enough records. Stages before a shuffle have no such end: they run in full.
     ///
     /// # Errors
     ///
@@ -209,14 +213,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             found.extend(records.into_iter().take(missing));
             found_count.store(found.len(), atomic::Ordering::Relaxed);
         });
-        let run = job.result_stage(&stage);
-        let mut partitions = 1_usize;
-        while !run.is_exhausted() && found_count.load(atomic::Ordering::Relaxed) < n {
-            job.executor().run(&|| run.work(partitions))?;
-            job.state().outcome()?;
-            partitions = partitions.saturating_mul(5);
-        }
-        drop(run);
+        job.run_result_stage_by(&stage, |run, executor| {
+            let mut partitions = 1_usize;
+            while !run.is_exhausted() && found_count.load(atomic::Ordering::Relaxed) < n {
+                executor.run(&|| run.work(partitions))?;
+                if job.state().is_stopped() {
+                    break;
+                }
+                partitions = partitions.saturating_mul(5);
+            }
+            Ok(())
+        })?;
         drop(stage);
         Ok(found)
     }
@@ -520,6 +527,28 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.first_ranked(Site::new("bottom"), n, |a, b| a.cmp(&b))
     }
 
+    /// The `n` records that are the least by `compare`, least first; equal ones in the order of the bag. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let floats = holdall::from_vec(vec![2.5_f64, -1.0, 0.5]);
+    /// assert_eq!(floats.bottom_by(2, |a, b| a.total_cmp(b))?, [-1.0, 0.5]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn bottom_by<F>(&self, n: usize, compare: F) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Send,
+        F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
+    {
+        self.first_ranked(Site::new("bottom_by"), n, compare)
+    }
+
     /// The `n` records with the least keys, least first; those with equal keys in the order of the bag. Runs a job.
     ///
     /// # Errors
@@ -572,6 +601,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 
     /// Calls `op` with each record, on many threads at once; those of one partition come in their order. Runs a job.
+    ///
+    /// For a loop on this thread, in the order of the bag, there is [`iter`](Bag::iter).
     ///
     /// # Errors
     ///
@@ -637,67 +668,5 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             Ok(())
         };
         self.run(compute, |_, ()| ())
-    }
-}
-
-/// The first `n` of the records seen so far, in the order of a comparison and, if that finds them equal, of coming.
-struct Ranked<T: Record + ?Sized> {
-    n: usize,
-    /// Up to 2 `n`; the first `sorted` of them are sorted.
-    records: Vec<T::Owned>,
-    sorted: usize,
-}
-
-impl<T: Record + ?Sized> Ranked<T> {
-    fn new(n: usize) -> Self {
-        Self {
-            n,
-            records: Vec::new(),
-            sorted: 0,
-        }
-    }
-
-    #[inline]
-    fn offer(
-        &mut self,
-        record: T::Ref<'_>,
-        compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
-    ) {
-        if self.sorted == self.n {
-            // One that is equal to the last comes behind it.
-            let last = self.records[..self.n].last();
-            if last.is_none_or(|last| compare(T::peek(&record), T::peek_owned(last)).is_ge()) {
-                return;
-            }
-        }
-        self.records.push(T::into_owned(record));
-        if self.records.len() >= self.n.saturating_mul(2) {
-            self.cut(compare);
-        }
-    }
-
-    fn merge(
-        &mut self,
-        later: Self,
-        compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
-    ) {
-        self.records.extend(later.records);
-        self.cut(compare);
-    }
-
-    /// Sorts, and drops what is not among the first. Sorting is stable: what came first stays first.
-    fn cut(&mut self, compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering) {
-        self.records
-            .sort_by(|a, b| compare(T::peek_owned(a), T::peek_owned(b)));
-        self.records.truncate(self.n);
-        self.sorted = self.records.len();
-    }
-
-    fn into_sorted(
-        mut self,
-        compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
-    ) -> Vec<T::Owned> {
-        self.cut(compare);
-        self.records
     }
 }

@@ -9,6 +9,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// The stages that an action on this bag would run, as text: their partitions, their operators with the line that
     /// called each, what is shuffled, and what order comes out. Runs nothing.
     ///
+    /// ```text
+    /// stage 1 (partitions: 10)
+    ///   range 10 numbers at src/main.rs:2:18 [order: the source's]
+    ///   map at src/main.rs:2:38 [order: kept]
+    ///   -> shuffle: by hash of the key
+    /// stage 2 (partitions: 64)
+    ///   count_by_value <- stage 1 at src/main.rs:2:54 [order: by hash of the key]
+    ///   -> result
+    /// ```
+    ///
     /// # Examples
     ///
     /// ```

@@ -22,9 +22,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Goes through the records in order, while a job computes them: by partition, then by position. Starts a job, and
     /// stops it when the iterator is dropped.
     ///
-    /// Each thread works on a partition, and waits once 65,536 of its records wait to be taken; so memory is bounded
-    /// by that number, times the number of threads. They are threads of this job's own, so that other actions can run
-    /// meanwhile.
+    /// Each thread works on a partition, and waits once about 65,536 records for each thread wait to be taken, be they of
+    /// few partitions or of many; so memory is bounded. They are threads of this job's own, so that other actions can
+    /// run meanwhile.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let job = self.context.job(&self.node)?;
         let state = Arc::clone(job.state());
-        let shelf = Arc::new(Shelf::default());
+        let shelf = Arc::new(Shelf::new(job.executor().threads()));
         let pipeline = Arc::clone(&self.pipeline);
         let producer = std::thread::Builder::new()
             .name("holdall-iter".to_owned())
@@ -62,7 +62,6 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             shelf,
             state,
             producer: Some(producer),
-            partition: 0,
             batch: Vec::new().into_iter(),
         })
     }
@@ -101,33 +100,40 @@ where
     };
     let stage = ResultStage::new(pipeline, compute, |_, ()| ());
     // A thread that waits for room must not be one of the executor's, which others may need.
-    let run = job.result_stage(&stage);
-    let work = || {
-        run.work(usize::MAX);
-        // If it ended the job, those that wait for room must know.
-        drop(shelf.lock());
-        shelf.changed.notify_all();
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..job.executor().threads() {
-            let spawned = std::thread::Builder::new().spawn_scoped(scope, work);
-            if let Err(source) = spawned {
-                job.state().fail(Error::new(ErrorKind::Threads(source)));
+    job.run_result_stage_by(&stage, |run, executor| {
+        let work = || {
+            run.work(usize::MAX);
+            // If it ended the job, those that wait for room must know.
+            drop(shelf.lock());
+            shelf.changed.notify_all();
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..executor.threads() {
+                let spawned = std::thread::Builder::new().spawn_scoped(scope, work);
+                if let Err(source) = spawned {
+                    job.state().fail(Error::new(ErrorKind::Threads(source)));
+                }
             }
-        }
-        work();
-    });
-    job.state().outcome()
+            work();
+        });
+        Ok(())
+    })
 }
 
 /// Where batches of records wait to be taken, by partition.
 struct Shelf<R> {
     state: Mutex<ShelfState<R>>,
     changed: Condvar,
+    /// How many records may wait, in all partitions together.
+    most_records: usize,
 }
 
 struct ShelfState<R> {
     partitions: BTreeMap<usize, Waiting<R>>,
+    /// The partition whose records are taken.
+    next: usize,
+    /// How many records wait.
+    records: usize,
     /// How the job ended.
     outcome: Option<Result<()>>,
     is_abandoned: bool,
@@ -147,20 +153,21 @@ impl<R> Default for Waiting<R> {
     }
 }
 
-impl<R> Default for Shelf<R> {
-    fn default() -> Self {
+impl<R> Shelf<R> {
+    fn new(threads: usize) -> Self {
         Self {
             state: Mutex::new(ShelfState {
                 partitions: BTreeMap::new(),
+                next: 0,
+                records: 0,
                 outcome: None,
                 is_abandoned: false,
             }),
             changed: Condvar::new(),
+            most_records: threads * WAITING_BATCHES * BATCH_RECORDS,
         }
     }
-}
 
-impl<R> Shelf<R> {
     fn lock(&self) -> MutexGuard<'_, ShelfState<R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -178,9 +185,13 @@ impl<R> Shelf<R> {
             if state.is_abandoned || task.is_stopped() {
                 return ControlFlow::Break(());
             }
+            // There is always room for what is taken next: all that waits may wait for it.
+            let is_room = state.next == task.partition() || state.records < self.most_records;
             let waiting = state.partitions.entry(task.partition()).or_default();
-            if waiting.batches.len() < WAITING_BATCHES {
+            if is_room && waiting.batches.len() < WAITING_BATCHES {
+                let records = batch.len();
                 waiting.batches.push_back(batch);
+                state.records += records;
                 self.changed.notify_all();
                 return ControlFlow::Continue(());
             }
@@ -205,17 +216,20 @@ impl<R> Shelf<R> {
     }
 
     /// The next batch in order of partition; `None` at the end, or the error that ended the job.
-    fn take(&self, partition: &mut usize) -> Option<Result<Vec<R>>> {
+    fn take(&self) -> Option<Result<Vec<R>>> {
         let mut state = self.lock();
         loop {
-            if let Some(waiting) = state.partitions.get_mut(partition) {
+            let next = state.next;
+            if let Some(waiting) = state.partitions.get_mut(&next) {
                 if let Some(batch) = waiting.batches.pop_front() {
+                    state.records -= batch.len();
                     self.changed.notify_all();
                     return Some(Ok(batch));
                 }
                 if waiting.is_finished {
-                    state.partitions.remove(partition);
-                    *partition += 1;
+                    state.partitions.remove(&next);
+                    state.next += 1;
+                    self.changed.notify_all();
                     continue;
                 }
             }
@@ -232,19 +246,29 @@ impl<R> Shelf<R> {
 }
 
 /// The records of a bag, in order. Given by [`Bag::iter`].
+///
+/// An error is its last item. Dropping it stops the job and waits until no closure runs any more.
+///
+/// # Examples
+///
+/// ```
+/// let mut numbers = holdall::from_iter(0..).iter()?;
+/// assert_eq!(numbers.next().transpose()?, Some(0));
+/// drop(numbers); // the job, which has no end of its own, ends here
+/// let all = holdall::range(0..3).iter()?.collect::<holdall::Result<Vec<u64>>>()?;
+/// assert_eq!(all, [0, 1, 2]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub struct Iter<R> {
     shelf: Arc<Shelf<R>>,
     state: Arc<JobState>,
     producer: Option<JoinHandle<()>>,
-    partition: usize,
     batch: vec::IntoIter<R>,
 }
 
 impl<R> std::fmt::Debug for Iter<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Iter")
-            .field("partition", &self.partition)
-            .finish_non_exhaustive()
+        f.debug_struct("Iter").finish_non_exhaustive()
     }
 }
 
@@ -256,7 +280,7 @@ impl<R> Iterator for Iter<R> {
             if let Some(record) = self.batch.next() {
                 return Some(Ok(record));
             }
-            match self.shelf.take(&mut self.partition)? {
+            match self.shelf.take()? {
                 Ok(batch) => self.batch = batch.into_iter(),
                 Err(error) => return Some(Err(error)),
             }

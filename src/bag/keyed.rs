@@ -6,8 +6,12 @@ use std::sync::Arc;
 use super::Bag;
 use crate::id::ShuffleId;
 use crate::lineage::Node;
+use crate::operators::Narrow;
 use crate::operators::combine_by_key::{CombineDependency, Combined};
-use crate::operators::combines::{ByClosures, CountByKey, CountByValue, Distinct};
+use crate::operators::combines::{
+    ByClosures, CountByKey, CountByValue, Distinct, SumByKey, WholeNumber,
+};
+use crate::operators::map::Map;
 use crate::pipeline::{Data, Key, Owned, Pipeline, Record};
 use crate::shuffle::{Combine, HashPartitioner};
 use crate::task::Site;
@@ -46,10 +50,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// ([`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), 64 by default) and is in the order of the
 /// [hash](crate#hash) of the serialised record, then of its bytes: the same on every executor, with any number of
 /// threads and of partitions.
+///
+/// They are wide: an action runs all before it as a stage of its own. Records that serde cannot read back are
+/// [refused](crate#types-of-records) when it runs.
 impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Counts how often each record comes.
+    /// Counts how often each record comes: gives pairs of a record and its count.
     ///
-    /// Records are counted before they travel. Text is not copied, but once for each word that is new.
+    /// Records are counted before they travel. Text is not copied, but once for each that is new to its thread.
     ///
     /// # Examples
     ///
@@ -66,7 +73,7 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             .boxed()
     }
 
-    /// Each record once.
+    /// Each record once, in the order of its hash, not of its first place.
     ///
     /// # Examples
     ///
@@ -78,9 +85,20 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn distinct(self) -> Bag<T::Owned> {
         let site = Site::new("distinct");
-        self.combine_at(site, Distinct(PhantomData))
-            .map_at(site, |(record, ())| record)
-            .boxed()
+        let keyed = self.combine_at(site, Distinct(PhantomData));
+        let record = Map {
+            state: Arc::new(()),
+            op: |(): &(), (record, ()): (T::Owned, ())| record,
+            site,
+            out: PhantomData,
+        };
+        // One operator to whoever looks at the plan, so no node of its own.
+        Bag::new(
+            Narrow::new(keyed.pipeline, record),
+            keyed.node,
+            keyed.context,
+        )
+        .boxed()
     }
 }
 
@@ -91,8 +109,11 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// [hash](crate#hash) of the serialised key, then of its bytes: the same on every executor, with any number of
 /// threads and of partitions. The values of a key are combined in the order of the bag, first within each partition,
 /// then across partitions; so a combining closure must be associative, but need not be commutative.
+///
+/// They are wide: an action runs all before it as a stage of its own. Records that serde cannot read back are
+/// [refused](crate#types-of-records) when it runs.
 impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
-    /// Counts how often each key comes.
+    /// Counts how often each key comes. The values are not looked at.
     ///
     /// # Examples
     ///
@@ -107,6 +128,29 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     #[track_caller]
     pub fn count_by_key(self) -> Bag<(K, u64)> {
         self.combine_at(Site::new("count_by_key"), CountByKey(PhantomData))
+            .boxed()
+    }
+
+    /// Sums the values of each key, which are whole numbers.
+    ///
+    /// Needs less memory and time than [`reduce_by_key`](Bag::reduce_by_key), since it does not matter in what order
+    /// whole numbers are summed. It overflows as `+` does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let sums = holdall::range(0..10).map(|n| (n % 2, n)).sum_by_key();
+    /// let mut sums = sums.collect()?;
+    /// sums.sort();
+    /// assert_eq!(sums, [(0, 20), (1, 25)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sum_by_key(self) -> Bag<(K, V)>
+    where
+        V: Data + WholeNumber,
+    {
+        self.combine_at(Site::new("sum_by_key"), SumByKey(PhantomData))
             .boxed()
     }
 
@@ -205,6 +249,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
 
     /// Combines the values of each key: `create` makes the first one a combined value, `add` takes in a further one,
     /// and `merge` brings the combined values of several partitions together. The other keyed methods are cases of it.
+    ///
+    /// `merge` is handed what came earlier in the bag as its first argument.
     ///
     /// # Examples
     ///

@@ -21,6 +21,9 @@ use crate::task::Site;
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Transformations of each record by itself. They are narrow: partitions stay as they are, and so does the order.
+///
+/// Closures may run on several threads at once and must be [deterministic](crate#closures). What they do wrong is an
+/// [error of the action](crate#errors-and-panics).
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Adds one step at `site`.
     pub(super) fn step<O: Step<T>>(self, site: Site, step: O) -> Bag<O::Out, Narrow<P, O>> {
@@ -29,8 +32,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Hands a value to the closures of the next method, as their first argument.
     ///
-    /// On threads a closure may as well capture what it needs. Named state goes further: it is serialised, so that the
-    /// program can run in worker processes, where captures are refused.
+    /// A closure may as well capture what it needs, with `move`. Named state can go further: as serde carries it, it can
+    /// be sent to where a closure with captures cannot, which is what executors in other processes are going to need.
     ///
     /// # Examples
     ///
@@ -114,7 +117,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         )
     }
 
-    /// Keeps the records for which `predicate` holds.
+    /// Keeps the records for which `predicate` holds. It looks at a `&T`, or at the `&str` or `&[u8]` itself.
     ///
     /// # Examples
     ///
@@ -192,7 +195,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.flat_map_at(Site::new("flat_map"), op)
     }
 
-    fn flat_map_at<I, F>(
+    pub(super) fn flat_map_at<I, F>(
         self,
         site: Site,
         op: F,
@@ -215,7 +218,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 
     /// Replaces each record by any number of texts, which `op` hands to its second argument. They may be parts of the
-    /// record: nothing is copied.
+    /// record, since they are used at once: nothing is copied.
+    ///
+    /// `op` runs to its end even if nobody wants more records; what it emits then is dropped.
     ///
     /// # Examples
     ///
@@ -236,7 +241,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.step(site, FlatMapStr { state, op, site })
     }
 
-    /// Calls `op` with each record and hands the record on.
+    /// Calls `op` with each record and hands the record on: for looking at what flows by.
+    ///
+    /// `op` runs where and as often as the job computes the record, which may be never, or again for the next action.
     ///
     /// # Examples
     ///
@@ -279,6 +286,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Works on whole partitions: `op` goes through the records of one and hands what comes of them to its second
     /// argument.
+    ///
+    /// It is called once for each partition, also for an empty one. How records are divided depends on the source, see
+    /// [order and partitions](crate#order-and-partitions); so what comes out does too.
     ///
     /// ```compile_fail
     /// // The records are pushed, so there is no iterator to be had of them.
@@ -364,7 +374,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Puts the records of `other` behind those of this bag. Records that are in both come twice.
     ///
-    /// Partitions are those of this bag, then those of the other.
+    /// Partitions are those of this bag, then those of the other. Jobs run on this bag's context.
     ///
     /// # Examples
     ///
@@ -430,7 +440,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         )
     }
 
-    /// As [`filter`](Bag::filter), with a predicate that may fail. The first error ends the job.
+    /// As [`filter`](Bag::filter), with a predicate that may fail. The first error ends the job, as with
+    /// [`try_map`](Bag::try_map).
     ///
     /// # Examples
     ///
@@ -459,7 +470,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         )
     }
 
-    /// As [`filter_map`](Bag::filter_map), with a closure that may fail. The first error ends the job.
+    /// As [`filter_map`](Bag::filter_map), with a closure that may fail. The first error ends the job, as with
+    /// [`try_map`](Bag::try_map).
     ///
     /// # Examples
     ///
@@ -477,11 +489,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Cause> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<Option<U>, E> + Send + Sync + 'static,
     {
-        let site = Site::new("try_filter_map");
-        self.try_map_at(site, op).flat_map_at(site, |some| some)
+        self.try_flat_map_at(Site::new("try_filter_map"), op)
     }
 
-    /// As [`flat_map`](Bag::flat_map), with a closure that may fail. The first error ends the job.
+    /// As [`flat_map`](Bag::flat_map), with a closure that may fail. The first error ends the job, as with
+    /// [`try_map`](Bag::try_map).
     ///
     /// # Examples
     ///
@@ -498,9 +510,33 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Cause> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
     {
-        let site = Site::new("try_flat_map");
-        self.try_map_at(site, op)
-            .flat_map_at(site, |records| records)
+        self.try_flat_map_at(Site::new("try_flat_map"), op)
+    }
+
+    fn try_flat_map_at<I, E, F>(
+        self,
+        site: Site,
+        op: F,
+    ) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<T, P, I, E, F>>
+    where
+        I: IntoIterator<Item: 'static> + 'static,
+        E: Into<Cause> + 'static,
+        F: for<'a> Fn(T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
+    {
+        let op = move |(): &(), record: T::Ref<'_>| op(record);
+        let attempt = Map {
+            state: Arc::new(()),
+            op,
+            site,
+            out: PhantomData,
+        };
+        let flatten = FlatMap {
+            state: Arc::new(()),
+            op: |(): &(), records: I| records,
+            site,
+            out: PhantomData,
+        };
+        self.step(site, Then(Then(attempt, Unwrap { site }), flatten))
     }
 }
 

@@ -18,10 +18,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Writes each record as a line of text, into a new directory. Runs a job.
     ///
     /// The directory has a file for each partition, `part-00000`, `part-00001` and so on; read in the order of their
-    /// names, they give the records in order. Each line ends with `\n`. The directory appears whole, once everything is
-    /// written, or not at all; it is made in the directory above it, under a hidden name.
+    /// names, they give the records in order. Each line ends with `\n`; a record that has one in it becomes several
+    /// lines. The directory appears whole, once everything is written, or not at all; it is made in the directory above
+    /// it, under a hidden name.
     ///
-    /// A [`TextWriter`] can be told to replace what is there.
+    /// Records are written as `Display` writes them, which pairs cannot be: give them a form by
+    /// [`map`](Bag::map), as in `map(|(word, count)| format!("{word}\t{count}"))`. A [`TextWriter`] can be told to
+    /// replace what is there.
     ///
     /// # Errors
     ///
@@ -102,21 +105,55 @@ pub struct TextWriter {
 
 impl TextWriter {
     /// A writer with the rules of [`write_text`](Bag::write_text).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("numbers");
+    /// holdall::TextWriter::new().write(&holdall::range(0..3), &path)?;
+    /// assert_eq!(holdall::read_text(&path)?.count()?, 3);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Whether a file or directory that is there is replaced, once the new one is whole. It is not, unless set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("numbers");
+    /// let writer = holdall::TextWriter::new().overwrite(true);
+    /// writer.write(&holdall::range(0..9), &path)?;
+    /// writer.write(&holdall::range(0..2), &path)?;
+    /// assert_eq!(holdall::read_text(&path)?.count()?, 2);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn overwrite(mut self, overwrite: bool) -> Self {
         self.overwrite = overwrite;
         self
     }
 
-    /// Writes each record of `bag` as a line of text. See [`Bag::write_text`].
+    /// Writes each record of `bag` as a line of text. Runs a job. See [`Bag::write_text`].
     ///
     /// # Errors
     ///
     /// As [`Bag::write_text`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("numbers");
+    /// let writer = holdall::TextWriter::new();
+    /// writer.write(&holdall::range(0..3), &path)?;
+    /// let error = writer.write(&holdall::range(0..3), &path).unwrap_err();
+    /// assert!(error.to_string().ends_with("exists already"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     #[track_caller]
     pub fn write<T, P>(&self, bag: &Bag<T, P>, path: impl AsRef<Path>) -> Result<()>
     where
@@ -128,10 +165,21 @@ impl TextWriter {
         self.refuse_existing(path)?;
         let unfinished = Unfinished::create(path)?;
         let directory = unfinished.directory.path();
-        bag.run(
-            |pipeline, partition, task| write_partition(pipeline, partition, task, site, directory),
-            |_, ()| (),
-        )?;
+        // Names in order are partitions in order, which takes more digits where there may be any number of them.
+        let digits = match bag.pipeline.partitions() {
+            Some(partitions) if partitions <= 100_000 => 5,
+            _ => 10,
+        };
+        let part = |number: usize| directory.join(format!("part-{number:0digits$}"));
+        let write = |pipeline: &P, partition: Partition, task: &Task<'_>| {
+            write_partition(pipeline, partition, task, site, &part(task.partition()))
+        };
+        let mut partitions = 0;
+        bag.run(write, |_, ()| partitions += 1)?;
+        if partitions == 0 {
+            // A directory without any file is not something that can be read.
+            create(&part(0))?;
+        }
         self.refuse_existing(path)?;
         unfinished.replace(path)
     }
@@ -151,11 +199,9 @@ fn write_partition<P: Pipeline<Out: Line>>(
     partition: Partition,
     task: &Task<'_>,
     site: Site,
-    directory: &Path,
+    path: &Path,
 ) -> Result<()> {
-    let path = directory.join(format!("part-{:05}", task.partition()));
-    let file = File::create(&path).map_err(|source| Error::io("create", &path, source))?;
-    let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
+    let mut file = BufWriter::with_capacity(BUFFER_BYTES, create(path)?);
     let mut outcome = Ok(());
     let _ = pipeline.run(partition, task, &mut |record| {
         // `Display` may be the program's.
@@ -170,7 +216,11 @@ fn write_partition<P: Pipeline<Out: Line>>(
     })?;
     outcome
         .and_then(|()| file.flush())
-        .map_err(|source| Error::io("write", &path, source))
+        .map_err(|source| Error::io("write", path, source))
+}
+
+fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(|source| Error::io("create", path, source))
 }
 
 /// A directory that is not whole yet. It is removed unless it replaces what it was made for.
@@ -181,11 +231,10 @@ struct Unfinished {
 impl Unfinished {
     /// Beside `path`, so that it can be moved there in one step.
     fn create(path: &Path) -> Result<Self> {
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
+        // If the directory above is not there yet, it is made when all is well.
+        let is_there = |above: &&Path| !above.as_os_str().is_empty() && above.exists();
+        let parent = path.ancestors().skip(1).find(is_there);
+        let parent = parent.unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         // Not for this user's eyes only, as temporary directories are, since it is going to be the output.
         #[cfg(unix)]
@@ -199,6 +248,9 @@ impl Unfinished {
 
     fn replace(self, path: &Path) -> Result<()> {
         let renamed = |source| Error::io("create", path, source);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
+        }
         if path.symlink_metadata().is_ok() {
             // Both moves are within one file system; what was there goes only when the new one is in its place.
             let old = Self::create(path)?;

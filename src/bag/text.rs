@@ -38,11 +38,35 @@ pub struct TextReader {
 
 impl TextReader {
     /// A reader with the rules of [`read_text`](crate::read_text).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("text");
+    /// std::fs::write(&path, "one\ntwo\n").unwrap();
+    /// assert_eq!(holdall::TextReader::new().read(&path)?.count()?, 2);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The context of the bags that are read; the default one unless set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::{Context, TextReader};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("text");
+    /// std::fs::write(&path, "one\ntwo\n").unwrap();
+    /// let context = Context::builder().threads(1).build()?;
+    /// let lines = TextReader::new().context(&context).read(&path)?;
+    /// assert_eq!(lines.first()?.as_deref(), Some("one"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn context(mut self, context: &Context) -> Self {
         self.context = Some(context.clone());
         self
@@ -51,12 +75,38 @@ impl TextReader {
     /// What ends a record, instead of a line break. Nothing but it is taken off the record.
     ///
     /// With a delimiter that can overlap itself, as `"\n\n"` can, large files are read in one partition each.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("paragraphs");
+    /// std::fs::write(&path, "one\nstill one\n\ntwo").unwrap();
+    /// let paragraphs = holdall::TextReader::new().delimiter("\n\n").read(&path)?;
+    /// assert_eq!(paragraphs.collect()?, ["one\nstill one", "two"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn delimiter(mut self, delimiter: impl AsRef<[u8]>) -> Self {
         self.options.delimiter = delimiter.as_ref().to_vec();
         self
     }
 
     /// What happens to text that is not UTF-8: an error, unless set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::{InvalidUtf8, TextReader};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("text");
+    /// std::fs::write(&path, b"good\nb\xffd\n").unwrap();
+    /// let lines = TextReader::new().invalid_utf8(InvalidUtf8::Skip).read(&path)?;
+    /// assert_eq!(lines.collect()?, ["good"]);
+    /// let error = TextReader::new().read(&path)?.collect().unwrap_err();
+    /// assert!(error.to_string().ends_with("invalid UTF-8 at byte 6"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn invalid_utf8(mut self, invalid_utf8: InvalidUtf8) -> Self {
         self.options.invalid_utf8 = invalid_utf8;
         self
@@ -65,6 +115,17 @@ impl TextReader {
     /// The length of the longest record that is read, in bytes: 64 MiB unless set. A longer one is an error.
     ///
     /// Each thread may hold one record of this length in memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("text");
+    /// std::fs::write(&path, "short\na long line\n").unwrap();
+    /// let lines = holdall::TextReader::new().max_line_bytes(8).read(&path)?;
+    /// assert!(lines.collect().unwrap_err().to_string().contains("the line at byte 6"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn max_line_bytes(mut self, bytes: usize) -> Self {
         self.options.max_line_bytes = bytes;
         self
@@ -72,6 +133,20 @@ impl TextReader {
 
     /// The size of the partitions that large files are divided into and small ones are packed to, in bytes. Unless set
     /// it is a 256th of the input, but at least 1 MiB and at most 64 MiB.
+    ///
+    /// A file counts for 16 KiB more than it has, which is about what opening it costs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("text");
+    /// std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+    /// let lines = holdall::TextReader::new().partition_bytes(7).read(&path)?;
+    /// assert_eq!(lines.partitions(), Some(2));
+    /// assert_eq!(lines.collect()?, ["one", "two", "three"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn partition_bytes(mut self, bytes: u64) -> Self {
         self.options.split_bytes = Some(bytes);
         self
@@ -83,6 +158,17 @@ impl TextReader {
     ///
     /// As [`Context::read_text`]; and [`InvalidSetting`](crate::ErrorKind::InvalidSetting) for a setting that nothing
     /// can be read with.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("names");
+    /// std::fs::write(&path, "ada\0grace\0").unwrap();
+    /// let names = holdall::TextReader::new().delimiter("\0").read([&path])?;
+    /// assert_eq!(names.collect()?, ["ada", "grace"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     #[track_caller]
     pub fn read(self, inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
         self.options.check_text()?;

@@ -1,5 +1,6 @@
 //! Transformations whose closures are handed a named state.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -16,11 +17,33 @@ use crate::pipeline::{Data, Pipeline, Record};
 use crate::task::Site;
 
 /// A bag, and a value that the closure of its next method is handed first. Given by [`Bag::with`].
-#[derive(Debug)]
+///
+/// Each method does what that of [`Bag`] does, and gives a bag without the state.
+///
+/// # Examples
+///
+/// ```
+/// let numbers = holdall::range(0..6)
+///     .with(2)
+///     .filter(|least, n| n >= least)
+///     .with(10)
+///     .map(|scale, n| n * scale);
+/// assert_eq!(numbers.collect()?, [20, 30, 40, 50]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct BagWith<T: Record + ?Sized, P, S> {
     bag: Bag<T, P>,
     state: Arc<S>,
+}
+
+impl<T: Record + ?Sized, P, S: fmt::Debug> fmt::Debug for BagWith<T, P, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BagWith")
+            .field("bag", &self.bag)
+            .field("state", &self.state)
+            .finish()
+    }
 }
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
@@ -176,12 +199,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         self.bag.step(site, Inspect { state, op, site })
     }
 
-    /// [`Bag::map_partitions_with_index`], with the state.
+    /// [`Bag::map_partitions_with_index`], with the state: `op` is handed the state, the partition's number, its records
+    /// and `emit`.
     ///
     /// # Examples
     ///
     /// ```
-    /// let firsts = holdall::range(0..100).with(1).map_partitions(|count, partition, numbers, emit| {
+    /// let firsts = holdall::range(0..100).with(1).map_partitions_with_index(|count, partition, numbers, emit| {
     ///     let mut left = *count;
     ///     numbers.for_each(|n| {
     ///         if partition == 0 && left > 0 {
@@ -194,7 +218,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn map_partitions<U, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    pub fn map_partitions_with_index<U, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
         F: for<'r, 'e> Fn(&S, usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e))
@@ -202,7 +226,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
             + Sync
             + 'static,
     {
-        let (site, state, out) = (Site::new("map_partitions"), self.state, PhantomData);
+        let (site, state, out) = (
+            Site::new("map_partitions_with_index"),
+            self.state,
+            PhantomData,
+        );
         self.bag.then(site, |parent| MapPartitions {
             parent,
             state,
@@ -241,6 +269,64 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
                 Unwrap { site },
             ),
         )
+    }
+
+    /// [`Bag::try_filter_map`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let digits = holdall::from_vec(vec!["f", "", "7"]).with(16).try_filter_map(|radix, s| {
+    ///     if s.is_empty() { Ok(None) } else { u32::from_str_radix(s, *radix).map(Some) }
+    /// });
+    /// assert_eq!(digits.collect()?, [15, 7]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_filter_map<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> Result<Option<U>, E> + Send + Sync + 'static,
+    {
+        let (site, state, out) = (Site::new("try_filter_map"), self.state, PhantomData);
+        let map = Map {
+            state,
+            op,
+            site,
+            out,
+        };
+        let bag = self.bag.step(site, Then(map, Unwrap { site }));
+        bag.flat_map_at(site, |some| some)
+    }
+
+    /// [`Bag::try_flat_map`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let copies = holdall::from_vec(vec!["1", "2"])
+    ///     .with(2)
+    ///     .try_flat_map(|times, text| text.parse::<u32>().map(|n| vec![n; *times]));
+    /// assert_eq!(copies.collect()?, [1, 1, 2, 2]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_flat_map<I, E, F>(self, op: F) -> Bag<I::Item, impl Pipeline<Out = I::Item>>
+    where
+        I: IntoIterator<Item: 'static> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
+    {
+        let (site, state, out) = (Site::new("try_flat_map"), self.state, PhantomData);
+        let map = Map {
+            state,
+            op,
+            site,
+            out,
+        };
+        let bag = self.bag.step(site, Then(map, Unwrap { site }));
+        bag.flat_map_at(site, |records| records)
     }
 
     /// [`Bag::try_filter`], with the state.

@@ -21,6 +21,20 @@ pub(crate) struct Node {
     /// Bytes that a source reads, where that is known.
     pub(crate) input_bytes: Option<u64>,
     pub(crate) dependencies: Vec<Dependency>,
+    /// What has been kept of it, if anything is.
+    pub(crate) stored: Option<Arc<dyn Stored>>,
+}
+
+/// Partitions that are kept once they have been computed.
+pub(crate) trait Stored: Send + Sync {
+    /// Whether all are there.
+    fn is_complete(&self) -> bool;
+
+    /// If all are there, nothing of it may go from now on. Says whether that is so.
+    fn pin_if_complete(&self) -> bool;
+
+    /// One of those who had it pinned needs it no more.
+    fn unpin(&self);
 }
 
 /// How the records that come out stand to those that went in.
@@ -77,6 +91,7 @@ impl Node {
             order: Order::Source,
             input_bytes,
             dependencies: Vec::new(),
+            stored: None,
         })
     }
 
@@ -95,7 +110,36 @@ impl Node {
             order: Order::Kept,
             input_bytes: None,
             dependencies: parents.iter().map(narrow).collect(),
+            stored: None,
         })
+    }
+
+    /// An operator that keeps what it computes from a partition of `parent` in `stored`.
+    pub(crate) fn stored(
+        site: Site,
+        partitions: Option<usize>,
+        parent: &Arc<Self>,
+        stored: Arc<dyn Stored>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: NodeId::next(),
+            site,
+            detail: String::new(),
+            partitions,
+            order: Order::Kept,
+            input_bytes: None,
+            dependencies: vec![Dependency::Narrow(Arc::clone(parent))],
+            stored: Some(stored),
+        })
+    }
+
+    /// What it takes to compute it: nothing, if it has been computed and kept.
+    pub(crate) fn needs(&self) -> &[Dependency] {
+        let is_complete = self
+            .stored
+            .as_ref()
+            .is_some_and(|stored| stored.is_complete());
+        if is_complete { &[] } else { &self.dependencies }
     }
 
     /// An operator that reads what `dependency` shuffles, by the hash of the key.
@@ -122,6 +166,7 @@ impl Node {
             order,
             input_bytes: None,
             dependencies: vec![Dependency::Shuffle(dependency)],
+            stored: None,
         })
     }
 }

@@ -111,7 +111,7 @@ where
             entered.leave();
             match outcome {
                 Ok(()) => ControlFlow::Continue(()),
-                Err(error) => task.fail_with(error),
+                Err(error) => task.fail_at(*site, error),
             }
         })?;
         let entered = task.enter_batched(*site);
@@ -121,11 +121,14 @@ where
             combiner.commit()
         };
         entered.leave();
-        outcome
+        outcome.map_err(|error| error.at(site.operator, site.location))
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        self.combiner.commit()
+        let Site { operator, location } = self.dependency.site;
+        self.combiner
+            .commit()
+            .map_err(|error| error.at(operator, location))
     }
 }
 

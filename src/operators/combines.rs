@@ -1,6 +1,8 @@
 //! The ways in which the values of a key become one, for `combine_by_key`.
 
 use std::marker::PhantomData;
+use std::num::Wrapping;
+use std::ops::Add;
 
 use crate::pipeline::{Data, Key, Peek, Ref};
 use crate::shuffle::Combine;
@@ -68,6 +70,58 @@ impl<K: Data + Eq, V: 'static> Combine for CountByKey<K, V> {
         count + later
     }
 }
+
+/// `sum_by_key`: the sum of whole numbers.
+pub(crate) struct SumByKey<K, V>(pub(crate) PhantomData<fn(K, V)>);
+
+impl<K: Data + Eq, V: Data + WholeNumber> Combine for SumByKey<K, V> {
+    type In = (K, V);
+    type Key = K;
+    type Value = V;
+    type Combined = V;
+
+    const COMMUTES: bool = true;
+
+    #[inline(always)]
+    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
+        f(&key, value)
+    }
+
+    #[inline(always)]
+    fn create(&self, value: V) -> V {
+        value
+    }
+
+    #[inline(always)]
+    fn add(&self, sum: V, value: V) -> V {
+        sum + value
+    }
+
+    #[inline(always)]
+    fn merge(&self, sum: V, later: V) -> V {
+        sum + later
+    }
+}
+
+/// A number whose sums are the same in whatever order they are made: an integer type, or [`Wrapping`] of one.
+///
+/// Only this library implements it.
+pub trait WholeNumber: Sized + Add<Output = Self> + sealed::Sealed {}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! whole_number {
+    ($($number:ty)*) => {$(
+        impl sealed::Sealed for $number {}
+        impl WholeNumber for $number {}
+        impl sealed::Sealed for Wrapping<$number> {}
+        impl WholeNumber for Wrapping<$number> {}
+    )*};
+}
+
+whole_number!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
 
 /// `distinct`: that a record comes.
 pub(crate) struct Distinct<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);

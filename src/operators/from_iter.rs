@@ -2,10 +2,11 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::Result;
 use crate::pipeline::Pipeline;
-use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+use crate::task::{Flow, Partition, PartitionStream, Site, Task, panicked};
 
 /// How many records the first partition takes; each next one takes twice as many, up to the last number: the first
 /// are small so that a short or slow iterator keeps all cores busy, the last so that handing out costs little and large records do not pile up.
@@ -34,8 +35,11 @@ where
         let mut index = 0;
         let mut take = PARTITION_RECORDS.0;
         Box::new(move || {
-            let records = records.get_or_insert_with(|| (self.make)().into_iter());
-            let batch: Vec<I::Item> = records.by_ref().take(take).collect();
+            let pulled = catch_unwind(AssertUnwindSafe(|| {
+                let records = records.get_or_insert_with(|| (self.make)().into_iter());
+                records.by_ref().take(take).collect::<Vec<I::Item>>()
+            }));
+            let batch = pulled.map_err(|payload| panicked(Some(self.site), payload))?;
             if batch.is_empty() {
                 return Ok(None);
             }

@@ -80,6 +80,10 @@ where
                     stopped.get()?;
                     op(record)
                 });
+                // What the closure makes of a part of the records must not pass for what it makes of all.
+                if outcome.is_err() || task.is_stopped() {
+                    stopped.set(ControlFlow::Break(()));
+                }
             }
         };
         let entered = task.enter(self.site);

@@ -184,7 +184,7 @@ mod tests {
         let job = JobState::new(Resources {
             budget: budget.clone(),
             scratch: scratch.clone(),
-            threads: 1,
+            ..Resources::unlimited()
         });
         let site = Site::new("sort");
         let sort = Arc::new(sort);

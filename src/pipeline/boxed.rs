@@ -93,9 +93,11 @@ impl<T: Record + ?Sized> Pipeline for Boxed<T> {
                 each: &mut |record| (*sink.borrow_mut())(record),
                 batch: &mut |batch| {
                     let sink = &mut **sink.borrow_mut();
-                    batch
-                        .drain(..)
-                        .try_for_each(|owned| T::lend(owned, &mut *sink))
+                    task.behind_the_source(|| {
+                        batch
+                            .drain(..)
+                            .try_for_each(|owned| T::lend(owned, &mut *sink))
+                    })
                 },
             },
         )

@@ -10,13 +10,31 @@ use std::sync::Arc;
 use itertools::Itertools;
 
 use crate::id::ShuffleId;
-use crate::lineage::{Dependency, Node, ShuffleDependency};
+use crate::lineage::{Dependency, Node, ShuffleDependency, Stored};
 
 /// The stages of one action, in the order in which they run. The last one is that of the action's result.
 pub(crate) struct Plan {
     /// The map side of each shuffle, parents first.
     pub(crate) map_stages: Vec<MapStagePlan>,
     pub(crate) result: Arc<Node>,
+    /// What the stages rely on to be kept.
+    _pins: Vec<Pin>,
+}
+
+/// Keeps a node's partitions from being dropped while a plan relies on them.
+struct Pin(Arc<dyn Stored>);
+
+impl Pin {
+    /// If all partitions are there.
+    fn new(stored: &Arc<dyn Stored>) -> Option<Self> {
+        stored.pin_if_complete().then(|| Self(Arc::clone(stored)))
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.0.unpin();
+    }
 }
 
 /// The map side of one shuffle, and how many will read what it leaves.
@@ -30,9 +48,11 @@ impl Plan {
     pub(crate) fn new(result: &Arc<Node>) -> Self {
         let mut builder = Builder::default();
         builder.visit(result);
-        let map_stages = builder.map_stages;
-        let result = Arc::clone(result);
-        Self { map_stages, result }
+        Self {
+            map_stages: builder.map_stages,
+            result: Arc::clone(result),
+            _pins: builder.pins,
+        }
     }
 
     pub(crate) fn stages(&self) -> usize {
@@ -44,12 +64,13 @@ impl Plan {
 struct Builder {
     map_stages: Vec<MapStagePlan>,
     indices: HashMap<ShuffleId, usize>,
+    pins: Vec<Pin>,
 }
 
 impl Builder {
     /// Adds the stages that the stage of `node` needs.
     fn visit(&mut self, node: &Arc<Node>) {
-        for shuffle in shuffles_read(node) {
+        for shuffle in self.shuffles_read(node) {
             if let Some(&index) = self.indices.get(&shuffle.id()) {
                 self.map_stages[index].readers += 1;
                 continue;
@@ -62,21 +83,25 @@ impl Builder {
             });
         }
     }
-}
 
-/// The shuffles that one stage reads; one that two of its branches read comes twice.
-pub(crate) fn shuffles_read(node: &Arc<Node>) -> Vec<Arc<dyn ShuffleDependency>> {
-    let mut shuffles = Vec::new();
-    let mut to_visit = vec![Arc::clone(node)];
-    while let Some(node) = to_visit.pop() {
-        for dependency in &node.dependencies {
-            match dependency {
-                Dependency::Narrow(parent) => to_visit.push(Arc::clone(parent)),
-                Dependency::Shuffle(shuffle) => shuffles.push(Arc::clone(shuffle)),
+    /// The shuffles that one stage reads; one that two of its branches read comes twice.
+    fn shuffles_read(&mut self, node: &Arc<Node>) -> Vec<Arc<dyn ShuffleDependency>> {
+        let mut shuffles = Vec::new();
+        let mut to_visit = vec![Arc::clone(node)];
+        while let Some(node) = to_visit.pop() {
+            if let Some(pin) = node.stored.as_ref().and_then(Pin::new) {
+                self.pins.push(pin);
+                continue;
+            }
+            for dependency in &node.dependencies {
+                match dependency {
+                    Dependency::Narrow(parent) => to_visit.push(Arc::clone(parent)),
+                    Dependency::Shuffle(shuffle) => shuffles.push(Arc::clone(shuffle)),
+                }
             }
         }
+        shuffles
     }
-    shuffles
 }
 
 /// The bytes that the sources of one stage read, as far as they are known.
@@ -95,7 +120,7 @@ pub(crate) fn narrow_ancestors(node: &Arc<Node>) -> Vec<Arc<Node>> {
 }
 
 fn collect_narrow(node: &Arc<Node>, nodes: &mut Vec<Arc<Node>>) {
-    for dependency in &node.dependencies {
+    for dependency in node.needs() {
         if let Dependency::Narrow(parent) = dependency {
             collect_narrow(parent, nodes);
         }

@@ -4,13 +4,15 @@ mod in_order;
 mod progress;
 mod result;
 mod run;
+mod summary;
 
 pub(crate) use in_order::InOrder;
 pub(crate) use result::ResultStage;
 pub(crate) use run::StageRun;
+pub use summary::{JobSummary, StageSummary};
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::Executor;
@@ -18,17 +20,32 @@ use crate::lineage::Node;
 use crate::plan::{self, Plan};
 use crate::task::{JobState, Resources, StageCode};
 
+use summary::Watch;
+
+/// The least memory that a thread can shuffle with: what it takes to write a run, and to read four of them.
+const LEAST_THREAD_BYTES: usize = 1 << 20;
+
 thread_local! {
     /// Whether this thread runs a task, so that a closure of the program may be what is running.
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// One run of one action: the stages before the result's.
+/// One run of one action.
 pub(crate) struct Job {
     state: Arc<JobState>,
     executor: Arc<dyn Executor>,
     plan: Plan,
-    shows_progress: bool,
+    report: Report,
+    summary: Mutex<JobSummary>,
+}
+
+/// Who is told of a job.
+pub(crate) struct Report {
+    pub(crate) shows_progress: bool,
+    /// Whether a summary is written to standard error.
+    pub(crate) prints_summary: bool,
+    /// Where the summary goes in any case.
+    pub(crate) summary: Arc<Mutex<Option<JobSummary>>>,
 }
 
 impl Job {
@@ -36,30 +53,36 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NestedJob`] on a thread that runs a task.
+    /// [`ErrorKind::NestedJob`] on a thread that runs a task; [`ErrorKind::BudgetTooSmall`].
     pub(crate) fn new(
         result: &Arc<Node>,
         executor: Arc<dyn Executor>,
         resources: Resources,
-        shows_progress: bool,
+        report: Report,
     ) -> Result<Self> {
         if IN_TASK.get() {
             return Err(Error::new(ErrorKind::NestedJob));
         }
+        let plan = Plan::new(result);
+        let needed_bytes = LEAST_THREAD_BYTES * resources.threads;
+        let budget_bytes = resources.budget.limit_bytes();
+        if !plan.map_stages.is_empty() && budget_bytes < needed_bytes {
+            return Err(Error::new(ErrorKind::BudgetTooSmall {
+                needed_bytes,
+                budget_bytes,
+            }));
+        }
         Ok(Self {
             state: Arc::new(JobState::new(resources)),
             executor,
-            plan: Plan::new(result),
-            shows_progress,
+            plan,
+            report,
+            summary: Mutex::default(),
         })
     }
 
     pub(crate) fn state(&self) -> &Arc<JobState> {
         &self.state
-    }
-
-    pub(crate) fn executor(&self) -> &dyn Executor {
-        &*self.executor
     }
 
     /// Runs the map sides of the shuffles that the result needs.
@@ -78,21 +101,40 @@ impl Job {
         self.run_all(self.plan.stages(), &self.plan.result, code)
     }
 
-    /// The result's stage, to be run bit by bit.
-    pub(crate) fn result_stage<'s>(&'s self, code: &'s dyn StageCode) -> StageRun<'s> {
-        StageRun::new(
+    /// Runs as much of the result's stage as `work` does of it.
+    pub(crate) fn run_result_stage_by<R>(
+        &self,
+        code: &dyn StageCode,
+        work: impl FnOnce(&StageRun<'_>, &dyn Executor) -> Result<R>,
+    ) -> Result<R> {
+        let run = StageRun::new(
             self.plan.stages(),
             code,
             &self.state,
             self.executor.threads(),
-        )
+        );
+        self.watch(self.plan.stages(), &self.plan.result, code, || {
+            work(&run, &*self.executor)
+        })
     }
 
     fn run_all(&self, number: usize, node: &Arc<Node>, code: &dyn StageCode) -> Result<()> {
         let run = StageRun::new(number, code, &self.state, self.executor.threads());
-        let work = || run.work(usize::MAX);
-        if self.shows_progress {
-            self.state.progress().reset();
+        self.watch(number, node, code, || {
+            self.executor.run(&|| run.work(usize::MAX))
+        })
+    }
+
+    /// Shows how a stage comes on, and takes down what it did.
+    fn watch<R>(
+        &self,
+        number: usize,
+        node: &Arc<Node>,
+        code: &dyn StageCode,
+        work: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        let watch = Watch::start(&self.state);
+        let result = if self.report.shows_progress {
             let shown = progress::Shown {
                 stage: number,
                 stages: self.plan.stages(),
@@ -100,11 +142,31 @@ impl Job {
                 tasks: code.partitions(),
                 bytes: plan::input_bytes(node),
             };
-            shown.during(self.state.progress(), || self.executor.run(&work))?;
+            shown.during(self.state.progress(), work)?
         } else {
-            self.executor.run(&work)?;
+            work()?
+        };
+        let stage = watch.stop(&self.state, number, node.site.operator);
+        let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        summary.elapsed += stage.elapsed;
+        summary.stages.push(stage);
+        self.state.outcome()?;
+        Ok(result)
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        let summary = std::mem::take(&mut *summary);
+        if self.report.prints_summary {
+            eprintln!("{summary}");
         }
-        self.state.outcome()
+        *self
+            .report
+            .summary
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(summary);
     }
 }
 

@@ -3,9 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use super::in_task;
-use crate::error::{Place, Result};
+use crate::error::{Error, Result};
 use crate::task::{JobState, Partition, PartitionStream, StageCode, Task, Worker, panicked};
 
 /// The most partitions that a thread takes at once.
@@ -79,6 +80,7 @@ impl<'s> StageRun<'s> {
     fn try_work(&self, limit: usize) -> Result<()> {
         let mut worker = self.code.worker(self.job.resources());
         while let Some(claim) = self.claim(limit)? {
+            let start = Instant::now();
             let tasks = match claim {
                 Claim::Counted(indices) => {
                     let tasks = indices.len();
@@ -96,7 +98,7 @@ impl<'s> StageRun<'s> {
                 }
             };
             self.guard(|task| worker.settle(task))?;
-            self.job.progress().add_tasks(tasks);
+            self.job.progress().add_tasks(tasks, start.elapsed());
         }
         if self.job.is_stopped() {
             return Ok(());
@@ -107,7 +109,8 @@ impl<'s> StageRun<'s> {
     /// Runs what belongs to no single partition, but may call closures of the program.
     fn guard<R>(&self, work: impl FnOnce(&Task<'_>) -> R) -> Result<R> {
         let task = Task::new(self.job, self.number, 0);
-        in_task(|| task.guard(|task| Ok(work(task))))
+        let outcome = in_task(|| task.guard(|task| Ok(work(task))));
+        outcome.map_err(|error| self.of_no_partition(error))
     }
 
     fn run_task(&self, worker: &mut dyn Worker, index: usize, partition: Partition) -> Result<()> {
@@ -131,8 +134,8 @@ impl<'s> StageRun<'s> {
                     return Ok(None);
                 }
                 let pulled = in_task(|| catch_unwind(AssertUnwindSafe(open)));
-                let partition =
-                    pulled.unwrap_or_else(|payload| Err(self.source_panicked(payload)))?;
+                let pulled = pulled.unwrap_or_else(|payload| Err(panicked(None, payload)));
+                let partition = pulled.map_err(|error| self.of_no_partition(error))?;
                 *given += 1;
                 if partition.is_none() {
                     stream.0 = None;
@@ -160,14 +163,11 @@ impl<'s> StageRun<'s> {
         }
     }
 
-    fn source_panicked(&self, payload: Box<dyn std::any::Any + Send>) -> crate::error::Error {
-        let mut error = panicked(None, payload);
+    /// Puts the stage into the place of an error that belongs to no single partition.
+    fn of_no_partition(&self, mut error: Error) -> Error {
         if let Some(place) = error.place_mut() {
-            *place = Place {
-                stage: Some(self.number),
-                operator: Some("the iterator of a source"),
-                ..Place::default()
-            };
+            place.stage = Some(self.number);
+            place.partition = None;
         }
         error
     }

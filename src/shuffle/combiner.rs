@@ -1,7 +1,8 @@
 //! The map side of combining: a table for each partition of the next stage, within a memory budget.
 
 use super::combine::Combine;
-use super::combiner_outputs::{CombinerOutputs, Order};
+use super::combiner_outputs::CombinerOutputs;
+use super::map_outputs::Order;
 use super::partitioner::HashPartitioner;
 use super::table::{Probe, Table};
 use crate::error::Result;
@@ -165,8 +166,10 @@ impl<'c, C: Combine> Combiner<'c, C> {
         if self.reservation.bytes() + more > self.most_bytes {
             return Ok(false);
         }
-        Ok(self.reservation.try_grow(more)
-            || self.outputs.spill(self.resources)? && self.reservation.try_grow(more))
+        let bytes = self.reservation.bytes() + more;
+        self.resources.reserve(&mut self.reservation, bytes, || {
+            self.outputs.spill(self.resources)
+        })
     }
 
     /// Takes account of what values hold beside their slots, by the length of their encoded form. It is done again
@@ -196,8 +199,10 @@ impl<'c, C: Combine> Combiner<'c, C> {
     /// Writes what has been combined to a file, and begins anew in the same memory.
     #[cold]
     fn spill(&mut self) -> Result<()> {
-        self.outputs
+        let bytes = self
+            .outputs
             .write(&mut self.tables, self.order, self.resources)?;
+        self.count(bytes);
         self.order = self.order.next();
         self.reservation.shrink(self.values_bytes);
         self.values_bytes = 0;
@@ -210,6 +215,8 @@ impl<'c, C: Combine> Combiner<'c, C> {
     pub(crate) fn commit(&mut self) -> Result<()> {
         self.flush()?;
         self.check_codec()?;
+        let bytes: usize = self.tables.iter().map(Table::memory_bytes).sum();
+        self.count(bytes as u64);
         let tables = std::mem::replace(&mut self.tables, empty_tables(self.partitioner));
         let reservation =
             std::mem::replace(&mut self.reservation, self.resources.budget.reservation());
@@ -219,6 +226,12 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.records = 0;
         self.next_measure = FIRST_MEASURE_RECORDS;
         Ok(())
+    }
+
+    /// Tells the job's summary what has come together to be `bytes`.
+    fn count(&self, bytes: u64) {
+        let progress = &self.resources.progress;
+        progress.add_shuffled(self.records as u64, bytes);
     }
 
     /// Makes sure, once, that keys and values come back from the codec as they went in: better now than when it is

@@ -1,8 +1,4 @@
 //! Keys of one partition, each with a value: a hash table whose order is nearly that of the hashes.
-#![expect(
-    unsafe_code,
-    reason = "slots that are empty have no value; measured against a table of `Option`s in benches/README.md"
-)]
 //!
 //! ```text
 //!  slot      0         1         2         3     …  capacity   …  slots.len()
@@ -16,189 +12,19 @@
 //!
 //! So a key lies in the run of full slots that covers its home slot, and sorting each run by itself sorts the table.
 //! Growing, merging and writing out go through memory from one end to the other.
-//!
-//! A key of up to 15 bytes stands in its slot; a longer one is in the arena.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::borrow::BorrowMut;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
-use std::ptr::NonNull;
 
 use super::arena::Arena;
 use super::partitioner::Place;
+use super::slot::{Packed, Slot, Slots};
 
 /// Slots of a table that has keys at all.
 const LEAST_SLOTS: usize = 16;
 
 /// Slots to the right of the last home slot, at the least.
 const LEAST_OVERFLOW: usize = 16;
-
-/// Key lengths up to this are kept in the slot.
-const INLINE_BYTES: usize = 15;
-
-/// The tag of a key that is in the arena. A tag of 0 is an empty slot; one of `n + 1` is a key of `n` bytes.
-const IN_ARENA: u64 = INLINE_BYTES as u64 + 2;
-
-/// A key's bytes, or where they are: `head` has the first 8 bytes, `tail` the next 7 and, on top, the tag. Of a key in
-/// the arena `head` has the address, and `tail` the length.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Packed {
-    head: u64,
-    tail: u64,
-}
-
-impl Packed {
-    #[inline(always)]
-    fn tag(self) -> u64 {
-        self.tail >> 56
-    }
-
-    #[inline(always)]
-    fn inline(key: &[u8]) -> Option<Self> {
-        let word = |at: usize| {
-            key[at..]
-                .first_chunk()
-                .map_or(0, |bytes| u64::from_le_bytes(*bytes))
-        };
-        let half = |at: usize| {
-            key[at..]
-                .first_chunk()
-                .map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
-        };
-        let n = key.len();
-        let (head, rest) = match n {
-            // Each shift brings the last bytes to the place behind the first ones.
-            9..=INLINE_BYTES => (word(0), word(n - 8) >> (8 * (16 - n))),
-            8 => (word(0), 0),
-            4..8 => (half(0) | half(n - 4) << (8 * (n - 4)), 0),
-            1..4 => {
-                let byte = |at: usize| u64::from(key[at]) << (8 * at);
-                (byte(0) | byte(n / 2) | byte(n - 1), 0)
-            }
-            0 => (0, 0),
-            _ => return None,
-        };
-        Some(Self {
-            head,
-            tail: rest | (n as u64 + 1) << 56,
-        })
-    }
-
-    fn in_arena(address: u64, len: usize) -> Self {
-        Self {
-            head: address,
-            tail: len as u64 | IN_ARENA << 56,
-        }
-    }
-
-    /// Calls `f` with the key's bytes.
-    #[inline]
-    fn with_bytes<R>(self, arena: &Arena, f: impl FnOnce(&[u8]) -> R) -> R {
-        if self.tag() == IN_ARENA {
-            return f(arena.get(self.head, self.arena_len()));
-        }
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.head.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.tail.to_le_bytes());
-        f(&bytes[..self.tag() as usize - 1])
-    }
-
-    fn arena_len(self) -> usize {
-        (self.tail & ((1 << 56) - 1)) as usize
-    }
-}
-
-struct Slot<V> {
-    key: Packed,
-    place: Place,
-    /// Set exactly where the key's tag is not 0.
-    value: MaybeUninit<V>,
-}
-
-impl<V> Slot<V> {
-    #[inline(always)]
-    fn is_empty(&self) -> bool {
-        self.key.tag() == 0
-    }
-
-    /// Moves the key and its value out; the slot is empty then.
-    #[inline(always)]
-    fn take(&mut self) -> Self {
-        let slot = Self {
-            key: self.key,
-            place: self.place,
-            value: std::mem::replace(&mut self.value, MaybeUninit::uninit()),
-        };
-        self.key.tail = 0;
-        slot
-    }
-}
-
-/// Zeroed memory is an array of empty slots.
-struct Slots<V> {
-    memory: NonNull<Slot<V>>,
-    len: usize,
-}
-
-// SAFETY: `Slots` owns its memory and what is in it, as a `Vec` does.
-unsafe impl<V: Send> Send for Slots<V> {}
-
-impl<V> Slots<V> {
-    fn new(len: usize) -> Self {
-        if len == 0 {
-            return Self {
-                memory: NonNull::dangling(),
-                len,
-            };
-        }
-        let layout = Self::layout(len);
-        // SAFETY: a slot has two words at the least, so the layout is not empty.
-        let memory = unsafe { alloc_zeroed(layout) };
-        let Some(memory) = NonNull::new(memory.cast()) else {
-            handle_alloc_error(layout)
-        };
-        super::kernel::advise_huge_pages(memory.cast(), layout.size());
-        Self { memory, len }
-    }
-
-    fn layout(len: usize) -> Layout {
-        match Layout::array::<Slot<V>>(len) {
-            Ok(layout) => layout,
-            Err(_) => panic!("a table of {len} slots is larger than the address space"),
-        }
-    }
-
-    #[inline(always)]
-    fn as_slice(&self) -> &[Slot<V>] {
-        // SAFETY: `memory` points to `len` slots (or dangles with `len` 0). Each was zeroed, which is a valid empty
-        // slot: integers and an unset `MaybeUninit`.
-        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.len) }
-    }
-
-    #[inline(always)]
-    fn as_mut_slice(&mut self) -> &mut [Slot<V>] {
-        // SAFETY: as in `as_slice`, and `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr(), self.len) }
-    }
-}
-
-impl<V> Drop for Slots<V> {
-    fn drop(&mut self) {
-        if std::mem::needs_drop::<V>() {
-            for slot in self.as_mut_slice() {
-                if !slot.is_empty() {
-                    // SAFETY: a slot that is not empty has a value, and nobody looks at it after this.
-                    unsafe { slot.value.assume_init_drop() }
-                }
-            }
-        }
-        if self.len > 0 {
-            // SAFETY: the memory was allocated with this layout.
-            unsafe { dealloc(self.memory.as_ptr().cast(), Self::layout(self.len)) }
-        }
-    }
-}
 
 /// The keys of one partition, each with a value.
 pub(crate) struct Table<V> {
@@ -222,18 +48,14 @@ pub(crate) struct Probe {
 impl Probe {
     #[inline(always)]
     pub(crate) fn new(place: Place, key: &[u8]) -> Self {
-        let packed = Packed::inline(key).unwrap_or_else(|| Packed::in_arena(0, key.len()));
-        Self { place, key: packed }
+        let key = Packed::new(key);
+        Self { place, key }
     }
 
     /// The length of a key whose bytes have to be shown to [`Table::upsert`]; 0 for one that is whole in here.
     #[inline(always)]
     pub(crate) fn long_len(&self) -> usize {
-        if self.key.tag() == IN_ARENA {
-            self.key.arena_len()
-        } else {
-            0
-        }
+        self.key.long_len()
     }
 }
 
@@ -293,27 +115,18 @@ impl<V> Table<V> {
     ) -> Result<(), X> {
         match self.search(probe, long) {
             Search::Found(at) => {
-                let slot = &mut self.slots.as_mut_slice()[at];
-                let Slot { key, value, .. } = slot.take();
-                // SAFETY: the search ended at a slot with a key, so it had a value, which `take` moved here.
-                let value = unsafe { value.assume_init() };
-                slot.value = MaybeUninit::new(update(value, extra));
-                slot.key = key;
+                self.slots.as_mut_slice()[at].update(|value| update(value, extra));
                 Ok(())
             }
             Search::Vacant(at) => {
                 let mut key = probe.key;
-                if key.tag() == IN_ARENA {
+                if key.long_len() > 0 {
                     match self.arena.put(long) {
-                        Some(address) => key.head = address,
+                        Some(address) => key = key.at(address),
                         None => return Err(extra),
                     }
                 }
-                self.slots.as_mut_slice()[at] = Slot {
-                    key,
-                    place: probe.place,
-                    value: MaybeUninit::new(create(extra)),
-                };
+                self.slots.as_mut_slice()[at].put((key, probe.place, create(extra)));
                 self.len += 1;
                 Ok(())
             }
@@ -333,21 +146,12 @@ impl<V> Table<V> {
                     Search::Vacant(at)
                 };
             }
-            if slot.place == probe.place && self.is_key(slot, probe, long) {
+            if slot.place() == probe.place && slot.key().is(&self.arena, probe.key, long) {
                 return Search::Found(at);
             }
             at += 1;
         }
         Search::Full
-    }
-
-    #[inline(always)]
-    fn is_key(&self, slot: &Slot<V>, probe: &Probe, long: &[u8]) -> bool {
-        if probe.key.tag() == IN_ARENA {
-            slot.key.tail == probe.key.tail && self.arena.get(slot.key.head, long.len()) == long
-        } else {
-            slot.key == probe.key
-        }
     }
 
     /// Whether one more key would make the probing long.
@@ -374,7 +178,7 @@ impl<V> Table<V> {
 
     /// The bytes that the keys take, and the slots for more of them.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.slots.len * size_of::<Slot<V>>() + self.arena.memory_bytes()
+        self.slots.len() * size_of::<Slot<V>>() + self.arena.memory_bytes()
     }
 
     /// Makes room for a key that [`upsert`](Self::upsert) had none for.
@@ -400,7 +204,7 @@ impl<V> Table<V> {
         if self.is_crowded() {
             ((self.capacity * 2).max(LEAST_SLOTS), LEAST_OVERFLOW)
         } else {
-            (self.capacity, (self.slots.len - self.capacity) * 2)
+            (self.capacity, (self.slots.len() - self.capacity) * 2)
         }
     }
 
@@ -409,49 +213,43 @@ impl<V> Table<V> {
         self.shift = u64::BITS - capacity.trailing_zeros();
         self.capacity = capacity;
         let mut old = std::mem::replace(&mut self.slots, Slots::new(capacity + overflow));
-        for slot in old.as_mut_slice() {
-            if !slot.is_empty() {
-                let slot = slot.take();
-                let mut at = self.home(slot.place);
-                while self
-                    .slots
-                    .as_slice()
-                    .get(at)
-                    .is_some_and(|slot| !slot.is_empty())
-                {
-                    at += 1;
-                }
-                if at == self.slots.len {
-                    self.extend_overflow();
-                }
-                self.slots.as_mut_slice()[at] = slot;
+        for full in old.as_mut_slice().iter_mut().filter_map(Slot::take) {
+            let home = self.home(full.1);
+            let free = self.slots.as_slice()[home..]
+                .iter()
+                .position(Slot::is_empty);
+            let at = free.map_or(self.slots.len(), |distance| home + distance);
+            if at == self.slots.len() {
+                self.extend_overflow();
             }
+            self.slots.as_mut_slice()[at].put(full);
         }
     }
 
     /// Twice the slots to the right of the last home slot.
     #[cold]
     fn extend_overflow(&mut self) {
-        let overflow = self.slots.len - self.capacity;
+        let overflow = self.slots.len() - self.capacity;
         let mut old = std::mem::replace(&mut self.slots, Slots::new(self.capacity + overflow * 2));
         for (to, from) in self.slots.as_mut_slice().iter_mut().zip(old.as_mut_slice()) {
-            *to = from.take();
+            if let Some(full) = from.take() {
+                to.put(full);
+            }
         }
     }
 
     /// The values, in no order.
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
-        let full = self.slots.as_slice().iter().filter(|slot| !slot.is_empty());
-        // SAFETY: a slot that is not empty has a value.
-        full.map(|slot| unsafe { slot.value.assume_init_ref() })
+        self.slots.as_slice().iter().filter_map(Slot::value)
     }
 
     /// Calls `f` with some key and its value, if there is one.
     pub(crate) fn first<R>(&self, f: impl FnOnce(&[u8], &V) -> R) -> Option<R> {
-        let slot = self.slots.as_slice().iter().find(|slot| !slot.is_empty())?;
-        // SAFETY: a slot that is not empty has a value.
-        let value = unsafe { slot.value.assume_init_ref() };
-        Some(slot.key.with_bytes(&self.arena, |key| f(key, value)))
+        let slots = self.slots.as_slice().iter();
+        let (slot, value) = slots
+            .filter_map(|slot| Some((slot, slot.value()?)))
+            .next()?;
+        Some(slot.key().with_bytes(&self.arena, |key| f(key, value)))
     }
 
     /// The keys in ascending order of place, then of their bytes. Taking them all leaves the table empty, with its
@@ -472,9 +270,9 @@ impl<V> Table<V> {
         if len > 1 {
             let arena = &self.arena;
             slots[..len].sort_unstable_by(|a, b| {
-                a.place.cmp(&b.place).then_with(|| {
-                    let b = b.key;
-                    a.key
+                a.place().cmp(&b.place()).then_with(|| {
+                    let b = b.key();
+                    a.key()
                         .with_bytes(arena, |a| b.with_bytes(arena, |b| a.cmp(b)))
                 })
             });
@@ -518,7 +316,7 @@ impl<T: BorrowMut<Table<V>>, V> Sorted<T, V> {
                 self.run_end = table.sort_run(self.at);
             }
             None => {
-                self.at = table.slots.len;
+                self.at = table.slots.len();
                 table.len = 0;
                 table.arena.clear();
             }
@@ -529,16 +327,14 @@ impl<T: BorrowMut<Table<V>>, V> Sorted<T, V> {
     #[inline]
     pub(crate) fn place(&self) -> Option<Place> {
         let slot = self.table.borrow().slots.as_slice().get(self.at)?;
-        Some(slot.place)
+        Some(slot.place())
     }
 
     /// Takes the next key and its value.
     #[inline]
     pub(crate) fn take<R>(&mut self, f: impl FnOnce(&[u8], V) -> R) -> Option<R> {
         let table = self.table.borrow_mut();
-        let Slot { key, value, .. } = table.slots.as_mut_slice().get_mut(self.at)?.take();
-        // SAFETY: `at` is a slot with a key or beyond the last, so it had a value, which `take` moved here.
-        let value = unsafe { value.assume_init() };
+        let (key, _, value) = table.slots.as_mut_slice().get_mut(self.at)?.take()?;
         let result = key.with_bytes(&table.arena, |bytes| f(bytes, value));
         self.at += 1;
         self.find_next();

@@ -20,11 +20,11 @@ use std::fmt::Display;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
+use bincode::error::{DecodeError, EncodeError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 
 /// Longer than a record in a run can be. It keeps a length that is not one (a `Deserialize` that does not read what
 /// its `Serialize` has written) from becoming an allocation that ends the process.
@@ -46,7 +46,11 @@ where
         bincode::serde::encode_into_writer(strict::Strict::new(record), tail, CONFIGURATION);
     result.map_err(|error| {
         bytes.truncate(start);
-        codec_error::<T>(error)
+        match error {
+            // What a type's own code says is a sentence; the codec would show it as a value of an enum.
+            EncodeError::OtherString(reason) => codec_error::<T>(reason),
+            error => codec_error::<T>(error),
+        }
     })
 }
 
@@ -64,8 +68,12 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(mut bytes: &'a [u8]) -> Result<T> {
 /// The record that `bytes` starts with; `bytes` then starts after it. After an error `bytes` is as it was.
 #[inline]
 pub(crate) fn decode_prefix<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T> {
-    let (record, length) =
-        bincode::serde::borrow_decode_from_slice(bytes, CONFIGURATION).map_err(codec_error::<T>)?;
+    let (record, length) = bincode::serde::borrow_decode_from_slice(bytes, CONFIGURATION).map_err(
+        |error| match error {
+            DecodeError::OtherString(reason) => codec_error::<T>(reason),
+            error => codec_error::<T>(error),
+        },
+    )?;
     *bytes = &bytes[length..];
     Ok(record)
 }
@@ -108,6 +116,7 @@ fn trailing_bytes<T>(count: usize) -> Error {
 fn codec_error<T: ?Sized>(reason: impl Display) -> Error {
     let reason = reason.to_string();
     Error::new(ErrorKind::Codec {
+        place: Place::default(),
         type_name: type_name::<T>(),
         reason,
     })

@@ -144,6 +144,12 @@ impl Reservation {
         }
     }
 
+    /// Gives back what was granted beyond [`bytes`](Self::bytes), for a holder that will not grow.
+    pub(crate) fn trim(&mut self) {
+        self.budget.give_back(self.granted_bytes - self.bytes);
+        self.granted_bytes = self.bytes;
+    }
+
     /// Gives everything back.
     pub(crate) fn clear(&mut self) {
         self.shrink(self.bytes);

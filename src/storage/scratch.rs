@@ -45,6 +45,7 @@ struct Root {
     quota_bytes: Option<u64>,
     used_bytes: AtomicU64,
     peak_bytes: AtomicU64,
+    written_bytes: AtomicU64,
     next_file: AtomicU64,
     directory: Mutex<Option<Directory>>,
 }
@@ -58,6 +59,7 @@ impl Scratch {
             quota_bytes,
             used_bytes: AtomicU64::new(0),
             peak_bytes: AtomicU64::new(0),
+            written_bytes: AtomicU64::new(0),
             next_file: AtomicU64::new(1),
             directory: Mutex::new(None),
         }))
@@ -89,6 +91,11 @@ impl Scratch {
     /// The length of all its files now.
     pub(crate) fn used_bytes(&self) -> u64 {
         self.0.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The length of all its files, those that are gone included.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.0.written_bytes.load(Ordering::Relaxed)
     }
 
     /// The greatest length that all its files have had at a time.
@@ -124,6 +131,7 @@ impl Root {
                 })
             })?;
         self.peak_bytes.fetch_max(before + bytes, Ordering::Relaxed);
+        self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 

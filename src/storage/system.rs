@@ -156,7 +156,8 @@ mod unix {
             on_signal(signal);
         }
         let covers = covers as extern "C" fn(libc::c_int) as libc::sighandler_t;
-        set_handler(signal, covers, 0);
+        // Or the thread of the test that the signal comes to would stop waiting.
+        set_handler(signal, covers, libc::SA_RESTART);
     }
 
     /// Sends a signal to another process.

@@ -22,7 +22,7 @@ pub struct Task<'job> {
     failure: RefCell<Option<Error>>,
     /// The record that was being worked on when things went wrong.
     origin: RefCell<Option<(Arc<Path>, Option<u64>)>>,
-    /// Whether the closure that panicked works on earlier records than the source does.
+    /// Whether the closure that panicked or failed works on earlier records than the source does.
     is_batched: Cell<bool>,
 }
 
@@ -98,6 +98,27 @@ impl<'job> Task<'job> {
         }
     }
 
+    /// Runs `work` on records that came before the one that the source is at.
+    pub(crate) fn behind_the_source(&self, work: impl FnOnce() -> Flow) -> Flow {
+        /// Dropped by unwinding, it tells that the source's place is not that of the panic.
+        struct Behind<'a>(&'a Cell<bool>);
+
+        impl Drop for Behind<'_> {
+            #[cold]
+            fn drop(&mut self) {
+                self.0.set(true);
+            }
+        }
+
+        let behind = Behind(&self.is_batched);
+        let flow = work();
+        std::mem::forget(behind);
+        if flow.is_break() && self.has_failed() {
+            self.is_batched.set(true);
+        }
+        flow
+    }
+
     /// Keeps the error that a closure returned and breaks the pipeline off.
     #[cold]
     pub(crate) fn fail(
@@ -120,6 +141,12 @@ impl<'job> Task<'job> {
         Flow::Break(())
     }
 
+    /// Keeps an error of the operator at `site` and breaks the pipeline off.
+    #[cold]
+    pub(crate) fn fail_at(&self, site: Site, error: Error) -> Flow {
+        self.fail_with(error.at(site.operator, site.location))
+    }
+
     /// Whether the pipeline broke off because of an error.
     pub(crate) fn has_failed(&self) -> bool {
         self.failure.borrow().is_some()
@@ -138,7 +165,7 @@ impl<'job> Task<'job> {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
         let failure = self.failure.borrow_mut().take();
         match (outcome, failure) {
-            (Ok(outcome), None) => outcome,
+            (Ok(outcome), None) => outcome.map_err(|error| self.placed(error)),
             (Ok(_), Some(error)) => Err(self.placed(error)),
             (Err(payload), _) => Err(self.placed(panicked(self.panicked_in.get(), payload))),
         }

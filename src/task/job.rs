@@ -4,10 +4,12 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use super::Relief;
 use crate::error::{Error, Result};
 use crate::id::ShuffleId;
-use crate::storage::memory::MemoryBudget;
+use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::scratch::Scratch;
 
 type MapOutputs = Arc<dyn Any + Send + Sync>;
@@ -18,7 +20,6 @@ pub(crate) struct JobState {
     stopped: AtomicBool,
     failure: Mutex<Option<Error>>,
     map_outputs: Mutex<HashMap<ShuffleId, MapOutputs>>,
-    progress: Progress,
 }
 
 /// What a job may use, and where it may put what does not fit.
@@ -27,6 +28,23 @@ pub(crate) struct Resources {
     pub(crate) budget: MemoryBudget,
     pub(crate) scratch: Scratch,
     pub(crate) threads: usize,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) relief: Arc<Relief>,
+}
+
+impl Resources {
+    /// Grows a reservation to `bytes` in all, if need be by having others give back what they can do without: first
+    /// `spill`, which says whether it has, then what persisted bags hold.
+    pub(crate) fn reserve(
+        &self,
+        reservation: &mut Reservation,
+        bytes: usize,
+        spill: impl FnOnce() -> Result<bool>,
+    ) -> Result<bool> {
+        Ok(reservation.try_resize(bytes)
+            || self.relief.ask()? && reservation.try_resize(bytes)
+            || spill()? && reservation.try_resize(bytes))
+    }
 }
 
 #[cfg(test)]
@@ -37,6 +55,8 @@ impl Resources {
             budget: MemoryBudget::unlimited(),
             scratch: Scratch::new(None, None),
             threads: 1,
+            progress: Arc::default(),
+            relief: Arc::default(),
         }
     }
 }
@@ -48,7 +68,6 @@ impl JobState {
             stopped: AtomicBool::default(),
             failure: Mutex::default(),
             map_outputs: Mutex::default(),
-            progress: Progress::default(),
         }
     }
 
@@ -91,30 +110,67 @@ impl JobState {
     }
 
     pub(crate) fn progress(&self) -> &Progress {
-        &self.progress
+        &self.resources.progress
     }
 }
 
-/// How far a stage has come. Read by the progress bar while the tasks add to it.
+/// How far a stage has come. Read by the progress bar while the tasks add to it, and by the job's summary.
 #[derive(Default)]
 pub(crate) struct Progress {
     bytes: AtomicU64,
     tasks: AtomicUsize,
+    shuffled_records: AtomicU64,
+    shuffled_bytes: AtomicU64,
+    longest_task_nanos: AtomicU64,
+    total_task_nanos: AtomicU64,
 }
 
 impl Progress {
     /// Starts again at nothing, for the next stage.
     pub(crate) fn reset(&self) {
-        self.bytes.store(0, Ordering::Relaxed);
         self.tasks.store(0, Ordering::Relaxed);
+        for counter in [
+            &self.bytes,
+            &self.shuffled_records,
+            &self.shuffled_bytes,
+            &self.longest_task_nanos,
+            &self.total_task_nanos,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn add_tasks(&self, tasks: usize) {
+    /// Counts tasks that one thread did one after the other in `time`.
+    pub(crate) fn add_tasks(&self, tasks: usize, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.tasks.fetch_add(tasks, Ordering::Relaxed);
+        self.longest_task_nanos
+            .fetch_max(nanos / tasks.max(1) as u64, Ordering::Relaxed);
+        self.total_task_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Counts what a map task handed to its shuffle: records that went in, and bytes that came out.
+    pub(crate) fn add_shuffled(&self, records: u64, bytes: u64) {
+        self.shuffled_records.fetch_add(records, Ordering::Relaxed);
+        self.shuffled_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn shuffled_records(&self) -> u64 {
+        self.shuffled_records.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn shuffled_bytes(&self) -> u64 {
+        self.shuffled_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The time of the longest task, and of all together.
+    pub(crate) fn task_times(&self) -> (Duration, Duration) {
+        let time = |counter: &AtomicU64| Duration::from_nanos(counter.load(Ordering::Relaxed));
+        (time(&self.longest_task_nanos), time(&self.total_task_nanos))
     }
 
     pub(crate) fn bytes_read(&self) -> &AtomicU64 {

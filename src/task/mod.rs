@@ -2,10 +2,12 @@
 
 mod context;
 mod job;
+mod relief;
 mod stage;
 
 pub(crate) use context::{Task, panicked};
 pub(crate) use job::{JobState, Progress, Resources};
+pub(crate) use relief::{Relief, Relieve};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, Worker};
 
 use std::ops::ControlFlow;

@@ -60,7 +60,7 @@ impl TextOptions {
             ));
         }
         if self.split_bytes == Some(0) {
-            return Err(invalid("split_bytes", "0".to_owned(), "at least 1"));
+            return Err(invalid("partition_bytes", "0".to_owned(), "at least 1"));
         }
         Ok(())
     }
@@ -116,7 +116,7 @@ mod tests {
                 split_bytes: Some(0),
                 ..defaults()
             })
-            .contains("split_bytes")
+            .contains("partition_bytes")
         );
     }
 

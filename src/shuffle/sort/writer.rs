@@ -91,7 +91,8 @@ impl<'s, S: Sort> SortWriter<'s, S> {
     #[cold]
     fn make_room(&mut self, bytes: usize) -> Result<()> {
         let wanted = (bytes + STEP_BYTES).min(self.share_bytes);
-        if wanted >= bytes && self.reservation.try_resize(wanted) {
+        let reservation = &mut self.reservation;
+        if wanted >= bytes && self.resources.reserve(reservation, wanted, || Ok(false))? {
             self.granted_bytes = wanted;
             return Ok(());
         }

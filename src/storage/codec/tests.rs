@@ -22,7 +22,9 @@ fn carries<T: Serialize + DeserializeOwned + PartialEq + Debug>(record: T) {
 fn refuses<T: Serialize + DeserializeOwned>(record: &T) -> String {
     let error = round_trips(record).expect_err("this type cannot be carried");
     match error.kind() {
-        ErrorKind::Codec { type_name, reason } => {
+        ErrorKind::Codec {
+            type_name, reason, ..
+        } => {
             assert_eq!(*type_name, std::any::type_name::<T>());
             reason.clone()
         }

@@ -1,0 +1,131 @@
+//! Makes text of any size: lines of words that come as often as those of a language.
+//!
+//! ```text
+//! cargo run --release --example generate_text -- --bytes 10GB --words 1000000 big.txt
+//! ```
+
+mod options;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::process::ExitCode;
+
+use options::Options;
+
+const USAGE: &str = "generate_text --bytes SIZE [--seed N] [--words N] OUT
+
+Writes lines of made words to the file OUT until one more line would be more than SIZE bytes, which is a number with
+k, M, G or T (powers of 1024) or kB, MB, GB, TB (powers of 1000) behind it, or none. There are N different words to
+choose from (10,000 unless given), and the n-th of them comes with a frequency of 1/n. The same options give the same
+bytes on every machine; another --seed (0 unless given) gives another text.";
+
+/// Words in a line.
+const LINE_WORDS: std::ops::RangeInclusive<u64> = 4..=15;
+
+fn main() -> ExitCode {
+    options::run(USAGE, generate_text)
+}
+
+fn generate_text(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let bytes = options.value("--bytes")?.ok_or("--bytes is missing")?;
+    let bytes = parse_bytes(&bytes).ok_or_else(|| format!("--bytes: {bytes} is no size"))?;
+    let seed = options.number("--seed")?.unwrap_or(0) as u64;
+    let words = options.number("--words")?.unwrap_or(10_000) as u64;
+    if words == 0 {
+        return Err("--words must be 1 or more".into());
+    }
+    let paths = options.rest()?;
+    let [path] = &paths[..] else {
+        return Err("exactly one OUT is needed".into());
+    };
+
+    let in_file = |error| format!("{path}: {error}");
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path).map_err(in_file)?);
+    let mut random = Random(seed);
+    let mut left = bytes;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        make_line(&mut random, words, &mut line);
+        match left.checked_sub(line.len() as u64) {
+            Some(rest) => left = rest,
+            None => break,
+        }
+        file.write_all(line.as_bytes()).map_err(in_file)?;
+    }
+    file.flush().map_err(in_file)?;
+    Ok(())
+}
+
+fn make_line(random: &mut Random, words: u64, line: &mut String) {
+    let count = LINE_WORDS.start() + random.below(LINE_WORDS.end() - LINE_WORDS.start() + 1);
+    for i in 0..count {
+        if i > 0 {
+            line.push(' ');
+        }
+        spell(random.rank(words), line);
+    }
+    line.push('\n');
+}
+
+/// Writes the word of a rank, which is 1 for the most frequent. Different ranks have different words: they are the
+/// rank in the numeral system whose digits 1 to 80 are syllables of two letters.
+fn spell(mut rank: u64, line: &mut String) {
+    const CONSONANTS: &[u8; 16] = b"tnshrdlcmwfgpbvk";
+    const VOWELS: &[u8; 5] = b"eaoiu";
+    while rank > 0 {
+        rank -= 1;
+        let syllable = (rank % 80) as usize;
+        line.push(char::from(CONSONANTS[syllable % 16]));
+        line.push(char::from(VOWELS[syllable / 16]));
+        rank /= 80;
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): small, fast, and good enough for text.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number from 0 to `n` - 1.
+    fn below(&mut self, n: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
+    }
+
+    /// A number from 1 to `n`, each with a probability in proportion to its reciprocal (Zipf's law).
+    ///
+    /// Numbers of `bits + 1` binary digits together come about as often as those of one more. So one of these groups
+    /// is drawn, a number in it, and that is thrown away as often as it must be: nearly a third of the time. Integers
+    /// only, since logarithms differ from machine to machine.
+    fn rank(&mut self, n: u64) -> u64 {
+        loop {
+            let bits = self.below(u64::from(n.ilog2()) + 1);
+            let first = 1 << bits;
+            let rank = first + self.below(first);
+            if rank <= n && self.below(rank) < first {
+                return rank;
+            }
+        }
+    }
+}
+
+fn parse_bytes(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let unit = unit.to_ascii_lowercase();
+    let (letter, base) = match unit.as_bytes() {
+        [] | [b'b'] => return number.parse().ok(),
+        [letter] | [letter, b'i', b'b'] => (letter, 1024_u64),
+        [letter, b'b'] => (letter, 1000),
+        _ => return None,
+    };
+    let power = b"kmgt".iter().position(|unit| unit == letter)? as u32 + 1;
+    number.parse::<u64>().ok()?.checked_mul(base.pow(power))
+}

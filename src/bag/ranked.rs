@@ -1,0 +1,67 @@
+//! The first few of many records, in the order of a comparison: what `top` and `bottom` keep.
+
+use std::cmp::Ordering;
+
+use crate::pipeline::Record;
+
+/// The first `n` of the records seen so far, in the order of a comparison and, if that finds them equal, of coming.
+pub(super) struct Ranked<T: Record + ?Sized> {
+    n: usize,
+    /// Up to 2 `n`; the first `sorted` of them are sorted.
+    records: Vec<T::Owned>,
+    sorted: usize,
+}
+
+impl<T: Record + ?Sized> Ranked<T> {
+    pub(super) fn new(n: usize) -> Self {
+        Self {
+            n,
+            records: Vec::new(),
+            sorted: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn offer(
+        &mut self,
+        record: T::Ref<'_>,
+        compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
+    ) {
+        if self.sorted == self.n {
+            // One that is equal to the last comes behind it.
+            let last = self.records[..self.n].last();
+            if last.is_none_or(|last| compare(T::peek(&record), T::peek_owned(last)).is_ge()) {
+                return;
+            }
+        }
+        self.records.push(T::into_owned(record));
+        if self.records.len() >= self.n.saturating_mul(2) {
+            self.cut(compare);
+        }
+    }
+
+    pub(super) fn merge(
+        &mut self,
+        later: Self,
+        compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
+    ) {
+        self.records.extend(later.records);
+        self.cut(compare);
+    }
+
+    /// Sorts, and drops what is not among the first. Sorting is stable: what came first stays first.
+    fn cut(&mut self, compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering) {
+        self.records
+            .sort_by(|a, b| compare(T::peek_owned(a), T::peek_owned(b)));
+        self.records.truncate(self.n);
+        self.sorted = self.records.len();
+    }
+
+    pub(super) fn into_sorted(
+        mut self,
+        compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
+    ) -> Vec<T::Owned> {
+        self.cut(compare);
+        self.records
+    }
+}

@@ -1,0 +1,259 @@
+//! `persist`: partitions that are kept once they have been computed. Narrow.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::error::Result;
+use crate::lineage::Stored;
+use crate::pipeline::{Boxed, Data, Pipeline};
+use crate::shuffle::{Content, InMemory, Spool, replay};
+use crate::storage::memory::{MemoryBudget, Reservation};
+use crate::storage::run::{Run, RunFile};
+use crate::storage::scratch::Scratch;
+use crate::task::{Flow, Partition, PartitionStream, Relieve, Site, Task};
+
+/// Where [`persist`](crate::Bag::persist) keeps records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Persistence {
+    /// In memory as long as there is room; what there is no room for is computed again when it is needed. The
+    /// partitions of a bag whose number of partitions is not known go to the disk instead, since they cannot be
+    /// computed one by one.
+    Memory,
+    /// In memory as long as there is room, and then on the disk.
+    #[default]
+    MemoryThenDisk,
+    /// On the disk.
+    Disk,
+}
+
+/// After how many bytes of records the memory for them is accounted for again.
+const ACCOUNT_BYTES: usize = 64 << 10;
+
+/// What has been computed of a bag. It goes when the last bag that needs it does.
+pub(crate) struct Store {
+    persistence: Persistence,
+    budget: MemoryBudget,
+    scratch: Scratch,
+    partitions: Mutex<HashMap<usize, Vec<Content<Arc<Spool>>>>>,
+    /// How many partitions there are, once that is known.
+    count: OnceLock<usize>,
+    /// How many jobs rely on what is here.
+    pins: AtomicUsize,
+}
+
+impl Store {
+    pub(crate) fn new(
+        persistence: Persistence,
+        partitions: Option<usize>,
+        budget: MemoryBudget,
+        scratch: Scratch,
+    ) -> Self {
+        // What cannot be computed partition by partition must not be lost.
+        let persistence = match (persistence, partitions) {
+            (Persistence::Memory, None) => Persistence::MemoryThenDisk,
+            (persistence, _) => persistence,
+        };
+        Self {
+            persistence,
+            budget,
+            scratch,
+            partitions: Mutex::default(),
+            count: partitions.map_or_else(OnceLock::new, OnceLock::from),
+            pins: AtomicUsize::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Vec<Content<Arc<Spool>>>>> {
+        self.partitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, spool: &Spool) -> Result<Run> {
+        let mut file = RunFile::create(&self.scratch, "persist")?;
+        spool.write_run(&mut file)
+    }
+}
+
+impl Stored for Store {
+    fn is_complete(&self) -> bool {
+        self.count.get() == Some(&self.lock().len())
+    }
+
+    fn pin_if_complete(&self) -> bool {
+        let partitions = self.lock();
+        let is_complete = self.count.get() == Some(&partitions.len());
+        if is_complete {
+            // While the lock is held, so that nobody drops anything in between.
+            self.pins.fetch_add(1, Ordering::SeqCst);
+        }
+        is_complete
+    }
+
+    fn unpin(&self) {
+        self.pins.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Relieve for Store {
+    fn relieve(&self) -> Result<bool> {
+        let mut partitions = self.lock();
+        let in_memory = |parts: &Vec<Content<Arc<Spool>>>| {
+            parts.iter().any(|part| matches!(part, Content::Memory(..)))
+        };
+        if self.persistence == Persistence::Memory && self.pins.load(Ordering::SeqCst) == 0 {
+            let before = partitions.len();
+            partitions.retain(|_, parts| !in_memory(parts));
+            return Ok(partitions.len() < before);
+        }
+        let mut is_relieved = false;
+        for part in partitions.values_mut().flatten() {
+            if let Content::Memory(spool, _reservation) = part {
+                *part = Content::File(self.write(spool)?);
+                is_relieved = true;
+            }
+        }
+        Ok(is_relieved)
+    }
+}
+
+pub(crate) struct Persist<T: 'static> {
+    pub(crate) parent: Boxed<T>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) site: Site,
+}
+
+impl<T: Data> Pipeline for Persist<T> {
+    type Out = T;
+
+    fn partitions(&self) -> Option<usize> {
+        self.parent.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        if self.store.is_complete() {
+            let mut indices = 0..self.store.count.get().copied().unwrap_or(0);
+            return Box::new(move || Ok(indices.next().map(Partition::at)));
+        }
+        let mut parent = self.parent.stream();
+        let mut count = 0;
+        Box::new(move || {
+            let next = parent()?;
+            match next {
+                Some(_) => count += 1,
+                None => _ = self.store.count.set(count),
+            }
+            Ok(next)
+        })
+    }
+
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: FnMut(T) -> Flow,
+    {
+        let index = partition.index;
+        let stored = self.store.lock().get(&index).cloned();
+        if let Some(parts) = stored {
+            let entered = task.enter(self.site);
+            let flow = replay(parts, sink);
+            entered.leave();
+            return flow;
+        }
+        let mut keeper = Keeper::new(&self.store);
+        let flow = self.parent.run(partition, task, &mut |record| {
+            // The codec calls `Serialize`, which may be the program's.
+            let entered = task.enter(self.site);
+            let kept = keeper.push(&record);
+            entered.leave();
+            match kept {
+                Ok(()) => sink(record),
+                Err(error) => task.fail_at(self.site, error),
+            }
+        })?;
+        // A partition that was broken off is not whole.
+        if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
+            keeper.finish(index)?;
+        }
+        Ok(flow)
+    }
+}
+
+/// Keeps the records of one partition as they come.
+struct Keeper<'s> {
+    store: &'s Store,
+    spool: Spool,
+    reservation: Reservation,
+    parts: Vec<Content<Arc<Spool>>>,
+    new_bytes: usize,
+    /// There was no room, and the disk is not for this.
+    has_given_up: bool,
+}
+
+impl<'s> Keeper<'s> {
+    fn new(store: &'s Store) -> Self {
+        Self {
+            store,
+            spool: Spool::default(),
+            reservation: store.budget.reservation(),
+            parts: Vec::new(),
+            new_bytes: 0,
+            has_given_up: false,
+        }
+    }
+
+    #[inline]
+    fn push<T: Data>(&mut self, record: &T) -> Result<()> {
+        if self.has_given_up {
+            return Ok(());
+        }
+        self.new_bytes += self.spool.push(record)?;
+        if self.new_bytes >= ACCOUNT_BYTES {
+            self.account()?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn account(&mut self) -> Result<()> {
+        self.new_bytes = 0;
+        let persistence = self.store.persistence;
+        if persistence != Persistence::Disk
+            && self.reservation.try_resize(self.spool.memory_bytes())
+        {
+            return Ok(());
+        }
+        if persistence == Persistence::Memory {
+            self.has_given_up = true;
+            self.spool = Spool::default();
+            self.reservation.clear();
+            return Ok(());
+        }
+        self.spill()
+    }
+
+    fn spill(&mut self) -> Result<()> {
+        let run = self.store.write(&std::mem::take(&mut self.spool))?;
+        self.parts.push(Content::File(run));
+        self.reservation.clear();
+        Ok(())
+    }
+
+    fn finish(mut self, index: usize) -> Result<()> {
+        self.account()?;
+        if self.has_given_up {
+            return Ok(());
+        }
+        if !self.spool.is_empty() {
+            self.reservation.trim();
+            self.parts.push(Content::Memory(
+                Arc::new(self.spool),
+                Arc::new(self.reservation),
+            ));
+        }
+        // Two jobs may have computed it at once; what is there already is as good.
+        self.store.lock().entry(index).or_insert(self.parts);
+        Ok(())
+    }
+}

@@ -1,0 +1,292 @@
+//! The slots of a table: memory in which some places have a key and a value, and others nothing.
+#![expect(
+    unsafe_code,
+    reason = "a slot that is empty has no value, and zeroed memory is made of such; with `Option` a slot is a quarter larger"
+)]
+//!
+//! A key of up to 15 bytes stands in its slot; of a longer one the slot has the address in the arena.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+
+use super::arena::Arena;
+use super::partitioner::Place;
+
+/// Key lengths up to this are kept in the slot.
+const INLINE_BYTES: usize = 15;
+
+/// The tag of a key that is in the arena. A tag of 0 is an empty slot; one of `n + 1` is a key of `n` bytes.
+const IN_ARENA: u64 = INLINE_BYTES as u64 + 2;
+
+/// A key's bytes, or where they are: `head` has the first 8 bytes, `tail` the next 7 and, on top, the tag. Of a key in
+/// the arena `head` has the address, and `tail` the length.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Packed {
+    head: u64,
+    tail: u64,
+}
+
+impl Packed {
+    #[inline(always)]
+    fn tag(self) -> u64 {
+        self.tail >> 56
+    }
+
+    /// A key as it is looked for: if it does not fit into a slot, its length without an address.
+    #[inline(always)]
+    pub(super) fn new(key: &[u8]) -> Self {
+        Self::inline(key).unwrap_or_else(|| Self::in_arena(0, key.len()))
+    }
+
+    #[inline(always)]
+    fn inline(key: &[u8]) -> Option<Self> {
+        let word = |at: usize| {
+            key[at..]
+                .first_chunk()
+                .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        };
+        let half = |at: usize| {
+            key[at..]
+                .first_chunk()
+                .map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
+        };
+        let n = key.len();
+        let (head, rest) = match n {
+            // Each shift brings the last bytes to the place behind the first ones.
+            9..=INLINE_BYTES => (word(0), word(n - 8) >> (8 * (16 - n))),
+            8 => (word(0), 0),
+            4..8 => (half(0) | half(n - 4) << (8 * (n - 4)), 0),
+            1..4 => {
+                let byte = |at: usize| u64::from(key[at]) << (8 * at);
+                (byte(0) | byte(n / 2) | byte(n - 1), 0)
+            }
+            0 => (0, 0),
+            _ => return None,
+        };
+        Some(Self {
+            head,
+            tail: rest | (n as u64 + 1) << 56,
+        })
+    }
+
+    fn in_arena(address: u64, len: usize) -> Self {
+        Self {
+            head: address,
+            tail: len as u64 | IN_ARENA << 56,
+        }
+    }
+
+    /// The same key at its address in the arena.
+    #[inline(always)]
+    pub(super) fn at(self, address: u64) -> Self {
+        Self {
+            head: address,
+            tail: self.tail,
+        }
+    }
+
+    /// The length of a key that does not fit into a slot; 0 for one that is whole in here.
+    #[inline(always)]
+    pub(super) fn long_len(self) -> usize {
+        if self.tag() == IN_ARENA {
+            self.arena_len()
+        } else {
+            0
+        }
+    }
+
+    /// Whether `self`, which is in a table with this arena, is `key`, whose bytes are `long` if it does not fit into a
+    /// slot.
+    #[inline(always)]
+    pub(super) fn is(self, arena: &Arena, key: Self, long: &[u8]) -> bool {
+        if key.tag() == IN_ARENA {
+            self.tail == key.tail && arena.get(self.head, long.len()) == long
+        } else {
+            self == key
+        }
+    }
+
+    /// Calls `f` with the key's bytes.
+    #[inline]
+    pub(super) fn with_bytes<R>(self, arena: &Arena, f: impl FnOnce(&[u8]) -> R) -> R {
+        if self.tag() == IN_ARENA {
+            return f(arena.get(self.head, self.arena_len()));
+        }
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.head.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.tail.to_le_bytes());
+        f(&bytes[..self.tag() as usize - 1])
+    }
+
+    fn arena_len(self) -> usize {
+        (self.tail & ((1 << 56) - 1)) as usize
+    }
+}
+
+/// A key and its value, or nothing.
+pub(super) struct Slot<V> {
+    key: Packed,
+    place: Place,
+    /// Set exactly where the key's tag is not 0.
+    value: MaybeUninit<V>,
+}
+
+impl<V> Slot<V> {
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.key.tag() == 0
+    }
+
+    #[inline(always)]
+    pub(super) fn key(&self) -> Packed {
+        self.key
+    }
+
+    #[inline(always)]
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The value, unless the slot is empty.
+    pub(super) fn value(&self) -> Option<&V> {
+        // SAFETY: a slot that is not empty has a value.
+        (!self.is_empty()).then(|| unsafe { self.value.assume_init_ref() })
+    }
+
+    /// Moves the key and its value out; the slot is empty then.
+    #[inline(always)]
+    pub(super) fn take(&mut self) -> Option<(Packed, Place, V)> {
+        if self.is_empty() {
+            return None;
+        }
+        let key = self.key;
+        self.key.tail = 0;
+        let value = std::mem::replace(&mut self.value, MaybeUninit::uninit());
+        // SAFETY: the slot was not empty, so it had a value, and now that it is empty nobody else takes that.
+        Some((key, self.place, unsafe { value.assume_init() }))
+    }
+
+    /// Puts a key and its value in; the slot must be empty, or what was in it is forgotten.
+    #[inline(always)]
+    pub(super) fn put(&mut self, (key, place, value): (Packed, Place, V)) {
+        self.place = place;
+        self.value = MaybeUninit::new(value);
+        self.key = key;
+    }
+
+    /// Replaces the value by what `update` makes of it. After a panic of it the slot is empty.
+    #[inline(always)]
+    pub(super) fn update(&mut self, update: impl FnOnce(V) -> V) {
+        if let Some((key, place, value)) = self.take() {
+            self.put((key, place, update(value)));
+        }
+    }
+}
+
+/// Zeroed memory is an array of empty slots.
+pub(super) struct Slots<V> {
+    memory: NonNull<Slot<V>>,
+    len: usize,
+}
+
+// SAFETY: `Slots` owns its memory and what is in it, as a `Vec` does.
+unsafe impl<V: Send> Send for Slots<V> {}
+
+impl<V> Slots<V> {
+    pub(super) fn new(len: usize) -> Self {
+        if len == 0 {
+            return Self {
+                memory: NonNull::dangling(),
+                len,
+            };
+        }
+        let layout = Self::layout(len);
+        // SAFETY: a slot has two words at the least, so the layout is not empty.
+        let memory = unsafe { alloc_zeroed(layout) };
+        let Some(memory) = NonNull::new(memory.cast()) else {
+            handle_alloc_error(layout)
+        };
+        super::kernel::advise_huge_pages(memory.cast(), layout.size());
+        Self { memory, len }
+    }
+
+    fn layout(len: usize) -> Layout {
+        match Layout::array::<Slot<V>>(len) {
+            Ok(layout) => layout,
+            Err(_) => panic!("a table of {len} slots is larger than the address space"),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    pub(super) fn as_slice(&self) -> &[Slot<V>] {
+        // SAFETY: `memory` points to `len` slots (or dangles with `len` 0). Each was zeroed, which is a valid empty
+        // slot: integers and an unset `MaybeUninit`.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.len) }
+    }
+
+    #[inline(always)]
+    pub(super) fn as_mut_slice(&mut self) -> &mut [Slot<V>] {
+        // SAFETY: as in `as_slice`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr(), self.len) }
+    }
+}
+
+impl<V> Drop for Slots<V> {
+    fn drop(&mut self) {
+        if std::mem::needs_drop::<V>() {
+            self.as_mut_slice()
+                .iter_mut()
+                .for_each(|slot| drop(slot.take()));
+        }
+        if self.len > 0 {
+            // SAFETY: the memory was allocated with this layout.
+            unsafe { dealloc(self.memory.as_ptr().cast(), Self::layout(self.len)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_any_length_come_back() {
+        let mut arena = Arena::default();
+        for len in 0..40_u8 {
+            let key: Vec<u8> = (1..=len).collect();
+            let mut packed = Packed::new(&key);
+            assert_eq!(packed.long_len(), if len > 15 { key.len() } else { 0 });
+            if packed.long_len() > 0 {
+                arena.make_room(key.len());
+                packed = packed.at(arena.put(&key).unwrap());
+            }
+            packed.with_bytes(&arena, |bytes| assert_eq!(bytes, key));
+            assert!(packed.is(&arena, Packed::new(&key), &key));
+            let mut other = key.clone();
+            other.push(0);
+            assert!(!packed.is(&arena, Packed::new(&other), &other));
+        }
+    }
+
+    #[test]
+    fn values_are_dropped_once() {
+        let value = std::rc::Rc::new(());
+        let mut slots = Slots::new(8);
+        for slot in &mut slots.as_mut_slice()[..5] {
+            slot.put((Packed::new(b"key"), Place(0), value.clone()));
+        }
+        let taken = slots.as_mut_slice()[0].take();
+        assert!(taken.is_some() && slots.as_slice()[0].is_empty());
+        slots.as_mut_slice()[1].update(|value| value);
+        assert_eq!(std::rc::Rc::strong_count(&value), 6);
+        drop(taken);
+        drop(slots);
+        assert_eq!(std::rc::Rc::strong_count(&value), 1);
+    }
+}

@@ -1,0 +1,186 @@
+//! Records as they come, encoded: for shuffles that neither combine nor sort.
+
+use std::borrow::Borrow;
+
+use super::map_outputs::{Content, InMemory, MapOutputs, Order};
+use crate::error::Result;
+use crate::pipeline::Data;
+use crate::storage::codec;
+use crate::storage::memory::Reservation;
+use crate::storage::run::{Run, RunFile};
+use crate::task::{Flow, Resources};
+
+/// Encoded records, one behind the other.
+#[derive(Clone, Default)]
+pub(crate) struct Spool {
+    bytes: Vec<u8>,
+    /// Where each record ends. The codec alone cannot tell a record that takes no bytes.
+    ends: Vec<usize>,
+}
+
+impl Spool {
+    /// Takes a record in, and says how many bytes that takes.
+    pub(crate) fn push<T: Data>(&mut self, record: &T) -> Result<usize> {
+        let start = self.bytes.len();
+        codec::encode_into(record, &mut self.bytes)?;
+        self.ends.push(self.bytes.len());
+        Ok(self.bytes.len() - start + size_of::<usize>())
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+
+    /// Writes the records as the next run of `file`.
+    pub(crate) fn write_run(&self, file: &mut RunFile) -> Result<Run> {
+        let mut writer = file.run();
+        for record in self.iter() {
+            writer.append(record)?;
+        }
+        writer.finish()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let record = &self.bytes[start..end];
+            start = end;
+            record
+        })
+    }
+}
+
+impl InMemory for Spool {
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    fn write(&mut self, file: &mut RunFile) -> Result<Run> {
+        let run = self.write_run(file)?;
+        self.bytes.clear();
+        self.ends.clear();
+        Ok(run)
+    }
+}
+
+/// Calls `each` with the records of some parts, in order.
+pub(crate) fn replay<T: Data, M: Borrow<Spool>>(
+    parts: impl IntoIterator<Item = Content<M>>,
+    mut each: impl FnMut(T) -> Flow,
+) -> Result<Flow> {
+    for part in parts {
+        match part {
+            Content::Memory(spool, _reservation) => {
+                for record in spool.borrow().iter() {
+                    if each(codec::decode(record)?).is_break() {
+                        return Ok(Flow::Break(()));
+                    }
+                }
+            }
+            Content::File(run) => {
+                let mut reader = run.reader();
+                while let Some(record) = reader.next()? {
+                    if each(codec::decode(record)?).is_break() {
+                        return Ok(Flow::Break(()));
+                    }
+                }
+            }
+        }
+    }
+    Ok(Flow::Continue(()))
+}
+
+/// After how many bytes of records the memory for them is accounted for again.
+const ACCOUNT_BYTES: usize = 64 << 10;
+
+/// Divides the records of a task among partitions, within a memory budget.
+pub(crate) struct Divider<'o> {
+    outputs: &'o MapOutputs<Spool>,
+    resources: &'o Resources,
+    most_bytes: usize,
+    partitions: usize,
+    spools: Vec<Spool>,
+    reservation: Reservation,
+    order: Order,
+    records: u64,
+    /// Bytes of records that have come since the memory was accounted for.
+    new_bytes: usize,
+    is_checked: bool,
+}
+
+impl<'o> Divider<'o> {
+    pub(crate) fn new(
+        partitions: usize,
+        outputs: &'o MapOutputs<Spool>,
+        resources: &'o Resources,
+    ) -> Self {
+        Self {
+            outputs,
+            resources,
+            most_bytes: resources.budget.limit_bytes() / resources.threads / 2,
+            partitions,
+            spools: vec![Spool::default(); partitions],
+            reservation: resources.budget.reservation(),
+            order: Order::default(),
+            records: 0,
+            new_bytes: 0,
+            is_checked: false,
+        }
+    }
+
+    pub(crate) fn begin_task(&mut self, partition: usize) {
+        self.order = Order::of_task(partition);
+    }
+
+    pub(crate) fn push<T: Data>(&mut self, partition: usize, record: &T) -> Result<()> {
+        if !self.is_checked {
+            codec::round_trips(record)?;
+            self.is_checked = true;
+        }
+        self.new_bytes += self.spools[partition].push(record)?;
+        self.records += 1;
+        if self.new_bytes >= ACCOUNT_BYTES {
+            self.account()?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn account(&mut self) -> Result<()> {
+        self.new_bytes = 0;
+        let bytes = self.spools.iter().map(Spool::memory_bytes).sum();
+        let spill = || self.outputs.spill(self.resources);
+        if bytes <= self.most_bytes
+            && self
+                .resources
+                .reserve(&mut self.reservation, bytes, spill)?
+        {
+            return Ok(());
+        }
+        let written = self
+            .outputs
+            .write(&mut self.spools, self.order, self.resources)?;
+        self.count(written);
+        self.order = self.order.next();
+        self.spools = vec![Spool::default(); self.partitions];
+        self.reservation.clear();
+        Ok(())
+    }
+
+    /// Hands over the records of a task.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        self.account()?;
+        let bytes: usize = self.spools.iter().map(Spool::memory_bytes).sum();
+        self.count(bytes as u64);
+        let spools = std::mem::replace(&mut self.spools, vec![Spool::default(); self.partitions]);
+        let reservation =
+            std::mem::replace(&mut self.reservation, self.resources.budget.reservation());
+        self.outputs.keep(spools, self.order, reservation);
+        Ok(())
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.resources.progress.add_shuffled(self.records, bytes);
+        self.records = 0;
+    }
+}

@@ -1,0 +1,169 @@
+//! What the tests share: the executors they run on, a limit to how long they take, files, the order of keys.
+#![allow(dead_code, reason = "each test file uses some of it")]
+
+use std::fs;
+use std::io::Write;
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Once, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use holdall::{Context, ContextBuilder, Executor};
+use serde::Serialize;
+use tempfile::TempDir;
+
+/// What a behaviour must be the same under. A further executor, or a tiny memory budget, is one more line.
+fn settings() -> Vec<(&'static str, ContextBuilder)> {
+    let on = |executor| Context::builder().executor(executor);
+    vec![
+        ("inline", on(Executor::Inline)),
+        ("threads:1", on(Executor::ThreadPool(1))),
+        ("threads:2", on(Executor::ThreadPool(2))),
+        ("threads:7", on(Executor::ThreadPool(7))),
+        (
+            "threads:2 with as little memory as can be",
+            on(Executor::ThreadPool(2)).memory(2 << 20),
+        ),
+    ]
+}
+
+/// After which a behaviour counts as hanging. It is far more than any takes, so that a busy machine is no failure.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs `behaviour` once in each of the settings.
+pub(crate) fn on_every_executor(behaviour: impl Fn(&Context) + Send + Sync + 'static) {
+    on_every_executor_with(|builder| builder, behaviour);
+}
+
+/// The same, with what `configure` sets besides.
+pub(crate) fn on_every_executor_with(
+    configure: impl Fn(ContextBuilder) -> ContextBuilder,
+    behaviour: impl Fn(&Context) + Send + Sync + 'static,
+) {
+    let behaviour = Arc::new(behaviour);
+    for (name, builder) in settings() {
+        let context = configure(builder.progress(false));
+        let context = context.build().expect("the settings are right");
+        let behaviour = Arc::clone(&behaviour);
+        within_the_limit(name, move || behaviour(&context));
+    }
+}
+
+/// Fails, instead of hanging, if `work` takes longer than any work here should.
+pub(crate) fn within_the_limit<R: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> R + Send + 'static,
+) -> R {
+    let (done, wait) = mpsc::channel();
+    let worker = thread::spawn(move || done.send(work()));
+    match wait.recv_timeout(LIMIT) {
+        Ok(result) => result,
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("on {name}: not done after {LIMIT:?}"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            eprintln!("the failure is on {name}");
+            let payload = worker.join().expect_err("it ended without a result");
+            panic::resume_unwind(payload)
+        }
+    }
+}
+
+/// A panic whose message begins so is part of a test, and says nothing on standard error.
+pub(crate) const ON_PURPOSE: &str = "on purpose";
+
+/// Keeps the panics that are part of a test quiet; all others are reported as ever.
+pub(crate) fn quiet_panics() {
+    static SET: Once = Once::new();
+    SET.call_once(|| {
+        let report = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let message = info.payload_as_str().unwrap_or(ON_PURPOSE);
+            if !message.starts_with(ON_PURPOSE) {
+                report(info);
+            }
+        }));
+    });
+}
+
+/// A temporary directory and what is in it.
+pub(crate) struct Files(TempDir);
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes a file, and the directories above it.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        let parent = path.parent().expect("it is in a directory");
+        fs::create_dir_all(parent).expect("room for a directory");
+        fs::write(&path, content).expect("room for a file");
+        path
+    }
+
+    /// Writes a gzip file, with a member for each of `members`.
+    pub(crate) fn write_gzip(&self, name: &str, members: &[&[u8]]) -> PathBuf {
+        let members = members.iter().map(|text| gzip(text, Compression::fast()));
+        self.write(name, members.collect::<Vec<_>>().concat())
+    }
+
+    /// The names of all there is, hidden or not, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        names_in(self.root())
+    }
+}
+
+/// A member of a gzip file.
+pub(crate) fn gzip(text: &[u8], level: Compression) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), level);
+    encoder.write_all(text).expect("room in memory");
+    encoder.finish().expect("room in memory")
+}
+
+/// The names in a directory, hidden or not, sorted.
+pub(crate) fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        let name = entry.expect("a directory").file_name();
+        name.into_string().expect("the tests' names are UTF-8")
+    };
+    let mut names: Vec<_> = entries.map(name).collect();
+    names.sort();
+    names
+}
+
+/// What the files of a directory say, one after the other in the order of their names.
+pub(crate) fn concatenation(directory: &Path) -> String {
+    let read = |name: String| fs::read_to_string(directory.join(name)).expect("a text");
+    names_in(directory).into_iter().map(read).collect()
+}
+
+/// The hash that keyed bags are in the order of: rapidhash V3 micro with its default seed.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_micro_inline};
+    rapidhash_v3_micro_inline::<true, false>(bytes, &DEFAULT_RAPID_SECRETS)
+}
+
+/// The bytes that stand for a key of a sized type.
+pub(crate) fn key_bytes<K: Serialize>(key: &K) -> Vec<u8> {
+    bincode::serde::encode_to_vec(key, bincode::config::standard()).expect("a key can be encoded")
+}
+
+/// Sorts into the order of keyed bags: by the hash of the key's bytes, then by these.
+pub(crate) fn sort_as_keyed<R>(records: &mut [R], bytes_of: impl Fn(&R) -> Vec<u8>) {
+    records.sort_by_cached_key(|record| {
+        let bytes = bytes_of(record);
+        (hash(&bytes), bytes)
+    });
+}

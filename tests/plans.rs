@@ -1,0 +1,262 @@
+//! What `explain` and `lineage_dot` say, as inline text.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use holdall::Context;
+
+use common::{Files, on_every_executor};
+
+/// With every place in this file replaced by `HERE`.
+fn without_places(text: &str) -> String {
+    let mut parts = text.split(file!());
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str("HERE");
+        text.push_str(part.trim_start_matches(|c: char| c == ':' || c.is_ascii_digit()));
+    }
+    text
+}
+
+#[track_caller]
+fn assert_plan(plan: &str, expected: &[&str]) {
+    let plan = without_places(plan);
+    assert_eq!(plan.lines().collect::<Vec<_>>(), expected, "\n{plan}");
+}
+
+fn context() -> Context {
+    Context::builder()
+        .threads(2)
+        .progress(false)
+        .shuffle_partitions(8)
+        .build()
+        .expect("the settings are right")
+}
+
+#[test]
+fn a_place_is_file_line_and_column() {
+    let (line, plan) = (line!(), holdall::empty::<u8>().explain());
+    assert!(plan.contains(&format!(" at {}:{line}:", file!())), "{plan}");
+}
+
+#[test]
+fn a_narrow_chain_is_one_stage() {
+    let bag = context()
+        .range(0..1_000)
+        .map(|n| n + 1)
+        .filter(|n| n % 2 == 0)
+        .boxed()
+        .inspect(|_| ());
+    assert_plan(
+        &bag.explain(),
+        &[
+            "stage 1 (partitions: 64)",
+            "  range 1000 numbers at HERE [order: the source's]",
+            "  map at HERE [order: kept]",
+            "  filter at HERE [order: kept]",
+            "  inspect at HERE [order: kept]",
+            "  -> result",
+        ],
+    );
+}
+
+#[test]
+fn each_method_is_one_line_whatever_it_is_made_of() {
+    let texts = context().from_vec_partitioned(vec!["1", "2"], 2);
+    let numbers = texts.try_filter_map(|text| text.parse::<u64>().map(Some));
+    let numbers = numbers.try_flat_map(|n| u8::try_from(n).map(|n| [n, n]));
+    let pairs = numbers
+        .key_by(|n| *n)
+        .map_values(u32::from)
+        .keys()
+        .with(1)
+        .filter(|k, n| n > k);
+    assert_plan(
+        &pairs.distinct().explain(),
+        &[
+            "stage 1 (partitions: 2)",
+            "  from_vec_partitioned 2 records at HERE [order: the source's]",
+            "  try_filter_map at HERE [order: kept]",
+            "  try_flat_map at HERE [order: kept]",
+            "  key_by at HERE [order: kept]",
+            "  map_values at HERE [order: kept]",
+            "  keys at HERE [order: kept]",
+            "  filter at HERE [order: kept]",
+            "  -> shuffle: by hash of the key",
+            "stage 2 (partitions: 8)",
+            "  distinct <- stage 1 at HERE [order: by hash of the key]",
+            "  -> result",
+        ],
+    );
+}
+
+#[test]
+fn word_count_is_two_stages() {
+    let files = Files::new();
+    let paths = ["a", "b"].map(|name| files.write(name, "some words\n"));
+    let counts = context()
+        .read_text(paths)
+        .expect("no error")
+        .words()
+        .count_by_value();
+    assert_plan(
+        &counts.map(|(word, n)| format!("{n}\t{word}")).explain(),
+        &[
+            "stage 1 (partitions: 1, input: 22 bytes)",
+            "  read_text 2 files, 22 bytes at HERE [order: the source's]",
+            "  words at HERE [order: kept]",
+            "  -> shuffle: by hash of the key",
+            "stage 2 (partitions: 8)",
+            "  count_by_value <- stage 1 at HERE [order: by hash of the key]",
+            "  map at HERE [order: kept]",
+            "  -> result",
+        ],
+    );
+}
+
+#[test]
+fn shuffles_follow_each_other() {
+    let counts = context()
+        .from_iter(0..1_000)
+        .map(|n| n % 10)
+        .count_by_value();
+    let by_count = counts.map(|(n, count)| (count, n)).reduce_by_key(i32::max);
+    assert_plan(
+        &by_count.explain(),
+        &[
+            "stage 1 (partitions: as they come)",
+            "  from_iter at HERE [order: the source's]",
+            "  map at HERE [order: kept]",
+            "  -> shuffle: by hash of the key",
+            "stage 2 (partitions: 8)",
+            "  count_by_value <- stage 1 at HERE [order: by hash of the key]",
+            "  map at HERE [order: kept]",
+            "  -> shuffle: by hash of the key",
+            "stage 3 (partitions: 8)",
+            "  reduce_by_key <- stage 2 at HERE [order: by hash of the key]",
+            "  -> result",
+        ],
+    );
+    assert_eq!(by_count.collect().expect("no error"), [(100, 9)]);
+}
+
+#[test]
+fn a_shuffle_that_two_branches_read_is_one_stage() {
+    on_every_executor(|context| {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let call = Arc::clone(&calls);
+        let numbers = context.range_partitioned(0..1_000, 10).inspect(move |_| {
+            call.fetch_add(1, Ordering::Relaxed);
+        });
+        let counts = numbers.map(|n| n % 10).count_by_value();
+        let both = counts
+            .clone()
+            .filter(|(n, _)| *n < 3)
+            .union(counts.clone().map(|(n, k)| (n + 100, k)));
+        assert_plan(
+            &both.explain(),
+            &[
+                "stage 1 (partitions: 10)",
+                "  range_partitioned 1000 numbers at HERE [order: the source's]",
+                "  inspect at HERE [order: kept]",
+                "  map at HERE [order: kept]",
+                "  -> shuffle: by hash of the key, read 2 times",
+                "stage 2 (partitions: 128)",
+                "  count_by_value <- stage 1 at HERE [order: by hash of the key]",
+                "  filter at HERE [order: kept]",
+                "  map at HERE [order: kept]",
+                "  union at HERE [order: kept]",
+                "  -> result",
+            ],
+        );
+        assert_eq!(calls.load(Ordering::Relaxed), 0);
+        let mut pairs = both.collect().unwrap();
+        assert_eq!(calls.swap(0, Ordering::Relaxed), 1_000);
+        let in_order = counts.collect().unwrap();
+        assert!(
+            in_order
+                .iter()
+                .map(|(n, k)| (n + 100, *k))
+                .eq(pairs[3..].iter().copied())
+        );
+        pairs.sort();
+        let expected: Vec<_> = (0..3).chain(100..110).map(|n| (n, 100)).collect();
+        assert_eq!(pairs, expected);
+
+        // Read by the stage of another shuffle and by the result's.
+        calls.store(0, Ordering::Relaxed);
+        let again = counts
+            .clone()
+            .map(|(_, k)| (k, 0))
+            .reduce_by_key(|a, b| a + b + 1);
+        let both = counts.union(again);
+        assert_eq!(both.explain().matches("read 2 times").count(), 1);
+        let mut pairs = both.collect().unwrap();
+        pairs.sort();
+        assert_eq!(
+            pairs,
+            (0..10)
+                .map(|n| (n, 100))
+                .chain([(100, 9)])
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(calls.load(Ordering::Relaxed), 1_000);
+    });
+}
+
+#[test]
+fn a_shuffle_can_be_read_any_number_of_times() {
+    on_every_executor(|context| {
+        let words = context
+            .from_vec(vec!["a".repeat(30), "b".to_owned()])
+            .key_by(|word| word.len())
+            .group_by_key();
+        let four = words
+            .clone()
+            .union(words.clone())
+            .union(words.clone().union(words.clone()));
+        assert!(four.explain().contains("read 4 times"));
+        let once = words.collect().unwrap();
+        assert_eq!(four.collect().unwrap(), vec![once.clone(); 4].concat());
+        // Not all of the readers need come to it.
+        assert_eq!(four.take(1).unwrap(), once[..1]);
+        assert_eq!(four.iter().unwrap().nth(2).unwrap().unwrap(), once[0]);
+    });
+}
+
+#[test]
+fn the_lineage_is_a_graph() {
+    let numbers = context().range(0..10);
+    let bag = numbers.clone().distinct().union(numbers.map(|n| n * 2));
+    // Identities are given out while the program runs: here they are numbered by their first appearance.
+    let mut names = Vec::new();
+    let mut dot = without_places(&bag.lineage_dot());
+    for line in dot.lines() {
+        let name = line.trim_start().split(' ').next().unwrap_or_default();
+        let is_id = name
+            .strip_prefix('n')
+            .is_some_and(|id| id.parse::<u64>().is_ok());
+        if is_id && !names.contains(&name.to_owned()) {
+            names.push(name.to_owned());
+        }
+    }
+    for (name, letter) in names.iter().zip(["A", "B", "C", "D"]) {
+        dot = dot.replace(&format!("    {name} "), &format!("    {letter} "));
+        dot = dot.replace(&format!("-> {name}"), &format!("-> {letter}"));
+    }
+    let expected = r#"digraph lineage {
+    node [shape=box];
+    A [label="union\nHERE\npartitions: 18"];
+    B [label="distinct\nHERE\npartitions: 8"];
+    C [label="range\nHERE\n10 numbers\npartitions: 10"];
+    C -> B [label="shuffle", style=bold];
+    B -> A;
+    D [label="map\nHERE\npartitions: 10"];
+    C -> D;
+    D -> A;
+}
+"#;
+    assert_eq!(dot, expected);
+}
