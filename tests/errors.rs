@@ -818,7 +818,7 @@ fn what_is_wrong_with_an_output_is_said() {
         assert!(
             error
                 .to_string()
-                .starts_with("cannot create /proc/no such place: "),
+                .starts_with("cannot create /proc/no such place/out: "),
             "{error}"
         );
     });

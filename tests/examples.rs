@@ -276,8 +276,51 @@ fn empty_tasks_prints_a_time() {
 }
 
 #[test]
+fn sum_by_key_sums() {
+    let files = Files::new();
+    let path = files.write("a.csv", "a,1\nb,-2\na,3\n");
+    let path = path.to_str().unwrap();
+    for executor in EXECUTORS {
+        let printed = stdout(
+            "sum_by_key",
+            ["--executor", executor, "--memory", "8MiB", path],
+        );
+        assert_eq!(printed, "2\t2\n");
+    }
+    let out = files.path("out");
+    let out = out.to_str().unwrap();
+    assert_eq!(stdout("sum_by_key", ["--out", out, path]), "");
+    let written = concatenation(Path::new(out));
+    let mut lines: Vec<_> = written.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["a,4", "b,-2"]);
+    let wrong = files.write("wrong.csv", "a,1\nb\n");
+    let message = failure("sum_by_key", [wrong.to_str().unwrap()]);
+    assert!(message.contains("a line without a comma"), "{message}");
+    assert!(message.contains("wrong.csv byte 4"), "{message}");
+}
+
+#[test]
+fn generate_text_makes_the_same_text_again() {
+    let files = Files::new();
+    let [first, second] = ["first", "second"].map(|name| {
+        let path = files.path(name);
+        let path = path.to_str().unwrap();
+        stdout("generate_text", ["--bytes", "10000", "--seed", "7", path]);
+        std::fs::read(path).unwrap()
+    });
+    assert!(first == second && first.len().abs_diff(10_000) < 200);
+}
+
+#[test]
 fn each_says_how_it_is_used() {
-    for name in ["word_count", "grep_count", "sum_range", "empty_tasks"] {
+    for name in [
+        "word_count",
+        "grep_count",
+        "sum_by_key",
+        "sum_range",
+        "empty_tasks",
+    ] {
         let ran = run(name, ["--help"]);
         assert_eq!((ran.code, &*ran.stdout), (Some(0), ""));
         assert!(
@@ -304,7 +347,9 @@ fn no_example_is_left_out() {
         programs,
         [
             "empty_tasks.rs",
+            "generate_text.rs",
             "grep_count.rs",
+            "sum_by_key.rs",
             "sum_range.rs",
             "word_count.rs"
         ]

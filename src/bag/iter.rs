@@ -46,7 +46,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let job = self.context.job(&self.node)?;
         let state = Arc::clone(job.state());
-        let shelf = Arc::new(Shelf::new(job.executor().threads()));
+        let shelf = Arc::new(Shelf::new(job.threads()));
         let pipeline = Arc::clone(&self.pipeline);
         let producer = std::thread::Builder::new()
             .name("holdall-iter".to_owned())

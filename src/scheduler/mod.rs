@@ -85,6 +85,11 @@ impl Job {
         &self.state
     }
 
+    /// On how many threads the executor runs tasks.
+    pub(crate) fn threads(&self) -> usize {
+        self.executor.threads()
+    }
+
     /// Runs the map sides of the shuffles that the result needs.
     pub(crate) fn run_map_stages(&self) -> Result<()> {
         for (number, map_stage) in (1..).zip(&self.plan.map_stages) {
