@@ -22,8 +22,9 @@ fn main() -> ExitCode {
 
 fn sort_lines(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let context = options.context()?;
-    let out = options.value("--out")?.ok_or("--out DIR is missing")?;
+    let out = options.value("--out")?;
     let paths = options.rest()?;
+    let out = out.ok_or("--out DIR is missing")?;
     if paths.is_empty() {
         return Err("PATH is missing".into());
     }

@@ -10,7 +10,8 @@ use std::path::Path;
 
 use holdall::{Bag, Context, ErrorKind, Executor};
 
-const TINY: usize = 256 << 10;
+/// The least that a thread can work with.
+const TINY: usize = 1 << 20;
 const LARGE: usize = 1 << 30;
 
 /// Contexts of all kinds, with much memory and with little, which spill into `directory`.
@@ -18,9 +19,9 @@ fn contexts(directory: &Path) -> Vec<(String, Context)> {
     let settings = [
         (Executor::Inline, TINY, 5),
         (Executor::ThreadPool(1), TINY, 1),
-        (Executor::ThreadPool(2), 1 << 20, 64),
+        (Executor::ThreadPool(2), 2 * TINY, 64),
         (Executor::ThreadPool(2), LARGE, 16),
-        (Executor::ThreadPool(7), TINY, 3),
+        (Executor::ThreadPool(7), 7 * TINY, 3),
     ];
     let context = |(executor, memory, partitions)| {
         let context = Context::builder()
