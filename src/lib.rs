@@ -214,8 +214,8 @@ mod task;
 mod text;
 
 pub use bag::{
-    Bag, BagWith, Iter, TextReader, TextWriter, empty, from_fn, from_iter, from_vec, range,
-    read_text,
+    Bag, BagWith, Iter, Line, Sortable, TextReader, TextWriter, empty, from_fn, from_iter,
+    from_vec, range, read_text,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};

@@ -355,6 +355,27 @@ fn bench_answers() {
 }
 
 #[test]
+fn sort_lines_sorts_bytes() {
+    let files = Files::new();
+    let first = files.write("first", b"pear\n\nfig\n\xff\n");
+    let second = files.write("second", "fig\nFig");
+    let paths = [first, second].map(|path| path.to_str().unwrap().to_owned());
+    for (number, executor) in EXECUTORS.into_iter().enumerate() {
+        let out = files.path(&format!("out-{number}"));
+        let out = out.to_str().unwrap();
+        let options = ["--executor", executor, "--memory", "8MiB", "--out", out];
+        let arguments = options.into_iter().chain(paths.iter().map(String::as_str));
+        assert_eq!(stdout("sort_lines", arguments), "");
+        let mut written = Vec::new();
+        for name in names_in(Path::new(out)) {
+            written.extend(std::fs::read(Path::new(out).join(name)).unwrap());
+        }
+        assert_eq!(written, b"\nFig\nfig\nfig\npear\n\xff\n");
+    }
+    assert_eq!(failure("sort_lines", [""; 0]), "--out DIR is missing");
+}
+
+#[test]
 fn generate_text_makes_the_same_text_again() {
     let files = Files::new();
     let [first, second] = ["first", "second"].map(|name| {
@@ -372,6 +393,7 @@ fn each_says_how_it_is_used() {
         "word_count",
         "grep_count",
         "join_files",
+        "sort_lines",
         "sum_by_key",
         "sum_range",
         "empty_tasks",
@@ -406,6 +428,7 @@ fn no_example_is_left_out() {
             "generate_text.rs",
             "grep_count.rs",
             "join_files.rs",
+            "sort_lines.rs",
             "sum_by_key.rs",
             "sum_range.rs",
             "word_count.rs"

@@ -6,6 +6,7 @@ mod iter;
 mod joins;
 mod keyed;
 mod narrow;
+mod ordered;
 mod output;
 mod partitioning;
 mod persist;
@@ -15,7 +16,8 @@ mod text;
 mod with;
 
 pub use iter::Iter;
-pub use output::TextWriter;
+pub use ordered::Sortable;
+pub use output::{Line, TextWriter};
 pub use sources::{empty, from_fn, from_iter, from_vec, range, read_text};
 pub use text::TextReader;
 pub use with::BagWith;

@@ -1,8 +1,9 @@
 //! Bags to files.
 
+use std::any::Any;
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -42,9 +43,45 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn write_text(&self, path: impl AsRef<Path>) -> Result<()>
     where
-        for<'a> T::Peek<'a>: Display,
+        T: Line,
     {
         TextWriter::new().write(self, path)
+    }
+}
+
+/// A record that [`write_text`](Bag::write_text) can write as a line: anything that is `Display`, and `[u8]`, which is
+/// written as it is.
+///
+/// Implemented for every sized type that is `Display`, and for `str` and `[u8]`.
+pub trait Line: Record {
+    /// Writes the line with its end.
+    #[doc(hidden)]
+    fn write_line(record: Self::Peek<'_>, output: &mut impl Write) -> io::Result<()>;
+}
+
+impl<T: Display + 'static> Line for T {
+    #[inline]
+    fn write_line(record: &T, output: &mut impl Write) -> io::Result<()> {
+        match (record as &dyn Any).downcast_ref::<String>() {
+            // Formatting it would cost several times as much.
+            Some(text) => <[u8]>::write_line(text.as_bytes(), output),
+            None => writeln!(output, "{record}"),
+        }
+    }
+}
+
+impl Line for str {
+    #[inline]
+    fn write_line(record: &str, output: &mut impl Write) -> io::Result<()> {
+        <[u8]>::write_line(record.as_bytes(), output)
+    }
+}
+
+impl Line for [u8] {
+    #[inline]
+    fn write_line(record: &[u8], output: &mut impl Write) -> io::Result<()> {
+        output.write_all(record)?;
+        output.write_all(b"\n")
     }
 }
 
@@ -120,9 +157,8 @@ impl TextWriter {
     #[track_caller]
     pub fn write<T, P>(&self, bag: &Bag<T, P>, path: impl AsRef<Path>) -> Result<()>
     where
-        T: Record + ?Sized,
+        T: Line + ?Sized,
         P: Pipeline<Out = T>,
-        for<'a> T::Peek<'a>: Display,
     {
         let site = Site::new("write_text");
         let path = path.as_ref();
@@ -158,22 +194,19 @@ impl TextWriter {
     }
 }
 
-fn write_partition<P: Pipeline>(
+fn write_partition<P: Pipeline<Out: Line>>(
     pipeline: &P,
     partition: Partition,
     task: &Task<'_>,
     site: Site,
     path: &Path,
-) -> Result<()>
-where
-    for<'a> <P::Out as Record>::Peek<'a>: Display,
-{
+) -> Result<()> {
     let mut file = BufWriter::with_capacity(BUFFER_BYTES, create(path)?);
     let mut outcome = Ok(());
     let _ = pipeline.run(partition, task, &mut |record| {
         // `Display` may be the program's.
         let entered = task.enter(site);
-        outcome = writeln!(file, "{}", P::Out::peek(&record));
+        outcome = P::Out::write_line(P::Out::peek(&record), &mut file);
         entered.leave();
         if outcome.is_ok() {
             ControlFlow::Continue(())

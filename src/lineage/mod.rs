@@ -46,6 +46,8 @@ pub(crate) enum Order {
     Kept,
     /// By the hash of the key.
     ByHash,
+    /// Sorted: by ranges of the key, and in each by the key.
+    ByRange,
 }
 
 /// What an operator needs of another.
@@ -63,6 +65,11 @@ pub(crate) trait ShuffleDependency: Send + Sync {
 
     /// What is shuffled.
     fn parent(&self) -> &Arc<Node>;
+
+    /// What decides which partition a record goes to.
+    fn partitioning(&self) -> &'static str {
+        "by hash of the key"
+    }
 
     /// The map side, for `readers` readers of each partition.
     fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_>;
@@ -146,12 +153,22 @@ impl Node {
         partitions: usize,
         dependency: Arc<dyn ShuffleDependency>,
     ) -> Arc<Self> {
+        Self::shuffled_in_order(site, partitions, dependency, Order::ByHash)
+    }
+
+    /// An operator that reads what `dependency` shuffles.
+    pub(crate) fn shuffled_in_order(
+        site: Site,
+        partitions: usize,
+        dependency: Arc<dyn ShuffleDependency>,
+        order: Order,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id: NodeId::next(),
             site,
             detail: String::new(),
             partitions: Some(partitions),
-            order: Order::ByHash,
+            order,
             input_bytes: None,
             dependencies: vec![Dependency::Shuffle(dependency)],
             stored: None,

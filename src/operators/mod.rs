@@ -9,6 +9,7 @@
 //! | `combine_by_key`, `group_by_key`, `cogroup`, `join` | wide | by (hash, key) |
 //! | `broadcast_join` | wide for the small side, narrow for the other | that of the other |
 //! | `repartition` | wide | of the records that go to one partition: kept |
+//! | `sort` | wide | by range of the key |
 
 pub(crate) mod broadcast_join;
 pub(crate) mod coalesce;
@@ -32,6 +33,7 @@ pub(crate) mod range;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;
+pub(crate) mod sort;
 pub(crate) mod try_step;
 pub(crate) mod union;
 pub(crate) mod values;

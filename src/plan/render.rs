@@ -26,7 +26,7 @@ pub(crate) fn text(plan: &Plan) -> String {
         let end = if stage.shuffle.is_broadcast() {
             format!("broadcast{readers}")
         } else {
-            format!("shuffle: by hash of the key{readers}")
+            format!("shuffle: {}{readers}", stage.shuffle.partitioning())
         };
         render_stage(number, stage.shuffle.parent(), &end, &stage_of, &mut text);
     }
@@ -71,6 +71,7 @@ fn line(node: &Node, stage_of: &HashMap<ShuffleId, usize>) -> String {
         Order::Source => "order: the source's",
         Order::Kept => "order: kept",
         Order::ByHash => "order: by hash of the key",
+        Order::ByRange => "order: sorted",
     };
     format!(
         "{}{detail}{from} at {} [{order}]",

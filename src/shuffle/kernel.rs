@@ -37,3 +37,14 @@ pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {
     #[cfg(not(target_os = "linux"))]
     let _ = (memory, bytes);
 }
+
+/// Asks the allocator to give the system what has been freed: glibc keeps small pieces for the thread that had them.
+///
+/// Programs that bring an allocator of their own have to see to it themselves.
+pub(crate) fn release_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it takes a number, and moves nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -15,6 +15,7 @@ mod map_outputs;
 mod partitioner;
 mod range_merge;
 mod slot;
+pub(crate) mod sort;
 mod sorted;
 mod spool;
 mod table;

@@ -208,7 +208,10 @@ impl FrameWriter {
         Ok(HEADER_BYTES + payload.len())
     }
 
-    /// Compresses `bytes`, if that is worth trying and saves an eighth.
+    /// Compresses `bytes`, if that is worth trying and saves a quarter.
+    ///
+    /// An eighth was too little: sorting 2 GB of lines of 20 random characters, of which more than that was saved but
+    /// not a quarter, took 24 s of processor time, and takes 16 without.
     fn compress(&mut self, bytes: &[u8]) -> Option<usize> {
         let lengths = MIN_COMPRESSED_BYTES..=MAX_COMPRESSED_BYTES;
         if !lengths.contains(&bytes.len()) || !self.backoff.tries() {
@@ -217,7 +220,7 @@ impl FrameWriter {
         let room = get_maximum_output_size(bytes.len());
         lengthen(&mut self.compressed, room);
         let length = compress_into_with_table(bytes, &mut self.compressed, &mut self.table).ok()?;
-        let pays = length < bytes.len() - bytes.len() / 8;
+        let pays = length < bytes.len() - bytes.len() / 4;
         self.backoff.learn(pays);
         pays.then_some(length)
     }

@@ -13,6 +13,7 @@
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
+use std::hint;
 use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
@@ -193,6 +194,16 @@ struct Head {
     source: usize,
 }
 
+/// The two, in the other order if `swaps`, without a branch.
+#[inline(always)]
+fn swapped_if(swaps: bool, first: Head, second: Head) -> (Head, Head) {
+    let choose = |one: Head, other: Head| Head {
+        rank: hint::select_unpredictable(swaps, other.rank, one.rank),
+        source: hint::select_unpredictable(swaps, other.source, one.source),
+    };
+    (choose(first, second), choose(second, first))
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     New,
@@ -296,10 +307,15 @@ impl<S: Source, O: Order<S::Record>> Merge<S, O> {
         let mut node = (self.sources.len() + source) / 2;
         while node > 0 {
             let loser = self.losers[node];
-            if self.is_before(loser, winner) {
-                self.losers[node] = winner;
-                winner = loser;
+            // Who wins is chance, so it must not be a branch, of which the processor would guess every other one wrong.
+            let wins = loser.rank < winner.rank;
+            let (mut first, mut second) = swapped_if(wins, winner, loser);
+            // That ranks are equal is rare, or else the rule.
+            if loser.rank == winner.rank && self.is_before(loser, winner) {
+                (first, second) = (loser, winner);
             }
+            self.losers[node] = second;
+            winner = first;
             node /= 2;
         }
         self.winner = winner;

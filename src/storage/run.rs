@@ -51,14 +51,14 @@ const PREFIX_BYTES: usize = 4;
 
 /// Appends a record to bytes as they stand in a frame. `bytes` must not be longer than [`MAX_RECORD_BYTES`].
 #[inline]
-fn push_record(frame: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn push_record(frame: &mut Vec<u8>, bytes: &[u8]) {
     frame.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     frame.extend_from_slice(bytes);
 }
 
 /// The record that stands at `start` of a frame, if one does.
 #[inline]
-fn record_at(frame: &[u8], start: usize) -> Option<Range<usize>> {
+pub(crate) fn record_at(frame: &[u8], start: usize) -> Option<Range<usize>> {
     let prefix = frame.get(start..)?.first_chunk::<PREFIX_BYTES>()?;
     let start = start + PREFIX_BYTES;
     let end = start.checked_add(u32::from_le_bytes(*prefix) as usize)?;
@@ -164,6 +164,20 @@ impl RunWriter<'_> {
         self.appended()
     }
 
+    /// Appends a frame of its own: `records` records as [`push_record`] has put them together.
+    pub(crate) fn append_frame(&mut self, frame: &[u8], records: u32) -> Result<()> {
+        self.end_frame()?;
+        let file = &mut *self.file;
+        file.frames
+            .write(frame, records, &mut file.pending)
+            .map_err(|error| Error::io("write", file.output.file().path(), error))?;
+        self.records += u64::from(records);
+        if file.pending.len() >= WRITE_BYTES {
+            file.write_pending()?;
+        }
+        Ok(())
+    }
+
     /// The number of records so far.
     pub(crate) fn records(&self) -> u64 {
         self.records
@@ -218,7 +232,7 @@ impl RunWriter<'_> {
     }
 }
 
-fn check_length(bytes: usize) -> Result<()> {
+pub(crate) fn check_length(bytes: usize) -> Result<()> {
     if bytes <= MAX_RECORD_BYTES {
         return Ok(());
     }

@@ -1,0 +1,276 @@
+//! `sort`: records in order, divided by ranges of it. Wide.
+//!
+//! Map side: one buffer for each thread, which becomes a sorted run when it is full.
+//! Reduce side: the slices of all runs that belong to a partition, merged.
+
+use std::any::Any;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::id::ShuffleId;
+use crate::lineage::{Node, ShuffleDependency};
+use crate::pipeline::{Pipeline, Ref};
+use crate::shuffle::sort::{Sort, SortOutputs, SortWriter};
+use crate::task::{
+    Flow, MapStage, Partition, PartitionStream, Resources, Site, StageCode, Task, Worker, panicked,
+};
+
+/// The map side.
+pub(crate) struct SortDependency<P, S> {
+    pub(crate) id: ShuffleId,
+    pub(crate) parent: Arc<P>,
+    pub(crate) parent_node: Arc<Node>,
+    pub(crate) sort: Arc<S>,
+    pub(crate) partitions: usize,
+    pub(crate) site: Site,
+}
+
+impl<P, S> ShuffleDependency for SortDependency<P, S>
+where
+    P: Pipeline,
+    S: Sort<Record = P::Out>,
+{
+    fn id(&self) -> ShuffleId {
+        self.id
+    }
+
+    fn parent(&self) -> &Arc<Node> {
+        &self.parent_node
+    }
+
+    fn partitioning(&self) -> &'static str {
+        if S::SAMPLED {
+            "by range of the key"
+        } else {
+            "by hash of the key"
+        }
+    }
+
+    fn map_stage(&self, _readers: usize) -> Box<dyn MapStage + '_> {
+        Box::new(SortStage {
+            dependency: self,
+            outputs: SortOutputs::new(self.partitions, self.parent.partitions()),
+        })
+    }
+}
+
+struct SortStage<'d, P, S> {
+    dependency: &'d SortDependency<P, S>,
+    outputs: SortOutputs,
+}
+
+impl<P, S> MapStage for SortStage<'_, P, S>
+where
+    P: Pipeline,
+    S: Sort<Record = P::Out>,
+{
+    fn into_outputs(self: Box<Self>, _resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
+        Ok(Arc::new(self.outputs))
+    }
+}
+
+impl<P, S> StageCode for SortStage<'_, P, S>
+where
+    P: Pipeline,
+    S: Sort<Record = P::Out>,
+{
+    fn partitions(&self) -> Option<usize> {
+        self.dependency.parent.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.dependency.parent.stream()
+    }
+
+    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
+        Box::new(SortWorker {
+            dependency: self.dependency,
+            writer: SortWriter::new(&*self.dependency.sort, &self.outputs, resources),
+        })
+    }
+}
+
+struct SortWorker<'s, P, S: Sort> {
+    dependency: &'s SortDependency<P, S>,
+    writer: SortWriter<'s, S>,
+}
+
+impl<P, S> Worker for SortWorker<'_, P, S>
+where
+    P: Pipeline,
+    S: Sort<Record = P::Out>,
+{
+    fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
+        let SortDependency { parent, site, .. } = self.dependency;
+        let writer = &mut self.writer;
+        writer.begin_task(task.partition());
+        let _ = parent.run(partition, task, &mut |record| {
+            let entered = task.enter_batched(*site);
+            let outcome = writer.push(record);
+            entered.leave();
+            match outcome {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => task.fail_with(error),
+            }
+        })?;
+        writer.end_task();
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        // Sorting runs closures of the program, and here no task can say whose.
+        let site = self.dependency.site;
+        let finished = catch_unwind(AssertUnwindSafe(|| self.writer.finish()));
+        finished.unwrap_or_else(|payload| Err(panicked(Some(site), payload)))
+    }
+}
+
+/// The reduce side.
+pub(crate) struct Sorted<S> {
+    pub(crate) shuffle: ShuffleId,
+    pub(crate) sort: Arc<S>,
+    pub(crate) partitions: usize,
+    pub(crate) site: Site,
+}
+
+impl<S: Sort> Pipeline for Sorted<S> {
+    type Out = S::Record;
+
+    fn partitions(&self) -> Option<usize> {
+        Some(self.partitions)
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        super::union::open(self)
+    }
+
+    fn run<F>(&self, partition: Partition, task: &Task<'_>, sink: &mut F) -> Result<Flow>
+    where
+        F: for<'a> FnMut(Ref<'a, S::Record>) -> Flow,
+    {
+        let outputs = task.map_outputs::<SortOutputs>(self.shuffle);
+        // Merging compares. What comes after it has its own places, which are named first.
+        let entered = task.enter(self.site);
+        let flow = outputs.read(partition.index, &*self.sort, task, sink);
+        entered.leave();
+        flow
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::marker::PhantomData;
+
+    use super::*;
+    use crate::operators::from_vec::FromVec;
+    use crate::shuffle::sort::{ByComparison, Bytes, Typed};
+    use crate::storage::memory::MemoryBudget;
+    use crate::storage::scratch::Scratch;
+    use crate::task::JobState;
+
+    const PARTITIONS: usize = 4;
+
+    /// Sorts within `budget_bytes`, and gives the partitions, and the bytes that were in files at most.
+    fn sorted<T, S>(records: Vec<T>, sort: S, budget_bytes: usize) -> (Vec<Vec<T>>, u64)
+    where
+        T: Clone + Send + Sync + 'static,
+        S: Sort<Record = T>,
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let scratch = Scratch::new(Some(directory.path()), None);
+        let budget = MemoryBudget::new(budget_bytes);
+        let job = JobState::new(Resources {
+            budget: budget.clone(),
+            scratch: scratch.clone(),
+            ..Resources::unlimited()
+        });
+        let site = Site::new("sort");
+        let sort = Arc::new(sort);
+        let dependency = SortDependency {
+            id: ShuffleId::next(),
+            parent: Arc::new(FromVec {
+                records: Arc::new(records),
+                partitions: 10,
+            }),
+            parent_node: Node::source(site, String::new(), Some(10), None),
+            sort: Arc::clone(&sort),
+            partitions: PARTITIONS,
+            site,
+        };
+        let stage = dependency.map_stage(1);
+        let mut worker = stage.worker(job.resources());
+        for index in 0..10 {
+            let task = Task::new(&job, 1, index);
+            worker.run(Partition::at(index), &task).unwrap();
+        }
+        worker.finish().unwrap();
+        let outputs = stage.into_outputs(job.resources()).unwrap();
+        job.put_map_outputs(dependency.id, outputs);
+        let reduce = Sorted {
+            shuffle: dependency.id,
+            sort,
+            partitions: PARTITIONS,
+            site,
+        };
+        let read = |index| {
+            let mut partition = Vec::new();
+            let task = Task::new(&job, 2, index);
+            let flow = reduce.run(Partition::at(index), &task, &mut |record| {
+                partition.push(record);
+                ControlFlow::Continue(())
+            });
+            assert!(flow.unwrap().is_continue());
+            partition
+        };
+        let partitions = (0..PARTITIONS).map(read).collect();
+        drop(job);
+        assert_eq!((budget.used_bytes(), scratch.used_bytes()), (0, 0));
+        (partitions, scratch.peak_bytes())
+    }
+
+    fn pairs(count: u64) -> Vec<(u64, u64)> {
+        (0..count)
+            .map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 50, n))
+            .collect()
+    }
+
+    fn by_first() -> impl Sort<Record = (u64, u64)> {
+        let compare = |a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0);
+        let records = PhantomData;
+        Typed(ByComparison { compare, records })
+    }
+
+    #[test]
+    fn what_fits_stays_in_memory() {
+        let (partitions, spilled) = sorted(pairs(20_000), by_first(), 1 << 30);
+        let mut expected = pairs(20_000);
+        expected.sort_by_key(|pair| pair.0);
+        assert_eq!(partitions.concat(), expected);
+        assert!(partitions.iter().all(|partition| partition.len() > 4_000));
+        assert_eq!(spilled, 0);
+    }
+
+    /// So little memory that runs are merged in more than one pass: there are more of them than are read at once.
+    #[test]
+    fn what_does_not_fit_is_spilled() {
+        let (partitions, spilled) = sorted(pairs(200_000), by_first(), 64 << 10);
+        let mut expected = pairs(200_000);
+        expected.sort_by_key(|pair| pair.0);
+        assert_eq!(partitions.concat(), expected);
+        assert!(spilled > 600_000, "{spilled}");
+    }
+
+    #[test]
+    fn strings_are_spilled_too() {
+        let mut records: Vec<String> = pairs(100_000)
+            .iter()
+            .map(|pair| pair.0.to_string())
+            .collect();
+        let (partitions, spilled) = sorted(records.clone(), Bytes(PhantomData), 64 << 10);
+        records.sort();
+        assert_eq!(partitions.concat(), records);
+        assert!(spilled > 200_000, "{spilled}");
+    }
+}

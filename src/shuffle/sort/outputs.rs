@@ -1,0 +1,201 @@
+//! What the map side of a sort leaves: sorted runs, and samples; and how a partition is read from them.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::run::{RunBuilder, SortedRun};
+use super::sample::{Sample, SampleSize, bounds};
+use super::slice::{Bound, KeyRange, Slice};
+use super::{Sort, Stable};
+use crate::error::Result;
+use crate::pipeline::Ref;
+use crate::storage::memory::MemoryBudget;
+use crate::storage::merge::Merge;
+use crate::storage::run::READER_BYTES;
+use crate::task::{Flow, Resources, Task};
+
+/// The fewest runs that are merged at once, whatever the budget says.
+const MIN_FAN_IN: usize = 8;
+
+/// The most runs that are merged at once: more of them are hard on the processor's caches, and on open files.
+const MAX_FAN_IN: usize = 512;
+
+/// After how many records a merge looks whether the job has ended.
+const STOP_CHECK_RECORDS: usize = 1024;
+
+/// The outputs of all tasks.
+pub(crate) struct SortOutputs {
+    partitions: usize,
+    sample_size: SampleSize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    runs: Vec<Arc<SortedRun>>,
+    /// How many bytes of them are in memory.
+    memory_bytes: usize,
+    samples: Vec<Sample>,
+    /// Computed from the samples by the first reader: comparing is for tasks, since it may call the program's closures.
+    bounds: Option<Arc<Vec<Vec<u8>>>>,
+}
+
+impl SortOutputs {
+    /// For `partitions` partitions, of a stage of `tasks` tasks where that is known.
+    pub(crate) fn new(partitions: usize, tasks: Option<usize>) -> Self {
+        Self {
+            partitions,
+            sample_size: SampleSize::for_tasks(tasks),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn sample_size(&self) -> SampleSize {
+        self.sample_size
+    }
+
+    pub(super) fn put_sample(&self, sample: Sample) {
+        if !sample.is_empty() {
+            self.lock().samples.push(sample);
+        }
+    }
+
+    /// How much memory one more run may take. Together they take at most half of the budget: the other half is for the
+    /// buffers that others fill meanwhile, and later for those who read.
+    pub(super) fn memory_left(&self, budget: &MemoryBudget) -> usize {
+        (budget.limit_bytes() / 2).saturating_sub(self.lock().memory_bytes)
+    }
+
+    pub(super) fn put_run(&self, run: Arc<SortedRun>) {
+        let mut state = self.lock();
+        state.memory_bytes += run.memory_bytes();
+        state.runs.push(run);
+    }
+
+    /// Pushes the records of a partition, in order.
+    pub(crate) fn read<S, F>(
+        &self,
+        partition: usize,
+        sort: &S,
+        task: &Task<'_>,
+        sink: &mut F,
+    ) -> Result<Flow>
+    where
+        S: Sort,
+        F: FnMut(Ref<'_, S::Record>) -> Flow,
+    {
+        let range = self.range(partition, sort)?;
+        let runs = self.lock().runs.clone();
+        let mut slices = Vec::new();
+        for run in &runs {
+            slices.extend(Slice::new(sort, &range, run)?);
+        }
+        let resources = task.resources();
+        let mut reservation = resources.budget.reservation();
+        let in_files = slices.iter().filter(|slice| slice.is_in_file()).count();
+        let mut fan_in = most_at_once(resources).min(in_files.max(1));
+        while fan_in > MIN_FAN_IN && !reservation.try_resize(fan_in * READER_BYTES) {
+            fan_in = (fan_in / 2).max(MIN_FAN_IN);
+        }
+        merge_down(&mut slices, fan_in, sort, resources)?;
+        push_merged(slices, sort, task, sink)
+    }
+
+    /// What belongs to a partition.
+    fn range<S: Sort>(&self, partition: usize, sort: &S) -> Result<KeyRange<S>> {
+        let bounds = self.bounds(sort)?;
+        let bound = |index: usize| match bounds.get(index) {
+            Some(bytes) => Bound::new(sort, bytes).map(Some),
+            None => Ok(None),
+        };
+        Ok(KeyRange {
+            partition,
+            partitions: self.partitions,
+            lower: partition.checked_sub(1).map_or(Ok(None), bound)?,
+            upper: bound(partition)?,
+        })
+    }
+
+    fn bounds<S: Sort>(&self, sort: &S) -> Result<Arc<Vec<Vec<u8>>>> {
+        let mut state = self.lock();
+        if let Some(bounds) = &state.bounds {
+            return Ok(Arc::clone(bounds));
+        }
+        let load = |bytes: &[u8]| {
+            let mut slot = S::Slot::default();
+            sort.load(bytes, &mut slot).map(|()| slot)
+        };
+        let compare = |a: (&[u8], &S::Slot), b: (&[u8], &S::Slot)| {
+            let heads = S::head(a.0, a.1).zip(S::head(b.0, b.1));
+            heads.map_or(std::cmp::Ordering::Equal, |(a, b)| sort.compare(a, b))
+        };
+        let bounds = Arc::new(bounds(&state.samples, self.partitions, load, compare)?);
+        state.samples = Vec::new();
+        Ok(Arc::clone(state.bounds.insert(bounds)))
+    }
+
+    /// A panic while it is locked leaves the state whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many runs a task may merge at once: as many readers as fit into a quarter of its share of the budget.
+fn most_at_once(resources: &Resources) -> usize {
+    let share = resources.budget.limit_bytes() / (4 * resources.threads.max(1));
+    (share / READER_BYTES).clamp(MIN_FAN_IN, MAX_FAN_IN)
+}
+
+/// Merges slices of files, a group at a time, until so few are left that they can be merged at once.
+fn merge_down<'s, S: Sort>(
+    slices: &mut Vec<Slice<'s, S>>,
+    fan_in: usize,
+    sort: &'s S,
+    resources: &Resources,
+) -> Result<()> {
+    let (mut in_files, in_memory): (Vec<_>, Vec<_>) =
+        slices.drain(..).partition(|slice| slice.is_in_file());
+    while in_files.len() > fan_in {
+        let mut merged = Vec::new();
+        let mut rest = in_files.into_iter().peekable();
+        while rest.peek().is_some() {
+            let mut merge = Merge::by(Stable(sort), rest.by_ref().take(fan_in));
+            let mut run = RunBuilder::new(&resources.budget, &resources.scratch, 0);
+            while let Some((_, slice)) = merge.next_source()? {
+                if let Some(bytes) = slice.bytes() {
+                    run.append(bytes)?;
+                }
+            }
+            let run = run.finish()?;
+            merged.extend(run.map(|run| Slice::whole(sort, run)));
+        }
+        in_files = merged;
+    }
+    slices.extend(in_files);
+    slices.extend(in_memory);
+    Ok(())
+}
+
+fn push_merged<S, F>(
+    slices: Vec<Slice<'_, S>>,
+    sort: &S,
+    task: &Task<'_>,
+    sink: &mut F,
+) -> Result<Flow>
+where
+    S: Sort,
+    F: FnMut(Ref<'_, S::Record>) -> Flow,
+{
+    let mut merge = Merge::by(Stable(sort), slices);
+    let mut records = 0;
+    while let Some((_, slice)) = merge.next_source()? {
+        if slice.take(&mut *sink).is_some_and(|flow| flow.is_break()) {
+            return Ok(ControlFlow::Break(()));
+        }
+        records += 1;
+        if records % STOP_CHECK_RECORDS == 0 && task.is_stopped() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}

@@ -1,0 +1,192 @@
+//! A sorted run: pieces of stored records, each in memory or in a file.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::storage::memory::{MemoryBudget, Reservation};
+use crate::storage::run::{FRAME_BYTES, Run, RunFile, check_length, push_record, record_at};
+use crate::storage::scratch::Scratch;
+
+/// About the length of a piece.
+///
+/// Who reads a part of a run reads half a piece too much at either end; 64 partitions of runs of 64 MiB, a quarter.
+const PIECE_BYTES: usize = 4 * FRAME_BYTES;
+
+/// Of longer first records a piece in a file keeps none in memory.
+const MAX_FIRST_BYTES: usize = 1 << 10;
+
+/// Records in order.
+#[derive(Debug)]
+pub(crate) struct SortedRun {
+    pub(super) pieces: Vec<Piece>,
+    /// For the pieces in memory.
+    reservation: Reservation,
+}
+
+impl SortedRun {
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.reservation.bytes()
+    }
+}
+
+/// A part of a run that can be found by its first record.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Records as they stand in a frame.
+    Memory(Frames),
+    File {
+        first: Option<Box<[u8]>>,
+        run: Run,
+    },
+}
+
+/// The records of a piece, and where its frames end and how many records they have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Frames {
+    pub(super) bytes: Vec<u8>,
+    ends: Vec<(usize, u32)>,
+}
+
+impl Piece {
+    /// The bytes of its first record.
+    pub(super) fn first(&self) -> Result<Cow<'_, [u8]>> {
+        match self {
+            Self::Memory(frames) => {
+                let first = record_at(&frames.bytes, 0).unwrap_or_default();
+                Ok(Cow::Borrowed(&frames.bytes[first]))
+            }
+            Self::File {
+                first: Some(first), ..
+            } => Ok(Cow::Borrowed(first)),
+            Self::File { first: None, run } => {
+                let mut reader = run.reader();
+                Ok(Cow::Owned(reader.next()?.unwrap_or_default().to_vec()))
+            }
+        }
+    }
+
+    pub(super) fn is_in_file(&self) -> bool {
+        matches!(self, Self::File { .. })
+    }
+}
+
+/// Takes records in order and makes a run of them: in memory, until that is refused or not wanted.
+pub(super) struct RunBuilder<'b> {
+    scratch: &'b Scratch,
+    pieces: Vec<Piece>,
+    /// What comes next: whole frames, and the records of the one to come.
+    frames: Frames,
+    frame_records: u32,
+    /// For the pieces in memory.
+    reservation: Reservation,
+    /// The most memory that they may take.
+    memory_bytes: usize,
+    /// Once there is a piece in it, all are.
+    file: Option<RunFile>,
+}
+
+impl<'b> RunBuilder<'b> {
+    /// A run that takes at most `memory_bytes` of the budget, and else is in a file.
+    pub(super) fn new(budget: &MemoryBudget, scratch: &'b Scratch, memory_bytes: usize) -> Self {
+        Self {
+            scratch,
+            pieces: Vec::new(),
+            frames: Frames::default(),
+            frame_records: 0,
+            reservation: budget.reservation(),
+            memory_bytes,
+            file: None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn append(&mut self, record: &[u8]) -> Result<()> {
+        check_length(record.len())?;
+        push_record(&mut self.frames.bytes, record);
+        self.frame_records += 1;
+        let frame_start = self.frames.ends.last().map_or(0, |end| end.0);
+        if self.frames.bytes.len() - frame_start >= FRAME_BYTES {
+            self.end_frame()?;
+        }
+        Ok(())
+    }
+
+    /// The run; `None` if it has no records.
+    pub(super) fn finish(mut self) -> Result<Option<Arc<SortedRun>>> {
+        self.end_frame()?;
+        self.end_piece()?;
+        if self.pieces.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(SortedRun {
+            pieces: self.pieces,
+            reservation: self.reservation,
+        })))
+    }
+
+    #[inline(never)]
+    fn end_frame(&mut self) -> Result<()> {
+        if self.frame_records > 0 {
+            let end = self.frames.bytes.len();
+            self.frames.ends.push((end, self.frame_records));
+            self.frame_records = 0;
+            if end >= PIECE_BYTES {
+                self.end_piece()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_piece(&mut self) -> Result<()> {
+        if self.frames.bytes.is_empty() {
+            return Ok(());
+        }
+        let bytes = self.frames.bytes.len();
+        if self.file.is_none() {
+            let fits = self.reservation.bytes() + bytes <= self.memory_bytes;
+            if fits && self.reservation.try_grow(bytes) {
+                // A copy is as long as it must be; buffers that grew and shrank would leave holes behind.
+                self.pieces.push(Piece::Memory(self.frames.clone()));
+            } else {
+                self.move_to_file()?;
+            }
+        }
+        if let Some(file) = &mut self.file {
+            self.pieces.push(write(file, &self.frames)?);
+        }
+        self.frames.bytes.clear();
+        self.frames.ends.clear();
+        Ok(())
+    }
+
+    /// Writes what is in memory to a file, where everything goes from now on.
+    #[cold]
+    fn move_to_file(&mut self) -> Result<()> {
+        let mut file = RunFile::create(self.scratch, "sort")?;
+        for piece in &mut self.pieces {
+            if let Piece::Memory(frames) = piece {
+                *piece = write(&mut file, frames)?;
+            }
+        }
+        self.reservation.clear();
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+fn write(file: &mut RunFile, frames: &Frames) -> Result<Piece> {
+    let mut writer = file.run();
+    let mut start = 0;
+    for &(end, records) in &frames.ends {
+        writer.append_frame(&frames.bytes[start..end], records)?;
+        start = end;
+    }
+    let run = writer.finish()?;
+    let first = record_at(&frames.bytes, 0).map(|first| &frames.bytes[first]);
+    let first = first.filter(|first| first.len() <= MAX_FIRST_BYTES);
+    Ok(Piece::File {
+        first: first.map(Into::into),
+        run,
+    })
+}

@@ -1,0 +1,210 @@
+//! Every 2^k-th record of a task, and from the samples of all tasks the bounds of the partitions.
+//!
+//! What is sampled depends on the records of the task alone, never on memory or time, so that the same program divides
+//! the same bag in the same way in every run.
+
+use std::cmp::Ordering;
+
+/// The most records that all samples together have, and the most bytes, unless there are very many tasks.
+const TOTAL_RECORDS: usize = 64 << 10;
+const TOTAL_BYTES: usize = 4 << 20;
+
+/// How much of one task is sampled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SampleSize {
+    records: usize,
+    bytes: usize,
+}
+
+impl SampleSize {
+    /// For a stage of so many tasks, where that is known.
+    pub(crate) fn for_tasks(tasks: Option<usize>) -> Self {
+        let tasks = tasks.unwrap_or(256).max(1);
+        Self {
+            records: (TOTAL_RECORDS / tasks).clamp(16, 1024),
+            bytes: (TOTAL_BYTES / tasks).clamp(4 << 10, 256 << 10),
+        }
+    }
+}
+
+/// The first, and every `step`-th record after it.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    size: SampleSize,
+    seen: u64,
+    step: u64,
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Sample {
+    pub(crate) fn new(size: SampleSize) -> Self {
+        Self {
+            size,
+            seen: 0,
+            step: 1,
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Counts a record; whether it is to be sampled.
+    #[inline]
+    pub(crate) fn wants_next(&mut self) -> bool {
+        let is_wanted = self.seen & (self.step - 1) == 0;
+        self.seen += 1;
+        is_wanted
+    }
+
+    /// Takes the record that was wanted.
+    pub(crate) fn take<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        write(&mut self.bytes)?;
+        self.ends.push(self.bytes.len());
+        while self.ends.len() > self.size.records
+            || (self.bytes.len() > self.size.bytes && self.ends.len() > 1)
+        {
+            self.thin();
+        }
+        Ok(())
+    }
+
+    /// Lets go of every second record: those left are what a step twice as long would have taken.
+    fn thin(&mut self) {
+        let (mut start, mut end) = (0, 0);
+        let mut kept = Vec::with_capacity(self.ends.len());
+        for (index, &next) in self.ends.iter().enumerate() {
+            if index % 2 == 0 {
+                self.bytes.copy_within(start..next, end);
+                end += next - start;
+                kept.push(end);
+            }
+            start = next;
+        }
+        self.bytes.truncate(end);
+        self.ends = kept;
+        self.step *= 2;
+    }
+
+    /// The records of the sample, each with the number of records that it stands for.
+    fn records(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        starts
+            .zip(&self.ends)
+            .map(|(&start, &end)| (&self.bytes[start..end], self.step))
+    }
+}
+
+/// The records at which the second and all further partitions begin, so that all are about as large.
+///
+/// `load` makes a record of a sample ready to be compared by `compare`. What stands for many records is as many bounds;
+/// the partitions between them stay empty.
+pub(crate) fn bounds<L, E>(
+    samples: &[Sample],
+    partitions: usize,
+    mut load: impl FnMut(&[u8]) -> Result<L, E>,
+    compare: impl Fn((&[u8], &L), (&[u8], &L)) -> Ordering,
+) -> Result<Vec<Vec<u8>>, E> {
+    let mut records = Vec::new();
+    for (bytes, weight) in samples.iter().flat_map(Sample::records) {
+        records.push((bytes, load(bytes)?, weight));
+    }
+    records.sort_by(|a, b| compare((a.0, &a.1), (b.0, &b.1)));
+    let total: u128 = records.iter().map(|(.., weight)| u128::from(*weight)).sum();
+    let mut bounds = Vec::new();
+    let mut before = 0;
+    for (bytes, _, weight) in records {
+        // The record stands for those from `before` on; a bound among them is this record.
+        before += u128::from(weight);
+        while bounds.len() + 1 < partitions
+            && before * partitions as u128 > total * (bounds.len() + 1) as u128
+        {
+            bounds.push(bytes.to_vec());
+        }
+    }
+    Ok(bounds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(records: impl Iterator<Item = u32>, size: SampleSize) -> Sample {
+        let mut sample = Sample::new(size);
+        for record in records {
+            if sample.wants_next() {
+                let written: Result<(), ()> = sample.take(|bytes| {
+                    bytes.extend(record.to_be_bytes());
+                    Ok(())
+                });
+                written.unwrap();
+            }
+        }
+        sample
+    }
+
+    fn numbers(bounds: &[Vec<u8>]) -> Vec<u32> {
+        let number = |bytes: &Vec<u8>| u32::from_be_bytes(bytes[..].try_into().unwrap());
+        bounds.iter().map(number).collect()
+    }
+
+    fn bounds_of(samples: &[Sample], partitions: usize) -> Vec<u32> {
+        let load = |_: &[u8]| Ok::<(), ()>(());
+        let bounds = bounds(samples, partitions, load, |a, b| a.0.cmp(b.0));
+        numbers(&bounds.unwrap())
+    }
+
+    #[test]
+    fn a_full_sample_is_thinned() {
+        let size = SampleSize {
+            records: 16,
+            bytes: 1 << 20,
+        };
+        let sample = sample(0..1000, size);
+        let records: Vec<_> = sample
+            .records()
+            .map(|(bytes, step)| (bytes.to_vec(), step))
+            .collect();
+        assert!((8..=16).contains(&records.len()), "{}", records.len());
+        for (index, (bytes, step)) in records.iter().enumerate() {
+            assert_eq!(*step, 64);
+            assert_eq!(numbers(std::slice::from_ref(bytes)), [index as u32 * 64]);
+        }
+    }
+
+    #[test]
+    fn a_sample_of_large_records_is_small() {
+        let size = SampleSize {
+            records: 16,
+            bytes: 3,
+        };
+        assert_eq!(sample(0..1000, size).records().count(), 1);
+    }
+
+    #[test]
+    fn bounds_weigh_samples_by_their_steps() {
+        let size = SampleSize::for_tasks(Some(64));
+        // Ten times as many records below 100,000 as above.
+        let samples = [sample(0..100_000, size), sample(100_000..110_000, size)];
+        let bounds = bounds_of(&samples, 11);
+        assert_eq!(bounds.len(), 10);
+        for (index, bound) in (1..).zip(&bounds) {
+            assert!(bound.abs_diff(index * 10_000) < 500, "{bounds:?}");
+        }
+    }
+
+    #[test]
+    fn what_comes_most_often_is_bound_after_bound() {
+        let size = SampleSize::for_tasks(None);
+        let records = (0..1000).map(|n| if n % 10 == 0 { n } else { 7 });
+        let bounds = bounds_of(&[sample(records, size)], 4);
+        assert_eq!(bounds, [7, 7, 7]);
+        assert_eq!(bounds_of(&[], 4), []);
+    }
+}

@@ -1,0 +1,268 @@
+//! Records that are sorted by a comparison: values in memory, encoded with their place in the bag when stored.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+use std::mem;
+
+use super::Sort;
+use crate::error::Result;
+use crate::pipeline::{Data, Key, Owned, Peek, Record, Ref};
+use crate::shuffle::HashPartitioner;
+use crate::storage::codec;
+
+/// What the allocator keeps beside an allocation, about.
+const ALLOCATION_BYTES: usize = 16;
+
+/// What is sorted, and by which comparison.
+pub(crate) trait TypedSort: Send + Sync + 'static {
+    type Record: Record + ?Sized;
+    /// A record with what is computed of it once.
+    type Item: Data;
+
+    /// Whether the bounds of the partitions come from samples of the records.
+    const SAMPLED: bool = true;
+
+    fn item(&self, record: Ref<'_, Self::Record>) -> Result<Self::Item>;
+
+    fn record(item: Self::Item) -> Owned<Self::Record>;
+
+    fn compare(&self, first: &Self::Item, second: &Self::Item) -> Ordering;
+
+    /// Whether an item belongs before a partition, which begins at `bound`.
+    #[inline]
+    fn is_before(&self, item: &Self::Item, _partition: usize, bound: Option<&Self::Item>) -> bool {
+        bound.is_some_and(|bound| self.compare(item, bound).is_lt())
+    }
+}
+
+/// Sorts records by a comparison.
+pub(crate) struct ByComparison<T: ?Sized, F> {
+    pub(crate) compare: F,
+    pub(crate) records: PhantomData<fn(&T)>,
+}
+
+impl<T, F> TypedSort for ByComparison<T, F>
+where
+    T: Record<Owned: Data> + ?Sized,
+    F: for<'a, 'b> Fn(Peek<'a, T>, Peek<'b, T>) -> Ordering + Send + Sync + 'static,
+{
+    type Record = T;
+    type Item = Owned<T>;
+
+    #[inline]
+    fn item(&self, record: Ref<'_, T>) -> Result<Owned<T>> {
+        Ok(T::into_owned(record))
+    }
+
+    #[inline]
+    fn record(item: Owned<T>) -> Owned<T> {
+        item
+    }
+
+    #[inline]
+    fn compare(&self, first: &Owned<T>, second: &Owned<T>) -> Ordering {
+        (self.compare)(T::peek_owned(first), T::peek_owned(second))
+    }
+}
+
+/// Sorts records by a key that is computed once for each and stored with it.
+pub(crate) struct ByCachedKey<T: ?Sized, K, F> {
+    pub(crate) key_of: F,
+    pub(crate) types: PhantomData<fn(&T) -> K>,
+}
+
+impl<T, K, F> TypedSort for ByCachedKey<T, K, F>
+where
+    T: Record<Owned: Data> + ?Sized,
+    K: Data + Ord,
+    F: for<'a> Fn(Peek<'a, T>) -> K + Send + Sync + 'static,
+{
+    type Record = T;
+    type Item = (K, Owned<T>);
+
+    #[inline]
+    fn item(&self, record: Ref<'_, T>) -> Result<(K, Owned<T>)> {
+        let key = (self.key_of)(T::peek(&record));
+        Ok((key, T::into_owned(record)))
+    }
+
+    #[inline]
+    fn record((_, record): (K, Owned<T>)) -> Owned<T> {
+        record
+    }
+
+    #[inline]
+    fn compare(&self, first: &(K, Owned<T>), second: &(K, Owned<T>)) -> Ordering {
+        first.0.cmp(&second.0)
+    }
+}
+
+/// Sorts pairs by the partition that the hash of their key belongs to, then by the key.
+pub(crate) struct ByPartition<K, V> {
+    pub(crate) partitioner: HashPartitioner,
+    pub(crate) pairs: PhantomData<fn(K, V)>,
+}
+
+impl<K: Data + Ord, V: Data> TypedSort for ByPartition<K, V> {
+    type Record = (K, V);
+    type Item = (usize, K, V);
+
+    const SAMPLED: bool = false;
+
+    fn item(&self, (key, value): (K, V)) -> Result<(usize, K, V)> {
+        let mut bytes = Vec::new();
+        let position = K::with_bytes(&key, &mut bytes, |key| self.partitioner.position(key))?;
+        Ok((position.partition, key, value))
+    }
+
+    #[inline]
+    fn record((_, key, value): (usize, K, V)) -> (K, V) {
+        (key, value)
+    }
+
+    #[inline]
+    fn compare(&self, first: &(usize, K, V), second: &(usize, K, V)) -> Ordering {
+        (first.0, &first.1).cmp(&(second.0, &second.1))
+    }
+
+    #[inline]
+    fn is_before(&self, item: &(usize, K, V), partition: usize, _: Option<&Self::Item>) -> bool {
+        item.0 < partition
+    }
+}
+
+/// The sort by a comparison of items.
+pub(crate) struct Typed<C>(pub(crate) C);
+
+/// Where in the bag an item comes from: the task, and the run it was written to. In a run, those of one task stand in
+/// order already.
+type Place = (usize, usize);
+
+/// Items as they came.
+pub(crate) struct TypedBuffer<T> {
+    items: Vec<(usize, T)>,
+    /// What they have allocated, about.
+    heap_bytes: usize,
+    /// Whether one has been through the codec and back.
+    is_checked: bool,
+    encoded: Vec<u8>,
+}
+
+impl<C: TypedSort> Sort for Typed<C> {
+    type Record = C::Record;
+    type Buffer = TypedBuffer<C::Item>;
+    type Head = (Place, C::Item);
+    type Slot = Option<(Place, C::Item)>;
+
+    const SAMPLED: bool = C::SAMPLED;
+
+    fn buffer(&self, _: usize) -> TypedBuffer<C::Item> {
+        TypedBuffer {
+            items: Vec::new(),
+            heap_bytes: 0,
+            is_checked: false,
+            encoded: Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn push(
+        &self,
+        buffer: &mut TypedBuffer<C::Item>,
+        task: usize,
+        record: Ref<'_, C::Record>,
+    ) -> Result<()> {
+        let item = self.0.item(record)?;
+        if !buffer.is_checked {
+            codec::round_trips(&item)?;
+            buffer.is_checked = true;
+        }
+        if mem::needs_drop::<C::Item>() {
+            // Each, not one of many: an item may be as large as all others together.
+            buffer.encoded.clear();
+            codec::encode_into(&item, &mut buffer.encoded)?;
+            buffer.heap_bytes += buffer.encoded.len() + ALLOCATION_BYTES;
+        }
+        if buffer.items.len() == buffer.items.capacity() {
+            // Not left to doubling, which would take the memory of two runs for one.
+            let more = (buffer.items.len() / 4).max(256);
+            buffer.items.reserve_exact(more);
+        }
+        buffer.items.push((task, item));
+        Ok(())
+    }
+
+    #[inline]
+    fn bytes(buffer: &TypedBuffer<C::Item>) -> usize {
+        // A stable sort moves half of the items aside.
+        let items = buffer.items.capacity() + buffer.items.len() / 2;
+        items * size_of::<(usize, C::Item)>() + buffer.heap_bytes + buffer.encoded.capacity()
+    }
+
+    fn is_empty(buffer: &TypedBuffer<C::Item>) -> bool {
+        buffer.items.is_empty()
+    }
+
+    fn drain(
+        &self,
+        buffer: &mut TypedBuffer<C::Item>,
+        run: usize,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        // Stable: items come in the order of the bag, as far as one thread sees it.
+        buffer.items.sort_by(|a, b| self.0.compare(&a.1, &b.1));
+        let mut encoded = mem::take(&mut buffer.encoded);
+        buffer.heap_bytes = 0;
+        buffer.items.drain(..).try_for_each(|(task, item)| {
+            encoded.clear();
+            codec::encode_into(&((task, run), item), &mut encoded)?;
+            each(&encoded)
+        })
+    }
+
+    fn sample(&self, buffer: &TypedBuffer<C::Item>, bytes: &mut Vec<u8>) -> Result<()> {
+        let place: Place = (0, 0);
+        match buffer.items.last() {
+            Some((_, item)) => codec::encode_into(&(place, item), bytes),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn load(&self, bytes: &[u8], slot: &mut Self::Slot) -> Result<()> {
+        *slot = Some(codec::decode(bytes)?);
+        Ok(())
+    }
+
+    #[inline]
+    fn head<'a>(_: &'a [u8], slot: &'a Self::Slot) -> Option<&'a Self::Head> {
+        slot.as_ref()
+    }
+
+    #[inline]
+    fn take<R>(
+        &self,
+        _: &[u8],
+        slot: &mut Self::Slot,
+        f: impl FnOnce(Ref<'_, C::Record>) -> R,
+    ) -> Option<R> {
+        let (_, item) = slot.take()?;
+        Some(<C::Record as Record>::lend(C::record(item), f))
+    }
+
+    #[inline]
+    fn compare(&self, first: &Self::Head, second: &Self::Head) -> Ordering {
+        self.0.compare(&first.1, &second.1)
+    }
+
+    #[inline]
+    fn compare_places(first: &Self::Head, second: &Self::Head) -> Ordering {
+        first.0.cmp(&second.0)
+    }
+
+    #[inline]
+    fn is_before(&self, head: &Self::Head, partition: usize, bound: Option<&Self::Head>) -> bool {
+        let bound = bound.map(|(_, item)| item);
+        self.0.is_before(&head.1, partition, bound)
+    }
+}
