@@ -139,9 +139,11 @@ impl Drop for SmallDisk {
 
 fn fails_for_want_of_room(spill: &Path) {
     for (executor, _) in EXECUTORS {
-        let context = tight(executor, spill).build().unwrap();
+        let context = tight(executor, spill)
+            .build()
+            .expect("the settings are right");
         for (operator, bag) in shuffles(&context) {
-            let error = bag.count().unwrap_err();
+            let error = bag.count().expect_err("no room");
             assert!(
                 matches!(error.kind(), ErrorKind::DiskFull { .. }),
                 "{error}"
@@ -150,8 +152,18 @@ fn fails_for_want_of_room(spill: &Path) {
             check_room_error(&error, operator, spill);
         }
         // There was room all the time for what needs less.
-        assert_eq!(context.range(0..1000).distinct().count().unwrap(), 1000);
-        assert_eq!(context.range(0..1000).sum::<u64>().unwrap(), 499_500);
+        assert_eq!(
+            context
+                .range(0..1000)
+                .distinct()
+                .count()
+                .expect("there is room"),
+            1000
+        );
+        assert_eq!(
+            context.range(0..1000).sum::<u64>().expect("there is room"),
+            499_500
+        );
     }
 }
 
@@ -181,9 +193,11 @@ fn child_writes() {
     let Some((directory, _)) = child::task() else {
         return;
     };
-    let context = tight(EXECUTORS[0].0, &directory).build().unwrap();
+    let context = tight(EXECUTORS[0].0, &directory)
+        .build()
+        .expect("the settings are right");
     for (operator, bag) in shuffles(&context) {
-        let error = bag.count().unwrap_err();
+        let error = bag.count().expect_err("no room");
         match error.kind() {
             ErrorKind::Io { path, source, .. } => {
                 assert!(path.starts_with(&directory));
@@ -193,26 +207,50 @@ fn child_writes() {
         }
         assert!(names_in(&directory).is_empty());
     }
-    assert_eq!(context.range(0..1000).distinct().count().unwrap(), 1000);
+    assert_eq!(
+        context
+            .range(0..1000)
+            .distinct()
+            .count()
+            .expect("there is room"),
+        1000
+    );
 }
 
 #[test]
 fn a_spill_directory_is_made_on_the_way() {
     let files = Files::new();
     let spill = files.path("not/there/yet");
-    let context = tight(EXECUTORS[0].0, &spill).build().unwrap();
-    assert_eq!(context.range(0..1000).distinct().count().unwrap(), 1000);
+    let context = tight(EXECUTORS[0].0, &spill)
+        .build()
+        .expect("the settings are right");
+    assert_eq!(
+        context
+            .range(0..1000)
+            .distinct()
+            .count()
+            .expect("there is room"),
+        1000
+    );
     assert!(!spill.exists(), "nothing is to be spilled");
-    assert_eq!(many_pairs(&context).distinct().count().unwrap(), 3_500);
+    assert_eq!(
+        many_pairs(&context)
+            .distinct()
+            .count()
+            .expect("there is room"),
+        3_500
+    );
     assert_eq!(names_in(&spill), [""; 0]);
 }
 
 #[track_caller]
 fn cannot_spill_into(spill: &Path) {
     for (executor, _) in EXECUTORS {
-        let context = tight(executor, spill).build().unwrap();
+        let context = tight(executor, spill)
+            .build()
+            .expect("the settings are right");
         for (_, bag) in shuffles(&context) {
-            let error = bag.count().unwrap_err();
+            let error = bag.count().expect_err("no room");
             match error.kind() {
                 ErrorKind::Io {
                     operation: "create",
@@ -223,7 +261,14 @@ fn cannot_spill_into(spill: &Path) {
             }
             assert!(error.to_string().contains(&spill.display().to_string()));
         }
-        assert_eq!(context.range(0..1000).distinct().count().unwrap(), 1000);
+        assert_eq!(
+            context
+                .range(0..1000)
+                .distinct()
+                .count()
+                .expect("there is room"),
+            1000
+        );
     }
 }
 
