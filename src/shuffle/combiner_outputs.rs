@@ -65,8 +65,11 @@ impl<V: Data> CombinerOutputs<V> {
         outcome.map(|()| flow)
     }
 }
-/// As few sources that the runs among them can be read at once: neighbours are merged to one, as often as need be. So
-/// the values of a key are merged from the first to the last in any case.
+/// As few sources that the runs among them can be read at once: neighbours are merged to one, as often as need be.
+///
+/// Where it shows how values are grouped, as in sums of floating-point numbers, the first ones are merged, and then
+/// what came of them with the next: so the values of a key are merged from the first to the last in any case. Where it
+/// does not, all of them are merged in rounds, and a record is written as often as the logarithm of their number says.
 fn fewer<C: Combine>(
     mut sources: Vec<Source<C::Combined>>,
     combine: &C,
@@ -81,8 +84,7 @@ fn fewer<C: Combine>(
         let mut too_many = sources.len() - most;
         let mut left = sources.into_iter();
         sources = Vec::new();
-        // All of them once, so that each record is written as often as the logarithm of their number says; but at last
-        // no more than are too many.
+        // In the last round no more than are too many.
         while too_many > 0 {
             let neighbours: Vec<_> = left.by_ref().take(most.min(too_many + 1)).collect();
             match neighbours.len() {
@@ -93,6 +95,9 @@ fn fewer<C: Combine>(
                     let merged = merge_to_run(neighbours, combine, partitioner, &mut file)?;
                     sources.push(Source::run(&merged));
                 }
+            }
+            if !C::COMMUTES {
+                break;
             }
         }
         sources.extend(left);

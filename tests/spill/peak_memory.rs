@@ -25,7 +25,7 @@ const WORKS: [(&str, Work, bool); 9] = [
     ("strings by closures", strings_by_closures, true),
     ("keys longer than a frame", long_keys, true),
     ("long values", long_values, true),
-    ("many tasks", many_tasks, true),
+    ("many tasks", many_tasks, false),
     ("many small tasks", many_small_tasks, false),
     ("repartition", repartition, true),
 ];
@@ -87,7 +87,7 @@ fn long_values(context: &Context) -> u64 {
 }
 
 fn many_tasks(context: &Context) -> u64 {
-    let numbers = context.range_partitioned(0..MB / 5, 10_000);
+    let numbers = context.range_partitioned(0..MB / 8, 10_000);
     let pairs = numbers.map(|n| (n, word(n, 40)));
     count(&pairs.sum_lengths())
 }
