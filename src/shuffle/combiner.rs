@@ -168,8 +168,11 @@ impl<'c, C: Combine> Combiner<'c, C> {
         if self.reservation.bytes() + more > self.most_bytes {
             return Ok(false);
         }
-        Ok(self.reservation.try_grow(more)
-            || self.outputs.spill(self.resources)? && self.reservation.try_grow(more))
+        if self.reservation.try_grow(more) {
+            return Ok(true);
+        }
+        self.outputs.spill(self.resources)?;
+        Ok(self.reservation.try_grow(more))
     }
 
     /// Takes account of what values hold beside their slots, by the length of their encoded form times `growth`. It is

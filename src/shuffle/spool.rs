@@ -142,11 +142,14 @@ impl<'o> Divider<'o> {
     fn account(&mut self) -> Result<()> {
         self.new_bytes = 0;
         let bytes = self.spools.iter().map(Spool::memory_bytes).sum();
-        if bytes <= self.most_bytes
-            && (self.reservation.try_resize(bytes)
-                || self.outputs.spill(self.resources)? && self.reservation.try_resize(bytes))
-        {
-            return Ok(());
+        if bytes <= self.most_bytes {
+            if self.reservation.try_resize(bytes) {
+                return Ok(());
+            }
+            self.outputs.spill(self.resources)?;
+            if self.reservation.try_resize(bytes) {
+                return Ok(());
+            }
         }
         let written = self
             .outputs
