@@ -59,7 +59,9 @@ where
     C: Combine<In = P::Out>,
 {
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        self.outputs.finish(resources)?;
+        let Site { operator, location } = self.dependency.site;
+        let finished = self.outputs.finish(resources);
+        finished.map_err(|error| error.at(operator, location))?;
         Ok(Arc::new(self.outputs))
     }
 }
