@@ -63,6 +63,10 @@ impl Drop for Child {
 /// Runs `body` if this process is a [`Child`]; what it is handed says that it is ready, and then waits to be killed.
 pub(in crate::storage) fn in_child(body: impl FnOnce(&Path, &dyn Fn())) {
     if let Some(directory) = std::env::var_os(CHILD_DIRECTORY) {
+        #[cfg(unix)]
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            system::heed(signal); // whatever whoever started the tests ignores, as `nohup` and a shell's `&` do
+        }
         body(Path::new(&directory), &|| {
             eprintln!("ready");
             // Until the parent is gone.
