@@ -103,7 +103,7 @@ fn a_directory_comes_with_the_first_file_and_goes_with_the_last() {
     drop(first);
     assert_eq!(fs::read(file.path()).unwrap(), b"abcde");
     drop(file);
-    assert_eq!((scratch.used_bytes(), scratch.peak_bytes()), (0, 5));
+    assert_eq!((scratch.used_bytes(), scratch.written_bytes()), (0, 5));
     assert_eq!(names(&directory).len(), 2, "the lock and the second file");
 
     drop(scratch);
