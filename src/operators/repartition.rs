@@ -158,10 +158,6 @@ where
         })?;
         divider.commit()
     }
-
-    fn finish(self: Box<Self>) -> Result<()> {
-        Ok(())
-    }
 }
 
 /// The reduce side.
