@@ -81,6 +81,20 @@ pub(crate) trait ShuffleDependency: Send + Sync {
 }
 
 impl Node {
+    /// An operator that keeps the order of what it depends on.
+    fn new(site: Site, partitions: Option<usize>, dependencies: Vec<Dependency>) -> Self {
+        Self {
+            id: NodeId::next(),
+            site,
+            detail: String::new(),
+            partitions,
+            order: Order::Kept,
+            input_bytes: None,
+            dependencies,
+            stored: None,
+        }
+    }
+
     /// A source.
     pub(crate) fn source(
         site: Site,
@@ -89,14 +103,10 @@ impl Node {
         input_bytes: Option<u64>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            id: NodeId::next(),
-            site,
             detail,
-            partitions,
             order: Order::Source,
             input_bytes,
-            dependencies: Vec::new(),
-            stored: None,
+            ..Self::new(site, partitions, Vec::new())
         })
     }
 
@@ -107,16 +117,11 @@ impl Node {
         parents: &[&Arc<Self>],
     ) -> Arc<Self> {
         let narrow = |parent: &&Arc<Self>| Dependency::Narrow(Arc::clone(parent));
-        Arc::new(Self {
-            id: NodeId::next(),
+        Arc::new(Self::new(
             site,
-            detail: String::new(),
             partitions,
-            order: Order::Kept,
-            input_bytes: None,
-            dependencies: parents.iter().map(narrow).collect(),
-            stored: None,
-        })
+            parents.iter().map(narrow).collect(),
+        ))
     }
 
     /// An operator that keeps what it computes from a partition of `parent` in `stored`.
@@ -127,14 +132,12 @@ impl Node {
         stored: Arc<dyn Stored>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            id: NodeId::next(),
-            site,
-            detail: String::new(),
-            partitions,
-            order: Order::Kept,
-            input_bytes: None,
-            dependencies: vec![Dependency::Narrow(Arc::clone(parent))],
             stored: Some(stored),
+            ..Self::new(
+                site,
+                partitions,
+                vec![Dependency::Narrow(Arc::clone(parent))],
+            )
         })
     }
 
@@ -164,14 +167,12 @@ impl Node {
         order: Order,
     ) -> Arc<Self> {
         Arc::new(Self {
-            id: NodeId::next(),
-            site,
-            detail: String::new(),
-            partitions: Some(partitions),
             order,
-            input_bytes: None,
-            dependencies: vec![Dependency::Shuffle(dependency)],
-            stored: None,
+            ..Self::new(
+                site,
+                Some(partitions),
+                vec![Dependency::Shuffle(dependency)],
+            )
         })
     }
 
@@ -182,14 +183,12 @@ impl Node {
         dependencies: [Arc<dyn ShuffleDependency>; 2],
     ) -> Arc<Self> {
         Arc::new(Self {
-            id: NodeId::next(),
-            site,
-            detail: String::new(),
-            partitions: Some(partitions),
             order: Order::ByHash,
-            input_bytes: None,
-            dependencies: dependencies.map(Dependency::Shuffle).into(),
-            stored: None,
+            ..Self::new(
+                site,
+                Some(partitions),
+                dependencies.map(Dependency::Shuffle).into(),
+            )
         })
     }
 
@@ -201,15 +200,10 @@ impl Node {
         dependency: Arc<dyn ShuffleDependency>,
     ) -> Arc<Self> {
         let parent = Dependency::Narrow(Arc::clone(parent));
-        Arc::new(Self {
-            id: NodeId::next(),
+        Arc::new(Self::new(
             site,
-            detail: String::new(),
             partitions,
-            order: Order::Kept,
-            input_bytes: None,
-            dependencies: vec![parent, Dependency::Shuffle(dependency)],
-            stored: None,
-        })
+            vec![parent, Dependency::Shuffle(dependency)],
+        ))
     }
 }
