@@ -1,37 +1,13 @@
 //! `group_by_key` and `cogroup` against the plain collections that mean the same, with memory and without.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use holdall::{Context, Executor, Group};
 use proptest::prelude::*;
 
-type Pairs = Vec<(u32, String)>;
-
-/// A context for each executor and budget; what spills goes to `spill`.
-fn contexts(spill: &Path) -> Vec<Context> {
-    // With as little memory as can be: a MiB for each thread.
-    let executors = [
-        (Executor::Inline, 1 << 20),
-        (Executor::ThreadPool(2), 2 << 20),
-        (Executor::ThreadPool(7), 7 << 20),
-    ];
-    let mut contexts = Vec::new();
-    for (executor, least) in executors {
-        for memory in [least, 1 << 30] {
-            let builder = Context::builder().executor(executor).memory(memory);
-            let builder = builder.spill_directory(spill).shuffle_partitions(5);
-            contexts.push(builder.build().unwrap());
-        }
-    }
-    contexts
-}
-
-fn assert_empty(directory: &Path) {
-    let left: Vec<_> = std::fs::read_dir(directory).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
-}
+use common::{Pairs, assert_empty, pairs, spilling_contexts as contexts};
 
 fn groups(pairs: &Pairs) -> BTreeMap<u32, Vec<String>> {
     let mut groups: BTreeMap<u32, Vec<String>> = BTreeMap::new();
@@ -39,12 +15,6 @@ fn groups(pairs: &Pairs) -> BTreeMap<u32, Vec<String>> {
         groups.entry(*key).or_default().push(value.clone());
     }
     groups
-}
-
-/// Pairs whose keys are as `key` says, with values of many lengths.
-fn pairs(count: u32, key: impl Fn(u32) -> u32) -> Pairs {
-    let value = |n: u32| format!("{n}{}", "-".repeat(n as usize % 40));
-    (0..count).map(|n| (key(n), value(n))).collect()
 }
 
 fn shapes() -> Vec<Pairs> {

@@ -1,45 +1,17 @@
 //! The joins against nested loops over plain collections, with memory and without.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::collections::BTreeSet;
-use std::path::Path;
+mod common;
 
-use holdall::{Context, ErrorKind, Executor};
+use std::collections::BTreeSet;
+
+use holdall::{Context, ErrorKind};
 use proptest::prelude::*;
 
-type Pairs = Vec<(u32, String)>;
+use common::{Pairs, assert_empty, pairs, spilling_contexts as contexts};
 
 /// The rows of a full join.
 type Rows = Vec<(u32, (Option<String>, Option<String>))>;
-
-/// A context for each executor and budget; what spills goes to `spill`.
-fn contexts(spill: &Path) -> Vec<Context> {
-    // With as little memory as can be: a MiB for each thread.
-    let executors = [
-        (Executor::Inline, 1 << 20),
-        (Executor::ThreadPool(2), 2 << 20),
-        (Executor::ThreadPool(7), 7 << 20),
-    ];
-    let mut contexts = Vec::new();
-    for (executor, least) in executors {
-        for memory in [least, 1 << 30] {
-            let builder = Context::builder().executor(executor).memory(memory);
-            let builder = builder.spill_directory(spill).shuffle_partitions(5);
-            contexts.push(builder.build().unwrap());
-        }
-    }
-    contexts
-}
-
-fn assert_empty(directory: &Path) {
-    let left: Vec<_> = std::fs::read_dir(directory).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
-}
-
-fn pairs(count: u32, key: impl Fn(u32) -> u32) -> Pairs {
-    let value = |n: u32| format!("{n}{}", "-".repeat(n as usize % 40));
-    (0..count).map(|n| (key(n), value(n))).collect()
-}
 
 /// A left side and a right one.
 fn shapes() -> Vec<(Pairs, Pairs)> {
