@@ -19,14 +19,14 @@ fn shapes() -> Vec<(Pairs, Pairs)> {
         (Vec::new(), Vec::new()),
         (pairs(100, |n| n), Vec::new()),
         (Vec::new(), pairs(100, |n| n)),
-        (pairs(20_000, |n| n), pairs(10_000, |n| n * 3)),
-        (pairs(20_000, |n| n % 3000), pairs(5_000, |n| n % 4000)),
+        (pairs(8_000, |n| n), pairs(4_000, |n| n * 3)),
+        (pairs(8_000, |n| n % 1200), pairs(2_000, |n| n % 1600)),
         // One key on both sides, nearly all the time.
         (
-            pairs(400, |n| if n % 10 == 0 { n } else { 3 }),
-            pairs(300, |n| if n % 10 == 1 { n } else { 3 }),
+            pairs(150, |n| if n % 10 == 0 { n } else { 3 }),
+            pairs(120, |n| if n % 10 == 1 { n } else { 3 }),
         ),
-        (pairs(300, |_| 1), pairs(200, |_| 1)),
+        (pairs(120, |_| 1), pairs(80, |_| 1)),
         (
             (0..20)
                 .map(|n| (n % 3, "y".repeat(n as usize * 4000)))
@@ -143,7 +143,7 @@ fn joins_are_those_of_nested_loops() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn random_joins_are_those_of_nested_loops(
@@ -164,7 +164,7 @@ proptest! {
 #[test]
 fn the_order_is_that_of_the_hash_whatever_spills() {
     let spill = tempfile::tempdir().unwrap();
-    let (left, right) = (pairs(20_000, |n| n % 3000), pairs(5_000, |n| n % 4000));
+    let (left, right) = (pairs(8_000, |n| n % 1200), pairs(2_000, |n| n % 1600));
     let mut all = Vec::new();
     for context in contexts(spill.path()) {
         let l = context.from_vec_partitioned(left.clone(), 20);
@@ -182,10 +182,10 @@ fn a_heavy_key_on_both_sides_fits() {
     for threads in [1, 2] {
         let builder = Context::builder().threads(threads).memory(threads << 20);
         let context = builder.spill_directory(spill.path()).build().unwrap();
-        let left = context.range_partitioned(0..20, 4).map(|n| (7, n));
+        let left = context.range_partitioned(0..5, 4).map(|n| (7, n));
         let right = context.range_partitioned(0..100_000, 9).map(|n| (7, n));
         let rows = left.join(right).map(|(_, (l, r))| l * 100_000 + r);
-        let mut expected = 0..2_000_000;
+        let mut expected = 0..500_000;
         for row in rows.iter().unwrap() {
             assert_eq!(row.unwrap(), expected.next().unwrap());
         }
@@ -282,7 +282,7 @@ fn a_bag_too_large_to_broadcast_is_refused() {
     let spill = tempfile::tempdir().unwrap();
     let builder = Context::builder().memory(2 << 20).threads(2);
     let context = builder.spill_directory(spill.path()).build().unwrap();
-    let numbers = context.range_partitioned(0..1_000_000, 8).map(|n| (n, n));
+    let numbers = context.range_partitioned(0..300_000, 8).map(|n| (n, n));
     let error = numbers.clone().join_broadcast(numbers).count().unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::BroadcastTooLarge { .. }),

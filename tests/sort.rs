@@ -349,7 +349,7 @@ fn a_sort_that_breaks_off_leaves_nothing() {
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_stays_within_the_budget() {
-    const BUDGET: usize = 64 << 20;
+    const BUDGET: usize = 16 << 20;
     const CONSTANT: usize = 64 << 20;
     for kind in ["lines", "pairs"] {
         let program = std::env::current_exe().unwrap();
@@ -377,10 +377,10 @@ fn memory_stays_within_the_budget() {
 #[test]
 #[ignore = "run by `memory_stays_within_the_budget`"]
 fn sort_in_a_process_of_its_own() {
-    const BYTES: u64 = 650 << 20;
+    const BYTES: u64 = 160 << 20;
     let context = Context::builder()
         .threads(2)
-        .memory(64 << 20)
+        .memory(16 << 20)
         .build()
         .unwrap();
     let mixed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);

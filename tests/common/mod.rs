@@ -177,7 +177,7 @@ pub(crate) type Pairs = Vec<(u32, String)>;
 
 /// Pairs whose keys are as `key` says, with values of many lengths.
 pub(crate) fn pairs(count: u32, key: impl Fn(u32) -> u32) -> Pairs {
-    let value = |n: u32| format!("{n}{}", "-".repeat(n as usize % 40));
+    let value = |n: u32| format!("{n}{}", "-".repeat(n as usize % 160));
     (0..count).map(|n| (key(n), value(n))).collect()
 }
 
