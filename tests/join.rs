@@ -165,13 +165,19 @@ proptest! {
 fn the_order_is_that_of_the_hash_whatever_spills() {
     let spill = tempfile::tempdir().unwrap();
     let (left, right) = (pairs(8_000, |n| n % 1200), pairs(2_000, |n| n % 1600));
-    let mut all = Vec::new();
+    let (mut all, mut spilled) = (Vec::new(), Vec::new());
     for context in contexts(spill.path()) {
         let l = context.from_vec_partitioned(left.clone(), 20);
         let r = context.from_vec_partitioned(right.clone(), 10);
         all.push(l.join(r).collect().unwrap());
+        let stages = context.last_job().unwrap().stages;
+        spilled.push(stages.iter().any(|stage| stage.spilled_bytes > 0));
     }
     assert!(all.windows(2).all(|two| two[0] == two[1]));
+    assert!(
+        spilled.contains(&true) && spilled.contains(&false),
+        "{spilled:?}"
+    );
     assert_empty(spill.path());
 }
 
