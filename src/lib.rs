@@ -208,7 +208,6 @@ mod pipeline;
 mod plan;
 mod scheduler;
 mod shuffle;
-#[expect(dead_code, reason = "spilling, which comes next, uses the rest")]
 mod storage;
 mod task;
 mod text;

@@ -16,7 +16,7 @@ use proptest::test_runner::{Config, TestRunner};
 use common::{Files, concatenation, key_bytes, on_every_executor_with, sort_as_keyed};
 
 /// Cases of each property on each executor.
-const CASES: u32 = 5;
+const CASES: u32 = 3;
 
 /// How records become a bag.
 #[derive(Clone, Copy, Debug)]

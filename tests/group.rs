@@ -1,37 +1,13 @@
 //! `group_by_key` and `cogroup` against the plain collections that mean the same, with memory and without.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use holdall::{Context, Executor, Group};
 use proptest::prelude::*;
 
-type Pairs = Vec<(u32, String)>;
-
-/// A context for each executor and budget; what spills goes to `spill`.
-fn contexts(spill: &Path) -> Vec<Context> {
-    // With as little memory as can be: a MiB for each thread.
-    let executors = [
-        (Executor::Inline, 1 << 20),
-        (Executor::ThreadPool(2), 2 << 20),
-        (Executor::ThreadPool(7), 7 << 20),
-    ];
-    let mut contexts = Vec::new();
-    for (executor, least) in executors {
-        for memory in [least, 1 << 30] {
-            let builder = Context::builder().executor(executor).memory(memory);
-            let builder = builder.spill_directory(spill).shuffle_partitions(5);
-            contexts.push(builder.build().unwrap());
-        }
-    }
-    contexts
-}
-
-fn assert_empty(directory: &Path) {
-    let left: Vec<_> = std::fs::read_dir(directory).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
-}
+use common::{Pairs, assert_empty, pairs, spilling_contexts as contexts};
 
 fn groups(pairs: &Pairs) -> BTreeMap<u32, Vec<String>> {
     let mut groups: BTreeMap<u32, Vec<String>> = BTreeMap::new();
@@ -41,20 +17,14 @@ fn groups(pairs: &Pairs) -> BTreeMap<u32, Vec<String>> {
     groups
 }
 
-/// Pairs whose keys are as `key` says, with values of many lengths.
-fn pairs(count: u32, key: impl Fn(u32) -> u32) -> Pairs {
-    let value = |n: u32| format!("{n}{}", "-".repeat(n as usize % 40));
-    (0..count).map(|n| (key(n), value(n))).collect()
-}
-
 fn shapes() -> Vec<Pairs> {
     vec![
         Vec::new(),
         vec![(7, "x".to_owned())],
-        pairs(20_000, |n| n),
-        pairs(20_000, |_| 1),
-        pairs(20_000, |n| if n % 10 == 0 { n } else { 3 }),
-        pairs(20_000, |n| n.wrapping_mul(2_654_435_761) % 97),
+        pairs(8_000, |n| n),
+        pairs(8_000, |_| 1),
+        pairs(8_000, |n| if n % 10 == 0 { n } else { 3 }),
+        pairs(8_000, |n| n.wrapping_mul(2_654_435_761) % 97),
         // Values longer than a frame and than a chunk.
         (0..60)
             .map(|n| (n % 7, "y".repeat(n as usize * 4000)))
@@ -104,7 +74,7 @@ fn a_key_of_any_length_streams() {
     for executor in [Executor::Inline, Executor::ThreadPool(2)] {
         let builder = Context::builder().executor(executor).memory(4 << 20);
         let context = builder.spill_directory(spill.path()).build().unwrap();
-        let numbers = context.range_partitioned(0..2_000_000, 50);
+        let numbers = context.range_partitioned(0..800_000, 50);
         let groups = numbers.map(|n| (u8::from(n % 1000 == 0), n)).group_by_key();
         let checked = groups.map(|(key, values)| {
             let mut last = None;
@@ -118,7 +88,7 @@ fn a_key_of_any_length_streams() {
         });
         let mut counts = checked.collect().unwrap();
         counts.sort();
-        assert_eq!(counts, [(0, 1_998_000), (1, 2000)]);
+        assert_eq!(counts, [(0, 799_200), (1, 800)]);
     }
     assert_empty(spill.path());
 }
@@ -126,7 +96,7 @@ fn a_key_of_any_length_streams() {
 #[test]
 fn two_branches_read_one_shuffle() {
     let spill = tempfile::tempdir().unwrap();
-    let input = pairs(30_000, |n| n % 500);
+    let input = pairs(10_000, |n| n % 500);
     for context in contexts(spill.path()) {
         let groups = context
             .from_vec_partitioned(input.clone(), 9)
@@ -141,7 +111,7 @@ fn two_branches_read_one_shuffle() {
         );
         let mut both = both.collect().unwrap();
         both.sort();
-        let expected = (0..500).flat_map(|key| [(key, 1), (key, 60)]);
+        let expected = (0..500).flat_map(|key| [(key, 1), (key, 20)]);
         assert_eq!(both, expected.collect::<Vec<_>>());
     }
     assert_empty(spill.path());
@@ -188,7 +158,7 @@ fn cogroups_are_those_of_two_maps() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn random_groups_are_those_of_a_map(

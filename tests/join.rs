@@ -1,45 +1,17 @@
 //! The joins against nested loops over plain collections, with memory and without.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::collections::BTreeSet;
-use std::path::Path;
+mod common;
 
-use holdall::{Context, ErrorKind, Executor};
+use std::collections::BTreeSet;
+
+use holdall::{Context, ErrorKind};
 use proptest::prelude::*;
 
-type Pairs = Vec<(u32, String)>;
+use common::{Pairs, assert_empty, pairs, spilling_contexts as contexts};
 
 /// The rows of a full join.
 type Rows = Vec<(u32, (Option<String>, Option<String>))>;
-
-/// A context for each executor and budget; what spills goes to `spill`.
-fn contexts(spill: &Path) -> Vec<Context> {
-    // With as little memory as can be: a MiB for each thread.
-    let executors = [
-        (Executor::Inline, 1 << 20),
-        (Executor::ThreadPool(2), 2 << 20),
-        (Executor::ThreadPool(7), 7 << 20),
-    ];
-    let mut contexts = Vec::new();
-    for (executor, least) in executors {
-        for memory in [least, 1 << 30] {
-            let builder = Context::builder().executor(executor).memory(memory);
-            let builder = builder.spill_directory(spill).shuffle_partitions(5);
-            contexts.push(builder.build().unwrap());
-        }
-    }
-    contexts
-}
-
-fn assert_empty(directory: &Path) {
-    let left: Vec<_> = std::fs::read_dir(directory).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
-}
-
-fn pairs(count: u32, key: impl Fn(u32) -> u32) -> Pairs {
-    let value = |n: u32| format!("{n}{}", "-".repeat(n as usize % 40));
-    (0..count).map(|n| (key(n), value(n))).collect()
-}
 
 /// A left side and a right one.
 fn shapes() -> Vec<(Pairs, Pairs)> {
@@ -47,14 +19,14 @@ fn shapes() -> Vec<(Pairs, Pairs)> {
         (Vec::new(), Vec::new()),
         (pairs(100, |n| n), Vec::new()),
         (Vec::new(), pairs(100, |n| n)),
-        (pairs(20_000, |n| n), pairs(10_000, |n| n * 3)),
-        (pairs(20_000, |n| n % 3000), pairs(5_000, |n| n % 4000)),
+        (pairs(8_000, |n| n), pairs(4_000, |n| n * 3)),
+        (pairs(8_000, |n| n % 1200), pairs(2_000, |n| n % 1600)),
         // One key on both sides, nearly all the time.
         (
-            pairs(400, |n| if n % 10 == 0 { n } else { 3 }),
-            pairs(300, |n| if n % 10 == 1 { n } else { 3 }),
+            pairs(150, |n| if n % 10 == 0 { n } else { 3 }),
+            pairs(120, |n| if n % 10 == 1 { n } else { 3 }),
         ),
-        (pairs(300, |_| 1), pairs(200, |_| 1)),
+        (pairs(120, |_| 1), pairs(80, |_| 1)),
         (
             (0..20)
                 .map(|n| (n % 3, "y".repeat(n as usize * 4000)))
@@ -171,7 +143,7 @@ fn joins_are_those_of_nested_loops() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn random_joins_are_those_of_nested_loops(
@@ -192,14 +164,20 @@ proptest! {
 #[test]
 fn the_order_is_that_of_the_hash_whatever_spills() {
     let spill = tempfile::tempdir().unwrap();
-    let (left, right) = (pairs(20_000, |n| n % 3000), pairs(5_000, |n| n % 4000));
-    let mut all = Vec::new();
+    let (left, right) = (pairs(8_000, |n| n % 1200), pairs(2_000, |n| n % 1600));
+    let (mut all, mut spilled) = (Vec::new(), Vec::new());
     for context in contexts(spill.path()) {
         let l = context.from_vec_partitioned(left.clone(), 20);
         let r = context.from_vec_partitioned(right.clone(), 10);
         all.push(l.join(r).collect().unwrap());
+        let stages = context.last_job().unwrap().stages;
+        spilled.push(stages.iter().any(|stage| stage.spilled_bytes > 0));
     }
     assert!(all.windows(2).all(|two| two[0] == two[1]));
+    assert!(
+        spilled.contains(&true) && spilled.contains(&false),
+        "{spilled:?}"
+    );
     assert_empty(spill.path());
 }
 
@@ -210,10 +188,10 @@ fn a_heavy_key_on_both_sides_fits() {
     for threads in [1, 2] {
         let builder = Context::builder().threads(threads).memory(threads << 20);
         let context = builder.spill_directory(spill.path()).build().unwrap();
-        let left = context.range_partitioned(0..20, 4).map(|n| (7, n));
+        let left = context.range_partitioned(0..5, 4).map(|n| (7, n));
         let right = context.range_partitioned(0..100_000, 9).map(|n| (7, n));
         let rows = left.join(right).map(|(_, (l, r))| l * 100_000 + r);
-        let mut expected = 0..2_000_000;
+        let mut expected = 0..500_000;
         for row in rows.iter().unwrap() {
             assert_eq!(row.unwrap(), expected.next().unwrap());
         }
@@ -310,7 +288,7 @@ fn a_bag_too_large_to_broadcast_is_refused() {
     let spill = tempfile::tempdir().unwrap();
     let builder = Context::builder().memory(2 << 20).threads(2);
     let context = builder.spill_directory(spill.path()).build().unwrap();
-    let numbers = context.range_partitioned(0..1_000_000, 8).map(|n| (n, n));
+    let numbers = context.range_partitioned(0..300_000, 8).map(|n| (n, n));
     let error = numbers.clone().join_broadcast(numbers).count().unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::BroadcastTooLarge { .. }),

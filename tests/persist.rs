@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{Files, on_every_executor, on_every_executor_with};
+use common::{Files, assert_empty, on_every_executor, on_every_executor_with};
 use holdall::{Context, Persistence};
 
 const ALL: [Persistence; 3] = [
@@ -104,8 +104,7 @@ fn what_has_no_room_goes_to_the_disk_or_is_computed_again() {
                 assert_eq!(others.count_by_value().count().unwrap(), 20_000);
                 assert_eq!(bag.clone().keys().max().unwrap(), Some(7999));
                 drop(bag);
-                let left = std::fs::read_dir(files.path("spill")).unwrap().count();
-                assert_eq!(left, 0, "{persistence:?}");
+                assert_empty(&files.path("spill"));
             }
         },
     );

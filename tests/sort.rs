@@ -5,10 +5,14 @@
     reason = "a process tells another one what it measured"
 )]
 
+mod common;
+
 use std::fmt::Debug;
 use std::path::Path;
 
 use holdall::{Bag, Context, ErrorKind, Executor};
+
+use common::{assert_empty, concatenation};
 
 /// The least that a thread can work with.
 const TINY: usize = 1 << 20;
@@ -53,8 +57,7 @@ where
             let sorted = sort(bag).collect().expect("sorted");
             assert!(sorted == expected, "{name}, {partitions} partitions");
         }
-        let left = std::fs::read_dir(directory.path()).expect("readable");
-        assert_eq!(left.count(), 0, "{name}: scratch is left behind");
+        assert_empty(directory.path());
     }
 }
 
@@ -233,18 +236,9 @@ fn lines_of_files_sort_as_text_and_as_bytes() {
             .overwrite(true)
             .write(&bytes, &out)
             .unwrap();
-        let mut parts: Vec<_> = std::fs::read_dir(&out)
-            .unwrap()
-            .map(|part| part.unwrap().path())
-            .collect();
-        parts.sort();
-        let written: Vec<u8> = parts
-            .iter()
-            .flat_map(|part| std::fs::read(part).unwrap())
-            .collect();
         let mut expected = lines.join(&b'\n');
         expected.push(b'\n');
-        assert!(written == expected, "{name}");
+        assert!(concatenation(&out).as_bytes() == expected, "{name}");
     }
 }
 
@@ -328,7 +322,7 @@ fn a_panic_in_a_comparison_names_the_sort() {
         );
         assert!(place.location.is_some(), "{name}");
     }
-    assert_eq!(std::fs::read_dir(spill.path()).unwrap().count(), 0);
+    assert_empty(spill.path());
 }
 
 #[test]
@@ -347,7 +341,7 @@ fn a_sort_that_breaks_off_leaves_nothing() {
         assert_eq!(sorted.first().expect("sorted"), least, "{name}");
         assert_eq!(sorted.iter().expect("a job").take(3).count(), 3);
     }
-    assert_eq!(std::fs::read_dir(spill.path()).unwrap().count(), 0);
+    assert_empty(spill.path());
 }
 
 /// The peak of a process that sorts ten times its budget. What a process is beside its data, threads and their
@@ -355,7 +349,7 @@ fn a_sort_that_breaks_off_leaves_nothing() {
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_stays_within_the_budget() {
-    const BUDGET: usize = 64 << 20;
+    const BUDGET: usize = 16 << 20;
     const CONSTANT: usize = 64 << 20;
     for kind in ["lines", "pairs"] {
         let program = std::env::current_exe().unwrap();
@@ -383,10 +377,10 @@ fn memory_stays_within_the_budget() {
 #[test]
 #[ignore = "run by `memory_stays_within_the_budget`"]
 fn sort_in_a_process_of_its_own() {
-    const BYTES: u64 = 650 << 20;
+    const BYTES: u64 = 160 << 20;
     let context = Context::builder()
         .threads(2)
-        .memory(64 << 20)
+        .memory(16 << 20)
         .build()
         .unwrap();
     let mixed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);

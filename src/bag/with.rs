@@ -256,19 +256,23 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
         F: for<'a> Fn(&S, T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
     {
-        let (site, state, out) = (Site::new("try_map"), self.state, PhantomData);
-        self.bag.step(
+        self.try_map_at(Site::new("try_map"), op)
+    }
+
+    fn try_map_at<U, E, F>(self, site: Site, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
+    {
+        let (state, out) = (self.state, PhantomData);
+        let map = Map {
+            state,
+            op,
             site,
-            Then(
-                Map {
-                    state,
-                    op,
-                    site,
-                    out,
-                },
-                Unwrap { site },
-            ),
-        )
+            out,
+        };
+        self.bag.step(site, Then(map, Unwrap { site }))
     }
 
     /// [`Bag::try_filter_map`], with the state.
@@ -289,14 +293,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
         F: for<'a> Fn(&S, T::Ref<'a>) -> Result<Option<U>, E> + Send + Sync + 'static,
     {
-        let (site, state, out) = (Site::new("try_filter_map"), self.state, PhantomData);
-        let map = Map {
-            state,
-            op,
-            site,
-            out,
-        };
-        let bag = self.bag.step(site, Then(map, Unwrap { site }));
+        let site = Site::new("try_filter_map");
+        let bag = self.try_map_at(site, op);
         bag.flat_map_at(site, |some| some)
     }
 
@@ -318,14 +316,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
         F: for<'a> Fn(&S, T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
     {
-        let (site, state, out) = (Site::new("try_flat_map"), self.state, PhantomData);
-        let map = Map {
-            state,
-            op,
-            site,
-            out,
-        };
-        let bag = self.bag.step(site, Then(map, Unwrap { site }));
+        let site = Site::new("try_flat_map");
+        let bag = self.try_map_at(site, op);
         bag.flat_map_at(site, |records| records)
     }
 

@@ -99,6 +99,21 @@ pub(crate) trait ShuffleDependency: Send + Sync {
 }
 
 impl Node {
+    /// An operator that keeps the order of what it depends on.
+    fn new(site: Site, partitions: Option<usize>, dependencies: Vec<Dependency>) -> Self {
+        Self {
+            id: NodeId::next(),
+            site,
+            detail: String::new(),
+            partitions,
+            order: Order::Kept,
+            input_bytes: None,
+            dependencies,
+            stored: None,
+            keyed: None,
+        }
+    }
+
     /// A source.
     pub(crate) fn source(
         site: Site,
@@ -107,15 +122,10 @@ impl Node {
         input_bytes: Option<u64>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            id: NodeId::next(),
-            site,
             detail,
-            partitions,
             order: Order::Source,
             input_bytes,
-            dependencies: Vec::new(),
-            stored: None,
-            keyed: None,
+            ..Self::new(site, partitions, Vec::new())
         })
     }
 
@@ -126,31 +136,23 @@ impl Node {
         parents: &[&Arc<Self>],
     ) -> Arc<Self> {
         let narrow = |parent: &&Arc<Self>| Dependency::Narrow(Arc::clone(parent));
-        Arc::new(Self {
-            id: NodeId::next(),
+        Arc::new(Self::new(
             site,
-            detail: String::new(),
             partitions,
-            order: Order::Kept,
-            input_bytes: None,
-            dependencies: parents.iter().map(narrow).collect(),
-            stored: None,
-            keyed: None,
-        })
+            parents.iter().map(narrow).collect(),
+        ))
     }
 
     /// An operator that combines pairs of `parent` where they are, by the hash of the key.
     pub(crate) fn combined_in_place(site: Site, keyed: Keyed, parent: &Arc<Self>) -> Arc<Self> {
         Arc::new(Self {
-            id: NodeId::next(),
-            site,
-            detail: String::new(),
-            partitions: Some(keyed.partitions),
             order: Order::ByHash,
-            input_bytes: None,
-            dependencies: vec![Dependency::Narrow(Arc::clone(parent))],
-            stored: None,
             keyed: Some(keyed),
+            ..Self::new(
+                site,
+                Some(keyed.partitions),
+                vec![Dependency::Narrow(Arc::clone(parent))],
+            )
         })
     }
 
@@ -162,15 +164,12 @@ impl Node {
         stored: Arc<dyn Stored>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            id: NodeId::next(),
-            site,
-            detail: String::new(),
-            partitions,
-            order: Order::Kept,
-            input_bytes: None,
-            dependencies: vec![Dependency::Narrow(Arc::clone(parent))],
             stored: Some(stored),
-            keyed: None,
+            ..Self::new(
+                site,
+                partitions,
+                vec![Dependency::Narrow(Arc::clone(parent))],
+            )
         })
     }
 
@@ -200,15 +199,12 @@ impl Node {
         order: Order,
     ) -> Arc<Self> {
         Arc::new(Self {
-            id: NodeId::next(),
-            site,
-            detail: String::new(),
-            partitions: Some(partitions),
             order,
-            input_bytes: None,
-            dependencies: vec![Dependency::Shuffle(dependency)],
-            stored: None,
-            keyed: None,
+            ..Self::new(
+                site,
+                Some(partitions),
+                vec![Dependency::Shuffle(dependency)],
+            )
         })
     }
 
@@ -219,15 +215,12 @@ impl Node {
         dependencies: [Arc<dyn ShuffleDependency>; 2],
     ) -> Arc<Self> {
         Arc::new(Self {
-            id: NodeId::next(),
-            site,
-            detail: String::new(),
-            partitions: Some(partitions),
             order: Order::ByHash,
-            input_bytes: None,
-            dependencies: dependencies.map(Dependency::Shuffle).into(),
-            stored: None,
-            keyed: None,
+            ..Self::new(
+                site,
+                Some(partitions),
+                dependencies.map(Dependency::Shuffle).into(),
+            )
         })
     }
 
@@ -239,16 +232,10 @@ impl Node {
         dependency: Arc<dyn ShuffleDependency>,
     ) -> Arc<Self> {
         let parent = Dependency::Narrow(Arc::clone(parent));
-        Arc::new(Self {
-            id: NodeId::next(),
+        Arc::new(Self::new(
             site,
-            detail: String::new(),
             partitions,
-            order: Order::Kept,
-            input_bytes: None,
-            dependencies: vec![parent, Dependency::Shuffle(dependency)],
-            stored: None,
-            keyed: None,
-        })
+            vec![parent, Dependency::Shuffle(dependency)],
+        ))
     }
 }

@@ -113,10 +113,6 @@ where
         }
         grouper.commit(task.partition())
     }
-
-    fn finish(self: Box<Self>) -> Result<()> {
-        Ok(())
-    }
 }
 
 /// Pairs, by their first side.

@@ -162,10 +162,6 @@ where
         let committed = divider.commit();
         committed.map_err(|error| error.at(operator, location))
     }
-
-    fn finish(self: Box<Self>) -> Result<()> {
-        Ok(())
-    }
 }
 
 /// The reduce side.

@@ -227,7 +227,7 @@ mod tests {
         let partitions = (0..PARTITIONS).map(read).collect();
         drop(job);
         assert_eq!((budget.used_bytes(), scratch.used_bytes()), (0, 0));
-        (partitions, scratch.peak_bytes())
+        (partitions, scratch.written_bytes())
     }
 
     fn pairs(count: u64) -> Vec<(u64, u64)> {

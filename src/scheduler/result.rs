@@ -73,8 +73,4 @@ where
     fn settle(&mut self, task: &Task<'_>) {
         self.stage.results.put(task, self.results.drain(..));
     }
-
-    fn finish(self: Box<Self>) -> Result<()> {
-        Ok(())
-    }
 }

@@ -343,7 +343,7 @@ mod tests {
                 }
             }
         }
-        let spilled_bytes = resources.scratch.peak_bytes();
+        let spilled_bytes = resources.scratch.written_bytes();
         // What was read as often as it should be is gone.
         assert_eq!(resources.scratch.used_bytes(), 0);
         assert_eq!(resources.budget.used_bytes(), 0);

@@ -39,9 +39,6 @@ const MIN_COMPRESSED_BYTES: usize = 128;
 /// A payload is read in steps of at least this length.
 const READ_STEP_BYTES: usize = 1 << 20;
 
-/// What the compressor remembers its input by: 4096 positions.
-const TABLE_BYTES: usize = 16 << 10;
-
 /// Buffers for frames have lengths that are multiples of this: frames of about one length then fit into one allocation.
 const BUFFER_STEP_BYTES: usize = 16 << 10;
 
@@ -184,11 +181,6 @@ impl FrameWriter {
         }
     }
 
-    /// How many bytes this writer holds.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        TABLE_BYTES + self.compressed.capacity()
-    }
-
     /// Writes one frame, and says how long it is.
     ///
     /// `bytes` must not be longer than a `u32` can say.
@@ -284,6 +276,7 @@ impl FrameReader {
     }
 
     /// How many bytes this reader holds.
+    #[cfg(test)]
     pub(crate) fn memory_bytes(&self) -> usize {
         self.stored.capacity() + self.plain.capacity()
     }
@@ -306,31 +299,6 @@ impl FrameReader {
         self.is_compressed = header.is_compressed();
         self.length = header.plain_bytes;
         Ok(Some(header.frame()))
-    }
-
-    /// Takes one frame from the start of `input`, and gives its plain bytes without a copy where it is not compressed.
-    pub(crate) fn read_slice<'a>(
-        &'a mut self,
-        input: &mut &'a [u8],
-        at: FrameAt<'_>,
-    ) -> Result<Option<(Frame, &'a [u8])>> {
-        if input.is_empty() {
-            return Ok(None);
-        }
-        let (bytes, rest) = input
-            .split_first_chunk()
-            .ok_or_else(|| at.corrupt("it is cut short"))?;
-        let header = Header::parse(*bytes, at)?;
-        let (payload, rest) = rest
-            .split_at_checked(header.stored_bytes)
-            .ok_or_else(|| at.corrupt("it is cut short"))?;
-        header.check(payload, at)?;
-        *input = rest;
-        if !header.is_compressed() {
-            return Ok(Some((header.frame(), payload)));
-        }
-        decompress(payload, header, &mut self.plain, at)?;
-        Ok(Some((header.frame(), &self.plain[..header.plain_bytes])))
     }
 }
 

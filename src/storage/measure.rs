@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::codec;
-use super::merge::{ByBytes, InMemory, Merge};
+use super::merge::tests::InMemory;
+use super::merge::{ByBytes, Merge};
 use super::run::{Run, RunFile};
 use super::scratch::Scratch;
 
@@ -166,7 +167,7 @@ fn merge_speed() {
         parts.iter_mut().for_each(|part| part.sort_unstable());
         let runs: Vec<Run> = parts.iter().map(|part| run_of(part, &scratch)).collect();
         nanoseconds(&format!("merge, k = {k}, runs"), records.len(), || {
-            let mut merge = Merge::new(runs.iter().map(Run::reader), <[u8]>::cmp);
+            let mut merge = Merge::by(<[u8]>::cmp, runs.iter().map(Run::reader));
             while let Some(record) = merge.next().expect("merge") {
                 black_box(record);
             }
@@ -185,7 +186,7 @@ fn merge_speed() {
             let sources = parts
                 .iter()
                 .map(|part| InMemory::<_, [u8]>::new(part.iter().map(Vec::as_slice)));
-            let mut merge = Merge::new(sources, <[u8]>::cmp);
+            let mut merge = Merge::by(<[u8]>::cmp, sources);
             while let Some(record) = merge.next().expect("merge") {
                 black_box(record);
             }

@@ -30,6 +30,7 @@ impl MemoryBudget {
     }
 
     /// A budget that refuses nothing, and still counts.
+    #[cfg(test)]
     pub(crate) fn unlimited() -> Self {
         Self::new(usize::MAX)
     }
@@ -101,10 +102,6 @@ pub(crate) struct Reservation {
 impl Reservation {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    pub(crate) fn budget(&self) -> &MemoryBudget {
-        &self.budget
     }
 
     /// Asks for `bytes` more. Refused means that nothing has changed, and that the caller must hold no more than

@@ -10,15 +10,10 @@
 //! `itertools::kmerge_by` is a heap that owns the heads of infallible iterators: its records cannot be borrowed from a
 //! reader's frame, its sources cannot fail, and it promises no order among equals. Without ranks it is about as fast.
 
-use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hint;
-use std::marker::PhantomData;
 
-use serde::de::DeserializeOwned;
-
-use super::codec;
 use crate::error::Result;
 
 /// Records one after another, each lent until the next is asked for.
@@ -33,105 +28,7 @@ pub(crate) trait Source {
     fn current(&self) -> Option<&Self::Record>;
 }
 
-impl<S: Source + ?Sized> Source for Box<S> {
-    type Record = S::Record;
-
-    fn advance(&mut self) -> Result<bool> {
-        (**self).advance()
-    }
-
-    fn current(&self) -> Option<&Self::Record> {
-        (**self).current()
-    }
-}
-
-/// A source of records in memory: an iterator over what can be looked at as `R`.
-pub(crate) struct InMemory<I: Iterator, R: ?Sized> {
-    records: I,
-    current: Option<I::Item>,
-    record: PhantomData<fn(&R)>,
-}
-
-impl<I: Iterator, R: ?Sized> InMemory<I, R> {
-    pub(crate) fn new(records: impl IntoIterator<IntoIter = I>) -> Self {
-        Self {
-            records: records.into_iter(),
-            current: None,
-            record: PhantomData,
-        }
-    }
-
-    /// The current record by value; there is none then until the next [`advance`](Source::advance).
-    pub(crate) fn take(&mut self) -> Option<I::Item> {
-        self.current.take()
-    }
-}
-
-impl<I, R> Source for InMemory<I, R>
-where
-    I: Iterator<Item: Borrow<R>>,
-    R: ?Sized,
-{
-    type Record = R;
-
-    #[inline]
-    fn advance(&mut self) -> Result<bool> {
-        self.current = self.records.next();
-        Ok(self.current.is_some())
-    }
-
-    #[inline]
-    fn current(&self) -> Option<&R> {
-        self.current.as_ref().map(Borrow::borrow)
-    }
-}
-
-impl<I: Iterator, R: ?Sized> fmt::Debug for InMemory<I, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InMemory").finish_non_exhaustive()
-    }
-}
-
-/// A source of bytes, decoded once for each record: for comparisons that need more than bytes.
-#[derive(Debug)]
-pub(crate) struct Decoded<S, T> {
-    source: S,
-    current: Option<T>,
-}
-
-impl<S, T> Decoded<S, T> {
-    pub(crate) fn new(source: S) -> Self {
-        Self {
-            source,
-            current: None,
-        }
-    }
-
-    /// The current record by value; there is none then until the next [`advance`](Source::advance).
-    pub(crate) fn take(&mut self) -> Option<T> {
-        self.current.take()
-    }
-}
-
-impl<S: Source<Record = [u8]>, T: DeserializeOwned> Source for Decoded<S, T> {
-    type Record = T;
-
-    #[inline]
-    fn advance(&mut self) -> Result<bool> {
-        self.current = None;
-        if self.source.advance()? {
-            self.current = self.source.current().map(codec::decode).transpose()?;
-        }
-        Ok(self.current.is_some())
-    }
-
-    #[inline]
-    fn current(&self) -> Option<&T> {
-        self.current.as_ref()
-    }
-}
-
-/// How records are sorted. A closure that compares two of them is one.
+/// How records are sorted.
 pub(crate) trait Order<R: ?Sized> {
     /// A number that sorts as the records do as far as it goes: the lesser rank comes first, and only records of the
     /// same rank are compared. It is taken once for a record and kept in the tree, where comparing it costs no visit
@@ -142,13 +39,6 @@ pub(crate) trait Order<R: ?Sized> {
     }
 
     fn compare(&self, first: &R, second: &R) -> Ordering;
-}
-
-impl<R: ?Sized, F: Fn(&R, &R) -> Ordering> Order<R> for F {
-    #[inline]
-    fn compare(&self, first: &R, second: &R) -> Ordering {
-        self(first, second)
-    }
 }
 
 /// The order of records as bytes; their first eight are the rank.
@@ -224,19 +114,11 @@ impl<S: Source, O: Order<S::Record>> Merge<S, O> {
         }
     }
 
-    /// The merge of sources that are sorted by a comparison.
-    pub(crate) fn new(sources: impl IntoIterator<Item = S>, compare: O) -> Self
-    where
-        O: Fn(&S::Record, &S::Record) -> Ordering, // here too: so closures need no types
-    {
-        Self::by(compare, sources)
-    }
-
     /// The next record.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<&S::Record>> {
         match self.next_source()? {
-            Some((_, source)) => Ok(source.current()),
+            Some(source) => Ok(source.current()),
             None => Ok(None),
         }
     }
@@ -247,18 +129,16 @@ impl<S: Source, O: Order<S::Record>> Merge<S, O> {
         self.sources.get(self.winner.source)?.current()
     }
 
-    /// The source that is at the next record, with its index. The caller may take the record out of it, but not
-    /// advance it.
+    /// The source that is at the next record. The caller may take the record out of it, but not advance it.
     #[inline]
-    pub(crate) fn next_source(&mut self) -> Result<Option<(usize, &mut S)>> {
+    pub(crate) fn next_source(&mut self) -> Result<Option<&mut S>> {
         let result = self.step();
         if !matches!(result, Ok(true)) {
             self.state = State::Done;
             result?;
             return Ok(None);
         }
-        let index = self.winner.source;
-        Ok(Some((index, &mut self.sources[index])))
+        Ok(Some(&mut self.sources[self.winner.source]))
     }
 
     /// Finds the next winner; false if all sources are at their end.
@@ -359,9 +239,56 @@ impl<S, O> fmt::Debug for Merge<S, O> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::storage) mod tests {
+    use std::borrow::Borrow;
+    use std::marker::PhantomData;
+
     use super::*;
     use crate::error::{Error, ErrorKind};
+
+    /// A source of records in memory: an iterator over what can be looked at as `R`.
+    pub(in crate::storage) struct InMemory<I: Iterator, R: ?Sized> {
+        records: I,
+        current: Option<I::Item>,
+        record: PhantomData<fn(&R)>,
+    }
+
+    impl<I: Iterator, R: ?Sized> InMemory<I, R> {
+        pub(in crate::storage) fn new(records: impl IntoIterator<IntoIter = I>) -> Self {
+            Self {
+                records: records.into_iter(),
+                current: None,
+                record: PhantomData,
+            }
+        }
+    }
+
+    impl<I, R> Source for InMemory<I, R>
+    where
+        I: Iterator<Item: Borrow<R>>,
+        R: ?Sized,
+    {
+        type Record = R;
+
+        #[inline]
+        fn advance(&mut self) -> Result<bool> {
+            self.current = self.records.next();
+            Ok(self.current.is_some())
+        }
+
+        #[inline]
+        fn current(&self) -> Option<&R> {
+            self.current.as_ref().map(Borrow::borrow)
+        }
+    }
+
+    /// In tests, a comparison is an order.
+    impl<R: ?Sized, F: Fn(&R, &R) -> Ordering> Order<R> for F {
+        #[inline]
+        fn compare(&self, first: &R, second: &R) -> Ordering {
+            self(first, second)
+        }
+    }
 
     type Records = InMemory<std::vec::IntoIter<(u8, usize, usize)>, (u8, usize, usize)>;
 
@@ -379,9 +306,8 @@ mod tests {
     }
 
     fn is_stable_merge(keys: &[Vec<u8>]) {
-        let mut merge = Merge::new(sources(keys), |a: &(u8, _, _), b: &(u8, _, _)| {
-            a.0.cmp(&b.0)
-        });
+        let by_key = |a: &(u8, usize, usize), b: &(u8, usize, usize)| a.0.cmp(&b.0);
+        let mut merge = Merge::by(by_key, sources(keys));
         let mut merged = Vec::new();
         while let Some(record) = merge.next().unwrap() {
             merged.push(*record);
@@ -437,47 +363,6 @@ mod tests {
     }
 
     #[test]
-    fn records_can_be_taken_out() {
-        let names =
-            |names: &[&str]| -> Vec<String> { names.iter().map(|&n| n.to_owned()).collect() };
-        let sources: [InMemory<_, str>; 2] =
-            [names(&["a", "c", "d"]), names(&["b", "c"])].map(InMemory::new);
-        let mut merge = Merge::new(sources, str::cmp);
-        let mut merged = Vec::new();
-        while let Some((index, source)) = merge.next_source().unwrap() {
-            merged.push((source.take().unwrap(), index));
-        }
-        let expected = [("a", 0), ("b", 1), ("c", 0), ("c", 1), ("d", 0)];
-        assert_eq!(
-            merged,
-            expected.map(|(name, index)| (name.to_owned(), index))
-        );
-    }
-
-    #[test]
-    fn different_kinds_of_sources_merge_as_bytes_and_decoded() {
-        let encoded = |words: &[&str]| -> Vec<Vec<u8>> {
-            let encode = |word: &&str| {
-                let mut bytes = Vec::new();
-                codec::encode_into(*word, &mut bytes).unwrap();
-                bytes
-            };
-            words.iter().map(encode).collect()
-        };
-        let (kept, owned) = (encoded(&["ab", "zz"]), encoded(&["aa", "b"]));
-        let sources: [Box<dyn Source<Record = [u8]> + '_>; 2] = [
-            Box::new(InMemory::<_, [u8]>::new(kept.iter().map(Vec::as_slice))),
-            Box::new(InMemory::<_, [u8]>::new(owned)),
-        ];
-        let mut merge = Merge::new(sources.map(Decoded::<_, String>::new), String::cmp);
-        let mut merged = Vec::new();
-        while let Some((_, source)) = merge.next_source().unwrap() {
-            merged.push(source.take().unwrap());
-        }
-        assert_eq!(merged, ["aa", "ab", "b", "zz"]);
-    }
-
-    #[test]
     fn an_error_of_a_source_ends_the_merge() {
         struct Fails(u8);
         impl Source for Fails {
@@ -494,7 +379,7 @@ mod tests {
                 Some(&self.0)
             }
         }
-        let mut merge = Merge::new([Fails(0), Fails(0)], u8::cmp);
+        let mut merge = Merge::by(u8::cmp, [Fails(0), Fails(0)]);
         assert_eq!(merge.next().unwrap(), Some(&1));
         assert_eq!(merge.next().unwrap(), Some(&1));
         assert_eq!(merge.next().unwrap(), Some(&2));

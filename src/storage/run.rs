@@ -19,10 +19,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use super::codec;
 use super::file::FileRange;
 use super::frame::{FrameAt, FrameReader, FrameWriter};
 use super::merge::Source;
@@ -39,10 +35,6 @@ const WRITE_BYTES: usize = 64 << 10;
 
 /// The memory a [`RunReader`] takes: a frame as it is stored and as it is plain. Records longer than a frame take more.
 pub(crate) const READER_BYTES: usize = 2 * (FRAME_BYTES + (16 << 10));
-
-/// The memory a [`RunFile`] takes while it is written: a frame, the same compressed, the compressor's table, and what
-/// waits to be written. Records longer than a frame take more.
-pub(crate) const WRITER_BYTES: usize = 5 * FRAME_BYTES;
 
 /// The longest record: a frame that holds one and what came before it still has a length that a `u32` can say.
 pub(crate) const MAX_RECORD_BYTES: usize = u32::MAX as usize - 2 * FRAME_BYTES;
@@ -111,15 +103,6 @@ impl RunFile {
         self.output.bytes()
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        self.output.file().path()
-    }
-
-    /// How many bytes it holds.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.frames.memory_bytes() + self.frame.capacity() + self.pending.capacity()
-    }
-
     fn write_pending(&mut self) -> Result<()> {
         let result = self.output.append(&self.pending);
         self.pending.clear();
@@ -148,22 +131,6 @@ impl RunWriter<'_> {
         self.appended()
     }
 
-    /// Encodes a record into the run, without a copy on the way.
-    #[inline]
-    pub(crate) fn append_record<T: Serialize + ?Sized>(&mut self, record: &T) -> Result<()> {
-        let frame = &mut self.file.frame;
-        let start = frame.len();
-        frame.extend_from_slice(&[0; PREFIX_BYTES]);
-        let encoded = codec::encode_into(record, frame);
-        let length = frame.len() - start - PREFIX_BYTES;
-        if let Err(error) = encoded.and_then(|()| check_length(length)) {
-            frame.truncate(start);
-            return Err(error);
-        }
-        frame[start..start + PREFIX_BYTES].copy_from_slice(&(length as u32).to_le_bytes());
-        self.appended()
-    }
-
     /// Appends a frame of its own: `records` records as [`push_record`] has put them together.
     pub(crate) fn append_frame(&mut self, frame: &[u8], records: u32) -> Result<()> {
         self.end_frame()?;
@@ -176,17 +143,6 @@ impl RunWriter<'_> {
             file.write_pending()?;
         }
         Ok(())
-    }
-
-    /// The number of records so far.
-    pub(crate) fn records(&self) -> u64 {
-        self.records
-    }
-
-    /// The length of the run so far: frames as they are stored, and records that no frame holds yet.
-    pub(crate) fn bytes(&self) -> u64 {
-        let written = self.file.output.bytes() - self.start;
-        written + (self.file.pending.len() + self.file.frame.len()) as u64
     }
 
     /// Writes what is left, and gives the run.
@@ -252,16 +208,6 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// A run in a file of somebody else, who keeps it for long enough; dropping the run deletes nothing.
-    pub(crate) fn of_other(path: &Path, offset: u64, bytes: u64, records: u64) -> Self {
-        Self {
-            file: Arc::new(ScratchFile::of_other(path)),
-            offset,
-            bytes,
-            records,
-        }
-    }
-
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }
@@ -324,21 +270,6 @@ impl RunReader {
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
         self.advance()?;
         Ok(self.current())
-    }
-
-    /// The next record, decoded.
-    pub(crate) fn next_record<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
-        self.next()?.map(codec::decode).transpose()
-    }
-
-    /// The number of records given so far.
-    pub(crate) fn records_read(&self) -> u64 {
-        self.records_read
-    }
-
-    /// How many bytes this reader holds.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.frames.memory_bytes()
     }
 
     #[cold]

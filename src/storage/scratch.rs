@@ -44,7 +44,6 @@ struct Root {
     spill_directory: PathBuf,
     quota_bytes: Option<u64>,
     used_bytes: AtomicU64,
-    peak_bytes: AtomicU64,
     written_bytes: AtomicU64,
     next_file: AtomicU64,
     directory: Mutex<Option<Directory>>,
@@ -58,7 +57,6 @@ impl Scratch {
             spill_directory: spill_directory.map_or_else(std::env::temp_dir, Path::to_owned),
             quota_bytes,
             used_bytes: AtomicU64::new(0),
-            peak_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             next_file: AtomicU64::new(1),
             directory: Mutex::new(None),
@@ -73,7 +71,8 @@ impl Scratch {
         let file = ScratchFile {
             path,
             handle: Mutex::new(Arc::downgrade(&handle)),
-            owned: Some((Arc::clone(&self.0), AtomicU64::new(0))),
+            root: Arc::clone(&self.0),
+            used_bytes: AtomicU64::new(0),
         };
         Ok(ScratchWriter {
             file: Arc::new(file),
@@ -83,12 +82,14 @@ impl Scratch {
     }
 
     /// The directory, if it has been made.
+    #[cfg(test)]
     pub(crate) fn directory(&self) -> Option<PathBuf> {
         let directory = lock(&self.0.directory);
         directory.as_ref().map(|directory| directory.path.clone())
     }
 
     /// The length of all its files now.
+    #[cfg(test)]
     pub(crate) fn used_bytes(&self) -> u64 {
         self.0.used_bytes.load(Ordering::Relaxed)
     }
@@ -96,11 +97,6 @@ impl Scratch {
     /// The length of all its files, those that are gone included.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.0.written_bytes.load(Ordering::Relaxed)
-    }
-
-    /// The greatest length that all its files have had at a time.
-    pub(crate) fn peak_bytes(&self) -> u64 {
-        self.0.peak_bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -119,8 +115,7 @@ impl Root {
     fn take(&self, bytes: u64, path: &Path) -> Result<()> {
         let quota_bytes = self.quota_bytes.unwrap_or(u64::MAX);
         let grown = |used: u64| used.checked_add(bytes).filter(|&used| used <= quota_bytes);
-        let before = self
-            .used_bytes
+        self.used_bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)
             .map_err(|_| {
                 Error::new(ErrorKind::QuotaExceeded {
@@ -130,7 +125,6 @@ impl Root {
                     quota_bytes,
                 })
             })?;
-        self.peak_bytes.fetch_max(before + bytes, Ordering::Relaxed);
         self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -174,26 +168,19 @@ impl ScratchWriter {
     }
 }
 
-/// A file that can be read by several at a time. If it belongs to a [`Scratch`], it is deleted on drop.
+/// A file that can be read by several at a time, and is deleted on drop.
 #[derive(Debug)]
 pub(crate) struct ScratchFile {
     path: PathBuf,
     /// The open file, as long as somebody reads or writes it: there may be more files than may be open at a time.
     handle: Mutex<Weak<File>>,
-    /// Whose quota it counts against, and with how many bytes.
-    owned: Option<(Arc<Root>, AtomicU64)>,
+    /// Whose quota it counts against.
+    root: Arc<Root>,
+    /// With how many bytes.
+    used_bytes: AtomicU64,
 }
 
 impl ScratchFile {
-    /// A file that belongs to somebody else.
-    pub(crate) fn of_other(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            handle: Mutex::new(Weak::new()),
-            owned: None,
-        }
-    }
-
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -210,28 +197,22 @@ impl ScratchFile {
     }
 
     fn take(&self, bytes: u64) -> Result<()> {
-        if let Some((root, used_bytes)) = &self.owned {
-            root.take(bytes, &self.path)?;
-            used_bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
+        self.root.take(bytes, &self.path)?;
+        self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
     fn give_back(&self, bytes: u64) {
-        if let Some((root, used_bytes)) = &self.owned {
-            root.give_back(bytes);
-            used_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        }
+        self.root.give_back(bytes);
+        self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for ScratchFile {
     fn drop(&mut self) {
-        if let Some((root, used_bytes)) = &self.owned {
-            // It may be gone with its directory (Ctrl-C); if it cannot be deleted, the directory's end or a sweep will.
-            let _ = fs::remove_file(&self.path);
-            root.give_back(used_bytes.load(Ordering::Relaxed));
-        }
+        // It may be gone with its directory (Ctrl-C); if it cannot be deleted, the directory's end or a sweep will.
+        let _ = fs::remove_file(&self.path);
+        self.root.give_back(*self.used_bytes.get_mut());
     }
 }
 
@@ -379,6 +360,7 @@ fn live() -> MutexGuard<'static, Live> {
 }
 
 /// The scratch directories that this process has now.
+#[cfg(test)]
 pub(crate) fn live_directories() -> Vec<PathBuf> {
     live().directories.iter().cloned().collect()
 }

@@ -146,6 +146,12 @@ mod unix {
         set_handler(signal, libc::SIG_IGN, 0);
     }
 
+    /// Ends the ignoring of a signal that this process was started with.
+    #[cfg(test)]
+    pub(in crate::storage) fn heed(signal: libc::c_int) {
+        set_handler(signal, libc::SIG_DFL, 0);
+    }
+
     /// Puts a handler over ours that calls it.
     #[cfg(test)]
     pub(in crate::storage) fn cover_our_handler(signal: libc::c_int) {

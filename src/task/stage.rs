@@ -53,7 +53,9 @@ pub(crate) trait Worker {
     fn settle(&mut self, _task: &Task<'_>) {}
 
     /// Called once, after this worker's last task.
-    fn finish(self: Box<Self>) -> Result<()>;
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The map side of a shuffle.

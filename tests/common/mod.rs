@@ -149,6 +149,38 @@ pub(crate) fn concatenation(directory: &Path) -> String {
     names_in(directory).into_iter().map(read).collect()
 }
 
+/// Fails if something is left in a directory, such as scratch.
+pub(crate) fn assert_empty(directory: &Path) {
+    assert_eq!(names_in(directory), [""; 0]);
+}
+
+/// A context for each executor and budget; what spills goes to `spill`.
+pub(crate) fn spilling_contexts(spill: &Path) -> Vec<Context> {
+    // With as little memory as can be: a MiB for each thread.
+    let executors = [
+        (Executor::Inline, 1 << 20),
+        (Executor::ThreadPool(2), 2 << 20),
+        (Executor::ThreadPool(7), 7 << 20),
+    ];
+    let mut contexts = Vec::new();
+    for (executor, least) in executors {
+        for memory in [least, 1 << 30] {
+            let builder = Context::builder().executor(executor).memory(memory);
+            let builder = builder.spill_directory(spill).shuffle_partitions(5);
+            contexts.push(builder.build().expect("the settings are right"));
+        }
+    }
+    contexts
+}
+
+pub(crate) type Pairs = Vec<(u32, String)>;
+
+/// Pairs whose keys are as `key` says, with values of many lengths.
+pub(crate) fn pairs(count: u32, key: impl Fn(u32) -> u32) -> Pairs {
+    let value = |n: u32| format!("{n}{}", "-".repeat(n as usize % 160));
+    (0..count).map(|n| (key(n), value(n))).collect()
+}
+
 /// The hash that keyed bags are in the order of: rapidhash V3 micro with its default seed.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_micro_inline};

@@ -161,7 +161,7 @@ fn merge_down<'s, S: Sort>(
         while rest.peek().is_some() {
             let mut merge = Merge::by(Stable(sort), rest.by_ref().take(fan_in));
             let mut run = RunBuilder::new(&resources.budget, &resources.scratch, 0);
-            while let Some((_, slice)) = merge.next_source()? {
+            while let Some(slice) = merge.next_source()? {
                 if let Some(bytes) = slice.bytes() {
                     run.append(bytes)?;
                 }
@@ -188,7 +188,7 @@ where
 {
     let mut merge = Merge::by(Stable(sort), slices);
     let mut records = 0;
-    while let Some((_, slice)) = merge.next_source()? {
+    while let Some(slice) = merge.next_source()? {
         if slice.take(&mut *sink).is_some_and(|flow| flow.is_break()) {
             return Ok(ControlFlow::Break(()));
         }

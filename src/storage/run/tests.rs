@@ -1,9 +1,8 @@
 //! Runs come back as they were written, and every damage to their files is found.
 
 use std::fs;
-use std::io::Write;
 
-use super::super::merge::{InMemory, Merge};
+use super::super::merge::{ByBytes, Merge};
 use super::*;
 
 fn scratch() -> (tempfile::TempDir, Scratch) {
@@ -27,7 +26,7 @@ fn read(run: &Run) -> Result<Vec<Vec<u8>>> {
         records.push(record.to_vec());
     }
     assert!(reader.next()?.is_none() && reader.current().is_none());
-    assert_eq!(reader.records_read(), run.records());
+    assert_eq!(reader.records_read, run.records());
     Ok(records)
 }
 
@@ -63,15 +62,6 @@ fn runs_share_a_file() {
         assert_eq!(&read(run).unwrap(), records);
         assert_eq!(run.records(), records.len() as u64);
     }
-    let other = Run::of_other(
-        runs[1].path(),
-        runs[1].offset(),
-        runs[1].bytes(),
-        runs[1].records(),
-    );
-    assert_eq!(read(&other).unwrap(), all[1]);
-    drop(other);
-    assert!(runs[0].path().exists());
     drop(runs);
     assert_eq!(scratch.used_bytes(), 0);
 }
@@ -100,41 +90,6 @@ fn readers_of_one_file_do_not_disturb_each_other() {
 }
 
 #[test]
-fn records_are_encoded_and_decoded() {
-    let (_directory, scratch) = scratch();
-    let mut file = RunFile::create(&scratch, "run").unwrap();
-    let mut writer = file.run();
-    for number in 0..20_000_u64 {
-        writer.append_record(&(number.to_string(), number)).unwrap();
-    }
-    assert!(writer.records() == 20_000 && writer.bytes() > 0);
-    let run = writer.finish().unwrap();
-    let mut reader = run.reader();
-    for number in 0..20_000_u64 {
-        let record: (String, u64) = reader.next_record().unwrap().unwrap();
-        assert_eq!(record, (number.to_string(), number));
-    }
-    assert!(reader.next_record::<(String, u64)>().unwrap().is_none());
-}
-
-#[test]
-fn a_record_that_cannot_be_encoded_leaves_the_run_as_it_was() {
-    struct Fails;
-    impl Serialize for Fails {
-        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-            Err(serde::ser::Error::custom("no"))
-        }
-    }
-    let (_directory, scratch) = scratch();
-    let mut file = RunFile::create(&scratch, "run").unwrap();
-    let mut writer = file.run();
-    writer.append(b"a").unwrap();
-    writer.append_record(&(1_u8, Fails)).unwrap_err();
-    writer.append(b"b").unwrap();
-    assert_eq!(read(&writer.finish().unwrap()).unwrap(), [b"a", b"b"]);
-}
-
-#[test]
 fn a_run_that_is_given_up_leaves_no_trace() {
     let (_directory, scratch) = scratch();
     let mut file = RunFile::create(&scratch, "run").unwrap();
@@ -147,32 +102,26 @@ fn a_run_that_is_given_up_leaves_no_trace() {
 }
 
 #[test]
-fn writers_and_readers_hold_what_they_say() {
+fn readers_hold_what_they_say() {
     let (_directory, scratch) = scratch();
     let records = vec![b"the same again and again".to_vec(); 200_000];
-    let mut file = RunFile::create(&scratch, "run").unwrap();
-    let run = written(&mut file, &records);
-    assert!(file.memory_bytes() <= WRITER_BYTES);
+    let run = written(&mut RunFile::create(&scratch, "run").unwrap(), &records);
     assert!(run.bytes() < 500_000, "compressed");
     let mut reader = run.reader();
     while reader.next().unwrap().is_some() {
-        assert!(reader.memory_bytes() <= READER_BYTES);
+        assert!(reader.frames.memory_bytes() <= READER_BYTES);
     }
-    assert_eq!(reader.memory_bytes(), 0);
+    assert_eq!(reader.frames.memory_bytes(), 0);
 }
 
 #[test]
 fn every_flipped_bit_and_every_cut_is_found() {
-    let (directory, scratch) = scratch();
+    let (_directory, scratch) = scratch();
     let records: Vec<Vec<u8>> = (0..40_u8).map(|n| vec![n; usize::from(n) % 9]).collect();
     let run = written(&mut RunFile::create(&scratch, "run").unwrap(), &records);
     let stored = fs::read(run.path()).unwrap();
-    let path = directory.path().join("damaged");
     let damaged = |bytes: &[u8]| {
-        fs::File::create(&path)
-            .and_then(|mut file| file.write_all(bytes))
-            .expect("write");
-        let run = Run::of_other(&path, 0, run.bytes(), run.records());
+        fs::write(run.path(), bytes).expect("write");
         read(&run).expect_err("damage")
     };
     for bit in 0..stored.len() * 8 {
@@ -180,14 +129,12 @@ fn every_flipped_bit_and_every_cut_is_found() {
         bytes[bit / 8] ^= 1 << (bit % 8);
         let error = damaged(&bytes);
         let ErrorKind::CorruptRun {
-            path: named,
-            offset: 0,
-            ..
+            path, offset: 0, ..
         } = error.kind()
         else {
             panic!("{error}");
         };
-        assert_eq!(named, &path);
+        assert_eq!(path, run.path());
     }
     for length in 0..stored.len() {
         let error = damaged(&stored[..length]);
@@ -200,17 +147,15 @@ fn every_flipped_bit_and_every_cut_is_found() {
 
 #[test]
 fn damage_is_named_by_the_offset_of_its_frame() {
-    let (directory, scratch) = scratch();
+    let (_directory, scratch) = scratch();
     let mut file = RunFile::create(&scratch, "run").unwrap();
     written(&mut file, &records(100));
     let run = written(&mut file, &records(5000));
     let mut bytes = fs::read(run.path()).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
-    let path = directory.path().join("damaged");
-    fs::write(&path, &bytes).unwrap();
-    let damaged = Run::of_other(&path, run.offset(), run.bytes(), run.records());
-    let mut reader = damaged.reader();
+    fs::write(run.path(), &bytes).unwrap();
+    let mut reader = run.reader();
     let mut count = 0;
     let error = loop {
         match reader.next() {
@@ -268,18 +213,17 @@ fn missing_frames_and_records_are_found() {
 }
 
 #[test]
-fn runs_and_records_in_memory_merge_alike() {
+fn runs_merge() {
     let (_directory, scratch) = scratch();
     let mut file = RunFile::create(&scratch, "runs").unwrap();
     let word = |n: u32| format!("{n:06}").into_bytes();
-    let mut sources: Vec<Box<dyn Source<Record = [u8]>>> = Vec::new();
-    for start in 0..5 {
-        let words: Vec<_> = (start..30_000).step_by(6).map(word).collect();
-        sources.push(Box::new(written(&mut file, &words).reader()));
-    }
-    let last: Vec<_> = (5..30_000).step_by(6).map(word).collect();
-    sources.push(Box::new(InMemory::<_, [u8]>::new(last)));
-    let mut merge = Merge::new(sources, <[u8]>::cmp);
+    let runs: Vec<Run> = (0..6)
+        .map(|start| {
+            let words: Vec<_> = (start..30_000).step_by(6).map(word).collect();
+            written(&mut file, &words)
+        })
+        .collect();
+    let mut merge = Merge::by(ByBytes, runs.iter().map(Run::reader));
     for expected in 0..30_000 {
         assert_eq!(merge.next().unwrap(), Some(word(expected).as_slice()));
     }
@@ -294,10 +238,12 @@ fn a_failed_write_keeps_the_runs_before_it() {
     let mut file = RunFile::create(&scratch, "runs").unwrap();
     let first = written(&mut file, &records(50));
     let mut writer = file.run();
+    let mut count = 0_u64;
     let error = loop {
         let noise: Vec<u8> = (0..5000_u64)
-            .map(|n| (n.wrapping_mul(writer.records() * 2 + 0x9E37_79B9_7F4A_7C15) >> 40) as u8)
+            .map(|n| (n.wrapping_mul(count * 2 + 0x9E37_79B9_7F4A_7C15) >> 40) as u8)
             .collect();
+        count += 1;
         if let Err(error) = writer.append(&noise) {
             break error;
         }
