@@ -34,7 +34,7 @@ pub(crate) struct Resources {
 
 impl Resources {
     /// Grows a reservation to `bytes` in all, if need be by having others give back what they can do without: first
-    /// `spill`, which says whether it has, then what persisted bags hold.
+    /// what persisted bags hold, then what `spill` spills, which says whether it has.
     pub(crate) fn reserve(
         &self,
         reservation: &mut Reservation,
