@@ -6,16 +6,49 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 /// The result of everything in this library that can fail.
+///
+/// # Examples
+///
+/// ```
+/// fn count_lines(path: &str) -> holdall::Result<u64> {
+///     holdall::read_text(path)?.count()
+/// }
+/// assert!(count_lines("no/such/file").is_err());
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure, with the place it happened at.
 ///
 /// It is one pointer wide. [`kind`](Error::kind) says what happened; `Display` is a sentence for the user,
 /// and [`source`](std::error::Error::source) gives the cause where there is one.
+///
+/// # Examples
+///
+/// ```
+/// let error = holdall::from_vec(vec!["1", "two"]).try_map(|text| text.parse::<u32>()).collect().unwrap_err();
+/// assert!(error.to_string().starts_with("a closure failed in try_map at "));
+/// let cause = std::error::Error::source(&error).unwrap();
+/// assert_eq!(cause.to_string(), "invalid digit found in string");
+/// ```
 #[derive(Debug)]
 pub struct Error(Box<ErrorKind>);
 
 /// What happened.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::ErrorKind;
+///
+/// let error = holdall::range(0..10).map(|n| 100 / n).sum::<u64>().unwrap_err();
+/// match error.kind() {
+///     ErrorKind::TaskPanicked { place, message } => {
+///         assert_eq!(place.operator, Some("map"));
+///         assert_eq!(message, "attempt to divide by zero");
+///     }
+///     other => panic!("{other}"),
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -104,7 +137,7 @@ pub enum ErrorKind {
         /// What the codec said.
         reason: String,
     },
-    /// A file of an earlier stage is damaged.
+    /// A file that was spilled to is damaged.
     CorruptRun {
         /// The file.
         path: PathBuf,
@@ -142,14 +175,14 @@ pub enum ErrorKind {
         /// The limit for all scratch files of the job together.
         quota_bytes: u64,
     },
-    /// The memory budget is too small for the job to work at all.
+    /// The memory budget is too small for the job to work at all: a shuffle needs 1 MiB for each thread.
     BudgetTooSmall {
         /// The least that would do.
         needed_bytes: usize,
         /// What there is.
         budget_bytes: usize,
     },
-    /// A bag that is to be sent to every task does not fit into memory.
+    /// The bag that a `…_broadcast` sends to every task does not fit into half of the memory budget.
     BroadcastTooLarge {
         /// The memory budget, half of which it may take.
         budget_bytes: usize,
@@ -159,6 +192,23 @@ pub enum ErrorKind {
 }
 
 /// Where in a job something happened; each part as far as it is known.
+///
+/// `Display` writes all that is known, with a space before it, or nothing.
+///
+/// # Examples
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("numbers");
+/// std::fs::write(&path, "1\n2\nthree\n").unwrap();
+/// let numbers = holdall::read_text(&path)?.try_map(|line| line.parse::<u32>());
+/// let error = numbers.collect().unwrap_err();
+/// let place = error.place().unwrap();
+/// assert_eq!((place.stage, place.partition), (Some(1), Some(0)));
+/// assert_eq!((place.path.as_deref(), place.offset), (Some(path.as_path()), Some(4)));
+/// assert!(place.to_string().starts_with(" in try_map at "));
+/// # Ok::<(), holdall::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Place {
@@ -190,24 +240,69 @@ impl Error {
     }
 
     /// What happened.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::ErrorKind;
+    ///
+    /// let error = holdall::read_text("no/such/*.txt").unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::NoInput { pattern } if pattern == "no/such/*.txt"));
+    /// ```
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
         &self.0
     }
 
     /// What happened, by value.
+    ///
+    /// # Examples
+    ///
+    /// An error that a closure returned, as it was:
+    ///
+    /// ```
+    /// use holdall::ErrorKind;
+    /// use std::num::ParseIntError;
+    ///
+    /// let numbers = holdall::from_vec(vec!["1", "two"]).try_map(|text| text.parse::<u32>());
+    /// let ErrorKind::Closure { source, .. } = numbers.collect().unwrap_err().into_kind() else {
+    ///     panic!("it is the closure that fails");
+    /// };
+    /// assert!(source.downcast::<ParseIntError>().is_ok());
+    /// ```
     #[must_use]
     pub fn into_kind(self) -> ErrorKind {
         *self.0
     }
 
     /// Whether the system refused to open, read or write something.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("gone");
+    /// std::fs::write(&path, "text").unwrap();
+    /// let lines = holdall::read_text(&path)?;
+    /// std::fs::remove_file(&path).unwrap();
+    /// assert!(lines.count().unwrap_err().is_io());
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     #[must_use]
     pub fn is_io(&self) -> bool {
         matches!(*self.0, ErrorKind::Io { .. } | ErrorKind::DiskFull { .. })
     }
 
     /// Where in the job it happened, if it happened in a closure of the program or while its records were written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = holdall::range(0..10).filter(|n| panic!("{n}")).count().unwrap_err();
+    /// let place = error.place().unwrap();
+    /// assert_eq!(place.operator, Some("filter"));
+    /// assert_eq!(place.location.unwrap().file(), file!());
+    /// ```
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         match &*self.0 {

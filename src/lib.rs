@@ -43,11 +43,14 @@
 //! - An action cuts the lineage into *stages*, at each *shuffle*. [`Bag::explain`] prints them.
 //! - The stages run one after the other. A stage has a *task* for each of its partitions; the threads of the executor
 //!   take tasks until there are none left.
-//! - A task pushes the records of its partition through the loop, and either puts them into tables for the shuffle,
-//!   where the values of a key are combined at once, or gives the action a part of its value.
+//! - A task pushes the records of its partition through the loop, and either hands them to the shuffle or gives the
+//!   action a part of its value. What a shuffle does with them depends on the method: values of a key are combined at
+//!   once, records of a key are gathered, or all are sorted. What does not fit into the [memory](#memory-and-disk) of
+//!   the job is written to files, and merged from there.
 //! - The action takes these parts in the order of the partitions.
 //!
-//! Nothing is kept between actions: running two on one bag does the work twice.
+//! Nothing is kept between actions: running two on one bag does the work twice, unless it is told to
+//! [`persist`](Bag::persist).
 //!
 //! # Order and partitions
 //!
@@ -62,16 +65,28 @@
 //! | [`from_iter`], [`from_fn`] | as they come: 64 records, 128, … up to 1,024 in each | of the source |
 //! | [`map`](Bag::map), [`filter`](Bag::filter), [`flat_map`](Bag::flat_map) and all others of one record | kept | kept |
 //! | [`map_partitions`](Bag::map_partitions) | kept | of `emit` in each partition |
+//! | [`persist`](Bag::persist) | kept | kept |
+//! | [`coalesce`](Bag::coalesce) | neighbours put together, to as many as asked for | kept |
 //! | [`union`](Bag::union) | of the first bag, then of the second | of the first bag, then of the second |
-//! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), all `…_by_key` that give a bag | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by the [hash](#hash) of the key, then by its bytes |
+//! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by the [hash](#hash) of the key, then by its bytes |
+//! | [`group_by_key`](Bag::group_by_key), [`cogroup`](Bag::cogroup) | the same | the same; the values of a key in the order of their bag |
+//! | [`join`](Bag::join) and the other joins, [`intersection`](Bag::intersection), [`subtract`](Bag::subtract) | the same | the same; rows of a key in the order of the left bag, then of the right |
+//! | [`join_broadcast`](Bag::join_broadcast) and the other `…_broadcast` | kept | kept; rows of one record in the order of the small bag |
+//! | [`sort`](Bag::sort), [`sort_by`](Bag::sort_by), [`sort_by_key`](Bag::sort_by_key), [`sort_by_cached_key`](Bag::sort_by_cached_key), [`merge_sorted`](Bag::merge_sorted) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), each a range of the order | sorted; equal records as before |
+//! | [`repartition`](Bag::repartition) | as many as asked for | dealt out in turn; in each partition as before |
+//! | [`partition_by`](Bag::partition_by) | as many as asked for, each a range of the hash of the key | in each partition as before |
+//! | [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions) | the same | in each partition by key; equal keys as before |
 //!
 //! None of these numbers is taken from the machine, so a program gives the same bytes on a large one and on a small
-//! one. Within that, two things may still depend on how the input is partitioned: the result of combining
-//! floating-point numbers, whose `+` is not quite associative, and what a closure of
-//! [`map_partitions`](Bag::map_partitions) sees.
+//! one. Within that, some things may still depend on how the input is partitioned: where the partitions after a sort
+//! begin and end, what a closure of [`map_partitions`](Bag::map_partitions) sees, and the result of combining
+//! floating-point numbers, whose `+` is not quite associative.
 //!
 //! Values of a key are combined in the order of the bag. A closure that combines must be associative; it need not be
-//! commutative.
+//! commutative. In which groups they are combined is settled by the partitions, and, once a shuffle spills, by when it
+//! does. So sums of floating-point numbers *by key* may differ in their last digits with the memory budget and the
+//! number of threads, and where memory is short from run to run. For the same digits always, give the shuffle the
+//! memory it needs, or sum whole numbers.
 //!
 //! # Closures
 //!
@@ -92,7 +107,8 @@
 //! panic in a closure is caught and becomes [`ErrorKind::TaskPanicked`]; an error that a closure of a `try_` method
 //! returns becomes [`ErrorKind::Closure`]. Both know their [`Place`]: the method and the line of the program that
 //! called it, stage and partition, and, up to the first [`boxed`](Bag::boxed) of sized records or shuffle, the input
-//! file and the record's offset in it.
+//! file and the record's offset in it. So do, as far as it can be known, the errors of a type that
+//! [cannot travel](#types-of-records) and of a [disk](#memory-and-disk) that is full.
 //!
 //! ```
 //! let error = holdall::from_vec(vec!["1", "two"]).try_map(|text| text.parse::<u32>()).collect().unwrap_err();
@@ -105,10 +121,11 @@
 //! # Types of records
 //!
 //! A bag may hold any type that borrows nothing from elsewhere (`'static`), and `str` and `[u8]`; see [`Record`]. What
-//! goes through a shuffle must be [`Data`], which is every type that serde can write and read back, and a key must be
-//! [`Key`], which asks for [`Eq`] too. It need not be `Hash` or `Ord`. A `&'static str` may be a record, but cannot be
-//! read back, so that the compiler refuses it with "implementation of `Deserialize` is not general enough"; make it a
-//! `String` by `map(str::to_owned)`, or a bag of `str` by [`flat_map_str`](Bag::flat_map_str):
+//! goes through a shuffle or is [persisted](Bag::persist) must be [`Data`], which is every type that serde can write
+//! and read back, and a key must be [`Key`], which asks for [`Eq`] too. It need not be `Hash` or `Ord`; only
+//! [`sort`](Bag::sort) asks for an order, see [`Sortable`]. A `&'static str` may be a record, but cannot be read back,
+//! so that the compiler refuses it with "implementation of `Deserialize` is not general enough"; make it a `String` by
+//! `map(str::to_owned)`, or a bag of `str` by [`flat_map_str`](Bag::flat_map_str):
 //!
 //! ```compile_fail
 //! let counts = holdall::from_vec(vec!["a", "b", "a"]).count_by_value();
@@ -153,6 +170,51 @@
 //! The seed is known, so somebody who chooses the keys can choose them to have the same hash, which makes a job slow,
 //! but not wrong. Do not run jobs on the keys of an adversary without a limit of time.
 //!
+//! # Memory and disk
+//!
+//! All jobs of a context share a budget of memory: [`ContextBuilder::memory`], or `HOLDALL_MEMORY`, or else half of
+//! what this process can have, which is the least of the machine's memory and of the limits of its cgroups and of
+//! `ulimit`. It is for what grows with the data inside of the library: tables, groups, runs, persisted partitions. What
+//! finds no room there is written to files below the *spill directory*, compressed where that pays, with a checksum,
+//! and read back from end to end.
+//!
+//! ```
+//! use holdall::{ByteSize, Context};
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! let context = Context::builder()
+//!     .threads(2)
+//!     .memory("4MiB".parse::<ByteSize>()?)
+//!     .spill_directory(dir.path())
+//!     .disk_quota(1 << 30)
+//!     .build()?;
+//! let distinct = context.range(0..500_000).map(|n| n * 7).distinct();
+//! assert_eq!(distinct.count()?, 500_000);
+//! assert!(context.last_job().unwrap().stages[0].spilled_bytes > 0);
+//! # Ok::<(), holdall::Error>(())
+//! ```
+//!
+//! - The budget does not cover what the program itself allocates: what closures hold, the `Vec` of a
+//!   [`collect`](Bag::collect), the accumulators of [`fold`](Bag::fold) or [`aggregate`](Bag::aggregate), the records
+//!   on their way to [`iter`](Bag::iter); nor what does not grow with the data: threads, buffers of files, a record of
+//!   each thread. A process is to stay within its budget and 64 MiB more; of a sort the tests measure it.
+//! - Of values that own memory, such as a `String` or a `Vec` that is combined by key, the budget counts the length
+//!   of their serialised form, at intervals; that is an estimate, and such values may take more than it says.
+//! - A job with a shuffle needs 1 MiB for each thread; less is [`ErrorKind::BudgetTooSmall`]. More never changes what
+//!   comes out (but for the last digits of [floating-point numbers](#order-and-partitions)), only how long it takes.
+//! - The bag that a `…_broadcast` sends to every task is not spilled: it must fit into half of the budget, or else the
+//!   job ends with [`ErrorKind::BroadcastTooLarge`].
+//! - Files are in a directory of their own, for this user only, and go with the job, or with the bag that is persisted:
+//!   also when it fails, and at Ctrl-C unless the program handles that itself. What a killed process leaves is removed
+//!   by the next context with the same spill directory. Where the system's temporary directory is in memory, as a tmpfs
+//!   is, set another one.
+//! - No room left is [`ErrorKind::DiskFull`], a used up [`disk_quota`](ContextBuilder::disk_quota)
+//!   [`ErrorKind::QuotaExceeded`], damage to a file [`ErrorKind::CorruptRun`], a record of several GiB
+//!   [`ErrorKind::RecordTooLong`].
+//!
+//! How much was shuffled and spilled, stage by stage, is in the [`JobSummary`] that [`Context::last_job`] gives, and is
+//! written to standard error with [`summary(true)`](ContextBuilder::summary) or `HOLDALL_SUMMARY=1`.
+//!
 //! # Settings and environment
 //!
 //! The default context follows these environment variables; so does [`Context::builder`] for what it is not told. A
@@ -163,31 +225,36 @@
 //! | --- | --- | --- |
 //! | `HOLDALL_EXECUTOR` | `inline`, `threads` or `threads:N`; see [`Executor`] | `threads` |
 //! | `HOLDALL_THREADS` | the number of threads; `inline` and `threads:N` are stronger | one for each core |
+//! | `HOLDALL_MEMORY` | the [memory](#memory-and-disk) of a context: `2GiB`, `500MB`; see [`ByteSize`] | half of what there is |
+//! | `HOLDALL_SPILL_DIR` | the directory for what does not fit into it | the system's for temporary files |
+//! | `HOLDALL_SUMMARY` | `1`: each job writes a [summary](JobSummary) to standard error; `0`: none does | `0` |
 //!
-//! With plain `threads` jobs run on rayon's global pool, so `RAYON_NUM_THREADS` counts there too.
+//! With plain `threads` jobs run on rayon's global pool, so `RAYON_NUM_THREADS` counts there too. Only by the
+//! [builder](ContextBuilder) can be set: the number of partitions after a shuffle, the quota for files, and whether
+//! there is a progress bar.
 //!
 //! # Crate layout
 //!
 //! For those who read or change it. A `Bag` call adds an operator to the lineage. An action plans the lineage into
 //! stages, cutting at each shuffle. The scheduler runs the stages in order; an executor runs a stage's tasks, one for
-//! each partition. A task pushes records through its pipeline and either combines them for a shuffle or hands back a
-//! value.
+//! each partition. A task pushes records through its pipeline and either hands them to a shuffle or hands back a value.
 //!
 //! ```text
 //! src/
 //! ├─ error.rs       what can go wrong, and where it did: Error, ErrorKind, Place
-//! ├─ config.rs      what a context is built from, and the environment variables
 //! ├─ id.rs          numbers of nodes and shuffles
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
+//! ├─ config.rs      what a context is built from, and the environment variables
 //! ├─ text/          text as bytes: files, splits, blocks, lines, words, gzip; knows nothing of bags
 //! ├─ task/          what one running task sees and hands back, and what the tasks of a job share
 //! ├─ pipeline/      Record, Key, Pipeline, Boxed: a narrow chain as one generic type
-//! ├─ shuffle/       records of one stage to the partitions of the next: hash, tables, combining
+//! ├─ shuffle/       records of one stage to the partitions of the next: combined, grouped or sorted, in memory and
+//! │                 in files; has a README.md with the picture of it
 //! ├─ lineage/       how a bag comes about: described, never executed
 //! ├─ operators/     one file for each operator: what it computes, both sides of its shuffle
 //! ├─ plan/          lineage into stages
 //! ├─ executor/      where tasks run: inline, threads
-//! ├─ scheduler/     the stages of an action, in order, until done; the progress bar
+//! ├─ scheduler/     the stages of an action, in order, until done; the progress bar and the summary
 //! ├─ context.rs     Context: settings and executor
 //! └─ bag/           what users call: thin methods that add operators, and actions
 //! ```

@@ -131,7 +131,10 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// ([`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), 64 by default) and is in the order of the
 /// [hash](crate#hash) of the serialised key, then of its bytes: the same on every executor, with any number of
 /// threads and of partitions. The values of a key are combined in the order of the bag, first within each partition,
-/// then across partitions; so a combining closure must be associative, but need not be commutative.
+/// then across partitions; so a combining closure must be associative, but need not be commutative. What `+` of
+/// floating-point numbers gives may differ in the last digits, see [order](crate#order-and-partitions).
+///
+/// What does not fit into the [memory](crate#memory-and-disk) of the context is written to files and merged from there.
 ///
 /// They are wide: an action runs all before it as a stage of its own. Records that serde cannot read back are
 /// [refused](crate#types-of-records) when it runs.
@@ -209,8 +212,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// Folds the values of each key, from `initial` on, by `op`; `merge` brings the results of several partitions
     /// together.
     ///
-    /// `initial` is taken once for each key in each partition that has it, so it must change nothing: 0 for a sum, an
-    /// empty collection for a union.
+    /// `initial` is taken once or, where memory is short, more often for each key in each partition that has it, so it
+    /// must change nothing: 0 for a sum, an empty collection for a union.
     ///
     /// # Examples
     ///
@@ -241,7 +244,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
 
     /// Folds the values of each key, from `initial` on, by `op`.
     ///
-    /// `initial` is taken once for each key in each partition that has it, so it must change nothing: 0 for a sum.
+    /// `initial` is taken once or, where memory is short, more often for each key in each partition that has it, so it
+    /// must change nothing: 0 for a sum.
     ///
     /// # Examples
     ///
@@ -269,7 +273,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     }
 
     /// Combines the values of each key: `create` makes the first one a combined value, `add` takes in a further one,
-    /// and `merge` brings the combined values of several partitions together. The other keyed methods are cases of it.
+    /// and `merge` brings the combined values of several partitions together. The other methods here are cases of it.
     ///
     /// `merge` is handed what came earlier in the bag as its first argument.
     ///

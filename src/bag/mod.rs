@@ -34,7 +34,8 @@ use crate::task::Site;
 /// A lazy, partitioned collection of records, which may be larger than memory.
 ///
 /// A bag is a description of work. Methods that give another bag (transformations) run nothing; methods that give a
-/// [`Result`](crate::Result) (actions) run a job, on all cores. Running an action twice does the work twice.
+/// [`Result`](crate::Result) (actions) run a job, on all cores. Running an action twice does the work twice, unless the
+/// bag is told to [`persist`](Bag::persist).
 ///
 /// `T` is the type of the records: any sized type that borrows nothing, or `str` or `[u8]` for text, which is handed to
 /// closures as slices of the buffer it was read into. `P` is the chain of operators behind the bag, which the compiler

@@ -16,7 +16,25 @@ use crate::task::Site;
 
 /// A record that has an order of its own: what [`sort`](Bag::sort) sorts by.
 ///
-/// Implemented for every sized type that is [`Data`] and `Ord`, and for `str` and `[u8]`.
+/// Implemented for every sized type that is [`Data`] and `Ord`, and for `str` and `[u8]`. For other orders, and for
+/// types without one, there are [`sort_by`](Bag::sort_by) and the like.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::{Bag, Pipeline, Sortable};
+///
+/// fn least<T, P>(bag: Bag<T, P>) -> holdall::Result<Vec<T::Owned>>
+/// where
+///     T: Sortable<Owned: Send> + ?Sized,
+///     P: Pipeline<Out = T>,
+/// {
+///     bag.sort().take(2)
+/// }
+///
+/// assert_eq!(least(holdall::from_vec(vec![3, 1, 2]))?, [1, 2]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub trait Sortable: Record {
     /// Sorts a bag, for the method `operator`.
     #[doc(hidden)]

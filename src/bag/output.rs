@@ -53,6 +53,26 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// written as it is.
 ///
 /// Implemented for every sized type that is `Display`, and for `str` and `[u8]`.
+///
+/// # Examples
+///
+/// ```
+/// use std::fmt;
+///
+/// struct Count(&'static str, u64);
+///
+/// impl fmt::Display for Count {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         write!(f, "{}\t{}", self.0, self.1)
+///     }
+/// }
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("counts");
+/// holdall::range(0..1).map(|n| Count("bags", n)).write_text(&path)?;
+/// assert_eq!(holdall::read_text(&path)?.collect()?, ["bags\t0"]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub trait Line: Record {
     /// Writes the line with its end.
     #[doc(hidden)]

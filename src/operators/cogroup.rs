@@ -19,6 +19,18 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 ///
 /// There is no value of this type: it stands for `(K, Values<V>, Values<W>)` where a record is handed to a closure, for
 /// `&K` where it is only looked at, as in `filter`, and for `(K, Vec<V>, Vec<W>)` where it is kept, as by `collect`.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::{Bag, CoGroup};
+///
+/// let left = holdall::from_vec(vec![(1, 'a'), (1, 'b')]);
+/// let right = holdall::from_vec(vec![(1, "x".to_owned())]);
+/// let groups: Bag<CoGroup<i32, char, String>> = left.cogroup(right);
+/// assert_eq!(groups.collect()?, [(1, vec!['a', 'b'], vec!["x".to_owned()])]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub struct CoGroup<K, V, W> {
     types: PhantomData<fn(K, V, W)>,
     _unsized: [u8],

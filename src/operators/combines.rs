@@ -106,6 +106,17 @@ impl<K: Data + Eq, V: Data + WholeNumber> Combine for SumByKey<K, V> {
 /// A number whose sums are the same in whatever order they are made: an integer type, or [`Wrapping`] of one.
 ///
 /// Only this library implements it.
+///
+/// # Examples
+///
+/// ```
+/// use std::num::Wrapping;
+///
+/// // Sums that may overflow, and then begin again.
+/// let sums = holdall::from_vec(vec![('a', u64::MAX), ('a', 3)]).map_values(Wrapping).sum_by_key();
+/// assert_eq!(sums.collect()?, [('a', Wrapping(2))]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub trait WholeNumber: Sized + Add<Output = Self> + sealed::Sealed {}
 
 mod sealed {

@@ -18,6 +18,22 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 ///
 /// There is no value of this type: it stands for `(K, Values<V>)` where a record is handed to a closure, for `&K`
 /// where it is only looked at, as in `filter`, and for `(K, Vec<V>)` where it is kept, as by `collect`.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::{Bag, Group};
+///
+/// fn largest(groups: Bag<Group<u64, u64>>) -> Bag<(u64, Option<u64>)> {
+///     groups.map(|(key, values)| (key, values.max())).boxed()
+/// }
+///
+/// let groups: Bag<Group<u64, u64>> = holdall::range(0..6).map(|n| (n % 2, n)).group_by_key();
+/// let odd = groups.clone().filter(|key| *key == 1);
+/// assert_eq!(odd.collect()?, [(1, vec![1, 3, 5])]);
+/// assert!(largest(groups).collect()?.contains(&(0, Some(4))));
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub struct Group<K, V> {
     types: PhantomData<fn(K, V)>,
     _unsized: [u8],

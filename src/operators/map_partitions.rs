@@ -11,6 +11,25 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 /// The records of one partition, to be gone through once.
 ///
 /// What [`map_partitions`](crate::Bag::map_partitions) hands to its closure.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Records;
+///
+/// fn longest(lines: Records<'_, str>) -> usize {
+///     let mut longest = 0;
+///     lines.for_each(|line| longest = longest.max(line.len()));
+///     longest
+/// }
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("text");
+/// std::fs::write(&path, "a bag\nof lines\n").unwrap();
+/// let longest = holdall::read_text(&path)?.map_partitions(|lines, emit| emit(longest(lines)));
+/// assert_eq!(longest.max()?, Some(8));
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub struct Records<'r, T: Record + ?Sized>(&'r mut dyn FnMut(&mut Each<'_, T>));
 
 /// What is called with each record.
@@ -18,6 +37,19 @@ type Each<'e, T> = dyn for<'a> FnMut(Ref<'a, T>) -> Flow + 'e;
 
 impl<T: Record + ?Sized> Records<'_, T> {
     /// Calls `op` with each record, in order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::Context::builder().build()?.range_partitioned(0..6, 2);
+    /// let lasts = numbers.map_partitions(|numbers, emit| {
+    ///     let mut last = None;
+    ///     numbers.for_each(|n| last = Some(n));
+    ///     emit(last);
+    /// });
+    /// assert_eq!(lasts.collect()?, [Some(2), Some(5)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn for_each(self, mut op: impl for<'a> FnMut(T::Ref<'a>)) {
         (self.0)(&mut |record| {
             op(record);
@@ -25,7 +57,23 @@ impl<T: Record + ?Sized> Records<'_, T> {
         });
     }
 
-    /// Calls `op` with each record, in order, until it breaks off.
+    /// Calls `op` with each record, in order, until it breaks off. What comes behind is not computed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// let numbers = holdall::Context::builder().build()?.range_partitioned(0..6, 2);
+    /// let firsts = numbers.map_partitions(|numbers, emit| {
+    ///     numbers.try_for_each(|n| {
+    ///         emit(n);
+    ///         ControlFlow::Break(())
+    ///     });
+    /// });
+    /// assert_eq!(firsts.collect()?, [0, 3]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     pub fn try_for_each(self, mut op: impl for<'a> FnMut(T::Ref<'a>) -> ControlFlow<()>) {
         (self.0)(&mut op);
     }

@@ -14,6 +14,19 @@ use crate::storage::scratch::Scratch;
 use crate::task::{Flow, Partition, PartitionStream, Relieve, Site, Task};
 
 /// Where [`persist`](crate::Bag::persist) keeps records.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Persistence;
+///
+/// // More than memory, and dear to compute.
+/// let parsed = holdall::from_vec(vec!["1", "2"]).map(|text| text.parse::<u32>().ok());
+/// let parsed = parsed.persist(Persistence::Disk);
+/// assert_eq!(parsed.count()?, 2);
+/// assert_eq!(parsed.collect()?, [Some(1), Some(2)]); // read back
+/// # Ok::<(), holdall::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Persistence {

@@ -20,6 +20,23 @@ const PIECE_BYTES: usize = 8 << 20;
 
 /// The pipeline that reads text: what is behind the bags of [`read_text`](crate::read_text) and
 /// [`TextReader`](crate::TextReader).
+///
+/// # Examples
+///
+/// ```
+/// use holdall::{Bag, ReadText};
+///
+/// struct Log {
+///     lines: Bag<str, ReadText<str>>,
+/// }
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("log");
+/// std::fs::write(&path, "started\nended\n").unwrap();
+/// let log = Log { lines: holdall::read_text(&path)? };
+/// assert_eq!(log.lines.first()?.as_deref(), Some("started"));
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub struct ReadText<T: ?Sized> {
     pub(crate) portions: Vec<Portion>,
     pub(crate) options: TextOptions,

@@ -16,6 +16,21 @@ const STOP_CHECK_VALUES: u64 = 1024;
 /// What [`group_by_key`](crate::Bag::group_by_key) and [`cogroup`](crate::Bag::cogroup) hand to closures. Values are
 /// read as they are asked for, from disk where they did not fit into memory, so that there may be any number of them.
 /// Those that are not asked for are skipped. Where a value cannot be read, the iterator ends, and the job fails.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Values;
+///
+/// fn mean(values: Values<'_, f64>) -> f64 {
+///     let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+///     sum / count
+/// }
+///
+/// let readings = holdall::from_vec(vec![(1, 2.0), (1, 4.0)]);
+/// assert_eq!(readings.group_by_key().map_values(mean).collect()?, [(1, 3.0)]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub struct Values<'a, V>(Source<'a, V>);
 
 enum Source<'a, V> {

@@ -13,6 +13,23 @@ const BATCH_RECORDS: usize = 1024;
 
 /// A pipeline known only by the records that come out of it: what [`Bag::boxed`](crate::Bag::boxed) gives, and what
 /// every wide operator gives.
+///
+/// It is the default of the second parameter of [`Bag`](crate::Bag), and so need hardly ever be written.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::{Bag, Boxed};
+///
+/// fn numbers(only_even: bool) -> Bag<u64, Boxed<u64>> {
+///     let numbers = holdall::range(0..10);
+///     if only_even { numbers.filter(|n| n % 2 == 0).boxed() } else { numbers.boxed() }
+/// }
+///
+/// let even: Bag<u64> = numbers(true);
+/// assert_eq!(even.count()?, 5);
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub struct Boxed<T: Record + ?Sized>(Arc<dyn Erased<T>>);
 
 impl<T: Record + ?Sized> Boxed<T> {

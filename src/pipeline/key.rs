@@ -10,6 +10,25 @@ use crate::storage::codec;
 /// What may be kept between stages: anything serde can write and read back.
 ///
 /// Every type that fits is one.
+///
+/// # Examples
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// struct Reading {
+///     station: u32,
+///     celsius: f64,
+/// }
+///
+/// let readings = [(1, 12.5), (2, 8.0), (1, 14.0)].map(|(station, celsius)| Reading { station, celsius });
+/// let warmest = holdall::from_vec(readings.to_vec())
+///     .key_by(|reading| reading.station)
+///     .reduce_by_key(|a, b| if b.celsius > a.celsius { b } else { a });
+/// assert!(warmest.values().collect()?.contains(&Reading { station: 1, celsius: 14.0 }));
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
 impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 
@@ -19,6 +38,22 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 /// not hold for collections without an order of their own, such as `HashMap`, which must not be keys.
 ///
 /// Implemented for every sized type that is [`Data`] and `Eq`, and for `str` and `[u8]`.
+///
+/// # Examples
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// enum Level {
+///     Info,
+///     Error,
+/// }
+///
+/// let levels = holdall::from_vec(vec![Level::Error, Level::Info, Level::Error]);
+/// assert!(levels.count_by_value().collect()?.contains(&(Level::Error, 2)));
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub trait Key: Record<Owned: Data> {
     /// Calls `f` with the bytes that stand for a key.
     #[doc(hidden)]

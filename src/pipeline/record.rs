@@ -14,7 +14,30 @@ use crate::task::Flow;
 /// | `str` | `&str` | `&str` | `String` |
 /// | `[u8]` | `&[u8]` | `&[u8]` | `Vec<u8>` |
 ///
+/// Two more stand for streams of values: [`Group`](crate::Group) and [`CoGroup`](crate::CoGroup).
+///
 /// Only this library implements it.
+///
+/// # Examples
+///
+/// A function for bags of whatever records:
+///
+/// ```
+/// use holdall::{Bag, Pipeline, Record};
+///
+/// fn first_or<T, P>(bag: &Bag<T, P>, other: T::Owned) -> holdall::Result<T::Owned>
+/// where
+///     T: Record<Owned: Send> + ?Sized,
+///     P: Pipeline<Out = T>,
+/// {
+///     Ok(bag.first()?.unwrap_or(other))
+/// }
+///
+/// assert_eq!(first_or(&holdall::range(5..9), 0)?, 5);
+/// let words = holdall::from_vec(vec!["a bag"]).flat_map_str(|line, emit| line.split(' ').for_each(emit));
+/// assert_eq!(first_or(&words, String::new())?, "a");
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub trait Record: 'static {
     /// A record as it is handed on: by value, or as a slice.
     type Ref<'a>;

@@ -8,7 +8,22 @@ use crate::task::JobState;
 
 /// What one job did. Given by [`Context::last_job`](crate::Context::last_job).
 ///
-/// `Display` writes a line for each stage.
+/// `Display` writes a line for each stage, and one for the job.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Context;
+///
+/// let context = Context::builder().threads(1).build()?;
+/// context.range(0..100).map(|n| n % 7).distinct().count()?;
+/// let summary = context.last_job().unwrap();
+/// assert_eq!(summary.stages.len(), 2);
+/// let text = summary.to_string();
+/// assert!(text.starts_with("stage 1 (map): 64 tasks, "));
+/// assert!(text.lines().last().unwrap().starts_with("in all "));
+/// # Ok::<(), holdall::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct JobSummary {
@@ -18,7 +33,22 @@ pub struct JobSummary {
     pub elapsed: Duration,
 }
 
-/// What one stage of a job did.
+/// What one stage of a job did. `Display` writes a line.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Context;
+///
+/// let context = Context::builder().build()?;
+/// context.range(0..1000).map(|n| (n % 10, n)).sum_by_key().count()?;
+/// let summary = context.last_job().unwrap();
+/// let sums = &summary.stages[1];
+/// assert_eq!((sums.stage, sums.operator, sums.tasks), (2, "sum_by_key", 64));
+/// assert_eq!(summary.stages[0].shuffled_records, 1000);
+/// assert_eq!(summary.stages[0].spilled_bytes, 0); // it fits into memory
+/// # Ok::<(), holdall::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct StageSummary {
@@ -30,11 +60,11 @@ pub struct StageSummary {
     pub tasks: usize,
     /// What its sources read of files, in bytes as they are on the disk.
     pub input_bytes: u64,
-    /// How many records went into the shuffle at its end.
+    /// How many records went into the shuffle at its end; 0 if that is a sort, which does not count them.
     pub shuffled_records: u64,
-    /// What came out on the map side of the shuffle at its end, in bytes of memory and of files.
+    /// What came out on the map side of the shuffle at its end, in bytes of memory and of files; 0 if that is a sort.
     pub shuffled_bytes: u64,
-    /// What was written to the spill directory, in bytes.
+    /// What was written to the spill directory, in bytes as they are there: compressed where that paid.
     pub spilled_bytes: u64,
     /// The most of the memory budget that has been in use so far, in bytes, by all jobs of the context.
     pub peak_memory_bytes: usize,

@@ -26,6 +26,26 @@ use crate::error::{Error, ErrorKind, Result};
 /// is an error, and so is a directory without any.
 ///
 /// Pipes, devices and the files of `/proc` are read as far as they go, each by one task.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::IntoInputs;
+///
+/// fn lines(inputs: impl IntoInputs) -> holdall::Result<u64> {
+///     holdall::read_text(inputs)?.count()
+/// }
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # std::env::set_current_dir(&dir).unwrap();
+/// std::fs::create_dir("logs").unwrap();
+/// std::fs::write("logs/a.log", "one\ntwo\n").unwrap();
+/// std::fs::write("logs/b.log", "three\n").unwrap();
+/// assert_eq!(lines("logs")?, 3);
+/// assert_eq!(lines("logs/a*")?, 2);
+/// assert_eq!(lines(["logs/b.log", "logs/*.log"])?, 1 + 3);
+/// # Ok::<(), holdall::Error>(())
+/// ```
 pub trait IntoInputs: sealed::Sealed {
     /// The paths and patterns, in order.
     #[doc(hidden)]

@@ -3,6 +3,21 @@
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a reader of text does with bytes that are not UTF-8.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::{InvalidUtf8, TextReader};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("text");
+/// std::fs::write(&path, b"good\nb\xffd\n").unwrap();
+/// let lines = |invalid| TextReader::new().invalid_utf8(invalid).read(&path)?.collect();
+/// assert_eq!(lines(InvalidUtf8::Replace)?, ["good", "b\u{fffd}d"]);
+/// assert_eq!(lines(InvalidUtf8::Skip)?, ["good"]);
+/// assert!(lines(InvalidUtf8::Fail).is_err());
+/// # Ok::<(), holdall::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidUtf8 {
