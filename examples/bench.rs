@@ -11,10 +11,7 @@ use std::error::Error;
 use std::num::Wrapping;
 use std::time::Instant;
 
-use holdall::{Bag, Context};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use holdall::{Bag, Context, TextReader, TextWriter};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let context = Context::builder().progress(false).build()?;
@@ -23,7 +20,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         "version" => println!("{}", env!("CARGO_PKG_VERSION")),
         "W1" => word_count(&context, 20)?,
         "W2" => word_count(&context, 0)?,
+        "W3" => sort_lines(&context)?,
         "W4" => sum_by_key(&context)?,
+        "W5" => join(&context)?,
         "W6" => numbers(&context)?,
         "W7" => substring_lines(&context)?,
         "W8" => empty_tasks(&context)?,
@@ -100,6 +99,26 @@ fn sum_by_key(context: &Context) -> Result<(), Box<dyn Error>> {
         |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2),
     )?;
     println!("groups {groups} total {total} chk {check}");
+    Ok(())
+}
+
+fn sort_lines(context: &Context) -> Result<(), Box<dyn Error>> {
+    let lines = TextReader::new().context(context).read_bytes(input()?)?;
+    TextWriter::new()
+        .overwrite(true)
+        .write(&lines.sort(), env::var("OUT_DIR")?)?;
+    Ok(())
+}
+
+fn join(context: &Context) -> Result<(), Box<dyn Error>> {
+    let left = context.read_text(input()?)?.try_map(key_value);
+    let right = context.read_text(env::var("IN2")?)?.try_map(key_value);
+    let (rows, sum) = left.join(right).aggregate(
+        (0_u64, 0_u64),
+        |(rows, sum), (_, (left, right))| (rows + 1, sum + left * right),
+        |a, b| (a.0 + b.0, a.1 + b.1),
+    )?;
+    println!("rows {rows} sum {sum}");
     Ok(())
 }
 

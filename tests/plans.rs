@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use holdall::Context;
+use holdall::{Bag, Context};
 
 use common::{Files, on_every_executor};
 
@@ -259,4 +259,45 @@ fn the_lineage_is_a_graph() {
 }
 "#;
     assert_eq!(dot, expected);
+}
+
+/// The stages of a plan.
+fn stages(plan: &str) -> usize {
+    plan.lines()
+        .filter(|line| line.starts_with("stage "))
+        .count()
+}
+
+#[test]
+fn pairs_that_are_where_their_keys_belong_are_not_shuffled_again() {
+    let context = Context::builder().progress(false).build().unwrap();
+    let numbers = context.range(0..5000).map(|n| (n % 700, n));
+    let sums = numbers.clone().sum_by_key();
+    let again = |sums: Bag<(u64, u64)>| {
+        sums.filter(|(key, _)| key % 2 == 0)
+            .map_values(|sum| sum / 3)
+            .reduce_by_key(|a, b| a + b)
+            .count_by_key()
+    };
+    // Without its history, the same bag is shuffled by each method.
+    let forgotten = again(sums.clone().map(|pair| pair).boxed());
+    let in_place = again(sums.clone());
+    assert_eq!(stages(&forgotten.explain()), 3);
+    assert_eq!(stages(&in_place.explain()), 2);
+    let counts = in_place.collect().unwrap();
+    assert_eq!(counts, forgotten.collect().unwrap());
+    assert_eq!(counts.len(), 350);
+    assert_eq!(context.last_job().unwrap().stages.len(), 3);
+
+    let divided = numbers.partition_by(context.empty::<u64>().distinct().partitions().unwrap());
+    assert_eq!(stages(&divided.clone().sum_by_key().explain()), 2);
+    assert_eq!(
+        divided.sum_by_key().collect().unwrap(),
+        sums.collect().unwrap()
+    );
+    // Another number of partitions, or another key, is another matter.
+    let others = context.range(0..50).map(|n| (n, n)).partition_by(3);
+    assert_eq!(stages(&others.sum_by_key().explain()), 3);
+    let swapped = sums.map(|(key, sum)| (sum, key)).count_by_key();
+    assert_eq!(stages(&swapped.explain()), 3);
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::id::ShuffleId;
-use crate::lineage::Node;
+use crate::lineage::{Keyed, Node};
 use crate::operators::Narrow;
-use crate::operators::combine_by_key::{CombineDependency, Combined};
+use crate::operators::combine_by_key::{CombineDependency, CombineInPlace, Combined};
 use crate::operators::combines::{
     ByClosures, CountByKey, CountByValue, Distinct, SumByKey, WholeNumber,
 };
@@ -39,8 +39,31 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             partitioner,
             site,
         };
-        let node = Node::shuffled(site, partitioner.partitions(), Arc::new(dependency));
-        Bag::new(combined, node, self.context)
+        let partitions = partitioner.partitions();
+        let node = Node::shuffled(site, partitions, Arc::new(dependency));
+        let bag = Bag::new(combined, node, self.context);
+        bag.keyed(Some(Keyed::by::<C::Key>(partitions)))
+    }
+}
+
+impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
+    /// Combines the values of each key: in place, if the pairs are where their keys belong, or else by a shuffle.
+    fn combine_pairs<C>(self, site: Site, combine: C) -> Bag<(K, C::Combined)>
+    where
+        C: Combine<In = (K, V), Key = K>,
+    {
+        let keyed = Keyed::by::<K>(self.context.shuffle_partitions());
+        if self.node.keyed != Some(keyed) {
+            return self.combine_at(site, combine).boxed();
+        }
+        let node = Node::combined_in_place(site, keyed, &self.node);
+        let pipeline = CombineInPlace {
+            parent: self.pipeline,
+            combine,
+            partitioner: HashPartitioner::new(keyed.partitions),
+            site,
+        };
+        Bag::new(pipeline, node, self.context).boxed()
     }
 }
 
@@ -130,8 +153,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// ```
     #[track_caller]
     pub fn count_by_key(self) -> Bag<(K, u64)> {
-        self.combine_at(Site::new("count_by_key"), CountByKey(PhantomData))
-            .boxed()
+        self.combine_pairs(Site::new("count_by_key"), CountByKey(PhantomData))
     }
 
     /// Sums the values of each key, which are whole numbers.
@@ -153,8 +175,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     where
         V: Data + WholeNumber,
     {
-        self.combine_at(Site::new("sum_by_key"), SumByKey(PhantomData))
-            .boxed()
+        self.combine_pairs(Site::new("sum_by_key"), SumByKey(PhantomData))
     }
 
     /// Combines the values of each key, by `op`, to one value.
@@ -300,7 +321,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Merge: Fn(C, C) -> C + Send + Sync + 'static,
     {
         let types = PhantomData;
-        self.combine_at(
+        self.combine_pairs(
             site,
             ByClosures {
                 create,
@@ -309,6 +330,5 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
                 types,
             },
         )
-        .boxed()
     }
 }

@@ -27,7 +27,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::context::Context;
-use crate::lineage::Node;
+use crate::lineage::{Keyed, Node};
 use crate::pipeline::{Boxed, Pipeline, Record};
 use crate::task::Site;
 
@@ -100,6 +100,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ) -> Bag<U, Q> {
         let node = Node::narrow(site, self.pipeline.partitions(), &[&self.node]);
         Bag::new(make(self.pipeline), node, self.context)
+    }
+
+    /// Notes how pairs are divided among the partitions of this bag, which was just made.
+    fn keyed(mut self, keyed: Option<Keyed>) -> Self {
+        if let Some(node) = Arc::get_mut(&mut self.node) {
+            node.keyed = keyed;
+        }
+        self
     }
 
     /// The number of partitions, or `None` if it is known only once the source has been read to its end, as with

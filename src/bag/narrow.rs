@@ -27,7 +27,9 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Adds one step at `site`.
     pub(super) fn step<O: Step<T>>(self, site: Site, step: O) -> Bag<O::Out, Narrow<P, O>> {
+        let keyed = self.node.keyed.filter(|_| O::KEEPS_KEYS);
         self.then(site, |parent| Narrow::new(parent, step))
+            .keyed(keyed)
     }
 
     /// Hands a value to the closures of the next method, as their first argument.
@@ -605,8 +607,9 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         U: 'static,
         F: Fn(V) -> U + Send + Sync + 'static,
     {
-        self.map_at(Site::new("map_values"), move |(key, value)| {
-            (key, op(value))
-        })
+        let keyed = self.node.keyed;
+        let site = Site::new("map_values");
+        self.map_at(site, move |(key, value)| (key, op(value)))
+            .keyed(keyed)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::id::ShuffleId;
-use crate::lineage::Node;
+use crate::lineage::{Keyed, Node};
 use crate::operators::coalesce::Coalesce;
 use crate::operators::repartition::{ByKey, Choose, InTurn, RepartitionDependency, Repartitioned};
 use crate::pipeline::{Data, Pipeline, Record};
@@ -110,6 +110,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     pub fn partition_by(self, partitions: usize) -> Bag<(K, V)> {
         assert!(partitions > 0, "records need a partition");
         let by_key = ByKey(HashPartitioner::new(partitions));
-        self.repartition_at(Site::new("partition_by"), by_key)
+        let bag = self.repartition_at(Site::new("partition_by"), by_key);
+        bag.keyed(Some(Keyed::by::<K>(partitions)))
     }
 }

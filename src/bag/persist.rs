@@ -45,6 +45,7 @@ impl<T: Data, P: Pipeline<Out = T>> Bag<T, P> {
         relief.add(&holder);
         let node = Node::stored(site, partitions, &self.node, Arc::<Store>::clone(&store));
         let parent = Boxed::new(self.pipeline);
+        let keyed = self.node.keyed;
         Bag::new(
             Persist {
                 parent,
@@ -54,5 +55,6 @@ impl<T: Data, P: Pipeline<Out = T>> Bag<T, P> {
             node,
             self.context,
         )
+        .keyed(keyed)
     }
 }

@@ -4,6 +4,7 @@ mod render;
 
 pub(crate) use render::dot;
 
+use std::any::TypeId;
 use std::sync::Arc;
 
 use crate::id::{NodeId, ShuffleId};
@@ -23,6 +24,23 @@ pub(crate) struct Node {
     pub(crate) dependencies: Vec<Dependency>,
     /// What has been kept of it, if anything is.
     pub(crate) stored: Option<Arc<dyn Stored>>,
+    /// How its pairs are divided among the partitions, if that is by their keys.
+    pub(crate) keyed: Option<Keyed>,
+}
+
+/// Pairs divided by the hash of their first sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keyed {
+    /// The type whose serialised bytes are hashed.
+    pub(crate) key: TypeId,
+    pub(crate) partitions: usize,
+}
+
+impl Keyed {
+    pub(crate) fn by<K: ?Sized + 'static>(partitions: usize) -> Self {
+        let key = TypeId::of::<K>();
+        Self { key, partitions }
+    }
 }
 
 /// Partitions that are kept once they have been computed.
@@ -97,6 +115,7 @@ impl Node {
             input_bytes,
             dependencies: Vec::new(),
             stored: None,
+            keyed: None,
         })
     }
 
@@ -116,6 +135,22 @@ impl Node {
             input_bytes: None,
             dependencies: parents.iter().map(narrow).collect(),
             stored: None,
+            keyed: None,
+        })
+    }
+
+    /// An operator that combines pairs of `parent` where they are, by the hash of the key.
+    pub(crate) fn combined_in_place(site: Site, keyed: Keyed, parent: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self {
+            id: NodeId::next(),
+            site,
+            detail: String::new(),
+            partitions: Some(keyed.partitions),
+            order: Order::ByHash,
+            input_bytes: None,
+            dependencies: vec![Dependency::Narrow(Arc::clone(parent))],
+            stored: None,
+            keyed: Some(keyed),
         })
     }
 
@@ -135,6 +170,7 @@ impl Node {
             input_bytes: None,
             dependencies: vec![Dependency::Narrow(Arc::clone(parent))],
             stored: Some(stored),
+            keyed: None,
         })
     }
 
@@ -172,6 +208,7 @@ impl Node {
             input_bytes: None,
             dependencies: vec![Dependency::Shuffle(dependency)],
             stored: None,
+            keyed: None,
         })
     }
 
@@ -190,6 +227,7 @@ impl Node {
             input_bytes: None,
             dependencies: dependencies.map(Dependency::Shuffle).into(),
             stored: None,
+            keyed: None,
         })
     }
 
@@ -210,6 +248,7 @@ impl Node {
             input_bytes: None,
             dependencies: vec![parent, Dependency::Shuffle(dependency)],
             stored: None,
+            keyed: None,
         })
     }
 }

@@ -59,7 +59,9 @@ where
     C: Combine<In = P::Out>,
 {
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        self.outputs.finish(resources)?;
+        let Site { operator, location } = self.dependency.site;
+        let finished = self.outputs.finish(resources);
+        finished.map_err(|error| error.at(operator, location))?;
         Ok(Arc::new(self.outputs))
     }
 }
@@ -165,6 +167,63 @@ impl<C: Combine> Pipeline for Combined<C> {
             task.resources(),
             |key, value| sink((key, value)),
         );
+        entered.leave();
+        flow
+    }
+}
+
+/// Both sides in one task, for pairs that are in the partition of their key already.
+pub(crate) struct CombineInPlace<P, C> {
+    pub(crate) parent: Arc<P>,
+    pub(crate) combine: C,
+    pub(crate) partitioner: HashPartitioner,
+    pub(crate) site: Site,
+}
+
+impl<P, C> Pipeline for CombineInPlace<P, C>
+where
+    P: Pipeline,
+    C: Combine<In = P::Out>,
+{
+    type Out = (Owned<C::Key>, C::Combined);
+
+    fn partitions(&self) -> Option<usize> {
+        self.parent.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.parent.stream()
+    }
+
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: FnMut(Self::Out) -> Flow,
+    {
+        let (index, resources) = (partition.index, task.resources());
+        let outputs = CombinerOutputs::new(self.partitioner.partitions(), 1);
+        let mut combiner = Combiner::new(&self.combine, self.partitioner, &outputs, resources);
+        let flow = self.parent.run(partition, task, &mut |record| {
+            let entered = task.enter_batched(self.site);
+            let outcome = combiner.push(record);
+            entered.leave();
+            match outcome {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => task.fail_at(self.site, error),
+            }
+        })?;
+        if flow.is_break() {
+            return Ok(flow);
+        }
+        let entered = task.enter_batched(self.site);
+        let flow = combiner.commit().and_then(|()| {
+            outputs.read(
+                index,
+                &self.combine,
+                self.partitioner,
+                resources,
+                |key, value| sink((key, value)),
+            )
+        });
         entered.leave();
         flow
     }

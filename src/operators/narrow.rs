@@ -10,6 +10,9 @@ use crate::task::{Flow, Partition, PartitionStream, Task};
 pub(crate) trait Step<In: Record + ?Sized>: Send + Sync + 'static {
     type Out: Record + ?Sized;
 
+    /// Whether pairs keep their keys.
+    const KEEPS_KEYS: bool = false;
+
     /// Takes one record and pushes what comes of it into `sink`.
     fn push<S>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut S) -> Flow
     where

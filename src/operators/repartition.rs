@@ -95,7 +95,9 @@ where
     C: Choose<T>,
 {
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        self.outputs.finish(resources)?;
+        let Site { operator, location } = self.dependency.site;
+        let finished = self.outputs.finish(resources);
+        finished.map_err(|error| error.at(operator, location))?;
         Ok(Arc::new(self.outputs))
     }
 }
@@ -156,7 +158,9 @@ where
                 Err(error) => task.fail_at(*site, error),
             }
         })?;
-        divider.commit()
+        let Site { operator, location } = *site;
+        let committed = divider.commit();
+        committed.map_err(|error| error.at(operator, location))
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

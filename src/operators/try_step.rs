@@ -46,6 +46,8 @@ where
 {
     type Out = T;
 
+    const KEEPS_KEYS: bool = true;
+
     #[inline]
     fn push<K>(&self, record: Ref<'_, T>, task: &Task<'_>, sink: &mut K) -> Flow
     where

@@ -94,8 +94,18 @@ impl Job {
     pub(crate) fn run_map_stages(&self) -> Result<()> {
         for (number, map_stage) in (1..).zip(&self.plan.map_stages) {
             let stage = map_stage.shuffle.map_stage(map_stage.readers);
-            self.run_all(number, map_stage.shuffle.parent(), &*stage)?;
-            let outputs = stage.into_outputs(self.state.resources())?;
+            let (node, tasks) = (map_stage.shuffle.parent(), stage.partitions());
+            let outputs = self.watch(number, node, tasks, || {
+                self.run_all(number, &*stage)?;
+                // What is left to be written is the stage's too.
+                let outputs = stage.into_outputs(self.state.resources());
+                outputs.map_err(|mut error| {
+                    if let Some(place) = error.place_mut() {
+                        place.stage = Some(number);
+                    }
+                    error
+                })
+            })?;
             self.state.put_map_outputs(map_stage.shuffle.id(), outputs);
         }
         Ok(())
@@ -103,7 +113,10 @@ impl Job {
 
     /// Runs all tasks of the result's stage.
     pub(crate) fn run_result_stage(&self, code: &dyn StageCode) -> Result<()> {
-        self.run_all(self.plan.stages(), &self.plan.result, code)
+        let number = self.plan.stages();
+        self.watch(number, &self.plan.result, code.partitions(), || {
+            self.run_all(number, code)
+        })
     }
 
     /// Runs as much of the result's stage as `work` does of it.
@@ -118,16 +131,16 @@ impl Job {
             &self.state,
             self.executor.threads(),
         );
-        self.watch(self.plan.stages(), &self.plan.result, code, || {
+        let tasks = code.partitions();
+        self.watch(self.plan.stages(), &self.plan.result, tasks, || {
             work(&run, &*self.executor)
         })
     }
 
-    fn run_all(&self, number: usize, node: &Arc<Node>, code: &dyn StageCode) -> Result<()> {
+    fn run_all(&self, number: usize, code: &dyn StageCode) -> Result<()> {
         let run = StageRun::new(number, code, &self.state, self.executor.threads());
-        self.watch(number, node, code, || {
-            self.executor.run(&|| run.work(usize::MAX))
-        })
+        self.executor.run(&|| run.work(usize::MAX))?;
+        self.state.outcome()
     }
 
     /// Shows how a stage comes on, and takes down what it did.
@@ -135,7 +148,7 @@ impl Job {
         &self,
         number: usize,
         node: &Arc<Node>,
-        code: &dyn StageCode,
+        tasks: Option<usize>,
         work: impl FnOnce() -> Result<R>,
     ) -> Result<R> {
         let watch = Watch::start(&self.state);
@@ -144,7 +157,7 @@ impl Job {
                 stage: number,
                 stages: self.plan.stages(),
                 operator: node.site.operator,
-                tasks: code.partitions(),
+                tasks,
                 bytes: plan::input_bytes(node),
             };
             shown.during(self.state.progress(), work)?

@@ -15,7 +15,7 @@ use crate::task::Resources;
 const BATCH_RECORDS: usize = 32;
 
 /// How many records go by before values that have memory of their own are measured for the first time.
-const FIRST_MEASURE_RECORDS: usize = 1024;
+const FIRST_MEASURE_RECORDS: usize = BATCH_RECORDS;
 
 /// A thread may hold so much less than its equal share of the budget, for those that read while it does.
 const SHARE_OF_BUDGET: f64 = 0.75;
@@ -130,7 +130,9 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.long_keys = keys;
         self.long_keys.clear();
         if self.records >= self.next_measure && std::mem::needs_drop::<C::Combined>() {
-            self.measure_values()?;
+            // By the time of the next measure there may be twice as much.
+            self.next_measure = self.records * 2;
+            self.measure_values(2)?;
         }
         Ok(())
     }
@@ -172,10 +174,10 @@ impl<'c, C: Combine> Combiner<'c, C> {
         })
     }
 
-    /// Takes account of what values hold beside their slots, by the length of their encoded form. It is done again
-    /// when twice as many records have come, so it costs each of them but once or twice.
+    /// Takes account of what values hold beside their slots, by the length of their encoded form times `growth`. It is
+    /// done again when twice as many records have come, so it costs each of them but once or twice, and at the end.
     #[cold]
-    fn measure_values(&mut self) -> Result<()> {
+    fn measure_values(&mut self, growth: usize) -> Result<()> {
         let mut buffer = Vec::new();
         let mut bytes = 0;
         for table in &self.tables {
@@ -185,9 +187,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
                 bytes += buffer.len();
             }
         }
-        self.next_measure = self.records * 2;
-        // By the time of the next measure there may be twice as much.
-        let more = (bytes * 2).saturating_sub(self.values_bytes);
+        let more = (bytes * growth).saturating_sub(self.values_bytes);
         if self.reserve(more)? {
             self.values_bytes += more;
             Ok(())
@@ -215,6 +215,10 @@ impl<'c, C: Combine> Combiner<'c, C> {
     pub(crate) fn commit(&mut self) -> Result<()> {
         self.flush()?;
         self.check_codec()?;
+        // Others will hold them, for as long as the stage lasts.
+        if self.records > 0 && std::mem::needs_drop::<C::Combined>() {
+            self.measure_values(1)?;
+        }
         let bytes: usize = self.tables.iter().map(Table::memory_bytes).sum();
         self.count(bytes as u64);
         let tables = std::mem::replace(&mut self.tables, empty_tables(self.partitioner));

@@ -65,8 +65,11 @@ impl<V: Data> CombinerOutputs<V> {
         outcome.map(|()| flow)
     }
 }
-/// As few sources that the runs among them can be read at once: the first ones are merged to one, as often as need be.
-/// So the values of a key are merged from the first to the last in any case.
+/// As few sources that the runs among them can be read at once: neighbours are merged to one, as often as need be.
+///
+/// Where it shows how values are grouped, as in sums of floating-point numbers, the first ones are merged, and then
+/// what came of them with the next: so the values of a key are merged from the first to the last in any case. Where it
+/// does not, all of them are merged in rounds, and a record is written as often as the logarithm of their number says.
 fn fewer<C: Combine>(
     mut sources: Vec<Source<C::Combined>>,
     combine: &C,
@@ -77,24 +80,50 @@ fn fewer<C: Combine>(
     let free = budget.limit_bytes().saturating_sub(budget.used_bytes());
     let most = (free / resources.threads / READER_BYTES).max(LEAST_RUNS);
     while sources.len() > most {
-        let rest = sources.split_off(most);
         let mut file = RunFile::create(&resources.scratch, "combine")?;
-        let mut writer = file.run();
-        let mut record = Vec::new();
-        let mut outcome = Ok(());
-        let _ = range_merge::merge(sources, combine, partitioner, |key, value| {
-            outcome = encode(key, &value, &mut record).and_then(|()| writer.append(&record));
-            if outcome.is_ok() {
-                Flow::Continue(())
-            } else {
-                Flow::Break(())
+        let mut too_many = sources.len() - most;
+        let mut left = sources.into_iter();
+        sources = Vec::new();
+        // In the last round no more than are too many.
+        while too_many > 0 {
+            let neighbours: Vec<_> = left.by_ref().take(most.min(too_many + 1)).collect();
+            match neighbours.len() {
+                0 => break,
+                1 => sources.extend(neighbours),
+                n => {
+                    too_many -= n - 1;
+                    let merged = merge_to_run(neighbours, combine, partitioner, &mut file)?;
+                    sources.push(Source::run(&merged));
+                }
             }
-        })?;
-        outcome?;
-        sources = vec![Source::run(&writer.finish()?)];
-        sources.extend(rest);
+            if !C::COMMUTES {
+                break;
+            }
+        }
+        sources.extend(left);
     }
     Ok(sources)
+}
+
+fn merge_to_run<C: Combine>(
+    sources: Vec<Source<C::Combined>>,
+    combine: &C,
+    partitioner: HashPartitioner,
+    file: &mut RunFile,
+) -> Result<Run> {
+    let mut writer = file.run();
+    let mut record = Vec::new();
+    let mut outcome = Ok(());
+    let _ = range_merge::merge(sources, combine, partitioner, |key, value| {
+        outcome = encode(key, &value, &mut record).and_then(|()| writer.append(&record));
+        if outcome.is_ok() {
+            Flow::Continue(())
+        } else {
+            Flow::Break(())
+        }
+    })?;
+    outcome?;
+    writer.finish()
 }
 
 fn write_run<T, V: Data>(file: &mut RunFile, mut keys: Sorted<T, V>) -> Result<Run>

@@ -39,6 +39,8 @@ pub(crate) trait InMemory: Send {
 /// What the map tasks left. `M` is what it is while in memory.
 pub(crate) struct MapOutputs<M> {
     partitions: Vec<Mutex<Vec<Part<M>>>>,
+    /// Held by who spills: what it has taken out is not free before it is written.
+    is_spilling: Mutex<()>,
     /// How often each partition will be read.
     readers: usize,
 }
@@ -61,6 +63,7 @@ impl<M: InMemory> MapOutputs<M> {
     pub(crate) fn new(partitions: usize, readers: usize) -> Self {
         Self {
             partitions: (0..partitions).map(|_| Mutex::default()).collect(),
+            is_spilling: Mutex::default(),
             readers,
         }
     }
@@ -95,8 +98,9 @@ impl<M: InMemory> MapOutputs<M> {
         Ok(file.bytes())
     }
 
-    /// Writes what was taken over to a file, and frees its memory. False if there was nothing.
-    pub(crate) fn spill(&self, resources: &Resources) -> Result<bool> {
+    /// Writes what was taken over to a file, and frees its memory; or waits until another thread has.
+    pub(crate) fn spill(&self, resources: &Resources) -> Result<()> {
+        let _spilling = lock(&self.is_spilling);
         let mut file = None;
         for partition in &self.partitions {
             let is_in_memory = |part: &mut Part<M>| matches!(part.content, Content::Memory(..));
@@ -113,7 +117,7 @@ impl<M: InMemory> MapOutputs<M> {
                 lock(partition).push(Part { order, content });
             }
         }
-        Ok(file.is_some())
+        Ok(())
     }
 
     /// To be called once all map tasks are done, before the first partition is read.
@@ -143,7 +147,7 @@ impl<M: InMemory> MapOutputs<M> {
     }
 }
 
-/// Nothing can panic while a list of parts is locked.
-fn lock<M>(partition: &Mutex<Vec<Part<M>>>) -> MutexGuard<'_, Vec<Part<M>>> {
-    partition.lock().unwrap_or_else(PoisonError::into_inner)
+/// Lists of parts are whole at any time, also if a `Serialize` of the program panics while one spills.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -32,6 +32,8 @@ pub(crate) enum Source<V> {
     Run {
         reader: RunReader,
         len: usize,
+        /// As it is stored, so long keys and values show in it.
+        bytes: usize,
         /// None before the first one is read, and after the last one was.
         next: Option<Next<V>>,
         is_open: bool,
@@ -59,6 +61,7 @@ impl<V: Data> Source<V> {
         Self::Run {
             reader: run.reader(),
             len: run.records() as usize,
+            bytes: run.bytes() as usize,
             next: None,
             is_open: false,
         }
@@ -155,7 +158,13 @@ pub(crate) fn merge<C: Combine>(
 /// The number of ranges is a power of two: this one.
 fn range_bits<V: Data>(sources: &[Source<V>]) -> u32 {
     let keys: usize = sources.iter().map(Source::len).sum();
-    let ranges = Table::<V>::bytes_for(keys).div_ceil(RANGE_BYTES);
+    let run_bytes = sources.iter().map(|source| match source {
+        Source::Table { .. } => 0,
+        Source::Run { bytes, .. } => *bytes,
+    });
+    // Slots take more than short keys and values do in a file, and long ones more than their slots.
+    let bytes = Table::<V>::bytes_for(keys).max(run_bytes.sum());
+    let ranges = bytes.div_ceil(RANGE_BYTES);
     ranges.next_power_of_two().trailing_zeros().min(32)
 }
 

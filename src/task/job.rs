@@ -34,16 +34,18 @@ pub(crate) struct Resources {
 
 impl Resources {
     /// Grows a reservation to `bytes` in all, if need be by having others give back what they can do without: first
-    /// what persisted bags hold, then what `spill` spills, which says whether it has.
+    /// what persisted bags hold, then what `spill` frees.
     pub(crate) fn reserve(
         &self,
         reservation: &mut Reservation,
         bytes: usize,
-        spill: impl FnOnce() -> Result<bool>,
+        spill: impl FnOnce() -> Result<()>,
     ) -> Result<bool> {
-        Ok(reservation.try_resize(bytes)
-            || self.relief.ask()? && reservation.try_resize(bytes)
-            || spill()? && reservation.try_resize(bytes))
+        if reservation.try_resize(bytes) || self.relief.ask()? && reservation.try_resize(bytes) {
+            return Ok(true);
+        }
+        spill()?;
+        Ok(reservation.try_resize(bytes))
     }
 }
 

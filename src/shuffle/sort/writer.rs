@@ -92,7 +92,7 @@ impl<'s, S: Sort> SortWriter<'s, S> {
     fn make_room(&mut self, bytes: usize) -> Result<()> {
         let wanted = (bytes + STEP_BYTES).min(self.share_bytes);
         let reservation = &mut self.reservation;
-        if wanted >= bytes && self.resources.reserve(reservation, wanted, || Ok(false))? {
+        if wanted >= bytes && self.resources.reserve(reservation, wanted, || Ok(()))? {
             self.granted_bytes = wanted;
             return Ok(());
         }

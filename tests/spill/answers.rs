@@ -1,0 +1,374 @@
+//! What comes out is the same with any budget.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use holdall::{Bag, Context, ErrorKind, Result};
+use serde::Serialize;
+
+use super::common::{Files, key_bytes, sort_as_keyed};
+use super::{EXECUTORS, LEAST_THREAD_BYTES, Spills, on_every_budget, tight};
+
+type Pair = (String, u64);
+
+/// Partitions of the input.
+const PARTITIONS: usize = 40;
+
+/// A key of about 2,400 bytes: 3,500 of them are more than 7 threads have with the least memory.
+fn key(n: usize) -> String {
+    format!("{n}{}", "-".repeat(2_380 + n % 40))
+}
+
+fn pairs(keys: impl Iterator<Item = usize>) -> Vec<Pair> {
+    keys.zip(0..).map(|(n, value)| (key(n), value)).collect()
+}
+
+/// Most keys come once, some two or three times, far from one another.
+fn some_pairs() -> Vec<Pair> {
+    pairs((0..4_500).map(|n| n * 3 % 3_500))
+}
+
+/// Nine of ten pairs have the same key.
+fn skewed_pairs() -> Vec<Pair> {
+    pairs((0..35_000).map(|n| if n % 10 == 3 { n } else { 0 }))
+}
+
+/// The values of each key in the order of the bag; the keys in the order that keyed bags have.
+fn grouped<K: Serialize + Clone + Eq + std::hash::Hash, V: Clone>(
+    pairs: &[(K, V)],
+) -> Vec<(K, Vec<V>)> {
+    let mut groups: HashMap<K, Vec<V>> = HashMap::new();
+    for (key, value) in pairs {
+        groups.entry(key.clone()).or_default().push(value.clone());
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    sort_as_keyed(&mut groups, |(key, _)| key_bytes(key));
+    groups
+}
+
+fn each_group<K, V, R>(groups: &[(K, Vec<V>)], f: impl Fn(&[V]) -> R) -> Vec<(K, R)>
+where
+    K: Clone,
+{
+    let each = groups.iter().map(|(key, values)| (key.clone(), f(values)));
+    each.collect()
+}
+
+/// Checks that `compute` gives `expected` of `records`, with any budget.
+#[track_caller]
+fn gives<T, R, F>(spills: Spills, records: Vec<T>, expected: Vec<R>, compute: F)
+where
+    T: Clone + Send + Sync + 'static,
+    R: PartialEq + Debug + Send + Sync + 'static,
+    F: Fn(Bag<T>) -> Result<Vec<R>> + Send + Sync + 'static,
+{
+    let (records, expected, compute) = (Arc::new(records), Arc::new(expected), Arc::new(compute));
+    on_every_budget(spills, move |context| {
+        let all = Arc::clone(&records);
+        let indices = context.from_vec_partitioned((0..all.len()).collect(), PARTITIONS);
+        let bag = indices.map(move |index| all[index].clone()).boxed();
+        let found = compute(bag).expect("nothing fails");
+        assert_eq!(found.len(), expected.len(), "another number of records");
+        let different = found.iter().zip(&*expected).find(|(a, b)| a != b);
+        assert!(different.is_none(), "{different:?}");
+    });
+}
+
+#[test]
+fn records_are_counted() {
+    let keys: Vec<String> = some_pairs().into_iter().map(|(key, _)| key).collect();
+    let ones: Vec<_> = keys.iter().map(|key| (key.clone(), 1_u64)).collect();
+    let counts = each_group(&grouped(&ones), |ones| ones.len() as u64);
+    let distinct = counts.iter().map(|(key, _)| key.clone()).collect();
+    let (whole, kept) = (keys.clone(), counts.clone());
+    gives(Spills::WhenTight, whole, kept, |bag| {
+        bag.count_by_value().collect()
+    });
+    gives(Spills::WhenTight, keys.clone(), distinct, |bag| {
+        bag.distinct().collect()
+    });
+    // Text as a key is the bytes of the text alone, so the order is another.
+    let mut counts = counts;
+    sort_as_keyed(&mut counts, |(key, _)| key.clone().into_bytes());
+    gives(Spills::WhenTight, keys, counts, |bag| {
+        let texts = bag.flat_map_str(|text, emit| emit(&text));
+        texts.count_by_value().collect()
+    });
+}
+
+#[test]
+fn values_are_counted_and_summed_by_key() {
+    let pairs = some_pairs();
+    let groups = grouped(&pairs);
+    let counts = each_group(&groups, |values| values.len() as u64);
+    gives(Spills::WhenTight, pairs.clone(), counts, |bag| {
+        bag.count_by_key().collect()
+    });
+    let sums = each_group(&groups, |values| values.iter().sum::<u64>());
+    gives(Spills::WhenTight, pairs, sums, |bag| {
+        bag.sum_by_key().collect()
+    });
+}
+
+/// To concatenate is associative and not commutative: the order of the bag shows.
+#[test]
+fn values_are_reduced_and_folded_in_order() {
+    let pairs = some_pairs();
+    let groups = grouped(&pairs);
+    let texts: Vec<_> = pairs
+        .iter()
+        .map(|(key, n)| (key.clone(), format!("{n},")))
+        .collect();
+    let concatenated = each_group(&grouped(&texts), <[String]>::concat);
+    let (once, twice) = (concatenated.clone(), texts.clone());
+    gives(Spills::WhenTight, texts, once, |bag| {
+        bag.reduce_by_key(|a, b| a + &b).collect()
+    });
+    gives(Spills::WhenTight, twice, concatenated, |bag| {
+        bag.fold_by_key(String::new(), |a, b| a + &b).collect()
+    });
+    gives(Spills::WhenTight, pairs.clone(), groups.clone(), |bag| {
+        let add = |mut all: Vec<u64>, n| {
+            all.push(n);
+            all
+        };
+        let merge = |all: Vec<u64>, later: Vec<u64>| [all, later].concat();
+        bag.aggregate_by_key(Vec::new(), add, merge).collect()
+    });
+    let reversed = each_group(&groups, |values| {
+        values.iter().rev().copied().collect::<Vec<_>>()
+    });
+    gives(Spills::WhenTight, pairs, reversed, |bag| {
+        let add = |all: Vec<u64>, n| [vec![n], all].concat();
+        let merge = |all: Vec<u64>, later: Vec<u64>| [later, all].concat();
+        bag.combine_by_key(|n| vec![n], add, merge).collect()
+    });
+}
+
+/// Where the partitions of the input begin and end.
+fn input_partitions<T: Clone>(records: &[T]) -> Vec<Vec<T>> {
+    let at = |i: usize| records.len() * i / PARTITIONS;
+    let partition = |i| records[at(i)..at(i + 1)].to_vec();
+    (0..PARTITIONS).map(partition).collect()
+}
+
+/// What `repartition(to)` is documented to do.
+fn dealt<T: Clone>(records: &[T], to: usize) -> Vec<(usize, T)> {
+    let mut new = vec![Vec::new(); to];
+    for (task, partition) in input_partitions(records).into_iter().enumerate() {
+        for (position, record) in partition.into_iter().enumerate() {
+            let index = (task + position) % to;
+            new[index].push((index, record));
+        }
+    }
+    new.concat()
+}
+
+/// What `partition_by(to)` is documented to do.
+fn placed(records: &[Pair], to: usize) -> Vec<(usize, Pair)> {
+    let mut new = vec![Vec::new(); to];
+    for pair in records {
+        let hash = super::common::hash(&key_bytes(&pair.0));
+        let index = ((u128::from(hash) * to as u128) >> 64) as usize;
+        new[index].push((index, pair.clone()));
+    }
+    new.concat()
+}
+
+fn with_partition<T: Send + 'static>(bag: Bag<T>) -> Result<Vec<(usize, T)>> {
+    bag.map_partitions_with_index(|index, records, emit| {
+        records.for_each(|record| emit((index, record)));
+    })
+    .collect()
+}
+
+#[test]
+fn records_go_where_they_should() {
+    for pairs in [some_pairs(), pairs((0..4_500).map(|_| 0))] {
+        for to in [1, 300] {
+            let (dealt, placed) = (dealt(&pairs, to), placed(&pairs, to));
+            gives(Spills::WhenTight, pairs.clone(), dealt, move |bag| {
+                with_partition(bag.repartition(to))
+            });
+            gives(Spills::WhenTight, pairs.clone(), placed, move |bag| {
+                with_partition(bag.partition_by(to))
+            });
+        }
+    }
+}
+
+#[test]
+fn one_key_may_hold_nearly_all() {
+    let pairs = skewed_pairs();
+    let groups = grouped(&pairs);
+    let sums = each_group(&groups, |values| values.iter().sum::<u64>());
+    gives(Spills::WhenTight, pairs.clone(), sums, |bag| {
+        bag.sum_by_key().collect()
+    });
+    let lasts = each_group(&groups, |values| values[values.len() - 1]);
+    gives(Spills::WhenTight, pairs, lasts, |bag| {
+        bag.reduce_by_key(|_, last| last).collect()
+    });
+}
+
+#[test]
+fn all_keys_may_be_equal() {
+    let pairs = pairs((0..4_500).map(|_| 3));
+    let groups = grouped(&pairs);
+    let sums = each_group(&groups, |values| values.iter().sum::<u64>());
+    gives(Spills::Perhaps, pairs.clone(), sums, |bag| {
+        bag.sum_by_key().collect()
+    });
+    gives(Spills::Perhaps, pairs, groups, |bag| {
+        let merge = |all: Vec<u64>, later: Vec<u64>| [all, later].concat();
+        let lists = bag.map_values(|n| vec![n]);
+        lists.reduce_by_key(merge).collect()
+    });
+}
+
+#[test]
+fn all_keys_may_be_different() {
+    let pairs = pairs(0..4_500);
+    let groups = grouped(&pairs);
+    let firsts = each_group(&groups, |values| values[0]);
+    let again = firsts.clone();
+    gives(Spills::WhenTight, pairs.clone(), firsts, |bag| {
+        bag.sum_by_key().collect()
+    });
+    gives(Spills::WhenTight, pairs, again, |bag| {
+        bag.reduce_by_key(|a, _| a).collect()
+    });
+}
+
+/// Short keys are kept in slots, not behind them.
+#[test]
+fn keys_may_be_short() {
+    let pairs: Vec<_> = (0..60_000_u64).map(|n| (n * 7 % 55_000, n)).collect();
+    let sums = each_group(&grouped(&pairs), |values| values.iter().sum::<u64>());
+    gives(Spills::WhenTight, pairs, sums, |bag| {
+        bag.sum_by_key().collect()
+    });
+}
+
+/// A frame of a file is 64 KiB, and all that a thread may hold is less than 1 MiB.
+#[test]
+fn keys_and_values_may_be_longer_than_a_frame() {
+    let long = |n: usize| {
+        let bytes = if n % 50 == 7 {
+            3 << 20
+        } else {
+            60_000 + n * 80
+        };
+        char::from(b'a' + (n % 26) as u8).to_string().repeat(bytes) + &n.to_string()
+    };
+    let keys: Vec<_> = (0..130_usize).map(|n| (long(n % 100), n as u64)).collect();
+    let sums = each_group(&grouped(&keys), |values| values.iter().sum::<u64>());
+    gives(Spills::WhenTight, keys.clone(), sums, |bag| {
+        bag.sum_by_key().collect()
+    });
+    gives(Spills::WhenTight, keys.clone(), placed(&keys, 3), |bag| {
+        with_partition(bag.partition_by(3))
+    });
+    let values: Vec<_> = (0..130_usize).map(|n| (n % 100, long(n))).collect();
+    let joined = each_group(&grouped(&values), <[String]>::concat);
+    gives(Spills::WhenTight, values.clone(), joined, |bag| {
+        bag.reduce_by_key(|a, b| a + &b).collect()
+    });
+    gives(
+        Spills::WhenTight,
+        values.clone(),
+        dealt(&values, 3),
+        |bag| with_partition(bag.repartition(3)),
+    );
+}
+
+#[test]
+fn a_shuffle_of_nothing_gives_nothing() {
+    let none = || Vec::<Pair>::new();
+    gives(Spills::Perhaps, none(), none(), |bag| {
+        bag.sum_by_key().collect()
+    });
+    gives(Spills::Perhaps, none(), none(), |bag| {
+        bag.repartition(3).collect()
+    });
+    on_every_budget(Spills::Perhaps, move |context| {
+        let nowhere = context.from_vec_partitioned(none(), 0).boxed();
+        assert_eq!(nowhere.partitions(), Some(0));
+        assert!(nowhere.clone().sum_by_key().is_empty().unwrap());
+        assert!(nowhere.clone().distinct().is_empty().unwrap());
+        assert_eq!(nowhere.clone().repartition(3).collect().unwrap(), none());
+        assert_eq!(nowhere.partition_by(3).collect().unwrap(), none());
+    });
+}
+
+#[test]
+fn two_branches_read_one_shuffle() {
+    let pairs = some_pairs();
+    let sums = each_group(&grouped(&pairs), |values| values.iter().sum::<u64>());
+    let doubled = sums.iter().map(|(key, sum)| (key.clone(), sum * 2));
+    let both = sums.iter().cloned().chain(doubled).collect();
+    gives(Spills::Always, pairs.clone(), both, |bag| {
+        let sums = bag.sum_by_key();
+        let doubled = sums.clone().map_values(|sum| sum * 2);
+        sums.union(doubled).collect()
+    });
+    let dealt: Vec<_> = dealt(&pairs, 4).into_iter().map(|(_, pair)| pair).collect();
+    let both = [dealt.clone(), dealt].concat();
+    gives(Spills::Always, pairs, both, |bag| {
+        let dealt = bag.repartition(4);
+        dealt.clone().union(dealt).collect()
+    });
+}
+
+#[test]
+fn a_shuffle_follows_a_shuffle() {
+    let pairs = some_pairs();
+    let counts = each_group(&grouped(&pairs), |values| values.len() as u64);
+    let swapped: Vec<_> = counts.into_iter().map(|(key, n)| (n, key)).collect();
+    let expected = each_group(&grouped(&swapped), <[String]>::concat);
+    gives(Spills::WhenTight, pairs, expected, |bag| {
+        let counts = bag.count_by_key().map(|(key, n)| (n, key));
+        counts
+            .partition_by(3)
+            .fold_by_key(String::new(), |a, b| a + &b)
+            .collect()
+    });
+}
+
+#[test]
+fn too_small_a_budget_is_refused_before_anything_runs() {
+    for (executor, threads) in EXECUTORS {
+        let files = Files::new();
+        let least = LEAST_THREAD_BYTES * threads;
+        let context = |bytes: usize| -> Context {
+            let builder = tight(executor, files.root()).memory(bytes);
+            builder.build().expect("the settings are right")
+        };
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&calls);
+        let numbers = context(least - 1).range(0..100).inspect(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        let numbers = numbers.boxed();
+        for error in [
+            numbers.clone().distinct().collect().unwrap_err(),
+            numbers.clone().repartition(2).count().unwrap_err(),
+            numbers.clone().distinct().iter().map(drop).unwrap_err(),
+        ] {
+            match error.kind() {
+                ErrorKind::BudgetTooSmall {
+                    needed_bytes,
+                    budget_bytes,
+                } => assert_eq!((*needed_bytes, *budget_bytes), (least, least - 1)),
+                other => panic!("expected too small a budget, got {other}"),
+            }
+        }
+        assert_eq!(calls.load(Ordering::Relaxed), 0);
+        // What needs no shuffle needs no memory.
+        assert_eq!(numbers.count().unwrap(), 100);
+        let enough = context(least).range(0..100).distinct();
+        assert_eq!(enough.count().unwrap(), 100);
+    }
+}

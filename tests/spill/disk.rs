@@ -1,0 +1,288 @@
+//! Too little room on the disk.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use holdall::{Bag, Context, Error, ErrorKind, Place};
+
+use super::common::{Files, names_in};
+use super::{EXECUTORS, PLENTY_BYTES, child, tight};
+
+/// Pairs whose bytes say nothing, so that they are as long in a file as in memory: about 8 MiB.
+fn many_pairs(context: &Context) -> Bag<(String, u64)> {
+    let numbers = context.range_partitioned(0..3_500, 40);
+    numbers.map(|n| (noise(n), n)).boxed()
+}
+
+fn noise(seed: u64) -> String {
+    let mut state = seed;
+    let mut next = move || {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        char::from(b'!' + (state >> 33) as u8 % 90)
+    };
+    (0..2_400).map(|_| next()).collect()
+}
+
+/// Each kind of shuffle, what writes its file, and the method of the program that does.
+fn shuffles(context: &Context) -> Vec<(&'static str, Bag<(String, u64)>)> {
+    vec![
+        ("sum_by_key", many_pairs(context).sum_by_key()),
+        ("reduce_by_key", many_pairs(context).reduce_by_key(|a, _| a)),
+        ("repartition", many_pairs(context).repartition(7)),
+        ("partition_by", many_pairs(context).partition_by(7)),
+    ]
+}
+
+/// The place, the path, and the bytes that were needed, of an error about room.
+fn room_error(error: &Error) -> (&Place, &Path, u64) {
+    match error.kind() {
+        ErrorKind::QuotaExceeded {
+            place,
+            path,
+            needed_bytes,
+            ..
+        }
+        | ErrorKind::DiskFull {
+            place,
+            path,
+            needed_bytes,
+            ..
+        } => (place, path, *needed_bytes),
+        other => panic!("expected an error about room, got {other}"),
+    }
+}
+
+/// Checks what an error says, and that nothing is left of its job.
+#[track_caller]
+fn check_room_error(error: &Error, operator: &str, spill: &Path) {
+    let (place, path, needed_bytes) = room_error(error);
+    assert_eq!(place.stage, Some(1), "{error}");
+    assert_eq!(place.operator, Some(operator), "{error}");
+    assert!(path.starts_with(spill), "{error}");
+    assert!(needed_bytes > 0 && needed_bytes < 1 << 20, "{error}");
+    let text = error.to_string();
+    for part in [
+        "stage 1",
+        operator,
+        &path.display().to_string(),
+        &needed_bytes.to_string(),
+    ] {
+        assert!(text.contains(part), "{text} has no {part}");
+    }
+    assert_eq!(names_in(spill), [""; 0]);
+}
+
+#[test]
+fn a_quota_ends_the_job_and_not_the_context() {
+    for (executor, _) in EXECUTORS {
+        let files = Files::new();
+        let quota = 1 << 20;
+        let context = tight(executor, files.root()).disk_quota(quota);
+        let context = context.build().unwrap();
+        for (operator, bag) in shuffles(&context) {
+            let error = bag.count().unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::QuotaExceeded { quota_bytes, .. } if *quota_bytes == quota),
+                "{error}"
+            );
+            check_room_error(&error, operator, files.root());
+        }
+        assert_eq!(context.range(0..1000).distinct().count().unwrap(), 1000);
+    }
+}
+
+/// With plenty of memory nothing is written before all map tasks are done.
+#[test]
+fn a_quota_counts_what_is_written_for_a_second_reader() {
+    let files = Files::new();
+    let context = tight(EXECUTORS[2].0, files.root()).memory(PLENTY_BYTES);
+    let context = context.disk_quota(1 << 20).build().unwrap();
+    for (operator, bag) in shuffles(&context) {
+        let error = bag.clone().union(bag).count().unwrap_err();
+        check_room_error(&error, operator, files.root());
+    }
+}
+
+#[test]
+fn a_quota_that_is_large_enough_does_not_show() {
+    let files = Files::new();
+    let context = tight(EXECUTORS[2].0, files.root()).disk_quota(20 << 20);
+    let context = context.build().unwrap();
+    for (_, bag) in shuffles(&context) {
+        assert_eq!(bag.count().unwrap(), 3_500);
+    }
+    assert!(super::spilled_bytes(&context) > 0);
+}
+
+/// A small file system of its own, where this user may mount one.
+struct SmallDisk(Files);
+
+impl SmallDisk {
+    fn mount(options: &str) -> Option<Self> {
+        let files = Files::new();
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", options, "none"]);
+        let mounted = command.arg(files.root()).stderr(Stdio::null()).status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(files));
+        }
+        eprintln!("SKIPPED: no tmpfs can be mounted here");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.root()).status();
+    }
+}
+
+fn fails_for_want_of_room(spill: &Path) {
+    for (executor, _) in EXECUTORS {
+        let context = tight(executor, spill)
+            .build()
+            .expect("the settings are right");
+        for (operator, bag) in shuffles(&context) {
+            let error = bag.count().expect_err("no room");
+            assert!(
+                matches!(error.kind(), ErrorKind::DiskFull { .. }),
+                "{error}"
+            );
+            assert!(error.is_io() && std::error::Error::source(&error).is_some());
+            check_room_error(&error, operator, spill);
+        }
+        // There was room all the time for what needs less.
+        assert_eq!(
+            context
+                .range(0..1000)
+                .distinct()
+                .count()
+                .expect("there is room"),
+            1000
+        );
+        assert_eq!(
+            context.range(0..1000).sum::<u64>().expect("there is room"),
+            499_500
+        );
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_job_and_not_the_context() {
+    if let Some(disk) = SmallDisk::mount("size=1m") {
+        fails_for_want_of_room(disk.0.root());
+    }
+}
+
+/// A limit to the length of files is no full disk, but it is a write that fails in the middle, wherever one may test.
+#[cfg(unix)]
+#[test]
+fn a_write_that_fails_ends_the_job_and_names_the_file() {
+    let files = Files::new();
+    // In blocks of 512 bytes; the signal would end the process.
+    let limits = "trap '' XFSZ; ulimit -f 400";
+    let child = child::command_after(limits, "disk::child_writes", files.root(), "");
+    let status = { child }.stderr(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(files.names().is_empty());
+}
+
+/// Not a test by itself: a process that cannot write long files.
+#[test]
+fn child_writes() {
+    let Some((directory, _)) = child::task() else {
+        return;
+    };
+    let context = tight(EXECUTORS[0].0, &directory)
+        .build()
+        .expect("the settings are right");
+    for (operator, bag) in shuffles(&context) {
+        let error = bag.count().expect_err("no room");
+        match error.kind() {
+            ErrorKind::Io { path, source, .. } => {
+                assert!(path.starts_with(&directory));
+                assert_eq!(source.kind(), std::io::ErrorKind::FileTooLarge);
+            }
+            other => panic!("{operator}: {other}"),
+        }
+        assert!(names_in(&directory).is_empty());
+    }
+    assert_eq!(
+        context
+            .range(0..1000)
+            .distinct()
+            .count()
+            .expect("there is room"),
+        1000
+    );
+}
+
+#[test]
+fn a_spill_directory_is_made_on_the_way() {
+    let files = Files::new();
+    let spill = files.path("not/there/yet");
+    let context = tight(EXECUTORS[0].0, &spill)
+        .build()
+        .expect("the settings are right");
+    assert_eq!(
+        context
+            .range(0..1000)
+            .distinct()
+            .count()
+            .expect("there is room"),
+        1000
+    );
+    assert!(!spill.exists(), "nothing is to be spilled");
+    assert_eq!(
+        many_pairs(&context)
+            .distinct()
+            .count()
+            .expect("there is room"),
+        3_500
+    );
+    assert_eq!(names_in(&spill), [""; 0]);
+}
+
+#[track_caller]
+fn cannot_spill_into(spill: &Path) {
+    for (executor, _) in EXECUTORS {
+        let context = tight(executor, spill)
+            .build()
+            .expect("the settings are right");
+        for (_, bag) in shuffles(&context) {
+            let error = bag.count().expect_err("no room");
+            match error.kind() {
+                ErrorKind::Io {
+                    operation: "create",
+                    path,
+                    ..
+                } => assert!(path.starts_with(spill), "{error}"),
+                other => panic!("expected no directory, got {other}"),
+            }
+            assert!(error.to_string().contains(&spill.display().to_string()));
+        }
+        assert_eq!(
+            context
+                .range(0..1000)
+                .distinct()
+                .count()
+                .expect("there is room"),
+            1000
+        );
+    }
+}
+
+#[test]
+fn a_spill_directory_that_cannot_be_is_named() {
+    let files = Files::new();
+    let file = files.write("file", "not a directory");
+    cannot_spill_into(&file);
+    cannot_spill_into(&file.join("below"));
+}
+
+#[test]
+fn a_spill_directory_that_cannot_be_written_is_named() {
+    if let Some(disk) = SmallDisk::mount("ro") {
+        cannot_spill_into(disk.0.root());
+    }
+}

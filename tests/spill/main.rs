@@ -1,0 +1,86 @@
+//! Shuffles larger than memory: the same answers, and nothing left behind, whatever happens.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod answers;
+mod child;
+mod damage;
+mod disk;
+mod peak_memory;
+mod scratch;
+
+use std::path::Path;
+
+use holdall::{Context, ContextBuilder, Executor};
+
+use common::{Files, within_the_limit};
+
+/// The least memory that a thread can shuffle with.
+const LEAST_THREAD_BYTES: usize = 1 << 20;
+
+/// What fits into nothing smaller.
+const PLENTY_BYTES: usize = 1 << 30;
+
+const EXECUTORS: [(Executor, usize); 4] = [
+    (Executor::Inline, 1),
+    (Executor::ThreadPool(1), 1),
+    (Executor::ThreadPool(2), 2),
+    (Executor::ThreadPool(7), 7),
+];
+
+/// A context that spills into `directory` with the least memory it can have.
+fn tight(executor: Executor, directory: &Path) -> ContextBuilder {
+    let threads = EXECUTORS.iter().find(|(other, _)| *other == executor);
+    let (_, threads) = threads.expect("one of the executors");
+    Context::builder()
+        .executor(executor)
+        .memory(LEAST_THREAD_BYTES * threads)
+        .spill_directory(directory)
+        .progress(false)
+}
+
+/// What all stages of the last job spilled.
+fn spilled_bytes(context: &Context) -> u64 {
+    let summary = context.last_job().expect("a job has run");
+    summary.stages.iter().map(|stage| stage.spilled_bytes).sum()
+}
+
+/// Whether a job is expected to have spilled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spills {
+    /// With the least memory it does, with plenty it does not.
+    WhenTight,
+    /// It may: the answer is all that counts.
+    Perhaps,
+    /// In any case, since what is read twice is read from a file.
+    Always,
+}
+
+/// Runs `behaviour` on each executor with the least memory, some more and plenty, and checks what it spilled.
+fn on_every_budget(spills: Spills, behaviour: impl Fn(&Context) + Clone + Send + 'static) {
+    for (executor, threads) in EXECUTORS {
+        let least = LEAST_THREAD_BYTES * threads;
+        let budgets = match threads {
+            2 => vec![least, 2 * least, PLENTY_BYTES],
+            _ => vec![least],
+        };
+        for bytes in budgets {
+            let files = Files::new();
+            let context = tight(executor, files.root()).memory(bytes);
+            let context = context.build().expect("the settings are right");
+            let (behaviour, mine) = (behaviour.clone(), context.clone());
+            let name = format!("{executor:?} with {bytes} bytes");
+            within_the_limit(&name, move || behaviour(&mine));
+            let spilled = spilled_bytes(&context);
+            let is_expected = match (spills, bytes) {
+                (Spills::Perhaps, _) => true,
+                (Spills::Always, _) => spilled > 0,
+                (Spills::WhenTight, PLENTY_BYTES) => spilled == 0,
+                (Spills::WhenTight, bytes) => spilled > 0 || bytes > least,
+            };
+            assert!(is_expected, "{name} spilled {spilled} bytes");
+            assert!(files.names().is_empty(), "{name}: {:?}", files.names());
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The memory of a whole process: the budget and a constant, whatever the data.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+
+use holdall::{Bag, Context, Executor};
+
+use super::common::Files;
+use super::{child, spilled_bytes};
+
+const BUDGET_BYTES: usize = 16 << 20;
+
+/// What a process may take beside its budget.
+const CONSTANT_BYTES: usize = 64 << 20;
+
+const MB: u64 = 1_000_000;
+
+/// What a child does with the bag, and for each work: how many records it gives, and whether it must spill.
+type Work = fn(&Context) -> u64;
+
+const WORKS: [(&str, Work, bool); 9] = [
+    ("distinct words", distinct_words, true),
+    ("sums of short keys", sums_of_short_keys, true),
+    ("one huge key", one_huge_key, false),
+    ("strings by closures", strings_by_closures, true),
+    ("keys longer than a frame", long_keys, true),
+    ("long values", long_values, true),
+    ("many tasks", many_tasks, false),
+    ("many small tasks", many_small_tasks, false),
+    ("repartition", repartition, true),
+];
+
+/// A word that is another for each number, of `bytes` bytes, and of which little can be compressed.
+fn word(n: u64, bytes: usize) -> String {
+    let mut word = String::with_capacity(bytes + 16);
+    let mut state = n;
+    while word.len() < bytes {
+        // An odd factor and an odd summand: different numbers stay different.
+        state = state.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+        word.push_str(&format!("{state:016x}"));
+    }
+    word.truncate(bytes.max(16));
+    word
+}
+
+fn count<T: Send + 'static>(bag: &Bag<T>) -> u64 {
+    bag.count().expect("nothing fails")
+}
+
+/// 160 MB of words.
+fn distinct_words(context: &Context) -> u64 {
+    let numbers = context.range_partitioned(0..160 * MB / 200, 64);
+    let words = numbers.flat_map_str(|n, emit| emit(&word(n, 200)));
+    count(&words.count_by_value())
+}
+
+fn sums_of_short_keys(context: &Context) -> u64 {
+    let numbers = context.range_partitioned(0..MB, 64);
+    let sums = numbers.map(|n| (n, n)).sum_by_key();
+    count(&sums)
+}
+
+fn one_huge_key(context: &Context) -> u64 {
+    let numbers = context.range_partitioned(0..2 * MB, 64);
+    let sums = numbers.map(|n| (7_u64, n)).sum_by_key();
+    count(&sums)
+}
+
+fn strings_by_closures(context: &Context) -> u64 {
+    let numbers = context.range_partitioned(0..400_000, 64);
+    let pairs = numbers.map(|n| (n % 200_000, word(n, 200)));
+    count(&pairs.reduce_by_key(|a, b| a + &b))
+}
+
+/// 160 MB of keys.
+fn long_keys(context: &Context) -> u64 {
+    let numbers = context.range_partitioned(0..1_600, 64);
+    let pairs = numbers.map(|n| (word(n, 100_000), n));
+    count(&pairs.sum_by_key())
+}
+
+/// 160 MB of values.
+fn long_values(context: &Context) -> u64 {
+    let numbers = context.range_partitioned(0..1_600, 64);
+    let pairs = numbers.map(|n| (n, word(n, 100_000)));
+    count(&pairs.reduce_by_key(|a, _| a))
+}
+
+fn many_tasks(context: &Context) -> u64 {
+    let numbers = context.range_partitioned(0..MB / 8, 10_000);
+    let pairs = numbers.map(|n| (n, word(n, 40)));
+    count(&pairs.sum_lengths())
+}
+
+fn many_small_tasks(context: &Context) -> u64 {
+    let numbers = context.range_partitioned(0..20_000, 10_000);
+    let pairs = numbers.map(|n| (n % 1_000, word(n, 10)));
+    count(&pairs.sum_lengths())
+}
+
+fn repartition(context: &Context) -> u64 {
+    let numbers = context.range_partitioned(0..160 * MB / 200, 64);
+    count(&numbers.map(|n| word(n, 200)).repartition(100))
+}
+
+trait SumLengths {
+    fn sum_lengths(self) -> Bag<(u64, u64)>;
+}
+
+impl<P: holdall::Pipeline<Out = (u64, String)>> SumLengths for Bag<(u64, String), P> {
+    /// By closures, so that each task leaves its own.
+    fn sum_lengths(self) -> Bag<(u64, u64)> {
+        let lengths = self.map_values(|text| text.len() as u64);
+        lengths.reduce_by_key(|a, b| a + b)
+    }
+}
+
+/// The greatest resident set of this process so far.
+fn peak_bytes() -> usize {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.and_then(|kib| kib.parse::<usize>().ok())
+        .expect("a number")
+        << 10
+}
+
+/// Not a test by itself: a process that does one work, and says what it took.
+#[test]
+fn child_works() {
+    let Some((directory, name)) = child::task() else {
+        return;
+    };
+    let context = Context::builder()
+        .executor(Executor::ThreadPool(2))
+        .memory(BUDGET_BYTES)
+        .spill_directory(directory)
+        .progress(false)
+        .build()
+        .expect("the settings are right");
+    let work = WORKS.iter().find(|(other, ..)| *other == name);
+    let (_, work, _) = work.expect("one of the works");
+    let records = work(&context);
+    eprintln!(
+        "result {} {} {records}",
+        peak_bytes(),
+        spilled_bytes(&context)
+    );
+}
+
+fn measure(name: &str) {
+    let (_, _, must_spill) = WORKS.iter().find(|(other, ..)| *other == name).expect("it");
+    let files = Files::new();
+    let mut child = child::command("peak_memory::child_works", files.root(), name);
+    let output = child.output().expect("start this program again");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {errors}");
+    let result = errors.lines().find_map(|line| line.strip_prefix("result "));
+    let numbers = result
+        .expect("it tells")
+        .split(' ')
+        .map(str::parse::<usize>);
+    let numbers: Vec<_> = numbers.map(|n| n.expect("a number")).collect();
+    let [peak, spilled, records] = numbers[..] else {
+        panic!("three numbers, not {numbers:?}");
+    };
+    let beside = peak.saturating_sub(BUDGET_BYTES);
+    let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+    eprintln!(
+        "{name}: {records} records, {:.0} MiB spilled, peak {:.1} MiB: the budget and {:.1} MiB",
+        mib(spilled),
+        mib(peak),
+        mib(beside)
+    );
+    assert!(beside <= CONSTANT_BYTES, "{name}: {beside} bytes too many");
+    assert!(
+        !must_spill || spilled > BUDGET_BYTES / 4,
+        "{name}: {spilled}"
+    );
+    assert!(records > 0);
+}
+
+macro_rules! works {
+    ($($test:ident: $name:literal;)*) => {$(
+        #[test]
+        fn $test() {
+            measure($name);
+        }
+    )*};
+}
+
+works! {
+    distinct_words_stay_within: "distinct words";
+    short_keys_stay_within: "sums of short keys";
+    one_huge_key_stays_within: "one huge key";
+    strings_of_closures_stay_within: "strings by closures";
+    keys_longer_than_a_frame_stay_within: "keys longer than a frame";
+    long_values_stay_within: "long values";
+    many_tasks_stay_within: "many tasks";
+    many_small_tasks_stay_within: "many small tasks";
+    repartition_stays_within: "repartition";
+}
