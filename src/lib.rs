@@ -77,6 +77,9 @@
 //! | [`partition_by`](Bag::partition_by) | as many as asked for, each a range of the hash of the key | in each partition as before |
 //! | [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions) | the same | in each partition by key; equal keys as before |
 //!
+//! A bag of pairs that are divided by the hash of their keys already, such as after
+//! [`partition_by`](Bag::partition_by), is combined by key where it is: its partitions are kept.
+//!
 //! None of these numbers is taken from the machine, so a program gives the same bytes on a large one and on a small
 //! one. Within that, some things may still depend on how the input is partitioned: where the partitions after a sort
 //! begin and end, what a closure of [`map_partitions`](Bag::map_partitions) sees, and the result of combining
@@ -84,9 +87,9 @@
 //!
 //! Values of a key are combined in the order of the bag. A closure that combines must be associative; it need not be
 //! commutative. In which groups they are combined is settled by the partitions, and, once a shuffle spills, by when it
-//! does. So sums of floating-point numbers *by key* may differ in their last digits with the memory budget and the
-//! number of threads, and where memory is short from run to run. For the same digits always, give the shuffle the
-//! memory it needs, or sum whole numbers.
+//! does. So sums of floating-point numbers *by key* may differ in their last digits with the memory budget, with the
+//! number of threads and with what else shares the budget. For the same digits always, give the shuffle the memory it
+//! needs, or sum whole numbers.
 //!
 //! # Closures
 //!
@@ -197,7 +200,7 @@
 //! - The budget does not cover what the program itself allocates: what closures hold, the `Vec` of a
 //!   [`collect`](Bag::collect), the accumulators of [`fold`](Bag::fold) or [`aggregate`](Bag::aggregate), the records
 //!   on their way to [`iter`](Bag::iter); nor what does not grow with the data: threads, buffers of files, a record of
-//!   each thread. A process is to stay within its budget and 64 MiB more; of a sort the tests measure it.
+//!   each thread. A process is to stay within its budget and 64 MiB more; the tests measure it.
 //! - Of values that own memory, such as a `String` or a `Vec` that is combined by key, the budget counts the length
 //!   of their serialised form, at intervals; that is an estimate, and such values may take more than it says.
 //! - A job with a shuffle needs 1 MiB for each thread; less is [`ErrorKind::BudgetTooSmall`]. More never changes what
