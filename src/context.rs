@@ -335,8 +335,8 @@ impl ContextBuilder {
     /// assert!(matches!(error.kind(), ErrorKind::QuotaExceeded { quota_bytes: 1000, .. }));
     /// # Ok::<(), holdall::Error>(())
     /// ```
-    pub fn disk_quota(mut self, bytes: u64) -> Self {
-        self.disk_quota_bytes = Some(bytes);
+    pub fn disk_quota(mut self, size: impl Into<ByteSize>) -> Self {
+        self.disk_quota_bytes = Some(size.into().0 as u64);
         self
     }
 

@@ -403,3 +403,15 @@ fn sort_in_a_process_of_its_own() {
     let kibibytes: usize = peak.trim().strip_suffix(" kB").unwrap().parse().unwrap();
     println!("\npeak: {}", kibibytes * 1024);
 }
+
+#[test]
+fn the_summary_counts_what_is_sorted() {
+    let context = Context::builder().progress(false).build().unwrap();
+    let numbers = context
+        .range_partitioned(0..5000, 7)
+        .map(|n| n * 7919 % 5000);
+    assert_eq!(numbers.sort().first().unwrap(), Some(0));
+    let stage = &context.last_job().unwrap().stages[0];
+    assert_eq!(stage.shuffled_records, 5000);
+    assert!(stage.shuffled_bytes > 0);
+}

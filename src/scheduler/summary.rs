@@ -60,9 +60,9 @@ pub struct StageSummary {
     pub tasks: usize,
     /// What its sources read of files, in bytes as they are on the disk.
     pub input_bytes: u64,
-    /// How many records went into the shuffle at its end; 0 if that is a sort, which does not count them.
+    /// How many records went into the shuffle at its end.
     pub shuffled_records: u64,
-    /// What came out on the map side of the shuffle at its end, in bytes of memory and of files; 0 if that is a sort.
+    /// What came out on the map side of the shuffle at its end, in bytes of memory and of files.
     pub shuffled_bytes: u64,
     /// What was written to the spill directory, in bytes as they are there: compressed where that paid.
     pub spilled_bytes: u64,

@@ -82,7 +82,7 @@ fn a_quota_ends_the_job_and_not_the_context() {
         for (operator, bag) in shuffles(&context) {
             let error = bag.count().unwrap_err();
             assert!(
-                matches!(error.kind(), ErrorKind::QuotaExceeded { quota_bytes, .. } if *quota_bytes == quota),
+                matches!(error.kind(), ErrorKind::QuotaExceeded { quota_bytes, .. } if *quota_bytes == quota as u64),
                 "{error}"
             );
             check_room_error(&error, operator, files.root());

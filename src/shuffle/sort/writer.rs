@@ -33,8 +33,9 @@ pub(crate) struct SortWriter<'s, S: Sort> {
     /// How long the buffer may get before it asks for more, and before it is full.
     granted_bytes: usize,
     share_bytes: usize,
-    /// How many runs it has given.
+    /// How many runs it has given, and how many records have come since the last.
     runs: usize,
+    records: u64,
 
     task: usize,
     sample: Sample,
@@ -52,6 +53,7 @@ impl<'s, S: Sort> SortWriter<'s, S> {
             granted_bytes: 0,
             share_bytes: share_bytes.clamp(MIN_BUFFER_BYTES, MAX_BUFFER_BYTES),
             runs: 0,
+            records: 0,
             task: 0,
             sample: Sample::new(outputs.sample_size()),
         }
@@ -70,6 +72,7 @@ impl<'s, S: Sort> SortWriter<'s, S> {
             none => none.insert(self.sort.buffer(self.share_bytes)),
         };
         self.sort.push(buffer, self.task, record)?;
+        self.records += 1;
         if S::SAMPLED && self.sample.wants_next() {
             self.sample.take(|bytes| self.sort.sample(buffer, bytes))?;
         }
@@ -112,8 +115,12 @@ impl<'s, S: Sort> SortWriter<'s, S> {
             return Ok(());
         }
         let Resources {
-            budget, scratch, ..
+            budget,
+            scratch,
+            progress,
+            ..
         } = self.resources;
+        progress.add_shuffled(std::mem::take(&mut self.records), S::bytes(buffer) as u64);
         let mut run = RunBuilder::new(budget, scratch, self.outputs.memory_left(budget));
         self.sort
             .drain(buffer, self.runs, |record| run.append(record))?;
