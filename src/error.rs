@@ -315,6 +315,11 @@ impl Error {
         }
     }
 
+    /// Whether what an earlier stage left is damaged, so that making it again may help.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(*self.0, ErrorKind::CorruptRun { .. })
+    }
+
     /// Names the operator, unless one is named already.
     pub(crate) fn at(
         mut self,

@@ -98,7 +98,7 @@ where
         }
         Ok(())
     };
-    let stage = ResultStage::new(pipeline, compute, |_, ()| ());
+    let stage = ResultStage::new(pipeline, compute, |_, ()| ()).handing_on();
     // A thread that waits for room must not be one of the executor's, which others may need.
     job.run_result_stage_by(&stage, |run, executor| {
         let work = || {

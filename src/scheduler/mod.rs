@@ -17,10 +17,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::Executor;
 use crate::lineage::Node;
-use crate::plan::{self, Plan};
+use crate::plan::{self, MapStagePlan, Plan};
 use crate::task::{JobState, Resources, StageCode};
 
 use summary::Watch;
+
+/// How often something is tried whose input is found damaged.
+const ATTEMPTS: usize = 4;
 
 /// The least memory that a thread can shuffle with: what it takes to write a run, and to read four of them.
 const LEAST_THREAD_BYTES: usize = 1 << 20;
@@ -90,33 +93,57 @@ impl Job {
         self.executor.threads()
     }
 
-    /// Runs the map sides of the shuffles that the result needs.
+    /// Runs the map sides of the shuffles that the result needs. What is found damaged on the way is made again.
     pub(crate) fn run_map_stages(&self) -> Result<()> {
-        for (number, map_stage) in (1..).zip(&self.plan.map_stages) {
-            let stage = map_stage.shuffle.map_stage(map_stage.readers);
-            let (node, tasks) = (map_stage.shuffle.parent(), stage.partitions());
-            let outputs = self.watch(number, node, tasks, || {
-                self.run_all(number, &*stage)?;
-                // What is left to be written is the stage's too.
-                let outputs = stage.into_outputs(self.state.resources());
-                outputs.map_err(|mut error| {
-                    if let Some(place) = error.place_mut() {
-                        place.stage = Some(number);
-                    }
-                    error
-                })
-            })?;
-            self.state.put_map_outputs(map_stage.shuffle.id(), outputs);
+        for attempt in 1.. {
+            match self.try_map_stages() {
+                Err(error) if error.is_damage() && attempt < ATTEMPTS => self.state.go_on(),
+                outcome => return outcome,
+            }
         }
         Ok(())
     }
 
+    fn try_map_stages(&self) -> Result<()> {
+        for (number, map_stage) in (1..).zip(&self.plan.map_stages) {
+            let node = map_stage.shuffle.parent();
+            let tasks = node.partitions;
+            self.watch(number, node, tasks, || {
+                self.run_map_stage(number, map_stage)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn run_map_stage(&self, number: usize, map_stage: &MapStagePlan) -> Result<()> {
+        let stage = map_stage.shuffle.map_stage(map_stage.readers);
+        self.run_all(StageRun::new(
+            number,
+            &*stage,
+            &self.state,
+            self.executor.threads(),
+        ))?;
+        // What is left to be written is the stage's too.
+        let outputs = stage.into_outputs(self.state.resources());
+        let outputs = outputs.map_err(|mut error| {
+            if let Some(place) = error.place_mut() {
+                place.stage = Some(number);
+            }
+            error
+        })?;
+        self.state.put_map_outputs(map_stage.shuffle.id(), outputs);
+        Ok(())
+    }
+
+    /// Makes anew what the map sides left, while tasks of the result's stage run.
+    fn recompute(&self) -> Result<()> {
+        let mut map_stages = (1..).zip(&self.plan.map_stages);
+        map_stages.try_for_each(|(number, map_stage)| self.run_map_stage(number, map_stage))
+    }
+
     /// Runs all tasks of the result's stage.
     pub(crate) fn run_result_stage(&self, code: &dyn StageCode) -> Result<()> {
-        let number = self.plan.stages();
-        self.watch(number, &self.plan.result, code.partitions(), || {
-            self.run_all(number, code)
-        })
+        self.run_result_stage_by(code, |run, executor| executor.run(&|| run.work(usize::MAX)))
     }
 
     /// Runs as much of the result's stage as `work` does of it.
@@ -125,20 +152,16 @@ impl Job {
         code: &dyn StageCode,
         work: impl FnOnce(&StageRun<'_>, &dyn Executor) -> Result<R>,
     ) -> Result<R> {
-        let run = StageRun::new(
-            self.plan.stages(),
-            code,
-            &self.state,
-            self.executor.threads(),
-        );
-        let tasks = code.partitions();
-        self.watch(self.plan.stages(), &self.plan.result, tasks, || {
+        let number = self.plan.stages();
+        let recompute = || self.recompute();
+        let run = StageRun::new(number, code, &self.state, self.executor.threads());
+        let run = run.recomputing(&recompute);
+        self.watch(number, &self.plan.result, code.partitions(), || {
             work(&run, &*self.executor)
         })
     }
 
-    fn run_all(&self, number: usize, code: &dyn StageCode) -> Result<()> {
-        let run = StageRun::new(number, code, &self.state, self.executor.threads());
+    fn run_all(&self, run: StageRun<'_>) -> Result<()> {
         self.executor.run(&|| run.work(usize::MAX))?;
         self.state.outcome()
     }

@@ -10,6 +10,7 @@ pub(crate) struct ResultStage<'p, P, R, F, G> {
     pipeline: &'p P,
     compute: F,
     results: InOrder<R, G>,
+    is_repeatable: bool,
 }
 
 impl<'p, P, R, F, G> ResultStage<'p, P, R, F, G>
@@ -24,7 +25,14 @@ where
             pipeline,
             compute,
             results: InOrder::new(consume),
+            is_repeatable: true,
         }
+    }
+
+    /// The same, where `compute` hands records on as they come, so that a partition cannot be computed again.
+    pub(crate) fn handing_on(mut self) -> Self {
+        self.is_repeatable = false;
+        self
     }
 }
 
@@ -68,6 +76,10 @@ where
         let result = (self.stage.compute)(self.stage.pipeline, partition, task)?;
         self.results.push((task.partition(), result));
         Ok(())
+    }
+
+    fn is_repeatable(&self) -> bool {
+        self.stage.is_repeatable
     }
 
     fn settle(&mut self, task: &Task<'_>) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::in_task;
+use super::{ATTEMPTS, in_task};
 use crate::error::{Error, Result};
 use crate::task::{JobState, Partition, PartitionStream, StageCode, Task, Worker, panicked};
 
@@ -19,6 +19,30 @@ pub(crate) struct StageRun<'s> {
     job: &'s JobState,
     threads: usize,
     source: Source<'s>,
+    recompute: Option<Recompute<'s>>,
+}
+
+/// Makes what earlier stages left anew, for tasks that find it damaged.
+struct Recompute<'s> {
+    again: &'s (dyn Fn() -> Result<()> + Sync),
+    /// How often it has been done; one thread does it, for all that find damage meanwhile.
+    times: AtomicUsize,
+    is_running: Mutex<()>,
+}
+
+impl Recompute<'_> {
+    /// Returns once it has been done more than `times` times.
+    fn after(&self, times: usize) -> Result<()> {
+        let _running = self
+            .is_running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.times.load(Ordering::SeqCst) == times {
+            (self.again)()?;
+            self.times.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
 }
 
 enum Source<'s> {
@@ -54,7 +78,18 @@ impl<'s> StageRun<'s> {
             job,
             threads,
             source,
+            recompute: None,
         }
+    }
+
+    /// The same, where tasks that find their input damaged are tried again after `again`.
+    pub(crate) fn recomputing(mut self, again: &'s (dyn Fn() -> Result<()> + Sync)) -> Self {
+        self.recompute = Some(Recompute {
+            again,
+            times: AtomicUsize::new(0),
+            is_running: Mutex::default(),
+        });
+        self
     }
 
     /// Takes and computes partitions below `limit` until there are none left or the job has ended. To be called on
@@ -113,9 +148,28 @@ impl<'s> StageRun<'s> {
         outcome.map_err(|error| self.of_no_partition(error))
     }
 
-    fn run_task(&self, worker: &mut dyn Worker, index: usize, partition: Partition) -> Result<()> {
-        let task = Task::new(self.job, self.number, index);
-        in_task(|| task.guard(|task| worker.run(partition, task)))
+    fn run_task(
+        &self,
+        worker: &mut dyn Worker,
+        index: usize,
+        mut partition: Partition,
+    ) -> Result<()> {
+        // What was put into a partition when it was pulled is there once only.
+        let is_repeatable = worker.is_repeatable() && partition.payload.is_none();
+        let recompute = self.recompute.as_ref().filter(|_| is_repeatable);
+        for attempt in 1.. {
+            let times = recompute.map_or(0, |recompute| recompute.times.load(Ordering::SeqCst));
+            let task = Task::new(self.job, self.number, index);
+            let outcome = in_task(|| task.guard(|task| worker.run(partition, task)));
+            match (outcome, recompute) {
+                (Err(error), Some(recompute)) if error.is_damage() && attempt < ATTEMPTS => {
+                    recompute.after(times)?;
+                    partition = Partition::at(index);
+                }
+                (outcome, _) => return outcome,
+            }
+        }
+        Ok(())
     }
 
     /// The next partitions to compute.

@@ -17,7 +17,9 @@ type MapOutputs = Arc<dyn Any + Send + Sync>;
 /// One run of one action.
 pub(crate) struct JobState {
     resources: Resources,
+    /// Whether tasks are to end, and whether that is for good.
     stopped: AtomicBool,
+    cancelled: AtomicBool,
     failure: Mutex<Option<Error>>,
     map_outputs: Mutex<HashMap<ShuffleId, MapOutputs>>,
 }
@@ -68,6 +70,7 @@ impl JobState {
         Self {
             resources,
             stopped: AtomicBool::default(),
+            cancelled: AtomicBool::default(),
             failure: Mutex::default(),
             map_outputs: Mutex::default(),
         }
@@ -84,13 +87,22 @@ impl JobState {
 
     /// Ends the job early, without an error.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.cancelled.store(true, Ordering::SeqCst);
+        self.stopped.store(true, Ordering::SeqCst);
+    }
+
+    /// Goes on after an error that has been taken care of.
+    pub(crate) fn go_on(&self) {
+        self.stopped.store(false, Ordering::SeqCst);
+        // Whoever stops the job in between is heard.
+        let is_cancelled = self.cancelled.load(Ordering::SeqCst);
+        self.stopped.fetch_or(is_cancelled, Ordering::SeqCst);
     }
 
     /// Ends the job with `error`, unless it has one already.
     pub(crate) fn fail(&self, error: Error) {
         lock(&self.failure).get_or_insert(error);
-        self.stop();
+        self.stopped.store(true, Ordering::SeqCst);
     }
 
     /// The error that ended the job, if one did.

@@ -49,6 +49,11 @@ pub(crate) trait Worker {
     /// Computes one partition.
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()>;
 
+    /// Whether a task that failed has left no trace, so that it can be tried again.
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
     /// Called after each group of tasks that were taken together.
     fn settle(&mut self, _task: &Task<'_>) {}
 
