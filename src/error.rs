@@ -137,7 +137,8 @@ pub enum ErrorKind {
         /// What the codec said.
         reason: String,
     },
-    /// A file that was spilled to is damaged.
+    /// A file that was spilled to is damaged. It was made again, up to three times, and found damaged again; or records
+    /// of it had been handed on by [`iter`](crate::Bag::iter) already.
     CorruptRun {
         /// The file.
         path: PathBuf,

@@ -212,8 +212,9 @@
 //!   by the next context with the same spill directory. Where the system's temporary directory is in memory, as a tmpfs
 //!   is, set another one.
 //! - No room left is [`ErrorKind::DiskFull`], a used up [`disk_quota`](ContextBuilder::disk_quota)
-//!   [`ErrorKind::QuotaExceeded`], damage to a file [`ErrorKind::CorruptRun`], a record of several GiB
-//!   [`ErrorKind::RecordTooLong`].
+//!   [`ErrorKind::QuotaExceeded`], a record of several GiB [`ErrorKind::RecordTooLong`].
+//! - Files are read with a checksum. What is found damaged is made again, by running the stages before it again; so
+//!   their closures may see a record twice. Damage that comes back each time is [`ErrorKind::CorruptRun`].
 //!
 //! How much was shuffled and spilled, stage by stage, is in the [`JobSummary`] that [`Context::last_job`] gives, and is
 //! written to standard error with [`summary(true)`](ContextBuilder::summary) or `HOLDALL_SUMMARY=1`.

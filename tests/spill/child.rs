@@ -39,6 +39,16 @@ pub(crate) fn task() -> Option<(PathBuf, String)> {
     Some((directory.into(), std::env::var(WORK).ok()?))
 }
 
+/// In a child: ends the ignoring of signals that it was started with, as what `nohup` and a shell's `&` start is.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "a shell cannot do it, and std has no signals")]
+pub(crate) fn heed_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: the call takes numbers, and no other thread of this child minds its signals yet.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// In a child: says that it is ready, then waits to be killed.
 pub(crate) fn wait_for_the_end() {
     eprintln!("ready");

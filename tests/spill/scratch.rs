@@ -163,6 +163,8 @@ fn child_spills() {
     let Some((directory, _)) = child::task() else {
         return;
     };
+    #[cfg(unix)]
+    child::heed_signals();
     let context = tight(EXECUTORS[2].0, &directory).build().unwrap();
     let is_first = AtomicBool::new(true);
     let waiting = many_pairs(&context).sum_by_key().inspect(move |_| {
