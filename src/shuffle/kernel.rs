@@ -10,6 +10,10 @@ use std::ptr::NonNull;
 #[cfg(target_os = "linux")]
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
+/// Pages are populated in pieces of this size, which is one of theirs on every machine.
+#[cfg(target_os = "linux")]
+const POPULATED_BYTES: usize = 64 << 10;
+
 /// Asks the processor to have `value` at hand soon.
 #[inline(always)]
 pub(crate) fn prefetch<T>(value: &T) {
@@ -23,19 +27,40 @@ pub(crate) fn prefetch<T>(value: &T) {
     let _ = value;
 }
 
-/// Asks the system for huge pages behind large memory: a table is touched at random.
-pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {
+/// Asks the system to put pages behind fresh memory that is going to be filled, huge ones where it is large: a table is
+/// touched at random.
+///
+/// A table looks into a slot before it fills it. Page by page that makes two faults of one, the second of which
+/// interrupts all other threads, for the page of zeros that the first had mapped is taken away again.
+pub(crate) fn populate(memory: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
-    if bytes >= 2 * HUGE_PAGE_BYTES {
-        let start = memory.as_ptr() as usize;
-        let first = start.next_multiple_of(HUGE_PAGE_BYTES);
-        let end = (start + bytes) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
-        // SAFETY: the range lies within memory that the caller owns, and MADV_HUGEPAGE leaves what is in it alone.
-        // Where it fails the pages are small, which is as good but for the speed.
-        unsafe { libc::madvise(first as *mut libc::c_void, end - first, libc::MADV_HUGEPAGE) };
+    {
+        advise(memory, bytes, HUGE_PAGE_BYTES, libc::MADV_HUGEPAGE);
+        advise(memory, bytes, POPULATED_BYTES, libc::MADV_POPULATE_WRITE);
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (memory, bytes);
+}
+
+/// Asks the system for huge pages behind large memory.
+pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    advise(memory, bytes, HUGE_PAGE_BYTES, libc::MADV_HUGEPAGE);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (memory, bytes);
+}
+
+/// Advises the system on those parts of the memory that lie within it whole and aligned, if there are two of them.
+#[cfg(target_os = "linux")]
+fn advise(memory: NonNull<u8>, bytes: usize, aligned: usize, advice: libc::c_int) {
+    if bytes >= 2 * aligned {
+        let start = memory.as_ptr() as usize;
+        let first = start.next_multiple_of(aligned);
+        let end = (start + bytes) / aligned * aligned;
+        // SAFETY: the range lies within memory that the caller owns, and what is in it stays as it is with each advice
+        // that is given here. Where the system does not know one, things are as they would be without it.
+        unsafe { libc::madvise(first as *mut libc::c_void, end - first, advice) };
+    }
 }
 
 /// Asks the allocator to give the system what has been freed: glibc keeps small pieces for the thread that had them.

@@ -207,7 +207,7 @@ impl<V> Slots<V> {
         let Some(memory) = NonNull::new(memory.cast()) else {
             handle_alloc_error(layout)
         };
-        super::kernel::advise_huge_pages(memory.cast(), layout.size());
+        super::kernel::populate(memory.cast(), layout.size());
         Self { memory, len }
     }
 
