@@ -134,7 +134,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Sorts the records by `compare`, which must be a total order.
     ///
-    /// If it is not, the records come out in no particular order, or the job fails as it does where a closure panics.
+    /// If it is not, all records come out, in no particular order; or the job fails as it does where a closure panics,
+    /// since the sorts of std may panic then.
     ///
     /// # Examples
     ///

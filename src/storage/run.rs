@@ -228,18 +228,40 @@ impl Run {
 
     /// A reader at the start of the run. The file is opened for the first record.
     pub(crate) fn reader(&self) -> RunReader {
+        self.reader_from(FrameMark {
+            offset: self.offset,
+            records: 0,
+        })
+    }
+
+    /// A reader at the start of a frame that a reader of this run was at.
+    pub(crate) fn reader_from(&self, mark: FrameMark) -> RunReader {
         RunReader {
             run: self.clone(),
             input: None,
             frames: FrameReader::new(),
-            frame_offset: self.offset,
-            next_offset: self.offset,
+            frame: mark,
+            next_offset: mark.offset,
             cursor: 0,
             current: None,
-            records_read: 0,
+            records_read: mark.records,
             frame_records_left: 0,
             is_done: false,
         }
+    }
+}
+
+/// The start of a frame in its run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameMark {
+    offset: u64,
+    /// How many records of the run are before it.
+    records: u64,
+}
+
+impl FrameMark {
+    pub(crate) fn records(self) -> u64 {
+        self.records
     }
 }
 
@@ -254,7 +276,7 @@ pub(crate) struct RunReader {
     frames: FrameReader,
 
     // Where it is in the file.
-    frame_offset: u64,
+    frame: FrameMark,
     next_offset: u64,
     /// Where it is in the frame.
     cursor: usize,
@@ -270,6 +292,11 @@ impl RunReader {
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
         self.advance()?;
         Ok(self.current())
+    }
+
+    /// The start of the frame that the record stands in that it is at.
+    pub(crate) fn mark(&self) -> FrameMark {
+        self.frame
     }
 
     #[cold]
@@ -288,7 +315,7 @@ impl RunReader {
         };
         if self.cursor != self.frames.bytes().len() {
             let at = FrameAt {
-                offset: self.frame_offset,
+                offset: self.frame.offset,
                 ..at
             };
             return Err(at.corrupt("its records do not fill it"));
@@ -303,8 +330,8 @@ impl RunReader {
             Some(input) => input,
             none => none.insert(FileRange::new(
                 self.run.file.open()?,
-                self.run.offset,
-                self.run.bytes,
+                self.next_offset,
+                self.run.offset + self.run.bytes - self.next_offset,
             )),
         };
         let frame = self
@@ -314,7 +341,10 @@ impl RunReader {
         if frame.records == 0 {
             return Err(at.corrupt("it has no records"));
         }
-        self.frame_offset = self.next_offset;
+        self.frame = FrameMark {
+            offset: self.next_offset,
+            records: self.records_read,
+        };
         self.next_offset += frame.stored_bytes as u64;
         self.frame_records_left = frame.records;
         self.cursor = 0;
@@ -329,7 +359,7 @@ impl RunReader {
         let Some(range) = record_at(self.frames.bytes(), self.cursor) else {
             let at = FrameAt {
                 path: self.run.file.path(),
-                offset: self.frame_offset,
+                offset: self.frame.offset,
             };
             return Err(at.corrupt("a record reaches past its end"));
         };

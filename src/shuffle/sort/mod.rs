@@ -19,7 +19,8 @@
 //! | `sample` | every 2^k-th record of a task |
 //! | `writer` | the map side: a buffer that becomes a run when it is full |
 //! | `run` | a sorted run, and how it is built |
-//! | `slice` | what one partition reads of a run |
+//! | `walk` | the records of a run, one after the other, from any of them on |
+//! | `slice` | where a run is cut, and what one partition reads of it |
 //! | `outputs` | all runs, the bounds, and the merge |
 
 mod bytes;
@@ -28,6 +29,7 @@ mod run;
 mod sample;
 mod slice;
 mod typed;
+mod walk;
 mod writer;
 
 pub(crate) use bytes::Bytes;

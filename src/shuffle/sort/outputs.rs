@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::run::{RunBuilder, SortedRun};
 use super::sample::{Sample, SampleSize, bounds};
-use super::slice::{Bound, KeyRange, Slice};
+use super::slice::{Bounds, CutRun, Slice};
 use super::{Sort, Stable};
 use crate::error::Result;
 use crate::pipeline::Ref;
@@ -32,10 +32,10 @@ pub(crate) struct SortOutputs {
 
 #[derive(Default)]
 struct State {
-    runs: Vec<Arc<SortedRun>>,
+    runs: Vec<Arc<CutRun>>,
     /// How many bytes of them are in memory.
     memory_bytes: usize,
-    samples: Vec<Sample>,
+    samples: Arc<Vec<Sample>>,
     /// Computed from the samples by the first reader: comparing is for tasks, since it may call the program's closures.
     bounds: Option<Arc<Vec<Vec<u8>>>>,
 }
@@ -56,7 +56,7 @@ impl SortOutputs {
 
     pub(super) fn put_sample(&self, sample: Sample) {
         if !sample.is_empty() {
-            self.lock().samples.push(sample);
+            Arc::make_mut(&mut self.lock().samples).push(sample);
         }
     }
 
@@ -69,7 +69,7 @@ impl SortOutputs {
     pub(super) fn put_run(&self, run: Arc<SortedRun>) {
         let mut state = self.lock();
         state.memory_bytes += run.memory_bytes();
-        state.runs.push(run);
+        state.runs.push(Arc::new(CutRun::new(run, self.partitions)));
     }
 
     /// Pushes the records of a partition, in order.
@@ -84,11 +84,14 @@ impl SortOutputs {
         S: Sort,
         F: FnMut(Ref<'_, S::Record>) -> Flow,
     {
-        let range = self.range(partition, sort)?;
+        let bounds = Bounds {
+            records: self.bounds(sort)?,
+            partitions: self.partitions,
+        };
         let runs = self.lock().runs.clone();
         let mut slices = Vec::new();
         for run in &runs {
-            slices.extend(Slice::new(sort, &range, run)?);
+            slices.extend(run.slice(partition, sort, &bounds)?);
         }
         let resources = task.resources();
         let mut reservation = resources.budget.reservation();
@@ -101,26 +104,14 @@ impl SortOutputs {
         push_merged(slices, sort, task, sink)
     }
 
-    /// What belongs to a partition.
-    fn range<S: Sort>(&self, partition: usize, sort: &S) -> Result<KeyRange<S>> {
-        let bounds = self.bounds(sort)?;
-        let bound = |index: usize| match bounds.get(index) {
-            Some(bytes) => Bound::new(sort, bytes).map(Some),
-            None => Ok(None),
-        };
-        Ok(KeyRange {
-            partition,
-            partitions: self.partitions,
-            lower: partition.checked_sub(1).map_or(Ok(None), bound)?,
-            upper: bound(partition)?,
-        })
-    }
-
+    /// The records that partitions begin with.
     fn bounds<S: Sort>(&self, sort: &S) -> Result<Arc<Vec<Vec<u8>>>> {
-        let mut state = self.lock();
+        let state = self.lock();
         if let Some(bounds) = &state.bounds {
             return Ok(Arc::clone(bounds));
         }
+        let samples = Arc::clone(&state.samples);
+        drop(state);
         let load = |bytes: &[u8]| {
             let mut slot = S::Slot::default();
             sort.load(bytes, &mut slot).map(|()| slot)
@@ -129,9 +120,11 @@ impl SortOutputs {
             let heads = S::head(a.0, a.1).zip(S::head(b.0, b.1));
             heads.map_or(std::cmp::Ordering::Equal, |(a, b)| sort.compare(a, b))
         };
-        let bounds = Arc::new(bounds(&state.samples, self.partitions, load, compare)?);
-        state.samples = Vec::new();
-        Ok(Arc::clone(state.bounds.insert(bounds)))
+        let bounds = Arc::new(bounds(&samples, self.partitions, load, compare)?);
+        // Another may have been faster, and then it is what that one has found that counts.
+        let mut state = self.lock();
+        state.samples = Arc::default();
+        Ok(Arc::clone(state.bounds.get_or_insert(bounds)))
     }
 
     /// A panic while it is locked leaves the state whole.
@@ -167,7 +160,7 @@ fn merge_down<'s, S: Sort>(
                 }
             }
             let run = run.finish()?;
-            merged.extend(run.map(|run| Slice::whole(sort, run)));
+            merged.extend(run.map(|run| Slice::whole(sort, &run)));
         }
         in_files = merged;
     }

@@ -28,7 +28,7 @@ impl SampleSize {
 }
 
 /// The first, and every `step`-th record after it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sample {
     size: SampleSize,
     seen: u64,

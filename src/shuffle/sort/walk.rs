@@ -1,0 +1,209 @@
+//! The records of a sorted run one after the other, from any of them on; and where a partition begins among them.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Sort;
+use super::run::{Piece, SortedRun};
+use crate::error::Result;
+use crate::storage::merge::Source;
+use crate::storage::run::{FrameMark, RunReader, record_at};
+
+/// Where a record stands in a run: the one that is `record`-th in its piece, or the end of the run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Position {
+    pub(super) piece: usize,
+    pub(super) record: u64,
+    place: Place,
+}
+
+/// Where reading starts in order to get there.
+#[derive(Clone, Copy, Debug, Default)]
+enum Place {
+    #[default]
+    StartOfPiece,
+    /// The byte of a piece in memory.
+    Byte(usize),
+    /// The frame of a piece in a file.
+    Frame(FrameMark),
+}
+
+impl Position {
+    pub(super) fn start_of_piece(piece: usize) -> Self {
+        Self {
+            piece,
+            ..Self::default()
+        }
+    }
+
+    #[inline]
+    pub(super) fn cmp(&self, other: &Self) -> Ordering {
+        (self.piece, self.record).cmp(&(other.piece, other.record))
+    }
+}
+
+/// Goes through the records of a run.
+pub(super) struct Walk {
+    run: Arc<SortedRun>,
+    piece: usize,
+    /// The number in the piece of the record that comes next.
+    next: u64,
+    reader: Reader,
+}
+
+enum Reader {
+    /// No record has been asked for yet, so that those who wait for their turn hold no file open.
+    Unopened(Place),
+    None,
+    File(RunReader),
+    Memory(Range<usize>),
+}
+
+impl Walk {
+    /// Before the record at `position`.
+    pub(super) fn from(run: &Arc<SortedRun>, position: Position) -> Self {
+        Self {
+            run: Arc::clone(run),
+            piece: position.piece,
+            next: position.record,
+            reader: Reader::Unopened(position.place),
+        }
+    }
+
+    /// Opens the piece it is at, if there is one, before its next record.
+    #[cold]
+    fn open(&mut self, place: Place) -> Result<()> {
+        self.reader = match (self.run.pieces.get(self.piece), place) {
+            (Some(Piece::Memory(_)), Place::Byte(start)) => Reader::Memory(start..start),
+            (Some(Piece::Memory(_)), _) => Reader::Memory(0..0),
+            (Some(Piece::File { run, .. }), Place::Frame(mark)) => {
+                let mut reader = run.reader_from(mark);
+                for _ in mark.records()..self.next {
+                    reader.advance()?;
+                }
+                Reader::File(reader)
+            }
+            (Some(Piece::File { run, .. }), _) => Reader::File(run.reader()),
+            (None, _) => Reader::None,
+        };
+        Ok(())
+    }
+
+    /// Goes to the next record of the piece; false if there is none.
+    #[inline]
+    fn step_in_piece(&mut self) -> Result<bool> {
+        if let Reader::Unopened(place) = self.reader {
+            self.open(place)?;
+        }
+        let is_at = match &mut self.reader {
+            Reader::Unopened(_) | Reader::None => false,
+            Reader::File(reader) => reader.advance()?,
+            Reader::Memory(current) => match &self.run.pieces[self.piece] {
+                Piece::Memory(frames) => match record_at(&frames.bytes, current.end) {
+                    Some(next) => {
+                        *current = next;
+                        true
+                    }
+                    None => false,
+                },
+                Piece::File { .. } => false,
+            },
+        };
+        self.next += u64::from(is_at);
+        Ok(is_at)
+    }
+
+    /// Goes to the next record, if it is before `end`.
+    #[inline]
+    pub(super) fn step_before(&mut self, end: &Position) -> Result<bool> {
+        loop {
+            if self.piece >= end.piece && (self.piece > end.piece || self.next >= end.record) {
+                return Ok(false);
+            }
+            if self.step_in_piece()? {
+                return Ok(true);
+            }
+            self.piece += 1;
+            self.next = 0;
+            self.reader = Reader::Unopened(Place::StartOfPiece);
+        }
+    }
+
+    /// The bytes of the record it is at.
+    #[inline]
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        match &self.reader {
+            Reader::Unopened(_) | Reader::None => None,
+            Reader::File(reader) => reader.current(),
+            Reader::Memory(current) => match self.run.pieces.get(self.piece)? {
+                Piece::Memory(frames) => frames.bytes.get(current.clone()),
+                Piece::File { .. } => None,
+            },
+        }
+    }
+
+    /// Lets go of the piece that is open.
+    pub(super) fn close(&mut self) {
+        self.reader = Reader::None;
+    }
+
+    /// Where the record stands that it is at.
+    fn position(&self) -> Position {
+        let place = match &self.reader {
+            Reader::Unopened(_) | Reader::None => Place::StartOfPiece,
+            Reader::File(reader) => Place::Frame(reader.mark()),
+            // The length stands before the record.
+            Reader::Memory(current) => Place::Byte(current.start - size_of::<u32>()),
+        };
+        Position {
+            piece: self.piece,
+            record: self.next - 1,
+            place,
+        }
+    }
+}
+
+/// The first record at or after `from` for which `is_before` does not hold; if it is of an order, so that all records
+/// after it are not either.
+///
+/// If it is of none, it is some record at or after `from`.
+pub(super) fn find<S: Sort>(
+    sort: &S,
+    run: &Arc<SortedRun>,
+    from: Position,
+    is_before: impl Fn(&S::Head) -> bool,
+) -> Result<Position> {
+    let pieces = &run.pieces;
+    if from.piece >= pieces.len() {
+        return Ok(from);
+    }
+    // The record is in the last piece that begins before it, or is the first of the next.
+    let (mut start, mut end) = (from.piece + 1, pieces.len());
+    while start < end {
+        let middle = start.midpoint(end);
+        let bytes = pieces[middle].first()?;
+        let mut slot = S::Slot::default();
+        sort.load(&bytes, &mut slot)?;
+        if S::head(&bytes, &slot).is_some_and(&is_before) {
+            start = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    let last = start - 1;
+    let from = match last == from.piece {
+        true => from,
+        false => Position::start_of_piece(last),
+    };
+    let mut walk = Walk::from(run, from);
+    let mut slot = S::Slot::default();
+    while walk.step_in_piece()? {
+        let bytes = walk.bytes().unwrap_or_default();
+        sort.load(bytes, &mut slot)?;
+        if !S::head(bytes, &slot).is_some_and(&is_before) {
+            return Ok(walk.position());
+        }
+    }
+    Ok(Position::start_of_piece(start))
+}
