@@ -102,7 +102,9 @@
 //! is more than the compiler will take; [`boxed`](Bag::boxed) cuts it, in loops above all.
 //!
 //! A closure cannot run an action of its own: that is [`ErrorKind::NestedJob`]. Run it before, and hand its result to
-//! the closure.
+//! the closure. So is what else of the program a thread of rayon's global pool picks up while a closure on it waits for
+//! rayon; a context with [threads of its own](ContextBuilder::threads) keeps the two apart. On a thread that a closure
+//! starts an action runs, if need be on that thread alone, since the others may all be waiting for it.
 //!
 //! # Errors and panics
 //!

@@ -1,6 +1,7 @@
 //! Where tasks run.
 
 mod inline;
+mod loan;
 mod threads;
 
 pub(crate) use inline::Inline;
@@ -12,8 +13,8 @@ use crate::error::Result;
 pub(crate) trait Executor: Send + Sync {
     /// Calls `work` on each thread that is to work on a stage, and returns when all calls have returned.
     ///
-    /// `work` takes task after task until there are none left, so one call is enough to finish a stage. It does not
-    /// panic.
+    /// `work` takes task after task until there are none left, so one call is enough to finish a stage: who cannot get
+    /// another thread makes it on the one that it is called on. It does not panic.
     ///
     /// # Errors
     ///

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::Executor;
+use super::loan::{Loan, lend};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Rayon's global pool, or one of its own.
@@ -41,24 +43,38 @@ impl Threads {
     }
 }
 
+/// How long a thread that is not of the pool waits for one of it to begin, before it works itself. All of the pool may be
+/// waiting for that very thread, and nobody can tell.
+const PATIENCE: Duration = Duration::from_millis(10);
+
 impl Executor for Threads {
     fn run(&self, work: &(dyn Fn() + Sync)) -> Result<()> {
         let pool = self.pool()?;
         let threads = self.threads();
-        match pool {
-            Some(pool) => pool.in_place_scope(|scope| spawn(scope, threads, work)),
-            None => rayon::in_place_scope(|scope| spawn(scope, threads, work)),
-        }
+        let spawn = |loan: &Loan| {
+            let loan = loan.clone();
+            match pool {
+                Some(pool) => pool.spawn(move || loan.work()),
+                None => rayon::spawn(move || loan.work()),
+            }
+        };
+        let is_of_pool = match pool {
+            Some(pool) => pool.current_thread_index().is_some(),
+            None => rayon::current_thread_index().is_some(),
+        };
+        lend(work, threads, |loan| {
+            for _ in usize::from(is_of_pool)..threads {
+                spawn(loan);
+            }
+            // A thread of the pool must not wait for another: it may be the only one that is free.
+            if is_of_pool || !loan.begins_within(PATIENCE) {
+                loan.work();
+            }
+        });
         Ok(())
     }
 
     fn threads(&self) -> usize {
         self.threads.unwrap_or_else(rayon::current_num_threads)
-    }
-}
-
-fn spawn<'scope>(scope: &rayon::Scope<'scope>, threads: usize, work: &'scope (dyn Fn() + Sync)) {
-    for _ in 0..threads {
-        scope.spawn(|_| work());
     }
 }
