@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Owned, Peek, Record};
+use super::{Owned, Peek, Record, owned_bytes};
 use crate::error::Result;
 use crate::storage::codec;
 
@@ -75,6 +75,9 @@ pub trait Key: Record<Owned: Data> {
 impl<T: Data + Eq> Key for T {
     #[inline]
     fn with_bytes<R>(key: &T, buffer: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        if let Some(bytes) = owned_bytes::as_bytes(key) {
+            return Ok(f(bytes));
+        }
         buffer.clear();
         codec::encode_into(key, buffer)?;
         Ok(f(buffer))
@@ -82,12 +85,19 @@ impl<T: Data + Eq> Key for T {
 
     #[inline]
     fn append_bytes(key: &T, bytes: &mut Vec<u8>) -> Result<()> {
+        if let Some(key) = owned_bytes::as_bytes(key) {
+            bytes.extend_from_slice(key);
+            return Ok(());
+        }
         codec::encode_into(key, bytes)
     }
 
     #[inline]
     fn from_bytes(bytes: &[u8]) -> Result<T> {
-        codec::decode(bytes)
+        match owned_bytes::from_bytes(bytes) {
+            Some(key) => Ok(key),
+            None => codec::decode(bytes),
+        }
     }
 }
 
@@ -105,10 +115,7 @@ impl Key for str {
 
     #[inline]
     fn from_bytes(bytes: &[u8]) -> Result<String> {
-        match simdutf8::basic::from_utf8(bytes) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(_) => unreachable!("the bytes of a str key are UTF-8"),
-        }
+        Ok(owned_bytes::text(bytes).to_owned())
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod boxed;
 mod key;
+pub(crate) mod owned_bytes;
 mod record;
 
 pub use boxed::Boxed;

@@ -188,7 +188,11 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
 }
 
 /// The bytes that stand for a key of a sized type.
-pub(crate) fn key_bytes<K: Serialize>(key: &K) -> Vec<u8> {
+pub(crate) fn key_bytes<K: Serialize + 'static>(key: &K) -> Vec<u8> {
+    let any: &dyn std::any::Any = key;
+    if let Some(text) = any.downcast_ref::<String>() {
+        return text.clone().into_bytes();
+    }
     bincode::serde::encode_to_vec(key, bincode::config::standard()).expect("a key can be encoded")
 }
 

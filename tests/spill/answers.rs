@@ -36,7 +36,7 @@ fn skewed_pairs() -> Vec<Pair> {
 }
 
 /// The values of each key in the order of the bag; the keys in the order that keyed bags have.
-fn grouped<K: Serialize + Clone + Eq + std::hash::Hash, V: Clone>(
+fn grouped<K: Serialize + Clone + Eq + std::hash::Hash + 'static, V: Clone>(
     pairs: &[(K, V)],
 ) -> Vec<(K, Vec<V>)> {
     let mut groups: HashMap<K, Vec<V>> = HashMap::new();

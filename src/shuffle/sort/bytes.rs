@@ -2,14 +2,13 @@
 //!
 //! Records that are equal as bytes cannot be told apart, so nothing is spent on keeping them in the order of the bag.
 
-use std::any::Any;
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::Sort;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pipeline::{Peek, Record, Ref};
+use crate::pipeline::{Peek, Record, Ref, owned_bytes};
 use crate::shuffle::kernel::{advise_huge_pages, prefetch};
 use crate::storage::merge::{ByBytes, Order};
 
@@ -43,10 +42,7 @@ impl AsBytes for str {
 
     #[inline]
     fn with_record<R>(bytes: &[u8], f: impl FnOnce(&str) -> R) -> R {
-        match simdutf8::basic::from_utf8(bytes) {
-            Ok(text) => f(text),
-            Err(_) => unreachable!("what was stored was a str"),
-        }
+        f(owned_bytes::text(bytes))
     }
 }
 
@@ -66,27 +62,15 @@ impl AsBytes for [u8] {
 impl<T: 'static> AsBytes for T {
     #[inline]
     fn as_bytes<'a>(record: &'a &T) -> &'a [u8] {
-        let record: &dyn Any = *record;
-        match (
-            record.downcast_ref::<String>(),
-            record.downcast_ref::<Vec<u8>>(),
-        ) {
-            (Some(text), _) => text.as_bytes(),
-            (_, Some(bytes)) => bytes,
-            _ => unreachable!("other types are not sorted as bytes"),
+        match owned_bytes::as_bytes(*record) {
+            Some(bytes) => bytes,
+            None => unreachable!("other types are not sorted as bytes"),
         }
     }
 
     #[inline]
     fn with_record<R>(bytes: &[u8], f: impl FnOnce(T) -> R) -> R {
-        let mut record: Option<T> = None;
-        let place: &mut dyn Any = &mut record;
-        if let Some(place) = place.downcast_mut::<Option<String>>() {
-            *place = Some(<str as AsBytes>::with_record(bytes, str::to_owned));
-        } else if let Some(place) = place.downcast_mut::<Option<Vec<u8>>>() {
-            *place = Some(bytes.to_vec());
-        }
-        match record {
+        match owned_bytes::from_bytes(bytes) {
             Some(record) => f(record),
             None => unreachable!("other types are not sorted as bytes"),
         }

@@ -1,0 +1,62 @@
+//! `String` and `Vec<u8>` as the bytes they are, for code that is generic over sized types.
+//!
+//! There is no specialisation, but the compiler knows the type where a function is put to use, so that nothing is left
+//! of these tests.
+
+use std::any::Any;
+
+/// The bytes of a `String` or a `Vec<u8>`.
+#[inline(always)]
+pub(crate) fn as_bytes<T: 'static>(record: &T) -> Option<&[u8]> {
+    let record: &dyn Any = record;
+    if let Some(text) = record.downcast_ref::<String>() {
+        return Some(text.as_bytes());
+    }
+    record.downcast_ref::<Vec<u8>>().map(Vec::as_slice)
+}
+
+/// Whether `T` is one of them.
+#[inline(always)]
+pub(crate) fn is_bytes<T: 'static>() -> bool {
+    let none: Option<T> = None;
+    let none: &dyn Any = &none;
+    none.is::<Option<String>>() || none.is::<Option<Vec<u8>>>()
+}
+
+/// The `String` or the `Vec<u8>` whose bytes these are; `None` if `T` is another type.
+#[inline(always)]
+pub(crate) fn from_bytes<T: 'static>(bytes: &[u8]) -> Option<T> {
+    let mut record: Option<T> = None;
+    let place: &mut dyn Any = &mut record;
+    if let Some(place) = place.downcast_mut::<Option<String>>() {
+        *place = Some(text(bytes).to_owned());
+    } else if let Some(place) = place.downcast_mut::<Option<Vec<u8>>>() {
+        *place = Some(bytes.to_vec());
+    }
+    record
+}
+
+/// What was a `str` when its bytes were stored.
+#[inline]
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    match simdutf8::basic::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => unreachable!("what was stored was a str"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_strings_and_vectors_of_bytes_are_bytes() {
+        assert_eq!(as_bytes(&"é".to_owned()), Some("é".as_bytes()));
+        assert_eq!(as_bytes(&vec![1_u8, 2]), Some(&[1, 2][..]));
+        assert_eq!(as_bytes(&vec![1_i8, 2]), None);
+        assert_eq!(from_bytes(b"abc"), Some("abc".to_owned()));
+        assert_eq!(from_bytes(b"abc"), Some(b"abc".to_vec()));
+        assert_eq!(from_bytes::<Box<str>>(b"abc"), None);
+        assert!(is_bytes::<String>() && is_bytes::<Vec<u8>>() && !is_bytes::<u8>());
+    }
+}
