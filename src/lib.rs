@@ -77,8 +77,12 @@
 //! | [`partition_by`](Bag::partition_by) | as many as asked for, each a range of the hash of the key | in each partition as before |
 //! | [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions) | the same | in each partition by key; equal keys as before |
 //!
-//! A bag of pairs that are divided by the hash of their keys already, such as after
-//! [`partition_by`](Bag::partition_by), is combined by key where it is: its partitions are kept.
+//! Records that are in the partition of their key already, of as many as are asked for, are not shuffled again: they
+//! are combined, grouped, joined or sorted where they are, one or both sides of a join, with the same result. So they
+//! are after every method that gives the order of the hash, and after [`partition_by`](Bag::partition_by) and
+//! [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions), as long as what follows
+//! leaves the keys as they are: [`filter`](Bag::filter), [`map_values`](Bag::map_values), [`keys`](Bag::keys),
+//! [`inspect`](Bag::inspect), [`persist`](Bag::persist).
 //!
 //! None of these numbers is taken from the machine, so a program gives the same bytes on a large one and on a small
 //! one. Within that, some things may still depend on how the input is partitioned: where the partitions after a sort
@@ -161,10 +165,9 @@
 //!
 //! What is said here is fixed, since the order of records depends on it.
 //!
-//! - The bytes of a key: of `str` and `[u8]` themselves; of any other type what bincode 2 writes in its standard
-//!   configuration. Integers and lengths are varints, so that a `u64` below 251 is one byte; a `String` is its length,
-//!   then its UTF-8. (So a bag of `str` and one of `String` come out of [`distinct`](Bag::distinct) in different
-//!   orders.)
+//! - The bytes of a key: of `str`, `[u8]`, `String` and `Vec<u8>` themselves; of any other type what bincode 2 writes
+//!   in its standard configuration. Integers and lengths are varints, so that a `u64` below 251 is one byte; a `String`
+//!   inside of another type is its length, then its UTF-8.
 //! - The hash of a key: [rapidhash](https://docs.rs/rapidhash) V3 in its micro variant, with avalanche and the default
 //!   seed and secrets, over these bytes. It has 64 bits; that of the seven bytes `holdall` is 7162430962720249247.
 //! - The partition of a key, of `n`: the whole part of `hash * n / 2^64`. So partition 0 has the `n`-th part of all

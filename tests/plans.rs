@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdall::{Bag, Context};
 
-use common::{Files, on_every_executor};
+use common::{Files, on_every_executor, on_every_executor_with};
 
 /// With every place in this file replaced by `HERE`.
 fn without_places(text: &str) -> String {
@@ -259,6 +259,142 @@ fn the_lineage_is_a_graph() {
 }
 "#;
     assert_eq!(dot, expected);
+}
+
+/// The same bag without its history, so that it is shuffled by each method.
+fn forgotten<T: Clone + Send + 'static>(bag: &Bag<T>) -> Bag<T> {
+    bag.clone().map(|record| record).boxed()
+}
+
+/// Fails unless one bag takes so many stages and gives the partitions that the other gives, which shuffles.
+#[track_caller]
+fn assert_same_without_shuffle<T>(in_place: Bag<T>, shuffled: Bag<T>, expected: usize)
+where
+    T: std::fmt::Debug + PartialEq + Send + 'static,
+{
+    let plan = in_place.explain();
+    assert_eq!(stages(&plan), expected, "{plan}");
+    assert!(stages(&shuffled.explain()) > expected);
+    let partitions = |bag: Bag<T>| {
+        let partitions = bag.map_partitions(|records, emit| {
+            let mut all = Vec::new();
+            records.for_each(|record| all.push(record));
+            emit(all);
+        });
+        partitions.collect().expect("no error")
+    };
+    assert_eq!(partitions(in_place), partitions(shuffled));
+}
+
+#[test]
+fn joins_and_groups_of_bags_that_are_where_their_keys_belong_do_not_shuffle_them() {
+    on_every_executor_with(
+        |builder| builder.shuffle_partitions(5),
+        |context| {
+            let pairs = |count, keys| context.range(0..count).map(move |n| (n % keys, n));
+            let left = pairs(3_000, 400).partition_by(5);
+            let right = pairs(500, 300).reduce_by_key(|a, _| a);
+            let (other_left, other_right) = (forgotten(&left), forgotten(&right));
+            macro_rules! check {
+                ($method:ident) => {
+                    let both = other_left.clone().$method(other_right.clone()).boxed();
+                    let in_place = left.clone().$method(right.clone()).boxed();
+                    assert_same_without_shuffle(in_place, both.clone(), 3);
+                    let one = left.clone().$method(other_right.clone()).boxed();
+                    assert_same_without_shuffle(one, both.clone(), 4);
+                    let other = other_left.clone().$method(right.clone()).boxed();
+                    assert_same_without_shuffle(other, both, 4);
+                };
+            }
+            check!(join);
+            check!(left_join);
+            check!(right_join);
+            check!(full_join);
+            check!(semi_join);
+            check!(anti_join);
+            let groups = |left: &Bag<(u64, u64)>, right: &Bag<(u64, u64)>| {
+                let groups = left.clone().cogroup(right.clone());
+                groups.map(|(key, left, right)| (key, left.last(), right.sum::<u64>()))
+            };
+            let in_place = groups(&left, &right).boxed();
+            let shuffled = groups(&other_left, &other_right).boxed();
+            assert_same_without_shuffle(in_place, shuffled, 3);
+            let lists = |left: &Bag<(u64, u64)>| {
+                let lists = left.clone().group_by_key();
+                lists.map_values(|values| values.collect::<Vec<_>>())
+            };
+            let in_place = lists(&left).boxed();
+            assert_same_without_shuffle(in_place, lists(&other_left).boxed(), 2);
+            // What comes out is where its keys belong again.
+            let twice = |left: &Bag<(u64, u64)>, right: &Bag<(u64, u64)>| {
+                let rows = left.clone().join(right.clone());
+                let counts = rows.filter(|(key, _)| key % 3 == 0).count_by_key();
+                let rows = counts.left_join(lists(left));
+                rows.group_by_key().keys().distinct()
+            };
+            let in_place = twice(&left, &right);
+            assert_same_without_shuffle(in_place, twice(&other_left, &other_right), 3);
+        },
+    );
+}
+
+#[test]
+fn sets_of_records_that_are_where_they_belong_are_not_shuffled_again() {
+    let context = context();
+    let words = |text: &'static str| {
+        let lines = context.from_vec(vec![text]);
+        lines.flat_map_str(|line, emit| line.split(' ').for_each(emit))
+    };
+    // Text, and what it becomes when it is kept, have the same hash.
+    let left = words("to be or not to be").distinct();
+    let right = words("or to see").count_by_value().keys().boxed();
+    let (other_left, other_right) = (forgotten(&left), forgotten(&right));
+    assert_same_without_shuffle(
+        left.clone().intersection(right.clone()),
+        other_left.clone().intersection(other_right.clone()),
+        3,
+    );
+    assert_same_without_shuffle(
+        left.clone().subtract(right),
+        other_left.clone().subtract(other_right),
+        3,
+    );
+    assert_same_without_shuffle(left.clone().distinct(), other_left.clone().distinct(), 2);
+    assert_same_without_shuffle(left.count_by_value(), other_left.count_by_value(), 2);
+
+    // Pairs divided by themselves are not divided by their first sides, nor once a side has changed.
+    let pairs = context.range(0..100).map(|n| (n % 7, n % 3)).distinct();
+    assert_eq!(stages(&pairs.clone().group_by_key().explain()), 3);
+    let changed = pairs.map_values(|n| n / 2);
+    assert_eq!(stages(&changed.clone().distinct().explain()), 3);
+    assert_eq!(changed.distinct().count().unwrap(), 14);
+}
+
+#[test]
+fn a_bag_that_is_partitioned_is_not_partitioned_again() {
+    on_every_executor(|context| {
+        let divided = context
+            .range(0..2_000)
+            .map(|n| (n * 7919 % 101, n))
+            .partition_by(6);
+        let other = forgotten(&divided);
+        assert_same_without_shuffle(
+            divided.clone().partition_by(6),
+            other.clone().partition_by(6),
+            2,
+        );
+        assert_same_without_shuffle(
+            divided.clone().repartition_and_sort_within_partitions(6),
+            other.repartition_and_sort_within_partitions(6),
+            2,
+        );
+        let sorted = divided.repartition_and_sort_within_partitions(64);
+        assert_same_without_shuffle(
+            sorted.clone().sum_by_key(),
+            forgotten(&sorted).sum_by_key(),
+            3,
+        );
+    });
 }
 
 /// The stages of a plan.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::id::ShuffleId;
-use crate::lineage::{Node, ShuffleDependency};
+use crate::lineage::{Dependency, Keyed, Node, ShuffleDependency};
 use crate::operators::broadcast_join::{
     BroadcastFilter, BroadcastJoined, BroadcastJoining, BroadcastPairs, Found, FoundOrNot,
 };
@@ -14,17 +14,34 @@ use crate::operators::group_by_key::{Group, Groups};
 use crate::operators::join::{Joined, Joining};
 use crate::operators::joinings::{Anti, Full, Inner, Intersection, Left, Right, Semi, Subtract};
 use crate::operators::records_by_key::{Pairs, RecordsDependency};
+use crate::operators::sides::Side;
 use crate::operators::values::Values;
-use crate::pipeline::{Data, Key, Pipeline, Record};
+use crate::pipeline::{Boxed, Data, Key, Pipeline, Record};
 use crate::shuffle::{Encode, HashPartitioner};
 use crate::task::Site;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
+    /// Brings all records to the partition that `keyed` says, by the key that `E` finds in them: by a shuffle, unless
+    /// they are there already.
+    fn side<E: Encode<In = T>>(self, site: Site, keyed: Keyed) -> (Side<E>, Dependency) {
+        let partitioner = HashPartitioner::new(keyed.partitions);
+        if self.node.keyed == Some(keyed) {
+            let parent = Boxed::new(self.pipeline);
+            let side = Side::InPlace {
+                parent,
+                partitioner,
+            };
+            return (side, Dependency::Narrow(self.node));
+        }
+        let (id, dependency) = self.records_by_key::<E>(site, partitioner, false);
+        (Side::Shuffled(id), Dependency::Shuffle(dependency))
+    }
+
     /// Shuffles all records by the key that `E` finds in them.
     fn records_by_key<E: Encode<In = T>>(
         self,
         site: Site,
-        partitions: usize,
+        partitioner: HashPartitioner,
         is_broadcast: bool,
     ) -> (ShuffleId, Arc<dyn ShuffleDependency>) {
         let id = ShuffleId::next();
@@ -32,7 +49,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             id,
             parent: self.pipeline,
             parent_node: self.node,
-            partitioner: HashPartitioner::new(partitions),
+            partitioner,
             site,
             is_broadcast,
             encode: PhantomData,
@@ -47,17 +64,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Q: Pipeline<Out = U>,
     {
         let context = self.context.clone();
-        let partitions = context.shuffle_partitions();
-        let (left, left_side) = self.records_by_key::<J::Left>(site, partitions, false);
-        let (right, right_side) = other.records_by_key::<J::Right>(site, partitions, false);
+        let keyed = Keyed::by::<J::Key>(context.shuffle_partitions());
+        let (left, of_left) = self.side::<J::Left>(site, keyed);
+        let (right, of_right) = other.side::<J::Right>(site, keyed);
         let joined = Joined::<J> {
             left,
             right,
-            partitions,
+            partitions: keyed.partitions,
             site,
-            joining: PhantomData,
         };
-        let node = Node::joined(site, partitions, [left_side, right_side]);
+        let node = Node::by_hash(site, keyed, vec![of_left, of_right]);
         Bag::new(joined, node, context).boxed()
     }
 }
@@ -100,15 +116,14 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     {
         let site = Site::new("group_by_key");
         let context = self.context.clone();
-        let partitions = context.shuffle_partitions();
-        let (shuffle, dependency) = self.records_by_key::<Pairs<K, V>>(site, partitions, false);
+        let keyed = Keyed::by::<K>(context.shuffle_partitions());
+        let (side, dependency) = self.side::<Pairs<K, V>>(site, keyed);
         let groups = Groups {
-            shuffle,
-            partitions,
+            side,
+            partitions: keyed.partitions,
             site,
-            types: PhantomData,
         };
-        let node = Node::shuffled(site, partitions, dependency);
+        let node = Node::by_hash(site, keyed, vec![dependency]);
         Bag::new(groups, node, context).boxed()
     }
 
@@ -139,17 +154,16 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     {
         let site = Site::new("cogroup");
         let context = self.context.clone();
-        let partitions = context.shuffle_partitions();
-        let (left, left_side) = self.records_by_key::<Pairs<K, V>>(site, partitions, false);
-        let (right, right_side) = other.records_by_key::<Pairs<K, W>>(site, partitions, false);
+        let keyed = Keyed::by::<K>(context.shuffle_partitions());
+        let (left, of_left) = self.side::<Pairs<K, V>>(site, keyed);
+        let (right, of_right) = other.side::<Pairs<K, W>>(site, keyed);
         let groups = CoGroups {
             left,
             right,
-            partitions,
+            partitions: keyed.partitions,
             site,
-            types: PhantomData,
         };
-        let node = Node::joined(site, partitions, [left_side, right_side]);
+        let node = Node::by_hash(site, keyed, vec![of_left, of_right]);
         Bag::new(groups, node, context).boxed()
     }
 
@@ -399,7 +413,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         U: Record + ?Sized,
         Q: Pipeline<Out = U>,
     {
-        let (small, dependency) = small.records_by_key::<J::Right>(site, 1, true);
+        let (small, dependency) =
+            small.records_by_key::<J::Right>(site, HashPartitioner::new(1), true);
         let node = Node::broadcast(site, self.partitions(), &self.node, dependency);
         let joined = BroadcastJoined {
             parent: self.pipeline,
@@ -462,7 +477,8 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = Group<K, V>>> Bag<Group<K, V>, P> 
     /// ```
     #[track_caller]
     pub fn keys(self) -> Bag<K, impl Pipeline<Out = K>> {
-        self.map_at(Site::new("keys"), |(key, _)| key)
+        let keyed = self.node.keyed;
+        self.map_at(Site::new("keys"), |(key, _)| key).keyed(keyed)
     }
 
     /// Replaces the values of each group, which come as a stream, by what `op` makes of them.
@@ -482,8 +498,9 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = Group<K, V>>> Bag<Group<K, V>, P> 
         U: 'static,
         F: for<'a> Fn(Values<'a, V>) -> U + Send + Sync + 'static,
     {
-        self.map_at(Site::new("map_values"), move |(key, values)| {
-            (key, op(values))
-        })
+        let keyed = self.node.keyed;
+        let site = Site::new("map_values");
+        self.map_at(site, move |(key, values)| (key, op(values)))
+            .keyed(keyed)
     }
 }

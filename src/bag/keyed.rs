@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::id::ShuffleId;
-use crate::lineage::{Keyed, Node};
+use crate::lineage::{Dependency, Keyed, Node};
 use crate::operators::Narrow;
 use crate::operators::combine_by_key::{CombineDependency, CombineInPlace, Combined};
 use crate::operators::combines::{
@@ -17,14 +17,31 @@ use crate::shuffle::{Combine, HashPartitioner};
 use crate::task::Site;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Shuffles by the keys of `combine`.
+    /// Combines the values of each key: in place, if the records are where their keys belong, or else by a shuffle.
+    fn combine_at<C>(self, site: Site, combine: C) -> Bag<(Owned<C::Key>, C::Combined)>
+    where
+        C: Combine<In = T>,
+    {
+        let keyed = Keyed::by::<C::Key>(self.context.shuffle_partitions());
+        if self.node.keyed == Some(keyed) {
+            self.combine_in_place(site, combine, keyed).boxed()
+        } else {
+            self.combine_by_shuffle(site, combine, keyed).boxed()
+        }
+    }
+
     #[expect(clippy::type_complexity, reason = "an alias would hide the pair")]
-    fn combine_at<C>(self, site: Site, combine: C) -> Bag<(Owned<C::Key>, C::Combined), Combined<C>>
+    fn combine_by_shuffle<C>(
+        self,
+        site: Site,
+        combine: C,
+        keyed: Keyed,
+    ) -> Bag<(Owned<C::Key>, C::Combined), Combined<C>>
     where
         C: Combine<In = T>,
     {
         let combine = Arc::new(combine);
-        let partitioner = HashPartitioner::new(self.context.shuffle_partitions());
+        let partitioner = HashPartitioner::new(keyed.partitions);
         let dependency = CombineDependency {
             id: ShuffleId::next(),
             parent: self.pipeline,
@@ -39,32 +56,44 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             partitioner,
             site,
         };
-        let partitions = partitioner.partitions();
-        let node = Node::shuffled(site, partitions, Arc::new(dependency));
-        let bag = Bag::new(combined, node, self.context);
-        bag.keyed(Some(Keyed::by::<C::Key>(partitions)))
+        let dependency = Dependency::Shuffle(Arc::new(dependency));
+        let node = Node::by_hash(site, keyed, vec![dependency]);
+        Bag::new(combined, node, self.context)
     }
-}
 
-impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
-    /// Combines the values of each key: in place, if the pairs are where their keys belong, or else by a shuffle.
-    fn combine_pairs<C>(self, site: Site, combine: C) -> Bag<(K, C::Combined)>
+    #[expect(clippy::type_complexity, reason = "an alias would hide the pair")]
+    fn combine_in_place<C>(
+        self,
+        site: Site,
+        combine: C,
+        keyed: Keyed,
+    ) -> Bag<(Owned<C::Key>, C::Combined), CombineInPlace<P, C>>
     where
-        C: Combine<In = (K, V), Key = K>,
+        C: Combine<In = T>,
     {
-        let keyed = Keyed::by::<K>(self.context.shuffle_partitions());
-        if self.node.keyed != Some(keyed) {
-            return self.combine_at(site, combine).boxed();
-        }
-        let node = Node::combined_in_place(site, keyed, &self.node);
+        let node = Node::by_hash(site, keyed, vec![Dependency::Narrow(self.node)]);
         let pipeline = CombineInPlace {
             parent: self.pipeline,
             combine,
             partitioner: HashPartitioner::new(keyed.partitions),
             site,
         };
-        Bag::new(pipeline, node, self.context).boxed()
+        Bag::new(pipeline, node, self.context)
     }
+}
+
+/// The keys of what was combined: one operator to whoever looks at the plan, so no node of its own.
+fn keys_of<K: 'static, C: 'static, P: Pipeline<Out = (K, C)>>(
+    bag: Bag<(K, C), P>,
+    site: Site,
+) -> Bag<K> {
+    let key = Map {
+        state: Arc::new(()),
+        op: |(): &(), (key, _): (K, C)| key,
+        site,
+        out: PhantomData,
+    };
+    Bag::new(Narrow::new(bag.pipeline, key), bag.node, bag.context).boxed()
 }
 
 /// Keyed transformations of the records themselves.
@@ -93,7 +122,6 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn count_by_value(self) -> Bag<(T::Owned, u64)> {
         self.combine_at(Site::new("count_by_value"), CountByValue(PhantomData))
-            .boxed()
     }
 
     /// Each record once, in the order of its hash, not of its first place.
@@ -108,20 +136,13 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn distinct(self) -> Bag<T::Owned> {
         let site = Site::new("distinct");
-        let keyed = self.combine_at(site, Distinct(PhantomData));
-        let record = Map {
-            state: Arc::new(()),
-            op: |(): &(), (record, ()): (T::Owned, ())| record,
-            site,
-            out: PhantomData,
-        };
-        // One operator to whoever looks at the plan, so no node of its own.
-        Bag::new(
-            Narrow::new(keyed.pipeline, record),
-            keyed.node,
-            keyed.context,
-        )
-        .boxed()
+        let distinct = Distinct(PhantomData);
+        let keyed = Keyed::by::<T>(self.context.shuffle_partitions());
+        if self.node.keyed == Some(keyed) {
+            keys_of(self.combine_in_place(site, distinct, keyed), site)
+        } else {
+            keys_of(self.combine_by_shuffle(site, distinct, keyed), site)
+        }
     }
 }
 
@@ -153,7 +174,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// ```
     #[track_caller]
     pub fn count_by_key(self) -> Bag<(K, u64)> {
-        self.combine_pairs(Site::new("count_by_key"), CountByKey(PhantomData))
+        self.combine_at(Site::new("count_by_key"), CountByKey(PhantomData))
     }
 
     /// Sums the values of each key, which are whole numbers.
@@ -175,7 +196,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     where
         V: Data + WholeNumber,
     {
-        self.combine_pairs(Site::new("sum_by_key"), SumByKey(PhantomData))
+        self.combine_at(Site::new("sum_by_key"), SumByKey(PhantomData))
     }
 
     /// Combines the values of each key, by `op`, to one value.
@@ -321,7 +342,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Merge: Fn(C, C) -> C + Send + Sync + 'static,
     {
         let types = PhantomData;
-        self.combine_pairs(
+        self.combine_at(
             site,
             ByClosures {
                 create,

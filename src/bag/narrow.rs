@@ -575,7 +575,8 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// ```
     #[track_caller]
     pub fn keys(self) -> Bag<K, impl Pipeline<Out = K>> {
-        self.map_at(Site::new("keys"), |(key, _)| key)
+        let keyed = self.node.keyed.filter(|keyed| keyed.is_by::<K>());
+        self.map_at(Site::new("keys"), |(key, _)| key).keyed(keyed)
     }
 
     /// The second side of each pair.
@@ -607,7 +608,7 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         U: 'static,
         F: Fn(V) -> U + Send + Sync + 'static,
     {
-        let keyed = self.node.keyed;
+        let keyed = self.node.keyed.filter(|keyed| keyed.is_by::<K>());
         let site = Site::new("map_values");
         self.map_at(site, move |(key, value)| (key, op(value)))
             .keyed(keyed)

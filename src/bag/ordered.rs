@@ -1,15 +1,14 @@
 //! Transformations that sort. They are wide: records travel to the partition that their place in the order belongs to.
 
-use std::any::TypeId;
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Bag;
 use crate::id::ShuffleId;
-use crate::lineage::{Node, Order};
-use crate::operators::sort::{SortDependency, Sorted};
-use crate::pipeline::{Data, Pipeline, Record};
+use crate::lineage::{Keyed, Node, Order};
+use crate::operators::sort::{SortDependency, SortInPlace, Sorted};
+use crate::pipeline::{Boxed, Data, Pipeline, Record, owned_bytes};
 use crate::shuffle::HashPartitioner;
 use crate::shuffle::sort::{ByCachedKey, ByComparison, ByPartition, Bytes, Sort, Typed};
 use crate::task::Site;
@@ -46,7 +45,7 @@ impl<T: Data + Ord> Sortable for T {
     #[track_caller]
     fn sort_bag<P: Pipeline<Out = T>>(bag: Bag<T, P>, operator: &'static str) -> Bag<T> {
         let site = Site::new(operator);
-        if [TypeId::of::<String>(), TypeId::of::<Vec<u8>>()].contains(&TypeId::of::<T>()) {
+        if owned_bytes::is_bytes::<T>() {
             return bag.sort_at(site, Bytes(PhantomData));
         }
         let records = PhantomData;
@@ -253,6 +252,17 @@ impl<K: Data + Ord, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         let partitioner = HashPartitioner::new(partitions);
         let pairs = PhantomData;
         let sort = Typed(ByPartition { partitioner, pairs });
+        let keyed = Some(Keyed::by::<K>(partitions));
+        if self.node.keyed == keyed {
+            let node = Node::narrow(site, Some(partitions), &[&self.node]);
+            let pipeline = SortInPlace {
+                parent: Boxed::new(self.pipeline),
+                sort,
+                site,
+            };
+            return Bag::new(pipeline, node, self.context).keyed(keyed).boxed();
+        }
         self.sort_into(site, sort, partitions, Order::ByHash)
+            .keyed(keyed)
     }
 }

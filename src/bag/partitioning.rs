@@ -8,7 +8,7 @@ use crate::id::ShuffleId;
 use crate::lineage::{Keyed, Node};
 use crate::operators::coalesce::Coalesce;
 use crate::operators::repartition::{ByKey, Choose, InTurn, RepartitionDependency, Repartitioned};
-use crate::pipeline::{Data, Pipeline, Record};
+use crate::pipeline::{Boxed, Data, Pipeline, Record};
 use crate::shuffle::HashPartitioner;
 use crate::task::Site;
 
@@ -109,8 +109,14 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     #[track_caller]
     pub fn partition_by(self, partitions: usize) -> Bag<(K, V)> {
         assert!(partitions > 0, "records need a partition");
+        let site = Site::new("partition_by");
+        let keyed = Some(Keyed::by::<K>(partitions));
+        if self.node.keyed == keyed {
+            // They are there already. The call is seen in the plan all the same.
+            let node = Node::narrow(site, Some(partitions), &[&self.node]);
+            return Bag::new(Boxed::new(self.pipeline), node, self.context).keyed(keyed);
+        }
         let by_key = ByKey(HashPartitioner::new(partitions));
-        let bag = self.repartition_at(Site::new("partition_by"), by_key);
-        bag.keyed(Some(Keyed::by::<K>(partitions)))
+        self.repartition_at(site, by_key).keyed(keyed)
     }
 }

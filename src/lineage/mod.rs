@@ -28,7 +28,8 @@ pub(crate) struct Node {
     pub(crate) keyed: Option<Keyed>,
 }
 
-/// Pairs divided by the hash of their first sides.
+/// Records divided by the hash of their keys: by that of pairs' first sides, or of the records themselves, as the type
+/// of the key says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Keyed {
     /// The type whose serialised bytes are hashed.
@@ -39,7 +40,19 @@ pub(crate) struct Keyed {
 impl Keyed {
     pub(crate) fn by<K: ?Sized + 'static>(partitions: usize) -> Self {
         let key = TypeId::of::<K>();
+        let owned = [
+            (TypeId::of::<str>(), TypeId::of::<String>()),
+            (TypeId::of::<[u8]>(), TypeId::of::<Vec<u8>>()),
+        ];
+        // Equal bytes, so equal hashes: a bag of text stays divided when its records become owned.
+        let owned = owned.iter().find(|(slice, _)| *slice == key);
+        let key = owned.map_or(key, |(_, owned)| *owned);
         Self { key, partitions }
+    }
+
+    /// Whether it is by keys of type `K`.
+    pub(crate) fn is_by<K: ?Sized + 'static>(self) -> bool {
+        self == Self::by::<K>(self.partitions)
     }
 }
 
@@ -143,16 +156,13 @@ impl Node {
         ))
     }
 
-    /// An operator that combines pairs of `parent` where they are, by the hash of the key.
-    pub(crate) fn combined_in_place(site: Site, keyed: Keyed, parent: &Arc<Self>) -> Arc<Self> {
+    /// An operator that gives records by the hash of their keys, from such as are divided by it already, and from those
+    /// that a shuffle divides.
+    pub(crate) fn by_hash(site: Site, keyed: Keyed, dependencies: Vec<Dependency>) -> Arc<Self> {
         Arc::new(Self {
             order: Order::ByHash,
             keyed: Some(keyed),
-            ..Self::new(
-                site,
-                Some(keyed.partitions),
-                vec![Dependency::Narrow(Arc::clone(parent))],
-            )
+            ..Self::new(site, Some(keyed.partitions), dependencies)
         })
     }
 
@@ -204,22 +214,6 @@ impl Node {
                 site,
                 Some(partitions),
                 vec![Dependency::Shuffle(dependency)],
-            )
-        })
-    }
-
-    /// An operator that reads what both of `dependencies` shuffle, by the hash of the key.
-    pub(crate) fn joined(
-        site: Site,
-        partitions: usize,
-        dependencies: [Arc<dyn ShuffleDependency>; 2],
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            order: Order::ByHash,
-            ..Self::new(
-                site,
-                Some(partitions),
-                dependencies.map(Dependency::Shuffle).into(),
             )
         })
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::records_by_key::{FirstSides, Pairs};
 use crate::error::Result;
 use crate::id::ShuffleId;
-use crate::pipeline::{Data, Pipeline};
+use crate::pipeline::{Data, Key, Pipeline};
 use crate::shuffle::{Encode, GroupOutputs, Lookup};
 use crate::storage::codec;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
@@ -64,7 +64,7 @@ where
             bytes.clear();
             // The code that turns keys and values into bytes and back is the program's.
             let entered = task.enter(self.site);
-            let outcome = codec::encode_into(&record.0, &mut bytes)
+            let outcome = <J::Key as Key>::append_bytes(&record.0, &mut bytes)
                 .and_then(|()| J::push(record, &mut bytes, &small, sink));
             entered.leave();
             outcome.unwrap_or_else(|error| task.fail_with(error))
@@ -143,7 +143,7 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastJoining for Broadcas
                     copies.extend_from_slice(&bytes[..key_len]);
                     codec::encode_into(&value, &mut copies)?;
                 }
-                let key = codec::decode(&copies[..key_len])?;
+                let key = K::from_bytes(&copies[..key_len])?;
                 let value = codec::decode(&copies[key_len..])?;
                 Ok(sink((key, (value, before))))
             });

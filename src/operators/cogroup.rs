@@ -7,12 +7,13 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use super::STOP_CHECK_RECORDS;
-use super::group_by_key::{decode, open};
+use super::group_by_key::decode_key;
+use super::records_by_key::Pairs;
+use super::sides::Side;
 use super::values::Values;
 use crate::error::Result;
-use crate::id::ShuffleId;
 use crate::pipeline::{Data, Pipeline, Record, Ref};
-use crate::shuffle::GroupCursor;
+use crate::shuffle::{Encode, GroupCursor};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 /// A key, and its values in two bags: the records of the bags that [`cogroup`](crate::Bag::cogroup) gives.
@@ -78,12 +79,11 @@ impl<K: 'static, V: Data, W: Data> Record for CoGroup<K, V, W> {
 }
 
 /// The reduce side.
-pub(crate) struct CoGroups<K, V, W> {
-    pub(crate) left: ShuffleId,
-    pub(crate) right: ShuffleId,
+pub(crate) struct CoGroups<K: Data + Eq, V: Data, W: Data> {
+    pub(crate) left: Side<Pairs<K, V>>,
+    pub(crate) right: Side<Pairs<K, W>>,
     pub(crate) partitions: usize,
     pub(crate) site: Site,
-    pub(crate) types: PhantomData<fn(K, V, W)>,
 }
 
 impl<K: Data + Eq, V: Data, W: Data> Pipeline for CoGroups<K, V, W> {
@@ -101,8 +101,11 @@ impl<K: Data + Eq, V: Data, W: Data> Pipeline for CoGroups<K, V, W> {
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
-        let mut sides = Sides::open(self.left, self.right, partition.index, task)?;
         let site = self.site;
+        let sides = Sides::open(&self.left, &self.right, partition.index, task, site)?;
+        let Some(mut sides) = sides else {
+            return Ok(ControlFlow::Break(()));
+        };
         let mut count = 0;
         while let Some(order) = sides.next()? {
             let Sides { left, right, .. } = &mut sides;
@@ -110,7 +113,7 @@ impl<K: Data + Eq, V: Data, W: Data> Pipeline for CoGroups<K, V, W> {
                 Ordering::Greater => right.key(),
                 Ordering::Less | Ordering::Equal => left.key(),
             };
-            let key = decode(key, task, site)?;
+            let key = decode_key(key, task, site)?;
             let left = match order {
                 Ordering::Greater => Values::none(),
                 Ordering::Less | Ordering::Equal => Values::of_group(left, task, site),
@@ -141,18 +144,26 @@ pub(super) struct Sides {
 }
 
 impl Sides {
-    pub(super) fn open(
-        left: ShuffleId,
-        right: ShuffleId,
+    /// `None` once the job has ended.
+    pub(super) fn open<L: Encode, R: Encode>(
+        left: &Side<L>,
+        right: &Side<R>,
         partition: usize,
         task: &Task<'_>,
-    ) -> Result<Self> {
-        Ok(Self {
-            left: open(left, partition, task)?,
-            right: open(right, partition, task)?,
+        site: Site,
+    ) -> Result<Option<Self>> {
+        let Some(left) = left.open(partition, task, site)? else {
+            return Ok(None);
+        };
+        let Some(right) = right.open(partition, task, site)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            left,
+            right,
             has: None,
             last: Ordering::Equal,
-        })
+        }))
     }
 
     /// Goes to the next key: `Less` if only the left has it, `Greater` if only the right has, `Equal` if both do.

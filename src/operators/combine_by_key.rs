@@ -8,6 +8,7 @@ use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::sides::of_no_shuffle;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
@@ -199,7 +200,8 @@ where
     where
         S: FnMut(Self::Out) -> Flow,
     {
-        let (index, resources) = (partition.index, task.resources());
+        let index = partition.index;
+        let resources = &of_no_shuffle(task.resources());
         let outputs = CombinerOutputs::new(self.partitioner.partitions(), 1);
         let mut combiner = Combiner::new(&self.combine, self.partitioner, &outputs, resources);
         let flow = self.parent.run(partition, task, &mut |record| {

@@ -6,12 +6,11 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use super::STOP_CHECK_RECORDS;
+use super::records_by_key::Pairs;
+use super::sides::Side;
 use super::values::Values;
 use crate::error::Result;
-use crate::id::ShuffleId;
-use crate::pipeline::{Data, Pipeline, Record, Ref};
-use crate::shuffle::{GroupCursor, GroupOutputs};
-use crate::storage::codec;
+use crate::pipeline::{Data, Key, Pipeline, Record, Ref};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 /// A key and its values: the records of the bags that [`group_by_key`](crate::Bag::group_by_key) gives.
@@ -81,11 +80,10 @@ impl<K: 'static, V: Data> Record for Group<K, V> {
 }
 
 /// The reduce side.
-pub(crate) struct Groups<K, V> {
-    pub(crate) shuffle: ShuffleId,
+pub(crate) struct Groups<K: Data + Eq, V: Data> {
+    pub(crate) side: Side<Pairs<K, V>>,
     pub(crate) partitions: usize,
     pub(crate) site: Site,
-    pub(crate) types: PhantomData<fn(K, V)>,
 }
 
 impl<K: Data + Eq, V: Data> Pipeline for Groups<K, V> {
@@ -103,10 +101,12 @@ impl<K: Data + Eq, V: Data> Pipeline for Groups<K, V> {
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
-        let mut groups = open(self.shuffle, partition.index, task)?;
+        let Some(mut groups) = self.side.open(partition.index, task, self.site)? else {
+            return Ok(ControlFlow::Break(()));
+        };
         let mut count = 0;
         while groups.next_group()? {
-            let key = decode(groups.key(), task, self.site)?;
+            let key = decode_key(groups.key(), task, self.site)?;
             let values = Values::of_group(&mut groups, task, self.site);
             let flow = sink((key, values));
             count += 1;
@@ -119,18 +119,11 @@ impl<K: Data + Eq, V: Data> Pipeline for Groups<K, V> {
     }
 }
 
-/// The groups of one partition.
-pub(super) fn open(shuffle: ShuffleId, partition: usize, task: &Task<'_>) -> Result<GroupCursor> {
-    let outputs = task.map_outputs::<GroupOutputs>(shuffle);
-    let entries = outputs.open(partition, task.resources())?;
-    Ok(GroupCursor::new(entries))
-}
-
-/// Reads back what the map side has written, by code that is the program's.
+/// Reads back a key that the map side has written, by code that is the program's.
 #[inline]
-pub(super) fn decode<T: Data>(bytes: &[u8], task: &Task<'_>, site: Site) -> Result<T> {
+pub(super) fn decode_key<K: Data + Eq>(bytes: &[u8], task: &Task<'_>, site: Site) -> Result<K> {
     let entered = task.enter(site);
-    let decoded = codec::decode(bytes);
+    let key = K::from_bytes(bytes);
     entered.leave();
-    decoded
+    key
 }

@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 
 use super::STOP_CHECK_RECORDS;
 use super::cogroup::Sides;
+use super::sides::Side;
 use crate::error::Result;
-use crate::id::ShuffleId;
 use crate::pipeline::{Pipeline, Record, Ref};
 use crate::shuffle::{Encode, ValueBuffer};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
@@ -29,6 +29,8 @@ pub(crate) enum Matched {
 
 /// What kind of join.
 pub(crate) trait Joining: Send + Sync + 'static {
+    /// What the records of both sides are brought together by.
+    type Key: ?Sized + 'static;
     type Left: Encode;
     type Right: Encode;
     type Out: Record + ?Sized;
@@ -48,12 +50,11 @@ pub(crate) trait Joining: Send + Sync + 'static {
 }
 
 /// The reduce side.
-pub(crate) struct Joined<J> {
-    pub(crate) left: ShuffleId,
-    pub(crate) right: ShuffleId,
+pub(crate) struct Joined<J: Joining> {
+    pub(crate) left: Side<J::Left>,
+    pub(crate) right: Side<J::Right>,
     pub(crate) partitions: usize,
     pub(crate) site: Site,
-    pub(crate) joining: PhantomData<fn(J)>,
 }
 
 impl<J: Joining> Pipeline for Joined<J> {
@@ -71,7 +72,10 @@ impl<J: Joining> Pipeline for Joined<J> {
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
-        let mut sides = Sides::open(self.left, self.right, partition.index, task)?;
+        let sides = Sides::open(&self.left, &self.right, partition.index, task, self.site)?;
+        let Some(mut sides) = sides else {
+            return Ok(ControlFlow::Break(()));
+        };
         let mut rows = Rows::<J, S> {
             task,
             site: self.site,

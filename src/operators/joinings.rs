@@ -25,6 +25,7 @@ macro_rules! outer {
         pub(crate) struct $name<K, V, W>(PhantomData<fn(K, V, W)>);
 
         impl<K: Data + Eq, V: Data, W: Data> Joining for $name<K, V, W> {
+            type Key = K;
             type Left = Pairs<K, V>;
             type Right = Pairs<K, W>;
             type Out = (K, ($v, $w));
@@ -39,7 +40,7 @@ macro_rules! outer {
                 left: Option<&'a [u8]>,
                 right: Option<&'a [u8]>,
             ) -> Result<(K, ($v, $w))> {
-                Ok((decode(key)?, ($left(left)?, $right(right)?)))
+                Ok((K::from_bytes(key)?, ($left(left)?, $right(right)?)))
             }
         }
     };
@@ -68,6 +69,7 @@ macro_rules! of_left {
         pub(crate) struct $name<K, V, W>(PhantomData<fn(K, V, W)>);
 
         impl<K: Data + Eq, V: Data, W: 'static> Joining for $name<K, V, W> {
+            type Key = K;
             type Left = Pairs<K, V>;
             type Right = FirstSides<K, W>;
             type Out = (K, V);
@@ -78,7 +80,7 @@ macro_rules! of_left {
 
             #[inline]
             fn row<'a>(key: &'a [u8], left: Option<&'a [u8]>, _: Option<&'a [u8]>) -> Result<(K, V)> {
-                Ok((decode(key)?, always(left)?))
+                Ok((K::from_bytes(key)?, always(left)?))
             }
         }
     };
@@ -99,6 +101,7 @@ macro_rules! of_records {
         pub(crate) struct $name<T: ?Sized>(PhantomData<fn(&T)>);
 
         impl<T: Key + ?Sized> Joining for $name<T> {
+            type Key = T;
             type Left = Keys<T>;
             type Right = Keys<T>;
             type Out = T::Owned;

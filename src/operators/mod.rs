@@ -33,6 +33,7 @@ pub(crate) mod range;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;
+pub(crate) mod sides;
 pub(crate) mod sort;
 pub(crate) mod try_step;
 pub(crate) mod union;

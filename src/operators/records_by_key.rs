@@ -11,7 +11,9 @@ use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Data, Key, Peek, Pipeline};
 use crate::shuffle::{Encode, GroupOutputs, Grouper, HashPartitioner};
 use crate::storage::codec;
-use crate::task::{MapStage, Partition, PartitionStream, Resources, Site, StageCode, Task, Worker};
+use crate::task::{
+    Flow, MapStage, Partition, PartitionStream, Resources, Site, StageCode, Task, Worker,
+};
 
 /// Records to the partition of their key.
 pub(crate) struct RecordsDependency<P, E> {
@@ -98,21 +100,35 @@ where
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
         let RecordsDependency { parent, site, .. } = self.dependency;
-        let grouper = &mut self.grouper;
-        let _ = parent.run(partition, task, &mut |record| {
-            let entered = task.enter(*site);
-            let outcome = grouper.push::<E>(record, task.partition());
-            entered.leave();
-            match outcome {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => task.fail_at(*site, error),
-            }
-        })?;
+        let _ = group::<P, E>(&**parent, partition, task, *site, &mut self.grouper)?;
         if task.has_failed() {
             return Ok(());
         }
-        grouper.commit(task.partition())
+        self.grouper.commit(task.partition())
     }
+}
+
+/// Takes in all records of a partition of `parent`.
+pub(super) fn group<P, E>(
+    parent: &P,
+    partition: Partition,
+    task: &Task<'_>,
+    site: Site,
+    grouper: &mut Grouper<'_>,
+) -> Result<Flow>
+where
+    P: Pipeline,
+    E: Encode<In = P::Out>,
+{
+    parent.run(partition, task, &mut |record| {
+        let entered = task.enter(site);
+        let outcome = grouper.push::<E>(record, task.partition());
+        entered.leave();
+        match outcome {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => task.fail_at(site, error),
+        }
+    })
 }
 
 /// Pairs, by their first side.
@@ -123,7 +139,7 @@ impl<K: Data + Eq, V: Data> Encode for Pairs<K, V> {
 
     #[inline]
     fn encode((key, value): (K, V), bytes: &mut Vec<u8>) -> Result<usize> {
-        codec::encode_into(&key, bytes)?;
+        K::append_bytes(&key, bytes)?;
         let key_len = bytes.len();
         codec::encode_into(&value, bytes)?;
         Ok(key_len)
@@ -143,7 +159,7 @@ impl<K: Data + Eq, V: 'static> Encode for FirstSides<K, V> {
 
     #[inline]
     fn encode((key, _): (K, V), bytes: &mut Vec<u8>) -> Result<usize> {
-        codec::encode_into(&key, bytes)?;
+        K::append_bytes(&key, bytes)?;
         Ok(bytes.len())
     }
 

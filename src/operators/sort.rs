@@ -8,10 +8,11 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::sides::of_no_shuffle;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
-use crate::pipeline::{Pipeline, Ref};
+use crate::pipeline::{Boxed, Pipeline, Ref};
 use crate::shuffle::sort::{Sort, SortOutputs, SortWriter};
 use crate::task::{
     Flow, MapStage, Partition, PartitionStream, Resources, Site, StageCode, Task, Worker, panicked,
@@ -106,15 +107,7 @@ where
         let SortDependency { parent, site, .. } = self.dependency;
         let writer = &mut self.writer;
         writer.begin_task(task.partition());
-        let _ = parent.run(partition, task, &mut |record| {
-            let entered = task.enter_batched(*site);
-            let outcome = writer.push(record);
-            entered.leave();
-            match outcome {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => task.fail_with(error),
-            }
-        })?;
+        let _ = push_all(&**parent, partition, task, *site, writer)?;
         writer.end_task();
         Ok(())
     }
@@ -157,6 +150,69 @@ impl<S: Sort> Pipeline for Sorted<S> {
         entered.leave();
         flow
     }
+}
+
+/// Both sides in one task, for records that are in their partition already.
+pub(crate) struct SortInPlace<S: Sort> {
+    pub(crate) parent: Boxed<S::Record>,
+    pub(crate) sort: S,
+    pub(crate) site: Site,
+}
+
+impl<S: Sort> Pipeline for SortInPlace<S> {
+    type Out = S::Record;
+
+    fn partitions(&self) -> Option<usize> {
+        self.parent.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.parent.stream()
+    }
+
+    fn run<F>(&self, partition: Partition, task: &Task<'_>, sink: &mut F) -> Result<Flow>
+    where
+        F: for<'a> FnMut(Ref<'a, S::Record>) -> Flow,
+    {
+        let index = partition.index;
+        let resources = of_no_shuffle(task.resources());
+        let outputs = SortOutputs::new(self.parent.partitions().unwrap_or(index + 1), None);
+        let mut writer = SortWriter::new(&self.sort, &outputs, &resources);
+        writer.begin_task(index);
+        let flow = push_all(&self.parent, partition, task, self.site, &mut writer)?;
+        if flow.is_break() {
+            return Ok(flow);
+        }
+        let entered = task.enter(self.site);
+        let flow = writer
+            .finish()
+            .and_then(|()| outputs.read(index, &self.sort, task, sink));
+        entered.leave();
+        flow
+    }
+}
+
+/// Hands the records of a partition of `parent` to `writer`.
+fn push_all<P, S>(
+    parent: &P,
+    partition: Partition,
+    task: &Task<'_>,
+    site: Site,
+    writer: &mut SortWriter<'_, S>,
+) -> Result<Flow>
+where
+    P: Pipeline,
+    S: Sort<Record = P::Out>,
+{
+    parent.run(partition, task, &mut |record| {
+        let entered = task.enter_batched(site);
+        let outcome = writer.push(record);
+        entered.leave();
+        match outcome {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => task.fail_with(error),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,71 @@
+//! Where the operators that bring all records of a key together get those of a partition from: a shuffle, or a bag
+//! whose records are in the partition of their key already.
+
+use std::sync::Arc;
+
+use super::records_by_key::group;
+use crate::error::Result;
+use crate::id::ShuffleId;
+use crate::pipeline::Boxed;
+use crate::shuffle::{Encode, GroupCursor, GroupOutputs, Grouper, HashPartitioner};
+use crate::task::{Partition, Resources, Site, Task};
+
+/// One side of a join, or the only one of a group.
+pub(crate) enum Side<E: Encode> {
+    /// What a shuffle brought.
+    Shuffled(ShuffleId),
+    /// Records that are where their keys belong: each partition is grouped by the task that reads it.
+    InPlace {
+        parent: Boxed<E::In>,
+        partitioner: HashPartitioner,
+    },
+}
+
+impl<E: Encode> Side<E> {
+    /// The groups of one partition; `None` once the job has ended.
+    pub(super) fn open(
+        &self,
+        partition: usize,
+        task: &Task<'_>,
+        site: Site,
+    ) -> Result<Option<GroupCursor>> {
+        match self {
+            Self::Shuffled(shuffle) => {
+                let outputs = task.map_outputs::<GroupOutputs>(*shuffle);
+                let entries = outputs.open(partition, task.resources())?;
+                Ok(Some(GroupCursor::new(entries)))
+            }
+            Self::InPlace {
+                parent,
+                partitioner,
+            } => group_in_place::<E>(parent, *partitioner, partition, task, site),
+        }
+    }
+}
+
+fn group_in_place<E: Encode>(
+    parent: &Boxed<E::In>,
+    partitioner: HashPartitioner,
+    partition: usize,
+    task: &Task<'_>,
+    site: Site,
+) -> Result<Option<GroupCursor>> {
+    let resources = of_no_shuffle(task.resources());
+    let outputs = GroupOutputs::new(partitioner, 1, false);
+    let mut grouper = Grouper::new(&outputs, &resources);
+    let flow = group::<_, E>(parent, Partition::at(partition), task, site, &mut grouper)?;
+    if flow.is_break() {
+        return Ok(None);
+    }
+    grouper.commit(partition)?;
+    let entries = outputs.open(partition, &resources)?;
+    Ok(Some(GroupCursor::new(entries)))
+}
+
+/// The same resources, for what does not count as shuffled.
+pub(super) fn of_no_shuffle(resources: &Resources) -> Resources {
+    Resources {
+        progress: Arc::default(),
+        ..resources.clone()
+    }
+}
