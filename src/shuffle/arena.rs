@@ -30,6 +30,16 @@ impl Arena {
         &self.chunks[(address >> 32) as usize][start..start + len]
     }
 
+    /// Asks the processor to have what [`put`](Self::put) has put there at hand soon.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, address: u64) {
+        let chunk = self.chunks.get((address >> 32) as usize);
+        let start = (address & u64::from(u32::MAX)) as usize;
+        if let Some(byte) = chunk.and_then(|chunk| chunk.get(start)) {
+            super::kernel::prefetch(byte);
+        }
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory_bytes
     }

@@ -119,6 +119,14 @@ impl Packed {
         f(&bytes[..self.tag() as usize - 1])
     }
 
+    /// Asks the processor for a key that is in the arena.
+    #[inline(always)]
+    pub(super) fn prefetch(self, arena: &Arena) {
+        if self.tag() == IN_ARENA {
+            arena.prefetch(self.head);
+        }
+    }
+
     fn arena_len(self) -> usize {
         (self.tail & ((1 << 56) - 1)) as usize
     }

@@ -26,6 +26,9 @@ const LEAST_SLOTS: usize = 16;
 /// Slots to the right of the last home slot, at the least.
 const LEAST_OVERFLOW: usize = 16;
 
+/// How many slots before they are taken their keys are asked for.
+const PREFETCHED_SLOTS: usize = 32;
+
 /// The keys of one partition, each with a value.
 pub(crate) struct Table<V> {
     slots: Slots<V>,
@@ -284,9 +287,10 @@ impl<V> Table<V> {
 /// Takes the keys of a table one by one, in ascending order of place, then of their bytes.
 pub(crate) struct Sorted<T, V> {
     table: T,
-    /// The next slot, and the end of the sorted run it is in.
+    /// The next slot, the end of the sorted run it is in, and the first slot whose key has not been asked for.
     at: usize,
     run_end: usize,
+    ahead: usize,
     values: PhantomData<V>,
 }
 
@@ -296,6 +300,7 @@ impl<T: BorrowMut<Table<V>>, V> Sorted<T, V> {
             table,
             at: 0,
             run_end: 0,
+            ahead: 0,
             values: PhantomData,
         };
         sorted.find_next();
@@ -305,6 +310,7 @@ impl<T: BorrowMut<Table<V>>, V> Sorted<T, V> {
     /// Moves on to the next slot with a key, if there is one.
     #[inline]
     fn find_next(&mut self) {
+        self.prefetch_keys();
         if self.at < self.run_end {
             return;
         }
@@ -320,6 +326,19 @@ impl<T: BorrowMut<Table<V>>, V> Sorted<T, V> {
                 table.len = 0;
                 table.arena.clear();
             }
+        }
+    }
+
+    /// Asks the processor for keys that are to be taken soon: those in the arena are in the order they came in.
+    #[inline]
+    fn prefetch_keys(&mut self) {
+        let table = self.table.borrow();
+        while self.ahead < self.at + PREFETCHED_SLOTS {
+            let Some(slot) = table.slots.as_slice().get(self.ahead) else {
+                return;
+            };
+            slot.key().prefetch(&table.arena);
+            self.ahead += 1;
         }
     }
 
