@@ -135,9 +135,7 @@ fn numbers(context: &Context) -> Result<(), Box<dyn Error>> {
 
 fn substring_lines(context: &Context) -> Result<(), Box<dyn Error>> {
     let lines = context.read_text(input()?)?;
-    let count = lines
-        .filter(|line| line.contains("struct device"))
-        .count()?;
+    let count = lines.containing("struct device").count()?;
     println!("lines {count}");
     Ok(())
 }

@@ -27,10 +27,7 @@ fn grep_count(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
         return Err("PATTERN is missing".into());
     };
     let lines = context.read_text(paths)?;
-    let count = lines
-        .with(pattern.clone())
-        .filter(|pattern, line| line.contains(&**pattern))
-        .count()?;
+    let count = lines.containing(pattern).count()?;
     println!("{count}");
     Ok(())
 }

@@ -629,12 +629,24 @@ fn bytes_are_placed_in_decompressed_text_and_in_any_partition() {
         let plain = files.write("plain", &text);
         for path in [zipped, plain] {
             let reader = TextReader::new().context(context).partition_bytes(50);
-            let error = reader.read(&path).unwrap().map(is_bad).count().unwrap_err();
+            let error = reader
+                .clone()
+                .read(&path)
+                .unwrap()
+                .map(is_bad)
+                .count()
+                .unwrap_err();
             let place = error.place().unwrap();
             assert_eq!(
                 (place.path.as_deref(), place.offset),
                 (Some(&*path), Some(160))
             );
+            let matches = reader.clone().read(&path).unwrap().containing("a");
+            let error = matches.map(is_bad).count().unwrap_err();
+            assert_eq!(error.place().unwrap().offset, Some(160));
+            let matches = reader.read_bytes(&path).unwrap().containing("panic");
+            let error = matches.for_each(|_| panic!("{ON_PURPOSE}")).unwrap_err();
+            assert_eq!(error.place().unwrap().offset, Some(160));
         }
     });
 }

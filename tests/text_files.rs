@@ -315,6 +315,22 @@ fn a_byte_order_mark_is_dropped_at_the_start_of_each_file_only() {
     });
 }
 
+#[test]
+fn lines_that_are_only_counted_or_searched_are_checked_too() {
+    on_every_executor(|context| {
+        let files = Files::new();
+        let path = files.write("f", b"good\nb\xffd\n");
+        let lines = context.read_text(&path).expect("a file");
+        for found in [lines.count(), lines.containing("good").count()] {
+            let error = found.expect_err("it is not UTF-8");
+            assert!(
+                error.to_string().ends_with("invalid UTF-8 at byte 6"),
+                "{error}"
+            );
+        }
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -328,6 +344,10 @@ proptest! {
         for partition_bytes in 1..=text.len() as u64 + 1 {
             let lines = reader(&context).partition_bytes(partition_bytes).read(&path);
             prop_assert_eq!(collect(lines), &expected[..], "by {} bytes", partition_bytes);
+            let lines = reader(&context).partition_bytes(partition_bytes).read(&path).expect("no error");
+            prop_assert_eq!(lines.count().expect("no error"), expected.len() as u64);
+            let with_a: Vec<_> = expected.iter().filter(|line| line.contains('a')).copied().collect();
+            prop_assert_eq!(collect(Ok(lines.containing("a"))), with_a);
         }
     }
 
@@ -343,6 +363,10 @@ proptest! {
         for partition_bytes in 1..=text.len() as u64 + 1 {
             let reader = reader(&context).partition_bytes(partition_bytes).delimiter(delimiter);
             prop_assert_eq!(&collect(reader.clone().read(&path)), &expected, "by {} bytes", partition_bytes);
+            let records = reader.clone().read_bytes(&path).expect("no error");
+            prop_assert_eq!(records.count().expect("no error"), expected.len() as u64);
+            let with_a: Vec<_> = expected.iter().filter(|record| record.contains('a')).map(|record| record.as_bytes()).collect();
+            prop_assert_eq!(records.containing(b"a").collect().expect("no error"), with_a);
             let words = text.split(delimiter).flat_map(|record| record.split([' ', '\r', '\n'])).filter(|word| !word.is_empty());
             prop_assert_eq!(collect(Ok(reader.read(&path).expect("no error").words())), words.collect::<Vec<_>>());
         }

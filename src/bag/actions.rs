@@ -114,14 +114,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     pub fn count(&self) -> Result<u64> {
         let mut count = 0;
-        let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
-            let mut count = 0_u64;
-            let _ = pipeline.run(partition, task, &mut |_| {
-                count += 1;
-                ControlFlow::Continue(())
-            })?;
-            Ok(count)
-        };
+        let compute =
+            |pipeline: &P, partition: Partition, task: &Task<'_>| pipeline.count(partition, task);
         self.run(compute, |_, partition: u64| count += partition)?;
         Ok(count)
     }

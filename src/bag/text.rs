@@ -6,11 +6,12 @@ use super::Bag;
 use crate::context::Context;
 use crate::error::Result;
 use crate::lineage::Node;
+use crate::operators::containing::Containing;
 use crate::operators::read_text::{self, ReadText};
 use crate::operators::words::Words;
 use crate::pipeline::{Pipeline, Record};
 use crate::task::Site;
-use crate::text::{Delimiter, IntoInputs, InvalidUtf8, TextOptions, discover, plan};
+use crate::text::{Delimiter, IntoInputs, InvalidUtf8, Needle, TextOptions, discover, plan};
 
 /// Reads text where the rules of [`read_text`](crate::read_text) will not do.
 ///
@@ -246,5 +247,40 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
     #[track_caller]
     pub fn words(self) -> Bag<str, impl Pipeline<Out = str>> {
         self.then(Site::new("words"), |parent| Words { parent })
+    }
+}
+
+/// Transformations of text and bytes: of `str`, `[u8]`, `String`, `Vec<u8>`. They are narrow: partitions stay as they
+/// are, and so does the order.
+impl<T, P> Bag<T, P>
+where
+    T: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a T> + ?Sized,
+    P: Pipeline<Out = T>,
+{
+    /// Keeps the records that `text` is in.
+    ///
+    /// Right after [`read_text`](crate::read_text) whole blocks are searched, and lines are looked for only around what
+    /// is found: several times as fast as [`filter`](Bag::filter) with [`str::contains`] where few lines match. The rest
+    /// is read and checked to be UTF-8 all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("log");
+    /// std::fs::write(&path, "started\nerror: no disk\nended").unwrap();
+    /// let errors = holdall::read_text(&path)?.containing("error");
+    /// assert_eq!(errors.collect()?, ["error: no disk"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn containing(self, text: impl AsRef<[u8]>) -> Bag<T, impl Pipeline<Out = T>> {
+        let needle = Needle::new(text.as_ref());
+        let keyed = self.node.keyed;
+        self.then(Site::new("containing"), |parent| Containing {
+            parent,
+            needle,
+        })
+        .keyed(keyed)
     }
 }

@@ -3,7 +3,7 @@
 //! | operator | kind | order of what comes out |
 //! | --- | --- | --- |
 //! | `from_vec`, `from_iter`, `range`, `read_text` | source | that of the source |
-//! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `inspect`, `try_step`, `map_partitions` | narrow | kept |
+//! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | kept |
 //! | `coalesce`, `persist` | narrow | kept |
 //! | `union` | narrow | the first bag's, then the second's |
 //! | `combine_by_key`, `group_by_key`, `cogroup`, `join` | wide | by (hash, key) |
@@ -16,6 +16,7 @@ pub(crate) mod coalesce;
 pub(crate) mod cogroup;
 pub(crate) mod combine_by_key;
 pub(crate) mod combines;
+pub(crate) mod containing;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod flat_map_str;

@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::pipeline::Pipeline;
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::{
-    Block, Delimiter, GzipPieces, Piece, Portion, Split, TextOptions, for_each_byte_line,
-    for_each_line, offset_in, read_split, validate,
+    Block, Delimiter, GzipPieces, Needle, Piece, Portion, Split, TextOptions, count_lines,
+    for_each_byte_line, for_each_line, for_each_match, offset_in, read_split, validate,
 };
 
 /// The size of the pieces that a large gzip file is decoded into.
@@ -208,6 +208,40 @@ impl Pipeline for ReadText<str> {
             Ok(origin.watch(sink(&text)))
         })
     }
+
+    fn run_containing<S>(
+        &self,
+        needle: &Needle,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: &mut S,
+    ) -> Result<Flow>
+    where
+        S: FnMut(&str) -> Flow,
+    {
+        self.for_each_block(partition, task, &mut |path, block| {
+            let text = self.validate(block, path)?;
+            let origin = Origin::new(task, path);
+            let offset = matches!(text, Cow::Borrowed(_)).then_some(block.offset);
+            let bytes = text.as_bytes();
+            Ok(
+                origin.watch(for_each_match(bytes, &self.delimiter, needle, |range| {
+                    origin.at(offset.map(|offset| offset + range.start as u64));
+                    sink(&text[range])
+                })),
+            )
+        })
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        let mut count = 0;
+        let _ = self.for_each_block(partition, task, &mut |path, block| {
+            let text = self.validate(block, path)?;
+            count += count_lines(text.as_bytes(), &self.delimiter);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(count)
+    }
 }
 
 impl Pipeline for ReadText<[u8]> {
@@ -234,6 +268,37 @@ impl Pipeline for ReadText<[u8]> {
                 })),
             )
         })
+    }
+
+    fn run_containing<S>(
+        &self,
+        needle: &Needle,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: &mut S,
+    ) -> Result<Flow>
+    where
+        S: FnMut(&[u8]) -> Flow,
+    {
+        self.for_each_block(partition, task, &mut |path, block| {
+            let origin = Origin::new(task, path);
+            let bytes = block.bytes;
+            Ok(
+                origin.watch(for_each_match(bytes, &self.delimiter, needle, |range| {
+                    origin.at(Some(block.offset + range.start as u64));
+                    sink(&bytes[range])
+                })),
+            )
+        })
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        let mut count = 0;
+        let _ = self.for_each_block(partition, task, &mut |_, block| {
+            count += count_lines(block.bytes, &self.delimiter);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(count)
     }
 }
 

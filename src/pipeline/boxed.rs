@@ -55,6 +55,7 @@ pub(crate) trait Erased<T: Record + ?Sized>: Send + Sync {
     fn partitions(&self) -> Option<usize>;
     fn stream(&self) -> PartitionStream<'_>;
     fn run(&self, partition: Partition, task: &Task<'_>, sink: ErasedSink<'_, T>) -> Result<Flow>;
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64>;
 }
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
@@ -83,6 +84,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
             return Ok((sink.batch)(&mut batch));
         }
         Ok(flow)
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        Pipeline::count(self, partition, task)
     }
 }
 
@@ -118,5 +123,9 @@ impl<T: Record + ?Sized> Pipeline for Boxed<T> {
                 },
             },
         )
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        self.0.count(partition, task)
     }
 }

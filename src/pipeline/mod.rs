@@ -13,6 +13,7 @@ pub use record::Record;
 
 use crate::error::Result;
 use crate::task::{Flow, Partition, PartitionStream, Task};
+use crate::text::Needle;
 
 /// How a record of type `T` is handed on.
 pub(crate) type Ref<'a, T> = <T as Record>::Ref<'a>;
@@ -51,6 +52,42 @@ pub trait Pipeline: Send + Sync + 'static {
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow;
+
+    /// The number of records of one partition, for those who do not look at them.
+    #[doc(hidden)]
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        let mut count = 0;
+        let _ = self.run(partition, task, &mut |_| {
+            count += 1;
+            Flow::Continue(())
+        })?;
+        Ok(count)
+    }
+
+    /// Pushes the records of one partition that `needle` is in.
+    ///
+    /// For sources that can search many records at once.
+    #[doc(hidden)]
+    fn run_containing<S>(
+        &self,
+        needle: &Needle,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: &mut S,
+    ) -> Result<Flow>
+    where
+        Self::Out: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a Self::Out>,
+        S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
+    {
+        self.run(partition, task, &mut |record| {
+            let is_in = needle.is_in(Self::Out::peek(&record).as_ref());
+            if is_in {
+                sink(record)
+            } else {
+                Flow::Continue(())
+            }
+        })
+    }
 
     /// Pushes the text of one partition into `sink` in the largest pieces at hand that end where a record ends.
     ///

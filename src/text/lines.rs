@@ -82,8 +82,27 @@ fn for_each_range(
     }
 }
 
+/// The number of records in `block`.
+pub(crate) fn count_lines(block: &[u8], delimiter: &Delimiter) -> u64 {
+    let (count, rest) = match delimiter.bytes() {
+        &[byte] => (
+            memchr::memchr_iter(byte, block).count(),
+            block.last().is_some_and(|last| *last != byte),
+        ),
+        _ => {
+            let (mut count, mut start) = (0, 0);
+            for end in delimiter.ends(block) {
+                count += 1;
+                start = end;
+            }
+            (count, start < block.len())
+        }
+    };
+    count as u64 + u64::from(rest)
+}
+
 /// Calls `f` with the range of each record, for a delimiter of any length.
-fn for_each_delimited(
+pub(super) fn for_each_delimited(
     bytes: &[u8],
     delimiter: &Delimiter,
     mut f: impl FnMut(Range<usize>) -> ControlFlow<()>,
@@ -121,6 +140,10 @@ mod tests {
                 byte_lines.push(line.to_vec());
                 ControlFlow::Continue(())
             },
+        );
+        assert_eq!(
+            count_lines(text.as_bytes(), &Delimiter::new(delimiter.as_bytes())),
+            byte_lines.len() as u64
         );
         assert!(
             byte_lines
