@@ -250,7 +250,7 @@
 //!
 //! ```text
 //! src/
-//! ├─ error.rs       what can go wrong, and where it did: Error, ErrorKind, Place
+//! ├─ error/         what can go wrong, and where it did: Error, ErrorKind, Place
 //! ├─ id.rs          numbers of nodes and shuffles
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
 //! ├─ config.rs      what a context is built from, and the environment variables
@@ -294,7 +294,7 @@ pub use bag::{
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
-pub use error::{Error, ErrorKind, Place, Result};
+pub use error::{Error, ErrorKind, Place, Result, SourceLocation};
 pub use operators::cogroup::CoGroup;
 pub use operators::combines::WholeNumber;
 pub use operators::group_by_key::Group;

@@ -11,6 +11,8 @@
 //! any type while they are decoded; `flatten` writes a map without a length; a field left out by
 //! `skip_serializing_if` is noticed by [`strict`] as it is encoded.
 
+#[cfg(test)]
+mod errors;
 mod strict;
 #[cfg(test)]
 mod tests;

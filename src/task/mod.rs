@@ -13,6 +13,8 @@ pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, Worker};
 use std::ops::ControlFlow;
 use std::panic::Location;
 
+use crate::error::SourceLocation;
+
 /// Whether a pipeline is to go on: `Break` once nobody wants more records.
 pub(crate) type Flow = ControlFlow<()>;
 
@@ -20,7 +22,7 @@ pub(crate) type Flow = ControlFlow<()>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Site {
     pub(crate) operator: &'static str,
-    pub(crate) location: &'static Location<'static>,
+    pub(crate) location: SourceLocation,
 }
 
 impl Site {
@@ -29,7 +31,7 @@ impl Site {
     pub(crate) fn new(operator: &'static str) -> Self {
         Self {
             operator,
-            location: Location::caller(),
+            location: Location::caller().into(),
         }
     }
 }

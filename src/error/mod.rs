@@ -1,9 +1,20 @@
 //! What can go wrong, and where it did.
 
+mod display;
+mod intern;
+mod place;
+pub(crate) mod plain;
+
 use std::fmt;
 use std::io;
-use std::panic::Location;
 use std::path::{Path, PathBuf};
+// serde takes a field that is called `&'static str` for one that borrows from the bytes it is read from.
+use std::primitive::str as Text;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use intern::intern;
+pub use place::{Place, SourceLocation};
 
 /// The result of everything in this library that can fail.
 ///
@@ -22,6 +33,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// It is one pointer wide. [`kind`](Error::kind) says what happened; `Display` is a sentence for the user,
 /// and [`source`](std::error::Error::source) gives the cause where there is one.
 ///
+/// It goes through serde, as it must to come from another process: all but the types of causes comes back.
+/// An error that a closure returned is one that says the same, then.
+///
 /// # Examples
 ///
 /// ```
@@ -30,7 +44,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// let cause = std::error::Error::source(&error).unwrap();
 /// assert_eq!(cause.to_string(), "invalid digit found in string");
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Error(Box<ErrorKind>);
 
 /// What happened.
@@ -49,16 +63,19 @@ pub struct Error(Box<ErrorKind>);
 ///     other => panic!("{other}"),
 /// }
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A file could not be opened, read or written.
     Io {
         /// What was being done: `"read"`, `"create"`, and so on.
-        operation: &'static str,
+        #[serde(with = "plain")]
+        operation: &'static Text,
         /// The file or directory.
+        #[serde(with = "plain")]
         path: PathBuf,
         /// What the system said.
+        #[serde(with = "plain")]
         source: io::Error,
     },
     /// A path, directory or pattern names no file.
@@ -76,6 +93,7 @@ pub enum ErrorKind {
     /// A text is not UTF-8.
     InvalidUtf8 {
         /// The file.
+        #[serde(with = "plain")]
         path: PathBuf,
         /// The first byte that is wrong, counted from the start of the (decompressed) text.
         offset: u64,
@@ -83,6 +101,7 @@ pub enum ErrorKind {
     /// A line is longer than the limit.
     LineTooLong {
         /// The file.
+        #[serde(with = "plain")]
         path: PathBuf,
         /// Where the line starts, counted in bytes from the start of the (decompressed) text.
         offset: u64,
@@ -92,23 +111,28 @@ pub enum ErrorKind {
     /// A file has a compressed format that this build cannot read.
     UnsupportedFormat {
         /// The file.
+        #[serde(with = "plain")]
         path: PathBuf,
         /// The name of the format.
-        format: &'static str,
+        #[serde(with = "plain")]
+        format: &'static Text,
     },
     /// The output is there already.
     OutputExists {
         /// The file or directory.
+        #[serde(with = "plain")]
         path: PathBuf,
     },
     /// A setting has a value that cannot be used.
     InvalidSetting {
         /// The setting or environment variable.
-        setting: &'static str,
+        #[serde(with = "plain")]
+        setting: &'static Text,
         /// The value as it was given.
         value: String,
         /// What would do.
-        expected: &'static str,
+        #[serde(with = "plain")]
+        expected: &'static Text,
     },
     /// A closure panicked.
     TaskPanicked {
@@ -122,10 +146,11 @@ pub enum ErrorKind {
         /// Where.
         place: Place,
         /// The error it returned.
+        #[serde(with = "plain")]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Threads could not be started.
-    Threads(io::Error),
+    Threads(#[serde(with = "plain")] io::Error),
     /// An action was called from within a closure of a running job.
     NestedJob,
     /// A record cannot be turned into bytes, or not back.
@@ -133,7 +158,8 @@ pub enum ErrorKind {
         /// Where.
         place: Place,
         /// The type of the record.
-        type_name: &'static str,
+        #[serde(with = "plain")]
+        type_name: &'static Text,
         /// What the codec said.
         reason: String,
     },
@@ -141,11 +167,13 @@ pub enum ErrorKind {
     /// of it had been handed on by [`iter`](crate::Bag::iter) already.
     CorruptRun {
         /// The file.
+        #[serde(with = "plain")]
         path: PathBuf,
         /// The start of the damaged frame.
         offset: u64,
         /// What is wrong with it.
-        reason: &'static str,
+        #[serde(with = "plain")]
+        reason: &'static Text,
     },
     /// One record is larger than a file of records can carry.
     RecordTooLong {
@@ -159,10 +187,12 @@ pub enum ErrorKind {
         /// Where in the job.
         place: Place,
         /// The file.
+        #[serde(with = "plain")]
         path: PathBuf,
         /// What was still to be written to it at that moment.
         needed_bytes: u64,
         /// What the system said.
+        #[serde(with = "plain")]
         source: io::Error,
     },
     /// The scratch files of a job would grow past their limit.
@@ -170,6 +200,7 @@ pub enum ErrorKind {
         /// Where in the job.
         place: Place,
         /// The file.
+        #[serde(with = "plain")]
         path: PathBuf,
         /// What was to be written to it at that moment.
         needed_bytes: u64,
@@ -190,41 +221,41 @@ pub enum ErrorKind {
     },
     /// The job was stopped by its caller before it was done.
     Cancelled,
-}
-
-/// Where in a job something happened; each part as far as it is known.
-///
-/// `Display` writes all that is known, with a space before it, or nothing.
-///
-/// # Examples
-///
-/// ```
-/// # let dir = tempfile::tempdir().unwrap();
-/// # let path = dir.path().join("numbers");
-/// std::fs::write(&path, "1\n2\nthree\n").unwrap();
-/// let numbers = holdall::read_text(&path)?.try_map(|line| line.parse::<u32>());
-/// let error = numbers.collect().unwrap_err();
-/// let place = error.place().unwrap();
-/// assert_eq!((place.stage, place.partition), (Some(1), Some(0)));
-/// assert_eq!((place.path.as_deref(), place.offset), (Some(path.as_path()), Some(4)));
-/// assert!(place.to_string().starts_with(" in try_map at "));
-/// # Ok::<(), holdall::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Place {
-    /// The stage, numbered from 1 as in [`explain`](crate::Bag::explain).
-    pub stage: Option<usize>,
-    /// The method of the bag.
-    pub operator: Option<&'static str>,
-    /// The line of the program that called that method.
-    pub location: Option<&'static Location<'static>>,
-    /// The partition.
-    pub partition: Option<usize>,
-    /// The input file.
-    pub path: Option<PathBuf>,
-    /// The start of the record in that file, in bytes of the (decompressed) text.
-    pub offset: Option<u64>,
+    /// A closure that would have to be sent to a worker process captures variables.
+    CapturingClosure {
+        /// The method that it was given to.
+        place: Place,
+    },
+    /// Code or state of the program cannot be sent to a worker process.
+    NotPortable {
+        /// The method that it belongs to.
+        place: Place,
+        /// Why.
+        reason: String,
+    },
+    /// A worker process ended, or gave no sign of life, before it had done what it was given.
+    WorkerLost {
+        /// Its number.
+        worker: usize,
+        /// What is known of why: `"killed by signal 9"`, `"exited with code 1"`.
+        cause: String,
+    },
+    /// A worker process could not be started.
+    WorkerStart {
+        /// Why.
+        reason: String,
+    },
+    /// Worker processes are asked for, and the program's `main` does not call `holdall::init`.
+    NoInit,
+    /// A task did not come to its end, however often it was tried.
+    TooManyAttempts {
+        /// Which.
+        place: Place,
+        /// How often it was tried.
+        attempts: usize,
+        /// What happened the last time.
+        last: Box<Error>,
+    },
 }
 
 impl Error {
@@ -311,7 +342,10 @@ impl Error {
             | ErrorKind::Closure { place, .. }
             | ErrorKind::Codec { place, .. }
             | ErrorKind::DiskFull { place, .. }
-            | ErrorKind::QuotaExceeded { place, .. } => Some(place),
+            | ErrorKind::QuotaExceeded { place, .. }
+            | ErrorKind::CapturingClosure { place }
+            | ErrorKind::NotPortable { place, .. }
+            | ErrorKind::TooManyAttempts { place, .. } => Some(place),
             _ => None,
         }
     }
@@ -322,11 +356,7 @@ impl Error {
     }
 
     /// Names the operator, unless one is named already.
-    pub(crate) fn at(
-        mut self,
-        operator: &'static str,
-        location: &'static Location<'static>,
-    ) -> Self {
+    pub(crate) fn at(mut self, operator: &'static str, location: SourceLocation) -> Self {
         if let Some(place) = self.place_mut().filter(|place| place.operator.is_none()) {
             place.operator = Some(operator);
             place.location = Some(location);
@@ -340,7 +370,10 @@ impl Error {
             | ErrorKind::Closure { place, .. }
             | ErrorKind::Codec { place, .. }
             | ErrorKind::DiskFull { place, .. }
-            | ErrorKind::QuotaExceeded { place, .. } => Some(place),
+            | ErrorKind::QuotaExceeded { place, .. }
+            | ErrorKind::CapturingClosure { place }
+            | ErrorKind::NotPortable { place, .. }
+            | ErrorKind::TooManyAttempts { place, .. } => Some(place),
             _ => None,
         }
     }
@@ -352,140 +385,14 @@ impl fmt::Display for Error {
     }
 }
 
-impl fmt::Display for ErrorKind {
-    #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io {
-                operation,
-                path,
-                source,
-            } => write!(f, "cannot {operation} {}: {source}", path.display()),
-            Self::NoInput { pattern } => write!(f, "no input file at {pattern}"),
-            Self::InvalidPattern { pattern, reason } => {
-                write!(f, "invalid file name pattern {pattern}: {reason}")
-            }
-            Self::InvalidUtf8 { path, offset } => {
-                write!(f, "{}: invalid UTF-8 at byte {offset}", path.display())
-            }
-            Self::LineTooLong {
-                path,
-                offset,
-                limit_bytes,
-            } => write!(
-                f,
-                "{}: the line at byte {offset} is longer than the limit of {limit_bytes} bytes",
-                path.display()
-            ),
-            Self::UnsupportedFormat { path, format } => {
-                write!(f, "{}: cannot read {format} files", path.display())
-            }
-            Self::OutputExists { path } => write!(f, "{} exists already", path.display()),
-            Self::InvalidSetting {
-                setting,
-                value,
-                expected,
-            } => write!(f, "{setting}: cannot use {value:?}, expected {expected}"),
-            Self::TaskPanicked { place, message } => {
-                write!(f, "a closure panicked{place}: {message}")
-            }
-            Self::Closure { place, source } => write!(f, "a closure failed{place}: {source}"),
-            Self::Threads(source) => write!(f, "cannot start threads: {source}"),
-            Self::NestedJob => f.write_str(
-                "an action was called inside a closure of a running job; \
-                 run it before, and hand its result to the closure",
-            ),
-            Self::Codec {
-                place,
-                type_name,
-                reason,
-            } => write!(
-                f,
-                "cannot store records of type {type_name}{place}: {reason}"
-            ),
-            Self::CorruptRun {
-                path,
-                offset,
-                reason,
-            } => write!(
-                f,
-                "{}: damaged frame at byte {offset}: {reason}",
-                path.display()
-            ),
-            Self::RecordTooLong { bytes, limit_bytes } => write!(
-                f,
-                "a record of {bytes} bytes is longer than the limit of {limit_bytes} bytes"
-            ),
-            Self::DiskFull {
-                place,
-                path,
-                needed_bytes,
-                source,
-            } => write!(
-                f,
-                "no room on the disk for {needed_bytes} more bytes of {}{place}: {source}",
-                path.display()
-            ),
-            Self::QuotaExceeded {
-                place,
-                path,
-                needed_bytes,
-                quota_bytes,
-            } => write!(
-                f,
-                "{needed_bytes} more bytes of {} would exceed the limit of {quota_bytes} bytes for scratch files{place}",
-                path.display()
-            ),
-            Self::BudgetTooSmall {
-                needed_bytes,
-                budget_bytes,
-            } => write!(
-                f,
-                "the memory budget of {budget_bytes} bytes is too small: this job needs {needed_bytes}"
-            ),
-            Self::BroadcastTooLarge { budget_bytes } => write!(
-                f,
-                "the bag to be broadcast does not fit into half of the memory budget of {budget_bytes} bytes; \
-                 join without broadcasting it"
-            ),
-            Self::Cancelled => f.write_str("the job was cancelled"),
-        }
-    }
-}
-
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &*self.0 {
             ErrorKind::Io { source, .. } | ErrorKind::DiskFull { source, .. } => Some(source),
+            ErrorKind::Threads(source) => Some(source),
             ErrorKind::Closure { source, .. } => Some(&**source),
+            ErrorKind::TooManyAttempts { last, .. } => Some(&**last),
             _ => None,
         }
-    }
-}
-
-/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, FILE byte N)`, or nothing where nothing is known.
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(operator) = self.operator {
-            write!(f, " in {operator}")?;
-        }
-        if let Some(location) = self.location {
-            write!(f, " at {location}")?;
-        }
-        let mut details = Vec::new();
-        if let Some(stage) = self.stage {
-            details.push(format!("stage {stage}"));
-        }
-        if let Some(partition) = self.partition {
-            details.push(format!("partition {partition}"));
-        }
-        if let Some(path) = &self.path {
-            let offset = self.offset.map(|n| format!(" byte {n}"));
-            details.push(format!("{}{}", path.display(), offset.unwrap_or_default()));
-        }
-        if !details.is_empty() {
-            write!(f, " ({})", details.join(", "))?;
-        }
-        Ok(())
     }
 }

@@ -1,0 +1,131 @@
+//! Each kind of error as a sentence for the user.
+
+use std::fmt;
+
+use super::ErrorKind;
+
+impl fmt::Display for ErrorKind {
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io {
+                operation,
+                path,
+                source,
+            } => write!(f, "cannot {operation} {}: {source}", path.display()),
+            Self::NoInput { pattern } => write!(f, "no input file at {pattern}"),
+            Self::InvalidPattern { pattern, reason } => {
+                write!(f, "invalid file name pattern {pattern}: {reason}")
+            }
+            Self::InvalidUtf8 { path, offset } => {
+                write!(f, "{}: invalid UTF-8 at byte {offset}", path.display())
+            }
+            Self::LineTooLong {
+                path,
+                offset,
+                limit_bytes,
+            } => write!(
+                f,
+                "{}: the line at byte {offset} is longer than the limit of {limit_bytes} bytes",
+                path.display()
+            ),
+            Self::UnsupportedFormat { path, format } => {
+                write!(f, "{}: cannot read {format} files", path.display())
+            }
+            Self::OutputExists { path } => write!(f, "{} exists already", path.display()),
+            Self::InvalidSetting {
+                setting,
+                value,
+                expected,
+            } => write!(f, "{setting}: cannot use {value:?}, expected {expected}"),
+            Self::TaskPanicked { place, message } => {
+                write!(f, "a closure panicked{place}: {message}")
+            }
+            Self::Closure { place, source } => write!(f, "a closure failed{place}: {source}"),
+            Self::Threads(source) => write!(f, "cannot start threads: {source}"),
+            Self::NestedJob => f.write_str(
+                "an action was called inside a closure of a running job; \
+                 run it before, and hand its result to the closure",
+            ),
+            Self::Codec {
+                place,
+                type_name,
+                reason,
+            } => write!(
+                f,
+                "cannot store records of type {type_name}{place}: {reason}"
+            ),
+            Self::CorruptRun {
+                path,
+                offset,
+                reason,
+            } => write!(
+                f,
+                "{}: damaged frame at byte {offset}: {reason}",
+                path.display()
+            ),
+            Self::RecordTooLong { bytes, limit_bytes } => write!(
+                f,
+                "a record of {bytes} bytes is longer than the limit of {limit_bytes} bytes"
+            ),
+            Self::DiskFull {
+                place,
+                path,
+                needed_bytes,
+                source,
+            } => write!(
+                f,
+                "no room on the disk for {needed_bytes} more bytes of {}{place}: {source}",
+                path.display()
+            ),
+            Self::QuotaExceeded {
+                place,
+                path,
+                needed_bytes,
+                quota_bytes,
+            } => write!(
+                f,
+                "{needed_bytes} more bytes of {} would exceed the limit of {quota_bytes} bytes for scratch files{place}",
+                path.display()
+            ),
+            Self::BudgetTooSmall {
+                needed_bytes,
+                budget_bytes,
+            } => write!(
+                f,
+                "the memory budget of {budget_bytes} bytes is too small: this job needs {needed_bytes}"
+            ),
+            Self::BroadcastTooLarge { budget_bytes } => write!(
+                f,
+                "the bag to be broadcast does not fit into half of the memory budget of {budget_bytes} bytes; \
+                 join without broadcasting it"
+            ),
+            Self::Cancelled => f.write_str("the job was cancelled"),
+            Self::CapturingClosure { place } => {
+                let operator = place.operator.unwrap_or("a method");
+                write!(f, "the closure of {operator}")?;
+                if let Some(location) = place.location {
+                    write!(f, " at {location}")?;
+                }
+                f.write_str(
+                    " captures variables, which cannot be sent to a worker process; \
+                     name what it needs by `with`, or run on threads",
+                )
+            }
+            Self::NotPortable { place, reason } => {
+                write!(f, "cannot be sent to a worker process{place}: {reason}")
+            }
+            Self::WorkerLost { worker, cause } => write!(f, "worker {worker} is lost: {cause}"),
+            Self::WorkerStart { reason } => write!(f, "cannot start a worker process: {reason}"),
+            Self::NoInit => f.write_str(
+                "worker processes are asked for, but `main` does not begin with `holdall::init()`; \
+                 call it there, or run on threads",
+            ),
+            Self::TooManyAttempts {
+                place,
+                attempts,
+                last,
+            } => write!(f, "a task failed {attempts} times{place}, at last: {last}"),
+        }
+    }
+}

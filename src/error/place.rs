@@ -1,0 +1,129 @@
+//! Where in a job, and where in the program.
+
+use std::fmt;
+use std::panic::Location;
+use std::path::PathBuf;
+use std::primitive::str as Text; // see `ErrorKind`
+
+use serde::{Deserialize, Serialize};
+
+use super::plain;
+
+/// Where in a job something happened; each part as far as it is known.
+///
+/// `Display` writes all that is known, with a space before it, or nothing.
+///
+/// # Examples
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("numbers");
+/// std::fs::write(&path, "1\n2\nthree\n").unwrap();
+/// let numbers = holdall::read_text(&path)?.try_map(|line| line.parse::<u32>());
+/// let error = numbers.collect().unwrap_err();
+/// let place = error.place().unwrap();
+/// assert_eq!((place.stage, place.partition), (Some(1), Some(0)));
+/// assert_eq!((place.path.as_deref(), place.offset), (Some(path.as_path()), Some(4)));
+/// assert!(place.to_string().starts_with(" in try_map at "));
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Place {
+    /// The stage, numbered from 1 as in [`explain`](crate::Bag::explain).
+    pub stage: Option<usize>,
+    /// The method of the bag.
+    #[serde(with = "plain")]
+    pub operator: Option<&'static Text>,
+    /// The line of the program that called that method.
+    pub location: Option<SourceLocation>,
+    /// The partition.
+    pub partition: Option<usize>,
+    /// The input file.
+    #[serde(with = "plain")]
+    pub path: Option<PathBuf>,
+    /// The start of the record in that file, in bytes of the (decompressed) text.
+    pub offset: Option<u64>,
+}
+
+/// A line of the program.
+///
+/// It says what a [`Location`] does, and may come from another process.
+///
+/// # Examples
+///
+/// ```
+/// let error = holdall::range(0..10).map(|n| 100 / n).count().unwrap_err();
+/// let location = error.place().unwrap().location.unwrap();
+/// assert_eq!(location.to_string(), format!("{}:{}:{}", file!(), location.line(), location.column()));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SourceLocation {
+    #[serde(with = "plain")]
+    file: &'static Text,
+    line: u32,
+    column: u32,
+}
+
+impl SourceLocation {
+    /// The path of the source file, as the compiler was given it.
+    #[must_use]
+    pub fn file(&self) -> &'static str {
+        self.file
+    }
+
+    /// The line, counted from 1.
+    #[must_use]
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// The column, counted from 1.
+    #[must_use]
+    pub fn column(&self) -> u32 {
+        self.column
+    }
+}
+
+impl From<&'static Location<'static>> for SourceLocation {
+    fn from(location: &'static Location<'static>) -> Self {
+        Self {
+            file: location.file(),
+            line: location.line(),
+            column: location.column(),
+        }
+    }
+}
+
+impl fmt::Display for SourceLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, FILE byte N)`, or nothing where nothing is known.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operator) = self.operator {
+            write!(f, " in {operator}")?;
+        }
+        if let Some(location) = self.location {
+            write!(f, " at {location}")?;
+        }
+        let mut details = Vec::new();
+        if let Some(stage) = self.stage {
+            details.push(format!("stage {stage}"));
+        }
+        if let Some(partition) = self.partition {
+            details.push(format!("partition {partition}"));
+        }
+        if let Some(path) = &self.path {
+            let offset = self.offset.map(|n| format!(" byte {n}"));
+            details.push(format!("{}{}", path.display(), offset.unwrap_or_default()));
+        }
+        if !details.is_empty() {
+            write!(f, " ({})", details.join(", "))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! Parts of an error as data, for `#[serde(with = "plain")]`.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::intern;
+
+/// Can be said in other types, which serde knows.
+pub(crate) trait Plain: Sized {
+    type Plain: Serialize + DeserializeOwned;
+
+    fn to_plain(&self) -> Self::Plain;
+
+    fn from_plain(plain: Self::Plain) -> Self;
+}
+
+pub(crate) fn serialize<T: Plain, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    value.to_plain().serialize(to)
+}
+
+pub(crate) fn deserialize<'de, T: Plain, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    T::Plain::deserialize(from).map(T::from_plain)
+}
+
+impl<T: Plain> Plain for Option<T> {
+    type Plain = Option<T::Plain>;
+
+    fn to_plain(&self) -> Self::Plain {
+        self.as_ref().map(T::to_plain)
+    }
+
+    fn from_plain(plain: Self::Plain) -> Self {
+        plain.map(T::from_plain)
+    }
+}
+
+impl Plain for &'static str {
+    type Plain = String;
+
+    fn to_plain(&self) -> String {
+        (*self).to_owned()
+    }
+
+    fn from_plain(plain: String) -> Self {
+        intern(&plain)
+    }
+}
+
+/// Its bytes: serde itself refuses paths that are not UTF-8.
+impl Plain for PathBuf {
+    type Plain = Vec<u8>;
+
+    fn to_plain(&self) -> Vec<u8> {
+        path_bytes(self)
+    }
+
+    fn from_plain(plain: Vec<u8>) -> Self {
+        path_of(plain)
+    }
+}
+
+#[cfg(unix)]
+fn path_bytes(path: &Path) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes().to_owned()
+}
+
+#[cfg(unix)]
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+#[cfg(not(unix))]
+fn path_bytes(path: &Path) -> Vec<u8> {
+    path.to_string_lossy().into_owned().into_bytes()
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    String::from_utf8_lossy(&bytes).into_owned().into()
+}
+
+/// The kinds of errors of files and processes; others come back as `Other`.
+const IO_KINDS: [io::ErrorKind; 18] = [
+    io::ErrorKind::Other,
+    io::ErrorKind::NotFound,
+    io::ErrorKind::PermissionDenied,
+    io::ErrorKind::AlreadyExists,
+    io::ErrorKind::InvalidInput,
+    io::ErrorKind::InvalidData,
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::WriteZero,
+    io::ErrorKind::Interrupted,
+    io::ErrorKind::TimedOut,
+    io::ErrorKind::WouldBlock,
+    io::ErrorKind::BrokenPipe,
+    io::ErrorKind::StorageFull,
+    io::ErrorKind::QuotaExceeded,
+    io::ErrorKind::FileTooLarge,
+    io::ErrorKind::OutOfMemory,
+    io::ErrorKind::Unsupported,
+    io::ErrorKind::IsADirectory,
+];
+
+impl Plain for io::Error {
+    /// The number that the system has for it, or else what it is and what it says.
+    type Plain = Result<i32, (usize, String)>;
+
+    fn to_plain(&self) -> Self::Plain {
+        match self.raw_os_error() {
+            Some(number) => Ok(number),
+            None => {
+                let kind = IO_KINDS.iter().position(|kind| *kind == self.kind());
+                Err((kind.unwrap_or(0), self.to_string()))
+            }
+        }
+    }
+
+    fn from_plain(plain: Self::Plain) -> Self {
+        match plain {
+            Ok(number) => Self::from_raw_os_error(number),
+            Err((kind, message)) => {
+                let kind = IO_KINDS.get(kind).copied().unwrap_or(io::ErrorKind::Other);
+                Self::new(kind, message)
+            }
+        }
+    }
+}
+
+impl Plain for Box<dyn std::error::Error + Send + Sync> {
+    /// What it says, and what each of its causes does.
+    type Plain = Vec<String>;
+
+    fn to_plain(&self) -> Vec<String> {
+        let mut sentences = vec![self.to_string()];
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            sentences.push(error.to_string());
+            cause = error.source();
+        }
+        sentences
+    }
+
+    fn from_plain(plain: Vec<String>) -> Self {
+        let causes = plain.into_iter().rev();
+        let said = causes.fold(None, |source, sentence| {
+            Some(Box::new(Said { sentence, source }))
+        });
+        match said {
+            Some(said) => said,
+            None => String::new().into(),
+        }
+    }
+}
+
+/// An error of another process: what it said.
+#[derive(Debug)]
+struct Said {
+    sentence: String,
+    source: Option<Box<Said>>,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for Said {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|said| said as &(dyn std::error::Error + 'static))
+    }
+}

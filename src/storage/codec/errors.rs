@@ -1,0 +1,221 @@
+//! Errors come back from another process as they were.
+
+use std::error::Error as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::error::intern;
+
+fn place() -> Place {
+    Place {
+        stage: Some(2),
+        operator: Some("try_map"),
+        location: Some(std::panic::Location::caller().into()),
+        partition: Some(7),
+        path: Some("/data/päth".into()),
+        offset: Some(1 << 40),
+    }
+}
+
+/// An error with a cause that has a cause.
+fn nested() -> Box<dyn std::error::Error + Send + Sync> {
+    let full = io::Error::from_raw_os_error(28);
+    Box::new(Error::io("write", Path::new("out"), full))
+}
+
+/// One of each kind. The `match` fails to compile for a kind that is not among them.
+#[expect(clippy::too_many_lines, reason = "one for each kind")]
+fn all_kinds() -> Vec<ErrorKind> {
+    use ErrorKind as K;
+    let path = || PathBuf::from("dir/file");
+    let text = || "what was given".to_owned();
+    let kinds = vec![
+        K::Io {
+            operation: "open",
+            path: path(),
+            source: io::Error::from_raw_os_error(2),
+        },
+        K::NoInput { pattern: text() },
+        K::InvalidPattern {
+            pattern: text(),
+            reason: "why".to_owned(),
+        },
+        K::InvalidUtf8 {
+            path: path(),
+            offset: 9,
+        },
+        K::LineTooLong {
+            path: path(),
+            offset: 9,
+            limit_bytes: 10,
+        },
+        K::UnsupportedFormat {
+            path: path(),
+            format: "zip",
+        },
+        K::OutputExists { path: path() },
+        K::InvalidSetting {
+            setting: "HOLDALL_THREADS",
+            value: text(),
+            expected: "a number",
+        },
+        K::TaskPanicked {
+            place: place(),
+            message: text(),
+        },
+        K::Closure {
+            place: place(),
+            source: nested(),
+        },
+        K::Threads(io::Error::new(io::ErrorKind::WouldBlock, "no more threads")),
+        K::NestedJob,
+        K::Codec {
+            place: Place::default(),
+            type_name: "alloc::string::String",
+            reason: text(),
+        },
+        K::CorruptRun {
+            path: path(),
+            offset: 11,
+            reason: "it is missing",
+        },
+        K::RecordTooLong {
+            bytes: usize::MAX,
+            limit_bytes: 12,
+        },
+        K::DiskFull {
+            place: place(),
+            path: path(),
+            needed_bytes: 13,
+            source: io::ErrorKind::StorageFull.into(),
+        },
+        K::QuotaExceeded {
+            place: place(),
+            path: path(),
+            needed_bytes: 14,
+            quota_bytes: 15,
+        },
+        K::BudgetTooSmall {
+            needed_bytes: 16,
+            budget_bytes: 17,
+        },
+        K::BroadcastTooLarge { budget_bytes: 18 },
+        K::Cancelled,
+        K::CapturingClosure { place: place() },
+        K::NotPortable {
+            place: place(),
+            reason: text(),
+        },
+        K::WorkerLost {
+            worker: 3,
+            cause: "killed by signal 9".to_owned(),
+        },
+        K::WorkerStart { reason: text() },
+        K::NoInit,
+        K::TooManyAttempts {
+            place: place(),
+            attempts: 4,
+            last: Box::new(Error::new(K::NestedJob)),
+        },
+    ];
+    for kind in &kinds {
+        match kind {
+            K::Io { .. }
+            | K::NoInput { .. }
+            | K::InvalidPattern { .. }
+            | K::InvalidUtf8 { .. }
+            | K::LineTooLong { .. }
+            | K::UnsupportedFormat { .. }
+            | K::OutputExists { .. }
+            | K::InvalidSetting { .. }
+            | K::TaskPanicked { .. }
+            | K::Closure { .. }
+            | K::Threads(_)
+            | K::NestedJob
+            | K::Codec { .. }
+            | K::CorruptRun { .. }
+            | K::RecordTooLong { .. }
+            | K::DiskFull { .. }
+            | K::QuotaExceeded { .. }
+            | K::BudgetTooSmall { .. }
+            | K::BroadcastTooLarge { .. }
+            | K::Cancelled
+            | K::CapturingClosure { .. }
+            | K::NotPortable { .. }
+            | K::WorkerLost { .. }
+            | K::WorkerStart { .. }
+            | K::NoInit
+            | K::TooManyAttempts { .. } => {}
+        }
+    }
+    kinds
+}
+
+fn sent(error: &Error) -> Error {
+    let mut bytes = Vec::new();
+    encode_into(error, &mut bytes).unwrap();
+    decode(&bytes).unwrap()
+}
+
+/// What an error and its causes say.
+fn sentences(error: &Error) -> Vec<String> {
+    let mut sentences = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentences.push(error.to_string());
+        cause = error.source();
+    }
+    sentences
+}
+
+#[test]
+fn every_kind_comes_back_with_its_sentence_its_causes_and_its_place() {
+    for kind in all_kinds() {
+        let error = Error::new(kind);
+        let back = sent(&error);
+        assert_eq!(
+            std::mem::discriminant(back.kind()),
+            std::mem::discriminant(error.kind())
+        );
+        assert_eq!(sentences(&back), sentences(&error));
+        assert_eq!(back.place(), error.place());
+        // What is not of the same type any more at least looks alike again.
+        assert_eq!(format!("{:?}", sent(&back)), format!("{back:?}"));
+    }
+}
+
+#[test]
+fn what_the_system_said_comes_back_as_a_number() {
+    let error = Error::io("read", Path::new("f"), io::Error::from_raw_os_error(13));
+    let ErrorKind::Io { source, .. } = sent(&error).into_kind() else {
+        panic!("the kind is kept");
+    };
+    assert_eq!(source.raw_os_error(), Some(13));
+    let timeout = io::Error::new(io::ErrorKind::TimedOut, "too slow");
+    let ErrorKind::Threads(source) = sent(&Error::new(ErrorKind::Threads(timeout))).into_kind()
+    else {
+        panic!("the kind is kept");
+    };
+    assert_eq!(source.kind(), io::ErrorKind::TimedOut);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_need_not_be_unicode() {
+    use std::os::unix::ffi::OsStringExt;
+    let path = PathBuf::from(std::ffi::OsString::from_vec(b"a\xff/b".to_vec()));
+    let error = Error::new(ErrorKind::OutputExists { path: path.clone() });
+    let ErrorKind::OutputExists { path: back } = sent(&error).into_kind() else {
+        panic!("the kind is kept");
+    };
+    assert_eq!(back, path);
+}
+
+#[test]
+fn the_same_text_is_interned_once() {
+    let text = "a text that no other test interns".to_owned();
+    let first = intern(&text);
+    assert_eq!(first, text);
+    assert!(std::ptr::eq(first, intern(&text)));
+}
