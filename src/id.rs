@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $next:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub(crate) struct $name(u64);
 
         impl $name {
@@ -34,3 +36,10 @@ id!(
     ShuffleId,
     1
 );
+
+impl ShuffleId {
+    /// As plain data has it.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}

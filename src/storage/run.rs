@@ -208,6 +208,20 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// The run that such a range of `file` is.
+    pub(crate) fn at(file: Arc<ScratchFile>, offset: u64, bytes: u64, records: u64) -> Self {
+        Self {
+            file,
+            offset,
+            bytes,
+            records,
+        }
+    }
+
+    pub(crate) fn file(&self) -> &Arc<ScratchFile> {
+        &self.file
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }

@@ -7,6 +7,9 @@
 //!     └─ <name>-<n>                 deleted when its ScratchFile is dropped
 //! ```
 //!
+//! A worker process puts its files into the directory of the job, which is the driver's; what is to outlive it is kept,
+//! and then adopted by the driver.
+//!
 //! The directory goes when the [`Scratch`] and all its files are dropped (also while a panic unwinds), at Ctrl-C
 //! (`interrupt`), and after a `kill -9` by the next [`sweep`].
 //!
@@ -25,7 +28,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -41,39 +44,63 @@ pub(crate) struct Scratch(Arc<Root>);
 
 #[derive(Debug)]
 struct Root {
-    spill_directory: PathBuf,
+    home: Home,
     quota_bytes: Option<u64>,
     used_bytes: AtomicU64,
     written_bytes: AtomicU64,
     next_file: AtomicU64,
-    directory: Mutex<Option<Directory>>,
+}
+
+/// Where the files are.
+#[derive(Debug)]
+enum Home {
+    /// In a directory of our own, once there is one.
+    Own {
+        spill_directory: PathBuf,
+        directory: Mutex<Option<Directory>>,
+    },
+    /// In one that another process owns, under names that begin with `prefix`.
+    OfOther { directory: PathBuf, prefix: String },
 }
 
 impl Scratch {
     /// Scratch below `spill_directory`, or below the system's directory for temporary files; `quota_bytes` bounds all
     /// its files together.
     pub(crate) fn new(spill_directory: Option<&Path>, quota_bytes: Option<u64>) -> Self {
-        Self(Arc::new(Root {
+        let home = Home::Own {
             spill_directory: spill_directory.map_or_else(std::env::temp_dir, Path::to_owned),
+            directory: Mutex::new(None),
+        };
+        Self::at(home, quota_bytes)
+    }
+
+    /// Scratch in the `directory` of another process, which removes it. No other files there may have names that begin
+    /// with `prefix`.
+    pub(crate) fn within(directory: PathBuf, prefix: String, quota_bytes: Option<u64>) -> Self {
+        Self::at(Home::OfOther { directory, prefix }, quota_bytes)
+    }
+
+    fn at(home: Home, quota_bytes: Option<u64>) -> Self {
+        Self(Arc::new(Root {
+            home,
             quota_bytes,
             used_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             next_file: AtomicU64::new(1),
-            directory: Mutex::new(None),
         }))
     }
 
     /// Creates a file; `name` need not be new. The first one creates the directory.
     pub(crate) fn create(&self, name: &str) -> Result<ScratchWriter> {
         let number = self.0.next_file.fetch_add(1, Ordering::Relaxed);
-        let path = self.0.path()?.join(format!("{name}-{number}"));
-        let handle = Arc::new(file::create_new(&path)?);
-        let file = ScratchFile {
-            path,
-            handle: Mutex::new(Arc::downgrade(&handle)),
-            root: Arc::clone(&self.0),
-            used_bytes: AtomicU64::new(0),
+        let name = match &self.0.home {
+            Home::Own { .. } => format!("{name}-{number}"),
+            Home::OfOther { prefix, .. } => format!("{prefix}{name}-{number}"),
         };
+        let path = self.path()?.join(name);
+        let handle = Arc::new(file::create_new(&path)?);
+        let mut file = self.file(path, true);
+        file.handle = Mutex::new(Arc::downgrade(&handle));
         Ok(ScratchWriter {
             file: Arc::new(file),
             handle,
@@ -81,10 +108,58 @@ impl Scratch {
         })
     }
 
-    /// The directory, if it has been made.
+    /// Takes over a file that a worker has kept: it is deleted as one of ours is, and counts for the quota.
+    ///
+    /// If it is not there any more, its readers will say so.
+    pub(crate) fn adopt(&self, path: PathBuf) -> Result<Arc<ScratchFile>> {
+        let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        let file = self.file(path, true);
+        // The worker has counted it as written.
+        self.0.take(bytes, &file.path)?;
+        file.used_bytes.store(bytes, Ordering::Relaxed);
+        Ok(Arc::new(file))
+    }
+
+    /// A file that another process owns, for reading.
+    pub(crate) fn borrow(&self, path: PathBuf) -> Arc<ScratchFile> {
+        Arc::new(self.file(path, false))
+    }
+
+    fn file(&self, path: PathBuf, is_owned: bool) -> ScratchFile {
+        ScratchFile {
+            path,
+            handle: Mutex::default(),
+            root: Arc::clone(&self.0),
+            used_bytes: AtomicU64::new(0),
+            is_owned: AtomicBool::new(is_owned),
+        }
+    }
+
+    /// The directory, which is made if there is none yet.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        match &self.0.home {
+            Home::OfOther { directory, .. } => Ok(directory.clone()),
+            Home::Own {
+                spill_directory,
+                directory,
+            } => {
+                let mut directory = lock(directory);
+                let directory = match &mut *directory {
+                    Some(directory) => directory,
+                    none => none.insert(Directory::create(spill_directory)?),
+                };
+                Ok(directory.path.clone())
+            }
+        }
+    }
+
+    /// The directory of its own, if it has been made.
     #[cfg(test)]
     pub(crate) fn directory(&self) -> Option<PathBuf> {
-        let directory = lock(&self.0.directory);
+        let Home::Own { directory, .. } = &self.0.home else {
+            return None;
+        };
+        let directory = lock(directory);
         directory.as_ref().map(|directory| directory.path.clone())
     }
 
@@ -101,17 +176,6 @@ impl Scratch {
 }
 
 impl Root {
-    fn path(&self) -> Result<PathBuf> {
-        let mut directory = lock(&self.directory);
-        match &*directory {
-            Some(directory) => Ok(directory.path.clone()),
-            None => Ok(directory
-                .insert(Directory::create(&self.spill_directory)?)
-                .path
-                .clone()),
-        }
-    }
-
     fn take(&self, bytes: u64, path: &Path) -> Result<()> {
         let quota_bytes = self.quota_bytes.unwrap_or(u64::MAX);
         let grown = |used: u64| used.checked_add(bytes).filter(|&used| used <= quota_bytes);
@@ -125,7 +189,6 @@ impl Root {
                     quota_bytes,
                 })
             })?;
-        self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
@@ -168,7 +231,7 @@ impl ScratchWriter {
     }
 }
 
-/// A file that can be read by several at a time, and is deleted on drop.
+/// A file that can be read by several at a time, and is deleted on drop, unless it is another's.
 #[derive(Debug)]
 pub(crate) struct ScratchFile {
     path: PathBuf,
@@ -178,6 +241,8 @@ pub(crate) struct ScratchFile {
     root: Arc<Root>,
     /// With how many bytes.
     used_bytes: AtomicU64,
+    /// Whether it is for us to delete it.
+    is_owned: AtomicBool,
 }
 
 impl ScratchFile {
@@ -191,13 +256,34 @@ impl ScratchFile {
         if let Some(handle) = shared.upgrade() {
             return Ok(handle);
         }
-        let handle = Arc::new(file::open(&self.path)?);
+        let handle = file::open(&self.path).map_err(|error| self.missing_or(error))?;
+        let handle = Arc::new(handle);
         *shared = Arc::downgrade(&handle);
         Ok(handle)
     }
 
+    /// Leaves the file to who adopts it. Without one it goes with its directory.
+    pub(crate) fn keep(&self) {
+        self.is_owned.store(false, Ordering::Relaxed);
+    }
+
+    /// A file of ours that is gone is damage, not a failure of the system.
+    fn missing_or(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Error::new(ErrorKind::CorruptRun {
+                    path: self.path.clone(),
+                    offset: 0,
+                    reason: "the file is missing",
+                })
+            }
+            _ => error,
+        }
+    }
+
     fn take(&self, bytes: u64) -> Result<()> {
         self.root.take(bytes, &self.path)?;
+        self.root.written_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -210,8 +296,10 @@ impl ScratchFile {
 
 impl Drop for ScratchFile {
     fn drop(&mut self) {
-        // It may be gone with its directory (Ctrl-C); if it cannot be deleted, the directory's end or a sweep will.
-        let _ = fs::remove_file(&self.path);
+        if *self.is_owned.get_mut() {
+            // It may be gone with its directory (Ctrl-C); if it cannot be deleted, the directory's end or a sweep will.
+            let _ = fs::remove_file(&self.path);
+        }
         self.root.give_back(*self.used_bytes.get_mut());
     }
 }

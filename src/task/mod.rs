@@ -1,10 +1,13 @@
 //! What one running task sees, and what it hands back.
 
+mod block;
 mod context;
 mod job;
 mod relief;
 mod stage;
 
+pub use block::{Block, FilePart};
+pub(crate) use block::{Files, Outputs, adopt};
 pub(crate) use context::{Task, panicked};
 pub(crate) use job::{JobState, Progress, Resources};
 pub(crate) use relief::{Relief, Relieve};

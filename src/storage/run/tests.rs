@@ -209,7 +209,9 @@ fn missing_frames_and_records_are_found() {
             .contains("it is missing")
     );
     fs::remove_file(run.path()).unwrap();
-    assert!(read(&run).unwrap_err().is_io());
+    let error = read(&run).unwrap_err();
+    assert!(error.is_damage(), "{error}");
+    assert!(error.to_string().contains("the file is missing"));
 }
 
 #[test]

@@ -1,0 +1,186 @@
+//! What map tasks leave, as plain data: for readers in other processes.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Resources;
+use crate::error::{Result, plain};
+use crate::id::ShuffleId;
+use crate::storage::run::Run;
+use crate::storage::scratch::{Scratch, ScratchFile};
+
+/// A part of what a map task leaves for the next stage: plain data, and where there is more, a range of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// The shuffle that it belongs to.
+    pub shuffle: u64,
+    /// The partition of the next stage that reads it; without one, all may.
+    pub partition: Option<usize>,
+    /// The records.
+    pub file: Option<FilePart>,
+    /// What the reader must know of them.
+    pub about: Vec<u8>,
+}
+
+/// A range of a file, with the records in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilePart {
+    /// The file.
+    #[serde(with = "plain")]
+    pub path: PathBuf,
+    /// Where the range starts in it.
+    pub offset: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// The number of its records.
+    pub records: u64,
+}
+
+impl FilePart {
+    /// Where the records of `run` are. Its file is kept for who adopts it.
+    pub(crate) fn export(run: &Run) -> Self {
+        run.file().keep();
+        Self {
+            path: run.path().to_owned(),
+            offset: run.offset(),
+            bytes: run.bytes(),
+            records: run.records(),
+        }
+    }
+}
+
+/// What map tasks leave can go to files, and come back from them in another process.
+pub(crate) trait Outputs: Any + Send + Sync + Sized {
+    /// Writes what is in memory to files, and says what there is. The files are kept when this is dropped.
+    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<Block>>;
+}
+
+/// Files of other processes, each of which is opened once for all of its parts.
+pub(crate) struct Files<'s> {
+    scratch: &'s Scratch,
+    files: HashMap<PathBuf, Arc<ScratchFile>>,
+}
+
+impl<'s> Files<'s> {
+    pub(crate) fn new(scratch: &'s Scratch) -> Self {
+        Self {
+            scratch,
+            files: HashMap::new(),
+        }
+    }
+
+    /// The run that `part` is. Reading it to the end deletes nothing.
+    pub(crate) fn run(&mut self, part: &FilePart) -> Run {
+        let file = match self.files.get(&part.path) {
+            Some(file) => file,
+            None => {
+                let file = self.scratch.borrow(part.path.clone());
+                self.files.entry(part.path.clone()).or_insert(file)
+            }
+        };
+        Run::at(Arc::clone(file), part.offset, part.bytes, part.records)
+    }
+}
+
+/// Takes over the files of `blocks`; they go when what is given back is dropped.
+pub(crate) fn adopt<'b>(
+    blocks: impl IntoIterator<Item = &'b Block>,
+    scratch: &Scratch,
+) -> Result<Vec<Arc<ScratchFile>>> {
+    let mut files = HashMap::new();
+    let mut outcome = Ok(());
+    for part in blocks.into_iter().filter_map(|block| block.file.as_ref()) {
+        if !files.contains_key(&part.path) {
+            // Also after an error, so that none is left behind.
+            match scratch.adopt(part.path.clone()) {
+                Ok(file) => _ = files.insert(part.path.clone(), file),
+                Err(error) => outcome = Err(error),
+            }
+        }
+    }
+    outcome.map(|()| files.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::run::RunFile;
+
+    #[test]
+    fn files_of_a_worker_are_adopted_read_and_deleted() {
+        let spill = tempfile::tempdir().unwrap();
+        let driver = Scratch::new(Some(spill.path()), Some(1000));
+        let directory = driver.path().unwrap();
+        let worker = Scratch::within(directory.clone(), "w1-".to_owned(), None);
+        let mut file = RunFile::create(&worker, "out").unwrap();
+        let mut runs = Vec::new();
+        for record in [b"one", b"two"] {
+            let mut writer = file.run();
+            writer.append(record).unwrap();
+            runs.push(writer.finish().unwrap());
+        }
+        let blocks: Vec<_> = runs
+            .iter()
+            .map(|run| Block {
+                shuffle: 1,
+                partition: None,
+                file: Some(FilePart::export(run)),
+                about: Vec::new(),
+            })
+            .collect();
+        drop((file, runs, worker));
+
+        let files = adopt(&blocks, &driver).unwrap();
+        assert_eq!(files.len(), 1);
+        assert!(driver.used_bytes() > 0);
+        let part = blocks[1].file.as_ref().unwrap();
+        assert!(part.path.starts_with(&directory));
+        let reader = Scratch::within(directory.clone(), "w2-".to_owned(), None);
+        for _ in 0..2 {
+            let mut reader = Files::new(&reader).run(part).reader();
+            assert_eq!(reader.next().unwrap(), Some(&b"two"[..]));
+            assert_eq!(reader.next().unwrap(), None);
+        }
+        drop(files);
+        assert_eq!(driver.used_bytes(), 0);
+        let error = Files::new(&reader).run(part).reader().next().unwrap_err();
+        assert!(error.is_damage(), "{error}");
+        assert!(error.to_string().contains("w1-out-1"), "{error}");
+        drop(reader);
+        assert_eq!(
+            std::fs::read_dir(&directory).unwrap().count(),
+            1,
+            "the lock"
+        );
+        drop(driver);
+        assert!(!directory.exists());
+    }
+
+    #[test]
+    fn what_is_adopted_counts_for_the_quota_and_goes_if_it_exceeds_it() {
+        let spill = tempfile::tempdir().unwrap();
+        let driver = Scratch::new(Some(spill.path()), Some(10));
+        let path = driver.path().unwrap().join("w1-out");
+        std::fs::write(&path, [0; 11]).unwrap();
+        let part = FilePart {
+            path: path.clone(),
+            offset: 0,
+            bytes: 11,
+            records: 1,
+        };
+        let block = Block {
+            shuffle: 1,
+            partition: None,
+            file: Some(part),
+            about: Vec::new(),
+        };
+        let error = adopt([&block], &driver).unwrap_err();
+        assert!(error.to_string().contains("limit of 10 bytes"), "{error}");
+        assert!(!path.exists());
+        assert_eq!(driver.used_bytes(), 0);
+    }
+}
