@@ -254,6 +254,7 @@
 //! ├─ id.rs          numbers of nodes and shuffles
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
 //! ├─ config.rs      what a context is built from, and the environment variables
+//! ├─ counter.rs     Counter: counts of what closures come across, exact whatever is tried again
 //! ├─ text/          text as bytes: files, splits, blocks, lines, words, gzip; knows nothing of bags
 //! ├─ task/          what one running task sees and hands back, and what the tasks of a job share
 //! ├─ pipeline/      Record, Key, Pipeline, Boxed: a narrow chain as one generic type
@@ -269,8 +270,8 @@
 //! ```
 //!
 //! A module uses only modules that stand above it in this list:
-//! `error, id, storage, config, text, task, pipeline, shuffle, lineage, operators, plan, executor, scheduler, context,
-//! bag`.
+//! `error, id, storage, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, executor, scheduler,
+//! context, bag`.
 
 #![expect(
     dead_code,
@@ -281,6 +282,7 @@
 mod bag;
 mod config;
 mod context;
+mod counter;
 mod error;
 mod executor;
 mod id;
@@ -300,6 +302,7 @@ pub use bag::{
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
+pub use counter::Counter;
 pub use error::{Error, ErrorKind, Place, Result, SourceLocation};
 pub use operators::cogroup::CoGroup;
 pub use operators::combines::WholeNumber;

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "error",
     "id",
     "storage",
     "config",
+    "counter",
     "text",
     "task",
     "pipeline",

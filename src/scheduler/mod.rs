@@ -11,14 +11,13 @@ pub(crate) use result::ResultStage;
 pub(crate) use run::StageRun;
 pub use summary::{JobSummary, StageSummary};
 
-use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::Executor;
 use crate::lineage::Node;
 use crate::plan::{self, MapStagePlan, Plan};
-use crate::task::{JobState, Resources, StageCode};
+use crate::task::{JobState, Resources, StageCode, is_in_task};
 
 use summary::Watch;
 
@@ -27,11 +26,6 @@ const ATTEMPTS: usize = 4;
 
 /// The least memory that a thread can shuffle with: what it takes to write a run, and to read four of them.
 const LEAST_THREAD_BYTES: usize = 1 << 20;
-
-thread_local! {
-    /// Whether this thread runs a task, so that a closure of the program may be what is running.
-    static IN_TASK: Cell<bool> = const { Cell::new(false) };
-}
 
 /// One run of one action.
 pub(crate) struct Job {
@@ -63,7 +57,7 @@ impl Job {
         resources: Resources,
         report: Report,
     ) -> Result<Self> {
-        if IN_TASK.get() {
+        if is_in_task() {
             return Err(Error::new(ErrorKind::NestedJob));
         }
         let plan = Plan::new(result);
@@ -209,13 +203,4 @@ impl Drop for Job {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(summary);
     }
-}
-
-/// Marks this thread as running a task while `work` runs. Tasks can be nested where a closure of the program lets the
-/// pool's threads steal work.
-fn in_task<R>(work: impl FnOnce() -> R) -> R {
-    let before = IN_TASK.replace(true);
-    let result = work();
-    IN_TASK.set(before);
-    result
 }

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::{ATTEMPTS, in_task};
+use super::ATTEMPTS;
 use crate::error::{Error, Result};
-use crate::task::{JobState, Partition, PartitionStream, StageCode, Task, Worker, panicked};
+use crate::task::{
+    JobState, Partition, PartitionStream, StageCode, Task, Worker, in_task, panicked,
+};
 
 /// The most partitions that a thread takes at once.
 const MOST_AT_ONCE: usize = 256;
@@ -143,7 +145,7 @@ impl<'s> StageRun<'s> {
 
     /// Runs what belongs to no single partition, but may call closures of the program.
     fn guard<R>(&self, work: impl FnOnce(&Task<'_>) -> R) -> Result<R> {
-        let task = Task::new(self.job, self.number, 0);
+        let task = Task::of_no_partition(self.job, self.number);
         let outcome = in_task(|| task.guard(|task| Ok(work(task))));
         outcome.map_err(|error| self.of_no_partition(error))
     }

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::{Flow, JobState, Resources, Site};
+use super::{Flow, JobState, Resources, Site, Tally};
+use crate::counter::Tallying;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::id::ShuffleId;
 
@@ -16,6 +17,8 @@ pub struct Task<'job> {
     job: &'job JobState,
     stage: usize,
     partition: usize,
+    /// Whether what it does belongs to no single partition.
+    is_of_stage: bool,
     /// The closure that was running when a panic began to unwind.
     panicked_in: Cell<Option<Site>>,
     /// The first error of a closure; the pipeline breaks off once it is set.
@@ -41,10 +44,19 @@ impl<'job> Task<'job> {
             job,
             stage,
             partition,
+            is_of_stage: false,
             panicked_in: Cell::new(None),
             failure: RefCell::new(None),
             origin: RefCell::new(None),
             is_batched: Cell::new(false),
+        }
+    }
+
+    /// What belongs to no single partition of a stage, and is done once only.
+    pub(crate) fn of_no_partition(job: &'job JobState, stage: usize) -> Self {
+        Self {
+            is_of_stage: true,
+            ..Self::new(job, stage, 0)
         }
     }
 
@@ -160,12 +172,22 @@ impl<'job> Task<'job> {
             .get_or_insert_with(|| (Arc::clone(path), offset));
     }
 
-    /// Runs `work`, and turns what its closures did wrong into an error that has a place.
+    /// Runs `work`, and turns what its closures did wrong into an error that has a place. What they have added to
+    /// counters counts if all is well.
     pub(crate) fn guard<R>(self, work: impl FnOnce(&Self) -> Result<R>) -> Result<R> {
+        let tallying = Tallying::begin();
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
         let failure = self.failure.borrow_mut().take();
         match (outcome, failure) {
-            (Ok(outcome), None) => outcome.map_err(|error| self.placed(error)),
+            (Ok(Ok(result)), None) => {
+                self.job.tallies().put(Tally {
+                    stage: self.stage,
+                    partition: Some(self.partition).filter(|_| !self.is_of_stage),
+                    counts: tallying.end(),
+                });
+                Ok(result)
+            }
+            (Ok(Err(error)), None) => Err(self.placed(error)),
             (Ok(_), Some(error)) => Err(self.placed(error)),
             (Err(payload), _) => Err(self.placed(panicked(self.panicked_in.get(), payload))),
         }

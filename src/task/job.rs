@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Relief;
+use super::{Relief, Tallies};
 use crate::error::{Error, Result};
 use crate::id::ShuffleId;
 use crate::storage::memory::{MemoryBudget, Reservation};
@@ -22,6 +22,7 @@ pub(crate) struct JobState {
     cancelled: AtomicBool,
     failure: Mutex<Option<Error>>,
     map_outputs: Mutex<HashMap<ShuffleId, MapOutputs>>,
+    tallies: Tallies,
 }
 
 /// What a job may use, and where it may put what does not fit.
@@ -73,6 +74,7 @@ impl JobState {
             cancelled: AtomicBool::default(),
             failure: Mutex::default(),
             map_outputs: Mutex::default(),
+            tallies: Tallies::default(),
         }
     }
 
@@ -121,6 +123,11 @@ impl JobState {
             .unwrap_or_else(|| {
                 unreachable!("the plan runs a shuffle's map side before its readers")
             })
+    }
+
+    /// What tasks have added to counters.
+    pub(crate) fn tallies(&self) -> &Tallies {
+        &self.tallies
     }
 
     pub(crate) fn progress(&self) -> &Progress {

@@ -3,15 +3,19 @@
 mod block;
 mod context;
 mod job;
+mod nesting;
 mod relief;
 mod stage;
+mod tally;
 
 pub use block::{Block, FilePart};
 pub(crate) use block::{Files, Outputs, adopt};
 pub(crate) use context::{Task, panicked};
 pub(crate) use job::{JobState, Progress, Resources};
+pub(crate) use nesting::{in_task, is_in_task};
 pub(crate) use relief::{Relief, Relieve};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, Worker};
+pub(crate) use tally::{Tallies, Tally};
 
 use std::ops::ControlFlow;
 use std::panic::Location;

@@ -1,0 +1,280 @@
+//! Counts of what closures come across beside their records.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A count that closures add to, such as that of the lines that cannot be understood.
+///
+/// It is exact: what a task adds counts once, when the task is done, however often that was tried, and on every
+/// [executor](crate::Executor). A variable that a closure captures, such as an atomic, counts each attempt, and nothing
+/// at all of what happens in another process. It is cheap to clone, and goes to closures as any other state:
+/// by [`with`](crate::Bag::with), or by being captured where the closure does not leave this process.
+///
+/// What counts is what the job has done:
+///
+/// - Each action runs its closures anew, and so adds anew. To count once, [`persist`](crate::Bag::persist) the bag.
+/// - An action that needs only some of the records, as [`take`](crate::Bag::take) does, may have computed more
+///   partitions than it used, and leaves out others.
+/// - A job that fails has counted the tasks that were done before.
+/// - A closure must call [`add`](Self::add) on the thread that it is called on. What is added on another, as within
+///   rayon's `par_iter`, counts at once in this process, and not at all in a worker process.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Counter;
+///
+/// let bad = Counter::new("bad lines");
+/// let lines = holdall::from_vec(vec!["1", "two", "3"]);
+/// let numbers = lines.with(bad.clone()).flat_map(|bad, line| {
+///     let number = line.parse::<u64>();
+///     if number.is_err() {
+///         bad.add(1);
+///     }
+///     number
+/// });
+/// assert_eq!(numbers.sum::<u64>()?, 4);
+/// assert_eq!(bad.value(), 1);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Counter(Arc<Shared>);
+
+struct Shared {
+    id: u64,
+    name: String,
+    value: AtomicU64,
+}
+
+/// What one task has added to counters, by their ids.
+pub(crate) type Counts = Vec<(u64, u64)>;
+
+thread_local! {
+    /// What the task has added that this thread runs. A nested task has its own meanwhile.
+    static COUNTS: RefCell<Option<Counts>> = const { RefCell::new(None) };
+}
+
+/// The counters of this process that somebody holds.
+static COUNTERS: Mutex<Option<HashMap<u64, Weak<Shared>>>> = Mutex::new(None);
+
+fn counters() -> MutexGuard<'static, Option<HashMap<u64, Weak<Shared>>>> {
+    COUNTERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Counter {
+    /// A counter at 0. Its name is for those who read its [`Debug`](fmt::Debug) form; it need not be unique.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let skipped = holdall::Counter::new("skipped");
+    /// assert_eq!((skipped.name(), skipped.value()), ("skipped", 0));
+    /// ```
+    pub fn new(name: impl Into<String>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // Those of a worker process are others than those of the driver.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::with_id(u64::from(process::id()) << 32 | number, name.into())
+    }
+
+    fn with_id(id: u64, name: String) -> Self {
+        let mut counters = counters();
+        let counters = counters.get_or_insert_default();
+        if let Some(counter) = counters.get(&id).and_then(Weak::upgrade) {
+            return Self(counter);
+        }
+        let value = AtomicU64::new(0);
+        let counter = Arc::new(Shared { id, name, value });
+        counters.insert(id, Arc::downgrade(&counter));
+        Self(counter)
+    }
+
+    /// Adds to it: at once, or, in a closure of a bag, when the task is done that the closure runs in.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seen = holdall::Counter::new("seen");
+    /// seen.add(2);
+    /// let count = seen.clone();
+    /// holdall::range(0..10).for_each(move |_| count.add(1))?;
+    /// assert_eq!(seen.value(), 12);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn add(&self, n: u64) {
+        let is_counted = COUNTS.with_borrow_mut(|counts| {
+            let Some(counts) = counts else {
+                return false;
+            };
+            match counts.iter_mut().find(|(id, _)| *id == self.0.id) {
+                Some((_, count)) => *count += n,
+                None => counts.push((self.0.id, n)),
+            }
+            true
+        });
+        if !is_counted {
+            self.0.value.fetch_add(n, Ordering::Relaxed);
+        }
+    }
+
+    /// What has been added up to now. In a closure that says nothing of use: ask when the action has returned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seen = holdall::Counter::new("seen");
+    /// let count = seen.clone();
+    /// let numbers = holdall::range(0..10).inspect(move |_| count.add(1));
+    /// assert_eq!(seen.value(), 0);
+    /// numbers.count()?;
+    /// numbers.count()?;
+    /// assert_eq!(seen.value(), 20);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.value.load(Ordering::Relaxed)
+    }
+
+    /// The name that it was given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::Counter::new("bad lines").name(), "bad lines");
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name(), self.value())
+    }
+}
+
+impl Serialize for Counter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.0.id, &self.0.name).serialize(serializer)
+    }
+}
+
+/// Gives the counter that was serialised, in the process that made it, or else one that stands for it there.
+impl<'de> Deserialize<'de> for Counter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (id, name) = Deserialize::deserialize(deserializer)?;
+        Ok(Self::with_id(id, name))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let mut counters = counters();
+        let Some(counters) = &mut *counters else {
+            return;
+        };
+        // Another may have taken its place meanwhile.
+        if counters
+            .get(&self.id)
+            .is_some_and(|counter| counter.strong_count() == 0)
+        {
+            counters.remove(&self.id);
+        }
+    }
+}
+
+/// Keeps what is added on this thread apart, until it is asked for.
+pub(crate) struct Tallying {
+    /// What a task around this one has added.
+    around: Option<Counts>,
+}
+
+impl Tallying {
+    pub(crate) fn begin() -> Self {
+        Self {
+            around: COUNTS.replace(Some(Vec::new())),
+        }
+    }
+
+    /// What was added meanwhile.
+    pub(crate) fn end(self) -> Counts {
+        COUNTS.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Tallying {
+    fn drop(&mut self) {
+        COUNTS.set(self.around.take());
+    }
+}
+
+/// Adds what a task has added to the counters of this process. Nobody asks any more for one that is not held.
+pub(crate) fn commit(counts: &Counts) {
+    for (id, n) in counts {
+        let counter = counters().as_ref().and_then(|all| all.get(id)?.upgrade());
+        if let Some(counter) = counter {
+            counter.value.fetch_add(*n, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::codec;
+
+    #[test]
+    fn what_is_tallied_counts_when_it_is_committed() {
+        let (a, b) = (Counter::new("a"), Counter::new("b"));
+        a.add(1);
+        let outer = Tallying::begin();
+        a.add(10);
+        let inner = Tallying::begin();
+        a.add(100);
+        b.add(1);
+        let inner = inner.end();
+        b.add(1000);
+        let outer = outer.end();
+        assert_eq!((a.value(), b.value()), (1, 0));
+        commit(&inner);
+        assert_eq!((a.value(), b.value()), (101, 1));
+        commit(&outer);
+        assert_eq!((a.value(), b.value()), (111, 1001));
+        a.add(1);
+        assert_eq!(a.value(), 112);
+    }
+
+    #[test]
+    fn a_tally_that_is_dropped_never_counts() {
+        let counter = Counter::new("a");
+        drop(Tallying::begin());
+        let tallying = Tallying::begin();
+        counter.add(1);
+        drop(tallying);
+        assert_eq!(counter.value(), 0);
+    }
+
+    #[test]
+    fn a_counter_comes_back_as_itself() {
+        let counter = Counter::new("a");
+        let mut bytes = Vec::new();
+        codec::encode_into(&counter, &mut bytes).unwrap();
+        let back: Counter = codec::decode(&bytes).unwrap();
+        back.add(2);
+        assert_eq!((counter.value(), back.name()), (2, "a"));
+        drop((counter, back));
+        // In another process, or when nobody asks for it any more, it is one that stands for it.
+        let other: Counter = codec::decode(&bytes).unwrap();
+        assert_eq!(other.value(), 0);
+        commit(&vec![(other.0.id, 3), (1, 1)]);
+        assert_eq!(other.value(), 3);
+    }
+}

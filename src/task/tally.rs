@@ -1,0 +1,116 @@
+//! What tasks have added to counters, each partition of a stage once.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::counter::{self, Counts};
+
+/// What one partition has added to counters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    pub(crate) stage: usize,
+    /// None for what belongs to no single partition, and is done once only.
+    pub(crate) partition: Option<usize>,
+    pub(crate) counts: Counts,
+}
+
+/// The tallies of a job.
+#[derive(Default)]
+pub(crate) struct Tallies {
+    /// Whose counts have been taken: what an earlier stage has left may have to be made again.
+    taken: Mutex<HashSet<(usize, usize)>>,
+    /// In a worker process: those that the driver has not been told of.
+    kept: Option<Mutex<Vec<Tally>>>,
+}
+
+impl Tallies {
+    /// Those of a worker process, which are for the driver to count.
+    pub(crate) fn kept() -> Self {
+        Self {
+            kept: Some(Mutex::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Counts a tally, unless that of its partition has been.
+    pub(crate) fn put(&self, tally: Tally) {
+        if tally.counts.is_empty() {
+            return;
+        }
+        if let Some(kept) = &self.kept {
+            return lock(kept).push(tally);
+        }
+        let is_new = match tally.partition {
+            Some(partition) => lock(&self.taken).insert((tally.stage, partition)),
+            None => true,
+        };
+        if is_new {
+            counter::commit(&tally.counts);
+        }
+    }
+
+    /// What was kept since it was asked for the last time.
+    pub(crate) fn take(&self) -> Vec<Tally> {
+        let kept = self.kept.as_ref();
+        kept.map_or_else(Vec::new, |kept| std::mem::take(&mut *lock(kept)))
+    }
+}
+
+/// A panic while a lock is held leaves these values whole.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counter::{Counter, Tallying};
+
+    #[test]
+    fn a_partition_counts_once() {
+        let counter = Counter::new("a");
+        let counts = |n| {
+            let tallying = Tallying::begin();
+            counter.add(n);
+            tallying.end()
+        };
+        let tallies = Tallies::default();
+        for (stage, partition, n) in [(1, Some(0), 1), (1, Some(1), 10), (1, Some(0), 1)] {
+            let counts = counts(n);
+            tallies.put(Tally {
+                stage,
+                partition,
+                counts,
+            });
+        }
+        assert_eq!(counter.value(), 11);
+        for (stage, partition) in [(2, Some(0)), (1, None), (1, None)] {
+            let counts = counts(100);
+            tallies.put(Tally {
+                stage,
+                partition,
+                counts,
+            });
+        }
+        assert_eq!(counter.value(), 311);
+    }
+
+    #[test]
+    fn a_worker_keeps_them_for_the_driver() {
+        let counter = Counter::new("a");
+        let tallies = Tallies::kept();
+        let tallying = Tallying::begin();
+        counter.add(1);
+        let counts = tallying.end();
+        tallies.put(Tally {
+            stage: 1,
+            partition: Some(0),
+            counts,
+        });
+        assert_eq!(counter.value(), 0);
+        assert_eq!(tallies.take().len(), 1);
+        assert_eq!(tallies.take().len(), 0);
+    }
+}
