@@ -273,10 +273,12 @@
 //! `error, id, storage, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, executor, scheduler,
 //! context, bag`.
 
-#![expect(
-    dead_code,
-    unused_imports,
-    reason = "parts of worker processes that are not put together yet"
+#![cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "parts of worker processes that are not put together yet"
+    )
 )]
 
 mod bag;

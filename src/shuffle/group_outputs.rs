@@ -34,6 +34,11 @@ impl Segment {
         }
     }
 
+    /// The memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn order(&self) -> Order {
         self.chunks
             .first()
@@ -149,6 +154,11 @@ impl GroupOutputs {
 
     pub(crate) fn add_runs(&self, partition: usize, runs: Vec<Run>) {
         lock(&self.partitions[partition]).runs.extend(runs);
+    }
+
+    /// The runs of a partition.
+    pub(super) fn runs(&self, partition: usize) -> Vec<Run> {
+        lock(&self.partitions[partition]).runs.clone()
     }
 
     /// Writes what is kept to runs, unless another thread is about to.

@@ -66,7 +66,7 @@ pub(crate) enum EntrySource {
 
 impl EntrySource {
     #[inline]
-    fn place(&self) -> u64 {
+    pub(super) fn place(&self) -> u64 {
         match self {
             Self::Run(source) => source.place,
             Self::Memory(cursor) => cursor.place(),
@@ -82,7 +82,7 @@ impl EntrySource {
     }
 
     #[inline]
-    fn key(&self) -> &[u8] {
+    pub(super) fn key(&self) -> &[u8] {
         match self {
             Self::Run(source) => &source.record()[source.span.key.clone()],
             Self::Memory(cursor) => cursor.key(),
@@ -90,7 +90,7 @@ impl EntrySource {
     }
 
     #[inline]
-    fn value(&self) -> &[u8] {
+    pub(super) fn value(&self) -> &[u8] {
         match self {
             Self::Run(source) => &source.record()[source.span.value..],
             Self::Memory(cursor) => cursor.value(),

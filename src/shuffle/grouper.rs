@@ -31,7 +31,7 @@ pub(crate) trait Encode: Send + Sync + 'static {
 }
 
 /// Chunks of one partition double up to this length.
-const MOST_CHUNK_BYTES: usize = 32 << 10;
+pub(super) const MOST_CHUNK_BYTES: usize = 32 << 10;
 const LEAST_CHUNK_BYTES: usize = 512;
 
 /// Slices of all partitions together, and of one.
@@ -45,7 +45,7 @@ const SLICE_BYTES: usize = 2 * MOST_CHUNK_BYTES;
 const FLOOR_BYTES: usize = 256 << 10;
 
 /// Memory that a segment takes besides its chunks.
-const SEGMENT_BYTES: usize = 160;
+pub(super) const SEGMENT_BYTES: usize = 160;
 
 /// The entries of one slice of a partition since the last commit.
 #[derive(Default)]
@@ -117,9 +117,8 @@ impl<'o> Grouper<'o> {
         self.key_value.clear();
         let key_len = E::encode(record, &mut self.key_value)?;
         let position = self.partitioner.position(&self.key_value[..key_len]);
-        // Shifted in two steps, since there may be no bits to be left.
-        let slice = (position.place.0 >> 1) >> (u64::BITS - 1 - self.slice_bits);
-        let number = position.partition << self.slice_bits | slice as usize;
+        let slice = slice_of(position.place.0, self.slice_bits);
+        let number = position.partition << self.slice_bits | slice;
         let needed_bytes = entry::MAX_HEADER_BYTES + self.key_value.len();
         let bucket = &mut self.buckets[number];
         if bucket.open.capacity() - bucket.open.len() < needed_bytes {
@@ -303,4 +302,11 @@ pub(crate) fn slice_bits(partitioner: HashPartitioner, resources: &Resources) ->
     let most = (share_bytes(resources) / SLICE_BYTES).min(MOST_BUCKETS);
     let slices = (most / partitioner.partitions()).clamp(1, MOST_SLICES);
     slices.ilog2()
+}
+
+/// Which slice of its partition a place belongs to.
+#[inline]
+pub(super) fn slice_of(place: u64, slice_bits: u32) -> usize {
+    // Shifted in two steps, since there may be no bits to be left.
+    ((place >> 1) >> (u64::BITS - 1 - slice_bits)) as usize
 }

@@ -3,13 +3,17 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
+use crate::id::ShuffleId;
+use crate::storage::codec;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
-use crate::task::Resources;
+use crate::task::{Block, FilePart, Files, Outputs, Resources};
 
 /// The place of a part among all: the task, and how often that had spilled before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Order {
     task: usize,
     sequence: usize,
@@ -66,6 +70,23 @@ impl<M: InMemory> MapOutputs<M> {
             is_spilling: Mutex::default(),
             readers,
         }
+    }
+
+    /// What others have exported. It can be read as often as one likes.
+    pub(crate) fn import(
+        partitions: usize,
+        blocks: &[Block],
+        resources: &Resources,
+    ) -> Result<Self> {
+        let outputs = Self::new(partitions, usize::MAX);
+        let mut files = Files::new(&resources.scratch);
+        for block in blocks {
+            let (partition, part) = block.of_partition(partitions)?;
+            let order = codec::decode(&block.about)?;
+            let content = Content::File(files.run(part));
+            lock(&outputs.partitions[partition]).push(Part { order, content });
+        }
+        Ok(outputs)
     }
 
     /// Takes over records, for each partition, that `reservation` is for.
@@ -147,7 +168,120 @@ impl<M: InMemory> MapOutputs<M> {
     }
 }
 
+impl<M: InMemory + 'static> Outputs for MapOutputs<M> {
+    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<Block>> {
+        self.spill(resources)?;
+        let mut blocks = Vec::new();
+        for (partition, parts) in self.partitions.iter().enumerate() {
+            for part in &*lock(parts) {
+                if let Content::File(run) = &part.content {
+                    let mut about = Vec::new();
+                    codec::encode_into(&part.order, &mut about)?;
+                    blocks.push(Block::new(shuffle, partition, FilePart::export(run), about));
+                }
+            }
+        }
+        Ok(blocks)
+    }
+}
+
 /// Lists of parts are whole at any time, also if a `Serialize` of the program panics while one spills.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shuffle::{Divider, Spool, replay};
+    use crate::storage::memory::MemoryBudget;
+    use crate::storage::scratch::Scratch;
+    use crate::task::Flow;
+
+    const PARTITIONS: usize = 5;
+    const TASKS: u32 = 6;
+
+    fn resources(scratch: Scratch, memory: usize) -> Resources {
+        Resources {
+            budget: MemoryBudget::new(memory),
+            scratch,
+            ..Resources::unlimited()
+        }
+    }
+
+    /// The records of each partition.
+    fn read(outputs: &MapOutputs<Spool>) -> Vec<Vec<u32>> {
+        let mut all = Vec::new();
+        for partition in 0..PARTITIONS {
+            let mut records = Vec::new();
+            let read = replay(outputs.open(partition), |record: u32| {
+                records.push(record);
+                Flow::Continue(())
+            });
+            let _ = read.unwrap();
+            all.push(records);
+        }
+        all
+    }
+
+    fn divide(tasks: impl Iterator<Item = u32>, resources: &Resources) -> MapOutputs<Spool> {
+        let outputs = MapOutputs::new(PARTITIONS, 1);
+        let mut divider = Divider::new(PARTITIONS, &outputs, resources);
+        for task in tasks {
+            divider.begin_task(task as usize);
+            for n in task * 50_000..(task + 1) * 50_000 {
+                // The last partition stays empty.
+                divider.push(n as usize % (PARTITIONS - 1), &n).unwrap();
+            }
+            divider.commit().unwrap();
+        }
+        outputs
+    }
+
+    #[test]
+    fn what_was_exported_is_read_as_it_was() {
+        let expected = read(&divide(0..TASKS, &Resources::unlimited()));
+        for memory in [64 << 10, 1 << 30] {
+            let spill = tempfile::tempdir().unwrap();
+            let driver = Scratch::new(Some(spill.path()), None);
+            let directory = driver.path().unwrap();
+            let mut blocks = Vec::new();
+            // The later tasks first, each half by a worker of its own.
+            for (worker, tasks) in [(1, TASKS / 2..TASKS), (2, 0..TASKS / 2)] {
+                let scratch = Scratch::within(directory.clone(), format!("{worker}-"), None);
+                let resources = resources(scratch, memory);
+                let outputs = divide(tasks, &resources);
+                let exported = outputs.export(ShuffleId::next(), &resources).unwrap();
+                assert!(exported.len() > 4 || memory > 1 << 20);
+                blocks.extend(exported);
+                drop(outputs);
+                assert_eq!(resources.budget.used_bytes(), 0);
+            }
+            let files = Block::adopt(&blocks, &driver).unwrap();
+            for reader in 3..5 {
+                let scratch = Scratch::within(directory.clone(), format!("{reader}-"), None);
+                let resources = resources(scratch, memory);
+                let outputs = MapOutputs::import(PARTITIONS, &blocks, &resources).unwrap();
+                assert_eq!(read(&outputs), expected);
+                assert_eq!(read(&outputs), expected, "once more");
+            }
+            drop(files);
+            assert_eq!(
+                std::fs::read_dir(&directory).unwrap().count(),
+                1,
+                "the lock"
+            );
+        }
+    }
+
+    #[test]
+    fn a_block_of_another_shuffle_is_refused() {
+        let resources = Resources::unlimited();
+        let outputs = divide(0..1, &resources);
+        let mut blocks = outputs.export(ShuffleId::next(), &resources).unwrap();
+        blocks[0].partition = Some(PARTITIONS);
+        let imported = MapOutputs::<Spool>::import(PARTITIONS, &blocks, &resources);
+        assert!(imported.is_err());
+        drop(Block::adopt(&blocks, &resources.scratch).unwrap());
+    }
 }

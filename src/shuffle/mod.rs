@@ -5,6 +5,7 @@ mod combine;
 mod combiner;
 mod combiner_outputs;
 mod entry;
+mod group_import;
 mod group_outputs;
 mod group_spill;
 mod group_stream;

@@ -21,6 +21,17 @@ pub(crate) struct Chunk {
     pub(crate) order: Order,
 }
 
+impl Chunk {
+    pub(crate) fn empty() -> Self {
+        Self {
+            bytes: Vec::new(),
+            entries: 0,
+            slice: 0,
+            order: Order::default(),
+        }
+    }
+}
+
 /// Where an entry is, and its place: what is sorted. The places of entries ascend as they came.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Resources;
-use crate::error::{Result, plain};
+use crate::error::{Error, ErrorKind, Result, plain};
 use crate::id::ShuffleId;
 use crate::storage::run::Run;
 use crate::storage::scratch::{Scratch, ScratchFile};
@@ -38,6 +38,61 @@ pub struct FilePart {
     pub bytes: u64,
     /// The number of its records.
     pub records: u64,
+}
+
+impl Block {
+    /// A block for one partition.
+    pub(crate) fn new(
+        shuffle: ShuffleId,
+        partition: usize,
+        part: FilePart,
+        about: Vec<u8>,
+    ) -> Self {
+        Self {
+            shuffle: shuffle.number(),
+            partition: Some(partition),
+            file: Some(part),
+            about,
+        }
+    }
+
+    /// The partition, below `partitions`, that it is for, and its records.
+    pub(crate) fn of_partition(&self, partitions: usize) -> Result<(usize, &FilePart)> {
+        let partition = self.partition.filter(|partition| *partition < partitions);
+        partition
+            .zip(self.file.as_ref())
+            .ok_or_else(|| self.damaged("it is of no partition of this shuffle"))
+    }
+
+    /// Takes over the files of `blocks`; they go when what is given back is dropped.
+    pub(crate) fn adopt<'b>(
+        blocks: impl IntoIterator<Item = &'b Self>,
+        scratch: &Scratch,
+    ) -> Result<Vec<Arc<ScratchFile>>> {
+        let mut files = HashMap::new();
+        let mut outcome = Ok(());
+        for part in blocks.into_iter().filter_map(|block| block.file.as_ref()) {
+            if !files.contains_key(&part.path) {
+                // Also after an error, so that none is left behind.
+                match scratch.adopt(part.path.clone()) {
+                    Ok(file) => _ = files.insert(part.path.clone(), file),
+                    Err(error) => outcome = Err(error),
+                }
+            }
+        }
+        outcome.map(|()| files.into_values().collect())
+    }
+
+    /// The error of a block that is not what an export has given.
+    #[cold]
+    pub(crate) fn damaged(&self, reason: &'static str) -> Error {
+        let part = self.file.as_ref();
+        Error::new(ErrorKind::CorruptRun {
+            path: part.map_or_else(PathBuf::new, |part| part.path.clone()),
+            offset: part.map_or(0, |part| part.offset),
+            reason,
+        })
+    }
 }
 
 impl FilePart {
@@ -86,25 +141,6 @@ impl<'s> Files<'s> {
     }
 }
 
-/// Takes over the files of `blocks`; they go when what is given back is dropped.
-pub(crate) fn adopt<'b>(
-    blocks: impl IntoIterator<Item = &'b Block>,
-    scratch: &Scratch,
-) -> Result<Vec<Arc<ScratchFile>>> {
-    let mut files = HashMap::new();
-    let mut outcome = Ok(());
-    for part in blocks.into_iter().filter_map(|block| block.file.as_ref()) {
-        if !files.contains_key(&part.path) {
-            // Also after an error, so that none is left behind.
-            match scratch.adopt(part.path.clone()) {
-                Ok(file) => _ = files.insert(part.path.clone(), file),
-                Err(error) => outcome = Err(error),
-            }
-        }
-    }
-    outcome.map(|()| files.into_values().collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,7 +170,7 @@ mod tests {
             .collect();
         drop((file, runs, worker));
 
-        let files = adopt(&blocks, &driver).unwrap();
+        let files = Block::adopt(&blocks, &driver).unwrap();
         assert_eq!(files.len(), 1);
         assert!(driver.used_bytes() > 0);
         let part = blocks[1].file.as_ref().unwrap();
@@ -178,7 +214,7 @@ mod tests {
             file: Some(part),
             about: Vec::new(),
         };
-        let error = adopt([&block], &driver).unwrap_err();
+        let error = Block::adopt([&block], &driver).unwrap_err();
         assert!(error.to_string().contains("limit of 10 bytes"), "{error}");
         assert!(!path.exists());
         assert_eq!(driver.used_bytes(), 0);

@@ -9,7 +9,7 @@ mod stage;
 mod tally;
 
 pub use block::{Block, FilePart};
-pub(crate) use block::{Files, Outputs, adopt};
+pub(crate) use block::{Files, Outputs};
 pub(crate) use context::{Task, panicked};
 pub(crate) use job::{JobState, Progress, Resources};
 pub(crate) use nesting::{in_task, is_in_task};
