@@ -218,51 +218,107 @@ where
 #[cfg(test)]
 mod tests {
     use std::marker::PhantomData;
+    use std::ops::Range;
 
     use super::*;
     use crate::operators::from_vec::FromVec;
     use crate::shuffle::sort::{ByComparison, Bytes, Typed};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
-    use crate::task::JobState;
+    use crate::task::{Block, JobState, Outputs};
 
     const PARTITIONS: usize = 4;
+    const TASKS: usize = 10;
 
-    /// Sorts within `budget_bytes`, and gives the partitions, and the bytes that were in files at most.
-    fn sorted<T, S>(records: Vec<T>, sort: S, budget_bytes: usize) -> (Vec<Vec<T>>, u64)
+    /// How the map side's outputs come to the reduce side.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Way {
+        Memory,
+        /// From two processes to a third, through files.
+        Blocks,
+    }
+
+    fn resources(scratch: &Scratch, budget_bytes: usize) -> Resources {
+        Resources {
+            budget: MemoryBudget::new(budget_bytes),
+            scratch: scratch.clone(),
+            ..Resources::unlimited()
+        }
+    }
+
+    /// What the map side leaves of some of the partitions.
+    fn map_side<T, S>(
+        dependency: &SortDependency<FromVec<T>, S>,
+        indices: Range<usize>,
+        job: &JobState,
+    ) -> Arc<SortOutputs>
+    where
+        T: Clone + Send + Sync + 'static,
+        S: Sort<Record = T>,
+    {
+        let stage = dependency.map_stage(1);
+        let mut worker = stage.worker(job.resources());
+        for index in indices {
+            let task = Task::new(job, 1, index);
+            worker.run(Partition::at(index), &task).unwrap();
+        }
+        worker.finish().unwrap();
+        let outputs = stage.into_outputs(job.resources()).unwrap();
+        outputs.downcast().unwrap()
+    }
+
+    /// The same, of two processes.
+    fn map_sides<T, S>(
+        dependency: &SortDependency<FromVec<T>, S>,
+        driver: &Scratch,
+        budget_bytes: usize,
+    ) -> Vec<Block>
+    where
+        T: Clone + Send + Sync + 'static,
+        S: Sort<Record = T>,
+    {
+        let mut blocks = Vec::new();
+        for (prefix, indices) in [("1-", 4..TASKS), ("2-", 0..4)] {
+            let scratch = Scratch::within(driver.path().unwrap(), prefix.to_owned(), None);
+            let job = JobState::new(resources(&scratch, budget_bytes));
+            let outputs = map_side(dependency, indices, &job);
+            blocks.extend(outputs.export(dependency.id, job.resources()).unwrap());
+        }
+        blocks
+    }
+
+    /// Sorts within `budget_bytes`, and gives the partitions, and the bytes that this process has written.
+    fn sorted<T, S>(records: Vec<T>, sort: S, budget_bytes: usize, way: Way) -> (Vec<Vec<T>>, u64)
     where
         T: Clone + Send + Sync + 'static,
         S: Sort<Record = T>,
     {
         let directory = tempfile::tempdir().unwrap();
         let scratch = Scratch::new(Some(directory.path()), None);
-        let budget = MemoryBudget::new(budget_bytes);
-        let job = JobState::new(Resources {
-            budget: budget.clone(),
-            scratch: scratch.clone(),
-            ..Resources::unlimited()
-        });
+        let job = JobState::new(resources(&scratch, budget_bytes));
+        let budget = job.resources().budget.clone();
         let site = Site::new("sort");
         let sort = Arc::new(sort);
         let dependency = SortDependency {
             id: ShuffleId::next(),
             parent: Arc::new(FromVec {
                 records: Arc::new(records),
-                partitions: 10,
+                partitions: TASKS,
             }),
-            parent_node: Node::source(site, String::new(), Some(10), None),
+            parent_node: Node::source(site, String::new(), Some(TASKS), None),
             sort: Arc::clone(&sort),
             partitions: PARTITIONS,
             site,
         };
-        let stage = dependency.map_stage(1);
-        let mut worker = stage.worker(job.resources());
-        for index in 0..10 {
-            let task = Task::new(&job, 1, index);
-            worker.run(Partition::at(index), &task).unwrap();
-        }
-        worker.finish().unwrap();
-        let outputs = stage.into_outputs(job.resources()).unwrap();
+        let (outputs, files) = match way {
+            Way::Memory => (map_side(&dependency, 0..TASKS, &job), Vec::new()),
+            Way::Blocks => {
+                let blocks = map_sides(&dependency, &scratch, budget_bytes);
+                let files = Block::adopt(&blocks, &scratch).unwrap();
+                let outputs = SortOutputs::import(PARTITIONS, &blocks, job.resources());
+                (Arc::new(outputs.unwrap()), files)
+            }
+        };
         job.put_map_outputs(dependency.id, outputs);
         let reduce = Sorted {
             shuffle: dependency.id,
@@ -281,8 +337,12 @@ mod tests {
             partition
         };
         let partitions = (0..PARTITIONS).map(read).collect();
-        drop(job);
+        drop((job, files));
         assert_eq!((budget.used_bytes(), scratch.used_bytes()), (0, 0));
+        if let Some(directory) = scratch.directory() {
+            let left = std::fs::read_dir(directory).unwrap().count();
+            assert_eq!(left, 1, "the lock");
+        }
         (partitions, scratch.written_bytes())
     }
 
@@ -300,7 +360,7 @@ mod tests {
 
     #[test]
     fn what_fits_stays_in_memory() {
-        let (partitions, spilled) = sorted(pairs(20_000), by_first(), 1 << 30);
+        let (partitions, spilled) = sorted(pairs(20_000), by_first(), 1 << 30, Way::Memory);
         let mut expected = pairs(20_000);
         expected.sort_by_key(|pair| pair.0);
         assert_eq!(partitions.concat(), expected);
@@ -311,7 +371,7 @@ mod tests {
     /// So little memory that runs are merged in more than one pass: there are more of them than are read at once.
     #[test]
     fn what_does_not_fit_is_spilled() {
-        let (partitions, spilled) = sorted(pairs(200_000), by_first(), 64 << 10);
+        let (partitions, spilled) = sorted(pairs(200_000), by_first(), 64 << 10, Way::Memory);
         let mut expected = pairs(200_000);
         expected.sort_by_key(|pair| pair.0);
         assert_eq!(partitions.concat(), expected);
@@ -324,9 +384,29 @@ mod tests {
             .iter()
             .map(|pair| pair.0.to_string())
             .collect();
-        let (partitions, spilled) = sorted(records.clone(), Bytes(PhantomData), 64 << 10);
+        let (partitions, spilled) =
+            sorted(records.clone(), Bytes(PhantomData), 64 << 10, Way::Memory);
         records.sort();
         assert_eq!(partitions.concat(), records);
         assert!(spilled > 200_000, "{spilled}");
+    }
+
+    #[test]
+    fn what_other_processes_have_sorted_is_the_same() {
+        for (count, budget_bytes) in [(20_000, 1 << 30), (100_000, 64 << 10)] {
+            let here = sorted(pairs(count), by_first(), budget_bytes, Way::Memory).0;
+            let (there, written) = sorted(pairs(count), by_first(), budget_bytes, Way::Blocks);
+            assert!(here == there, "{count} pairs");
+            assert_eq!(
+                written > 0,
+                count > 20_000,
+                "only merged down to fewer runs"
+            );
+            let texts = |way| {
+                let texts = pairs(count).iter().map(|pair| pair.0.to_string()).collect();
+                sorted::<String, _>(texts, Bytes(PhantomData), budget_bytes, way).0
+            };
+            assert!(texts(Way::Memory) == texts(Way::Blocks), "{count} texts");
+        }
     }
 }

@@ -22,12 +22,14 @@
 //! | `walk` | the records of a run, one after the other, from any of them on |
 //! | `slice` | where a run is cut, and what one partition reads of it |
 //! | `outputs` | all runs, the bounds, and the merge |
+//! | `transfer` | runs and samples to and from other processes |
 
 mod bytes;
 mod outputs;
 mod run;
 mod sample;
 mod slice;
+mod transfer;
 mod typed;
 mod walk;
 mod writer;

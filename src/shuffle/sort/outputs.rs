@@ -72,6 +72,12 @@ impl SortOutputs {
         state.runs.push(Arc::new(CutRun::new(run, self.partitions)));
     }
 
+    /// All runs and samples.
+    pub(super) fn parts(&self) -> (Vec<Arc<CutRun>>, Arc<Vec<Sample>>) {
+        let state = self.lock();
+        (state.runs.clone(), Arc::clone(&state.samples))
+    }
+
     /// Pushes the records of a partition, in order.
     pub(crate) fn read<S, F>(
         &self,

@@ -25,6 +25,14 @@ pub(crate) struct SortedRun {
 }
 
 impl SortedRun {
+    /// Of pieces in files.
+    pub(super) fn of_files(pieces: Vec<Piece>, budget: &MemoryBudget) -> Self {
+        Self {
+            pieces,
+            reservation: budget.reservation(),
+        }
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
         self.reservation.bytes()
     }
@@ -175,7 +183,8 @@ impl<'b> RunBuilder<'b> {
     }
 }
 
-fn write(file: &mut RunFile, frames: &Frames) -> Result<Piece> {
+/// A piece in memory as the next of a file.
+pub(super) fn write(file: &mut RunFile, frames: &Frames) -> Result<Piece> {
     let mut writer = file.run();
     let mut start = 0;
     for &(end, records) in &frames.ends {

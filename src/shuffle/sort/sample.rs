@@ -5,12 +5,14 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 /// The most records that all samples together have, and the most bytes, unless there are very many tasks.
 const TOTAL_RECORDS: usize = 64 << 10;
 const TOTAL_BYTES: usize = 4 << 20;
 
 /// How much of one task is sampled.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct SampleSize {
     records: usize,
     bytes: usize,
@@ -28,7 +30,7 @@ impl SampleSize {
 }
 
 /// The first, and every `step`-th record after it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Sample {
     size: SampleSize,
     seen: u64,

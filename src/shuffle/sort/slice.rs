@@ -51,6 +51,10 @@ impl CutRun {
         Self { run, cuts }
     }
 
+    pub(super) fn run(&self) -> &SortedRun {
+        &self.run
+    }
+
     /// Where a partition begins. Who asks compares, but holds no lock meanwhile.
     fn start_of<S: Sort>(&self, partition: usize, sort: &S, bounds: &Bounds) -> Result<Position> {
         if partition == bounds.partitions {

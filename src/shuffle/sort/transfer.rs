@@ -1,0 +1,148 @@
+//! Runs and samples to and from other processes.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::outputs::SortOutputs;
+use super::run::{Piece, SortedRun, write};
+use super::sample::Sample;
+use crate::error::Result;
+use crate::id::ShuffleId;
+use crate::storage::codec;
+use crate::storage::run::{Run, RunFile};
+use crate::task::{Block, FilePart, Files, Outputs, Resources};
+
+/// What a block without records is about.
+type Samples = Vec<Sample>;
+
+/// What a block with the records of a run is about: its pieces, one behind the other.
+type Pieces = Vec<PieceAbout>;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct PieceAbout {
+    first: Option<Box<[u8]>>,
+    bytes: u64,
+    records: u64,
+}
+
+impl Outputs for SortOutputs {
+    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<Block>> {
+        let (runs, samples) = self.parts();
+        let mut export = Export {
+            shuffle,
+            resources,
+            file: None,
+            blocks: Vec::new(),
+        };
+        for run in runs {
+            export.run(run.run())?;
+        }
+        if !samples.is_empty() {
+            export.push(None, &*samples)?;
+        }
+        Ok(export.blocks)
+    }
+}
+
+struct Export<'r> {
+    shuffle: ShuffleId,
+    resources: &'r Resources,
+    /// For what is in memory.
+    file: Option<RunFile>,
+    blocks: Vec<Block>,
+}
+
+impl Export<'_> {
+    fn run(&mut self, run: &SortedRun) -> Result<()> {
+        let mut part: Option<FilePart> = None;
+        let mut pieces = Pieces::new();
+        for piece in &run.pieces {
+            let written;
+            let piece = match piece {
+                Piece::File { .. } => piece,
+                Piece::Memory(frames) => {
+                    let file = match &mut self.file {
+                        Some(file) => file,
+                        none => none.insert(RunFile::create(&self.resources.scratch, "sort")?),
+                    };
+                    written = write(file, frames)?;
+                    &written
+                }
+            };
+            let Piece::File { first, run } = piece else {
+                continue;
+            };
+            pieces.push(PieceAbout {
+                first: first.clone(),
+                bytes: run.bytes(),
+                records: run.records(),
+            });
+            // All pieces of a run are either in memory or one behind the other in one file.
+            match &mut part {
+                Some(part) => {
+                    part.bytes += run.bytes();
+                    part.records += run.records();
+                }
+                none => *none = Some(FilePart::export(run)),
+            }
+        }
+        self.push(part, &pieces)
+    }
+
+    fn push(&mut self, file: Option<FilePart>, about: &impl Serialize) -> Result<()> {
+        let mut bytes = Vec::new();
+        codec::encode_into(about, &mut bytes)?;
+        self.blocks.push(Block {
+            shuffle: self.shuffle.number(),
+            partition: None,
+            file,
+            about: bytes,
+        });
+        Ok(())
+    }
+}
+
+impl SortOutputs {
+    /// What others have exported. It can be read as often as one likes.
+    pub(crate) fn import(
+        partitions: usize,
+        blocks: &[Block],
+        resources: &Resources,
+    ) -> Result<Self> {
+        // Nothing will be sampled any more, so that the number of tasks does not matter.
+        let outputs = Self::new(partitions, None);
+        let mut files = Files::new(&resources.scratch);
+        for block in blocks {
+            match &block.file {
+                None => {
+                    for sample in codec::decode::<Samples>(&block.about)? {
+                        outputs.put_sample(sample);
+                    }
+                }
+                Some(part) => {
+                    let run = files.run(part);
+                    let pieces = pieces_of(&run, codec::decode(&block.about)?);
+                    let run = SortedRun::of_files(pieces, &resources.budget);
+                    outputs.put_run(Arc::new(run));
+                }
+            }
+        }
+        Ok(outputs)
+    }
+}
+
+/// The pieces of a run, each a run by itself.
+fn pieces_of(run: &Run, pieces: Pieces) -> Vec<Piece> {
+    let mut offset = run.offset();
+    let piece = |about: PieceAbout| {
+        let file = Arc::clone(run.file());
+        let run = Run::at(file, offset, about.bytes, about.records);
+        offset += about.bytes;
+        Piece::File {
+            first: about.first,
+            run,
+        }
+    };
+    pieces.into_iter().map(piece).collect()
+}
