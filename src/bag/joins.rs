@@ -33,8 +33,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             };
             return (side, Dependency::Narrow(self.node));
         }
-        let (id, dependency) = self.records_by_key::<E>(site, partitioner, false);
-        (Side::Shuffled(id), Dependency::Shuffle(dependency))
+        let (shuffle, dependency) = self.records_by_key::<E>(site, partitioner, false);
+        let side = Side::Shuffled {
+            shuffle,
+            partitioner,
+        };
+        (side, Dependency::Shuffle(dependency))
     }
 
     /// Shuffles all records by the key that `E` finds in them.

@@ -11,7 +11,7 @@ use super::records_by_key::{FirstSides, Pairs};
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::{Data, Key, Pipeline};
-use crate::shuffle::{Encode, GroupOutputs, Lookup};
+use crate::shuffle::{Encode, GroupOutputs, HashPartitioner, Lookup};
 use crate::storage::codec;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
@@ -57,7 +57,9 @@ where
     where
         S: FnMut(J::Out) -> Flow,
     {
-        let outputs = task.map_outputs::<GroupOutputs>(self.small);
+        let outputs = task.map_outputs(self.small, |blocks| {
+            GroupOutputs::import(HashPartitioner::new(1), true, blocks, task.resources())
+        })?;
         let small = outputs.lookup(task.resources())?;
         let mut bytes = Vec::new();
         self.parent.run(partition, task, &mut |record| {

@@ -158,7 +158,10 @@ impl<C: Combine> Pipeline for Combined<C> {
     where
         S: FnMut(Self::Out) -> Flow,
     {
-        let outputs = task.map_outputs::<CombinerOutputs<C::Combined>>(self.shuffle);
+        let outputs = task.map_outputs(self.shuffle, |blocks| {
+            let partitions = self.partitioner.partitions();
+            CombinerOutputs::<C::Combined>::import(partitions, blocks, task.resources())
+        })?;
         // Merging runs closures of the program. What comes after it has its own places, which are named first.
         let entered = task.enter(self.site);
         let flow = outputs.read(

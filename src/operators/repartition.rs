@@ -187,7 +187,9 @@ impl<T: Data> Pipeline for Repartitioned<T> {
     where
         S: FnMut(T) -> Flow,
     {
-        let outputs = task.map_outputs::<MapOutputs<Spool>>(self.shuffle);
+        let outputs = task.map_outputs(self.shuffle, |blocks| {
+            MapOutputs::<Spool>::import(self.partitions, blocks, task.resources())
+        })?;
         // The codec calls `Deserialize`, which may be the program's.
         let entered = task.enter(self.site);
         let flow = replay(outputs.open(partition.index), sink);

@@ -13,7 +13,10 @@ use crate::task::{Partition, Resources, Site, Task};
 /// One side of a join, or the only one of a group.
 pub(crate) enum Side<E: Encode> {
     /// What a shuffle brought.
-    Shuffled(ShuffleId),
+    Shuffled {
+        shuffle: ShuffleId,
+        partitioner: HashPartitioner,
+    },
     /// Records that are where their keys belong: each partition is grouped by the task that reads it.
     InPlace {
         parent: Boxed<E::In>,
@@ -30,8 +33,13 @@ impl<E: Encode> Side<E> {
         site: Site,
     ) -> Result<Option<GroupCursor>> {
         match self {
-            Self::Shuffled(shuffle) => {
-                let outputs = task.map_outputs::<GroupOutputs>(*shuffle);
+            Self::Shuffled {
+                shuffle,
+                partitioner,
+            } => {
+                let outputs = task.map_outputs(*shuffle, |blocks| {
+                    GroupOutputs::import(*partitioner, false, blocks, task.resources())
+                })?;
                 let entries = outputs.open(partition, task.resources())?;
                 Ok(Some(GroupCursor::new(entries)))
             }

@@ -143,7 +143,9 @@ impl<S: Sort> Pipeline for Sorted<S> {
     where
         F: for<'a> FnMut(Ref<'a, S::Record>) -> Flow,
     {
-        let outputs = task.map_outputs::<SortOutputs>(self.shuffle);
+        let outputs = task.map_outputs(self.shuffle, |blocks| {
+            SortOutputs::import(self.partitions, blocks, task.resources())
+        })?;
         // Merging compares. What comes after it has its own places, which are named first.
         let entered = task.enter(self.site);
         let flow = outputs.read(partition.index, &*self.sort, task, sink);
@@ -225,7 +227,7 @@ mod tests {
     use crate::shuffle::sort::{ByComparison, Bytes, Typed};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
-    use crate::task::{Block, JobState, Outputs};
+    use crate::task::{Block, Imports, JobState, Outputs};
 
     const PARTITIONS: usize = 4;
     const TASKS: usize = 10;
@@ -295,8 +297,8 @@ mod tests {
     {
         let directory = tempfile::tempdir().unwrap();
         let scratch = Scratch::new(Some(directory.path()), None);
-        let job = JobState::new(resources(&scratch, budget_bytes));
-        let budget = job.resources().budget.clone();
+        let resources = resources(&scratch, budget_bytes);
+        let budget = resources.budget.clone();
         let site = Site::new("sort");
         let sort = Arc::new(sort);
         let dependency = SortDependency {
@@ -310,16 +312,20 @@ mod tests {
             partitions: PARTITIONS,
             site,
         };
-        let (outputs, files) = match way {
-            Way::Memory => (map_side(&dependency, 0..TASKS, &job), Vec::new()),
+        let (job, files) = match way {
+            Way::Memory => {
+                let job = JobState::new(resources);
+                let outputs = map_side(&dependency, 0..TASKS, &job);
+                job.put_map_outputs(dependency.id, outputs);
+                (job, Vec::new())
+            }
             Way::Blocks => {
                 let blocks = map_sides(&dependency, &scratch, budget_bytes);
                 let files = Block::adopt(&blocks, &scratch).unwrap();
-                let outputs = SortOutputs::import(PARTITIONS, &blocks, job.resources());
-                (Arc::new(outputs.unwrap()), files)
+                let imports = Arc::new(Imports::new(blocks));
+                (JobState::remote(resources, imports), files)
             }
         };
-        job.put_map_outputs(dependency.id, outputs);
         let reduce = Sorted {
             shuffle: dependency.id,
             sort,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::{Flow, JobState, Resources, Site, Tally};
+use super::{Block, Flow, JobState, Resources, Site, Tally};
 use crate::counter::Tallying;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::id::ShuffleId;
@@ -85,9 +85,16 @@ impl<'job> Task<'job> {
         self.job.progress().bytes_read()
     }
 
-    /// What the map side of `shuffle` left behind.
-    pub(crate) fn map_outputs<O: Any + Send + Sync>(&self, shuffle: ShuffleId) -> Arc<O> {
-        self.job.map_outputs(shuffle)
+    /// What the map side of `shuffle` left behind; if that was in other processes, `import` makes it of their blocks.
+    pub(crate) fn map_outputs<O: Any + Send + Sync>(
+        &self,
+        shuffle: ShuffleId,
+        import: impl FnOnce(&[Block]) -> Result<O>,
+    ) -> Result<Arc<O>> {
+        match self.job.imports() {
+            Some(imports) => imports.get(shuffle, import),
+            None => Ok(self.job.map_outputs(shuffle)),
+        }
     }
 
     /// Marks that the closure of the operator at `site` runs, until [`Entered::leave`].

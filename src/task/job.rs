@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Relief, Tallies};
+use super::{Imports, Relief, Tallies};
 use crate::error::{Error, Result};
 use crate::id::ShuffleId;
 use crate::storage::memory::{MemoryBudget, Reservation};
@@ -22,6 +22,8 @@ pub(crate) struct JobState {
     cancelled: AtomicBool,
     failure: Mutex<Option<Error>>,
     map_outputs: Mutex<HashMap<ShuffleId, MapOutputs>>,
+    /// Map outputs of other processes, if the job is one's of which only tasks run here.
+    imports: Option<Arc<Imports>>,
     tallies: Tallies,
 }
 
@@ -74,8 +76,21 @@ impl JobState {
             cancelled: AtomicBool::default(),
             failure: Mutex::default(),
             map_outputs: Mutex::default(),
+            imports: None,
             tallies: Tallies::default(),
         }
+    }
+
+    /// A job of another process, some tasks of which run here.
+    pub(crate) fn remote(resources: Resources, imports: Arc<Imports>) -> Self {
+        Self {
+            imports: Some(imports),
+            ..Self::new(resources)
+        }
+    }
+
+    pub(crate) fn imports(&self) -> Option<&Imports> {
+        self.imports.as_deref()
     }
 
     pub(crate) fn resources(&self) -> &Resources {

@@ -2,6 +2,7 @@
 
 mod block;
 mod context;
+mod imports;
 mod job;
 mod nesting;
 mod relief;
@@ -11,6 +12,7 @@ mod tally;
 pub use block::{Block, FilePart};
 pub(crate) use block::{Files, Outputs};
 pub(crate) use context::{Task, panicked};
+pub(crate) use imports::Imports;
 pub(crate) use job::{JobState, Progress, Resources};
 pub(crate) use nesting::{in_task, is_in_task};
 pub(crate) use relief::{Relief, Relieve};
