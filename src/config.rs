@@ -1,8 +1,11 @@
 //! What a context is built from, and the environment variables.
 
 use std::env;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::limits::default_budget_bytes;
@@ -12,9 +15,12 @@ use crate::storage::size::parse_bytes;
 /// a small one, so that output does not depend on the machine.
 const SHUFFLE_PARTITIONS: usize = 64;
 
+/// A worker process that is stopped or hangs says nothing; one that only works hard does, whatever its tasks are doing.
+const WORKER_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Where the tasks of a job run.
 ///
-/// Written as `inline`, `threads` or `threads:N`, on command lines and in the
+/// Written as `inline`, `threads`, `threads:N`, `processes` or `processes:N`, on command lines and in the
 /// [environment](crate#settings-and-environment). Results are the same on each.
 ///
 /// # Examples
@@ -37,17 +43,27 @@ pub enum Executor {
     Threads,
     /// On a pool of its own with this many threads.
     ThreadPool(usize),
+    /// In this many worker processes, which are this program, started again: see
+    /// [worker processes](crate#worker-processes). `main` must begin with [`init`](crate::init). Linux only.
+    Processes(usize),
 }
 
-const EXECUTORS: &str = "inline, threads or threads:N with N of 1 or more";
+const EXECUTORS: &str = if cfg!(target_os = "linux") {
+    "inline, threads, threads:N, processes or processes:N with N of 1 or more"
+} else {
+    "inline, threads or threads:N with N of 1 or more; processes need Linux"
+};
 
 impl Executor {
-    /// Refuses a pool without threads, on which nothing would ever run.
+    /// Refuses one on which nothing would ever run.
     pub(crate) fn check(self) -> Result<()> {
-        if self == Self::ThreadPool(0) {
-            return Err(invalid("executor", "threads:0", EXECUTORS));
+        match self {
+            Self::ThreadPool(0) => Err(invalid("executor", "threads:0", EXECUTORS)),
+            Self::Processes(n) if n == 0 || !cfg!(target_os = "linux") => {
+                Err(invalid("executor", &format!("processes:{n}"), EXECUTORS))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -55,15 +71,22 @@ impl FromStr for Executor {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let threads = |n: &str| n.parse().ok().filter(|n| *n > 0).map(Self::ThreadPool);
         let executor = match text.split_once(':') {
             None if text == "inline" => Some(Self::Inline),
             None if text == "threads" => Some(Self::Threads),
-            Some(("threads", n)) => threads(n),
+            None if text == "processes" => Some(Self::Processes(cores())),
+            Some(("threads", n)) => n.parse().ok().map(Self::ThreadPool),
+            Some(("processes", n)) => n.parse().ok().map(Self::Processes),
             _ => None,
         };
+        let executor = executor.filter(|executor| executor.check().is_ok());
         executor.ok_or_else(|| invalid("executor", text, EXECUTORS))
     }
+}
+
+/// How many processes there are where their number is not given.
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// All settings of a context.
@@ -78,6 +101,8 @@ pub(crate) struct Config {
     pub(crate) memory_bytes: usize,
     pub(crate) spill_directory: Option<PathBuf>,
     pub(crate) disk_quota_bytes: Option<u64>,
+    /// After how long a worker process that gives no sign of life counts as lost.
+    pub(crate) worker_patience: Duration,
 }
 
 impl Config {
@@ -116,6 +141,7 @@ impl Config {
             },
             spill_directory: variable("HOLDALL_SPILL_DIR").map(PathBuf::from),
             disk_quota_bytes: None,
+            worker_patience: WORKER_PATIENCE,
         })
     }
 }
@@ -161,6 +187,8 @@ mod tests {
             ("HOLDALL_EXECUTOR", "thread"),
             ("HOLDALL_EXECUTOR", "threads:0"),
             ("HOLDALL_EXECUTOR", "inline:2"),
+            ("HOLDALL_EXECUTOR", "processes:0"),
+            ("HOLDALL_EXECUTOR", "processes:two"),
             ("HOLDALL_THREADS", "many"),
             ("HOLDALL_THREADS", "0"),
         ] {

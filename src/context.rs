@@ -6,10 +6,11 @@ use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::config::{Config, Executor};
 use crate::error::Result;
-use crate::executor::{self, Inline, Threads};
+use crate::executor::{AnyExecutor, Inline, RemoteExecutor, Threads};
 use crate::lineage::Node;
 use crate::scheduler::{Job, JobSummary, Report};
 use crate::storage::memory::MemoryBudget;
@@ -37,19 +38,15 @@ pub struct Context(Option<Arc<Shared>>);
 
 struct Shared {
     config: Config,
-    executor: Arc<dyn executor::Executor>,
+    executor: AnyExecutor,
     budget: MemoryBudget,
     last_job: Arc<Mutex<Option<JobSummary>>>,
     relief: Arc<Relief>,
 }
 
 impl Shared {
-    fn new(config: Config) -> Self {
-        let executor: Arc<dyn executor::Executor> = match config.executor {
-            Executor::Inline => Arc::new(Inline),
-            Executor::Threads => Arc::new(Threads::new(config.threads)),
-            Executor::ThreadPool(threads) => Arc::new(Threads::new(Some(threads))),
-        };
+    fn new(config: Config, remote: Option<Arc<dyn RemoteExecutor>>) -> Self {
+        let executor = remote.map_or_else(|| executor(&config), AnyExecutor::Remote);
         // What processes that were killed have left is in the way of no one but the disk.
         sweep(
             config
@@ -76,11 +73,15 @@ impl Shared {
     }
 
     fn job(&self, result: &Arc<Node>, shows_progress: bool) -> Result<Job> {
+        #[cfg(target_os = "linux")]
+        if let Executor::Processes(_) = self.config.executor {
+            crate::executor::Processes::check()?;
+        }
         let resources = Resources {
             budget: self.budget.clone(),
             scratch: self.scratch(),
             relief: Arc::clone(&self.relief),
-            threads: self.executor.threads(),
+            threads: self.executor.slots(),
             progress: Arc::default(),
         };
         let report = Report {
@@ -88,7 +89,22 @@ impl Shared {
             prints_summary: self.config.summary,
             summary: Arc::clone(&self.last_job),
         };
-        Job::new(result, Arc::clone(&self.executor), resources, report)
+        Job::new(result, self.executor.clone(), resources, report)
+    }
+}
+
+/// What the settings name.
+fn executor(config: &Config) -> AnyExecutor {
+    match config.executor {
+        Executor::Inline => AnyExecutor::Local(Arc::new(Inline)),
+        Executor::Threads => AnyExecutor::Local(Arc::new(Threads::new(config.threads))),
+        Executor::ThreadPool(threads) => AnyExecutor::Local(Arc::new(Threads::new(Some(threads)))),
+        #[cfg(target_os = "linux")]
+        Executor::Processes(workers) => AnyExecutor::Remote(Arc::new(
+            crate::executor::Processes::new(workers, config.worker_patience),
+        )),
+        #[cfg(not(target_os = "linux"))]
+        Executor::Processes(_) => unreachable!("the settings were checked"),
     }
 }
 
@@ -113,7 +129,7 @@ impl Context {
             Self(
                 Config::from_env()
                     .ok()
-                    .map(|config| Arc::new(Shared::new(config))),
+                    .map(|config| Arc::new(Shared::new(config, None))),
             )
         });
         context.clone()
@@ -167,7 +183,7 @@ impl Context {
     pub(crate) fn job(&self, result: &Arc<Node>) -> Result<Job> {
         let Some(shared) = &self.0 else {
             // The environment was not understood before; it says why now.
-            let shared = Shared::new(Config::from_env()?);
+            let shared = Shared::new(Config::from_env()?, None);
             return shared.job(result, false);
         };
         let shows_progress = shared.config.progress && io::stderr().is_terminal();
@@ -199,10 +215,12 @@ impl fmt::Debug for Context {
 /// assert_eq!(parities.partitions(), Some(8));
 /// # Ok::<(), holdall::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use]
 pub struct ContextBuilder {
     executor: Option<Executor>,
+    remote_executor: Option<Arc<dyn RemoteExecutor>>,
+    worker_patience: Option<Duration>,
     shuffle_partitions: Option<NonZeroUsize>,
     progress: Option<bool>,
     summary: Option<bool>,
@@ -228,6 +246,38 @@ impl ContextBuilder {
     /// ```
     pub fn executor(mut self, executor: Executor) -> Self {
         self.executor = Some(executor);
+        self.remote_executor = None;
+        self
+    }
+
+    /// An executor of one's own, instead of one that [`executor`](Self::executor) names: see
+    /// [`holdall::executor`](crate::executor), where there is an example. Of the two the last call counts.
+    pub fn remote_executor(mut self, executor: impl RemoteExecutor) -> Self {
+        self.executor = None;
+        self.remote_executor = Some(Arc::new(executor));
+        self
+    }
+
+    /// After how long a [worker process](Executor::Processes) counts as lost that gives no sign of life: 10 seconds
+    /// unless set.
+    ///
+    /// A worker gives one about each half second, also while a closure runs; so only one that is stopped, or that the
+    /// machine has no time for, is silent.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use holdall::{Context, Executor};
+    ///
+    /// holdall::init();
+    /// let builder = Context::builder().executor(Executor::Processes(1));
+    /// let context = builder.worker_patience(Duration::from_secs(60)).build()?;
+    /// assert_eq!(context.range(0..10).count()?, 10);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn worker_patience(mut self, patience: Duration) -> Self {
+        self.worker_patience = Some(patience);
         self
     }
 
@@ -389,6 +439,11 @@ impl ContextBuilder {
         let mut config = Config::from_env()?;
         config.executor = self.executor.unwrap_or(config.executor);
         config.executor.check()?;
+        config.worker_patience = self.worker_patience.unwrap_or(config.worker_patience);
+        if self.remote_executor.is_some() {
+            // Whatever the environment says.
+            config.executor = Executor::default();
+        }
         config.progress = self.progress.unwrap_or(config.progress);
         config.summary = self.summary.unwrap_or(config.summary);
         config.memory_bytes = self.memory_bytes.unwrap_or(config.memory_bytes);
@@ -397,6 +452,17 @@ impl ContextBuilder {
         if let Some(partitions) = self.shuffle_partitions {
             config.shuffle_partitions = partitions.get();
         }
-        Ok(Context(Some(Arc::new(Shared::new(config)))))
+        let shared = Shared::new(config, self.remote_executor);
+        Ok(Context(Some(Arc::new(shared))))
+    }
+}
+
+impl fmt::Debug for ContextBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContextBuilder")
+            .field("executor", &self.executor)
+            .field("memory_bytes", &self.memory_bytes)
+            .field("spill_directory", &self.spill_directory)
+            .finish_non_exhaustive()
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Plan {
     /// The map side of each shuffle, parents first.
     pub(crate) map_stages: Vec<MapStagePlan>,
     pub(crate) result: Arc<Node>,
+    /// The shuffles that the result's stage reads.
+    pub(crate) result_reads: Vec<ShuffleId>,
     /// What the stages rely on to be kept.
     _pins: Vec<Pin>,
 }
@@ -41,16 +43,19 @@ impl Drop for Pin {
 pub(crate) struct MapStagePlan {
     pub(crate) shuffle: Arc<dyn ShuffleDependency>,
     pub(crate) readers: usize,
+    /// The shuffles that it reads itself.
+    pub(crate) reads: Vec<ShuffleId>,
 }
 
 impl Plan {
     /// The stages that `result` needs. A shuffle that several branches share is one stage.
     pub(crate) fn new(result: &Arc<Node>) -> Self {
         let mut builder = Builder::default();
-        builder.visit(result);
+        let result_reads = builder.visit(result);
         Self {
             map_stages: builder.map_stages,
             result: Arc::clone(result),
+            result_reads,
             _pins: builder.pins,
         }
     }
@@ -68,20 +73,25 @@ struct Builder {
 }
 
 impl Builder {
-    /// Adds the stages that the stage of `node` needs.
-    fn visit(&mut self, node: &Arc<Node>) {
-        for shuffle in self.shuffles_read(node) {
+    /// Adds the stages that the stage of `node` needs, and gives the shuffles that it reads.
+    fn visit(&mut self, node: &Arc<Node>) -> Vec<ShuffleId> {
+        let shuffles = self.shuffles_read(node);
+        let ids = shuffles.iter().map(|shuffle| shuffle.id());
+        let ids = ids.unique().collect();
+        for shuffle in shuffles {
             if let Some(&index) = self.indices.get(&shuffle.id()) {
                 self.map_stages[index].readers += 1;
                 continue;
             }
-            self.visit(shuffle.parent());
+            let reads = self.visit(shuffle.parent());
             self.indices.insert(shuffle.id(), self.map_stages.len());
             self.map_stages.push(MapStagePlan {
                 shuffle,
                 readers: 1,
+                reads,
             });
         }
+        ids
     }
 
     /// The shuffles that one stage reads; one that two of its branches read comes twice.

@@ -2,6 +2,7 @@
 
 mod in_order;
 mod progress;
+mod remote;
 mod result;
 mod run;
 mod summary;
@@ -14,11 +15,12 @@ pub use summary::{JobSummary, StageSummary};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::executor::Executor;
+use crate::executor::{AnyExecutor, Executor};
 use crate::lineage::Node;
 use crate::plan::{self, MapStagePlan, Plan};
 use crate::task::{JobState, Resources, StageCode, is_in_task};
 
+use remote::Exports;
 use summary::Watch;
 
 /// How often something is tried whose input is found damaged.
@@ -30,8 +32,10 @@ const LEAST_THREAD_BYTES: usize = 1 << 20;
 /// One run of one action.
 pub(crate) struct Job {
     state: Arc<JobState>,
-    executor: Arc<dyn Executor>,
+    executor: AnyExecutor,
     plan: Plan,
+    /// On remote executors: what its map stages have left.
+    exports: Exports,
     report: Report,
     summary: Mutex<JobSummary>,
 }
@@ -53,7 +57,7 @@ impl Job {
     /// [`ErrorKind::NestedJob`] on a thread that runs a task; [`ErrorKind::BudgetTooSmall`].
     pub(crate) fn new(
         result: &Arc<Node>,
-        executor: Arc<dyn Executor>,
+        executor: AnyExecutor,
         resources: Resources,
         report: Report,
     ) -> Result<Self> {
@@ -73,6 +77,7 @@ impl Job {
             state: Arc::new(JobState::new(resources)),
             executor,
             plan,
+            exports: Exports::default(),
             report,
             summary: Mutex::default(),
         })
@@ -82,13 +87,16 @@ impl Job {
         &self.state
     }
 
-    /// On how many threads the executor runs tasks.
+    /// How many tasks the executor runs at a time.
     pub(crate) fn threads(&self) -> usize {
-        self.executor.threads()
+        self.executor.slots()
     }
 
     /// Runs the map sides of the shuffles that the result needs. What is found damaged on the way is made again.
     pub(crate) fn run_map_stages(&self) -> Result<()> {
+        if let AnyExecutor::Remote(executor) = &self.executor {
+            return self.run_remote_map_stages(&**executor);
+        }
         for attempt in 1.. {
             match self.try_map_stages() {
                 Err(error) if error.is_damage() && attempt < ATTEMPTS => self.state.go_on(),
@@ -115,7 +123,7 @@ impl Job {
             number,
             &*stage,
             &self.state,
-            self.executor.threads(),
+            self.executor.slots(),
         ))?;
         // What is left to be written is the stage's too.
         let outputs = stage.into_outputs(self.state.resources());
@@ -140,23 +148,27 @@ impl Job {
         self.run_result_stage_by(code, |run, executor| executor.run(&|| run.work(usize::MAX)))
     }
 
-    /// Runs as much of the result's stage as `work` does of it.
-    pub(crate) fn run_result_stage_by<R>(
+    /// Runs as much of the result's stage as `work` does of it. A remote executor runs all of it, until the stage wants
+    /// no more.
+    pub(crate) fn run_result_stage_by(
         &self,
         code: &dyn StageCode,
-        work: impl FnOnce(&StageRun<'_>, &dyn Executor) -> Result<R>,
-    ) -> Result<R> {
+        work: impl FnOnce(&StageRun<'_>, &dyn Executor) -> Result<()>,
+    ) -> Result<()> {
+        if let AnyExecutor::Remote(executor) = &self.executor {
+            return self.run_remote_result_stage(&**executor, code);
+        }
         let number = self.plan.stages();
         let recompute = || self.recompute();
-        let run = StageRun::new(number, code, &self.state, self.executor.threads());
+        let run = StageRun::new(number, code, &self.state, self.executor.slots());
         let run = run.recomputing(&recompute);
         self.watch(number, &self.plan.result, code.partitions(), || {
-            work(&run, &*self.executor)
+            work(&run, self.executor.local())
         })
     }
 
     fn run_all(&self, run: StageRun<'_>) -> Result<()> {
-        self.executor.run(&|| run.work(usize::MAX))?;
+        self.executor.local().run(&|| run.work(usize::MAX))?;
         self.state.outcome()
     }
 

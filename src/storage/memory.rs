@@ -49,6 +49,11 @@ impl MemoryBudget {
         self.0.peak_bytes.load(Ordering::Relaxed)
     }
 
+    /// Takes down what somebody else has held at a time.
+    pub(crate) fn note_peak(&self, bytes: usize) {
+        self.0.peak_bytes.fetch_max(bytes, Ordering::Relaxed);
+    }
+
     /// A reservation of nothing yet.
     pub(crate) fn reservation(&self) -> Reservation {
         Reservation {

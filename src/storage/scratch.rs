@@ -125,6 +125,16 @@ impl Scratch {
         Arc::new(self.file(path, false))
     }
 
+    /// Counts what others have written for the same job.
+    pub(crate) fn count_written(&self, bytes: u64) {
+        self.0.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What bounds all its files together.
+    pub(crate) fn quota_bytes(&self) -> Option<u64> {
+        self.0.quota_bytes
+    }
+
     fn file(&self, path: PathBuf, is_owned: bool) -> ScratchFile {
         ScratchFile {
             path,

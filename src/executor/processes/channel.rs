@@ -1,0 +1,244 @@
+//! Messages between the driver and a worker, over a socket pair.
+//!
+//! ```text
+//!  ┌────────────────┬────────────────┬─────────────────────────┬───────────────────────┐
+//!  │ u32: length of │ u64: length of │ message, by the codec   │ bytes that go with it │
+//!  │ the message    │ the bytes      │ of records              │                       │
+//!  └────────────────┴────────────────┴─────────────────────────┴───────────────────────┘
+//! ```
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::super::remote::{Report, TaskSpec};
+use crate::error::Error;
+use crate::storage::codec;
+
+/// What the driver tells a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Command {
+    /// The tasks that follow are of the stage that the bytes are.
+    Stage,
+    Task(TaskSpec),
+    /// The tasks of this stage are to end.
+    Cancel(u64),
+    /// Asks for a sign of life.
+    Ping,
+    /// Asks for the mark, on standard output and standard error.
+    Mark,
+    Exit,
+}
+
+/// What a worker tells the driver.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Event {
+    Ready,
+    Alive,
+    /// The bytes are a part of a result.
+    Chunk {
+        partition: usize,
+        number: usize,
+    },
+    /// The task that came first, of those that had no answer yet, is done.
+    Done(Report),
+    /// It ended with an error.
+    Failed(Error),
+}
+
+const HEAD_BYTES: usize = 12;
+
+/// Longer than any message is.
+const MOST_MESSAGE_BYTES: usize = 1 << 30;
+
+/// How much is read at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// The end that is written to; threads may share it.
+#[derive(Debug)]
+pub(super) struct Sender(Mutex<UnixStream>);
+
+impl Sender {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self(Mutex::new(stream))
+    }
+
+    /// Sends a message, and bytes with it. An error leaves the channel of no more use.
+    pub(super) fn send<M: Serialize>(&self, message: &M, bytes: &[u8]) -> io::Result<()> {
+        let mut frame = vec![0; HEAD_BYTES];
+        codec::encode_into(message, &mut frame).map_err(io::Error::other)?;
+        let length = u32::try_from(frame.len() - HEAD_BYTES).map_err(io::Error::other)?;
+        frame[..4].copy_from_slice(&length.to_le_bytes());
+        frame[4..HEAD_BYTES].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        let is_short = bytes.len() < READ_BYTES;
+        if is_short {
+            frame.extend_from_slice(bytes);
+        }
+        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.write_all(&frame)?;
+        if is_short {
+            return Ok(());
+        }
+        stream.write_all(bytes)
+    }
+}
+
+/// What [`Receiver::receive`] finds.
+#[derive(Debug)]
+pub(super) enum Received<M> {
+    Message(M, Vec<u8>),
+    /// Nothing whole has come within the time limit.
+    Nothing,
+    /// The other end is closed.
+    Closed,
+}
+
+/// The end that is read from.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    stream: UnixStream,
+    /// What was read, from `start` on not looked at yet.
+    buffer: Vec<u8>,
+    start: usize,
+    read: Box<[u8]>,
+}
+
+impl Receiver {
+    /// One that waits for messages no longer than `limit`, if there is one.
+    pub(super) fn new(stream: UnixStream, limit: Option<Duration>) -> io::Result<Self> {
+        stream.set_read_timeout(limit)?;
+        Ok(Self {
+            stream,
+            buffer: Vec::new(),
+            start: 0,
+            read: vec![0; READ_BYTES].into(),
+        })
+    }
+
+    pub(super) fn receive<M: DeserializeOwned>(&mut self) -> io::Result<Received<M>> {
+        loop {
+            if let Some((message, bytes)) = self.take()? {
+                return Ok(Received::Message(message, bytes));
+            }
+            match self.stream.read(&mut self.read) {
+                Ok(0) => return Ok(Received::Closed),
+                Ok(length) => self.buffer.extend_from_slice(&self.read[..length]),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                        return Ok(Received::Nothing);
+                    }
+                    // Something was on its way to the other end when that was closed.
+                    io::ErrorKind::ConnectionReset => return Ok(Received::Closed),
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// The message that the buffer begins with, if it is whole.
+    fn take<M: DeserializeOwned>(&mut self) -> io::Result<Option<(M, Vec<u8>)>> {
+        let unread = &self.buffer[self.start..];
+        let Some((head, rest)) = unread.split_first_chunk::<HEAD_BYTES>() else {
+            return Ok(None);
+        };
+        let [a, b, c, d, bytes @ ..] = *head;
+        let message_bytes = u32::from_le_bytes([a, b, c, d]) as usize;
+        let bytes = usize::try_from(u64::from_le_bytes(bytes)).map_err(io::Error::other)?;
+        if message_bytes > MOST_MESSAGE_BYTES {
+            return Err(io::Error::other("what came is no message"));
+        }
+        let whole = message_bytes.saturating_add(bytes);
+        let Some(frame) = rest.get(..whole) else {
+            return Ok(None);
+        };
+        let (message, bytes) = frame.split_at(message_bytes);
+        let message = codec::decode(message).map_err(io::Error::other)?;
+        let bytes = bytes.to_vec();
+        self.start += HEAD_BYTES + whole;
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+        } else if self.start > READ_BYTES {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        Ok(Some((message, bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(limit: Option<Duration>) -> (UnixStream, Receiver) {
+        let (a, b) = UnixStream::pair().unwrap();
+        (a, Receiver::new(b, limit).unwrap())
+    }
+
+    #[test]
+    fn messages_come_whole_and_in_order() {
+        let (stream, mut receiver) = pair(None);
+        let sender = Sender::new(stream);
+        let long = vec![7; 3 * READ_BYTES + 1];
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0..100 {
+                    sender.send(&Command::Cancel(number), &[1, 2]).unwrap();
+                    sender.send(&Command::Stage, &long).unwrap();
+                }
+                drop(sender);
+            });
+            for number in 0..100 {
+                let received = receiver.receive::<Command>().unwrap();
+                assert!(matches!(
+                    received,
+                    Received::Message(Command::Cancel(n), bytes) if n == number && bytes == [1, 2]
+                ));
+                let received = receiver.receive::<Command>().unwrap();
+                assert!(matches!(
+                    received,
+                    Received::Message(Command::Stage, bytes) if bytes == long
+                ));
+            }
+            let received = receiver.receive::<Command>().unwrap();
+            assert!(matches!(received, Received::Closed));
+        });
+    }
+
+    #[test]
+    fn a_message_that_is_slow_to_come_is_not_lost() {
+        let (mut stream, mut receiver) = pair(Some(Duration::from_millis(1)));
+        let (copy, mut other) = UnixStream::pair().unwrap();
+        let sender = Sender::new(copy);
+        sender.send(&Command::Cancel(300), b"abc").unwrap();
+        drop(sender);
+        let mut frame = Vec::new();
+        other.read_to_end(&mut frame).unwrap();
+        for byte in &frame[..frame.len() - 1] {
+            stream.write_all(&[*byte]).unwrap();
+            let received = receiver.receive::<Command>().unwrap();
+            assert!(matches!(received, Received::Nothing));
+        }
+        stream.write_all(&frame[frame.len() - 1..]).unwrap();
+        let received = receiver.receive::<Command>().unwrap();
+        assert!(
+            matches!(received, Received::Message(Command::Cancel(300), bytes) if bytes == b"abc")
+        );
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error() {
+        for garbage in [[255; 20], [1; 20]] {
+            let (mut stream, mut receiver) = pair(Some(Duration::from_millis(1)));
+            stream.write_all(&garbage).unwrap();
+            drop(stream);
+            let received = receiver.receive::<Command>();
+            assert!(!matches!(received, Ok(Received::Message(..))));
+        }
+    }
+}

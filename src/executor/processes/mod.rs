@@ -1,0 +1,171 @@
+//! The executor that runs tasks in processes of its own on this machine: this program, started again.
+//!
+//! ```text
+//!   driver                                              worker
+//!   Processes ── a thread for each worker (serve) ──┐
+//!                                                   │   ┌─> control thread ─ commands ─> main thread: runs tasks
+//!                                   socket pair ────┴───┤
+//!                                                       └── chunks, reports, signs of life
+//!   stdout, stderr <── labelled (output) <── pipes ──────── stdout, stderr
+//! ```
+//!
+//! A worker lives as long as the context, and serves one stage of one job at a time. It ends at once when the driver
+//! does, since its socket is closed then. A worker that ends, or that is silent for too long, is replaced; what it had
+//! under way is tried again.
+
+mod channel;
+mod output;
+mod process;
+mod program;
+mod serve;
+mod worker;
+
+pub(super) use program::init;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use process::{Process, StartError};
+use serve::{Lost, Server, StageMessage};
+
+use super::remote::{RemoteExecutor, Stage, TaskSpec, Tasks};
+use crate::error::Result;
+use crate::storage::codec;
+
+/// How often the start of a worker is tried that is killed before it is ready.
+const STARTS: usize = 4;
+
+/// Worker processes, started when they are needed for the first time.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    workers: usize,
+    patience: Duration,
+    idle: Mutex<Vec<Process>>,
+    /// The number of the worker that was started last.
+    last: AtomicUsize,
+}
+
+impl Processes {
+    /// Up to `workers` processes for each stage that runs. One that gives no sign of life for `patience` counts as
+    /// lost.
+    pub(crate) fn new(workers: usize, patience: Duration) -> Self {
+        Self {
+            workers,
+            patience,
+            idle: Mutex::default(),
+            last: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether this process can have workers.
+    ///
+    /// # Errors
+    ///
+    /// [`NoInit`](crate::ErrorKind::NoInit), or [`WorkerStart`](crate::ErrorKind::WorkerStart) in a worker.
+    pub(crate) fn check() -> Result<()> {
+        program::check()
+    }
+
+    /// Has tasks run by one worker, and by another when that is lost, until there are none.
+    fn run_slot(&self, stage: &StageMessage, tasks: &Tasks<'_>) {
+        while let Some(task) = tasks.next() {
+            match self.worker() {
+                Ok(process) => self.run_worker(process, stage, tasks, task),
+                Err(error) => tasks.failed(&task, error),
+            }
+        }
+    }
+
+    fn run_worker(
+        &self,
+        mut process: Process,
+        stage: &StageMessage,
+        tasks: &Tasks<'_>,
+        task: TaskSpec,
+    ) {
+        let mut server = Server::new(&mut process, tasks, stage, self.patience);
+        let outcome = server.serve(task);
+        let left = server.into_tasks();
+        let cause = match outcome {
+            Ok(()) => {
+                // What it has printed must be there when the action returns.
+                if process.settle().is_ok() {
+                    self.put_back(process);
+                }
+                return;
+            }
+            Err(Lost::Ended) => process.end(),
+            Err(Lost::Silent) => format!("no sign of life for {:?}", self.patience),
+            Err(Lost::Cancelled) => "it did not stop when it was told to".to_owned(),
+        };
+        let number = process.number();
+        // Nothing of a task may run when it is tried again.
+        process.kill();
+        let mut left = left.into_iter();
+        if let Some(task) = left.next() {
+            tasks.lost(&task, number, &cause);
+        }
+        left.for_each(|task| tasks.give_back(&task));
+    }
+
+    /// A worker that has nothing to do.
+    fn worker(&self) -> Result<Process> {
+        loop {
+            let Some(mut process) = self.idle().pop() else {
+                break;
+            };
+            if process.is_running() {
+                return Ok(process);
+            }
+        }
+        program::check()?;
+        for attempt in 1.. {
+            let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+            match Process::start(number, self.patience) {
+                Err(StartError::Killed(_)) if attempt < STARTS => {}
+                Err(StartError::Killed(error) | StartError::Failed(error)) => return Err(error),
+                Ok(process) => return Ok(process),
+            }
+        }
+        unreachable!("the last attempt has returned")
+    }
+
+    fn put_back(&self, process: Process) {
+        let mut idle = self.idle();
+        // Jobs that ran at the same time may have had more.
+        if idle.len() < self.workers {
+            idle.push(process);
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Process>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RemoteExecutor for Processes {
+    fn slots(&self) -> usize {
+        self.workers
+    }
+
+    fn run(&self, stage: &Stage, tasks: &Tasks<'_>) -> Result<()> {
+        let mut bytes = Vec::new();
+        codec::encode_into(stage, &mut bytes)?;
+        let message = StageMessage {
+            id: stage.id,
+            bytes,
+        };
+        let slots = self.workers.min(tasks.partitions().unwrap_or(usize::MAX));
+        thread::scope(|scope| {
+            for _ in 1..slots {
+                let slot = || self.run_slot(&message, tasks);
+                // With fewer threads it takes longer.
+                let _ = thread::Builder::new().spawn_scoped(scope, slot);
+            }
+            self.run_slot(&message, tasks);
+        });
+        Ok(())
+    }
+}

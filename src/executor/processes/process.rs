@@ -1,0 +1,212 @@
+//! One worker process, as the driver sees it: start, talk, end.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{self, Child, ExitStatus};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::channel::{Command, Event, Received, Receiver, Sender};
+use super::output::Output;
+use super::program;
+use crate::error::{Error, ErrorKind};
+
+/// How long the driver listens to a worker before it looks at other things.
+pub(super) const LISTEN: Duration = Duration::from_millis(20);
+
+/// How long a worker may take until it is ready: far more than it does.
+const START: Duration = Duration::from_secs(60);
+
+/// How long one that is told to exit may take.
+const EXIT: Duration = Duration::from_secs(1);
+
+/// A worker process. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    number: usize,
+    child: Child,
+    receiver: Receiver,
+    sender: Sender,
+    /// What it prints to standard output and standard error.
+    outputs: [Output; 2],
+    /// How many marks it has been asked for, the first by being started.
+    marks: usize,
+    /// The stage that it has been sent last.
+    stage: Option<u64>,
+}
+
+impl Process {
+    /// Starts worker `number`, and waits until it is ready. `limit` is for how long it may take to read what it is
+    /// sent.
+    pub(super) fn start(number: usize, limit: Duration) -> Result<Self, StartError> {
+        let process = Self::spawn(number, limit);
+        let mut process = process.map_err(|error| StartError::failed(error.to_string()))?;
+        let deadline = Instant::now() + START;
+        loop {
+            match process.receive() {
+                Ok(Received::Message(Event::Ready, _)) => return Ok(process),
+                Ok(Received::Nothing) if Instant::now() < deadline => {}
+                Ok(Received::Nothing) => {
+                    let reason = format!("it was not ready after {START:?}");
+                    return Err(StartError::failed(reason));
+                }
+                _ => return Err(process.never_ready()),
+            }
+        }
+    }
+
+    /// Why it has ended before it was ready.
+    fn never_ready(&mut self) -> StartError {
+        let cause = self.end();
+        let words = self.outputs.iter().rev().find_map(Output::last_words);
+        let words = words.map_or_else(String::new, |words| format!(": {words}"));
+        let reason = format!("it ended before it was ready, {cause}{words}");
+        let is_killed =
+            matches!(self.child.try_wait(), Ok(Some(status)) if status.signal().is_some());
+        if is_killed {
+            StartError::Killed(start_error(reason))
+        } else {
+            StartError::failed(reason)
+        }
+    }
+
+    fn spawn(number: usize, limit: Duration) -> io::Result<Self> {
+        static STARTED: AtomicU64 = AtomicU64::new(0);
+        let (here, there) = UnixStream::pair()?;
+        // So that nothing that a program prints by chance is taken for the mark.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let token = format!(
+            "{:x}-{:x}-{:x}",
+            process::id(),
+            STARTED.fetch_add(1, Ordering::Relaxed),
+            now.map_or(0, |now| now.as_nanos()),
+        );
+        let mut child = program::command(number, &token, there).spawn()?;
+        here.set_write_timeout(Some(limit))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+            unreachable!("both are pipes");
+        };
+        let label = format!("[worker {number}] ");
+        let mark = program::mark(&token);
+        let outputs = [
+            Output::pass_on(stdout, label.clone(), mark.clone(), io::stdout)?,
+            Output::pass_on(stderr, label, mark, io::stderr)?,
+        ];
+        Ok(Self {
+            number,
+            child,
+            sender: Sender::new(here.try_clone()?),
+            receiver: Receiver::new(here, Some(LISTEN))?,
+            outputs,
+            marks: 1,
+            stage: None,
+        })
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn send(&self, command: &Command, bytes: &[u8]) -> io::Result<()> {
+        self.sender.send(command, bytes)
+    }
+
+    /// Sends a stage, unless it has been sent already.
+    pub(super) fn send_stage(&mut self, id: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.stage != Some(id) {
+            self.send(&Command::Stage, bytes)?;
+            self.stage = Some(id);
+        }
+        Ok(())
+    }
+
+    /// What it says next, within a short time.
+    pub(super) fn receive(&mut self) -> io::Result<Received<Event>> {
+        self.receiver.receive()
+    }
+
+    /// Waits until all that it has printed so far has been passed on. Its tasks must have ended.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        self.marks += 1;
+        self.send(&Command::Mark, &[])?;
+        for output in &self.outputs {
+            output.wait_for(Some(self.marks));
+        }
+        Ok(())
+    }
+
+    /// Whether it still runs, as far as can be known.
+    pub(super) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits for its end, which is near, and says how it ended: `"killed by signal 9"`.
+    pub(super) fn end(&mut self) -> String {
+        let status = self.wait(EXIT).or_else(|| {
+            let _ = self.child.kill();
+            self.child.wait().ok()
+        });
+        for output in &self.outputs {
+            output.wait_for(None);
+        }
+        status.map_or_else(|| "ended".to_owned(), describe)
+    }
+
+    /// Ends it at once, whatever it is doing.
+    pub(super) fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for its end.
+    fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                Ok(status) => return status,
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.is_running() {
+            let asked = self.send(&Command::Exit, &[]);
+            if asked.is_err() || self.wait(EXIT).is_none() {
+                let _ = self.child.kill();
+            }
+        }
+        let _ = self.child.wait();
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("killed by signal {signal}"),
+        (None, Some(code)) => format!("exited with code {code}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// Why a worker did not start.
+pub(super) enum StartError {
+    /// It was killed, which may be a chance.
+    Killed(Error),
+    Failed(Error),
+}
+
+impl StartError {
+    fn failed(reason: String) -> Self {
+        Self::Failed(start_error(reason))
+    }
+}
+
+fn start_error(reason: String) -> Error {
+    Error::new(ErrorKind::WorkerStart { reason })
+}

@@ -1,0 +1,133 @@
+//! The loop of a worker process.
+
+use std::env;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::process;
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use super::channel::{Command, Event, Received, Receiver, Sender};
+use crate::error::{Error, ErrorKind, Result};
+use crate::executor::remote::{Canceller, Stage, TaskSpec, Worker};
+use crate::storage::codec;
+
+/// What the thread that runs tasks is told, in order.
+enum Work {
+    Stage(Vec<u8>),
+    Task(TaskSpec),
+    Mark,
+    Exit,
+}
+
+/// Runs tasks for the driver at the other end of `channel`, until told to exit. The process ends with that, or at once
+/// when the driver does.
+pub(super) fn work(number: usize, mark: &str, channel: UnixStream) -> ! {
+    let mut worker = Worker::new(number);
+    let canceller = worker.canceller();
+    let (send, work) = mpsc::channel();
+    let streams = channel.try_clone().and_then(|copy| {
+        let receiver = Receiver::new(channel, None)?;
+        let sender = Arc::new(Sender::new(copy));
+        let events = Arc::clone(&sender);
+        thread::Builder::new()
+            .name("holdall-control".to_owned())
+            .spawn(move || control(receiver, &events, &canceller, &send))?;
+        Ok(sender)
+    });
+    let Ok(events) = streams else {
+        vanish();
+    };
+    print(mark);
+    tell(&events, &Event::Ready, &[]);
+    let mut stage = None;
+    for work in work {
+        match work {
+            Work::Stage(bytes) => stage = Some(open(&bytes)),
+            Work::Task(task) => {
+                let outcome = run(&mut worker, stage.as_ref(), &task, &events);
+                let event = outcome.map_or_else(Event::Failed, Event::Done);
+                tell(&events, &event, &[]);
+            }
+            Work::Mark => print(mark),
+            Work::Exit => process::exit(0),
+        }
+    }
+    vanish()
+}
+
+/// The stage that the driver has sent, and the directory that its paths are relative to.
+fn open(bytes: &[u8]) -> Result<Stage> {
+    let stage: Stage = codec::decode(bytes)?;
+    if env::current_dir().ok().as_ref() != Some(&stage.directory) {
+        env::set_current_dir(&stage.directory)
+            .map_err(|source| Error::io("open", &stage.directory, source))?;
+    }
+    Ok(stage)
+}
+
+fn run(
+    worker: &mut Worker,
+    stage: Option<&Result<Stage>>,
+    task: &TaskSpec,
+    events: &Sender,
+) -> Result<crate::executor::remote::Report> {
+    let refused = |reason: String| Error::new(ErrorKind::WorkerStart { reason });
+    let stage = match stage {
+        Some(Ok(stage)) => stage,
+        Some(Err(error)) => return Err(refused(error.to_string())),
+        None => return Err(refused("a task came without its stage".to_owned())),
+    };
+    worker.run(stage, task, &mut |partition, number, chunk| {
+        tell(events, &Event::Chunk { partition, number }, &chunk);
+    })
+}
+
+/// Looks after what the driver says, whatever the tasks are doing.
+fn control(
+    mut receiver: Receiver,
+    events: &Sender,
+    canceller: &Canceller,
+    work: &mpsc::Sender<Work>,
+) {
+    while let Ok(Received::Message(command, bytes)) = receiver.receive() {
+        let work_to_do = match command {
+            Command::Stage => Work::Stage(bytes),
+            Command::Task(task) => Work::Task(task),
+            Command::Mark => Work::Mark,
+            Command::Exit => Work::Exit,
+            Command::Cancel(stage) => {
+                canceller.cancel(stage);
+                continue;
+            }
+            Command::Ping => {
+                tell(events, &Event::Alive, &[]);
+                continue;
+            }
+        };
+        if work.send(work_to_do).is_err() {
+            break;
+        }
+    }
+    vanish()
+}
+
+/// Tells the driver, or ends if it is gone.
+fn tell(events: &Sender, event: &Event, bytes: &[u8]) {
+    if events.send(event, bytes).is_err() {
+        vanish();
+    }
+}
+
+/// Prints the mark, after all that has been printed.
+fn print(mark: &str) {
+    // Where a closure has closed them, the driver does not wait for long.
+    let _ = writeln!(io::stdout(), "{mark}").and_then(|()| io::stdout().flush());
+    let _ = writeln!(io::stderr(), "{mark}");
+}
+
+/// Ends this process at once, whatever its threads are doing: the driver is gone.
+fn vanish() -> ! {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    process::abort()
+}

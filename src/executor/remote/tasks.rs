@@ -1,0 +1,487 @@
+//! The tasks of a stage: which wait, which are out, which are done; and the results that they have sent.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::results::{Results, Source};
+use super::spec::{PartitionSpec, Report, TaskSpec};
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::task::{Flow, Site};
+
+/// How often a task is tried.
+const ATTEMPTS: usize = 4;
+
+/// The most partitions in a task.
+const MOST_PARTITIONS: usize = 256;
+
+/// How much of results may wait for earlier ones.
+const ROOM_BYTES: usize = 8 << 20;
+
+/// How long a thread waits before it looks whether the job has been stopped.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The tasks of one stage, for the executor that is to have them run.
+///
+/// All methods may be called from any thread. A task that was taken must be answered by one of [`done`](Self::done),
+/// [`failed`](Self::failed), [`lost`](Self::lost) and [`give_back`](Self::give_back); one that was not counts as lost
+/// when the executor returns. What is said of a task that has been answered changes nothing.
+pub struct Tasks<'a> {
+    source: &'a dyn Source,
+    site: StageSite,
+    /// How many partitions there are, where that is known before they are read.
+    partitions: Option<usize>,
+    slots: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Held by who asks the source.
+    pull: Mutex<()>,
+}
+
+/// Where a stage stands in the program, for the place of an error.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StageSite {
+    pub(crate) number: usize,
+    pub(crate) site: Site,
+}
+
+#[derive(Default)]
+struct State {
+    last_id: u64,
+    /// The first partition of a known number of them that was never handed out.
+    unclaimed: usize,
+    /// Whether the source has no more.
+    is_exhausted: bool,
+    /// To be handed out next, by the first partition of each.
+    waiting: BTreeMap<usize, Waiting>,
+    out: BTreeMap<u64, TaskSpec>,
+    /// Of what is done, by the first partition of each.
+    reports: BTreeMap<usize, Report>,
+    /// All that these have ever named.
+    files: HashSet<PathBuf>,
+    results: Results,
+    end: Option<End>,
+    /// How many tasks were taken since the executor was called.
+    taken: usize,
+}
+
+/// A task that is not out.
+struct Waiting {
+    partitions: Vec<PartitionSpec>,
+    /// How often it was tried.
+    attempts: usize,
+}
+
+/// Why no more tasks are handed out, although there are some.
+enum End {
+    /// Nobody wants more of the result.
+    Enough,
+    Failed(Error),
+    /// What an earlier stage has left is damaged.
+    Damaged,
+}
+
+/// What has come of a stage when the executor returns.
+pub(crate) enum Round {
+    /// All is done. The reports are in the order of the partitions.
+    Done(Vec<Report>),
+    /// The rest is not wanted.
+    Stopped,
+    /// The earlier stages have to run again, and then the rest of this one.
+    Damaged,
+    /// There are tasks left.
+    Again,
+}
+
+impl<'a> Tasks<'a> {
+    /// The tasks of a stage for an executor that runs `slots` of them at a time.
+    pub(crate) fn new(
+        source: &'a dyn Source,
+        site: StageSite,
+        partitions: Option<usize>,
+        slots: usize,
+    ) -> Self {
+        Self {
+            source,
+            site,
+            partitions,
+            slots: slots.max(1),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            pull: Mutex::default(),
+        }
+    }
+
+    /// The next task. Waits while there is none, but one that is out may come back; `None` means that all are done, or
+    /// that the rest is not wanted.
+    ///
+    /// Tasks come in the order of their partitions, large ones first.
+    #[must_use]
+    pub fn next(&self) -> Option<TaskSpec> {
+        let mut state = self.lock();
+        loop {
+            if self.is_over(&mut state) {
+                return None;
+            }
+            if let Some(task) = self.hand_out(&mut state) {
+                return Some(task);
+            }
+            if self.partitions.is_none() && !state.is_exhausted {
+                drop(state);
+                self.pull();
+                state = self.lock();
+            } else if state.out.is_empty() {
+                return None;
+            } else {
+                state = self.wait(state);
+            }
+        }
+    }
+
+    /// The next task, if there is one at once, for an executor that wants to have one at hand. Such a one begins when
+    /// the tasks before it on its worker have ended.
+    ///
+    /// Tasks that come from a source in this process are never there at once.
+    #[must_use]
+    pub fn try_next(&self) -> Option<TaskSpec> {
+        let mut state = self.lock();
+        if self.is_over(&mut state) {
+            return None;
+        }
+        self.hand_out(&mut state)
+    }
+
+    /// How many partitions the stage has, where that is known before they are read: an executor need not start more
+    /// workers than that.
+    #[must_use]
+    pub fn partitions(&self) -> Option<usize> {
+        self.partitions
+    }
+
+    /// Hands on a part of a task's result: chunk `number`, from 0, of `partition`.
+    ///
+    /// The chunks of a task come in order. Each counts once, whichever attempt it comes from. This waits while others
+    /// must be taken before and there is no room to keep it; so an executor that runs tasks one at a time must do that
+    /// in the order in which it took them.
+    pub fn chunk(&self, task: &TaskSpec, partition: usize, number: usize, chunk: Vec<u8>) {
+        let mut state = self.lock();
+        loop {
+            if self.is_over(&mut state)
+                || !state.out.contains_key(&task.id)
+                || state.results.is_known(partition, number)
+            {
+                return;
+            }
+            // A task computes one partition after the other.
+            let before = task.partitions.iter().map(|partition| partition.index);
+            for finished in before.take_while(|before| *before != partition) {
+                state.results.finish(finished);
+            }
+            state = self.hand_on(state);
+            if state.has_room(task.id, partition) {
+                break;
+            }
+            state = self.wait(state);
+        }
+        state.results.put(partition, number, chunk);
+        drop(self.hand_on(state));
+    }
+
+    /// The task is done, and all its chunks have been handed on.
+    pub fn done(&self, task: &TaskSpec, report: Report) {
+        let mut state = self.lock();
+        if state.out.remove(&task.id).is_none() {
+            return state.remove_files(&report);
+        }
+        for partition in &task.partitions {
+            state.results.finish(partition.index);
+        }
+        if let Err(error) = self.source.take(task.partitions.len(), &report) {
+            state.end(End::Failed(error));
+        }
+        let files = report.blocks.iter().filter_map(|block| block.file.as_ref());
+        state.files.extend(files.map(|file| file.path.clone()));
+        state.reports.insert(task.first(), report);
+        drop(self.hand_on(state));
+        self.changed.notify_all();
+    }
+
+    /// The task ended with an error of its own, as [`Worker::run`](super::Worker::run) gave it. That ends the job,
+    /// unless making again what earlier stages have left may help.
+    pub fn failed(&self, task: &TaskSpec, error: Error) {
+        let mut state = self.lock();
+        let Some(task) = state.out.remove(&task.id) else {
+            return;
+        };
+        if matches!(error.kind(), ErrorKind::Cancelled) {
+            state.put_back(task.partitions, task.attempt - 1);
+        } else if error.is_damage() {
+            self.try_again(&mut state, task, error);
+        } else {
+            state.end(End::Failed(error));
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// The worker was lost before it was done with the task, which will be tried again. `worker` is its number and
+    /// `cause` what is known of why.
+    pub fn lost(&self, task: &TaskSpec, worker: usize, cause: &str) {
+        let mut state = self.lock();
+        let Some(task) = state.out.remove(&task.id) else {
+            return;
+        };
+        let cause = cause.to_owned();
+        let error = Error::new(ErrorKind::WorkerLost { worker, cause });
+        self.try_again(&mut state, task, error);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// The task was not begun, and will be handed out again.
+    pub fn give_back(&self, task: &TaskSpec) {
+        let mut state = self.lock();
+        if let Some(task) = state.out.remove(&task.id) {
+            state.put_back(task.partitions, task.attempt - 1);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Whether the tasks that are out had better end, since nobody wants what they compute. They are to be answered as
+    /// others are; that they were lost will do.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        let mut state = self.lock();
+        self.is_over(&mut state) && !matches!(state.end, Some(End::Damaged))
+    }
+
+    /// What has come of the stage, when the executor has returned.
+    ///
+    /// # Errors
+    ///
+    /// The error that is to end the job.
+    pub(crate) fn round(&self) -> Result<Round> {
+        let mut state = self.lock();
+        let (taken, out) = (
+            std::mem::take(&mut state.taken),
+            std::mem::take(&mut state.out),
+        );
+        let never = |what: &str| {
+            let cause = format!("the executor returned {what}");
+            Error::new(ErrorKind::WorkerLost { worker: 0, cause })
+        };
+        for task in out.into_values() {
+            self.try_again(&mut state, task, never("before the task was done"));
+        }
+        state = self.hand_on(state);
+        let is_over = self.is_over(&mut state);
+        match state.end.take() {
+            Some(End::Failed(error)) => return Err(error),
+            Some(End::Damaged) => return Ok(Round::Damaged),
+            // For whoever asks later.
+            Some(End::Enough) => state.end = Some(End::Enough),
+            None => {}
+        }
+        if is_over {
+            return Ok(Round::Stopped);
+        }
+        if state.is_done(self.partitions) {
+            let reports = std::mem::take(&mut state.reports);
+            return Ok(Round::Done(reports.into_values().collect()));
+        }
+        if taken == 0 {
+            return Err(never("without having taken a task"));
+        }
+        Ok(Round::Again)
+    }
+
+    /// Has the task tried again, after an attempt that came to nothing through no fault of the program's.
+    fn try_again(&self, state: &mut State, task: TaskSpec, error: Error) {
+        let attempts = task.attempt;
+        if attempts >= ATTEMPTS {
+            return state.end(End::Failed(Error::new(ErrorKind::TooManyAttempts {
+                place: self.place(&task),
+                attempts,
+                last: Box::new(error),
+            })));
+        }
+        if error.is_damage() {
+            state.end(End::Damaged);
+        }
+        // One by one, so that what ends one of them does not keep the others from being done, and has a place.
+        for partition in task.partitions {
+            state.put_back(vec![partition], attempts);
+        }
+    }
+
+    fn place(&self, task: &TaskSpec) -> Place {
+        let StageSite { number, site } = self.site;
+        Place {
+            stage: Some(number),
+            operator: Some(site.operator),
+            location: Some(site.location),
+            partition: Some(task.first()).filter(|_| task.partitions.len() == 1),
+            ..Place::default()
+        }
+    }
+
+    fn hand_out(&self, state: &mut State) -> Option<TaskSpec> {
+        let waiting = match state.waiting.pop_first() {
+            Some((_, waiting)) => waiting,
+            None => self.claim(state)?,
+        };
+        state.last_id += 1;
+        state.taken += 1;
+        let task = TaskSpec {
+            id: state.last_id,
+            attempt: waiting.attempts + 1,
+            partitions: waiting.partitions,
+        };
+        state.out.insert(task.id, task.clone());
+        Some(task)
+    }
+
+    /// Partitions that were never handed out, if their number is known.
+    fn claim(&self, state: &mut State) -> Option<Waiting> {
+        let left = self.partitions?.saturating_sub(state.unclaimed);
+        if left == 0 {
+            return None;
+        }
+        // Many at first, so that the cost of a task is shared, and single ones at last, so that all slots end together.
+        let take = (left / (self.slots * 8)).clamp(1, MOST_PARTITIONS);
+        let start = state.unclaimed;
+        state.unclaimed += take;
+        let partition = |index| PartitionSpec {
+            index,
+            payload: Vec::new(),
+        };
+        Some(Waiting {
+            partitions: (start..start + take).map(partition).collect(),
+            attempts: 0,
+        })
+    }
+
+    /// Asks the source for one partition more.
+    fn pull(&self) {
+        let _pull = self.pull.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        // Who had the source before may have left enough.
+        if state.is_exhausted || !state.waiting.is_empty() || self.is_over(&mut state) {
+            return;
+        }
+        drop(state);
+        let pulled = self.source.pull();
+        let mut state = self.lock();
+        match pulled {
+            Ok(Some((index, payload))) => {
+                state.put_back(vec![PartitionSpec { index, payload }], 0);
+            }
+            Ok(None) => state.is_exhausted = true,
+            Err(error) => state.end(End::Failed(error)),
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Hands on the chunks whose turn it is, unless another thread is at it.
+    fn hand_on<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        if state.results.is_busy {
+            return state;
+        }
+        state.results.is_busy = true;
+        while state.end.is_none() {
+            let Some((partition, chunk)) = state.results.take() else {
+                break;
+            };
+            drop(state);
+            let outcome = self.source.accept(partition, &chunk);
+            state = self.lock();
+            match outcome {
+                Ok(Flow::Continue(())) => {}
+                Ok(Flow::Break(())) => state.end(End::Enough),
+                Err(error) => state.end(End::Failed(error)),
+            }
+            self.changed.notify_all();
+        }
+        state.results.is_busy = false;
+        state
+    }
+
+    fn is_over(&self, state: &mut State) -> bool {
+        if state.end.is_none() && self.source.is_stopped() {
+            state.end(End::Enough);
+        }
+        state.end.is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        let waited = self.changed.wait_timeout(state, LOOK);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl State {
+    /// The first end counts, but for one that only asks to wait.
+    fn end(&mut self, end: End) {
+        if matches!(self.end, None | Some(End::Damaged)) {
+            self.end = Some(end);
+        }
+    }
+
+    fn put_back(&mut self, partitions: Vec<PartitionSpec>, attempts: usize) {
+        let Some(first) = partitions.first().map(|partition| partition.index) else {
+            return;
+        };
+        let waiting = Waiting {
+            partitions,
+            attempts,
+        };
+        self.waiting.insert(first, waiting);
+    }
+
+    /// Removes what a report names that nobody will read. One that comes twice names what is needed.
+    fn remove_files(&self, report: &Report) {
+        let files = report.blocks.iter().filter_map(|block| block.file.as_ref());
+        for file in files.filter(|file| !self.files.contains(&file.path)) {
+            // If it cannot be, it goes with its directory.
+            let _ = fs::remove_file(&file.path);
+        }
+    }
+
+    fn is_done(&self, partitions: Option<usize>) -> bool {
+        let is_claimed = match partitions {
+            Some(partitions) => self.unclaimed >= partitions,
+            None => self.is_exhausted,
+        };
+        is_claimed && self.waiting.is_empty() && self.out.is_empty()
+    }
+
+    /// Whether a chunk of `partition` that task `id` sends may be kept.
+    fn has_room(&self, id: u64, partition: usize) -> bool {
+        if self.results.early_bytes() < ROOM_BYTES {
+            return true;
+        }
+        // What a worker was given first it is done with first. So those with earlier numbers come on, whatever the
+        // others wait for; and only for these may anyone wait.
+        let next = self.results.partition();
+        let holds_next = |task: &TaskSpec| task.partitions.iter().any(|p| p.index == next);
+        !self.results.is_busy
+            && (partition == next || !self.out.range(..id).any(|(_, task)| holds_next(task)))
+    }
+}
+
+impl std::fmt::Debug for Tasks<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tasks")
+            .field("stage", &self.site.number)
+            .field("partitions", &self.partitions)
+            .finish_non_exhaustive()
+    }
+}

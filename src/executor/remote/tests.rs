@@ -1,0 +1,399 @@
+//! The tasks of a stage that computes nothing.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::spec::PartitionSpec;
+use super::tasks::{Round, StageSite, Tasks};
+use super::{Report, Source, TaskSpec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::task::{Block, FilePart, Flow, Site};
+
+/// A driver that writes down what it is given.
+#[derive(Default)]
+struct Fake {
+    /// How many partitions its source has yet.
+    left: AtomicUsize,
+    pulled: AtomicUsize,
+    accepted: Mutex<Vec<(usize, Vec<u8>)>>,
+    /// After how many chunks it has enough.
+    enough: Option<usize>,
+    is_stopped: AtomicBool,
+    partitions_done: AtomicUsize,
+}
+
+impl Fake {
+    fn accepted(&self) -> Vec<(usize, Vec<u8>)> {
+        self.accepted.lock().unwrap().clone()
+    }
+}
+
+impl Source for Fake {
+    fn pull(&self) -> Result<Option<(usize, Vec<u8>)>> {
+        if self.left.load(Ordering::SeqCst) == 0 {
+            return Ok(None);
+        }
+        self.left.fetch_sub(1, Ordering::SeqCst);
+        let index = self.pulled.fetch_add(1, Ordering::SeqCst);
+        Ok(Some((index, vec![u8::try_from(index).unwrap()])))
+    }
+
+    fn take(&self, partitions: usize, _: &Report) -> Result<()> {
+        self.partitions_done.fetch_add(partitions, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow> {
+        let mut accepted = self.accepted.lock().unwrap();
+        accepted.push((partition, chunk.to_vec()));
+        Ok(match self.enough {
+            Some(enough) if accepted.len() >= enough => Flow::Break(()),
+            _ => Flow::Continue(()),
+        })
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::SeqCst)
+    }
+}
+
+fn tasks(source: &Fake, partitions: Option<usize>, slots: usize) -> Tasks<'_> {
+    let site = StageSite {
+        number: 2,
+        site: Site::new("map"),
+    };
+    Tasks::new(source, site, partitions, slots)
+}
+
+fn indices(task: &TaskSpec) -> Vec<usize> {
+    task.partitions
+        .iter()
+        .map(|partition| partition.index)
+        .collect()
+}
+
+fn lose(tasks: &Tasks<'_>, task: &TaskSpec) {
+    tasks.lost(task, 3, "killed by signal 9");
+}
+
+fn damage() -> Error {
+    let reason = "wrong checksum";
+    let (path, offset) = ("gone".into(), 0);
+    Error::new(ErrorKind::CorruptRun {
+        path,
+        offset,
+        reason,
+    })
+}
+
+fn report(path: &std::path::Path) -> Report {
+    let mut report = Report::default();
+    let part = FilePart {
+        path: path.to_owned(),
+        offset: 0,
+        bytes: 0,
+        records: 0,
+    };
+    let block = |part| Block {
+        shuffle: 1,
+        partition: None,
+        file: Some(part),
+        about: Vec::new(),
+    };
+    report.blocks = vec![block(part.clone()), block(part)];
+    report
+}
+
+#[test]
+fn each_partition_is_handed_out_once_and_large_tasks_come_first() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(100), 2);
+    let mut all = Vec::new();
+    let mut sizes = Vec::new();
+    while let Some(task) = tasks.next() {
+        all.extend(indices(&task));
+        sizes.push(task.partitions.len());
+        tasks.done(&task, Report::default());
+    }
+    assert_eq!(all, (0..100).collect::<Vec<_>>());
+    assert!(
+        sizes.is_sorted_by(|a, b| a >= b) && sizes[0] == 6,
+        "{sizes:?}"
+    );
+    assert_eq!(source.partitions_done.load(Ordering::SeqCst), 100);
+    assert!(matches!(tasks.round().unwrap(), Round::Done(reports) if reports.len() == sizes.len()));
+}
+
+#[test]
+fn a_stage_without_partitions_is_done_at_once() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(0), 2);
+    assert!(tasks.next().is_none());
+    assert!(matches!(tasks.round().unwrap(), Round::Done(reports) if reports.is_empty()));
+}
+
+#[test]
+fn partitions_of_a_stream_come_with_what_is_in_them() {
+    let source = Fake {
+        left: AtomicUsize::new(3),
+        ..Fake::default()
+    };
+    let tasks = tasks(&source, None, 2);
+    assert!(tasks.try_next().is_none(), "it is not there at once");
+    let first = tasks.next().unwrap();
+    let second = tasks.next().unwrap();
+    assert_eq!(
+        second.partitions,
+        [PartitionSpec {
+            index: 1,
+            payload: vec![1]
+        }]
+    );
+    lose(&tasks, &first);
+    let again = tasks.next().unwrap();
+    assert_eq!((again.attempt, &again.partitions), (2, &first.partitions));
+    assert_eq!(indices(&tasks.next().unwrap()), [2]);
+}
+
+#[test]
+fn a_lost_task_comes_back_in_its_parts() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(32), 2);
+    let task = tasks.next().unwrap();
+    assert_eq!((task.attempt, indices(&task)), (1, vec![0, 1]));
+    lose(&tasks, &task);
+    for index in [0, 1] {
+        let again = tasks.next().unwrap();
+        assert_eq!((again.attempt, indices(&again)), (2, vec![index]));
+        assert_ne!(again.id, task.id);
+    }
+    let given_back = tasks.next().unwrap();
+    assert_eq!(indices(&given_back), [2]);
+    tasks.give_back(&given_back);
+    let again = tasks.next().unwrap();
+    assert_eq!((again.attempt, indices(&again)), (1, vec![2]));
+}
+
+#[test]
+fn four_attempts_are_enough() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(1), 2);
+    for attempt in 1..=4 {
+        let task = tasks.next().unwrap();
+        assert_eq!(task.attempt, attempt);
+        lose(&tasks, &task);
+    }
+    assert!(tasks.next().is_none() && tasks.is_cancelled());
+    let error = tasks.round().err().expect("an error");
+    let ErrorKind::TooManyAttempts {
+        place,
+        attempts,
+        last,
+    } = error.kind()
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(
+        (place.stage, place.operator, place.partition),
+        (Some(2), Some("map"), Some(0))
+    );
+    assert_eq!(*attempts, 4);
+    assert!(matches!(
+        last.kind(),
+        ErrorKind::WorkerLost { worker: 3, .. }
+    ));
+}
+
+#[test]
+fn what_is_not_answered_is_lost() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(1), 2);
+    let _dropped = tasks.next().unwrap();
+    assert!(matches!(tasks.round().unwrap(), Round::Again));
+    assert_eq!(tasks.next().unwrap().attempt, 2);
+    assert!(matches!(tasks.round().unwrap(), Round::Again));
+    assert!(
+        tasks.round().is_err(),
+        "an executor that takes nothing would be called for ever"
+    );
+}
+
+#[test]
+fn a_task_is_done_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name| directory.path().join(name);
+    let [first, second] = ["first", "second"].map(path);
+    std::fs::write(&first, "").unwrap();
+    std::fs::write(&second, "").unwrap();
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(1), 2);
+    let lost = tasks.next().unwrap();
+    lose(&tasks, &lost);
+    let task = tasks.next().unwrap();
+    tasks.done(&task, report(&first));
+    tasks.done(&task, report(&first));
+    tasks.done(&lost, report(&second));
+    tasks.failed(&lost, damage());
+    lose(&tasks, &task);
+    assert!(first.exists() && !second.exists());
+    assert_eq!(source.partitions_done.load(Ordering::SeqCst), 1);
+    assert!(matches!(tasks.round().unwrap(), Round::Done(reports) if reports.len() == 1));
+}
+
+#[test]
+fn chunks_are_accepted_in_order_and_once() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(3), 1);
+    let [a, b, c] = [(); 3].map(|()| tasks.next().unwrap());
+    tasks.chunk(&c, 2, 0, vec![20]);
+    tasks.chunk(&b, 1, 0, vec![10]);
+    tasks.chunk(&b, 1, 1, vec![11]);
+    assert_eq!(source.accepted(), []);
+    tasks.chunk(&a, 0, 0, vec![0]);
+    assert_eq!(source.accepted(), [(0, vec![0])]);
+    lose(&tasks, &a);
+    lose(&tasks, &b);
+    let [a, b] = [(); 2].map(|()| tasks.next().unwrap());
+    for (number, chunk) in [(0, 0), (1, 1)] {
+        tasks.chunk(&a, 0, number, vec![chunk]);
+    }
+    tasks.done(&a, Report::default());
+    for (number, chunk) in [(0, 10), (1, 11), (2, 12)] {
+        tasks.chunk(&b, 1, number, vec![chunk]);
+    }
+    tasks.done(&c, Report::default());
+    tasks.done(&b, Report::default());
+    let expected = [(0, 0), (0, 1), (1, 10), (1, 11), (1, 12), (2, 20)];
+    assert_eq!(
+        source.accepted(),
+        expected.map(|(partition, chunk)| (partition, vec![chunk]))
+    );
+}
+
+#[test]
+fn a_task_of_several_partitions_hands_on_each_when_the_next_begins() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(32), 2);
+    let task = tasks.next().unwrap();
+    tasks.chunk(&task, 0, 0, vec![0]);
+    tasks.chunk(&task, 1, 0, vec![1]);
+    assert_eq!(source.accepted(), [(0, vec![0]), (1, vec![1])]);
+}
+
+#[test]
+fn nothing_is_handed_out_once_there_is_enough() {
+    let source = Fake {
+        enough: Some(2),
+        ..Fake::default()
+    };
+    let tasks = tasks(&source, Some(10), 1);
+    let task = tasks.next().unwrap();
+    tasks.chunk(&task, 0, 0, vec![0]);
+    assert!(!tasks.is_cancelled());
+    for number in 1..10 {
+        tasks.chunk(&task, 0, number, vec![0]);
+    }
+    assert_eq!(source.accepted().len(), 2);
+    assert!(tasks.is_cancelled() && tasks.next().is_none() && tasks.try_next().is_none());
+    assert!(matches!(tasks.round().unwrap(), Round::Stopped));
+}
+
+#[test]
+fn who_waits_for_a_task_hears_that_the_job_has_been_stopped() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(1), 1);
+    let _task = tasks.next().unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| tasks.next());
+        thread::sleep(Duration::from_millis(20));
+        source.is_stopped.store(true, Ordering::SeqCst);
+        assert!(waiting.join().unwrap().is_none());
+    });
+}
+
+#[test]
+fn the_error_of_a_task_ends_the_stage() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(2), 1);
+    let [a, b] = [(); 2].map(|()| tasks.next().unwrap());
+    tasks.failed(&b, Error::new(ErrorKind::NestedJob));
+    tasks.failed(&a, Error::new(ErrorKind::NoInit));
+    assert!(matches!(
+        tasks.round().err().unwrap().kind(),
+        ErrorKind::NestedJob
+    ));
+}
+
+#[test]
+fn damage_has_earlier_stages_run_again_up_to_four_times() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(2), 1);
+    for attempt in 1..4 {
+        let task = tasks.next().unwrap();
+        assert_eq!((task.attempt, indices(&task)), (attempt, vec![0]));
+        let other = tasks.try_next();
+        tasks.failed(&task, damage());
+        assert!(tasks.next().is_none(), "nothing is handed out");
+        assert!(!tasks.is_cancelled(), "what is out is wanted");
+        if let Some(other) = other {
+            tasks.done(&other, Report::default());
+        }
+        assert!(matches!(tasks.round().unwrap(), Round::Damaged));
+    }
+    tasks.failed(&tasks.next().unwrap(), damage());
+    let error = tasks.round().err().expect("an error");
+    assert!(matches!(error.kind(), ErrorKind::TooManyAttempts { last, .. } if last.is_damage()));
+}
+
+/// Chunks so large that two of them fill the room there is.
+fn large(number: u8) -> Vec<u8> {
+    vec![number; 5 << 20]
+}
+
+#[test]
+fn a_chunk_waits_for_room() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(3), 1);
+    let [a, b, c] = [(); 3].map(|()| tasks.next().unwrap());
+    thread::scope(|scope| {
+        let later = scope.spawn(|| {
+            for number in 0..4 {
+                tasks.chunk(&b, 1, number, large(1));
+            }
+            tasks.chunk(&c, 2, 0, large(2));
+        });
+        thread::sleep(Duration::from_millis(30));
+        assert!(!later.is_finished(), "all of it is kept");
+        tasks.chunk(&a, 0, 0, large(0));
+        tasks.done(&a, Report::default());
+        thread::sleep(Duration::from_millis(1));
+        // What is to be taken next waits for nobody.
+        later.join().unwrap();
+        tasks.done(&b, Report::default());
+    });
+    assert_eq!(source.accepted().len(), 6);
+}
+
+#[test]
+fn nobody_waits_for_a_task_that_nobody_runs() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(2), 1);
+    let [a, b] = [(); 2].map(|()| tasks.next().unwrap());
+    thread::scope(|scope| {
+        let later = scope.spawn(|| {
+            for number in 0..4 {
+                tasks.chunk(&b, 1, number, large(1));
+            }
+        });
+        thread::sleep(Duration::from_millis(30));
+        assert!(!later.is_finished());
+        // Now only the thread that waits may be there to run it.
+        lose(&tasks, &a);
+        later.join().unwrap();
+    });
+    let a = tasks.next().unwrap();
+    tasks.done(&a, Report::default());
+    assert_eq!(source.accepted().len(), 4);
+}

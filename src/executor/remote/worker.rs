@@ -1,0 +1,231 @@
+//! Runs tasks in this process, on behalf of an executor.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use super::spec::{Metrics, Report, Stage, TaskSpec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::memory::MemoryBudget;
+use crate::storage::scratch::Scratch;
+use crate::task::{Block, Flow, JobState, Partition, Resources, in_task};
+
+/// Runs tasks of one stage after another, one at a time: what a worker process does.
+///
+/// It keeps what it has made of a stage until it is given a task of another.
+pub struct Worker {
+    number: usize,
+    stage: Option<Loaded>,
+    current: Arc<Mutex<Current>>,
+}
+
+/// A stage that can run.
+struct Loaded {
+    id: u64,
+    code: Box<dyn RemoteStage>,
+    resources: Resources,
+}
+
+/// What a [`Canceller`] must know.
+#[derive(Default)]
+struct Current {
+    cancelled: Option<u64>,
+    stage: u64,
+    job: Weak<JobState>,
+}
+
+/// Ends the tasks of a [`Worker`] from another thread. Cheap to clone.
+#[derive(Clone)]
+pub struct Canceller(Arc<Mutex<Current>>);
+
+impl Canceller {
+    /// Has all tasks of the stage with this [`id`](Stage::id) end as soon as they can, with
+    /// [`Cancelled`](crate::ErrorKind::Cancelled); those that have not begun, too.
+    pub fn cancel(&self, stage: u64) {
+        let mut current = lock(&self.0);
+        current.cancelled = Some(stage);
+        if let Some(job) = current.job.upgrade().filter(|_| current.stage == stage) {
+            job.stop();
+        }
+    }
+}
+
+impl Worker {
+    /// A worker whose files in the [scratch directory](Stage::scratch) have `number` in their names: no two workers of
+    /// a stage may have the same.
+    #[must_use]
+    pub fn new(number: usize) -> Self {
+        Self {
+            number,
+            stage: None,
+            current: Arc::default(),
+        }
+    }
+
+    /// What ends its tasks.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        Canceller(Arc::clone(&self.current))
+    }
+
+    /// Computes the partitions of a task. `chunk` gets parts of the result as they come: the partition, the number of
+    /// the chunk in it, and its bytes.
+    ///
+    /// # Errors
+    ///
+    /// What [`Tasks::failed`](super::Tasks::failed) is to be told.
+    pub fn run(
+        &mut self,
+        stage: &Stage,
+        task: &TaskSpec,
+        chunk: &mut dyn FnMut(usize, usize, Vec<u8>),
+    ) -> Result<Report> {
+        let loaded = match self.stage.take().filter(|loaded| loaded.id == stage.id) {
+            Some(loaded) => loaded,
+            None => self.load(stage)?,
+        };
+        let loaded = self.stage.insert(loaded);
+        let job = Arc::new(loaded.job());
+        lock(&self.current).begin(stage.id, &job);
+        if job.is_stopped() {
+            return Err(Error::new(ErrorKind::Cancelled));
+        }
+        let measures = Measures::of(&loaded.resources);
+        let blocks = loaded.run(&job, stage.number, task, chunk)?;
+        if job.is_stopped() {
+            return Err(Error::new(ErrorKind::Cancelled));
+        }
+        Ok(Report {
+            blocks,
+            tallies: job.tallies().take(),
+            metrics: measures.until_now(&job),
+        })
+    }
+
+    fn load(&self, stage: &Stage) -> Result<Loaded> {
+        Ok(Loaded {
+            id: stage.id,
+            code: in_task(|| load_stage(&stage.code))?,
+            resources: self.resources(stage),
+        })
+    }
+
+    fn resources(&self, stage: &Stage) -> Resources {
+        let prefix = format!("w{}-s{}-", self.number, stage.id);
+        Resources {
+            budget: MemoryBudget::new(stage.memory_bytes),
+            scratch: Scratch::within(stage.scratch.clone(), prefix, stage.disk_quota_bytes),
+            threads: 1,
+            progress: Arc::default(),
+            relief: Arc::default(),
+        }
+    }
+}
+
+impl Loaded {
+    /// What the tasks of one attempt share. The memory and the inputs are those of all tasks of the stage.
+    fn job(&self) -> JobState {
+        JobState::new(Resources {
+            progress: Arc::default(),
+            ..self.resources.clone()
+        })
+    }
+
+    fn run(
+        &self,
+        job: &JobState,
+        number: usize,
+        task: &TaskSpec,
+        chunk: &mut dyn FnMut(usize, usize, Vec<u8>),
+    ) -> Result<Vec<Block>> {
+        let partitions = task.partitions.iter();
+        let partitions = partitions.map(|spec| Partition::at(spec.index)).collect();
+        let mut next = (usize::MAX, 0);
+        let mut emit = |partition: usize, bytes: Vec<u8>| {
+            if next.0 != partition {
+                next = (partition, 0);
+            }
+            chunk(partition, next.1, bytes);
+            next.1 += 1;
+            Ok(if job.is_stopped() {
+                Flow::Break(())
+            } else {
+                Flow::Continue(())
+            })
+        };
+        in_task(|| self.code.run(job, number, partitions, &mut emit))
+    }
+}
+
+impl Current {
+    /// Remembers what to end, if it is to be ended, and ends it if that has been said before.
+    fn begin(&mut self, stage: u64, job: &Arc<JobState>) {
+        self.stage = stage;
+        self.job = Arc::downgrade(job);
+        if self.cancelled == Some(stage) {
+            job.stop();
+        }
+    }
+}
+
+/// What it guards is whole at any time.
+fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
+    current.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What has been used before a task.
+struct Measures {
+    start: Instant,
+    written_bytes: u64,
+}
+
+impl Measures {
+    fn of(resources: &Resources) -> Self {
+        Self {
+            start: Instant::now(),
+            written_bytes: resources.scratch.written_bytes(),
+        }
+    }
+
+    /// What the task has used.
+    fn until_now(&self, job: &JobState) -> Metrics {
+        let (progress, resources) = (job.progress(), job.resources());
+        Metrics {
+            input_bytes: progress.bytes(),
+            shuffled_records: progress.shuffled_records(),
+            shuffled_bytes: progress.shuffled_bytes(),
+            spilled_bytes: resources.scratch.written_bytes() - self.written_bytes,
+            peak_memory_bytes: resources.budget.peak_bytes(),
+            time: self.start.elapsed(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Canceller").finish_non_exhaustive()
+    }
+}
+
+/// A stage that came as bytes.
+trait RemoteStage: Send + Sync {
+    fn run(
+        &self,
+        job: &JobState,
+        number: usize,
+        partitions: Vec<Partition>,
+        emit: &mut dyn FnMut(usize, Vec<u8>) -> Result<Flow>,
+    ) -> Result<Vec<Block>>;
+}
+
+fn load_stage(_bytes: &[u8]) -> Result<Box<dyn RemoteStage>> {
+    let reason = "stages cannot be read back yet".to_owned();
+    Err(Error::new(ErrorKind::WorkerStart { reason }))
+}

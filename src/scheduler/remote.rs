@@ -1,0 +1,221 @@
+//! The stages of a job on a remote executor: what is sent, what comes back, and what is made again.
+
+use std::collections::HashMap;
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Job;
+use crate::error::{Error, Result};
+use crate::executor::{RemoteExecutor, Report, Round, Source, Stage, StageSite, Tasks};
+use crate::id::ShuffleId;
+use crate::lineage::Node;
+use crate::storage::scratch::ScratchFile;
+use crate::task::{Block, Flow, JobState, PartitionStream, StageCode, Task, in_task, panicked};
+
+/// What map stages have left in files.
+#[derive(Default)]
+pub(super) struct Exports(Mutex<HashMap<ShuffleId, Export>>);
+
+struct Export {
+    /// In the order of the map tasks.
+    blocks: Vec<Block>,
+    /// Deleted when nobody reads them any more.
+    _files: Vec<Arc<ScratchFile>>,
+}
+
+impl Exports {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ShuffleId, Export>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn blocks(&self, shuffles: &[ShuffleId]) -> Vec<Block> {
+        let exports = self.lock();
+        let found = shuffles.iter().filter_map(|shuffle| exports.get(shuffle));
+        found.flat_map(|export| &export.blocks).cloned().collect()
+    }
+}
+
+impl Job {
+    /// Runs the map sides of the shuffles that the result needs.
+    pub(super) fn run_remote_map_stages(&self, executor: &dyn RemoteExecutor) -> Result<()> {
+        for number in 1..=self.plan.map_stages.len() {
+            let node = self.plan.map_stages[number - 1].shuffle.parent();
+            self.watch(number, node, node.partitions, || {
+                self.run_remote_map_stage(executor, number)
+            })?;
+            self.drop_exports(number);
+        }
+        Ok(())
+    }
+
+    /// Runs the result's stage, which hands on what it has by [`StageCode::accept`].
+    pub(super) fn run_remote_result_stage(
+        &self,
+        executor: &dyn RemoteExecutor,
+        code: &dyn StageCode,
+    ) -> Result<()> {
+        let (number, node) = (self.plan.stages(), &self.plan.result);
+        self.watch(number, node, code.partitions(), || {
+            self.run_remote(executor, number, code, node, &self.plan.result_reads)?;
+            Ok(())
+        })
+    }
+
+    fn run_remote_map_stage(&self, executor: &dyn RemoteExecutor, number: usize) -> Result<()> {
+        let map_stage = &self.plan.map_stages[number - 1];
+        let (shuffle, node) = (map_stage.shuffle.id(), map_stage.shuffle.parent());
+        let stage = map_stage.shuffle.map_stage(map_stage.readers);
+        let (reports, files) =
+            self.run_remote(executor, number, &*stage, node, &map_stage.reads)?;
+        let export = Export {
+            blocks: reports
+                .into_iter()
+                .flat_map(|report| report.blocks)
+                .collect(),
+            _files: files,
+        };
+        self.exports.lock().insert(shuffle, export);
+        Ok(())
+    }
+
+    /// Deletes what no stage after `number` reads. If one of these is to run again, so are all before it.
+    fn drop_exports(&self, number: usize) {
+        let later = self.plan.map_stages[number..].iter();
+        let later = later.flat_map(|map_stage| &map_stage.reads);
+        let needed: Vec<_> = later.chain(&self.plan.result_reads).collect();
+        self.exports
+            .lock()
+            .retain(|shuffle, _| needed.contains(&shuffle));
+    }
+
+    /// Runs a stage until it is done. What earlier stages have left and is found damaged or lost is made again.
+    fn run_remote(
+        &self,
+        executor: &dyn RemoteExecutor,
+        number: usize,
+        code: &dyn StageCode,
+        node: &Node,
+        reads: &[ShuffleId],
+    ) -> Result<(Vec<Report>, Vec<Arc<ScratchFile>>)> {
+        let code_bytes = Vec::new();
+        let source = StageSource {
+            job: &self.state,
+            number,
+            code,
+            stream: Mutex::new(code.partitions().is_none().then(|| code.stream())),
+            files: Mutex::default(),
+        };
+        let site = StageSite {
+            number,
+            site: node.site,
+        };
+        let slots = executor.slots().max(1);
+        let tasks = Tasks::new(&source, site, code.partitions(), slots);
+        loop {
+            let stage = self.stage(number, code_bytes.clone(), reads, slots)?;
+            executor.run(&stage, &tasks)?;
+            match tasks.round()? {
+                Round::Done(reports) => return Ok((reports, source.into_files())),
+                Round::Stopped => return Ok((Vec::new(), source.into_files())),
+                Round::Damaged => {
+                    for earlier in 1..number {
+                        self.run_remote_map_stage(executor, earlier)?;
+                    }
+                }
+                Round::Again => {}
+            }
+        }
+    }
+
+    fn stage(
+        &self,
+        number: usize,
+        code: Vec<u8>,
+        reads: &[ShuffleId],
+        slots: usize,
+    ) -> Result<Stage> {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let resources = self.state.resources();
+        Ok(Stage {
+            id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            number,
+            code,
+            inputs: self.exports.blocks(reads),
+            scratch: resources.scratch.path()?,
+            directory: env::current_dir()
+                .map_err(|source| Error::io("open", ".".as_ref(), source))?,
+            memory_bytes: resources.budget.limit_bytes() / slots,
+            disk_quota_bytes: resources.scratch.quota_bytes(),
+        })
+    }
+}
+
+/// What the driver does for the tasks of a stage.
+struct StageSource<'s> {
+    job: &'s JobState,
+    number: usize,
+    code: &'s dyn StageCode,
+    stream: Mutex<Option<PartitionStream<'s>>>,
+    /// What tasks have left.
+    files: Mutex<Vec<Arc<ScratchFile>>>,
+}
+
+impl StageSource<'_> {
+    fn into_files(self) -> Vec<Arc<ScratchFile>> {
+        self.files
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the stage into the place of an error that belongs to no single partition.
+    fn of_no_partition(&self, mut error: Error) -> Error {
+        if let Some(place) = error.place_mut() {
+            place.stage = Some(self.number);
+        }
+        error
+    }
+}
+
+impl Source for StageSource<'_> {
+    fn pull(&self) -> Result<Option<(usize, Vec<u8>)>> {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = &mut *stream else {
+            return Ok(None);
+        };
+        let pulled = in_task(|| catch_unwind(AssertUnwindSafe(open)));
+        let pulled = pulled.unwrap_or_else(|payload| Err(panicked(None, payload)));
+        let Some(partition) = pulled.map_err(|error| self.of_no_partition(error))? else {
+            return Ok(None);
+        };
+        Ok(Some((partition.index, Vec::new())))
+    }
+
+    fn take(&self, partitions: usize, report: &Report) -> Result<()> {
+        let (progress, resources) = (self.job.progress(), self.job.resources());
+        let metrics = &report.metrics;
+        progress.add_tasks(partitions, metrics.time);
+        progress.add_bytes(metrics.input_bytes);
+        progress.add_shuffled(metrics.shuffled_records, metrics.shuffled_bytes);
+        resources.scratch.count_written(metrics.spilled_bytes);
+        resources.budget.note_peak(metrics.peak_memory_bytes);
+        for tally in &report.tallies {
+            self.job.tallies().put(tally.clone());
+        }
+        let adopted = Block::adopt(&report.blocks, &resources.scratch)?;
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.extend(adopted);
+        Ok(())
+    }
+
+    fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow> {
+        let task = Task::of_no_partition(self.job, self.number);
+        let _ = (self.code, partition, chunk);
+        in_task(|| task.guard(|_| Ok(Flow::Continue(()))))
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.job.is_stopped()
+    }
+}
