@@ -847,11 +847,16 @@ fn settings_that_cannot_be_are_refused_by_name() {
         "threads:",
         "threads:-1",
         "inline:1",
+        "processes:0",
+        "processes:",
         "",
     ] {
-        let expected = format!(
-            "executor: cannot use {text:?}, expected inline, threads or threads:N with N of 1 or more"
-        );
+        let expected = if cfg!(target_os = "linux") {
+            "inline, threads, threads:N, processes or processes:N with N of 1 or more"
+        } else {
+            "inline, threads or threads:N with N of 1 or more; processes need Linux"
+        };
+        let expected = format!("executor: cannot use {text:?}, expected {expected}");
         assert_eq!(error(text), expected);
     }
     let files = Files::new();
