@@ -838,6 +838,12 @@ fn what_is_wrong_with_an_output_is_said() {
 
 // Settings.
 
+const EXECUTORS: &str = if cfg!(target_os = "linux") {
+    "inline, threads, threads:N, processes or processes:N with N of 1 or more"
+} else {
+    "inline, threads or threads:N with N of 1 or more; processes need Linux"
+};
+
 #[test]
 fn settings_that_cannot_be_are_refused_by_name() {
     let error = |text: &str| text.parse::<Executor>().unwrap_err().to_string();
@@ -851,12 +857,7 @@ fn settings_that_cannot_be_are_refused_by_name() {
         "processes:",
         "",
     ] {
-        let expected = if cfg!(target_os = "linux") {
-            "inline, threads, threads:N, processes or processes:N with N of 1 or more"
-        } else {
-            "inline, threads or threads:N with N of 1 or more; processes need Linux"
-        };
-        let expected = format!("executor: cannot use {text:?}, expected {expected}");
+        let expected = format!("executor: cannot use {text:?}, expected {EXECUTORS}");
         assert_eq!(error(text), expected);
     }
     let files = Files::new();
@@ -885,7 +886,7 @@ fn settings_that_cannot_be_are_refused_by_name() {
         .unwrap_err();
     assert_eq!(
         zero.to_string(),
-        r#"executor: cannot use "threads:0", expected inline, threads or threads:N with N of 1 or more"#
+        format!(r#"executor: cannot use "threads:0", expected {EXECUTORS}"#)
     );
 }
 
