@@ -130,15 +130,13 @@
 //! # Types of records
 //!
 //! A bag may hold any type that borrows nothing from elsewhere (`'static`), and `str` and `[u8]`; see [`Record`]. What
-//! goes through a shuffle or is [persisted](Bag::persist) must be [`Data`], which is every type that serde can write
-//! and read back, and a key must be [`Key`], which asks for [`Eq`] too. It need not be `Hash` or `Ord`; only
-//! [`sort`](Bag::sort) asks for an order, see [`Sortable`]. A `&'static str` may be a record, but cannot be read back,
-//! so that the compiler refuses it with "implementation of `Deserialize` is not general enough"; make it a `String` by
-//! `map(str::to_owned)`, or a bag of `str` by [`flat_map_str`](Bag::flat_map_str):
+//! goes through a shuffle, is [persisted](Bag::persist), comes from memory or goes back there ([`from_vec`],
+//! [`collect`](Bag::collect), [`fold`](Bag::fold)) must be [`Data`], which is every type that serde can write and read
+//! back; a key must be [`Key`], which asks for [`Eq`] too. It need not be `Hash` or `Ord`; only [`sort`](Bag::sort) asks
+//! for an order, see [`Sortable`]. Types of records in between need nothing.
 //!
-//! ```compile_fail
-//! let counts = holdall::from_vec(vec!["a", "b", "a"]).count_by_value();
-//! ```
+//! A `&'static str` that is read back is kept for ever, once for each text. Where there are many different ones, make
+//! them `String`s by `map(str::to_owned)`, or a bag of `str` by [`flat_map_str`](Bag::flat_map_str):
 //!
 //! ```
 //! let letters = holdall::from_vec(vec!["a", "b", "a"]).flat_map_str(|text, emit| emit(text));
@@ -253,6 +251,7 @@
 //! ├─ error/         what can go wrong, and where it did: Error, ErrorKind, Place
 //! ├─ id.rs          numbers of nodes and shuffles
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
+//! ├─ portable/      what travels to worker processes: code by its address, state by serde; `unsafe`, argued
 //! ├─ config.rs      what a context is built from, and the environment variables
 //! ├─ counter.rs     Counter: counts of what closures come across, exact whatever is tried again
 //! ├─ text/          text as bytes: files, splits, blocks, lines, words, gzip; knows nothing of bags
@@ -270,13 +269,14 @@
 //! ```
 //!
 //! A module uses only modules that stand above it in this list:
-//! `error, id, storage, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, executor, scheduler,
-//! context, bag`.
+//! `error, id, storage, portable, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, executor,
+//! scheduler, context, bag`.
 
 #![cfg_attr(
     not(test),
     expect(
         dead_code,
+        unused_imports,
         reason = "parts of worker processes that are not put together yet"
     )
 )]
@@ -292,6 +292,7 @@ mod lineage;
 mod operators;
 mod pipeline;
 mod plan;
+mod portable;
 mod scheduler;
 mod shuffle;
 mod storage;

@@ -8,6 +8,7 @@ use std::sync::atomic::{self, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use holdall::{Context, ErrorKind, Executor, Result, TextWriter};
+use serde::{Deserialize, Serialize};
 
 use common::{
     Files, ON_PURPOSE, concatenation, names_in, on_every_executor, quiet_panics, within_the_limit,
@@ -268,7 +269,7 @@ fn of_nothing_comes_nothing() {
 }
 
 /// Compared by the first side only.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Tied(u64, u64);
 
 impl PartialEq for Tied {

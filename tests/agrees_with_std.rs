@@ -48,7 +48,7 @@ fn from_vec<T>(
     partitions: usize,
 ) -> Bag<T, impl Pipeline<Out = T> + use<T>>
 where
-    T: Clone + Send + Sync + 'static,
+    T: Data + Clone + Sync,
 {
     let partitions = if records.is_empty() {
         partitions
@@ -82,7 +82,7 @@ macro_rules! check_shaped {
 /// The bag that `shape` says, as a `Bag<T>`.
 fn boxed<T>(context: &Context, shape: Shape, records: &[T]) -> Bag<T>
 where
-    T: Clone + Send + Sync + 'static,
+    T: Data + Clone + Sync,
 {
     match shape {
         Shape::Vec(partitions) => from_vec(context, records, partitions).boxed(),
@@ -380,7 +380,7 @@ fn fallible_and_stateful_methods_are_those_of_iterators() {
 
 fn takes<T, P>(bag: &Bag<T, P>, records: &[T]) -> Result<()>
 where
-    T: Clone + Debug + PartialEq + Send + Sync + 'static,
+    T: Data + Clone + Debug + PartialEq + Sync,
     P: Pipeline<Out = T>,
 {
     assert_eq!(bag.collect()?, records);
@@ -414,7 +414,7 @@ where
 
 fn ranks<T, P>(bag: &Bag<T, P>, records: &[T]) -> Result<()>
 where
-    T: Clone + Debug + Ord + Send + Sync + 'static,
+    T: Data + Clone + Debug + Ord + Sync,
     P: Pipeline<Out = T>,
 {
     assert_eq!(bag.min()?, records.iter().min().cloned());

@@ -260,7 +260,7 @@ fn a_failing_closure_names_itself_and_keeps_its_error() {
 }
 
 /// Its comparison panics if 55 is compared.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Incomparable(u64);
 
 impl PartialOrd for Incomparable {
@@ -329,6 +329,7 @@ fn a_panic_in_an_action_names_it() {
 }
 
 /// A sum that cannot be made if 55 is part of it.
+#[derive(Serialize, Deserialize)]
 struct Total(u64);
 
 impl std::iter::Sum<u64> for Total {

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "error",
     "id",
     "storage",
+    "portable",
     "config",
     "counter",
     "text",

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use holdall::{Bag, Context};
+use holdall::{Bag, Context, Data};
 
 use common::{Files, on_every_executor, on_every_executor_with};
 
@@ -270,7 +270,7 @@ fn forgotten<T: Clone + Send + 'static>(bag: &Bag<T>) -> Bag<T> {
 #[track_caller]
 fn assert_same_without_shuffle<T>(in_place: Bag<T>, shuffled: Bag<T>, expected: usize)
 where
-    T: std::fmt::Debug + PartialEq + Send + 'static,
+    T: Data + std::fmt::Debug + PartialEq,
 {
     let plan = in_place.explain();
     assert_eq!(stages(&plan), expected, "{plan}");

@@ -10,7 +10,7 @@ mod common;
 use std::fmt::Debug;
 use std::path::Path;
 
-use holdall::{Bag, Context, ErrorKind, Executor};
+use holdall::{Bag, Context, Data, ErrorKind, Executor};
 
 use common::{assert_empty, concatenation};
 
@@ -45,8 +45,8 @@ fn contexts(directory: &Path) -> Vec<(String, Context)> {
 /// Sorts `records` in all contexts, in several partitionings of the input.
 fn sorts_as<T, U>(records: Vec<T>, sort: impl Fn(Bag<T>) -> Bag<U>, expected: &[U])
 where
-    T: Clone + Send + Sync + 'static,
-    U: Clone + Send + PartialEq + Debug + 'static,
+    T: Data + Clone + Sync,
+    U: Data + Clone + PartialEq + Debug,
 {
     let directory = tempfile::tempdir().expect("a directory");
     for (name, context) in contexts(directory.path()) {

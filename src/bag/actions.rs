@@ -2,62 +2,58 @@
 
 use std::cmp::Ordering;
 use std::iter::Sum;
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::sync::atomic::{self, AtomicUsize};
+use std::sync::atomic::{self, AtomicBool};
 
 use super::Bag;
-use super::ranked::Ranked;
 use crate::error::Result;
-use crate::pipeline::{Pipeline, Record};
+use crate::operators::actions::{Collect, Count, Fold, HasAny, Top, TryForEach};
+use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::scheduler::ResultStage;
-use crate::task::{Partition, Site, Task};
+use crate::task::{Flow, Site, Task};
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Runs a job: `compute` gives a result for each partition, and `consume` takes them in order.
-    pub(super) fn run<R, F>(
+    pub(super) fn run<A>(
         &self,
-        compute: F,
-        consume: impl FnMut(&Task<'_>, R) + Send,
+        action: &A,
+        consume: impl FnMut(&Task<'_>, A::Part) -> Flow + Send,
     ) -> Result<()>
     where
-        R: Send,
-        F: Fn(&P, Partition, &Task<'_>) -> Result<R> + Sync,
+        A: Action<T>,
     {
         let job = self.context.job(&self.node)?;
         job.run_map_stages()?;
-        let stage = ResultStage::new(&*self.pipeline, compute, consume);
+        let stage = ResultStage::new(&*self.pipeline, action, consume);
         job.run_result_stage(&stage)
     }
 
     /// Runs a job that folds each partition by `op`, from what `initial` gives on, and the results by `merge`, in
     /// order. `site` is where these closures are from.
-    fn run_fold<A: Send>(
+    fn run_fold<S, A, F, Make, Add>(
         &self,
-        site: Site,
-        initial: impl Fn() -> A + Sync,
-        op: impl for<'a> Fn(A, T::Ref<'a>) -> A + Sync,
-        merge: impl Fn(A, A) -> A + Sync,
-    ) -> Result<Option<A>> {
-        let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
-            let mut folded = Some(initial());
-            let _ = pipeline.run(partition, task, &mut |record| {
-                let entered = task.enter(site);
-                folded = folded.take().map(|folded| op(folded, record));
-                entered.leave();
-                ControlFlow::Continue(())
-            })?;
-            Ok(folded.unwrap_or_else(&initial))
-        };
+        fold: &Fold<T, S, A, F, Make, Add>,
+        merge: impl Fn(&F, A, A) -> A + Send + Sync,
+    ) -> Result<A>
+    where
+        S: Data + Sync,
+        A: Data,
+        F: Send + Sync + 'static,
+        Make: Fn(&S) -> A + Send + Sync + 'static,
+        Add: for<'a> Fn(&F, A, T::Ref<'a>) -> A + Send + Sync + 'static,
+    {
         let mut merged = None;
-        self.run(compute, |task, later| {
-            let entered = task.enter(site);
+        self.run(fold, |task, later| {
+            let entered = task.enter(fold.site);
             merged = Some(match merged.take() {
                 None => later,
-                Some(merged) => merge(merged, later),
+                Some(merged) => merge(&fold.op, merged, later),
             });
             entered.leave();
+            ControlFlow::Continue(())
         })?;
-        Ok(merged)
+        Ok(merged.unwrap_or_else(|| (fold.make)(&fold.state)))
     }
 
     /// All records, in order: by partition, then by position. Runs a job.
@@ -77,25 +73,20 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// assert_eq!(holdall::range(0..4).collect()?, [0, 1, 2, 3]);
     /// # Ok::<(), holdall::Error>(())
     /// ```
+    #[track_caller]
     pub fn collect(&self) -> Result<Vec<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
     {
         let mut all = Vec::new();
-        let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
-            let mut records = Vec::new();
-            let _ = pipeline.run(partition, task, &mut |record| {
-                records.push(T::into_owned(record));
-                ControlFlow::Continue(())
-            })?;
-            Ok(records)
-        };
-        self.run(compute, |_, mut records: Vec<_>| {
+        let collect = Collect::all(Site::new("collect"));
+        self.run(&collect, |_, mut records: Vec<_>| {
             if all.is_empty() {
                 all = records;
             } else {
                 all.append(&mut records);
             }
+            ControlFlow::Continue(())
         })?;
         Ok(all)
     }
@@ -112,11 +103,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// assert_eq!(holdall::range(0..10).filter(|n| n % 3 == 0).count()?, 4);
     /// # Ok::<(), holdall::Error>(())
     /// ```
+    #[track_caller]
     pub fn count(&self) -> Result<u64> {
         let mut count = 0;
-        let compute =
-            |pipeline: &P, partition: Partition, task: &Task<'_>| pipeline.count(partition, task);
-        self.run(compute, |_, partition: u64| count += partition)?;
+        let site = Site::new("count");
+        self.run(&Count { site }, |_, partition| {
+            count += partition;
+            ControlFlow::Continue(())
+        })?;
         Ok(count)
     }
 
@@ -132,9 +126,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// assert!(holdall::range(0..10).filter(|n| *n > 10).is_empty()?);
     /// # Ok::<(), holdall::Error>(())
     /// ```
+    #[track_caller]
     pub fn is_empty(&self) -> Result<bool> {
-        let first = self.take_map(1, |_| ())?;
-        Ok(first.is_empty())
+        let site = Site::new("is_empty");
+        let found = AtomicBool::new(false);
+        self.run_until(&HasAny { site }, &found, |has_any| has_any)?;
+        Ok(!found.into_inner())
     }
 
     /// The first record, in the order of [`collect`](Bag::collect). Runs a job, which stops at the first record.
@@ -149,11 +146,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// assert_eq!(holdall::range(5..10).first()?, Some(5));
     /// # Ok::<(), holdall::Error>(())
     /// ```
+    #[track_caller]
     pub fn first(&self) -> Result<Option<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
     {
-        Ok(self.take(1)?.pop())
+        Ok(self.take_at(Site::new("first"), 1)?.pop())
     }
 
     /// The first `n` records, in the order of [`collect`](Bag::collect), or all if there are fewer. Runs a job.
@@ -171,45 +169,54 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// assert_eq!(holdall::range(0..1_000_000).filter(|n| n % 7 == 6).take(3)?, [6, 13, 20]);
     /// # Ok::<(), holdall::Error>(())
     /// ```
+    #[track_caller]
     pub fn take(&self, n: usize) -> Result<Vec<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
     {
-        self.take_map(n, |record| T::into_owned(record))
+        self.take_at(Site::new("take"), n)
     }
 
-    fn take_map<R: Send>(
-        &self,
-        n: usize,
-        keep: impl for<'a> Fn(T::Ref<'a>) -> R + Sync,
-    ) -> Result<Vec<R>> {
+    fn take_at(&self, site: Site, n: usize) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Data,
+    {
         if n == 0 {
             return Ok(Vec::new());
         }
-        let job = self.context.job(&self.node)?;
-        job.run_map_stages()?;
-        let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
-            let mut records = Vec::new();
-            let _ = pipeline.run(partition, task, &mut |record| {
-                records.push(keep(record));
-                if records.len() < n {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                }
-            })?;
-            Ok(records)
-        };
+        let take = Collect::most(site, n);
         let mut found = Vec::new();
-        let found_count = AtomicUsize::new(0);
-        let stage = ResultStage::new(&*self.pipeline, compute, |_, records: Vec<R>| {
+        self.run_until(&take, &AtomicBool::new(false), |records: Vec<_>| {
             let missing = n - found.len();
             found.extend(records.into_iter().take(missing));
-            found_count.store(found.len(), atomic::Ordering::Relaxed);
+            found.len() == n
+        })?;
+        Ok(found)
+    }
+
+    /// Runs `action` on a few partitions at first, then on more, until `consume` says of a part that it is enough.
+    fn run_until<A: Action<T>>(
+        &self,
+        action: &A,
+        is_enough: &AtomicBool,
+        mut consume: impl FnMut(A::Part) -> bool + Send,
+    ) -> Result<()> {
+        let job = self.context.job(&self.node)?;
+        job.run_map_stages()?;
+        let stage = ResultStage::new(&*self.pipeline, action, |_, part| {
+            if is_enough.load(atomic::Ordering::Relaxed) {
+                return ControlFlow::Break(());
+            }
+            is_enough.store(consume(part), atomic::Ordering::Relaxed);
+            if is_enough.load(atomic::Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         job.run_result_stage_by(&stage, |run, executor| {
             let mut partitions = 1_usize;
-            while !run.is_exhausted() && found_count.load(atomic::Ordering::Relaxed) < n {
+            while !run.is_exhausted() && !is_enough.load(atomic::Ordering::Relaxed) {
                 executor.run(&|| run.work(partitions))?;
                 if job.state().is_stopped() {
                     break;
@@ -217,9 +224,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
                 partitions = partitions.saturating_mul(5);
             }
             Ok(())
-        })?;
-        drop(stage);
-        Ok(found)
+        })
     }
 
     /// Combines all records, by `op`, to one; `None` if there are none. Runs a job.
@@ -242,37 +247,46 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn reduce<F>(&self, op: F) -> Result<Option<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
         F: Fn(T::Owned, T::Owned) -> T::Owned + Send + Sync + 'static,
     {
-        self.reduce_at(Site::new("reduce"), |a, b| op(a, T::into_owned(b)), &op)
+        let site = Site::new("reduce");
+        self.reduce_at(
+            site,
+            op,
+            |op, a, b| op(a, T::into_owned(b)),
+            |op, a, b| op(a, b),
+        )
     }
 
     /// Combines all records, where `add` takes one in.
-    fn reduce_at(
+    fn reduce_at<F: Send + Sync + 'static>(
         &self,
         site: Site,
-        add: impl for<'a> Fn(T::Owned, T::Ref<'a>) -> T::Owned + Sync,
-        merge: impl Fn(T::Owned, T::Owned) -> T::Owned + Sync,
+        op: F,
+        add: impl for<'a> Fn(&F, T::Owned, T::Ref<'a>) -> T::Owned + Send + Sync + 'static,
+        merge: impl Fn(&F, T::Owned, T::Owned) -> T::Owned + Send + Sync,
     ) -> Result<Option<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
     {
-        let reduced = self.run_fold(
+        let fold = Fold {
             site,
-            || None,
-            |reduced, record| {
+            state: (),
+            op,
+            make: |(): &()| None,
+            add: move |op: &F, reduced, record: T::Ref<'_>| {
                 Some(match reduced {
                     None => T::into_owned(record),
-                    Some(reduced) => add(reduced, record),
+                    Some(reduced) => add(op, reduced, record),
                 })
             },
-            |reduced, later| match (reduced, later) {
-                (Some(reduced), Some(later)) => Some(merge(reduced, later)),
-                (reduced, later) => reduced.or(later),
-            },
-        );
-        Ok(reduced?.flatten())
+            types: PhantomData,
+        };
+        self.run_fold(&fold, |op, reduced, later| match (reduced, later) {
+            (Some(reduced), Some(later)) => Some(merge(op, reduced, later)),
+            (reduced, later) => reduced.or(later),
+        })
     }
 
     /// Folds all records, from `initial` on, by `op`. Runs a job.
@@ -293,12 +307,18 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn fold<F>(&self, initial: T::Owned, op: F) -> Result<T::Owned>
     where
-        T::Owned: Clone + Send + Sync,
+        T::Owned: Data + Clone + Sync,
         F: Fn(T::Owned, T::Owned) -> T::Owned + Send + Sync + 'static,
     {
-        let add = |folded, record: T::Ref<'_>| op(folded, T::into_owned(record));
-        let folded = self.run_fold(Site::new("fold"), || initial.clone(), add, &op)?;
-        Ok(folded.unwrap_or(initial))
+        let fold = Fold {
+            site: Site::new("fold"),
+            state: initial,
+            op,
+            make: T::Owned::clone,
+            add: |op: &F, folded, record: T::Ref<'_>| op(folded, T::into_owned(record)),
+            types: PhantomData,
+        };
+        self.run_fold(&fold, |op, folded, later| op(folded, later))
     }
 
     /// Folds the records of each partition, from `initial` on, by `op`, and the results of the partitions by `merge`.
@@ -321,12 +341,19 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn aggregate<A, Op, Merge>(&self, initial: A, op: Op, merge: Merge) -> Result<A>
     where
-        A: Clone + Send + Sync,
+        A: Data + Clone + Sync,
         Op: for<'a> Fn(A, T::Ref<'a>) -> A + Send + Sync + 'static,
         Merge: Fn(A, A) -> A + Send + Sync + 'static,
     {
-        let folded = self.run_fold(Site::new("aggregate"), || initial.clone(), op, merge)?;
-        Ok(folded.unwrap_or(initial))
+        let fold = Fold {
+            site: Site::new("aggregate"),
+            state: initial,
+            op,
+            make: A::clone,
+            add: |op: &Op, folded, record: T::Ref<'_>| op(folded, record),
+            types: PhantomData,
+        };
+        self.run_fold(&fold, |_, folded, later| merge(folded, later))
     }
 
     /// The sum of all records. Runs a job.
@@ -346,18 +373,19 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn sum<S>(&self) -> Result<S>
     where
-        S: for<'a> Sum<T::Ref<'a>> + Sum<S> + Send,
+        S: for<'a> Sum<T::Ref<'a>> + Sum<S> + Data,
     {
-        let site = Site::new("sum");
-        let add =
-            |sum: S, record: T::Ref<'_>| [sum, std::iter::once(record).sum()].into_iter().sum();
-        let sum = self.run_fold(
-            site,
-            || std::iter::empty::<S>().sum(),
-            add,
-            |sum, later| [sum, later].into_iter().sum(),
-        )?;
-        Ok(sum.unwrap_or_else(|| std::iter::empty::<S>().sum()))
+        let fold = Fold {
+            site: Site::new("sum"),
+            state: (),
+            op: (),
+            make: |(): &()| std::iter::empty::<S>().sum::<S>(),
+            add: |(): &(), sum: S, record: T::Ref<'_>| {
+                [sum, std::iter::once(record).sum()].into_iter().sum::<S>()
+            },
+            types: PhantomData,
+        };
+        self.run_fold(&fold, |(), sum, later| [sum, later].into_iter().sum())
     }
 
     /// The least record; the first of them if several are equal; `None` if there are none. Runs a job.
@@ -375,7 +403,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn min(&self) -> Result<Option<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
         self.extreme(Site::new("min"), |best, record| record < best)
@@ -396,7 +424,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn max(&self) -> Result<Option<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
         // Of equal records `Iterator::min` gives the first and `Iterator::max` the last; so is it here.
@@ -406,26 +434,29 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     fn extreme(
         &self,
         site: Site,
-        is_better: impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> bool + Send + Sync,
+        is_better: impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> bool + Send + Sync + 'static,
     ) -> Result<Option<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
     {
-        let is_better = &is_better;
-        let choose = |best: T::Owned, record: T::Ref<'_>| {
-            if is_better(T::peek_owned(&best), T::peek(&record)) {
-                T::into_owned(record)
-            } else {
-                best
-            }
-        };
-        self.reduce_at(site, choose, |best, later| {
-            if is_better(T::peek_owned(&best), T::peek_owned(&later)) {
-                later
-            } else {
-                best
-            }
-        })
+        self.reduce_at(
+            site,
+            is_better,
+            |is_better, best: T::Owned, record: T::Ref<'_>| {
+                if is_better(T::peek_owned(&best), T::peek(&record)) {
+                    T::into_owned(record)
+                } else {
+                    best
+                }
+            },
+            |is_better, best, later| {
+                if is_better(T::peek_owned(&best), T::peek_owned(&later)) {
+                    later
+                } else {
+                    best
+                }
+            },
+        )
     }
 
     /// The `n` greatest records, greatest first; equal ones in the order of the bag. Runs a job.
@@ -445,7 +476,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn top(&self, n: usize) -> Result<Vec<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
         self.first_ranked(Site::new("top"), n, |a, b| b.cmp(&a))
@@ -470,10 +501,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn top_by<F>(&self, n: usize, compare: F) -> Result<Vec<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
     {
-        self.first_ranked(Site::new("top_by"), n, |a, b| compare(b, a))
+        self.first_ranked(Site::new("top_by"), n, move |a, b| compare(b, a))
     }
 
     /// The `n` records with the greatest keys, greatest first; those with equal keys in the order of the bag. Runs a
@@ -493,11 +524,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn top_by_key<K, F>(&self, n: usize, key_of: F) -> Result<Vec<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.first_ranked(Site::new("top_by_key"), n, |a, b| key_of(b).cmp(&key_of(a)))
+        self.first_ranked(Site::new("top_by_key"), n, move |a, b| {
+            key_of(b).cmp(&key_of(a))
+        })
     }
 
     /// The `n` least records, least first; equal ones in the order of the bag. Runs a job.
@@ -515,7 +548,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn bottom(&self, n: usize) -> Result<Vec<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
         self.first_ranked(Site::new("bottom"), n, |a, b| a.cmp(&b))
@@ -537,7 +570,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn bottom_by<F>(&self, n: usize, compare: F) -> Result<Vec<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
     {
         self.first_ranked(Site::new("bottom_by"), n, compare)
@@ -559,39 +592,39 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn bottom_by_key<K, F>(&self, n: usize, key_of: F) -> Result<Vec<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.first_ranked(Site::new("bottom_by_key"), n, |a, b| {
+        self.first_ranked(Site::new("bottom_by_key"), n, move |a, b| {
             key_of(a).cmp(&key_of(b))
         })
     }
 
     /// The first `n` records in the order of `compare`.
-    fn first_ranked(
-        &self,
-        site: Site,
-        n: usize,
-        compare: impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync,
-    ) -> Result<Vec<T::Owned>>
+    fn first_ranked<F>(&self, site: Site, n: usize, compare: F) -> Result<Vec<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
+        F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
     {
-        let compare = &compare;
-        let ranked = self.run_fold(
+        let records = PhantomData;
+        let top = Top {
             site,
-            || Ranked::<T>::new(n),
-            |mut ranked, record| {
-                ranked.offer(record, compare);
-                ranked
-            },
-            |mut ranked, later| {
-                ranked.merge(later, compare);
-                ranked
-            },
-        )?;
-        Ok(ranked.map_or_else(Vec::new, |ranked| ranked.into_sorted(compare)))
+            n,
+            compare,
+            records,
+        };
+        let mut ranked = None;
+        self.run(&top, |task, later| {
+            let entered = task.enter(site);
+            ranked = Some(match ranked.take() {
+                None => later,
+                Some(ranked) => top.merge(ranked, later),
+            });
+            entered.leave();
+            ControlFlow::Continue(())
+        })?;
+        Ok(ranked.map_or_else(Vec::new, |ranked| top.sorted(ranked)))
     }
 
     /// Calls `op` with each record, on many threads at once; those of one partition come in their order. Runs a job.
@@ -619,13 +652,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Ref<'a>) + Send + Sync + 'static,
     {
-        self.run_fold(
-            Site::new("for_each"),
-            || (),
-            |(), record| op(record),
-            |(), ()| (),
-        )?;
-        Ok(())
+        let fold = Fold {
+            site: Site::new("for_each"),
+            state: (),
+            op,
+            make: |(): &()| (),
+            add: |op: &F, (), record: T::Ref<'_>| op(record),
+            types: PhantomData,
+        };
+        self.run_fold(&fold, |_, (), ()| ())
     }
 
     /// Calls `op` with each record, on many threads at once, until one call fails. Runs a job.
@@ -645,22 +680,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn try_for_each<E, F>(&self, op: F) -> Result<()>
     where
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<(), E> + Send + Sync + 'static,
     {
         let site = Site::new("try_for_each");
-        let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
-            let _ = pipeline.run(partition, task, &mut |record| {
-                let entered = task.enter(site);
-                let outcome = op(record);
-                entered.leave();
-                match outcome {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(error) => task.fail(site, error.into()),
-                }
-            })?;
-            Ok(())
-        };
-        self.run(compute, |_, ()| ())
+        let error = PhantomData;
+        self.run(&TryForEach { site, op, error }, |_, ()| {
+            ControlFlow::Continue(())
+        })
     }
 }

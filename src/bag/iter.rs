@@ -8,9 +8,11 @@ use std::vec;
 
 use super::Bag;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pipeline::{Pipeline, Record};
+use crate::operators::actions::Collect;
+use crate::pipeline::{Action, Data, Pipeline, Record};
+use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::{Job, ResultStage};
-use crate::task::{Flow, JobState, Partition, Task};
+use crate::task::{Flow, JobState, Partition, Site, Task};
 
 /// The most records that are handed over at once.
 const BATCH_RECORDS: usize = 1024;
@@ -40,10 +42,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// assert_eq!(squares, [0, 1, 4, 9]);
     /// # Ok::<(), holdall::Error>(())
     /// ```
+    #[track_caller]
     pub fn iter(&self) -> Result<Iter<T::Owned>>
     where
-        T::Owned: Send,
+        T::Owned: Data,
     {
+        let site = Site::new("iter");
         let job = self.context.job(&self.node)?;
         let state = Arc::clone(job.state());
         let shelf = Arc::new(Shelf::new(job.threads()));
@@ -53,7 +57,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             .spawn({
                 let shelf = Arc::clone(&shelf);
                 move || {
-                    let outcome = produce(&job, &*pipeline, &shelf);
+                    let outcome = produce(&job, &*pipeline, &shelf, site);
                     shelf.close(outcome);
                 }
             });
@@ -67,38 +71,96 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 }
 
-/// Runs the job, and puts the records onto the shelf.
-fn produce<P: Pipeline>(
-    job: &Job,
-    pipeline: &P,
-    shelf: &Shelf<<P::Out as Record>::Owned>,
-) -> Result<()>
-where
-    <P::Out as Record>::Owned: Send,
-{
-    job.run_map_stages()?;
-    let compute = |pipeline: &P, partition: Partition, task: &Task<'_>| {
+/// Puts the records of each partition on the shelf as they come.
+struct Iterate<T: Record + ?Sized> {
+    site: Site,
+    /// Worker processes have none, and send what they have.
+    shelf: Option<Arc<Shelf<T::Owned>>>,
+}
+
+impl<T: Record + ?Sized> Portable for Iterate<T> {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        self.site.save(to)
+    }
+
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        let site = Portable::load(from)?;
+        Ok(Self { site, shelf: None })
+    }
+}
+
+impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
+    /// Records of a worker process; those of this one are on the shelf already.
+    type Part = Vec<T::Owned>;
+
+    fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<Self::Part>
+    where
+        P: Pipeline<Out = T>,
+    {
+        let Some(shelf) = &self.shelf else {
+            unreachable!("a worker process sends")
+        };
         let mut batch = Vec::new();
         // Small at first, so that the first records do not wait for a thousand others.
         let mut full = 1;
         let flow = pipeline.run(partition, task, &mut |record| {
-            batch.push(P::Out::into_owned(record));
+            batch.push(T::into_owned(record));
             if batch.len() < full {
                 return ControlFlow::Continue(());
             }
             full = (full * 2).min(BATCH_RECORDS);
-            shelf.put(task, std::mem::take(&mut batch))
+            shelf.put(task, task.partition(), std::mem::take(&mut batch))
         })?;
         if flow.is_continue() && !batch.is_empty() {
-            let _ = shelf.put(task, batch);
+            let _ = shelf.put(task, task.partition(), batch);
         }
         // A partition that was broken off must not look like one that is done.
         if !task.has_failed() && !task.is_stopped() {
             shelf.finish(task.partition());
         }
-        Ok(())
+        Ok(Vec::new())
+    }
+
+    fn send<P>(
+        &self,
+        pipeline: &P,
+        partition: Partition,
+        task: &Task<'_>,
+        emit: &mut dyn FnMut(Vec<u8>) -> Result<Flow>,
+    ) -> Result<()>
+    where
+        P: Pipeline<Out = T>,
+    {
+        Collect::all(self.site).send(pipeline, partition, task, emit)
+    }
+
+    fn receive(&self, bytes: &[u8]) -> Result<Self::Part> {
+        Collect::<T>::all(self.site).receive(bytes)
+    }
+}
+
+fn produce<P: Pipeline>(
+    job: &Job,
+    pipeline: &P,
+    shelf: &Arc<Shelf<<P::Out as Record>::Owned>>,
+    site: Site,
+) -> Result<()>
+where
+    <P::Out as Record>::Owned: Data,
+{
+    job.run_map_stages()?;
+    let iterate = Iterate::<P::Out> {
+        site,
+        shelf: Some(Arc::clone(shelf)),
     };
-    let stage = ResultStage::new(pipeline, compute, |_, ()| ()).handing_on();
+    let consume = |task: &Task<'_>, batch: Vec<_>| {
+        if batch.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        // What comes from elsewhere comes in order, and all of it is of the partition that is taken next.
+        shelf.put(task, 0, batch)
+    };
+    let stage = ResultStage::new(pipeline, &iterate, consume).handing_on();
     // A thread that waits for room must not be one of the executor's, which others may need.
     job.run_result_stage_by(&stage, |run, executor| {
         let work = || {
@@ -179,15 +241,15 @@ impl<R> Shelf<R> {
     }
 
     /// Puts a batch of the task's partition here, once there is room.
-    fn put(&self, task: &Task<'_>, batch: Vec<R>) -> Flow {
+    fn put(&self, task: &Task<'_>, partition: usize, batch: Vec<R>) -> Flow {
         let mut state = self.lock();
         loop {
             if state.is_abandoned || task.is_stopped() {
                 return ControlFlow::Break(());
             }
             // There is always room for what is taken next: all that waits may wait for it.
-            let is_room = state.next == task.partition() || state.records < self.most_records;
-            let waiting = state.partitions.entry(task.partition()).or_default();
+            let is_room = state.next == partition || state.records < self.most_records;
+            let waiting = state.partitions.entry(partition).or_default();
             if is_room && waiting.batches.len() < WAITING_BATCHES {
                 let records = batch.len();
                 waiting.batches.push_back(batch);

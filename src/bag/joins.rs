@@ -13,7 +13,7 @@ use crate::operators::cogroup::{CoGroup, CoGroups};
 use crate::operators::group_by_key::{Group, Groups};
 use crate::operators::join::{Joined, Joining};
 use crate::operators::joinings::{Anti, Full, Inner, Intersection, Left, Right, Semi, Subtract};
-use crate::operators::records_by_key::{Pairs, RecordsDependency};
+use crate::operators::records_by_key::{Pairs, RecordsDependency, RecordsSide};
 use crate::operators::sides::Side;
 use crate::operators::values::Values;
 use crate::pipeline::{Boxed, Data, Key, Pipeline, Record};
@@ -49,16 +49,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         is_broadcast: bool,
     ) -> (ShuffleId, Arc<dyn ShuffleDependency>) {
         let id = ShuffleId::next();
-        let dependency = RecordsDependency::<P, E> {
+        let side = RecordsSide::<P, E> {
             id,
             parent: self.pipeline,
-            parent_node: self.node,
             partitioner,
             site,
             is_broadcast,
             encode: PhantomData,
         };
-        (id, Arc::new(dependency))
+        let parent_node = self.node;
+        (id, Arc::new(RecordsDependency { side, parent_node }))
     }
 
     fn join_at<J, U, Q>(self, site: Site, other: Bag<U, Q>) -> Bag<J::Out>

@@ -7,9 +7,10 @@ use super::Bag;
 use crate::id::ShuffleId;
 use crate::lineage::{Dependency, Keyed, Node};
 use crate::operators::Narrow;
-use crate::operators::combine_by_key::{CombineDependency, CombineInPlace, Combined};
+use crate::operators::combine_by_key::{CombineDependency, CombineInPlace, CombineSide, Combined};
 use crate::operators::combines::{
-    ByClosures, CountByKey, CountByValue, Distinct, SumByKey, WholeNumber,
+    Aggregated, ByClosures, CountByKey, CountByValue, Distinct, Folded, Reduced, SumByKey,
+    WholeNumber,
 };
 use crate::operators::map::Map;
 use crate::pipeline::{Data, Key, Owned, Pipeline, Record};
@@ -42,21 +43,21 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let combine = Arc::new(combine);
         let partitioner = HashPartitioner::new(keyed.partitions);
-        let dependency = CombineDependency {
+        let side = CombineSide {
             id: ShuffleId::next(),
             parent: self.pipeline,
-            parent_node: self.node,
             combine: Arc::clone(&combine),
             partitioner,
             site,
         };
         let combined = Combined {
-            shuffle: dependency.id,
+            shuffle: side.id,
             combine,
             partitioner,
             site,
         };
-        let dependency = Dependency::Shuffle(Arc::new(dependency));
+        let parent_node = self.node;
+        let dependency = Dependency::Shuffle(Arc::new(CombineDependency { side, parent_node }));
         let node = Node::by_hash(site, keyed, vec![dependency]);
         Bag::new(combined, node, self.context)
     }
@@ -220,14 +221,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         V: Data,
         F: Fn(V, V) -> V + Send + Sync + 'static,
     {
-        let op = Arc::new(op);
-        let add = Arc::clone(&op);
-        self.combine_by_closures(
-            Site::new("reduce_by_key"),
-            |value| value,
-            move |combined, value| add(combined, value),
-            move |combined, later| op(combined, later),
-        )
+        let types = PhantomData;
+        self.combine_at(Site::new("reduce_by_key"), Reduced { op, types })
     }
 
     /// Folds the values of each key, from `initial` on, by `op`; `merge` brings the results of several partitions
@@ -253,14 +248,13 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Op: Fn(A, V) -> A + Send + Sync + 'static,
         Merge: Fn(A, A) -> A + Send + Sync + 'static,
     {
-        let op = Arc::new(op);
-        let add = Arc::clone(&op);
-        self.combine_by_closures(
-            Site::new("aggregate_by_key"),
-            move |value| op(initial.clone(), value),
-            move |combined, value| add(combined, value),
+        let aggregated = Aggregated {
+            initial,
+            op,
             merge,
-        )
+            types: PhantomData,
+        };
+        self.combine_at(Site::new("aggregate_by_key"), aggregated)
     }
 
     /// Folds the values of each key, from `initial` on, by `op`.
@@ -283,14 +277,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         V: Data + Clone + Sync,
         F: Fn(V, V) -> V + Send + Sync + 'static,
     {
-        let op = Arc::new(op);
-        let (create, add) = (Arc::clone(&op), Arc::clone(&op));
-        self.combine_by_closures(
-            Site::new("fold_by_key"),
-            move |value| create(initial.clone(), value),
-            move |combined, value| add(combined, value),
-            move |combined, later| op(combined, later),
-        )
+        let types = PhantomData;
+        self.combine_at(Site::new("fold_by_key"), Folded { initial, op, types })
     }
 
     /// Combines the values of each key: `create` makes the first one a combined value, `add` takes in a further one,
@@ -325,31 +313,13 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Add: Fn(C, V) -> C + Send + Sync + 'static,
         Merge: Fn(C, C) -> C + Send + Sync + 'static,
     {
-        self.combine_by_closures(Site::new("combine_by_key"), create, add, merge)
-    }
-
-    fn combine_by_closures<C, Create, Add, Merge>(
-        self,
-        site: Site,
-        create: Create,
-        add: Add,
-        merge: Merge,
-    ) -> Bag<(K, C)>
-    where
-        C: Data,
-        Create: Fn(V) -> C + Send + Sync + 'static,
-        Add: Fn(C, V) -> C + Send + Sync + 'static,
-        Merge: Fn(C, C) -> C + Send + Sync + 'static,
-    {
         let types = PhantomData;
-        self.combine_at(
-            site,
-            ByClosures {
-                create,
-                add,
-                merge,
-                types,
-            },
-        )
+        let closures = ByClosures {
+            create,
+            add,
+            merge,
+            types,
+        };
+        self.combine_at(Site::new("combine_by_key"), closures)
     }
 }

@@ -10,8 +10,9 @@ mod ordered;
 mod output;
 mod partitioning;
 mod persist;
-mod ranked;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod text;
 mod with;
 

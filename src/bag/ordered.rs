@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Bag;
 use crate::id::ShuffleId;
 use crate::lineage::{Keyed, Node, Order};
-use crate::operators::sort::{SortDependency, SortInPlace, Sorted};
+use crate::operators::sort::{SortDependency, SortInPlace, SortSide, Sorted};
 use crate::pipeline::{Boxed, Data, Pipeline, Record, owned_bytes};
 use crate::shuffle::HashPartitioner;
 use crate::shuffle::sort::{ByCachedKey, ByComparison, ByPartition, Bytes, Sort, Typed};
@@ -93,21 +93,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         order: Order,
     ) -> Bag<T> {
         let sort = Arc::new(sort);
-        let dependency = SortDependency {
+        let side = SortSide {
             id: ShuffleId::next(),
             parent: self.pipeline,
-            parent_node: self.node,
             sort: Arc::clone(&sort),
             partitions,
             site,
         };
         let sorted = Sorted {
-            shuffle: dependency.id,
+            shuffle: side.id,
             sort,
             partitions,
             site,
         };
-        let node = Node::shuffled_in_order(site, partitions, Arc::new(dependency), order);
+        let parent_node = self.node;
+        let dependency = Arc::new(SortDependency { side, parent_node });
+        let node = Node::shuffled_in_order(site, partitions, dependency, order);
         Bag::new(sorted, node, self.context).boxed()
     }
 

@@ -1,18 +1,16 @@
 //! Bags to files.
 
-use std::any::Any;
-use std::fmt::Display;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::Bag;
 use crate::error::{Error, ErrorKind, Result};
+use crate::operators::actions::{WriteText, create};
 use crate::pipeline::{Pipeline, Record};
-use crate::task::{Partition, Site, Task};
+use crate::task::Site;
 
-const BUFFER_BYTES: usize = 64 << 10;
+pub use crate::operators::actions::Line;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Writes each record as a line of text, into a new directory. Runs a job.
@@ -46,62 +44,6 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T: Line,
     {
         TextWriter::new().write(self, path)
-    }
-}
-
-/// A record that [`write_text`](Bag::write_text) can write as a line: anything that is `Display`, and `[u8]`, which is
-/// written as it is.
-///
-/// Implemented for every sized type that is `Display`, and for `str` and `[u8]`.
-///
-/// # Examples
-///
-/// ```
-/// use std::fmt;
-///
-/// struct Count(&'static str, u64);
-///
-/// impl fmt::Display for Count {
-///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-///         write!(f, "{}\t{}", self.0, self.1)
-///     }
-/// }
-///
-/// # let dir = tempfile::tempdir().unwrap();
-/// # let path = dir.path().join("counts");
-/// holdall::range(0..1).map(|n| Count("bags", n)).write_text(&path)?;
-/// assert_eq!(holdall::read_text(&path)?.collect()?, ["bags\t0"]);
-/// # Ok::<(), holdall::Error>(())
-/// ```
-pub trait Line: Record {
-    /// Writes the line with its end.
-    #[doc(hidden)]
-    fn write_line(record: Self::Peek<'_>, output: &mut impl Write) -> io::Result<()>;
-}
-
-impl<T: Display + 'static> Line for T {
-    #[inline]
-    fn write_line(record: &T, output: &mut impl Write) -> io::Result<()> {
-        match (record as &dyn Any).downcast_ref::<String>() {
-            // Formatting it would cost several times as much.
-            Some(text) => <[u8]>::write_line(text.as_bytes(), output),
-            None => writeln!(output, "{record}"),
-        }
-    }
-}
-
-impl Line for str {
-    #[inline]
-    fn write_line(record: &str, output: &mut impl Write) -> io::Result<()> {
-        <[u8]>::write_line(record.as_bytes(), output)
-    }
-}
-
-impl Line for [u8] {
-    #[inline]
-    fn write_line(record: &[u8], output: &mut impl Write) -> io::Result<()> {
-        output.write_all(record)?;
-        output.write_all(b"\n")
     }
 }
 
@@ -184,24 +126,27 @@ impl TextWriter {
         let path = path.as_ref();
         self.refuse_existing(path)?;
         let unfinished = Unfinished::create(path)?;
-        let directory = unfinished.directory.path();
-        // Names in order are partitions in order, which takes more digits where there may be any number of them.
-        let digits = match bag.pipeline.partitions() {
-            Some(partitions) if partitions <= 100_000 => 5,
-            _ => 10,
-        };
-        let part = |number: usize| directory.join(format!("part-{number:0digits$}"));
-        let write = |pipeline: &P, partition: Partition, task: &Task<'_>| {
-            write_partition(pipeline, partition, task, site, &part(task.partition()))
+        let write = WriteText {
+            site,
+            directory: unfinished.part("out")?,
+            attempts: unfinished.part("attempts")?,
+            // Names in order are partitions in order, which takes more digits where there may be any number of them.
+            digits: match bag.pipeline.partitions() {
+                Some(partitions) if partitions <= 100_000 => 5,
+                _ => 10,
+            },
         };
         let mut partitions = 0;
-        bag.run(write, |_, ()| partitions += 1)?;
+        bag.run(&write, |_, ()| {
+            partitions += 1;
+            ControlFlow::Continue(())
+        })?;
         if partitions == 0 {
             // A directory without any file is not something that can be read.
-            create(&part(0))?;
+            create(&write.path(0))?;
         }
         self.refuse_existing(path)?;
-        unfinished.replace(path)
+        unfinished.replace(&write.directory, path)
     }
 
     fn refuse_existing(&self, path: &Path) -> Result<()> {
@@ -214,36 +159,7 @@ impl TextWriter {
     }
 }
 
-fn write_partition<P: Pipeline<Out: Line>>(
-    pipeline: &P,
-    partition: Partition,
-    task: &Task<'_>,
-    site: Site,
-    path: &Path,
-) -> Result<()> {
-    let mut file = BufWriter::with_capacity(BUFFER_BYTES, create(path)?);
-    let mut outcome = Ok(());
-    let _ = pipeline.run(partition, task, &mut |record| {
-        // `Display` may be the program's.
-        let entered = task.enter(site);
-        outcome = P::Out::write_line(P::Out::peek(&record), &mut file);
-        entered.leave();
-        if outcome.is_ok() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    })?;
-    outcome
-        .and_then(|()| file.flush())
-        .map_err(|source| Error::io("write", path, source))
-}
-
-fn create(path: &Path) -> Result<File> {
-    File::create(path).map_err(|source| Error::io("create", path, source))
-}
-
-/// A directory that is not whole yet. It is removed unless it replaces what it was made for.
+/// A directory for what is not whole yet, which is removed in the end.
 struct Unfinished {
     directory: tempfile::TempDir,
 }
@@ -255,18 +171,23 @@ impl Unfinished {
         let is_there = |above: &&Path| !above.as_os_str().is_empty() && above.exists();
         let parent = path.ancestors().skip(1).find(is_there);
         let parent = parent.unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        // Not for this user's eyes only, as temporary directories are, since it is going to be the output.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let directory = builder
+        let directory = tempfile::Builder::new()
             .prefix(".holdall-")
             .tempdir_in(parent)
             .map_err(|source| Error::io("create", path, source))?;
         Ok(Self { directory })
     }
 
-    fn replace(self, path: &Path) -> Result<()> {
+    /// A new directory in it, by a path that does not depend on where the process is. It is for those to see who may
+    /// see what this process writes, since it is going to be the output.
+    fn part(&self, name: &str) -> Result<PathBuf> {
+        let part = self.directory.path().join(name);
+        let created = fs::create_dir(&part).and_then(|()| std::path::absolute(&part));
+        created.map_err(|source| Error::io("create", &part, source))
+    }
+
+    /// Moves `whole`, which is in it, to `path`.
+    fn replace(&self, whole: &Path, path: &Path) -> Result<()> {
         let renamed = |source| Error::io("create", path, source);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
@@ -276,14 +197,13 @@ impl Unfinished {
             let old = Self::create(path)?;
             let aside = old.directory.path().join("old");
             fs::rename(path, &aside).map_err(renamed)?;
-            if let Err(source) = fs::rename(self.directory.path(), path) {
+            if let Err(source) = fs::rename(whole, path) {
                 let _ = fs::rename(&aside, path);
                 return Err(renamed(source));
             }
         } else {
-            fs::rename(self.directory.path(), path).map_err(renamed)?;
+            fs::rename(whole, path).map_err(renamed)?;
         }
-        let _: PathBuf = self.directory.keep();
         Ok(())
     }
 }

@@ -7,7 +7,9 @@ use super::Bag;
 use crate::id::ShuffleId;
 use crate::lineage::{Keyed, Node};
 use crate::operators::coalesce::Coalesce;
-use crate::operators::repartition::{ByKey, Choose, InTurn, RepartitionDependency, Repartitioned};
+use crate::operators::repartition::{
+    ByKey, Choose, InTurn, RepartitionDependency, RepartitionSide, Repartitioned,
+};
 use crate::pipeline::{Boxed, Data, Pipeline, Record};
 use crate::shuffle::HashPartitioner;
 use crate::task::Site;
@@ -67,16 +69,17 @@ impl<T: Data, P: Pipeline<Out = T>> Bag<T, P> {
 
     fn repartition_at(self, site: Site, choose: impl Choose<T>) -> Bag<T> {
         let partitions = choose.partitions();
-        let dependency = RepartitionDependency {
+        let side = RepartitionSide {
             id: ShuffleId::next(),
             parent: self.pipeline,
-            parent_node: self.node,
             choose,
             site,
         };
         let records = PhantomData;
-        let shuffle = dependency.id;
-        let node = Node::shuffled(site, partitions, Arc::new(dependency));
+        let shuffle = side.id;
+        let parent_node = self.node;
+        let dependency = Arc::new(RepartitionDependency { side, parent_node });
+        let node = Node::shuffled(site, partitions, dependency);
         let pipeline = Repartitioned {
             shuffle,
             partitions,

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::lineage::Node;
 use crate::operators;
 use crate::operators::read_text::ReadText;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Data, Pipeline};
 use crate::task::Site;
 use crate::text::IntoInputs;
 
@@ -48,7 +48,7 @@ pub fn read_text(inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
 #[track_caller]
 pub fn from_vec<T>(records: Vec<T>) -> Bag<T, impl Pipeline<Out = T>>
 where
-    T: Clone + Send + Sync + 'static,
+    T: Data + Clone + Sync,
 {
     Context::shared().from_vec(records)
 }
@@ -64,7 +64,7 @@ where
 #[track_caller]
 pub fn from_iter<I>(records: I) -> Bag<I::Item, impl Pipeline<Out = I::Item>>
 where
-    I: IntoIterator<IntoIter: Send, Item: Send + 'static> + Clone + Send + Sync + 'static,
+    I: IntoIterator<IntoIter: Send, Item: Data> + Clone + Send + Sync + 'static,
 {
     Context::shared().from_iter(records)
 }
@@ -85,7 +85,7 @@ where
 pub fn from_fn<I, F>(make: F) -> Bag<I::Item, impl Pipeline<Out = I::Item>>
 where
     F: Fn() -> I + Send + Sync + 'static,
-    I: IntoIterator<IntoIter: Send, Item: Send + 'static> + 'static,
+    I: IntoIterator<IntoIter: Send, Item: Data> + 'static,
 {
     Context::shared().from_fn(make)
 }
@@ -112,7 +112,7 @@ pub fn range(numbers: Range<u64>) -> Bag<u64, impl Pipeline<Out = u64>> {
 /// # Ok::<(), holdall::Error>(())
 /// ```
 #[track_caller]
-pub fn empty<T: Clone + Send + Sync + 'static>() -> Bag<T, impl Pipeline<Out = T>> {
+pub fn empty<T: Data + Clone + Sync>() -> Bag<T, impl Pipeline<Out = T>> {
     Context::shared().empty()
 }
 
@@ -173,7 +173,7 @@ impl Context {
     #[track_caller]
     pub fn from_vec<T>(&self, records: Vec<T>) -> Bag<T, impl Pipeline<Out = T> + use<T>>
     where
-        T: Clone + Send + Sync + 'static,
+        T: Data + Clone + Sync,
     {
         let partitions = records.len().min(PARTITIONS);
         self.from_vec_at(Site::new("from_vec"), records, partitions)
@@ -208,7 +208,7 @@ impl Context {
         partitions: usize,
     ) -> Bag<T, impl Pipeline<Out = T> + use<T>>
     where
-        T: Clone + Send + Sync + 'static,
+        T: Data + Clone + Sync,
     {
         assert!(
             partitions > 0 || records.is_empty(),
@@ -224,7 +224,7 @@ impl Context {
         partitions: usize,
     ) -> Bag<T, operators::from_vec::FromVec<T>>
     where
-        T: Clone + Send + Sync + 'static,
+        T: Data + Clone + Sync,
     {
         let node = Node::source(
             site,
@@ -236,6 +236,7 @@ impl Context {
         let pipeline = operators::from_vec::FromVec {
             records,
             partitions,
+            site,
         };
         Bag::new(pipeline, node, self.clone())
     }
@@ -256,7 +257,7 @@ impl Context {
     #[track_caller]
     pub fn from_iter<I>(&self, records: I) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<I>>
     where
-        I: IntoIterator<IntoIter: Send, Item: Send + 'static> + Clone + Send + Sync + 'static,
+        I: IntoIterator<IntoIter: Send, Item: Data> + Clone + Send + Sync + 'static,
     {
         self.from_fn_at(Site::new("from_iter"), move || records.clone())
     }
@@ -280,7 +281,7 @@ impl Context {
     pub fn from_fn<I, F>(&self, make: F) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<I, F>>
     where
         F: Fn() -> I + Send + Sync + 'static,
-        I: IntoIterator<IntoIter: Send, Item: Send + 'static> + 'static,
+        I: IntoIterator<IntoIter: Send, Item: Data> + 'static,
     {
         self.from_fn_at(Site::new("from_fn"), make)
     }
@@ -292,12 +293,16 @@ impl Context {
     ) -> Bag<I::Item, operators::from_iter::FromIter<F, I>>
     where
         F: Fn() -> I + Send + Sync + 'static,
-        I: IntoIterator<IntoIter: Send, Item: Send + 'static> + 'static,
+        I: IntoIterator<IntoIter: Send, Item: Data> + 'static,
     {
         let node = Node::source(site, String::new(), None, None);
         let out = PhantomData;
         Bag::new(
-            operators::from_iter::FromIter { make, site, out },
+            operators::from_iter::FromIter {
+                make: Some(make),
+                site,
+                out,
+            },
             node,
             self.clone(),
         )
@@ -382,9 +387,7 @@ impl Context {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn empty<T: Clone + Send + Sync + 'static>(
-        &self,
-    ) -> Bag<T, impl Pipeline<Out = T> + use<T>> {
+    pub fn empty<T: Data + Clone + Sync>(&self) -> Bag<T, impl Pipeline<Out = T> + use<T>> {
         self.from_vec_at(Site::new("empty"), Vec::new(), 0)
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -60,6 +61,18 @@ impl Plain for PathBuf {
 
     fn from_plain(plain: Vec<u8>) -> Self {
         path_of(plain)
+    }
+}
+
+impl Plain for Arc<Path> {
+    type Plain = Vec<u8>;
+
+    fn to_plain(&self) -> Vec<u8> {
+        path_bytes(self)
+    }
+
+    fn from_plain(plain: Vec<u8>) -> Self {
+        path_of(plain).into()
     }
 }
 

@@ -11,6 +11,7 @@ use super::records_by_key::{FirstSides, Pairs};
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::{Data, Key, Pipeline};
+use crate::portable::{Portable, portable};
 use crate::shuffle::{Encode, GroupOutputs, HashPartitioner, Lookup};
 use crate::storage::codec;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
@@ -36,6 +37,10 @@ pub(crate) struct BroadcastJoined<P, J> {
     pub(crate) small: ShuffleId,
     pub(crate) site: Site,
     pub(crate) joining: PhantomData<fn(J)>,
+}
+
+portable! {
+    [P: Portable, J] BroadcastJoined<P, J> { parent: part, site: part, small: data, joining: part }
 }
 
 impl<P, J> Pipeline for BroadcastJoined<P, J>

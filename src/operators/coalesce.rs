@@ -6,11 +6,16 @@ use std::sync::Arc;
 use super::range::bounds;
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Ref};
+use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
 pub(crate) struct Coalesce<P> {
     pub(crate) parent: Arc<P>,
     pub(crate) most: usize,
+}
+
+portable! {
+    [P: Portable] Coalesce<P> { parent: part, most: data }
 }
 
 impl<P: Pipeline> Pipeline for Coalesce<P> {

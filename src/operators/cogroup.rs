@@ -13,6 +13,7 @@ use super::sides::Side;
 use super::values::Values;
 use crate::error::Result;
 use crate::pipeline::{Data, Pipeline, Record, Ref};
+use crate::portable::portable;
 use crate::shuffle::{Encode, GroupCursor};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
@@ -84,6 +85,12 @@ pub(crate) struct CoGroups<K: Data + Eq, V: Data, W: Data> {
     pub(crate) right: Side<Pairs<K, W>>,
     pub(crate) partitions: usize,
     pub(crate) site: Site,
+}
+
+portable! {
+    [K: Data + Eq, V: Data, W: Data] CoGroups<K, V, W> {
+        site: part, left: part, right: part, partitions: data,
+    }
 }
 
 impl<K: Data + Eq, V: Data, W: Data> Pipeline for CoGroups<K, V, W> {

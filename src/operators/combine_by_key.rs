@@ -13,19 +13,32 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Owned, Pipeline};
+use crate::portable::{Portable, Saver, portable};
 use crate::shuffle::{Combine, Combiner, CombinerOutputs, HashPartitioner};
 use crate::task::{
-    Flow, MapStage, Partition, PartitionStream, Resources, Site, StageCode, Task, Worker,
+    Block, Flow, MapSide, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
+    StageCode, Task, Worker, save_map_side,
 };
 
 /// The map side.
-pub(crate) struct CombineDependency<P, C> {
+pub(crate) struct CombineSide<P, C> {
     pub(crate) id: ShuffleId,
     pub(crate) parent: Arc<P>,
-    pub(crate) parent_node: Arc<Node>,
     pub(crate) combine: Arc<C>,
     pub(crate) partitioner: HashPartitioner,
     pub(crate) site: Site,
+}
+
+portable! {
+    [P: Portable, C: Portable] CombineSide<P, C> {
+        parent: part, site: part, id: data, combine: part, partitioner: data,
+    }
+}
+
+/// The map side in the lineage.
+pub(crate) struct CombineDependency<P, C> {
+    pub(crate) side: CombineSide<P, C>,
+    pub(crate) parent_node: Arc<Node>,
 }
 
 impl<P, C> ShuffleDependency for CombineDependency<P, C>
@@ -34,7 +47,7 @@ where
     C: Combine<In = P::Out>,
 {
     fn id(&self) -> ShuffleId {
-        self.id
+        self.side.id
     }
 
     fn parent(&self) -> &Arc<Node> {
@@ -42,15 +55,25 @@ where
     }
 
     fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
+        self.side.stage(readers)
+    }
+}
+
+impl<P, C> MapSide for CombineSide<P, C>
+where
+    P: Pipeline,
+    C: Combine<In = P::Out>,
+{
+    fn stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
         Box::new(CombineStage {
-            dependency: self,
+            side: self,
             outputs: CombinerOutputs::new(self.partitioner.partitions(), readers),
         })
     }
 }
 
 struct CombineStage<'d, P, C: Combine> {
-    dependency: &'d CombineDependency<P, C>,
+    side: &'d CombineSide<P, C>,
     outputs: CombinerOutputs<C::Combined>,
 }
 
@@ -60,10 +83,17 @@ where
     C: Combine<In = P::Out>,
 {
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        let Site { operator, location } = self.dependency.site;
+        let Site { operator, location } = self.side.site;
         let finished = self.outputs.finish(resources);
         finished.map_err(|error| error.at(operator, location))?;
         Ok(Arc::new(self.outputs))
+    }
+
+    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
+        let Site { operator, location } = self.side.site;
+        let finished = self.outputs.finish(resources);
+        let exported = finished.and_then(|()| self.outputs.export(self.side.id, resources));
+        exported.map_err(|error| error.at(operator, location))
     }
 }
 
@@ -73,29 +103,33 @@ where
     C: Combine<In = P::Out>,
 {
     fn partitions(&self) -> Option<usize> {
-        self.dependency.parent.partitions()
+        self.side.parent.partitions()
     }
 
     fn stream(&self) -> PartitionStream<'_> {
-        self.dependency.parent.stream()
+        self.side.parent.stream()
     }
 
     fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
-        let CombineDependency {
+        let CombineSide {
             combine,
             partitioner,
             ..
-        } = self.dependency;
+        } = self.side;
         let combiner = Combiner::new(&**combine, *partitioner, &self.outputs, resources);
         Box::new(CombineWorker {
-            dependency: self.dependency,
+            side: self.side,
             combiner,
         })
+    }
+
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        save_map_side(self.side, to)
     }
 }
 
 struct CombineWorker<'s, P, C: Combine> {
-    dependency: &'s CombineDependency<P, C>,
+    side: &'s CombineSide<P, C>,
     combiner: Combiner<'s, C>,
 }
 
@@ -105,7 +139,7 @@ where
     C: Combine<In = P::Out>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let CombineDependency { parent, site, .. } = self.dependency;
+        let CombineSide { parent, site, .. } = self.side;
         let combiner = &mut self.combiner;
         combiner.begin_task(task.partition());
         let _ = parent.run(partition, task, &mut |record| {
@@ -128,7 +162,7 @@ where
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        let Site { operator, location } = self.dependency.site;
+        let Site { operator, location } = self.side.site;
         self.combiner
             .commit()
             .map_err(|error| error.at(operator, location))
@@ -141,6 +175,10 @@ pub(crate) struct Combined<C> {
     pub(crate) combine: Arc<C>,
     pub(crate) partitioner: HashPartitioner,
     pub(crate) site: Site,
+}
+
+portable! {
+    [C: Portable] Combined<C> { site: part, shuffle: data, combine: part, partitioner: data }
 }
 
 impl<C: Combine> Pipeline for Combined<C> {
@@ -182,6 +220,12 @@ pub(crate) struct CombineInPlace<P, C> {
     pub(crate) combine: C,
     pub(crate) partitioner: HashPartitioner,
     pub(crate) site: Site,
+}
+
+portable! {
+    [P: Portable, C: Portable] CombineInPlace<P, C> {
+        parent: part, site: part, combine: part, partitioner: data,
+    }
 }
 
 impl<P, C> Pipeline for CombineInPlace<P, C>

@@ -5,10 +5,15 @@ use std::num::Wrapping;
 use std::ops::Add;
 
 use crate::pipeline::{Data, Key, Peek, Ref};
+use crate::portable::portable;
 use crate::shuffle::Combine;
 
 /// `count_by_value`: how often each record comes.
 pub(crate) struct CountByValue<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
+
+portable! {
+    [T: ?Sized] CountByValue<T> { 0: part }
+}
 
 impl<T: Key + ?Sized> Combine for CountByValue<T> {
     type In = T;
@@ -42,6 +47,10 @@ impl<T: Key + ?Sized> Combine for CountByValue<T> {
 /// `count_by_key`: how often each key comes.
 pub(crate) struct CountByKey<K, V>(pub(crate) PhantomData<fn(K, V)>);
 
+portable! {
+    [K, V] CountByKey<K, V> { 0: part }
+}
+
 impl<K: Data + Eq, V: 'static> Combine for CountByKey<K, V> {
     type In = (K, V);
     type Key = K;
@@ -73,6 +82,10 @@ impl<K: Data + Eq, V: 'static> Combine for CountByKey<K, V> {
 
 /// `sum_by_key`: the sum of whole numbers.
 pub(crate) struct SumByKey<K, V>(pub(crate) PhantomData<fn(K, V)>);
+
+portable! {
+    [K, V] SumByKey<K, V> { 0: part }
+}
 
 impl<K: Data + Eq, V: Data + WholeNumber> Combine for SumByKey<K, V> {
     type In = (K, V);
@@ -137,6 +150,10 @@ whole_number!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
 /// `distinct`: that a record comes.
 pub(crate) struct Distinct<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
 
+portable! {
+    [T: ?Sized] Distinct<T> { 0: part }
+}
+
 impl<T: Key + ?Sized> Combine for Distinct<T> {
     type In = T;
     type Key = T;
@@ -160,12 +177,18 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
     fn merge(&self, (): (), (): ()) {}
 }
 
-/// `combine_by_key`, and the methods that are cases of it.
+/// `combine_by_key`.
 pub(crate) struct ByClosures<K, V, C, Create, Add, Merge> {
     pub(crate) create: Create,
     pub(crate) add: Add,
     pub(crate) merge: Merge,
     pub(crate) types: PhantomData<fn(K, V) -> C>,
+}
+
+portable! {
+    [K, V, C, Create, Add, Merge] ByClosures<K, V, C, Create, Add, Merge> {
+        create: code, add: code, merge: code, types: part,
+    }
 }
 
 impl<K, V, C, Create, Add, Merge> Combine for ByClosures<K, V, C, Create, Add, Merge>
@@ -201,6 +224,145 @@ where
 
     #[inline(always)]
     fn merge(&self, combined: C, later: C) -> C {
+        (self.merge)(combined, later)
+    }
+}
+
+/// `reduce_by_key`: one closure that takes in a value as it takes in what later values became.
+pub(crate) struct Reduced<K, V, F> {
+    pub(crate) op: F,
+    pub(crate) types: PhantomData<fn(K, V)>,
+}
+
+portable! {
+    [K, V, F] Reduced<K, V, F> { op: code, types: part }
+}
+
+impl<K, V, F> Combine for Reduced<K, V, F>
+where
+    K: Data + Eq,
+    V: Data,
+    F: Fn(V, V) -> V + Send + Sync + 'static,
+{
+    type In = (K, V);
+    type Key = K;
+    type Value = V;
+    type Combined = V;
+
+    const COMMUTES: bool = false;
+
+    #[inline(always)]
+    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
+        f(&key, value)
+    }
+
+    #[inline(always)]
+    fn create(&self, value: V) -> V {
+        value
+    }
+
+    #[inline(always)]
+    fn add(&self, combined: V, value: V) -> V {
+        (self.op)(combined, value)
+    }
+
+    #[inline(always)]
+    fn merge(&self, combined: V, later: V) -> V {
+        (self.op)(combined, later)
+    }
+}
+
+/// `fold_by_key`: the same, from an initial value on.
+pub(crate) struct Folded<K, V, F> {
+    pub(crate) initial: V,
+    pub(crate) op: F,
+    pub(crate) types: PhantomData<fn(K)>,
+}
+
+portable! {
+    [K, V: Data, F] Folded<K, V, F> { initial: data, op: code, types: part }
+}
+
+impl<K, V, F> Combine for Folded<K, V, F>
+where
+    K: Data + Eq,
+    V: Data + Clone + Sync,
+    F: Fn(V, V) -> V + Send + Sync + 'static,
+{
+    type In = (K, V);
+    type Key = K;
+    type Value = V;
+    type Combined = V;
+
+    const COMMUTES: bool = false;
+
+    #[inline(always)]
+    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
+        f(&key, value)
+    }
+
+    #[inline(always)]
+    fn create(&self, value: V) -> V {
+        (self.op)(self.initial.clone(), value)
+    }
+
+    #[inline(always)]
+    fn add(&self, combined: V, value: V) -> V {
+        (self.op)(combined, value)
+    }
+
+    #[inline(always)]
+    fn merge(&self, combined: V, later: V) -> V {
+        (self.op)(combined, later)
+    }
+}
+
+/// `aggregate_by_key`: values are taken in by one closure, from an initial value on, and merged by another.
+pub(crate) struct Aggregated<K, V, A, Op, Merge> {
+    pub(crate) initial: A,
+    pub(crate) op: Op,
+    pub(crate) merge: Merge,
+    pub(crate) types: PhantomData<fn(K, V)>,
+}
+
+portable! {
+    [K, V, A: Data, Op, Merge] Aggregated<K, V, A, Op, Merge> {
+        initial: data, op: code, merge: code, types: part,
+    }
+}
+
+impl<K, V, A, Op, Merge> Combine for Aggregated<K, V, A, Op, Merge>
+where
+    K: Data + Eq,
+    V: 'static,
+    A: Data + Clone + Sync,
+    Op: Fn(A, V) -> A + Send + Sync + 'static,
+    Merge: Fn(A, A) -> A + Send + Sync + 'static,
+{
+    type In = (K, V);
+    type Key = K;
+    type Value = V;
+    type Combined = A;
+
+    const COMMUTES: bool = false;
+
+    #[inline(always)]
+    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
+        f(&key, value)
+    }
+
+    #[inline(always)]
+    fn create(&self, value: V) -> A {
+        (self.op)(self.initial.clone(), value)
+    }
+
+    #[inline(always)]
+    fn add(&self, combined: A, value: V) -> A {
+        (self.op)(combined, value)
+    }
+
+    #[inline(always)]
+    fn merge(&self, combined: A, later: A) -> A {
         (self.merge)(combined, later)
     }
 }

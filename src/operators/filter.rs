@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Step;
-use crate::pipeline::{Peek, Record, Ref};
+use crate::pipeline::{Data, Peek, Record, Ref};
+use crate::portable::portable;
 use crate::task::{Flow, Site, Task};
 
 pub(crate) struct Filter<S, F> {
@@ -13,10 +14,14 @@ pub(crate) struct Filter<S, F> {
     pub(crate) site: Site,
 }
 
+portable! {
+    [S: Data + Sync, F] Filter<S, F> { site: part, state: state, predicate: code }
+}
+
 impl<T, S, F> Step<T> for Filter<S, F>
 where
     T: Record + ?Sized,
-    S: Send + Sync + 'static,
+    S: Data + Sync,
     F: for<'a> Fn(&S, Peek<'a, T>) -> bool + Send + Sync + 'static,
 {
     type Out = T;

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Step;
-use crate::pipeline::{Record, Ref};
+use crate::pipeline::{Data, Record, Ref};
+use crate::portable::portable;
 use crate::task::{Flow, Site, Task};
 
 pub(crate) struct FlatMap<S, F, I> {
@@ -15,10 +16,14 @@ pub(crate) struct FlatMap<S, F, I> {
     pub(crate) out: PhantomData<fn() -> I>,
 }
 
+portable! {
+    [S: Data + Sync, F, I] FlatMap<S, F, I> { site: part, state: state, op: code, out: part }
+}
+
 impl<In, S, F, I> Step<In> for FlatMap<S, F, I>
 where
     In: Record + ?Sized,
-    S: Send + Sync + 'static,
+    S: Data + Sync,
     F: for<'a> Fn(&S, Ref<'a, In>) -> I + Send + Sync + 'static,
     I: IntoIterator + 'static,
     I::Item: 'static,

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Step;
-use crate::pipeline::{Record, Ref};
+use crate::pipeline::{Data, Record, Ref};
+use crate::portable::portable;
 use crate::task::{Flow, Site, Task};
 
 pub(crate) struct FlatMapStr<S, F> {
@@ -13,10 +14,14 @@ pub(crate) struct FlatMapStr<S, F> {
     pub(crate) site: Site,
 }
 
+portable! {
+    [S: Data + Sync, F] FlatMapStr<S, F> { site: part, state: state, op: code }
+}
+
 impl<In, S, F> Step<In> for FlatMapStr<S, F>
 where
     In: Record + ?Sized,
-    S: Send + Sync + 'static,
+    S: Data + Sync,
     F: for<'a, 'e> Fn(&S, Ref<'a, In>, &'e mut (dyn FnMut(&str) + 'e)) + Send + Sync + 'static,
 {
     type Out = str;

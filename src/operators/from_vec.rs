@@ -5,15 +5,37 @@ use std::sync::Arc;
 
 use super::range::bounds;
 use crate::error::Result;
-use crate::pipeline::Pipeline;
-use crate::task::{Flow, Partition, PartitionStream, Task};
+use crate::pipeline::{Data, Pipeline};
+use crate::portable::{Loader, Portable, Saver};
+use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 pub(crate) struct FromVec<T> {
     pub(crate) records: Arc<Vec<T>>,
     pub(crate) partitions: usize,
+    pub(crate) site: Site,
 }
 
-impl<T: Clone + Send + Sync + 'static> Pipeline for FromVec<T> {
+/// Each record by itself, as there is a limit to what the codec takes at once.
+impl<T: Data> Portable for FromVec<T> {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        self.site.save(to)?;
+        to.data(&(self.partitions, self.records.len()))?;
+        self.records.iter().try_for_each(|record| to.data(record))
+    }
+
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        let site = Portable::load(from)?;
+        let (partitions, len) = from.data::<(usize, usize)>()?;
+        let records: Result<_> = (0..len).map(|_| from.data()).collect();
+        Ok(Self {
+            records: Arc::new(records?),
+            partitions,
+            site,
+        })
+    }
+}
+
+impl<T: Data + Clone + Sync> Pipeline for FromVec<T> {
     type Out = T;
 
     fn partitions(&self) -> Option<usize> {

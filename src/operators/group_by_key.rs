@@ -11,6 +11,7 @@ use super::sides::Side;
 use super::values::Values;
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Pipeline, Record, Ref};
+use crate::portable::portable;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 /// A key and its values: the records of the bags that [`group_by_key`](crate::Bag::group_by_key) gives.
@@ -84,6 +85,10 @@ pub(crate) struct Groups<K: Data + Eq, V: Data> {
     pub(crate) side: Side<Pairs<K, V>>,
     pub(crate) partitions: usize,
     pub(crate) site: Site,
+}
+
+portable! {
+    [K: Data + Eq, V: Data] Groups<K, V> { site: part, side: part, partitions: data }
 }
 
 impl<K: Data + Eq, V: Data> Pipeline for Groups<K, V> {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Step;
-use crate::pipeline::{Peek, Record, Ref};
+use crate::pipeline::{Data, Peek, Record, Ref};
+use crate::portable::portable;
 use crate::task::{Flow, Site, Task};
 
 pub(crate) struct Inspect<S, F> {
@@ -12,10 +13,14 @@ pub(crate) struct Inspect<S, F> {
     pub(crate) site: Site,
 }
 
+portable! {
+    [S: Data + Sync, F] Inspect<S, F> { site: part, state: state, op: code }
+}
+
 impl<T, S, F> Step<T> for Inspect<S, F>
 where
     T: Record + ?Sized,
-    S: Send + Sync + 'static,
+    S: Data + Sync,
     F: for<'a> Fn(&S, Peek<'a, T>) + Send + Sync + 'static,
 {
     type Out = T;

@@ -12,6 +12,7 @@ use super::cogroup::Sides;
 use super::sides::Side;
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Record, Ref};
+use crate::portable::portable;
 use crate::shuffle::{Encode, ValueBuffer};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
@@ -55,6 +56,10 @@ pub(crate) struct Joined<J: Joining> {
     pub(crate) right: Side<J::Right>,
     pub(crate) partitions: usize,
     pub(crate) site: Site,
+}
+
+portable! {
+    [J: Joining] Joined<J> { site: part, left: part, right: part, partitions: data }
 }
 
 impl<J: Joining> Pipeline for Joined<J> {

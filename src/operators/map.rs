@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Step;
-use crate::pipeline::{Record, Ref};
+use crate::pipeline::{Data, Record, Ref};
+use crate::portable::portable;
 use crate::task::{Flow, Site, Task};
 
 pub(crate) struct Map<S, F, U> {
@@ -14,10 +15,14 @@ pub(crate) struct Map<S, F, U> {
     pub(crate) out: PhantomData<fn() -> U>,
 }
 
+portable! {
+    [S: Data + Sync, F, U] Map<S, F, U> { site: part, state: state, op: code, out: part }
+}
+
 impl<In, S, F, U> Step<In> for Map<S, F, U>
 where
     In: Record + ?Sized,
-    S: Send + Sync + 'static,
+    S: Data + Sync,
     F: for<'a> Fn(&S, Ref<'a, In>) -> U + Send + Sync + 'static,
     U: 'static,
 {

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::pipeline::{Pipeline, Record, Ref};
+use crate::pipeline::{Data, Pipeline, Record, Ref};
+use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 /// The records of one partition, to be gone through once.
@@ -93,10 +94,16 @@ pub(crate) struct MapPartitions<P, S, F, U> {
     pub(crate) out: PhantomData<fn() -> U>,
 }
 
+portable! {
+    [P: Portable, S: Data + Sync, F, U] MapPartitions<P, S, F, U> {
+        parent: part, site: part, state: state, op: code, out: part,
+    }
+}
+
 impl<P, S, F, U> Pipeline for MapPartitions<P, S, F, U>
 where
     P: Pipeline,
-    S: Send + Sync + 'static,
+    S: Data + Sync,
     F: for<'r, 'e> Fn(&S, usize, Records<'r, P::Out>, &'e mut (dyn FnMut(U) + 'e))
         + Send
         + Sync

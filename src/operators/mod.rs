@@ -10,7 +10,9 @@
 //! | `broadcast_join` | wide for the small side, narrow for the other | that of the other |
 //! | `repartition` | wide | of the records that go to one partition: kept |
 //! | `sort` | wide | by range of the key |
+//! | `actions` | what an action computes of a partition | that of the partitions |
 
+pub(crate) mod actions;
 pub(crate) mod broadcast_join;
 pub(crate) mod coalesce;
 pub(crate) mod cogroup;

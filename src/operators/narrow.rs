@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Record, Ref};
+use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
 /// What a narrow operator does with one record.
-pub(crate) trait Step<In: Record + ?Sized>: Send + Sync + 'static {
+pub(crate) trait Step<In: Record + ?Sized>: Portable + Send + Sync + 'static {
     type Out: Record + ?Sized;
 
     /// Whether pairs keep their keys.
@@ -23,6 +24,10 @@ pub(crate) trait Step<In: Record + ?Sized>: Send + Sync + 'static {
 pub(crate) struct Narrow<P, O> {
     parent: Arc<P>,
     step: O,
+}
+
+portable! {
+    [P: Portable, O: Portable] Narrow<P, O> { parent: part, step: part }
 }
 
 impl<P, O> Narrow<P, O> {
@@ -55,6 +60,10 @@ impl<P: Pipeline, O: Step<P::Out>> Pipeline for Narrow<P, O> {
 
 /// Two steps as one.
 pub(crate) struct Then<A, B>(pub(crate) A, pub(crate) B);
+
+portable! {
+    [A: Portable, B: Portable] Then<A, B> { 0: part, 1: part }
+}
 
 impl<In, A, B> Step<In> for Then<A, B>
 where

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::lineage::Stored;
 use crate::pipeline::{Boxed, Data, Pipeline};
+use crate::portable::{Loader, Portable, Saver};
 use crate::shuffle::{Content, InMemory, Spool, replay};
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::run::{Run, RunFile};
@@ -136,6 +137,24 @@ pub(crate) struct Persist<T: 'static> {
     pub(crate) parent: Boxed<T>,
     pub(crate) store: Arc<Store>,
     pub(crate) site: Site,
+}
+
+impl<T> Portable for Persist<T> {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        self.site.save(to)?;
+        Err(not_yet())
+    }
+
+    fn load(_: &mut Loader<'_>) -> Result<Self> {
+        Err(not_yet())
+    }
+}
+
+fn not_yet() -> Error {
+    Error::new(ErrorKind::NotPortable {
+        place: Place::default(),
+        reason: "persisted bags cannot be sent yet".to_owned(),
+    })
 }
 
 impl<T: Data> Pipeline for Persist<T> {

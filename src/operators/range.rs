@@ -4,12 +4,17 @@ use std::ops::ControlFlow;
 
 use crate::error::Result;
 use crate::pipeline::Pipeline;
+use crate::portable::portable;
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
 pub(crate) struct Range {
     pub(crate) start: u64,
     pub(crate) len: u64,
     pub(crate) partitions: usize,
+}
+
+portable! {
+    [] Range { start: data, len: data, partitions: data }
 }
 
 impl Pipeline for Range {

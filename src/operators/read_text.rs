@@ -7,8 +7,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, plain};
 use crate::pipeline::Pipeline;
+use crate::portable::{Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::{
     Block, Delimiter, GzipPieces, Needle, Piece, Portion, Split, TextOptions, count_lines,
@@ -52,14 +55,42 @@ impl<T: ?Sized> std::fmt::Debug for ReadText<T> {
     }
 }
 
+impl<T: ?Sized> Portable for ReadText<T> {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        to.data(&(&self.portions, &self.options))
+    }
+
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        let (portions, options) = from.data::<(_, TextOptions)>()?;
+        Ok(Self {
+            portions,
+            delimiter: Delimiter::new(&options.delimiter),
+            options,
+            records: PhantomData,
+        })
+    }
+}
+
 /// What a partition reads, where pulling it has read something already.
+#[derive(Serialize, Deserialize)]
 enum Pulled {
     Portion(usize),
     Piece {
+        #[serde(with = "plain")]
         path: Arc<Path>,
         piece: Piece,
         input_bytes: u64,
     },
+}
+
+impl Portable for Pulled {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        to.data(self)
+    }
+
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        from.data()
+    }
 }
 
 impl<T: ?Sized> ReadText<T> {
@@ -93,10 +124,7 @@ impl<T: ?Sized> ReadText<T> {
                 }
             };
             partitions += 1;
-            Ok(Some(Partition {
-                index: partitions - 1,
-                payload: Some(Box::new(pulled)),
-            }))
+            Ok(Some(Partition::with(partitions - 1, pulled)))
         })
     }
 
@@ -112,10 +140,8 @@ impl<T: ?Sized> ReadText<T> {
         task: &Task<'_>,
         push: &mut impl FnMut(&Arc<Path>, Block<'_>) -> Result<Flow>,
     ) -> Result<Flow> {
-        let pulled = partition
-            .payload
-            .and_then(|payload| payload.downcast::<Pulled>().ok());
-        let portion = match pulled.map(|pulled| *pulled) {
+        let index = partition.index;
+        let portion = match partition.into_payload::<Pulled>() {
             Some(Pulled::Piece {
                 path,
                 piece,
@@ -125,7 +151,7 @@ impl<T: ?Sized> ReadText<T> {
                 return push(&path, piece.block());
             }
             Some(Pulled::Portion(index)) => &self.portions[index],
-            None => &self.portions[partition.index],
+            None => &self.portions[index],
         };
         let Portion::Splits(splits) = portion else {
             unreachable!("a stream comes in pieces")

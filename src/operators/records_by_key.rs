@@ -9,22 +9,35 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Data, Key, Peek, Pipeline};
+use crate::portable::{Portable, Saver, portable};
 use crate::shuffle::{Encode, GroupOutputs, Grouper, HashPartitioner};
 use crate::storage::codec;
 use crate::task::{
-    Flow, MapStage, Partition, PartitionStream, Resources, Site, StageCode, Task, Worker,
+    Block, Flow, MapSide, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
+    StageCode, Task, Worker, save_map_side,
 };
 
 /// Records to the partition of their key.
-pub(crate) struct RecordsDependency<P, E> {
+pub(crate) struct RecordsSide<P, E> {
     pub(crate) id: ShuffleId,
     pub(crate) parent: Arc<P>,
-    pub(crate) parent_node: Arc<Node>,
     pub(crate) partitioner: HashPartitioner,
     pub(crate) site: Site,
     /// Whether all of them go to each task, and so must fit into memory.
     pub(crate) is_broadcast: bool,
     pub(crate) encode: PhantomData<fn(E)>,
+}
+
+portable! {
+    [P: Portable, E] RecordsSide<P, E> {
+        parent: part, site: part, id: data, partitioner: data, is_broadcast: data, encode: part,
+    }
+}
+
+/// The map side in the lineage.
+pub(crate) struct RecordsDependency<P, E> {
+    pub(crate) side: RecordsSide<P, E>,
+    pub(crate) parent_node: Arc<Node>,
 }
 
 impl<P, E> ShuffleDependency for RecordsDependency<P, E>
@@ -33,7 +46,7 @@ where
     E: Encode<In = P::Out>,
 {
     fn id(&self) -> ShuffleId {
-        self.id
+        self.side.id
     }
 
     fn parent(&self) -> &Arc<Node> {
@@ -41,19 +54,29 @@ where
     }
 
     fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
-        Box::new(RecordsStage {
-            dependency: self,
-            outputs: GroupOutputs::new(self.partitioner, readers, self.is_broadcast),
-        })
+        self.side.stage(readers)
     }
 
     fn is_broadcast(&self) -> bool {
-        self.is_broadcast
+        self.side.is_broadcast
+    }
+}
+
+impl<P, E> MapSide for RecordsSide<P, E>
+where
+    P: Pipeline,
+    E: Encode<In = P::Out>,
+{
+    fn stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
+        Box::new(RecordsStage {
+            side: self,
+            outputs: GroupOutputs::new(self.partitioner, readers, self.is_broadcast),
+        })
     }
 }
 
 struct RecordsStage<'d, P, E> {
-    dependency: &'d RecordsDependency<P, E>,
+    side: &'d RecordsSide<P, E>,
     outputs: GroupOutputs,
 }
 
@@ -65,6 +88,12 @@ where
     fn into_outputs(self: Box<Self>, _: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
         Ok(Arc::new(self.outputs))
     }
+
+    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
+        let Site { operator, location } = self.side.site;
+        let exported = self.outputs.export(self.side.id, resources);
+        exported.map_err(|error| error.at(operator, location))
+    }
 }
 
 impl<P, E> StageCode for RecordsStage<'_, P, E>
@@ -73,23 +102,27 @@ where
     E: Encode<In = P::Out>,
 {
     fn partitions(&self) -> Option<usize> {
-        self.dependency.parent.partitions()
+        self.side.parent.partitions()
     }
 
     fn stream(&self) -> PartitionStream<'_> {
-        self.dependency.parent.stream()
+        self.side.parent.stream()
     }
 
     fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
         Box::new(RecordsWorker {
-            dependency: self.dependency,
+            side: self.side,
             grouper: Grouper::new(&self.outputs, resources),
         })
+    }
+
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        save_map_side(self.side, to)
     }
 }
 
 struct RecordsWorker<'s, P, E> {
-    dependency: &'s RecordsDependency<P, E>,
+    side: &'s RecordsSide<P, E>,
     grouper: Grouper<'s>,
 }
 
@@ -99,7 +132,7 @@ where
     E: Encode<In = P::Out>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let RecordsDependency { parent, site, .. } = self.dependency;
+        let RecordsSide { parent, site, .. } = self.side;
         let _ = group::<P, E>(&**parent, partition, task, *site, &mut self.grouper)?;
         if task.has_failed() {
             return Ok(());

@@ -11,13 +11,15 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Data, Key, Pipeline};
+use crate::portable::{Portable, Saver, portable};
 use crate::shuffle::{Divider, HashPartitioner, MapOutputs, Spool, replay};
 use crate::task::{
-    Flow, MapStage, Partition, PartitionStream, Resources, Site, StageCode, Task, Worker,
+    Block, Flow, MapSide, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
+    StageCode, Task, Worker, save_map_side,
 };
 
 /// Which partition a record goes to.
-pub(crate) trait Choose<T>: Send + Sync + 'static {
+pub(crate) trait Choose<T>: Portable + Send + Sync + 'static {
     fn partitions(&self) -> usize;
 
     /// For record number `position` of partition number `task`.
@@ -26,6 +28,10 @@ pub(crate) trait Choose<T>: Send + Sync + 'static {
 
 /// One after the other, beginning with another one for each task, so that short tasks do not all fill the first.
 pub(crate) struct InTurn(pub(crate) usize);
+
+portable! {
+    [] InTurn { 0: data }
+}
 
 impl<T> Choose<T> for InTurn {
     fn partitions(&self) -> usize {
@@ -41,6 +47,10 @@ impl<T> Choose<T> for InTurn {
 /// By the hash of the key.
 pub(crate) struct ByKey(pub(crate) HashPartitioner);
 
+portable! {
+    [] ByKey { 0: data }
+}
+
 impl<K: Data + Eq, V: 'static> Choose<(K, V)> for ByKey {
     fn partitions(&self) -> usize {
         self.0.partitions()
@@ -53,12 +63,21 @@ impl<K: Data + Eq, V: 'static> Choose<(K, V)> for ByKey {
 }
 
 /// The map side.
-pub(crate) struct RepartitionDependency<P, C> {
+pub(crate) struct RepartitionSide<P, C> {
     pub(crate) id: ShuffleId,
     pub(crate) parent: Arc<P>,
-    pub(crate) parent_node: Arc<Node>,
     pub(crate) choose: C,
     pub(crate) site: Site,
+}
+
+portable! {
+    [P: Portable, C: Portable] RepartitionSide<P, C> { parent: part, site: part, id: data, choose: part }
+}
+
+/// The map side in the lineage.
+pub(crate) struct RepartitionDependency<P, C> {
+    pub(crate) side: RepartitionSide<P, C>,
+    pub(crate) parent_node: Arc<Node>,
 }
 
 impl<P, T, C> ShuffleDependency for RepartitionDependency<P, C>
@@ -68,7 +87,7 @@ where
     C: Choose<T>,
 {
     fn id(&self) -> ShuffleId {
-        self.id
+        self.side.id
     }
 
     fn parent(&self) -> &Arc<Node> {
@@ -76,15 +95,25 @@ where
     }
 
     fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
+        self.side.stage(readers)
+    }
+}
+
+impl<P, C> MapSide for RepartitionSide<P, C>
+where
+    P: Pipeline<Out: Data>,
+    C: Choose<P::Out>,
+{
+    fn stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
         Box::new(RepartitionStage {
-            dependency: self,
+            side: self,
             outputs: MapOutputs::new(self.choose.partitions(), readers),
         })
     }
 }
 
 struct RepartitionStage<'d, P, C> {
-    dependency: &'d RepartitionDependency<P, C>,
+    side: &'d RepartitionSide<P, C>,
     outputs: MapOutputs<Spool>,
 }
 
@@ -95,10 +124,17 @@ where
     C: Choose<T>,
 {
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        let Site { operator, location } = self.dependency.site;
+        let Site { operator, location } = self.side.site;
         let finished = self.outputs.finish(resources);
         finished.map_err(|error| error.at(operator, location))?;
         Ok(Arc::new(self.outputs))
+    }
+
+    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
+        let Site { operator, location } = self.side.site;
+        let finished = self.outputs.finish(resources);
+        let exported = finished.and_then(|()| self.outputs.export(self.side.id, resources));
+        exported.map_err(|error| error.at(operator, location))
     }
 }
 
@@ -109,24 +145,28 @@ where
     C: Choose<T>,
 {
     fn partitions(&self) -> Option<usize> {
-        self.dependency.parent.partitions()
+        self.side.parent.partitions()
     }
 
     fn stream(&self) -> PartitionStream<'_> {
-        self.dependency.parent.stream()
+        self.side.parent.stream()
     }
 
     fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
-        let partitions = self.dependency.choose.partitions();
+        let partitions = self.side.choose.partitions();
         Box::new(RepartitionWorker {
-            dependency: self.dependency,
+            side: self.side,
             divider: Divider::new(partitions, &self.outputs, resources),
         })
+    }
+
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        save_map_side(self.side, to)
     }
 }
 
 struct RepartitionWorker<'s, P, C> {
-    dependency: &'s RepartitionDependency<P, C>,
+    side: &'s RepartitionSide<P, C>,
     divider: Divider<'s>,
 }
 
@@ -137,12 +177,12 @@ where
     C: Choose<T>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let RepartitionDependency {
+        let RepartitionSide {
             parent,
             choose,
             site,
             ..
-        } = self.dependency;
+        } = self.side;
         let divider = &mut self.divider;
         divider.begin_task(task.partition());
         let mut position = 0;
@@ -170,6 +210,10 @@ pub(crate) struct Repartitioned<T> {
     pub(crate) partitions: usize,
     pub(crate) site: Site,
     pub(crate) records: std::marker::PhantomData<fn() -> T>,
+}
+
+portable! {
+    [T] Repartitioned<T> { site: part, shuffle: data, partitions: data, records: part }
 }
 
 impl<T: Data> Pipeline for Repartitioned<T> {

@@ -7,6 +7,7 @@ use super::records_by_key::group;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::Boxed;
+use crate::portable::{Loader, Portable, Saver};
 use crate::shuffle::{Encode, GroupCursor, GroupOutputs, Grouper, HashPartitioner};
 use crate::task::{Partition, Resources, Site, Task};
 
@@ -22,6 +23,37 @@ pub(crate) enum Side<E: Encode> {
         parent: Boxed<E::In>,
         partitioner: HashPartitioner,
     },
+}
+
+impl<E: Encode> Portable for Side<E> {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        let (shuffle, partitioner, parent) = match self {
+            Self::Shuffled {
+                shuffle,
+                partitioner,
+            } => (Some(shuffle), partitioner, None),
+            Self::InPlace {
+                parent,
+                partitioner,
+            } => (None, partitioner, Some(parent)),
+        };
+        to.data(&(shuffle, partitioner))?;
+        parent.map_or(Ok(()), |parent| parent.save(to))
+    }
+
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        let (shuffle, partitioner) = from.data()?;
+        Ok(match shuffle {
+            Some(shuffle) => Self::Shuffled {
+                shuffle,
+                partitioner,
+            },
+            None => Self::InPlace {
+                parent: Portable::load(from)?,
+                partitioner,
+            },
+        })
+    }
 }
 
 impl<E: Encode> Side<E> {

@@ -13,19 +13,32 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Boxed, Pipeline, Ref};
+use crate::portable::{Portable, Saver, portable};
 use crate::shuffle::sort::{Sort, SortOutputs, SortWriter};
 use crate::task::{
-    Flow, MapStage, Partition, PartitionStream, Resources, Site, StageCode, Task, Worker, panicked,
+    Block, Flow, MapSide, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
+    StageCode, Task, Worker, panicked, save_map_side,
 };
 
 /// The map side.
-pub(crate) struct SortDependency<P, S> {
+pub(crate) struct SortSide<P, S> {
     pub(crate) id: ShuffleId,
     pub(crate) parent: Arc<P>,
-    pub(crate) parent_node: Arc<Node>,
     pub(crate) sort: Arc<S>,
     pub(crate) partitions: usize,
     pub(crate) site: Site,
+}
+
+portable! {
+    [P: Portable, S: Portable] SortSide<P, S> {
+        parent: part, site: part, id: data, sort: part, partitions: data,
+    }
+}
+
+/// The map side in the lineage.
+pub(crate) struct SortDependency<P, S> {
+    pub(crate) side: SortSide<P, S>,
+    pub(crate) parent_node: Arc<Node>,
 }
 
 impl<P, S> ShuffleDependency for SortDependency<P, S>
@@ -34,7 +47,7 @@ where
     S: Sort<Record = P::Out>,
 {
     fn id(&self) -> ShuffleId {
-        self.id
+        self.side.id
     }
 
     fn parent(&self) -> &Arc<Node> {
@@ -49,16 +62,26 @@ where
         }
     }
 
-    fn map_stage(&self, _readers: usize) -> Box<dyn MapStage + '_> {
+    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
+        self.side.stage(readers)
+    }
+}
+
+impl<P, S> MapSide for SortSide<P, S>
+where
+    P: Pipeline,
+    S: Sort<Record = P::Out>,
+{
+    fn stage(&self, _readers: usize) -> Box<dyn MapStage + '_> {
         Box::new(SortStage {
-            dependency: self,
+            side: self,
             outputs: SortOutputs::new(self.partitions, self.parent.partitions()),
         })
     }
 }
 
 struct SortStage<'d, P, S> {
-    dependency: &'d SortDependency<P, S>,
+    side: &'d SortSide<P, S>,
     outputs: SortOutputs,
 }
 
@@ -70,6 +93,12 @@ where
     fn into_outputs(self: Box<Self>, _resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
         Ok(Arc::new(self.outputs))
     }
+
+    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
+        let Site { operator, location } = self.side.site;
+        let exported = self.outputs.export(self.side.id, resources);
+        exported.map_err(|error| error.at(operator, location))
+    }
 }
 
 impl<P, S> StageCode for SortStage<'_, P, S>
@@ -78,23 +107,27 @@ where
     S: Sort<Record = P::Out>,
 {
     fn partitions(&self) -> Option<usize> {
-        self.dependency.parent.partitions()
+        self.side.parent.partitions()
     }
 
     fn stream(&self) -> PartitionStream<'_> {
-        self.dependency.parent.stream()
+        self.side.parent.stream()
     }
 
     fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
         Box::new(SortWorker {
-            dependency: self.dependency,
-            writer: SortWriter::new(&*self.dependency.sort, &self.outputs, resources),
+            side: self.side,
+            writer: SortWriter::new(&*self.side.sort, &self.outputs, resources),
         })
+    }
+
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        save_map_side(self.side, to)
     }
 }
 
 struct SortWorker<'s, P, S: Sort> {
-    dependency: &'s SortDependency<P, S>,
+    side: &'s SortSide<P, S>,
     writer: SortWriter<'s, S>,
 }
 
@@ -104,7 +137,7 @@ where
     S: Sort<Record = P::Out>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let SortDependency { parent, site, .. } = self.dependency;
+        let SortSide { parent, site, .. } = self.side;
         let writer = &mut self.writer;
         writer.begin_task(task.partition());
         let _ = push_all(&**parent, partition, task, *site, writer)?;
@@ -114,7 +147,7 @@ where
 
     fn finish(self: Box<Self>) -> Result<()> {
         // Sorting runs closures of the program, and here no task can say whose.
-        let site = self.dependency.site;
+        let site = self.side.site;
         let finished = catch_unwind(AssertUnwindSafe(|| self.writer.finish()));
         finished.unwrap_or_else(|payload| Err(panicked(Some(site), payload)))
     }
@@ -126,6 +159,10 @@ pub(crate) struct Sorted<S> {
     pub(crate) sort: Arc<S>,
     pub(crate) partitions: usize,
     pub(crate) site: Site,
+}
+
+portable! {
+    [S: Portable] Sorted<S> { site: part, shuffle: data, sort: part, partitions: data }
 }
 
 impl<S: Sort> Pipeline for Sorted<S> {
@@ -159,6 +196,10 @@ pub(crate) struct SortInPlace<S: Sort> {
     pub(crate) parent: Boxed<S::Record>,
     pub(crate) sort: S,
     pub(crate) site: Site,
+}
+
+portable! {
+    [S: Sort] SortInPlace<S> { parent: part, site: part, sort: part }
 }
 
 impl<S: Sort> Pipeline for SortInPlace<S> {
@@ -224,10 +265,11 @@ mod tests {
 
     use super::*;
     use crate::operators::from_vec::FromVec;
+    use crate::pipeline::Data;
     use crate::shuffle::sort::{ByComparison, Bytes, Typed};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
-    use crate::task::{Block, Imports, JobState, Outputs};
+    use crate::task::{Imports, JobState};
 
     const PARTITIONS: usize = 4;
     const TASKS: usize = 10;
@@ -250,15 +292,15 @@ mod tests {
 
     /// What the map side leaves of some of the partitions.
     fn map_side<T, S>(
-        dependency: &SortDependency<FromVec<T>, S>,
+        side: &SortSide<FromVec<T>, S>,
         indices: Range<usize>,
         job: &JobState,
     ) -> Arc<SortOutputs>
     where
-        T: Clone + Send + Sync + 'static,
+        T: Data + Clone + Sync,
         S: Sort<Record = T>,
     {
-        let stage = dependency.map_stage(1);
+        let stage = side.stage(1);
         let mut worker = stage.worker(job.resources());
         for index in indices {
             let task = Task::new(job, 1, index);
@@ -271,20 +313,20 @@ mod tests {
 
     /// The same, of two processes.
     fn map_sides<T, S>(
-        dependency: &SortDependency<FromVec<T>, S>,
+        side: &SortSide<FromVec<T>, S>,
         driver: &Scratch,
         budget_bytes: usize,
     ) -> Vec<Block>
     where
-        T: Clone + Send + Sync + 'static,
+        T: Data + Clone + Sync,
         S: Sort<Record = T>,
     {
         let mut blocks = Vec::new();
         for (prefix, indices) in [("1-", 4..TASKS), ("2-", 0..4)] {
             let scratch = Scratch::within(driver.path().unwrap(), prefix.to_owned(), None);
             let job = JobState::new(resources(&scratch, budget_bytes));
-            let outputs = map_side(dependency, indices, &job);
-            blocks.extend(outputs.export(dependency.id, job.resources()).unwrap());
+            let outputs = map_side(side, indices, &job);
+            blocks.extend(outputs.export(side.id, job.resources()).unwrap());
         }
         blocks
     }
@@ -292,7 +334,7 @@ mod tests {
     /// Sorts within `budget_bytes`, and gives the partitions, and the bytes that this process has written.
     fn sorted<T, S>(records: Vec<T>, sort: S, budget_bytes: usize, way: Way) -> (Vec<Vec<T>>, u64)
     where
-        T: Clone + Send + Sync + 'static,
+        T: Data + Clone + Sync,
         S: Sort<Record = T>,
     {
         let directory = tempfile::tempdir().unwrap();
@@ -301,13 +343,13 @@ mod tests {
         let budget = resources.budget.clone();
         let site = Site::new("sort");
         let sort = Arc::new(sort);
-        let dependency = SortDependency {
+        let side = SortSide {
             id: ShuffleId::next(),
             parent: Arc::new(FromVec {
                 records: Arc::new(records),
                 partitions: TASKS,
+                site,
             }),
-            parent_node: Node::source(site, String::new(), Some(TASKS), None),
             sort: Arc::clone(&sort),
             partitions: PARTITIONS,
             site,
@@ -315,19 +357,19 @@ mod tests {
         let (job, files) = match way {
             Way::Memory => {
                 let job = JobState::new(resources);
-                let outputs = map_side(&dependency, 0..TASKS, &job);
-                job.put_map_outputs(dependency.id, outputs);
+                let outputs = map_side(&side, 0..TASKS, &job);
+                job.put_map_outputs(side.id, outputs);
                 (job, Vec::new())
             }
             Way::Blocks => {
-                let blocks = map_sides(&dependency, &scratch, budget_bytes);
+                let blocks = map_sides(&side, &scratch, budget_bytes);
                 let files = Block::adopt(&blocks, &scratch).unwrap();
                 let imports = Arc::new(Imports::new(blocks));
                 (JobState::remote(resources, imports), files)
             }
         };
         let reduce = Sorted {
-            shuffle: dependency.id,
+            shuffle: side.id,
             sort,
             partitions: PARTITIONS,
             site,

@@ -3,12 +3,17 @@
 use std::ops::ControlFlow;
 
 use super::Step;
-use crate::pipeline::{Record, Ref};
+use crate::pipeline::{Data, Record, Ref};
+use crate::portable::portable;
 use crate::task::{Flow, Site, Task};
 
 /// A step over `Result`s: it lets the values through and ends the job at the first error.
 pub(crate) struct Unwrap {
     pub(crate) site: Site,
+}
+
+portable! {
+    [] Unwrap { site: part }
 }
 
 impl<T, E> Step<Result<T, E>> for Unwrap
@@ -37,10 +42,14 @@ pub(crate) struct TryFilter<S, F> {
     pub(crate) site: Site,
 }
 
+portable! {
+    [S: Data + Sync, F] TryFilter<S, F> { site: part, state: state, predicate: code }
+}
+
 impl<T, S, F, E> Step<T> for TryFilter<S, F>
 where
     T: Record + ?Sized,
-    S: Send + Sync + 'static,
+    S: Data + Sync,
     F: for<'a> Fn(&S, crate::pipeline::Peek<'a, T>) -> Result<bool, E> + Send + Sync + 'static,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

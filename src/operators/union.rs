@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Ref};
+use crate::portable::{Loader, Portable, Saver, portable};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
 pub(crate) struct Union<A, B> {
     pub(crate) first: Arc<A>,
     pub(crate) second: Arc<B>,
+}
+
+portable! {
+    [A: Portable, B: Portable] Union<A, B> { first: part, second: part }
 }
 
 /// Where a partition of a union comes from, if their numbers do not tell.
@@ -17,13 +22,34 @@ enum Side {
     Second(Partition),
 }
 
+impl Portable for Side {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        let (is_first, partition) = match self {
+            Self::First(partition) => (true, partition),
+            Self::Second(partition) => (false, partition),
+        };
+        to.data(&is_first)?;
+        partition.save(to)
+    }
+
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        let is_first = from.data()?;
+        let partition = Partition::load(from)?;
+        Ok(if is_first {
+            Self::First(partition)
+        } else {
+            Self::Second(partition)
+        })
+    }
+}
+
 impl<A: Pipeline, B: Pipeline<Out = A::Out>> Union<A, B> {
     fn side(&self, partition: Partition) -> Side {
-        if let Some(payload) = partition.payload {
-            return match payload.downcast() {
-                Ok(side) => *side,
-                Err(_) => unreachable!("the partitions of this union come from its own stream"),
+        if partition.has_payload() {
+            let Some(side) = partition.into_payload() else {
+                unreachable!("the partitions of this union come from its own stream")
             };
+            return side;
         }
         match self.first.partitions() {
             Some(first) if partition.index >= first => {
@@ -58,10 +84,7 @@ impl<A: Pipeline, B: Pipeline<Out = A::Out>> Pipeline for Union<A, B> {
             }
             Ok(side.map(|side| {
                 index += 1;
-                Partition {
-                    index: index - 1,
-                    payload: Some(Box::new(side)),
-                }
+                Partition::with(index - 1, side)
             }))
         })
     }

@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::pipeline::Pipeline;
+use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::for_each_word;
 
 pub(crate) struct Words<P> {
     pub(crate) parent: Arc<P>,
+}
+
+portable! {
+    [P: Portable] Words<P> { parent: part }
 }
 
 impl<P: Pipeline<Out = str>> Pipeline for Words<P> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Owned, Pipeline, Record, Ref};
 use crate::error::Result;
+use crate::portable::{Entry, Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
 /// The most records that cross an erased boundary at once. Handing over one by one costs about 2.5 ns a record, in
@@ -56,6 +57,25 @@ pub(crate) trait Erased<T: Record + ?Sized>: Send + Sync {
     fn stream(&self) -> PartitionStream<'_>;
     fn run(&self, partition: Partition, task: &Task<'_>, sink: ErasedSink<'_, T>) -> Result<Flow>;
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64>;
+    fn save(&self, to: &mut Saver) -> Result<()>;
+}
+
+fn load<T, P>(from: &mut Loader<'_>) -> Result<Arc<dyn Erased<T>>>
+where
+    T: Record + ?Sized,
+    P: Pipeline<Out = T>,
+{
+    Ok(Arc::new(P::load(from)?))
+}
+
+impl<T: Record + ?Sized> Portable for Boxed<T> {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        self.0.save(to)
+    }
+
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        from.entry().map(Self)
+    }
 }
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
@@ -88,6 +108,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
         Pipeline::count(self, partition, task)
+    }
+
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        to.entry(const { &Entry::of::<P>(load::<T, P>) })?;
+        Portable::save(self, to)
     }
 }
 

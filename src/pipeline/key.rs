@@ -1,7 +1,6 @@
 //! What may travel between stages, and what may be a key there.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::{Owned, Peek, Record, owned_bytes};
 use crate::error::Result;
@@ -9,7 +8,8 @@ use crate::storage::codec;
 
 /// What may be kept between stages: anything serde can write and read back.
 ///
-/// Every type that fits is one.
+/// Every type that fits is one. What is read back cannot borrow from bytes that come and go: a `&'static str` that is
+/// read back is kept for ever, once for each text. So it may be part of records where there are few different ones.
 ///
 /// # Examples
 ///
@@ -29,8 +29,8 @@ use crate::storage::codec;
 /// assert!(warmest.values().collect()?.contains(&Reading { station: 1, celsius: 14.0 }));
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
-impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
+pub trait Data: Serialize + Deserialize<'static> + Send + 'static {}
+impl<T: Serialize + Deserialize<'static> + Send + 'static> Data for T {}
 
 /// A record that may be a key: of a group, a count, a join.
 ///

@@ -2,16 +2,19 @@
 //!
 //! Records are pushed: a source calls its sink for each record, and an operator is a sink that calls the next one.
 
+mod action;
 mod boxed;
 mod key;
 pub(crate) mod owned_bytes;
 mod record;
 
+pub(crate) use action::Action;
 pub use boxed::Boxed;
 pub use key::{Data, Key};
 pub use record::Record;
 
 use crate::error::Result;
+use crate::portable::Portable;
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::Needle;
 
@@ -35,7 +38,7 @@ pub(crate) type Owned<T> = <T as Record>::Owned;
 /// assert_eq!(evens(holdall::range(0..10))?, 5);
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub trait Pipeline: Send + Sync + 'static {
+pub trait Pipeline: Portable + Send + Sync + 'static {
     /// The records that come out of it.
     type Out: Record + ?Sized;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::task::Task;
+use crate::task::{Flow, Task};
 
 /// Hands results to `consume` in order of partition, holding back those that come too early.
 pub(crate) struct InOrder<R, F>(Mutex<State<R, F>>);
@@ -14,13 +14,19 @@ struct State<R, F> {
     consume: F,
 }
 
-impl<R, F: FnMut(&Task<'_>, R)> InOrder<R, F> {
+impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
     pub(crate) fn new(consume: F) -> Self {
         Self(Mutex::new(State {
             next: 0,
             early: BTreeMap::new(),
             consume,
         }))
+    }
+
+    /// Takes a result, or a part of one, that is known to be the next. Breaks off once no more are wanted.
+    pub(crate) fn put_next(&self, task: &Task<'_>, result: R) -> Flow {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.consume)(task, result)
     }
 
     /// Takes the results of some partitions; each partition comes once.
@@ -32,10 +38,10 @@ impl<R, F: FnMut(&Task<'_>, R)> InOrder<R, F> {
                 state.early.insert(partition, result);
                 continue;
             }
-            (state.consume)(task, result);
+            let _ = (state.consume)(task, result);
             state.next += 1;
             while let Some(result) = state.early.remove(&state.next) {
-                (state.consume)(task, result);
+                let _ = (state.consume)(task, result);
                 state.next += 1;
             }
         }
@@ -44,6 +50,8 @@ impl<R, F: FnMut(&Task<'_>, R)> InOrder<R, F> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use super::*;
     use crate::task::{JobState, Resources};
 
@@ -52,7 +60,10 @@ mod tests {
         let job = JobState::new(Resources::unlimited());
         let task = Task::new(&job, 1, 0);
         let mut seen = Vec::new();
-        let results = InOrder::new(|_, n| seen.push(n));
+        let results = InOrder::new(|_, n| {
+            seen.push(n);
+            ControlFlow::Continue(())
+        });
         results.put(&task, [(2, 'c'), (0, 'a')].into_iter());
         results.put(&task, [(3, 'd')].into_iter());
         results.put(&task, [(1, 'b')].into_iter());

@@ -1,47 +1,49 @@
 //! The last stage of a job: its tasks yield what the action gives back.
 
 use crate::error::Result;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Action, Pipeline};
+use crate::portable::{Entry, Loader, Saver};
 use crate::scheduler::InOrder;
-use crate::task::{Partition, PartitionStream, Resources, StageCode, Task, Worker};
+use crate::task::{
+    Block, Emit, Flow, JobState, Partition, PartitionStream, RemoteStage, Resources, StageCode,
+    Task, Worker, in_task,
+};
 
-/// Computes one result for each partition of a pipeline and hands them on in order of partition.
-pub(crate) struct ResultStage<'p, P, R, F, G> {
+/// Computes one part for each partition of a pipeline and hands them on in order of partition.
+pub(crate) struct ResultStage<'p, P: Pipeline, A: Action<P::Out>, G> {
     pipeline: &'p P,
-    compute: F,
-    results: InOrder<R, G>,
+    action: &'p A,
+    parts: InOrder<A::Part, G>,
     is_repeatable: bool,
 }
 
-impl<'p, P, R, F, G> ResultStage<'p, P, R, F, G>
+impl<'p, P, A, G> ResultStage<'p, P, A, G>
 where
     P: Pipeline,
-    R: Send,
-    F: Fn(&P, Partition, &Task<'_>) -> Result<R> + Sync,
-    G: FnMut(&Task<'_>, R) + Send,
+    A: Action<P::Out>,
+    G: FnMut(&Task<'_>, A::Part) -> Flow + Send,
 {
-    pub(crate) fn new(pipeline: &'p P, compute: F, consume: G) -> Self {
+    pub(crate) fn new(pipeline: &'p P, action: &'p A, consume: G) -> Self {
         Self {
             pipeline,
-            compute,
-            results: InOrder::new(consume),
+            action,
+            parts: InOrder::new(consume),
             is_repeatable: true,
         }
     }
 
-    /// The same, where `compute` hands records on as they come, so that a partition cannot be computed again.
+    /// The same, where the action hands records on as they come, so that a partition cannot be computed again.
     pub(crate) fn handing_on(mut self) -> Self {
         self.is_repeatable = false;
         self
     }
 }
 
-impl<P, R, F, G> StageCode for ResultStage<'_, P, R, F, G>
+impl<P, A, G> StageCode for ResultStage<'_, P, A, G>
 where
     P: Pipeline,
-    R: Send,
-    F: Fn(&P, Partition, &Task<'_>) -> Result<R> + Sync,
-    G: FnMut(&Task<'_>, R) + Send,
+    A: Action<P::Out>,
+    G: FnMut(&Task<'_>, A::Part) -> Flow + Send,
 {
     fn partitions(&self) -> Option<usize> {
         self.pipeline.partitions()
@@ -54,27 +56,40 @@ where
     fn worker<'s>(&'s self, _resources: &'s Resources) -> Box<dyn Worker + 's> {
         Box::new(ResultWorker {
             stage: self,
-            results: Vec::new(),
+            parts: Vec::new(),
         })
+    }
+
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        to.entry(const { &Entry::of::<RemoteResult<P, A>>(load::<P, A>) })?;
+        self.pipeline.save(to)?;
+        self.action.save(to)
+    }
+
+    fn accept(&self, task: &Task<'_>, _partition: usize, chunk: &[u8]) -> Result<Flow> {
+        let part = self.action.receive(chunk)?;
+        Ok(self.parts.put_next(task, part))
     }
 }
 
-struct ResultWorker<'s, 'p, P, R, F, G> {
-    stage: &'s ResultStage<'p, P, R, F, G>,
+struct ResultWorker<'s, 'p, P: Pipeline, A: Action<P::Out>, G> {
+    stage: &'s ResultStage<'p, P, A, G>,
     /// Of the partitions that were taken together.
-    results: Vec<(usize, R)>,
+    parts: Vec<(usize, A::Part)>,
 }
 
-impl<P, R, F, G> Worker for ResultWorker<'_, '_, P, R, F, G>
+impl<P, A, G> Worker for ResultWorker<'_, '_, P, A, G>
 where
     P: Pipeline,
-    R: Send,
-    F: Fn(&P, Partition, &Task<'_>) -> Result<R> + Sync,
-    G: FnMut(&Task<'_>, R) + Send,
+    A: Action<P::Out>,
+    G: FnMut(&Task<'_>, A::Part) -> Flow + Send,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let result = (self.stage.compute)(self.stage.pipeline, partition, task)?;
-        self.results.push((task.partition(), result));
+        let ResultStage {
+            pipeline, action, ..
+        } = self.stage;
+        let part = action.compute(*pipeline, partition, task)?;
+        self.parts.push((task.partition(), part));
         Ok(())
     }
 
@@ -83,6 +98,46 @@ where
     }
 
     fn settle(&mut self, task: &Task<'_>) {
-        self.stage.results.put(task, self.results.drain(..));
+        self.stage.parts.put(task, self.parts.drain(..));
+    }
+}
+
+/// The stage in a worker process.
+struct RemoteResult<P, A> {
+    pipeline: P,
+    action: A,
+}
+
+fn load<P, A>(from: &mut Loader<'_>) -> Result<Box<dyn RemoteStage>>
+where
+    P: Pipeline,
+    A: Action<P::Out>,
+{
+    let pipeline = P::load(from)?;
+    let action = A::load(from)?;
+    Ok(Box::new(RemoteResult { pipeline, action }))
+}
+
+impl<P, A> RemoteStage for RemoteResult<P, A>
+where
+    P: Pipeline,
+    A: Action<P::Out>,
+{
+    fn run(
+        &self,
+        job: &JobState,
+        number: usize,
+        partitions: Vec<Partition>,
+        emit: &mut Emit<'_>,
+    ) -> Result<Vec<Block>> {
+        for partition in partitions {
+            let index = partition.index;
+            let mut emit = |bytes| emit(index, bytes);
+            let task = Task::new(job, number, index);
+            let send =
+                |task: &Task<'_>| self.action.send(&self.pipeline, partition, task, &mut emit);
+            in_task(|| task.guard(send))?;
+        }
+        Ok(Vec::new())
     }
 }

@@ -157,7 +157,7 @@ impl<'s> StageRun<'s> {
         mut partition: Partition,
     ) -> Result<()> {
         // What was put into a partition when it was pulled is there once only.
-        let is_repeatable = worker.is_repeatable() && partition.payload.is_none();
+        let is_repeatable = worker.is_repeatable() && !partition.has_payload();
         let recompute = self.recompute.as_ref().filter(|_| is_repeatable);
         for attempt in 1.. {
             let times = recompute.map_or(0, |recompute| recompute.times.load(Ordering::SeqCst));

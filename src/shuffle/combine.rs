@@ -1,9 +1,10 @@
 //! How the values of a key become one: what tells one combining operator from another.
 
 use crate::pipeline::{Data, Key, Peek, Record, Ref};
+use crate::portable::Portable;
 
 /// How the values of a key become one.
-pub(crate) trait Combine: Send + Sync + 'static {
+pub(crate) trait Combine: Portable + Send + Sync + 'static {
     /// What comes in.
     type In: Record + ?Sized;
     type Key: Key + ?Sized;

@@ -4,10 +4,12 @@
 //! same in every process, on every machine and in every run. Partition `p` of `n` holds the `p`-th of `n` equal ranges
 //! of the 64-bit hash, so that the partitions in order are in the order of the hash, however many there are.
 
+use serde::{Deserialize, Serialize};
+
 use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_micro_inline};
 
 /// Divides keys among partitions by ranges of their hash.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct HashPartitioner {
     partitions: usize,
 }

@@ -13,6 +13,7 @@
 
 #[cfg(test)]
 mod errors;
+mod owned;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -23,10 +24,11 @@ use std::fmt::Display;
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::enc::write::Writer;
 use bincode::error::{DecodeError, EncodeError};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Place, Result};
+
+use owned::Owned;
 
 /// Longer than a record in a run can be. It keeps a length that is not one (a `Deserialize` that does not read what
 /// its `Serialize` has written) from becoming an allocation that ends the process.
@@ -56,9 +58,9 @@ where
     })
 }
 
-/// The record that `bytes` is, to the last byte. It may borrow from them, as a `&str` does.
+/// The record that `bytes` is, to the last byte. It does not borrow from them: see [`decode_prefix`].
 #[inline]
-pub(crate) fn decode<'a, T: Deserialize<'a>>(mut bytes: &'a [u8]) -> Result<T> {
+pub(crate) fn decode<T: Deserialize<'static>>(mut bytes: &[u8]) -> Result<T> {
     let record = decode_prefix(&mut bytes)?;
     if bytes.is_empty() {
         Ok(record)
@@ -68,14 +70,34 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(mut bytes: &'a [u8]) -> Result<T> {
 }
 
 /// The record that `bytes` starts with; `bytes` then starts after it. After an error `bytes` is as it was.
+///
+/// It does not borrow from `bytes`. A type that must borrow, such as `&'static str`, is lent a copy that is kept for
+/// ever, one for each text.
 #[inline]
-pub(crate) fn decode_prefix<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T> {
-    let (record, length) = bincode::serde::borrow_decode_from_slice(bytes, CONFIGURATION).map_err(
-        |error| match error {
+pub(crate) fn decode_prefix<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Result<T> {
+    match decode_by::<T, false>(bytes) {
+        Ok(record) => Ok(record),
+        Err(error) => decode_for_ever(bytes).ok_or_else(|| match error {
             DecodeError::OtherString(reason) => codec_error::<T>(reason),
             error => codec_error::<T>(error),
-        },
-    )?;
+        }),
+    }
+}
+
+/// Reads a record of a type that would not do without borrowing.
+#[cold]
+fn decode_for_ever<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Option<T> {
+    decode_by::<T, true>(bytes).ok()
+}
+
+#[inline]
+fn decode_by<T, const FOR_EVER: bool>(bytes: &mut &[u8]) -> Result<T, DecodeError>
+where
+    T: Deserialize<'static>,
+{
+    let decoded =
+        bincode::serde::borrow_decode_from_slice::<Owned<T, FOR_EVER>, _>(bytes, CONFIGURATION);
+    let (Owned(record), length) = decoded?;
     *bytes = &bytes[length..];
     Ok(record)
 }
@@ -84,7 +106,7 @@ pub(crate) fn decode_prefix<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Res
 ///
 /// What comes back is encoded again and must be as long; it need not be the same bytes, as the order of
 /// a `HashMap` may change.
-pub(crate) fn round_trips<T: Serialize + DeserializeOwned>(record: &T) -> Result<()> {
+pub(crate) fn round_trips<T: Serialize + Deserialize<'static>>(record: &T) -> Result<()> {
     let mut bytes = Vec::new();
     encode_into(record, &mut bytes)?;
     let back: T = decode(&bytes)?;

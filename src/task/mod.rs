@@ -5,7 +5,9 @@ mod context;
 mod imports;
 mod job;
 mod nesting;
+mod payload;
 mod relief;
+mod remote;
 mod stage;
 mod tally;
 
@@ -16,13 +18,15 @@ pub(crate) use imports::Imports;
 pub(crate) use job::{JobState, Progress, Resources};
 pub(crate) use nesting::{in_task, is_in_task};
 pub(crate) use relief::{Relief, Relieve};
+pub(crate) use remote::{Emit, MapSide, RemoteStage, load_stage, save_map_side};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, Worker};
 pub(crate) use tally::{Tallies, Tally};
 
 use std::ops::ControlFlow;
 use std::panic::Location;
 
-use crate::error::SourceLocation;
+use crate::error::{Result, SourceLocation};
+use crate::portable::{Loader, Portable, Saver};
 
 /// Whether a pipeline is to go on: `Break` once nobody wants more records.
 pub(crate) type Flow = ControlFlow<()>;
@@ -42,5 +46,16 @@ impl Site {
             operator,
             location: Location::caller().into(),
         }
+    }
+}
+
+impl Portable for Site {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        to.site(self.operator, self.location)
+    }
+
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        let (operator, location) = from.site()?;
+        Ok(Self { operator, location })
     }
 }

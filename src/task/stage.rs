@@ -3,15 +3,17 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::{Resources, Task};
+use super::payload::Payload;
+use super::{Block, Flow, Resources, Task};
 use crate::error::Result;
+use crate::portable::{Loader, Portable, Saver};
 
 /// Which partition a task computes.
 pub struct Partition {
     /// Its number in the pipeline that is asked for it.
     pub(crate) index: usize,
     /// What a source of unknown length put into it when it was pulled.
-    pub(crate) payload: Option<Box<dyn Any + Send>>,
+    payload: Option<Box<dyn Payload>>,
 }
 
 impl Partition {
@@ -20,6 +22,44 @@ impl Partition {
             index,
             payload: None,
         }
+    }
+
+    /// The same with what was pulled for it.
+    pub(crate) fn with(index: usize, payload: impl Portable + Send + 'static) -> Self {
+        Self {
+            index,
+            payload: Some(Box::new(payload)),
+        }
+    }
+
+    /// Whether something was pulled for it, which is there once only.
+    pub(crate) fn has_payload(&self) -> bool {
+        self.payload.is_some()
+    }
+
+    /// What was pulled for it, if it is a `T`.
+    pub(crate) fn into_payload<T: 'static>(self) -> Option<T> {
+        let payload = self.payload?.into_any().downcast().ok()?;
+        Some(*payload)
+    }
+}
+
+impl Portable for Partition {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        to.data(&(self.index, self.has_payload()))?;
+        self.payload
+            .as_ref()
+            .map_or(Ok(()), |payload| (**payload).save(to))
+    }
+
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        let (index, has_payload) = from.data()?;
+        let payload = if has_payload {
+            Some(from.entry()?)
+        } else {
+            None
+        };
+        Ok(Self { index, payload })
     }
 }
 
@@ -42,6 +82,21 @@ pub(crate) trait StageCode: Sync {
 
     /// The state of one thread that runs tasks of this stage one after the other.
     fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's>;
+
+    /// Says all that it takes to run tasks of this stage in another process: see [`load_stage`](super::load_stage).
+    ///
+    /// # Errors
+    ///
+    /// If something of it cannot be sent.
+    fn save(&self, to: &mut Saver) -> Result<()>;
+
+    /// Takes a chunk of what a task of another process hands on to the action. Chunks come one by one, in the order of
+    /// the partitions, and of one partition in theirs. Breaks off once no more are wanted.
+    ///
+    /// Those of a map stage hand on nothing.
+    fn accept(&self, _task: &Task<'_>, _partition: usize, _chunk: &[u8]) -> Result<Flow> {
+        unreachable!("a map stage leaves blocks")
+    }
 }
 
 /// Runs tasks, one at a time, on one thread.
@@ -67,4 +122,7 @@ pub(crate) trait Worker {
 pub(crate) trait MapStage: StageCode {
     /// What its tasks left behind, for the tasks of the next stage.
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>>;
+
+    /// The same as plain data, for readers in other processes.
+    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>>;
 }

@@ -1,5 +1,7 @@
 //! How text is read: where records end, how long they may be, what happens to bytes that are not UTF-8.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a reader of text does with bytes that are not UTF-8.
@@ -18,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// assert!(lines(InvalidUtf8::Fail).is_err());
 /// # Ok::<(), holdall::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum InvalidUtf8 {
     /// Fails with the path and the offset of the first wrong byte.
@@ -33,7 +35,7 @@ pub enum InvalidUtf8 {
 }
 
 /// How text is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TextOptions {
     /// What ends a record. With `"\n"` a `"\r"` right before it belongs to the ending too.
     ///

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 
 use super::block::{Block, BlockReader};
@@ -19,7 +21,7 @@ pub(crate) struct GzipPieces {
 }
 
 /// Whole records of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Piece {
     /// Where it starts in the decompressed file.
     pub(crate) offset: u64,

@@ -16,6 +16,10 @@ impl Needle {
         Self(Finder::new(bytes).into_owned())
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.needle()
+    }
+
     #[inline]
     pub(crate) fn is_in(&self, record: &[u8]) -> bool {
         self.0.find(record).is_some()

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, plain};
 
 use super::delimiter::Delimiter;
 use super::format::Format;
@@ -11,8 +13,9 @@ use super::inputs::InputFile;
 use super::options::TextOptions;
 
 /// A byte range of a file: the records of it whose first byte lies there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Split {
+    #[serde(with = "plain")]
     pub(crate) path: Arc<Path>,
     pub(crate) start: u64,
     /// `u64::MAX` for the end of the file, wherever that is. Compressed files are read to their end in any case.
@@ -31,7 +34,7 @@ impl Split {
 }
 
 /// What is read in one go; the portions of an input in order give its records in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Portion {
     /// One or more splits, one after the other.
     Splits(Vec<Split>),
@@ -39,7 +42,7 @@ pub(crate) enum Portion {
     ///
     /// Only one thread can decode such a file. Where one is a large part of the input, the rest would wait for it; so
     /// its lines at least are shared. Where there are many, each thread decodes its own, which takes no handing over.
-    Stream(Arc<Path>),
+    Stream(#[serde(with = "plain")] Arc<Path>),
 }
 
 /// With more portions than this, each gets larger. A number of the input's, not of this machine's cores: results must

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use holdall::{Bag, Context, ErrorKind, Result};
+use holdall::{Bag, Context, Data, ErrorKind, Result};
 use serde::Serialize;
 
 use super::common::{Files, key_bytes, sort_as_keyed};
@@ -177,7 +177,7 @@ fn placed(records: &[Pair], to: usize) -> Vec<(usize, Pair)> {
     new.concat()
 }
 
-fn with_partition<T: Send + 'static>(bag: Bag<T>) -> Result<Vec<(usize, T)>> {
+fn with_partition<T: Data>(bag: Bag<T>) -> Result<Vec<(usize, T)>> {
     bag.map_partitions_with_index(|index, records, emit| {
         records.for_each(|record| emit((index, record)));
     })

@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 use super::Sort;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Peek, Record, Ref, owned_bytes};
+use crate::portable::portable;
 use crate::shuffle::kernel::{advise_huge_pages, prefetch};
 use crate::storage::merge::{ByBytes, Order};
 
@@ -79,6 +80,10 @@ impl<T: 'static> AsBytes for T {
 
 /// The order of the bytes of records.
 pub(crate) struct Bytes<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
+
+portable! {
+    [T: ?Sized] Bytes<T> { 0: part }
+}
 
 /// Where a record stands in the arena.
 #[derive(Clone, Copy)]

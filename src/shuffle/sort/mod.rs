@@ -43,10 +43,11 @@ use std::cmp::Ordering;
 
 use crate::error::Result;
 use crate::pipeline::{Record, Ref};
+use crate::portable::Portable;
 use crate::storage::merge::Order;
 
 /// How records are kept in memory, compared, and stored in runs while they are sorted.
-pub(crate) trait Sort: Send + Sync + 'static {
+pub(crate) trait Sort: Portable + Send + Sync + 'static {
     type Record: Record + ?Sized;
     /// Records in memory.
     type Buffer;

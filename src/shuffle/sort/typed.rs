@@ -7,6 +7,7 @@ use std::mem;
 use super::Sort;
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Owned, Peek, Record, Ref};
+use crate::portable::{Portable, portable};
 use crate::shuffle::HashPartitioner;
 use crate::storage::codec;
 
@@ -14,7 +15,7 @@ use crate::storage::codec;
 const ALLOCATION_BYTES: usize = 16;
 
 /// What is sorted, and by which comparison.
-pub(crate) trait TypedSort: Send + Sync + 'static {
+pub(crate) trait TypedSort: Portable + Send + Sync + 'static {
     type Record: Record + ?Sized;
     /// A record with what is computed of it once.
     type Item: Data;
@@ -39,6 +40,10 @@ pub(crate) trait TypedSort: Send + Sync + 'static {
 pub(crate) struct ByComparison<T: ?Sized, F> {
     pub(crate) compare: F,
     pub(crate) records: PhantomData<fn(&T)>,
+}
+
+portable! {
+    [T: ?Sized, F] ByComparison<T, F> { compare: code, records: part }
 }
 
 impl<T, F> TypedSort for ByComparison<T, F>
@@ -69,6 +74,10 @@ where
 pub(crate) struct ByCachedKey<T: ?Sized, K, F> {
     pub(crate) key_of: F,
     pub(crate) types: PhantomData<fn(&T) -> K>,
+}
+
+portable! {
+    [T: ?Sized, K, F] ByCachedKey<T, K, F> { key_of: code, types: part }
 }
 
 impl<T, K, F> TypedSort for ByCachedKey<T, K, F>
@@ -103,6 +112,10 @@ pub(crate) struct ByPartition<K, V> {
     pub(crate) pairs: PhantomData<fn(K, V)>,
 }
 
+portable! {
+    [K, V] ByPartition<K, V> { partitioner: data, pairs: part }
+}
+
 impl<K: Data + Ord, V: Data> TypedSort for ByPartition<K, V> {
     type Record = (K, V);
     type Item = (usize, K, V);
@@ -133,6 +146,10 @@ impl<K: Data + Ord, V: Data> TypedSort for ByPartition<K, V> {
 
 /// The sort by a comparison of items.
 pub(crate) struct Typed<C>(pub(crate) C);
+
+portable! {
+    [C: Portable] Typed<C> { 0: part }
+}
 
 /// Where in the bag an item comes from: the task, and the run it was written to. In a run, those of one task stand in
 /// order already.

@@ -13,13 +13,13 @@ fn encoded<T: Serialize + ?Sized>(record: &T) -> Vec<u8> {
     bytes
 }
 
-fn carries<T: Serialize + DeserializeOwned + PartialEq + Debug>(record: T) {
+fn carries<T: Serialize + Deserialize<'static> + PartialEq + Debug>(record: T) {
     let bytes = encoded(&record);
     assert_eq!(decode::<T>(&bytes).expect("decode"), record);
     round_trips(&record).expect("round trip");
 }
 
-fn refuses<T: Serialize + DeserializeOwned>(record: &T) -> String {
+fn refuses<T: Serialize + Deserialize<'static>>(record: &T) -> String {
     let error = round_trips(record).expect_err("this type cannot be carried");
     match error.kind() {
         ErrorKind::Codec {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::pipeline::Record;
 
 /// The first `n` of the records seen so far, in the order of a comparison and, if that finds them equal, of coming.
-pub(super) struct Ranked<T: Record + ?Sized> {
+pub(crate) struct Ranked<T: Record + ?Sized> {
     n: usize,
     /// Up to 2 `n`; the first `sorted` of them are sorted.
     records: Vec<T::Owned>,
@@ -13,7 +13,7 @@ pub(super) struct Ranked<T: Record + ?Sized> {
 }
 
 impl<T: Record + ?Sized> Ranked<T> {
-    pub(super) fn new(n: usize) -> Self {
+    pub(crate) fn new(n: usize) -> Self {
         Self {
             n,
             records: Vec::new(),
@@ -21,8 +21,17 @@ impl<T: Record + ?Sized> Ranked<T> {
         }
     }
 
+    /// These records, as they come.
+    pub(crate) fn of(n: usize, records: Vec<T::Owned>) -> Self {
+        Self {
+            n,
+            records,
+            sorted: 0,
+        }
+    }
+
     #[inline]
-    pub(super) fn offer(
+    pub(crate) fn offer(
         &mut self,
         record: T::Ref<'_>,
         compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
@@ -40,7 +49,7 @@ impl<T: Record + ?Sized> Ranked<T> {
         }
     }
 
-    pub(super) fn merge(
+    pub(crate) fn merge(
         &mut self,
         later: Self,
         compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
@@ -57,7 +66,7 @@ impl<T: Record + ?Sized> Ranked<T> {
         self.sorted = self.records.len();
     }
 
-    pub(super) fn into_sorted(
+    pub(crate) fn into_sorted(
         mut self,
         compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
     ) -> Vec<T::Owned> {

@@ -1,0 +1,427 @@
+//! Every operator and action, sent as bytes and made anew, gives what it gives where it is.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::error::{Error, ErrorKind, Result};
+use crate::operators::actions::Collect;
+use crate::pipeline::{Action, Data};
+use crate::plan::Plan;
+use crate::portable::{Loader, Portable, Saver};
+use crate::scheduler::ResultStage;
+use crate::task::{
+    Block, Flow, Imports, JobState, Partition, Resources, StageCode, Task, load_stage,
+};
+
+fn saved(stage: &dyn StageCode) -> Result<Vec<u8>> {
+    let mut to = Saver::new();
+    stage.save(&mut to)?;
+    Ok(to.into_bytes())
+}
+
+/// The partitions of a stage, each sent as bytes.
+fn partitions(stage: &dyn StageCode) -> Result<Vec<Partition>> {
+    let sent = |partition: Partition| {
+        let mut to = Saver::new();
+        partition.save(&mut to)?;
+        let bytes = to.into_bytes();
+        let mut from = Loader::new(&bytes);
+        let partition = Partition::load(&mut from)?;
+        from.finish()?;
+        Ok(partition)
+    };
+    if let Some(partitions) = stage.partitions() {
+        return (0..partitions)
+            .map(|index| sent(Partition::at(index)))
+            .collect();
+    }
+    let mut stream = stage.stream();
+    let mut partitions = Vec::new();
+    while let Some(partition) = stream()? {
+        partitions.push(sent(partition)?);
+    }
+    Ok(partitions)
+}
+
+/// What a process knows of a job.
+fn remote_job(resources: &Resources, blocks: &[Block]) -> JobState {
+    let imports = Imports::new(blocks.to_vec());
+    JobState::remote(resources.clone(), Arc::new(imports))
+}
+
+/// Runs `action` with all of its stages sent as bytes; gives `consume` the parts.
+fn run_sent<T, P, A>(
+    bag: &Bag<T, P>,
+    action: &A,
+    consume: impl FnMut(A::Part) + Send,
+) -> Result<usize>
+where
+    T: Record + ?Sized,
+    P: Pipeline<Out = T>,
+    A: Action<T>,
+{
+    let plan = Plan::new(&bag.node);
+    let resources = Resources::unlimited();
+    let mut blocks = Vec::new();
+    for (number, map_stage) in (1..).zip(&plan.map_stages) {
+        let stage = map_stage.shuffle.map_stage(map_stage.readers);
+        let sent = load_stage(&saved(&*stage)?)?;
+        // Two tasks, each of its own process.
+        let mut partitions = partitions(&*stage)?;
+        let later = partitions.split_off(partitions.len() / 2);
+        let mut left = Vec::new();
+        for partitions in [partitions, later] {
+            let job = remote_job(&resources, &blocks);
+            left.extend(sent.run(&job, number, partitions, &mut |_, _| {
+                unreachable!("a map stage hands nothing on")
+            })?);
+        }
+        blocks.extend(left);
+    }
+    let job = remote_job(&resources, &blocks);
+    let mut consume = consume;
+    let stage = ResultStage::new(&*bag.pipeline, action, |_: &Task<'_>, part| {
+        consume(part);
+        Flow::Continue(())
+    });
+    let sent = load_stage(&saved(&stage)?)?;
+    let mut chunks = Vec::new();
+    let left = sent.run(
+        &job,
+        plan.stages(),
+        partitions(&stage)?,
+        &mut |partition, chunk| {
+            chunks.push((partition, chunk));
+            Ok(Flow::Continue(()))
+        },
+    )?;
+    assert!(left.is_empty());
+    assert!(chunks.is_sorted_by_key(|(partition, _)| *partition));
+    for (partition, chunk) in &chunks {
+        let task = Task::new(&job, plan.stages(), *partition);
+        let _ = stage.accept(&task, *partition, chunk)?;
+    }
+    Ok(chunks.len())
+}
+
+fn collect_sent<T, P>(bag: &Bag<T, P>) -> Result<Vec<T::Owned>>
+where
+    T: Record<Owned: Data> + ?Sized,
+    P: Pipeline<Out = T>,
+{
+    let mut all = Vec::new();
+    let collect = Collect::all(Site::new("collect"));
+    run_sent(bag, &collect, |part| all.extend(part))?;
+    Ok(all)
+}
+
+/// That the records of a bag, which are some, are the same when it is sent.
+#[track_caller]
+fn assert_travels<T, P>(bag: Bag<T, P>)
+where
+    T: Record<Owned: Data + PartialEq + fmt::Debug> + ?Sized,
+    P: Pipeline<Out = T>,
+{
+    let here = bag.collect().unwrap();
+    assert!(!here.is_empty());
+    assert_eq!(collect_sent(&bag).unwrap(), here);
+    // Again behind a pointer, and once more.
+    let boxed = bag.boxed().boxed();
+    assert_eq!(collect_sent(&boxed).unwrap(), here);
+}
+
+fn context() -> Context {
+    Context::builder().threads(1).build().unwrap()
+}
+
+fn numbers() -> Bag<u64, impl Pipeline<Out = u64>> {
+    context().range_partitioned(0..100, 3)
+}
+
+fn pairs() -> Bag<(u64, u64), impl Pipeline<Out = (u64, u64)>> {
+    numbers().map(|n| (n % 7, n))
+}
+
+#[test]
+fn sources_travel() {
+    assert_travels(numbers());
+    assert_travels(context().from_vec(vec!["a".to_owned(), String::new(), "b".repeat(1000)]));
+    assert_travels(context().from_vec(vec!["for ever", "and ever"]));
+    assert_travels(context().from_iter((0..200_u32).map(|n| (n, n.to_string()))));
+    assert_travels(context().from_fn(|| [1, 2, 3]));
+    let directory = tempfile::tempdir().unwrap();
+    let files = ["one", "two"].map(|name| directory.path().join(name));
+    std::fs::write(&files[0], "a b\nc d\n\nlast").unwrap();
+    std::fs::write(&files[1], "e; f\n").unwrap();
+    assert_travels(context().read_text(directory.path()).unwrap());
+    assert_travels(TextReader::new().delimiter(";").read(&files).unwrap());
+    assert_travels(
+        TextReader::new()
+            .partition_bytes(4)
+            .read_bytes(&files)
+            .unwrap(),
+    );
+    assert_travels(context().read_text(&files).unwrap().words());
+    assert_travels(context().read_text(&files).unwrap().containing("d"));
+}
+
+#[test]
+fn pieces_of_a_stream_travel() {
+    use std::io::Write;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("lines.gz");
+    let file = std::fs::File::create(&path).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::none());
+    for n in 0..700_000_u64 {
+        writeln!(encoder, "{n}").unwrap();
+    }
+    encoder.finish().unwrap();
+    let lines = context().read_text(&path).unwrap();
+    assert_eq!(lines.partitions(), None);
+    let last = lines.filter(|line| line.ends_with("99999"));
+    assert_travels(
+        last.union(
+            context()
+                .from_vec(vec![String::new()])
+                .flat_map_str(|text, emit| emit(&text)),
+        ),
+    );
+}
+
+#[test]
+fn steps_travel() {
+    assert_travels(numbers().map(|n| n.to_string()));
+    assert_travels(numbers().filter(|n| n % 2 == 0).inspect(|_| ()));
+    assert_travels(
+        numbers()
+            .flat_map(|n| 0..n % 3)
+            .filter_map(|n| n.checked_sub(1)),
+    );
+    assert_travels(numbers().flat_map_str(|n, emit| emit(&n.to_string())));
+    assert_travels(numbers().try_map(u8::try_from));
+    assert_travels(numbers().try_filter(|n| u8::try_from(*n).map(|n| n > 3)));
+    assert_travels(numbers().try_flat_map(|n| u8::try_from(n).map(|n| 0..n % 3)));
+    assert_travels(numbers().map_partitions(|numbers, emit| numbers.for_each(|n| emit(n + 1))));
+    assert_travels(numbers().map_partitions_with_index(|index, _, emit| emit(index)));
+    assert_travels(numbers().coalesce(2).union(numbers()));
+    assert_travels(pairs().map_values(|n| n + 1).key_by(|(key, _)| key + 1));
+    assert_travels(pairs().keys().union(pairs().values()));
+}
+
+#[test]
+fn named_states_travel() {
+    let odd: HashSet<u64> = (0..100).filter(|n| n % 2 == 1).collect();
+    assert_travels(numbers().with(odd.clone()).filter(|odd, n| odd.contains(n)));
+    assert_travels(numbers().with(3).map(|add, n| add + n));
+    assert_travels(numbers().with(3).flat_map(|to, n| n..*to));
+    assert_travels(numbers().with(3).filter_map(|sub, n| n.checked_sub(*sub)));
+    assert_travels(
+        numbers()
+            .with("x".to_owned())
+            .flat_map_str(|x, _, emit| emit(x)),
+    );
+    assert_travels(numbers().with(odd).inspect(|_, _| ()));
+    assert_travels(numbers().with(1).try_map(|add, n| u8::try_from(n + add)));
+    assert_travels(
+        numbers()
+            .with(1)
+            .try_filter(|min, n| u8::try_from(*n).map(|n| n > *min)),
+    );
+    assert_travels(
+        numbers()
+            .with(7)
+            .map_partitions_with_index(|add, index, _, emit| emit(add + index)),
+    );
+}
+
+#[test]
+fn shuffles_travel() {
+    assert_travels(numbers().map(|n| n % 5).count_by_value());
+    assert_travels(numbers().map(|n| n % 5).distinct());
+    assert_travels(pairs().count_by_key());
+    assert_travels(pairs().sum_by_key());
+    assert_travels(pairs().reduce_by_key(u64::max));
+    assert_travels(pairs().fold_by_key(0, |a, b| a + b));
+    assert_travels(pairs().aggregate_by_key(0, |a, b| a + b, |a, b| a + b));
+    assert_travels(pairs().combine_by_key(|n| n, |a, b| a + b, |a, b| a + b));
+    assert_travels(pairs().group_by_key());
+    assert_travels(pairs().cogroup(pairs()));
+    assert_travels(numbers().repartition(4));
+    assert_travels(pairs().partition_by(4));
+    let words = numbers().flat_map_str(|n, emit| emit(&n.to_string()));
+    assert_travels(words.clone().count_by_value());
+    assert_travels(words.sort());
+}
+
+#[test]
+fn joins_travel() {
+    let left = || pairs().filter(|(_, n)| n % 3 == 0);
+    let right = || pairs().map(|(key, n)| (key + 3, n.to_string()));
+    assert_travels(left().join(right()));
+    assert_travels(left().left_join(right()));
+    assert_travels(left().right_join(right()));
+    assert_travels(left().full_join(right()));
+    assert_travels(left().semi_join(right()));
+    assert_travels(left().anti_join(right()));
+    assert_travels(left().join_broadcast(right()));
+    assert_travels(left().left_join_broadcast(right()));
+    assert_travels(left().semi_join_broadcast(right()));
+    assert_travels(left().anti_join_broadcast(right()));
+    assert_travels(numbers().intersection(numbers()));
+    assert_travels(numbers().subtract(numbers().filter(|n| n % 2 == 0)));
+    // Both sides, and what is combined of them, are where their keys belong.
+    let placed = || left().partition_by(64);
+    assert_travels(placed().join(placed().sum_by_key()));
+    assert_travels(placed().sum_by_key());
+}
+
+#[test]
+fn sorts_travel() {
+    assert_travels(numbers().map(|n| n * 37 % 100).sort());
+    assert_travels(numbers().sort_by(|a, b| b.cmp(a)));
+    assert_travels(numbers().sort_by_key(|n| n % 10));
+    assert_travels(numbers().sort_by_cached_key(|n| n.to_string()));
+    assert_travels(numbers().merge_sorted(numbers()));
+    assert_travels(pairs().repartition_and_sort_within_partitions(3));
+    assert_travels(
+        pairs()
+            .partition_by(3)
+            .repartition_and_sort_within_partitions(3),
+    );
+    assert_travels(numbers().map(|n| n.to_string()).sort());
+}
+
+/// The error when a bag is sent.
+fn refused<T, P>(bag: Bag<T, P>) -> Error
+where
+    T: Record<Owned: Data> + ?Sized,
+    P: Pipeline<Out = T>,
+{
+    collect_sent(&bag).err().expect("it cannot be sent")
+}
+
+/// Asserts that a closure of a method is refused, and that the place is where the method is called.
+#[track_caller]
+fn assert_captures(error: &Error, operator: &str) {
+    assert!(
+        matches!(error.kind(), ErrorKind::CapturingClosure { .. }),
+        "{error}"
+    );
+    let place = error.place().unwrap();
+    assert_eq!(place.operator, Some(operator));
+    let location = place.location.unwrap();
+    assert_eq!(location.file(), file!());
+    let line = include_str!("tests.rs")
+        .lines()
+        .nth(location.line() as usize - 1);
+    let called = &line.unwrap()[location.column() as usize - 1..];
+    assert!(
+        called.starts_with(&format!("{operator}(")),
+        "{error}: {called}"
+    );
+}
+
+#[test]
+fn closures_that_capture_are_refused_with_their_place() {
+    let k = std::hint::black_box(3);
+    assert_captures(&refused(numbers().map(move |n| n + k)), "map");
+    assert_captures(&refused(numbers().filter(move |n| *n > k)), "filter");
+    assert_captures(&refused(numbers().flat_map(move |n| n..k)), "flat_map");
+    assert_captures(
+        &refused(numbers().filter_map(move |n| n.checked_sub(k))),
+        "filter_map",
+    );
+    assert_captures(
+        &refused(numbers().flat_map_str(move |_, emit| emit(&k.to_string()))),
+        "flat_map_str",
+    );
+    assert_captures(
+        &refused(numbers().inspect(move |n| assert!(*n < k * 100))),
+        "inspect",
+    );
+    assert_captures(
+        &refused(numbers().try_map(move |n| u8::try_from(n + k))),
+        "try_map",
+    );
+    assert_captures(
+        &refused(numbers().try_filter(move |n| u8::try_from(n + k).map(|_| true))),
+        "try_filter",
+    );
+    assert_captures(
+        &refused(numbers().map_partitions(move |_, emit| emit(k))),
+        "map_partitions",
+    );
+    assert_captures(&refused(pairs().map_values(move |n| n + k)), "map_values");
+    assert_captures(&refused(numbers().key_by(move |n| n % k)), "key_by");
+}
+
+#[test]
+fn closures_of_shuffles_that_capture_are_refused_with_their_place() {
+    let k = std::hint::black_box(3);
+    assert_captures(
+        &refused(pairs().reduce_by_key(move |a, b| a + b + k)),
+        "reduce_by_key",
+    );
+    assert_captures(
+        &refused(pairs().fold_by_key(0, move |a, b| a + b + k)),
+        "fold_by_key",
+    );
+    assert_captures(
+        &refused(pairs().aggregate_by_key(0, move |a, b| a + b + k, |a, b| a + b)),
+        "aggregate_by_key",
+    );
+    assert_captures(
+        &refused(pairs().combine_by_key(move |n| n + k, |a, b| a + b, |a, b| a + b)),
+        "combine_by_key",
+    );
+    assert_captures(
+        &refused(numbers().sort_by(move |a, b| (a % k).cmp(&(b % k)))),
+        "sort_by",
+    );
+    assert_captures(
+        &refused(numbers().sort_by_key(move |n| n % k)),
+        "sort_by_key",
+    );
+    assert_captures(
+        &refused(numbers().sort_by_cached_key(move |n| n % k)),
+        "sort_by_cached_key",
+    );
+    assert_captures(
+        &refused(numbers().with(1).map(move |add, n| add + n + k)),
+        "map",
+    );
+    // In front of what is well, and behind a pointer.
+    assert_captures(
+        &refused(
+            numbers()
+                .map(move |n| n + k)
+                .boxed()
+                .filter(|_| true)
+                .count_by_value(),
+        ),
+        "map",
+    );
+}
+
+#[test]
+fn the_state_of_a_source_that_cannot_be_written_is_named() {
+    struct Silent;
+
+    impl serde::Serialize for Silent {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("no words"))
+        }
+    }
+
+    impl<'de> serde::Deserialize<'de> for Silent {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            Ok(Self)
+        }
+    }
+
+    let bag = numbers().with(Silent).map(|_, n| n);
+    let error = refused(bag);
+    assert!(matches!(error.kind(), ErrorKind::Codec { .. }), "{error}");
+    assert_eq!(error.place().unwrap().operator, Some("map"));
+}

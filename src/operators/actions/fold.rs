@@ -1,0 +1,75 @@
+//! `fold`, `aggregate`, `reduce`, `sum`, `min`, `max` and `for_each`: one value of all records of a partition.
+
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+
+use super::{receive_whole, send_whole};
+use crate::error::Result;
+use crate::pipeline::{Action, Data, Pipeline, Record, Ref};
+use crate::portable::portable;
+use crate::task::{Flow, Partition, Site, Task};
+
+/// Takes in one record after the other, beginning with what `make` makes.
+pub(crate) struct Fold<T: ?Sized, S, A, F, Make, Add> {
+    pub(crate) site: Site,
+    pub(crate) state: S,
+    /// The closure of the program.
+    pub(crate) op: F,
+    /// The value of no records.
+    pub(crate) make: Make,
+    /// The value with one record more.
+    pub(crate) add: Add,
+    pub(crate) types: PhantomData<fn(&T) -> A>,
+}
+
+portable! {
+    [T: ?Sized, S: Data, A, F, Make, Add] Fold<T, S, A, F, Make, Add> {
+        site: part, state: data, op: code, make: code, add: code, types: part,
+    }
+}
+
+impl<T, S, A, F, Make, Add> Action<T> for Fold<T, S, A, F, Make, Add>
+where
+    T: Record + ?Sized,
+    S: Data + Sync,
+    A: Data,
+    F: Send + Sync + 'static,
+    Make: Fn(&S) -> A + Send + Sync + 'static,
+    Add: for<'a> Fn(&F, A, Ref<'a, T>) -> A + Send + Sync + 'static,
+{
+    type Part = A;
+
+    fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<A>
+    where
+        P: Pipeline<Out = T>,
+    {
+        let mut folded = Some((self.make)(&self.state));
+        let _ = pipeline.run(partition, task, &mut |record| {
+            let entered = task.enter(self.site);
+            folded = folded
+                .take()
+                .map(|folded| (self.add)(&self.op, folded, record));
+            entered.leave();
+            ControlFlow::Continue(())
+        })?;
+        Ok(folded.unwrap_or_else(|| (self.make)(&self.state)))
+    }
+
+    fn send<P>(
+        &self,
+        pipeline: &P,
+        partition: Partition,
+        task: &Task<'_>,
+        emit: &mut dyn FnMut(Vec<u8>) -> Result<Flow>,
+    ) -> Result<()>
+    where
+        P: Pipeline<Out = T>,
+    {
+        let part = self.compute(pipeline, partition, task)?;
+        send_whole(&part, self.site, task, emit)
+    }
+
+    fn receive(&self, bytes: &[u8]) -> Result<Self::Part> {
+        receive_whole(bytes, self.site)
+    }
+}

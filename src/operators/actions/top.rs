@@ -1,0 +1,84 @@
+//! `top`, `bottom` and their like: the first few records in the order of a comparison.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+
+use super::collect::{Sending, receive};
+use super::ranked::Ranked;
+use crate::error::Result;
+use crate::pipeline::{Action, Data, Peek, Pipeline, Record};
+use crate::portable::portable;
+use crate::task::{Flow, Partition, Site, Task};
+
+pub(crate) struct Top<T: ?Sized, F> {
+    pub(crate) site: Site,
+    pub(crate) n: usize,
+    pub(crate) compare: F,
+    pub(crate) records: PhantomData<fn(&T)>,
+}
+
+portable! {
+    [T: ?Sized, F] Top<T, F> { site: part, n: data, compare: code, records: part }
+}
+
+impl<T, F> Top<T, F>
+where
+    T: Record<Owned: Data> + ?Sized,
+    F: for<'a> Fn(Peek<'a, T>, Peek<'a, T>) -> Ordering + Send + Sync + 'static,
+{
+    /// The best of two parts, of which the second has later records.
+    pub(crate) fn merge(&self, mut ranked: Ranked<T>, later: Ranked<T>) -> Ranked<T> {
+        ranked.merge(later, &self.compare);
+        ranked
+    }
+
+    pub(crate) fn sorted(&self, ranked: Ranked<T>) -> Vec<T::Owned> {
+        ranked.into_sorted(&self.compare)
+    }
+}
+
+impl<T, F> Action<T> for Top<T, F>
+where
+    T: Record<Owned: Data> + ?Sized,
+    F: for<'a> Fn(Peek<'a, T>, Peek<'a, T>) -> Ordering + Send + Sync + 'static,
+{
+    type Part = Ranked<T>;
+
+    fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<Ranked<T>>
+    where
+        P: Pipeline<Out = T>,
+    {
+        let mut ranked = Ranked::new(self.n);
+        let _ = pipeline.run(partition, task, &mut |record| {
+            let entered = task.enter(self.site);
+            ranked.offer(record, &self.compare);
+            entered.leave();
+            ControlFlow::Continue(())
+        })?;
+        Ok(ranked)
+    }
+
+    fn send<P>(
+        &self,
+        pipeline: &P,
+        partition: Partition,
+        task: &Task<'_>,
+        emit: &mut dyn FnMut(Vec<u8>) -> Result<Flow>,
+    ) -> Result<()>
+    where
+        P: Pipeline<Out = T>,
+    {
+        let ranked = self.compute(pipeline, partition, task)?;
+        let entered = task.enter(self.site);
+        let records = self.sorted(ranked);
+        entered.leave();
+        let mut sending = Sending::new(self.site, task, emit);
+        let _ = records.iter().try_for_each(|record| sending.push(record));
+        sending.finish()
+    }
+
+    fn receive(&self, bytes: &[u8]) -> Result<Ranked<T>> {
+        Ok(Ranked::of(self.n, receive(bytes, self.site)?))
+    }
+}

@@ -1,0 +1,159 @@
+//! `write_text`: a file for each partition.
+
+use std::any::Any;
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{receive_whole, send_whole};
+use crate::error::{Error, Result};
+use crate::pipeline::{Action, Pipeline, Record};
+use crate::portable::portable;
+use crate::task::{Flow, Partition, Site, Task};
+
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// A record that [`write_text`](crate::Bag::write_text) can write as a line: anything that is `Display`, and `[u8]`, which is
+/// written as it is.
+///
+/// Implemented for every sized type that is `Display`, and for `str` and `[u8]`.
+///
+/// # Examples
+///
+/// ```
+/// use std::fmt;
+///
+/// struct Count(&'static str, u64);
+///
+/// impl fmt::Display for Count {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         write!(f, "{}\t{}", self.0, self.1)
+///     }
+/// }
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("counts");
+/// holdall::range(0..1).map(|n| Count("bags", n)).write_text(&path)?;
+/// assert_eq!(holdall::read_text(&path)?.collect()?, ["bags\t0"]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+pub trait Line: Record {
+    /// Writes the line with its end.
+    #[doc(hidden)]
+    fn write_line(record: Self::Peek<'_>, output: &mut impl Write) -> io::Result<()>;
+}
+
+impl<T: Display + 'static> Line for T {
+    #[inline]
+    fn write_line(record: &T, output: &mut impl Write) -> io::Result<()> {
+        match (record as &dyn Any).downcast_ref::<String>() {
+            // Formatting it would cost several times as much.
+            Some(text) => <[u8]>::write_line(text.as_bytes(), output),
+            None => writeln!(output, "{record}"),
+        }
+    }
+}
+
+impl Line for str {
+    #[inline]
+    fn write_line(record: &str, output: &mut impl Write) -> io::Result<()> {
+        <[u8]>::write_line(record.as_bytes(), output)
+    }
+}
+
+impl Line for [u8] {
+    #[inline]
+    fn write_line(record: &[u8], output: &mut impl Write) -> io::Result<()> {
+        output.write_all(record)?;
+        output.write_all(b"\n")
+    }
+}
+
+/// Writes the records of each partition to a file, which gets its name when it is whole: a partition may be tried
+/// several times, in several processes at once.
+pub(crate) struct WriteText {
+    pub(crate) site: Site,
+    /// Where the files are in the end.
+    pub(crate) directory: PathBuf,
+    /// Where they are written.
+    pub(crate) attempts: PathBuf,
+    /// How long the numbers in their names are.
+    pub(crate) digits: usize,
+}
+
+portable! {
+    [] WriteText { site: part, directory: path, attempts: path, digits: data }
+}
+
+impl WriteText {
+    /// The file of a partition.
+    pub(crate) fn path(&self, partition: usize) -> PathBuf {
+        let digits = self.digits;
+        self.directory.join(format!("part-{partition:0digits$}"))
+    }
+
+    /// A file that nobody else writes to.
+    fn attempt(&self) -> PathBuf {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.attempts
+            .join(format!("{}-{number}", std::process::id()))
+    }
+}
+
+impl<T: Line + ?Sized> Action<T> for WriteText {
+    type Part = ();
+
+    fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<()>
+    where
+        P: Pipeline<Out = T>,
+    {
+        let path = self.attempt();
+        let mut file = BufWriter::with_capacity(BUFFER_BYTES, create(&path)?);
+        let mut outcome = Ok(());
+        let _ = pipeline.run(partition, task, &mut |record| {
+            // `Display` may be the program's.
+            let entered = task.enter(self.site);
+            outcome = T::write_line(T::peek(&record), &mut file);
+            entered.leave();
+            if outcome.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        outcome
+            .and_then(|()| file.flush())
+            .map_err(|source| Error::io("write", &path, source))?;
+        if task.has_failed() || task.is_stopped() {
+            return Ok(());
+        }
+        let named = self.path(task.partition());
+        fs::rename(&path, &named).map_err(|source| Error::io("create", &named, source))
+    }
+
+    fn send<P>(
+        &self,
+        pipeline: &P,
+        partition: Partition,
+        task: &Task<'_>,
+        emit: &mut dyn FnMut(Vec<u8>) -> Result<Flow>,
+    ) -> Result<()>
+    where
+        P: Pipeline<Out = T>,
+    {
+        Action::<T>::compute(self, pipeline, partition, task)?;
+        send_whole(&(), self.site, task, emit)
+    }
+
+    fn receive(&self, bytes: &[u8]) -> Result<()> {
+        receive_whole(bytes, self.site)
+    }
+}
+
+pub(crate) fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(|source| Error::io("create", path, source))
+}

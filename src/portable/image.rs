@@ -1,0 +1,119 @@
+//! Which addresses are of the executable, and never change.
+//!
+//! A position-independent executable lies at another address in each process, so what is sent is the distance from
+//! where it begins. Constants with addresses in them are written once, by the loader, which then locks them
+//! (`PT_GNU_RELRO`); all other constants are in segments that cannot be written to.
+#![cfg_attr(
+    target_os = "linux",
+    expect(
+        unsafe_code,
+        reason = "the loader's list of segments is read from libc"
+    )
+)]
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+type ProgramHeader = libc::Elf64_Phdr;
+#[cfg(all(target_os = "linux", target_pointer_width = "32"))]
+type ProgramHeader = libc::Elf32_Phdr;
+
+/// The executable in memory.
+struct Image {
+    /// What is added to the addresses in the file.
+    base: usize,
+    /// What can be read and not be written or run, in ascending order.
+    constants: Vec<Range<usize>>,
+}
+
+impl Image {
+    /// Whether all of it is constant.
+    fn holds(&self, address: usize, bytes: usize) -> bool {
+        let Some(end) = address.checked_add(bytes) else {
+            return false;
+        };
+        let holds = |range: &Range<usize>| range.start <= address && end <= range.end;
+        self.constants.iter().any(holds)
+    }
+}
+
+fn image() -> Result<&'static Image, String> {
+    static IMAGE: OnceLock<Option<Image>> = OnceLock::new();
+    let image = IMAGE.get_or_init(read_image).as_ref();
+    image.ok_or_else(|| "code can be sent to other processes on Linux only".to_owned())
+}
+
+/// How far into the executable some bytes of it are.
+pub(super) fn offset_of(address: usize, bytes: usize) -> Result<u64, String> {
+    let image = image()?;
+    if image.holds(address, bytes) {
+        Ok(address.wrapping_sub(image.base) as u64)
+    } else {
+        Err("its code is in a shared library, where a worker process would not find it".to_owned())
+    }
+}
+
+/// Where in this process bytes are that are so far into the executable.
+pub(super) fn address_of(offset: u64, bytes: usize) -> Result<usize, String> {
+    let image = image()?;
+    let offset = usize::try_from(offset).ok();
+    let address = offset.and_then(|offset| image.base.checked_add(offset));
+    address
+        .filter(|address| image.holds(*address, bytes))
+        .ok_or_else(|| "an entry that is not in the executable".to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_image() -> Option<Image> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+fn read_image() -> Option<Image> {
+    use std::ffi::{c_int, c_void};
+
+    /// Called with each image, the executable's first.
+    unsafe extern "C" fn first(
+        info: *mut libc::dl_phdr_info,
+        _: libc::size_t,
+        found: *mut c_void,
+    ) -> c_int {
+        // SAFETY: `dl_iterate_phdr` gives a pointer to its own `dl_phdr_info`, valid during the call.
+        let info = unsafe { &*info };
+        let headers: &[ProgramHeader] = if info.dlpi_phdr.is_null() {
+            &[]
+        } else {
+            // SAFETY: the loader's program headers are as many as it says, and stay where they are.
+            unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) }
+        };
+        let found = found.cast::<Option<Image>>();
+        // SAFETY: it is the pointer that `read_image` gave, to a place of its own that nobody else looks at meanwhile.
+        unsafe { *found = Some(constants(info.dlpi_addr as usize, headers)) };
+        1
+    }
+
+    let mut found: Option<Image> = None;
+    let place: *mut Option<Image> = &raw mut found;
+    // SAFETY: `first` has the signature that is asked for, does not unwind, and `place` lives until the call returns.
+    unsafe { libc::dl_iterate_phdr(Some(first), place.cast()) };
+    found
+}
+
+#[cfg(target_os = "linux")]
+fn constants(base: usize, headers: &[ProgramHeader]) -> Image {
+    let mut constants: Vec<Range<usize>> = headers
+        .iter()
+        .filter(|header| match header.p_type {
+            libc::PT_LOAD => header.p_flags & (libc::PF_R | libc::PF_W | libc::PF_X) == libc::PF_R,
+            libc::PT_GNU_RELRO => true,
+            _ => false,
+        })
+        .map(|header| {
+            let start = base.wrapping_add(header.p_vaddr as usize);
+            start..start.saturating_add(header.p_memsz as usize)
+        })
+        .collect();
+    constants.sort_by_key(|range| range.start);
+    Image { base, constants }
+}

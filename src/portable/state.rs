@@ -1,0 +1,137 @@
+//! `Saver` and `Loader`: what is sent, in the order in which it is asked for.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::closure;
+use super::entry::Entry;
+use crate::error::plain::Plain;
+use crate::error::{Error, ErrorKind, Place, Result, SourceLocation, intern};
+use crate::storage::codec;
+
+/// Takes down what it takes to make something anew in a worker process.
+#[derive(Debug, Default)]
+pub struct Saver {
+    bytes: Vec<u8>,
+    /// The operator whose parts are being saved.
+    place: Place,
+}
+
+impl Saver {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// What comes next belongs to this operator, which is named if it cannot be sent.
+    pub(crate) fn site(&mut self, operator: &'static str, location: SourceLocation) -> Result<()> {
+        self.place.operator = Some(operator);
+        self.place.location = Some(location);
+        self.data(operator)?;
+        self.data(&location)
+    }
+
+    /// Values, which go through serde.
+    pub(crate) fn data<T: Serialize + ?Sized>(&mut self, data: &T) -> Result<()> {
+        codec::encode_into(data, &mut self.bytes).map_err(|error| self.placed(error))
+    }
+
+    /// A path, which need not be UTF-8.
+    pub(crate) fn path(&mut self, path: &Path) -> Result<()> {
+        self.data(&path.to_owned().to_plain())
+    }
+
+    /// A closure, which needs no bytes: it is there if whoever loads it knows its type.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CapturingClosure`].
+    pub(crate) fn code<F>(&mut self, _: &F) -> Result<()> {
+        if closure::is_portable::<F>() {
+            return Ok(());
+        }
+        let place = self.place.clone();
+        Err(Error::new(ErrorKind::CapturingClosure { place }))
+    }
+
+    /// Which code is to read what comes next.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotPortable`] if it is not in the executable itself.
+    pub(crate) fn entry<R: 'static>(&mut self, entry: &'static Entry<R>) -> Result<()> {
+        let offset = entry.offset().map_err(|reason| {
+            let place = self.place.clone();
+            Error::new(ErrorKind::NotPortable { place, reason })
+        })?;
+        self.data(&(offset, entry.check()))
+    }
+
+    fn placed(&self, mut error: Error) -> Error {
+        if let Some(place) = error.place_mut().filter(|place| place.operator.is_none()) {
+            place.operator = self.place.operator;
+            place.location = self.place.location;
+        }
+        error
+    }
+}
+
+/// Makes anew what a [`Saver`] has taken down.
+#[derive(Debug)]
+pub struct Loader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Loader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// See [`Saver::site`].
+    pub(crate) fn site(&mut self) -> Result<(&'static str, SourceLocation)> {
+        let operator: String = self.data()?;
+        Ok((intern(&operator), self.data()?))
+    }
+
+    /// See [`Saver::data`].
+    pub(crate) fn data<T: Deserialize<'static>>(&mut self) -> Result<T> {
+        codec::decode_prefix(&mut self.bytes)
+    }
+
+    /// See [`Saver::path`].
+    pub(crate) fn path(&mut self) -> Result<PathBuf> {
+        self.data().map(PathBuf::from_plain)
+    }
+
+    /// See [`Saver::code`].
+    pub(crate) fn code<F>(&mut self) -> Result<F> {
+        closure::revive().ok_or_else(|| damaged("a closure that captures"))
+    }
+
+    /// See [`Saver::entry`]. Reads what comes behind it, too.
+    pub(crate) fn entry<R: 'static>(&mut self) -> Result<R> {
+        let (offset, check) = self.data()?;
+        let entry = Entry::at(offset, check).map_err(damaged)?;
+        entry.load(self)
+    }
+
+    /// That nothing is left.
+    pub(crate) fn finish(self) -> Result<()> {
+        match self.bytes {
+            [] => Ok(()),
+            rest => Err(damaged(format!("{} bytes are left over", rest.len()))),
+        }
+    }
+}
+
+#[cold]
+fn damaged(reason: impl Into<String>) -> Error {
+    Error::new(ErrorKind::NotPortable {
+        place: Place::default(),
+        reason: reason.into(),
+    })
+}

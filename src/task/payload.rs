@@ -1,0 +1,28 @@
+//! What a source of unknown length puts into a partition when it is pulled.
+
+use std::any::Any;
+
+use crate::error::Result;
+use crate::portable::{Entry, Loader, Portable, Saver};
+
+/// Anything, as long as it can be sent to where the partition is computed.
+pub(crate) trait Payload: Send {
+    fn save(&self, to: &mut Saver) -> Result<()>;
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+impl<T: Portable + Send + 'static> Payload for T {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        to.entry(const { &Entry::of::<T>(load::<T>) })?;
+        Portable::save(self, to)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+fn load<T: Portable + Send + 'static>(from: &mut Loader<'_>) -> Result<Box<dyn Payload>> {
+    Ok(Box::new(T::load(from)?))
+}

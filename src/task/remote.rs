@@ -1,0 +1,94 @@
+//! Stages in a worker process.
+
+use super::{Block, Flow, JobState, MapStage, Partition, Task, in_task};
+use crate::error::{Error, Result};
+use crate::portable::{Entry, Loader, Portable, Saver};
+
+/// A stage that came as bytes.
+pub(crate) trait RemoteStage: Send + Sync {
+    /// Computes partitions, one after the other, as one task. What a map stage leaves of them is returned; what a
+    /// result's stage hands on to the action goes to `emit` with the number of its partition, until that breaks off.
+    fn run(
+        &self,
+        job: &JobState,
+        number: usize,
+        partitions: Vec<Partition>,
+        emit: &mut Emit<'_>,
+    ) -> Result<Vec<Block>>;
+}
+
+/// Where chunks of results go.
+pub(crate) type Emit<'e> = dyn FnMut(usize, Vec<u8>) -> Result<Flow> + 'e;
+
+/// The stage that [`StageCode::save`](super::StageCode::save) has taken down, in this process.
+pub(crate) fn load_stage(bytes: &[u8]) -> Result<Box<dyn RemoteStage>> {
+    let mut from = Loader::new(bytes);
+    let stage = from.entry()?;
+    from.finish()?;
+    Ok(stage)
+}
+
+/// The map side of a shuffle: all that its stage needs and that can be sent.
+pub(crate) trait MapSide: Portable + Send + Sync + 'static {
+    /// A stage with fresh outputs, for `readers` readers of each partition.
+    fn stage(&self, readers: usize) -> Box<dyn MapStage + '_>;
+}
+
+/// Takes down a map stage.
+pub(crate) fn save_map_side<M: MapSide>(side: &M, to: &mut Saver) -> Result<()> {
+    to.entry(const { &Entry::of::<M>(load_map_side::<M>) })?;
+    side.save(to)
+}
+
+fn load_map_side<M: MapSide>(from: &mut Loader<'_>) -> Result<Box<dyn RemoteStage>> {
+    Ok(Box::new(RemoteMap(M::load(from)?)))
+}
+
+struct RemoteMap<M>(M);
+
+impl<M: MapSide> RemoteStage for RemoteMap<M> {
+    fn run(
+        &self,
+        job: &JobState,
+        number: usize,
+        partitions: Vec<Partition>,
+        _emit: &mut Emit<'_>,
+    ) -> Result<Vec<Block>> {
+        let stage = self.0.stage(1);
+        run_worker(&*stage, job, number, partitions)?;
+        stage
+            .into_blocks(job.resources())
+            .map_err(|error| of_no_partition(error, number))
+    }
+}
+
+/// One worker for all of the partitions.
+fn run_worker(
+    stage: &dyn MapStage,
+    job: &JobState,
+    number: usize,
+    partitions: Vec<Partition>,
+) -> Result<()> {
+    let mut worker = stage.worker(job.resources());
+    for partition in partitions {
+        let task = Task::new(job, number, partition.index);
+        in_task(|| task.guard(|task| worker.run(partition, task)))?;
+    }
+    let task = Task::of_no_partition(job, number);
+    let finished = in_task(|| {
+        task.guard(|task| {
+            worker.settle(task);
+            worker.finish()
+        })
+    });
+    finished.map_err(|error| of_no_partition(error, number))
+}
+
+/// Puts the stage into the place of an error that belongs to no single partition.
+fn of_no_partition(mut error: Error, number: usize) -> Error {
+    if let Some(place) = error.place_mut() {
+        place.stage = Some(number);
+        place.partition = None;
+    }
+    error
+}
