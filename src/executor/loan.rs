@@ -34,8 +34,8 @@ struct State {
 pub(super) fn lend<R>(work: &(dyn Fn() + Sync), most: usize, with: impl FnOnce(&Loan) -> R) -> R {
     // SAFETY: only the lifetime is another. The reference lies in `State::work`, from where `Loan::work` copies it after
     // it has counted itself as running, under the same lock. `TakeBack`, which is dropped before this function returns
-    // or unwinds, empties `State::work` and then waits until nobody is running. So nobody has the reference, or uses it,
-    // once the borrow ends that it was made of.
+    // or unwinds, waits until nobody is running and empties `State::work` before it lets go of that lock. So nobody has
+    // the reference, or uses it, once the borrow ends that it was made of.
     let work = unsafe { mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(work) };
     let loan = Loan(Arc::new(Shared {
         state: Mutex::new(State {
@@ -91,17 +91,18 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Dropped, it takes the work back and waits for those who have begun.
+/// Dropped, it waits for those who have begun, and takes the work back.
 struct TakeBack<'l>(&'l Loan);
 
 impl Drop for TakeBack<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.work = None;
+        // As long as one works there may be something left for those who have not begun yet.
         while state.running > 0 {
             let changed = &self.0.0.changed;
             state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.work = None;
     }
 }
 
