@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use holdall::{Context, ErrorKind};
+use holdall::{Bag, Context, ErrorKind};
 use proptest::prelude::*;
 
 use common::{Pairs, assert_empty, pairs, spilling_contexts as contexts};
@@ -271,9 +271,13 @@ fn the_plan_names_both_sides() {
     let right = context.range_partitioned(0..10, 3).map(|n| (n, 'r'));
     let plan = left.clone().join(right.clone()).explain();
     assert!(
-        plan.contains("  join <- stage 1, <- stage 2 at tests/join.rs"),
+        plan.contains("  join <- stage 2, <- stage 1 at tests/join.rs"),
         "{plan}"
     );
+    // What may not travel as a whole comes last.
+    let end =
+        "  -> shuffle: by hash of the key, without keys that stage 1 has not, if these are few";
+    assert!(plan.contains(&format!("{end}\nstage 3 ")), "{plan}");
     let plan = left.join_broadcast(right).explain();
     assert!(plan.contains("  -> broadcast\n"), "{plan}");
     assert!(
@@ -281,6 +285,58 @@ fn the_plan_names_both_sides() {
         "{plan}"
     );
     assert!(plan.contains("stage 2 (partitions: 2)"), "{plan}");
+}
+
+/// The rows of each kind of join, and how many records of both sides did not travel.
+fn joins(
+    context: &Context,
+    left: &Bag<(u32, u32)>,
+    right: &Bag<(u32, u32)>,
+) -> Vec<(&'static str, Vec<String>, u64)> {
+    macro_rules! joins {
+        ($($method:ident)*) => {
+            vec![$({
+                let rows = left.clone().$method(right.clone());
+                let rows = rows.map(|row| format!("{row:?}")).collect().unwrap();
+                let stages = context.last_job().unwrap().stages;
+                let dropped = stages.iter().map(|stage| stage.dropped_records).sum();
+                (stringify!($method), rows, dropped)
+            }),*]
+        };
+    }
+    joins!(join left_join right_join full_join semi_join anti_join intersection subtract)
+}
+
+#[test]
+fn records_without_a_partner_need_not_travel_and_the_rows_are_the_same() {
+    let spill = tempfile::tempdir().unwrap();
+    for context in contexts(spill.path()).into_iter().take(4) {
+        // Few keys on the side that is asked, and more than are noted where memory is short.
+        for keys in [100, 20_000] {
+            let asked = context.range_partitioned(0..keys, 3);
+            let asked = asked.map(|n| (n as u32 * 7, n as u32)).boxed();
+            let other = context.range_partitioned(0..20_000, 7);
+            let other = other.map(|n| (n as u32 * 3 % 9_001, n as u32)).boxed();
+            // Of a bag that is where its keys belong, and of its other side, every record is looked at.
+            let of_all = joins(&context, &asked.clone().partition_by(5), &other);
+            for (found, expected) in joins(&context, &asked, &other).iter().zip(&of_all) {
+                assert!(found.1 == expected.1, "{} of {keys}", found.0);
+                // Only pairs are where their keys belong.
+                let is_of_pairs = !["intersection", "subtract"].contains(&found.0);
+                assert!(expected.2 == 0 || !is_of_pairs);
+                let drops = ["left_join", "anti_join", "subtract"].contains(&found.0);
+                assert!(keys != 100 || found.2 > 18_000 || !drops, "{found:?}");
+            }
+            let of_all = joins(&context, &other, &asked.clone().partition_by(5));
+            for (found, expected) in joins(&context, &other, &asked).iter().zip(&of_all) {
+                assert!(found.1 == expected.1, "{} of {keys}", found.0);
+                let drops = ["join", "right_join", "semi_join", "intersection"].contains(&found.0);
+                assert!(keys != 100 || found.2 > 18_000 || !drops, "{found:?}");
+                assert!(found.2 == 0 || found.0 != "full_join");
+            }
+        }
+    }
+    assert_empty(spill.path());
 }
 
 #[test]

@@ -13,17 +13,48 @@ use crate::operators::cogroup::{CoGroup, CoGroups};
 use crate::operators::group_by_key::{Group, Groups};
 use crate::operators::join::{Joined, Joining};
 use crate::operators::joinings::{Anti, Full, Inner, Intersection, Left, Right, Semi, Subtract};
-use crate::operators::records_by_key::{Pairs, RecordsDependency, RecordsSide};
+use crate::operators::records_by_key::{KeyUse, Pairs, RecordsDependency, RecordsSide};
 use crate::operators::sides::Side;
 use crate::operators::values::Values;
 use crate::pipeline::{Boxed, Data, Key, Pipeline, Record};
 use crate::shuffle::{Encode, HashPartitioner};
 use crate::task::Site;
 
+/// The side of a join whose records travel only if the other side has their key.
+enum Sifting {
+    None,
+    Left,
+    Right,
+}
+
+/// Which records of a side are shuffled.
+enum Travel {
+    All,
+    /// All, and their keys are noted.
+    Noted,
+    /// Those whose key the other side has noted.
+    Sifted(Arc<dyn ShuffleDependency>),
+}
+
+impl Travel {
+    /// By the keys of the other side.
+    fn sifted(other: &Dependency) -> Self {
+        match other {
+            Dependency::Shuffle(by) => Self::Sifted(Arc::clone(by)),
+            Dependency::Narrow(_) => Self::All,
+        }
+    }
+}
+
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Brings all records to the partition that `keyed` says, by the key that `E` finds in them: by a shuffle, unless
     /// they are there already.
-    fn side<E: Encode<In = T>>(self, site: Site, keyed: Keyed) -> (Side<E>, Dependency) {
+    fn side<E: Encode<In = T>>(
+        self,
+        site: Site,
+        keyed: Keyed,
+        travel: Travel,
+    ) -> (Side<E>, Dependency) {
         let partitioner = HashPartitioner::new(keyed.partitions);
         if self.node.keyed == Some(keyed) {
             let parent = Boxed::new(self.pipeline);
@@ -33,7 +64,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             };
             return (side, Dependency::Narrow(self.node));
         }
-        let (shuffle, dependency) = self.records_by_key::<E>(site, partitioner, false);
+        let (shuffle, dependency) = self.records_by_key::<E>(site, partitioner, false, travel);
         let side = Side::Shuffled {
             shuffle,
             partitioner,
@@ -47,18 +78,53 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         site: Site,
         partitioner: HashPartitioner,
         is_broadcast: bool,
+        travel: Travel,
     ) -> (ShuffleId, Arc<dyn ShuffleDependency>) {
         let id = ShuffleId::next();
+        let (keys, after) = match travel {
+            Travel::All => (KeyUse::Nothing, None),
+            Travel::Noted => (KeyUse::Noted, None),
+            Travel::Sifted(by) => (KeyUse::Sifted(by.id()), Some(by)),
+        };
         let side = RecordsSide::<P, E> {
             id,
             parent: self.pipeline,
             partitioner,
             site,
             is_broadcast,
+            keys,
             encode: PhantomData,
         };
-        let parent_node = self.node;
-        (id, Arc::new(RecordsDependency { side, parent_node }))
+        let dependency = RecordsDependency {
+            side,
+            parent_node: self.node,
+            after,
+        };
+        (id, Arc::new(dependency))
+    }
+
+    /// Which side of a join need not travel as a whole, if that is shuffled as the other one is: the one that is not
+    /// known to be the smaller, or else the left.
+    fn sifting<U, Q>(
+        &self,
+        other: &Bag<U, Q>,
+        keyed: Keyed,
+        may_left: bool,
+        may_right: bool,
+    ) -> Sifting
+    where
+        U: Record + ?Sized,
+    {
+        if [self.node.keyed, other.node.keyed].contains(&Some(keyed)) {
+            return Sifting::None;
+        }
+        let known = self.node.source_bytes().zip(other.node.source_bytes());
+        match (may_left, may_right) {
+            (true, true) if known.is_some_and(|(left, right)| left < right) => Sifting::Right,
+            (true, _) => Sifting::Left,
+            (false, true) => Sifting::Right,
+            (false, false) => Sifting::None,
+        }
     }
 
     fn join_at<J, U, Q>(self, site: Site, other: Bag<U, Q>) -> Bag<J::Out>
@@ -69,8 +135,23 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let context = self.context.clone();
         let keyed = Keyed::by::<J::Key>(context.shuffle_partitions());
-        let (left, of_left) = self.side::<J::Left>(site, keyed);
-        let (right, of_right) = other.side::<J::Right>(site, keyed);
+        let sifting = self.sifting(&other, keyed, J::SIFTS_LEFT, J::SIFTS_RIGHT);
+        let ((left, of_left), (right, of_right)) = match sifting {
+            Sifting::None => (
+                self.side::<J::Left>(site, keyed, Travel::All),
+                other.side::<J::Right>(site, keyed, Travel::All),
+            ),
+            Sifting::Left => {
+                let right = other.side::<J::Right>(site, keyed, Travel::Noted);
+                let by = Travel::sifted(&right.1);
+                (self.side::<J::Left>(site, keyed, by), right)
+            }
+            Sifting::Right => {
+                let left = self.side::<J::Left>(site, keyed, Travel::Noted);
+                let by = Travel::sifted(&left.1);
+                (left, other.side::<J::Right>(site, keyed, by))
+            }
+        };
         let joined = Joined::<J> {
             left,
             right,
@@ -91,8 +172,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// bag, and for one record of the left bag in the order of the other. So it is the same on every executor, with any
 /// number of threads and of partitions.
 ///
-/// Where one bag is small, sending it to all tasks ([`join_broadcast`](Bag::join_broadcast)) saves the shuffle of the
-/// other.
+/// Where a join has no use for records without a partner, one bag is shuffled before the other, and if it turns out to
+/// have few keys (up to some 800,000), these are sent to all tasks of the other: what has none of them does not travel.
+/// So a join with a small bag that few records have a partner in costs little more than a filter. The bag that is asked
+/// first is the one whose files are smaller, where that is known of both, or else the argument; of a
+/// [`left_join`](Bag::left_join), [`anti_join`](Bag::anti_join) or [`subtract`](Bag::subtract) it is this bag, of a
+/// [`right_join`](Bag::right_join) the argument. The result does not depend on any of it; how many records did not
+/// travel is in the [summary](crate::StageSummary::dropped_records).
+///
+/// Where one bag is small and most records have a partner in it, sending it to all tasks
+/// ([`join_broadcast`](Bag::join_broadcast)) saves the shuffle of the other. The rows then come in the order of this bag;
+/// so that is done where it is asked for, and never because of how large a bag happens to be.
 impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// The values of each key, in the order of the bag, as a stream.
     ///
@@ -121,7 +211,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         let site = Site::new("group_by_key");
         let context = self.context.clone();
         let keyed = Keyed::by::<K>(context.shuffle_partitions());
-        let (side, dependency) = self.side::<Pairs<K, V>>(site, keyed);
+        let (side, dependency) = self.side::<Pairs<K, V>>(site, keyed, Travel::All);
         let groups = Groups {
             side,
             partitions: keyed.partitions,
@@ -159,8 +249,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         let site = Site::new("cogroup");
         let context = self.context.clone();
         let keyed = Keyed::by::<K>(context.shuffle_partitions());
-        let (left, of_left) = self.side::<Pairs<K, V>>(site, keyed);
-        let (right, of_right) = other.side::<Pairs<K, W>>(site, keyed);
+        let (left, of_left) = self.side::<Pairs<K, V>>(site, keyed, Travel::All);
+        let (right, of_right) = other.side::<Pairs<K, W>>(site, keyed, Travel::All);
         let groups = CoGroups {
             left,
             right,
@@ -418,7 +508,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Q: Pipeline<Out = U>,
     {
         let (small, dependency) =
-            small.records_by_key::<J::Right>(site, HashPartitioner::new(1), true);
+            small.records_by_key::<J::Right>(site, HashPartitioner::new(1), true, Travel::All);
         let node = Node::broadcast(site, self.partitions(), &self.node, dependency);
         let joined = BroadcastJoined {
             parent: self.pipeline,

@@ -5,6 +5,7 @@ mod render;
 pub(crate) use render::dot;
 
 use std::any::TypeId;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::id::{NodeId, ShuffleId};
@@ -105,6 +106,11 @@ pub(crate) trait ShuffleDependency: Send + Sync {
     /// The map side, for `readers` readers of each partition.
     fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_>;
 
+    /// A shuffle whose map side must have run before this one's, which looks at what that has left.
+    fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {
+        None
+    }
+
     /// Whether each reader gets all of it, and not the keys of its partition.
     fn is_broadcast(&self) -> bool {
         false
@@ -181,6 +187,28 @@ impl Node {
                 vec![Dependency::Narrow(Arc::clone(parent))],
             )
         })
+    }
+
+    /// Bytes that all its sources read, if that is known of each of them.
+    pub(crate) fn source_bytes(&self) -> Option<u64> {
+        let mut bytes = 0;
+        let mut seen = HashSet::from([self.id]);
+        let mut to_visit = vec![self];
+        while let Some(node) = to_visit.pop() {
+            if node.dependencies.is_empty() {
+                bytes += node.input_bytes?;
+            }
+            for dependency in &node.dependencies {
+                let parent = match dependency {
+                    Dependency::Narrow(parent) => parent,
+                    Dependency::Shuffle(shuffle) => shuffle.parent(),
+                };
+                if seen.insert(parent.id) {
+                    to_visit.push(parent);
+                }
+            }
+        }
+        Some(bytes)
     }
 
     /// What it takes to compute it: nothing, if it has been computed and kept.

@@ -42,6 +42,11 @@ pub(crate) trait Joining: Send + Sync + 'static {
     /// The same of the right side.
     const RIGHT_ALONE: bool;
 
+    /// Whether rows of the left side whose key the right side has not give nothing.
+    const SIFTS_LEFT: bool = !Self::LEFT_ALONE;
+    /// The same of the right side.
+    const SIFTS_RIGHT: bool = !Self::RIGHT_ALONE;
+
     /// A row, of the bytes of a key and of the values that it has.
     fn row<'a>(
         key: &'a [u8],

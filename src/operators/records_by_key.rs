@@ -5,17 +5,31 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Data, Key, Peek, Pipeline};
 use crate::portable::{Portable, Saver, portable};
-use crate::shuffle::{Encode, GroupOutputs, Grouper, HashPartitioner};
+use crate::shuffle::{
+    Encode, GroupOutputs, Grouper, HashPartitioner, Keys as SeenKeys, Position, SharedKeys, Sieve,
+};
 use crate::storage::codec;
 use crate::task::{
     Block, Flow, MapSide, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
     StageCode, Task, Worker, save_map_side,
 };
+
+/// What else is done with the keys: where only a part of the keys can give rows, the others need not travel.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum KeyUse {
+    Nothing,
+    /// They are noted, for the other side.
+    Noted,
+    /// Only those travel that the side with this shuffle has, as far as it has noted them.
+    Sifted(ShuffleId),
+}
 
 /// Records to the partition of their key.
 pub(crate) struct RecordsSide<P, E> {
@@ -25,12 +39,14 @@ pub(crate) struct RecordsSide<P, E> {
     pub(crate) site: Site,
     /// Whether all of them go to each task, and so must fit into memory.
     pub(crate) is_broadcast: bool,
+    pub(crate) keys: KeyUse,
     pub(crate) encode: PhantomData<fn(E)>,
 }
 
 portable! {
     [P: Portable, E] RecordsSide<P, E> {
-        parent: part, site: part, id: data, partitioner: data, is_broadcast: data, encode: part,
+        parent: part, site: part, id: data, partitioner: data, is_broadcast: data,
+        keys: data, encode: part,
     }
 }
 
@@ -38,6 +54,8 @@ portable! {
 pub(crate) struct RecordsDependency<P, E> {
     pub(crate) side: RecordsSide<P, E>,
     pub(crate) parent_node: Arc<Node>,
+    /// That of the side whose keys are asked.
+    pub(crate) after: Option<Arc<dyn ShuffleDependency>>,
 }
 
 impl<P, E> ShuffleDependency for RecordsDependency<P, E>
@@ -57,6 +75,10 @@ where
         self.side.stage(readers)
     }
 
+    fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {
+        self.after.as_ref()
+    }
+
     fn is_broadcast(&self) -> bool {
         self.side.is_broadcast
     }
@@ -71,6 +93,7 @@ where
         Box::new(RecordsStage {
             side: self,
             outputs: GroupOutputs::new(self.partitioner, readers, self.is_broadcast),
+            keys: SharedKeys::default(),
         })
     }
 }
@@ -78,6 +101,7 @@ where
 struct RecordsStage<'d, P, E> {
     side: &'d RecordsSide<P, E>,
     outputs: GroupOutputs,
+    keys: SharedKeys,
 }
 
 impl<P, E> MapStage for RecordsStage<'_, P, E>
@@ -85,8 +109,16 @@ where
     P: Pipeline,
     E: Encode<In = P::Out>,
 {
-    fn into_outputs(self: Box<Self>, _: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        Ok(Arc::new(self.outputs))
+    fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
+        let Self {
+            side,
+            mut outputs,
+            keys,
+        } = *self;
+        if matches!(side.keys, KeyUse::Noted) {
+            outputs.set_keys(keys.into_filter(resources));
+        }
+        Ok(Arc::new(outputs))
     }
 
     fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
@@ -113,6 +145,8 @@ where
         Box::new(RecordsWorker {
             side: self.side,
             grouper: Grouper::new(&self.outputs, resources),
+            keys: SeenKeys::default(),
+            shared_keys: &self.keys,
         })
     }
 
@@ -124,6 +158,8 @@ where
 struct RecordsWorker<'s, P, E> {
     side: &'s RecordsSide<P, E>,
     grouper: Grouper<'s>,
+    keys: SeenKeys,
+    shared_keys: &'s SharedKeys,
 }
 
 impl<P, E> Worker for RecordsWorker<'_, P, E>
@@ -132,22 +168,43 @@ where
     E: Encode<In = P::Out>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let RecordsSide { parent, site, .. } = self.side;
-        let _ = group::<P, E>(&**parent, partition, task, *site, &mut self.grouper)?;
+        let RecordsSide {
+            parent, site, keys, ..
+        } = self.side;
+        let by = match keys {
+            KeyUse::Sifted(by) => task.map_outputs_here::<GroupOutputs>(*by),
+            KeyUse::Nothing | KeyUse::Noted => None,
+        };
+        let mut sieve = Sieve::new(by.as_ref().and_then(|by| by.keys()));
+        let is_noted = matches!(keys, KeyUse::Noted);
+        let (grouper, keys, resources) = (&mut self.grouper, &mut self.keys, task.resources());
+        let _ = group::<P, E>(&**parent, partition, task, *site, grouper, |position| {
+            if is_noted {
+                keys.note(position, resources);
+            }
+            sieve.lets_pass(position)
+        })?;
+        resources.progress.add_dropped(sieve.dropped());
         if task.has_failed() {
             return Ok(());
         }
         self.grouper.commit(task.partition())
     }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.shared_keys.add(self.keys);
+        Ok(())
+    }
 }
 
-/// Takes in all records of a partition of `parent`.
+/// Takes in all records of a partition of `parent` whose keys are wanted.
 pub(super) fn group<P, E>(
     parent: &P,
     partition: Partition,
     task: &Task<'_>,
     site: Site,
     grouper: &mut Grouper<'_>,
+    mut is_wanted: impl FnMut(Position) -> bool,
 ) -> Result<Flow>
 where
     P: Pipeline,
@@ -155,7 +212,7 @@ where
 {
     parent.run(partition, task, &mut |record| {
         let entered = task.enter(site);
-        let outcome = grouper.push::<E>(record, task.partition());
+        let outcome = grouper.push::<E>(record, task.partition(), &mut is_wanted);
         entered.leave();
         match outcome {
             Ok(()) => ControlFlow::Continue(()),

@@ -93,7 +93,8 @@ fn group_in_place<E: Encode>(
     let resources = of_no_shuffle(task.resources());
     let outputs = GroupOutputs::new(partitioner, 1, false);
     let mut grouper = Grouper::new(&outputs, &resources);
-    let flow = group::<_, E>(parent, Partition::at(partition), task, site, &mut grouper)?;
+    let at = Partition::at(partition);
+    let flow = group::<_, E>(parent, at, task, site, &mut grouper, |_| true)?;
     if flow.is_break() {
         return Ok(None);
     }

@@ -79,19 +79,29 @@ impl Builder {
         let ids = shuffles.iter().map(|shuffle| shuffle.id());
         let ids = ids.unique().collect();
         for shuffle in shuffles {
-            if let Some(&index) = self.indices.get(&shuffle.id()) {
-                self.map_stages[index].readers += 1;
-                continue;
-            }
-            let reads = self.visit(shuffle.parent());
-            self.indices.insert(shuffle.id(), self.map_stages.len());
-            self.map_stages.push(MapStagePlan {
-                shuffle,
-                readers: 1,
-                reads,
-            });
+            let index = self.stage_of(&shuffle);
+            self.map_stages[index].readers += 1;
         }
         ids
+    }
+
+    /// The index of a shuffle's stage, which is added with those that it needs if it is not there.
+    fn stage_of(&mut self, shuffle: &Arc<dyn ShuffleDependency>) -> usize {
+        if let Some(&index) = self.indices.get(&shuffle.id()) {
+            return index;
+        }
+        if let Some(first) = shuffle.after() {
+            self.stage_of(first);
+        }
+        let reads = self.visit(shuffle.parent());
+        let index = self.map_stages.len();
+        self.indices.insert(shuffle.id(), index);
+        self.map_stages.push(MapStagePlan {
+            shuffle: Arc::clone(shuffle),
+            readers: 0,
+            reads,
+        });
+        index
     }
 
     /// The shuffles that one stage reads; one that two of its branches read comes twice.

@@ -23,10 +23,16 @@ pub(crate) fn text(plan: &Plan) -> String {
         } else {
             String::new()
         };
+        let first = stage.shuffle.after().map(|first| first.id());
+        let sifted = match first.and_then(|first| stage_of.get(&first)) {
+            Some(first) => format!(", without keys that stage {first} has not, if these are few"),
+            None => String::new(),
+        };
         let end = if stage.shuffle.is_broadcast() {
             format!("broadcast{readers}")
         } else {
-            format!("shuffle: {}{readers}", stage.shuffle.partitioning())
+            let partitioning = stage.shuffle.partitioning();
+            format!("shuffle: {partitioning}{sifted}{readers}")
         };
         render_stage(number, stage.shuffle.parent(), &end, &stage_of, &mut text);
     }

@@ -62,6 +62,9 @@ pub struct StageSummary {
     pub input_bytes: u64,
     /// How many records went into the shuffle at its end.
     pub shuffled_records: u64,
+    /// How many records did not, since the other side of a join has not got their key. How many of them are found is
+    /// a matter of memory and of luck; what comes out of the join is not.
+    pub dropped_records: u64,
     /// What came out on the map side of the shuffle at its end, in bytes of memory and of files.
     pub shuffled_bytes: u64,
     /// What was written to the spill directory, in bytes as they are there: compressed where that paid.
@@ -85,10 +88,14 @@ impl fmt::Display for JobSummary {
 
 impl fmt::Display for StageSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dropped = match self.dropped_records {
+            0 => String::new(),
+            dropped => format!(" (and not {dropped} of no use)"),
+        };
         write!(
             f,
             "stage {} ({}): {} tasks, {:.2} s, longest task {:.1} times the mean; read {}; \
-             shuffled {} records, {}; spilled {}; peak memory {}",
+             shuffled {} records{dropped}, {}; spilled {}; peak memory {}",
             self.stage,
             self.operator,
             self.tasks,
@@ -134,6 +141,7 @@ impl Watch {
             tasks: progress.tasks(),
             input_bytes: progress.bytes(),
             shuffled_records: progress.shuffled_records(),
+            dropped_records: progress.dropped_records(),
             shuffled_bytes: progress.shuffled_bytes(),
             spilled_bytes: resources.scratch.written_bytes() - self.spilled_bytes,
             peak_memory_bytes: resources.budget.peak_bytes(),

@@ -160,7 +160,8 @@ mod tests {
         for task in tasks {
             for n in task * IN_TASK..(task + 1) * IN_TASK {
                 let key = if n % 2 == 0 { 7 } else { n * 31 % 700 };
-                grouper.push::<Numbers>((key, n), task as usize).unwrap();
+                let pushed = grouper.push::<Numbers>((key, n), task as usize, |_| true);
+                pushed.unwrap();
             }
             grouper.commit(task as usize).unwrap();
         }

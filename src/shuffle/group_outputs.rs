@@ -10,6 +10,7 @@ use super::entry::Order;
 use super::group_spill::{self, Spill};
 use super::group_stream::{EntrySource, EntryStream, RunSource};
 use super::grouper::slice_bits;
+use super::key_filter::KeyFilter;
 use super::lookup::Lookup;
 use super::partitioner::HashPartitioner;
 use super::sorted::{Chunk, SORT_BYTES, Sorted, SortedCursor};
@@ -70,6 +71,8 @@ pub(crate) struct GroupOutputs {
     spilling: Mutex<()>,
     /// Whether all must stay in memory.
     in_memory: bool,
+    /// The keys, where they were noted and there are not too many.
+    keys: Option<KeyFilter>,
     /// The one partition of such outputs, once the first reader has asked for it.
     lookup: Mutex<Option<Arc<Lookup>>>,
 }
@@ -100,12 +103,21 @@ impl GroupOutputs {
             kept: OnceLock::new(),
             spilling: Mutex::new(()),
             in_memory,
+            keys: None,
             lookup: Mutex::new(None),
         }
     }
 
     pub(crate) fn partitioner(&self) -> HashPartitioner {
         self.partitioner
+    }
+
+    pub(crate) fn set_keys(&mut self, keys: Option<KeyFilter>) {
+        self.keys = keys;
+    }
+
+    pub(crate) fn keys(&self) -> Option<&KeyFilter> {
+        self.keys.as_ref()
     }
 
     pub(crate) fn is_in_memory(&self) -> bool {
@@ -332,7 +344,9 @@ mod tests {
             for n in task * IN_TASK..(task + 1) * IN_TASK {
                 // One key comes in every second record.
                 let key = if n % 2 == 0 { 7 } else { n * 31 % 1000 };
-                grouper.push::<Numbers>((key, n), task as usize).unwrap();
+                let record = (key, n);
+                let pushed = grouper.push::<Numbers>(record, task as usize, |_| true);
+                pushed.unwrap();
             }
             grouper.commit(task as usize).unwrap();
         }

@@ -11,7 +11,7 @@
 use super::entry::{self, Order};
 use super::group_outputs::{GroupOutputs, Segment};
 use super::group_spill::Spill;
-use super::partitioner::HashPartitioner;
+use super::partitioner::{HashPartitioner, Position};
 use super::sorted::Chunk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Record, Ref};
@@ -107,9 +107,14 @@ impl<'o> Grouper<'o> {
         }
     }
 
-    /// Takes in one record of the task with the number `task`.
+    /// Takes in one record of the task with the number `task`, if its key is wanted.
     #[inline]
-    pub(crate) fn push<E: Encode>(&mut self, record: Ref<'_, E::In>, task: usize) -> Result<()> {
+    pub(crate) fn push<E: Encode>(
+        &mut self,
+        record: Ref<'_, E::In>,
+        task: usize,
+        is_wanted: impl FnOnce(Position) -> bool,
+    ) -> Result<()> {
         if !self.is_checked {
             E::check(&record)?;
             self.is_checked = true;
@@ -117,6 +122,9 @@ impl<'o> Grouper<'o> {
         self.key_value.clear();
         let key_len = E::encode(record, &mut self.key_value)?;
         let position = self.partitioner.position(&self.key_value[..key_len]);
+        if !is_wanted(position) {
+            return Ok(());
+        }
         let slice = slice_of(position.place.0, self.slice_bits);
         let number = position.partition << self.slice_bits | slice;
         let needed_bytes = entry::MAX_HEADER_BYTES + self.key_value.len();

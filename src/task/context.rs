@@ -97,6 +97,14 @@ impl<'job> Task<'job> {
         }
     }
 
+    /// What the map side of `shuffle` left behind, if that was in this process.
+    pub(crate) fn map_outputs_here<O: Any + Send + Sync>(
+        &self,
+        shuffle: ShuffleId,
+    ) -> Option<Arc<O>> {
+        self.job.map_outputs_here(shuffle)
+    }
+
     /// Marks that the closure of the operator at `site` runs, until [`Entered::leave`].
     #[inline]
     pub(crate) fn enter(&self, site: Site) -> Entered<'_> {

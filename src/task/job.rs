@@ -132,12 +132,17 @@ impl JobState {
     }
 
     pub(crate) fn map_outputs<O: Any + Send + Sync>(&self, shuffle: ShuffleId) -> Arc<O> {
+        self.map_outputs_here(shuffle).unwrap_or_else(|| {
+            unreachable!("the plan runs a shuffle's map side before its readers")
+        })
+    }
+
+    pub(crate) fn map_outputs_here<O: Any + Send + Sync>(
+        &self,
+        shuffle: ShuffleId,
+    ) -> Option<Arc<O>> {
         let outputs = lock(&self.map_outputs).get(&shuffle).cloned();
-        outputs
-            .and_then(|outputs| outputs.downcast().ok())
-            .unwrap_or_else(|| {
-                unreachable!("the plan runs a shuffle's map side before its readers")
-            })
+        outputs.and_then(|outputs| outputs.downcast().ok())
     }
 
     /// What tasks have added to counters.
@@ -157,6 +162,7 @@ pub(crate) struct Progress {
     tasks: AtomicUsize,
     shuffled_records: AtomicU64,
     shuffled_bytes: AtomicU64,
+    dropped_records: AtomicU64,
     longest_task_nanos: AtomicU64,
     total_task_nanos: AtomicU64,
 }
@@ -169,6 +175,7 @@ impl Progress {
             &self.bytes,
             &self.shuffled_records,
             &self.shuffled_bytes,
+            &self.dropped_records,
             &self.longest_task_nanos,
             &self.total_task_nanos,
         ] {
@@ -193,6 +200,17 @@ impl Progress {
     pub(crate) fn add_shuffled(&self, records: u64, bytes: u64) {
         self.shuffled_records.fetch_add(records, Ordering::Relaxed);
         self.shuffled_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts records that a join had no use for.
+    pub(crate) fn add_dropped(&self, records: u64) {
+        if records > 0 {
+            self.dropped_records.fetch_add(records, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn dropped_records(&self) -> u64 {
+        self.dropped_records.load(Ordering::Relaxed)
     }
 
     pub(crate) fn shuffled_records(&self) -> u64 {
