@@ -36,8 +36,20 @@ id!(
     ShuffleId,
     1
 );
+id!(
+    /// What is kept of a persisted bag.
+    StoreId,
+    1
+);
 
 impl ShuffleId {
+    /// As plain data has it.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl StoreId {
     /// As plain data has it.
     pub(crate) fn number(self) -> u64 {
         self.0

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::lineage::Node;
-use crate::operators::persist::{Persist, Persistence, Store};
+use crate::operators::persist::{Keeping, Persist, Persistence, Store};
 use crate::pipeline::{Boxed, Data, Pipeline};
 use crate::task::{Relieve, Site};
 
@@ -49,7 +49,7 @@ impl<T: Data, P: Pipeline<Out = T>> Bag<T, P> {
         Bag::new(
             Persist {
                 parent,
-                store,
+                keeping: Keeping::Here(store),
                 site,
             },
             node,

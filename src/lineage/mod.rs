@@ -6,10 +6,12 @@ pub(crate) use render::dot;
 
 use std::any::TypeId;
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::id::{NodeId, ShuffleId};
-use crate::task::{MapStage, Site};
+use crate::error::Result;
+use crate::id::{NodeId, ShuffleId, StoreId};
+use crate::task::{MapStage, Site, StoredPartition};
 
 /// One operator of a bag's history.
 pub(crate) struct Node {
@@ -67,6 +69,15 @@ pub(crate) trait Stored: Send + Sync {
 
     /// One of those who had it pinned needs it no more.
     fn unpin(&self);
+
+    /// The number by which workers call it.
+    fn id(&self) -> StoreId;
+
+    /// Takes over a partition that a worker has computed.
+    fn adopt(&self, stored: &StoredPartition) -> Result<()>;
+
+    /// Forgets the partition that is in this file, which is damaged. Says whether there was one.
+    fn forget(&self, file: &Path) -> bool;
 }
 
 /// How the records that come out stand to those that went in.
@@ -218,6 +229,24 @@ impl Node {
             .as_ref()
             .is_some_and(|stored| stored.is_complete());
         if is_complete { &[] } else { &self.dependencies }
+    }
+
+    /// All persisted operators of its history, of earlier stages too.
+    pub(crate) fn stores(self: &Arc<Self>) -> Vec<Arc<dyn Stored>> {
+        let mut stores = Vec::new();
+        let mut seen = HashSet::new();
+        let mut to_visit = vec![Arc::clone(self)];
+        while let Some(node) = to_visit.pop() {
+            if !seen.insert(node.id) {
+                continue;
+            }
+            stores.extend(node.stored.clone());
+            to_visit.extend(node.dependencies.iter().map(|dependency| match dependency {
+                Dependency::Narrow(parent) => Arc::clone(parent),
+                Dependency::Shuffle(shuffle) => Arc::clone(shuffle.parent()),
+            }));
+        }
+        stores
     }
 
     /// An operator that reads what `dependency` shuffles, by the hash of the key.

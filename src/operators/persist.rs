@@ -1,10 +1,14 @@
 //! `persist`: partitions that are kept once they have been computed. Narrow.
 
+mod elsewhere;
+
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::Result;
+use crate::id::StoreId;
 use crate::lineage::Stored;
 use crate::pipeline::{Boxed, Data, Pipeline};
 use crate::portable::{Loader, Portable, Saver};
@@ -12,7 +16,11 @@ use crate::shuffle::{Content, InMemory, Spool, replay};
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::run::{Run, RunFile};
 use crate::storage::scratch::Scratch;
-use crate::task::{Flow, Partition, PartitionStream, Relieve, Site, Task};
+use crate::task::{
+    FilePart, Flow, Partition, PartitionStream, Relieve, Site, StoredPartition, Task,
+};
+
+pub(crate) use elsewhere::StoreElsewhere;
 
 /// Where [`persist`](crate::Bag::persist) keeps records.
 ///
@@ -45,8 +53,15 @@ pub enum Persistence {
 /// After how many bytes of records the memory for them is accounted for again.
 const ACCOUNT_BYTES: usize = 64 << 10;
 
+/// Where partitions are kept: here, or in another process.
+pub(crate) enum Keeping {
+    Here(Arc<Store>),
+    Elsewhere(StoreElsewhere),
+}
+
 /// What has been computed of a bag. It goes when the last bag that needs it does.
 pub(crate) struct Store {
+    id: StoreId,
     persistence: Persistence,
     budget: MemoryBudget,
     scratch: Scratch,
@@ -70,6 +85,7 @@ impl Store {
             (persistence, _) => persistence,
         };
         Self {
+            id: StoreId::next(),
             persistence,
             budget,
             scratch,
@@ -83,6 +99,31 @@ impl Store {
         self.partitions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is there, for workers: all of it in files.
+    pub(crate) fn export(&self) -> Result<StoreElsewhere> {
+        let mut exported = HashMap::new();
+        for (index, parts) in &mut *self.lock() {
+            let mut files = Vec::new();
+            for part in parts {
+                self.move_to_disk(part)?;
+                if let Content::File(run) = part {
+                    files.push(FilePart::of(run));
+                }
+            }
+            exported.insert(*index, files);
+        }
+        Ok(StoreElsewhere::new(self.id, exported))
+    }
+
+    /// Says whether it was in memory.
+    fn move_to_disk(&self, part: &mut Content<Arc<Spool>>) -> Result<bool> {
+        if let Content::Memory(spool, _reservation) = part {
+            *part = Content::File(self.write(spool)?);
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     fn write(&self, spool: &Spool) -> Result<Run> {
@@ -109,6 +150,34 @@ impl Stored for Store {
     fn unpin(&self) {
         self.pins.fetch_sub(1, Ordering::SeqCst);
     }
+
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn adopt(&self, stored: &StoredPartition) -> Result<()> {
+        let part = &stored.part;
+        let file = match self.scratch.adopt_into(&part.path, "persist") {
+            Ok(file) => file,
+            // Then it is computed again.
+            Err(error) if error.is_damage() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let run = Run::at(file, part.offset, part.bytes, part.records);
+        let mut partitions = self.lock();
+        if stored.replaces || !partitions.contains_key(&stored.partition) {
+            partitions.insert(stored.partition, vec![Content::File(run)]);
+        }
+        Ok(())
+    }
+
+    fn forget(&self, file: &Path) -> bool {
+        let mut partitions = self.lock();
+        let before = partitions.len();
+        let is_in = |part: &Content<_>| matches!(part, Content::File(run) if run.path() == file);
+        partitions.retain(|_, parts| !parts.iter().any(is_in));
+        partitions.len() < before
+    }
 }
 
 impl Relieve for Store {
@@ -124,10 +193,7 @@ impl Relieve for Store {
         }
         let mut is_relieved = false;
         for part in partitions.values_mut().flatten() {
-            if let Content::Memory(spool, _reservation) = part {
-                *part = Content::File(self.write(spool)?);
-                is_relieved = true;
-            }
+            is_relieved |= self.move_to_disk(part)?;
         }
         Ok(is_relieved)
     }
@@ -135,26 +201,27 @@ impl Relieve for Store {
 
 pub(crate) struct Persist<T: 'static> {
     pub(crate) parent: Boxed<T>,
-    pub(crate) store: Arc<Store>,
+    pub(crate) keeping: Keeping,
     pub(crate) site: Site,
 }
 
 impl<T> Portable for Persist<T> {
     fn save(&self, to: &mut Saver) -> Result<()> {
+        self.parent.save(to)?;
         self.site.save(to)?;
-        Err(not_yet())
+        match &self.keeping {
+            Keeping::Here(store) => to.data(&store.export()?),
+            Keeping::Elsewhere(store) => to.data(store),
+        }
     }
 
-    fn load(_: &mut Loader<'_>) -> Result<Self> {
-        Err(not_yet())
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        Ok(Self {
+            parent: Portable::load(from)?,
+            site: Portable::load(from)?,
+            keeping: Keeping::Elsewhere(from.data()?),
+        })
     }
-}
-
-fn not_yet() -> Error {
-    Error::new(ErrorKind::NotPortable {
-        place: Place::default(),
-        reason: "persisted bags cannot be sent yet".to_owned(),
-    })
 }
 
 impl<T: Data> Pipeline for Persist<T> {
@@ -165,8 +232,11 @@ impl<T: Data> Pipeline for Persist<T> {
     }
 
     fn stream(&self) -> PartitionStream<'_> {
-        if self.store.is_complete() {
-            let mut indices = 0..self.store.count.get().copied().unwrap_or(0);
+        let Keeping::Here(store) = &self.keeping else {
+            return self.parent.stream();
+        };
+        if store.is_complete() {
+            let mut indices = 0..store.count.get().copied().unwrap_or(0);
             return Box::new(move || Ok(indices.next().map(Partition::at)));
         }
         let mut parent = self.parent.stream();
@@ -175,7 +245,7 @@ impl<T: Data> Pipeline for Persist<T> {
             let next = parent()?;
             match next {
                 Some(_) => count += 1,
-                None => _ = self.store.count.set(count),
+                None => _ = store.count.set(count),
             }
             Ok(next)
         })
@@ -185,15 +255,21 @@ impl<T: Data> Pipeline for Persist<T> {
     where
         S: FnMut(T) -> Flow,
     {
+        let store = match &self.keeping {
+            Keeping::Here(store) => store,
+            Keeping::Elsewhere(store) => {
+                return store.run(&self.parent, self.site, partition, task, sink);
+            }
+        };
         let index = partition.index;
-        let stored = self.store.lock().get(&index).cloned();
+        let stored = store.lock().get(&index).cloned();
         if let Some(parts) = stored {
             let entered = task.enter(self.site);
             let flow = replay(parts, sink);
             entered.leave();
             return flow;
         }
-        let mut keeper = Keeper::new(&self.store);
+        let mut keeper = Keeper::new(store);
         let flow = self.parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be the program's.
             let entered = task.enter(self.site);

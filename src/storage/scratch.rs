@@ -92,12 +92,7 @@ impl Scratch {
 
     /// Creates a file; `name` need not be new. The first one creates the directory.
     pub(crate) fn create(&self, name: &str) -> Result<ScratchWriter> {
-        let number = self.0.next_file.fetch_add(1, Ordering::Relaxed);
-        let name = match &self.0.home {
-            Home::Own { .. } => format!("{name}-{number}"),
-            Home::OfOther { prefix, .. } => format!("{prefix}{name}-{number}"),
-        };
-        let path = self.path()?.join(name);
+        let path = self.new_path(name)?;
         let handle = Arc::new(file::create_new(&path)?);
         let mut file = self.file(path, true);
         file.handle = Mutex::new(Arc::downgrade(&handle));
@@ -106,6 +101,16 @@ impl Scratch {
             handle,
             bytes: 0,
         })
+    }
+
+    /// The path of a file that is not there yet.
+    fn new_path(&self, name: &str) -> Result<PathBuf> {
+        let number = self.0.next_file.fetch_add(1, Ordering::Relaxed);
+        let name = match &self.0.home {
+            Home::Own { .. } => format!("{name}-{number}"),
+            Home::OfOther { prefix, .. } => format!("{prefix}{name}-{number}"),
+        };
+        Ok(self.path()?.join(name))
     }
 
     /// Takes over a file that a worker has kept: it is deleted as one of ours is, and counts for the quota.
@@ -118,6 +123,14 @@ impl Scratch {
         self.0.take(bytes, &file.path)?;
         file.used_bytes.store(bytes, Ordering::Relaxed);
         Ok(Arc::new(file))
+    }
+
+    /// The same, into the directory of this scratch; `name` need not be new.
+    pub(crate) fn adopt_into(&self, from: &Path, name: &str) -> Result<Arc<ScratchFile>> {
+        let path = self.new_path(name)?;
+        fs::rename(from, &path)
+            .map_err(|error| missing_or(from, Error::io("move", from, error)))?;
+        self.adopt(path)
     }
 
     /// A file that another process owns, for reading.
@@ -266,7 +279,7 @@ impl ScratchFile {
         if let Some(handle) = shared.upgrade() {
             return Ok(handle);
         }
-        let handle = file::open(&self.path).map_err(|error| self.missing_or(error))?;
+        let handle = file::open(&self.path).map_err(|error| missing_or(&self.path, error))?;
         let handle = Arc::new(handle);
         *shared = Arc::downgrade(&handle);
         Ok(handle)
@@ -275,20 +288,6 @@ impl ScratchFile {
     /// Leaves the file to who adopts it. Without one it goes with its directory.
     pub(crate) fn keep(&self) {
         self.is_owned.store(false, Ordering::Relaxed);
-    }
-
-    /// A file of ours that is gone is damage, not a failure of the system.
-    fn missing_or(&self, error: Error) -> Error {
-        match error.kind() {
-            ErrorKind::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Error::new(ErrorKind::CorruptRun {
-                    path: self.path.clone(),
-                    offset: 0,
-                    reason: "the file is missing",
-                })
-            }
-            _ => error,
-        }
     }
 
     fn take(&self, bytes: u64) -> Result<()> {
@@ -311,6 +310,20 @@ impl Drop for ScratchFile {
             let _ = fs::remove_file(&self.path);
         }
         self.root.give_back(*self.used_bytes.get_mut());
+    }
+}
+
+/// A file of ours that is gone is damage, not a failure of the system.
+fn missing_or(path: &Path, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Error::new(ErrorKind::CorruptRun {
+                path: path.to_owned(),
+                offset: 0,
+                reason: "the file is missing",
+            })
+        }
+        _ => error,
     }
 }
 

@@ -99,6 +99,11 @@ impl FilePart {
     /// Where the records of `run` are. Its file is kept for who adopts it.
     pub(crate) fn export(run: &Run) -> Self {
         run.file().keep();
+        Self::of(run)
+    }
+
+    /// Where the records of `run` are, as long as that is held.
+    pub(crate) fn of(run: &Run) -> Self {
         Self {
             path: run.path().to_owned(),
             offset: run.offset(),
@@ -106,6 +111,18 @@ impl FilePart {
             records: run.records(),
         }
     }
+}
+
+/// A partition of a persisted bag that a worker has computed as a whole, for the driver to take over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredPartition {
+    /// The number of the store.
+    pub(crate) store: u64,
+    pub(crate) partition: usize,
+    /// Its records, in a file of their own.
+    pub(crate) part: FilePart,
+    /// Whether what the store had of it is damaged.
+    pub(crate) replaces: bool,
 }
 
 /// What map tasks leave can go to files, and come back from them in another process.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::{Block, Flow, JobState, Resources, Site, Tally};
+use super::{Block, Flow, JobState, Resources, Site, StoredPartition, Tally};
 use crate::counter::Tallying;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::id::ShuffleId;
@@ -103,6 +103,11 @@ impl<'job> Task<'job> {
         shuffle: ShuffleId,
     ) -> Option<Arc<O>> {
         self.job.map_outputs_here(shuffle)
+    }
+
+    /// Leaves a persisted partition to the driver, if the task comes to its end.
+    pub(crate) fn put_stored(&self, stored: StoredPartition) {
+        self.job.put_stored(stored);
     }
 
     /// Marks that the closure of the operator at `site` runs, until [`Entered::leave`].

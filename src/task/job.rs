@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Imports, Relief, Tallies};
+use super::{Imports, Relief, StoredPartition, Tallies};
 use crate::error::{Error, Result};
 use crate::id::ShuffleId;
 use crate::storage::memory::{MemoryBudget, Reservation};
@@ -24,6 +24,8 @@ pub(crate) struct JobState {
     map_outputs: Mutex<HashMap<ShuffleId, MapOutputs>>,
     /// Map outputs of other processes, if the job is one's of which only tasks run here.
     imports: Option<Arc<Imports>>,
+    /// Persisted partitions for that process.
+    stored: Mutex<Vec<StoredPartition>>,
     tallies: Tallies,
 }
 
@@ -77,6 +79,7 @@ impl JobState {
             failure: Mutex::default(),
             map_outputs: Mutex::default(),
             imports: None,
+            stored: Mutex::default(),
             tallies: Tallies::default(),
         }
     }
@@ -87,6 +90,16 @@ impl JobState {
             imports: Some(imports),
             ..Self::new(resources)
         }
+    }
+
+    /// Leaves a persisted partition to the process whose job it is.
+    pub(crate) fn put_stored(&self, stored: StoredPartition) {
+        lock(&self.stored).push(stored);
+    }
+
+    /// What was left to it.
+    pub(crate) fn take_stored(&self) -> Vec<StoredPartition> {
+        std::mem::take(&mut *lock(&self.stored))
     }
 
     pub(crate) fn imports(&self) -> Option<&Imports> {

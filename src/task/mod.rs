@@ -12,7 +12,7 @@ mod stage;
 mod tally;
 
 pub use block::{Block, FilePart};
-pub(crate) use block::{Files, Outputs};
+pub(crate) use block::{Files, Outputs, StoredPartition};
 pub(crate) use context::{Task, panicked};
 pub(crate) use imports::Imports;
 pub(crate) use job::{JobState, Progress, Resources};

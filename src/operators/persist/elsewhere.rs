@@ -1,0 +1,300 @@
+//! Persisted partitions in a worker process: files of the driver's store are read, and new ones are left to it.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::id::StoreId;
+use crate::pipeline::{Boxed, Data, Pipeline};
+use crate::shuffle::{Content, Spool, replay};
+use crate::storage::codec;
+use crate::storage::run::RunFile;
+use crate::task::{FilePart, Files, Flow, Partition, Site, StoredPartition, Task};
+
+/// The store of a persisted bag as it was when the stage was sent, and where new partitions are reported to.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StoreElsewhere {
+    id: StoreId,
+    partitions: HashMap<usize, Vec<FilePart>>,
+}
+
+impl StoreElsewhere {
+    pub(super) fn new(id: StoreId, partitions: HashMap<usize, Vec<FilePart>>) -> Self {
+        Self { id, partitions }
+    }
+
+    /// Reads a partition, or computes and keeps it. What is damaged is computed as if it had never been there.
+    pub(super) fn run<T: Data>(
+        &self,
+        parent: &Boxed<T>,
+        site: Site,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: &mut impl FnMut(T) -> Flow,
+    ) -> Result<Flow> {
+        let mut handed_on = 0;
+        let Some(parts) = self.partitions.get(&partition.index) else {
+            return self.compute(parent, site, partition, task, sink);
+        };
+        let mut files = Files::new(&task.resources().scratch);
+        let runs = parts
+            .iter()
+            .map(|part| Content::<Spool>::File(files.run(part)));
+        let entered = task.enter(site);
+        let flow = replay(runs, |record| {
+            handed_on += 1;
+            sink(record)
+        });
+        entered.leave();
+        let is_computable = partition.payload.is_some() || parent.partitions().is_some();
+        match flow {
+            Err(damage) if damage.is_damage() && is_computable => {
+                let rest = &mut |record| match handed_on {
+                    0_u64 => sink(record),
+                    _ => {
+                        handed_on -= 1;
+                        ControlFlow::Continue(())
+                    }
+                };
+                // If nothing has been left to compute it from either, the driver must know which file is lost.
+                let computed = self.compute(parent, site, partition, task, rest);
+                computed.map_err(|error| if error.is_damage() { damage } else { error })
+            }
+            flow => flow,
+        }
+    }
+
+    fn compute<T: Data>(
+        &self,
+        parent: &Boxed<T>,
+        site: Site,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: &mut impl FnMut(T) -> Flow,
+    ) -> Result<Flow> {
+        let index = partition.index;
+        let mut file = RunFile::create(&task.resources().scratch, "persist")?;
+        let mut writer = file.run();
+        let mut bytes = Vec::new();
+        let flow = parent.run(partition, task, &mut |record| {
+            bytes.clear();
+            // The codec calls `Serialize`, which may be the program's.
+            let entered = task.enter(site);
+            let written = codec::encode_into(&record, &mut bytes);
+            let written = written.and_then(|()| writer.append(&bytes));
+            entered.leave();
+            match written {
+                Ok(()) => sink(record),
+                Err(error) => task.fail_at(site, error),
+            }
+        })?;
+        // A partition that was broken off is not whole.
+        if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
+            let at = |error: Error| error.at(site.operator, site.location);
+            task.put_stored(StoredPartition {
+                store: self.id.number(),
+                partition: index,
+                part: FilePart::export(&writer.finish().map_err(at)?),
+                replaces: self.partitions.contains_key(&index),
+            });
+        }
+        Ok(flow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::lineage::Stored;
+    use crate::operators::from_vec::FromVec;
+    use crate::operators::persist::{Keeping, Persist, Persistence, Store};
+    use crate::storage::memory::MemoryBudget;
+    use crate::storage::scratch::Scratch;
+    use crate::task::{Imports, JobState, Resources};
+
+    const PARTITIONS: usize = 3;
+
+    /// A store, and the scratch directory of a job.
+    struct Driver {
+        store: Arc<Store>,
+        of_store: Scratch,
+        of_job: Scratch,
+        spill: tempfile::TempDir,
+    }
+
+    impl Driver {
+        fn new() -> Self {
+            let spill = tempfile::tempdir().unwrap();
+            let scratch = || Scratch::new(Some(spill.path()), None);
+            let (of_store, of_job) = (scratch(), scratch());
+            let budget = MemoryBudget::unlimited();
+            let persistence = Persistence::MemoryThenDisk;
+            Self {
+                store: Arc::new(Store::new(
+                    persistence,
+                    Some(PARTITIONS),
+                    budget,
+                    of_store.clone(),
+                )),
+                of_store,
+                of_job,
+                spill,
+            }
+        }
+
+        fn job(&self, prefix: &str) -> JobState {
+            let directory = self.of_job.path().unwrap();
+            let resources = Resources {
+                scratch: Scratch::within(directory, prefix.to_owned(), None),
+                ..Resources::unlimited()
+            };
+            JobState::remote(resources, Arc::new(Imports::default()))
+        }
+
+        /// What a worker that is sent the store now reads of a partition, whose parent has `records` all in all.
+        fn read(&self, job: &JobState, records: u32, index: usize) -> Vec<u32> {
+            self.read_at_most(job, records, index, usize::MAX)
+        }
+
+        fn read_at_most(
+            &self,
+            job: &JobState,
+            records: u32,
+            index: usize,
+            most: usize,
+        ) -> Vec<u32> {
+            let mut bytes = Vec::new();
+            codec::encode_into(&self.store.export().unwrap(), &mut bytes).unwrap();
+            let keeping = Keeping::Elsewhere(codec::decode(&bytes).unwrap());
+            persisted(keeping, records, job, index, most)
+        }
+    }
+
+    fn persisted(
+        keeping: Keeping,
+        records: u32,
+        job: &JobState,
+        index: usize,
+        most: usize,
+    ) -> Vec<u32> {
+        let persist = Persist {
+            parent: Boxed::new(Arc::new(FromVec {
+                records: Arc::new((0..records).collect()),
+                partitions: PARTITIONS,
+            })),
+            keeping,
+            site: Site::new("persist"),
+        };
+        let mut read = Vec::new();
+        let task = Task::new(job, 1, index);
+        let flow = persist.run(Partition::at(index), &task, &mut |record: u32| {
+            read.push(record);
+            match read.len() < most {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        let _ = flow.unwrap();
+        read
+    }
+
+    #[test]
+    fn what_a_worker_computes_is_there_for_all_others() {
+        let driver = Driver::new();
+        let job = driver.job("1-");
+        for index in 0..PARTITIONS {
+            driver.read(&job, 300_000, index);
+        }
+        let stored = job.take_stored();
+        assert_eq!(stored.len(), PARTITIONS);
+        assert!(!driver.store.is_complete());
+        for stored in &stored {
+            assert_eq!(stored.store, driver.store.id().number());
+            driver.store.adopt(stored).unwrap();
+        }
+        assert!(driver.store.is_complete() && driver.of_store.used_bytes() > 0);
+        drop(job);
+        // Another parent shows that it is not asked.
+        let job = driver.job("2-");
+        let expected: Vec<u32> = (100_000..200_000).collect();
+        assert!(driver.read(&job, 0, 1) == expected);
+        let here = JobState::new(Resources::unlimited());
+        let keeping = Keeping::Here(Arc::clone(&driver.store));
+        assert!(persisted(keeping, 0, &here, 1, usize::MAX) == expected);
+        assert!(job.take_stored().is_empty());
+        drop(job);
+        let Driver {
+            store,
+            of_store,
+            of_job,
+            spill,
+        } = driver;
+        assert_eq!(
+            std::fs::read_dir(of_job.path().unwrap()).unwrap().count(),
+            1
+        );
+        drop(store);
+        assert_eq!(of_store.used_bytes(), 0);
+        drop((of_store, of_job));
+        assert_eq!(std::fs::read_dir(spill.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn workers_read_what_was_kept_in_memory() {
+        let driver = Driver::new();
+        let here = JobState::new(Resources::unlimited());
+        let keeping = || Keeping::Here(Arc::clone(&driver.store));
+        persisted(keeping(), 30, &here, 2, usize::MAX);
+        assert_eq!(driver.of_store.used_bytes(), 0);
+        let job = driver.job("1-");
+        assert_eq!(driver.read(&job, 0, 2), (20..30).collect::<Vec<_>>());
+        assert_eq!(driver.read(&job, 30, 0), (0..10).collect::<Vec<_>>());
+        assert_eq!(
+            job.take_stored().len(),
+            1,
+            "of the partition that was not there"
+        );
+    }
+
+    #[test]
+    fn a_partition_that_is_broken_off_is_not_stored() {
+        let driver = Driver::new();
+        let job = driver.job("1-");
+        assert_eq!(driver.read_at_most(&job, 30, 1, 4), [10, 11, 12, 13]);
+        assert!(job.take_stored().is_empty());
+        let directory = driver.of_job.path().unwrap();
+        assert_eq!(std::fs::read_dir(directory).unwrap().count(), 1, "the lock");
+    }
+
+    #[test]
+    fn a_damaged_partition_is_computed_and_takes_the_place_of_the_old() {
+        let driver = Driver::new();
+        let job = driver.job("1-");
+        driver.read(&job, 300_000, 1);
+        let stored = job.take_stored().remove(0);
+        driver.store.adopt(&stored).unwrap();
+        let exported = driver.store.export().unwrap();
+        let path = exported.partitions[&1][0].path.clone();
+        let mut bytes = std::fs::read(&path).unwrap();
+        // Records before the damage have been handed on by then.
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let expected: Vec<u32> = (100_000..200_000).collect();
+        assert!(driver.read(&job, 300_000, 1) == expected);
+        let stored = job.take_stored().remove(0);
+        assert!(stored.replaces);
+        driver.store.adopt(&stored).unwrap();
+        assert!(!path.exists());
+        assert!(driver.read(&job, 0, 1) == expected);
+
+        let path = driver.store.export().unwrap().partitions[&1][0]
+            .path
+            .clone();
+        assert!(driver.store.forget(&path) && !driver.store.forget(&path));
+        assert!(driver.read(&job, 0, 1).is_empty(), "computed");
+    }
+}
