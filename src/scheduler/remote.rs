@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Job;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::executor::{RemoteExecutor, Report, Round, Source, Stage, StageSite, Tasks};
 use crate::id::ShuffleId;
 use crate::lineage::Node;
@@ -69,10 +69,10 @@ impl Job {
         let stage = map_stage.shuffle.map_stage(map_stage.readers);
         let (reports, files) =
             self.run_remote(executor, number, &*stage, node, &map_stage.reads)?;
+        let blocks = reports.into_iter().flat_map(|report| report.blocks);
         let export = Export {
-            blocks: reports
-                .into_iter()
-                .flat_map(|report| report.blocks)
+            blocks: std::iter::once(Block::of_all(shuffle))
+                .chain(blocks)
                 .collect(),
             _files: files,
         };
@@ -96,7 +96,7 @@ impl Job {
         executor: &dyn RemoteExecutor,
         number: usize,
         code: &dyn StageCode,
-        node: &Node,
+        node: &Arc<Node>,
         reads: &[ShuffleId],
     ) -> Result<(Vec<Report>, Vec<Arc<ScratchFile>>)> {
         let code_bytes = Vec::new();
@@ -104,6 +104,7 @@ impl Job {
             job: &self.state,
             number,
             code,
+            node,
             stream: Mutex::new(code.partitions().is_none().then(|| code.stream())),
             files: Mutex::default(),
         };
@@ -157,6 +158,7 @@ struct StageSource<'s> {
     job: &'s JobState,
     number: usize,
     code: &'s dyn StageCode,
+    node: &'s Arc<Node>,
     stream: Mutex<Option<PartitionStream<'s>>>,
     /// What tasks have left.
     files: Mutex<Vec<Arc<ScratchFile>>>,
@@ -203,10 +205,27 @@ impl Source for StageSource<'_> {
         for tally in &report.tallies {
             self.job.tallies().put(tally.clone());
         }
+        if !report.stored.is_empty() {
+            let stores = self.node.stores();
+            for stored in &report.stored {
+                let mut stores = stores.iter();
+                if let Some(store) = stores.find(|store| store.id().number() == stored.store) {
+                    store.adopt(stored)?;
+                }
+            }
+        }
         let adopted = Block::adopt(&report.blocks, &resources.scratch)?;
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.extend(adopted);
         Ok(())
+    }
+
+    fn forget(&self, damage: &Error) {
+        if let ErrorKind::CorruptRun { path, .. } = damage.kind() {
+            for store in self.node.stores() {
+                store.forget(path);
+            }
+        }
     }
 
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow> {

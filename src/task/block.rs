@@ -56,6 +56,20 @@ impl Block {
         }
     }
 
+    /// Says that all map tasks of a shuffle are done, whatever other blocks there are: perhaps none.
+    pub(crate) fn of_all(shuffle: ShuffleId) -> Self {
+        Self {
+            shuffle: shuffle.number(),
+            partition: None,
+            file: None,
+            about: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_of_all(&self) -> bool {
+        self.file.is_none() && self.about.is_empty()
+    }
+
     /// The partition, below `partitions`, that it is for, and its records.
     pub(crate) fn of_partition(&self, partitions: usize) -> Result<(usize, &FilePart)> {
         let partition = self.partition.filter(|partition| *partition < partitions);

@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Block;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
 
 /// The blocks of all shuffles that a stage reads, and what has been made of them: each is imported once.
@@ -19,7 +20,10 @@ impl Imports {
     pub(crate) fn new(blocks: impl IntoIterator<Item = Block>) -> Self {
         let mut by_shuffle: HashMap<_, Vec<_>> = HashMap::new();
         for block in blocks {
-            by_shuffle.entry(block.shuffle).or_default().push(block);
+            let blocks = by_shuffle.entry(block.shuffle).or_default();
+            if !block.is_of_all() {
+                blocks.push(block);
+            }
         }
         Self {
             blocks: by_shuffle,
@@ -39,8 +43,14 @@ impl Imports {
         if let Some(outputs) = known.and_then(|outputs| outputs.downcast().ok()) {
             return Ok(outputs);
         }
-        let none = Vec::new();
-        let blocks = self.blocks.get(&shuffle.number()).unwrap_or(&none);
+        let Some(blocks) = self.blocks.get(&shuffle.number()) else {
+            // It was not needed, as long as what had been made of it before was there.
+            return Err(Error::new(ErrorKind::CorruptRun {
+                path: PathBuf::new(),
+                offset: 0,
+                reason: "what an earlier stage had left is gone",
+            }));
+        };
         let imported = Arc::new(import(blocks)?);
         outputs.insert(shuffle, Arc::<O>::clone(&imported));
         Ok(imported)
@@ -53,17 +63,17 @@ mod tests {
 
     #[test]
     fn each_shuffle_is_imported_once_from_its_own_blocks() {
-        let shuffles = [ShuffleId::next(), ShuffleId::next()];
-        let blocks = [0, 1, 1].map(|index: usize| Block {
-            shuffle: shuffles[index].number(),
-            partition: None,
-            file: None,
-            about: Vec::new(),
-        });
-        let imports = Imports::new(blocks);
+        let shuffles = [(); 3].map(|()| ShuffleId::next());
+        let block = |index: usize| Block {
+            about: vec![1],
+            ..Block::of_all(shuffles[index])
+        };
+        let nothing = Block::of_all(shuffles[2]);
+        let imports = Imports::new([block(0), block(1), block(1), nothing]);
         let count = |shuffle| *imports.get(shuffle, |blocks| Ok(blocks.len())).unwrap();
-        assert_eq!(shuffles.map(count), [1, 2]);
-        assert_eq!(count(ShuffleId::next()), 0, "nothing was left");
+        assert_eq!(shuffles.map(count), [1, 2, 0]);
+        let lost = imports.get(ShuffleId::next(), |blocks| Ok(blocks.len()));
+        assert!(lost.unwrap_err().is_damage());
         let again = imports.get::<usize>(shuffles[0], |_| panic!("it is known"));
         assert_eq!(*again.unwrap(), 1);
     }

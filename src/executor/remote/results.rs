@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::spec::Report;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::task::Flow;
 
 /// What the driver has for the tasks of a stage, and where their results go.
@@ -13,6 +13,9 @@ pub(crate) trait Source: Sync {
 
     /// Takes down what a task of some partitions has done.
     fn take(&self, partitions: usize, report: &Report) -> Result<()>;
+
+    /// Lets go of what this error says is damaged, if it is part of what is kept from job to job.
+    fn forget(&self, damage: &Error);
 
     /// Takes a chunk of the result of a partition. They come in order, one at a time, each once.
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow>;

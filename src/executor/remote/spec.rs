@@ -1,12 +1,12 @@
 //! What an executor carries: a stage, a task of it, and what came of the task. Plain data, all of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::bytes;
-use crate::task::{Block, Tally};
+use crate::task::{Block, StoredPartition, Tally};
 
 /// What a stage computes, and what its tasks need: to be brought once to each worker that is to run some of them.
 ///
@@ -63,6 +63,8 @@ pub struct PartitionSpec {
 pub struct Report {
     /// What the next stage reads. Results of an action come in chunks instead.
     pub blocks: Vec<Block>,
+    /// Partitions of persisted bags.
+    pub(crate) stored: Vec<StoredPartition>,
     /// What counters were told, by partition.
     pub(crate) tallies: Vec<Tally>,
     pub(crate) metrics: Metrics,
@@ -77,6 +79,15 @@ pub(crate) struct Metrics {
     pub(crate) spilled_bytes: u64,
     pub(crate) peak_memory_bytes: usize,
     pub(crate) time: Duration,
+}
+
+impl Report {
+    /// The files that it names.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        let of_blocks = self.blocks.iter().filter_map(|block| block.file.as_ref());
+        let parts = of_blocks.chain(self.stored.iter().map(|stored| &stored.part));
+        parts.map(|part| &*part.path)
+    }
 }
 
 impl TaskSpec {

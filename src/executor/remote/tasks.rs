@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -201,8 +201,7 @@ impl<'a> Tasks<'a> {
         if let Err(error) = self.source.take(task.partitions.len(), &report) {
             state.end(End::Failed(error));
         }
-        let files = report.blocks.iter().filter_map(|block| block.file.as_ref());
-        state.files.extend(files.map(|file| file.path.clone()));
+        state.files.extend(report.files().map(Path::to_owned));
         state.reports.insert(task.first(), report);
         drop(self.hand_on(state));
         self.changed.notify_all();
@@ -309,6 +308,7 @@ impl<'a> Tasks<'a> {
             })));
         }
         if error.is_damage() {
+            self.source.forget(&error);
             state.end(End::Damaged);
         }
         // One by one, so that what ends one of them does not keep the others from being done, and has a place.
@@ -448,10 +448,9 @@ impl State {
 
     /// Removes what a report names that nobody will read. One that comes twice names what is needed.
     fn remove_files(&self, report: &Report) {
-        let files = report.blocks.iter().filter_map(|block| block.file.as_ref());
-        for file in files.filter(|file| !self.files.contains(&file.path)) {
+        for file in report.files().filter(|file| !self.files.contains(*file)) {
             // If it cannot be, it goes with its directory.
-            let _ = fs::remove_file(&file.path);
+            let _ = fs::remove_file(file);
         }
     }
 

@@ -45,6 +45,8 @@ impl Source for Fake {
         Ok(())
     }
 
+    fn forget(&self, _: &Error) {}
+
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow> {
         let mut accepted = self.accepted.lock().unwrap();
         accepted.push((partition, chunk.to_vec()));

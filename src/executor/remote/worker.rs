@@ -7,7 +7,7 @@ use super::spec::{Metrics, Report, Stage, TaskSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::Scratch;
-use crate::task::{Block, Flow, JobState, Partition, Resources, in_task};
+use crate::task::{Block, Flow, Imports, JobState, Partition, Resources, in_task};
 
 /// Runs tasks of one stage after another, one at a time: what a worker process does.
 ///
@@ -23,6 +23,7 @@ struct Loaded {
     id: u64,
     code: Box<dyn RemoteStage>,
     resources: Resources,
+    imports: Arc<Imports>,
 }
 
 /// What a [`Canceller`] must know.
@@ -96,6 +97,7 @@ impl Worker {
         }
         Ok(Report {
             blocks,
+            stored: job.take_stored(),
             tallies: job.tallies().take(),
             metrics: measures.until_now(&job),
         })
@@ -106,6 +108,7 @@ impl Worker {
             id: stage.id,
             code: in_task(|| load_stage(&stage.code))?,
             resources: self.resources(stage),
+            imports: Arc::new(Imports::new(stage.inputs.iter().cloned())),
         })
     }
 
@@ -124,10 +127,11 @@ impl Worker {
 impl Loaded {
     /// What the tasks of one attempt share. The memory and the inputs are those of all tasks of the stage.
     fn job(&self) -> JobState {
-        JobState::new(Resources {
+        let resources = Resources {
             progress: Arc::default(),
             ..self.resources.clone()
-        })
+        };
+        JobState::remote(resources, Arc::clone(&self.imports))
     }
 
     fn run(
