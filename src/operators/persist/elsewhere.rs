@@ -48,7 +48,7 @@ impl StoreElsewhere {
             sink(record)
         });
         entered.leave();
-        let is_computable = partition.payload.is_some() || parent.partitions().is_some();
+        let is_computable = partition.has_payload() || parent.partitions().is_some();
         match flow {
             Err(damage) if damage.is_damage() && is_computable => {
                 let rest = &mut |record| match handed_on {
@@ -185,6 +185,7 @@ mod tests {
             parent: Boxed::new(Arc::new(FromVec {
                 records: Arc::new((0..records).collect()),
                 partitions: PARTITIONS,
+                site: Site::new("from_vec"),
             })),
             keeping,
             site: Site::new("persist"),
