@@ -72,10 +72,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 }
 
 /// Puts the records of each partition on the shelf as they come.
-struct Iterate<T: Record + ?Sized> {
+pub(super) struct Iterate<T: Record + ?Sized> {
     site: Site,
     /// Worker processes have none, and send what they have.
     shelf: Option<Arc<Shelf<T::Owned>>>,
+}
+
+impl<T: Record + ?Sized> Iterate<T> {
+    /// As a worker process has it.
+    pub(super) fn sent(site: Site) -> Self {
+        Self { site, shelf: None }
+    }
 }
 
 impl<T: Record + ?Sized> Portable for Iterate<T> {
@@ -84,8 +91,7 @@ impl<T: Record + ?Sized> Portable for Iterate<T> {
     }
 
     fn load(from: &mut Loader<'_>) -> Result<Self> {
-        let site = Portable::load(from)?;
-        Ok(Self { site, shelf: None })
+        Portable::load(from).map(Self::sent)
     }
 }
 

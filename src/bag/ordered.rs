@@ -25,7 +25,7 @@ use crate::task::Site;
 ///
 /// fn least<T, P>(bag: Bag<T, P>) -> holdall::Result<Vec<T::Owned>>
 /// where
-///     T: Sortable<Owned: Send> + ?Sized,
+///     T: Sortable + ?Sized,
 ///     P: Pipeline<Out = T>,
 /// {
 ///     bag.sort().take(2)
@@ -34,7 +34,7 @@ use crate::task::Site;
 /// assert_eq!(least(holdall::from_vec(vec![3, 1, 2]))?, [1, 2]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub trait Sortable: Record {
+pub trait Sortable: Record<Owned: Data> {
     /// Sorts a bag, for the method `operator`.
     #[doc(hidden)]
     #[track_caller]

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::iter::Iterate;
 use super::*;
 use crate::error::{Error, ErrorKind, Result};
-use crate::operators::actions::Collect;
+use crate::operators::actions::{Collect, Count, Fold, HasAny, Top, TryForEach, WriteText};
 use crate::pipeline::{Action, Data};
 use crate::plan::Plan;
 use crate::portable::{Loader, Portable, Saver};
@@ -424,4 +425,164 @@ fn the_state_of_a_source_that_cannot_be_written_is_named() {
     let error = refused(bag);
     assert!(matches!(error.kind(), ErrorKind::Codec { .. }), "{error}");
     assert_eq!(error.place().unwrap().operator, Some("map"));
+}
+
+/// What an action computes of each partition here.
+fn parts_here<T, P, A>(bag: &Bag<T, P>, action: &A) -> Vec<A::Part>
+where
+    T: Record + ?Sized,
+    P: Pipeline<Out = T>,
+    A: Action<T>,
+{
+    let mut parts = Vec::new();
+    bag.run(action, |_, part| {
+        parts.push(part);
+        Flow::Continue(())
+    })
+    .unwrap();
+    parts
+}
+
+/// The same, sent.
+fn parts_sent<T, P, A>(bag: &Bag<T, P>, action: &A) -> Result<Vec<A::Part>>
+where
+    T: Record + ?Sized,
+    P: Pipeline<Out = T>,
+    A: Action<T>,
+{
+    let mut parts = Vec::new();
+    run_sent(bag, action, |part| parts.push(part))?;
+    Ok(parts)
+}
+
+fn site() -> Site {
+    Site::new("action")
+}
+
+#[test]
+fn actions_travel() {
+    let count = Count { site: site() };
+    assert_eq!(parts_sent(&numbers(), &count).unwrap(), [33, 33, 34]);
+    let any = HasAny { site: site() };
+    let some = numbers().filter(|n| *n > 50);
+    assert_eq!(parts_sent(&some, &any).unwrap(), [false, true, true]);
+    let take = Collect::most(site(), 2);
+    let taken = parts_sent(&numbers(), &take).unwrap();
+    assert_eq!(taken, [[0, 1], [33, 34], [66, 67]]);
+    let fold = Fold {
+        site: site(),
+        state: 1000,
+        op: (),
+        make: |initial: &u64| *initial,
+        add: |(): &(), sum, n| sum + n,
+        types: PhantomData,
+    };
+    assert_eq!(
+        parts_sent(&numbers(), &fold).unwrap(),
+        parts_here(&numbers(), &fold)
+    );
+    let top = Top {
+        site: site(),
+        n: 4,
+        compare: |a: &u64, b: &u64| (b % 10).cmp(&(a % 10)),
+        records: PhantomData,
+    };
+    let best = |parts: Vec<_>| {
+        let best = parts.into_iter().reduce(|best, part| top.merge(best, part));
+        top.sorted(best.unwrap())
+    };
+    let sent = best(parts_sent(&numbers(), &top).unwrap());
+    assert_eq!(sent, best(parts_here(&numbers(), &top)));
+    assert_eq!(sent, [9, 19, 29, 39]);
+    let each = TryForEach {
+        site: site(),
+        op: |n| u8::try_from(n).map(|_| ()),
+        error: PhantomData::<fn() -> std::num::TryFromIntError>,
+    };
+    assert_eq!(parts_sent(&numbers(), &each).unwrap(), [(); 3]);
+    let error = parts_sent(&numbers().map(|n| n + 200), &each).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Closure { .. }), "{error}");
+    assert_eq!(error.place().unwrap().partition, Some(1));
+}
+
+#[test]
+fn records_of_an_iterator_are_sent_in_chunks_that_depend_on_them_alone() {
+    let lines = || {
+        context()
+            .range_partitioned(0..30_000, 2)
+            .map(|n| n.to_string())
+    };
+    let iterate = Iterate::<String>::sent(site());
+    let chunks = parts_sent(&lines(), &iterate).unwrap();
+    assert_eq!(
+        chunks.len(),
+        4,
+        "two of 64 KiB, and what is left of each partition"
+    );
+    let lens: Vec<_> = chunks.iter().map(Vec::len).collect();
+    assert_eq!(chunks.concat(), lines().collect().unwrap());
+    let collect = Collect::all(site());
+    let again = parts_sent(&lines().boxed(), &collect).unwrap();
+    assert_eq!(again.iter().map(Vec::len).collect::<Vec<_>>(), lens);
+}
+
+#[test]
+fn written_files_get_their_names_when_they_are_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let [whole, attempts] = ["whole", "attempts"].map(|name| directory.path().join(name));
+    std::fs::create_dir(&whole).unwrap();
+    std::fs::create_dir(&attempts).unwrap();
+    let write = WriteText {
+        site: site(),
+        directory: whole.clone(),
+        attempts: attempts.clone(),
+        digits: 5,
+    };
+    let numbers = || context().range_partitioned(0..4, 2);
+    // The same partitions a second time, as after the loss of a worker.
+    for _ in 0..2 {
+        assert_eq!(parts_sent(&numbers(), &write).unwrap(), [(), ()]);
+    }
+    let files = ["part-00000", "part-00001"].map(|name| whole.join(name));
+    let texts = files.map(|file| std::fs::read_to_string(file).unwrap());
+    assert_eq!(texts, ["0\n1\n", "2\n3\n"]);
+    assert_eq!(std::fs::read_dir(&whole).unwrap().count(), 2);
+    let failing = numbers().map(|n| n + 1000).try_map(u8::try_from);
+    std::fs::remove_dir_all(&whole).unwrap();
+    std::fs::create_dir(&whole).unwrap();
+    assert!(parts_sent(&failing, &write).is_err());
+    assert_eq!(std::fs::read_dir(&whole).unwrap().count(), 0);
+}
+
+#[test]
+fn an_action_whose_closure_captures_is_refused() {
+    let k = std::hint::black_box(3);
+    let fold = Fold {
+        site: site(),
+        state: 0,
+        op: move |sum: u64, n: u64| sum + n * k,
+        make: |initial: &u64| *initial,
+        add: call,
+        types: PhantomData,
+    };
+    let error = parts_sent(&numbers(), &fold).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::CapturingClosure { .. }));
+    assert_eq!(error.place().unwrap().operator, Some("action"));
+}
+
+fn call(op: &impl Fn(u64, u64) -> u64, a: u64, b: u64) -> u64 {
+    op(a, b)
+}
+
+#[test]
+fn a_panic_in_another_process_has_its_place() {
+    let error = refused(numbers().map(|n| 100 / (n.saturating_sub(40))));
+    let place = error.place().unwrap();
+    assert!(
+        matches!(error.kind(), ErrorKind::TaskPanicked { .. }),
+        "{error}"
+    );
+    assert_eq!((place.stage, place.partition), (Some(1), Some(0)));
+    assert_eq!(place.operator, Some("map"));
+    assert_eq!(place.location.unwrap().file(), file!());
 }

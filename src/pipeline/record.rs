@@ -23,11 +23,11 @@ use crate::task::Flow;
 /// A function for bags of whatever records:
 ///
 /// ```
-/// use holdall::{Bag, Pipeline, Record};
+/// use holdall::{Bag, Data, Pipeline, Record};
 ///
 /// fn first_or<T, P>(bag: &Bag<T, P>, other: T::Owned) -> holdall::Result<T::Owned>
 /// where
-///     T: Record<Owned: Send> + ?Sized,
+///     T: Record<Owned: Data> + ?Sized,
 ///     P: Pipeline<Out = T>,
 /// {
 ///     Ok(bag.first()?.unwrap_or(other))

@@ -1,5 +1,6 @@
 //! What the codec carries, and what it refuses.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 
@@ -226,4 +227,68 @@ proptest::proptest! {
         let _ = decode::<Vec<(u64, Option<char>)>>(&bytes);
         let _ = decode::<Shape>(&bytes);
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Named {
+    name: &'static str,
+    alias: Option<Cow<'static, str>>,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Kind {
+    Plain,
+    Text(&'static str),
+    Both { bytes: &'static [u8], count: u32 },
+}
+
+#[test]
+fn what_must_borrow_is_kept_for_ever_once() {
+    carries("a text");
+    carries(("a", 1, String::from("b")));
+    carries(vec!["", "a", "a"]);
+    for kind in [
+        Kind::Plain,
+        Kind::Text("t"),
+        Kind::Both {
+            bytes: b"b",
+            count: 3,
+        },
+    ] {
+        carries(Named {
+            name: "n",
+            alias: Some(Cow::Borrowed("m")),
+            kind,
+        });
+    }
+    let mut bytes = Vec::new();
+    encode_into("once", &mut bytes).unwrap();
+    let first: &'static str = decode(&bytes).unwrap();
+    let second: &'static str = decode(&bytes.clone()).unwrap();
+    assert_eq!(first, "once");
+    assert!(std::ptr::eq(first, second));
+    let mut bytes = Vec::new();
+    encode_into(
+        &Kind::Both {
+            bytes: b"once",
+            count: 1,
+        },
+        &mut bytes,
+    )
+    .unwrap();
+    let [first, second] = [(); 2].map(|()| match decode(&bytes).unwrap() {
+        Kind::Both { bytes, .. } => bytes,
+        _ => b"",
+    });
+    assert_eq!(first, b"once");
+    assert!(std::ptr::eq(first, second));
+}
+
+#[test]
+fn what_cannot_be_read_says_why_the_first_time() {
+    let error = decode::<&'static str>(&[5, b'a']).unwrap_err();
+    assert!(error.to_string().contains("&str"), "{error}");
+    assert!(decode::<&'static str>(&[2, 0xff, 0xfe]).is_err());
+    assert!(decode::<Vec<&'static str>>(&[1, 1, b'a', 7]).is_err());
 }
