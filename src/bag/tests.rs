@@ -77,6 +77,7 @@ where
                 unreachable!("a map stage hands nothing on")
             })?);
         }
+        blocks.push(Block::of_all(map_stage.shuffle.id()));
         blocks.extend(left);
     }
     let job = remote_job(&resources, &blocks);
@@ -403,6 +404,46 @@ fn closures_of_shuffles_that_capture_are_refused_with_their_place() {
         ),
         "map",
     );
+}
+
+#[test]
+fn persisted_bags_travel_with_what_was_kept() {
+    let persist = || numbers().persist(crate::Persistence::Memory);
+    assert_eq!(
+        collect_sent(&persist()).unwrap().len(),
+        100,
+        "nothing is kept"
+    );
+    assert_travels(persist());
+    assert_travels(
+        persist()
+            .map(|n| (n % 3, n))
+            .group_by_key()
+            .map(|(key, _)| key),
+    );
+}
+
+/// A panic of the program where the outputs of a task are written must not end the worker.
+#[test]
+fn a_panic_while_outputs_are_written_is_an_error() {
+    #[derive(Clone, serde::Deserialize)]
+    struct Touchy(u64);
+
+    impl serde::Serialize for Touchy {
+        fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            assert!(self.0 < 2, "on purpose");
+            to.serialize_newtype_struct("Touchy", &self.0)
+        }
+    }
+
+    let touchy = numbers().map(|n| (n % 7, Touchy(1)));
+    let sums = touchy.reduce_by_key(|a, b| Touchy(a.0 + b.0));
+    let error = collect_sent(&sums.map(|(_, sum)| sum.0)).unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::TaskPanicked { .. }),
+        "{error}"
+    );
+    assert_eq!(error.place().unwrap().stage, Some(1));
 }
 
 #[test]

@@ -56,9 +56,10 @@ impl<M: MapSide> RemoteStage for RemoteMap<M> {
     ) -> Result<Vec<Block>> {
         let stage = self.0.stage(1);
         run_worker(&*stage, job, number, partitions)?;
-        stage
-            .into_blocks(job.resources())
-            .map_err(|error| of_no_partition(error, number))
+        // What is left to be written is the task's too, and writing it may call the program.
+        let task = Task::of_no_partition(job, number);
+        let blocks = in_task(|| task.guard(|_| stage.into_blocks(job.resources())));
+        blocks.map_err(|error| of_no_partition(error, number))
     }
 }
 
