@@ -14,6 +14,7 @@ use std::time::Instant;
 use holdall::{Bag, Context, TextReader, TextWriter};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    holdall::init();
     let context = Context::builder().progress(false).build()?;
     let workload = env::args().nth(1).ok_or("which workload?")?;
     match &*workload {

@@ -13,11 +13,12 @@ use std::time::Instant;
 
 use options::Options;
 
-const USAGE: &str = "empty_tasks [--executor inline|threads|threads:N] N
+const USAGE: &str = "empty_tasks [--executor inline|threads|threads:N|processes:N] N
 
 Runs a job of N tasks that do nothing and prints the microseconds that it took for each.";
 
 fn main() -> ExitCode {
+    holdall::init();
     options::run(USAGE, empty_tasks)
 }
 

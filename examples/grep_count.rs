@@ -12,11 +12,12 @@ use std::process::ExitCode;
 
 use options::Options;
 
-const USAGE: &str = "grep_count [--executor inline|threads|threads:N] PATTERN PATH...
+const USAGE: &str = "grep_count [--executor inline|threads|threads:N|processes:N] PATTERN PATH...
 
 Prints the number of lines that contain PATTERN, which is a text.";
 
 fn main() -> ExitCode {
+    holdall::init();
     options::run(USAGE, grep_count)
 }
 

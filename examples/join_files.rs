@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use holdall::{Bag, Context, Pipeline};
 use options::Options;
 
-const USAGE: &str = "join_files [--memory SIZE] [--executor inline|threads|threads:N]
+const USAGE: &str = "join_files [--memory SIZE] [--executor inline|threads|threads:N|processes:N]
     [--kind inner|left|right|full|semi|anti] [--out DIR] LEFT.csv RIGHT.csv
 
 Joins the lines of two files that have the same first field (the text before the first comma), by default as an inner
@@ -20,6 +20,7 @@ join, and prints the number of rows. With --out, writes the rows into files in D
 left line and of the right, or nothing where a side has none.";
 
 fn main() -> ExitCode {
+    holdall::init();
     options::run(USAGE, join_files)
 }
 

@@ -11,12 +11,13 @@ use std::process::ExitCode;
 use holdall::TextReader;
 use options::Options;
 
-const USAGE: &str = "sort_lines [--memory SIZE] [--executor inline|threads|threads:N] --out DIR PATH...
+const USAGE: &str = "sort_lines [--memory SIZE] [--executor inline|threads|threads:N|processes:N] --out DIR PATH...
 
 Sorts the lines of the files by their bytes, which need not be text. DIR, which must not be there yet, then has files
 that are the sorted lines when they are put together in the order of their names.";
 
 fn main() -> ExitCode {
+    holdall::init();
     options::run(USAGE, sort_lines)
 }
 

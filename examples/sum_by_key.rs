@@ -13,12 +13,13 @@ use std::process::ExitCode;
 
 use options::Options;
 
-const USAGE: &str = "sum_by_key [--executor inline|threads|threads:N] [--memory SIZE] [--out DIR] FILE...
+const USAGE: &str = "sum_by_key [--executor inline|threads|threads:N|processes:N] [--memory SIZE] [--out DIR] FILE...
 
 Of the lines KEY,NUMBER of the files, prints the number of keys and the sum of all numbers, separated by a tab. With
 --out, writes lines KEY,SUM into files in DIR instead. A KEY is any text without a comma, a NUMBER a whole number.";
 
 fn main() -> ExitCode {
+    holdall::init();
     options::run(USAGE, sum_by_key)
 }
 

@@ -13,11 +13,12 @@ use std::process::ExitCode;
 
 use options::Options;
 
-const USAGE: &str = "sum_range [--executor inline|threads|threads:N] N
+const USAGE: &str = "sum_range [--executor inline|threads|threads:N|processes:N] N
 
 Of x * 3 + 1 for each x from 0 to N - 1, prints the wrapping sum of those that are even.";
 
 fn main() -> ExitCode {
+    holdall::init();
     options::run(USAGE, sum_range)
 }
 

@@ -222,6 +222,48 @@
 //! How much was shuffled and spilled, stage by stage, is in the [`JobSummary`] that [`Context::last_job`] gives, and is
 //! written to standard error with [`summary(true)`](ContextBuilder::summary) or `HOLDALL_SUMMARY=1`.
 //!
+//! # Worker processes
+//!
+//! With [`Executor::Processes`], tasks run in processes of their own on this machine, so that one that crashes, is
+//! killed or runs out of memory costs some time and not the job. Results are the same as on threads. Linux only.
+//!
+//! ```no_run
+//! use holdall::{Context, Executor};
+//!
+//! fn main() -> holdall::Result<()> {
+//!     holdall::init(); // worker processes start here and go no further
+//!     let context = Context::builder().executor(Executor::Processes(4)).build()?;
+//!     let stop_words = vec!["a".to_owned(), "the".to_owned()];
+//!     let words = context.read_text("texts/*.txt")?.words();
+//!     let words = words.with(stop_words).filter(|stop_words, word| !stop_words.iter().any(|stop| stop == word));
+//!     println!("{}", words.count()?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! - A worker is this program, started again. [`init`] at the top of `main` makes it one; without that call, jobs end
+//!   with [`ErrorKind::NoInit`] before anything is started. Workers start with the first job, which takes some
+//!   milliseconds, and end with the context, or at once when this process ends, however it does.
+//! - Code goes to a worker as an address, and state by serde. So a closure must capture nothing: one that does is
+//!   refused before anything runs, with [`ErrorKind::CapturingClosure`]. Name what it needs by [`with`](Bag::with), or
+//!   write it as a constant. Statics that are set after `init` are unset in workers.
+//! - A task whose worker is lost, by a signal, an `abort`, an overflow of the stack or the lack of memory, is tried
+//!   again by another worker; so is one whose worker is silent for the
+//!   [patience](ContextBuilder::worker_patience) of the context. So a closure may see a record again. After four
+//!   attempts the job ends with [`ErrorKind::TooManyAttempts`], which has the last cause. A panic or an error of a
+//!   closure is no such case: it ends the job at once, as on threads.
+//! - What workers shuffle and persist is in files of the [spill directory](ContextBuilder::spill_directory) always, of
+//!   which this process sees no record. A file that is lost or damaged is made again. This process gets the results of
+//!   actions, some KiB at a time, and no faster than it takes them; it sends what [`from_vec`], [`from_iter`] and
+//!   [`from_fn`] have.
+//! - Each worker has an equal share of the context's memory. Jobs that run at the same time, such as one within a loop
+//!   over [`iter`](Bag::iter), have workers of their own, and so more memory together.
+//! - What workers print is printed here, line by line, behind `[worker 2] ` and the like. Their standard input is empty.
+//! - To count what closures come across, use a [`Counter`]; a static or an atomic counts in its worker only.
+//!
+//! In tests, a test takes the place of `main`; see [`init`]. An executor of one's own that runs tasks elsewhere is
+//! described in [`executor`].
+//!
 //! # Settings and environment
 //!
 //! The default context follows these environment variables; so does [`Context::builder`] for what it is not told. A
@@ -230,7 +272,7 @@
 //!
 //! | variable | value | default |
 //! | --- | --- | --- |
-//! | `HOLDALL_EXECUTOR` | `inline`, `threads` or `threads:N`; see [`Executor`] | `threads` |
+//! | `HOLDALL_EXECUTOR` | `inline`, `threads`, `threads:N`, `processes` or `processes:N`; see [`Executor`] | `threads` |
 //! | `HOLDALL_THREADS` | the number of threads; `inline` and `threads:N` are stronger | one for each core |
 //! | `HOLDALL_MEMORY` | the [memory](#memory-and-disk) of a context: `2GiB`, `500MB`; see [`ByteSize`] | half of what there is |
 //! | `HOLDALL_SPILL_DIR` | the directory for what does not fit into it | the system's for temporary files |
@@ -262,7 +304,7 @@
 //! ├─ lineage/       how a bag comes about: described, never executed
 //! ├─ operators/     one file for each operator: what it computes, both sides of its shuffle
 //! ├─ plan/          lineage into stages
-//! ├─ executor/      where tasks run: inline, threads
+//! ├─ executor/      where tasks run: inline, threads, worker processes, and the seam for others
 //! ├─ scheduler/     the stages of an action, in order, until done; the progress bar and the summary
 //! ├─ context.rs     Context: settings and executor
 //! └─ bag/           what users call: thin methods that add operators, and actions

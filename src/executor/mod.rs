@@ -138,7 +138,8 @@ impl AnyExecutor {
 ///
 /// What stands before the call in `main` happens in each worker, too; what comes after it does not. So a static that is
 /// set later is unset in the workers: hand its value to the closures by [`with`](crate::Bag::with). Programs that are
-/// tests call it from a test of this name at their root, or in a module `tests` there; workers run that test only:
+/// tests call it from a test of this name, at their root or in a module `tests` or `common` there; workers run that test
+/// only:
 ///
 /// ```text
 /// #[test]

@@ -64,7 +64,8 @@ pub(super) fn command(number: usize, token: &str, channel: UnixStream) -> Comman
     let mut command = Command::new(PROGRAM);
     let test = test_name();
     // For a `main` that begins with `init` these mean nothing.
-    command.args([&*test, &*format!("tests::{test}")]);
+    let in_module = |module: &str| format!("{module}::{test}");
+    command.args([&*test, &*in_module("tests"), &*in_module("common")]);
     command.args(["--exact", "--nocapture", "--test-threads", "1"]);
     command
         .arg0(format!("holdall-worker-{number}"))

@@ -1,0 +1,518 @@
+//! Worker processes: the same answers, whatever happens to the workers.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::{Files, assert_empty, names_in, within_the_limit};
+use holdall::{Bag, Context, ContextBuilder, Counter, ErrorKind, Executor, Persistence, Result};
+
+fn processes(n: usize) -> ContextBuilder {
+    let builder = Context::builder().executor(Executor::Processes(n));
+    builder
+        .progress(false)
+        .worker_patience(Duration::from_secs(20))
+}
+
+/// The same work on worker processes, and on this thread.
+fn both(spill: &Path) -> [Context; 2] {
+    let inline = Context::builder().executor(Executor::Inline);
+    [processes(2), inline].map(|builder| {
+        let builder = builder.spill_directory(spill).shuffle_partitions(5);
+        builder.build().expect("the settings are right")
+    })
+}
+
+fn context(n: usize, files: &Files) -> Context {
+    let builder = processes(n).spill_directory(files.path("spill"));
+    builder.build().expect("the settings are right")
+}
+
+fn assert_same<R: PartialEq + std::fmt::Debug>(work: impl Fn(&Context) -> Result<R>) {
+    let files = Files::new();
+    let [processes, inline] = both(&files.path("spill"));
+    assert_eq!(
+        work(&processes).expect("an answer"),
+        work(&inline).expect("an answer")
+    );
+    drop((processes, inline));
+    assert_empty(&files.path("spill"));
+}
+
+/// Whether a process is there; one that has ended and was not waited for is.
+fn is_there(process: u32) -> bool {
+    Path::new(&format!("/proc/{process}")).exists()
+}
+
+fn waits_until(is_so: impl Fn() -> bool, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    while !is_so() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// True for the first who asks, in whichever process.
+fn is_first(mark: &Path) -> bool {
+    File::create_new(mark).is_ok()
+}
+
+fn worker_ids(context: &Context) -> Vec<u32> {
+    let ids = context
+        .range_partitioned(0..50, 50)
+        .map(|_| std::process::id());
+    let mut ids = ids.collect().expect("numbers");
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+#[test]
+fn records_are_the_same_as_in_one_process() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let text: String = (0..5_000)
+            .map(|n| format!("w{} x{}\n", n % 91, n * n % 1013))
+            .collect();
+        let path = files.write("texts/a.txt", &text);
+        let zipped = files.write_gzip("texts/b.txt.gz", &[text.as_bytes()]);
+        assert_same(|context| context.read_text(&path)?.words().count_by_value().collect());
+        assert_same(|context| {
+            context
+                .read_text(&zipped)?
+                .words()
+                .count_by_value()
+                .collect()
+        });
+        assert_same(|context| {
+            context
+                .range(0..10_000)
+                .map(|n| n * 7 % 1_001)
+                .sort()
+                .collect()
+        });
+        assert_same(|context| {
+            let pairs = context.range(0..1_000).map(|n| (n % 10, n));
+            let sums = pairs.clone().sum_by_key();
+            sums.join(
+                pairs
+                    .group_by_key()
+                    .map(|(key, values)| (key, values.count())),
+            )
+            .collect()
+        });
+        assert_same(|context| {
+            context
+                .from_iter(0..3_000_u64)
+                .filter(|n| n % 3 == 0)
+                .collect()
+        });
+        assert_same(|context| {
+            let strings = context.from_vec(vec!["a".to_owned(), "b".to_owned(), "a".to_owned()]);
+            strings.distinct().collect()
+        });
+        assert_same(|context| {
+            context
+                .range(0..1_000)
+                .map(|n| (n % 7, n))
+                .reduce_by_key(|a, b| a * 31 + b)
+                .collect()
+        });
+        assert_same(|context| {
+            context
+                .range(0..1_000)
+                .repartition(7)
+                .map(|n| n + 1)
+                .collect()
+        });
+        assert_same(|context| context.range(0..1_000).take(10));
+        assert_same(|context| context.range(0..1_000).sum::<u64>());
+        assert_same(|context| {
+            context
+                .range(0..1_000)
+                .map(|n| n as f64 / 7.0)
+                .fold(0.0, |a, b| a + b)
+        });
+    });
+}
+
+#[test]
+fn records_can_be_iterated_with_other_actions_between() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let context = context(2, &files);
+        let mut expected = 0;
+        for n in context
+            .range_partitioned(0..3_000, 30)
+            .iter()
+            .expect("a start")
+        {
+            assert_eq!(n.expect("a number"), expected);
+            if expected % 1_000 == 0 {
+                assert_eq!(context.range(0..100).count().expect("a count"), 100);
+            }
+            expected += 1;
+        }
+        assert_eq!(expected, 3_000);
+        let mut endless = context.from_iter(0_u64..).iter().expect("a start");
+        assert_eq!(
+            endless
+                .by_ref()
+                .nth(5_000)
+                .expect("more")
+                .expect("a number"),
+            5_000
+        );
+        drop(endless);
+    });
+}
+
+#[test]
+fn a_closure_that_captures_is_refused_before_anything_runs() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let context = context(2, &files);
+        let factor = std::hint::black_box(3);
+        let line = line!() + 1;
+        let error = context
+            .range(0..10)
+            .map(move |n| n * factor)
+            .sum::<u64>()
+            .unwrap_err();
+        let ErrorKind::CapturingClosure { place } = error.kind() else {
+            panic!("{error}");
+        };
+        assert_eq!(place.operator, Some("map"));
+        assert_eq!(place.location.expect("a line").line(), line);
+        assert!(error.to_string().contains("with"), "{error}");
+        let products = context
+            .range(0..10)
+            .with(factor)
+            .map(|factor, n| n * factor);
+        assert_eq!(products.sum::<u64>().expect("a sum"), 135);
+    });
+}
+
+/// How a worker may end.
+const ENDS: [(&str, fn()); 4] = [
+    ("abort", || std::process::abort()),
+    ("exit", || std::process::exit(3)),
+    ("signal", || signal_self("KILL")),
+    ("stack", overflow_the_stack),
+];
+
+fn overflow_the_stack() {
+    fn deeper(n: u64) -> u64 {
+        let room = std::hint::black_box([n; 1000]);
+        deeper(n + 1) + room[(n % 1000) as usize]
+    }
+    deeper(0);
+}
+
+fn signal_self(signal: &str) {
+    let id = std::process::id().to_string();
+    let sent = Command::new("kill").args(["-s", signal, &id]).status();
+    sent.expect("kill can be run");
+    std::thread::sleep(Duration::from_secs(30));
+}
+
+fn end_by(name: &str) {
+    let (_, end) = ENDS
+        .iter()
+        .find(|(end, _)| *end == name)
+        .expect("it is one of them");
+    end();
+}
+
+/// A bag whose closure ends its worker at the number 55, once for each mark that is not there.
+fn deadly(context: &Context, mark: PathBuf, name: &str, seen: &Counter) -> Bag<(u64, u64)> {
+    let numbers = context.range_partitioned(0..1_000, 20);
+    let numbers = numbers.with((mark, name.to_owned(), seen.clone()));
+    let pairs = numbers.map(|(mark, name, seen), n| {
+        seen.add(1);
+        if n == 555 && is_first(mark) {
+            end_by(name);
+        }
+        (n % 13, n)
+    });
+    pairs.sum_by_key()
+}
+
+fn expected_sums() -> Vec<(u64, u64)> {
+    let context = Context::builder()
+        .executor(Executor::Inline)
+        .build()
+        .expect("a context");
+    let sums = context.range(0..1_000).map(|n| (n % 13, n)).sum_by_key();
+    sums.collect().expect("sums")
+}
+
+#[test]
+fn a_worker_that_dies_changes_nothing() {
+    within_the_limit("processes", || {
+        for (name, _) in ENDS {
+            let files = Files::new();
+            let context = context(2, &files);
+            let seen = Counter::new("seen");
+            let sums = deadly(&context, files.path("mark"), name, &seen);
+            assert_eq!(
+                sums.collect().expect("an answer"),
+                expected_sums(),
+                "{name}"
+            );
+            assert!(files.path("mark").exists(), "{name}: nobody died");
+            assert_eq!(seen.value(), 1_000, "{name}");
+            drop((sums, context));
+            assert_empty(&files.path("spill"));
+        }
+    });
+}
+
+#[test]
+fn a_task_that_always_kills_is_given_up_with_its_place() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let context = context(2, &files);
+        let numbers = context.range_partitioned(0..1_000, 20);
+        let line = line!() + 1;
+        let deadly = numbers.map(|n| if n == 555 { std::process::abort() } else { n });
+        let error = deadly.count().unwrap_err();
+        let ErrorKind::TooManyAttempts {
+            place,
+            attempts: 4,
+            last,
+        } = error.kind()
+        else {
+            panic!("{error}");
+        };
+        assert_eq!(
+            (place.stage, place.partition, place.operator),
+            (Some(1), Some(11), Some("map"))
+        );
+        assert_eq!(place.location.expect("a line").line(), line);
+        let ErrorKind::WorkerLost { cause, .. } = last.kind() else {
+            panic!("{last}");
+        };
+        assert_eq!(cause, "killed by signal 6");
+        // The context is as good as before.
+        assert_eq!(context.range(0..10).count().expect("a count"), 10);
+    });
+}
+
+#[test]
+fn a_worker_that_is_stopped_is_replaced() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let builder = context_builder(&files).worker_patience(Duration::from_millis(500));
+        let context = builder.build().expect("the settings are right");
+        let numbers = context
+            .range_partitioned(0..100, 20)
+            .with(files.path("mark"));
+        let numbers = numbers.map(|mark, n| {
+            if n == 50 && is_first(mark) {
+                signal_self("STOP");
+            }
+            n
+        });
+        assert_eq!(numbers.sum::<u64>().expect("a sum"), 4_950);
+        assert!(files.path("mark").exists());
+    });
+}
+
+fn context_builder(files: &Files) -> ContextBuilder {
+    processes(2).spill_directory(files.path("spill"))
+}
+
+#[test]
+fn a_panic_is_an_error_at_once() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let context = context(2, &files);
+        let line = line!() + 2;
+        let numbers = context
+            .range_partitioned(0..100, 10)
+            .with(files.path("attempts"));
+        let numbers = numbers.map(|attempts, n| {
+            if n == 42 {
+                let mut file = File::options().append(true).create(true).open(attempts);
+                file.as_mut()
+                    .expect("a file")
+                    .write_all(b"x")
+                    .expect("room");
+                panic!("on purpose, at {n}");
+            }
+            n
+        });
+        let error = numbers.count().unwrap_err();
+        let ErrorKind::TaskPanicked { place, message } = error.kind() else {
+            panic!("{error}");
+        };
+        assert_eq!(message, "on purpose, at 42");
+        assert_eq!(
+            (place.operator, place.stage, place.partition),
+            (Some("map"), Some(1), Some(4))
+        );
+        assert_eq!(place.location.expect("a line").line(), line);
+        assert_eq!(fs::read(files.path("attempts")).expect("a file"), b"x");
+
+        let numbers = context
+            .range(0..100)
+            .try_map(|n| if n < 7 { Ok(n) } else { Err("too many") });
+        let error = numbers.count().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Closure { .. }), "{error}");
+        assert!(error.to_string().ends_with(": too many"), "{error}");
+    });
+}
+
+#[test]
+fn an_action_in_a_closure_is_refused_in_a_worker_too() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let context = context(1, &files);
+        let nested = context
+            .range(0..3)
+            .map(|n| holdall::range(0..n).count().is_err());
+        assert_eq!(nested.collect().expect("answers"), [true; 3]);
+    });
+}
+
+#[test]
+fn workers_end_with_their_context() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let context = context(2, &files);
+        let ids = worker_ids(&context);
+        assert!(
+            (1..=2).contains(&ids.len()) && !ids.contains(&std::process::id()),
+            "{ids:?}"
+        );
+        assert!(ids.iter().all(|id| is_there(*id)), "they are kept");
+        assert!(worker_ids(&context).iter().any(|id| ids.contains(id)));
+        drop(context);
+        assert!(!ids.iter().any(|id| is_there(*id)));
+        assert_empty(&files.path("spill"));
+    });
+}
+
+#[test]
+fn lost_and_damaged_files_are_made_again() {
+    within_the_limit("processes", || {
+        for how in ["remove", "truncate", "flip"] {
+            let files = Files::new();
+            let context = context(2, &files);
+            let pairs = context.range_partitioned(0..2_000, 20).map(|n| (n % 97, n));
+            let sums = pairs.sum_by_key();
+            let state = (files.path("mark"), files.path("spill"), how.to_owned());
+            let harmed = sums.with(state).map(|(mark, spill, how), pair| {
+                if is_first(mark) {
+                    harm(spill, how);
+                }
+                pair
+            });
+            // What is read after the harm is of the second stage or the third.
+            let counts = harmed.map(|(_, sum)| sum % 10).count_by_value();
+            let inline = Context::builder()
+                .executor(Executor::Inline)
+                .build()
+                .expect("a context");
+            let expected = inline.range(0..2_000).map(|n| (n % 97, n)).sum_by_key();
+            let expected = expected.map(|(_, sum)| sum % 10).count_by_value().collect();
+            assert_eq!(
+                counts.collect().expect("an answer"),
+                expected.expect("an answer"),
+                "{how}"
+            );
+            assert!(files.path("mark").exists(), "{how}");
+            drop((counts, context));
+            assert_empty(&files.path("spill"));
+        }
+    });
+}
+
+/// Does something to all files of records below `spill`.
+fn harm(spill: &Path, how: &str) {
+    for job in names_in(spill) {
+        let job = spill.join(job);
+        for name in names_in(&job) {
+            let path = job.join(&name);
+            if name == "lock" {
+                continue;
+            }
+            match how {
+                "remove" => fs::remove_file(&path).expect("it was there"),
+                "truncate" => {
+                    let file = File::options().write(true).open(&path).expect("a file");
+                    let length = file.metadata().expect("a length").len();
+                    file.set_len(length / 2).expect("it is cut");
+                }
+                _ => {
+                    let mut bytes = fs::read(&path).expect("a file");
+                    let middle = bytes.len() / 2;
+                    bytes[middle] ^= 4;
+                    fs::write(&path, bytes).expect("room");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_persisted_is_computed_once() {
+    within_the_limit("processes", || {
+        for persistence in [
+            Persistence::Memory,
+            Persistence::Disk,
+            Persistence::MemoryThenDisk,
+        ] {
+            let files = Files::new();
+            let context = context(2, &files);
+            let computed = Counter::new("computed");
+            let numbers = context.range_partitioned(0..100, 10).with(computed.clone());
+            let squares = numbers.map(|computed, n| {
+                computed.add(1);
+                n * n
+            });
+            let squares = squares.persist(persistence);
+            for _ in 0..3 {
+                assert_eq!(squares.sum::<u64>().expect("a sum"), 328_350);
+            }
+            assert_eq!(computed.value(), 100, "{persistence:?}");
+            drop((squares, context));
+            assert_empty(&files.path("spill"));
+        }
+    });
+}
+
+#[test]
+fn little_memory_is_enough() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let builder = context_builder(&files).memory(2 << 20);
+        let context = builder.build().expect("the settings are right");
+        let numbers = context.range(0..200_000).map(|n| n * 7919 % 100_003);
+        assert_eq!(
+            numbers.clone().distinct().count().expect("a count"),
+            100_003
+        );
+        let sorted = numbers.sort().collect().expect("numbers");
+        assert!(sorted.is_sorted() && sorted.len() == 200_000);
+        drop(context);
+        assert_empty(&files.path("spill"));
+
+        let builder = context_builder(&files).memory(1 << 20);
+        let context = builder.build().expect("the settings are right");
+        let error = context.range(0..10).distinct().count().unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::BudgetTooSmall { .. }),
+            "{error}"
+        );
+    });
+}
