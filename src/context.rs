@@ -266,7 +266,7 @@ impl ContextBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use std::time::Duration;
     /// use holdall::{Context, Executor};
     ///

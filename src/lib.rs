@@ -314,15 +314,6 @@
 //! `error, id, storage, portable, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, executor,
 //! scheduler, context, bag`.
 
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "parts of worker processes that are not put together yet"
-    )
-)]
-
 mod bag;
 mod config;
 mod context;

@@ -34,7 +34,7 @@
 //!
 //! An executor that runs everything here, one task after the other, from the bytes that others would send:
 //!
-//! ```no_run
+//! ```
 //! use holdall::Context;
 //! use holdall::executor::{RemoteExecutor, Stage, Tasks, Worker};
 //!
@@ -150,7 +150,7 @@ impl AnyExecutor {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use holdall::{Context, Executor};
 ///
 /// fn main() -> holdall::Result<()> {

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::executor::{RemoteExecutor, Report, Round, Source, Stage, StageSite, Tasks};
 use crate::id::ShuffleId;
 use crate::lineage::Node;
+use crate::portable::Saver;
 use crate::storage::scratch::ScratchFile;
 use crate::task::{Block, Flow, JobState, PartitionStream, StageCode, Task, in_task, panicked};
 
@@ -99,7 +100,9 @@ impl Job {
         node: &Arc<Node>,
         reads: &[ShuffleId],
     ) -> Result<(Vec<Report>, Vec<Arc<ScratchFile>>)> {
-        let code_bytes = Vec::new();
+        let mut saver = Saver::new();
+        code.save(&mut saver)?;
+        let code_bytes = saver.into_bytes();
         let source = StageSource {
             job: &self.state,
             number,
@@ -191,7 +194,7 @@ impl Source for StageSource<'_> {
         let Some(partition) = pulled.map_err(|error| self.of_no_partition(error))? else {
             return Ok(None);
         };
-        Ok(Some((partition.index, Vec::new())))
+        Ok(Some((partition.index, partition.to_bytes()?)))
     }
 
     fn take(&self, partitions: usize, report: &Report) -> Result<()> {
@@ -230,8 +233,7 @@ impl Source for StageSource<'_> {
 
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow> {
         let task = Task::of_no_partition(self.job, self.number);
-        let _ = (self.code, partition, chunk);
-        in_task(|| task.guard(|_| Ok(Flow::Continue(()))))
+        in_task(|| task.guard(|task| self.code.accept(task, partition, chunk)))
     }
 
     fn is_stopped(&self) -> bool {

@@ -88,6 +88,7 @@ impl JobState {
     pub(crate) fn remote(resources: Resources, imports: Arc<Imports>) -> Self {
         Self {
             imports: Some(imports),
+            tallies: Tallies::kept(),
             ..Self::new(resources)
         }
     }

@@ -15,6 +15,12 @@ use holdall::{Context, ContextBuilder, Executor};
 use serde::Serialize;
 use tempfile::TempDir;
 
+/// Where worker processes begin.
+#[test]
+fn holdall_worker() {
+    holdall::init();
+}
+
 /// What a behaviour must be the same under. A further executor, or a tiny memory budget, is one more line.
 fn settings() -> Vec<(&'static str, ContextBuilder)> {
     let on = |executor| Context::builder().executor(executor);

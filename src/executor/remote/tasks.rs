@@ -168,7 +168,7 @@ impl<'a> Tasks<'a> {
     pub fn chunk(&self, task: &TaskSpec, partition: usize, number: usize, chunk: Vec<u8>) {
         let mut state = self.lock();
         loop {
-            if self.is_over(&mut state)
+            if self.is_unwanted(&mut state)
                 || !state.out.contains_key(&task.id)
                 || state.results.is_known(partition, number)
             {
@@ -254,7 +254,7 @@ impl<'a> Tasks<'a> {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         let mut state = self.lock();
-        self.is_over(&mut state) && !matches!(state.end, Some(End::Damaged))
+        self.is_unwanted(&mut state)
     }
 
     /// What has come of the stage, when the executor has returned.
@@ -392,7 +392,7 @@ impl<'a> Tasks<'a> {
             return state;
         }
         state.results.is_busy = true;
-        while state.end.is_none() {
+        while state.wants_results() {
             let Some((partition, chunk)) = state.results.take() else {
                 break;
             };
@@ -417,6 +417,11 @@ impl<'a> Tasks<'a> {
         state.end.is_some()
     }
 
+    /// Whether nothing is wanted any more, of what is out either.
+    fn is_unwanted(&self, state: &mut State) -> bool {
+        self.is_over(state) && !state.wants_results()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -430,9 +435,13 @@ impl<'a> Tasks<'a> {
 impl State {
     /// The first end counts, but for one that only asks to wait.
     fn end(&mut self, end: End) {
-        if matches!(self.end, None | Some(End::Damaged)) {
+        if self.wants_results() {
             self.end = Some(end);
         }
+    }
+
+    fn wants_results(&self) -> bool {
+        matches!(self.end, None | Some(End::Damaged))
     }
 
     fn put_back(&mut self, partitions: Vec<PartitionSpec>, attempts: usize) {

@@ -340,11 +340,15 @@ fn damage_has_earlier_stages_run_again_up_to_four_times() {
         assert!(tasks.next().is_none(), "nothing is handed out");
         assert!(!tasks.is_cancelled(), "what is out is wanted");
         if let Some(other) = other {
+            tasks.chunk(&other, 1, 0, vec![1]);
             tasks.done(&other, Report::default());
         }
         assert!(matches!(tasks.round().unwrap(), Round::Damaged));
     }
-    tasks.failed(&tasks.next().unwrap(), damage());
+    let task = tasks.next().unwrap();
+    tasks.chunk(&task, 0, 0, vec![0]);
+    assert_eq!(source.accepted(), [(0, vec![0])]);
+    tasks.failed(&task, damage());
     let error = tasks.round().err().expect("an error");
     assert!(matches!(error.kind(), ErrorKind::TooManyAttempts { last, .. } if last.is_damage()));
 }
@@ -398,4 +402,20 @@ fn nobody_waits_for_a_task_that_nobody_runs() {
     let a = tasks.next().unwrap();
     tasks.done(&a, Report::default());
     assert_eq!(source.accepted().len(), 4);
+}
+
+#[test]
+fn what_is_out_while_earlier_stages_are_to_run_again_is_not_lost() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(2), 1);
+    let [a, b] = [(); 2].map(|()| tasks.next().unwrap());
+    tasks.failed(&a, damage());
+    tasks.chunk(&b, 1, 0, vec![1]);
+    tasks.done(&b, Report::default());
+    assert!(matches!(tasks.round().unwrap(), Round::Damaged));
+    let a = tasks.next().unwrap();
+    tasks.chunk(&a, 0, 0, vec![0]);
+    tasks.done(&a, Report::default());
+    assert_eq!(source.accepted(), [(0, vec![0]), (1, vec![1])]);
+    assert!(matches!(tasks.round().unwrap(), Round::Done(_)));
 }

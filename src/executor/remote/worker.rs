@@ -7,7 +7,9 @@ use super::spec::{Metrics, Report, Stage, TaskSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::Scratch;
-use crate::task::{Block, Flow, Imports, JobState, Partition, Resources, in_task};
+use crate::task::{
+    Block, Flow, Imports, JobState, Partition, RemoteStage, Resources, in_task, load_stage,
+};
 
 /// Runs tasks of one stage after another, one at a time: what a worker process does.
 ///
@@ -97,7 +99,6 @@ impl Worker {
         }
         Ok(Report {
             blocks,
-            stored: job.take_stored(),
             tallies: job.tallies().take(),
             metrics: measures.until_now(&job),
         })
@@ -108,7 +109,7 @@ impl Worker {
             id: stage.id,
             code: in_task(|| load_stage(&stage.code))?,
             resources: self.resources(stage),
-            imports: Arc::new(Imports::new(stage.inputs.iter().cloned())),
+            imports: Arc::new(Imports::new(stage.inputs.clone())),
         })
     }
 
@@ -142,7 +143,8 @@ impl Loaded {
         chunk: &mut dyn FnMut(usize, usize, Vec<u8>),
     ) -> Result<Vec<Block>> {
         let partitions = task.partitions.iter();
-        let partitions = partitions.map(|spec| Partition::at(spec.index)).collect();
+        let partitions = partitions.map(|spec| Partition::from_bytes(spec.index, &spec.payload));
+        let partitions = partitions.collect::<Result<_>>()?;
         let mut next = (usize::MAX, 0);
         let mut emit = |partition: usize, bytes: Vec<u8>| {
             if next.0 != partition {
@@ -216,20 +218,4 @@ impl std::fmt::Debug for Canceller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Canceller").finish_non_exhaustive()
     }
-}
-
-/// A stage that came as bytes.
-trait RemoteStage: Send + Sync {
-    fn run(
-        &self,
-        job: &JobState,
-        number: usize,
-        partitions: Vec<Partition>,
-        emit: &mut dyn FnMut(usize, Vec<u8>) -> Result<Flow>,
-    ) -> Result<Vec<Block>>;
-}
-
-fn load_stage(_bytes: &[u8]) -> Result<Box<dyn RemoteStage>> {
-    let reason = "stages cannot be read back yet".to_owned();
-    Err(Error::new(ErrorKind::WorkerStart { reason }))
 }
