@@ -351,7 +351,7 @@ impl<'a> Tasks<'a> {
             return None;
         }
         // Many at first, so that the cost of a task is shared, and single ones at last, so that all slots end together.
-        let take = (left / (self.slots * 8)).clamp(1, MOST_PARTITIONS);
+        let take = (left / (self.slots * 4)).clamp(1, MOST_PARTITIONS);
         let start = state.unclaimed;
         state.unclaimed += take;
         let partition = |index| PartitionSpec {
