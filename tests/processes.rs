@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::{Files, assert_empty, names_in, within_the_limit};
-use holdall::{Bag, Context, ContextBuilder, Counter, ErrorKind, Executor, Result};
+use holdall::{Bag, Context, ContextBuilder, Counter, ErrorKind, Executor, Persistence, Result};
 
 fn processes(n: usize) -> ContextBuilder {
     let builder = Context::builder().executor(Executor::Processes(n));
@@ -459,16 +459,40 @@ fn harm(spill: &Path, how: &str) {
 }
 
 #[test]
+fn what_is_persisted_is_computed_once() {
+    within_the_limit("processes", || {
+        for persistence in [
+            Persistence::Memory,
+            Persistence::Disk,
+            Persistence::MemoryThenDisk,
+        ] {
+            let files = Files::new();
+            let context = context(2, &files);
+            let computed = Counter::new("computed");
+            let numbers = context.range_partitioned(0..100, 10).with(computed.clone());
+            let squares = numbers.map(|computed, n| {
+                computed.add(1);
+                n * n
+            });
+            let squares = squares.persist(persistence);
+            for _ in 0..3 {
+                assert_eq!(squares.sum::<u64>().expect("a sum"), 328_350);
+            }
+            assert_eq!(computed.value(), 100, "{persistence:?}");
+            drop((squares, context));
+            assert_empty(&files.path("spill"));
+        }
+    });
+}
+
+#[test]
 fn little_memory_is_enough() {
     within_the_limit("processes", || {
         let files = Files::new();
         let builder = context_builder(&files).memory(2 << 20);
         let context = builder.build().expect("the settings are right");
         let numbers = context.range(0..40_000).map(|n| n * 7919 % 20_011);
-        assert_eq!(
-            numbers.clone().distinct().count().expect("a count"),
-            20_011
-        );
+        assert_eq!(numbers.clone().distinct().count().expect("a count"), 20_011);
         let sorted = numbers.sort().collect().expect("numbers");
         assert!(sorted.is_sorted() && sorted.len() == 40_000);
         drop(context);

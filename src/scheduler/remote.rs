@@ -100,9 +100,6 @@ impl Job {
         node: &Arc<Node>,
         reads: &[ShuffleId],
     ) -> Result<(Vec<Report>, Vec<Arc<ScratchFile>>)> {
-        let mut saver = Saver::new();
-        code.save(&mut saver)?;
-        let code_bytes = saver.into_bytes();
         let source = StageSource {
             job: &self.state,
             number,
@@ -118,7 +115,8 @@ impl Job {
         let slots = executor.slots().max(1);
         let tasks = Tasks::new(&source, site, code.partitions(), slots);
         loop {
-            let stage = self.stage(number, code_bytes.clone(), reads, slots)?;
+            // What is persisted may be another thing each time, so this is saved anew.
+            let stage = self.stage(number, code, reads, slots)?;
             executor.run(&stage, &tasks)?;
             match tasks.round()? {
                 Round::Done(reports) => return Ok((reports, source.into_files())),
@@ -136,16 +134,18 @@ impl Job {
     fn stage(
         &self,
         number: usize,
-        code: Vec<u8>,
+        code: &dyn StageCode,
         reads: &[ShuffleId],
         slots: usize,
     ) -> Result<Stage> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let resources = self.state.resources();
+        let mut saver = Saver::new();
+        code.save(&mut saver)?;
         Ok(Stage {
             id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
             number,
-            code,
+            code: saver.into_bytes(),
             inputs: self.exports.blocks(reads),
             scratch: resources.scratch.path()?,
             directory: env::current_dir()

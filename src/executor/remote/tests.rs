@@ -121,7 +121,7 @@ fn each_partition_is_handed_out_once_and_large_tasks_come_first() {
     }
     assert_eq!(all, (0..100).collect::<Vec<_>>());
     assert!(
-        sizes.is_sorted_by(|a, b| a >= b) && sizes[0] == 6,
+        sizes.is_sorted_by(|a, b| a >= b) && sizes[0] == 12,
         "{sizes:?}"
     );
     assert_eq!(source.partitions_done.load(Ordering::SeqCst), 100);
@@ -162,7 +162,7 @@ fn partitions_of_a_stream_come_with_what_is_in_them() {
 #[test]
 fn a_lost_task_comes_back_in_its_parts() {
     let source = Fake::default();
-    let tasks = tasks(&source, Some(32), 2);
+    let tasks = tasks(&source, Some(16), 2);
     let task = tasks.next().unwrap();
     assert_eq!((task.attempt, indices(&task)), (1, vec![0, 1]));
     lose(&tasks, &task);
@@ -277,7 +277,7 @@ fn chunks_are_accepted_in_order_and_once() {
 #[test]
 fn a_task_of_several_partitions_hands_on_each_when_the_next_begins() {
     let source = Fake::default();
-    let tasks = tasks(&source, Some(32), 2);
+    let tasks = tasks(&source, Some(16), 2);
     let task = tasks.next().unwrap();
     tasks.chunk(&task, 0, 0, vec![0]);
     tasks.chunk(&task, 1, 0, vec![1]);

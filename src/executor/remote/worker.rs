@@ -99,6 +99,7 @@ impl Worker {
         }
         Ok(Report {
             blocks,
+            stored: job.take_stored(),
             tallies: job.tallies().take(),
             metrics: measures.until_now(&job),
         })
@@ -109,7 +110,7 @@ impl Worker {
             id: stage.id,
             code: in_task(|| load_stage(&stage.code))?,
             resources: self.resources(stage),
-            imports: Arc::new(Imports::new(stage.inputs.clone())),
+            imports: Arc::new(Imports::new(stage.inputs.iter().cloned())),
         })
     }
 
