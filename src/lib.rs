@@ -348,7 +348,7 @@ pub use operators::map_partitions::Records;
 pub use operators::persist::Persistence;
 pub use operators::read_text::ReadText;
 pub use operators::values::Values;
-pub use pipeline::{Boxed, Data, Key, Pipeline, Record};
+pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable};
 pub use scheduler::{JobSummary, StageSummary};
 pub use storage::size::ByteSize;
 #[doc(hidden)] // for the module of executors

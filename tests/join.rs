@@ -200,6 +200,46 @@ fn a_heavy_key_on_both_sides_fits() {
     assert_empty(spill.path());
 }
 
+/// One key has nine tenths of both sides, which are more than fits into memory, one of them by far.
+#[test]
+fn nine_tenths_in_one_key_are_within_the_least_memory_for_every_kind() {
+    let spill = tempfile::tempdir().unwrap();
+    let builder = Context::builder().threads(2).memory(2 << 20);
+    let context = builder.spill_directory(spill.path()).build().unwrap();
+    let side = |count: u64, others: u64| {
+        let numbers = context.range_partitioned(0..count, 9);
+        let key = move |n| if n % 10 == 0 { others + n } else { 7 };
+        numbers.map(move |n| (key(n), format!("{n:->60}"))).boxed()
+    };
+    for (l, r) in [(10, 30_000), (30_000, 10)] {
+        let (left, right) = (side(l, 1_000_000), side(r, 2_000_000));
+        let pairs = l * r * 81 / 100;
+        macro_rules! check {
+            ($($method:ident gives $rows:expr;)*) => {$(
+                let rows = left.clone().$method(right.clone());
+                assert_eq!(rows.count().unwrap(), $rows, stringify!($method));
+                let stages = context.last_job().unwrap().stages;
+                assert!(stages.iter().any(|stage| stage.spilled_bytes > 0));
+            )*};
+        }
+        check! {
+            join gives pairs;
+            left_join gives pairs + l / 10;
+            right_join gives pairs + r / 10;
+            full_join gives pairs + l / 10 + r / 10;
+        }
+        let rows = left.clone().semi_join(right.clone());
+        assert_eq!(rows.count().unwrap(), l * 9 / 10);
+        let rows = left.clone().anti_join(right.clone());
+        assert_eq!(rows.count().unwrap(), l / 10);
+        let groups = left.cogroup(right);
+        let sizes = groups.map(|(key, left, right)| (key == 7, left.count(), right.count()));
+        let sizes = sizes.filter(|(is_heavy, ..)| *is_heavy).collect().unwrap();
+        assert_eq!(sizes, [(true, l as usize * 9 / 10, r as usize * 9 / 10)]);
+    }
+    assert_empty(spill.path());
+}
+
 #[test]
 fn sets_are_those_of_plain_collections() {
     let spill = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{Files, assert_empty, on_every_executor, on_every_executor_with};
-use holdall::{Context, Persistence};
+use holdall::{Context, Persistence, TextReader};
 
 const ALL: [Persistence; 3] = [
     Persistence::Memory,
@@ -41,6 +41,40 @@ fn what_is_persisted_is_computed_once() {
             assert_eq!(calls.load(Ordering::Relaxed), 500);
         }
     });
+}
+
+#[test]
+fn text_and_bytes_are_persisted_and_divided_as_they_are() {
+    on_every_executor(|context| {
+        let texts: Vec<String> = (0..3_000).map(|n| "é".repeat(n % 40)).collect();
+        for persistence in ALL {
+            let calls = Arc::new(AtomicU64::new(0));
+            let call = Arc::clone(&calls);
+            let records = context.from_vec(texts.clone());
+            let words = records.flat_map_str(|text, emit| emit(&text));
+            let words = words.inspect(move |_| _ = call.fetch_add(1, Ordering::Relaxed));
+            let words = words.persist(persistence).boxed();
+            let lengths = words.clone().map(str::len).sum::<usize>().unwrap();
+            assert_eq!(lengths, texts.iter().map(String::len).sum::<usize>());
+            assert_eq!(words.collect().unwrap(), texts);
+            let both = words
+                .clone()
+                .filter(|word| word.is_empty())
+                .union(words.clone());
+            assert_eq!(both.count().unwrap(), 3_000 + 75);
+            assert_eq!(calls.load(Ordering::Relaxed), 3_000);
+
+            let divided = words.clone().repartition(7).collect().unwrap();
+            let owned = words.map(str::to_owned).repartition(7).persist(persistence);
+            assert_eq!(owned.collect().unwrap(), divided);
+            assert_eq!(owned.collect().unwrap(), divided);
+        }
+    });
+    let files = Files::new();
+    let path = files.write("bytes", b"\xff\n\n\xfe");
+    let lines = TextReader::new().read_bytes(path).unwrap();
+    let lines = lines.persist(Persistence::Disk).repartition(1);
+    assert_eq!(lines.collect().unwrap(), [&b"\xff"[..], b"", b"\xfe"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::operators::coalesce::Coalesce;
 use crate::operators::repartition::{
     ByKey, Choose, InTurn, RepartitionDependency, RepartitionSide, Repartitioned,
 };
-use crate::pipeline::{Boxed, Data, Pipeline, Record};
+use crate::pipeline::{Boxed, Data, Pipeline, Record, Storable};
 use crate::shuffle::HashPartitioner;
 use crate::task::Site;
 
@@ -43,7 +43,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 }
 
-impl<T: Data, P: Pipeline<Out = T>> Bag<T, P> {
+impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Spreads the records evenly over `partitions` partitions. Wide.
     ///
     /// The records of each partition are dealt out in turn, beginning with another new partition each time, so where a

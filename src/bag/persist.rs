@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::Bag;
 use crate::lineage::Node;
 use crate::operators::persist::{Keeping, Persist, Persistence, Store};
-use crate::pipeline::{Boxed, Data, Pipeline};
+use crate::pipeline::{Boxed, Pipeline, Storable};
 use crate::task::{Relieve, Site};
 
-impl<T: Data, P: Pipeline<Out = T>> Bag<T, P> {
+impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Keeps what is computed of this bag, so that later actions, and other branches, need not compute it again.
     ///
     /// Each partition is kept, serialised, when it is first computed as a whole; nothing runs before. Once all are
@@ -16,6 +16,9 @@ impl<T: Data, P: Pipeline<Out = T>> Bag<T, P> {
     /// [budget](crate::ContextBuilder::memory), and make room for others: they go to the disk, or are dropped if
     /// `persistence` is [`Memory`](Persistence::Memory). All goes when the last bag that was made from this one is
     /// dropped. Partitions and order are kept; narrow.
+    ///
+    /// Text is kept as it is, and handed out as slices of what is kept. A group cannot be kept as a stream; `map` it to
+    /// what is wanted of it.
     ///
     /// # Examples
     ///

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::error::Result;
 use crate::id::StoreId;
 use crate::lineage::Stored;
-use crate::pipeline::{Boxed, Data, Pipeline};
+use crate::pipeline::{Boxed, Peek, Pipeline, Record, Ref, Storable};
 use crate::portable::{Loader, Portable, Saver};
 use crate::shuffle::{Content, InMemory, Spool, replay};
 use crate::storage::memory::{MemoryBudget, Reservation};
@@ -199,13 +199,13 @@ impl Relieve for Store {
     }
 }
 
-pub(crate) struct Persist<T: 'static> {
+pub(crate) struct Persist<T: Record + ?Sized> {
     pub(crate) parent: Boxed<T>,
     pub(crate) keeping: Keeping,
     pub(crate) site: Site,
 }
 
-impl<T> Portable for Persist<T> {
+impl<T: Record + ?Sized> Portable for Persist<T> {
     fn save(&self, to: &mut Saver) -> Result<()> {
         self.parent.save(to)?;
         self.site.save(to)?;
@@ -224,7 +224,7 @@ impl<T> Portable for Persist<T> {
     }
 }
 
-impl<T: Data> Pipeline for Persist<T> {
+impl<T: Storable + ?Sized> Pipeline for Persist<T> {
     type Out = T;
 
     fn partitions(&self) -> Option<usize> {
@@ -253,7 +253,7 @@ impl<T: Data> Pipeline for Persist<T> {
 
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
     where
-        S: FnMut(T) -> Flow,
+        S: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
         let store = match &self.keeping {
             Keeping::Here(store) => store,
@@ -265,7 +265,7 @@ impl<T: Data> Pipeline for Persist<T> {
         let stored = store.lock().get(&index).cloned();
         if let Some(parts) = stored {
             let entered = task.enter(self.site);
-            let flow = replay(parts, sink);
+            let flow = replay::<T, _>(parts, sink);
             entered.leave();
             return flow;
         }
@@ -273,7 +273,7 @@ impl<T: Data> Pipeline for Persist<T> {
         let flow = self.parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be the program's.
             let entered = task.enter(self.site);
-            let kept = keeper.push(&record);
+            let kept = keeper.push::<T>(T::peek(&record));
             entered.leave();
             match kept {
                 Ok(()) => sink(record),
@@ -312,11 +312,11 @@ impl<'s> Keeper<'s> {
     }
 
     #[inline]
-    fn push<T: Data>(&mut self, record: &T) -> Result<()> {
+    fn push<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<()> {
         if self.has_given_up {
             return Ok(());
         }
-        self.new_bytes += self.spool.push(record)?;
+        self.new_bytes += self.spool.push::<T>(record)?;
         if self.new_bytes >= ACCOUNT_BYTES {
             self.account()?;
         }

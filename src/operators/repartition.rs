@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
-use crate::pipeline::{Data, Key, Pipeline};
+use crate::pipeline::{Data, Key, Peek, Pipeline, Record, Ref, Storable};
 use crate::portable::{Portable, Saver, portable};
 use crate::shuffle::{Divider, HashPartitioner, MapOutputs, Spool, replay};
 use crate::task::{
@@ -19,11 +19,11 @@ use crate::task::{
 };
 
 /// Which partition a record goes to.
-pub(crate) trait Choose<T>: Portable + Send + Sync + 'static {
+pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     fn partitions(&self) -> usize;
 
     /// For record number `position` of partition number `task`.
-    fn choose(&self, record: &T, task: usize, position: usize) -> Result<usize>;
+    fn choose(&self, record: Peek<'_, T>, task: usize, position: usize) -> Result<usize>;
 }
 
 /// One after the other, beginning with another one for each task, so that short tasks do not all fill the first.
@@ -33,13 +33,13 @@ portable! {
     [] InTurn { 0: data }
 }
 
-impl<T> Choose<T> for InTurn {
+impl<T: Record + ?Sized> Choose<T> for InTurn {
     fn partitions(&self) -> usize {
         self.0
     }
 
     #[inline]
-    fn choose(&self, _: &T, task: usize, position: usize) -> Result<usize> {
+    fn choose(&self, _: Peek<'_, T>, task: usize, position: usize) -> Result<usize> {
         Ok((task + position) % self.0)
     }
 }
@@ -83,7 +83,7 @@ pub(crate) struct RepartitionDependency<P, C> {
 impl<P, T, C> ShuffleDependency for RepartitionDependency<P, C>
 where
     P: Pipeline<Out = T>,
-    T: Data,
+    T: Storable + ?Sized,
     C: Choose<T>,
 {
     fn id(&self) -> ShuffleId {
@@ -101,7 +101,7 @@ where
 
 impl<P, C> MapSide for RepartitionSide<P, C>
 where
-    P: Pipeline<Out: Data>,
+    P: Pipeline<Out: Storable>,
     C: Choose<P::Out>,
 {
     fn stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
@@ -120,7 +120,7 @@ struct RepartitionStage<'d, P, C> {
 impl<P, T, C> MapStage for RepartitionStage<'_, P, C>
 where
     P: Pipeline<Out = T>,
-    T: Data,
+    T: Storable + ?Sized,
     C: Choose<T>,
 {
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
@@ -141,7 +141,7 @@ where
 impl<P, T, C> StageCode for RepartitionStage<'_, P, C>
 where
     P: Pipeline<Out = T>,
-    T: Data,
+    T: Storable + ?Sized,
     C: Choose<T>,
 {
     fn partitions(&self) -> Option<usize> {
@@ -173,7 +173,7 @@ struct RepartitionWorker<'s, P, C> {
 impl<P, T, C> Worker for RepartitionWorker<'_, P, C>
 where
     P: Pipeline<Out = T>,
-    T: Data,
+    T: Storable + ?Sized,
     C: Choose<T>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
@@ -189,8 +189,9 @@ where
         let _ = parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be the program's.
             let entered = task.enter(*site);
-            let to = choose.choose(&record, task.partition(), position);
-            let outcome = to.and_then(|to| divider.push(to, &record));
+            let record = T::peek(&record);
+            let to = choose.choose(record, task.partition(), position);
+            let outcome = to.and_then(|to| divider.push::<T>(to, record));
             entered.leave();
             position += 1;
             match outcome {
@@ -205,18 +206,18 @@ where
 }
 
 /// The reduce side.
-pub(crate) struct Repartitioned<T> {
+pub(crate) struct Repartitioned<T: ?Sized> {
     pub(crate) shuffle: ShuffleId,
     pub(crate) partitions: usize,
     pub(crate) site: Site,
-    pub(crate) records: std::marker::PhantomData<fn() -> T>,
+    pub(crate) records: std::marker::PhantomData<fn(&T)>,
 }
 
 portable! {
-    [T] Repartitioned<T> { site: part, shuffle: data, partitions: data, records: part }
+    [T: ?Sized] Repartitioned<T> { site: part, shuffle: data, partitions: data, records: part }
 }
 
-impl<T: Data> Pipeline for Repartitioned<T> {
+impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
     type Out = T;
 
     fn partitions(&self) -> Option<usize> {
@@ -229,14 +230,14 @@ impl<T: Data> Pipeline for Repartitioned<T> {
 
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
     where
-        S: FnMut(T) -> Flow,
+        S: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
         let outputs = task.map_outputs(self.shuffle, |blocks| {
             MapOutputs::<Spool>::import(self.partitions, blocks, task.resources())
         })?;
         // The codec calls `Deserialize`, which may be the program's.
         let entered = task.enter(self.site);
-        let flow = replay(outputs.open(partition.index), sink);
+        let flow = replay::<T, _>(outputs.open(partition.index), sink);
         entered.leave();
         flow
     }

@@ -7,11 +7,13 @@ mod boxed;
 mod key;
 pub(crate) mod owned_bytes;
 mod record;
+mod storable;
 
 pub(crate) use action::Action;
 pub use boxed::Boxed;
 pub use key::{Data, Key};
 pub use record::Record;
+pub use storable::Storable;
 
 use crate::error::Result;
 use crate::portable::Portable;

@@ -214,7 +214,7 @@ mod tests {
         let mut all = Vec::new();
         for partition in 0..PARTITIONS {
             let mut records = Vec::new();
-            let read = replay(outputs.open(partition), |record: u32| {
+            let read = replay::<u32, _>(outputs.open(partition), |record| {
                 records.push(record);
                 Flow::Continue(())
             });
@@ -231,7 +231,8 @@ mod tests {
             divider.begin_task(task as usize);
             for n in task * 50_000..(task + 1) * 50_000 {
                 // The last partition stays empty.
-                divider.push(n as usize % (PARTITIONS - 1), &n).unwrap();
+                let partition = n as usize % (PARTITIONS - 1);
+                divider.push::<u32>(partition, &n).unwrap();
             }
             divider.commit().unwrap();
         }

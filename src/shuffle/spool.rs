@@ -4,8 +4,7 @@ use std::borrow::Borrow;
 
 use super::map_outputs::{Content, InMemory, MapOutputs, Order};
 use crate::error::Result;
-use crate::pipeline::Data;
-use crate::storage::codec;
+use crate::pipeline::{Peek, Ref, Storable};
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
 use crate::task::{Flow, Resources};
@@ -20,9 +19,9 @@ pub(crate) struct Spool {
 
 impl Spool {
     /// Takes a record in, and says how many bytes that takes.
-    pub(crate) fn push<T: Data>(&mut self, record: &T) -> Result<usize> {
+    pub(crate) fn push<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<usize> {
         let start = self.bytes.len();
-        codec::encode_into(record, &mut self.bytes)?;
+        T::store(record, &mut self.bytes)?;
         self.ends.push(self.bytes.len());
         Ok(self.bytes.len() - start + size_of::<usize>())
     }
@@ -64,15 +63,19 @@ impl InMemory for Spool {
 }
 
 /// Calls `each` with the records of some parts, in order.
-pub(crate) fn replay<T: Data, M: Borrow<Spool>>(
+pub(crate) fn replay<T, M>(
     parts: impl IntoIterator<Item = Content<M>>,
-    mut each: impl FnMut(T) -> Flow,
-) -> Result<Flow> {
+    mut each: impl for<'a> FnMut(Ref<'a, T>) -> Flow,
+) -> Result<Flow>
+where
+    T: Storable + ?Sized,
+    M: Borrow<Spool>,
+{
     for part in parts {
         match part {
             Content::Memory(spool, _reservation) => {
                 for record in spool.borrow().iter() {
-                    if each(codec::decode(record)?).is_break() {
+                    if T::restore(record, &mut each)?.is_break() {
                         return Ok(Flow::Break(()));
                     }
                 }
@@ -80,7 +83,7 @@ pub(crate) fn replay<T: Data, M: Borrow<Spool>>(
             Content::File(run) => {
                 let mut reader = run.reader();
                 while let Some(record) = reader.next()? {
-                    if each(codec::decode(record)?).is_break() {
+                    if T::restore(record, &mut each)?.is_break() {
                         return Ok(Flow::Break(()));
                     }
                 }
@@ -132,12 +135,16 @@ impl<'o> Divider<'o> {
         self.order = Order::of_task(partition);
     }
 
-    pub(crate) fn push<T: Data>(&mut self, partition: usize, record: &T) -> Result<()> {
+    pub(crate) fn push<T: Storable + ?Sized>(
+        &mut self,
+        partition: usize,
+        record: Peek<'_, T>,
+    ) -> Result<()> {
         if !self.is_checked {
-            codec::round_trips(record)?;
+            T::check(record)?;
             self.is_checked = true;
         }
-        self.new_bytes += self.spools[partition].push(record)?;
+        self.new_bytes += self.spools[partition].push::<T>(record)?;
         self.records += 1;
         if self.new_bytes >= ACCOUNT_BYTES {
             self.account()?;

@@ -18,7 +18,7 @@ const MB: u64 = 1_000_000;
 /// What a child does with the bag, and for each work: how many records it gives, and whether it must spill.
 type Work = fn(&Context) -> u64;
 
-const WORKS: [(&str, Work, bool); 9] = [
+const WORKS: [(&str, Work, bool); 12] = [
     ("distinct words", distinct_words, true),
     ("sums of short keys", sums_of_short_keys, true),
     ("one huge key", one_huge_key, false),
@@ -28,6 +28,9 @@ const WORKS: [(&str, Work, bool); 9] = [
     ("many tasks", many_tasks, false),
     ("many small tasks", many_small_tasks, false),
     ("repartition", repartition, true),
+    ("a group of one huge key", huge_group, true),
+    ("two groups of one huge key", huge_groups, true),
+    ("a join of one huge key", huge_join, true),
 ];
 
 /// A word that is another for each number, of `bytes` bytes, and of which little can be compressed.
@@ -101,6 +104,35 @@ fn many_small_tasks(context: &Context) -> u64 {
 fn repartition(context: &Context) -> u64 {
     let numbers = context.range_partitioned(0..160 * MB / 200, 64);
     count(&numbers.map(|n| word(n, 200)).repartition(100))
+}
+
+/// 100 MB of values.
+fn huge_group(context: &Context) -> u64 {
+    let numbers = context.range_partitioned(0..500_000, 64);
+    let groups = numbers.map(|n| (7_u64, word(n, 200))).group_by_key();
+    let lengths = groups.map(|(_, values)| values.map(|word| word.len() as u64).sum::<u64>());
+    let lengths = lengths.collect().expect("nothing fails");
+    assert_eq!(lengths, [100 * MB]);
+    1
+}
+
+/// Millions of values.
+fn huge_groups(context: &Context) -> u64 {
+    let pairs = |count| context.range_partitioned(0..count, 64).map(|n| (7_u64, n));
+    let groups = pairs(3 * MB).cogroup(pairs(MB));
+    let counts = groups.map(|(_, left, right)| (left.count() as u64, right.count() as u64));
+    assert_eq!(counts.collect().expect("nothing fails"), [(3 * MB, MB)]);
+    1
+}
+
+/// 100 MB of values on the side that has to be gone through for each value of the other.
+fn huge_join(context: &Context) -> u64 {
+    let left = context.range_partitioned(0..3, 3).map(|n| (7_u64, n));
+    let right = context.range_partitioned(0..100_000, 64);
+    let rows = left.join(right.map(|n| (7_u64, word(n, 1_000))));
+    let rows = count(&rows);
+    assert_eq!(rows, 300_000);
+    rows
 }
 
 trait SumLengths {
@@ -199,4 +231,7 @@ works! {
     many_tasks_stay_within: "many tasks";
     many_small_tasks_stay_within: "many small tasks";
     repartition_stays_within: "repartition";
+    a_huge_group_stays_within: "a group of one huge key";
+    two_huge_groups_stay_within: "two groups of one huge key";
+    a_huge_join_stays_within: "a join of one huge key";
 }

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::id::StoreId;
-use crate::pipeline::{Boxed, Data, Pipeline};
+use crate::pipeline::{Boxed, Pipeline, Ref, Storable};
 use crate::shuffle::{Content, Spool, replay};
-use crate::storage::codec;
 use crate::storage::run::RunFile;
 use crate::task::{FilePart, Files, Flow, Partition, Site, StoredPartition, Task};
 
@@ -26,13 +25,13 @@ impl StoreElsewhere {
     }
 
     /// Reads a partition, or computes and keeps it. What is damaged is computed as if it had never been there.
-    pub(super) fn run<T: Data>(
+    pub(super) fn run<T: Storable + ?Sized>(
         &self,
         parent: &Boxed<T>,
         site: Site,
         partition: Partition,
         task: &Task<'_>,
-        sink: &mut impl FnMut(T) -> Flow,
+        sink: &mut impl for<'a> FnMut(Ref<'a, T>) -> Flow,
     ) -> Result<Flow> {
         let mut handed_on = 0;
         let Some(parts) = self.partitions.get(&partition.index) else {
@@ -43,7 +42,7 @@ impl StoreElsewhere {
             .iter()
             .map(|part| Content::<Spool>::File(files.run(part)));
         let entered = task.enter(site);
-        let flow = replay(runs, |record| {
+        let flow = replay::<T, _>(runs, |record| {
             handed_on += 1;
             sink(record)
         });
@@ -51,28 +50,34 @@ impl StoreElsewhere {
         let is_computable = partition.has_payload() || parent.partitions().is_some();
         match flow {
             Err(damage) if damage.is_damage() && is_computable => {
-                let rest = &mut |record| match handed_on {
-                    0_u64 => sink(record),
-                    _ => {
-                        handed_on -= 1;
-                        ControlFlow::Continue(())
-                    }
-                };
                 // If nothing has been left to compute it from either, the driver must know which file is lost.
-                let computed = self.compute(parent, site, partition, task, rest);
+                let computed =
+                    self.compute(
+                        parent,
+                        site,
+                        partition,
+                        task,
+                        &mut |record| match handed_on {
+                            0_u64 => sink(record),
+                            _ => {
+                                handed_on -= 1;
+                                ControlFlow::Continue(())
+                            }
+                        },
+                    );
                 computed.map_err(|error| if error.is_damage() { damage } else { error })
             }
             flow => flow,
         }
     }
 
-    fn compute<T: Data>(
+    fn compute<T: Storable + ?Sized>(
         &self,
         parent: &Boxed<T>,
         site: Site,
         partition: Partition,
         task: &Task<'_>,
-        sink: &mut impl FnMut(T) -> Flow,
+        sink: &mut impl for<'a> FnMut(Ref<'a, T>) -> Flow,
     ) -> Result<Flow> {
         let index = partition.index;
         let mut file = RunFile::create(&task.resources().scratch, "persist")?;
@@ -82,7 +87,7 @@ impl StoreElsewhere {
             bytes.clear();
             // The codec calls `Serialize`, which may be the program's.
             let entered = task.enter(site);
-            let written = codec::encode_into(&record, &mut bytes);
+            let written = T::store(T::peek(&record), &mut bytes);
             let written = written.and_then(|()| writer.append(&bytes));
             entered.leave();
             match written {
@@ -112,6 +117,7 @@ mod tests {
     use crate::lineage::Stored;
     use crate::operators::from_vec::FromVec;
     use crate::operators::persist::{Keeping, Persist, Persistence, Store};
+    use crate::storage::codec;
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
     use crate::task::{Imports, JobState, Resources};

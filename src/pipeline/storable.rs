@@ -1,0 +1,96 @@
+//! What may be kept as bytes, record by record.
+
+use super::{Data, Peek, Record, Ref, owned_bytes};
+use crate::error::Result;
+use crate::storage::codec;
+
+/// A record that can be kept as bytes and handed out again: what [`persist`](crate::Bag::persist) and
+/// [`repartition`](crate::Bag::repartition) ask for.
+///
+/// Implemented for every sized type that is [`Data`], and for `str` and `[u8]`, which are handed out as slices of what
+/// is kept. Only groups are none; `map` makes something of them that is.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::{Bag, Pipeline, Storable};
+///
+/// fn spread<T: Storable + ?Sized, P: Pipeline<Out = T>>(bag: Bag<T, P>) -> Bag<T> {
+///     bag.repartition(4).persist(Default::default()).boxed()
+/// }
+///
+/// assert_eq!(spread(holdall::range(0..100)).partitions(), Some(4));
+/// let words = holdall::from_vec(vec!["a bag"]).flat_map_str(|line, emit| line.split(' ').for_each(emit));
+/// assert_eq!(spread(words).collect()?, ["a", "bag"]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+pub trait Storable: Record<Owned: Data> {
+    /// Appends the bytes of a record.
+    #[doc(hidden)]
+    fn store(record: Peek<'_, Self>, bytes: &mut Vec<u8>) -> Result<()>;
+
+    /// Hands on the record that `bytes` are.
+    #[doc(hidden)]
+    fn restore<R>(bytes: &[u8], f: impl FnOnce(Ref<'_, Self>) -> R) -> Result<R>;
+
+    /// Fails if a record like this would not come back as it was.
+    #[doc(hidden)]
+    fn check(record: Peek<'_, Self>) -> Result<()>;
+}
+
+impl<T: Data> Storable for T {
+    #[inline]
+    fn store(record: &T, bytes: &mut Vec<u8>) -> Result<()> {
+        if let Some(record) = owned_bytes::as_bytes(record) {
+            bytes.extend_from_slice(record);
+            return Ok(());
+        }
+        codec::encode_into(record, bytes)
+    }
+
+    #[inline]
+    fn restore<R>(bytes: &[u8], f: impl FnOnce(T) -> R) -> Result<R> {
+        match owned_bytes::from_bytes(bytes) {
+            Some(record) => Ok(f(record)),
+            None => Ok(f(codec::decode(bytes)?)),
+        }
+    }
+
+    fn check(record: &T) -> Result<()> {
+        codec::round_trips(record)
+    }
+}
+
+impl Storable for str {
+    #[inline]
+    fn store(record: &str, bytes: &mut Vec<u8>) -> Result<()> {
+        bytes.extend_from_slice(record.as_bytes());
+        Ok(())
+    }
+
+    #[inline]
+    fn restore<R>(bytes: &[u8], f: impl FnOnce(&str) -> R) -> Result<R> {
+        Ok(f(owned_bytes::text(bytes)))
+    }
+
+    fn check(_: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Storable for [u8] {
+    #[inline]
+    fn store(record: &[u8], bytes: &mut Vec<u8>) -> Result<()> {
+        bytes.extend_from_slice(record);
+        Ok(())
+    }
+
+    #[inline]
+    fn restore<R>(bytes: &[u8], f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        Ok(f(bytes))
+    }
+
+    fn check(_: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
