@@ -216,8 +216,10 @@
 //!   is, set another one.
 //! - No room left is [`ErrorKind::DiskFull`], a used up [`disk_quota`](ContextBuilder::disk_quota)
 //!   [`ErrorKind::QuotaExceeded`], a record of several GiB [`ErrorKind::RecordTooLong`].
-//! - Files are read with a checksum. What is found damaged is made again, by running the stages before it again; so
-//!   their closures may see a record twice. Damage that comes back each time is [`ErrorKind::CorruptRun`].
+//! - Files are read with a checksum. What is found damaged or gone is made again, by running the stages before it again;
+//!   so their closures may see a record twice, and so may those of a partition that is computed anew, that of
+//!   [`for_each`](Bag::for_each) too. No result has a record twice, and [`iter`](Bag::iter) goes on where it was. The
+//!   fourth attempt that finds damage is the last: [`ErrorKind::TooManyAttempts`].
 //!
 //! How much was shuffled and spilled, stage by stage, is in the [`JobSummary`] that [`Context::last_job`] gives, and is
 //! written to standard error with [`summary(true)`](ContextBuilder::summary) or `HOLDALL_SUMMARY=1`.

@@ -249,3 +249,32 @@ fn what_waits_for_iter_to_take_it_is_bounded() {
         }
     });
 }
+
+/// What a `main` that returns an error prints was the inside of a struct.
+#[test]
+fn an_error_prints_as_a_sentence_with_its_causes() {
+    let error = holdall::read_text("no/such/file").unwrap_err();
+    assert_eq!(format!("{error:?}"), "no input file at no/such/file");
+
+    #[derive(Debug)]
+    struct Outer(std::num::ParseIntError);
+    impl std::fmt::Display for Outer {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("no number")
+        }
+    }
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let numbers = holdall::from_vec(vec!["x"]).try_map(|text| text.parse::<u32>().map_err(Outer));
+    let text = format!("{:?}", numbers.collect().unwrap_err());
+    let lines: Vec<_> = text.lines().collect();
+    assert!(
+        lines[0].starts_with("a closure failed in try_map at tests/regressions.rs:"),
+        "{text}"
+    );
+    assert!(lines[0].ends_with(": no number"), "{text}");
+    assert_eq!(lines[1..], ["caused by: invalid digit found in string"]);
+}

@@ -629,6 +629,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Calls `op` with each record, on many threads at once; those of one partition come in their order. Runs a job.
     ///
+    /// Once, unless a spilled file is found damaged: then it is called with the records of that partition again.
+    ///
     /// For a loop on this thread, in the order of the bag, there is [`iter`](Bag::iter).
     ///
     /// # Errors
@@ -663,7 +665,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.run_fold(&fold, |_, (), ()| ())
     }
 
-    /// Calls `op` with each record, on many threads at once, until one call fails. Runs a job.
+    /// Calls `op` with each record, on many threads at once, until one call fails. Runs a job. It may see a record again,
+    /// as that of [`for_each`](Bag::for_each) may.
     ///
     /// # Errors
     ///

@@ -28,6 +28,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// few partitions or of many; so memory is bounded. They are threads of this job's own, so that other actions can
     /// run meanwhile.
     ///
+    /// Where a spilled file is found damaged after some records of its partition have been handed on, the partition is
+    /// computed again, and what was handed on is skipped.
+    ///
     /// # Errors
     ///
     /// If the job cannot start. An error that ends the job later is the last item.
@@ -106,10 +109,16 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
         let Some(shelf) = &self.shelf else {
             unreachable!("a worker process sends")
         };
+        // An earlier attempt has handed them on, before it found what it read damaged.
+        let mut to_skip = shelf.records_of(task.partition());
         let mut batch = Vec::new();
         // Small at first, so that the first records do not wait for a thousand others.
         let mut full = 1;
         let flow = pipeline.run(partition, task, &mut |record| {
+            if to_skip > 0 {
+                to_skip -= 1;
+                return ControlFlow::Continue(());
+            }
             batch.push(T::into_owned(record));
             if batch.len() < full {
                 return ControlFlow::Continue(());
@@ -166,7 +175,7 @@ where
         // What comes from elsewhere comes in order, and all of it is of the partition that is taken next.
         shelf.put(task, 0, batch)
     };
-    let stage = ResultStage::new(pipeline, &iterate, consume).handing_on();
+    let stage = ResultStage::new(pipeline, &iterate, consume);
     // A thread that waits for room must not be one of the executor's, which others may need.
     job.run_result_stage_by(&stage, |run, executor| {
         let work = || {
@@ -209,6 +218,8 @@ struct ShelfState<R> {
 
 struct Waiting<R> {
     batches: VecDeque<Vec<R>>,
+    /// How many records have come, taken or not.
+    records: usize,
     is_finished: bool,
 }
 
@@ -216,6 +227,7 @@ impl<R> Default for Waiting<R> {
     fn default() -> Self {
         Self {
             batches: VecDeque::new(),
+            records: 0,
             is_finished: false,
         }
     }
@@ -250,7 +262,8 @@ impl<R> Shelf<R> {
     fn put(&self, task: &Task<'_>, partition: usize, batch: Vec<R>) -> Flow {
         let mut state = self.lock();
         loop {
-            if state.is_abandoned || task.is_stopped() {
+            // Of a task that has failed, the last record may be half of one.
+            if state.is_abandoned || task.is_stopped() || task.has_failed() {
                 return ControlFlow::Break(());
             }
             // There is always room for what is taken next: all that waits may wait for it.
@@ -259,12 +272,22 @@ impl<R> Shelf<R> {
             if is_room && waiting.batches.len() < WAITING_BATCHES {
                 let records = batch.len();
                 waiting.batches.push_back(batch);
+                waiting.records += records;
                 state.records += records;
                 self.changed.notify_all();
                 return ControlFlow::Continue(());
             }
             state = self.wait(state);
         }
+    }
+
+    /// How many records of a partition have been put here.
+    fn records_of(&self, partition: usize) -> usize {
+        let state = self.lock();
+        state
+            .partitions
+            .get(&partition)
+            .map_or(0, |waiting| waiting.records)
     }
 
     /// Nothing more comes of this partition.

@@ -121,6 +121,7 @@ impl fmt::Display for ErrorKind {
                 "worker processes are asked for, but `main` does not begin with `holdall::init()`; \
                  call it there, or run on threads",
             ),
+            Self::MapOutputLost => f.write_str("what an earlier stage had left is gone"),
             Self::TooManyAttempts {
                 place,
                 attempts,

@@ -44,7 +44,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// let cause = std::error::Error::source(&error).unwrap();
 /// assert_eq!(cause.to_string(), "invalid digit found in string");
 /// ```
-#[derive(Debug, Serialize, Deserialize)]
+///
+/// `Debug` is for people, too, since that is what a `main` that returns it prints: the sentence, and a line for each cause
+/// that it does not give itself.
+#[derive(Serialize, Deserialize)]
 pub struct Error(Box<ErrorKind>);
 
 /// What happened.
@@ -163,8 +166,7 @@ pub enum ErrorKind {
         /// What the codec said.
         reason: String,
     },
-    /// A file that was spilled to is damaged. It was made again, up to three times, and found damaged again; or records
-    /// of it had been handed on by [`iter`](crate::Bag::iter) already.
+    /// A file that was spilled to is damaged, and cannot be made again.
     CorruptRun {
         /// The file.
         #[serde(with = "plain")]
@@ -175,6 +177,8 @@ pub enum ErrorKind {
         #[serde(with = "plain")]
         reason: &'static Text,
     },
+    /// What an earlier stage had left is gone, and cannot be made again.
+    MapOutputLost,
     /// One record is larger than a file of records can carry.
     RecordTooLong {
         /// Its length.
@@ -247,7 +251,8 @@ pub enum ErrorKind {
     },
     /// Worker processes are asked for, and the program's `main` does not call `holdall::init`.
     NoInit,
-    /// A task did not come to its end, however often it was tried.
+    /// A task did not come to its end, however often it was tried: what it reads was found damaged, made again, and found
+    /// damaged once more; or its worker process was lost each time.
     TooManyAttempts {
         /// Which.
         place: Place,
@@ -350,9 +355,12 @@ impl Error {
         }
     }
 
-    /// Whether what an earlier stage left is damaged, so that making it again may help.
+    /// Whether what an earlier stage left is damaged or lost, so that making it again may help.
     pub(crate) fn is_damage(&self) -> bool {
-        matches!(*self.0, ErrorKind::CorruptRun { .. })
+        matches!(
+            *self.0,
+            ErrorKind::CorruptRun { .. } | ErrorKind::MapOutputLost
+        )
     }
 
     /// Names the operator, unless one is named already.
@@ -382,6 +390,24 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.to_string();
+        f.write_str(&said)?;
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            // A sentence often ends with its cause.
+            let text = cause.to_string();
+            if !said.ends_with(&text) {
+                write!(f, "\ncaused by: {text}")?;
+            }
+            said = text;
+            next = cause.source();
+        }
+        Ok(())
     }
 }
 

@@ -3,11 +3,12 @@
 mod elsewhere;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::StoreId;
 use crate::lineage::Stored;
 use crate::pipeline::{Boxed, Peek, Pipeline, Record, Ref, Storable};
@@ -263,11 +264,20 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
         };
         let index = partition.index;
         let stored = store.lock().get(&index).cloned();
+        let mut handed_on = 0_u64;
         if let Some(parts) = stored {
             let entered = task.enter(self.site);
-            let flow = replay::<T, _>(parts, sink);
+            let flow = replay::<T, _>(parts, |record: Ref<'_, T>| {
+                handed_on += 1;
+                sink(record)
+            });
             entered.leave();
-            return flow;
+            let is_computable = partition.has_payload() || self.parent.partitions().is_some();
+            if !(is_computable && flow.as_ref().is_err_and(Error::is_damage)) {
+                return flow;
+            }
+            // It is computed, as if it had never been here.
+            store.lock().remove(&index);
         }
         let mut keeper = Keeper::new(store);
         let flow = self.parent.run(partition, task, &mut |record| {
@@ -276,6 +286,10 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
             let kept = keeper.push::<T>(T::peek(&record));
             entered.leave();
             match kept {
+                Ok(()) if handed_on > 0 => {
+                    handed_on -= 1;
+                    ControlFlow::Continue(())
+                }
                 Ok(()) => sink(record),
                 Err(error) => task.fail_at(self.site, error),
             }

@@ -1,6 +1,7 @@
 //! An action's stages, in order, until done.
 
 mod in_order;
+mod map_stages;
 mod progress;
 mod remote;
 mod result;
@@ -17,9 +18,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::{AnyExecutor, Executor};
 use crate::lineage::Node;
-use crate::plan::{self, MapStagePlan, Plan};
+use crate::plan::{self, Plan};
 use crate::task::{JobState, Resources, StageCode, is_in_task};
 
+use map_stages::Later;
 use remote::Exports;
 use summary::Watch;
 
@@ -34,6 +36,7 @@ pub(crate) struct Job {
     state: Arc<JobState>,
     executor: AnyExecutor,
     plan: Plan,
+    later: Mutex<Later>,
     /// On remote executors: what its map stages have left.
     exports: Exports,
     report: Report,
@@ -77,6 +80,7 @@ impl Job {
             state: Arc::new(JobState::new(resources)),
             executor,
             plan,
+            later: Mutex::default(),
             exports: Exports::default(),
             report,
             summary: Mutex::default(),
@@ -90,57 +94,6 @@ impl Job {
     /// How many tasks the executor runs at a time.
     pub(crate) fn threads(&self) -> usize {
         self.executor.slots()
-    }
-
-    /// Runs the map sides of the shuffles that the result needs. What is found damaged on the way is made again.
-    pub(crate) fn run_map_stages(&self) -> Result<()> {
-        if let AnyExecutor::Remote(executor) = &self.executor {
-            return self.run_remote_map_stages(&**executor);
-        }
-        for attempt in 1.. {
-            match self.try_map_stages() {
-                Err(error) if error.is_damage() && attempt < ATTEMPTS => self.state.go_on(),
-                outcome => return outcome,
-            }
-        }
-        Ok(())
-    }
-
-    fn try_map_stages(&self) -> Result<()> {
-        for (number, map_stage) in (1..).zip(&self.plan.map_stages) {
-            let node = map_stage.shuffle.parent();
-            let tasks = node.partitions;
-            self.watch(number, node, tasks, || {
-                self.run_map_stage(number, map_stage)
-            })?;
-        }
-        Ok(())
-    }
-
-    fn run_map_stage(&self, number: usize, map_stage: &MapStagePlan) -> Result<()> {
-        let stage = map_stage.shuffle.map_stage(map_stage.readers);
-        self.run_all(StageRun::new(
-            number,
-            &*stage,
-            &self.state,
-            self.executor.slots(),
-        ))?;
-        // What is left to be written is the stage's too.
-        let outputs = stage.into_outputs(self.state.resources());
-        let outputs = outputs.map_err(|mut error| {
-            if let Some(place) = error.place_mut() {
-                place.stage = Some(number);
-            }
-            error
-        })?;
-        self.state.put_map_outputs(map_stage.shuffle.id(), outputs);
-        Ok(())
-    }
-
-    /// Makes anew what the map sides left, while tasks of the result's stage run.
-    fn recompute(&self) -> Result<()> {
-        let mut map_stages = (1..).zip(&self.plan.map_stages);
-        map_stages.try_for_each(|(number, map_stage)| self.run_map_stage(number, map_stage))
     }
 
     /// Runs all tasks of the result's stage.
@@ -159,17 +112,12 @@ impl Job {
             return self.run_remote_result_stage(&**executor, code);
         }
         let number = self.plan.stages();
-        let recompute = || self.recompute();
+        let make_again = || self.make_again();
         let run = StageRun::new(number, code, &self.state, self.executor.slots());
-        let run = run.recomputing(&recompute);
+        let run = run.making_again(&make_again);
         self.watch(number, &self.plan.result, code.partitions(), || {
             work(&run, self.executor.local())
         })
-    }
-
-    fn run_all(&self, run: StageRun<'_>) -> Result<()> {
-        self.executor.local().run(&|| run.work(usize::MAX))?;
-        self.state.outcome()
     }
 
     /// Shows how a stage comes on, and takes down what it did.

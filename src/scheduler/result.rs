@@ -14,7 +14,6 @@ pub(crate) struct ResultStage<'p, P: Pipeline, A: Action<P::Out>, G> {
     pipeline: &'p P,
     action: &'p A,
     parts: InOrder<A::Part, G>,
-    is_repeatable: bool,
 }
 
 impl<'p, P, A, G> ResultStage<'p, P, A, G>
@@ -28,14 +27,7 @@ where
             pipeline,
             action,
             parts: InOrder::new(consume),
-            is_repeatable: true,
         }
-    }
-
-    /// The same, where the action hands records on as they come, so that a partition cannot be computed again.
-    pub(crate) fn handing_on(mut self) -> Self {
-        self.is_repeatable = false;
-        self
     }
 }
 
@@ -94,7 +86,7 @@ where
     }
 
     fn is_repeatable(&self) -> bool {
-        self.stage.is_repeatable
+        true
     }
 
     fn settle(&mut self, task: &Task<'_>) {

@@ -1,12 +1,13 @@
 //! One stage while it runs: which partitions are taken, and the loop that takes and computes them.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::ATTEMPTS;
-use crate::error::{Error, Result};
+use super::map_stages::check_attempts;
+use crate::error::{Error, Place, Result};
 use crate::task::{
     JobState, Partition, PartitionStream, StageCode, Task, Worker, in_task, panicked,
 };
@@ -21,29 +22,51 @@ pub(crate) struct StageRun<'s> {
     job: &'s JobState,
     threads: usize,
     source: Source<'s>,
-    recompute: Option<Recompute<'s>>,
+    make_again: Option<MakeAgain<'s>>,
 }
 
 /// Makes what earlier stages left anew, for tasks that find it damaged.
-struct Recompute<'s> {
-    again: &'s (dyn Fn() -> Result<()> + Sync),
-    /// How often it has been done; one thread does it, for all that find damage meanwhile.
-    times: AtomicUsize,
-    is_running: Mutex<()>,
+struct MakeAgain<'s> {
+    make: &'s (dyn Fn() -> Result<()> + Sync),
+    state: Mutex<MakeAgainState>,
 }
 
-impl Recompute<'_> {
-    /// Returns once it has been done more than `times` times.
-    fn after(&self, times: usize) -> Result<()> {
-        let _running = self
-            .is_running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if self.times.load(Ordering::SeqCst) == times {
-            (self.again)()?;
-            self.times.fetch_add(1, Ordering::SeqCst);
+#[derive(Default)]
+struct MakeAgainState {
+    /// Whether a thread does it, for all that find damage meanwhile.
+    is_running: bool,
+    /// What that thread is to try again besides. Those who find damage leave it there and go on with other partitions: a
+    /// thread that waited might be the very one that is waited for, if it took up this stage's work in a closure of the
+    /// stages that run again.
+    postponed: Attempts,
+}
+
+/// Partitions that are to be computed, by their numbers, and which attempt that is.
+type Attempts = BTreeMap<usize, usize>;
+
+impl MakeAgain<'_> {
+    /// Makes it anew, unless that has been done since `generation`, and adds to `attempts` what others have left to do; or
+    /// leaves all of `attempts` to the thread that is at it.
+    fn since(&self, generation: usize, job: &JobState, attempts: &mut Attempts) -> Result<()> {
+        let mut state = self.lock();
+        if job.outputs().generation() > generation {
+            return Ok(());
         }
+        if state.is_running {
+            state.postponed.append(attempts);
+            return Ok(());
+        }
+        state.is_running = true;
+        drop(state);
+        (self.make)()?;
+        let mut state = self.lock();
+        state.is_running = false;
+        attempts.append(&mut state.postponed);
         Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, MakeAgainState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,16 +103,15 @@ impl<'s> StageRun<'s> {
             job,
             threads,
             source,
-            recompute: None,
+            make_again: None,
         }
     }
 
-    /// The same, where tasks that find their input damaged are tried again after `again`.
-    pub(crate) fn recomputing(mut self, again: &'s (dyn Fn() -> Result<()> + Sync)) -> Self {
-        self.recompute = Some(Recompute {
-            again,
-            times: AtomicUsize::new(0),
-            is_running: Mutex::default(),
+    /// The same, where tasks that find their input damaged are tried again after `make`.
+    pub(crate) fn making_again(mut self, make: &'s (dyn Fn() -> Result<()> + Sync)) -> Self {
+        self.make_again = Some(MakeAgain {
+            make,
+            state: Mutex::default(),
         });
         self
     }
@@ -150,25 +172,30 @@ impl<'s> StageRun<'s> {
         outcome.map_err(|error| self.of_no_partition(error))
     }
 
-    fn run_task(
-        &self,
-        worker: &mut dyn Worker,
-        index: usize,
-        mut partition: Partition,
-    ) -> Result<()> {
+    fn run_task(&self, worker: &mut dyn Worker, index: usize, partition: Partition) -> Result<()> {
         // What was put into a partition when it was pulled is there once only.
         let is_repeatable = worker.is_repeatable() && !partition.has_payload();
-        let recompute = self.recompute.as_ref().filter(|_| is_repeatable);
-        for attempt in 1.. {
-            let times = recompute.map_or(0, |recompute| recompute.times.load(Ordering::SeqCst));
+        let make_again = self.make_again.as_ref().filter(|_| is_repeatable);
+        let mut partition = Some(partition);
+        let mut attempts = Attempts::from([(index, 1)]);
+        // From the first on: who takes the results in their order waits for that one.
+        while let Some((index, attempt)) = attempts.pop_first() {
             let task = Task::new(self.job, self.number, index);
+            let generation = task.generation();
+            let partition = partition.take().unwrap_or_else(|| Partition::at(index));
             let outcome = in_task(|| task.guard(|task| worker.run(partition, task)));
-            match (outcome, recompute) {
-                (Err(error), Some(recompute)) if error.is_damage() && attempt < ATTEMPTS => {
-                    recompute.after(times)?;
-                    partition = Partition::at(index);
+            match (outcome, make_again) {
+                (Err(error), Some(make_again)) if error.is_damage() => {
+                    let place = Place {
+                        stage: Some(self.number),
+                        partition: Some(index),
+                        ..Place::default()
+                    };
+                    check_attempts(attempt, place, error)?;
+                    attempts.insert(index, attempt + 1);
+                    make_again.since(generation, self.job, &mut attempts)?;
                 }
-                (outcome, _) => return outcome,
+                (outcome, _) => outcome?,
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::job::Outputs;
 use super::{Block, Flow, JobState, Resources, Site, StoredPartition, Tally};
 use crate::counter::Tallying;
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -15,6 +16,7 @@ use crate::id::ShuffleId;
 /// What a pipeline can ask and tell while it computes a partition.
 pub struct Task<'job> {
     job: &'job JobState,
+    outputs: Arc<Outputs>,
     stage: usize,
     partition: usize,
     /// Whether what it does belongs to no single partition.
@@ -42,6 +44,7 @@ impl<'job> Task<'job> {
     pub(crate) fn new(job: &'job JobState, stage: usize, partition: usize) -> Self {
         Self {
             job,
+            outputs: job.outputs(),
             stage,
             partition,
             is_of_stage: false,
@@ -93,7 +96,7 @@ impl<'job> Task<'job> {
     ) -> Result<Arc<O>> {
         match self.job.imports() {
             Some(imports) => imports.get(shuffle, import),
-            None => Ok(self.job.map_outputs(shuffle)),
+            None => self.outputs.get(shuffle),
         }
     }
 
@@ -102,12 +105,17 @@ impl<'job> Task<'job> {
         &self,
         shuffle: ShuffleId,
     ) -> Option<Arc<O>> {
-        self.job.map_outputs_here(shuffle)
+        self.outputs.get(shuffle).ok()
     }
 
     /// Leaves a persisted partition to the driver, if the task comes to its end.
     pub(crate) fn put_stored(&self, stored: StoredPartition) {
         self.job.put_stored(stored);
+    }
+
+    /// How often the outputs that this task reads had been made anew.
+    pub(crate) fn generation(&self) -> usize {
+        self.outputs.generation()
     }
 
     /// Marks that the closure of the operator at `site` runs, until [`Entered::leave`].

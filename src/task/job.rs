@@ -7,26 +7,51 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Imports, Relief, StoredPartition, Tallies};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::scratch::Scratch;
 
 type MapOutputs = Arc<dyn Any + Send + Sync>;
 
-/// One run of one action.
+/// One run of one action, or of one of its stages while that may have to be run again.
 pub(crate) struct JobState {
     resources: Resources,
-    /// Whether tasks are to end, and whether that is for good.
+    /// The run that this one is a part of: once that is to end, so is this.
+    whole: Option<Arc<JobState>>,
+    /// Whether tasks are to end.
     stopped: AtomicBool,
-    cancelled: AtomicBool,
     failure: Mutex<Option<Error>>,
-    map_outputs: Mutex<HashMap<ShuffleId, MapOutputs>>,
+    /// Those of the whole, unless they are made anew beside them.
+    outputs: Arc<Mutex<Arc<Outputs>>>,
     /// Map outputs of other processes, if the job is one's of which only tasks run here.
     imports: Option<Arc<Imports>>,
     /// Persisted partitions for that process.
     stored: Mutex<Vec<StoredPartition>>,
     tallies: Tallies,
+}
+
+/// What map sides have left. A task sees those that there were when it began, of all shuffles: some are gone once they
+/// have been read, so that a task that is to read again must be given all of them anew.
+#[derive(Clone, Default)]
+pub(crate) struct Outputs {
+    /// How often they have been made anew.
+    generation: usize,
+    by_shuffle: HashMap<ShuffleId, MapOutputs>,
+}
+
+impl Outputs {
+    pub(crate) fn generation(&self) -> usize {
+        self.generation
+    }
+
+    /// Those of one shuffle; it is an error of lost output if there are none.
+    pub(crate) fn get<O: Any + Send + Sync>(&self, shuffle: ShuffleId) -> Result<Arc<O>> {
+        let outputs = self.by_shuffle.get(&shuffle).cloned();
+        outputs
+            .and_then(|outputs| outputs.downcast().ok())
+            .ok_or_else(|| Error::new(ErrorKind::MapOutputLost))
+    }
 }
 
 /// What a job may use, and where it may put what does not fit.
@@ -74,13 +99,32 @@ impl JobState {
     pub(crate) fn new(resources: Resources) -> Self {
         Self {
             resources,
+            whole: None,
             stopped: AtomicBool::default(),
-            cancelled: AtomicBool::default(),
             failure: Mutex::default(),
-            map_outputs: Mutex::default(),
+            outputs: Arc::default(),
             imports: None,
             stored: Mutex::default(),
             tallies: Tallies::default(),
+        }
+    }
+
+    /// A part of this run that can fail by itself.
+    pub(crate) fn attempt(self: &Arc<Self>) -> Self {
+        Self {
+            whole: Some(Arc::clone(self)),
+            outputs: Arc::clone(&self.outputs),
+            imports: self.imports.clone(),
+            ..Self::new(self.resources.clone())
+        }
+    }
+
+    /// The same, whose map sides leave their outputs aside until they [replace](Self::replace_outputs) those of the
+    /// whole.
+    pub(crate) fn aside(self: &Arc<Self>) -> Self {
+        Self {
+            outputs: Arc::default(),
+            ..self.attempt()
         }
     }
 
@@ -113,21 +157,13 @@ impl JobState {
 
     /// Whether the tasks are to end as soon as they can.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        let is_whole_stopped = || self.whole.as_ref().is_some_and(|whole| whole.is_stopped());
+        self.stopped.load(Ordering::Relaxed) || is_whole_stopped()
     }
 
     /// Ends the job early, without an error.
     pub(crate) fn stop(&self) {
-        self.cancelled.store(true, Ordering::SeqCst);
         self.stopped.store(true, Ordering::SeqCst);
-    }
-
-    /// Goes on after an error that has been taken care of.
-    pub(crate) fn go_on(&self) {
-        self.stopped.store(false, Ordering::SeqCst);
-        // Whoever stops the job in between is heard.
-        let is_cancelled = self.cancelled.load(Ordering::SeqCst);
-        self.stopped.fetch_or(is_cancelled, Ordering::SeqCst);
     }
 
     /// Ends the job with `error`, unless it has one already.
@@ -141,27 +177,31 @@ impl JobState {
         lock(&self.failure).take().map_or(Ok(()), Err)
     }
 
+    pub(crate) fn outputs(&self) -> Arc<Outputs> {
+        Arc::clone(&lock(&self.outputs))
+    }
+
     pub(crate) fn put_map_outputs(&self, shuffle: ShuffleId, outputs: MapOutputs) {
-        lock(&self.map_outputs).insert(shuffle, outputs);
+        let mut all = lock(&self.outputs);
+        Arc::make_mut(&mut all).by_shuffle.insert(shuffle, outputs);
     }
 
-    pub(crate) fn map_outputs<O: Any + Send + Sync>(&self, shuffle: ShuffleId) -> Arc<O> {
-        self.map_outputs_here(shuffle).unwrap_or_else(|| {
-            unreachable!("the plan runs a shuffle's map side before its readers")
-        })
-    }
-
-    pub(crate) fn map_outputs_here<O: Any + Send + Sync>(
-        &self,
-        shuffle: ShuffleId,
-    ) -> Option<Arc<O>> {
-        let outputs = lock(&self.map_outputs).get(&shuffle).cloned();
-        outputs.and_then(|outputs| outputs.downcast().ok())
+    /// Puts what `anew` has made in the place of what there was, all at once.
+    pub(crate) fn replace_outputs(&self, anew: &Self) {
+        let by_shuffle = anew.outputs().by_shuffle.clone();
+        let mut all = lock(&self.outputs);
+        let generation = all.generation + 1;
+        *all = Arc::new(Outputs {
+            generation,
+            by_shuffle,
+        });
     }
 
     /// What tasks have added to counters.
     pub(crate) fn tallies(&self) -> &Tallies {
-        &self.tallies
+        self.whole
+            .as_ref()
+            .map_or(&self.tallies, |whole| whole.tallies())
     }
 
     pub(crate) fn progress(&self) -> &Progress {

@@ -80,6 +80,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             offset: 11,
             reason: "it is missing",
         },
+        K::MapOutputLost,
         K::RecordTooLong {
             bytes: usize::MAX,
             limit_bytes: 12,
@@ -135,6 +136,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::NestedJob
             | K::Codec { .. }
             | K::CorruptRun { .. }
+            | K::MapOutputLost
             | K::RecordTooLong { .. }
             | K::DiskFull { .. }
             | K::QuotaExceeded { .. }
