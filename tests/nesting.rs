@@ -135,3 +135,75 @@ fn an_action_in_a_closure_is_refused_on_the_thread_that_calls_the_action_too() {
     };
     assert!(source.to_string().contains("inside a closure"), "{source}");
 }
+
+/// Work for all threads of the pool, in which one of them waits for another.
+fn all_threads_work() -> u64 {
+    use rayon::prelude::*;
+    let sum = (0..16_u64).into_par_iter().map(|n| {
+        thread::sleep(std::time::Duration::from_micros(50));
+        n
+    });
+    sum.sum()
+}
+
+/// Merged under a lock, whose thread took up another task of the stage, and waited for itself.
+#[test]
+fn what_merges_results_may_use_rayon() {
+    for threads in [1, 2, 3] {
+        let total = in_pool(threads, || {
+            let numbers = on_rayon().range_partitioned(0..200, 200);
+            numbers
+                .reduce(|a, b| a + b + all_threads_work() - 120)
+                .unwrap()
+        });
+        assert_eq!(total, Some(19_900));
+    }
+}
+
+/// The same, with the lock of an iterator that is read.
+#[test]
+fn an_iterator_that_is_read_may_use_rayon() {
+    for threads in [1, 2, 3] {
+        let total = in_pool(threads, || {
+            let numbers = (0..3_000_u64).inspect(|n| {
+                if n.is_multiple_of(100) {
+                    all_threads_work();
+                }
+            });
+            on_rayon().from_iter(numbers).sum::<u64>().unwrap()
+        });
+        assert_eq!(total, 4_498_500);
+    }
+}
+
+/// The same, with the lock of who spills.
+#[test]
+fn what_serialises_may_use_rayon() {
+    #[derive(Clone, serde::Deserialize)]
+    struct Text(String);
+
+    impl serde::Serialize for Text {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            if self.0.starts_with("777") {
+                all_threads_work();
+            }
+            serializer.serialize_newtype_struct("Text", &self.0)
+        }
+    }
+
+    for threads in [1, 2, 3] {
+        let count = in_pool(threads, move || {
+            let context = Context::builder()
+                .executor(Executor::Threads)
+                .memory(threads << 20);
+            let context = context.progress(false).build().unwrap();
+            let texts = context
+                .range_partitioned(0..1_500, 40)
+                .map(|n| (n, Text(n.to_string().repeat(500))));
+            let first = texts.reduce_by_key(|a, _| a);
+            assert_eq!(first.clone().count().unwrap(), 1_500);
+            first.sort_by_key(|(n, _)| *n).count().unwrap()
+        });
+        assert_eq!(count, 1_500);
+    }
+}

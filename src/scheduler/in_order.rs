@@ -1,7 +1,7 @@
 //! Results of tasks, which come as they are done, one by one in the order of their partitions.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::task::{Flow, Task};
 
@@ -10,47 +10,69 @@ pub(crate) struct InOrder<R, F>(Mutex<State<R, F>>);
 
 struct State<R, F> {
     next: usize,
-    early: BTreeMap<usize, R>,
-    consume: F,
+    waiting: BTreeMap<usize, R>,
+    /// Away while a thread calls it. Nobody waits for that: the program's closures are in it, and if they call rayon,
+    /// the very thread may come here again.
+    consume: Option<F>,
+}
+
+impl<R, F> State<R, F> {
+    /// The result that comes next, if it is there.
+    fn take_next(&mut self) -> Option<R> {
+        let result = self.waiting.remove(&self.next)?;
+        self.next += 1;
+        Some(result)
+    }
 }
 
 impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
     pub(crate) fn new(consume: F) -> Self {
         Self(Mutex::new(State {
             next: 0,
-            early: BTreeMap::new(),
-            consume,
+            waiting: BTreeMap::new(),
+            consume: Some(consume),
         }))
     }
 
-    /// Takes a result, or a part of one, that is known to be the next. Breaks off once no more are wanted.
+    /// Takes a result, or a part of one, that is known to come after all others so far. Breaks off once no more are wanted.
     pub(crate) fn put_next(&self, task: &Task<'_>, result: R) -> Flow {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.consume)(task, result)
+        let mut state = self.lock();
+        let last = state.next + state.waiting.len();
+        state.waiting.insert(last, result);
+        self.consume(state, task)
     }
 
-    /// Takes the results of some partitions; each partition comes once.
+    /// Takes the results of some partitions; each partition comes once. Consumes them now, or leaves them to the thread
+    /// that is at it.
     pub(crate) fn put(&self, task: &Task<'_>, results: impl Iterator<Item = (usize, R)>) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = &mut *state;
-        for (partition, result) in results {
-            if partition != state.next {
-                state.early.insert(partition, result);
-                continue;
-            }
-            let _ = (state.consume)(task, result);
-            state.next += 1;
-            while let Some(result) = state.early.remove(&state.next) {
-                let _ = (state.consume)(task, result);
-                state.next += 1;
-            }
+        let mut state = self.lock();
+        state.waiting.extend(results);
+        let _ = self.consume(state, task);
+    }
+
+    fn consume<'s>(&'s self, mut state: MutexGuard<'s, State<R, F>>, task: &Task<'_>) -> Flow {
+        let mut flow = Flow::Continue(());
+        let Some(mut consume) = state.consume.take() else {
+            return flow;
+        };
+        while let Some(result) = state.take_next() {
+            drop(state);
+            flow = consume(task, result);
+            state = self.lock();
         }
+        state.consume = Some(consume);
+        flow
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<R, F>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
+    use std::sync::OnceLock;
 
     use super::*;
     use crate::task::{JobState, Resources};
@@ -69,5 +91,27 @@ mod tests {
         results.put(&task, [(1, 'b')].into_iter());
         drop(results);
         assert_eq!(seen, ['a', 'b', 'c', 'd']);
+    }
+
+    #[test]
+    fn what_comes_while_another_is_consumed_is_consumed_after_it() {
+        type Numbers = InOrder<char, fn(&Task<'_>, char) -> Flow>;
+        static SEEN: Mutex<Vec<char>> = Mutex::new(Vec::new());
+        static RESULTS: OnceLock<Numbers> = OnceLock::new();
+        let job = JobState::new(Resources::unlimited());
+        let task = Task::new(&job, 1, 0);
+        let results = RESULTS.get_or_init(|| {
+            InOrder::new(|task, n| {
+                if n == 'a' {
+                    // As if this thread had taken up other work of the stage.
+                    let results = RESULTS.get().unwrap();
+                    results.put(task, [(2, 'c'), (1, 'b')].into_iter());
+                }
+                SEEN.lock().unwrap().push(n);
+                ControlFlow::Continue(())
+            })
+        });
+        results.put(&task, [(0, 'a')].into_iter());
+        assert_eq!(*SEEN.lock().unwrap(), ['a', 'b', 'c']);
     }
 }

@@ -1,7 +1,9 @@
 //! One stage while it runs: which partitions are taken, and the loop that takes and computes them.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -11,6 +13,11 @@ use crate::error::{Error, Place, Result};
 use crate::task::{
     JobState, Partition, PartitionStream, StageCode, Task, Worker, in_task, panicked,
 };
+
+thread_local! {
+    /// The address of the stage that this thread pulls a partition for, if it does.
+    static PULLS_FOR: Cell<usize> = const { Cell::new(0) };
+}
 
 /// The most partitions that a thread takes at once.
 const MOST_AT_ONCE: usize = 256;
@@ -209,6 +216,11 @@ impl<'s> StageRun<'s> {
         match &self.source {
             Source::Counted { next, end } => Ok(self.claim_counted(next, limit.min(*end))),
             Source::Stream(stream) => {
+                // The program's iterator may have called rayon, and this thread taken up work of the stage meanwhile: it
+                // must not wait for itself, and will go on once the iterator returns.
+                if PULLS_FOR.get() == ptr::from_ref(self).addr() {
+                    return Ok(None);
+                }
                 let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
                 let (Some(open), given) = &mut *stream else {
                     return Ok(None);
@@ -216,7 +228,9 @@ impl<'s> StageRun<'s> {
                 if *given >= limit {
                     return Ok(None);
                 }
+                let before = PULLS_FOR.replace(ptr::from_ref(self).addr());
                 let pulled = in_task(|| catch_unwind(AssertUnwindSafe(open)));
+                PULLS_FOR.set(before);
                 let pulled = pulled.unwrap_or_else(|payload| Err(panicked(None, payload)));
                 let partition = pulled.map_err(|error| self.of_no_partition(error))?;
                 *given += 1;

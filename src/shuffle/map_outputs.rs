@@ -43,8 +43,6 @@ pub(crate) trait InMemory: Send {
 /// What the map tasks left. `M` is what it is while in memory.
 pub(crate) struct MapOutputs<M> {
     partitions: Vec<Mutex<Vec<Part<M>>>>,
-    /// Held by who spills: what it has taken out is not free before it is written.
-    is_spilling: Mutex<()>,
     /// How often each partition will be read.
     readers: usize,
 }
@@ -67,7 +65,6 @@ impl<M: InMemory> MapOutputs<M> {
     pub(crate) fn new(partitions: usize, readers: usize) -> Self {
         Self {
             partitions: (0..partitions).map(|_| Mutex::default()).collect(),
-            is_spilling: Mutex::default(),
             readers,
         }
     }
@@ -119,9 +116,11 @@ impl<M: InMemory> MapOutputs<M> {
         Ok(file.bytes())
     }
 
-    /// Writes what was taken over to a file, and frees its memory; or waits until another thread has.
+    /// Writes what was taken over to a file, and frees its memory. Several threads do it together, each to its own file.
+    ///
+    /// None waits for another: writing may call the program's `Serialize`, and if that calls rayon, its thread may come
+    /// here again.
     pub(crate) fn spill(&self, resources: &Resources) -> Result<()> {
-        let _spilling = lock(&self.is_spilling);
         let mut file = None;
         for partition in &self.partitions {
             let is_in_memory = |part: &mut Part<M>| matches!(part.content, Content::Memory(..));
