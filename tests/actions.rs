@@ -3,6 +3,7 @@
 mod common;
 
 use std::cmp::Ordering;
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::{self, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -458,7 +459,7 @@ fn what_is_there_is_replaced_only_if_told() {
     on_every_executor(|context| {
         let files = Files::new();
         let numbers = context.range_partitioned(0..10, 5);
-        for existing in ["directory/f", "file", "link"] {
+        for existing in ["directory/part-00000", "file", "link"] {
             let path = files.path(existing.split('/').next().unwrap());
             if existing == "link" {
                 std::os::unix::fs::symlink("nowhere", &path).unwrap();
@@ -470,7 +471,9 @@ fn what_is_there_is_replaced_only_if_told() {
                 matches!(error.kind(), ErrorKind::OutputExists { .. }),
                 "{error}"
             );
-            assert!(path.symlink_metadata().unwrap().is_dir() == (existing == "directory/f"));
+            assert!(
+                path.symlink_metadata().unwrap().is_dir() == (existing == "directory/part-00000")
+            );
             TextWriter::new()
                 .overwrite(true)
                 .write(&numbers.clone().filter(|n| *n < 2), &path)
@@ -580,4 +583,51 @@ fn output_can_replace_its_own_input() {
         let expected: String = (0..1_000).map(|n| format!("{n}0\n")).collect();
         assert_eq!(concatenation(&path), expected);
     });
+}
+
+/// It was removed with all that was in it.
+#[test]
+fn a_directory_that_is_no_output_is_not_replaced() {
+    let files = Files::new();
+    let writer = TextWriter::new().overwrite(true);
+    let numbers = holdall::range(0..10);
+    for name in [
+        "home/thesis.tex",
+        "out/part-00000/x",
+        "new/part-1",
+        "old/part-00000.gz",
+    ] {
+        let kept = files.write(name, "text");
+        let directory = files.path(name.split('/').next().unwrap());
+        fs::write(directory.join("part-00001"), "0\n").unwrap();
+        let error = writer.write(&numbers, &directory).unwrap_err();
+        let ErrorKind::NotAnOutput { path, found } = error.kind() else {
+            panic!("{error}");
+        };
+        assert!(*path == directory && kept.starts_with(found), "{error}");
+        assert_eq!(fs::read_to_string(kept).unwrap(), "text");
+        assert_eq!(
+            fs::read_to_string(directory.join("part-00001")).unwrap(),
+            "0\n"
+        );
+    }
+    assert_eq!(files.names(), ["home", "new", "old", "out"]);
+
+    // Not even if it comes to be no output while the job runs; and a link is no directory of ours.
+    writer.write(&numbers, files.path("a")).unwrap();
+    let late = files.path("a/late");
+    let filling = numbers.map(move |n| {
+        fs::write(&late, "text").unwrap();
+        n
+    });
+    let error = writer.write(&filling, files.path("a")).unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::NotAnOutput { .. }),
+        "{error}"
+    );
+    assert_eq!(fs::read_to_string(files.path("a/late")).unwrap(), "text");
+    assert_eq!(
+        fs::read_to_string(files.path("a/part-00000")).unwrap(),
+        "0\n"
+    );
 }

@@ -83,6 +83,9 @@ impl TextWriter {
 
     /// Whether a file or directory that is there is replaced, once the new one is whole. It is not, unless set.
     ///
+    /// A directory must be one that was written so, with nothing in it but files such as `part-00000`; anything else in it
+    /// is [`NotAnOutput`](crate::ErrorKind::NotAnOutput), and nothing is touched.
+    ///
     /// # Examples
     ///
     /// ```
@@ -155,8 +158,31 @@ impl TextWriter {
             let path = path.to_owned();
             return Err(Error::new(ErrorKind::OutputExists { path }));
         }
-        Ok(())
+        check_replaceable(path, path)
     }
+}
+
+/// Refuses a directory, which is known to the user as `path`, if anything but parts of an output is in it.
+fn check_replaceable(directory: &Path, path: &Path) -> Result<()> {
+    if !directory.symlink_metadata().is_ok_and(|what| what.is_dir()) {
+        return Ok(());
+    }
+    let cannot_read = |source| Error::io("read", path, source);
+    for entry in fs::read_dir(directory).map_err(cannot_read)? {
+        let entry = entry.map_err(cannot_read)?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("part-"));
+        let is_part = number.is_some_and(|number| {
+            number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        if !(is_part && entry.file_type().map_err(cannot_read)?.is_file()) {
+            return Err(Error::new(ErrorKind::NotAnOutput {
+                path: path.to_owned(),
+                found: path.join(name),
+            }));
+        }
+    }
+    Ok(())
 }
 
 /// A directory for what is not whole yet, which is removed in the end.
@@ -197,9 +223,12 @@ impl Unfinished {
             let old = Self::create(path)?;
             let aside = old.directory.path().join("old");
             fs::rename(path, &aside).map_err(renamed)?;
-            if let Err(source) = fs::rename(whole, path) {
-                let _ = fs::rename(&aside, path);
-                return Err(renamed(source));
+            // It may have been filled meanwhile.
+            let replaced = check_replaceable(&aside, path)
+                .and_then(|()| fs::rename(whole, path).map_err(renamed));
+            if replaced.is_err() {
+                fs::rename(&aside, path).map_err(renamed)?;
+                return replaced;
             }
         } else {
             fs::rename(whole, path).map_err(renamed)?;

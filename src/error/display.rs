@@ -33,6 +33,12 @@ impl fmt::Display for ErrorKind {
                 write!(f, "{}: cannot read {format} files", path.display())
             }
             Self::OutputExists { path } => write!(f, "{} exists already", path.display()),
+            Self::NotAnOutput { path, found } => write!(
+                f,
+                "{} is not replaced: {} is in it, which is no part of an output",
+                path.display(),
+                found.display()
+            ),
             Self::InvalidSetting {
                 setting,
                 value,

@@ -126,6 +126,15 @@ pub enum ErrorKind {
         #[serde(with = "plain")]
         path: PathBuf,
     },
+    /// The output is there already, and is not replaced, since something else is in it.
+    NotAnOutput {
+        /// The directory.
+        #[serde(with = "plain")]
+        path: PathBuf,
+        /// What in it is no part of an output.
+        #[serde(with = "plain")]
+        found: PathBuf,
+    },
     /// A setting has a value that cannot be used.
     InvalidSetting {
         /// The setting or environment variable.

@@ -55,6 +55,10 @@ fn all_kinds() -> Vec<ErrorKind> {
             format: "zip",
         },
         K::OutputExists { path: path() },
+        K::NotAnOutput {
+            path: path(),
+            found: path(),
+        },
         K::InvalidSetting {
             setting: "HOLDALL_THREADS",
             value: text(),
@@ -129,6 +133,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::LineTooLong { .. }
             | K::UnsupportedFormat { .. }
             | K::OutputExists { .. }
+            | K::NotAnOutput { .. }
             | K::InvalidSetting { .. }
             | K::TaskPanicked { .. }
             | K::Closure { .. }
