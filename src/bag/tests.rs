@@ -408,7 +408,7 @@ fn closures_of_shuffles_that_capture_are_refused_with_their_place() {
 
 #[test]
 fn persisted_bags_travel_with_what_was_kept() {
-    let persist = || numbers().persist(crate::Persistence::Memory);
+    let persist = || numbers().persist(crate::operators::persist::Persistence::Memory);
     assert_eq!(
         collect_sent(&persist()).unwrap().len(),
         100,
