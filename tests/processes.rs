@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Files, assert_empty, names_in, within_the_limit};
 use holdall::{Bag, Context, ContextBuilder, Counter, ErrorKind, Executor, Persistence, Result};
@@ -44,9 +44,28 @@ fn assert_same<R: PartialEq + std::fmt::Debug>(work: impl Fn(&Context) -> Result
     assert_empty(&files.path("spill"));
 }
 
-/// Whether a process is there; one that has ended and was not waited for is.
+/// Whether a process is there and has not ended.
 fn is_there(process: u32) -> bool {
-    Path::new(&format!("/proc/{process}")).exists()
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"));
+    // The state comes after the name, which is in parentheses.
+    stat.is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .starts_with(" Z")
+    })
+}
+
+fn waits_until(is_so: impl Fn() -> bool, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    while !is_so() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
 }
 
 /// True for the first who asks, in whichever process.
@@ -505,5 +524,130 @@ fn little_memory_is_enough() {
             matches!(error.kind(), ErrorKind::BudgetTooSmall { .. }),
             "{error}"
         );
+    });
+}
+
+const CHILD: &str = "HOLDALL_TEST_CHILD_DIRECTORY";
+
+/// This program, to run one of its tests that is not one by itself.
+fn child(test: &str, files: &Files) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args([
+        test,
+        "--exact",
+        "--ignored",
+        "--nocapture",
+        "--test-threads=1",
+    ]);
+    command.env(CHILD, files.root());
+    command
+}
+
+fn child_directory() -> PathBuf {
+    std::env::var_os(CHILD)
+        .expect("it is run by another test")
+        .into()
+}
+
+#[test]
+fn workers_end_when_the_driver_is_killed_and_scratch_is_swept() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let mut driver = child("driver_that_is_killed", &files)
+            .spawn()
+            .expect("a process");
+        let ids = || {
+            let names = names_in(files.root());
+            let ids = names
+                .iter()
+                .filter_map(|name| name.strip_prefix("id-")?.parse().ok());
+            ids.collect::<Vec<u32>>()
+        };
+        assert!(waits_until(|| ids().len() == 2, Duration::from_secs(20)));
+        assert!(ids().iter().all(|id| is_there(*id)));
+        driver.kill().expect("it was there");
+        driver.wait().expect("it is a child");
+        let all_gone = || !ids().iter().any(|id| is_there(*id));
+        assert!(waits_until(all_gone, Duration::from_secs(2)));
+        assert_eq!(names_in(&files.path("spill")).len(), 1, "what it left");
+        let context = context(1, &files);
+        assert_empty(&files.path("spill"));
+        drop(context);
+    });
+}
+
+#[test]
+#[ignore = "part of the test above"]
+fn driver_that_is_killed() {
+    let directory = child_directory();
+    let builder = processes(2).spill_directory(directory.join("spill"));
+    let context = builder.build().expect("the settings are right");
+    let numbers = context.range_partitioned(0..2, 2).with(directory);
+    let sleepy = numbers.map(|directory, n| {
+        let id = std::process::id();
+        fs::write(directory.join(format!("id-{id}")), "").expect("room");
+        std::thread::sleep(Duration::from_secs(60));
+        n
+    });
+    let _ = sleepy.count();
+}
+
+#[test]
+fn what_workers_print_is_printed_with_their_number() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let output = child("driver_that_prints", &files)
+            .output()
+            .expect("a process");
+        let [stdout, stderr] = [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8(bytes).expect("they print text"));
+        for (text, name) in [(&stdout, "out"), (&stderr, "error")] {
+            let (before, _) = text.split_once("the action is over").expect("it was");
+            for n in 0..20 {
+                // The first may be behind what the test program prints.
+                let end = format!("] {name} {n}");
+                let is_it = |line: &str| line.contains("[worker ") && line.ends_with(&end);
+                assert!(before.lines().any(is_it), "{name} {n} in\n{text}");
+            }
+            assert!(!text.contains("[worker 1] running"), "{text}");
+        }
+    });
+}
+
+#[test]
+#[ignore = "part of the test above"]
+#[expect(clippy::print_stdout, reason = "what is printed is looked at")]
+fn driver_that_prints() {
+    let builder = processes(2).spill_directory(child_directory().join("spill"));
+    let context = builder.build().expect("the settings are right");
+    let numbers = context.range_partitioned(0..20, 20).inspect(|n| {
+        println!("out {n}");
+        eprintln!("error {n}");
+    });
+    assert_eq!(numbers.count().expect("a count"), 20);
+    println!("the action is over");
+    eprintln!("the action is over");
+}
+
+#[test]
+fn an_action_that_has_enough_ends_the_others() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let context = context(2, &files);
+        let start = Instant::now();
+        let numbers = context.range_partitioned(0..100, 100).map(|n| {
+            if n > 0 {
+                std::thread::sleep(Duration::from_secs(60));
+            }
+            n
+        });
+        assert_eq!(numbers.first().expect("a number"), Some(0));
+        let error = numbers
+            .try_map(|_| Err::<u64, _>("on purpose"))
+            .count()
+            .unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Closure { .. }), "{error}");
+        // Far less than the closures that are not waited for.
+        assert!(start.elapsed() < Duration::from_secs(40));
     });
 }

@@ -125,7 +125,7 @@ impl fmt::Display for ErrorKind {
             Self::WorkerStart { reason } => write!(f, "cannot start a worker process: {reason}"),
             Self::NoInit => f.write_str(
                 "worker processes are asked for, but `main` does not begin with `holdall::init()`; \
-                 call it there, or run on threads",
+                 call it there, or run on threads; its docs say how it is done in tests",
             ),
             Self::MapOutputLost => f.write_str("what an earlier stage had left is gone"),
             Self::TooManyAttempts {

@@ -91,10 +91,11 @@ impl Processes {
         let cause = match outcome {
             Ok(()) => {
                 // What it has printed must be there when the action returns.
-                if process.settle().is_ok() {
+                return if process.settle() {
                     self.put_back(process);
-                }
-                return;
+                } else {
+                    process.kill();
+                };
             }
             Err(Lost::Ended) => process.end(),
             Err(Lost::Silent) => format!("no sign of life for {:?}", self.patience),

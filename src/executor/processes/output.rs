@@ -80,18 +80,19 @@ impl Output {
     }
 
     /// Waits until all that was printed before mark number `marks`, from 1, has been passed on; or, without one, all
-    /// there is. Not for long: something else may hold the output open.
-    pub(super) fn wait_for(&self, marks: Option<usize>) {
+    /// there is. Not for long, since something else may hold the output open; says whether it was so.
+    pub(super) fn wait_for(&self, marks: Option<usize>) -> bool {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.0.lock();
         let is_there = |state: &State| marks.is_some_and(|marks| state.marks >= marks);
         while !state.is_closed && !is_there(&state) {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {
-                return;
+                return false;
             };
             let waited = self.0.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        true
     }
 
     /// The last line that came before the first mark.

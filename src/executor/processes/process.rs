@@ -128,14 +128,12 @@ impl Process {
         self.receiver.receive()
     }
 
-    /// Waits until all that it has printed so far has been passed on. Its tasks must have ended.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
+    /// Waits until all that it has printed so far has been passed on, and says whether it has. Its tasks must have ended.
+    pub(super) fn settle(&mut self) -> bool {
         self.marks += 1;
-        self.send(&Command::Mark, &[])?;
-        for output in &self.outputs {
-            output.wait_for(Some(self.marks));
-        }
-        Ok(())
+        let asked = self.send(&Command::Mark, &[]);
+        let [stdout, stderr] = &self.outputs;
+        asked.is_ok() && stdout.wait_for(Some(self.marks)) && stderr.wait_for(Some(self.marks))
     }
 
     /// Whether it still runs, as far as can be known.
