@@ -82,7 +82,7 @@ impl RemoteExecutor for Awkward {
                 Ok(report) => tasks.done(&task, report),
                 Err(error) => tasks.failed(&task, error),
             }
-            if attempt % 4 == 0 {
+            if attempt.is_multiple_of(4) {
                 let again = self.run_task(stage, &task, tasks)?;
                 tasks.done(&task, again);
             }
