@@ -31,6 +31,8 @@ fn a_directory_is_its_files_in_order_but_for_hidden_ones() {
             "c.txt",
             ".hidden",
             "_SUCCESS",
+            "_temporary/0",
+            "_e.c",
             "a/.git/x",
             "a-b",
         ] {
@@ -38,7 +40,7 @@ fn a_directory_is_its_files_in_order_but_for_hidden_ones() {
         }
         assert_eq!(
             collect(context.read_text(files.root())),
-            ["a-b", "a/1", "a/2", "a/deep/er/0", "b", "c.txt"]
+            ["_e.c", "a-b", "a/1", "a/2", "a/deep/er/0", "b", "c.txt"]
         );
         assert_eq!(
             collect(context.read_text(files.path("a"))),

@@ -124,7 +124,7 @@ impl Context {
     /// The lines of text files, as a bag of `str`.
     ///
     /// `inputs` is a path, or several in a vector, slice or array. A path may name a file, a directory, which stands
-    /// for all files below it but for hidden ones (whose names begin with `.` or `_`), or a pattern with `*`, `?`,
+    /// for all files below it but for hidden ones (whose names begin with `.`, and `_SUCCESS` and `_temporary`), or a pattern with `*`, `?`,
     /// `[…]`, or `**` for any directories. What a directory or a pattern stands for is sorted by name.
     ///
     /// Plain and gzip files are told apart by their content. A line ends with `\n` or `\r\n`, which is not part of it,

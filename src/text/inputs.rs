@@ -15,8 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// Implemented for strings and paths, and for vectors, slices and arrays of whatever is a path.
 ///
 /// - A path that exists is that file, even if it has characters of a pattern in its name.
-/// - A directory stands for the files in it and in the directories below, but for those whose names begin with `.` or
-///   `_` (`_SUCCESS`, `.crc`), and for pipes and devices. Symbolic links are followed; a loop of them is an error.
+/// - A directory stands for the files in it and in the directories below, but for those whose names begin with `.`, for
+///   `_SUCCESS` and `_temporary`, which other systems leave, and for pipes and devices. Symbolic links are followed; a loop of them is an error.
 /// - Otherwise a path with `*`, `?` or `[` is a pattern: `*` and `?` match within one name, `**` any number of
 ///   directories, `[a-z]` one of several characters. A name that begins with `.` is matched only by a pattern that has
 ///   the `.` there. A directory that is matched stands for its files.
@@ -206,11 +206,8 @@ fn add_directory(directory: &Path, found: &mut Vec<InputFile>) -> Result<()> {
 
 /// Not the directory itself, which was asked for by name.
 fn is_hidden(entry: &DirEntry) -> bool {
-    entry.depth() > 0
-        && matches!(
-            entry.file_name().as_encoded_bytes().first(),
-            Some(b'.' | b'_')
-        )
+    let name = entry.file_name().as_encoded_bytes();
+    entry.depth() > 0 && (name.starts_with(b".") || matches!(name, b"_SUCCESS" | b"_temporary"))
 }
 
 #[cfg(test)]

@@ -80,9 +80,9 @@ fn hidden_files_of_a_directory_are_passed_over() {
         "_d/.a.crc",
         "_d/.git/b",
         "_d/_temporary/c",
-        "_d/s/d",
+        "_d/s/_d",
     ]);
-    assert_eq!(names(&directory, &["_d"]).unwrap(), ["_d/a", "_d/s/d"]);
+    assert_eq!(names(&directory, &["_d"]).unwrap(), ["_d/a", "_d/s/_d"]);
     assert_eq!(
         names(&directory, &["_d/_SUCCESS"]).unwrap(),
         ["_d/_SUCCESS"]
@@ -119,7 +119,7 @@ fn a_name_that_exists_is_no_pattern() {
 
 #[test]
 fn nothing_found_is_an_error() {
-    let directory = directory_of(&["a.txt", "d/_hidden"]);
+    let directory = directory_of(&["a.txt", "d/.hidden"]);
     for input in ["none", "none/a", "*.md", "d", "a.txt*/"] {
         let error = names(&directory, &["a.txt", input]).unwrap_err();
         assert!(
