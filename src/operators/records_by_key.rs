@@ -185,13 +185,11 @@ where
             sieve.lets_pass(position)
         })?;
         resources.progress.add_dropped(sieve.dropped());
-        if task.has_failed() {
-            return Ok(());
-        }
-        self.grouper.commit(task.partition())
+        Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.grouper.commit()?;
         self.shared_keys.add(self.keys);
         Ok(())
     }
@@ -210,9 +208,10 @@ where
     P: Pipeline,
     E: Encode<In = P::Out>,
 {
+    grouper.begin_task(task.partition())?;
     parent.run(partition, task, &mut |record| {
         let entered = task.enter(site);
-        let outcome = grouper.push::<E>(record, task.partition(), &mut is_wanted);
+        let outcome = grouper.push::<E>(record, &mut is_wanted);
         entered.leave();
         match outcome {
             Ok(()) => ControlFlow::Continue(()),

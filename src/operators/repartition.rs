@@ -184,7 +184,9 @@ where
             ..
         } = self.side;
         let divider = &mut self.divider;
-        divider.begin_task(task.partition());
+        let Site { operator, location } = *site;
+        let begun = divider.begin_task(task.partition());
+        begun.map_err(|error| error.at(operator, location))?;
         let mut position = 0;
         let _ = parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be the program's.
@@ -199,8 +201,12 @@ where
                 Err(error) => task.fail_at(*site, error),
             }
         })?;
-        let Site { operator, location } = *site;
-        let committed = divider.commit();
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        let Site { operator, location } = self.side.site;
+        let committed = self.divider.commit();
         committed.map_err(|error| error.at(operator, location))
     }
 }

@@ -98,7 +98,7 @@ fn group_in_place<E: Encode>(
     if flow.is_break() {
         return Ok(None);
     }
-    grouper.commit(partition)?;
+    grouper.commit()?;
     let entries = outputs.open(partition, &resources)?;
     Ok(Some(GroupCursor::new(entries)))
 }

@@ -158,14 +158,14 @@ mod tests {
         let outputs = GroupOutputs::new(partitioner, 1, in_memory);
         let mut grouper = Grouper::new(&outputs, resources);
         for task in tasks {
+            grouper.begin_task(task as usize).unwrap();
             for n in task * IN_TASK..(task + 1) * IN_TASK {
                 let key = if n % 2 == 0 { 7 } else { n * 31 % 700 };
-                let pushed = grouper.push::<Numbers>((key, n), task as usize, |_| true);
+                let pushed = grouper.push::<Numbers>((key, n), |_| true);
                 pushed.unwrap();
             }
-            grouper.commit(task as usize).unwrap();
         }
-        drop(grouper);
+        grouper.commit().unwrap();
         outputs
     }
 

@@ -340,17 +340,19 @@ mod tests {
         };
         let outputs = GroupOutputs::new(HashPartitioner::new(3), readers, false);
         let mut grouper = Grouper::new(&outputs, &resources);
-        for task in (0..TASKS).rev() {
+        // Some follow each other, as with threads that take several at once.
+        let stretches = (0..TASKS).step_by(4).rev();
+        for task in stretches.flat_map(|first| first..first + 4) {
+            grouper.begin_task(task as usize).unwrap();
             for n in task * IN_TASK..(task + 1) * IN_TASK {
                 // One key comes in every second record.
                 let key = if n % 2 == 0 { 7 } else { n * 31 % 1000 };
                 let record = (key, n);
-                let pushed = grouper.push::<Numbers>(record, task as usize, |_| true);
+                let pushed = grouper.push::<Numbers>(record, |_| true);
                 pushed.unwrap();
             }
-            grouper.commit(task as usize).unwrap();
         }
-        drop(grouper);
+        grouper.commit().unwrap();
         let mut all = Vec::new();
         for _ in 0..readers {
             all.clear();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  records -> chunks of partition 0 | 1 | .. | n     in memory, within the thread's share
-//!                 | end of a task                | share full, or the budget refuses more
+//!                 | end of some tasks            | share full, or the budget refuses more
 //!                 v                              v
 //!             kept for the readers           each partition sorted, one run for each in one file
 //!             (spilled later if others need the memory)
@@ -44,6 +44,10 @@ const SLICE_BYTES: usize = 2 * MOST_CHUNK_BYTES;
 /// A thread holds so much even if the budget refuses it: runs of a few records would cost more than they save.
 const FLOOR_BYTES: usize = 256 << 10;
 
+/// Tasks that follow each other are handed over together until they have so much: chunks of each alone would be hardly
+/// begun where tasks are small, and there is one for each bucket.
+const LEAST_COMMIT_BYTES: usize = 4 << 20;
+
 /// Memory that a segment takes besides its chunks.
 pub(super) const SEGMENT_BYTES: usize = 160;
 
@@ -74,7 +78,9 @@ pub(crate) struct Grouper<'o> {
     /// The length of first chunks: as much as the last task needed for one bucket, so that most need no second.
     first_chunk_bytes: usize,
 
-    // The task at hand.
+    // The task at hand, and those before it that are handed over with it.
+    first_task: usize,
+    last_task: Option<usize>,
     /// How many chunks of each partition have been handed over.
     chunks_given: Vec<u64>,
     /// How many records have come that were not handed over yet.
@@ -101,18 +107,31 @@ impl<'o> Grouper<'o> {
             },
             reservation: resources.budget.reservation(),
             first_chunk_bytes: LEAST_CHUNK_BYTES,
+            first_task: 0,
+            last_task: None,
             chunks_given: vec![0; partitioner.partitions()],
             records: 0,
             is_checked: false,
         }
     }
 
-    /// Takes in one record of the task with the number `task`, if its key is wanted.
+    /// Says that the records to come are those of `task`.
+    pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
+        let follows = self.last_task.is_some_and(|last| last + 1 == task);
+        if !follows || self.bytes >= LEAST_COMMIT_BYTES.min(self.share_bytes / 2) {
+            self.commit()?;
+            self.first_task = task;
+        }
+        self.last_task = Some(task);
+        self.is_checked = false;
+        Ok(())
+    }
+
+    /// Takes in one record, if its key is wanted.
     #[inline]
     pub(crate) fn push<E: Encode>(
         &mut self,
         record: Ref<'_, E::In>,
-        task: usize,
         is_wanted: impl FnOnce(Position) -> bool,
     ) -> Result<()> {
         if !self.is_checked {
@@ -130,7 +149,7 @@ impl<'o> Grouper<'o> {
         let needed_bytes = entry::MAX_HEADER_BYTES + self.key_value.len();
         let bucket = &mut self.buckets[number];
         if bucket.open.capacity() - bucket.open.len() < needed_bytes {
-            self.add_chunk(number, needed_bytes, task)?;
+            self.add_chunk(number, needed_bytes)?;
         }
         let bucket = &mut self.buckets[number];
         entry::push(&mut bucket.open, key_len, &self.key_value);
@@ -141,7 +160,7 @@ impl<'o> Grouper<'o> {
 
     #[cold]
     #[inline(never)]
-    fn add_chunk(&mut self, number: usize, needed_bytes: usize, task: usize) -> Result<()> {
+    fn add_chunk(&mut self, number: usize, needed_bytes: usize) -> Result<()> {
         if needed_bytes > MAX_RECORD_BYTES {
             return Err(Error::new(ErrorKind::RecordTooLong {
                 bytes: needed_bytes,
@@ -152,7 +171,7 @@ impl<'o> Grouper<'o> {
         let bytes = usual
             .clamp(self.first_chunk_bytes, MOST_CHUNK_BYTES)
             .max(needed_bytes);
-        self.make_room(bytes, task)?;
+        self.make_room(bytes)?;
         self.bytes += bytes;
         let bucket = &mut self.buckets[number];
         let full = std::mem::replace(&mut bucket.open, Vec::with_capacity(bytes));
@@ -164,7 +183,7 @@ impl<'o> Grouper<'o> {
     }
 
     /// Asks for memory for `bytes` more; spills where it is refused.
-    fn make_room(&mut self, bytes: usize, task: usize) -> Result<()> {
+    fn make_room(&mut self, bytes: usize) -> Result<()> {
         let wanted = self.bytes + bytes;
         if wanted <= self.share_bytes && self.reservation.try_resize(wanted) {
             return Ok(());
@@ -184,7 +203,7 @@ impl<'o> Grouper<'o> {
             return Ok(());
         }
         if self.bytes >= FLOOR_BYTES {
-            self.spill(task)?;
+            self.spill()?;
         }
         // Refused or not: below the floor it is held all the same.
         let _ = self.reservation.try_resize(self.bytes + bytes);
@@ -192,9 +211,9 @@ impl<'o> Grouper<'o> {
     }
 
     /// Writes what is here to runs.
-    fn spill(&mut self, task: usize) -> Result<()> {
+    fn spill(&mut self) -> Result<()> {
         let mut spill = Spill::new(self.partitioner, &self.resources)?;
-        for (partition, segment) in self.segments(task) {
+        for (partition, segment) in self.segments() {
             let runs = spill.write(vec![(segment, None)])?;
             self.outputs.add_runs(partition, runs);
         }
@@ -202,8 +221,11 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Hands over what came since the last time, at the end of a task.
-    pub(crate) fn commit(&mut self, task: usize) -> Result<()> {
+    /// Hands over what came since the last time, after the last task.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        if self.records == 0 {
+            return Ok(());
+        }
         self.shrink_chunks();
         // With the overhead of what is handed over.
         let used = self.buckets.iter().filter(|bucket| bucket.open_entries > 0);
@@ -225,15 +247,14 @@ impl<'o> Grouper<'o> {
             }
         }
         if is_kept {
-            for (partition, segment) in self.segments(task) {
+            for (partition, segment) in self.segments() {
                 self.outputs.keep(partition, segment, &self.resources);
             }
             self.forget();
         } else {
-            self.spill(task)?;
+            self.spill()?;
         }
         self.chunks_given.fill(0);
-        self.is_checked = false;
         Ok(())
     }
 
@@ -249,10 +270,10 @@ impl<'o> Grouper<'o> {
     }
 
     /// Takes the entries out of the buckets.
-    fn segments(&mut self, task: usize) -> Vec<(usize, Segment)> {
+    fn segments(&mut self) -> Vec<(usize, Segment)> {
         let progress = &self.resources.progress;
         progress.add_shuffled(std::mem::take(&mut self.records), self.bytes as u64);
-        let task = task as u64;
+        let task = self.first_task as u64;
         let slices = 1 << self.slice_bits;
         let mut segments = Vec::new();
         for (partition, buckets) in self.buckets.chunks_mut(slices).enumerate() {

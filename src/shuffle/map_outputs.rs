@@ -227,14 +227,14 @@ mod tests {
         let outputs = MapOutputs::new(PARTITIONS, 1);
         let mut divider = Divider::new(PARTITIONS, &outputs, resources);
         for task in tasks {
-            divider.begin_task(task as usize);
+            divider.begin_task(task as usize).unwrap();
             for n in task * 50_000..(task + 1) * 50_000 {
                 // The last partition stays empty.
                 let partition = n as usize % (PARTITIONS - 1);
                 divider.push::<u32>(partition, &n).unwrap();
             }
-            divider.commit().unwrap();
         }
+        divider.commit().unwrap();
         outputs
     }
 

@@ -96,7 +96,11 @@ where
 /// After how many bytes of records the memory for them is accounted for again.
 const ACCOUNT_BYTES: usize = 64 << 10;
 
-/// Divides the records of a task among partitions, within a memory budget.
+/// Tasks that follow each other are handed over together until they have so much, so that many small ones cost no more
+/// than a few large ones.
+const LEAST_COMMIT_BYTES: usize = 4 << 20;
+
+/// Divides the records of one thread's tasks among partitions, within a memory budget.
 pub(crate) struct Divider<'o> {
     outputs: &'o MapOutputs<Spool>,
     resources: &'o Resources,
@@ -105,7 +109,10 @@ pub(crate) struct Divider<'o> {
     spools: Vec<Spool>,
     reservation: Reservation,
     order: Order,
+    last_task: Option<usize>,
     records: u64,
+    /// Bytes of records that have come since records were handed over or written.
+    bytes: usize,
     /// Bytes of records that have come since the memory was accounted for.
     new_bytes: usize,
     is_checked: bool,
@@ -125,14 +132,23 @@ impl<'o> Divider<'o> {
             spools: vec![Spool::default(); partitions],
             reservation: resources.budget.reservation(),
             order: Order::default(),
+            last_task: None,
             records: 0,
+            bytes: 0,
             new_bytes: 0,
             is_checked: false,
         }
     }
 
-    pub(crate) fn begin_task(&mut self, partition: usize) {
-        self.order = Order::of_task(partition);
+    /// Says that the records to come are those of `task`.
+    pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
+        let follows = self.last_task.is_some_and(|last| last + 1 == task);
+        if !follows || self.bytes >= LEAST_COMMIT_BYTES.min(self.most_bytes / 2) {
+            self.commit()?;
+            self.order = Order::of_task(task);
+        }
+        self.last_task = Some(task);
+        Ok(())
     }
 
     pub(crate) fn push<T: Storable + ?Sized>(
@@ -154,7 +170,7 @@ impl<'o> Divider<'o> {
 
     #[cold]
     fn account(&mut self) -> Result<()> {
-        self.new_bytes = 0;
+        self.bytes += std::mem::take(&mut self.new_bytes);
         let bytes = self.spools.iter().map(Spool::memory_bytes).sum();
         let spill = || self.outputs.spill(self.resources);
         if bytes <= self.most_bytes
@@ -169,14 +185,19 @@ impl<'o> Divider<'o> {
             .write(&mut self.spools, self.order, self.resources)?;
         self.count(written);
         self.order = self.order.next();
+        self.bytes = 0;
         self.spools = vec![Spool::default(); self.partitions];
         self.reservation.clear();
         Ok(())
     }
 
-    /// Hands over the records of a task.
+    /// Hands over what came since the last time, after the last task.
     pub(crate) fn commit(&mut self) -> Result<()> {
+        if self.records == 0 {
+            return Ok(());
+        }
         self.account()?;
+        self.bytes = 0;
         let bytes: usize = self.spools.iter().map(Spool::memory_bytes).sum();
         self.count(bytes as u64);
         let spools = std::mem::replace(&mut self.spools, vec![Spool::default(); self.partitions]);

@@ -144,14 +144,25 @@ impl BlockReader {
         let longest = options
             .max_line_bytes
             .saturating_add(delimiter.bytes().len());
-        let block_bytes = block_bytes.max(BYTE_ORDER_MARK.len()).min(longest);
-        buffer.resize(block_bytes, 0);
+        let end = if source.is_compressed() {
+            u64::MAX
+        } else {
+            split.end
+        };
+        // Of a small split no more than it has, and mostly the rest of its last record: a buffer is filled with zeros
+        // first, which thousands of small files would wait for.
+        let expected = end
+            .saturating_sub(offset)
+            .saturating_add(COMPLETION_BYTES as u64);
+        let block_bytes = block_bytes
+            .min(usize::try_from(expected).unwrap_or(usize::MAX))
+            .max(BYTE_ORDER_MARK.len())
+            .min(longest);
+        if buffer.len() < block_bytes {
+            buffer.resize(block_bytes, 0);
+        }
         let mut reader = Self {
-            end: if source.is_compressed() {
-                u64::MAX
-            } else {
-                split.end
-            },
+            end,
             source,
             path: Arc::clone(&split.path),
             delimiter,
@@ -202,8 +213,9 @@ impl BlockReader {
 
     /// The buffer for reuse, without the growth that a long line caused.
     pub(super) fn into_buffer(mut self) -> Vec<u8> {
-        self.buffer.truncate(self.block_bytes);
-        self.buffer.shrink_to(self.block_bytes);
+        let usual = self.block_bytes.max(BLOCK_BYTES);
+        self.buffer.truncate(usual);
+        self.buffer.shrink_to(usual);
         self.buffer
     }
 
