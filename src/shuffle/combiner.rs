@@ -1,12 +1,22 @@
-//! The map side of combining: a table for each partition of the next stage, within a memory budget.
+//! The map side of combining: a table for each partition of the next stage, within a memory budget; or, where hardly
+//! any key comes twice, the records as they are.
+//!
+//! ```text
+//!  records -> tables ──── many new keys ────> buckets of entries ─┐
+//!               ^                                                 │ 16 times as many records later
+//!               └──────────────── tried again ────────────────────┘
+//! ```
 
+use super::blocks;
+use super::buckets::{Buckets, LEAST_PIECE_BYTES};
 use super::combine::Combine;
-use super::combiner_outputs::CombinerOutputs;
+use super::combiner_outputs::{Combined, CombinerOutputs};
+use super::entry_batch::EntryBatch;
 use super::map_outputs::Order;
-use super::partitioner::HashPartitioner;
+use super::partitioner::{HashPartitioner, Position};
 use super::table::{Probe, Table};
 use crate::error::Result;
-use crate::pipeline::{Key, Ref};
+use crate::pipeline::{Key, Peek, Ref};
 use crate::storage::codec;
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
@@ -16,6 +26,20 @@ const BATCH_RECORDS: usize = 32;
 
 /// How many records go by before values that have memory of their own are measured for the first time.
 const FIRST_MEASURE_RECORDS: usize = BATCH_RECORDS;
+
+/// With so many keys in tables it is looked at for the first time whether that saves anything: more would no longer be
+/// in the processor's cache.
+const FIRST_CHECK_KEYS: usize = 1 << 19;
+
+/// So many times as many records as showed that tables save little are not put into tables.
+const DIVIDED_FOR_CHECKED: usize = 16;
+
+/// Memory for entries is taken in slabs of this length, two huge pages, or of a part of what a thread may hold.
+const SLAB_BYTES: usize = 4 << 20;
+const SLABS: usize = 16;
+
+/// A thread with less memory than this has no use for buckets: what is in one of them would not fit when it is read.
+const LEAST_BUCKETS_BYTES: usize = SLABS * SLAB_BYTES;
 
 /// A thread may hold so much less than its equal share of the budget, for those that read while it does.
 const SHARE_OF_BUDGET: f64 = 0.75;
@@ -29,7 +53,7 @@ pub(crate) struct Combiner<'c, C: Combine> {
     resources: &'c Resources,
     most_bytes: usize,
 
-    // What has been combined, and the memory for it.
+    // What has been combined, and the memory for its slots.
     tables: Vec<Table<C::Combined>>,
     reservation: Reservation,
     order: Order,
@@ -39,11 +63,29 @@ pub(crate) struct Combiner<'c, C: Combine> {
     long_keys: Vec<u8>,
     key_buffer: Vec<u8>,
 
-    // What values hold beside their slots.
-    values_bytes: usize,
+    // What is not combined here, and entries on their way there.
+    buckets: Buckets,
+    entries: EntryBatch,
+    /// How many records there are of that, and how many are still to come before tables are tried again.
+    divided: usize,
+    divide_left: usize,
+    /// With so many records in the tables it is to be looked at whether they save anything, if there are so many keys.
+    next_check: usize,
+    check_keys: usize,
+    checked: Checked,
+
+    // How many records are in the tables, and what their values hold beside their slots.
     records: usize,
+    values_bytes: usize,
     next_measure: usize,
     is_checked: bool,
+}
+
+/// How much was in the tables when it was last looked at.
+#[derive(Clone, Copy, Default)]
+struct Checked {
+    records: usize,
+    keys: usize,
 }
 
 impl<'c, C: Combine> Combiner<'c, C> {
@@ -54,18 +96,30 @@ impl<'c, C: Combine> Combiner<'c, C> {
         resources: &'c Resources,
     ) -> Self {
         let share = resources.budget.limit_bytes() / resources.threads;
+        let most_bytes = (share as f64 * SHARE_OF_BUDGET) as usize;
+        let check_keys = match C::COMMUTES && most_bytes >= LEAST_BUCKETS_BYTES {
+            true => FIRST_CHECK_KEYS,
+            false => usize::MAX,
+        };
         Self {
             combine,
             partitioner,
             outputs,
             resources,
-            most_bytes: (share as f64 * SHARE_OF_BUDGET) as usize,
+            most_bytes,
             tables: empty_tables(partitioner),
             reservation: resources.budget.reservation(),
             order: Order::default(),
             batch: Vec::with_capacity(BATCH_RECORDS),
             long_keys: Vec::new(),
             key_buffer: Vec::new(),
+            buckets: Buckets::new(partitioner, most_bytes),
+            entries: EntryBatch::default(),
+            divided: 0,
+            divide_left: 0,
+            next_check: check_keys,
+            check_keys,
+            checked: Checked::default(),
             values_bytes: 0,
             records: 0,
             next_measure: FIRST_MEASURE_RECORDS,
@@ -83,6 +137,9 @@ impl<'c, C: Combine> Combiner<'c, C> {
     /// Takes one record in; it may take effect only with the next [`flush`](Self::flush).
     #[inline]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<()> {
+        if self.divide_left > 0 {
+            return C::key_value(record, |key, value| self.divide(key, value));
+        }
         C::key_value(record, |key, value| {
             C::Key::with_bytes(key, &mut self.key_buffer, |key| {
                 let position = self.partitioner.position(key);
@@ -100,9 +157,130 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(())
     }
 
+    /// Takes in one record for its bucket.
+    #[inline(always)]
+    fn divide(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
+        self.divide_left -= 1;
+        self.divided += 1;
+        let value = self.combine.create(value);
+        if self.entries.push::<C::Key, _>(key, &value)? {
+            self.flush_entries()?;
+        }
+        Ok(())
+    }
+
+    /// Puts the entries that wait into their buckets.
+    #[inline(never)]
+    fn flush_entries(&mut self) -> Result<()> {
+        let mut entries = std::mem::take(&mut self.entries);
+        for (key, entry) in entries.entries() {
+            let number = self.buckets.number(self.partitioner.position(key));
+            if !self.buckets.push(number, entry) {
+                self.push_entry(number, entry)?;
+            }
+        }
+        entries.clear();
+        self.entries = entries;
+        Ok(())
+    }
+
+    /// Appends an entry to a bucket that has no room yet.
+    #[cold]
+    #[inline(never)]
+    fn push_entry(&mut self, number: usize, entry: &[u8]) -> Result<()> {
+        let head = [self.buckets.slice_bits() as u8];
+        while !self.buckets.make_room(number, &head, entry.len()) {
+            self.add_slab(entry.len() + head.len())?;
+        }
+        let _ = self.buckets.push(number, entry);
+        Ok(())
+    }
+
+    /// Gets memory for entries, if need be by spilling those that are here.
+    fn add_slab(&mut self, least_bytes: usize) -> Result<()> {
+        let bytes = self.slab_bytes().max(LEAST_PIECE_BYTES).max(least_bytes);
+        if let Some(reservation) = self.reserve_slab(bytes)? {
+            self.buckets.add_slab(bytes, Some(reservation));
+        } else if !self.buckets.is_empty() {
+            self.spill()?;
+        } else {
+            // One entry has to be held, whatever it takes.
+            self.buckets.add_slab(bytes, None);
+        }
+        Ok(())
+    }
+
+    fn slab_bytes(&self) -> usize {
+        SLAB_BYTES.min(self.most_bytes / SLABS)
+    }
+
+    fn reserve_slab(&self, bytes: usize) -> Result<Option<Reservation>> {
+        if self.reservation.bytes() + self.buckets.bytes() + bytes > self.most_bytes {
+            return Ok(None);
+        }
+        let mut reservation = self.resources.budget.reservation();
+        let is_granted = self.resources.reserve(&mut reservation, bytes, || {
+            self.outputs.spill(self.resources)
+        })?;
+        Ok(is_granted.then_some(reservation))
+    }
+
+    /// Looks at whether tables save anything, and goes over to buckets if they do not.
+    #[cold]
+    #[inline(never)]
+    fn check(&mut self) -> Result<()> {
+        let keys = self.keys();
+        if keys < self.check_keys {
+            self.next_check = self.records + (self.check_keys - keys);
+            return Ok(());
+        }
+        let records = self.records - self.checked.records;
+        if (keys - self.checked.keys) * 2 <= records {
+            self.checked = Checked {
+                records: self.records,
+                keys,
+            };
+            self.next_check = self.records * 2;
+            return Ok(());
+        }
+        let slab_bytes = self.slab_bytes();
+        let Some(reservation) = self.reserve_slab(slab_bytes)? else {
+            return Ok(());
+        };
+        self.check_codec()?;
+        self.buckets.add_slab(slab_bytes, Some(reservation));
+        self.divide_left = records * DIVIDED_FOR_CHECKED;
+        // Each time it is looked at more closely.
+        self.check_keys *= 2;
+        self.pour()
+    }
+
+    /// Appends what is in the tables to the buckets.
+    fn pour(&mut self) -> Result<()> {
+        let tables = std::mem::replace(&mut self.tables, empty_tables(self.partitioner));
+        let mut entry = Vec::new();
+        for (partition, table) in tables.into_iter().enumerate() {
+            let mut keys = table.into_sorted();
+            while let Some(place) = keys.place() {
+                let number = self.buckets.number(Position { partition, place });
+                entry.clear();
+                let encoded = keys.take(|key, value| blocks::push_entry(&mut entry, key, &value));
+                encoded.transpose()?;
+                if !self.buckets.push(number, &entry) {
+                    self.push_entry(number, &entry)?;
+                }
+            }
+        }
+        self.reservation.clear();
+        self.divided += self.records;
+        self.begin_tables();
+        Ok(())
+    }
+
     /// Takes in the records that wait.
     #[inline(never)]
     pub(crate) fn flush(&mut self) -> Result<()> {
+        self.flush_entries()?;
         let mut batch = std::mem::take(&mut self.batch);
         let keys = std::mem::take(&mut self.long_keys);
         let mut long_keys = &keys[..];
@@ -133,6 +311,9 @@ impl<'c, C: Combine> Combiner<'c, C> {
             // By the time of the next measure there may be twice as much.
             self.next_measure = self.records * 2;
             self.measure_values(2)?;
+        }
+        if self.records >= self.next_check {
+            self.check()?;
         }
         Ok(())
     }
@@ -196,19 +377,39 @@ impl<'c, C: Combine> Combiner<'c, C> {
         }
     }
 
-    /// Writes what has been combined to a file, and begins anew in the same memory.
+    /// Writes what is here to files, and begins anew in the same memory.
     #[cold]
     fn spill(&mut self) -> Result<()> {
-        let bytes = self
-            .outputs
-            .write(&mut self.tables, self.order, self.resources)?;
+        let mut bytes = 0;
+        let (outputs, resources) = (self.outputs, self.resources);
+        let keys = self.keys();
+        if keys > 0 {
+            let tables = std::mem::take(&mut self.tables);
+            let mut tables: Vec<_> = tables.into_iter().map(Combined::Table).collect();
+            bytes += outputs.write(&mut tables, self.order, resources)?;
+            self.tables = tables
+                .into_iter()
+                .filter_map(Combined::into_table)
+                .collect();
+            self.reservation.shrink(self.values_bytes);
+            if self.check_keys < usize::MAX && keys * 2 > self.records {
+                self.divide_left = self.records * DIVIDED_FOR_CHECKED;
+                self.tables = empty_tables(self.partitioner);
+                self.reservation.clear();
+            }
+        }
+        if !self.buckets.is_empty() {
+            let mut blocks = self.take_blocks();
+            bytes += outputs.write(&mut blocks, self.order, resources)?;
+        }
         self.count(bytes);
         self.order = self.order.next();
-        self.reservation.shrink(self.values_bytes);
-        self.values_bytes = 0;
-        self.records = 0;
-        self.next_measure = FIRST_MEASURE_RECORDS;
         Ok(())
+    }
+
+    fn take_blocks(&mut self) -> Vec<Combined<C::Combined>> {
+        let pieces = self.buckets.take().into_iter();
+        pieces.map(Combined::Blocks).collect()
     }
 
     /// Hands over what came together since the last time.
@@ -220,22 +421,39 @@ impl<'c, C: Combine> Combiner<'c, C> {
             self.measure_values(1)?;
         }
         let bytes: usize = self.tables.iter().map(Table::memory_bytes).sum();
-        self.count(bytes as u64);
+        self.count((bytes + self.buckets.bytes()) as u64);
         let tables = std::mem::replace(&mut self.tables, empty_tables(self.partitioner));
+        let tables = tables.into_iter().map(Combined::Table).collect();
         let reservation =
             std::mem::replace(&mut self.reservation, self.resources.budget.reservation());
         self.outputs.keep(tables, self.order, reservation);
+        // Each slab has its own part of the budget.
+        let reservation = self.resources.budget.reservation();
+        let blocks = self.take_blocks();
+        self.outputs.keep(blocks, self.order, reservation);
+        self.buckets.forget_slabs();
         self.order = self.order.next();
-        self.values_bytes = 0;
-        self.records = 0;
-        self.next_measure = FIRST_MEASURE_RECORDS;
         Ok(())
     }
 
-    /// Tells the job's summary what has come together to be `bytes`.
-    fn count(&self, bytes: u64) {
-        let progress = &self.resources.progress;
-        progress.add_shuffled(self.records as u64, bytes);
+    /// Tells the job's summary what has come together to be `bytes`, and begins to count anew.
+    fn count(&mut self, bytes: u64) {
+        let records = self.records + std::mem::take(&mut self.divided);
+        self.resources.progress.add_shuffled(records as u64, bytes);
+        self.begin_tables();
+    }
+
+    /// Begins anew with empty tables.
+    fn begin_tables(&mut self) {
+        self.records = 0;
+        self.values_bytes = 0;
+        self.next_measure = FIRST_MEASURE_RECORDS;
+        self.next_check = self.check_keys;
+        self.checked = Checked::default();
+    }
+
+    fn keys(&self) -> usize {
+        self.tables.iter().map(Table::len).sum()
     }
 
     /// Makes sure, once, that keys and values come back from the codec as they went in: better now than when it is
@@ -259,4 +477,94 @@ fn empty_tables<V>(partitioner: HashPartitioner) -> Vec<Table<V>> {
     (0..partitioner.partitions())
         .map(|_| Table::default())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::marker::PhantomData;
+
+    use super::*;
+    use crate::storage::memory::MemoryBudget;
+    use crate::task::Flow;
+
+    struct Sums(PhantomData<()>);
+
+    crate::portable::portable! {
+        [] Sums { 0: part }
+    }
+
+    impl Combine for Sums {
+        type In = (String, u64);
+        type Key = String;
+        type Value = u64;
+        type Combined = u64;
+
+        const COMMUTES: bool = true;
+
+        fn key_value<R>((key, value): (String, u64), f: impl FnOnce(&String, u64) -> R) -> R {
+            f(&key, value)
+        }
+
+        fn create(&self, value: u64) -> u64 {
+            value
+        }
+
+        fn add(&self, sum: u64, value: u64) -> u64 {
+            sum + value
+        }
+
+        fn merge(&self, sum: u64, later: u64) -> u64 {
+            sum + later
+        }
+    }
+
+    /// Most keys twice, some long ones, and one that comes all the time.
+    fn records() -> impl Iterator<Item = (String, u64)> {
+        (0..120_000_u64).map(|n| match n % 40 {
+            0 => ("often".to_owned(), n),
+            1 => ("long ".repeat(30 + n as usize % 7 * 4) + &n.to_string(), n),
+            _ => ((n % 60_000).to_string(), n),
+        })
+    }
+
+    /// The sums in order, with a look at the keys after so many, and how many bytes were spilled.
+    fn sums(budget_bytes: usize, check_keys: usize) -> (Vec<(String, u64)>, u64) {
+        let resources = Resources {
+            budget: MemoryBudget::new(budget_bytes),
+            ..Resources::unlimited()
+        };
+        let (combine, partitioner) = (Sums(PhantomData), HashPartitioner::new(2));
+        let outputs = CombinerOutputs::new(2, 1);
+        let mut combiner = Combiner::new(&combine, partitioner, &outputs, &resources);
+        (combiner.check_keys, combiner.next_check) = (check_keys, check_keys);
+        records().for_each(|record| combiner.push(record).unwrap());
+        assert_eq!(combiner.divide_left > 0, check_keys < usize::MAX);
+        combiner.commit().unwrap();
+        drop(combiner);
+        let mut all = Vec::new();
+        for partition in 0..2 {
+            let each = |key, sum| {
+                all.push((key, sum));
+                Flow::Continue(())
+            };
+            let flow = outputs.read(partition, &combine, partitioner, &resources, each);
+            assert!(flow.unwrap().is_continue());
+        }
+        assert_eq!(resources.budget.used_bytes(), 0);
+        (all, resources.scratch.written_bytes())
+    }
+
+    #[test]
+    fn sums_are_the_same_whether_keys_are_combined_or_divided() {
+        let mut expected = BTreeMap::new();
+        records().for_each(|(key, n)| *expected.entry(key).or_insert(0) += n);
+        let (combined, _) = sums(1 << 30, usize::MAX);
+        assert_eq!(BTreeMap::from_iter(combined.iter().cloned()), expected);
+        for (budget_bytes, spills) in [(1 << 30, false), (2 << 20, true), (200 << 10, true)] {
+            let (divided, spilled_bytes) = sums(budget_bytes, 500);
+            assert!(divided == combined, "{budget_bytes} bytes");
+            assert_eq!(spilled_bytes > 0, spills, "{budget_bytes} bytes");
+        }
+    }
 }

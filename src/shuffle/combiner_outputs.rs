@@ -1,32 +1,59 @@
 //! The reduce side of combining: what the map tasks left for a partition, merged within a memory budget.
 
-use std::borrow::BorrowMut;
-
+use super::blocks;
 use super::combine::Combine;
 use super::map_outputs::{Content, InMemory, MapOutputs};
 use super::partitioner::HashPartitioner;
-use super::range_merge::{self, Source};
-use super::table::{Sorted, Table};
+use super::range_merge::{Merger, PlaceRange, Source};
+use super::slab::Piece;
+use super::table::Table;
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Owned};
-use crate::storage::codec;
 use crate::storage::run::{READER_BYTES, Run, RunFile};
 use crate::task::{Flow, Resources};
 
 /// Runs that are read at once even where the budget has no room for them.
 const LEAST_RUNS: usize = 4;
 
-/// What the map tasks left: tables, or runs in ascending order of (place, key). A record of a run is the encoded value,
-/// then the key's bytes.
-pub(crate) type CombinerOutputs<V> = MapOutputs<Table<V>>;
+/// What the map tasks left, in memory or as runs of [blocks].
+pub(crate) type CombinerOutputs<V> = MapOutputs<Combined<V>>;
 
-impl<V: Data> InMemory for Table<V> {
+/// What one map task left for one partition, in memory.
+pub(crate) enum Combined<V> {
+    /// Each key once.
+    Table(Table<V>),
+    /// What comes once, mostly: blocks in order of the slices of places.
+    Blocks(Vec<Piece>),
+}
+
+impl<V> Combined<V> {
+    pub(crate) fn into_table(self) -> Option<Table<V>> {
+        match self {
+            Self::Table(table) => Some(table),
+            Self::Blocks(_) => None,
+        }
+    }
+}
+
+impl<V: Data> InMemory for Combined<V> {
     fn is_empty(&self) -> bool {
-        self.len() == 0
+        match self {
+            Self::Table(table) => table.len() == 0,
+            Self::Blocks(pieces) => pieces.is_empty(),
+        }
     }
 
     fn write(&mut self, file: &mut RunFile) -> Result<Run> {
-        write_run(file, self.sorted())
+        match self {
+            Self::Table(table) => blocks::write_table(file, table),
+            Self::Blocks(pieces) => {
+                let mut run = file.run();
+                for piece in std::mem::take(pieces) {
+                    run.append(&piece)?;
+                }
+                run.finish()
+            }
+        }
     }
 }
 
@@ -44,43 +71,52 @@ impl<V: Data> CombinerOutputs<V> {
             .open(partition)
             .into_iter()
             .map(|content| match content {
-                Content::Memory(table, reservation) => Source::table(table, reservation),
+                Content::Memory(Combined::Table(table), reservation) => {
+                    Source::table(table, reservation)
+                }
+                Content::Memory(Combined::Blocks(pieces), _) => Source::blocks(pieces),
                 Content::File(run) => Source::run(&run),
             });
-        let sources = fewer(sources.collect(), combine, partitioner, resources)?;
+        let merger = Merger {
+            combine,
+            partitioner,
+            resources,
+        };
+        let all = PlaceRange::default();
+        let sources = fewer(sources.collect(), &merger, all)?;
         let mut outcome = Ok(());
-        let flow =
-            range_merge::merge(
-                sources,
-                combine,
-                partitioner,
-                |key, value| match C::Key::from_bytes(key) {
-                    Ok(key) => each(key, value),
-                    Err(error) => {
-                        outcome = Err(error);
-                        Flow::Break(())
-                    }
-                },
-            )?;
+        let mut each_key = |key: &[u8], value| match C::Key::from_bytes(key) {
+            Ok(key) => each(key, value),
+            Err(error) => {
+                outcome = Err(error);
+                Flow::Break(())
+            }
+        };
+        let flow = merger.merge(sources, all, &mut each_key)?;
         outcome.map(|()| flow)
     }
 }
+
 /// As few sources that the runs among them can be read at once: neighbours are merged to one, as often as need be.
 ///
 /// Where it shows how values are grouped, as in sums of floating-point numbers, the first ones are merged, and then
 /// what came of them with the next: so the values of a key are merged from the first to the last in any case. Where it
 /// does not, all of them are merged in rounds, and a record is written as often as the logarithm of their number says.
-fn fewer<C: Combine>(
+pub(crate) fn fewer<C: Combine>(
     mut sources: Vec<Source<C::Combined>>,
-    combine: &C,
-    partitioner: HashPartitioner,
-    resources: &Resources,
+    merger: &Merger<'_, C>,
+    within: PlaceRange,
 ) -> Result<Vec<Source<C::Combined>>> {
-    let budget = &resources.budget;
+    let Resources {
+        budget,
+        threads,
+        scratch,
+        ..
+    } = merger.resources;
     let free = budget.limit_bytes().saturating_sub(budget.used_bytes());
-    let most = (free / resources.threads / READER_BYTES).max(LEAST_RUNS);
+    let most = (free / threads / READER_BYTES).max(LEAST_RUNS);
     while sources.len() > most {
-        let mut file = RunFile::create(&resources.scratch, "combine")?;
+        let mut file = RunFile::create(scratch, "combine")?;
         let mut too_many = sources.len() - most;
         let mut left = sources.into_iter();
         sources = Vec::new();
@@ -92,7 +128,7 @@ fn fewer<C: Combine>(
                 1 => sources.extend(neighbours),
                 n => {
                     too_many -= n - 1;
-                    let merged = merge_to_run(neighbours, combine, partitioner, &mut file)?;
+                    let merged = merge_to_run(neighbours, merger, within, &mut file)?;
                     sources.push(Source::run(&merged));
                 }
             }
@@ -107,43 +143,20 @@ fn fewer<C: Combine>(
 
 fn merge_to_run<C: Combine>(
     sources: Vec<Source<C::Combined>>,
-    combine: &C,
-    partitioner: HashPartitioner,
+    merger: &Merger<'_, C>,
+    within: PlaceRange,
     file: &mut RunFile,
 ) -> Result<Run> {
-    let mut writer = file.run();
-    let mut record = Vec::new();
-    let mut outcome = Ok(());
-    let _ = range_merge::merge(sources, combine, partitioner, |key, value| {
-        outcome = encode(key, &value, &mut record).and_then(|()| writer.append(&record));
-        if outcome.is_ok() {
-            Flow::Continue(())
-        } else {
-            Flow::Break(())
-        }
-    })?;
-    outcome?;
-    writer.finish()
-}
-
-fn write_run<T, V: Data>(file: &mut RunFile, mut keys: Sorted<T, V>) -> Result<Run>
-where
-    T: BorrowMut<Table<V>>,
-{
-    let mut writer = file.run();
-    let mut record = Vec::new();
-    while let Some(written) = keys.take(|key, value| {
-        encode(key, &value, &mut record)?;
-        writer.append(&record)
-    }) {
-        written?;
-    }
-    writer.finish()
-}
-
-fn encode<V: Data>(key: &[u8], value: &V, record: &mut Vec<u8>) -> Result<()> {
-    record.clear();
-    codec::encode_into(value, record)?;
-    record.extend_from_slice(key);
-    Ok(())
+    blocks::write_sorted(file, |writer| {
+        let mut outcome = Ok(());
+        let mut append = |key: &[u8], value: C::Combined| {
+            outcome = writer.append(key, &value);
+            match outcome {
+                Ok(()) => Flow::Continue(()),
+                Err(_) => Flow::Break(()),
+            }
+        };
+        let _ = merger.merge(sources, within, &mut append)?;
+        outcome
+    })
 }

@@ -104,8 +104,30 @@ pub(crate) fn decode_run(record: &[u8]) -> Option<RunSpan> {
     Some(RunSpan { key, order, value })
 }
 
+/// Puts the length of a key, which begins behind the byte at `start` and goes to the end, into that byte; a long one
+/// needs more of them. Says how many there are then.
+#[inline(always)]
+pub(crate) fn put_length(bytes: &mut Vec<u8>, start: usize) -> usize {
+    let len = bytes.len() - start - 1;
+    if len < 0x80 {
+        bytes[start] = len as u8;
+        1
+    } else {
+        put_long_length(bytes, start, len)
+    }
+}
+
+#[cold]
+fn put_long_length(bytes: &mut Vec<u8>, start: usize, len: usize) -> usize {
+    let mut length = Vec::with_capacity(MAX_VARINT_BYTES);
+    push_varint(&mut length, len as u64);
+    let length_bytes = length.len();
+    bytes.splice(start..=start, length);
+    length_bytes
+}
+
 #[inline]
-fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
+pub(super) fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
@@ -114,7 +136,7 @@ fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
 }
 
 #[inline]
-fn varint_at(bytes: &[u8], at: &mut usize) -> Option<u64> {
+pub(super) fn varint_at(bytes: &[u8], at: &mut usize) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let byte = *bytes.get(*at)?;

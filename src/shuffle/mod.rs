@@ -1,10 +1,13 @@
 //! Records of one stage to the partitions of the next, by key.
 
 mod arena;
+mod blocks;
+mod buckets;
 mod combine;
 mod combiner;
 mod combiner_outputs;
 mod entry;
+mod entry_batch;
 mod group_import;
 mod group_outputs;
 mod group_spill;
@@ -16,6 +19,7 @@ mod lookup;
 mod map_outputs;
 mod partitioner;
 mod range_merge;
+mod slab;
 mod slot;
 pub(crate) mod sort;
 mod sorted;

@@ -1,0 +1,71 @@
+//! Entries that wait to be divided.
+//!
+//! A hash of bytes that were written just before would wait until they have left the processor's store buffer: 12 ns
+//! each, a third of what dividing a record takes. So records are encoded by the batch, and then hashed.
+
+use super::entry;
+use crate::error::Result;
+use crate::pipeline::{Data, Key, Peek};
+use crate::storage::codec;
+
+const BATCH_ENTRIES: usize = 64;
+
+/// With long entries a batch has fewer.
+const BATCH_BYTES: usize = 16 << 10;
+
+#[derive(Default)]
+pub(crate) struct EntryBatch {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+/// Where an entry begins, where its key does, where that ends and where the entry ends.
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    key: usize,
+    key_end: usize,
+    end: usize,
+}
+
+impl EntryBatch {
+    /// Appends an entry as it stands in a block; true if the batch is full then.
+    #[inline(always)]
+    pub(crate) fn push<K, V>(&mut self, key: Peek<'_, K>, value: &V) -> Result<bool>
+    where
+        K: Key + ?Sized,
+        V: Data,
+    {
+        let start = self.bytes.len();
+        self.bytes.push(0);
+        K::append_bytes(key, &mut self.bytes)?;
+        let key = start + entry::put_length(&mut self.bytes, start);
+        let key_end = self.bytes.len();
+        codec::encode_into(value, &mut self.bytes)?;
+        let end = self.bytes.len();
+        self.spans.push(Span {
+            start,
+            key,
+            key_end,
+            end,
+        });
+        Ok(self.spans.len() == BATCH_ENTRIES || end >= BATCH_BYTES)
+    }
+
+    /// Each key, and its entry.
+    #[inline(always)]
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let bytes = &self.bytes[..];
+        self.spans
+            .iter()
+            .map(move |span| (&bytes[span.key..span.key_end], &bytes[span.start..span.end]))
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+        if self.bytes.capacity() > 4 * BATCH_BYTES {
+            self.bytes = Vec::new(); // one long entry was here
+        }
+    }
+}

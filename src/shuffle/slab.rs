@@ -1,0 +1,235 @@
+//! Memory in large slabs, handed out in pieces.
+#![expect(
+    unsafe_code,
+    reason = "pieces of one slab are written by one and read by another, which a slice cannot be; figures in benches/README.md"
+)]
+//!
+//! Fresh memory is dear: a page fault for each 4 KiB, which together cost as much as what is written there. Slabs are
+//! aligned to huge pages, and used again once all of their pieces are gone.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::storage::memory::Reservation;
+
+/// Slabs of at least this length begin where a huge page does.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// A slab, and its part of the budget.
+struct Memory {
+    start: NonNull<u8>,
+    layout: Layout,
+    _reservation: Option<Reservation>,
+}
+
+// SAFETY: `Memory` owns what it points to. It is reached through pieces only, which do not overlap.
+unsafe impl Send for Memory {}
+// SAFETY: as above; nothing is read or written through a shared `Memory`.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    fn new(bytes: usize, reservation: Option<Reservation>) -> Self {
+        let align = if bytes >= HUGE_PAGE_BYTES {
+            HUGE_PAGE_BYTES
+        } else {
+            1
+        };
+        let Ok(layout) = Layout::from_size_align(bytes.max(1), align) else {
+            panic!("a slab of {bytes} bytes is larger than the address space");
+        };
+        // SAFETY: the layout is not empty.
+        let Some(start) = NonNull::new(unsafe { alloc(layout) }) else {
+            handle_alloc_error(layout)
+        };
+        super::kernel::advise_huge_pages(start, bytes);
+        Self {
+            start,
+            layout,
+            _reservation: reservation,
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: it was allocated with this layout.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+    }
+}
+
+/// Hands out pieces of slabs.
+#[derive(Default)]
+pub(crate) struct Slabs {
+    /// The last one is being handed out, up to `used`.
+    slabs: Vec<Arc<Memory>>,
+    used: usize,
+}
+
+impl Slabs {
+    /// A piece of so many bytes, unless a slab must be [added](Self::add) first.
+    pub(crate) fn piece(&mut self, bytes: usize) -> Option<Piece> {
+        let fits = |slab: &Arc<Memory>, used| slab.layout.size() - used >= bytes;
+        if !self.slabs.last().is_some_and(|slab| fits(slab, self.used)) {
+            let is_free = |slab: &Arc<Memory>| Arc::strong_count(slab) == 1 && fits(slab, 0);
+            let free = self.slabs.iter().position(is_free)?;
+            let last = self.slabs.len() - 1;
+            self.slabs.swap(free, last);
+            self.used = 0;
+        }
+        let slab = self.slabs.last()?;
+        // SAFETY: `used` bytes and `bytes` more are within the slab, as was just seen.
+        let start = unsafe { slab.start.add(self.used) };
+        self.used += bytes;
+        Some(Piece {
+            start,
+            len: 0,
+            capacity: bytes,
+            _slab: Some(Arc::clone(slab)),
+        })
+    }
+
+    /// Adds a slab, which goes back to the budget with the last of its pieces, once it is [forgotten](Self::forget).
+    pub(crate) fn add(&mut self, bytes: usize, reservation: Option<Reservation>) {
+        self.slabs.push(Arc::new(Memory::new(bytes, reservation)));
+        self.used = 0;
+    }
+
+    /// Leaves the slabs to their pieces.
+    pub(crate) fn forget(&mut self) {
+        self.slabs.clear();
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.slabs.iter().map(|slab| slab.layout.size()).sum()
+    }
+}
+
+/// A piece of a slab: bytes up to a length that is fixed.
+pub(crate) struct Piece {
+    start: NonNull<u8>,
+    len: usize,
+    capacity: usize,
+    /// Keeps the memory.
+    _slab: Option<Arc<Memory>>,
+}
+
+// SAFETY: nobody else reaches the bytes between `start` and `capacity`, as pieces of a slab do not overlap: `Slabs`
+// begins anew only in a slab without pieces.
+unsafe impl Send for Piece {}
+// SAFETY: as above, and a shared piece is only read.
+unsafe impl Sync for Piece {}
+
+impl Default for Piece {
+    fn default() -> Self {
+        Self {
+            start: NonNull::dangling(),
+            len: 0,
+            capacity: 0,
+            _slab: None,
+        }
+    }
+}
+
+impl Piece {
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Appends `bytes`, if there is room for them.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
+        let len = bytes.len();
+        if len > self.capacity - self.len {
+            return false;
+        }
+        let from = bytes.as_ptr();
+        // SAFETY: `len` bytes can be read at `from`, and there is room for as many at `to`, which is in memory that
+        // only this piece reaches. Two copies of a fixed length, where they cover all, and may overlap, are faster than
+        // one whose length the processor has to look at.
+        unsafe {
+            let to = self.start.add(self.len).as_ptr();
+            if (8..=16).contains(&len) {
+                let first = from.cast::<u64>().read_unaligned();
+                let last = from.add(len - 8).cast::<u64>().read_unaligned();
+                to.cast::<u64>().write_unaligned(first);
+                to.add(len - 8).cast::<u64>().write_unaligned(last);
+            } else {
+                std::ptr::copy_nonoverlapping(from, to, len);
+            }
+        }
+        self.len += len;
+        true
+    }
+}
+
+impl Deref for Piece {
+    type Target = [u8];
+
+    #[inline(always)]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the first `len` bytes have been written, and nobody writes them again while the piece is borrowed.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Piece")
+            .field("len", &self.len)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::memory::MemoryBudget;
+
+    #[test]
+    fn pieces_keep_what_is_theirs() {
+        let mut slabs = Slabs::default();
+        assert!(slabs.piece(1).is_none());
+        slabs.add(1000, None);
+        let mut pieces: Vec<_> = (0..10).filter_map(|_| slabs.piece(100)).collect();
+        assert!(pieces.len() == 10 && slabs.piece(1).is_none());
+        for len in 1..40 {
+            for (n, piece) in pieces.iter_mut().enumerate() {
+                let bytes: Vec<_> = (0..len).map(|at| (n + at) as u8).collect();
+                let (before, has_room) = (piece.len(), 100 - piece.len() >= len);
+                assert_eq!(piece.push(&bytes), has_room);
+                assert!(piece[before..] == bytes[..if has_room { len } else { 0 }]);
+            }
+        }
+        let first = |piece: &Piece| usize::from(piece[0]);
+        assert!(
+            pieces
+                .iter()
+                .enumerate()
+                .all(|(n, piece)| first(piece) == n)
+        );
+    }
+
+    #[test]
+    fn a_slab_is_used_again_once_its_pieces_are_gone() {
+        let budget = MemoryBudget::new(1 << 20);
+        let mut slabs = Slabs::default();
+        slabs.add(1000, budget.try_reserve(1000));
+        slabs.add(1000, budget.try_reserve(1000));
+        let last = slabs.piece(1000);
+        let start = last.as_ref().map(|piece| piece.start);
+        let first = slabs.piece(1000);
+        assert!(first.is_some() && slabs.piece(1).is_none());
+        drop(last);
+        let again = slabs.piece(600);
+        assert_eq!(again.as_ref().map(|piece| piece.start), start);
+        slabs.forget();
+        assert!(budget.used_bytes() > 0);
+        drop((first, again));
+        assert_eq!(budget.used_bytes(), 0);
+    }
+}
