@@ -1,7 +1,7 @@
 //! Memory in large slabs, handed out in pieces.
 #![expect(
     unsafe_code,
-    reason = "pieces of one slab are written by one and read by another, which a slice cannot be; figures in benches/README.md"
+    reason = "pieces of one slab are written by one and read by another, which a slice cannot be"
 )]
 //!
 //! Fresh memory is dear: a page fault for each 4 KiB, which together cost as much as what is written there. Slabs are
