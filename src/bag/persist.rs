@@ -14,7 +14,8 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Each partition is kept, serialised, when it is first computed as a whole; nothing runs before. Once all are
     /// there, stages before this one do not run at all. Records in memory count in the
     /// [budget](crate::ContextBuilder::memory), and make room for others: they go to the disk, or are dropped if
-    /// `persistence` is [`Memory`](Persistence::Memory). All goes when the last bag that was made from this one is
+    /// `persistence` is [`Memory`](Persistence::Memory). What worker processes compute is in files, whatever `persistence`
+    /// says, so that all of them can read it. All goes when the last bag that was made from this one is
     /// dropped. Partitions and order are kept; narrow.
     ///
     /// Text is kept as it is, and handed out as slices of what is kept. A group cannot be kept as a stream; `map` it to

@@ -1,9 +1,11 @@
 //! Where in a job, and where in the program.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::panic::Location;
 use std::path::PathBuf;
 use std::primitive::str as Text; // see `ErrorKind`
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,8 +59,13 @@ pub struct Place {
 /// let location = error.place().unwrap().location.unwrap();
 /// assert_eq!(location.to_string(), format!("{}:{}:{}", file!(), location.line(), location.column()));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct SourceLocation {
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Spot", into = "Spot")]
+pub struct SourceLocation(&'static Spot);
+
+/// What a location is. It stands behind a pointer, since operators carry theirs along with each record.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Spot {
     #[serde(with = "plain")]
     file: &'static Text,
     line: u32,
@@ -69,35 +76,62 @@ impl SourceLocation {
     /// The path of the source file, as the compiler was given it.
     #[must_use]
     pub fn file(&self) -> &'static str {
-        self.file
+        self.0.file
     }
 
     /// The line, counted from 1.
     #[must_use]
     pub fn line(&self) -> u32 {
-        self.line
+        self.0.line
     }
 
     /// The column, counted from 1.
     #[must_use]
     pub fn column(&self) -> u32 {
-        self.column
+        self.0.column
     }
 }
 
 impl From<&'static Location<'static>> for SourceLocation {
     fn from(location: &'static Location<'static>) -> Self {
-        Self {
+        Self::from(Spot {
             file: location.file(),
             line: location.line(),
             column: location.column(),
+        })
+    }
+}
+
+impl From<Spot> for SourceLocation {
+    fn from(spot: Spot) -> Self {
+        /// Each is kept once, and a program has so many calls and no more.
+        static SPOTS: Mutex<Option<HashSet<&'static Spot>>> = Mutex::new(None);
+        let mut spots = SPOTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let spots = spots.get_or_insert_default();
+        if let Some(spot) = spots.get(&spot) {
+            return Self(spot);
         }
+        let spot: &'static Spot = Box::leak(Box::new(spot));
+        spots.insert(spot);
+        Self(spot)
+    }
+}
+
+impl From<SourceLocation> for Spot {
+    fn from(location: SourceLocation) -> Self {
+        *location.0
     }
 }
 
 impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+        write!(f, "{}:{}:{}", self.file(), self.line(), self.column())
+    }
+}
+
+impl fmt::Debug for SourceLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
