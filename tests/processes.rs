@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Files, assert_empty, names_in, within_the_limit};
+use holdall::executor::{RemoteExecutor, Stage, Tasks, Worker};
 use holdall::{Bag, Context, ContextBuilder, Counter, ErrorKind, Executor, Persistence, Result};
 
 fn processes(n: usize) -> ContextBuilder {
@@ -469,12 +470,34 @@ fn harm(spill: &Path, how: &str) {
                 _ => {
                     let mut bytes = fs::read(&path).expect("a file");
                     let middle = bytes.len() / 2;
-                    bytes[middle] ^= 4;
+                    // A partition without records has none.
+                    if let Some(byte) = bytes.get_mut(middle) {
+                        *byte ^= 4;
+                    }
                     fs::write(&path, bytes).expect("room");
                 }
             }
         }
     }
+}
+
+#[test]
+fn damaged_files_of_a_persisted_bag_are_computed_again() {
+    within_the_limit("processes", || {
+        for how in ["remove", "truncate", "flip"] {
+            let files = Files::new();
+            let context = context(2, &files);
+            let pairs = context.range_partitioned(0..2_000, 20).map(|n| (n % 97, n));
+            // What it is computed from has gone when the damage is found.
+            let sums = pairs.sum_by_key().persist(Persistence::Disk);
+            let expected = sums.collect().expect("an answer");
+            harm(&files.path("spill"), how);
+            assert_eq!(sums.collect().expect("an answer"), expected, "{how}");
+            assert_eq!(sums.count().expect("an answer"), 97, "{how}");
+            drop((sums, context));
+            assert_empty(&files.path("spill"));
+        }
+    });
 }
 
 #[test]
@@ -650,4 +673,45 @@ fn an_action_that_has_enough_ends_the_others() {
         // Far less than the closures that are not waited for.
         assert!(start.elapsed() < Duration::from_secs(40));
     });
+}
+
+/// Runs each task a second time, as if it were one of another stage, and drops what comes of that.
+struct InTurn;
+
+impl RemoteExecutor for InTurn {
+    fn slots(&self) -> usize {
+        1
+    }
+
+    fn run(&self, stage: &Stage, tasks: &Tasks<'_>) -> Result<()> {
+        let mut worker = Worker::new(1);
+        let mut other = stage.clone();
+        other.id = u64::MAX;
+        while let Some(task) = tasks.next() {
+            let outcome = worker.run(stage, &task, &mut |partition, number, chunk| {
+                tasks.chunk(&task, partition, number, chunk);
+            });
+            match outcome {
+                Ok(report) => tasks.done(&task, report),
+                Err(error) => tasks.failed(&task, error),
+            }
+            worker.run(&other, &task, &mut |_, _, _| {})?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_worker_may_be_given_stages_in_turn() {
+    let files = Files::new();
+    let context = Context::builder()
+        .remote_executor(InTurn)
+        .spill_directory(files.path("spill"))
+        .build()
+        .expect("a context");
+    let counts = context.range_partitioned(0..1_000, 20).map(|n| n % 7);
+    let counts = counts.count_by_value();
+    assert_eq!(counts.count().expect("an answer"), 7);
+    drop((counts, context));
+    assert_empty(&files.path("spill"));
 }

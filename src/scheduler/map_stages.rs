@@ -18,7 +18,7 @@ use crate::task::{JobState, panicked};
 #[derive(Default)]
 pub(super) struct Later {
     /// They keep what they rely on from going.
-    plans: Vec<Plan>,
+    pub(super) plans: Vec<Plan>,
     /// Those that the first plan had been spared.
     shuffles: Vec<ShuffleId>,
 }
@@ -70,17 +70,10 @@ impl Job {
         // What was kept before may be gone now, or the other way round.
         let plan = Plan::new(node);
         for map_stage in &plan.map_stages {
-            let id = map_stage.shuffle.id();
-            let known = self
-                .plan
-                .map_stages
-                .iter()
-                .position(|known| known.shuffle.id() == id);
-            let (number, readers) = match known {
-                // Others may be yet to read it.
-                Some(index) => (index + 1, self.plan.map_stages[index].readers),
-                None => (self.later_number(id), 0),
-            };
+            let number = self.number_of(map_stage.shuffle.id());
+            // Others may be yet to read it.
+            let known = self.plan.map_stages.get(number - 1);
+            let readers = known.map_or(0, |known| known.readers);
             let readers = readers.max(map_stage.readers);
             let map_stage = MapStagePlan {
                 shuffle: Arc::clone(&map_stage.shuffle),
@@ -93,8 +86,12 @@ impl Job {
         Ok(())
     }
 
-    /// The number of a stage that was not planned at first: after all that were.
-    fn later_number(&self, shuffle: ShuffleId) -> usize {
+    /// The number of a map stage. One that was not planned at first comes after all that were.
+    pub(super) fn number_of(&self, shuffle: ShuffleId) -> usize {
+        let mut planned = self.plan.map_stages.iter();
+        if let Some(index) = planned.position(|planned| planned.shuffle.id() == shuffle) {
+            return index + 1;
+        }
         let shuffles = &mut self.later().shuffles;
         let known = shuffles.iter().position(|known| *known == shuffle);
         let index = known.unwrap_or_else(|| {
@@ -104,7 +101,7 @@ impl Job {
         self.plan.stages() + 1 + index
     }
 
-    fn later(&self) -> MutexGuard<'_, Later> {
+    pub(super) fn later(&self) -> MutexGuard<'_, Later> {
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::executor::{RemoteExecutor, Report, Round, Source, Stage, StageSite, Tasks};
 use crate::id::ShuffleId;
 use crate::lineage::Node;
+use crate::plan::{MapStagePlan, Plan};
 use crate::portable::Saver;
 use crate::storage::scratch::ScratchFile;
 use crate::task::{Block, Flow, JobState, PartitionStream, StageCode, Task, in_task, panicked};
@@ -41,10 +42,10 @@ impl Exports {
 impl Job {
     /// Runs the map sides of the shuffles that the result needs.
     pub(super) fn run_remote_map_stages(&self, executor: &dyn RemoteExecutor) -> Result<()> {
-        for number in 1..=self.plan.map_stages.len() {
-            let node = self.plan.map_stages[number - 1].shuffle.parent();
+        for (number, map_stage) in (1..).zip(&self.plan.map_stages) {
+            let node = map_stage.shuffle.parent();
             self.watch(number, node, node.partitions, || {
-                self.run_remote_map_stage(executor, number)
+                self.run_remote_map_stage(executor, number, map_stage)
             })?;
             self.drop_exports(number);
         }
@@ -64,8 +65,12 @@ impl Job {
         })
     }
 
-    fn run_remote_map_stage(&self, executor: &dyn RemoteExecutor, number: usize) -> Result<()> {
-        let map_stage = &self.plan.map_stages[number - 1];
+    fn run_remote_map_stage(
+        &self,
+        executor: &dyn RemoteExecutor,
+        number: usize,
+        map_stage: &MapStagePlan,
+    ) -> Result<()> {
         let (shuffle, node) = (map_stage.shuffle.id(), map_stage.shuffle.parent());
         let stage = map_stage.shuffle.map_stage(map_stage.readers);
         let (reports, files) =
@@ -81,7 +86,24 @@ impl Job {
         Ok(())
     }
 
-    /// Deletes what no stage after `number` reads. If one of these is to run again, so are all before it.
+    /// Makes anew all that the stage of `node` reads, and says what that is.
+    fn export_again(
+        &self,
+        executor: &dyn RemoteExecutor,
+        node: &Arc<Node>,
+    ) -> Result<Vec<ShuffleId>> {
+        // What was kept before may be gone now, or the other way round.
+        let plan = Plan::new(node);
+        for map_stage in &plan.map_stages {
+            let number = self.number_of(map_stage.shuffle.id());
+            self.run_remote_map_stage(executor, number, map_stage)?;
+        }
+        let reads = plan.result_reads.clone();
+        self.later().plans.push(plan);
+        Ok(reads)
+    }
+
+    /// Deletes what no stage after `number` reads. If one of these is to run again, so is all that it needs.
     fn drop_exports(&self, number: usize) {
         let later = self.plan.map_stages[number..].iter();
         let later = later.flat_map(|map_stage| &map_stage.reads);
@@ -114,18 +136,15 @@ impl Job {
         };
         let slots = executor.slots().max(1);
         let tasks = Tasks::new(&source, site, code.partitions(), slots);
+        let mut reads = reads.to_vec();
         loop {
             // What is persisted may be another thing each time, so this is saved anew.
-            let stage = self.stage(number, code, reads, slots)?;
+            let stage = self.stage(number, code, &reads, slots)?;
             executor.run(&stage, &tasks)?;
             match tasks.round()? {
                 Round::Done(reports) => return Ok((reports, source.into_files())),
                 Round::Stopped => return Ok((Vec::new(), source.into_files())),
-                Round::Damaged => {
-                    for earlier in 1..number {
-                        self.run_remote_map_stage(executor, earlier)?;
-                    }
-                }
+                Round::Damaged => reads = self.export_again(executor, node)?,
                 Round::Again => {}
             }
         }

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Block;
@@ -45,11 +44,7 @@ impl Imports {
         }
         let Some(blocks) = self.blocks.get(&shuffle.number()) else {
             // It was not needed, as long as what had been made of it before was there.
-            return Err(Error::new(ErrorKind::CorruptRun {
-                path: PathBuf::new(),
-                offset: 0,
-                reason: "what an earlier stage had left is gone",
-            }));
+            return Err(Error::new(ErrorKind::MapOutputLost));
         };
         let imported = Arc::new(import(blocks)?);
         outputs.insert(shuffle, Arc::<O>::clone(&imported));

@@ -17,6 +17,8 @@ use crate::task::{
 pub struct Worker {
     number: usize,
     stage: Option<Loaded>,
+    /// How many stages it has been given.
+    loads: usize,
     current: Arc<Mutex<Current>>,
 }
 
@@ -60,6 +62,7 @@ impl Worker {
         Self {
             number,
             stage: None,
+            loads: 0,
             current: Arc::default(),
         }
     }
@@ -105,7 +108,8 @@ impl Worker {
         })
     }
 
-    fn load(&self, stage: &Stage) -> Result<Loaded> {
+    fn load(&mut self, stage: &Stage) -> Result<Loaded> {
+        self.loads += 1;
         Ok(Loaded {
             id: stage.id,
             code: in_task(|| load_stage(&stage.code))?,
@@ -115,7 +119,8 @@ impl Worker {
     }
 
     fn resources(&self, stage: &Stage) -> Resources {
-        let prefix = format!("w{}-s{}-", self.number, stage.id);
+        // It may have had this stage before, and others in between.
+        let prefix = format!("w{}-s{}-{}-", self.number, stage.id, self.loads);
         Resources {
             budget: MemoryBudget::new(stage.memory_bytes),
             scratch: Scratch::within(stage.scratch.clone(), prefix, stage.disk_quota_bytes),
