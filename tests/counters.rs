@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{on_every_executor, quiet_panics};
+use common::{on_every_executor_and_processes, quiet_panics};
 use holdall::Counter;
 
 #[test]
-fn a_counter_counts_on_every_executor() {
-    on_every_executor(|context| {
+fn a_counter_counts_on_every_executor_and_processes() {
+    on_every_executor_and_processes(|context| {
         let (odd, all) = (Counter::new("odd"), Counter::new("all"));
         let numbers = context.range_partitioned(0..10_000, 37);
         let numbers = numbers.with((odd.clone(), all.clone()));
@@ -34,7 +34,7 @@ fn a_counter_counts_on_every_executor() {
 #[test]
 fn a_task_that_fails_counts_nothing() {
     quiet_panics();
-    on_every_executor(|context| {
+    on_every_executor_and_processes(|context| {
         let seen = Counter::new("seen");
         let numbers = context.range_partitioned(0..10, 1).with(seen.clone());
         let error = numbers.try_map(|seen, n| {

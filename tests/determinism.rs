@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdall::{Bag, Context, Result, TextReader};
 
-use common::{Files, concatenation, hash, key_bytes, on_every_executor, within_the_limit};
+use common::{
+    Files, concatenation, hash, key_bytes, on_every_executor_and_processes, within_the_limit,
+};
 
 /// How many threads a context has, and how many partitions its keyed bags.
 const DIVISIONS: [(usize, usize); 6] = [(1, 1), (1, 64), (2, 2), (2, 64), (7, 3), (7, 200)];
@@ -222,7 +224,7 @@ fn floating_point_results_depend_on_the_partitions_only() {
             keyed_sums(&bag.boxed()),
         )
     };
-    on_every_executor(move |context| {
+    on_every_executor_and_processes(move |context| {
         for partitions in [1, 5, 64] {
             let bag = context.from_vec_partitioned(numbers(), partitions).boxed();
             let sums = (bag.sum::<f64>().expect("no error"), keyed_sums(&bag));
@@ -242,7 +244,7 @@ fn keyed_sums(bag: &Bag<f64>) -> Vec<(u64, f64)> {
 
 #[test]
 fn a_job_that_is_run_again_gives_the_same() {
-    on_every_executor(|context| {
+    on_every_executor_and_processes(|context| {
         let counts = context.from_vec(some_words()).count_by_value();
         let first = counts.collect().expect("no error");
         for _ in 0..3 {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use common::{Files, concatenation, names_in};
 
-const EXECUTORS: [&str; 4] = ["inline", "threads", "threads:1", "threads:3"];
+const EXECUTORS: [&str; 5] = ["inline", "threads", "threads:1", "threads:3", "processes:2"];
 
 /// What a program printed, and whether it went well.
 struct Ran {

@@ -167,8 +167,7 @@ impl Job {
             code: saver.into_bytes(),
             inputs: self.exports.blocks(reads),
             scratch: resources.scratch.path()?,
-            directory: env::current_dir()
-                .map_err(|source| Error::io("open", ".".as_ref(), source))?,
+            directory: env::current_dir().ok(),
             memory_bytes: resources.budget.limit_bytes() / slots,
             disk_quota_bytes: resources.scratch.quota_bytes(),
         })
@@ -197,6 +196,7 @@ impl StageSource<'_> {
     fn of_no_partition(&self, mut error: Error) -> Error {
         if let Some(place) = error.place_mut() {
             place.stage = Some(self.number);
+            place.partition = None;
         }
         error
     }
@@ -252,7 +252,8 @@ impl Source for StageSource<'_> {
 
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow> {
         let task = Task::of_no_partition(self.job, self.number);
-        in_task(|| task.guard(|task| self.code.accept(task, partition, chunk)))
+        let accepted = in_task(|| task.guard(|task| self.code.accept(task, partition, chunk)));
+        accepted.map_err(|error| self.of_no_partition(error))
     }
 
     fn is_stopped(&self) -> bool {

@@ -44,6 +44,21 @@ pub(crate) fn on_every_executor(behaviour: impl Fn(&Context) + Send + Sync + 'st
     on_every_executor_with(|builder| builder, behaviour);
 }
 
+/// The same, and once more in worker processes. Closures must capture nothing.
+pub(crate) fn on_every_executor_and_processes(
+    behaviour: impl Fn(&Context) + Send + Sync + 'static,
+) {
+    let behaviour = Arc::new(behaviour);
+    let local = Arc::clone(&behaviour);
+    on_every_executor(move |context| local(context));
+    if cfg!(target_os = "linux") {
+        let builder = Context::builder().executor(Executor::Processes(2));
+        let context = builder.progress(false).build();
+        let context = context.expect("the settings are right");
+        within_the_limit("processes:2", move || behaviour(&context));
+    }
+}
+
 /// The same, with what `configure` sets besides.
 pub(crate) fn on_every_executor_with(
     configure: impl Fn(ContextBuilder) -> ContextBuilder,

@@ -26,8 +26,8 @@ pub struct Stage {
     pub inputs: Vec<Block>,
     /// The directory for files. It must be within reach of the workers, and is removed with the job.
     pub scratch: PathBuf,
-    /// The directory that paths are relative to.
-    pub directory: PathBuf,
+    /// The directory that paths are relative to, if it is known: it may have been removed.
+    pub directory: Option<PathBuf>,
     /// The memory that one worker may use for what grows with the data.
     pub memory_bytes: usize,
     /// The most bytes of files that there may be at a time.
