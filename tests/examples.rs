@@ -194,7 +194,7 @@ fn word_count_says_what_is_wrong() {
     );
     assert_eq!(
         fails(&["--executor", "thread", utf8(&text)]),
-        r#"executor: cannot use "thread", expected inline, threads or threads:N with N of 1 or more"#
+        r#"executor: cannot use "thread", expected inline, threads, threads:N, processes or processes:N with N of 1 or more"#
     );
     assert_eq!(
         fails(&[utf8(&missing)]),
