@@ -397,6 +397,57 @@ proptest! {
 }
 
 #[test]
+fn utf16_is_refused_as_text_and_read_as_bytes() {
+    on_every_executor(|context| {
+        let files = Files::new();
+        let texts: [(&str, &[u8]); 2] = [
+            ("little", b"\xff\xfea\0\n\0b\0"),
+            ("big", b"\xfe\xff\0a\0\n\0b"),
+        ];
+        for (name, text) in texts {
+            let paths = [
+                files.write(name, text),
+                files.write_gzip(&format!("{name}.gz"), &[text]),
+            ];
+            for path in paths {
+                let expected = format!(
+                    "{}: cannot read UTF-16 files as text; convert it to UTF-8, or read its bytes by `read_bytes`",
+                    path.display()
+                );
+                for policy in [InvalidUtf8::Fail, InvalidUtf8::Replace, InvalidUtf8::Skip] {
+                    for partition_bytes in [2, 100] {
+                        let reader = reader(context).partition_bytes(partition_bytes);
+                        let lines = reader.invalid_utf8(policy).read(&path).unwrap();
+                        for error in [
+                            lines.count().unwrap_err(),
+                            lines.words().collect().unwrap_err(),
+                        ] {
+                            assert!(matches!(
+                                error.kind(),
+                                ErrorKind::UnsupportedFormat {
+                                    format: "UTF-16",
+                                    ..
+                                }
+                            ));
+                            assert_eq!(error.to_string(), expected);
+                        }
+                    }
+                }
+                let bytes = reader(context)
+                    .partition_bytes(2)
+                    .read_bytes(&path)
+                    .unwrap();
+                let expected: Vec<_> = text
+                    .split(|byte| *byte == b'\n')
+                    .map(<[u8]>::to_vec)
+                    .collect();
+                assert_eq!(bytes.collect().unwrap(), expected);
+            }
+        }
+    });
+}
+
+#[test]
 fn a_wrong_byte_is_placed_exactly() {
     on_every_executor(|context| {
         let files = Files::new();

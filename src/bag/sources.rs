@@ -130,6 +130,7 @@ impl Context {
     /// Plain and gzip files are told apart by their content. A line ends with `\n` or `\r\n`, which is not part of it,
     /// or at the end of the file. A byte order mark at the start of a file is dropped. Text that is not UTF-8 is an
     /// error that names file and byte, as is a line of more than 64 MiB; a [`TextReader`] can be set to do otherwise.
+    /// UTF-16, told by its byte order mark, is an [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat).
     ///
     /// Files are looked for, and their sizes taken, at once; they are opened when an action runs. Large plain files are
     /// read in several partitions, small ones share one, by sizes that depend on the input alone. Records are in the

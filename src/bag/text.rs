@@ -92,7 +92,7 @@ impl TextReader {
         self
     }
 
-    /// What happens to text that is not UTF-8: an error, unless set.
+    /// What happens to text that is not UTF-8: an error, unless set. UTF-16 is an error always.
     ///
     /// # Examples
     ///
@@ -195,8 +195,7 @@ impl TextReader {
     #[track_caller]
     pub fn read_bytes(mut self, inputs: impl IntoInputs) -> Result<Bag<[u8], ReadText<[u8]>>> {
         self.options.check()?;
-        // Bytes that are not UTF-8 are no reason to refuse a file.
-        self.options.invalid_utf8 = InvalidUtf8::Replace;
+        self.options.is_text = false;
         self.read_at::<[u8]>(Site::new("read_bytes"), inputs)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ErrorKind;
+use super::{ErrorKind, UTF_16};
 
 impl fmt::Display for ErrorKind {
     #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
@@ -30,7 +30,13 @@ impl fmt::Display for ErrorKind {
                 path.display()
             ),
             Self::UnsupportedFormat { path, format } => {
-                write!(f, "{}: cannot read {format} files", path.display())
+                write!(f, "{}: cannot read {format} files", path.display())?;
+                if *format == UTF_16 {
+                    f.write_str(
+                        " as text; convert it to UTF-8, or read its bytes by `read_bytes`",
+                    )?;
+                }
+                Ok(())
             }
             Self::OutputExists { path } => write!(f, "{} exists already", path.display()),
             Self::NotAnOutput { path, found } => write!(

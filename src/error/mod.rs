@@ -28,6 +28,9 @@ pub use place::{Place, SourceLocation};
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The name of the one unsupported format that is text, and can be read as bytes.
+pub(crate) const UTF_16: &str = "UTF-16";
+
 /// A failure, with the place it happened at.
 ///
 /// It is one pointer wide. [`kind`](Error::kind) says what happened; `Display` is a sentence for the user,
@@ -111,7 +114,7 @@ pub enum ErrorKind {
         /// The limit.
         limit_bytes: usize,
     },
-    /// A file has a compressed format that this build cannot read.
+    /// A file is in a format that cannot be read: compressed otherwise than by gzip, or text in UTF-16.
     UnsupportedFormat {
         /// The file.
         #[serde(with = "plain")]

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 use super::delimiter::Delimiter;
 use super::format::check_utf16;
-use super::options::{InvalidUtf8, TextOptions};
+use super::options::TextOptions;
 use super::source::Source;
 use super::split::Split;
 
@@ -176,7 +176,7 @@ impl BlockReader {
             done: false,
         };
         if offset == 0 {
-            reader.skip_byte_order_mark(options.invalid_utf8)?;
+            reader.skip_byte_order_mark(options.is_text)?;
         }
         if split.start > 0 {
             reader.skip_to_record((search_from - offset) as usize)?;
@@ -311,7 +311,7 @@ impl BlockReader {
     }
 
     /// At the start of the file only.
-    fn skip_byte_order_mark(&mut self, invalid_utf8: InvalidUtf8) -> Result<()> {
+    fn skip_byte_order_mark(&mut self, is_text: bool) -> Result<()> {
         self.fill_head()?;
         let text = &self.buffer[..self.filled];
         if text.starts_with(BYTE_ORDER_MARK) {
@@ -320,7 +320,7 @@ impl BlockReader {
             if self.end > 0 {
                 self.end = self.end.max(BYTE_ORDER_MARK.len() as u64 + 1);
             }
-        } else if invalid_utf8 == InvalidUtf8::Fail {
+        } else if is_text {
             check_utf16(text, &self.path)?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, UTF_16};
 
 use super::source::{Input, read_full};
 
@@ -54,7 +54,7 @@ impl Format {
 /// Whether a text begins with the byte order mark of UTF-16, which is no UTF-8.
 pub(super) fn check_utf16(text: &[u8], path: &Path) -> Result<()> {
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
-        return Err(unsupported(path, "UTF-16"));
+        return Err(unsupported(path, UTF_16));
     }
     Ok(())
 }

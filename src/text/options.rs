@@ -6,6 +6,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What a reader of text does with bytes that are not UTF-8.
 ///
+/// A file that begins with the byte order mark of UTF-16 fails in any case, with
+/// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat): next to nothing of it would be left.
+///
 /// # Examples
 ///
 /// ```
@@ -24,8 +27,6 @@ use crate::error::{Error, ErrorKind, Result};
 #[non_exhaustive]
 pub enum InvalidUtf8 {
     /// Fails with the path and the offset of the first wrong byte.
-    ///
-    /// A file that begins with the byte order mark of UTF-16 fails as being in a format that cannot be read.
     #[default]
     Fail,
     /// Puts U+FFFD, the replacement character, in their place, as [`String::from_utf8_lossy`] does.
@@ -43,8 +44,9 @@ pub(crate) struct TextOptions {
     pub(crate) delimiter: Vec<u8>,
     /// The longest record, without its delimiter; a longer one is an error, never an out-of-memory.
     pub(crate) max_line_bytes: usize,
-    /// Readers of bytes never validate; with anything but `Fail` they are not stopped by the mark of UTF-16 either.
     pub(crate) invalid_utf8: InvalidUtf8,
+    /// Not so for readers of bytes: these validate nothing, and read UTF-16 as it is.
+    pub(crate) is_text: bool,
     /// The size that byte ranges of large files and packs of small ones aim at, instead of one found from the input.
     pub(crate) split_bytes: Option<u64>,
 }
@@ -55,6 +57,7 @@ impl Default for TextOptions {
             delimiter: b"\n".to_vec(),
             max_line_bytes: 64 << 20,
             invalid_utf8: InvalidUtf8::Fail,
+            is_text: true,
             split_bytes: None,
         }
     }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::error::Result;
-use crate::text::{Portion, discover, for_each_byte_line, offset_in, plan};
+use crate::text::{InvalidUtf8, Portion, discover, for_each_byte_line, offset_in, plan};
 
 /// Records with their offsets.
 type Records = Vec<(u64, Vec<u8>)>;
@@ -286,16 +286,14 @@ fn gzip_is_read_to_its_end_whatever_was_planned() {
 }
 
 #[test]
-fn utf16_is_refused_where_invalid_text_is() {
+fn utf16_is_refused_as_text_only() {
     let mut fixture = Fixture::new(b"\xff\xfea\0\n\0");
-    assert!(
-        fixture
-            .read(0, u64::MAX, 16)
-            .unwrap_err()
-            .to_string()
-            .contains("UTF-16")
-    );
-    fixture.options.invalid_utf8 = InvalidUtf8::Replace;
+    for policy in [InvalidUtf8::Fail, InvalidUtf8::Replace, InvalidUtf8::Skip] {
+        fixture.options.invalid_utf8 = policy;
+        let error = fixture.read(0, u64::MAX, 16).unwrap_err().to_string();
+        assert!(error.contains("UTF-16"), "{error}");
+    }
+    fixture.options.is_text = false;
     assert_eq!(fixture.read(0, u64::MAX, 16).unwrap().len(), 2);
 }
 
