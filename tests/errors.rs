@@ -513,6 +513,195 @@ fn a_key_that_cannot_be_carried_is_refused_by_type() {
     });
 }
 
+/// What JSON libraries call a value: it asks what it is to be as it is read back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Number(u64),
+    Text(String),
+}
+
+/// Each way through a shuffle of a record that cannot be read back, and what a persisted bag does.
+fn carried(context: &Context) -> Vec<(&'static str, u32, Bag<()>)> {
+    let values = || numbers(context).map(Value::Number);
+    let pairs = || numbers(context).map(|n| (n, Value::Number(n)));
+    vec![
+        ("sort", line!(), values().sort().map(|_| ()).boxed()),
+        (
+            "sort_by",
+            line!(),
+            values().sort_by(Value::cmp).map(|_| ()).boxed(),
+        ),
+        (
+            "sort_by_key",
+            line!(),
+            pairs().sort_by_key(|pair| pair.0).map(|_| ()).boxed(),
+        ),
+        (
+            "sort_by_cached_key",
+            line!(),
+            numbers(context)
+                .sort_by_cached_key(|n| Value::Number(*n))
+                .map(|_| ())
+                .boxed(),
+        ),
+        (
+            "merge_sorted",
+            line!(),
+            values().merge_sorted(values()).map(|_| ()).boxed(),
+        ),
+        (
+            "repartition_and_sort_within_partitions",
+            line!(),
+            pairs()
+                .repartition_and_sort_within_partitions(5)
+                .map(|_| ())
+                .boxed(),
+        ),
+        (
+            "repartition",
+            line!(),
+            values().repartition(3).map(|_| ()).boxed(),
+        ),
+        (
+            "partition_by",
+            line!(),
+            pairs().partition_by(5).map(|_| ()).boxed(),
+        ),
+        ("distinct", line!(), values().distinct().map(|_| ()).boxed()),
+        (
+            "reduce_by_key",
+            line!(),
+            pairs().reduce_by_key(Value::max).map(|_| ()).boxed(),
+        ),
+        (
+            "group_by_key",
+            line!(),
+            pairs().group_by_key().map(|_| ()).boxed(),
+        ),
+        (
+            "cogroup",
+            line!(),
+            pairs().cogroup(pairs()).map(|_| ()).boxed(),
+        ),
+        ("join", line!(), pairs().join(pairs()).map(|_| ()).boxed()),
+        (
+            "join_broadcast",
+            line!(),
+            pairs().join_broadcast(pairs()).map(|_| ()).boxed(),
+        ),
+        (
+            "persist",
+            line!(),
+            values()
+                .persist(holdall::Persistence::Disk)
+                .map(|_| ())
+                .boxed(),
+        ),
+    ]
+}
+
+#[test]
+fn a_record_that_cannot_be_read_back_is_refused_by_method_and_told_what_to_do() {
+    on_every_executor(|context| {
+        for (operator, line, bag) in carried(context) {
+            let error = bag.count().expect_err(operator);
+            assert!(matches!(error.kind(), ErrorKind::Codec { .. }), "{error}");
+            let place = error.place().expect("a place");
+            assert_eq!(
+                (place.operator, place.stage),
+                (Some(operator), Some(1)),
+                "{error}"
+            );
+            let error = error.to_string();
+            assert!(
+                error.contains(&format!(" in {} (stage 1", at(operator, line))),
+                "{error}"
+            );
+            assert!(error.contains("`serde_json::Value`"), "{error}");
+            assert!(
+                error.ends_with("keep the text, such as that of the JSON, or a struct of the fields that are needed"),
+                "{error}"
+            );
+        }
+    });
+}
+
+/// It is written as a map that does not know its length.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Flat {
+    #[serde(flatten)]
+    inner: Inner,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Inner {
+    number: u64,
+}
+
+#[test]
+fn a_flattened_record_is_refused_by_method_and_told_what_to_do() {
+    on_every_executor(|context| {
+        let flat = numbers(context).map(|number| Flat {
+            inner: Inner { number },
+        });
+        let (line, sorted) = (line!(), flat.sort());
+        let error = sorted.count().unwrap_err().to_string();
+        assert!(error.contains(&at("sort", line)), "{error}");
+        assert!(
+            error.contains("`#[serde(flatten)]`; keep the text, or a struct"),
+            "{error}"
+        );
+    });
+}
+
+/// Only the first record of a task is looked at whole before it is worked on; this one comes later.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Late(u64);
+
+impl<'de> Deserialize<'de> for Late {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        match u64::deserialize(from)? {
+            55 => Err(serde::de::Error::custom("55 cannot be read back")),
+            n => Ok(Self(n)),
+        }
+    }
+}
+
+#[test]
+fn a_record_that_the_other_side_of_a_shuffle_cannot_read_is_an_error_of_the_method() {
+    on_every_executor(|context| {
+        let late = || numbers(context).map(Late);
+        let pairs = || numbers(context).map(|n| (n, Late(n)));
+        let cases = [
+            ("sort", line!(), late().sort().map(|_| ()).boxed()),
+            (
+                "repartition",
+                line!(),
+                late().repartition(3).map(|_| ()).boxed(),
+            ),
+            ("distinct", line!(), late().distinct().map(|_| ()).boxed()),
+            (
+                "group_by_key",
+                line!(),
+                pairs()
+                    .group_by_key()
+                    .map(|(_, values)| drop(values.max()))
+                    .boxed(),
+            ),
+            ("join", line!(), pairs().join(pairs()).map(|_| ()).boxed()),
+        ];
+        for (operator, line, bag) in cases {
+            let error = bag.count().expect_err(operator).to_string();
+            assert!(
+                error.contains(&format!(" in {} (stage ", at(operator, line))),
+                "{error}"
+            );
+            assert!(error.ends_with(": 55 cannot be read back"), "{error}");
+        }
+    });
+}
+
 // Sources.
 
 #[test]
@@ -763,7 +952,7 @@ fn what_is_wrong_with_a_file_is_said() {
         check(
             "utf16",
             b"\xff\xfea\0\n\0",
-            "PATH: cannot read UTF-16 files",
+            "PATH: cannot read UTF-16 files as text; convert it to UTF-8, or read its bytes by `read_bytes`",
         );
         let zipped = common::gzip(b"some text here", flate2::Compression::fast());
         check(

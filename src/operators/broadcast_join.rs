@@ -65,7 +65,9 @@ where
         let outputs = task.map_outputs(self.small, |blocks| {
             GroupOutputs::import(HashPartitioner::new(1), true, blocks, task.resources())
         })?;
-        let small = outputs.lookup(task.resources())?;
+        let small = outputs
+            .lookup(task.resources())
+            .map_err(|error| error.at(self.site.operator, self.site.location))?;
         let mut bytes = Vec::new();
         self.parent.run(partition, task, &mut |record| {
             bytes.clear();
@@ -74,7 +76,7 @@ where
             let outcome = <J::Key as Key>::append_bytes(&record.0, &mut bytes)
                 .and_then(|()| J::push(record, &mut bytes, &small, sink));
             entered.leave();
-            outcome.unwrap_or_else(|error| task.fail_with(error))
+            outcome.unwrap_or_else(|error| task.fail_at(self.site, error))
         })
     }
 }

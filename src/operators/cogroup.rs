@@ -108,6 +108,16 @@ impl<K: Data + Eq, V: Data, W: Data> Pipeline for CoGroups<K, V, W> {
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
+        let pushed = self.push_groups(partition, task, sink);
+        pushed.map_err(|error| error.at(self.site.operator, self.site.location))
+    }
+}
+
+impl<K: Data + Eq, V: Data, W: Data> CoGroups<K, V, W> {
+    fn push_groups<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: for<'a> FnMut(Ref<'a, <Self as Pipeline>::Out>) -> Flow,
+    {
         let site = self.site;
         let sides = Sides::open(&self.left, &self.right, partition.index, task, site)?;
         let Some(mut sides) = sides else {

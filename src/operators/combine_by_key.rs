@@ -210,7 +210,7 @@ impl<C: Combine> Pipeline for Combined<C> {
             |key, value| sink((key, value)),
         );
         entered.leave();
-        flow
+        flow.map_err(|error| error.at(self.site.operator, self.site.location))
     }
 }
 
@@ -274,6 +274,6 @@ where
             )
         });
         entered.leave();
-        flow
+        flow.map_err(|error| error.at(self.site.operator, self.site.location))
     }
 }

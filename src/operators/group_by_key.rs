@@ -106,6 +106,16 @@ impl<K: Data + Eq, V: Data> Pipeline for Groups<K, V> {
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
+        let pushed = self.push_groups(partition, task, sink);
+        pushed.map_err(|error| error.at(self.site.operator, self.site.location))
+    }
+}
+
+impl<K: Data + Eq, V: Data> Groups<K, V> {
+    fn push_groups<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: for<'a> FnMut(Ref<'a, <Self as Pipeline>::Out>) -> Flow,
+    {
         let Some(mut groups) = self.side.open(partition.index, task, self.site)? else {
             return Ok(ControlFlow::Break(()));
         };

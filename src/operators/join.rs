@@ -82,6 +82,16 @@ impl<J: Joining> Pipeline for Joined<J> {
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
+        let pushed = self.push_rows(partition, task, sink);
+        pushed.map_err(|error| error.at(self.site.operator, self.site.location))
+    }
+}
+
+impl<J: Joining> Joined<J> {
+    fn push_rows<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: for<'a> FnMut(Ref<'a, <Self as Pipeline>::Out>) -> Flow,
+    {
         let sides = Sides::open(&self.left, &self.right, partition.index, task, self.site)?;
         let Some(mut sides) = sides else {
             return Ok(ControlFlow::Break(()));

@@ -262,6 +262,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
                 return store.run(&self.parent, self.site, partition, task, sink);
             }
         };
+        let at = |error: Error| error.at(self.site.operator, self.site.location);
         let index = partition.index;
         let stored = store.lock().get(&index).cloned();
         let mut handed_on = 0_u64;
@@ -274,7 +275,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
             entered.leave();
             let is_computable = partition.has_payload() || self.parent.partitions().is_some();
             if !(is_computable && flow.as_ref().is_err_and(Error::is_damage)) {
-                return flow;
+                return flow.map_err(at);
             }
             // It is computed, as if it had never been here.
             store.lock().remove(&index);
@@ -296,7 +297,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
         })?;
         // A partition that was broken off is not whole.
         if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
-            keeper.finish(index)?;
+            keeper.finish(index).map_err(at)?;
         }
         Ok(flow)
     }

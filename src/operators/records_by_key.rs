@@ -189,7 +189,9 @@ where
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        self.grouper.commit()?;
+        let Site { operator, location } = self.side.site;
+        let committed = self.grouper.commit();
+        committed.map_err(|error| error.at(operator, location))?;
         self.shared_keys.add(self.keys);
         Ok(())
     }
@@ -208,7 +210,8 @@ where
     P: Pipeline,
     E: Encode<In = P::Out>,
 {
-    grouper.begin_task(task.partition())?;
+    let begun = grouper.begin_task(task.partition());
+    begun.map_err(|error| error.at(site.operator, site.location))?;
     parent.run(partition, task, &mut |record| {
         let entered = task.enter(site);
         let outcome = grouper.push::<E>(record, &mut is_wanted);

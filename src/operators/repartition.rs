@@ -245,6 +245,6 @@ impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
         let entered = task.enter(self.site);
         let flow = replay::<T, _>(outputs.open(partition.index), sink);
         entered.leave();
-        flow
+        flow.map_err(|error| error.at(self.site.operator, self.site.location))
     }
 }

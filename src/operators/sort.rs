@@ -149,7 +149,8 @@ where
         // Sorting runs closures of the program, and here no task can say whose.
         let site = self.side.site;
         let finished = catch_unwind(AssertUnwindSafe(|| self.writer.finish()));
-        finished.unwrap_or_else(|payload| Err(panicked(Some(site), payload)))
+        let finished = finished.unwrap_or_else(|payload| Err(panicked(Some(site), payload)));
+        finished.map_err(|error| error.at(site.operator, site.location))
     }
 }
 
@@ -187,7 +188,7 @@ impl<S: Sort> Pipeline for Sorted<S> {
         let entered = task.enter(self.site);
         let flow = outputs.read(partition.index, &*self.sort, task, sink);
         entered.leave();
-        flow
+        flow.map_err(|error| error.at(self.site.operator, self.site.location))
     }
 }
 
@@ -231,7 +232,7 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
             .finish()
             .and_then(|()| outputs.read(index, &self.sort, task, sink));
         entered.leave();
-        flow
+        flow.map_err(|error| error.at(self.site.operator, self.site.location))
     }
 }
 
@@ -253,7 +254,7 @@ where
         entered.leave();
         match outcome {
             Ok(()) => ControlFlow::Continue(()),
-            Err(error) => task.fail_with(error),
+            Err(error) => task.fail_at(site, error),
         }
     })
 }

@@ -115,7 +115,7 @@ impl<V: Data> Stored<'_, V> {
             Err(error) => Err(error),
         };
         let value = value.unwrap_or_else(|error| {
-            let _ = self.task.fail_with(error);
+            let _ = self.task.fail_at(self.site, error);
             None
         });
         self.is_at_end = value.is_none();

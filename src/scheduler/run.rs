@@ -169,7 +169,8 @@ impl<'s> StageRun<'s> {
         if self.job.is_stopped() {
             return Ok(());
         }
-        self.guard(|_| worker.finish())?
+        let finished = self.guard(|_| worker.finish())?;
+        finished.map_err(|error| self.of_no_partition(error))
     }
 
     /// Runs what belongs to no single partition, but may call closures of the program.

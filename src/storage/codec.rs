@@ -24,6 +24,7 @@ use std::fmt::Display;
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::enc::write::Writer;
 use bincode::error::{DecodeError, EncodeError};
+use bincode::serde as serde_codec;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -37,6 +38,15 @@ const LIMIT_BYTES: usize = u32::MAX as usize;
 // With a limit the decoder is also three times as fast: without, the compiler leaves its calls as they are.
 const CONFIGURATION: Configuration<LittleEndian, Varint, Limit<LIMIT_BYTES>> =
     bincode::config::standard().with_limit::<LIMIT_BYTES>();
+
+/// What is said of a type that asks, while it is read back, what it is to be.
+const UNKNOWN_FORM: &str = "what form a value has is not written down, and `serde_json::Value` and enums that are \
+    untagged or internally tagged cannot be read back without; keep the text, such as that of the JSON, or a struct of \
+    the fields that are needed";
+
+/// What is said of a type that does not know, while it is written, how much it is.
+const NO_LENGTH: &str = "a map or sequence does not say how long it is, as with `#[serde(flatten)]`; keep the text, or a \
+    struct of plain fields";
 
 /// Appends the bytes of `record` to `bytes`; after an error `bytes` is as it was.
 #[inline]
@@ -53,6 +63,9 @@ where
         match error {
             // What a type's own code says is a sentence; the codec would show it as a value of an enum.
             EncodeError::OtherString(reason) => codec_error::<T>(reason),
+            EncodeError::Serde(serde_codec::EncodeError::SequenceMustHaveLength) => {
+                codec_error::<T>(NO_LENGTH)
+            }
             error => codec_error::<T>(error),
         }
     })
@@ -79,6 +92,11 @@ pub(crate) fn decode_prefix<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Resul
         Ok(record) => Ok(record),
         Err(error) => decode_for_ever(bytes).ok_or_else(|| match error {
             DecodeError::OtherString(reason) => codec_error::<T>(reason),
+            DecodeError::Serde(
+                serde_codec::DecodeError::AnyNotSupported
+                | serde_codec::DecodeError::IdentifierNotSupported
+                | serde_codec::DecodeError::IgnoredAnyNotSupported,
+            ) => codec_error::<T>(UNKNOWN_FORM),
             error => codec_error::<T>(error),
         }),
     }

@@ -67,7 +67,7 @@ impl StoreElsewhere {
                     );
                 computed.map_err(|error| if error.is_damage() { damage } else { error })
             }
-            flow => flow,
+            flow => flow.map_err(|error| error.at(site.operator, site.location)),
         }
     }
 
