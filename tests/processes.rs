@@ -539,14 +539,49 @@ fn little_memory_is_enough() {
         assert!(sorted.is_sorted() && sorted.len() == 40_000);
         drop(context);
         assert_empty(&files.path("spill"));
+    });
+}
 
-        let builder = context_builder(&files).memory(1 << 20);
-        let context = builder.build().expect("the settings are right");
-        let error = context.range(0..10).distinct().count().unwrap_err();
-        assert!(
-            matches!(error.kind(), ErrorKind::BudgetTooSmall { .. }),
-            "{error}"
-        );
+/// Each worker has an equal share, which must do for a shuffle.
+#[test]
+fn too_little_memory_for_the_workers_is_refused_before_they_start() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let kinds = |memory: usize| {
+            let context = context_builder(&files).memory(memory).build();
+            let context = context.expect("the settings are right");
+            let numbers = || context.range(0..10).map(|n| (n, n));
+            [
+                numbers().sum_by_key().keys().boxed(),
+                numbers().group_by_key().map(|(key, _)| key).boxed(),
+                numbers().sort().keys().boxed(),
+                numbers().repartition(2).keys().boxed(),
+                numbers().join(numbers()).keys().boxed(),
+                numbers().join_broadcast(numbers()).keys().boxed(),
+                numbers()
+                    .distinct()
+                    .persist(Persistence::Disk)
+                    .keys()
+                    .boxed(),
+            ]
+        };
+        let least = 2 << 20;
+        for bag in kinds(least - 1) {
+            let error = bag.count().unwrap_err();
+            let ErrorKind::BudgetTooSmall {
+                needed_bytes,
+                budget_bytes,
+            } = error.kind()
+            else {
+                panic!("expected too small a budget, got {error}");
+            };
+            assert_eq!((*needed_bytes, *budget_bytes), (least, least - 1));
+        }
+        assert!(!files.path("spill").exists());
+        for bag in kinds(least) {
+            assert_eq!(bag.count().expect("a count"), 10);
+        }
+        assert_empty(&files.path("spill"));
     });
 }
 

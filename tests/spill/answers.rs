@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use holdall::{Bag, Context, Data, ErrorKind, Result};
+use holdall::{Bag, Context, Data, ErrorKind, Persistence, Result};
 use serde::Serialize;
 
 use super::common::{Files, key_bytes, sort_as_keyed};
@@ -337,6 +337,30 @@ fn a_shuffle_follows_a_shuffle() {
     });
 }
 
+/// One of each kind of stage that a shuffle begins with, of the numbers.
+fn one_of_each_kind(numbers: &Bag<u64>) -> Vec<(&'static str, Bag<u64>)> {
+    let numbers = || numbers.clone();
+    let pairs = || numbers().map(|n| (n, n));
+    let persisted = numbers().distinct().persist(Persistence::Disk);
+    vec![
+        ("combine", numbers().distinct()),
+        ("group", pairs().group_by_key().map(|(key, _)| key).boxed()),
+        ("join", pairs().join(pairs()).keys().boxed()),
+        ("sort", numbers().sort()),
+        (
+            "sort by hash",
+            pairs()
+                .repartition_and_sort_within_partitions(3)
+                .keys()
+                .boxed(),
+        ),
+        ("repartition", numbers().repartition(2)),
+        ("partition", pairs().partition_by(2).keys().boxed()),
+        ("broadcast", pairs().join_broadcast(pairs()).keys().boxed()),
+        ("persist", persisted.boxed()),
+    ]
+}
+
 #[test]
 fn too_small_a_budget_is_refused_before_anything_runs() {
     for (executor, threads) in EXECUTORS {
@@ -352,23 +376,48 @@ fn too_small_a_budget_is_refused_before_anything_runs() {
             counter.fetch_add(1, Ordering::Relaxed);
         });
         let numbers = numbers.boxed();
-        for error in [
-            numbers.clone().distinct().collect().unwrap_err(),
-            numbers.clone().repartition(2).count().unwrap_err(),
-            numbers.clone().distinct().iter().map(drop).unwrap_err(),
-        ] {
-            match error.kind() {
-                ErrorKind::BudgetTooSmall {
-                    needed_bytes,
-                    budget_bytes,
-                } => assert_eq!((*needed_bytes, *budget_bytes), (least, least - 1)),
-                other => panic!("expected too small a budget, got {other}"),
+        for (kind, bag) in one_of_each_kind(&numbers) {
+            for error in [bag.count().unwrap_err(), bag.iter().map(drop).unwrap_err()] {
+                match error.kind() {
+                    ErrorKind::BudgetTooSmall {
+                        needed_bytes,
+                        budget_bytes,
+                    } => assert_eq!((*needed_bytes, *budget_bytes), (least, least - 1), "{kind}"),
+                    other => panic!("expected too small a budget for {kind}, got {other}"),
+                }
+                let expected = format!(
+                    "the memory budget of {} bytes is too small: this job needs {least}",
+                    least - 1
+                );
+                assert_eq!(error.to_string(), expected);
             }
         }
         assert_eq!(calls.load(Ordering::Relaxed), 0);
         // What needs no shuffle needs no memory.
         assert_eq!(numbers.count().unwrap(), 100);
-        let enough = context(least).range(0..100).distinct();
-        assert_eq!(enough.count().unwrap(), 100);
+        for (kind, bag) in one_of_each_kind(&context(least).range(0..100).boxed()) {
+            assert_eq!(bag.count().unwrap(), 100, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn what_is_persisted_needs_no_memory() {
+    let all = [
+        Persistence::Memory,
+        Persistence::MemoryThenDisk,
+        Persistence::Disk,
+    ];
+    for (executor, _) in EXECUTORS {
+        for persistence in all {
+            let files = Files::new();
+            let context = tight(executor, files.root()).memory(1).build().unwrap();
+            let kept = context.range_partitioned(0..50_000, 3).persist(persistence);
+            for _ in 0..2 {
+                assert_eq!(kept.sum::<u64>().unwrap(), 1_249_975_000);
+            }
+            drop(kept);
+            assert!(files.names().is_empty());
+        }
     }
 }
