@@ -2,35 +2,74 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
-use holdall::{Bag, Context, Error, ErrorKind, Place};
+use holdall::{Bag, Context, Error, ErrorKind, Persistence, Place};
 
 use super::common::{Files, names_in};
 use super::{EXECUTORS, PLENTY_BYTES, child, tight};
 
-/// Pairs whose bytes say nothing, so that they are as long in a file as in memory: about 8 MiB.
-fn many_pairs(context: &Context) -> Bag<(String, u64)> {
-    let numbers = context.range_partitioned(0..3_500, 40);
+/// How many pairs are more than these threads have with the least memory, and one MiB of files.
+fn count_for(threads: usize) -> u64 {
+    (threads as u64 + 2) * 450
+}
+
+/// Pairs whose bytes say nothing, so that they are as long in a file as in memory: 2,400 bytes.
+fn noisy_pairs(context: &Context, count: u64) -> Bag<(String, u64)> {
+    let numbers = context.range_partitioned(0..count, 40);
     numbers.map(|n| (noise(n), n)).boxed()
 }
 
-fn noise(seed: u64) -> String {
-    let mut state = seed;
-    let mut next = move || {
-        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-        char::from(b'!' + (state >> 33) as u8 % 90)
-    };
-    (0..2_400).map(|_| next()).collect()
+/// A text of 2,400 bytes or more that begins with its number, and of which nothing comes again soon.
+fn noise(number: u64) -> String {
+    static NOISE: LazyLock<String> = LazyLock::new(|| {
+        let mut state = 1_u64;
+        let mut next = move || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            char::from(b'!' + (state >> 33) as u8 % 90)
+        };
+        (0..1 << 20).map(|_| next()).collect()
+    });
+    let start = number as usize * 2_400 % (NOISE.len() - 2_400);
+    format!("{number}{}", &NOISE[start..start + 2_400])
 }
 
-/// Each kind of shuffle, what writes its file, and the method of the program that does.
-fn shuffles(context: &Context) -> Vec<(&'static str, Bag<(String, u64)>)> {
+/// What divides records among the partitions while it takes them in, and the method of the program that does.
+fn dividing(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u64)>)> {
+    let pairs = || noisy_pairs(context, count);
     vec![
-        ("sum_by_key", many_pairs(context).sum_by_key()),
-        ("reduce_by_key", many_pairs(context).reduce_by_key(|a, _| a)),
-        ("repartition", many_pairs(context).repartition(7)),
-        ("partition_by", many_pairs(context).partition_by(7)),
+        ("sum_by_key", pairs().sum_by_key()),
+        ("reduce_by_key", pairs().reduce_by_key(|a, _| a)),
+        ("repartition", pairs().repartition(7)),
+        ("partition_by", pairs().partition_by(7)),
     ]
+}
+
+/// Everything else that a shuffle does with records.
+fn gathering(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u64)>)> {
+    let pairs = || noisy_pairs(context, count);
+    let groups = pairs().group_by_key();
+    let joined = pairs().join(pairs());
+    let by_hash = pairs().repartition_and_sort_within_partitions(7);
+    vec![
+        ("sort", pairs().keys().sort().map(|key| (key, 0)).boxed()),
+        ("sort_by", pairs().sort_by(|a, b| a.0.cmp(&b.0))),
+        ("repartition_and_sort_within_partitions", by_hash),
+        (
+            "group_by_key",
+            groups.map(|(key, values)| (key, values.sum())).boxed(),
+        ),
+        ("join", joined.map(|(key, (a, b))| (key, a + b)).boxed()),
+    ]
+}
+
+/// Everything that writes files, and the method of the program that does.
+fn writers(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u64)>)> {
+    let kept = noisy_pairs(context, count).persist(Persistence::Disk);
+    let mut all = dividing(context, count);
+    all.extend(gathering(context, count));
+    all.push(("persist", kept.boxed()));
+    all
 }
 
 /// The place, the path, and the bytes that were needed, of an error about room.
@@ -74,13 +113,14 @@ fn check_room_error(error: &Error, operator: &str, spill: &Path) {
 
 #[test]
 fn a_quota_ends_the_job_and_not_the_context() {
-    for (executor, _) in EXECUTORS {
+    for (executor, threads) in EXECUTORS {
         let files = Files::new();
         let quota = 1 << 20;
         let context = tight(executor, files.root()).disk_quota(quota);
         let context = context.build().unwrap();
-        for (operator, bag) in shuffles(&context) {
+        for (operator, bag) in writers(&context, count_for(threads)) {
             let error = bag.count().unwrap_err();
+            drop(bag);
             assert!(
                 matches!(error.kind(), ErrorKind::QuotaExceeded { quota_bytes, .. } if *quota_bytes == quota as u64),
                 "{error}"
@@ -97,7 +137,7 @@ fn a_quota_counts_what_is_written_for_a_second_reader() {
     let files = Files::new();
     let context = tight(EXECUTORS[2].0, files.root()).memory(PLENTY_BYTES);
     let context = context.disk_quota(1 << 20).build().unwrap();
-    for (operator, bag) in shuffles(&context) {
+    for (operator, bag) in dividing(&context, count_for(2)) {
         let error = bag.clone().union(bag).count().unwrap_err();
         check_room_error(&error, operator, files.root());
     }
@@ -108,10 +148,13 @@ fn a_quota_that_is_large_enough_does_not_show() {
     let files = Files::new();
     let context = tight(EXECUTORS[2].0, files.root()).disk_quota(20 << 20);
     let context = context.build().unwrap();
-    for (_, bag) in shuffles(&context) {
-        assert_eq!(bag.count().unwrap(), 3_500);
+    let count = count_for(2);
+    for (operator, bag) in writers(&context, count) {
+        assert_eq!(bag.count().unwrap(), count, "{operator}");
+        // What is persisted is no part of a shuffle.
+        let has_spilled = super::spilled_bytes(&context) > 0;
+        assert_eq!(has_spilled, operator != "persist", "{operator}");
     }
-    assert!(super::spilled_bytes(&context) > 0);
 }
 
 /// A small file system of its own, where this user may mount one.
@@ -138,12 +181,14 @@ impl Drop for SmallDisk {
 }
 
 fn fails_for_want_of_room(spill: &Path) {
-    for (executor, _) in EXECUTORS {
+    for (executor, threads) in EXECUTORS {
         let context = tight(executor, spill)
             .build()
             .expect("the settings are right");
-        for (operator, bag) in shuffles(&context) {
-            let error = bag.count().expect_err("no room");
+        for (operator, bag) in writers(&context, count_for(threads)) {
+            let error = bag.count().expect_err(operator);
+            // What has been persisted goes with its bag.
+            drop(bag);
             assert!(
                 matches!(error.kind(), ErrorKind::DiskFull { .. }),
                 "{error}"
@@ -196,8 +241,10 @@ fn child_writes() {
     let context = tight(EXECUTORS[0].0, &directory)
         .build()
         .expect("the settings are right");
-    for (operator, bag) in shuffles(&context) {
-        let error = bag.count().expect_err("no room");
+    let count = count_for(1);
+    let dividing = dividing(&context, count).into_iter();
+    for (operator, bag) in dividing.chain(gathering(&context, count)) {
+        let error = bag.count().expect_err(operator);
         match error.kind() {
             ErrorKind::Io { path, source, .. } => {
                 assert!(path.starts_with(&directory));
@@ -234,23 +281,23 @@ fn a_spill_directory_is_made_on_the_way() {
     );
     assert!(!spill.exists(), "nothing is to be spilled");
     assert_eq!(
-        many_pairs(&context)
+        noisy_pairs(&context, count_for(1))
             .distinct()
             .count()
             .expect("there is room"),
-        3_500
+        count_for(1)
     );
     assert_eq!(names_in(&spill), [""; 0]);
 }
 
 #[track_caller]
 fn cannot_spill_into(spill: &Path) {
-    for (executor, _) in EXECUTORS {
+    for (executor, threads) in EXECUTORS {
         let context = tight(executor, spill)
             .build()
             .expect("the settings are right");
-        for (_, bag) in shuffles(&context) {
-            let error = bag.count().expect_err("no room");
+        for (operator, bag) in writers(&context, count_for(threads)) {
+            let error = bag.count().expect_err(operator);
             match error.kind() {
                 ErrorKind::Io {
                     operation: "create",
