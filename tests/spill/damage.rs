@@ -12,9 +12,9 @@ use super::common::Files;
 use super::{EXECUTORS, tight};
 
 fn many_pairs(context: &Context) -> Bag<(String, u64)> {
-    let numbers = context.range_partitioned(0..6_000, 20);
+    let numbers = context.range_partitioned(0..4_500, 10);
     let key = |n| format!("{n}{}", n * n).repeat(40);
-    numbers.map(move |n| (key(n * 7 % 5_500), n)).boxed()
+    numbers.map(move |n| (key(n * 7 % 4_001), n)).boxed()
 }
 
 fn few_pairs(context: &Context) -> Bag<(String, u64)> {
@@ -28,7 +28,7 @@ fn shuffles(context: &Context) -> [Bag<(String, u64)>; 6] {
     [
         many_pairs(context).sum_by_key(),
         many_pairs(context).reduce_by_key(|a, _| a),
-        many_pairs(context).partition_by(20),
+        many_pairs(context).partition_by(8),
         groups.map(|(key, values)| (key, values.sum())).boxed(),
         joined.map(|(key, (a, b))| (key, a * b)).boxed(),
         many_pairs(context).sort_by(|a, b| a.1.cmp(&b.1)),
@@ -86,9 +86,14 @@ fn collect_damaged_at(
     (result, attempts.load(Ordering::SeqCst))
 }
 
-fn inline(files: &Files) -> Context {
-    let context = tight(Executor::Inline, files.root()).build();
+/// A context with few partitions, since each of them reads from each run anew.
+fn small(executor: Executor, files: &Files) -> Context {
+    let context = tight(executor, files.root()).shuffle_partitions(8).build();
     context.expect("the settings are right")
+}
+
+fn inline(files: &Files) -> Context {
+    small(Executor::Inline, files)
 }
 
 fn flip_bit(path: &Path, at: u64) {
@@ -242,7 +247,7 @@ fn files_that_have_changed_places_are_made_again() {
 fn damage_is_mended_on_threads() {
     for (executor, _) in &EXECUTORS[1..] {
         let files = Files::new();
-        let context = tight(*executor, files.root()).build().unwrap();
+        let context = small(*executor, &files);
         let numbers = context.range_partitioned(0..9_000, 20);
         let sums = numbers
             .map(|n| (format!("{n}").repeat(200), n))
@@ -285,7 +290,7 @@ fn damage_between_two_shuffles_is_mended() {
 fn a_file_that_is_gone_is_made_again() {
     for (executor, _) in [EXECUTORS[0], EXECUTORS[2]] {
         let files = Files::new();
-        let context = tight(executor, files.root()).build().unwrap();
+        let context = small(executor, &files);
         let mut mended = 0;
         for bag in shuffles(&context) {
             let expected = bag.collect().unwrap();
@@ -335,7 +340,7 @@ fn damaged_midway(bag: Bag<(String, u64)>, spill: &Path) -> (Bag<(String, u64)>,
 fn iter_goes_on_after_damage_where_it_was() {
     for (executor, _) in [EXECUTORS[0], EXECUTORS[2]] {
         let files = Files::new();
-        let context = tight(executor, files.root()).build().unwrap();
+        let context = small(executor, &files);
         for bag in shuffles(&context) {
             let expected = bag.collect().unwrap();
             let (read, attempts) = damaged_midway(bag, files.root());
@@ -402,7 +407,7 @@ fn a_persisted_file_that_is_damaged_or_gone_is_made_again() {
     ];
     for (executor, damage) in [EXECUTORS[0].0, EXECUTORS[2].0].into_iter().zip(damages) {
         let files = Files::new();
-        let context = tight(executor, files.root()).build().unwrap();
+        let context = small(executor, &files);
         let kept = few_pairs(&context).sum_by_key().persist(Persistence::Disk);
         let expected = kept.collect().unwrap();
         for path in spilled_files(files.root()) {
