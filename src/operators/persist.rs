@@ -310,6 +310,8 @@ struct Keeper<'s> {
     reservation: Reservation,
     parts: Vec<Content<Arc<Spool>>>,
     new_bytes: usize,
+    /// Whether a record has been found to come back: else only the next action would find that none does.
+    is_checked: bool,
     /// There was no room, and the disk is not for this.
     has_given_up: bool,
 }
@@ -322,6 +324,7 @@ impl<'s> Keeper<'s> {
             reservation: store.budget.reservation(),
             parts: Vec::new(),
             new_bytes: 0,
+            is_checked: false,
             has_given_up: false,
         }
     }
@@ -330,6 +333,10 @@ impl<'s> Keeper<'s> {
     fn push<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<()> {
         if self.has_given_up {
             return Ok(());
+        }
+        if !self.is_checked {
+            T::check(record)?;
+            self.is_checked = true;
         }
         self.new_bytes += self.spool.push::<T>(record)?;
         if self.new_bytes >= ACCOUNT_BYTES {

@@ -83,12 +83,19 @@ impl StoreElsewhere {
         let mut file = RunFile::create(&task.resources().scratch, "persist")?;
         let mut writer = file.run();
         let mut bytes = Vec::new();
+        let mut is_checked = false;
         let flow = parent.run(partition, task, &mut |record| {
             bytes.clear();
             // The codec calls `Serialize`, which may be the program's.
             let entered = task.enter(site);
-            let written = T::store(T::peek(&record), &mut bytes);
-            let written = written.and_then(|()| writer.append(&bytes));
+            let checked = match is_checked {
+                true => Ok(()),
+                false => T::check(T::peek(&record)),
+            };
+            is_checked = true;
+            let written = checked
+                .and_then(|()| T::store(T::peek(&record), &mut bytes))
+                .and_then(|()| writer.append(&bytes));
             entered.leave();
             match written {
                 Ok(()) => sink(record),
