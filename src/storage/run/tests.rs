@@ -150,7 +150,8 @@ fn damage_is_named_by_the_offset_of_its_frame() {
     let (_directory, scratch) = scratch();
     let mut file = RunFile::create(&scratch, "run").unwrap();
     written(&mut file, &records(100));
-    let run = written(&mut file, &records(5000));
+    let all = records(5000);
+    let run = written(&mut file, &all);
     let mut bytes = fs::read(run.path()).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
@@ -159,7 +160,7 @@ fn damage_is_named_by_the_offset_of_its_frame() {
     let mut count = 0;
     let error = loop {
         match reader.next() {
-            Ok(Some(record)) => assert_eq!(record, records(5000)[count]),
+            Ok(Some(record)) => assert_eq!(record, all[count]),
             Ok(None) => panic!("damage was not found"),
             Err(error) => break error,
         }
