@@ -268,6 +268,98 @@ fn sorted_bags_merge() {
 }
 
 #[test]
+fn bags_that_are_larger_than_memory_merge() {
+    let keys = || numbers(30_000).into_iter().map(|n| n % 3_000);
+    let lines: Vec<String> = keys().map(|n| format!("{n:040}\0")).collect();
+    merges_as_it_sorts(&lines, 18_000);
+    let pairs = placed(keys());
+    merges_as_it_sorts(&pairs, 18_000);
+}
+
+/// Merges the records before and behind `middle`, sorted and as they are.
+fn merges_as_it_sorts<T>(records: &[T], middle: usize)
+where
+    T: Data + Ord + Clone + Sync + Debug,
+{
+    let expected = sorted(records);
+    let (first, second) = records.split_at(middle);
+    for (first_is_sorted, second_is_sorted) in [(true, true), (true, false), (false, false)] {
+        let side = |side: &[T], is_sorted| {
+            if is_sorted {
+                sorted(side)
+            } else {
+                side.to_vec()
+            }
+        };
+        let first = side(first, first_is_sorted);
+        let second = side(second, second_is_sorted);
+        let spill = tempfile::tempdir().expect("a directory");
+        for (name, context) in contexts(spill.path()) {
+            let bags = [(&first, 7), (&second, 3)]
+                .map(|(side, partitions)| context.from_vec_partitioned(side.clone(), partitions));
+            let [bag, other] = bags;
+            let merged = bag.merge_sorted(other).collect().expect("merged");
+            assert!(
+                merged == expected,
+                "{name}, sorted: {first_is_sorted}, {second_is_sorted}"
+            );
+        }
+        assert_empty(spill.path());
+    }
+}
+
+#[test]
+fn equal_records_of_merged_bags_are_in_their_order() {
+    /// Equal to all that have the same key.
+    #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+    struct Placed(u64, u64);
+
+    impl Ord for Placed {
+        fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+            self.0.cmp(&other.0)
+        }
+    }
+
+    impl PartialOrd for Placed {
+        fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+
+    impl PartialEq for Placed {
+        fn eq(&self, other: &Self) -> bool {
+            self.cmp(other).is_eq()
+        }
+    }
+
+    impl Eq for Placed {}
+
+    let places = |side: u64| (0..15_000).map(move |n| Placed(n / 50, 2 * n + side));
+    let mut expected: Vec<_> = places(0).chain(places(1)).collect();
+    expected.sort();
+    let places_of = |records: Vec<Placed>| records.into_iter().map(|record| record.1);
+    let spill = tempfile::tempdir().unwrap();
+    for (name, context) in contexts(spill.path()) {
+        let bag = |side| context.from_vec_partitioned(places(side).collect(), 9);
+        let merged = bag(0).merge_sorted(bag(1)).collect().unwrap();
+        assert!(places_of(merged).eq(places_of(expected.clone())), "{name}");
+    }
+}
+
+#[test]
+fn text_in_order_and_in_a_few_stretches_sorts() {
+    let lines = |every: usize| {
+        let stretch = move |start| (start..24_000).step_by(every);
+        let lines = (0..every).flat_map(stretch);
+        lines.map(|n| format!("{:030}", n / 3)).collect()
+    };
+    for stretches in [1, 2, 8, 9, 500] {
+        let lines: Vec<String> = lines(stretches);
+        sorts_as(lines.clone(), Bag::sort, &sorted(&lines));
+    }
+}
+
+#[test]
 fn pairs_sort_within_partitions() {
     let pairs = placed(numbers(20_000).into_iter().map(|n| n % 300));
     let spill = tempfile::tempdir().unwrap();

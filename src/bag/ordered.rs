@@ -77,7 +77,7 @@ impl Sortable for [u8] {
 /// the order of the bag.
 ///
 /// The bag is computed once. What does not fit into the memory budget is sorted in parts, which are written to files
-/// and merged.
+/// and merged. Long stretches of the bag that are in order already are not sorted again, but merged.
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Sorts by `sort` into ranges.
     fn sort_at<S: Sort<Record = T>>(self, site: Site, sort: S) -> Bag<T> {
@@ -206,7 +206,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// The records of two sorted bags as one sorted bag; of equal records, those of this bag come first.
     ///
     /// The partitions of the result are ranges as after [`sort`](Bag::sort), so that it is computed on all cores. Both
-    /// bags should be sorted, which saves most of the work; the result is sorted also if they are not.
+    /// bags should be sorted: then records are compared once to find that out, and merged, not sorted again. If they are
+    /// not, they are sorted; the result is the same.
     ///
     /// # Examples
     ///

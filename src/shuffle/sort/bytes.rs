@@ -1,4 +1,5 @@
-//! Records that are sorted as bytes: one arena, and an index that is sorted instead of them.
+//! Records that are sorted as bytes: one arena, and an index that is sorted instead of them, or merged where it consists
+//! of a few sorted stretches.
 //!
 //! Records that are equal as bytes cannot be told apart, so nothing is spent on keeping them in the order of the bag.
 
@@ -7,6 +8,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::Sort;
+use super::stretches::{merge, stretches};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Peek, Record, Ref, owned_bytes};
 use crate::portable::portable;
@@ -100,10 +102,39 @@ pub(crate) struct BytesBuffer {
     index: Vec<Entry>,
 }
 
+/// The order of records in the arena.
+struct InArena<'a>(&'a [u8]);
+
+impl Order<Entry> for InArena<'_> {
+    #[inline]
+    fn rank(&self, entry: &Entry) -> u64 {
+        entry.prefix
+    }
+
+    #[inline]
+    fn compare(&self, first: &Entry, second: &Entry) -> Ordering {
+        let prefixes = first.prefix.cmp(&second.prefix);
+        prefixes.then_with(|| slice(self.0, first).cmp(slice(self.0, second)))
+    }
+}
+
 impl BytesBuffer {
-    fn sort(&mut self) {
+    /// Calls `each` with every record, in order.
+    fn each_sorted(&mut self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let Self { arena, index } = self;
+        let order = InArena(arena);
+        let is_in_order = |first: &Entry, second: &Entry| order.compare(first, second).is_le();
+        if let Some(stretches) = stretches(index, is_in_order) {
+            return merge(stretches, order, |entry| each(slice(arena, entry)));
+        }
         sort_from(arena, index, 0);
+        index.iter().enumerate().try_for_each(|(at, entry)| {
+            let ahead = index.get(at + PREFETCH_DISTANCE);
+            if let Some(byte) = ahead.and_then(|ahead| arena.get(ahead.start as usize)) {
+                prefetch(byte);
+            }
+            each(slice(arena, entry))
+        })
     }
 }
 
@@ -194,17 +225,9 @@ impl<T: AsBytes + ?Sized> Sort for Bytes<T> {
         &self,
         buffer: &mut BytesBuffer,
         _: usize,
-        mut each: impl FnMut(&[u8]) -> Result<()>,
+        each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        buffer.sort();
-        let BytesBuffer { arena, index } = buffer;
-        let drained = index.iter().enumerate().try_for_each(|(at, entry)| {
-            let ahead = index.get(at + PREFETCH_DISTANCE);
-            if let Some(byte) = ahead.and_then(|ahead| arena.get(ahead.start as usize)) {
-                prefetch(byte);
-            }
-            each(slice(arena, entry))
-        });
+        let drained = buffer.each_sorted(each);
         buffer.index.clear();
         buffer.arena.clear();
         drained

@@ -15,6 +15,7 @@
 //! | file | what it is for |
 //! | --- | --- |
 //! | `bytes` | records that are sorted as bytes: text |
+//! | `stretches` | records that are sorted already, in a few stretches |
 //! | `typed` | records that are sorted by a comparison |
 //! | `sample` | every 2^k-th record of a task |
 //! | `writer` | the map side: a buffer that becomes a run when it is full |
@@ -29,6 +30,7 @@ mod outputs;
 mod run;
 mod sample;
 mod slice;
+mod stretches;
 mod transfer;
 mod typed;
 mod walk;
