@@ -191,6 +191,26 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     ///
     /// Where values are only summed or the like, [`combine_by_key`](Bag::combine_by_key) and its cases move less.
     ///
+    /// The values are a stream within the closure, and no longer. So [`flat_map`](Bag::flat_map), which hands an iterator
+    /// on, must gather what it makes of them; where that may not fit into memory,
+    /// [`map_partitions`](Bag::map_partitions) emits one at a time:
+    ///
+    /// ```
+    /// let visits = holdall::from_vec(vec![("ada", 3), ("bob", 4), ("ada", 8), ("ada", 9)]);
+    /// // The time from one visit to the next, for each name.
+    /// let gaps = visits.group_by_key().map_partitions(|groups, emit| {
+    ///     groups.for_each(|(name, mut times)| {
+    ///         let Some(mut last) = times.next() else { return };
+    ///         for time in times {
+    ///             emit((name, time - last));
+    ///             last = time;
+    ///         }
+    ///     });
+    /// });
+    /// assert_eq!(gaps.collect()?, [("ada", 5), ("ada", 1)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    ///
     /// # Examples
     ///
     /// ```
