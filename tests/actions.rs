@@ -244,6 +244,10 @@ fn of_nothing_comes_nothing() {
             assert!(bag.is_empty().unwrap());
             assert_eq!((bag.first().unwrap(), bag.take(5).unwrap()), (None, vec![]));
             assert_eq!((bag.min().unwrap(), bag.max().unwrap()), (None, None));
+            assert_eq!(bag.min_by(i64::cmp).unwrap(), None);
+            assert_eq!(bag.max_by_key(|n| *n).unwrap(), None);
+            assert_eq!(bag.find(|_| true).unwrap(), None);
+            assert!(!bag.any(|_| true).unwrap() && bag.all(|_| false).unwrap());
             assert_eq!(
                 (bag.top(3).unwrap(), bag.bottom(3).unwrap()),
                 (vec![], vec![])

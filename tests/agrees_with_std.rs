@@ -419,6 +419,10 @@ where
 {
     assert_eq!(bag.min()?, records.iter().min().cloned());
     assert_eq!(bag.max()?, records.iter().max().cloned());
+    assert_eq!(bag.min_by(|a, b| b.cmp(a))?, bag.max()?);
+    assert_eq!(bag.max_by(|a, b| b.cmp(a))?, bag.min()?);
+    assert_eq!(bag.min_by_key(|record| record.clone())?, bag.min()?);
+    assert_eq!(bag.max_by_key(|record| record.clone())?, bag.max()?);
     let mut ascending = records.to_vec();
     ascending.sort();
     let descending: Vec<_> = ascending.iter().rev().cloned().collect();
@@ -456,6 +460,25 @@ fn folds<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) -> Result<(
         all().reduce(i64::wrapping_add)
     );
     assert_eq!(bag.fold(0, |a, b| a ^ b)?, all().fold(0, |a, b| a ^ b));
+    // Of equal ones the first or the last.
+    let remainder = |n: &i64| n.rem_euclid(3);
+    assert_eq!(bag.min_by_key(remainder)?, all().min_by_key(remainder));
+    assert_eq!(bag.max_by_key(remainder)?, all().max_by_key(remainder));
+    let compare = move |a: &i64, b: &i64| remainder(a).cmp(&remainder(b));
+    assert_eq!(bag.min_by(compare)?, all().min_by(compare));
+    assert_eq!(bag.max_by(compare)?, all().max_by(compare));
+    for divisor in [2, 7, 100] {
+        let is_multiple = move |n: &i64| *n % divisor == 0;
+        assert_eq!(bag.find(is_multiple)?, all().find(is_multiple));
+        assert_eq!(
+            bag.any(move |n| is_multiple(&n))?,
+            all().any(|n| is_multiple(&n))
+        );
+        assert_eq!(
+            bag.all(move |n| !is_multiple(&n))?,
+            all().all(|n| !is_multiple(&n))
+        );
+    }
     let text = bag.aggregate(
         String::new(),
         |text, n| text + &n.to_string() + ",",
@@ -678,6 +701,17 @@ fn text<P: Pipeline<Out = str>>(bag: &Bag<str, P>, lines: &[String]) -> Result<(
         all()
             .map(|line| (line.len(), line.to_owned()))
             .collect::<Vec<_>>()
+    );
+    let is_long = |line: &str| line.len() > 2;
+    assert_eq!(
+        bag().find(is_long)?.as_deref(),
+        all().find(|line| is_long(line))
+    );
+    assert_eq!(bag().any(is_long)?, all().any(is_long));
+    assert_eq!(bag().all(is_long)?, all().all(is_long));
+    assert_eq!(
+        bag().max_by_key(|line| line.len())?.as_deref(),
+        all().max_by_key(|line| line.len())
     );
     assert_eq!(bag().min()?.as_deref(), all().min());
     assert_eq!(bag().max()?.as_deref(), all().max());

@@ -170,6 +170,23 @@ fn a_partition_is_left_as_soon_as_enough_is_found() {
 }
 
 #[test]
+fn a_search_looks_no_further_than_it_needs() {
+    on_every_executor(|context| {
+        let (bag, computed) = counted(context);
+        // In the third partition: it looks at 1 partition, then at 4 more.
+        assert_eq!(bag.find(|n| *n > 24).expect("no error"), Some(25));
+        assert!((3..=5).contains(&computed.swap(0, Ordering::Relaxed)));
+        assert!(bag.any(|n| n == 3).expect("no error"));
+        assert!(!bag.all(|n| n != 3).expect("no error"));
+        assert_eq!(computed.swap(0, Ordering::Relaxed), 2);
+        assert!(!bag.any(|n| n == 3_000).expect("no error"));
+        assert!(bag.all(|n| n < 1_000).expect("no error"));
+        assert_eq!(bag.find(|n| *n == 3_000).expect("no error"), None);
+        assert_eq!(computed.load(Ordering::Relaxed), 300);
+    });
+}
+
+#[test]
 fn iter_stops_the_work_when_it_is_dropped() {
     on_every_executor(|context| {
         let alive = Arc::new(AtomicBool::new(true));

@@ -149,6 +149,8 @@ fn wide_operators_and_actions_give_the_same_as_in_one_process() {
                 .collect()
         });
         assert_same(|context| context.range(0..1_000).take(10));
+        assert_same(|context| context.range(0..1_000).find(|n| n % 900 == 899));
+        assert_same(|context| context.range(0..1_000).max_by_key(|n| n % 100));
         assert_same(|context| context.range(0..1_000).sum::<u64>());
         assert_same(|context| {
             context

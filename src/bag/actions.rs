@@ -8,7 +8,7 @@ use std::sync::atomic::{self, AtomicBool};
 
 use super::Bag;
 use crate::error::Result;
-use crate::operators::actions::{Collect, Count, Fold, HasAny, Top, TryForEach};
+use crate::operators::actions::{Collect, Count, Fold, Top, TryForEach};
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::scheduler::ResultStage;
 use crate::task::{Flow, Site, Task};
@@ -128,10 +128,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     #[track_caller]
     pub fn is_empty(&self) -> Result<bool> {
-        let site = Site::new("is_empty");
-        let found = AtomicBool::new(false);
-        self.run_until(&HasAny { site }, &found, |has_any| has_any)?;
-        Ok(!found.into_inner())
+        Ok(!self.has_any_at(Site::new("is_empty"))?)
     }
 
     /// The first record, in the order of [`collect`](Bag::collect). Runs a job, which stops at the first record.
@@ -177,7 +174,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.take_at(Site::new("take"), n)
     }
 
-    fn take_at(&self, site: Site, n: usize) -> Result<Vec<T::Owned>>
+    pub(super) fn take_at(&self, site: Site, n: usize) -> Result<Vec<T::Owned>>
     where
         T::Owned: Data,
     {
@@ -195,7 +192,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 
     /// Runs `action` on a few partitions at first, then on more, until `consume` says of a part that it is enough.
-    fn run_until<A: Action<T>>(
+    pub(super) fn run_until<A: Action<T>>(
         &self,
         action: &A,
         is_enough: &AtomicBool,
@@ -260,7 +257,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 
     /// Combines all records, where `add` takes one in.
-    fn reduce_at<F: Send + Sync + 'static>(
+    pub(super) fn reduce_at<F: Send + Sync + 'static>(
         &self,
         site: Site,
         op: F,
@@ -386,77 +383,6 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             types: PhantomData,
         };
         self.run_fold(&fold, |(), sum, later| [sum, later].into_iter().sum())
-    }
-
-    /// The least record; the first of them if several are equal; `None` if there are none. Runs a job.
-    ///
-    /// # Errors
-    ///
-    /// As [`collect`](Bag::collect).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(holdall::from_vec(vec![3, 1, 2]).min()?, Some(1));
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn min(&self) -> Result<Option<T::Owned>>
-    where
-        T::Owned: Data,
-        for<'a> T::Peek<'a>: Ord,
-    {
-        self.extreme(Site::new("min"), |best, record| record < best)
-    }
-
-    /// The greatest record; the last of them if several are equal; `None` if there are none. Runs a job.
-    ///
-    /// # Errors
-    ///
-    /// As [`collect`](Bag::collect).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(holdall::from_vec(vec![3, 1, 2]).max()?, Some(3));
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn max(&self) -> Result<Option<T::Owned>>
-    where
-        T::Owned: Data,
-        for<'a> T::Peek<'a>: Ord,
-    {
-        // Of equal records `Iterator::min` gives the first and `Iterator::max` the last; so is it here.
-        self.extreme(Site::new("max"), |best, record| record >= best)
-    }
-
-    fn extreme(
-        &self,
-        site: Site,
-        is_better: impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> bool + Send + Sync + 'static,
-    ) -> Result<Option<T::Owned>>
-    where
-        T::Owned: Data,
-    {
-        self.reduce_at(
-            site,
-            is_better,
-            |is_better, best: T::Owned, record: T::Ref<'_>| {
-                if is_better(T::peek_owned(&best), T::peek(&record)) {
-                    T::into_owned(record)
-                } else {
-                    best
-                }
-            },
-            |is_better, best, later| {
-                if is_better(T::peek_owned(&best), T::peek_owned(&later)) {
-                    later
-                } else {
-                    best
-                }
-            },
-        )
     }
 
     /// The `n` greatest records, greatest first; equal ones in the order of the bag. Runs a job.

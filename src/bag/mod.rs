@@ -2,6 +2,7 @@
 
 mod actions;
 mod explain;
+mod extremes;
 mod iter;
 mod joins;
 mod keyed;
@@ -10,6 +11,7 @@ mod ordered;
 mod output;
 mod partitioning;
 mod persist;
+mod search;
 mod sources;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,187 @@
+//! Actions that give the least or the greatest record.
+
+use std::cmp::Ordering;
+
+use super::Bag;
+use crate::error::Result;
+use crate::pipeline::{Data, Pipeline, Record};
+use crate::task::Site;
+
+/// The least and the greatest. For more than one of them there are [`bottom`](Bag::bottom) and [`top`](Bag::top).
+impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
+    /// The least record; the first of them if several are equal; `None` if there are none. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::from_vec(vec![3, 1, 2]).min()?, Some(1));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn min(&self) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        for<'a> T::Peek<'a>: Ord,
+    {
+        self.extreme(Site::new("min"), |best, record| record < best)
+    }
+
+    /// The greatest record; the last of them if several are equal; `None` if there are none. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::from_vec(vec![3, 1, 2]).max()?, Some(3));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn max(&self) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        for<'a> T::Peek<'a>: Ord,
+    {
+        // Of equal records `Iterator::min` gives the first and `Iterator::max` the last; so is it here.
+        self.extreme(Site::new("max"), |best, record| record >= best)
+    }
+
+    /// The least record by `compare`; the first of them if several are equal; `None` if there are none. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::from_vec(vec![2.5, -1.0, 0.5]);
+    /// assert_eq!(numbers.min_by(f64::total_cmp)?, Some(-1.0));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn min_by<F>(&self, compare: F) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
+    {
+        self.extreme(Site::new("min_by"), move |best, record| {
+            compare(best, record).is_gt()
+        })
+    }
+
+    /// The greatest record by `compare`; the last of them if several are equal; `None` if there are none. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::from_vec(vec![2.5, -1.0, 0.5]);
+    /// assert_eq!(numbers.max_by(f64::total_cmp)?, Some(2.5));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn max_by<F>(&self, compare: F) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
+    {
+        self.extreme(Site::new("max_by"), move |best, record| {
+            compare(best, record).is_le()
+        })
+    }
+
+    /// The record with the least key; the first of them if several are equal; `None` if there are no records. Runs a
+    /// job.
+    ///
+    /// `key_of` gives the key anew for each comparison.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let words = holdall::from_vec(vec!["a", "bag", "of", "words"]);
+    /// assert_eq!(words.min_by_key(|word| word.len())?, Some("a"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn min_by_key<K, F>(&self, key_of: F) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        K: Ord,
+        F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
+    {
+        self.extreme(Site::new("min_by_key"), move |best, record| {
+            key_of(record) < key_of(best)
+        })
+    }
+
+    /// The record with the greatest key; the last of them if several are equal; `None` if there are no records. Runs a
+    /// job.
+    ///
+    /// `key_of` gives the key anew for each comparison.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let counts = holdall::from_vec(vec![("a", 2), ("b", 3), ("c", 1)]);
+    /// assert_eq!(counts.max_by_key(|(_, count)| *count)?, Some(("b", 3)));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn max_by_key<K, F>(&self, key_of: F) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        K: Ord,
+        F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
+    {
+        self.extreme(Site::new("max_by_key"), move |best, record| {
+            key_of(record) >= key_of(best)
+        })
+    }
+
+    /// The record that is better than all before it, and than which none behind it is.
+    fn extreme(
+        &self,
+        site: Site,
+        is_better: impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> bool + Send + Sync + 'static,
+    ) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+    {
+        self.reduce_at(
+            site,
+            is_better,
+            |is_better, best: T::Owned, record: T::Ref<'_>| {
+                if is_better(T::peek_owned(&best), T::peek(&record)) {
+                    T::into_owned(record)
+                } else {
+                    best
+                }
+            },
+            |is_better, best, later| {
+                if is_better(T::peek_owned(&best), T::peek_owned(&later)) {
+                    later
+                } else {
+                    best
+                }
+            },
+        )
+    }
+}
