@@ -65,7 +65,7 @@
 //! | [`from_iter`], [`from_fn`] | as they come: 64 records, 128, … up to 1,024 in each | of the source |
 //! | [`map`](Bag::map), [`filter`](Bag::filter), [`flat_map`](Bag::flat_map) and all others of one record | kept | kept |
 //! | [`map_partitions`](Bag::map_partitions) | kept | of `emit` in each partition |
-//! | [`persist`](Bag::persist) | kept | kept |
+//! | [`persist`](Bag::persist), [`sample`](Bag::sample), [`zip_with_index`](Bag::zip_with_index) | kept | kept |
 //! | [`coalesce`](Bag::coalesce) | neighbours put together, to as many as asked for | kept |
 //! | [`union`](Bag::union) | of the first bag, then of the second | of the first bag, then of the second |
 //! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by the [hash](#hash) of the key, then by its bytes |
@@ -82,7 +82,7 @@
 //! are after every method that gives the order of the hash, and after [`partition_by`](Bag::partition_by) and
 //! [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions), as long as what follows
 //! leaves the keys as they are: [`filter`](Bag::filter), [`map_values`](Bag::map_values), [`keys`](Bag::keys),
-//! [`inspect`](Bag::inspect), [`persist`](Bag::persist).
+//! [`inspect`](Bag::inspect), [`persist`](Bag::persist), [`sample`](Bag::sample).
 //!
 //! None of these numbers is taken from the machine, so a program gives the same bytes on a large one and on a small
 //! one. Within that, some things may still depend on how the input is partitioned: where the partitions after a sort

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{self, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
-use holdall::{Context, ErrorKind, Executor, Result, TextWriter};
+use holdall::{Context, ErrorKind, Executor, Persistence, Result, TextWriter};
 use serde::{Deserialize, Serialize};
 
 use common::{
@@ -224,6 +224,21 @@ fn a_source_that_can_be_read_once_is_read_by_one_job() {
 }
 
 #[test]
+fn what_is_read_once_and_persisted_has_indices() {
+    on_every_executor(|context| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        (0..1_000).try_for_each(|n| sender.send(n)).unwrap();
+        drop(sender);
+        let receiver = Mutex::new(Some(receiver));
+        let numbers =
+            context.from_fn(move || receiver.lock().unwrap().take().into_iter().flatten());
+        let indexed = numbers.persist(Persistence::default()).zip_with_index();
+        let expected = (0..1_000).zip(0..);
+        assert!(indexed.collect().unwrap().into_iter().eq(expected));
+    });
+}
+
+#[test]
 fn of_nothing_comes_nothing() {
     on_every_executor(|context| {
         let (none, filtered) = (
@@ -248,6 +263,8 @@ fn of_nothing_comes_nothing() {
             assert_eq!(bag.max_by_key(|n| *n).unwrap(), None);
             assert_eq!(bag.find(|_| true).unwrap(), None);
             assert!(!bag.any(|_| true).unwrap() && bag.all(|_| false).unwrap());
+            assert_eq!(bag.clone().zip_with_index().collect().unwrap(), []);
+            assert_eq!(bag.clone().sample(1.0, 0).collect().unwrap(), []);
             assert_eq!(
                 (bag.top(3).unwrap(), bag.bottom(3).unwrap()),
                 (vec![], vec![])

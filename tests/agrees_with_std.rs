@@ -186,6 +186,35 @@ fn maps_and_filters<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) 
     Ok(())
 }
 
+fn positions<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) -> Result<()> {
+    let indexed: Vec<_> = records.iter().copied().zip(0_u64..).collect();
+    let bag = || bag.clone();
+    assert_eq!(bag().zip_with_index().collect()?, indexed);
+    // In front of a shuffle and behind one, and twice.
+    let again = bag().zip_with_index().zip_with_index();
+    let sorted = again
+        .sort_by_key(|record| Reverse(record.1))
+        .zip_with_index();
+    let back = sorted.map(|(((n, _), _), index)| (n, index)).collect()?;
+    let reversed = records.iter().rev().copied();
+    assert_eq!(back, reversed.zip(0..).collect::<Vec<_>>());
+
+    assert_eq!(bag().sample(1.0, 3).collect()?, records);
+    assert_eq!(bag().sample(0.0, 3).count()?, 0);
+    let sample = bag().zip_with_index().sample(0.4, 3);
+    let chosen = sample.collect()?;
+    assert_eq!(sample.collect()?, chosen);
+    assert!(chosen.is_sorted_by_key(|(_, index)| *index));
+    assert!(chosen.iter().all(|record| indexed.contains(record)));
+    // What is chosen does not depend on what is done before and behind, as long as partitions are the same.
+    let doubled = bag().map(|n| 2 * n).sample(0.4, 3).collect()?;
+    assert_eq!(
+        doubled,
+        chosen.iter().map(|(n, _)| 2 * n).collect::<Vec<_>>()
+    );
+    Ok(())
+}
+
 fn looks_and_pairs<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) -> Result<()> {
     let all = || records.iter().copied();
     let bag = || bag.clone();
@@ -360,6 +389,7 @@ fn narrow_methods_are_those_of_iterators() {
         |context, (shape, records)| {
             check_shaped!(maps_and_filters, context, shape, records)?;
             check_shaped!(looks_and_pairs, context, shape, records)?;
+            check_shaped!(positions, context, shape, records)?;
             check_shaped!(whole_partitions, context, shape, records)
         },
     );
@@ -702,6 +732,8 @@ fn text<P: Pipeline<Out = str>>(bag: &Bag<str, P>, lines: &[String]) -> Result<(
             .map(|line| (line.len(), line.to_owned()))
             .collect::<Vec<_>>()
     );
+    let indexed = all().map(str::to_owned).zip(0..).collect::<Vec<_>>();
+    assert_eq!(bag().zip_with_index().collect()?, indexed);
     let is_long = |line: &str| line.len() > 2;
     assert_eq!(
         bag().find(is_long)?.as_deref(),

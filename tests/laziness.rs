@@ -38,6 +38,7 @@ fn no_transformation_touches_the_source() {
         let _ = bag().try_filter_map(|n| n.to_string().parse::<u64>().map(Some));
         let _ = bag().try_flat_map(|n| n.to_string().parse::<u64>().map(Some));
         let _ = bag().with(1).map(|one, n| one + n).union(bag());
+        let _ = (bag().zip_with_index(), bag().sample(0.5, 0));
         let pairs = || bag().key_by(|n| n % 2);
         let _ = (
             pairs().keys(),

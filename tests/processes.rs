@@ -151,6 +151,10 @@ fn wide_operators_and_actions_give_the_same_as_in_one_process() {
         assert_same(|context| context.range(0..1_000).take(10));
         assert_same(|context| context.range(0..1_000).find(|n| n % 900 == 899));
         assert_same(|context| context.range(0..1_000).max_by_key(|n| n % 100));
+        assert_same(|context| {
+            let odd = context.from_iter(0..3_000_u64).filter(|n| n % 2 == 1);
+            odd.sample(0.3, 5).zip_with_index().collect()
+        });
         assert_same(|context| context.range(0..1_000).sum::<u64>());
         assert_same(|context| {
             context

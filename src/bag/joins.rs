@@ -28,7 +28,7 @@ enum Sifting {
 }
 
 /// Which records of a side are shuffled.
-enum Travel {
+pub(super) enum Travel {
     All,
     /// All, and their keys are noted.
     Noted,
@@ -73,7 +73,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 
     /// Shuffles all records by the key that `E` finds in them.
-    fn records_by_key<E: Encode<In = T>>(
+    pub(super) fn records_by_key<E: Encode<In = T>>(
         self,
         site: Site,
         partitioner: HashPartitioner,

@@ -11,6 +11,7 @@ mod ordered;
 mod output;
 mod partitioning;
 mod persist;
+mod positions;
 mod search;
 mod sources;
 #[cfg(test)]

@@ -207,6 +207,7 @@ fn steps_travel() {
     assert_travels(numbers().map_partitions(|numbers, emit| numbers.for_each(|n| emit(n + 1))));
     assert_travels(numbers().map_partitions_with_index(|index, _, emit| emit(index)));
     assert_travels(numbers().coalesce(2).union(numbers()));
+    assert_travels(numbers().sample(0.5, 1));
     assert_travels(pairs().map_values(|n| n + 1).key_by(|(key, _)| key + 1));
     assert_travels(pairs().keys().union(pairs().values()));
 }
@@ -250,6 +251,8 @@ fn shuffles_travel() {
     assert_travels(pairs().group_by_key());
     assert_travels(pairs().cogroup(pairs()));
     assert_travels(numbers().repartition(4));
+    assert_travels(numbers().filter(|n| n % 3 > 0).zip_with_index());
+    assert_travels(context().from_iter(0..2000).zip_with_index());
     assert_travels(pairs().partition_by(4));
     let words = numbers().flat_map_str(|n, emit| emit(&n.to_string()));
     assert_travels(words.clone().count_by_value());
@@ -292,6 +295,12 @@ fn sorts_travel() {
             .repartition_and_sort_within_partitions(3),
     );
     assert_travels(numbers().map(|n| n.to_string()).sort());
+}
+
+#[test]
+#[should_panic(expected = "a fraction from 0 to 1, not NaN")]
+fn a_fraction_is_from_0_to_1() {
+    let _ = numbers().sample(f64::NAN, 0);
 }
 
 /// The error when a bag is sent.

@@ -4,10 +4,11 @@
 //! | --- | --- | --- |
 //! | `from_vec`, `from_iter`, `range`, `read_text` | source | that of the source |
 //! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | kept |
-//! | `coalesce`, `persist` | narrow | kept |
+//! | `coalesce`, `persist`, `sample` | narrow | kept |
 //! | `union` | narrow | the first bag's, then the second's |
 //! | `combine_by_key`, `group_by_key`, `cogroup`, `join` | wide | by (hash, key) |
 //! | `broadcast_join` | wide for the small side, narrow for the other | that of the other |
+//! | `zip_with_index` | wide for the counts, narrow for the records | kept |
 //! | `repartition` | wide | of the records that go to one partition: kept |
 //! | `sort` | wide | by range of the key |
 //! | `actions` | what an action computes of a partition | that of the partitions |
@@ -36,12 +37,14 @@ pub(crate) mod range;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;
+pub(crate) mod sample;
 pub(crate) mod sides;
 pub(crate) mod sort;
 pub(crate) mod try_step;
 pub(crate) mod union;
 pub(crate) mod values;
 pub(crate) mod words;
+pub(crate) mod zip_with_index;
 
 pub(crate) use narrow::{Narrow, Step, Then};
 
