@@ -48,16 +48,16 @@ fn count_or(default: u64) -> Result<u64, Box<dyn Error>> {
 fn word_count(context: &Context, top: usize) -> Result<(), Box<dyn Error>> {
     let counts: Bag<(String, u64)> = context.read_text(input()?)?.words().count_by_value();
     type Summary = (u64, u64, u64, Vec<(u64, String)>);
-    let summary: Summary = counts.aggregate(
+    let summary: Summary = counts.with(top).aggregate(
         (0, 0, 0, Vec::new()),
-        move |(distinct, total, squares, mut first), (word, n)| {
+        |&top, (distinct, total, squares, mut first), (word, n)| {
             let is_first = first.len() < top || first.last().is_some_and(|(least, _)| n >= *least);
             if top > 0 && is_first {
                 insert(&mut first, (n, word), top);
             }
             (distinct + 1, total + n, squares + n * n, first)
         },
-        move |(distinct, total, squares, mut first), later| {
+        |&top, (distinct, total, squares, mut first), later| {
             for counted in later.3 {
                 insert(&mut first, counted, top);
             }

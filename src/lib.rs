@@ -101,9 +101,10 @@
 //! action. So it must be deterministic: the same record gives the same result, whatever came before. A counter in an
 //! atomic, a random number or the time of day break the promises of the section above.
 //!
-//! Closures may capture what they own (`move`). What a closure gives back cannot borrow from its record; for text,
-//! [`flat_map_str`](Bag::flat_map_str) hands on parts of a record without a copy. A chain of about a hundred operators
-//! is more than the compiler will take; [`boxed`](Bag::boxed) cuts it, in loops above all.
+//! Closures may capture what they own (`move`), but on [worker processes](#worker-processes) nothing. What a closure
+//! gives back cannot borrow from its record; for text, [`flat_map_str`](Bag::flat_map_str) hands on parts of a record
+//! without a copy. A chain of about a hundred operators is more than the compiler will take; [`boxed`](Bag::boxed) cuts
+//! it, in loops above all.
 //!
 //! A closure cannot run an action of its own: that is [`ErrorKind::NestedJob`]. Run it before, and hand its result to
 //! the closure. So is what else of the program a thread of rayon's global pool picks up while a closure on it waits for
@@ -247,8 +248,12 @@
 //!   with [`ErrorKind::NoInit`] before anything is started. Workers start with the first job, which takes some
 //!   milliseconds, and end with the context, or at once when this process ends, however it does.
 //! - Code goes to a worker as an address, and state by serde. So a closure must capture nothing: one that does is
-//!   refused before anything runs, with [`ErrorKind::CapturingClosure`]. Name what it needs by [`with`](Bag::with), or
-//!   write it as a constant. Statics that are set after `init` are unset in workers.
+//!   refused before anything runs, with [`ErrorKind::CapturingClosure`], and so is a function pointer. Hand it what it
+//!   needs by [`with`](Bag::with), which is there for every method that takes a closure, actions too; or write it as a
+//!   constant. Each worker gets the state with each stage that needs it. What is called in this process alone may
+//!   capture: the iterators of [`from_iter`] and [`from_fn`], and the `merge` of [`aggregate`](Bag::aggregate).
+//!   Code of a shared library cannot go there: [`ErrorKind::NotPortable`].
+//! - Statics that are set after `init` are unset in workers. Relative paths mean the same there as here.
 //! - A task whose worker is lost, by a signal, an `abort`, an overflow of the stack or the lack of memory, is tried
 //!   again by another worker; so is one whose worker is silent for the
 //!   [patience](ContextBuilder::worker_patience) of the context. So a closure may see a record again. After four
@@ -256,9 +261,11 @@
 //!   closure is no such case: it ends the job at once, as on threads.
 //! - What workers shuffle and persist is in files of the [spill directory](ContextBuilder::spill_directory) always, of
 //!   which this process sees no record. A file that is lost or damaged is made again. This process gets the results of
-//!   actions, some KiB at a time, and no faster than it takes them; it sends what [`from_vec`], [`from_iter`] and
-//!   [`from_fn`] have.
-//! - Each worker has an equal share of the context's memory. Jobs that run at the same time, such as one within a loop
+//!   actions, some KiB at a time, and no faster than it takes them. Workers read text files themselves; this process
+//!   sends them what [`from_vec`], [`from_iter`] and [`from_fn`] have, and the text of a gzip file of more than 4 MiB and
+//!   an eighth of the input, which it decodes.
+//! - Each worker has an equal share of the context's memory, and must have 1 MiB for a shuffle; the bag that a
+//!   `…_broadcast` sends must fit into half of a share. Jobs that run at the same time, such as one within a loop
 //!   over [`iter`](Bag::iter), have workers of their own, and so more memory together.
 //! - What workers print is printed here, line by line, behind `[worker 2] ` and the like. Their standard input is empty.
 //! - To count what closures come across, use a [`Counter`]; a static or an atomic counts in its worker only.

@@ -332,26 +332,37 @@ fn join_files_joins() {
     }
 }
 
-/// What the workloads print is what plain programs print.
+/// What the workloads print is what plain programs print, on threads and on worker processes.
 #[test]
 fn bench_answers() {
     let files = Files::new();
     let text = files.write("text", "a b a\nstruct device b a\n");
     let sums = files.write("sums", "1,10\n2,20\n1,5\n");
-    let answer = |workload: &str, input: &Path, n: &str| {
-        let mut command = Command::new(program("bench"));
-        command.arg(workload).env("IN", input).env("N", n);
-        String::from_utf8(command.output().unwrap().stdout).unwrap()
-    };
-    assert_eq!(
-        answer("W1", &text, ""),
-        "3\ta\n2\tb\n1\tdevice\n1\tstruct\ndistinct 4 total 7 sumsq 15\n"
-    );
-    assert_eq!(answer("W2", &text, ""), "distinct 4 total 7 sumsq 15\n");
-    assert_eq!(answer("W4", &sums, ""), "groups 2 total 35 chk 55\n");
-    assert_eq!(answer("W6", &text, "4"), "sum 14\n");
-    assert_eq!(answer("W7", &text, ""), "lines 1\n");
-    assert_eq!(answer("W8", &text, "10"), "tasks 10\n");
+    let words = "3\ta\n2\tb\n1\tdevice\n1\tstruct\ndistinct 4 total 7 sumsq 15\n";
+    for executor in ["threads", "processes:2"] {
+        let out = files.path(&format!("sorted on {executor}"));
+        for (workload, input, n, expected) in [
+            ("W1", &text, "", words),
+            ("W2", &text, "", "distinct 4 total 7 sumsq 15\n"),
+            ("W3", &text, "", ""),
+            ("W4", &sums, "", "groups 2 total 35 chk 55\n"),
+            ("W5", &sums, "", "rows 5 sum 625\n"),
+            ("W6", &text, "4", "sum 14\n"),
+            ("W7", &text, "", "lines 1\n"),
+            ("W8", &text, "10", "tasks 10\n"),
+        ] {
+            let mut command = Command::new(program("bench"));
+            let inputs = [("IN", input), ("IN2", &sums), ("OUT_DIR", &out)];
+            command.arg(workload).envs(inputs).env("N", n);
+            command.env("HOLDALL_EXECUTOR", executor);
+            let output = command.output().unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.success(), "{workload} on {executor}: {error}");
+            let printed = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(printed, expected, "{workload} on {executor}");
+        }
+        assert_eq!(concatenation(&out), "a b a\nstruct device b a\n");
+    }
 }
 
 #[test]

@@ -206,6 +206,38 @@ fn files_are_short() {
     }
 }
 
+/// The public methods in `code` whose bounds name a closure.
+fn methods_with_closures(code: &str) -> BTreeSet<String> {
+    let method = |text: &str| {
+        let (signature, _) = text.split_once('{')?;
+        let name = signature.split(['<', '(']).next()?;
+        signature.contains("Fn(").then(|| name.to_owned())
+    };
+    code.split("    pub fn ")
+        .skip(1)
+        .filter_map(method)
+        .collect()
+}
+
+/// A closure that is sent to a worker process must have a way to come by what it needs.
+#[test]
+fn every_method_with_a_closure_has_a_twin_with_state() {
+    let mut methods = BTreeSet::new();
+    let mut twins = BTreeSet::new();
+    for (path, text) in files(&root().join("bag")) {
+        let name = path.file_name().expect("a file").to_string_lossy();
+        let found = methods_with_closures(&code(&text));
+        match &*name {
+            // The closures of sources are called where they are made.
+            "sources.rs" => {}
+            "with.rs" | "with_actions.rs" | "with_wide.rs" => twins.extend(found),
+            _ => methods.extend(found),
+        }
+    }
+    assert!(methods.contains("map") && methods.contains("aggregate_by_key"));
+    assert_eq!(methods, twins);
+}
+
 #[test]
 fn nothing_is_left_to_do() {
     for (path, text) in files(Path::new(env!("CARGO_MANIFEST_DIR")))

@@ -210,12 +210,142 @@ fn a_closure_that_captures_is_refused_before_anything_runs() {
         };
         assert_eq!(place.operator, Some("map"));
         assert_eq!(place.location.expect("a line").line(), line);
-        assert!(error.to_string().contains("with"), "{error}");
+        assert!(error.to_string().contains("`with`"), "{error}");
         let products = context
             .range(0..10)
             .with(factor)
             .map(|factor, n| n * factor);
         assert_eq!(products.sum::<u64>().expect("a sum"), 135);
+    });
+}
+
+#[test]
+fn actions_hand_their_state_to_the_workers() {
+    within_the_limit("processes", || {
+        // What the compiler cannot make a constant of.
+        let seven = std::hint::black_box(7_u64);
+        let numbers = |context: &Context| context.range_partitioned(1..1_000, 10).with(seven);
+        assert_same(|context| numbers(context).reduce(|seven, a, b| a * b % seven + 1));
+        assert_same(|context| numbers(context).fold(0, |seven, a, b| a ^ (b * seven)));
+        assert_same(|context| {
+            numbers(context).aggregate(
+                Vec::new(),
+                |seven, mut found, n| {
+                    if n % seven == 3 {
+                        found.push(n);
+                    }
+                    found
+                },
+                |seven, mut found, later| {
+                    found.extend(later.into_iter().filter(|n| n % seven == 3));
+                    found
+                },
+            )
+        });
+        assert_same(|context| {
+            numbers(context).top_by(5, |seven, a, b| (a % seven).cmp(&(b % seven)))
+        });
+        assert_same(|context| {
+            numbers(context).bottom_by(5, |seven, a, b| (a % seven).cmp(&(b % seven)))
+        });
+        assert_same(|context| numbers(context).min_by_key(|seven, n| n % seven));
+        assert_same(|context| numbers(context).max_by(|seven, a, b| (a % seven).cmp(&(b % seven))));
+        assert_same(|context| numbers(context).find(|seven, n| n * n % seven == 4));
+        assert_same(|context| numbers(context).any(|seven, n| n % seven == 9));
+        assert_same(|context| numbers(context).all(|seven, n| n < 1_000 * *seven));
+        assert_same(|context| numbers(context).top_by_key(5, |seven, n| n % seven));
+        assert_same(|context| numbers(context).bottom_by_key(5, |seven, n| n % seven));
+        assert_same(|context| {
+            let seen = Counter::new("seen");
+            let numbers = context.range_partitioned(0..1_000, 10);
+            let numbers = numbers.with((seven, seen.clone()));
+            numbers.for_each(|(seven, seen), n| seen.add(n % seven))?;
+            Ok(seen.value())
+        });
+        assert_same(|context| {
+            let limit = |most: u64| {
+                let texts = context.range_partitioned(0..100, 10).with(most);
+                texts.try_for_each(|most, n| if n < *most { Ok(()) } else { Err("too many") })
+            };
+            let error = limit(55).expect_err("there are more").to_string();
+            limit(100).map(|()| error.ends_with(": too many"))
+        });
+    });
+}
+
+#[test]
+fn wide_operators_hand_their_state_to_the_workers() {
+    within_the_limit("processes", || {
+        let seven = std::hint::black_box(7_u64);
+        let pairs = |context: &Context| {
+            let numbers = context.range_partitioned(0..1_000, 10).with(seven);
+            numbers.key_by(|seven, n| n % seven).with(seven)
+        };
+        assert_same(|context| {
+            let reduced = pairs(context).reduce_by_key(|seven, a, b| a * b % seven + 1);
+            let again = reduced.with(seven);
+            again.map_values(|seven, n| n + seven).collect()
+        });
+        assert_same(|context| {
+            let folded = pairs(context).fold_by_key(0, |seven, a, b| a ^ (b * seven));
+            folded.collect()
+        });
+        assert_same(|context| {
+            let sums = pairs(context).aggregate_by_key(
+                0,
+                |seven, sum, n| sum + n / seven,
+                |_, sum, later| sum + later,
+            );
+            sums.collect()
+        });
+        assert_same(|context| {
+            let firsts = pairs(context).combine_by_key(
+                |seven, n| vec![n + seven],
+                |seven, mut kept, n| {
+                    kept.push(n + seven);
+                    kept
+                },
+                |seven, mut kept, later| {
+                    kept.extend(later);
+                    kept.truncate(*seven as usize);
+                    kept
+                },
+            );
+            firsts
+                .map_values(|kept| kept.into_iter().take(3).collect::<Vec<_>>())
+                .collect()
+        });
+        assert_same(|context| {
+            let groups = context.range(0..100).map(|n| (n % 3, n)).group_by_key();
+            let groups = groups.with(seven);
+            let kept = groups.map_values(|seven, values| values.filter(|n| n % seven == 0).sum());
+            kept.map_values(|sum: u64| sum).collect()
+        });
+    });
+}
+
+#[test]
+fn sorts_and_whole_partitions_hand_their_state_to_the_workers() {
+    within_the_limit("processes", || {
+        let seven = std::hint::black_box(7_u64);
+        let numbers = |context: &Context| context.range_partitioned(0..1_000, 10).with(seven);
+        assert_same(|context| {
+            let sorted = numbers(context).sort_by(|seven, a, b| (a % seven).cmp(&(b % seven)));
+            sorted.collect()
+        });
+        assert_same(|context| numbers(context).sort_by_key(|seven, n| n % seven).collect());
+        assert_same(|context| {
+            let sorted = numbers(context).sort_by_cached_key(|seven, n| n % seven);
+            sorted.collect()
+        });
+        assert_same(|context| {
+            let sums = numbers(context).map_partitions(|seven, numbers, emit| {
+                let mut sum = *seven;
+                numbers.for_each(|n| sum += n);
+                emit(sum);
+            });
+            sums.collect()
+        });
     });
 }
 

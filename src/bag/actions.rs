@@ -1,14 +1,14 @@
 //! Actions: methods that run a job and give back a value.
 
-use std::cmp::Ordering;
 use std::iter::Sum;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::sync::atomic::{self, AtomicBool};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Bag;
 use crate::error::Result;
-use crate::operators::actions::{Collect, Count, Fold, Top, TryForEach};
+use crate::operators::actions::{Collect, Count, Fold, TryForEach};
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::scheduler::ResultStage;
 use crate::task::{Flow, Site, Task};
@@ -31,29 +31,30 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Runs a job that folds each partition by `op`, from what `initial` gives on, and the results by `merge`, in
     /// order. `site` is where these closures are from.
-    fn run_fold<S, A, F, Make, Add>(
+    pub(super) fn run_fold<I, S, A, F, Make, Add>(
         &self,
-        fold: &Fold<T, S, A, F, Make, Add>,
-        merge: impl Fn(&F, A, A) -> A + Send + Sync,
+        fold: &Fold<T, I, S, A, F, Make, Add>,
+        merge: impl Fn(&F, &S, A, A) -> A + Send + Sync,
     ) -> Result<A>
     where
+        I: Data + Sync,
         S: Data + Sync,
         A: Data,
         F: Send + Sync + 'static,
-        Make: Fn(&S) -> A + Send + Sync + 'static,
-        Add: for<'a> Fn(&F, A, T::Ref<'a>) -> A + Send + Sync + 'static,
+        Make: Fn(&I) -> A + Send + Sync + 'static,
+        Add: for<'a> Fn(&F, &S, A, T::Ref<'a>) -> A + Send + Sync + 'static,
     {
         let mut merged = None;
         self.run(fold, |task, later| {
             let entered = task.enter(fold.site);
             merged = Some(match merged.take() {
                 None => later,
-                Some(merged) => merge(&fold.op, merged, later),
+                Some(merged) => merge(&fold.op, &fold.state, merged, later),
             });
             entered.leave();
             ControlFlow::Continue(())
         })?;
-        Ok(merged.unwrap_or_else(|| (fold.make)(&fold.state)))
+        Ok(merged.unwrap_or_else(|| (fold.make)(&fold.initial)))
     }
 
     /// All records, in order: by partition, then by position. Runs a job.
@@ -201,11 +202,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let job = self.context.job(&self.node)?;
         job.run_map_stages()?;
         let stage = ResultStage::new(&*self.pipeline, action, |_, part| {
-            if is_enough.load(atomic::Ordering::Relaxed) {
+            if is_enough.load(Ordering::Relaxed) {
                 return ControlFlow::Break(());
             }
-            is_enough.store(consume(part), atomic::Ordering::Relaxed);
-            if is_enough.load(atomic::Ordering::Relaxed) {
+            is_enough.store(consume(part), Ordering::Relaxed);
+            if is_enough.load(Ordering::Relaxed) {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -213,7 +214,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         });
         job.run_result_stage_by(&stage, |run, executor| {
             let mut partitions = 1_usize;
-            while !run.is_exhausted() && !is_enough.load(atomic::Ordering::Relaxed) {
+            while !run.is_exhausted() && !is_enough.load(Ordering::Relaxed) {
                 executor.run(&|| run.work(partitions))?;
                 if job.state().is_stopped() {
                     break;
@@ -247,41 +248,43 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: Fn(T::Owned, T::Owned) -> T::Owned + Send + Sync + 'static,
     {
-        let site = Site::new("reduce");
         self.reduce_at(
-            site,
+            Site::new("reduce"),
+            Arc::new(()),
             op,
-            |op, a, b| op(a, T::into_owned(b)),
-            |op, a, b| op(a, b),
+            |op, (), a, b| op(a, T::into_owned(b)),
+            |op, (), a, b| op(a, b),
         )
     }
 
     /// Combines all records, where `add` takes one in.
-    pub(super) fn reduce_at<F: Send + Sync + 'static>(
+    pub(super) fn reduce_at<S: Data + Sync, F: Send + Sync + 'static>(
         &self,
         site: Site,
+        state: Arc<S>,
         op: F,
-        add: impl for<'a> Fn(&F, T::Owned, T::Ref<'a>) -> T::Owned + Send + Sync + 'static,
-        merge: impl Fn(&F, T::Owned, T::Owned) -> T::Owned + Send + Sync,
+        add: impl for<'a> Fn(&F, &S, T::Owned, T::Ref<'a>) -> T::Owned + Send + Sync + 'static,
+        merge: impl Fn(&F, &S, T::Owned, T::Owned) -> T::Owned + Send + Sync,
     ) -> Result<Option<T::Owned>>
     where
         T::Owned: Data,
     {
         let fold = Fold {
             site,
-            state: (),
+            initial: (),
+            state,
             op,
             make: |(): &()| None,
-            add: move |op: &F, reduced, record: T::Ref<'_>| {
+            add: move |op: &F, state: &S, reduced, record: T::Ref<'_>| {
                 Some(match reduced {
                     None => T::into_owned(record),
-                    Some(reduced) => add(op, reduced, record),
+                    Some(reduced) => add(op, state, reduced, record),
                 })
             },
             types: PhantomData,
         };
-        self.run_fold(&fold, |op, reduced, later| match (reduced, later) {
-            (Some(reduced), Some(later)) => Some(merge(op, reduced, later)),
+        self.run_fold(&fold, |op, state, reduced, later| match (reduced, later) {
+            (Some(reduced), Some(later)) => Some(merge(op, state, reduced, later)),
             (reduced, later) => reduced.or(later),
         })
     }
@@ -309,13 +312,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let fold = Fold {
             site: Site::new("fold"),
-            state: initial,
+            initial,
+            state: Arc::new(()),
             op,
             make: T::Owned::clone,
-            add: |op: &F, folded, record: T::Ref<'_>| op(folded, T::into_owned(record)),
+            add: |op: &F, (): &(), folded, record: T::Ref<'_>| op(folded, T::into_owned(record)),
             types: PhantomData,
         };
-        self.run_fold(&fold, |op, folded, later| op(folded, later))
+        self.run_fold(&fold, |op, (), folded, later| op(folded, later))
     }
 
     /// Folds the records of each partition, from `initial` on, by `op`, and the results of the partitions by `merge`.
@@ -344,13 +348,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let fold = Fold {
             site: Site::new("aggregate"),
-            state: initial,
+            initial,
+            state: Arc::new(()),
             op,
             make: A::clone,
-            add: |op: &Op, folded, record: T::Ref<'_>| op(folded, record),
+            add: |op: &Op, (): &(), folded, record: T::Ref<'_>| op(folded, record),
             types: PhantomData,
         };
-        self.run_fold(&fold, |_, folded, later| merge(folded, later))
+        self.run_fold(&fold, |_, (), folded, later| merge(folded, later))
     }
 
     /// The sum of all records. Runs a job.
@@ -374,183 +379,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let fold = Fold {
             site: Site::new("sum"),
-            state: (),
+            initial: (),
+            state: Arc::new(()),
             op: (),
             make: |(): &()| std::iter::empty::<S>().sum::<S>(),
-            add: |(): &(), sum: S, record: T::Ref<'_>| {
+            add: |(): &(), (): &(), sum: S, record: T::Ref<'_>| {
                 [sum, std::iter::once(record).sum()].into_iter().sum::<S>()
             },
             types: PhantomData,
         };
-        self.run_fold(&fold, |(), sum, later| [sum, later].into_iter().sum())
-    }
-
-    /// The `n` greatest records, greatest first; equal ones in the order of the bag. Runs a job.
-    ///
-    /// Needs memory for 2 `n` records on each thread.
-    ///
-    /// # Errors
-    ///
-    /// As [`collect`](Bag::collect).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(holdall::from_vec(vec![3, 1, 4, 1, 5]).top(2)?, [5, 4]);
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn top(&self, n: usize) -> Result<Vec<T::Owned>>
-    where
-        T::Owned: Data,
-        for<'a> T::Peek<'a>: Ord,
-    {
-        self.first_ranked(Site::new("top"), n, |a, b| b.cmp(&a))
-    }
-
-    /// The `n` records that are the greatest by `compare`, greatest first; equal ones in the order of the bag. Runs a
-    /// job.
-    ///
-    /// # Errors
-    ///
-    /// As [`collect`](Bag::collect).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let counts = holdall::from_vec(vec![("a", 2), ("b", 3), ("c", 3)]);
-    /// // By count; of equal counts, the name that comes first is the greater.
-    /// let top = counts.top_by(2, |a, b| a.1.cmp(&b.1).then(b.0.cmp(a.0)))?;
-    /// assert_eq!(top, [("b", 3), ("c", 3)]);
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn top_by<F>(&self, n: usize, compare: F) -> Result<Vec<T::Owned>>
-    where
-        T::Owned: Data,
-        F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
-    {
-        self.first_ranked(Site::new("top_by"), n, move |a, b| compare(b, a))
-    }
-
-    /// The `n` records with the greatest keys, greatest first; those with equal keys in the order of the bag. Runs a
-    /// job.
-    ///
-    /// # Errors
-    ///
-    /// As [`collect`](Bag::collect).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let counts = holdall::from_vec(vec![("a", 2), ("b", 3), ("c", 3)]);
-    /// assert_eq!(counts.top_by_key(1, |(_, n)| *n)?, [("b", 3)]);
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn top_by_key<K, F>(&self, n: usize, key_of: F) -> Result<Vec<T::Owned>>
-    where
-        T::Owned: Data,
-        K: Ord,
-        F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
-    {
-        self.first_ranked(Site::new("top_by_key"), n, move |a, b| {
-            key_of(b).cmp(&key_of(a))
-        })
-    }
-
-    /// The `n` least records, least first; equal ones in the order of the bag. Runs a job.
-    ///
-    /// # Errors
-    ///
-    /// As [`collect`](Bag::collect).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(holdall::from_vec(vec![3, 1, 4, 1, 5]).bottom(3)?, [1, 1, 3]);
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn bottom(&self, n: usize) -> Result<Vec<T::Owned>>
-    where
-        T::Owned: Data,
-        for<'a> T::Peek<'a>: Ord,
-    {
-        self.first_ranked(Site::new("bottom"), n, |a, b| a.cmp(&b))
-    }
-
-    /// The `n` records that are the least by `compare`, least first; equal ones in the order of the bag. Runs a job.
-    ///
-    /// # Errors
-    ///
-    /// As [`collect`](Bag::collect).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let floats = holdall::from_vec(vec![2.5_f64, -1.0, 0.5]);
-    /// assert_eq!(floats.bottom_by(2, |a, b| a.total_cmp(b))?, [-1.0, 0.5]);
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn bottom_by<F>(&self, n: usize, compare: F) -> Result<Vec<T::Owned>>
-    where
-        T::Owned: Data,
-        F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
-    {
-        self.first_ranked(Site::new("bottom_by"), n, compare)
-    }
-
-    /// The `n` records with the least keys, least first; those with equal keys in the order of the bag. Runs a job.
-    ///
-    /// # Errors
-    ///
-    /// As [`collect`](Bag::collect).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let words = holdall::from_vec(vec!["words", "of", "a", "bag"]);
-    /// assert_eq!(words.bottom_by_key(2, |word| word.len())?, ["a", "of"]);
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn bottom_by_key<K, F>(&self, n: usize, key_of: F) -> Result<Vec<T::Owned>>
-    where
-        T::Owned: Data,
-        K: Ord,
-        F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
-    {
-        self.first_ranked(Site::new("bottom_by_key"), n, move |a, b| {
-            key_of(a).cmp(&key_of(b))
-        })
-    }
-
-    /// The first `n` records in the order of `compare`.
-    fn first_ranked<F>(&self, site: Site, n: usize, compare: F) -> Result<Vec<T::Owned>>
-    where
-        T::Owned: Data,
-        F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
-    {
-        let records = PhantomData;
-        let top = Top {
-            site,
-            n,
-            compare,
-            records,
-        };
-        let mut ranked = None;
-        self.run(&top, |task, later| {
-            let entered = task.enter(site);
-            ranked = Some(match ranked.take() {
-                None => later,
-                Some(ranked) => top.merge(ranked, later),
-            });
-            entered.leave();
-            ControlFlow::Continue(())
-        })?;
-        Ok(ranked.map_or_else(Vec::new, |ranked| top.sorted(ranked)))
+        self.run_fold(&fold, |(), (), sum, later| [sum, later].into_iter().sum())
     }
 
     /// Calls `op` with each record, on many threads at once; those of one partition come in their order. Runs a job.
@@ -582,13 +420,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let fold = Fold {
             site: Site::new("for_each"),
-            state: (),
+            initial: (),
+            state: Arc::new(()),
             op,
             make: |(): &()| (),
-            add: |op: &F, (), record: T::Ref<'_>| op(record),
+            add: |op: &F, (): &(), (), record: T::Ref<'_>| op(record),
             types: PhantomData,
         };
-        self.run_fold(&fold, |_, (), ()| ())
+        self.run_fold(&fold, |_, (), (), ()| ())
     }
 
     /// Calls `op` with each record, on many threads at once, until one call fails. Runs a job. It may see a record again,
@@ -613,9 +452,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         F: for<'a> Fn(T::Ref<'a>) -> Result<(), E> + Send + Sync + 'static,
     {
         let site = Site::new("try_for_each");
-        let error = PhantomData;
-        self.run(&TryForEach { site, op, error }, |_, ()| {
-            ControlFlow::Continue(())
-        })
+        let op = move |(): &(), record: T::Ref<'_>| op(record);
+        self.try_for_each_at(site, Arc::new(()), op)
+    }
+
+    pub(super) fn try_for_each_at<S, E, F>(&self, site: Site, state: Arc<S>, op: F) -> Result<()>
+    where
+        S: Data + Sync,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> Result<(), E> + Send + Sync + 'static,
+    {
+        let each = TryForEach {
+            site,
+            state,
+            op,
+            error: PhantomData,
+        };
+        self.run(&each, |_, ()| ControlFlow::Continue(()))
     }
 }

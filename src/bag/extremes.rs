@@ -1,6 +1,7 @@
 //! Actions that give the least or the greatest record.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::Bag;
 use crate::error::Result;
@@ -27,7 +28,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
-        self.extreme(Site::new("min"), |best, record| record < best)
+        self.extreme(Site::new("min"), Arc::new(()), |(), best, record| {
+            record < best
+        })
     }
 
     /// The greatest record; the last of them if several are equal; `None` if there are none. Runs a job.
@@ -49,7 +52,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         for<'a> T::Peek<'a>: Ord,
     {
         // Of equal records `Iterator::min` gives the first and `Iterator::max` the last; so is it here.
-        self.extreme(Site::new("max"), |best, record| record >= best)
+        self.extreme(Site::new("max"), Arc::new(()), |(), best, record| {
+            record >= best
+        })
     }
 
     /// The least record by `compare`; the first of them if several are equal; `None` if there are none. Runs a job.
@@ -71,9 +76,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
     {
-        self.extreme(Site::new("min_by"), move |best, record| {
-            compare(best, record).is_gt()
-        })
+        self.extreme(
+            Site::new("min_by"),
+            Arc::new(()),
+            move |(), best, record| compare(best, record).is_gt(),
+        )
     }
 
     /// The greatest record by `compare`; the last of them if several are equal; `None` if there are none. Runs a job.
@@ -95,9 +102,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
     {
-        self.extreme(Site::new("max_by"), move |best, record| {
-            compare(best, record).is_le()
-        })
+        self.extreme(
+            Site::new("max_by"),
+            Arc::new(()),
+            move |(), best, record| compare(best, record).is_le(),
+        )
     }
 
     /// The record with the least key; the first of them if several are equal; `None` if there are no records. Runs a
@@ -123,9 +132,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.extreme(Site::new("min_by_key"), move |best, record| {
-            key_of(record) < key_of(best)
-        })
+        self.extreme(
+            Site::new("min_by_key"),
+            Arc::new(()),
+            move |(), best, record| key_of(record) < key_of(best),
+        )
     }
 
     /// The record with the greatest key; the last of them if several are equal; `None` if there are no records. Runs a
@@ -151,32 +162,36 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.extreme(Site::new("max_by_key"), move |best, record| {
-            key_of(record) >= key_of(best)
-        })
+        self.extreme(
+            Site::new("max_by_key"),
+            Arc::new(()),
+            move |(), best, record| key_of(record) >= key_of(best),
+        )
     }
 
     /// The record that is better than all before it, and than which none behind it is.
-    fn extreme(
+    pub(super) fn extreme<S: Data + Sync>(
         &self,
         site: Site,
-        is_better: impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> bool + Send + Sync + 'static,
+        state: Arc<S>,
+        is_better: impl for<'a> Fn(&S, T::Peek<'a>, T::Peek<'a>) -> bool + Send + Sync + 'static,
     ) -> Result<Option<T::Owned>>
     where
         T::Owned: Data,
     {
         self.reduce_at(
             site,
+            state,
             is_better,
-            |is_better, best: T::Owned, record: T::Ref<'_>| {
-                if is_better(T::peek_owned(&best), T::peek(&record)) {
+            |is_better, state, best: T::Owned, record: T::Ref<'_>| {
+                if is_better(state, T::peek_owned(&best), T::peek(&record)) {
                     T::into_owned(record)
                 } else {
                     best
                 }
             },
-            |is_better, best, later| {
-                if is_better(T::peek_owned(&best), T::peek_owned(&later)) {
+            |is_better, state, best, later| {
+                if is_better(state, T::peek_owned(&best), T::peek_owned(&later)) {
                     later
                 } else {
                     best

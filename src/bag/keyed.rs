@@ -19,7 +19,7 @@ use crate::task::Site;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Combines the values of each key: in place, if the records are where their keys belong, or else by a shuffle.
-    fn combine_at<C>(self, site: Site, combine: C) -> Bag<(Owned<C::Key>, C::Combined)>
+    pub(super) fn combine_at<C>(self, site: Site, combine: C) -> Bag<(Owned<C::Key>, C::Combined)>
     where
         C: Combine<In = T>,
     {
@@ -221,8 +221,12 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         V: Data,
         F: Fn(V, V) -> V + Send + Sync + 'static,
     {
-        let types = PhantomData;
-        self.combine_at(Site::new("reduce_by_key"), Reduced { op, types })
+        let reduced = Reduced {
+            state: Arc::new(()),
+            op: move |(): &(), a, b| op(a, b),
+            types: PhantomData,
+        };
+        self.combine_at(Site::new("reduce_by_key"), reduced)
     }
 
     /// Folds the values of each key, from `initial` on, by `op`; `merge` brings the results of several partitions
@@ -250,8 +254,9 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     {
         let aggregated = Aggregated {
             initial,
-            op,
-            merge,
+            state: Arc::new(()),
+            op: move |(): &(), combined, value| op(combined, value),
+            merge: move |(): &(), combined, later| merge(combined, later),
             types: PhantomData,
         };
         self.combine_at(Site::new("aggregate_by_key"), aggregated)
@@ -277,8 +282,13 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         V: Data + Clone + Sync,
         F: Fn(V, V) -> V + Send + Sync + 'static,
     {
-        let types = PhantomData;
-        self.combine_at(Site::new("fold_by_key"), Folded { initial, op, types })
+        let folded = Folded {
+            initial,
+            state: Arc::new(()),
+            op: move |(): &(), a, b| op(a, b),
+            types: PhantomData,
+        };
+        self.combine_at(Site::new("fold_by_key"), folded)
     }
 
     /// Combines the values of each key: `create` makes the first one a combined value, `add` takes in a further one,
@@ -313,12 +323,12 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Add: Fn(C, V) -> C + Send + Sync + 'static,
         Merge: Fn(C, C) -> C + Send + Sync + 'static,
     {
-        let types = PhantomData;
         let closures = ByClosures {
-            create,
-            add,
-            merge,
-            types,
+            state: Arc::new(()),
+            create: move |(): &(), value| create(value),
+            add: move |(): &(), combined, value| add(combined, value),
+            merge: move |(): &(), combined, later| merge(combined, later),
+            types: PhantomData,
         };
         self.combine_at(Site::new("combine_by_key"), closures)
     }

@@ -12,12 +12,15 @@ mod output;
 mod partitioning;
 mod persist;
 mod positions;
+mod ranked;
 mod search;
 mod sources;
 #[cfg(test)]
 mod tests;
 mod text;
 mod with;
+mod with_actions;
+mod with_wide;
 
 pub use iter::Iter;
 pub use ordered::Sortable;

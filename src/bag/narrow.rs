@@ -34,8 +34,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Hands a value to the closures of the next method, as their first argument.
     ///
-    /// A closure may as well capture what it needs, with `move`. Named state can go further: as serde carries it, it can
-    /// be sent to where a closure with captures cannot, which is what executors in other processes are going to need.
+    /// Where jobs run in this process, a closure may as well capture what it needs, with `move`. Named state can go
+    /// further: as serde carries it, it is sent to [worker processes](crate#worker-processes), which a closure with
+    /// captures cannot be. Every method that takes a closure can be called after it, actions too.
     ///
     /// # Examples
     ///

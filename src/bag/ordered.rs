@@ -48,9 +48,8 @@ impl<T: Data + Ord> Sortable for T {
         if owned_bytes::is_bytes::<T>() {
             return bag.sort_at(site, Bytes(PhantomData));
         }
-        let records = PhantomData;
-        let compare = |a: &T, b: &T| a.cmp(b);
-        bag.sort_at(site, Typed(ByComparison { compare, records }))
+        let compare = |(): &(), a: &T, b: &T| a.cmp(b);
+        bag.sort_by_at(site, Arc::new(()), compare)
     }
 }
 
@@ -112,6 +111,42 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Bag::new(sorted, node, self.context).boxed()
     }
 
+    pub(super) fn sort_by_at<S, F>(self, site: Site, state: Arc<S>, compare: F) -> Bag<T>
+    where
+        T: Record<Owned: Data>,
+        S: Data + Sync,
+        F: for<'a, 'b> Fn(&S, T::Peek<'a>, T::Peek<'b>) -> Ordering + Send + Sync + 'static,
+    {
+        let records = PhantomData;
+        let sort = ByComparison {
+            state,
+            compare,
+            records,
+        };
+        self.sort_at(site, Typed(sort))
+    }
+
+    pub(super) fn sort_by_cached_key_at<K, S, F>(
+        self,
+        site: Site,
+        state: Arc<S>,
+        key_of: F,
+    ) -> Bag<T>
+    where
+        T: Record<Owned: Data>,
+        K: Data + Ord,
+        S: Data + Sync,
+        F: for<'a> Fn(&S, T::Peek<'a>) -> K + Send + Sync + 'static,
+    {
+        let types = PhantomData;
+        let sort = ByCachedKey {
+            state,
+            key_of,
+            types,
+        };
+        self.sort_at(site, Typed(sort))
+    }
+
     /// Sorts the records.
     ///
     /// Text is sorted by its bytes, which is the order of `str`, and is not copied but into the sort's own memory; so
@@ -150,9 +185,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T: Record<Owned: Data>,
         F: for<'a, 'b> Fn(T::Peek<'a>, T::Peek<'b>) -> Ordering + Send + Sync + 'static,
     {
-        let records = PhantomData;
-        let sort = Typed(ByComparison { compare, records });
-        self.sort_at(Site::new("sort_by"), sort)
+        let compare = move |(): &(), a: T::Peek<'_>, b: T::Peek<'_>| compare(a, b);
+        self.sort_by_at(Site::new("sort_by"), Arc::new(()), compare)
     }
 
     /// Sorts the records by a key, which `key_of` gives anew for each comparison.
@@ -175,10 +209,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        let records = PhantomData;
-        let compare = move |a: T::Peek<'_>, b: T::Peek<'_>| key_of(a).cmp(&key_of(b));
-        let sort = Typed(ByComparison { compare, records });
-        self.sort_at(Site::new("sort_by_key"), sort)
+        let compare = move |(): &(), a: T::Peek<'_>, b: T::Peek<'_>| key_of(a).cmp(&key_of(b));
+        self.sort_by_at(Site::new("sort_by_key"), Arc::new(()), compare)
     }
 
     /// Sorts the records by a key that `key_of` gives once for each record; the key is kept beside it.
@@ -198,9 +230,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Data + Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        let types = PhantomData;
-        let sort = Typed(ByCachedKey { key_of, types });
-        self.sort_at(Site::new("sort_by_cached_key"), sort)
+        let key_of = move |(): &(), record: T::Peek<'_>| key_of(record);
+        self.sort_by_cached_key_at(Site::new("sort_by_cached_key"), Arc::new(()), key_of)
     }
 
     /// The records of two sorted bags as one sorted bag; of equal records, those of this bag come first.

@@ -1,5 +1,6 @@
 //! Actions that look for a record, and stop once it is found.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -7,6 +8,7 @@ use super::Bag;
 use crate::error::Result;
 use crate::operators::actions::HasAny;
 use crate::operators::filter::Filter;
+use crate::operators::flat_map::FlatMap;
 use crate::pipeline::{Data, Pipeline, Record};
 use crate::task::Site;
 
@@ -35,9 +37,21 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>) -> bool + Send + Sync + 'static,
     {
-        let site = Site::new("find");
         let predicate = move |(): &(), record: T::Peek<'_>| predicate(record);
-        let state = Arc::new(());
+        self.find_at(Site::new("find"), Arc::new(()), predicate)
+    }
+
+    pub(super) fn find_at<S, F>(
+        &self,
+        site: Site,
+        state: Arc<S>,
+        predicate: F,
+    ) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        S: Data + Sync,
+        F: for<'a> Fn(&S, T::Peek<'a>) -> bool + Send + Sync + 'static,
+    {
         let filter = Filter {
             state,
             predicate,
@@ -64,7 +78,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Ref<'a>) -> bool + Send + Sync + 'static,
     {
-        self.any_at(Site::new("any"), predicate)
+        let predicate = move |(): &(), record: T::Ref<'_>| predicate(record);
+        self.any_at(Site::new("any"), Arc::new(()), predicate)
     }
 
     /// Whether `predicate` holds for all records; so it does if there are none. Runs a job, which stops at the first
@@ -85,19 +100,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Ref<'a>) -> bool + Send + Sync + 'static,
     {
-        Ok(!self.any_at(Site::new("all"), move |record: T::Ref<'_>| {
-            !predicate(record)
-        })?)
+        let fails = move |(): &(), record: T::Ref<'_>| !predicate(record);
+        Ok(!self.any_at(Site::new("all"), Arc::new(()), fails)?)
     }
 
-    fn any_at<F>(&self, site: Site, predicate: F) -> Result<bool>
+    pub(super) fn any_at<S, F>(&self, site: Site, state: Arc<S>, predicate: F) -> Result<bool>
     where
-        F: for<'a> Fn(T::Ref<'a>) -> bool + Send + Sync + 'static,
+        S: Data + Sync,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> bool + Send + Sync + 'static,
     {
-        let found = self.clone().flat_map_at(site, move |record: T::Ref<'_>| {
-            predicate(record).then_some(())
-        });
-        found.has_any_at(site)
+        let found = FlatMap {
+            state,
+            op: move |state: &S, record: T::Ref<'_>| predicate(state, record).then_some(()),
+            site,
+            out: PhantomData,
+        };
+        self.clone().step(site, found).has_any_at(site)
     }
 
     /// Whether there are records.

@@ -521,10 +521,11 @@ fn actions_travel() {
     assert_eq!(taken, [[0, 1], [33, 34], [66, 67]]);
     let fold = Fold {
         site: site(),
-        state: 1000,
+        initial: 1000,
+        state: Arc::new(1),
         op: (),
         make: |initial: &u64| *initial,
-        add: |(): &(), sum, n| sum + n,
+        add: |(): &(), more: &u64, sum, n| sum + n + more,
         types: PhantomData,
     };
     assert_eq!(
@@ -534,7 +535,8 @@ fn actions_travel() {
     let top = Top {
         site: site(),
         n: 4,
-        compare: |a: &u64, b: &u64| (b % 10).cmp(&(a % 10)),
+        state: Arc::new(10),
+        compare: |ten: &u64, a: &u64, b: &u64| (b % ten).cmp(&(a % ten)),
         records: PhantomData,
     };
     let best = |parts: Vec<_>| {
@@ -546,11 +548,12 @@ fn actions_travel() {
     assert_eq!(sent, [9, 19, 29, 39]);
     let each = TryForEach {
         site: site(),
-        op: |n| u8::try_from(n).map(|_| ()),
+        state: Arc::new(100),
+        op: |more: &u64, n| u8::try_from(n + more).map(|_| ()),
         error: PhantomData::<fn() -> std::num::TryFromIntError>,
     };
     assert_eq!(parts_sent(&numbers(), &each).unwrap(), [(); 3]);
-    let error = parts_sent(&numbers().map(|n| n + 200), &each).unwrap_err();
+    let error = parts_sent(&numbers().map(|n| n + 100), &each).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Closure { .. }), "{error}");
     assert_eq!(error.place().unwrap().partition, Some(1));
 }
@@ -609,7 +612,8 @@ fn an_action_whose_closure_captures_is_refused() {
     let k = std::hint::black_box(3);
     let fold = Fold {
         site: site(),
-        state: 0,
+        initial: 0,
+        state: Arc::new(()),
         op: move |sum: u64, n: u64| sum + n * k,
         make: |initial: &u64| *initial,
         add: call,
@@ -620,7 +624,7 @@ fn an_action_whose_closure_captures_is_refused() {
     assert_eq!(error.place().unwrap().operator, Some("action"));
 }
 
-fn call(op: &impl Fn(u64, u64) -> u64, a: u64, b: u64) -> u64 {
+fn call(op: &impl Fn(u64, u64) -> u64, (): &(), a: u64, b: u64) -> u64 {
     op(a, b)
 }
 

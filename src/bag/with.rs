@@ -9,16 +9,19 @@ use crate::operators::Then;
 use crate::operators::filter::Filter;
 use crate::operators::flat_map::FlatMap;
 use crate::operators::flat_map_str::FlatMapStr;
+use crate::operators::group_by_key::Group;
 use crate::operators::inspect::Inspect;
 use crate::operators::map::Map;
 use crate::operators::map_partitions::{MapPartitions, Records};
 use crate::operators::try_step::{TryFilter, Unwrap};
+use crate::operators::values::Values;
 use crate::pipeline::{Data, Pipeline, Record};
 use crate::task::Site;
 
 /// A bag, and a value that the closure of its next method is handed first. Given by [`Bag::with`].
 ///
-/// Each method does what that of [`Bag`] does, and gives a bag without the state.
+/// Each method does what that of [`Bag`] does. Its closures, if there are several all of them, are handed the state as
+/// their first argument; the bag that a transformation gives is one without the state.
 ///
 /// # Examples
 ///
@@ -33,8 +36,8 @@ use crate::task::Site;
 /// ```
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct BagWith<T: Record + ?Sized, P, S> {
-    bag: Bag<T, P>,
-    state: Arc<S>,
+    pub(super) bag: Bag<T, P>,
+    pub(super) state: Arc<S>,
 }
 
 impl<T: Record + ?Sized, P, S: fmt::Debug> fmt::Debug for BagWith<T, P, S> {
@@ -67,7 +70,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         U: 'static,
         F: for<'a> Fn(&S, T::Ref<'a>) -> U + Send + Sync + 'static,
     {
-        let (site, state, out) = (Site::new("map"), self.state, PhantomData);
+        self.map_at(Site::new("map"), op)
+    }
+
+    fn map_at<U, F>(self, site: Site, op: F) -> Bag<U, impl Pipeline<Out = U> + use<T, P, S, U, F>>
+    where
+        U: 'static,
+        F: for<'a> Fn(&S, T::Ref<'a>) -> U + Send + Sync + 'static,
+    {
+        let (state, out) = (self.state, PhantomData);
         self.bag.step(
             site,
             Map {
@@ -199,6 +210,55 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         self.bag.step(site, Inspect { state, op, site })
     }
 
+    /// [`Bag::key_by`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pairs = holdall::range(3..6).with(4).key_by(|modulus, n| n % modulus);
+    /// assert_eq!(pairs.collect()?, [(3, 3), (0, 4), (1, 5)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn key_by<K, F>(self, key_of: F) -> Bag<(K, T::Owned), impl Pipeline<Out = (K, T::Owned)>>
+    where
+        K: 'static,
+        F: for<'a> Fn(&S, T::Peek<'a>) -> K + Send + Sync + 'static,
+    {
+        self.map_at(Site::new("key_by"), move |state: &S, record: T::Ref<'_>| {
+            let key = key_of(state, T::peek(&record));
+            (key, T::into_owned(record))
+        })
+    }
+
+    /// [`Bag::map_partitions`], with the state: `op` is handed the state, the records of a partition and `emit`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::Context::builder().build()?.range_partitioned(0..6, 2);
+    /// let sums = numbers.with(100).map_partitions(|start, numbers, emit| {
+    ///     let mut sum = *start;
+    ///     numbers.for_each(|n| sum += n);
+    ///     emit(sum);
+    /// });
+    /// assert_eq!(sums.collect()?, [103, 112]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map_partitions<U, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: 'static,
+        F: for<'r, 'e> Fn(&S, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)) + Send + Sync + 'static,
+    {
+        self.map_partitions_at(
+            Site::new("map_partitions"),
+            move |state: &S, _, records: Records<'_, T>, emit: &mut dyn FnMut(U)| {
+                op(state, records, emit);
+            },
+        )
+    }
+
     /// [`Bag::map_partitions_with_index`], with the state: `op` is handed the state, the partition's number, its records
     /// and `emit`.
     ///
@@ -226,11 +286,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
             + Sync
             + 'static,
     {
-        let (site, state, out) = (
-            Site::new("map_partitions_with_index"),
-            self.state,
-            PhantomData,
-        );
+        self.map_partitions_at(Site::new("map_partitions_with_index"), op)
+    }
+
+    fn map_partitions_at<U, F>(
+        self,
+        site: Site,
+        op: F,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, S, U, F>>
+    where
+        U: 'static,
+        F: for<'r, 'e> Fn(&S, usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e))
+            + Send
+            + Sync
+            + 'static,
+    {
+        let (state, out) = (self.state, PhantomData);
         self.bag.then(site, |parent| MapPartitions {
             parent,
             state,
@@ -347,5 +418,60 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
                 site,
             },
         )
+    }
+}
+
+impl<K: 'static, V: 'static, P, S> BagWith<(K, V), P, S>
+where
+    P: Pipeline<Out = (K, V)>,
+    S: Data + Sync,
+{
+    /// [`Bag::map_values`], with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let scaled = holdall::from_vec(vec![("a", 1), ("b", 2)]).with(10).map_values(|scale, n| n * scale);
+    /// assert_eq!(scaled.collect()?, [("a", 10), ("b", 20)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map_values<U, F>(self, op: F) -> Bag<(K, U), impl Pipeline<Out = (K, U)>>
+    where
+        U: 'static,
+        F: Fn(&S, V) -> U + Send + Sync + 'static,
+    {
+        let keyed = self.bag.node.keyed.filter(|keyed| keyed.is_by::<K>());
+        let op = move |state: &S, (key, value)| (key, op(state, value));
+        self.map_at(Site::new("map_values"), op).keyed(keyed)
+    }
+}
+
+impl<K: Data + Eq, V: Data, P, S> BagWith<Group<K, V>, P, S>
+where
+    P: Pipeline<Out = Group<K, V>>,
+    S: Data + Sync,
+{
+    /// [`Bag::map_values`] of groups, with the state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let groups = holdall::range(0..6).map(|n| (n % 2, n)).group_by_key();
+    /// let firsts = groups.with(2).map_values(|most, values| values.take(*most).collect::<Vec<_>>());
+    /// let mut firsts = firsts.collect()?;
+    /// firsts.sort();
+    /// assert_eq!(firsts, [(0, vec![0, 2]), (1, vec![1, 3])]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map_values<U, F>(self, op: F) -> Bag<(K, U), impl Pipeline<Out = (K, U)>>
+    where
+        U: 'static,
+        F: for<'a> Fn(&S, Values<'a, V>) -> U + Send + Sync + 'static,
+    {
+        let keyed = self.bag.node.keyed;
+        let op = move |state: &S, (key, values): (K, Values<'_, V>)| (key, op(state, values));
+        self.map_at(Site::new("map_values"), op).keyed(keyed)
     }
 }

@@ -120,8 +120,8 @@ impl fmt::Display for ErrorKind {
                     write!(f, " at {location}")?;
                 }
                 f.write_str(
-                    " captures variables, which cannot be sent to a worker process; \
-                     name what it needs by `with`, or run on threads",
+                    " captures variables or is a function pointer, which cannot be sent to a worker process; \
+                     hand it what it needs by `with` before the method, or run on threads",
                 )
             }
             Self::NotPortable { place, reason } => {

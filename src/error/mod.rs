@@ -237,7 +237,8 @@ pub enum ErrorKind {
     },
     /// The job was stopped by its caller before it was done.
     Cancelled,
-    /// A closure that would have to be sent to a worker process captures variables.
+    /// A closure that would have to be sent to a worker process captures variables, or is a function pointer. Each
+    /// method that takes one has a twin that hands it what it needs: see [`Bag::with`](crate::Bag::with).
     CapturingClosure {
         /// The method that it was given to.
         place: Place,

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::num::Wrapping;
 use std::ops::Add;
+use std::sync::Arc;
 
 use crate::pipeline::{Data, Key, Peek, Ref};
 use crate::portable::portable;
@@ -178,7 +179,8 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
 }
 
 /// `combine_by_key`.
-pub(crate) struct ByClosures<K, V, C, Create, Add, Merge> {
+pub(crate) struct ByClosures<K, V, C, S, Create, Add, Merge> {
+    pub(crate) state: Arc<S>,
     pub(crate) create: Create,
     pub(crate) add: Add,
     pub(crate) merge: Merge,
@@ -186,19 +188,20 @@ pub(crate) struct ByClosures<K, V, C, Create, Add, Merge> {
 }
 
 portable! {
-    [K, V, C, Create, Add, Merge] ByClosures<K, V, C, Create, Add, Merge> {
-        create: code, add: code, merge: code, types: part,
+    [K, V, C, S: Data + Sync, Create, Add, Merge] ByClosures<K, V, C, S, Create, Add, Merge> {
+        state: state, create: code, add: code, merge: code, types: part,
     }
 }
 
-impl<K, V, C, Create, Add, Merge> Combine for ByClosures<K, V, C, Create, Add, Merge>
+impl<K, V, C, S, Create, Add, Merge> Combine for ByClosures<K, V, C, S, Create, Add, Merge>
 where
     K: Data + Eq,
     V: 'static,
     C: Data,
-    Create: Fn(V) -> C + Send + Sync + 'static,
-    Add: Fn(C, V) -> C + Send + Sync + 'static,
-    Merge: Fn(C, C) -> C + Send + Sync + 'static,
+    S: Data + Sync,
+    Create: Fn(&S, V) -> C + Send + Sync + 'static,
+    Add: Fn(&S, C, V) -> C + Send + Sync + 'static,
+    Merge: Fn(&S, C, C) -> C + Send + Sync + 'static,
 {
     type In = (K, V);
     type Key = K;
@@ -214,35 +217,37 @@ where
 
     #[inline(always)]
     fn create(&self, value: V) -> C {
-        (self.create)(value)
+        (self.create)(&self.state, value)
     }
 
     #[inline(always)]
     fn add(&self, combined: C, value: V) -> C {
-        (self.add)(combined, value)
+        (self.add)(&self.state, combined, value)
     }
 
     #[inline(always)]
     fn merge(&self, combined: C, later: C) -> C {
-        (self.merge)(combined, later)
+        (self.merge)(&self.state, combined, later)
     }
 }
 
 /// `reduce_by_key`: one closure that takes in a value as it takes in what later values became.
-pub(crate) struct Reduced<K, V, F> {
+pub(crate) struct Reduced<K, V, S, F> {
+    pub(crate) state: Arc<S>,
     pub(crate) op: F,
     pub(crate) types: PhantomData<fn(K, V)>,
 }
 
 portable! {
-    [K, V, F] Reduced<K, V, F> { op: code, types: part }
+    [K, V, S: Data + Sync, F] Reduced<K, V, S, F> { state: state, op: code, types: part }
 }
 
-impl<K, V, F> Combine for Reduced<K, V, F>
+impl<K, V, S, F> Combine for Reduced<K, V, S, F>
 where
     K: Data + Eq,
     V: Data,
-    F: Fn(V, V) -> V + Send + Sync + 'static,
+    S: Data + Sync,
+    F: Fn(&S, V, V) -> V + Send + Sync + 'static,
 {
     type In = (K, V);
     type Key = K;
@@ -263,31 +268,35 @@ where
 
     #[inline(always)]
     fn add(&self, combined: V, value: V) -> V {
-        (self.op)(combined, value)
+        (self.op)(&self.state, combined, value)
     }
 
     #[inline(always)]
     fn merge(&self, combined: V, later: V) -> V {
-        (self.op)(combined, later)
+        (self.op)(&self.state, combined, later)
     }
 }
 
 /// `fold_by_key`: the same, from an initial value on.
-pub(crate) struct Folded<K, V, F> {
+pub(crate) struct Folded<K, V, S, F> {
     pub(crate) initial: V,
+    pub(crate) state: Arc<S>,
     pub(crate) op: F,
     pub(crate) types: PhantomData<fn(K)>,
 }
 
 portable! {
-    [K, V: Data, F] Folded<K, V, F> { initial: data, op: code, types: part }
+    [K, V: Data, S: Data + Sync, F] Folded<K, V, S, F> {
+        initial: data, state: state, op: code, types: part,
+    }
 }
 
-impl<K, V, F> Combine for Folded<K, V, F>
+impl<K, V, S, F> Combine for Folded<K, V, S, F>
 where
     K: Data + Eq,
     V: Data + Clone + Sync,
-    F: Fn(V, V) -> V + Send + Sync + 'static,
+    S: Data + Sync,
+    F: Fn(&S, V, V) -> V + Send + Sync + 'static,
 {
     type In = (K, V);
     type Key = K;
@@ -303,41 +312,43 @@ where
 
     #[inline(always)]
     fn create(&self, value: V) -> V {
-        (self.op)(self.initial.clone(), value)
+        (self.op)(&self.state, self.initial.clone(), value)
     }
 
     #[inline(always)]
     fn add(&self, combined: V, value: V) -> V {
-        (self.op)(combined, value)
+        (self.op)(&self.state, combined, value)
     }
 
     #[inline(always)]
     fn merge(&self, combined: V, later: V) -> V {
-        (self.op)(combined, later)
+        (self.op)(&self.state, combined, later)
     }
 }
 
 /// `aggregate_by_key`: values are taken in by one closure, from an initial value on, and merged by another.
-pub(crate) struct Aggregated<K, V, A, Op, Merge> {
+pub(crate) struct Aggregated<K, V, A, S, Op, Merge> {
     pub(crate) initial: A,
+    pub(crate) state: Arc<S>,
     pub(crate) op: Op,
     pub(crate) merge: Merge,
     pub(crate) types: PhantomData<fn(K, V)>,
 }
 
 portable! {
-    [K, V, A: Data, Op, Merge] Aggregated<K, V, A, Op, Merge> {
-        initial: data, op: code, merge: code, types: part,
+    [K, V, A: Data, S: Data + Sync, Op, Merge] Aggregated<K, V, A, S, Op, Merge> {
+        initial: data, state: state, op: code, merge: code, types: part,
     }
 }
 
-impl<K, V, A, Op, Merge> Combine for Aggregated<K, V, A, Op, Merge>
+impl<K, V, A, S, Op, Merge> Combine for Aggregated<K, V, A, S, Op, Merge>
 where
     K: Data + Eq,
     V: 'static,
     A: Data + Clone + Sync,
-    Op: Fn(A, V) -> A + Send + Sync + 'static,
-    Merge: Fn(A, A) -> A + Send + Sync + 'static,
+    S: Data + Sync,
+    Op: Fn(&S, A, V) -> A + Send + Sync + 'static,
+    Merge: Fn(&S, A, A) -> A + Send + Sync + 'static,
 {
     type In = (K, V);
     type Key = K;
@@ -353,16 +364,16 @@ where
 
     #[inline(always)]
     fn create(&self, value: V) -> A {
-        (self.op)(self.initial.clone(), value)
+        (self.op)(&self.state, self.initial.clone(), value)
     }
 
     #[inline(always)]
     fn add(&self, combined: A, value: V) -> A {
-        (self.op)(combined, value)
+        (self.op)(&self.state, combined, value)
     }
 
     #[inline(always)]
     fn merge(&self, combined: A, later: A) -> A {
-        (self.merge)(combined, later)
+        (self.merge)(&self.state, combined, later)
     }
 }

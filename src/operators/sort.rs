@@ -402,9 +402,13 @@ mod tests {
     }
 
     fn by_first() -> impl Sort<Record = (u64, u64)> {
-        let compare = |a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0);
-        let records = PhantomData;
-        Typed(ByComparison { compare, records })
+        let compare = |(): &(), a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0);
+        let (state, records) = (Arc::new(()), PhantomData);
+        Typed(ByComparison {
+            state,
+            compare,
+            records,
+        })
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::{receive_whole, send_whole};
 use crate::error::Result;
@@ -10,9 +11,11 @@ use crate::portable::portable;
 use crate::task::{Flow, Partition, Site, Task};
 
 /// Takes in one record after the other, beginning with what `make` makes.
-pub(crate) struct Fold<T: ?Sized, S, A, F, Make, Add> {
+pub(crate) struct Fold<T: ?Sized, I, S, A, F, Make, Add> {
     pub(crate) site: Site,
-    pub(crate) state: S,
+    pub(crate) initial: I,
+    /// What the closure of the program is handed first.
+    pub(crate) state: Arc<S>,
     /// The closure of the program.
     pub(crate) op: F,
     /// The value of no records.
@@ -23,19 +26,20 @@ pub(crate) struct Fold<T: ?Sized, S, A, F, Make, Add> {
 }
 
 portable! {
-    [T: ?Sized, S: Data, A, F, Make, Add] Fold<T, S, A, F, Make, Add> {
-        site: part, state: data, op: code, make: code, add: code, types: part,
+    [T: ?Sized, I: Data, S: Data + Sync, A, F, Make, Add] Fold<T, I, S, A, F, Make, Add> {
+        site: part, initial: data, state: state, op: code, make: code, add: code, types: part,
     }
 }
 
-impl<T, S, A, F, Make, Add> Action<T> for Fold<T, S, A, F, Make, Add>
+impl<T, I, S, A, F, Make, Add> Action<T> for Fold<T, I, S, A, F, Make, Add>
 where
     T: Record + ?Sized,
+    I: Data + Sync,
     S: Data + Sync,
     A: Data,
     F: Send + Sync + 'static,
-    Make: Fn(&S) -> A + Send + Sync + 'static,
-    Add: for<'a> Fn(&F, A, Ref<'a, T>) -> A + Send + Sync + 'static,
+    Make: Fn(&I) -> A + Send + Sync + 'static,
+    Add: for<'a> Fn(&F, &S, A, Ref<'a, T>) -> A + Send + Sync + 'static,
 {
     type Part = A;
 
@@ -43,16 +47,16 @@ where
     where
         P: Pipeline<Out = T>,
     {
-        let mut folded = Some((self.make)(&self.state));
+        let mut folded = Some((self.make)(&self.initial));
         let _ = pipeline.run(partition, task, &mut |record| {
             let entered = task.enter(self.site);
             folded = folded
                 .take()
-                .map(|folded| (self.add)(&self.op, folded, record));
+                .map(|folded| (self.add)(&self.op, &self.state, folded, record));
             entered.leave();
             ControlFlow::Continue(())
         })?;
-        Ok(folded.unwrap_or_else(|| (self.make)(&self.state)))
+        Ok(folded.unwrap_or_else(|| (self.make)(&self.initial)))
     }
 
     fn send<P>(

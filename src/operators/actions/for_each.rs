@@ -2,28 +2,33 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::{receive_whole, send_whole};
 use crate::error::Result;
-use crate::pipeline::{Action, Pipeline, Record, Ref};
+use crate::pipeline::{Action, Data, Pipeline, Record, Ref};
 use crate::portable::portable;
 use crate::task::{Flow, Partition, Site, Task};
 
-pub(crate) struct TryForEach<F, E> {
+pub(crate) struct TryForEach<S, F, E> {
     pub(crate) site: Site,
+    pub(crate) state: Arc<S>,
     pub(crate) op: F,
     pub(crate) error: PhantomData<fn() -> E>,
 }
 
 portable! {
-    [F, E] TryForEach<F, E> { site: part, op: code, error: part }
+    [S: Data + Sync, F, E] TryForEach<S, F, E> {
+        site: part, state: state, op: code, error: part,
+    }
 }
 
-impl<T, F, E> Action<T> for TryForEach<F, E>
+impl<T, S, F, E> Action<T> for TryForEach<S, F, E>
 where
     T: Record + ?Sized,
+    S: Data + Sync,
     E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
-    F: for<'a> Fn(Ref<'a, T>) -> Result<(), E> + Send + Sync + 'static,
+    F: for<'a> Fn(&S, Ref<'a, T>) -> Result<(), E> + Send + Sync + 'static,
 {
     type Part = ();
 
@@ -33,7 +38,7 @@ where
     {
         let _ = pipeline.run(partition, task, &mut |record| {
             let entered = task.enter(self.site);
-            let outcome = (self.op)(record);
+            let outcome = (self.op)(&self.state, record);
             entered.leave();
             match outcome {
                 Ok(()) => ControlFlow::Continue(()),

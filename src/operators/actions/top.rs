@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::collect::{Sending, receive};
 use super::ranked::Ranked;
@@ -11,37 +12,47 @@ use crate::pipeline::{Action, Data, Peek, Pipeline, Record};
 use crate::portable::portable;
 use crate::task::{Flow, Partition, Site, Task};
 
-pub(crate) struct Top<T: ?Sized, F> {
+pub(crate) struct Top<T: ?Sized, S, F> {
     pub(crate) site: Site,
     pub(crate) n: usize,
+    pub(crate) state: Arc<S>,
     pub(crate) compare: F,
     pub(crate) records: PhantomData<fn(&T)>,
 }
 
 portable! {
-    [T: ?Sized, F] Top<T, F> { site: part, n: data, compare: code, records: part }
+    [T: ?Sized, S: Data + Sync, F] Top<T, S, F> {
+        site: part, n: data, state: state, compare: code, records: part,
+    }
 }
 
-impl<T, F> Top<T, F>
+impl<T, S, F> Top<T, S, F>
 where
     T: Record<Owned: Data> + ?Sized,
-    F: for<'a> Fn(Peek<'a, T>, Peek<'a, T>) -> Ordering + Send + Sync + 'static,
+    S: Data + Sync,
+    F: for<'a> Fn(&S, Peek<'a, T>, Peek<'a, T>) -> Ordering + Send + Sync + 'static,
 {
+    #[inline]
+    fn compare<'a>(&self, a: Peek<'a, T>, b: Peek<'a, T>) -> Ordering {
+        (self.compare)(&self.state, a, b)
+    }
+
     /// The best of two parts, of which the second has later records.
     pub(crate) fn merge(&self, mut ranked: Ranked<T>, later: Ranked<T>) -> Ranked<T> {
-        ranked.merge(later, &self.compare);
+        ranked.merge(later, &|a, b| self.compare(a, b));
         ranked
     }
 
     pub(crate) fn sorted(&self, ranked: Ranked<T>) -> Vec<T::Owned> {
-        ranked.into_sorted(&self.compare)
+        ranked.into_sorted(&|a, b| self.compare(a, b))
     }
 }
 
-impl<T, F> Action<T> for Top<T, F>
+impl<T, S, F> Action<T> for Top<T, S, F>
 where
     T: Record<Owned: Data> + ?Sized,
-    F: for<'a> Fn(Peek<'a, T>, Peek<'a, T>) -> Ordering + Send + Sync + 'static,
+    S: Data + Sync,
+    F: for<'a> Fn(&S, Peek<'a, T>, Peek<'a, T>) -> Ordering + Send + Sync + 'static,
 {
     type Part = Ranked<T>;
 
@@ -52,7 +63,7 @@ where
         let mut ranked = Ranked::new(self.n);
         let _ = pipeline.run(partition, task, &mut |record| {
             let entered = task.enter(self.site);
-            ranked.offer(record, &self.compare);
+            ranked.offer(record, &|a, b| self.compare(a, b));
             entered.leave();
             ControlFlow::Continue(())
         })?;

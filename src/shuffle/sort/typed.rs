@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::mem;
+use std::sync::Arc;
 
 use super::Sort;
 use crate::error::Result;
@@ -37,19 +38,23 @@ pub(crate) trait TypedSort: Portable + Send + Sync + 'static {
 }
 
 /// Sorts records by a comparison.
-pub(crate) struct ByComparison<T: ?Sized, F> {
+pub(crate) struct ByComparison<T: ?Sized, S, F> {
+    pub(crate) state: Arc<S>,
     pub(crate) compare: F,
     pub(crate) records: PhantomData<fn(&T)>,
 }
 
 portable! {
-    [T: ?Sized, F] ByComparison<T, F> { compare: code, records: part }
+    [T: ?Sized, S: Data + Sync, F] ByComparison<T, S, F> {
+        state: state, compare: code, records: part,
+    }
 }
 
-impl<T, F> TypedSort for ByComparison<T, F>
+impl<T, S, F> TypedSort for ByComparison<T, S, F>
 where
     T: Record<Owned: Data> + ?Sized,
-    F: for<'a, 'b> Fn(Peek<'a, T>, Peek<'b, T>) -> Ordering + Send + Sync + 'static,
+    S: Data + Sync,
+    F: for<'a, 'b> Fn(&S, Peek<'a, T>, Peek<'b, T>) -> Ordering + Send + Sync + 'static,
 {
     type Record = T;
     type Item = Owned<T>;
@@ -66,32 +71,36 @@ where
 
     #[inline]
     fn compare(&self, first: &Owned<T>, second: &Owned<T>) -> Ordering {
-        (self.compare)(T::peek_owned(first), T::peek_owned(second))
+        (self.compare)(&self.state, T::peek_owned(first), T::peek_owned(second))
     }
 }
 
 /// Sorts records by a key that is computed once for each and stored with it.
-pub(crate) struct ByCachedKey<T: ?Sized, K, F> {
+pub(crate) struct ByCachedKey<T: ?Sized, K, S, F> {
+    pub(crate) state: Arc<S>,
     pub(crate) key_of: F,
     pub(crate) types: PhantomData<fn(&T) -> K>,
 }
 
 portable! {
-    [T: ?Sized, K, F] ByCachedKey<T, K, F> { key_of: code, types: part }
+    [T: ?Sized, K, S: Data + Sync, F] ByCachedKey<T, K, S, F> {
+        state: state, key_of: code, types: part,
+    }
 }
 
-impl<T, K, F> TypedSort for ByCachedKey<T, K, F>
+impl<T, K, S, F> TypedSort for ByCachedKey<T, K, S, F>
 where
     T: Record<Owned: Data> + ?Sized,
     K: Data + Ord,
-    F: for<'a> Fn(Peek<'a, T>) -> K + Send + Sync + 'static,
+    S: Data + Sync,
+    F: for<'a> Fn(&S, Peek<'a, T>) -> K + Send + Sync + 'static,
 {
     type Record = T;
     type Item = (K, Owned<T>);
 
     #[inline]
     fn item(&self, record: Ref<'_, T>) -> Result<(K, Owned<T>)> {
-        let key = (self.key_of)(T::peek(&record));
+        let key = (self.key_of)(&self.state, T::peek(&record));
         Ok((key, T::into_owned(record)))
     }
 

@@ -1,0 +1,196 @@
+//! Actions that give the first few records in an order.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::Bag;
+use crate::error::Result;
+use crate::operators::actions::Top;
+use crate::pipeline::{Data, Pipeline, Record};
+use crate::task::Site;
+
+/// Actions that give the first few records in an order. Each needs memory for twice as many on each thread.
+impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
+    /// The `n` greatest records, greatest first; equal ones in the order of the bag. Runs a job.
+    ///
+    /// Needs memory for 2 `n` records on each thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::from_vec(vec![3, 1, 4, 1, 5]).top(2)?, [5, 4]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn top(&self, n: usize) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Data,
+        for<'a> T::Peek<'a>: Ord,
+    {
+        self.first_ranked(Site::new("top"), n, Arc::new(()), |(), a, b| b.cmp(&a))
+    }
+
+    /// The `n` records that are the greatest by `compare`, greatest first; equal ones in the order of the bag. Runs a
+    /// job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let counts = holdall::from_vec(vec![("a", 2), ("b", 3), ("c", 3)]);
+    /// // By count; of equal counts, the name that comes first is the greater.
+    /// let top = counts.top_by(2, |a, b| a.1.cmp(&b.1).then(b.0.cmp(a.0)))?;
+    /// assert_eq!(top, [("b", 3), ("c", 3)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn top_by<F>(&self, n: usize, compare: F) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Data,
+        F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
+    {
+        let site = Site::new("top_by");
+        self.first_ranked(site, n, Arc::new(()), move |(), a, b| compare(b, a))
+    }
+
+    /// The `n` records with the greatest keys, greatest first; those with equal keys in the order of the bag. Runs a
+    /// job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let counts = holdall::from_vec(vec![("a", 2), ("b", 3), ("c", 3)]);
+    /// assert_eq!(counts.top_by_key(1, |(_, n)| *n)?, [("b", 3)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn top_by_key<K, F>(&self, n: usize, key_of: F) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Data,
+        K: Ord,
+        F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
+    {
+        self.first_ranked(Site::new("top_by_key"), n, Arc::new(()), move |(), a, b| {
+            key_of(b).cmp(&key_of(a))
+        })
+    }
+
+    /// The `n` least records, least first; equal ones in the order of the bag. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(holdall::from_vec(vec![3, 1, 4, 1, 5]).bottom(3)?, [1, 1, 3]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn bottom(&self, n: usize) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Data,
+        for<'a> T::Peek<'a>: Ord,
+    {
+        self.first_ranked(Site::new("bottom"), n, Arc::new(()), |(), a, b| a.cmp(&b))
+    }
+
+    /// The `n` records that are the least by `compare`, least first; equal ones in the order of the bag. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let floats = holdall::from_vec(vec![2.5_f64, -1.0, 0.5]);
+    /// assert_eq!(floats.bottom_by(2, |a, b| a.total_cmp(b))?, [-1.0, 0.5]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn bottom_by<F>(&self, n: usize, compare: F) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Data,
+        F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
+    {
+        let site = Site::new("bottom_by");
+        self.first_ranked(site, n, Arc::new(()), move |(), a, b| compare(a, b))
+    }
+
+    /// The `n` records with the least keys, least first; those with equal keys in the order of the bag. Runs a job.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let words = holdall::from_vec(vec!["words", "of", "a", "bag"]);
+    /// assert_eq!(words.bottom_by_key(2, |word| word.len())?, ["a", "of"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn bottom_by_key<K, F>(&self, n: usize, key_of: F) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Data,
+        K: Ord,
+        F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
+    {
+        self.first_ranked(
+            Site::new("bottom_by_key"),
+            n,
+            Arc::new(()),
+            move |(), a, b| key_of(a).cmp(&key_of(b)),
+        )
+    }
+
+    /// The first `n` records in the order of `compare`.
+    pub(super) fn first_ranked<S, F>(
+        &self,
+        site: Site,
+        n: usize,
+        state: Arc<S>,
+        compare: F,
+    ) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Data,
+        S: Data + Sync,
+        F: for<'a> Fn(&S, T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
+    {
+        let records = PhantomData;
+        let top = Top {
+            site,
+            n,
+            state,
+            compare,
+            records,
+        };
+        let mut ranked = None;
+        self.run(&top, |task, later| {
+            let entered = task.enter(site);
+            ranked = Some(match ranked.take() {
+                None => later,
+                Some(ranked) => top.merge(ranked, later),
+            });
+            entered.leave();
+            ControlFlow::Continue(())
+        })?;
+        Ok(ranked.map_or_else(Vec::new, |ranked| top.sorted(ranked)))
+    }
+}
