@@ -73,8 +73,9 @@ impl Slabs {
     pub(crate) fn piece(&mut self, bytes: usize) -> Option<Piece> {
         let fits = |slab: &Arc<Memory>, used| slab.layout.size() - used >= bytes;
         if !self.slabs.last().is_some_and(|slab| fits(slab, self.used)) {
-            let is_free = |slab: &Arc<Memory>| Arc::strong_count(slab) == 1 && fits(slab, 0);
-            let free = self.slabs.iter().position(is_free)?;
+            // `get_mut` and not a look at the count: who dropped the last piece must be done reading it.
+            let is_free = |slab: &mut Arc<Memory>| Arc::get_mut(slab).is_some() && fits(slab, 0);
+            let free = self.slabs.iter_mut().position(is_free)?;
             let last = self.slabs.len() - 1;
             self.slabs.swap(free, last);
             self.used = 0;
