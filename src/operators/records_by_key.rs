@@ -212,7 +212,7 @@ where
 {
     let begun = grouper.begin_task(task.partition());
     begun.map_err(|error| error.at(site.operator, site.location))?;
-    parent.run(partition, task, &mut |record| {
+    let flow = parent.run(partition, task, &mut |record| {
         let entered = task.enter(site);
         let outcome = grouper.push::<E>(record, &mut is_wanted);
         entered.leave();
@@ -220,7 +220,10 @@ where
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => task.fail_at(site, error),
         }
-    })
+    })?;
+    let ended = grouper.end_task(is_wanted);
+    ended.map_err(|error| error.at(site.operator, site.location))?;
+    Ok(flow)
 }
 
 /// Pairs, by their first side.
@@ -231,8 +234,9 @@ impl<K: Data + Eq, V: Data> Encode for Pairs<K, V> {
 
     #[inline]
     fn encode((key, value): (K, V), bytes: &mut Vec<u8>) -> Result<usize> {
+        let start = bytes.len();
         K::append_bytes(&key, bytes)?;
-        let key_len = bytes.len();
+        let key_len = bytes.len() - start;
         codec::encode_into(&value, bytes)?;
         Ok(key_len)
     }
@@ -251,8 +255,9 @@ impl<K: Data + Eq, V: 'static> Encode for FirstSides<K, V> {
 
     #[inline]
     fn encode((key, _): (K, V), bytes: &mut Vec<u8>) -> Result<usize> {
+        let start = bytes.len();
         K::append_bytes(&key, bytes)?;
-        Ok(bytes.len())
+        Ok(bytes.len() - start)
     }
 
     fn check((key, _): &(K, V)) -> Result<()> {
@@ -268,8 +273,9 @@ impl<T: Key + ?Sized> Encode for Keys<T> {
 
     #[inline]
     fn encode(record: T::Ref<'_>, bytes: &mut Vec<u8>) -> Result<usize> {
+        let start = bytes.len();
         T::append_bytes(T::peek(&record), bytes)?;
-        Ok(bytes.len())
+        Ok(bytes.len() - start)
     }
 
     fn check(record: &T::Ref<'_>) -> Result<()> {

@@ -117,6 +117,30 @@ pub(crate) fn put_length(bytes: &mut Vec<u8>, start: usize) -> usize {
     }
 }
 
+/// Puts the lengths of a key and of the value behind it, which goes to the end, into the two bytes at `start` that come
+/// before them; long ones need more bytes. Says how many there are then.
+#[inline(always)]
+pub(crate) fn put_lengths(bytes: &mut Vec<u8>, start: usize, key_len: usize) -> usize {
+    let value_len = bytes.len() - start - 2 - key_len;
+    if key_len < 0x80 && value_len < 0x80 {
+        bytes[start] = key_len as u8;
+        bytes[start + 1] = value_len as u8;
+        2
+    } else {
+        put_long_lengths(bytes, start, key_len, value_len)
+    }
+}
+
+#[cold]
+fn put_long_lengths(bytes: &mut Vec<u8>, start: usize, key_len: usize, value_len: usize) -> usize {
+    let mut lengths = Vec::with_capacity(MAX_HEADER_BYTES);
+    push_varint(&mut lengths, key_len as u64);
+    push_varint(&mut lengths, value_len as u64);
+    let lengths_bytes = lengths.len();
+    bytes.splice(start..start + 2, lengths);
+    lengths_bytes
+}
+
 #[cold]
 fn put_long_length(bytes: &mut Vec<u8>, start: usize, len: usize) -> usize {
     let mut length = Vec::with_capacity(MAX_VARINT_BYTES);

@@ -4,8 +4,9 @@
 //! each, a third of what dividing a record takes. So records are encoded by the batch, and then hashed.
 
 use super::entry;
+use super::grouper::Encode;
 use crate::error::Result;
-use crate::pipeline::{Data, Key, Peek};
+use crate::pipeline::{Data, Key, Peek, Ref};
 use crate::storage::codec;
 
 const BATCH_ENTRIES: usize = 64;
@@ -42,6 +43,21 @@ impl EntryBatch {
         let key = start + entry::put_length(&mut self.bytes, start);
         let key_end = self.bytes.len();
         codec::encode_into(value, &mut self.bytes)?;
+        Ok(self.end(start, key, key_end))
+    }
+
+    /// Appends a record as it stands in a chunk; true if the batch is full then.
+    #[inline(always)]
+    pub(crate) fn push_record<E: Encode>(&mut self, record: Ref<'_, E::In>) -> Result<bool> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0, 0]);
+        let key_len = E::encode(record, &mut self.bytes)?;
+        let key = start + entry::put_lengths(&mut self.bytes, start, key_len);
+        Ok(self.end(start, key, key + key_len))
+    }
+
+    #[inline(always)]
+    fn end(&mut self, start: usize, key: usize, key_end: usize) -> bool {
         let end = self.bytes.len();
         self.spans.push(Span {
             start,
@@ -49,8 +65,9 @@ impl EntryBatch {
             key_end,
             end,
         });
-        Ok(self.spans.len() == BATCH_ENTRIES || end >= BATCH_BYTES)
+        self.spans.len() == BATCH_ENTRIES || end >= BATCH_BYTES
     }
+
 
     /// Each key, and its entry.
     #[inline(always)]

@@ -129,8 +129,9 @@ mod tests {
         type In = (u64, u64);
 
         fn encode((key, value): (u64, u64), bytes: &mut Vec<u8>) -> Result<usize> {
+            let start = bytes.len();
             u64::append_bytes(&key, bytes)?;
-            let key_len = bytes.len();
+            let key_len = bytes.len() - start;
             bytes.extend_from_slice(&value.to_be_bytes());
             Ok(key_len)
         }
@@ -164,6 +165,7 @@ mod tests {
                 let pushed = grouper.push::<Numbers>((key, n), |_| true);
                 pushed.unwrap();
             }
+            grouper.end_task(|_| true).unwrap();
         }
         grouper.commit().unwrap();
         outputs

@@ -351,6 +351,7 @@ mod tests {
                 let pushed = grouper.push::<Numbers>(record, |_| true);
                 pushed.unwrap();
             }
+            grouper.end_task(|_| true).unwrap();
         }
         grouper.commit().unwrap();
         let mut all = Vec::new();

@@ -8,7 +8,8 @@
 //!             (spilled later if others need the memory)
 //! ```
 
-use super::entry::{self, Order};
+use super::entry::Order;
+use super::entry_batch::EntryBatch;
 use super::group_outputs::{GroupOutputs, Segment};
 use super::group_spill::Spill;
 use super::partitioner::{HashPartitioner, Position};
@@ -68,7 +69,8 @@ pub(crate) struct Grouper<'o> {
     /// For each partition, one for each slice of its places: all that start with the same bits.
     buckets: Vec<Bucket>,
     slice_bits: u32,
-    key_value: Vec<u8>,
+    /// Records on their way there.
+    entries: EntryBatch,
 
     // Memory.
     /// The capacity of all chunks; the reservation is as long, or shorter below the floor.
@@ -98,7 +100,7 @@ impl<'o> Grouper<'o> {
             partitioner,
             buckets: empty_buckets(partitioner.partitions() << slice_bits),
             slice_bits,
-            key_value: Vec::new(),
+            entries: EntryBatch::default(),
             bytes: 0,
             // What cannot be spilled may all be of one task.
             share_bytes: match outputs.is_in_memory() {
@@ -127,34 +129,49 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Takes in one record, if its key is wanted.
+    /// Takes in one record, if its key is wanted; it may take effect only with the end of the task.
     #[inline]
     pub(crate) fn push<E: Encode>(
         &mut self,
         record: Ref<'_, E::In>,
-        is_wanted: impl FnOnce(Position) -> bool,
+        is_wanted: impl FnMut(Position) -> bool,
     ) -> Result<()> {
         if !self.is_checked {
             E::check(&record)?;
             self.is_checked = true;
         }
-        self.key_value.clear();
-        let key_len = E::encode(record, &mut self.key_value)?;
-        let position = self.partitioner.position(&self.key_value[..key_len]);
-        if !is_wanted(position) {
-            return Ok(());
+        if self.entries.push_record::<E>(record)? {
+            self.flush(is_wanted)?;
         }
-        let slice = slice_of(position.place.0, self.slice_bits);
-        let number = position.partition << self.slice_bits | slice;
-        let needed_bytes = entry::MAX_HEADER_BYTES + self.key_value.len();
-        let bucket = &mut self.buckets[number];
-        if bucket.open.capacity() - bucket.open.len() < needed_bytes {
-            self.add_chunk(number, needed_bytes)?;
+        Ok(())
+    }
+
+    /// Takes in the records of the task that wait.
+    pub(crate) fn end_task(&mut self, is_wanted: impl FnMut(Position) -> bool) -> Result<()> {
+        self.flush(is_wanted)
+    }
+
+    #[inline(never)]
+    fn flush(&mut self, mut is_wanted: impl FnMut(Position) -> bool) -> Result<()> {
+        let mut entries = std::mem::take(&mut self.entries);
+        for (key, entry) in entries.entries() {
+            let position = self.partitioner.position(key);
+            if !is_wanted(position) {
+                continue;
+            }
+            let slice = slice_of(position.place.0, self.slice_bits);
+            let number = position.partition << self.slice_bits | slice;
+            let bucket = &mut self.buckets[number];
+            if bucket.open.capacity() - bucket.open.len() < entry.len() {
+                self.add_chunk(number, entry.len())?;
+            }
+            let bucket = &mut self.buckets[number];
+            bucket.open.extend_from_slice(entry);
+            bucket.open_entries += 1;
+            self.records += 1;
         }
-        let bucket = &mut self.buckets[number];
-        entry::push(&mut bucket.open, key_len, &self.key_value);
-        bucket.open_entries += 1;
-        self.records += 1;
+        entries.clear();
+        self.entries = entries;
         Ok(())
     }
 
