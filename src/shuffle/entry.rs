@@ -61,6 +61,25 @@ pub(crate) fn span_at(chunk: &[u8], start: usize) -> Span {
     }
 }
 
+/// Whether two keys are the same. Short ones are compared without a call, which would take longer than the comparison.
+#[inline(always)]
+pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        4..=8 => ends::<4>(a) == ends::<4>(b),
+        9..=16 => ends::<8>(a) == ends::<8>(b),
+        _ => a == b,
+    }
+}
+
+/// The first and the last `N` bytes, which may overlap.
+#[inline(always)]
+fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+    bytes.first_chunk().zip(bytes.last_chunk())
+}
+
 #[cold]
 fn long_span_at(chunk: &[u8], start: usize) -> (usize, usize, usize) {
     let mut at = start;
@@ -176,6 +195,19 @@ pub(super) fn varint_at(bytes: &[u8], at: &mut usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_the_same_if_all_of_their_bytes_are() {
+        for len in 0..20 {
+            let key = vec![7; len];
+            assert!(is_same(&key, &key.clone()) && !is_same(&key, &vec![7; len + 1]));
+            for at in 0..len {
+                let mut other = key.clone();
+                other[at] = 8;
+                assert!(!is_same(&key, &other), "{len} bytes, {at}");
+            }
+        }
+    }
 
     #[test]
     fn entries_come_back_from_memory_and_from_runs() {

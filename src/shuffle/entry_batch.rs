@@ -68,7 +68,6 @@ impl EntryBatch {
         self.spans.len() == BATCH_ENTRIES || end >= BATCH_BYTES
     }
 
-
     /// Each key, and its entry.
     #[inline(always)]
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {

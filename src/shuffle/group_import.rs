@@ -1,13 +1,15 @@
 //! Groups that other processes have left: their runs, and where they must be in memory, their entries.
 
 use std::mem;
+use std::sync::Arc;
 
 use super::entry::{self, Order};
-use super::group_outputs::{GroupOutputs, Segment};
+use super::group_outputs::{self, GroupOutputs, Segment};
 use super::group_spill;
 use super::group_stream::{EntrySource, RunSource, merge_of};
-use super::grouper::{MOST_CHUNK_BYTES, SEGMENT_BYTES, slice_bits, slice_of};
+use super::grouper::{CHUNK_BYTES, MOST_CHUNK_BYTES, slice_bits, slice_of};
 use super::partitioner::HashPartitioner;
+use super::slab::Piece;
 use super::sorted::Chunk;
 use crate::error::Result;
 use crate::id::ShuffleId;
@@ -71,10 +73,11 @@ impl GroupOutputs {
         let mut merge = merge_of(sources);
         let slice_bits = slice_bits(self.partitioner(), resources);
         let mut chunk = Chunk::empty();
+        let mut bytes = Vec::new();
         let mut key_value = Vec::new();
         while let Some(entry) = merge.next()? {
             let slice = slice_of(entry.place(), slice_bits);
-            if chunk.bytes.len() >= MOST_CHUNK_BYTES || chunk.slice != slice {
+            if bytes.len() >= MOST_CHUNK_BYTES || chunk.slice != slice {
                 let next = Chunk {
                     slice,
                     // They come in order already, and are to stay so.
@@ -84,28 +87,40 @@ impl GroupOutputs {
                     },
                     ..Chunk::empty()
                 };
-                self.keep_loaded(partition, mem::replace(&mut chunk, next), resources)?;
+                let chunk = mem::replace(&mut chunk, next);
+                self.keep_loaded(partition, chunk, &bytes, resources)?;
+                bytes.clear();
             }
             key_value.clear();
             key_value.extend_from_slice(entry.key());
             key_value.extend_from_slice(entry.value());
-            entry::push(&mut chunk.bytes, entry.key().len(), &key_value);
+            entry::push(&mut bytes, entry.key().len(), &key_value);
             chunk.entries += 1;
         }
-        self.keep_loaded(partition, chunk, resources)
+        self.keep_loaded(partition, chunk, &bytes, resources)
     }
 
-    fn keep_loaded(&self, partition: usize, chunk: Chunk, resources: &Resources) -> Result<()> {
+    /// Keeps a chunk of these bytes.
+    fn keep_loaded(
+        &self,
+        partition: usize,
+        mut chunk: Chunk,
+        bytes: &[u8],
+        resources: &Resources,
+    ) -> Result<()> {
         if chunk.entries == 0 {
             return Ok(());
         }
-        let mut chunk = chunk;
-        chunk.bytes.shrink_to_fit();
-        let segment = Segment::new(vec![chunk], SEGMENT_BYTES);
-        if !self.try_keep(segment.bytes(), resources) {
-            self.check_may_spill(resources)?;
-        }
-        self.keep(partition, segment, resources);
+        let reserved = resources.budget.try_reserve(bytes.len());
+        let list = resources.budget.try_reserve(CHUNK_BYTES);
+        let may_keep = self.may_keep(bytes.len(), resources);
+        let Some((mut reserved, mut list)) = reserved.zip(list).filter(|_| may_keep) else {
+            return Err(group_outputs::too_large(resources));
+        };
+        reserved.trim();
+        list.trim();
+        chunk.bytes = Piece::copy(bytes, Some(reserved));
+        self.keep(partition, Segment::new(vec![chunk]), &Arc::new(list));
         Ok(())
     }
 }

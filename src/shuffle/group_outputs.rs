@@ -4,7 +4,8 @@
 //! cheaper than a merge of a piece from each task.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::entry::Order;
 use super::group_spill::{self, Spill};
@@ -27,17 +28,12 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    pub(crate) fn new(chunks: Vec<Chunk>, overhead_bytes: usize) -> Self {
-        let capacity: usize = chunks.iter().map(|chunk| chunk.bytes.capacity()).sum();
+    pub(crate) fn new(chunks: Vec<Chunk>) -> Self {
+        let capacity = chunks.iter().map(|chunk| chunk.bytes.capacity());
         Self {
+            bytes: capacity.sum(),
             chunks,
-            bytes: capacity + overhead_bytes,
         }
-    }
-
-    /// The memory it takes.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
     }
 
     pub(super) fn order(&self) -> Order {
@@ -47,16 +43,18 @@ impl Segment {
     }
 }
 
-/// A part of the reservation that is shared by all that was kept, given back on drop.
+/// A part of what is kept, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
-    kept: Arc<Mutex<Reservation>>,
+    kept_bytes: Arc<AtomicUsize>,
     bytes: usize,
+    /// For the lists of chunks. Each slab that chunks are pieces of has its own part of the budget.
+    _lists: Arc<Reservation>,
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        lock(&self.kept).shrink(self.bytes);
+        self.kept_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -65,8 +63,8 @@ impl Drop for Share {
 pub(crate) struct GroupOutputs {
     partitioner: HashPartitioner,
     partitions: Vec<Mutex<PartitionOutput>>,
-    /// For all segments; made by the first task, which knows the budget.
-    kept: OnceLock<Arc<Mutex<Reservation>>>,
+    /// The length of all chunks.
+    kept_bytes: Arc<AtomicUsize>,
     /// Held by the one thread that spills what was kept.
     spilling: Mutex<()>,
     /// Whether all must stay in memory.
@@ -100,7 +98,7 @@ impl GroupOutputs {
         Self {
             partitioner,
             partitions: partitions.map(|_| Mutex::new(output())).collect(),
-            kept: OnceLock::new(),
+            kept_bytes: Arc::default(),
             spilling: Mutex::new(()),
             in_memory,
             keys: None,
@@ -126,34 +124,32 @@ impl GroupOutputs {
 
     /// How many bytes of memory are kept.
     pub(crate) fn kept_bytes(&self) -> usize {
-        self.kept.get().map_or(0, |kept| lock(kept).bytes())
+        self.kept_bytes.load(Ordering::Relaxed)
     }
 
-    /// Asks for memory for what is about to be kept: half of the budget at the most, and only while others use less
-    /// than half of it.
-    pub(crate) fn try_keep(&self, bytes: usize, resources: &Resources) -> bool {
+    /// Whether `bytes` more, which have their part of the budget, may be kept: only while no more than half of the
+    /// budget is in use.
+    pub(crate) fn may_keep(&self, bytes: usize, resources: &Resources) -> bool {
         let budget = &resources.budget;
-        let mut kept = lock(self.kept(resources));
         let used_bytes = match self.in_memory {
-            true => kept.bytes(),
+            true => self.kept_bytes().saturating_add(bytes),
             false => budget.used_bytes(),
         };
-        used_bytes.saturating_add(bytes) <= budget.limit_bytes() / 2 && kept.try_grow(bytes)
+        used_bytes <= budget.limit_bytes() / 2
     }
 
-    /// Keeps a segment, whose memory [`try_keep`](Self::try_keep) has got.
-    pub(crate) fn keep(&self, partition: usize, segment: Segment, resources: &Resources) {
-        let kept = Arc::clone(self.kept(resources));
+    /// Keeps a segment. `lists` is for its list of chunks, and those of others.
+    pub(crate) fn keep(&self, partition: usize, segment: Segment, lists: &Arc<Reservation>) {
         let bytes = segment.bytes;
-        let share = Share { kept, bytes };
+        self.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let share = Share {
+            kept_bytes: Arc::clone(&self.kept_bytes),
+            bytes,
+            _lists: Arc::clone(lists),
+        };
         lock(&self.partitions[partition])
             .segments
             .push((segment, share));
-    }
-
-    fn kept(&self, resources: &Resources) -> &Arc<Mutex<Reservation>> {
-        self.kept
-            .get_or_init(|| Arc::new(Mutex::new(resources.budget.reservation())))
     }
 
     /// The error of outputs that must stay in memory and do not fit.
@@ -291,7 +287,7 @@ fn largest_slice(segments: &[(Segment, Share)]) -> usize {
 }
 
 #[cold]
-fn too_large(resources: &Resources) -> Error {
+pub(super) fn too_large(resources: &Resources) -> Error {
     Error::new(ErrorKind::BroadcastTooLarge {
         budget_bytes: resources.budget.limit_bytes(),
     })

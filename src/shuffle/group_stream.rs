@@ -196,6 +196,15 @@ impl EntryStream {
         }
     }
 
+    /// Whether the entry is of the same key as the one before, whose place and key these are.
+    #[inline]
+    fn has_same_key(&self, place: u64, key: &[u8]) -> bool {
+        match self {
+            Self::Memory(cursor) => !cursor.is_first(),
+            Self::Merge { .. } => self.place() == place && self.key() == key,
+        }
+    }
+
     #[inline]
     fn key(&self) -> &[u8] {
         match self {
@@ -272,7 +281,7 @@ impl GroupCursor {
                 if !self.step()? {
                     return Ok(false);
                 }
-                if self.stream.place() != self.place || self.stream.key() != self.key {
+                if !self.stream.has_same_key(self.place, &self.key) {
                     self.state = State::Behind;
                 }
             }
@@ -305,8 +314,10 @@ impl GroupCursor {
     /// How the group it is in stands to that of another cursor.
     #[inline]
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
-        self.place
-            .cmp(&other.place)
-            .then_with(|| self.key.cmp(&other.key))
+        match self.place.cmp(&other.place) {
+            Ordering::Equal if entry::is_same(&self.key, &other.key) => Ordering::Equal,
+            Ordering::Equal => self.key.cmp(&other.key),
+            order => order,
+        }
     }
 }

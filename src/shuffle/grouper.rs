@@ -1,18 +1,21 @@
 //! The map side of a shuffle that keeps every record: entries by partition, as they come.
 //!
 //! ```text
-//!  records -> chunks of partition 0 | 1 | .. | n     in memory, within the thread's share
+//!  records -> chunks of partition 0 | 1 | .. | n     in slabs, within the thread's share
 //!                 | end of some tasks            | share full, or the budget refuses more
 //!                 v                              v
 //!             kept for the readers           each partition sorted, one run for each in one file
 //!             (spilled later if others need the memory)
 //! ```
 
-use super::entry::Order;
+use std::sync::Arc;
+
+use super::entry::{MAX_HEADER_BYTES, Order};
 use super::entry_batch::EntryBatch;
 use super::group_outputs::{GroupOutputs, Segment};
 use super::group_spill::Spill;
 use super::partitioner::{HashPartitioner, Position};
+use super::slab::{Piece, Slabs};
 use super::sorted::Chunk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Record, Ref};
@@ -31,9 +34,18 @@ pub(crate) trait Encode: Send + Sync + 'static {
     fn check(record: &Ref<'_, Self::In>) -> Result<()>;
 }
 
-/// Chunks of one partition double up to this length.
+/// The lengths of chunks. They get longer with the slabs they are pieces of.
 pub(super) const MOST_CHUNK_BYTES: usize = 32 << 10;
 const LEAST_CHUNK_BYTES: usize = 512;
+
+/// Partitions that follow each other have slabs together, which go when all of their chunks have been read. With more
+/// lists of them there would be more memory that is hardly begun.
+const MOST_SLAB_LISTS: usize = 8;
+
+/// Slabs of a list double up to a huge page, or to such a part of what a thread may hold that those that are being
+/// filled do not matter much.
+const MOST_SLAB_BYTES: usize = 2 << 20;
+const OPEN_SLABS_OF_SHARE: usize = 8;
 
 /// Slices of all partitions together, and of one.
 const MOST_BUCKETS: usize = 1024;
@@ -49,16 +61,33 @@ const FLOOR_BYTES: usize = 256 << 10;
 /// begun where tasks are small, and there is one for each bucket.
 const LEAST_COMMIT_BYTES: usize = 4 << 20;
 
-/// Memory that a segment takes besides its chunks.
-pub(super) const SEGMENT_BYTES: usize = 160;
+/// Memory that a chunk takes besides its bytes, in a list that may grow.
+pub(super) const CHUNK_BYTES: usize = 2 * size_of::<Chunk>();
 
 /// The entries of one slice of a partition since the last commit.
 #[derive(Default)]
 struct Bucket {
     /// The chunk that is being filled, and how many entries it has.
-    open: Vec<u8>,
+    open: Piece,
     open_entries: usize,
-    full: Vec<(Vec<u8>, usize)>,
+    full: Vec<(Piece, usize)>,
+}
+
+impl Bucket {
+    /// How many chunks have entries.
+    fn chunks(&self) -> usize {
+        self.full.len() + usize::from(self.open_entries > 0)
+    }
+
+    /// Takes the chunks with their numbers of entries. What room there is in the last one is left.
+    fn take(&mut self) -> Vec<(Piece, usize)> {
+        let mut chunks = std::mem::take(&mut self.full);
+        if self.open_entries > 0 {
+            chunks.push((self.open.take_filled(), self.open_entries));
+            self.open_entries = 0;
+        }
+        chunks
+    }
 }
 
 /// Divides the records of one thread's tasks among partitions.
@@ -73,46 +102,60 @@ pub(crate) struct Grouper<'o> {
     entries: EntryBatch,
 
     // Memory.
-    /// The capacity of all chunks; the reservation is as long, or shorter below the floor.
-    bytes: usize,
+    slabs: Vec<Slabs>,
+    /// How many buckets share a list of slabs.
+    buckets_of_list: usize,
+    /// The length of those slabs that were not left to what was handed over.
+    slab_bytes: usize,
+    most_slab_bytes: usize,
     share_bytes: usize,
-    reservation: Reservation,
-    /// The length of first chunks: as much as the last task needed for one bucket, so that most need no second.
-    first_chunk_bytes: usize,
+    /// Whether a slab has no part of the budget.
+    is_over: bool,
 
     // The task at hand, and those before it that are handed over with it.
     first_task: usize,
     last_task: Option<usize>,
     /// How many chunks of each partition have been handed over.
     chunks_given: Vec<u64>,
-    /// How many records have come that were not handed over yet.
+    /// How many records have come that were not handed over yet, and their length.
     records: u64,
+    bytes: usize,
     is_checked: bool,
 }
 
 impl<'o> Grouper<'o> {
     pub(crate) fn new(outputs: &'o GroupOutputs, resources: &Resources) -> Self {
         let partitioner = outputs.partitioner();
+        let partitions = partitioner.partitions();
         let slice_bits = slice_bits(partitioner, resources);
+        let share_bytes = match outputs.is_in_memory() {
+            // What cannot be spilled may all be of one task.
+            true => resources.budget.limit_bytes() / 2,
+            false => share_bytes(resources),
+        };
+        let buckets = empty_buckets(partitions << slice_bits);
+        let buckets_of_list = partitions.div_ceil(MOST_SLAB_LISTS) << slice_bits;
+        let mut slabs = Vec::new();
+        slabs.resize_with(buckets.len().div_ceil(buckets_of_list), Slabs::default);
         Self {
             outputs,
             resources: resources.clone(),
             partitioner,
-            buckets: empty_buckets(partitioner.partitions() << slice_bits),
+            buckets,
             slice_bits,
             entries: EntryBatch::default(),
-            bytes: 0,
-            // What cannot be spilled may all be of one task.
-            share_bytes: match outputs.is_in_memory() {
-                true => resources.budget.limit_bytes() / 2,
-                false => share_bytes(resources),
-            },
-            reservation: resources.budget.reservation(),
-            first_chunk_bytes: LEAST_CHUNK_BYTES,
+            most_slab_bytes: (share_bytes / (OPEN_SLABS_OF_SHARE * slabs.len()))
+                .min(MOST_SLAB_BYTES),
+            slabs,
+            buckets_of_list,
+            slab_bytes: 0,
+            share_bytes,
+            is_over: false,
             first_task: 0,
             last_task: None,
-            chunks_given: vec![0; partitioner.partitions()],
+            chunks_given: vec![0; partitions],
             records: 0,
+            bytes: 0,
             is_checked: false,
         }
     }
@@ -121,7 +164,7 @@ impl<'o> Grouper<'o> {
     pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
         let follows = self.last_task.is_some_and(|last| last + 1 == task);
         if !follows || self.bytes >= LEAST_COMMIT_BYTES.min(self.share_bytes / 2) {
-            self.commit()?;
+            self.hand_over()?;
             self.first_task = task;
         }
         self.last_task = Some(task);
@@ -162,112 +205,120 @@ impl<'o> Grouper<'o> {
             let slice = slice_of(position.place.0, self.slice_bits);
             let number = position.partition << self.slice_bits | slice;
             let bucket = &mut self.buckets[number];
-            if bucket.open.capacity() - bucket.open.len() < entry.len() {
-                self.add_chunk(number, entry.len())?;
+            if bucket.open.push(entry) {
+                bucket.open_entries += 1;
+            } else {
+                self.push_entry(number, entry)?;
             }
-            let bucket = &mut self.buckets[number];
-            bucket.open.extend_from_slice(entry);
-            bucket.open_entries += 1;
             self.records += 1;
+            self.bytes += entry.len();
         }
         entries.clear();
         self.entries = entries;
         Ok(())
     }
 
+    /// Appends an entry to a bucket that has no room yet.
     #[cold]
     #[inline(never)]
-    fn add_chunk(&mut self, number: usize, needed_bytes: usize) -> Result<()> {
+    fn push_entry(&mut self, number: usize, entry: &[u8]) -> Result<()> {
+        let needed_bytes = MAX_HEADER_BYTES + entry.len();
         if needed_bytes > MAX_RECORD_BYTES {
             return Err(Error::new(ErrorKind::RecordTooLong {
                 bytes: needed_bytes,
                 limit_bytes: MAX_RECORD_BYTES,
             }));
         }
-        let usual = self.buckets[number].open.capacity() * 2;
-        let bytes = usual
-            .clamp(self.first_chunk_bytes, MOST_CHUNK_BYTES)
-            .max(needed_bytes);
-        self.make_room(bytes)?;
-        self.bytes += bytes;
+        let list = number / self.buckets_of_list;
+        let least = entry.len().max(LEAST_CHUNK_BYTES);
+        let mut piece = loop {
+            let slabs = &mut self.slabs[list];
+            let usual = (slabs.last_bytes() / (2 * self.buckets_of_list)).min(MOST_CHUNK_BYTES);
+            if let Some(piece) = slabs.piece(usual.max(least)) {
+                break piece;
+            }
+            if let Some(piece) = slabs.piece(least) {
+                break piece;
+            }
+            self.add_slab(list, least)?;
+        };
+        let _ = piece.push(entry);
         let bucket = &mut self.buckets[number];
-        let full = std::mem::replace(&mut bucket.open, Vec::with_capacity(bytes));
-        let entries = std::mem::take(&mut bucket.open_entries);
+        let full = std::mem::replace(&mut bucket.open, piece);
+        let entries = std::mem::replace(&mut bucket.open_entries, 1);
         if entries > 0 {
             bucket.full.push((full, entries));
         }
         Ok(())
     }
 
-    /// Asks for memory for `bytes` more; spills where it is refused.
-    fn make_room(&mut self, bytes: usize) -> Result<()> {
-        let wanted = self.bytes + bytes;
-        if wanted <= self.share_bytes && self.reservation.try_resize(wanted) {
-            return Ok(());
+    /// Gets memory for a list of slabs, if need be by spilling what is here.
+    fn add_slab(&mut self, list: usize, least_bytes: usize) -> Result<()> {
+        let first_bytes = LEAST_CHUNK_BYTES * self.buckets_of_list;
+        let mut bytes = (self.slabs[list].last_bytes() * 2)
+            .max(first_bytes)
+            .min(self.most_slab_bytes)
+            .max(least_bytes);
+        let reservation = self.reserve(bytes)?;
+        if reservation.is_none() {
+            self.outputs.check_may_spill(&self.resources)?;
+            if self.records > 0 && self.slab_bytes >= FLOOR_BYTES {
+                return self.spill();
+            }
+            // Below the floor it is held all the same.
+            self.is_over = true;
+            bytes = bytes.min(first_bytes).max(least_bytes);
         }
-        if wanted <= self.share_bytes
-            && self.resources.relief.ask()?
-            && self.reservation.try_resize(wanted)
-        {
-            return Ok(());
-        }
-        self.outputs.check_may_spill(&self.resources)?;
-        if wanted <= self.share_bytes
-            && self.outputs.kept_bytes() > self.bytes
-            && self.outputs.spill_kept(&self.resources)?
-            && self.reservation.try_resize(wanted)
-        {
-            return Ok(());
-        }
-        if self.bytes >= FLOOR_BYTES {
-            self.spill()?;
-        }
-        // Refused or not: below the floor it is held all the same.
-        let _ = self.reservation.try_resize(self.bytes + bytes);
+        self.slabs[list].add(bytes, reservation);
+        self.slab_bytes += bytes;
         Ok(())
+    }
+
+    /// Asks for memory for `bytes` more, if need be by spilling what was handed over.
+    fn reserve(&self, bytes: usize) -> Result<Option<Reservation>> {
+        if self.slab_bytes + bytes > self.share_bytes {
+            return Ok(None);
+        }
+        let mut reservation = self.resources.budget.reservation();
+        let is_granted = self.resources.reserve(&mut reservation, bytes, || {
+            if !self.outputs.is_in_memory() && self.outputs.kept_bytes() > self.slab_bytes {
+                self.outputs.spill_kept(&self.resources)?;
+            }
+            Ok(())
+        })?;
+        reservation.trim();
+        Ok(is_granted.then_some(reservation))
     }
 
     /// Writes what is here to runs.
     fn spill(&mut self) -> Result<()> {
         let mut spill = Spill::new(self.partitioner, &self.resources)?;
-        for (partition, segment) in self.segments() {
-            let runs = spill.write(vec![(segment, None)])?;
+        for (partition, chunks) in self.take_chunks() {
+            let runs = spill.write(vec![(Segment::new(chunks), None)])?;
             self.outputs.add_runs(partition, runs);
         }
-        self.forget();
+        self.forget_slabs();
         Ok(())
     }
 
     /// Hands over what came since the last time, after the last task.
     pub(crate) fn commit(&mut self) -> Result<()> {
+        self.hand_over()?;
+        self.forget_slabs();
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
         if self.records == 0 {
             return Ok(());
         }
-        self.shrink_chunks();
-        // With the overhead of what is handed over.
-        let used = self.buckets.iter().filter(|bucket| bucket.open_entries > 0);
-        let used = used.count();
-        let most_bytes = (self.share_bytes / self.buckets.len() / 2).min(MOST_CHUNK_BYTES);
-        if most_bytes > LEAST_CHUNK_BYTES && used > 0 {
-            let mean_bytes = self.bytes / used;
-            self.first_chunk_bytes =
-                (mean_bytes + mean_bytes / 8).clamp(LEAST_CHUNK_BYTES, most_bytes);
-        }
-        let bytes = self.bytes + used * SEGMENT_BYTES;
-        self.reservation.clear();
-        let mut is_kept = self.outputs.try_keep(bytes, &self.resources);
-        if !is_kept {
-            self.outputs.check_may_spill(&self.resources)?;
-            if self.outputs.kept_bytes() > bytes {
-                is_kept = self.outputs.spill_kept(&self.resources)?
-                    && self.outputs.try_keep(bytes, &self.resources);
+        if let Some(lists) = self.reserve_to_keep()? {
+            let lists = Arc::new(lists);
+            for (partition, chunks) in self.take_chunks() {
+                self.outputs.keep(partition, Segment::new(chunks), &lists);
             }
-        }
-        if is_kept {
-            for (partition, segment) in self.segments() {
-                self.outputs.keep(partition, segment, &self.resources);
-            }
-            self.forget();
+            self.slabs.iter_mut().for_each(Slabs::forget_full);
+            self.slab_bytes = self.slabs.iter().map(Slabs::last_bytes).sum();
         } else {
             self.spill()?;
         }
@@ -275,38 +326,41 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Gives back what the last chunks have too much.
-    fn shrink_chunks(&mut self) {
-        for bucket in &mut self.buckets {
-            let capacity = bucket.open.capacity();
-            if capacity - bucket.open.len() > capacity / 8 {
-                bucket.open.shrink_to_fit();
-                self.bytes -= capacity - bucket.open.capacity();
+    /// The memory for the lists of chunks, if what is here may be kept.
+    fn reserve_to_keep(&self) -> Result<Option<Reservation>> {
+        let (outputs, resources) = (self.outputs, &self.resources);
+        let chunks = self.buckets.iter().map(Bucket::chunks).sum::<usize>();
+        let lists = resources.budget.try_reserve(chunks * CHUNK_BYTES);
+        let mut lists = lists.filter(|_| !self.is_over);
+        if let Some(lists) = &mut lists {
+            lists.trim();
+            if outputs.may_keep(self.bytes, resources) {
+                return Ok(Some(std::mem::replace(
+                    lists,
+                    resources.budget.reservation(),
+                )));
             }
         }
+        outputs.check_may_spill(resources)?;
+        let may_keep = lists.is_some()
+            && outputs.kept_bytes() > self.bytes
+            && outputs.spill_kept(resources)?
+            && outputs.may_keep(self.bytes, resources);
+        Ok(lists.filter(|_| may_keep))
     }
 
     /// Takes the entries out of the buckets.
-    fn segments(&mut self) -> Vec<(usize, Segment)> {
+    fn take_chunks(&mut self) -> Vec<(usize, Vec<Chunk>)> {
         let progress = &self.resources.progress;
-        progress.add_shuffled(std::mem::take(&mut self.records), self.bytes as u64);
+        let bytes = std::mem::take(&mut self.bytes);
+        progress.add_shuffled(std::mem::take(&mut self.records), bytes as u64);
         let task = self.first_task as u64;
         let slices = 1 << self.slice_bits;
-        let mut segments = Vec::new();
+        let mut partitions = Vec::new();
         for (partition, buckets) in self.buckets.chunks_mut(slices).enumerate() {
-            let mut chunks = Vec::new();
-            let mut overhead_bytes = 0;
+            let mut chunks = Vec::with_capacity(buckets.iter().map(Bucket::chunks).sum());
             for (slice, bucket) in buckets.iter_mut().enumerate() {
-                let Bucket {
-                    open,
-                    open_entries,
-                    full,
-                } = std::mem::take(bucket);
-                if open_entries > 0 {
-                    overhead_bytes += SEGMENT_BYTES;
-                }
-                let last = (open_entries > 0).then_some((open, open_entries));
-                for (bytes, entries) in full.into_iter().chain(last) {
+                for (bytes, entries) in bucket.take() {
                     let chunk = self.chunks_given[partition];
                     self.chunks_given[partition] += 1;
                     chunks.push(Chunk {
@@ -318,15 +372,19 @@ impl<'o> Grouper<'o> {
                 }
             }
             if !chunks.is_empty() {
-                segments.push((partition, Segment::new(chunks, overhead_bytes)));
+                partitions.push((partition, chunks));
             }
         }
-        segments
+        partitions
     }
 
-    fn forget(&mut self) {
-        self.bytes = 0;
-        self.reservation.clear();
+    fn forget_slabs(&mut self) {
+        for bucket in &mut self.buckets {
+            bucket.open = Piece::default();
+        }
+        self.slabs.iter_mut().for_each(Slabs::forget);
+        self.slab_bytes = 0;
+        self.is_over = false;
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn populate(memory: NonNull<u8>, bytes: usize) {
 /// Asks the system for huge pages behind large memory.
 pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
-    advise(memory, bytes, HUGE_PAGE_BYTES, libc::MADV_HUGEPAGE);
+    advise_whole(memory, bytes, HUGE_PAGE_BYTES, libc::MADV_HUGEPAGE);
     #[cfg(not(target_os = "linux"))]
     let _ = (memory, bytes);
 }
@@ -54,9 +54,17 @@ pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {
 #[cfg(target_os = "linux")]
 fn advise(memory: NonNull<u8>, bytes: usize, aligned: usize, advice: libc::c_int) {
     if bytes >= 2 * aligned {
-        let start = memory.as_ptr() as usize;
-        let first = start.next_multiple_of(aligned);
-        let end = (start + bytes) / aligned * aligned;
+        advise_whole(memory, bytes, aligned, advice);
+    }
+}
+
+/// Advises the system on those parts of the memory that lie within it whole and aligned.
+#[cfg(target_os = "linux")]
+fn advise_whole(memory: NonNull<u8>, bytes: usize, aligned: usize, advice: libc::c_int) {
+    let start = memory.as_ptr() as usize;
+    let first = start.next_multiple_of(aligned);
+    let end = (start + bytes) / aligned * aligned;
+    if first < end {
         // SAFETY: the range lies within memory that the caller owns, and what is in it stays as it is with each advice
         // that is given here. Where the system does not know one, things are as they would be without it.
         unsafe { libc::madvise(first as *mut libc::c_void, end - first, advice) };

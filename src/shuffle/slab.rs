@@ -5,7 +5,9 @@
 )]
 //!
 //! Fresh memory is dear: a page fault for each 4 KiB, which together cost as much as what is written there. Slabs are
-//! aligned to huge pages, and used again once all of their pieces are gone.
+//! aligned to huge pages, and used again once all of their pieces are gone. With huge pages the sums by key of 5.7
+//! million rows (`examples/bench.rs`, W4) take 0.65 s of CPU on two threads, without them 0.68: less of it is the
+//! program's, 0.50 for 0.58 s, and more the system's, which has to clear them.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -98,6 +100,17 @@ impl Slabs {
         self.used = 0;
     }
 
+    /// Leaves all slabs but the last to their pieces.
+    pub(crate) fn forget_full(&mut self) {
+        let full = self.slabs.len().saturating_sub(1);
+        self.slabs.drain(..full);
+    }
+
+    /// The length of the last slab, or 0.
+    pub(crate) fn last_bytes(&self) -> usize {
+        self.slabs.last().map_or(0, |slab| slab.layout.size())
+    }
+
     /// Leaves the slabs to their pieces.
     pub(crate) fn forget(&mut self) {
         self.slabs.clear();
@@ -135,8 +148,33 @@ impl Default for Piece {
 }
 
 impl Piece {
+    /// What `bytes` are, in a slab of its own.
+    pub(crate) fn copy(bytes: &[u8], reservation: Option<Reservation>) -> Self {
+        let mut slabs = Slabs::default();
+        slabs.add(bytes.len(), reservation);
+        let mut piece = slabs.piece(bytes.len()).unwrap_or_default();
+        let has_room = piece.push(bytes);
+        debug_assert!(has_room, "it was made for them");
+        piece
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// Takes away what has been appended. Whatever room there is behind it is left.
+    pub(crate) fn take_filled(&mut self) -> Self {
+        let filled = Self {
+            start: self.start,
+            len: self.len,
+            capacity: self.len,
+            _slab: self._slab.clone(),
+        };
+        // SAFETY: what is filled does not go beyond the end of the piece.
+        self.start = unsafe { self.start.add(self.len) };
+        self.capacity -= self.len;
+        self.len = 0;
+        filled
     }
 
     /// Appends `bytes`, if there is room for them.
@@ -213,6 +251,18 @@ mod tests {
                 .enumerate()
                 .all(|(n, piece)| first(piece) == n)
         );
+    }
+
+    #[test]
+    fn what_is_filled_is_taken_and_the_rest_is_left() {
+        let mut slabs = Slabs::default();
+        slabs.add(10, None);
+        let mut piece = slabs.piece(10).unwrap_or_default();
+        assert!(piece.push(b"abc"));
+        let filled = piece.take_filled();
+        assert!(piece.is_empty() && piece.push(b"defghij") && !piece.push(b"k"));
+        assert_eq!((&*filled, &*piece), (&b"abc"[..], &b"defghij"[..]));
+        assert_eq!(Piece::copy(b"xyz", None)[..], *b"xyz");
     }
 
     #[test]

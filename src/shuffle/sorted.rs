@@ -10,12 +10,13 @@ use std::ops::{ControlFlow, Range};
 use super::entry::{self, Order, Span};
 use super::group_outputs::Share;
 use super::partitioner::HashPartitioner;
+use super::slab::Piece;
 use crate::storage::memory::Reservation;
 
 /// Entries of one slice of a partition and of one task, one behind the other.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Piece,
     pub(crate) entries: usize,
     pub(crate) slice: usize,
     pub(crate) order: Order,
@@ -24,7 +25,7 @@ pub(crate) struct Chunk {
 impl Chunk {
     pub(crate) fn empty() -> Self {
         Self {
-            bytes: Vec::new(),
+            bytes: Piece::default(),
             entries: 0,
             slice: 0,
             order: Order::default(),
@@ -120,7 +121,7 @@ impl Sorted {
         self.slices.iter().map(entries).max().unwrap_or(0)
     }
 
-    /// Puts the entries of a slice into `slots`, in order.
+    /// Puts the entries of a slice into `slots`, in order of their places.
     fn sort_slice(&self, slice: Range<usize>, slots: &mut Vec<Slot>, scratch: &mut Vec<Slot>) {
         slots.clear();
         for (number, chunk) in self.chunks[slice.clone()].iter().enumerate() {
@@ -134,24 +135,36 @@ impl Sorted {
             }
         }
         sort(slots, scratch, self.slice_bits);
-        self.part_collisions(slots);
     }
 
-    /// Sorts different keys of one place by their bytes.
-    fn part_collisions(&self, slots: &mut [Slot]) {
-        let key = |slot: &Slot| {
-            let bytes = &self.chunks[slot.chunk()].bytes;
-            let span = entry::span_at(bytes, slot.offset());
-            &bytes[span.key..span.value]
-        };
-        for equal in slots.chunk_by_mut(|a, b| a.place == b.place) {
-            if equal.len() > 1 {
-                let first = key(&equal[0]);
-                if equal[1..].iter().any(|slot| key(slot) != first) {
-                    equal.sort_by(|a, b| key(a).cmp(key(b)));
-                }
-            }
+    /// Where the entries of the key at `start` end. Different keys of one place are put in order of their bytes first.
+    #[inline]
+    fn end_of_key(&self, slots: &mut [Slot], start: usize) -> usize {
+        let place = slots[start].place;
+        let same = slots[start..].iter().take_while(|slot| slot.place == place);
+        let end = start + same.count();
+        let slots = &mut slots[start..end];
+        let first = self.key(slots[0]);
+        let is_same = |slot: &Slot| entry::is_same(self.key(*slot), first);
+        if !slots[1..].iter().all(is_same) {
+            return start + self.part_collision(slots);
         }
+        end
+    }
+
+    /// Sorts different keys of one place, and says how many entries the first of them has.
+    #[cold]
+    fn part_collision(&self, slots: &mut [Slot]) -> usize {
+        slots.sort_by(|a, b| self.key(*a).cmp(self.key(*b)));
+        let first = self.key(slots[0]);
+        slots.partition_point(|slot| self.key(*slot) == first)
+    }
+
+    #[inline]
+    fn key(&self, slot: Slot) -> &[u8] {
+        let bytes = &self.chunks[slot.chunk()].bytes;
+        let span = entry::span_at(bytes, slot.offset());
+        &bytes[span.key..span.value]
     }
 
     /// All entries with an index of about as many starts of places.
@@ -287,8 +300,10 @@ pub(crate) struct SortedCursor<S> {
     scratch: Vec<Slot>,
     _reservation: Option<Reservation>,
 
-    // The entry it is at.
+    // The entry it is at, and those of the same key.
     next: usize,
+    key_end: usize,
+    is_first: bool,
     slot: Slot,
     span: Span,
 }
@@ -303,6 +318,8 @@ impl<S: std::borrow::Borrow<Sorted>> SortedCursor<S> {
             scratch: Vec::new(),
             _reservation: reservation,
             next: 0,
+            key_end: 0,
+            is_first: false,
             slot: Slot::default(),
             span: Span::default(),
         }
@@ -317,6 +334,10 @@ impl<S: std::borrow::Borrow<Sorted>> SortedCursor<S> {
         let sorted = self.sorted.borrow();
         if let Some(ahead) = self.slots.get(self.next + PREFETCH_ENTRIES) {
             super::kernel::prefetch(&sorted.chunks[ahead.chunk()].bytes[ahead.offset()]);
+        }
+        self.is_first = self.next == self.key_end;
+        if self.is_first {
+            self.key_end = sorted.end_of_key(&mut self.slots, self.next);
         }
         self.slot = self.slots[self.next];
         self.span = entry::span_at(&sorted.chunks[self.slot.chunk()].bytes, self.slot.offset());
@@ -333,8 +354,14 @@ impl<S: std::borrow::Borrow<Sorted>> SortedCursor<S> {
         // No slice is empty.
         sorted.sort_slice(slice.clone(), &mut self.slots, &mut self.scratch);
         self.next_slice += 1;
-        self.next = 0;
+        (self.next, self.key_end) = (0, 0);
         true
+    }
+
+    /// Whether the entry it is at is the first of its key.
+    #[inline]
+    pub(crate) fn is_first(&self) -> bool {
+        self.is_first
     }
 
     #[inline]
@@ -384,7 +411,7 @@ mod tests {
                 Vec::new()
             } else {
                 vec![Chunk {
-                    bytes,
+                    bytes: Piece::copy(&bytes, None),
                     entries: entries as usize,
                     slice: 0,
                     order,
@@ -399,6 +426,36 @@ mod tests {
             }
             assert!(!cursor.advance());
         }
+    }
+
+    #[test]
+    fn different_keys_of_one_place_are_parted() {
+        let mut bytes = Vec::new();
+        let mut slots = Vec::new();
+        for (place, key, value) in [(1, b"b", 0), (1, b"a", 1), (1, b"b", 2), (2, b"a", 3)] {
+            slots.push(Slot::new(place, 0, bytes.len()));
+            entry::push(&mut bytes, 1, &[key[0], value]);
+        }
+        let chunk = Chunk {
+            bytes: Piece::copy(&bytes, None),
+            entries: 4,
+            ..Chunk::empty()
+        };
+        let sorted = Sorted::new(vec![chunk], 0, HashPartitioner::new(1), Vec::new());
+        let mut cursor = SortedCursor::new(&sorted, None);
+        assert!(cursor.advance_slice());
+        cursor.slots = slots;
+        let mut found = Vec::new();
+        while cursor.advance() {
+            found.push((cursor.key()[0], cursor.value()[0], cursor.is_first()));
+        }
+        let expected = [
+            (b'a', 1, true),
+            (b'b', 0, true),
+            (b'b', 2, false),
+            (b'a', 3, true),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]
