@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Owned, Peek, Record, owned_bytes};
+use super::{Owned, Peek, Record, owned_bytes, text_bytes};
 use crate::error::Result;
 use crate::storage::codec;
 
@@ -115,7 +115,7 @@ impl Key for str {
 
     #[inline]
     fn from_bytes(bytes: &[u8]) -> Result<String> {
-        Ok(owned_bytes::text(bytes).to_owned())
+        Ok(text_bytes::text(bytes).to_owned())
     }
 }
 

@@ -8,6 +8,7 @@ mod key;
 pub(crate) mod owned_bytes;
 mod record;
 mod storable;
+pub(crate) mod text_bytes;
 
 pub(crate) use action::Action;
 pub use boxed::Boxed;

@@ -5,6 +5,8 @@
 
 use std::any::Any;
 
+use super::text_bytes::text;
+
 /// The bytes of a `String` or a `Vec<u8>`.
 #[inline(always)]
 pub(crate) fn as_bytes<T: 'static>(record: &T) -> Option<&[u8]> {
@@ -34,15 +36,6 @@ pub(crate) fn from_bytes<T: 'static>(bytes: &[u8]) -> Option<T> {
         *place = Some(bytes.to_vec());
     }
     record
-}
-
-/// What was a `str` when its bytes were stored.
-#[inline]
-pub(crate) fn text(bytes: &[u8]) -> &str {
-    match simdutf8::basic::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(_) => unreachable!("what was stored was a str"),
-    }
 }
 
 #[cfg(test)]

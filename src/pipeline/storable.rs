@@ -1,6 +1,6 @@
 //! What may be kept as bytes, record by record.
 
-use super::{Data, Peek, Record, Ref, owned_bytes};
+use super::{Data, Peek, Record, Ref, owned_bytes, text_bytes};
 use crate::error::Result;
 use crate::storage::codec;
 
@@ -70,7 +70,7 @@ impl Storable for str {
 
     #[inline]
     fn restore<R>(bytes: &[u8], f: impl FnOnce(&str) -> R) -> Result<R> {
-        Ok(f(owned_bytes::text(bytes)))
+        Ok(f(text_bytes::text(bytes)))
     }
 
     fn check(_: &str) -> Result<()> {

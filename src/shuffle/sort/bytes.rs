@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use super::Sort;
 use super::stretches::{merge, stretches};
 use crate::error::{Error, ErrorKind, Result};
-use crate::pipeline::{Peek, Record, Ref, owned_bytes};
+use crate::pipeline::{Peek, Record, Ref, owned_bytes, text_bytes};
 use crate::portable::portable;
 use crate::shuffle::kernel::{advise_huge_pages, prefetch};
 use crate::storage::merge::{ByBytes, Order};
@@ -45,7 +45,7 @@ impl AsBytes for str {
 
     #[inline]
     fn with_record<R>(bytes: &[u8], f: impl FnOnce(&str) -> R) -> R {
-        f(owned_bytes::text(bytes))
+        f(text_bytes::text(bytes))
     }
 }
 
