@@ -12,6 +12,10 @@ use crate::task::{Flow, Partition, PartitionStream, Task};
 /// batches of this many under 1.
 const BATCH_RECORDS: usize = 1024;
 
+/// The same of records with memory of their own. Those of a batch are all in use at once, and what glibc gives out again
+/// at once, without a search, are seven pieces of one size.
+const BATCH_OWNERS: usize = 4;
+
 /// A pipeline known only by the records that come out of it: what [`Bag::boxed`](crate::Bag::boxed) gives, and what
 /// every wide operator gives.
 ///
@@ -91,12 +95,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
         let mut batch = Vec::new();
         // Small at first, so that whoever wants one record does not wait for a thousand.
         let mut full = 1;
+        let most = match std::mem::needs_drop::<Owned<T>>() {
+            true => BATCH_OWNERS,
+            false => BATCH_RECORDS,
+        };
         let flow = Pipeline::run(self, partition, task, &mut |record| {
             T::cross(record, &mut batch, sink.each)?;
             if batch.len() < full {
                 return ControlFlow::Continue(());
             }
-            full = (full * 2).min(BATCH_RECORDS);
+            full = (full * 2).min(most);
             (sink.batch)(&mut batch)
         })?;
         // What came before an error is not handed on: nobody will see it.
