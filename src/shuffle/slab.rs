@@ -196,6 +196,11 @@ impl Piece {
                 let last = from.add(len - 8).cast::<u64>().read_unaligned();
                 to.cast::<u64>().write_unaligned(first);
                 to.add(len - 8).cast::<u64>().write_unaligned(last);
+            } else if (17..=32).contains(&len) {
+                let first = from.cast::<u128>().read_unaligned();
+                let last = from.add(len - 16).cast::<u128>().read_unaligned();
+                to.cast::<u128>().write_unaligned(first);
+                to.add(len - 16).cast::<u128>().write_unaligned(last);
             } else {
                 std::ptr::copy_nonoverlapping(from, to, len);
             }
