@@ -18,6 +18,7 @@ mod key_filter;
 mod lookup;
 mod map_outputs;
 mod partitioner;
+mod probe_batch;
 mod range_merge;
 mod slab;
 mod slot;

@@ -12,6 +12,7 @@ use super::blocks::{self, ALL_BITS, BlockReader};
 use super::combine::Combine;
 use super::combiner_outputs::fewer;
 use super::partitioner::{HashPartitioner, Place};
+use super::probe_batch::ProbeBatch;
 use super::slab::Piece;
 use super::table::{Probe, Sorted, Table};
 use crate::error::Result;
@@ -151,9 +152,10 @@ impl<C: Combine> Merger<'_, C> {
                 source.take_range(last, self.partitioner, |place, key, value| {
                     // In the table the bits behind those of the range say where a key lies.
                     let probe = Probe::new(Place(place.0 << range.bits), key);
-                    table.put(&probe, key, value)
+                    table.put(probe, key, value)
                 })?;
             }
+            table.flush()?;
             let runs = table.spilled()?;
             let flow = if runs.is_empty() {
                 drain(&mut table.table.sorted(), each)
@@ -196,6 +198,7 @@ fn range_bits<V: Data>(sources: &mut [Source<V>], within: PlaceRange) -> Result<
 struct RangeTable<'m, C: Combine> {
     merger: &'m Merger<'m, C>,
     table: Table<C::Combined>,
+    batch: ProbeBatch<C::Combined>,
     reservation: Reservation,
     runs: Vec<Run>,
     /// Not where all places are nearly the same.
@@ -208,20 +211,35 @@ impl<'m, C: Combine> RangeTable<'m, C> {
             may_spill,
             merger,
             table: Table::default(),
+            batch: ProbeBatch::default(),
             reservation: merger.resources.budget.reservation(),
             runs: Vec::new(),
         }
     }
 
+    /// Takes a key in; it is in the table after the next [`flush`](Self::flush).
     #[inline(always)]
-    fn put(&mut self, probe: &Probe, key: &[u8], mut value: C::Combined) -> Result<()> {
-        let long = if probe.long_len() > 0 { key } else { &[] };
-        let combine = self.merger.combine;
-        let merge = |combined, later| combine.merge(combined, later);
-        while let Err(again) = self.table.upsert(probe, long, value, |value| value, merge) {
-            value = again;
-            self.make_room(long)?;
+    fn put(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
+        self.table.prefetch(&probe);
+        if self.batch.push(probe, key, value) {
+            self.flush()?;
         }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn flush(&mut self) -> Result<()> {
+        let mut batch = std::mem::take(&mut self.batch);
+        let combine = self.merger.combine;
+        batch.drain(|probe, long, mut value| {
+            let merge = |combined, later| combine.merge(combined, later);
+            while let Err(again) = self.table.upsert(probe, long, value, |value| value, merge) {
+                value = again;
+                self.make_room(long)?;
+            }
+            Ok(())
+        })?;
+        self.batch = batch;
         Ok(())
     }
 
