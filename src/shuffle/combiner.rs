@@ -14,6 +14,7 @@ use super::combiner_outputs::{Combined, CombinerOutputs};
 use super::entry_batch::EntryBatch;
 use super::map_outputs::Order;
 use super::partitioner::{HashPartitioner, Position};
+use super::probe_batch::{BATCH_KEYS, ProbeBatch};
 use super::table::{Probe, Table};
 use crate::error::Result;
 use crate::pipeline::{Key, Peek, Ref};
@@ -21,17 +22,15 @@ use crate::storage::codec;
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
 
-/// How many records wait for their slots to be fetched.
-const BATCH_RECORDS: usize = 32;
-
 /// How many records go by before values that have memory of their own are measured for the first time.
-const FIRST_MEASURE_RECORDS: usize = BATCH_RECORDS;
+const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
 
 /// With so many keys in tables it is looked at for the first time whether that saves anything: more would no longer be
 /// in the processor's cache.
 const FIRST_CHECK_KEYS: usize = 1 << 19;
 
-/// So many times as many records as showed that tables save little are not put into tables.
+/// So many times as many records as showed that tables save little are not put into tables, and each time it shows,
+/// twice as many: tables that save nothing take several times as long as buckets.
 const DIVIDED_FOR_CHECKED: usize = 16;
 
 /// Memory for entries is taken in slabs of this length, two huge pages, or of a part of what a thread may hold.
@@ -58,9 +57,8 @@ pub(crate) struct Combiner<'c, C: Combine> {
     reservation: Reservation,
     order: Order,
 
-    // Records whose slots are being fetched, and the bytes of those keys that do not fit into a slot.
-    batch: Vec<(usize, Probe, C::Value)>,
-    long_keys: Vec<u8>,
+    // Records whose slots are being fetched, each with its partition.
+    batch: ProbeBatch<(usize, C::Value)>,
     key_buffer: Vec<u8>,
 
     // What is not combined here, and entries on their way there.
@@ -69,6 +67,7 @@ pub(crate) struct Combiner<'c, C: Combine> {
     /// How many records there are of that, and how many are still to come before tables are tried again.
     divided: usize,
     divide_left: usize,
+    divided_for_checked: usize,
     /// With so many records in the tables it is to be looked at whether they save anything, if there are so many keys.
     next_check: usize,
     check_keys: usize,
@@ -110,13 +109,13 @@ impl<'c, C: Combine> Combiner<'c, C> {
             tables: empty_tables(partitioner),
             reservation: resources.budget.reservation(),
             order: Order::default(),
-            batch: Vec::with_capacity(BATCH_RECORDS),
-            long_keys: Vec::new(),
+            batch: ProbeBatch::default(),
             key_buffer: Vec::new(),
             buckets: Buckets::new(partitioner, most_bytes),
             entries: EntryBatch::default(),
             divided: 0,
             divide_left: 0,
+            divided_for_checked: DIVIDED_FOR_CHECKED,
             next_check: check_keys,
             check_keys,
             checked: Checked::default(),
@@ -140,18 +139,15 @@ impl<'c, C: Combine> Combiner<'c, C> {
         if self.divide_left > 0 {
             return C::key_value(record, |key, value| self.divide(key, value));
         }
-        C::key_value(record, |key, value| {
+        let is_full = C::key_value(record, |key, value| {
             C::Key::with_bytes(key, &mut self.key_buffer, |key| {
                 let position = self.partitioner.position(key);
                 let probe = Probe::new(position.place, key);
                 self.tables[position.partition].prefetch(&probe);
-                if probe.long_len() > 0 {
-                    self.long_keys.extend_from_slice(key);
-                }
-                self.batch.push((position.partition, probe, value));
+                self.batch.push(probe, key, (position.partition, value))
             })
         })?;
-        if self.batch.len() == BATCH_RECORDS {
+        if is_full {
             self.flush()?;
         }
         Ok(())
@@ -247,16 +243,25 @@ impl<'c, C: Combine> Combiner<'c, C> {
         let Some(reservation) = self.reserve_slab(slab_bytes)? else {
             return Ok(());
         };
-        self.check_codec()?;
         self.buckets.add_slab(slab_bytes, Some(reservation));
-        self.divide_left = records * DIVIDED_FOR_CHECKED;
-        // Each time it is looked at more closely.
-        self.check_keys *= 2;
+        self.begin_dividing();
         self.pour()
+    }
+
+    /// Leaves tables alone for some time.
+    fn begin_dividing(&mut self) {
+        self.divide_left = self.check_keys.saturating_mul(self.divided_for_checked);
+        self.divided_for_checked = self.divided_for_checked.saturating_mul(2);
+    }
+
+    /// Whether what is in the tables had better been divided, as far as can be said.
+    fn saves_little(&self) -> bool {
+        self.check_keys < usize::MAX && self.keys() * 2 > self.records
     }
 
     /// Appends what is in the tables to the buckets.
     fn pour(&mut self) -> Result<()> {
+        self.check_codec()?;
         let tables = std::mem::replace(&mut self.tables, empty_tables(self.partitioner));
         let mut entry = Vec::new();
         for (partition, table) in tables.into_iter().enumerate() {
@@ -282,16 +287,10 @@ impl<'c, C: Combine> Combiner<'c, C> {
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.flush_entries()?;
         let mut batch = std::mem::take(&mut self.batch);
-        let keys = std::mem::take(&mut self.long_keys);
-        let mut long_keys = &keys[..];
-        self.records += batch.len();
-        for (partition, probe, value) in batch.drain(..) {
-            let (long, rest) = long_keys.split_at(probe.long_len());
-            long_keys = rest;
-            let mut value = value;
+        batch.drain(|probe, long, (partition, mut value)| {
             loop {
                 let upserted = self.tables[partition].upsert(
-                    &probe,
+                    probe,
                     long,
                     value,
                     |value| self.combine.create(value),
@@ -303,10 +302,14 @@ impl<'c, C: Combine> Combiner<'c, C> {
                 }
                 self.make_room(partition, long)?;
             }
-        }
+            self.records += 1;
+            Ok(())
+        })?;
         self.batch = batch;
-        self.long_keys = keys;
-        self.long_keys.clear();
+        if self.divide_left > 0 && self.keys() > 0 {
+            // The last of a batch in which there was no room for tables any more.
+            return self.pour();
+        }
         if self.records >= self.next_measure && std::mem::needs_drop::<C::Combined>() {
             // By the time of the next measure there may be twice as much.
             self.next_measure = self.records * 2;
@@ -326,6 +329,11 @@ impl<'c, C: Combine> Combiner<'c, C> {
         let (before, more) = (table.memory_bytes(), table.room_bytes(long));
         if !self.reserve(more)? {
             let is_empty = self.tables.iter().all(|table| table.len() == 0);
+            if !is_empty && !self.buckets.is_empty() && self.saves_little() {
+                // It is buckets that have the memory, and they make better use of it.
+                self.begin_dividing();
+                return self.pour();
+            }
             if !is_empty {
                 return self.spill();
             }
@@ -382,8 +390,8 @@ impl<'c, C: Combine> Combiner<'c, C> {
     fn spill(&mut self) -> Result<()> {
         let mut bytes = 0;
         let (outputs, resources) = (self.outputs, self.resources);
-        let keys = self.keys();
-        if keys > 0 {
+        let saves_little = self.saves_little();
+        if self.keys() > 0 {
             let tables = std::mem::take(&mut self.tables);
             let mut tables: Vec<_> = tables.into_iter().map(Combined::Table).collect();
             bytes += outputs.write(&mut tables, self.order, resources)?;
@@ -392,8 +400,8 @@ impl<'c, C: Combine> Combiner<'c, C> {
                 .filter_map(Combined::into_table)
                 .collect();
             self.reservation.shrink(self.values_bytes);
-            if self.check_keys < usize::MAX && keys * 2 > self.records {
-                self.divide_left = self.records * DIVIDED_FOR_CHECKED;
+            if saves_little {
+                self.begin_dividing();
                 self.tables = empty_tables(self.partitioner);
                 self.reservation.clear();
             }
@@ -566,5 +574,32 @@ mod tests {
             assert!(divided == combined, "{budget_bytes} bytes");
             assert_eq!(spilled_bytes > 0, spills, "{budget_bytes} bytes");
         }
+    }
+
+    #[test]
+    fn keys_without_room_for_tables_are_divided() {
+        let resources = Resources {
+            budget: MemoryBudget::new(1 << 20),
+            ..Resources::unlimited()
+        };
+        let (combine, partitioner) = (Sums(PhantomData), HashPartitioner::new(2));
+        let outputs = CombinerOutputs::new(2, 1);
+        let mut combiner = Combiner::new(&combine, partitioner, &outputs, &resources);
+        (combiner.check_keys, combiner.next_check) = (500, 500);
+        let mut next = 0..;
+        let mut push = |combiner: &mut Combiner<'_, Sums>, records| {
+            for n in next.by_ref().take(records) {
+                combiner.push((n.to_string(), n)).unwrap();
+            }
+        };
+        push(&mut combiner, 600);
+        assert!(combiner.divide_left > 0);
+        combiner.divide_left = 0;
+        let free = (1 << 20) - resources.budget.used_bytes();
+        let taken = resources.budget.try_reserve(free);
+        assert!(taken.is_some());
+        push(&mut combiner, 100);
+        assert!(combiner.divide_left > 0 && combiner.keys() == 0);
+        assert_eq!(resources.scratch.written_bytes(), 0);
     }
 }

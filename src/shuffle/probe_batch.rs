@@ -34,10 +34,6 @@ impl<X> ProbeBatch<X> {
         self.probes.len() == BATCH_KEYS
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.probes.len()
-    }
-
     /// Calls `each` with the keys as they came, and leaves none. A key that fits into its probe is given as no bytes.
     #[inline(always)]
     pub(crate) fn drain<E>(
