@@ -16,9 +16,9 @@
 //! Who may delete a directory is settled by the lock alone, never by the process number in the name, which another
 //! process may have by now. Owner and sweeper do the same: make the lock file if it is not there, lock it, and look
 //! whether it still is the file at that path. Only who gets that far owns the directory. So a sweeper that comes
-//! between an owner's `mkdir` and its lock takes the directory away, and the owner makes another; two sweepers never
-//! work on one. The system drops the lock when the process ends, however it ends. The spill directory must be on a
-//! file system whose locks reach all processes that use it, as local disks do and NFS does.
+//! between an owner's `mkdir` and its lock takes the directory away, under another name, and the owner makes another.
+//! The system drops the lock when the process ends, however it ends. The spill directory must be on a file system whose
+//! locks reach all processes that use it, as local disks do and NFS does.
 
 #[cfg(test)]
 pub(in crate::storage) mod tests;
@@ -433,6 +433,15 @@ fn remove_directory(path: &Path) -> bool {
     false
 }
 
+/// Removes a directory that nobody owns but the caller. It first gets another name: while its files go, the lock among
+/// them, somebody who wants it could make a lock of his own there, and would lose the directory.
+fn remove_left(path: &Path) -> bool {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-left");
+    let aside = PathBuf::from(name);
+    fs::rename(path, &aside).is_ok() && remove_directory(&aside)
+}
+
 /// Removes the directories that dead processes of this user have left in `spill_directory`, and gives their number.
 ///
 /// What cannot be read, locked or removed is left alone: a sweep never fails a job.
@@ -448,7 +457,7 @@ pub(crate) fn sweep(spill_directory: &Path) -> usize {
     paths
         .filter(is_ours)
         .filter(|path| match claim(path) {
-            Claim::Owned(_lock) => remove_directory(path),
+            Claim::Owned(_lock) => remove_left(path),
             Claim::OfOther | Claim::Impossible(_) => false,
         })
         .count()

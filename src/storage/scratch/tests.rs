@@ -226,9 +226,19 @@ fn a_sweep_follows_no_link() {
 /// Owners make directories while sweepers sweep: each owner must end up with one that stays.
 #[test]
 fn a_sweep_never_takes_a_directory_that_is_being_made() {
+    /// Ends the sweepers, also when an owner fails.
+    struct End<'a>(&'a std::sync::atomic::AtomicBool);
+
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
     let spill = tempfile::tempdir().unwrap();
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _end = End(&is_over);
         for _ in 0..2 {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
@@ -242,7 +252,6 @@ fn a_sweep_never_takes_a_directory_that_is_being_made() {
             file.append(b"abc").unwrap();
             assert_eq!(fs::read(file.file().path()).unwrap(), b"abc");
         }
-        is_over.store(true, Ordering::Relaxed);
     });
     assert!(names(spill.path()).is_empty());
 }
