@@ -10,18 +10,19 @@ pub(crate) struct InOrder<R, F>(Mutex<State<R, F>>);
 
 struct State<R, F> {
     next: usize,
-    waiting: BTreeMap<usize, R>,
+    /// Results of neighbouring partitions, by the first of these. A map of single ones takes 40 ns for each.
+    waiting: BTreeMap<usize, Vec<R>>,
     /// Away while a thread calls it. Nobody waits for that: the program's closures are in it, and if they call rayon,
     /// the very thread may come here again.
     consume: Option<F>,
 }
 
 impl<R, F> State<R, F> {
-    /// The result that comes next, if it is there.
-    fn take_next(&mut self) -> Option<R> {
-        let result = self.waiting.remove(&self.next)?;
-        self.next += 1;
-        Some(result)
+    /// The results that come next, if they are there.
+    fn take_next(&mut self) -> Option<Vec<R>> {
+        let results = self.waiting.remove(&self.next)?;
+        self.next += results.len();
+        Some(results)
     }
 }
 
@@ -37,16 +38,19 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
     /// Takes a result, or a part of one, that is known to come after all others so far. Breaks off once no more are wanted.
     pub(crate) fn put_next(&self, task: &Task<'_>, result: R) -> Flow {
         let mut state = self.lock();
-        let last = state.next + state.waiting.len();
-        state.waiting.insert(last, result);
+        let last = state.next + state.waiting.values().map(Vec::len).sum::<usize>();
+        state.waiting.insert(last, vec![result]);
         self.consume(state, task)
     }
 
-    /// Takes the results of some partitions; each partition comes once. Consumes them now, or leaves them to the thread
-    /// that is at it.
-    pub(crate) fn put(&self, task: &Task<'_>, results: impl Iterator<Item = (usize, R)>) {
+    /// Takes the results of partitions that follow each other, from `first` on; each partition comes once. Consumes them
+    /// now, or leaves them to the thread that is at it.
+    pub(crate) fn put(&self, task: &Task<'_>, first: usize, results: Vec<R>) {
+        if results.is_empty() {
+            return;
+        }
         let mut state = self.lock();
-        state.waiting.extend(results);
+        state.waiting.insert(first, results);
         let _ = self.consume(state, task);
     }
 
@@ -55,9 +59,11 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
         let Some(mut consume) = state.consume.take() else {
             return flow;
         };
-        while let Some(result) = state.take_next() {
+        while let Some(results) = state.take_next() {
             drop(state);
-            flow = consume(task, result);
+            for result in results {
+                flow = consume(task, result);
+            }
             state = self.lock();
         }
         state.consume = Some(consume);
@@ -86,11 +92,12 @@ mod tests {
             seen.push(n);
             ControlFlow::Continue(())
         });
-        results.put(&task, [(2, 'c'), (0, 'a')].into_iter());
-        results.put(&task, [(3, 'd')].into_iter());
-        results.put(&task, [(1, 'b')].into_iter());
+        results.put(&task, 2, vec!['c', 'd']);
+        results.put(&task, 0, vec!['a']);
+        results.put(&task, 4, vec!['e']);
+        results.put(&task, 1, vec!['b']);
         drop(results);
-        assert_eq!(seen, ['a', 'b', 'c', 'd']);
+        assert_eq!(seen, ['a', 'b', 'c', 'd', 'e']);
     }
 
     #[test]
@@ -105,13 +112,14 @@ mod tests {
                 if n == 'a' {
                     // As if this thread had taken up other work of the stage.
                     let results = RESULTS.get().unwrap();
-                    results.put(task, [(2, 'c'), (1, 'b')].into_iter());
+                    results.put(task, 2, vec!['c']);
+                    results.put(task, 1, vec!['b']);
                 }
                 SEEN.lock().unwrap().push(n);
                 ControlFlow::Continue(())
             })
         });
-        results.put(&task, [(0, 'a')].into_iter());
+        results.put(&task, 0, vec!['a']);
         assert_eq!(*SEEN.lock().unwrap(), ['a', 'b', 'c']);
     }
 }

@@ -49,6 +49,7 @@ where
         Box::new(ResultWorker {
             stage: self,
             parts: Vec::new(),
+            first: 0,
         })
     }
 
@@ -66,8 +67,9 @@ where
 
 struct ResultWorker<'s, 'p, P: Pipeline, A: Action<P::Out>, G> {
     stage: &'s ResultStage<'p, P, A, G>,
-    /// Of the partitions that were taken together.
-    parts: Vec<(usize, A::Part)>,
+    /// Of the partitions that were taken together, which follow each other from `first` on.
+    parts: Vec<A::Part>,
+    first: usize,
 }
 
 impl<P, A, G> Worker for ResultWorker<'_, '_, P, A, G>
@@ -81,7 +83,10 @@ where
             pipeline, action, ..
         } = self.stage;
         let part = action.compute(*pipeline, partition, task)?;
-        self.parts.push((task.partition(), part));
+        if self.parts.is_empty() {
+            self.first = task.partition();
+        }
+        self.parts.push(part);
         Ok(())
     }
 
@@ -90,7 +95,8 @@ where
     }
 
     fn settle(&mut self, task: &Task<'_>) {
-        self.stage.parts.put(task, self.parts.drain(..));
+        let parts = std::mem::take(&mut self.parts);
+        self.stage.parts.put(task, self.first, parts);
     }
 }
 
