@@ -1,43 +1,41 @@
-//! One record to bytes and back: the only file that knows which codec that is.
+//! One record to bytes and back: the only module that knows which codec that is.
 //!
-//! The codec is bincode 2 through serde: little-endian, integers and lengths as varints. Fixed widths are a little
-//! faster by themselves, 2 and 1 ns to encode and decode a (u64, u64) where varints take 4 and 2 (small numbers) to 9
-//! and 8 (numbers of mixed lengths, which the processor cannot foresee). But they make a word with its count 23 bytes
-//! long instead of 9, and every byte more is hashed, compared, compressed and written again downstream: at the 350
-//! MB/s of a compressed run, those 14 bytes take 40 ns.
+//! The codec is bincode 2 through serde: little-endian, integers and lengths as varints. How a type is made of values
+//! is ours ([`encoder`], [`decoder`]), the values are bincode's, and [`number`] writes and reads most of them in its
+//! place: it makes a call for each, and takes a detour to a number at the end of the bytes.
+//!
+//! Fixed widths are a little faster by themselves, 2 and 1 ns to encode and decode a (u64, u64) where varints take 4
+//! and 2 (small numbers) to 9 and 8 (numbers of mixed lengths, which the processor cannot foresee). But they make a
+//! word with its count 23 bytes long instead of 9, and every byte more is hashed, compared, compressed and written
+//! again downstream: at the 350 MB/s of a compressed run, those 14 bytes take 40 ns.
 //!
 //! bincode writes no names and no types, so it cannot carry a serde type that needs them to be read back. Those fail
 //! here, and never come back as something else: untagged and internally tagged enums and `serde_json::Value` ask for
 //! any type while they are decoded; `flatten` writes a map without a length; a field left out by
-//! `skip_serializing_if` is noticed by [`strict`] as it is encoded.
+//! `skip_serializing_if` is noticed by [`encoder`] as it is encoded.
 
+mod decoder;
+mod encoder;
 #[cfg(test)]
 mod errors;
-mod owned;
-mod strict;
+mod number;
 #[cfg(test)]
 mod tests;
 
 use std::any::type_name;
 use std::fmt::Display;
 
-use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use bincode::enc::write::Writer;
+use bincode::config::Configuration;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::serde as serde_codec;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Place, Result};
 
-use owned::Owned;
+use decoder::Decoder;
+use encoder::Encoder;
 
-/// Longer than a record in a run can be. It keeps a length that is not one (a `Deserialize` that does not read what
-/// its `Serialize` has written) from becoming an allocation that ends the process.
-const LIMIT_BYTES: usize = u32::MAX as usize;
-
-// With a limit the decoder is also three times as fast: without, the compiler leaves its calls as they are.
-const CONFIGURATION: Configuration<LittleEndian, Varint, Limit<LIMIT_BYTES>> =
-    bincode::config::standard().with_limit::<LIMIT_BYTES>();
+const CONFIGURATION: Configuration = bincode::config::standard();
 
 /// What is said of a type that asks, while it is read back, what it is to be.
 const UNKNOWN_FORM: &str = "what form a value has is not written down, and `serde_json::Value` and enums that are \
@@ -55,10 +53,7 @@ where
     T: Serialize + ?Sized,
 {
     let start = bytes.len();
-    let tail = Tail(bytes);
-    let result =
-        bincode::serde::encode_into_writer(strict::Strict::new(record), tail, CONFIGURATION);
-    result.map_err(|error| {
+    record.serialize(Encoder(bytes)).map_err(|error| {
         bytes.truncate(start);
         match error {
             // What a type's own code says is a sentence; the codec would show it as a value of an enum.
@@ -113,10 +108,9 @@ fn decode_by<T, const FOR_EVER: bool>(bytes: &mut &[u8]) -> Result<T, DecodeErro
 where
     T: Deserialize<'static>,
 {
-    let decoded =
-        bincode::serde::borrow_decode_from_slice::<Owned<T, FOR_EVER>, _>(bytes, CONFIGURATION);
-    let (Owned(record), length) = decoded?;
-    *bytes = &bytes[length..];
+    let mut decoder = Decoder::<FOR_EVER>(bytes);
+    let record = T::deserialize(&mut decoder)?;
+    *bytes = decoder.0;
     Ok(record)
 }
 
@@ -134,18 +128,6 @@ pub(crate) fn round_trips<T: Serialize + Deserialize<'static>>(record: &T) -> Re
         Ok(())
     } else {
         Err(codec_error::<T>("it does not come back as it was written"))
-    }
-}
-
-/// What the codec appends to: bincode's own writers are for slices and for `io::Write`, which cost a check more a
-/// field.
-struct Tail<'a>(&'a mut Vec<u8>);
-
-impl Writer for Tail<'_> {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
     }
 }
 

@@ -221,7 +221,165 @@ fn a_length_that_is_none_allocates_nothing() {
     }
 }
 
+/// One of all that serde knows.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
+struct Everything {
+    unsigned: (u8, u16, u32, u64, u128, usize),
+    signed: (i8, i16, i32, i64, i128, isize),
+    floats: (f32, f64),
+    others: (bool, char, (), [u16; 2]),
+    text: String,
+    list: Vec<Option<i32>>,
+    map: BTreeMap<u16, String>,
+    variants: Vec<Variant>,
+}
+
+#[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
+enum Variant {
+    Unit,
+    Newtype(u64),
+    Tuple(i16, String),
+    Struct { number: i64, nothing: () },
+}
+
+/// The bits, shifted so that numbers of all lengths come up.
+fn everything(bits: u128, shift: u32, text: String) -> Everything {
+    let bits = bits >> shift;
+    let (number, signed) = (bits as u64, !bits as i64);
+    Everything {
+        unsigned: (
+            number as u8,
+            number as u16,
+            number as u32,
+            number,
+            bits,
+            number as usize,
+        ),
+        signed: (
+            signed as i8,
+            signed as i16,
+            signed as i32,
+            signed,
+            !bits as i128,
+            signed as isize,
+        ),
+        floats: (signed as f32, signed as f64),
+        others: (
+            number % 2 == 0,
+            char::from(number as u8),
+            (),
+            [number as u16, !number as u16],
+        ),
+        list: vec![Some(signed as i32), None, Some(number as i32)],
+        map: BTreeMap::from([(number as u16, text.clone()), (shift as u16, String::new())]),
+        variants: vec![
+            Variant::Unit,
+            Variant::Newtype(number),
+            Variant::Tuple(number as i16, text.clone()),
+            Variant::Struct {
+                number: signed,
+                nothing: (),
+            },
+        ],
+        text,
+    }
+}
+
+fn has_bincodes_bytes<T: Serialize + ?Sized>(record: &T) {
+    let expected = bincode::serde::encode_to_vec(record, CONFIGURATION);
+    assert_eq!(encoded(record), expected.expect("bincode encodes"));
+}
+
+/// Reads bytes, which may be damaged, as bincode does.
+fn reads_as_bincode_does<T: for<'a> Deserialize<'a> + PartialEq + Debug>(bytes: &[u8]) {
+    let mut rest = bytes;
+    let decoded = decode_prefix::<T>(&mut rest);
+    match bincode::serde::decode_from_slice::<T, _>(bytes, CONFIGURATION) {
+        Ok((expected, length)) => {
+            assert_eq!(decoded.expect("as bincode does"), expected);
+            assert_eq!(rest.len(), bytes.len() - length);
+        }
+        Err(expected) => match decoded.expect_err("as bincode does").kind() {
+            ErrorKind::Codec { reason, .. } => assert_eq!(*reason, expected.to_string()),
+            other => panic!("expected a codec error, got {other}"),
+        },
+    }
+}
+
+fn numbers_are_read_as_bincode_does(bytes: &[u8]) {
+    reads_as_bincode_does::<u16>(bytes);
+    reads_as_bincode_does::<u32>(bytes);
+    reads_as_bincode_does::<u64>(bytes);
+    reads_as_bincode_does::<usize>(bytes);
+    reads_as_bincode_does::<i16>(bytes);
+    reads_as_bincode_does::<i32>(bytes);
+    reads_as_bincode_does::<i64>(bytes);
+    reads_as_bincode_does::<(u8, i128, bool, f64)>(bytes);
+    reads_as_bincode_does::<(u64, char, f32)>(bytes);
+}
+
+#[test]
+fn numbers_have_the_bytes_that_bincode_gives_them() {
+    let edges = (0..64).flat_map(|bits| [1_u64 << bits, (1 << bits) - 1, (1 << bits) + 1]);
+    for number in edges.chain([249, 250, 251, 252, 253, 254, u64::MAX]) {
+        has_bincodes_bytes(&(
+            number as u8,
+            number as u16,
+            number as u32,
+            number,
+            number as usize,
+        ));
+        let signed = number as i64;
+        has_bincodes_bytes(&(
+            signed as i8,
+            signed as i16,
+            signed as i32,
+            signed,
+            signed as isize,
+        ));
+        for record in [encoded(&number), encoded(&signed)] {
+            (0..=record.len())
+                .for_each(|length| numbers_are_read_as_bincode_does(&record[..length]));
+        }
+    }
+    for marker in 0..=255 {
+        for length in 1..18 {
+            numbers_are_read_as_bincode_does(
+                &[[marker; 1].as_slice(), &[7; 17]].concat()[..length],
+            );
+        }
+    }
+}
+
 proptest::proptest! {
+    #[test]
+    fn all_has_the_bytes_that_bincode_gives_it(bits: u128, shift in 0_u32..128, text: String) {
+        let record = everything(bits, shift, text);
+        has_bincodes_bytes(&record);
+        carries(record);
+    }
+
+    #[test]
+    fn damaged_bytes_are_read_as_bincode_reads_them(
+        bits: u128, shift in 0_u32..128, text: String, at: proptest::sample::Index, damaged: u8, cut: bool,
+    ) {
+        let mut bytes = encoded(&everything(bits, shift, text));
+        let at = at.index(bytes.len());
+        if cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] = damaged;
+        }
+        let decoded = decode_prefix::<Everything>(&mut bytes.as_slice());
+        let expected = bincode::serde::decode_from_slice::<Everything, _>(&bytes, CONFIGURATION);
+        assert_eq!(decoded.is_ok(), expected.is_ok());
+        if let Ok((expected, _)) = expected {
+            // Not a comparison of values, as one may be no number.
+            assert_eq!(decoded.map(|record| encoded(&record)).ok(), Some(encoded(&expected)));
+        }
+        numbers_are_read_as_bincode_does(&bytes);
+    }
+
     #[test]
     fn no_bytes_make_the_decoder_panic(bytes: Vec<u8>) {
         let _ = decode::<Vec<(u64, Option<char>)>>(&bytes);

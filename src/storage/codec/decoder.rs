@@ -1,0 +1,374 @@
+//! A record from bytes that it does not borrow from, for values that outlive them.
+//!
+//! serde knows two kinds of types: those that may borrow from what they are read from, and those that never do. The
+//! second is said by `for<'a> Deserialize<'a>`, which `&'static str` is not: it borrows, for ever. Here such types can
+//! be read, too, as `Deserialize<'static>`: what they borrow is kept for ever, once for each text. All others take the
+//! way without it. bincode's own deserializer lends what it reads for as long as the bytes live; else this one does
+//! what that does.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use bincode::Decode;
+use bincode::error::DecodeError;
+use bincode::serde::DecodeError as Unsupported;
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
+};
+
+use super::CONFIGURATION;
+use super::number::{self, Number};
+use crate::error::intern;
+
+/// Takes values from the front of bytes; where `FOR_EVER`, what they want to borrow is kept for ever.
+pub(super) struct Decoder<'b, const FOR_EVER: bool>(pub(super) &'b [u8]);
+
+impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
+    #[inline]
+    fn number<T: Number + Decode<()>>(&mut self) -> Result<T, DecodeError> {
+        match number::take(&mut self.0) {
+            Some(number) => Ok(number),
+            None => self.no_number(),
+        }
+    }
+
+    /// What bincode says of bytes that are no number.
+    #[cold]
+    #[inline(never)]
+    fn no_number<T: Decode<()>>(&mut self) -> Result<T, DecodeError> {
+        self.value()
+    }
+
+    #[inline]
+    fn value<T: Decode<()>>(&mut self) -> Result<T, DecodeError> {
+        let (value, length) = bincode::decode_from_slice(self.0, CONFIGURATION)?;
+        self.0 = &self.0[length..];
+        Ok(value)
+    }
+
+    #[inline]
+    fn length(&mut self) -> Result<usize, DecodeError> {
+        let length = self.number::<u64>()?;
+        usize::try_from(length).map_err(|_| DecodeError::OutsideUsizeRange(length))
+    }
+
+    #[inline]
+    fn bytes(&mut self) -> Result<&'b [u8], DecodeError> {
+        let length = self.length()?;
+        let (bytes, rest) =
+            self.0
+                .split_at_checked(length)
+                .ok_or_else(|| DecodeError::UnexpectedEnd {
+                    additional: length - self.0.len(),
+                })?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    #[inline]
+    fn parts(&mut self, left: usize) -> Parts<'_, 'b, FOR_EVER> {
+        Parts {
+            decoder: self,
+            left,
+        }
+    }
+}
+
+macro_rules! numbers {
+    ($($method:ident: $visit:ident),* $(,)?) => {$(
+        #[inline]
+        fn $method<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+            visitor.$visit(self.number()?)
+        }
+    )*};
+}
+
+/// Values that are bincode's.
+macro_rules! values {
+    ($($method:ident: $visit:ident),* $(,)?) => {$(
+        #[inline]
+        fn $method<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+            visitor.$visit(self.value()?)
+        }
+    )*};
+}
+
+/// What bytes without names and types do not tell.
+macro_rules! unsupported {
+    ($($method:ident: $reason:ident),* $(,)?) => {$(
+        fn $method<V: Visitor<'static>>(self, _: V) -> Result<V::Value, DecodeError> {
+            Err(DecodeError::Serde(Unsupported::$reason))
+        }
+    )*};
+}
+
+impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> {
+    type Error = DecodeError;
+
+    numbers! {
+        deserialize_i16: visit_i16, deserialize_i32: visit_i32, deserialize_i64: visit_i64,
+        deserialize_u16: visit_u16, deserialize_u32: visit_u32, deserialize_u64: visit_u64,
+    }
+
+    values! {
+        deserialize_bool: visit_bool, deserialize_i8: visit_i8, deserialize_u8: visit_u8,
+        deserialize_i128: visit_i128, deserialize_u128: visit_u128,
+        deserialize_f32: visit_f32, deserialize_f64: visit_f64, deserialize_char: visit_char,
+    }
+
+    unsupported! {
+        deserialize_any: AnyNotSupported,
+        deserialize_identifier: IdentifierNotSupported,
+        deserialize_ignored_any: IgnoredAnyNotSupported,
+    }
+
+    #[inline]
+    fn deserialize_str<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let text = std::str::from_utf8(self.bytes()?);
+        let text = text.map_err(|inner| DecodeError::Utf8 { inner })?;
+        if FOR_EVER {
+            visitor.visit_borrowed_str(intern(text))
+        } else {
+            visitor.visit_str(text)
+        }
+    }
+
+    #[inline]
+    fn deserialize_string<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_str(visitor)
+    }
+
+    #[inline]
+    fn deserialize_bytes<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let bytes = self.bytes()?;
+        if FOR_EVER {
+            visitor.visit_borrowed_bytes(intern_bytes(bytes))
+        } else {
+            visitor.visit_bytes(bytes)
+        }
+    }
+
+    #[inline]
+    fn deserialize_byte_buf<V: Visitor<'static>>(
+        self,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.deserialize_bytes(visitor)
+    }
+
+    #[inline]
+    fn deserialize_option<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.value::<Option<()>>()? {
+            Some(()) => visitor.visit_some(self),
+            None => visitor.visit_none(),
+        }
+    }
+
+    #[inline]
+    fn deserialize_unit<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_unit()
+    }
+
+    #[inline]
+    fn deserialize_unit_struct<V: Visitor<'static>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_unit()
+    }
+
+    #[inline]
+    fn deserialize_newtype_struct<V: Visitor<'static>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    #[inline]
+    fn deserialize_seq<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let length = self.length()?;
+        visitor.visit_seq(self.parts(length))
+    }
+
+    #[inline]
+    fn deserialize_map<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let length = self.length()?;
+        visitor.visit_map(self.parts(length))
+    }
+
+    #[inline]
+    fn deserialize_tuple<V: Visitor<'static>>(
+        self,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_seq(self.parts(length))
+    }
+
+    #[inline]
+    fn deserialize_tuple_struct<V: Visitor<'static>>(
+        self,
+        _: &'static str,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_seq(self.parts(length))
+    }
+
+    #[inline]
+    fn deserialize_struct<V: Visitor<'static>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_seq(self.parts(fields.len()))
+    }
+
+    #[inline]
+    fn deserialize_enum<V: Visitor<'static>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_enum(self)
+    }
+
+    #[inline]
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+/// The parts of a compound value, of which so many are left.
+struct Parts<'d, 'b, const FOR_EVER: bool> {
+    decoder: &'d mut Decoder<'b, FOR_EVER>,
+    left: usize,
+}
+
+impl<const FOR_EVER: bool> Parts<'_, '_, FOR_EVER> {
+    #[inline]
+    fn next<S: DeserializeSeed<'static>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, DecodeError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        seed.deserialize(&mut *self.decoder).map(Some)
+    }
+}
+
+impl<const FOR_EVER: bool> SeqAccess<'static> for Parts<'_, '_, FOR_EVER> {
+    type Error = DecodeError;
+
+    #[inline]
+    fn next_element_seed<S: DeserializeSeed<'static>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, DecodeError> {
+        self.next(seed)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}
+
+impl<const FOR_EVER: bool> MapAccess<'static> for Parts<'_, '_, FOR_EVER> {
+    type Error = DecodeError;
+
+    #[inline]
+    fn next_key_seed<S: DeserializeSeed<'static>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, DecodeError> {
+        self.next(seed)
+    }
+
+    #[inline]
+    fn next_value_seed<S: DeserializeSeed<'static>>(
+        &mut self,
+        seed: S,
+    ) -> Result<S::Value, DecodeError> {
+        seed.deserialize(&mut *self.decoder)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}
+
+impl<const FOR_EVER: bool> EnumAccess<'static> for &mut Decoder<'_, FOR_EVER> {
+    type Error = DecodeError;
+    type Variant = Self;
+
+    #[inline]
+    fn variant_seed<S: DeserializeSeed<'static>>(
+        self,
+        seed: S,
+    ) -> Result<(S::Value, Self), DecodeError> {
+        let index: u32 = self.number()?;
+        let variant =
+            seed.deserialize(IntoDeserializer::<DecodeError>::into_deserializer(index))?;
+        Ok((variant, self))
+    }
+}
+
+impl<const FOR_EVER: bool> VariantAccess<'static> for &mut Decoder<'_, FOR_EVER> {
+    type Error = DecodeError;
+
+    #[inline]
+    fn unit_variant(self) -> Result<(), DecodeError> {
+        Ok(())
+    }
+
+    #[inline]
+    fn newtype_variant_seed<S: DeserializeSeed<'static>>(
+        self,
+        seed: S,
+    ) -> Result<S::Value, DecodeError> {
+        seed.deserialize(self)
+    }
+
+    #[inline]
+    fn tuple_variant<V: Visitor<'static>>(
+        self,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_seq(self.parts(length))
+    }
+
+    #[inline]
+    fn struct_variant<V: Visitor<'static>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_seq(self.parts(fields.len()))
+    }
+}
+
+/// The same bytes, for ever; each are kept once.
+fn intern_bytes(bytes: &[u8]) -> &'static [u8] {
+    static KEPT: Mutex<Option<HashSet<&'static [u8]>>> = Mutex::new(None);
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = kept.get_or_insert_default();
+    match kept.get(bytes) {
+        Some(bytes) => bytes,
+        None => {
+            let bytes: &'static [u8] = Box::leak(bytes.into());
+            kept.insert(bytes);
+            bytes
+        }
+    }
+}

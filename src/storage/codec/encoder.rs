@@ -1,0 +1,258 @@
+//! A record to bytes.
+//!
+//! bincode writes fields one after another without names. Its own serializer ignores that one is left out by
+//! `skip_serializing_if`, and the next field is then read back in its place: wrong records, without an error. This one
+//! refuses it, and does what bincode's does else.
+
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
+use bincode::serde::EncodeError::SequenceMustHaveLength;
+use serde::ser::{
+    Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
+    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+
+use super::{CONFIGURATION, number};
+
+/// Appends values, one after another.
+pub(super) struct Encoder<'b>(pub(super) &'b mut Vec<u8>);
+
+/// What bincode appends to: its own writers are for slices and for `io::Write`, which cost a check more a value.
+struct Tail<'b>(&'b mut Vec<u8>);
+
+impl Writer for Tail<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+macro_rules! numbers {
+    ($($method:ident: $type:ty),* $(,)?) => {$(
+        #[inline]
+        fn $method(self, value: $type) -> Result<(), EncodeError> {
+            number::put(value, self.0);
+            Ok(())
+        }
+    )*};
+}
+
+/// Values that are bincode's.
+macro_rules! values {
+    ($($method:ident: $type:ty),* $(,)?) => {$(
+        #[inline]
+        fn $method(self, value: $type) -> Result<(), EncodeError> {
+            bincode::encode_into_writer(value, Tail(self.0), CONFIGURATION)
+        }
+    )*};
+}
+
+/// Values without a length that is written.
+macro_rules! compounds {
+    ($($method:ident($($type:ty),*)),* $(,)?) => {$(
+        #[inline]
+        fn $method(self, $(_: $type),*) -> Result<Self, EncodeError> {
+            Ok(self)
+        }
+    )*};
+}
+
+impl Serializer for Encoder<'_> {
+    type Ok = ();
+    type Error = EncodeError;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    numbers! {
+        serialize_i16: i16, serialize_i32: i32, serialize_i64: i64,
+        serialize_u16: u16, serialize_u32: u32, serialize_u64: u64,
+    }
+
+    values! {
+        serialize_bool: bool, serialize_i8: i8, serialize_u8: u8, serialize_i128: i128, serialize_u128: u128,
+        serialize_f32: f32, serialize_f64: f64, serialize_char: char,
+    }
+
+    compounds! {
+        serialize_tuple(usize),
+        serialize_tuple_struct(&'static str, usize),
+        serialize_struct(&'static str, usize),
+    }
+
+    #[inline]
+    fn serialize_str(self, text: &str) -> Result<(), EncodeError> {
+        self.serialize_bytes(text.as_bytes())
+    }
+
+    #[inline]
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<(), EncodeError> {
+        number::put(bytes.len() as u64, self.0);
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_none(self) -> Result<(), EncodeError> {
+        self.0.push(0);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
+        self.0.push(1);
+        value.serialize(self)
+    }
+
+    #[inline]
+    fn serialize_unit(self) -> Result<(), EncodeError> {
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), EncodeError> {
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), EncodeError> {
+        value.serialize(self)
+    }
+
+    #[inline]
+    fn serialize_seq(self, length: Option<usize>) -> Result<Self, EncodeError> {
+        let length = length.ok_or(EncodeError::Serde(SequenceMustHaveLength))?;
+        number::put(length as u64, self.0);
+        Ok(self)
+    }
+
+    #[inline]
+    fn serialize_map(self, length: Option<usize>) -> Result<Self, EncodeError> {
+        self.serialize_seq(length)
+    }
+
+    #[inline]
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+    ) -> Result<(), EncodeError> {
+        number::put(index, self.0);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), EncodeError> {
+        number::put(index, self.0);
+        value.serialize(self)
+    }
+
+    #[inline]
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, EncodeError> {
+        number::put(index, self.0);
+        Ok(self)
+    }
+
+    #[inline]
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, EncodeError> {
+        number::put(index, self.0);
+        Ok(self)
+    }
+
+    #[inline]
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+/// Parts of a compound value without names.
+macro_rules! unnamed {
+    ($($trait:ident: $($method:ident),*);* $(;)?) => {$(
+        impl $trait for Encoder<'_> {
+            type Ok = ();
+            type Error = EncodeError;
+
+            $(#[inline]
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+                value.serialize(Encoder(self.0))
+            })*
+
+            #[inline]
+            fn end(self) -> Result<(), EncodeError> {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+unnamed! {
+    SerializeSeq: serialize_element;
+    SerializeTuple: serialize_element;
+    SerializeTupleStruct: serialize_field;
+    SerializeTupleVariant: serialize_field;
+    SerializeMap: serialize_key, serialize_value;
+}
+
+/// Parts of a compound value with names, of which none may be left out.
+macro_rules! named {
+    ($($trait:ident),*) => {$(
+        impl $trait for Encoder<'_> {
+            type Ok = ();
+            type Error = EncodeError;
+
+            #[inline]
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                _: &'static str,
+                value: &T,
+            ) -> Result<(), EncodeError> {
+                value.serialize(Encoder(self.0))
+            }
+
+            fn skip_field(&mut self, field: &'static str) -> Result<(), EncodeError> {
+                Err(left_out(field))
+            }
+
+            #[inline]
+            fn end(self) -> Result<(), EncodeError> {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+named!(SerializeStruct, SerializeStructVariant);
+
+fn left_out(field: &str) -> EncodeError {
+    EncodeError::custom(format_args!(
+        "field `{field}` is left out (skip_serializing_if), and could not be told from the next when read back"
+    ))
+}

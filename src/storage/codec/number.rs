@@ -1,0 +1,106 @@
+//! Whole numbers as bincode writes them, without its calls: they are most of what goes through a shuffle.
+//!
+//! ```text
+//!  up to 250         the number
+//!  up to 2^16 - 1    251, two bytes
+//!  up to 2^32 - 1    252, four bytes
+//!  up to 2^64 - 1    253, eight bytes
+//! ```
+//!
+//! Of numbers with a sign it is 0, 1, 2, 3, 4 that stand for 0, -1, 1, -2, 2.
+
+const MOST_IN_ONE: u8 = 250;
+const TWO_BYTES: u8 = 251;
+const FOUR_BYTES: u8 = 252;
+const EIGHT_BYTES: u8 = 253;
+
+/// What is written and read as above. Numbers of one byte are not.
+pub(super) trait Number: Sized {
+    const BYTES: usize;
+
+    fn to_unsigned(self) -> u64;
+
+    /// The number that has given `unsigned`, which has no more than [`BYTES`](Self::BYTES).
+    fn from_unsigned(unsigned: u64) -> Self;
+}
+
+macro_rules! numbers {
+    ($($unsigned:ty, $signed:ty);* $(;)?) => {$(
+        impl Number for $unsigned {
+            const BYTES: usize = size_of::<Self>();
+
+            #[inline(always)]
+            fn to_unsigned(self) -> u64 {
+                self.into()
+            }
+
+            #[inline(always)]
+            fn from_unsigned(unsigned: u64) -> Self {
+                unsigned as Self
+            }
+        }
+
+        impl Number for $signed {
+            const BYTES: usize = size_of::<Self>();
+
+            #[inline(always)]
+            fn to_unsigned(self) -> u64 {
+                let number = i64::from(self);
+                (number << 1 ^ number >> 63) as u64
+            }
+
+            #[inline(always)]
+            fn from_unsigned(unsigned: u64) -> Self {
+                (unsigned >> 1) as Self ^ -((unsigned & 1) as Self)
+            }
+        }
+    )*};
+}
+
+numbers! {
+    u16, i16;
+    u32, i32;
+    u64, i64;
+}
+
+/// Appends a number.
+#[inline(always)]
+pub(super) fn put(number: impl Number, bytes: &mut Vec<u8>) {
+    let number = number.to_unsigned();
+    if number <= u64::from(MOST_IN_ONE) {
+        bytes.push(number as u8);
+    } else if number <= u64::from(u16::MAX) {
+        let [a, b, ..] = number.to_le_bytes();
+        bytes.extend_from_slice(&[TWO_BYTES, a, b]);
+    } else if number <= u64::from(u32::MAX) {
+        let [a, b, c, d, ..] = number.to_le_bytes();
+        bytes.extend_from_slice(&[FOUR_BYTES, a, b, c, d]);
+    } else {
+        let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
+        bytes.extend_from_slice(&[EIGHT_BYTES, a, b, c, d, e, f, g, h]);
+    }
+}
+
+/// Takes the number that `bytes` start with; `None`, and nothing is taken, if there is none that is a `T`.
+#[inline(always)]
+pub(super) fn take<T: Number>(bytes: &mut &[u8]) -> Option<T> {
+    let (&first, rest) = bytes.split_first()?;
+    let (number, rest) = match first {
+        ..=MOST_IN_ONE => (u64::from(first), rest),
+        TWO_BYTES => {
+            let (number, rest) = rest.split_first_chunk()?;
+            (u16::from_le_bytes(*number).into(), rest)
+        }
+        FOUR_BYTES if T::BYTES >= 4 => {
+            let (number, rest) = rest.split_first_chunk()?;
+            (u32::from_le_bytes(*number).into(), rest)
+        }
+        EIGHT_BYTES if T::BYTES >= 8 => {
+            let (number, rest) = rest.split_first_chunk()?;
+            (u64::from_le_bytes(*number), rest)
+        }
+        _ => return None,
+    };
+    *bytes = rest;
+    Some(T::from_unsigned(number))
+}
