@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_micro_inline};
+use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_inline, rapidhash_v3_micro_inline};
 
 /// Divides keys among partitions by ranges of their hash.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -47,8 +47,18 @@ impl HashPartitioner {
     }
 }
 
+/// Short keys have the same hash in all variants of V3, and their part of the large one is inlined; of micro nothing is.
 #[inline(always)]
 fn hash(key: &[u8]) -> u64 {
+    if key.len() <= 16 {
+        rapidhash_v3_inline::<true, true, false>(key, &DEFAULT_RAPID_SECRETS)
+    } else {
+        long_hash(key)
+    }
+}
+
+#[inline(never)]
+fn long_hash(key: &[u8]) -> u64 {
     rapidhash_v3_micro_inline::<true, false>(key, &DEFAULT_RAPID_SECRETS)
 }
 
