@@ -158,6 +158,8 @@ pub(super) struct Sides {
     has: Option<(bool, bool)>,
     /// Which sides the last group was of.
     last: Ordering,
+    /// Whether keys are wanted that only the left side has, or only the right.
+    is_wanted_alone: (bool, bool),
 }
 
 impl Sides {
@@ -180,25 +182,41 @@ impl Sides {
             right,
             has: None,
             last: Ordering::Equal,
+            is_wanted_alone: (true, true),
         }))
+    }
+
+    /// Need not stop at keys that only the left side has, or only the right, but where they are wanted.
+    pub(super) fn wanted_alone(self, left: bool, right: bool) -> Self {
+        Self {
+            is_wanted_alone: (left, right),
+            ..self
+        }
     }
 
     /// Goes to the next key: `Less` if only the left has it, `Greater` if only the right has, `Equal` if both do.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Ordering>> {
         let (mut has_left, mut has_right) = self.has.unwrap_or((true, true));
-        if self.last.is_le() {
-            has_left = has_left && self.left.next_group()?;
+        let (is_left_wanted, is_right_wanted) = self.is_wanted_alone;
+        if self.last.is_ge() && has_right {
+            if self.last.is_gt() && !is_right_wanted {
+                self.right.pass(&self.left);
+            }
+            has_right = self.right.next_group()?;
         }
-        if self.last.is_ge() {
-            has_right = has_right && self.right.next_group()?;
+        if self.last.is_le() && has_left {
+            if has_right && !is_left_wanted {
+                self.left.pass(&self.right);
+            }
+            has_left = self.left.next_group()?;
         }
         self.has = Some((has_left, has_right));
         self.last = match (has_left, has_right) {
-            (false, false) => return Ok(None),
-            (true, false) => Ordering::Less,
-            (false, true) => Ordering::Greater,
             (true, true) => self.left.compare(&self.right),
+            (true, false) if is_left_wanted => Ordering::Less,
+            (false, true) if is_right_wanted => Ordering::Greater,
+            _ => return Ok(None),
         };
         Ok(Some(self.last))
     }

@@ -1,7 +1,8 @@
 //! The joins: pairs of values of one key in two bags. Wide.
 //!
 //! Map sides: `records_by_key`, twice. Reduce side: a merge of both partitions, which are in order of (hash, key). Of
-//! a key that both sides have more than once, the right side's values are buffered, and the left side's streamed.
+//! a key that both sides have more than once, the right side's values are buffered, unless both sides are in memory, and
+//! the left side's streamed.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -13,7 +14,7 @@ use super::sides::Side;
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Record, Ref};
 use crate::portable::portable;
-use crate::shuffle::{Encode, ValueBuffer};
+use crate::shuffle::{Encode, GroupCursor, ValueBuffer};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 /// What a join gives of keys that both sides have.
@@ -93,9 +94,10 @@ impl<J: Joining> Joined<J> {
         S: for<'a> FnMut(Ref<'a, <Self as Pipeline>::Out>) -> Flow,
     {
         let sides = Sides::open(&self.left, &self.right, partition.index, task, self.site)?;
-        let Some(mut sides) = sides else {
+        let Some(sides) = sides else {
             return Ok(ControlFlow::Break(()));
         };
+        let mut sides = sides.wanted_alone(J::LEFT_ALONE, J::RIGHT_ALONE);
         let mut rows = Rows::<J, S> {
             task,
             site: self.site,
@@ -179,6 +181,7 @@ where
     }
 
     /// The pairs of values of a key that both sides have.
+    #[inline]
     fn push_pairs(
         &mut self,
         sides: &mut Sides,
@@ -186,6 +189,40 @@ where
         first: &mut Vec<u8>,
     ) -> Result<Flow> {
         let Sides { left, right, .. } = sides;
+        if let (Some(lefts), Some(rights)) = (left.values_in_memory(), right.values_in_memory()) {
+            return self.push_product(left.key(), lefts, &rights);
+        }
+        self.stream_pairs(left, right, buffer, first)
+    }
+
+    #[inline]
+    fn push_product<'a, R>(
+        &mut self,
+        key: &[u8],
+        lefts: impl Iterator<Item = &'a [u8]>,
+        rights: &R,
+    ) -> Result<Flow>
+    where
+        R: Iterator<Item = &'a [u8]> + Clone,
+    {
+        for left in lefts {
+            for right in rights.clone() {
+                let flow = self.push(key, Some(left), Some(right))?;
+                if flow.is_break() {
+                    return Ok(flow);
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn stream_pairs(
+        &mut self,
+        left: &mut GroupCursor,
+        right: &mut GroupCursor,
+        buffer: &mut ValueBuffer,
+        first: &mut Vec<u8>,
+    ) -> Result<Flow> {
         left.advance()?;
         first.clear();
         first.extend_from_slice(left.value());

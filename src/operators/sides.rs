@@ -72,8 +72,7 @@ impl<E: Encode> Side<E> {
                 let outputs = task.map_outputs(*shuffle, |blocks| {
                     GroupOutputs::import(*partitioner, false, blocks, task.resources())
                 })?;
-                let entries = outputs.open(partition, task.resources())?;
-                Ok(Some(GroupCursor::new(entries)))
+                Ok(Some(outputs.open(partition, task.resources())?))
             }
             Self::InPlace {
                 parent,
@@ -99,8 +98,7 @@ fn group_in_place<E: Encode>(
         return Ok(None);
     }
     grouper.commit()?;
-    let entries = outputs.open(partition, &resources)?;
-    Ok(Some(GroupCursor::new(entries)))
+    Ok(Some(outputs.open(partition, &resources)?))
 }
 
 /// The same resources, for what does not count as shuffled.

@@ -7,10 +7,10 @@ use super::entry::{self, Order};
 use super::group_outputs::{self, GroupOutputs, Segment};
 use super::group_spill;
 use super::group_stream::{EntrySource, RunSource, merge_of};
-use super::grouper::{CHUNK_BYTES, MOST_CHUNK_BYTES, slice_bits, slice_of};
+use super::grouper::{CHUNK_BYTES, slice_bits, slice_of};
 use super::partitioner::HashPartitioner;
 use super::slab::Piece;
-use super::sorted::Chunk;
+use super::sorted::{Chunk, MOST_CHUNK_BYTES};
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::storage::run::Run;
@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
     use crate::pipeline::Key;
-    use crate::shuffle::{Encode, GroupCursor, Grouper};
+    use crate::shuffle::{Encode, Grouper};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
 
@@ -210,7 +210,7 @@ mod tests {
     fn groups(outputs: &GroupOutputs, resources: &Resources) -> Result<Vec<(Vec<u8>, Vec<u64>)>> {
         let mut all = Vec::new();
         for partition in 0..outputs.partitioner().partitions() {
-            let mut cursor = GroupCursor::new(outputs.open(partition, resources)?);
+            let mut cursor = outputs.open(partition, resources)?;
             while cursor.next_group()? {
                 let mut values = Vec::new();
                 while cursor.advance()? {

@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::entry::Order;
 use super::group_spill::{self, Spill};
-use super::group_stream::{EntrySource, EntryStream, RunSource};
+use super::group_stream::{EntrySource, GroupCursor, RunSource};
 use super::grouper::slice_bits;
 use super::key_filter::KeyFilter;
 use super::lookup::Lookup;
 use super::partitioner::HashPartitioner;
-use super::sorted::{Chunk, SORT_BYTES, Sorted, SortedCursor};
+use super::sorted::{Chunk, SORT_BYTES, Sorted};
+use super::sorted_cursor::SortedCursor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::memory::Reservation;
 use crate::storage::run::Run;
@@ -187,8 +188,8 @@ impl GroupOutputs {
         Ok(true)
     }
 
-    /// The entries of a partition in ascending order of (place, key), and of a key in the order of the bag.
-    pub(crate) fn open(&self, partition: usize, resources: &Resources) -> Result<EntryStream> {
+    /// The groups of a partition in ascending order of (place, key), with their values in the order of the bag.
+    pub(crate) fn open(&self, partition: usize, resources: &Resources) -> Result<GroupCursor> {
         let mut output = lock(&self.partitions[partition]);
         let mut for_sorting = self.gather_segments(&mut output, resources)?;
         let for_merging = group_spill::merge_down(&mut output.runs, self.partitioner, resources)?;
@@ -199,13 +200,13 @@ impl GroupOutputs {
         };
         let memory = sorted.map(|sorted| SortedCursor::new(sorted, for_sorting.take()));
         Ok(match memory {
-            Some(memory) if runs.is_empty() => EntryStream::memory(memory),
+            Some(memory) if runs.is_empty() => GroupCursor::Memory(memory),
             memory => {
                 let sources = runs
                     .iter()
                     .map(|run| EntrySource::Run(RunSource::new(run, self.partitioner)))
                     .chain(memory.map(EntrySource::Memory));
-                EntryStream::merge(sources, for_merging)
+                GroupCursor::merge(sources, for_merging)
             }
         })
     }
@@ -301,7 +302,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shuffle::{Encode, GroupCursor, Grouper};
+    use crate::shuffle::{Encode, Grouper};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
 
@@ -354,8 +355,7 @@ mod tests {
         for _ in 0..readers {
             all.clear();
             for partition in 0..3 {
-                let entries = outputs.open(partition, &resources).unwrap();
-                let mut cursor = GroupCursor::new(entries);
+                let mut cursor = outputs.open(partition, &resources).unwrap();
                 while cursor.next_group().unwrap() {
                     let mut values = Vec::new();
                     let key = number(cursor.key());

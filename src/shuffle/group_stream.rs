@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::entry::{self, Order, RunSpan};
 use super::partitioner::HashPartitioner;
-use super::sorted::{Sorted, SortedCursor};
+use super::sorted::Sorted;
+use super::sorted_cursor::SortedCursor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::memory::Reservation;
 use crate::storage::merge::{self, Merge, Source};
@@ -154,134 +155,151 @@ pub(crate) fn merge_of(
     Merge::by(ByKey, sources)
 }
 
-/// The entries of a partition, in order.
+/// Goes through the groups of a partition, and through the values of each as far as one likes.
 #[derive(Debug)]
-pub(crate) enum EntryStream {
+pub(crate) enum GroupCursor {
     Memory(SortedCursor<Arc<Sorted>>),
-    Merge {
-        merge: Merge<MergedSource, ByKey>,
-        /// For the readers of the runs.
-        _reservation: Reservation,
-    },
+    Merge(MergedGroups),
 }
 
-impl EntryStream {
-    pub(crate) fn memory(cursor: SortedCursor<Arc<Sorted>>) -> Self {
-        Self::Memory(cursor)
-    }
-
+impl GroupCursor {
     pub(crate) fn merge(
         sources: impl IntoIterator<Item = EntrySource>,
         reservation: Reservation,
     ) -> Self {
-        Self::Merge {
+        Self::Merge(MergedGroups {
             merge: merge_of(sources),
+            key: Vec::new(),
+            place: 0,
+            state: State::Start,
             _reservation: reservation,
-        }
+        })
     }
 
+    /// Goes to the next group, past what is left of this one; false if there is none.
     #[inline]
-    fn advance(&mut self) -> Result<bool> {
+    pub(crate) fn next_group(&mut self) -> Result<bool> {
         match self {
-            Self::Memory(cursor) => Ok(cursor.advance()),
-            Self::Merge { merge, .. } => Ok(merge.next()?.is_some()),
+            Self::Memory(cursor) => Ok(cursor.next_group()),
+            Self::Merge(groups) => groups.next_group(),
         }
     }
 
+    /// Passes groups that come before the one that `other` is in, as far as that costs next to nothing.
     #[inline]
+    pub(crate) fn pass(&mut self, other: &Self) {
+        if let (Self::Memory(cursor), Self::Memory(other)) = (self, other) {
+            cursor.pass(other);
+        }
+    }
+
+    /// Goes to the next value of the group; false if there is none.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Result<bool> {
+        match self {
+            Self::Memory(cursor) => Ok(cursor.advance_in_group()),
+            Self::Merge(groups) => groups.advance(),
+        }
+    }
+
+    /// The key of the group it is in.
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        match self {
+            Self::Memory(cursor) => cursor.key(),
+            Self::Merge(groups) => &groups.key,
+        }
+    }
+
+    /// The value it is at, after [`advance`](Self::advance) has said that there is one.
+    #[inline]
+    pub(crate) fn value(&self) -> &[u8] {
+        match self {
+            Self::Memory(cursor) => cursor.value(),
+            Self::Merge(groups) => groups.value(),
+        }
+    }
+
+    /// All values of the group, where they are in memory, so that one can go through them as often as one likes.
+    #[inline]
+    pub(crate) fn values_in_memory(&self) -> Option<impl Iterator<Item = &[u8]> + Clone> {
+        match self {
+            Self::Memory(cursor) => Some(cursor.values()),
+            Self::Merge(_) => None,
+        }
+    }
+
+    /// How the group it is in stands to that of another cursor.
+    #[inline]
+    pub(crate) fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Memory(cursor), Self::Memory(other)) => cursor.compare(other),
+            _ => {
+                let by_place = self.place().cmp(&other.place());
+                by_place.then_with(|| self.key().cmp(other.key()))
+            }
+        }
+    }
+
     fn place(&self) -> u64 {
         match self {
             Self::Memory(cursor) => cursor.place(),
-            Self::Merge { merge, .. } => merge.current().map_or(0, EntrySource::place),
-        }
-    }
-
-    /// Whether the entry is of the same key as the one before, whose place and key these are.
-    #[inline]
-    fn has_same_key(&self, place: u64, key: &[u8]) -> bool {
-        match self {
-            Self::Memory(cursor) => !cursor.is_first(),
-            Self::Merge { .. } => self.place() == place && self.key() == key,
-        }
-    }
-
-    #[inline]
-    fn key(&self) -> &[u8] {
-        match self {
-            Self::Memory(cursor) => cursor.key(),
-            Self::Merge { merge, .. } => merge.current().map_or(&[], EntrySource::key),
-        }
-    }
-
-    #[inline]
-    fn value(&self) -> &[u8] {
-        match self {
-            Self::Memory(cursor) => cursor.value(),
-            Self::Merge { merge, .. } => merge.current().map_or(&[], EntrySource::value),
+            Self::Merge(groups) => groups.place,
         }
     }
 }
 
-/// Goes through the groups of a partition, and through the values of each as far as one likes.
+/// The groups of merged entries.
 #[derive(Debug)]
-pub(crate) struct GroupCursor {
-    stream: EntryStream,
+pub(crate) struct MergedGroups {
+    merge: Merge<MergedSource, ByKey>,
     /// The key of the group it is in.
     key: Vec<u8>,
     place: u64,
     state: State,
+    /// For the readers of the runs.
+    _reservation: Reservation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Before the first entry.
     Start,
-    /// The stream is at the first entry of the group, which was not given yet.
+    /// At the first entry of the group, which was not given yet.
     Head,
-    /// The stream is at the entry of the group that was given last.
+    /// At the entry of the group that was given last.
     Inside,
-    /// The stream is at the first entry of the next group.
+    /// At the first entry of the next group.
     Behind,
-    /// The stream is at its end.
+    /// Behind the last entry.
     End,
 }
 
-impl GroupCursor {
-    pub(crate) fn new(stream: EntryStream) -> Self {
-        Self {
-            stream,
-            key: Vec::new(),
-            place: 0,
-            state: State::Start,
-        }
-    }
-
-    /// Goes to the next group, past what is left of this one; false if there is none.
-    #[inline]
-    pub(crate) fn next_group(&mut self) -> Result<bool> {
+impl MergedGroups {
+    fn next_group(&mut self) -> Result<bool> {
         while matches!(self.state, State::Head | State::Inside) {
             self.advance()?;
         }
         if self.state == State::Start && !self.step()? || self.state == State::End {
             return Ok(false);
         }
-        self.place = self.stream.place();
-        self.key.clear();
-        self.key.extend_from_slice(self.stream.key());
+        if let Some(entry) = self.merge.current() {
+            self.place = entry.place();
+            self.key.clear();
+            self.key.extend_from_slice(entry.key());
+        }
         self.state = State::Head;
         Ok(true)
     }
 
-    /// Goes to the next value of the group; false if there is none.
-    #[inline]
-    pub(crate) fn advance(&mut self) -> Result<bool> {
+    fn advance(&mut self) -> Result<bool> {
         match self.state {
             State::Head => self.state = State::Inside,
             State::Inside => {
                 if !self.step()? {
                     return Ok(false);
                 }
-                if !self.stream.has_same_key(self.place, &self.key) {
+                if !self.is_in_group() {
                     self.state = State::Behind;
                 }
             }
@@ -290,34 +308,23 @@ impl GroupCursor {
         Ok(self.state == State::Inside)
     }
 
-    #[inline]
     fn step(&mut self) -> Result<bool> {
-        let is_at_entry = self.stream.advance();
+        let is_at_entry = self.merge.next().map(|entry| entry.is_some());
         if !matches!(is_at_entry, Ok(true)) {
             self.state = State::End;
         }
         is_at_entry
     }
 
-    /// The key of the group it is in.
+    /// Whether the entry it is at is of the group.
     #[inline]
-    pub(crate) fn key(&self) -> &[u8] {
-        &self.key
+    fn is_in_group(&self) -> bool {
+        let entry = self.merge.current();
+        entry.is_some_and(|entry| entry.place() == self.place && entry.key() == self.key)
     }
 
-    /// The value it is at, after [`advance`](Self::advance) has said that there is one.
     #[inline]
-    pub(crate) fn value(&self) -> &[u8] {
-        self.stream.value()
-    }
-
-    /// How the group it is in stands to that of another cursor.
-    #[inline]
-    pub(crate) fn compare(&self, other: &Self) -> Ordering {
-        match self.place.cmp(&other.place) {
-            Ordering::Equal if entry::is_same(&self.key, &other.key) => Ordering::Equal,
-            Ordering::Equal => self.key.cmp(&other.key),
-            order => order,
-        }
+    fn value(&self) -> &[u8] {
+        self.merge.current().map_or(&[], EntrySource::value)
     }
 }

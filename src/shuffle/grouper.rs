@@ -16,7 +16,7 @@ use super::group_outputs::{GroupOutputs, Segment};
 use super::group_spill::Spill;
 use super::partitioner::{HashPartitioner, Position};
 use super::slab::{Piece, Slabs};
-use super::sorted::Chunk;
+use super::sorted::{Chunk, MOST_CHUNK_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Record, Ref};
 use crate::storage::memory::Reservation;
@@ -34,8 +34,7 @@ pub(crate) trait Encode: Send + Sync + 'static {
     fn check(record: &Ref<'_, Self::In>) -> Result<()>;
 }
 
-/// The lengths of chunks. They get longer with the slabs they are pieces of.
-pub(super) const MOST_CHUNK_BYTES: usize = 32 << 10;
+/// The least length of chunks. They get longer with the slabs they are pieces of.
 const LEAST_CHUNK_BYTES: usize = 512;
 
 /// Partitions that follow each other have slabs together, which go when all of their chunks have been read. With more
