@@ -23,11 +23,11 @@ pub(crate) struct Position {
 }
 
 /// The place of a key among the keys of its partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(pub(crate) u64);
 
 impl HashPartitioner {
-    pub(crate) fn new(partitions: usize) -> Self {
+    pub(crate) const fn new(partitions: usize) -> Self {
         assert!(partitions > 0, "a shuffle needs a partition");
         Self { partitions }
     }

@@ -17,20 +17,30 @@ use super::partitioner::Place;
 const INLINE_BYTES: usize = 15;
 
 /// The tag of a key that is in the arena. A tag of 0 is an empty slot; one of `n + 1` is a key of `n` bytes.
-const IN_ARENA: u64 = INLINE_BYTES as u64 + 2;
+const IN_ARENA: u8 = INLINE_BYTES as u8 + 2;
 
 /// A key's bytes, or where they are: `head` has the first 8 bytes, `tail` the next 7 and, on top, the tag. Of a key in
-/// the arena `head` has the address, and `tail` the length.
+/// the arena `head` has the address, and `tail` the length. Both words are kept as bytes, the lowest first, so that a
+/// key can be read where it stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Packed {
-    head: u64,
-    tail: u64,
-}
+#[repr(align(8))]
+pub(super) struct Packed([u8; 16]);
 
 impl Packed {
     #[inline(always)]
-    fn tag(self) -> u64 {
-        self.tail >> 56
+    fn of(head: u64, tail: u64) -> Self {
+        Self((u128::from(head) | u128::from(tail) << 64).to_le_bytes())
+    }
+
+    #[inline(always)]
+    fn words(self) -> (u64, u64) {
+        let both = u128::from_le_bytes(self.0);
+        (both as u64, (both >> 64) as u64)
+    }
+
+    #[inline(always)]
+    fn tag(&self) -> u8 {
+        self.0[INLINE_BYTES]
     }
 
     /// A key as it is looked for: if it does not fit into a slot, its length without an address.
@@ -64,26 +74,17 @@ impl Packed {
             0 => (0, 0),
             _ => return None,
         };
-        Some(Self {
-            head,
-            tail: rest | (n as u64 + 1) << 56,
-        })
+        Some(Self::of(head, rest | (n as u64 + 1) << 56))
     }
 
     fn in_arena(address: u64, len: usize) -> Self {
-        Self {
-            head: address,
-            tail: len as u64 | IN_ARENA << 56,
-        }
+        Self::of(address, len as u64 | u64::from(IN_ARENA) << 56)
     }
 
     /// The same key at its address in the arena.
     #[inline(always)]
     pub(super) fn at(self, address: u64) -> Self {
-        Self {
-            head: address,
-            tail: self.tail,
-        }
+        Self::of(address, self.words().1)
     }
 
     /// The length of a key that does not fit into a slot; 0 for one that is whole in here.
@@ -101,33 +102,38 @@ impl Packed {
     #[inline(always)]
     pub(super) fn is(self, arena: &Arena, key: Self, long: &[u8]) -> bool {
         if key.tag() == IN_ARENA {
-            self.tail == key.tail && arena.get(self.head, long.len()) == long
+            let (address, tail) = self.words();
+            tail == key.words().1 && arena.get(address, long.len()) == long
         } else {
             self == key
         }
     }
 
-    /// Calls `f` with the key's bytes.
-    #[inline]
-    pub(super) fn with_bytes<R>(self, arena: &Arena, f: impl FnOnce(&[u8]) -> R) -> R {
-        if self.tag() == IN_ARENA {
-            return f(arena.get(self.head, self.arena_len()));
+    /// The key's bytes.
+    #[inline(always)]
+    pub(super) fn bytes<'k>(&'k self, arena: &'k Arena) -> &'k [u8] {
+        self.tagged_bytes(self.tag(), arena)
+    }
+
+    /// The same of a key whose tag is known, and may be gone.
+    #[inline(always)]
+    fn tagged_bytes<'k>(&'k self, tag: u8, arena: &'k Arena) -> &'k [u8] {
+        if tag == IN_ARENA {
+            return arena.get(self.words().0, self.arena_len());
         }
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.head.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.tail.to_le_bytes());
-        f(&bytes[..self.tag() as usize - 1])
+        &self.0[..usize::from(tag) - 1]
     }
 
     /// Asks the processor for a key that is in the arena.
     #[inline(always)]
     pub(super) fn prefetch(self, arena: &Arena) {
         // To ask for the start of the arena in vain is cheaper than a jump that nobody can foresee.
-        arena.prefetch(if self.tag() == IN_ARENA { self.head } else { 0 });
+        let address = self.words().0;
+        arena.prefetch(if self.tag() == IN_ARENA { address } else { 0 });
     }
 
     fn arena_len(self) -> usize {
-        (self.tail & ((1 << 56) - 1)) as usize
+        (self.words().1 & ((1 << 56) - 1)) as usize
     }
 }
 
@@ -146,8 +152,8 @@ impl<V> Slot<V> {
     }
 
     #[inline(always)]
-    pub(super) fn key(&self) -> Packed {
-        self.key
+    pub(super) fn key(&self) -> &Packed {
+        &self.key
     }
 
     #[inline(always)]
@@ -168,10 +174,22 @@ impl<V> Slot<V> {
             return None;
         }
         let key = self.key;
-        self.key.tail = 0;
+        self.key.0[INLINE_BYTES] = 0;
         let value = std::mem::replace(&mut self.value, MaybeUninit::uninit());
         // SAFETY: the slot was not empty, so it had a value, and now that it is empty nobody else takes that.
         Some((key, self.place, unsafe { value.assume_init() }))
+    }
+
+    /// Gives `f` the key's bytes, where they stand, and the value; the slot is empty by then.
+    #[inline(always)]
+    pub(super) fn take_with<R>(
+        &mut self,
+        arena: &Arena,
+        f: impl FnOnce(&[u8], V) -> R,
+    ) -> Option<R> {
+        let tag = self.key.tag();
+        let (_, _, value) = self.take()?;
+        Some(f(self.key.tagged_bytes(tag, arena), value))
     }
 
     /// Puts a key and its value in; the slot must be empty, or what was in it is forgotten.
@@ -273,7 +291,7 @@ mod tests {
                 arena.make_room(key.len());
                 packed = packed.at(arena.put(&key).unwrap());
             }
-            packed.with_bytes(&arena, |bytes| assert_eq!(bytes, key));
+            assert_eq!(packed.bytes(&arena), key);
             assert!(packed.is(&arena, Packed::new(&key), &key));
             let mut other = key.clone();
             other.push(0);

@@ -26,8 +26,8 @@ const LEAST_SLOTS: usize = 16;
 /// Slots to the right of the last home slot, at the least.
 const LEAST_OVERFLOW: usize = 16;
 
-/// How many slots before they are taken their keys are asked for.
-const PREFETCHED_SLOTS: usize = 32;
+/// Keys are taken in order from so many slots at a time.
+const WINDOW_SLOTS: usize = 64;
 
 /// The keys of one partition, each with a value.
 pub(crate) struct Table<V> {
@@ -252,7 +252,7 @@ impl<V> Table<V> {
         let (slot, value) = slots
             .filter_map(|slot| Some((slot, slot.value()?)))
             .next()?;
-        Some(slot.key().with_bytes(&self.arena, |key| f(key, value)))
+        Some(f(slot.key().bytes(&self.arena), value))
     }
 
     /// The keys in ascending order of place, then of their bytes. Taking them all leaves the table empty, with its
@@ -266,31 +266,81 @@ impl<V> Table<V> {
         Sorted::new(self)
     }
 
-    /// Sorts the run of full slots that begins at `start`. Empty slots stay where they are, so the table stays one.
-    fn sort_run(&mut self, start: usize) -> usize {
-        let slots = &mut self.slots.as_mut_slice()[start..];
-        let len = slots.iter().position(Slot::is_empty).unwrap_or(slots.len());
-        if len > 1 {
-            let arena = &self.arena;
-            slots[..len].sort_unstable_by(|a, b| {
-                a.place().cmp(&b.place()).then_with(|| {
-                    let b = b.key();
-                    a.key()
-                        .with_bytes(arena, |a| b.with_bytes(arena, |b| a.cmp(b)))
-                })
-            });
+    /// Notes the full slots from `start` on, and those of the run that goes on where the window ends. The first slot
+    /// behind them comes back.
+    fn note_window(&self, start: usize, window: &mut Vec<Full>) -> usize {
+        let slots = self.slots.as_slice();
+        let mut end = slots.len().min(start + WINDOW_SLOTS);
+        window.resize(end - start, Full::default());
+        let mut len = 0;
+        for (at, slot) in (start..).zip(&slots[start..end]) {
+            // Overwritten by the next one if the slot is empty: no jump, which nobody could foresee.
+            window[len] = Full {
+                place: slot.place(),
+                at,
+            };
+            len += usize::from(!slot.is_empty());
         }
-        start + len
+        window.truncate(len);
+        while let Some(slot) = slots.get(end).filter(|slot| !slot.is_empty()) {
+            let place = slot.place();
+            window.push(Full { place, at: end });
+            end += 1;
+        }
+        end
     }
+
+    /// Sorts full slots that are nearly in order.
+    fn sort_window(&self, window: &mut [Full]) {
+        for next in 1..window.len() {
+            let full = window[next];
+            let mut to = next;
+            while to > 0 && self.is_before(full, window[to - 1]) {
+                window[to] = window[to - 1];
+                to -= 1;
+            }
+            window[to] = full;
+        }
+    }
+
+    #[inline(always)]
+    fn is_before(&self, a: Full, b: Full) -> bool {
+        a.place < b.place || (a.place == b.place && self.has_lesser_key(a, b))
+    }
+
+    #[cold]
+    fn has_lesser_key(&self, a: Full, b: Full) -> bool {
+        let key = |full: Full| self.slots.as_slice()[full.at].key();
+        key(a).bytes(&self.arena) < key(b).bytes(&self.arena)
+    }
+
+    /// Asks the processor for the keys of the window that begins at `start`: those in the arena are in the order they
+    /// came in.
+    fn prefetch_keys(&self, start: usize) {
+        if self.arena.memory_bytes() > 0 {
+            let slots = self.slots.as_slice()[start..].iter();
+            for slot in slots.take(WINDOW_SLOTS) {
+                slot.key().prefetch(&self.arena);
+            }
+        }
+    }
+}
+
+/// A full slot of a window: which it is, and the place of its key.
+#[derive(Clone, Copy, Default)]
+struct Full {
+    place: Place,
+    at: usize,
 }
 
 /// Takes the keys of a table one by one, in ascending order of place, then of their bytes.
 pub(crate) struct Sorted<T, V> {
     table: T,
-    /// The next slot, the end of the sorted run it is in, and the first slot whose key has not been asked for.
-    at: usize,
-    run_end: usize,
-    ahead: usize,
+    /// Full slots in order, and how many of them have been taken.
+    window: Vec<Full>,
+    taken: usize,
+    /// The first slot behind them.
+    behind: usize,
     values: PhantomData<V>,
 }
 
@@ -298,65 +348,126 @@ impl<T: BorrowMut<Table<V>>, V> Sorted<T, V> {
     fn new(table: T) -> Self {
         let mut sorted = Self {
             table,
-            at: 0,
-            run_end: 0,
-            ahead: 0,
+            window: Vec::new(),
+            taken: 0,
+            behind: 0,
             values: PhantomData,
         };
-        sorted.find_next();
+        sorted.next_window();
         sorted
     }
 
-    /// Moves on to the next slot with a key, if there is one.
-    #[inline]
-    fn find_next(&mut self) {
-        self.prefetch_keys();
-        if self.at < self.run_end {
+    /// Moves on to the next window with a key, if there is one.
+    #[inline(never)]
+    fn next_window(&mut self) {
+        let table = self.table.borrow_mut();
+        self.taken = 0;
+        self.window.clear();
+        while self.window.is_empty() && self.behind < table.slots.len() {
+            self.behind = table.note_window(self.behind, &mut self.window);
+        }
+        if self.window.is_empty() {
+            table.len = 0;
+            table.arena.clear();
             return;
         }
-        let table = self.table.borrow_mut();
-        let rest = &table.slots.as_slice()[self.at..];
-        match rest.iter().position(|slot| !slot.is_empty()) {
-            Some(empty) => {
-                self.at += empty;
-                self.run_end = table.sort_run(self.at);
-            }
-            None => {
-                self.at = table.slots.len();
-                table.len = 0;
-                table.arena.clear();
-            }
-        }
-    }
-
-    /// Asks the processor for keys that are to be taken soon: those in the arena are in the order they came in.
-    #[inline]
-    fn prefetch_keys(&mut self) {
-        let table = self.table.borrow();
-        while self.ahead < self.at + PREFETCHED_SLOTS {
-            let Some(slot) = table.slots.as_slice().get(self.ahead) else {
-                return;
-            };
-            slot.key().prefetch(&table.arena);
-            self.ahead += 1;
-        }
+        table.prefetch_keys(self.behind);
+        table.sort_window(&mut self.window);
     }
 
     /// The place of the next key.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place(&self) -> Option<Place> {
-        let slot = self.table.borrow().slots.as_slice().get(self.at)?;
-        Some(slot.place())
+        Some(self.window.get(self.taken)?.place)
     }
 
     /// Takes the next key and its value.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take<R>(&mut self, f: impl FnOnce(&[u8], V) -> R) -> Option<R> {
-        let table = self.table.borrow_mut();
-        let (key, _, value) = table.slots.as_mut_slice().get_mut(self.at)?.take()?;
-        let result = key.with_bytes(&table.arena, |bytes| f(bytes, value));
-        self.at += 1;
-        self.find_next();
-        Some(result)
+        let at = self.window.get(self.taken)?.at;
+        let Table { slots, arena, .. } = self.table.borrow_mut();
+        let result = slots.as_mut_slice()[at].take_with(arena, f);
+        self.taken += 1;
+        if self.taken == self.window.len() {
+            self.next_window();
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(table: &mut Table<String>, place: u64, key: &[u8], value: &str) {
+        let probe = Probe::new(Place(place), key);
+        let long = &key[..probe.long_len()];
+        let append = |all: String, value: &str| all + value;
+        while let Err(_again) = table.upsert(&probe, long, value, str::to_owned, append) {
+            table.make_room(long);
+        }
+    }
+
+    /// Keys of 0 to 39 bytes with places of three kinds: all over, many of one home slot, and one for several keys.
+    fn entries() -> Vec<(u64, Vec<u8>)> {
+        let entry = |n: u64| {
+            let place = match n % 3 {
+                0 => n.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+                1 => (1 << 63) | (n * 31 % 500),
+                _ => (n / 15) << 40,
+            };
+            (place, n.to_le_bytes().repeat(5)[..n as usize % 40].to_vec())
+        };
+        let mut entries: Vec<_> = (0..1500).map(entry).collect();
+        entries.sort();
+        entries.dedup();
+        entries
+    }
+
+    #[test]
+    fn keys_come_in_the_order_of_places_and_bytes() {
+        let entries = entries();
+        let mut table = Table::default();
+        for round in 0..3 {
+            for value in ["a", "b"] {
+                for at in 0..entries.len() {
+                    let (place, key) = &entries[at * 7 % entries.len()];
+                    put(&mut table, *place, key, value);
+                }
+            }
+            assert_eq!(table.len(), entries.len());
+            let mut sorted = table.sorted();
+            for (place, key) in &entries {
+                assert_eq!(sorted.place(), Some(Place(*place)), "round {round}");
+                let taken = sorted.take(|key, value| (key.to_vec(), value));
+                assert_eq!(taken, Some((key.clone(), "ab".to_owned())));
+            }
+            assert!(sorted.place().is_none() && sorted.take(|_, _| ()).is_none());
+            assert_eq!(table.len(), 0);
+        }
+    }
+
+    #[test]
+    fn what_was_not_taken_is_dropped_once() {
+        let value = std::rc::Rc::new(());
+        let mut table = Table::default();
+        for (place, key) in entries() {
+            let probe = Probe::new(Place(place), &key);
+            let long = &key[..probe.long_len()];
+            while table
+                .upsert(&probe, long, (), |()| value.clone(), |value, ()| value)
+                .is_err()
+            {
+                table.make_room(long);
+            }
+        }
+        let keys = table.len();
+        let mut sorted = table.into_sorted();
+        for _ in 0..100 {
+            sorted.take(|_, value| drop(value)).unwrap();
+        }
+        assert_eq!(std::rc::Rc::strong_count(&value), 1 + keys - 100);
+        drop(sorted);
+        assert_eq!(std::rc::Rc::strong_count(&value), 1);
     }
 }
