@@ -20,6 +20,7 @@ mod map_outputs;
 mod partitioner;
 mod probe_batch;
 mod radix_sort;
+mod range_entries;
 mod range_merge;
 mod slab;
 mod slot;
