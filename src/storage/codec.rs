@@ -55,14 +55,7 @@ where
     let start = bytes.len();
     record.serialize(Encoder(bytes)).map_err(|error| {
         bytes.truncate(start);
-        match error {
-            // What a type's own code says is a sentence; the codec would show it as a value of an enum.
-            EncodeError::OtherString(reason) => codec_error::<T>(reason),
-            EncodeError::Serde(serde_codec::EncodeError::SequenceMustHaveLength) => {
-                codec_error::<T>(NO_LENGTH)
-            }
-            error => codec_error::<T>(error),
-        }
+        encode_error::<T>(error)
     })
 }
 
@@ -83,24 +76,22 @@ pub(crate) fn decode<T: Deserialize<'static>>(mut bytes: &[u8]) -> Result<T> {
 /// ever, one for each text.
 #[inline]
 pub(crate) fn decode_prefix<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Result<T> {
-    match decode_by::<T, false>(bytes) {
-        Ok(record) => Ok(record),
-        Err(error) => decode_for_ever(bytes).ok_or_else(|| match error {
-            DecodeError::OtherString(reason) => codec_error::<T>(reason),
-            DecodeError::Serde(
-                serde_codec::DecodeError::AnyNotSupported
-                | serde_codec::DecodeError::IdentifierNotSupported
-                | serde_codec::DecodeError::IgnoredAnyNotSupported,
-            ) => codec_error::<T>(UNKNOWN_FORM),
-            error => codec_error::<T>(error),
-        }),
-    }
+    decode_by::<T, false>(bytes).or_else(|error| decode_for_ever(bytes, error))
 }
 
-/// Reads a record of a type that would not do without borrowing.
+/// Reads a record of a type that would not do without borrowing, for which there was an error.
 #[cold]
-fn decode_for_ever<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Option<T> {
-    decode_by::<T, true>(bytes).ok()
+#[inline(never)]
+fn decode_for_ever<T: Deserialize<'static>>(bytes: &mut &[u8], error: DecodeError) -> Result<T> {
+    decode_by::<T, true>(bytes).map_err(|_| match error {
+        DecodeError::OtherString(reason) => codec_error::<T>(reason),
+        DecodeError::Serde(
+            serde_codec::DecodeError::AnyNotSupported
+            | serde_codec::DecodeError::IdentifierNotSupported
+            | serde_codec::DecodeError::IgnoredAnyNotSupported,
+        ) => codec_error::<T>(UNKNOWN_FORM),
+        error => codec_error::<T>(error),
+    })
 }
 
 #[inline]
@@ -128,6 +119,19 @@ pub(crate) fn round_trips<T: Serialize + Deserialize<'static>>(record: &T) -> Re
         Ok(())
     } else {
         Err(codec_error::<T>("it does not come back as it was written"))
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn encode_error<T: ?Sized>(error: EncodeError) -> Error {
+    match error {
+        // What a type's own code says is a sentence; the codec would show it as a value of an enum.
+        EncodeError::OtherString(reason) => codec_error::<T>(reason),
+        EncodeError::Serde(serde_codec::EncodeError::SequenceMustHaveLength) => {
+            codec_error::<T>(NO_LENGTH)
+        }
+        error => codec_error::<T>(error),
     }
 }
 

@@ -9,7 +9,6 @@
 //!
 //! Of numbers with a sign it is 0, 1, 2, 3, 4 that stand for 0, -1, 1, -2, 2.
 
-const MOST_IN_ONE: u8 = 250;
 const TWO_BYTES: u8 = 251;
 const FOUR_BYTES: u8 = 252;
 const EIGHT_BYTES: u8 = 253;
@@ -67,18 +66,17 @@ numbers! {
 #[inline(always)]
 pub(super) fn put(number: impl Number, bytes: &mut Vec<u8>) {
     let number = number.to_unsigned();
-    if number <= u64::from(MOST_IN_ONE) {
-        bytes.push(number as u8);
-    } else if number <= u64::from(u16::MAX) {
-        let [a, b, ..] = number.to_le_bytes();
-        bytes.extend_from_slice(&[TWO_BYTES, a, b]);
-    } else if number <= u64::from(u32::MAX) {
-        let [a, b, c, d, ..] = number.to_le_bytes();
-        bytes.extend_from_slice(&[FOUR_BYTES, a, b, c, d]);
-    } else {
-        let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
-        bytes.extend_from_slice(&[EIGHT_BYTES, a, b, c, d, e, f, g, h]);
-    }
+    let (first, more) = match number {
+        0..=250 => (number as u8, 0),
+        251..=0xffff => (TWO_BYTES, 2),
+        0x1_0000..=0xffff_ffff => (FOUR_BYTES, 4),
+        _ => (EIGHT_BYTES, 8),
+    };
+    // All that there may be, and no more of it kept than there is: a copy of a fixed length takes no call.
+    let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
+    let start = bytes.len();
+    bytes.extend_from_slice(&[first, a, b, c, d, e, f, g, h]);
+    bytes.truncate(start + 1 + more);
 }
 
 /// Takes the number that `bytes` start with; `None`, and nothing is taken, if there is none that is a `T`.
@@ -86,7 +84,7 @@ pub(super) fn put(number: impl Number, bytes: &mut Vec<u8>) {
 pub(super) fn take<T: Number>(bytes: &mut &[u8]) -> Option<T> {
     let (&first, rest) = bytes.split_first()?;
     let (number, rest) = match first {
-        ..=MOST_IN_ONE => (u64::from(first), rest),
+        ..TWO_BYTES => (u64::from(first), rest),
         TWO_BYTES => {
             let (number, rest) = rest.split_first_chunk()?;
             (u16::from_le_bytes(*number).into(), rest)
