@@ -15,6 +15,7 @@ use super::entry_batch::EntryBatch;
 use super::map_outputs::Order;
 use super::partitioner::{HashPartitioner, Position};
 use super::probe_batch::{BATCH_KEYS, ProbeBatch};
+use super::savings::{FIRST_CHECK_KEYS, Savings};
 use super::table::{Probe, Table};
 use crate::error::Result;
 use crate::pipeline::{Key, Peek, Ref};
@@ -24,10 +25,6 @@ use crate::task::Resources;
 
 /// How many records go by before values that have memory of their own are measured for the first time.
 const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
-
-/// With so many keys in tables it is looked at for the first time whether that saves anything: more would no longer be
-/// in the processor's cache.
-const FIRST_CHECK_KEYS: usize = 1 << 19;
 
 /// So many times as many records as showed that tables save little are not put into tables, and each time it shows,
 /// twice as many: tables that save nothing take several times as long as buckets.
@@ -68,23 +65,13 @@ pub(crate) struct Combiner<'c, C: Combine> {
     divided: usize,
     divide_left: usize,
     divided_for_checked: usize,
-    /// With so many records in the tables it is to be looked at whether they save anything, if there are so many keys.
-    next_check: usize,
-    check_keys: usize,
-    checked: Checked,
+    savings: Savings,
 
     // How many records are in the tables, and what their values hold beside their slots.
     records: usize,
     values_bytes: usize,
     next_measure: usize,
     is_checked: bool,
-}
-
-/// How much was in the tables when it was last looked at.
-#[derive(Clone, Copy, Default)]
-struct Checked {
-    records: usize,
-    keys: usize,
 }
 
 impl<'c, C: Combine> Combiner<'c, C> {
@@ -116,9 +103,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
             divided: 0,
             divide_left: 0,
             divided_for_checked: DIVIDED_FOR_CHECKED,
-            next_check: check_keys,
-            check_keys,
-            checked: Checked::default(),
+            savings: Savings::new(check_keys),
             values_bytes: 0,
             records: 0,
             next_measure: FIRST_MEASURE_RECORDS,
@@ -156,8 +141,6 @@ impl<'c, C: Combine> Combiner<'c, C> {
     /// Takes in one record for its bucket.
     #[inline(always)]
     fn divide(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
-        self.divide_left -= 1;
-        self.divided += 1;
         let value = self.combine.create(value);
         if self.entries.push::<C::Key, _>(key, &value)? {
             self.flush_entries()?;
@@ -169,6 +152,8 @@ impl<'c, C: Combine> Combiner<'c, C> {
     #[inline(never)]
     fn flush_entries(&mut self) -> Result<()> {
         let mut entries = std::mem::take(&mut self.entries);
+        self.divided += entries.len();
+        self.divide_left = self.divide_left.saturating_sub(entries.len());
         for (key, entry) in entries.entries() {
             let number = self.buckets.number(self.partitioner.position(key));
             if !self.buckets.push(number, entry) {
@@ -221,24 +206,10 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(is_granted.then_some(reservation))
     }
 
-    /// Looks at whether tables save anything, and goes over to buckets if they do not.
+    /// Goes over to buckets, if there is memory for them.
     #[cold]
     #[inline(never)]
-    fn check(&mut self) -> Result<()> {
-        let keys = self.keys();
-        if keys < self.check_keys {
-            self.next_check = self.records + (self.check_keys - keys);
-            return Ok(());
-        }
-        let records = self.records - self.checked.records;
-        if (keys - self.checked.keys) * 2 <= records {
-            self.checked = Checked {
-                records: self.records,
-                keys,
-            };
-            self.next_check = self.records * 2;
-            return Ok(());
-        }
+    fn divide_from_now(&mut self) -> Result<()> {
         let slab_bytes = self.slab_bytes();
         let Some(reservation) = self.reserve_slab(slab_bytes)? else {
             return Ok(());
@@ -250,13 +221,14 @@ impl<'c, C: Combine> Combiner<'c, C> {
 
     /// Leaves tables alone for some time.
     fn begin_dividing(&mut self) {
-        self.divide_left = self.check_keys.saturating_mul(self.divided_for_checked);
+        let checked = self.savings.check_keys();
+        self.divide_left = checked.saturating_mul(self.divided_for_checked);
         self.divided_for_checked = self.divided_for_checked.saturating_mul(2);
     }
 
     /// Whether what is in the tables had better been divided, as far as can be said.
     fn saves_little(&self) -> bool {
-        self.check_keys < usize::MAX && self.keys() * 2 > self.records
+        self.savings.check_keys() < usize::MAX && self.keys() * 2 > self.records
     }
 
     /// Appends what is in the tables to the buckets.
@@ -315,8 +287,10 @@ impl<'c, C: Combine> Combiner<'c, C> {
             self.next_measure = self.records * 2;
             self.measure_values(2)?;
         }
-        if self.records >= self.next_check {
-            self.check()?;
+        if self.savings.is_time_to_look(self.records)
+            && self.savings.are_little(self.records, self.keys())
+        {
+            self.divide_from_now()?;
         }
         Ok(())
     }
@@ -456,8 +430,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.records = 0;
         self.values_bytes = 0;
         self.next_measure = FIRST_MEASURE_RECORDS;
-        self.next_check = self.check_keys;
-        self.checked = Checked::default();
+        self.savings = Savings::new(self.savings.check_keys());
     }
 
     fn keys(&self) -> usize {
@@ -545,7 +518,7 @@ mod tests {
         let (combine, partitioner) = (Sums(PhantomData), HashPartitioner::new(2));
         let outputs = CombinerOutputs::new(2, 1);
         let mut combiner = Combiner::new(&combine, partitioner, &outputs, &resources);
-        (combiner.check_keys, combiner.next_check) = (check_keys, check_keys);
+        combiner.savings = Savings::new(check_keys);
         records().for_each(|record| combiner.push(record).unwrap());
         assert_eq!(combiner.divide_left > 0, check_keys < usize::MAX);
         combiner.commit().unwrap();
@@ -585,7 +558,7 @@ mod tests {
         let (combine, partitioner) = (Sums(PhantomData), HashPartitioner::new(2));
         let outputs = CombinerOutputs::new(2, 1);
         let mut combiner = Combiner::new(&combine, partitioner, &outputs, &resources);
-        (combiner.check_keys, combiner.next_check) = (500, 500);
+        combiner.savings = Savings::new(500);
         let mut next = 0..;
         let mut push = |combiner: &mut Combiner<'_, Sums>, records| {
             for n in next.by_ref().take(records) {

@@ -68,6 +68,10 @@ impl EntryBatch {
         self.spans.len() == BATCH_ENTRIES || end >= BATCH_BYTES
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
     /// Each key, and its entry.
     #[inline(always)]
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {

@@ -22,6 +22,7 @@ mod probe_batch;
 mod radix_sort;
 mod range_entries;
 mod range_merge;
+mod savings;
 mod slab;
 mod slot;
 pub(crate) mod sort;
