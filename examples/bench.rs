@@ -84,7 +84,7 @@ fn insert(first: &mut Vec<(u64, String)>, counted: (u64, String), most: usize) {
     first.truncate(most);
 }
 
-fn key_value(line: &str) -> Result<(u32, u64), Box<dyn Error + Send + Sync>> {
+fn key_value(line: &str) -> Result<(u64, u64), Box<dyn Error + Send + Sync>> {
     let (key, value) = line.split_once(',').ok_or("a line without a comma")?;
     Ok((key.parse()?, value.parse()?))
 }
@@ -94,7 +94,7 @@ fn sum_by_key(context: &Context) -> Result<(), Box<dyn Error>> {
     let (groups, total, check) = pairs.sum_by_key().aggregate(
         (0_u64, 0_u64, 0_u64),
         |(groups, total, check), (key, sum)| {
-            let check = check + u64::from(key) % 1009 * (sum % 10007);
+            let check = check + key % 1009 * (sum % 10007);
             (groups + 1, total + sum, check)
         },
         |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2),
