@@ -35,8 +35,10 @@ pub(crate) fn prefetch<T>(value: &T) {
 pub(crate) fn populate(memory: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
     {
-        advise(memory, bytes, HUGE_PAGE_BYTES, libc::MADV_HUGEPAGE);
-        advise(memory, bytes, POPULATED_BYTES, libc::MADV_POPULATE_WRITE);
+        advise_huge_pages(memory, bytes);
+        if bytes >= 2 * POPULATED_BYTES {
+            advise(memory, bytes, POPULATED_BYTES, libc::MADV_POPULATE_WRITE);
+        }
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (memory, bytes);
@@ -45,22 +47,14 @@ pub(crate) fn populate(memory: NonNull<u8>, bytes: usize) {
 /// Asks the system for huge pages behind large memory.
 pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
-    advise_whole(memory, bytes, HUGE_PAGE_BYTES, libc::MADV_HUGEPAGE);
+    advise(memory, bytes, HUGE_PAGE_BYTES, libc::MADV_HUGEPAGE);
     #[cfg(not(target_os = "linux"))]
     let _ = (memory, bytes);
 }
 
-/// Advises the system on those parts of the memory that lie within it whole and aligned, if there are two of them.
-#[cfg(target_os = "linux")]
-fn advise(memory: NonNull<u8>, bytes: usize, aligned: usize, advice: libc::c_int) {
-    if bytes >= 2 * aligned {
-        advise_whole(memory, bytes, aligned, advice);
-    }
-}
-
 /// Advises the system on those parts of the memory that lie within it whole and aligned.
 #[cfg(target_os = "linux")]
-fn advise_whole(memory: NonNull<u8>, bytes: usize, aligned: usize, advice: libc::c_int) {
+fn advise(memory: NonNull<u8>, bytes: usize, aligned: usize, advice: libc::c_int) {
     let start = memory.as_ptr() as usize;
     let first = start.next_multiple_of(aligned);
     let end = (start + bytes) / aligned * aligned;

@@ -31,6 +31,7 @@ mod sorted_cursor;
 mod spool;
 mod table;
 mod value_buffer;
+mod zeroed;
 
 pub(crate) use combine::Combine;
 pub(crate) use combiner::Combiner;

@@ -6,12 +6,13 @@
 //!
 //! A key of up to 15 bytes stands in its slot; of a longer one the slot has the address in the arena.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::Layout;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::ptr::NonNull;
 
 use super::arena::Arena;
 use super::partitioner::Place;
+use super::zeroed::Zeroed;
 
 /// Key lengths up to this are kept in the slot.
 const INLINE_BYTES: usize = 15;
@@ -211,8 +212,9 @@ impl<V> Slot<V> {
 
 /// Zeroed memory is an array of empty slots.
 pub(super) struct Slots<V> {
-    memory: NonNull<Slot<V>>,
+    memory: Zeroed,
     len: usize,
+    slots: PhantomData<Slot<V>>,
 }
 
 // SAFETY: `Slots` owns its memory and what is in it, as a `Vec` does.
@@ -220,20 +222,22 @@ unsafe impl<V: Send> Send for Slots<V> {}
 
 impl<V> Slots<V> {
     pub(super) fn new(len: usize) -> Self {
-        if len == 0 {
-            return Self {
-                memory: NonNull::dangling(),
-                len,
-            };
+        Self {
+            memory: Zeroed::new(Self::layout(len)),
+            len,
+            slots: PhantomData,
         }
-        let layout = Self::layout(len);
-        // SAFETY: a slot has two words at the least, so the layout is not empty.
-        let memory = unsafe { alloc_zeroed(layout) };
-        let Some(memory) = NonNull::new(memory.cast()) else {
-            handle_alloc_error(layout)
-        };
-        super::kernel::populate(memory.cast(), layout.size());
-        Self { memory, len }
+    }
+
+    /// Adds empty slots behind the last, so that there are `len`.
+    pub(super) fn grow(&mut self, len: usize) {
+        self.memory.grow(Self::layout(len));
+        self.len = len;
+    }
+
+    /// The bytes that [`grow`](Self::grow) takes, before it gives others back.
+    pub(super) fn growth_bytes(&self, len: usize) -> usize {
+        self.memory.growth_bytes(Self::layout(len))
     }
 
     fn layout(len: usize) -> Layout {
@@ -250,15 +254,17 @@ impl<V> Slots<V> {
 
     #[inline(always)]
     pub(super) fn as_slice(&self) -> &[Slot<V>] {
-        // SAFETY: `memory` points to `len` slots (or dangles with `len` 0). Each was zeroed, which is a valid empty
-        // slot: integers and an unset `MaybeUninit`.
-        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.len) }
+        let start = self.memory.start().cast();
+        // SAFETY: there are `len` slots. Each was zeroed, which is a valid empty slot: integers and an unset
+        // `MaybeUninit`.
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), self.len) }
     }
 
     #[inline(always)]
     pub(super) fn as_mut_slice(&mut self) -> &mut [Slot<V>] {
+        let start = self.memory.start().cast();
         // SAFETY: as in `as_slice`, and `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), self.len) }
     }
 }
 
@@ -268,10 +274,6 @@ impl<V> Drop for Slots<V> {
             self.as_mut_slice()
                 .iter_mut()
                 .for_each(|slot| drop(slot.take()));
-        }
-        if self.len > 0 {
-            // SAFETY: the memory was allocated with this layout.
-            unsafe { dealloc(self.memory.as_ptr().cast(), Self::layout(self.len)) }
         }
     }
 }

@@ -7,7 +7,7 @@
 //!        │ place   │  empty  │ place   │ place   │            │ overflow the last
 //!        │ value   │         │ value   │ value   │            │ home slots
 //!        └─────────┴─────────┴─────────┴─────────┴────────────┴────────────┘
-//!  home slot of a key = its place >> shift; probing goes to the right and never wraps
+//!  home slot of a key = its place as a fraction of 2^64, times the capacity; probing goes to the right, never wraps
 //! ```
 //!
 //! So a key lies in the run of full slots that covers its home slot, and sorting each run by itself sorts the table.
@@ -21,7 +21,7 @@ use super::partitioner::Place;
 use super::slot::{Packed, Slot, Slots};
 
 /// Slots of a table that has keys at all.
-const LEAST_SLOTS: usize = 16;
+const LEAST_SLOTS: usize = 32;
 
 /// Slots to the right of the last home slot, at the least.
 const LEAST_OVERFLOW: usize = 16;
@@ -33,10 +33,8 @@ const WINDOW_SLOTS: usize = 64;
 pub(crate) struct Table<V> {
     slots: Slots<V>,
     arena: Arena,
-    /// Home slots; a power of two, or 0.
+    /// Home slots.
     capacity: usize,
-    /// A place, shifted to the right by this, is a home slot.
-    shift: u32,
     len: usize,
 }
 
@@ -78,7 +76,6 @@ impl<V> Default for Table<V> {
             slots: Slots::new(0),
             arena: Arena::default(),
             capacity: 0,
-            shift: u64::BITS,
             len: 0,
         }
     }
@@ -92,8 +89,7 @@ impl<V> Table<V> {
 
     #[inline(always)]
     fn home(&self, place: Place) -> usize {
-        // Only a table without slots has a shift of all bits.
-        place.0.checked_shr(self.shift).unwrap_or(0) as usize
+        ((u128::from(place.0) * self.capacity as u128) >> u64::BITS) as usize
     }
 
     /// Asks the processor to fetch the slot that `probe` begins at.
@@ -165,13 +161,11 @@ impl<V> Table<V> {
 
     /// The bytes that [`make_room`](Self::make_room) would take, before it gives others back.
     pub(crate) fn room_bytes(&self, long: &[u8]) -> usize {
-        let (capacity, overflow) = self.next_size();
-        let slots = if self.needs_slots() {
-            capacity + overflow
-        } else {
-            0
+        let slots_bytes = match self.needs_slots() {
+            true => self.slots.growth_bytes(self.next_size().1),
+            false => 0,
         };
-        slots * size_of::<Slot<V>>() + self.arena.room_bytes(long.len())
+        slots_bytes + self.arena.room_bytes(long.len())
     }
 
     /// The bytes that so many keys take at the most, but for long ones.
@@ -189,8 +183,8 @@ impl<V> Table<V> {
     #[inline(never)]
     pub(crate) fn make_room(&mut self, long: &[u8]) {
         if self.needs_slots() {
-            let (capacity, overflow) = self.next_size();
-            self.resize(capacity, overflow);
+            let (capacity, slots) = self.next_size();
+            self.resize(capacity, slots);
         }
         self.arena.make_room(long.len());
     }
@@ -202,42 +196,50 @@ impl<V> Table<V> {
         self.is_crowded() || last.is_none_or(|last| !last.is_empty())
     }
 
-    /// The home slots and those to their right that come next.
+    /// The home slots that come next, and all slots. The bytes of these are a power of two, so that large tables fill
+    /// huge pages.
     fn next_size(&self) -> (usize, usize) {
-        if self.is_crowded() {
-            ((self.capacity * 2).max(LEAST_SLOTS), LEAST_OVERFLOW)
-        } else {
-            (self.capacity, (self.slots.len() - self.capacity) * 2)
+        let slots = self.slots.len();
+        if !self.is_crowded() {
+            return (self.capacity, slots + (slots - self.capacity));
         }
+        let bytes = (slots * 2).max(LEAST_SLOTS) * size_of::<Slot<V>>();
+        let slots = bytes.next_power_of_two() / size_of::<Slot<V>>();
+        (slots - LEAST_OVERFLOW, slots)
     }
 
-    /// Moves all keys to new slots, in their order, so that both sides are gone through from one end to the other.
-    fn resize(&mut self, capacity: usize, overflow: usize) {
-        self.shift = u64::BITS - capacity.trailing_zeros();
+    /// Adds slots, and moves all keys to where they belong then.
+    ///
+    /// With more home slots that is farther to the right, so the last run goes first. Its first key lies at its home,
+    /// and none of its keys can get to the left of that, where the other runs still lie.
+    fn resize(&mut self, capacity: usize, slots: usize) {
+        let mut end = self.slots.len();
+        self.slots.grow(slots);
         self.capacity = capacity;
-        let mut old = std::mem::replace(&mut self.slots, Slots::new(capacity + overflow));
-        for full in old.as_mut_slice().iter_mut().filter_map(Slot::take) {
+        let mut run = Vec::new();
+        while end > 0 {
+            end -= 1;
+            match self.slots.as_mut_slice()[end].take() {
+                Some(full) => run.push(full),
+                None => self.put_all(&mut run),
+            }
+        }
+        self.put_all(&mut run);
+    }
+
+    /// Puts keys into empty slots, the last of them first.
+    #[inline]
+    fn put_all(&mut self, run: &mut Vec<(Packed, Place, V)>) {
+        while let Some(full) = run.pop() {
             let home = self.home(full.1);
             let free = self.slots.as_slice()[home..]
                 .iter()
                 .position(Slot::is_empty);
             let at = free.map_or(self.slots.len(), |distance| home + distance);
             if at == self.slots.len() {
-                self.extend_overflow();
+                self.slots.grow(at + (at - self.capacity));
             }
             self.slots.as_mut_slice()[at].put(full);
-        }
-    }
-
-    /// Twice the slots to the right of the last home slot.
-    #[cold]
-    fn extend_overflow(&mut self) {
-        let overflow = self.slots.len() - self.capacity;
-        let mut old = std::mem::replace(&mut self.slots, Slots::new(self.capacity + overflow * 2));
-        for (to, from) in self.slots.as_mut_slice().iter_mut().zip(old.as_mut_slice()) {
-            if let Some(full) = from.take() {
-                to.put(full);
-            }
         }
     }
 
@@ -469,5 +471,64 @@ mod tests {
         assert_eq!(std::rc::Rc::strong_count(&value), 1 + keys - 100);
         drop(sorted);
         assert_eq!(std::rc::Rc::strong_count(&value), 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Counts keys, each at a place of its own, and takes them in order.
+    fn counts(keys: impl Iterator<Item = (u64, String)>) -> Vec<(u64, String, u32)> {
+        let mut table = Table::<u32>::default();
+        for (place, key) in keys {
+            let probe = Probe::new(Place(place), key.as_bytes());
+            let count = |table: &mut Table<u32>| {
+                table.upsert(&probe, key.as_bytes(), (), |()| 1, |n, ()| n + 1)
+            };
+            while count(&mut table).is_err() {
+                table.make_room(key.as_bytes());
+            }
+        }
+        let mut counts = Vec::new();
+        let mut sorted = table.into_sorted();
+        while let Some(Place(place)) = sorted.place() {
+            let text = |key: &[u8]| String::from_utf8(key.to_vec()).unwrap();
+            counts.extend(sorted.take(|key, n| (place, text(key), n)));
+        }
+        counts
+    }
+
+    fn check(keys: impl Iterator<Item = (u64, String)> + Clone) {
+        let mut expected = BTreeMap::new();
+        for key in keys.clone() {
+            *expected.entry(key).or_insert(0) += 1;
+        }
+        let expected = expected
+            .into_iter()
+            .map(|((place, key), n)| (place, key, n));
+        assert!(counts(keys).into_iter().eq(expected));
+    }
+
+    #[test]
+    fn keys_stay_in_order_while_tables_grow() {
+        let spread = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for keys in [0, 1, 20, 21, 1000, 150_000] {
+            // Each key twice, and some too long for a slot.
+            let halves = (0..keys).map(|n| n / 2);
+            check(halves.map(|n| (spread(n), format!("{n:0$}", n as usize % 3 * 9))));
+        }
+    }
+
+    #[test]
+    fn keys_of_one_home_lie_side_by_side() {
+        for place in [0, u64::MAX / 2, u64::MAX] {
+            // More than the slots behind the last home slot, whichever it is.
+            check((0..300).map(|n| (place - place.min(n % 5), n.to_string())));
+            let others = (0..3000).map(|n| (n << 52, n.to_string()));
+            check((0..300).map(|n| (place, n.to_string())).chain(others));
+        }
     }
 }
