@@ -6,7 +6,13 @@ use std::fmt::Debug;
 
 use serde::{Deserialize, Serialize};
 
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+
 use super::*;
+
+/// The codec's, for bincode's own decoder: that allocates whatever a damaged length says, up to a limit.
+const LIMITED: Configuration<LittleEndian, Varint, Limit<1_000_000>> =
+    CONFIGURATION.with_limit::<1_000_000>();
 
 fn encoded<T: Serialize + ?Sized>(record: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -294,7 +300,7 @@ fn has_bincodes_bytes<T: Serialize + ?Sized>(record: &T) {
 fn reads_as_bincode_does<T: for<'a> Deserialize<'a> + PartialEq + Debug>(bytes: &[u8]) {
     let mut rest = bytes;
     let decoded = decode_prefix::<T>(&mut rest);
-    match bincode::serde::decode_from_slice::<T, _>(bytes, CONFIGURATION) {
+    match bincode::serde::decode_from_slice::<T, _>(bytes, LIMITED) {
         Ok((expected, length)) => {
             assert_eq!(decoded.expect("as bincode does"), expected);
             assert_eq!(rest.len(), bytes.len() - length);
@@ -371,7 +377,7 @@ proptest::proptest! {
             bytes[at] = damaged;
         }
         let decoded = decode_prefix::<Everything>(&mut bytes.as_slice());
-        let expected = bincode::serde::decode_from_slice::<Everything, _>(&bytes, CONFIGURATION);
+        let expected = bincode::serde::decode_from_slice::<Everything, _>(&bytes, LIMITED);
         assert_eq!(decoded.is_ok(), expected.is_ok());
         if let Ok((expected, _)) = expected {
             // Not a comparison of values, as one may be no number.
