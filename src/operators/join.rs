@@ -14,7 +14,7 @@ use super::sides::Side;
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Record, Ref};
 use crate::portable::portable;
-use crate::shuffle::{Encode, GroupCursor, ValueBuffer};
+use crate::shuffle::{Encode, GroupCursor, GroupValues, ValueBuffer};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 /// What a join gives of keys that both sides have.
@@ -196,15 +196,12 @@ where
     }
 
     #[inline]
-    fn push_product<'a, R>(
+    fn push_product(
         &mut self,
         key: &[u8],
-        lefts: impl Iterator<Item = &'a [u8]>,
-        rights: &R,
-    ) -> Result<Flow>
-    where
-        R: Iterator<Item = &'a [u8]> + Clone,
-    {
+        lefts: GroupValues<'_>,
+        rights: &GroupValues<'_>,
+    ) -> Result<Flow> {
         for left in lefts {
             for right in rights.clone() {
                 let flow = self.push(key, Some(left), Some(right))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::entry::{self, Order, RunSpan};
 use super::partitioner::HashPartitioner;
 use super::sorted::Sorted;
-use super::sorted_cursor::SortedCursor;
+use super::sorted_cursor::{GroupValues, SortedCursor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::memory::Reservation;
 use crate::storage::merge::{self, Merge, Source};
@@ -222,7 +222,7 @@ impl GroupCursor {
 
     /// All values of the group, where they are in memory, so that one can go through them as often as one likes.
     #[inline]
-    pub(crate) fn values_in_memory(&self) -> Option<impl Iterator<Item = &[u8]> + Clone> {
+    pub(crate) fn values_in_memory(&self) -> Option<GroupValues<'_>> {
         match self {
             Self::Memory(cursor) => Some(cursor.values()),
             Self::Merge(_) => None,

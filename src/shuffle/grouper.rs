@@ -47,7 +47,7 @@ const MOST_SLAB_BYTES: usize = 2 << 20;
 const OPEN_SLABS_OF_SHARE: usize = 8;
 
 /// Slices of all partitions together, and of one.
-const MOST_BUCKETS: usize = 1024;
+const MOST_BUCKETS: usize = 512;
 const MOST_SLICES: usize = 16;
 
 /// So much of a thread's share there must be for each slice.

@@ -43,5 +43,6 @@ pub(crate) use key_filter::{Keys, SharedKeys, Sieve};
 pub(crate) use lookup::Lookup;
 pub(crate) use map_outputs::{Content, InMemory, MapOutputs};
 pub(crate) use partitioner::{HashPartitioner, Position};
+pub(crate) use sorted_cursor::GroupValues;
 pub(crate) use spool::{Divider, Spool, replay};
 pub(crate) use value_buffer::ValueBuffer;

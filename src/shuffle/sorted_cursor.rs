@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::ops::Range;
+use std::slice;
 
 use super::entry::{self, Order};
 use super::sorted::{Slot, Sorted};
@@ -183,10 +184,11 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
 
     /// The values of the group, all of them.
     #[inline]
-    pub(crate) fn values(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        let sorted = self.sorted.borrow();
-        let slots = self.slots[self.group.clone()].iter();
-        slots.map(|slot| sorted.value(*slot))
+    pub(crate) fn values(&self) -> GroupValues<'_> {
+        GroupValues {
+            sorted: self.sorted.borrow(),
+            slots: self.slots[self.group.clone()].iter(),
+        }
     }
 
     /// The value of the entry it is at.
@@ -199,6 +201,23 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
     pub(crate) fn order(&self) -> Order {
         let slot = self.slots[self.next - 1];
         self.sorted.borrow().chunk(slot).order
+    }
+}
+
+/// The values of a group in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupValues<'a> {
+    sorted: &'a Sorted,
+    slots: slice::Iter<'a, Slot>,
+}
+
+impl<'a> Iterator for GroupValues<'a> {
+    type Item = &'a [u8];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let slot = self.slots.next()?;
+        Some(self.sorted.value(*slot))
     }
 }
 
