@@ -311,7 +311,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             return self.spill();
         }
         self.table.make_room(long);
-        self.waits = self.table.memory_bytes() > RANGE_BYTES;
+        self.waits = self.table.memory_bytes() >= 2 * RANGE_BYTES;
         Ok(())
     }
 
