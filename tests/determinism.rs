@@ -225,7 +225,7 @@ fn floating_point_results_depend_on_the_partitions_only() {
         )
     };
     on_every_executor_and_processes(move |context| {
-        for partitions in [1, 5, 64] {
+        for partitions in [1, 5, 64, 10_000] {
             let bag = context.from_vec_partitioned(numbers(), partitions).boxed();
             let sums = (bag.sum::<f64>().expect("no error"), keyed_sums(&bag));
             // To the last bit.
@@ -234,12 +234,32 @@ fn floating_point_results_depend_on_the_partitions_only() {
     });
 }
 
-fn keyed_sums(bag: &Bag<f64>) -> Vec<(u64, f64)> {
-    let keyed = bag.clone().key_by(|n| (1.0 / n) as u64 % 7);
-    keyed
-        .reduce_by_key(|a, b| a + b)
-        .collect()
-        .expect("no error")
+fn keyed_sums(bag: &Bag<f64>) -> [Vec<(u64, f64)>; 2] {
+    let keyed = bag.clone().key_by(|n| (1.0 / n) as u64 % 7).boxed();
+    let reduced = keyed.clone().reduce_by_key(|a, b| a + b);
+    let folded = keyed.fold_by_key(0.0, |a, b| a + b);
+    [reduced, folded].map(|sums| sums.collect().expect("no error"))
+}
+
+#[test]
+fn floating_point_sums_by_key_do_not_depend_on_memory() {
+    let sums = |threads, memory| {
+        let context = Context::builder().threads(threads).memory(memory);
+        let context = context.build().expect("the settings are right");
+        let numbers = context.range_partitioned(1..300_000, 2_000);
+        let keyed = numbers.map(|n| (n * 7919 % 100_003, 1.0 / n as f64));
+        let sums = keyed.reduce_by_key(|a, b| a + b).collect();
+        let job = context.last_job().expect("it ran");
+        let spilled_bytes: u64 = job.stages.iter().map(|stage| stage.spilled_bytes).sum();
+        (sums.expect("no error"), spilled_bytes)
+    };
+    let (expected, spilled_bytes) = sums(1, 1 << 30);
+    assert_eq!((expected.len(), spilled_bytes), (100_003, 0));
+    for threads in [1, 2, 7] {
+        let (found, spilled_bytes) = sums(threads, threads << 20);
+        assert!(found == expected, "{threads} threads");
+        assert!(spilled_bytes > 0, "{threads} threads");
+    }
 }
 
 #[test]

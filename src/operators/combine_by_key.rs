@@ -1,18 +1,20 @@
 //! `combine_by_key`: one value for each key. Wide.
 //!
-//! Map side: a table for each partition of the next stage, one set of them for each task or, where the order of
-//! combining does not matter, for each thread.
-//! Reduce side: the tables of a partition merged, in the order of the map tasks.
+//! Map side: a table for each partition of the next stage, one set of them for each thread.
+//! Reduce side: the tables of a partition merged.
+//!
+//! That is where the order of combining does not matter; where it does, see [`combine_in_order`].
 
 use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::combine_in_order::{self, OrderedStage};
 use super::sides::of_no_shuffle;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
-use crate::pipeline::{Owned, Pipeline};
+use crate::pipeline::{Owned, Pipeline, Ref};
 use crate::portable::{Portable, Saver, portable};
 use crate::shuffle::{Combine, Combiner, CombinerOutputs, HashPartitioner};
 use crate::task::{
@@ -65,6 +67,9 @@ where
     C: Combine<In = P::Out>,
 {
     fn stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
+        if !C::COMMUTES {
+            return Box::new(OrderedStage::new(self, readers));
+        }
         Box::new(CombineStage {
             side: self,
             outputs: CombinerOutputs::new(self.partitioner.partitions(), readers),
@@ -141,22 +146,11 @@ where
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
         let CombineSide { parent, site, .. } = self.side;
         let combiner = &mut self.combiner;
-        combiner.begin_task(task.partition());
-        let _ = parent.run(partition, task, &mut |record| {
-            let entered = task.enter_batched(*site);
-            let outcome = combiner.push(record);
-            entered.leave();
-            match outcome {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => task.fail_at(*site, error),
-            }
+        let _ = feed(&**parent, partition, task, *site, |record| {
+            combiner.push(record)
         })?;
         let entered = task.enter_batched(*site);
-        let outcome = if C::COMMUTES {
-            combiner.flush()
-        } else {
-            combiner.commit()
-        };
+        let outcome = combiner.flush();
         entered.leave();
         outcome.map_err(|error| error.at(site.operator, site.location))
     }
@@ -167,6 +161,25 @@ where
             .commit()
             .map_err(|error| error.at(operator, location))
     }
+}
+
+/// Has `take` take in the records of a partition.
+pub(super) fn feed<P: Pipeline>(
+    parent: &P,
+    partition: Partition,
+    task: &Task<'_>,
+    site: Site,
+    mut take: impl FnMut(Ref<'_, P::Out>) -> Result<()>,
+) -> Result<Flow> {
+    parent.run(partition, task, &mut |record| {
+        let entered = task.enter_batched(site);
+        let outcome = take(record);
+        entered.leave();
+        match outcome {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => task.fail_at(site, error),
+        }
+    })
 }
 
 /// The reduce side.
@@ -196,6 +209,9 @@ impl<C: Combine> Pipeline for Combined<C> {
     where
         S: FnMut(Self::Out) -> Flow,
     {
+        if !C::COMMUTES {
+            return combine_in_order::read(self, partition.index, task, sink);
+        }
         let outputs = task.map_outputs(self.shuffle, |blocks| {
             let partitions = self.partitioner.partitions();
             CombinerOutputs::<C::Combined>::import(partitions, blocks, task.resources())
@@ -247,19 +263,15 @@ where
     where
         S: FnMut(Self::Out) -> Flow,
     {
+        if !C::COMMUTES {
+            return combine_in_order::run_in_place(self, partition, task, sink);
+        }
         let index = partition.index;
         let resources = &of_no_shuffle(task.resources());
         let outputs = CombinerOutputs::new(self.partitioner.partitions(), 1);
         let mut combiner = Combiner::new(&self.combine, self.partitioner, &outputs, resources);
-        let flow = self.parent.run(partition, task, &mut |record| {
-            let entered = task.enter_batched(self.site);
-            let outcome = combiner.push(record);
-            entered.leave();
-            match outcome {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => task.fail_at(self.site, error),
-            }
-        })?;
+        let push = |record: Ref<'_, P::Out>| combiner.push(record);
+        let flow = feed(&*self.parent, partition, task, self.site, push)?;
         if flow.is_break() {
             return Ok(flow);
         }

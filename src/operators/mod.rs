@@ -18,6 +18,7 @@ pub(crate) mod broadcast_join;
 pub(crate) mod coalesce;
 pub(crate) mod cogroup;
 pub(crate) mod combine_by_key;
+mod combine_in_order;
 pub(crate) mod combines;
 pub(crate) mod containing;
 pub(crate) mod filter;

@@ -12,8 +12,9 @@ pub(crate) trait Combine: Portable + Send + Sync + 'static {
     /// What the values of a key become.
     type Combined: Data;
 
-    /// Whether the result is the same, to the bit, in whatever order values are combined. One table then serves all
-    /// tasks of a thread.
+    /// Whether the result is the same, to the bit, in whatever order values are combined. Then one set of tables serves
+    /// all tasks of a thread ([`Combiner`](super::Combiner)), else each task begins anew
+    /// ([`OrderedCombiner`](super::OrderedCombiner)).
     const COMMUTES: bool;
 
     /// The key and the value of a record.

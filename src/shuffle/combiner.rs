@@ -1,5 +1,5 @@
-//! The map side of combining: a table for each partition of the next stage, within a memory budget; or, where hardly
-//! any key comes twice, the records as they are.
+//! The map side of combining in any order: a table for each partition of the next stage, within a memory budget; or,
+//! where hardly any key comes twice, the records as they are.
 //!
 //! ```text
 //!  records -> tables ──── many new keys ────> buckets of entries ─┐
@@ -52,7 +52,6 @@ pub(crate) struct Combiner<'c, C: Combine> {
     // What has been combined, and the memory for its slots.
     tables: Vec<Table<C::Combined>>,
     reservation: Reservation,
-    order: Order,
 
     // Records whose slots are being fetched, each with its partition.
     batch: ProbeBatch<(usize, C::Value)>,
@@ -83,7 +82,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
     ) -> Self {
         let share = resources.budget.limit_bytes() / resources.threads;
         let most_bytes = (share as f64 * SHARE_OF_BUDGET) as usize;
-        let check_keys = match C::COMMUTES && most_bytes >= LEAST_BUCKETS_BYTES {
+        let check_keys = match most_bytes >= LEAST_BUCKETS_BYTES {
             true => FIRST_CHECK_KEYS,
             false => usize::MAX,
         };
@@ -95,7 +94,6 @@ impl<'c, C: Combine> Combiner<'c, C> {
             most_bytes,
             tables: empty_tables(partitioner),
             reservation: resources.budget.reservation(),
-            order: Order::default(),
             batch: ProbeBatch::default(),
             key_buffer: Vec::new(),
             buckets: Buckets::new(partitioner, most_bytes),
@@ -108,13 +106,6 @@ impl<'c, C: Combine> Combiner<'c, C> {
             records: 0,
             next_measure: FIRST_MEASURE_RECORDS,
             is_checked: false,
-        }
-    }
-
-    /// Says where the records to come stand among all.
-    pub(crate) fn begin_task(&mut self, partition: usize) {
-        if !C::COMMUTES {
-            self.order = Order::of_task(partition);
         }
     }
 
@@ -368,7 +359,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         if self.keys() > 0 {
             let tables = std::mem::take(&mut self.tables);
             let mut tables: Vec<_> = tables.into_iter().map(Combined::Table).collect();
-            bytes += outputs.write(&mut tables, self.order, resources)?;
+            bytes += outputs.write(&mut tables, Order::default(), resources)?;
             self.tables = tables
                 .into_iter()
                 .filter_map(Combined::into_table)
@@ -382,10 +373,9 @@ impl<'c, C: Combine> Combiner<'c, C> {
         }
         if !self.buckets.is_empty() {
             let mut blocks = self.take_blocks();
-            bytes += outputs.write(&mut blocks, self.order, resources)?;
+            bytes += outputs.write(&mut blocks, Order::default(), resources)?;
         }
         self.count(bytes);
-        self.order = self.order.next();
         Ok(())
     }
 
@@ -408,13 +398,12 @@ impl<'c, C: Combine> Combiner<'c, C> {
         let tables = tables.into_iter().map(Combined::Table).collect();
         let reservation =
             std::mem::replace(&mut self.reservation, self.resources.budget.reservation());
-        self.outputs.keep(tables, self.order, reservation);
+        self.outputs.keep(tables, Order::default(), reservation);
         // Each slab has its own part of the budget.
         let reservation = self.resources.budget.reservation();
         let blocks = self.take_blocks();
-        self.outputs.keep(blocks, self.order, reservation);
+        self.outputs.keep(blocks, Order::default(), reservation);
         self.buckets.forget_slabs();
-        self.order = self.order.next();
         Ok(())
     }
 

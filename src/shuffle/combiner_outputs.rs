@@ -1,4 +1,4 @@
-//! The reduce side of combining: what the map tasks left for a partition, merged within a memory budget.
+//! The reduce side of combining in any order: what the map tasks left for a partition, merged within a memory budget.
 
 use super::blocks;
 use super::combine::Combine;
@@ -97,11 +97,8 @@ impl<V: Data> CombinerOutputs<V> {
     }
 }
 
-/// As few sources that the runs among them can be read at once: neighbours are merged to one, as often as need be.
-///
-/// Where it shows how values are grouped, as in sums of floating-point numbers, the first ones are merged, and then
-/// what came of them with the next: so the values of a key are merged from the first to the last in any case. Where it
-/// does not, all of them are merged in rounds, and a record is written as often as the logarithm of their number says.
+/// As few sources that the runs among them can be read at once: neighbours are merged to one, in as many rounds as need
+/// be, so that a record is written as often as the logarithm of their number says.
 pub(crate) fn fewer<C: Combine>(
     mut sources: Vec<Source<C::Combined>>,
     merger: &Merger<'_, C>,
@@ -131,9 +128,6 @@ pub(crate) fn fewer<C: Combine>(
                     let merged = merge_to_run(neighbours, merger, within, &mut file)?;
                     sources.push(Source::run(&merged));
                 }
-            }
-            if !C::COMMUTES {
-                break;
             }
         }
         sources.extend(left);

@@ -18,7 +18,7 @@ use super::partitioner::{HashPartitioner, Position};
 use super::slab::{Piece, Slabs};
 use super::sorted::{Chunk, MOST_CHUNK_BYTES};
 use crate::error::{Error, ErrorKind, Result};
-use crate::pipeline::{Record, Ref};
+use crate::pipeline::{Data, Record, Ref};
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
 use crate::task::Resources;
@@ -188,6 +188,15 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
+    /// Takes in a key as it is, and a value.
+    #[inline]
+    pub(crate) fn push_pair<V: Data>(&mut self, key: &[u8], value: &V) -> Result<()> {
+        if self.entries.push_pair(key, value)? {
+            self.flush(|_| true)?;
+        }
+        Ok(())
+    }
+
     /// Takes in the records of the task that wait.
     pub(crate) fn end_task(&mut self, is_wanted: impl FnMut(Position) -> bool) -> Result<()> {
         self.flush(is_wanted)
@@ -287,6 +296,17 @@ impl<'o> Grouper<'o> {
         })?;
         reservation.trim();
         Ok(is_granted.then_some(reservation))
+    }
+
+    /// Makes room for others: spills what was handed over, and what is here unless it is little.
+    pub(crate) fn give_way(&mut self) -> Result<()> {
+        if self.outputs.kept_bytes() > 0 {
+            self.outputs.spill_kept(&self.resources)?;
+        }
+        if self.records > 0 && self.slab_bytes >= FLOOR_BYTES {
+            self.spill()?;
+        }
+        Ok(())
     }
 
     /// Writes what is here to runs.

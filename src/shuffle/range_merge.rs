@@ -124,8 +124,8 @@ pub(crate) struct Merger<'m, C> {
 }
 
 impl<C: Combine> Merger<'_, C> {
-    /// Calls `each` with every key of the sources, in ascending order of (place, key), and with its values merged in
-    /// the order of the sources. All places must be in `within`.
+    /// Calls `each` with every key of the sources, in ascending order of (place, key), and with its values merged. All
+    /// places must be in `within`.
     pub(crate) fn merge<F>(
         &self,
         sources: Vec<Source<C::Combined>>,

@@ -90,6 +90,11 @@ impl<V> Table<V> {
         self.len
     }
 
+    /// How many slots there are, with keys and without.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     #[inline(always)]
     fn home(&self, place: Place) -> usize {
         ((u128::from(place.0) * self.capacity as u128) >> u64::BITS) as usize

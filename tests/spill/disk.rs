@@ -39,7 +39,6 @@ fn dividing(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u6
     let pairs = || noisy_pairs(context, count);
     vec![
         ("sum_by_key", pairs().sum_by_key()),
-        ("reduce_by_key", pairs().reduce_by_key(|a, _| a)),
         ("repartition", pairs().repartition(7)),
         ("partition_by", pairs().partition_by(7)),
     ]
@@ -55,6 +54,7 @@ fn gathering(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u
         ("sort", pairs().keys().sort().map(|key| (key, 0)).boxed()),
         ("sort_by", pairs().sort_by(|a, b| a.0.cmp(&b.0))),
         ("repartition_and_sort_within_partitions", by_hash),
+        ("reduce_by_key", pairs().reduce_by_key(|a, _| a)),
         (
             "group_by_key",
             groups.map(|(key, values)| (key, values.sum())).boxed(),

@@ -1,0 +1,485 @@
+//! Combining where the order matters: on the map side tables of one task, and what came of them as entries that are
+//! grouped; on the reduce side the groups merged.
+//!
+//! ```text
+//!  records of a task ─> tables ── end of the task, or no more room ──> entries ─> `grouper` ─> groups ─> merged
+//! ```
+//!
+//! In which groups the values of a key are combined shows, for one, in the last digits of floating-point sums. So it
+//! depends on nothing but the tasks: what a task has of a key is combined in its tables, and what the tasks have, of
+//! which each entry says whose it is, is merged from the first to the last.
+
+use super::combine::Combine;
+use super::group_outputs::GroupOutputs;
+use super::group_stream::GroupCursor;
+use super::grouper::Grouper;
+use super::partitioner::HashPartitioner;
+use super::probe_batch::{BATCH_KEYS, ProbeBatch};
+use super::table::{Probe, Table};
+use crate::error::Result;
+use crate::pipeline::{Data, Key, Owned, Ref};
+use crate::storage::codec;
+use crate::storage::memory::Reservation;
+use crate::task::{Flow, Resources};
+
+/// Tables of a task, each for a range of hashes. They grow one by one, so that little memory is needed twice; and each
+/// task goes through all of them, so with more of them tasks of few keys would take longer.
+const TABLES: usize = 16;
+
+/// How many records go by before values that have memory of their own are measured for the first time.
+const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
+
+/// A thread's tables may take so much of its equal share of the budget.
+const SHARE_OF_BUDGET: f64 = 0.75;
+
+/// Tables with so many more slots than a task had keys are not kept for the next one, which would go through them.
+const MOST_SLOTS_OF_KEY: usize = 16;
+const LEAST_SLOTS: usize = 64 * TABLES;
+
+/// Combines the records of one task after the other.
+pub(crate) struct OrderedCombiner<'c, C: Combine> {
+    // Settings.
+    combine: &'c C,
+    resources: &'c Resources,
+    most_bytes: usize,
+
+    // What of the task at hand has been combined, in order of the hash, and the memory for it.
+    partitioner: HashPartitioner,
+    tables: Vec<Table<C::Combined>>,
+    reservation: Reservation,
+
+    // Records whose slots are being fetched, each with its table.
+    batch: ProbeBatch<(usize, C::Value)>,
+    key_buffer: Vec<u8>,
+
+    // How many records are in the tables, and what their values hold beside their slots.
+    records: usize,
+    values_bytes: usize,
+    next_measure: usize,
+
+    /// Where entries go, and whether any have.
+    grouper: Grouper<'c>,
+    has_poured: bool,
+}
+
+impl<'c, C: Combine> OrderedCombiner<'c, C> {
+    pub(crate) fn new(combine: &'c C, outputs: &'c GroupOutputs, resources: &'c Resources) -> Self {
+        let share = resources.budget.limit_bytes() / resources.threads;
+        Self {
+            combine,
+            resources,
+            most_bytes: (share as f64 * SHARE_OF_BUDGET) as usize,
+            partitioner: HashPartitioner::new(TABLES),
+            tables: empty_tables(),
+            reservation: resources.budget.reservation(),
+            batch: ProbeBatch::default(),
+            key_buffer: Vec::new(),
+            records: 0,
+            values_bytes: 0,
+            next_measure: FIRST_MEASURE_RECORDS,
+            grouper: Grouper::new(outputs, resources),
+            has_poured: false,
+        }
+    }
+
+    /// Says that the records to come are those of `task`.
+    pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
+        self.grouper.begin_task(task)
+    }
+
+    /// Takes one record in; it may take effect only with the end of the task.
+    #[inline]
+    pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<()> {
+        let is_full = C::key_value(record, |key, value| {
+            C::Key::with_bytes(key, &mut self.key_buffer, |key| {
+                let position = self.partitioner.position(key);
+                let probe = Probe::new(position.place, key);
+                self.tables[position.partition].prefetch(&probe);
+                self.batch.push(probe, key, (position.partition, value))
+            })
+        })?;
+        if is_full {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Takes in the records that wait.
+    #[inline(never)]
+    fn flush(&mut self) -> Result<()> {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.drain(|probe, long, (table, mut value)| {
+            loop {
+                let upserted = self.tables[table].upsert(
+                    probe,
+                    long,
+                    value,
+                    |value| self.combine.create(value),
+                    |combined, value| self.combine.add(combined, value),
+                );
+                match upserted {
+                    Ok(()) => break,
+                    Err(again) => value = again,
+                }
+                self.make_room(table, long)?;
+            }
+            self.records += 1;
+            Ok(())
+        })?;
+        self.batch = batch;
+        if self.records >= self.next_measure && std::mem::needs_drop::<C::Combined>() {
+            self.next_measure = self.records * 2;
+            self.measure_values()?;
+        }
+        Ok(())
+    }
+
+    /// Makes room in a table for one more key, if need be by emptying all of them.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, table: usize, long: &[u8]) -> Result<()> {
+        let (before, more) = {
+            let table = &self.tables[table];
+            (table.memory_bytes(), table.room_bytes(long))
+        };
+        if self.reserve(more)? {
+            let table = &mut self.tables[table];
+            table.make_room(long);
+            let after = table.memory_bytes();
+            self.reservation
+                .shrink((before + more).saturating_sub(after));
+            return Ok(());
+        }
+        if self.keys() > 0 {
+            return self.pour();
+        }
+        // With nothing to give away it is one key that has to be held, whatever it takes: one that is larger than the
+        // budget, or the first of a budget that others hold.
+        self.tables = empty_tables();
+        self.reservation.clear();
+        self.tables[table].make_room(long);
+        Ok(())
+    }
+
+    /// Reserves `more` bytes for tables, if they may have them.
+    fn reserve(&mut self, more: usize) -> Result<bool> {
+        let bytes = self.reservation.bytes() + more;
+        if bytes > self.most_bytes {
+            return Ok(false);
+        }
+        let grouper = &mut self.grouper;
+        self.resources
+            .reserve(&mut self.reservation, bytes, || grouper.give_way())
+    }
+
+    /// Takes account of what values hold beside their slots, by the length of their encoded form. It is done again when
+    /// twice as many records have come, by when there may be twice as much; so it costs each of them but once or twice.
+    #[cold]
+    fn measure_values(&mut self) -> Result<()> {
+        let mut buffer = Vec::new();
+        let mut bytes = 0;
+        for value in self.tables.iter().flat_map(Table::values) {
+            buffer.clear();
+            codec::encode_into(value, &mut buffer)?;
+            bytes += buffer.len();
+        }
+        let more = (bytes * 2).saturating_sub(self.values_bytes);
+        if self.reserve(more)? {
+            self.values_bytes += more;
+            return Ok(());
+        }
+        self.pour()
+    }
+
+    /// Hands on what is in the tables. They keep their memory.
+    fn pour(&mut self) -> Result<()> {
+        if !self.has_poured {
+            self.check_codec()?;
+            self.has_poured = self.keys() > 0;
+        }
+        // The entries are counted where they go.
+        let combined = self.records - self.keys();
+        self.resources.progress.add_shuffled(combined as u64, 0);
+        for table in &mut self.tables {
+            let mut keys = table.sorted();
+            let grouper = &mut self.grouper;
+            while let Some(pushed) = keys.take(|key, value| grouper.push_pair(key, &value)) {
+                pushed?;
+            }
+        }
+        self.reservation
+            .shrink(std::mem::take(&mut self.values_bytes));
+        self.records = 0;
+        self.next_measure = FIRST_MEASURE_RECORDS;
+        Ok(())
+    }
+
+    /// To be called after the records of a task.
+    pub(crate) fn end_task(&mut self) -> Result<()> {
+        self.flush()?;
+        let slots: usize = self.tables.iter().map(Table::slots).sum();
+        let is_sparse = slots > LEAST_SLOTS.max(self.keys() * MOST_SLOTS_OF_KEY);
+        self.pour()?;
+        if is_sparse {
+            self.tables = empty_tables();
+            self.reservation.clear();
+        }
+        self.grouper.end_task(|_| true)
+    }
+
+    /// Hands over what came since the last time, after the last task.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        self.grouper.commit()
+    }
+
+    /// The keys of the only task, if all of them are in the tables still: calls `each` with every key and its value,
+    /// in ascending order of (hash, key). `None` if they are not.
+    pub(crate) fn read_tables(
+        &mut self,
+        each: &mut impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
+    ) -> Result<Option<Flow>> {
+        self.flush()?;
+        if self.has_poured {
+            return Ok(None);
+        }
+        self.check_codec()?;
+        for table in &mut self.tables {
+            let mut keys = table.sorted();
+            while let Some(key) = keys.take(|key, value| Ok((C::Key::from_bytes(key)?, value))) {
+                let (key, value) = key?;
+                if each(key, value).is_break() {
+                    return Ok(Some(Flow::Break(())));
+                }
+            }
+        }
+        Ok(Some(Flow::Continue(())))
+    }
+
+    fn keys(&self) -> usize {
+        self.tables.iter().map(Table::len).sum()
+    }
+
+    /// Makes sure that keys and values come back from the codec as they went in.
+    fn check_codec(&self) -> Result<()> {
+        let first = self.tables.iter().find_map(|table| {
+            table.first(|key, value| {
+                C::Key::from_bytes(key)?;
+                codec::round_trips(value)
+            })
+        });
+        first.unwrap_or(Ok(()))
+    }
+}
+
+fn empty_tables<V>() -> Vec<Table<V>> {
+    (0..TABLES).map(|_| Table::default()).collect()
+}
+
+/// Calls `each` with every key of a partition and its value, in ascending order of (hash, key).
+pub(crate) fn merge_groups<C: Combine>(
+    outputs: &GroupOutputs,
+    partition: usize,
+    combine: &C,
+    resources: &Resources,
+    mut each: impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
+) -> Result<Flow> {
+    let mut groups = outputs.open(partition, resources)?;
+    while groups.next_group()? {
+        let key = C::Key::from_bytes(groups.key())?;
+        let Some(mut combined) = next_value(&mut groups)? else {
+            continue;
+        };
+        while let Some(later) = next_value(&mut groups)? {
+            combined = combine.merge(combined, later);
+        }
+        if each(key, combined).is_break() {
+            return Ok(Flow::Break(()));
+        }
+    }
+    Ok(Flow::Continue(()))
+}
+
+#[inline]
+fn next_value<V: Data>(groups: &mut GroupCursor) -> Result<Option<V>> {
+    if !groups.advance()? {
+        return Ok(None);
+    }
+    codec::decode(groups.value()).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::marker::PhantomData;
+
+    use super::*;
+    use crate::storage::memory::MemoryBudget;
+
+    /// Shows how values are grouped: those of a task in parentheses, what tasks have in brackets.
+    struct Shown(PhantomData<()>);
+
+    crate::portable::portable! {
+        [] Shown { 0: part }
+    }
+
+    impl Combine for Shown {
+        type In = (String, u64);
+        type Key = String;
+        type Value = u64;
+        type Combined = String;
+
+        const COMMUTES: bool = false;
+
+        fn key_value<R>((key, value): (String, u64), f: impl FnOnce(&String, u64) -> R) -> R {
+            f(&key, value)
+        }
+
+        fn create(&self, value: u64) -> String {
+            value.to_string()
+        }
+
+        fn add(&self, combined: String, value: u64) -> String {
+            format!("({combined} {value})")
+        }
+
+        fn merge(&self, combined: String, later: String) -> String {
+            format!("[{combined} {later}]")
+        }
+    }
+
+    const PARTITIONS: usize = 3;
+
+    /// One key of every task, some of many tasks, twice in each of them, and long ones.
+    fn records(task: u64) -> impl Iterator<Item = (String, u64)> {
+        (task * 100..(task + 1) * 100).map(move |n| match n % 50 {
+            0 => ("often".to_owned(), n),
+            1 => ("long ".repeat(30) + &(n % 700).to_string(), n),
+            _ => ((n % 50 + task % 90).to_string(), n),
+        })
+    }
+
+    fn expected(tasks: u64) -> BTreeMap<String, String> {
+        let combine = Shown(PhantomData);
+        let mut all = BTreeMap::<_, String>::new();
+        for task in 0..tasks {
+            let mut of_task = BTreeMap::new();
+            for (key, n) in records(task) {
+                let combined = match of_task.remove(&key) {
+                    Some(combined) => combine.add(combined, n),
+                    None => combine.create(n),
+                };
+                of_task.insert(key, combined);
+            }
+            for (key, later) in of_task {
+                let combined = match all.remove(&key) {
+                    Some(combined) => combine.merge(combined, later),
+                    None => later,
+                };
+                all.insert(key, combined);
+            }
+        }
+        all
+    }
+
+    /// What is combined by several threads, each of which takes so many tasks at once; the resources it took.
+    fn combined(
+        tasks: u64,
+        at_once: u64,
+        budget_bytes: usize,
+    ) -> (Vec<(String, String)>, Resources) {
+        let threads = 3;
+        let resources = Resources {
+            budget: MemoryBudget::new(budget_bytes),
+            threads: threads as usize,
+            ..Resources::unlimited()
+        };
+        let combine = Shown(PhantomData);
+        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
+        let combiner = || OrderedCombiner::new(&combine, &outputs, &resources);
+        let mut combiners: Vec<_> = (0..threads).map(|_| combiner()).collect();
+        for task in 0..tasks {
+            let combiner = &mut combiners[(task / at_once % threads) as usize];
+            combiner.begin_task(task as usize).unwrap();
+            records(task).for_each(|record| combiner.push(record).unwrap());
+            combiner.end_task().unwrap();
+        }
+        for mut combiner in combiners {
+            combiner.commit().unwrap();
+        }
+        let mut all = Vec::new();
+        for partition in 0..PARTITIONS {
+            let each = |key, value| {
+                all.push((key, value));
+                Flow::Continue(())
+            };
+            let flow = merge_groups(&outputs, partition, &combine, &resources, each);
+            assert!(flow.unwrap().is_continue());
+        }
+        assert_eq!(resources.budget.used_bytes(), 0);
+        (all, resources)
+    }
+
+    #[test]
+    fn values_are_grouped_by_task_whatever_spills() {
+        let tasks = 500;
+        let expected = expected(tasks);
+        let (in_memory, resources) = combined(tasks, 7, 1 << 30);
+        assert_eq!(resources.scratch.written_bytes(), 0);
+        assert!(BTreeMap::from_iter(in_memory.iter().cloned()) == expected);
+        for (at_once, budget_bytes) in [(1, 1 << 20), (7, 1 << 20), (500, 512 << 10)] {
+            let (spilled, resources) = combined(tasks, at_once, budget_bytes);
+            assert!(spilled == in_memory, "{at_once} at once");
+            assert!(resources.scratch.written_bytes() > 0, "{at_once} at once");
+            assert!(resources.budget.peak_bytes() <= budget_bytes);
+        }
+    }
+
+    #[test]
+    fn a_task_without_memory_comes_in_its_order() {
+        let (found, resources) = combined(100, 1, 0);
+        assert!(resources.scratch.written_bytes() > 0);
+        let numbers = |text: &str| {
+            let digits = text.split(|c: char| !c.is_ascii_digit());
+            let numbers = digits.filter(|digits| !digits.is_empty());
+            numbers.map(|digits| digits.parse().unwrap()).collect()
+        };
+        let found: BTreeMap<_, Vec<u64>> = found
+            .iter()
+            .map(|(key, text)| (key.clone(), numbers(text)))
+            .collect();
+        let mut expected = BTreeMap::<_, Vec<u64>>::new();
+        for (key, n) in (0..100).flat_map(records) {
+            expected.entry(key).or_default().push(n);
+        }
+        assert!(found == expected);
+    }
+
+    #[test]
+    fn many_runs_are_not_merged_again_and_again() {
+        let (found, resources) = combined(400, 1, 0);
+        let bytes: usize = found.iter().map(|(_, value)| value.len()).sum();
+        let written_bytes = resources.scratch.written_bytes() as usize;
+        assert!(written_bytes > bytes, "{written_bytes} of {bytes}");
+        assert!(written_bytes < 6 * bytes, "{written_bytes} of {bytes}");
+    }
+
+    #[test]
+    fn tables_of_a_large_task_are_not_kept_for_small_ones() {
+        let resources = Resources::unlimited();
+        let combine = Shown(PhantomData);
+        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
+        let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
+        let mut slots = Vec::new();
+        for (task, keys) in [(0, 50_000), (1, 40_000), (2, 10), (3, 10)] {
+            combiner.begin_task(task).unwrap();
+            (0..keys).for_each(|n| combiner.push((n.to_string(), n)).unwrap());
+            combiner.end_task().unwrap();
+            slots.push(combiner.tables.iter().map(Table::slots).sum::<usize>());
+        }
+        assert!(slots[0] > 50_000 && slots[1] == slots[0]);
+        assert!(
+            slots[2] == 0 && slots[3] > 0 && slots[3] < 2_000,
+            "{slots:?}"
+        );
+    }
+}
