@@ -31,7 +31,11 @@ use super::split::Split;
 /// that the calls do not count. From 128 KiB to 1 MiB it makes no difference that can be measured.
 pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 
-/// What is read at once to complete the last record of a split.
+/// What is read behind the end of a split at once, with the last of it: the end of most records. More would have to be
+/// read twice, by the next one again, which shows where splits are of a few KiB.
+const FIRST_COMPLETION_BYTES: usize = 2 << 10;
+
+/// What is read in each further step to complete the last record of a split.
 const COMPLETION_BYTES: usize = 16 << 10;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -153,7 +157,7 @@ impl BlockReader {
         // first, which thousands of small files would wait for.
         let expected = end
             .saturating_sub(offset)
-            .saturating_add(COMPLETION_BYTES as u64);
+            .saturating_add(FIRST_COMPLETION_BYTES as u64);
         let block_bytes = block_bytes
             .min(usize::try_from(expected).unwrap_or(usize::MAX))
             .max(BYTE_ORDER_MARK.len())
@@ -269,9 +273,10 @@ impl BlockReader {
         self.start = 0;
     }
 
-    /// Reads until the buffer is full, or up to the end of the split; past that in small steps.
+    /// Reads until the buffer is full, or a little past the end of the split; from there in small steps.
     fn fill(&mut self) -> Result<()> {
-        let to_end = usize::try_from(self.end.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let last = self.end.saturating_add(FIRST_COMPLETION_BYTES as u64);
+        let to_end = usize::try_from(last.saturating_sub(self.offset)).unwrap_or(usize::MAX);
         let limit = if self.filled < to_end {
             to_end
         } else {
