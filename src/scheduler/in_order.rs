@@ -38,8 +38,9 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
     /// Takes a result, or a part of one, that is known to come after all others so far. Breaks off once no more are wanted.
     pub(crate) fn put_next(&self, task: &Task<'_>, result: R) -> Flow {
         let mut state = self.lock();
-        let last = state.next + state.waiting.values().map(Vec::len).sum::<usize>();
-        state.waiting.insert(last, vec![result]);
+        let last = state.waiting.last_key_value();
+        let behind = last.map_or(state.next, |(first, results)| first + results.len());
+        state.waiting.insert(behind, vec![result]);
         self.consume(state, task)
     }
 

@@ -3,7 +3,6 @@
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use super::{receive_whole, send_whole};
 use crate::error::Result;
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::portable;
@@ -174,21 +173,5 @@ impl<T: Record + ?Sized> Action<T> for HasAny {
         Ok(has_any)
     }
 
-    fn send<P>(
-        &self,
-        pipeline: &P,
-        partition: Partition,
-        task: &Task<'_>,
-        emit: &mut dyn FnMut(Vec<u8>) -> Result<Flow>,
-    ) -> Result<()>
-    where
-        P: Pipeline<Out = T>,
-    {
-        let part = self.compute(pipeline, partition, task)?;
-        send_whole(&part, self.site, task, emit)
-    }
-
-    fn receive(&self, bytes: &[u8]) -> Result<bool> {
-        receive_whole(bytes, self.site)
-    }
+    sent_whole!(T);
 }

@@ -1,10 +1,9 @@
 //! `count`: the number of records.
 
-use super::{receive_whole, send_whole};
 use crate::error::Result;
 use crate::pipeline::{Action, Pipeline, Record};
 use crate::portable::portable;
-use crate::task::{Flow, Partition, Site, Task};
+use crate::task::{Partition, Site, Task};
 
 pub(crate) struct Count {
     pub(crate) site: Site,
@@ -24,21 +23,5 @@ impl<T: Record + ?Sized> Action<T> for Count {
         pipeline.count(partition, task)
     }
 
-    fn send<P>(
-        &self,
-        pipeline: &P,
-        partition: Partition,
-        task: &Task<'_>,
-        emit: &mut dyn FnMut(Vec<u8>) -> Result<Flow>,
-    ) -> Result<()>
-    where
-        P: Pipeline<Out = T>,
-    {
-        let part = self.compute(pipeline, partition, task)?;
-        send_whole(&part, self.site, task, emit)
-    }
-
-    fn receive(&self, bytes: &[u8]) -> Result<u64> {
-        receive_whole(bytes, self.site)
-    }
+    sent_whole!(T);
 }

@@ -4,11 +4,10 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{receive_whole, send_whole};
 use crate::error::Result;
 use crate::pipeline::{Action, Data, Pipeline, Record, Ref};
 use crate::portable::portable;
-use crate::task::{Flow, Partition, Site, Task};
+use crate::task::{Partition, Site, Task};
 
 /// Takes in one record after the other, beginning with what `make` makes.
 pub(crate) struct Fold<T: ?Sized, I, S, A, F, Make, Add> {
@@ -59,21 +58,5 @@ where
         Ok(folded.unwrap_or_else(|| (self.make)(&self.initial)))
     }
 
-    fn send<P>(
-        &self,
-        pipeline: &P,
-        partition: Partition,
-        task: &Task<'_>,
-        emit: &mut dyn FnMut(Vec<u8>) -> Result<Flow>,
-    ) -> Result<()>
-    where
-        P: Pipeline<Out = T>,
-    {
-        let part = self.compute(pipeline, partition, task)?;
-        send_whole(&part, self.site, task, emit)
-    }
-
-    fn receive(&self, bytes: &[u8]) -> Result<Self::Part> {
-        receive_whole(bytes, self.site)
-    }
+    sent_whole!(T);
 }

@@ -4,11 +4,10 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{receive_whole, send_whole};
 use crate::error::Result;
 use crate::pipeline::{Action, Data, Pipeline, Record, Ref};
 use crate::portable::portable;
-use crate::task::{Flow, Partition, Site, Task};
+use crate::task::{Partition, Site, Task};
 
 pub(crate) struct TryForEach<S, F, E> {
     pub(crate) site: Site,
@@ -48,21 +47,5 @@ where
         Ok(())
     }
 
-    fn send<P>(
-        &self,
-        pipeline: &P,
-        partition: Partition,
-        task: &Task<'_>,
-        emit: &mut dyn FnMut(Vec<u8>) -> Result<Flow>,
-    ) -> Result<()>
-    where
-        P: Pipeline<Out = T>,
-    {
-        self.compute(pipeline, partition, task)?;
-        send_whole(&(), self.site, task, emit)
-    }
-
-    fn receive(&self, bytes: &[u8]) -> Result<()> {
-        receive_whole(bytes, self.site)
-    }
+    sent_whole!(T);
 }

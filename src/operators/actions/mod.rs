@@ -1,5 +1,29 @@
 //! The actions: what each computes of a partition.
 
+/// `send` and `receive` of an [action](crate::pipeline::Action) on records `$in` with a `site` whose parts go in one
+/// piece.
+macro_rules! sent_whole {
+    ($in:ident) => {
+        fn send<P>(
+            &self,
+            pipeline: &P,
+            partition: $crate::task::Partition,
+            task: &$crate::task::Task<'_>,
+            emit: &mut dyn FnMut(Vec<u8>) -> $crate::error::Result<$crate::task::Flow>,
+        ) -> $crate::error::Result<()>
+        where
+            P: $crate::pipeline::Pipeline<Out = $in>,
+        {
+            let part = $crate::pipeline::Action::<$in>::compute(self, pipeline, partition, task)?;
+            $crate::operators::actions::send_whole(&part, self.site, task, emit)
+        }
+
+        fn receive(&self, bytes: &[u8]) -> $crate::error::Result<Self::Part> {
+            $crate::operators::actions::receive_whole(bytes, self.site)
+        }
+    };
+}
+
 mod collect;
 mod count;
 mod fold;

@@ -8,11 +8,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{receive_whole, send_whole};
 use crate::error::{Error, Result};
 use crate::pipeline::{Action, Pipeline, Record};
 use crate::portable::portable;
-use crate::task::{Flow, Partition, Site, Task};
+use crate::task::{Partition, Site, Task};
 
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -135,23 +134,7 @@ impl<T: Line + ?Sized> Action<T> for WriteText {
         fs::rename(&path, &named).map_err(|source| Error::io("create", &named, source))
     }
 
-    fn send<P>(
-        &self,
-        pipeline: &P,
-        partition: Partition,
-        task: &Task<'_>,
-        emit: &mut dyn FnMut(Vec<u8>) -> Result<Flow>,
-    ) -> Result<()>
-    where
-        P: Pipeline<Out = T>,
-    {
-        Action::<T>::compute(self, pipeline, partition, task)?;
-        send_whole(&(), self.site, task, emit)
-    }
-
-    fn receive(&self, bytes: &[u8]) -> Result<()> {
-        receive_whole(bytes, self.site)
-    }
+    sent_whole!(T);
 }
 
 pub(crate) fn create(path: &Path) -> Result<File> {
