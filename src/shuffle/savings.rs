@@ -32,7 +32,10 @@ impl Savings {
     pub(super) fn new(check_keys: usize) -> Self {
         Self {
             check_keys,
-            next_look: check_keys / EARLIER,
+            next_look: match check_keys {
+                usize::MAX => usize::MAX,
+                _ => check_keys / EARLIER,
+            },
             repeats: 0,
             records: 0,
             keys: 0,
