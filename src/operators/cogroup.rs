@@ -194,7 +194,8 @@ impl Sides {
         }
     }
 
-    /// Goes to the next key: `Less` if only the left has it, `Greater` if only the right has, `Equal` if both do.
+    /// Goes to the next key: `Less` if only the left has it, `Greater` if only the right has, `Equal` if both do. Some of
+    /// the keys that are not [wanted](Self::wanted_alone) are passed.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Ordering>> {
         let (mut has_left, mut has_right) = self.has.unwrap_or((true, true));

@@ -322,11 +322,33 @@ mod tests {
         }
     }
 
+    /// The same, but for some values that go on: there are entries longer than any chunk.
+    struct LongNumbers;
+
+    impl Encode for LongNumbers {
+        type In = (u32, u32);
+
+        fn encode((key, value): (u32, u32), bytes: &mut Vec<u8>) -> Result<usize> {
+            let key_len = Numbers::encode((key, value), bytes)?;
+            if value.is_multiple_of(1000) {
+                bytes.resize(bytes.len() + value as usize * 7 % 70_000, 0);
+            }
+            Ok(key_len)
+        }
+
+        fn check(record: &(u32, u32)) -> Result<()> {
+            Numbers::check(record)
+        }
+    }
+
     const TASKS: u32 = 60;
     const IN_TASK: u32 = 3000;
 
     /// The groups of all partitions, read `readers` times, and how long files were.
-    fn groups(memory: usize, readers: usize) -> (Vec<(u32, Vec<u32>)>, u64) {
+    fn groups<E>(memory: usize, readers: usize) -> (Vec<(u32, Vec<u32>)>, u64)
+    where
+        E: Encode<In = (u32, u32)>,
+    {
         let directory = tempfile::tempdir().unwrap();
         let resources = Resources {
             budget: MemoryBudget::new(memory),
@@ -345,7 +367,7 @@ mod tests {
                 // One key comes in every second record.
                 let key = if n % 2 == 0 { 7 } else { n * 31 % 1000 };
                 let record = (key, n);
-                let pushed = grouper.push::<Numbers>(record, |_| true);
+                let pushed = grouper.push::<E>(record, |_| true);
                 pushed.unwrap();
             }
             grouper.end_task(|_| true).unwrap();
@@ -379,17 +401,27 @@ mod tests {
 
     #[test]
     fn groups_are_the_same_in_memory_and_from_many_runs() {
-        let (expected, spilled_bytes) = groups(1 << 30, 1);
+        let (expected, spilled_bytes) = groups::<Numbers>(1 << 30, 1);
         assert_eq!(spilled_bytes, 0);
         let records: usize = expected.iter().map(|(_, values)| values.len()).sum();
         assert_eq!(records as u32, TASKS * IN_TASK);
         assert!(expected.iter().all(|(_, values)| values.is_sorted()));
         for memory in [0, 256 << 10, 2 << 20, 8 << 20] {
             for readers in [1, 2] {
-                let (found, spilled_bytes) = groups(memory, readers);
+                let (found, spilled_bytes) = groups::<Numbers>(memory, readers);
                 assert!(found == expected, "{memory} bytes, {readers} readers");
                 assert_eq!(spilled_bytes > 0, memory < 8 << 20, "{memory} bytes");
             }
+        }
+    }
+
+    #[test]
+    fn long_entries_are_in_order_among_short_ones() {
+        let (expected, _) = groups::<Numbers>(1 << 30, 1);
+        for memory in [1 << 30, 2 << 20] {
+            let (found, spilled_bytes) = groups::<LongNumbers>(memory, 1);
+            assert!(found == expected, "{memory} bytes");
+            assert_eq!(spilled_bytes > 0, memory == 2 << 20);
         }
     }
 }
