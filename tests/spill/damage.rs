@@ -97,8 +97,11 @@ fn inline(files: &Files) -> Context {
 }
 
 fn flip_bit(path: &Path, at: u64) {
-    let mut file = File::options().read(true).write(true).open(path);
-    let file = file.as_mut().expect("a file");
+    let file = File::options().read(true).write(true).open(path);
+    flip_bit_of(&mut file.expect("a file"), at);
+}
+
+fn flip_bit_of(file: &mut File, at: u64) {
     let mut byte = [0];
     file.seek(SeekFrom::Start(at)).expect("to seek");
     file.read_exact(&mut byte).expect("it is long enough");
@@ -321,10 +324,13 @@ fn damaged_midway(bag: Bag<(String, u64)>, spill: &Path) -> (Bag<(String, u64)>,
             seen += 1;
             if partition == 0 && seen == 3 && count.load(Ordering::SeqCst) == 1 {
                 for path in spilled_files(&spill) {
-                    let length = length(&path);
+                    // Another task may have been the last to read it.
+                    let file = File::options().read(true).write(true).open(path);
+                    let Ok(mut file) = file else { continue };
+                    let length = file.metadata().expect("a file").len();
                     for at in [length / 2, length.saturating_sub(1)] {
                         if at < length {
-                            flip_bit(&path, at);
+                            flip_bit_of(&mut file, at);
                         }
                     }
                 }
