@@ -8,7 +8,7 @@ use super::slab::{Piece, Slabs};
 use crate::storage::memory::Reservation;
 
 /// Buckets of all partitions together, and of one partition.
-const MOST_BUCKETS: usize = 1024;
+const MOST_BUCKETS: usize = 512;
 const MOST_SLICES: usize = 16;
 
 /// Pieces of one bucket double up to this length.

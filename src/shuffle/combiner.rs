@@ -30,7 +30,7 @@ const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
 /// twice as many: tables that save nothing take several times as long as buckets.
 const DIVIDED_FOR_CHECKED: usize = 16;
 
-/// Memory for entries is taken in slabs of this length, two huge pages, or of a part of what a thread may hold.
+/// Memory for entries is taken in slabs of this length, or of a part of what a thread may hold.
 const SLAB_BYTES: usize = 4 << 20;
 const SLABS: usize = 16;
 

@@ -41,7 +41,7 @@ const LEAST_CHUNK_BYTES: usize = 512;
 /// lists of them there would be more memory that is hardly begun.
 const MOST_SLAB_LISTS: usize = 8;
 
-/// Slabs of a list double up to a huge page, or to such a part of what a thread may hold that those that are being
+/// Slabs of a list double up to this length, or to such a part of what a thread may hold that those that are being
 /// filled do not matter much.
 const MOST_SLAB_BYTES: usize = 2 << 20;
 const OPEN_SLABS_OF_SHARE: usize = 8;

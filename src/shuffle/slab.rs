@@ -4,10 +4,10 @@
     reason = "pieces of one slab are written by one and read by another, which a slice cannot be"
 )]
 //!
-//! Fresh memory is dear: a page fault for each 4 KiB, which together cost as much as what is written there. Slabs are
-//! aligned to huge pages, and used again once all of their pieces are gone. With huge pages the sums by key of 5.7
-//! million rows (`examples/bench.rs`, W4) take 0.65 s of CPU on two threads, without them 0.68: less of it is the
-//! program's, 0.50 for 0.58 s, and more the system's, which has to clear them.
+//! Fresh memory is dear: a page fault for each 4 KiB, which together cost as much as what is written there. So slabs are
+//! used again once all of their pieces are gone. They are not in huge pages, as tables are: they are written from one
+//! end to the other, so that nothing is gained but fewer faults, and in a virtual machine it may take longer to get huge
+//! pages than all faults take (with them W4 of `examples/bench.rs` took 1.03 to 1.08, and W5 1.07 of the processors' time).
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -16,9 +16,6 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::storage::memory::Reservation;
-
-/// Slabs of at least this length begin where a huge page does.
-const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// A slab, and its part of the budget.
 struct Memory {
@@ -34,19 +31,13 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     fn new(bytes: usize, reservation: Option<Reservation>) -> Self {
-        let align = if bytes >= HUGE_PAGE_BYTES {
-            HUGE_PAGE_BYTES
-        } else {
-            1
-        };
-        let Ok(layout) = Layout::from_size_align(bytes.max(1), align) else {
+        let Ok(layout) = Layout::array::<u8>(bytes.max(1)) else {
             panic!("a slab of {bytes} bytes is larger than the address space");
         };
         // SAFETY: the layout is not empty.
         let Some(start) = NonNull::new(unsafe { alloc(layout) }) else {
             handle_alloc_error(layout)
         };
-        super::kernel::advise_huge_pages(start, bytes);
         Self {
             start,
             layout,
