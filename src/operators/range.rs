@@ -39,10 +39,9 @@ impl Pipeline for Range {
                 return Ok(ControlFlow::Break(()));
             }
             let to = end.min(from + super::STOP_CHECK_RECORDS as u64);
-            for n in self.start + from..self.start + to {
-                if sink(n).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
+            let mut numbers = self.start + from..self.start + to;
+            if numbers.try_for_each(&mut *sink).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
             from = to;
         }
