@@ -14,17 +14,12 @@ use super::combiner_outputs::{Combined, CombinerOutputs};
 use super::entry_batch::EntryBatch;
 use super::map_outputs::Order;
 use super::partitioner::{HashPartitioner, Position};
-use super::probe_batch::{BATCH_KEYS, ProbeBatch};
 use super::savings::{FIRST_CHECK_KEYS, Savings};
-use super::table::{Probe, Table};
+use super::tables::Tables;
 use crate::error::Result;
-use crate::pipeline::{Key, Peek, Ref};
-use crate::storage::codec;
+use crate::pipeline::{Peek, Ref};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
-
-/// How many records go by before values that have memory of their own are measured for the first time.
-const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
 
 /// So many times as many records as showed that tables save little are not put into tables, and each time it shows,
 /// twice as many: tables that save nothing take several times as long as buckets.
@@ -37,9 +32,6 @@ const SLABS: usize = 16;
 /// A thread with less memory than this has no use for buckets: what is in one of them would not fit when it is read.
 const LEAST_BUCKETS_BYTES: usize = SLABS * SLAB_BYTES;
 
-/// A thread may hold so much less than its equal share of the budget, for those that read while it does.
-const SHARE_OF_BUDGET: f64 = 0.75;
-
 /// Combines records, and hands over to [`CombinerOutputs`] what came of them.
 pub(crate) struct Combiner<'c, C: Combine> {
     // Settings.
@@ -47,30 +39,20 @@ pub(crate) struct Combiner<'c, C: Combine> {
     partitioner: HashPartitioner,
     outputs: &'c CombinerOutputs<C::Combined>,
     resources: &'c Resources,
-    most_bytes: usize,
 
-    // What has been combined, and the memory for its slots.
-    tables: Vec<Table<C::Combined>>,
-    reservation: Reservation,
-
-    // Records whose slots are being fetched, each with its partition.
-    batch: ProbeBatch<(usize, C::Value)>,
-    key_buffer: Vec<u8>,
+    tables: Tables<'c, C>,
+    is_checked: bool,
 
     // What is not combined here, and entries on their way there.
     buckets: Buckets,
     entries: EntryBatch,
-    /// How many records there are of that, and how many are still to come before tables are tried again.
-    divided: usize,
+    /// How many records are still to come there before tables are tried again.
     divide_left: usize,
     divided_for_checked: usize,
     savings: Savings,
 
-    // How many records are in the tables, and what their values hold beside their slots.
-    records: usize,
-    values_bytes: usize,
-    next_measure: usize,
-    is_checked: bool,
+    /// How many records the job's summary has not been told of, but for those in the tables.
+    uncounted: usize,
 }
 
 impl<'c, C: Combine> Combiner<'c, C> {
@@ -80,8 +62,8 @@ impl<'c, C: Combine> Combiner<'c, C> {
         outputs: &'c CombinerOutputs<C::Combined>,
         resources: &'c Resources,
     ) -> Self {
-        let share = resources.budget.limit_bytes() / resources.threads;
-        let most_bytes = (share as f64 * SHARE_OF_BUDGET) as usize;
+        let tables = Tables::new(combine, partitioner, resources);
+        let most_bytes = tables.most_bytes();
         let check_keys = match most_bytes >= LEAST_BUCKETS_BYTES {
             true => FIRST_CHECK_KEYS,
             false => usize::MAX,
@@ -91,21 +73,14 @@ impl<'c, C: Combine> Combiner<'c, C> {
             partitioner,
             outputs,
             resources,
-            most_bytes,
-            tables: empty_tables(partitioner),
-            reservation: resources.budget.reservation(),
-            batch: ProbeBatch::default(),
-            key_buffer: Vec::new(),
+            tables,
+            is_checked: false,
             buckets: Buckets::new(partitioner, most_bytes),
             entries: EntryBatch::default(),
-            divided: 0,
             divide_left: 0,
             divided_for_checked: DIVIDED_FOR_CHECKED,
             savings: Savings::new(check_keys),
-            values_bytes: 0,
-            records: 0,
-            next_measure: FIRST_MEASURE_RECORDS,
-            is_checked: false,
+            uncounted: 0,
         }
     }
 
@@ -115,15 +90,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         if self.divide_left > 0 {
             return C::key_value(record, |key, value| self.divide(key, value));
         }
-        let is_full = C::key_value(record, |key, value| {
-            C::Key::with_bytes(key, &mut self.key_buffer, |key| {
-                let position = self.partitioner.position(key);
-                let probe = Probe::new(position.place, key);
-                self.tables[position.partition].prefetch(&probe);
-                self.batch.push(probe, key, (position.partition, value))
-            })
-        })?;
-        if is_full {
+        if self.tables.push(record)? {
             self.flush()?;
         }
         Ok(())
@@ -143,7 +110,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
     #[inline(never)]
     fn flush_entries(&mut self) -> Result<()> {
         let mut entries = std::mem::take(&mut self.entries);
-        self.divided += entries.len();
+        self.uncounted += entries.len();
         self.divide_left = self.divide_left.saturating_sub(entries.len());
         for (key, entry) in entries.entries() {
             let number = self.buckets.number(self.partitioner.position(key));
@@ -183,11 +150,12 @@ impl<'c, C: Combine> Combiner<'c, C> {
     }
 
     fn slab_bytes(&self) -> usize {
-        SLAB_BYTES.min(self.most_bytes / SLABS)
+        SLAB_BYTES.min(self.tables.most_bytes() / SLABS)
     }
 
     fn reserve_slab(&self, bytes: usize) -> Result<Option<Reservation>> {
-        if self.reservation.bytes() + self.buckets.bytes() + bytes > self.most_bytes {
+        let held_bytes = self.tables.reserved_bytes() + self.buckets.bytes();
+        if held_bytes + bytes > self.tables.most_bytes() {
             return Ok(None);
         }
         let mut reservation = self.resources.budget.reservation();
@@ -219,15 +187,14 @@ impl<'c, C: Combine> Combiner<'c, C> {
 
     /// Whether what is in the tables had better been divided, as far as can be said.
     fn saves_little(&self) -> bool {
-        self.savings.check_keys() < usize::MAX && self.keys() * 2 > self.records
+        self.savings.check_keys() < usize::MAX && self.tables.keys() * 2 > self.tables.records()
     }
 
     /// Appends what is in the tables to the buckets.
     fn pour(&mut self) -> Result<()> {
         self.check_codec()?;
-        let tables = std::mem::replace(&mut self.tables, empty_tables(self.partitioner));
         let mut entry = Vec::new();
-        for (partition, table) in tables.into_iter().enumerate() {
+        for (partition, table) in self.tables.take_tables().into_iter().enumerate() {
             let mut keys = table.into_sorted();
             while let Some(place) = keys.place() {
                 let number = self.buckets.number(Position { partition, place });
@@ -239,9 +206,9 @@ impl<'c, C: Combine> Combiner<'c, C> {
                 }
             }
         }
-        self.reservation.clear();
-        self.divided += self.records;
-        self.begin_tables();
+        self.uncounted += self.tables.records();
+        self.tables.release();
+        self.forget_savings();
         Ok(())
     }
 
@@ -249,37 +216,25 @@ impl<'c, C: Combine> Combiner<'c, C> {
     #[inline(never)]
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.flush_entries()?;
-        let mut batch = std::mem::take(&mut self.batch);
+        let mut batch = self.tables.waiting();
         batch.drain(|probe, long, (partition, mut value)| {
-            loop {
-                let upserted = self.tables[partition].upsert(
-                    probe,
-                    long,
-                    value,
-                    |value| self.combine.create(value),
-                    |combined, value| self.combine.add(combined, value),
-                );
-                match upserted {
-                    Ok(()) => break,
-                    Err(again) => value = again,
-                }
+            while let Err(again) = self.tables.take_in(partition, probe, long, value) {
+                value = again;
                 self.make_room(partition, long)?;
             }
-            self.records += 1;
             Ok(())
         })?;
-        self.batch = batch;
-        if self.divide_left > 0 && self.keys() > 0 {
+        self.tables.wait_in(batch);
+        if self.divide_left > 0 && self.tables.keys() > 0 {
             // The last of a batch in which there was no room for tables any more.
             return self.pour();
         }
-        if self.records >= self.next_measure && std::mem::needs_drop::<C::Combined>() {
-            // By the time of the next measure there may be twice as much.
-            self.next_measure = self.records * 2;
+        if self.tables.is_time_to_measure() {
             self.measure_values(2)?;
         }
-        if self.savings.is_time_to_look(self.records)
-            && self.savings.are_little(self.records, self.keys())
+        let records = self.tables.records();
+        if self.savings.is_time_to_look(records)
+            && self.savings.are_little(records, self.tables.keys())
         {
             self.divide_from_now()?;
         }
@@ -290,64 +245,26 @@ impl<'c, C: Combine> Combiner<'c, C> {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, partition: usize, long: &[u8]) -> Result<()> {
-        let table = &self.tables[partition];
-        let (before, more) = (table.memory_bytes(), table.room_bytes(long));
-        if !self.reserve(more)? {
-            let is_empty = self.tables.iter().all(|table| table.len() == 0);
-            if !is_empty && !self.buckets.is_empty() && self.saves_little() {
-                // It is buckets that have the memory, and they make better use of it.
-                self.begin_dividing();
-                return self.pour();
-            }
-            if !is_empty {
-                return self.spill();
-            }
-            // With nothing to spill it is one key that has to be held, whatever it takes: one that is larger than the
-            // budget, or the first of a budget that others hold.
-            self.tables = empty_tables(self.partitioner);
-            self.reservation.clear();
-            self.tables[partition].make_room(long);
+        let give_way = || self.outputs.spill(self.resources);
+        if self.tables.make_room(partition, long, give_way)? {
             return Ok(());
         }
-        let table = &mut self.tables[partition];
-        table.make_room(long);
-        let after = table.memory_bytes();
-        self.reservation
-            .shrink((before + more).saturating_sub(after));
-        Ok(())
-    }
-
-    /// Reserves `more` bytes, if this thread may have them; if need be by spilling what tasks before have left.
-    fn reserve(&mut self, more: usize) -> Result<bool> {
-        if self.reservation.bytes() + more > self.most_bytes {
-            return Ok(false);
+        if !self.buckets.is_empty() && self.saves_little() {
+            // It is buckets that have the memory, and they make better use of it.
+            self.begin_dividing();
+            return self.pour();
         }
-        let bytes = self.reservation.bytes() + more;
-        self.resources.reserve(&mut self.reservation, bytes, || {
-            self.outputs.spill(self.resources)
-        })
+        self.spill()
     }
 
-    /// Takes account of what values hold beside their slots, by the length of their encoded form times `growth`. It is
-    /// done again when twice as many records have come, so it costs each of them but once or twice, and at the end.
+    /// Takes account of what values hold, if need be by spilling them.
     #[cold]
     fn measure_values(&mut self, growth: usize) -> Result<()> {
-        let mut buffer = Vec::new();
-        let mut bytes = 0;
-        for table in &self.tables {
-            for value in table.values() {
-                buffer.clear();
-                codec::encode_into(value, &mut buffer)?;
-                bytes += buffer.len();
-            }
+        let give_way = || self.outputs.spill(self.resources);
+        if self.tables.measure_values(growth, give_way)? {
+            return Ok(());
         }
-        let more = (bytes * growth).saturating_sub(self.values_bytes);
-        if self.reserve(more)? {
-            self.values_bytes += more;
-            Ok(())
-        } else {
-            self.spill()
-        }
+        self.spill()
     }
 
     /// Writes what is here to files, and begins anew in the same memory.
@@ -356,20 +273,19 @@ impl<'c, C: Combine> Combiner<'c, C> {
         let mut bytes = 0;
         let (outputs, resources) = (self.outputs, self.resources);
         let saves_little = self.saves_little();
-        if self.keys() > 0 {
-            let tables = std::mem::take(&mut self.tables);
-            let mut tables: Vec<_> = tables.into_iter().map(Combined::Table).collect();
+        if self.tables.keys() > 0 {
+            let tables = self.tables.take_tables().into_iter();
+            let mut tables: Vec<_> = tables.map(Combined::Table).collect();
             bytes += outputs.write(&mut tables, Order::default(), resources)?;
-            self.tables = tables
-                .into_iter()
-                .filter_map(Combined::into_table)
-                .collect();
-            self.reservation.shrink(self.values_bytes);
+            self.uncounted += self.tables.records();
             if saves_little {
                 self.begin_dividing();
-                self.tables = empty_tables(self.partitioner);
-                self.reservation.clear();
+                self.tables.release();
+            } else {
+                let emptied = tables.into_iter().filter_map(Combined::into_table);
+                self.tables.put_back(emptied.collect());
             }
+            self.forget_savings();
         }
         if !self.buckets.is_empty() {
             let mut blocks = self.take_blocks();
@@ -389,15 +305,14 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.flush()?;
         self.check_codec()?;
         // Others will hold them, for as long as the stage lasts.
-        if self.records > 0 && std::mem::needs_drop::<C::Combined>() {
+        if self.tables.records() > 0 && std::mem::needs_drop::<C::Combined>() {
             self.measure_values(1)?;
         }
-        let bytes: usize = self.tables.iter().map(Table::memory_bytes).sum();
-        self.count((bytes + self.buckets.bytes()) as u64);
-        let tables = std::mem::replace(&mut self.tables, empty_tables(self.partitioner));
+        self.uncounted += self.tables.records();
+        self.count((self.tables.memory_bytes() + self.buckets.bytes()) as u64);
+        self.forget_savings();
+        let (tables, reservation) = self.tables.take();
         let tables = tables.into_iter().map(Combined::Table).collect();
-        let reservation =
-            std::mem::replace(&mut self.reservation, self.resources.budget.reservation());
         self.outputs.keep(tables, Order::default(), reservation);
         // Each slab has its own part of the budget.
         let reservation = self.resources.budget.reservation();
@@ -407,46 +322,25 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(())
     }
 
-    /// Tells the job's summary what has come together to be `bytes`, and begins to count anew.
+    /// Tells the job's summary of the records that have left the tables, and that they are `bytes` together.
     fn count(&mut self, bytes: u64) {
-        let records = self.records + std::mem::take(&mut self.divided);
+        let records = std::mem::take(&mut self.uncounted);
         self.resources.progress.add_shuffled(records as u64, bytes);
-        self.begin_tables();
     }
 
-    /// Begins anew with empty tables.
-    fn begin_tables(&mut self) {
-        self.records = 0;
-        self.values_bytes = 0;
-        self.next_measure = FIRST_MEASURE_RECORDS;
+    /// Begins to look anew, as tables are empty.
+    fn forget_savings(&mut self) {
         self.savings = Savings::new(self.savings.check_keys());
-    }
-
-    fn keys(&self) -> usize {
-        self.tables.iter().map(Table::len).sum()
     }
 
     /// Makes sure, once, that keys and values come back from the codec as they went in: better now than when it is
     /// first needed.
     fn check_codec(&mut self) -> Result<()> {
-        if self.is_checked {
-            return Ok(());
+        if !self.is_checked {
+            self.is_checked = self.tables.check_codec()?;
         }
-        let first = self.tables.iter().find_map(|table| {
-            table.first(|key, value| {
-                C::Key::from_bytes(key)?;
-                codec::round_trips(value)
-            })
-        });
-        self.is_checked = first.is_some();
-        first.unwrap_or(Ok(()))
+        Ok(())
     }
-}
-
-fn empty_tables<V>(partitioner: HashPartitioner) -> Vec<Table<V>> {
-    (0..partitioner.partitions())
-        .map(|_| Table::default())
-        .collect()
 }
 
 #[cfg(test)]
@@ -561,7 +455,7 @@ mod tests {
         let taken = resources.budget.try_reserve(free);
         assert!(taken.is_some());
         push(&mut combiner, 100);
-        assert!(combiner.divide_left > 0 && combiner.keys() == 0);
+        assert!(combiner.divide_left > 0 && combiner.tables.keys() == 0);
         assert_eq!(resources.scratch.written_bytes(), 0);
     }
 }

@@ -31,6 +31,7 @@ mod sorted;
 mod sorted_cursor;
 mod spool;
 mod table;
+mod tables;
 mod value_buffer;
 mod zeroed;
 

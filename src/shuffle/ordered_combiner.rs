@@ -14,23 +14,15 @@ use super::group_outputs::GroupOutputs;
 use super::group_stream::GroupCursor;
 use super::grouper::Grouper;
 use super::partitioner::HashPartitioner;
-use super::probe_batch::{BATCH_KEYS, ProbeBatch};
-use super::table::{Probe, Table};
+use super::tables::Tables;
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Owned, Ref};
 use crate::storage::codec;
-use crate::storage::memory::Reservation;
 use crate::task::{Flow, Resources};
 
-/// Tables of a task, each for a range of hashes. They grow one by one, so that little memory is needed twice; and each
-/// task goes through all of them, so with more of them tasks of few keys would take longer.
+/// Tables of a task, each for a range of hashes, whatever partitions there are. Each task goes through all of them, so
+/// with more of them tasks of few keys would take longer.
 const TABLES: usize = 16;
-
-/// How many records go by before values that have memory of their own are measured for the first time.
-const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
-
-/// A thread's tables may take so much of its equal share of the budget.
-const SHARE_OF_BUDGET: f64 = 0.75;
 
 /// Tables with so many more slots than a task had keys are not kept for the next one, which would go through them.
 const MOST_SLOTS_OF_KEY: usize = 16;
@@ -38,25 +30,9 @@ const LEAST_SLOTS: usize = 64 * TABLES;
 
 /// Combines the records of one task after the other.
 pub(crate) struct OrderedCombiner<'c, C: Combine> {
-    // Settings.
-    combine: &'c C,
     resources: &'c Resources,
-    most_bytes: usize,
-
-    // What of the task at hand has been combined, in order of the hash, and the memory for it.
-    partitioner: HashPartitioner,
-    tables: Vec<Table<C::Combined>>,
-    reservation: Reservation,
-
-    // Records whose slots are being fetched, each with its table.
-    batch: ProbeBatch<(usize, C::Value)>,
-    key_buffer: Vec<u8>,
-
-    // How many records are in the tables, and what their values hold beside their slots.
-    records: usize,
-    values_bytes: usize,
-    next_measure: usize,
-
+    /// What of the task at hand has been combined, in order of the hash.
+    tables: Tables<'c, C>,
     /// Where entries go, and whether any have.
     grouper: Grouper<'c>,
     has_poured: bool,
@@ -64,19 +40,9 @@ pub(crate) struct OrderedCombiner<'c, C: Combine> {
 
 impl<'c, C: Combine> OrderedCombiner<'c, C> {
     pub(crate) fn new(combine: &'c C, outputs: &'c GroupOutputs, resources: &'c Resources) -> Self {
-        let share = resources.budget.limit_bytes() / resources.threads;
         Self {
-            combine,
             resources,
-            most_bytes: (share as f64 * SHARE_OF_BUDGET) as usize,
-            partitioner: HashPartitioner::new(TABLES),
-            tables: empty_tables(),
-            reservation: resources.budget.reservation(),
-            batch: ProbeBatch::default(),
-            key_buffer: Vec::new(),
-            records: 0,
-            values_bytes: 0,
-            next_measure: FIRST_MEASURE_RECORDS,
+            tables: Tables::new(combine, HashPartitioner::new(TABLES), resources),
             grouper: Grouper::new(outputs, resources),
             has_poured: false,
         }
@@ -90,15 +56,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     /// Takes one record in; it may take effect only with the end of the task.
     #[inline]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<()> {
-        let is_full = C::key_value(record, |key, value| {
-            C::Key::with_bytes(key, &mut self.key_buffer, |key| {
-                let position = self.partitioner.position(key);
-                let probe = Probe::new(position.place, key);
-                self.tables[position.partition].prefetch(&probe);
-                self.batch.push(probe, key, (position.partition, value))
-            })
-        })?;
-        if is_full {
+        if self.tables.push(record)? {
             self.flush()?;
         }
         Ok(())
@@ -107,28 +65,16 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     /// Takes in the records that wait.
     #[inline(never)]
     fn flush(&mut self) -> Result<()> {
-        let mut batch = std::mem::take(&mut self.batch);
+        let mut batch = self.tables.waiting();
         batch.drain(|probe, long, (table, mut value)| {
-            loop {
-                let upserted = self.tables[table].upsert(
-                    probe,
-                    long,
-                    value,
-                    |value| self.combine.create(value),
-                    |combined, value| self.combine.add(combined, value),
-                );
-                match upserted {
-                    Ok(()) => break,
-                    Err(again) => value = again,
-                }
+            while let Err(again) = self.tables.take_in(table, probe, long, value) {
+                value = again;
                 self.make_room(table, long)?;
             }
-            self.records += 1;
             Ok(())
         })?;
-        self.batch = batch;
-        if self.records >= self.next_measure && std::mem::needs_drop::<C::Combined>() {
-            self.next_measure = self.records * 2;
+        self.tables.wait_in(batch);
+        if self.tables.is_time_to_measure() {
             self.measure_values()?;
         }
         Ok(())
@@ -138,54 +84,18 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, table: usize, long: &[u8]) -> Result<()> {
-        let (before, more) = {
-            let table = &self.tables[table];
-            (table.memory_bytes(), table.room_bytes(long))
-        };
-        if self.reserve(more)? {
-            let table = &mut self.tables[table];
-            table.make_room(long);
-            let after = table.memory_bytes();
-            self.reservation
-                .shrink((before + more).saturating_sub(after));
+        let give_way = || self.grouper.give_way();
+        if self.tables.make_room(table, long, give_way)? {
             return Ok(());
         }
-        if self.keys() > 0 {
-            return self.pour();
-        }
-        // With nothing to give away it is one key that has to be held, whatever it takes: one that is larger than the
-        // budget, or the first of a budget that others hold.
-        self.tables = empty_tables();
-        self.reservation.clear();
-        self.tables[table].make_room(long);
-        Ok(())
+        self.pour()
     }
 
-    /// Reserves `more` bytes for tables, if they may have them.
-    fn reserve(&mut self, more: usize) -> Result<bool> {
-        let bytes = self.reservation.bytes() + more;
-        if bytes > self.most_bytes {
-            return Ok(false);
-        }
-        let grouper = &mut self.grouper;
-        self.resources
-            .reserve(&mut self.reservation, bytes, || grouper.give_way())
-    }
-
-    /// Takes account of what values hold beside their slots, by the length of their encoded form. It is done again when
-    /// twice as many records have come, by when there may be twice as much; so it costs each of them but once or twice.
+    /// Takes account of what values hold, if need be by emptying the tables.
     #[cold]
     fn measure_values(&mut self) -> Result<()> {
-        let mut buffer = Vec::new();
-        let mut bytes = 0;
-        for value in self.tables.iter().flat_map(Table::values) {
-            buffer.clear();
-            codec::encode_into(value, &mut buffer)?;
-            bytes += buffer.len();
-        }
-        let more = (bytes * 2).saturating_sub(self.values_bytes);
-        if self.reserve(more)? {
-            self.values_bytes += more;
+        let give_way = || self.grouper.give_way();
+        if self.tables.measure_values(2, give_way)? {
             return Ok(());
         }
         self.pour()
@@ -194,35 +104,30 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     /// Hands on what is in the tables. They keep their memory.
     fn pour(&mut self) -> Result<()> {
         if !self.has_poured {
-            self.check_codec()?;
-            self.has_poured = self.keys() > 0;
+            self.has_poured = self.tables.check_codec()?;
         }
         // The entries are counted where they go.
-        let combined = self.records - self.keys();
+        let combined = self.tables.records() - self.tables.keys();
         self.resources.progress.add_shuffled(combined as u64, 0);
-        for table in &mut self.tables {
+        for table in self.tables.iter_mut() {
             let mut keys = table.sorted();
             let grouper = &mut self.grouper;
             while let Some(pushed) = keys.take(|key, value| grouper.push_pair(key, &value)) {
                 pushed?;
             }
         }
-        self.reservation
-            .shrink(std::mem::take(&mut self.values_bytes));
-        self.records = 0;
-        self.next_measure = FIRST_MEASURE_RECORDS;
+        self.tables.begin_anew();
         Ok(())
     }
 
     /// To be called after the records of a task.
     pub(crate) fn end_task(&mut self) -> Result<()> {
         self.flush()?;
-        let slots: usize = self.tables.iter().map(Table::slots).sum();
-        let is_sparse = slots > LEAST_SLOTS.max(self.keys() * MOST_SLOTS_OF_KEY);
+        let most_slots = LEAST_SLOTS.max(self.tables.keys() * MOST_SLOTS_OF_KEY);
+        let is_sparse = self.tables.slots() > most_slots;
         self.pour()?;
         if is_sparse {
-            self.tables = empty_tables();
-            self.reservation.clear();
+            self.tables.release();
         }
         self.grouper.end_task(|_| true)
     }
@@ -242,8 +147,8 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         if self.has_poured {
             return Ok(None);
         }
-        self.check_codec()?;
-        for table in &mut self.tables {
+        self.tables.check_codec()?;
+        for table in self.tables.iter_mut() {
             let mut keys = table.sorted();
             while let Some(key) = keys.take(|key, value| Ok((C::Key::from_bytes(key)?, value))) {
                 let (key, value) = key?;
@@ -254,25 +159,6 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         }
         Ok(Some(Flow::Continue(())))
     }
-
-    fn keys(&self) -> usize {
-        self.tables.iter().map(Table::len).sum()
-    }
-
-    /// Makes sure that keys and values come back from the codec as they went in.
-    fn check_codec(&self) -> Result<()> {
-        let first = self.tables.iter().find_map(|table| {
-            table.first(|key, value| {
-                C::Key::from_bytes(key)?;
-                codec::round_trips(value)
-            })
-        });
-        first.unwrap_or(Ok(()))
-    }
-}
-
-fn empty_tables<V>() -> Vec<Table<V>> {
-    (0..TABLES).map(|_| Table::default()).collect()
 }
 
 /// Calls `each` with every key of a partition and its value, in ascending order of (hash, key).
@@ -474,7 +360,7 @@ mod tests {
             combiner.begin_task(task).unwrap();
             (0..keys).for_each(|n| combiner.push((n.to_string(), n)).unwrap());
             combiner.end_task().unwrap();
-            slots.push(combiner.tables.iter().map(Table::slots).sum::<usize>());
+            slots.push(combiner.tables.slots());
         }
         assert!(slots[0] > 50_000 && slots[1] == slots[0]);
         assert!(
