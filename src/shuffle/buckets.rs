@@ -5,11 +5,8 @@
 
 use super::partitioner::{HashPartitioner, Position};
 use super::slab::{Piece, Slabs};
+use super::slices::{bucket_of, slice_bits};
 use crate::storage::memory::Reservation;
-
-/// Buckets of all partitions together, and of one partition.
-const MOST_BUCKETS: usize = 512;
-const MOST_SLICES: usize = 16;
 
 /// Pieces of one bucket double up to this length.
 const MOST_PIECE_BYTES: usize = 32 << 10;
@@ -27,9 +24,7 @@ pub(crate) struct Buckets {
 impl Buckets {
     /// As many as can be filled in so much memory.
     pub(crate) fn new(partitioner: HashPartitioner, memory_bytes: usize) -> Self {
-        let most = (memory_bytes / (2 * MOST_PIECE_BYTES)).min(MOST_BUCKETS);
-        let slices = (most / partitioner.partitions()).clamp(1, MOST_SLICES);
-        let slice_bits = slices.ilog2();
+        let slice_bits = slice_bits(partitioner, memory_bytes);
         let mut open = Vec::new();
         open.resize_with(partitioner.partitions() << slice_bits, Piece::default);
         Self {
@@ -48,9 +43,7 @@ impl Buckets {
     /// The number of the bucket that a key belongs to.
     #[inline(always)]
     pub(crate) fn number(&self, position: Position) -> usize {
-        // Shifted in two steps, since there may be no bits to be left.
-        let slice = (position.place.0 >> 1) >> (u64::BITS - 1 - self.slice_bits);
-        position.partition << self.slice_bits | slice as usize
+        bucket_of(position, self.slice_bits)
     }
 
     /// Appends an entry; false if [room](Self::make_room) must be made first.

@@ -16,6 +16,7 @@ use super::group_outputs::{GroupOutputs, Segment};
 use super::group_spill::Spill;
 use super::partitioner::{HashPartitioner, Position};
 use super::slab::{Piece, Slabs};
+use super::slices::{self, bucket_of};
 use super::sorted::{Chunk, MOST_CHUNK_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Data, Record, Ref};
@@ -45,13 +46,6 @@ const MOST_SLAB_LISTS: usize = 8;
 /// filled do not matter much.
 const MOST_SLAB_BYTES: usize = 2 << 20;
 const OPEN_SLABS_OF_SHARE: usize = 8;
-
-/// Slices of all partitions together, and of one.
-const MOST_BUCKETS: usize = 512;
-const MOST_SLICES: usize = 16;
-
-/// So much of a thread's share there must be for each slice.
-const SLICE_BYTES: usize = 2 * MOST_CHUNK_BYTES;
 
 /// A thread holds so much even if the budget refuses it: runs of a few records would cost more than they save.
 const FLOOR_BYTES: usize = 256 << 10;
@@ -210,8 +204,7 @@ impl<'o> Grouper<'o> {
             if !is_wanted(position) {
                 continue;
             }
-            let slice = slice_of(position.place.0, self.slice_bits);
-            let number = position.partition << self.slice_bits | slice;
+            let number = bucket_of(position, self.slice_bits);
             let bucket = &mut self.buckets[number];
             if bucket.open.push(entry) {
                 bucket.open_entries += 1;
@@ -418,18 +411,6 @@ fn share_bytes(resources: &Resources) -> usize {
 }
 
 /// How many bits of a place say which slice of its partition it belongs to.
-///
-/// A slice of many records is to fit into the cache when it is sorted. More slices than this are more places to write
-/// to than the processor keeps track of; and where memory is short, many chunks that are hardly begun are a waste.
-pub(crate) fn slice_bits(partitioner: HashPartitioner, resources: &Resources) -> u32 {
-    let most = (share_bytes(resources) / SLICE_BYTES).min(MOST_BUCKETS);
-    let slices = (most / partitioner.partitions()).clamp(1, MOST_SLICES);
-    slices.ilog2()
-}
-
-/// Which slice of its partition a place belongs to.
-#[inline]
-pub(super) fn slice_of(place: u64, slice_bits: u32) -> usize {
-    // Shifted in two steps, since there may be no bits to be left.
-    ((place >> 1) >> (u64::BITS - 1 - slice_bits)) as usize
+pub(super) fn slice_bits(partitioner: HashPartitioner, resources: &Resources) -> u32 {
+    slices::slice_bits(partitioner, share_bytes(resources))
 }

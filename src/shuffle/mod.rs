@@ -25,6 +25,7 @@ mod range_entries;
 mod range_merge;
 mod savings;
 mod slab;
+mod slices;
 mod slot;
 pub(crate) mod sort;
 mod sorted;

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::*;
-use crate::shuffle::grouper::slice_of;
 use crate::shuffle::partitioner::HashPartitioner;
 use crate::shuffle::slab::Piece;
+use crate::shuffle::slices::slice_of;
 use crate::shuffle::sorted::{Chunk, MOST_CHUNK_BYTES};
 use crate::storage::memory::MemoryBudget;
 
