@@ -40,6 +40,7 @@ impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
         self.value()
     }
 
+    /// A value as bincode reads it.
     #[inline]
     fn value<T: Decode<()>>(&mut self) -> Result<T, DecodeError> {
         let (value, length) = bincode::decode_from_slice(self.0, CONFIGURATION)?;
@@ -75,21 +76,12 @@ impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
     }
 }
 
-macro_rules! numbers {
-    ($($method:ident: $visit:ident),* $(,)?) => {$(
+/// Plain values, taken as `$take` does.
+macro_rules! plain {
+    ($take:ident: $($method:ident -> $visit:ident),* $(,)?) => {$(
         #[inline]
         fn $method<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-            visitor.$visit(self.number()?)
-        }
-    )*};
-}
-
-/// Values that are bincode's.
-macro_rules! values {
-    ($($method:ident: $visit:ident),* $(,)?) => {$(
-        #[inline]
-        fn $method<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-            visitor.$visit(self.value()?)
+            visitor.$visit(self.$take()?)
         }
     )*};
 }
@@ -106,15 +98,17 @@ macro_rules! unsupported {
 impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> {
     type Error = DecodeError;
 
-    numbers! {
-        deserialize_i16: visit_i16, deserialize_i32: visit_i32, deserialize_i64: visit_i64,
-        deserialize_u16: visit_u16, deserialize_u32: visit_u32, deserialize_u64: visit_u64,
+    plain! {
+        number:
+        deserialize_i16 -> visit_i16, deserialize_i32 -> visit_i32, deserialize_i64 -> visit_i64,
+        deserialize_u16 -> visit_u16, deserialize_u32 -> visit_u32, deserialize_u64 -> visit_u64,
     }
 
-    values! {
-        deserialize_bool: visit_bool, deserialize_i8: visit_i8, deserialize_u8: visit_u8,
-        deserialize_i128: visit_i128, deserialize_u128: visit_u128,
-        deserialize_f32: visit_f32, deserialize_f64: visit_f64, deserialize_char: visit_char,
+    plain! {
+        value:
+        deserialize_bool -> visit_bool, deserialize_i8 -> visit_i8, deserialize_u8 -> visit_u8,
+        deserialize_i128 -> visit_i128, deserialize_u128 -> visit_u128,
+        deserialize_f32 -> visit_f32, deserialize_f64 -> visit_f64, deserialize_char -> visit_char,
     }
 
     unsupported! {

@@ -58,6 +58,23 @@ macro_rules! compounds {
     )*};
 }
 
+/// Variants with parts, of which only the index is written.
+macro_rules! variants {
+    ($($method:ident),*) => {$(
+        #[inline]
+        fn $method(
+            self,
+            _: &'static str,
+            index: u32,
+            _: &'static str,
+            _: usize,
+        ) -> Result<Self, EncodeError> {
+            number::put(index, self.0);
+            Ok(self)
+        }
+    )*};
+}
+
 impl Serializer for Encoder<'_> {
     type Ok = ();
     type Error = EncodeError;
@@ -163,29 +180,7 @@ impl Serializer for Encoder<'_> {
         value.serialize(self)
     }
 
-    #[inline]
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        index: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self, EncodeError> {
-        number::put(index, self.0);
-        Ok(self)
-    }
-
-    #[inline]
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        index: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self, EncodeError> {
-        number::put(index, self.0);
-        Ok(self)
-    }
+    variants!(serialize_tuple_variant, serialize_struct_variant);
 
     #[inline]
     fn is_human_readable(&self) -> bool {
