@@ -2,7 +2,8 @@
 //!
 //! Map sides: `records_by_key`, twice. Reduce side: a merge of both partitions, which are in order of (hash, key). Of
 //! a key that both sides have more than once, the right side's values are buffered, unless both sides are in memory, and
-//! the left side's streamed.
+//! the left side's streamed. In memory the left side need not even be brought into groups, but where its keys are wanted
+//! that the right side has not: each of its entries is compared with the right side's key at hand.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -14,7 +15,7 @@ use super::sides::Side;
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Record, Ref};
 use crate::portable::portable;
-use crate::shuffle::{Encode, GroupCursor, GroupValues, ValueBuffer};
+use crate::shuffle::{Encode, GroupCursor, GroupValues, SortedGroups, ValueBuffer};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 /// What a join gives of keys that both sides have.
@@ -105,6 +106,11 @@ impl<J: Joining> Joined<J> {
             until_check: STOP_CHECK_RECORDS,
             joining: PhantomData,
         };
+        if !J::LEFT_ALONE
+            && let (Some(left), Some(right)) = (sides.left.in_memory(), sides.right.in_memory())
+        {
+            return rows.push_in_memory(left, right);
+        }
         let mut buffer = ValueBuffer::new(task.resources());
         let mut first = Vec::new();
         while let Some(order) = sides.next()? {
@@ -140,7 +146,7 @@ where
     J: Joining,
     S: for<'a> FnMut(Ref<'a, J::Out>) -> Flow,
 {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, key: &[u8], left: Option<&[u8]>, right: Option<&[u8]>) -> Result<Flow> {
         self.until_check -= 1;
         if self.until_check == 0 {
@@ -154,6 +160,61 @@ where
         let row = J::row(key, left, right);
         entered.leave();
         Ok((self.sink)(row?))
+    }
+
+    /// The rows of sides in memory, where keys that only the left side has give none: so it is enough to go through the
+    /// groups of the right side.
+    fn push_in_memory(
+        &mut self,
+        left: &mut SortedGroups,
+        right: &mut SortedGroups,
+    ) -> Result<Flow> {
+        loop {
+            let may_match = J::RIGHT_ALONE || right.pass_to_next(left);
+            if !may_match || !right.next_group() {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let (key, mut more) = (right.key(), right.values());
+            // Mostly the only one.
+            let first = more.next();
+            let mut is_alone = true;
+            let mut flow = left.for_each_of(right, |left| {
+                let is_first = std::mem::replace(&mut is_alone, false);
+                match J::MATCHED {
+                    Matched::Pairs => self.push_each(key, Some(left), first, &more),
+                    Matched::Left => self.push(key, Some(left), None),
+                    Matched::Once if is_first => self.push(key, None, None),
+                    Matched::Once | Matched::Nothing => Ok(ControlFlow::Continue(())),
+                }
+            })?;
+            if J::RIGHT_ALONE && is_alone {
+                flow = self.push_each(key, None, first, &more)?;
+            }
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+    }
+
+    /// Rows of a value of the left side, or of none, with each of these values of the right side.
+    #[inline(always)]
+    fn push_each(
+        &mut self,
+        key: &[u8],
+        left: Option<&[u8]>,
+        first: Option<&[u8]>,
+        more: &GroupValues<'_>,
+    ) -> Result<Flow> {
+        let mut more = more.clone();
+        let mut right = first;
+        while right.is_some() {
+            let flow = self.push(key, left, right)?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+            right = more.next();
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// The values of a key of the left side.
@@ -189,28 +250,17 @@ where
         first: &mut Vec<u8>,
     ) -> Result<Flow> {
         let Sides { left, right, .. } = sides;
-        if let (Some(lefts), Some(rights)) = (left.values_in_memory(), right.values_in_memory()) {
-            return self.push_product(left.key(), lefts, &rights);
-        }
-        self.stream_pairs(left, right, buffer, first)
-    }
-
-    #[inline]
-    fn push_product(
-        &mut self,
-        key: &[u8],
-        lefts: GroupValues<'_>,
-        rights: &GroupValues<'_>,
-    ) -> Result<Flow> {
-        for left in lefts {
-            for right in rights.clone() {
-                let flow = self.push(key, Some(left), Some(right))?;
+        if let (Some(lefts), Some(mut more)) = (left.values_in_memory(), right.values_in_memory()) {
+            let first = more.next();
+            for value in lefts {
+                let flow = self.push_each(left.key(), Some(value), first, &more)?;
                 if flow.is_break() {
                     return Ok(flow);
                 }
             }
+            return Ok(ControlFlow::Continue(()));
         }
-        Ok(ControlFlow::Continue(()))
+        self.stream_pairs(left, right, buffer, first)
     }
 
     fn stream_pairs(

@@ -36,29 +36,18 @@ pub(crate) fn push(chunk: &mut Vec<u8>, key_len: usize, key_value: &[u8]) {
     chunk.extend_from_slice(key_value);
 }
 
-/// Where the parts of an entry are.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Span {
-    pub(crate) key: usize,
-    pub(crate) value: usize,
-    pub(crate) end: usize,
-}
-
-/// The parts of the entry that stands at `start` of a chunk.
-#[inline]
-pub(crate) fn span_at(chunk: &[u8], start: usize) -> Span {
-    let (key, key_len, value_len) = match chunk[start..] {
-        [key_len @ 0..0x80, value_len @ 0..0x80, ..] => {
-            (start + 2, usize::from(key_len), usize::from(value_len))
+/// The key and the value of the entry that `bytes` start with, and what stands behind it.
+#[inline(always)]
+pub(crate) fn split_first(bytes: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let (key_len, value_len, rest) = match bytes {
+        [key_len @ 0..0x80, value_len @ 0..0x80, rest @ ..] => {
+            (usize::from(*key_len), usize::from(*value_len), rest)
         }
-        _ => long_span_at(chunk, start),
+        _ => long_lengths(bytes),
     };
-    let value = key + key_len;
-    Span {
-        key,
-        value,
-        end: value + value_len,
-    }
+    let (key, rest) = rest.split_at(key_len);
+    let (value, rest) = rest.split_at(value_len);
+    (key, value, rest)
 }
 
 /// Whether two keys are the same. Short ones are compared without a call, which would take longer than the comparison.
@@ -80,14 +69,15 @@ fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
     bytes.first_chunk().zip(bytes.last_chunk())
 }
 
+/// The lengths of the key and of the value of an entry, and what stands behind them.
 #[cold]
-fn long_span_at(chunk: &[u8], start: usize) -> (usize, usize, usize) {
-    let mut at = start;
-    let lengths = varint_at(chunk, &mut at).zip(varint_at(chunk, &mut at));
+fn long_lengths(bytes: &[u8]) -> (usize, usize, &[u8]) {
+    let mut at = 0;
+    let lengths = varint_at(bytes, &mut at).zip(varint_at(bytes, &mut at));
     let Some((key_len, value_len)) = lengths else {
         unreachable!("a chunk has whole entries");
     };
-    (at, key_len as usize, value_len as usize)
+    (key_len as usize, value_len as usize, &bytes[at..])
 }
 
 /// Writes an entry as it stands in a run.
@@ -219,10 +209,7 @@ mod tests {
                 let (key, value) = (vec![7; key_len], vec![9; value_len]);
                 let start = chunk.len();
                 push(&mut chunk, key_len, &[key.clone(), value.clone()].concat());
-                let span = span_at(&chunk, start);
-                assert_eq!(chunk[span.key..span.value], key);
-                assert_eq!(chunk[span.value..span.end], value);
-                assert_eq!(span.end, chunk.len());
+                assert_eq!(split_first(&chunk[start..]), (&*key, &*value, &[][..]));
                 let order = Order {
                     task: 300,
                     chunk: key_len as u64,

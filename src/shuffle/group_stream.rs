@@ -1,12 +1,10 @@
 //! The reduce side of a shuffle of all records: entries in order, and the groups of equal keys among them.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use super::entry::{self, Order, RunSpan};
 use super::partitioner::HashPartitioner;
-use super::sorted::Sorted;
-use super::sorted_cursor::{GroupValues, SortedCursor};
+use super::sorted_cursor::{GroupValues, SortedGroups};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::memory::Reservation;
 use crate::storage::merge::{self, Merge, Source};
@@ -62,7 +60,7 @@ impl RunSource {
 #[derive(Debug)]
 pub(crate) enum EntrySource {
     Run(RunSource),
-    Memory(SortedCursor<Arc<Sorted>>),
+    Memory(SortedGroups),
 }
 
 impl EntrySource {
@@ -158,7 +156,7 @@ pub(crate) fn merge_of(
 /// Goes through the groups of a partition, and through the values of each as far as one likes.
 #[derive(Debug)]
 pub(crate) enum GroupCursor {
-    Memory(SortedCursor<Arc<Sorted>>),
+    Memory(SortedGroups),
     Merge(MergedGroups),
 }
 
@@ -217,6 +215,15 @@ impl GroupCursor {
         match self {
             Self::Memory(cursor) => cursor.value(),
             Self::Merge(groups) => groups.value(),
+        }
+    }
+
+    /// The entries, where all of them are in memory.
+    #[inline]
+    pub(crate) fn in_memory(&mut self) -> Option<&mut SortedGroups> {
+        match self {
+            Self::Memory(cursor) => Some(cursor),
+            Self::Merge(_) => None,
         }
     }
 

@@ -47,6 +47,6 @@ pub(crate) use lookup::Lookup;
 pub(crate) use map_outputs::{Content, InMemory, MapOutputs};
 pub(crate) use ordered_combiner::{OrderedCombiner, merge_groups};
 pub(crate) use partitioner::{HashPartitioner, Position};
-pub(crate) use sorted_cursor::GroupValues;
+pub(crate) use sorted_cursor::{GroupValues, SortedGroups};
 pub(crate) use spool::{Divider, Spool, replay};
 pub(crate) use value_buffer::ValueBuffer;

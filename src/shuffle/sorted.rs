@@ -6,7 +6,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use super::entry::{self, Order, Span};
+use super::entry::{self, Order};
 use super::group_outputs::Share;
 use super::partitioner::HashPartitioner;
 use super::radix_sort::radix_sort;
@@ -58,6 +58,8 @@ pub(crate) struct Sorted {
     slice_bits: u32,
     /// How many bits of a slot say where the entry is.
     pub(super) at_bits: u32,
+    /// The bits of the number of a chunk.
+    chunk_mask: u64,
     partitioner: HashPartitioner,
     /// What the chunks take of the budget.
     _shares: Vec<Share>,
@@ -77,8 +79,10 @@ impl Sorted {
             slices.push(start..start + slice.len());
             start += slice.len();
         }
+        let numbers = chunks.len().next_power_of_two();
         Self {
-            at_bits: OFFSET_BITS + chunks.len().next_power_of_two().ilog2(),
+            at_bits: OFFSET_BITS + numbers.ilog2(),
+            chunk_mask: numbers as u64 - 1,
             chunks,
             slices,
             slice_bits,
@@ -112,12 +116,12 @@ impl Sorted {
         for number in slice {
             let chunk = &self.chunks[number];
             slots.reserve(chunk.entries);
-            let mut offset = 0;
-            while offset < chunk.bytes.len() {
-                let span = entry::span_at(&chunk.bytes, offset);
-                let place = self.place(&chunk.bytes[span.key..span.value]);
-                slots.push(self.slot(place, number, offset));
-                offset = span.end;
+            let mut bytes = &chunk.bytes[..];
+            while !bytes.is_empty() {
+                let (key, _, rest) = entry::split_first(bytes);
+                let offset = chunk.bytes.len() - bytes.len();
+                slots.push(self.slot(self.place(key), number, offset));
+                bytes = rest;
             }
         }
         radix_sort(slots, scratch, self.slice_bits);
@@ -143,26 +147,24 @@ impl Sorted {
     /// The chunk of an entry.
     #[inline(always)]
     pub(super) fn chunk(&self, slot: Slot) -> &Chunk {
-        &self.chunks[(slot & ((1 << self.at_bits) - 1)) as usize >> OFFSET_BITS]
+        &self.chunks[(slot >> OFFSET_BITS & self.chunk_mask) as usize]
     }
 
-    /// The bytes that an entry is in, and where.
+    /// The key and the value of an entry.
     #[inline(always)]
-    fn entry(&self, slot: Slot) -> (&[u8], Span) {
-        let bytes = &self.chunk(slot).bytes;
-        (bytes, entry::span_at(bytes, offset(slot)))
+    pub(super) fn entry(&self, slot: Slot) -> (&[u8], &[u8]) {
+        let (key, value, _) = entry::split_first(&self.chunk(slot).bytes[offset(slot)..]);
+        (key, value)
     }
 
     #[inline(always)]
     pub(super) fn key(&self, slot: Slot) -> &[u8] {
-        let (bytes, span) = self.entry(slot);
-        &bytes[span.key..span.value]
+        self.entry(slot).0
     }
 
     #[inline(always)]
     pub(super) fn value(&self, slot: Slot) -> &[u8] {
-        let (bytes, span) = self.entry(slot);
-        &bytes[span.value..span.end]
+        self.entry(slot).1
     }
 
     #[inline]
@@ -212,9 +214,9 @@ impl Sorted {
         let range = index.starts[start] as usize..index.starts[start + 1] as usize;
         for slot in &index.slots[range] {
             if self.is_alike(*slot, place) {
-                let (bytes, span) = self.entry(*slot);
-                if bytes[span.key..span.value] == *key {
-                    each(&bytes[span.value..span.end])?;
+                let (its_key, value) = self.entry(*slot);
+                if its_key == key {
+                    each(value)?;
                 }
             }
         }

@@ -2,15 +2,19 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::slice;
+use std::sync::Arc;
 
 use super::entry::{self, Order};
 use super::sorted::{Slot, Sorted};
+use crate::error::Result;
 use crate::storage::memory::Reservation;
+use crate::task::Flow;
 
-/// How many entries ahead of the one that is looked at are fetched.
-const PREFETCH_ENTRIES: usize = 12;
+/// How many entries ahead of the one that is looked at are fetched: half of them at once, for one by one the processor
+/// would have to guess at each entry whether there is one to fetch.
+const PREFETCH_ENTRIES: usize = 32;
 
 /// Goes through the groups of sorted entries that have a key in common.
 #[derive(Debug)]
@@ -31,6 +35,9 @@ pub(crate) struct SortedCursor<S> {
     /// The one that comes next.
     next: usize,
 }
+
+/// The groups of a partition that is in memory.
+pub(crate) type SortedGroups = SortedCursor<Arc<Sorted>>;
 
 impl<S: Borrow<Sorted>> SortedCursor<S> {
     /// `reservation` is for sorting.
@@ -65,8 +72,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
     /// Goes to the next group, before its first entry; false if there is none.
     #[inline]
     pub(crate) fn next_group(&mut self) -> bool {
-        let start = self.group.end;
-        if start == self.slots.len() && !self.advance_slice() {
+        if !self.has_next() {
             return false;
         }
         let start = self.group.end;
@@ -79,10 +85,71 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
     /// maybe not all of them.
     #[inline]
     pub(crate) fn pass<T: Borrow<Sorted>>(&mut self, other: &SortedCursor<T>) {
-        let at_bits = self.common_at_bits(other);
-        let place = other.slots[other.group.start] >> at_bits;
+        self.pass_before(other.slots[other.group.start], self.common_at_bits(other));
+    }
+
+    /// The same for the place of the entry that comes next in `other`; false if none does.
+    #[inline]
+    pub(crate) fn pass_to_next<T: Borrow<Sorted>>(&mut self, other: &mut SortedCursor<T>) -> bool {
+        let has_next = other.has_next();
+        if has_next {
+            self.pass_before(other.slots[other.group.end], self.common_at_bits(other));
+        }
+        has_next
+    }
+
+    /// Whether there are entries behind the group.
+    #[inline]
+    fn has_next(&mut self) -> bool {
+        self.group.end < self.slots.len() || self.advance_slice()
+    }
+
+    #[inline]
+    fn pass_before(&mut self, slot: Slot, at_bits: u32) {
+        let is_before = |other: &&Slot| **other >> at_bits < slot >> at_bits;
         let left = self.slots[self.group.end..].iter();
-        self.group.end += left.take_while(|slot| *slot >> at_bits < place).count();
+        self.group.end += left.take_while(is_before).count();
+    }
+
+    /// Calls `each` with the values of the key of the group that `other` is in, until it breaks off. What comes before
+    /// them is passed.
+    ///
+    /// So the entries here need not be brought into groups: each is compared with the key of the other side only, and
+    /// at once given on.
+    #[inline]
+    pub(crate) fn for_each_of<T: Borrow<Sorted>>(
+        &mut self,
+        other: &SortedCursor<T>,
+        mut each: impl FnMut(&[u8]) -> Result<Flow>,
+    ) -> Result<Flow> {
+        let at_bits = self.common_at_bits(other);
+        let first = other.slots[other.group.start];
+        let key = other.key();
+        self.pass_before(first, at_bits);
+        while self.group.end == self.slots.len() && self.advance_slice() {
+            self.pass_before(first, at_bits);
+        }
+        while let Some(slot) = self.slots.get(self.group.end).copied()
+            && (slot ^ first) >> at_bits == 0
+        {
+            self.fetch_ahead(self.group.end);
+            let (its_key, value) = self.sorted.borrow().entry(slot);
+            if !entry::is_same(its_key, key) {
+                if self.part(self.group.end) {
+                    continue; // another comes next now
+                }
+                if self.compare_next(other).is_gt() {
+                    break;
+                }
+                self.group.end += 1;
+                continue;
+            }
+            self.group.end += 1;
+            if each(value)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Slots of both are to be compared without so many of their bits.
@@ -108,39 +175,67 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         true
     }
 
-    /// Where the entries of the key at `start` end.
-    #[inline]
-    fn end_of_group(&mut self, start: usize) -> usize {
+    /// How the entry that comes next stands to the group of another cursor.
+    #[cold]
+    fn compare_next<T: Borrow<Sorted>>(&self, other: &SortedCursor<T>) -> Ordering {
         let sorted = self.sorted.borrow();
+        let key = sorted.key(self.slots[self.group.end]);
+        (sorted.place(key), key).cmp(&(other.place(), other.key()))
+    }
+
+    /// Where the entries of the key at `start` end.
+    #[inline(always)]
+    fn end_of_group(&mut self, start: usize) -> usize {
         let first = self.slots[start];
-        let key = sorted.key(first);
         let mut end = start;
-        let mut fetched = self.fetched.max(start);
         loop {
-            let ahead = self.slots.len().min(end + PREFETCH_ENTRIES);
-            while fetched < ahead {
-                sorted.prefetch(self.slots[fetched]);
-                fetched += 1;
-            }
-            self.fetched = fetched;
+            self.fetch_ahead(end);
             end += 1;
+            let sorted = self.sorted.borrow();
             match self.slots.get(end) {
                 Some(slot) if sorted.is_alike(*slot, first) => {
-                    if !entry::is_same(sorted.key(*slot), key) {
-                        return self.part(start, end);
+                    if !entry::is_same(sorted.key(*slot), sorted.key(first)) {
+                        break;
                     }
                 }
                 _ => return end,
             }
         }
+        match self.part(start) {
+            true => self.end_of_parted(start),
+            false => end,
+        }
     }
 
-    /// The same where different keys are alike as far as slots can tell: `end` is the first of another key, unless
-    /// these have not been put in order yet.
     #[cold]
-    fn part(&mut self, start: usize, end: usize) -> usize {
+    fn end_of_parted(&mut self, start: usize) -> usize {
+        self.end_of_group(start)
+    }
+
+    /// Fetches the entries that come soon after the one at `start`, if need be.
+    #[inline(always)]
+    fn fetch_ahead(&mut self, start: usize) {
+        if start + PREFETCH_ENTRIES / 2 >= self.fetched {
+            self.fetch_from(start);
+        }
+    }
+
+    #[inline(never)]
+    fn fetch_from(&mut self, start: usize) {
+        let end = self.slots.len().min(start + PREFETCH_ENTRIES);
+        let sorted = self.sorted.borrow();
+        for slot in &self.slots[self.fetched.clamp(start, end)..end] {
+            sorted.prefetch(*slot);
+        }
+        self.fetched = start + PREFETCH_ENTRIES;
+    }
+
+    /// Puts the entries from `start` on that are alike as far as slots can tell in order of their keys; false if they
+    /// are already.
+    #[cold]
+    fn part(&mut self, start: usize) -> bool {
         if start < self.parted {
-            return end;
+            return false;
         }
         let sorted = self.sorted.borrow();
         let first = self.slots[start];
@@ -152,7 +247,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
             let by_place = sorted.place(a).cmp(&sorted.place(b));
             by_place.then_with(|| a.cmp(b))
         });
-        self.end_of_group(start)
+        true
     }
 
     /// The place of the key.
@@ -162,7 +257,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
     }
 
     /// The key of the group.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn key(&self) -> &[u8] {
         self.sorted.borrow().key(self.slots[self.group.start])
     }

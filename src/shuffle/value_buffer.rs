@@ -67,11 +67,11 @@ impl ValueBuffer {
     fn spill(&mut self, values: &mut GroupCursor) -> Result<()> {
         let mut file = RunFile::create(&self.resources.scratch, "values")?;
         let mut run = file.run();
-        let mut start = 0;
-        while start < self.bytes.len() {
-            let span = entry::span_at(&self.bytes, start);
-            run.append(&self.bytes[span.value..span.end])?;
-            start = span.end;
+        let mut bytes = &self.bytes[..];
+        while !bytes.is_empty() {
+            let (_, value, rest) = entry::split_first(bytes);
+            run.append(value)?;
+            bytes = rest;
         }
         self.bytes = Vec::new();
         self.reservation.clear();
@@ -86,13 +86,13 @@ impl ValueBuffer {
     /// Calls `each` with each value, in order, until it breaks off.
     #[inline]
     pub(crate) fn for_each(&self, mut each: impl FnMut(&[u8]) -> Result<Flow>) -> Result<Flow> {
-        let mut start = 0;
-        while start < self.bytes.len() {
-            let span = entry::span_at(&self.bytes, start);
-            if each(&self.bytes[span.value..span.end])?.is_break() {
+        let mut bytes = &self.bytes[..];
+        while !bytes.is_empty() {
+            let (_, value, rest) = entry::split_first(bytes);
+            if each(value)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            start = span.end;
+            bytes = rest;
         }
         if let Some(run) = &self.run {
             let mut reader = run.reader();

@@ -112,14 +112,16 @@ fn so_they_are_if_slots_have_but_a_few_bits_of_a_place() {
     }
 }
 
+/// What the hash multiplies the last eight bytes by is zero with these.
+fn key_of_one_place(n: usize) -> Vec<u8> {
+    [0x8bb8_4b93_962e_acc9, n as u64]
+        .map(u64::to_le_bytes)
+        .concat()
+}
+
 #[test]
 fn different_keys_of_one_place_are_parted() {
-    // What the hash multiplies the last eight bytes by is zero then.
-    let key = |n: usize| {
-        [0x8bb8_4b93_962e_acc9, n as u64]
-            .map(u64::to_le_bytes)
-            .concat()
-    };
+    let key = key_of_one_place;
     let place = |n| HashPartitioner::new(1).position(&key(n)).place;
     assert_eq!(place(0), place(1));
     let keys: Vec<_> = (0..500).map(|n| key(n * 7 % 11)).collect();
@@ -157,5 +159,75 @@ fn groups_are_compared_by_place_then_by_key() {
             };
         }
         assert_eq!(common, 2000_usize.div_ceil(3));
+    }
+}
+
+/// Asserts that the values of the left side are found of each key of the right side, in order, whether or not those keys
+/// are passed that come before the next one of the left side. Slots have so many bits of a place.
+fn assert_found<K: AsRef<[u8]>>(left_keys: &[K], right_keys: &[K], place_bits: [u32; 2]) {
+    let [left, right] =
+        [(left_keys, place_bits[0]), (right_keys, place_bits[1])].map(|(keys, bits)| {
+            let mut sorted = sorted(keys, 300);
+            sorted.at_bits = sorted.at_bits.max(u64::BITS - bits);
+            sorted
+        });
+    let mut keys: Vec<_> = right_keys.iter().map(AsRef::as_ref).collect();
+    keys.sort_by_key(|key| (left.place(key), *key));
+    keys.dedup();
+    let mut expected = Vec::new();
+    for key in keys {
+        let of_key = left_keys.iter().enumerate();
+        let of_key = of_key.filter(|(_, its_key)| its_key.as_ref() == key);
+        expected.extend(of_key.map(|(n, _)| (key, n.to_le_bytes().to_vec())));
+    }
+    for passes in [false, true] {
+        let (mut lefts, mut rights) = (
+            SortedCursor::new(&left, None),
+            SortedCursor::new(&right, None),
+        );
+        let mut found = Vec::new();
+        while (!passes || rights.pass_to_next(&mut lefts)) && rights.next_group() {
+            let key = right.key(rights.slots[rights.group.start]);
+            let flow = lefts.for_each_of(&rights, |value| {
+                found.push((key, value.to_vec()));
+                Ok(ControlFlow::Continue(()))
+            });
+            assert!(flow.unwrap().is_continue());
+        }
+        assert!(found == expected);
+    }
+}
+
+#[test]
+fn values_of_the_keys_of_another_side_are_found() {
+    let numbers = || 0..1000_u32;
+    let left: Vec<_> = numbers().map(|n| (n % 300 * 3).to_le_bytes()).collect();
+    let right: Vec<_> = numbers().map(|n| (n * 2).to_le_bytes()).collect();
+    for place_bits in [[40, 40], [40, 10], [10, 40], [8, 8], [3, SLICE_BITS]] {
+        assert_found(&left, &right, place_bits);
+        assert_found(&right, &left, place_bits);
+    }
+    assert_found(&left, &[], [40, 40]);
+    assert_found(&[], &right, [40, 40]);
+    assert_found(&left[..1], &right, [40, 40]);
+}
+
+#[test]
+fn so_they_are_where_different_keys_have_one_place() {
+    let keys = |numbers: &[usize]| {
+        numbers
+            .iter()
+            .map(|n| key_of_one_place(*n))
+            .collect::<Vec<_>>()
+    };
+    let all: Vec<_> = (0..50).map(|n| n * 7 % 11).collect();
+    for (left, right) in [
+        (&all[..], &[3, 1, 5, 3][..]),
+        (&[1, 3, 5, 3, 1], &all),
+        (&all, &all),
+        (&[2, 4], &[3, 2, 2]),
+        (&[4, 3, 9], &[3]),
+    ] {
+        assert_found(&keys(left), &keys(right), [40, 40]);
     }
 }
