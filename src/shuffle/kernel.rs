@@ -27,24 +27,21 @@ pub(crate) fn prefetch<T>(value: &T) {
     let _ = value;
 }
 
-/// Asks the system to put pages behind fresh memory that is going to be filled, huge ones where it is large: a table is
-/// touched at random.
+/// Asks the system to put pages behind fresh memory that is going to be filled: all at once, which takes a fraction of
+/// the time of as many faults.
 ///
-/// A table looks into a slot before it fills it. Page by page that makes two faults of one, the second of which
-/// interrupts all other threads, for the page of zeros that the first had mapped is taken away again.
+/// And where memory is looked at before it is filled, as the slots of a table are, each page makes two faults, the
+/// second of which interrupts all other threads, for the page of zeros that the first had mapped is taken away again.
 pub(crate) fn populate(memory: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
-    {
-        advise_huge_pages(memory, bytes);
-        if bytes >= 2 * POPULATED_BYTES {
-            advise(memory, bytes, POPULATED_BYTES, libc::MADV_POPULATE_WRITE);
-        }
+    if bytes >= 2 * POPULATED_BYTES {
+        advise(memory, bytes, POPULATED_BYTES, libc::MADV_POPULATE_WRITE);
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (memory, bytes);
 }
 
-/// Asks the system for huge pages behind large memory.
+/// Asks the system for huge pages behind large memory, which is touched at random.
 pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
     advise(memory, bytes, HUGE_PAGE_BYTES, libc::MADV_HUGEPAGE);

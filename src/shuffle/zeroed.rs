@@ -31,7 +31,7 @@ impl Zeroed {
         let Some(start) = start else {
             handle_alloc_error(layout)
         };
-        kernel::populate(start, layout.size());
+        fill_with_pages(start, layout.size());
         Self { start, layout }
     }
 
@@ -67,8 +67,13 @@ impl Zeroed {
         };
         (self.start, self.layout) = (start, layout);
         // SAFETY: `bytes` is not behind the end.
-        kernel::populate(unsafe { start.add(bytes) }, layout.size() - bytes);
+        fill_with_pages(unsafe { start.add(bytes) }, layout.size() - bytes);
     }
+}
+
+fn fill_with_pages(memory: NonNull<u8>, bytes: usize) {
+    kernel::advise_huge_pages(memory, bytes);
+    kernel::populate(memory, bytes);
 }
 
 impl Drop for Zeroed {
