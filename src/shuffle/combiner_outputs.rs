@@ -81,6 +81,7 @@ impl<V: Data> CombinerOutputs<V> {
             combine,
             partitioner,
             resources,
+            repeats: &self.repeats,
         };
         let all = PlaceRange::default();
         let sources = fewer(sources.collect(), &merger, all)?;

@@ -9,6 +9,7 @@
 
 use std::borrow::BorrowMut;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::blocks::{self, ALL_BITS, BlockReader};
 use super::combine::Combine;
@@ -121,6 +122,9 @@ pub(crate) struct Merger<'m, C> {
     pub(crate) combine: &'m C,
     pub(crate) partitioner: HashPartitioner,
     pub(crate) resources: &'m Resources,
+    /// Whether keys come again and again, as far as is known. Partitions and ranges are of hashes, so what is so in one
+    /// is so in all.
+    pub(crate) repeats: &'m AtomicBool,
 }
 
 impl<C: Combine> Merger<'_, C> {
@@ -224,7 +228,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         Self {
             may_spill,
             merger,
-            sorts: true,
+            sorts: !merger.repeats.load(Ordering::Relaxed),
             poured_bytes: 0,
             entries: RangeEntries::default(),
             table: Table::default(),
@@ -347,7 +351,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         let merge = |combined, later| combine.merge(combined, later);
         let (keys, flow) = self.entries.drain(merge, each);
         if entries > MOST_ENTRIES_OF_KEY * keys {
-            // Ranges are of hashes, so the next ones are like this one.
+            self.merger.repeats.store(true, Ordering::Relaxed);
             self.sorts = false;
             self.entries = RangeEntries::default();
         }
@@ -454,8 +458,9 @@ mod tests {
         Source::table(table, Arc::new(resources.budget.reservation()))
     }
 
-    /// Merges blocks, a table and more blocks; says how many bytes were spilled.
-    fn merged(keys: u32, budget_bytes: usize) -> u64 {
+    /// Merges blocks, a table and more blocks, where it is known or not that keys repeat; says how many bytes were
+    /// spilled.
+    fn merged(keys: u32, budget_bytes: usize, repeats: bool) -> u64 {
         let resources = Resources {
             budget: MemoryBudget::new(budget_bytes),
             ..Resources::unlimited()
@@ -474,6 +479,7 @@ mod tests {
             combine: &Lists(PhantomData),
             partitioner: PARTITIONER,
             resources: &resources,
+            repeats: &AtomicBool::new(repeats),
         };
         let flow = merger.merge(sources, PlaceRange::default(), &mut |key, list| {
             let (expected_key, expected_list) = expected.next().unwrap();
@@ -488,17 +494,19 @@ mod tests {
 
     #[test]
     fn values_are_merged_in_the_order_of_the_sources() {
-        for (keys, budget_bytes, spills) in [
-            (200_000, 1 << 30, false), // each range sorted
-            (50, 1 << 30, false),      // the later ones put into a table
-            (50, 1 << 10, false),      // the first one too, once there are too many to be sorted
-            (200_000, 1 << 10, true),  // no memory for that table either
+        for (keys, budget_bytes, repeats, spills) in [
+            (200_000, 1 << 30, false, false), // each range sorted
+            (200_000, 1 << 30, true, false),  // each put into a table
+            (50, 1 << 30, false, false),      // the later ones put into a table
+            (50, 1 << 10, false, false),      // the first one too, once there are too many to be sorted
+            (200_000, 1 << 10, false, true),  // no memory for that table either
+            (200_000, 1 << 10, true, true),   // nor at once
         ] {
-            let spilled_bytes = merged(keys, budget_bytes);
+            let spilled_bytes = merged(keys, budget_bytes, repeats);
             assert_eq!(
                 spilled_bytes > 0,
                 spills,
-                "{keys} keys, {budget_bytes} bytes"
+                "{keys} keys, {budget_bytes} bytes, {repeats}"
             );
         }
     }

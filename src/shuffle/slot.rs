@@ -44,10 +44,10 @@ impl Packed {
         self.0[INLINE_BYTES]
     }
 
-    /// A key as it is looked for: if it does not fit into a slot, its length without an address.
+    /// A key as it is looked for: if it does not fit into a slot, its length with an address that no key has.
     #[inline(always)]
     pub(super) fn new(key: &[u8]) -> Self {
-        Self::inline(key).unwrap_or_else(|| Self::in_arena(0, key.len()))
+        Self::inline(key).unwrap_or_else(|| Self::in_arena(u64::MAX, key.len()))
     }
 
     #[inline(always)]
@@ -102,12 +102,10 @@ impl Packed {
     /// slot.
     #[inline(always)]
     pub(super) fn is(self, arena: &Arena, key: Self, long: &[u8]) -> bool {
-        if key.tag() == IN_ARENA {
-            let (address, tail) = self.words();
-            tail == key.words().1 && arena.get(address, long.len()) == long
-        } else {
-            self == key
-        }
+        let ((head, tail), (key_head, key_tail)) = (self.words(), key.words());
+        // Mostly the whole key is the same then: another with the same place is rare.
+        tail == key_tail
+            && (head == key_head || (key.tag() == IN_ARENA && arena.get(head, long.len()) == long))
     }
 
     /// The key's bytes.
