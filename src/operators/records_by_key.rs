@@ -15,7 +15,7 @@ use crate::portable::{Portable, Saver, portable};
 use crate::shuffle::{
     Encode, GroupOutputs, Grouper, HashPartitioner, Keys as SeenKeys, Position, SharedKeys, Sieve,
 };
-use crate::storage::codec;
+use crate::storage::codec::{self, Short};
 use crate::task::{
     Block, Flow, MapSide, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
     StageCode, Task, Worker, save_map_side,
@@ -241,6 +241,11 @@ impl<K: Data + Eq, V: Data> Encode for Pairs<K, V> {
         Ok(key_len)
     }
 
+    #[inline(always)]
+    fn encode_short((key, value): &(K, V)) -> Option<(Short, Short)> {
+        K::short(key).zip(codec::encode_short(value))
+    }
+
     fn check((key, value): &(K, V)) -> Result<()> {
         codec::round_trips(key)?;
         codec::round_trips(value)
@@ -260,6 +265,11 @@ impl<K: Data + Eq, V: 'static> Encode for FirstSides<K, V> {
         Ok(bytes.len() - start)
     }
 
+    #[inline(always)]
+    fn encode_short((key, _): &(K, V)) -> Option<(Short, Short)> {
+        Some((K::short(key)?, Short::default()))
+    }
+
     fn check((key, _): &(K, V)) -> Result<()> {
         codec::round_trips(key)
     }
@@ -276,6 +286,11 @@ impl<T: Key + ?Sized> Encode for Keys<T> {
         let start = bytes.len();
         T::append_bytes(T::peek(&record), bytes)?;
         Ok(bytes.len() - start)
+    }
+
+    #[inline(always)]
+    fn encode_short(record: &T::Ref<'_>) -> Option<(Short, Short)> {
+        Some((T::short(T::peek(record))?, Short::default()))
     }
 
     fn check(record: &T::Ref<'_>) -> Result<()> {

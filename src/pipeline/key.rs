@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Owned, Peek, Record, owned_bytes, text_bytes};
 use crate::error::Result;
-use crate::storage::codec;
+use crate::storage::codec::{self, Short};
 
 /// What may be kept between stages: anything serde can write and read back.
 ///
@@ -67,6 +67,10 @@ pub trait Key: Record<Owned: Data> {
     #[doc(hidden)]
     fn append_bytes(key: Peek<'_, Self>, bytes: &mut Vec<u8>) -> Result<()>;
 
+    /// The bytes that stand for a key, if they are few.
+    #[doc(hidden)]
+    fn short(key: Peek<'_, Self>) -> Option<Short>;
+
     /// The key that `bytes` stand for.
     #[doc(hidden)]
     fn from_bytes(bytes: &[u8]) -> Result<Owned<Self>>;
@@ -92,6 +96,14 @@ impl<T: Data + Eq> Key for T {
         codec::encode_into(key, bytes)
     }
 
+    #[inline(always)]
+    fn short(key: &T) -> Option<Short> {
+        match owned_bytes::as_bytes(key) {
+            Some(bytes) => Short::new(bytes),
+            None => codec::encode_short(key),
+        }
+    }
+
     #[inline]
     fn from_bytes(bytes: &[u8]) -> Result<T> {
         match owned_bytes::from_bytes(bytes) {
@@ -113,6 +125,11 @@ impl Key for str {
         Ok(())
     }
 
+    #[inline(always)]
+    fn short(key: &str) -> Option<Short> {
+        Short::new(key.as_bytes())
+    }
+
     #[inline]
     fn from_bytes(bytes: &[u8]) -> Result<String> {
         Ok(text_bytes::text(bytes).to_owned())
@@ -129,6 +146,11 @@ impl Key for [u8] {
     fn append_bytes(key: &[u8], bytes: &mut Vec<u8>) -> Result<()> {
         bytes.extend_from_slice(key);
         Ok(())
+    }
+
+    #[inline(always)]
+    fn short(key: &[u8]) -> Option<Short> {
+        Short::new(key)
     }
 
     #[inline]

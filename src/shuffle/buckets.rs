@@ -4,6 +4,7 @@
 //! keep at hand to write to, so that what is in one of them fits into its cache when it is read.
 
 use super::partitioner::{HashPartitioner, Position};
+use super::short_entry::ShortEntry;
 use super::slab::{Piece, Slabs};
 use super::slices::{bucket_of, slice_bits};
 use crate::storage::memory::Reservation;
@@ -51,6 +52,13 @@ impl Buckets {
     #[must_use]
     pub(crate) fn push(&mut self, number: usize, entry: &[u8]) -> bool {
         self.open[number].push(entry)
+    }
+
+    /// The same of an entry that is in registers.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn push_short(&mut self, number: usize, entry: ShortEntry) -> bool {
+        self.open[number].push_short(entry)
     }
 
     /// Opens another piece, for an entry of so many bytes; false if a slab must be [added](Self::add_slab) first.

@@ -15,9 +15,11 @@ use super::entry_batch::EntryBatch;
 use super::map_outputs::Order;
 use super::partitioner::{HashPartitioner, Position};
 use super::savings::{FIRST_CHECK_KEYS, Savings};
+use super::short_entry::ShortEntry;
 use super::tables::Tables;
 use crate::error::Result;
-use crate::pipeline::{Peek, Ref};
+use crate::pipeline::{Key as _, Peek, Ref};
+use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
 
@@ -100,10 +102,29 @@ impl<'c, C: Combine> Combiner<'c, C> {
     #[inline(always)]
     fn divide(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
         let value = self.combine.create(value);
+        if let Some(key) = C::Key::short(key)
+            && let Some(value) = codec::encode_short(&value)
+        {
+            return self.divide_short(key, value);
+        }
         if self.entries.push::<C::Key, _>(key, &value)? {
             self.flush_entries()?;
         }
         Ok(())
+    }
+
+    /// Puts a short entry into its bucket at once.
+    #[inline(always)]
+    fn divide_short(&mut self, key: Short, value: Short) -> Result<()> {
+        self.uncounted += 1;
+        self.divide_left -= 1;
+        let number = self.buckets.number(self.partitioner.short_position(key));
+        let entry = ShortEntry::of_block(key, value);
+        if self.buckets.push_short(number, entry) {
+            return Ok(());
+        }
+        let (bytes, len) = entry.bytes();
+        self.push_entry(number, &bytes[..len])
     }
 
     /// Puts the entries that wait into their buckets.

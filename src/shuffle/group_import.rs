@@ -133,6 +133,7 @@ mod tests {
     use super::*;
     use crate::pipeline::Key;
     use crate::shuffle::{Encode, Grouper};
+    use crate::storage::codec::Short;
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
 
@@ -150,6 +151,10 @@ mod tests {
             let key_len = bytes.len() - start;
             bytes.extend_from_slice(&value.to_be_bytes());
             Ok(key_len)
+        }
+
+        fn encode_short((key, value): &(u64, u64)) -> Option<(Short, Short)> {
+            u64::short(key).zip(Short::new(&value.to_be_bytes()))
         }
 
         fn check(_: &(u64, u64)) -> Result<()> {

@@ -15,11 +15,13 @@ use super::entry_batch::EntryBatch;
 use super::group_outputs::{GroupOutputs, Segment};
 use super::group_spill::Spill;
 use super::partitioner::{HashPartitioner, Position};
+use super::short_entry::ShortEntry;
 use super::slab::{Piece, Slabs};
 use super::slices::{self, bucket_of};
 use super::sorted::{Chunk, MOST_CHUNK_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Data, Record, Ref};
+use crate::storage::codec::Short;
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
 use crate::task::Resources;
@@ -30,6 +32,9 @@ pub(crate) trait Encode: Send + Sync + 'static {
 
     /// Appends the key and then the value to `bytes`, and gives the length of the key.
     fn encode(record: Ref<'_, Self::In>, bytes: &mut Vec<u8>) -> Result<usize>;
+
+    /// The key and the value, if both are short.
+    fn encode_short(record: &Ref<'_, Self::In>) -> Option<(Short, Short)>;
 
     /// Fails if a record like this would not come back as it was.
     fn check(record: &Ref<'_, Self::In>) -> Result<()>;
@@ -170,16 +175,43 @@ impl<'o> Grouper<'o> {
     pub(crate) fn push<E: Encode>(
         &mut self,
         record: Ref<'_, E::In>,
-        is_wanted: impl FnMut(Position) -> bool,
+        mut is_wanted: impl FnMut(Position) -> bool,
     ) -> Result<()> {
         if !self.is_checked {
             E::check(&record)?;
             self.is_checked = true;
         }
+        if let Some((key, value)) = E::encode_short(&record)
+            && let Some(entry) = ShortEntry::of_chunk(key, value)
+        {
+            if self.entries.len() > 0 {
+                self.flush(&mut is_wanted)?;
+            }
+            let position = self.partitioner.short_position(key);
+            return match is_wanted(position) {
+                true => self.push_short(position, entry),
+                false => Ok(()),
+            };
+        }
         if self.entries.push_record::<E>(record)? {
             self.flush(is_wanted)?;
         }
         Ok(())
+    }
+
+    /// Puts a short entry into its bucket at once.
+    #[inline(always)]
+    fn push_short(&mut self, position: Position, entry: ShortEntry) -> Result<()> {
+        self.records += 1;
+        self.bytes += entry.len();
+        let number = bucket_of(position, self.slice_bits);
+        let bucket = &mut self.buckets[number];
+        if bucket.open.push_short(entry) {
+            bucket.open_entries += 1;
+            return Ok(());
+        }
+        let (bytes, len) = entry.bytes();
+        self.push_entry(number, &bytes[..len])
     }
 
     /// Takes in a key as it is, and a value.

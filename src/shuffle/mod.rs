@@ -24,6 +24,7 @@ mod radix_sort;
 mod range_entries;
 mod range_merge;
 mod savings;
+mod short_entry;
 mod slab;
 mod slices;
 mod slot;

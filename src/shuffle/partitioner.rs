@@ -6,7 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_inline, rapidhash_v3_micro_inline};
+use rapidhash::v3::{
+    DEFAULT_RAPID_SECRETS, RapidSecrets, rapidhash_v3_inline, rapidhash_v3_micro_inline,
+};
+
+use crate::storage::codec::Short;
 
 /// Divides keys among partitions by ranges of their hash.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -38,8 +42,19 @@ impl HashPartitioner {
 
     #[inline(always)]
     pub(crate) fn position(self, key: &[u8]) -> Position {
+        self.position_of(hash(key))
+    }
+
+    /// The same of a short key.
+    #[inline(always)]
+    pub(crate) fn short_position(self, key: Short) -> Position {
+        self.position_of(short_hash(key))
+    }
+
+    #[inline(always)]
+    fn position_of(self, hash: u64) -> Position {
         // The hash as a fraction of 2^64, times the number of partitions: the whole part and the rest of it.
-        let scaled = u128::from(hash(key)) * self.partitions as u128;
+        let scaled = u128::from(hash) * self.partitions as u128;
         Position {
             partition: (scaled >> 64) as usize,
             place: Place(scaled as u64),
@@ -57,6 +72,33 @@ fn hash(key: &[u8]) -> u64 {
     }
 }
 
+/// The same of a short key, whose bytes are in registers.
+#[inline(always)]
+fn short_hash(key: Short) -> u64 {
+    let RapidSecrets { seed, secrets } = DEFAULT_RAPID_SECRETS;
+    let (word, len) = (key.word(), key.len());
+    let byte = |at: usize| (word >> (8 * at)) as u64 & 0xff;
+    let (a, b, seed) = match len {
+        8.. => (
+            word as u64,
+            (word >> (8 * (len - 8))) as u64,
+            seed ^ len as u64,
+        ),
+        4..8 => {
+            let half = u64::from(u32::MAX);
+            let last = (word >> (8 * (len - 4))) as u64 & half;
+            (word as u64 & half, last, seed ^ len as u64)
+        }
+        1..4 => (byte(0) << 45 | byte(len - 1), byte(len / 2), seed),
+        0 => (0, 0, seed),
+    };
+    let product = u128::from(a ^ secrets[1]) * u128::from(b ^ seed);
+    let (low, high) = (product as u64, (product >> 64) as u64);
+    let product =
+        u128::from(low ^ 0xaaaa_aaaa_aaaa_aaaa) * u128::from(high ^ secrets[1] ^ len as u64);
+    (product as u64) ^ (product >> 64) as u64
+}
+
 #[inline(never)]
 fn long_hash(key: &[u8]) -> u64 {
     rapidhash_v3_micro_inline::<true, false>(key, &DEFAULT_RAPID_SECRETS)
@@ -65,6 +107,7 @@ fn long_hash(key: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::codec::SHORT_BYTES;
 
     #[test]
     fn the_hash_never_changes() {
@@ -77,6 +120,17 @@ mod tests {
                 5014345482301248962
             ]
         );
+    }
+
+    #[test]
+    fn short_keys_have_the_hash_of_their_bytes() {
+        for len in 0..=SHORT_BYTES {
+            for first in 0..=255 {
+                let key: Vec<u8> = (0..len as u8).map(|n| n.wrapping_mul(37) ^ first).collect();
+                let short = Short::new(&key).unwrap();
+                assert_eq!(short_hash(short), hash(&key), "{key:?}");
+            }
+        }
     }
 
     #[test]

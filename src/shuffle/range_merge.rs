@@ -498,9 +498,9 @@ mod tests {
             (200_000, 1 << 30, false, false), // each range sorted
             (200_000, 1 << 30, true, false),  // each put into a table
             (50, 1 << 30, false, false),      // the later ones put into a table
-            (50, 1 << 10, false, false),      // the first one too, once there are too many to be sorted
-            (200_000, 1 << 10, false, true),  // no memory for that table either
-            (200_000, 1 << 10, true, true),   // nor at once
+            (50, 1 << 10, false, false), // the first one too, once there are too many to be sorted
+            (200_000, 1 << 10, false, true), // no memory for that table either
+            (200_000, 1 << 10, true, true), // nor at once
         ] {
             let spilled_bytes = merged(keys, budget_bytes, repeats);
             assert_eq!(

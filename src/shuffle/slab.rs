@@ -17,6 +17,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::kernel;
+use super::short_entry::ShortEntry;
 use crate::storage::memory::Reservation;
 
 /// A slab, and its part of the budget.
@@ -202,6 +203,26 @@ impl Piece {
         self.len += len;
         true
     }
+
+    /// Appends an entry that is in registers; false, too, if there is room for it, but not for all of its two words.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn push_short(&mut self, entry: ShortEntry) -> bool {
+        if self.capacity - self.len < ShortEntry::WORDS_BYTES {
+            return false;
+        }
+        let (first, first_len, second) = entry.words();
+        // SAFETY: there is room for two words, of which the second does not begin behind the first; and it is in memory
+        // that only this piece reaches.
+        unsafe {
+            let to = self.start.add(self.len).as_ptr();
+            to.cast::<u128>().write_unaligned(first.to_le());
+            let to = to.add(first_len.min(size_of::<u128>()));
+            to.cast::<u128>().write_unaligned(second.to_le());
+        }
+        self.len += entry.len();
+        true
+    }
 }
 
 impl Deref for Piece {
@@ -226,6 +247,7 @@ impl fmt::Debug for Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::codec::Short;
     use crate::storage::memory::MemoryBudget;
 
     #[test]
@@ -250,6 +272,27 @@ mod tests {
                 .enumerate()
                 .all(|(n, piece)| first(piece) == n)
         );
+    }
+
+    #[test]
+    fn short_entries_stand_as_their_bytes_do() {
+        let bytes: Vec<_> = (1..=15).collect();
+        for (key_len, value_len) in [(0, 0), (0, 15), (5, 5), (9, 9), (14, 1), (14, 15)] {
+            let [key, value] = [key_len, value_len].map(|len| Short::new(&bytes[..len]).unwrap());
+            for entry in [
+                ShortEntry::of_block(key, value),
+                ShortEntry::of_chunk(key, value).unwrap(),
+            ] {
+                let (expected, len) = entry.bytes();
+                let mut slabs = Slabs::default();
+                slabs.add(100, None);
+                let mut piece = slabs.piece(100).unwrap_or_default();
+                assert!(piece.push(b"before") && piece.push_short(entry) && piece.push(b"behind"));
+                assert_eq!(*piece, [b"before", &expected[..len], b"behind"].concat());
+                let mut full = slabs.piece(ShortEntry::WORDS_BYTES - 1).unwrap_or_default();
+                assert!(!full.push_short(entry) && full.is_empty());
+            }
+        }
     }
 
     #[test]

@@ -13,9 +13,10 @@ use std::mem::MaybeUninit;
 use super::arena::Arena;
 use super::partitioner::Place;
 use super::zeroed::Zeroed;
+use crate::storage::codec::{SHORT_BYTES, Short};
 
 /// Key lengths up to this are kept in the slot.
-const INLINE_BYTES: usize = 15;
+const INLINE_BYTES: usize = SHORT_BYTES;
 
 /// The tag of a key that is in the arena. A tag of 0 is an empty slot; one of `n + 1` is a key of `n` bytes.
 const IN_ARENA: u8 = INLINE_BYTES as u8 + 2;
@@ -47,35 +48,16 @@ impl Packed {
     /// A key as it is looked for: if it does not fit into a slot, its length with an address that no key has.
     #[inline(always)]
     pub(super) fn new(key: &[u8]) -> Self {
-        Self::inline(key).unwrap_or_else(|| Self::in_arena(u64::MAX, key.len()))
+        match Short::new(key) {
+            Some(key) => Self::short(key),
+            None => Self::in_arena(u64::MAX, key.len()),
+        }
     }
 
+    /// The same of a short key.
     #[inline(always)]
-    fn inline(key: &[u8]) -> Option<Self> {
-        let word = |at: usize| {
-            key[at..]
-                .first_chunk()
-                .map_or(0, |bytes| u64::from_le_bytes(*bytes))
-        };
-        let half = |at: usize| {
-            key[at..]
-                .first_chunk()
-                .map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
-        };
-        let n = key.len();
-        let (head, rest) = match n {
-            // Each shift brings the last bytes to the place behind the first ones.
-            9..=INLINE_BYTES => (word(0), word(n - 8) >> (8 * (16 - n))),
-            8 => (word(0), 0),
-            4..8 => (half(0) | half(n - 4) << (8 * (n - 4)), 0),
-            1..4 => {
-                let byte = |at: usize| u64::from(key[at]) << (8 * at);
-                (byte(0) | byte(n / 2) | byte(n - 1), 0)
-            }
-            0 => (0, 0),
-            _ => return None,
-        };
-        Some(Self::of(head, rest | (n as u64 + 1) << 56))
+    pub(super) fn short(key: Short) -> Self {
+        Self((key.word() | (key.len() as u128 + 1) << (8 * INLINE_BYTES)).to_le_bytes())
     }
 
     fn in_arena(address: u64, len: usize) -> Self {

@@ -22,6 +22,7 @@ use std::marker::PhantomData;
 use super::arena::Arena;
 use super::partitioner::Place;
 use super::slot::{Packed, Slot, Slots};
+use crate::storage::codec::Short;
 
 /// Slots of a table that has keys at all.
 const LEAST_SLOTS: usize = 32;
@@ -56,6 +57,13 @@ impl Probe {
     #[inline(always)]
     pub(crate) fn new(place: Place, key: &[u8]) -> Self {
         let key = Packed::new(key);
+        Self { place, key }
+    }
+
+    /// The same of a short key.
+    #[inline(always)]
+    pub(crate) fn short(place: Place, key: Short) -> Self {
+        let key = Packed::short(key);
         Self { place, key }
     }
 

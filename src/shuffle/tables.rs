@@ -94,13 +94,26 @@ impl<'c, C: Combine> Tables<'c, C> {
     #[inline(always)]
     pub(super) fn push(&mut self, record: Ref<'_, C::In>) -> Result<bool> {
         C::key_value(record, |key, value| {
-            C::Key::with_bytes(key, &mut self.key_buffer, |key| {
+            if let Some(key) = C::Key::short(key) {
+                let position = self.partitioner.short_position(key);
+                let probe = Probe::short(position.place, key);
+                return Ok(self.wait(position.partition, probe, &[], value));
+            }
+            let mut buffer = std::mem::take(&mut self.key_buffer);
+            let is_full = C::Key::with_bytes(key, &mut buffer, |key| {
                 let position = self.partitioner.position(key);
                 let probe = Probe::new(position.place, key);
-                self.tables[position.partition].prefetch(&probe);
-                self.waiting.push(probe, key, (position.partition, value))
-            })
+                self.wait(position.partition, probe, key, value)
+            });
+            self.key_buffer = buffer;
+            is_full
         })
+    }
+
+    #[inline(always)]
+    fn wait(&mut self, partition: usize, probe: Probe, key: &[u8], value: C::Value) -> bool {
+        self.tables[partition].prefetch(&probe);
+        self.waiting.push(probe, key, (partition, value))
     }
 
     /// The records that wait, to be [taken in](Self::take_in) by `flush`, which [gives](Self::wait_in) the empty batch

@@ -19,6 +19,7 @@ mod encoder;
 #[cfg(test)]
 mod errors;
 mod number;
+mod short;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use crate::error::{Error, ErrorKind, Place, Result};
 
 use decoder::Decoder;
 use encoder::Encoder;
+pub(crate) use short::{SHORT_BYTES, Short};
 
 const CONFIGURATION: Configuration = bincode::config::standard();
 
@@ -57,6 +59,14 @@ where
         bytes.truncate(start);
         encode_error::<T>(error)
     })
+}
+
+/// The bytes of `record`, if it has so few; `None`, too, if it cannot be encoded.
+#[inline(always)]
+pub(crate) fn encode_short<T: Serialize + ?Sized>(record: &T) -> Option<Short> {
+    let mut short = Short::default();
+    record.serialize(Encoder(&mut short)).ok()?;
+    Some(short)
 }
 
 /// The record that `bytes` is, to the last byte. It does not borrow from them: see [`decode_prefix`].

@@ -12,28 +12,59 @@ use serde::ser::{
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::{CONFIGURATION, number};
+use super::CONFIGURATION;
+use super::number::{self, Number};
 
-/// Appends values, one after another.
-pub(super) struct Encoder<'b>(pub(super) &'b mut Vec<u8>);
+/// Appends values to `O`, one after another.
+pub(super) struct Encoder<'o, O>(pub(super) &'o mut O);
 
-/// What bincode appends to: its own writers are for slices and for `io::Write`, which cost a check more a value.
-struct Tail<'b>(&'b mut Vec<u8>);
+/// What values are appended to.
+pub(super) trait Output {
+    /// Appends a number, as [`number::parts`] gives it.
+    fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError>;
 
-impl Writer for Tail<'_> {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0.extend_from_slice(bytes);
+    fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError>;
+}
+
+impl Output for Vec<u8> {
+    #[inline(always)]
+    fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError> {
+        // All that there may be, and no more of it kept than there is: a copy of a fixed length takes no call.
+        let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
+        let start = self.len();
+        self.extend_from_slice(&[first, a, b, c, d, e, f, g, h]);
+        self.truncate(start + 1 + more);
         Ok(())
     }
+
+    #[inline(always)]
+    fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// What bincode appends to: its own writers are for slices and for `io::Write`, which cost a check more a value.
+struct Tail<'o, O>(&'o mut O);
+
+impl<O: Output> Writer for Tail<'_, O> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.put_bytes(bytes)
+    }
+}
+
+#[inline(always)]
+fn put(number: impl Number, output: &mut impl Output) -> Result<(), EncodeError> {
+    let (first, number, more) = number::parts(number);
+    output.put_number(first, number, more)
 }
 
 macro_rules! numbers {
     ($($method:ident: $type:ty),* $(,)?) => {$(
         #[inline]
         fn $method(self, value: $type) -> Result<(), EncodeError> {
-            number::put(value, self.0);
-            Ok(())
+            put(value, self.0)
         }
     )*};
 }
@@ -69,13 +100,13 @@ macro_rules! variants {
             _: &'static str,
             _: usize,
         ) -> Result<Self, EncodeError> {
-            number::put(index, self.0);
+            put(index, self.0)?;
             Ok(self)
         }
     )*};
 }
 
-impl Serializer for Encoder<'_> {
+impl<O: Output> Serializer for Encoder<'_, O> {
     type Ok = ();
     type Error = EncodeError;
     type SerializeSeq = Self;
@@ -109,20 +140,18 @@ impl Serializer for Encoder<'_> {
 
     #[inline]
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), EncodeError> {
-        number::put(bytes.len() as u64, self.0);
-        self.0.extend_from_slice(bytes);
-        Ok(())
+        put(bytes.len() as u64, self.0)?;
+        self.0.put_bytes(bytes)
     }
 
     #[inline]
     fn serialize_none(self) -> Result<(), EncodeError> {
-        self.0.push(0);
-        Ok(())
+        self.0.put_bytes(&[0])
     }
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
-        self.0.push(1);
+        self.0.put_bytes(&[1])?;
         value.serialize(self)
     }
 
@@ -148,7 +177,7 @@ impl Serializer for Encoder<'_> {
     #[inline]
     fn serialize_seq(self, length: Option<usize>) -> Result<Self, EncodeError> {
         let length = length.ok_or(EncodeError::Serde(SequenceMustHaveLength))?;
-        number::put(length as u64, self.0);
+        put(length as u64, self.0)?;
         Ok(self)
     }
 
@@ -164,8 +193,7 @@ impl Serializer for Encoder<'_> {
         index: u32,
         _: &'static str,
     ) -> Result<(), EncodeError> {
-        number::put(index, self.0);
-        Ok(())
+        put(index, self.0)
     }
 
     #[inline]
@@ -176,7 +204,7 @@ impl Serializer for Encoder<'_> {
         _: &'static str,
         value: &T,
     ) -> Result<(), EncodeError> {
-        number::put(index, self.0);
+        put(index, self.0)?;
         value.serialize(self)
     }
 
@@ -191,7 +219,7 @@ impl Serializer for Encoder<'_> {
 /// Parts of a compound value without names.
 macro_rules! unnamed {
     ($($trait:ident: $($method:ident),*);* $(;)?) => {$(
-        impl $trait for Encoder<'_> {
+        impl<O: Output> $trait for Encoder<'_, O> {
             type Ok = ();
             type Error = EncodeError;
 
@@ -219,7 +247,7 @@ unnamed! {
 /// Parts of a compound value with names, of which none may be left out.
 macro_rules! named {
     ($($trait:ident),*) => {$(
-        impl $trait for Encoder<'_> {
+        impl<O: Output> $trait for Encoder<'_, O> {
             type Ok = ();
             type Error = EncodeError;
 

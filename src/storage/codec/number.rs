@@ -62,21 +62,16 @@ numbers! {
     u64, i64;
 }
 
-/// Appends a number.
+/// A number as it is written: the first byte, then so many of the lowest bytes of the number.
 #[inline(always)]
-pub(super) fn put(number: impl Number, bytes: &mut Vec<u8>) {
+pub(super) fn parts(number: impl Number) -> (u8, u64, usize) {
     let number = number.to_unsigned();
-    let (first, more) = match number {
-        0..=250 => (number as u8, 0),
-        251..=0xffff => (TWO_BYTES, 2),
-        0x1_0000..=0xffff_ffff => (FOUR_BYTES, 4),
-        _ => (EIGHT_BYTES, 8),
-    };
-    // All that there may be, and no more of it kept than there is: a copy of a fixed length takes no call.
-    let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
-    let start = bytes.len();
-    bytes.extend_from_slice(&[first, a, b, c, d, e, f, g, h]);
-    bytes.truncate(start + 1 + more);
+    match number {
+        0..=250 => (number as u8, number, 0),
+        251..=0xffff => (TWO_BYTES, number, 2),
+        0x1_0000..=0xffff_ffff => (FOUR_BYTES, number, 4),
+        _ => (EIGHT_BYTES, number, 8),
+    }
 }
 
 /// Takes the number that `bytes` start with; `None`, and nothing is taken, if there is none that is a `T`.

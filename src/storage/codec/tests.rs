@@ -292,8 +292,9 @@ fn everything(bits: u128, shift: u32, text: String) -> Everything {
 }
 
 fn has_bincodes_bytes<T: Serialize + ?Sized>(record: &T) {
-    let expected = bincode::serde::encode_to_vec(record, CONFIGURATION);
-    assert_eq!(encoded(record), expected.expect("bincode encodes"));
+    let expected = bincode::serde::encode_to_vec(record, CONFIGURATION).expect("bincode encodes");
+    assert_eq!(encoded(record), expected);
+    assert_eq!(encode_short(record), Short::new(&expected));
 }
 
 /// Reads bytes, which may be damaged, as bincode does.

@@ -1,0 +1,107 @@
+//! A few bytes that stay in the processor's registers.
+//!
+//! Most keys and values of a shuffle are numbers or short words. Written to memory byte by byte, and read back at once
+//! in larger units, to hash or to copy them, they would wait there: the processor cannot forward to a read what several
+//! writes have left in its store buffer.
+
+use bincode::error::EncodeError;
+
+use super::encoder::Output;
+
+/// The most bytes that a [`Short`] may have.
+pub(crate) const SHORT_BYTES: usize = 15;
+
+/// Up to [`SHORT_BYTES`] bytes: the first one the lowest, and those that are not there 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Short {
+    word: u128,
+    len: usize,
+}
+
+impl Short {
+    /// What `bytes` are, if they are few enough.
+    #[inline(always)]
+    pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
+        let word = |at: usize| {
+            bytes[at..]
+                .first_chunk()
+                .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        };
+        let half = |at: usize| {
+            bytes[at..]
+                .first_chunk()
+                .map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
+        };
+        let len = bytes.len();
+        let (head, tail) = match len {
+            // Each shift brings the last bytes to the place behind the first ones.
+            9..=SHORT_BYTES => (word(0), word(len - 8) >> (8 * (16 - len))),
+            8 => (word(0), 0),
+            4..8 => (half(0) | half(len - 4) << (8 * (len - 4)), 0),
+            1..4 => {
+                let byte = |at: usize| u64::from(bytes[at]) << (8 * at);
+                (byte(0) | byte(len / 2) | byte(len - 1), 0)
+            }
+            0 => (0, 0),
+            _ => return None,
+        };
+        let word = u128::from(head) | u128::from(tail) << 64;
+        Some(Self { word, len })
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
+    /// The bytes, the first one the lowest.
+    #[inline(always)]
+    pub(crate) fn word(self) -> u128 {
+        self.word
+    }
+
+    /// Appends so many bytes, the first one the lowest of `word`, which has no others.
+    #[inline(always)]
+    fn push(&mut self, word: u128, len: usize) -> Result<(), EncodeError> {
+        if len > SHORT_BYTES - self.len {
+            return Err(EncodeError::UnexpectedEnd);
+        }
+        self.word |= word << (8 * self.len);
+        self.len += len;
+        Ok(())
+    }
+}
+
+impl Output for Short {
+    #[inline(always)]
+    fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError> {
+        let rest = if more == 0 { 0 } else { number };
+        self.push(u128::from(first) | u128::from(rest) << 8, 1 + more)
+    }
+
+    #[inline(always)]
+    fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        let Some(short) = Self::new(bytes) else {
+            return Err(EncodeError::UnexpectedEnd);
+        };
+        self.push(short.word, short.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_go_into_a_word_as_long_as_they_fit() {
+        let bytes: Vec<u8> = (1..=20).collect();
+        for len in 0..=20 {
+            let short = Short::new(&bytes[..len]);
+            assert_eq!(short.is_some(), len <= SHORT_BYTES);
+            let Some(short) = short else { continue };
+            let mut expected = [0; 16];
+            expected[..len].copy_from_slice(&bytes[..len]);
+            assert_eq!((short.word().to_le_bytes(), short.len()), (expected, len));
+        }
+    }
+}
