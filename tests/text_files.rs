@@ -188,6 +188,69 @@ fn a_file_that_shrinks_is_read_as_far_as_it_goes() {
     });
 }
 
+#[cfg(target_os = "linux")]
+mod open_files {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use holdall::{Context, Executor};
+
+    use super::common::Files;
+    use super::reader;
+
+    /// How many times this process has the file at `path` open.
+    fn times_open(path: &Path) -> usize {
+        let entries = std::fs::read_dir("/proc/self/fd").expect("Linux has it");
+        let links = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        links.filter(|link| link == path).count()
+    }
+
+    #[test]
+    fn a_thread_opens_a_file_once_for_all_partitions() {
+        for (executor, threads) in [
+            (Executor::Inline, 1),
+            (Executor::ThreadPool(1), 1),
+            (Executor::ThreadPool(3), 3),
+        ] {
+            let context = Context::builder().executor(executor).progress(false);
+            let context = context.build().expect("the settings are right");
+            let files = Files::new();
+            let path = files.write("f", "0123456\n".repeat(1000));
+            let path = path.canonicalize().expect("it is there");
+            let lines = reader(&context).partition_bytes(50).read(&path).unwrap();
+            let (most, seen) = (Arc::new(AtomicUsize::new(0)), path.clone());
+            let watched = lines.clone().inspect({
+                let most = Arc::clone(&most);
+                move |_| _ = most.fetch_max(times_open(&seen), Ordering::Relaxed)
+            });
+            assert_eq!(watched.count().unwrap(), 1000);
+            assert!((1..=threads).contains(&most.load(Ordering::Relaxed)));
+            // Nor is it open longer than the job takes, however that ends.
+            assert_eq!(times_open(&path), 0);
+            assert_eq!(watched.map(str::to_owned).take(30).unwrap().len(), 30);
+            assert_eq!(times_open(&path), 0);
+            assert!(
+                lines
+                    .clone()
+                    .try_map(|_| "x".parse::<u64>())
+                    .count()
+                    .is_err()
+            );
+            assert_eq!(times_open(&path), 0);
+            if threads == 1 {
+                // Once it is open, it may as well be gone.
+                let seen = path.clone();
+                let removing = lines
+                    .clone()
+                    .inspect(move |_| _ = std::fs::remove_file(&seen));
+                assert_eq!(removing.count().unwrap(), 1000);
+                assert!(lines.count().unwrap_err().is_io());
+            }
+        }
+    }
+}
+
 // Gzip.
 
 #[test]

@@ -14,8 +14,8 @@ use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::{
-    Block, Delimiter, GzipPieces, Needle, Piece, Portion, Split, TextOptions, count_lines,
-    for_each_byte_line, for_each_line, for_each_match, offset_in, read_split, validate,
+    Block, Delimiter, GzipPieces, Needle, Piece, Portion, Split, SplitReader, TextOptions,
+    count_lines, for_each_byte_line, for_each_line, for_each_match, offset_in, validate,
 };
 
 /// The size of the pieces that a large gzip file is decoded into.
@@ -165,20 +165,15 @@ impl<T: ?Sized> ReadText<T> {
         task: &Task<'_>,
         push: &mut impl FnMut(&Arc<Path>, Block<'_>) -> Result<Flow>,
     ) -> Result<Flow> {
-        let mut buffer = Vec::new();
+        let own = SplitReader::default();
+        let reader = task.split_reader().unwrap_or(&own);
         for split in splits {
-            let flow = read_split(
-                split,
-                &self.options,
-                &mut buffer,
-                task.bytes_read(),
-                &mut |block| {
-                    if task.is_stopped() {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                    push(&split.path, block)
-                },
-            )?;
+            let flow = reader.read(split, &self.options, task.bytes_read(), &mut |block| {
+                if task.is_stopped() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                push(&split.path, block)
+            })?;
             if flow.is_break() {
                 return Ok(flow);
             }

@@ -8,6 +8,7 @@ use crate::task::{
     Block, Emit, Flow, JobState, Partition, PartitionStream, RemoteStage, Resources, StageCode,
     Task, Worker, in_task,
 };
+use crate::text::SplitReader;
 
 /// Computes one part for each partition of a pipeline and hands them on in order of partition.
 pub(crate) struct ResultStage<'p, P: Pipeline, A: Action<P::Out>, G> {
@@ -128,10 +129,11 @@ where
         partitions: Vec<Partition>,
         emit: &mut Emit<'_>,
     ) -> Result<Vec<Block>> {
+        let split_reader = SplitReader::default();
         for partition in partitions {
             let index = partition.index;
             let mut emit = |bytes| emit(index, bytes);
-            let task = Task::new(job, number, index);
+            let task = Task::new(job, number, index).reading_with(&split_reader);
             let send =
                 |task: &Task<'_>| self.action.send(&self.pipeline, partition, task, &mut emit);
             in_task(|| task.guard(send))?;

@@ -13,6 +13,7 @@ use crate::error::{Error, Place, Result};
 use crate::task::{
     JobState, Partition, PartitionStream, StageCode, Task, Worker, in_task, panicked,
 };
+use crate::text::SplitReader;
 
 thread_local! {
     /// The address of the stage that this thread pulls a partition for, if it does.
@@ -145,6 +146,7 @@ impl<'s> StageRun<'s> {
 
     fn try_work(&self, limit: usize) -> Result<()> {
         let mut worker = self.code.worker(self.job.resources());
+        let split_reader = SplitReader::default();
         while let Some(claim) = self.claim(limit)? {
             let start = Instant::now();
             let tasks = match claim {
@@ -154,12 +156,12 @@ impl<'s> StageRun<'s> {
                         if self.job.is_stopped() {
                             return Ok(());
                         }
-                        self.run_task(&mut *worker, index, Partition::at(index))?;
+                        self.run_task(&mut *worker, &split_reader, index, Partition::at(index))?;
                     }
                     tasks
                 }
                 Claim::Streamed(partition) => {
-                    self.run_task(&mut *worker, partition.index, partition)?;
+                    self.run_task(&mut *worker, &split_reader, partition.index, partition)?;
                     1
                 }
             };
@@ -180,7 +182,13 @@ impl<'s> StageRun<'s> {
         outcome.map_err(|error| self.of_no_partition(error))
     }
 
-    fn run_task(&self, worker: &mut dyn Worker, index: usize, partition: Partition) -> Result<()> {
+    fn run_task(
+        &self,
+        worker: &mut dyn Worker,
+        split_reader: &SplitReader,
+        index: usize,
+        partition: Partition,
+    ) -> Result<()> {
         // What was put into a partition when it was pulled is there once only.
         let is_repeatable = worker.is_repeatable() && !partition.has_payload();
         let make_again = self.make_again.as_ref().filter(|_| is_repeatable);
@@ -188,7 +196,7 @@ impl<'s> StageRun<'s> {
         let mut attempts = Attempts::from([(index, 1)]);
         // From the first on: who takes the results in their order waits for that one.
         while let Some((index, attempt)) = attempts.pop_first() {
-            let task = Task::new(self.job, self.number, index);
+            let task = Task::new(self.job, self.number, index).reading_with(split_reader);
             let generation = task.generation();
             let partition = partition.take().unwrap_or_else(|| Partition::at(index));
             let outcome = in_task(|| task.guard(|task| worker.run(partition, task)));

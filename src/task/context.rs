@@ -12,6 +12,7 @@ use super::{Block, Flow, JobState, Resources, Site, StoredPartition, Tally};
 use crate::counter::Tallying;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::id::ShuffleId;
+use crate::text::SplitReader;
 
 /// What a pipeline can ask and tell while it computes a partition.
 pub struct Task<'job> {
@@ -19,6 +20,7 @@ pub struct Task<'job> {
     outputs: Arc<Outputs>,
     stage: usize,
     partition: usize,
+    split_reader: Option<&'job SplitReader>,
     /// Whether what it does belongs to no single partition.
     is_of_stage: bool,
     /// The closure that was running when a panic began to unwind.
@@ -47,11 +49,20 @@ impl<'job> Task<'job> {
             outputs: job.outputs(),
             stage,
             partition,
+            split_reader: None,
             is_of_stage: false,
             panicked_in: Cell::new(None),
             failure: RefCell::new(None),
             origin: RefCell::new(None),
             is_batched: Cell::new(false),
+        }
+    }
+
+    /// The same, on a thread that reads text with `split_reader` from one task to the next.
+    pub(crate) fn reading_with(self, split_reader: &'job SplitReader) -> Self {
+        Self {
+            split_reader: Some(split_reader),
+            ..self
         }
     }
 
@@ -76,6 +87,11 @@ impl<'job> Task<'job> {
     /// The memory that the job's tasks share, and where they put what does not fit.
     pub(crate) fn resources(&self) -> &Resources {
         self.job.resources()
+    }
+
+    /// What the tasks before this one on its thread read text with, and those after it will.
+    pub(crate) fn split_reader(&self) -> Option<&SplitReader> {
+        self.split_reader
     }
 
     /// Counts input bytes, for the progress bar.

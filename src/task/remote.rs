@@ -3,6 +3,7 @@
 use super::{Block, Flow, JobState, MapStage, Partition, Task, in_task};
 use crate::error::{Error, Result};
 use crate::portable::{Entry, Loader, Portable, Saver};
+use crate::text::SplitReader;
 
 /// A stage that came as bytes.
 pub(crate) trait RemoteStage: Send + Sync {
@@ -71,8 +72,9 @@ fn run_worker(
     partitions: Vec<Partition>,
 ) -> Result<()> {
     let mut worker = stage.worker(job.resources());
+    let split_reader = SplitReader::default();
     for partition in partitions {
-        let task = Task::new(job, number, partition.index);
+        let task = Task::new(job, number, partition.index).reading_with(&split_reader);
         in_task(|| task.guard(|task| worker.run(partition, task)))?;
     }
     let task = Task::of_no_partition(job, number);

@@ -2,7 +2,7 @@
 //!
 //! A record belongs to the split that its first byte lies in. So a split that does not begin the file starts looking
 //! one delimiter's length before its start, and begins after the first delimiter it finds there; and each split reads
-//! past its end as far as its last record goes.
+//! past its end as far as its last record goes. Who has done that stands where the next split begins, and can read on.
 //!
 //! ```text
 //!            split 1        |        split 2        |        split 3
@@ -14,10 +14,8 @@
 
 use std::io::{ErrorKind as IoErrorKind, Read};
 use std::mem;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,8 +29,8 @@ use super::split::Split;
 /// that the calls do not count. From 128 KiB to 1 MiB it makes no difference that can be measured.
 pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 
-/// What is read behind the end of a split at once, with the last of it: the end of most records. More would have to be
-/// read twice, by the next one again, which shows where splits are of a few KiB.
+/// What is read behind the end of a split at once, with the last of it: the end of most records. More would be read
+/// twice where the next split has another reader, which shows where splits are of a few KiB.
 const FIRST_COMPLETION_BYTES: usize = 2 << 10;
 
 /// What is read in each further step to complete the last record of a split.
@@ -48,52 +46,7 @@ pub(crate) struct Block<'a> {
     pub(crate) offset: u64,
 }
 
-/// Pushes the records of `split`, block by block, into `on_block`, until that breaks.
-///
-/// `buffer` is only for reuse. `input_bytes` grows by what is read of the file, compressed if it is.
-///
-/// A file that is shorter than planned is read as far as it goes. What was appended to a file after planning is not
-/// read, but for the end of the last record.
-///
-/// # Errors
-///
-/// Those of the file system, a format that cannot be read, and a record longer than `options` allow.
-pub(crate) fn read_split(
-    split: &Split,
-    options: &TextOptions,
-    buffer: &mut Vec<u8>,
-    input_bytes: &AtomicU64,
-    on_block: &mut impl FnMut(Block<'_>) -> Result<ControlFlow<()>>,
-) -> Result<ControlFlow<()>> {
-    let mut reader = BlockReader::open(split, options, BLOCK_BYTES, mem::take(buffer))?;
-    let result = push_blocks(&mut reader, input_bytes, on_block);
-    *buffer = reader.into_buffer();
-    result
-}
-
-fn push_blocks(
-    reader: &mut BlockReader,
-    input_bytes: &AtomicU64,
-    on_block: &mut impl FnMut(Block<'_>) -> Result<ControlFlow<()>>,
-) -> Result<ControlFlow<()>> {
-    let mut counted = 0;
-    loop {
-        let flow = match reader.next_block()? {
-            Some(block) => Some(on_block(block)?),
-            None => None,
-        };
-        let read = reader.input_bytes();
-        input_bytes.fetch_add(read - counted, Ordering::Relaxed);
-        counted = read;
-        match flow {
-            Some(ControlFlow::Continue(())) => {}
-            Some(stop) => return Ok(stop),
-            None => return Ok(ControlFlow::Continue(())),
-        }
-    }
-}
-
-/// The blocks of one split.
+/// The blocks of a split, and then of others.
 #[derive(Debug)]
 pub(super) struct BlockReader {
     // What is read, and how.
@@ -101,8 +54,7 @@ pub(super) struct BlockReader {
     path: Arc<Path>,
     delimiter: Delimiter,
     max_line_bytes: usize,
-    block_bytes: usize,
-    /// No record that begins here or later is read.
+    /// No record of the split begins here or later.
     end: u64,
 
     // The buffer: `start..filled` is text that has not been handed out, and begins with a record.
@@ -114,17 +66,36 @@ pub(super) struct BlockReader {
 
     /// The source has no more.
     exhausted: bool,
-    /// The last block has been handed out.
+    /// The last block of the split has been handed out.
     done: bool,
+    /// How much of what was read of the file has been counted.
+    counted_bytes: u64,
 }
 
 impl BlockReader {
-    /// `block_bytes` is the size of the buffer, and so about that of the blocks.
+    /// `block_bytes` is the size of the buffer, and so about that of the blocks. `last` has done its work: it reads on if
+    /// it stands at the start of `split`, or else gives away its buffer, and its file if it is the same.
     pub(super) fn open(
         split: &Split,
         options: &TextOptions,
         block_bytes: usize,
-        mut buffer: Vec<u8>,
+        last: Option<Self>,
+    ) -> Result<Self> {
+        match last {
+            Some(mut reader) if reader.stands_at(split, options) => {
+                reader.begin(split, block_bytes);
+                Ok(reader)
+            }
+            last => Self::find(split, options, block_bytes, last),
+        }
+    }
+
+    /// Finds the first record of `split`.
+    fn find(
+        split: &Split,
+        options: &TextOptions,
+        block_bytes: usize,
+        last: Option<Self>,
     ) -> Result<Self> {
         let delimiter = Delimiter::new(&options.delimiter);
         debug_assert!(
@@ -139,39 +110,22 @@ impl BlockReader {
         } else {
             search_from
         };
+        let (open, buffer) = last.map_or_else(Default::default, |last| {
+            let is_same = last.path == split.path;
+            (Some(last.source).filter(|_| is_same), last.buffer)
+        });
         let source = if split.start == 0 {
             Source::open(&split.path)?
         } else {
-            Source::open_at(&split.path, offset)?
+            Source::open_at(&split.path, offset, open)?
         };
-        // A record of the greatest length fits with its delimiter, and nothing longer does.
-        let longest = options
-            .max_line_bytes
-            .saturating_add(delimiter.bytes().len());
-        let end = if source.is_compressed() {
-            u64::MAX
-        } else {
-            split.end
-        };
-        // Of a small split no more than it has, and mostly the rest of its last record: a buffer is filled with zeros
-        // first, which thousands of small files would wait for.
-        let expected = end
-            .saturating_sub(offset)
-            .saturating_add(FIRST_COMPLETION_BYTES as u64);
-        let block_bytes = block_bytes
-            .min(usize::try_from(expected).unwrap_or(usize::MAX))
-            .max(BYTE_ORDER_MARK.len())
-            .min(longest);
-        if buffer.len() < block_bytes {
-            buffer.resize(block_bytes, 0);
-        }
         let mut reader = Self {
-            end,
+            counted_bytes: source.bytes_read(),
             source,
             path: Arc::clone(&split.path),
             delimiter,
             max_line_bytes: options.max_line_bytes,
-            block_bytes,
+            end: 0,
             buffer,
             start: 0,
             filled: 0,
@@ -179,6 +133,7 @@ impl BlockReader {
             exhausted: false,
             done: false,
         };
+        reader.begin(split, block_bytes);
         if offset == 0 {
             reader.skip_byte_order_mark(options.is_text)?;
         }
@@ -186,6 +141,42 @@ impl BlockReader {
             reader.skip_to_record((search_from - offset) as usize)?;
         }
         Ok(reader)
+    }
+
+    /// Whether the first record of `split` is what comes next: all those before its start have been handed out.
+    fn stands_at(&self, split: &Split, options: &TextOptions) -> bool {
+        self.end == split.start
+            && self.position(self.start) >= self.end
+            && self.path == split.path
+            && self.delimiter.bytes() == options.delimiter
+            && self.max_line_bytes == options.max_line_bytes
+    }
+
+    /// Makes ready to read as far as `split` goes.
+    fn begin(&mut self, split: &Split, block_bytes: usize) {
+        self.done = false;
+        self.end = if self.source.is_compressed() {
+            u64::MAX
+        } else {
+            split.end
+        };
+        // Of a small split no more than it has, and mostly the rest of its last record: a buffer is filled with zeros
+        // first, which thousands of small files would wait for.
+        let expected = self
+            .end
+            .saturating_sub(self.position(self.start))
+            .saturating_add(FIRST_COMPLETION_BYTES as u64);
+        let block_bytes = block_bytes
+            .min(usize::try_from(expected).unwrap_or(usize::MAX))
+            .max(BYTE_ORDER_MARK.len());
+        let bytes = self.buffer.len().max(block_bytes).min(self.longest());
+        self.buffer.resize(bytes, 0);
+    }
+
+    /// A record of the greatest length fits with its delimiter, and nothing longer does.
+    fn longest(&self) -> usize {
+        self.max_line_bytes
+            .saturating_add(self.delimiter.bytes().len())
     }
 
     /// The next records, or nothing when the last have been handed out.
@@ -215,12 +206,16 @@ impl BlockReader {
         self.source.bytes_read()
     }
 
-    /// The buffer for reuse, without the growth that a long line caused.
-    pub(super) fn into_buffer(mut self) -> Vec<u8> {
-        let usual = self.block_bytes.max(BLOCK_BYTES);
-        self.buffer.truncate(usual);
-        self.buffer.shrink_to(usual);
-        self.buffer
+    /// The same, since it was last counted.
+    pub(super) fn count_input_bytes(&mut self) -> u64 {
+        let read = self.input_bytes();
+        let counted = mem::replace(&mut self.counted_bytes, read);
+        read - counted
+    }
+
+    /// Whether a long line has made the buffer larger than usual.
+    pub(super) fn has_grown(&self) -> bool {
+        self.buffer.len() > BLOCK_BYTES
     }
 
     /// The end of the records that can be handed out now. No delimiter begins before `searched`; `start` is 0.
@@ -296,9 +291,7 @@ impl BlockReader {
 
     /// Makes room for a record that is longer than the buffer.
     fn grow(&mut self) -> Result<()> {
-        let longest = self
-            .max_line_bytes
-            .saturating_add(self.delimiter.bytes().len());
+        let longest = self.longest();
         if self.buffer.len() >= longest {
             return Err(self.line_too_long(0));
         }

@@ -44,7 +44,7 @@ impl Format {
     /// The format of the file at `path`, which must not be a stream: this reads from it.
     pub(super) fn sniff(path: &Path) -> Result<Self> {
         let mut head = [0; HEAD_BYTES];
-        let mut input = Input::open(path, 0)?;
+        let mut input = Input::open(path)?;
         let len =
             read_full(&mut input, &mut head).map_err(|source| Error::io("read", path, source))?;
         Self::of(&head[..len], path)

@@ -1,7 +1,7 @@
 //! Text as bytes: which files, which byte ranges of them, blocks of whole records, lines and words.
 //!
 //! ```text
-//! paths, patterns ─discover─> InputFile ─plan─> Portion ─read_split──> Block ─validate─> lines, words
+//! paths, patterns ─discover─> InputFile ─plan─> Portion ─SplitReader─> Block ─validate─> lines, words
 //!                                                      └─GzipPieces─┘
 //! ```
 //!
@@ -19,10 +19,11 @@ mod pieces;
 mod search;
 mod source;
 mod split;
+mod split_reader;
 mod utf8;
 mod words;
 
-pub(crate) use block::{Block, read_split};
+pub(crate) use block::Block;
 pub(crate) use delimiter::Delimiter;
 pub(crate) use inputs::discover;
 pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line, offset_in};
@@ -30,6 +31,7 @@ pub(crate) use options::TextOptions;
 pub(crate) use pieces::{GzipPieces, Piece};
 pub(crate) use search::{Needle, for_each_match};
 pub(crate) use split::{Portion, Split, plan};
+pub(crate) use split_reader::SplitReader;
 pub(crate) use utf8::validate;
 pub(crate) use words::for_each_word;
 

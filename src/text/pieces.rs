@@ -54,7 +54,7 @@ impl GzipPieces {
 
     fn open_sized(path: &Arc<Path>, options: &TextOptions, piece_bytes: usize) -> Result<Self> {
         let split = Split::whole(path);
-        let reader = BlockReader::open(&split, options, piece_bytes, Vec::new())?;
+        let reader = BlockReader::open(&split, options, piece_bytes, None)?;
         Ok(Self { reader })
     }
 

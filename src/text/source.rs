@@ -25,13 +25,8 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn open(path: &Path, offset: u64) -> Result<Self> {
-        let mut file = File::open(path).map_err(|source| Error::io("open", path, source))?;
-        if offset > 0 {
-            // Not at 0: a pipe cannot seek.
-            file.seek(SeekFrom::Start(offset))
-                .map_err(|source| Error::io("read", path, source))?;
-        }
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|source| Error::io("open", path, source))?;
         Ok(Self {
             file,
             head: [0; HEAD_BYTES],
@@ -39,6 +34,12 @@ impl Input {
             head_taken: 0,
             bytes_read: 0,
         })
+    }
+
+    /// Goes on at `offset`. A pipe cannot do that.
+    fn seek(&mut self, offset: u64) -> io::Result<()> {
+        self.head_taken = self.head_len;
+        self.file.seek(SeekFrom::Start(offset)).map(drop)
     }
 
     /// The first bytes; they will be read again.
@@ -74,7 +75,7 @@ pub(super) enum Source {
 impl Source {
     /// The whole text of a file, in whatever format the file is.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let mut input = Input::open(path, 0)?;
+        let mut input = Input::open(path)?;
         let head = input
             .peek()
             .map_err(|source| Error::io("read", path, source))?;
@@ -87,9 +88,16 @@ impl Source {
         })
     }
 
-    /// The text of a plain file from `offset` on.
-    pub(super) fn open_at(path: &Path, offset: u64) -> Result<Self> {
-        Input::open(path, offset).map(Self::Plain)
+    /// The text of a plain file from `offset` on. `open` is that file, if it is open already.
+    pub(super) fn open_at(path: &Path, offset: u64, open: Option<Self>) -> Result<Self> {
+        let mut input = match open {
+            Some(Self::Plain(input)) => input,
+            _ => Input::open(path)?,
+        };
+        input
+            .seek(offset)
+            .map_err(|source| Error::io("read", path, source))?;
+        Ok(Self::Plain(input))
     }
 
     pub(super) fn is_compressed(&self) -> bool {
@@ -161,7 +169,7 @@ mod tests {
         let path = directory.path().join("f");
         std::fs::write(&path, "0123456789abcdef").unwrap();
         let mut text = String::new();
-        Source::open_at(&path, 12)
+        Source::open_at(&path, 12, None)
             .unwrap()
             .read_to_string(&mut text)
             .unwrap();

@@ -2,17 +2,19 @@
 
 use std::fs;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use tempfile::TempDir;
 
 use super::*;
 use crate::error::Result;
-use crate::text::{InvalidUtf8, Portion, discover, for_each_byte_line, offset_in, plan};
+use crate::text::{InvalidUtf8, for_each_byte_line, offset_in};
 
 /// Records with their offsets.
 type Records = Vec<(u64, Vec<u8>)>;
@@ -43,10 +45,22 @@ impl Fixture {
 
     /// The records of `start..end`, read through a buffer of `block_bytes`.
     fn read(&self, start: u64, end: u64, block_bytes: usize) -> Result<Records> {
+        self.read_with(&mut None, start, end, block_bytes)
+    }
+
+    /// The same, with the reader that has read other splits, and for the next.
+    fn read_with(
+        &self,
+        last: &mut Option<BlockReader>,
+        start: u64,
+        end: u64,
+        block_bytes: usize,
+    ) -> Result<Records> {
         let path = self.path.as_path().into();
         let split = Split { path, start, end };
         let delimiter = Delimiter::new(&self.options.delimiter);
-        let mut reader = BlockReader::open(&split, &self.options, block_bytes, Vec::new())?;
+        let reader = BlockReader::open(&split, &self.options, block_bytes, last.take())?;
+        let reader = last.insert(reader);
         let mut records = Vec::new();
         while let Some(block) = reader.next_block()? {
             assert!(!block.bytes.is_empty());
@@ -69,11 +83,16 @@ impl Fixture {
             let tails: Vec<Records> = (0..=len).map(|cut| read(cut, len)).collect();
             for (first, head) in (0..).zip(&heads) {
                 for (second, tail) in (first..).zip(&tails[first as usize..]) {
+                    let place = format!("cut at {first}, {second}; buffer of {block_bytes}");
                     let records = [head, &read(first, second)[..], tail].concat();
-                    assert_eq!(
-                        &records, expected,
-                        "cut at {first}, {second}; buffer of {block_bytes}"
-                    );
+                    assert_eq!(&records, expected, "{place}");
+                    let mut last = None;
+                    let mut read = |start, end| {
+                        let records = self.read_with(&mut last, start, end, block_bytes);
+                        records.unwrap()
+                    };
+                    let records = [read(0, first), read(first, second), read(second, len)];
+                    assert_eq!(&records.concat(), expected, "by one reader, {place}");
                 }
             }
         }
@@ -182,6 +201,7 @@ proptest! {
         delimiter in "[ab\r\n]{1,3}",
         mut cuts in vec(0..70_u64, 0..6),
         block_bytes in 1..40_usize,
+        order in vec(any::<Index>(), 0..6),
     ) {
         let content = content.as_bytes();
         let fixture = Fixture::delimited(content, delimiter.as_bytes());
@@ -191,9 +211,20 @@ proptest! {
         // The last record ends beyond the last cut: a file has 180 bytes at most.
         cuts.extend([0, 200]);
         cuts.sort_unstable();
+        cuts.dedup();
         let read = |cut: &[u64]| fixture.read(cut[0], cut[1], block_bytes).unwrap();
-        let records: Records = cuts.windows(2).flat_map(read).collect();
-        prop_assert_eq!(records, plainly(content, delimiter.as_bytes()));
+        let splits: Vec<Records> = cuts.windows(2).map(read).collect();
+        prop_assert_eq!(splits.concat(), plainly(content, delimiter.as_bytes()));
+        // By one reader, some of them in order and some not.
+        let mut last = None;
+        for at in order {
+            let at = at.index(splits.len());
+            let next = (at..=at + 1).filter(|at| *at < splits.len());
+            for at in next {
+                let read = fixture.read_with(&mut last, cuts[at], cuts[at + 1], block_bytes);
+                prop_assert_eq!(&read.unwrap(), &splits[at]);
+            }
+        }
     }
 }
 
@@ -269,6 +300,30 @@ fn a_file_that_changed_its_size() {
     // Longer than planned, when it ended within "two".
     let expected = [(0, b"one".to_vec()), (4, b"two".to_vec())];
     assert_eq!(fixture.read(0, 6, 16).unwrap(), expected);
+    // Shorter than it was when the reader began, which has looked at a few bytes beforehand.
+    let fixture = Fixture::new(&b"0123456\n".repeat(4));
+    let mut last = None;
+    let mut read = |start, end| fixture.read_with(&mut last, start, end, 8).unwrap();
+    assert_eq!(read(0, 14).len(), 2);
+    fs::write(&fixture.path, &b"0123456\n".repeat(4)[..20]).unwrap();
+    assert_eq!(read(14, 24), [(16, b"0123".to_vec())]);
+    assert_eq!(read(24, 32), []);
+}
+
+#[test]
+fn a_reader_of_other_options_does_not_read_on() {
+    let mut fixture = Fixture::new(b"one;two\nthree;four\n");
+    let mut last = None;
+    let read = fixture.read_with(&mut last, 0, 8, 16);
+    assert_eq!(read.unwrap(), [(0, b"one;two".to_vec())]);
+    fixture.options.delimiter = b";".to_vec();
+    let read = fixture.read_with(&mut last, 8, 10, 16);
+    assert_eq!(read.unwrap(), []);
+    let read = fixture.read_with(&mut last, 10, 19, 16);
+    assert_eq!(read.unwrap(), [(14, b"four\n".to_vec())]);
+    // Its buffer is larger than such lines may be.
+    fixture.options.max_line_bytes = 4;
+    assert!(fixture.read_with(&mut last, 0, 19, 16).is_err());
 }
 
 #[test]
@@ -313,112 +368,4 @@ fn errors_name_the_file() {
         error.is_io() && error.to_string().contains("cannot open"),
         "{error}"
     );
-}
-
-#[test]
-fn the_whole_way_counts_bytes_and_stops_early() {
-    let content = "some line\n".repeat(100_000);
-    let fixture = Fixture::new(content.as_bytes());
-    let split = Split::whole(&fixture.path.as_path().into());
-    let (mut buffer, input_bytes, mut text) = (Vec::new(), AtomicU64::new(0), Vec::new());
-    let flow = read_split(
-        &split,
-        &fixture.options,
-        &mut buffer,
-        &input_bytes,
-        &mut |block| {
-            text.extend_from_slice(block.bytes);
-            Ok(ControlFlow::Continue(()))
-        },
-    );
-    assert!(flow.unwrap().is_continue());
-    assert!(text == content.as_bytes());
-    assert_eq!(input_bytes.into_inner(), content.len() as u64);
-    assert_eq!(buffer.len(), BLOCK_BYTES);
-
-    let (input_bytes, mut blocks) = (AtomicU64::new(0), 0);
-    let flow = read_split(
-        &split,
-        &fixture.options,
-        &mut buffer,
-        &input_bytes,
-        &mut |_| {
-            blocks += 1;
-            Ok(ControlFlow::Break(()))
-        },
-    );
-    assert!(flow.unwrap().is_break());
-    assert_eq!((blocks, input_bytes.into_inner()), (1, BLOCK_BYTES as u64));
-}
-
-#[test]
-fn a_buffer_that_grew_is_given_back_small() {
-    let fixture = Fixture::new(&vec![b'x'; 3 * BLOCK_BYTES]);
-    let split = Split::whole(&fixture.path.as_path().into());
-    let (mut buffer, input_bytes) = (Vec::new(), AtomicU64::new(0));
-    let mut len = 0;
-    let _ = read_split(
-        &split,
-        &fixture.options,
-        &mut buffer,
-        &input_bytes,
-        &mut |block| {
-            len = block.bytes.len();
-            Ok(ControlFlow::Continue(()))
-        },
-    );
-    assert_eq!(len, 3 * BLOCK_BYTES);
-    assert!(buffer.capacity() < 2 * BLOCK_BYTES);
-}
-
-#[cfg(unix)]
-#[test]
-fn a_file_without_a_size_is_read() {
-    let path: Arc<Path> = Path::new("/proc/self/status").into();
-    if !path.exists() {
-        return;
-    }
-    let (mut buffer, input_bytes, mut text) = (Vec::new(), AtomicU64::new(0), Vec::new());
-    let split = Split::whole(&path);
-    let _ = read_split(
-        &split,
-        &TextOptions::default(),
-        &mut buffer,
-        &input_bytes,
-        &mut |block| {
-            text.extend_from_slice(block.bytes);
-            Ok(ControlFlow::Continue(()))
-        },
-    );
-    assert!(text.starts_with(b"Name:"));
-}
-
-#[cfg(unix)]
-#[test]
-fn a_pipe_is_read_once_from_its_start() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&path).status();
-    if !made.is_ok_and(|status| status.success()) {
-        return;
-    }
-    let files = discover(std::slice::from_ref(&path)).unwrap();
-    let portions = plan(&files, &TextOptions::default()).unwrap();
-    let [Portion::Splits(splits)] = &portions[..] else {
-        panic!("one portion, of splits");
-    };
-    let writer = std::thread::spawn(move || fs::write(path, "one line\n".repeat(50_000)));
-    let (mut buffer, input_bytes, mut text) = (Vec::new(), AtomicU64::new(0), Vec::new());
-    let _ = read_split(
-        &splits[0],
-        &TextOptions::default(),
-        &mut buffer,
-        &input_bytes,
-        &mut |block| {
-            text.extend_from_slice(block.bytes);
-            Ok(ControlFlow::Continue(()))
-        },
-    );
-    writer.join().unwrap().unwrap();
-    assert!(text == "one line\n".repeat(50_000).as_bytes());
 }

@@ -1,0 +1,183 @@
+//! Splits read one after the other, each with the reader of the one before.
+//!
+//! Where a program asks for small partitions a large file is cut into thousands of splits, and a thread mostly reads some
+//! that follow each other. With the last reader the next split needs no file opened, no buffer and no search for its first
+//! record, and nothing is read twice.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::Result;
+
+use super::block::{BLOCK_BYTES, Block, BlockReader};
+use super::options::TextOptions;
+use super::split::Split;
+
+/// Reads splits on one thread, and keeps its file open until it reads another or is dropped.
+#[derive(Default)]
+pub(crate) struct SplitReader {
+    /// Away while a split is read. Those that are read meanwhile, by a task within the task, say, get one of their own.
+    last: Cell<Option<BlockReader>>,
+}
+
+impl SplitReader {
+    /// Pushes the records of `split`, block by block, into `on_block`, until that breaks.
+    ///
+    /// `input_bytes` grows by what is read of the file, compressed if it is.
+    ///
+    /// A file that is shorter than planned is read as far as it goes. What was appended to a file after planning is not
+    /// read, but for the end of the last record.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system, a format that cannot be read, and a record longer than `options` allow.
+    pub(crate) fn read(
+        &self,
+        split: &Split,
+        options: &TextOptions,
+        input_bytes: &AtomicU64,
+        on_block: &mut impl FnMut(Block<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<ControlFlow<()>> {
+        let mut reader = BlockReader::open(split, options, BLOCK_BYTES, self.last.take())?;
+        let flow = push_blocks(&mut reader, input_bytes, on_block)?;
+        self.last
+            .set(Some(reader).filter(|reader| !reader.has_grown()));
+        Ok(flow)
+    }
+}
+
+fn push_blocks(
+    reader: &mut BlockReader,
+    input_bytes: &AtomicU64,
+    on_block: &mut impl FnMut(Block<'_>) -> Result<ControlFlow<()>>,
+) -> Result<ControlFlow<()>> {
+    loop {
+        let flow = match reader.next_block()? {
+            Some(block) => Some(on_block(block)?),
+            None => None,
+        };
+        input_bytes.fetch_add(reader.count_input_bytes(), Ordering::Relaxed);
+        match flow {
+            Some(ControlFlow::Continue(())) => {}
+            Some(stop) => return Ok(stop),
+            None => return Ok(ControlFlow::Continue(())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::text::{Portion, discover, plan};
+
+    /// The text of a split, and how much was read of the file for it.
+    fn read(reader: &SplitReader, split: &Split) -> Result<(Vec<u8>, u64)> {
+        let (input_bytes, mut text) = (AtomicU64::new(0), Vec::new());
+        let flow = reader.read(split, &TextOptions::default(), &input_bytes, &mut |block| {
+            text.extend_from_slice(block.bytes);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        assert!(flow.is_continue());
+        Ok((text, input_bytes.into_inner()))
+    }
+
+    #[test]
+    fn bytes_are_counted_and_it_stops_early() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let content = "some line\n".repeat(100_000);
+        fs::write(&path, &content).unwrap();
+        let split = Split::whole(&path.into());
+        let reader = SplitReader::default();
+        for _ in 0..2 {
+            let (text, input_bytes) = read(&reader, &split).unwrap();
+            assert!(text == content.as_bytes());
+            assert_eq!(input_bytes, content.len() as u64);
+        }
+
+        let (input_bytes, mut blocks) = (AtomicU64::new(0), 0);
+        let flow = reader.read(&split, &TextOptions::default(), &input_bytes, &mut |_| {
+            blocks += 1;
+            Ok(ControlFlow::Break(()))
+        });
+        assert!(flow.unwrap().is_break());
+        assert_eq!((blocks, input_bytes.into_inner()), (1, BLOCK_BYTES as u64));
+        assert!(read(&reader, &split).unwrap().0 == content.as_bytes());
+    }
+
+    #[test]
+    fn splits_that_follow_each_other_are_read_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path: Arc<Path> = directory.path().join("f").into();
+        let content: String = (0..100_000).map(|n| format!("{n}\n")).collect();
+        fs::write(&path, &content).unwrap();
+        let end = content.len() as u64;
+        let split = |start: u64| Split {
+            path: Arc::clone(&path),
+            start,
+            end: end.min(start + 10_000),
+        };
+        let reader = SplitReader::default();
+        let splits = (0..end).step_by(10_000).map(split);
+        let read_all = splits.map(|split| read(&reader, &split).unwrap());
+        let (texts, input_bytes): (Vec<_>, Vec<_>) = read_all.unzip();
+        assert!(texts.concat() == content.as_bytes());
+        assert_eq!(input_bytes.iter().sum::<u64>(), end);
+
+        // Nor is the file opened again, as long as it is the same.
+        if cfg!(unix) {
+            fs::remove_file(&path).unwrap();
+            assert_eq!(read(&reader, &split(20_000)).unwrap().0, texts[2]);
+            assert!(read(&reader, &split(0)).unwrap_err().is_io());
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_grew_is_not_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let content = vec![b'x'; 3 * BLOCK_BYTES];
+        fs::write(&path, &content).unwrap();
+        let reader = SplitReader::default();
+        let (text, _) = read(&reader, &Split::whole(&path.into())).unwrap();
+        assert!(text == content);
+        assert!(reader.last.take().is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_without_a_size_is_read() {
+        let path: Arc<Path> = Path::new("/proc/self/status").into();
+        if path.exists() {
+            let (text, _) = read(&SplitReader::default(), &Split::whole(&path)).unwrap();
+            assert!(text.starts_with(b"Name:"));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_read_once_from_its_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        if !made.is_ok_and(|status| status.success()) {
+            return;
+        }
+        let files = discover(std::slice::from_ref(&path)).unwrap();
+        let portions = plan(&files, &TextOptions::default()).unwrap();
+        let [Portion::Splits(splits)] = &portions[..] else {
+            panic!("one portion, of splits");
+        };
+        let content = "one line\n".repeat(50_000);
+        let written = content.clone();
+        let writer = std::thread::spawn(move || fs::write(path, written));
+        let (text, _) = read(&SplitReader::default(), &splits[0]).unwrap();
+        writer.join().unwrap().unwrap();
+        assert!(text == content.as_bytes());
+    }
+}
