@@ -21,7 +21,7 @@ use super::slices::{self, bucket_of};
 use super::sorted::{Chunk, MOST_CHUNK_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Data, Record, Ref};
-use crate::storage::codec::Short;
+use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
 use crate::task::Resources;
@@ -175,7 +175,7 @@ impl<'o> Grouper<'o> {
     pub(crate) fn push<E: Encode>(
         &mut self,
         record: Ref<'_, E::In>,
-        mut is_wanted: impl FnMut(Position) -> bool,
+        is_wanted: impl FnMut(Position) -> bool,
     ) -> Result<()> {
         if !self.is_checked {
             E::check(&record)?;
@@ -184,14 +184,7 @@ impl<'o> Grouper<'o> {
         if let Some((key, value)) = E::encode_short(&record)
             && let Some(entry) = ShortEntry::of_chunk(key, value)
         {
-            if self.entries.len() > 0 {
-                self.flush(&mut is_wanted)?;
-            }
-            let position = self.partitioner.short_position(key);
-            return match is_wanted(position) {
-                true => self.push_short(position, entry),
-                false => Ok(()),
-            };
+            return self.push_short(key, entry, is_wanted);
         }
         if self.entries.push_record::<E>(record)? {
             self.flush(is_wanted)?;
@@ -199,9 +192,22 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Puts a short entry into its bucket at once.
+    /// Puts a short entry into its bucket at once, if its key is wanted.
     #[inline(always)]
-    fn push_short(&mut self, position: Position, entry: ShortEntry) -> Result<()> {
+    fn push_short(
+        &mut self,
+        key: Short,
+        entry: ShortEntry,
+        mut is_wanted: impl FnMut(Position) -> bool,
+    ) -> Result<()> {
+        if self.entries.len() > 0 {
+            // Of the same key may be some that came before.
+            self.flush(&mut is_wanted)?;
+        }
+        let position = self.partitioner.short_position(key);
+        if !is_wanted(position) {
+            return Ok(());
+        }
         self.records += 1;
         self.bytes += entry.len();
         let number = bucket_of(position, self.slice_bits);
@@ -217,6 +223,12 @@ impl<'o> Grouper<'o> {
     /// Takes in a key as it is, and a value.
     #[inline]
     pub(crate) fn push_pair<V: Data>(&mut self, key: &[u8], value: &V) -> Result<()> {
+        if let Some(short) = Short::new(key)
+            && let Some(entry) =
+                codec::encode_short(value).and_then(|value| ShortEntry::of_chunk(short, value))
+        {
+            return self.push_short(short, entry, |_| true);
+        }
         if self.entries.push_pair(key, value)? {
             self.flush(|_| true)?;
         }

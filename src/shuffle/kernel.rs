@@ -14,6 +14,9 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 #[cfg(target_os = "linux")]
 const POPULATED_BYTES: usize = 64 << 10;
 
+#[cfg(target_arch = "x86_64")]
+const CACHE_LINE_BYTES: usize = 64;
+
 /// Asks the processor to have `value` at hand soon.
 #[inline(always)]
 pub(crate) fn prefetch<T>(value: &T) {
@@ -25,6 +28,20 @@ pub(crate) fn prefetch<T>(value: &T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;
+}
+
+/// Asks the processor to fetch what comes behind `address` and is going to be written, but not yet: to where there is
+/// more room than in the first cache.
+#[inline(always)]
+pub(crate) fn prefetch_behind(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: as in `prefetch`.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.wrapping_add(CACHE_LINE_BYTES).cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// Asks the system to put pages behind fresh memory that is going to be filled: all at once, which takes a fraction of

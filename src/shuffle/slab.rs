@@ -219,6 +219,7 @@ impl Piece {
             to.cast::<u128>().write_unaligned(first.to_le());
             let to = to.add(first_len.min(size_of::<u128>()));
             to.cast::<u128>().write_unaligned(second.to_le());
+            kernel::prefetch_behind(to);
         }
         self.len += entry.len();
         true
