@@ -9,12 +9,12 @@ use crate::pipeline::{Data, Key, Ref};
 use crate::storage::codec::decode;
 
 /// A value that its kind of join has in every row.
-#[inline]
+#[inline(always)]
 fn always<V: Data>(value: Option<&[u8]>) -> Result<V> {
     decode(value.unwrap_or_default())
 }
 
-#[inline]
+#[inline(always)]
 fn maybe<V: Data>(value: Option<&[u8]>) -> Result<Option<V>> {
     value.map(decode).transpose()
 }
@@ -34,7 +34,7 @@ macro_rules! outer {
             const LEFT_ALONE: bool = $left_alone;
             const RIGHT_ALONE: bool = $right_alone;
 
-            #[inline]
+            #[inline(always)]
             fn row<'a>(
                 key: &'a [u8],
                 left: Option<&'a [u8]>,
@@ -78,7 +78,7 @@ macro_rules! of_left {
             const LEFT_ALONE: bool = $left_alone;
             const RIGHT_ALONE: bool = false;
 
-            #[inline]
+            #[inline(always)]
             fn row<'a>(key: &'a [u8], left: Option<&'a [u8]>, _: Option<&'a [u8]>) -> Result<(K, V)> {
                 Ok((K::from_bytes(key)?, always(left)?))
             }
@@ -110,7 +110,7 @@ macro_rules! of_records {
             const LEFT_ALONE: bool = $left_alone;
             const RIGHT_ALONE: bool = false;
 
-            #[inline]
+            #[inline(always)]
             fn row<'a>(
                 key: &'a [u8],
                 _: Option<&'a [u8]>,

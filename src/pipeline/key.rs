@@ -104,7 +104,7 @@ impl<T: Data + Eq> Key for T {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn from_bytes(bytes: &[u8]) -> Result<T> {
         match owned_bytes::from_bytes(bytes) {
             Some(key) => Ok(key),

@@ -8,6 +8,7 @@ use std::ops::{ControlFlow, Range};
 
 use super::entry::{self, Order};
 use super::group_outputs::Share;
+use super::kernel::prefetch;
 use super::partitioner::HashPartitioner;
 use super::radix_sort::radix_sort;
 use super::slab::Piece;
@@ -169,9 +170,7 @@ impl Sorted {
 
     #[inline]
     pub(super) fn prefetch(&self, slot: Slot) {
-        if let Some(byte) = self.chunk(slot).bytes.get(offset(slot)) {
-            super::kernel::prefetch(byte);
-        }
+        prefetch(self.chunk(slot).bytes.as_ptr().wrapping_add(offset(slot)));
     }
 
     /// All entries with an index of about as many starts of places.

@@ -70,13 +70,13 @@ pub(crate) fn encode_short<T: Serialize + ?Sized>(record: &T) -> Option<Short> {
 }
 
 /// The record that `bytes` is, to the last byte. It does not borrow from them: see [`decode_prefix`].
-#[inline]
-pub(crate) fn decode<T: Deserialize<'static>>(mut bytes: &[u8]) -> Result<T> {
-    let record = decode_prefix(&mut bytes)?;
-    if bytes.is_empty() {
+#[inline(always)]
+pub(crate) fn decode<T: Deserialize<'static>>(bytes: &[u8]) -> Result<T> {
+    let (record, rest) = decode_first(bytes)?;
+    if rest.is_empty() {
         Ok(record)
     } else {
-        Err(trailing_bytes::<T>(bytes.len()))
+        Err(trailing_bytes::<T>(rest.len()))
     }
 }
 
@@ -86,13 +86,24 @@ pub(crate) fn decode<T: Deserialize<'static>>(mut bytes: &[u8]) -> Result<T> {
 /// ever, one for each text.
 #[inline]
 pub(crate) fn decode_prefix<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Result<T> {
+    let (record, rest) = decode_first(bytes)?;
+    *bytes = rest;
+    Ok(record)
+}
+
+/// The record that `bytes` starts with, and what stands behind it.
+#[inline(always)]
+fn decode_first<T: Deserialize<'static>>(bytes: &[u8]) -> Result<(T, &[u8])> {
     decode_by::<T, false>(bytes).or_else(|error| decode_for_ever(bytes, error))
 }
 
 /// Reads a record of a type that would not do without borrowing, for which there was an error.
 #[cold]
 #[inline(never)]
-fn decode_for_ever<T: Deserialize<'static>>(bytes: &mut &[u8], error: DecodeError) -> Result<T> {
+fn decode_for_ever<T>(bytes: &[u8], error: DecodeError) -> Result<(T, &[u8])>
+where
+    T: Deserialize<'static>,
+{
     decode_by::<T, true>(bytes).map_err(|_| match error {
         DecodeError::OtherString(reason) => codec_error::<T>(reason),
         DecodeError::Serde(
@@ -104,15 +115,14 @@ fn decode_for_ever<T: Deserialize<'static>>(bytes: &mut &[u8], error: DecodeErro
     })
 }
 
-#[inline]
-fn decode_by<T, const FOR_EVER: bool>(bytes: &mut &[u8]) -> Result<T, DecodeError>
+#[inline(always)]
+fn decode_by<T, const FOR_EVER: bool>(bytes: &[u8]) -> Result<(T, &[u8]), DecodeError>
 where
     T: Deserialize<'static>,
 {
     let mut decoder = Decoder::<FOR_EVER>(bytes);
     let record = T::deserialize(&mut decoder)?;
-    *bytes = decoder.0;
-    Ok(record)
+    Ok((record, decoder.0))
 }
 
 /// Encodes and decodes `record`, so that a type that cannot be carried fails before a job has worked on it for long.

@@ -27,17 +27,7 @@ pub(super) struct Decoder<'b, const FOR_EVER: bool>(pub(super) &'b [u8]);
 impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
     #[inline]
     fn number<T: Number + Decode<()>>(&mut self) -> Result<T, DecodeError> {
-        match number::take(&mut self.0) {
-            Some(number) => Ok(number),
-            None => self.no_number(),
-        }
-    }
-
-    /// What bincode says of bytes that are no number.
-    #[cold]
-    #[inline(never)]
-    fn no_number<T: Decode<()>>(&mut self) -> Result<T, DecodeError> {
-        self.value()
+        number::take(&mut self.0).map_or_else(|| no_number(self.0), Ok)
     }
 
     /// A value as bincode reads it.
@@ -237,6 +227,14 @@ impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> 
     fn is_human_readable(&self) -> bool {
         false
     }
+}
+
+/// What bincode says of bytes that are no number. (They are not left in the decoder's hands, which so can have them in
+/// registers.)
+#[cold]
+#[inline(never)]
+fn no_number<T: Decode<()>>(bytes: &[u8]) -> Result<T, DecodeError> {
+    bincode::decode_from_slice(bytes, CONFIGURATION).map(|(number, _)| number)
 }
 
 /// The parts of a compound value, of which so many are left.
