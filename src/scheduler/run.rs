@@ -193,9 +193,10 @@ impl<'s> StageRun<'s> {
         let is_repeatable = worker.is_repeatable() && !partition.has_payload();
         let make_again = self.make_again.as_ref().filter(|_| is_repeatable);
         let mut partition = Some(partition);
-        let mut attempts = Attempts::from([(index, 1)]);
+        let mut first = Some((index, 1));
+        let mut attempts = Attempts::new();
         // From the first on: who takes the results in their order waits for that one.
-        while let Some((index, attempt)) = attempts.pop_first() {
+        while let Some((index, attempt)) = first.take().or_else(|| attempts.pop_first()) {
             let task = Task::new(self.job, self.number, index).reading_with(split_reader);
             let generation = task.generation();
             let partition = partition.take().unwrap_or_else(|| Partition::at(index));
