@@ -67,6 +67,10 @@ pub trait Key: Record<Owned: Data> {
     #[doc(hidden)]
     fn append_bytes(key: Peek<'_, Self>, bytes: &mut Vec<u8>) -> Result<()>;
 
+    /// Calls `f` with the bytes that stand for a key, if it consists of them.
+    #[doc(hidden)]
+    fn with_own_bytes<R>(key: Peek<'_, Self>, f: impl FnOnce(&[u8]) -> R) -> Option<R>;
+
     /// The bytes that stand for a key, if they are few.
     #[doc(hidden)]
     fn short(key: Peek<'_, Self>) -> Option<Short>;
@@ -94,6 +98,11 @@ impl<T: Data + Eq> Key for T {
             return Ok(());
         }
         codec::encode_into(key, bytes)
+    }
+
+    #[inline(always)]
+    fn with_own_bytes<R>(key: &T, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        owned_bytes::as_bytes(key).map(f)
     }
 
     #[inline(always)]
@@ -126,6 +135,11 @@ impl Key for str {
     }
 
     #[inline(always)]
+    fn with_own_bytes<R>(key: &str, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        Some(f(key.as_bytes()))
+    }
+
+    #[inline(always)]
     fn short(key: &str) -> Option<Short> {
         Short::new(key.as_bytes())
     }
@@ -146,6 +160,11 @@ impl Key for [u8] {
     fn append_bytes(key: &[u8], bytes: &mut Vec<u8>) -> Result<()> {
         bytes.extend_from_slice(key);
         Ok(())
+    }
+
+    #[inline(always)]
+    fn with_own_bytes<R>(key: &[u8], f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        Some(f(key))
     }
 
     #[inline(always)]

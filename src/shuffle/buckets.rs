@@ -7,6 +7,7 @@ use super::partitioner::{HashPartitioner, Position};
 use super::short_entry::ShortEntry;
 use super::slab::{Piece, Slabs};
 use super::slices::{bucket_of, slice_bits};
+use crate::storage::codec::Short;
 use crate::storage::memory::Reservation;
 
 /// Pieces of one bucket double up to this length.
@@ -59,6 +60,13 @@ impl Buckets {
     #[must_use]
     pub(crate) fn push_short(&mut self, number: usize, entry: ShortEntry) -> bool {
         self.open[number].push_short(entry)
+    }
+
+    /// The same of the parts of an entry.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn push_keyed(&mut self, number: usize, key: &[u8], value: Short) -> bool {
+        self.open[number].push_keyed((key.len() as u16, 1), key, value)
     }
 
     /// Opens another piece, for an entry of so many bytes; false if a slab must be [added](Self::add_slab) first.

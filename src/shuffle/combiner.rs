@@ -102,10 +102,16 @@ impl<'c, C: Combine> Combiner<'c, C> {
     #[inline(always)]
     fn divide(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
         let value = self.combine.create(value);
-        if let Some(key) = C::Key::short(key)
-            && let Some(value) = codec::encode_short(&value)
-        {
-            return self.divide_short(key, value);
+        if let Some(value) = codec::encode_short(&value) {
+            let divided = C::Key::with_own_bytes(key, |key| {
+                (key.len() < 0x80).then(|| self.divide_keyed(key, value))
+            });
+            if let Some(divided) = divided.flatten() {
+                return divided;
+            }
+            if let Some(key) = C::Key::short(key) {
+                return self.divide_short(key, value);
+            }
         }
         if self.entries.push::<C::Key, _>(key, &value)? {
             self.flush_entries()?;
@@ -125,6 +131,19 @@ impl<'c, C: Combine> Combiner<'c, C> {
         }
         let (bytes, len) = entry.bytes();
         self.push_entry(number, &bytes[..len])
+    }
+
+    #[inline(always)]
+    fn divide_keyed(&mut self, key: &[u8], value: Short) -> Result<()> {
+        self.uncounted += 1;
+        self.divide_left -= 1;
+        let number = self.buckets.number(self.partitioner.position(key));
+        if self.buckets.push_keyed(number, key, value) {
+            return Ok(());
+        }
+        let value = value.word().to_le_bytes()[..value.len()].to_vec();
+        let entry = [&[key.len() as u8], key, &value].concat();
+        self.push_entry(number, &entry)
     }
 
     /// Puts the entries that wait into their buckets.

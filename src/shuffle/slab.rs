@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use super::kernel;
 use super::short_entry::ShortEntry;
+use crate::storage::codec::Short;
 use crate::storage::memory::Reservation;
 
 /// A slab, and its part of the budget.
@@ -180,27 +181,39 @@ impl Piece {
         if len > self.capacity - self.len {
             return false;
         }
-        let from = bytes.as_ptr();
-        // SAFETY: `len` bytes can be read at `from`, and there is room for as many at `to`, which is in memory that
-        // only this piece reaches. Two copies of a fixed length, where they cover all, and may overlap, are faster than
-        // one whose length the processor has to look at.
+        // SAFETY: there is room for so many bytes, in memory that only this piece reaches.
+        unsafe { copy(bytes, self.start.add(self.len).as_ptr()) };
+        self.len += len;
+        true
+    }
+
+    /// Appends the bytes of a head, a key and a value; false, too, if there is room for them, but not for all of the last
+    /// word.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn push_keyed(
+        &mut self,
+        (head, head_len): (u16, usize),
+        key: &[u8],
+        value: Short,
+    ) -> bool {
+        let head_len = head_len.min(size_of::<u16>());
+        let words_bytes = size_of::<u16>() + size_of::<u128>();
+        if self.capacity - self.len < words_bytes + key.len() {
+            return false;
+        }
+        // SAFETY: there is room for the key, for a word that begins where the head does, and for one behind the key; and
+        // it is in memory that only this piece reaches.
         unsafe {
             let to = self.start.add(self.len).as_ptr();
-            if (8..=16).contains(&len) {
-                let first = from.cast::<u64>().read_unaligned();
-                let last = from.add(len - 8).cast::<u64>().read_unaligned();
-                to.cast::<u64>().write_unaligned(first);
-                to.add(len - 8).cast::<u64>().write_unaligned(last);
-            } else if (17..=32).contains(&len) {
-                let first = from.cast::<u128>().read_unaligned();
-                let last = from.add(len - 16).cast::<u128>().read_unaligned();
-                to.cast::<u128>().write_unaligned(first);
-                to.add(len - 16).cast::<u128>().write_unaligned(last);
-            } else {
-                std::ptr::copy_nonoverlapping(from, to, len);
-            }
+            to.cast::<u16>().write_unaligned(head.to_le());
+            let to = to.add(head_len);
+            copy(key, to);
+            let to = to.add(key.len());
+            to.cast::<u128>().write_unaligned(value.word().to_le());
+            kernel::prefetch_behind(to);
         }
-        self.len += len;
+        self.len += head_len + key.len() + value.len();
         true
     }
 
@@ -223,6 +236,33 @@ impl Piece {
         }
         self.len += entry.len();
         true
+    }
+}
+
+/// Copies `bytes`. Two copies of a fixed length, where they cover all, and may overlap, are faster than one whose length
+/// the processor has to look at.
+///
+/// # Safety
+///
+/// As many bytes can be written at `to`, and are not those.
+#[inline(always)]
+unsafe fn copy(bytes: &[u8], to: *mut u8) {
+    let (from, len) = (bytes.as_ptr(), bytes.len());
+    // SAFETY: `len` bytes can be read at `from`, and written at `to`.
+    unsafe {
+        if (8..=16).contains(&len) {
+            let first = from.cast::<u64>().read_unaligned();
+            let last = from.add(len - 8).cast::<u64>().read_unaligned();
+            to.cast::<u64>().write_unaligned(first);
+            to.add(len - 8).cast::<u64>().write_unaligned(last);
+        } else if (17..=32).contains(&len) {
+            let first = from.cast::<u128>().read_unaligned();
+            let last = from.add(len - 16).cast::<u128>().read_unaligned();
+            to.cast::<u128>().write_unaligned(first);
+            to.add(len - 16).cast::<u128>().write_unaligned(last);
+        } else {
+            std::ptr::copy_nonoverlapping(from, to, len);
+        }
     }
 }
 
@@ -293,6 +333,20 @@ mod tests {
                 let mut full = slabs.piece(ShortEntry::WORDS_BYTES - 1).unwrap_or_default();
                 assert!(!full.push_short(entry) && full.is_empty());
             }
+        }
+    }
+
+    #[test]
+    fn keys_of_any_length_stand_between_head_and_value() {
+        let value = Short::new(b"value").unwrap();
+        for len in 0..100 {
+            let key: Vec<_> = (0..len).collect();
+            let mut slabs = Slabs::default();
+            slabs.add(200, None);
+            let mut piece = slabs.piece(key.len() + 20).unwrap_or_default();
+            assert!(piece.push_keyed((7, 1), &key, value));
+            assert!(!piece.push_keyed((7, 1), &key, value));
+            assert_eq!(*piece, [&[7][..], &key, b"value"].concat());
         }
     }
 
