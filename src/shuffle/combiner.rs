@@ -133,6 +133,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.push_entry(number, &bytes[..len])
     }
 
+    /// Puts an entry whose key is in memory into its bucket at once.
     #[inline(always)]
     fn divide_keyed(&mut self, key: &[u8], value: Short) -> Result<()> {
         self.uncounted += 1;

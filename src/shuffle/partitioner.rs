@@ -72,7 +72,7 @@ fn hash(key: &[u8]) -> u64 {
     }
 }
 
-/// The same of a short key, whose bytes are in registers.
+/// The same of a short key, whose bytes are in registers: what rapidhash does with so few.
 #[inline(always)]
 fn short_hash(key: Short) -> u64 {
     let RapidSecrets { seed, secrets } = DEFAULT_RAPID_SECRETS;
