@@ -3,11 +3,15 @@
 //!
 //! ```text
 //!  records of a task ─> tables ── end of the task, or no more room ──> entries ─> `grouper` ─> groups ─> merged
+//!                   └───────── where hardly any key comes twice ───────┘
 //! ```
 //!
 //! In which groups the values of a key are combined shows, for one, in the last digits of floating-point sums. So it
 //! depends on nothing but the tasks: what a task has of a key is combined in its tables, and what the tasks have, of
-//! which each entry says whose it is, is merged from the first to the last.
+//! which each entry says whose it is, is merged from the first to the last. Whether tables save anything is asked of
+//! each task anew, so that it depends on nothing else either.
+
+use std::mem;
 
 use super::combine::Combine;
 use super::group_outputs::GroupOutputs;
@@ -28,38 +32,72 @@ const TABLES: usize = 16;
 const MOST_SLOTS_OF_KEY: usize = 16;
 const LEAST_SLOTS: usize = 64 * TABLES;
 
+/// When the tables of a task have so many keys it is looked at for the first time whether they save anything, and then
+/// each time that there are twice as many. So many still are in the processor's cache.
+const FIRST_CHECK_KEYS: usize = 1 << 14;
+
+/// After tables that saved little so many times as many records go by without. Then they are tried again, and may become
+/// twice as large, since keys may come in turn.
+const PASSED_FOR_CHECKED: usize = 4;
+
 /// Combines the records of one task after the other.
 pub(crate) struct OrderedCombiner<'c, C: Combine> {
+    combine: &'c C,
     resources: &'c Resources,
     /// What of the task at hand has been combined, in order of the hash.
     tables: Tables<'c, C>,
     /// Where entries go, and whether any have.
     grouper: Grouper<'c>,
     has_poured: bool,
+    /// With so many keys in the tables it is looked at whether they save anything.
+    check_keys: usize,
+    /// How many records are still to go by without them.
+    pass_left: usize,
+    key_buffer: Vec<u8>,
 }
 
 impl<'c, C: Combine> OrderedCombiner<'c, C> {
     pub(crate) fn new(combine: &'c C, outputs: &'c GroupOutputs, resources: &'c Resources) -> Self {
         Self {
+            combine,
             resources,
             tables: Tables::new(combine, HashPartitioner::new(TABLES), resources),
             grouper: Grouper::new(outputs, resources),
             has_poured: false,
+            check_keys: first_check_keys::<C::Combined>(),
+            pass_left: 0,
+            key_buffer: Vec::new(),
         }
     }
 
     /// Says that the records to come are those of `task`.
     pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
+        self.check_keys = first_check_keys::<C::Combined>();
+        self.pass_left = 0;
         self.grouper.begin_task(task)
     }
 
     /// Takes one record in; it may take effect only with the end of the task.
     #[inline]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<()> {
+        if self.pass_left > 0 {
+            return self.pass(record);
+        }
         if self.tables.push(record)? {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Makes an entry of one record.
+    #[inline]
+    fn pass(&mut self, record: Ref<'_, C::In>) -> Result<()> {
+        self.pass_left -= 1;
+        C::key_value(record, |key, value| {
+            let (value, grouper) = (self.combine.create(value), &mut self.grouper);
+            let push = |key: &[u8]| grouper.push_pair(key, &value);
+            C::Key::with_bytes(key, &mut self.key_buffer, push)?
+        })
     }
 
     /// Takes in the records that wait.
@@ -74,9 +112,23 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
             Ok(())
         })?;
         self.tables.wait_in(batch);
+        if self.tables.keys() >= self.check_keys {
+            self.check_savings()?;
+        }
         if self.tables.is_time_to_measure() {
             self.measure_values()?;
         }
+        Ok(())
+    }
+
+    /// Empties tables in which not even every fourth record was combined, and goes on without.
+    #[cold]
+    fn check_savings(&mut self) -> Result<()> {
+        if self.tables.keys() * 4 > self.tables.records() * 3 {
+            self.pass_left = self.check_keys * PASSED_FOR_CHECKED;
+            self.pour()?;
+        }
+        self.check_keys *= 2;
         Ok(())
     }
 
@@ -158,6 +210,15 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
             }
         }
         Ok(Some(Flow::Continue(())))
+    }
+}
+
+/// Values with memory of their own make tables dear: where no key comes twice, an entry takes half of the time. Others
+/// take as long either way, so that combining even a few of them pays.
+fn first_check_keys<V>() -> usize {
+    match mem::needs_drop::<V>() {
+        true => FIRST_CHECK_KEYS,
+        false => usize::MAX,
     }
 }
 
@@ -273,15 +334,24 @@ mod tests {
         at_once: u64,
         budget_bytes: usize,
     ) -> (Vec<(String, String)>, Resources) {
-        let threads = 3;
         let resources = Resources {
             budget: MemoryBudget::new(budget_bytes),
-            threads: threads as usize,
+            threads: 3,
             ..Resources::unlimited()
         };
+        (combined_of(tasks, at_once, records, &resources), resources)
+    }
+
+    fn combined_of<R: Iterator<Item = (String, u64)>>(
+        tasks: u64,
+        at_once: u64,
+        records: impl Fn(u64) -> R,
+        resources: &Resources,
+    ) -> Vec<(String, String)> {
+        let threads = resources.threads as u64;
         let combine = Shown(PhantomData);
         let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
-        let combiner = || OrderedCombiner::new(&combine, &outputs, &resources);
+        let combiner = || OrderedCombiner::new(&combine, &outputs, resources);
         let mut combiners: Vec<_> = (0..threads).map(|_| combiner()).collect();
         for task in 0..tasks {
             let combiner = &mut combiners[(task / at_once % threads) as usize];
@@ -298,11 +368,47 @@ mod tests {
                 all.push((key, value));
                 Flow::Continue(())
             };
-            let flow = merge_groups(&outputs, partition, &combine, &resources, each);
+            let flow = merge_groups(&outputs, partition, &combine, resources, each);
             assert!(flow.unwrap().is_continue());
         }
         assert_eq!(resources.budget.used_bytes(), 0);
-        (all, resources)
+        all
+    }
+
+    #[test]
+    fn records_that_are_passed_come_in_their_order() {
+        let of_task = |task: u64| {
+            let numbers = task * 200_000..(task + 1) * 200_000;
+            numbers.map(|n| match n % 1000 {
+                0 => ("often".to_owned(), n),
+                _ => (n.to_string(), n),
+            })
+        };
+        let found = combined_of(2, 1, of_task, &Resources::unlimited());
+        let at_once = combined_of(2, 2, of_task, &Resources::unlimited());
+        assert!(found == at_once);
+        let found = BTreeMap::from_iter(found);
+        assert_eq!(found.len(), 1 + 2 * 200_000 / 1000 * 999);
+        let often: Vec<u64> = numbers(&found["often"]);
+        assert!(often.iter().copied().eq((0..400_000).step_by(1000)));
+        assert!(found["often"].starts_with("[["), "{}", found["often"]);
+    }
+
+    #[test]
+    fn keys_that_come_in_turn_are_combined_after_all() {
+        let keys = FIRST_CHECK_KEYS as u64 * 5 / 4;
+        let of_task = |_| (0..10 * keys).map(|n| ((n % keys).to_string(), n));
+        for (_, shown) in combined_of(1, 1, of_task, &Resources::unlimited()) {
+            let combined = shown.split('(').next_back().unwrap();
+            assert_eq!(numbers(&shown).len(), 10);
+            assert!(numbers(combined).len() >= 5, "{shown}");
+        }
+    }
+
+    fn numbers(shown: &str) -> Vec<u64> {
+        let digits = shown.split(|c: char| !c.is_ascii_digit());
+        let numbers = digits.filter(|digits| !digits.is_empty());
+        numbers.map(|digits| digits.parse().unwrap()).collect()
     }
 
     #[test]
@@ -324,11 +430,6 @@ mod tests {
     fn a_task_without_memory_comes_in_its_order() {
         let (found, resources) = combined(100, 1, 0);
         assert!(resources.scratch.written_bytes() > 0);
-        let numbers = |text: &str| {
-            let digits = text.split(|c: char| !c.is_ascii_digit());
-            let numbers = digits.filter(|digits| !digits.is_empty());
-            numbers.map(|digits| digits.parse().unwrap()).collect()
-        };
         let found: BTreeMap<_, Vec<u64>> = found
             .iter()
             .map(|(key, text)| (key.clone(), numbers(text)))
@@ -358,7 +459,8 @@ mod tests {
         let mut slots = Vec::new();
         for (task, keys) in [(0, 50_000), (1, 40_000), (2, 10), (3, 10)] {
             combiner.begin_task(task).unwrap();
-            (0..keys).for_each(|n| combiner.push((n.to_string(), n)).unwrap());
+            let records = (0..2 * keys).map(|n| ((n / 2).to_string(), n));
+            records.for_each(|record| combiner.push(record).unwrap());
             combiner.end_task().unwrap();
             slots.push(combiner.tables.slots());
         }
