@@ -67,9 +67,9 @@ pub trait Key: Record<Owned: Data> {
     #[doc(hidden)]
     fn append_bytes(key: Peek<'_, Self>, bytes: &mut Vec<u8>) -> Result<()>;
 
-    /// Calls `f` with the bytes that stand for a key, if it consists of them.
+    /// Whether keys consist of the bytes that stand for them.
     #[doc(hidden)]
-    fn with_own_bytes<R>(key: Peek<'_, Self>, f: impl FnOnce(&[u8]) -> R) -> Option<R>;
+    fn is_bytes() -> bool;
 
     /// The bytes that stand for a key, if they are few.
     #[doc(hidden)]
@@ -101,8 +101,8 @@ impl<T: Data + Eq> Key for T {
     }
 
     #[inline(always)]
-    fn with_own_bytes<R>(key: &T, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        owned_bytes::as_bytes(key).map(f)
+    fn is_bytes() -> bool {
+        owned_bytes::is_bytes::<T>()
     }
 
     #[inline(always)]
@@ -135,8 +135,8 @@ impl Key for str {
     }
 
     #[inline(always)]
-    fn with_own_bytes<R>(key: &str, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        Some(f(key.as_bytes()))
+    fn is_bytes() -> bool {
+        true
     }
 
     #[inline(always)]
@@ -163,8 +163,8 @@ impl Key for [u8] {
     }
 
     #[inline(always)]
-    fn with_own_bytes<R>(key: &[u8], f: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        Some(f(key))
+    fn is_bytes() -> bool {
+        true
     }
 
     #[inline(always)]

@@ -90,7 +90,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
     #[inline]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<()> {
         if self.divide_left > 0 {
-            return C::key_value(record, |key, value| self.divide(key, value));
+            return self.divide(record);
         }
         if self.tables.push(record)? {
             self.flush()?;
@@ -99,17 +99,23 @@ impl<'c, C: Combine> Combiner<'c, C> {
     }
 
     /// Takes in one record for its bucket.
+    #[inline(never)]
+    fn divide(&mut self, record: Ref<'_, C::In>) -> Result<()> {
+        C::key_value(record, |key, value| self.divide_pair(key, value))
+    }
+
     #[inline(always)]
-    fn divide(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
+    fn divide_pair(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
         let value = self.combine.create(value);
         if let Some(value) = codec::encode_short(&value) {
-            let divided = C::Key::with_own_bytes(key, |key| {
-                (key.len() < 0x80).then(|| self.divide_keyed(key, value))
-            });
-            if let Some(divided) = divided.flatten() {
-                return divided;
-            }
-            if let Some(key) = C::Key::short(key) {
+            if C::Key::is_bytes() {
+                let is_divided = C::Key::with_bytes(key, &mut Vec::new(), |key| {
+                    (key.len() < 0x80).then(|| self.divide_keyed(key, value))
+                })?;
+                if let Some(divided) = is_divided {
+                    return divided;
+                }
+            } else if let Some(key) = C::Key::short(key) {
                 return self.divide_short(key, value);
             }
         }

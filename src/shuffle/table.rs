@@ -30,9 +30,6 @@ const LEAST_SLOTS: usize = 32;
 /// Slots to the right of the last home slot, at the least.
 const LEAST_OVERFLOW: usize = 16;
 
-/// So many slots are looked at without a jump between them, for nobody could foresee where to.
-const LOOKS: usize = 2;
-
 /// Keys are taken in order from so many slots at a time.
 const WINDOW_SLOTS: usize = 64;
 
@@ -156,13 +153,6 @@ impl<V> Table<V> {
     fn search(&self, probe: &Probe, long: &[u8]) -> Search {
         let slots = self.slots.as_slice();
         let mut at = self.home(probe.place);
-        if let Some(first) = slots.get(at..).and_then(<[_]>::first_chunk::<LOOKS>) {
-            let mut goes_on = true;
-            for slot in first {
-                goes_on &= !slot.is_empty() & (slot.place() != probe.place);
-                at += usize::from(goes_on);
-            }
-        }
         while let Some(slot) = slots.get(at) {
             if slot.is_empty() {
                 return if self.is_crowded() {

@@ -3,7 +3,7 @@
 //! There is one for each partition: they grow one by one, so that little memory is needed twice.
 
 use super::combine::Combine;
-use super::partitioner::HashPartitioner;
+use super::partitioner::{HashPartitioner, Position};
 use super::probe_batch::{BATCH_KEYS, ProbeBatch};
 use super::table::{Probe, Table};
 use crate::error::Result;
@@ -93,27 +93,26 @@ impl<'c, C: Combine> Tables<'c, C> {
     /// Has one more record wait for its slot; true if no more should.
     #[inline(always)]
     pub(super) fn push(&mut self, record: Ref<'_, C::In>) -> Result<bool> {
+        let Self {
+            tables, waiting, ..
+        } = self;
+        let mut wait = |partition: usize, probe: Probe, key: &[u8], value| {
+            tables[partition].prefetch(&probe);
+            waiting.push(probe, key, (partition, value))
+        };
         C::key_value(record, |key, value| {
-            if let Some(key) = C::Key::short(key) {
-                let position = self.partitioner.short_position(key);
-                let probe = Probe::short(position.place, key);
-                return Ok(self.wait(position.partition, probe, &[], value));
+            // What is in memory is hashed there.
+            if !C::Key::is_bytes()
+                && let Some(key) = C::Key::short(key)
+            {
+                let Position { partition, place } = self.partitioner.short_position(key);
+                return Ok(wait(partition, Probe::short(place, key), &[], value));
             }
-            let mut buffer = std::mem::take(&mut self.key_buffer);
-            let is_full = C::Key::with_bytes(key, &mut buffer, |key| {
-                let position = self.partitioner.position(key);
-                let probe = Probe::new(position.place, key);
-                self.wait(position.partition, probe, key, value)
-            });
-            self.key_buffer = buffer;
-            is_full
+            C::Key::with_bytes(key, &mut self.key_buffer, |key| {
+                let Position { partition, place } = self.partitioner.position(key);
+                wait(partition, Probe::new(place, key), key, value)
+            })
         })
-    }
-
-    #[inline(always)]
-    fn wait(&mut self, partition: usize, probe: Probe, key: &[u8], value: C::Value) -> bool {
-        self.tables[partition].prefetch(&probe);
-        self.waiting.push(probe, key, (partition, value))
     }
 
     /// The records that wait, to be [taken in](Self::take_in) by `flush`, which [gives](Self::wait_in) the empty batch
