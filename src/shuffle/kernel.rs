@@ -10,9 +10,8 @@ use std::ptr::NonNull;
 #[cfg(target_os = "linux")]
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// Pages are populated in pieces of this size, which is one of theirs on every machine.
-#[cfg(target_os = "linux")]
-const POPULATED_BYTES: usize = 64 << 10;
+/// Memory below this is not worth a call.
+pub(super) const LEAST_POPULATED_BYTES: usize = 128 << 10;
 
 #[cfg(target_arch = "x86_64")]
 const CACHE_LINE_BYTES: usize = 64;
@@ -51,32 +50,38 @@ pub(crate) fn prefetch_behind(address: *const u8) {
 /// second of which interrupts all other threads, for the page of zeros that the first had mapped is taken away again.
 pub(crate) fn populate(memory: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
-    if bytes >= 2 * POPULATED_BYTES {
-        advise(memory, bytes, POPULATED_BYTES, libc::MADV_POPULATE_WRITE);
+    if bytes >= LEAST_POPULATED_BYTES {
+        // SAFETY: it takes a number.
+        let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        let page_bytes = usize::try_from(page_bytes).map_or(1, |bytes| bytes.max(1));
+        // With the pages that are shared with other memory.
+        let before = memory.as_ptr() as usize % page_bytes;
+        let first = memory.as_ptr().wrapping_sub(before);
+        let bytes = (before + bytes).next_multiple_of(page_bytes);
+        // SAFETY: there is memory of the caller's in each of the pages, and what is in them stays as it is, whether the
+        // system follows the advice or not.
+        unsafe { libc::madvise(first.cast(), bytes, libc::MADV_POPULATE_WRITE) };
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (memory, bytes);
 }
 
-/// Asks the system for huge pages behind large memory, which is touched at random.
+/// Asks the system for huge pages behind those parts of the memory that fill some: large memory that is touched at
+/// random.
 pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
-    advise(memory, bytes, HUGE_PAGE_BYTES, libc::MADV_HUGEPAGE);
+    {
+        let start = memory.as_ptr() as usize;
+        let first = start.next_multiple_of(HUGE_PAGE_BYTES);
+        let end = (start + bytes) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+        if first < end {
+            // SAFETY: the range lies within memory that is the caller's, and what is in it stays as it is, whether the
+            // system follows the advice or not.
+            unsafe { libc::madvise(first as *mut _, end - first, libc::MADV_HUGEPAGE) };
+        }
+    }
     #[cfg(not(target_os = "linux"))]
     let _ = (memory, bytes);
-}
-
-/// Advises the system on those parts of the memory that lie within it whole and aligned.
-#[cfg(target_os = "linux")]
-fn advise(memory: NonNull<u8>, bytes: usize, aligned: usize, advice: libc::c_int) {
-    let start = memory.as_ptr() as usize;
-    let first = start.next_multiple_of(aligned);
-    let end = (start + bytes) / aligned * aligned;
-    if first < end {
-        // SAFETY: the range lies within memory that the caller owns, and what is in it stays as it is with each advice
-        // that is given here. Where the system does not know one, things are as they would be without it.
-        unsafe { libc::madvise(first as *mut libc::c_void, end - first, advice) };
-    }
 }
 
 /// Asks the allocator to give the system what has been freed: glibc keeps small pieces for the thread that had them.

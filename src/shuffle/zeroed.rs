@@ -8,7 +8,7 @@
 //! in the end; and fresh pages are what large tables are slow by. Where the system can, large memory is therefore moved
 //! by moving its pages, and only what is added is fresh.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
 
 use super::kernel;
@@ -24,6 +24,11 @@ impl Zeroed {
             NonNull::new(ptr::without_provenance_mut(layout.align()))
         } else if mapped::is_for(layout) {
             mapped::new(layout.size())
+        } else if layout.size() < kernel::LEAST_POPULATED_BYTES {
+            // What `alloc_zeroed` takes fresh from the system is not touched yet, with two faults to come for each page.
+            // SAFETY: the layout is not empty, and so much memory is filled.
+            NonNull::new(unsafe { alloc(layout) })
+                .inspect(|start| unsafe { start.write_bytes(0, layout.size()) })
         } else {
             // SAFETY: the layout is not empty.
             NonNull::new(unsafe { alloc_zeroed(layout) })
