@@ -31,6 +31,10 @@ const RANGE_BYTES: usize = 512 << 10;
 /// What they may take without asking for it. They may be more than is wanted where sources are in order of few bits.
 const FLOOR_BYTES: usize = 4 * RANGE_BYTES;
 
+/// A table that would leave the cache had better be a huge page: its slots are found faster then, and those of different
+/// keys are farther from each other.
+const HUGE_TABLE_BYTES: usize = 2 << 20;
+
 /// With more entries for each key than this, those of the next ranges are not sorted any more.
 const MOST_ENTRIES_OF_KEY: usize = 2;
 
@@ -315,7 +319,12 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             return self.spill();
         }
         self.table.make_room(long);
-        self.waits = self.table.memory_bytes() >= 2 * RANGE_BYTES;
+        if self.table.memory_bytes() > RANGE_BYTES {
+            self.waits = true;
+            if self.reserve(HUGE_TABLE_BYTES.max(self.table.memory_bytes())) {
+                self.table.grow_to(HUGE_TABLE_BYTES);
+            }
+        }
         Ok(())
     }
 

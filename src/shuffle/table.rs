@@ -205,6 +205,14 @@ impl<V> Table<V> {
         self.arena.make_room(long.len());
     }
 
+    /// Adds slots until they take so many bytes.
+    pub(crate) fn grow_to(&mut self, bytes: usize) {
+        let slots = bytes / size_of::<Slot<V>>();
+        if slots > self.slots.len() {
+            self.resize(slots - LEAST_OVERFLOW, slots);
+        }
+    }
+
     /// Whether the slots are why there is no room: there are too few, or those to the right of the last home slot are
     /// full because many keys share a home.
     fn needs_slots(&self) -> bool {
