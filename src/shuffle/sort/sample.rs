@@ -23,7 +23,7 @@ impl SampleSize {
     pub(crate) fn for_tasks(tasks: Option<usize>) -> Self {
         let tasks = tasks.unwrap_or(256).max(1);
         Self {
-            records: (TOTAL_RECORDS / tasks).clamp(16, 1024),
+            records: (TOTAL_RECORDS / tasks).clamp(4, 1024),
             bytes: (TOTAL_BYTES / tasks).clamp(4 << 10, 256 << 10),
         }
     }
