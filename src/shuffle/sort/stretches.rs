@@ -1,4 +1,5 @@
-//! Stretches of records that are in order already: they are merged, which costs less than to sort them.
+//! Stretches of records that are in order already, or are sorted one by one: they are merged, which costs less than to
+//! sort them together.
 //!
 //! What is found out costs one comparison with the record before, and the first few of records in no order show that
 //! these are to be sorted.
@@ -23,8 +24,8 @@ pub(super) fn stretches<T>(
 }
 
 /// Calls `each` with all records, in order; with equal ones as they came.
-pub(super) fn merge<T>(
-    stretches: Vec<Stretch<'_, T>>,
+pub(super) fn merge<'r, T: 'r>(
+    stretches: impl IntoIterator<Item = Stretch<'r, T>>,
     order: impl Order<T>,
     mut each: impl FnMut(&T) -> Result<()>,
 ) -> Result<()> {
@@ -42,7 +43,7 @@ pub(super) struct Stretch<'r, T> {
 }
 
 impl<'r, T> Stretch<'r, T> {
-    fn new(records: &'r [T]) -> Self {
+    pub(super) fn new(records: &'r [T]) -> Self {
         Self {
             current: None,
             rest: records.iter(),

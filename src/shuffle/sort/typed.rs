@@ -3,16 +3,16 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::mem;
-use std::slice;
 use std::sync::Arc;
 
 use super::Sort;
+use super::stretches::{self, Stretch};
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::HashPartitioner;
 use crate::storage::codec;
-use crate::storage::merge::{Merge, Order, Source};
+use crate::storage::merge::Order;
 
 /// What the allocator keeps beside an allocation, about.
 const ALLOCATION_BYTES: usize = 16;
@@ -318,7 +318,7 @@ fn stretch_items<T>() -> usize {
 fn for_each_sorted<C: TypedSort>(
     sort: &C,
     items: &mut [Tagged<C::Item>],
-    mut each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
+    each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
 ) -> Result<()> {
     let len = stretch_items::<C::Item>();
     for stretch in items.chunks_mut(len) {
@@ -328,36 +328,9 @@ fn for_each_sorted<C: TypedSort>(
     let starts_anew = |at: &usize| sort.compare(&items[at - 1].1, &items[*at].1).is_gt();
     let ends = (len..items.len()).step_by(len).filter(starts_anew);
     let mut start = 0;
-    let stretches = ends.chain([items.len()]).map(|end| Stretch {
-        current: None,
-        rest: items[mem::replace(&mut start, end)..end].iter(),
-    });
-    let mut merge = Merge::by(ByItem(sort), stretches);
-    while let Some(item) = merge.next()? {
-        each(item)?;
-    }
-    Ok(())
-}
-
-/// Items in order.
-struct Stretch<'i, T> {
-    current: Option<&'i T>,
-    rest: slice::Iter<'i, T>,
-}
-
-impl<T> Source for Stretch<'_, T> {
-    type Record = T;
-
-    #[inline]
-    fn advance(&mut self) -> Result<bool> {
-        self.current = self.rest.next();
-        Ok(self.current.is_some())
-    }
-
-    #[inline]
-    fn current(&self) -> Option<&T> {
-        self.current
-    }
+    let ends = ends.chain([items.len()]);
+    let stretches = ends.map(|end| Stretch::new(&items[mem::replace(&mut start, end)..end]));
+    stretches::merge(stretches, ByItem(sort), each)
 }
 
 struct ByItem<'c, C>(&'c C);
