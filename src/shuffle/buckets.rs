@@ -66,7 +66,7 @@ impl Buckets {
     #[inline(always)]
     #[must_use]
     pub(crate) fn push_keyed(&mut self, number: usize, key: &[u8], value: Short) -> bool {
-        self.open[number].push_keyed((key.len() as u16, 1), key, value)
+        self.open[number].push_keyed(key.len() as u8, key, value)
     }
 
     /// Opens another piece, for an entry of so many bytes; false if a slab must be [added](Self::add_slab) first.

@@ -6,9 +6,8 @@
 
 use std::ptr::NonNull;
 
-/// Memory below this is not worth a huge page.
-#[cfg(target_os = "linux")]
-const HUGE_PAGE_BYTES: usize = 2 << 20;
+/// The length of a huge page; shorter memory is not worth one.
+pub(super) const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Memory below this is not worth a call.
 pub(super) const LEAST_POPULATED_BYTES: usize = 128 << 10;

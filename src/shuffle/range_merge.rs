@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::blocks::{self, ALL_BITS, BlockReader};
 use super::combine::Combine;
 use super::combiner_outputs::fewer;
+use super::kernel::HUGE_PAGE_BYTES;
 use super::partitioner::{HashPartitioner, Place};
 use super::probe_batch::ProbeBatch;
 use super::range_entries::RangeEntries;
@@ -30,10 +31,6 @@ const RANGE_BYTES: usize = 512 << 10;
 
 /// What they may take without asking for it. They may be more than is wanted where sources are in order of few bits.
 const FLOOR_BYTES: usize = 4 * RANGE_BYTES;
-
-/// A table that would leave the cache had better be a huge page: its slots are found faster then, and those of different
-/// keys are farther from each other.
-const HUGE_TABLE_BYTES: usize = 2 << 20;
 
 /// With more entries for each key than this, those of the next ranges are not sorted any more.
 const MOST_ENTRIES_OF_KEY: usize = 2;
@@ -321,8 +318,10 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         self.table.make_room(long);
         if self.table.memory_bytes() > RANGE_BYTES {
             self.waits = true;
-            if self.reserve(HUGE_TABLE_BYTES.max(self.table.memory_bytes())) {
-                self.table.grow_to(HUGE_TABLE_BYTES);
+            // Out of the cache it had better be a huge page: its slots are found faster then, and those of different keys
+            // are farther from each other.
+            if self.reserve(HUGE_PAGE_BYTES.max(self.table.memory_bytes())) {
+                self.table.grow_to(HUGE_PAGE_BYTES);
             }
         }
         Ok(())

@@ -187,33 +187,25 @@ impl Piece {
         true
     }
 
-    /// Appends the bytes of a head, a key and a value; false, too, if there is room for them, but not for all of the last
-    /// word.
+    /// Appends a byte, a key and a value; false, too, if there is room for them, but not for all of the last word.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn push_keyed(
-        &mut self,
-        (head, head_len): (u16, usize),
-        key: &[u8],
-        value: Short,
-    ) -> bool {
-        let head_len = head_len.min(size_of::<u16>());
-        let words_bytes = size_of::<u16>() + size_of::<u128>();
-        if self.capacity - self.len < words_bytes + key.len() {
+    pub(crate) fn push_keyed(&mut self, head: u8, key: &[u8], value: Short) -> bool {
+        if self.capacity - self.len < 1 + key.len() + size_of::<u128>() {
             return false;
         }
-        // SAFETY: there is room for the key, for a word that begins where the head does, and for one behind the key; and
-        // it is in memory that only this piece reaches.
+        // SAFETY: there is room for the head, the key and a word behind it; and it is in memory that only this piece
+        // reaches.
         unsafe {
             let to = self.start.add(self.len).as_ptr();
-            to.cast::<u16>().write_unaligned(head.to_le());
-            let to = to.add(head_len);
+            to.write(head);
+            let to = to.add(1);
             copy(key, to);
             let to = to.add(key.len());
             to.cast::<u128>().write_unaligned(value.word().to_le());
             kernel::prefetch_behind(to);
         }
-        self.len += head_len + key.len() + value.len();
+        self.len += 1 + key.len() + value.len();
         true
     }
 
@@ -288,7 +280,6 @@ impl fmt::Debug for Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::codec::Short;
     use crate::storage::memory::MemoryBudget;
 
     #[test]
@@ -344,8 +335,8 @@ mod tests {
             let mut slabs = Slabs::default();
             slabs.add(200, None);
             let mut piece = slabs.piece(key.len() + 20).unwrap_or_default();
-            assert!(piece.push_keyed((7, 1), &key, value));
-            assert!(!piece.push_keyed((7, 1), &key, value));
+            assert!(piece.push_keyed(7, &key, value));
+            assert!(!piece.push_keyed(7, &key, value));
             assert_eq!(*piece, [&[7][..], &key, b"value"].concat());
         }
     }

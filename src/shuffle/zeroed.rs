@@ -99,12 +99,12 @@ mod mapped {
     use std::alloc::Layout;
     use std::ptr::{NonNull, null_mut};
 
-    /// Shorter memory is the allocator's, and what is longer begins where a huge page does.
-    const HUGE_PAGE_BYTES: usize = 2 << 20;
+    use crate::shuffle::kernel::HUGE_PAGE_BYTES;
 
     /// Mappings end at a multiple of this, which is one of the length of a page on every machine.
     const PAGE_BYTES: usize = 64 << 10;
 
+    /// Shorter memory is the allocator's, and what is longer begins where a huge page does.
     pub(super) fn is_for(layout: Layout) -> bool {
         layout.size() >= HUGE_PAGE_BYTES && layout.align() <= HUGE_PAGE_BYTES
     }
