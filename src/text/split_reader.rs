@@ -2,7 +2,7 @@
 //!
 //! Where a program asks for small partitions a large file is cut into thousands of splits, and a thread mostly reads some
 //! that follow each other. With the last reader the next split needs no file opened, no buffer and no search for its first
-//! record, and nothing is read twice.
+//! record, and nothing is read twice; and several of them are read at once.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -128,6 +128,13 @@ mod tests {
         let (texts, input_bytes): (Vec<_>, Vec<_>) = read_all.unzip();
         assert!(texts.concat() == content.as_bytes());
         assert_eq!(input_bytes.iter().sum::<u64>(), end);
+        // By a few calls, and never twice as far as was asked for.
+        assert!(input_bytes.iter().filter(|bytes| **bytes > 0).count() < 10);
+        let mut read_bytes = 0;
+        for (split_end, bytes) in (10_000..).step_by(10_000).zip(&input_bytes) {
+            read_bytes += bytes;
+            assert!(read_bytes < 2 * split_end, "{read_bytes} for {split_end}");
+        }
 
         // Nor is the file opened again, as long as it is the same.
         if cfg!(unix) {
