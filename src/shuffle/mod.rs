@@ -35,6 +35,7 @@ mod spool;
 mod table;
 mod tables;
 mod value_buffer;
+mod value_lists;
 mod zeroed;
 
 pub(crate) use combine::Combine;

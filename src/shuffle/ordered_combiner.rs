@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  records of a task ─> tables ── end of the task, or no more room ──> entries ─> `grouper` ─> groups ─> merged
+//!                   │        └─ of small tasks ─> `value_lists` ───────┤
 //!                   └───────── where hardly any key comes twice ───────┘
 //! ```
 //!
@@ -15,12 +16,12 @@ use std::mem;
 
 use super::combine::Combine;
 use super::group_outputs::GroupOutputs;
-use super::group_stream::GroupCursor;
 use super::grouper::Grouper;
 use super::partitioner::HashPartitioner;
 use super::tables::Tables;
+use super::value_lists::ValueLists;
 use crate::error::Result;
-use crate::pipeline::{Data, Key, Owned, Ref};
+use crate::pipeline::{Key, Owned, Ref};
 use crate::storage::codec;
 use crate::task::{Flow, Resources};
 
@@ -46,6 +47,8 @@ pub(crate) struct OrderedCombiner<'c, C: Combine> {
     resources: &'c Resources,
     /// What of the task at hand has been combined, in order of the hash.
     tables: Tables<'c, C>,
+    /// What of this task and of those just before has not become entries yet.
+    lists: ValueLists<'c>,
     /// Where entries go, and whether any have.
     grouper: Grouper<'c>,
     has_poured: bool,
@@ -62,6 +65,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
             combine,
             resources,
             tables: Tables::new(combine, HashPartitioner::new(TABLES), resources),
+            lists: ValueLists::new(resources),
             grouper: Grouper::new(outputs, resources),
             has_poured: false,
             check_keys: first_check_keys::<C::Combined>(),
@@ -74,6 +78,9 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
         self.check_keys = first_check_keys::<C::Combined>();
         self.pass_left = 0;
+        if !self.grouper.is_followed_by(task) {
+            self.lists.pour(&mut self.grouper)?;
+        }
         self.grouper.begin_task(task)
     }
 
@@ -126,6 +133,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     fn check_savings(&mut self) -> Result<()> {
         if self.tables.keys() * 4 > self.tables.records() * 3 {
             self.pass_left = self.check_keys * PASSED_FOR_CHECKED;
+            // With so many keys also what is in lists, so that what is passed comes behind it.
             self.pour()?;
         }
         self.check_keys *= 2;
@@ -161,12 +169,16 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         // The entries are counted where they go.
         let combined = self.tables.records() - self.tables.keys();
         self.resources.progress.add_shuffled(combined as u64, 0);
+        let Self { lists, grouper, .. } = self;
+        let are_listed = lists.want(self.tables.keys());
+        if !are_listed {
+            lists.pour(grouper)?;
+        }
         for table in self.tables.iter_mut() {
-            let mut keys = table.sorted();
-            let grouper = &mut self.grouper;
-            while let Some(pushed) = keys.take(|key, value| grouper.push_pair(key, &value)) {
-                pushed?;
-            }
+            table.drain(|place, key, value| match are_listed {
+                true => lists.push(place, key, &value, grouper),
+                false => grouper.push_pair(key, &value),
+            })?;
         }
         self.tables.begin_anew();
         Ok(())
@@ -186,6 +198,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
 
     /// Hands over what came since the last time, after the last task.
     pub(crate) fn commit(&mut self) -> Result<()> {
+        self.lists.pour(&mut self.grouper)?;
         self.grouper.commit()
     }
 
@@ -233,25 +246,28 @@ pub(crate) fn merge_groups<C: Combine>(
     let mut groups = outputs.open(partition, resources)?;
     while groups.next_group()? {
         let key = C::Key::from_bytes(groups.key())?;
-        let Some(mut combined) = next_value(&mut groups)? else {
-            continue;
-        };
-        while let Some(later) = next_value(&mut groups)? {
-            combined = combine.merge(combined, later);
+        let mut combined = None;
+        while groups.advance()? {
+            let mut values = groups.value();
+            loop {
+                let value = codec::decode_prefix(&mut values)?;
+                combined = Some(match combined {
+                    Some(combined) => combine.merge(combined, value),
+                    None => value,
+                });
+                // Values of no bytes are all the same, and one of them is as good as many.
+                if values.is_empty() {
+                    break;
+                }
+            }
         }
-        if each(key, combined).is_break() {
+        if let Some(combined) = combined
+            && each(key, combined).is_break()
+        {
             return Ok(Flow::Break(()));
         }
     }
     Ok(Flow::Continue(()))
-}
-
-#[inline]
-fn next_value<V: Data>(groups: &mut GroupCursor) -> Result<Option<V>> {
-    if !groups.advance()? {
-        return Ok(None);
-    }
-    codec::decode(groups.value()).map(Some)
 }
 
 #[cfg(test)]
@@ -448,6 +464,48 @@ mod tests {
         let written_bytes = resources.scratch.written_bytes() as usize;
         assert!(written_bytes > bytes, "{written_bytes} of {bytes}");
         assert!(written_bytes < 6 * bytes, "{written_bytes} of {bytes}");
+    }
+
+    #[test]
+    fn tasks_with_the_same_keys_leave_one_entry_of_each() {
+        let of_task = |task: u64| {
+            let numbers = task * 100..(task + 1) * 100;
+            numbers.map(|n| ("long ".repeat(30) + &(n % 10).to_string(), n))
+        };
+        let resources = || Resources {
+            threads: 3,
+            ..Resources::unlimited()
+        };
+        let (alone, together) = (resources(), resources());
+        let found = combined_of(300, 300, of_task, &together);
+        assert!(found == combined_of(300, 1, of_task, &alone));
+        for resources in [&alone, &together] {
+            assert_eq!(resources.progress.shuffled_records(), 300 * 100);
+        }
+        let bytes = |resources: &Resources| resources.progress.shuffled_bytes() as usize;
+        let values_bytes: usize = found.iter().map(|(_, value)| value.len()).sum();
+        assert!(bytes(&together) < values_bytes + 10 * 200);
+        assert!(bytes(&alone) > values_bytes + 10 * 200 * 100);
+    }
+
+    #[test]
+    fn tasks_of_other_keys_leave_entries_at_once() {
+        let resources = Resources::unlimited();
+        let combine = Shown(PhantomData);
+        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
+        let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
+        let mut are_listed = Vec::new();
+        for task in 0..20 {
+            combiner.begin_task(task).unwrap();
+            let records = (0..1000).map(|n| ((task * 1000 + n).to_string(), n as u64));
+            records.for_each(|record| combiner.push(record).unwrap());
+            combiner.end_task().unwrap();
+            are_listed.push(combiner.lists.want(1));
+        }
+        assert!(
+            are_listed[..2] == [true; 2] && are_listed[3..] == [false; 17],
+            "{are_listed:?}"
+        );
     }
 
     #[test]

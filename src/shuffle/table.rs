@@ -281,6 +281,26 @@ impl<V> Table<V> {
         Some(f(slot.key().bytes(&self.arena), value))
     }
 
+    /// Takes all keys, nearly in order: calls `each` with the place of each, its bytes and its value. The table is empty
+    /// then, and keeps its memory.
+    pub(crate) fn drain<E>(
+        &mut self,
+        mut each: impl FnMut(Place, &[u8], V) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for start in (0..self.slots.len()).step_by(WINDOW_SLOTS) {
+            self.prefetch_keys(start + WINDOW_SLOTS);
+            let Self { slots, arena, .. } = self;
+            for slot in slots.as_mut_slice()[start..].iter_mut().take(WINDOW_SLOTS) {
+                let place = slot.place();
+                let taken = slot.take_with(arena, |key, value| each(place, key, value));
+                taken.unwrap_or(Ok(()))?;
+            }
+        }
+        self.len = 0;
+        self.arena.clear();
+        Ok(())
+    }
+
     /// The keys in ascending order of place, then of their bytes. Taking them all leaves the table empty, with its
     /// memory.
     pub(crate) fn sorted(&mut self) -> Sorted<&mut Self, V> {
@@ -344,7 +364,7 @@ impl<V> Table<V> {
     /// came in.
     fn prefetch_keys(&self, start: usize) {
         if self.arena.memory_bytes() > 0 {
-            let slots = self.slots.as_slice()[start..].iter();
+            let slots = self.slots.as_slice().iter().skip(start);
             for slot in slots.take(WINDOW_SLOTS) {
                 slot.key().prefetch(&self.arena);
             }
