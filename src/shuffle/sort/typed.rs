@@ -169,6 +169,40 @@ portable! {
 /// order already.
 type Place = (usize, usize);
 
+/// Tasks below this are in the first two bytes of a place, and so is whether it is of a later run than the first.
+/// Mostly these are all: with varints records of more tasks would be longer, which takes a sort more time than tasks do.
+const LONG_TASK: u16 = 0x7fff;
+const LATER_RUN: u16 = 0x8000;
+
+#[inline]
+fn push_place((task, run): Place, bytes: &mut Vec<u8>) -> Result<()> {
+    let short_task = u16::try_from(task).map_or(LONG_TASK, |task| task.min(LONG_TASK));
+    let later_run = if run > 0 { LATER_RUN } else { 0 };
+    bytes.extend_from_slice(&(short_task | later_run).to_le_bytes());
+    if short_task == LONG_TASK {
+        codec::encode_into(&task, bytes)?;
+    }
+    if run > 0 {
+        codec::encode_into(&run, bytes)?;
+    }
+    Ok(())
+}
+
+/// The place that `bytes` start with, which then start after it.
+#[inline]
+fn take_place(bytes: &mut &[u8]) -> Result<Place> {
+    let head = u16::from_le_bytes(codec::decode_prefix(bytes)?);
+    let task = match head & LONG_TASK {
+        LONG_TASK => codec::decode_prefix(bytes)?,
+        task => usize::from(task),
+    };
+    let run = match head & LATER_RUN {
+        0 => 0,
+        _ => codec::decode_prefix(bytes)?,
+    };
+    Ok((task, run))
+}
+
 /// Items as they came.
 pub(crate) struct TypedBuffer<T> {
     items: Vec<(usize, T)>,
@@ -244,7 +278,8 @@ impl<C: TypedSort> Sort for Typed<C> {
         let mut encoded = mem::take(&mut buffer.encoded);
         for_each_sorted(&self.0, &mut buffer.items, |(task, item)| {
             encoded.clear();
-            codec::encode_into(&((*task, run), item), &mut encoded)?;
+            push_place((*task, run), &mut encoded)?;
+            codec::encode_into(item, &mut encoded)?;
             each(&encoded)
         })?;
         buffer.items.clear();
@@ -253,16 +288,20 @@ impl<C: TypedSort> Sort for Typed<C> {
     }
 
     fn sample(&self, buffer: &TypedBuffer<C::Item>, bytes: &mut Vec<u8>) -> Result<()> {
-        let place: Place = (0, 0);
         match buffer.items.last() {
-            Some((_, item)) => codec::encode_into(&(place, item), bytes),
+            Some((_, item)) => {
+                push_place((0, 0), bytes)?;
+                codec::encode_into(item, bytes)
+            }
             None => Ok(()),
         }
     }
 
     #[inline]
     fn load(&self, bytes: &[u8], slot: &mut Self::Slot) -> Result<()> {
-        *slot = Some(codec::decode(bytes)?);
+        let mut bytes = bytes;
+        let place = take_place(&mut bytes)?;
+        *slot = Some((place, codec::decode(bytes)?));
         Ok(())
     }
 
@@ -373,6 +412,23 @@ mod tests {
 
     fn items(name: impl Fn(usize) -> String) -> Vec<Tagged<Name>> {
         (0..COUNT).map(|n| (n / 100, (name(n), n))).collect()
+    }
+
+    #[test]
+    fn places_of_few_tasks_are_two_bytes() {
+        let ends = [0, 1, 250, 251, 0x7ffe, 0x7fff, 0x8000, 0xffff, 0x1_0000];
+        for task in ends {
+            for run in ends {
+                let mut bytes = Vec::new();
+                push_place((task, run), &mut bytes).unwrap();
+                assert_eq!(bytes.len() == 2, task < 0x7fff && run == 0);
+                bytes.push(7);
+                let mut bytes = &bytes[..];
+                assert_eq!(take_place(&mut bytes).unwrap(), (task, run));
+                assert_eq!(bytes, [7]);
+            }
+        }
+        assert!(take_place(&mut &[1][..]).is_err());
     }
 
     #[test]
