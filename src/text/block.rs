@@ -32,7 +32,11 @@ pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 
 /// What is read behind the end of a split at once, with the last of it: the end of most records. More would be read
 /// twice where the next split has another reader, which shows where splits are of a few KiB.
-const FIRST_COMPLETION_BYTES: usize = 2 << 10;
+const FIRST_COMPLETION_BYTES: u64 = 2 << 10;
+
+/// How far behind the end of a split is read at the most where the next one seems to be for the same reader. With larger
+/// splits calls do not count.
+const MOST_AHEAD_BYTES: u64 = 64 << 10;
 
 /// What is read in each further step to complete the last record of a split.
 const COMPLETION_BYTES: usize = 16 << 10;
@@ -167,11 +171,12 @@ impl BlockReader {
         } else {
             split.end
         };
-        // Behind a small split comes another, it seems, once it has come behind others: no more is read in vain than
-        // they had. Of a large one a buffer is but a part.
-        self.ahead_bytes = FIRST_COMPLETION_BYTES as u64;
-        if self.end.saturating_sub(split.start) < block_bytes as u64 {
-            self.ahead_bytes = self.ahead_bytes.max(split.start - self.first);
+        // Behind a small split comes another, it seems, once it has come behind others; in vain no more is read than a
+        // quarter of them.
+        self.ahead_bytes = FIRST_COMPLETION_BYTES;
+        if self.end.saturating_sub(split.start) < MOST_AHEAD_BYTES {
+            let read_bytes = split.start - self.first;
+            self.ahead_bytes = (read_bytes / 4).clamp(FIRST_COMPLETION_BYTES, MOST_AHEAD_BYTES);
         }
         // Of a small split no more than it has, and what is read behind it: a buffer is filled with zeros first, which
         // thousands of small files would wait for.

@@ -128,12 +128,12 @@ mod tests {
         let (texts, input_bytes): (Vec<_>, Vec<_>) = read_all.unzip();
         assert!(texts.concat() == content.as_bytes());
         assert_eq!(input_bytes.iter().sum::<u64>(), end);
-        // By a few calls, and never twice as far as was asked for.
-        assert!(input_bytes.iter().filter(|bytes| **bytes > 0).count() < 10);
+        // By a few calls, and never much further than was asked for.
+        assert!(input_bytes.iter().filter(|bytes| **bytes > 0).count() < 20);
         let mut read_bytes = 0;
         for (split_end, bytes) in (10_000..).step_by(10_000).zip(&input_bytes) {
             read_bytes += bytes;
-            assert!(read_bytes < 2 * split_end, "{read_bytes} for {split_end}");
+            assert!(read_bytes < split_end + split_end / 4 + 4_000);
         }
 
         // Nor is the file opened again, as long as it is the same.
