@@ -169,7 +169,8 @@
 //!   in its standard configuration. Integers and lengths are varints, so that a `u64` below 251 is one byte; a `String`
 //!   inside of another type is its length, then its UTF-8.
 //! - The hash of a key: [rapidhash](https://docs.rs/rapidhash) V3 in its micro variant, with avalanche and the default
-//!   seed and secrets, over these bytes. It has 64 bits; that of the seven bytes `holdall` is 7162430962720249247.
+//!   seed and secrets, over these bytes; or, if they are fewer than 16, over 16: these, zeros, and as the last one more
+//!   than there are of these. It has 64 bits; that of the seven bytes `holdall` is 3227071661443217181.
 //! - The partition of a key, of `n`: the whole part of `hash * n / 2^64`. So partition 0 has the `n`-th part of all
 //!   hashes that is the lowest, and so on.
 //! - The order within a partition: by hash, then by the bytes of the key. As partitions are ranges of the hash, the

@@ -13,10 +13,11 @@ use std::ops::Range;
 use super::entry;
 use super::partitioner::{HashPartitioner, Place};
 use super::slab::Piece;
+use super::table::Probe;
 use super::table::Table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Data;
-use crate::storage::codec;
+use crate::storage::codec::{self, Short};
 use crate::storage::merge::Source as _;
 use crate::storage::run::{Run, RunFile, RunReader};
 
@@ -191,7 +192,7 @@ impl BlockReader {
         &mut self,
         last: Place,
         partitioner: HashPartitioner,
-        mut each: impl FnMut(Place, &[u8], V) -> Result<()>,
+        mut each: impl FnMut(Probe, &[u8], V) -> Result<()>,
     ) -> Result<()> {
         if self.at == 0 && !self.next_block()? {
             return Ok(());
@@ -203,16 +204,17 @@ impl BlockReader {
                 let Some(key) = key_at(block, at) else {
                     return Err(self.input.corrupt());
                 };
+                let short = Short::first_of(&block[key.start..], key.len());
                 let mut rest = &block[key.end..];
                 let key = &block[key];
-                let place = partitioner.position(key).place;
-                if place > last {
+                let (_, probe) = Probe::of(partitioner, short, key);
+                if probe.place() > last {
                     self.at = at;
                     return Ok(());
                 }
                 let value = codec::decode_prefix(&mut rest)?;
                 at = block.len() - rest.len();
-                each(place, key, value)?;
+                each(probe, key, value)?;
             }
             if !self.next_block()? {
                 return Ok(());

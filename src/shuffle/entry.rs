@@ -39,15 +39,21 @@ pub(crate) fn push(chunk: &mut Vec<u8>, key_len: usize, key_value: &[u8]) {
 /// The key and the value of the entry that `bytes` start with, and what stands behind it.
 #[inline(always)]
 pub(crate) fn split_first(bytes: &[u8]) -> (&[u8], &[u8], &[u8]) {
-    let (key_len, value_len, rest) = match bytes {
+    let (key_len, value_len, rest) = lengths(bytes);
+    let (key, rest) = rest.split_at(key_len);
+    let (value, rest) = rest.split_at(value_len);
+    (key, value, rest)
+}
+
+/// The lengths of the key and of the value of the entry that `bytes` start with, and what stands behind them.
+#[inline(always)]
+pub(crate) fn lengths(bytes: &[u8]) -> (usize, usize, &[u8]) {
+    match bytes {
         [key_len @ 0..0x80, value_len @ 0..0x80, rest @ ..] => {
             (usize::from(*key_len), usize::from(*value_len), rest)
         }
         _ => long_lengths(bytes),
-    };
-    let (key, rest) = rest.split_at(key_len);
-    let (value, rest) = rest.split_at(value_len);
-    (key, value, rest)
+    }
 }
 
 /// Whether two keys are the same. Short ones are compared without a call, which would take longer than the comparison.
@@ -69,7 +75,6 @@ fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
     bytes.first_chunk().zip(bytes.last_chunk())
 }
 
-/// The lengths of the key and of the value of an entry, and what stands behind them.
 #[cold]
 fn long_lengths(bytes: &[u8]) -> (usize, usize, &[u8]) {
     let mut at = 0;

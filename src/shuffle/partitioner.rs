@@ -1,14 +1,15 @@
 //! Which partition a key belongs to.
 //!
-//! The hash is [rapidhash V3 micro](https://docs.rs/rapidhash) with its default seed, over the key's serialised bytes: the
-//! same in every process, on every machine and in every run. Partition `p` of `n` holds the `p`-th of `n` equal ranges
-//! of the 64-bit hash, so that the partitions in order are in the order of the hash, however many there are.
+//! The hash is [rapidhash V3 micro](https://docs.rs/rapidhash) with its default seed, over the key's serialised bytes, or
+//! the [tagged](Short::tagged) word of a short key: the same in every process, on every machine and in every run. To hash
+//! a word takes no jumps, which nobody could foresee where keys have different lengths.
+//!
+//! Partition `p` of `n` holds the `p`-th of `n` equal ranges of the 64-bit hash, so that the partitions in order are in
+//! the order of the hash, however many there are.
 
 use serde::{Deserialize, Serialize};
 
-use rapidhash::v3::{
-    DEFAULT_RAPID_SECRETS, RapidSecrets, rapidhash_v3_inline, rapidhash_v3_micro_inline,
-};
+use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_inline, rapidhash_v3_micro_inline};
 
 use crate::storage::codec::Short;
 
@@ -42,7 +43,22 @@ impl HashPartitioner {
 
     #[inline(always)]
     pub(crate) fn position(self, key: &[u8]) -> Position {
-        self.position_of(hash(key))
+        self.position_of_first(key, key.len())
+    }
+
+    /// The same of a key that is the first `len` of `bytes`.
+    #[inline(always)]
+    pub(crate) fn position_of_first(self, bytes: &[u8], len: usize) -> Position {
+        match Short::first_of(bytes, len) {
+            Some(key) => self.short_position(key),
+            None => self.long_position(&bytes[..len]),
+        }
+    }
+
+    /// The same of a key that is too long to be [`Short`].
+    #[inline(always)]
+    pub(crate) fn long_position(self, key: &[u8]) -> Position {
+        self.position_of(long_hash(key))
     }
 
     /// The same of a short key.
@@ -62,41 +78,10 @@ impl HashPartitioner {
     }
 }
 
-/// Short keys have the same hash in all variants of V3, and their part of the large one is inlined; of micro nothing is.
-#[inline(always)]
-fn hash(key: &[u8]) -> u64 {
-    if key.len() <= 16 {
-        rapidhash_v3_inline::<true, true, false>(key, &DEFAULT_RAPID_SECRETS)
-    } else {
-        long_hash(key)
-    }
-}
-
-/// The same of a short key, whose bytes are in registers: what rapidhash does with so few.
+/// All variants of V3 have the same hash of 16 bytes; this one can be inlined.
 #[inline(always)]
 fn short_hash(key: Short) -> u64 {
-    let RapidSecrets { seed, secrets } = DEFAULT_RAPID_SECRETS;
-    let (word, len) = (key.word(), key.len());
-    let byte = |at: usize| (word >> (8 * at)) as u64 & 0xff;
-    let (a, b, seed) = match len {
-        8.. => (
-            word as u64,
-            (word >> (8 * (len - 8))) as u64,
-            seed ^ len as u64,
-        ),
-        4..8 => {
-            let half = u64::from(u32::MAX);
-            let last = (word >> (8 * (len - 4))) as u64 & half;
-            (word as u64 & half, last, seed ^ len as u64)
-        }
-        1..4 => (byte(0) << 45 | byte(len - 1), byte(len / 2), seed),
-        0 => (0, 0, seed),
-    };
-    let product = u128::from(a ^ secrets[1]) * u128::from(b ^ seed);
-    let (low, high) = (product as u64, (product >> 64) as u64);
-    let product =
-        u128::from(low ^ 0xaaaa_aaaa_aaaa_aaaa) * u128::from(high ^ secrets[1] ^ len as u64);
-    (product as u64) ^ (product >> 64) as u64
+    rapidhash_v3_inline::<true, false, false>(&key.tagged().to_le_bytes(), &DEFAULT_RAPID_SECRETS)
 }
 
 #[inline(never)]
@@ -109,27 +94,42 @@ mod tests {
     use super::*;
     use crate::storage::codec::SHORT_BYTES;
 
+    fn hash(key: &[u8]) -> u64 {
+        HashPartitioner::new(1).position(key).place.0
+    }
+
     #[test]
     fn the_hash_never_changes() {
         assert_eq!(
-            [hash(b""), hash(b"a"), hash(b"holdall"), hash(&[7; 100])],
+            [&b""[..], b"a", b"holdall", &[7; 16], &[7; 100]].map(hash),
             [
-                232177599295442350,
-                6457959414642172395,
-                7162430962720249247,
+                7334292928256936313,
+                3347682354474590186,
+                3227071661443217181,
+                11319092796645465109,
                 5014345482301248962
             ]
         );
     }
 
     #[test]
-    fn short_keys_have_the_hash_of_their_bytes() {
+    fn short_keys_are_hashed_as_sixteen_bytes() {
         for len in 0..=SHORT_BYTES {
-            for first in 0..=255 {
-                let key: Vec<u8> = (0..len as u8).map(|n| n.wrapping_mul(37) ^ first).collect();
-                let short = Short::new(&key).unwrap();
-                assert_eq!(short_hash(short), hash(&key), "{key:?}");
-            }
+            let bytes: Vec<u8> = (1..=40).collect();
+            let mut padded = [0; 16];
+            padded[..len].copy_from_slice(&bytes[..len]);
+            padded[SHORT_BYTES] = len as u8 + 1;
+            assert_eq!(hash(&bytes[..len]), long_hash(&padded));
+        }
+    }
+
+    #[test]
+    fn a_key_belongs_to_the_same_place_wherever_it_stands() {
+        let partitioner = HashPartitioner::new(7);
+        let bytes: Vec<u8> = (1..=60).collect();
+        for len in 0..40 {
+            let position = partitioner.position(&bytes[..len]);
+            assert_eq!(partitioner.position_of_first(&bytes, len), position);
         }
     }
 

@@ -34,6 +34,11 @@ impl<X> ProbeBatch<X> {
         self.probes.len() == BATCH_KEYS
     }
 
+    /// The keys that wait, as they came.
+    pub(crate) fn probes(&self) -> impl Iterator<Item = &(Probe, X)> {
+        self.probes.iter()
+    }
+
     /// Calls `each` with the keys as they came, and leaves none. A key that fits into its probe is given as no bytes.
     #[inline(always)]
     pub(crate) fn drain<E>(

@@ -21,28 +21,52 @@ const INLINE_BYTES: usize = SHORT_BYTES;
 /// The tag of a key that is in the arena. A tag of 0 is an empty slot; one of `n + 1` is a key of `n` bytes.
 const IN_ARENA: u8 = INLINE_BYTES as u8 + 2;
 
+const TAG_SHIFT: u32 = 56;
+const BELOW_TAG: u64 = (1 << TAG_SHIFT) - 1;
+
 /// A key's bytes, or where they are: `head` has the first 8 bytes, `tail` the next 7 and, on top, the tag. Of a key in
-/// the arena `head` has the address, and `tail` the length. Both words are kept as bytes, the lowest first, so that a
-/// key can be read where it stands.
+/// the arena `head` has the address, and `tail` the length.
+///
+/// Both have their lowest byte first on every machine, so that a key can be read where it stands. They are two words and
+/// not an array of bytes, for as such the compiler keeps them in registers, and writes and reads them alike: a processor
+/// that is to read at once what two writes have left waits for both.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(align(8))]
-pub(super) struct Packed([u8; 16]);
+#[repr(C)]
+pub(super) struct Packed {
+    head: u64,
+    tail: u64,
+}
 
 impl Packed {
     #[inline(always)]
     fn of(head: u64, tail: u64) -> Self {
-        Self((u128::from(head) | u128::from(tail) << 64).to_le_bytes())
+        Self {
+            head: head.to_le(),
+            tail: tail.to_le(),
+        }
     }
 
     #[inline(always)]
     fn words(self) -> (u64, u64) {
-        let both = u128::from_le_bytes(self.0);
-        (both as u64, (both >> 64) as u64)
+        (u64::from_le(self.head), u64::from_le(self.tail))
     }
 
     #[inline(always)]
-    fn tag(&self) -> u8 {
-        self.0[INLINE_BYTES]
+    fn tag(self) -> u8 {
+        (self.words().1 >> TAG_SHIFT) as u8
+    }
+
+    /// The same without the tag, as which it stands for an empty slot.
+    #[inline(always)]
+    fn without_tag(self) -> Self {
+        let (head, tail) = self.words();
+        Self::of(head, tail & BELOW_TAG)
+    }
+
+    #[inline(always)]
+    fn as_bytes(&self) -> &[u8] {
+        // SAFETY: two words without padding are as many initialized bytes, and borrowed for as long.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
     }
 
     /// A key as it is looked for: if it does not fit into a slot, its length with an address that no key has.
@@ -50,18 +74,25 @@ impl Packed {
     pub(super) fn new(key: &[u8]) -> Self {
         match Short::new(key) {
             Some(key) => Self::short(key),
-            None => Self::in_arena(u64::MAX, key.len()),
+            None => Self::long(key.len()),
         }
+    }
+
+    /// The same of a key that does not fit, with so many bytes.
+    #[inline(always)]
+    pub(super) fn long(len: usize) -> Self {
+        Self::in_arena(u64::MAX, len)
     }
 
     /// The same of a short key.
     #[inline(always)]
     pub(super) fn short(key: Short) -> Self {
-        Self((key.word() | (key.len() as u128 + 1) << (8 * INLINE_BYTES)).to_le_bytes())
+        let both = key.tagged();
+        Self::of(both as u64, (both >> u64::BITS) as u64)
     }
 
     fn in_arena(address: u64, len: usize) -> Self {
-        Self::of(address, len as u64 | u64::from(IN_ARENA) << 56)
+        Self::of(address, len as u64 | u64::from(IN_ARENA) << TAG_SHIFT)
     }
 
     /// The same key at its address in the arena.
@@ -102,7 +133,7 @@ impl Packed {
         if tag == IN_ARENA {
             return arena.get(self.words().0, self.arena_len());
         }
-        &self.0[..usize::from(tag) - 1]
+        &self.as_bytes()[..usize::from(tag) - 1]
     }
 
     /// Asks the processor for a key that is in the arena.
@@ -114,7 +145,7 @@ impl Packed {
     }
 
     fn arena_len(self) -> usize {
-        (self.words().1 & ((1 << 56) - 1)) as usize
+        (self.words().1 & BELOW_TAG) as usize
     }
 }
 
@@ -155,7 +186,7 @@ impl<V> Slot<V> {
             return None;
         }
         let key = self.key;
-        self.key.0[INLINE_BYTES] = 0;
+        self.key = key.without_tag();
         let value = std::mem::replace(&mut self.value, MaybeUninit::uninit());
         // SAFETY: the slot was not empty, so it had a value, and now that it is empty nobody else takes that.
         Some((key, self.place, unsafe { value.assume_init() }))

@@ -119,10 +119,11 @@ impl Sorted {
             slots.reserve(chunk.entries);
             let mut bytes = &chunk.bytes[..];
             while !bytes.is_empty() {
-                let (key, _, rest) = entry::split_first(bytes);
+                let (key_len, value_len, rest) = entry::lengths(bytes);
                 let offset = chunk.bytes.len() - bytes.len();
-                slots.push(self.slot(self.place(key), number, offset));
-                bytes = rest;
+                let place = self.partitioner.position_of_first(rest, key_len).place.0;
+                slots.push(self.slot(place, number, offset));
+                bytes = &rest[key_len + value_len..];
             }
         }
         radix_sort(slots, scratch, self.slice_bits);

@@ -20,7 +20,7 @@ use std::borrow::BorrowMut;
 use std::marker::PhantomData;
 
 use super::arena::Arena;
-use super::partitioner::Place;
+use super::partitioner::{HashPartitioner, Place, Position};
 use super::slot::{Packed, Slot, Slots};
 use crate::storage::codec::Short;
 
@@ -57,11 +57,37 @@ impl Probe {
         Self { place, key }
     }
 
-    /// The same of a short key.
+    /// A key, and its partition; `short` is what its bytes are, if they are few enough.
     #[inline(always)]
-    pub(crate) fn short(place: Place, key: Short) -> Self {
-        let key = Packed::short(key);
-        Self { place, key }
+    pub(crate) fn of(
+        partitioner: HashPartitioner,
+        short: Option<Short>,
+        bytes: &[u8],
+    ) -> (usize, Self) {
+        // One after the other, and not both in one match, whose result would go through memory.
+        let Position { partition, place } = match short {
+            Some(key) => partitioner.short_position(key),
+            None => partitioner.long_position(bytes),
+        };
+        let key = match short {
+            Some(key) => Packed::short(key),
+            None => Packed::long(bytes.len()),
+        };
+        (partition, Self { place, key })
+    }
+
+    #[inline(always)]
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The same key among those whose places have so many first bits in common: the others say where it lies.
+    #[inline(always)]
+    pub(crate) fn behind(self, bits: u32) -> Self {
+        Self {
+            place: Place(self.place.0 << bits),
+            ..self
+        }
     }
 
     /// The length of a key whose bytes have to be shown to [`Table::upsert`]; 0 for one that is whole in here.

@@ -3,12 +3,12 @@
 //! There is one for each partition: they grow one by one, so that little memory is needed twice.
 
 use super::combine::Combine;
-use super::partitioner::{HashPartitioner, Position};
+use super::partitioner::HashPartitioner;
 use super::probe_batch::{BATCH_KEYS, ProbeBatch};
 use super::table::{Probe, Table};
 use crate::error::Result;
 use crate::pipeline::{Key, Ref};
-use crate::storage::codec;
+use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
 
@@ -105,12 +105,12 @@ impl<'c, C: Combine> Tables<'c, C> {
             if !C::Key::is_bytes()
                 && let Some(key) = C::Key::short(key)
             {
-                let Position { partition, place } = self.partitioner.short_position(key);
-                return Ok(wait(partition, Probe::short(place, key), &[], value));
+                let (partition, probe) = Probe::of(self.partitioner, Some(key), &[]);
+                return Ok(wait(partition, probe, &[], value));
             }
             C::Key::with_bytes(key, &mut self.key_buffer, |key| {
-                let Position { partition, place } = self.partitioner.position(key);
-                wait(partition, Probe::new(place, key), key, value)
+                let (partition, probe) = Probe::of(self.partitioner, Short::new(key), key);
+                wait(partition, probe, key, value)
             })
         })
     }

@@ -202,10 +202,19 @@ pub(crate) fn pairs(count: u32, key: impl Fn(u32) -> u32) -> Pairs {
     (0..count).map(|n| (key(n), value(n))).collect()
 }
 
-/// The hash that keyed bags are in the order of: rapidhash V3 micro with its default seed.
+/// The hash that keyed bags are in the order of: rapidhash V3 micro with its default seed, of at least 16 bytes.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_micro_inline};
-    rapidhash_v3_micro_inline::<true, false>(bytes, &DEFAULT_RAPID_SECRETS)
+    let mut padded = [0; 16];
+    let hashed = match bytes.len() {
+        len @ 0..16 => {
+            padded[..len].copy_from_slice(bytes);
+            padded[15] = len as u8 + 1;
+            &padded
+        }
+        _ => bytes,
+    };
+    rapidhash_v3_micro_inline::<true, false>(hashed, &DEFAULT_RAPID_SECRETS)
 }
 
 /// The bytes that stand for a key of a sized type.

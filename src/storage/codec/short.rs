@@ -11,6 +11,17 @@ use super::encoder::Output;
 /// The most bytes that a [`Short`] may have.
 pub(crate) const SHORT_BYTES: usize = 15;
 
+/// The lowest bytes of a word, by how many they are.
+const LOWEST: [u128; SHORT_BYTES + 1] = {
+    let mut masks = [0; SHORT_BYTES + 1];
+    let mut len = 1;
+    while len <= SHORT_BYTES {
+        masks[len] = masks[len - 1] << 8 | 0xff;
+        len += 1;
+    }
+    masks
+};
+
 /// Up to [`SHORT_BYTES`] bytes: the first one the lowest, and those that are not there 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Short {
@@ -47,6 +58,26 @@ impl Short {
         };
         let word = u128::from(head) | u128::from(tail) << 64;
         Some(Self { word, len })
+    }
+
+    /// The same of the first `len` of `bytes`. Where enough others follow it takes no jumps, which nobody could foresee
+    /// where lengths differ.
+    #[inline(always)]
+    pub(crate) fn first_of(bytes: &[u8], len: usize) -> Option<Self> {
+        if len > SHORT_BYTES {
+            return None;
+        }
+        let Some(word) = bytes.first_chunk() else {
+            return Self::new(&bytes[..len]);
+        };
+        let word = u128::from_le_bytes(*word) & LOWEST[len];
+        Some(Self { word, len })
+    }
+
+    /// The bytes and, on top, how many there are and one more: so it is 0 for nothing else.
+    #[inline(always)]
+    pub(crate) fn tagged(self) -> u128 {
+        self.word | (self.len as u128 + 1) << (8 * SHORT_BYTES)
     }
 
     #[inline(always)]
@@ -98,10 +129,14 @@ mod tests {
         for len in 0..=20 {
             let short = Short::new(&bytes[..len]);
             assert_eq!(short.is_some(), len <= SHORT_BYTES);
+            assert_eq!(Short::first_of(&bytes[..len], len), short);
             let Some(short) = short else { continue };
             let mut expected = [0; 16];
             expected[..len].copy_from_slice(&bytes[..len]);
             assert_eq!((short.word().to_le_bytes(), short.len()), (expected, len));
+            assert_eq!(Short::first_of(&bytes, len), Some(short));
+            expected[SHORT_BYTES] = len as u8 + 1;
+            assert_eq!(short.tagged().to_le_bytes(), expected);
         }
     }
 }
