@@ -169,18 +169,21 @@ portable! {
 /// order already.
 type Place = (usize, usize);
 
-/// Tasks below this are in the first two bytes of a place, and so is whether it is of a later run than the first.
-/// Mostly these are all: with varints records of more tasks would be longer, which takes a sort more time than tasks do.
-const LONG_TASK: u16 = 0x7fff;
-const LATER_RUN: u16 = 0x8000;
+/// The first two bytes of a place have the low bits of the task, and say whether more of them follow, and whether the run
+/// does, as it is not the first. Mostly they are all: with varints records of more tasks would be longer, which takes a
+/// sort more time than the tasks do.
+const TASK_BITS: u32 = 14;
+const LONG_TASK: u16 = 1 << TASK_BITS;
+const LATER_RUN: u16 = 2 << TASK_BITS;
 
 #[inline]
 fn push_place((task, run): Place, bytes: &mut Vec<u8>) -> Result<()> {
-    let short_task = u16::try_from(task).map_or(LONG_TASK, |task| task.min(LONG_TASK));
+    let (low, high) = (task as u16 & (LONG_TASK - 1), task >> TASK_BITS);
+    let long_task = if high > 0 { LONG_TASK } else { 0 };
     let later_run = if run > 0 { LATER_RUN } else { 0 };
-    bytes.extend_from_slice(&(short_task | later_run).to_le_bytes());
-    if short_task == LONG_TASK {
-        codec::encode_into(&task, bytes)?;
+    bytes.extend_from_slice(&(low | long_task | later_run).to_le_bytes());
+    if high > 0 {
+        codec::encode_into(&high, bytes)?;
     }
     if run > 0 {
         codec::encode_into(&run, bytes)?;
@@ -192,14 +195,13 @@ fn push_place((task, run): Place, bytes: &mut Vec<u8>) -> Result<()> {
 #[inline]
 fn take_place(bytes: &mut &[u8]) -> Result<Place> {
     let head = u16::from_le_bytes(codec::decode_prefix(bytes)?);
-    let task = match head & LONG_TASK {
-        LONG_TASK => codec::decode_prefix(bytes)?,
-        task => usize::from(task),
-    };
-    let run = match head & LATER_RUN {
-        0 => 0,
-        _ => codec::decode_prefix(bytes)?,
-    };
+    let (mut task, mut run) = (usize::from(head & (LONG_TASK - 1)), 0);
+    if head & LONG_TASK != 0 {
+        task |= codec::decode_prefix::<usize>(bytes)? << TASK_BITS;
+    }
+    if head & LATER_RUN != 0 {
+        run = codec::decode_prefix(bytes)?;
+    }
     Ok((task, run))
 }
 
@@ -416,12 +418,22 @@ mod tests {
 
     #[test]
     fn places_of_few_tasks_are_two_bytes() {
-        let ends = [0, 1, 250, 251, 0x7ffe, 0x7fff, 0x8000, 0xffff, 0x1_0000];
+        let ends = [
+            0,
+            1,
+            0x3fff,
+            0x4000,
+            0x7fff,
+            0x8000,
+            0xffff,
+            0x1_0000,
+            usize::MAX,
+        ];
         for task in ends {
             for run in ends {
                 let mut bytes = Vec::new();
                 push_place((task, run), &mut bytes).unwrap();
-                assert_eq!(bytes.len() == 2, task < 0x7fff && run == 0);
+                assert_eq!(bytes.len() == 2, task < 0x4000 && run == 0);
                 bytes.push(7);
                 let mut bytes = &bytes[..];
                 assert_eq!(take_place(&mut bytes).unwrap(), (task, run));
