@@ -205,7 +205,8 @@
 //!
 //! - The budget does not cover what the program itself allocates: what closures hold, the `Vec` of a
 //!   [`collect`](Bag::collect), the accumulators of [`fold`](Bag::fold) or [`aggregate`](Bag::aggregate), the records
-//!   on their way to [`iter`](Bag::iter); nor what does not grow with the data: threads, buffers of files, a record of
+//!   on their way to [`iter`](Bag::iter); nor what does not grow with the data: threads, buffers of files, what decoders
+//!   look back to (each file's that is being read: 64 MiB for `xz -9`, 8 MiB for most of zstd, 128 at most), a record of
 //!   each thread. A process is to stay within its budget and 64 MiB more; the tests measure it.
 //! - Of values that own memory, such as a `String` or a `Vec` that is combined by key, the budget counts the length
 //!   of their serialised form, at intervals; that is an estimate, and such values may take more than it says.
@@ -264,7 +265,7 @@
 //! - What workers shuffle and persist is in files of the [spill directory](ContextBuilder::spill_directory) always, of
 //!   which this process sees no record. A file that is lost or damaged is made again. This process gets the results of
 //!   actions, some KiB at a time, and no faster than it takes them. Workers read text files themselves; this process
-//!   sends them what [`from_vec`], [`from_iter`] and [`from_fn`] have, and the text of a gzip file of more than 4 MiB and
+//!   sends them what [`from_vec`], [`from_iter`] and [`from_fn`] have, and the text of a compressed file of more than 4 MiB and
 //!   an eighth of the input, which it decodes.
 //! - Each worker has an equal share of the context's memory, and must have 1 MiB for a shuffle; the bag that a
 //!   `…_broadcast` sends must fit into half of a share. Jobs that run at the same time, such as one within a loop
@@ -307,7 +308,7 @@
 //! ├─ portable/      what travels to worker processes: code by its address, state by serde; `unsafe`, argued
 //! ├─ config.rs      what a context is built from, and the environment variables
 //! ├─ counter.rs     Counter: counts of what closures come across, exact whatever is tried again
-//! ├─ text/          text as bytes: files, splits, blocks, lines, words, gzip; knows nothing of bags
+//! ├─ text/          text as bytes: files, splits, blocks, lines, words, compression; knows nothing of bags
 //! ├─ task/          what one running task sees and hands back, and what the tasks of a job share
 //! ├─ pipeline/      Record, Key, Pipeline, Boxed: a narrow chain as one generic type
 //! ├─ shuffle/       records of one stage to the partitions of the next: combined, grouped or sorted, in memory and

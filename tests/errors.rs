@@ -953,9 +953,9 @@ fn what_is_wrong_with_a_file_is_said() {
             "PATH: the line at byte 6 is longer than the limit of 20 bytes",
         );
         check(
-            "zstd",
-            b"\x28\xb5\x2f\xfd1234567890",
-            "PATH: cannot read zstd files",
+            "lz4",
+            b"\x04\x22\x4d\x181234567890",
+            "PATH: cannot read lz4 files",
         );
         check(
             "utf16",

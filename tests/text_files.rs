@@ -7,7 +7,7 @@ use holdall::{Bag, Context, ErrorKind, InvalidUtf8, Pipeline, TextReader};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use common::{Files, gzip, on_every_executor};
+use common::{Files, bzip2, gzip, on_every_executor, xz, zstd};
 
 fn reader(context: &Context) -> TextReader {
     TextReader::new().context(context)
@@ -251,7 +251,57 @@ mod open_files {
     }
 }
 
-// Gzip.
+// Compressed files.
+
+#[test]
+fn compression_is_told_by_content() {
+    let long: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
+    let files = Files::new();
+    for (name, part) in [
+        ("a.txt", bzip2 as fn(&[u8]) -> Vec<u8>),
+        ("b", xz),
+        ("c.gz", zstd),
+    ] {
+        let parts = [
+            part(b"one\ntw"),
+            part(b""),
+            part(b"o\n"),
+            part(long.as_bytes()),
+        ];
+        files.write(name, parts.concat());
+    }
+    let text = format!("one\ntwo\n{long}").repeat(3);
+    on_every_executor(move |context| {
+        assert!(
+            collect(context.read_text(files.root()))
+                .iter()
+                .eq(text.lines())
+        );
+        let lines = reader(context).partition_bytes(1).read(files.root());
+        assert!(collect(lines).iter().eq(text.lines()));
+    });
+}
+
+#[test]
+fn a_large_zstd_file_is_divided_while_it_is_decoded() {
+    // Of frames that are not compressed, as there is nothing to be gained.
+    let mut number = 1_u64;
+    let mut line = || {
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        format!("{number}\n")
+    };
+    let text: String = (0..500_000).map(|_| line()).collect();
+    let files = Files::new();
+    let path = files.write("f", zstd(text.as_bytes()));
+    assert!(path.metadata().unwrap().len() > 4 << 20);
+    on_every_executor(move |context| {
+        let lines = context.read_text(&path).unwrap();
+        assert_eq!(lines.partitions(), None);
+        assert!(lines.collect().unwrap().iter().eq(text.lines()));
+    });
+}
 
 #[test]
 fn gzip_is_told_by_content() {

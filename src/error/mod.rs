@@ -114,7 +114,7 @@ pub enum ErrorKind {
         /// The limit.
         limit_bytes: usize,
     },
-    /// A file is in a format that cannot be read: compressed otherwise than by gzip, or text in UTF-16.
+    /// A file is in a format that cannot be read: compressed by zip or lz4, or text in UTF-16.
     UnsupportedFormat {
         /// The file.
         #[serde(with = "plain")]

@@ -14,11 +14,11 @@ use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::{
-    Block, Delimiter, GzipPieces, Needle, Piece, Portion, Split, SplitReader, TextOptions,
+    Block, DecodedPieces, Delimiter, Needle, Piece, Portion, Split, SplitReader, TextOptions,
     count_lines, for_each_byte_line, for_each_line, for_each_match, offset_in, validate,
 };
 
-/// The size of the pieces that a large gzip file is decoded into.
+/// The size of the pieces that a large compressed file is decoded into.
 const PIECE_BYTES: usize = 8 << 20;
 
 /// The pipeline that reads text: what is behind the bags of [`read_text`](crate::read_text) and
@@ -97,7 +97,7 @@ impl<T: ?Sized> ReadText<T> {
     /// Each portion is a partition, and of a stream each piece.
     fn stream(&self) -> PartitionStream<'_> {
         let mut portions = self.portions.iter().enumerate();
-        let mut open: Option<(Arc<Path>, GzipPieces)> = None;
+        let mut open: Option<(Arc<Path>, DecodedPieces)> = None;
         let mut partitions = 0;
         Box::new(move || {
             let pulled = loop {
@@ -118,7 +118,7 @@ impl<T: ?Sized> ReadText<T> {
                     None => return Ok(None),
                     Some((index, Portion::Splits(_))) => break Pulled::Portion(index),
                     Some((_, Portion::Stream(path))) => {
-                        let pieces = GzipPieces::open(path, &self.options, PIECE_BYTES)?;
+                        let pieces = DecodedPieces::open(path, &self.options, PIECE_BYTES)?;
                         open = Some((Arc::clone(path), pieces));
                     }
                 }

@@ -4,25 +4,30 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result, UTF_16};
 
+use super::compression::Compression;
 use super::source::{Input, read_full};
 
 /// How the bytes of a file become text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Plain,
-    Gzip,
+    Compressed(Compression),
 }
 
-/// The first bytes of the formats that are recognised so that they can be refused by name.
-const UNSUPPORTED: [(&[u8], &str); 6] = [
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"\xfd7zXZ\0", "xz"),
-    (b"PK\x03\x04", "zip"),
+/// The first bytes of the formats that can be read.
+const COMPRESSED: [(&[u8], Compression); 6] = [
+    (b"\x1f\x8b", Compression::Gzip),
     // "BZh" alone could begin a text. After it and the level comes the number of a block, or of the end.
-    (b"BZh?1AY&SY", "bzip2"),
-    (b"BZh?\x17\x72\x45\x38\x50\x90", "bzip2"),
-    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"BZh?1AY&SY", Compression::Bzip2),
+    (b"BZh?\x17\x72\x45\x38\x50\x90", Compression::Bzip2),
+    (b"\xfd7zXZ\0", Compression::Xz),
+    (b"\x28\xb5\x2f\xfd", Compression::Zstd),
+    // A frame to be skipped, with which pzstd begins.
+    (b"\x50\x2a\x4d\x18", Compression::Zstd),
 ];
+
+/// The first bytes of the formats that are recognised so that they can be refused by name.
+const UNSUPPORTED: [(&[u8], &str); 2] = [(b"PK\x03\x04", "zip"), (b"\x04\x22\x4d\x18", "lz4")];
 
 /// The number of bytes at the start of a file that tell its format.
 pub(super) const HEAD_BYTES: usize = 10;
@@ -30,8 +35,10 @@ pub(super) const HEAD_BYTES: usize = 10;
 impl Format {
     /// The format of a file that begins with `head`: [`HEAD_BYTES`], or all there are.
     pub(super) fn of(head: &[u8], path: &Path) -> Result<Self> {
-        if head.starts_with(b"\x1f\x8b") {
-            return Ok(Self::Gzip);
+        for (magic, compression) in COMPRESSED {
+            if begins_with(head, magic) {
+                return Ok(Self::Compressed(compression));
+            }
         }
         for (magic, format) in UNSUPPORTED {
             if begins_with(head, magic) {
@@ -84,15 +91,21 @@ mod tests {
         let of = |head: &[u8]| Format::of(head, Path::new("f"));
         assert_eq!(of(b"").unwrap(), Format::Plain);
         assert_eq!(of(b"\x1f").unwrap(), Format::Plain);
-        assert_eq!(of(b"\x1f\x8b\x08").unwrap(), Format::Gzip);
         assert_eq!(of(b"BZh is no bzip2").unwrap(), Format::Plain);
         assert_eq!(of(b"PK\x03").unwrap(), Format::Plain);
+        for (head, compression) in [
+            (&b"\x1f\x8b\x08"[..], Compression::Gzip),
+            (b"\x28\xb5\x2f\xfd\0", Compression::Zstd),
+            (b"\x50\x2a\x4d\x18\0", Compression::Zstd),
+            (b"\xfd7zXZ\0\0", Compression::Xz),
+            (b"BZh91AY&SY", Compression::Bzip2),
+            (b"BZh9\x17\x72\x45\x38\x50\x90", Compression::Bzip2),
+        ] {
+            assert_eq!(of(head).unwrap(), Format::Compressed(compression));
+        }
         for (head, name) in [
-            (&b"\x28\xb5\x2f\xfd\0"[..], "zstd"),
-            (b"\xfd7zXZ\0\0", "xz"),
-            (b"PK\x03\x04..", "zip"),
-            (b"BZh91AY&SY", "bzip2"),
-            (b"BZh9\x17\x72\x45\x38\x50\x90", "bzip2"),
+            (&b"PK\x03\x04.."[..], "zip"),
+            (b"\x04\x22\x4d\x18..", "lz4"),
         ] {
             assert_eq!(
                 of(head).unwrap_err().to_string(),
@@ -113,7 +126,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("f.txt");
         std::fs::write(&path, b"\x1f\x8b\x08rest of it").unwrap();
-        assert_eq!(Format::sniff(&path).unwrap(), Format::Gzip);
+        assert_eq!(
+            Format::sniff(&path).unwrap(),
+            Format::Compressed(Compression::Gzip)
+        );
         assert!(
             Format::sniff(&directory.path().join("none"))
                 .unwrap_err()

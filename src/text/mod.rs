@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! paths, patterns ─discover─> InputFile ─plan─> Portion ─SplitReader─> Block ─validate─> lines, words
-//!                                                      └─GzipPieces─┘
+//!                                                      └─DecodedPieces─┘
 //! ```
 //!
 //! A record here is what ends with the delimiter: a line, by default. Nothing in here knows what is done with records.
 
 mod block;
+mod compression;
 mod delimiter;
 mod format;
-mod gzip;
 mod inputs;
 mod lines;
 mod mask;
@@ -28,7 +28,7 @@ pub(crate) use delimiter::Delimiter;
 pub(crate) use inputs::discover;
 pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line, offset_in};
 pub(crate) use options::TextOptions;
-pub(crate) use pieces::{GzipPieces, Piece};
+pub(crate) use pieces::{DecodedPieces, Piece};
 pub(crate) use search::{Needle, for_each_match};
 pub(crate) use split::{Portion, Split, plan};
 pub(crate) use split_reader::SplitReader;

@@ -1,4 +1,4 @@
-//! A large gzip file, decoded by one thread in pieces that others can work on.
+//! A large compressed file, decoded by one thread in pieces that others can work on.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub(crate) const MIN_PIECE_BYTES: usize = 4 << 20;
 
 /// The decoded text of a file in pieces of whole records, in order.
 #[derive(Debug)]
-pub(crate) struct GzipPieces {
+pub(crate) struct DecodedPieces {
     reader: BlockReader,
 }
 
@@ -38,7 +38,7 @@ impl Piece {
     }
 }
 
-impl GzipPieces {
+impl DecodedPieces {
     /// `piece_bytes` is what a piece has at most, but for a longer record; at least [`MIN_PIECE_BYTES`] is taken.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ mod tests {
         write_gzip(&path, &text);
         for piece_bytes in [1, 10, 100, 1_000, 1 << 20] {
             let mut pieces =
-                GzipPieces::open_sized(&path, &TextOptions::default(), piece_bytes).unwrap();
+                DecodedPieces::open_sized(&path, &TextOptions::default(), piece_bytes).unwrap();
             let mut decoded = Vec::new();
             while let Some(piece) = pieces.next_piece().unwrap() {
                 assert_eq!(piece.block().offset, decoded.len() as u64);
@@ -120,7 +120,7 @@ mod tests {
         write_gzip(&path, "text\n");
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        let error = GzipPieces::open(&path, &TextOptions::default(), 0)
+        let error = DecodedPieces::open(&path, &TextOptions::default(), 0)
             .and_then(|mut pieces| pieces.next_piece())
             .unwrap_err();
         assert!(

@@ -5,11 +5,13 @@
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
+use super::compression::Decoder;
 use super::format::{Format, HEAD_BYTES};
-use super::gzip::GzipReader;
 
 /// The bytes of compressed input that are read at once.
 const COMPRESSED_BYTES: usize = 128 << 10;
@@ -21,7 +23,8 @@ pub(super) struct Input {
     head: [u8; HEAD_BYTES],
     head_len: usize,
     head_taken: usize,
-    bytes_read: u64,
+    /// Shared, as a decoder may keep the file to itself.
+    bytes_read: Arc<AtomicU64>,
 }
 
 impl Input {
@@ -32,7 +35,7 @@ impl Input {
             head: [0; HEAD_BYTES],
             head_len: 0,
             head_taken: 0,
-            bytes_read: 0,
+            bytes_read: Arc::default(),
         })
     }
 
@@ -59,7 +62,7 @@ impl Read for Input {
         } else {
             self.file.read(out)?
         };
-        self.bytes_read += read as u64;
+        self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }
@@ -68,8 +71,11 @@ impl Read for Input {
 #[derive(Debug)]
 pub(super) enum Source {
     Plain(Input),
-    // Boxed, for the decoder's state is far larger than the rest.
-    Gzip(Box<GzipReader<BufReader<Input>>>),
+    Compressed {
+        decoder: Decoder,
+        /// Of the file.
+        bytes_read: Arc<AtomicU64>,
+    },
 }
 
 impl Source {
@@ -81,10 +87,15 @@ impl Source {
             .map_err(|source| Error::io("read", path, source))?;
         Ok(match Format::of(head, path)? {
             Format::Plain => Self::Plain(input),
-            Format::Gzip => Self::Gzip(Box::new(GzipReader::new(BufReader::with_capacity(
-                COMPRESSED_BYTES,
-                input,
-            )))),
+            Format::Compressed(compression) => {
+                let bytes_read = Arc::clone(&input.bytes_read);
+                let input = BufReader::with_capacity(COMPRESSED_BYTES, input);
+                let decoder = Decoder::new(compression, input);
+                Self::Compressed {
+                    decoder,
+                    bytes_read,
+                }
+            }
         })
     }
 
@@ -101,15 +112,13 @@ impl Source {
     }
 
     pub(super) fn is_compressed(&self) -> bool {
-        matches!(self, Self::Gzip(_))
+        matches!(self, Self::Compressed { .. })
     }
 
     /// The bytes of the file, compressed if it is, that have been read.
     pub(super) fn bytes_read(&self) -> u64 {
-        match self {
-            Self::Plain(input) => input.bytes_read,
-            Self::Gzip(gzip) => gzip.input().map_or(0, |input| input.get_ref().bytes_read),
-        }
+        let (Self::Plain(Input { bytes_read, .. }) | Self::Compressed { bytes_read, .. }) = self;
+        bytes_read.load(Ordering::Relaxed)
     }
 }
 
@@ -117,7 +126,7 @@ impl Read for Source {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(input) => input.read(out),
-            Self::Gzip(gzip) => gzip.read(out),
+            Self::Compressed { decoder, .. } => decoder.read(out),
         }
     }
 }

@@ -38,7 +38,7 @@ impl Split {
 pub(crate) enum Portion {
     /// One or more splits, one after the other.
     Splits(Vec<Split>),
-    /// A gzip file, to be decoded by [`GzipPieces`](super::GzipPieces) while others work on what has been decoded.
+    /// A compressed file, to be decoded by [`DecodedPieces`](super::DecodedPieces) while others work on what has been decoded.
     ///
     /// Only one thread can decode such a file. Where one is a large part of the input, the rest would wait for it; so
     /// its lines at least are shared. Where there are many, each thread decodes its own, which takes no handing over.
@@ -54,7 +54,7 @@ const MAX_SPLIT_BYTES: u64 = 64 << 20;
 /// What opening a file costs, in bytes that could be read meanwhile; so that 100,000 empty files are packed too.
 const FILE_COST_BYTES: u64 = 16 << 10;
 
-/// A gzip file becomes a stream if it is larger than this and than an eighth of the input.
+/// A compressed file becomes a stream if it is larger than this and than an eighth of the input.
 const MIN_STREAM_BYTES: u64 = 4 << 20;
 
 /// Divides `files`. Only files that are large, for which the format decides, are opened.
@@ -110,9 +110,11 @@ impl Plan {
             self.pack(file);
         } else {
             match Format::sniff(&file.path)? {
-                Format::Gzip if may_be_stream => self.push(Portion::Stream(Arc::clone(&file.path))),
+                Format::Compressed(_) if may_be_stream => {
+                    self.push(Portion::Stream(Arc::clone(&file.path)));
+                }
                 Format::Plain if file.bytes > self.split_bytes && self.can_cut => self.cut(file),
-                Format::Gzip | Format::Plain => self.pack(file),
+                Format::Compressed(_) | Format::Plain => self.pack(file),
             }
         }
         Ok(())

@@ -152,6 +152,26 @@ pub(crate) fn gzip(text: &[u8], level: Compression) -> Vec<u8> {
     encoder.finish().expect("room in memory")
 }
 
+/// A stream of a bzip2 file.
+pub(crate) fn bzip2(text: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(text).expect("room in memory");
+    encoder.finish().expect("room in memory")
+}
+
+/// A stream of an xz file.
+pub(crate) fn xz(text: &[u8]) -> Vec<u8> {
+    let options = lzma_rust2::XzOptions::with_preset(1);
+    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).expect("good options");
+    encoder.write_all(text).expect("room in memory");
+    encoder.finish().expect("room in memory")
+}
+
+/// A frame of a zstd file.
+pub(crate) fn zstd(text: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(text, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
 /// The names in a directory, hidden or not, sorted.
 pub(crate) fn names_in(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).expect("a directory");

@@ -1,0 +1,177 @@
+//! What decoders make of good files, and of bad ones.
+
+use std::io::{BufReader, Cursor, Write};
+
+use bzip2::write::BzEncoder;
+use flate2::write::GzEncoder;
+use lzma_rust2::{XzOptions, XzWriter};
+use ruzstd::encoding::CompressionLevel;
+
+use super::Compression::{Bzip2, Gzip, Xz, Zstd};
+use super::*;
+
+const ALL: [Compression; 4] = [Bzip2, Gzip, Xz, Zstd];
+
+/// A part of a compressed file: a member, frame or stream.
+fn part(compression: Compression, text: &[u8]) -> Vec<u8> {
+    match compression {
+        Bzip2 => {
+            let mut encoder = BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        Gzip => {
+            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        Xz => {
+            let mut encoder = XzWriter::new(Vec::new(), XzOptions::with_preset(1)).unwrap();
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        Zstd => ruzstd::encoding::compress_to_vec(text, CompressionLevel::Fastest),
+    }
+}
+
+/// Decodes through every small buffer, which must not matter.
+fn decode(compression: Compression, bytes: &[u8]) -> Result<String, String> {
+    let mut results = [1, 2, 7, 8192].map(|capacity| {
+        let input = BufReader::with_capacity(capacity, Cursor::new(bytes.to_vec()));
+        let mut text = String::new();
+        let mut decoder = Decoder::new(compression, input);
+        let decoded = decoder.read_to_string(&mut text);
+        decoded.map(|_| text).map_err(|error| error.to_string())
+    });
+    // Decoders may or may not give what comes right before some damage.
+    let message = |result: &Result<String, String>| match result {
+        Ok(text) => text.clone(),
+        Err(message) => message.split(", after").take(1).collect(),
+    };
+    let is_same = |result: &_| message(result) == message(&results[0]);
+    assert!(results.iter().all(is_same), "{compression}: {results:?}");
+    std::mem::replace(&mut results[0], Ok(String::new()))
+}
+
+#[test]
+fn parts_follow_each_other() {
+    let long: String = (0..60_000).map(|n| format!("line {n}\n")).collect();
+    for compression in ALL {
+        let part = |text: &str| part(compression, text.as_bytes());
+        assert_eq!(decode(compression, &part("one")).unwrap(), "one");
+        assert_eq!(decode(compression, &part("")).unwrap(), "");
+        let many = [part("one "), part(""), part(&long), part("three")].concat();
+        let text = decode(compression, &many).unwrap();
+        assert!(text == format!("one {long}three"), "{compression}");
+    }
+}
+
+#[test]
+fn a_cut_anywhere_is_noticed() {
+    for compression in ALL {
+        let bytes = part(compression, b"some text that is long enough");
+        for len in 2..bytes.len() {
+            let message = decode(compression, &bytes[..len]).unwrap_err();
+            let expected = format!("the {compression} data is cut short, after");
+            assert!(message.starts_with(&expected), "{len}: {message}");
+        }
+        let two = [bytes.clone(), bytes.clone()].concat();
+        for len in bytes.len() + 1..two.len() {
+            let message = decode(compression, &two[..len]).unwrap_err();
+            let is_noticed = message.contains("cut short") || message.contains("incomplete");
+            assert!(is_noticed, "{compression} {len}: {message}");
+        }
+    }
+}
+
+#[test]
+fn damage_is_noticed_and_placed() {
+    for (compression, checksum_from_end) in [(Bzip2, 6), (Gzip, 8), (Xz, 40), (Zstd, 1)] {
+        let [first, mut second] = ["0123456789", "some text that is long enough"]
+            .map(|text| part(compression, text.as_bytes()));
+        let checksum = second.len() - checksum_from_end;
+        second[checksum] ^= 1;
+        let message = decode(compression, &[first, second].concat()).unwrap_err();
+        assert!(
+            message.starts_with(&format!(
+                "the {compression} data is damaged, or cannot be decoded: "
+            )) && message.contains("bytes of text"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn what_follows_the_last_member_of_gzip_is_passed_over() {
+    let member = |text: &[u8]| part(Gzip, text);
+    for rest in [&[0; 10_000][..], b"garbage", b"\0\0garbage"] {
+        let text = decode(Gzip, &[&member(b"one"), rest].concat());
+        assert_eq!(text.unwrap(), "one");
+    }
+    let padded = [member(b"one "), vec![0; 512], member(b"two")].concat();
+    assert_eq!(decode(Gzip, &padded).unwrap(), "one two");
+}
+
+#[test]
+fn what_follows_the_last_part_of_others_is_an_error() {
+    for compression in [Bzip2, Xz, Zstd] {
+        let bytes = [part(compression, b"one"), b"garbage that is long".to_vec()].concat();
+        let message = decode(compression, &bytes).unwrap_err();
+        assert!(
+            message.ends_with(", after 3 bytes of text"),
+            "{compression}: {message}"
+        );
+    }
+}
+
+#[test]
+fn frames_of_zstd_that_have_no_text_are_skipped() {
+    let frame = |text: &[u8]| part(Zstd, text);
+    let empty = |len: u8| {
+        [
+            &[0x5a, 0x2a, 0x4d, 0x18, len, 0, 0, 0],
+            &vec![1; len.into()][..],
+        ]
+        .concat()
+    };
+    let bytes = [
+        empty(4),
+        frame(b"one "),
+        empty(0),
+        empty(100),
+        frame(b"two"),
+        empty(9),
+    ]
+    .concat();
+    assert_eq!(decode(Zstd, &bytes).unwrap(), "one two");
+    let message = decode(Zstd, &bytes[..bytes.len() - 1]).unwrap_err();
+    assert_eq!(message, "the zstd data is cut short, after 7 bytes of text");
+}
+
+#[test]
+fn what_looks_back_too_far_is_refused() {
+    let mut options = XzOptions::with_preset(1);
+    options.lzma_options.dict_size = 256 << 20;
+    let mut encoder = XzWriter::new(Vec::new(), options).unwrap();
+    encoder.write_all(b"some text").unwrap();
+    let message = decode(Xz, &encoder.finish().unwrap()).unwrap_err();
+    assert!(message.contains("memory"), "{message}");
+    // A window of 2^38 bytes, no checksum, and nothing that is known of the content.
+    let message = decode(Zstd, &[0x28, 0xb5, 0x2f, 0xfd, 0, 28 << 3, 1, 0, 0]).unwrap_err();
+    assert!(message.contains("window"), "{message}");
+}
+
+#[test]
+fn no_bit_that_is_wrong_makes_wrong_text() {
+    let text: String = (0..50).map(|n| format!("line {n}\n")).collect();
+    for compression in ALL {
+        let good = part(compression, text.as_bytes());
+        for bit in 0..8 * good.len() {
+            let mut bytes = good.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(decoded) = decode(compression, &bytes) {
+                assert_eq!(decoded, text, "{compression}, bit {bit}");
+            }
+        }
+    }
+}

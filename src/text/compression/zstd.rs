@@ -1,0 +1,83 @@
+//! Zstd: one frame after the other, with frames between them that are to be skipped.
+
+use std::io::{self, BufRead, ErrorKind, Read};
+
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+use super::MOST_WINDOW_BYTES;
+
+/// The text of a file of zstd frames.
+pub(super) struct ZstdReader<R> {
+    input: R,
+    frame: FrameDecoder,
+    is_in_frame: bool,
+}
+
+impl<R: BufRead> ZstdReader<R> {
+    pub(super) fn new(input: R) -> Self {
+        let mut frame = FrameDecoder::new();
+        frame.set_max_window_size(MOST_WINDOW_BYTES.into());
+        Self {
+            input,
+            frame,
+            is_in_frame: false,
+        }
+    }
+
+    /// Goes to the next frame; false if there is none.
+    fn next_frame(&mut self) -> io::Result<bool> {
+        use FrameDecoderError::ReadFrameHeaderError as Header;
+        use ReadFrameHeaderError::SkipFrame;
+
+        while !self.input.fill_buf()?.is_empty() {
+            match self.frame.reset(&mut self.input) {
+                Ok(()) => return Ok(true),
+                Err(Header(SkipFrame { length, .. })) => self.skip(length.into())?,
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+        Ok(false)
+    }
+
+    fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        let skipped = io::copy(&mut self.input.by_ref().take(bytes), &mut io::sink())?;
+        match skipped == bytes {
+            true => Ok(()),
+            false => Err(ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Leaves the frame, all of which has been read.
+    fn end_frame(&mut self) -> io::Result<()> {
+        self.is_in_frame = false;
+        let expected = self.frame.get_checksum_from_data();
+        if expected.is_some() && expected != self.frame.get_calculated_checksum() {
+            return Err(io::Error::other("its checksum does not match"));
+        }
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Read for ZstdReader<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        while self.is_in_frame || self.next_frame()? {
+            self.is_in_frame = true;
+            let read = self.frame.read(out)?;
+            if read > 0 {
+                return Ok(read);
+            }
+            if self.frame.is_finished() {
+                self.end_frame()?;
+            } else {
+                let one = BlockDecodingStrategy::UptoBlocks(1);
+                let decoded = self.frame.decode_blocks(&mut self.input, one);
+                decoded.map_err(io::Error::other)?;
+            }
+        }
+        Ok(0)
+    }
+}
