@@ -8,8 +8,6 @@
 //! The entries of a sequence of blocks are in ascending order of the first so many bits of their places; where those
 //! are all bits, they are in order of (place, key). In memory a block is a piece of a slab, in a run it is a record.
 
-use std::ops::Range;
-
 use super::entry;
 use super::partitioner::{HashPartitioner, Place};
 use super::slab::Piece;
@@ -170,9 +168,10 @@ impl BlockReader {
         let Some(bits) = block.first() else {
             return Ok((ALL_BITS, 0));
         };
-        let first = key_at(block, self.at).ok_or_else(|| self.input.corrupt())?;
+        let (key_len, from_key) =
+            split_key(&block[self.at..]).ok_or_else(|| self.input.corrupt())?;
         // A byte for the value, if it has any: how long it is cannot be said without its type.
-        let entry_bytes = first.end - self.at + 1;
+        let entry_bytes = block.len() - self.at - from_key.len() + key_len + 1;
         Ok((*bits, self.bytes / entry_bytes))
     }
 
@@ -201,12 +200,11 @@ impl BlockReader {
             let block = self.input.block();
             let mut at = self.at;
             while at < block.len() {
-                let Some(key) = key_at(block, at) else {
+                let Some((key_len, from_key)) = split_key(&block[at..]) else {
                     return Err(self.input.corrupt());
                 };
-                let short = Short::first_of(&block[key.start..], key.len());
-                let mut rest = &block[key.end..];
-                let key = &block[key];
+                let short = Short::first_of(from_key, key_len);
+                let (key, mut rest) = from_key.split_at(key_len);
                 let (_, probe) = Probe::of(partitioner, short, key);
                 if probe.place() > last {
                     self.at = at;
@@ -223,19 +221,19 @@ impl BlockReader {
     }
 }
 
-/// Where the key of the entry at `at` is; `None` if there is no entry.
+/// The length of the key of the entry that `bytes` start with, and `bytes` from that key on; `None` if there is no entry.
 #[inline(always)]
-fn key_at(block: &[u8], at: usize) -> Option<Range<usize>> {
-    let key = match *block.get(at)? {
-        len @ 0..0x80 => at + 1..at + 1 + usize::from(len),
-        _ => long_key_at(block, at)?,
+fn split_key(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (key_len, from_key) = match bytes {
+        [len @ 0..0x80, from_key @ ..] => (usize::from(*len), from_key),
+        _ => long_key(bytes)?,
     };
-    (key.end <= block.len()).then_some(key)
+    (key_len <= from_key.len()).then_some((key_len, from_key))
 }
 
 #[cold]
-fn long_key_at(block: &[u8], at: usize) -> Option<Range<usize>> {
-    let mut at = at;
-    let len = usize::try_from(entry::varint_at(block, &mut at)?).ok()?;
-    Some(at..at.checked_add(len)?)
+fn long_key(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut at = 0;
+    let len = usize::try_from(entry::varint_at(bytes, &mut at)?).ok()?;
+    Some((len, &bytes[at..]))
 }

@@ -11,16 +11,20 @@ use super::encoder::Output;
 /// The most bytes that a [`Short`] may have.
 pub(crate) const SHORT_BYTES: usize = 15;
 
-/// The lowest bytes of a word, by how many they are.
-const LOWEST: [u128; SHORT_BYTES + 1] = {
+/// Masks for so many bytes of a word: for the lower half of it, and for the upper one. As two lists, so that the compiler
+/// does not fetch both at once, into a register from which there is a long way to the others.
+const LOWER: [u64; SHORT_BYTES + 1] = masks(0);
+const UPPER: [u64; SHORT_BYTES + 1] = masks(u64::BITS);
+
+const fn masks(shift: u32) -> [u64; SHORT_BYTES + 1] {
     let mut masks = [0; SHORT_BYTES + 1];
-    let mut len = 1;
+    let mut len = 0;
     while len <= SHORT_BYTES {
-        masks[len] = masks[len - 1] << 8 | 0xff;
+        masks[len] = (((1_u128 << (8 * len)) - 1) >> shift) as u64;
         len += 1;
     }
     masks
-};
+}
 
 /// Up to [`SHORT_BYTES`] bytes: the first one the lowest, and those that are not there 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +74,9 @@ impl Short {
         let Some(word) = bytes.first_chunk() else {
             return Self::new(&bytes[..len]);
         };
-        let word = u128::from_le_bytes(*word) & LOWEST[len];
+        let word = u128::from_le_bytes(*word);
+        let (lower, upper) = (word as u64 & LOWER[len], (word >> 64) as u64 & UPPER[len]);
+        let word = u128::from(lower) | u128::from(upper) << 64;
         Some(Self { word, len })
     }
 
