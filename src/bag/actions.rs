@@ -46,7 +46,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let mut merged = None;
         self.run(fold, |task, later| {
-            let entered = task.enter(fold.site);
+            let entered = task.enter(&fold.site);
             merged = Some(match merged.take() {
                 None => later,
                 Some(merged) => merge(&fold.op, &fold.state, merged, later),

@@ -183,7 +183,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         };
         let mut ranked = None;
         self.run(&top, |task, later| {
-            let entered = task.enter(site);
+            let entered = task.enter(&site);
             ranked = Some(match ranked.take() {
                 None => later,
                 Some(ranked) => top.merge(ranked, later),

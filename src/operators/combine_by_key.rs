@@ -149,7 +149,7 @@ where
         let _ = feed(&**parent, partition, task, *site, |record| {
             combiner.push(record)
         })?;
-        let entered = task.enter_batched(*site);
+        let entered = task.enter_batched(site);
         let outcome = combiner.flush();
         entered.leave();
         outcome.map_err(|error| error.at(site.operator, site.location))
@@ -172,7 +172,7 @@ pub(super) fn feed<P: Pipeline>(
     mut take: impl FnMut(Ref<'_, P::Out>) -> Result<()>,
 ) -> Result<Flow> {
     parent.run(partition, task, &mut |record| {
-        let entered = task.enter_batched(site);
+        let entered = task.enter_batched(&site);
         let outcome = take(record);
         entered.leave();
         match outcome {
@@ -217,7 +217,7 @@ impl<C: Combine> Pipeline for Combined<C> {
             CombinerOutputs::<C::Combined>::import(partitions, blocks, task.resources())
         })?;
         // Merging runs closures of the program. What comes after it has its own places, which are named first.
-        let entered = task.enter(self.site);
+        let entered = task.enter(&self.site);
         let flow = outputs.read(
             partition.index,
             &*self.combine,
@@ -275,7 +275,7 @@ where
         if flow.is_break() {
             return Ok(flow);
         }
-        let entered = task.enter_batched(self.site);
+        let entered = task.enter_batched(&self.site);
         let flow = combiner.commit().and_then(|()| {
             outputs.read(
                 index,

@@ -92,7 +92,7 @@ where
         let _ = feed(&**parent, partition, task, *site, |record| {
             combiner.push(record)
         })?;
-        let entered = task.enter_batched(*site);
+        let entered = task.enter_batched(site);
         let outcome = combiner.end_task();
         entered.leave();
         outcome.map_err(|error| error.at(site.operator, site.location))
@@ -117,7 +117,7 @@ pub(super) fn read<C: Combine>(
         GroupOutputs::import(combined.partitioner, false, blocks, resources)
     })?;
     let each = |key, value| sink((key, value));
-    let entered = task.enter(site);
+    let entered = task.enter(&site);
     let flow = merge_groups(&outputs, partition, &*combined.combine, resources, each);
     entered.leave();
     flow.map_err(|error| error.at(site.operator, site.location))
@@ -150,7 +150,7 @@ where
         return Ok(flow);
     }
     let mut each = |key, value| sink((key, value));
-    let entered = task.enter_batched(*site);
+    let entered = task.enter_batched(site);
     let flow = match combiner.read_tables(&mut each) {
         Ok(None) => {
             let committed = combiner.end_task().and_then(|()| combiner.commit());

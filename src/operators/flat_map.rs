@@ -36,11 +36,11 @@ where
         K: FnMut(I::Item) -> Flow,
     {
         // The iterator may run code of the program at each step, so each is watched over.
-        let entered = task.enter(self.site);
+        let entered = task.enter(&self.site);
         let mut records = (self.op)(&self.state, record).into_iter();
         entered.leave();
         loop {
-            let entered = task.enter(self.site);
+            let entered = task.enter(&self.site);
             let next = records.next();
             entered.leave();
             match next {

@@ -32,7 +32,7 @@ where
         K: FnMut(&str) -> Flow,
     {
         let mut flow = ControlFlow::Continue(());
-        let entered = task.enter(self.site);
+        let entered = task.enter(&self.site);
         (self.op)(&self.state, record, &mut |text| {
             if flow.is_continue() {
                 flow = sink(text);

@@ -32,7 +32,7 @@ where
     where
         K: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
-        let entered = task.enter(self.site);
+        let entered = task.enter(&self.site);
         (self.op)(&self.state, T::peek(&record));
         entered.leave();
         sink(record)

@@ -33,7 +33,7 @@ where
     where
         K: FnMut(U) -> Flow,
     {
-        let entered = task.enter(self.site);
+        let entered = task.enter(&self.site);
         let out = (self.op)(&self.state, record);
         entered.leave();
         sink(out)

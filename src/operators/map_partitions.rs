@@ -141,7 +141,7 @@ where
                 }
             }
         };
-        let entered = task.enter(self.site);
+        let entered = task.enter(&self.site);
         (self.op)(&self.state, index, Records(&mut run), &mut |record| {
             // What is emitted after an error upstream is of no use to anybody.
             if stopped.get().is_continue() && !task.has_failed() {

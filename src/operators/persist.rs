@@ -267,7 +267,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
         let stored = store.lock().get(&index).cloned();
         let mut handed_on = 0_u64;
         if let Some(parts) = stored {
-            let entered = task.enter(self.site);
+            let entered = task.enter(&self.site);
             let flow = replay::<T, _>(parts, |record: Ref<'_, T>| {
                 handed_on += 1;
                 sink(record)
@@ -283,7 +283,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
         let mut keeper = Keeper::new(store);
         let flow = self.parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be the program's.
-            let entered = task.enter(self.site);
+            let entered = task.enter(&self.site);
             let kept = keeper.push::<T>(T::peek(&record));
             entered.leave();
             match kept {

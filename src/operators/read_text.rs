@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::portable::{Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::{
     Block, DecodedPieces, Delimiter, Needle, Piece, Portion, Split, SplitReader, TextOptions,
-    count_lines, for_each_byte_line, for_each_line, for_each_match, offset_in, validate,
+    count_lines, for_each_byte_line, for_each_line, for_each_match, validate,
 };
 
 /// The size of the pieces that a large compressed file is decoded into.
@@ -181,8 +182,11 @@ impl<T: ?Sized> ReadText<T> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn validate<'b>(&self, block: Block<'b>, path: &Path) -> Result<Cow<'b, str>> {
-        validate(block, &self.delimiter, self.options.invalid_utf8, path)
+    /// The text of a block and, unless something in it was replaced, where that begins in the file.
+    fn validate<'b>(&self, block: Block<'b>, path: &Path) -> Result<(Cow<'b, str>, Option<u64>)> {
+        let text = validate(block, &self.delimiter, self.options.invalid_utf8, path)?;
+        let offset = matches!(text, Cow::Borrowed(_)).then_some(block.offset);
+        Ok((text, offset))
     }
 }
 
@@ -202,13 +206,10 @@ impl Pipeline for ReadText<str> {
         S: FnMut(&str) -> Flow,
     {
         self.for_each_block(partition, task, &mut |path, block| {
-            let text = self.validate(block, path)?;
-            let origin = Origin::new(task, path);
-            // Where something was replaced, places in the text are no longer places in the file.
-            let offset = matches!(text, Cow::Borrowed(_)).then_some(block.offset);
+            let (text, offset) = self.validate(block, path)?;
+            let origin = Origin::new(task, path, text.as_bytes(), offset);
             Ok(origin.watch(for_each_line(&text, &self.delimiter, |line| {
-                origin
-                    .at(offset.map(|offset| offset + offset_in(text.as_bytes(), line.as_bytes())));
+                origin.at(line.as_bytes());
                 sink(line)
             })))
         })
@@ -224,8 +225,8 @@ impl Pipeline for ReadText<str> {
             return self.run(partition, task, sink);
         }
         self.for_each_block(partition, task, &mut |path, block| {
-            let text = self.validate(block, path)?;
-            let origin = Origin::new(task, path);
+            let (text, offset) = self.validate(block, path)?;
+            let origin = Origin::new(task, path, text.as_bytes(), offset);
             Ok(origin.watch(sink(&text)))
         })
     }
@@ -241,14 +242,14 @@ impl Pipeline for ReadText<str> {
         S: FnMut(&str) -> Flow,
     {
         self.for_each_block(partition, task, &mut |path, block| {
-            let text = self.validate(block, path)?;
-            let origin = Origin::new(task, path);
-            let offset = matches!(text, Cow::Borrowed(_)).then_some(block.offset);
+            let (text, offset) = self.validate(block, path)?;
+            let origin = Origin::new(task, path, text.as_bytes(), offset);
             let bytes = text.as_bytes();
             Ok(
                 origin.watch(for_each_match(bytes, &self.delimiter, needle, |range| {
-                    origin.at(offset.map(|offset| offset + range.start as u64));
-                    sink(&text[range])
+                    let line = &text[range];
+                    origin.at(line.as_bytes());
+                    sink(line)
                 })),
             )
         })
@@ -257,7 +258,7 @@ impl Pipeline for ReadText<str> {
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
         let mut count = 0;
         let _ = self.for_each_block(partition, task, &mut |path, block| {
-            let text = self.validate(block, path)?;
+            let (text, _) = self.validate(block, path)?;
             count += count_lines(text.as_bytes(), &self.delimiter);
             Ok(ControlFlow::Continue(()))
         })?;
@@ -281,10 +282,10 @@ impl Pipeline for ReadText<[u8]> {
         S: FnMut(&[u8]) -> Flow,
     {
         self.for_each_block(partition, task, &mut |path, block| {
-            let origin = Origin::new(task, path);
+            let origin = Origin::new(task, path, block.bytes, Some(block.offset));
             Ok(
                 origin.watch(for_each_byte_line(block.bytes, &self.delimiter, |line| {
-                    origin.at(Some(block.offset + offset_in(block.bytes, line)));
+                    origin.at(line);
                     sink(line)
                 })),
             )
@@ -302,12 +303,13 @@ impl Pipeline for ReadText<[u8]> {
         S: FnMut(&[u8]) -> Flow,
     {
         self.for_each_block(partition, task, &mut |path, block| {
-            let origin = Origin::new(task, path);
             let bytes = block.bytes;
+            let origin = Origin::new(task, path, bytes, Some(block.offset));
             Ok(
                 origin.watch(for_each_match(bytes, &self.delimiter, needle, |range| {
-                    origin.at(Some(block.offset + range.start as u64));
-                    sink(&bytes[range])
+                    let line = &bytes[range];
+                    origin.at(line);
+                    sink(line)
                 })),
             )
         })
@@ -327,24 +329,45 @@ impl Pipeline for ReadText<[u8]> {
 struct Origin<'a, 'job> {
     task: &'a Task<'job>,
     path: &'a Arc<Path>,
-    offset: Cell<Option<u64>>,
+    block: &'a [u8],
+    /// Where the block begins in the file, if its bytes are those of the file.
+    offset: Option<u64>,
+    /// The address of the record: one store for each. Where that is in the file is seen when it is asked for.
+    record: Cell<Option<NonZeroUsize>>,
 }
 
 impl<'a, 'job> Origin<'a, 'job> {
-    fn new(task: &'a Task<'job>, path: &'a Arc<Path>) -> Self {
-        let offset = Cell::new(None);
-        Self { task, path, offset }
+    fn new(
+        task: &'a Task<'job>,
+        path: &'a Arc<Path>,
+        block: &'a [u8],
+        offset: Option<u64>,
+    ) -> Self {
+        Self {
+            task,
+            path,
+            block,
+            offset,
+            record: Cell::new(None),
+        }
     }
 
-    #[inline]
-    fn at(&self, offset: Option<u64>) {
-        self.offset.set(offset);
+    /// Goes to a record of the block.
+    #[inline(always)]
+    fn at(&self, record: &[u8]) {
+        self.record.set(NonZeroUsize::new(record.as_ptr().addr()));
+    }
+
+    /// Where the record is in the file, if there is one and that is known.
+    fn offset(&self) -> Option<u64> {
+        let in_block = self.record.get()?.get() - self.block.as_ptr().addr();
+        Some(self.offset? + in_block as u64)
     }
 
     /// Passes `flow` on, after a look whether it breaks off because of an error.
     fn watch(&self, flow: Flow) -> Flow {
         if flow.is_break() && self.task.has_failed() {
-            self.task.note_origin(self.path, self.offset.get());
+            self.task.note_origin(self.path, self.offset());
         }
         flow
     }
@@ -353,7 +376,7 @@ impl<'a, 'job> Origin<'a, 'job> {
 impl Drop for Origin<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.task.note_origin(self.path, self.offset.get());
+            self.task.note_origin(self.path, self.offset());
         }
     }
 }

@@ -213,7 +213,7 @@ where
     let begun = grouper.begin_task(task.partition());
     begun.map_err(|error| error.at(site.operator, site.location))?;
     let flow = parent.run(partition, task, &mut |record| {
-        let entered = task.enter(site);
+        let entered = task.enter(&site);
         let outcome = grouper.push::<E>(record, &mut is_wanted);
         entered.leave();
         match outcome {

@@ -190,7 +190,7 @@ where
         let mut position = 0;
         let _ = parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be the program's.
-            let entered = task.enter(*site);
+            let entered = task.enter(site);
             let record = T::peek(&record);
             let to = choose.choose(record, task.partition(), position);
             let outcome = to.and_then(|to| divider.push::<T>(to, record));
@@ -242,7 +242,7 @@ impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
             MapOutputs::<Spool>::import(self.partitions, blocks, task.resources())
         })?;
         // The codec calls `Deserialize`, which may be the program's.
-        let entered = task.enter(self.site);
+        let entered = task.enter(&self.site);
         let flow = replay::<T, _>(outputs.open(partition.index), sink);
         entered.leave();
         flow.map_err(|error| error.at(self.site.operator, self.site.location))

@@ -185,7 +185,7 @@ impl<S: Sort> Pipeline for Sorted<S> {
             SortOutputs::import(self.partitions, blocks, task.resources())
         })?;
         // Merging compares. What comes after it has its own places, which are named first.
-        let entered = task.enter(self.site);
+        let entered = task.enter(&self.site);
         let flow = outputs.read(partition.index, &*self.sort, task, sink);
         entered.leave();
         flow.map_err(|error| error.at(self.site.operator, self.site.location))
@@ -227,7 +227,7 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
         if flow.is_break() {
             return Ok(flow);
         }
-        let entered = task.enter(self.site);
+        let entered = task.enter(&self.site);
         let flow = writer
             .finish()
             .and_then(|()| outputs.read(index, &self.sort, task, sink));
@@ -249,7 +249,7 @@ where
     S: Sort<Record = P::Out>,
 {
     parent.run(partition, task, &mut |record| {
-        let entered = task.enter_batched(site);
+        let entered = task.enter_batched(&site);
         let outcome = writer.push(record);
         entered.leave();
         match outcome {

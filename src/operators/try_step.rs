@@ -62,7 +62,7 @@ where
     where
         K: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
-        let entered = task.enter(self.site);
+        let entered = task.enter(&self.site);
         let kept = (self.predicate)(&self.state, T::peek(&record));
         entered.leave();
         match kept {

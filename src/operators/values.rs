@@ -106,7 +106,7 @@ impl<V: Data> Stored<'_, V> {
         let value = match self.cursor.advance() {
             Ok(true) => {
                 // The code that reads a value back is the program's.
-                let entered = self.task.enter(self.site);
+                let entered = self.task.enter(&self.site);
                 let value = codec::decode(self.cursor.value());
                 entered.leave();
                 value.map(Some)

@@ -136,7 +136,7 @@ impl<'job> Task<'job> {
 
     /// Marks that the closure of the operator at `site` runs, until [`Entered::leave`].
     #[inline]
-    pub(crate) fn enter(&self, site: Site) -> Entered<'_> {
+    pub(crate) fn enter<'t>(&'t self, site: &'t Site) -> Entered<'t> {
         Entered {
             panicked_in: &self.panicked_in,
             site,
@@ -146,7 +146,7 @@ impl<'job> Task<'job> {
 
     /// The same for a closure that is not called with the record at hand, but with one that came before.
     #[inline]
-    pub(crate) fn enter_batched(&self, site: Site) -> Entered<'_> {
+    pub(crate) fn enter_batched<'t>(&'t self, site: &'t Site) -> Entered<'t> {
         Entered {
             panicked_in: &self.panicked_in,
             site,
@@ -272,7 +272,7 @@ pub(crate) fn panicked(site: Option<Site>, payload: Box<dyn Any + Send>) -> Erro
 /// left as usual, it costs nothing.
 pub(crate) struct Entered<'a> {
     panicked_in: &'a Cell<Option<Site>>,
-    site: Site,
+    site: &'a Site,
     is_batched: Option<&'a Cell<bool>>,
 }
 
@@ -288,7 +288,7 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         // The innermost closure unwinds first, and it is the one to name.
         if self.panicked_in.get().is_none() {
-            self.panicked_in.set(Some(self.site));
+            self.panicked_in.set(Some(*self.site));
             if let Some(is_batched) = self.is_batched {
                 is_batched.set(true);
             }

@@ -47,12 +47,6 @@ pub(crate) fn for_each_byte_line(
     }
 }
 
-/// Where `line`, which a closure was handed for `block`, starts in it.
-#[inline]
-pub(crate) fn offset_in(block: &[u8], line: &[u8]) -> u64 {
-    (line.as_ptr().addr() - block.as_ptr().addr()) as u64
-}
-
 /// Calls `f` with the range of each record, for a delimiter of one byte.
 ///
 /// The places of the delimiters are found for thousands of bytes first, then walked through: a search by `memchr` from
@@ -124,6 +118,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Where `line`, which a closure was handed for `block`, starts in it.
+    fn offset_in(block: &[u8], line: &[u8]) -> u64 {
+        (line.as_ptr().addr() - block.as_ptr().addr()) as u64
+    }
 
     fn lines(text: &str, delimiter: &str) -> Vec<(u64, String)> {
         let mut lines = Vec::new();

@@ -26,7 +26,7 @@ mod words;
 pub(crate) use block::Block;
 pub(crate) use delimiter::Delimiter;
 pub(crate) use inputs::discover;
-pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line, offset_in};
+pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line};
 pub(crate) use options::TextOptions;
 pub(crate) use pieces::{DecodedPieces, Piece};
 pub(crate) use search::{Needle, for_each_match};

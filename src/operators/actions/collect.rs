@@ -115,7 +115,7 @@ impl<'s> Sending<'s> {
 
     pub(crate) fn push<R: Data>(&mut self, record: &R) -> Flow {
         // The codec calls `Serialize`, which may be the program's.
-        let entered = self.task.enter(self.site);
+        let entered = self.task.enter(&self.site);
         let encoded = codec::encode_into(record, &mut self.chunk);
         entered.leave();
         if let Err(error) = encoded {

@@ -48,7 +48,7 @@ where
     {
         let mut folded = Some((self.make)(&self.initial));
         let _ = pipeline.run(partition, task, &mut |record| {
-            let entered = task.enter(self.site);
+            let entered = task.enter(&self.site);
             folded = folded
                 .take()
                 .map(|folded| (self.add)(&self.op, &self.state, folded, record));

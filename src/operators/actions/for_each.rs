@@ -36,7 +36,7 @@ where
         P: Pipeline<Out = T>,
     {
         let _ = pipeline.run(partition, task, &mut |record| {
-            let entered = task.enter(self.site);
+            let entered = task.enter(&self.site);
             let outcome = (self.op)(&self.state, record);
             entered.leave();
             match outcome {

@@ -62,7 +62,7 @@ where
     {
         let mut ranked = Ranked::new(self.n);
         let _ = pipeline.run(partition, task, &mut |record| {
-            let entered = task.enter(self.site);
+            let entered = task.enter(&self.site);
             ranked.offer(record, &|a, b| self.compare(a, b));
             entered.leave();
             ControlFlow::Continue(())
@@ -81,7 +81,7 @@ where
         P: Pipeline<Out = T>,
     {
         let ranked = self.compute(pipeline, partition, task)?;
-        let entered = task.enter(self.site);
+        let entered = task.enter(&self.site);
         let records = self.sorted(ranked);
         entered.leave();
         let mut sending = Sending::new(self.site, task, emit);

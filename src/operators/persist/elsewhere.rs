@@ -41,7 +41,7 @@ impl StoreElsewhere {
         let runs = parts
             .iter()
             .map(|part| Content::<Spool>::File(files.run(part)));
-        let entered = task.enter(site);
+        let entered = task.enter(&site);
         let flow = replay::<T, _>(runs, |record| {
             handed_on += 1;
             sink(record)
@@ -87,7 +87,7 @@ impl StoreElsewhere {
         let flow = parent.run(partition, task, &mut |record| {
             bytes.clear();
             // The codec calls `Serialize`, which may be the program's.
-            let entered = task.enter(site);
+            let entered = task.enter(&site);
             let checked = match is_checked {
                 true => Ok(()),
                 false => T::check(T::peek(&record)),

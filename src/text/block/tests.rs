@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::error::Result;
-use crate::text::{InvalidUtf8, for_each_byte_line, offset_in};
+use crate::text::{InvalidUtf8, for_each_byte_line};
 
 /// Records with their offsets.
 type Records = Vec<(u64, Vec<u8>)>;
@@ -65,7 +65,8 @@ impl Fixture {
         while let Some(block) = reader.next_block()? {
             assert!(!block.bytes.is_empty());
             let _ = for_each_byte_line(block.bytes, &delimiter, |line| {
-                records.push((block.offset + offset_in(block.bytes, line), line.to_vec()));
+                let in_block = line.as_ptr().addr() - block.bytes.as_ptr().addr();
+                records.push((block.offset + in_block as u64, line.to_vec()));
                 ControlFlow::Continue(())
             });
         }
