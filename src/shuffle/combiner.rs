@@ -131,11 +131,17 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.uncounted += 1;
         self.divide_left -= 1;
         let number = self.buckets.number(self.partitioner.short_position(key));
-        let entry = ShortEntry::of_block(key, value);
-        if self.buckets.push_short(number, entry) {
+        if self.buckets.push_short(number, ShortEntry::of_block(key, value)) {
             return Ok(());
         }
-        let (bytes, len) = entry.bytes();
+        self.push_short_entry(number, key, value)
+    }
+
+    /// Appends a short entry to a bucket that has no room yet.
+    #[cold]
+    #[inline(never)]
+    fn push_short_entry(&mut self, number: usize, key: Short, value: Short) -> Result<()> {
+        let (bytes, len) = ShortEntry::of_block(key, value).bytes();
         self.push_entry(number, &bytes[..len])
     }
 

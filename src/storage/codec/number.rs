@@ -66,12 +66,13 @@ numbers! {
 #[inline(always)]
 pub(super) fn parts(number: impl Number) -> (u8, u64, usize) {
     let number = number.to_unsigned();
-    match number {
-        0..=250 => (number as u8, number, 0),
-        251..=0xffff => (TWO_BYTES, number, 2),
-        0x1_0000..=0xffff_ffff => (FOUR_BYTES, number, 4),
-        _ => (EIGHT_BYTES, number, 8),
+    if number < TWO_BYTES.into() {
+        return (number as u8, number, 0);
     }
+    // Counted, not jumped to: how long a number is can hardly be foreseen.
+    let [four, eight] = [number > 0xffff, number > 0xffff_ffff].map(u8::from);
+    let more = 2 + 2 * four + 4 * eight;
+    (TWO_BYTES + four + eight, number, more.into())
 }
 
 /// Takes the number that `bytes` start with; `None`, and nothing is taken, if there is none that is a `T`.
