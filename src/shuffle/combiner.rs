@@ -131,7 +131,10 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.uncounted += 1;
         self.divide_left -= 1;
         let number = self.buckets.number(self.partitioner.short_position(key));
-        if self.buckets.push_short(number, ShortEntry::of_block(key, value)) {
+        if self
+            .buckets
+            .push_short(number, ShortEntry::of_block(key, value))
+        {
             return Ok(());
         }
         self.push_short_entry(number, key, value)

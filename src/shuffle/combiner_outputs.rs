@@ -81,7 +81,7 @@ impl<V: Data> CombinerOutputs<V> {
             combine,
             partitioner,
             resources,
-            repeats: &self.repeats,
+            table_bytes: &self.table_bytes,
         };
         let all = PlaceRange::default();
         let sources = fewer(sources.collect(), &merger, all)?;

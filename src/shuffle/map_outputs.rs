@@ -1,7 +1,7 @@
 //! What the map tasks of a shuffle left, for each partition of the next stage: in memory as long as there is room, or
 //! else in files.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -46,8 +46,8 @@ pub(crate) struct MapOutputs<M> {
     partitions: Vec<Mutex<Vec<Part<M>>>>,
     /// How often each partition will be read.
     readers: usize,
-    /// What a reader of one partition has learned, for those of the next ones: whether keys come again and again.
-    pub(super) repeats: AtomicBool,
+    /// What a reader of one partition has learned, for those of the next ones: see `Merger`.
+    pub(super) table_bytes: AtomicUsize,
 }
 
 /// What one map task left for one partition, or what it had spilled of that.
@@ -69,7 +69,7 @@ impl<M: InMemory> MapOutputs<M> {
         Self {
             partitions: (0..partitions).map(|_| Mutex::default()).collect(),
             readers,
-            repeats: AtomicBool::new(false),
+            table_bytes: AtomicUsize::new(0),
         }
     }
 

@@ -9,7 +9,7 @@
 
 use std::borrow::BorrowMut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::blocks::{self, ALL_BITS, BlockReader};
 use super::combine::Combine;
@@ -126,9 +126,9 @@ pub(crate) struct Merger<'m, C> {
     pub(crate) combine: &'m C,
     pub(crate) partitioner: HashPartitioner,
     pub(crate) resources: &'m Resources,
-    /// Whether keys come again and again, as far as is known. Partitions and ranges are of hashes, so what is so in one
-    /// is so in all.
-    pub(crate) repeats: &'m AtomicBool,
+    /// The length of the table that the keys of a range have taken because they come again and again; 0 as long as that
+    /// is not known of them. Partitions and ranges are of hashes, so what is so in one is so in all.
+    pub(crate) table_bytes: &'m AtomicUsize,
 }
 
 impl<C: Combine> Merger<'_, C> {
@@ -180,6 +180,7 @@ impl<C: Combine> Merger<'_, C> {
                 return Ok(flow);
             }
         }
+        keys.note_table();
         Ok(Flow::Continue(()))
     }
 }
@@ -225,10 +226,11 @@ struct RangeKeys<'m, C: Combine> {
 
 impl<'m, C: Combine> RangeKeys<'m, C> {
     fn new(merger: &'m Merger<'m, C>, may_spill: bool) -> Self {
-        Self {
+        let table_bytes = merger.table_bytes.load(Ordering::Relaxed);
+        let mut keys = Self {
             may_spill,
             merger,
-            sorts: !merger.repeats.load(Ordering::Relaxed),
+            sorts: table_bytes == 0,
             poured_bytes: 0,
             entries: RangeEntries::default(),
             table: Table::default(),
@@ -236,6 +238,20 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             batch: ProbeBatch::default(),
             reservation: merger.resources.budget.reservation(),
             runs: Vec::new(),
+        };
+        // Made at once, a table of usual length need not grow step by step.
+        if (1..=FLOOR_BYTES).contains(&table_bytes) {
+            keys.table.grow_to(table_bytes);
+            keys.waits = table_bytes > RANGE_BYTES;
+        }
+        keys
+    }
+
+    /// Notes how large the table has become.
+    fn note_table(&self) {
+        if !self.sorts {
+            let bytes = self.table.memory_bytes();
+            self.merger.table_bytes.fetch_max(bytes, Ordering::Relaxed);
         }
     }
 
@@ -368,7 +384,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         let merge = |combined, later| combine.merge(combined, later);
         let (keys, flow) = self.entries.drain(merge, each);
         if entries > MOST_ENTRIES_OF_KEY * keys {
-            self.merger.repeats.store(true, Ordering::Relaxed);
+            self.merger.table_bytes.fetch_max(1, Ordering::Relaxed);
             self.sorts = false;
             self.entries = RangeEntries::default();
         }
@@ -496,7 +512,7 @@ mod tests {
             combine: &Lists(PhantomData),
             partitioner: PARTITIONER,
             resources: &resources,
-            repeats: &AtomicBool::new(repeats),
+            table_bytes: &AtomicUsize::new(usize::from(repeats)),
         };
         let flow = merger.merge(sources, PlaceRange::default(), &mut |key, list| {
             let (expected_key, expected_list) = expected.next().unwrap();
