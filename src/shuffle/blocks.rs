@@ -11,8 +11,7 @@
 use super::entry;
 use super::partitioner::{HashPartitioner, Place};
 use super::slab::Piece;
-use super::table::Probe;
-use super::table::Table;
+use super::table::{Probe, Table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::Data;
 use crate::storage::codec::{self, Short};

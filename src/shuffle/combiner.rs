@@ -157,8 +157,8 @@ impl<'c, C: Combine> Combiner<'c, C> {
         if self.buckets.push_keyed(number, key, value) {
             return Ok(());
         }
-        let value = value.word().to_le_bytes()[..value.len()].to_vec();
-        let entry = [&[key.len() as u8], key, &value].concat();
+        let word = value.word().to_le_bytes();
+        let entry = [&[key.len() as u8], key, &word[..value.len()]].concat();
         self.push_entry(number, &entry)
     }
 

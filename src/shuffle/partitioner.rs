@@ -49,26 +49,26 @@ impl HashPartitioner {
     /// The same of a key that is the first `len` of `bytes`.
     #[inline(always)]
     pub(crate) fn position_of_first(self, bytes: &[u8], len: usize) -> Position {
-        match Short::first_of(bytes, len) {
-            Some(key) => self.short_position(key),
-            None => self.long_position(&bytes[..len]),
-        }
+        self.position_of(Short::first_of(bytes, len), &bytes[..len])
     }
 
-    /// The same of a key that is too long to be [`Short`].
+    /// The same of a key that has been looked at: `short` is what it is, if it is short.
     #[inline(always)]
-    pub(crate) fn long_position(self, key: &[u8]) -> Position {
-        self.position_of(long_hash(key))
+    pub(crate) fn position_of(self, short: Option<Short>, key: &[u8]) -> Position {
+        match short {
+            Some(key) => self.short_position(key),
+            None => self.position_of_hash(long_hash(key)),
+        }
     }
 
     /// The same of a short key.
     #[inline(always)]
     pub(crate) fn short_position(self, key: Short) -> Position {
-        self.position_of(short_hash(key))
+        self.position_of_hash(short_hash(key))
     }
 
     #[inline(always)]
-    fn position_of(self, hash: u64) -> Position {
+    fn position_of_hash(self, hash: u64) -> Position {
         // The hash as a fraction of 2^64, times the number of partitions: the whole part and the rest of it.
         let scaled = u128::from(hash) * self.partitions as u128;
         Position {

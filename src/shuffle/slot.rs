@@ -69,26 +69,14 @@ impl Packed {
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
     }
 
-    /// A key as it is looked for: if it does not fit into a slot, its length with an address that no key has.
+    /// A key of `len` bytes as it is looked for: what it is if it is short, or else its length with an address that no
+    /// key has.
     #[inline(always)]
-    pub(super) fn new(key: &[u8]) -> Self {
-        match Short::new(key) {
-            Some(key) => Self::short(key),
-            None => Self::long(key.len()),
+    pub(super) fn of_key(short: Option<Short>, len: usize) -> Self {
+        match short.map(Short::tagged) {
+            Some(both) => Self::of(both as u64, (both >> u64::BITS) as u64),
+            None => Self::in_arena(u64::MAX, len),
         }
-    }
-
-    /// The same of a key that does not fit, with so many bytes.
-    #[inline(always)]
-    pub(super) fn long(len: usize) -> Self {
-        Self::in_arena(u64::MAX, len)
-    }
-
-    /// The same of a short key.
-    #[inline(always)]
-    pub(super) fn short(key: Short) -> Self {
-        let both = key.tagged();
-        Self::of(both as u64, (both >> u64::BITS) as u64)
     }
 
     fn in_arena(address: u64, len: usize) -> Self {
@@ -293,22 +281,26 @@ impl<V> Drop for Slots<V> {
 mod tests {
     use super::*;
 
+    fn of_bytes(key: &[u8]) -> Packed {
+        Packed::of_key(Short::new(key), key.len())
+    }
+
     #[test]
     fn keys_of_any_length_come_back() {
         let mut arena = Arena::default();
         for len in 0..40_u8 {
             let key: Vec<u8> = (1..=len).collect();
-            let mut packed = Packed::new(&key);
+            let mut packed = of_bytes(&key);
             assert_eq!(packed.long_len(), if len > 15 { key.len() } else { 0 });
             if packed.long_len() > 0 {
                 arena.make_room(key.len());
                 packed = packed.at(arena.put(&key).unwrap());
             }
             assert_eq!(packed.bytes(&arena), key);
-            assert!(packed.is(&arena, Packed::new(&key), &key));
+            assert!(packed.is(&arena, of_bytes(&key), &key));
             let mut other = key.clone();
             other.push(0);
-            assert!(!packed.is(&arena, Packed::new(&other), &other));
+            assert!(!packed.is(&arena, of_bytes(&other), &other));
         }
     }
 
@@ -317,7 +309,7 @@ mod tests {
         let value = std::rc::Rc::new(());
         let mut slots = Slots::new(8);
         for slot in &mut slots.as_mut_slice()[..5] {
-            slot.put((Packed::new(b"key"), Place(0), value.clone()));
+            slot.put((of_bytes(b"key"), Place(0), value.clone()));
         }
         let taken = slots.as_mut_slice()[0].take();
         assert!(taken.is_some() && slots.as_slice()[0].is_empty());

@@ -53,26 +53,20 @@ pub(crate) struct Probe {
 impl Probe {
     #[inline(always)]
     pub(crate) fn new(place: Place, key: &[u8]) -> Self {
-        let key = Packed::new(key);
+        let key = Packed::of_key(Short::new(key), key.len());
         Self { place, key }
     }
 
-    /// A key, and its partition; `short` is what its bytes are, if they are few enough.
+    /// A key that has been looked at, and its partition: `short` is what it is, if it is short.
     #[inline(always)]
     pub(crate) fn of(
         partitioner: HashPartitioner,
         short: Option<Short>,
-        bytes: &[u8],
+        key: &[u8],
     ) -> (usize, Self) {
-        // One after the other, and not both in one match, whose result would go through memory.
-        let Position { partition, place } = match short {
-            Some(key) => partitioner.short_position(key),
-            None => partitioner.long_position(bytes),
-        };
-        let key = match short {
-            Some(key) => Packed::short(key),
-            None => Packed::long(bytes.len()),
-        };
+        // One after the other, and not both by one look at `short`, whose result would go through memory.
+        let Position { partition, place } = partitioner.position_of(short, key);
+        let key = Packed::of_key(short, key.len());
         (partition, Self { place, key })
     }
 
@@ -217,7 +211,12 @@ impl<V> Table<V> {
 
     /// The bytes that the keys take, and the slots for more of them.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.slots.len() * size_of::<Slot<V>>() + self.arena.memory_bytes()
+        self.slots_bytes() + self.arena.memory_bytes()
+    }
+
+    /// The bytes that the slots take, without long keys.
+    pub(crate) fn slots_bytes(&self) -> usize {
+        self.slots.len() * size_of::<Slot<V>>()
     }
 
     /// Makes room for a key that [`upsert`](Self::upsert) had none for.

@@ -1,7 +1,7 @@
 //! Text as bytes: which files, which byte ranges of them, blocks of whole records, lines and words.
 //!
 //! ```text
-//! paths, patterns ─discover─> InputFile ─plan─> Portion ─SplitReader─> Block ─validate─> lines, words
+//! paths, patterns ─discover─> InputFile ─plan─> Portion ──SplitReader──> Block ─validate─> lines, words
 //!                                                      └─DecodedPieces─┘
 //! ```
 //!

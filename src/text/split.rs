@@ -38,7 +38,8 @@ impl Split {
 pub(crate) enum Portion {
     /// One or more splits, one after the other.
     Splits(Vec<Split>),
-    /// A compressed file, to be decoded by [`DecodedPieces`](super::DecodedPieces) while others work on what has been decoded.
+    /// A compressed file, to be decoded by [`DecodedPieces`](super::DecodedPieces) while others work on what has been
+    /// decoded.
     ///
     /// Only one thread can decode such a file. Where one is a large part of the input, the rest would wait for it; so
     /// its lines at least are shared. Where there are many, each thread decodes its own, which takes no handing over.
