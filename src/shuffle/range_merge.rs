@@ -126,7 +126,7 @@ pub(crate) struct Merger<'m, C> {
     pub(crate) combine: &'m C,
     pub(crate) partitioner: HashPartitioner,
     pub(crate) resources: &'m Resources,
-    /// The length of the table that the keys of a range have taken because they come again and again; 0 as long as that
+    /// The length of the slots that the keys of a range have taken because they come again and again; 0 as long as that
     /// is not known of them. Partitions and ranges are of hashes, so what is so in one is so in all.
     pub(crate) table_bytes: &'m AtomicUsize,
 }
@@ -240,18 +240,19 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             runs: Vec::new(),
         };
         // Made at once, a table of usual length need not grow step by step.
-        if (1..=FLOOR_BYTES).contains(&table_bytes) {
+        if table_bytes <= FLOOR_BYTES {
             keys.table.grow_to(table_bytes);
             keys.waits = table_bytes > RANGE_BYTES;
         }
         keys
     }
 
-    /// Notes how large the table has become.
+    /// Notes how large the table has become, unless it is only there for want of memory to sort. Only its slots, for
+    /// these are what is made at once.
     fn note_table(&self) {
-        if !self.sorts {
-            let bytes = self.table.memory_bytes();
-            self.merger.table_bytes.fetch_max(bytes, Ordering::Relaxed);
+        let table_bytes = self.merger.table_bytes;
+        if table_bytes.load(Ordering::Relaxed) > 0 {
+            table_bytes.fetch_max(self.table.slots_bytes(), Ordering::Relaxed);
         }
     }
 
