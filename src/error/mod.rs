@@ -14,6 +14,7 @@ use std::primitive::str as Text;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use intern::intern;
+pub(crate) use place::Site;
 pub use place::{Place, SourceLocation};
 
 /// The result of everything in this library that can fail.
@@ -377,10 +378,10 @@ impl Error {
     }
 
     /// Names the operator, unless one is named already.
-    pub(crate) fn at(mut self, operator: &'static str, location: SourceLocation) -> Self {
+    pub(crate) fn at(mut self, site: Site) -> Self {
         if let Some(place) = self.place_mut().filter(|place| place.operator.is_none()) {
-            place.operator = Some(operator);
-            place.location = Some(location);
+            place.operator = Some(site.operator);
+            place.location = Some(site.location);
         }
         self
     }

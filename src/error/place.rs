@@ -48,6 +48,34 @@ pub struct Place {
     pub offset: Option<u64>,
 }
 
+/// Where an operator stands in the program: the method, and the line that called it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site {
+    pub(crate) operator: &'static str,
+    pub(crate) location: SourceLocation,
+}
+
+impl Site {
+    /// The site of `operator`, called from where the surrounding `#[track_caller]` method was called.
+    #[track_caller]
+    pub(crate) fn new(operator: &'static str) -> Self {
+        Self {
+            operator,
+            location: Location::caller().into(),
+        }
+    }
+}
+
+impl From<Site> for Place {
+    fn from(site: Site) -> Self {
+        Self {
+            operator: Some(site.operator),
+            location: Some(site.location),
+            ..Self::default()
+        }
+    }
+}
+
 /// A line of the program.
 ///
 /// It says what a [`Location`] does, and may come from another process.

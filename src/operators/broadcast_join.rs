@@ -67,7 +67,7 @@ where
         })?;
         let small = outputs
             .lookup(task.resources())
-            .map_err(|error| error.at(self.site.operator, self.site.location))?;
+            .map_err(|error| error.at(self.site))?;
         let mut bytes = Vec::new();
         self.parent.run(partition, task, &mut |record| {
             bytes.clear();

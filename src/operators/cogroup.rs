@@ -109,7 +109,7 @@ impl<K: Data + Eq, V: Data, W: Data> Pipeline for CoGroups<K, V, W> {
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
         let pushed = self.push_groups(partition, task, sink);
-        pushed.map_err(|error| error.at(self.site.operator, self.site.location))
+        pushed.map_err(|error| error.at(self.site))
     }
 }
 

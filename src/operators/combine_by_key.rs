@@ -88,17 +88,17 @@ where
     C: Combine<In = P::Out>,
 {
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        let Site { operator, location } = self.side.site;
+        let site = self.side.site;
         let finished = self.outputs.finish(resources);
-        finished.map_err(|error| error.at(operator, location))?;
+        finished.map_err(|error| error.at(site))?;
         Ok(Arc::new(self.outputs))
     }
 
     fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
-        let Site { operator, location } = self.side.site;
+        let site = self.side.site;
         let finished = self.outputs.finish(resources);
         let exported = finished.and_then(|()| self.outputs.export(self.side.id, resources));
-        exported.map_err(|error| error.at(operator, location))
+        exported.map_err(|error| error.at(site))
     }
 }
 
@@ -152,14 +152,12 @@ where
         let entered = task.enter_batched(site);
         let outcome = combiner.flush();
         entered.leave();
-        outcome.map_err(|error| error.at(site.operator, site.location))
+        outcome.map_err(|error| error.at(*site))
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        let Site { operator, location } = self.side.site;
-        self.combiner
-            .commit()
-            .map_err(|error| error.at(operator, location))
+        let site = self.side.site;
+        self.combiner.commit().map_err(|error| error.at(site))
     }
 }
 
@@ -226,7 +224,7 @@ impl<C: Combine> Pipeline for Combined<C> {
             |key, value| sink((key, value)),
         );
         entered.leave();
-        flow.map_err(|error| error.at(self.site.operator, self.site.location))
+        flow.map_err(|error| error.at(self.site))
     }
 }
 
@@ -286,6 +284,6 @@ where
             )
         });
         entered.leave();
-        flow.map_err(|error| error.at(self.site.operator, self.site.location))
+        flow.map_err(|error| error.at(self.site))
     }
 }

@@ -13,8 +13,8 @@ use crate::pipeline::{Owned, Pipeline, Ref};
 use crate::portable::Saver;
 use crate::shuffle::{Combine, GroupOutputs, OrderedCombiner, merge_groups};
 use crate::task::{
-    Block, Flow, MapStage, Outputs, Partition, PartitionStream, Resources, Site, StageCode, Task,
-    Worker, save_map_side,
+    Block, Flow, MapStage, Outputs, Partition, PartitionStream, Resources, StageCode, Task, Worker,
+    save_map_side,
 };
 
 /// The map side.
@@ -42,9 +42,9 @@ where
     }
 
     fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
-        let Site { operator, location } = self.side.site;
+        let site = self.side.site;
         let exported = self.outputs.export(self.side.id, resources);
-        exported.map_err(|error| error.at(operator, location))
+        exported.map_err(|error| error.at(site))
     }
 }
 
@@ -88,20 +88,20 @@ where
         let CombineSide { parent, site, .. } = self.side;
         let combiner = &mut self.combiner;
         let begun = combiner.begin_task(task.partition());
-        begun.map_err(|error| error.at(site.operator, site.location))?;
+        begun.map_err(|error| error.at(*site))?;
         let _ = feed(&**parent, partition, task, *site, |record| {
             combiner.push(record)
         })?;
         let entered = task.enter_batched(site);
         let outcome = combiner.end_task();
         entered.leave();
-        outcome.map_err(|error| error.at(site.operator, site.location))
+        outcome.map_err(|error| error.at(*site))
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        let Site { operator, location } = self.side.site;
+        let site = self.side.site;
         let committed = self.combiner.commit();
-        committed.map_err(|error| error.at(operator, location))
+        committed.map_err(|error| error.at(site))
     }
 }
 
@@ -120,7 +120,7 @@ pub(super) fn read<C: Combine>(
     let entered = task.enter(&site);
     let flow = merge_groups(&outputs, partition, &*combined.combine, resources, each);
     entered.leave();
-    flow.map_err(|error| error.at(site.operator, site.location))
+    flow.map_err(|error| error.at(site))
 }
 
 /// Both sides in one task.
@@ -160,5 +160,5 @@ where
         Err(error) => Err(error),
     };
     entered.leave();
-    flow.map_err(|error| error.at(site.operator, site.location))
+    flow.map_err(|error| error.at(*site))
 }

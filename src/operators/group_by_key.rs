@@ -107,7 +107,7 @@ impl<K: Data + Eq, V: Data> Pipeline for Groups<K, V> {
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
         let pushed = self.push_groups(partition, task, sink);
-        pushed.map_err(|error| error.at(self.site.operator, self.site.location))
+        pushed.map_err(|error| error.at(self.site))
     }
 }
 

@@ -85,7 +85,7 @@ impl<J: Joining> Pipeline for Joined<J> {
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
         let pushed = self.push_rows(partition, task, sink);
-        pushed.map_err(|error| error.at(self.site.operator, self.site.location))
+        pushed.map_err(|error| error.at(self.site))
     }
 }
 

@@ -262,7 +262,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
                 return store.run(&self.parent, self.site, partition, task, sink);
             }
         };
-        let at = |error: Error| error.at(self.site.operator, self.site.location);
+        let at = |error: Error| error.at(self.site);
         let index = partition.index;
         let stored = store.lock().get(&index).cloned();
         let mut handed_on = 0_u64;

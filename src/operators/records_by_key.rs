@@ -122,9 +122,9 @@ where
     }
 
     fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
-        let Site { operator, location } = self.side.site;
+        let site = self.side.site;
         let exported = self.outputs.export(self.side.id, resources);
-        exported.map_err(|error| error.at(operator, location))
+        exported.map_err(|error| error.at(site))
     }
 }
 
@@ -189,9 +189,9 @@ where
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        let Site { operator, location } = self.side.site;
+        let site = self.side.site;
         let committed = self.grouper.commit();
-        committed.map_err(|error| error.at(operator, location))?;
+        committed.map_err(|error| error.at(site))?;
         self.shared_keys.add(self.keys);
         Ok(())
     }
@@ -211,7 +211,7 @@ where
     E: Encode<In = P::Out>,
 {
     let begun = grouper.begin_task(task.partition());
-    begun.map_err(|error| error.at(site.operator, site.location))?;
+    begun.map_err(|error| error.at(site))?;
     let flow = parent.run(partition, task, &mut |record| {
         let entered = task.enter(&site);
         let outcome = grouper.push::<E>(record, &mut is_wanted);
@@ -222,7 +222,7 @@ where
         }
     })?;
     let ended = grouper.end_task(is_wanted);
-    ended.map_err(|error| error.at(site.operator, site.location))?;
+    ended.map_err(|error| error.at(site))?;
     Ok(flow)
 }
 

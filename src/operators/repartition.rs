@@ -124,17 +124,17 @@ where
     C: Choose<T>,
 {
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        let Site { operator, location } = self.side.site;
+        let site = self.side.site;
         let finished = self.outputs.finish(resources);
-        finished.map_err(|error| error.at(operator, location))?;
+        finished.map_err(|error| error.at(site))?;
         Ok(Arc::new(self.outputs))
     }
 
     fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
-        let Site { operator, location } = self.side.site;
+        let site = self.side.site;
         let finished = self.outputs.finish(resources);
         let exported = finished.and_then(|()| self.outputs.export(self.side.id, resources));
-        exported.map_err(|error| error.at(operator, location))
+        exported.map_err(|error| error.at(site))
     }
 }
 
@@ -184,9 +184,8 @@ where
             ..
         } = self.side;
         let divider = &mut self.divider;
-        let Site { operator, location } = *site;
         let begun = divider.begin_task(task.partition());
-        begun.map_err(|error| error.at(operator, location))?;
+        begun.map_err(|error| error.at(*site))?;
         let mut position = 0;
         let _ = parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be the program's.
@@ -205,9 +204,9 @@ where
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        let Site { operator, location } = self.side.site;
+        let site = self.side.site;
         let committed = self.divider.commit();
-        committed.map_err(|error| error.at(operator, location))
+        committed.map_err(|error| error.at(site))
     }
 }
 
@@ -245,6 +244,6 @@ impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
         let entered = task.enter(&self.site);
         let flow = replay::<T, _>(outputs.open(partition.index), sink);
         entered.leave();
-        flow.map_err(|error| error.at(self.site.operator, self.site.location))
+        flow.map_err(|error| error.at(self.site))
     }
 }

@@ -95,9 +95,9 @@ where
     }
 
     fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
-        let Site { operator, location } = self.side.site;
+        let site = self.side.site;
         let exported = self.outputs.export(self.side.id, resources);
-        exported.map_err(|error| error.at(operator, location))
+        exported.map_err(|error| error.at(site))
     }
 }
 
@@ -150,7 +150,7 @@ where
         let site = self.side.site;
         let finished = catch_unwind(AssertUnwindSafe(|| self.writer.finish()));
         let finished = finished.unwrap_or_else(|payload| Err(panicked(Some(site), payload)));
-        finished.map_err(|error| error.at(site.operator, site.location))
+        finished.map_err(|error| error.at(site))
     }
 }
 
@@ -188,7 +188,7 @@ impl<S: Sort> Pipeline for Sorted<S> {
         let entered = task.enter(&self.site);
         let flow = outputs.read(partition.index, &*self.sort, task, sink);
         entered.leave();
-        flow.map_err(|error| error.at(self.site.operator, self.site.location))
+        flow.map_err(|error| error.at(self.site))
     }
 }
 
@@ -232,7 +232,7 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
             .finish()
             .and_then(|()| outputs.read(index, &self.sort, task, sink));
         entered.leave();
-        flow.map_err(|error| error.at(self.site.operator, self.site.location))
+        flow.map_err(|error| error.at(self.site))
     }
 }
 

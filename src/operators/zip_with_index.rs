@@ -81,7 +81,7 @@ impl<P: Pipeline> ZipWithIndex<P> {
         });
         match flow {
             ControlFlow::Continue(()) => Ok(before),
-            ControlFlow::Break(error) => Err(error.at(self.site.operator, self.site.location)),
+            ControlFlow::Break(error) => Err(error.at(self.site)),
         }
     }
 }

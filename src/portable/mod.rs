@@ -28,7 +28,7 @@ pub(crate) use state::{Loader, Saver};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Result, Site};
 
 /// Code and state that can be sent to a worker process of the same executable.
 ///
@@ -59,6 +59,16 @@ impl<T: Portable> Portable for Arc<T> {
 
     fn load(from: &mut Loader<'_>) -> Result<Self> {
         T::load(from).map(Self::new)
+    }
+}
+
+impl Portable for Site {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        to.site(*self)
+    }
+
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        from.site()
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::closure;
 use super::entry::Entry;
 use crate::error::plain::Plain;
-use crate::error::{Error, ErrorKind, Place, Result, SourceLocation, intern};
+use crate::error::{Error, ErrorKind, Place, Result, Site, intern};
 use crate::storage::codec;
 
 /// Takes down what it takes to make something anew in a worker process.
@@ -15,7 +15,7 @@ use crate::storage::codec;
 pub struct Saver {
     bytes: Vec<u8>,
     /// The operator whose parts are being saved.
-    place: Place,
+    site: Option<Site>,
 }
 
 impl Saver {
@@ -28,16 +28,17 @@ impl Saver {
     }
 
     /// What comes next belongs to this operator, which is named if it cannot be sent.
-    pub(crate) fn site(&mut self, operator: &'static str, location: SourceLocation) -> Result<()> {
-        self.place.operator = Some(operator);
-        self.place.location = Some(location);
-        self.data(operator)?;
-        self.data(&location)
+    pub(crate) fn site(&mut self, site: Site) -> Result<()> {
+        self.site = Some(site);
+        self.data(&(site.operator, site.location))
     }
 
     /// Values, which go through serde.
     pub(crate) fn data<T: Serialize + ?Sized>(&mut self, data: &T) -> Result<()> {
-        codec::encode_into(data, &mut self.bytes).map_err(|error| self.placed(error))
+        codec::encode_into(data, &mut self.bytes).map_err(|error| match self.site {
+            Some(site) => error.at(site),
+            None => error,
+        })
     }
 
     /// A path, which need not be UTF-8.
@@ -54,7 +55,7 @@ impl Saver {
         if closure::is_portable::<F>() {
             return Ok(());
         }
-        let place = self.place.clone();
+        let place = self.place();
         Err(Error::new(ErrorKind::CapturingClosure { place }))
     }
 
@@ -65,18 +66,14 @@ impl Saver {
     /// [`ErrorKind::NotPortable`] if it is not in the executable itself.
     pub(crate) fn entry<R: 'static>(&mut self, entry: &'static Entry<R>) -> Result<()> {
         let offset = entry.offset().map_err(|reason| {
-            let place = self.place.clone();
+            let place = self.place();
             Error::new(ErrorKind::NotPortable { place, reason })
         })?;
         self.data(&(offset, entry.check()))
     }
 
-    fn placed(&self, mut error: Error) -> Error {
-        if let Some(place) = error.place_mut().filter(|place| place.operator.is_none()) {
-            place.operator = self.place.operator;
-            place.location = self.place.location;
-        }
-        error
+    fn place(&self) -> Place {
+        self.site.map(Place::from).unwrap_or_default()
     }
 }
 
@@ -92,9 +89,10 @@ impl<'a> Loader<'a> {
     }
 
     /// See [`Saver::site`].
-    pub(crate) fn site(&mut self) -> Result<(&'static str, SourceLocation)> {
-        let operator: String = self.data()?;
-        Ok((intern(&operator), self.data()?))
+    pub(crate) fn site(&mut self) -> Result<Site> {
+        let (operator, location): (String, _) = self.data()?;
+        let operator = intern(&operator);
+        Ok(Site { operator, location })
     }
 
     /// See [`Saver::data`].

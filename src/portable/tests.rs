@@ -123,13 +123,13 @@ fn entries_are_looked_at_before_they_are_called() {
 fn entries_that_are_written_to_or_of_the_heap_are_refused() {
     let entry: &'static Entry<u8> = Box::leak(Box::new(Entry::of::<u8>(|_| Ok(1))));
     let mut to = Saver::new();
-    let location = std::panic::Location::caller().into();
-    to.site("map", location).unwrap();
+    let site = Site::new("map");
+    to.site(site).unwrap();
     let error = to.entry(entry).unwrap_err();
     let place = error.place().unwrap();
     assert_eq!(
         (place.operator, place.location),
-        (Some("map"), Some(location))
+        (Some("map"), Some(site.location))
     );
     assert!(error.to_string().contains("shared library"), "{error}");
 }

@@ -182,11 +182,7 @@ impl<'job> Task<'job> {
         site: Site,
         source: Box<dyn std::error::Error + Send + Sync>,
     ) -> Flow {
-        let place = Place {
-            operator: Some(site.operator),
-            location: Some(site.location),
-            ..Place::default()
-        };
+        let place = Place::from(site);
         self.fail_with(Error::new(ErrorKind::Closure { place, source }))
     }
 
@@ -200,7 +196,7 @@ impl<'job> Task<'job> {
     /// Keeps an error of the operator at `site` and breaks the pipeline off.
     #[cold]
     pub(crate) fn fail_at(&self, site: Site, error: Error) -> Flow {
-        self.fail_with(error.at(site.operator, site.location))
+        self.fail_with(error.at(site))
     }
 
     /// Whether the pipeline broke off because of an error.
@@ -260,11 +256,7 @@ pub(crate) fn panicked(site: Option<Site>, payload: Box<dyn Any + Send>) -> Erro
             Err(_) => "a panic without a message".to_owned(),
         },
     };
-    let place = Place {
-        operator: site.map(|site| site.operator),
-        location: site.map(|site| site.location),
-        ..Place::default()
-    };
+    let place = site.map(Place::from).unwrap_or_default();
     Error::new(ErrorKind::TaskPanicked { place, message })
 }
 

@@ -321,10 +321,8 @@ impl<'a> Tasks<'a> {
         let StageSite { number, site } = self.site;
         Place {
             stage: Some(number),
-            operator: Some(site.operator),
-            location: Some(site.location),
             partition: Some(task.first()).filter(|_| task.partitions.len() == 1),
-            ..Place::default()
+            ..Place::from(site)
         }
     }
 

@@ -144,7 +144,7 @@ pub(crate) fn receive<R: Data>(mut bytes: &[u8], site: Site) -> Result<Vec<R>> {
     let mut records = Vec::new();
     while !bytes.is_empty() {
         let record = codec::decode_prefix(&mut bytes);
-        records.push(record.map_err(|error| error.at(site.operator, site.location))?);
+        records.push(record.map_err(|error| error.at(site))?);
     }
     Ok(records)
 }

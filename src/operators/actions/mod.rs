@@ -58,12 +58,12 @@ fn send_whole<T: Serialize>(
     let entered = task.enter(&site);
     let encoded = codec::encode_into(part, &mut bytes);
     entered.leave();
-    encoded.map_err(|error| error.at(site.operator, site.location))?;
+    encoded.map_err(|error| error.at(site))?;
     let _ = emit(bytes)?;
     Ok(())
 }
 
 /// What came in one piece.
 fn receive_whole<T: Deserialize<'static>>(bytes: &[u8], site: Site) -> Result<T> {
-    codec::decode(bytes).map_err(|error| error.at(site.operator, site.location))
+    codec::decode(bytes).map_err(|error| error.at(site))
 }

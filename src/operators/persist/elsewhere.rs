@@ -67,7 +67,7 @@ impl StoreElsewhere {
                     );
                 computed.map_err(|error| if error.is_damage() { damage } else { error })
             }
-            flow => flow.map_err(|error| error.at(site.operator, site.location)),
+            flow => flow.map_err(|error| error.at(site)),
         }
     }
 
@@ -104,7 +104,7 @@ impl StoreElsewhere {
         })?;
         // A partition that was broken off is not whole.
         if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
-            let at = |error: Error| error.at(site.operator, site.location);
+            let at = |error: Error| error.at(site);
             task.put_stored(StoredPartition {
                 store: self.id.number(),
                 partition: index,
