@@ -13,7 +13,7 @@ use crate::operators::cogroup::{CoGroup, CoGroups};
 use crate::operators::group_by_key::{Group, Groups};
 use crate::operators::join::{Joined, Joining};
 use crate::operators::joinings::{Anti, Full, Inner, Intersection, Left, Right, Semi, Subtract};
-use crate::operators::records_by_key::{KeyUse, Pairs, RecordsDependency, RecordsSide};
+use crate::operators::records_by_key::{Grouping, KeyUse, Pairs};
 use crate::operators::sides::Side;
 use crate::operators::values::Values;
 use crate::pipeline::{Boxed, Data, Key, Pipeline, Record};
@@ -80,27 +80,18 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         is_broadcast: bool,
         travel: Travel,
     ) -> (ShuffleId, Arc<dyn ShuffleDependency>) {
-        let id = ShuffleId::next();
         let (keys, after) = match travel {
             Travel::All => (KeyUse::Nothing, None),
             Travel::Noted => (KeyUse::Noted, None),
             Travel::Sifted(by) => (KeyUse::Sifted(by.id()), Some(by)),
         };
-        let side = RecordsSide::<P, E> {
-            id,
-            parent: self.pipeline,
+        let grouping = Grouping::<E> {
             partitioner,
-            site,
             is_broadcast,
             keys,
             encode: PhantomData,
         };
-        let dependency = RecordsDependency {
-            side,
-            parent_node: self.node,
-            after,
-        };
-        (id, Arc::new(dependency))
+        self.shuffle(site, grouping, after)
     }
 
     /// Which side of a join need not travel as a whole, if that is shuffled as the other one is: the one that is not

@@ -4,10 +4,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Bag;
-use crate::id::ShuffleId;
 use crate::lineage::{Dependency, Keyed, Node};
 use crate::operators::Narrow;
-use crate::operators::combine_by_key::{CombineDependency, CombineInPlace, CombineSide, Combined};
+use crate::operators::combine_by_key::{CombineInPlace, Combined, Combining};
+use crate::operators::combine_in_order::CombiningInOrder;
 use crate::operators::combines::{
     Aggregated, ByClosures, CountByKey, CountByValue, Distinct, Folded, Reduced, SumByKey,
     WholeNumber,
@@ -43,22 +43,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let combine = Arc::new(combine);
         let partitioner = HashPartitioner::new(keyed.partitions);
-        let side = CombineSide {
-            id: ShuffleId::next(),
-            parent: self.pipeline,
+        let combining = Combining {
             combine: Arc::clone(&combine),
             partitioner,
-            site,
+        };
+        let (shuffle, dependency) = if C::COMMUTES {
+            self.shuffle(site, combining, None)
+        } else {
+            self.shuffle(site, CombiningInOrder(combining), None)
         };
         let combined = Combined {
-            shuffle: side.id,
+            shuffle,
             combine,
             partitioner,
             site,
         };
-        let parent_node = self.node;
-        let dependency = Dependency::Shuffle(Arc::new(CombineDependency { side, parent_node }));
-        let node = Node::by_hash(site, keyed, vec![dependency]);
+        let node = Node::by_hash(site, keyed, vec![Dependency::Shuffle(dependency)]);
         Bag::new(combined, node, self.context)
     }
 

@@ -34,7 +34,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::context::Context;
-use crate::lineage::{Keyed, Node};
+use crate::id::ShuffleId;
+use crate::lineage::{Keyed, Node, ShuffleDependency};
+use crate::operators::map_side::{MapDependency, MapSide, ShuffleKind};
 use crate::pipeline::{Boxed, Pipeline, Record};
 use crate::task::Site;
 
@@ -107,6 +109,29 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ) -> Bag<U, Q> {
         let node = Node::narrow(site, self.pipeline.partitions(), &[&self.node]);
         Bag::new(make(self.pipeline), node, self.context)
+    }
+
+    /// Shuffles the records, as `kind` says; if it looks at what another shuffle leaves, `after` that.
+    fn shuffle<K: ShuffleKind<P>>(
+        &self,
+        site: Site,
+        kind: K,
+        after: Option<Arc<dyn ShuffleDependency>>,
+    ) -> (ShuffleId, Arc<dyn ShuffleDependency>) {
+        let id = ShuffleId::next();
+        let side = MapSide {
+            id,
+            parent: Arc::clone(&self.pipeline),
+            site,
+            kind,
+        };
+        let parent_node = Arc::clone(&self.node);
+        let dependency = MapDependency {
+            side,
+            parent_node,
+            after,
+        };
+        (id, Arc::new(dependency))
     }
 
     /// Notes how pairs are divided among the partitions of this bag, which was just made.

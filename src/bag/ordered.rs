@@ -5,9 +5,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Bag;
-use crate::id::ShuffleId;
 use crate::lineage::{Keyed, Node, Order};
-use crate::operators::sort::{SortDependency, SortInPlace, SortSide, Sorted};
+use crate::operators::sort::{SortInPlace, Sorted, Sorting};
 use crate::pipeline::{Boxed, Data, Pipeline, Record, owned_bytes};
 use crate::shuffle::HashPartitioner;
 use crate::shuffle::sort::{ByCachedKey, ByComparison, ByPartition, Bytes, Sort, Typed};
@@ -92,21 +91,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         order: Order,
     ) -> Bag<T> {
         let sort = Arc::new(sort);
-        let side = SortSide {
-            id: ShuffleId::next(),
-            parent: self.pipeline,
+        let sorting = Sorting {
             sort: Arc::clone(&sort),
             partitions,
-            site,
         };
+        let (shuffle, dependency) = self.shuffle(site, sorting, None);
         let sorted = Sorted {
-            shuffle: side.id,
+            shuffle,
             sort,
             partitions,
             site,
         };
-        let parent_node = self.node;
-        let dependency = Arc::new(SortDependency { side, parent_node });
         let node = Node::shuffled_in_order(site, partitions, dependency, order);
         Bag::new(sorted, node, self.context).boxed()
     }

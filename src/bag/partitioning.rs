@@ -1,15 +1,11 @@
 //! Transformations that change how a bag is divided.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use super::Bag;
-use crate::id::ShuffleId;
 use crate::lineage::{Keyed, Node};
 use crate::operators::coalesce::Coalesce;
-use crate::operators::repartition::{
-    ByKey, Choose, InTurn, RepartitionDependency, RepartitionSide, Repartitioned,
-};
+use crate::operators::repartition::{ByKey, Choose, Dividing, InTurn, Repartitioned};
 use crate::pipeline::{Boxed, Data, Pipeline, Record, Storable};
 use crate::shuffle::HashPartitioner;
 use crate::task::Site;
@@ -69,22 +65,13 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     fn repartition_at(self, site: Site, choose: impl Choose<T>) -> Bag<T> {
         let partitions = choose.partitions();
-        let side = RepartitionSide {
-            id: ShuffleId::next(),
-            parent: self.pipeline,
-            choose,
-            site,
-        };
-        let records = PhantomData;
-        let shuffle = side.id;
-        let parent_node = self.node;
-        let dependency = Arc::new(RepartitionDependency { side, parent_node });
+        let (shuffle, dependency) = self.shuffle(site, Dividing(choose), None);
         let node = Node::shuffled(site, partitions, dependency);
         let pipeline = Repartitioned {
             shuffle,
             partitions,
             site,
-            records,
+            records: PhantomData,
         };
         Bag::new(pipeline, node, self.context).boxed()
     }

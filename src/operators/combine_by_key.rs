@@ -5,136 +5,59 @@
 //!
 //! That is where the order of combining does not matter; where it does, see [`combine_in_order`].
 
-use std::any::Any;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::combine_in_order::{self, OrderedStage};
+use super::combine_in_order;
+use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::Result;
 use crate::id::ShuffleId;
-use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Owned, Pipeline, Ref};
-use crate::portable::{Portable, Saver, portable};
+use crate::portable::{Portable, portable};
 use crate::shuffle::{Combine, Combiner, CombinerOutputs, HashPartitioner};
-use crate::task::{
-    Block, Flow, MapSide, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
-    StageCode, Task, Worker, save_map_side,
-};
+use crate::task::{Flow, Partition, PartitionStream, Resources, Site, Task, Worker};
 
 /// The map side.
-pub(crate) struct CombineSide<P, C> {
-    pub(crate) id: ShuffleId,
-    pub(crate) parent: Arc<P>,
+pub(crate) struct Combining<C> {
     pub(crate) combine: Arc<C>,
     pub(crate) partitioner: HashPartitioner,
-    pub(crate) site: Site,
 }
 
 portable! {
-    [P: Portable, C: Portable] CombineSide<P, C> {
-        parent: part, site: part, id: data, combine: part, partitioner: data,
-    }
+    [C: Portable] Combining<C> { combine: part, partitioner: data }
 }
 
-/// The map side in the lineage.
-pub(crate) struct CombineDependency<P, C> {
-    pub(crate) side: CombineSide<P, C>,
-    pub(crate) parent_node: Arc<Node>,
-}
-
-impl<P, C> ShuffleDependency for CombineDependency<P, C>
+impl<P, C> ShuffleKind<P> for Combining<C>
 where
     P: Pipeline,
     C: Combine<In = P::Out>,
 {
-    fn id(&self) -> ShuffleId {
-        self.side.id
+    type Outputs = CombinerOutputs<C::Combined>;
+
+    fn outputs(&self, _: &P, readers: usize) -> Self::Outputs {
+        CombinerOutputs::new(self.partitioner.partitions(), readers)
     }
 
-    fn parent(&self) -> &Arc<Node> {
-        &self.parent_node
-    }
-
-    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
-        self.side.stage(readers)
-    }
-}
-
-impl<P, C> MapSide for CombineSide<P, C>
-where
-    P: Pipeline,
-    C: Combine<In = P::Out>,
-{
-    fn stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
-        if !C::COMMUTES {
-            return Box::new(OrderedStage::new(self, readers));
-        }
-        Box::new(CombineStage {
-            side: self,
-            outputs: CombinerOutputs::new(self.partitioner.partitions(), readers),
-        })
-    }
-}
-
-struct CombineStage<'d, P, C: Combine> {
-    side: &'d CombineSide<P, C>,
-    outputs: CombinerOutputs<C::Combined>,
-}
-
-impl<P, C> MapStage for CombineStage<'_, P, C>
-where
-    P: Pipeline,
-    C: Combine<In = P::Out>,
-{
-    fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        let site = self.side.site;
-        let finished = self.outputs.finish(resources);
-        finished.map_err(|error| error.at(site))?;
-        Ok(Arc::new(self.outputs))
-    }
-
-    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
-        let site = self.side.site;
-        let finished = self.outputs.finish(resources);
-        let exported = finished.and_then(|()| self.outputs.export(self.side.id, resources));
-        exported.map_err(|error| error.at(site))
-    }
-}
-
-impl<P, C> StageCode for CombineStage<'_, P, C>
-where
-    P: Pipeline,
-    C: Combine<In = P::Out>,
-{
-    fn partitions(&self) -> Option<usize> {
-        self.side.parent.partitions()
-    }
-
-    fn stream(&self) -> PartitionStream<'_> {
-        self.side.parent.stream()
-    }
-
-    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
-        let CombineSide {
+    fn worker<'s>(
+        side: &'s MapSide<P, Self>,
+        outputs: &'s Self::Outputs,
+        resources: &'s Resources,
+    ) -> Box<dyn Worker + 's> {
+        let Self {
             combine,
             partitioner,
-            ..
-        } = self.side;
-        let combiner = Combiner::new(&**combine, *partitioner, &self.outputs, resources);
-        Box::new(CombineWorker {
-            side: self.side,
-            combiner,
-        })
+        } = &side.kind;
+        let combiner = Combiner::new(&**combine, *partitioner, outputs, resources);
+        Box::new(CombineWorker { side, combiner })
     }
 
-    fn save(&self, to: &mut Saver) -> Result<()> {
-        save_map_side(self.side, to)
+    fn finish(&self, outputs: &mut Self::Outputs, resources: &Resources) -> Result<()> {
+        outputs.finish(resources)
     }
 }
 
 struct CombineWorker<'s, P, C: Combine> {
-    side: &'s CombineSide<P, C>,
+    side: &'s MapSide<P, Combining<C>>,
     combiner: Combiner<'s, C>,
 }
 
@@ -144,7 +67,7 @@ where
     C: Combine<In = P::Out>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let CombineSide { parent, site, .. } = self.side;
+        let MapSide { parent, site, .. } = self.side;
         let combiner = &mut self.combiner;
         let _ = feed(&**parent, partition, task, *site, |record| {
             combiner.push(record)
@@ -156,28 +79,9 @@ where
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        let site = self.side.site;
-        self.combiner.commit().map_err(|error| error.at(site))
+        let committed = self.combiner.commit();
+        committed.map_err(|error| error.at(self.side.site))
     }
-}
-
-/// Has `take` take in the records of a partition.
-pub(super) fn feed<P: Pipeline>(
-    parent: &P,
-    partition: Partition,
-    task: &Task<'_>,
-    site: Site,
-    mut take: impl FnMut(Ref<'_, P::Out>) -> Result<()>,
-) -> Result<Flow> {
-    parent.run(partition, task, &mut |record| {
-        let entered = task.enter_batched(&site);
-        let outcome = take(record);
-        entered.leave();
-        match outcome {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => task.fail_at(site, error),
-        }
-    })
 }
 
 /// The reduce side.

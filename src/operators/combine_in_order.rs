@@ -3,79 +3,45 @@
 //! Map side: tables of one task, and what comes of them is grouped as the records of `group_by_key` are.
 //! Reduce side: the values of each group merged, in the order of the map tasks.
 
-use std::any::Any;
-use std::sync::Arc;
-
-use super::combine_by_key::{CombineInPlace, CombineSide, Combined, feed};
+use super::combine_by_key::{CombineInPlace, Combined, Combining};
+use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::Result;
 use crate::pipeline::{Owned, Pipeline, Ref};
-use crate::portable::Saver;
+use crate::portable::{Portable, portable};
 use crate::shuffle::{Combine, GroupOutputs, OrderedCombiner, merge_groups};
-use crate::task::{
-    Block, Flow, MapStage, Outputs, Partition, PartitionStream, Resources, StageCode, Task, Worker,
-    save_map_side,
-};
+use crate::task::{Flow, Partition, Resources, Task, Worker};
 
 /// The map side.
-pub(super) struct OrderedStage<'d, P, C> {
-    side: &'d CombineSide<P, C>,
-    outputs: GroupOutputs,
+pub(crate) struct CombiningInOrder<C>(pub(crate) Combining<C>);
+
+portable! {
+    [C: Portable] CombiningInOrder<C> { 0: part }
 }
 
-impl<'d, P, C> OrderedStage<'d, P, C> {
-    pub(super) fn new(side: &'d CombineSide<P, C>, readers: usize) -> Self {
-        Self {
-            outputs: GroupOutputs::new(side.partitioner, readers, false),
-            side,
-        }
-    }
-}
-
-impl<P, C> MapStage for OrderedStage<'_, P, C>
+impl<P, C> ShuffleKind<P> for CombiningInOrder<C>
 where
     P: Pipeline,
     C: Combine<In = P::Out>,
 {
-    fn into_outputs(self: Box<Self>, _: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        Ok(Arc::new(self.outputs))
+    type Outputs = GroupOutputs;
+
+    fn outputs(&self, _: &P, readers: usize) -> GroupOutputs {
+        GroupOutputs::new(self.0.partitioner, readers, false)
     }
 
-    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
-        let site = self.side.site;
-        let exported = self.outputs.export(self.side.id, resources);
-        exported.map_err(|error| error.at(site))
-    }
-}
-
-impl<P, C> StageCode for OrderedStage<'_, P, C>
-where
-    P: Pipeline,
-    C: Combine<In = P::Out>,
-{
-    fn partitions(&self) -> Option<usize> {
-        self.side.parent.partitions()
-    }
-
-    fn stream(&self) -> PartitionStream<'_> {
-        self.side.parent.stream()
-    }
-
-    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
-        let combiner = OrderedCombiner::new(&*self.side.combine, &self.outputs, resources);
-        Box::new(OrderedWorker {
-            side: self.side,
-            combiner,
-        })
-    }
-
-    fn save(&self, to: &mut Saver) -> Result<()> {
-        save_map_side(self.side, to)
+    fn worker<'s>(
+        side: &'s MapSide<P, Self>,
+        outputs: &'s GroupOutputs,
+        resources: &'s Resources,
+    ) -> Box<dyn Worker + 's> {
+        let combiner = OrderedCombiner::new(&*side.kind.0.combine, outputs, resources);
+        Box::new(OrderedWorker { side, combiner })
     }
 }
 
 struct OrderedWorker<'s, P, C: Combine> {
-    side: &'s CombineSide<P, C>,
+    side: &'s MapSide<P, CombiningInOrder<C>>,
     combiner: OrderedCombiner<'s, C>,
 }
 
@@ -85,7 +51,7 @@ where
     C: Combine<In = P::Out>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let CombineSide { parent, site, .. } = self.side;
+        let MapSide { parent, site, .. } = self.side;
         let combiner = &mut self.combiner;
         let begun = combiner.begin_task(task.partition());
         begun.map_err(|error| error.at(*site))?;
@@ -99,9 +65,8 @@ where
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        let site = self.side.site;
         let committed = self.combiner.commit();
-        committed.map_err(|error| error.at(site))
+        committed.map_err(|error| error.at(self.side.site))
     }
 }
 

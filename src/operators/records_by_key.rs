@@ -1,25 +1,20 @@
 //! The map side of the operators that bring all records of a key together: groups and joins.
 
-use std::any::Any;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::map_side::{MapSide, ShuffleKind};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::id::ShuffleId;
-use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Data, Key, Peek, Pipeline};
-use crate::portable::{Portable, Saver, portable};
+use crate::portable::portable;
 use crate::shuffle::{
-    Encode, GroupOutputs, Grouper, HashPartitioner, Keys as SeenKeys, Position, SharedKeys, Sieve,
+    Encode, GroupOutputs, Grouper, HashPartitioner, Keys as SeenKeys, Position, Sieve,
 };
 use crate::storage::codec::{self, Short};
-use crate::task::{
-    Block, Flow, MapSide, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
-    StageCode, Task, Worker, save_map_side,
-};
+use crate::task::{Flow, Partition, Resources, Site, Task, Worker};
 
 /// What else is done with the keys: where only a part of the keys can give rows, the others need not travel.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -31,12 +26,9 @@ pub(crate) enum KeyUse {
     Sifted(ShuffleId),
 }
 
-/// Records to the partition of their key.
-pub(crate) struct RecordsSide<P, E> {
-    pub(crate) id: ShuffleId,
-    pub(crate) parent: Arc<P>,
+/// The map side: records to the partition of their key.
+pub(crate) struct Grouping<E> {
     pub(crate) partitioner: HashPartitioner,
-    pub(crate) site: Site,
     /// Whether all of them go to each task, and so must fit into memory.
     pub(crate) is_broadcast: bool,
     pub(crate) keys: KeyUse,
@@ -44,122 +36,50 @@ pub(crate) struct RecordsSide<P, E> {
 }
 
 portable! {
-    [P: Portable, E] RecordsSide<P, E> {
-        parent: part, site: part, id: data, partitioner: data, is_broadcast: data,
-        keys: data, encode: part,
-    }
+    [E] Grouping<E> { partitioner: data, is_broadcast: data, keys: data, encode: part }
 }
 
-/// The map side in the lineage.
-pub(crate) struct RecordsDependency<P, E> {
-    pub(crate) side: RecordsSide<P, E>,
-    pub(crate) parent_node: Arc<Node>,
-    /// That of the side whose keys are asked.
-    pub(crate) after: Option<Arc<dyn ShuffleDependency>>,
-}
-
-impl<P, E> ShuffleDependency for RecordsDependency<P, E>
+impl<P, E> ShuffleKind<P> for Grouping<E>
 where
     P: Pipeline,
     E: Encode<In = P::Out>,
 {
-    fn id(&self) -> ShuffleId {
-        self.side.id
+    type Outputs = GroupOutputs;
+
+    fn outputs(&self, _: &P, readers: usize) -> GroupOutputs {
+        GroupOutputs::new(self.partitioner, readers, self.is_broadcast)
     }
 
-    fn parent(&self) -> &Arc<Node> {
-        &self.parent_node
+    fn worker<'s>(
+        side: &'s MapSide<P, Self>,
+        outputs: &'s GroupOutputs,
+        resources: &'s Resources,
+    ) -> Box<dyn Worker + 's> {
+        Box::new(RecordsWorker {
+            side,
+            outputs,
+            grouper: Grouper::new(outputs, resources),
+            keys: SeenKeys::default(),
+        })
     }
 
-    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
-        self.side.stage(readers)
-    }
-
-    fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {
-        self.after.as_ref()
+    fn finish(&self, outputs: &mut GroupOutputs, resources: &Resources) -> Result<()> {
+        if matches!(self.keys, KeyUse::Noted) {
+            outputs.finish_keys(resources);
+        }
+        Ok(())
     }
 
     fn is_broadcast(&self) -> bool {
-        self.side.is_broadcast
-    }
-}
-
-impl<P, E> MapSide for RecordsSide<P, E>
-where
-    P: Pipeline,
-    E: Encode<In = P::Out>,
-{
-    fn stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
-        Box::new(RecordsStage {
-            side: self,
-            outputs: GroupOutputs::new(self.partitioner, readers, self.is_broadcast),
-            keys: SharedKeys::default(),
-        })
-    }
-}
-
-struct RecordsStage<'d, P, E> {
-    side: &'d RecordsSide<P, E>,
-    outputs: GroupOutputs,
-    keys: SharedKeys,
-}
-
-impl<P, E> MapStage for RecordsStage<'_, P, E>
-where
-    P: Pipeline,
-    E: Encode<In = P::Out>,
-{
-    fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        let Self {
-            side,
-            mut outputs,
-            keys,
-        } = *self;
-        if matches!(side.keys, KeyUse::Noted) {
-            outputs.set_keys(keys.into_filter(resources));
-        }
-        Ok(Arc::new(outputs))
-    }
-
-    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
-        let site = self.side.site;
-        let exported = self.outputs.export(self.side.id, resources);
-        exported.map_err(|error| error.at(site))
-    }
-}
-
-impl<P, E> StageCode for RecordsStage<'_, P, E>
-where
-    P: Pipeline,
-    E: Encode<In = P::Out>,
-{
-    fn partitions(&self) -> Option<usize> {
-        self.side.parent.partitions()
-    }
-
-    fn stream(&self) -> PartitionStream<'_> {
-        self.side.parent.stream()
-    }
-
-    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
-        Box::new(RecordsWorker {
-            side: self.side,
-            grouper: Grouper::new(&self.outputs, resources),
-            keys: SeenKeys::default(),
-            shared_keys: &self.keys,
-        })
-    }
-
-    fn save(&self, to: &mut Saver) -> Result<()> {
-        save_map_side(self.side, to)
+        self.is_broadcast
     }
 }
 
 struct RecordsWorker<'s, P, E> {
-    side: &'s RecordsSide<P, E>,
+    side: &'s MapSide<P, Grouping<E>>,
+    outputs: &'s GroupOutputs,
     grouper: Grouper<'s>,
     keys: SeenKeys,
-    shared_keys: &'s SharedKeys,
 }
 
 impl<P, E> Worker for RecordsWorker<'_, P, E>
@@ -168,15 +88,15 @@ where
     E: Encode<In = P::Out>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let RecordsSide {
-            parent, site, keys, ..
+        let MapSide {
+            parent, site, kind, ..
         } = self.side;
-        let by = match keys {
-            KeyUse::Sifted(by) => task.map_outputs_here::<GroupOutputs>(*by),
+        let by = match kind.keys {
+            KeyUse::Sifted(by) => task.map_outputs_here::<GroupOutputs>(by),
             KeyUse::Nothing | KeyUse::Noted => None,
         };
         let mut sieve = Sieve::new(by.as_ref().and_then(|by| by.keys()));
-        let is_noted = matches!(keys, KeyUse::Noted);
+        let is_noted = matches!(kind.keys, KeyUse::Noted);
         let (grouper, keys, resources) = (&mut self.grouper, &mut self.keys, task.resources());
         let _ = group::<P, E>(&**parent, partition, task, *site, grouper, |position| {
             if is_noted {
@@ -192,7 +112,7 @@ where
         let site = self.side.site;
         let committed = self.grouper.commit();
         committed.map_err(|error| error.at(site))?;
-        self.shared_keys.add(self.keys);
+        self.outputs.note_keys(self.keys);
         Ok(())
     }
 }

@@ -3,20 +3,15 @@
 //! Map side: encoded records, divided among the partitions of the next stage.
 //! Reduce side: the records of all map tasks, in the order of the tasks.
 
-use std::any::Any;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
+use super::map_side::{MapSide, ShuffleKind};
 use crate::error::Result;
 use crate::id::ShuffleId;
-use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Data, Key, Peek, Pipeline, Record, Ref, Storable};
-use crate::portable::{Portable, Saver, portable};
+use crate::portable::{Portable, portable};
 use crate::shuffle::{Divider, HashPartitioner, MapOutputs, Spool, replay};
-use crate::task::{
-    Block, Flow, MapSide, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
-    StageCode, Task, Worker, save_map_side,
-};
+use crate::task::{Flow, Partition, PartitionStream, Resources, Site, Task, Worker};
 
 /// Which partition a record goes to.
 pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
@@ -63,110 +58,41 @@ impl<K: Data + Eq, V: 'static> Choose<(K, V)> for ByKey {
 }
 
 /// The map side.
-pub(crate) struct RepartitionSide<P, C> {
-    pub(crate) id: ShuffleId,
-    pub(crate) parent: Arc<P>,
-    pub(crate) choose: C,
-    pub(crate) site: Site,
-}
+pub(crate) struct Dividing<C>(pub(crate) C);
 
 portable! {
-    [P: Portable, C: Portable] RepartitionSide<P, C> { parent: part, site: part, id: data, choose: part }
+    [C: Portable] Dividing<C> { 0: part }
 }
 
-/// The map side in the lineage.
-pub(crate) struct RepartitionDependency<P, C> {
-    pub(crate) side: RepartitionSide<P, C>,
-    pub(crate) parent_node: Arc<Node>,
-}
-
-impl<P, T, C> ShuffleDependency for RepartitionDependency<P, C>
+impl<P, T, C> ShuffleKind<P> for Dividing<C>
 where
     P: Pipeline<Out = T>,
     T: Storable + ?Sized,
     C: Choose<T>,
 {
-    fn id(&self) -> ShuffleId {
-        self.side.id
+    type Outputs = MapOutputs<Spool>;
+
+    fn outputs(&self, _: &P, readers: usize) -> Self::Outputs {
+        MapOutputs::new(self.0.partitions(), readers)
     }
 
-    fn parent(&self) -> &Arc<Node> {
-        &self.parent_node
+    fn worker<'s>(
+        side: &'s MapSide<P, Self>,
+        outputs: &'s Self::Outputs,
+        resources: &'s Resources,
+    ) -> Box<dyn Worker + 's> {
+        let partitions = side.kind.0.partitions();
+        let divider = Divider::new(partitions, outputs, resources);
+        Box::new(RepartitionWorker { side, divider })
     }
 
-    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
-        self.side.stage(readers)
-    }
-}
-
-impl<P, C> MapSide for RepartitionSide<P, C>
-where
-    P: Pipeline<Out: Storable>,
-    C: Choose<P::Out>,
-{
-    fn stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
-        Box::new(RepartitionStage {
-            side: self,
-            outputs: MapOutputs::new(self.choose.partitions(), readers),
-        })
-    }
-}
-
-struct RepartitionStage<'d, P, C> {
-    side: &'d RepartitionSide<P, C>,
-    outputs: MapOutputs<Spool>,
-}
-
-impl<P, T, C> MapStage for RepartitionStage<'_, P, C>
-where
-    P: Pipeline<Out = T>,
-    T: Storable + ?Sized,
-    C: Choose<T>,
-{
-    fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        let site = self.side.site;
-        let finished = self.outputs.finish(resources);
-        finished.map_err(|error| error.at(site))?;
-        Ok(Arc::new(self.outputs))
-    }
-
-    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
-        let site = self.side.site;
-        let finished = self.outputs.finish(resources);
-        let exported = finished.and_then(|()| self.outputs.export(self.side.id, resources));
-        exported.map_err(|error| error.at(site))
-    }
-}
-
-impl<P, T, C> StageCode for RepartitionStage<'_, P, C>
-where
-    P: Pipeline<Out = T>,
-    T: Storable + ?Sized,
-    C: Choose<T>,
-{
-    fn partitions(&self) -> Option<usize> {
-        self.side.parent.partitions()
-    }
-
-    fn stream(&self) -> PartitionStream<'_> {
-        self.side.parent.stream()
-    }
-
-    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
-        let partitions = self.side.choose.partitions();
-        Box::new(RepartitionWorker {
-            side: self.side,
-            divider: Divider::new(partitions, &self.outputs, resources),
-        })
-    }
-
-    fn save(&self, to: &mut Saver) -> Result<()> {
-        save_map_side(self.side, to)
+    fn finish(&self, outputs: &mut Self::Outputs, resources: &Resources) -> Result<()> {
+        outputs.finish(resources)
     }
 }
 
 struct RepartitionWorker<'s, P, C> {
-    side: &'s RepartitionSide<P, C>,
+    side: &'s MapSide<P, Dividing<C>>,
     divider: Divider<'s>,
 }
 
@@ -177,11 +103,8 @@ where
     C: Choose<T>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let RepartitionSide {
-            parent,
-            choose,
-            site,
-            ..
+        let MapSide {
+            parent, site, kind, ..
         } = self.side;
         let divider = &mut self.divider;
         let begun = divider.begin_task(task.partition());
@@ -191,7 +114,7 @@ where
             // The codec calls `Serialize`, which may be the program's.
             let entered = task.enter(site);
             let record = T::peek(&record);
-            let to = choose.choose(record, task.partition(), position);
+            let to = kind.0.choose(record, task.partition(), position);
             let outcome = to.and_then(|to| divider.push::<T>(to, record));
             entered.leave();
             position += 1;

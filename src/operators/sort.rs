@@ -3,55 +3,46 @@
 //! Map side: one buffer for each thread, which becomes a sorted run when it is full.
 //! Reduce side: the slices of all runs that belong to a partition, merged.
 
-use std::any::Any;
-use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::Result;
 use crate::id::ShuffleId;
-use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Boxed, Pipeline, Ref};
-use crate::portable::{Portable, Saver, portable};
+use crate::portable::{Portable, portable};
 use crate::shuffle::sort::{Sort, SortOutputs, SortWriter};
-use crate::task::{
-    Block, Flow, MapSide, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
-    StageCode, Task, Worker, panicked, save_map_side,
-};
+use crate::task::{Flow, Partition, PartitionStream, Resources, Site, Task, Worker, panicked};
 
 /// The map side.
-pub(crate) struct SortSide<P, S> {
-    pub(crate) id: ShuffleId,
-    pub(crate) parent: Arc<P>,
+pub(crate) struct Sorting<S> {
     pub(crate) sort: Arc<S>,
     pub(crate) partitions: usize,
-    pub(crate) site: Site,
 }
 
 portable! {
-    [P: Portable, S: Portable] SortSide<P, S> {
-        parent: part, site: part, id: data, sort: part, partitions: data,
-    }
+    [S: Portable] Sorting<S> { sort: part, partitions: data }
 }
 
-/// The map side in the lineage.
-pub(crate) struct SortDependency<P, S> {
-    pub(crate) side: SortSide<P, S>,
-    pub(crate) parent_node: Arc<Node>,
-}
-
-impl<P, S> ShuffleDependency for SortDependency<P, S>
+impl<P, S> ShuffleKind<P> for Sorting<S>
 where
     P: Pipeline,
     S: Sort<Record = P::Out>,
 {
-    fn id(&self) -> ShuffleId {
-        self.side.id
+    type Outputs = SortOutputs;
+
+    fn outputs(&self, parent: &P, _readers: usize) -> SortOutputs {
+        SortOutputs::new(self.partitions, parent.partitions())
     }
 
-    fn parent(&self) -> &Arc<Node> {
-        &self.parent_node
+    fn worker<'s>(
+        side: &'s MapSide<P, Self>,
+        outputs: &'s SortOutputs,
+        resources: &'s Resources,
+    ) -> Box<dyn Worker + 's> {
+        let writer = SortWriter::new(&*side.kind.sort, outputs, resources);
+        Box::new(SortWorker { side, writer })
     }
 
     fn partitioning(&self) -> &'static str {
@@ -61,73 +52,10 @@ where
             "by hash of the key"
         }
     }
-
-    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
-        self.side.stage(readers)
-    }
-}
-
-impl<P, S> MapSide for SortSide<P, S>
-where
-    P: Pipeline,
-    S: Sort<Record = P::Out>,
-{
-    fn stage(&self, _readers: usize) -> Box<dyn MapStage + '_> {
-        Box::new(SortStage {
-            side: self,
-            outputs: SortOutputs::new(self.partitions, self.parent.partitions()),
-        })
-    }
-}
-
-struct SortStage<'d, P, S> {
-    side: &'d SortSide<P, S>,
-    outputs: SortOutputs,
-}
-
-impl<P, S> MapStage for SortStage<'_, P, S>
-where
-    P: Pipeline,
-    S: Sort<Record = P::Out>,
-{
-    fn into_outputs(self: Box<Self>, _resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>> {
-        Ok(Arc::new(self.outputs))
-    }
-
-    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
-        let site = self.side.site;
-        let exported = self.outputs.export(self.side.id, resources);
-        exported.map_err(|error| error.at(site))
-    }
-}
-
-impl<P, S> StageCode for SortStage<'_, P, S>
-where
-    P: Pipeline,
-    S: Sort<Record = P::Out>,
-{
-    fn partitions(&self) -> Option<usize> {
-        self.side.parent.partitions()
-    }
-
-    fn stream(&self) -> PartitionStream<'_> {
-        self.side.parent.stream()
-    }
-
-    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
-        Box::new(SortWorker {
-            side: self.side,
-            writer: SortWriter::new(&*self.side.sort, &self.outputs, resources),
-        })
-    }
-
-    fn save(&self, to: &mut Saver) -> Result<()> {
-        save_map_side(self.side, to)
-    }
 }
 
 struct SortWorker<'s, P, S: Sort> {
-    side: &'s SortSide<P, S>,
+    side: &'s MapSide<P, Sorting<S>>,
     writer: SortWriter<'s, S>,
 }
 
@@ -137,10 +65,12 @@ where
     S: Sort<Record = P::Out>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let SortSide { parent, site, .. } = self.side;
+        let MapSide { parent, site, .. } = self.side;
         let writer = &mut self.writer;
         writer.begin_task(task.partition());
-        let _ = push_all(&**parent, partition, task, *site, writer)?;
+        let _ = feed(&**parent, partition, task, *site, |record| {
+            writer.push(record)
+        })?;
         writer.end_task();
         Ok(())
     }
@@ -223,7 +153,8 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
         let outputs = SortOutputs::new(self.parent.partitions().unwrap_or(index + 1), None);
         let mut writer = SortWriter::new(&self.sort, &outputs, &resources);
         writer.begin_task(index);
-        let flow = push_all(&self.parent, partition, task, self.site, &mut writer)?;
+        let push = |record: Ref<'_, S::Record>| writer.push(record);
+        let flow = feed(&self.parent, partition, task, self.site, push)?;
         if flow.is_break() {
             return Ok(flow);
         }
@@ -236,33 +167,10 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
     }
 }
 
-/// Hands the records of a partition of `parent` to `writer`.
-fn push_all<P, S>(
-    parent: &P,
-    partition: Partition,
-    task: &Task<'_>,
-    site: Site,
-    writer: &mut SortWriter<'_, S>,
-) -> Result<Flow>
-where
-    P: Pipeline,
-    S: Sort<Record = P::Out>,
-{
-    parent.run(partition, task, &mut |record| {
-        let entered = task.enter_batched(&site);
-        let outcome = writer.push(record);
-        entered.leave();
-        match outcome {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => task.fail_at(site, error),
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::marker::PhantomData;
-    use std::ops::Range;
+    use std::ops::{ControlFlow, Range};
 
     use super::*;
     use crate::operators::from_vec::FromVec;
@@ -270,7 +178,7 @@ mod tests {
     use crate::shuffle::sort::{ByComparison, Bytes, Typed};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
-    use crate::task::{Imports, JobState};
+    use crate::task::{Block, Imports, JobState, MakeStage, Outputs};
 
     const PARTITIONS: usize = 4;
     const TASKS: usize = 10;
@@ -293,7 +201,7 @@ mod tests {
 
     /// What the map side leaves of some of the partitions.
     fn map_side<T, S>(
-        side: &SortSide<FromVec<T>, S>,
+        side: &MapSide<FromVec<T>, Sorting<S>>,
         indices: Range<usize>,
         job: &JobState,
     ) -> Arc<SortOutputs>
@@ -314,7 +222,7 @@ mod tests {
 
     /// The same, of two processes.
     fn map_sides<T, S>(
-        side: &SortSide<FromVec<T>, S>,
+        side: &MapSide<FromVec<T>, Sorting<S>>,
         driver: &Scratch,
         budget_bytes: usize,
     ) -> Vec<Block>
@@ -344,16 +252,18 @@ mod tests {
         let budget = resources.budget.clone();
         let site = Site::new("sort");
         let sort = Arc::new(sort);
-        let side = SortSide {
+        let side = MapSide {
             id: ShuffleId::next(),
             parent: Arc::new(FromVec {
                 records: Arc::new(records),
                 partitions: TASKS,
                 site,
             }),
-            sort: Arc::clone(&sort),
-            partitions: PARTITIONS,
             site,
+            kind: Sorting {
+                sort: Arc::clone(&sort),
+                partitions: PARTITIONS,
+            },
         };
         let (job, files) = match way {
             Way::Memory => {

@@ -11,7 +11,7 @@ use super::entry::Order;
 use super::group_spill::{self, Spill};
 use super::group_stream::{EntrySource, GroupCursor, RunSource};
 use super::grouper::slice_bits;
-use super::key_filter::KeyFilter;
+use super::key_filter::{KeyFilter, Keys, SharedKeys};
 use super::lookup::Lookup;
 use super::partitioner::HashPartitioner;
 use super::sorted::{Chunk, SORT_BYTES, Sorted};
@@ -70,7 +70,8 @@ pub(crate) struct GroupOutputs {
     spilling: Mutex<()>,
     /// Whether all must stay in memory.
     in_memory: bool,
-    /// The keys, where they were noted and there are not too many.
+    /// Keys as they are noted, and what can be asked for them once all are, if there are not too many.
+    seen_keys: SharedKeys,
     keys: Option<KeyFilter>,
     /// The one partition of such outputs, once the first reader has asked for it.
     lookup: Mutex<Option<Arc<Lookup>>>,
@@ -102,6 +103,7 @@ impl GroupOutputs {
             kept_bytes: Arc::default(),
             spilling: Mutex::new(()),
             in_memory,
+            seen_keys: SharedKeys::default(),
             keys: None,
             lookup: Mutex::new(None),
         }
@@ -111,10 +113,17 @@ impl GroupOutputs {
         self.partitioner
     }
 
-    pub(crate) fn set_keys(&mut self, keys: Option<KeyFilter>) {
-        self.keys = keys;
+    /// Takes the keys that a thread has seen.
+    pub(crate) fn note_keys(&self, keys: Keys) {
+        self.seen_keys.add(keys);
     }
 
+    /// To be called when all threads have noted theirs.
+    pub(crate) fn finish_keys(&mut self, resources: &Resources) {
+        self.keys = mem::take(&mut self.seen_keys).into_filter(resources);
+    }
+
+    /// The keys that were noted, if there are not too many.
     pub(crate) fn keys(&self) -> Option<&KeyFilter> {
         self.keys.as_ref()
     }

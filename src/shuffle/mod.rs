@@ -44,7 +44,7 @@ pub(crate) use combiner_outputs::CombinerOutputs;
 pub(crate) use group_outputs::GroupOutputs;
 pub(crate) use group_stream::GroupCursor;
 pub(crate) use grouper::{Encode, Grouper};
-pub(crate) use key_filter::{Keys, SharedKeys, Sieve};
+pub(crate) use key_filter::{Keys, Sieve};
 pub(crate) use lookup::Lookup;
 pub(crate) use map_outputs::{Content, InMemory, MapOutputs};
 pub(crate) use ordered_combiner::{OrderedCombiner, merge_groups};

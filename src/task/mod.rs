@@ -18,7 +18,7 @@ pub(crate) use imports::Imports;
 pub(crate) use job::{JobState, Progress, Resources};
 pub(crate) use nesting::{in_task, is_in_task};
 pub(crate) use relief::{Relief, Relieve};
-pub(crate) use remote::{Emit, MapSide, RemoteStage, load_stage, save_map_side};
+pub(crate) use remote::{Emit, MakeStage, RemoteStage, load_stage, save_map_side};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, Worker};
 pub(crate) use tally::{Tallies, Tally};
 

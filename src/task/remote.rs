@@ -30,24 +30,24 @@ pub(crate) fn load_stage(bytes: &[u8]) -> Result<Box<dyn RemoteStage>> {
 }
 
 /// The map side of a shuffle: all that its stage needs and that can be sent.
-pub(crate) trait MapSide: Portable + Send + Sync + 'static {
+pub(crate) trait MakeStage: Portable + Send + Sync + 'static {
     /// A stage with fresh outputs, for `readers` readers of each partition.
     fn stage(&self, readers: usize) -> Box<dyn MapStage + '_>;
 }
 
 /// Takes down a map stage.
-pub(crate) fn save_map_side<M: MapSide>(side: &M, to: &mut Saver) -> Result<()> {
+pub(crate) fn save_map_side<M: MakeStage>(side: &M, to: &mut Saver) -> Result<()> {
     to.entry(const { &Entry::of::<M>(load_map_side::<M>) })?;
     side.save(to)
 }
 
-fn load_map_side<M: MapSide>(from: &mut Loader<'_>) -> Result<Box<dyn RemoteStage>> {
+fn load_map_side<M: MakeStage>(from: &mut Loader<'_>) -> Result<Box<dyn RemoteStage>> {
     Ok(Box::new(RemoteMap(M::load(from)?)))
 }
 
 struct RemoteMap<M>(M);
 
-impl<M: MapSide> RemoteStage for RemoteMap<M> {
+impl<M: MakeStage> RemoteStage for RemoteMap<M> {
     fn run(
         &self,
         job: &JobState,

@@ -1,0 +1,169 @@
+//! The map side of a shuffle: the records of one stage, and what is made of them for the next.
+//!
+//! What all shuffles have in common is here. What each makes of its records is a [`ShuffleKind`].
+
+use std::any::Any;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::id::ShuffleId;
+use crate::lineage::{Node, ShuffleDependency};
+use crate::pipeline::{Pipeline, Ref};
+use crate::portable::{Portable, Saver, portable};
+use crate::task::{
+    Block, Flow, MakeStage, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
+    StageCode, Task, Worker, save_map_side,
+};
+
+/// What is made of records on their way to the next stage: whether they are combined, grouped, sorted or only divided.
+pub(crate) trait ShuffleKind<P: Pipeline>: Portable + Send + Sync + 'static {
+    /// What the tasks leave.
+    type Outputs: Outputs;
+
+    /// Nothing yet, for `readers` readers of each partition.
+    fn outputs(&self, parent: &P, readers: usize) -> Self::Outputs;
+
+    /// The state of one thread.
+    fn worker<'s>(
+        side: &'s MapSide<P, Self>,
+        outputs: &'s Self::Outputs,
+        resources: &'s Resources,
+    ) -> Box<dyn Worker + 's>;
+
+    /// Called once, after the last task.
+    fn finish(&self, _outputs: &mut Self::Outputs, _resources: &Resources) -> Result<()> {
+        Ok(())
+    }
+
+    /// What decides which partition a record goes to.
+    fn partitioning(&self) -> &'static str {
+        "by hash of the key"
+    }
+
+    /// Whether each reader gets all of it, and not the keys of its partition.
+    fn is_broadcast(&self) -> bool {
+        false
+    }
+}
+
+/// The map side, which can be sent.
+pub(crate) struct MapSide<P, K> {
+    pub(crate) id: ShuffleId,
+    pub(crate) parent: Arc<P>,
+    pub(crate) site: Site,
+    pub(crate) kind: K,
+}
+
+portable! {
+    [P: Portable, K: Portable] MapSide<P, K> { parent: part, site: part, id: data, kind: part }
+}
+
+impl<P: Pipeline, K: ShuffleKind<P>> MakeStage for MapSide<P, K> {
+    fn stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
+        Box::new(ShuffleStage {
+            side: self,
+            outputs: self.kind.outputs(&self.parent, readers),
+        })
+    }
+}
+
+/// The map side in the lineage.
+pub(crate) struct MapDependency<P, K> {
+    pub(crate) side: MapSide<P, K>,
+    pub(crate) parent_node: Arc<Node>,
+    /// A shuffle at whose outputs this one looks.
+    pub(crate) after: Option<Arc<dyn ShuffleDependency>>,
+}
+
+impl<P: Pipeline, K: ShuffleKind<P>> ShuffleDependency for MapDependency<P, K> {
+    fn id(&self) -> ShuffleId {
+        self.side.id
+    }
+
+    fn parent(&self) -> &Arc<Node> {
+        &self.parent_node
+    }
+
+    fn partitioning(&self) -> &'static str {
+        self.side.kind.partitioning()
+    }
+
+    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
+        self.side.stage(readers)
+    }
+
+    fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {
+        self.after.as_ref()
+    }
+
+    fn is_broadcast(&self) -> bool {
+        self.side.kind.is_broadcast()
+    }
+}
+
+/// The map side while it runs.
+struct ShuffleStage<'d, P: Pipeline, K: ShuffleKind<P>> {
+    side: &'d MapSide<P, K>,
+    outputs: K::Outputs,
+}
+
+impl<P: Pipeline, K: ShuffleKind<P>> ShuffleStage<'_, P, K> {
+    fn finish(&mut self, resources: &Resources) -> Result<()> {
+        let finished = self.side.kind.finish(&mut self.outputs, resources);
+        finished.map_err(|error| error.at(self.side.site))
+    }
+}
+
+impl<P: Pipeline, K: ShuffleKind<P>> MapStage for ShuffleStage<'_, P, K> {
+    fn into_outputs(
+        mut self: Box<Self>,
+        resources: &Resources,
+    ) -> Result<Arc<dyn Any + Send + Sync>> {
+        self.finish(resources)?;
+        Ok(Arc::new(self.outputs))
+    }
+
+    fn into_blocks(mut self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
+        self.finish(resources)?;
+        let exported = self.outputs.export(self.side.id, resources);
+        exported.map_err(|error| error.at(self.side.site))
+    }
+}
+
+impl<P: Pipeline, K: ShuffleKind<P>> StageCode for ShuffleStage<'_, P, K> {
+    fn partitions(&self) -> Option<usize> {
+        self.side.parent.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.side.parent.stream()
+    }
+
+    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
+        K::worker(self.side, &self.outputs, resources)
+    }
+
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        save_map_side(self.side, to)
+    }
+}
+
+/// Has `take` take in the records of a partition, which may be done with some of them when later ones come.
+pub(super) fn feed<P: Pipeline>(
+    parent: &P,
+    partition: Partition,
+    task: &Task<'_>,
+    site: Site,
+    mut take: impl FnMut(Ref<'_, P::Out>) -> Result<()>,
+) -> Result<Flow> {
+    parent.run(partition, task, &mut |record| {
+        let entered = task.enter_batched(&site);
+        let outcome = take(record);
+        entered.leave();
+        match outcome {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => task.fail_at(site, error),
+        }
+    })
+}
