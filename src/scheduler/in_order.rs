@@ -9,7 +9,9 @@ use crate::task::{Flow, Task};
 pub(crate) struct InOrder<R, F>(Mutex<State<R, F>>);
 
 struct State<R, F> {
+    /// The number of the result to be consumed next, and the one after all that have come.
     next: usize,
+    end: usize,
     /// Results of neighbouring partitions, by the first of these. A map of single ones takes 40 ns for each.
     waiting: BTreeMap<usize, Vec<R>>,
     /// Away while a thread calls it. Nobody waits for that: the program's closures are in it, and if they call rayon,
@@ -30,6 +32,7 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
     pub(crate) fn new(consume: F) -> Self {
         Self(Mutex::new(State {
             next: 0,
+            end: 0,
             waiting: BTreeMap::new(),
             consume: Some(consume),
         }))
@@ -38,9 +41,9 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
     /// Takes a result, or a part of one, that is known to come after all others so far. Breaks off once no more are wanted.
     pub(crate) fn put_next(&self, task: &Task<'_>, result: R) -> Flow {
         let mut state = self.lock();
-        let last = state.waiting.last_key_value();
-        let behind = last.map_or(state.next, |(first, results)| first + results.len());
-        state.waiting.insert(behind, vec![result]);
+        let number = state.end;
+        state.end += 1;
+        state.waiting.insert(number, vec![result]);
         self.consume(state, task)
     }
 
@@ -51,6 +54,7 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
             return;
         }
         let mut state = self.lock();
+        state.end = state.end.max(first + results.len());
         state.waiting.insert(first, results);
         let _ = self.consume(state, task);
     }
