@@ -8,10 +8,7 @@ use crate::lineage::{Dependency, Keyed, Node};
 use crate::operators::Narrow;
 use crate::operators::combine_by_key::{CombineInPlace, Combined, Combining};
 use crate::operators::combine_in_order::CombiningInOrder;
-use crate::operators::combines::{
-    Aggregated, ByClosures, CountByKey, CountByValue, Distinct, Folded, Reduced, SumByKey,
-    WholeNumber,
-};
+use crate::operators::combines::{CountByKey, CountByValue, Distinct, SumByKey, WholeNumber};
 use crate::operators::map::Map;
 use crate::pipeline::{Data, Key, Owned, Pipeline, Record};
 use crate::shuffle::{Combine, HashPartitioner};
@@ -221,12 +218,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         V: Data,
         F: Fn(V, V) -> V + Send + Sync + 'static,
     {
-        let reduced = Reduced {
-            state: Arc::new(()),
-            op: move |(): &(), a, b| op(a, b),
-            types: PhantomData,
-        };
-        self.combine_at(Site::new("reduce_by_key"), reduced)
+        self.with(()).reduce_by_key(move |(), a, b| op(a, b))
     }
 
     /// Folds the values of each key, from `initial` on, by `op`; `merge` brings the results of several partitions
@@ -252,14 +244,11 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Op: Fn(A, V) -> A + Send + Sync + 'static,
         Merge: Fn(A, A) -> A + Send + Sync + 'static,
     {
-        let aggregated = Aggregated {
+        self.with(()).aggregate_by_key(
             initial,
-            state: Arc::new(()),
-            op: move |(): &(), combined, value| op(combined, value),
-            merge: move |(): &(), combined, later| merge(combined, later),
-            types: PhantomData,
-        };
-        self.combine_at(Site::new("aggregate_by_key"), aggregated)
+            move |(), combined, value| op(combined, value),
+            move |(), combined, later| merge(combined, later),
+        )
     }
 
     /// Folds the values of each key, from `initial` on, by `op`.
@@ -282,13 +271,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         V: Data + Clone + Sync,
         F: Fn(V, V) -> V + Send + Sync + 'static,
     {
-        let folded = Folded {
-            initial,
-            state: Arc::new(()),
-            op: move |(): &(), a, b| op(a, b),
-            types: PhantomData,
-        };
-        self.combine_at(Site::new("fold_by_key"), folded)
+        self.with(()).fold_by_key(initial, move |(), a, b| op(a, b))
     }
 
     /// Combines the values of each key: `create` makes the first one a combined value, `add` takes in a further one,
@@ -323,13 +306,10 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Add: Fn(C, V) -> C + Send + Sync + 'static,
         Merge: Fn(C, C) -> C + Send + Sync + 'static,
     {
-        let closures = ByClosures {
-            state: Arc::new(()),
-            create: move |(): &(), value| create(value),
-            add: move |(): &(), combined, value| add(combined, value),
-            merge: move |(): &(), combined, later| merge(combined, later),
-            types: PhantomData,
-        };
-        self.combine_at(Site::new("combine_by_key"), closures)
+        self.with(()).combine_by_key(
+            move |(), value| create(value),
+            move |(), combined, value| add(combined, value),
+            move |(), combined, later| merge(combined, later),
+        )
     }
 }

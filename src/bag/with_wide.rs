@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::marker::PhantomData;
 
 use super::{Bag, BagWith};
-use crate::operators::combines::{Aggregated, ByClosures, Folded, Reduced};
+use crate::operators::combines::ByClosures;
 use crate::pipeline::{Data, Pipeline, Record};
 use crate::task::Site;
 
@@ -34,9 +34,14 @@ where
         V: Data,
         F: Fn(&S, V, V) -> V + Send + Sync + 'static,
     {
-        let reduced = Reduced {
+        let reduce = |op: &F, state: &S, a, b| op(state, a, b);
+        let reduced = ByClosures {
+            initial: (),
             state: self.state,
-            op,
+            ops: op,
+            create: |_: &F, _: &S, (): &(), value| value,
+            add: reduce,
+            merge: reduce,
             types: PhantomData,
         };
         self.bag.combine_at(Site::new("reduce_by_key"), reduced)
@@ -60,10 +65,14 @@ where
         V: Data + Clone + Sync,
         F: Fn(&S, V, V) -> V + Send + Sync + 'static,
     {
-        let folded = Folded {
+        let fold = |op: &F, state: &S, folded, value| op(state, folded, value);
+        let folded = ByClosures {
             initial,
             state: self.state,
-            op,
+            ops: op,
+            create: |op: &F, state: &S, initial: &V, value| op(state, initial.clone(), value),
+            add: fold,
+            merge: fold,
             types: PhantomData,
         };
         self.bag.combine_at(Site::new("fold_by_key"), folded)
@@ -91,11 +100,17 @@ where
         Op: Fn(&S, A, V) -> A + Send + Sync + 'static,
         Merge: Fn(&S, A, A) -> A + Send + Sync + 'static,
     {
-        let aggregated = Aggregated {
+        let aggregated = ByClosures {
             initial,
             state: self.state,
-            op,
-            merge,
+            ops: (op, merge),
+            create: |(op, _): &(Op, Merge), state: &S, initial: &A, value| {
+                op(state, initial.clone(), value)
+            },
+            add: |(op, _): &(Op, Merge), state: &S, combined, value| op(state, combined, value),
+            merge: |(_, merge): &(Op, Merge), state: &S, combined, later| {
+                merge(state, combined, later)
+            },
             types: PhantomData,
         };
         self.bag
@@ -139,14 +154,22 @@ where
         Add: Fn(&S, C, V) -> C + Send + Sync + 'static,
         Merge: Fn(&S, C, C) -> C + Send + Sync + 'static,
     {
-        let closures = ByClosures {
+        let combined = ByClosures {
+            initial: (),
             state: self.state,
-            create,
-            add,
-            merge,
+            ops: (create, add, merge),
+            create: |(create, ..): &(Create, Add, Merge), state: &S, (): &(), value| {
+                create(state, value)
+            },
+            add: |(_, add, _): &(Create, Add, Merge), state: &S, combined, value| {
+                add(state, combined, value)
+            },
+            merge: |(.., merge): &(Create, Add, Merge), state: &S, combined, later| {
+                merge(state, combined, later)
+            },
             types: PhantomData,
         };
-        self.bag.combine_at(Site::new("combine_by_key"), closures)
+        self.bag.combine_at(Site::new("combine_by_key"), combined)
     }
 }
 

@@ -178,9 +178,14 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
     fn merge(&self, (): (), (): ()) {}
 }
 
-/// `combine_by_key`.
-pub(crate) struct ByClosures<K, V, C, S, Create, Add, Merge> {
+/// `reduce_by_key`, `fold_by_key`, `aggregate_by_key` and `combine_by_key`: as closures of the program say.
+pub(crate) struct ByClosures<K, V, C, I, S, Ops, Create, Add, Merge> {
+    pub(crate) initial: I,
+    /// What the closures of the program are handed first.
     pub(crate) state: Arc<S>,
+    /// The closures of the program.
+    pub(crate) ops: Ops,
+    /// How they are called for each of what [`Combine`] asks.
     pub(crate) create: Create,
     pub(crate) add: Add,
     pub(crate) merge: Merge,
@@ -188,20 +193,24 @@ pub(crate) struct ByClosures<K, V, C, S, Create, Add, Merge> {
 }
 
 portable! {
-    [K, V, C, S: Data + Sync, Create, Add, Merge] ByClosures<K, V, C, S, Create, Add, Merge> {
-        state: state, create: code, add: code, merge: code, types: part,
+    [K, V, C, I: Data, S: Data + Sync, Ops, Create, Add, Merge]
+    ByClosures<K, V, C, I, S, Ops, Create, Add, Merge> {
+        initial: data, state: state, ops: code, create: code, add: code, merge: code, types: part,
     }
 }
 
-impl<K, V, C, S, Create, Add, Merge> Combine for ByClosures<K, V, C, S, Create, Add, Merge>
+impl<K, V, C, I, S, Ops, Create, Add, Merge> Combine
+    for ByClosures<K, V, C, I, S, Ops, Create, Add, Merge>
 where
     K: Data + Eq,
     V: 'static,
     C: Data,
+    I: Data + Sync,
     S: Data + Sync,
-    Create: Fn(&S, V) -> C + Send + Sync + 'static,
-    Add: Fn(&S, C, V) -> C + Send + Sync + 'static,
-    Merge: Fn(&S, C, C) -> C + Send + Sync + 'static,
+    Ops: Send + Sync + 'static,
+    Create: Fn(&Ops, &S, &I, V) -> C + Send + Sync + 'static,
+    Add: Fn(&Ops, &S, C, V) -> C + Send + Sync + 'static,
+    Merge: Fn(&Ops, &S, C, C) -> C + Send + Sync + 'static,
 {
     type In = (K, V);
     type Key = K;
@@ -217,163 +226,16 @@ where
 
     #[inline(always)]
     fn create(&self, value: V) -> C {
-        (self.create)(&self.state, value)
+        (self.create)(&self.ops, &self.state, &self.initial, value)
     }
 
     #[inline(always)]
     fn add(&self, combined: C, value: V) -> C {
-        (self.add)(&self.state, combined, value)
+        (self.add)(&self.ops, &self.state, combined, value)
     }
 
     #[inline(always)]
     fn merge(&self, combined: C, later: C) -> C {
-        (self.merge)(&self.state, combined, later)
-    }
-}
-
-/// `reduce_by_key`: one closure that takes in a value as it takes in what later values became.
-pub(crate) struct Reduced<K, V, S, F> {
-    pub(crate) state: Arc<S>,
-    pub(crate) op: F,
-    pub(crate) types: PhantomData<fn(K, V)>,
-}
-
-portable! {
-    [K, V, S: Data + Sync, F] Reduced<K, V, S, F> { state: state, op: code, types: part }
-}
-
-impl<K, V, S, F> Combine for Reduced<K, V, S, F>
-where
-    K: Data + Eq,
-    V: Data,
-    S: Data + Sync,
-    F: Fn(&S, V, V) -> V + Send + Sync + 'static,
-{
-    type In = (K, V);
-    type Key = K;
-    type Value = V;
-    type Combined = V;
-
-    const COMMUTES: bool = false;
-
-    #[inline(always)]
-    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
-        f(&key, value)
-    }
-
-    #[inline(always)]
-    fn create(&self, value: V) -> V {
-        value
-    }
-
-    #[inline(always)]
-    fn add(&self, combined: V, value: V) -> V {
-        (self.op)(&self.state, combined, value)
-    }
-
-    #[inline(always)]
-    fn merge(&self, combined: V, later: V) -> V {
-        (self.op)(&self.state, combined, later)
-    }
-}
-
-/// `fold_by_key`: the same, from an initial value on.
-pub(crate) struct Folded<K, V, S, F> {
-    pub(crate) initial: V,
-    pub(crate) state: Arc<S>,
-    pub(crate) op: F,
-    pub(crate) types: PhantomData<fn(K)>,
-}
-
-portable! {
-    [K, V: Data, S: Data + Sync, F] Folded<K, V, S, F> {
-        initial: data, state: state, op: code, types: part,
-    }
-}
-
-impl<K, V, S, F> Combine for Folded<K, V, S, F>
-where
-    K: Data + Eq,
-    V: Data + Clone + Sync,
-    S: Data + Sync,
-    F: Fn(&S, V, V) -> V + Send + Sync + 'static,
-{
-    type In = (K, V);
-    type Key = K;
-    type Value = V;
-    type Combined = V;
-
-    const COMMUTES: bool = false;
-
-    #[inline(always)]
-    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
-        f(&key, value)
-    }
-
-    #[inline(always)]
-    fn create(&self, value: V) -> V {
-        (self.op)(&self.state, self.initial.clone(), value)
-    }
-
-    #[inline(always)]
-    fn add(&self, combined: V, value: V) -> V {
-        (self.op)(&self.state, combined, value)
-    }
-
-    #[inline(always)]
-    fn merge(&self, combined: V, later: V) -> V {
-        (self.op)(&self.state, combined, later)
-    }
-}
-
-/// `aggregate_by_key`: values are taken in by one closure, from an initial value on, and merged by another.
-pub(crate) struct Aggregated<K, V, A, S, Op, Merge> {
-    pub(crate) initial: A,
-    pub(crate) state: Arc<S>,
-    pub(crate) op: Op,
-    pub(crate) merge: Merge,
-    pub(crate) types: PhantomData<fn(K, V)>,
-}
-
-portable! {
-    [K, V, A: Data, S: Data + Sync, Op, Merge] Aggregated<K, V, A, S, Op, Merge> {
-        initial: data, state: state, op: code, merge: code, types: part,
-    }
-}
-
-impl<K, V, A, S, Op, Merge> Combine for Aggregated<K, V, A, S, Op, Merge>
-where
-    K: Data + Eq,
-    V: 'static,
-    A: Data + Clone + Sync,
-    S: Data + Sync,
-    Op: Fn(&S, A, V) -> A + Send + Sync + 'static,
-    Merge: Fn(&S, A, A) -> A + Send + Sync + 'static,
-{
-    type In = (K, V);
-    type Key = K;
-    type Value = V;
-    type Combined = A;
-
-    const COMMUTES: bool = false;
-
-    #[inline(always)]
-    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
-        f(&key, value)
-    }
-
-    #[inline(always)]
-    fn create(&self, value: V) -> A {
-        (self.op)(&self.state, self.initial.clone(), value)
-    }
-
-    #[inline(always)]
-    fn add(&self, combined: A, value: V) -> A {
-        (self.op)(&self.state, combined, value)
-    }
-
-    #[inline(always)]
-    fn merge(&self, combined: A, later: A) -> A {
-        (self.merge)(&self.state, combined, later)
+        (self.merge)(&self.ops, &self.state, combined, later)
     }
 }
