@@ -12,6 +12,17 @@
 //! | `repartition` | wide | of the records that go to one partition: kept |
 //! | `sort` | wide | by range of the key |
 //! | `actions` | what an action computes of a partition | that of the partitions |
+//!
+//! Beside them stands what several have in common:
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `narrow` | steps of a chain: the operators on one record at a time |
+//! | `map_side` | the map side of all shuffles |
+//! | `records_by_key`, `sides` | groups and joins: the map side, and where the reduce side gets its groups from |
+//! | `combine_in_order` | `combine_by_key` where the order of combining matters |
+//! | `combines`, `joinings` | the cases of `combine_by_key` and of `join` |
+//! | `values` | the values of a group as a stream |
 
 pub(crate) mod actions;
 pub(crate) mod broadcast_join;
