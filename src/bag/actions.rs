@@ -46,12 +46,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let mut merged = None;
         self.run(fold, |task, later| {
-            let entered = task.enter(&fold.site);
-            merged = Some(match merged.take() {
-                None => later,
-                Some(merged) => merge(&fold.op, &fold.state, merged, later),
+            merged = task.call(&fold.site, || {
+                Some(match merged.take() {
+                    None => later,
+                    Some(merged) => merge(&fold.op, &fold.state, merged, later),
+                })
             });
-            entered.leave();
             ControlFlow::Continue(())
         })?;
         Ok(merged.unwrap_or_else(|| (fold.make)(&fold.initial)))

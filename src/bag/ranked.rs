@@ -183,12 +183,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         };
         let mut ranked = None;
         self.run(&top, |task, later| {
-            let entered = task.enter(&site);
-            ranked = Some(match ranked.take() {
-                None => later,
-                Some(ranked) => top.merge(ranked, later),
+            ranked = task.call(&site, || {
+                Some(match ranked.take() {
+                    None => later,
+                    Some(ranked) => top.merge(ranked, later),
+                })
             });
-            entered.leave();
             ControlFlow::Continue(())
         })?;
         Ok(ranked.map_or_else(Vec::new, |ranked| top.sorted(ranked)))

@@ -72,10 +72,10 @@ where
         self.parent.run(partition, task, &mut |record| {
             bytes.clear();
             // The code that turns keys and values into bytes and back is the program's.
-            let entered = task.enter(&self.site);
-            let outcome = <J::Key as Key>::append_bytes(&record.0, &mut bytes)
-                .and_then(|()| J::push(record, &mut bytes, &small, sink));
-            entered.leave();
+            let outcome = task.call(&self.site, || {
+                <J::Key as Key>::append_bytes(&record.0, &mut bytes)
+                    .and_then(|()| J::push(record, &mut bytes, &small, sink))
+            });
             outcome.unwrap_or_else(|error| task.fail_at(self.site, error))
         })
     }

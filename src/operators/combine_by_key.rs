@@ -72,9 +72,7 @@ where
         let _ = feed(&**parent, partition, task, *site, |record| {
             combiner.push(record)
         })?;
-        let entered = task.enter_batched(site);
-        let outcome = combiner.flush();
-        entered.leave();
+        let outcome = task.call_batched(site, || combiner.flush());
         outcome.map_err(|error| error.at(*site))
     }
 
@@ -119,15 +117,15 @@ impl<C: Combine> Pipeline for Combined<C> {
             CombinerOutputs::<C::Combined>::import(partitions, blocks, task.resources())
         })?;
         // Merging runs closures of the program. What comes after it has its own places, which are named first.
-        let entered = task.enter(&self.site);
-        let flow = outputs.read(
-            partition.index,
-            &*self.combine,
-            self.partitioner,
-            task.resources(),
-            |key, value| sink((key, value)),
-        );
-        entered.leave();
+        let flow = task.call(&self.site, || {
+            outputs.read(
+                partition.index,
+                &*self.combine,
+                self.partitioner,
+                task.resources(),
+                |key, value| sink((key, value)),
+            )
+        });
         flow.map_err(|error| error.at(self.site))
     }
 }
@@ -177,17 +175,17 @@ where
         if flow.is_break() {
             return Ok(flow);
         }
-        let entered = task.enter_batched(&self.site);
-        let flow = combiner.commit().and_then(|()| {
-            outputs.read(
-                index,
-                &self.combine,
-                self.partitioner,
-                resources,
-                |key, value| sink((key, value)),
-            )
+        let flow = task.call_batched(&self.site, || {
+            combiner.commit().and_then(|()| {
+                outputs.read(
+                    index,
+                    &self.combine,
+                    self.partitioner,
+                    resources,
+                    |key, value| sink((key, value)),
+                )
+            })
         });
-        entered.leave();
         flow.map_err(|error| error.at(self.site))
     }
 }

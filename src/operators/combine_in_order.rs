@@ -58,9 +58,7 @@ where
         let _ = feed(&**parent, partition, task, *site, |record| {
             combiner.push(record)
         })?;
-        let entered = task.enter_batched(site);
-        let outcome = combiner.end_task();
-        entered.leave();
+        let outcome = task.call_batched(site, || combiner.end_task());
         outcome.map_err(|error| error.at(*site))
     }
 
@@ -82,9 +80,9 @@ pub(super) fn read<C: Combine>(
         GroupOutputs::import(combined.partitioner, false, blocks, resources)
     })?;
     let each = |key, value| sink((key, value));
-    let entered = task.enter(&site);
-    let flow = merge_groups(&outputs, partition, &*combined.combine, resources, each);
-    entered.leave();
+    let flow = task.call(&site, || {
+        merge_groups(&outputs, partition, &*combined.combine, resources, each)
+    });
     flow.map_err(|error| error.at(site))
 }
 
@@ -115,15 +113,13 @@ where
         return Ok(flow);
     }
     let mut each = |key, value| sink((key, value));
-    let entered = task.enter_batched(site);
-    let flow = match combiner.read_tables(&mut each) {
+    let flow = task.call_batched(site, || match combiner.read_tables(&mut each) {
         Ok(None) => {
             let committed = combiner.end_task().and_then(|()| combiner.commit());
             committed.and_then(|()| merge_groups(&outputs, index, combine, resources, each))
         }
         Ok(Some(flow)) => Ok(flow),
         Err(error) => Err(error),
-    };
-    entered.leave();
+    });
     flow.map_err(|error| error.at(*site))
 }

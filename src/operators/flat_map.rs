@@ -36,13 +36,9 @@ where
         K: FnMut(I::Item) -> Flow,
     {
         // The iterator may run code of the program at each step, so each is watched over.
-        let entered = task.enter(&self.site);
-        let mut records = (self.op)(&self.state, record).into_iter();
-        entered.leave();
+        let mut records = task.call(&self.site, || (self.op)(&self.state, record).into_iter());
         loop {
-            let entered = task.enter(&self.site);
-            let next = records.next();
-            entered.leave();
+            let next = task.call(&self.site, || records.next());
             match next {
                 Some(out) => sink(out)?,
                 None => return ControlFlow::Continue(()),

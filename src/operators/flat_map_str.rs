@@ -32,13 +32,13 @@ where
         K: FnMut(&str) -> Flow,
     {
         let mut flow = ControlFlow::Continue(());
-        let entered = task.enter(&self.site);
-        (self.op)(&self.state, record, &mut |text| {
-            if flow.is_continue() {
-                flow = sink(text);
-            }
+        task.call(&self.site, || {
+            (self.op)(&self.state, record, &mut |text| {
+                if flow.is_continue() {
+                    flow = sink(text);
+                }
+            })
         });
-        entered.leave();
         flow
     }
 }

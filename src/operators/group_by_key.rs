@@ -137,8 +137,6 @@ impl<K: Data + Eq, V: Data> Groups<K, V> {
 /// Reads back a key that the map side has written, by code that is the program's.
 #[inline]
 pub(super) fn decode_key<K: Data + Eq>(bytes: &[u8], task: &Task<'_>, site: Site) -> Result<K> {
-    let entered = task.enter(&site);
-    let key = K::from_bytes(bytes);
-    entered.leave();
+    let key = task.call(&site, || K::from_bytes(bytes));
     key
 }

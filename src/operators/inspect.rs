@@ -32,9 +32,7 @@ where
     where
         K: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
-        let entered = task.enter(&self.site);
-        (self.op)(&self.state, T::peek(&record));
-        entered.leave();
+        task.call(&self.site, || (self.op)(&self.state, T::peek(&record)));
         sink(record)
     }
 }

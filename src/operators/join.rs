@@ -156,9 +156,7 @@ where
             }
         }
         // The code that reads a row back is the program's.
-        let entered = self.task.enter(&self.site);
-        let row = J::row(key, left, right);
-        entered.leave();
+        let row = self.task.call(&self.site, || J::row(key, left, right));
         Ok((self.sink)(row?))
     }
 

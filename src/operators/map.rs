@@ -33,9 +33,7 @@ where
     where
         K: FnMut(U) -> Flow,
     {
-        let entered = task.enter(&self.site);
-        let out = (self.op)(&self.state, record);
-        entered.leave();
+        let out = task.call(&self.site, || (self.op)(&self.state, record));
         sink(out)
     }
 }

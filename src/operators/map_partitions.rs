@@ -141,14 +141,14 @@ where
                 }
             }
         };
-        let entered = task.enter(&self.site);
-        (self.op)(&self.state, index, Records(&mut run), &mut |record| {
-            // What is emitted after an error upstream is of no use to anybody.
-            if stopped.get().is_continue() && !task.has_failed() {
-                stopped.set(sink(record));
-            }
+        task.call(&self.site, || {
+            (self.op)(&self.state, index, Records(&mut run), &mut |record| {
+                // What is emitted after an error upstream is of no use to anybody.
+                if stopped.get().is_continue() && !task.has_failed() {
+                    stopped.set(sink(record));
+                }
+            })
         });
-        entered.leave();
         let _ = outcome?;
         Ok(if task.has_failed() {
             ControlFlow::Break(())

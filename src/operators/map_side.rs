@@ -158,9 +158,7 @@ pub(super) fn feed<P: Pipeline>(
     mut take: impl FnMut(Ref<'_, P::Out>) -> Result<()>,
 ) -> Result<Flow> {
     parent.run(partition, task, &mut |record| {
-        let entered = task.enter_batched(&site);
-        let outcome = take(record);
-        entered.leave();
+        let outcome = task.call_batched(&site, || take(record));
         match outcome {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => task.fail_at(site, error),

@@ -267,12 +267,12 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
         let stored = store.lock().get(&index).cloned();
         let mut handed_on = 0_u64;
         if let Some(parts) = stored {
-            let entered = task.enter(&self.site);
-            let flow = replay::<T, _>(parts, |record: Ref<'_, T>| {
-                handed_on += 1;
-                sink(record)
+            let flow = task.call(&self.site, || {
+                replay::<T, _>(parts, |record: Ref<'_, T>| {
+                    handed_on += 1;
+                    sink(record)
+                })
             });
-            entered.leave();
             let is_computable = partition.has_payload() || self.parent.partitions().is_some();
             if !(is_computable && flow.as_ref().is_err_and(Error::is_damage)) {
                 return flow.map_err(at);
@@ -283,9 +283,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
         let mut keeper = Keeper::new(store);
         let flow = self.parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be the program's.
-            let entered = task.enter(&self.site);
-            let kept = keeper.push::<T>(T::peek(&record));
-            entered.leave();
+            let kept = task.call(&self.site, || keeper.push::<T>(T::peek(&record)));
             match kept {
                 Ok(()) if handed_on > 0 => {
                     handed_on -= 1;

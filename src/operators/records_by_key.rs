@@ -133,9 +133,7 @@ where
     let begun = grouper.begin_task(task.partition());
     begun.map_err(|error| error.at(site))?;
     let flow = parent.run(partition, task, &mut |record| {
-        let entered = task.enter(&site);
-        let outcome = grouper.push::<E>(record, &mut is_wanted);
-        entered.leave();
+        let outcome = task.call(&site, || grouper.push::<E>(record, &mut is_wanted));
         match outcome {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => task.fail_at(site, error),

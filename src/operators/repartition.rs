@@ -112,11 +112,11 @@ where
         let mut position = 0;
         let _ = parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be the program's.
-            let entered = task.enter(site);
-            let record = T::peek(&record);
-            let to = kind.0.choose(record, task.partition(), position);
-            let outcome = to.and_then(|to| divider.push::<T>(to, record));
-            entered.leave();
+            let outcome = task.call(site, || {
+                let record = T::peek(&record);
+                let to = kind.0.choose(record, task.partition(), position)?;
+                divider.push::<T>(to, record)
+            });
             position += 1;
             match outcome {
                 Ok(()) => ControlFlow::Continue(()),
@@ -164,9 +164,9 @@ impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
             MapOutputs::<Spool>::import(self.partitions, blocks, task.resources())
         })?;
         // The codec calls `Deserialize`, which may be the program's.
-        let entered = task.enter(&self.site);
-        let flow = replay::<T, _>(outputs.open(partition.index), sink);
-        entered.leave();
+        let flow = task.call(&self.site, || {
+            replay::<T, _>(outputs.open(partition.index), sink)
+        });
         flow.map_err(|error| error.at(self.site))
     }
 }

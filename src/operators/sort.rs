@@ -115,9 +115,9 @@ impl<S: Sort> Pipeline for Sorted<S> {
             SortOutputs::import(self.partitions, blocks, task.resources())
         })?;
         // Merging compares. What comes after it has its own places, which are named first.
-        let entered = task.enter(&self.site);
-        let flow = outputs.read(partition.index, &*self.sort, task, sink);
-        entered.leave();
+        let flow = task.call(&self.site, || {
+            outputs.read(partition.index, &*self.sort, task, sink)
+        });
         flow.map_err(|error| error.at(self.site))
     }
 }
@@ -158,11 +158,11 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
         if flow.is_break() {
             return Ok(flow);
         }
-        let entered = task.enter(&self.site);
-        let flow = writer
-            .finish()
-            .and_then(|()| outputs.read(index, &self.sort, task, sink));
-        entered.leave();
+        let flow = task.call(&self.site, || {
+            writer
+                .finish()
+                .and_then(|()| outputs.read(index, &self.sort, task, sink))
+        });
         flow.map_err(|error| error.at(self.site))
     }
 }

@@ -62,9 +62,9 @@ where
     where
         K: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
-        let entered = task.enter(&self.site);
-        let kept = (self.predicate)(&self.state, T::peek(&record));
-        entered.leave();
+        let kept = task.call(&self.site, || {
+            (self.predicate)(&self.state, T::peek(&record))
+        });
         match kept {
             Ok(true) => sink(record),
             Ok(false) => ControlFlow::Continue(()),

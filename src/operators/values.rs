@@ -106,9 +106,9 @@ impl<V: Data> Stored<'_, V> {
         let value = match self.cursor.advance() {
             Ok(true) => {
                 // The code that reads a value back is the program's.
-                let entered = self.task.enter(&self.site);
-                let value = codec::decode(self.cursor.value());
-                entered.leave();
+                let value = self
+                    .task
+                    .call(&self.site, || codec::decode(self.cursor.value()));
                 value.map(Some)
             }
             Ok(false) => Ok(None),

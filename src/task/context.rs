@@ -134,24 +134,34 @@ impl<'job> Task<'job> {
         self.outputs.generation()
     }
 
-    /// Marks that the closure of the operator at `site` runs, until [`Entered::leave`].
-    #[inline]
-    pub(crate) fn enter<'t>(&'t self, site: &'t Site) -> Entered<'t> {
-        Entered {
-            panicked_in: &self.panicked_in,
-            site,
-            is_batched: None,
-        }
+    /// Calls a closure of the program, or what may call one, for the operator at `site`, which is named if it panics.
+    /// That costs nothing if it does not.
+    #[inline(always)]
+    pub(crate) fn call<R>(&self, site: &Site, closure: impl FnOnce() -> R) -> R {
+        self.call_within(site, None, closure)
     }
 
     /// The same for a closure that is not called with the record at hand, but with one that came before.
-    #[inline]
-    pub(crate) fn enter_batched<'t>(&'t self, site: &'t Site) -> Entered<'t> {
-        Entered {
+    #[inline(always)]
+    pub(crate) fn call_batched<R>(&self, site: &Site, closure: impl FnOnce() -> R) -> R {
+        self.call_within(site, Some(&self.is_batched), closure)
+    }
+
+    #[inline(always)]
+    fn call_within<R>(
+        &self,
+        site: &Site,
+        is_batched: Option<&Cell<bool>>,
+        closure: impl FnOnce() -> R,
+    ) -> R {
+        let entered = Entered {
             panicked_in: &self.panicked_in,
             site,
-            is_batched: Some(&self.is_batched),
-        }
+            is_batched,
+        };
+        let result = closure();
+        std::mem::forget(entered);
+        result
     }
 
     /// Runs `work` on records that came before the one that the source is at.
@@ -260,19 +270,11 @@ pub(crate) fn panicked(site: Option<Site>, payload: Box<dyn Any + Send>) -> Erro
     Error::new(ErrorKind::TaskPanicked { place, message })
 }
 
-/// A closure of the program is running. Dropped by unwinding, it tells whose closure panicked;
-/// left as usual, it costs nothing.
-pub(crate) struct Entered<'a> {
+/// A closure of the program is running. Dropped by unwinding, it tells whose closure panicked.
+struct Entered<'a> {
     panicked_in: &'a Cell<Option<Site>>,
     site: &'a Site,
     is_batched: Option<&'a Cell<bool>>,
-}
-
-impl Entered<'_> {
-    #[inline]
-    pub(crate) fn leave(self) {
-        std::mem::forget(self);
-    }
 }
 
 impl Drop for Entered<'_> {

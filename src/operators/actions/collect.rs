@@ -115,9 +115,9 @@ impl<'s> Sending<'s> {
 
     pub(crate) fn push<R: Data>(&mut self, record: &R) -> Flow {
         // The codec calls `Serialize`, which may be the program's.
-        let entered = self.task.enter(&self.site);
-        let encoded = codec::encode_into(record, &mut self.chunk);
-        entered.leave();
+        let encoded = self
+            .task
+            .call(&self.site, || codec::encode_into(record, &mut self.chunk));
         if let Err(error) = encoded {
             return self.task.fail_at(self.site, error);
         }

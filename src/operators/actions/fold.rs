@@ -48,11 +48,8 @@ where
     {
         let mut folded = Some((self.make)(&self.initial));
         let _ = pipeline.run(partition, task, &mut |record| {
-            let entered = task.enter(&self.site);
-            folded = folded
-                .take()
-                .map(|folded| (self.add)(&self.op, &self.state, folded, record));
-            entered.leave();
+            let add = |folded| (self.add)(&self.op, &self.state, folded, record);
+            folded = task.call(&self.site, || folded.take().map(add));
             ControlFlow::Continue(())
         })?;
         Ok(folded.unwrap_or_else(|| (self.make)(&self.initial)))

@@ -36,9 +36,7 @@ where
         P: Pipeline<Out = T>,
     {
         let _ = pipeline.run(partition, task, &mut |record| {
-            let entered = task.enter(&self.site);
-            let outcome = (self.op)(&self.state, record);
-            entered.leave();
+            let outcome = task.call(&self.site, || (self.op)(&self.state, record));
             match outcome {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => task.fail(self.site, error.into()),

@@ -55,9 +55,7 @@ fn send_whole<T: Serialize>(
 ) -> Result<()> {
     let mut bytes = Vec::new();
     // The codec calls `Serialize`, which may be the program's.
-    let entered = task.enter(&site);
-    let encoded = codec::encode_into(part, &mut bytes);
-    entered.leave();
+    let encoded = task.call(&site, || codec::encode_into(part, &mut bytes));
     encoded.map_err(|error| error.at(site))?;
     let _ = emit(bytes)?;
     Ok(())

@@ -62,9 +62,9 @@ where
     {
         let mut ranked = Ranked::new(self.n);
         let _ = pipeline.run(partition, task, &mut |record| {
-            let entered = task.enter(&self.site);
-            ranked.offer(record, &|a, b| self.compare(a, b));
-            entered.leave();
+            task.call(&self.site, || {
+                ranked.offer(record, &|a, b| self.compare(a, b))
+            });
             ControlFlow::Continue(())
         })?;
         Ok(ranked)
@@ -81,9 +81,7 @@ where
         P: Pipeline<Out = T>,
     {
         let ranked = self.compute(pipeline, partition, task)?;
-        let entered = task.enter(&self.site);
-        let records = self.sorted(ranked);
-        entered.leave();
+        let records = task.call(&self.site, || self.sorted(ranked));
         let mut sending = Sending::new(self.site, task, emit);
         let _ = records.iter().try_for_each(|record| sending.push(record));
         sending.finish()

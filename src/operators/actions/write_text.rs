@@ -115,9 +115,7 @@ impl<T: Line + ?Sized> Action<T> for WriteText {
         let mut outcome = Ok(());
         let _ = pipeline.run(partition, task, &mut |record| {
             // `Display` may be the program's.
-            let entered = task.enter(&self.site);
-            outcome = T::write_line(T::peek(&record), &mut file);
-            entered.leave();
+            outcome = task.call(&self.site, || T::write_line(T::peek(&record), &mut file));
             if outcome.is_ok() {
                 ControlFlow::Continue(())
             } else {

@@ -41,12 +41,12 @@ impl StoreElsewhere {
         let runs = parts
             .iter()
             .map(|part| Content::<Spool>::File(files.run(part)));
-        let entered = task.enter(&site);
-        let flow = replay::<T, _>(runs, |record| {
-            handed_on += 1;
-            sink(record)
+        let flow = task.call(&site, || {
+            replay::<T, _>(runs, |record| {
+                handed_on += 1;
+                sink(record)
+            })
         });
-        entered.leave();
         let is_computable = partition.has_payload() || parent.partitions().is_some();
         match flow {
             Err(damage) if damage.is_damage() && is_computable => {
@@ -87,16 +87,13 @@ impl StoreElsewhere {
         let flow = parent.run(partition, task, &mut |record| {
             bytes.clear();
             // The codec calls `Serialize`, which may be the program's.
-            let entered = task.enter(&site);
-            let checked = match is_checked {
-                true => Ok(()),
-                false => T::check(T::peek(&record)),
-            };
-            is_checked = true;
-            let written = checked
-                .and_then(|()| T::store(T::peek(&record), &mut bytes))
-                .and_then(|()| writer.append(&bytes));
-            entered.leave();
+            let written = task.call(&site, || {
+                if !std::mem::replace(&mut is_checked, true) {
+                    T::check(T::peek(&record))?;
+                }
+                T::store(T::peek(&record), &mut bytes)?;
+                writer.append(&bytes)
+            });
             match written {
                 Ok(()) => sink(record),
                 Err(error) => task.fail_at(site, error),
