@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::pipeline::{Data, Pipeline, Record, Ref};
 use crate::portable::portable;
 use crate::shuffle::{Encode, GroupCursor};
-use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+use crate::task::{Flow, Partition, Site, Task};
 
 /// A key, and its values in two bags: the records of the bags that [`cogroup`](crate::Bag::cogroup) gives.
 ///
@@ -98,10 +98,6 @@ impl<K: Data + Eq, V: Data, W: Data> Pipeline for CoGroups<K, V, W> {
 
     fn partitions(&self) -> Option<usize> {
         Some(self.partitions)
-    }
-
-    fn stream(&self) -> PartitionStream<'_> {
-        super::union::open(self)
     }
 
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>

@@ -101,10 +101,6 @@ impl<C: Combine> Pipeline for Combined<C> {
         Some(self.partitioner.partitions())
     }
 
-    fn stream(&self) -> PartitionStream<'_> {
-        super::union::open(self)
-    }
-
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
     where
         S: FnMut(Self::Out) -> Flow,

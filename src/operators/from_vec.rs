@@ -7,7 +7,7 @@ use super::range::bounds;
 use crate::error::Result;
 use crate::pipeline::{Data, Pipeline};
 use crate::portable::{Loader, Portable, Saver};
-use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+use crate::task::{Flow, Partition, Site, Task};
 
 pub(crate) struct FromVec<T> {
     pub(crate) records: Arc<Vec<T>>,
@@ -40,10 +40,6 @@ impl<T: Data + Clone + Sync> Pipeline for FromVec<T> {
 
     fn partitions(&self) -> Option<usize> {
         Some(self.partitions)
-    }
-
-    fn stream(&self) -> PartitionStream<'_> {
-        super::union::open(self)
     }
 
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>

@@ -12,7 +12,7 @@ use super::values::Values;
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Pipeline, Record, Ref};
 use crate::portable::portable;
-use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+use crate::task::{Flow, Partition, Site, Task};
 
 /// A key and its values: the records of the bags that [`group_by_key`](crate::Bag::group_by_key) gives.
 ///
@@ -98,10 +98,6 @@ impl<K: Data + Eq, V: Data> Pipeline for Groups<K, V> {
         Some(self.partitions)
     }
 
-    fn stream(&self) -> PartitionStream<'_> {
-        super::union::open(self)
-    }
-
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
@@ -137,6 +133,5 @@ impl<K: Data + Eq, V: Data> Groups<K, V> {
 /// Reads back a key that the map side has written, by code that is the program's.
 #[inline]
 pub(super) fn decode_key<K: Data + Eq>(bytes: &[u8], task: &Task<'_>, site: Site) -> Result<K> {
-    let key = task.call(&site, || K::from_bytes(bytes));
-    key
+    task.call(&site, || K::from_bytes(bytes))
 }

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::pipeline::{Pipeline, Record, Ref};
 use crate::portable::portable;
 use crate::shuffle::{Encode, GroupCursor, GroupValues, SortedGroups, ValueBuffer};
-use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+use crate::task::{Flow, Partition, Site, Task};
 
 /// What a join gives of keys that both sides have.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,10 +74,6 @@ impl<J: Joining> Pipeline for Joined<J> {
 
     fn partitions(&self) -> Option<usize> {
         Some(self.partitions)
-    }
-
-    fn stream(&self) -> PartitionStream<'_> {
-        super::union::open(self)
     }
 
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use crate::error::Result;
 use crate::pipeline::Pipeline;
 use crate::portable::portable;
-use crate::task::{Flow, Partition, PartitionStream, Task};
+use crate::task::{Flow, Partition, Task};
 
 pub(crate) struct Range {
     pub(crate) start: u64,
@@ -22,10 +22,6 @@ impl Pipeline for Range {
 
     fn partitions(&self) -> Option<usize> {
         Some(self.partitions)
-    }
-
-    fn stream(&self) -> PartitionStream<'_> {
-        super::union::open(self)
     }
 
     #[inline]

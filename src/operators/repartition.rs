@@ -11,7 +11,7 @@ use crate::id::ShuffleId;
 use crate::pipeline::{Data, Key, Peek, Pipeline, Record, Ref, Storable};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Divider, HashPartitioner, MapOutputs, Spool, replay};
-use crate::task::{Flow, Partition, PartitionStream, Resources, Site, Task, Worker};
+use crate::task::{Flow, Partition, Resources, Site, Task, Worker};
 
 /// Which partition a record goes to.
 pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
@@ -150,10 +150,6 @@ impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
 
     fn partitions(&self) -> Option<usize> {
         Some(self.partitions)
-    }
-
-    fn stream(&self) -> PartitionStream<'_> {
-        super::union::open(self)
     }
 
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>

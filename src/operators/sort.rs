@@ -103,10 +103,6 @@ impl<S: Sort> Pipeline for Sorted<S> {
         Some(self.partitions)
     }
 
-    fn stream(&self) -> PartitionStream<'_> {
-        super::union::open(self)
-    }
-
     fn run<F>(&self, partition: Partition, task: &Task<'_>, sink: &mut F) -> Result<Flow>
     where
         F: for<'a> FnMut(Ref<'a, S::Record>) -> Flow,

@@ -101,7 +101,7 @@ impl<A: Pipeline, B: Pipeline<Out = A::Out>> Pipeline for Union<A, B> {
 }
 
 /// The partitions of `pipeline` as a stream, whether their number is known or not.
-pub(crate) fn open<P: Pipeline>(pipeline: &P) -> PartitionStream<'_> {
+fn open<P: Pipeline>(pipeline: &P) -> PartitionStream<'_> {
     match pipeline.partitions() {
         None => pipeline.stream(),
         Some(partitions) => {

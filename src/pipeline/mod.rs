@@ -51,7 +51,9 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
 
     /// The partitions, where [`partitions`](Self::partitions) does not know their number.
     #[doc(hidden)]
-    fn stream(&self) -> PartitionStream<'_>;
+    fn stream(&self) -> PartitionStream<'_> {
+        unreachable!("the number of partitions is known")
+    }
 
     /// Pushes the records of one partition into `sink`, until it breaks off.
     #[doc(hidden)]

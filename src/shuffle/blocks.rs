@@ -12,11 +12,11 @@ use super::entry;
 use super::partitioner::{HashPartitioner, Place};
 use super::slab::Piece;
 use super::table::{Probe, Table};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::pipeline::Data;
 use crate::storage::codec::{self, Short};
 use crate::storage::merge::Source as _;
-use crate::storage::run::{Run, RunFile, RunReader};
+use crate::storage::run::{Run, RunFile, RunReader, RunWriter};
 
 /// The bits of blocks in order of (place, key).
 pub(crate) const ALL_BITS: u8 = u64::BITS as u8;
@@ -51,7 +51,7 @@ pub(crate) fn write_sorted(
 
 /// A run of entries in order.
 pub(crate) struct SortedWriter<'f> {
-    run: crate::storage::run::RunWriter<'f>,
+    run: RunWriter<'f>,
     block: Vec<u8>,
 }
 
@@ -125,11 +125,7 @@ impl Input {
     fn corrupt(&self) -> Error {
         match self {
             Self::Memory { .. } => unreachable!("a block in memory has whole entries"),
-            Self::Run { run, .. } => Error::new(ErrorKind::CorruptRun {
-                path: run.path().to_owned(),
-                offset: run.offset(),
-                reason: "an entry has no key",
-            }),
+            Self::Run { run, .. } => run.corrupt("an entry has no key"),
         }
     }
 }

@@ -45,8 +45,7 @@ struct Piece {
 impl Spill {
     pub(crate) fn new(partitioner: HashPartitioner, resources: &Resources) -> Result<Self> {
         let budget = &resources.budget;
-        let threads = resources.threads.max(1);
-        let mut most_entries = (budget.limit_bytes() / (16 * threads) / SORT_BYTES)
+        let mut most_entries = (resources.share_bytes() / 16 / SORT_BYTES)
             .clamp(LEAST_SORTED_ENTRIES, MOST_SORTED_ENTRIES);
         let mut reservation = budget.reservation();
         while !reservation.try_resize(most_entries * SORT_BYTES)
@@ -114,8 +113,7 @@ pub(crate) fn merge_down(
     partitioner: HashPartitioner,
     resources: &Resources,
 ) -> Result<Reservation> {
-    let threads = resources.threads.max(1);
-    let most = (OPEN_FILES / threads).clamp(LEAST_MERGED_RUNS, MOST_MERGED_RUNS);
+    let most = (OPEN_FILES / resources.threads).clamp(LEAST_MERGED_RUNS, MOST_MERGED_RUNS);
     let mut at_once = runs.len().min(most);
     let mut reservation = resources.budget.reservation();
     while !reservation.try_resize(at_once * READER_BYTES) && at_once > LEAST_MERGED_RUNS {

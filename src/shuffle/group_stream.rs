@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::entry::{self, Order, RunSpan};
 use super::partitioner::HashPartitioner;
 use super::sorted_cursor::{GroupValues, SortedGroups};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::storage::memory::Reservation;
 use crate::storage::merge::{self, Merge, Source};
 use crate::storage::run::{Run, RunReader};
@@ -38,11 +38,7 @@ impl RunSource {
         }
         let record = self.reader.current().unwrap_or_default();
         let Some(span) = entry::decode_run(record) else {
-            return Err(Error::new(ErrorKind::CorruptRun {
-                path: self.run.path().to_owned(),
-                offset: self.run.offset(),
-                reason: "a record has no key",
-            }));
+            return Err(self.run.corrupt("a record has no key"));
         };
         self.place = self.partitioner.position(&record[span.key.clone()]).place.0;
         self.span = span;

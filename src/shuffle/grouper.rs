@@ -472,8 +472,9 @@ fn empty_buckets(count: usize) -> Vec<Bucket> {
     buckets
 }
 
+/// What the chunks of a thread may take.
 fn share_bytes(resources: &Resources) -> usize {
-    resources.budget.limit_bytes() / (2 * resources.threads.max(1))
+    resources.share_bytes() / 2
 }
 
 /// How many bits of a place say which slice of its partition it belongs to.

@@ -136,8 +136,8 @@ impl SharedKeys {
 
 /// A power of two. It depends on the budget, as may what nobody sees.
 fn filter_bytes(resources: &Resources) -> usize {
-    let share = resources.budget.limit_bytes() / (16 * resources.threads.max(1));
-    1 << share.clamp(LEAST_BYTES, MOST_BYTES).ilog2()
+    let bytes = resources.share_bytes() / 16;
+    1 << bytes.clamp(LEAST_BYTES, MOST_BYTES).ilog2()
 }
 
 /// After so many records a task looks whether asking pays.

@@ -127,7 +127,7 @@ impl<'o> Divider<'o> {
         Self {
             outputs,
             resources,
-            most_bytes: resources.budget.limit_bytes() / resources.threads / 2,
+            most_bytes: resources.share_bytes() / 2,
             partitions,
             spools: vec![Spool::default(); partitions],
             reservation: resources.budget.reservation(),

@@ -231,6 +231,16 @@ impl Run {
         self.offset
     }
 
+    /// The error that a record of this run is none of those that were written.
+    #[cold]
+    pub(crate) fn corrupt(&self, reason: &'static str) -> Error {
+        Error::new(ErrorKind::CorruptRun {
+            path: self.path().to_owned(),
+            offset: self.offset,
+            reason,
+        })
+    }
+
     /// The length of the run in its file.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes

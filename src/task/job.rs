@@ -59,12 +59,18 @@ impl Outputs {
 pub(crate) struct Resources {
     pub(crate) budget: MemoryBudget,
     pub(crate) scratch: Scratch,
+    /// At least one.
     pub(crate) threads: usize,
     pub(crate) progress: Arc<Progress>,
     pub(crate) relief: Arc<Relief>,
 }
 
 impl Resources {
+    /// An equal part of the budget for each thread.
+    pub(crate) fn share_bytes(&self) -> usize {
+        self.budget.limit_bytes() / self.threads
+    }
+
     /// Grows a reservation to `bytes` in all, if need be by having others give back what they can do without: first
     /// what persisted bags hold, then what `spill` frees.
     pub(crate) fn reserve(

@@ -141,8 +141,7 @@ impl SortOutputs {
 
 /// How many runs a task may merge at once: as many readers as fit into a quarter of its share of the budget.
 fn most_at_once(resources: &Resources) -> usize {
-    let share = resources.budget.limit_bytes() / (4 * resources.threads.max(1));
-    (share / READER_BYTES).clamp(MIN_FAN_IN, MAX_FAN_IN)
+    (resources.share_bytes() / 4 / READER_BYTES).clamp(MIN_FAN_IN, MAX_FAN_IN)
 }
 
 /// Merges slices of files, a group at a time, until so few are left that they can be merged at once.

@@ -43,7 +43,7 @@ pub(crate) struct SortWriter<'s, S: Sort> {
 
 impl<'s, S: Sort> SortWriter<'s, S> {
     pub(crate) fn new(sort: &'s S, outputs: &'s SortOutputs, resources: &'s Resources) -> Self {
-        let share_bytes = resources.budget.limit_bytes() / (2 * resources.threads.max(1));
+        let share_bytes = resources.share_bytes() / 2;
         Self {
             sort,
             outputs,
