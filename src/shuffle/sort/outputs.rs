@@ -45,7 +45,7 @@ impl SortOutputs {
     pub(crate) fn new(partitions: usize, tasks: Option<usize>) -> Self {
         Self {
             partitions,
-            sample_size: SampleSize::for_tasks(tasks),
+            sample_size: SampleSize::new(partitions, tasks),
             state: Mutex::default(),
         }
     }

@@ -7,6 +7,9 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+/// So many records of all samples together make partitions about as large: most are within 6 % of the mean.
+const RECORDS_OF_PARTITION: usize = 256;
+
 /// The most records that all samples together have, and the most bytes, unless there are very many tasks.
 const TOTAL_RECORDS: usize = 64 << 10;
 const TOTAL_BYTES: usize = 4 << 20;
@@ -19,11 +22,12 @@ pub(crate) struct SampleSize {
 }
 
 impl SampleSize {
-    /// For a stage of so many tasks, where that is known.
-    pub(crate) fn for_tasks(tasks: Option<usize>) -> Self {
+    /// For so many partitions, of a stage of so many tasks where that is known.
+    pub(crate) fn new(partitions: usize, tasks: Option<usize>) -> Self {
         let tasks = tasks.unwrap_or(256).max(1);
+        let records = partitions.saturating_mul(RECORDS_OF_PARTITION);
         Self {
-            records: (TOTAL_RECORDS / tasks).clamp(4, 1024),
+            records: (records.min(TOTAL_RECORDS) / tasks).clamp(4, 1024),
             bytes: (TOTAL_BYTES / tasks).clamp(4 << 10, 256 << 10),
         }
     }
@@ -79,18 +83,19 @@ impl Sample {
 
     /// Lets go of every second record: those left are what a step twice as long would have taken.
     fn thin(&mut self) {
-        let (mut start, mut end) = (0, 0);
-        let mut kept = Vec::with_capacity(self.ends.len());
-        for (index, &next) in self.ends.iter().enumerate() {
+        let (mut start, mut end, mut kept) = (0, 0, 0);
+        for index in 0..self.ends.len() {
+            let next = self.ends[index];
             if index % 2 == 0 {
                 self.bytes.copy_within(start..next, end);
                 end += next - start;
-                kept.push(end);
+                self.ends[kept] = end;
+                kept += 1;
             }
             start = next;
         }
         self.bytes.truncate(end);
-        self.ends = kept;
+        self.ends.truncate(kept);
         self.step *= 2;
     }
 
@@ -117,7 +122,8 @@ pub(crate) fn bounds<L, E>(
     for (bytes, weight) in samples.iter().flat_map(Sample::records) {
         records.push((bytes, load(bytes)?, weight));
     }
-    records.sort_by(|a, b| compare((a.0, &a.1), (b.0, &b.1)));
+    // Any of those that compare equal is the same bound.
+    records.sort_unstable_by(|a, b| compare((a.0, &a.1), (b.0, &b.1)));
     let total: u128 = records.iter().map(|(.., weight)| u128::from(*weight)).sum();
     let mut bounds = Vec::new();
     let mut before = 0;
@@ -191,7 +197,7 @@ mod tests {
 
     #[test]
     fn bounds_weigh_samples_by_their_steps() {
-        let size = SampleSize::for_tasks(Some(64));
+        let size = SampleSize::new(64, Some(64));
         // Ten times as many records below 100,000 as above.
         let samples = [sample(0..100_000, size), sample(100_000..110_000, size)];
         let bounds = bounds_of(&samples, 11);
@@ -203,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_comes_most_often_is_bound_after_bound() {
-        let size = SampleSize::for_tasks(None);
+        let size = SampleSize::new(64, None);
         let records = (0..1000).map(|n| if n % 10 == 0 { n } else { 7 });
         let bounds = bounds_of(&[sample(records, size)], 4);
         assert_eq!(bounds, [7, 7, 7]);
