@@ -175,8 +175,8 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
             lists.pour(grouper)?;
         }
         for table in self.tables.iter_mut() {
-            table.drain(|place, key, value| match are_listed {
-                true => lists.push(place, key, &value, grouper),
+            table.drain(|probe, key, value| match are_listed {
+                true => lists.push(&probe, key, &value, grouper),
                 false => grouper.push_pair(key, &value),
             })?;
         }
@@ -506,6 +506,30 @@ mod tests {
             are_listed[..2] == [true; 2] && are_listed[3..] == [false; 17],
             "{are_listed:?}"
         );
+    }
+
+    #[test]
+    fn values_that_are_larger_than_those_before_are_accounted_for() {
+        let resources = Resources::unlimited();
+        let combine = Shown(PhantomData);
+        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
+        let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
+        let reserved = |tables: &Tables<'_, Shown>| tables.reserved_bytes() - tables.memory_bytes();
+        let mut most = 0;
+        for (task, repeats) in [(0, 10), (1, 10), (2, 1000), (3, 10)] {
+            combiner.begin_task(task).unwrap();
+            let records = (0..100 * repeats).map(|n| ((n % 100).to_string(), n));
+            records.for_each(|record| combiner.push(record).unwrap());
+            combiner.flush().unwrap();
+            let values = combiner.tables.iter_mut().flat_map(|table| table.values());
+            let bytes: usize = values.map(String::len).sum();
+            // A little more than in proportion: later values have more digits.
+            assert!(2 * reserved(&combiner.tables) >= bytes, "task {task}");
+            most = most.max(bytes);
+            combiner.end_task().unwrap();
+        }
+        // Not all of it is kept for tasks to come.
+        assert!(reserved(&combiner.tables) < most / 4);
     }
 
     #[test]

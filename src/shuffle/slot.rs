@@ -21,6 +21,9 @@ const INLINE_BYTES: usize = SHORT_BYTES;
 /// The tag of a key that is in the arena. A tag of 0 is an empty slot; one of `n + 1` is a key of `n` bytes.
 const IN_ARENA: u8 = INLINE_BYTES as u8 + 2;
 
+/// The address of a key that is not in the arena.
+const NO_ADDRESS: u64 = u64::MAX;
+
 const TAG_SHIFT: u32 = 56;
 const BELOW_TAG: u64 = (1 << TAG_SHIFT) - 1;
 
@@ -69,13 +72,12 @@ impl Packed {
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
     }
 
-    /// A key of `len` bytes as it is looked for: what it is if it is short, or else its length with an address that no
-    /// key has.
+    /// A key of `len` bytes as it is looked for: what it is if it is short, or else its length.
     #[inline(always)]
     pub(super) fn of_key(short: Option<Short>, len: usize) -> Self {
         match short.map(Short::tagged) {
             Some(both) => Self::of(both as u64, (both >> u64::BITS) as u64),
-            None => Self::in_arena(u64::MAX, len),
+            None => Self::in_arena(NO_ADDRESS, len),
         }
     }
 
@@ -87,6 +89,16 @@ impl Packed {
     #[inline(always)]
     pub(super) fn at(self, address: u64) -> Self {
         Self::of(address, self.words().1)
+    }
+
+    /// The same key as it is looked for in another arena.
+    #[inline(always)]
+    pub(super) fn without_address(self) -> Self {
+        if self.tag() == IN_ARENA {
+            self.at(NO_ADDRESS)
+        } else {
+            self
+        }
     }
 
     /// The length of a key that does not fit into a slot; 0 for one that is whole in here.

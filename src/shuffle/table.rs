@@ -306,18 +306,30 @@ impl<V> Table<V> {
         Some(f(slot.key().bytes(&self.arena), value))
     }
 
-    /// Takes all keys, nearly in order: calls `each` with the place of each, its bytes and its value. The table is empty
-    /// then, and keeps its memory.
+    /// Takes all keys, nearly in order: calls `each` with each as it is looked for in another table, its bytes and its
+    /// value. The table is empty then, and keeps its memory.
     pub(crate) fn drain<E>(
         &mut self,
-        mut each: impl FnMut(Place, &[u8], V) -> Result<(), E>,
+        mut each: impl FnMut(Probe, &[u8], V) -> Result<(), E>,
     ) -> Result<(), E> {
+        let mut full = [0_u8; WINDOW_SLOTS];
         for start in (0..self.slots.len()).step_by(WINDOW_SLOTS) {
             self.prefetch_keys(start + WINDOW_SLOTS);
             let Self { slots, arena, .. } = self;
-            for slot in slots.as_mut_slice()[start..].iter_mut().take(WINDOW_SLOTS) {
-                let place = slot.place();
-                let taken = slot.take_with(arena, |key, value| each(place, key, value));
+            let slots = &mut slots.as_mut_slice()[start..];
+            let mut len = 0;
+            for (at, slot) in slots.iter().take(WINDOW_SLOTS).enumerate() {
+                // As in `note_window`, no jump that nobody could foresee.
+                full[len] = at as u8;
+                len += usize::from(!slot.is_empty());
+            }
+            for at in &full[..len] {
+                let slot = &mut slots[usize::from(*at)];
+                let probe = Probe {
+                    place: slot.place(),
+                    key: slot.key().without_address(),
+                };
+                let taken = slot.take_with(arena, |key, value| each(probe, key, value));
                 taken.unwrap_or(Ok(()))?;
             }
         }

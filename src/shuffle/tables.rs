@@ -15,6 +15,11 @@ use crate::task::Resources;
 /// How many records go by before values that have memory of their own are measured for the first time.
 const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
 
+/// So much of what was reserved for values is kept for those that come when tables are empty, or such a part of what a
+/// thread may hold.
+const MOST_KEPT_BYTES: usize = 64 << 10;
+const KEPT_OF_MOST: usize = 16;
+
 /// A thread may hold so much less than its equal share of the budget, for those that read while it does.
 const SHARE_OF_BUDGET: f64 = 0.75;
 
@@ -34,7 +39,7 @@ pub(super) struct Tables<'c, C: Combine> {
     waiting: Waiting<C>,
     key_buffer: Vec<u8>,
 
-    // How many records are in the tables, and what their values hold beside their slots.
+    // How many records are in the tables, and what is reserved for what their values hold beside their slots.
     records: usize,
     values_bytes: usize,
     next_measure: usize,
@@ -170,8 +175,7 @@ impl<'c, C: Combine> Tables<'c, C> {
         }
         // With nothing to give away it is one key that has to be held, whatever it takes: one that is larger than the
         // budget, or the first of a budget that others hold.
-        self.tables = empty(self.partitioner);
-        self.reservation.clear();
+        self.release();
         self.tables[partition].make_room(long);
         Ok(true)
     }
@@ -186,19 +190,17 @@ impl<'c, C: Combine> Tables<'c, C> {
             .reserve(&mut self.reservation, bytes, give_way)
     }
 
-    /// Whether so many records have come that [values must be measured](Self::measure_values) for twice what they take:
-    /// by the next time there may be twice as much. So it costs each of them but once or twice.
+    /// Whether so many records have come that [values must be measured](Self::measure_values).
     #[inline]
-    pub(super) fn is_time_to_measure(&mut self) -> bool {
-        let is_time = std::mem::needs_drop::<C::Combined>() && self.records >= self.next_measure;
-        if is_time {
-            self.next_measure = self.records * 2;
-        }
-        is_time
+    pub(super) fn is_time_to_measure(&self) -> bool {
+        std::mem::needs_drop::<C::Combined>() && self.records >= self.next_measure
     }
 
     /// Takes account of what values hold beside their slots, by the length of their encoded form times `growth`; false
     /// if the tables must be emptied for it.
+    ///
+    /// The next time is when there may be as much as is reserved then. With twice of what they take each of them is
+    /// measured but once or twice, and those of small tasks that are alike only at the beginning of each.
     #[cold]
     pub(super) fn measure_values(
         &mut self,
@@ -217,6 +219,8 @@ impl<'c, C: Combine> Tables<'c, C> {
         if is_granted {
             self.values_bytes += more;
         }
+        let room_for = self.values_bytes / bytes.max(1);
+        self.next_measure = self.records.saturating_mul(room_for);
         Ok(is_granted)
     }
 
@@ -251,6 +255,7 @@ impl<'c, C: Combine> Tables<'c, C> {
         let fresh = self.resources.budget.reservation();
         let reservation = std::mem::replace(&mut self.reservation, fresh);
         let tables = self.take_tables();
+        self.values_bytes = 0;
         self.begin_anew();
         (tables, reservation)
     }
@@ -259,13 +264,16 @@ impl<'c, C: Combine> Tables<'c, C> {
     pub(super) fn release(&mut self) {
         self.tables = empty(self.partitioner);
         self.reservation.clear();
+        self.values_bytes = 0;
         self.begin_anew();
     }
 
-    /// Begins anew with tables that are empty. They keep their memory.
+    /// Begins anew with tables that are empty. They keep their memory, and some of what was reserved for values.
     pub(super) fn begin_anew(&mut self) {
-        self.reservation
-            .shrink(std::mem::take(&mut self.values_bytes));
+        let most_kept = MOST_KEPT_BYTES.min(self.most_bytes / KEPT_OF_MOST);
+        let kept = self.values_bytes.min(most_kept);
+        self.reservation.shrink(self.values_bytes - kept);
+        self.values_bytes = kept;
         self.records = 0;
         self.next_measure = FIRST_MEASURE_RECORDS;
     }

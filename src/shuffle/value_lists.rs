@@ -4,10 +4,7 @@
 //! the task does. Between tasks that follow each other on one thread nothing comes, so their values of a key may stand
 //! in one entry. Whether they do shows nowhere: they are merged one by one in either case.
 
-use std::cell::Cell;
-
 use super::grouper::Grouper;
-use super::partitioner::Place;
 use super::table::{Probe, Table};
 use crate::error::Result;
 use crate::pipeline::Data;
@@ -22,8 +19,9 @@ const MOST_KEYS_OF_TASK: usize = 1 << 10;
 const MOST_LISTS: usize = 2 * MOST_KEYS_OF_TASK;
 const MOST_BYTES: usize = 256 << 10;
 
-/// The room that a list begins with.
+/// The room that a list begins with, and what all may have to keep it for the next values: other keys have long ones.
 const LIST_BYTES: usize = 48;
+const MOST_ROOM_BYTES: usize = 2 * MOST_BYTES;
 
 /// What the lists take, and the part of what a thread has that this may be.
 const MEMORY_BYTES: usize = 1 << 20;
@@ -37,8 +35,10 @@ pub(super) struct ValueLists<'c> {
     resources: &'c Resources,
     reservation: Option<Reservation>,
 
-    /// The values of each key; how many there are, and how long they and the keys are.
-    lists: Table<Vec<u8>>,
+    /// For each key the number of its list; the lists, of which those that no key has are empty; how many values there
+    /// are, and how long they and the keys are.
+    numbers: Table<usize>,
+    lists: Vec<Vec<u8>>,
     values: usize,
     bytes: usize,
 
@@ -52,7 +52,8 @@ impl<'c> ValueLists<'c> {
         Self {
             resources,
             reservation: None,
-            lists: Table::default(),
+            numbers: Table::default(),
+            lists: Vec::new(),
             values: 0,
             bytes: 0,
             pass_left: 0,
@@ -82,36 +83,43 @@ impl<'c> ValueLists<'c> {
     /// Takes in the value of a key; if that is as much as may be here, all of it goes to `grouper`.
     pub(super) fn push<V: Data>(
         &mut self,
-        place: Place,
+        probe: &Probe,
         key: &[u8],
         value: &V,
         grouper: &mut Grouper<'_>,
     ) -> Result<()> {
-        let outcome = Cell::new(Ok(0));
-        let append = |mut list: Vec<u8>, value: &V| {
-            let start = list.len();
-            let encoded = codec::encode_into(value, &mut list);
-            outcome.set(encoded.map(|()| list.len() - start));
-            list
-        };
-        let create = |value: &V| append(Vec::with_capacity(LIST_BYTES), value);
-        let probe = Probe::new(place, key);
-        let long = if probe.long_len() > 0 { key } else { &[] };
-        let lists = &mut self.lists;
-        while lists.upsert(&probe, long, value, create, append).is_err() {
-            lists.make_room(long);
-        }
-        self.bytes += key.len() + outcome.into_inner()?;
+        let list = self.list_of(probe, key);
+        let before = list.len();
+        codec::encode_into(value, list)?;
+        self.bytes += key.len() + list.len() - before;
         self.values += 1;
-        if self.lists.len() == MOST_LISTS || self.bytes >= MOST_BYTES {
+        if self.numbers.len() == MOST_LISTS || self.bytes >= MOST_BYTES {
             self.pour(grouper)?;
         }
         Ok(())
     }
 
+    /// The list of a key, which may be new.
+    fn list_of(&mut self, probe: &Probe, key: &[u8]) -> &mut Vec<u8> {
+        let long = &key[..probe.long_len()];
+        let next = self.numbers.len();
+        let mut number = next;
+        let mut note = |known, ()| {
+            number = known;
+            known
+        };
+        while let Err(()) = self.numbers.upsert(probe, long, (), |()| next, &mut note) {
+            self.numbers.make_room(long);
+        }
+        if number == self.lists.len() {
+            self.lists.push(Vec::with_capacity(LIST_BYTES));
+        }
+        &mut self.lists[number]
+    }
+
     /// Makes an entry of each list.
     pub(super) fn pour(&mut self, grouper: &mut Grouper<'_>) -> Result<()> {
-        let keys = self.lists.len();
+        let keys = self.numbers.len();
         if keys == 0 {
             return Ok(());
         }
@@ -125,8 +133,12 @@ impl<'c> ValueLists<'c> {
             self.pass_for_listed = PASSED_FOR_LISTED;
         }
         (self.values, self.bytes) = (0, 0);
-        self.lists
-            .drain(|_, key, list| grouper.push_bytes(key, &list))?;
+        let Self { numbers, lists, .. } = self;
+        numbers.drain(|_, key, number| grouper.push_bytes(key, &lists[number]))?;
+        lists.iter_mut().for_each(Vec::clear);
+        if lists.iter().map(Vec::capacity).sum::<usize>() > MOST_ROOM_BYTES {
+            lists.clear();
+        }
         grouper.end_task(|_| true)
     }
 }
