@@ -73,8 +73,8 @@ where
             bytes.clear();
             // The code that turns keys and values into bytes and back is the program's.
             let outcome = task.call(&self.site, || {
-                <J::Key as Key>::append_bytes(&record.0, &mut bytes)
-                    .and_then(|()| J::push(record, &mut bytes, &small, sink))
+                <J::Key as Key>::append_bytes(&record.0, &mut bytes)?;
+                J::push(record, &mut bytes, &small, sink)
             });
             outcome.unwrap_or_else(|error| task.fail_at(self.site, error))
         })

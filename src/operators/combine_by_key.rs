@@ -1,7 +1,8 @@
 //! `combine_by_key`: one value for each key. Wide.
 //!
-//! Map side: a table for each partition of the next stage, one set of them for each thread.
-//! Reduce side: the tables of a partition merged.
+//! Map side: a table for each partition of the next stage, one set of them for each thread; or, where tables save
+//! little, the pairs as they are.
+//! Reduce side: what is there for a partition merged.
 //!
 //! That is where the order of combining does not matter; where it does, see [`combine_in_order`].
 
@@ -114,13 +115,8 @@ impl<C: Combine> Pipeline for Combined<C> {
         })?;
         // Merging runs closures of the program. What comes after it has its own places, which are named first.
         let flow = task.call(&self.site, || {
-            outputs.read(
-                partition.index,
-                &*self.combine,
-                self.partitioner,
-                task.resources(),
-                |key, value| sink((key, value)),
-            )
+            let (index, resources) = (partition.index, task.resources());
+            outputs.read(index, &*self.combine, self.partitioner, resources, sink)
         });
         flow.map_err(|error| error.at(self.site))
     }
@@ -172,15 +168,8 @@ where
             return Ok(flow);
         }
         let flow = task.call_batched(&self.site, || {
-            combiner.commit().and_then(|()| {
-                outputs.read(
-                    index,
-                    &self.combine,
-                    self.partitioner,
-                    resources,
-                    |key, value| sink((key, value)),
-                )
-            })
+            combiner.commit()?;
+            outputs.read(index, &self.combine, self.partitioner, resources, sink)
         });
         flow.map_err(|error| error.at(self.site))
     }

@@ -113,13 +113,13 @@ where
         return Ok(flow);
     }
     let mut each = |key, value| sink((key, value));
-    let flow = task.call_batched(site, || match combiner.read_tables(&mut each) {
-        Ok(None) => {
-            let committed = combiner.end_task().and_then(|()| combiner.commit());
-            committed.and_then(|()| merge_groups(&outputs, index, combine, resources, each))
+    let flow = task.call_batched(site, || {
+        if let Some(flow) = combiner.read_tables(&mut each)? {
+            return Ok(flow);
         }
-        Ok(Some(flow)) => Ok(flow),
-        Err(error) => Err(error),
+        combiner.end_task()?;
+        combiner.commit()?;
+        merge_groups(&outputs, index, combine, resources, each)
     });
     flow.map_err(|error| error.at(*site))
 }

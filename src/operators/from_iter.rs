@@ -9,8 +9,9 @@ use crate::pipeline::{Data, Pipeline};
 use crate::portable::{Loader, Portable, Saver, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task, panicked};
 
-/// How many records the first partition takes; each next one takes twice as many, up to the last number: the first
-/// are small so that a short or slow iterator keeps all cores busy, the last so that handing out costs little and large records do not pile up.
+/// How many records the first partition takes; each next one takes twice as many, up to the last number. The first are
+/// small so that a short or slow iterator keeps all cores busy; the last are larger, so that handing out costs little,
+/// and no larger than that, so that long records do not pile up.
 const PARTITION_RECORDS: (usize, usize) = (64, 1024);
 
 pub(crate) struct FromIter<M, I> {

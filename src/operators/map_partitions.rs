@@ -1,5 +1,6 @@
 //! `map_partitions`: a closure that sees a partition as a whole. Narrow.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -127,7 +128,7 @@ where
         let index = partition.index;
         let mut partition = Some(partition);
         let mut outcome = Ok(ControlFlow::Continue(()));
-        let stopped = std::cell::Cell::new(ControlFlow::Continue(()));
+        let stopped = Cell::new(ControlFlow::Continue(()));
         let mut run = |op: &mut Each<'_, P::Out>| {
             if let Some(partition) = partition.take() {
                 outcome = self.parent.run(partition, task, &mut |record| {

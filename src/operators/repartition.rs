@@ -3,6 +3,7 @@
 //! Map side: encoded records, divided among the partitions of the next stage.
 //! Reduce side: the records of all map tasks, in the order of the tasks.
 
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use super::map_side::{MapSide, ShuffleKind};
@@ -138,7 +139,7 @@ pub(crate) struct Repartitioned<T: ?Sized> {
     pub(crate) shuffle: ShuffleId,
     pub(crate) partitions: usize,
     pub(crate) site: Site,
-    pub(crate) records: std::marker::PhantomData<fn(&T)>,
+    pub(crate) records: PhantomData<fn(&T)>,
 }
 
 portable! {

@@ -27,18 +27,19 @@ pub(crate) enum Side<E: Encode> {
 
 impl<E: Encode> Portable for Side<E> {
     fn save(&self, to: &mut Saver) -> Result<()> {
-        let (shuffle, partitioner, parent) = match self {
+        match self {
             Self::Shuffled {
                 shuffle,
                 partitioner,
-            } => (Some(shuffle), partitioner, None),
+            } => to.data(&(Some(shuffle), partitioner)),
             Self::InPlace {
                 parent,
                 partitioner,
-            } => (None, partitioner, Some(parent)),
-        };
-        to.data(&(shuffle, partitioner))?;
-        parent.map_or(Ok(()), |parent| parent.save(to))
+            } => {
+                to.data(&(None::<ShuffleId>, partitioner))?;
+                parent.save(to)
+            }
+        }
     }
 
     fn load(from: &mut Loader<'_>) -> Result<Self> {

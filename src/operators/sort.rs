@@ -155,9 +155,8 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
             return Ok(flow);
         }
         let flow = task.call(&self.site, || {
-            writer
-                .finish()
-                .and_then(|()| outputs.read(index, &self.sort, task, sink))
+            writer.finish()?;
+            outputs.read(index, &self.sort, task, sink)
         });
         flow.map_err(|error| error.at(self.site))
     }

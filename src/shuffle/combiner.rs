@@ -464,8 +464,8 @@ mod tests {
         drop(combiner);
         let mut all = Vec::new();
         for partition in 0..2 {
-            let each = |key, sum| {
-                all.push((key, sum));
+            let each = |sum| {
+                all.push(sum);
                 Flow::Continue(())
             };
             let flow = outputs.read(partition, &combine, partitioner, &resources, each);

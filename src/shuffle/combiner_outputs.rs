@@ -65,7 +65,7 @@ impl<V: Data> CombinerOutputs<V> {
         combine: &C,
         partitioner: HashPartitioner,
         resources: &Resources,
-        mut each: impl FnMut(Owned<C::Key>, V) -> Flow,
+        mut each: impl FnMut((Owned<C::Key>, V)) -> Flow,
     ) -> Result<Flow> {
         let sources = self
             .open(partition)
@@ -87,7 +87,7 @@ impl<V: Data> CombinerOutputs<V> {
         let sources = fewer(sources.collect(), &merger, all)?;
         let mut outcome = Ok(());
         let mut each_key = |key: &[u8], value| match C::Key::from_bytes(key) {
-            Ok(key) => each(key, value),
+            Ok(key) => each((key, value)),
             Err(error) => {
                 outcome = Err(error);
                 Flow::Break(())

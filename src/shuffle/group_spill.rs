@@ -36,7 +36,7 @@ pub(crate) struct Spill {
 
 /// As many entries as are sorted at a time.
 #[derive(Default)]
-struct Piece {
+struct Batch {
     chunks: Vec<Chunk>,
     entries: usize,
     shares: Vec<Share>,
@@ -44,15 +44,12 @@ struct Piece {
 
 impl Spill {
     pub(crate) fn new(partitioner: HashPartitioner, resources: &Resources) -> Result<Self> {
-        let budget = &resources.budget;
-        let mut most_entries = (resources.share_bytes() / 16 / SORT_BYTES)
+        let wanted_entries = (resources.share_bytes() / 16 / SORT_BYTES)
             .clamp(LEAST_SORTED_ENTRIES, MOST_SORTED_ENTRIES);
-        let mut reservation = budget.reservation();
-        while !reservation.try_resize(most_entries * SORT_BYTES)
-            && most_entries > LEAST_SORTED_ENTRIES
-        {
-            most_entries = (most_entries / 2).max(LEAST_SORTED_ENTRIES);
-        }
+        let (most_entries, reservation) =
+            resources
+                .budget
+                .reserve_most(wanted_entries, LEAST_SORTED_ENTRIES, SORT_BYTES);
         Ok(Self {
             file: RunFile::create(&resources.scratch, "group")?,
             partitioner,
@@ -63,34 +60,34 @@ impl Spill {
         })
     }
 
-    /// Writes segments of one partition, in any order, and gives back their memory piece by piece.
+    /// Writes segments of one partition, in any order, and gives back their memory batch by batch.
     pub(crate) fn write(&mut self, segments: Vec<(Segment, Option<Share>)>) -> Result<Vec<Run>> {
         let mut segments = segments;
         segments.sort_by_key(|(segment, _)| segment.order());
         let mut runs = Vec::new();
-        let mut piece = Piece::default();
+        let mut batch = Batch::default();
         for (segment, share) in segments {
             for chunk in segment.chunks {
-                if piece.entries > 0 && piece.entries + chunk.entries > self.most_entries {
-                    runs.push(self.write_piece(std::mem::take(&mut piece))?);
+                if batch.entries > 0 && batch.entries + chunk.entries > self.most_entries {
+                    runs.push(self.write_batch(std::mem::take(&mut batch))?);
                 }
-                piece.entries += chunk.entries;
-                piece.chunks.push(chunk);
+                batch.entries += chunk.entries;
+                batch.chunks.push(chunk);
             }
-            piece.shares.extend(share);
+            batch.shares.extend(share);
         }
-        if !piece.chunks.is_empty() {
-            runs.push(self.write_piece(piece)?);
+        if !batch.chunks.is_empty() {
+            runs.push(self.write_batch(batch)?);
         }
         Ok(runs)
     }
 
-    fn write_piece(&mut self, piece: Piece) -> Result<Run> {
+    fn write_batch(&mut self, batch: Batch) -> Result<Run> {
         let sorted = Sorted::new(
-            piece.chunks,
+            batch.chunks,
             self.slice_bits,
             self.partitioner,
-            piece.shares,
+            batch.shares,
         );
         let mut cursor = SortedCursor::new(&sorted, None);
         let mut run = self.file.run();
@@ -114,11 +111,9 @@ pub(crate) fn merge_down(
     resources: &Resources,
 ) -> Result<Reservation> {
     let most = (OPEN_FILES / resources.threads).clamp(LEAST_MERGED_RUNS, MOST_MERGED_RUNS);
-    let mut at_once = runs.len().min(most);
-    let mut reservation = resources.budget.reservation();
-    while !reservation.try_resize(at_once * READER_BYTES) && at_once > LEAST_MERGED_RUNS {
-        at_once = (at_once / 2).max(LEAST_MERGED_RUNS);
-    }
+    let wanted = runs.len().min(most);
+    let budget = &resources.budget;
+    let (at_once, reservation) = budget.reserve_most(wanted, LEAST_MERGED_RUNS, READER_BYTES);
     while runs.len() > at_once {
         // The shortest first. Each entry says whose it is, so any of them may be merged.
         runs.sort_by_key(|run| std::cmp::Reverse(run.bytes()));

@@ -409,22 +409,19 @@ impl<'o> Grouper<'o> {
         let (outputs, resources) = (self.outputs, &self.resources);
         let chunks = self.buckets.iter().map(Bucket::chunks).sum::<usize>();
         let lists = resources.budget.try_reserve(chunks * CHUNK_BYTES);
-        let mut lists = lists.filter(|_| !self.is_over);
-        if let Some(lists) = &mut lists {
-            lists.trim();
-            if outputs.may_keep(self.bytes, resources) {
-                return Ok(Some(std::mem::replace(
-                    lists,
-                    resources.budget.reservation(),
-                )));
-            }
+        let Some(mut lists) = lists.filter(|_| !self.is_over) else {
+            outputs.check_may_spill(resources)?;
+            return Ok(None);
+        };
+        lists.trim();
+        if outputs.may_keep(self.bytes, resources) {
+            return Ok(Some(lists));
         }
         outputs.check_may_spill(resources)?;
-        let may_keep = lists.is_some()
-            && outputs.kept_bytes() > self.bytes
+        let may_keep = outputs.kept_bytes() > self.bytes
             && outputs.spill_kept(resources)?
             && outputs.may_keep(self.bytes, resources);
-        Ok(lists.filter(|_| may_keep))
+        Ok(may_keep.then_some(lists))
     }
 
     /// Takes the entries out of the buckets.

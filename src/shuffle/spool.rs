@@ -201,9 +201,8 @@ impl<'o> Divider<'o> {
         let bytes: usize = self.spools.iter().map(Spool::memory_bytes).sum();
         self.count(bytes as u64);
         let spools = std::mem::replace(&mut self.spools, vec![Spool::default(); self.partitions]);
-        let reservation =
-            std::mem::replace(&mut self.reservation, self.resources.budget.reservation());
-        self.outputs.keep(spools, self.order, reservation);
+        self.outputs
+            .keep(spools, self.order, self.reservation.take());
         Ok(())
     }
 

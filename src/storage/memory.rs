@@ -69,6 +69,22 @@ impl MemoryBudget {
         reservation.try_grow(bytes).then_some(reservation)
     }
 
+    /// A reservation for `most` things of so many bytes each, or for half as many, and so on: as many as it says.
+    /// `least` of them there are in any case, if need be beyond the budget.
+    pub(crate) fn reserve_most(
+        &self,
+        most: usize,
+        least: usize,
+        bytes_of_each: usize,
+    ) -> (usize, Reservation) {
+        let mut reservation = self.reservation();
+        let mut count = most;
+        while !reservation.try_resize(count * bytes_of_each) && count > least {
+            count = (count / 2).max(least);
+        }
+        (count, reservation)
+    }
+
     // Relaxed throughout: the counters order no other memory, and each of them changes in one atomic step.
     fn take(&self, bytes: usize) -> bool {
         let counters = &*self.0;
@@ -150,6 +166,12 @@ impl Reservation {
     pub(crate) fn trim(&mut self) {
         self.budget.give_back(self.granted_bytes - self.bytes);
         self.granted_bytes = self.bytes;
+    }
+
+    /// Takes all that is held, and leaves nothing.
+    pub(crate) fn take(&mut self) -> Self {
+        let nothing = self.budget.reservation();
+        std::mem::replace(self, nothing)
     }
 
     /// Gives everything back.
