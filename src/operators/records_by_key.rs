@@ -55,7 +55,7 @@ where
         outputs: &'s GroupOutputs,
         resources: &'s Resources,
     ) -> Box<dyn Worker + 's> {
-        Box::new(RecordsWorker {
+        Box::new(GroupWorker {
             side,
             outputs,
             grouper: Grouper::new(outputs, resources),
@@ -75,14 +75,14 @@ where
     }
 }
 
-struct RecordsWorker<'s, P, E> {
+struct GroupWorker<'s, P, E> {
     side: &'s MapSide<P, Grouping<E>>,
     outputs: &'s GroupOutputs,
     grouper: Grouper<'s>,
     keys: SeenKeys,
 }
 
-impl<P, E> Worker for RecordsWorker<'_, P, E>
+impl<P, E> Worker for GroupWorker<'_, P, E>
 where
     P: Pipeline,
     E: Encode<In = P::Out>,

@@ -84,7 +84,7 @@ where
     ) -> Box<dyn Worker + 's> {
         let partitions = side.kind.0.partitions();
         let divider = Divider::new(partitions, outputs, resources);
-        Box::new(RepartitionWorker { side, divider })
+        Box::new(DivideWorker { side, divider })
     }
 
     fn finish(&self, outputs: &mut Self::Outputs, resources: &Resources) -> Result<()> {
@@ -92,12 +92,12 @@ where
     }
 }
 
-struct RepartitionWorker<'s, P, C> {
+struct DivideWorker<'s, P, C> {
     side: &'s MapSide<P, Dividing<C>>,
     divider: Divider<'s>,
 }
 
-impl<P, T, C> Worker for RepartitionWorker<'_, P, C>
+impl<P, T, C> Worker for DivideWorker<'_, P, C>
 where
     P: Pipeline<Out = T>,
     T: Storable + ?Sized,

@@ -3,8 +3,8 @@
 //! A hash of bytes that were written just before would wait until they have left the processor's store buffer: 12 ns
 //! each, a third of what dividing a record takes. So records are encoded by the batch, and then hashed.
 
+use super::encode::Encode;
 use super::entry;
-use super::grouper::Encode;
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Peek, Ref};
 use crate::storage::codec;

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use super::encode::Encode;
 use super::entry::{MAX_HEADER_BYTES, Order};
 use super::entry_batch::EntryBatch;
 use super::group_outputs::{GroupOutputs, Segment};
@@ -20,25 +21,11 @@ use super::slab::{Piece, Slabs};
 use super::slices::{self, bucket_of};
 use super::sorted::{Chunk, MOST_CHUNK_BYTES};
 use crate::error::{Error, ErrorKind, Result};
-use crate::pipeline::{Data, Record, Ref};
+use crate::pipeline::{Data, Ref};
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
 use crate::task::Resources;
-
-/// How a record becomes a key and a value, in bytes.
-pub(crate) trait Encode: Send + Sync + 'static {
-    type In: Record + ?Sized;
-
-    /// Appends the key and then the value to `bytes`, and gives the length of the key.
-    fn encode(record: Ref<'_, Self::In>, bytes: &mut Vec<u8>) -> Result<usize>;
-
-    /// The key and the value, if both are short.
-    fn encode_short(record: &Ref<'_, Self::In>) -> Option<(Short, Short)>;
-
-    /// Fails if a record like this would not come back as it was.
-    fn check(record: &Ref<'_, Self::In>) -> Result<()>;
-}
 
 /// The least length of chunks. They get longer with the slabs they are pieces of.
 const LEAST_CHUNK_BYTES: usize = 512;
