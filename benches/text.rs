@@ -1,6 +1,8 @@
-//! From bytes of files to lines and words.
+//! From bytes of files to lines, words and fields.
 
 mod input;
+
+use std::error::Error;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
@@ -60,4 +62,33 @@ fn lines_containing_a_word(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn words(bencher: Bencher<'_, '_>) {
     bench(bencher, |lines| lines.words(), length_of_all);
+}
+
+/// Measures what `sum` does with lines of two numbers.
+fn bench_pairs(
+    bencher: Bencher<'_, '_>,
+    sum: impl Fn(Bag<str, ReadText<str>>) -> holdall::Result<u64> + Sync,
+) {
+    let text = Text::of_pairs(500_000);
+    let bencher = bencher.counter(BytesCount::new(text.bytes()));
+    bencher.bench(|| sum(holdall::read_text(text.path()).expect("a text")).expect("pairs"));
+}
+
+#[divan::bench]
+fn pairs_split_and_parsed(bencher: Bencher<'_, '_>) {
+    bench_pairs(bencher, |lines| {
+        let pairs = lines.try_map(|line| {
+            let (key, value) = line.split_once(',').ok_or("a line without a comma")?;
+            Ok::<(u64, u64), Box<dyn Error + Send + Sync>>((key.parse()?, value.parse()?))
+        });
+        pairs.map(|(key, value)| key ^ value).sum()
+    });
+}
+
+#[divan::bench]
+fn pairs_of_fields(bencher: Bencher<'_, '_>) {
+    bench_pairs(bencher, |lines| {
+        let pairs = lines.parse_fields::<(u64, u64)>(',');
+        pairs.map(|(key, value)| key ^ value).sum()
+    });
 }

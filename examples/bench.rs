@@ -84,13 +84,8 @@ fn insert(first: &mut Vec<(u64, String)>, counted: (u64, String), most: usize) {
     first.truncate(most);
 }
 
-fn key_value(line: &str) -> Result<(u64, u64), Box<dyn Error + Send + Sync>> {
-    let (key, value) = line.split_once(',').ok_or("a line without a comma")?;
-    Ok((key.parse()?, value.parse()?))
-}
-
 fn sum_by_key(context: &Context) -> Result<(), Box<dyn Error>> {
-    let pairs = context.read_text(input()?)?.try_map(key_value);
+    let pairs = context.read_text(input()?)?.parse_fields::<(u64, u64)>(',');
     let (groups, total, check) = pairs.sum_by_key().aggregate(
         (0_u64, 0_u64, 0_u64),
         |(groups, total, check), (key, sum)| {
@@ -112,8 +107,10 @@ fn sort_lines(context: &Context) -> Result<(), Box<dyn Error>> {
 }
 
 fn join(context: &Context) -> Result<(), Box<dyn Error>> {
-    let left = context.read_text(input()?)?.try_map(key_value);
-    let right = context.read_text(env::var("IN2")?)?.try_map(key_value);
+    let left = context.read_text(input()?)?.parse_fields::<(u64, u64)>(',');
+    let right = context
+        .read_text(env::var("IN2")?)?
+        .parse_fields::<(u64, u64)>(',');
     let (rows, sum) = left.join(right).aggregate(
         (0_u64, 0_u64),
         |(rows, sum), (_, (left, right))| (rows + 1, sum + left * right),

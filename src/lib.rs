@@ -365,7 +365,7 @@ pub use scheduler::{JobSummary, StageSummary};
 pub use storage::size::ByteSize;
 #[doc(hidden)] // for the module of executors
 pub use task::{Block, FilePart};
-pub use text::{IntoInputs, InvalidUtf8};
+pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
 
 /// The examples of the README are tested as those of the docs are.
 #[cfg(doctest)]

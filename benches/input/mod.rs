@@ -10,19 +10,33 @@ pub(crate) fn mixed(n: u64) -> u64 {
     (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 16
 }
 
-/// A file of lines of ten words, which goes with this.
+/// A file of text, which goes with this.
 pub(crate) struct Text {
     directory: tempfile::TempDir,
     bytes: usize,
 }
 
 impl Text {
+    /// Lines of ten words.
     pub(crate) fn of_words(words: u64, different: u64) -> Self {
         let mut text = String::new();
         for n in 0..words {
             let end = if n % 10 == 9 { '\n' } else { ' ' };
             let _ = write!(text, "w{}{end}", mixed(n) % different);
         }
+        Self::new(&text)
+    }
+
+    /// Lines of two numbers and a comma, of up to ten digits and up to six.
+    pub(crate) fn of_pairs(pairs: u64) -> Self {
+        let mut text = String::new();
+        for n in 0..pairs {
+            let _ = writeln!(text, "{},{}", mixed(n) % (1 << 32), mixed(!n) % 1_000_000);
+        }
+        Self::new(&text)
+    }
+
+    fn new(text: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let text_file = Self {
             directory,

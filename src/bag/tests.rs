@@ -165,6 +165,8 @@ fn sources_travel() {
     );
     assert_travels(context().read_text(&files).unwrap().words());
     assert_travels(context().read_text(&files).unwrap().containing("d"));
+    let lines = context().read_text(&files).unwrap();
+    assert_travels(lines.parse_fields::<Vec<String>>(' '));
 }
 
 #[test]

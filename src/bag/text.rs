@@ -2,11 +2,14 @@
 
 use std::marker::PhantomData;
 
+use serde::de::DeserializeOwned;
+
 use super::Bag;
 use crate::context::Context;
 use crate::error::Result;
 use crate::lineage::Node;
 use crate::operators::containing::Containing;
+use crate::operators::parse_fields::ParseFields;
 use crate::operators::read_text::{self, ReadText};
 use crate::operators::words::Words;
 use crate::pipeline::{Pipeline, Record};
@@ -246,6 +249,63 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
     #[track_caller]
     pub fn words(self) -> Bag<str, impl Pipeline<Out = str>> {
         self.then(Site::new("words"), |parent| Words { parent })
+    }
+
+    /// Makes a value of each record from its fields, which `delimiter` divides.
+    ///
+    /// `U` says by way of serde what they are. A tuple or a struct has a field for each of its own, in their order and
+    /// whatever they are called; those of a tuple within it are as others, so that `((u32, u32), f64)` has three. A field
+    /// is read as [`str::parse`] reads its type, white space and all. Besides,
+    ///
+    /// - an `Option` is `None` where the field is empty;
+    /// - `()` is for a field that is not wanted;
+    /// - a `Vec` takes all that are left, one at least;
+    /// - an enum without data is read by the names of its variants.
+    ///
+    /// There are no quotes: for CSV with delimiters or line ends within fields there are libraries, which can be called
+    /// in [`map_partitions`](Bag::map_partitions).
+    ///
+    /// Right after [`read_text`](crate::read_text) the fields of whole blocks are looked for at once, and whole numbers are
+    /// read eight digits at a time: faster than by `split_once` and `parse` in a [`try_map`](Bag::try_map).
+    ///
+    /// The first record that does not fit ends the job, as in `try_map`: with [`ErrorKind::Closure`](crate::ErrorKind::Closure),
+    /// which has the record's place, and a [`FieldsError`](crate::FieldsError). To pass over such records, use the function
+    /// [`parse_fields`](crate::parse_fields()) in a [`flat_map`](Bag::flat_map).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    /// struct Visit {
+    ///     user: String,
+    ///     pages: Option<u32>,
+    /// }
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("visits.csv");
+    /// std::fs::write(&path, "ada,3\ngrace,\n").unwrap();
+    /// let visits = holdall::read_text(&path)?.parse_fields::<Visit>(',').collect()?;
+    /// assert_eq!(visits[1], Visit { user: "grace".to_owned(), pages: None });
+    ///
+    /// let numbers = holdall::read_text(&path)?.parse_fields::<(String, u32)>(',');
+    /// let error = numbers.collect().unwrap_err().to_string();
+    /// assert!(error.ends_with(r#"visits.csv byte 6): field 2, "": cannot parse integer from empty string"#));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn parse_fields<U>(self, delimiter: char) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: DeserializeOwned + 'static,
+    {
+        let site = Site::new("parse_fields");
+        self.then(site, |parent| ParseFields {
+            parent,
+            delimiter,
+            site,
+            out: PhantomData,
+        })
     }
 }
 

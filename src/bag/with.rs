@@ -330,7 +330,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         self.try_map_at(Site::new("try_map"), op)
     }
 
-    fn try_map_at<U, E, F>(self, site: Site, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    pub(super) fn try_map_at<U, E, F>(
+        self,
+        site: Site,
+        op: F,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, S, U, E, F>>
     where
         U: 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,

@@ -3,7 +3,7 @@
 //! | operator | kind | order of what comes out |
 //! | --- | --- | --- |
 //! | `from_vec`, `from_iter`, `range`, `read_text` | source | that of the source |
-//! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | kept |
+//! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `parse_fields`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | kept |
 //! | `coalesce`, `persist`, `sample` | narrow | kept |
 //! | `union` | narrow | the first bag's, then the second's |
 //! | `combine_by_key`, `group_by_key`, `cogroup`, `join` | wide | by (hash, key) |
@@ -45,6 +45,7 @@ pub(crate) mod map;
 pub(crate) mod map_partitions;
 pub(crate) mod map_side;
 pub(crate) mod narrow;
+pub(crate) mod parse_fields;
 pub(crate) mod persist;
 pub(crate) mod range;
 pub(crate) mod read_text;

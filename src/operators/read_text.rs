@@ -1,9 +1,7 @@
 //! `read_text`: the records of text files, borrowed from the buffer they are read into. A source.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::marker::PhantomData;
-use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,8 +13,8 @@ use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::{
-    Block, DecodedPieces, Delimiter, Needle, Piece, Portion, Split, SplitReader, TextOptions,
-    count_lines, for_each_byte_line, for_each_line, for_each_match, validate,
+    Block, DecodedPieces, Delimiter, Needle, Piece, Portion, Split, SplitReader, TextKind,
+    TextOptions, count_lines, for_each_byte_line, for_each_line, for_each_match, validate,
 };
 
 /// The size of the pieces that a large compressed file is decoded into.
@@ -218,16 +216,17 @@ impl Pipeline for ReadText<str> {
     #[inline]
     fn run_text<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
     where
-        S: FnMut(&str) -> Flow,
+        S: FnMut(&str, TextKind) -> Flow,
     {
-        // Only a delimiter that is white space may stand in a piece of text without being seen.
         if self.delimiter.bytes() != b"\n" {
-            return self.run(partition, task, sink);
+            return self.run(partition, task, &mut |record| {
+                sink(record, TextKind::Record)
+            });
         }
         self.for_each_block(partition, task, &mut |path, block| {
             let (text, offset) = self.validate(block, path)?;
             let origin = Origin::new(task, path, text.as_bytes(), offset);
-            Ok(origin.watch(sink(&text)))
+            Ok(origin.watch(sink(&text, TextKind::Lines)))
         })
     }
 
@@ -332,8 +331,6 @@ struct Origin<'a, 'job> {
     block: &'a [u8],
     /// Where the block begins in the file, if its bytes are those of the file.
     offset: Option<u64>,
-    /// The address of the record: one store for each. Where that is in the file is seen when it is asked for.
-    record: Cell<Option<NonZeroUsize>>,
 }
 
 impl<'a, 'job> Origin<'a, 'job> {
@@ -343,24 +340,24 @@ impl<'a, 'job> Origin<'a, 'job> {
         block: &'a [u8],
         offset: Option<u64>,
     ) -> Self {
+        task.leave_record();
         Self {
             task,
             path,
             block,
             offset,
-            record: Cell::new(None),
         }
     }
 
     /// Goes to a record of the block.
     #[inline(always)]
     fn at(&self, record: &[u8]) {
-        self.record.set(NonZeroUsize::new(record.as_ptr().addr()));
+        self.task.enter_record(record);
     }
 
     /// Where the record is in the file, if there is one and that is known.
     fn offset(&self) -> Option<u64> {
-        let in_block = self.record.get()?.get() - self.block.as_ptr().addr();
+        let in_block = self.task.record_address()? - self.block.as_ptr().addr();
         Some(self.offset? + in_block as u64)
     }
 

@@ -30,7 +30,7 @@ where
     {
         match record {
             Ok(record) => sink(record),
-            Err(error) => task.fail(self.site, error.into()),
+            Err(error) => task.fail(self.site, error),
         }
     }
 }
@@ -68,7 +68,7 @@ where
         match kept {
             Ok(true) => sink(record),
             Ok(false) => ControlFlow::Continue(()),
-            Err(error) => task.fail(self.site, error.into()),
+            Err(error) => task.fail(self.site, error),
         }
     }
 }

@@ -33,7 +33,8 @@ impl<P: Pipeline<Out = str>> Pipeline for Words<P> {
         S: FnMut(&str) -> Flow,
     {
         // A word does not reach over the end of a record, so it does not matter how many come at once.
-        self.parent
-            .run_text(partition, task, &mut |text| for_each_word(text, &mut *sink))
+        self.parent.run_text(partition, task, &mut |text, _| {
+            for_each_word(text, &mut *sink)
+        })
     }
 }

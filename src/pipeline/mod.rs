@@ -19,7 +19,7 @@ pub use storable::Storable;
 use crate::error::Result;
 use crate::portable::Portable;
 use crate::task::{Flow, Partition, PartitionStream, Task};
-use crate::text::Needle;
+use crate::text::{Needle, TextKind};
 
 /// How a record of type `T` is handed on.
 pub(crate) type Ref<'a, T> = <T as Record>::Ref<'a>;
@@ -99,13 +99,16 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
 
     /// Pushes the text of one partition into `sink` in the largest pieces at hand that end where a record ends.
     ///
-    /// For those who look for something smaller than a record and do not care where records end.
+    /// Each is a record, or lines, as `sink` is told: then a record ends with `"\n"`, or `"\r\n"`, or the piece. For those
+    /// who look for something smaller than a record.
     #[doc(hidden)]
     fn run_text<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
     where
         Self: Pipeline<Out = str>,
-        S: FnMut(&str) -> Flow,
+        S: FnMut(&str, TextKind) -> Flow,
     {
-        self.run(partition, task, sink)
+        self.run(partition, task, &mut |record| {
+            sink(record, TextKind::Record)
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +28,9 @@ pub struct Task<'job> {
     panicked_in: Cell<Option<Site>>,
     /// The first error of a closure; the pipeline breaks off once it is set.
     failure: RefCell<Option<Error>>,
+    /// The address of the record of text that is being worked on: one store for each. Where that is in its file is seen
+    /// when it is asked for.
+    record: Cell<Option<NonZeroUsize>>,
     /// The record that was being worked on when things went wrong.
     origin: RefCell<Option<(Arc<Path>, Option<u64>)>>,
     /// Whether the closure that panicked or failed works on earlier records than the source does.
@@ -53,6 +57,7 @@ impl<'job> Task<'job> {
             is_of_stage: false,
             panicked_in: Cell::new(None),
             failure: RefCell::new(None),
+            record: Cell::new(None),
             origin: RefCell::new(None),
             is_batched: Cell::new(false),
         }
@@ -185,14 +190,15 @@ impl<'job> Task<'job> {
         flow
     }
 
-    /// Keeps the error that a closure returned and breaks the pipeline off.
+    /// Keeps the error that a closure returned and breaks the pipeline off. Never inlined, so that the loops over records,
+    /// which it is called in, stay small.
     #[cold]
-    pub(crate) fn fail(
-        &self,
-        site: Site,
-        source: Box<dyn std::error::Error + Send + Sync>,
-    ) -> Flow {
-        let place = Place::from(site);
+    #[inline(never)]
+    pub(crate) fn fail<E>(&self, site: Site, source: E) -> Flow
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (place, source) = (Place::from(site), source.into());
         self.fail_with(Error::new(ErrorKind::Closure { place, source }))
     }
 
@@ -212,6 +218,21 @@ impl<'job> Task<'job> {
     /// Whether the pipeline broke off because of an error.
     pub(crate) fn has_failed(&self) -> bool {
         self.failure.borrow().is_some()
+    }
+
+    /// Says which record of a piece of text is being worked on.
+    #[inline(always)]
+    pub(crate) fn enter_record(&self, record: &[u8]) {
+        self.record.set(NonZeroUsize::new(record.as_ptr().addr()));
+    }
+
+    /// Says that none is, yet, of the next piece.
+    pub(crate) fn leave_record(&self) {
+        self.record.set(None);
+    }
+
+    pub(crate) fn record_address(&self) -> Option<usize> {
+        self.record.get().map(NonZeroUsize::get)
     }
 
     /// Notes which record of which file was being worked on, for the error's place. The first note counts.

@@ -1,7 +1,7 @@
-//! Text as bytes: which files, which byte ranges of them, blocks of whole records, lines and words.
+//! Text as bytes: which files, which byte ranges of them, blocks of whole records, lines, words and fields.
 //!
 //! ```text
-//! paths, patterns ─discover─> InputFile ─plan─> Portion ──SplitReader──> Block ─validate─> lines, words
+//! paths, patterns ─discover─> InputFile ─plan─> Portion ──SplitReader──> Block ─validate─> lines, words, fields
 //!                                                      └─DecodedPieces─┘
 //! ```
 //!
@@ -9,7 +9,9 @@
 
 mod block;
 mod compression;
+mod decimal;
 mod delimiter;
+mod fields;
 mod format;
 mod inputs;
 mod lines;
@@ -35,5 +37,7 @@ pub(crate) use split_reader::SplitReader;
 pub(crate) use utf8::validate;
 pub(crate) use words::for_each_word;
 
+pub(crate) use fields::{Fields, TextKind};
+pub use fields::{FieldsError, parse_fields};
 pub use inputs::IntoInputs;
 pub use options::InvalidUtf8;

@@ -39,7 +39,7 @@ where
             let outcome = task.call(&self.site, || (self.op)(&self.state, record));
             match outcome {
                 Ok(()) => ControlFlow::Continue(()),
-                Err(error) => task.fail(self.site, error.into()),
+                Err(error) => task.fail(self.site, error),
             }
         })?;
         Ok(())

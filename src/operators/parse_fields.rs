@@ -1,0 +1,78 @@
+//! `parse_fields`: a value from the fields of each record. Narrow.
+
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Result;
+use crate::pipeline::Pipeline;
+use crate::portable::{Portable, portable};
+use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+use crate::text::{Fields, TextKind};
+
+pub(crate) struct ParseFields<P, U> {
+    pub(crate) parent: Arc<P>,
+    pub(crate) delimiter: char,
+    pub(crate) site: Site,
+    pub(crate) out: PhantomData<fn() -> U>,
+}
+
+portable! {
+    [P: Portable, U] ParseFields<P, U> { parent: part, delimiter: data, site: part, out: part }
+}
+
+impl<P, U: DeserializeOwned> ParseFields<P, U> {
+    /// Pushes the current record.
+    #[inline(always)]
+    fn push<S>(&self, fields: &mut Fields<'_>, task: &Task<'_>, sink: &mut S) -> Flow
+    where
+        S: FnMut(U) -> Flow,
+    {
+        match task.call(&self.site, || fields.parse()) {
+            Ok(value) => sink(value),
+            Err(error) => task.fail(self.site, error),
+        }
+    }
+}
+
+impl<P, U> Pipeline for ParseFields<P, U>
+where
+    P: Pipeline<Out = str>,
+    U: DeserializeOwned + 'static,
+{
+    type Out = U;
+
+    fn partitions(&self) -> Option<usize> {
+        self.parent.partitions()
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.parent.stream()
+    }
+
+    #[inline]
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: FnMut(U) -> Flow,
+    {
+        let mut push = |text: &str, kind| {
+            let mut fields = Fields::new(text, kind, self.delimiter);
+            if kind == TextKind::Record {
+                return self.push(&mut fields, task, sink);
+            }
+            while let Some(line) = fields.next_line() {
+                task.enter_record(line);
+                self.push(&mut fields, task, sink)?;
+            }
+            ControlFlow::Continue(())
+        };
+        if matches!(self.delimiter, '\r' | '\n') {
+            return self.parent.run(partition, task, &mut |record| {
+                push(record, TextKind::Record)
+            });
+        }
+        self.parent.run_text(partition, task, &mut push)
+    }
+}

@@ -1,0 +1,114 @@
+//! Whole numbers from decimal digits, eight of them at a time.
+
+/// Eight bytes of 1.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// Eight digits `0`.
+const ZEROS: u64 = ONES * b'0' as u64;
+
+/// The most digits that are read.
+const DIGITS: usize = 16;
+
+/// The number that the last `len` bytes of `text` are, if they are one to sixteen digits; but not if the text is shorter
+/// than sixteen bytes.
+///
+/// They are fetched with what is before them, which is then masked: a loop would end after another number of digits each
+/// time, which the processor cannot foresee.
+#[inline(always)]
+pub(super) fn number_at_end(text: &[u8], len: usize) -> Option<u64> {
+    let digits = u128::from_le_bytes(*text.last_chunk::<DIGITS>()?);
+    let (first, last) = (digits as u64 ^ ZEROS, (digits >> 64) as u64 ^ ZEROS);
+    match len {
+        1..=8 => {
+            let last = last & last_bytes(len);
+            are_digits(0, last).then(|| eight(last))
+        }
+        9..=DIGITS => {
+            let first = first & last_bytes(len - 8);
+            are_digits(first, last).then(|| eight(first) * 100_000_000 + eight(last))
+        }
+        _ => None,
+    }
+}
+
+/// A mask of the last one to eight bytes of a word, which are the highest.
+#[inline(always)]
+fn last_bytes(len: usize) -> u64 {
+    u64::MAX << (64 - 8 * len)
+}
+
+/// Whether no byte is above nine.
+#[inline(always)]
+fn are_digits(first: u64, last: u64) -> bool {
+    const HIGHEST_BITS: u64 = ONES << 7;
+    const ABOVE_NINE: u64 = ONES * (0x80 - 10);
+    // A byte that the addition carries over from has its highest bit set itself.
+    let above = first | (first.wrapping_add(ABOVE_NINE)) | last | (last.wrapping_add(ABOVE_NINE));
+    above & HIGHEST_BITS == 0
+}
+
+/// The number of eight digits, the first one in the lowest byte.
+///
+/// Neighbours become one number, of two digits and then, at once, of eight: each of the four is multiplied by what it counts
+/// for, and the sums are where both products of a word meet (Lemire, Quickly parsing eight digits, 2018).
+#[inline(always)]
+fn eight(digits: u64) -> u64 {
+    const EVEN: u64 = 0x0000_00ff_0000_00ff;
+    let twos = digits * 10 + (digits >> 8);
+    let first = (twos & EVEN).wrapping_mul(100 + (1_000_000 << 32));
+    let second = (twos >> 16 & EVEN).wrapping_mul(1 + (10_000 << 32));
+    first.wrapping_add(second) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn plainly(digits: &[u8]) -> Option<u64> {
+        let are_digits = digits.iter().all(u8::is_ascii_digit);
+        let are_some = (1..=DIGITS).contains(&digits.len());
+        (are_digits && are_some).then(|| str::from_utf8(digits).unwrap().parse().unwrap())
+    }
+
+    #[track_caller]
+    fn assert_agrees(digits: &[u8]) {
+        for before in ["", "1234567890123456", ",,,,,,,,,,,,,,,,"] {
+            let text = [before.as_bytes(), digits].concat();
+            let expected = plainly(digits).filter(|_| text.len() >= DIGITS);
+            assert_eq!(number_at_end(&text, digits.len()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_length() {
+        for len in 0..=40 {
+            for digit in [b'0', b'1', b'9'] {
+                assert_agrees(&vec![digit; len]);
+            }
+            let digits: String = "1234567890".chars().cycle().take(len).collect();
+            assert_agrees(digits.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_no_digit_is_seen_wherever_it_is() {
+        for len in 1..=17 {
+            for at in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = vec![b'7'; len];
+                    bytes[at] = byte;
+                    assert_agrees(&bytes);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_number(number in any::<u64>(), shift in 0..64_u32) {
+            assert_agrees(u64::to_string(&(number >> shift)).as_bytes());
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What serde asks for, from fields.
+
+use serde::de::value::BorrowedStrDeserializer;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+use super::{Fields, FieldsError};
+
+/// Methods of [`Deserializer`] that take one field.
+macro_rules! one_field {
+    ($take:ident: $($deserialize:ident $visit:ident)*) => {$(
+        #[inline(always)]
+        fn $deserialize<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldsError> {
+            visitor.$visit(self.$take()?)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for &mut Fields<'de> {
+    type Error = FieldsError;
+
+    one_field! { take_number:
+        deserialize_u8 visit_u8
+        deserialize_u16 visit_u16
+        deserialize_u32 visit_u32
+        deserialize_u64 visit_u64
+        deserialize_u128 visit_u128
+        deserialize_i8 visit_i8
+        deserialize_i16 visit_i16
+        deserialize_i32 visit_i32
+        deserialize_i64 visit_i64
+        deserialize_i128 visit_i128
+    }
+    one_field! { take_parsed:
+        deserialize_f32 visit_f32
+        deserialize_f64 visit_f64
+        deserialize_bool visit_bool
+    }
+    one_field! { take_text: deserialize_any visit_borrowed_str }
+
+    forward_to_deserialize_any! { char str string bytes byte_buf identifier }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldsError> {
+        let mut ahead = *self;
+        if ahead.advance()?.is_empty() {
+            *self = ahead;
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldsError> {
+        self.take_text()?;
+        visitor.visit_unit()
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldsError> {
+        self.deserialize_unit(visitor)
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, FieldsError> {
+        self.deserialize_unit(visitor)
+    }
+
+    #[inline]
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, FieldsError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldsError> {
+        visitor.visit_seq(Elements(self, usize::MAX))
+    }
+
+    #[inline]
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, FieldsError> {
+        visitor.visit_seq(Elements(self, len))
+    }
+
+    #[inline]
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, FieldsError> {
+        visitor.visit_seq(Elements(self, len))
+    }
+
+    #[inline]
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FieldsError> {
+        visitor.visit_seq(Elements(self, names.len()))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldsError> {
+        Err(FieldsError::unread(
+            "fields have no names, which a map needs",
+        ))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FieldsError> {
+        visitor.visit_enum(BorrowedStrDeserializer::new(self.take_text()?))
+    }
+}
+
+/// Values from fields, one after the other, and how many are still wanted at most.
+struct Elements<'f, 'de>(&'f mut Fields<'de>, usize);
+
+impl<'de> Elements<'_, 'de> {
+    /// The fields, if there is one more and it is wanted.
+    #[inline(always)]
+    fn next(&mut self) -> Option<&mut Fields<'de>> {
+        let Self(fields, wanted) = self;
+        *wanted = wanted.checked_sub(1)?;
+        if fields.is_done {
+            fields.ran_out = true;
+            return None;
+        }
+        Some(fields)
+    }
+}
+
+impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
+    type Error = FieldsError;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, FieldsError> {
+        self.next()
+            .map(|fields| seed.deserialize(fields))
+            .transpose()
+    }
+
+    /// As it is provided, but inlined.
+    #[inline(always)]
+    fn next_element<T: Deserialize<'de>>(&mut self) -> Result<Option<T>, FieldsError> {
+        self.next().map(T::deserialize).transpose()
+    }
+}
