@@ -30,7 +30,8 @@ fn sum_by_key(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
     if paths.is_empty() {
         return Err("FILE is missing".into());
     }
-    let sums = context.read_text(paths)?.try_map(key_number).sum_by_key();
+    let pairs = context.read_text(paths)?.parse_fields::<(String, i64)>(',');
+    let sums = pairs.sum_by_key();
     if let Some(directory) = out {
         sums.map(|(key, sum)| format!("{key},{sum}"))
             .write_text(directory)?;
@@ -43,12 +44,4 @@ fn sum_by_key(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
     )?;
     println!("{keys}\t{total}");
     Ok(())
-}
-
-fn key_number(line: &str) -> Result<(String, i64), String> {
-    let (key, number) = line.split_once(',').ok_or("a line without a comma")?;
-    let number = number
-        .parse()
-        .map_err(|error| format!("{number:?} is no whole number: {error}"))?;
-    Ok((key.to_owned(), number))
 }
