@@ -431,6 +431,28 @@ fn a_byte_order_mark_is_dropped_at_the_start_of_each_file_only() {
 }
 
 #[test]
+fn the_header_of_each_file_is_passed_over() {
+    on_every_executor(|context| {
+        let files = Files::new();
+        files.write("a", "\u{feff}key,n\r\nx,1\r\ny,2\r\n");
+        files.write("b", "key,n\n");
+        files.write_gzip("c", &["key,n\nz,3".as_bytes()]);
+        files.write("d", "");
+        files.write("e", "key,n");
+        for partition_bytes in 1..30 {
+            let reader = reader(context)
+                .partition_bytes(partition_bytes)
+                .skip_header(true);
+            let lines = reader.read(files.root()).expect("files");
+            assert_eq!(lines.count().expect("lines"), 3);
+            let pairs = lines.parse_fields::<(String, u8)>(',').collect();
+            let expected = [("x", 1), ("y", 2), ("z", 3)].map(|(key, n)| (key.to_owned(), n));
+            assert_eq!(pairs.expect("pairs"), expected, "{partition_bytes}");
+        }
+    });
+}
+
+#[test]
 fn lines_that_are_only_counted_or_searched_are_checked_too() {
     on_every_executor(|context| {
         let files = Files::new();
@@ -457,9 +479,12 @@ proptest! {
         let path = files.write("f", &text);
         let expected: Vec<_> = text.strip_prefix('\u{feff}').unwrap_or(&text).lines().collect();
         for partition_bytes in 1..=text.len() as u64 + 1 {
-            let lines = reader(&context).partition_bytes(partition_bytes).read(&path);
+            let reader = |context: &_| reader(context).partition_bytes(partition_bytes);
+            let lines = reader(&context).read(&path);
             prop_assert_eq!(collect(lines), &expected[..], "by {} bytes", partition_bytes);
-            let lines = reader(&context).partition_bytes(partition_bytes).read(&path).expect("no error");
+            let lines = reader(&context).skip_header(true).read(&path);
+            prop_assert_eq!(collect(lines), expected.get(1..).unwrap_or_default(), "by {} bytes", partition_bytes);
+            let lines = reader(&context).read(&path).expect("no error");
             prop_assert_eq!(lines.count().expect("no error"), expected.len() as u64);
             let with_a: Vec<_> = expected.iter().filter(|line| line.contains('a')).copied().collect();
             prop_assert_eq!(collect(Ok(lines.containing("a"))), with_a);

@@ -95,6 +95,23 @@ impl TextReader {
         self
     }
 
+    /// Whether the first record of each file is a header, which is passed over. Unless set it is a record like any other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("visits.csv");
+    /// std::fs::write(&path, "user,pages\nada,3\n").unwrap();
+    /// let visits = holdall::TextReader::new().skip_header(true).read(&path)?;
+    /// assert_eq!(visits.parse_fields::<(String, u32)>(',').values().collect()?, [3]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn skip_header(mut self, skip_header: bool) -> Self {
+        self.options.skips_header = skip_header;
+        self
+    }
+
     /// What happens to text that is not UTF-8: an error, unless set. UTF-16 is an error always.
     ///
     /// # Examples
@@ -262,7 +279,7 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
     /// - a `Vec` takes all that are left, one at least;
     /// - an enum without data is read by the names of its variants.
     ///
-    /// There are no quotes: for CSV with delimiters or line ends within fields there are libraries, which can be called
+    /// [`TextReader::skip_header`] passes over the names of columns. There are no quotes: for CSV with delimiters or line ends within fields there are libraries, which can be called
     /// in [`map_partitions`](Bag::map_partitions).
     ///
     /// Right after [`read_text`](crate::read_text) the fields of whole blocks are looked for at once, and whole numbers are

@@ -148,7 +148,7 @@ impl BlockReader {
         if offset == 0 {
             reader.skip_byte_order_mark(options.is_text)?;
         }
-        if split.start > 0 {
+        if split.start > 0 || options.skips_header {
             reader.skip_to_record((search_from - offset) as usize)?;
         }
         Ok(reader)

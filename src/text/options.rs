@@ -45,6 +45,8 @@ pub(crate) struct TextOptions {
     /// The longest record, without its delimiter; a longer one is an error, never an out-of-memory.
     pub(crate) max_line_bytes: usize,
     pub(crate) invalid_utf8: InvalidUtf8,
+    /// Whether the first record of each file is passed over.
+    pub(crate) skips_header: bool,
     /// Not so for readers of bytes: these validate nothing, and read UTF-16 as it is.
     pub(crate) is_text: bool,
     /// The size that byte ranges of large files and packs of small ones aim at, instead of one found from the input.
@@ -57,6 +59,7 @@ impl Default for TextOptions {
             delimiter: b"\n".to_vec(),
             max_line_bytes: 64 << 20,
             invalid_utf8: InvalidUtf8::Fail,
+            skips_header: false,
             is_text: true,
             split_bytes: None,
         }
