@@ -110,6 +110,7 @@ impl<'de> Deserializer<'de> for &mut Fields<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldsError> {
+        self.take_text()?;
         Err(FieldsError::unread(
             "fields have no names, which a map needs",
         ))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::Error;
+use serde::de::{Error, Expected};
 
 use super::Fields;
 
@@ -25,6 +25,8 @@ pub struct FieldsError(Box<Misfit>);
 struct Misfit {
     field: usize,
     problem: Problem,
+    /// Whether a length is wrong, as the type says: that of a text, or the number of fields that were left for it.
+    is_of_length: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -57,14 +59,18 @@ impl FieldsError {
     }
 
     fn new(problem: Problem) -> Self {
-        Self(Box::new(Misfit { field: 0, problem }))
+        Self(Box::new(Misfit {
+            field: 0,
+            problem,
+            is_of_length: false,
+        }))
     }
 
     /// With its field: the last one of the current record that was taken, or the one after it.
     #[cold]
     pub(super) fn in_record(mut self, fields: &Fields<'_>) -> Self {
         let taken = fields.taken();
-        if fields.ran_out {
+        if self.0.is_of_length && fields.ran_out {
             self.0.problem = Problem::Missing;
         }
         self.0.field = match &mut self.0.problem {
@@ -90,7 +96,7 @@ impl fmt::Display for FieldsError {
         let field = self.0.field;
         match &self.0.problem {
             Problem::Missing => write!(f, "field {field} is missing"),
-            Problem::Surplus => write!(f, "there are more than {} fields", field - 1),
+            Problem::Surplus => write!(f, "field {field} is one too many"),
             Problem::Unread { text, reason } => write!(f, "field {field}, {text:?}: {reason}"),
         }
     }
@@ -103,5 +109,13 @@ impl Error for FieldsError {
     #[cold]
     fn custom<T: fmt::Display>(reason: T) -> Self {
         Self::unread(reason)
+    }
+
+    /// Types of several fields say so when fields run out.
+    #[cold]
+    fn invalid_length(len: usize, expected: &dyn Expected) -> Self {
+        let mut error = Self::custom(format_args!("invalid length {len}, expected {expected}"));
+        error.0.is_of_length = true;
+        error
     }
 }

@@ -66,7 +66,7 @@ pub(crate) struct Fields<'t> {
     start: usize,
     /// Whether no field of the current record is left.
     is_done: bool,
-    /// Whether one was asked for all the same.
+    /// Whether one more was asked for all the same.
     ran_out: bool,
     /// A mask of where fields may end, of the 64 bytes from `base` on, and only what is still ahead.
     ends: u64,
@@ -95,7 +95,7 @@ impl<'t> Fields<'t> {
     #[inline(always)]
     pub(crate) fn next_line(&mut self) -> Option<&'t [u8]> {
         self.record = self.start;
-        self.is_done = false;
+        (self.is_done, self.ran_out) = (false, false);
         let rest = self.text.as_bytes().get(self.start..)?;
         (!rest.is_empty()).then_some(rest)
     }

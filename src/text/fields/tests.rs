@@ -1,11 +1,12 @@
 //! Values from fields, of single lines and of many.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
-use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 
 use super::*;
 
@@ -95,7 +96,7 @@ fn structs() {
     assert_fields("ada,3,human,often", visit(Some(3), Kind::Human, "often"));
     assert_fields("ada,,robot", visit(None, Kind::Robot, ""));
     assert_error::<Visit<'_>>("ada,3", 3, "field 3 is missing");
-    assert_error::<Visit<'_>>("ada,3,human,,", 5, "there are more than 4 fields");
+    assert_error::<Visit<'_>>("ada,3,human,,", 5, "field 5 is one too many");
     assert_error::<Visit<'_>>(
         "ada,3,dog",
         3,
@@ -112,8 +113,8 @@ fn what_does_not_fit() {
         r#"field 1, "": cannot parse integer from empty string"#,
     );
     assert_error::<Pair>("1", 2, "field 2 is missing");
-    assert_error::<Pair>("1,2,3", 3, "there are more than 2 fields");
-    assert_error::<Pair>("1,2,", 3, "there are more than 2 fields");
+    assert_error::<Pair>("1,2,3", 3, "field 3 is one too many");
+    assert_error::<Pair>("1,2,", 3, "field 3 is one too many");
     assert_error::<Pair>("x,2", 1, r#"field 1, "x": invalid digit found in string"#);
     assert_error::<Pair>("1,2 ", 2, r#"field 2, "2 ": invalid digit found in string"#);
     assert_error::<Pair>("1,-2", 2, r#"field 2, "-2": invalid digit found in string"#);
@@ -127,7 +128,7 @@ fn what_does_not_fit() {
         1,
         r#"field 1, "256": number too large to fit in target type"#,
     );
-    assert_error::<u64>("1,2", 2, "there are more than 1 fields");
+    assert_error::<u64>("1,2", 2, "field 2 is one too many");
     assert_error::<Vec<u8>>(
         "1,2,",
         3,
@@ -143,8 +144,50 @@ fn what_does_not_fit() {
     let expected =
         format!("field 1, \"{shown}\u{2026}\": provided string was not `true` or `false`");
     assert_error::<bool>(&long, 1, &expected);
-    let map = parse_fields::<std::collections::BTreeMap<u8, u8>>("1,2", ',');
-    assert!(map.unwrap_err().to_string().contains("no names"));
+    assert_error::<(u8, BTreeMap<u8, u8>)>(
+        "1,2",
+        2,
+        r#"field 2, "2": fields have no names, which a map needs"#,
+    );
+}
+
+/// Numbers of which each is larger than the one before.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Vec<u8>")]
+struct Ascending(Vec<u8>);
+
+impl TryFrom<Vec<u8>> for Ascending {
+    type Error = &'static str;
+
+    fn try_from(numbers: Vec<u8>) -> Result<Self, Self::Error> {
+        match numbers.is_sorted() {
+            true => Ok(Self(numbers)),
+            false => Err("not in order"),
+        }
+    }
+}
+
+/// A text of three bytes.
+#[derive(Debug, PartialEq)]
+struct Code([u8; 3]);
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        let code = text.as_bytes().try_into().map(Self);
+        code.map_err(|_| Error::invalid_length(text.len(), &"three bytes"))
+    }
+}
+
+#[test]
+fn types_say_themselves_what_they_are_not_content_with() {
+    assert_fields("x,1,2", ("x", Ascending(vec![1, 2])));
+    assert_error::<(&str, Ascending)>("x,1,3,2", 4, r#"field 4, "2": not in order"#);
+    assert_error::<(&str, Ascending)>("x", 2, "field 2 is missing");
+    assert_fields("abc,def", [Code(*b"abc"), Code(*b"def")]);
+    let expected = r#"field 2, "de": invalid length 2, expected three bytes"#;
+    assert_error::<[Code; 2]>("abc,de", 2, expected);
+    assert_error::<[Code; 2]>("abc", 2, "field 2 is missing");
 }
 
 #[test]
@@ -167,7 +210,7 @@ fn delimiters() {
     // One that may be part of a number is a delimiter all the same.
     assert_eq!(parse_fields("12131", '1'), Ok(("", 2_u8, 3_u8, "")));
     let error = parse_fields::<u8>("213", '1').unwrap_err();
-    assert_eq!(error.to_string(), "there are more than 1 fields");
+    assert_eq!(error.to_string(), "field 2 is one too many");
     assert_eq!(parse_fields("1-2", '-'), Ok((1_i8, 2_i8)));
 }
 
@@ -212,6 +255,13 @@ fn ends_at_every_place() {
     }
 }
 
+#[test]
+fn what_one_line_lacks_is_not_said_of_the_next() {
+    let (at, error) = lines::<Vec<u8>>("1,2\n3,x\n", ',').unwrap_err();
+    let expected = r#"field 2, "x": invalid digit found in string"#;
+    assert_eq!((at, error.field(), &*error.to_string()), (4, 2, expected));
+}
+
 proptest! {
     #[test]
     fn lines_are_records(
@@ -220,6 +270,7 @@ proptest! {
     ) {
         let delimiter = delimiter.chars().next().unwrap();
         prop_assert_eq!(lines::<Vec<&str>>(&text, delimiter), lines_one_by_one(&text, delimiter));
+        prop_assert_eq!(lines::<Vec<u64>>(&text, delimiter), lines_one_by_one(&text, delimiter));
         prop_assert_eq!(lines::<(u64, Option<u32>)>(&text, delimiter), lines_one_by_one(&text, delimiter));
         prop_assert_eq!(lines::<(u16, &str, i64)>(&text, delimiter), lines_one_by_one(&text, delimiter));
     }
