@@ -533,6 +533,27 @@ mod tests {
     }
 
     #[test]
+    fn values_that_begin_small_are_measured_again() {
+        let resources = Resources::unlimited();
+        let combine = Shown(PhantomData);
+        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
+        let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
+        for task in 0..2 {
+            combiner.begin_task(task).unwrap();
+            for n in 0..10_000 {
+                let value = if n < 64 { 0 } else { u64::MAX };
+                combiner.push((n.to_string(), value)).unwrap();
+            }
+            combiner.flush().unwrap();
+            let values = combiner.tables.iter_mut().flat_map(|table| table.values());
+            let bytes: usize = values.map(String::len).sum();
+            let reserved = combiner.tables.reserved_bytes() - combiner.tables.memory_bytes();
+            assert!(reserved >= bytes, "task {task}");
+            combiner.end_task().unwrap();
+        }
+    }
+
+    #[test]
     fn tables_of_a_large_task_are_not_kept_for_small_ones() {
         let resources = Resources::unlimited();
         let combine = Shown(PhantomData);

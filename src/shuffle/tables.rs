@@ -20,6 +20,9 @@ const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
 const MOST_KEPT_BYTES: usize = 64 << 10;
 const KEPT_OF_MOST: usize = 16;
 
+/// Values are measured again when there are so many times as many records at the latest: later ones may be larger.
+const MOST_GROWTH: usize = 32;
+
 /// A thread may hold so much less than its equal share of the budget, for those that read while it does.
 const SHARE_OF_BUDGET: f64 = 0.75;
 
@@ -219,8 +222,8 @@ impl<'c, C: Combine> Tables<'c, C> {
         if is_granted {
             self.values_bytes += more;
         }
-        let room_for = self.values_bytes / bytes.max(1);
-        self.next_measure = self.records.saturating_mul(room_for);
+        let times = (self.values_bytes / bytes.max(1)).clamp(2, MOST_GROWTH);
+        self.next_measure = self.records.saturating_mul(times);
         Ok(is_granted)
     }
 
