@@ -54,12 +54,11 @@ impl<'c, C: Combine> Tables<'c, C> {
         partitioner: HashPartitioner,
         resources: &'c Resources,
     ) -> Self {
-        let share = resources.budget.limit_bytes() / resources.threads;
         Self {
             combine,
             partitioner,
             resources,
-            most_bytes: (share as f64 * SHARE_OF_BUDGET) as usize,
+            most_bytes: (resources.share_bytes() as f64 * SHARE_OF_BUDGET) as usize,
             tables: empty(partitioner),
             reservation: resources.budget.reservation(),
             waiting: ProbeBatch::default(),
@@ -255,8 +254,7 @@ impl<'c, C: Combine> Tables<'c, C> {
 
     /// Takes the tables and what is reserved for them.
     pub(super) fn take(&mut self) -> (Vec<Table<C::Combined>>, Reservation) {
-        let fresh = self.resources.budget.reservation();
-        let reservation = std::mem::replace(&mut self.reservation, fresh);
+        let reservation = self.reservation.take();
         let tables = self.take_tables();
         self.values_bytes = 0;
         self.begin_anew();

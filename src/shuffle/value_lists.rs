@@ -70,12 +70,9 @@ impl<'c> ValueLists<'c> {
             self.pass_left = self.pass_left.saturating_sub(keys);
             return false;
         }
-        let Resources {
-            budget, threads, ..
-        } = self.resources;
-        let share_bytes = budget.limit_bytes() / threads;
-        if self.reservation.is_none() && share_bytes >= PART_OF_SHARE * MEMORY_BYTES {
-            self.reservation = budget.try_reserve(MEMORY_BYTES);
+        let resources = self.resources;
+        if self.reservation.is_none() && resources.share_bytes() >= PART_OF_SHARE * MEMORY_BYTES {
+            self.reservation = resources.budget.try_reserve(MEMORY_BYTES);
         }
         self.reservation.is_some()
     }
