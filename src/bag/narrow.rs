@@ -427,20 +427,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Cause> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
     {
-        let op = move |(): &(), record: T::Ref<'_>| op(record);
-        let (state, out) = (Arc::new(()), PhantomData);
-        self.step(
-            site,
-            Then(
-                Map {
-                    state,
-                    op,
-                    site,
-                    out,
-                },
-                Unwrap { site },
-            ),
-        )
+        self.with(())
+            .try_map_at(site, move |(): &(), record: T::Ref<'_>| op(record))
     }
 
     /// As [`filter`](Bag::filter), with a predicate that may fail. The first error ends the job, as with
