@@ -308,7 +308,7 @@
 //! ├─ portable/      what travels to worker processes: code by its address, state by serde; `unsafe`, argued
 //! ├─ config.rs      what a context is built from, and the environment variables
 //! ├─ counter.rs     Counter: counts of what closures come across, exact whatever is tried again
-//! ├─ text/          text as bytes: files, splits, blocks, lines, words, compression; knows nothing of bags
+//! ├─ text/          text as bytes: files, splits, blocks, lines, words, fields, compression; knows nothing of bags
 //! ├─ task/          what one running task sees and hands back, and what the tasks of a job share
 //! ├─ pipeline/      Record, Key, Pipeline, Boxed: a narrow chain as one generic type
 //! ├─ shuffle/       records of one stage to the partitions of the next: combined, grouped or sorted, in memory and

@@ -279,8 +279,9 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
     /// - a `Vec` takes all that are left, one at least;
     /// - an enum without data is read by the names of its variants.
     ///
-    /// [`TextReader::skip_header`] passes over the names of columns. There are no quotes: for CSV with delimiters or line ends within fields there are libraries, which can be called
-    /// in [`map_partitions`](Bag::map_partitions).
+    /// A blank line has one field, which is empty. [`TextReader::skip_header`] passes over the names of columns. There are
+    /// no quotes: for CSV with delimiters or line ends within fields there are libraries, which can be called in
+    /// [`map_partitions`](Bag::map_partitions).
     ///
     /// Right after [`read_text`](crate::read_text) the fields of whole blocks are looked for at once, and whole numbers are
     /// read eight digits at a time: faster than by `split_once` and `parse` in a [`try_map`](Bag::try_map).

@@ -68,6 +68,7 @@ where
             }
             ControlFlow::Continue(())
         };
+        // These may be part of a line's end, so that lines must be found first.
         if matches!(self.delimiter, '\r' | '\n') {
             return self.parent.run(partition, task, &mut |record| {
                 push(record, TextKind::Record)
