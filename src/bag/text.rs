@@ -277,7 +277,8 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
     /// - an `Option` is `None` where the field is empty;
     /// - `()` is for a field that is not wanted;
     /// - a `Vec` takes all that are left, one at least;
-    /// - an enum without data is read by the names of its variants.
+    /// - an enum without data is read by the names of its variants;
+    /// - what has `#[serde(default)]` at the end of a struct may be missing.
     ///
     /// A blank line has one field, which is empty. [`TextReader::skip_header`] passes over the names of columns. There are
     /// no quotes: for CSV with delimiters or line ends within fields there are libraries, which can be called in
