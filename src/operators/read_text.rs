@@ -207,7 +207,7 @@ impl Pipeline for ReadText<str> {
             let (text, offset) = self.validate(block, path)?;
             let origin = Origin::new(task, path, text.as_bytes(), offset);
             Ok(origin.watch(for_each_line(&text, &self.delimiter, |line| {
-                origin.at(line.as_bytes());
+                task.enter_record(line.as_bytes());
                 sink(line)
             })))
         })
@@ -247,7 +247,7 @@ impl Pipeline for ReadText<str> {
             Ok(
                 origin.watch(for_each_match(bytes, &self.delimiter, needle, |range| {
                     let line = &text[range];
-                    origin.at(line.as_bytes());
+                    task.enter_record(line.as_bytes());
                     sink(line)
                 })),
             )
@@ -284,7 +284,7 @@ impl Pipeline for ReadText<[u8]> {
             let origin = Origin::new(task, path, block.bytes, Some(block.offset));
             Ok(
                 origin.watch(for_each_byte_line(block.bytes, &self.delimiter, |line| {
-                    origin.at(line);
+                    task.enter_record(line);
                     sink(line)
                 })),
             )
@@ -307,7 +307,7 @@ impl Pipeline for ReadText<[u8]> {
             Ok(
                 origin.watch(for_each_match(bytes, &self.delimiter, needle, |range| {
                     let line = &bytes[range];
-                    origin.at(line);
+                    task.enter_record(line);
                     sink(line)
                 })),
             )
@@ -347,12 +347,6 @@ impl<'a, 'job> Origin<'a, 'job> {
             block,
             offset,
         }
-    }
-
-    /// Goes to a record of the block.
-    #[inline(always)]
-    fn at(&self, record: &[u8]) {
-        self.task.enter_record(record);
     }
 
     /// Where the record is in the file, if there is one and that is known.

@@ -508,28 +508,38 @@ mod tests {
         );
     }
 
+    fn values_bytes(tables: &mut Tables<'_, Shown>) -> usize {
+        let values = tables.iter_mut().flat_map(|table| table.values());
+        values.map(String::len).sum()
+    }
+
+    fn reserved_for_values(tables: &Tables<'_, Shown>) -> usize {
+        tables.reserved_bytes() - tables.memory_bytes()
+    }
+
     #[test]
     fn values_that_are_larger_than_those_before_are_accounted_for() {
         let resources = Resources::unlimited();
         let combine = Shown(PhantomData);
         let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
         let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
-        let reserved = |tables: &Tables<'_, Shown>| tables.reserved_bytes() - tables.memory_bytes();
         let mut most = 0;
         for (task, repeats) in [(0, 10), (1, 10), (2, 1000), (3, 10)] {
             combiner.begin_task(task).unwrap();
             let records = (0..100 * repeats).map(|n| ((n % 100).to_string(), n));
             records.for_each(|record| combiner.push(record).unwrap());
             combiner.flush().unwrap();
-            let values = combiner.tables.iter_mut().flat_map(|table| table.values());
-            let bytes: usize = values.map(String::len).sum();
+            let bytes = values_bytes(&mut combiner.tables);
             // A little more than in proportion: later values have more digits.
-            assert!(2 * reserved(&combiner.tables) >= bytes, "task {task}");
+            assert!(
+                2 * reserved_for_values(&combiner.tables) >= bytes,
+                "task {task}"
+            );
             most = most.max(bytes);
             combiner.end_task().unwrap();
         }
         // Not all of it is kept for tasks to come.
-        assert!(reserved(&combiner.tables) < most / 4);
+        assert!(reserved_for_values(&combiner.tables) < most / 4);
     }
 
     #[test]
@@ -545,10 +555,11 @@ mod tests {
                 combiner.push((n.to_string(), value)).unwrap();
             }
             combiner.flush().unwrap();
-            let values = combiner.tables.iter_mut().flat_map(|table| table.values());
-            let bytes: usize = values.map(String::len).sum();
-            let reserved = combiner.tables.reserved_bytes() - combiner.tables.memory_bytes();
-            assert!(reserved >= bytes, "task {task}");
+            let bytes = values_bytes(&mut combiner.tables);
+            assert!(
+                reserved_for_values(&combiner.tables) >= bytes,
+                "task {task}"
+            );
             combiner.end_task().unwrap();
         }
     }
