@@ -124,18 +124,20 @@ impl Context {
     /// The lines of text files, as a bag of `str`.
     ///
     /// `inputs` is a path, or several in a vector, slice or array. A path may name a file, a directory, which stands
-    /// for all files below it but for hidden ones (whose names begin with `.`, and `_SUCCESS` and `_temporary`), or a pattern with `*`, `?`,
-    /// `[…]`, or `**` for any directories. What a directory or a pattern stands for is sorted by name.
+    /// for all files below it but for hidden ones (whose names begin with `.`, and `_SUCCESS` and `_temporary`), or a
+    /// pattern with `*`, `?`, `[…]`, or `**` for any directories. What a directory or a pattern stands for is sorted
+    /// by name.
     ///
     /// Plain files and those that are compressed, by gzip, zstd, bzip2 or xz, are told apart by their content. A line
-    /// ends with `\n` or `\r\n`, which is not part of it, or at the end of the file. A byte order mark at the start of a file is dropped. Text that is not UTF-8 is an
-    /// error that names file and byte, as is a line of more than 64 MiB; a [`TextReader`] can be set to do otherwise.
-    /// UTF-16, told by its byte order mark, is an [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat).
+    /// ends with `\n` or `\r\n`, which is not part of it, or at the end of the file. A byte order mark at the start of
+    /// a file is dropped. Text that is not UTF-8 is an error that names file and byte, as is a line of more than 64
+    /// MiB; a [`TextReader`] can be set to do otherwise. UTF-16, told by its byte order mark, is an
+    /// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat).
     ///
-    /// Files are looked for, and their sizes taken, at once; they are opened when an action runs. Large plain files are
-    /// read in several partitions, small ones share one, by sizes that depend on the input alone. A compressed file is
-    /// decoded by one thread; if it is large, others work on its lines meanwhile. Records are in the
-    /// order of the files and their lines.
+    /// Files are looked for, and their sizes taken, at once; they are opened when an action runs. Large plain files
+    /// are read in several partitions, small ones share one, by sizes that depend on the input alone. A compressed
+    /// file is decoded by one thread; if it is large, others work on its lines meanwhile. Records are in the order of
+    /// the files and their lines.
     ///
     /// # Errors
     ///
