@@ -241,6 +241,46 @@ fn keyed_sums(bag: &Bag<f64>) -> [Vec<(u64, f64)>; 2] {
     [reduced, folded].map(|sums| sums.collect().expect("no error"))
 }
 
+/// Shows how values are grouped: those of neighbouring partitions in parentheses, what came of them in brackets.
+fn shown_groups(context: &Context, partitions: usize) -> Bag<(u64, String)> {
+    let numbers = context.range_partitioned(0..2 * partitions as u64, partitions);
+    numbers.map(|n| (n % 3, n)).aggregate_by_key(
+        String::new(),
+        |group, n| format!("({group}{n})"),
+        |group, later| format!("[{group}{later}]"),
+    )
+}
+
+#[test]
+fn values_of_at_most_512_groups_of_partitions_are_combined() {
+    on_every_executor_and_processes(|context| {
+        for (partitions, together) in [(512, 1), (513, 2), (1_300, 3)] {
+            let mut expected = [(); 3].map(|()| String::new());
+            for start in (0..partitions).step_by(together) {
+                let end = partitions.min(start + together);
+                let mut groups = [(); 3].map(|()| String::new());
+                for n in 2 * start..2 * end {
+                    let group = &mut groups[n % 3];
+                    *group = format!("({group}{n})");
+                }
+                for (all, group) in expected.iter_mut().zip(groups) {
+                    if all.is_empty() || group.is_empty() {
+                        all.push_str(&group);
+                    } else {
+                        *all = format!("[{all}{group}]");
+                    }
+                }
+            }
+            let mut found = shown_groups(context, partitions)
+                .collect()
+                .expect("no error");
+            found.sort();
+            let expected: Vec<_> = (0..).zip(expected).collect();
+            assert!(found == expected, "{partitions} partitions");
+        }
+    });
+}
+
 #[test]
 fn floating_point_sums_by_key_do_not_depend_on_memory() {
     let sums = |threads, memory| {

@@ -149,8 +149,8 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// Pairs of equal keys are brought together by a shuffle. What comes out has as many partitions as the context says
 /// ([`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), 64 by default) and is in the order of the
 /// [hash](crate#hash) of the serialised key, then of its bytes: the same on every executor, with any number of
-/// threads and of partitions. The values of a key are combined in the order of the bag, first within each partition,
-/// then across partitions; so a combining closure must be associative, but need not be commutative. What `+` of
+/// threads and of partitions. The values of a key are combined in the order of the bag, first within partitions, then
+/// across partitions; so a combining closure must be associative, but need not be commutative. What `+` of
 /// floating-point numbers gives may differ in the last digits, see [order](crate#order-and-partitions).
 ///
 /// What does not fit into the [memory](crate#memory-and-disk) of the context is written to files and merged from there.

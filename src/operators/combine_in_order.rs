@@ -1,7 +1,7 @@
 //! `combine_by_key` where the order of combining matters.
 //!
-//! Map side: tables of one task, and what comes of them is grouped as the records of `group_by_key` are.
-//! Reduce side: the values of each group merged, in the order of the map tasks.
+//! Map side: tables of one turn, and what comes of them is divided as the records of `group_by_key` are.
+//! Reduce side: the values of each key merged, in the order of the turns.
 
 use super::combine_by_key::{CombineInPlace, Combined, Combining};
 use super::map_side::{MapSide, ShuffleKind, feed};
@@ -11,6 +11,11 @@ use crate::pipeline::{Owned, Pipeline, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Combine, GroupOutputs, OrderedCombiner, merge_groups};
 use crate::task::{Flow, Partition, Resources, Task, Worker};
+
+/// Of more partitions than this some are taken at once, as one turn. So what comes of the tables, which is as much as there
+/// are keys in each turn, does not grow with the number of partitions; and there are still at least half as many turns,
+/// enough for many cores. As values are combined turn by turn, this is a constant, whatever cores there are.
+const MOST_TURNS: usize = 512;
 
 /// The map side.
 pub(crate) struct CombiningInOrder<C>(pub(crate) Combining<C>);
@@ -30,18 +35,27 @@ where
         GroupOutputs::new(self.0.partitioner, readers, false)
     }
 
+    fn at_once(&self, partitions: usize) -> usize {
+        partitions.div_ceil(MOST_TURNS)
+    }
+
     fn worker<'s>(
         side: &'s MapSide<P, Self>,
         outputs: &'s GroupOutputs,
         resources: &'s Resources,
     ) -> Box<dyn Worker + 's> {
         let combiner = OrderedCombiner::new(&*side.kind.0.combine, outputs, resources);
-        Box::new(OrderedWorker { side, combiner })
+        Box::new(OrderedWorker {
+            side,
+            at_once: side.at_once(),
+            combiner,
+        })
     }
 }
 
 struct OrderedWorker<'s, P, C: Combine> {
     side: &'s MapSide<P, CombiningInOrder<C>>,
+    at_once: usize,
     combiner: OrderedCombiner<'s, C>,
 }
 
@@ -52,13 +66,23 @@ where
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
         let MapSide { parent, site, .. } = self.side;
-        let combiner = &mut self.combiner;
-        let begun = combiner.begin_task(task.partition());
-        begun.map_err(|error| error.at(*site))?;
+        let Self {
+            combiner, at_once, ..
+        } = self;
+        let index = task.partition();
+        if index.is_multiple_of(*at_once) {
+            let begun = combiner.begin_turn(index / *at_once);
+            begun.map_err(|error| error.at(*site))?;
+        }
         let _ = feed(&**parent, partition, task, *site, |record| {
             combiner.push(record)
         })?;
-        let outcome = task.call_batched(site, || combiner.end_task());
+        let is_last =
+            (index + 1).is_multiple_of(*at_once) || parent.partitions() == Some(index + 1);
+        let outcome = task.call_batched(site, || match is_last {
+            true => combiner.end_turn(),
+            false => combiner.flush(),
+        });
         outcome.map_err(|error| error.at(*site))
     }
 
@@ -117,7 +141,7 @@ where
         if let Some(flow) = combiner.read_tables(&mut each)? {
             return Ok(flow);
         }
-        combiner.end_task()?;
+        combiner.end_turn()?;
         combiner.commit()?;
         merge_groups(&outputs, index, combine, resources, each)
     });

@@ -36,6 +36,11 @@ pub(crate) trait ShuffleKind<P: Pipeline>: Portable + Send + Sync + 'static {
         Ok(())
     }
 
+    /// How many of so many partitions a worker takes [at once](StageCode::at_once).
+    fn at_once(&self, _partitions: usize) -> usize {
+        1
+    }
+
     /// What decides which partition a record goes to.
     fn partitioning(&self) -> &'static str {
         "by hash of the key"
@@ -57,6 +62,13 @@ pub(crate) struct MapSide<P, K> {
 
 portable! {
     [P: Portable, K: Portable] MapSide<P, K> { parent: part, site: part, id: data, kind: part }
+}
+
+impl<P: Pipeline, K: ShuffleKind<P>> MapSide<P, K> {
+    pub(super) fn at_once(&self) -> usize {
+        let partitions = self.parent.partitions();
+        partitions.map_or(1, |partitions| self.kind.at_once(partitions))
+    }
 }
 
 impl<P: Pipeline, K: ShuffleKind<P>> MakeStage for MapSide<P, K> {
@@ -138,6 +150,10 @@ impl<P: Pipeline, K: ShuffleKind<P>> StageCode for ShuffleStage<'_, P, K> {
 
     fn stream(&self) -> PartitionStream<'_> {
         self.side.parent.stream()
+    }
+
+    fn at_once(&self) -> usize {
+        self.side.at_once()
     }
 
     fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {

@@ -135,7 +135,7 @@ impl Job {
             site: node.site,
         };
         let slots = executor.slots().max(1);
-        let tasks = Tasks::new(&source, site, code.partitions(), slots);
+        let tasks = Tasks::new(&source, site, code.partitions(), code.at_once(), slots);
         let mut reads = reads.to_vec();
         loop {
             // What is persisted may be another thing each time, so this is saved anew.

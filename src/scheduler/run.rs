@@ -258,6 +258,7 @@ impl<'s> StageRun<'s> {
             let left = end.checked_sub(start).filter(|left| *left > 0)?;
             // Many at first, so that taking costs nothing, and single ones at last, so that all threads end together.
             let take = (left / (self.threads * 16)).clamp(1, MOST_AT_ONCE);
+            let take = take.next_multiple_of(self.code.at_once()).min(left);
             match next.compare_exchange_weak(
                 start,
                 start + take,

@@ -8,7 +8,7 @@ use super::range_merge::{Merger, PlaceRange, Source};
 use super::slab::Piece;
 use super::table::Table;
 use crate::error::Result;
-use crate::pipeline::{Data, Key, Owned};
+use crate::pipeline::{Data, Owned};
 use crate::storage::run::{READER_BYTES, Run, RunFile};
 use crate::task::{Flow, Resources};
 
@@ -83,18 +83,8 @@ impl<V: Data> CombinerOutputs<V> {
             resources,
             table_bytes: &self.table_bytes,
         };
-        let all = PlaceRange::default();
-        let sources = fewer(sources.collect(), &merger, all)?;
-        let mut outcome = Ok(());
-        let mut each_key = |key: &[u8], value| match C::Key::from_bytes(key) {
-            Ok(key) => each((key, value)),
-            Err(error) => {
-                outcome = Err(error);
-                Flow::Break(())
-            }
-        };
-        let flow = merger.merge(sources, all, &mut each_key)?;
-        outcome.map(|()| flow)
+        let sources = fewer(sources.collect(), &merger, PlaceRange::default())?;
+        merger.merge_all(sources, |key, value| each((key, value)))
     }
 }
 

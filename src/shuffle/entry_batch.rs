@@ -58,15 +58,11 @@ impl EntryBatch {
 
     /// Appends a key that is bytes already, with its value, as they stand in a chunk; true if the batch is full then.
     #[inline(always)]
-    pub(crate) fn push_pair(
-        &mut self,
-        key: &[u8],
-        append_value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
-    ) -> Result<bool> {
+    pub(crate) fn push_pair<V: Data>(&mut self, key: &[u8], value: &V) -> Result<bool> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0, 0]);
         self.bytes.extend_from_slice(key);
-        append_value(&mut self.bytes)?;
+        codec::encode_into(value, &mut self.bytes)?;
         let key_start = start + entry::put_lengths(&mut self.bytes, start, key.len());
         Ok(self.end(start, key_start, key_start + key.len()))
     }

@@ -75,6 +75,8 @@ pub(crate) struct GroupOutputs {
     keys: Option<KeyFilter>,
     /// The one partition of such outputs, once the first reader has asked for it.
     lookup: Mutex<Option<Arc<Lookup>>>,
+    /// What a reader of one partition that merges values has learned, for those of the next ones: see `Merger`.
+    pub(super) table_bytes: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -106,6 +108,7 @@ impl GroupOutputs {
             seen_keys: SharedKeys::default(),
             keys: None,
             lookup: Mutex::new(None),
+            table_bytes: AtomicUsize::new(0),
         }
     }
 

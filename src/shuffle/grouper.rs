@@ -147,19 +147,14 @@ impl<'o> Grouper<'o> {
 
     /// Says that the records to come are those of `task`.
     pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
-        if !self.is_followed_by(task) || self.bytes >= LEAST_COMMIT_BYTES.min(self.share_bytes / 2)
-        {
+        let follows = self.last_task.is_some_and(|last| last + 1 == task);
+        if !follows || self.bytes >= LEAST_COMMIT_BYTES.min(self.share_bytes / 2) {
             self.hand_over()?;
             self.first_task = task;
         }
         self.last_task = Some(task);
         self.is_checked = false;
         Ok(())
-    }
-
-    /// Whether `task` is the one behind the last.
-    pub(crate) fn is_followed_by(&self, task: usize) -> bool {
-        self.last_task.is_some_and(|last| last + 1 == task)
     }
 
     /// Takes in one record, if its key is wanted; it may take effect only with the end of the task.
@@ -212,33 +207,22 @@ impl<'o> Grouper<'o> {
         self.push_entry(number, &bytes[..len])
     }
 
+    /// Takes in a short key and a value, if that is short as well.
+    #[inline(always)]
+    pub(crate) fn push_short_pair<V: Data>(&mut self, key: Short, value: &V) -> Option<Result<()>> {
+        let entry = ShortEntry::of_chunk(key, codec::encode_short(value)?)?;
+        Some(self.push_short(key, entry, |_| true))
+    }
+
     /// Takes in a key as it is, and a value.
     #[inline]
     pub(crate) fn push_pair<V: Data>(&mut self, key: &[u8], value: &V) -> Result<()> {
         if let Some(short) = Short::new(key)
-            && let Some(entry) =
-                codec::encode_short(value).and_then(|value| ShortEntry::of_chunk(short, value))
+            && let Some(pushed) = self.push_short_pair(short, value)
         {
-            return self.push_short(short, entry, |_| true);
+            return pushed;
         }
-        self.push_appended(key, |bytes| codec::encode_into(value, bytes))
-    }
-
-    /// Takes in a key and a value as they are.
-    pub(crate) fn push_bytes(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.push_appended(key, |bytes| {
-            bytes.extend_from_slice(value);
-            Ok(())
-        })
-    }
-
-    #[inline]
-    fn push_appended(
-        &mut self,
-        key: &[u8],
-        append_value: impl FnOnce(&mut Vec<u8>) -> Result<()>,
-    ) -> Result<()> {
-        if self.entries.push_pair(key, append_value)? {
+        if self.entries.push_pair(key, value)? {
             self.flush(|_| true)?;
         }
         Ok(())

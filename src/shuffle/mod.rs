@@ -36,7 +36,6 @@ mod spool;
 mod table;
 mod tables;
 mod value_buffer;
-mod value_lists;
 mod zeroed;
 
 pub(crate) use combine::Combine;

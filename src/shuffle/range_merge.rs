@@ -19,9 +19,10 @@ use super::partitioner::{HashPartitioner, Place};
 use super::probe_batch::ProbeBatch;
 use super::range_entries::RangeEntries;
 use super::slab::Piece;
+use super::sorted::{ChunkReader, Sorted as Entries};
 use super::table::{Probe, Sorted, Table};
 use crate::error::Result;
-use crate::pipeline::Data;
+use crate::pipeline::{Data, Key, Owned};
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
 use crate::task::{Flow, Resources};
@@ -53,6 +54,7 @@ pub(crate) enum Source<V> {
         _reservation: Arc<Reservation>,
     },
     Blocks(BlockReader),
+    Chunks(ChunkReader),
 }
 
 impl<V: Data> Source<V> {
@@ -70,6 +72,10 @@ impl<V: Data> Source<V> {
 
     pub(crate) fn run(run: &Run) -> Self {
         Self::Blocks(BlockReader::run(run))
+    }
+
+    pub(crate) fn chunks(entries: Arc<Entries>) -> Self {
+        Self::Chunks(ChunkReader::new(entries))
     }
 
     /// Puts the keys of a range into `to`.
@@ -91,6 +97,9 @@ impl<V: Data> Source<V> {
                 Ok(())
             }
             Self::Blocks(blocks) => blocks.take_to(last, partitioner, |probe, key, value| {
+                to.put(probe.behind(range.bits), key, value)
+            }),
+            Self::Chunks(chunks) => chunks.take_to(last, |probe, key, value| {
                 to.put(probe.behind(range.bits), key, value)
             }),
         }
@@ -132,6 +141,24 @@ pub(crate) struct Merger<'m, C> {
 }
 
 impl<C: Combine> Merger<'_, C> {
+    /// Calls `each` with every key of a partition, in ascending order of (place, key), and with its values merged.
+    pub(crate) fn merge_all(
+        &self,
+        sources: Vec<Source<C::Combined>>,
+        mut each: impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
+    ) -> Result<Flow> {
+        let mut outcome = Ok(());
+        let mut each_key = |key: &[u8], value| match C::Key::from_bytes(key) {
+            Ok(key) => each(key, value),
+            Err(error) => {
+                outcome = Err(error);
+                Flow::Break(())
+            }
+        };
+        let flow = self.merge(sources, PlaceRange::default(), &mut each_key)?;
+        outcome.map(|()| flow)
+    }
+
     /// Calls `each` with every key of the sources, in ascending order of (place, key), and with its values merged. All
     /// places must be in `within`.
     pub(crate) fn merge<F>(
@@ -196,6 +223,11 @@ fn range_bits<V: Data>(sources: &mut [Source<V>], within: PlaceRange) -> Result<
                 keys += entries;
                 block_bytes += blocks.bytes();
                 most_bits = most_bits.min(u32::from(bits));
+            }
+            Source::Chunks(chunks) => {
+                keys += chunks.entries();
+                block_bytes += chunks.bytes();
+                most_bits = most_bits.min(chunks.bits());
             }
         }
     }

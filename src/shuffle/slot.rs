@@ -91,16 +91,6 @@ impl Packed {
         Self::of(address, self.words().1)
     }
 
-    /// The same key as it is looked for in another arena.
-    #[inline(always)]
-    pub(super) fn without_address(self) -> Self {
-        if self.tag() == IN_ARENA {
-            self.at(NO_ADDRESS)
-        } else {
-            self
-        }
-    }
-
     /// The length of a key that does not fit into a slot; 0 for one that is whole in here.
     #[inline(always)]
     pub(super) fn long_len(self) -> usize {

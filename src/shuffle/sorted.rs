@@ -5,13 +5,19 @@
 //! chunks stay where they are, and what is sorted is one number for each entry.
 
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use super::entry::{self, Order};
 use super::group_outputs::Share;
 use super::kernel::prefetch;
-use super::partitioner::HashPartitioner;
+use super::partitioner::{HashPartitioner, Place};
 use super::radix_sort::radix_sort;
 use super::slab::Piece;
+use super::slices::slice_of;
+use super::table::Probe;
+use crate::error::Result;
+use crate::pipeline::Data;
+use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 
 /// Entries of one slice of a partition and of one task, one behind the other.
@@ -221,6 +227,70 @@ impl Sorted {
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Reads entries as they came, slice by slice, each once.
+pub(crate) struct ChunkReader {
+    sorted: Arc<Sorted>,
+    /// Chunks before this have been read.
+    next: usize,
+}
+
+impl ChunkReader {
+    pub(crate) fn new(sorted: Arc<Sorted>) -> Self {
+        Self { sorted, next: 0 }
+    }
+
+    /// How many bits of places are in order.
+    pub(crate) fn bits(&self) -> u32 {
+        self.sorted.slice_bits
+    }
+
+    pub(crate) fn entries(&self) -> usize {
+        self.sorted.entries()
+    }
+
+    /// The length of all of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.sorted
+            .chunks
+            .iter()
+            .map(|chunk| chunk.bytes.len())
+            .sum()
+    }
+
+    /// Takes the entries of the slices that come next, as long as their places are not above `last`, which is the last of
+    /// a slice.
+    #[inline]
+    pub(crate) fn take_to<V: Data>(
+        &mut self,
+        last: Place,
+        mut each: impl FnMut(Probe, &[u8], V) -> Result<()>,
+    ) -> Result<()> {
+        let Sorted {
+            chunks,
+            slice_bits,
+            partitioner,
+            ..
+        } = &*self.sorted;
+        let last_slice = slice_of(last.0, *slice_bits);
+        while let Some(chunk) = chunks.get(self.next)
+            && chunk.slice <= last_slice
+        {
+            let mut bytes = &chunk.bytes[..];
+            while !bytes.is_empty() {
+                let (key_len, value_len, rest) = entry::lengths(bytes);
+                let short = Short::first_of(rest, key_len);
+                let (key, rest) = rest.split_at(key_len);
+                let (value, rest) = rest.split_at(value_len);
+                let (_, probe) = Probe::of(*partitioner, short, key);
+                each(probe, key, codec::decode(value)?)?;
+                bytes = rest;
+            }
+            self.next += 1;
+        }
+        Ok(())
     }
 }
 

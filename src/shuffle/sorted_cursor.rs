@@ -55,6 +55,11 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         }
     }
 
+    /// The entries, for those who do not want them in order.
+    pub(crate) fn into_sorted(self) -> S {
+        self.sorted
+    }
+
     /// Goes to the next entry; false if there is none.
     #[inline]
     pub(crate) fn advance(&mut self) -> bool {

@@ -306,11 +306,11 @@ impl<V> Table<V> {
         Some(f(slot.key().bytes(&self.arena), value))
     }
 
-    /// Takes all keys, nearly in order: calls `each` with each as it is looked for in another table, its bytes and its
-    /// value. The table is empty then, and keeps its memory.
+    /// Takes all keys, nearly in order: calls `each` with each and its value. The table is empty then, and keeps its
+    /// memory.
     pub(crate) fn drain<E>(
         &mut self,
-        mut each: impl FnMut(Probe, &[u8], V) -> Result<(), E>,
+        mut each: impl FnMut(&[u8], V) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut full = [0_u8; WINDOW_SLOTS];
         for start in (0..self.slots.len()).step_by(WINDOW_SLOTS) {
@@ -324,12 +324,7 @@ impl<V> Table<V> {
                 len += usize::from(!slot.is_empty());
             }
             for at in &full[..len] {
-                let slot = &mut slots[usize::from(*at)];
-                let probe = Probe {
-                    place: slot.place(),
-                    key: slot.key().without_address(),
-                };
-                let taken = slot.take_with(arena, |key, value| each(probe, key, value));
+                let taken = slots[usize::from(*at)].take_with(arena, &mut each);
                 taken.unwrap_or(Ok(()))?;
             }
         }

@@ -99,6 +99,12 @@ pub(crate) trait StageCode: Sync {
     /// The partitions, where their number is not known.
     fn stream(&self) -> PartitionStream<'_>;
 
+    /// How many neighbouring partitions are a turn, counted from the first one: a worker takes all of them, one after the
+    /// other, or none. 1 where the number of partitions is not known.
+    fn at_once(&self) -> usize {
+        1
+    }
+
     /// The state of one thread that runs tasks of this stage one after the other.
     fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's>;
 

@@ -33,6 +33,8 @@ pub struct Tasks<'a> {
     site: StageSite,
     /// How many partitions there are, where that is known before they are read.
     partitions: Option<usize>,
+    /// How many of them a worker takes [at once](crate::task::StageCode::at_once).
+    at_once: usize,
     slots: usize,
     state: Mutex<State>,
     changed: Condvar,
@@ -101,12 +103,14 @@ impl<'a> Tasks<'a> {
         source: &'a dyn Source,
         site: StageSite,
         partitions: Option<usize>,
+        at_once: usize,
         slots: usize,
     ) -> Self {
         Self {
             source,
             site,
             partitions,
+            at_once,
             slots: slots.max(1),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -311,9 +315,10 @@ impl<'a> Tasks<'a> {
             self.source.forget(&error);
             state.end(End::Damaged);
         }
-        // One by one, so that what ends one of them does not keep the others from being done, and has a place.
-        for partition in task.partitions {
-            state.put_back(vec![partition], attempts);
+        // As few at a time as can be, so that what ends one of them does not keep the others from being done, and has a
+        // place.
+        for partitions in task.partitions.chunks(self.at_once) {
+            state.put_back(partitions.to_vec(), attempts);
         }
     }
 
@@ -350,6 +355,7 @@ impl<'a> Tasks<'a> {
         }
         // Many at first, so that the cost of a task is shared, and single ones at last, so that all slots end together.
         let take = (left / (self.slots * 4)).clamp(1, MOST_PARTITIONS);
+        let take = take.next_multiple_of(self.at_once).min(left);
         let start = state.unclaimed;
         state.unclaimed += take;
         let partition = |index| PartitionSpec {

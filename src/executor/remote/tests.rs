@@ -62,11 +62,20 @@ impl Source for Fake {
 }
 
 fn tasks(source: &Fake, partitions: Option<usize>, slots: usize) -> Tasks<'_> {
+    tasks_in_turns(source, partitions, 1, slots)
+}
+
+fn tasks_in_turns(
+    source: &Fake,
+    partitions: Option<usize>,
+    at_once: usize,
+    slots: usize,
+) -> Tasks<'_> {
     let site = StageSite {
         number: 2,
         site: Site::new("map"),
     };
-    Tasks::new(source, site, partitions, slots)
+    Tasks::new(source, site, partitions, at_once, slots)
 }
 
 fn indices(task: &TaskSpec) -> Vec<usize> {
@@ -176,6 +185,32 @@ fn a_lost_task_comes_back_in_its_parts() {
     tasks.give_back(&given_back);
     let again = tasks.next().unwrap();
     assert_eq!((again.attempt, indices(&again)), (1, vec![2]));
+}
+
+#[test]
+fn partitions_of_a_turn_stay_together() {
+    let source = Fake::default();
+    let tasks = tasks_in_turns(&source, Some(50), 3, 2);
+    let first = tasks.next().unwrap();
+    assert_eq!(indices(&first), [0, 1, 2, 3, 4, 5]);
+    lose(&tasks, &first);
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        let turn = tasks.next().unwrap();
+        assert_eq!((turn.attempt, turn.partitions.len()), (2, 3));
+        all.push(turn);
+    }
+    all.extend(std::iter::from_fn(|| tasks.try_next()));
+    for task in &all {
+        let is_last = indices(task).contains(&49);
+        assert!(indices(task)[0].is_multiple_of(3));
+        assert!(
+            task.partitions.len().is_multiple_of(3) || is_last,
+            "{task:?}"
+        );
+    }
+    let all: Vec<_> = all.iter().flat_map(indices).collect();
+    assert_eq!(all, (0..50).collect::<Vec<_>>());
 }
 
 #[test]
