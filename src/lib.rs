@@ -90,11 +90,12 @@
 //! floating-point numbers, whose `+` is not quite associative.
 //!
 //! Values of a key are combined in the order of the bag. A closure that combines must be associative; it need not be
-//! commutative. In which groups they are combined is settled by the partitions: the values of each partition (of more than
-//! 512, of each two neighbours or more, so that there are at most 512 groups), and then what came of those, from the first
-//! to the last. Only where the keys of such a group take more memory than the thread gets for them it is combined in
-//! several parts. So sums of floating-point numbers *by key* may then differ in their last digits with the memory budget,
-//! with the number of threads and with what else shares the budget. For the same digits always, sum whole numbers.
+//! commutative. In which groups they are combined is settled by the partitions and what is in them: values within each
+//! partition (where more than 512 are known, within two or more neighbours), and then what came of those, from the first to
+//! the last. Only where the keys of a partition or of such neighbours take more memory than the thread gets for them, that
+//! has a say too. So sums of floating-point numbers *by key* may then differ in their last digits with the memory budget,
+//! with the number of threads and with what else shares the budget. For the same digits always, have smaller partitions,
+//! or sum whole numbers.
 //!
 //! # Closures
 //!

@@ -36,7 +36,7 @@ where
     }
 
     fn at_once(&self, partitions: usize) -> usize {
-        partitions.div_ceil(MOST_TURNS)
+        partitions.div_ceil(MOST_TURNS).max(1)
     }
 
     fn worker<'s>(
@@ -47,6 +47,7 @@ where
         let combiner = OrderedCombiner::new(&*side.kind.0.combine, outputs, resources);
         Box::new(OrderedWorker {
             side,
+            partitions: side.parent.partitions(),
             at_once: side.at_once(),
             combiner,
         })
@@ -55,6 +56,7 @@ where
 
 struct OrderedWorker<'s, P, C: Combine> {
     side: &'s MapSide<P, CombiningInOrder<C>>,
+    partitions: Option<usize>,
     at_once: usize,
     combiner: OrderedCombiner<'s, C>,
 }
@@ -66,20 +68,18 @@ where
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
         let MapSide { parent, site, .. } = self.side;
-        let Self {
-            combiner, at_once, ..
-        } = self;
-        let index = task.partition();
-        if index.is_multiple_of(*at_once) {
-            let begun = combiner.begin_turn(index / *at_once);
+        let (index, at_once) = (task.partition(), self.at_once);
+        let combiner = &mut self.combiner;
+        if index.is_multiple_of(at_once) {
+            let begun = combiner.begin_turn(index / at_once);
             begun.map_err(|error| error.at(*site))?;
         }
         let _ = feed(&**parent, partition, task, *site, |record| {
             combiner.push(record)
         })?;
-        let is_last =
-            (index + 1).is_multiple_of(*at_once) || parent.partitions() == Some(index + 1);
-        let outcome = task.call_batched(site, || match is_last {
+        let end = index + 1;
+        let ends_turn = end.is_multiple_of(at_once) || self.partitions == Some(end);
+        let outcome = task.call_batched(site, || match ends_turn {
             true => combiner.end_turn(),
             false => combiner.flush(),
         });

@@ -29,6 +29,8 @@ pub(crate) struct StageRun<'s> {
     code: &'s dyn StageCode,
     job: &'s JobState,
     threads: usize,
+    /// So many neighbouring partitions, or a multiple of that, are [taken at once](StageCode::at_once).
+    at_once: usize,
     source: Source<'s>,
     make_again: Option<MakeAgain<'s>>,
 }
@@ -110,6 +112,7 @@ impl<'s> StageRun<'s> {
             code,
             job,
             threads,
+            at_once: code.at_once(),
             source,
             make_again: None,
         }
@@ -256,9 +259,9 @@ impl<'s> StageRun<'s> {
         let mut start = next.load(Ordering::Relaxed);
         loop {
             let left = end.checked_sub(start).filter(|left| *left > 0)?;
-            // Many at first, so that taking costs nothing, and single ones at last, so that all threads end together.
+            // Many at first, so that taking costs nothing, and as few as can be at last, so that all threads end together.
             let take = (left / (self.threads * 16)).clamp(1, MOST_AT_ONCE);
-            let take = take.next_multiple_of(self.code.at_once()).min(left);
+            let take = take.next_multiple_of(self.at_once).min(left);
             match next.compare_exchange_weak(
                 start,
                 start + take,

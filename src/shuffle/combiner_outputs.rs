@@ -82,6 +82,7 @@ impl<V: Data> CombinerOutputs<V> {
             partitioner,
             resources,
             table_bytes: &self.table_bytes,
+            room: None,
         };
         let sources = fewer(sources.collect(), &merger, PlaceRange::default())?;
         merger.merge_all(sources, |key, value| each((key, value)))

@@ -16,7 +16,8 @@ pub(crate) const MAX_HEADER_BYTES: usize = 2 * MAX_VARINT_BYTES;
 
 const MAX_VARINT_BYTES: usize = 10;
 
-/// Which records come first: by task, and of one task and partition by the number of the chunk they were put into.
+/// Which records come first: by task, or by turn where they are combined in order; and of one task and partition by the
+/// number of the chunk they were put into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Order {
     pub(crate) task: u64,

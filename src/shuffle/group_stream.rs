@@ -1,9 +1,11 @@
 //! The reduce side of a shuffle of all records: entries in order, and the groups of equal keys among them.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::entry::{self, Order, RunSpan};
 use super::partitioner::HashPartitioner;
+use super::sorted::Sorted;
 use super::sorted_cursor::{GroupValues, SortedGroups};
 use crate::error::Result;
 use crate::storage::memory::Reservation;
@@ -211,6 +213,14 @@ impl GroupCursor {
         match self {
             Self::Memory(cursor) => cursor.value(),
             Self::Merge(groups) => groups.value(),
+        }
+    }
+
+    /// All entries, where they are in memory.
+    pub(super) fn entries(&self) -> Option<&Arc<Sorted>> {
+        match self {
+            Self::Memory(cursor) => Some(cursor.sorted()),
+            Self::Merge(_) => None,
         }
     }
 

@@ -1,5 +1,5 @@
 //! Combining where the order matters: on the map side tables of one turn, and what came of them as entries that are
-//! grouped; on the reduce side the values of a key merged.
+//! divided; on the reduce side the values of a key merged.
 //!
 //! ```text
 //!  records of a turn ─> tables ── end of the turn, or no more room ──> entries ─> `grouper` ─> merged in their order
@@ -12,16 +12,20 @@
 //! the first to the last. Whether tables save anything is asked of each turn anew, so that it depends on nothing else
 //! either.
 
+use std::mem;
+use std::sync::Arc;
+
 use super::combine::Combine;
 use super::group_outputs::GroupOutputs;
-use super::group_stream::GroupCursor;
 use super::grouper::Grouper;
 use super::partitioner::HashPartitioner;
-use super::range_merge::{Merger, Source};
+use super::range_merge::{self, Merger, Source};
+use super::sorted::Sorted;
 use super::tables::Tables;
 use crate::error::Result;
 use crate::pipeline::{Key, Owned, Ref};
 use crate::storage::codec;
+use crate::storage::memory::Reservation;
 use crate::task::{Flow, Resources};
 
 /// Tables of a turn, each for a range of hashes, whatever partitions there are. Each turn goes through all of them, so
@@ -140,12 +144,13 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
             return Ok(());
         }
         let left = passed_for(keys, records).saturating_sub(self.passed);
-        self.pass_left = left.min(keys * MOST_PASSED_OF_KEY);
-        if self.pass_left > 0 {
-            self.passed += self.pass_left;
-            self.pour()?;
+        // To empty the tables for fewer than they have would not pay.
+        if left < records {
+            return Ok(());
         }
-        Ok(())
+        self.pass_left = left.min(keys * MOST_PASSED_OF_KEY);
+        self.passed += self.pass_left;
+        self.pour()
     }
 
     /// Makes room in a table for one more key, if need be by emptying all of them.
@@ -244,18 +249,19 @@ pub(crate) fn merge_groups<C: Combine>(
     resources: &Resources,
     mut each: impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
 ) -> Result<Flow> {
-    let mut groups = match outputs.open(partition, resources)? {
-        GroupCursor::Memory(groups) => {
-            let merger = Merger {
-                combine,
-                partitioner: outputs.partitioner(),
-                resources,
-                table_bytes: &outputs.table_bytes,
-            };
-            return merger.merge_all(vec![Source::chunks(groups.into_sorted())], each);
-        }
-        groups => groups,
-    };
+    let mut groups = outputs.open(partition, resources)?;
+    if let Some(entries) = groups.entries()
+        && let Some(room) = room_for_ranges::<C::Combined>(entries, resources)
+    {
+        let merger = Merger {
+            combine,
+            partitioner: outputs.partitioner(),
+            resources,
+            table_bytes: &outputs.table_bytes,
+            room: Some(&room),
+        };
+        return merger.merge_all(vec![Source::chunks(Arc::clone(entries))], each);
+    }
     while groups.next_group()? {
         let key = C::Key::from_bytes(groups.key())?;
         let mut combined = None;
@@ -273,6 +279,17 @@ pub(crate) fn merge_groups<C: Combine>(
         }
     }
     Ok(Flow::Continue(()))
+}
+
+/// Memory for merging entries range by range, all the values of a range at once; so that nothing is spilled, by which values
+/// would come into other groups. `None` if there is none, or if values have memory of their own, which nobody could
+/// account for.
+fn room_for_ranges<V>(entries: &Sorted, resources: &Resources) -> Option<Reservation> {
+    if mem::needs_drop::<V>() {
+        return None;
+    }
+    let bytes = range_merge::most_bytes::<V>(entries.largest_slice());
+    resources.budget.try_reserve(bytes)
 }
 
 #[cfg(test)]
@@ -316,6 +333,38 @@ mod tests {
     }
 
     const PARTITIONS: usize = 3;
+
+    /// The same for values without memory of their own: a number that is another one for each grouping.
+    struct Mixed(PhantomData<()>);
+
+    crate::portable::portable! {
+        [] Mixed { 0: part }
+    }
+
+    impl Combine for Mixed {
+        type In = (u64, u64);
+        type Key = u64;
+        type Value = u64;
+        type Combined = u64;
+
+        const COMMUTES: bool = false;
+
+        fn key_value<R>((key, value): (u64, u64), f: impl FnOnce(&u64, u64) -> R) -> R {
+            f(&key, value)
+        }
+
+        fn create(&self, value: u64) -> u64 {
+            value
+        }
+
+        fn add(&self, combined: u64, value: u64) -> u64 {
+            combined.wrapping_mul(31).wrapping_add(value)
+        }
+
+        fn merge(&self, combined: u64, later: u64) -> u64 {
+            combined.wrapping_mul(1_000_003).rotate_left(7) ^ later
+        }
+    }
 
     /// One key of every turn, some of many turns, twice in each of them, and long ones.
     fn records(turn: u64) -> impl Iterator<Item = (String, u64)> {
@@ -444,6 +493,44 @@ mod tests {
             assert!(spilled == in_memory, "{together} at once");
             assert!(resources.scratch.written_bytes() > 0, "{together} at once");
             assert!(resources.budget.peak_bytes() <= budget_bytes);
+        }
+    }
+
+    #[test]
+    fn values_are_grouped_the_same_with_and_without_room_for_ranges() {
+        const KEYS: u64 = 30_000;
+        let resources = Resources::unlimited();
+        let combine = Mixed(PhantomData);
+        // What is read twice: once while others hold all of the memory.
+        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 2, false);
+        let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
+        let record = |n: u64| (n * 7919 % KEYS, n);
+        for turn in 0..3 {
+            combiner.begin_turn(turn).unwrap();
+            let numbers = turn as u64 * KEYS..(turn as u64 + 1) * KEYS;
+            numbers.for_each(|n| combiner.push(record(n)).unwrap());
+            combiner.end_turn().unwrap();
+        }
+        combiner.commit().unwrap();
+        // Each key comes once in a turn.
+        let mut expected = BTreeMap::new();
+        for (key, n) in (0..3 * KEYS).map(record) {
+            let merge = |combined: &mut u64| *combined = combine.merge(*combined, n);
+            expected.entry(key).and_modify(merge).or_insert(n);
+        }
+        let budget = &resources.budget;
+        for taken in [0, budget.limit_bytes() - budget.used_bytes()] {
+            let _taken = budget.try_reserve(taken).unwrap();
+            let mut found = BTreeMap::new();
+            for partition in 0..PARTITIONS {
+                let each = |key, value| {
+                    assert_eq!(found.insert(key, value), None);
+                    Flow::Continue(())
+                };
+                let flow = merge_groups(&outputs, partition, &combine, &resources, each);
+                assert!(flow.unwrap().is_continue());
+            }
+            assert!(found == expected, "{taken} bytes taken");
         }
     }
 

@@ -58,6 +58,11 @@ impl<V> RangeEntries<V> {
     /// The bytes that one entry takes, but for its key.
     const ENTRY_BYTES: usize = size_of::<Entry<V>>() + 2 * size_of::<Slot>();
 
+    /// The bytes that so many entries take at the most, but for their keys.
+    pub(super) fn bytes_for(entries: usize) -> usize {
+        2 * entries * Self::ENTRY_BYTES
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
         self.keys.capacity() + self.entries.capacity() * Self::ENTRY_BYTES
     }

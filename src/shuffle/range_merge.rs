@@ -138,6 +138,13 @@ pub(crate) struct Merger<'m, C> {
     /// The length of the slots that the keys of a range have taken because they come again and again; 0 as long as that
     /// is not known of them. Partitions and ranges are of hashes, so what is so in one is so in all.
     pub(crate) table_bytes: &'m AtomicUsize,
+    /// Memory for any range, so that none is spilled.
+    pub(crate) room: Option<&'m Reservation>,
+}
+
+/// What a range of so many entries takes at the most, but for long keys: as they are, and in a table besides.
+pub(crate) fn most_bytes<V>(entries: usize) -> usize {
+    Table::<V>::bytes_for(entries) + RangeEntries::<V>::bytes_for(entries)
 }
 
 impl<C: Combine> Merger<'_, C> {
@@ -188,7 +195,7 @@ impl<C: Combine> Merger<'_, C> {
             return Ok(drain(keys, each));
         }
         let bits = range_bits(&mut sources, within)?.max(least_bits);
-        let may_spill = within.bits + bits < MOST_BITS;
+        let may_spill = self.room.is_none() && within.bits + bits < MOST_BITS;
         let mut keys = RangeKeys::new(self, may_spill);
         for range in within.parts(bits) {
             for source in &mut sources {
@@ -252,7 +259,7 @@ struct RangeKeys<'m, C: Combine> {
     batch: ProbeBatch<C::Combined>,
     reservation: Reservation,
     runs: Vec<Run>,
-    /// Not where all places are nearly the same.
+    /// Not where all places are nearly the same, or there is room.
     may_spill: bool,
 }
 
@@ -328,7 +335,8 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     /// Whether all that is here may take so many bytes.
     fn reserve(&mut self, bytes: usize) -> bool {
         let bytes = bytes + self.poured_bytes;
-        bytes <= FLOOR_BYTES || self.reservation.try_resize(bytes)
+        let room_bytes = self.merger.room.map_or(0, Reservation::bytes);
+        bytes <= FLOOR_BYTES.max(room_bytes) || self.reservation.try_resize(bytes)
     }
 
     /// Takes an entry in that is in the table after the next [`flush`](Self::flush), if not at once.
@@ -546,6 +554,7 @@ mod tests {
             partitioner: PARTITIONER,
             resources: &resources,
             table_bytes: &AtomicUsize::new(usize::from(repeats)),
+            room: None,
         };
         let flow = merger.merge(sources, PlaceRange::default(), &mut |key, list| {
             let (expected_key, expected_list) = expected.next().unwrap();

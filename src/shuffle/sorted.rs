@@ -2,7 +2,8 @@
 //!
 //! The map side has divided the entries of a partition into slices of its range of places, so that a slice with all
 //! that is needed to sort it fits into the processor's cache. Slices are sorted one by one, when a reader gets there:
-//! chunks stay where they are, and what is sorted is one number for each entry.
+//! chunks stay where they are, and what is sorted is one number for each entry. Who combines values may read slices as they
+//! are.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;

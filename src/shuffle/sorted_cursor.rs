@@ -55,9 +55,9 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         }
     }
 
-    /// The entries, for those who do not want them in order.
-    pub(crate) fn into_sorted(self) -> S {
-        self.sorted
+    /// All entries, for those who do not want them in order.
+    pub(crate) fn sorted(&self) -> &S {
+        &self.sorted
     }
 
     /// Goes to the next entry; false if there is none.

@@ -202,7 +202,7 @@ impl<'c, C: Combine> Tables<'c, C> {
     /// if the tables must be emptied for it.
     ///
     /// The next time is when there may be as much as is reserved then. With twice of what they take each of them is
-    /// measured but once or twice, and those of small tasks that are alike only at the beginning of each.
+    /// measured but once or twice, and those of short turns that are alike only at the beginning of each.
     #[cold]
     pub(super) fn measure_values(
         &mut self,

@@ -315,8 +315,8 @@ impl<'a> Tasks<'a> {
             self.source.forget(&error);
             state.end(End::Damaged);
         }
-        // As few at a time as can be, so that what ends one of them does not keep the others from being done, and has a
-        // place.
+        // As few at a time as can be, so that what ends one of them does not keep the others from being done; and a single
+        // one has a place.
         for partitions in task.partitions.chunks(self.at_once) {
             state.put_back(partitions.to_vec(), attempts);
         }
@@ -353,7 +353,8 @@ impl<'a> Tasks<'a> {
         if left == 0 {
             return None;
         }
-        // Many at first, so that the cost of a task is shared, and single ones at last, so that all slots end together.
+        // Many at first, so that the cost of a task is shared, and as few as can be at last, so that all slots end
+        // together.
         let take = (left / (self.slots * 4)).clamp(1, MOST_PARTITIONS);
         let take = take.next_multiple_of(self.at_once).min(left);
         let start = state.unclaimed;
