@@ -62,7 +62,7 @@
 //! | --- | --- | --- |
 //! | [`read_text`] | by bytes: large files are divided, small ones packed together | of the files, then of the lines |
 //! | [`from_vec`], [`range`] | 64, or one for each record if there are fewer | of the source |
-//! | [`from_iter`], [`from_fn`] | as they come: 64 records, 128, … up to 1,024 in each | of the source |
+//! | [`from_iter`], [`from_fn`] | as they come: 64 records, 128, … up to [1,024 or more](Context::from_iter) in each | of the source |
 //! | [`map`](Bag::map), [`filter`](Bag::filter), [`flat_map`](Bag::flat_map) and all others of one record | kept | kept |
 //! | [`map_partitions`](Bag::map_partitions) | kept | of `emit` in each partition |
 //! | [`persist`](Bag::persist), [`sample`](Bag::sample), [`zip_with_index`](Bag::zip_with_index) | kept | kept |

@@ -249,7 +249,9 @@ impl Context {
     /// one is filled. The iterator may be infinite, if the action is one that stops, such as [`take`](Bag::take).
     ///
     /// Each job goes through a clone of `records` from its start. The number of partitions is not known beforehand:
-    /// the first has 64 records, each next one twice as many, up to 1024.
+    /// the first has 64 records, each next one twice as many, up to 1,024. Records without memory of their own cannot be
+    /// long; so of them, once there are many, a partition has a 64th of all that came before it, up to 16,384 records and
+    /// 1 MiB.
     ///
     /// # Examples
     ///

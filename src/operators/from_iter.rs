@@ -1,6 +1,7 @@
 //! `from_iter`: an iterator of unknown length, read while the job runs. A source.
 
 use std::marker::PhantomData;
+use std::mem;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,6 +14,23 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task, panicked};
 /// small so that a short or slow iterator keeps all cores busy; the last are larger, so that handing out costs little,
 /// and no larger than that, so that long records do not pile up.
 const PARTITION_RECORDS: (usize, usize) = (64, 1024);
+
+/// Records without memory of their own cannot be long: later partitions take such a part of all that came before, so that
+/// the last ones still keep all cores busy; up to so many records, and so many bytes of them.
+const PART_OF_PULLED: usize = 64;
+const MOST_RECORDS: usize = 16 << 10;
+const MOST_BYTES: usize = 1 << 20;
+
+/// How many records the partition takes that comes after so many of them.
+fn records_after<T>(pulled: usize) -> usize {
+    let (least, most) = PARTITION_RECORDS;
+    let doubled = (pulled + least).min(most);
+    if mem::needs_drop::<T>() {
+        return doubled;
+    }
+    let most = MOST_RECORDS.min(MOST_BYTES / size_of::<T>().max(1));
+    doubled.max((pulled / PART_OF_PULLED).min(most))
+}
 
 pub(crate) struct FromIter<M, I> {
     /// Makes the iterator anew for each job. Worker processes do without: records are sent to them.
@@ -59,17 +77,18 @@ where
         };
         let mut records = None;
         let mut index = 0;
-        let mut take = PARTITION_RECORDS.0;
+        let mut pulled = 0;
         Box::new(move || {
-            let pulled = catch_unwind(AssertUnwindSafe(|| {
+            let take = records_after::<I::Item>(pulled);
+            let batch = catch_unwind(AssertUnwindSafe(|| {
                 let records = records.get_or_insert_with(|| make().into_iter());
                 records.by_ref().take(take).collect::<Vec<I::Item>>()
             }));
-            let batch = pulled.map_err(|payload| panicked(Some(self.site), payload))?;
+            let batch = batch.map_err(|payload| panicked(Some(self.site), payload))?;
             if batch.is_empty() {
                 return Ok(None);
             }
-            take = (take * 2).min(PARTITION_RECORDS.1);
+            pulled += batch.len();
             index += 1;
             Ok(Some(Partition::with(index - 1, Pulled(batch))))
         })
@@ -92,5 +111,46 @@ where
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many records the partitions have of so many records.
+    fn partitions<T>(records: usize) -> Vec<usize> {
+        let mut pulled = 0;
+        let mut partitions = Vec::new();
+        while pulled < records {
+            partitions.push(records_after::<T>(pulled));
+            pulled += partitions[partitions.len() - 1];
+        }
+        partitions
+    }
+
+    #[test]
+    fn partitions_grow_with_what_came_before() {
+        let first = [64, 128, 256, 512, 1024, 1024];
+        let of_strings = partitions::<String>(1_000_000);
+        assert_eq!(of_strings[..6], first);
+        assert!(of_strings[6..].iter().all(|records| *records == 1024));
+
+        for (most, of_all) in [
+            (16_384, partitions::<u64>(10_000_000)),
+            (16_384, partitions::<()>(10_000_000)),
+            (1 << 14, partitions::<[u64; 8]>(10_000_000)),
+            (1 << 12, partitions::<[u64; 32]>(10_000_000)),
+            (1 << 10, partitions::<[[u64; 32]; 32]>(10_000_000)),
+        ] {
+            assert_eq!(of_all[..6], first);
+            assert!(of_all.is_sorted() && of_all.last() == Some(&most), "{most}");
+            // No part of the work is so large that others would wait for it for long.
+            let mut before = 0;
+            for records in of_all {
+                assert!(records <= 1024 || records <= before / 64);
+                before += records;
+            }
+        }
     }
 }
