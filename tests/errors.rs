@@ -13,7 +13,7 @@ use std::process::Command;
 use holdall::{Bag, Context, Error, ErrorKind, Executor, InvalidUtf8, Result, TextReader};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use common::{Files, ON_PURPOSE, on_every_executor, quiet_panics};
+use common::{Files, ON_PURPOSE, on_every_executor, on_every_executor_and_processes, quiet_panics};
 
 /// `OPERATOR at FILE:LINE:COLUMN` of the first call of `operator` in this file from `line` on.
 fn at(operator: &str, line: u32) -> String {
@@ -631,6 +631,33 @@ fn a_record_that_cannot_be_read_back_is_refused_by_method_and_told_what_to_do() 
                 error.ends_with("keep the text, such as that of the JSON, or a struct of the fields that are needed"),
                 "{error}"
             );
+        }
+    });
+}
+
+/// It cannot be written if it is 55.
+#[derive(Clone, Deserialize)]
+struct Unsendable(u64);
+
+impl Serialize for Unsendable {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        boom(self.0).serialize(serializer)
+    }
+}
+
+#[test]
+fn what_is_written_for_several_partitions_names_none_of_them() {
+    quiet_panics();
+    on_every_executor_and_processes(|context| {
+        for (partitions, place) in [(500, "stage 1, partition 27"), (1_000, "stage 1")] {
+            let numbers = context.range_partitioned(0..1_000, partitions);
+            let pairs = numbers.map(|n| (n, Unsendable(n)));
+            let (line, reduced) = (line!(), pairs.reduce_by_key(|a, _| a));
+            let expected = format!(
+                "a closure panicked in {} ({place}): on purpose with 55",
+                at("reduce_by_key", line)
+            );
+            assert_eq!(reduced.count().unwrap_err().to_string(), expected);
         }
     });
 }

@@ -224,7 +224,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// Folds the values of each key, from `initial` on, by `op`; `merge` brings the results of several partitions
     /// together.
     ///
-    /// `initial` is taken once or more often for each key in each partition that has it, so it must change nothing:
+    /// `initial` is taken once or more often for each key, in one partition after the other, so it must change nothing:
     /// 0 for a sum, an empty collection for a union.
     ///
     /// # Examples
@@ -253,7 +253,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
 
     /// Folds the values of each key, from `initial` on, by `op`.
     ///
-    /// `initial` is taken once or more often for each key in each partition that has it, so it must change nothing:
+    /// `initial` is taken once or more often for each key, in one partition after the other, so it must change nothing:
     /// 0 for a sum.
     ///
     /// # Examples

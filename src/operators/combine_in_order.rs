@@ -79,9 +79,15 @@ where
         })?;
         let end = index + 1;
         let ends_turn = end.is_multiple_of(at_once) || self.partitions == Some(end);
-        let outcome = task.call_batched(site, || match ends_turn {
-            true => combiner.end_turn(),
-            false => combiner.flush(),
+        let outcome = task.call_batched(site, || {
+            combiner.flush()?;
+            if !ends_turn {
+                return Ok(());
+            }
+            if at_once > 1 {
+                task.leave_partition();
+            }
+            combiner.end_turn()
         });
         outcome.map_err(|error| error.at(*site))
     }

@@ -35,6 +35,8 @@ pub struct Task<'job> {
     origin: RefCell<Option<(Arc<Path>, Option<u64>)>>,
     /// Whether the closure that panicked or failed works on earlier records than the source does.
     is_batched: Cell<bool>,
+    /// Whether what is done is for earlier partitions too.
+    is_of_turn: Cell<bool>,
 }
 
 impl std::fmt::Debug for Task<'_> {
@@ -60,6 +62,7 @@ impl<'job> Task<'job> {
             record: Cell::new(None),
             origin: RefCell::new(None),
             is_batched: Cell::new(false),
+            is_of_turn: Cell::new(false),
         }
     }
 
@@ -97,6 +100,11 @@ impl<'job> Task<'job> {
     /// What the tasks before this one on its thread read text with, and those after it will.
     pub(crate) fn split_reader(&self) -> Option<&SplitReader> {
         self.split_reader
+    }
+
+    /// Says that what comes now is for earlier partitions, too: an error is of none of them.
+    pub(crate) fn leave_partition(&self) {
+        self.is_of_turn.set(true);
     }
 
     /// Counts input bytes, for the progress bar.
@@ -267,7 +275,7 @@ impl<'job> Task<'job> {
     fn placed(&self, mut error: Error) -> Error {
         if let Some(place) = error.place_mut() {
             place.stage = Some(self.stage);
-            place.partition = Some(self.partition);
+            place.partition = Some(self.partition).filter(|_| !self.is_of_turn.get());
             let origin = self.origin.take().filter(|_| !self.is_batched.get());
             if let Some((path, offset)) = origin {
                 place.path = Some(path.to_path_buf());

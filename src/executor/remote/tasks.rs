@@ -236,7 +236,11 @@ impl<'a> Tasks<'a> {
         let Some(task) = state.out.remove(&task.id) else {
             return;
         };
-        let cause = cause.to_owned();
+        let mut cause = cause.to_owned();
+        // A single one is in the error's place.
+        if let [first, .., last] = &task.partitions[..] {
+            cause += &format!(", at partitions {} to {}", first.index, last.index);
+        }
         let error = Error::new(ErrorKind::WorkerLost { worker, cause });
         self.try_again(&mut state, task, error);
         drop(state);

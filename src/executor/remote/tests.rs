@@ -214,6 +214,21 @@ fn partitions_of_a_turn_stay_together() {
 }
 
 #[test]
+fn a_turn_that_is_lost_is_named() {
+    let source = Fake::default();
+    let tasks = tasks_in_turns(&source, Some(3), 3, 1);
+    for _ in 0..4 {
+        let task = tasks.next().unwrap();
+        lose(&tasks, &task);
+    }
+    let error = tasks.round().err().expect("an error").to_string();
+    assert!(
+        error.ends_with("worker 3 is lost: killed by signal 9, at partitions 0 to 2"),
+        "{error}"
+    );
+}
+
+#[test]
 fn four_attempts_are_enough() {
     let source = Fake::default();
     let tasks = tasks(&source, Some(1), 2);
