@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::results::{Results, Source};
 use super::spec::{PartitionSpec, Report, TaskSpec};
@@ -16,6 +16,11 @@ const ATTEMPTS: usize = 4;
 
 /// The most partitions in a task.
 const MOST_PARTITIONS: usize = 256;
+
+/// A task of partitions that come from a source in this process has no more bytes of these than so many, but for the last
+/// one, and asks for no more once the source has taken so long.
+const MOST_PULLED_BYTES: usize = 1 << 20;
+const PULL: Duration = Duration::from_millis(2);
 
 /// How much of results may wait for earlier ones.
 const ROOM_BYTES: usize = 8 << 20;
@@ -54,7 +59,8 @@ struct State {
     last_id: u64,
     /// The first partition of a known number of them that was never handed out.
     unclaimed: usize,
-    /// Whether the source has no more.
+    /// How many the source has given, and whether it has no more.
+    pulled: usize,
     is_exhausted: bool,
     /// To be handed out next, by the first partition of each.
     waiting: BTreeMap<usize, Waiting>,
@@ -373,7 +379,7 @@ impl<'a> Tasks<'a> {
         })
     }
 
-    /// Asks the source for one partition more.
+    /// Asks the source for the partitions of one task more.
     fn pull(&self) {
         let _pull = self.pull.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
@@ -381,18 +387,36 @@ impl<'a> Tasks<'a> {
         if state.is_exhausted || !state.waiting.is_empty() || self.is_over(&mut state) {
             return;
         }
+        // How many are to come nobody knows: so each task is a small part of what has come.
+        let most = (state.pulled / (self.slots * 16)).clamp(1, MOST_PARTITIONS);
         drop(state);
-        let pulled = self.source.pull();
+        let (partitions, end) = self.pull_some(most);
         let mut state = self.lock();
-        match pulled {
-            Ok(Some((index, payload))) => {
-                state.put_back(vec![PartitionSpec { index, payload }], 0);
-            }
-            Ok(None) => state.is_exhausted = true,
+        state.pulled += partitions.len();
+        state.put_back(partitions, 0);
+        match end {
+            Ok(is_exhausted) => state.is_exhausted = is_exhausted,
             Err(error) => state.end(End::Failed(error)),
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Some partitions of the source, and whether it has no more.
+    fn pull_some(&self, most: usize) -> (Vec<PartitionSpec>, Result<bool>) {
+        let (begun, mut bytes) = (Instant::now(), 0);
+        let mut partitions = Vec::new();
+        while partitions.len() < most && bytes < MOST_PULLED_BYTES && begun.elapsed() < PULL {
+            match self.source.pull() {
+                Ok(Some((index, payload))) => {
+                    bytes += payload.len();
+                    partitions.push(PartitionSpec { index, payload });
+                }
+                Ok(None) => return (partitions, Ok(true)),
+                Err(error) => return (partitions, Err(error)),
+            }
+        }
+        (partitions, Ok(false))
     }
 
     /// Hands on the chunks whose turn it is, unless another thread is at it.

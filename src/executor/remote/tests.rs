@@ -169,6 +169,28 @@ fn partitions_of_a_stream_come_with_what_is_in_them() {
 }
 
 #[test]
+fn tasks_of_a_stream_grow_with_it() {
+    let source = Fake {
+        left: AtomicUsize::new(250),
+        ..Fake::default()
+    };
+    let tasks = tasks(&source, None, 2);
+    let mut all = Vec::new();
+    while let Some(task) = tasks.next() {
+        let most = (all.len() / 32).max(1);
+        assert!(
+            task.partitions.len() <= most,
+            "{} of {most}",
+            task.partitions.len()
+        );
+        all.extend(indices(&task));
+        tasks.done(&task, Report::default());
+    }
+    assert_eq!(all, (0..250).collect::<Vec<_>>());
+    assert!(matches!(tasks.round().unwrap(), Round::Done(reports) if reports.len() < 250));
+}
+
+#[test]
 fn a_lost_task_comes_back_in_its_parts() {
     let source = Fake::default();
     let tasks = tasks(&source, Some(16), 2);
