@@ -7,6 +7,7 @@
 //!   Tasks::done, failed, lost <────────────────── Report or Error ──────────────────── its value
 //! ```
 
+mod pull;
 mod results;
 mod spec;
 mod tasks;

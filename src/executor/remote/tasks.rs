@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::pull::pull_some;
 use super::results::{Results, Source};
 use super::spec::{PartitionSpec, Report, TaskSpec};
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -16,11 +17,6 @@ const ATTEMPTS: usize = 4;
 
 /// The most partitions in a task.
 const MOST_PARTITIONS: usize = 256;
-
-/// A task of partitions that come from a source in this process has no more bytes of these than so many, but for the last
-/// one, and asks for no more once the source has taken so long.
-const MOST_PULLED_BYTES: usize = 1 << 20;
-const PULL: Duration = Duration::from_millis(2);
 
 /// How much of results may wait for earlier ones.
 const ROOM_BYTES: usize = 8 << 20;
@@ -390,7 +386,7 @@ impl<'a> Tasks<'a> {
         // How many are to come nobody knows: so each task is a small part of what has come.
         let most = (state.pulled / (self.slots * 16)).clamp(1, MOST_PARTITIONS);
         drop(state);
-        let (partitions, end) = self.pull_some(most);
+        let (partitions, end) = pull_some(self.source, most);
         let mut state = self.lock();
         state.pulled += partitions.len();
         state.put_back(partitions, 0);
@@ -400,23 +396,6 @@ impl<'a> Tasks<'a> {
         }
         drop(state);
         self.changed.notify_all();
-    }
-
-    /// Some partitions of the source, and whether it has no more.
-    fn pull_some(&self, most: usize) -> (Vec<PartitionSpec>, Result<bool>) {
-        let (begun, mut bytes) = (Instant::now(), 0);
-        let mut partitions = Vec::new();
-        while partitions.len() < most && bytes < MOST_PULLED_BYTES && begun.elapsed() < PULL {
-            match self.source.pull() {
-                Ok(Some((index, payload))) => {
-                    bytes += payload.len();
-                    partitions.push(PartitionSpec { index, payload });
-                }
-                Ok(None) => return (partitions, Ok(true)),
-                Err(error) => return (partitions, Err(error)),
-            }
-        }
-        (partitions, Ok(false))
     }
 
     /// Hands on the chunks whose turn it is, unless another thread is at it.
