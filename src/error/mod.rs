@@ -386,6 +386,15 @@ impl Error {
         self
     }
 
+    /// Puts an error that belongs to no single partition into a stage.
+    pub(crate) fn of_stage(mut self, number: usize) -> Self {
+        if let Some(place) = self.place_mut() {
+            place.stage = Some(number);
+            place.partition = None;
+        }
+        self
+    }
+
     pub(crate) fn place_mut(&mut self) -> Option<&mut Place> {
         match &mut *self.0 {
             ErrorKind::TaskPanicked { place, .. }

@@ -122,12 +122,7 @@ impl Job {
         // What is left to be written is the stage's too, and writing it may call the program.
         let outputs = catch_unwind(AssertUnwindSafe(|| stage.into_outputs(job.resources())));
         let outputs = outputs.unwrap_or_else(|payload| Err(panicked(None, payload)));
-        let outputs = outputs.map_err(|mut error| {
-            if let Some(place) = error.place_mut() {
-                place.stage = Some(number);
-            }
-            error
-        })?;
+        let outputs = outputs.map_err(|error| error.of_stage(number))?;
         job.put_map_outputs(shuffle.id(), outputs);
         Ok(())
     }

@@ -191,15 +191,6 @@ impl StageSource<'_> {
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Puts the stage into the place of an error that belongs to no single partition.
-    fn of_no_partition(&self, mut error: Error) -> Error {
-        if let Some(place) = error.place_mut() {
-            place.stage = Some(self.number);
-            place.partition = None;
-        }
-        error
-    }
 }
 
 impl Source for StageSource<'_> {
@@ -210,7 +201,7 @@ impl Source for StageSource<'_> {
         };
         let pulled = in_task(|| catch_unwind(AssertUnwindSafe(open)));
         let pulled = pulled.unwrap_or_else(|payload| Err(panicked(None, payload)));
-        let Some(partition) = pulled.map_err(|error| self.of_no_partition(error))? else {
+        let Some(partition) = pulled.map_err(|error| error.of_stage(self.number))? else {
             return Ok(None);
         };
         Ok(Some((partition.index, partition.to_bytes()?)))
@@ -253,7 +244,7 @@ impl Source for StageSource<'_> {
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow> {
         let task = Task::of_no_partition(self.job, self.number);
         let accepted = in_task(|| task.guard(|task| self.code.accept(task, partition, chunk)));
-        accepted.map_err(|error| self.of_no_partition(error))
+        accepted.map_err(|error| error.of_stage(self.number))
     }
 
     fn is_stopped(&self) -> bool {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::map_stages::check_attempts;
-use crate::error::{Error, Place, Result};
+use crate::error::{Place, Result};
 use crate::task::{
     JobState, Partition, PartitionStream, StageCode, Task, Worker, in_task, panicked,
 };
@@ -175,14 +175,14 @@ impl<'s> StageRun<'s> {
             return Ok(());
         }
         let finished = self.guard(|_| worker.finish())?;
-        finished.map_err(|error| self.of_no_partition(error))
+        finished.map_err(|error| error.of_stage(self.number))
     }
 
     /// Runs what belongs to no single partition, but may call closures of the program.
     fn guard<R>(&self, work: impl FnOnce(&Task<'_>) -> R) -> Result<R> {
         let task = Task::of_no_partition(self.job, self.number);
         let outcome = in_task(|| task.guard(|task| Ok(work(task))));
-        outcome.map_err(|error| self.of_no_partition(error))
+        outcome.map_err(|error| error.of_stage(self.number))
     }
 
     fn run_task(
@@ -245,7 +245,7 @@ impl<'s> StageRun<'s> {
                 let pulled = in_task(|| catch_unwind(AssertUnwindSafe(open)));
                 PULLS_FOR.set(before);
                 let pulled = pulled.unwrap_or_else(|payload| Err(panicked(None, payload)));
-                let partition = pulled.map_err(|error| self.of_no_partition(error))?;
+                let partition = pulled.map_err(|error| error.of_stage(self.number))?;
                 *given += 1;
                 if partition.is_none() {
                     stream.0 = None;
@@ -272,14 +272,5 @@ impl<'s> StageRun<'s> {
                 Err(now) => start = now,
             }
         }
-    }
-
-    /// Puts the stage into the place of an error that belongs to no single partition.
-    fn of_no_partition(&self, mut error: Error) -> Error {
-        if let Some(place) = error.place_mut() {
-            place.stage = Some(self.number);
-            place.partition = None;
-        }
-        error
     }
 }

@@ -1,7 +1,7 @@
 //! Stages in a worker process.
 
 use super::{Block, Flow, JobState, MapStage, Partition, Task, in_task};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::portable::{Entry, Loader, Portable, Saver};
 use crate::text::SplitReader;
 
@@ -60,7 +60,7 @@ impl<M: MakeStage> RemoteStage for RemoteMap<M> {
         // What is left to be written is the task's too, and writing it may call the program.
         let task = Task::of_no_partition(job, number);
         let blocks = in_task(|| task.guard(|_| stage.into_blocks(job.resources())));
-        blocks.map_err(|error| of_no_partition(error, number))
+        blocks.map_err(|error| error.of_stage(number))
     }
 }
 
@@ -84,14 +84,5 @@ fn run_worker(
             worker.finish()
         })
     });
-    finished.map_err(|error| of_no_partition(error, number))
-}
-
-/// Puts the stage into the place of an error that belongs to no single partition.
-fn of_no_partition(mut error: Error, number: usize) -> Error {
-    if let Some(place) = error.place_mut() {
-        place.stage = Some(number);
-        place.partition = None;
-    }
-    error
+    finished.map_err(|error| error.of_stage(number))
 }
