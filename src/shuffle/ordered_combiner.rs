@@ -20,6 +20,7 @@ use super::group_outputs::GroupOutputs;
 use super::grouper::Grouper;
 use super::partitioner::HashPartitioner;
 use super::range_merge::{self, Merger, Source};
+use super::savings;
 use super::sorted::Sorted;
 use super::tables::Tables;
 use crate::error::Result;
@@ -143,7 +144,11 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         if keys * 4 <= records * 3 {
             return Ok(());
         }
-        let left = passed_for(keys, records).saturating_sub(self.passed);
+        // Tables need about as many records before most of the later ones find their key there, and what came before was
+        // for nothing if there are none; so as many go by first.
+        let all_keys = savings::keys_in_all(records, records - keys);
+        let to_pass = all_keys.saturating_mul(PASSED_OF_KEY);
+        let left = to_pass.saturating_sub(self.passed);
         // To empty the tables for fewer than they have would not pay.
         if left < records {
             return Ok(());
@@ -229,16 +234,6 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         }
         Ok(Some(Flow::Continue(())))
     }
-}
-
-/// How many records are to go by before tables pay, where so many had so many keys.
-///
-/// Among `n` records of `k` keys in no order `n² / 2k` pairs have a key in common (the birthday problem): that says what
-/// `k` is. Tables need about as many records before most of the later ones find their key there, and what came before was
-/// for nothing if there are none; so as many go by first.
-fn passed_for(keys: usize, records: usize) -> usize {
-    let all_keys = records.saturating_mul(records) / (2 * (records - keys)).max(1);
-    all_keys.saturating_mul(PASSED_OF_KEY)
 }
 
 /// Calls `each` with every key of a partition and its value, in ascending order of (hash, key).

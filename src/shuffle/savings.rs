@@ -66,16 +66,21 @@ impl Savings {
 
     /// Whether the first records show that there are far more keys than tables are good for.
     ///
-    /// Of D keys in no order, two records have the same with a chance of 1/D. So among the n²/2 pairs of n records there
-    /// are r = n²/2D repeats, and it follows that D = n²/2r. Where some keys are more frequent than others, more pairs
-    /// are repeats: then there are even more keys than that.
-    ///
     /// Where keys come in turn, nothing can be said before each has come. There are no repeats then, or those of records
     /// that come twice, which become twice as many with twice the records; in no order they become four times as many.
     fn show_many_keys(&self, records: usize, before: usize) -> bool {
         let has_no_order = before >= LEAST_REPEATS && self.repeats >= 3 * before;
-        has_no_order && records / (2 * self.repeats) * records > MANY_FOR_CHECKED * self.check_keys
+        has_no_order && keys_in_all(records, self.repeats) > MANY_FOR_CHECKED * self.check_keys
     }
+}
+
+/// How many keys there are, where so many records in no order had so many repeats.
+///
+/// Of D keys in no order, two records have the same with a chance of 1/D. So among the n²/2 pairs of n records there
+/// are r = n²/2D repeats, and it follows that D = n²/2r (the birthday problem). Where some keys are more frequent than
+/// others, more pairs are repeats: then there are even more keys than that.
+pub(super) fn keys_in_all(records: usize, repeats: usize) -> usize {
+    records.saturating_mul(records) / (2 * repeats).max(1)
 }
 
 #[cfg(test)]
