@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::slice;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -115,11 +116,11 @@ impl<T: ?Sized> ReadText<T> {
                 }
                 match portions.next() {
                     None => return Ok(None),
-                    Some((index, Portion::Splits(_))) => break Pulled::Portion(index),
                     Some((_, Portion::Stream(path))) => {
                         let pieces = DecodedPieces::open(path, &self.options, PIECE_BYTES)?;
                         open = Some((Arc::clone(path), pieces));
                     }
+                    Some((index, _)) => break Pulled::Portion(index),
                 }
             };
             partitions += 1;
@@ -152,8 +153,10 @@ impl<T: ?Sized> ReadText<T> {
             Some(Pulled::Portion(index)) => &self.portions[index],
             None => &self.portions[index],
         };
-        let Portion::Splits(splits) = portion else {
-            unreachable!("a stream comes in pieces")
+        let splits = match portion {
+            Portion::Split(split) => slice::from_ref(split),
+            Portion::Pack(splits) => splits,
+            Portion::Stream(_) => unreachable!("a stream comes in pieces"),
         };
         self.read_splits(splits, task, push)
     }

@@ -85,6 +85,8 @@ pub(crate) struct Grouper<'o> {
     slice_bits: u32,
     /// Records on their way there.
     entries: EntryBatch,
+    /// Whether a first record has shown that it comes back from its bytes as it was.
+    is_checked: bool,
 
     // Memory.
     slabs: Vec<Slabs>,
@@ -105,7 +107,6 @@ pub(crate) struct Grouper<'o> {
     /// How many records have come that were not handed over yet, and their length.
     records: u64,
     bytes: usize,
-    is_checked: bool,
 }
 
 impl<'o> Grouper<'o> {
@@ -129,6 +130,7 @@ impl<'o> Grouper<'o> {
             buckets,
             slice_bits,
             entries: EntryBatch::default(),
+            is_checked: false,
             most_slab_bytes: (share_bytes / (OPEN_SLABS_OF_SHARE * slabs.len()))
                 .min(MOST_SLAB_BYTES),
             slabs,
@@ -141,7 +143,6 @@ impl<'o> Grouper<'o> {
             chunks_given: vec![0; partitions],
             records: 0,
             bytes: 0,
-            is_checked: false,
         }
     }
 
@@ -153,7 +154,6 @@ impl<'o> Grouper<'o> {
             self.first_task = task;
         }
         self.last_task = Some(task);
-        self.is_checked = false;
         Ok(())
     }
 

@@ -88,14 +88,14 @@ impl BlockReader {
         split: &Split,
         options: &TextOptions,
         block_bytes: usize,
-        last: Option<Self>,
-    ) -> Result<Self> {
+        last: Option<Box<Self>>,
+    ) -> Result<Box<Self>> {
         match last {
             Some(mut reader) if reader.stands_at(split, options) => {
                 reader.begin(split, block_bytes);
                 Ok(reader)
             }
-            last => Self::find(split, options, block_bytes, last),
+            last => Self::find(split, options, block_bytes, last).map(Box::new),
         }
     }
 
@@ -104,7 +104,7 @@ impl BlockReader {
         split: &Split,
         options: &TextOptions,
         block_bytes: usize,
-        last: Option<Self>,
+        last: Option<Box<Self>>,
     ) -> Result<Self> {
         let delimiter = Delimiter::new(&options.delimiter);
         debug_assert!(

@@ -17,7 +17,7 @@ pub(crate) const MIN_PIECE_BYTES: usize = 4 << 20;
 /// The decoded text of a file in pieces of whole records, in order.
 #[derive(Debug)]
 pub(crate) struct DecodedPieces {
-    reader: BlockReader,
+    reader: Box<BlockReader>,
 }
 
 /// Whole records of a file.

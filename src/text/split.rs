@@ -36,8 +36,9 @@ impl Split {
 /// What is read in one go; the portions of an input in order give its records in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Portion {
-    /// One or more splits, one after the other.
-    Splits(Vec<Split>),
+    Split(Split),
+    /// Several, one after the other.
+    Pack(Vec<Split>),
     /// A compressed file, to be decoded by [`DecodedPieces`](super::DecodedPieces) while others work on what has been
     /// decoded.
     ///
@@ -106,7 +107,7 @@ impl Plan {
         let may_be_stream = file.bytes > MIN_STREAM_BYTES && file.bytes > self.total_bytes / 8;
         if file.is_stream {
             // It may have any size, so others must not wait behind it.
-            self.push(Portion::Splits(vec![Split::whole(&file.path)]));
+            self.push(Portion::Split(Split::whole(&file.path)));
         } else if file.bytes <= self.split_bytes && !may_be_stream {
             self.pack(file);
         } else {
@@ -127,11 +128,11 @@ impl Plan {
         let boundary =
             |i: u64| (u128::from(file.bytes) * u128::from(i) / u128::from(ranges)) as u64;
         for i in 0..ranges {
-            self.push(Portion::Splits(vec![Split {
+            self.push(Portion::Split(Split {
                 path: Arc::clone(&file.path),
                 start: boundary(i),
                 end: boundary(i + 1),
-            }]));
+            }));
         }
     }
 
@@ -156,7 +157,7 @@ impl Plan {
     fn close_pack(&mut self) {
         if !self.pack.is_empty() {
             self.portions
-                .push(Portion::Splits(std::mem::take(&mut self.pack)));
+                .push(Portion::Pack(std::mem::take(&mut self.pack)));
             self.pack_cost = 0;
         }
     }

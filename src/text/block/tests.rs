@@ -51,7 +51,7 @@ impl Fixture {
     /// The same, with the reader that has read other splits, and for the next.
     fn read_with(
         &self,
-        last: &mut Option<BlockReader>,
+        last: &mut Option<Box<BlockReader>>,
         start: u64,
         end: u64,
         block_bytes: usize,

@@ -46,7 +46,8 @@ fn covered(portions: &[Portion]) -> Vec<Arc<Path>> {
     let mut end = 0;
     for portion in portions {
         let splits = match portion {
-            Portion::Splits(splits) => splits.clone(),
+            Portion::Split(split) => vec![split.clone()],
+            Portion::Pack(splits) => splits.clone(),
             Portion::Stream(path) => vec![Split::whole(path)],
         };
         for split in splits {
@@ -90,7 +91,8 @@ fn a_large_file_is_cut_evenly() {
         let sizes: Vec<u64> = portions
             .iter()
             .map(|portion| match portion {
-                Portion::Splits(splits) => splits[0].end - splits[0].start,
+                Portion::Split(split) => split.end - split.start,
+                Portion::Pack(splits) => splits[0].end - splits[0].start,
                 Portion::Stream(_) => panic!("not compressed"),
             })
             .collect();
@@ -106,7 +108,7 @@ fn order_is_kept_between_large_and_small() {
     files.insert(1, large_file(directory.path(), "large", b"text", 3 * MIB));
     let portions = plan_of(&files);
     assert_eq!(portions.len(), 5);
-    assert!(matches!(&portions[4], Portion::Splits(splits) if splits.len() == 2));
+    assert!(matches!(&portions[4], Portion::Pack(splits) if splits.len() == 2));
 }
 
 #[test]
@@ -116,7 +118,7 @@ fn a_large_gzip_file_is_streamed_if_it_is_much_of_the_input() {
     let alone = [gzip("alone", 5 * MIB)];
     assert_eq!(plan_of(&alone), [Portion::Stream(alone[0].path.clone())]);
     let small = [gzip("small", 2 * MIB)];
-    assert!(matches!(&plan_of(&small)[..], [Portion::Splits(splits)] if splits.len() == 1));
+    assert!(matches!(&plan_of(&small)[..], [Portion::Pack(splits)] if splits.len() == 1));
     let many: Vec<_> = (0..9)
         .map(|n| gzip(&format!("many-{n}"), 5 * MIB))
         .collect();
@@ -125,7 +127,7 @@ fn a_large_gzip_file_is_streamed_if_it_is_much_of_the_input() {
     assert!(
         portions
             .iter()
-            .all(|portion| matches!(portion, Portion::Splits(_)))
+            .all(|portion| matches!(portion, Portion::Pack(_)))
     );
     // A wished size does not change what is streamed.
     let options = TextOptions {
