@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::FileRange;
+use super::file::{self, FileRange};
 use super::frame::{FrameAt, FrameReader, FrameWriter};
 use super::merge::Source;
 use super::scratch::{Scratch, ScratchFile, ScratchWriter};
@@ -248,6 +248,13 @@ impl Run {
 
     pub(crate) fn records(&self) -> u64 {
         self.records
+    }
+
+    /// Asks the system to have the start of the run at hand soon.
+    pub(crate) fn read_ahead(&self) -> Result<()> {
+        let bytes = self.bytes.min(file::AHEAD_BYTES);
+        file::read_ahead(&*self.file.open()?, self.offset, bytes);
+        Ok(())
     }
 
     /// A reader at the start of the run. The file is opened for the first record.

@@ -94,6 +94,7 @@ impl Scratch {
     pub(crate) fn create(&self, name: &str) -> Result<ScratchWriter> {
         let path = self.new_path(name)?;
         let handle = Arc::new(file::create_new(&path)?);
+        file::read_as_asked(&handle);
         let mut file = self.file(path, true);
         file.handle = Mutex::new(Arc::downgrade(&handle));
         Ok(ScratchWriter {
@@ -280,6 +281,7 @@ impl ScratchFile {
             return Ok(handle);
         }
         let handle = file::open(&self.path).map_err(|error| missing_or(&self.path, error))?;
+        file::read_as_asked(&handle);
         let handle = Arc::new(handle);
         *shared = Arc::downgrade(&handle);
         Ok(handle)

@@ -121,12 +121,26 @@ impl Walk {
             if self.piece >= end.piece && (self.piece > end.piece || self.next >= end.record) {
                 return Ok(false);
             }
+            if let Reader::Unopened(place) = self.reader {
+                self.open(place)?;
+                self.read_ahead(end)?;
+            }
             if self.step_in_piece()? {
                 return Ok(true);
             }
             self.piece += 1;
             self.next = 0;
             self.reader = Reader::Unopened(Place::StartOfPiece);
+        }
+    }
+
+    /// Asks for the piece after the one that is open, if some of it is before `end`.
+    fn read_ahead(&self, end: &Position) -> Result<()> {
+        let next = self.piece + 1;
+        let is_wanted = next < end.piece || next == end.piece && end.record > 0;
+        match self.run.pieces.get(next) {
+            Some(Piece::File { run, .. }) if is_wanted => run.read_ahead(),
+            _ => Ok(()),
         }
     }
 
