@@ -17,6 +17,7 @@ use crate::pipeline::Data;
 use crate::storage::codec::{self, Short};
 use crate::storage::merge::Source as _;
 use crate::storage::run::{Run, RunFile, RunReader, RunWriter};
+use crate::task::Flow;
 
 /// The bits of blocks in order of (place, key).
 pub(crate) const ALL_BITS: u8 = u64::BITS as u8;
@@ -56,6 +57,20 @@ pub(crate) struct SortedWriter<'f> {
 }
 
 impl SortedWriter<'_> {
+    /// What appends keys with their values, up to one that cannot be: `outcome` says why.
+    pub(crate) fn appending<V: Data>(
+        &mut self,
+        outcome: &mut Result<()>,
+    ) -> impl FnMut(&[u8], V) -> Flow {
+        |key, value| {
+            *outcome = self.append(key, &value);
+            match outcome {
+                Ok(()) => Flow::Continue(()),
+                Err(_) => Flow::Break(()),
+            }
+        }
+    }
+
     #[inline]
     pub(crate) fn append<V: Data>(&mut self, key: &[u8], value: &V) -> Result<()> {
         push_entry(&mut self.block, key, value)?;

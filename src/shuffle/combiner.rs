@@ -31,8 +31,9 @@ const DIVIDED_FOR_CHECKED: usize = 16;
 const SLAB_BYTES: usize = 4 << 20;
 const SLABS: usize = 16;
 
-/// A thread with less memory than this has no use for buckets: what is in one of them would not fit when it is read.
-const LEAST_BUCKETS_BYTES: usize = SLABS * SLAB_BYTES;
+/// A thread with less memory than this has no use for buckets: what is in one of them would not fit when it is read, and
+/// be written and read once more.
+const LEAST_BUCKETS_BYTES: usize = 32 << 20;
 
 /// Combines records, and hands over to [`CombinerOutputs`] what came of them.
 pub(crate) struct Combiner<'c, C: Combine> {

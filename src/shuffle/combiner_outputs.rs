@@ -135,14 +135,7 @@ fn merge_to_run<C: Combine>(
 ) -> Result<Run> {
     blocks::write_sorted(file, |writer| {
         let mut outcome = Ok(());
-        let mut append = |key: &[u8], value: C::Combined| {
-            outcome = writer.append(key, &value);
-            match outcome {
-                Ok(()) => Flow::Continue(()),
-                Err(_) => Flow::Break(()),
-            }
-        };
-        let _ = merger.merge(sources, within, &mut append)?;
+        let _ = merger.merge(sources, within, &mut writer.appending(&mut outcome))?;
         outcome
     })
 }

@@ -23,6 +23,7 @@ mod partitioner;
 mod probe_batch;
 mod radix_sort;
 mod range_entries;
+mod range_keys;
 mod range_merge;
 mod savings;
 mod short_entry;

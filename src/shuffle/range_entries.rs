@@ -119,19 +119,14 @@ impl<V> RangeEntries<V> {
         self.scratch.reserve_exact(entries);
     }
 
-    /// Calls `each` with the entries as they came, and leaves none.
-    pub(super) fn drain_unsorted<E>(
-        &mut self,
-        mut each: impl FnMut(Place, &[u8], V) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for number in 0..self.entries.len() {
-            let Entry { place, value, .. } = &mut self.entries[number];
-            if let (place, Some(value)) = (*place, value.take()) {
-                each(place, self.key(number), value)?;
-            }
+    /// How many keys there are.
+    pub(super) fn count_keys(&mut self) -> usize {
+        radix_sort(&mut self.slots, &mut self.scratch, 0);
+        let (mut start, mut keys) = (0, 0);
+        while start < self.slots.len() {
+            (start, keys) = (self.end_of_key(start), keys + 1);
         }
-        self.clear();
-        Ok(())
+        keys
     }
 
     /// Calls `each` with every key in ascending order of (place, key), and with its values merged as they came. Leaves
@@ -139,7 +134,7 @@ impl<V> RangeEntries<V> {
     pub(super) fn drain(
         &mut self,
         merge: impl Fn(V, V) -> V,
-        each: &mut impl FnMut(&[u8], V) -> Flow,
+        mut each: impl FnMut(Place, &[u8], V) -> Flow,
     ) -> (usize, Flow) {
         radix_sort(&mut self.slots, &mut self.scratch, 0);
         let (mut start, mut keys) = (0, 0);
@@ -154,7 +149,10 @@ impl<V> RangeEntries<V> {
                     .zip(later)
                     .map(|(value, later)| merge(value, later));
             }
-            let flow = combined.map_or(Flow::Continue(()), |value| each(self.key(first), value));
+            let place = self.entries[first].place;
+            let flow = combined.map_or(Flow::Continue(()), |value| {
+                each(place, self.key(first), value)
+            });
             if flow.is_break() {
                 return (keys, flow);
             }
@@ -278,27 +276,15 @@ mod tests {
         for _ in 0..2 {
             let expected = fill(&mut entries);
             assert_eq!(entries.len(), 20_000);
+            assert_eq!(entries.count_keys(), expected.len());
             let mut left = expected.iter();
-            let (keys, flow) = entries.drain(merge, &mut |key, all| {
-                let ((_, expected_key), expected_all) = left.next().unwrap();
-                assert_eq!((key, &all), (&expected_key[..], expected_all));
+            let (keys, flow) = entries.drain(merge, |place, key, all| {
+                let (of, expected_all) = left.next().unwrap();
+                assert_eq!(((place.0, key), &all), ((of.0, &of.1[..]), expected_all));
                 Flow::Continue(())
             });
             assert!(flow.is_continue() && left.next().is_none());
             assert_eq!((keys, entries.len()), (expected.len(), 0));
         }
-    }
-
-    #[test]
-    fn entries_are_given_back_as_they_came() {
-        let mut entries = RangeEntries::default();
-        fill(&mut entries);
-        let mut next = 0;
-        let drained = entries.drain_unsorted(|_, key, value| {
-            assert_eq!((key.len(), value), (next % 300, format!("{next} ")));
-            next += 1;
-            Ok::<_, ()>(())
-        });
-        assert_eq!((drained, next, entries.len()), (Ok(()), 20_000, 0));
     }
 }

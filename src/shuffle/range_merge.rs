@@ -7,37 +7,26 @@
 //!
 //! To sort the entries of 28 million words, of which hardly any came twice, took 28 ns less for each than a table.
 
-use std::borrow::BorrowMut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
-use super::blocks::{self, ALL_BITS, BlockReader};
+use super::blocks::{ALL_BITS, BlockReader};
 use super::combine::Combine;
 use super::combiner_outputs::fewer;
-use super::kernel::HUGE_PAGE_BYTES;
 use super::partitioner::{HashPartitioner, Place};
-use super::probe_batch::ProbeBatch;
 use super::range_entries::RangeEntries;
+use super::range_keys::{RangeKeys, drain};
 use super::slab::Piece;
 use super::sorted::{ChunkReader, Sorted as Entries};
 use super::table::{Probe, Sorted, Table};
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Owned};
 use crate::storage::memory::Reservation;
-use crate::storage::run::{Run, RunFile};
+use crate::storage::run::Run;
 use crate::task::{Flow, Resources};
 
 /// What the keys of one range should take: a part of the second-level cache.
-const RANGE_BYTES: usize = 512 << 10;
-
-/// What they may take without asking for it. They may be more than is wanted where sources are in order of few bits.
-const FLOOR_BYTES: usize = 4 * RANGE_BYTES;
-
-/// With more entries for each key than this, those of the next ranges are not sorted any more.
-const MOST_ENTRIES_OF_KEY: usize = 2;
-
-/// Entries to be sorted may take so much: a table would take far less if it turned out that keys come often.
-const MOST_SORTED_BYTES: usize = 64 * RANGE_BYTES;
+pub(super) const RANGE_BYTES: usize = 512 << 10;
 
 /// The bits of a place that a range may have in common.
 const MOST_BITS: u32 = 48;
@@ -245,211 +234,13 @@ fn range_bits<V: Data>(sources: &mut [Source<V>], within: PlaceRange) -> Result<
     Ok(bits.min(most_bits.min(MOST_BITS).saturating_sub(within.bits)))
 }
 
-/// The keys of one range: entries to be sorted, or a table, and in runs what there is no memory for.
-struct RangeKeys<'m, C: Combine> {
-    merger: &'m Merger<'m, C>,
-    /// Whether entries are sorted: as long as few keys come again, and there is memory for all that come.
-    sorts: bool,
-    /// What entries hold that are on their way into the table.
-    poured_bytes: usize,
-    entries: RangeEntries<C::Combined>,
-    table: Table<C::Combined>,
-    /// Whether entries wait in the batch: only while the table is too large for the cache.
-    waits: bool,
-    batch: ProbeBatch<C::Combined>,
-    reservation: Reservation,
-    runs: Vec<Run>,
-    /// Not where all places are nearly the same, or there is room.
-    may_spill: bool,
-}
-
-impl<'m, C: Combine> RangeKeys<'m, C> {
-    fn new(merger: &'m Merger<'m, C>, may_spill: bool) -> Self {
-        let table_bytes = merger.table_bytes.load(Ordering::Relaxed);
-        let mut keys = Self {
-            may_spill,
-            merger,
-            sorts: table_bytes == 0,
-            poured_bytes: 0,
-            entries: RangeEntries::default(),
-            table: Table::default(),
-            waits: false,
-            batch: ProbeBatch::default(),
-            reservation: merger.resources.budget.reservation(),
-            runs: Vec::new(),
-        };
-        // Made at once, a table of usual length need not grow step by step.
-        if table_bytes <= FLOOR_BYTES {
-            keys.table.grow_to(table_bytes);
-            keys.waits = table_bytes > RANGE_BYTES;
-        }
-        keys
-    }
-
-    /// Notes how large the table has become, unless it is only there for want of memory to sort. Only its slots, for
-    /// these are what is made at once.
-    fn note_table(&self) {
-        let table_bytes = self.merger.table_bytes;
-        if table_bytes.load(Ordering::Relaxed) > 0 {
-            table_bytes.fetch_max(self.table.slots_bytes(), Ordering::Relaxed);
-        }
-    }
-
-    /// Takes an entry in: a call, which leaves [`put`](Self::put) to be inlined where most entries come from.
-    #[inline(never)]
-    fn put_one(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
-        self.put(probe, key, value)
-    }
-
-    /// Takes an entry in.
-    #[inline(always)]
-    fn put(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
-        if !self.sorts {
-            return self.combine(probe, key, value);
-        }
-        match self.entries.push(probe.place(), key, value) {
-            Ok(()) => Ok(()),
-            Err(value) => self.make_room_to_sort(probe.place(), key, value),
-        }
-    }
-
-    /// Makes room for one more entry, or goes over to the table.
-    #[cold]
-    #[inline(never)]
-    fn make_room_to_sort(&mut self, place: Place, key: &[u8], value: C::Combined) -> Result<()> {
-        let wanted = self.entries.next_bytes(key.len());
-        if wanted <= MOST_SORTED_BYTES && self.reserve(wanted) {
-            self.entries.make_room(key.len());
-            let _ = self.entries.push(place, key, value);
-            return Ok(());
-        }
-        self.sorts = false;
-        let mut entries = std::mem::take(&mut self.entries);
-        self.poured_bytes = entries.memory_bytes();
-        entries
-            .drain_unsorted(|place, key, value| self.combine(Probe::new(place, key), key, value))?;
-        self.poured_bytes = 0;
-        self.combine(Probe::new(place, key), key, value)
-    }
-
-    /// Whether all that is here may take so many bytes.
-    fn reserve(&mut self, bytes: usize) -> bool {
-        let bytes = bytes + self.poured_bytes;
-        let room_bytes = self.merger.room.map_or(0, Reservation::bytes);
-        bytes <= FLOOR_BYTES.max(room_bytes) || self.reservation.try_resize(bytes)
-    }
-
-    /// Takes an entry in that is in the table after the next [`flush`](Self::flush), if not at once.
-    #[inline(always)]
-    fn combine(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
-        if !self.waits {
-            return self.upsert(&probe, &key[..probe.long_len()], value);
-        }
-        if self.batch.push(probe, key, value) {
-            self.flush()?;
-        }
-        Ok(())
-    }
-
-    #[inline(never)]
-    fn flush(&mut self) -> Result<()> {
-        let mut batch = std::mem::take(&mut self.batch);
-        // All at once, since here nothing else is to be done meanwhile: W4 of `examples/bench.rs` takes 0.985 of the
-        // processors' time of one after the other as they come.
-        for (probe, _) in batch.probes() {
-            self.table.prefetch(probe);
-        }
-        batch.drain(|probe, long, value| self.upsert(probe, long, value))?;
-        self.batch = batch;
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn upsert(&mut self, probe: &Probe, long: &[u8], mut value: C::Combined) -> Result<()> {
-        let combine = self.merger.combine;
-        let merge = |combined, later| combine.merge(combined, later);
-        while let Err(again) = self.table.upsert(probe, long, value, |value| value, merge) {
-            value = again;
-            self.make_room(long)?;
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn make_room(&mut self, long: &[u8]) -> Result<()> {
-        let wanted = self.table.memory_bytes() + self.table.room_bytes(long);
-        if !self.reserve(wanted) && self.may_spill && self.table.len() > 0 {
-            return self.spill();
-        }
-        self.table.make_room(long);
-        if self.table.memory_bytes() > RANGE_BYTES {
-            self.waits = true;
-            // Out of the cache it had better be a huge page: its slots are found faster then, and those of different keys
-            // are farther from each other.
-            if self.reserve(HUGE_PAGE_BYTES.max(self.table.memory_bytes())) {
-                self.table.grow_to(HUGE_PAGE_BYTES);
-            }
-        }
-        Ok(())
-    }
-
-    fn spill(&mut self) -> Result<()> {
-        let mut file = RunFile::create(&self.merger.resources.scratch, "combine")?;
-        self.runs
-            .push(blocks::write_table(&mut file, &mut self.table)?);
-        self.table = Table::default();
-        self.waits = false;
-        self.reservation.clear();
-        Ok(())
-    }
-
-    /// All that is here, if some of it is in runs.
-    fn spilled(&mut self) -> Result<Vec<Run>> {
-        self.flush()?;
-        if !self.runs.is_empty() && self.table.len() > 0 {
-            self.spill()?;
-        }
-        Ok(std::mem::take(&mut self.runs))
-    }
-
-    /// Calls `each` with every key and its value, and leaves none.
-    fn drain<F>(&mut self, each: &mut F) -> Flow
-    where
-        F: FnMut(&[u8], C::Combined) -> Flow,
-    {
-        if !self.sorts {
-            return drain(&mut self.table.sorted(), each);
-        }
-        let entries = self.entries.len();
-        let combine = self.merger.combine;
-        let merge = |combined, later| combine.merge(combined, later);
-        let (keys, flow) = self.entries.drain(merge, each);
-        if entries > MOST_ENTRIES_OF_KEY * keys {
-            self.merger.table_bytes.fetch_max(1, Ordering::Relaxed);
-            self.sorts = false;
-            self.entries = RangeEntries::default();
-        }
-        flow
-    }
-}
-
-fn drain<T, V, F>(keys: &mut Sorted<T, V>, each: &mut F) -> Flow
-where
-    T: BorrowMut<Table<V>>,
-    F: FnMut(&[u8], V) -> Flow,
-{
-    while let Some(flow) = keys.take(&mut *each) {
-        flow?;
-    }
-    Flow::Continue(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::marker::PhantomData;
 
     use super::*;
+    use crate::shuffle::blocks;
     use crate::storage::memory::MemoryBudget;
 
     struct Lists(PhantomData<()>);
@@ -532,8 +323,8 @@ mod tests {
         Source::table(table, Arc::new(resources.budget.reservation()))
     }
 
-    /// Merges blocks, a table and more blocks, where it is known or not that keys repeat; says how many bytes were
-    /// spilled.
+    /// Merges blocks, a table and more blocks, where it is known or not that keys repeat; says into how many files what
+    /// was spilled.
     fn merged(keys: u32, budget_bytes: usize, repeats: bool) -> u64 {
         let resources = Resources {
             budget: MemoryBudget::new(budget_bytes),
@@ -564,7 +355,7 @@ mod tests {
         assert!(flow.unwrap().is_continue());
         assert!(expected.next().is_none());
         assert_eq!(resources.budget.used_bytes(), 0);
-        resources.scratch.written_bytes()
+        resources.scratch.files()
     }
 
     #[test]
@@ -573,16 +364,25 @@ mod tests {
             (200_000, 1 << 30, false, false), // each range sorted
             (200_000, 1 << 30, true, false),  // each put into a table
             (50, 1 << 30, false, false),      // the later ones put into a table
-            (50, 1 << 10, false, false), // the first one too, once there are too many to be sorted
-            (200_000, 1 << 10, false, true), // no memory for that table either
-            (200_000, 1 << 10, true, true), // nor at once
+            (50, 1 << 10, false, false), // the first one too, once there is no memory for more entries
+            (200_000, 1 << 10, false, true), // no memory to sort them
+            (200_000, 1 << 10, true, true), // nor for tables
         ] {
-            let spilled_bytes = merged(keys, budget_bytes, repeats);
+            let files = merged(keys, budget_bytes, repeats);
             assert_eq!(
-                spilled_bytes > 0,
+                files > 0,
                 spills,
                 "{keys} keys, {budget_bytes} bytes, {repeats}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_spilled_is_as_long_as_memory_allows() {
+        // From less than the least that entries take to more than those of a range.
+        for budget_bytes in (1 << 20..8 << 20).step_by(1 << 20) {
+            let files = merged(200_000, budget_bytes, false);
+            assert!(files < 30, "{files} files of {budget_bytes} bytes");
         }
     }
 }

@@ -233,7 +233,7 @@ impl<V> Table<V> {
     /// Adds slots until they take so many bytes.
     pub(crate) fn grow_to(&mut self, bytes: usize) {
         let slots = bytes / size_of::<Slot<V>>();
-        if slots > self.slots.len() {
+        if slots > self.slots.len().max(LEAST_SLOTS) {
             self.resize(slots - LEAST_OVERFLOW, slots);
         }
     }

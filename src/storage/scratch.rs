@@ -193,6 +193,12 @@ impl Scratch {
         self.0.used_bytes.load(Ordering::Relaxed)
     }
 
+    /// How many files there have been.
+    #[cfg(test)]
+    pub(crate) fn files(&self) -> u64 {
+        self.0.next_file.load(Ordering::Relaxed) - 1
+    }
+
     /// The length of all its files, those that are gone included.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.0.written_bytes.load(Ordering::Relaxed)
