@@ -7,6 +7,10 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Place, Result};
 
+/// How much of a range is asked for ahead at a time. With less the disk is waited for; more is too much for a small
+/// cache, since a merge has a hundred ranges.
+pub(crate) const AHEAD_BYTES: u64 = 512 << 10;
+
 /// Opens a file for reading.
 pub(crate) fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|error| Error::io("open", path, error))
@@ -100,10 +104,6 @@ pub(crate) struct FileRange {
     /// What is before this was asked for ahead.
     asked: u64,
 }
-
-/// How much of a range is asked for ahead at a time. With less the disk is waited for; more is too much for a small
-/// cache, since a merge has a hundred ranges.
-pub(crate) const AHEAD_BYTES: u64 = 512 << 10;
 
 impl FileRange {
     pub(crate) fn new(file: Arc<File>, start: u64, bytes: u64) -> Self {
