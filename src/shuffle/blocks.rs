@@ -50,6 +50,16 @@ pub(crate) fn write_sorted(
     writer.run.finish()
 }
 
+/// Whether those who hand out keys go on after one was taken in: not after an error, which is left in `outcome`.
+#[inline]
+pub(crate) fn go_on(taken_in: Result<()>, outcome: &mut Result<()>) -> Flow {
+    *outcome = taken_in;
+    match outcome {
+        Ok(()) => Flow::Continue(()),
+        Err(_) => Flow::Break(()),
+    }
+}
+
 /// A run of entries in order.
 pub(crate) struct SortedWriter<'f> {
     run: RunWriter<'f>,
@@ -57,20 +67,6 @@ pub(crate) struct SortedWriter<'f> {
 }
 
 impl SortedWriter<'_> {
-    /// What appends keys with their values, up to one that cannot be: `outcome` says why.
-    pub(crate) fn appending<V: Data>(
-        &mut self,
-        outcome: &mut Result<()>,
-    ) -> impl FnMut(&[u8], V) -> Flow {
-        |key, value| {
-            *outcome = self.append(key, &value);
-            match outcome {
-                Ok(()) => Flow::Continue(()),
-                Err(_) => Flow::Break(()),
-            }
-        }
-    }
-
     #[inline]
     pub(crate) fn append<V: Data>(&mut self, key: &[u8], value: &V) -> Result<()> {
         push_entry(&mut self.block, key, value)?;

@@ -135,7 +135,9 @@ fn merge_to_run<C: Combine>(
 ) -> Result<Run> {
     blocks::write_sorted(file, |writer| {
         let mut outcome = Ok(());
-        let _ = merger.merge(sources, within, &mut writer.appending(&mut outcome))?;
+        let _ = merger.merge(sources, within, &mut |key, value| {
+            blocks::go_on(writer.append(key, &value), &mut outcome)
+        })?;
         outcome
     })
 }

@@ -76,13 +76,25 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         keys
     }
 
-    /// Notes how large the table has become, unless it is only there for want of memory to sort. Only its slots, for
-    /// these are what is made at once.
+    /// Notes how large the table has become, if there is one. Only its slots, for these are what is made at once.
     pub(super) fn note_table(&self) {
-        let table_bytes = self.merger.table_bytes;
-        if table_bytes.load(Ordering::Relaxed) > 0 {
-            table_bytes.fetch_max(self.table.slots_bytes(), Ordering::Relaxed);
-        }
+        let slots_bytes = self.table.slots_bytes();
+        self.merger
+            .table_bytes
+            .fetch_max(slots_bytes, Ordering::Relaxed);
+    }
+
+    /// How values of one key are brought together.
+    fn merge(&self) -> impl Fn(C::Combined, C::Combined) -> C::Combined + Copy + use<'m, C> {
+        let combine = self.merger.combine;
+        |combined, later| combine.merge(combined, later)
+    }
+
+    /// Goes over to the table, in later ranges and partitions as well: keys come again. Gives the entries.
+    fn stop_sorting(&mut self) -> RangeEntries<C::Combined> {
+        self.merger.table_bytes.fetch_max(1, Ordering::Relaxed);
+        self.sorts = false;
+        std::mem::take(&mut self.entries)
     }
 
     /// Takes an entry in: a call, which leaves [`put`](Self::put) to be inlined where most entries come from.
@@ -137,21 +149,18 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         if !is_granted && self.may_spill && table_bytes > FLOOR_BYTES {
             return Ok(false);
         }
-        self.sorts = false;
+        let mut entries = self.stop_sorting();
         self.poured_bytes = if is_granted { entries_bytes } else { 0 };
         self.table.grow_to(table_bytes);
         self.waits = self.table.memory_bytes() > RANGE_BYTES;
-        let combine = self.merger.combine;
-        let merge = |combined, later| combine.merge(combined, later);
+        let merge = self.merge();
         let mut outcome = Ok(());
-        let _ = std::mem::take(&mut self.entries).drain(merge, |place, key, value| {
+        let _ = entries.drain(merge, |place, key, value| {
             let probe = Probe::new(place, key);
-            outcome = self.upsert(&probe, &key[..probe.long_len()], value);
-            match outcome {
-                Ok(()) => Flow::Continue(()),
-                Err(_) => Flow::Break(()),
-            }
+            let put = self.upsert(&probe, &key[..probe.long_len()], value);
+            blocks::go_on(put, &mut outcome)
         });
+        drop(entries);
         self.poured_bytes = 0;
         let _ = self.reserve(self.table.memory_bytes());
         outcome.map(|()| true)
@@ -191,8 +200,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
 
     #[inline(always)]
     fn upsert(&mut self, probe: &Probe, long: &[u8], mut value: C::Combined) -> Result<()> {
-        let combine = self.merger.combine;
-        let merge = |combined, later| combine.merge(combined, later);
+        let merge = self.merge();
         while let Err(again) = self.table.upsert(probe, long, value, |value| value, merge) {
             value = again;
             self.make_room(long)?;
@@ -233,15 +241,12 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     }
 
     fn write_entries(&mut self, file: &mut RunFile) -> Result<Run> {
-        let combine = self.merger.combine;
-        let merge = |combined, later| combine.merge(combined, later);
+        let merge = self.merge();
         blocks::write_sorted(file, |writer| {
             let mut outcome = Ok(());
-            let mut append = writer.appending(&mut outcome);
-            let _ = self
-                .entries
-                .drain(merge, |_, key, value| append(key, value));
-            drop(append);
+            let _ = self.entries.drain(merge, |_, key, value| {
+                blocks::go_on(writer.append(key, &value), &mut outcome)
+            });
             outcome
         })
     }
@@ -264,13 +269,10 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             return drain(&mut self.table.sorted(), each);
         }
         let entries = self.entries.len();
-        let combine = self.merger.combine;
-        let merge = |combined, later| combine.merge(combined, later);
+        let merge = self.merge();
         let (keys, flow) = self.entries.drain(merge, |_, key, value| each(key, value));
         if entries > MOST_ENTRIES_OF_KEY * keys {
-            self.merger.table_bytes.fetch_max(1, Ordering::Relaxed);
-            self.sorts = false;
-            self.entries = RangeEntries::default();
+            self.stop_sorting();
         }
         flow
     }

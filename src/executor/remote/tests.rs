@@ -25,6 +25,16 @@ struct Fake {
 }
 
 impl Fake {
+    /// One whose source has so many partitions.
+    fn streaming(partitions: usize) -> Self {
+        Self {
+            left: AtomicUsize::new(partitions),
+            ..Self::default()
+        }
+    }
+}
+
+impl Fake {
     fn accepted(&self) -> Vec<(usize, Vec<u8>)> {
         self.accepted.lock().unwrap().clone()
     }
@@ -147,10 +157,7 @@ fn a_stage_without_partitions_is_done_at_once() {
 
 #[test]
 fn partitions_of_a_stream_come_with_what_is_in_them() {
-    let source = Fake {
-        left: AtomicUsize::new(3),
-        ..Fake::default()
-    };
+    let source = Fake::streaming(3);
     let tasks = tasks(&source, None, 2);
     assert!(tasks.try_next().is_none(), "it is not there at once");
     let first = tasks.next().unwrap();
@@ -170,10 +177,7 @@ fn partitions_of_a_stream_come_with_what_is_in_them() {
 
 #[test]
 fn tasks_of_a_stream_grow_with_it() {
-    let source = Fake {
-        left: AtomicUsize::new(250),
-        ..Fake::default()
-    };
+    let source = Fake::streaming(250);
     let tasks = tasks(&source, None, 2);
     let mut all = Vec::new();
     while let Some(task) = tasks.next() {
