@@ -1,7 +1,5 @@
 //! Sorting by a comparison that is no order: no record is lost, and none comes twice.
 
-mod common;
-
 use std::cmp::Ordering;
 use std::panic;
 use std::sync::Once;
@@ -10,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use holdall::{Bag, Context, ErrorKind, Executor};
 use proptest::prelude::*;
 
-use common::{assert_empty, on_every_executor};
+use crate::common::{assert_empty, on_every_executor};
 
 type Compare = fn(u64, u64) -> Ordering;
 

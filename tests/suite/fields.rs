@@ -1,11 +1,11 @@
 //! Values from fields of lines, of files as they come.
 
-mod common;
-
 use holdall::{Bag, Context, ErrorKind, FieldsError, InvalidUtf8, Pipeline, TextReader};
 use serde::{Deserialize, Serialize};
 
-use common::{Files, ON_PURPOSE, on_every_executor, on_every_executor_and_processes, quiet_panics};
+use crate::common::{
+    Files, ON_PURPOSE, on_every_executor, on_every_executor_and_processes, quiet_panics,
+};
 
 /// A byte order mark, both ends of lines, blank lines, empty fields, signs, what is no number, a long line, characters
 /// that begin as a delimiter does, and no end of the last line.

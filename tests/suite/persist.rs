@@ -1,11 +1,9 @@
 //! `persist`: computed once, kept within the budget, gone with the bag.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{Files, assert_empty, on_every_executor, on_every_executor_with};
+use crate::common::{Files, assert_empty, on_every_executor, on_every_executor_with};
 use holdall::{Context, Persistence, TextReader};
 
 const ALL: [Persistence; 3] = [

@@ -1,7 +1,5 @@
 //! Each method against the plain iterator or collection that means the same, over random data and partitionings.
 
-mod common;
-
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -13,7 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use common::{Files, concatenation, key_bytes, on_every_executor_with, sort_as_keyed};
+use crate::common::{Files, concatenation, key_bytes, on_every_executor_with, sort_as_keyed};
 
 /// Cases of each property on each executor.
 const CASES: u32 = 3;

@@ -1,13 +1,11 @@
 //! What `explain` and `lineage_dot` say, as inline text.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdall::{Bag, Context, Data};
 
-use common::{Files, on_every_executor, on_every_executor_with};
+use crate::common::{Files, on_every_executor, on_every_executor_with};
 
 /// With every place in this file replaced by `HERE`.
 fn without_places(text: &str) -> String {

@@ -1,8 +1,6 @@
 //! Counters count what tasks have done, each partition once.
 
-mod common;
-
-use common::{on_every_executor_and_processes, quiet_panics};
+use crate::common::{on_every_executor_and_processes, quiet_panics};
 use holdall::Counter;
 
 #[test]

@@ -1,14 +1,12 @@
 //! The joins against nested loops over plain collections, with memory and without.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod common;
-
 use std::collections::BTreeSet;
 
 use holdall::{Bag, Context, ErrorKind};
 use proptest::prelude::*;
 
-use common::{Pairs, assert_empty, pairs, spilling_contexts as contexts};
+use crate::common::{Pairs, assert_empty, pairs, spilling_contexts as contexts};
 
 /// The rows of a full join.
 type Rows = Vec<(u32, (Option<String>, Option<String>))>;
@@ -311,7 +309,7 @@ fn the_plan_names_both_sides() {
     let right = context.range_partitioned(0..10, 3).map(|n| (n, 'r'));
     let plan = left.clone().join(right.clone()).explain();
     assert!(
-        plan.contains("  join <- stage 2, <- stage 1 at tests/join.rs"),
+        plan.contains("  join <- stage 2, <- stage 1 at tests/suite/join.rs"),
         "{plan}"
     );
     // What may not travel as a whole comes last.
@@ -321,7 +319,7 @@ fn the_plan_names_both_sides() {
     let plan = left.join_broadcast(right).explain();
     assert!(plan.contains("  -> broadcast\n"), "{plan}");
     assert!(
-        plan.contains("  join_broadcast <- stage 1 at tests/join.rs"),
+        plan.contains("  join_broadcast <- stage 1 at tests/suite/join.rs"),
         "{plan}"
     );
     assert!(plan.contains("stage 2 (partitions: 2)"), "{plan}");
@@ -410,7 +408,7 @@ fn a_panic_behind_a_join_is_that_closure_s() {
             let rows = rows.map(|(key, _)| assert!(key != 30, "thirty"));
             let error = rows.count().unwrap_err().to_string();
             assert!(
-                error.contains("in map at tests/join.rs") && error.contains("thirty"),
+                error.contains("in map at tests/suite/join.rs") && error.contains("thirty"),
                 "{error}"
             );
         }

@@ -5,14 +5,12 @@
     reason = "a process tells another one what it measured"
 )]
 
-mod common;
-
 use std::fmt::Debug;
 use std::path::Path;
 
 use holdall::{Bag, Context, Data, ErrorKind, Executor};
 
-use common::{assert_empty, concatenation};
+use crate::common::{assert_empty, concatenation};
 
 /// The least that a thread can work with.
 const TINY: usize = 1 << 20;
@@ -448,7 +446,7 @@ fn memory_stays_within_the_budget() {
         let output = std::process::Command::new(program)
             .args([
                 "--exact",
-                "sort_in_a_process_of_its_own",
+                "sort::sort_in_a_process_of_its_own",
                 "--ignored",
                 "--nocapture",
             ])

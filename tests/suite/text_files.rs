@@ -1,13 +1,11 @@
 //! Files of text: which are read, how they are divided, and what counts as a line.
 
-mod common;
-
 use flate2::Compression;
 use holdall::{Bag, Context, ErrorKind, InvalidUtf8, Pipeline, TextReader};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use common::{Files, bzip2, gzip, on_every_executor, xz, zstd};
+use crate::common::{Files, bzip2, gzip, on_every_executor, xz, zstd};
 
 fn reader(context: &Context) -> TextReader {
     TextReader::new().context(context)
@@ -196,8 +194,8 @@ mod open_files {
 
     use holdall::{Context, Executor};
 
-    use super::common::Files;
     use super::reader;
+    use crate::common::Files;
 
     /// How many times this process has the file at `path` open.
     fn times_open(path: &Path) -> usize {

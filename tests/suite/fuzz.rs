@@ -2,15 +2,13 @@
 //!
 //! `HOLDALL_FUZZ_CASES` says how many, and `HOLDALL_FUZZ_SEED` runs one again: the seed that a failure names.
 
-mod common;
-
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use holdall::{Bag, Context, Data, Executor, Pipeline};
 
-use common::{Files, hash, key_bytes, sort_as_keyed, within_the_limit};
+use crate::common::{Files, hash, key_bytes, sort_as_keyed, within_the_limit};
 
 const CASES: u64 = 200;
 const MOST_STEPS: u64 = 8;

@@ -1,12 +1,10 @@
 //! Actions where a thread of the pool waits for them: whatever is nested in what, nothing hangs.
 
-mod common;
-
 use std::thread;
 
 use holdall::{Context, ErrorKind, Executor};
 
-use common::{on_every_executor, within_the_limit};
+use crate::common::{on_every_executor, within_the_limit};
 
 fn sums(context: &Context) -> holdall::Bag<(u64, u64)> {
     context.range(0..1000).map(|n| (n % 2, n)).sum_by_key()

@@ -1,11 +1,9 @@
 //! The seam for executors of one's own, by one that is as awkward as it may be.
 
-mod common;
-
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Files, assert_empty, within_the_limit};
+use crate::common::{Files, assert_empty, within_the_limit};
 use holdall::executor::{RemoteExecutor, Report, Stage, TaskSpec, Tasks, Worker};
 use holdall::{Context, Counter, Executor, Result};
 

@@ -1,7 +1,5 @@
 //! What users read when something goes wrong, and that the library goes on after it.
 
-mod common;
-
 use std::cmp::Ordering;
 use std::error::Error as _;
 use std::fmt;
@@ -13,7 +11,9 @@ use std::process::Command;
 use holdall::{Bag, Context, Error, ErrorKind, Executor, InvalidUtf8, Result, TextReader};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use common::{Files, ON_PURPOSE, on_every_executor, on_every_executor_and_processes, quiet_panics};
+use crate::common::{
+    Files, ON_PURPOSE, on_every_executor, on_every_executor_and_processes, quiet_panics,
+};
 
 /// `OPERATOR at FILE:LINE:COLUMN` of the first call of `operator` in this file from `line` on.
 fn at(operator: &str, line: u32) -> String {
@@ -503,7 +503,7 @@ fn a_key_that_cannot_be_carried_is_refused_by_type() {
         assert!(matches!(error.kind(), ErrorKind::Codec { .. }));
         let error = error.to_string();
         let start = format!(
-            "cannot store records of type errors::Gappy in {} (stage 1, partition ",
+            "cannot store records of type suite::errors::Gappy in {} (stage 1, partition ",
             at("count_by_value", line)
         );
         assert!(error.starts_with(&start), "{error}");
@@ -989,7 +989,7 @@ fn what_is_wrong_with_a_file_is_said() {
             b"\xff\xfea\0\n\0",
             "PATH: cannot read UTF-16 files as text; convert it to UTF-8, or read its bytes by `read_bytes`",
         );
-        let zipped = common::gzip(b"some text here", flate2::Compression::fast());
+        let zipped = crate::common::gzip(b"some text here", flate2::Compression::fast());
         check(
             "cut",
             &zipped[..zipped.len() - 1],
@@ -1135,7 +1135,7 @@ fn in_a_wrong_environment() {
 #[test]
 fn an_environment_that_cannot_be_understood_is_said() {
     let itself = std::env::current_exe().unwrap();
-    let test = ["--ignored", "--exact", "in_a_wrong_environment"];
+    let test = ["--ignored", "--exact", "errors::in_a_wrong_environment"];
     let run = |threads| {
         Command::new(&itself)
             .args(test)

@@ -1,12 +1,10 @@
 //! Runs each example as a user does, on small files, and compares what it prints.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Files, concatenation, names_in};
+use crate::common::{Files, concatenation, names_in};
 
 const EXECUTORS: [&str; 5] = ["inline", "threads", "threads:1", "threads:3", "processes:2"];
 

@@ -1,12 +1,10 @@
 //! The same bytes come out, in the same order, on every executor and however the work is divided.
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdall::{Bag, Context, Result, TextReader};
 
-use common::{
+use crate::common::{
     Files, concatenation, hash, key_bytes, on_every_executor_and_processes, within_the_limit,
 };
 

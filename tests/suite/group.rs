@@ -1,13 +1,11 @@
 //! `group_by_key` and `cogroup` against the plain collections that mean the same, with memory and without.
 
-mod common;
-
 use std::collections::BTreeMap;
 
 use holdall::{Context, Executor, Group};
 use proptest::prelude::*;
 
-use common::{Pairs, assert_empty, pairs, spilling_contexts as contexts};
+use crate::common::{Pairs, assert_empty, pairs, spilling_contexts as contexts};
 
 fn groups(pairs: &Pairs) -> BTreeMap<u32, Vec<String>> {
     let mut groups: BTreeMap<u32, Vec<String>> = BTreeMap::new();
@@ -211,7 +209,10 @@ fn errors_of_serialisation_name_the_operator() {
             let error = values.count_values().unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
             if number != 8 {
-                assert!(error.contains("group_by_key at tests/group.rs"), "{error}");
+                assert!(
+                    error.contains("group_by_key at tests/suite/group.rs"),
+                    "{error}"
+                );
             }
             let input = vec![(Fragile(1), 1), (Fragile(number), 2)];
             let keys = context.from_vec_partitioned(input, 1).group_by_key();
@@ -236,7 +237,7 @@ fn a_panic_while_values_are_read_is_that_closure_s() {
         });
         let error = error.count().unwrap_err().to_string();
         assert!(
-            error.contains("in map at tests/group.rs") && error.contains("no more"),
+            error.contains("in map at tests/suite/group.rs") && error.contains("no more"),
             "{error}"
         );
     }

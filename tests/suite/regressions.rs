@@ -1,14 +1,12 @@
 //! Bugs that were found, each with the sentence that says what was wrong.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdall::{Bag, Context, ErrorKind, Executor, Result, TextReader};
 use serde::{Deserialize, Serialize};
 
-use common::{Files, ON_PURPOSE, on_every_executor, quiet_panics, within_the_limit};
+use crate::common::{Files, ON_PURPOSE, on_every_executor, quiet_panics, within_the_limit};
 
 /// A bag with a state could not be printed, although a bag can.
 #[test]
@@ -16,7 +14,7 @@ fn a_bag_with_a_state_can_be_printed() {
     let text = format!("{:?}", holdall::range(0..10).with(42));
     assert!(
         text.starts_with(
-            "BagWith { bag: Bag { operator: \"range\", location: tests/regressions.rs:"
+            "BagWith { bag: Bag { operator: \"range\", location: tests/suite/regressions.rs:"
         ),
         "{text}"
     );
@@ -272,7 +270,7 @@ fn an_error_prints_as_a_sentence_with_its_causes() {
     let text = format!("{:?}", numbers.collect().unwrap_err());
     let lines: Vec<_> = text.lines().collect();
     assert!(
-        lines[0].starts_with("a closure failed in try_map at tests/regressions.rs:"),
+        lines[0].starts_with("a closure failed in try_map at tests/suite/regressions.rs:"),
         "{text}"
     );
     assert!(lines[0].ends_with(": no number"), "{text}");

@@ -2,14 +2,12 @@
 // Each `expect` of this lint below is an error if the lint does not fire, that is, if `#[must_use]` is missing.
 #![deny(unfulfilled_lint_expectations)]
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use holdall::{Bag, Context, Pipeline, Result};
 
-use common::{Files, on_every_executor};
+use crate::common::{Files, on_every_executor};
 
 /// A source that must not be asked for its records.
 fn untouchable(context: &Context) -> Bag<u64, impl Pipeline<Out = u64> + use<>> {
