@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::Bag;
 use crate::error::Result;
 use crate::operators::actions::{Collect, Count, Fold, TryForEach};
-use crate::pipeline::{Action, Data, Pipeline, Record};
+use crate::pipeline::{Action, Call, Data, Given, Initial, Pipeline, Plain, Record};
 use crate::scheduler::ResultStage;
 use crate::task::{Flow, Site, Task};
 
@@ -29,32 +29,38 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         job.run_result_stage(&stage)
     }
 
-    /// Runs a job that folds each partition by `op`, from what `initial` gives on, and the results by `merge`, in
-    /// order. `site` is where these closures are from.
-    pub(super) fn run_fold<I, S, A, F, Make, Add>(
+    /// Runs a job that folds each partition by `add`, beginning with the value that `make` returns, and then the values
+    /// of the partitions by `merge`, in order.
+    fn fold_at<A, Make, Add>(
         &self,
-        fold: &Fold<T, I, S, A, F, Make, Add>,
-        merge: impl Fn(&F, &S, A, A) -> A + Send + Sync,
+        site: Site,
+        make: Make,
+        add: Add,
+        merge: impl Fn(A, A) -> A + Send + Sync,
     ) -> Result<A>
     where
-        I: Data + Sync,
-        S: Data + Sync,
         A: Data,
-        F: Send + Sync + 'static,
-        Make: Fn(&I) -> A + Send + Sync + 'static,
-        Add: for<'a> Fn(&F, &S, A, T::Ref<'a>) -> A + Send + Sync + 'static,
+        Make: Call<(), Out = A>,
+        Add: for<'a> Call<(A, T::Ref<'a>), Out = A>,
     {
+        let types = PhantomData;
+        let fold = Fold {
+            site,
+            make,
+            add,
+            types,
+        };
         let mut merged = None;
-        self.run(fold, |task, later| {
-            merged = task.call(&fold.site, || {
+        self.run(&fold, |task, later| {
+            merged = task.call(&site, || {
                 Some(match merged.take() {
                     None => later,
-                    Some(merged) => merge(&fold.op, &fold.state, merged, later),
+                    Some(merged) => merge(merged, later),
                 })
             });
             ControlFlow::Continue(())
         })?;
-        Ok(merged.unwrap_or_else(|| (fold.make)(&fold.initial)))
+        Ok(merged.unwrap_or_else(|| fold.make.call(())))
     }
 
     /// All records, in order: by partition, then by position. Runs a job.
@@ -248,45 +254,48 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: Fn(T::Owned, T::Owned) -> T::Owned + Send + Sync + 'static,
     {
-        self.reduce_at(
-            Site::new("reduce"),
-            Arc::new(()),
-            op,
-            |op, (), a, b| op(a, T::into_owned(b)),
-            |op, (), a, b| op(a, b),
-        )
+        self.reduce_owned_at(Site::new("reduce"), Plain(op))
     }
 
-    /// Combines all records, where `add` takes one in.
-    pub(super) fn reduce_at<S: Data + Sync, F: Send + Sync + 'static>(
+    pub(super) fn reduce_owned_at<C>(&self, site: Site, op: C) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        C: Call<(T::Owned, T::Owned), Out = T::Owned>,
+    {
+        let op = Arc::new(op);
+        let add = |op: &Arc<C>, reduced: T::Owned, record: T::Ref<'_>| {
+            op.call((reduced, T::into_owned(record)))
+        };
+        let merge = |reduced, later| op.call((reduced, later));
+        self.reduce_at(site, Given(Arc::clone(&op), add), merge)
+    }
+
+    /// Reduces the records of each partition by `add`, and then the values of the partitions by `merge`.
+    pub(super) fn reduce_at<Add>(
         &self,
         site: Site,
-        state: Arc<S>,
-        op: F,
-        add: impl for<'a> Fn(&F, &S, T::Owned, T::Ref<'a>) -> T::Owned + Send + Sync + 'static,
-        merge: impl Fn(&F, &S, T::Owned, T::Owned) -> T::Owned + Send + Sync,
+        add: Add,
+        merge: impl Fn(T::Owned, T::Owned) -> T::Owned + Send + Sync,
     ) -> Result<Option<T::Owned>>
     where
         T::Owned: Data,
+        Add: for<'a> Call<(T::Owned, T::Ref<'a>), Out = T::Owned>,
     {
-        let fold = Fold {
-            site,
-            initial: (),
-            state,
-            op,
-            make: |(): &()| None,
-            add: move |op: &F, state: &S, reduced, record: T::Ref<'_>| {
-                Some(match reduced {
-                    None => T::into_owned(record),
-                    Some(reduced) => add(op, state, reduced, record),
-                })
-            },
-            types: PhantomData,
+        let add_to_option = |add: &Add, reduced: Option<T::Owned>, record: T::Ref<'_>| {
+            Some(match reduced {
+                None => T::into_owned(record),
+                Some(reduced) => add.call((reduced, record)),
+            })
         };
-        self.run_fold(&fold, |op, state, reduced, later| match (reduced, later) {
-            (Some(reduced), Some(later)) => Some(merge(op, state, reduced, later)),
-            (reduced, later) => reduced.or(later),
-        })
+        self.fold_at(
+            site,
+            Plain(|| None),
+            Given(add, add_to_option),
+            |reduced, later| match (reduced, later) {
+                (Some(reduced), Some(later)) => Some(merge(reduced, later)),
+                (reduced, later) => reduced.or(later),
+            },
+        )
     }
 
     /// Folds all records, from `initial` on, by `op`. Runs a job.
@@ -310,16 +319,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data + Clone + Sync,
         F: Fn(T::Owned, T::Owned) -> T::Owned + Send + Sync + 'static,
     {
-        let fold = Fold {
-            site: Site::new("fold"),
-            initial,
-            state: Arc::new(()),
-            op,
-            make: T::Owned::clone,
-            add: |op: &F, (): &(), folded, record: T::Ref<'_>| op(folded, T::into_owned(record)),
-            types: PhantomData,
+        self.fold_owned_at(Site::new("fold"), initial, Plain(op))
+    }
+
+    pub(super) fn fold_owned_at<C>(&self, site: Site, initial: T::Owned, op: C) -> Result<T::Owned>
+    where
+        T::Owned: Data + Clone + Sync,
+        C: Call<(T::Owned, T::Owned), Out = T::Owned>,
+    {
+        let op = Arc::new(op);
+        let add = |op: &Arc<C>, folded: T::Owned, record: T::Ref<'_>| {
+            op.call((folded, T::into_owned(record)))
         };
-        self.run_fold(&fold, |op, (), folded, later| op(folded, later))
+        let add = Given(Arc::clone(&op), add);
+        self.fold_at(site, Initial(initial), add, |folded, later| {
+            op.call((folded, later))
+        })
     }
 
     /// Folds the records of each partition, from `initial` on, by `op`, and the results of the partitions by `merge`.
@@ -346,16 +361,21 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Op: for<'a> Fn(A, T::Ref<'a>) -> A + Send + Sync + 'static,
         Merge: Fn(A, A) -> A + Send + Sync + 'static,
     {
-        let fold = Fold {
-            site: Site::new("aggregate"),
-            initial,
-            state: Arc::new(()),
-            op,
-            make: A::clone,
-            add: |op: &Op, (): &(), folded, record: T::Ref<'_>| op(folded, record),
-            types: PhantomData,
-        };
-        self.run_fold(&fold, |_, (), folded, later| merge(folded, later))
+        self.aggregate_at(Site::new("aggregate"), initial, Plain(op), merge)
+    }
+
+    pub(super) fn aggregate_at<A, C>(
+        &self,
+        site: Site,
+        initial: A,
+        op: C,
+        merge: impl Fn(A, A) -> A + Send + Sync,
+    ) -> Result<A>
+    where
+        A: Data + Clone + Sync,
+        C: for<'a> Call<(A, T::Ref<'a>), Out = A>,
+    {
+        self.fold_at(site, Initial(initial), op, merge)
     }
 
     /// The sum of all records. Runs a job.
@@ -377,18 +397,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         S: for<'a> Sum<T::Ref<'a>> + Sum<S> + Data,
     {
-        let fold = Fold {
-            site: Site::new("sum"),
-            initial: (),
-            state: Arc::new(()),
-            op: (),
-            make: |(): &()| std::iter::empty::<S>().sum::<S>(),
-            add: |(): &(), (): &(), sum: S, record: T::Ref<'_>| {
-                [sum, std::iter::once(record).sum()].into_iter().sum::<S>()
-            },
-            types: PhantomData,
+        let add = |sum: S, record: T::Ref<'_>| {
+            [sum, std::iter::once(record).sum()].into_iter().sum::<S>()
         };
-        self.run_fold(&fold, |(), (), sum, later| [sum, later].into_iter().sum())
+        let make = || std::iter::empty::<S>().sum::<S>();
+        self.fold_at(Site::new("sum"), Plain(make), Plain(add), |sum, later| {
+            [sum, later].into_iter().sum()
+        })
     }
 
     /// Calls `op` with each record, on many threads at once; those of one partition come in their order. Runs a job.
@@ -418,16 +433,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Ref<'a>) + Send + Sync + 'static,
     {
-        let fold = Fold {
-            site: Site::new("for_each"),
-            initial: (),
-            state: Arc::new(()),
-            op,
-            make: |(): &()| (),
-            add: |op: &F, (): &(), (), record: T::Ref<'_>| op(record),
-            types: PhantomData,
-        };
-        self.run_fold(&fold, |_, (), (), ()| ())
+        self.for_each_at(Site::new("for_each"), Plain(op))
+    }
+
+    pub(super) fn for_each_at<C>(&self, site: Site, op: C) -> Result<()>
+    where
+        C: for<'a> Call<(T::Ref<'a>,), Out = ()>,
+    {
+        let add = Given(op, |op: &C, (), record: T::Ref<'_>| op.call((record,)));
+        self.fold_at(site, Plain(|| ()), add, |(), ()| ())
     }
 
     /// Calls `op` with each record, on many threads at once, until one call fails. Runs a job. It may see a record again,
@@ -451,23 +465,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<(), E> + Send + Sync + 'static,
     {
-        let site = Site::new("try_for_each");
-        let op = move |(): &(), record: T::Ref<'_>| op(record);
-        self.try_for_each_at(site, Arc::new(()), op)
+        self.try_for_each_at(Site::new("try_for_each"), Plain(op))
     }
 
-    pub(super) fn try_for_each_at<S, E, F>(&self, site: Site, state: Arc<S>, op: F) -> Result<()>
+    pub(super) fn try_for_each_at<E, C>(&self, site: Site, op: C) -> Result<()>
     where
-        S: Data + Sync,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
-        F: for<'a> Fn(&S, T::Ref<'a>) -> Result<(), E> + Send + Sync + 'static,
+        C: for<'a> Call<(T::Ref<'a>,), Out = Result<(), E>>,
     {
-        let each = TryForEach {
-            site,
-            state,
-            op,
-            error: PhantomData,
-        };
+        let error = PhantomData;
+        let each = TryForEach { site, op, error };
         self.run(&each, |_, ()| ControlFlow::Continue(()))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::error::Result;
-use crate::pipeline::{Data, Pipeline, Record};
+use crate::pipeline::{Call, Data, Given, Pipeline, Plain, Record, comparison};
 use crate::task::Site;
 
 /// The least and the greatest. For more than one of them there are [`bottom`](Bag::bottom) and [`top`](Bag::top).
@@ -28,9 +28,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
-        self.extreme(Site::new("min"), Arc::new(()), |(), best, record| {
-            record < best
-        })
+        let compare = comparison::<T, _>(|best, record| best.cmp(&record));
+        self.least_at(Site::new("min"), compare)
     }
 
     /// The greatest record; the last of them if several are equal; `None` if there are none. Runs a job.
@@ -51,10 +50,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
-        // Of equal records `Iterator::min` gives the first and `Iterator::max` the last; so is it here.
-        self.extreme(Site::new("max"), Arc::new(()), |(), best, record| {
-            record >= best
-        })
+        let compare = comparison::<T, _>(|best, record| best.cmp(&record));
+        self.greatest_at(Site::new("max"), compare)
     }
 
     /// The least record by `compare`; the first of them if several are equal; `None` if there are none. Runs a job.
@@ -76,11 +73,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
     {
-        self.extreme(
-            Site::new("min_by"),
-            Arc::new(()),
-            move |(), best, record| compare(best, record).is_gt(),
-        )
+        self.least_at(Site::new("min_by"), Plain(compare))
     }
 
     /// The greatest record by `compare`; the last of them if several are equal; `None` if there are none. Runs a job.
@@ -102,11 +95,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
     {
-        self.extreme(
-            Site::new("max_by"),
-            Arc::new(()),
-            move |(), best, record| compare(best, record).is_le(),
-        )
+        self.greatest_at(Site::new("max_by"), Plain(compare))
     }
 
     /// The record with the least key; the first of them if several are equal; `None` if there are no records. Runs a
@@ -132,11 +121,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.extreme(
-            Site::new("min_by_key"),
-            Arc::new(()),
-            move |(), best, record| key_of(record) < key_of(best),
-        )
+        let compare = comparison::<T, _>(move |a, b| key_of(a).cmp(&key_of(b)));
+        self.least_at(Site::new("min_by_key"), compare)
     }
 
     /// The record with the greatest key; the last of them if several are equal; `None` if there are no records. Runs a
@@ -162,41 +148,49 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.extreme(
-            Site::new("max_by_key"),
-            Arc::new(()),
-            move |(), best, record| key_of(record) >= key_of(best),
-        )
+        let compare = comparison::<T, _>(move |a, b| key_of(a).cmp(&key_of(b)));
+        self.greatest_at(Site::new("max_by_key"), compare)
     }
 
-    /// The record that is better than all before it, and than which none behind it is.
-    pub(super) fn extreme<S: Data + Sync>(
-        &self,
-        site: Site,
-        state: Arc<S>,
-        is_better: impl for<'a> Fn(&S, T::Peek<'a>, T::Peek<'a>) -> bool + Send + Sync + 'static,
-    ) -> Result<Option<T::Owned>>
+    /// The least record, and the first of several: so `Iterator::min` chooses.
+    pub(super) fn least_at<C>(&self, site: Site, compare: C) -> Result<Option<T::Owned>>
     where
         T::Owned: Data,
+        C: for<'a> Call<(T::Peek<'a>, T::Peek<'a>), Out = Ordering>,
     {
-        self.reduce_at(
-            site,
-            state,
-            is_better,
-            |is_better, state, best: T::Owned, record: T::Ref<'_>| {
-                if is_better(state, T::peek_owned(&best), T::peek(&record)) {
-                    T::into_owned(record)
-                } else {
-                    best
-                }
-            },
-            |is_better, state, best, later| {
-                if is_better(state, T::peek_owned(&best), T::peek_owned(&later)) {
-                    later
-                } else {
-                    best
-                }
-            },
-        )
+        self.extreme_at(site, compare, Plain(Ordering::is_gt))
+    }
+
+    /// The greatest record, and the last of several: so `Iterator::max` chooses.
+    pub(super) fn greatest_at<C>(&self, site: Site, compare: C) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        C: for<'a> Call<(T::Peek<'a>, T::Peek<'a>), Out = Ordering>,
+    {
+        self.extreme_at(site, compare, Plain(Ordering::is_le))
+    }
+
+    /// Keeps a record until the comparison with a later one shows, by `is_replaced`, that the later one replaces it.
+    fn extreme_at<C, R>(&self, site: Site, compare: C, is_replaced: R) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        C: for<'a> Call<(T::Peek<'a>, T::Peek<'a>), Out = Ordering>,
+        R: Call<(Ordering,), Out = bool>,
+    {
+        let choose = Arc::new((compare, is_replaced));
+        let add = |choose: &Arc<(C, R)>, best: T::Owned, record: T::Ref<'_>| {
+            let order = choose.0.call((T::peek_owned(&best), T::peek(&record)));
+            match choose.1.call((order,)) {
+                true => T::into_owned(record),
+                false => best,
+            }
+        };
+        self.reduce_at(site, Given(Arc::clone(&choose), add), |best, later| {
+            let order = choose.0.call((T::peek_owned(&best), T::peek_owned(&later)));
+            match choose.1.call((order,)) {
+                true => later,
+                false => best,
+            }
+        })
     }
 }

@@ -16,7 +16,7 @@ use crate::operators::joinings::{Anti, Full, Inner, Intersection, Left, Right, S
 use crate::operators::records_by_key::{Grouping, KeyUse, Pairs};
 use crate::operators::sides::Side;
 use crate::operators::values::Values;
-use crate::pipeline::{Boxed, Data, Key, Pipeline, Record};
+use crate::pipeline::{Boxed, Call, Data, Given, Key, Pipeline, Plain, Record};
 use crate::shuffle::{Encode, HashPartitioner};
 use crate::task::Site;
 
@@ -583,7 +583,8 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = Group<K, V>>> Bag<Group<K, V>, P> 
     #[track_caller]
     pub fn keys(self) -> Bag<K, impl Pipeline<Out = K>> {
         let keyed = self.node.keyed;
-        self.map_at(Site::new("keys"), |(key, _)| key).keyed(keyed)
+        let key = Plain(|(key, _): (K, Values<'_, V>)| key);
+        self.map_at(Site::new("keys"), key).keyed(keyed)
     }
 
     /// Replaces the values of each group, which come as a stream, by what `op` makes of them.
@@ -603,9 +604,20 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = Group<K, V>>> Bag<Group<K, V>, P> 
         U: 'static,
         F: for<'a> Fn(Values<'a, V>) -> U + Send + Sync + 'static,
     {
+        self.map_values_at(Site::new("map_values"), Plain(op))
+    }
+
+    pub(super) fn map_values_at<U, C>(
+        self,
+        site: Site,
+        op: C,
+    ) -> Bag<(K, U), impl Pipeline<Out = (K, U)> + use<K, V, P, U, C>>
+    where
+        U: 'static,
+        C: for<'a> Call<(Values<'a, V>,), Out = U>,
+    {
         let keyed = self.node.keyed;
-        let site = Site::new("map_values");
-        self.map_at(site, move |(key, values)| (key, op(values)))
-            .keyed(keyed)
+        let replace = |op: &C, (key, values): (K, Values<'_, V>)| (key, op.call((values,)));
+        self.map_at(site, Given(op, replace)).keyed(keyed)
     }
 }

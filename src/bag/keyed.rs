@@ -8,9 +8,11 @@ use crate::lineage::{Dependency, Keyed, Node};
 use crate::operators::Narrow;
 use crate::operators::combine_by_key::{CombineInPlace, Combined, Combining};
 use crate::operators::combine_in_order::CombiningInOrder;
-use crate::operators::combines::{CountByKey, CountByValue, Distinct, SumByKey, WholeNumber};
+use crate::operators::combines::{
+    ByClosures, CountByKey, CountByValue, Distinct, SumByKey, WholeNumber,
+};
 use crate::operators::map::Map;
-use crate::pipeline::{Data, Key, Owned, Pipeline, Record};
+use crate::pipeline::{Call, Data, Given, Initial, Key, Owned, Pipeline, Plain, Record};
 use crate::shuffle::{Combine, HashPartitioner};
 use crate::task::Site;
 
@@ -85,12 +87,7 @@ fn keys_of<K: 'static, C: 'static, P: Pipeline<Out = (K, C)>>(
     bag: Bag<(K, C), P>,
     site: Site,
 ) -> Bag<K> {
-    let key = Map {
-        state: Arc::new(()),
-        op: |(): &(), (key, _): (K, C)| key,
-        site,
-        out: PhantomData,
-    };
+    let key = Map::new(Plain(|(key, _): (K, C)| key), site);
     Bag::new(Narrow::new(bag.pipeline, key), bag.node, bag.context).boxed()
 }
 
@@ -218,7 +215,39 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         V: Data,
         F: Fn(V, V) -> V + Send + Sync + 'static,
     {
-        self.with(()).reduce_by_key(move |(), a, b| op(a, b))
+        self.reduce_by_key_at(Site::new("reduce_by_key"), Plain(op))
+    }
+
+    pub(super) fn reduce_by_key_at<C>(self, site: Site, op: C) -> Bag<(K, V)>
+    where
+        V: Data,
+        C: Call<(V, V), Out = V>,
+    {
+        let op = Arc::new(op);
+        self.combine_by_key_at(site, Plain(|value: V| value), Arc::clone(&op), op)
+    }
+
+    pub(super) fn combine_by_key_at<C, Create, Add, Merge>(
+        self,
+        site: Site,
+        create: Create,
+        add: Add,
+        merge: Merge,
+    ) -> Bag<(K, C)>
+    where
+        C: Data,
+        Create: Call<(V,), Out = C>,
+        Add: Call<(C, V), Out = C>,
+        Merge: Call<(C, C), Out = C>,
+    {
+        let types = PhantomData;
+        let combine = ByClosures {
+            create,
+            add,
+            merge,
+            types,
+        };
+        self.combine_at(site, combine)
     }
 
     /// Folds the values of each key, from `initial` on, by `op`; `merge` brings the results of several partitions
@@ -244,11 +273,26 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Op: Fn(A, V) -> A + Send + Sync + 'static,
         Merge: Fn(A, A) -> A + Send + Sync + 'static,
     {
-        self.with(()).aggregate_by_key(
-            initial,
-            move |(), combined, value| op(combined, value),
-            move |(), combined, later| merge(combined, later),
-        )
+        let site = Site::new("aggregate_by_key");
+        self.aggregate_by_key_at(site, initial, Arc::new(Plain(op)), Plain(merge))
+    }
+
+    pub(super) fn aggregate_by_key_at<A, C, Merge>(
+        self,
+        site: Site,
+        initial: A,
+        op: Arc<C>,
+        merge: Merge,
+    ) -> Bag<(K, A)>
+    where
+        A: Data + Clone + Sync,
+        C: Call<(A, V), Out = A>,
+        Merge: Call<(A, A), Out = A>,
+    {
+        let first =
+            |(initial, op): &(Initial<A>, Arc<C>), value: V| op.call((initial.call(()), value));
+        let create = Given((Initial(initial), Arc::clone(&op)), first);
+        self.combine_by_key_at(site, create, op, merge)
     }
 
     /// Folds the values of each key, from `initial` on, by `op`.
@@ -271,7 +315,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         V: Data + Clone + Sync,
         F: Fn(V, V) -> V + Send + Sync + 'static,
     {
-        self.with(()).fold_by_key(initial, move |(), a, b| op(a, b))
+        let (site, op) = (Site::new("fold_by_key"), Arc::new(Plain(op)));
+        self.aggregate_by_key_at(site, initial, Arc::clone(&op), op)
     }
 
     /// Combines the values of each key: `create` makes the first one a combined value, `add` takes in a further one,
@@ -306,10 +351,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Add: Fn(C, V) -> C + Send + Sync + 'static,
         Merge: Fn(C, C) -> C + Send + Sync + 'static,
     {
-        self.with(()).combine_by_key(
-            move |(), value| create(value),
-            move |(), combined, value| add(combined, value),
-            move |(), combined, later| merge(combined, later),
-        )
+        let site = Site::new("combine_by_key");
+        self.combine_by_key_at(site, Plain(create), Plain(add), Plain(merge))
     }
 }

@@ -1,7 +1,6 @@
 //! Transformations that work on one partition at a time.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use super::{Bag, BagWith};
 use crate::lineage::Node;
@@ -14,7 +13,7 @@ use crate::operators::map_partitions::{MapPartitions, Records};
 use crate::operators::try_step::{TryFilter, Unwrap};
 use crate::operators::union::Union;
 use crate::operators::{Narrow, Step, Then};
-use crate::pipeline::{Data, Pipeline, Record};
+use crate::pipeline::{Call, Data, Given, Pipeline, Plain, Record};
 use crate::task::Site;
 
 /// Any error that a closure may return.
@@ -94,30 +93,20 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         U: 'static,
         F: for<'a> Fn(T::Ref<'a>) -> U + Send + Sync + 'static,
     {
-        self.map_at(Site::new("map"), op)
+        self.map_at(Site::new("map"), Plain(op))
     }
 
     /// `map` under another name: for methods that are cases of it.
-    pub(super) fn map_at<U, F>(
+    pub(super) fn map_at<U, C>(
         self,
         site: Site,
-        op: F,
-    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, F>>
+        op: C,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, C>>
     where
         U: 'static,
-        F: for<'a> Fn(T::Ref<'a>) -> U + Send + Sync + 'static,
+        C: for<'a> Call<(T::Ref<'a>,), Out = U>,
     {
-        let op = move |(): &(), record: T::Ref<'_>| op(record);
-        let (state, out) = (Arc::new(()), PhantomData);
-        self.step(
-            site,
-            Map {
-                state,
-                op,
-                site,
-                out,
-            },
-        )
+        self.step(site, Map::new(op, site))
     }
 
     /// Keeps the records for which `predicate` holds. It looks at a `&T`, or at the `&str` or `&[u8]` itself.
@@ -134,17 +123,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Peek<'a>) -> bool + Send + Sync + 'static,
     {
-        let site = Site::new("filter");
-        let predicate = move |(): &(), record: T::Peek<'_>| predicate(record);
-        let state = Arc::new(());
-        self.step(
-            site,
-            Filter {
-                state,
-                predicate,
-                site,
-            },
-        )
+        let (site, predicate) = (Site::new("filter"), Plain(predicate));
+        self.step(site, Filter { predicate, site })
     }
 
     /// Replaces each record by what `op` makes of it, and drops it where that is `None`.
@@ -163,7 +143,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         U: 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Option<U> + Send + Sync + 'static,
     {
-        self.flat_map_at(Site::new("filter_map"), op)
+        self.flat_map_at(Site::new("filter_map"), Plain(op))
     }
 
     /// Replaces each record by any number of others, which `op` gives as a collection or an iterator.
@@ -195,29 +175,19 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         I: IntoIterator<Item: 'static> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> I + Send + Sync + 'static,
     {
-        self.flat_map_at(Site::new("flat_map"), op)
+        self.flat_map_at(Site::new("flat_map"), Plain(op))
     }
 
-    pub(super) fn flat_map_at<I, F>(
+    pub(super) fn flat_map_at<I, C>(
         self,
         site: Site,
-        op: F,
-    ) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<T, P, I, F>>
+        op: C,
+    ) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<T, P, I, C>>
     where
         I: IntoIterator<Item: 'static> + 'static,
-        F: for<'a> Fn(T::Ref<'a>) -> I + Send + Sync + 'static,
+        C: for<'a> Call<(T::Ref<'a>,), Out = I>,
     {
-        let op = move |(): &(), record: T::Ref<'_>| op(record);
-        let (state, out) = (Arc::new(()), PhantomData);
-        self.step(
-            site,
-            FlatMap {
-                state,
-                op,
-                site,
-                out,
-            },
-        )
+        self.step(site, FlatMap::new(op, site))
     }
 
     /// Replaces each record by any number of texts, which `op` hands to its second argument. They may be parts of the
@@ -238,10 +208,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a, 'e> Fn(T::Ref<'a>, &'e mut (dyn FnMut(&str) + 'e)) + Send + Sync + 'static,
     {
-        let site = Site::new("flat_map_str");
-        let op = move |(): &(), record: T::Ref<'_>, emit: &mut dyn FnMut(&str)| op(record, emit);
-        let state = Arc::new(());
-        self.step(site, FlatMapStr { state, op, site })
+        let (site, op) = (Site::new("flat_map_str"), Plain(op));
+        self.step(site, FlatMapStr { op, site })
     }
 
     /// Calls `op` with each record and hands the record on: for looking at what flows by.
@@ -260,10 +228,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Peek<'a>) + Send + Sync + 'static,
     {
-        let site = Site::new("inspect");
-        let op = move |(): &(), record: T::Peek<'_>| op(record);
-        let state = Arc::new(());
-        self.step(site, Inspect { state, op, site })
+        let (site, op) = (Site::new("inspect"), Plain(op));
+        self.step(site, Inspect { op, site })
     }
 
     /// Puts a key before each record: `key_of` gives it.
@@ -281,10 +247,23 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: 'static,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.map_at(Site::new("key_by"), move |record| {
-            let key = key_of(T::peek(&record));
+        self.key_by_at(Site::new("key_by"), Plain(key_of))
+    }
+
+    pub(super) fn key_by_at<K, C>(
+        self,
+        site: Site,
+        key_of: C,
+    ) -> Bag<(K, T::Owned), impl Pipeline<Out = (K, T::Owned)> + use<T, P, K, C>>
+    where
+        K: 'static,
+        C: for<'a> Call<(T::Peek<'a>,), Out = K>,
+    {
+        let keyed = |key_of: &C, record: T::Ref<'_>| {
+            let key = key_of.call((T::peek(&record),));
             (key, T::into_owned(record))
-        })
+        };
+        self.map_at(site, Given(key_of, keyed))
     }
 
     /// Works on whole partitions: `op` goes through the records of one and hands what comes of them to its second
@@ -318,11 +297,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         U: 'static,
         F: for<'r, 'e> Fn(Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)) + Send + Sync + 'static,
     {
-        let site = Site::new("map_partitions");
-        self.map_partitions_at(
-            site,
-            move |_, records: Records<'_, T>, emit: &mut dyn FnMut(U)| op(records, emit),
-        )
+        self.map_whole_partitions_at(Site::new("map_partitions"), Plain(op))
+    }
+
+    pub(super) fn map_whole_partitions_at<U, C>(
+        self,
+        site: Site,
+        op: C,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, C>>
+    where
+        U: 'static,
+        C: for<'r, 'e> Call<(Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = ()>,
+    {
+        let without_index = |op: &C, _: usize, records: Records<'_, T>, emit: &mut dyn FnMut(U)| {
+            op.call((records, emit));
+        };
+        self.map_partitions_at(site, Given(op, without_index))
     }
 
     /// As [`map_partitions`](Bag::map_partitions), with the partition's number as the first argument.
@@ -346,29 +336,21 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             + Sync
             + 'static,
     {
-        self.map_partitions_at(Site::new("map_partitions_with_index"), op)
+        self.map_partitions_at(Site::new("map_partitions_with_index"), Plain(op))
     }
 
-    fn map_partitions_at<U, F>(
+    pub(super) fn map_partitions_at<U, C>(
         self,
         site: Site,
-        op: F,
-    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, F>>
+        op: C,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, C>>
     where
         U: 'static,
-        F: for<'r, 'e> Fn(usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e))
-            + Send
-            + Sync
-            + 'static,
+        C: for<'r, 'e> Call<(usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = ()>,
     {
-        let op =
-            move |(): &(), partition: usize, records: Records<'_, T>, emit: &mut dyn FnMut(U)| {
-                op(partition, records, emit);
-            };
-        let (state, out) = (Arc::new(()), PhantomData);
+        let out = PhantomData;
         self.then(site, |parent| MapPartitions {
             parent,
-            state,
             op,
             site,
             out,
@@ -414,21 +396,20 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Cause> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
     {
-        self.try_map_at(Site::new("try_map"), op)
+        self.try_map_at(Site::new("try_map"), Plain(op))
     }
 
-    fn try_map_at<U, E, F>(
+    pub(super) fn try_map_at<U, E, C>(
         self,
         site: Site,
-        op: F,
-    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, E, F>>
+        op: C,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, E, C>>
     where
         U: 'static,
         E: Into<Cause> + 'static,
-        F: for<'a> Fn(T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
+        C: for<'a> Call<(T::Ref<'a>,), Out = Result<U, E>>,
     {
-        self.with(())
-            .try_map_at(site, move |(): &(), record: T::Ref<'_>| op(record))
+        self.step(site, Then(Map::new(op, site), Unwrap { site }))
     }
 
     /// As [`filter`](Bag::filter), with a predicate that may fail. The first error ends the job, as with
@@ -449,16 +430,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         F: for<'a> Fn(T::Peek<'a>) -> Result<bool, E> + Send + Sync + 'static,
     {
         let site = Site::new("try_filter");
-        let predicate = move |(): &(), record: T::Peek<'_>| predicate(record);
-        let state = Arc::new(());
-        self.step(
-            site,
-            TryFilter {
-                state,
-                predicate,
-                site,
-            },
-        )
+        self.step(site, TryFilter::new(Plain(predicate), site))
     }
 
     /// As [`filter_map`](Bag::filter_map), with a closure that may fail. The first error ends the job, as with
@@ -480,7 +452,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Cause> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<Option<U>, E> + Send + Sync + 'static,
     {
-        self.try_flat_map_at(Site::new("try_filter_map"), op)
+        self.try_flat_map_at(Site::new("try_filter_map"), Plain(op))
     }
 
     /// As [`flat_map`](Bag::flat_map), with a closure that may fail. The first error ends the job, as with
@@ -501,33 +473,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Cause> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
     {
-        self.try_flat_map_at(Site::new("try_flat_map"), op)
+        self.try_flat_map_at(Site::new("try_flat_map"), Plain(op))
     }
 
-    fn try_flat_map_at<I, E, F>(
+    pub(super) fn try_flat_map_at<I, E, C>(
         self,
         site: Site,
-        op: F,
-    ) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<T, P, I, E, F>>
+        op: C,
+    ) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<T, P, I, E, C>>
     where
         I: IntoIterator<Item: 'static> + 'static,
         E: Into<Cause> + 'static,
-        F: for<'a> Fn(T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
+        C: for<'a> Call<(T::Ref<'a>,), Out = Result<I, E>>,
     {
-        let op = move |(): &(), record: T::Ref<'_>| op(record);
-        let attempt = Map {
-            state: Arc::new(()),
-            op,
-            site,
-            out: PhantomData,
-        };
-        let flatten = FlatMap {
-            state: Arc::new(()),
-            op: |(): &(), records: I| records,
-            site,
-            out: PhantomData,
-        };
-        self.step(site, Then(Then(attempt, Unwrap { site }), flatten))
+        let attempt = Then(Map::new(op, site), Unwrap { site });
+        let flatten = FlatMap::new(Plain(|records: I| records), site);
+        self.step(site, Then(attempt, flatten))
     }
 }
 
@@ -547,7 +508,7 @@ where
     /// ```
     #[track_caller]
     pub fn flatten(self) -> Bag<I::Item, impl Pipeline<Out = I::Item>> {
-        self.flat_map_at(Site::new("flatten"), |records| records)
+        self.flat_map_at(Site::new("flatten"), Plain(|records: I| records))
     }
 }
 
@@ -565,7 +526,8 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     #[track_caller]
     pub fn keys(self) -> Bag<K, impl Pipeline<Out = K>> {
         let keyed = self.node.keyed.filter(|keyed| keyed.is_by::<K>());
-        self.map_at(Site::new("keys"), |(key, _)| key).keyed(keyed)
+        self.map_at(Site::new("keys"), Plain(|(key, _): (K, V)| key))
+            .keyed(keyed)
     }
 
     /// The second side of each pair.
@@ -579,7 +541,7 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// ```
     #[track_caller]
     pub fn values(self) -> Bag<V, impl Pipeline<Out = V>> {
-        self.map_at(Site::new("values"), |(_, value)| value)
+        self.map_at(Site::new("values"), Plain(|(_, value): (K, V)| value))
     }
 
     /// Replaces the second side of each pair by what `op` makes of it.
@@ -597,9 +559,20 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         U: 'static,
         F: Fn(V) -> U + Send + Sync + 'static,
     {
+        self.map_values_at(Site::new("map_values"), Plain(op))
+    }
+
+    pub(super) fn map_values_at<U, C>(
+        self,
+        site: Site,
+        op: C,
+    ) -> Bag<(K, U), impl Pipeline<Out = (K, U)> + use<K, V, P, U, C>>
+    where
+        U: 'static,
+        C: Call<(V,), Out = U>,
+    {
         let keyed = self.node.keyed.filter(|keyed| keyed.is_by::<K>());
-        let site = Site::new("map_values");
-        self.map_at(site, move |(key, value)| (key, op(value)))
-            .keyed(keyed)
+        let op = Given(op, |op: &C, (key, value): (K, V)| (key, op.call((value,))));
+        self.map_at(site, op).keyed(keyed)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Bag;
 use crate::lineage::{Keyed, Node, Order};
 use crate::operators::sort::{SortInPlace, Sorted, Sorting};
-use crate::pipeline::{Boxed, Data, Pipeline, Record, owned_bytes};
+use crate::pipeline::{Boxed, Call, Data, Pipeline, Plain, Record, owned_bytes};
 use crate::shuffle::HashPartitioner;
 use crate::shuffle::sort::{ByCachedKey, ByComparison, ByPartition, Bytes, Sort, Typed};
 use crate::task::Site;
@@ -47,8 +47,7 @@ impl<T: Data + Ord> Sortable for T {
         if owned_bytes::is_bytes::<T>() {
             return bag.sort_at(site, Bytes(PhantomData));
         }
-        let compare = |(): &(), a: &T, b: &T| a.cmp(b);
-        bag.sort_by_at(site, Arc::new(()), compare)
+        bag.sort_by_at(site, Plain(|a: &T, b: &T| a.cmp(b)))
     }
 }
 
@@ -106,40 +105,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Bag::new(sorted, node, self.context).boxed()
     }
 
-    pub(super) fn sort_by_at<S, F>(self, site: Site, state: Arc<S>, compare: F) -> Bag<T>
+    pub(super) fn sort_by_at<C>(self, site: Site, compare: C) -> Bag<T>
     where
         T: Record<Owned: Data>,
-        S: Data + Sync,
-        F: for<'a, 'b> Fn(&S, T::Peek<'a>, T::Peek<'b>) -> Ordering + Send + Sync + 'static,
+        C: for<'a, 'b> Call<(T::Peek<'a>, T::Peek<'b>), Out = Ordering>,
     {
         let records = PhantomData;
-        let sort = ByComparison {
-            state,
-            compare,
-            records,
-        };
-        self.sort_at(site, Typed(sort))
-    }
-
-    pub(super) fn sort_by_cached_key_at<K, S, F>(
-        self,
-        site: Site,
-        state: Arc<S>,
-        key_of: F,
-    ) -> Bag<T>
-    where
-        T: Record<Owned: Data>,
-        K: Data + Ord,
-        S: Data + Sync,
-        F: for<'a> Fn(&S, T::Peek<'a>) -> K + Send + Sync + 'static,
-    {
-        let types = PhantomData;
-        let sort = ByCachedKey {
-            state,
-            key_of,
-            types,
-        };
-        self.sort_at(site, Typed(sort))
+        self.sort_at(site, Typed(ByComparison { compare, records }))
     }
 
     /// Sorts the records.
@@ -180,8 +152,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T: Record<Owned: Data>,
         F: for<'a, 'b> Fn(T::Peek<'a>, T::Peek<'b>) -> Ordering + Send + Sync + 'static,
     {
-        let compare = move |(): &(), a: T::Peek<'_>, b: T::Peek<'_>| compare(a, b);
-        self.sort_by_at(Site::new("sort_by"), Arc::new(()), compare)
+        self.sort_by_at(Site::new("sort_by"), Plain(compare))
     }
 
     /// Sorts the records by a key, which `key_of` gives anew for each comparison.
@@ -204,8 +175,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        let compare = move |(): &(), a: T::Peek<'_>, b: T::Peek<'_>| key_of(a).cmp(&key_of(b));
-        self.sort_by_at(Site::new("sort_by_key"), Arc::new(()), compare)
+        let compare = move |a: T::Peek<'_>, b: T::Peek<'_>| key_of(a).cmp(&key_of(b));
+        self.sort_by_at(Site::new("sort_by_key"), Plain(compare))
     }
 
     /// Sorts the records by a key that `key_of` gives once for each record; the key is kept beside it.
@@ -225,8 +196,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Data + Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        let key_of = move |(): &(), record: T::Peek<'_>| key_of(record);
-        self.sort_by_cached_key_at(Site::new("sort_by_cached_key"), Arc::new(()), key_of)
+        let (key_of, types) = (Plain(key_of), PhantomData);
+        let sort = Typed(ByCachedKey { key_of, types });
+        self.sort_at(Site::new("sort_by_cached_key"), sort)
     }
 
     /// The records of two sorted bags as one sorted bag; of equal records, those of this bag come first.

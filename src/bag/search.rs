@@ -1,7 +1,5 @@
 //! Actions that look for a record, and stop once it is found.
 
-use std::marker::PhantomData;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::Bag;
@@ -9,7 +7,7 @@ use crate::error::Result;
 use crate::operators::actions::HasAny;
 use crate::operators::filter::Filter;
 use crate::operators::flat_map::FlatMap;
-use crate::pipeline::{Data, Pipeline, Record};
+use crate::pipeline::{Data, Pipeline, Plain, Record};
 use crate::task::Site;
 
 /// Searching. These run a job, which begins with the first partition and takes in more of them, four times as many each
@@ -37,27 +35,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>) -> bool + Send + Sync + 'static,
     {
-        let predicate = move |(): &(), record: T::Peek<'_>| predicate(record);
-        self.find_at(Site::new("find"), Arc::new(()), predicate)
-    }
-
-    pub(super) fn find_at<S, F>(
-        &self,
-        site: Site,
-        state: Arc<S>,
-        predicate: F,
-    ) -> Result<Option<T::Owned>>
-    where
-        T::Owned: Data,
-        S: Data + Sync,
-        F: for<'a> Fn(&S, T::Peek<'a>) -> bool + Send + Sync + 'static,
-    {
-        let filter = Filter {
-            state,
-            predicate,
-            site,
-        };
-        let found = self.clone().step(site, filter);
+        let (site, predicate) = (Site::new("find"), Plain(predicate));
+        let found = self.clone().step(site, Filter { predicate, site });
         Ok(found.take_at(site, 1)?.pop())
     }
 
@@ -78,8 +57,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Ref<'a>) -> bool + Send + Sync + 'static,
     {
-        let predicate = move |(): &(), record: T::Ref<'_>| predicate(record);
-        self.any_at(Site::new("any"), Arc::new(()), predicate)
+        self.any_at(Site::new("any"), predicate)
     }
 
     /// Whether `predicate` holds for all records; so it does if there are none. Runs a job, which stops at the first
@@ -100,21 +78,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Ref<'a>) -> bool + Send + Sync + 'static,
     {
-        let fails = move |(): &(), record: T::Ref<'_>| !predicate(record);
-        Ok(!self.any_at(Site::new("all"), Arc::new(()), fails)?)
+        let fails = move |record: T::Ref<'_>| !predicate(record);
+        Ok(!self.any_at(Site::new("all"), fails)?)
     }
 
-    pub(super) fn any_at<S, F>(&self, site: Site, state: Arc<S>, predicate: F) -> Result<bool>
+    fn any_at<F>(&self, site: Site, predicate: F) -> Result<bool>
     where
-        S: Data + Sync,
-        F: for<'a> Fn(&S, T::Ref<'a>) -> bool + Send + Sync + 'static,
+        F: for<'a> Fn(T::Ref<'a>) -> bool + Send + Sync + 'static,
     {
-        let found = FlatMap {
-            state,
-            op: move |state: &S, record: T::Ref<'_>| predicate(state, record).then_some(()),
-            site,
-            out: PhantomData,
-        };
+        let found = move |record: T::Ref<'_>| predicate(record).then_some(());
+        let found = FlatMap::new(Plain(found), site);
         self.clone().step(site, found).has_any_at(site)
     }
 

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::pipeline::{Data, Pipeline, Record, Ref};
+use crate::pipeline::{Call, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
@@ -87,28 +87,23 @@ impl<T: Record + ?Sized> std::fmt::Debug for Records<'_, T> {
     }
 }
 
-pub(crate) struct MapPartitions<P, S, F, U> {
+pub(crate) struct MapPartitions<P, C, U> {
     pub(crate) parent: Arc<P>,
-    pub(crate) state: Arc<S>,
-    pub(crate) op: F,
+    pub(crate) op: C,
     pub(crate) site: Site,
     pub(crate) out: PhantomData<fn() -> U>,
 }
 
 portable! {
-    [P: Portable, S: Data + Sync, F, U] MapPartitions<P, S, F, U> {
-        parent: part, site: part, state: state, op: code, out: part,
+    [P: Portable, C: Portable, U] MapPartitions<P, C, U> {
+        parent: part, site: part, op: part, out: part,
     }
 }
 
-impl<P, S, F, U> Pipeline for MapPartitions<P, S, F, U>
+impl<P, C, U> Pipeline for MapPartitions<P, C, U>
 where
     P: Pipeline,
-    S: Data + Sync,
-    F: for<'r, 'e> Fn(&S, usize, Records<'r, P::Out>, &'e mut (dyn FnMut(U) + 'e))
-        + Send
-        + Sync
-        + 'static,
+    C: for<'r, 'e> Call<(usize, Records<'r, P::Out>, &'e mut (dyn FnMut(U) + 'e)), Out = ()>,
     U: 'static,
 {
     type Out = U;
@@ -143,12 +138,13 @@ where
             }
         };
         task.call(&self.site, || {
-            (self.op)(&self.state, index, Records(&mut run), &mut |record| {
+            let mut emit = |record| {
                 // What is emitted after an error upstream is of no use to anybody.
                 if stopped.get().is_continue() && !task.has_failed() {
                     stopped.set(sink(record));
                 }
-            })
+            };
+            self.op.call((index, Records(&mut run), &mut emit));
         });
         let _ = outcome?;
         Ok(if task.has_failed() {

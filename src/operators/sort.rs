@@ -170,6 +170,7 @@ mod tests {
     use super::*;
     use crate::operators::from_vec::FromVec;
     use crate::pipeline::Data;
+    use crate::pipeline::Plain;
     use crate::shuffle::sort::{ByComparison, Bytes, Typed};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
@@ -307,13 +308,9 @@ mod tests {
     }
 
     fn by_first() -> impl Sort<Record = (u64, u64)> {
-        let compare = |(): &(), a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0);
-        let (state, records) = (Arc::new(()), PhantomData);
-        Typed(ByComparison {
-            state,
-            compare,
-            records,
-        })
+        let compare = Plain(|a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0));
+        let records = PhantomData;
+        Typed(ByComparison { compare, records })
     }
 
     #[test]

@@ -3,12 +3,11 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::mem;
-use std::sync::Arc;
 
 use super::Sort;
 use super::stretches::{self, Stretch};
 use crate::error::Result;
-use crate::pipeline::{Data, Key, Owned, Peek, Record, Ref};
+use crate::pipeline::{Call, Data, Key, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::HashPartitioner;
 use crate::storage::codec;
@@ -43,23 +42,19 @@ pub(crate) trait TypedSort: Portable + Send + Sync + 'static {
 }
 
 /// Sorts records by a comparison.
-pub(crate) struct ByComparison<T: ?Sized, S, F> {
-    pub(crate) state: Arc<S>,
-    pub(crate) compare: F,
+pub(crate) struct ByComparison<T: ?Sized, C> {
+    pub(crate) compare: C,
     pub(crate) records: PhantomData<fn(&T)>,
 }
 
 portable! {
-    [T: ?Sized, S: Data + Sync, F] ByComparison<T, S, F> {
-        state: state, compare: code, records: part,
-    }
+    [T: ?Sized, C: Portable] ByComparison<T, C> { compare: part, records: part }
 }
 
-impl<T, S, F> TypedSort for ByComparison<T, S, F>
+impl<T, C> TypedSort for ByComparison<T, C>
 where
     T: Record<Owned: Data> + ?Sized,
-    S: Data + Sync,
-    F: for<'a, 'b> Fn(&S, Peek<'a, T>, Peek<'b, T>) -> Ordering + Send + Sync + 'static,
+    C: for<'a, 'b> Call<(Peek<'a, T>, Peek<'b, T>), Out = Ordering>,
 {
     type Record = T;
     type Item = Owned<T>;
@@ -76,36 +71,33 @@ where
 
     #[inline]
     fn compare(&self, first: &Owned<T>, second: &Owned<T>) -> Ordering {
-        (self.compare)(&self.state, T::peek_owned(first), T::peek_owned(second))
+        let (first, second) = (T::peek_owned(first), T::peek_owned(second));
+        self.compare.call((first, second))
     }
 }
 
 /// Sorts records by a key that is computed once for each and stored with it.
-pub(crate) struct ByCachedKey<T: ?Sized, K, S, F> {
-    pub(crate) state: Arc<S>,
-    pub(crate) key_of: F,
+pub(crate) struct ByCachedKey<T: ?Sized, K, C> {
+    pub(crate) key_of: C,
     pub(crate) types: PhantomData<fn(&T) -> K>,
 }
 
 portable! {
-    [T: ?Sized, K, S: Data + Sync, F] ByCachedKey<T, K, S, F> {
-        state: state, key_of: code, types: part,
-    }
+    [T: ?Sized, K, C: Portable] ByCachedKey<T, K, C> { key_of: part, types: part }
 }
 
-impl<T, K, S, F> TypedSort for ByCachedKey<T, K, S, F>
+impl<T, K, C> TypedSort for ByCachedKey<T, K, C>
 where
     T: Record<Owned: Data> + ?Sized,
     K: Data + Ord,
-    S: Data + Sync,
-    F: for<'a> Fn(&S, Peek<'a, T>) -> K + Send + Sync + 'static,
+    C: for<'a> Call<(Peek<'a, T>,), Out = K>,
 {
     type Record = T;
     type Item = (K, Owned<T>);
 
     #[inline]
     fn item(&self, record: Ref<'_, T>) -> Result<(K, Owned<T>)> {
-        let key = (self.key_of)(&self.state, T::peek(&record));
+        let key = self.key_of.call((T::peek(&record),));
         Ok((key, T::into_owned(record)))
     }
 
@@ -385,9 +377,11 @@ impl<C: TypedSort> Order<Tagged<C::Item>> for ByItem<'_, C> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use super::*;
+    use crate::pipeline::Stated;
 
     type Name = (String, usize);
 
@@ -395,12 +389,15 @@ mod tests {
 
     /// Sorts by the name; says how often it compared, too.
     fn sorted(mut items: Vec<Tagged<Name>>) -> (Vec<Tagged<Name>>, usize) {
+        let compared = Arc::new(AtomicUsize::new(0));
         let sort = ByComparison {
-            state: Arc::new(AtomicUsize::new(0)),
-            compare: |compared: &AtomicUsize, a: &Name, b: &Name| {
-                compared.fetch_add(1, Relaxed);
-                a.0.cmp(&b.0)
-            },
+            compare: Stated(
+                Arc::clone(&compared),
+                |compared: &AtomicUsize, a: &Name, b: &Name| {
+                    compared.fetch_add(1, Relaxed);
+                    a.0.cmp(&b.0)
+                },
+            ),
             records: PhantomData::<fn(&Name)>,
         };
         let mut found = Vec::new();
@@ -409,7 +406,7 @@ mod tests {
             Ok(())
         };
         for_each_sorted(&sort, &mut items, each).unwrap();
-        (found, sort.state.load(Relaxed))
+        (found, compared.load(Relaxed))
     }
 
     fn items(name: impl Fn(usize) -> String) -> Vec<Tagged<Name>> {
