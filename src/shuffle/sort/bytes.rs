@@ -12,7 +12,7 @@ use super::stretches::{merge, stretches};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Peek, Record, Ref, owned_bytes, text_bytes};
 use crate::portable::portable;
-use crate::shuffle::kernel::{advise_huge_pages, prefetch};
+use crate::shuffle::memory::hints::{advise_huge_pages, prefetch};
 use crate::storage::merge::{ByBytes, Order};
 
 /// A buffer is emptied before it has [`MAX_BUFFER_BYTES`](super::writer::MAX_BUFFER_BYTES), so that with one more record

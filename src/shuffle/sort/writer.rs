@@ -6,7 +6,7 @@ use super::run::RunBuilder;
 use super::sample::Sample;
 use crate::error::Result;
 use crate::pipeline::Ref;
-use crate::shuffle::kernel::release_freed_memory;
+use crate::shuffle::memory::hints::release_freed_memory;
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
 
