@@ -1,4 +1,4 @@
-//! Actions that give the least or the greatest record.
+//! Actions that return the smallest or the greatest record.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -8,13 +8,14 @@ use crate::error::Result;
 use crate::pipeline::{Data, Pipeline, Record};
 use crate::task::Site;
 
-/// The least and the greatest. For more than one of them there are [`bottom`](Bag::bottom) and [`top`](Bag::top).
+/// Minimum and maximum. To get more than one record, use [`bottom`](Bag::bottom) or [`top`](Bag::top).
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// The least record; the first of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the smallest record, or `None` if the bag is empty. If several records are equally small, returns the
+    /// first of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -33,11 +34,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         })
     }
 
-    /// The greatest record; the last of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the greatest record, or `None` if the bag is empty. If several records are equally great, returns the
+    /// last of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -51,17 +53,18 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
-        // Of equal records `Iterator::min` gives the first and `Iterator::max` the last; so is it here.
+        // Among equal records, `Iterator::min` returns the first and `Iterator::max` the last. So do these methods.
         self.extreme(Site::new("max"), Arc::new(()), |(), best, record| {
             record >= best
         })
     }
 
-    /// The least record by `compare`; the first of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the smallest record according to `compare`, or `None` if the bag is empty. If several records are
+    /// equally small, returns the first of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -83,11 +86,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         )
     }
 
-    /// The greatest record by `compare`; the last of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the greatest record according to `compare`, or `None` if the bag is empty. If several records are
+    /// equally great, returns the last of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -109,14 +113,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         )
     }
 
-    /// The record with the least key; the first of them if several are equal; `None` if there are no records. Runs a
-    /// job.
+    /// Returns the record with the smallest key, or `None` if the bag is empty. If several records have the smallest
+    /// key, returns the first of them. Runs a job.
     ///
-    /// `key_of` gives the key anew for each comparison.
+    /// `key_of` is called again for each comparison.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -139,14 +143,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         )
     }
 
-    /// The record with the greatest key; the last of them if several are equal; `None` if there are no records. Runs a
-    /// job.
+    /// Returns the record with the greatest key, or `None` if the bag is empty. If several records have the greatest
+    /// key, returns the last of them. Runs a job.
     ///
-    /// `key_of` gives the key anew for each comparison.
+    /// `key_of` is called again for each comparison.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -169,7 +173,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         )
     }
 
-    /// The record that is better than all before it, and than which none behind it is.
+    /// Returns the record that is better than every earlier record, and that no later record is better than.
     pub(super) fn extreme<S: Data + Sync>(
         &self,
         site: Site,
