@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// The count is exact on every [executor](crate::Executor): the additions of a task take effect once, when the task
 /// completes, even if the task was retried. In contrast, an atomic that a closure captures counts every attempt, and
-/// nothing that happens in another process. A `Counter` is cheap to clone. Closures receive it like any other state: by
+/// misses what happens in another process. A `Counter` is cheap to clone. Closures receive it like any other state: by
 /// [`with`](crate::Bag::with), or by capture if the closure does not leave this process.
 ///
 /// The counter counts what the job has computed:

@@ -259,9 +259,10 @@
 //! - **Closures:** code is sent to a worker as an address, and state by serde. A closure must therefore capture
 //!   nothing. If it does, or if it is a function pointer, the job fails with [`ErrorKind::CapturingClosure`] before it
 //!   runs anything. Pass values to the closure by [`with`](Bag::with), which works for every method that takes a
-//!   closure, including actions, or define them as constants. Each worker receives the state once for each stage that
-//!   needs it. Closures that run only in this process may capture: the iterators of [`from_iter`] and [`from_fn`], and
-//!   the `merge` of [`aggregate`](Bag::aggregate). Code in a shared library cannot be sent: [`ErrorKind::NotPortable`].
+//!   closure, including actions. Alternatively, define them as constants. Each worker receives the state once for each
+//!   stage that needs it. Closures that run only in this process may capture: the iterators of [`from_iter`] and
+//!   [`from_fn`], and the `merge` of [`aggregate`](Bag::aggregate). Code in a shared library cannot be sent:
+//!   [`ErrorKind::NotPortable`].
 //! - **Environment:** statics that you set after `init` are unset in workers. Relative paths have the same meaning as
 //!   in this process.
 //! - **Lost workers:** if a worker is lost during a task, by a signal, an `abort`, a stack overflow or lack of memory,
@@ -269,9 +270,9 @@
 //!   [patience](ContextBuilder::worker_patience) of the context. A closure may therefore see a record again. After four
 //!   attempts, the job fails with [`ErrorKind::TooManyAttempts`], which contains the last cause. Panics and errors of
 //!   closures are not retried: they end the job immediately, as on threads.
-//! - **Files:** workers always store shuffled and persisted records in files of the [spill
-//!   directory](ContextBuilder::spill_directory); these records do not pass through this process. If a file is lost or
-//!   damaged, it is recomputed.
+//! - **Files:** workers always store shuffled and persisted records in files of the
+//!   [spill directory](ContextBuilder::spill_directory); these records do not pass through this process. If a file is
+//!   lost or damaged, it is recomputed.
 //! - **Data sent:** this process receives the results of actions, a few KiB at a time, and no faster than it consumes
 //!   them. Workers read text files themselves. This process sends them the records of [`from_vec`], [`from_iter`] and
 //!   [`from_fn`]. It also decodes, and sends as text, any compressed file that is larger than 4 MiB and than an eighth

@@ -395,8 +395,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Calls `op` with each record, on several threads concurrently. Runs a job.
     ///
-    /// The records of a partition are passed in order, and each record once. Only if a spill file is found damaged is
-    /// `op` called again with the records of that partition.
+    /// `op` receives the records of each partition in order, and each record once. If a spill file is found damaged,
+    /// `op` is called again with the records of that partition.
     ///
     /// To process the records in order on the current thread, use [`iter`](Bag::iter).
     ///

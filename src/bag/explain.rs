@@ -1,4 +1,4 @@
-//! Readable descriptions of what a bag would do.
+//! Descriptions of a bag as text: its stages and its lineage.
 
 use super::Bag;
 use crate::lineage;

@@ -173,7 +173,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         )
     }
 
-    /// Returns the record that is better than every earlier record, and that no later record is better than.
+    /// Reduces the bag to its best record: each record that `is_better` than the best one so far replaces it.
     pub(super) fn extreme<S: Data + Sync>(
         &self,
         site: Site,

@@ -14,7 +14,7 @@ use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::{Job, ResultStage};
 use crate::task::{Flow, JobState, Partition, Site, Task};
 
-/// Maximum number of records in a batch. Larger values mean fewer locks; smaller values less memory.
+/// Maximum number of records in a batch. Larger values take the lock less often; smaller values use less memory.
 const BATCH_RECORDS: usize = 1024;
 
 /// Maximum number of batches of one partition that wait to be taken.

@@ -95,7 +95,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 
     /// Chooses the side to which the join filter is applied. If both sides qualify, it is the right side if the left
-    /// input is known to be smaller, otherwise the left side. No side is filtered if either is already partitioned by
+    /// input is known to be smaller, otherwise the left side. Neither side is filtered if one is already partitioned by
     /// `keyed`.
     fn sifting<U, Q>(
         &self,

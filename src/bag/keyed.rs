@@ -102,7 +102,7 @@ fn keys_of<K: 'static, C: 'static, P: Pipeline<Out = (K, C)>>(
 /// [hash](crate#hash) of the serialised record, then by its bytes. It is the same on every executor, with any number of
 /// threads and of partitions.
 ///
-/// If serde cannot read the records back, the action [refuses](crate#types-of-records) them.
+/// An action [fails](crate#types-of-records) if serde cannot read the records back.
 impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Counts how often each record occurs. Returns pairs of a record and its count.
     ///
@@ -122,7 +122,7 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.combine_at(Site::new("count_by_value"), CountByValue(PhantomData))
     }
 
-    /// Removes duplicates: returns each distinct record once, in the order of the hash, not of first occurrence.
+    /// Returns each distinct record once. The order is that of the hash, not of first occurrence.
     ///
     /// # Examples
     ///
@@ -155,8 +155,8 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// combining closure must therefore be associative, but need not be commutative. Floating-point sums may differ in the
 /// last digits; see [order](crate#order-and-partitions).
 ///
-/// Data that exceeds the [memory](crate#memory-and-disk) of the context is written to files and merged from there. If
-/// serde cannot read the records back, the action [refuses](crate#types-of-records) them.
+/// Data that exceeds the [memory](crate#memory-and-disk) of the context is written to files and merged from there. An
+/// action [fails](crate#types-of-records) if serde cannot read the records back.
 impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// Counts how often each key occurs. Ignores the values.
     ///

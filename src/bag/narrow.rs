@@ -381,7 +381,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         })
     }
 
-    /// Appends the records of `other` to this bag. Records that occur in both bags occur twice in the result. Narrow.
+    /// Appends the records of `other` to this bag. Duplicates are kept. Narrow.
     ///
     /// The partitions are those of this bag, followed by those of `other`. Jobs run in the context of this bag.
     ///

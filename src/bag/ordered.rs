@@ -66,7 +66,7 @@ impl Sortable for [u8] {
     }
 }
 
-/// Sorting. Wide.
+/// Methods that sort. They are wide.
 ///
 /// The result has [`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions) partitions (64 by default). Each is
 /// sorted and holds a range of the sort order, so the bag as a whole is sorted. Equal records are in the same
@@ -164,8 +164,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Sorts the records with `compare`, which must be a total order. Stable: records that compare equal keep their
     /// order. Wide.
     ///
-    /// If `compare` is not a total order, the result has all records, in an unspecified order. Alternatively, the job
-    /// fails as if a closure had panicked, because the sorting functions of std may panic in this case.
+    /// If `compare` is not a total order, the result has all records, in an unspecified order, or the job fails as if a
+    /// closure had panicked. The sorting functions of std may panic in this case.
     ///
     /// # Examples
     ///
@@ -255,7 +255,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 }
 
-/// Sorting of pairs by key.
+/// Sorting pairs by key.
 impl<K: Data + Ord, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// Distributes pairs over `partitions` partitions by the [hash](crate#hash) of their keys, and sorts each partition
     /// by key. Wide.

@@ -42,9 +42,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Distributes the records evenly over `partitions` partitions. Wide.
     ///
-    /// The records of each old partition are assigned to the new partitions round-robin; each old partition starts at a
-    /// different new partition. The assignment depends only on the position of the record, so it is the same in every
-    /// run. Each new partition keeps the order of the bag. If you only need fewer partitions, use
+    /// The records of each old partition are assigned to the new partitions round-robin. The first new partition moves
+    /// by one from each old partition to the next. The assignment depends only on the position of the record, so it is
+    /// the same in every run. Each new partition keeps the order of the bag. If you only need fewer partitions, use
     /// [`coalesce`](Bag::coalesce), which shuffles nothing.
     ///
     /// # Panics

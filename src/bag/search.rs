@@ -18,8 +18,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Returns the first record for which `predicate` returns `true`, in the order of [`collect`](Bag::collect), or
     /// `None` if there is no such record. Runs a job.
     ///
-    /// `predicate` receives the same argument as in [`filter`](Bag::filter). It may also be called with records of
-    /// other partitions that follow the record it finds.
+    /// `predicate` receives the same argument as in [`filter`](Bag::filter). It may also be called with later records,
+    /// in other partitions.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! `cogroup`: the values of each key in two bags, as two streams. Wide.
 //!
-//! Map sides: `records_by_key`, twice. Reduce side: reads both partitions in parallel, in order, without buffering.
+//! Map sides: `records_by_key`, twice. Reduce side: reads both partitions in lockstep, in order, without buffering.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -20,8 +20,8 @@ use crate::task::{Flow, Partition, Site, Task};
 /// A key and its values in two bags: the record type of [`cogroup`](crate::Bag::cogroup).
 ///
 /// No value of this type exists. A closure that takes the record receives `(K, Values<V>, Values<W>)`. A closure that
-/// only inspects it, as in `filter`, receives `&K`. Methods that keep the record, such as `collect`, return `(K,
-/// Vec<V>, Vec<W>)`.
+/// only inspects it, as in `filter`, receives `&K`. Methods that keep the record, such as `collect`, return
+/// `(K, Vec<V>, Vec<W>)`.
 ///
 /// # Examples
 ///
@@ -147,7 +147,7 @@ impl<K: Data + Eq, V: Data, W: Data> CoGroups<K, V, W> {
     }
 }
 
-/// The groups of two partitions, read in parallel.
+/// The groups of two partitions, read in lockstep.
 pub(super) struct Sides {
     pub(super) left: GroupCursor,
     pub(super) right: GroupCursor,

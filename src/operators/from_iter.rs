@@ -16,9 +16,9 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task, panicked};
 /// pile up in memory.
 const PARTITION_RECORDS: (usize, usize) = (64, 1024);
 
-/// Records without heap memory cannot be long. For them, later partitions have up to this fraction of all records read
-/// before: the last partitions still keep all cores busy. `MOST_RECORDS` and `MOST_BYTES` limit the records of a
-/// partition, and their size in bytes.
+/// Records without heap memory cannot be long. For them, a later partition may have 1/`PART_OF_PULLED` of all records
+/// read before it, so the last partitions still keep all cores busy. `MOST_RECORDS` and `MOST_BYTES` limit the records
+/// of a partition, and their size in bytes.
 const PART_OF_PULLED: usize = 64;
 const MOST_RECORDS: usize = 16 << 10;
 const MOST_BYTES: usize = 1 << 20;
