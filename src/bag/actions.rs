@@ -1,4 +1,4 @@
-//! Actions: methods that run a job and give back a value.
+//! Actions: methods that run a job and return a value.
 
 use std::iter::Sum;
 use std::marker::PhantomData;
@@ -14,7 +14,7 @@ use crate::scheduler::ResultStage;
 use crate::task::{Flow, Site, Task};
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Runs a job: `compute` gives a result for each partition, and `consume` takes them in order.
+    /// Runs a job: `action` computes a result for each partition, and `consume` receives the results in order.
     pub(super) fn run<A>(
         &self,
         action: &A,
@@ -63,16 +63,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(merged.unwrap_or_else(|| fold.make.call(())))
     }
 
-    /// All records, in order: by partition, then by position. Runs a job.
+    /// Returns all records, in order: by partition, then by position. Runs a job.
     ///
-    /// They must fit into memory; [`iter`](Bag::iter) goes through them one by one, [`write_text`](Bag::write_text)
-    /// puts them into files.
+    /// The records must fit into memory. To process them one at a time, use [`iter`](Bag::iter); to write them to
+    /// files, use [`write_text`](Bag::write_text).
     ///
     /// # Errors
     ///
-    /// Whatever ends the job: an error of a source, a closure that [panics or fails](crate#errors-and-panics), a type
-    /// that [cannot travel](crate#types-of-records), or a call from within a closure of another job
-    /// ([`NestedJob`](crate::ErrorKind::NestedJob)).
+    /// Returns the error that ended the job: an error of a source, a closure that [panics or
+    /// fails](crate#errors-and-panics), a record type that [cannot be serialised](crate#types-of-records), or a call
+    /// from within a closure of another job ([`NestedJob`](crate::ErrorKind::NestedJob)).
     ///
     /// # Examples
     ///
@@ -98,11 +98,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(all)
     }
 
-    /// The number of records. Runs a job.
+    /// Returns the number of records. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -121,11 +121,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(count)
     }
 
-    /// Whether there are no records. Runs a job, which stops at the first record.
+    /// Returns `true` if the bag has no records. Runs a job, which stops at the first record.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -138,11 +138,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(!self.has_any_at(Site::new("is_empty"))?)
     }
 
-    /// The first record, in the order of [`collect`](Bag::collect). Runs a job, which stops at the first record.
+    /// Returns the first record, in the order of [`collect`](Bag::collect), or `None` if the bag is empty. Runs a job,
+    /// which stops at the first record.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -158,14 +159,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(self.take_at(Site::new("first"), 1)?.pop())
     }
 
-    /// The first `n` records, in the order of [`collect`](Bag::collect), or all if there are fewer. Runs a job.
+    /// Returns the first `n` records, in the order of [`collect`](Bag::collect), or all records if there are fewer.
+    /// Runs a job.
     ///
-    /// It begins with the first partition, and takes in more of them, four times as many each time, until it has found
-    /// enough records. Stages before a shuffle have no such end: they run in full.
+    /// The job first processes one partition. Then each round processes four times as many partitions as all rounds
+    /// before, until enough records are found. Stages before a shuffle cannot stop early: they run completely.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -198,7 +200,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(found)
     }
 
-    /// Runs `action` on a few partitions at first, then on more, until `consume` says of a part that it is enough.
+    /// Runs `action` on one partition, then on more and more of them, until `consume` returns `true` for a result.
     pub(super) fn run_until<A: Action<T>>(
         &self,
         action: &A,
@@ -231,15 +233,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         })
     }
 
-    /// Combines all records, by `op`, to one; `None` if there are none. Runs a job.
+    /// Combines all records into one with `op`, or returns `None` if the bag is empty. Runs a job.
     ///
-    /// Records are combined in their order, first within each partition, then across partitions; so `op` must be
-    /// associative, but need not be commutative. For floating-point numbers, which are not quite, the result depends on
-    /// the partitioning, but not on the run.
+    /// Records are combined in order, first within each partition, then across partitions. `op` must therefore be
+    /// associative, but need not be commutative. Floating-point arithmetic is not exactly associative, so its result
+    /// depends on the partitioning, but not on the run.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -298,14 +300,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         )
     }
 
-    /// Folds all records, from `initial` on, by `op`. Runs a job.
+    /// Folds all records with `op`, starting from `initial`. Runs a job.
     ///
-    /// Each partition is folded by itself, and then their results are; so `op` must be associative, and `initial` must
-    /// change nothing: 0 for a sum. Records keep their order.
+    /// Each partition is folded separately, then the results are folded in order. `op` must therefore be associative,
+    /// and `initial` must be neutral: 0 for a sum.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -337,14 +339,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         })
     }
 
-    /// Folds the records of each partition, from `initial` on, by `op`, and the results of the partitions by `merge`.
-    /// Runs a job.
+    /// Folds the records of each partition with `op`, starting from `initial`, and merges the results of the partitions
+    /// with `merge`. Runs a job.
     ///
-    /// `initial` is taken once for each partition, so it must change nothing. Records and partitions keep their order.
+    /// Each partition starts from `initial`, which must therefore be neutral. Records and partitions keep their order.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -378,13 +380,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.fold_at(site, Initial(initial), op, merge)
     }
 
-    /// The sum of all records. Runs a job.
+    /// Returns the sum of all records. Runs a job.
     ///
-    /// It overflows as `+` does. A sum of floating-point numbers depends on the partitioning, but not on the run.
+    /// On overflow, it behaves as `+` does. A floating-point sum depends on the partitioning, but not on the run.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -406,15 +408,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         })
     }
 
-    /// Calls `op` with each record, on many threads at once; those of one partition come in their order. Runs a job.
+    /// Calls `op` with each record, on several threads concurrently. Runs a job.
     ///
-    /// Once, unless a spilled file is found damaged: then it is called with the records of that partition again.
+    /// `op` receives the records of each partition in order, and each record once. If a spill file is found damaged,
+    /// `op` is called again with the records of that partition.
     ///
-    /// For a loop on this thread, in the order of the bag, there is [`iter`](Bag::iter).
+    /// To process the records in order on the current thread, use [`iter`](Bag::iter).
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect). Some records may have been seen by then.
+    /// Returns the same errors as [`collect`](Bag::collect). `op` may already have been called with some records.
     ///
     /// # Examples
     ///
@@ -444,13 +447,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.fold_at(site, Plain(|| ()), add, |(), ()| ())
     }
 
-    /// Calls `op` with each record, on many threads at once, until one call fails. Runs a job. It may see a record again,
-    /// as that of [`for_each`](Bag::for_each) may.
+    /// Calls `op` with each record, on several threads concurrently, until a call fails. Runs a job. As in
+    /// [`for_each`](Bag::for_each), `op` may be called again with the same record.
     ///
     /// # Errors
     ///
-    /// [`Closure`](crate::ErrorKind::Closure) with the error of `op` and the record's place; or as
-    /// [`collect`](Bag::collect).
+    /// Returns [`Closure`](crate::ErrorKind::Closure), with the error of `op` and the location of the record, or the
+    /// same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///

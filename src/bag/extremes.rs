@@ -1,4 +1,4 @@
-//! Actions that give the least or the greatest record.
+//! Actions that return the smallest or the greatest record.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -8,13 +8,14 @@ use crate::error::Result;
 use crate::pipeline::{Call, Data, Given, Pipeline, Plain, Record, comparison};
 use crate::task::Site;
 
-/// The least and the greatest. For more than one of them there are [`bottom`](Bag::bottom) and [`top`](Bag::top).
+/// Minimum and maximum. To get more than one record, use [`bottom`](Bag::bottom) or [`top`](Bag::top).
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// The least record; the first of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the smallest record, or `None` if the bag is empty. If several records are equally small, returns the
+    /// first of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -32,11 +33,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.least_at(Site::new("min"), compare)
     }
 
-    /// The greatest record; the last of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the greatest record, or `None` if the bag is empty. If several records are equally great, returns the
+    /// last of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -54,11 +56,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.greatest_at(Site::new("max"), compare)
     }
 
-    /// The least record by `compare`; the first of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the smallest record according to `compare`, or `None` if the bag is empty. If several records are
+    /// equally small, returns the first of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -76,11 +79,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.least_at(Site::new("min_by"), Plain(compare))
     }
 
-    /// The greatest record by `compare`; the last of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the greatest record according to `compare`, or `None` if the bag is empty. If several records are
+    /// equally great, returns the last of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -98,14 +102,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.greatest_at(Site::new("max_by"), Plain(compare))
     }
 
-    /// The record with the least key; the first of them if several are equal; `None` if there are no records. Runs a
-    /// job.
+    /// Returns the record with the smallest key, or `None` if the bag is empty. If several records have the smallest
+    /// key, returns the first of them. Runs a job.
     ///
-    /// `key_of` gives the key anew for each comparison.
+    /// `key_of` is called again for each comparison.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -125,14 +129,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.least_at(Site::new("min_by_key"), compare)
     }
 
-    /// The record with the greatest key; the last of them if several are equal; `None` if there are no records. Runs a
-    /// job.
+    /// Returns the record with the greatest key, or `None` if the bag is empty. If several records have the greatest
+    /// key, returns the last of them. Runs a job.
     ///
-    /// `key_of` gives the key anew for each comparison.
+    /// `key_of` is called again for each comparison.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -152,7 +156,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.greatest_at(Site::new("max_by_key"), compare)
     }
 
-    /// The least record, and the first of several: so `Iterator::min` chooses.
+    /// Returns the smallest record, and the first of equal ones, as `Iterator::min` does.
     pub(super) fn least_at<C>(&self, site: Site, compare: C) -> Result<Option<T::Owned>>
     where
         T::Owned: Data,
@@ -161,7 +165,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.extreme_at(site, compare, Plain(Ordering::is_gt))
     }
 
-    /// The greatest record, and the last of several: so `Iterator::max` chooses.
+    /// Returns the greatest record, and the last of equal ones, as `Iterator::max` does.
     pub(super) fn greatest_at<C>(&self, site: Site, compare: C) -> Result<Option<T::Owned>>
     where
         T::Owned: Data,
@@ -170,7 +174,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.extreme_at(site, compare, Plain(Ordering::is_le))
     }
 
-    /// Keeps a record until the comparison with a later one shows, by `is_replaced`, that the later one replaces it.
+    /// Reduces the bag to one record. A later record replaces the one so far if `is_replaced` holds for their order.
     fn extreme_at<C, R>(&self, site: Site, compare: C, is_replaced: R) -> Result<Option<T::Owned>>
     where
         T::Owned: Data,

@@ -1,4 +1,4 @@
-//! Transformations that work on one partition at a time.
+//! Transformations that process each partition independently.
 
 use std::marker::PhantomData;
 
@@ -19,23 +19,24 @@ use crate::task::Site;
 /// Any error that a closure may return.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Transformations of each record by itself. They are narrow: partitions stay as they are, and so does the order.
+/// Transformations of single records. Narrow: they keep partitions and order.
 ///
-/// Closures may run on several threads at once and must be [deterministic](crate#closures). What they do wrong is an
-/// [error of the action](crate#errors-and-panics).
+/// Closures may run on several threads concurrently and must be [deterministic](crate#closures). If a closure panics or
+/// fails, the [action returns an error](crate#errors-and-panics).
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Adds one step at `site`.
+    /// Appends one step at `site`.
     pub(super) fn step<O: Step<T>>(self, site: Site, step: O) -> Bag<O::Out, Narrow<P, O>> {
         let keyed = self.node.keyed.filter(|_| O::KEEPS_KEYS);
         self.then(site, |parent| Narrow::new(parent, step))
             .keyed(keyed)
     }
 
-    /// Hands a value to the closures of the next method, as their first argument.
+    /// Passes `state` to the closures of the next method, as their first argument.
     ///
-    /// Where jobs run in this process, a closure may as well capture what it needs, with `move`. Named state can go
-    /// further: as serde carries it, it is sent to [worker processes](crate#worker-processes), which a closure with
-    /// captures cannot be. Every method that takes a closure can be called after it, actions too.
+    /// The next method may be any method that takes a closure, including an action. The bag that a transformation
+    /// returns no longer carries the state. If jobs run in this process, a `move` closure can capture the value
+    /// instead. Closures for [worker processes](crate#worker-processes) must not capture anything; `state` is sent to
+    /// the workers by serde.
     ///
     /// # Examples
     ///
@@ -52,10 +53,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         BagWith::new(self, state)
     }
 
-    /// Replaces each record by what `op` makes of it.
+    /// Applies `op` to each record and returns a bag of the results. Narrow: keeps partitions and order.
     ///
-    /// A closure on a bag of text cannot give back a part of its record: that is what
-    /// [`flat_map_str`](Bag::flat_map_str) is for.
+    /// On a bag of text, `op` cannot return a slice of its record. To emit slices, use
+    /// [`flat_map_str`](Bag::flat_map_str).
     ///
     /// ```compile_fail
     /// let starts = holdall::read_text("words.txt")?.map(|line| &line[..1]); // borrows from a buffer that is reused
@@ -67,8 +68,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     ///
-    /// To make lines one's own, `map(str::to_owned)` does; `map(String::from)` does not, since it is not a function of
-    /// any `&str`, but one for each lifetime.
+    /// To get owned lines, use `map(str::to_owned)`. `map(String::from)` does not compile: `op` must accept a `&str` of
+    /// every lifetime, but `String::from` is a function for one lifetime.
     ///
     /// ```compile_fail
     /// let lines = holdall::read_text("words.txt")?.map(String::from);
@@ -96,7 +97,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.map_at(Site::new("map"), Plain(op))
     }
 
-    /// `map` under another name: for methods that are cases of it.
+    /// `map` with the given site, for methods that are special cases of it.
     pub(super) fn map_at<U, C>(
         self,
         site: Site,
@@ -109,7 +110,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.step(site, Map::new(op, site))
     }
 
-    /// Keeps the records for which `predicate` holds. It looks at a `&T`, or at the `&str` or `&[u8]` itself.
+    /// Keeps the records for which `predicate` returns `true`. Narrow: keeps partitions and order.
+    ///
+    /// `predicate` receives a `&T`, or for text the `&str` or `&[u8]` itself.
     ///
     /// # Examples
     ///
@@ -127,7 +130,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.step(site, Filter { predicate, site })
     }
 
-    /// Replaces each record by what `op` makes of it, and drops it where that is `None`.
+    /// Applies `op` to each record and keeps the results that are `Some`. Narrow: keeps partitions and order.
     ///
     /// # Examples
     ///
@@ -146,10 +149,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.flat_map_at(Site::new("filter_map"), Plain(op))
     }
 
-    /// Replaces each record by any number of others, which `op` gives as a collection or an iterator.
+    /// Applies `op` to each record and returns a bag of the items of the collections or iterators that `op` returns.
+    /// Narrow: keeps partitions and order.
     ///
-    /// What it gives cannot borrow from the record. Where it would, as with parts of a line,
-    /// [`flat_map_str`](Bag::flat_map_str) does without a copy.
+    /// The items cannot borrow from the record. To emit parts of a line without copying them, use
+    /// [`flat_map_str`](Bag::flat_map_str).
     ///
     /// ```compile_fail
     /// let words = holdall::read_text("words.txt")?.flat_map(|line| line.split(' '));
@@ -190,10 +194,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.step(site, FlatMap::new(op, site))
     }
 
-    /// Replaces each record by any number of texts, which `op` hands to its second argument. They may be parts of the
-    /// record, since they are used at once: nothing is copied.
+    /// Applies `op` to each record and returns a bag of the texts that `op` emits through its second argument. Narrow:
+    /// keeps partitions and order.
     ///
-    /// `op` runs to its end even if nobody wants more records; what it emits then is dropped.
+    /// The texts may be slices of the record: the next operator uses them immediately, and nothing is copied. `op` runs
+    /// to its end even if the job needs no more records; texts that it then emits are dropped.
     ///
     /// # Examples
     ///
@@ -212,9 +217,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.step(site, FlatMapStr { op, site })
     }
 
-    /// Calls `op` with each record and hands the record on: for looking at what flows by.
+    /// Calls `op` with each record and passes the record on unchanged, for example to log it. Narrow: keeps partitions
+    /// and order.
     ///
-    /// `op` runs where and as often as the job computes the record, which may be never, or again for the next action.
+    /// `op` runs each time a job computes the record: never if no job needs the record, and again for each further action.
     ///
     /// # Examples
     ///
@@ -232,7 +238,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.step(site, Inspect { op, site })
     }
 
-    /// Puts a key before each record: `key_of` gives it.
+    /// Pairs each record with the key that `key_of` returns for it. Narrow: keeps partitions and order.
     ///
     /// # Examples
     ///
@@ -266,14 +272,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.map_at(site, Given(key_of, keyed))
     }
 
-    /// Works on whole partitions: `op` goes through the records of one and hands what comes of them to its second
-    /// argument.
+    /// Applies `op` to each partition. `op` receives the records of the partition and a function `emit`, and calls
+    /// `emit` for each record of the result. Narrow: keeps partitions.
     ///
-    /// It is called once for each partition, also for an empty one. How records are divided depends on the source, see
-    /// [order and partitions](crate#order-and-partitions); so what comes out does too.
+    /// `op` is called once for each partition, even if the partition is empty. The result depends on how the source
+    /// divides its records; see [order and partitions](crate#order-and-partitions).
     ///
     /// ```compile_fail
-    /// // The records are pushed, so there is no iterator to be had of them.
+    /// // Records are pushed to the closure, so there is no iterator over them.
     /// let pairs = holdall::range(0..4).map_partitions(|numbers, emit| {
     ///     for n in numbers { emit(n); }
     /// });
@@ -315,7 +321,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.map_partitions_at(site, Given(op, without_index))
     }
 
-    /// As [`map_partitions`](Bag::map_partitions), with the partition's number as the first argument.
+    /// Like [`map_partitions`](Bag::map_partitions), with the partition's number as the first argument of `op`.
     ///
     /// # Examples
     ///
@@ -357,9 +363,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         })
     }
 
-    /// Puts the records of `other` behind those of this bag. Records that are in both come twice.
+    /// Appends the records of `other` to this bag. Duplicates are kept. Narrow.
     ///
-    /// Partitions are those of this bag, then those of the other. Jobs run on this bag's context.
+    /// The partitions are those of this bag, followed by those of `other`. Jobs run in the context of this bag.
     ///
     /// # Examples
     ///
@@ -377,10 +383,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Bag::new(pipeline, node, self.context)
     }
 
-    /// As [`map`](Bag::map), with a closure that may fail. The first error ends the job.
+    /// Like [`map`](Bag::map), with a closure that may fail. The first error ends the job.
     ///
-    /// The action then returns [`ErrorKind::Closure`](crate::ErrorKind::Closure), which has the closure's error and the
-    /// record's place.
+    /// The action then returns [`ErrorKind::Closure`](crate::ErrorKind::Closure), which contains the error of the
+    /// closure and the location of the record.
     ///
     /// # Examples
     ///
@@ -412,7 +418,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.step(site, Then(Map::new(op, site), Unwrap { site }))
     }
 
-    /// As [`filter`](Bag::filter), with a predicate that may fail. The first error ends the job, as with
+    /// Like [`filter`](Bag::filter), with a predicate that may fail. The first error ends the job, as in
     /// [`try_map`](Bag::try_map).
     ///
     /// # Examples
@@ -433,7 +439,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.step(site, TryFilter::new(Plain(predicate), site))
     }
 
-    /// As [`filter_map`](Bag::filter_map), with a closure that may fail. The first error ends the job, as with
+    /// Like [`filter_map`](Bag::filter_map), with a closure that may fail. The first error ends the job, as in
     /// [`try_map`](Bag::try_map).
     ///
     /// # Examples
@@ -455,7 +461,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.try_flat_map_at(Site::new("try_filter_map"), Plain(op))
     }
 
-    /// As [`flat_map`](Bag::flat_map), with a closure that may fail. The first error ends the job, as with
+    /// Like [`flat_map`](Bag::flat_map), with a closure that may fail. The first error ends the job, as in
     /// [`try_map`](Bag::try_map).
     ///
     /// # Examples
@@ -497,7 +503,7 @@ where
     I: IntoIterator<Item: 'static> + 'static,
     P: Pipeline<Out = I>,
 {
-    /// Replaces each record, which is a collection, by what is in it.
+    /// Replaces each record, which is a collection, by its items. Narrow: keeps partitions and order.
     ///
     /// # Examples
     ///
@@ -512,9 +518,9 @@ where
     }
 }
 
-/// Transformations of pairs by one of their sides. They are narrow.
+/// Transformations of the keys or the values of pairs. Narrow: they keep partitions and order.
 impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
-    /// The first side of each pair.
+    /// Returns the first element of each pair.
     ///
     /// # Examples
     ///
@@ -530,7 +536,7 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
             .keyed(keyed)
     }
 
-    /// The second side of each pair.
+    /// Returns the second element of each pair.
     ///
     /// # Examples
     ///
@@ -544,7 +550,7 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         self.map_at(Site::new("values"), Plain(|(_, value): (K, V)| value))
     }
 
-    /// Replaces the second side of each pair by what `op` makes of it.
+    /// Applies `op` to the second element of each pair and keeps the first.
     ///
     /// # Examples
     ///

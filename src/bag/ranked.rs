@@ -1,4 +1,4 @@
-//! Actions that give the first few records in an order.
+//! Actions that return the first few records of a sort order.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -10,15 +10,15 @@ use crate::operators::actions::Top;
 use crate::pipeline::{Call, Data, Pipeline, Plain, Record, Reversed, comparison};
 use crate::task::Site;
 
-/// Actions that give the first few records in an order. Each needs memory for twice as many on each thread.
+/// Actions that return the first few records of a sort order. Each needs memory for 2 `n` records per thread.
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// The `n` greatest records, greatest first; equal ones in the order of the bag. Runs a job.
+    /// Returns the `n` greatest records, greatest first. Equal records keep the order of the bag. Runs a job.
     ///
-    /// Needs memory for 2 `n` records on each thread.
+    /// Needs memory for 2 `n` records per thread.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -36,12 +36,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.first_ranked(Site::new("top"), n, Reversed(compare))
     }
 
-    /// The `n` records that are the greatest by `compare`, greatest first; equal ones in the order of the bag. Runs a
-    /// job.
+    /// Returns the `n` greatest records according to `compare`, greatest first. Equal records keep the order of the
+    /// bag. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -61,12 +61,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.first_ranked(Site::new("top_by"), n, Reversed(Plain(compare)))
     }
 
-    /// The `n` records with the greatest keys, greatest first; those with equal keys in the order of the bag. Runs a
-    /// job.
+    /// Returns the `n` records with the greatest keys, greatest first. Records with equal keys keep the order of the
+    /// bag. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -86,11 +86,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.first_ranked(Site::new("top_by_key"), n, Reversed(compare))
     }
 
-    /// The `n` least records, least first; equal ones in the order of the bag. Runs a job.
+    /// Returns the `n` smallest records, smallest first. Equal records keep the order of the bag. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -108,11 +108,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.first_ranked(Site::new("bottom"), n, compare)
     }
 
-    /// The `n` records that are the least by `compare`, least first; equal ones in the order of the bag. Runs a job.
+    /// Returns the `n` smallest records according to `compare`, smallest first. Equal records keep the order of the
+    /// bag. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -130,11 +131,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.first_ranked(Site::new("bottom_by"), n, Plain(compare))
     }
 
-    /// The `n` records with the least keys, least first; those with equal keys in the order of the bag. Runs a job.
+    /// Returns the `n` records with the smallest keys, smallest first. Records with equal keys keep the order of the
+    /// bag. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -154,7 +156,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.first_ranked(Site::new("bottom_by_key"), n, compare)
     }
 
-    /// The first `n` records in the order of `compare`.
+    /// Returns the first `n` records in the order of `compare`.
     pub(super) fn first_ranked<C>(&self, site: Site, n: usize, compare: C) -> Result<Vec<T::Owned>>
     where
         T::Owned: Data,

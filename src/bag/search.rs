@@ -1,4 +1,4 @@
-//! Actions that look for a record, and stop once it is found.
+//! Actions that search for a record, and stop as soon as they find it.
 
 use std::sync::atomic::AtomicBool;
 
@@ -10,18 +10,18 @@ use crate::operators::flat_map::FlatMap;
 use crate::pipeline::{Data, Pipeline, Plain, Record};
 use crate::task::Site;
 
-/// Searching. These run a job, which begins with the first partition and takes in more of them, four times as many each
-/// time, until the record is found. Stages before a shuffle have no such end: they run in full.
+/// Searching. The job first processes one partition. Then each round processes four times as many partitions as all
+/// rounds before, until the record is found. Stages before a shuffle cannot stop early: they run completely.
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// The first record for which `predicate` holds, in the order of [`collect`](Bag::collect); `None` if there is none.
-    /// Runs a job.
+    /// Returns the first record for which `predicate` returns `true`, in the order of [`collect`](Bag::collect), or
+    /// `None` if there is no such record. Runs a job.
     ///
-    /// `predicate` looks at a record as that of [`filter`](Bag::filter) does. It may be called with records behind the
-    /// first one that it holds for, in other partitions.
+    /// `predicate` receives the same argument as in [`filter`](Bag::filter). It may also be called with later records,
+    /// in other partitions.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -40,11 +40,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(found.take_at(site, 1)?.pop())
     }
 
-    /// Whether `predicate` holds for a record. Runs a job, which stops at the first such record.
+    /// Returns `true` if `predicate` returns `true` for any record. Runs a job, which stops at the first such record.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -60,12 +60,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.any_at(Site::new("any"), predicate)
     }
 
-    /// Whether `predicate` holds for all records; so it does if there are none. Runs a job, which stops at the first
-    /// record for which it does not hold.
+    /// Returns `true` if `predicate` returns `true` for all records, and also if the bag is empty. Runs a job, which
+    /// stops at the first record for which `predicate` returns `false`.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -91,7 +91,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.clone().step(site, found).has_any_at(site)
     }
 
-    /// Whether there are records.
+    /// Returns `true` if the bag has any records.
     pub(super) fn has_any_at(&self, site: Site) -> Result<bool> {
         let found = AtomicBool::new(false);
         self.run_until(&HasAny { site }, &found, |has_any| has_any)?;

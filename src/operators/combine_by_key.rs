@@ -1,10 +1,10 @@
-//! `combine_by_key`: one value for each key. Wide.
+//! `combine_by_key`: one value per key. Wide.
 //!
-//! Map side: a table for each partition of the next stage, one set of them for each thread; or, where tables save
-//! little, the pairs as they are.
-//! Reduce side: what is there for a partition merged.
+//! Map side: each thread has a table per partition of the next stage. If tables save little, it passes pairs on
+//! uncombined.
+//! Reduce side: merges the outputs for a partition.
 //!
-//! That is where the order of combining does not matter; where it does, see [`combine_in_order`].
+//! This is how values are combined if the order cannot matter. If it may matter, see [`combine_in_order`].
 
 use std::sync::Arc;
 
@@ -113,7 +113,8 @@ impl<C: Combine> Pipeline for Combined<C> {
             let partitions = self.partitioner.partitions();
             CombinerOutputs::<C::Combined>::import(partitions, blocks, task.resources())
         })?;
-        // Merging runs closures of the program. What comes after it has its own places, which are named first.
+        // Merging runs user closures; their panics get this site. Later operators run inside this call, and set their
+        // own site first.
         let flow = task.call(&self.site, || {
             let (index, resources) = (partition.index, task.resources());
             outputs.read(index, &*self.combine, self.partitioner, resources, sink)
@@ -122,7 +123,7 @@ impl<C: Combine> Pipeline for Combined<C> {
     }
 }
 
-/// Both sides in one task, for pairs that are in the partition of their key already.
+/// Both sides in one task, for pairs that are already in the partition of their key.
 pub(crate) struct CombineInPlace<P, C> {
     pub(crate) parent: Arc<P>,
     pub(crate) combine: C,

@@ -1,4 +1,4 @@
-//! The ways in which the values of a key become one, for `combine_by_key`.
+//! The ways of combining the values of a key, for `combine_by_key`.
 
 use std::marker::PhantomData;
 use std::num::Wrapping;
@@ -8,7 +8,7 @@ use crate::pipeline::{Call, Data, Key, Peek, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::Combine;
 
-/// `count_by_value`: how often each record comes.
+/// `count_by_value`: the number of occurrences of each record.
 pub(crate) struct CountByValue<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
 
 portable! {
@@ -44,7 +44,7 @@ impl<T: Key + ?Sized> Combine for CountByValue<T> {
     }
 }
 
-/// `count_by_key`: how often each key comes.
+/// `count_by_key`: the number of occurrences of each key.
 pub(crate) struct CountByKey<K, V>(pub(crate) PhantomData<fn(K, V)>);
 
 portable! {
@@ -80,7 +80,7 @@ impl<K: Data + Eq, V: 'static> Combine for CountByKey<K, V> {
     }
 }
 
-/// `sum_by_key`: the sum of whole numbers.
+/// `sum_by_key`: the sum of integers.
 pub(crate) struct SumByKey<K, V>(pub(crate) PhantomData<fn(K, V)>);
 
 portable! {
@@ -116,9 +116,9 @@ impl<K: Data + Eq, V: Data + WholeNumber> Combine for SumByKey<K, V> {
     }
 }
 
-/// A number whose sums are the same in whatever order they are made: an integer type, or [`Wrapping`] of one.
+/// A number that can be summed in any order with the same result: an integer type, or [`Wrapping`] of one.
 ///
-/// Only this library implements it.
+/// This trait is sealed: only this library implements it.
 ///
 /// # Examples
 ///
@@ -147,7 +147,7 @@ macro_rules! whole_number {
 
 whole_number!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
 
-/// `distinct`: that a record comes.
+/// `distinct`: each record without a value.
 pub(crate) struct Distinct<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
 
 portable! {
@@ -177,7 +177,7 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
     fn merge(&self, (): (), (): ()) {}
 }
 
-/// `reduce_by_key`, `fold_by_key`, `aggregate_by_key` and `combine_by_key`: the closures of the program combine.
+/// `reduce_by_key`, `fold_by_key`, `aggregate_by_key` and `combine_by_key`: combining by user closures.
 pub(crate) struct ByClosures<K, V, C, Create, Add, Merge> {
     pub(crate) create: Create,
     pub(crate) add: Add,

@@ -1,4 +1,4 @@
-//! `filter`: the records a predicate holds for. Narrow.
+//! `filter`: the records for which a predicate returns `true`. Narrow.
 
 use std::ops::ControlFlow;
 

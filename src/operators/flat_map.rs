@@ -1,4 +1,4 @@
-//! `flat_map`: any number of records for each record. `filter_map` and `flatten` are cases of it. Narrow.
+//! `flat_map`: any number of records for each record. `filter_map` and `flatten` are special cases of it. Narrow.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -39,7 +39,7 @@ where
     where
         K: FnMut(I::Item) -> Flow,
     {
-        // The iterator may run code of the program at each step, so each is watched over.
+        // The iterator may run user code at each step, so `call` guards each step.
         let mut records = task.call(&self.site, || self.op.call((record,)).into_iter());
         loop {
             let next = task.call(&self.site, || records.next());

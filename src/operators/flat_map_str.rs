@@ -1,4 +1,4 @@
-//! `flat_map_str`: any number of pieces of text for each record, borrowed from it. Narrow.
+//! `flat_map_str`: any number of text slices for each record, borrowed from it. Narrow.
 
 use std::ops::ControlFlow;
 

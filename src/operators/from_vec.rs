@@ -1,4 +1,4 @@
-//! `from_vec`: records that are in memory. A source.
+//! `from_vec`: records in memory. A source.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(crate) struct FromVec<T> {
     pub(crate) site: Site,
 }
 
-/// Each record by itself, as there is a limit to what the codec takes at once.
+/// Encodes each record separately, because the codec limits the size of a value.
 impl<T: Data> Portable for FromVec<T> {
     fn save(&self, to: &mut Saver) -> Result<()> {
         self.site.save(to)?;

@@ -1,4 +1,4 @@
-//! `inspect`: looks at each record and hands it on. Narrow.
+//! `inspect`: calls a closure with each record and passes the record on. Narrow.
 
 use super::Step;
 use crate::pipeline::{Call, Peek, Record, Ref};

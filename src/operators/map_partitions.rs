@@ -1,4 +1,4 @@
-//! `map_partitions`: a closure that sees a partition as a whole. Narrow.
+//! `map_partitions`: a closure that processes a whole partition. Narrow.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -10,9 +10,9 @@ use crate::pipeline::{Call, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
-/// The records of one partition, to be gone through once.
+/// The records of one partition, which can be read once.
 ///
-/// What [`map_partitions`](crate::Bag::map_partitions) hands to its closure.
+/// The closure of [`map_partitions`](crate::Bag::map_partitions) receives a value of this type.
 ///
 /// # Examples
 ///
@@ -34,7 +34,7 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 /// ```
 pub struct Records<'r, T: Record + ?Sized>(&'r mut dyn FnMut(&mut Each<'_, T>));
 
-/// What is called with each record.
+/// A closure that is called with each record.
 type Each<'e, T> = dyn for<'a> FnMut(Ref<'a, T>) -> Flow + 'e;
 
 impl<T: Record + ?Sized> Records<'_, T> {
@@ -59,7 +59,7 @@ impl<T: Record + ?Sized> Records<'_, T> {
         });
     }
 
-    /// Calls `op` with each record, in order, until it breaks off. What comes behind is not computed.
+    /// Calls `op` with each record, in order, until it returns `Break`. Later records are not computed.
     ///
     /// # Examples
     ///
@@ -127,11 +127,11 @@ where
         let mut run = |op: &mut Each<'_, P::Out>| {
             if let Some(partition) = partition.take() {
                 outcome = self.parent.run(partition, task, &mut |record| {
-                    // The closure of the program runs out after a stop; the records behind it need not.
+                    // After a stop the user closure still runs to its end, but needs no more records.
                     stopped.get()?;
                     op(record)
                 });
-                // What the closure makes of a part of the records must not pass for what it makes of all.
+                // If the closure has received only some of the records, its result must be discarded.
                 if outcome.is_err() || task.is_stopped() {
                     stopped.set(ControlFlow::Break(()));
                 }
@@ -139,7 +139,7 @@ where
         };
         task.call(&self.site, || {
             let mut emit = |record| {
-                // What is emitted after an error upstream is of no use to anybody.
+                // Discard what the closure emits after an error upstream.
                 if stopped.get().is_continue() && !task.has_failed() {
                     stopped.set(sink(record));
                 }

@@ -1,4 +1,4 @@
-//! What the `try_` operators share: another step, whose closure may return an error, which ends the job. Narrow.
+//! The common part of the `try_` operators, whose closures may return an error that ends the job. Narrow.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -8,7 +8,7 @@ use crate::pipeline::{Call, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
 
-/// A step over `Result`s: it lets the values through and ends the job at the first error.
+/// A step over `Result`s: it passes values on and ends the job at the first error.
 pub(crate) struct Unwrap {
     pub(crate) site: Site,
 }

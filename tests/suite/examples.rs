@@ -181,10 +181,7 @@ fn word_count_says_what_is_wrong() {
     let bad = files.write("bad", b"word\n\xff");
     let missing = files.path("missing");
     let fails = |arguments: &[&str]| failure("word_count", arguments);
-    assert_eq!(
-        fails(&["--wrong"]),
-        "unknown option --wrong; --help says what there is"
-    );
+    assert_eq!(fails(&["--wrong"]), "unknown option --wrong; see --help");
     assert_eq!(fails(&["--top"]), "--top needs a value");
     assert_eq!(
         fails(&["--top", "many", utf8(&text)]),
@@ -416,7 +413,7 @@ fn each_says_how_it_is_used() {
         );
         assert_eq!(
             failure(name, ["--wrong", "1"]),
-            "unknown option --wrong; --help says what there is"
+            "unknown option --wrong; see --help"
         );
     }
 }
