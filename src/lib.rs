@@ -103,19 +103,20 @@
 //!
 //! # Closures
 //!
-//! A closure may be called on any thread, on several threads at once, and again for the same record by the next
-//! action. So it must be deterministic: the same record gives the same result, whatever came before. A counter in an
-//! atomic, a random number or the time of day break the promises of the section above.
+//! A closure may be called on any thread, on several threads concurrently, and again for the same record by the next
+//! action. It must therefore be deterministic: its result must depend only on the record, not on earlier calls. An
+//! atomic counter, a random number or the time of day breaks the promises of the previous section.
 //!
-//! Closures may capture what they own (`move`), but on [worker processes](#worker-processes) nothing. What a closure
-//! gives back cannot borrow from its record; for text, [`flat_map_str`](Bag::flat_map_str) hands on parts of a record
-//! without a copy. A chain of about a hundred operators is more than the compiler will take; [`boxed`](Bag::boxed) cuts
-//! it, in loops above all.
+//! Closures may capture owned values (`move`), except on [worker processes](#worker-processes), where they must not
+//! capture anything. The result of a closure cannot borrow from its record. To emit slices of text without copying
+//! them, use [`flat_map_str`](Bag::flat_map_str). The compiler cannot handle a chain of more than about a hundred
+//! operators. To split a chain, especially in a loop, use [`boxed`](Bag::boxed).
 //!
-//! A closure cannot run an action of its own: that is [`ErrorKind::NestedJob`]. Run it before, and hand its result to
-//! the closure. So is what else of the program a thread of rayon's global pool picks up while a closure on it waits for
-//! rayon; a context with [threads of its own](ContextBuilder::threads) keeps the two apart. On a thread that a closure
-//! starts an action runs, if need be on that thread alone, since the others may all be waiting for it.
+//! A closure cannot run an action: the job fails with [`ErrorKind::NestedJob`]. Run the action before the job, and pass
+//! its result to the closure. The same error can occur outside of closures: while a closure waits for rayon on a thread
+//! of rayon's global pool, that thread may pick up other work of your program that runs an action. To avoid this, give
+//! the context [its own threads](ContextBuilder::threads). On a thread that a closure has started, an action does run,
+//! if necessary on that thread alone, because all other threads may be waiting for it.
 //!
 //! # Errors and panics
 //!
@@ -168,21 +169,22 @@
 //!
 //! # Hash
 //!
-//! What is said here is fixed, since the order of records depends on it.
+//! This section is a specification that does not change, because the order of records depends on it.
 //!
-//! - The bytes of a key: of `str`, `[u8]`, `String` and `Vec<u8>` themselves; of any other type what bincode 2 writes
-//!   in its standard configuration. Integers and lengths are varints, so that a `u64` below 251 is one byte; a `String`
-//!   inside of another type is its length, then its UTF-8.
-//! - The hash of a key: [rapidhash](https://docs.rs/rapidhash) V3 in its micro variant, with avalanche and the default
-//!   seed and secrets, over these bytes; or, if they are fewer than 16, over 16: these, zeros, and as the last one more
-//!   than there are of these. It has 64 bits; that of the seven bytes `holdall` is 3227071661443217181.
-//! - The partition of a key, of `n`: the whole part of `hash * n / 2^64`. So partition 0 has the `n`-th part of all
-//!   hashes that is the lowest, and so on.
-//! - The order within a partition: by hash, then by the bytes of the key. As partitions are ranges of the hash, the
-//!   order of all records together is the same for every `n`.
+//! - **Bytes of a key:** for `str`, `[u8]`, `String` and `Vec<u8>`, the bytes themselves. For all other types, the
+//!   encoding of bincode 2 in its standard configuration. It encodes integers and lengths as varints, so a `u64` below
+//!   251 takes one byte. A `String` inside another type is encoded as its length followed by its UTF-8 bytes.
+//! - **Hash of a key:** the 64-bit hash of these bytes by [rapidhash](https://docs.rs/rapidhash) V3, in its micro
+//!   variant, with avalanche and the default seed and secrets. Keys of fewer than 16 bytes are first padded to 16: with
+//!   zeros, and with the number of key bytes plus one as the last byte. The hash of the seven bytes `holdall` is
+//!   3227071661443217181.
+//! - **Partition of a key**, of `n` partitions: the integer part of `hash * n / 2^64`. Partition 0 thus has the lowest
+//!   `n`-th of all hashes, and so on.
+//! - **Order within a partition:** by hash, then by the bytes of the key. As partitions are ranges of hashes, the order
+//!   of all records is the same for every `n`.
 //!
-//! The seed is known, so somebody who chooses the keys can choose them to have the same hash, which makes a job slow,
-//! but not wrong. Do not run jobs on the keys of an adversary without a limit of time.
+//! The seed is public. An adversary who chooses the keys can therefore choose keys with equal hashes, which make a job
+//! slow, but not wrong. If keys come from an adversary, set a time limit for the job.
 //!
 //! # Memory and disk
 //!
@@ -289,21 +291,20 @@
 //!
 //! # Settings and environment
 //!
-//! The default context follows these environment variables; so does [`Context::builder`] for what it is not told. A
-//! value that cannot be understood is [`ErrorKind::InvalidSetting`]: of [`build`](ContextBuilder::build), and of each
-//! action on the default context.
+//! The default context uses these environment variables. [`Context::builder`] uses them for every setting that you do
+//! not set. An invalid value is reported as [`ErrorKind::InvalidSetting`]: by [`build`](ContextBuilder::build), and by
+//! each action on the default context.
 //!
 //! | variable | value | default |
 //! | --- | --- | --- |
 //! | `HOLDALL_EXECUTOR` | `inline`, `threads`, `threads:N`, `processes` or `processes:N`; see [`Executor`] | `threads` |
-//! | `HOLDALL_THREADS` | the number of threads; `inline` and `threads:N` are stronger | one for each core |
-//! | `HOLDALL_MEMORY` | the [memory](#memory-and-disk) of a context: `2GiB`, `500MB`; see [`ByteSize`] | half of what there is |
-//! | `HOLDALL_SPILL_DIR` | the directory for what does not fit into it | the system's for temporary files |
-//! | `HOLDALL_SUMMARY` | `1`: each job writes a [summary](JobSummary) to standard error; `0`: none does | `0` |
+//! | `HOLDALL_THREADS` | the number of threads; `inline` and `threads:N` take precedence | one per core |
+//! | `HOLDALL_MEMORY` | the [memory](#memory-and-disk) of a context: `2GiB`, `500MB`; see [`ByteSize`] | half of the available memory |
+//! | `HOLDALL_SPILL_DIR` | the directory for spill files | the system's temporary directory |
+//! | `HOLDALL_SUMMARY` | `1`: each job prints a [summary](JobSummary) to standard error; `0`: no summary | `0` |
 //!
-//! With plain `threads` jobs run on rayon's global pool, so `RAYON_NUM_THREADS` counts there too. Only by the
-//! [builder](ContextBuilder) can be set: the number of partitions after a shuffle, the quota for files, and whether
-//! there is a progress bar.
+//! With plain `threads`, jobs run on rayon's global pool, so `RAYON_NUM_THREADS` applies as well. Only the
+//! [builder](ContextBuilder) can set the number of partitions after a shuffle, the disk quota, and the progress bar.
 //!
 //! # Crate layout
 //!
