@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::Bag;
 use crate::lineage::{Dependency, Keyed, Node};
 use crate::operators::Narrow;
-use crate::operators::combine_by_key::{CombineInPlace, Combined, Combining};
 use crate::operators::combine_in_order::CombiningInOrder;
 use crate::operators::combines::{
     ByClosures, CountByKey, CountByValue, Distinct, SumByKey, WholeNumber,
 };
+use crate::operators::combining::{CombineInPlace, Combined, Combining};
 use crate::operators::map::Map;
 use crate::pipeline::{Call, Data, Given, Initial, Key, Owned, Pipeline, Plain, Record};
 use crate::shuffle::{Combine, HashPartitioner};

@@ -3,7 +3,7 @@
 //! Map side: the tables of one combine group; their entries are partitioned like the records of `group_by_key`.
 //! Reduce side: merges the values of each key, in the order of the combine groups.
 
-use super::combine_by_key::{CombineInPlace, Combined, Combining};
+use super::combining::{CombineInPlace, Combined, Combining};
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::Result;

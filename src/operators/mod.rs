@@ -20,7 +20,8 @@
 //! | `narrow` | steps of a chain: operators on single records |
 //! | `map_side` | the map side of all shuffles |
 //! | `records_by_key`, `sides` | groups and joins: the map side, and the sources of the groups on the reduce side |
-//! | `combine_in_order` | `combine_by_key` if the order of combining matters |
+//! | `combining` | the operators of `combine_by_key` as data |
+//! | `combine_any_order`, `combine_in_order` | `combine_by_key` if the order of combining cannot matter, and if it may |
 //! | `combines`, `joinings` | the special cases of `combine_by_key` and of `join` |
 //! | `values` | the values of a group as a stream |
 
@@ -28,9 +29,11 @@ pub(crate) mod actions;
 pub(crate) mod broadcast_join;
 pub(crate) mod coalesce;
 pub(crate) mod cogroup;
-pub(crate) mod combine_by_key;
+mod combine_any_order;
+mod combine_by_key;
 pub(crate) mod combine_in_order;
 pub(crate) mod combines;
+pub(crate) mod combining;
 pub(crate) mod containing;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
