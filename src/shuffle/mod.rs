@@ -1,4 +1,4 @@
-//! Records of one stage to the partitions of the next, by key.
+//! Moves the records of one stage to the partitions of the next, by key.
 
 mod arena;
 mod blocks;
