@@ -22,7 +22,7 @@ use crate::task::Flow;
 /// Number of bits in blocks whose entries are in order of (hash rank, key).
 pub(crate) const ALL_BITS: u8 = u64::BITS as u8;
 
-/// Approximate length of the blocks that a table is written as, in bytes.
+/// Approximate length of the blocks of a spilled table, in bytes.
 const BLOCK_BYTES: usize = 32 << 10;
 
 /// Writes the keys of a table, in order, and leaves the table empty.

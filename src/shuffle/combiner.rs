@@ -23,8 +23,9 @@ use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
 
-/// Number of records that bypass the tables after an unprofitable check, as a multiple of the records that were
-/// checked. It doubles with each unprofitable check: tables that save nothing take several times as long as buckets.
+/// Number of records that bypass the tables after an unprofitable check, as a multiple of the number of keys at which
+/// the check runs. It doubles with each unprofitable check: tables that save nothing take several times as long as
+/// buckets.
 const DIVIDED_FOR_CHECKED: usize = 16;
 
 /// Maximum length of a slab for entries, in bytes. If a thread may hold little memory, a slab is at most 1/`SLABS` of
@@ -88,7 +89,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         }
     }
 
-    /// Combines one record. It may take effect only with the next [`flush`](Self::flush).
+    /// Adds one record. It may stay buffered until the next [`flush`](Self::flush).
     #[inline]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<()> {
         if self.divide_left > 0 {
@@ -243,7 +244,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.divided_for_checked = self.divided_for_checked.saturating_mul(2);
     }
 
-    /// Returns whether the records in the tables should have bypassed them, as an estimate.
+    /// Estimates whether bypassing the tables would have been cheaper for the records in them.
     fn saves_little(&self) -> bool {
         self.savings.check_keys() < usize::MAX && self.tables.keys() * 2 > self.tables.records()
     }
@@ -284,7 +285,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         })?;
         self.tables.wait_in(batch);
         if self.divide_left > 0 && self.tables.keys() > 0 {
-            // These are the last records of a batch for which the tables had no capacity left.
+            // The tables ran out of capacity within this batch; its last records are in them.
             return self.pour();
         }
         if self.tables.is_time_to_measure() {
@@ -380,7 +381,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(())
     }
 
-    /// Adds the records that have left the tables to the job summary, with their length of `bytes` in total.
+    /// Adds the records that have left the tables to the job summary, and their total length of `bytes`.
     fn count(&mut self, bytes: u64) {
         let records = std::mem::take(&mut self.uncounted);
         self.resources.progress.add_shuffled(records as u64, bytes);

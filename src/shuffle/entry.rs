@@ -16,8 +16,8 @@ pub(crate) const MAX_HEADER_BYTES: usize = 2 * MAX_VARINT_BYTES;
 
 const MAX_VARINT_BYTES: usize = 10;
 
-/// Order of records. They are ordered by task, or by combine group if they are combined in order. The records of one
-/// task and partition are ordered by the number of their chunk.
+/// Position of an entry in the order of the bag. Entries are ordered by task, or by combine group if they are combined
+/// in order. Those of one task and partition are ordered by the number of their chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Order {
     pub(crate) task: u64,

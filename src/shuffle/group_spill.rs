@@ -12,7 +12,7 @@ use crate::storage::memory::Reservation;
 use crate::storage::run::{READER_BYTES, Run, RunFile};
 use crate::task::Resources;
 
-/// Minimum number of entries that are sorted in one batch, whatever the budget: half a MiB.
+/// Minimum number of entries that are sorted in one batch, whatever the budget. Sorting this many takes 256 KiB.
 const LEAST_SORTED_ENTRIES: usize = 16 << 10;
 const MOST_SORTED_ENTRIES: usize = 4 << 20;
 

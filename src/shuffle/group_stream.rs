@@ -95,7 +95,7 @@ impl EntrySource {
     }
 }
 
-/// Makes an [`EntrySource`] mergeable: records whether it has a current entry.
+/// An [`EntrySource`] for a merge. It records whether there is a current entry.
 #[derive(Debug)]
 pub(crate) struct MergedSource {
     source: EntrySource,

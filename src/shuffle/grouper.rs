@@ -66,7 +66,7 @@ impl Bucket {
         self.full.len() + usize::from(self.open_entries > 0)
     }
 
-    /// Takes the chunks with their numbers of entries. The unused end of the last chunk remains.
+    /// Takes the chunks with their numbers of entries. The unused end of the last chunk stays available.
     fn take(&mut self) -> Vec<(Piece, usize)> {
         let mut chunks = std::mem::take(&mut self.full);
         if self.open_entries > 0 {
@@ -160,7 +160,7 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Adds one record, if its key is wanted. It may take effect only at the end of the task.
+    /// Adds one record, if its key is wanted. It may stay buffered until the end of the task.
     #[inline]
     pub(crate) fn push<E: Encode>(
         &mut self,

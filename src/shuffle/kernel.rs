@@ -15,7 +15,7 @@ pub(super) const LEAST_POPULATED_BYTES: usize = 128 << 10;
 #[cfg(target_arch = "x86_64")]
 const CACHE_LINE_BYTES: usize = 64;
 
-/// Prefetches the cache line at `address`, if there is one.
+/// Prefetches the cache line at `address`, which may be any address.
 #[inline(always)]
 pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]

@@ -90,7 +90,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         self.grouper.begin_task(turn)
     }
 
-    /// Combines one record. It may take effect only with the next [`flush`](Self::flush).
+    /// Adds one record. It may stay buffered until the next [`flush`](Self::flush).
     #[inline]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<()> {
         if self.pass_left > 0 {

@@ -3,11 +3,11 @@
 /// Maximum number of bits of a digit. The counters for this many bits fit into the first-level cache.
 const DIGIT_BITS: u32 = 11;
 
-/// Number of bits that the digits have in addition to those needed to count the numbers. With these, few different
-/// numbers agree in all digits, so almost no comparisons remain.
+/// Number of bits that the digits have in addition to those needed to count the numbers. With these, almost no two
+/// different numbers agree in all digits, so almost no comparisons remain.
 const MORE_BITS: u32 = 6;
 
-/// Minimum number of bits to count the numbers. Below it, sorting by comparison is faster.
+/// Minimum binary logarithm of the number of numbers for a radix sort. For fewer numbers, comparing is faster.
 const LEAST_BITS: u32 = 5;
 
 /// Sorts numbers that agree in their top `same_bits` bits. `scratch` provides memory for the same number of numbers.

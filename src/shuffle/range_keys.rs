@@ -177,7 +177,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         bytes <= FLOOR_BYTES.max(room_bytes) || self.reservation.try_resize(bytes)
     }
 
-    /// Combines an entry with those in the table. It may take effect only with the next [`flush`](Self::flush).
+    /// Combines an entry with those in the table. It may stay buffered until the next [`flush`](Self::flush).
     #[inline(always)]
     fn combine(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
         if !self.waits {

@@ -59,7 +59,7 @@ impl Packed {
         (self.words().1 >> TAG_SHIFT) as u8
     }
 
-    /// Returns the key without its tag, which marks an empty slot.
+    /// Returns the key without its tag. In this form, it marks an empty slot.
     #[inline(always)]
     fn without_tag(self) -> Self {
         let (head, tail) = self.words();
@@ -68,7 +68,7 @@ impl Packed {
 
     #[inline(always)]
     fn as_bytes(&self) -> &[u8] {
-        // SAFETY: two words without padding are 16 initialized bytes, and the lifetime is that of the borrow.
+        // SAFETY: two words without padding are 16 initialised bytes, and the lifetime is that of the borrow.
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
     }
 

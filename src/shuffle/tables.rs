@@ -20,8 +20,8 @@ const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
 const MOST_KEPT_BYTES: usize = 64 << 10;
 const KEPT_OF_MOST: usize = 16;
 
-/// Maximum factor by which the number of records may grow between two measurements. Larger values miss later values
-/// that are larger.
+/// Maximum factor by which the number of records may grow between two measurements. With a larger factor, the tables
+/// would react too late to larger values.
 const MOST_GROWTH: usize = 32;
 
 /// Fraction of a thread's equal share of the budget that its tables may hold. The rest is for concurrent readers.
@@ -264,7 +264,7 @@ impl<'c, C: Combine> Tables<'c, C> {
         (tables, reservation)
     }
 
-    /// Drops tables that are empty or have been taken, and their reservation.
+    /// Drops the tables and their reservation. The tables must be empty, or have been taken.
     pub(super) fn release(&mut self) {
         self.tables = empty(self.partitioner);
         self.reservation.clear();

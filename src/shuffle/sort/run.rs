@@ -10,8 +10,8 @@ use crate::storage::scratch::Scratch;
 
 /// Approximate length of a piece, in bytes.
 ///
-/// A reader of a part of a run reads half a piece too much at either end. With 64 partitions and runs of 64 MiB, that
-/// is a quarter.
+/// At either end of a partition, its reader reads half a piece too much of each run. With 64 partitions and runs of 64
+/// MiB, that adds a quarter.
 const PIECE_BYTES: usize = 4 * FRAME_BYTES;
 
 /// Maximum length of a first record that a piece in a file keeps in memory, in bytes.

@@ -263,7 +263,7 @@ impl<C: TypedSort> Sort for Typed<C> {
 
     #[inline]
     fn bytes(buffer: &TypedBuffer<C::Item>) -> usize {
-        // A stable sort moves half of its input to a buffer.
+        // A stable sort needs a buffer for half of its input.
         let sorted_at_once = buffer.items.len().min(stretch_items::<C::Item>());
         let items = buffer.items.capacity() + sorted_at_once / 2;
         items * size_of::<(usize, C::Item)>() + buffer.heap_bytes + buffer.encoded.capacity()
@@ -368,7 +368,7 @@ fn for_each_sorted<C: TypedSort>(
     for stretch in items.chunks_mut(len) {
         stretch.sort_by(|a, b| sort.compare(&a.1, &b.1));
     }
-    // Join batches that are already in order with their predecessor, so that sorted input is not merged.
+    // Neighbouring batches that are already in order count as one, so that sorted input is not merged.
     let starts_anew = |at: &usize| sort.compare(&items[at - 1].1, &items[*at].1).is_gt();
     let ends = (len..items.len()).step_by(len).filter(starts_anew);
     let mut start = 0;
