@@ -1,4 +1,5 @@
-//! What actions give, down to the edges: ties, nothing at all, no end, an error in the middle, a directory of files.
+//! Results of actions, including edge cases: ties, empty bags, endless bags, an error in the middle, a directory of
+//! files.
 
 use std::cmp::Ordering;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Each method against the plain iterator or collection that means the same, over random data and partitionings.
+//! Compares each method with the plain iterator or collection of the same meaning, over random data and partitionings.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

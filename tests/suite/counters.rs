@@ -1,4 +1,4 @@
-//! Counters count what tasks have done, each partition once.
+//! Counters count the work of tasks, and count each partition once.
 
 use crate::common::{on_every_executor_and_processes, quiet_panics};
 use holdall::Counter;

@@ -1,4 +1,4 @@
-//! The same bytes come out, in the same order, on every executor and however the work is divided.
+//! The output has the same bytes, in the same order, on every executor and for any partitioning of the work.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

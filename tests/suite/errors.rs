@@ -1,4 +1,4 @@
-//! What users read when something goes wrong, and that the library goes on after it.
+//! Error messages as users read them; and the library still works after an error.
 
 use std::cmp::Ordering;
 use std::error::Error as _;

@@ -1,4 +1,4 @@
-//! Runs each example as a user does, on small files, and compares what it prints.
+//! Runs each example like a user would, on small files, and compares its output.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Values from fields of lines, of files as they come.
+//! Parses values from the fields of lines, in files of all kinds.
 
 use holdall::{Bag, Context, ErrorKind, FieldsError, InvalidUtf8, Pipeline, TextReader};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
-//! Pipelines put together at random, against vectors that mean the same.
+//! Compares random pipelines with vector operations of the same meaning.
 //!
-//! `HOLDALL_FUZZ_CASES` says how many, and `HOLDALL_FUZZ_SEED` runs one again: the seed that a failure names.
+//! `HOLDALL_FUZZ_CASES` is the number of cases. `HOLDALL_FUZZ_SEED` runs one case again; a failure prints its seed.
 
 use std::collections::HashMap;
 use std::fmt::Debug;

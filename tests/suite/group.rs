@@ -1,4 +1,4 @@
-//! `group_by_key` and `cogroup` against the plain collections that mean the same, with memory and without.
+//! Compares `group_by_key` and `cogroup` with plain collections, with enough memory and with too little.
 
 use std::collections::BTreeMap;
 

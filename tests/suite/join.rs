@@ -1,4 +1,4 @@
-//! The joins against nested loops over plain collections, with memory and without.
+//! Compares the joins with nested loops over plain collections, with enough memory and with too little.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Imports go down only, and what else a script can see of the shape of `src/`.
+//! Modules import only from lower layers. Also checks other properties of the source files in `src/`.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,5 @@
-//! What holds on every executor and needs no process of its own: one program, so that it is compiled and linked once.
+//! All tests that hold on every executor and need no process of their own. They form one program, which is compiled and
+//! linked once.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! Actions where a thread of the pool waits for them: whatever is nested in what, nothing hangs.
+//! Actions that a thread of the pool waits for: no nesting deadlocks.
 
 use std::thread;
 

@@ -1,4 +1,4 @@
-//! `persist`: computed once, kept within the budget, gone with the bag.
+//! `persist`: computed once, stored within the budget, deleted with the bag.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

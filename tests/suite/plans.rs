@@ -1,4 +1,4 @@
-//! What `explain` and `lineage_dot` say, as inline text.
+//! Output of `explain` and `lineage_dot`, as inline text.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

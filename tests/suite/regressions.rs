@@ -1,4 +1,4 @@
-//! Bugs that were found, each with the sentence that says what was wrong.
+//! Fixed bugs, each with a sentence that describes it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! The seam for executors of one's own, by one that is as awkward as it may be.
+//! Tests the interface for custom executors with executors that are as difficult as possible.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

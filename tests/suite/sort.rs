@@ -1,4 +1,4 @@
-//! Sorting, against `slice::sort_by`: any data, any partitions, any memory, any executor.
+//! Compares sorting with `slice::sort_by`: any data, any partitions, any memory, any executor.
 
 #![expect(
     clippy::print_stdout,

@@ -1,4 +1,4 @@
-//! Sorting by a comparison that is no order: no record is lost, and none comes twice.
+//! Sorts by a comparison that is not a total order: no record is lost, and none is duplicated.
 
 use std::cmp::Ordering;
 use std::panic;

@@ -1,4 +1,4 @@
-//! Files of text: which are read, how they are divided, and what counts as a line.
+//! Text files: which ones are read, how they are split, and what counts as a line.
 
 use flate2::Compression;
 use holdall::{Bag, Context, ErrorKind, InvalidUtf8, Pipeline, TextReader};

@@ -1,9 +1,9 @@
-//! Which keys a bag can have: a Bloom filter over them, for the other side of a join.
+//! A join filter: a Bloom filter over the keys of one side of a join, for the other side.
 //!
-//! It may say that a key is there which is not, and never that one is not there which is; so what it says can save work
-//! but change no result, and neither can whether there is a filter at all.
+//! It has false positives but no false negatives. Neither its answers nor its existence can therefore change a result;
+//! they can only save work.
 //!
-//! A key sets and asks for three bits of one word, so that it costs one access to memory.
+//! Each key sets and tests three bits of one word, so a test costs one memory access.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,18 +11,19 @@ use crate::shuffle::key::partitioner::Position;
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::task::Resources;
 
-/// With three bits of one word for a key, this many let 3 of 100 strange keys pass.
+/// Number of bits per key. With three bits of one word set for each key, 3 % of absent keys pass.
 const BITS_PER_KEY: usize = 10;
 
-/// Longer filters do not fit into a core's cache, and each record would wait for memory.
+/// Maximum length of a filter, in bytes. A longer one would not fit into the cache of a core, and each record would
+/// wait for memory.
 const MOST_BYTES: usize = 1 << 20;
 const LEAST_BYTES: usize = 8 << 10;
 
-/// Words that have bits set for keys.
+/// Words in which keys have set bits.
 #[derive(Debug)]
 pub(crate) struct KeyFilter {
     words: Vec<u64>,
-    /// How many keys have set a bit.
+    /// Number of keys that have set a bit.
     keys: usize,
     _reservation: Reservation,
 }
@@ -40,10 +41,10 @@ impl KeyFilter {
         self.words.len() * u64::BITS as usize / BITS_PER_KEY
     }
 
-    /// The word of a key, and its bits.
+    /// Returns the index of the word for a key, and the bits in it.
     #[inline]
     fn word(&self, position: Position) -> (usize, u64) {
-        // Places are hashes without some of their top bits, which are in the number of the partition.
+        // A hash rank lacks the top bits of the hash, which are in the number of the partition.
         let mixed = position
             .place
             .0
@@ -54,7 +55,7 @@ impl KeyFilter {
         (word as usize, bits)
     }
 
-    /// Takes in a key; false if there are too many to tell them from others.
+    /// Adds a key. Returns `false` once there are too many keys for the filter to be useful.
     #[inline]
     fn add(&mut self, position: Position) -> bool {
         let (word, bits) = self.word(position);
@@ -64,7 +65,7 @@ impl KeyFilter {
         self.keys <= self.most_keys()
     }
 
-    /// Whether a key may be there.
+    /// Returns whether a key may be in the bag.
     #[inline]
     pub(crate) fn may_have(&self, position: Position) -> bool {
         let (word, bits) = self.word(position);
@@ -79,22 +80,22 @@ impl KeyFilter {
     }
 }
 
-/// The keys that the threads of a stage have seen.
+/// Keys recorded by the threads of a stage.
 #[derive(Debug, Default)]
 pub(crate) struct SharedKeys(Mutex<Keys>);
 
-/// The keys that one thread has seen.
+/// Keys recorded by one thread.
 #[derive(Debug, Default)]
 pub(crate) enum Keys {
     #[default]
     None,
     Some(KeyFilter),
-    /// So many that there is no filter for them, or no memory for it.
+    /// More keys than a filter can hold, or no memory for a filter.
     TooMany,
 }
 
 impl Keys {
-    /// Takes in the key of a record.
+    /// Records the key of a record.
     #[inline]
     pub(crate) fn note(&mut self, position: Position, resources: &Resources) {
         match self {
@@ -123,27 +124,28 @@ impl SharedKeys {
         }
     }
 
-    /// The filter for all of them, unless they are too many.
+    /// Returns the filter for all keys, unless there are too many.
     pub(crate) fn into_filter(self, resources: &Resources) -> Option<KeyFilter> {
         match self.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Keys::Some(filter) => (filter.keys <= filter.most_keys()).then_some(filter),
-            // No record needs to travel.
+            // No record needs to be shuffled.
             Keys::None => KeyFilter::new(LEAST_BYTES, &resources.budget),
             Keys::TooMany => None,
         }
     }
 }
 
-/// A power of two. It depends on the budget, as may what nobody sees.
+/// Returns the length of the filter in bytes, a power of two. It may depend on the budget, because no result depends on
+/// it.
 fn filter_bytes(resources: &Resources) -> usize {
     let bytes = resources.share_bytes() / 16;
     1 << bytes.clamp(LEAST_BYTES, MOST_BYTES).ilog2()
 }
 
-/// After so many records a task looks whether asking pays.
+/// Number of records after which a task evaluates whether testing pays.
 const TRIAL_RECORDS: u32 = 1024;
 
-/// Asks a filter, as long as it has no use for enough records of a task.
+/// Tests the records of a task against a filter, until too few are dropped.
 pub(crate) struct Sieve<'f> {
     filter: Option<&'f KeyFilter>,
     seen: u32,
@@ -161,7 +163,7 @@ impl<'f> Sieve<'f> {
         }
     }
 
-    /// Whether a record with this key may be needed.
+    /// Returns whether a record with this key may be needed.
     #[inline]
     pub(crate) fn lets_pass(&mut self, position: Position) -> bool {
         let Some(filter) = self.filter else {
@@ -178,7 +180,7 @@ impl<'f> Sieve<'f> {
 
     #[cold]
     fn end_trial(&mut self) {
-        // Asking costs about a thirtieth of what shuffling does.
+        // A test costs about a thirtieth of shuffling a record.
         if self.dropped < self.seen / 32 {
             self.filter = None;
         }
@@ -186,7 +188,7 @@ impl<'f> Sieve<'f> {
         (self.seen, self.dropped) = (0, 0);
     }
 
-    /// How many records it has let drop.
+    /// Returns the number of records that were dropped.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped_of_task + u64::from(self.dropped)
     }
@@ -249,7 +251,7 @@ mod tests {
         shared.add(keys(0..0, &resources));
         let filter = shared.into_filter(&resources).unwrap();
         assert!(!positions(0..1000).any(|position| filter.may_have(position)));
-        // One key that comes often is one key.
+        // A key is counted once, however often it occurs.
         let mut same = Keys::default();
         for _ in 0..2_000_000 {
             same.note(positions(7..8).next().unwrap(), &resources);

@@ -1,4 +1,4 @@
-//! All records of a small bag, to be looked up by key.
+//! All records of a small bag, indexed by key.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::read::sorted::{Index, Sorted};
 
-/// Sorted entries, and an index of their places.
+/// Sorted entries, and an index of their hash ranks.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     entries: Option<(Arc<Sorted>, Index)>,
@@ -21,7 +21,7 @@ impl Lookup {
         }
     }
 
-    /// Calls `each` with the values of a key, in order, until it breaks off.
+    /// Calls `each` with the values of a key, in order, until it breaks.
     #[inline]
     pub(crate) fn for_each<B>(
         &self,

@@ -1,4 +1,4 @@
-//! The values of one key, to be gone through more than once.
+//! The values of one key, to be read more than once.
 
 use std::ops::ControlFlow;
 
@@ -9,10 +9,10 @@ use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
 use crate::task::{Flow, Resources};
 
-/// So much is held whatever the budget says.
+/// Memory that a buffer may use whatever the budget says, in bytes.
 const FLOOR_BYTES: usize = 64 << 10;
 
-/// Values in memory as far as there is room, and then all of them in a run.
+/// Values in memory if they fit, otherwise all of them in a run.
 pub(crate) struct ValueBuffer {
     bytes: Vec<u8>,
     reservation: Reservation,
@@ -30,7 +30,7 @@ impl ValueBuffer {
         }
     }
 
-    /// Takes the values that are left of the group that `values` is in, in place of those it had.
+    /// Replaces the buffered values by the unread values of the current group of `values`.
     pub(crate) fn fill(&mut self, values: &mut GroupCursor) -> Result<()> {
         self.bytes.clear();
         self.run = None;
@@ -44,7 +44,7 @@ impl ValueBuffer {
         Ok(())
     }
 
-    /// Makes room for `more` bytes, if it may.
+    /// Ensures capacity for `more` bytes. Returns `false` if the budget refuses.
     #[inline]
     fn make_room(&mut self, more: usize) -> bool {
         let needed = self.bytes.len() + more;
@@ -52,17 +52,17 @@ impl ValueBuffer {
             return true;
         }
         let wanted = needed.max(self.bytes.capacity() * 2).max(1024);
-        // Old and new are there at once for a moment.
+        // The old and the new memory briefly exist together.
         let is_granted = self.reservation.try_resize(wanted + self.bytes.capacity());
         if !is_granted && wanted > FLOOR_BYTES {
             return false;
         }
         self.bytes.reserve_exact(wanted - self.bytes.len());
-        // Less is never refused.
+        // Shrinking is never refused.
         !is_granted || self.reservation.try_resize(wanted)
     }
 
-    /// Writes what is here, the value that `values` is at, and those behind it to a run.
+    /// Writes the buffered values, the current value of `values`, and those after it to a run.
     #[cold]
     fn spill(&mut self, values: &mut GroupCursor) -> Result<()> {
         let mut file = RunFile::create(&self.resources.scratch, "values")?;
@@ -83,7 +83,7 @@ impl ValueBuffer {
         Ok(())
     }
 
-    /// Calls `each` with each value, in order, until it breaks off.
+    /// Calls `each` with each value, in order, until it breaks.
     #[inline]
     pub(crate) fn for_each(&self, mut each: impl FnMut(&[u8]) -> Result<Flow>) -> Result<Flow> {
         let mut bytes = &self.bytes[..];

@@ -1,12 +1,12 @@
-//! Keys and combined values as bytes: what combining leaves where it does not keep a table.
+//! Keys and combined values as bytes: the output of combining if it is not a table.
 //!
 //! ```text
 //!  block  bits (one byte), entry*
 //!  entry  length of the key (varint), key, value
 //! ```
 //!
-//! The entries of a sequence of blocks are in ascending order of the first so many bits of their places; where those
-//! are all bits, they are in order of (place, key). In memory a block is a piece of a slab, in a run it is a record.
+//! The entries of a sequence of blocks are in ascending order of the first `bits` bits of their hash ranks. If `bits`
+//! is 64, they are in order of (hash rank, key). In memory, a block is a piece of a slab; in a run, it is a record.
 
 use super::entry;
 use super::partitioner::{HashPartitioner, Place};
@@ -19,13 +19,13 @@ use crate::storage::merge::Source as _;
 use crate::storage::run::{Run, RunFile, RunReader, RunWriter};
 use crate::task::Flow;
 
-/// The bits of blocks in order of (place, key).
+/// Number of bits in blocks whose entries are in order of (hash rank, key).
 pub(crate) const ALL_BITS: u8 = u64::BITS as u8;
 
-/// Blocks of what was a table are about this long.
+/// Approximate length of the blocks of a spilled table, in bytes.
 const BLOCK_BYTES: usize = 32 << 10;
 
-/// Writes the keys of a table, in order, and leaves it empty.
+/// Writes the keys of a table, in order, and leaves the table empty.
 pub(crate) fn write_table<V: Data>(file: &mut RunFile, table: &mut Table<V>) -> Result<Run> {
     write_sorted(file, |writer| {
         let mut keys = table.sorted();
@@ -36,7 +36,7 @@ pub(crate) fn write_table<V: Data>(file: &mut RunFile, table: &mut Table<V>) -> 
     })
 }
 
-/// Writes entries that `write` appends in order of (place, key).
+/// Writes the entries that `write` appends in order of (hash rank, key).
 pub(crate) fn write_sorted(
     file: &mut RunFile,
     write: impl FnOnce(&mut SortedWriter<'_>) -> Result<()>,
@@ -50,7 +50,8 @@ pub(crate) fn write_sorted(
     writer.run.finish()
 }
 
-/// Whether those who hand out keys go on after one was taken in: not after an error, which is left in `outcome`.
+/// Returns whether the source of keys continues after one has been consumed. It stops after an error, which is stored
+/// in `outcome`.
 #[inline]
 pub(crate) fn go_on(taken_in: Result<()>, outcome: &mut Result<()>) -> Flow {
     *outcome = taken_in;
@@ -60,7 +61,7 @@ pub(crate) fn go_on(taken_in: Result<()>, outcome: &mut Result<()>) -> Flow {
     }
 }
 
-/// A run of entries in order.
+/// Writes a run of sorted entries.
 pub(crate) struct SortedWriter<'f> {
     run: RunWriter<'f>,
     block: Vec<u8>,
@@ -96,9 +97,10 @@ pub(crate) fn push_entry<V: Data>(block: &mut Vec<u8>, key: &[u8], value: &V) ->
 /// Reads blocks, each entry once.
 pub(crate) struct BlockReader {
     input: Input,
-    /// The length of all blocks.
+    /// Length of all blocks, in bytes.
     bytes: usize,
-    /// Where the next entry of the current block is; its end, or 0 before the first block.
+    /// Position of the next entry in the current block: the length of the block after its last entry, 0 before the
+    /// first block.
     at: usize,
 }
 
@@ -164,8 +166,8 @@ impl BlockReader {
         }
     }
 
-    /// Reads the first block, if none was read yet: how many bits of places are in order, and about how many entries
-    /// all blocks have.
+    /// Reads the first block, unless one has been read. Returns the number of ordered bits of the hash ranks, and the
+    /// approximate number of entries in all blocks.
     pub(crate) fn open(&mut self) -> Result<(u8, usize)> {
         if self.at == 0 && !self.next_block()? {
             return Ok((ALL_BITS, 0));
@@ -176,12 +178,12 @@ impl BlockReader {
         };
         let (key_len, from_key) =
             split_key(&block[self.at..]).ok_or_else(|| self.input.corrupt())?;
-        // A byte for the value, if it has any: how long it is cannot be said without its type.
+        // One byte for the value, if it has any: its length is unknown without its type.
         let entry_bytes = block.len() - self.at - from_key.len() + key_len + 1;
         Ok((*bits, self.bytes / entry_bytes))
     }
 
-    /// The length of all blocks.
+    /// Returns the length of all blocks, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -191,7 +193,7 @@ impl BlockReader {
         self.input.advance()
     }
 
-    /// Takes the entries that come next, as long as their places are not above `last`.
+    /// Calls `each` with the next entries, up to and including those of hash rank `last`.
     #[inline]
     pub(crate) fn take_to<V: Data>(
         &mut self,
@@ -227,7 +229,8 @@ impl BlockReader {
     }
 }
 
-/// The length of the key of the entry that `bytes` start with, and `bytes` from that key on; `None` if there is no entry.
+/// Returns the length of the key of the entry at the start of `bytes`, and the bytes from that key on. Returns `None`
+/// if there is no valid entry.
 #[inline(always)]
 fn split_key(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (key_len, from_key) = match bytes {

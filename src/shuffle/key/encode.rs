@@ -1,19 +1,19 @@
-//! How a record becomes a key and a value: what tells one operator that groups from another.
+//! Encoding a record as a key and a value: the interface of the grouping operators.
 
 use crate::error::Result;
 use crate::pipeline::{Record, Ref};
 use crate::storage::codec::Short;
 
-/// How a record becomes a key and a value, in bytes.
+/// Encodes a record as a key and a value, in bytes.
 pub(crate) trait Encode: Send + Sync + 'static {
     type In: Record + ?Sized;
 
-    /// Appends the key and then the value to `bytes`, and gives the length of the key.
+    /// Appends the key and then the value to `bytes`, and returns the length of the key.
     fn encode(record: Ref<'_, Self::In>, bytes: &mut Vec<u8>) -> Result<usize>;
 
-    /// The key and the value, if both are short.
+    /// Returns the key and the value, if both are short.
     fn encode_short(record: &Ref<'_, Self::In>) -> Option<(Short, Short)>;
 
-    /// Fails if a record like this would not come back as it was.
+    /// Fails if decoding would not return a record like this one unchanged.
     fn check(record: &Ref<'_, Self::In>) -> Result<()>;
 }

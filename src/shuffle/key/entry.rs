@@ -1,30 +1,30 @@
-//! A key and a value as bytes, one entry behind the other.
+//! An entry: a key and a value as bytes. Entries are stored back to back.
 //!
 //! ```text
 //!  in memory  key length, value length (varints), key, value
 //!  in a run   key length (varint), key, task, chunk (varints), value
 //! ```
 //!
-//! In memory a chunk belongs to one task; in a run entries of several tasks may lie side by side, so each says whose it
-//! is. The hash of the key is in neither: to compute it anew takes 3 ns, and 8 bytes more would cost as much to copy
-//! and far more to write.
+//! In memory, a chunk belongs to one task. In a run, entries of several tasks may be neighbours, so each records its
+//! task and chunk. The hash of the key is in neither form: to recompute it takes 3 ns, whereas 8 more bytes would cost
+//! as much to copy and far more to write.
 
 use std::ops::Range;
 
-/// The most bytes that come before the key and the value in memory.
+/// Maximum length of the header of an entry in memory, in bytes.
 pub(crate) const MAX_HEADER_BYTES: usize = 2 * MAX_VARINT_BYTES;
 
 const MAX_VARINT_BYTES: usize = 10;
 
-/// Which records come first: by task, or by turn where they are combined in order; and of one task and partition by the
-/// number of the chunk they were put into.
+/// Position of an entry in the order of the bag. Entries are ordered by task, or by combine group if they are combined
+/// in order. Those of one task and partition are ordered by the number of their chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Order {
     pub(crate) task: u64,
     pub(crate) chunk: u64,
 }
 
-/// Appends an entry as it stands in memory. `key_value` is the key and behind it the value.
+/// Appends an entry in its in-memory form. `key_value` is the key followed by the value.
 #[inline]
 pub(crate) fn push(chunk: &mut Vec<u8>, key_len: usize, key_value: &[u8]) {
     let value_len = key_value.len() - key_len;
@@ -37,7 +37,7 @@ pub(crate) fn push(chunk: &mut Vec<u8>, key_len: usize, key_value: &[u8]) {
     chunk.extend_from_slice(key_value);
 }
 
-/// The key and the value of the entry that `bytes` start with, and what stands behind it.
+/// Returns the key and the value of the entry at the start of `bytes`, and the bytes after it.
 #[inline(always)]
 pub(crate) fn split_first(bytes: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let (key_len, value_len, rest) = lengths(bytes);
@@ -46,7 +46,8 @@ pub(crate) fn split_first(bytes: &[u8]) -> (&[u8], &[u8], &[u8]) {
     (key, value, rest)
 }
 
-/// The lengths of the key and of the value of the entry that `bytes` start with, and what stands behind them.
+/// Returns the lengths of the key and of the value of the entry at the start of `bytes`, and the bytes after these
+/// lengths.
 #[inline(always)]
 pub(crate) fn lengths(bytes: &[u8]) -> (usize, usize, &[u8]) {
     match bytes {
@@ -57,7 +58,8 @@ pub(crate) fn lengths(bytes: &[u8]) -> (usize, usize, &[u8]) {
     }
 }
 
-/// Whether two keys are the same. Short ones are compared without a call, which would take longer than the comparison.
+/// Returns whether two keys are equal. Short keys are compared without a call, which would take longer than the
+/// comparison.
 #[inline(always)]
 pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
@@ -70,7 +72,7 @@ pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
-/// The first and the last `N` bytes, which may overlap.
+/// Returns the first and the last `N` bytes, which may overlap.
 #[inline(always)]
 fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
     bytes.first_chunk().zip(bytes.last_chunk())
@@ -86,7 +88,7 @@ fn long_lengths(bytes: &[u8]) -> (usize, usize, &[u8]) {
     (key_len as usize, value_len as usize, &bytes[at..])
 }
 
-/// Writes an entry as it stands in a run.
+/// Encodes an entry in its run form.
 #[inline]
 pub(crate) fn encode_run(key: &[u8], order: Order, value: &[u8], record: &mut Vec<u8>) {
     record.clear();
@@ -97,7 +99,7 @@ pub(crate) fn encode_run(key: &[u8], order: Order, value: &[u8], record: &mut Ve
     record.extend_from_slice(value);
 }
 
-/// Where the parts of a record of a run are; the value goes to its end.
+/// Positions of the parts of a record of a run. The value extends to the end of the record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunSpan {
     pub(crate) key: Range<usize>,
@@ -105,7 +107,7 @@ pub(crate) struct RunSpan {
     pub(crate) value: usize,
 }
 
-/// The parts of a record of a run; `None` if it is none.
+/// Returns the parts of a record of a run, or `None` if the record is not valid.
 #[inline]
 pub(crate) fn decode_run(record: &[u8]) -> Option<RunSpan> {
     let mut at = 0;
@@ -119,8 +121,8 @@ pub(crate) fn decode_run(record: &[u8]) -> Option<RunSpan> {
     Some(RunSpan { key, order, value })
 }
 
-/// Puts the length of a key, which begins behind the byte at `start` and goes to the end, into that byte; a long one
-/// needs more of them. Says how many there are then.
+/// Writes the length of a key into the byte at `start`, inserting more bytes for a long key. The key begins after that
+/// byte and extends to the end. Returns the number of bytes of the length.
 #[inline(always)]
 pub(crate) fn put_length(bytes: &mut Vec<u8>, start: usize) -> usize {
     let len = bytes.len() - start - 1;
@@ -132,8 +134,8 @@ pub(crate) fn put_length(bytes: &mut Vec<u8>, start: usize) -> usize {
     }
 }
 
-/// Puts the lengths of a key and of the value behind it, which goes to the end, into the two bytes at `start` that come
-/// before them; long ones need more bytes. Says how many there are then.
+/// Writes the lengths of a key and a value into the two bytes at `start`, inserting more bytes for long ones. The key
+/// begins after these bytes, and the value extends to the end. Returns the number of bytes of the lengths.
 #[inline(always)]
 pub(crate) fn put_lengths(bytes: &mut Vec<u8>, start: usize, key_len: usize) -> usize {
     let value_len = bytes.len() - start - 2 - key_len;

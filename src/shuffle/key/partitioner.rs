@@ -1,11 +1,11 @@
-//! Which partition a key belongs to.
+//! Assigns keys to partitions by their hash.
 //!
-//! The hash is [rapidhash V3 micro](https://docs.rs/rapidhash) with its default seed, over the key's serialised bytes, or
-//! the [tagged](Short::tagged) word of a short key: the same in every process, on every machine and in every run. To hash
-//! a word takes no jumps, which nobody could foresee where keys have different lengths.
+//! The hash is [rapidhash V3 micro](https://docs.rs/rapidhash) with its default seed, over the key's serialised bytes,
+//! or the [tagged](Short::tagged) word of a short key. It is the same in every process, on every machine and in every
+//! run. Hashing a word is branchless. Keys of different lengths would otherwise cause mispredicted branches.
 //!
-//! Partition `p` of `n` holds the `p`-th of `n` equal ranges of the 64-bit hash, so that the partitions in order are in
-//! the order of the hash, however many there are.
+//! Partition `p` of `n` holds the `p`-th of `n` equal ranges of the 64-bit hash. The partitions are therefore in the
+//! order of the hash, for any `n`.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,15 +19,15 @@ pub(crate) struct HashPartitioner {
     partitions: usize,
 }
 
-/// Where a key belongs: its partition, and its place among the keys of that partition. Hashes in ascending order have
-/// places in ascending order; different hashes have different places.
+/// Position of a key: its partition, and its hash rank within that partition. Ascending hashes have ascending
+/// positions, and different hashes have different positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     pub(crate) partition: usize,
     pub(crate) place: Place,
 }
 
-/// The place of a key among the keys of its partition.
+/// Hash rank: the part of a key's hash that its partition does not determine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place(pub(crate) u64);
 
@@ -46,13 +46,13 @@ impl HashPartitioner {
         self.position_of_first(key, key.len())
     }
 
-    /// The same of a key that is the first `len` of `bytes`.
+    /// Like [`position`](Self::position), for a key that is the first `len` of `bytes`.
     #[inline(always)]
     pub(crate) fn position_of_first(self, bytes: &[u8], len: usize) -> Position {
         self.position_of(Short::first_of(bytes, len), &bytes[..len])
     }
 
-    /// The same of a key that has been looked at: `short` is what it is, if it is short.
+    /// Like [`position`](Self::position), for a key that has been inspected: `short` is its short form, if it has one.
     #[inline(always)]
     pub(crate) fn position_of(self, short: Option<Short>, key: &[u8]) -> Position {
         match short {
@@ -61,7 +61,7 @@ impl HashPartitioner {
         }
     }
 
-    /// The same of a short key.
+    /// Like [`position`](Self::position), for a short key.
     #[inline(always)]
     pub(crate) fn short_position(self, key: Short) -> Position {
         self.position_of_hash(short_hash(key))
@@ -69,7 +69,7 @@ impl HashPartitioner {
 
     #[inline(always)]
     fn position_of_hash(self, hash: u64) -> Position {
-        // The hash as a fraction of 2^64, times the number of partitions: the whole part and the rest of it.
+        // The hash as a fraction of 2^64, times the number of partitions: its integer part and its fractional part.
         let scaled = u128::from(hash) * self.partitions as u128;
         Position {
             partition: (scaled >> 64) as usize,
@@ -78,7 +78,7 @@ impl HashPartitioner {
     }
 }
 
-/// All variants of V3 have the same hash of 16 bytes; this one can be inlined.
+/// Hashes a short key. All variants of V3 return the same hash for 16 bytes; this one can be inlined.
 #[inline(always)]
 fn short_hash(key: Short) -> u64 {
     rapidhash_v3_inline::<true, false, false>(&key.tagged().to_le_bytes(), &DEFAULT_RAPID_SECRETS)

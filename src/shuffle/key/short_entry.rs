@@ -12,10 +12,10 @@ pub(crate) struct ShortEntry {
 }
 
 impl ShortEntry {
-    /// What the two words take, whole.
+    /// Size of both words, in bytes.
     pub(crate) const WORDS_BYTES: usize = 2 * size_of::<u128>();
 
-    /// As it stands in a [block](super::blocks): the length of the key, the key, the value.
+    /// Creates an entry in the form of a [block](super::blocks): the length of the key, the key, the value.
     #[inline(always)]
     pub(crate) fn of_block(key: Short, value: Short) -> Self {
         Self {
@@ -25,7 +25,7 @@ impl ShortEntry {
         }
     }
 
-    /// As it stands in a [chunk](super::entry); `None` if the head would be longer than a word.
+    /// Creates an entry in the form of a [chunk](super::entry). Returns `None` if the head would be longer than a word.
     #[inline(always)]
     pub(crate) fn of_chunk(key: Short, value: Short) -> Option<Self> {
         let lengths = (key.len() | value.len() << 8) as u128;
@@ -36,7 +36,7 @@ impl ShortEntry {
         })
     }
 
-    /// Its first word, how many bytes that has, and the second one, which follows them.
+    /// Returns the first word, its length in bytes, and the second word, which follows those bytes.
     #[inline(always)]
     pub(crate) fn words(self) -> (u128, usize, u128) {
         (self.head, self.head_len, self.value.word())
@@ -47,7 +47,7 @@ impl ShortEntry {
         self.head_len + self.value.len()
     }
 
-    /// Its bytes, and how many there are.
+    /// Returns the bytes, and their number.
     pub(crate) fn bytes(self) -> ([u8; Self::WORDS_BYTES], usize) {
         let mut bytes = [0; Self::WORDS_BYTES];
         bytes[..size_of::<u128>()].copy_from_slice(&self.head.to_le_bytes());

@@ -1,18 +1,19 @@
-//! Bytes of keys, one behind the other, in chunks that never move.
+//! Stores the bytes of keys back to back, in chunks that never move.
 
 const FIRST_CHUNK_BYTES: usize = 1 << 10;
 const LAST_CHUNK_BYTES: usize = 1 << 20;
 
 #[derive(Default)]
 pub(crate) struct Arena {
-    /// Those before `current` are full, those behind it empty.
+    /// Chunks before `current` are full, those after it are empty.
     chunks: Vec<Vec<u8>>,
     current: usize,
     memory_bytes: usize,
 }
 
 impl Arena {
-    /// Keeps a copy of `bytes`, if there is [room](Self::make_room). The address is good for [`get`](Self::get) only.
+    /// Stores a copy of `bytes` and returns its address, or `None` if the [capacity](Self::make_room) is exhausted. The
+    /// address is valid only for [`get`](Self::get).
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Option<u64> {
         let chunk = self.chunks.get_mut(self.current)?;
@@ -30,7 +31,7 @@ impl Arena {
         &self.chunks[(address >> 32) as usize][start..start + len]
     }
 
-    /// Asks the processor to have what [`put`](Self::put) has put there at hand soon.
+    /// Prefetches bytes that [`put`](Self::put) has stored.
     #[inline(always)]
     pub(crate) fn prefetch(&self, address: u64) {
         let chunk = self.chunks.get((address >> 32) as usize);
@@ -44,25 +45,25 @@ impl Arena {
         self.memory_bytes
     }
 
-    /// The bytes that [`make_room`](Self::make_room) would take.
+    /// Returns the number of bytes that [`make_room`](Self::make_room) would allocate.
     pub(crate) fn room_bytes(&self, bytes: usize) -> usize {
         let fits = |chunk: &Vec<u8>| chunk.capacity() - chunk.len() >= bytes;
         if bytes == 0 || self.chunks.iter().skip(self.current).take(2).any(fits) {
             return 0;
         }
-        // A table of a hundred keys does not need what one of millions does.
+        // A table of a hundred keys does not need the chunk size of a table of millions.
         let usual = self.memory_bytes.clamp(FIRST_CHUNK_BYTES, LAST_CHUNK_BYTES);
         usual.max(bytes)
     }
 
-    /// Makes room for so many bytes in one piece.
+    /// Ensures capacity for `bytes` contiguous bytes.
     pub(crate) fn make_room(&mut self, bytes: usize) {
         if bytes == 0 {
             return;
         }
         let new = self.room_bytes(bytes);
         if new > 0 {
-            // What waits behind the current chunk was too small for this, but need not be for what comes next.
+            // The chunk after the current one was too small for these bytes, but may be large enough for later ones.
             let at = (self.current + 1).min(self.chunks.len());
             self.chunks.insert(at, Vec::with_capacity(new));
             self.memory_bytes += new;
@@ -73,7 +74,7 @@ impl Arena {
         }
     }
 
-    /// Forgets all bytes and keeps the memory.
+    /// Removes all bytes and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.chunks.iter_mut().for_each(Vec::clear);
         self.current = 0;
@@ -106,7 +107,7 @@ mod tests {
                     .zip(&keys)
                     .all(|(address, key)| arena.get(*address, key.len()) == key)
             );
-            // The second time the same memory does.
+            // Later rounds reuse the memory of the first.
             assert!(round == 0 || arena.memory_bytes() == before);
             arena.clear();
         }

@@ -1,4 +1,4 @@
-//! Hints to the processor and the system. They change how fast things are, never what they are.
+//! Hints to the CPU and the kernel. They affect speed, never results.
 #![expect(
     unsafe_code,
     reason = "processor intrinsics and system calls; figures in benches/README.md"
@@ -6,16 +6,16 @@
 
 use std::ptr::NonNull;
 
-/// The length of a huge page; shorter memory is not worth one.
+/// Length of a huge page, in bytes. Smaller allocations do not benefit from one.
 pub(crate) const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// Memory below this is not worth a call.
+/// Minimum length of memory to populate, in bytes. For less, the call costs more than it saves.
 pub(crate) const LEAST_POPULATED_BYTES: usize = 128 << 10;
 
 #[cfg(target_arch = "x86_64")]
 const CACHE_LINE_BYTES: usize = 64;
 
-/// Asks the processor to have what is at `address` at hand soon, if there is anything.
+/// Prefetches the cache line at `address`, which may be any address.
 #[inline(always)]
 pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
@@ -28,8 +28,8 @@ pub(crate) fn prefetch<T>(address: *const T) {
     let _ = address;
 }
 
-/// Asks the processor to fetch what comes behind `address` and is going to be written, but not yet: to where there is
-/// more room than in the first cache.
+/// Prefetches the cache line after `address`, which will be written later, into the second-level cache: it is larger
+/// than the first.
 #[inline(always)]
 pub(crate) fn prefetch_behind(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
@@ -42,31 +42,31 @@ pub(crate) fn prefetch_behind(address: *const u8) {
     let _ = address;
 }
 
-/// Asks the system to put pages behind fresh memory that is going to be filled: all at once, which takes a fraction of
-/// the time of as many faults.
+/// Tells the kernel to map all pages of fresh memory that will be filled. One call takes a fraction of the time of as
+/// many page faults.
 ///
-/// And where memory is looked at before it is filled, as the slots of a table are, each page makes two faults, the
-/// second of which interrupts all other threads, for the page of zeros that the first had mapped is taken away again.
+/// If memory is read before it is filled, like the slots of a table, each page would otherwise fault twice. The second
+/// fault removes the mapping of the zero page that the first had set up, which interrupts all other threads.
 pub(crate) fn populate(memory: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
     if bytes >= LEAST_POPULATED_BYTES {
-        // SAFETY: it takes a number.
+        // SAFETY: the only argument is a number.
         let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         let page_bytes = usize::try_from(page_bytes).map_or(1, |bytes| bytes.max(1));
-        // With the pages that are shared with other memory.
+        // Include the pages that are shared with other memory.
         let before = memory.as_ptr() as usize % page_bytes;
         let first = memory.as_ptr().wrapping_sub(before);
         let bytes = (before + bytes).next_multiple_of(page_bytes);
-        // SAFETY: there is memory of the caller's in each of the pages, and what is in them stays as it is, whether the
-        // system follows the advice or not.
+        // SAFETY: each of the pages contains memory of the caller, and their content is unchanged, whether or not the
+        // kernel follows the advice.
         unsafe { libc::madvise(first.cast(), bytes, libc::MADV_POPULATE_WRITE) };
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (memory, bytes);
 }
 
-/// Asks the system for huge pages behind those parts of the memory that fill some: large memory that is touched at
-/// random.
+/// Advises the kernel to use huge pages for those parts of the memory that fill some. Use it for large memory with
+/// random access.
 pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
     {
@@ -74,8 +74,8 @@ pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {
         let first = start.next_multiple_of(HUGE_PAGE_BYTES);
         let end = (start + bytes) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
         if first < end {
-            // SAFETY: the range lies within memory that is the caller's, and what is in it stays as it is, whether the
-            // system follows the advice or not.
+            // SAFETY: the range lies within the caller's memory, and its content is unchanged, whether or not the
+            // kernel follows the advice.
             unsafe { libc::madvise(first as *mut _, end - first, libc::MADV_HUGEPAGE) };
         }
     }
@@ -83,12 +83,13 @@ pub(crate) fn advise_huge_pages(memory: NonNull<u8>, bytes: usize) {
     let _ = (memory, bytes);
 }
 
-/// Asks the allocator to give the system what has been freed: glibc keeps small pieces for the thread that had them.
+/// Makes the allocator return freed memory to the kernel. Otherwise, glibc keeps small allocations for the thread that
+/// freed them.
 ///
-/// Programs that bring an allocator of their own have to see to it themselves.
+/// Programs with their own allocator must do this themselves.
 pub(crate) fn release_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: it takes a number, and moves nothing that is in use.
+    // SAFETY: the only argument is a number, and no memory in use is moved.
     unsafe {
         libc::malloc_trim(0);
     }

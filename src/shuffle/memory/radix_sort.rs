@@ -1,22 +1,22 @@
-//! A radix sort of numbers whose top bits are spread evenly, as those of hashes are.
+//! A radix sort of numbers whose top bits are spread evenly, such as hashes.
 
-/// A digit has so many bits at the most: as many counters fit into the first cache.
+/// Maximum number of bits of a digit. The counters for this many bits fit into the first-level cache.
 const DIGIT_BITS: u32 = 11;
 
-/// Digits are to tell so many more bits than it takes to count the numbers: then hardly any two of them that differ
-/// agree in all digits, and there is next to nothing left to compare.
+/// Number of bits that the digits have in addition to those needed to count the numbers. With these, almost no two
+/// different numbers agree in all digits, so almost no comparisons remain.
 const MORE_BITS: u32 = 6;
 
-/// Where digits would be fewer bits than this, comparing is faster.
+/// Minimum binary logarithm of the number of numbers for a radix sort. For fewer numbers, comparing is faster.
 const LEAST_BITS: u32 = 5;
 
-/// Sorts numbers, the top `same_bits` of which are the same in all. `scratch` is for as many numbers again.
+/// Sorts numbers that agree in their top `same_bits` bits. `scratch` provides memory for the same number of numbers.
 pub(crate) fn radix_sort(numbers: &mut Vec<u64>, scratch: &mut Vec<u64>, same_bits: u32) {
     let bits = numbers.len().checked_ilog2().unwrap_or(0);
     if bits < LEAST_BITS || u32::try_from(numbers.len()).is_err() {
         return numbers.sort_unstable();
     }
-    // A pass more for a few bits does not pay.
+    // Another pass for a few bits does not pay.
     let passes = (bits + MORE_BITS / 2).div_ceil(DIGIT_BITS);
     let digit_bits = (bits + MORE_BITS).div_ceil(passes).min(DIGIT_BITS);
     let passes = passes.min((u64::BITS - same_bits) / digit_bits);
@@ -31,7 +31,7 @@ pub(crate) fn radix_sort(numbers: &mut Vec<u64>, scratch: &mut Vec<u64>, same_bi
     sort_alike(numbers, lowest);
 }
 
-/// How many numbers come before those with each value of a digit; for all digits, the lowest first.
+/// Returns the start position of each digit value, for all digits, the lowest digit first.
 fn count_digits(numbers: &[u64], lowest: u32, digit_bits: u32, passes: u32) -> Vec<u32> {
     let digits = 1 << digit_bits;
     let mut starts = vec![0; digits * passes as usize];
@@ -61,7 +61,7 @@ fn scatter(from: &[u64], to: &mut [u64], shift: u32, starts: &mut [u32]) {
     }
 }
 
-/// Sorts numbers that are in order but for those that are the same from bit `lowest` up.
+/// Completes the sort: numbers that agree from bit `lowest` up may still be out of order.
 fn sort_alike(numbers: &mut [u64], lowest: u32) {
     let mut start = 0;
     while let Some(sorted) = numbers[start..]
@@ -88,7 +88,7 @@ mod tests {
             for same_bits in [0, 4] {
                 let of: [&dyn Fn(u64) -> u64; 5] = [
                     &|n| spread(n) >> same_bits,
-                    // Few that differ, and many that do in their last bits only.
+                    // Few different numbers, and many that differ only in their last bits.
                     &|n| spread(n % 13) >> same_bits,
                     &|n| spread(n % 13) >> same_bits >> 20 << 20 | spread(n) >> 44,
                     &|n| n,

@@ -1,14 +1,15 @@
-//! Memory in large slabs, handed out in pieces.
+//! Memory in large slabs, divided into pieces.
 #![expect(
     unsafe_code,
     reason = "pieces of one slab are written by one and read by another, which a slice cannot be"
 )]
 //!
-//! Fresh memory is dear: a page fault for each 4 KiB, which together cost as much as what is written there. So a slab
-//! gets its pages at once (W4 of `examples/bench.rs` took 0.97, and W5 0.95 of the processors' time), and is used again
-//! once all of its pieces are gone. They are not in huge pages, as tables are: they are written from one
-//! end to the other, so that nothing is gained but fewer faults, and in a virtual machine it may take longer to get huge
-//! pages than all faults take (with them W4 of `examples/bench.rs` took 1.03 to 1.08, and W5 1.07 of the processors' time).
+//! Fresh memory is expensive: it costs a page fault per 4 KiB, and these faults take as long as writing the data. So
+//! the pages of a slab are mapped in one call (W4 of `examples/bench.rs` took 0.97, and W5 0.95 of the CPU time), and a
+//! slab is reused once all of its pieces have been dropped. Slabs do not use huge pages, unlike tables. A slab is
+//! written from start to end, so huge pages would only save faults. In a virtual machine, allocating huge pages may
+//! take longer than all these faults (with them, W4 of `examples/bench.rs` took 1.03 to 1.08, and W5 1.07 of the CPU
+//! time).
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
@@ -28,7 +29,7 @@ struct Memory {
     _reservation: Option<Reservation>,
 }
 
-// SAFETY: `Memory` owns what it points to. It is reached through pieces only, which do not overlap.
+// SAFETY: `Memory` owns the memory it points to. It is accessed only through pieces, which do not overlap.
 unsafe impl Send for Memory {}
 // SAFETY: as above; nothing is read or written through a shared `Memory`.
 unsafe impl Sync for Memory {}
@@ -58,20 +59,21 @@ impl Drop for Memory {
     }
 }
 
-/// Hands out pieces of slabs.
+/// Allocates pieces of slabs.
 #[derive(Default)]
 pub(crate) struct Slabs {
-    /// The last one is being handed out, up to `used`.
+    /// Pieces are allocated from the last slab, of which `used` bytes are in use.
     slabs: Vec<Arc<Memory>>,
     used: usize,
 }
 
 impl Slabs {
-    /// A piece of so many bytes, unless a slab must be [added](Self::add) first.
+    /// Returns a piece of `bytes` bytes, or `None` if a slab must first be [added](Self::add).
     pub(crate) fn piece(&mut self, bytes: usize) -> Option<Piece> {
         let fits = |slab: &Arc<Memory>, used| slab.layout.size() - used >= bytes;
         if !self.slabs.last().is_some_and(|slab| fits(slab, self.used)) {
-            // `get_mut` and not a look at the count: who dropped the last piece must be done reading it.
+            // Use `get_mut`, not the reference count: it synchronises with the thread that dropped the last piece, so
+            // that thread has finished reading.
             let is_free = |slab: &mut Arc<Memory>| Arc::get_mut(slab).is_some() && fits(slab, 0);
             let free = self.slabs.iter_mut().position(is_free)?;
             let last = self.slabs.len() - 1;
@@ -79,7 +81,7 @@ impl Slabs {
             self.used = 0;
         }
         let slab = self.slabs.last()?;
-        // SAFETY: `used` bytes and `bytes` more are within the slab, as was just seen.
+        // SAFETY: `used` bytes and `bytes` more are within the slab, as checked above.
         let start = unsafe { slab.start.add(self.used) };
         self.used += bytes;
         Some(Piece {
@@ -90,19 +92,19 @@ impl Slabs {
         })
     }
 
-    /// Adds a slab, which goes back to the budget with the last of its pieces, once it is [forgotten](Self::forget).
+    /// Adds a slab. Its memory returns to the budget with the last of its pieces, once it is [forgotten](Self::forget).
     pub(crate) fn add(&mut self, bytes: usize, reservation: Option<Reservation>) {
         self.slabs.push(Arc::new(Memory::new(bytes, reservation)));
         self.used = 0;
     }
 
-    /// Leaves all slabs but the last to their pieces.
+    /// Leaves all slabs except the last to their pieces.
     pub(crate) fn forget_full(&mut self) {
         let full = self.slabs.len().saturating_sub(1);
         self.slabs.drain(..full);
     }
 
-    /// The length of the last slab, or 0.
+    /// Returns the length of the last slab, or 0.
     pub(crate) fn last_bytes(&self) -> usize {
         self.slabs.last().map_or(0, |slab| slab.layout.size())
     }
@@ -117,17 +119,17 @@ impl Slabs {
     }
 }
 
-/// A piece of a slab: bytes up to a length that is fixed.
+/// A piece of a slab: bytes up to a fixed capacity.
 pub(crate) struct Piece {
     start: NonNull<u8>,
     len: usize,
     capacity: usize,
-    /// Keeps the memory.
+    /// Keeps the memory alive.
     _slab: Option<Arc<Memory>>,
 }
 
-// SAFETY: nobody else reaches the bytes between `start` and `capacity`, as pieces of a slab do not overlap: `Slabs`
-// begins anew only in a slab without pieces.
+// SAFETY: only this piece accesses the bytes between `start` and `capacity`, because pieces of a slab do not overlap:
+// `Slabs` reuses a slab only if it has no pieces.
 unsafe impl Send for Piece {}
 // SAFETY: as above, and a shared piece is only read.
 unsafe impl Sync for Piece {}
@@ -144,7 +146,7 @@ impl Default for Piece {
 }
 
 impl Piece {
-    /// What `bytes` are, in a slab of its own.
+    /// Copies `bytes` into a slab of their own.
     pub(crate) fn copy(bytes: &[u8], reservation: Option<Reservation>) -> Self {
         let mut slabs = Slabs::default();
         slabs.add(bytes.len(), reservation);
@@ -158,7 +160,7 @@ impl Piece {
         self.capacity
     }
 
-    /// Takes away what has been appended. Whatever room there is behind it is left.
+    /// Splits off the bytes that have been appended. The unused capacity remains.
     pub(crate) fn take_filled(&mut self) -> Self {
         let filled = Self {
             start: self.start,
@@ -166,14 +168,14 @@ impl Piece {
             capacity: self.len,
             _slab: self._slab.clone(),
         };
-        // SAFETY: what is filled does not go beyond the end of the piece.
+        // SAFETY: the filled part does not extend past the end of the piece.
         self.start = unsafe { self.start.add(self.len) };
         self.capacity -= self.len;
         self.len = 0;
         filled
     }
 
-    /// Appends `bytes`, if there is room for them.
+    /// Appends `bytes`. Returns `false` if the capacity does not suffice.
     #[inline(always)]
     #[must_use]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
@@ -181,21 +183,21 @@ impl Piece {
         if len > self.capacity - self.len {
             return false;
         }
-        // SAFETY: there is room for so many bytes, in memory that only this piece reaches.
+        // SAFETY: the capacity suffices for `len` bytes, in memory that only this piece accesses.
         unsafe { copy(bytes, self.start.add(self.len).as_ptr()) };
         self.len += len;
         true
     }
 
-    /// Appends a byte, a key and a value; false, too, if there is room for them, but not for all of the last word.
+    /// Appends a byte, a key and a value. Returns `false` if the capacity does not suffice for a whole last word.
     #[inline(always)]
     #[must_use]
     pub(crate) fn push_keyed(&mut self, head: u8, key: &[u8], value: Short) -> bool {
         if self.capacity - self.len < 1 + key.len() + size_of::<u128>() {
             return false;
         }
-        // SAFETY: there is room for the head, the key and a word behind it; and it is in memory that only this piece
-        // reaches.
+        // SAFETY: the capacity suffices for the head, the key and a word after it, in memory that only this piece
+        // accesses.
         unsafe {
             let to = self.start.add(self.len).as_ptr();
             to.write(head);
@@ -209,7 +211,8 @@ impl Piece {
         true
     }
 
-    /// Appends an entry that is in registers; false, too, if there is room for it, but not for all of its two words.
+    /// Appends an entry that is in registers. Returns `false` if the capacity does not suffice for both of its whole
+    /// words.
     #[inline(always)]
     #[must_use]
     pub(crate) fn push_short(&mut self, entry: ShortEntry) -> bool {
@@ -217,8 +220,8 @@ impl Piece {
             return false;
         }
         let (first, first_len, second) = entry.words();
-        // SAFETY: there is room for two words, of which the second does not begin behind the first; and it is in memory
-        // that only this piece reaches.
+        // SAFETY: the capacity suffices for two words, and the second begins no later than the end of the first. Only
+        // this piece accesses that memory.
         unsafe {
             let to = self.start.add(self.len).as_ptr();
             to.cast::<u128>().write_unaligned(first.to_le());
@@ -231,12 +234,12 @@ impl Piece {
     }
 }
 
-/// Copies `bytes`. Two copies of a fixed length, where they cover all, and may overlap, are faster than one whose length
-/// the processor has to look at.
+/// Copies `bytes`. Two copies of a fixed length, which cover all bytes and may overlap, are faster than one copy of
+/// variable length.
 ///
 /// # Safety
 ///
-/// As many bytes can be written at `to`, and are not those.
+/// `to` must be valid for writes of `bytes.len()` bytes, which must not overlap with `bytes`.
 #[inline(always)]
 unsafe fn copy(bytes: &[u8], to: *mut u8) {
     let (from, len) = (bytes.as_ptr(), bytes.len());
@@ -263,7 +266,7 @@ impl Deref for Piece {
 
     #[inline(always)]
     fn deref(&self) -> &[u8] {
-        // SAFETY: the first `len` bytes have been written, and nobody writes them again while the piece is borrowed.
+        // SAFETY: the first `len` bytes have been written, and are not written again while the piece is borrowed.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }

@@ -1,12 +1,12 @@
-//! Zeroed memory that can become longer.
+//! Zeroed memory that can grow.
 #![expect(
     unsafe_code,
     reason = "large memory comes from the system itself, which can move it without a copy"
 )]
 //!
-//! A table that doubles as often as it must takes fresh pages for each of its lengths, together as many again as it has
-//! in the end; and fresh pages are what large tables are slow by. Where the system can, large memory is therefore moved
-//! by moving its pages, and only what is added is fresh.
+//! A table that doubles its size allocates fresh pages for each size, in total twice its final size, and fresh pages
+//! are what makes large tables slow. Therefore, if the kernel supports it, large memory grows by remapping its pages.
+//! Only the added part is fresh.
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
@@ -25,8 +25,9 @@ impl Zeroed {
         } else if mapped::is_for(layout) {
             mapped::new(layout.size())
         } else if layout.size() < hints::LEAST_POPULATED_BYTES {
-            // What `alloc_zeroed` takes fresh from the system is not touched yet, with two faults to come for each page.
-            // SAFETY: the layout is not empty, and so much memory is filled.
+            // Memory that `alloc_zeroed` gets from the kernel has not been touched, so each page would still fault
+            // twice.
+            // SAFETY: the layout is not empty, and all of the memory is filled.
             NonNull::new(unsafe { alloc(layout) })
                 .inspect(|start| unsafe { start.write_bytes(0, layout.size()) })
         } else {
@@ -40,13 +41,13 @@ impl Zeroed {
         Self { start, layout }
     }
 
-    /// Where it begins, aligned as the layout says.
+    /// Returns the start, aligned as the layout requires.
     #[inline(always)]
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
     }
 
-    /// The bytes that [`grow`](Self::grow) takes, before it gives others back.
+    /// Returns the number of bytes that [`grow`](Self::grow) allocates before it frees the old memory.
     pub(crate) fn growth_bytes(&self, layout: Layout) -> usize {
         match mapped::is_for(self.layout) {
             true => layout.size() - self.layout.size(),
@@ -54,24 +55,24 @@ impl Zeroed {
         }
     }
 
-    /// Makes it longer. What is there stays, maybe at another address, and is followed by zeros.
+    /// Grows the memory. Its content is kept, possibly at another address, and is followed by zeros.
     pub(crate) fn grow(&mut self, layout: Layout) {
         let bytes = self.layout.size();
         assert!(layout.size() >= bytes, "memory grows");
         if !mapped::is_for(self.layout) {
             let longer = Self::new(layout);
-            // SAFETY: the first `bytes` bytes of both are theirs, and they are not the same memory.
+            // SAFETY: both own at least `bytes` bytes, and do not overlap.
             unsafe { self.start.copy_to_nonoverlapping(longer.start, bytes) };
             *self = longer;
             return;
         }
-        // SAFETY: `start` is what `mapped` gave for `bytes`, and is forgotten.
+        // SAFETY: `start` is the result of `mapped` for `bytes`, and is not used again.
         let start = unsafe { mapped::grow(self.start, bytes, layout.size()) };
         let Some(start) = start else {
             handle_alloc_error(layout)
         };
         (self.start, self.layout) = (start, layout);
-        // SAFETY: `bytes` is not behind the end.
+        // SAFETY: `bytes` is not past the end.
         fill_with_pages(unsafe { start.add(bytes) }, layout.size() - bytes);
     }
 }
@@ -85,7 +86,7 @@ impl Drop for Zeroed {
     fn drop(&mut self) {
         match self.layout.size() {
             0 => {}
-            // SAFETY: `start` is what `mapped` gave for so many bytes.
+            // SAFETY: `start` is the result of `mapped` for `bytes`.
             bytes if mapped::is_for(self.layout) => unsafe { mapped::free(self.start, bytes) },
             // SAFETY: it was allocated with this layout.
             _ => unsafe { dealloc(self.start.as_ptr(), self.layout) },
@@ -93,7 +94,7 @@ impl Drop for Zeroed {
     }
 }
 
-/// Memory that the system maps, aligned to huge pages.
+/// Memory mapped by the kernel, aligned to huge pages.
 #[cfg(target_os = "linux")]
 mod mapped {
     use std::alloc::Layout;
@@ -101,10 +102,11 @@ mod mapped {
 
     use crate::shuffle::memory::hints::HUGE_PAGE_BYTES;
 
-    /// Mappings end at a multiple of this, which is one of the length of a page on every machine.
+    /// The length of a mapping is a multiple of this, in bytes. It is a multiple of the page size on every machine.
     const PAGE_BYTES: usize = 64 << 10;
 
-    /// Shorter memory is the allocator's, and what is longer begins where a huge page does.
+    /// Returns whether memory of this layout is mapped. Smaller memory comes from the allocator; mapped memory is
+    /// aligned to huge pages.
     pub(crate) fn is_for(layout: Layout) -> bool {
         layout.size() >= HUGE_PAGE_BYTES && layout.align() <= HUGE_PAGE_BYTES
     }
@@ -112,7 +114,7 @@ mod mapped {
     pub(crate) fn new(bytes: usize) -> Option<NonNull<u8>> {
         let length = bytes.checked_next_multiple_of(PAGE_BYTES)?;
         let with_margin = length.checked_add(HUGE_PAGE_BYTES)?;
-        // SAFETY: a new mapping, where the system has room for it.
+        // SAFETY: a new mapping, at an address that the kernel chooses.
         let start = unsafe {
             let access = libc::PROT_READ | libc::PROT_WRITE;
             let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
@@ -122,10 +124,10 @@ mod mapped {
             return None;
         }
         let before = start.align_offset(HUGE_PAGE_BYTES);
-        // SAFETY: what is taken away lies within the mapping, on both sides of the `length` bytes at `before`, which is
-        // less than a huge page. Both are multiples of a page, as is the start of a mapping. Where nothing is to be
-        // taken away, or the system does not do it, no harm is done. The advice is for all of what is left: memory of
-        // which a part has another could not be moved at once.
+        // SAFETY: the unmapped parts lie within the mapping, on both sides of the `length` bytes at offset `before`,
+        // which is less than a huge page. Both offsets are multiples of a page, as is the start of a mapping. If a part
+        // is empty, or the kernel fails to unmap it, no harm is done. The advice covers all of the remaining memory: if
+        // only a part had it, the memory would be two mappings, and could not be moved by one call.
         unsafe {
             libc::munmap(start, before);
             let start = start.byte_add(before);
@@ -135,11 +137,12 @@ mod mapped {
         }
     }
 
-    /// Moves what is at `start` to longer memory.
+    /// Moves the memory at `start` to a larger mapping.
     ///
     /// # Safety
     ///
-    /// `start` must be what [`new`] or this has given for `bytes`, and must not be used any more if there is a result.
+    /// `start` must be the result of [`new`] or of this function for `bytes`. It must not be used again if there is a
+    /// result.
     pub(crate) unsafe fn grow(
         start: NonNull<u8>,
         bytes: usize,
@@ -147,8 +150,8 @@ mod mapped {
     ) -> Option<NonNull<u8>> {
         let to = new(new_bytes)?;
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-        // SAFETY: both lengths are those of mappings that are the caller's. The new one is replaced by the old one, made
-        // longer: as one mapping, which is all that the next call may move.
+        // SAFETY: both lengths are those of mappings that the caller owns. The old mapping replaces the new one, and is
+        // extended to its length. The result is one mapping, as the next call requires: `mremap` moves only one.
         let moved = unsafe {
             libc::mremap(
                 start.as_ptr().cast(),
@@ -161,16 +164,18 @@ mod mapped {
         (moved != libc::MAP_FAILED).then_some(to)
     }
 
+    /// Unmaps memory.
+    ///
     /// # Safety
     ///
-    /// `start` must be what [`new`] or [`grow`] has given for `bytes`, and must not be used any more.
+    /// `start` must be the result of [`new`] or [`grow`] for `bytes`, and must not be used again.
     pub(crate) unsafe fn free(start: NonNull<u8>, bytes: usize) {
-        // SAFETY: it is the mapping of the caller.
+        // SAFETY: the caller owns the mapping.
         unsafe { libc::munmap(start.as_ptr().cast(), bytes.next_multiple_of(PAGE_BYTES)) };
     }
 }
 
-/// Elsewhere all memory is the allocator's.
+/// On other systems, all memory comes from the allocator.
 #[cfg(not(target_os = "linux"))]
 mod mapped {
     use std::alloc::Layout;
@@ -196,7 +201,7 @@ mod tests {
     use super::*;
 
     fn bytes(memory: &Zeroed) -> &[u8] {
-        // SAFETY: it has so many bytes, all of which were set.
+        // SAFETY: it has this many bytes, all of which were set.
         unsafe { std::slice::from_raw_parts(memory.start.as_ptr(), memory.layout.size()) }
     }
 

@@ -1,4 +1,4 @@
-//! The reduce side of combining in any order: what the map tasks left for a partition, merged within a memory budget.
+//! The reduce side of combining in any order: merges the map output of a partition within a memory budget.
 
 use super::map_outputs::{Content, InMemory, MapOutputs};
 use crate::error::Result;
@@ -12,17 +12,17 @@ use crate::shuffle::write::combine::Combine;
 use crate::storage::run::{READER_BYTES, Run, RunFile};
 use crate::task::{Flow, Resources};
 
-/// Runs that are read at once even where the budget has no room for them.
+/// Minimum number of runs that are read concurrently, even if the budget has no memory for their readers.
 const LEAST_RUNS: usize = 4;
 
-/// What the map tasks left, in memory or as runs of [blocks].
+/// Map output, in memory or as runs of [blocks].
 pub(crate) type CombinerOutputs<V> = MapOutputs<Combined<V>>;
 
-/// What one map task left for one partition, in memory.
+/// Output of one map task for one partition, in memory.
 pub(crate) enum Combined<V> {
     /// Each key once.
     Table(Table<V>),
-    /// What comes once, mostly: blocks in order of the slices of places.
+    /// Mostly distinct keys: blocks in the order of the radix partitions.
     Blocks(Vec<Piece>),
 }
 
@@ -89,8 +89,8 @@ impl<V: Data> CombinerOutputs<V> {
     }
 }
 
-/// As few sources that the runs among them can be read at once: neighbours are merged to one, in as many rounds as need
-/// be, so that a record is written as often as the logarithm of their number says.
+/// Merges neighbouring sources until the runs among them can be read concurrently. It takes as many rounds as
+/// necessary, so each record is written a number of times that is logarithmic in the number of sources.
 pub(crate) fn fewer<C: Combine>(
     mut sources: Vec<Source<C::Combined>>,
     merger: &Merger<'_, C>,
@@ -109,7 +109,7 @@ pub(crate) fn fewer<C: Combine>(
         let mut too_many = sources.len() - most;
         let mut left = sources.into_iter();
         sources = Vec::new();
-        // In the last round no more than are too many.
+        // The last round merges no more sources than necessary.
         while too_many > 0 {
             let neighbours: Vec<_> = left.by_ref().take(most.min(too_many + 1)).collect();
             match neighbours.len() {

@@ -1,4 +1,4 @@
-//! Groups that other processes have left: their runs, and where they must be in memory, their entries.
+//! Groups that other processes have shuffled: their runs or, if they must be in memory, their entries.
 
 use std::mem;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl Outputs for GroupOutputs {
         let mut blocks = Vec::new();
         for partition in 0..self.partitioner().partitions() {
             for run in self.runs(partition) {
-                // Each entry says whose it is.
+                // Each entry records its own order.
                 let about = Vec::new();
                 blocks.push(Block::new(
                     shuffle,
@@ -40,7 +40,7 @@ impl Outputs for GroupOutputs {
 }
 
 impl GroupOutputs {
-    /// What others have exported. It can be read as often as one likes.
+    /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitioner: HashPartitioner,
         in_memory: bool,
@@ -81,7 +81,7 @@ impl GroupOutputs {
             if bytes.len() >= MOST_CHUNK_BYTES || chunk.slice != slice {
                 let next = Chunk {
                     slice,
-                    // They come in order already, and are to stay so.
+                    // The entries arrive in order and must keep it.
                     order: Order {
                         task: 0,
                         chunk: chunk.order.chunk + 1,
@@ -101,7 +101,7 @@ impl GroupOutputs {
         self.keep_loaded(partition, chunk, &bytes, resources)
     }
 
-    /// Keeps a chunk of these bytes.
+    /// Keeps `chunk`, with these bytes as its entries.
     fn keep_loaded(
         &self,
         partition: usize,
@@ -170,7 +170,7 @@ mod tests {
         }
     }
 
-    /// What some tasks leave; one key is in every second record.
+    /// Returns the output of a few tasks. Every second record has the same key.
     fn group(
         tasks: impl Iterator<Item = u64>,
         partitioner: HashPartitioner,
@@ -192,7 +192,7 @@ mod tests {
         outputs
     }
 
-    /// All that two workers leave in the directory of `driver`, the later tasks first.
+    /// Returns the blocks that two workers leave in the directory of `driver`, the later tasks first.
     fn exported(
         driver: &Scratch,
         partitioner: HashPartitioner,
@@ -212,7 +212,7 @@ mod tests {
         blocks
     }
 
-    /// The groups of all partitions, in order.
+    /// Returns the groups of all partitions, in order.
     fn groups(outputs: &GroupOutputs, resources: &Resources) -> Result<Vec<(Vec<u8>, Vec<u64>)>> {
         let mut all = Vec::new();
         for partition in 0..outputs.partitioner().partitions() {

@@ -1,7 +1,7 @@
-//! What the map side of a shuffle of all records leaves: entries in memory, and runs of sorted entries.
+//! Map output of a shuffle of all records: entries in memory, and runs of sorted entries.
 //!
-//! Entries that stay in memory are not sorted before a reader or a spill takes them: one sort of a partition is
-//! cheaper than a merge of a piece from each task.
+//! Entries in memory stay unsorted until a reader or a spill takes them: sorting a partition once is cheaper than
+//! merging a sorted part of each task.
 
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ use crate::storage::memory::Reservation;
 use crate::storage::run::Run;
 use crate::task::Resources;
 
-/// Entries of one task in one partition.
+/// Entries of one task for one partition.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) chunks: Vec<Chunk>,
@@ -44,12 +44,12 @@ impl Segment {
     }
 }
 
-/// A part of what is kept, until it is dropped.
+/// Share of the kept bytes. Dropping it subtracts the share.
 #[derive(Debug)]
 pub(crate) struct Share {
     kept_bytes: Arc<AtomicUsize>,
     bytes: usize,
-    /// For the lists of chunks. Each slab that chunks are pieces of has its own part of the budget.
+    /// Memory for the lists of chunks. Each slab that holds chunks has its own part of the budget.
     _lists: Arc<Reservation>,
 }
 
@@ -59,23 +59,23 @@ impl Drop for Share {
     }
 }
 
-/// What the map tasks left, for each partition of the next stage.
+/// Output of the map tasks, for each partition of the next stage.
 #[derive(Debug)]
 pub(crate) struct GroupOutputs {
     partitioner: HashPartitioner,
     partitions: Vec<Mutex<PartitionOutput>>,
-    /// The length of all chunks.
+    /// Length of all chunks, in bytes.
     kept_bytes: Arc<AtomicUsize>,
-    /// Held by the one thread that spills what was kept.
+    /// Held by the one thread that spills the segments.
     spilling: Mutex<()>,
-    /// Whether all must stay in memory.
+    /// `true` if all entries must stay in memory.
     in_memory: bool,
-    /// Keys as they are noted, and what can be asked for them once all are, if there are not too many.
+    /// Keys recorded so far. Once all keys have been recorded, they become a filter, unless there are too many.
     seen_keys: SharedKeys,
     keys: Option<KeyFilter>,
-    /// The one partition of such outputs, once the first reader has asked for it.
+    /// Index of the only partition of such outputs, once the first reader has requested it.
     lookup: Mutex<Option<Arc<Lookup>>>,
-    /// What a reader of one partition that merges values has learned, for those of the next ones: see `Merger`.
+    /// Table size that a reader of one partition has found, for the readers of the next partitions: see `Merger`.
     pub(crate) table_bytes: AtomicUsize,
 }
 
@@ -83,14 +83,14 @@ pub(crate) struct GroupOutputs {
 struct PartitionOutput {
     segments: Vec<(Segment, Share)>,
     runs: Vec<Run>,
-    /// The segments, once the first of several readers has sorted them.
+    /// The segments, once the first of several readers has gathered them.
     sorted: Option<Arc<Sorted>>,
-    /// How often this partition is still to be read.
+    /// Number of reads of this partition still to come.
     readers: usize,
 }
 
 impl GroupOutputs {
-    /// For `readers` readers of each partition. With `in_memory`, what does not fit is an error.
+    /// Creates outputs for `readers` readers of each partition. With `in_memory`, entries that do not fit are an error.
     pub(crate) fn new(partitioner: HashPartitioner, readers: usize, in_memory: bool) -> Self {
         let output = || PartitionOutput {
             segments: Vec::new(),
@@ -116,17 +116,17 @@ impl GroupOutputs {
         self.partitioner
     }
 
-    /// Takes the keys that a thread has seen.
+    /// Adds the keys that a thread has recorded.
     pub(crate) fn note_keys(&self, keys: Keys) {
         self.seen_keys.add(keys);
     }
 
-    /// To be called when all threads have noted theirs.
+    /// Builds the filter. Call this once all threads have added their keys.
     pub(crate) fn finish_keys(&mut self, resources: &Resources) {
         self.keys = mem::take(&mut self.seen_keys).into_filter(resources);
     }
 
-    /// The keys that were noted, if there are not too many.
+    /// Returns a filter of the recorded keys, unless there were too many.
     pub(crate) fn keys(&self) -> Option<&KeyFilter> {
         self.keys.as_ref()
     }
@@ -135,13 +135,13 @@ impl GroupOutputs {
         self.in_memory
     }
 
-    /// How many bytes of memory are kept.
+    /// Returns the number of bytes kept in memory.
     pub(crate) fn kept_bytes(&self) -> usize {
         self.kept_bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether `bytes` more, which have their part of the budget, may be kept: only while no more than half of the
-    /// budget is in use.
+    /// Returns whether `bytes` more, which already have their part of the budget, may be kept. They may while at most
+    /// half of the budget is in use.
     pub(crate) fn may_keep(&self, bytes: usize, resources: &Resources) -> bool {
         let budget = &resources.budget;
         let used_bytes = match self.in_memory {
@@ -151,7 +151,7 @@ impl GroupOutputs {
         used_bytes <= budget.limit_bytes() / 2
     }
 
-    /// Keeps a segment. `lists` is for its list of chunks, and those of others.
+    /// Keeps a segment. `lists` reserves memory for its list of chunks and those of others.
     pub(crate) fn keep(&self, partition: usize, segment: Segment, lists: &Arc<Reservation>) {
         let bytes = segment.bytes;
         self.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -165,7 +165,7 @@ impl GroupOutputs {
             .push((segment, share));
     }
 
-    /// The error of outputs that must stay in memory and do not fit.
+    /// Returns an error if the outputs must stay in memory, because then they do not fit.
     pub(crate) fn check_may_spill(&self, resources: &Resources) -> Result<()> {
         if !self.in_memory {
             return Ok(());
@@ -177,12 +177,13 @@ impl GroupOutputs {
         lock(&self.partitions[partition]).runs.extend(runs);
     }
 
-    /// The runs of a partition.
+    /// Returns the runs of a partition.
     pub(crate) fn runs(&self, partition: usize) -> Vec<Run> {
         lock(&self.partitions[partition]).runs.clone()
     }
 
-    /// Writes what is kept to runs, unless another thread is about to.
+    /// Writes the segments in memory to runs, and returns `true`. Returns `false` if another thread is already doing
+    /// so.
     pub(crate) fn spill_kept(&self, resources: &Resources) -> Result<bool> {
         let _spilling = match self.spilling.try_lock() {
             Ok(guard) => guard,
@@ -200,7 +201,8 @@ impl GroupOutputs {
         Ok(true)
     }
 
-    /// The groups of a partition in ascending order of (place, key), with their values in the order of the bag.
+    /// Returns the groups of a partition in ascending order of (hash rank, key), with their values in the order of the
+    /// bag.
     pub(crate) fn open(&self, partition: usize, resources: &Resources) -> Result<GroupCursor> {
         let mut output = lock(&self.partitions[partition]);
         let mut for_sorting = self.gather_segments(&mut output, resources)?;
@@ -223,7 +225,7 @@ impl GroupOutputs {
         })
     }
 
-    /// The entries of all partitions' only one, to be looked up by key.
+    /// Returns the entries of the only partition, indexed by key.
     pub(crate) fn lookup(&self, resources: &Resources) -> Result<Arc<Lookup>> {
         let mut lookup = lock(&self.lookup);
         if let Some(lookup) = &*lookup {
@@ -246,15 +248,15 @@ impl GroupOutputs {
         Ok(Arc::clone(lookup.insert(made)))
     }
 
-    /// Takes what of a partition is in memory together, and gives the memory for sorting it; or spills it where there
-    /// is no room for that.
+    /// Gathers the entries of a partition that are in memory, and returns the memory for sorting them. If there is no
+    /// memory for that, spills them.
     fn gather_segments(
         &self,
         output: &mut PartitionOutput,
         resources: &Resources,
     ) -> Result<Option<Reservation>> {
         if let Some(sorted) = &output.sorted {
-            // Of another reader, who has got its room; it cannot be spilled any more.
+            // Another reader has gathered these and reserved its memory. They can no longer be spilled.
             return Ok(resources
                 .budget
                 .try_reserve(sorted.largest_slice() * SORT_BYTES));
@@ -286,7 +288,7 @@ impl GroupOutputs {
     }
 }
 
-/// The number of entries of the slice that has the most.
+/// Returns the number of entries in the largest radix partition.
 fn largest_slice(segments: &[(Segment, Share)]) -> usize {
     let mut entries = Vec::new();
     let chunks = segments.iter().flat_map(|(segment, _)| &segment.chunks);
@@ -306,7 +308,8 @@ pub(crate) fn too_large(resources: &Resources) -> Error {
     })
 }
 
-/// A panic while one of these locks was held fails its job, and what they guard is whole.
+/// Locks a mutex even if it is poisoned: a panic while one of these locks was held fails its job, and the guarded data
+/// stays consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -339,7 +342,7 @@ mod tests {
         }
     }
 
-    /// The same, but for some values that go on: there are entries longer than any chunk.
+    /// Like `Numbers`, but with some oversized values: some entries are longer than any chunk.
     struct LongNumbers;
 
     impl Encode for LongNumbers {
@@ -366,7 +369,7 @@ mod tests {
     const TASKS: u32 = 60;
     const IN_TASK: u32 = 3000;
 
-    /// The groups of all partitions, read `readers` times, and how long files were.
+    /// Returns the groups of all partitions, read `readers` times, and the number of bytes written to files.
     fn groups<E>(memory: usize, readers: usize) -> (Vec<(u32, Vec<u32>)>, u64)
     where
         E: Encode<In = (u32, u32)>,
@@ -381,12 +384,12 @@ mod tests {
         };
         let outputs = GroupOutputs::new(HashPartitioner::new(3), readers, false);
         let mut grouper = Grouper::new(&outputs, &resources);
-        // Some follow each other, as with threads that take several at once.
+        // Some tasks are consecutive, as in threads that take several in one batch.
         let stretches = (0..TASKS).step_by(4).rev();
         for task in stretches.flat_map(|first| first..first + 4) {
             grouper.begin_task(task as usize).unwrap();
             for n in task * IN_TASK..(task + 1) * IN_TASK {
-                // One key comes in every second record.
+                // Every second record has the same key.
                 let key = if n % 2 == 0 { 7 } else { n * 31 % 1000 };
                 let record = (key, n);
                 let pushed = grouper.push::<E>(record, |_| true);
@@ -411,7 +414,7 @@ mod tests {
             }
         }
         let spilled_bytes = resources.scratch.written_bytes();
-        // What was read as often as it should be is gone.
+        // After the last planned read, nothing is left.
         assert_eq!(resources.scratch.used_bytes(), 0);
         assert_eq!(resources.budget.used_bytes(), 0);
         (all, spilled_bytes)

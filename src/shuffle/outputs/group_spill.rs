@@ -1,4 +1,4 @@
-//! Entries in memory to sorted runs, and many runs to few.
+//! Writes entries in memory to sorted runs, and merges many runs into few.
 
 use super::group_outputs::{Segment, Share};
 use crate::error::Result;
@@ -12,29 +12,29 @@ use crate::storage::memory::Reservation;
 use crate::storage::run::{READER_BYTES, Run, RunFile};
 use crate::task::Resources;
 
-/// So many entries may be sorted at a time whatever the budget says: half a megabyte.
+/// Minimum number of entries that are sorted in one batch, whatever the budget. Sorting this many takes 256 KiB.
 const LEAST_SORTED_ENTRIES: usize = 16 << 10;
 const MOST_SORTED_ENTRIES: usize = 4 << 20;
 
-/// So many runs may be merged at a time whatever the budget says.
+/// Minimum number of runs that are merged concurrently, whatever the budget.
 const LEAST_MERGED_RUNS: usize = 8;
 const MOST_MERGED_RUNS: usize = 128;
 
-/// Files that the readers of all threads together may have open.
+/// Number of files that the readers of all threads together may have open.
 const OPEN_FILES: usize = 512;
 
-/// Writes sorted runs of any partitions into one file.
+/// Writes sorted runs of any partitions to one file.
 pub(crate) struct Spill {
     file: RunFile,
     partitioner: HashPartitioner,
     slice_bits: u32,
-    /// How many entries are sorted at a time.
+    /// Maximum number of entries that are sorted in one batch.
     most_entries: usize,
     _reservation: Reservation,
     record: Vec<u8>,
 }
 
-/// As many entries as are sorted at a time.
+/// Chunks that are sorted together.
 #[derive(Default)]
 struct Batch {
     chunks: Vec<Chunk>,
@@ -60,7 +60,7 @@ impl Spill {
         })
     }
 
-    /// Writes segments of one partition, in any order, and gives back their memory batch by batch.
+    /// Writes segments of one partition, in any order, and releases their memory batch by batch.
     pub(crate) fn write(&mut self, segments: Vec<(Segment, Option<Share>)>) -> Result<Vec<Run>> {
         let mut segments = segments;
         segments.sort_by_key(|(segment, _)| segment.order());
@@ -104,7 +104,7 @@ impl Spill {
     }
 }
 
-/// Merges runs until few enough are left to be merged at once, and gives the memory for that.
+/// Merges runs until all remaining runs can be merged concurrently, and returns the memory for that merge.
 pub(crate) fn merge_down(
     runs: &mut Vec<Run>,
     partitioner: HashPartitioner,
@@ -115,7 +115,7 @@ pub(crate) fn merge_down(
     let budget = &resources.budget;
     let (at_once, reservation) = budget.reserve_most(wanted, LEAST_MERGED_RUNS, READER_BYTES);
     while runs.len() > at_once {
-        // The shortest first. Each entry says whose it is, so any of them may be merged.
+        // Merge the shortest first. Each entry records its order, so any runs may be merged.
         runs.sort_by_key(|run| std::cmp::Reverse(run.bytes()));
         let merged = at_once.min(runs.len() - at_once + 1);
         let shortest = runs.split_off(runs.len() - merged);

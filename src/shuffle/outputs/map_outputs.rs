@@ -1,5 +1,5 @@
-//! What the map tasks of a shuffle left, for each partition of the next stage: in memory as long as there is room, or
-//! else in files.
+//! Map output of a shuffle, for each partition of the next stage. It is in memory while there is capacity, otherwise in
+//! files.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
 use crate::task::{Block, FilePart, Files, Outputs, Resources};
 
-/// The place of a part among all: the task, and how often that had spilled before.
+/// Order of a part among all parts of a partition: its task, and the number of earlier spills of that task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Order {
     task: usize,
@@ -37,20 +37,20 @@ impl Order {
 pub(crate) trait InMemory: Send {
     fn is_empty(&self) -> bool;
 
-    /// Writes them as the next run of `file`. They are gone then, but may keep memory for others.
+    /// Writes the records as the next run of `file`. This removes them, but may keep their memory for reuse.
     fn write(&mut self, file: &mut RunFile) -> Result<Run>;
 }
 
-/// What the map tasks left. `M` is what it is while in memory.
+/// Map output of a shuffle. `M` is the type of its parts in memory.
 pub(crate) struct MapOutputs<M> {
     partitions: Vec<Mutex<Vec<Part<M>>>>,
-    /// How often each partition will be read.
+    /// Number of times that each partition will be read.
     readers: usize,
-    /// What a reader of one partition has learned, for those of the next ones: see `Merger`.
+    /// Table size that a reader of one partition has found, for the readers of the next partitions: see `Merger`.
     pub(crate) table_bytes: AtomicUsize,
 }
 
-/// What one map task left for one partition, or what it had spilled of that.
+/// Output of one map task for one partition, or one spill of it.
 #[derive(Clone)]
 struct Part<M> {
     order: Order,
@@ -59,7 +59,7 @@ struct Part<M> {
 
 #[derive(Clone)]
 pub(crate) enum Content<M> {
-    /// With its share in the reservation for what was handed over together.
+    /// The part, and its share in the reservation of the commit that it belongs to.
     Memory(M, Arc<Reservation>),
     File(Run),
 }
@@ -73,7 +73,7 @@ impl<M: InMemory> MapOutputs<M> {
         }
     }
 
-    /// What others have exported. It can be read as often as one likes.
+    /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitions: usize,
         blocks: &[Block],
@@ -90,9 +90,9 @@ impl<M: InMemory> MapOutputs<M> {
         Ok(outputs)
     }
 
-    /// Takes over records, for each partition, that `reservation` is for.
+    /// Keeps records for each partition, in the memory of `reservation`.
     pub(crate) fn keep(&self, records: Vec<M>, order: Order, mut reservation: Reservation) {
-        // There may be thousands of tasks, each with little.
+        // There may be thousands of tasks with few records each.
         reservation.trim();
         let reservation = Arc::new(reservation);
         for (records, partition) in records.into_iter().zip(&self.partitions) {
@@ -103,7 +103,7 @@ impl<M: InMemory> MapOutputs<M> {
         }
     }
 
-    /// Writes records, for each partition, to a file, and says how long it is.
+    /// Writes records for each partition to a file, and returns the length of the file.
     pub(crate) fn write(
         &self,
         records: &mut [M],
@@ -120,10 +120,11 @@ impl<M: InMemory> MapOutputs<M> {
         Ok(file.bytes())
     }
 
-    /// Writes what was taken over to a file, and frees its memory. Several threads do it together, each to its own file.
+    /// Writes the parts in memory to a file, and frees their memory. Several threads may do so concurrently, each to
+    /// its own file.
     ///
-    /// None waits for another: writing may call the program's `Serialize`, and if that calls rayon, its thread may come
-    /// here again.
+    /// No thread waits for another: writing may call the `Serialize` of a user's type, and if that calls rayon, its
+    /// thread may enter this function again.
     pub(crate) fn spill(&self, resources: &Resources) -> Result<()> {
         let mut file = None;
         for partition in &self.partitions {
@@ -144,16 +145,17 @@ impl<M: InMemory> MapOutputs<M> {
         Ok(())
     }
 
-    /// To be called once all map tasks are done, before the first partition is read.
+    /// Completes the outputs. Call this once all map tasks have finished, before the first partition is read.
     pub(crate) fn finish(&self, resources: &Resources) -> Result<()> {
-        // What is in a file can be read as often as one likes.
+        // Parts in files can be read any number of times.
         if self.readers > 1 {
             self.spill(resources)?;
         }
         Ok(())
     }
 
-    /// What there is for a partition, in order. The only reader takes it away, so that its memory goes with it.
+    /// Returns the parts of a partition, in order. If there is only one reader, they are removed, and their memory is
+    /// freed with them.
     pub(crate) fn open(&self, partition: usize) -> Vec<Content<M>> {
         let mut parts = lock(&self.partitions[partition]);
         parts.sort_by_key(|part| part.order);
@@ -188,7 +190,8 @@ impl<M: InMemory + 'static> Outputs for MapOutputs<M> {
     }
 }
 
-/// Lists of parts are whole at any time, also if a `Serialize` of the program panics while one spills.
+/// Locks a mutex even if it is poisoned: lists of parts are consistent at any time, even if a user's `Serialize` panics
+/// during a spill.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -212,7 +215,7 @@ mod tests {
         }
     }
 
-    /// The records of each partition.
+    /// Returns the records of each partition.
     fn read(outputs: &MapOutputs<Spool>) -> Vec<Vec<u32>> {
         let mut all = Vec::new();
         for partition in 0..PARTITIONS {
@@ -250,7 +253,7 @@ mod tests {
             let driver = Scratch::new(Some(spill.path()), None);
             let directory = driver.path().unwrap();
             let mut blocks = Vec::new();
-            // The later tasks first, each half by a worker of its own.
+            // The later tasks come first, and each half is from its own worker.
             for (worker, tasks) in [(1, TASKS / 2..TASKS), (2, 0..TASKS / 2)] {
                 let scratch = Scratch::within(directory.clone(), format!("{worker}-"), None);
                 let resources = resources(scratch, memory);

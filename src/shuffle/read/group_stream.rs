@@ -12,7 +12,7 @@ use crate::storage::memory::Reservation;
 use crate::storage::merge::{self, Merge, Source};
 use crate::storage::run::{Run, RunReader};
 
-/// The entries of a run.
+/// Reads the entries of a run.
 #[derive(Debug)]
 pub(crate) struct RunSource {
     reader: RunReader,
@@ -47,14 +47,14 @@ impl RunSource {
         Ok(true)
     }
 
-    /// The record it is at, as it stands in the run.
+    /// Returns the current record, in its run form.
     #[inline]
     pub(crate) fn record(&self) -> &[u8] {
         self.reader.current().unwrap_or_default()
     }
 }
 
-/// Sorted entries, one after the other.
+/// Sorted entries, read one after another.
 #[derive(Debug)]
 pub(crate) enum EntrySource {
     Run(RunSource),
@@ -95,7 +95,7 @@ impl EntrySource {
     }
 }
 
-/// An [`EntrySource`] in a merge, which asks whether it is at its end.
+/// An [`EntrySource`] for a merge. It records whether there is a current entry.
 #[derive(Debug)]
 pub(crate) struct MergedSource {
     source: EntrySource,
@@ -121,7 +121,7 @@ impl Source for MergedSource {
     }
 }
 
-/// By place, then by key, then by the order in which records came.
+/// Orders entries by hash rank, then by key, then by the order of their records in the bag.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ByKey;
 
@@ -140,7 +140,7 @@ impl merge::Order<EntrySource> for ByKey {
     }
 }
 
-/// The merge of sorted entries.
+/// Returns the merge of sorted entries.
 pub(crate) fn merge_of(
     sources: impl IntoIterator<Item = EntrySource>,
 ) -> Merge<MergedSource, ByKey> {
@@ -151,7 +151,7 @@ pub(crate) fn merge_of(
     Merge::by(ByKey, sources)
 }
 
-/// Goes through the groups of a partition, and through the values of each as far as one likes.
+/// Iterates over the groups of a partition, and over the values of each group. Values may be left unread.
 #[derive(Debug)]
 pub(crate) enum GroupCursor {
     Memory(SortedGroups),
@@ -172,7 +172,7 @@ impl GroupCursor {
         })
     }
 
-    /// Goes to the next group, past what is left of this one; false if there is none.
+    /// Advances to the next group, past the unread values of this one. Returns `false` if there is none.
     #[inline]
     pub(crate) fn next_group(&mut self) -> Result<bool> {
         match self {
@@ -181,7 +181,7 @@ impl GroupCursor {
         }
     }
 
-    /// Passes groups that come before the one that `other` is in, as far as that costs next to nothing.
+    /// Skips groups that come before the current group of `other`, if that costs almost nothing.
     #[inline]
     pub(crate) fn pass(&mut self, other: &Self) {
         if let (Self::Memory(cursor), Self::Memory(other)) = (self, other) {
@@ -189,7 +189,7 @@ impl GroupCursor {
         }
     }
 
-    /// Goes to the next value of the group; false if there is none.
+    /// Advances to the next value of the group. Returns `false` if there is none.
     #[inline]
     pub(crate) fn advance(&mut self) -> Result<bool> {
         match self {
@@ -198,7 +198,7 @@ impl GroupCursor {
         }
     }
 
-    /// The key of the group it is in.
+    /// Returns the key of the current group.
     #[inline]
     pub(crate) fn key(&self) -> &[u8] {
         match self {
@@ -207,7 +207,7 @@ impl GroupCursor {
         }
     }
 
-    /// The value it is at, after [`advance`](Self::advance) has said that there is one.
+    /// Returns the current value, after [`advance`](Self::advance) has returned `true`.
     #[inline]
     pub(crate) fn value(&self) -> &[u8] {
         match self {
@@ -216,7 +216,7 @@ impl GroupCursor {
         }
     }
 
-    /// All entries, where they are in memory.
+    /// Returns all entries, if they are in memory.
     pub(crate) fn entries(&self) -> Option<&Arc<Sorted>> {
         match self {
             Self::Memory(cursor) => Some(cursor.sorted()),
@@ -224,7 +224,7 @@ impl GroupCursor {
         }
     }
 
-    /// The entries, where all of them are in memory.
+    /// Returns the cursor over the entries, if all of them are in memory.
     #[inline]
     pub(crate) fn in_memory(&mut self) -> Option<&mut SortedGroups> {
         match self {
@@ -233,7 +233,7 @@ impl GroupCursor {
         }
     }
 
-    /// All values of the group, where they are in memory, so that one can go through them as often as one likes.
+    /// Returns all values of the group, to be read any number of times, if they are in memory.
     #[inline]
     pub(crate) fn values_in_memory(&self) -> Option<GroupValues<'_>> {
         match self {
@@ -242,7 +242,7 @@ impl GroupCursor {
         }
     }
 
-    /// How the group it is in stands to that of another cursor.
+    /// Compares the current group with that of another cursor.
     #[inline]
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
@@ -262,15 +262,15 @@ impl GroupCursor {
     }
 }
 
-/// The groups of merged entries.
+/// Groups of merged entries.
 #[derive(Debug)]
 pub(crate) struct MergedGroups {
     merge: Merge<MergedSource, ByKey>,
-    /// The key of the group it is in.
+    /// Key of the current group.
     key: Vec<u8>,
     place: u64,
     state: State,
-    /// For the readers of the runs.
+    /// Memory of the readers of the runs.
     _reservation: Reservation,
 }
 
@@ -278,13 +278,13 @@ pub(crate) struct MergedGroups {
 enum State {
     /// Before the first entry.
     Start,
-    /// At the first entry of the group, which was not given yet.
+    /// At the first entry of the group, which has not been returned yet.
     Head,
-    /// At the entry of the group that was given last.
+    /// At the entry of the group that was returned last.
     Inside,
     /// At the first entry of the next group.
     Behind,
-    /// Behind the last entry.
+    /// After the last entry.
     End,
 }
 
@@ -329,7 +329,7 @@ impl MergedGroups {
         is_at_entry
     }
 
-    /// Whether the entry it is at is of the group.
+    /// Returns whether the current entry belongs to the group.
     #[inline]
     fn is_in_group(&self) -> bool {
         let entry = self.merge.current();

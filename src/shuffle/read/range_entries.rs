@@ -1,8 +1,8 @@
-//! The entries of one range of places, put in order by a sort.
+//! The entries of one range of hash ranks, ordered by a sort.
 //!
-//! Where hardly any key comes twice, a table is a detour: each key is looked for in vain, at a slot that nobody could
-//! foresee, and is looked for once more when the table is taken apart. Entries are only appended here, and what is
-//! sorted are 8 bytes of each.
+//! If keys are mostly distinct, a table is a detour. Each lookup fails, at a slot that is not in the cache, and each
+//! key is visited again when the table is taken apart. Here, entries are only appended, and the sort moves 8 bytes of
+//! each.
 
 use std::cmp::Ordering;
 
@@ -10,32 +10,32 @@ use crate::shuffle::key::partitioner::Place;
 use crate::shuffle::memory::radix_sort::radix_sort;
 use crate::task::Flow;
 
-/// Room for so many entries is made at first, and for so many bytes of their keys.
+/// Minimum capacity, in entries. For the bytes of their keys, it is `LEAST_KEY_BYTES`.
 const LEAST_ENTRIES: usize = 64;
 const LEAST_KEY_BYTES: usize = 1 << 10;
 
-/// How many entries ahead of the one that is handed out are fetched; their keys are half as many ahead.
+/// Prefetch distance, in entries, while entries are emitted. Keys are prefetched at half this distance.
 const PREFETCH_ENTRIES: usize = 12;
 
-/// What is sorted of an entry: on top so many bits of its place, then its number, for which that leaves more than there
-/// is ever memory for. So it stays among others of its place as they came.
+/// A slot, which the sort moves: the top `PLACE_BITS` bits of an entry's hash rank, then the number of the entry. The
+/// remaining bits hold any number of entries that fit into memory. Because of the number, the sort is stable.
 type Slot = u64;
 const PLACE_BITS: u32 = 32;
 
-/// Entries as they came.
+/// Entries in the order of arrival.
 pub(crate) struct RangeEntries<V> {
-    /// The keys, one behind the other.
+    /// Bytes of the keys, back to back.
     keys: Vec<u8>,
     entries: Vec<Entry<V>>,
     slots: Vec<Slot>,
     scratch: Vec<Slot>,
 }
 
-/// Its key ends where that of the next one starts.
+/// An entry. Its key ends where the key of the next entry starts.
 struct Entry<V> {
     place: Place,
     key_start: usize,
-    /// Until it is handed out.
+    /// `None` once it has been emitted.
     value: Option<V>,
 }
 
@@ -55,10 +55,10 @@ impl<V> RangeEntries<V> {
         self.entries.len()
     }
 
-    /// The bytes that one entry takes, but for its key.
+    /// Memory of one entry, except for its key, in bytes.
     const ENTRY_BYTES: usize = size_of::<Entry<V>>() + 2 * size_of::<Slot>();
 
-    /// The bytes that so many entries take at the most, but for their keys.
+    /// Returns the maximum memory for `entries` entries, except for their keys, in bytes.
     pub(crate) fn bytes_for(entries: usize) -> usize {
         2 * entries * Self::ENTRY_BYTES
     }
@@ -67,7 +67,7 @@ impl<V> RangeEntries<V> {
         self.keys.capacity() + self.entries.capacity() * Self::ENTRY_BYTES
     }
 
-    /// Takes an entry in, if there is [room](Self::make_room); else its value comes back.
+    /// Adds an entry. If there is no [capacity](Self::make_room), returns its value as the error.
     #[inline(always)]
     pub(crate) fn push(&mut self, place: Place, key: &[u8], value: V) -> Result<(), V> {
         if !self.has_room(key.len()) {
@@ -90,7 +90,7 @@ impl<V> RangeEntries<V> {
             && self.keys.capacity() - self.keys.len() >= key_bytes
     }
 
-    /// The room there would be after [`make_room`](Self::make_room): for so many entries, and so many bytes of keys.
+    /// Returns the capacity that [`make_room`](Self::make_room) would provide, in entries and in bytes of keys.
     fn next_size(&self, key_bytes: usize) -> (usize, usize) {
         let (mut entries, mut bytes) = (self.entries.capacity(), self.keys.capacity());
         if self.entries.len() == entries {
@@ -102,13 +102,13 @@ impl<V> RangeEntries<V> {
         (entries, bytes)
     }
 
-    /// The bytes that all takes after [`make_room`](Self::make_room).
+    /// Returns the total memory after [`make_room`](Self::make_room), in bytes.
     pub(crate) fn next_bytes(&self, key_bytes: usize) -> usize {
         let (entries, bytes) = self.next_size(key_bytes);
         entries * Self::ENTRY_BYTES + bytes
     }
 
-    /// Makes room for an entry with a key of so many bytes.
+    /// Ensures capacity for an entry with a key of `key_bytes` bytes.
     pub(crate) fn make_room(&mut self, key_bytes: usize) {
         let (entries, bytes) = self.next_size(key_bytes);
         self.keys.reserve_exact(bytes - self.keys.len());
@@ -119,7 +119,7 @@ impl<V> RangeEntries<V> {
         self.scratch.reserve_exact(entries);
     }
 
-    /// How many keys there are.
+    /// Returns the number of distinct keys.
     pub(crate) fn count_keys(&mut self) -> usize {
         radix_sort(&mut self.slots, &mut self.scratch, 0);
         let (mut start, mut keys) = (0, 0);
@@ -129,8 +129,8 @@ impl<V> RangeEntries<V> {
         keys
     }
 
-    /// Calls `each` with every key in ascending order of (place, key), and with its values merged as they came. Leaves
-    /// none, and says how many keys there were.
+    /// Calls `each` with every key in ascending order of (hash rank, key), and with its values merged in the order of
+    /// arrival. Removes all entries, and returns the number of keys.
     pub(crate) fn drain(
         &mut self,
         merge: impl Fn(V, V) -> V,
@@ -162,7 +162,7 @@ impl<V> RangeEntries<V> {
         (keys, Flow::Continue(()))
     }
 
-    /// Where the entries of the key at `start` end. Different keys that are alike are put in order first.
+    /// Returns the end of the entries with the key at `start`. First orders different keys whose slots agree.
     #[inline(always)]
     fn end_of_key(&mut self, start: usize) -> usize {
         self.prefetch(start);
@@ -172,7 +172,7 @@ impl<V> RangeEntries<V> {
         }
     }
 
-    /// The same where more than one entry is alike.
+    /// Like [`end_of_key`](Self::end_of_key), if several entries agree in their slots.
     #[inline(never)]
     fn end_of_alike(&mut self, start: usize) -> usize {
         let mut slots = std::mem::take(&mut self.slots);
@@ -191,13 +191,13 @@ impl<V> RangeEntries<V> {
         end
     }
 
-    /// Compares two entries by place, then by key.
+    /// Compares two entries by hash rank, then by key.
     fn compare(&self, a: Slot, b: Slot) -> Ordering {
         let [a, b] = [a, b].map(|slot| (self.entries[number(slot)].place, self.key(number(slot))));
         a.cmp(&b)
     }
 
-    /// Asks the processor for what is handed out soon.
+    /// Prefetches the entries that will be emitted soon.
     #[inline(always)]
     fn prefetch(&self, start: usize) {
         let entry = |ahead: usize| {
@@ -232,7 +232,7 @@ fn number(slot: Slot) -> usize {
     (slot & (u64::MAX >> PLACE_BITS)) as usize
 }
 
-/// Whether two entries have the same place, as far as can be seen here.
+/// Returns whether the slots of two entries agree in their hash rank.
 #[inline(always)]
 fn is_alike(a: Slot, b: Slot) -> bool {
     (a ^ b) >> (u64::BITS - PLACE_BITS) == 0
@@ -256,11 +256,11 @@ mod tests {
         }
     }
 
-    /// Keys of 0 to 299 bytes, several of them at each place, and most of them twice or more often.
+    /// Keys of 0 to 299 bytes, several for each hash rank, and most of them twice or more often.
     fn fill(entries: &mut RangeEntries<String>) -> BTreeMap<(u64, Vec<u8>), String> {
         let mut expected = BTreeMap::<_, String>::new();
         for n in 0..20_000_u64 {
-            // Some places differ in their last bit only.
+            // Some hash ranks differ only in their last bit.
             let place = (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 1_000) << 54 | (n % 2);
             let key = vec![(n % 7) as u8; n as usize % 300];
             push(entries, place, &key, format!("{n} "));

@@ -1,7 +1,7 @@
-//! The keys of one range of places, while they come from one source after the other.
+//! The keys of one range of hash ranks, while they arrive from one source after another.
 //!
 //! ```text
-//!  entries, to be sorted ──── keys come again ────> table
+//!  entries, to be sorted ────── keys repeat ──────> table
 //!        │                                           │
 //!        └───────────── no memory ───────────────────┴────> runs
 //! ```
@@ -22,33 +22,34 @@ use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
 use crate::task::Flow;
 
-/// What the keys of a range may take without asking for it. They may be more than is wanted where sources are in order of few bits.
+/// Memory that a range may use without a reservation, in bytes. It exceeds `RANGE_BYTES` because sources that are
+/// ordered by few bits of the hash yield larger ranges.
 const FLOOR_BYTES: usize = 4 * RANGE_BYTES;
 
-/// With more entries for each key than this, those of the next ranges are not sorted any more.
+/// Maximum entries per key for a range to be sorted. If there are more, later ranges use a table.
 const MOST_ENTRIES_OF_KEY: usize = 2;
 
-/// When entries that are to be sorted take so much it is looked whether keys come again, since a table would take far
-/// less then; and each time that they take twice as much.
+/// Length of the entries, in bytes, at which the first check for repeated keys runs. It doubles with each check. If
+/// keys repeat, a table needs far less memory.
 const FIRST_LOOK_BYTES: usize = 64 * RANGE_BYTES;
 
-/// The keys of one range: entries to be sorted, or a table, and in runs what there is no memory for.
+/// The keys of one range: entries to be sorted, or a table. Runs hold the keys that did not fit into memory.
 pub(crate) struct RangeKeys<'m, C: Combine> {
     merger: &'m Merger<'m, C>,
-    /// Whether entries are sorted: as long as few keys come again.
+    /// `true` while entries are sorted, because few keys repeat.
     sorts: bool,
     entries: RangeEntries<C::Combined>,
-    /// Entries are looked at when they would take more.
+    /// Length of the entries, in bytes, at which the next check for repeated keys runs.
     look_bytes: usize,
-    /// What entries hold that are on their way into the table.
+    /// Memory of the entries that are being moved into the table, in bytes.
     poured_bytes: usize,
     table: Table<C::Combined>,
-    /// Whether entries wait in the batch: only while the table is too large for the cache.
+    /// `true` if entries are buffered in the batch. They are only if the table is too large for the cache.
     waits: bool,
     batch: ProbeBatch<C::Combined>,
     reservation: Reservation,
     runs: Vec<Run>,
-    /// Not where all places are nearly the same, or there is room.
+    /// `false` if all hash ranks are almost equal, or if the merger has memory for any range.
     may_spill: bool,
 }
 
@@ -68,7 +69,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             reservation: merger.resources.budget.reservation(),
             runs: Vec::new(),
         };
-        // Made at once, a table of usual length need not grow step by step.
+        // Creating a table of the usual size at the start saves growing it step by step.
         if table_bytes <= FLOOR_BYTES {
             keys.table.grow_to(table_bytes);
             keys.waits = table_bytes > RANGE_BYTES;
@@ -76,7 +77,8 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         keys
     }
 
-    /// Notes how large the table has become, if there is one. Only its slots, for these are what is made at once.
+    /// Records the size of the table, if there is one. Only its slots count, because only these are created at the
+    /// start.
     pub(crate) fn note_table(&self) {
         let slots_bytes = self.table.slots_bytes();
         self.merger
@@ -84,26 +86,26 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             .fetch_max(slots_bytes, Ordering::Relaxed);
     }
 
-    /// How values of one key are brought together.
+    /// Returns the function that merges two values of a key.
     fn merge(&self) -> impl Fn(C::Combined, C::Combined) -> C::Combined + Copy + use<'m, C> {
         let combine = self.merger.combine;
         |combined, later| combine.merge(combined, later)
     }
 
-    /// Goes over to the table, in later ranges and partitions as well: keys come again. Gives the entries.
+    /// Switches to the table, also for later ranges and partitions, because keys repeat. Returns the entries.
     fn stop_sorting(&mut self) -> RangeEntries<C::Combined> {
         self.merger.table_bytes.fetch_max(1, Ordering::Relaxed);
         self.sorts = false;
         std::mem::take(&mut self.entries)
     }
 
-    /// Takes an entry in: a call, which leaves [`put`](Self::put) to be inlined where most entries come from.
+    /// Adds an entry. This is a call, so that [`put`](Self::put) can be inlined for the sources of most entries.
     #[inline(never)]
     pub(crate) fn put_one(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
         self.put(probe, key, value)
     }
 
-    /// Takes an entry in.
+    /// Adds an entry.
     #[inline(always)]
     pub(crate) fn put(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
         if !self.sorts {
@@ -115,11 +117,12 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         }
     }
 
-    /// Takes one more entry in than there is room for: makes room, if need be by spilling the others, or goes over to the
+    /// Adds an entry that exceeds the capacity: grows, if necessary by spilling the other entries, or switches to the
     /// table.
     ///
-    /// Without memory a run of sorted entries is what is spilled, for it is as long as memory allows. A table would have to
-    /// grow from nothing while the entries are still there; and slowly, where they are in the order of their places.
+    /// If there is no memory, sorted entries are spilled as a run, because that run is as long as memory allows. A
+    /// table would have to grow from empty while the entries still exist. It would also grow slowly if the entries are
+    /// in the order of their hash ranks.
     #[cold]
     #[inline(never)]
     fn make_room_to_sort(&mut self, place: Place, key: &[u8], value: C::Combined) -> Result<()> {
@@ -140,7 +143,8 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         Ok(())
     }
 
-    /// Puts the entries, which have so many keys, into a table of the length for these; unless there is no memory for both.
+    /// Flushes the entries, which have `keys` keys, into a table of the right size. Returns `false` if there is no
+    /// memory for both.
     fn pour(&mut self, keys: usize) -> Result<bool> {
         let table_bytes = Table::<C::Combined>::bytes_for(keys);
         let entries_bytes = self.entries.memory_bytes();
@@ -166,14 +170,14 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         outcome.map(|()| true)
     }
 
-    /// Whether all that is here may take so many bytes.
+    /// Reserves `bytes` for the whole range. Returns `false` if the budget refuses.
     fn reserve(&mut self, bytes: usize) -> bool {
         let bytes = bytes + self.poured_bytes;
         let room_bytes = self.merger.room.map_or(0, Reservation::bytes);
         bytes <= FLOOR_BYTES.max(room_bytes) || self.reservation.try_resize(bytes)
     }
 
-    /// Takes an entry in that is in the table after the next [`flush`](Self::flush), if not at once.
+    /// Combines an entry with those in the table. It may stay buffered until the next [`flush`](Self::flush).
     #[inline(always)]
     fn combine(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
         if !self.waits {
@@ -188,8 +192,9 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     #[inline(never)]
     fn flush(&mut self) -> Result<()> {
         let mut batch = std::mem::take(&mut self.batch);
-        // All at once, since here nothing else is to be done meanwhile: W4 of `examples/bench.rs` takes 0.985 of the
-        // processors' time of one after the other as they come.
+        // Prefetch all slots of the batch together, because no other work could overlap with the fetches. W4 of
+        // `examples/bench.rs` takes 0.985 of the CPU time that it takes if each slot is prefetched when its key
+        // arrives.
         for (probe, _) in batch.probes() {
             self.table.prefetch(probe);
         }
@@ -217,8 +222,8 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         self.table.make_room(long);
         if self.table.memory_bytes() > RANGE_BYTES {
             self.waits = true;
-            // Out of the cache it had better be a huge page: its slots are found faster then, and those of different keys
-            // are farther from each other.
+            // Once the table exceeds the cache, a huge page is better: address translation is faster, and the slots of
+            // different keys are farther apart.
             if self.reserve(HUGE_PAGE_BYTES.max(self.table.memory_bytes())) {
                 self.table.grow_to(HUGE_PAGE_BYTES);
             }
@@ -251,7 +256,8 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         })
     }
 
-    /// All that is here, if some of it is in runs.
+    /// Returns the runs, with the remaining keys in the last of them. If nothing was spilled, returns no runs and keeps
+    /// the keys.
     pub(crate) fn spilled(&mut self) -> Result<Vec<Run>> {
         self.flush()?;
         if !self.runs.is_empty() && self.table.len() + self.entries.len() > 0 {
@@ -260,7 +266,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         Ok(std::mem::take(&mut self.runs))
     }
 
-    /// Calls `each` with every key and its value, and leaves none.
+    /// Calls `each` with every key and its value, and removes them.
     pub(crate) fn drain<F>(&mut self, each: &mut F) -> Flow
     where
         F: FnMut(&[u8], C::Combined) -> Flow,

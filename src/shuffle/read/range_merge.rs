@@ -1,11 +1,11 @@
-//! What map tasks left for one partition merged, range of hashes by range of hashes.
+//! Merges the map output of one partition, one range of hashes after another.
 //!
-//! All of it is in the order of the hash, or of its first bits. So a range of hashes small enough for its keys to fit
-//! into the cache is taken from each source in turn and sorted or, where keys come again and again, put into a small
-//! table, which is then written out; then comes the next range. Each source is gone through once, from one end to the
-//! other. A heap of sources, the other way to do it, compares each record with several others.
+//! The map output is in the order of the hash, or of its first bits. A range of hashes is chosen so small that its keys
+//! fit into the cache. The range is read from each source, one source after another, and then sorted. If keys repeat
+//! often, it is put into a small table instead. Its keys are emitted, and the next range follows. Each source is read
+//! once, from start to end. The alternative, a heap of sources, compares each record with several others.
 //!
-//! To sort the entries of 28 million words, of which hardly any came twice, took 28 ns less for each than a table.
+//! Sorting the entries of 28 million mostly distinct words took 28 ns less per entry than a table.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -25,18 +25,18 @@ use crate::storage::memory::Reservation;
 use crate::storage::run::Run;
 use crate::task::{Flow, Resources};
 
-/// What the keys of one range should take: a part of the second-level cache.
+/// Target size for the keys of one range, in bytes: a part of the second-level cache.
 pub(crate) const RANGE_BYTES: usize = 512 << 10;
 
-/// The bits of a place that a range may have in common.
+/// Maximum length of the bit prefix that the hash ranks of a range share.
 const MOST_BITS: u32 = 48;
 
-/// The parts of a range that did not fit into memory have so many bits more in common.
+/// Number of bits by which a range is divided further if it did not fit into memory.
 const SPILLED_BITS: u32 = 4;
 
-/// Keys, each with a value, in ascending order of place, or of its first bits.
+/// Keys with values, in ascending order of the hash rank or of its first bits.
 pub(crate) enum Source<V> {
-    /// In order of (place, key).
+    /// In order of (hash rank, key).
     Table {
         keys: Sorted<Table<V>, V>,
         len: usize,
@@ -67,7 +67,7 @@ impl<V: Data> Source<V> {
         Self::Chunks(ChunkReader::new(entries))
     }
 
-    /// Puts the keys of a range into `to`.
+    /// Adds the keys of a range to `to`.
     fn take_range<C: Combine<Combined = V>>(
         &mut self,
         range: PlaceRange,
@@ -95,7 +95,7 @@ impl<V: Data> Source<V> {
     }
 }
 
-/// Places that begin with the same bits.
+/// Hash ranks that begin with the same bits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PlaceRange {
     prefix: u64,
@@ -108,7 +108,7 @@ impl PlaceRange {
         Place(self.prefix.checked_shl(u64::BITS - self.bits).unwrap_or(0) | behind)
     }
 
-    /// The ranges with `bits` more of the same.
+    /// Divides the range by `bits` more bits.
     fn parts(self, bits: u32) -> impl Iterator<Item = Self> {
         let first = self.prefix << bits;
         let bits_of_all = self.bits + bits;
@@ -124,20 +124,21 @@ pub(crate) struct Merger<'m, C> {
     pub(crate) combine: &'m C,
     pub(crate) partitioner: HashPartitioner,
     pub(crate) resources: &'m Resources,
-    /// The length of the slots that the keys of a range have taken because they come again and again; 0 as long as that
-    /// is not known of them. Partitions and ranges are of hashes, so what is so in one is so in all.
+    /// Length of the slots in the tables of earlier ranges, in bytes; 0 as long as no range needed a table. Partitions
+    /// and ranges are cut by hash, so all of them have the same share of repeated keys.
     pub(crate) table_bytes: &'m AtomicUsize,
-    /// Memory for any range, so that none is spilled.
+    /// Memory for any range. If it is set, no range is spilled.
     pub(crate) room: Option<&'m Reservation>,
 }
 
-/// What a range of so many entries takes at the most, but for long keys: as they are, and in a table besides.
+/// Returns the maximum memory for a range of `entries` entries, except for long keys, in bytes: for the entries and for
+/// a table.
 pub(crate) fn most_bytes<V>(entries: usize) -> usize {
     Table::<V>::bytes_for(entries) + RangeEntries::<V>::bytes_for(entries)
 }
 
 impl<C: Combine> Merger<'_, C> {
-    /// Calls `each` with every key of a partition, in ascending order of (place, key), and with its values merged.
+    /// Calls `each` with every key of a partition, in ascending order of (hash rank, key), and with its values merged.
     pub(crate) fn merge_all(
         &self,
         sources: Vec<Source<C::Combined>>,
@@ -155,8 +156,8 @@ impl<C: Combine> Merger<'_, C> {
         outcome.map(|()| flow)
     }
 
-    /// Calls `each` with every key of the sources, in ascending order of (place, key), and with its values merged. All
-    /// places must be in `within`.
+    /// Calls `each` with every key of the sources, in ascending order of (hash rank, key), and with its values merged.
+    /// All hash ranks must be in `within`.
     pub(crate) fn merge<F>(
         &self,
         sources: Vec<Source<C::Combined>>,
@@ -169,7 +170,7 @@ impl<C: Combine> Merger<'_, C> {
         self.merge_in_parts(sources, within, 0, each)
     }
 
-    /// The same, where `within` has parts of at least so many bits more.
+    /// Like [`merge`](Self::merge), but divides `within` by at least `least_bits` bits.
     fn merge_in_parts<F>(
         &self,
         mut sources: Vec<Source<C::Combined>>,
@@ -195,7 +196,7 @@ impl<C: Combine> Merger<'_, C> {
                 keys.drain(each)
             } else {
                 let sources = runs.iter().map(Source::run).collect();
-                // What did not fit was more than could be seen, so it is divided further in any case.
+                // The estimate was too low for this range, so divide it further in any case.
                 let sources = fewer(sources, self, range)?;
                 self.merge_in_parts(sources, range, SPILLED_BITS, each)?
             };
@@ -208,7 +209,7 @@ impl<C: Combine> Merger<'_, C> {
     }
 }
 
-/// The number of ranges is a power of two: this one.
+/// Returns the binary logarithm of the number of ranges.
 fn range_bits<V: Data>(sources: &mut [Source<V>], within: PlaceRange) -> Result<u32> {
     let (mut keys, mut block_bytes, mut most_bits) = (0, 0, u32::from(ALL_BITS));
     for source in sources {
@@ -227,7 +228,7 @@ fn range_bits<V: Data>(sources: &mut [Source<V>], within: PlaceRange) -> Result<
             }
         }
     }
-    // Slots take more than short keys and values do in a block, and long ones more than their slots.
+    // Slots need more memory than short keys and values in a block; long keys need more than their slots.
     let bytes = Table::<V>::bytes_for(keys).max(block_bytes);
     let ranges = bytes.div_ceil(RANGE_BYTES);
     let bits = ranges.next_power_of_two().trailing_zeros();
@@ -278,7 +279,7 @@ mod tests {
 
     const PARTITIONER: HashPartitioner = HashPartitioner::new(1);
 
-    /// Entries of so many different keys, some of them long, in order of two bits of their places.
+    /// Entries with `keys` different keys, some of them long, in the order of two bits of their hash ranks.
     fn entries(numbers: std::ops::Range<u32>, keys: u32) -> Vec<(String, u32)> {
         let entry = |number: u32| {
             let key = number.wrapping_mul(7919) % keys;
@@ -323,8 +324,8 @@ mod tests {
         Source::table(table, Arc::new(resources.budget.reservation()))
     }
 
-    /// Merges blocks, a table and more blocks, where it is known or not that keys repeat; says into how many files what
-    /// was spilled.
+    /// Merges blocks, a table and more blocks, with or without knowing that keys repeat. Also returns the number of
+    /// files that were spilled.
     fn merged(keys: u32, budget_bytes: usize, repeats: bool) -> u64 {
         let resources = Resources {
             budget: MemoryBudget::new(budget_bytes),
@@ -379,7 +380,7 @@ mod tests {
 
     #[test]
     fn what_is_spilled_is_as_long_as_memory_allows() {
-        // From less than the least that entries take to more than those of a range.
+        // From less than the minimum memory for entries to more than that of a range.
         for budget_bytes in (1 << 20..8 << 20).step_by(1 << 20) {
             let files = merged(200_000, budget_bytes, false);
             assert!(files < 30, "{files} files of {budget_bytes} bytes");

@@ -1,9 +1,8 @@
-//! Entries in memory, sorted by (place, key) and, among equals, as they came.
+//! Entries in memory that can be read in the order of (hash rank, key), and of arrival among equals.
 //!
-//! The map side has divided the entries of a partition into slices of its range of places, so that a slice with all
-//! that is needed to sort it fits into the processor's cache. Slices are sorted one by one, when a reader gets there:
-//! chunks stay where they are, and what is sorted is one number for each entry. Who combines values may read slices as they
-//! are.
+//! The map side has divided the entries of a partition into radix partitions. One of them fits into the CPU cache, with
+//! all that is needed to sort it. A radix partition is sorted when a reader reaches it. Its chunks do not move; the
+//! sort moves one number per entry. Readers that combine values can read the entries unsorted.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -21,10 +20,10 @@ use crate::shuffle::table::hash_table::Probe;
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 
-/// Entries of one slice of a partition and of one task, one behind the other.
+/// Entries of one radix partition and of one task, back to back.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// No entry begins behind the first [`MOST_CHUNK_BYTES`], however long it is.
+    /// No entry begins after the first [`MOST_CHUNK_BYTES`], however long it is.
     pub(crate) bytes: Piece,
     pub(crate) entries: usize,
     pub(crate) slice: usize,
@@ -42,34 +41,34 @@ impl Chunk {
     }
 }
 
-/// The length of a chunk, but for one that a long entry ends.
+/// Maximum length of a chunk, in bytes, unless its last entry is long.
 pub(crate) const MOST_CHUNK_BYTES: usize = 1 << OFFSET_BITS;
 
-/// So many bits say where in its chunk an entry begins.
+/// Number of bits for the offset of an entry in its chunk.
 const OFFSET_BITS: u32 = 15;
 
-/// What is sorted of an entry: the top bits of its place, as many as there is room for, then the number of its chunk
-/// and where it begins there. So it stays among others of its place as they came.
+/// A slot, which the sort moves: as many top bits of an entry's hash rank as fit, then the number of its chunk and its
+/// offset there. Because of the latter, the sort is stable.
 pub(crate) type Slot = u64;
 
-/// The memory that sorting takes for one entry.
+/// Memory to sort one entry, in bytes.
 pub(crate) const SORT_BYTES: usize = 2 * size_of::<Slot>();
 
-/// Chunks whose entries are to be read in order.
+/// Chunks whose entries can be read in order.
 #[derive(Debug)]
 pub(crate) struct Sorted {
-    /// By slice, and in each in order.
+    /// By radix partition, and in order within each.
     chunks: Vec<Chunk>,
-    /// Which chunks are of one slice.
+    /// Range of chunks of each radix partition.
     pub(crate) slices: Vec<Range<usize>>,
-    /// How many bits of a place are the same in a slice.
+    /// Number of top bits of a hash rank that are equal within a radix partition.
     slice_bits: u32,
-    /// How many bits of a slot say where the entry is.
+    /// Number of low bits of a slot that address the entry.
     pub(crate) at_bits: u32,
-    /// The bits of the number of a chunk.
+    /// Mask of the bits for the number of a chunk.
     chunk_mask: u64,
     partitioner: HashPartitioner,
-    /// What the chunks take of the budget.
+    /// Shares of the kept bytes.
     _shares: Vec<Share>,
 }
 
@@ -99,12 +98,12 @@ impl Sorted {
         }
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub(crate) fn entries(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.entries).sum()
     }
 
-    /// The number of entries of the slice that has the most.
+    /// Returns the number of entries of the largest radix partition.
     pub(crate) fn largest_slice(&self) -> usize {
         let entries = |slice: &Range<usize>| {
             let chunks = self.chunks[slice.clone()].iter();
@@ -113,7 +112,7 @@ impl Sorted {
         self.slices.iter().map(entries).max().unwrap_or(0)
     }
 
-    /// Puts the entries of a slice into `slots`, in order of what these have of their places.
+    /// Fills `slots` with the entries of a radix partition, in the order of the hash rank bits that slots hold.
     pub(crate) fn sort_slice(
         &self,
         slice: Range<usize>,
@@ -147,19 +146,19 @@ impl Sorted {
         place >> self.at_bits << self.at_bits | (chunk as u64) << OFFSET_BITS | offset as u64
     }
 
-    /// Whether the places of two slots are the same as far as slots have them.
+    /// Returns whether the hash ranks of two slots agree in the bits that slots hold.
     #[inline]
     pub(crate) fn is_alike(&self, a: Slot, b: Slot) -> bool {
         (a ^ b) >> self.at_bits == 0
     }
 
-    /// The chunk of an entry.
+    /// Returns the chunk of an entry.
     #[inline(always)]
     pub(crate) fn chunk(&self, slot: Slot) -> &Chunk {
         &self.chunks[(slot >> OFFSET_BITS & self.chunk_mask) as usize]
     }
 
-    /// The key and the value of an entry.
+    /// Returns the key and the value of an entry.
     #[inline(always)]
     pub(crate) fn entry(&self, slot: Slot) -> (&[u8], &[u8]) {
         let (key, value, _) = entry::split_first(&self.chunk(slot).bytes[offset(slot)..]);
@@ -181,7 +180,7 @@ impl Sorted {
         prefetch(self.chunk(slot).bytes.as_ptr().wrapping_add(offset(slot)));
     }
 
-    /// All entries with an index of about as many starts of places.
+    /// Returns an index of all entries. It has about as many prefixes of hash ranks as entries.
     pub(crate) fn index(&self, reservation: Reservation) -> Index {
         let mut slots = Vec::with_capacity(self.entries());
         let (mut sorted, mut scratch) = (Vec::new(), Vec::new());
@@ -208,7 +207,7 @@ impl Sorted {
         }
     }
 
-    /// Calls `each` with the values of a key, in order.
+    /// Calls `each` with the values of a key, in order, until it breaks.
     #[inline]
     pub(crate) fn find<B>(
         &self,
@@ -231,10 +230,10 @@ impl Sorted {
     }
 }
 
-/// Reads entries as they came, slice by slice, each once.
+/// Reads entries in the order of arrival, one radix partition after another, each entry once.
 pub(crate) struct ChunkReader {
     sorted: Arc<Sorted>,
-    /// Chunks before this have been read.
+    /// Chunks before this one have been read.
     next: usize,
 }
 
@@ -243,7 +242,7 @@ impl ChunkReader {
         Self { sorted, next: 0 }
     }
 
-    /// How many bits of places are in order.
+    /// Returns the number of ordered bits of the hash ranks.
     pub(crate) fn bits(&self) -> u32 {
         self.sorted.slice_bits
     }
@@ -252,7 +251,7 @@ impl ChunkReader {
         self.sorted.entries()
     }
 
-    /// The length of all of them.
+    /// Returns the length of all entries, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.sorted
             .chunks
@@ -261,8 +260,8 @@ impl ChunkReader {
             .sum()
     }
 
-    /// Takes the entries of the slices that come next, as long as their places are not above `last`, which is the last of
-    /// a slice.
+    /// Calls `each` with the entries of the next radix partitions, up to and including hash rank `last`, which must be
+    /// the last of a radix partition.
     #[inline]
     pub(crate) fn take_to<V: Data>(
         &mut self,
@@ -295,17 +294,17 @@ impl ChunkReader {
     }
 }
 
-/// Sorted entries, and which of them have places that start alike.
+/// Sorted entries, indexed by the prefixes of their hash ranks.
 #[derive(Debug)]
 pub(crate) struct Index {
     slots: Vec<Slot>,
-    /// One for each start, and the end.
+    /// Start position of each prefix, and the end.
     starts: Vec<u32>,
     shift: u32,
     _reservation: Reservation,
 }
 
-/// Where in its chunk an entry begins.
+/// Returns the offset of an entry in its chunk.
 #[inline]
 fn offset(slot: Slot) -> usize {
     slot as usize & (MOST_CHUNK_BYTES - 1)

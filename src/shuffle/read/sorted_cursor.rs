@@ -1,4 +1,4 @@
-//! Goes through the groups of sorted entries.
+//! Iterates over the groups of sorted entries.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -12,35 +12,35 @@ use crate::shuffle::key::entry::{self, Order};
 use crate::storage::memory::Reservation;
 use crate::task::Flow;
 
-/// How many entries ahead of the one that is looked at are fetched: half of them at once, for one by one the processor
-/// would have to guess at each entry whether there is one to fetch.
+/// Prefetch distance, in entries. Half of them are prefetched in one batch: a check for each entry whether to prefetch
+/// would be a mispredicted branch.
 const PREFETCH_ENTRIES: usize = 32;
 
-/// Goes through the groups of sorted entries that have a key in common.
+/// Iterates over the groups of sorted entries. The entries of a group have the same key.
 #[derive(Debug)]
 pub(crate) struct SortedCursor<S> {
     sorted: S,
     next_slice: usize,
-    /// Those of the slice it is in, and room to sort the next.
+    /// Slots of the current radix partition, and memory to sort the next.
     slots: Vec<Slot>,
     scratch: Vec<Slot>,
-    /// Slots before this are in order of the whole places, and of the keys.
+    /// Slots before this one are in the order of whole hash ranks and keys.
     parted: usize,
-    /// Entries before this have been fetched.
+    /// Entries before this one have been prefetched.
     fetched: usize,
     _reservation: Option<Reservation>,
 
-    /// Those of the group it is in.
+    /// Slots of the current group.
     group: Range<usize>,
-    /// The one that comes next.
+    /// The next slot in the group.
     next: usize,
 }
 
-/// The groups of a partition that is in memory.
+/// Groups of a partition in memory.
 pub(crate) type SortedGroups = SortedCursor<Arc<Sorted>>;
 
 impl<S: Borrow<Sorted>> SortedCursor<S> {
-    /// `reservation` is for sorting.
+    /// Creates a cursor before the first group. `reservation` is the memory for sorting.
     pub(crate) fn new(sorted: S, reservation: Option<Reservation>) -> Self {
         Self {
             sorted,
@@ -55,18 +55,18 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         }
     }
 
-    /// All entries, for those who do not want them in order.
+    /// Returns all entries, for readers that do not need them in order.
     pub(crate) fn sorted(&self) -> &S {
         &self.sorted
     }
 
-    /// Goes to the next entry; false if there is none.
+    /// Advances to the next entry. Returns `false` if there is none.
     #[inline]
     pub(crate) fn advance(&mut self) -> bool {
         self.advance_in_group() || self.next_group() && self.advance_in_group()
     }
 
-    /// Goes to the next entry of the group; false if there is none.
+    /// Advances to the next entry of the group. Returns `false` if there is none.
     #[inline]
     pub(crate) fn advance_in_group(&mut self) -> bool {
         let has_next = self.next < self.group.end;
@@ -74,7 +74,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         has_next
     }
 
-    /// Goes to the next group, before its first entry; false if there is none.
+    /// Advances to the next group, before its first entry. Returns `false` if there is none.
     #[inline]
     pub(crate) fn next_group(&mut self) -> bool {
         if !self.has_next() {
@@ -86,14 +86,14 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         true
     }
 
-    /// Passes groups whose places come before that of the group that `other` is in, without a look at their entries;
-    /// maybe not all of them.
+    /// Skips groups whose hash ranks come before that of the current group of `other`, without reading their entries.
+    /// It may not skip all of them.
     #[inline]
     pub(crate) fn pass<T: Borrow<Sorted>>(&mut self, other: &SortedCursor<T>) {
         self.pass_before(other.slots[other.group.start], self.common_at_bits(other));
     }
 
-    /// The same for the place of the entry that comes next in `other`; false if none does.
+    /// Like [`pass`](Self::pass), for the hash rank of the next entry in `other`. Returns `false` if there is none.
     #[inline]
     pub(crate) fn pass_to_next<T: Borrow<Sorted>>(&mut self, other: &mut SortedCursor<T>) -> bool {
         let has_next = other.has_next();
@@ -103,7 +103,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         has_next
     }
 
-    /// Whether there are entries behind the group.
+    /// Returns whether there are entries after the group.
     #[inline]
     fn has_next(&mut self) -> bool {
         self.group.end < self.slots.len() || self.advance_slice()
@@ -116,11 +116,11 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         self.group.end += left.take_while(is_before).count();
     }
 
-    /// Calls `each` with the values of the key of the group that `other` is in, until it breaks off. What comes before
-    /// them is passed.
+    /// Calls `each` with the values of the key of the current group of `other`, until it breaks. Skips the entries
+    /// before them.
     ///
-    /// So the entries here need not be brought into groups: each is compared with the key of the other side only, and
-    /// at once given on.
+    /// The entries of this cursor need not be grouped for that. Each is compared only with the key of the other side,
+    /// and its value is emitted immediately.
     #[inline]
     pub(crate) fn for_each_of<T: Borrow<Sorted>>(
         &mut self,
@@ -141,7 +141,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
             let (its_key, value) = self.sorted.borrow().entry(slot);
             if !entry::is_same(its_key, key) {
                 if self.part(self.group.end) {
-                    continue; // another comes next now
+                    continue; // the next entry has changed
                 }
                 if self.compare_next(other).is_gt() {
                     break;
@@ -157,7 +157,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Slots of both are to be compared without so many of their bits.
+    /// Returns the number of low bits to ignore when slots of both cursors are compared.
     #[inline]
     fn common_at_bits<T: Borrow<Sorted>>(&self, other: &SortedCursor<T>) -> u32 {
         self.sorted
@@ -172,7 +172,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         let Some(slice) = sorted.slices.get(self.next_slice) else {
             return false;
         };
-        // No slice is empty.
+        // No radix partition is empty.
         sorted.sort_slice(slice.clone(), &mut self.slots, &mut self.scratch);
         self.next_slice += 1;
         (self.parted, self.fetched) = (0, 0);
@@ -180,7 +180,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         true
     }
 
-    /// How the entry that comes next stands to the group of another cursor.
+    /// Compares the next entry with the current group of another cursor.
     #[cold]
     fn compare_next<T: Borrow<Sorted>>(&self, other: &SortedCursor<T>) -> Ordering {
         let sorted = self.sorted.borrow();
@@ -188,7 +188,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         (sorted.place(key), key).cmp(&(other.place(), other.key()))
     }
 
-    /// Where the entries of the key at `start` end.
+    /// Returns the end of the entries with the key at `start`.
     #[inline(always)]
     fn end_of_group(&mut self, start: usize) -> usize {
         let first = self.slots[start];
@@ -217,7 +217,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         self.end_of_group(start)
     }
 
-    /// Fetches the entries that come soon after the one at `start`, if need be.
+    /// Prefetches the entries that follow the one at `start`, if necessary.
     #[inline(always)]
     fn fetch_ahead(&mut self, start: usize) {
         if start + PREFETCH_ENTRIES / 2 >= self.fetched {
@@ -235,8 +235,8 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         self.fetched = start + PREFETCH_ENTRIES;
     }
 
-    /// Puts the entries from `start` on that are alike as far as slots can tell in order of their keys; false if they
-    /// are already.
+    /// Sorts the entries from `start` on whose slots agree, by hash rank and key. Returns `false` if they are already
+    /// sorted.
     #[cold]
     fn part(&mut self, start: usize) -> bool {
         if start < self.parted {
@@ -255,23 +255,23 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         true
     }
 
-    /// The place of the key.
+    /// Returns the hash rank of the key.
     #[inline]
     pub(crate) fn place(&self) -> u64 {
         self.sorted.borrow().place(self.key())
     }
 
-    /// The key of the group.
+    /// Returns the key of the group.
     #[inline(always)]
     pub(crate) fn key(&self) -> &[u8] {
         self.sorted.borrow().key(self.slots[self.group.start])
     }
 
-    /// How the group stands to that of another cursor.
+    /// Compares the current group with that of another cursor.
     #[inline]
     pub(crate) fn compare<T: Borrow<Sorted>>(&self, other: &SortedCursor<T>) -> Ordering {
         let (a, b) = (self.slots[self.group.start], other.slots[other.group.start]);
-        // Mostly these tell, without a look at the entries.
+        // In most cases the slots differ, and the entries are not read.
         let at_bits = self.common_at_bits(other);
         (a >> at_bits).cmp(&(b >> at_bits)).then_with(|| {
             if entry::is_same(self.key(), other.key()) {
@@ -282,7 +282,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         })
     }
 
-    /// The values of the group, all of them.
+    /// Returns all values of the group.
     #[inline]
     pub(crate) fn values(&self) -> GroupValues<'_> {
         GroupValues {
@@ -291,7 +291,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         }
     }
 
-    /// The value of the entry it is at.
+    /// Returns the current value.
     #[inline]
     pub(crate) fn value(&self) -> &[u8] {
         self.sorted.borrow().value(self.slots[self.next - 1])
@@ -304,7 +304,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
     }
 }
 
-/// The values of a group in memory.
+/// Values of a group in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct GroupValues<'a> {
     sorted: &'a Sorted,

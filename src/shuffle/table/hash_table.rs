@@ -1,17 +1,17 @@
-//! Keys of one partition, each with a value: a hash table whose order is nearly that of the hashes.
+//! A hash table of the keys of one partition, almost in the order of their hashes.
 //!
 //! ```text
 //!  slot      0         1         2         3     …  capacity   …  slots.len()
 //!        ┌─────────┬─────────┬─────────┬─────────┬────────────┬────────────┐
 //!        │ key     │         │ key     │ key     │            │ the slots that
-//!        │ place   │  empty  │ place   │ place   │            │ overflow the last
+//!        │ rank    │  empty  │ rank    │ rank    │            │ overflow the last
 //!        │ value   │         │ value   │ value   │            │ home slots
 //!        └─────────┴─────────┴─────────┴─────────┴────────────┴────────────┘
-//!  home slot of a key = its place as a fraction of 2^64, times the capacity; probing goes to the right, never wraps
+//!  home slot of a key = its hash rank as a fraction of 2^64, times the capacity; probing goes right, never wraps
 //! ```
 //!
-//! So a key lies in the run of full slots that covers its home slot, and sorting each run by itself sorts the table.
-//! Growing, merging and writing out go through memory from one end to the other.
+//! A key is therefore in the run of full slots that covers its home slot, and sorting each run independently sorts the
+//! table. Growing, merging and writing access the memory from start to end.
 
 #[cfg(test)]
 mod tests;
@@ -24,29 +24,29 @@ use crate::shuffle::key::partitioner::{HashPartitioner, Place, Position};
 use crate::shuffle::memory::arena::Arena;
 use crate::storage::codec::Short;
 
-/// Slots of a table that has keys at all.
+/// Minimum number of slots, except for a table without keys.
 const LEAST_SLOTS: usize = 32;
 
-/// Slots to the right of the last home slot, at the least.
+/// Minimum number of slots to the right of the last home slot.
 const LEAST_OVERFLOW: usize = 16;
 
-/// Keys are taken in order from so many slots at a time.
+/// Number of slots from which keys are taken in one batch, in order.
 const WINDOW_SLOTS: usize = 64;
 
 /// The keys of one partition, each with a value.
 pub(crate) struct Table<V> {
     slots: Slots<V>,
     arena: Arena,
-    /// Home slots.
+    /// Number of home slots.
     capacity: usize,
     len: usize,
 }
 
-/// A key on its way into a table: looked at once, while its bytes are in the cache.
+/// A hashed key: what a table needs of a key, computed once, while the bytes of the key are in the cache.
 #[derive(Clone, Copy)]
 pub(crate) struct Probe {
     place: Place,
-    /// Of a key that does not fit into a slot: no address, but the length.
+    /// For a key that does not fit into a slot, the length, and no address.
     key: Packed,
 }
 
@@ -57,14 +57,14 @@ impl Probe {
         Self { place, key }
     }
 
-    /// A key that has been looked at, and its partition: `short` is what it is, if it is short.
+    /// Returns the partition and the probe of a key that has been inspected: `short` is its short form, if it has one.
     #[inline(always)]
     pub(crate) fn of(
         partitioner: HashPartitioner,
         short: Option<Short>,
         key: &[u8],
     ) -> (usize, Self) {
-        // One after the other, and not both by one look at `short`, whose result would go through memory.
+        // Both calls match on `short`. A single match would pass its result through memory.
         let Position { partition, place } = partitioner.position_of(short, key);
         let key = Packed::of_key(short, key.len());
         (partition, Self { place, key })
@@ -75,7 +75,8 @@ impl Probe {
         self.place
     }
 
-    /// The same key among those whose places have so many first bits in common: the others say where it lies.
+    /// Returns the same key relative to hash ranks that share their first `bits` bits. The remaining bits determine its
+    /// slot.
     #[inline(always)]
     pub(crate) fn behind(self, bits: u32) -> Self {
         Self {
@@ -84,18 +85,18 @@ impl Probe {
         }
     }
 
-    /// The length of a key whose bytes have to be shown to [`Table::upsert`]; 0 for one that is whole in here.
+    /// Returns the length of a key whose bytes [`Table::upsert`] needs, or 0 for one that is stored in the probe.
     #[inline(always)]
     pub(crate) fn long_len(&self) -> usize {
         self.key.long_len()
     }
 }
 
-/// Where a search ended.
+/// Result of a search.
 enum Search {
-    /// At the key.
+    /// The slot of the key.
     Found(usize),
-    /// At the empty slot that the key belongs in.
+    /// The empty slot for the key.
     Vacant(usize),
     /// The table must grow first.
     Full,
@@ -113,12 +114,12 @@ impl<V> Default for Table<V> {
 }
 
 impl<V> Table<V> {
-    /// How many keys there are.
+    /// Returns the number of keys.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// How many slots there are, with keys and without.
+    /// Returns the number of slots, full and empty.
     pub(crate) fn slots(&self) -> usize {
         self.slots.len()
     }
@@ -128,7 +129,7 @@ impl<V> Table<V> {
         ((u128::from(place.0) * self.capacity as u128) >> u64::BITS) as usize
     }
 
-    /// Asks the processor to fetch the slot that `probe` begins at.
+    /// Prefetches the home slot of `probe`.
     #[inline(always)]
     pub(crate) fn prefetch(&self, probe: &Probe) {
         if let Some(slot) = self.slots.as_slice().get(self.home(probe.place)) {
@@ -136,9 +137,9 @@ impl<V> Table<V> {
         }
     }
 
-    /// Replaces the value of a key by what `update` makes of it, or puts in what `create` gives for a new key.
-    /// `long` has the key's bytes if they did not fit into the probe. Where [room](Self::make_room) must be made
-    /// first, `extra` comes back. After a panic of `update` the key is gone.
+    /// Replaces the value of a key by the result of `update`, or inserts the result of `create` for a new key. `long`
+    /// has the bytes of the key if they did not fit into the probe. If there is no [capacity](Self::make_room), returns
+    /// `extra` as the error. If `update` panics, the key is removed.
     #[inline(always)]
     pub(crate) fn upsert<X>(
         &mut self,
@@ -189,13 +190,13 @@ impl<V> Table<V> {
         Search::Full
     }
 
-    /// Whether one more key would make the probing long.
+    /// Returns whether one more key would make probe sequences long.
     #[inline(always)]
     fn is_crowded(&self) -> bool {
         self.len * 8 >= self.capacity * 5
     }
 
-    /// The bytes that [`make_room`](Self::make_room) would take, before it gives others back.
+    /// Returns the number of bytes that [`make_room`](Self::make_room) allocates before it frees the old memory.
     pub(crate) fn room_bytes(&self, long: &[u8]) -> usize {
         let slots_bytes = match self.needs_slots() {
             true => self.slots.growth_bytes(self.next_size().1),
@@ -204,22 +205,22 @@ impl<V> Table<V> {
         slots_bytes + self.arena.room_bytes(long.len())
     }
 
-    /// The bytes that so many keys take at the most, but for long ones.
+    /// Returns the maximum memory for `keys` keys, except for long keys, in bytes.
     pub(crate) fn bytes_for(keys: usize) -> usize {
         keys * 16 / 5 * size_of::<Slot<V>>()
     }
 
-    /// The bytes that the keys take, and the slots for more of them.
+    /// Returns the memory of keys and slots, full and empty, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.slots_bytes() + self.arena.memory_bytes()
     }
 
-    /// The bytes that the slots take, without long keys.
+    /// Returns the memory of the slots, without long keys, in bytes.
     pub(crate) fn slots_bytes(&self) -> usize {
         self.slots.len() * size_of::<Slot<V>>()
     }
 
-    /// Makes room for a key that [`upsert`](Self::upsert) had none for.
+    /// Provides the capacity that [`upsert`](Self::upsert) lacked for a key.
     #[cold]
     #[inline(never)]
     pub(crate) fn make_room(&mut self, long: &[u8]) {
@@ -230,7 +231,7 @@ impl<V> Table<V> {
         self.arena.make_room(long.len());
     }
 
-    /// Adds slots until they take so many bytes.
+    /// Adds slots until they take `bytes` bytes.
     pub(crate) fn grow_to(&mut self, bytes: usize) {
         let slots = bytes / size_of::<Slot<V>>();
         if slots > self.slots.len().max(LEAST_SLOTS) {
@@ -238,15 +239,15 @@ impl<V> Table<V> {
         }
     }
 
-    /// Whether the slots are why there is no room: there are too few, or those to the right of the last home slot are
-    /// full because many keys share a home.
+    /// Returns whether the capacity is exhausted because of the slots. Either there are too few, or those to the right
+    /// of the last home slot are full because many keys share a home slot.
     fn needs_slots(&self) -> bool {
         let last = self.slots.as_slice().last();
         self.is_crowded() || last.is_none_or(|last| !last.is_empty())
     }
 
-    /// The home slots that come next, and all slots. The bytes of these are a power of two, so that large tables fill
-    /// huge pages.
+    /// Returns the next number of home slots, and of all slots. All slots together take a power of two of bytes, so
+    /// that large tables fill huge pages.
     fn next_size(&self) -> (usize, usize) {
         let slots = self.slots.len();
         if !self.is_crowded() {
@@ -257,10 +258,10 @@ impl<V> Table<V> {
         (slots - LEAST_OVERFLOW, slots)
     }
 
-    /// Adds slots, and moves all keys to where they belong then.
+    /// Adds slots, and moves all keys to their new positions.
     ///
-    /// With more home slots that is farther to the right, so the last run goes first. Its first key lies at its home,
-    /// and none of its keys can get to the left of that, where the other runs still lie.
+    /// With more home slots, positions move to the right, so the last run is moved first. Its first key is in its home
+    /// slot, and none of its keys can move to the left of that, where the other runs still are.
     fn resize(&mut self, capacity: usize, slots: usize) {
         let mut end = self.slots.len();
         self.slots.grow(slots);
@@ -292,12 +293,12 @@ impl<V> Table<V> {
         }
     }
 
-    /// The values, in no order.
+    /// Returns the values, in no order.
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
         self.slots.as_slice().iter().filter_map(Slot::value)
     }
 
-    /// Calls `f` with some key and its value, if there is one.
+    /// Calls `f` with any one key and its value. Returns `None` if there is none.
     pub(crate) fn first<R>(&self, f: impl FnOnce(&[u8], &V) -> R) -> Option<R> {
         let slots = self.slots.as_slice().iter();
         let (slot, value) = slots
@@ -306,8 +307,7 @@ impl<V> Table<V> {
         Some(f(slot.key().bytes(&self.arena), value))
     }
 
-    /// Takes all keys, nearly in order: calls `each` with each and its value. The table is empty then, and keeps its
-    /// memory.
+    /// Removes all keys, almost in order, and calls `each` with every key and its value. The table keeps its memory.
     pub(crate) fn drain<E>(
         &mut self,
         mut each: impl FnMut(&[u8], V) -> Result<(), E>,
@@ -319,7 +319,7 @@ impl<V> Table<V> {
             let slots = &mut slots.as_mut_slice()[start..];
             let mut len = 0;
             for (at, slot) in slots.iter().take(WINDOW_SLOTS).enumerate() {
-                // As in `note_window`, no jump that nobody could foresee.
+                // Branchless, as in `note_window`: whether a slot is empty cannot be predicted.
                 full[len] = at as u8;
                 len += usize::from(!slot.is_empty());
             }
@@ -333,26 +333,26 @@ impl<V> Table<V> {
         Ok(())
     }
 
-    /// The keys in ascending order of place, then of their bytes. Taking them all leaves the table empty, with its
-    /// memory.
+    /// Returns the keys in ascending order of hash rank, then of their bytes. If all are taken, the table is empty, and
+    /// keeps its memory.
     pub(crate) fn sorted(&mut self) -> Sorted<&mut Self, V> {
         Sorted::new(self)
     }
 
-    /// The keys in ascending order of place, then of their bytes.
+    /// Returns the keys in ascending order of hash rank, then of their bytes.
     pub(crate) fn into_sorted(self) -> Sorted<Self, V> {
         Sorted::new(self)
     }
 
-    /// Notes the full slots from `start` on, and those of the run that goes on where the window ends. The first slot
-    /// behind them comes back.
+    /// Records the full slots of the window at `start`, and those of the run that continues past its end. Returns the
+    /// first slot after them.
     fn note_window(&self, start: usize, window: &mut Vec<Full>) -> usize {
         let slots = self.slots.as_slice();
         let mut end = slots.len().min(start + WINDOW_SLOTS);
         window.resize(end - start, Full::default());
         let mut len = 0;
         for (at, slot) in (start..).zip(&slots[start..end]) {
-            // Overwritten by the next one if the slot is empty: no jump, which nobody could foresee.
+            // Branchless: the next slot overwrites this one if it is empty.
             window[len] = Full {
                 place: slot.place(),
                 at,
@@ -368,7 +368,7 @@ impl<V> Table<V> {
         end
     }
 
-    /// Sorts full slots that are nearly in order.
+    /// Sorts full slots that are almost in order.
     fn sort_window(&self, window: &mut [Full]) {
         for next in 1..window.len() {
             let full = window[next];
@@ -392,8 +392,8 @@ impl<V> Table<V> {
         key(a).bytes(&self.arena) < key(b).bytes(&self.arena)
     }
 
-    /// Asks the processor for the keys of the window that begins at `start`: those in the arena are in the order they
-    /// came in.
+    /// Prefetches the keys of the window that begins at `start`. Keys in the arena are in the order of arrival, not of
+    /// the slots.
     fn prefetch_keys(&self, start: usize) {
         if self.arena.memory_bytes() > 0 {
             let slots = self.slots.as_slice().iter().skip(start);
@@ -404,20 +404,20 @@ impl<V> Table<V> {
     }
 }
 
-/// A full slot of a window: which it is, and the place of its key.
+/// A full slot of a window: its index, and the hash rank of its key.
 #[derive(Clone, Copy, Default)]
 struct Full {
     place: Place,
     at: usize,
 }
 
-/// Takes the keys of a table one by one, in ascending order of place, then of their bytes.
+/// Takes the keys of a table one by one, in ascending order of hash rank, then of their bytes.
 pub(crate) struct Sorted<T, V> {
     table: T,
-    /// Full slots in order, and how many of them have been taken.
+    /// Full slots in order, and the number of those that have been taken.
     window: Vec<Full>,
     taken: usize,
-    /// The first slot behind them.
+    /// The first slot after the window.
     behind: usize,
     values: PhantomData<V>,
 }
@@ -435,7 +435,7 @@ impl<T: BorrowMut<Table<V>>, V> Sorted<T, V> {
         sorted
     }
 
-    /// Moves on to the next window with a key, if there is one.
+    /// Advances to the next window with a key, if there is one.
     #[inline(never)]
     fn next_window(&mut self) {
         let table = self.table.borrow_mut();
@@ -453,13 +453,13 @@ impl<T: BorrowMut<Table<V>>, V> Sorted<T, V> {
         table.sort_window(&mut self.window);
     }
 
-    /// The place of the next key.
+    /// Returns the hash rank of the next key.
     #[inline(always)]
     pub(crate) fn place(&self) -> Option<Place> {
         Some(self.window.get(self.taken)?.place)
     }
 
-    /// Takes the next key and its value.
+    /// Takes the next key and its value, and calls `f` with them.
     #[inline(always)]
     pub(crate) fn take<R>(&mut self, f: impl FnOnce(&[u8], V) -> R) -> Option<R> {
         let at = self.window.get(self.taken)?.at;

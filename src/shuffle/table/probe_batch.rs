@@ -1,16 +1,16 @@
-//! Keys that wait for the slots they belong in.
+//! Buffers keys while their slots are fetched.
 //!
-//! A slot of a table that is larger than the cache comes from memory, which takes as long as a dozen keys do. So it is
-//! asked for when its key comes, and looked at when some more have come.
+//! A slot of a table that is larger than the cache comes from memory, which takes as long as processing a dozen keys.
+//! So the slot is prefetched when its key arrives, and accessed after some more keys have arrived.
 
 use super::hash_table::Probe;
 
-/// How many keys wait.
+/// Number of keys in a full batch.
 pub(crate) const BATCH_KEYS: usize = 32;
 
 pub(crate) struct ProbeBatch<X> {
     probes: Vec<(Probe, X)>,
-    /// The bytes of those keys that do not fit into a probe, one behind the other.
+    /// Bytes of the keys that do not fit into a probe, back to back.
     long_keys: Vec<u8>,
 }
 
@@ -24,7 +24,7 @@ impl<X> Default for ProbeBatch<X> {
 }
 
 impl<X> ProbeBatch<X> {
-    /// Takes a key, and what is to be done with it; true if the batch is full then.
+    /// Adds a key, with the data to process it. Returns whether the batch is now full.
     #[inline(always)]
     pub(crate) fn push(&mut self, probe: Probe, key: &[u8], extra: X) -> bool {
         if probe.long_len() > 0 {
@@ -34,12 +34,13 @@ impl<X> ProbeBatch<X> {
         self.probes.len() == BATCH_KEYS
     }
 
-    /// The keys that wait, as they came.
+    /// Returns the buffered keys, in the order of arrival.
     pub(crate) fn probes(&self) -> impl Iterator<Item = &(Probe, X)> {
         self.probes.iter()
     }
 
-    /// Calls `each` with the keys as they came, and leaves none. A key that fits into its probe is given as no bytes.
+    /// Calls `each` with the keys in the order of arrival, and empties the batch. For a key that fits into its probe,
+    /// the bytes are empty.
     #[inline(always)]
     pub(crate) fn drain<E>(
         &mut self,

@@ -1,10 +1,10 @@
-//! The slots of a table: memory in which some places have a key and a value, and others nothing.
+//! The slots of a table. A slot has a key and a value, or is empty.
 #![expect(
     unsafe_code,
     reason = "a slot that is empty has no value, and zeroed memory is made of such; with `Option` a slot is a quarter larger"
 )]
 //!
-//! A key of up to 15 bytes stands in its slot; of a longer one the slot has the address in the arena.
+//! A key of up to 15 bytes is stored in its slot. For a longer key, the slot stores its address in the arena.
 
 use std::alloc::Layout;
 use std::marker::PhantomData;
@@ -15,24 +15,24 @@ use crate::shuffle::memory::arena::Arena;
 use crate::shuffle::memory::zeroed::Zeroed;
 use crate::storage::codec::{SHORT_BYTES, Short};
 
-/// Key lengths up to this are kept in the slot.
+/// Maximum length of a key that is stored in the slot.
 const INLINE_BYTES: usize = SHORT_BYTES;
 
-/// The tag of a key that is in the arena. A tag of 0 is an empty slot; one of `n + 1` is a key of `n` bytes.
+/// Tag of a key in the arena. A tag of 0 is an empty slot; a tag of `n + 1` is a key of `n` bytes.
 const IN_ARENA: u8 = INLINE_BYTES as u8 + 2;
 
-/// The address of a key that is not in the arena.
+/// Address of a key that is not in the arena.
 const NO_ADDRESS: u64 = u64::MAX;
 
 const TAG_SHIFT: u32 = 56;
 const BELOW_TAG: u64 = (1 << TAG_SHIFT) - 1;
 
-/// A key's bytes, or where they are: `head` has the first 8 bytes, `tail` the next 7 and, on top, the tag. Of a key in
-/// the arena `head` has the address, and `tail` the length.
+/// The bytes of a key, or its address. `head` has the first 8 bytes, `tail` the next 7 and, on top, the tag. For a key
+/// in the arena, `head` has the address, and `tail` the length.
 ///
-/// Both have their lowest byte first on every machine, so that a key can be read where it stands. They are two words and
-/// not an array of bytes, for as such the compiler keeps them in registers, and writes and reads them alike: a processor
-/// that is to read at once what two writes have left waits for both.
+/// Both words are little-endian on every machine, so that a key can be read in place. They are two words and not an
+/// array of bytes, because the compiler keeps words in registers, and reads them with the same width as it writes them.
+/// A wider load of two recent stores would have to wait for both (failed store forwarding).
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Packed {
@@ -59,7 +59,7 @@ impl Packed {
         (self.words().1 >> TAG_SHIFT) as u8
     }
 
-    /// The same without the tag, as which it stands for an empty slot.
+    /// Returns the key without its tag. In this form, it marks an empty slot.
     #[inline(always)]
     fn without_tag(self) -> Self {
         let (head, tail) = self.words();
@@ -68,11 +68,11 @@ impl Packed {
 
     #[inline(always)]
     fn as_bytes(&self) -> &[u8] {
-        // SAFETY: two words without padding are as many initialized bytes, and borrowed for as long.
+        // SAFETY: two words without padding are 16 initialised bytes, and the lifetime is that of the borrow.
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
     }
 
-    /// A key of `len` bytes as it is looked for: what it is if it is short, or else its length.
+    /// Creates the search form of a key of `len` bytes: its bytes if it is short, otherwise its length.
     #[inline(always)]
     pub(crate) fn of_key(short: Option<Short>, len: usize) -> Self {
         match short.map(Short::tagged) {
@@ -85,13 +85,13 @@ impl Packed {
         Self::of(address, len as u64 | u64::from(IN_ARENA) << TAG_SHIFT)
     }
 
-    /// The same key at its address in the arena.
+    /// Returns the same key with its address in the arena.
     #[inline(always)]
     pub(crate) fn at(self, address: u64) -> Self {
         Self::of(address, self.words().1)
     }
 
-    /// The length of a key that does not fit into a slot; 0 for one that is whole in here.
+    /// Returns the length of a key that does not fit into a slot, or 0 for one that does.
     #[inline(always)]
     pub(crate) fn long_len(self) -> usize {
         if self.tag() == IN_ARENA {
@@ -101,23 +101,23 @@ impl Packed {
         }
     }
 
-    /// Whether `self`, which is in a table with this arena, is `key`, whose bytes are `long` if it does not fit into a
-    /// slot.
+    /// Returns whether `self`, a key in a table with this arena, equals `key`. `long` has the bytes of `key` if it does
+    /// not fit into a slot.
     #[inline(always)]
     pub(crate) fn is(self, arena: &Arena, key: Self, long: &[u8]) -> bool {
         let ((head, tail), (key_head, key_tail)) = (self.words(), key.words());
-        // Mostly the whole key is the same then: another with the same place is rare.
+        // If the tails agree, the keys are almost always equal: different keys rarely have the same hash rank.
         tail == key_tail
             && (head == key_head || (key.tag() == IN_ARENA && arena.get(head, long.len()) == long))
     }
 
-    /// The key's bytes.
+    /// Returns the bytes of the key.
     #[inline(always)]
     pub(crate) fn bytes<'k>(&'k self, arena: &'k Arena) -> &'k [u8] {
         self.tagged_bytes(self.tag(), arena)
     }
 
-    /// The same of a key whose tag is known, and may be gone.
+    /// Like [`bytes`](Self::bytes), for a key whose tag is given, because `self` may have lost it.
     #[inline(always)]
     fn tagged_bytes<'k>(&'k self, tag: u8, arena: &'k Arena) -> &'k [u8] {
         if tag == IN_ARENA {
@@ -126,10 +126,10 @@ impl Packed {
         &self.as_bytes()[..usize::from(tag) - 1]
     }
 
-    /// Asks the processor for a key that is in the arena.
+    /// Prefetches a key that is in the arena.
     #[inline(always)]
     pub(crate) fn prefetch(self, arena: &Arena) {
-        // To ask for the start of the arena in vain is cheaper than a jump that nobody can foresee.
+        // A useless prefetch of the start of the arena costs less than a mispredicted branch.
         let address = self.words().0;
         arena.prefetch(if self.tag() == IN_ARENA { address } else { 0 });
     }
@@ -143,7 +143,7 @@ impl Packed {
 pub(crate) struct Slot<V> {
     key: Packed,
     place: Place,
-    /// Set exactly where the key's tag is not 0.
+    /// Initialised if and only if the key's tag is not 0.
     value: MaybeUninit<V>,
 }
 
@@ -163,13 +163,13 @@ impl<V> Slot<V> {
         self.place
     }
 
-    /// The value, unless the slot is empty.
+    /// Returns the value, unless the slot is empty.
     pub(crate) fn value(&self) -> Option<&V> {
         // SAFETY: a slot that is not empty has a value.
         (!self.is_empty()).then(|| unsafe { self.value.assume_init_ref() })
     }
 
-    /// Moves the key and its value out; the slot is empty then.
+    /// Moves the key and its value out, and leaves the slot empty.
     #[inline(always)]
     pub(crate) fn take(&mut self) -> Option<(Packed, Place, V)> {
         if self.is_empty() {
@@ -178,11 +178,11 @@ impl<V> Slot<V> {
         let key = self.key;
         self.key = key.without_tag();
         let value = std::mem::replace(&mut self.value, MaybeUninit::uninit());
-        // SAFETY: the slot was not empty, so it had a value, and now that it is empty nobody else takes that.
+        // SAFETY: the slot was not empty, so it had a value. It is empty now, so the value is not read again.
         Some((key, self.place, unsafe { value.assume_init() }))
     }
 
-    /// Gives `f` the key's bytes, where they stand, and the value; the slot is empty by then.
+    /// Calls `f` with the key's bytes, in place, and the value. The slot is already empty during the call.
     #[inline(always)]
     pub(crate) fn take_with<R>(
         &mut self,
@@ -194,7 +194,7 @@ impl<V> Slot<V> {
         Some(f(self.key.tagged_bytes(tag, arena), value))
     }
 
-    /// Puts a key and its value in; the slot must be empty, or what was in it is forgotten.
+    /// Stores a key and its value. The slot must be empty; otherwise, its old content is leaked.
     #[inline(always)]
     pub(crate) fn put(&mut self, (key, place, value): (Packed, Place, V)) {
         self.place = place;
@@ -202,7 +202,7 @@ impl<V> Slot<V> {
         self.key = key;
     }
 
-    /// Replaces the value by what `update` makes of it. After a panic of it the slot is empty.
+    /// Replaces the value by `update(value)`. If `update` panics, the slot is left empty.
     #[inline(always)]
     pub(crate) fn update(&mut self, update: impl FnOnce(V) -> V) {
         if let Some((key, place, value)) = self.take() {
@@ -211,14 +211,14 @@ impl<V> Slot<V> {
     }
 }
 
-/// Zeroed memory is an array of empty slots.
+/// An array of slots. Zeroed memory is an array of empty slots.
 pub(crate) struct Slots<V> {
     memory: Zeroed,
     len: usize,
     slots: PhantomData<Slot<V>>,
 }
 
-// SAFETY: `Slots` owns its memory and what is in it, as a `Vec` does.
+// SAFETY: `Slots` owns its memory and its values, like a `Vec`.
 unsafe impl<V: Send> Send for Slots<V> {}
 
 impl<V> Slots<V> {
@@ -230,13 +230,13 @@ impl<V> Slots<V> {
         }
     }
 
-    /// Adds empty slots behind the last, so that there are `len`.
+    /// Adds empty slots at the end, up to a total of `len`.
     pub(crate) fn grow(&mut self, len: usize) {
         self.memory.grow(Self::layout(len));
         self.len = len;
     }
 
-    /// The bytes that [`grow`](Self::grow) takes, before it gives others back.
+    /// Returns the number of bytes that [`grow`](Self::grow) allocates before it frees the old memory.
     pub(crate) fn growth_bytes(&self, len: usize) -> usize {
         self.memory.growth_bytes(Self::layout(len))
     }

@@ -1,6 +1,6 @@
 //! The tables of a thread, in which records are combined by key within a memory budget.
 //!
-//! There is one for each partition: they grow one by one, so that little memory is needed twice.
+//! There is one table for each partition. They grow at different times, so little memory exists twice.
 
 use super::hash_table::{Probe, Table};
 use super::probe_batch::{BATCH_KEYS, ProbeBatch};
@@ -12,21 +12,22 @@ use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
 
-/// How many records go by before values that have memory of their own are measured for the first time.
+/// Number of records after which values that own memory are first measured.
 const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
 
-/// So much of what was reserved for values is kept for those that come when tables are empty, or such a part of what a
-/// thread may hold.
+/// Maximum memory reserved for values that stays reserved when the tables are emptied, in bytes. If a thread may hold
+/// little memory, it is at most 1/`KEPT_OF_MOST` of that memory.
 const MOST_KEPT_BYTES: usize = 64 << 10;
 const KEPT_OF_MOST: usize = 16;
 
-/// Values are measured again when there are so many times as many records at the latest: later ones may be larger.
+/// Maximum factor by which the number of records may grow between two measurements. With a larger factor, the tables
+/// would react too late to larger values.
 const MOST_GROWTH: usize = 32;
 
-/// A thread may hold so much less than its equal share of the budget, for those that read while it does.
+/// Fraction of a thread's equal share of the budget that its tables may hold. The rest is for concurrent readers.
 const SHARE_OF_BUDGET: f64 = 0.75;
 
-/// Records whose slots are being fetched, each with its partition.
+/// Records whose slots are being prefetched, each with its partition.
 pub(crate) type Waiting<C> = ProbeBatch<(usize, <C as Combine>::Value)>;
 
 pub(crate) struct Tables<'c, C: Combine> {
@@ -35,14 +36,15 @@ pub(crate) struct Tables<'c, C: Combine> {
     resources: &'c Resources,
     most_bytes: usize,
 
-    // What has been combined, and the memory for it.
+    // Combined values, and the memory for them.
     tables: Vec<Table<C::Combined>>,
     reservation: Reservation,
 
     waiting: Waiting<C>,
     key_buffer: Vec<u8>,
 
-    // How many records are in the tables, and what is reserved for what their values hold beside their slots.
+    // Number of records in the tables, and the memory reserved for what their values own outside of the slots, in
+    // bytes.
     records: usize,
     values_bytes: usize,
     next_measure: usize,
@@ -69,17 +71,17 @@ impl<'c, C: Combine> Tables<'c, C> {
         }
     }
 
-    /// What the thread may hold.
+    /// Returns the maximum memory of the thread, in bytes.
     pub(crate) fn most_bytes(&self) -> usize {
         self.most_bytes
     }
 
-    /// What these tables hold of that.
+    /// Returns the part of that memory that these tables have reserved, in bytes.
     pub(crate) fn reserved_bytes(&self) -> usize {
         self.reservation.bytes()
     }
 
-    /// What keys and slots take.
+    /// Returns the memory of keys and slots, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.tables.iter().map(Table::memory_bytes).sum()
     }
@@ -92,12 +94,12 @@ impl<'c, C: Combine> Tables<'c, C> {
         self.tables.iter().map(Table::len).sum()
     }
 
-    /// How many records are in the tables.
+    /// Returns the number of records in the tables.
     pub(crate) fn records(&self) -> usize {
         self.records
     }
 
-    /// Has one more record wait for its slot; true if no more should.
+    /// Buffers a record until its slot has been fetched. Returns whether the buffer is now full.
     #[inline(always)]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<bool> {
         let Self {
@@ -108,7 +110,7 @@ impl<'c, C: Combine> Tables<'c, C> {
             waiting.push(probe, key, (partition, value))
         };
         C::key_value(record, |key, value| {
-            // What is in memory is hashed there.
+            // A key in memory is hashed there.
             if !C::Key::is_bytes()
                 && let Some(key) = C::Key::short(key)
             {
@@ -122,8 +124,8 @@ impl<'c, C: Combine> Tables<'c, C> {
         })
     }
 
-    /// The records that wait, to be [taken in](Self::take_in) by `flush`, which [gives](Self::wait_in) the empty batch
-    /// back.
+    /// Takes the buffered records, to be [combined](Self::take_in) by `flush`. It then [returns](Self::wait_in) the
+    /// empty batch.
     pub(crate) fn waiting(&mut self) -> Waiting<C> {
         std::mem::take(&mut self.waiting)
     }
@@ -132,7 +134,7 @@ impl<'c, C: Combine> Tables<'c, C> {
         self.waiting = empty;
     }
 
-    /// Takes in a record of a partition. Where [room](Self::make_room) must be made first, its value comes back.
+    /// Combines a record of a partition. If there is no [capacity](Self::make_room), returns its value as the error.
     #[inline(always)]
     pub(crate) fn take_in(
         &mut self,
@@ -152,8 +154,8 @@ impl<'c, C: Combine> Tables<'c, C> {
         Ok(())
     }
 
-    /// Makes room in a table for one more key, if need be by having others `give_way`; false if the tables must be
-    /// emptied for it.
+    /// Ensures capacity for one more key in a table, if necessary by calling `give_way` to reclaim memory. Returns
+    /// `false` if the tables must first be emptied.
     #[cold]
     #[inline(never)]
     pub(crate) fn make_room(
@@ -175,14 +177,14 @@ impl<'c, C: Combine> Tables<'c, C> {
         if self.keys() > 0 {
             return Ok(false);
         }
-        // With nothing to give away it is one key that has to be held, whatever it takes: one that is larger than the
-        // budget, or the first of a budget that others hold.
+        // The tables are empty, so one key must be held even beyond the budget: it is larger than the budget, or others
+        // hold all of it.
         self.release();
         self.tables[partition].make_room(long);
         Ok(true)
     }
 
-    /// Reserves `more` bytes, if these tables may have them.
+    /// Reserves `more` bytes. Returns `false` if these tables may not have them.
     fn reserve(&mut self, more: usize, give_way: impl FnOnce() -> Result<()>) -> Result<bool> {
         let bytes = self.reservation.bytes() + more;
         if bytes > self.most_bytes {
@@ -192,17 +194,18 @@ impl<'c, C: Combine> Tables<'c, C> {
             .reserve(&mut self.reservation, bytes, give_way)
     }
 
-    /// Whether so many records have come that [values must be measured](Self::measure_values).
+    /// Returns whether it is time to [measure values](Self::measure_values).
     #[inline]
     pub(crate) fn is_time_to_measure(&self) -> bool {
         std::mem::needs_drop::<C::Combined>() && self.records >= self.next_measure
     }
 
-    /// Takes account of what values hold beside their slots, by the length of their encoded form times `growth`; false
-    /// if the tables must be emptied for it.
+    /// Reserves memory for what values own outside of the slots: the length of their encoded form times `growth`.
+    /// Returns `false` if the tables must first be emptied.
     ///
-    /// The next time is when there may be as much as is reserved then. With twice of what they take each of them is
-    /// measured but once or twice, and those of short turns that are alike only at the beginning of each.
+    /// The next measurement is due when the values may have grown to what is then reserved. With a `growth` of 2, most
+    /// values are measured only once or twice. In short combine groups with similar values, only the first values of
+    /// each group are measured.
     #[cold]
     pub(crate) fn measure_values(
         &mut self,
@@ -226,7 +229,7 @@ impl<'c, C: Combine> Tables<'c, C> {
         Ok(is_granted)
     }
 
-    /// Makes sure that keys and values come back from the codec as they went in; false if there are none.
+    /// Checks that keys and values survive the codec unchanged. Returns `false` if there are none.
     pub(crate) fn check_codec(&self) -> Result<bool> {
         let first = self.tables.iter().find_map(|table| {
             table.first(|key, value| {
@@ -241,18 +244,18 @@ impl<'c, C: Combine> Tables<'c, C> {
         self.tables.iter_mut()
     }
 
-    /// Takes the tables, while what they take stays reserved.
+    /// Takes the tables. Their memory stays reserved.
     pub(crate) fn take_tables(&mut self) -> Vec<Table<C::Combined>> {
         std::mem::replace(&mut self.tables, empty(self.partitioner))
     }
 
-    /// Brings back tables that were taken, and are empty now.
+    /// Puts back tables that were taken and have been emptied.
     pub(crate) fn put_back(&mut self, tables: Vec<Table<C::Combined>>) {
         self.tables = tables;
         self.begin_anew();
     }
 
-    /// Takes the tables and what is reserved for them.
+    /// Takes the tables and their reservation.
     pub(crate) fn take(&mut self) -> (Vec<Table<C::Combined>>, Reservation) {
         let reservation = self.reservation.take();
         let tables = self.take_tables();
@@ -261,7 +264,7 @@ impl<'c, C: Combine> Tables<'c, C> {
         (tables, reservation)
     }
 
-    /// Lets go of tables that are empty or have been taken, and of what is reserved for them.
+    /// Drops the tables and their reservation. The tables must be empty, or have been taken.
     pub(crate) fn release(&mut self) {
         self.tables = empty(self.partitioner);
         self.reservation.clear();
@@ -269,7 +272,7 @@ impl<'c, C: Combine> Tables<'c, C> {
         self.begin_anew();
     }
 
-    /// Begins anew with tables that are empty. They keep their memory, and some of what was reserved for values.
+    /// Starts again with empty tables. They keep their memory, and a part of the reservation for values.
     pub(crate) fn begin_anew(&mut self) {
         let most_kept = MOST_KEPT_BYTES.min(self.most_bytes / KEPT_OF_MOST);
         let kept = self.values_bytes.min(most_kept);

@@ -1,7 +1,8 @@
-//! Entries by partition and, within it, by slice of its places: what the map side appends to as they come.
+//! Entries by partition and, within it, by radix partition of its hash ranks. The map side appends to them in the order
+//! of arrival.
 //!
-//! An entry is appended to the open piece of its bucket and never moved again. Buckets are so many as the processor can
-//! keep at hand to write to, so that what is in one of them fits into its cache when it is read.
+//! An entry is appended to the open piece of its bucket and never moves again. There are only as many buckets as the
+//! CPU cache can hold open for writing, and enough of them that one bucket fits into the cache when it is read.
 
 use crate::shuffle::key::partitioner::{HashPartitioner, Position};
 use crate::shuffle::key::short_entry::ShortEntry;
@@ -10,21 +11,21 @@ use crate::shuffle::memory::slab::{Piece, Slabs};
 use crate::storage::codec::Short;
 use crate::storage::memory::Reservation;
 
-/// Pieces of one bucket double up to this length.
+/// Maximum length of a piece, in bytes, unless one entry is longer. The pieces of a bucket double up to this length.
 const MOST_PIECE_BYTES: usize = 32 << 10;
 pub(crate) const LEAST_PIECE_BYTES: usize = 1 << 10;
 
 pub(crate) struct Buckets {
-    /// The open piece of each bucket.
+    /// Open piece of each bucket.
     open: Vec<Piece>,
-    /// Those that are full, with the number of their bucket.
+    /// Full pieces, with the numbers of their buckets.
     full: Vec<(usize, Piece)>,
     slice_bits: u32,
     slabs: Slabs,
 }
 
 impl Buckets {
-    /// As many as can be filled in so much memory.
+    /// Creates as many buckets as can be filled in `memory_bytes`.
     pub(crate) fn new(partitioner: HashPartitioner, memory_bytes: usize) -> Self {
         let slice_bits = slice_bits(partitioner, memory_bytes);
         let mut open = Vec::new();
@@ -37,40 +38,40 @@ impl Buckets {
         }
     }
 
-    /// How many bits of a place say which slice it belongs to.
+    /// Returns the number of bits of a hash rank that determine its radix partition.
     pub(crate) fn slice_bits(&self) -> u32 {
         self.slice_bits
     }
 
-    /// The number of the bucket that a key belongs to.
+    /// Returns the number of the bucket for a key.
     #[inline(always)]
     pub(crate) fn number(&self, position: Position) -> usize {
         bucket_of(position, self.slice_bits)
     }
 
-    /// Appends an entry; false if [room](Self::make_room) must be made first.
+    /// Appends an entry. Returns `false` if the bucket first needs [capacity](Self::make_room).
     #[inline(always)]
     #[must_use]
     pub(crate) fn push(&mut self, number: usize, entry: &[u8]) -> bool {
         self.open[number].push(entry)
     }
 
-    /// The same of an entry that is in registers.
+    /// Like [`push`](Self::push), for an entry that is in registers.
     #[inline(always)]
     #[must_use]
     pub(crate) fn push_short(&mut self, number: usize, entry: ShortEntry) -> bool {
         self.open[number].push_short(entry)
     }
 
-    /// The same of the parts of an entry.
+    /// Like [`push`](Self::push), for an entry that is still a key and a value.
     #[inline(always)]
     #[must_use]
     pub(crate) fn push_keyed(&mut self, number: usize, key: &[u8], value: Short) -> bool {
         self.open[number].push_keyed(key.len() as u8, key, value)
     }
 
-    /// Opens another piece, for an entry of so many bytes; false if a slab must be [added](Self::add_slab) first.
-    /// A piece begins with `head`.
+    /// Opens another piece, for an entry of `entry_bytes` bytes. Returns `false` if a slab must first be
+    /// [added](Self::add_slab). A piece begins with `head`.
     #[cold]
     #[must_use]
     pub(crate) fn make_room(&mut self, number: usize, head: &[u8], entry_bytes: usize) -> bool {
@@ -94,7 +95,7 @@ impl Buckets {
         self.slabs.add(bytes, reservation);
     }
 
-    /// The memory of all slabs.
+    /// Returns the memory of all slabs, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.slabs.bytes()
     }
@@ -103,8 +104,8 @@ impl Buckets {
         self.open.iter().all(|piece| piece.is_empty())
     }
 
-    /// The pieces of each partition, by slice, and those of a slice as they came. Once they are gone their memory is
-    /// used again.
+    /// Removes and returns the pieces of each partition, by radix partition, and within one in the order of arrival.
+    /// Once they have been dropped, their memory is reused.
     pub(crate) fn take(&mut self) -> Vec<Vec<Piece>> {
         let mut full = std::mem::take(&mut self.full);
         full.sort_by_key(|(number, _)| *number);

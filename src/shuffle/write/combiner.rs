@@ -1,5 +1,5 @@
-//! The map side of combining in any order: a table for each partition of the next stage, within a memory budget; or,
-//! where hardly any key comes twice, the records as they are.
+//! The map side of combining in any order. It keeps a table for each partition of the next stage, within a memory
+//! budget. If keys are mostly distinct, records bypass the tables.
 //!
 //! ```text
 //!  records -> tables ──── many new keys ────> buckets of entries ─┐
@@ -23,19 +23,21 @@ use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
 
-/// So many times as many records as showed that tables save little are not put into tables, and each time it shows,
-/// twice as many: tables that save nothing take several times as long as buckets.
+/// Number of records that bypass the tables after an unprofitable check, as a multiple of the number of keys at which
+/// the check runs. It doubles with each unprofitable check: tables that save nothing take several times as long as
+/// buckets.
 const DIVIDED_FOR_CHECKED: usize = 16;
 
-/// Memory for entries is taken in slabs of this length, or of a part of what a thread may hold.
+/// Maximum length of a slab for entries, in bytes. If a thread may hold little memory, a slab is at most 1/`SLABS` of
+/// that memory.
 const SLAB_BYTES: usize = 4 << 20;
 const SLABS: usize = 16;
 
-/// A thread with less memory than this has no use for buckets: what is in one of them would not fit when it is read, and
-/// be written and read once more.
+/// Minimum memory of a thread for buckets, in bytes. With less, the content of one bucket would not fit into memory
+/// when it is read, and would be written and read again.
 const LEAST_BUCKETS_BYTES: usize = 32 << 20;
 
-/// Combines records, and hands over to [`CombinerOutputs`] what came of them.
+/// Combines records, and commits the results to [`CombinerOutputs`].
 pub(crate) struct Combiner<'c, C: Combine> {
     // Settings.
     combine: &'c C,
@@ -46,15 +48,15 @@ pub(crate) struct Combiner<'c, C: Combine> {
     tables: Tables<'c, C>,
     is_checked: bool,
 
-    // What is not combined here, and entries on their way there.
+    // Records that bypass the tables, and the batch of entries on their way to the buckets.
     buckets: Buckets,
     entries: EntryBatch,
-    /// How many records are still to come there before tables are tried again.
+    /// Number of records that will still bypass the tables before they are tried again.
     divide_left: usize,
     divided_for_checked: usize,
     savings: Savings,
 
-    /// How many records the job's summary has not been told of, but for those in the tables.
+    /// Number of records that the job summary does not include yet, except those in the tables.
     uncounted: usize,
 }
 
@@ -87,7 +89,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         }
     }
 
-    /// Takes one record in; it may take effect only with the next [`flush`](Self::flush).
+    /// Adds one record. It may stay buffered until the next [`flush`](Self::flush).
     #[inline]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<()> {
         if self.divide_left > 0 {
@@ -99,7 +101,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(())
     }
 
-    /// Takes in one record for its bucket.
+    /// Appends one record to its bucket.
     #[inline(never)]
     fn divide(&mut self, record: Ref<'_, C::In>) -> Result<()> {
         C::key_value(record, |key, value| self.divide_pair(key, value))
@@ -126,7 +128,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(())
     }
 
-    /// Puts a short entry into its bucket at once.
+    /// Appends a short entry to its bucket immediately.
     #[inline(always)]
     fn divide_short(&mut self, key: Short, value: Short) -> Result<()> {
         self.uncounted += 1;
@@ -141,7 +143,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.push_short_entry(number, key, value)
     }
 
-    /// Appends a short entry to a bucket that has no room yet.
+    /// Appends a short entry to a bucket that has no capacity left.
     #[cold]
     #[inline(never)]
     fn push_short_entry(&mut self, number: usize, key: Short, value: Short) -> Result<()> {
@@ -149,7 +151,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.push_entry(number, &bytes[..len])
     }
 
-    /// Puts an entry whose key is in memory into its bucket at once.
+    /// Appends an entry whose key is in memory to its bucket immediately.
     #[inline(always)]
     fn divide_keyed(&mut self, key: &[u8], value: Short) -> Result<()> {
         self.uncounted += 1;
@@ -163,7 +165,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.push_entry(number, &entry)
     }
 
-    /// Puts the entries that wait into their buckets.
+    /// Appends the buffered entries to their buckets.
     #[inline(never)]
     fn flush_entries(&mut self) -> Result<()> {
         let mut entries = std::mem::take(&mut self.entries);
@@ -180,7 +182,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(())
     }
 
-    /// Appends an entry to a bucket that has no room yet.
+    /// Appends an entry to a bucket that has no capacity left.
     #[cold]
     #[inline(never)]
     fn push_entry(&mut self, number: usize, entry: &[u8]) -> Result<()> {
@@ -192,7 +194,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(())
     }
 
-    /// Gets memory for entries, if need be by spilling those that are here.
+    /// Adds a slab for entries. If there is no memory for one, spills the entries in memory instead.
     fn add_slab(&mut self, least_bytes: usize) -> Result<()> {
         let bytes = self.slab_bytes().max(LEAST_PIECE_BYTES).max(least_bytes);
         if let Some(reservation) = self.reserve_slab(bytes)? {
@@ -200,7 +202,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         } else if !self.buckets.is_empty() {
             self.spill()?;
         } else {
-            // One entry has to be held, whatever it takes.
+            // One entry must be held, even beyond the budget.
             self.buckets.add_slab(bytes, None);
         }
         Ok(())
@@ -222,7 +224,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(is_granted.then_some(reservation))
     }
 
-    /// Goes over to buckets, if there is memory for them.
+    /// Switches to buckets, if there is memory for them.
     #[cold]
     #[inline(never)]
     fn divide_from_now(&mut self) -> Result<()> {
@@ -235,19 +237,19 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.pour()
     }
 
-    /// Leaves tables alone for some time.
+    /// Starts to bypass the tables, for a limited number of records.
     fn begin_dividing(&mut self) {
         let checked = self.savings.check_keys();
         self.divide_left = checked.saturating_mul(self.divided_for_checked);
         self.divided_for_checked = self.divided_for_checked.saturating_mul(2);
     }
 
-    /// Whether what is in the tables had better been divided, as far as can be said.
+    /// Estimates whether bypassing the tables would have been cheaper for the records in them.
     fn saves_little(&self) -> bool {
         self.savings.check_keys() < usize::MAX && self.tables.keys() * 2 > self.tables.records()
     }
 
-    /// Appends what is in the tables to the buckets.
+    /// Flushes the tables into the buckets.
     fn pour(&mut self) -> Result<()> {
         self.check_codec()?;
         let mut entry = Vec::new();
@@ -269,7 +271,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(())
     }
 
-    /// Takes in the records that wait.
+    /// Combines the buffered records.
     #[inline(never)]
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.flush_entries()?;
@@ -283,7 +285,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         })?;
         self.tables.wait_in(batch);
         if self.divide_left > 0 && self.tables.keys() > 0 {
-            // The last of a batch in which there was no room for tables any more.
+            // The tables ran out of capacity within this batch; its last records are in them.
             return self.pour();
         }
         if self.tables.is_time_to_measure() {
@@ -298,7 +300,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(())
     }
 
-    /// Makes room in a table for one more key, if need be by spilling what is there.
+    /// Ensures capacity for one more key in a table, if necessary by spilling.
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, partition: usize, long: &[u8]) -> Result<()> {
@@ -307,14 +309,14 @@ impl<'c, C: Combine> Combiner<'c, C> {
             return Ok(());
         }
         if !self.buckets.is_empty() && self.saves_little() {
-            // It is buckets that have the memory, and they make better use of it.
+            // The buckets hold the memory, and make better use of it.
             self.begin_dividing();
             return self.pour();
         }
         self.spill()
     }
 
-    /// Takes account of what values hold, if need be by spilling them.
+    /// Reserves the memory that values hold, if necessary by spilling them.
     #[cold]
     fn measure_values(&mut self, growth: usize) -> Result<()> {
         let give_way = || self.outputs.spill(self.resources);
@@ -324,7 +326,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.spill()
     }
 
-    /// Writes what is here to files, and begins anew in the same memory.
+    /// Writes tables and buckets to files, and starts again in the same memory.
     #[cold]
     fn spill(&mut self) -> Result<()> {
         let mut bytes = 0;
@@ -357,11 +359,11 @@ impl<'c, C: Combine> Combiner<'c, C> {
         pieces.map(Combined::Blocks).collect()
     }
 
-    /// Hands over what came together since the last time.
+    /// Commits the results since the last call.
     pub(crate) fn commit(&mut self) -> Result<()> {
         self.flush()?;
         self.check_codec()?;
-        // Others will hold them, for as long as the stage lasts.
+        // The outputs hold them as long as the stage lasts.
         if self.tables.records() > 0 && std::mem::needs_drop::<C::Combined>() {
             self.measure_values(1)?;
         }
@@ -379,19 +381,19 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Ok(())
     }
 
-    /// Tells the job's summary of the records that have left the tables, and that they are `bytes` together.
+    /// Adds the records that have left the tables to the job summary, and their total length of `bytes`.
     fn count(&mut self, bytes: u64) {
         let records = std::mem::take(&mut self.uncounted);
         self.resources.progress.add_shuffled(records as u64, bytes);
     }
 
-    /// Begins to look anew, as tables are empty.
+    /// Restarts the estimate of savings, because the tables are empty.
     fn forget_savings(&mut self) {
         self.savings = Savings::new(self.savings.check_keys());
     }
 
-    /// Makes sure, once, that keys and values come back from the codec as they went in: better now than when it is
-    /// first needed.
+    /// Checks, once, that keys and values survive the codec unchanged. An error is reported now and not when a spill
+    /// first needs the codec.
     fn check_codec(&mut self) -> Result<()> {
         if !self.is_checked {
             self.is_checked = self.tables.check_codec()?;
@@ -440,7 +442,7 @@ mod tests {
         }
     }
 
-    /// Most keys twice, some long ones, and one that comes all the time.
+    /// Most keys twice, some long ones, and one that occurs all the time.
     fn records() -> impl Iterator<Item = (String, u64)> {
         (0..120_000_u64).map(|n| match n % 40 {
             0 => ("often".to_owned(), n),
@@ -449,7 +451,7 @@ mod tests {
         })
     }
 
-    /// The sums in order, with a look at the keys after so many, and how many bytes were spilled.
+    /// Returns the sums in order, with a check for savings after `check_keys` keys, and the number of spilled bytes.
     fn sums(budget_bytes: usize, check_keys: usize) -> (Vec<(String, u64)>, u64) {
         let resources = Resources {
             budget: MemoryBudget::new(budget_bytes),

@@ -1,4 +1,4 @@
-//! The map side of a shuffle that keeps every record: entries by partition, as they come.
+//! The map side of a shuffle that keeps every record: entries by partition, in the order of arrival.
 //!
 //! ```text
 //!  records -> chunks of partition 0 | 1 | .. | n     in slabs, within the thread's share
@@ -27,44 +27,46 @@ use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
 use crate::task::Resources;
 
-/// The least length of chunks. They get longer with the slabs they are pieces of.
+/// Minimum length of a chunk, in bytes. Chunks grow with the slabs that hold them.
 const LEAST_CHUNK_BYTES: usize = 512;
 
-/// Partitions that follow each other have slabs together, which go when all of their chunks have been read. With more
-/// lists of them there would be more memory that is hardly begun.
+/// Maximum number of slab lists per thread. Neighbouring partitions share a list, and a slab is freed when all of its
+/// chunks have been read. With more lists, more memory would be almost unused.
 const MOST_SLAB_LISTS: usize = 8;
 
-/// Slabs of a list double up to this length, or to such a part of what a thread may hold that those that are being
-/// filled do not matter much.
+/// Maximum length of a slab, in bytes. The slabs of a list double up to this length. If the thread's share is small,
+/// they double only up to a fraction of it, so that partly filled slabs waste little: at most 1/`OPEN_SLABS_OF_SHARE`
+/// of the share, over all lists.
 const MOST_SLAB_BYTES: usize = 2 << 20;
 const OPEN_SLABS_OF_SHARE: usize = 8;
 
-/// A thread holds so much even if the budget refuses it: runs of a few records would cost more than they save.
+/// Memory that a thread holds even if the budget refuses it, in bytes. With less, runs would have only a few records,
+/// and cost more than they save.
 const FLOOR_BYTES: usize = 256 << 10;
 
-/// Tasks that follow each other are handed over together until they have so much: chunks of each alone would be hardly
-/// begun where tasks are small, and there is one for each bucket.
+/// Minimum number of bytes for a commit. Consecutive tasks are committed together until they have this many: each task
+/// has a chunk for each bucket, and chunks of one small task would be almost empty.
 const LEAST_COMMIT_BYTES: usize = 4 << 20;
 
-/// Memory that a chunk takes besides its bytes, in a list that may grow.
+/// Memory that a chunk takes in addition to its bytes, in a list that may grow.
 pub(crate) const CHUNK_BYTES: usize = 2 * size_of::<Chunk>();
 
-/// The entries of one slice of a partition since the last commit.
+/// Entries of one radix partition of a partition since the last commit.
 #[derive(Default)]
 struct Bucket {
-    /// The chunk that is being filled, and how many entries it has.
+    /// The open chunk, and its number of entries.
     open: Piece,
     open_entries: usize,
     full: Vec<(Piece, usize)>,
 }
 
 impl Bucket {
-    /// How many chunks have entries.
+    /// Returns the number of chunks that have entries.
     fn chunks(&self) -> usize {
         self.full.len() + usize::from(self.open_entries > 0)
     }
 
-    /// Takes the chunks with their numbers of entries. What room there is in the last one is left.
+    /// Takes the chunks with their numbers of entries. The unused end of the last chunk stays available.
     fn take(&mut self) -> Vec<(Piece, usize)> {
         let mut chunks = std::mem::take(&mut self.full);
         if self.open_entries > 0 {
@@ -75,36 +77,37 @@ impl Bucket {
     }
 }
 
-/// Divides the records of one thread's tasks among partitions.
+/// Partitions the records of one thread's tasks.
 pub(crate) struct Grouper<'o> {
     outputs: &'o GroupOutputs,
     resources: Resources,
     partitioner: HashPartitioner,
-    /// For each partition, one for each slice of its places: all that start with the same bits.
+    /// For each partition, one bucket for each of its radix partitions. These are the hash ranks that start with the
+    /// same bits.
     buckets: Vec<Bucket>,
     slice_bits: u32,
-    /// Records on their way there.
+    /// Records on their way to the buckets.
     entries: EntryBatch,
-    /// Whether a first record has shown that it comes back from its bytes as it was.
+    /// `true` once the first record has been encoded and decoded without a change.
     is_checked: bool,
 
     // Memory.
     slabs: Vec<Slabs>,
-    /// How many buckets share a list of slabs.
+    /// Number of buckets that share a list of slabs.
     buckets_of_list: usize,
-    /// The length of those slabs that were not left to what was handed over.
+    /// Length of the slabs that do not belong to committed chunks, in bytes.
     slab_bytes: usize,
     most_slab_bytes: usize,
     share_bytes: usize,
-    /// Whether a slab has no part of the budget.
+    /// `true` if a slab has no part of the budget.
     is_over: bool,
 
-    // The task at hand, and those before it that are handed over with it.
+    // The current task, and the tasks before it that are committed with it.
     first_task: usize,
     last_task: Option<usize>,
-    /// How many chunks of each partition have been handed over.
+    /// Number of chunks of each partition that have been committed.
     chunks_given: Vec<u64>,
-    /// How many records have come that were not handed over yet, and their length.
+    /// Number of records that have not been committed, and their length in bytes.
     records: u64,
     bytes: usize,
 }
@@ -115,7 +118,7 @@ impl<'o> Grouper<'o> {
         let partitions = partitioner.partitions();
         let slice_bits = slice_bits(partitioner, resources);
         let share_bytes = match outputs.is_in_memory() {
-            // What cannot be spilled may all be of one task.
+            // Entries that cannot be spilled may all come from one task.
             true => resources.budget.limit_bytes() / 2,
             false => share_bytes(resources),
         };
@@ -146,7 +149,7 @@ impl<'o> Grouper<'o> {
         }
     }
 
-    /// Says that the records to come are those of `task`.
+    /// Announces that the next records are those of `task`.
     pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
         let follows = self.last_task.is_some_and(|last| last + 1 == task);
         if !follows || self.bytes >= LEAST_COMMIT_BYTES.min(self.share_bytes / 2) {
@@ -157,7 +160,7 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Takes in one record, if its key is wanted; it may take effect only with the end of the task.
+    /// Adds one record, if its key is wanted. It may stay buffered until the end of the task.
     #[inline]
     pub(crate) fn push<E: Encode>(
         &mut self,
@@ -179,7 +182,7 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Puts a short entry into its bucket at once, if its key is wanted.
+    /// Adds a short entry to its bucket immediately, if its key is wanted.
     #[inline(always)]
     fn push_short(
         &mut self,
@@ -188,7 +191,7 @@ impl<'o> Grouper<'o> {
         mut is_wanted: impl FnMut(Position) -> bool,
     ) -> Result<()> {
         if self.entries.len() > 0 {
-            // Of the same key may be some that came before.
+            // Earlier records may have the same key.
             self.flush(&mut is_wanted)?;
         }
         let position = self.partitioner.short_position(key);
@@ -207,14 +210,14 @@ impl<'o> Grouper<'o> {
         self.push_entry(number, &bytes[..len])
     }
 
-    /// Takes in a short key and a value, if that is short as well.
+    /// Adds a short key and its value, if the value is short as well.
     #[inline(always)]
     pub(crate) fn push_short_pair<V: Data>(&mut self, key: Short, value: &V) -> Option<Result<()>> {
         let entry = ShortEntry::of_chunk(key, codec::encode_short(value)?)?;
         Some(self.push_short(key, entry, |_| true))
     }
 
-    /// Takes in a key as it is, and a value.
+    /// Adds a key that is already bytes, and its value.
     #[inline]
     pub(crate) fn push_pair<V: Data>(&mut self, key: &[u8], value: &V) -> Result<()> {
         if let Some(short) = Short::new(key)
@@ -228,7 +231,7 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Takes in the records of the task that wait.
+    /// Adds the buffered records of the task.
     pub(crate) fn end_task(&mut self, is_wanted: impl FnMut(Position) -> bool) -> Result<()> {
         self.flush(is_wanted)
     }
@@ -256,7 +259,7 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Appends an entry to a bucket that has no room yet.
+    /// Appends an entry to a bucket that has no capacity left.
     #[cold]
     #[inline(never)]
     fn push_entry(&mut self, number: usize, entry: &[u8]) -> Result<()> {
@@ -290,7 +293,7 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Gets memory for a list of slabs, if need be by spilling what is here.
+    /// Adds memory to a list of slabs, if necessary by spilling.
     fn add_slab(&mut self, list: usize, least_bytes: usize) -> Result<()> {
         let first_bytes = LEAST_CHUNK_BYTES * self.buckets_of_list;
         let mut bytes = (self.slabs[list].last_bytes() * 2)
@@ -303,7 +306,7 @@ impl<'o> Grouper<'o> {
             if self.records > 0 && self.slab_bytes >= FLOOR_BYTES {
                 return self.spill();
             }
-            // Below the floor it is held all the same.
+            // Below the floor, hold it even beyond the budget.
             self.is_over = true;
             bytes = bytes.min(first_bytes).max(least_bytes);
         }
@@ -312,7 +315,7 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Asks for memory for `bytes` more, if need be by spilling what was handed over.
+    /// Reserves `bytes` more, if necessary by spilling committed records.
     fn reserve(&self, bytes: usize) -> Result<Option<Reservation>> {
         if self.slab_bytes + bytes > self.share_bytes {
             return Ok(None);
@@ -328,7 +331,7 @@ impl<'o> Grouper<'o> {
         Ok(is_granted.then_some(reservation))
     }
 
-    /// Makes room for others: spills what was handed over, and what is here unless it is little.
+    /// Frees memory for others: spills committed records and, unless there are few, the uncommitted ones.
     pub(crate) fn give_way(&mut self) -> Result<()> {
         if self.outputs.kept_bytes() > 0 {
             self.outputs.spill_kept(&self.resources)?;
@@ -339,7 +342,7 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Writes what is here to runs.
+    /// Writes the uncommitted records to runs.
     fn spill(&mut self) -> Result<()> {
         let mut spill = Spill::new(self.partitioner, &self.resources)?;
         for (partition, chunks) in self.take_chunks() {
@@ -350,7 +353,7 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Hands over what came since the last time, after the last task.
+    /// Commits the remaining records, after the last task.
     pub(crate) fn commit(&mut self) -> Result<()> {
         self.hand_over()?;
         self.forget_slabs();
@@ -375,7 +378,7 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// The memory for the lists of chunks, if what is here may be kept.
+    /// Returns the memory for the lists of chunks, if the uncommitted records may be kept.
     fn reserve_to_keep(&self) -> Result<Option<Reservation>> {
         let (outputs, resources) = (self.outputs, &self.resources);
         let chunks = self.buckets.iter().map(Bucket::chunks).sum::<usize>();
@@ -440,12 +443,12 @@ fn empty_buckets(count: usize) -> Vec<Bucket> {
     buckets
 }
 
-/// What the chunks of a thread may take.
+/// Returns the maximum memory for the chunks of a thread, in bytes.
 fn share_bytes(resources: &Resources) -> usize {
     resources.share_bytes() / 2
 }
 
-/// How many bits of a place say which slice of its partition it belongs to.
+/// Returns the number of bits of a hash rank that determine its radix partition.
 pub(crate) fn slice_bits(partitioner: HashPartitioner, resources: &Resources) -> u32 {
     slices::slice_bits(partitioner, share_bytes(resources))
 }

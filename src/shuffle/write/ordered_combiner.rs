@@ -1,16 +1,18 @@
-//! Combining where the order matters: on the map side tables of one turn, and what came of them as entries that are
-//! divided; on the reduce side the values of a key merged.
+//! Combining by key if the order of the values matters.
 //!
 //! ```text
-//!  records of a turn ─> tables ── end of the turn, or no more room ──> entries ─> `grouper` ─> merged in their order
-//!                   └───────── where hardly any key comes twice ───────┘
+//!  records of a group ─> tables ── end of the group, or out of memory ──> entries ─> `grouper` ─> merged in order
+//!                    └──────────── mostly distinct keys: bypass ────────────┘
 //! ```
 //!
-//! A turn is a partition or, where there are many of them, some neighbours. In which groups the values of a key are
-//! combined shows, for one, in the last digits of floating-point sums. So it depends on nothing but the turns: what a turn
-//! has of a key is combined in its tables, and what the turns have, of which each entry says whose it is, is merged from
-//! the first to the last. Whether tables save anything is asked of each turn anew, so that it depends on nothing else
-//! either.
+//! 1. Map side: tables combine the records of one *combine group*, which is a partition or, of many, several
+//!    neighbours. At the end of the group, the tables become entries, which `grouper` partitions and spills like other
+//!    records.
+//! 2. Reduce side: the values of each key are merged from the first group to the last. Each entry records its group.
+//!
+//! The grouping of values is visible, for example in the last digits of floating-point sums. It must therefore depend
+//! on the groups alone, not on threads or timing. (Exception: if a group's keys exceed the thread's memory, its tables
+//! are flushed early.) For the same reason, each group decides separately whether tables pay off.
 
 use std::mem;
 use std::sync::Arc;
@@ -29,35 +31,38 @@ use crate::storage::codec;
 use crate::storage::memory::Reservation;
 use crate::task::{Flow, Resources};
 
-/// Tables of a turn, each for a range of hashes, whatever partitions there are. Each turn goes through all of them, so
-/// with more of them turns of few keys would take longer.
+/// Number of tables; each covers a range of hashes, whatever the number of partitions. Every group visits all tables,
+/// so larger values slow down groups with few keys.
 const TABLES: usize = 16;
 
-/// Tables with so many more slots than a turn had keys are not kept for the next one, which would go through them.
+/// Maximum slots per key for tables to be kept for the next group. Sparser tables are freed, because the next group
+/// would visit all their slots. Tables with up to `LEAST_SLOTS` slots are always kept.
 const MOST_SLOTS_OF_KEY: usize = 16;
 const LEAST_SLOTS: usize = 64 * TABLES;
 
-/// When the tables of a turn have so many keys it is looked at for the first time whether they save anything, and then
-/// each time that there are twice as many. So many still are in the processor's cache.
+/// Number of keys in a group's tables at which the first check for savings runs. It doubles with each check. This many
+/// keys fit into the CPU cache.
 const FIRST_CHECK_KEYS: usize = 1 << 12;
 
-/// After tables that saved little so many times as many records go by without, as there are keys in all, or at the most
-/// as there were in the tables. Then they are tried again, and may become twice as large, since keys may come in turn.
+/// Number of records that bypass the tables after an unprofitable check: this multiple of the estimated number of
+/// distinct keys, but at most `MOST_PASSED_OF_KEY` times the keys in the tables. The group then tries tables of up to
+/// twice the size, because keys that recur in a cycle show no repeats before its end.
 const PASSED_OF_KEY: usize = 2;
 const MOST_PASSED_OF_KEY: usize = 16;
 
-/// Combines the records of one turn after the other.
+/// Combines the records of one combine group after another.
 pub(crate) struct OrderedCombiner<'c, C: Combine> {
     combine: &'c C,
     resources: &'c Resources,
-    /// What of the turn at hand has been combined, in order of the hash.
+    /// Combined values of the current group, in order of the hash.
     tables: Tables<'c, C>,
-    /// Where entries go, and whether any have.
+    /// Partitions the entries. `has_poured` is `true` once the tables have been flushed.
     grouper: Grouper<'c>,
     has_poured: bool,
-    /// With so many keys in the tables it is looked at whether they save anything.
+    /// Number of keys in the tables at which the next check for savings runs.
     check_keys: usize,
-    /// How many records are still to go by without them, and how many of the turn do in all.
+    /// Number of records that will still bypass the tables, and number of records of the group that bypass them in
+    /// total.
     pass_left: usize,
     passed: usize,
     key_buffer: Vec<u8>,
@@ -78,14 +83,14 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         }
     }
 
-    /// Says that the records to come are those of `turn`.
+    /// Announces that the next records are those of group `turn`.
     pub(crate) fn begin_turn(&mut self, turn: usize) -> Result<()> {
         self.check_keys = FIRST_CHECK_KEYS;
         (self.pass_left, self.passed) = (0, 0);
         self.grouper.begin_task(turn)
     }
 
-    /// Takes one record in; it may take effect only with the next [`flush`](Self::flush).
+    /// Adds one record. It may stay buffered until the next [`flush`](Self::flush).
     #[inline]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<()> {
         if self.pass_left > 0 {
@@ -97,13 +102,13 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         Ok(())
     }
 
-    /// Makes an entry of one record.
+    /// Turns one record into an entry, without combining it.
     #[inline]
     fn pass(&mut self, record: Ref<'_, C::In>) -> Result<()> {
         self.pass_left -= 1;
         C::key_value(record, |key, value| {
             let (value, grouper) = (self.combine.create(value), &mut self.grouper);
-            // What is in memory is hashed there.
+            // A key in memory is hashed there.
             if !C::Key::is_bytes()
                 && let Some(key) = C::Key::short(key)
                 && let Some(pushed) = grouper.push_short_pair(key, &value)
@@ -115,7 +120,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         })
     }
 
-    /// Takes in the records that wait. To be called after those of a partition.
+    /// Combines the buffered records. Call this after the records of a partition.
     #[inline(never)]
     pub(crate) fn flush(&mut self) -> Result<()> {
         let mut batch = self.tables.waiting();
@@ -136,7 +141,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         Ok(())
     }
 
-    /// Empties tables in which not even every fourth record was combined, and goes on without.
+    /// Flushes the tables if they combined fewer than a quarter of the records, and bypasses them for a while.
     #[cold]
     fn check_savings(&mut self) -> Result<()> {
         let (keys, records) = (self.tables.keys(), self.tables.records());
@@ -144,12 +149,12 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         if keys * 4 <= records * 3 {
             return Ok(());
         }
-        // Tables need about as many records before most of the later ones find their key there, and what came before was
-        // for nothing if there are none; so as many go by first.
+        // Tables pay off only after about `to_pass` records, when most later records find their key there. If few
+        // records follow, filling the tables is wasted work. So bypass that many records first.
         let all_keys = savings::keys_in_all(records, records - keys);
         let to_pass = all_keys.saturating_mul(PASSED_OF_KEY);
         let left = to_pass.saturating_sub(self.passed);
-        // To empty the tables for fewer than they have would not pay.
+        // Flushing the tables does not pay for fewer records than they combined.
         if left < records {
             return Ok(());
         }
@@ -158,7 +163,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         self.pour()
     }
 
-    /// Makes room in a table for one more key, if need be by emptying all of them.
+    /// Ensures capacity for one more key in a table, if necessary by flushing all tables.
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, table: usize, long: &[u8]) -> Result<()> {
@@ -169,7 +174,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         self.pour()
     }
 
-    /// Takes account of what values hold, if need be by emptying the tables.
+    /// Reserves the memory that values hold, if necessary by flushing the tables.
     #[cold]
     fn measure_values(&mut self) -> Result<()> {
         let give_way = || self.grouper.give_way();
@@ -179,12 +184,12 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         self.pour()
     }
 
-    /// Hands on what is in the tables. They keep their memory.
+    /// Flushes the tables into entries. They keep their memory.
     fn pour(&mut self) -> Result<()> {
         if !self.has_poured {
             self.has_poured = self.tables.check_codec()?;
         }
-        // The entries are counted where they go.
+        // `grouper` counts the entries.
         let combined = self.tables.records() - self.tables.keys();
         self.resources.progress.add_shuffled(combined as u64, 0);
         let grouper = &mut self.grouper;
@@ -195,7 +200,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         Ok(())
     }
 
-    /// To be called after the records of a turn.
+    /// Ends a group. Call this after its last record.
     pub(crate) fn end_turn(&mut self) -> Result<()> {
         self.flush()?;
         let most_slots = LEAST_SLOTS.max(self.tables.keys() * MOST_SLOTS_OF_KEY);
@@ -207,13 +212,13 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         self.grouper.end_task(|_| true)
     }
 
-    /// Hands over what came since the last time, after the last turn.
+    /// Commits the results since the last call, after the last group.
     pub(crate) fn commit(&mut self) -> Result<()> {
         self.grouper.commit()
     }
 
-    /// The keys of the only turn, if all of them are in the tables still: calls `each` with every key and its value,
-    /// in ascending order of (hash, key). `None` if they are not.
+    /// Calls `each` with every key of the only group and its value, in ascending order of (hash, key), if all of them
+    /// are still in the tables. Otherwise, returns `None`.
     pub(crate) fn read_tables(
         &mut self,
         each: &mut impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
@@ -276,9 +281,9 @@ pub(crate) fn merge_groups<C: Combine>(
     Ok(Flow::Continue(()))
 }
 
-/// Memory for merging entries range by range, all the values of a range at once; so that nothing is spilled, by which values
-/// would come into other groups. `None` if there is none, or if values have memory of their own, which nobody could
-/// account for.
+/// Reserves memory to merge entries range by range, with all values of a range in memory. Then nothing is spilled; a
+/// spill would change the grouping of the values. Returns `None` if there is no memory, or if values own memory, which
+/// could not be accounted for.
 fn room_for_ranges<V>(entries: &Sorted, resources: &Resources) -> Option<Reservation> {
     if mem::needs_drop::<V>() {
         return None;
@@ -295,7 +300,7 @@ mod tests {
     use super::*;
     use crate::storage::memory::MemoryBudget;
 
-    /// Shows how values are grouped: those of a turn in parentheses, what turns have in brackets.
+    /// Shows how values are grouped: those of one combine group in parentheses, merged groups in brackets.
     struct Shown(PhantomData<()>);
 
     crate::portable::portable! {
@@ -329,7 +334,7 @@ mod tests {
 
     const PARTITIONS: usize = 3;
 
-    /// The same for values without memory of their own: a number that is another one for each grouping.
+    /// Like `Shown`, for values that own no memory: a number that differs for each grouping.
     struct Mixed(PhantomData<()>);
 
     crate::portable::portable! {
@@ -361,7 +366,7 @@ mod tests {
         }
     }
 
-    /// One key of every turn, some of many turns, twice in each of them, and long ones.
+    /// One key in every group, some in many groups, twice in each of them, and long ones.
     fn records(turn: u64) -> impl Iterator<Item = (String, u64)> {
         (turn * 100..(turn + 1) * 100).map(move |n| match n % 50 {
             0 => ("often".to_owned(), n),
@@ -393,7 +398,8 @@ mod tests {
         all
     }
 
-    /// What is combined by several threads, each of which takes so many turns in succession; the resources it took.
+    /// Returns the output of several threads, each of which takes `together` consecutive groups, and the resources that
+    /// it used.
     fn combined(
         turns: u64,
         together: u64,
@@ -496,7 +502,7 @@ mod tests {
         const KEYS: u64 = 30_000;
         let resources = Resources::unlimited();
         let combine = Mixed(PhantomData);
-        // What is read twice: once while others hold all of the memory.
+        // Outputs that are read twice: once while other data holds all of the memory.
         let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 2, false);
         let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
         let record = |n: u64| (n * 7919 % KEYS, n);
@@ -507,7 +513,7 @@ mod tests {
             combiner.end_turn().unwrap();
         }
         combiner.commit().unwrap();
-        // Each key comes once in a turn.
+        // Each key occurs once in a group.
         let mut expected = BTreeMap::new();
         for (key, n) in (0..3 * KEYS).map(record) {
             let merge = |combined: &mut u64| *combined = combine.merge(*combined, n);
@@ -575,7 +581,7 @@ mod tests {
             records.for_each(|record| combiner.push(record).unwrap());
             combiner.flush().unwrap();
             let bytes = values_bytes(&mut combiner.tables);
-            // A little more than in proportion: later values have more digits.
+            // Slightly more than proportional: later values have more digits.
             assert!(
                 2 * reserved_for_values(&combiner.tables) >= bytes,
                 "turn {turn}"
@@ -583,7 +589,7 @@ mod tests {
             most = most.max(bytes);
             combiner.end_turn().unwrap();
         }
-        // Not all of it is kept for turns to come.
+        // Only part of it is kept for the next groups.
         assert!(reserved_for_values(&combiner.tables) < most / 4);
     }
 

@@ -1,34 +1,34 @@
-//! Whether combining on the map side saves anything: looked at from time to time, while tables fill.
+//! Adaptive map-side combining: decides, while the tables fill, whether combining saves enough.
 
-/// With so many keys in tables it is looked at for the first time whether that saves anything: more would no longer be
-/// in the processor's cache.
+/// Number of distinct keys in a thread's tables at which savings are first evaluated. More keys than this exceed the
+/// CPU cache.
 pub(crate) const FIRST_CHECK_KEYS: usize = 1 << 19;
 
-/// Signs of far more keys are looked for before that: first when there are so many times fewer records, and each time
-/// that they have doubled.
+/// The early check first runs after `check_keys / EARLIER` records, and again whenever the number of records has
+/// doubled.
 const EARLIER: usize = 16;
 
-/// So many times as many keys are far more.
+/// The early check abandons the tables if the estimated number of distinct keys exceeds this multiple of `check_keys`.
 const MANY_FOR_CHECKED: usize = 4;
 
-/// Fewer repeats of keys are no sign.
+/// Minimum number of repeats at the previous check; the early check does not decide on fewer.
 const LEAST_REPEATS: usize = 32;
 
-/// What is known of the tables of a thread.
+/// State of the evaluation for the tables of a thread.
 pub(crate) struct Savings {
     check_keys: usize,
-    /// With so many records it is looked at again.
+    /// Number of records at which the next check runs.
     next_look: usize,
-    /// How many records had repeated a key at the last look, while there were fewer keys than `check_keys`.
+    /// Number of repeats at the last check, while there were fewer keys than `check_keys`.
     repeats: usize,
-    /// How much there was at the last look, once there were so many keys.
+    /// Number of records, and of keys, at the last check with at least `check_keys` keys.
     records: usize,
     keys: usize,
 }
 
 impl Savings {
-    /// Looks at empty tables, for the first time in earnest when they have `check_keys`; never if those are as many as
-    /// a number can be.
+    /// Starts with empty tables. The first full check runs when they have `check_keys` keys. If `check_keys` is
+    /// `usize::MAX`, savings are never evaluated.
     pub(crate) fn new(check_keys: usize) -> Self {
         Self {
             check_keys,
@@ -51,7 +51,8 @@ impl Savings {
         records >= self.next_look
     }
 
-    /// Looks at tables with so many records and keys, and says whether they save too little to go on.
+    /// Evaluates tables with `records` records and `keys` keys. Returns `true` if they save too little: more than half
+    /// of the records since the last evaluation had a new key.
     pub(crate) fn are_little(&mut self, records: usize, keys: usize) -> bool {
         self.next_look = records * 2;
         if keys < self.check_keys {
@@ -64,21 +65,21 @@ impl Savings {
         are_little
     }
 
-    /// Whether the first records show that there are far more keys than tables are good for.
+    /// Returns `true` if the first records indicate far more distinct keys than tables can handle.
     ///
-    /// Where keys come in turn, nothing can be said before each has come. There are no repeats then, or those of records
-    /// that come twice, which become twice as many with twice the records; in no order they become four times as many.
+    /// In random order, twice the records have four times the repeats. If keys recur in a cycle, there are no repeats
+    /// before its end; if each record occurs twice in a row, twice the records have twice the repeats. Neither case
+    /// tells how many keys there are.
     fn show_many_keys(&self, records: usize, before: usize) -> bool {
         let has_no_order = before >= LEAST_REPEATS && self.repeats >= 3 * before;
         has_no_order && keys_in_all(records, self.repeats) > MANY_FOR_CHECKED * self.check_keys
     }
 }
 
-/// How many keys there are, where so many records in no order had so many repeats.
+/// Estimates the number of distinct keys from `records` records in random order that had `repeats` repeats.
 ///
-/// Of D keys in no order, two records have the same with a chance of 1/D. So among the n²/2 pairs of n records there
-/// are r = n²/2D repeats, and it follows that D = n²/2r (the birthday problem). Where some keys are more frequent than
-/// others, more pairs are repeats: then there are even more keys than that.
+/// With D keys, two records share a key with probability 1/D. The n²/2 pairs of n records thus give r = n²/2D repeats,
+/// so D = n²/2r (the birthday problem). If some keys are more frequent than others, there are even more keys than this.
 pub(crate) fn keys_in_all(records: usize, repeats: usize) -> usize {
     records.saturating_mul(records) / (2 * repeats).max(1)
 }
@@ -89,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    /// After how many records tables with these keys are given up.
+    /// Returns the number of records after which tables with these keys are abandoned.
     fn given_up(keys: impl Iterator<Item = u64>) -> Option<usize> {
         let mut savings = Savings::new(FIRST_CHECK_KEYS);
         let mut seen = HashSet::new();
@@ -100,7 +101,7 @@ mod tests {
         })
     }
 
-    /// Numbers in no order.
+    /// Numbers in random order.
     fn numbers(count: u64) -> impl Iterator<Item = u64> {
         let mut state = 1_u64;
         (0..count).map(move |_| {
@@ -119,17 +120,17 @@ mod tests {
         let most = |n: u64| if n >> 31 == 0 { 10_000_000 } else { 1_000_000 };
         let skewed = numbers(200_000).map(|n| n % most(n));
         assert!(given_up(skewed).is_some());
-        // Only with all of them can it be said that there are no repeats.
+        // Only with all records is it known that there are no repeats.
         assert_eq!(given_up(0..1_000_000), Some(FIRST_CHECK_KEYS));
     }
 
     #[test]
     fn keys_that_come_again_stay_in_tables() {
         assert_eq!(given_up(numbers(900_000).map(|n| n % 400_000)), None);
-        // In turn, and with some records twice.
+        // In a cycle, and with some records twice.
         assert_eq!(given_up((0..900_000).map(|n| n % 300_000)), None);
         assert_eq!(given_up((0..500_000).map(|n| n - n % 500 / 499)), None);
-        // As words: the n-th is as frequent as the first by n.
+        // Like words: the n-th has 1/n of the frequency of the first.
         assert_eq!(
             given_up(numbers(900_000).map(|n| (1 << 32) / (n + 1))),
             None

@@ -1,4 +1,4 @@
-//! Records as they come, encoded: for shuffles that neither combine nor sort.
+//! Record buffers (spools): encoded records in the order of arrival, for shuffles that neither combine nor sort.
 
 use std::borrow::Borrow;
 
@@ -9,16 +9,16 @@ use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
 use crate::task::{Flow, Resources};
 
-/// Encoded records, one behind the other.
+/// Encoded records, back to back.
 #[derive(Clone, Default)]
 pub(crate) struct Spool {
     bytes: Vec<u8>,
-    /// Where each record ends. The codec alone cannot tell a record that takes no bytes.
+    /// End of each record. From the codec alone, a record of no bytes could not be detected.
     ends: Vec<usize>,
 }
 
 impl Spool {
-    /// Takes a record in, and says how many bytes that takes.
+    /// Appends a record, and returns the memory that it takes, in bytes.
     pub(crate) fn push<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<usize> {
         let start = self.bytes.len();
         T::store(record, &mut self.bytes)?;
@@ -62,7 +62,7 @@ impl InMemory for Spool {
     }
 }
 
-/// Calls `each` with the records of some parts, in order.
+/// Calls `each` with the records of `parts`, in order.
 pub(crate) fn replay<T, M>(
     parts: impl IntoIterator<Item = Content<M>>,
     mut each: impl for<'a> FnMut(Ref<'a, T>) -> Flow,
@@ -93,14 +93,14 @@ where
     Ok(Flow::Continue(()))
 }
 
-/// After how many bytes of records the memory for them is accounted for again.
+/// Number of bytes of new records after which their memory is reserved. Larger values exceed the budget by more.
 const ACCOUNT_BYTES: usize = 64 << 10;
 
-/// Tasks that follow each other are handed over together until they have so much, so that many small ones cost no more
-/// than a few large ones.
+/// Minimum number of bytes for a commit. Consecutive tasks are committed together until they have this many, so that
+/// many small tasks cost no more than a few large ones.
 const LEAST_COMMIT_BYTES: usize = 4 << 20;
 
-/// Divides the records of one thread's tasks among partitions, within a memory budget.
+/// Partitions the records of one thread's tasks, within a memory budget.
 pub(crate) struct Divider<'o> {
     outputs: &'o MapOutputs<Spool>,
     resources: &'o Resources,
@@ -111,9 +111,9 @@ pub(crate) struct Divider<'o> {
     order: Order,
     last_task: Option<usize>,
     records: u64,
-    /// Bytes of records that have come since records were handed over or written.
+    /// Bytes of records since the last commit or spill.
     bytes: usize,
-    /// Bytes of records that have come since the memory was accounted for.
+    /// Bytes of records since their memory was last reserved.
     new_bytes: usize,
     is_checked: bool,
 }
@@ -140,7 +140,7 @@ impl<'o> Divider<'o> {
         }
     }
 
-    /// Says that the records to come are those of `task`.
+    /// Announces that the next records are those of `task`.
     pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
         let follows = self.last_task.is_some_and(|last| last + 1 == task);
         if !follows || self.bytes >= LEAST_COMMIT_BYTES.min(self.most_bytes / 2) {
@@ -191,7 +191,7 @@ impl<'o> Divider<'o> {
         Ok(())
     }
 
-    /// Hands over what came since the last time, after the last task.
+    /// Commits the remaining records, after the last task.
     pub(crate) fn commit(&mut self) -> Result<()> {
         if self.records == 0 {
             return Ok(());

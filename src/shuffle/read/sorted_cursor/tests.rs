@@ -1,4 +1,4 @@
-//! Both `sorted` and the cursor.
+//! Tests of `sorted` and the cursor.
 
 use std::ops::ControlFlow;
 
@@ -11,7 +11,7 @@ use crate::storage::memory::MemoryBudget;
 
 const SLICE_BITS: u32 = 1;
 
-/// These entries, whose values are their numbers, in chunks of at most so many bytes.
+/// Sorts `keys`, whose values are their numbers, in chunks of about `most_bytes` bytes.
 fn sorted<K: AsRef<[u8]>>(keys: &[K], most_bytes: usize) -> Sorted {
     let partitioner = HashPartitioner::new(1);
     let mut chunks = Vec::new();
@@ -48,7 +48,7 @@ fn sorted<K: AsRef<[u8]>>(keys: &[K], most_bytes: usize) -> Sorted {
     Sorted::new(chunks, SLICE_BITS, partitioner, Vec::new())
 }
 
-/// Asserts that the groups of these entries are right, by each of the ways to go through them.
+/// Asserts that the groups of these entries are right, for each way to iterate over them.
 fn assert_groups<K: AsRef<[u8]>>(keys: &[K], sorted: &Sorted) {
     let numbered = keys.iter().enumerate();
     let mut expected: Vec<_> = numbered
@@ -65,7 +65,7 @@ fn assert_groups<K: AsRef<[u8]>>(keys: &[K], sorted: &Sorted) {
                 .values()
                 .eq(group.iter().map(|entry| entry.2.to_le_bytes()))
         );
-        // What is left of a group is skipped.
+        // The unread values of a group are skipped.
         for entry in &group[..group.len() / 2] {
             assert!(groups.advance_in_group());
             assert_eq!(groups.value(), entry.2.to_le_bytes());
@@ -112,7 +112,7 @@ fn so_they_are_if_slots_have_but_a_few_bits_of_a_place() {
     }
 }
 
-/// What the hash multiplies the last eight bytes by is zero with these.
+/// Returns a key that the hash multiplies by zero: its last eight bytes do not matter.
 fn key_of_one_place(n: usize) -> Vec<u8> {
     [0x8bb8_4b93_962e_acc9, n as u64]
         .map(u64::to_le_bytes)
@@ -162,8 +162,8 @@ fn groups_are_compared_by_place_then_by_key() {
     }
 }
 
-/// Asserts that the values of the left side are found of each key of the right side, in order, whether or not those keys
-/// are passed that come before the next one of the left side. Slots have so many bits of a place.
+/// Asserts that the values of the left side are found for each key of the right side, in order, whether or not keys
+/// before the next one of the left side are skipped. Slots have `place_bits` bits of a hash rank.
 fn assert_found<K: AsRef<[u8]>>(left_keys: &[K], right_keys: &[K], place_bits: [u32; 2]) {
     let [left, right] =
         [(left_keys, place_bits[0]), (right_keys, place_bits[1])].map(|(keys, bits)| {

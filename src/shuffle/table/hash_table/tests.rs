@@ -1,4 +1,4 @@
-//! Tables as they grow, and their keys in order.
+//! Tests of growing tables, and of the order of their keys.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ fn put(table: &mut Table<String>, place: u64, key: &[u8], value: &str) {
     }
 }
 
-/// Keys of 0 to 39 bytes with places of three kinds: all over, many of one home slot, and one for several keys.
+/// Returns keys of 0 to 39 bytes with three kinds of hash ranks: spread evenly, many in one home slot, and one for
+/// several keys.
 fn entries() -> Vec<(u64, Vec<u8>)> {
     let entry = |n: u64| {
         let place = match n % 3 {
@@ -76,7 +77,7 @@ fn what_was_not_taken_is_dropped_once() {
     assert_eq!(std::rc::Rc::strong_count(&value), 1);
 }
 
-/// Counts keys, each at a place of its own, and takes them in order.
+/// Counts keys, each with its own hash rank, and takes them in order.
 fn counts(keys: impl Iterator<Item = (u64, String)>) -> Vec<(u64, String, u32)> {
     let mut table = Table::<u32>::default();
     for (place, key) in keys {
@@ -121,7 +122,7 @@ fn keys_stay_in_order_while_tables_grow() {
 #[test]
 fn keys_of_one_home_lie_side_by_side() {
     for place in [0, u64::MAX / 2, u64::MAX] {
-        // More than the slots behind the last home slot, whichever it is.
+        // More than the slots after the last home slot, whichever it is.
         check((0..300).map(|n| (place - place.min(n % 5), n.to_string())));
         let others = (0..3000).map(|n| (n << 52, n.to_string()));
         check((0..300).map(|n| (place, n.to_string())).chain(others));
