@@ -13,7 +13,7 @@ mod tally;
 
 pub use block::{Block, FilePart};
 pub(crate) use block::{Files, Outputs, StoredPartition};
-pub(crate) use context::{Task, panicked};
+pub(crate) use context::Task;
 pub(crate) use imports::Imports;
 pub(crate) use job::{JobState, Progress, Resources};
 pub(crate) use nesting::{in_task, is_in_task};
@@ -22,7 +22,7 @@ pub(crate) use remote::{Emit, MakeStage, RemoteStage, load_stage, save_map_side}
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, Worker};
 pub(crate) use tally::{Tallies, Tally};
 
-pub(crate) use crate::error::Site;
+pub(crate) use crate::error::{Site, panicked};
 
 use std::ops::ControlFlow;
 

@@ -74,13 +74,15 @@ fn run_worker(
     let mut worker = stage.worker(job.resources());
     let split_reader = SplitReader::default();
     for partition in partitions {
-        let task = Task::new(job, number, partition.index).reading_with(&split_reader);
+        let index = partition.index;
+        let task = Task::new(job, number, index).reading_with(&split_reader);
         in_task(|| task.guard(|task| worker.run(partition, task)))?;
+        worker.keep(index);
     }
     let task = Task::of_no_partition(job, number);
     let finished = in_task(|| {
         task.guard(|task| {
-            worker.settle(task);
+            worker.settle(task)?;
             worker.finish()
         })
     });
