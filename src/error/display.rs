@@ -145,7 +145,10 @@ impl fmt::Display for ErrorKind {
                  use closures that give the same records each time"
             ),
             Self::Internal { reason } => {
-                write!(f, "internal error: {reason}; please report this to the authors of holdall")
+                write!(
+                    f,
+                    "internal error: {reason}; please report this to the authors of holdall"
+                )
             }
         }
     }

@@ -44,7 +44,9 @@ mod tests {
     }
 
     fn message(payload: impl Any + Send) -> String {
-        caught::<()>(None, || panic_any(payload)).unwrap_err().to_string()
+        caught::<()>(None, || panic_any(payload))
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -57,6 +59,9 @@ mod tests {
 
     #[test]
     fn a_payload_may_panic_when_it_is_dropped() {
-        assert_eq!(message(Bomb), "a closure panicked: a panic without a message");
+        assert_eq!(
+            message(Bomb),
+            "a closure panicked: a panic without a message"
+        );
     }
 }

@@ -113,7 +113,9 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
 
 #[cold]
 fn out_of_place(partition: usize, what: &str) -> Error {
-    Error::internal(format!("the result of partition {partition} is out of place: {what}"))
+    Error::internal(format!(
+        "the result of partition {partition} is out of place: {what}"
+    ))
 }
 
 #[cfg(test)]

@@ -252,9 +252,9 @@ impl<'s> StageRun<'s> {
                 let pulled = in_task(|| caught(None, open));
                 PULLS_FOR.set(before);
                 let partition = pulled.map_err(|error| error.of_stage(self.number))?;
-                *given += 1;
-                if partition.is_none() {
-                    stream.0 = None;
+                match partition {
+                    Some(_) => *given += 1,
+                    None => stream.0 = None,
                 }
                 Ok(partition.map(Claim::Streamed))
             }

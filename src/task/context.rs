@@ -260,7 +260,8 @@ impl<'job> Task<'job> {
     pub(crate) fn guard<R>(self, work: impl FnOnce(&Self) -> Result<R>) -> Result<R> {
         let tallying = Tallying::begin();
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
-        let outcome = outcome.unwrap_or_else(|payload| Err(panicked(self.panicked_in.get(), payload)));
+        let outcome =
+            outcome.unwrap_or_else(|payload| Err(panicked(self.panicked_in.get(), payload)));
         match (outcome, self.failure.take()) {
             (Ok(result), None) => {
                 self.job.put_tally(Tally {

@@ -22,7 +22,7 @@ pub(crate) use remote::{Emit, MakeStage, RemoteStage, load_stage, save_map_side}
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, Worker};
 pub(crate) use tally::{Tallies, Tally};
 
-pub(crate) use crate::error::{Site, panicked};
+pub(crate) use crate::error::Site;
 
 use std::ops::ControlFlow;
 

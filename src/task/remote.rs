@@ -23,10 +23,7 @@ pub(crate) type Emit<'e> = dyn FnMut(usize, Vec<u8>) -> Result<Flow> + 'e;
 
 /// The stage that [`StageCode::save`](super::StageCode::save) has taken down, in this process.
 pub(crate) fn load_stage(bytes: &[u8]) -> Result<Box<dyn RemoteStage>> {
-    let mut from = Loader::new(bytes);
-    let stage = from.entry()?;
-    from.finish()?;
-    Ok(stage)
+    Loader::read(bytes, |from| from.entry())
 }
 
 /// The map side of a shuffle: all that its stage needs and that can be sent.

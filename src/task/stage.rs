@@ -34,21 +34,17 @@ impl Partition {
 
     /// Its bytes, as [`from_bytes`](Self::from_bytes) reads them: none if there is nothing but its number.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut to = Saver::new();
-        if self.has_payload() {
-            Portable::save(self, &mut to)?;
+        if !self.has_payload() {
+            return Ok(Vec::new());
         }
-        Ok(to.into_bytes())
+        Saver::write(|to| Portable::save(self, to))
     }
 
     pub(crate) fn from_bytes(index: usize, bytes: &[u8]) -> Result<Self> {
         if bytes.is_empty() {
             return Ok(Self::at(index));
         }
-        let mut from = Loader::new(bytes);
-        let partition = Self::load(&mut from)?;
-        from.finish()?;
-        Ok(partition)
+        Loader::read(bytes, Self::load)
     }
 
     /// Whether something was pulled for it, which is there once only.
