@@ -146,17 +146,25 @@ where
         for partition in partitions {
             let index = partition.index;
             let task = Task::new(job, number, index).reading_with(&split_reader);
+            // The last chunk waits until it is known that all is well.
+            let mut last = None;
             let send = |task: &Task<'_>| {
                 let mut emit = |chunk| {
-                    // It is made of a part of the records.
+                    // It may be made of a part of the records.
                     if task.has_failed() {
                         return Ok(Flow::Break(()));
                     }
-                    emit(index, chunk)
+                    match last.replace(chunk) {
+                        Some(chunk) => emit(index, chunk, false),
+                        None => Ok(Flow::Continue(())),
+                    }
                 };
                 self.action.send(&self.pipeline, partition, task, &mut emit)
             };
             in_task(|| task.guard(send))?;
+            if let Some(chunk) = last {
+                let _ = emit(index, chunk, true)?;
+            }
         }
         Ok(Vec::new())
     }

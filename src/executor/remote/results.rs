@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rapidhash::v3::rapidhash_v3;
-
 use super::spec::Report;
 use crate::error::{Error, Result};
-use crate::task::Flow;
+use crate::task::{Flow, fingerprint};
 
 /// What the driver has for the tasks of a stage, and where their results go.
 pub(crate) trait Source: Sync {
@@ -26,17 +24,26 @@ pub(crate) trait Source: Sync {
     fn is_stopped(&self) -> bool;
 }
 
+/// A chunk as it is sent: with a byte behind it that says whether it is the last one of its partition.
+pub(super) fn framed(mut bytes: Vec<u8>, is_last: bool) -> Vec<u8> {
+    bytes.push(u8::from(is_last));
+    bytes
+}
+
 /// A piece of the result of a partition.
 pub(super) struct Chunk {
-    /// Of its bytes. It stays when these have been handed on, since an attempt that comes later must give the same.
-    hash: u64,
     bytes: Vec<u8>,
+    /// Of its bytes, unless it is the last chunk. It stays when these have been handed on: an attempt that comes later
+    /// must give the same.
+    fingerprint: Option<u64>,
 }
 
 impl Chunk {
-    pub(super) fn new(bytes: Vec<u8>) -> Self {
+    /// What was [framed].
+    pub(super) fn new(mut bytes: Vec<u8>) -> Self {
+        let is_last = bytes.pop() == Some(1);
         Self {
-            hash: rapidhash_v3(&bytes),
+            fingerprint: (!is_last).then(|| fingerprint(&bytes)),
             bytes,
         }
     }
@@ -96,17 +103,20 @@ impl Results {
         let all = chunks.map_or(&[][..], |chunks| &chunks.all);
         match all.get(number) {
             _ if is_whole => Standing::Known,
-            Some(known) if known.hash == chunk.hash => Standing::Known,
+            Some(known) if known.fingerprint == chunk.fingerprint => Standing::Known,
             Some(_) => Standing::Other,
             None if number == all.len() => Standing::New,
             None => Standing::Misplaced,
         }
     }
 
-    /// Takes a chunk that is [new](Standing::New).
-    pub(super) fn put(&mut self, partition: usize, chunk: Chunk) {
+    /// Takes a chunk of a task that is [new](Standing::New).
+    pub(super) fn put(&mut self, partition: usize, task: u64, chunk: Chunk) {
         self.early_bytes += chunk.bytes.len();
         let chunks = self.by_partition.entry(partition).or_default();
+        if chunk.fingerprint.is_none() {
+            chunks.finished_by = Some(task);
+        }
         chunks.all.push(chunk);
     }
 
@@ -188,13 +198,17 @@ mod tests {
         std::iter::from_fn(|| results.take()).collect()
     }
 
+    fn chunk(byte: u8, is_last: bool) -> Chunk {
+        Chunk::new(framed(vec![byte], is_last))
+    }
+
     fn look(results: &Results, partition: usize, number: usize, byte: u8) -> Standing {
-        results.look(partition, number, &Chunk::new(vec![byte]))
+        results.look(partition, number, &chunk(byte, false))
     }
 
     fn put(results: &mut Results, partition: usize, number: usize, byte: u8) {
         assert_eq!(look(results, partition, number, byte), Standing::New);
-        results.put(partition, Chunk::new(vec![byte]));
+        results.put(partition, 1, chunk(byte, false));
     }
 
     #[test]
@@ -235,6 +249,20 @@ mod tests {
         assert_eq!(taken(&mut results), [(0, vec![2])]);
         assert_eq!(results.done(0, 1, 1), Standing::Other, "it has given two");
         assert_eq!(results.done(1, 1, 2), Standing::Misplaced, "one is missing");
+    }
+
+    #[test]
+    fn the_last_chunk_ends_a_partition() {
+        let mut results = Results::default();
+        put(&mut results, 0, 0, 0);
+        taken(&mut results);
+        assert_eq!(results.look(0, 0, &chunk(0, true)), Standing::Other);
+        assert_eq!(results.look(0, 1, &chunk(1, true)), Standing::New);
+        results.put(0, 1, chunk(1, true));
+        put(&mut results, 1, 0, 10);
+        assert_eq!(taken(&mut results), [(0, vec![1]), (1, vec![10])]);
+        results.abandon(0);
+        assert_eq!(look(&results, 0, 0, 7), Standing::Known);
     }
 
     #[test]

@@ -197,7 +197,7 @@ impl<'a> Tasks<'a> {
             }
             state = self.wait(state);
         }
-        state.results.put(partition, chunk);
+        state.results.put(partition, task.id, chunk);
         drop(self.hand_on(state));
     }
 

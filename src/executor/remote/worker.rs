@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use super::results;
 use super::spec::{Metrics, Report, Stage, TaskSpec};
 use crate::error::{Error, ErrorKind, Result, caught};
 use crate::storage::memory::MemoryBudget;
@@ -158,7 +159,7 @@ impl Loaded {
         let partitions = partitions.map(|spec| Partition::from_bytes(spec.index, &spec.payload));
         let partitions = partitions.collect::<Result<_>>()?;
         let mut position = 0;
-        let mut emit = |partition: usize, bytes: Vec<u8>| {
+        let mut emit = |partition: usize, bytes: Vec<u8>, is_last| {
             // A task that was cancelled may have broken off within a part.
             if job.is_stopped() {
                 return Ok(Flow::Break(()));
@@ -167,7 +168,7 @@ impl Loaded {
             while task.partitions[position].index != partition {
                 position += 1;
             }
-            chunk(partition, chunks[position], bytes);
+            chunk(partition, chunks[position], results::framed(bytes, is_last));
             chunks[position] += 1;
             Ok(Flow::Continue(()))
         };
