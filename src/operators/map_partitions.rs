@@ -1,11 +1,11 @@
 //! `map_partitions`: a closure that processes a whole partition. Narrow.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipeline::{Call, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
@@ -100,6 +100,21 @@ portable! {
     }
 }
 
+/// An error upstream of the closure, which has therefore received only some of the records. If the closure then panics,
+/// possibly because of that, the task reports this error and not the panic.
+struct Outcome<'t> {
+    task: &'t Task<'t>,
+    error: RefCell<Option<Error>>,
+}
+
+impl Drop for Outcome<'_> {
+    fn drop(&mut self) {
+        if let Some(error) = self.error.take() {
+            let _ = self.task.fail_with(error);
+        }
+    }
+}
+
 impl<P, C, U> Pipeline for MapPartitions<P, C, U>
 where
     P: Pipeline,
@@ -122,19 +137,23 @@ where
     {
         let index = partition.index;
         let mut partition = Some(partition);
-        let mut outcome = Ok(ControlFlow::Continue(()));
+        let outcome = Outcome {
+            task,
+            error: RefCell::default(),
+        };
         let stopped = Cell::new(ControlFlow::Continue(()));
         let mut run = |op: &mut Each<'_, P::Out>| {
             if let Some(partition) = partition.take() {
-                outcome = self.parent.run(partition, task, &mut |record| {
+                let pushed = self.parent.run(partition, task, &mut |record| {
                     // After a stop the user closure still runs to its end, but needs no more records.
                     stopped.get()?;
                     op(record)
                 });
                 // If the closure has received only some of the records, its result must be discarded.
-                if outcome.is_err() || task.is_stopped() {
+                if pushed.is_err() || task.is_stopped() {
                     stopped.set(ControlFlow::Break(()));
                 }
+                outcome.error.replace(pushed.err());
             }
         };
         task.call(&self.site, || {
@@ -146,7 +165,9 @@ where
             };
             self.op.call((index, Records(&mut run), &mut emit));
         });
-        let _ = outcome?;
+        if let Some(error) = outcome.error.take() {
+            return Err(error);
+        }
         Ok(if task.has_failed() {
             ControlFlow::Break(())
         } else {
