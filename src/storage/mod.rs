@@ -15,6 +15,7 @@
 //! | `memory` | how many bytes may be held: `MemoryBudget`, `Reservation` |
 //! | `limits` | how much memory this process can have |
 //! | `size` | `"512MiB"` to bytes and back |
+//! | `environment` | the environment variables of this process |
 //! | `scratch` | directories and files that clean up after themselves, with a quota |
 //! | `interrupt` | the clean-up at Ctrl-C |
 //! | `file` | access to files with the path in every error |
@@ -24,6 +25,7 @@
 //! carry no version, but every damage to them is found.
 
 pub(crate) mod codec;
+pub(crate) mod environment;
 pub(crate) mod file;
 pub(crate) mod frame;
 pub(crate) mod interrupt;

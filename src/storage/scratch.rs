@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{file, interrupt, system};
+use super::{environment, file, interrupt, system};
 use crate::error::{Error, ErrorKind, Place, Result};
 
 const NAME_PREFIX: &str = "holdall-";
@@ -68,7 +68,8 @@ impl Scratch {
     /// its files together.
     pub(crate) fn new(spill_directory: Option<&Path>, quota_bytes: Option<u64>) -> Self {
         let home = Home::Own {
-            spill_directory: spill_directory.map_or_else(std::env::temp_dir, Path::to_owned),
+            spill_directory: spill_directory
+                .map_or_else(environment::temporary_directory, Path::to_owned),
             directory: Mutex::new(None),
         };
         Self::at(home, quota_bytes)

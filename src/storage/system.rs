@@ -53,6 +53,18 @@ mod unix {
         limits.into_iter().flatten().min()
     }
 
+    /// Whether this process has privileges that the process which started it lacks.
+    pub(in crate::storage) fn is_privileged() -> bool {
+        // SAFETY: the call takes a number, and answers 0 to one that it does not know.
+        #[cfg(target_os = "linux")]
+        let is_privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+        // SAFETY: these four take nothing and cannot fail.
+        #[cfg(not(target_os = "linux"))]
+        let is_privileged =
+            unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() };
+        is_privileged
+    }
+
     /// Whether there is a directory at `path`, itself and not by a link, that belongs to this user.
     pub(in crate::storage) fn is_own_directory(path: &Path) -> bool {
         // SAFETY: geteuid takes nothing and cannot fail.
@@ -188,6 +200,10 @@ mod other {
 
     pub(in crate::storage) fn resource_limit_bytes() -> Option<u64> {
         None
+    }
+
+    pub(in crate::storage) fn is_privileged() -> bool {
+        false
     }
 
     /// Directories for temporary files belong to one user there.
