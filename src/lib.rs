@@ -303,6 +303,10 @@
 //! | `HOLDALL_SPILL_DIR` | the directory for spill files | the system's temporary directory |
 //! | `HOLDALL_SUMMARY` | `1`: each job prints a [summary](JobSummary) to standard error; `0`: no summary | `0` |
 //!
+//! A variable that is empty counts as unset. A directory may have any name; every other value must be UTF-8. In a program
+//! that runs with privileges that its caller lacks, such as a set-user-id program, all variables count as unset, and so
+//! does `TMPDIR`.
+//!
 //! With plain `threads`, jobs run on rayon's global pool, so `RAYON_NUM_THREADS` applies as well. Only the
 //! [builder](ContextBuilder) can set the number of partitions after a shuffle, the disk quota, and the progress bar.
 //!
