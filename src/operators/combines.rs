@@ -195,7 +195,7 @@ pub(crate) struct ByClosures<K, V, C, I, S, Ops, Create, Add, Merge> {
 portable! {
     [K, V, C, I: Data, S: Data + Sync, Ops, Create, Add, Merge]
     ByClosures<K, V, C, I, S, Ops, Create, Add, Merge> {
-        initial: data, state: state, ops: code, create: code, add: code, merge: code, types: part,
+        initial: value, state: state, ops: code, create: code, add: code, merge: code, types: part,
     }
 }
 

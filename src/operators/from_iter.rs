@@ -54,10 +54,13 @@ impl<M, I> Portable for FromIter<M, I> {
 }
 
 /// The records of a partition.
-struct Pulled<T>(Vec<T>);
+struct Pulled<T> {
+    site: Site,
+    records: Vec<T>,
+}
 
 portable! {
-    [T: Data] Pulled<T> { 0: data }
+    [T: Data] Pulled<T> { site: part, records: values }
 }
 
 impl<M, I> Pipeline for FromIter<M, I>
@@ -90,7 +93,11 @@ where
             }
             pulled += batch.len();
             index += 1;
-            Ok(Some(Partition::with(index - 1, Pulled(batch))))
+            let pulled = Pulled {
+                site: self.site,
+                records: batch,
+            };
+            Ok(Some(Partition::with(index - 1, pulled)))
         })
     }
 
@@ -98,13 +105,13 @@ where
     where
         S: FnMut(I::Item) -> Flow,
     {
-        let Some(Pulled(batch)) = partition.into_payload::<Pulled<I::Item>>() else {
+        let Some(Pulled { records, .. }) = partition.into_payload::<Pulled<I::Item>>() else {
             unreachable!(
                 "the partitions of {} come from its own stream",
                 self.site.operator
             )
         };
-        for (i, record) in batch.into_iter().enumerate() {
+        for (i, record) in records.into_iter().enumerate() {
             if (i % super::STOP_CHECK_RECORDS == 0 && task.is_stopped()) || sink(record).is_break()
             {
                 return Ok(ControlFlow::Break(()));

@@ -95,6 +95,7 @@ pub(crate) struct Sending<'s> {
     task: &'s Task<'s>,
     emit: &'s mut dyn FnMut(Vec<u8>) -> Result<Flow>,
     chunk: Vec<u8>,
+    is_checked: bool,
     is_broken_off: bool,
 }
 
@@ -109,15 +110,19 @@ impl<'s> Sending<'s> {
             task,
             emit,
             chunk: Vec::new(),
+            is_checked: false,
             is_broken_off: false,
         }
     }
 
     pub(crate) fn push<R: Data>(&mut self, record: &R) -> Flow {
         // The codec calls `Serialize`, which may be the program's.
-        let encoded = self
-            .task
-            .call(&self.site, || codec::encode_into(record, &mut self.chunk));
+        let encoded = self.task.call(&self.site, || {
+            if !std::mem::replace(&mut self.is_checked, true) {
+                codec::check(record)?;
+            }
+            codec::encode_framed(record, &mut self.chunk)
+        });
         if let Err(error) = encoded {
             return self.task.fail_at(self.site, error);
         }
@@ -143,7 +148,7 @@ impl<'s> Sending<'s> {
 pub(crate) fn receive<R: Data>(mut bytes: &[u8], site: Site) -> Result<Vec<R>> {
     let mut records = Vec::new();
     while !bytes.is_empty() {
-        let record = codec::decode_prefix(&mut bytes);
+        let record = codec::decode_framed(&mut bytes);
         records.push(record.map_err(|error| error.at(site))?);
     }
     Ok(records)

@@ -26,7 +26,7 @@ pub(crate) struct Fold<T: ?Sized, I, S, A, F, Make, Add> {
 
 portable! {
     [T: ?Sized, I: Data, S: Data + Sync, A, F, Make, Add] Fold<T, I, S, A, F, Make, Add> {
-        site: part, initial: data, state: state, op: code, make: code, add: code, types: part,
+        site: part, initial: value, state: state, op: code, make: code, add: code, types: part,
     }
 }
 
