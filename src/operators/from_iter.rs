@@ -61,7 +61,7 @@ struct Pulled<T> {
 }
 
 portable! {
-    [T: Data] Pulled<T> { site: part, records: data }
+    [T: Data] Pulled<T> { site: part, records: values }
 }
 
 impl<M, I> Pipeline for FromIter<M, I>
@@ -93,11 +93,11 @@ where
             }
             pulled += batch.len();
             index += 1;
-            let batch = Pulled {
+            let pulled = Pulled {
                 site: self.site,
                 records: batch,
             };
-            Ok(Some(Partition::with(index - 1, batch)))
+            Ok(Some(Partition::with(index - 1, pulled)))
         })
     }
 
@@ -105,13 +105,13 @@ where
     where
         S: FnMut(I::Item) -> Flow,
     {
-        let Some(batch) = partition.into_payload::<Pulled<I::Item>>() else {
+        let Some(Pulled { records, .. }) = partition.into_payload::<Pulled<I::Item>>() else {
             unreachable!(
                 "the partitions of {} come from its own stream",
                 self.site.operator
             )
         };
-        for (i, record) in batch.records.into_iter().enumerate() {
+        for (i, record) in records.into_iter().enumerate() {
             if (i % super::STOP_CHECK_RECORDS == 0 && task.is_stopped()) || sink(record).is_break()
             {
                 return Ok(ControlFlow::Break(()));

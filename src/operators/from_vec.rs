@@ -15,20 +15,18 @@ pub(crate) struct FromVec<T> {
     pub(crate) site: Site,
 }
 
-/// Encodes each record separately, because the codec limits the size of a value.
 impl<T: Data> Portable for FromVec<T> {
     fn save(&self, to: &mut Saver) -> Result<()> {
         self.site.save(to)?;
-        to.data(&(self.partitions, self.records.len()))?;
-        self.records.iter().try_for_each(|record| to.data(record))
+        to.data(&self.partitions)?;
+        to.values(&self.records)
     }
 
     fn load(from: &mut Loader<'_>) -> Result<Self> {
         let site = Portable::load(from)?;
-        let (partitions, len) = from.data::<(usize, usize)>()?;
-        let records: Result<_> = (0..len).map(|_| from.data()).collect();
+        let partitions = from.data()?;
         Ok(Self {
-            records: Arc::new(records?),
+            records: Arc::new(from.values()?),
             partitions,
             site,
         })

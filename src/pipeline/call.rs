@@ -34,7 +34,7 @@ pub(crate) struct Reversed<C>(pub(crate) C);
 portable! { [F] Plain<F> { 0: code } }
 portable! { [S: Data + Sync, F] Stated<S, F> { 0: state, 1: code } }
 portable! { [C: Portable, F] Given<C, F> { 0: part, 1: code } }
-portable! { [I: Data] Initial<I> { 0: data } }
+portable! { [I: Data] Initial<I> { 0: value } }
 portable! { [C: Portable] Reversed<C> { 0: part } }
 
 /// A comparison of records of type `T`. The signature is what the compiler infers the closure's lifetimes from.

@@ -70,7 +70,7 @@ impl Sender {
     /// Sends a message, and bytes with it. An error leaves the channel of no more use.
     pub(super) fn send<M: Serialize>(&self, message: &M, bytes: &[u8]) -> io::Result<()> {
         let mut frame = vec![0; HEAD_BYTES];
-        codec::encode_into(message, &mut frame).map_err(io::Error::other)?;
+        codec::encode_own(message, &mut frame).map_err(io::Error::other)?;
         let length = u32::try_from(frame.len() - HEAD_BYTES).map_err(io::Error::other)?;
         frame[..4].copy_from_slice(&length.to_le_bytes());
         frame[4..HEAD_BYTES].copy_from_slice(&(bytes.len() as u64).to_le_bytes());

@@ -181,7 +181,7 @@ impl<M: InMemory + 'static> Outputs for MapOutputs<M> {
             for part in &*lock(parts) {
                 if let Content::File(run) = &part.content {
                     let mut about = Vec::new();
-                    codec::encode_into(&part.order, &mut about)?;
+                    codec::encode_own(&part.order, &mut about)?;
                     blocks.push(Block::new(shuffle, partition, FilePart::export(run), about));
                 }
             }

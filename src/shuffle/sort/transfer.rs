@@ -92,7 +92,7 @@ impl Export<'_> {
 
     fn push(&mut self, file: Option<FilePart>, about: &impl Serialize) -> Result<()> {
         let mut bytes = Vec::new();
-        codec::encode_into(about, &mut bytes)?;
+        codec::encode_own(about, &mut bytes)?;
         self.blocks.push(Block {
             shuffle: self.shuffle.number(),
             partition: None,

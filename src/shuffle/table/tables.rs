@@ -233,8 +233,8 @@ impl<'c, C: Combine> Tables<'c, C> {
     pub(crate) fn check_codec(&self) -> Result<bool> {
         let first = self.tables.iter().find_map(|table| {
             table.first(|key, value| {
-                C::Key::from_bytes(key)?;
-                codec::round_trips(value)
+                C::Key::check_bytes(key)?;
+                codec::check(value)
             })
         });
         first.map_or(Ok(false), |checked| checked.map(|()| true))
