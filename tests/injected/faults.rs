@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// Names the file that the processes of a run share. A process without it is never disturbed.
 pub(crate) const VARIABLE: &CStr = c"HOLDALL_TEST_FAULTS";
@@ -139,6 +139,8 @@ struct Shared {
     answer: AtomicU64,
     counts: [AtomicU64; Operation::ALL.len()],
     processes: [AtomicU32; MAX_PROCESSES],
+    /// The message of an error, and zeros.
+    message: [AtomicU8; 1 << 12],
 }
 
 /// The file of a run, as its harness sees it.
@@ -178,8 +180,15 @@ impl Control {
     }
 
     /// What the program said by [`answer`].
-    pub(crate) fn answer(&self) -> u64 {
-        self.shared().answer.load(SeqCst)
+    pub(crate) fn answer(&self) -> Result<u64, String> {
+        let message = self.shared().message.iter();
+        let message = message.map(|byte| byte.load(SeqCst));
+        let message: Vec<_> = message.take_while(|byte| *byte != 0).collect();
+        if message.is_empty() {
+            Ok(self.shared().answer.load(SeqCst))
+        } else {
+            Err(String::from_utf8_lossy(&message).into_owned())
+        }
     }
 
     /// How many calls of a kind there were.
@@ -222,10 +231,17 @@ pub(crate) fn pause() {
     }
 }
 
-/// Tells the harness the checksum of the answer.
-pub(crate) fn answer(checksum: u64) {
-    if let Some(shared) = attached() {
-        shared.answer.store(checksum, SeqCst);
+/// Tells the harness the checksum of the answer, or the message of the error.
+pub(crate) fn answer(answer: Result<u64, String>) {
+    let Some(shared) = attached() else {
+        return;
+    };
+    match answer {
+        Ok(checksum) => shared.answer.store(checksum, SeqCst),
+        Err(message) => {
+            let bytes = shared.message.iter().zip(message.bytes());
+            bytes.for_each(|(place, byte)| place.store(byte, SeqCst));
+        }
     }
 }
 

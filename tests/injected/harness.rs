@@ -1,13 +1,16 @@
 //! Runs the program under a fault and judges what came of it.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::common::{Files, concatenation, names_in};
+use super::common::{concatenation, names_in};
 use super::faults::{self, Control, Effect, Fault, Operation, Times};
 use super::program::{self, FAILED, OUTPUT, OUTPUTS, SPILL, TEXT};
 
@@ -63,29 +66,32 @@ pub(crate) struct Report {
 }
 
 /// A directory in which the program runs.
-pub(crate) struct Place {
-    files: Files,
+pub(crate) struct Place<'a> {
+    root: &'a Path,
     /// What `write_text` writes.
     new: String,
 }
 
-impl Place {
-    pub(crate) fn new() -> Self {
-        let files = Files::new();
+impl<'a> Place<'a> {
+    pub(crate) fn new(root: &'a Path) -> Self {
         let lines = program::text().into_iter().map(|line| line + "\n");
         let new: String = lines.collect();
-        files.write(TEXT, &new);
-        Self { files, new }
+        fs::write(root.join(TEXT), &new).expect("room for a file");
+        Self { root, new }
     }
 
     /// Runs the program, and again without a fault if it had no chance to clean up.
     pub(crate) fn run(&self, run: &Run) -> Report {
-        for name in [SPILL, OUTPUTS] {
-            let _ = fs::remove_dir_all(self.files.path(name));
-            fs::create_dir(self.files.path(name)).expect("room for a directory");
+        for directory in [self.root.join(SPILL), self.root.join(OUTPUTS)] {
+            let _ = fs::remove_dir_all(&directory);
+            fs::create_dir(&directory).expect("room for a directory");
+            open_to_all(&directory);
         }
         if run.work == "overwrite" {
-            self.files.write("outputs/output/part-00000", OLD);
+            let output = self.root.join(OUTPUT);
+            fs::create_dir(&output).expect("room for a directory");
+            open_to_all(&output);
+            fs::write(output.join("part-00000"), OLD).expect("room for a file");
         }
         let (outcome, control) = self.start_and_judge(run);
         let outcome = outcome.and_then(|outcome| {
@@ -126,56 +132,58 @@ impl Place {
     }
 
     fn start_and_judge(&self, run: &Run) -> (Result<Outcome, String>, Control) {
-        let control = Control::create(&self.files.path("faults"), run.fault);
+        let control = Control::create(&self.root.join("faults"), run.fault);
         let control = control.expect("room for a file");
         let mut child = self.start(run);
-        let outcome = match wait(&mut child) {
-            Some(status) => self.judge(run, status, &control),
-            None => Err(format!("it was not done after {LIMIT:?}")),
-        };
+        let stderr = child.stderr.take().expect("a pipe");
+        let errors = thread::spawn(move || io::read_to_string(stderr).unwrap_or_default());
+        let status = wait(&mut child);
         let _ = child.kill();
         let _ = child.wait();
-        (end_workers(&control).and(outcome), control)
+        let ended = end_workers(&control);
+        let errors = errors.join().expect("a text");
+        let outcome = match status {
+            Some(status) => self.judge(run, status, &errors, &control),
+            None => Err(format!("it was not done after {LIMIT:?}: {errors}")),
+        };
+        (ended.and(outcome), control)
     }
 
     fn start(&self, run: &Run) -> Child {
-        let file = |name| File::create(self.files.path(name)).expect("room for a file");
         let task = format!("{} {} {}", run.work, run.executor, run.limits);
         let variable = faults::VARIABLE.to_str().expect("ASCII");
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.args([
-            "program::program",
-            "--exact",
-            "--nocapture",
-            "--test-threads=1",
-        ]);
-        command.current_dir(self.files.root());
-        command.env(program::VARIABLE, task);
-        command.env(variable, self.files.path("faults"));
-        command.stdin(Stdio::null()).stdout(file("stdout"));
-        command.stderr(file("stderr"));
+        command.args(["program::program", "--exact", "--nocapture"]);
+        command.args(["--test-threads", "1"]);
+        command.current_dir(self.root).env(program::VARIABLE, task);
+        command.env(variable, self.root.join("faults"));
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(Stdio::piped());
         command.spawn().expect("start this program again")
     }
 
-    fn judge(&self, run: &Run, status: ExitStatus, control: &Control) -> Result<Outcome, String> {
-        let errors = fs::read(self.files.path("stderr")).unwrap_or_default();
-        let errors = String::from_utf8_lossy(&errors);
-        let error = errors
-            .lines()
-            .find_map(|line| line.strip_prefix(program::ERROR));
-        let outcome = match status.code() {
-            Some(0) => Outcome::Right,
-            Some(FAILED) if error.is_some_and(|message| !message.is_empty()) => Outcome::Error,
+    fn judge(
+        &self,
+        run: &Run,
+        status: ExitStatus,
+        errors: &str,
+        control: &Control,
+    ) -> Result<Outcome, String> {
+        let outcome = match (status.code(), control.answer()) {
+            (Some(0), Ok(answer)) => {
+                if answer != program::checksum(&program::expected(run.work)) {
+                    return Err("the answer is wrong".to_owned());
+                }
+                Outcome::Right
+            }
+            (Some(FAILED), Err(_)) => Outcome::Error,
+            _ if is_out_of_memory(run, status, errors) => Outcome::Error,
             _ => return Err(format!("it ended with {status}: {errors}")),
         };
         if errors.contains("panicked") {
             return Err(format!("it panicked: {errors}"));
         }
-        let expected = program::checksum(&program::expected(run.work));
-        if outcome == Outcome::Right && control.answer() != expected {
-            return Err("the answer is wrong".to_owned());
-        }
-        let output = self.output(&self.files.path(OUTPUT));
+        let output = self.output(&self.root.join(OUTPUT));
         let is_right = match (run.work, outcome) {
             ("write_text" | "overwrite", Outcome::Right) => output == Output::New,
             ("write_text", Outcome::Error) => matches!(output, Output::None | Output::New),
@@ -183,7 +191,8 @@ impl Place {
             _ => output == Output::None,
         };
         if !is_right {
-            return Err(format!("the output is {output:?}: {errors}"));
+            let answer = control.answer();
+            return Err(format!("the output is {output:?}: {answer:?}"));
         }
         Ok(outcome)
     }
@@ -192,7 +201,7 @@ impl Place {
     /// may be beside its place, until the next run.
     fn has_output(&self, run: &Run) -> bool {
         let is_whole = |path: &Path| matches!(self.output(path), Output::Old | Output::New);
-        let outputs = self.files.path(OUTPUTS);
+        let outputs = self.root.join(OUTPUTS);
         let aside = || {
             let names = names_in(&outputs).into_iter();
             let paths = names.flat_map(|name| {
@@ -202,7 +211,7 @@ impl Place {
             paths.map(|path| outputs.join(path)).collect::<Vec<_>>()
         };
         let lasts = run.fault.is_none_or(|fault| fault.times == Times::Always);
-        is_whole(&self.files.path(OUTPUT)) || lasts && aside().iter().any(|path| is_whole(path))
+        is_whole(&self.root.join(OUTPUT)) || lasts && aside().iter().any(|path| is_whole(path))
     }
 
     fn output(&self, path: &Path) -> Output {
@@ -218,11 +227,24 @@ impl Place {
 
     /// What a run has left behind.
     fn left(&self) -> Vec<String> {
-        let mut left = names_in(&self.files.path(SPILL));
-        left.extend(names_in(&self.files.path(OUTPUTS)));
+        let mut left = names_in(&self.root.join(SPILL));
+        left.extend(names_in(&self.root.join(OUTPUTS)));
         left.retain(|name| name != "output");
         left
     }
+}
+
+/// Whether the system refused memory to a program that has a limit to it. Rust ends the process then.
+fn is_out_of_memory(run: &Run, status: ExitStatus, errors: &str) -> bool {
+    run.limits.contains("as=")
+        && status.signal() == Some(libc::SIGABRT)
+        && errors.contains("memory allocation of")
+}
+
+/// Lets a program of another user write there.
+fn open_to_all(directory: &Path) {
+    let all = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(directory, all).expect("a directory of this user");
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -15,9 +15,8 @@ pub(crate) const VARIABLE: &str = "HOLDALL_TEST_PROGRAM";
 
 pub(crate) const EXECUTORS: [&str; 3] = ["inline", "threads:2", "processes:2"];
 
-/// How it exits after an error, and what it writes before the message.
+/// How it exits after an error.
 pub(crate) const FAILED: i32 = 3;
-pub(crate) const ERROR: &str = "error: ";
 
 /// The files of a run, relative to its directory.
 pub(crate) const SPILL: &str = "spill";
@@ -174,13 +173,12 @@ fn program() {
     faults::begin();
     let outcome = run(*work, executor, &directory);
     faults::pause();
-    match &outcome {
-        Ok(answer) => faults::answer(checksum(answer)),
-        Err(error) => eprintln!("{ERROR}{error}"),
-    }
+    let status = if outcome.is_ok() { 0 } else { FAILED };
+    let answer = outcome.map(|answer| checksum(&answer));
+    faults::answer(answer.map_err(|error| error.to_string()));
     // What runs at the exit may fail, too.
     faults::begin();
-    exit(if outcome.is_ok() { 0 } else { FAILED })
+    exit(status)
 }
 
 fn run(work: Work, executor: Executor, directory: &Path) -> Result<Vec<String>> {

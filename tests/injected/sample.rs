@@ -1,9 +1,10 @@
 //! Which runs there are, and the tests that take them.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use super::common::Files;
 use super::faults::{Effect, Fault, Operation, Scope, Times};
 use super::harness::{Outcome, Place, Report, Run};
 use super::program::{EXECUTORS, WORK};
@@ -32,47 +33,63 @@ impl Random {
 
 /// What became of the runs of each operation of the program.
 #[derive(Default)]
-struct Tally {
+pub(crate) struct Tally {
     /// Right answers, errors and runs in which no call failed.
-    runs: BTreeMap<&'static str, [u64; 3]>,
-    wrong: Vec<String>,
+    runs: Mutex<BTreeMap<&'static str, [u64; 3]>>,
+    wrong: Mutex<Vec<String>>,
 }
 
 impl Tally {
-    fn add(&mut self, run: &Run, report: &Report) {
+    pub(crate) fn add(&self, run: &Run, report: &Report) {
         let index = match &report.outcome {
-            Ok(_) if report.affected == 0 => 2,
+            Ok(_) if run.fault.is_some() && report.affected == 0 => 2,
             Ok(Outcome::Right) => 0,
             Ok(Outcome::Error) => 1,
             Err(reason) => {
                 eprintln!("{run}: {reason}");
-                return self.wrong.push(format!("{run}: {reason}"));
+                return lock(&self.wrong).push(format!("{run}: {reason}"));
             }
         };
-        self.runs.entry(run.work).or_default()[index] += 1;
+        lock(&self.runs).entry(run.work).or_default()[index] += 1;
     }
 
-    fn finish(self) {
-        for (work, [right, errors, undisturbed]) in &self.runs {
+    /// Prints the numbers of runs, and returns that of right answers.
+    ///
+    /// # Panics
+    ///
+    /// If a run was wrong.
+    pub(crate) fn finish(self) -> u64 {
+        let runs = lock(&self.runs);
+        for (work, [right, errors, undisturbed]) in &*runs {
             println!("{work}: {right} right answers, {errors} errors, {undisturbed} undisturbed");
         }
-        let wrong = self.wrong.len();
+        let wrong = lock(&self.wrong);
+        let number = wrong.len();
         assert!(
-            wrong == 0,
-            "{wrong} runs were wrong:\n{}",
-            self.wrong.join("\n")
+            number == 0,
+            "{number} runs were wrong:\n{}",
+            wrong.join("\n")
         );
+        runs.values().map(|[right, ..]| right).sum()
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Hands out tasks in order to a thread for each place.
-fn in_places<T: Send>(tasks: impl Iterator<Item = T> + Send, run: impl Fn(&Place, T) + Sync) {
+pub(crate) fn in_places<T: Send>(
+    tasks: impl Iterator<Item = T> + Send,
+    run: impl Fn(&Place<'_>, T) + Sync,
+) {
     let tasks = Mutex::new(tasks);
-    let next = || tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let next = || lock(&tasks).next();
     thread::scope(|scope| {
         for _ in 0..PLACES {
             scope.spawn(|| {
-                let place = Place::new();
+                let files = Files::new();
+                let place = Place::new(files.root());
                 while let Some(task) = next() {
                     run(&place, task);
                 }
@@ -81,7 +98,7 @@ fn in_places<T: Send>(tasks: impl Iterator<Item = T> + Send, run: impl Fn(&Place
     });
 }
 
-fn undisturbed(work: &'static str, executor: &'static str) -> Run {
+pub(crate) fn undisturbed(work: &'static str, executor: &'static str) -> Run {
     Run {
         work,
         executor,
@@ -120,27 +137,20 @@ fn ways(operation: Operation) -> Vec<(Effect, Times)> {
 #[test]
 fn every_run_is_right_or_a_clean_error_and_leaves_nothing() {
     let setting = std::env::var("HOLDALL_FAULTS").ok();
-    let tally = Mutex::<Tally>::default();
-    let add = |run: &Run, report: &Report| {
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.add(run, report);
-    };
+    let tally = Tally::default();
     if setting.as_deref() == Some("all") {
-        all(&add);
+        all(&tally);
     } else {
         let runs = setting.map_or(RUNS, |setting| setting.parse().expect("a number or `all`"));
         let seed = std::env::var("HOLDALL_FAULTS_SEED").ok();
         let seed = seed.map_or(1, |seed| seed.parse().expect("a number"));
-        some(runs, seed, &add);
+        some(runs, seed, &tally);
     }
-    tally
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-        .finish();
+    tally.finish();
 }
 
 /// Has each call fail in each way, until a run is over before its turn has come.
-fn all(add: &(impl Fn(&Run, &Report) + Sync)) {
+fn all(tally: &Tally) {
     let tasks = combinations().flat_map(|(work, executor)| {
         let operations = Operation::ALL.iter();
         operations.flat_map(move |operation| {
@@ -175,7 +185,7 @@ fn all(add: &(impl Fn(&Run, &Report) + Sync)) {
                     ..undisturbed(work, executor)
                 };
                 let report = place.run(&run);
-                add(&run, &report);
+                tally.add(&run, &report);
                 if report.affected == 0 {
                     break;
                 }
@@ -185,14 +195,13 @@ fn all(add: &(impl Fn(&Run, &Report) + Sync)) {
 }
 
 /// Has calls fail that are chosen at random, in `runs` runs for each operation of the program.
-fn some(runs: u64, seed: u64, add: &(impl Fn(&Run, &Report) + Sync)) {
+fn some(runs: u64, seed: u64, tally: &Tally) {
     let counts = Mutex::new(BTreeMap::new());
     in_places(combinations(), |place, (work, executor)| {
         let run = undisturbed(work, executor);
         let report = place.run(&run);
         assert_eq!(report.outcome, Ok(Outcome::Right), "{run}");
-        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.insert((work, executor), report.counts);
+        lock(&counts).insert((work, executor), report.counts);
     });
     let counts = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
@@ -211,7 +220,9 @@ fn some(runs: u64, seed: u64, add: &(impl Fn(&Run, &Report) + Sync)) {
             "processes:2" => random.pick(&[Scope::All, Scope::All, Scope::Driver, Scope::Workers]),
             _ => Scope::All,
         };
-        let first = 1 + random.below(count(operation));
+        // Early calls more often: they are fewer than later ones in runs that end early.
+        let last = 1 + random.below(count(operation));
+        let first = 1 + random.below(last);
         let fault = Fault {
             operation,
             effect,
@@ -224,5 +235,5 @@ fn some(runs: u64, seed: u64, add: &(impl Fn(&Run, &Report) + Sync)) {
             ..undisturbed(work, executor)
         }
     });
-    in_places(tasks, |place, run| add(&run, &place.run(&run)));
+    in_places(tasks, |place, run| tally.add(&run, &place.run(&run)));
 }
