@@ -291,6 +291,10 @@
 //! | `HOLDALL_SPILL_DIR` | the directory for what does not fit into it | the system's for temporary files |
 //! | `HOLDALL_SUMMARY` | `1`: each job writes a [summary](JobSummary) to standard error; `0`: none does | `0` |
 //!
+//! A variable that is empty counts as unset. A directory may have any name; each other value must be UTF-8. In a program
+//! that runs with privileges that its caller lacks, such as a set-user-id program, all variables count as unset, and so
+//! does `TMPDIR`.
+//!
 //! With plain `threads` jobs run on rayon's global pool, so `RAYON_NUM_THREADS` counts there too. Only by the
 //! [builder](ContextBuilder) can be set: the number of partitions after a shuffle, the quota for files, and whether
 //! there is a progress bar.

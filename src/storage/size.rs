@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 
-const EXPECTED: &str = "a number of bytes such as 1000, 512MiB, 2G or 1.5GB";
+pub(crate) const EXPECTED: &str = "a number of bytes such as 1000, 512MiB, 2G or 1.5GB";
 
 /// A number of bytes.
 ///
