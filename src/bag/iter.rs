@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::vec;
 
 use super::Bag;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, caught};
 use crate::operators::actions::Collect;
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::{Loader, Portable, Saver};
@@ -61,7 +61,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             .spawn({
                 let shelf = Arc::clone(&shelf);
                 move || {
-                    let outcome = produce(&job, &*pipeline, &shelf, site);
+                    // The thread that takes the records waits for the outcome in any case.
+                    let outcome = caught(None, || produce(&job, &*pipeline, &shelf, site));
                     shelf.close(outcome);
                 }
             });
@@ -128,6 +129,10 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
             full = (full * 2).min(BATCH_RECORDS);
             shelf.put(task, task.partition(), std::mem::take(&mut batch))
         })?;
+        if flow.is_continue() && to_skip > 0 {
+            let place = self.site.into();
+            return Err(Error::new(ErrorKind::NotRepeatable { place }));
+        }
         if flow.is_continue() && !batch.is_empty() {
             let _ = shelf.put(task, task.partition(), batch);
         }

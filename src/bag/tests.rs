@@ -73,7 +73,7 @@ where
         let mut left = Vec::new();
         for partitions in [partitions, later] {
             let job = remote_job(&resources, &blocks);
-            left.extend(sent.run(&job, number, partitions, &mut |_, _| {
+            left.extend(sent.run(&job, number, partitions, &mut |_, _, _| {
                 unreachable!("a map stage hands nothing on")
             })?);
         }
@@ -92,7 +92,7 @@ where
         &job,
         plan.stages(),
         partitions(&stage)?,
-        &mut |partition, chunk| {
+        &mut |partition, chunk, _| {
             chunks.push((partition, chunk));
             Ok(Flow::Continue(()))
         },

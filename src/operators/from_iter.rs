@@ -3,12 +3,11 @@
 use std::marker::PhantomData;
 use std::mem;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::pipeline::{Data, Pipeline};
 use crate::portable::{Loader, Portable, Saver, portable};
-use crate::task::{Flow, Partition, PartitionStream, Site, Task, panicked};
+use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 /// How many records the first partition takes; each next one takes twice as many, up to the last number. The first are
 /// small so that a short or slow iterator keeps all cores busy; the last are larger, so that handing out costs little,
@@ -54,10 +53,13 @@ impl<M, I> Portable for FromIter<M, I> {
 }
 
 /// The records of a partition.
-struct Pulled<T>(Vec<T>);
+struct Pulled<T> {
+    site: Site,
+    records: Vec<T>,
+}
 
 portable! {
-    [T: Data] Pulled<T> { 0: data }
+    [T: Data] Pulled<T> { site: part, records: data }
 }
 
 impl<M, I> Pipeline for FromIter<M, I>
@@ -80,17 +82,20 @@ where
         let mut pulled = 0;
         Box::new(move || {
             let take = records_after::<I::Item>(pulled);
-            let batch = catch_unwind(AssertUnwindSafe(|| {
+            let batch = caught(Some(self.site), || {
                 let records = records.get_or_insert_with(|| make().into_iter());
-                records.by_ref().take(take).collect::<Vec<I::Item>>()
-            }));
-            let batch = batch.map_err(|payload| panicked(Some(self.site), payload))?;
+                Ok(records.by_ref().take(take).collect::<Vec<I::Item>>())
+            })?;
             if batch.is_empty() {
                 return Ok(None);
             }
             pulled += batch.len();
             index += 1;
-            Ok(Some(Partition::with(index - 1, Pulled(batch))))
+            let batch = Pulled {
+                site: self.site,
+                records: batch,
+            };
+            Ok(Some(Partition::with(index - 1, batch)))
         })
     }
 
@@ -98,13 +103,13 @@ where
     where
         S: FnMut(I::Item) -> Flow,
     {
-        let Some(Pulled(batch)) = partition.into_payload::<Pulled<I::Item>>() else {
+        let Some(batch) = partition.into_payload::<Pulled<I::Item>>() else {
             unreachable!(
                 "the partitions of {} come from its own stream",
                 self.site.operator
             )
         };
-        for (i, record) in batch.into_iter().enumerate() {
+        for (i, record) in batch.records.into_iter().enumerate() {
             if (i % super::STOP_CHECK_RECORDS == 0 && task.is_stopped()) || sink(record).is_break()
             {
                 return Ok(ControlFlow::Break(()));

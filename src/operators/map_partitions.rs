@@ -1,11 +1,11 @@
 //! `map_partitions`: a closure that sees a partition as a whole. Narrow.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipeline::{Data, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
@@ -101,6 +101,21 @@ portable! {
     }
 }
 
+/// What went wrong before the closure of the program, which has seen a part of the records only. If it panics, it may do
+/// so because of that: then this is the error of the task.
+struct Outcome<'t> {
+    task: &'t Task<'t>,
+    error: RefCell<Option<Error>>,
+}
+
+impl Drop for Outcome<'_> {
+    fn drop(&mut self) {
+        if let Some(error) = self.error.take() {
+            let _ = self.task.fail_with(error);
+        }
+    }
+}
+
 impl<P, S, F, U> Pipeline for MapPartitions<P, S, F, U>
 where
     P: Pipeline,
@@ -127,19 +142,23 @@ where
     {
         let index = partition.index;
         let mut partition = Some(partition);
-        let mut outcome = Ok(ControlFlow::Continue(()));
+        let outcome = Outcome {
+            task,
+            error: RefCell::default(),
+        };
         let stopped = Cell::new(ControlFlow::Continue(()));
         let mut run = |op: &mut Each<'_, P::Out>| {
             if let Some(partition) = partition.take() {
-                outcome = self.parent.run(partition, task, &mut |record| {
+                let pushed = self.parent.run(partition, task, &mut |record| {
                     // The closure of the program runs out after a stop; the records behind it need not.
                     stopped.get()?;
                     op(record)
                 });
                 // What the closure makes of a part of the records must not pass for what it makes of all.
-                if outcome.is_err() || task.is_stopped() {
+                if pushed.is_err() || task.is_stopped() {
                     stopped.set(ControlFlow::Break(()));
                 }
+                outcome.error.replace(pushed.err());
             }
         };
         task.call(&self.site, || {
@@ -150,7 +169,9 @@ where
                 }
             })
         });
-        let _ = outcome?;
+        if let Some(error) = outcome.error.take() {
+            return Err(error);
+        }
         Ok(if task.has_failed() {
             ControlFlow::Break(())
         } else {

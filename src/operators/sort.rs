@@ -3,17 +3,16 @@
 //! Map side: one buffer for each thread, which becomes a sorted run when it is full.
 //! Reduce side: the slices of all runs that belong to a partition, merged.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::id::ShuffleId;
 use crate::pipeline::{Boxed, Pipeline, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::sort::{Sort, SortOutputs, SortWriter};
-use crate::task::{Flow, Partition, PartitionStream, Resources, Site, Task, Worker, panicked};
+use crate::task::{Flow, Partition, PartitionStream, Resources, Site, Task, Worker};
 
 /// The map side.
 pub(crate) struct Sorting<S> {
@@ -78,9 +77,7 @@ where
     fn finish(self: Box<Self>) -> Result<()> {
         // Sorting runs closures of the program, and here no task can say whose.
         let site = self.side.site;
-        let finished = catch_unwind(AssertUnwindSafe(|| self.writer.finish()));
-        let finished = finished.unwrap_or_else(|payload| Err(panicked(Some(site), payload)));
-        finished.map_err(|error| error.at(site))
+        caught(Some(site), || self.writer.finish()).map_err(|error| error.at(site))
     }
 }
 
