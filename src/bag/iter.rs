@@ -12,6 +12,7 @@ use crate::operators::actions::Collect;
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::{Job, ResultStage};
+use crate::storage::process_number;
 use crate::task::{Flow, JobState, Partition, Site, Task};
 
 /// Maximum number of records in a batch. Larger values take the lock less often; smaller values use less memory.
@@ -69,6 +70,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             shelf,
             state,
             producer: Some(producer),
+            process: process_number(),
             batch: Vec::new().into_iter(),
         })
     }
@@ -362,6 +364,8 @@ pub struct Iter<R> {
     shelf: Arc<Shelf<R>>,
     state: Arc<JobState>,
     producer: Option<JoinHandle<()>>,
+    /// The process that the producer runs in.
+    process: u64,
     batch: vec::IntoIter<R>,
 }
 
@@ -391,6 +395,10 @@ impl<R> std::iter::FusedIterator for Iter<R> {}
 
 impl<R> Drop for Iter<R> {
     fn drop(&mut self) {
+        if self.process != process_number() {
+            // A copy of the process has no producer, but may have the lock that it held.
+            return;
+        }
         self.state.stop();
         self.shelf.lock().is_abandoned = true;
         self.shelf.changed.notify_all();
