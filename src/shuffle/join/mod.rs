@@ -1,4 +1,4 @@
-//! What joins need besides groups: a filter of keys, a table for broadcasts, and the values of one key at hand.
+//! Parts that only joins need: the join filter, the lookup table of broadcasts, and the value buffer.
 
 pub(super) mod key_filter;
 pub(super) mod lookup;

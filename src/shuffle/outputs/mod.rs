@@ -1,4 +1,4 @@
-//! What the map side leaves: entries by partition, in memory or in runs, here or in files of other processes.
+//! Map output: entries by partition, in memory, in runs, or in files of other processes.
 
 pub(super) mod combiner_outputs;
 pub(super) mod group_import;
