@@ -25,7 +25,7 @@ mod with_wide;
 pub use iter::Iter;
 pub use ordered::Sortable;
 pub use output::{Line, TextWriter};
-pub use sources::{empty, from_fn, from_iter, from_vec, range, read_text};
+pub use sources::{empty, from_fn, from_iter, from_vec, range, read_text, union_all};
 pub use text::TextReader;
 pub use with::BagWith;
 
@@ -35,9 +35,9 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::id::ShuffleId;
-use crate::lineage::{Keyed, Node, ShuffleDependency};
+use crate::lineage::{Handle, Keyed, Node, Parent, ShuffleDependency};
 use crate::operators::map_side::{MapDependency, MapSide, ShuffleKind};
-use crate::pipeline::{Boxed, Pipeline, Record};
+use crate::pipeline::{Boxed, Link, Pipeline, Record};
 use crate::task::Site;
 
 /// A lazy, partitioned collection of records, which may be larger than memory.
@@ -65,7 +65,7 @@ use crate::task::Site;
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct Bag<T: Record + ?Sized, P = Boxed<T>> {
     pipeline: Arc<P>,
-    node: Arc<Node>,
+    node: Handle,
     context: Context,
     records: PhantomData<fn(&T)>,
 }
@@ -74,7 +74,7 @@ impl<T: Record + ?Sized, P> Clone for Bag<T, P> {
     fn clone(&self) -> Self {
         Self {
             pipeline: Arc::clone(&self.pipeline),
-            node: Arc::clone(&self.node),
+            node: self.node.clone(),
             context: self.context.clone(),
             records: PhantomData,
         }
@@ -92,7 +92,7 @@ impl<T: Record + ?Sized, P> fmt::Debug for Bag<T, P> {
 }
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    fn new(pipeline: P, node: Arc<Node>, context: Context) -> Self {
+    fn new(pipeline: P, node: Handle, context: Context) -> Self {
         Self {
             pipeline: Arc::new(pipeline),
             node,
@@ -117,7 +117,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         site: Site,
         kind: K,
         after: Option<Arc<dyn ShuffleDependency>>,
-    ) -> (ShuffleId, Arc<dyn ShuffleDependency>) {
+    ) -> (ShuffleId, Parent) {
         let id = ShuffleId::next();
         let side = MapSide {
             id,
@@ -125,18 +125,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             site,
             kind,
         };
-        let parent_node = Arc::clone(&self.node);
         let dependency = MapDependency {
             side,
-            parent_node,
-            after,
+            parent_node: Link::new(Arc::clone(&self.node)),
+            after: after.map(Link::new),
         };
-        (id, Arc::new(dependency))
+        (id, Parent::shuffle(Arc::new(dependency)))
     }
 
     /// Notes how pairs are divided among the partitions of this bag, which was just made.
     fn keyed(mut self, keyed: Option<Keyed>) -> Self {
-        if let Some(node) = Arc::get_mut(&mut self.node) {
+        if let Some(node) = self.node.get_mut() {
             node.keyed = keyed;
         }
         self
@@ -176,7 +175,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     pub fn boxed(self) -> Bag<T> {
         Bag {
-            pipeline: Arc::new(Boxed::new(self.pipeline)),
+            pipeline: Arc::new(self.pipeline.erase()),
             node: self.node,
             context: self.context,
             records: PhantomData,

@@ -1,17 +1,20 @@
 //! How a bag comes about: described, never executed.
 
+mod holds;
 mod render;
 
+pub(crate) use holds::Handle;
 pub(crate) use render::dot;
 
-use std::any::TypeId;
-use std::collections::HashSet;
+use std::any::{Any, TypeId};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::error::Result;
 use crate::id::{NodeId, ShuffleId, StoreId};
+use crate::pipeline::{Link, Linked};
 use crate::task::{MapStage, Site, StoredPartition};
+use holds::Need;
 
 /// One operator of a bag's history.
 pub(crate) struct Node {
@@ -24,11 +27,16 @@ pub(crate) struct Node {
     pub(crate) order: Order,
     /// Bytes that a source reads, where that is known.
     pub(crate) input_bytes: Option<u64>,
+    /// Bytes that all its sources read, if that is known of each. A source counts once for each way that leads to it.
+    pub(crate) source_bytes: Option<u64>,
+    /// Whether its sources can be read again in another job.
+    is_repeatable: bool,
     pub(crate) dependencies: Vec<Dependency>,
     /// What has been kept of it, if anything is.
     pub(crate) stored: Option<Arc<dyn Stored>>,
     /// How its pairs are divided among the partitions, if that is by their keys.
     pub(crate) keyed: Option<Keyed>,
+    need: Mutex<Need>,
 }
 
 /// Records divided by the hash of their keys: by that of pairs' first sides, or of the records themselves, as the type
@@ -76,8 +84,11 @@ pub(crate) trait Stored: Send + Sync {
     /// Takes over a partition that a worker has computed.
     fn adopt(&self, stored: &StoredPartition) -> Result<()>;
 
-    /// Forgets the partition that is in this file, which is damaged. Says whether there was one.
-    fn forget(&self, file: &Path) -> bool;
+    /// Forgets the partitions of which a part is in this file, which is damaged there. Says whether there was one.
+    fn forget(&self, file: &Path, offset: u64) -> bool;
+
+    /// Takes out all that is kept, unless a job relies on it: nothing else can read it any more.
+    fn release(&self) -> Option<Box<dyn Any + Send>>;
 }
 
 /// How the records that come out stand to those that went in.
@@ -97,13 +108,53 @@ pub(crate) enum Order {
 #[derive(Clone)]
 pub(crate) enum Dependency {
     /// Each partition of it, one at a time.
-    Narrow(Arc<Node>),
+    Narrow(Link<Node>),
     /// All partitions of it, divided anew.
-    Shuffle(Arc<dyn ShuffleDependency>),
+    Shuffle(Link<dyn ShuffleDependency>),
+}
+
+impl Dependency {
+    pub(crate) fn parent(&self) -> &Arc<Node> {
+        match self {
+            Self::Narrow(parent) => parent,
+            Self::Shuffle(shuffle) => shuffle.parent(),
+        }
+    }
+}
+
+/// A dependency of a node that is not made yet. What it depends on stays in use until the node uses it.
+#[derive(Clone)]
+pub(crate) struct Parent {
+    dependency: Dependency,
+    _handle: Handle,
+}
+
+impl Parent {
+    pub(crate) fn narrow(node: &Handle) -> Self {
+        Self {
+            dependency: Dependency::Narrow(Link::new(Arc::clone(node))),
+            _handle: node.clone(),
+        }
+    }
+
+    pub(crate) fn shuffle(shuffle: Arc<dyn ShuffleDependency>) -> Self {
+        Self {
+            _handle: Handle::new(Arc::clone(shuffle.parent())),
+            dependency: Dependency::Shuffle(Link::new(shuffle)),
+        }
+    }
+
+    /// The shuffle, if it is one.
+    pub(crate) fn as_shuffle(&self) -> Option<&Arc<dyn ShuffleDependency>> {
+        match &self.dependency {
+            Dependency::Narrow(_) => None,
+            Dependency::Shuffle(shuffle) => Some(shuffle),
+        }
+    }
 }
 
 /// A wide dependency, and how its map side runs.
-pub(crate) trait ShuffleDependency: Send + Sync {
+pub(crate) trait ShuffleDependency: Linked {
     fn id(&self) -> ShuffleId;
 
     /// What is shuffled.
@@ -130,7 +181,14 @@ pub(crate) trait ShuffleDependency: Send + Sync {
 
 impl Node {
     /// An operator that keeps the order of what it depends on.
-    fn new(site: Site, partitions: Option<usize>, dependencies: Vec<Dependency>) -> Self {
+    fn new(site: Site, partitions: Option<usize>, parents: &[Parent]) -> Self {
+        let dependencies: Vec<_> = parents
+            .iter()
+            .map(|parent| parent.dependency.clone())
+            .collect();
+        let mut sources = dependencies
+            .iter()
+            .map(|dependency| dependency.parent().source_bytes);
         Self {
             id: NodeId::next(),
             site,
@@ -138,10 +196,20 @@ impl Node {
             partitions,
             order: Order::Kept,
             input_bytes: None,
+            source_bytes: sources.try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?))),
+            is_repeatable: dependencies
+                .iter()
+                .all(|dependency| dependency.parent().is_repeatable),
             dependencies,
             stored: None,
             keyed: None,
+            need: Mutex::default(),
         }
+    }
+
+    /// The node in use, which now holds what it depends on by itself.
+    fn instead_of(self, _parents: Vec<Parent>) -> Handle {
+        Handle::new(Arc::new(self))
     }
 
     /// A source.
@@ -150,76 +218,61 @@ impl Node {
         detail: String,
         partitions: Option<usize>,
         input_bytes: Option<u64>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Handle {
+        let source = Self {
             detail,
             order: Order::Source,
             input_bytes,
-            ..Self::new(site, partitions, Vec::new())
-        })
+            source_bytes: input_bytes,
+            ..Self::new(site, partitions, &[])
+        };
+        source.instead_of(Vec::new())
+    }
+
+    /// A source that the program may be able to give once only.
+    pub(crate) fn source_of_one_job(site: Site) -> Handle {
+        let source = Self {
+            order: Order::Source,
+            source_bytes: None,
+            is_repeatable: false,
+            ..Self::new(site, None, &[])
+        };
+        source.instead_of(Vec::new())
     }
 
     /// An operator that computes a partition from one partition each of `parents`, and keeps their order.
-    pub(crate) fn narrow(
-        site: Site,
-        partitions: Option<usize>,
-        parents: &[&Arc<Self>],
-    ) -> Arc<Self> {
-        let narrow = |parent: &&Arc<Self>| Dependency::Narrow(Arc::clone(parent));
-        Arc::new(Self::new(
-            site,
-            partitions,
-            parents.iter().map(narrow).collect(),
-        ))
+    pub(crate) fn narrow(site: Site, partitions: Option<usize>, parents: &[&Handle]) -> Handle {
+        let parents: Vec<_> = parents
+            .iter()
+            .map(|parent| Parent::narrow(parent))
+            .collect();
+        Self::new(site, partitions, &parents).instead_of(parents)
     }
 
     /// An operator that gives records by the hash of their keys, from such as are divided by it already, and from those
     /// that a shuffle divides.
-    pub(crate) fn by_hash(site: Site, keyed: Keyed, dependencies: Vec<Dependency>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn by_hash(site: Site, keyed: Keyed, parents: Vec<Parent>) -> Handle {
+        let node = Self {
             order: Order::ByHash,
             keyed: Some(keyed),
-            ..Self::new(site, Some(keyed.partitions), dependencies)
-        })
+            ..Self::new(site, Some(keyed.partitions), &parents)
+        };
+        node.instead_of(parents)
     }
 
     /// An operator that keeps what it computes from a partition of `parent` in `stored`.
     pub(crate) fn stored(
         site: Site,
         partitions: Option<usize>,
-        parent: &Arc<Self>,
+        parent: &Handle,
         stored: Arc<dyn Stored>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Handle {
+        let parents = vec![Parent::narrow(parent)];
+        let node = Self {
             stored: Some(stored),
-            ..Self::new(
-                site,
-                partitions,
-                vec![Dependency::Narrow(Arc::clone(parent))],
-            )
-        })
-    }
-
-    /// Bytes that all its sources read, if that is known of each of them.
-    pub(crate) fn source_bytes(&self) -> Option<u64> {
-        let mut bytes = 0;
-        let mut seen = HashSet::from([self.id]);
-        let mut to_visit = vec![self];
-        while let Some(node) = to_visit.pop() {
-            if node.dependencies.is_empty() {
-                bytes += node.input_bytes?;
-            }
-            for dependency in &node.dependencies {
-                let parent = match dependency {
-                    Dependency::Narrow(parent) => parent,
-                    Dependency::Shuffle(shuffle) => shuffle.parent(),
-                };
-                if seen.insert(parent.id) {
-                    to_visit.push(parent);
-                }
-            }
-        }
-        Some(bytes)
+            ..Self::new(site, partitions, &parents)
+        };
+        node.instead_of(parents)
     }
 
     /// What it takes to compute it: nothing, if it has been computed and kept.
@@ -231,62 +284,34 @@ impl Node {
         if is_complete { &[] } else { &self.dependencies }
     }
 
-    /// All persisted operators of its history, of earlier stages too.
-    pub(crate) fn stores(self: &Arc<Self>) -> Vec<Arc<dyn Stored>> {
-        let mut stores = Vec::new();
-        let mut seen = HashSet::new();
-        let mut to_visit = vec![Arc::clone(self)];
-        while let Some(node) = to_visit.pop() {
-            if !seen.insert(node.id) {
-                continue;
-            }
-            stores.extend(node.stored.clone());
-            to_visit.extend(node.dependencies.iter().map(|dependency| match dependency {
-                Dependency::Narrow(parent) => Arc::clone(parent),
-                Dependency::Shuffle(shuffle) => Arc::clone(shuffle.parent()),
-            }));
-        }
-        stores
+    /// An operator that reads what `parent` shuffles, by the hash of the key.
+    pub(crate) fn shuffled(site: Site, partitions: usize, parent: Parent) -> Handle {
+        Self::shuffled_in_order(site, partitions, parent, Order::ByHash)
     }
 
-    /// An operator that reads what `dependency` shuffles, by the hash of the key.
-    pub(crate) fn shuffled(
-        site: Site,
-        partitions: usize,
-        dependency: Arc<dyn ShuffleDependency>,
-    ) -> Arc<Self> {
-        Self::shuffled_in_order(site, partitions, dependency, Order::ByHash)
-    }
-
-    /// An operator that reads what `dependency` shuffles.
+    /// An operator that reads what `parent` shuffles.
     pub(crate) fn shuffled_in_order(
         site: Site,
         partitions: usize,
-        dependency: Arc<dyn ShuffleDependency>,
+        parent: Parent,
         order: Order,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Handle {
+        let parents = vec![parent];
+        let node = Self {
             order,
-            ..Self::new(
-                site,
-                Some(partitions),
-                vec![Dependency::Shuffle(dependency)],
-            )
-        })
+            ..Self::new(site, Some(partitions), &parents)
+        };
+        node.instead_of(parents)
     }
 
-    /// An operator that computes a partition from one of `parent` and from all that `dependency` sends to it.
+    /// An operator that computes a partition from one of `parent` and from all that `broadcast` sends to it.
     pub(crate) fn broadcast(
         site: Site,
         partitions: Option<usize>,
-        parent: &Arc<Self>,
-        dependency: Arc<dyn ShuffleDependency>,
-    ) -> Arc<Self> {
-        let parent = Dependency::Narrow(Arc::clone(parent));
-        Arc::new(Self::new(
-            site,
-            partitions,
-            vec![parent, Dependency::Shuffle(dependency)],
-        ))
+        parent: &Handle,
+        broadcast: Parent,
+    ) -> Handle {
+        let parents = vec![Parent::narrow(parent), broadcast];
+        Self::new(site, partitions, &parents).instead_of(parents)
     }
 }
