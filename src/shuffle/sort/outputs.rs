@@ -37,7 +37,7 @@ struct State {
     memory_bytes: usize,
     samples: Arc<Vec<Sample>>,
     /// Computed from the samples by the first reader: comparing is for tasks, since it may call the program's closures.
-    bounds: Option<Arc<Vec<Vec<u8>>>>,
+    bounds: Option<Arc<Vec<Arc<[u8]>>>>,
 }
 
 impl SortOutputs {
@@ -96,6 +96,11 @@ impl SortOutputs {
         };
         let runs = self.lock().runs.clone();
         let mut slices = Vec::new();
+        // Each task begins with another run, so that those who begin at once cut different ones first.
+        let turned = partition % runs.len().max(1);
+        for run in runs[turned..].iter().chain(&runs[..turned]) {
+            run.cut_if_short(sort, &bounds)?;
+        }
         for run in &runs {
             slices.extend(run.slice(partition, sort, &bounds)?);
         }
@@ -111,7 +116,7 @@ impl SortOutputs {
     }
 
     /// The records that partitions begin with.
-    fn bounds<S: Sort>(&self, sort: &S) -> Result<Arc<Vec<Vec<u8>>>> {
+    fn bounds<S: Sort>(&self, sort: &S) -> Result<Arc<Vec<Arc<[u8]>>>> {
         let state = self.lock();
         if let Some(bounds) = &state.bounds {
             return Ok(Arc::clone(bounds));

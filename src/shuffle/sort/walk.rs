@@ -163,7 +163,7 @@ impl Walk {
     }
 
     /// Where the record stands that it is at.
-    fn position(&self) -> Position {
+    pub(super) fn position(&self) -> Position {
         let place = match &self.reader {
             Reader::Unopened(_) | Reader::None => Place::StartOfPiece,
             Reader::File(reader) => Place::Frame(reader.mark()),
