@@ -363,7 +363,7 @@ mod text;
 
 pub use bag::{
     Bag, BagWith, Iter, Line, Sortable, TextReader, TextWriter, empty, from_fn, from_iter,
-    from_vec, range, read_text,
+    from_vec, range, read_text, union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};

@@ -209,7 +209,11 @@ where
     assert_right(reduced.values().sum(), &45, type_name);
     let folded = pairs().aggregate_by_key(state.clone(), |state, _| state, |state, _| state);
     assert_right(folded.count(), &2, type_name);
-    assert_right(with().sort_by(|_, a, b| a.cmp(b)).collect(), &all, type_name);
+    assert_right(
+        with().sort_by(|_, a, b| a.cmp(b)).collect(),
+        &all,
+        type_name,
+    );
     // Two of them, and what comes behind both.
     let twice = with()
         .filter(|_, _| true)

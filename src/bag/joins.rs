@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::id::ShuffleId;
-use crate::lineage::{Dependency, Keyed, Node, ShuffleDependency};
+use crate::lineage::{Keyed, Node, Parent, ShuffleDependency};
 use crate::operators::broadcast_join::{
     BroadcastFilter, BroadcastJoined, BroadcastJoining, BroadcastPairs, Found, FoundOrNot,
 };
@@ -16,7 +16,7 @@ use crate::operators::joinings::{Anti, Full, Inner, Intersection, Left, Right, S
 use crate::operators::records_by_key::{Grouping, KeyUse, Pairs};
 use crate::operators::sides::Side;
 use crate::operators::values::Values;
-use crate::pipeline::{Boxed, Call, Data, Given, Key, Pipeline, Plain, Record};
+use crate::pipeline::{Call, Data, Given, Key, Pipeline, Plain, Record};
 use crate::shuffle::{Encode, HashPartitioner};
 use crate::task::Site;
 
@@ -38,10 +38,10 @@ pub(super) enum Travel {
 
 impl Travel {
     /// Filters by the keys of `other`, unless `other` is not shuffled.
-    fn sifted(other: &Dependency) -> Self {
-        match other {
-            Dependency::Shuffle(by) => Self::Sifted(Arc::clone(by)),
-            Dependency::Narrow(_) => Self::All,
+    fn sifted(other: &Parent) -> Self {
+        match other.as_shuffle() {
+            Some(by) => Self::Sifted(Arc::clone(by)),
+            None => Self::All,
         }
     }
 }
@@ -54,22 +54,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         site: Site,
         keyed: Keyed,
         travel: Travel,
-    ) -> (Side<E>, Dependency) {
+    ) -> (Side<E>, Parent) {
         let partitioner = HashPartitioner::new(keyed.partitions);
         if self.node.keyed == Some(keyed) {
-            let parent = Boxed::new(self.pipeline);
+            let parent = self.pipeline.erase();
             let side = Side::InPlace {
                 parent,
                 partitioner,
             };
-            return (side, Dependency::Narrow(self.node));
+            return (side, Parent::narrow(&self.node));
         }
         let (shuffle, dependency) = self.records_by_key::<E>(site, partitioner, false, travel);
         let side = Side::Shuffled {
             shuffle,
             partitioner,
         };
-        (side, Dependency::Shuffle(dependency))
+        (side, dependency)
     }
 
     /// Shuffles all records by the key that `E` extracts from them.
@@ -79,7 +79,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         partitioner: HashPartitioner,
         is_broadcast: bool,
         travel: Travel,
-    ) -> (ShuffleId, Arc<dyn ShuffleDependency>) {
+    ) -> (ShuffleId, Parent) {
         let (keys, after) = match travel {
             Travel::All => (KeyUse::Nothing, None),
             Travel::Noted => (KeyUse::Noted, None),
@@ -110,7 +110,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         if [self.node.keyed, other.node.keyed].contains(&Some(keyed)) {
             return Sifting::None;
         }
-        let known = self.node.source_bytes().zip(other.node.source_bytes());
+        let known = self.node.source_bytes.zip(other.node.source_bytes);
         match (may_left, may_right) {
             (true, true) if known.is_some_and(|(left, right)| left < right) => Sifting::Right,
             (true, _) => Sifting::Left,

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Bag;
-use crate::lineage::{Dependency, Keyed, Node};
+use crate::lineage::{Keyed, Node, Parent};
 use crate::operators::Narrow;
 use crate::operators::combine_in_order::CombiningInOrder;
 use crate::operators::combines::{
@@ -58,7 +58,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             partitioner,
             site,
         };
-        let node = Node::by_hash(site, keyed, vec![Dependency::Shuffle(dependency)]);
+        let node = Node::by_hash(site, keyed, vec![dependency]);
         Bag::new(combined, node, self.context)
     }
 
@@ -72,7 +72,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         C: Combine<In = T>,
     {
-        let node = Node::by_hash(site, keyed, vec![Dependency::Narrow(self.node)]);
+        let node = Node::by_hash(site, keyed, vec![Parent::narrow(&self.node)]);
         let pipeline = CombineInPlace {
             parent: self.pipeline,
             combine,

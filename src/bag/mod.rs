@@ -25,7 +25,7 @@ mod with_wide;
 pub use iter::Iter;
 pub use ordered::Sortable;
 pub use output::{Line, TextWriter};
-pub use sources::{empty, from_fn, from_iter, from_vec, range, read_text};
+pub use sources::{empty, from_fn, from_iter, from_vec, range, read_text, union_all};
 pub use text::TextReader;
 pub use with::BagWith;
 
@@ -35,9 +35,9 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::id::ShuffleId;
-use crate::lineage::{Keyed, Node, ShuffleDependency};
+use crate::lineage::{Handle, Keyed, Node, Parent, ShuffleDependency};
 use crate::operators::map_side::{MapDependency, MapSide, ShuffleKind};
-use crate::pipeline::{Boxed, Pipeline, Record};
+use crate::pipeline::{Boxed, Link, Pipeline, Record};
 use crate::task::Site;
 
 /// A lazy, partitioned collection of records, which may be larger than memory.
@@ -64,7 +64,7 @@ use crate::task::Site;
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct Bag<T: Record + ?Sized, P = Boxed<T>> {
     pipeline: Arc<P>,
-    node: Arc<Node>,
+    node: Handle,
     context: Context,
     records: PhantomData<fn(&T)>,
 }
@@ -73,7 +73,7 @@ impl<T: Record + ?Sized, P> Clone for Bag<T, P> {
     fn clone(&self) -> Self {
         Self {
             pipeline: Arc::clone(&self.pipeline),
-            node: Arc::clone(&self.node),
+            node: self.node.clone(),
             context: self.context.clone(),
             records: PhantomData,
         }
@@ -91,7 +91,7 @@ impl<T: Record + ?Sized, P> fmt::Debug for Bag<T, P> {
 }
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    fn new(pipeline: P, node: Arc<Node>, context: Context) -> Self {
+    fn new(pipeline: P, node: Handle, context: Context) -> Self {
         Self {
             pipeline: Arc::new(pipeline),
             node,
@@ -116,7 +116,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         site: Site,
         kind: K,
         after: Option<Arc<dyn ShuffleDependency>>,
-    ) -> (ShuffleId, Arc<dyn ShuffleDependency>) {
+    ) -> (ShuffleId, Parent) {
         let id = ShuffleId::next();
         let side = MapSide {
             id,
@@ -124,18 +124,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             site,
             kind,
         };
-        let parent_node = Arc::clone(&self.node);
         let dependency = MapDependency {
             side,
-            parent_node,
-            after,
+            parent_node: Link::new(Arc::clone(&self.node)),
+            after: after.map(Link::new),
         };
-        (id, Arc::new(dependency))
+        (id, Parent::shuffle(Arc::new(dependency)))
     }
 
     /// Sets the key that determines the partition of a record. The bag must be new: its node must not be shared yet.
     fn keyed(mut self, keyed: Option<Keyed>) -> Self {
-        if let Some(node) = Arc::get_mut(&mut self.node) {
+        if let Some(node) = self.node.get_mut() {
             node.keyed = keyed;
         }
         self
@@ -175,7 +174,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     pub fn boxed(self) -> Bag<T> {
         Bag {
-            pipeline: Arc::new(Boxed::new(self.pipeline)),
+            pipeline: Arc::new(self.pipeline.erase()),
             node: self.node,
             context: self.context,
             records: PhantomData,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Bag;
 use crate::lineage::{Keyed, Node, Order};
 use crate::operators::sort::{SortInPlace, Sorted, Sorting};
-use crate::pipeline::{Boxed, Call, Data, Pipeline, Plain, Record, owned_bytes};
+use crate::pipeline::{Call, Data, Pipeline, Plain, Record, owned_bytes};
 use crate::shuffle::HashPartitioner;
 use crate::shuffle::sort::{ByCachedKey, ByComparison, ByPartition, Bytes, Sort, Typed};
 use crate::task::Site;
@@ -259,7 +259,7 @@ impl<K: Data + Ord, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         if self.node.keyed == keyed {
             let node = Node::narrow(site, Some(partitions), &[&self.node]);
             let pipeline = SortInPlace {
-                parent: Boxed::new(self.pipeline),
+                parent: self.pipeline.erase(),
                 sort,
                 site,
             };

@@ -6,7 +6,7 @@ use super::Bag;
 use crate::lineage::{Keyed, Node};
 use crate::operators::coalesce::Coalesce;
 use crate::operators::repartition::{ByKey, Choose, Dividing, InTurn, Repartitioned};
-use crate::pipeline::{Boxed, Data, Pipeline, Record, Storable};
+use crate::pipeline::{Data, Pipeline, Record, Storable};
 use crate::shuffle::HashPartitioner;
 use crate::task::Site;
 
@@ -105,7 +105,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         if self.node.keyed == keyed {
             // The records are already partitioned this way. Add a node anyway, so that the plan shows the call.
             let node = Node::narrow(site, Some(partitions), &[&self.node]);
-            return Bag::new(Boxed::new(self.pipeline), node, self.context).keyed(keyed);
+            return Bag::new(self.pipeline.erase(), node, self.context).keyed(keyed);
         }
         let by_key = ByKey(HashPartitioner::new(partitions));
         self.repartition_at(site, by_key).keyed(keyed)

@@ -1,17 +1,20 @@
 //! The lineage of a bag: a description of its operators, which is never executed itself.
 
+mod holds;
 mod render;
 
+pub(crate) use holds::Handle;
 pub(crate) use render::dot;
 
-use std::any::TypeId;
-use std::collections::HashSet;
+use std::any::{Any, TypeId};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::error::Result;
 use crate::id::{NodeId, ShuffleId, StoreId};
+use crate::pipeline::{Link, Linked};
 use crate::task::{MapStage, Site, StoredPartition};
+use holds::Need;
 
 /// An operator in the lineage of a bag.
 pub(crate) struct Node {
@@ -24,11 +27,17 @@ pub(crate) struct Node {
     pub(crate) order: Order,
     /// Number of bytes that a source reads, if it is known.
     pub(crate) input_bytes: Option<u64>,
+    /// Number of bytes that all its sources read, if it is known for each of them. A source counts once for each path
+    /// that leads to it.
+    pub(crate) source_bytes: Option<u64>,
+    /// Whether its sources can be read again in another job.
+    is_repeatable: bool,
     pub(crate) dependencies: Vec<Dependency>,
     /// Stored partitions of this node, if it is persisted.
     pub(crate) stored: Option<Arc<dyn Stored>>,
     /// Partitioning of its records, if it is by the hash of their keys.
     pub(crate) keyed: Option<Keyed>,
+    need: Mutex<Need>,
 }
 
 /// Partitioning of records by the hash of their keys. The type of the key tells whether the first sides of pairs are
@@ -78,8 +87,11 @@ pub(crate) trait Stored: Send + Sync {
     /// Adopts a partition that a worker process has computed.
     fn adopt(&self, stored: &StoredPartition) -> Result<()>;
 
-    /// Removes the partition that is in this damaged file. Returns whether there was one.
-    fn forget(&self, file: &Path) -> bool;
+    /// Removes the partitions that have a part in this file, which is damaged at `offset`. Returns whether there was one.
+    fn forget(&self, file: &Path, offset: u64) -> bool;
+
+    /// Takes out all stored partitions, unless a job relies on them. The caller knows that nothing else can read them.
+    fn release(&self) -> Option<Box<dyn Any + Send>>;
 }
 
 /// Order of an operator's output, relative to its input.
@@ -99,13 +111,53 @@ pub(crate) enum Order {
 #[derive(Clone)]
 pub(crate) enum Dependency {
     /// One partition at a time.
-    Narrow(Arc<Node>),
+    Narrow(Link<Node>),
     /// All partitions, shuffled.
-    Shuffle(Arc<dyn ShuffleDependency>),
+    Shuffle(Link<dyn ShuffleDependency>),
+}
+
+impl Dependency {
+    pub(crate) fn parent(&self) -> &Arc<Node> {
+        match self {
+            Self::Narrow(parent) => parent,
+            Self::Shuffle(shuffle) => shuffle.parent(),
+        }
+    }
+}
+
+/// A dependency of a node that has not been created yet. It keeps its operator in use until the node does.
+#[derive(Clone)]
+pub(crate) struct Parent {
+    dependency: Dependency,
+    _handle: Handle,
+}
+
+impl Parent {
+    pub(crate) fn narrow(node: &Handle) -> Self {
+        Self {
+            dependency: Dependency::Narrow(Link::new(Arc::clone(node))),
+            _handle: node.clone(),
+        }
+    }
+
+    pub(crate) fn shuffle(shuffle: Arc<dyn ShuffleDependency>) -> Self {
+        Self {
+            _handle: Handle::new(Arc::clone(shuffle.parent())),
+            dependency: Dependency::Shuffle(Link::new(shuffle)),
+        }
+    }
+
+    /// Returns the shuffle, if this is a wide dependency.
+    pub(crate) fn as_shuffle(&self) -> Option<&Arc<dyn ShuffleDependency>> {
+        match &self.dependency {
+            Dependency::Narrow(_) => None,
+            Dependency::Shuffle(shuffle) => Some(shuffle),
+        }
+    }
 }
 
 /// A wide dependency, and its map side.
-pub(crate) trait ShuffleDependency: Send + Sync {
+pub(crate) trait ShuffleDependency: Linked {
     fn id(&self) -> ShuffleId;
 
     /// Returns the operator whose output is shuffled.
@@ -132,7 +184,14 @@ pub(crate) trait ShuffleDependency: Send + Sync {
 
 impl Node {
     /// Creates an operator that keeps the order of its input.
-    fn new(site: Site, partitions: Option<usize>, dependencies: Vec<Dependency>) -> Self {
+    fn new(site: Site, partitions: Option<usize>, parents: &[Parent]) -> Self {
+        let dependencies: Vec<_> = parents
+            .iter()
+            .map(|parent| parent.dependency.clone())
+            .collect();
+        let mut sources = dependencies
+            .iter()
+            .map(|dependency| dependency.parent().source_bytes);
         Self {
             id: NodeId::next(),
             site,
@@ -140,10 +199,20 @@ impl Node {
             partitions,
             order: Order::Kept,
             input_bytes: None,
+            source_bytes: sources.try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?))),
+            is_repeatable: dependencies
+                .iter()
+                .all(|dependency| dependency.parent().is_repeatable),
             dependencies,
             stored: None,
             keyed: None,
+            need: Mutex::default(),
         }
+    }
+
+    /// Returns the node in use. It holds its dependencies itself now.
+    fn instead_of(self, _parents: Vec<Parent>) -> Handle {
+        Handle::new(Arc::new(self))
     }
 
     /// Creates a source.
@@ -152,76 +221,61 @@ impl Node {
         detail: String,
         partitions: Option<usize>,
         input_bytes: Option<u64>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Handle {
+        let source = Self {
             detail,
             order: Order::Source,
             input_bytes,
-            ..Self::new(site, partitions, Vec::new())
-        })
+            source_bytes: input_bytes,
+            ..Self::new(site, partitions, &[])
+        };
+        source.instead_of(Vec::new())
+    }
+
+    /// Creates a source that may be readable only once.
+    pub(crate) fn source_of_one_job(site: Site) -> Handle {
+        let source = Self {
+            order: Order::Source,
+            source_bytes: None,
+            is_repeatable: false,
+            ..Self::new(site, None, &[])
+        };
+        source.instead_of(Vec::new())
     }
 
     /// Creates an operator that computes a partition from one partition of each of `parents`, and keeps their order.
-    pub(crate) fn narrow(
-        site: Site,
-        partitions: Option<usize>,
-        parents: &[&Arc<Self>],
-    ) -> Arc<Self> {
-        let narrow = |parent: &&Arc<Self>| Dependency::Narrow(Arc::clone(parent));
-        Arc::new(Self::new(
-            site,
-            partitions,
-            parents.iter().map(narrow).collect(),
-        ))
+    pub(crate) fn narrow(site: Site, partitions: Option<usize>, parents: &[&Handle]) -> Handle {
+        let parents: Vec<_> = parents
+            .iter()
+            .map(|parent| Parent::narrow(parent))
+            .collect();
+        Self::new(site, partitions, &parents).instead_of(parents)
     }
 
-    /// Creates an operator with output in the order of the hash of the key. Its dependencies are partitioned by the
-    /// hash, or are shuffles by the hash.
-    pub(crate) fn by_hash(site: Site, keyed: Keyed, dependencies: Vec<Dependency>) -> Arc<Self> {
-        Arc::new(Self {
+    /// Creates an operator with output in the order of the hash of the key. Its parents are partitioned by the hash, or
+    /// are shuffles by the hash.
+    pub(crate) fn by_hash(site: Site, keyed: Keyed, parents: Vec<Parent>) -> Handle {
+        let node = Self {
             order: Order::ByHash,
             keyed: Some(keyed),
-            ..Self::new(site, Some(keyed.partitions), dependencies)
-        })
+            ..Self::new(site, Some(keyed.partitions), &parents)
+        };
+        node.instead_of(parents)
     }
 
     /// Creates an operator that stores the partitions of `parent` in `stored`.
     pub(crate) fn stored(
         site: Site,
         partitions: Option<usize>,
-        parent: &Arc<Self>,
+        parent: &Handle,
         stored: Arc<dyn Stored>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Handle {
+        let parents = vec![Parent::narrow(parent)];
+        let node = Self {
             stored: Some(stored),
-            ..Self::new(
-                site,
-                partitions,
-                vec![Dependency::Narrow(Arc::clone(parent))],
-            )
-        })
-    }
-
-    /// Returns the number of bytes that all its sources read, if all of them are known.
-    pub(crate) fn source_bytes(&self) -> Option<u64> {
-        let mut bytes = 0;
-        let mut seen = HashSet::from([self.id]);
-        let mut to_visit = vec![self];
-        while let Some(node) = to_visit.pop() {
-            if node.dependencies.is_empty() {
-                bytes += node.input_bytes?;
-            }
-            for dependency in &node.dependencies {
-                let parent = match dependency {
-                    Dependency::Narrow(parent) => parent,
-                    Dependency::Shuffle(shuffle) => shuffle.parent(),
-                };
-                if seen.insert(parent.id) {
-                    to_visit.push(parent);
-                }
-            }
-        }
-        Some(bytes)
+            ..Self::new(site, partitions, &parents)
+        };
+        node.instead_of(parents)
     }
 
     /// Returns the dependencies that it needs to compute its output: none if that is stored.
@@ -233,63 +287,35 @@ impl Node {
         if is_complete { &[] } else { &self.dependencies }
     }
 
-    /// Returns all persisted operators of its lineage, including those of earlier stages.
-    pub(crate) fn stores(self: &Arc<Self>) -> Vec<Arc<dyn Stored>> {
-        let mut stores = Vec::new();
-        let mut seen = HashSet::new();
-        let mut to_visit = vec![Arc::clone(self)];
-        while let Some(node) = to_visit.pop() {
-            if !seen.insert(node.id) {
-                continue;
-            }
-            stores.extend(node.stored.clone());
-            to_visit.extend(node.dependencies.iter().map(|dependency| match dependency {
-                Dependency::Narrow(parent) => Arc::clone(parent),
-                Dependency::Shuffle(shuffle) => Arc::clone(shuffle.parent()),
-            }));
-        }
-        stores
+    /// Creates an operator that reads the output of the shuffle `parent`, in the order of the hash of the key.
+    pub(crate) fn shuffled(site: Site, partitions: usize, parent: Parent) -> Handle {
+        Self::shuffled_in_order(site, partitions, parent, Order::ByHash)
     }
 
-    /// Creates an operator that reads the output of the shuffle `dependency`, in the order of the hash of the key.
-    pub(crate) fn shuffled(
-        site: Site,
-        partitions: usize,
-        dependency: Arc<dyn ShuffleDependency>,
-    ) -> Arc<Self> {
-        Self::shuffled_in_order(site, partitions, dependency, Order::ByHash)
-    }
-
-    /// Creates an operator that reads the output of the shuffle `dependency`.
+    /// Creates an operator that reads the output of the shuffle `parent`.
     pub(crate) fn shuffled_in_order(
         site: Site,
         partitions: usize,
-        dependency: Arc<dyn ShuffleDependency>,
+        parent: Parent,
         order: Order,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Handle {
+        let parents = vec![parent];
+        let node = Self {
             order,
-            ..Self::new(
-                site,
-                Some(partitions),
-                vec![Dependency::Shuffle(dependency)],
-            )
-        })
+            ..Self::new(site, Some(partitions), &parents)
+        };
+        node.instead_of(parents)
     }
 
     /// Creates an operator that computes a partition from one partition of `parent` and from all records that
-    /// `dependency` broadcasts.
+    /// `broadcast` sends.
     pub(crate) fn broadcast(
         site: Site,
         partitions: Option<usize>,
-        parent: &Arc<Self>,
-        dependency: Arc<dyn ShuffleDependency>,
-    ) -> Arc<Self> {
-        let parent = Dependency::Narrow(Arc::clone(parent));
-        Arc::new(Self::new(
-            site,
-            partitions,
-            vec![parent, Dependency::Shuffle(dependency)],
-        ))
+        parent: &Handle,
+        broadcast: Parent,
+    ) -> Handle {
+        let parents = vec![Parent::narrow(parent), broadcast];
+        Self::new(site, partitions, &parents).instead_of(parents)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
-use crate::pipeline::{Pipeline, Ref};
+use crate::pipeline::{Link, Pipeline, Ref};
 use crate::portable::{Portable, Saver, portable};
 use crate::task::{
     Block, Flow, MakeStage, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
@@ -83,9 +83,9 @@ impl<P: Pipeline, K: ShuffleKind<P>> MakeStage for MapSide<P, K> {
 /// The map side as a dependency in the lineage.
 pub(crate) struct MapDependency<P, K> {
     pub(crate) side: MapSide<P, K>,
-    pub(crate) parent_node: Arc<Node>,
+    pub(crate) parent_node: Link<Node>,
     /// A shuffle whose outputs this one uses.
-    pub(crate) after: Option<Arc<dyn ShuffleDependency>>,
+    pub(crate) after: Option<Link<dyn ShuffleDependency>>,
 }
 
 impl<P: Pipeline, K: ShuffleKind<P>> ShuffleDependency for MapDependency<P, K> {
@@ -106,7 +106,7 @@ impl<P: Pipeline, K: ShuffleKind<P>> ShuffleDependency for MapDependency<P, K> {
     }
 
     fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {
-        self.after.as_ref()
+        self.after.as_deref()
     }
 
     fn is_broadcast(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::{Key, Owned, Pipeline, Record};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{GroupOutputs, HashPartitioner};
+use crate::shuffle::{GroupOutputs, HashPartitioner, Lookup};
 use crate::storage::codec;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
@@ -69,20 +69,33 @@ impl<P: Pipeline> ZipWithIndex<P> {
             GroupOutputs::import(HashPartitioner::new(1), true, blocks, task.resources())
         })?;
         let counts = outputs.lookup(task.resources())?;
+        let ends = counts.made(|| self.ends(&counts))?;
+        let after = ends.partition_point(|(earlier, _)| *earlier < partition);
+        Ok(after.checked_sub(1).map_or(0, |last| ends[last].1))
+    }
+
+    /// For each partition the number of records up to its end, in ascending order.
+    fn ends(&self, counts: &Lookup) -> Result<Vec<PartitionCount>> {
         let mut key = Vec::new();
         <() as Key>::append_bytes(&(), &mut key)?;
-        let mut before = 0;
+        let mut ends = Vec::new();
         let flow = counts.for_each(&key, |bytes| match codec::decode::<PartitionCount>(bytes) {
-            Ok((earlier, records)) => {
-                before += if earlier < partition { records } else { 0 };
+            Ok(count) => {
+                ends.push(count);
                 ControlFlow::Continue(())
             }
             Err(error) => ControlFlow::Break(error),
         });
-        match flow {
-            ControlFlow::Continue(()) => Ok(before),
-            ControlFlow::Break(error) => Err(error.at(self.site)),
+        if let ControlFlow::Break(error) = flow {
+            return Err(error.at(self.site));
         }
+        ends.sort_unstable();
+        let mut end = 0;
+        for (_, records) in &mut ends {
+            end += *records;
+            *records = end;
+        }
+        Ok(ends)
     }
 }
 

@@ -218,6 +218,17 @@ impl Run {
         }
     }
 
+    /// This run with the records of `next` behind its own, if `next` follows it in the file.
+    pub(crate) fn followed_by(&self, next: &Self) -> Option<Self> {
+        let follows =
+            Arc::ptr_eq(&self.file, &next.file) && self.offset + self.bytes == next.offset;
+        follows.then(|| Self {
+            bytes: self.bytes + next.bytes,
+            records: self.records + next.records,
+            ..self.clone()
+        })
+    }
+
     pub(crate) fn file(&self) -> &Arc<ScratchFile> {
         &self.file
     }

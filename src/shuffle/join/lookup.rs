@@ -1,7 +1,8 @@
 //! All records of a small bag, indexed by key.
 
+use std::any::Any;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::read::sorted::{Index, Sorted};
@@ -11,6 +12,8 @@ use crate::shuffle::read::sorted::{Index, Sorted};
 pub(crate) struct Lookup {
     entries: Option<(Arc<Sorted>, Index)>,
     partitioner: HashPartitioner,
+    /// What the first task has made of them, for the tasks after it.
+    made: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl Lookup {
@@ -18,6 +21,25 @@ impl Lookup {
         Self {
             entries,
             partitioner,
+            made: OnceLock::new(),
+        }
+    }
+
+    /// What `make` makes of the records: once, or a few times if several tasks begin at once. `M` is always the same.
+    pub(crate) fn made<M: Any + Send + Sync, E>(
+        &self,
+        make: impl FnOnce() -> Result<M, E>,
+    ) -> Result<&M, E> {
+        let made = match self.made.get() {
+            Some(made) => made,
+            None => {
+                let new = Box::new(make()?);
+                self.made.get_or_init(|| new)
+            }
+        };
+        match made.downcast_ref() {
+            Some(made) => Ok(made),
+            None => unreachable!("one operator reads a broadcast, and makes one thing of it"),
         }
     }
 

@@ -38,7 +38,7 @@ struct State {
     samples: Arc<Vec<Sample>>,
     /// Computed from the samples by the first reader. Only tasks may compare records, because a comparison may call the
     /// user's closures.
-    bounds: Option<Arc<Vec<Vec<u8>>>>,
+    bounds: Option<Arc<Vec<Arc<[u8]>>>>,
 }
 
 impl SortOutputs {
@@ -98,6 +98,11 @@ impl SortOutputs {
         };
         let runs = self.lock().runs.clone();
         let mut slices = Vec::new();
+        // Each task begins with another run, so that those who begin at once cut different ones first.
+        let turned = partition % runs.len().max(1);
+        for run in runs[turned..].iter().chain(&runs[..turned]) {
+            run.cut_if_short(sort, &bounds)?;
+        }
         for run in &runs {
             slices.extend(run.slice(partition, sort, &bounds)?);
         }
@@ -113,7 +118,7 @@ impl SortOutputs {
     }
 
     /// Returns the first records of all partitions except the first.
-    fn bounds<S: Sort>(&self, sort: &S) -> Result<Arc<Vec<Vec<u8>>>> {
+    fn bounds<S: Sort>(&self, sort: &S) -> Result<Arc<Vec<Arc<[u8]>>>> {
         let state = self.lock();
         if let Some(bounds) = &state.bounds {
             return Ok(Arc::clone(bounds));

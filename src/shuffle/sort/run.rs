@@ -37,6 +37,10 @@ impl SortedRun {
     pub(super) fn memory_bytes(&self) -> usize {
         self.reservation.bytes()
     }
+
+    pub(super) fn records(&self) -> u64 {
+        self.pieces.iter().map(Piece::records).sum()
+    }
 }
 
 /// A part of a run that can be found by its first record.
@@ -77,6 +81,13 @@ impl Piece {
 
     pub(super) fn is_in_file(&self) -> bool {
         matches!(self, Self::File { .. })
+    }
+
+    fn records(&self) -> u64 {
+        match self {
+            Self::Memory(frames) => frames.ends.iter().map(|end| u64::from(end.1)).sum(),
+            Self::File { run, .. } => run.records(),
+        }
     }
 }
 

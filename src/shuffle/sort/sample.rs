@@ -4,6 +4,7 @@
 //! same bag in the same way in every run.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -113,13 +114,13 @@ impl Sample {
 /// Returns the first records of all partitions except the first, so that all partitions have about the same size.
 ///
 /// `load` prepares a record of a sample to be compared by `compare`. A record that represents many records may be
-/// several bounds; the partitions between them stay empty.
+/// several bounds, which share its bytes; the partitions between them stay empty.
 pub(crate) fn bounds<L, E>(
     samples: &[Sample],
     partitions: usize,
     mut load: impl FnMut(&[u8]) -> Result<L, E>,
     compare: impl Fn((&[u8], &L), (&[u8], &L)) -> Ordering,
-) -> Result<Vec<Vec<u8>>, E> {
+) -> Result<Vec<Arc<[u8]>>, E> {
     let mut records = Vec::new();
     for (bytes, weight) in samples.iter().flat_map(Sample::records) {
         records.push((bytes, load(bytes)?, weight));
@@ -132,10 +133,10 @@ pub(crate) fn bounds<L, E>(
     for (bytes, _, weight) in records {
         // This record represents those from the old value of `before` on. A bound among them is this record.
         before += u128::from(weight);
-        while bounds.len() + 1 < partitions
-            && before * partitions as u128 > total * (bounds.len() + 1) as u128
-        {
-            bounds.push(bytes.to_vec());
+        let reaches = (before * partitions as u128).div_ceil(total.max(1)) as usize;
+        let bounds_now = (reaches - 1).min(partitions - 1);
+        if bounds_now > bounds.len() {
+            bounds.resize(bounds_now, Arc::from(bytes));
         }
     }
     Ok(bounds)
@@ -159,9 +160,9 @@ mod tests {
         sample
     }
 
-    fn numbers(bounds: &[Vec<u8>]) -> Vec<u32> {
-        let number = |bytes: &Vec<u8>| u32::from_be_bytes(bytes[..].try_into().unwrap());
-        bounds.iter().map(number).collect()
+    fn numbers(bounds: &[impl AsRef<[u8]>]) -> Vec<u32> {
+        let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+        bounds.iter().map(|bytes| number(bytes.as_ref())).collect()
     }
 
     fn bounds_of(samples: &[Sample], partitions: usize) -> Vec<u32> {

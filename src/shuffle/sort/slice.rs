@@ -11,7 +11,7 @@ use crate::storage::merge::Source;
 
 /// First records of all partitions except the first.
 pub(super) struct Bounds {
-    pub(super) records: Arc<Vec<Vec<u8>>>,
+    pub(super) records: Arc<Vec<Arc<[u8]>>>,
     pub(super) partitions: usize,
 }
 
@@ -32,6 +32,29 @@ impl Bounds {
             sort.is_before(head, partition, bound)
         })
     }
+
+    /// Returns the partition of a record, which is `first` or a later one.
+    fn partition_of<S: Sort>(&self, sort: &S, head: &S::Head, first: usize) -> Result<usize> {
+        let (mut start, mut end) = (first, self.partitions - 1);
+        while start < end {
+            let middle = start.midpoint(end) + 1;
+            if self.is_before(sort, middle)?(head) {
+                end = middle - 1;
+            } else {
+                start = middle;
+            }
+        }
+        Ok(start)
+    }
+
+    /// Returns whether a partition is known to begin where the previous one does.
+    fn is_as_before(&self, partition: usize) -> bool {
+        let bounds = self
+            .records
+            .get(partition - 1)
+            .zip(self.records.get(partition.wrapping_sub(2)));
+        bounds.is_some_and(|(bound, before)| Arc::ptr_eq(bound, before))
+    }
 }
 
 /// A run, and its cuts.
@@ -41,6 +64,7 @@ impl Bounds {
 #[derive(Debug)]
 pub(super) struct CutRun {
     run: Arc<SortedRun>,
+    records: u64,
     /// Start of the second and all later partitions.
     cuts: Box<[OnceLock<Position>]>,
 }
@@ -48,7 +72,8 @@ pub(super) struct CutRun {
 impl CutRun {
     pub(super) fn new(run: Arc<SortedRun>, partitions: usize) -> Self {
         let cuts = (1..partitions).map(|_| OnceLock::new()).collect();
-        Self { run, cuts }
+        let records = run.records();
+        Self { run, records, cuts }
     }
 
     pub(super) fn run(&self) -> &SortedRun {
@@ -65,11 +90,52 @@ impl CutRun {
         let mut known = cuts.filter_map(|(index, cut)| Some((index + 1, *cut.get()?)));
         let (first, mut position) = known.next().unwrap_or_default();
         for index in first..partition {
-            let is_before = bounds.is_before(sort, index + 1)?;
-            let found = find(sort, &self.run, position, is_before)?;
-            position = *self.cuts[index].get_or_init(|| found);
+            if !bounds.is_as_before(index + 1) {
+                let is_before = bounds.is_before(sort, index + 1)?;
+                let found = find(sort, &self.run, position, is_before)?;
+                position = *self.cuts[index].get_or_init(|| found);
+            } else {
+                position = *self.cuts[index].get_or_init(|| position);
+            }
         }
         Ok(position)
+    }
+
+    /// Determines all cuts of a run that has fewer records than there are partitions, by finding the partition of each
+    /// record. Finding the first record of each partition would read the same few records, which may be large, again and
+    /// again.
+    pub(super) fn cut_if_short<S: Sort>(&self, sort: &S, bounds: &Bounds) -> Result<()> {
+        let is_cut = self.cuts.last().is_none_or(|last| last.get().is_some());
+        if is_cut || self.records >= bounds.partitions as u64 {
+            return Ok(());
+        }
+        let mut settled = Position::default();
+        let mut partition = 0;
+        // Another thread may find other partitions at the same time, if the comparison is not a total order.
+        let mut settle = |cut: &OnceLock<Position>, found: Position| {
+            let later = if settled.cmp(&found).is_lt() {
+                found
+            } else {
+                settled
+            };
+            settled = *cut.get_or_init(|| later);
+        };
+        let mut records = Slice::whole(sort, &self.run);
+        while records.advance()? {
+            if let Some(head) = records.current() {
+                let found = records.walk.position();
+                let before = partition;
+                partition = bounds.partition_of(sort, head, before)?;
+                self.cuts[before..partition]
+                    .iter()
+                    .for_each(|cut| settle(cut, found));
+            }
+        }
+        let end = Position::start_of_piece(self.run.pieces.len());
+        self.cuts[partition..]
+            .iter()
+            .for_each(|cut| settle(cut, end));
+        Ok(())
     }
 
     /// Returns the records of a partition, or `None` if there are none.

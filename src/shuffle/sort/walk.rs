@@ -163,7 +163,7 @@ impl Walk {
     }
 
     /// Returns the position of the current record.
-    fn position(&self) -> Position {
+    pub(super) fn position(&self) -> Position {
         let place = match &self.reader {
             Reader::Unopened(_) | Reader::None => Place::StartOfPiece,
             Reader::File(reader) => Place::Frame(reader.mark()),
