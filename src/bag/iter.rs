@@ -12,7 +12,8 @@ use crate::operators::actions::Collect;
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::{Job, ResultStage};
-use crate::task::{Flow, JobState, Partition, Site, Task};
+use crate::storage::codec;
+use crate::task::{Flow, JobState, Partition, Site, Task, fingerprint};
 
 /// The most records that are handed over at once.
 const BATCH_RECORDS: usize = 1024;
@@ -110,29 +111,36 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
         let Some(shelf) = &self.shelf else {
             unreachable!("a worker process sends")
         };
+        let not_repeatable = || {
+            let place = self.site.into();
+            Error::new(ErrorKind::NotRepeatable { place })
+        };
         // An earlier attempt has handed them on, before it found what it read damaged.
-        let mut to_skip = shelf.records_of(task.partition());
+        let (mut to_skip, last) = shelf.handed_on(task.partition());
         let mut batch = Vec::new();
         // Small at first, so that the first records do not wait for a thousand others.
         let mut full = 1;
         let flow = pipeline.run(partition, task, &mut |record| {
             if to_skip > 0 {
                 to_skip -= 1;
-                return ControlFlow::Continue(());
+                let is_other = to_skip == 0 && last != mark(&T::into_owned(record));
+                return match is_other {
+                    true => task.fail_with(not_repeatable()),
+                    false => ControlFlow::Continue(()),
+                };
             }
             batch.push(T::into_owned(record));
             if batch.len() < full {
                 return ControlFlow::Continue(());
             }
             full = (full * 2).min(BATCH_RECORDS);
-            shelf.put(task, task.partition(), std::mem::take(&mut batch))
+            shelf.put(task, task.partition(), std::mem::take(&mut batch), mark)
         })?;
         if flow.is_continue() && to_skip > 0 {
-            let place = self.site.into();
-            return Err(Error::new(ErrorKind::NotRepeatable { place }));
+            return Err(not_repeatable());
         }
         if flow.is_continue() && !batch.is_empty() {
-            let _ = shelf.put(task, task.partition(), batch);
+            let _ = shelf.put(task, task.partition(), batch, mark);
         }
         // A partition that was broken off must not look like one that is done.
         if !task.has_failed() && !task.is_stopped() {
@@ -178,7 +186,7 @@ where
             return ControlFlow::Continue(());
         }
         // What comes from elsewhere comes in order, and all of it is of the partition that is taken next.
-        shelf.put(task, 0, batch)
+        shelf.put(task, 0, batch, |_| None)
     };
     let stage = ResultStage::new(pipeline, &iterate, consume);
     // A thread that waits for room must not be one of the executor's, which others may need.
@@ -223,9 +231,17 @@ struct ShelfState<R> {
 
 struct Waiting<R> {
     batches: VecDeque<Vec<R>>,
-    /// How many records have come, taken or not.
+    /// How many records have come, taken or not, and the [mark] of the last.
     records: usize,
+    last: Option<u64>,
     is_finished: bool,
+}
+
+/// What a record is known by if it comes again: none if it cannot be written.
+fn mark<R: Data>(record: &R) -> Option<u64> {
+    let mut bytes = Vec::new();
+    let encoded = caught(None, || codec::encode_into(record, &mut bytes));
+    encoded.ok().map(|()| fingerprint(&bytes))
 }
 
 impl<R> Default for Waiting<R> {
@@ -233,6 +249,7 @@ impl<R> Default for Waiting<R> {
         Self {
             batches: VecDeque::new(),
             records: 0,
+            last: None,
             is_finished: false,
         }
     }
@@ -264,7 +281,14 @@ impl<R> Shelf<R> {
     }
 
     /// Puts a batch of the task's partition here, once there is room.
-    fn put(&self, task: &Task<'_>, partition: usize, batch: Vec<R>) -> Flow {
+    fn put(
+        &self,
+        task: &Task<'_>,
+        partition: usize,
+        batch: Vec<R>,
+        mark: impl Fn(&R) -> Option<u64>,
+    ) -> Flow {
+        let last = batch.last().and_then(mark);
         let mut state = self.lock();
         loop {
             // Of a task that has failed, the last record may be half of one.
@@ -278,6 +302,7 @@ impl<R> Shelf<R> {
                 let records = batch.len();
                 waiting.batches.push_back(batch);
                 waiting.records += records;
+                waiting.last = last;
                 state.records += records;
                 self.changed.notify_all();
                 return ControlFlow::Continue(());
@@ -286,13 +311,13 @@ impl<R> Shelf<R> {
         }
     }
 
-    /// How many records of a partition have been put here.
-    fn records_of(&self, partition: usize) -> usize {
+    /// How many records of a partition have been put here, and the [mark] of the last.
+    fn handed_on(&self, partition: usize) -> (usize, Option<u64>) {
         let state = self.lock();
         state
             .partitions
             .get(&partition)
-            .map_or(0, |waiting| waiting.records)
+            .map_or((0, None), |waiting| (waiting.records, waiting.last))
     }
 
     /// Nothing more comes of this partition.
