@@ -29,12 +29,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// few partitions or of many; so memory is bounded. They are threads of this job's own, so that other actions can
     /// run meanwhile.
     ///
-    /// Where a spilled file is found damaged after some records of its partition have been handed on, the partition is
-    /// computed again, and what was handed on is skipped.
+    /// If a spilled file is found damaged after some records of its partition have been handed on, the partition is
+    /// computed again, and these records are skipped. The last of them must come again in the same place.
     ///
     /// # Errors
     ///
-    /// If the job cannot start. An error that ends the job later is the last item.
+    /// If the job cannot start. An error that ends the job later is the last item, such as
+    /// [`ErrorKind::NotRepeatable`](crate::ErrorKind::NotRepeatable).
     ///
     /// # Examples
     ///
