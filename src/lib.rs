@@ -229,8 +229,11 @@
 //!   [`ErrorKind::QuotaExceeded`], a record of several GiB [`ErrorKind::RecordTooLong`].
 //! - Files are read with a checksum. What is found damaged or gone is made again, by running the stages before it again;
 //!   so their closures may see a record twice, and so may those of a partition that is computed anew, that of
-//!   [`for_each`](Bag::for_each) too. No result has a record twice, and [`iter`](Bag::iter) goes on where it was. The
-//!   fourth attempt that finds damage is the last: [`ErrorKind::TooManyAttempts`].
+//!   [`for_each`](Bag::for_each) too. The fourth attempt that finds damage is the last: [`ErrorKind::TooManyAttempts`].
+//! - No result has a record twice. What a failed attempt has computed of a partition is dropped, and the result of each
+//!   partition is checked to come once. [`iter`](Bag::iter) and worker processes hand on a partition piece by piece. The
+//!   next attempt continues behind these pieces, and must begin with the same records: if it is found not to, the job
+//!   ends with [`ErrorKind::NotRepeatable`].
 //!
 //! How much was shuffled and spilled, stage by stage, is in the [`JobSummary`] that [`Context::last_job`] gives, and is
 //! written to standard error with [`summary(true)`](ContextBuilder::summary) or `HOLDALL_SUMMARY=1`.

@@ -12,8 +12,8 @@ use crate::operators::actions::Collect;
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::{Job, ResultStage};
-use crate::storage::process_number;
-use crate::task::{Flow, JobState, Partition, Site, Task};
+use crate::storage::{codec, process_number};
+use crate::task::{Flow, JobState, Partition, Site, Task, fingerprint};
 
 /// Maximum number of records in a batch. Larger values take the lock less often; smaller values use less memory.
 const BATCH_RECORDS: usize = 1024;
@@ -29,11 +29,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// be taken. The threads belong to this job, so you can run other actions inside the loop.
     ///
     /// If a spill file is found damaged after some records of its partition have been returned, the job recomputes the
-    /// partition and skips those records.
+    /// partition and skips those records. The last of them must recur at the same position.
     ///
     /// # Errors
     ///
-    /// Returns an error if the job cannot start. If the job fails later, the error is the last item of the iterator.
+    /// Returns an error if the job cannot start. If the job fails later, the error is the last item of the iterator, such
+    /// as [`ErrorKind::NotRepeatable`](crate::ErrorKind::NotRepeatable).
     ///
     /// # Examples
     ///
@@ -111,29 +112,36 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
         let Some(shelf) = &self.shelf else {
             unreachable!("a worker process sends")
         };
+        let not_repeatable = || {
+            let place = self.site.into();
+            Error::new(ErrorKind::NotRepeatable { place })
+        };
         // An earlier attempt put these records on the shelf before it found damaged input.
-        let mut to_skip = shelf.records_of(task.partition());
+        let (mut to_skip, last) = shelf.handed_on(task.partition());
         let mut batch = Vec::new();
         // The first batches are small, so that the first records are available immediately.
         let mut full = 1;
         let flow = pipeline.run(partition, task, &mut |record| {
             if to_skip > 0 {
                 to_skip -= 1;
-                return ControlFlow::Continue(());
+                let is_other = to_skip == 0 && last != mark(&T::into_owned(record));
+                return match is_other {
+                    true => task.fail_with(not_repeatable()),
+                    false => ControlFlow::Continue(()),
+                };
             }
             batch.push(T::into_owned(record));
             if batch.len() < full {
                 return ControlFlow::Continue(());
             }
             full = (full * 2).min(BATCH_RECORDS);
-            shelf.put(task, task.partition(), std::mem::take(&mut batch))
+            shelf.put(task, task.partition(), std::mem::take(&mut batch), mark)
         })?;
         if flow.is_continue() && to_skip > 0 {
-            let place = self.site.into();
-            return Err(Error::new(ErrorKind::NotRepeatable { place }));
+            return Err(not_repeatable());
         }
         if flow.is_continue() && !batch.is_empty() {
-            let _ = shelf.put(task, task.partition(), batch);
+            let _ = shelf.put(task, task.partition(), batch, mark);
         }
         // An interrupted partition must not be marked as finished.
         if !task.has_failed() && !task.is_stopped() {
@@ -179,7 +187,7 @@ where
             return ControlFlow::Continue(());
         }
         // Results of worker processes arrive in order, and all belong to the partition that is taken next.
-        shelf.put(task, 0, batch)
+        shelf.put(task, 0, batch, |_| None)
     };
     let stage = ResultStage::new(pipeline, &iterate, consume);
     // Use separate threads: one that waits for capacity must not block a thread of the executor, which other jobs may
@@ -225,9 +233,17 @@ struct ShelfState<R> {
 
 struct Waiting<R> {
     batches: VecDeque<Vec<R>>,
-    /// Number of records put here so far, including those already taken.
+    /// Number of records put here so far, including those already taken, and the [mark] of the last.
     records: usize,
+    last: Option<u64>,
     is_finished: bool,
+}
+
+/// What a record is known by if it comes again: none if it cannot be written.
+fn mark<R: Data>(record: &R) -> Option<u64> {
+    let mut bytes = Vec::new();
+    let encoded = caught(None, || codec::encode_into(record, &mut bytes));
+    encoded.ok().map(|()| fingerprint(&bytes))
 }
 
 impl<R> Default for Waiting<R> {
@@ -235,6 +251,7 @@ impl<R> Default for Waiting<R> {
         Self {
             batches: VecDeque::new(),
             records: 0,
+            last: None,
             is_finished: false,
         }
     }
@@ -266,7 +283,14 @@ impl<R> Shelf<R> {
     }
 
     /// Waits for capacity, then adds a batch of the task's partition.
-    fn put(&self, task: &Task<'_>, partition: usize, batch: Vec<R>) -> Flow {
+    fn put(
+        &self,
+        task: &Task<'_>,
+        partition: usize,
+        batch: Vec<R>,
+        mark: impl Fn(&R) -> Option<u64>,
+    ) -> Flow {
+        let last = batch.last().and_then(mark);
         let mut state = self.lock();
         loop {
             // If a task has failed, its last record may be incomplete.
@@ -281,6 +305,7 @@ impl<R> Shelf<R> {
                 let records = batch.len();
                 waiting.batches.push_back(batch);
                 waiting.records += records;
+                waiting.last = last;
                 state.records += records;
                 self.changed.notify_all();
                 return ControlFlow::Continue(());
@@ -289,13 +314,13 @@ impl<R> Shelf<R> {
         }
     }
 
-    /// Returns the number of records of a partition that have been put here.
-    fn records_of(&self, partition: usize) -> usize {
+    /// Returns the number of records of a partition that have been put here, and the [mark] of the last.
+    fn handed_on(&self, partition: usize) -> (usize, Option<u64>) {
         let state = self.lock();
         state
             .partitions
             .get(&partition)
-            .map_or(0, |waiting| waiting.records)
+            .map_or((0, None), |waiting| (waiting.records, waiting.last))
     }
 
     /// Marks a partition as complete.

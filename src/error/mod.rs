@@ -284,7 +284,7 @@ pub enum ErrorKind {
     /// A closure did not give the same records each time: it asked for the time or for random numbers, say, or went
     /// through a `HashMap`.
     NotRepeatable {
-        /// The action, and the partition.
+        /// The last method of the stage, and the partition.
         place: Place,
     },
     /// holdall, or an executor that is not its own, contradicted itself. The job ends, since its result may be wrong.

@@ -127,8 +127,18 @@ impl<'s> StageRun<'s> {
     /// Takes and computes partitions below `limit` until there are none left or the job has ended. To be called on
     /// as many threads as are to help.
     pub(crate) fn work(&self, limit: usize) {
-        // What the worker holds are records of the program, and dropping them may panic.
-        if let Err(error) = caught(None, || self.try_work(limit)) {
+        let worked = caught(None, || {
+            let mut worker = self.code.worker(self.job.resources());
+            if let Err(error) = self.run_tasks(&mut *worker, limit) {
+                // The first error counts: what the worker holds are records of the program, and dropping them may panic.
+                self.job.fail(error);
+            }
+            if self.job.is_stopped() {
+                return Ok(());
+            }
+            self.guard(|_| worker.finish())
+        });
+        if let Err(error) = worked {
             self.job.fail(error);
         }
     }
@@ -152,8 +162,7 @@ impl<'s> StageRun<'s> {
         }
     }
 
-    fn try_work(&self, limit: usize) -> Result<()> {
-        let mut worker = self.code.worker(self.job.resources());
+    fn run_tasks(&self, worker: &mut dyn Worker, limit: usize) -> Result<()> {
         let split_reader = SplitReader::default();
         while let Some(claim) = self.claim(limit)? {
             let start = Instant::now();
@@ -164,22 +173,19 @@ impl<'s> StageRun<'s> {
                         if self.job.is_stopped() {
                             return Ok(());
                         }
-                        self.run_task(&mut *worker, &split_reader, index, Partition::at(index))?;
+                        self.run_task(worker, &split_reader, index, Partition::at(index))?;
                     }
                     tasks
                 }
                 Claim::Streamed(partition) => {
-                    self.run_task(&mut *worker, &split_reader, partition.index, partition)?;
+                    self.run_task(worker, &split_reader, partition.index, partition)?;
                     1
                 }
             };
             self.guard(|task| worker.settle(task))?;
             self.job.progress().add_tasks(tasks, start.elapsed());
         }
-        if self.job.is_stopped() {
-            return Ok(());
-        }
-        self.guard(|_| worker.finish())
+        Ok(())
     }
 
     /// Runs what belongs to no single partition, but may call closures of the program.
