@@ -10,8 +10,12 @@
 )]
 
 #[cfg(unix)]
+pub(crate) use unix::process_number;
+#[cfg(unix)]
 pub(super) use unix::*;
 
+#[cfg(not(unix))]
+pub(crate) use other::process_number;
 #[cfg(not(unix))]
 pub(super) use other::*;
 
@@ -94,7 +98,7 @@ mod unix {
 
     /// Returns a number of this process that no copy of it has. The process number alone would not do: a copy in another
     /// namespace may have the same.
-    pub(in crate::storage) fn process_number() -> u64 {
+    pub(crate) fn process_number() -> u64 {
         u64::from(std::process::id()) << 32 | u64::from(FORKS.load(Ordering::Relaxed))
     }
 
@@ -288,7 +292,7 @@ mod other {
     }
 
     /// A process has no copies there.
-    pub(in crate::storage) fn process_number() -> u64 {
+    pub(crate) fn process_number() -> u64 {
         std::process::id().into()
     }
 }
