@@ -410,7 +410,7 @@ impl ContextBuilder {
     ///
     /// ```
     /// let context = holdall::Context::builder().summary(true).build()?;
-    /// // stage 1 (range): 64 tasks, 0.00 s, longest task 2.1 times the mean; read 0 B; …
+    /// // stage 1 (range): 64 tasks, 0.00 s (slowest task 2.1x the mean); read 0 B; …
     /// assert_eq!(context.range(0..10_000).count()?, 10_000);
     /// # Ok::<(), holdall::Error>(())
     /// ```

@@ -206,13 +206,13 @@ where
     assert_right(with().fold(0, |_, sum, n| sum + n), &45, type_name);
     let aggregated = numbers.aggregate(state.clone(), |state, _| state, |state, _| state);
     assert_right(aggregated, state, type_name);
-    assert_right(with().top_by_key(1, |_, n| *n), &vec![9], type_name);
+    assert_right(with().top_by(1, |_, a, b| a.cmp(b)), &vec![9], type_name);
     let pairs = || numbers.clone().map(|n| (n % 2, n));
     let reduced = pairs().with(state.clone()).reduce_by_key(|_, a, b| a + b);
     assert_right(reduced.values().sum(), &45, type_name);
     let folded = pairs().aggregate_by_key(state.clone(), |state, _| state, |state, _| state);
     assert_right(folded.count(), &2, type_name);
-    assert_right(with().sort_by_key(|_, n| *n).collect(), &all, type_name);
+    assert_right(with().sort_by(|_, a, b| a.cmp(b)).collect(), &all, type_name);
     // Two of them, and what comes behind both.
     let twice = with()
         .filter(|_, _| true)

@@ -1,4 +1,4 @@
-//! Records one by one, while the job runs.
+//! `Bag::iter`: iterates over the records while the job computes them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -7,33 +7,33 @@ use std::thread::JoinHandle;
 use std::vec;
 
 use super::Bag;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, caught};
 use crate::operators::actions::Collect;
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::{Job, ResultStage};
+use crate::storage::process_number;
 use crate::task::{Flow, JobState, Partition, Site, Task};
 
-/// The most records that are handed over at once.
+/// Maximum number of records in a batch. Larger values take the lock less often; smaller values use less memory.
 const BATCH_RECORDS: usize = 1024;
 
-/// How many batches of one partition may wait to be taken.
+/// Maximum number of batches of one partition that wait to be taken.
 const WAITING_BATCHES: usize = 64;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Goes through the records in order, while a job computes them: by partition, then by position. Starts a job, and
-    /// stops it when the iterator is dropped.
+    /// Starts a job and returns an iterator over its records, in order, while the job computes them. Dropping the
+    /// iterator stops the job.
     ///
-    /// Each thread works on a partition, and waits once about 65,536 records for each thread wait to be taken, be they of
-    /// few partitions or of many; so memory is bounded. They are threads of this job's own, so that other actions can
-    /// run meanwhile.
+    /// Memory is bounded: the job's threads pause while about 65,536 records per thread, over all partitions, wait to
+    /// be taken. The threads belong to this job, so you can run other actions inside the loop.
     ///
-    /// Where a spilled file is found damaged after some records of its partition have been handed on, the partition is
-    /// computed again, and what was handed on is skipped.
+    /// If a spill file is found damaged after some records of its partition have been returned, the job recomputes the
+    /// partition and skips those records.
     ///
     /// # Errors
     ///
-    /// If the job cannot start. An error that ends the job later is the last item.
+    /// Returns an error if the job cannot start. If the job fails later, the error is the last item of the iterator.
     ///
     /// # Examples
     ///
@@ -60,7 +60,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             .spawn({
                 let shelf = Arc::clone(&shelf);
                 move || {
-                    let outcome = produce(&job, &*pipeline, &shelf, site);
+                    // The thread that takes the records waits for the outcome in any case.
+                    let outcome = caught(None, || produce(&job, &*pipeline, &shelf, site));
                     shelf.close(outcome);
                 }
             });
@@ -69,20 +70,21 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             shelf,
             state,
             producer: Some(producer),
+            process: process_number(),
             batch: Vec::new().into_iter(),
         })
     }
 }
 
-/// Puts the records of each partition on the shelf as they come.
+/// Puts the records of each partition on the shelf as they are computed.
 pub(super) struct Iterate<T: Record + ?Sized> {
     site: Site,
-    /// Worker processes have none, and send what they have.
+    /// `None` in a worker process, which sends its records to the driver.
     shelf: Option<Arc<Shelf<T::Owned>>>,
 }
 
 impl<T: Record + ?Sized> Iterate<T> {
-    /// As a worker process has it.
+    /// The action as a worker process loads it.
     pub(super) fn sent(site: Site) -> Self {
         Self { site, shelf: None }
     }
@@ -99,7 +101,7 @@ impl<T: Record + ?Sized> Portable for Iterate<T> {
 }
 
 impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
-    /// Records of a worker process; those of this one are on the shelf already.
+    /// Records from a worker process; empty for this process, which puts them on the shelf directly.
     type Part = Vec<T::Owned>;
 
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<Self::Part>
@@ -109,10 +111,10 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
         let Some(shelf) = &self.shelf else {
             unreachable!("a worker process sends")
         };
-        // An earlier attempt has handed them on, before it found what it read damaged.
+        // An earlier attempt put these records on the shelf before it found damaged input.
         let mut to_skip = shelf.records_of(task.partition());
         let mut batch = Vec::new();
-        // Small at first, so that the first records do not wait for a thousand others.
+        // The first batches are small, so that the first records are available immediately.
         let mut full = 1;
         let flow = pipeline.run(partition, task, &mut |record| {
             if to_skip > 0 {
@@ -126,10 +128,14 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
             full = (full * 2).min(BATCH_RECORDS);
             shelf.put(task, task.partition(), std::mem::take(&mut batch))
         })?;
+        if flow.is_continue() && to_skip > 0 {
+            let place = self.site.into();
+            return Err(Error::new(ErrorKind::NotRepeatable { place }));
+        }
         if flow.is_continue() && !batch.is_empty() {
             let _ = shelf.put(task, task.partition(), batch);
         }
-        // A partition that was broken off must not look like one that is done.
+        // An interrupted partition must not be marked as finished.
         if !task.has_failed() && !task.is_stopped() {
             shelf.finish(task.partition());
         }
@@ -172,15 +178,16 @@ where
         if batch.is_empty() {
             return ControlFlow::Continue(());
         }
-        // What comes from elsewhere comes in order, and all of it is of the partition that is taken next.
+        // Results of worker processes arrive in order, and all belong to the partition that is taken next.
         shelf.put(task, 0, batch)
     };
     let stage = ResultStage::new(pipeline, &iterate, consume);
-    // A thread that waits for room must not be one of the executor's, which others may need.
+    // Use separate threads: one that waits for capacity must not block a thread of the executor, which other jobs may
+    // need.
     job.run_result_stage_by(&stage, |run, executor| {
         let work = || {
             run.work(usize::MAX);
-            // If it ended the job, those that wait for room must know.
+            // If the job has ended, wake the threads that wait for capacity.
             drop(shelf.lock());
             shelf.changed.notify_all();
         };
@@ -197,28 +204,28 @@ where
     })
 }
 
-/// Where batches of records wait to be taken, by partition.
+/// Batches of records that wait to be taken, by partition.
 struct Shelf<R> {
     state: Mutex<ShelfState<R>>,
     changed: Condvar,
-    /// How many records may wait, in all partitions together.
+    /// Maximum number of waiting records, over all partitions.
     most_records: usize,
 }
 
 struct ShelfState<R> {
     partitions: BTreeMap<usize, Waiting<R>>,
-    /// The partition whose records are taken.
+    /// The partition whose records are taken next.
     next: usize,
-    /// How many records wait.
+    /// Number of waiting records.
     records: usize,
-    /// How the job ended.
+    /// Result of the job, once it has ended.
     outcome: Option<Result<()>>,
     is_abandoned: bool,
 }
 
 struct Waiting<R> {
     batches: VecDeque<Vec<R>>,
-    /// How many records have come, taken or not.
+    /// Number of records put here so far, including those already taken.
     records: usize,
     is_finished: bool,
 }
@@ -258,15 +265,16 @@ impl<R> Shelf<R> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a batch of the task's partition here, once there is room.
+    /// Waits for capacity, then adds a batch of the task's partition.
     fn put(&self, task: &Task<'_>, partition: usize, batch: Vec<R>) -> Flow {
         let mut state = self.lock();
         loop {
-            // Of a task that has failed, the last record may be half of one.
+            // If a task has failed, its last record may be incomplete.
             if state.is_abandoned || task.is_stopped() || task.has_failed() {
                 return ControlFlow::Break(());
             }
-            // There is always room for what is taken next: all that waits may wait for it.
+            // The partition that is taken next is exempt from the limit: the consumer waits for it before it takes any
+            // other.
             let is_room = state.next == partition || state.records < self.most_records;
             let waiting = state.partitions.entry(partition).or_default();
             if is_room && waiting.batches.len() < WAITING_BATCHES {
@@ -281,7 +289,7 @@ impl<R> Shelf<R> {
         }
     }
 
-    /// How many records of a partition have been put here.
+    /// Returns the number of records of a partition that have been put here.
     fn records_of(&self, partition: usize) -> usize {
         let state = self.lock();
         state
@@ -290,7 +298,7 @@ impl<R> Shelf<R> {
             .map_or(0, |waiting| waiting.records)
     }
 
-    /// Nothing more comes of this partition.
+    /// Marks a partition as complete.
     fn finish(&self, partition: usize) {
         self.lock()
             .partitions
@@ -300,13 +308,14 @@ impl<R> Shelf<R> {
         self.changed.notify_all();
     }
 
-    /// Nothing more comes at all.
+    /// Marks all partitions as complete; `outcome` is the result of the job.
     fn close(&self, outcome: Result<()>) {
         self.lock().outcome = Some(outcome);
         self.changed.notify_all();
     }
 
-    /// The next batch in order of partition; `None` at the end, or the error that ended the job.
+    /// Waits for the next batch, in the order of partitions. Returns `None` at the end, or the error that ended the
+    /// job.
     fn take(&self) -> Option<Result<Vec<R>>> {
         let mut state = self.lock();
         loop {
@@ -326,7 +335,7 @@ impl<R> Shelf<R> {
             }
             match state.outcome.take() {
                 Some(outcome) => {
-                    // Asked again, it is at its end.
+                    // Later calls return `None`.
                     state.outcome = Some(Ok(()));
                     return outcome.err().map(Err);
                 }
@@ -336,9 +345,10 @@ impl<R> Shelf<R> {
     }
 }
 
-/// The records of a bag, in order. Given by [`Bag::iter`].
+/// An iterator over the records of a bag, in order. Returned by [`Bag::iter`].
 ///
-/// An error is its last item. Dropping it stops the job and waits until no closure runs any more.
+/// If the job fails, the error is the last item. Dropping the iterator stops the job, and waits until no closure is
+/// running any more.
 ///
 /// # Examples
 ///
@@ -354,6 +364,8 @@ pub struct Iter<R> {
     shelf: Arc<Shelf<R>>,
     state: Arc<JobState>,
     producer: Option<JoinHandle<()>>,
+    /// The process that the producer runs in.
+    process: u64,
     batch: vec::IntoIter<R>,
 }
 
@@ -383,10 +395,14 @@ impl<R> std::iter::FusedIterator for Iter<R> {}
 
 impl<R> Drop for Iter<R> {
     fn drop(&mut self) {
+        if self.process != process_number() {
+            // A copy of the process has no producer, but may have the lock that it held.
+            return;
+        }
         self.state.stop();
         self.shelf.lock().is_abandoned = true;
         self.shelf.changed.notify_all();
-        // Nothing of the program's runs once this returns.
+        // No closure of the caller runs after this returns.
         if let Some(producer) = self.producer.take() {
             let _ = producer.join();
         }

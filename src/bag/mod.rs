@@ -1,4 +1,4 @@
-//! What users call: methods that build lineage, and actions that run it.
+//! The public methods: transformations, which build the lineage, and actions, which run it.
 
 mod actions;
 mod explain;
@@ -42,16 +42,15 @@ use crate::task::Site;
 
 /// A lazy, partitioned collection of records, which may be larger than memory.
 ///
-/// A bag is a description of work. Methods that give another bag (transformations) run nothing; methods that give a
-/// [`Result`](crate::Result) (actions) run a job, on all cores. Running an action twice does the work twice, unless the
-/// bag is told to [`persist`](Bag::persist).
+/// A bag describes work. Methods that return another bag (transformations) run nothing. Methods that return a
+/// [`Result`](crate::Result) (actions) run a job, on all cores. Each action computes the bag again, unless you
+/// [`persist`](Bag::persist) it.
 ///
-/// `T` is the type of the records: any sized type that borrows nothing, or `str` or `[u8]` for text, which is handed to
-/// closures as slices of the buffer it was read into. `P` is the chain of operators behind the bag, which the compiler
-/// fuses into one loop; it can be forgotten by [`boxed`](Bag::boxed), so that `Bag<T>` is the type to write in
-/// signatures and structs.
+/// `T` is the type of the records: either a sized type without borrowed data, or `str` or `[u8]` for text, which
+/// closures receive as slices of the buffer it was read into. `P` is the chain of operators, which the compiler fuses
+/// into one loop. [`boxed`](Bag::boxed) erases `P`, so signatures and structs can use `Bag<T>`.
 ///
-/// A bag is cheap to clone, so that several can go on from one.
+/// Cloning a bag is cheap, so several branches can start from the same bag.
 ///
 /// # Examples
 ///
@@ -101,7 +100,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         }
     }
 
-    /// The bag that `make` gives of this one's pipeline, with the operator at `site` in between.
+    /// Appends the operator at `site`; `make` builds its pipeline from that of this bag.
     fn then<U: Record + ?Sized, Q: Pipeline<Out = U>>(
         self,
         site: Site,
@@ -111,7 +110,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Bag::new(make(self.pipeline), node, self.context)
     }
 
-    /// Shuffles the records, as `kind` says; if it looks at what another shuffle leaves, `after` that.
+    /// Adds a shuffle of this bag's records. If `kind` uses the output of another shuffle, `after` is that shuffle.
     fn shuffle<K: ShuffleKind<P>>(
         &self,
         site: Site,
@@ -134,7 +133,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         (id, Arc::new(dependency))
     }
 
-    /// Notes how pairs are divided among the partitions of this bag, which was just made.
+    /// Sets the key that determines the partition of a record. The bag must be new: its node must not be shared yet.
     fn keyed(mut self, keyed: Option<Keyed>) -> Self {
         if let Some(node) = Arc::get_mut(&mut self.node) {
             node.keyed = keyed;
@@ -142,7 +141,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self
     }
 
-    /// The number of partitions, or `None` if it is known only once the source has been read to its end, as with
+    /// Returns the number of partitions, or `None` if it is unknown until the source has been read to its end, as with
     /// [`from_iter`](crate::from_iter).
     ///
     /// # Examples
@@ -156,11 +155,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.pipeline.partitions()
     }
 
-    /// Forgets the chain of operators, so that the type is `Bag<T>`.
+    /// Erases the chain of operators, so that the type is `Bag<T>`. Narrow: keeps partitions and order.
     ///
-    /// Records then cross to the next operator through a pointer: sized ones in batches, at about a nanosecond each,
-    /// text one by one at about two. Use it for fields, for branches that give different chains, and in loops that put
-    /// operator upon operator. Partitions and order are kept; narrow.
+    /// Records are then passed to the next operator through a pointer. Sized records are passed in batches, at a cost
+    /// of about one nanosecond each. Text is passed one record at a time, at about two nanoseconds each. Use this
+    /// method for struct fields, for branches that return different chains, and in loops that add operators.
     ///
     /// # Examples
     ///

@@ -139,6 +139,17 @@ impl fmt::Display for ErrorKind {
                 attempts,
                 last,
             } => write!(f, "a task failed {attempts} times{place}, at last: {last}"),
+            Self::NotRepeatable { place } => write!(
+                f,
+                "cannot resume a result{place}: the task was tried again and gave other records than before; \
+                 use closures that give the same records each time"
+            ),
+            Self::Internal { reason } => {
+                write!(
+                    f,
+                    "internal error: {reason}; please report this to the authors of holdall"
+                )
+            }
         }
     }
 }

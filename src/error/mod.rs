@@ -2,6 +2,8 @@
 
 mod display;
 mod intern;
+mod nested;
+mod panics;
 mod place;
 pub(crate) mod plain;
 
@@ -14,6 +16,7 @@ use std::primitive::str as Text;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use intern::intern;
+pub(crate) use panics::{caught, panicked};
 pub(crate) use place::Site;
 pub use place::{Place, SourceLocation};
 
@@ -273,13 +276,32 @@ pub enum ErrorKind {
         /// How often it was tried.
         attempts: usize,
         /// What happened the last time.
+        #[serde(deserialize_with = "nested::deserialize")]
         last: Box<Error>,
+    },
+    /// A task that was tried again gave other results than the attempt before, of which a part had been handed on.
+    ///
+    /// A closure did not give the same records each time: it asked for the time or for random numbers, say, or went
+    /// through a `HashMap`.
+    NotRepeatable {
+        /// The action, and the partition.
+        place: Place,
+    },
+    /// holdall, or an executor that is not its own, contradicted itself. The job ends, since its result may be wrong.
+    Internal {
+        /// What was found.
+        reason: String,
     },
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
         Self(Box::new(kind))
+    }
+
+    #[cold]
+    pub(crate) fn internal(reason: String) -> Self {
+        Self::new(ErrorKind::Internal { reason })
     }
 
     pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
@@ -364,7 +386,8 @@ impl Error {
             | ErrorKind::QuotaExceeded { place, .. }
             | ErrorKind::CapturingClosure { place }
             | ErrorKind::NotPortable { place, .. }
-            | ErrorKind::TooManyAttempts { place, .. } => Some(place),
+            | ErrorKind::TooManyAttempts { place, .. }
+            | ErrorKind::NotRepeatable { place } => Some(place),
             _ => None,
         }
     }
@@ -404,7 +427,8 @@ impl Error {
             | ErrorKind::QuotaExceeded { place, .. }
             | ErrorKind::CapturingClosure { place }
             | ErrorKind::NotPortable { place, .. }
-            | ErrorKind::TooManyAttempts { place, .. } => Some(place),
+            | ErrorKind::TooManyAttempts { place, .. }
+            | ErrorKind::NotRepeatable { place } => Some(place),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::intern;
+use super::{caught, intern};
 
 /// Can be said in other types, which serde knows.
 pub(crate) trait Plain: Sized {
@@ -149,14 +149,18 @@ impl Plain for Box<dyn std::error::Error + Send + Sync> {
     /// What it says, and what each of its causes does.
     type Plain = Vec<String>;
 
+    /// Its `Display` is the program's, and may panic: then that is what it says.
     fn to_plain(&self) -> Vec<String> {
-        let mut sentences = vec![self.to_string()];
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            sentences.push(error.to_string());
-            cause = error.source();
-        }
-        sentences
+        let sentences = caught(None, || {
+            let mut sentences = vec![self.to_string()];
+            let mut cause = self.source();
+            while let Some(error) = cause {
+                sentences.push(error.to_string());
+                cause = error.source();
+            }
+            Ok(sentences)
+        });
+        sentences.unwrap_or_else(|panic| vec![panic.to_string()])
     }
 
     fn from_plain(plain: Vec<String>) -> Self {
@@ -178,6 +182,16 @@ struct Said {
     source: Option<Box<Said>>,
 }
 
+/// One after the other: there may be more of them than a recursion has room for.
+impl Drop for Said {
+    fn drop(&mut self) {
+        let mut next = self.source.take();
+        while let Some(mut said) = next {
+            next = said.source.take();
+        }
+    }
+}
+
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.sentence)
@@ -189,5 +203,39 @@ impl std::error::Error for Said {
         self.source
             .as_deref()
             .map(|said| said as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    type Source = Box<dyn Error + Send + Sync>;
+
+    #[derive(Debug)]
+    struct Silent;
+
+    impl fmt::Display for Silent {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("on purpose");
+        }
+    }
+
+    impl Error for Silent {}
+
+    #[test]
+    fn an_error_that_cannot_be_written_says_so() {
+        let plain = Source::from(Silent).to_plain();
+        assert_eq!(plain, ["a closure panicked: on purpose"]);
+    }
+
+    #[test]
+    fn many_causes_come_and_go() {
+        let sentences: Vec<_> = (0..200_000).map(|n: u32| n.to_string()).collect();
+        let said = Source::from_plain(sentences.clone());
+        assert_eq!(said.to_plain(), sentences);
+        drop(said);
     }
 }

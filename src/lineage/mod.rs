@@ -1,4 +1,4 @@
-//! How a bag comes about: described, never executed.
+//! The lineage of a bag: a description of its operators, which is never executed itself.
 
 mod render;
 
@@ -13,29 +13,29 @@ use crate::error::Result;
 use crate::id::{NodeId, ShuffleId, StoreId};
 use crate::task::{MapStage, Site, StoredPartition};
 
-/// One operator of a bag's history.
+/// An operator in the lineage of a bag.
 pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) site: Site,
-    /// What the method's name does not say: the files, the number of records.
+    /// Details that the name of the method does not include: the files, the number of records.
     pub(crate) detail: String,
-    /// How many partitions come out, where that is known before they are read.
+    /// Number of output partitions, if it is known before they are read.
     pub(crate) partitions: Option<usize>,
     pub(crate) order: Order,
-    /// Bytes that a source reads, where that is known.
+    /// Number of bytes that a source reads, if it is known.
     pub(crate) input_bytes: Option<u64>,
     pub(crate) dependencies: Vec<Dependency>,
-    /// What has been kept of it, if anything is.
+    /// Stored partitions of this node, if it is persisted.
     pub(crate) stored: Option<Arc<dyn Stored>>,
-    /// How its pairs are divided among the partitions, if that is by their keys.
+    /// Partitioning of its records, if it is by the hash of their keys.
     pub(crate) keyed: Option<Keyed>,
 }
 
-/// Records divided by the hash of their keys: by that of pairs' first sides, or of the records themselves, as the type
-/// of the key says.
+/// Partitioning of records by the hash of their keys. The type of the key tells whether the first sides of pairs are
+/// hashed, or the records themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Keyed {
-    /// The type whose serialised bytes are hashed.
+    /// Type whose serialised bytes are hashed.
     pub(crate) key: TypeId,
     pub(crate) partitions: usize,
 }
@@ -47,45 +47,47 @@ impl Keyed {
             (TypeId::of::<str>(), TypeId::of::<String>()),
             (TypeId::of::<[u8]>(), TypeId::of::<Vec<u8>>()),
         ];
-        // Equal bytes, so equal hashes: a bag of text stays divided when its records become owned.
+        // They have equal bytes, and so equal hashes: a bag of text keeps its partitioning when its records become
+        // owned.
         let owned = owned.iter().find(|(slice, _)| *slice == key);
         let key = owned.map_or(key, |(_, owned)| *owned);
         Self { key, partitions }
     }
 
-    /// Whether it is by keys of type `K`.
+    /// Returns whether records are partitioned by keys of type `K`.
     pub(crate) fn is_by<K: ?Sized + 'static>(self) -> bool {
         self == Self::by::<K>(self.partitions)
     }
 }
 
-/// Partitions that are kept once they have been computed.
+/// Partitions that are stored once they have been computed.
 pub(crate) trait Stored: Send + Sync {
-    /// Whether all are there.
+    /// Returns whether all partitions are stored.
     fn is_complete(&self) -> bool;
 
-    /// If all are there, nothing of it may go from now on. Says whether that is so.
+    /// Returns whether all partitions are stored. If so, none of them is dropped until [`unpin`](Self::unpin) is
+    /// called.
     fn pin_if_complete(&self) -> bool;
 
-    /// One of those who had it pinned needs it no more.
+    /// Releases one pin.
     fn unpin(&self);
 
-    /// The number by which workers call it.
+    /// Returns the number that identifies the store in worker processes.
     fn id(&self) -> StoreId;
 
-    /// Takes over a partition that a worker has computed.
+    /// Adopts a partition that a worker process has computed.
     fn adopt(&self, stored: &StoredPartition) -> Result<()>;
 
-    /// Forgets the partition that is in this file, which is damaged. Says whether there was one.
+    /// Removes the partition that is in this damaged file. Returns whether there was one.
     fn forget(&self, file: &Path) -> bool;
 }
 
-/// How the records that come out stand to those that went in.
+/// Order of an operator's output, relative to its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// In the order of the source.
     Source,
-    /// In the order of what went in.
+    /// In the order of the input.
     Kept,
     /// By the hash of the key.
     ByHash,
@@ -93,43 +95,43 @@ pub(crate) enum Order {
     ByRange,
 }
 
-/// What an operator needs of another.
+/// Input that an operator needs from another.
 #[derive(Clone)]
 pub(crate) enum Dependency {
-    /// Each partition of it, one at a time.
+    /// One partition at a time.
     Narrow(Arc<Node>),
-    /// All partitions of it, divided anew.
+    /// All partitions, shuffled.
     Shuffle(Arc<dyn ShuffleDependency>),
 }
 
-/// A wide dependency, and how its map side runs.
+/// A wide dependency, and its map side.
 pub(crate) trait ShuffleDependency: Send + Sync {
     fn id(&self) -> ShuffleId;
 
-    /// What is shuffled.
+    /// Returns the operator whose output is shuffled.
     fn parent(&self) -> &Arc<Node>;
 
-    /// What decides which partition a record goes to.
+    /// Describes the rule that assigns records to partitions.
     fn partitioning(&self) -> &'static str {
         "by hash of the key"
     }
 
-    /// The map side, for `readers` readers of each partition.
+    /// Returns the map side, for `readers` readers of each partition.
     fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_>;
 
-    /// A shuffle whose map side must have run before this one's, which looks at what that has left.
+    /// Returns a shuffle whose map side must run before this one, because this one uses its output.
     fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {
         None
     }
 
-    /// Whether each reader gets all of it, and not the keys of its partition.
+    /// Returns whether each reader gets all records, not only those of its partition.
     fn is_broadcast(&self) -> bool {
         false
     }
 }
 
 impl Node {
-    /// An operator that keeps the order of what it depends on.
+    /// Creates an operator that keeps the order of its input.
     fn new(site: Site, partitions: Option<usize>, dependencies: Vec<Dependency>) -> Self {
         Self {
             id: NodeId::next(),
@@ -144,7 +146,7 @@ impl Node {
         }
     }
 
-    /// A source.
+    /// Creates a source.
     pub(crate) fn source(
         site: Site,
         detail: String,
@@ -159,7 +161,7 @@ impl Node {
         })
     }
 
-    /// An operator that computes a partition from one partition each of `parents`, and keeps their order.
+    /// Creates an operator that computes a partition from one partition of each of `parents`, and keeps their order.
     pub(crate) fn narrow(
         site: Site,
         partitions: Option<usize>,
@@ -173,8 +175,8 @@ impl Node {
         ))
     }
 
-    /// An operator that gives records by the hash of their keys, from such as are divided by it already, and from those
-    /// that a shuffle divides.
+    /// Creates an operator with output in the order of the hash of the key. Its dependencies are partitioned by the
+    /// hash, or are shuffles by the hash.
     pub(crate) fn by_hash(site: Site, keyed: Keyed, dependencies: Vec<Dependency>) -> Arc<Self> {
         Arc::new(Self {
             order: Order::ByHash,
@@ -183,7 +185,7 @@ impl Node {
         })
     }
 
-    /// An operator that keeps what it computes from a partition of `parent` in `stored`.
+    /// Creates an operator that stores the partitions of `parent` in `stored`.
     pub(crate) fn stored(
         site: Site,
         partitions: Option<usize>,
@@ -200,7 +202,7 @@ impl Node {
         })
     }
 
-    /// Bytes that all its sources read, if that is known of each of them.
+    /// Returns the number of bytes that all its sources read, if all of them are known.
     pub(crate) fn source_bytes(&self) -> Option<u64> {
         let mut bytes = 0;
         let mut seen = HashSet::from([self.id]);
@@ -222,7 +224,7 @@ impl Node {
         Some(bytes)
     }
 
-    /// What it takes to compute it: nothing, if it has been computed and kept.
+    /// Returns the dependencies that it needs to compute its output: none if that is stored.
     pub(crate) fn needs(&self) -> &[Dependency] {
         let is_complete = self
             .stored
@@ -231,7 +233,7 @@ impl Node {
         if is_complete { &[] } else { &self.dependencies }
     }
 
-    /// All persisted operators of its history, of earlier stages too.
+    /// Returns all persisted operators of its lineage, including those of earlier stages.
     pub(crate) fn stores(self: &Arc<Self>) -> Vec<Arc<dyn Stored>> {
         let mut stores = Vec::new();
         let mut seen = HashSet::new();
@@ -249,7 +251,7 @@ impl Node {
         stores
     }
 
-    /// An operator that reads what `dependency` shuffles, by the hash of the key.
+    /// Creates an operator that reads the output of the shuffle `dependency`, in the order of the hash of the key.
     pub(crate) fn shuffled(
         site: Site,
         partitions: usize,
@@ -258,7 +260,7 @@ impl Node {
         Self::shuffled_in_order(site, partitions, dependency, Order::ByHash)
     }
 
-    /// An operator that reads what `dependency` shuffles.
+    /// Creates an operator that reads the output of the shuffle `dependency`.
     pub(crate) fn shuffled_in_order(
         site: Site,
         partitions: usize,
@@ -275,7 +277,8 @@ impl Node {
         })
     }
 
-    /// An operator that computes a partition from one of `parent` and from all that `dependency` sends to it.
+    /// Creates an operator that computes a partition from one partition of `parent` and from all records that
+    /// `dependency` broadcasts.
     pub(crate) fn broadcast(
         site: Site,
         partitions: Option<usize>,

@@ -1,4 +1,4 @@
-//! The lineage as a drawing in Graphviz's language.
+//! Formats a lineage as a Graphviz graph.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Dependency, Node};
 use crate::id::NodeId;
 
-/// The lineage of `node` as a Graphviz graph, from the sources down. Wide dependencies are drawn bold.
+/// Returns the lineage of `node` as a Graphviz graph, from the sources down. Wide dependencies are drawn bold.
 pub(crate) fn dot(node: &Arc<Node>) -> String {
     let mut text = String::from("digraph lineage {\n    node [shape=box];\n");
     let mut seen = HashSet::new();

@@ -3,25 +3,26 @@
 use std::marker::PhantomData;
 use std::mem;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::pipeline::{Data, Pipeline};
 use crate::portable::{Loader, Portable, Saver, portable};
-use crate::task::{Flow, Partition, PartitionStream, Site, Task, panicked};
+use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
-/// How many records the first partition takes; each next one takes twice as many, up to the last number. The first are
-/// small so that a short or slow iterator keeps all cores busy; the last are larger, so that handing out costs little,
-/// and no larger than that, so that long records do not pile up.
+/// Number of records of the first partition, and maximum number of records of a partition. Each partition has as many
+/// records as all before it and 64 more, up to the maximum. The first ones are small, so that a short or slow iterator
+/// keeps all cores busy. The later ones are larger, to amortise the cost of a task, but not so large that long records
+/// pile up in memory.
 const PARTITION_RECORDS: (usize, usize) = (64, 1024);
 
-/// Records without memory of their own cannot be long: later partitions take such a part of all that came before, so that
-/// the last ones still keep all cores busy; up to so many records, and so many bytes of them.
+/// Records without heap memory cannot be long. For them, a later partition may have 1/`PART_OF_PULLED` of all records
+/// read before it, so the last partitions still keep all cores busy. `MOST_RECORDS` and `MOST_BYTES` limit the records
+/// of a partition, and their size in bytes.
 const PART_OF_PULLED: usize = 64;
 const MOST_RECORDS: usize = 16 << 10;
 const MOST_BYTES: usize = 1 << 20;
 
-/// How many records the partition takes that comes after so many of them.
+/// Returns the number of records of the next partition, after `pulled` records have been read.
 fn records_after<T>(pulled: usize) -> usize {
     let (least, most) = PARTITION_RECORDS;
     let doubled = (pulled + least).min(most);
@@ -33,7 +34,7 @@ fn records_after<T>(pulled: usize) -> usize {
 }
 
 pub(crate) struct FromIter<M, I> {
-    /// Makes the iterator anew for each job. Worker processes do without: records are sent to them.
+    /// Creates a new iterator for each job. `None` in worker processes, which receive the records instead.
     pub(crate) make: Option<M>,
     pub(crate) site: Site,
     pub(crate) out: PhantomData<fn() -> I>,
@@ -83,11 +84,10 @@ where
         let mut pulled = 0;
         Box::new(move || {
             let take = records_after::<I::Item>(pulled);
-            let batch = catch_unwind(AssertUnwindSafe(|| {
+            let batch = caught(Some(self.site), || {
                 let records = records.get_or_insert_with(|| make().into_iter());
-                records.by_ref().take(take).collect::<Vec<I::Item>>()
-            }));
-            let batch = batch.map_err(|payload| panicked(Some(self.site), payload))?;
+                Ok(records.by_ref().take(take).collect::<Vec<I::Item>>())
+            })?;
             if batch.is_empty() {
                 return Ok(None);
             }
@@ -125,7 +125,7 @@ where
 mod tests {
     use super::*;
 
-    /// How many records the partitions have of so many records.
+    /// Returns the numbers of records of the partitions, for `records` records in all.
     fn partitions<T>(records: usize) -> Vec<usize> {
         let mut pulled = 0;
         let mut partitions = Vec::new();
@@ -152,7 +152,7 @@ mod tests {
         ] {
             assert_eq!(of_all[..6], first);
             assert!(of_all.is_sorted() && of_all.last() == Some(&most), "{most}");
-            // No part of the work is so large that others would wait for it for long.
+            // No partition is so large that other threads would wait for it for long.
             let mut before = 0;
             for records in of_all {
                 assert!(records <= 1024 || records <= before / 64);

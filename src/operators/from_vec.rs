@@ -1,4 +1,4 @@
-//! `from_vec`: records that are in memory. A source.
+//! `from_vec`: records in memory. A source.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

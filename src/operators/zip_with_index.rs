@@ -1,7 +1,7 @@
-//! `zip_with_index`: each record with its place in the bag.
+//! `zip_with_index`: pairs each record with its index in the bag.
 //!
-//! Map side: the number of records of each partition, which is sent to every task. The bag is not shuffled, but computed
-//! a second time.
+//! Map side: counts the records of each partition; the counts are sent to every task. The bag is not shuffled, but
+//! computed twice.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::shuffle::{GroupOutputs, HashPartitioner};
 use crate::storage::codec;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
-/// The number of a partition, and that of its records.
+/// The index of a partition and its number of records.
 pub(crate) type PartitionCount = (usize, u64);
 
-/// For each partition its [`PartitionCount`], under one key.
+/// Computes the [`PartitionCount`] of each partition, with the same key for all.
 pub(crate) struct CountEach<P> {
     pub(crate) parent: Arc<P>,
 }
@@ -43,7 +43,7 @@ impl<P: Pipeline> Pipeline for CountEach<P> {
     {
         let index = partition.index;
         let count = self.parent.count(partition, task)?;
-        // What was broken off must not pass for the whole.
+        // An interrupted partition must not be counted as complete.
         if task.has_failed() || task.is_stopped() {
             return Ok(ControlFlow::Break(()));
         }
@@ -53,7 +53,7 @@ impl<P: Pipeline> Pipeline for CountEach<P> {
 
 pub(crate) struct ZipWithIndex<P> {
     pub(crate) parent: Arc<P>,
-    /// What [`CountEach`] gives, in one partition.
+    /// The shuffle of the counts from [`CountEach`], into one partition.
     pub(crate) counts: ShuffleId,
     pub(crate) site: Site,
 }
@@ -63,7 +63,7 @@ portable! {
 }
 
 impl<P: Pipeline> ZipWithIndex<P> {
-    /// The number of records before a partition.
+    /// Returns the number of records before a partition.
     fn before(&self, partition: usize, task: &Task<'_>) -> Result<u64> {
         let outputs = task.map_outputs(self.counts, |blocks| {
             GroupOutputs::import(HashPartitioner::new(1), true, blocks, task.resources())

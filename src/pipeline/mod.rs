@@ -4,6 +4,7 @@
 
 mod action;
 mod boxed;
+mod call;
 mod key;
 pub(crate) mod owned_bytes;
 mod record;
@@ -12,6 +13,7 @@ pub(crate) mod text_bytes;
 
 pub(crate) use action::Action;
 pub use boxed::Boxed;
+pub(crate) use call::{Call, Given, Initial, Plain, Reversed, Stated, comparison};
 pub use key::{Data, Key};
 pub use record::Record;
 pub use storable::Storable;

@@ -1,4 +1,4 @@
-//! Lineage into stages: cut at each shuffle, parents before children.
+//! Plans a lineage into stages: cuts it at each shuffle, and puts parents before children.
 
 mod render;
 
@@ -12,22 +12,22 @@ use itertools::Itertools;
 use crate::id::ShuffleId;
 use crate::lineage::{Dependency, Node, ShuffleDependency, Stored};
 
-/// The stages of one action, in the order in which they run. The last one is that of the action's result.
+/// Stages of one action, in the order in which they run. The last one computes the result of the action.
 pub(crate) struct Plan {
-    /// The map side of each shuffle, parents first.
+    /// Map side of each shuffle, parents first.
     pub(crate) map_stages: Vec<MapStagePlan>,
     pub(crate) result: Arc<Node>,
-    /// The shuffles that the result's stage reads.
+    /// Shuffles that the stage of the result reads.
     pub(crate) result_reads: Vec<ShuffleId>,
-    /// What the stages rely on to be kept.
+    /// Stored partitions that the stages rely on.
     _pins: Vec<Pin>,
 }
 
-/// Keeps a node's partitions from being dropped while a plan relies on them.
+/// Prevents the partitions of a node from being dropped while a plan relies on them.
 struct Pin(Arc<dyn Stored>);
 
 impl Pin {
-    /// If all partitions are there.
+    /// Pins the partitions. Returns `None` unless all of them are stored.
     fn new(stored: &Arc<dyn Stored>) -> Option<Self> {
         stored.pin_if_complete().then(|| Self(Arc::clone(stored)))
     }
@@ -39,16 +39,16 @@ impl Drop for Pin {
     }
 }
 
-/// The map side of one shuffle, and how many will read what it leaves.
+/// The map side of one shuffle, and the number of its readers.
 pub(crate) struct MapStagePlan {
     pub(crate) shuffle: Arc<dyn ShuffleDependency>,
     pub(crate) readers: usize,
-    /// The shuffles that it reads itself.
+    /// Shuffles that this stage reads.
     pub(crate) reads: Vec<ShuffleId>,
 }
 
 impl Plan {
-    /// The stages that `result` needs. A shuffle that several branches share is one stage.
+    /// Plans the stages that `result` needs. A shuffle that several branches share is one stage.
     pub(crate) fn new(result: &Arc<Node>) -> Self {
         let mut builder = Builder::default();
         let result_reads = builder.visit(result);
@@ -73,7 +73,7 @@ struct Builder {
 }
 
 impl Builder {
-    /// Adds the stages that the stage of `node` needs, and gives the shuffles that it reads.
+    /// Adds the stages that the stage of `node` needs, and returns the shuffles that it reads.
     fn visit(&mut self, node: &Arc<Node>) -> Vec<ShuffleId> {
         let shuffles = self.shuffles_read(node);
         let ids = shuffles.iter().map(|shuffle| shuffle.id());
@@ -85,7 +85,7 @@ impl Builder {
         ids
     }
 
-    /// The index of a shuffle's stage, which is added with those that it needs if it is not there.
+    /// Returns the index of a shuffle's stage. If there is none yet, adds it and the stages that it needs.
     fn stage_of(&mut self, shuffle: &Arc<dyn ShuffleDependency>) -> usize {
         if let Some(&index) = self.indices.get(&shuffle.id()) {
             return index;
@@ -104,7 +104,7 @@ impl Builder {
         index
     }
 
-    /// The shuffles that one stage reads; one that two of its branches read comes twice.
+    /// Returns the shuffles that one stage reads. If two of its branches read the same shuffle, it occurs twice.
     fn shuffles_read(&mut self, node: &Arc<Node>) -> Vec<Arc<dyn ShuffleDependency>> {
         let mut shuffles = Vec::new();
         let mut to_visit = vec![Arc::clone(node)];
@@ -124,7 +124,8 @@ impl Builder {
     }
 }
 
-/// The bytes that the sources of one stage read, as far as they are known.
+/// Returns the number of bytes that the sources of one stage read. Sources of unknown size do not count; if all are
+/// unknown, returns `None`.
 pub(crate) fn input_bytes(node: &Arc<Node>) -> Option<u64> {
     narrow_ancestors(node)
         .iter()
@@ -132,7 +133,7 @@ pub(crate) fn input_bytes(node: &Arc<Node>) -> Option<u64> {
         .reduce(|a, b| a + b)
 }
 
-/// The operators of one stage, from the sources to `node`; each once.
+/// Returns the operators of one stage, from the sources to `node`, each once.
 pub(crate) fn narrow_ancestors(node: &Arc<Node>) -> Vec<Arc<Node>> {
     let mut nodes = Vec::new();
     collect_narrow(node, &mut nodes);

@@ -1,5 +1,6 @@
 //! `Saver` and `Loader`: what is sent, in the order in which it is asked for.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::closure;
 use super::entry::Entry;
 use crate::error::plain::Plain;
-use crate::error::{Error, ErrorKind, Place, Result, Site, intern};
+use crate::error::{Error, ErrorKind, Place, Result, Site, intern, panicked};
 use crate::storage::codec;
 
 /// Takes down what it takes to make something anew in a worker process.
@@ -23,8 +24,17 @@ impl Saver {
         Self::default()
     }
 
+    #[cfg(test)]
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
+    }
+
+    /// The bytes that `save` writes. It may call the program, whose panic is an error then.
+    pub(crate) fn write(save: impl FnOnce(&mut Self) -> Result<()>) -> Result<Vec<u8>> {
+        let mut to = Self::new();
+        let saved = catch_unwind(AssertUnwindSafe(|| save(&mut to)));
+        saved.unwrap_or_else(|payload| Err(panicked(to.site, payload)))?;
+        Ok(to.bytes)
     }
 
     /// What comes next belongs to this operator, which is named if it cannot be sent.
@@ -110,6 +120,15 @@ pub struct Loader<'a> {
 impl<'a> Loader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, site: None }
+    }
+
+    /// What `load` makes of all of `bytes`. It may call the program, whose panic is an error then.
+    pub(crate) fn read<R>(bytes: &'a [u8], load: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+        let mut from = Self::new(bytes);
+        let loaded = catch_unwind(AssertUnwindSafe(|| load(&mut from)));
+        let loaded = loaded.unwrap_or_else(|payload| Err(panicked(from.site, payload)))?;
+        from.finish()?;
+        Ok(loaded)
     }
 
     /// See [`Saver::site`].

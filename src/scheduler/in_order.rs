@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::error::{Error, Result};
 use crate::task::{Flow, Task};
 
 /// Hands results to `consume` in order of partition, holding back those that come too early.
@@ -20,6 +21,17 @@ struct State<R, F> {
 }
 
 impl<R, F> State<R, F> {
+    /// Checks that none of `count` partitions from `first` on has come before.
+    fn check_new(&self, first: usize, count: usize) -> Result<()> {
+        let before = self.waiting.range(..=first).next_back();
+        let known = before.map_or(self.next, |(start, results)| start + results.len());
+        let next = self.waiting.range(first..).next();
+        if first >= known && next.is_none_or(|(start, _)| first + count <= *start) {
+            return Ok(());
+        }
+        Err(out_of_place(first, "it has come before"))
+    }
+
     /// The results that come next, if they are there.
     fn take_next(&mut self) -> Option<Vec<R>> {
         let results = self.waiting.remove(&self.next)?;
@@ -47,16 +59,35 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
         self.consume(state, task)
     }
 
-    /// Takes the results of partitions that follow each other, from `first` on; each partition comes once. Consumes them
-    /// now, or leaves them to the thread that is at it.
-    pub(crate) fn put(&self, task: &Task<'_>, first: usize, results: Vec<R>) {
+    /// Takes the results of partitions that follow each other, from `first` on. Consumes them now, or leaves them to the
+    /// thread that is at it.
+    ///
+    /// # Errors
+    ///
+    /// If one of these partitions has come before.
+    pub(crate) fn put(&self, task: &Task<'_>, first: usize, results: Vec<R>) -> Result<()> {
         if results.is_empty() {
-            return;
+            return Ok(());
         }
         let mut state = self.lock();
+        state.check_new(first, results.len())?;
         state.end = state.end.max(first + results.len());
         state.waiting.insert(first, results);
         let _ = self.consume(state, task);
+        Ok(())
+    }
+
+    /// Checks that each of so many partitions has come, and has been consumed.
+    ///
+    /// # Errors
+    ///
+    /// If one has not.
+    pub(crate) fn check_whole(&self, partitions: usize) -> Result<()> {
+        let state = self.lock();
+        if state.next == partitions && state.waiting.is_empty() {
+            return Ok(());
+        }
+        Err(out_of_place(state.next, "it is missing"))
     }
 
     fn consume<'s>(&'s self, mut state: MutexGuard<'s, State<R, F>>, task: &Task<'_>) -> Flow {
@@ -80,6 +111,13 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
     }
 }
 
+#[cold]
+fn out_of_place(partition: usize, what: &str) -> Error {
+    Error::internal(format!(
+        "the result of partition {partition} is out of place: {what}"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
@@ -97,12 +135,36 @@ mod tests {
             seen.push(n);
             ControlFlow::Continue(())
         });
-        results.put(&task, 2, vec!['c', 'd']);
-        results.put(&task, 0, vec!['a']);
-        results.put(&task, 4, vec!['e']);
-        results.put(&task, 1, vec!['b']);
+        for (first, parts) in [(2, "cd"), (0, "a"), (4, "e"), (1, "b")] {
+            let parts = parts.chars().collect();
+            results.put(&task, first, parts).unwrap();
+        }
+        results.check_whole(5).unwrap();
         drop(results);
         assert_eq!(seen, ['a', 'b', 'c', 'd', 'e']);
+    }
+
+    #[test]
+    fn a_result_that_comes_twice_or_not_at_all_is_an_error() {
+        let job = JobState::new(Resources::unlimited());
+        let task = Task::new(&job, 1, 0);
+        let consumed = Mutex::new(0);
+        let results = InOrder::new(|_, count: usize| {
+            *consumed.lock().unwrap() += count;
+            ControlFlow::Continue(())
+        });
+        results.put(&task, 0, vec![1, 1]).unwrap();
+        results.put(&task, 3, vec![1, 1]).unwrap();
+        for (first, count) in [(0, 1), (1, 1), (1, 2), (2, 2), (3, 1), (4, 1), (4, 2)] {
+            let error = results.put(&task, first, vec![100; count]).unwrap_err();
+            assert!(error.to_string().contains("has come before"), "{error}");
+        }
+        let error = results.check_whole(5).unwrap_err();
+        assert!(error.to_string().contains("partition 2"), "{error}");
+        results.put(&task, 2, vec![1]).unwrap();
+        assert!(results.check_whole(6).is_err());
+        results.check_whole(5).unwrap();
+        assert_eq!(*consumed.lock().unwrap(), 5);
     }
 
     #[test]
@@ -117,14 +179,14 @@ mod tests {
                 if n == 'a' {
                     // As if this thread had taken up other work of the stage.
                     let results = RESULTS.get().unwrap();
-                    results.put(task, 2, vec!['c']);
-                    results.put(task, 1, vec!['b']);
+                    results.put(task, 2, vec!['c']).unwrap();
+                    results.put(task, 1, vec!['b']).unwrap();
                 }
                 SEEN.lock().unwrap().push(n);
                 ControlFlow::Continue(())
             })
         });
-        results.put(&task, 0, vec!['a']);
+        results.put(&task, 0, vec!['a']).unwrap();
         assert_eq!(*SEEN.lock().unwrap(), ['a', 'b', 'c']);
     }
 }

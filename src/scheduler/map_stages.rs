@@ -3,16 +3,15 @@
 //! What a stage reads is in part gone once it has been read, to free its memory. So all that a stage reads is made
 //! again, and not just what was damaged: the stages before it, each once more, and what they read in turn.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::{ATTEMPTS, Job, StageRun};
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{Error, ErrorKind, Place, Result, caught};
 use crate::executor::AnyExecutor;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::plan::{MapStagePlan, Plan};
-use crate::task::{JobState, panicked};
+use crate::task::JobState;
 
 /// What was planned to make outputs again.
 #[derive(Default)]
@@ -119,10 +118,14 @@ impl Job {
             self.executor.local().run(&|| run.work(usize::MAX))?;
         }
         attempt.outcome()?;
+        if attempt.is_stopped() {
+            // Others have ended the job, so some partitions are missing.
+            return Err(Error::new(ErrorKind::Cancelled));
+        }
         // What is left to be written is the stage's too, and writing it may call the program.
-        let outputs = catch_unwind(AssertUnwindSafe(|| stage.into_outputs(job.resources())));
-        let outputs = outputs.unwrap_or_else(|payload| Err(panicked(None, payload)));
+        let outputs = caught(None, || stage.into_outputs(job.resources()));
         let outputs = outputs.map_err(|error| error.of_stage(number))?;
+        attempt.commit_tallies(number);
         job.put_map_outputs(shuffle.id(), outputs);
         Ok(())
     }

@@ -15,7 +15,7 @@ pub use summary::{JobSummary, StageSummary};
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, caught};
 use crate::executor::{AnyExecutor, Executor};
 use crate::lineage::Node;
 use crate::plan::{self, Plan};
@@ -116,7 +116,8 @@ impl Job {
         let run = StageRun::new(number, code, &self.state, self.executor.slots());
         let run = run.making_again(&make_again);
         self.watch(number, &self.plan.result, code.partitions(), || {
-            work(&run, self.executor.local())
+            work(&run, self.executor.local())?;
+            run.check_whole()
         })
     }
 
@@ -129,6 +130,8 @@ impl Job {
         work: impl FnOnce() -> Result<R>,
     ) -> Result<R> {
         let watch = Watch::start(&self.state);
+        // What a stage drops are records of the program, and dropping them may panic.
+        let work = || caught(None, work);
         let result = if self.report.shows_progress {
             let shown = progress::Shown {
                 stage: number,

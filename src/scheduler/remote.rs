@@ -2,19 +2,18 @@
 
 use std::collections::HashMap;
 use std::env;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Job;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, caught};
 use crate::executor::{RemoteExecutor, Report, Round, Source, Stage, StageSite, Tasks};
 use crate::id::ShuffleId;
 use crate::lineage::Node;
 use crate::plan::{MapStagePlan, Plan};
 use crate::portable::Saver;
 use crate::storage::scratch::ScratchFile;
-use crate::task::{Block, Flow, JobState, PartitionStream, StageCode, Task, in_task, panicked};
+use crate::task::{Block, Flow, JobState, PartitionStream, StageCode, Task, in_task};
 
 /// What map stages have left in files.
 #[derive(Default)]
@@ -83,6 +82,7 @@ impl Job {
             _files: files,
         };
         self.exports.lock().insert(shuffle, export);
+        self.state.tallies().end_stage(number);
         Ok(())
     }
 
@@ -159,12 +159,11 @@ impl Job {
     ) -> Result<Stage> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let resources = self.state.resources();
-        let mut saver = Saver::new();
-        code.save(&mut saver)?;
+        let code = Saver::write(|to| code.save(to))?;
         Ok(Stage {
             id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
             number,
-            code: saver.into_bytes(),
+            code,
             inputs: self.exports.blocks(reads),
             scratch: resources.scratch.path()?,
             directory: env::current_dir().ok(),
@@ -199,12 +198,11 @@ impl Source for StageSource<'_> {
         let Some(open) = &mut *stream else {
             return Ok(None);
         };
-        let pulled = in_task(|| catch_unwind(AssertUnwindSafe(open)));
-        let pulled = pulled.unwrap_or_else(|payload| Err(panicked(None, payload)));
-        let Some(partition) = pulled.map_err(|error| error.of_stage(self.number))? else {
-            return Ok(None);
-        };
-        Ok(Some((partition.index, partition.to_bytes()?)))
+        let pulled = in_task(|| match caught(None, open)? {
+            Some(partition) => Ok(Some((partition.index, partition.to_bytes()?))),
+            None => Ok(None),
+        });
+        pulled.map_err(|error: Error| error.of_stage(self.number))
     }
 
     fn take(&self, partitions: usize, report: &Report) -> Result<()> {

@@ -49,9 +49,13 @@ where
     fn worker<'s>(&'s self, _resources: &'s Resources) -> Box<dyn Worker + 's> {
         Box::new(ResultWorker {
             stage: self,
-            parts: Vec::new(),
-            first: 0,
+            computed: None,
+            kept: Vec::new(),
         })
+    }
+
+    fn check_whole(&self, partitions: usize) -> Result<()> {
+        self.parts.check_whole(partitions)
     }
 
     fn save(&self, to: &mut Saver) -> Result<()> {
@@ -68,9 +72,11 @@ where
 
 struct ResultWorker<'s, 'p, P: Pipeline, A: Action<P::Out>, G> {
     stage: &'s ResultStage<'p, P, A, G>,
-    /// Of the partitions that were taken together, which follow each other from `first` on.
-    parts: Vec<A::Part>,
-    first: usize,
+    /// The part of the last partition, which counts only if its task has not failed.
+    computed: Option<A::Part>,
+    /// Parts of partitions that follow each other, with the number of the first. Most often there is one such group. A
+    /// thread that finds damage also computes partitions of other threads, which need not be neighbours of its own.
+    kept: Vec<(usize, Vec<A::Part>)>,
 }
 
 impl<P, A, G> Worker for ResultWorker<'_, '_, P, A, G>
@@ -83,21 +89,28 @@ where
         let ResultStage {
             pipeline, action, ..
         } = self.stage;
-        let part = action.compute(*pipeline, partition, task)?;
-        if self.parts.is_empty() {
-            self.first = task.partition();
-        }
-        self.parts.push(part);
+        self.computed = Some(action.compute(*pipeline, partition, task)?);
         Ok(())
+    }
+
+    fn keep(&mut self, partition: usize) {
+        let Some(part) = self.computed.take() else {
+            return;
+        };
+        match self.kept.last_mut() {
+            Some((first, parts)) if *first + parts.len() == partition => parts.push(part),
+            _ => self.kept.push((partition, vec![part])),
+        }
     }
 
     fn is_repeatable(&self) -> bool {
         true
     }
 
-    fn settle(&mut self, task: &Task<'_>) {
-        let parts = std::mem::take(&mut self.parts);
-        self.stage.parts.put(task, self.first, parts);
+    fn settle(&mut self, task: &Task<'_>) -> Result<()> {
+        self.kept
+            .drain(..)
+            .try_for_each(|(first, parts)| self.stage.parts.put(task, first, parts))
     }
 }
 
@@ -132,11 +145,26 @@ where
         let split_reader = SplitReader::default();
         for partition in partitions {
             let index = partition.index;
-            let mut emit = |bytes| emit(index, bytes);
             let task = Task::new(job, number, index).reading_with(&split_reader);
-            let send =
-                |task: &Task<'_>| self.action.send(&self.pipeline, partition, task, &mut emit);
+            // The last chunk waits until it is known that all is well.
+            let mut last = None;
+            let send = |task: &Task<'_>| {
+                let mut emit = |chunk| {
+                    // It may be made of a part of the records.
+                    if task.has_failed() {
+                        return Ok(Flow::Break(()));
+                    }
+                    match last.replace(chunk) {
+                        Some(chunk) => emit(index, chunk, false),
+                        None => Ok(Flow::Continue(())),
+                    }
+                };
+                self.action.send(&self.pipeline, partition, task, &mut emit)
+            };
             in_task(|| task.guard(send))?;
+            if let Some(chunk) = last {
+                let _ = emit(index, chunk, true)?;
+            }
         }
         Ok(Vec::new())
     }

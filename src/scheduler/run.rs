@@ -2,17 +2,14 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::map_stages::check_attempts;
-use crate::error::{Place, Result};
-use crate::task::{
-    JobState, Partition, PartitionStream, StageCode, Task, Worker, in_task, panicked,
-};
+use crate::error::{Place, Result, caught};
+use crate::task::{JobState, Partition, PartitionStream, StageCode, Task, Worker, in_task};
 use crate::text::SplitReader;
 
 thread_local! {
@@ -76,7 +73,7 @@ impl MakeAgain<'_> {
     }
 
     fn lock(&self) -> MutexGuard<'_, MakeAgainState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -130,20 +127,28 @@ impl<'s> StageRun<'s> {
     /// Takes and computes partitions below `limit` until there are none left or the job has ended. To be called on
     /// as many threads as are to help.
     pub(crate) fn work(&self, limit: usize) {
-        if let Err(error) = self.try_work(limit) {
+        // What the worker holds are records of the program, and dropping them may panic.
+        if let Err(error) = caught(None, || self.try_work(limit)) {
             self.job.fail(error);
         }
+    }
+
+    /// Checks that each partition has been handed on once, if all of them have been handed out.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        if self.job.is_stopped() || !self.is_exhausted() {
+            return Ok(());
+        }
+        self.code.check_whole(match &self.source {
+            Source::Counted { end, .. } => *end,
+            Source::Stream(stream) => lock(stream).1,
+        })
     }
 
     /// Whether all partitions have been handed out.
     pub(crate) fn is_exhausted(&self) -> bool {
         match &self.source {
             Source::Counted { next, end } => next.load(Ordering::Relaxed) >= *end,
-            Source::Stream(stream) => stream
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .0
-                .is_none(),
+            Source::Stream(stream) => lock(stream).0.is_none(),
         }
     }
 
@@ -174,14 +179,13 @@ impl<'s> StageRun<'s> {
         if self.job.is_stopped() {
             return Ok(());
         }
-        let finished = self.guard(|_| worker.finish())?;
-        finished.map_err(|error| error.of_stage(self.number))
+        self.guard(|_| worker.finish())
     }
 
     /// Runs what belongs to no single partition, but may call closures of the program.
-    fn guard<R>(&self, work: impl FnOnce(&Task<'_>) -> R) -> Result<R> {
+    fn guard<R>(&self, work: impl FnOnce(&Task<'_>) -> Result<R>) -> Result<R> {
         let task = Task::of_no_partition(self.job, self.number);
-        let outcome = in_task(|| task.guard(|task| Ok(work(task))));
+        let outcome = in_task(|| task.guard(work));
         outcome.map_err(|error| error.of_stage(self.number))
     }
 
@@ -215,7 +219,10 @@ impl<'s> StageRun<'s> {
                     attempts.insert(index, attempt + 1);
                     make_again.since(generation, self.job, &mut attempts)?;
                 }
-                (outcome, _) => outcome?,
+                (outcome, _) => {
+                    outcome?;
+                    worker.keep(index);
+                }
             }
         }
         Ok(())
@@ -234,7 +241,7 @@ impl<'s> StageRun<'s> {
                 if PULLS_FOR.get() == ptr::from_ref(self).addr() {
                     return Ok(None);
                 }
-                let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut stream = lock(stream);
                 let (Some(open), given) = &mut *stream else {
                     return Ok(None);
                 };
@@ -242,13 +249,12 @@ impl<'s> StageRun<'s> {
                     return Ok(None);
                 }
                 let before = PULLS_FOR.replace(ptr::from_ref(self).addr());
-                let pulled = in_task(|| catch_unwind(AssertUnwindSafe(open)));
+                let pulled = in_task(|| caught(None, open));
                 PULLS_FOR.set(before);
-                let pulled = pulled.unwrap_or_else(|payload| Err(panicked(None, payload)));
                 let partition = pulled.map_err(|error| error.of_stage(self.number))?;
-                *given += 1;
-                if partition.is_none() {
-                    stream.0 = None;
+                match partition {
+                    Some(_) => *given += 1,
+                    None => stream.0 = None,
                 }
                 Ok(partition.map(Claim::Streamed))
             }
@@ -273,4 +279,9 @@ impl<'s> StageRun<'s> {
             }
         }
     }
+}
+
+/// A panic while a lock is held leaves these values whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -50,3 +50,5 @@ pub(crate) mod run;
 pub(crate) mod scratch;
 pub(crate) mod size;
 mod system;
+
+pub(crate) use system::process_number;

@@ -41,6 +41,9 @@ const OLD: &str = "old";
 const COMMIT: &str = "commit";
 const COMMIT_BEFORE: &str = "commit-0";
 
+/// How often the removal of the note is tried.
+const MAX_ENDS: usize = 10;
+
 static KIND: Kind = Kind {
     prefix: ".holdall-",
     has_file: |name, kind| {
@@ -92,15 +95,15 @@ impl Output {
     pub(crate) fn create(path: &Path, overwrite: bool) -> Result<Self> {
         let failed = |source| file::write_error("create", path, 0, source);
         let target = resolve(path).map_err(failed)?;
-        let parent = target.ancestors().skip(1).find(|above| above.exists());
-        let parent = parent.unwrap_or(&target);
+        let parent = target.parent().unwrap_or(&target);
         owned::sweep(&KIND, parent);
         owned::sweep(&KIND, &target);
-        let within = || Owned::create(&KIND, &target);
+        let within = || Owned::create(&KIND, &target, Vec::new());
+        let beside = || Owned::create(&KIND, parent, make_all(parent)?);
         let unfinished = match Place::find(path, &target, overwrite)? {
             Place::Within => within(),
-            Place::Free => Owned::create(&KIND, parent),
-            Place::Replaced => match Owned::create(&KIND, parent) {
+            Place::Free => beside(),
+            Place::Replaced => match beside() {
                 Err(error) if is_denied(&error) && target.is_dir() => within(),
                 outcome => outcome,
             },
@@ -169,33 +172,13 @@ impl Output {
 
     /// Moves the output to where nothing is.
     fn put(&self, new: &Path) -> Result<()> {
-        let mut made = Vec::new();
-        let put = self.make_parents(&mut made).and_then(|()| {
-            rename_new(new, &self.target)?;
-            let added = made.iter().chain([&self.target]);
+        let put = rename_new(new, &self.target).and_then(|()| {
+            let added = self.unfinished.made().iter().chain([&self.target]);
             let mut above = added.filter_map(|path| path.parent());
             let synced = above.try_for_each(directory::sync);
             synced.inspect_err(|_| _ = fs::rename(&self.target, new))
         });
-        if put.is_err() {
-            for directory in made.iter().rev() {
-                let _ = fs::remove_dir(directory);
-            }
-        }
         put.map_err(|source| self.not_moved(source))
-    }
-
-    fn make_parents(&self, made: &mut Vec<PathBuf>) -> io::Result<()> {
-        let above = self.target.ancestors().skip(1);
-        let missing: Vec<_> = above.take_while(|above| !above.exists()).collect();
-        for directory in missing.into_iter().rev() {
-            match fs::create_dir(directory) {
-                Ok(()) => made.push(directory.to_owned()),
-                Err(error) if directory.is_dir() => drop(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// Has the output and what is in its place change places.
@@ -258,7 +241,10 @@ impl Output {
     ) -> Result<()> {
         let unfinished = self.unfinished.path();
         let begun = begin(unfinished, parts, &self.target);
-        begun.map_err(|source| self.failed(source))?;
+        if let Err(source) = begun {
+            end(unfinished);
+            return Err(self.failed(source));
+        }
         let mut done = 0;
         let mut moved = moves.iter().try_for_each(|(from, to)| {
             rename_new(from, to)?;
@@ -271,8 +257,7 @@ impl Output {
                 rename_new(to, from).map_err(|source| self.not_undone(&source))?;
             }
         }
-        // If this fails, a sweep finds that nothing is left to be moved.
-        let _ = end(unfinished);
+        end(unfinished);
         moved.map_err(|source| self.not_moved(source))
     }
 }
@@ -367,6 +352,24 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     Ok(std::path::absolute(path)?.components().collect())
 }
 
+/// Makes a directory and those above it. Returns those that were missing, the outermost first.
+fn make_all(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let missing = directory.ancestors().take_while(|above| !above.exists());
+    let mut missing: Vec<_> = missing.map(Path::to_owned).collect();
+    missing.reverse();
+    for (number, path) in missing.iter().enumerate() {
+        let made = fs::create_dir(path).or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists if path.is_dir() => Ok(()),
+            _ => Err(error),
+        });
+        if let Err(error) = made {
+            owned::remove_if_empty(&missing[..number]);
+            return Err(error);
+        }
+    }
+    Ok(missing)
+}
+
 fn is_denied(error: &io::Error) -> bool {
     let kinds = [
         io::ErrorKind::PermissionDenied,
@@ -395,11 +398,15 @@ fn begin(unfinished: &Path, parts: usize, target: &Path) -> io::Result<()> {
     directory::sync(unfinished)
 }
 
-/// Notes that nothing is left to be moved.
-fn end(unfinished: &Path) -> io::Result<()> {
-    faults::point()?;
-    fs::remove_file(unfinished.join(COMMIT))?;
-    directory::sync(unfinished)
+/// Notes that nothing is left to be moved, and returns whether it could. If not, a sweep finds that out.
+fn end(unfinished: &Path) -> bool {
+    let note = unfinished.join(COMMIT);
+    let ended = (0..MAX_ENDS).any(|_| {
+        let removed = faults::point().and_then(|()| fs::remove_file(&note));
+        removed.is_ok() || !note.exists()
+    });
+    // What is removed next must not be gone before the note is.
+    ended && directory::sync(unfinished).is_ok()
 }
 
 /// Brings the moves of a dead process to an end. Returns whether what is left may go.
@@ -450,7 +457,7 @@ fn try_settle(unfinished: &Path, note: &[u8]) -> Option<()> {
         }
     };
     directory::sync(directory).ok()?;
-    end(unfinished).ok()
+    end(unfinished).then_some(())
 }
 
 #[cfg(unix)]

@@ -108,10 +108,28 @@ pub(super) struct Owned {
 
 impl Owned {
     /// Makes a directory in `parent`, which is made if it is missing. Returns `None` if the process is about to end.
-    pub(super) fn create(kind: &'static Kind, parent: &Path) -> io::Result<Option<Self>> {
+    ///
+    /// Those of the directories above it that were `made` for it, the outermost first, go with it if they are empty then.
+    pub(super) fn create(
+        kind: &'static Kind,
+        parent: &Path,
+        made: Vec<PathBuf>,
+    ) -> io::Result<Option<Self>> {
+        let created = Self::try_often_to_create(kind, parent, &made);
+        if !matches!(created, Ok(Some(_))) {
+            remove_if_empty(&made);
+        }
+        created
+    }
+
+    fn try_often_to_create(
+        kind: &'static Kind,
+        parent: &Path,
+        made: &[PathBuf],
+    ) -> io::Result<Option<Self>> {
         interrupt::install();
         for _ in 1..MAX_CREATIONS {
-            match Self::try_create(kind, parent) {
+            match Self::try_create(kind, parent, made) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     fs::create_dir_all(parent)?;
                 }
@@ -119,16 +137,22 @@ impl Owned {
                 outcome => return outcome,
             }
         }
-        Self::try_create(kind, parent)
+        Self::try_create(kind, parent, made)
     }
 
-    fn try_create(kind: &'static Kind, parent: &Path) -> io::Result<Option<Self>> {
+    fn try_create(
+        kind: &'static Kind,
+        parent: &Path,
+        made: &[PathBuf],
+    ) -> io::Result<Option<Self>> {
         // Held over `mkdir`: the end of the process either finds the directory or keeps it from being made.
         let mut live = live::lock();
         if live.is_closed() {
             return Ok(None);
         }
-        let held = Arc::new(Held::create(kind, parent.join(kind.new_name()))?);
+        let mut held = Held::create(kind, parent.join(kind.new_name()))?;
+        held.made = made.to_vec();
+        let held = Arc::new(held);
         let number = live.add(Arc::clone(&held));
         Ok(Some(Self {
             held,
@@ -139,6 +163,11 @@ impl Owned {
 
     pub(super) fn path(&self) -> &Path {
         &self.held.path
+    }
+
+    /// The directories above it that were made for it.
+    pub(super) fn made(&self) -> &[PathBuf] {
+        &self.held.made
     }
 
     /// Whether it is still there, and this process is the one that made it and not a copy.
@@ -184,6 +213,8 @@ pub(super) struct Held {
     _lock: Option<File>,
     /// The process that made it.
     process: u64,
+    /// The directories above it that were made for it, the outermost first.
+    made: Vec<PathBuf>,
 }
 
 /// Whether somebody else was faster.
@@ -226,6 +257,7 @@ impl Held {
             directory,
             _lock: (!is_locked).then_some(lock),
             process: system::process_number(),
+            made: Vec::new(),
         })
     }
 
@@ -258,6 +290,7 @@ impl Held {
             directory,
             _lock: Some(lock),
             process: system::process_number(),
+            made: Vec::new(),
         })
     }
 
@@ -270,7 +303,10 @@ impl Held {
     pub(super) fn remove(&self) -> bool {
         for attempt in 1..=MAX_REMOVALS {
             match self.try_remove() {
-                Ok(is_removed) => return is_removed,
+                Ok(is_removed) => {
+                    remove_if_empty(&self.made);
+                    return is_removed;
+                }
                 Err(_) => thread::sleep(PAUSE * attempt),
             }
         }
@@ -347,6 +383,13 @@ impl Held {
             is_own.then_some(name)
         });
         Ok(files.collect())
+    }
+}
+
+/// Removes directories, of which each is in the one before it, as far as they are empty.
+pub(super) fn remove_if_empty(directories: &[PathBuf]) {
+    for directory in directories.iter().rev() {
+        let _ = fs::remove_dir(directory);
     }
 }
 

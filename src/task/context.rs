@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 use super::job::Outputs;
 use super::{Block, Flow, JobState, Resources, Site, StoredPartition, Tally};
 use crate::counter::Tallying;
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{Error, ErrorKind, Place, Result, caught, panicked};
 use crate::id::ShuffleId;
 use crate::text::SplitReader;
 
@@ -251,24 +251,32 @@ impl<'job> Task<'job> {
             .get_or_insert_with(|| (Arc::clone(path), offset));
     }
 
-    /// Runs `work`, and turns what its closures did wrong into an error that has a place. What they have added to
-    /// counters counts if all is well.
+    /// Runs `work`, and turns what its closures did wrong into an error that has a place. The result is given back only
+    /// if all is well: after an error it is made of a part of the records. What closures have added to counters counts
+    /// then, too.
+    ///
+    /// The first error is the one that is given back. A closure that is handed a part of a group, since the rest is
+    /// damaged, may panic because of that, and the panic is of no interest.
     pub(crate) fn guard<R>(self, work: impl FnOnce(&Self) -> Result<R>) -> Result<R> {
         let tallying = Tallying::begin();
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
-        let failure = self.failure.borrow_mut().take();
-        match (outcome, failure) {
-            (Ok(Ok(result)), None) => {
-                self.job.tallies().put(Tally {
+        let outcome =
+            outcome.unwrap_or_else(|payload| Err(panicked(self.panicked_in.get(), payload)));
+        match (outcome, self.failure.take()) {
+            (Ok(result), None) => {
+                self.job.put_tally(Tally {
                     stage: self.stage,
                     partition: Some(self.partition).filter(|_| !self.is_of_stage),
                     counts: tallying.end(),
                 });
                 Ok(result)
             }
-            (Ok(Err(error)), None) => Err(self.placed(error)),
-            (Ok(_), Some(error)) => Err(self.placed(error)),
-            (Err(payload), _) => Err(self.placed(panicked(self.panicked_in.get(), payload))),
+            (Err(error), None) => Err(self.placed(error)),
+            (outcome, Some(error)) => {
+                // Dropping what was made of a part of the records may call the program.
+                let _ = caught(None, || Ok(drop(outcome)));
+                Err(self.placed(error))
+            }
         }
     }
 
@@ -284,19 +292,6 @@ impl<'job> Task<'job> {
         }
         error
     }
-}
-
-/// The error for a panic in the closure at `site`.
-pub(crate) fn panicked(site: Option<Site>, payload: Box<dyn Any + Send>) -> Error {
-    let message = match payload.downcast::<String>() {
-        Ok(message) => *message,
-        Err(payload) => match payload.downcast::<&'static str>() {
-            Ok(message) => (*message).to_owned(),
-            Err(_) => "a panic without a message".to_owned(),
-        },
-    };
-    let place = site.map(Place::from).unwrap_or_default();
-    Error::new(ErrorKind::TaskPanicked { place, message })
 }
 
 /// A closure of the program is running. Dropped by unwinding, it tells whose closure panicked.

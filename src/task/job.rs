@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Imports, Relief, StoredPartition, Tallies};
+use super::{Imports, Relief, StoredPartition, Tallies, Tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
 use crate::storage::memory::{MemoryBudget, Reservation};
@@ -29,6 +29,8 @@ pub(crate) struct JobState {
     /// Persisted partitions for that process.
     stored: Mutex<Vec<StoredPartition>>,
     tallies: Tallies,
+    /// Of an attempt at a stage: tallies of no single partition, which count if the attempt comes to its end.
+    of_stage: Mutex<Vec<Tally>>,
 }
 
 /// What map sides have left. A task sees those that there were when it began, of all shuffles: some are gone once they
@@ -112,6 +114,7 @@ impl JobState {
             imports: None,
             stored: Mutex::default(),
             tallies: Tallies::default(),
+            of_stage: Mutex::default(),
         }
     }
 
@@ -201,6 +204,22 @@ impl JobState {
             generation,
             by_shuffle,
         });
+    }
+
+    /// Counts what a task has added to counters.
+    pub(crate) fn put_tally(&self, tally: Tally) {
+        if tally.partition.is_none() && self.whole.is_some() {
+            return lock(&self.of_stage).push(tally);
+        }
+        self.tallies().put(tally);
+    }
+
+    /// Counts what was done for no single partition of a map stage, once the attempt at it has come to its end.
+    pub(crate) fn commit_tallies(&self, stage: usize) {
+        for tally in std::mem::take(&mut *lock(&self.of_stage)) {
+            self.tallies().put(tally);
+        }
+        self.tallies().end_stage(stage);
     }
 
     /// What tasks have added to counters.

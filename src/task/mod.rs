@@ -2,6 +2,7 @@
 
 mod block;
 mod context;
+mod fingerprint;
 mod imports;
 mod job;
 mod nesting;
@@ -13,7 +14,8 @@ mod tally;
 
 pub use block::{Block, FilePart};
 pub(crate) use block::{Files, Outputs, StoredPartition};
-pub(crate) use context::{Task, panicked};
+pub(crate) use context::Task;
+pub(crate) use fingerprint::fingerprint;
 pub(crate) use imports::Imports;
 pub(crate) use job::{JobState, Progress, Resources};
 pub(crate) use nesting::{in_task, is_in_task};

@@ -8,7 +8,7 @@ use crate::text::SplitReader;
 /// A stage that came as bytes.
 pub(crate) trait RemoteStage: Send + Sync {
     /// Computes partitions, one after the other, as one task. What a map stage leaves of them is returned; what a
-    /// result's stage hands on to the action goes to `emit` with the number of its partition, until that breaks off.
+    /// result's stage hands on to the action goes to `emit`, until that breaks off.
     fn run(
         &self,
         job: &JobState,
@@ -18,15 +18,13 @@ pub(crate) trait RemoteStage: Send + Sync {
     ) -> Result<Vec<Block>>;
 }
 
-/// Where chunks of results go.
-pub(crate) type Emit<'e> = dyn FnMut(usize, Vec<u8>) -> Result<Flow> + 'e;
+/// Where chunks of results go, with the number of their partition, and whether they are the last of it. The last one
+/// comes when the partition has been computed without an error.
+pub(crate) type Emit<'e> = dyn FnMut(usize, Vec<u8>, bool) -> Result<Flow> + 'e;
 
 /// The stage that [`StageCode::save`](super::StageCode::save) has taken down, in this process.
 pub(crate) fn load_stage(bytes: &[u8]) -> Result<Box<dyn RemoteStage>> {
-    let mut from = Loader::new(bytes);
-    let stage = from.entry()?;
-    from.finish()?;
-    Ok(stage)
+    Loader::read(bytes, |from| from.entry())
 }
 
 /// The map side of a shuffle: all that its stage needs and that can be sent.
@@ -74,13 +72,15 @@ fn run_worker(
     let mut worker = stage.worker(job.resources());
     let split_reader = SplitReader::default();
     for partition in partitions {
-        let task = Task::new(job, number, partition.index).reading_with(&split_reader);
+        let index = partition.index;
+        let task = Task::new(job, number, index).reading_with(&split_reader);
         in_task(|| task.guard(|task| worker.run(partition, task)))?;
+        worker.keep(index);
     }
     let task = Task::of_no_partition(job, number);
     let finished = in_task(|| {
         task.guard(|task| {
-            worker.settle(task);
+            worker.settle(task)?;
             worker.finish()
         })
     });

@@ -34,21 +34,17 @@ impl Partition {
 
     /// Its bytes, as [`from_bytes`](Self::from_bytes) reads them: none if there is nothing but its number.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut to = Saver::new();
-        if self.has_payload() {
-            Portable::save(self, &mut to)?;
+        if !self.has_payload() {
+            return Ok(Vec::new());
         }
-        Ok(to.into_bytes())
+        Saver::write(|to| Portable::save(self, to))
     }
 
     pub(crate) fn from_bytes(index: usize, bytes: &[u8]) -> Result<Self> {
         if bytes.is_empty() {
             return Ok(Self::at(index));
         }
-        let mut from = Loader::new(bytes);
-        let partition = Self::load(&mut from)?;
-        from.finish()?;
-        Ok(partition)
+        Loader::read(bytes, Self::load)
     }
 
     /// Whether something was pulled for it, which is there once only.
@@ -108,6 +104,16 @@ pub(crate) trait StageCode: Sync {
     /// The state of one thread that runs tasks of this stage one after the other.
     fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's>;
 
+    /// Checks that each of so many partitions has been handed on once. Called when all of them have been computed in
+    /// this process.
+    ///
+    /// # Errors
+    ///
+    /// If one is missing.
+    fn check_whole(&self, _partitions: usize) -> Result<()> {
+        Ok(())
+    }
+
     /// Says all that it takes to run tasks of this stage in another process: see [`load_stage`](super::load_stage).
     ///
     /// # Errors
@@ -126,16 +132,22 @@ pub(crate) trait StageCode: Sync {
 
 /// Runs tasks, one at a time, on one thread.
 pub(crate) trait Worker {
-    /// Computes one partition.
+    /// Computes one partition. The task may turn out to have failed although this returns `Ok`.
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()>;
+
+    /// Keeps what the last call of [`run`](Self::run) has computed, of the partition with this number. Called only if
+    /// that task has not failed.
+    fn keep(&mut self, _partition: usize) {}
 
     /// Whether a task that failed has left no trace, so that it can be tried again.
     fn is_repeatable(&self) -> bool {
         false
     }
 
-    /// Called after each group of tasks that were taken together.
-    fn settle(&mut self, _task: &Task<'_>) {}
+    /// Hands on what was kept. Called after each group of tasks that were taken together.
+    fn settle(&mut self, _task: &Task<'_>) -> Result<()> {
+        Ok(())
+    }
 
     /// Called once, after this worker's last task.
     fn finish(self: Box<Self>) -> Result<()> {

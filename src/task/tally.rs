@@ -11,16 +11,23 @@ use crate::counter::{self, Counts};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) stage: usize,
-    /// None for what belongs to no single partition, and is done once only.
+    /// `None` for work that belongs to no single partition, such as what a worker does after its last task.
     pub(crate) partition: Option<usize>,
     pub(crate) counts: Counts,
+}
+
+/// Whose counts have been taken: what an earlier stage has left may have to be made again.
+#[derive(Default)]
+struct Taken {
+    partitions: HashSet<(usize, usize)>,
+    /// Map stages that have been done. What they do a second time does not count.
+    stages: HashSet<usize>,
 }
 
 /// The tallies of a job.
 #[derive(Default)]
 pub(crate) struct Tallies {
-    /// Whose counts have been taken: what an earlier stage has left may have to be made again.
-    taken: Mutex<HashSet<(usize, usize)>>,
+    taken: Mutex<Taken>,
     /// In a worker process: those that the driver has not been told of.
     kept: Option<Mutex<Vec<Tally>>>,
 }
@@ -42,13 +49,20 @@ impl Tallies {
         if let Some(kept) = &self.kept {
             return lock(kept).push(tally);
         }
+        let mut taken = lock(&self.taken);
         let is_new = match tally.partition {
-            Some(partition) => lock(&self.taken).insert((tally.stage, partition)),
-            None => true,
+            Some(partition) => taken.partitions.insert((tally.stage, partition)),
+            None => !taken.stages.contains(&tally.stage),
         };
+        drop(taken);
         if is_new {
             counter::commit(&tally.counts);
         }
+    }
+
+    /// Says that a map stage has been done.
+    pub(crate) fn end_stage(&self, stage: usize) {
+        lock(&self.taken).stages.insert(stage);
     }
 
     /// What was kept since it was asked for the last time.
@@ -95,6 +109,15 @@ mod tests {
             });
         }
         assert_eq!(counter.value(), 311);
+        tallies.end_stage(1);
+        for stage in [1, 2] {
+            tallies.put(Tally {
+                stage,
+                partition: None,
+                counts: counts(1000),
+            });
+        }
+        assert_eq!(counter.value(), 1311);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Chunks of results, which come from several workers at once and perhaps more than once, in order of partition.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::spec::Report;
 use crate::error::{Error, Result};
-use crate::task::Flow;
+use crate::task::{Flow, fingerprint};
 
 /// What the driver has for the tasks of a stage, and where their results go.
 pub(crate) trait Source: Sync {
@@ -24,19 +24,64 @@ pub(crate) trait Source: Sync {
     fn is_stopped(&self) -> bool;
 }
 
-/// Chunks that have come too early, and how far they have been taken.
+/// A chunk as it is sent: with a byte behind it that says whether it is the last one of its partition.
+pub(super) fn framed(mut bytes: Vec<u8>, is_last: bool) -> Vec<u8> {
+    bytes.push(u8::from(is_last));
+    bytes
+}
+
+/// A piece of the result of a partition.
+pub(super) struct Chunk {
+    bytes: Vec<u8>,
+    /// Of its bytes, unless it is the last chunk. It stays when these have been handed on: an attempt that comes later
+    /// must give the same.
+    fingerprint: Option<u64>,
+}
+
+impl Chunk {
+    /// What was [framed].
+    pub(super) fn new(mut bytes: Vec<u8>) -> Self {
+        let is_last = bytes.pop() == Some(1);
+        Self {
+            fingerprint: (!is_last).then(|| fingerprint(&bytes)),
+            bytes,
+        }
+    }
+}
+
+/// How what comes of a partition stands to what is there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is the next of its partition.
+    New,
+    /// It is not needed, since another attempt has given it.
+    Known,
+    /// An attempt before has given something else, which has been handed on.
+    Other,
+    /// It is out of place: the executor has left something out, or has said something twice.
+    Misplaced,
+}
+
+/// The chunks of the partitions that are not done yet, or that wait for others.
 #[derive(Default)]
 pub(super) struct Results {
-    /// The partition whose chunks are taken now.
+    /// The partition whose chunks are handed on now. All before it have been handed on.
     partition: usize,
-    /// How many of its chunks have been.
-    taken: usize,
-    early: BTreeMap<(usize, usize), Vec<u8>>,
+    by_partition: BTreeMap<usize, Chunks>,
     early_bytes: usize,
-    /// Later partitions of which nothing more comes.
-    finished: BTreeSet<usize>,
     /// Whether a thread is handing them on.
     pub(super) is_busy: bool,
+}
+
+#[derive(Default)]
+struct Chunks {
+    all: Vec<Chunk>,
+    /// How many of them have been handed on.
+    taken: usize,
+    /// The task that has given all of them, if one has.
+    finished_by: Option<u64>,
+    /// Whether the task of the partition is done.
+    is_done: bool,
 }
 
 impl Results {
@@ -49,39 +94,99 @@ impl Results {
         self.early_bytes
     }
 
-    /// Whether this chunk has come before.
-    pub(super) fn is_known(&self, partition: usize, number: usize) -> bool {
-        (partition, number) < (self.partition, self.taken)
-            || self.early.contains_key(&(partition, number))
+    /// Looks whether chunk `number` of a partition has come before.
+    pub(super) fn look(&self, partition: usize, number: usize, chunk: &Chunk) -> Standing {
+        let chunks = self.by_partition.get(&partition);
+        let is_whole = chunks.map_or(partition < self.partition, |chunks| {
+            chunks.finished_by.is_some()
+        });
+        let all = chunks.map_or(&[][..], |chunks| &chunks.all);
+        match all.get(number) {
+            _ if is_whole => Standing::Known,
+            Some(known) if known.fingerprint == chunk.fingerprint => Standing::Known,
+            Some(_) => Standing::Other,
+            None if number == all.len() => Standing::New,
+            None => Standing::Misplaced,
+        }
     }
 
-    pub(super) fn put(&mut self, partition: usize, number: usize, chunk: Vec<u8>) {
-        self.early_bytes += chunk.len();
-        self.early.insert((partition, number), chunk);
+    /// Takes a chunk of a task that is [new](Standing::New).
+    pub(super) fn put(&mut self, partition: usize, task: u64, chunk: Chunk) {
+        self.early_bytes += chunk.bytes.len();
+        let chunks = self.by_partition.entry(partition).or_default();
+        if chunk.fingerprint.is_none() {
+            chunks.finished_by = Some(task);
+        }
+        chunks.all.push(chunk);
     }
 
-    /// Nothing more comes of this partition.
-    pub(super) fn finish(&mut self, partition: usize) {
-        if partition >= self.partition {
-            self.finished.insert(partition);
+    /// Says that a task has given all chunks of a partition. Whether that is news.
+    pub(super) fn finish(&mut self, partition: usize, task: u64) -> bool {
+        if partition < self.partition && !self.by_partition.contains_key(&partition) {
+            return false;
+        }
+        let chunks = self.by_partition.entry(partition).or_default();
+        let is_new = chunks.finished_by.is_none();
+        chunks.finished_by.get_or_insert(task);
+        is_new
+    }
+
+    /// Says that the task of a partition is done, which has given so many chunks of it.
+    pub(super) fn done(&mut self, partition: usize, task: u64, count: usize) -> Standing {
+        self.finish(partition, task);
+        let Some(chunks) = self.by_partition.get_mut(&partition) else {
+            return Standing::Misplaced;
+        };
+        if std::mem::replace(&mut chunks.is_done, true) {
+            return Standing::Misplaced;
+        }
+        let is_of_task = chunks.finished_by == Some(task);
+        let standing = match chunks.all.len() {
+            known if known == count => Standing::New,
+            _ if !is_of_task => Standing::Known,
+            // The executor has not handed on all of them.
+            known if known < count => Standing::Misplaced,
+            _ => Standing::Other,
+        };
+        if partition < self.partition {
+            self.by_partition.remove(&partition);
+        }
+        standing
+    }
+
+    /// Lets go of what an attempt has given of a partition that it has not finished, except for what has been handed on.
+    pub(super) fn abandon(&mut self, partition: usize) {
+        let Some(chunks) = self.by_partition.get_mut(&partition) else {
+            return;
+        };
+        if chunks.finished_by.is_none() {
+            let dropped = chunks.all.drain(chunks.taken..);
+            self.early_bytes -= dropped.map(|chunk| chunk.bytes.len()).sum::<usize>();
         }
     }
 
     /// The next chunk, if it is there.
     pub(super) fn take(&mut self) -> Option<(usize, Vec<u8>)> {
         loop {
-            let next = (self.partition, self.taken);
-            if let Some(chunk) = self.early.remove(&next) {
-                self.early_bytes -= chunk.len();
-                self.taken += 1;
-                return Some((self.partition, chunk));
+            let partition = self.partition;
+            let chunks = self.by_partition.get_mut(&partition)?;
+            if let Some(chunk) = chunks.all.get_mut(chunks.taken) {
+                chunks.taken += 1;
+                let bytes = std::mem::take(&mut chunk.bytes);
+                self.early_bytes -= bytes.len();
+                return Some((partition, bytes));
             }
-            if !self.finished.remove(&self.partition) {
-                return None;
+            chunks.finished_by?;
+            if chunks.is_done {
+                self.by_partition.remove(&partition);
             }
             self.partition += 1;
-            self.taken = 0;
         }
+    }
+
+    /// Whether so many partitions are done, each once, and all of their chunks have been taken.
+    pub(super) fn are_whole(&self, partitions: usize) -> bool {
+        self.partition == partitions && self.by_partition.is_empty()
     }
 }
 
@@ -93,30 +198,92 @@ mod tests {
         std::iter::from_fn(|| results.take()).collect()
     }
 
-    #[test]
-    fn chunks_come_in_order_of_partition_and_number() {
-        let mut results = Results::default();
-        results.put(1, 0, vec![10]);
-        results.put(0, 1, vec![1]);
-        assert_eq!(taken(&mut results), []);
-        results.put(0, 0, vec![0]);
-        assert_eq!(taken(&mut results), [(0, vec![0]), (0, vec![1])]);
-        results.finish(2);
-        results.finish(0);
-        assert_eq!(taken(&mut results), [(1, vec![10])]);
-        results.finish(1);
-        assert_eq!(taken(&mut results), []);
-        assert_eq!((results.partition(), results.early_bytes()), (3, 0));
+    fn chunk(byte: u8, is_last: bool) -> Chunk {
+        Chunk::new(framed(vec![byte], is_last))
+    }
+
+    fn look(results: &Results, partition: usize, number: usize, byte: u8) -> Standing {
+        results.look(partition, number, &chunk(byte, false))
+    }
+
+    fn put(results: &mut Results, partition: usize, number: usize, byte: u8) {
+        assert_eq!(look(results, partition, number, byte), Standing::New);
+        results.put(partition, 1, chunk(byte, false));
     }
 
     #[test]
-    fn what_has_come_before_is_known() {
+    fn chunks_come_in_order_of_partition_and_number() {
         let mut results = Results::default();
-        results.put(0, 0, vec![0]);
-        results.put(1, 1, vec![11]);
-        assert!(results.is_known(0, 0) && results.is_known(1, 1));
-        assert!(!results.is_known(0, 1) && !results.is_known(1, 0));
-        assert_eq!(results.take(), Some((0, vec![0])));
-        assert!(results.is_known(0, 0) && !results.is_known(0, 1));
+        put(&mut results, 1, 0, 10);
+        assert_eq!(taken(&mut results), []);
+        put(&mut results, 0, 0, 0);
+        put(&mut results, 0, 1, 1);
+        assert_eq!(taken(&mut results), [(0, vec![0]), (0, vec![1])]);
+        assert!(results.finish(2, 1) && results.finish(0, 1));
+        assert_eq!(taken(&mut results), [(1, vec![10])]);
+        assert!(results.finish(1, 1) && !results.finish(1, 1));
+        assert_eq!(taken(&mut results), []);
+        assert_eq!((results.partition(), results.early_bytes()), (3, 0));
+        for (partition, count) in [(0, 2), (1, 1), (2, 0)] {
+            assert!(!results.are_whole(3));
+            assert_eq!(results.done(partition, 1, count), Standing::New);
+        }
+        assert!(results.are_whole(3) && !results.are_whole(2));
+    }
+
+    #[test]
+    fn what_was_handed_on_must_come_again() {
+        let mut results = Results::default();
+        put(&mut results, 0, 0, 0);
+        put(&mut results, 1, 0, 10);
+        assert_eq!(taken(&mut results), [(0, vec![0])]);
+        put(&mut results, 0, 1, 1);
+        results.abandon(0);
+        results.abandon(1);
+        assert_eq!(results.early_bytes(), 0);
+        put(&mut results, 1, 0, 11);
+        assert_eq!(look(&results, 0, 0, 7), Standing::Other);
+        assert_eq!(look(&results, 0, 0, 0), Standing::Known);
+        assert_eq!(look(&results, 0, 2, 2), Standing::Misplaced);
+        put(&mut results, 0, 1, 2);
+        assert_eq!(taken(&mut results), [(0, vec![2])]);
+        assert_eq!(results.done(0, 1, 1), Standing::Other, "it has given two");
+        assert_eq!(results.done(1, 1, 2), Standing::Misplaced, "one is missing");
+    }
+
+    #[test]
+    fn the_last_chunk_ends_a_partition() {
+        let mut results = Results::default();
+        put(&mut results, 0, 0, 0);
+        taken(&mut results);
+        assert_eq!(results.look(0, 0, &chunk(0, true)), Standing::Other);
+        assert_eq!(results.look(0, 1, &chunk(1, true)), Standing::New);
+        results.put(0, 1, chunk(1, true));
+        put(&mut results, 1, 0, 10);
+        assert_eq!(taken(&mut results), [(0, vec![1]), (1, vec![10])]);
+        results.abandon(0);
+        assert_eq!(look(&results, 0, 0, 7), Standing::Known);
+    }
+
+    #[test]
+    fn what_is_whole_need_not_come_again() {
+        let mut results = Results::default();
+        put(&mut results, 0, 0, 0);
+        put(&mut results, 1, 0, 10);
+        results.finish(0, 1);
+        results.abandon(0);
+        for _ in 0..2 {
+            assert_eq!(look(&results, 0, 0, 7), Standing::Known);
+            assert_eq!(look(&results, 0, 1, 7), Standing::Known);
+            // Also when it has been handed on.
+            taken(&mut results);
+        }
+        assert_eq!(results.done(0, 2, 2), Standing::Known);
+        assert_eq!(
+            look(&results, 0, 1, 7),
+            Standing::Known,
+            "of a worker that is late"
+        );
+        assert_eq!(results.done(0, 2, 2), Standing::Misplaced, "it comes twice");
     }
 }

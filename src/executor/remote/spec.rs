@@ -63,6 +63,8 @@ pub struct PartitionSpec {
 pub struct Report {
     /// What the next stage reads. Results of an action come in chunks instead.
     pub blocks: Vec<Block>,
+    /// How many chunks each partition of the task has given to the action, in the order of the task.
+    pub(crate) chunks: Vec<usize>,
     /// Partitions of persisted bags.
     pub(crate) stored: Vec<StoredPartition>,
     /// What counters were told, by partition.

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::pull::pull_some;
-use super::results::{Results, Source};
+use super::results::{Chunk, Results, Source, Standing};
 use super::spec::{PartitionSpec, Report, TaskSpec};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::task::{Flow, Site};
@@ -172,27 +173,53 @@ impl<'a> Tasks<'a> {
     /// must be taken before and there is no room to keep it; so an executor that runs tasks one at a time must do that
     /// in the order in which it took them.
     pub fn chunk(&self, task: &TaskSpec, partition: usize, number: usize, chunk: Vec<u8>) {
+        let chunk = Chunk::new(chunk);
         let mut state = self.lock();
         loop {
-            if self.is_unwanted(&mut state)
-                || !state.out.contains_key(&task.id)
-                || state.results.is_known(partition, number)
-            {
+            if !self.is_wanted(&mut state, task) {
                 return;
             }
-            // A task computes one partition after the other.
-            let before = task.partitions.iter().map(|partition| partition.index);
-            for finished in before.take_while(|before| *before != partition) {
-                state.results.finish(finished);
+            if !state.finish_before(task, partition) {
+                return self.refuse(state, partition, &Standing::Misplaced);
             }
             state = self.hand_on(state);
+            // Meanwhile the task may have been lost.
+            if !self.is_wanted(&mut state, task) {
+                return;
+            }
+            match state.results.look(partition, number, &chunk) {
+                Standing::New => {}
+                Standing::Known => return,
+                standing => return self.refuse(state, partition, &standing),
+            }
             if state.has_room(task.id, partition) {
                 break;
             }
             state = self.wait(state);
         }
-        state.results.put(partition, number, chunk);
+        state.results.put(partition, task.id, chunk);
         drop(self.hand_on(state));
+    }
+
+    /// Ends the job, since what has come of a partition is not what should have come.
+    #[cold]
+    fn refuse(&self, mut state: MutexGuard<'_, State>, partition: usize, standing: &Standing) {
+        state.end(End::Failed(if *standing == Standing::Other {
+            let StageSite { number, site } = self.site;
+            Error::new(ErrorKind::NotRepeatable {
+                place: Place {
+                    stage: Some(number),
+                    partition: Some(partition),
+                    ..Place::from(site)
+                },
+            })
+        } else {
+            Error::internal(format!(
+                "the result of partition {partition} is out of place"
+            ))
+        }));
+        drop(state);
+        self.changed.notify_all();
     }
 
     /// The task is done, and all its chunks have been handed on.
@@ -201,8 +228,12 @@ impl<'a> Tasks<'a> {
         if state.out.remove(&task.id).is_none() {
             return state.remove_files(&report);
         }
-        for partition in &task.partitions {
-            state.results.finish(partition.index);
+        let counts = report.chunks.iter().copied().chain(iter::repeat(0));
+        for (partition, count) in task.partitions.iter().zip(counts) {
+            match state.results.done(partition.index, task.id, count) {
+                Standing::New | Standing::Known => {}
+                standing => return self.refuse(state, partition.index, &standing),
+            }
         }
         if let Err(error) = self.source.take(task.partitions.len(), &report) {
             state.end(End::Failed(error));
@@ -298,6 +329,13 @@ impl<'a> Tasks<'a> {
             return Ok(Round::Stopped);
         }
         if state.is_done(self.partitions) {
+            let partitions = self.partitions.unwrap_or(state.pulled);
+            if !state.results.are_whole(partitions) {
+                let next = state.results.partition();
+                return Err(Error::internal(format!(
+                    "the result of partition {next} is missing"
+                )));
+            }
             let reports = std::mem::take(&mut state.reports);
             return Ok(Round::Done(reports.into_values().collect()));
         }
@@ -434,6 +472,11 @@ impl<'a> Tasks<'a> {
         self.is_over(state) && !state.wants_results()
     }
 
+    /// Whether what the task sends is wanted: it is out, and has not been lost.
+    fn is_wanted(&self, state: &mut State, task: &TaskSpec) -> bool {
+        !self.is_unwanted(state) && state.out.contains_key(&task.id)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -456,10 +499,30 @@ impl State {
         matches!(self.end, None | Some(End::Damaged))
     }
 
+    /// Says that the partitions of `task` before `partition` have given all of their chunks: a task computes one after
+    /// the other. False if `partition` is none of the task's.
+    fn finish_before(&mut self, task: &TaskSpec, partition: usize) -> bool {
+        let mut partitions = task.partitions.iter().map(|partition| partition.index);
+        let Some(position) = partitions.position(|index| index == partition) else {
+            return false;
+        };
+        // If one is finished, all before it are.
+        let before = task.partitions[..position].iter().rev();
+        for before in before {
+            if !self.results.finish(before.index, task.id) {
+                break;
+            }
+        }
+        true
+    }
+
     fn put_back(&mut self, partitions: Vec<PartitionSpec>, attempts: usize) {
         let Some(first) = partitions.first().map(|partition| partition.index) else {
             return;
         };
+        for partition in &partitions {
+            self.results.abandon(partition.index);
+        }
         let waiting = Waiting {
             partitions,
             attempts,

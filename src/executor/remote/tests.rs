@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use super::results::framed;
 use super::spec::PartitionSpec;
 use super::tasks::{Round, StageSite, Tasks};
 use super::{Report, Source, TaskSpec};
@@ -125,6 +126,19 @@ fn report(path: &std::path::Path) -> Report {
     };
     report.blocks = vec![block(part.clone()), block(part)];
     report
+}
+
+/// Hands on a chunk that is not the last one.
+fn send(tasks: &Tasks<'_>, task: &TaskSpec, partition: usize, number: usize, bytes: Vec<u8>) {
+    tasks.chunk(task, partition, number, framed(bytes, false));
+}
+
+/// The report of a task whose partitions have sent so many chunks.
+fn sent(chunks: &[usize]) -> Report {
+    Report {
+        chunks: chunks.to_vec(),
+        ..Report::default()
+    }
 }
 
 #[test]
@@ -325,24 +339,24 @@ fn chunks_are_accepted_in_order_and_once() {
     let source = Fake::default();
     let tasks = tasks(&source, Some(3), 1);
     let [a, b, c] = [(); 3].map(|()| tasks.next().unwrap());
-    tasks.chunk(&c, 2, 0, vec![20]);
-    tasks.chunk(&b, 1, 0, vec![10]);
-    tasks.chunk(&b, 1, 1, vec![11]);
+    send(&tasks, &c, 2, 0, vec![20]);
+    send(&tasks, &b, 1, 0, vec![10]);
+    send(&tasks, &b, 1, 1, vec![11]);
     assert_eq!(source.accepted(), []);
-    tasks.chunk(&a, 0, 0, vec![0]);
+    send(&tasks, &a, 0, 0, vec![0]);
     assert_eq!(source.accepted(), [(0, vec![0])]);
     lose(&tasks, &a);
     lose(&tasks, &b);
     let [a, b] = [(); 2].map(|()| tasks.next().unwrap());
     for (number, chunk) in [(0, 0), (1, 1)] {
-        tasks.chunk(&a, 0, number, vec![chunk]);
+        send(&tasks, &a, 0, number, vec![chunk]);
     }
-    tasks.done(&a, Report::default());
+    tasks.done(&a, sent(&[2]));
     for (number, chunk) in [(0, 10), (1, 11), (2, 12)] {
-        tasks.chunk(&b, 1, number, vec![chunk]);
+        send(&tasks, &b, 1, number, vec![chunk]);
     }
-    tasks.done(&c, Report::default());
-    tasks.done(&b, Report::default());
+    tasks.done(&c, sent(&[1]));
+    tasks.done(&b, sent(&[3]));
     let expected = [(0, 0), (0, 1), (1, 10), (1, 11), (1, 12), (2, 20)];
     assert_eq!(
         source.accepted(),
@@ -355,8 +369,8 @@ fn a_task_of_several_partitions_hands_on_each_when_the_next_begins() {
     let source = Fake::default();
     let tasks = tasks(&source, Some(16), 2);
     let task = tasks.next().unwrap();
-    tasks.chunk(&task, 0, 0, vec![0]);
-    tasks.chunk(&task, 1, 0, vec![1]);
+    send(&tasks, &task, 0, 0, vec![0]);
+    send(&tasks, &task, 1, 0, vec![1]);
     assert_eq!(source.accepted(), [(0, vec![0]), (1, vec![1])]);
 }
 
@@ -368,10 +382,10 @@ fn nothing_is_handed_out_once_there_is_enough() {
     };
     let tasks = tasks(&source, Some(10), 1);
     let task = tasks.next().unwrap();
-    tasks.chunk(&task, 0, 0, vec![0]);
+    send(&tasks, &task, 0, 0, vec![0]);
     assert!(!tasks.is_cancelled());
     for number in 1..10 {
-        tasks.chunk(&task, 0, number, vec![0]);
+        send(&tasks, &task, 0, number, vec![0]);
     }
     assert_eq!(source.accepted().len(), 2);
     assert!(tasks.is_cancelled() && tasks.next().is_none() && tasks.try_next().is_none());
@@ -416,13 +430,13 @@ fn damage_has_earlier_stages_run_again_up_to_four_times() {
         assert!(tasks.next().is_none(), "nothing is handed out");
         assert!(!tasks.is_cancelled(), "what is out is wanted");
         if let Some(other) = other {
-            tasks.chunk(&other, 1, 0, vec![1]);
-            tasks.done(&other, Report::default());
+            send(&tasks, &other, 1, 0, vec![1]);
+            tasks.done(&other, sent(&[1]));
         }
         assert!(matches!(tasks.round().unwrap(), Round::Damaged));
     }
     let task = tasks.next().unwrap();
-    tasks.chunk(&task, 0, 0, vec![0]);
+    send(&tasks, &task, 0, 0, vec![0]);
     assert_eq!(source.accepted(), [(0, vec![0])]);
     tasks.failed(&task, damage());
     let error = tasks.round().err().expect("an error");
@@ -442,18 +456,18 @@ fn a_chunk_waits_for_room() {
     thread::scope(|scope| {
         let later = scope.spawn(|| {
             for number in 0..4 {
-                tasks.chunk(&b, 1, number, large(1));
+                send(&tasks, &b, 1, number, large(1));
             }
-            tasks.chunk(&c, 2, 0, large(2));
+            send(&tasks, &c, 2, 0, large(2));
         });
         thread::sleep(Duration::from_millis(30));
         assert!(!later.is_finished(), "all of it is kept");
-        tasks.chunk(&a, 0, 0, large(0));
-        tasks.done(&a, Report::default());
+        send(&tasks, &a, 0, 0, large(0));
+        tasks.done(&a, sent(&[1]));
         thread::sleep(Duration::from_millis(1));
         // What is to be taken next waits for nobody.
         later.join().unwrap();
-        tasks.done(&b, Report::default());
+        tasks.done(&b, sent(&[4]));
     });
     assert_eq!(source.accepted().len(), 6);
 }
@@ -466,7 +480,7 @@ fn nobody_waits_for_a_task_that_nobody_runs() {
     thread::scope(|scope| {
         let later = scope.spawn(|| {
             for number in 0..4 {
-                tasks.chunk(&b, 1, number, large(1));
+                send(&tasks, &b, 1, number, large(1));
             }
         });
         thread::sleep(Duration::from_millis(30));
@@ -486,12 +500,82 @@ fn what_is_out_while_earlier_stages_are_to_run_again_is_not_lost() {
     let tasks = tasks(&source, Some(2), 1);
     let [a, b] = [(); 2].map(|()| tasks.next().unwrap());
     tasks.failed(&a, damage());
-    tasks.chunk(&b, 1, 0, vec![1]);
-    tasks.done(&b, Report::default());
+    send(&tasks, &b, 1, 0, vec![1]);
+    tasks.done(&b, sent(&[1]));
     assert!(matches!(tasks.round().unwrap(), Round::Damaged));
     let a = tasks.next().unwrap();
-    tasks.chunk(&a, 0, 0, vec![0]);
-    tasks.done(&a, Report::default());
+    send(&tasks, &a, 0, 0, vec![0]);
+    tasks.done(&a, sent(&[1]));
     assert_eq!(source.accepted(), [(0, vec![0]), (1, vec![1])]);
     assert!(matches!(tasks.round().unwrap(), Round::Done(_)));
+}
+
+/// Two tasks, of which the first was lost after its first chunk had been handed on.
+fn lose_midway<'t>(source: &'t Fake) -> (Tasks<'t>, TaskSpec) {
+    let tasks = tasks(source, Some(2), 1);
+    let [a, b] = [(); 2].map(|()| tasks.next().unwrap());
+    send(&tasks, &a, 0, 0, vec![0]);
+    send(&tasks, &b, 1, 0, vec![1]);
+    tasks.done(&b, sent(&[1]));
+    lose(&tasks, &a);
+    let a = tasks.next().unwrap();
+    (tasks, a)
+}
+
+#[test]
+fn an_attempt_that_gives_something_else_ends_the_job() {
+    let source = Fake::default();
+    let (tasks, a) = lose_midway(&source);
+    send(&tasks, &a, 0, 0, vec![7]);
+    assert_eq!(source.accepted(), [(0, vec![0])]);
+    let error = tasks.round().err().expect("an error");
+    assert!(matches!(error.kind(), ErrorKind::NotRepeatable { .. }));
+    let place = error.place().unwrap();
+    assert_eq!((place.operator, place.partition), (Some("map"), Some(0)));
+
+    let source = Fake::default();
+    let (tasks, a) = lose_midway(&source);
+    tasks.done(&a, Report::default());
+    let error = tasks.round().err().expect("an error");
+    assert!(matches!(error.kind(), ErrorKind::NotRepeatable { .. }));
+}
+
+#[test]
+fn what_an_attempt_has_finished_is_not_asked_for_again() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(16), 2);
+    let task = tasks.next().unwrap();
+    assert_eq!(indices(&task), [0, 1]);
+    send(&tasks, &task, 0, 0, vec![0]);
+    send(&tasks, &task, 1, 0, vec![1]);
+    lose(&tasks, &task);
+    let first = tasks.next().unwrap();
+    send(&tasks, &first, 0, 0, vec![7]);
+    tasks.done(&first, sent(&[1]));
+    assert_eq!(source.accepted(), [(0, vec![0]), (1, vec![1])]);
+    assert!(!tasks.is_cancelled());
+}
+
+#[test]
+fn what_an_executor_leaves_out_or_makes_up_ends_the_job() {
+    let misdeeds: [fn(&Tasks<'_>, &TaskSpec); 4] = [
+        |tasks, a| send(tasks, a, 0, 1, vec![1]),
+        |tasks, a| send(tasks, a, 1, 0, vec![1]),
+        |tasks, a| tasks.done(a, sent(&[1])),
+        |tasks, a| {
+            send(tasks, a, 0, 0, vec![0]);
+            tasks.done(a, sent(&[2]));
+        },
+    ];
+    for misdeed in misdeeds {
+        let source = Fake::default();
+        let tasks = tasks(&source, Some(2), 1);
+        let a = tasks.next().unwrap();
+        misdeed(&tasks, &a);
+        let error = tasks.round().err().expect("an error");
+        assert!(
+            matches!(error.kind(), ErrorKind::Internal { .. }),
+            "{error}"
+        );
+    }
 }

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use super::results;
 use super::spec::{Metrics, Report, Stage, TaskSpec};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, caught};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::Scratch;
 use crate::task::{
@@ -96,12 +97,17 @@ impl Worker {
             return Err(Error::new(ErrorKind::Cancelled));
         }
         let measures = Measures::of(&loaded.resources);
-        let blocks = loaded.run(&job, stage.number, task, chunk)?;
+        let mut chunks = vec![0; task.partitions.len()];
+        // What is dropped on the way are records of the program, and dropping them may panic.
+        let blocks = caught(None, || {
+            loaded.run(&job, stage.number, task, &mut chunks, chunk)
+        })?;
         if job.is_stopped() {
             return Err(Error::new(ErrorKind::Cancelled));
         }
         Ok(Report {
             blocks,
+            chunks,
             stored: job.take_stored(),
             tallies: job.tallies().take(),
             metrics: measures.until_now(&job),
@@ -146,23 +152,25 @@ impl Loaded {
         job: &JobState,
         number: usize,
         task: &TaskSpec,
+        chunks: &mut [usize],
         chunk: &mut dyn FnMut(usize, usize, Vec<u8>),
     ) -> Result<Vec<Block>> {
         let partitions = task.partitions.iter();
         let partitions = partitions.map(|spec| Partition::from_bytes(spec.index, &spec.payload));
         let partitions = partitions.collect::<Result<_>>()?;
-        let mut next = (usize::MAX, 0);
-        let mut emit = |partition: usize, bytes: Vec<u8>| {
-            if next.0 != partition {
-                next = (partition, 0);
+        let mut position = 0;
+        let mut emit = |partition: usize, bytes: Vec<u8>, is_last| {
+            // A task that was cancelled may have broken off within a part.
+            if job.is_stopped() {
+                return Ok(Flow::Break(()));
             }
-            chunk(partition, next.1, bytes);
-            next.1 += 1;
-            Ok(if job.is_stopped() {
-                Flow::Break(())
-            } else {
-                Flow::Continue(())
-            })
+            // A task computes one partition after the other.
+            while task.partitions[position].index != partition {
+                position += 1;
+            }
+            chunk(partition, chunks[position], results::framed(bytes, is_last));
+            chunks[position] += 1;
+            Ok(Flow::Continue(()))
         };
         in_task(|| self.code.run(job, number, partitions, &mut emit))
     }

@@ -3,14 +3,20 @@
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Place, Result, caught};
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::portable;
 use crate::storage::codec;
 use crate::task::{Flow, Partition, Site, Task};
 
-/// So many bytes of records are sent at once, about.
+/// Approximate size of a chunk of results, in bytes.
 const CHUNK_BYTES: usize = 64 << 10;
+
+/// Maximum number of records in a chunk. Records may have no bytes at all.
+const CHUNK_RECORDS: usize = 64 << 10;
+
+/// Size of the number of records, with which a chunk begins.
+const HEAD_BYTES: usize = size_of::<u32>();
 
 /// The first records of a partition.
 pub(crate) struct Collect<T: ?Sized> {
@@ -89,12 +95,13 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Collect<T> {
     }
 }
 
-/// Records on their way, in chunks.
+/// Records on their way, in chunks: the number of records, then the bytes of each.
 pub(crate) struct Sending<'s> {
     site: Site,
     task: &'s Task<'s>,
     emit: &'s mut dyn FnMut(Vec<u8>) -> Result<Flow>,
     chunk: Vec<u8>,
+    records: usize,
     is_checked: bool,
     is_broken_off: bool,
 }
@@ -109,7 +116,8 @@ impl<'s> Sending<'s> {
             site,
             task,
             emit,
-            chunk: Vec::new(),
+            chunk: vec![0; HEAD_BYTES],
+            records: 0,
             is_checked: false,
             is_broken_off: false,
         }
@@ -126,32 +134,60 @@ impl<'s> Sending<'s> {
         if let Err(error) = encoded {
             return self.task.fail_at(self.site, error);
         }
-        if self.chunk.len() < CHUNK_BYTES {
+        self.records += 1;
+        if self.chunk.len() < CHUNK_BYTES && self.records < CHUNK_RECORDS {
             return ControlFlow::Continue(());
         }
-        let flow = (self.emit)(std::mem::take(&mut self.chunk));
+        let flow = self.send();
         let flow = flow.unwrap_or_else(|error| self.task.fail_with(error));
         self.is_broken_off = flow.is_break();
         flow
     }
 
-    /// Sends what is left, unless the partition has failed.
-    pub(crate) fn finish(self) -> Result<()> {
-        if !self.chunk.is_empty() && !self.is_broken_off && !self.task.has_failed() {
-            let _ = (self.emit)(self.chunk)?;
+    fn send(&mut self) -> Result<Flow> {
+        let mut chunk = std::mem::replace(&mut self.chunk, vec![0; HEAD_BYTES]);
+        // There are no more than `CHUNK_RECORDS`.
+        let records = std::mem::take(&mut self.records) as u32;
+        chunk[..HEAD_BYTES].copy_from_slice(&records.to_le_bytes());
+        (self.emit)(chunk)
+    }
+
+    /// Sends what is left.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        if self.records > 0 && !self.is_broken_off {
+            let _ = self.send()?;
         }
         Ok(())
     }
 }
 
 /// The records of a chunk.
-pub(crate) fn receive<R: Data>(mut bytes: &[u8], site: Site) -> Result<Vec<R>> {
-    let mut records = Vec::new();
-    while !bytes.is_empty() {
-        let record = codec::decode_framed(&mut bytes);
-        records.push(record.map_err(|error| error.at(site))?);
-    }
-    Ok(records)
+pub(crate) fn receive<R: Data>(chunk: &[u8], site: Site) -> Result<Vec<R>> {
+    // Reading records back may call the program.
+    let records = caught(Some(site), || {
+        let (head, mut bytes) = chunk
+            .split_first_chunk()
+            .ok_or_else(|| disagrees::<R>("its head is missing"))?;
+        let mut records = Vec::new();
+        for _ in 0..u32::from_le_bytes(*head) {
+            records.push(codec::decode_framed(&mut bytes)?);
+        }
+        if bytes.is_empty() {
+            Ok(records)
+        } else {
+            Err(disagrees::<R>("bytes are left over"))
+        }
+    });
+    records.map_err(|error| error.at(site))
+}
+
+#[cold]
+fn disagrees<R>(what: &str) -> Error {
+    Error::new(ErrorKind::Codec {
+        place: Place::default(),
+        type_name: std::any::type_name::<R>(),
+        reason: format!("a chunk of results is not what it says: {what}"),
+    })
 }
 
 /// Whether a partition has a record.

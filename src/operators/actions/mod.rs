@@ -42,7 +42,7 @@ pub(crate) use write_text::{WriteText, write_empty};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::storage::codec;
 use crate::task::{Flow, Site, Task};
 
@@ -66,5 +66,6 @@ fn send_whole<T: Serialize + Deserialize<'static>>(
 
 /// What came in one piece.
 fn receive_whole<T: Deserialize<'static>>(bytes: &[u8], site: Site) -> Result<T> {
-    codec::decode(bytes).map_err(|error| error.at(site))
+    // Reading it back may call the program.
+    caught(Some(site), || codec::decode(bytes)).map_err(|error| error.at(site))
 }

@@ -123,6 +123,8 @@ fn all_kinds() -> Vec<ErrorKind> {
             attempts: 4,
             last: Box::new(Error::new(K::NestedJob)),
         },
+        K::NotRepeatable { place: place() },
+        K::Internal { reason: text() },
     ];
     for kind in &kinds {
         match kind {
@@ -153,7 +155,9 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::WorkerLost { .. }
             | K::WorkerStart { .. }
             | K::NoInit
-            | K::TooManyAttempts { .. } => {}
+            | K::TooManyAttempts { .. }
+            | K::NotRepeatable { .. }
+            | K::Internal { .. } => {}
         }
     }
     kinds
