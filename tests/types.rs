@@ -1,13 +1,15 @@
 //! Types whose `Serialize` and `Deserialize` disagree: what comes out of a bag is what went in, or an error that says
-//! which type it is, in which method and on which line. It is the same on every executor.
+//! which type it is, in which method and on which line, on every executor. And which processes are workers, and what
+//! happens where there are too few threads.
 
 mod common;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
+use std::process::{Command, Output, Stdio};
 
 use common::on_every_executor_and_processes;
-use holdall::{Bag, Context, ErrorKind, Persistence, Result};
+use holdall::{Context, ErrorKind, Executor, Persistence, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// That `result` is `expected`, or an error that names the type, a method and a line of this file. Says which.
@@ -49,6 +51,7 @@ fn assert_refused<R: Debug>(result: Result<R>, type_name: &str) {
 enum Event {
     Start,
     #[serde(skip)]
+    #[expect(dead_code, reason = "what it does to the others is tested")]
     Internal,
     Click(u64),
     View(u64),
@@ -385,4 +388,198 @@ fn records_that_are_nested_deeply_are_right_or_refused() {
         assert_refused(bag.clone().repartition(1).collect(), "Nested");
         assert_refused(bag.clone().group_by_key().count(), "Nested");
     });
+}
+
+/// Runs a test of this program that is not one by itself.
+fn program(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args([
+        test,
+        "--exact",
+        "--ignored",
+        "--nocapture",
+        "--test-threads=1",
+    ]);
+    command
+}
+
+fn said(output: &Output) -> String {
+    [&output.stdout, &output.stderr]
+        .map(|bytes| String::from_utf8_lossy(bytes))
+        .concat()
+}
+
+#[test]
+#[ignore = "part of other tests"]
+#[expect(clippy::print_stdout, reason = "what is printed is looked at")]
+fn program_that_counts() {
+    holdall::init();
+    println!(
+        "counted {}",
+        holdall::range(0..10).count().expect("a count")
+    );
+    if cfg!(target_os = "linux") {
+        let context = Context::builder().executor(Executor::Processes(1));
+        let numbers = context.build().expect("a context").range(0..20);
+        println!("counted {}", numbers.count().expect("a count"));
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod workers {
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    const VARIABLE: &str = "HOLDALL_WORKER";
+
+    /// A socket, the other end of it, and its number.
+    fn socket() -> (UnixStream, UnixStream, u64) {
+        let (here, there) = UnixStream::pair().expect("a pair");
+        let file = File::from(OwnedFd::from(there.try_clone().expect("a copy")));
+        let number = file.metadata().expect("its number").ino();
+        (here, there, number)
+    }
+
+    fn start(variable: &str, stdin: UnixStream) -> std::process::Child {
+        let mut command = program("program_that_counts");
+        command
+            .env(VARIABLE, variable)
+            .stdin(Stdio::from(OwnedFd::from(stdin)));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("a process")
+    }
+
+    #[test]
+    fn a_socket_and_a_variable_make_no_worker() {
+        let token = "0".repeat(32);
+        for other in [0, 1] {
+            let (_here, there, number) = socket();
+            let socket = number + other;
+            let variables = [
+                "1:x".to_owned(),
+                format!("1:{socket}"),
+                format!("x:{socket}:{token}"),
+                format!("1:{}:{token}", socket + 1),
+            ];
+            for variable in variables {
+                let child = start(&variable, there.try_clone().expect("a copy"));
+                let output = child.wait_with_output().expect("it ends");
+                let said = said(&output);
+                assert!(output.status.success(), "{said}");
+                assert!(
+                    said.contains("counted 10") && said.contains("counted 20"),
+                    "{said}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_worker_whose_driver_says_something_else_ends() {
+        for says in [
+            &b""[..],
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            &[0; 64],
+            &[255; 4096],
+        ] {
+            // This process is its parent, of the same program and user. But it does not know the token.
+            let (mut here, there, number) = socket();
+            let child = start(&format!("1:{number}:{}", "0".repeat(32)), there);
+            here.write_all(says).expect("it listens");
+            // Who says nothing is waited for, until he is gone.
+            let _open = (!says.is_empty()).then_some(here);
+            let output = child.wait_with_output().expect("it ends");
+            let said = said(&output);
+            assert!(!output.status.success(), "{said}");
+            assert!(
+                said.contains("started as a worker") && !said.contains("counted"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_worker_starts_does_not_know_of_it() {
+        let context = Context::builder().executor(Executor::Processes(1));
+        let numbers = context.build().expect("a context").range(0..1);
+        let found = numbers.map(|_| {
+            let variable = std::env::var(VARIABLE).ok();
+            let open = Command::new("ls").args(["-l", "/proc/self/fd/"]).output();
+            let open = open.map(|output| said(&output)).unwrap_or_default();
+            let counts = program("program_that_counts").output();
+            (
+                variable,
+                open,
+                counts.map(|output| said(&output)).unwrap_or_default(),
+            )
+        });
+        let found = found.collect().expect("what it has seen");
+        let (variable, open, counts) = &found[0];
+        assert_eq!(*variable, None);
+        assert!(
+            open.contains("/dev/null") && !open.contains("socket:"),
+            "{open}"
+        );
+        assert!(counts.contains("counted 20"), "{counts}");
+    }
+}
+
+/// So large a stack that no thread can have one.
+const STACK: (&str, &str) = ("RUST_MIN_STACK", "70368744177664");
+
+#[test]
+#[ignore = "part of the test below"]
+#[expect(clippy::print_stdout, reason = "what is printed is looked at")]
+fn program_with_too_few_threads() {
+    holdall::init();
+    let kind = |result: Result<u64>| match result {
+        Ok(count) => assert_eq!(count, 10),
+        Err(error) => {
+            assert!(matches!(error.kind(), ErrorKind::Threads(_)), "{error}");
+            println!("too few threads");
+        }
+    };
+    for _ in 0..2 {
+        kind(holdall::range(0..10).count());
+        let iterated = holdall::range(0..10).iter();
+        kind(iterated.map(|records| records.count() as u64));
+        let on = |executor| {
+            Context::builder()
+                .executor(executor)
+                .build()
+                .expect("a context")
+        };
+        kind(on(Executor::ThreadPool(2)).range(0..10).count());
+        if cfg!(target_os = "linux") {
+            kind(on(Executor::Processes(1)).range(0..10).count());
+        }
+        let context = on(Executor::Inline);
+        kind(context.range(0..10).count());
+        kind(
+            context
+                .range(0..10)
+                .map(|n| n % 3)
+                .count_by_value()
+                .count()
+                .map(|_| 10),
+        );
+    }
+    println!("that is all");
+}
+
+#[test]
+fn too_few_threads_are_an_error() {
+    let output = program("program_with_too_few_threads")
+        .env(STACK.0, STACK.1)
+        .output();
+    let output = output.expect("it runs");
+    let said = said(&output);
+    assert!(said.contains("that is all"), "{said}");
+    assert!(said.matches("too few threads").count() >= 6, "{said}");
+    assert!(!said.contains("panicked"), "{said}");
 }

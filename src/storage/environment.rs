@@ -10,10 +10,15 @@ use super::system;
 /// In a program that runs with privileges that its caller lacks, such as a set-user-id program, every variable counts as
 /// unset: the caller sets them.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
-    if system::is_privileged() {
+    if is_privileged() {
         return None;
     }
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Returns whether this program runs with privileges that its caller lacks.
+pub(crate) fn is_privileged() -> bool {
+    system::is_privileged()
 }
 
 /// Returns the directory for temporary files.

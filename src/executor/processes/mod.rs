@@ -14,6 +14,8 @@
 //! under way is tried again.
 
 mod channel;
+mod driver;
+mod forget;
 mod output;
 mod process;
 mod program;

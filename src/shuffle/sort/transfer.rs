@@ -138,7 +138,7 @@ fn pieces_of(run: &Run, pieces: Pieces) -> Vec<Piece> {
     let piece = |about: PieceAbout| {
         let file = Arc::clone(run.file());
         let run = Run::at(file, offset, about.bytes, about.records);
-        offset += about.bytes;
+        offset = offset.saturating_add(about.bytes);
         Piece::File {
             first: about.first,
             run,
