@@ -101,8 +101,10 @@ fn sum_by_key(context: &Context) -> Result<(), Box<dyn Error>> {
 
 fn sort_lines(context: &Context) -> Result<(), Box<dyn Error>> {
     let lines = TextReader::new().context(context).read_bytes(input()?)?;
+    // Like the programs that it is compared with, it leaves it to the system when to write to the disk.
     TextWriter::new()
         .overwrite(true)
+        .durable(false)
         .write(&lines.sort(), env::var("OUT_DIR")?)?;
     Ok(())
 }

@@ -350,6 +350,9 @@ impl ContextBuilder {
     /// Where the files go that the library spills to: the system's temporary directory unless set. They are deleted
     /// with the job, or with the last bag that needs them.
     ///
+    /// A directory that is missing is made with the first file, and stays. A relative path counts from where the process
+    /// is now. See [what holdall deletes](crate#what-holdall-deletes).
+    ///
     /// # Examples
     ///
     /// ```

@@ -221,10 +221,11 @@
 //!   comes out (but for the last digits of [floating-point numbers](#order-and-partitions)), only how long it takes.
 //! - The bag that a `…_broadcast` sends to every task is not spilled: it must fit into half of the budget, or else the
 //!   job ends with [`ErrorKind::BroadcastTooLarge`].
-//! - Files are in a directory of their own, for this user only, and go with the job, or with the bag that is persisted:
-//!   also when it fails, and at Ctrl-C unless the program handles that itself. What a killed process leaves is removed
-//!   by the next context with the same spill directory. Where the system's temporary directory is in memory, as a tmpfs
-//!   is, set another one.
+//! - Files are in a directory of their own, for this user only. The directory goes with the job, or with the bag that is
+//!   persisted: also if the job fails, when the program ends, and at Ctrl-C, SIGTERM and SIGHUP unless the program handles
+//!   these itself. What a killed process leaves is removed by the next context with the same spill directory; see
+//!   [what holdall deletes](#what-holdall-deletes). If the system's temporary directory is in memory, as a tmpfs is, set
+//!   another one.
 //! - No room left is [`ErrorKind::DiskFull`], a used up [`disk_quota`](ContextBuilder::disk_quota)
 //!   [`ErrorKind::QuotaExceeded`], a record of several GiB [`ErrorKind::RecordTooLong`].
 //! - Files are read with a checksum. What is found damaged or gone is made again, by running the stages before it again;
@@ -237,6 +238,49 @@
 //!
 //! How much was shuffled and spilled, stage by stage, is in the [`JobSummary`] that [`Context::last_job`] gives, and is
 //! written to standard error with [`summary(true)`](ContextBuilder::summary) or `HOLDALL_SUMMARY=1`.
+//!
+//! # Outputs
+//!
+//! [`write_text`](Bag::write_text) writes into a hidden directory, `.holdall-…`, beside the output. When everything is
+//! written, the hidden directory becomes the output:
+//!
+//! | at the path | without [`overwrite`](TextWriter::overwrite) | with it |
+//! | --- | --- | --- |
+//! | nothing | moved there in one step | the same |
+//! | an empty directory | kept; the files are moved into it | the same |
+//! | an output | [`ErrorKind::OutputExists`] | both change places in one step; then the old one is deleted |
+//! | an output in the root of a volume | [`ErrorKind::OutputExists`] | kept; old files are moved out, new ones in |
+//! | a directory with anything else in it | [`ErrorKind::OutputExists`] | [`ErrorKind::NotAnOutput`] |
+//! | a file, or a link that leads to no directory | [`ErrorKind::OutputExists`] | replaced in one step |
+//!
+//! - *One step* means that a whole output, the old or the new one, is at the path at any time, also if the process is
+//!   killed or the power fails.
+//! - A directory is kept if it is empty, if it is the root of a volume (a mount point), if this user may not write to
+//!   the directory above it, or if the file system cannot have two directories change places. In such a directory the
+//!   files are moved one by one. A reader may see some of them meanwhile. If an error comes in between, all of them are
+//!   moved back; if that fails too, the error says where they are. If the process is killed in between, the next
+//!   `write_text` to that path moves the rest. The directory `lost+found` of a volume stays where it is.
+//! - A link to a directory stands for the directory.
+//! - When `write_text` returns, the output is on the disk: each file, the names of the files, and the name of the output
+//!   are synchronised, unless [`durable(false)`](TextWriter::durable) is set. Spilled files are not: they are of no use
+//!   after a loss of power.
+//! - What somebody else puts at the path while the job runs is neither replaced nor deleted, except parts of an output
+//!   that is overwritten.
+//!
+//! # What holdall deletes
+//!
+//! holdall deletes only what holdall has made, and an output that it is told to overwrite. It makes
+//!
+//! - directories named `holdall-…` in the [spill directory](ContextBuilder::spill_directory). A spill directory that is
+//!   missing is made, and stays;
+//! - directories named `.holdall-…` beside or in an output. Directories above an output that are missing are made, and
+//!   deleted again if they are empty when the job has failed.
+//!
+//! It deletes them when the job ends and when the process ends, but never from a copy of the process (`fork`). If the
+//! process is killed, they stay. The next context with the same spill directory then deletes the former, and the next
+//! `write_text` into the same directory the latter. Each must have a name with a correct checksum, belong to this user,
+//! be locked by no process, and have the mark of that very directory and no file that holdall does not write there.
+//! Otherwise nothing in it is touched. The lock is `flock`, of the directory itself.
 //!
 //! # Worker processes
 //!

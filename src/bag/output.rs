@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Bag;
 use crate::error::Result;
-use crate::operators::actions::{WriteText, write_empty};
+use crate::operators::actions::{WriteText, create};
 use crate::pipeline::{Pipeline, Record};
 use crate::storage::output::Output;
 use crate::task::Site;
@@ -19,7 +19,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// names, they give the records in order. Each line ends with `\n`; a record that has one in it becomes several
     /// lines. The directory appears whole, once everything is written, or not at all, even if the process is killed or
     /// the power fails meanwhile. Until then it is in the directory above it, under a hidden name. When this returns,
-    /// the output is on the disk. See [outputs](crate#outputs), also for what happens if there is an empty directory at
+    /// the output is on the disk, unless a [`TextWriter`] is told otherwise. See [outputs](crate#outputs), also for what happens if there is an empty directory at
     /// `path`.
     ///
     /// Records are written as `Display` writes them, which pairs cannot be: give them a form by
@@ -65,6 +65,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 #[must_use = "a writer does nothing until it is given a bag"]
 pub struct TextWriter {
     overwrite: bool,
+    /// Whether the output may be lost with the power.
+    is_volatile: bool,
 }
 
 impl TextWriter {
@@ -107,6 +109,26 @@ impl TextWriter {
         self
     }
 
+    /// Whether the output is on the disk when [`write`](Self::write) returns. It is, unless this is `false`.
+    ///
+    /// Otherwise the system writes it to the disk in its own time, which takes less of the program's. A loss of power in
+    /// the next minute may leave a part of the output, empty files among them. The end of the process, however it comes,
+    /// does no harm.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("numbers");
+    /// holdall::TextWriter::new().durable(false).write(&holdall::range(0..3), &path)?;
+    /// assert_eq!(holdall::read_text(&path)?.count()?, 3);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.is_volatile = !durable;
+        self
+    }
+
     /// Writes each record of `bag` as a line of text. Runs a job. See [`Bag::write_text`].
     ///
     /// # Errors
@@ -131,7 +153,7 @@ impl TextWriter {
         P: Pipeline<Out = T>,
     {
         let site = Site::new("write_text");
-        let output = Output::create(path.as_ref(), self.overwrite)?;
+        let output = Output::create(path.as_ref(), self.overwrite, !self.is_volatile)?;
         let write = WriteText {
             site,
             directory: output.parts(),
@@ -141,6 +163,7 @@ impl TextWriter {
                 Some(partitions) if partitions <= 100_000 => 5,
                 _ => 10,
             },
+            is_durable: !self.is_volatile,
         };
         let mut partitions = 0;
         bag.run(&write, |_, ()| {
@@ -149,7 +172,7 @@ impl TextWriter {
         })?;
         if partitions == 0 {
             // A directory without any file is not something that can be read.
-            write_empty(&write.path(0))?;
+            create(&write.path(0))?;
         }
         output.finish()
     }

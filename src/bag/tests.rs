@@ -591,6 +591,7 @@ fn written_files_get_their_names_when_they_are_whole() {
         directory: whole.clone(),
         attempts: attempts.clone(),
         digits: 5,
+        is_durable: true,
     };
     let numbers = || context().range_partitioned(0..4, 2);
     // The same partitions a second time, as after the loss of a worker.

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use super::system::start_writing;
 use crate::error::{Error, ErrorKind, Place, Result};
 
 /// How much of a range is asked for ahead at a time. With less the disk is waited for; more is too much for a small

@@ -19,14 +19,15 @@
 //! set permissions on; a mount point; one in a directory that this user may not write to; and any on a file system
 //! where two things cannot change places. Old files are moved aside before new ones are moved in. An error puts all of
 //! them back. If the process is killed in between, `commit` tells the next [`sweep`](super::owned::sweep) what to do,
-//! see [`settle`].
+//! see [`commit`].
 
+mod commit;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::directory::{self, Directory, Entry};
@@ -38,11 +39,6 @@ use crate::error::{Error, ErrorKind, Result};
 const OUT: &str = "out";
 const NEW: &str = "new";
 const OLD: &str = "old";
-const COMMIT: &str = "commit";
-const COMMIT_BEFORE: &str = "commit-0";
-
-/// How often the removal of the note is tried.
-const MAX_ENDS: usize = 10;
 
 static KIND: Kind = Kind {
     prefix: ".holdall-",
@@ -50,14 +46,13 @@ static KIND: Kind = Kind {
         let is_attempt = |(process, number): (&str, &str)| {
             process.parse::<u32>().is_ok() && number.parse::<u64>().is_ok()
         };
-        let is_file =
-            matches!(name, COMMIT | COMMIT_BEFORE) || name.split_once('-').is_some_and(is_attempt);
+        let is_file = commit::is_note(name) || name.split_once('-').is_some_and(is_attempt);
         // A file or a link that was replaced.
         (kind == Entry::File && is_file) || matches!(name, NEW | OLD)
     },
     directories: &[OUT, NEW, OLD],
     has_inner_file: is_part,
-    settle,
+    settle: commit::settle,
 };
 
 /// Whether a file has the name of a part of an output.
@@ -75,6 +70,7 @@ pub(crate) struct Output {
     /// The same, wherever the process is, and without a link.
     target: PathBuf,
     overwrite: bool,
+    is_durable: bool,
     unfinished: Owned,
 }
 
@@ -89,10 +85,11 @@ enum Place {
 }
 
 impl Output {
-    /// Begins an output at `path`, where something may be if it is to be overwritten.
+    /// Begins an output at `path`, where something may be if it is to be overwritten. A durable one is on the disk when
+    /// it is finished.
     ///
     /// Removes what dead processes have left there and beside it.
-    pub(crate) fn create(path: &Path, overwrite: bool) -> Result<Self> {
+    pub(crate) fn create(path: &Path, overwrite: bool, is_durable: bool) -> Result<Self> {
         let failed = |source| file::write_error("create", path, 0, source);
         let target = resolve(path).map_err(failed)?;
         let parent = target.parent().unwrap_or(&target);
@@ -115,11 +112,12 @@ impl Output {
             path: path.to_owned(),
             target,
             overwrite,
+            is_durable,
             unfinished,
         })
     }
 
-    /// Where the parts of the output are put, each when it is whole and on the disk.
+    /// Where the parts of the output are put, each when it is whole.
     pub(crate) fn parts(&self) -> PathBuf {
         self.unfinished.path().join(OUT)
     }
@@ -133,7 +131,7 @@ impl Output {
     pub(crate) fn finish(self) -> Result<()> {
         let new = self.unfinished.path().join(NEW);
         // A task that is late no longer finds the directory.
-        let renamed = fs::rename(self.parts(), &new).and_then(|()| directory::sync(&new));
+        let renamed = fs::rename(self.parts(), &new).and_then(|()| self.sync_parts(&new));
         renamed.map_err(|source| self.failed(source))?;
         let finished = self.unfinished.uninterrupted(|| {
             match Place::find(&self.path, &self.target, self.overwrite)? {
@@ -142,10 +140,29 @@ impl Output {
                 Place::Within => self.move_in(&new),
             }
         });
-        if self.unfinished.path().join(COMMIT).exists() {
+        if commit::is_begun(self.unfinished.path()) {
             self.unfinished.leave();
         }
         finished.unwrap_or_else(|| Err(cancelled()))
+    }
+
+    /// Waits until the parts and their names are on the disk.
+    fn sync_parts(&self, new: &Path) -> io::Result<()> {
+        if self.is_durable {
+            for name in parts_in(new)? {
+                faults::point()?;
+                File::open(new.join(name))?.sync_data()?;
+            }
+        }
+        self.sync(new)
+    }
+
+    /// Waits until the names in a directory are on the disk.
+    fn sync(&self, directory: &Path) -> io::Result<()> {
+        if self.is_durable {
+            directory::sync(directory)?;
+        }
+        Ok(())
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -175,7 +192,7 @@ impl Output {
         let put = rename_new(new, &self.target).and_then(|()| {
             let added = self.unfinished.made().iter().chain([&self.target]);
             let mut above = added.filter_map(|path| path.parent());
-            let synced = above.try_for_each(directory::sync);
+            let synced = above.try_for_each(|above| self.sync(above));
             synced.inspect_err(|_| _ = fs::rename(&self.target, new))
         });
         put.map_err(|source| self.not_moved(source))
@@ -191,7 +208,10 @@ impl Output {
         }
         // It may have been filled meanwhile.
         let replaced = check_parts(new, &self.path).and_then(|()| {
-            let synced = self.target.parent().map_or(Ok(()), directory::sync);
+            let synced = self
+                .target
+                .parent()
+                .map_or(Ok(()), |above| self.sync(above));
             synced.map_err(|source| self.failed(source))
         });
         if replaced.is_err() {
@@ -240,9 +260,9 @@ impl Output {
         directory: &Path,
     ) -> Result<()> {
         let unfinished = self.unfinished.path();
-        let begun = begin(unfinished, parts, &self.target);
+        let begun = commit::begin(unfinished, parts, &self.target);
         if let Err(source) = begun {
-            end(unfinished);
+            commit::end(unfinished);
             return Err(self.failed(source));
         }
         let mut done = 0;
@@ -251,13 +271,13 @@ impl Output {
             done += 1;
             Ok(())
         });
-        moved = moved.and_then(|()| directory::sync(directory));
+        moved = moved.and_then(|()| self.sync(directory));
         if moved.is_err() {
             for (from, to) in moves[..done].iter().rev() {
                 rename_new(to, from).map_err(|source| self.not_undone(&source))?;
             }
         }
-        end(unfinished);
+        commit::end(unfinished);
         moved.map_err(|source| self.not_moved(source))
     }
 }
@@ -380,93 +400,4 @@ fn is_denied(error: &io::Error) -> bool {
 
 fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled)
-}
-
-/// Notes in the directory `unfinished` that its `parts` are going to be moved to `target`.
-fn begin(unfinished: &Path, parts: usize, target: &Path) -> io::Result<()> {
-    let parent = unfinished.parent().unwrap_or(unfinished);
-    // From there, since all of it may be moved.
-    let target = target.strip_prefix(parent).unwrap_or(target);
-    let before = unfinished.join(COMMIT_BEFORE);
-    faults::point()?;
-    let mut file = File::create(&before)?;
-    file.write_all(format!("{parts}\n").as_bytes())?;
-    file.write_all(target.as_os_str().as_encoded_bytes())?;
-    file.sync_all()?;
-    faults::point()?;
-    fs::rename(before, unfinished.join(COMMIT))?;
-    directory::sync(unfinished)
-}
-
-/// Notes that nothing is left to be moved, and returns whether it could. If not, a sweep finds that out.
-fn end(unfinished: &Path) -> bool {
-    let note = unfinished.join(COMMIT);
-    let ended = (0..MAX_ENDS).any(|_| {
-        let removed = faults::point().and_then(|()| fs::remove_file(&note));
-        removed.is_ok() || !note.exists()
-    });
-    // What is removed next must not be gone before the note is.
-    ended && directory::sync(unfinished).is_ok()
-}
-
-/// Brings the moves of a dead process to an end. Returns whether what is left may go.
-///
-/// As long as no new file is in place, what was moved aside is put back; afterwards the rest of the new files is put
-/// in place. Nothing else is touched: if something is in the way, or the target is gone, all is left as it is.
-fn settle(unfinished: &Path, _: &Directory) -> bool {
-    match fs::read(unfinished.join(COMMIT)) {
-        Ok(note) => try_settle(unfinished, &note).is_some(),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    }
-}
-
-fn try_settle(unfinished: &Path, note: &[u8]) -> Option<()> {
-    let at = note.iter().position(|byte| *byte == b'\n')?;
-    let parts: usize = std::str::from_utf8(&note[..at]).ok()?.parse().ok()?;
-    let target = unfinished.parent()?.join(path_of(&note[at + 1..])?);
-    let (old, new) = (unfinished.join(OLD), unfinished.join(NEW));
-    let waiting = if new.exists() {
-        parts_in(&new).ok()?
-    } else {
-        Vec::new()
-    };
-    let directory = match fs::symlink_metadata(&old) {
-        // A file or a link. It was replaced if the output is in its place.
-        Ok(found) if !found.is_dir() => {
-            let is_replaced = fs::symlink_metadata(&target).is_ok() && !new.exists();
-            if !is_replaced {
-                rename_new(&old, &target).ok()?;
-            }
-            target.parent()?
-        }
-        _ => {
-            let (from, names) = if waiting.len() == parts {
-                let names = if old.exists() {
-                    parts_in(&old).ok()?
-                } else {
-                    Vec::new()
-                };
-                (&old, names)
-            } else {
-                (&new, waiting)
-            };
-            for name in names {
-                rename_new(&from.join(&name), &target.join(&name)).ok()?;
-            }
-            &target
-        }
-    };
-    directory::sync(directory).ok()?;
-    end(unfinished).then_some(())
-}
-
-#[cfg(unix)]
-fn path_of(bytes: &[u8]) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStrExt;
-    Some(std::ffi::OsStr::from_bytes(bytes).into())
-}
-
-#[cfg(not(unix))]
-fn path_of(bytes: &[u8]) -> Option<PathBuf> {
-    std::str::from_utf8(bytes).ok().map(PathBuf::from)
 }

@@ -208,9 +208,8 @@ impl Scratch {
                 if let Some(made) = directory.as_ref().filter(|made| made.is_there()) {
                     return Ok(made.path().to_owned());
                 }
-                let made = Owned::create(&KIND, spill_directory, Vec::new()).map_err(|source| {
-                    file::write_error("create a directory in", spill_directory, 0, source)
-                })?;
+                let made = Owned::create(&KIND, spill_directory, Vec::new())
+                    .map_err(|source| file::write_error("create", spill_directory, 0, source))?;
                 let made = made.ok_or_else(|| Error::new(ErrorKind::Cancelled))?;
                 Ok(directory.insert(made).path().to_owned())
             }

@@ -10,14 +10,14 @@
 )]
 
 #[cfg(unix)]
-pub(crate) use unix::process_number;
-#[cfg(unix)]
 pub(super) use unix::*;
+#[cfg(unix)]
+pub(crate) use unix::{process_number, start_writing};
 
 #[cfg(not(unix))]
-pub(crate) use other::process_number;
-#[cfg(not(unix))]
 pub(super) use other::*;
+#[cfg(not(unix))]
+pub(crate) use other::{process_number, start_writing};
 
 #[cfg(unix)]
 mod unix {
@@ -76,6 +76,19 @@ mod unix {
         // SAFETY: geteuid takes nothing and cannot fail.
         let user = unsafe { libc::geteuid() };
         std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == user)
+    }
+
+    /// Has the system begin to write what it holds of a file to the disk, and does not wait for it.
+    pub(crate) fn start_writing(file: &File) {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+            let file = file.as_raw_fd();
+            // SAFETY: the call takes numbers; all of the file is meant.
+            unsafe { libc::sync_file_range(file, 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = file;
     }
 
     /// Returns what tells two files of a file system apart.
@@ -281,6 +294,8 @@ mod other {
     pub(in crate::storage) fn is_own_directory(path: &Path) -> bool {
         fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
     }
+
+    pub(crate) fn start_writing(_file: &File) {}
 
     pub(in crate::storage) fn inode(_file: &File) -> io::Result<u64> {
         Ok(0)

@@ -38,7 +38,7 @@ pub(crate) use fold::Fold;
 pub(crate) use for_each::TryForEach;
 pub(crate) use top::Top;
 pub use write_text::Line;
-pub(crate) use write_text::{WriteText, write_empty};
+pub(crate) use write_text::{WriteText, create};
 
 use serde::{Deserialize, Serialize};
 

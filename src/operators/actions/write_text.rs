@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result};
 use crate::pipeline::{Action, Pipeline, Record};
 use crate::portable::portable;
-use crate::storage::file::MAX_INTERRUPTIONS;
+use crate::storage::file::{self, MAX_INTERRUPTIONS};
 use crate::task::{Partition, Site, Task};
 
 const BUFFER_BYTES: usize = 64 << 10;
@@ -72,8 +72,8 @@ impl Line for [u8] {
     }
 }
 
-/// Writes the records of each partition to a file, which gets its name when it is whole and on the disk: a partition may
-/// be tried several times, in several processes at once.
+/// Writes the records of each partition to a file, which gets its name when it is whole: a partition may be tried
+/// several times, in several processes at once.
 pub(crate) struct WriteText {
     pub(crate) site: Site,
     /// Where the files are in the end.
@@ -82,10 +82,12 @@ pub(crate) struct WriteText {
     pub(crate) attempts: PathBuf,
     /// How long the numbers in their names are.
     pub(crate) digits: usize,
+    /// Whether all of it is going to be synchronised with the disk.
+    pub(crate) is_durable: bool,
 }
 
 portable! {
-    [] WriteText { site: part, directory: path, attempts: path, digits: data }
+    [] WriteText { site: part, directory: path, attempts: path, digits: data, is_durable: data }
 }
 
 impl WriteText {
@@ -131,8 +133,8 @@ impl<T: Line + ?Sized> Action<T> for WriteText {
         P: Pipeline<Out = T>,
     {
         let path = self.attempt();
-        let file = create(&path)?;
-        let mut text = BufWriter::with_capacity(BUFFER_BYTES, Bounded(&file));
+        let output = create(&path)?;
+        let mut text = BufWriter::with_capacity(BUFFER_BYTES, Bounded(&output));
         let mut outcome = Ok(());
         let _ = pipeline.run(partition, task, &mut |record| {
             // `Display` may be the program's.
@@ -149,9 +151,9 @@ impl<T: Line + ?Sized> Action<T> for WriteText {
         if task.has_failed() || task.is_stopped() {
             return Ok(());
         }
-        // The name must not be there after a loss of power without what it stands for.
-        file.sync_data()
-            .map_err(|source| Error::io("write", &path, source))?;
+        if self.is_durable {
+            file::start_writing(&output);
+        }
         let named = self.path(task.partition());
         fs::rename(&path, &named).map_err(|source| Error::io("create", &named, source))
     }
@@ -159,13 +161,6 @@ impl<T: Line + ?Sized> Action<T> for WriteText {
     sent_whole!(T);
 }
 
-/// Writes the file of a partition of a bag that has none.
-pub(crate) fn write_empty(path: &Path) -> Result<()> {
-    create(path)?
-        .sync_all()
-        .map_err(|source| Error::io("write", path, source))
-}
-
-fn create(path: &Path) -> Result<File> {
+pub(crate) fn create(path: &Path) -> Result<File> {
     File::create(path).map_err(|source| Error::io("create", path, source))
 }
