@@ -29,8 +29,9 @@ pub use place::{Place, SourceLocation};
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The name of the one unsupported format that is text, and can be read as bytes.
+/// The names of the unsupported formats that are text, and can be read as bytes.
 pub(crate) const UTF_16: &str = "UTF-16";
+pub(crate) const UTF_32: &str = "UTF-32";
 
 /// A failure, with the place it happened at.
 ///
@@ -115,7 +116,26 @@ pub enum ErrorKind {
         /// The limit.
         limit_bytes: usize,
     },
-    /// A file is in a format that cannot be read: compressed by zip or lz4, or text in UTF-16.
+    /// A file changed between the creation of a bag and its use. Its parts no longer fit together, and lines could be lost
+    /// or come twice. A file that has only grown is read to its end, and so is any file that is read in one part.
+    InputChanged {
+        /// The file.
+        #[serde(with = "plain")]
+        path: PathBuf,
+    },
+    /// A pipe or device was to be read a second time in the same program. It gives its content once.
+    StreamReadTwice {
+        /// The pipe or device.
+        #[serde(with = "plain")]
+        path: PathBuf,
+    },
+    /// A bag gave a different number of records when it was computed again.
+    NotRepeatable {
+        /// Where.
+        place: Place,
+    },
+    /// A file is in a format that cannot be read: an archive such as tar or zip, compressed by lz4, lzma and others or
+    /// twice, records such as Parquet, or text in UTF-16 or UTF-32.
     UnsupportedFormat {
         /// The file.
         #[serde(with = "plain")]
@@ -364,6 +384,7 @@ impl Error {
             | ErrorKind::QuotaExceeded { place, .. }
             | ErrorKind::CapturingClosure { place }
             | ErrorKind::NotPortable { place, .. }
+            | ErrorKind::NotRepeatable { place }
             | ErrorKind::TooManyAttempts { place, .. } => Some(place),
             _ => None,
         }
@@ -404,6 +425,7 @@ impl Error {
             | ErrorKind::QuotaExceeded { place, .. }
             | ErrorKind::CapturingClosure { place }
             | ErrorKind::NotPortable { place, .. }
+            | ErrorKind::NotRepeatable { place }
             | ErrorKind::TooManyAttempts { place, .. } => Some(place),
             _ => None,
         }

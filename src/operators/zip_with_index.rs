@@ -3,10 +3,11 @@
 //! Map side: the number of records of each partition, which is sent to every task. The bag is not shuffled, but computed
 //! a second time.
 
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::id::ShuffleId;
 use crate::pipeline::{Key, Owned, Pipeline, Record};
 use crate::portable::{Portable, portable};
@@ -63,24 +64,28 @@ portable! {
 }
 
 impl<P: Pipeline> ZipWithIndex<P> {
-    /// The number of records before a partition.
-    fn before(&self, partition: usize, task: &Task<'_>) -> Result<u64> {
+    /// The number of records before a partition, and in it.
+    fn count(&self, partition: usize, task: &Task<'_>) -> Result<(u64, u64)> {
         let outputs = task.map_outputs(self.counts, |blocks| {
             GroupOutputs::import(HashPartitioner::new(1), true, blocks, task.resources())
         })?;
         let counts = outputs.lookup(task.resources())?;
         let mut key = Vec::new();
         <() as Key>::append_bytes(&(), &mut key)?;
-        let mut before = 0;
+        let (mut before, mut within) = (0, 0);
         let flow = counts.for_each(&key, |bytes| match codec::decode::<PartitionCount>(bytes) {
-            Ok((earlier, records)) => {
-                before += if earlier < partition { records } else { 0 };
+            Ok((counted, records)) => {
+                match counted.cmp(&partition) {
+                    Ordering::Less => before += records,
+                    Ordering::Equal => within = records,
+                    Ordering::Greater => {}
+                }
                 ControlFlow::Continue(())
             }
             Err(error) => ControlFlow::Break(error),
         });
         match flow {
-            ControlFlow::Continue(()) => Ok(before),
+            ControlFlow::Continue(()) => Ok((before, within)),
             ControlFlow::Break(error) => Err(error.at(self.site)),
         }
     }
@@ -101,11 +106,18 @@ impl<P: Pipeline> Pipeline for ZipWithIndex<P> {
     where
         S: FnMut((Owned<P::Out>, u64)) -> Flow,
     {
-        let mut index = self.before(partition.index, task)?;
-        self.parent.run(partition, task, &mut |record| {
+        let (mut index, records) = self.count(partition.index, task)?;
+        let end = index + records;
+        let flow = self.parent.run(partition, task, &mut |record| {
             let indexed = (P::Out::into_owned(record), index);
             index += 1;
             sink(indexed)
-        })
+        })?;
+        // Otherwise the records of other partitions would have the wrong numbers.
+        if index > end || index < end && flow.is_continue() && !task.is_stopped() {
+            let place = Place::from(self.site);
+            return Err(Error::new(ErrorKind::NotRepeatable { place }));
+        }
+        Ok(flow)
     }
 }

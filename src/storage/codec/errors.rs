@@ -50,6 +50,9 @@ fn all_kinds() -> Vec<ErrorKind> {
             offset: 9,
             limit_bytes: 10,
         },
+        K::InputChanged { path: path() },
+        K::StreamReadTwice { path: path() },
+        K::NotRepeatable { place: place() },
         K::UnsupportedFormat {
             path: path(),
             format: "zip",
@@ -131,6 +134,9 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::InvalidPattern { .. }
             | K::InvalidUtf8 { .. }
             | K::LineTooLong { .. }
+            | K::InputChanged { .. }
+            | K::StreamReadTwice { .. }
+            | K::NotRepeatable { .. }
             | K::UnsupportedFormat { .. }
             | K::OutputExists { .. }
             | K::NotAnOutput { .. }

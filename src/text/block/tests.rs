@@ -1,6 +1,6 @@
 //! Each rule of text, at every place where a file can be cut, with buffers of every awkward size.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -57,7 +57,18 @@ impl Fixture {
         block_bytes: usize,
     ) -> Result<Records> {
         let path = self.path.as_path().into();
-        let split = Split { path, start, end };
+        let version = (start > 0).then(|| {
+            let mut file = File::open(&self.path).unwrap();
+            Version::of(&mut file).unwrap()
+        });
+        let expected_bytes = end - start;
+        let split = Split {
+            path,
+            start,
+            end,
+            expected_bytes,
+            version,
+        };
         let delimiter = Delimiter::new(&self.options.delimiter);
         let reader = BlockReader::open(&split, &self.options, block_bytes, last.take())?;
         let reader = last.insert(reader);
