@@ -163,11 +163,12 @@ impl fmt::Display for ErrorKind {
 fn advice_on(format: &str) -> &'static str {
     match format {
         UTF_16 | UTF_32 => " as text; convert it to UTF-8, or read its bytes by `read_bytes`",
-        "tar" | "zip" | "7z" | "rar" | "cpio" => "; extract its files first",
+        "tar" | "zip" | "7z" | "rar" | "cpio" => "; extract their content first",
         "Parquet" | "ORC" | "Avro" | "Arrow" | "Feather" | "SQLite" | "Hadoop sequence" => {
-            "; convert it to lines of text first"
+            "; convert them to lines of text first"
         }
-        _ => "; decompress it first",
+        "doubly compressed" => "; decompress them once first",
+        _ => "",
     }
 }
 

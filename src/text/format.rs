@@ -1,7 +1,7 @@
 //! What a file is, by its first bytes: names lie.
 //!
 //! The magic bytes of some formats can begin a text: `BZh91AY&SY`, `PAR1`. So control characters, which texts do not have,
-//! must follow them.
+//! have to follow them.
 
 use std::path::Path;
 
@@ -19,6 +19,9 @@ pub(super) enum Format {
 
 /// The number of bytes at the start of a file that tell its format: the header of a tar archive.
 pub(super) const HEAD_BYTES: usize = 512;
+
+/// In fewer bytes, there may be no control characters by chance.
+const MIN_TEXT_BYTES: usize = 16;
 
 /// The first bytes of the formats that can be read. `?` stands for a digit from 1 to 9.
 const COMPRESSED: [(&[u8], Compression); 4] = [
@@ -141,7 +144,8 @@ fn unsupported_format_of(head: &[u8]) -> Option<&'static str> {
 fn begins_with(head: &[u8], magic: &[u8]) -> bool {
     has_magic(head, magic) && {
         let rest = &head[magic.len()..];
-        str::from_utf8(magic).is_err() || has_controls(if rest.is_empty() { magic } else { rest })
+        let may_be_text = rest.len() >= MIN_TEXT_BYTES || !has_controls(magic);
+        str::from_utf8(magic).is_err() || has_controls(rest) || !may_be_text
     }
 }
 
@@ -209,9 +213,9 @@ fn is_compress(head: &[u8]) -> bool {
     matches!(head, [0x1f, 0x9d, flags, ..] if matches!(flags & 0x7f, 9..=16))
 }
 
-/// After the size, in four bytes, comes the depth of a tree.
+/// After the magic bytes comes the size, of less than 16 MiB.
 fn is_pack(head: &[u8]) -> bool {
-    matches!(head, [0x1f, 0x1e, _, _, _, _, 1..=24, ..])
+    matches!(head, [0x1f, 0x1e, 0, ..])
 }
 
 /// The encoding other than UTF-8 that a text shows by its byte order mark, or by zeros where only that has them.

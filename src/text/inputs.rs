@@ -109,36 +109,63 @@ pub(crate) struct InputFile {
     pub(crate) path: Arc<Path>,
     /// Its size when it was found; 0 if it has none.
     pub(crate) bytes: u64,
-    /// Whether its size says nothing, and another process or another time may find other content: a pipe, a device, or a
-    /// file of `/proc`.
+    /// Whether only this process can read it, from the start to the end: a pipe, a device, or a file without a name.
     pub(crate) is_stream: bool,
 }
 
 impl InputFile {
-    pub(super) fn new(path: &Path, metadata: &Metadata) -> Self {
-        let is_stream = !metadata.is_file() || metadata.len() == 0 && is_of_proc(metadata);
-        Self {
+    /// `may_be_link` is false if the path is known to be no link.
+    pub(super) fn new(path: &Path, metadata: &Metadata, may_be_link: bool) -> Self {
+        let mut file = Self {
             path: path.into(),
-            bytes: if is_stream { 0 } else { metadata.len() },
-            is_stream,
+            bytes: if metadata.is_file() {
+                metadata.len()
+            } else {
+                0
+            },
+            is_stream: !metadata.is_file(),
+        };
+        if metadata.is_file() && leads_to_process(path, may_be_link) {
+            match fs::canonicalize(path) {
+                Ok(path) if is_at(metadata, &path) => file.path = path.into(),
+                // It has no name any more.
+                _ => file.is_stream = true,
+            }
         }
+        file
     }
 }
 
-/// Whether a file is one of `/proc`, where `self` means another process in each.
-#[cfg(unix)]
-fn is_of_proc(metadata: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    use std::sync::OnceLock;
+/// Whether a path is another file in each process, as `/dev/stdin` is.
+fn leads_to_process(path: &Path, may_be_link: bool) -> bool {
+    const MAX_LINKS: usize = 40;
+    let of_process = ["/proc", "/dev/fd", "/dev/stdin"];
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        if of_process
+            .iter()
+            .any(|of_process| path.starts_with(of_process))
+        {
+            return true;
+        }
+        match fs::read_link(&path) {
+            Ok(target) if may_be_link => path = path.parent().unwrap_or(&path).join(target),
+            _ => break,
+        }
+    }
+    false
+}
 
-    static PROC: OnceLock<Option<u64>> = OnceLock::new();
-    let proc = PROC.get_or_init(|| Some(fs::metadata("/proc/self/").ok()?.dev()));
-    *proc == Some(metadata.dev())
+#[cfg(unix)]
+fn is_at(metadata: &Metadata, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let is_same = |other: Metadata| (other.dev(), other.ino()) == (metadata.dev(), metadata.ino());
+    fs::metadata(path).is_ok_and(is_same)
 }
 
 #[cfg(not(unix))]
-fn is_of_proc(_: &Metadata) -> bool {
-    false
+fn is_at(_: &Metadata, _: &Path) -> bool {
+    true
 }
 
 /// The files that `inputs` name, in the order that [`IntoInputs`] describes.
@@ -153,7 +180,9 @@ pub(crate) fn discover(inputs: &[PathBuf]) -> Result<Vec<InputFile>> {
         match fs::metadata(input) {
             Ok(metadata) => add(input, &metadata, &mut found)?,
             Err(_) if is_pattern(bytes_of(input)) => add_matches(input, &mut found)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && fs::symlink_metadata(input).is_err() => {}
             Err(error) => return Err(Error::io("open", input, error)),
         }
         if found.is_empty() {

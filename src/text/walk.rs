@@ -14,7 +14,7 @@ pub(super) fn add(path: &Path, metadata: &Metadata, found: &mut Vec<InputFile>) 
     if metadata.is_dir() {
         return add_below(path, found);
     }
-    found.push(InputFile::new(path, metadata));
+    found.push(InputFile::new(path, metadata, true));
     Ok(())
 }
 
@@ -29,7 +29,8 @@ fn add_below(root: &Path, found: &mut Vec<InputFile>) -> Result<()> {
             }
             let metadata = entry.metadata();
             let mut metadata = metadata.map_err(|error| Error::io("open", &path, error))?;
-            if metadata.is_symlink() {
+            let is_link = metadata.is_symlink();
+            if is_link {
                 metadata = fs::metadata(&path).map_err(|error| Error::io("open", &path, error))?;
                 if metadata.is_dir() {
                     check_loop(&path, root)?;
@@ -38,7 +39,7 @@ fn add_below(root: &Path, found: &mut Vec<InputFile>) -> Result<()> {
             if metadata.is_dir() {
                 directories.push(path);
             } else if metadata.is_file() {
-                found.push(InputFile::new(&path, &metadata));
+                found.push(InputFile::new(&path, &metadata, is_link));
             }
         }
     }
@@ -251,7 +252,7 @@ fn check_loop(path: &Path, root: &Path) -> Result<()> {
         let is_here = ancestor.as_os_str().is_empty();
         if canonical(if is_here { Path::new(".") } else { ancestor })? == target {
             let reason = format!(
-                "a loop: it is a symbolic link to {}, which it is in",
+                "it is a symbolic link to {}, a directory that contains it",
                 target.display()
             );
             return Err(Error::io("read", path, io::Error::other(reason)));

@@ -1,6 +1,6 @@
 //! Each rule of text, at every place where a file can be cut, with buffers of every awkward size.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::error::Result;
+use crate::text::source::version_if_plain;
 use crate::text::{InvalidUtf8, for_each_byte_line};
 
 /// Records with their offsets.
@@ -57,10 +58,7 @@ impl Fixture {
         block_bytes: usize,
     ) -> Result<Records> {
         let path = self.path.as_path().into();
-        let version = (start > 0).then(|| {
-            let mut file = File::open(&self.path).unwrap();
-            Version::of(&mut file).unwrap()
-        });
+        let version = version_if_plain(&self.path, &self.options).ok().flatten();
         let expected_bytes = end - start;
         let split = Split {
             path,

@@ -77,25 +77,32 @@ impl Decoder {
 
     /// Says how far the text was good: the offset in the file would not help to find the damage.
     fn place(&self, source: &io::Error) -> io::Error {
-        let (kind, what) = match source.kind() {
-            _ if is_cut(source) => (ErrorKind::UnexpectedEof, "cut short".to_owned()),
-            // It is that of a file, and has nothing to do with what is decoded.
-            kind if source.raw_os_error().is_some() => (kind, format!("not readable: {source}")),
+        let (compression, bytes) = (self.compression, self.text_bytes);
+        let (kind, message) = match source.kind() {
+            _ if is_cut(source) => (
+                ErrorKind::UnexpectedEof,
+                format!("the {compression} data is cut short, after {bytes} bytes of text"),
+            ),
             ErrorKind::Unsupported => (
                 ErrorKind::Unsupported,
-                format!("of a kind that cannot be decoded: {source}"),
+                format!("the {compression} data cannot be decoded: {source}"),
             ),
-            kind => (kind, format!("damaged: {source}")),
+            kind => (
+                kind,
+                format!("the {compression} data is damaged: {source}, after {bytes} bytes of text"),
+            ),
         };
-        let (compression, bytes) = (self.compression, self.text_bytes);
-        let message = format!("the {compression} data is {what}, after {bytes} bytes of text");
         io::Error::new(kind, message)
     }
 }
 
 impl Read for Decoder {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(out).map_err(|error| self.place(&error))?;
+        let read = match self.reader.read(out) {
+            // The file cannot be read, which says nothing of what is in it.
+            Err(error) if error.raw_os_error().is_some() => return Err(error),
+            read => read.map_err(|error| self.place(&error))?,
+        };
         self.text_bytes += read as u64;
         Ok(read)
     }

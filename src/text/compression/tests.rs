@@ -116,7 +116,6 @@ fn what_follows_the_last_part_is_passed_over_as_the_tools_do() {
         b"garbage",
         b"\0\0garbage",
         b"\x1fgarbage",
-        b"\0\0\x1f",
         b"\n",
     ] {
         let text = decode(Gzip, &[&member(b"one"), rest].concat());
@@ -194,8 +193,8 @@ fn what_looks_back_too_far_is_refused() {
     let mut encoder = XzWriter::new(Vec::new(), options).unwrap();
     encoder.write_all(b"some text").unwrap();
     let message = decode(Xz, &encoder.finish().unwrap()).unwrap_err();
-    let expected = "the xz data is of a kind that cannot be decoded: it takes a window of 256 MiB, and the limit is \
-                    128 MiB; decompress it first, after 0 bytes of text";
+    let expected = "the xz data cannot be decoded: it takes a window of 256 MiB, and the limit is 128 MiB; \
+                    decompress it first";
     assert_eq!(message, expected);
     // A window of 2^38 bytes, no checksum, and nothing that is known of the content.
     let message = decode(Zstd, &[0x28, 0xb5, 0x2f, 0xfd, 0, 28 << 3, 1, 0, 0]).unwrap_err();

@@ -45,7 +45,7 @@ fn tells_by_content() {
     ] {
         let error = of(head).unwrap_err();
         assert!(
-            error.starts_with(&format!("f: cannot read {name} files; ")),
+            error.starts_with(&format!("f: cannot read {name} files")),
             "{error}"
         );
     }
@@ -60,8 +60,8 @@ fn a_text_may_begin_like_a_format() {
         b"BZh91AY&SY is how bzip2 files begin",
         b"PK\x03",
         b"PK\x03\x04 is how zip files begin\n",
-        b"P*M\x18 is a frame to skip",
-        b"\x04\x22\x4d\x18 is lz4",
+        b"P*M\x18 is the start of a frame to skip",
+        b"\x04\x22\x4d\x18 is how lz4 files begin",
         b"PAR1",
         b"PAR1 is Parquet",
         b"ORC\nelf\n",
