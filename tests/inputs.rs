@@ -921,7 +921,8 @@ mod xz_files {
             .map(|n| format!("{:07}\n", n * 7919 % 10_007))
             .collect();
         let encoded = encode(text.as_bytes(), |options| {
-            options.block_size = NonZero::new(8_000)
+            options.lzma_options.dict_size = 4 << 10;
+            options.block_size = NonZero::new(8_000);
         });
         (text, encoded)
     }

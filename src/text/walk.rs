@@ -76,12 +76,16 @@ enum Part {
 fn parse(pattern: &Path) -> Result<Option<(PathBuf, Vec<Part>)>> {
     let mut components = pattern.components().peekable();
     let mut path = PathBuf::new();
+    let mut is_there = true;
     while let Some(component) = components.peek() {
         let next = path.join(component);
         match fs::metadata(&next) {
             Ok(_) => path = next,
             Err(_) if is_pattern(component.as_os_str().as_encoded_bytes()) => break,
-            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) if is_missing(&error) => {
+                is_there = false;
+                break;
+            }
             Err(error) => return Err(Error::io("open", &next, error)),
         }
         components.next();
@@ -100,7 +104,7 @@ fn parse(pattern: &Path) -> Result<Option<(PathBuf, Vec<Part>)>> {
             reason: reason.to_owned(),
         })
     })?;
-    Ok(Some((path, parts)))
+    Ok(is_there.then_some((path, parts)))
 }
 
 /// A path that matches the first parts of a pattern.
