@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ErrorKind, UTF_16};
+use super::{ErrorKind, UTF_16, UTF_32};
 
 impl fmt::Display for ErrorKind {
     #[expect(clippy::too_many_lines, reason = "one arm for each kind")]
@@ -13,7 +13,9 @@ impl fmt::Display for ErrorKind {
                 path,
                 source,
             } => write!(f, "cannot {operation} {}: {source}", path.display()),
-            Self::NoInput { pattern } => write!(f, "no input file at {pattern}"),
+            Self::NoInput { pattern } => {
+                write!(f, "no input file at {pattern}{}", hint_at(pattern))
+            }
             Self::InvalidPattern { pattern, reason } => {
                 write!(f, "invalid file name pattern {pattern}: {reason}")
             }
@@ -29,15 +31,24 @@ impl fmt::Display for ErrorKind {
                 "{}: the line at byte {offset} is longer than the limit of {limit_bytes} bytes",
                 path.display()
             ),
-            Self::UnsupportedFormat { path, format } => {
-                write!(f, "{}: cannot read {format} files", path.display())?;
-                if *format == UTF_16 {
-                    f.write_str(
-                        " as text; convert it to UTF-8, or read its bytes by `read_bytes`",
-                    )?;
-                }
-                Ok(())
-            }
+            Self::InputChanged { path } => write!(
+                f,
+                "cannot read {}: it has changed since the bag was created; \
+                 create the bag again, or read a copy of the file",
+                path.display()
+            ),
+            Self::StreamReadTwice { path } => write!(
+                f,
+                "cannot read {} a second time: a pipe or device gives its content once; \
+                 call `persist` on the bag before the first action, and use what that returns",
+                path.display()
+            ),
+            Self::UnsupportedFormat { path, format } => write!(
+                f,
+                "{}: cannot read {format} files{}",
+                path.display(),
+                advice_on(format)
+            ),
             Self::OutputExists { path } => write!(f, "{} exists already", path.display()),
             Self::NotAnOutput { path, found } => write!(
                 f,
@@ -141,8 +152,8 @@ impl fmt::Display for ErrorKind {
             } => write!(f, "a task failed {attempts} times{place}, at last: {last}"),
             Self::NotRepeatable { place } => write!(
                 f,
-                "cannot resume a result{place}: the task was tried again and gave other records than before; \
-                 use closures that give the same records each time"
+                "the bag gave other records than before when it was computed again{place}: its input has changed, or a \
+                 closure does not return the same records each time; call `persist` on the bag first"
             ),
             Self::Internal { reason } => {
                 write!(
@@ -151,5 +162,39 @@ impl fmt::Display for ErrorKind {
                 )
             }
         }
+    }
+}
+
+/// What to do with a file in a format that cannot be read.
+fn advice_on(format: &str) -> &'static str {
+    match format {
+        UTF_16 | UTF_32 => " as text; convert it to UTF-8, or read its bytes by `read_bytes`",
+        "tar" | "zip" | "7z" | "rar" | "cpio" => "; extract their content first",
+        "Parquet" | "ORC" | "Avro" | "Arrow" | "Feather" | "SQLite" | "Hadoop sequence" => {
+            "; convert them to lines of text first"
+        }
+        "doubly compressed" => "; decompress them once first",
+        _ => "",
+    }
+}
+
+/// What to do about a path that names no file, if it has something of a shell or of another system.
+fn hint_at(path: &str) -> &'static str {
+    if path == "-" {
+        "; standard input is `/dev/stdin`"
+    } else if path.starts_with('~') {
+        "; `~` is not replaced, give the path of the home directory"
+    } else if path.contains("://") {
+        "; a path is needed, not a URL"
+    } else if path.contains('{') && path.contains('}') {
+        "; alternatives in braces are not replaced, give a list of paths"
+    } else if path.contains(',') {
+        "; several paths are given as a list, not with commas between them"
+    } else if path.contains('$') {
+        "; variables are not replaced"
+    } else if path.contains("\\*") || path.contains("\\?") || path.contains("\\[") {
+        "; a backslash takes no meaning away, write `[*]`, `[?]` or `[[]`"
+    } else {
+        ""
     }
 }

@@ -32,8 +32,9 @@ pub use place::{Place, SourceLocation};
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The name of the one unsupported format that is text, and can be read as bytes.
+/// The names of the unsupported formats that are text, and can be read as bytes.
 pub(crate) const UTF_16: &str = "UTF-16";
+pub(crate) const UTF_32: &str = "UTF-32";
 
 /// A failure, with the place it happened at.
 ///
@@ -118,7 +119,21 @@ pub enum ErrorKind {
         /// The limit.
         limit_bytes: usize,
     },
-    /// A file is in a format that cannot be read: compressed by zip or lz4, or text in UTF-16.
+    /// A file changed between the creation of a bag and its use. Its parts no longer fit together, and lines could be lost
+    /// or come twice. A file that has only grown is read to its end, and so is any file that is read in one part.
+    InputChanged {
+        /// The file.
+        #[serde(with = "plain")]
+        path: PathBuf,
+    },
+    /// A pipe or device was to be read a second time in the same program. It gives its content once.
+    StreamReadTwice {
+        /// The pipe or device.
+        #[serde(with = "plain")]
+        path: PathBuf,
+    },
+    /// A file is in a format that cannot be read: an archive such as tar or zip, compressed by lz4, lzma and others or
+    /// twice, records such as Parquet, or text in UTF-16 or UTF-32.
     UnsupportedFormat {
         /// The file.
         #[serde(with = "plain")]
@@ -279,10 +294,11 @@ pub enum ErrorKind {
         #[serde(deserialize_with = "nested::deserialize")]
         last: Box<Error>,
     },
-    /// A task that was tried again gave other results than the attempt before, of which a part had been handed on.
+    /// A bag gave other records when it was computed again: by a task that was retried after part of its result had been
+    /// used, or by a method that computes the bag twice.
     ///
-    /// A closure did not give the same records each time: it asked for the time or for random numbers, say, or went
-    /// through a `HashMap`.
+    /// The input has changed, or a closure does not return the same records each time: it uses the time or random
+    /// numbers, for example, or iterates over a `HashMap`.
     NotRepeatable {
         /// The last method of the stage, and the partition.
         place: Place,

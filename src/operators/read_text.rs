@@ -14,11 +14,11 @@ use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::{
-    Block, DecodedPieces, Delimiter, Needle, Piece, Portion, Split, SplitReader, TextKind,
-    TextOptions, count_lines, for_each_byte_line, for_each_line, for_each_match, validate,
+    Block, Delimiter, Needle, Piece, Pieces, Portion, Split, SplitReader, TextKind, TextOptions,
+    count_lines, for_each_byte_line, for_each_line, for_each_match, validate,
 };
 
-/// The size of the pieces that a large compressed file is decoded into.
+/// The size of the pieces that a stream, or a large compressed file, is read in.
 const PIECE_BYTES: usize = 8 << 20;
 
 /// The pipeline that reads text: what is behind the bags of [`read_text`](crate::read_text) and
@@ -97,14 +97,13 @@ impl<T: ?Sized> ReadText<T> {
     /// Each portion is a partition, and of a stream each piece.
     fn stream(&self) -> PartitionStream<'_> {
         let mut portions = self.portions.iter().enumerate();
-        let mut open: Option<(Arc<Path>, DecodedPieces)> = None;
+        let mut open: Option<(Arc<Path>, Pieces)> = None;
         let mut partitions = 0;
         Box::new(move || {
             let pulled = loop {
                 if let Some((path, pieces)) = &mut open {
-                    let before = pieces.input_bytes();
                     if let Some(piece) = pieces.next_piece()? {
-                        let input_bytes = pieces.input_bytes() - before;
+                        let input_bytes = pieces.count_input_bytes();
                         let path = Arc::clone(path);
                         break Pulled::Piece {
                             path,
@@ -117,7 +116,7 @@ impl<T: ?Sized> ReadText<T> {
                 match portions.next() {
                     None => return Ok(None),
                     Some((_, Portion::Stream(path))) => {
-                        let pieces = DecodedPieces::open(path, &self.options, PIECE_BYTES)?;
+                        let pieces = Pieces::open(path, &self.options, PIECE_BYTES)?;
                         open = Some((Arc::clone(path), pieces));
                     }
                     Some((index, _)) => break Pulled::Portion(index),

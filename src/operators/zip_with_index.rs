@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::id::ShuffleId;
 use crate::pipeline::{Key, Owned, Pipeline, Record};
 use crate::portable::{Portable, portable};
@@ -63,15 +63,17 @@ portable! {
 }
 
 impl<P: Pipeline> ZipWithIndex<P> {
-    /// Returns the number of records before a partition.
-    fn before(&self, partition: usize, task: &Task<'_>) -> Result<u64> {
+    /// Returns the number of records before a partition, and in it.
+    fn count(&self, partition: usize, task: &Task<'_>) -> Result<(u64, u64)> {
         let outputs = task.map_outputs(self.counts, |blocks| {
             GroupOutputs::import(HashPartitioner::new(1), true, blocks, task.resources())
         })?;
         let counts = outputs.lookup(task.resources())?;
         let ends = counts.made(|| self.ends(&counts))?;
         let after = ends.partition_point(|(earlier, _)| *earlier < partition);
-        Ok(after.checked_sub(1).map_or(0, |last| ends[last].1))
+        let before = after.checked_sub(1).map_or(0, |last| ends[last].1);
+        let counted = ends.get(after).filter(|(counted, _)| *counted == partition);
+        Ok((before, counted.map_or(0, |(_, end)| end - before)))
     }
 
     /// For each partition the number of records up to its end, in ascending order.
@@ -114,11 +116,18 @@ impl<P: Pipeline> Pipeline for ZipWithIndex<P> {
     where
         S: FnMut((Owned<P::Out>, u64)) -> Flow,
     {
-        let mut index = self.before(partition.index, task)?;
-        self.parent.run(partition, task, &mut |record| {
+        let (mut index, records) = self.count(partition.index, task)?;
+        let end = index + records;
+        let flow = self.parent.run(partition, task, &mut |record| {
             let indexed = (P::Out::into_owned(record), index);
             index += 1;
             sink(indexed)
-        })
+        })?;
+        // Otherwise the records of other partitions would have the wrong numbers.
+        if index > end || index < end && flow.is_continue() && !task.is_stopped() {
+            let place = Place::from(self.site);
+            return Err(Error::new(ErrorKind::NotRepeatable { place }));
+        }
+        Ok(flow)
     }
 }

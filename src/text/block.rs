@@ -13,7 +13,7 @@
 //!
 //! The byte order mark of UTF-8 at the start of a file is dropped; offsets count it, and it lies in the first record.
 
-use std::io::{ErrorKind as IoErrorKind, Read};
+use std::io::Read;
 use std::mem;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,10 +21,11 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 
 use super::delimiter::Delimiter;
-use super::format::check_utf16;
 use super::options::TextOptions;
-use super::source::Source;
+use super::source::{Source, changed};
 use super::split::Split;
+use super::streams;
+use super::version::Version;
 
 /// The size of the buffer: small enough to stay in the second-level cache from `read` to the closure, large enough
 /// that the calls do not count. From 128 KiB to 1 MiB it makes no difference that can be measured.
@@ -57,6 +58,7 @@ pub(super) struct BlockReader {
     // What is read, and how.
     source: Source,
     path: Arc<Path>,
+    version: Option<Version>,
     delimiter: Delimiter,
     max_line_bytes: usize,
     /// Where the first of the splits that it has read one behind the other begins.
@@ -99,6 +101,17 @@ impl BlockReader {
         }
     }
 
+    /// The same for a whole file that may be a stream.
+    pub(super) fn open_stream(
+        path: &Arc<Path>,
+        options: &TextOptions,
+        block_bytes: usize,
+    ) -> Result<Box<Self>> {
+        let source = Source::of(streams::open(path)?, path, options)?;
+        let split = Split::whole(path, u64::MAX);
+        Self::start(&split, options, block_bytes, source, Vec::new()).map(Box::new)
+    }
+
     /// Finds the first record of `split`.
     fn find(
         split: &Split,
@@ -106,33 +119,38 @@ impl BlockReader {
         block_bytes: usize,
         last: Option<Box<Self>>,
     ) -> Result<Self> {
-        let delimiter = Delimiter::new(&options.delimiter);
-        debug_assert!(
-            split.start == 0 || !delimiter.overlaps_itself(),
-            "planned as one split"
-        );
-        // A delimiter that ends right at the start of the split shows that a record begins there.
-        let search_from = split.start.saturating_sub(delimiter.bytes().len() as u64);
-        // Whether there is a byte order mark matters only to a search that could begin inside of it.
-        let offset = if search_from < BYTE_ORDER_MARK.len() as u64 {
-            0
-        } else {
-            search_from
-        };
         let (open, buffer) = last.map_or_else(Default::default, |last| {
-            let is_same = last.path == split.path;
+            let is_same = last.path == split.path && last.version == split.version;
             (Some(last.source).filter(|_| is_same), last.buffer)
         });
-        let source = if split.start == 0 {
-            Source::open(&split.path)?
-        } else {
-            Source::open_at(&split.path, offset, open)?
-        };
+        if split.start == 0 && split.version.is_none() {
+            let source = Source::open(&split.path, options)?;
+            return Self::start(split, options, block_bytes, source, buffer);
+        }
+        // A file is divided only if it is plain text.
+        let counted_bytes = open.as_ref().map_or(0, Source::bytes_read);
+        let (_, offset) = search_start(split, options);
+        let source = Source::open_at(&split.path, offset, open, split.version.as_ref())?;
+        let mut reader = Self::start(split, options, block_bytes, source, buffer)?;
+        reader.counted_bytes = counted_bytes;
+        Ok(reader)
+    }
+
+    /// Finds the first record of `split` in a source that stands at the second offset of [`search_start`].
+    fn start(
+        split: &Split,
+        options: &TextOptions,
+        block_bytes: usize,
+        source: Source,
+        buffer: Vec<u8>,
+    ) -> Result<Self> {
+        let (search_from, offset) = search_start(split, options);
         let mut reader = Self {
-            counted_bytes: source.bytes_read(),
+            counted_bytes: 0,
             source,
             path: Arc::clone(&split.path),
-            delimiter,
+            version: split.version,
+            delimiter: Delimiter::new(&options.delimiter),
             max_line_bytes: options.max_line_bytes,
             first: split.start,
             end: 0,
@@ -144,9 +162,13 @@ impl BlockReader {
             exhausted: false,
             done: false,
         };
+        debug_assert!(
+            split.start == 0 || !reader.delimiter.overlaps_itself(),
+            "planned as one split"
+        );
         reader.begin(split, block_bytes);
         if offset == 0 {
-            reader.skip_byte_order_mark(options.is_text)?;
+            reader.skip_byte_order_mark()?;
         }
         if split.start > 0 || options.skips_header {
             reader.skip_to_record((search_from - offset) as usize)?;
@@ -159,6 +181,7 @@ impl BlockReader {
         self.end == split.start
             && self.position(self.start) >= self.end
             && self.path == split.path
+            && self.version == split.version
             && self.delimiter.bytes() == options.delimiter
             && self.max_line_bytes == options.max_line_bytes
     }
@@ -180,21 +203,41 @@ impl BlockReader {
         }
         // Of a small split no more than it has, and what is read behind it: a buffer is filled with zeros first, which
         // thousands of small files would wait for.
-        let expected = self
-            .end
-            .saturating_sub(self.position(self.start))
-            .saturating_add(self.ahead_bytes);
-        let block_bytes = block_bytes
-            .min(usize::try_from(expected).unwrap_or(usize::MAX))
-            .max(BYTE_ORDER_MARK.len());
+        let block_bytes = if self.source.is_compressed() {
+            block_bytes
+        } else {
+            let end = split.start.saturating_add(split.expected_bytes);
+            let expected = end.saturating_sub(self.position(self.start));
+            let expected = expected.saturating_add(self.ahead_bytes);
+            block_bytes.min(usize::try_from(expected).unwrap_or(usize::MAX))
+        };
+        let block_bytes = block_bytes.max(BYTE_ORDER_MARK.len());
         let bytes = self.buffer.len().max(block_bytes).min(self.longest());
         self.buffer.resize(bytes, 0);
     }
 
-    /// A record of the greatest length fits with its delimiter, and nothing longer does.
+    /// A record of the greatest length fits with its ending. Without a `\r`, one that is a byte longer does, too.
     fn longest(&self) -> usize {
-        self.max_line_bytes
-            .saturating_add(self.delimiter.bytes().len())
+        let ending = self.delimiter.bytes().len() + usize::from(self.ends_at_line_feeds());
+        self.max_line_bytes.saturating_add(ending)
+    }
+
+    /// Whether a `\r` before the delimiter belongs to the ending.
+    fn ends_at_line_feeds(&self) -> bool {
+        self.delimiter.bytes() == b"\n"
+    }
+
+    /// Refuses a first record that is a byte too long.
+    fn check_longest(&self, end: usize) -> Result<()> {
+        let block = &self.buffer[self.start..end];
+        let is_one_too_long = self.ends_at_line_feeds()
+            && block.len() == self.longest()
+            && !block.ends_with(b"\r\n")
+            && memchr::memchr(b'\n', block) == Some(block.len() - 1);
+        match is_one_too_long {
+            true => Err(self.line_too_long(self.start)),
+            false => Ok(()),
+        }
     }
 
     /// The next records, or nothing when the last have been handed out.
@@ -210,6 +253,7 @@ impl BlockReader {
         let mut searched = self.start;
         loop {
             if let Some(end) = self.block_end(searched) {
+                self.check_longest(end)?;
                 return Ok(Some(self.hand_out(end)));
             }
             if self.exhausted {
@@ -224,14 +268,9 @@ impl BlockReader {
         }
     }
 
-    /// What has been read of the file, compressed if it is.
-    pub(super) fn input_bytes(&self) -> u64 {
-        self.source.bytes_read()
-    }
-
-    /// The same, since it was last counted.
+    /// What has been read of the file, compressed if it is, since this was last called.
     pub(super) fn count_input_bytes(&mut self) -> u64 {
-        let read = self.input_bytes();
+        let read = self.source.bytes_read();
         let counted = mem::replace(&mut self.counted_bytes, read);
         read - counted
     }
@@ -306,9 +345,14 @@ impl BlockReader {
         let limit = limit.min(self.buffer.len());
         while self.filled < limit && !self.exhausted {
             match self.source.read(&mut self.buffer[self.filled..limit]) {
-                Ok(0) => self.exhausted = true,
+                Ok(0) => {
+                    self.exhausted = true;
+                    let bytes = self.position(self.filled);
+                    if self.version.is_some_and(|version| bytes < version.bytes) {
+                        return Err(changed(&self.path));
+                    }
+                }
                 Ok(read) => self.filled += read,
-                Err(error) if error.kind() == IoErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::io("read", &self.path, error)),
             }
         }
@@ -335,25 +379,17 @@ impl BlockReader {
     }
 
     /// At the start of the file only.
-    fn skip_byte_order_mark(&mut self, is_text: bool) -> Result<()> {
-        self.fill_head()?;
-        let text = &self.buffer[..self.filled];
-        if text.starts_with(BYTE_ORDER_MARK) {
+    fn skip_byte_order_mark(&mut self) -> Result<()> {
+        // Even if the split ends within it.
+        while self.filled < BYTE_ORDER_MARK.len() && !self.exhausted {
+            self.fill()?;
+        }
+        if self.buffer[..self.filled].starts_with(BYTE_ORDER_MARK) {
             self.start = BYTE_ORDER_MARK.len();
             // The first record counts as beginning at 0, and no other can begin before this.
             if self.end > 0 {
                 self.end = self.end.max(BYTE_ORDER_MARK.len() as u64 + 1);
             }
-        } else if is_text {
-            check_utf16(text, &self.path)?;
-        }
-        Ok(())
-    }
-
-    /// Fills the buffer at least so far that a byte order mark would show, even if the split ends before.
-    fn fill_head(&mut self) -> Result<()> {
-        while self.filled < BYTE_ORDER_MARK.len() && !self.exhausted {
-            self.fill()?;
         }
         Ok(())
     }
@@ -387,6 +423,15 @@ impl BlockReader {
             }
         }
     }
+}
+
+/// Where the search for the first record of a split begins, and from where on the file is read.
+fn search_start(split: &Split, options: &TextOptions) -> (u64, u64) {
+    // A delimiter that ends right at the start of the split shows that a record begins there.
+    let search_from = split.start.saturating_sub(options.delimiter.len() as u64);
+    // Whether there is a byte order mark matters only to a search that could begin inside of it.
+    let is_near_mark = search_from < BYTE_ORDER_MARK.len() as u64;
+    (search_from, if is_near_mark { 0 } else { search_from })
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! What a file is, by its first bytes: names lie.
+//!
+//! The magic bytes of some formats can begin a text: `BZh91AY&SY`, `PAR1`. So control characters, which texts do not have,
+//! have to follow them.
 
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind, Result, UTF_16};
+use crate::error::{Error, ErrorKind, Result, UTF_16, UTF_32};
 
 use super::compression::Compression;
-use super::source::{Input, read_full};
+use super::options::TextOptions;
 
 /// How the bytes of a file become text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,65 +17,235 @@ pub(super) enum Format {
     Compressed(Compression),
 }
 
-/// The first bytes of the formats that can be read.
-const COMPRESSED: [(&[u8], Compression); 6] = [
+/// The number of bytes at the start of a file that tell its format: the header of a tar archive.
+pub(super) const HEAD_BYTES: usize = 512;
+
+/// In fewer bytes, there may be no control characters by chance.
+const MIN_TEXT_BYTES: usize = 16;
+
+/// The first bytes of the formats that can be read. `?` stands for a digit from 1 to 9.
+const COMPRESSED: [(&[u8], Compression); 4] = [
     (b"\x1f\x8b", Compression::Gzip),
-    // "BZh" alone could begin a text. After it and the level comes the number of a block, or of the end.
-    (b"BZh?1AY&SY", Compression::Bzip2),
+    // After the level comes the number of a block, or of the end.
     (b"BZh?\x17\x72\x45\x38\x50\x90", Compression::Bzip2),
     (b"\xfd7zXZ\0", Compression::Xz),
     (b"\x28\xb5\x2f\xfd", Compression::Zstd),
-    // A frame to be skipped, with which pzstd begins.
-    (b"\x50\x2a\x4d\x18", Compression::Zstd),
 ];
 
-/// The first bytes of the formats that are recognised so that they can be refused by name.
-const UNSUPPORTED: [(&[u8], &str); 2] = [(b"PK\x03\x04", "zip"), (b"\x04\x22\x4d\x18", "lz4")];
+/// The first bytes of formats that are recognised so that they can be refused by name.
+const UNSUPPORTED: [(&[u8], &str); 24] = [
+    // Archives.
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"PK\x07\x08", "zip"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"Rar!\x1a\x07", "rar"),
+    (b"070701", "cpio"),
+    (b"070702", "cpio"),
+    (b"070707", "cpio"),
+    // Other compression.
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"\x02\x21\x4c\x18", "lz4"),
+    (b"\xff\x06\0\0sNaPpY", "snappy"),
+    (b"LZIP\0", "lzip"),
+    (b"LZIP\x01", "lzip"),
+    (b"LRZI", "lrzip"),
+    (b"\x89LZO\0\r\n\x1a\n", "lzop"),
+    // Records.
+    (b"PAR1", "Parquet"),
+    (b"PARE", "Parquet"),
+    (b"ORC", "ORC"),
+    (b"Obj\x01", "Avro"),
+    (b"ARROW1\0\0", "Arrow"),
+    (b"FEA1", "Feather"),
+    (b"SEQ\x04", "Hadoop sequence"),
+    (b"SEQ\x06", "Hadoop sequence"),
+    (b"SQLite format 3\0", "SQLite"),
+];
 
-/// The number of bytes at the start of a file that tell its format.
-pub(super) const HEAD_BYTES: usize = 10;
+/// The same, of formats that take more than a comparison.
+const UNSUPPORTED_BY: [(fn(&[u8]) -> bool, &str); 5] = [
+    (is_tar, "tar"),
+    (is_lzma, "lzma"),
+    (is_old_zstd, "old zstd"),
+    (is_compress, "compress (.Z)"),
+    (is_pack, "pack (.z)"),
+];
 
 impl Format {
     /// The format of a file that begins with `head`: [`HEAD_BYTES`], or all there are.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
     pub(super) fn of(head: &[u8], path: &Path) -> Result<Self> {
-        for (magic, compression) in COMPRESSED {
-            if begins_with(head, magic) {
-                return Ok(Self::Compressed(compression));
-            }
+        if let Some(compression) = compression_of(head) {
+            return Ok(Self::Compressed(compression));
         }
-        for (magic, format) in UNSUPPORTED {
-            if begins_with(head, magic) {
-                return Err(unsupported(path, format));
-            }
+        match unsupported_format_of(head) {
+            Some(format) => Err(unsupported(path, format)),
+            None => Ok(Self::Plain),
         }
-        Ok(Self::Plain)
-    }
-
-    /// The format of the file at `path`, which must not be a stream: this reads from it.
-    pub(super) fn sniff(path: &Path) -> Result<Self> {
-        let mut head = [0; HEAD_BYTES];
-        let mut input = Input::open(path)?;
-        let len =
-            read_full(&mut input, &mut head).map_err(|source| Error::io("read", path, source))?;
-        Self::of(&head[..len], path)
     }
 }
 
-/// Whether a text begins with the byte order mark of UTF-16, which is no UTF-8.
-pub(super) fn check_utf16(text: &[u8], path: &Path) -> Result<()> {
-    if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
-        return Err(unsupported(path, UTF_16));
-    }
-    Ok(())
+/// Refuses text that begins with `head` if it is in an encoding or, behind a decoder, in a format that cannot be read.
+///
+/// # Errors
+///
+/// If it is.
+pub(super) fn check_text(
+    head: &[u8],
+    is_decoded: bool,
+    options: &TextOptions,
+    path: &Path,
+) -> Result<()> {
+    let compressed = || compression_of(head).map(|_| "doubly compressed");
+    let format = match is_decoded {
+        true => unsupported_format_of(head).or_else(compressed),
+        false => None,
+    };
+    let encoding = || match options.is_text {
+        true => encoding_of(head, &options.delimiter),
+        false => None,
+    };
+    format
+        .or_else(encoding)
+        .map_or(Ok(()), |format| Err(unsupported(path, format)))
 }
 
-/// `?` in `magic` stands for a digit.
+fn compression_of(head: &[u8]) -> Option<Compression> {
+    let is = |(magic, _): &&(&[u8], _)| begins_with(head, magic);
+    let by_magic = COMPRESSED
+        .iter()
+        .find(is)
+        .map(|(_, compression)| *compression);
+    by_magic.or_else(|| match head {
+        _ if is_bzip2_block(head) => Some(Compression::Bzip2),
+        _ if is_skippable_frame(head) => Some(Compression::Zstd),
+        _ => None,
+    })
+}
+
+fn unsupported_format_of(head: &[u8]) -> Option<&'static str> {
+    let by_magic = UNSUPPORTED
+        .iter()
+        .find(|(magic, _)| begins_with(head, magic));
+    let by_more = || {
+        UNSUPPORTED_BY
+            .iter()
+            .find(|(is, _)| is(head))
+            .map(|(_, format)| *format)
+    };
+    by_magic.map(|(_, format)| *format).or_else(by_more)
+}
+
+/// Whether a file that begins with `head` has a format with these magic bytes.
 fn begins_with(head: &[u8], magic: &[u8]) -> bool {
+    has_magic(head, magic) && {
+        let rest = &head[magic.len()..];
+        let may_be_text = rest.len() >= MIN_TEXT_BYTES || !has_controls(magic);
+        str::from_utf8(magic).is_err() || has_controls(rest) || !may_be_text
+    }
+}
+
+fn has_magic(head: &[u8], magic: &[u8]) -> bool {
     let matches = |(byte, expected): (&u8, &u8)| match expected {
-        b'?' => byte.is_ascii_digit(),
+        b'?' => matches!(byte, b'1'..=b'9'),
         expected => byte == expected,
     };
     head.len() >= magic.len() && head.iter().zip(magic).all(matches)
+}
+
+fn has_controls(bytes: &[u8]) -> bool {
+    let is_control = |byte: &u8| matches!(byte, 0..=7 | 0x0e..=0x1a | 0x1c..=0x1f);
+    bytes.iter().any(is_control)
+}
+
+/// All of the magic bytes are those of a text. The byte after the checksum is not: it is the top of a number that is less
+/// than 900,000.
+fn is_bzip2_block(head: &[u8]) -> bool {
+    has_magic(head, b"BZh?1AY&SY") && head.get(14).is_none_or(|top| top & 0x7f <= 6)
+}
+
+/// A frame without text, with which zstd and lz4 files may begin.
+fn is_skippable_frame(head: &[u8]) -> bool {
+    (0x50..=0x5f).any(|first| begins_with(head, &[first, 0x2a, 0x4d, 0x18]))
+}
+
+/// The header of the first file has a checksum: the sum of its bytes, itself counted as spaces.
+fn is_tar(head: &[u8]) -> bool {
+    const CHECKSUM: std::ops::Range<usize> = 148..156;
+    let Some(checksum) = head.get(CHECKSUM).filter(|_| head.len() == HEAD_BYTES) else {
+        return false;
+    };
+    let is_end = |byte: &u8| matches!(byte, 0 | b' ');
+    let digits = checksum.trim_ascii_start();
+    let digits = &digits[..digits.iter().position(is_end).unwrap_or(digits.len())];
+    let expected = str::from_utf8(digits)
+        .ok()
+        .and_then(|digits| u32::from_str_radix(digits, 8).ok());
+    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
+    expected == Some(sum(head) - sum(checksum) + 8 * u32::from(b' '))
+}
+
+/// By xz(1)'s rules, for the properties that all encoders use: a dictionary of 2^n or 3·2^n bytes, and a size that is
+/// unknown or below 256 GiB.
+fn is_lzma(head: &[u8]) -> bool {
+    let Some((header, _)) = head.split_first_chunk::<13>() else {
+        return false;
+    };
+    let [properties, dictionary @ .., s0, s1, s2, s3, s4, s5, s6, s7] = *header;
+    let dictionary = u32::from_le_bytes(dictionary);
+    let size = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
+    let is_usual = dictionary == u32::MAX
+        || dictionary.is_power_of_two()
+        || dictionary % 3 == 0 && (dictionary / 3).is_power_of_two();
+    properties == 0x5d && is_usual && (size == u64::MAX || size < 1 << 38)
+}
+
+fn is_old_zstd(head: &[u8]) -> bool {
+    matches!(head, [0x1e | 0x22..=0x27, 0xb5, 0x2f, 0xfd, ..])
+}
+
+/// The third byte has the length of codes, and two bits that are zero.
+fn is_compress(head: &[u8]) -> bool {
+    matches!(head, [0x1f, 0x9d, flags, ..] if matches!(flags & 0x7f, 9..=16))
+}
+
+/// After the magic bytes comes the size, of less than 16 MiB.
+fn is_pack(head: &[u8]) -> bool {
+    matches!(head, [0x1f, 0x1e, 0, ..])
+}
+
+/// The encoding other than UTF-8 that a text shows by its byte order mark, or by zeros where only that has them.
+fn encoding_of(text: &[u8], delimiter: &[u8]) -> Option<&'static str> {
+    match text {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => return Some(UTF_32),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Some(UTF_16),
+        _ if delimiter.contains(&0) || memchr::memchr(0, text).is_none() => return None,
+        _ => {}
+    }
+    let (units, _) = text.as_chunks::<4>();
+    let is_char = |unit: u32| char::from_u32(unit).is_some_and(|c| c != '\0');
+    let are_chars = |unit_of: fn([u8; 4]) -> u32| units.iter().all(|unit| is_char(unit_of(*unit)));
+    if units.len() > 1 && (are_chars(u32::from_le_bytes) || are_chars(u32::from_be_bytes)) {
+        return Some(UTF_32);
+    }
+    // Mostly of alphabets below U+0800, of which the spaces and line ends at least have a zero, and of punctuation.
+    let (units, _) = text.as_chunks::<2>();
+    let is_high = |high: usize| {
+        let count =
+            |is: fn(u8) -> bool, at: usize| units.iter().filter(|unit| is(unit[at])).count();
+        let letters = count(|byte| byte < 8, high);
+        let punctuation = count(|byte| byte == 0x20, high);
+        let few = units.len() / 8;
+        letters >= units.len() - 2 * few
+            && letters + punctuation >= units.len() - few
+            && count(|byte| byte == 0, high) > 0
+            && count(|byte| byte == 0, 1 - high) <= few
+    };
+    (units.len() > 2 && (is_high(0) || is_high(1))).then_some(UTF_16)
 }
 
 fn unsupported(path: &Path, format: &'static str) -> Error {
@@ -83,57 +256,4 @@ fn unsupported(path: &Path, format: &'static str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tells_by_content() {
-        let of = |head: &[u8]| Format::of(head, Path::new("f"));
-        assert_eq!(of(b"").unwrap(), Format::Plain);
-        assert_eq!(of(b"\x1f").unwrap(), Format::Plain);
-        assert_eq!(of(b"BZh is no bzip2").unwrap(), Format::Plain);
-        assert_eq!(of(b"PK\x03").unwrap(), Format::Plain);
-        for (head, compression) in [
-            (&b"\x1f\x8b\x08"[..], Compression::Gzip),
-            (b"\x28\xb5\x2f\xfd\0", Compression::Zstd),
-            (b"\x50\x2a\x4d\x18\0", Compression::Zstd),
-            (b"\xfd7zXZ\0\0", Compression::Xz),
-            (b"BZh91AY&SY", Compression::Bzip2),
-            (b"BZh9\x17\x72\x45\x38\x50\x90", Compression::Bzip2),
-        ] {
-            assert_eq!(of(head).unwrap(), Format::Compressed(compression));
-        }
-        for (head, name) in [
-            (&b"PK\x03\x04.."[..], "zip"),
-            (b"\x04\x22\x4d\x18..", "lz4"),
-        ] {
-            assert_eq!(
-                of(head).unwrap_err().to_string(),
-                format!("f: cannot read {name} files")
-            );
-        }
-    }
-
-    #[test]
-    fn utf16_is_refused_by_name() {
-        assert!(check_utf16(b"\xff\xfea\0", Path::new("f")).is_err());
-        assert!(check_utf16(b"\xfe\xff\0a", Path::new("f")).is_err());
-        assert!(check_utf16(b"\xef\xbb\xbfa", Path::new("f")).is_ok());
-    }
-
-    #[test]
-    fn sniffs_a_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("f.txt");
-        std::fs::write(&path, b"\x1f\x8b\x08rest of it").unwrap();
-        assert_eq!(
-            Format::sniff(&path).unwrap(),
-            Format::Compressed(Compression::Gzip)
-        );
-        assert!(
-            Format::sniff(&directory.path().join("none"))
-                .unwrap_err()
-                .is_io()
-        );
-    }
-}
+mod tests;

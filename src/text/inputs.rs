@@ -2,30 +2,45 @@
 
 use std::fs::{self, Metadata};
 use std::io;
-use std::path::{Path, PathBuf, is_separator};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use glob::MatchOptions;
-use walkdir::{DirEntry, WalkDir};
-
+use super::pattern::is_pattern;
+use super::walk::{add, add_matches};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What names input files: a path or pattern, or several of them.
+/// Names input files: a path or a pattern, or several of them.
 ///
-/// Implemented for strings and paths, and for vectors, slices and arrays of whatever is a path.
+/// Implemented for strings and paths, and for vectors, slices and arrays of anything that is a path.
 ///
-/// - A path that exists is that file, even if it has characters of a pattern in its name.
-/// - A directory stands for the files in it and in the directories below, but for those whose names begin with `.`, for
-///   `_SUCCESS` and `_temporary`, which other systems leave, and for pipes and devices. Symbolic links are followed; a loop of them is an error.
-/// - Otherwise a path with `*`, `?` or `[` is a pattern: `*` and `?` match within one name, `**` any number of
-///   directories, `[a-z]` one of several characters. A name that begins with `.` is matched only by a pattern that has
-///   the `.` there. A directory that is matched stands for its files.
+/// - A path that exists names that file, even if its name has characters of a pattern.
+/// - A directory stands for the files in it and in the directories below it. Pipes, devices, hidden names (which begin
+///   with `.`) and the names `_SUCCESS` and `_temporary`, which other systems leave behind, are left out. Symbolic links
+///   are followed, except hidden ones. A link that leads nowhere, or to a directory that it is in, is an error.
+/// - Any other path with `*`, `?` or `[` is a pattern. The table below says what it matches. The leading parts of a
+///   pattern that exist count as names: `run [1]/*.txt` finds the files in a directory `run [1]`. A directory that
+///   matches stands for its files.
 ///
-/// Files come in the order of the paths given, those of one directory or pattern in the order of their paths' bytes
-/// and each once; a file that is named by two of the paths given is read twice. A path or pattern that names no file
-/// is an error, and so is a directory without any.
+/// | in a pattern | matches |
+/// | --- | --- |
+/// | `?` | one character of a name |
+/// | `*` | any number of characters of a name |
+/// | `[a-z]`, `[!a-z]` | one character that is in the set, or that is not |
+/// | `[*]`, `[?]`, `[[]` | the character `*`, `?` or `[` itself |
+/// | `**` as a whole part | any number of directories, and at the end of a pattern all files below |
 ///
-/// Pipes, devices and the files of `/proc` are read as far as they go, each by one task.
+/// A name that a directory leaves out is matched only by a part that begins with the same `.` or `_`. No part matches
+/// `.` or `..`. Links are followed by `**` as they are in a directory, except that a link that leads nowhere is an error
+/// only if its name matches. Names need not be UTF-8: a byte that belongs to no character counts as one.
+///
+/// The files of several inputs are read in the order of the inputs. The files of one directory or pattern are read in
+/// the order of their paths' bytes, and each once. A file that two inputs name is read twice. An input that names no
+/// file is an error, and so is a directory without any.
+///
+/// Pipes and devices that are named are read as far as they go, by one thread, while others work on what has been read.
+/// They give their content once: a second reading in the same program, by a second action or by an operator that
+/// computes its input twice, is an error ([`StreamReadTwice`](crate::ErrorKind::StreamReadTwice)). Call
+/// [`persist`](crate::Bag::persist) before.
 ///
 /// # Examples
 ///
@@ -92,10 +107,65 @@ many_inputs!(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputFile {
     pub(crate) path: Arc<Path>,
-    /// Its size when it was found. 0 also for files of `/proc`, which have no size but content.
+    /// Its size when it was found; 0 if it has none.
     pub(crate) bytes: u64,
-    /// Not a regular file: its size is not known, and it can be read once only.
+    /// Whether only this process can read it, from the start to the end: a pipe, a device, or a file without a name.
     pub(crate) is_stream: bool,
+}
+
+impl InputFile {
+    /// `may_be_link` is false if the path is known to be no link.
+    pub(super) fn new(path: &Path, metadata: &Metadata, may_be_link: bool) -> Self {
+        let mut file = Self {
+            path: path.into(),
+            bytes: if metadata.is_file() {
+                metadata.len()
+            } else {
+                0
+            },
+            is_stream: !metadata.is_file(),
+        };
+        if metadata.is_file() && leads_to_process(path, may_be_link) {
+            match fs::canonicalize(path) {
+                Ok(path) if is_at(metadata, &path) => file.path = path.into(),
+                // It has no name any more.
+                _ => file.is_stream = true,
+            }
+        }
+        file
+    }
+}
+
+/// Whether a path is another file in each process, as `/dev/stdin` is.
+fn leads_to_process(path: &Path, may_be_link: bool) -> bool {
+    const MAX_LINKS: usize = 40;
+    let of_process = ["/proc", "/dev/fd", "/dev/stdin"];
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        if of_process
+            .iter()
+            .any(|of_process| path.starts_with(of_process))
+        {
+            return true;
+        }
+        match fs::read_link(&path) {
+            Ok(target) if may_be_link => path = path.parent().unwrap_or(&path).join(target),
+            _ => break,
+        }
+    }
+    false
+}
+
+#[cfg(unix)]
+fn is_at(metadata: &Metadata, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let is_same = |other: Metadata| (other.dev(), other.ino()) == (metadata.dev(), metadata.ino());
+    fs::metadata(path).is_ok_and(is_same)
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &Metadata, _: &Path) -> bool {
+    true
 }
 
 /// The files that `inputs` name, in the order that [`IntoInputs`] describes.
@@ -109,8 +179,10 @@ pub(crate) fn discover(inputs: &[PathBuf]) -> Result<Vec<InputFile>> {
         let mut found = Vec::new();
         match fs::metadata(input) {
             Ok(metadata) => add(input, &metadata, &mut found)?,
-            Err(_) if is_pattern(input) => add_matches(input, &mut found)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) if is_pattern(bytes_of(input)) => add_matches(input, &mut found)?,
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && fs::symlink_metadata(input).is_err() => {}
             Err(error) => return Err(Error::io("open", input, error)),
         }
         if found.is_empty() {
@@ -127,87 +199,6 @@ pub(crate) fn discover(inputs: &[PathBuf]) -> Result<Vec<InputFile>> {
 
 fn bytes_of(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
-}
-
-fn is_pattern(path: &Path) -> bool {
-    bytes_of(path).iter().any(|byte| b"*?[".contains(byte))
-}
-
-fn add(path: &Path, metadata: &Metadata, found: &mut Vec<InputFile>) -> Result<()> {
-    if metadata.is_dir() {
-        return add_directory(path, found);
-    }
-    found.push(InputFile {
-        path: path.into(),
-        bytes: if metadata.is_file() {
-            metadata.len()
-        } else {
-            0
-        },
-        is_stream: !metadata.is_file(),
-    });
-    Ok(())
-}
-
-fn add_matches(input: &Path, found: &mut Vec<InputFile>) -> Result<()> {
-    let invalid = |reason: String| {
-        let pattern = input.display().to_string();
-        Error::new(ErrorKind::InvalidPattern { pattern, reason })
-    };
-    let pattern = input
-        .to_str()
-        .ok_or_else(|| invalid("it is not UTF-8".to_owned()))?;
-    // The crate passes over hidden names even where the pattern has the `.`, so it may do so only where none has.
-    let names_hidden = input.components().any(|name| {
-        let name = Path::new(name.as_os_str());
-        bytes_of(name).starts_with(b".") && is_pattern(name)
-    });
-    let options = MatchOptions {
-        case_sensitive: true,
-        require_literal_separator: true,
-        require_literal_leading_dot: !names_hidden,
-    };
-    // On its own `**` matches directories only, and not the one it begins in: here it stands for all that is below.
-    let pattern = match pattern.strip_suffix("**") {
-        Some("") => "**/*".to_owned(),
-        Some(parent) if parent.ends_with(is_separator) => format!("{pattern}/*"),
-        _ => pattern.to_owned(),
-    };
-    let paths = glob::glob_with(&pattern, options).map_err(|error| invalid(error.to_string()))?;
-    for path in paths {
-        let path = path.map_err(|error| {
-            let path = error.path().to_path_buf();
-            Error::io("read", &path, error.into())
-        })?;
-        let metadata = fs::metadata(&path).map_err(|error| Error::io("open", &path, error))?;
-        add(&path, &metadata, found)?;
-    }
-    Ok(())
-}
-
-fn add_directory(directory: &Path, found: &mut Vec<InputFile>) -> Result<()> {
-    let entries = WalkDir::new(directory)
-        .follow_links(true)
-        .min_depth(1)
-        .into_iter();
-    for entry in entries.filter_entry(|entry| !is_hidden(entry)) {
-        let at_entry = |error: walkdir::Error| {
-            let path = error.path().unwrap_or(directory).to_path_buf();
-            Error::io("read", &path, error.into())
-        };
-        let entry = entry.map_err(at_entry)?;
-        if entry.file_type().is_file() {
-            let metadata = entry.metadata().map_err(at_entry)?;
-            add(entry.path(), &metadata, found)?;
-        }
-    }
-    Ok(())
-}
-
-/// Not the directory itself, which was asked for by name.
-fn is_hidden(entry: &DirEntry) -> bool {
-    let name = entry.file_name().as_encoded_bytes();
-    entry.depth() > 0 && (name.starts_with(b".") || matches!(name, b"_SUCCESS" | b"_temporary"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! paths, patterns ─discover─> InputFile ─plan─> Portion ──SplitReader──> Block ─validate─> lines, words, fields
-//!                                                      └─DecodedPieces─┘
+//!                                                      └────Pieces────┘
 //! ```
 //!
 //! A record here is what ends with the delimiter: a line, by default. Nothing in here knows what is done with records.
@@ -17,12 +17,16 @@ mod inputs;
 mod lines;
 mod mask;
 mod options;
+mod pattern;
 mod pieces;
 mod search;
 mod source;
 mod split;
 mod split_reader;
+mod streams;
 mod utf8;
+mod version;
+mod walk;
 mod words;
 
 pub(crate) use block::Block;
@@ -30,7 +34,7 @@ pub(crate) use delimiter::Delimiter;
 pub(crate) use inputs::discover;
 pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line};
 pub(crate) use options::TextOptions;
-pub(crate) use pieces::{DecodedPieces, Piece};
+pub(crate) use pieces::{Piece, Pieces};
 pub(crate) use search::{Needle, for_each_match};
 pub(crate) use split::{Portion, Split, plan};
 pub(crate) use split_reader::SplitReader;

@@ -1,4 +1,4 @@
-//! A large compressed file, decoded by one thread in pieces that others can work on.
+//! A large compressed file or a stream, read by one thread in pieces that others can work on.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,14 +9,13 @@ use crate::error::Result;
 
 use super::block::{Block, BlockReader};
 use super::options::TextOptions;
-use super::split::Split;
 
 /// The least size of a piece: enough work to outweigh handing it to another thread.
 pub(crate) const MIN_PIECE_BYTES: usize = 4 << 20;
 
-/// The decoded text of a file in pieces of whole records, in order.
+/// The text of a file, decoded if it is compressed, in pieces of whole records, in order.
 #[derive(Debug)]
-pub(crate) struct DecodedPieces {
+pub(crate) struct Pieces {
     reader: Box<BlockReader>,
 }
 
@@ -38,12 +37,12 @@ impl Piece {
     }
 }
 
-impl DecodedPieces {
+impl Pieces {
     /// `piece_bytes` is what a piece has at most, but for a longer record; at least [`MIN_PIECE_BYTES`] is taken.
     ///
     /// # Errors
     ///
-    /// If the file cannot be opened or read.
+    /// If the file cannot be opened or read, or is a stream that has been read before.
     pub(crate) fn open(
         path: &Arc<Path>,
         options: &TextOptions,
@@ -53,8 +52,7 @@ impl DecodedPieces {
     }
 
     fn open_sized(path: &Arc<Path>, options: &TextOptions, piece_bytes: usize) -> Result<Self> {
-        let split = Split::whole(path);
-        let reader = BlockReader::open(&split, options, piece_bytes, None)?;
+        let reader = BlockReader::open_stream(path, options, piece_bytes)?;
         Ok(Self { reader })
     }
 
@@ -71,9 +69,9 @@ impl DecodedPieces {
         }))
     }
 
-    /// The compressed bytes read so far.
-    pub(crate) fn input_bytes(&self) -> u64 {
-        self.reader.input_bytes()
+    /// What has been read of the file, compressed if it is, since this was last called.
+    pub(crate) fn count_input_bytes(&mut self) -> u64 {
+        self.reader.count_input_bytes()
     }
 }
 
@@ -101,7 +99,7 @@ mod tests {
         write_gzip(&path, &text);
         for piece_bytes in [1, 10, 100, 1_000, 1 << 20] {
             let mut pieces =
-                DecodedPieces::open_sized(&path, &TextOptions::default(), piece_bytes).unwrap();
+                Pieces::open_sized(&path, &TextOptions::default(), piece_bytes).unwrap();
             let mut decoded = Vec::new();
             while let Some(piece) = pieces.next_piece().unwrap() {
                 assert_eq!(piece.block().offset, decoded.len() as u64);
@@ -109,7 +107,7 @@ mod tests {
                 decoded.extend(piece.bytes);
             }
             assert_eq!(decoded, text.as_bytes());
-            assert_eq!(pieces.input_bytes(), path.metadata().unwrap().len());
+            assert_eq!(pieces.count_input_bytes(), path.metadata().unwrap().len());
         }
     }
 
@@ -120,7 +118,7 @@ mod tests {
         write_gzip(&path, "text\n");
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        let error = DecodedPieces::open(&path, &TextOptions::default(), 0)
+        let error = Pieces::open(&path, &TextOptions::default(), 0)
             .and_then(|mut pieces| pieces.next_piece())
             .unwrap_err();
         assert!(

@@ -8,61 +8,92 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind as Kind, Result};
 
 use super::compression::Decoder;
-use super::format::{Format, HEAD_BYTES};
+use super::format::{Format, HEAD_BYTES, check_text};
+use super::options::TextOptions;
+use super::version::Version;
 
 /// The bytes of compressed input that are read at once.
 const COMPRESSED_BYTES: usize = 128 << 10;
 
-/// An open file that counts what is read of it, and whose first bytes can be looked at before, even in a pipe.
+/// Maximum number of interruptions by signals of one call. More than a few in a row are a fault of the system.
+const MAX_INTERRUPTIONS: usize = 100;
+
+/// An open file that counts what is read of it.
 #[derive(Debug)]
 pub(super) struct Input {
     file: File,
-    head: [u8; HEAD_BYTES],
-    head_len: usize,
-    head_taken: usize,
     /// Shared, as a decoder may keep the file to itself.
     bytes_read: Arc<AtomicU64>,
 }
 
 impl Input {
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::io("open", path, source))?;
-        Ok(Self {
+    fn new(file: File) -> Self {
+        Self {
             file,
-            head: [0; HEAD_BYTES],
-            head_len: 0,
-            head_taken: 0,
             bytes_read: Arc::default(),
-        })
-    }
-
-    /// Goes on at `offset`. A pipe cannot do that.
-    fn seek(&mut self, offset: u64) -> io::Result<()> {
-        self.head_taken = self.head_len;
-        self.file.seek(SeekFrom::Start(offset)).map(drop)
-    }
-
-    /// The first bytes; they will be read again.
-    fn peek(&mut self) -> io::Result<&[u8]> {
-        self.head_len = read_full(&mut self.file, &mut self.head)?;
-        Ok(&self.head[..self.head_len])
+        }
     }
 }
 
 impl Read for Input {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let mut head = &self.head[self.head_taken..self.head_len];
-        let taken = head.read(out)?;
-        self.head_taken += taken;
-        let read = if taken > 0 {
-            taken
-        } else {
-            self.file.read(out)?
-        };
-        self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+        // Decoders cannot go on after an interruption, so they see none.
+        for _ in 0..MAX_INTERRUPTIONS {
+            match self.file.read(out) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => {
+                    let read = read?;
+                    self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+                    return Ok(read);
+                }
+            }
+        }
+        Err(io::Error::other("interrupted again and again"))
+    }
+}
+
+/// A reader whose first bytes have been looked at, and are read again: not even a pipe loses them.
+#[derive(Debug)]
+pub(super) struct Peeked<R> {
+    reader: R,
+    head: [u8; HEAD_BYTES],
+    len: usize,
+    taken: usize,
+}
+
+impl<R: Read> Peeked<R> {
+    fn new(reader: R) -> io::Result<Self> {
+        let mut peeked = Self::unseen(reader);
+        peeked.len = read_full(&mut peeked.reader, &mut peeked.head)?;
+        Ok(peeked)
+    }
+
+    /// Nothing of it is looked at.
+    fn unseen(reader: R) -> Self {
+        Self {
+            reader,
+            head: [0; HEAD_BYTES],
+            len: 0,
+            taken: 0,
+        }
+    }
+
+    fn head(&self) -> &[u8] {
+        &self.head[..self.len]
+    }
+}
+
+impl<R: Read> Read for Peeked<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut head = &self.head[self.taken..self.len];
+        if head.is_empty() {
+            return self.reader.read(out);
+        }
+        let read = head.read(out)?;
+        self.taken += read;
         Ok(read)
     }
 }
@@ -70,44 +101,80 @@ impl Read for Input {
 /// The text of a file.
 #[derive(Debug)]
 pub(super) enum Source {
-    Plain(Input),
+    Plain(Peeked<Input>),
     Compressed {
-        decoder: Decoder,
+        decoder: Peeked<Decoder>,
         /// Of the file.
         bytes_read: Arc<AtomicU64>,
     },
 }
 
+/// Looks at the start of a large file, which must not be a stream. Returns its version if it is plain.
+///
+/// # Errors
+///
+/// If it cannot be read, or has a format that cannot.
+pub(super) fn version_if_plain(path: &Path, options: &TextOptions) -> Result<Option<Version>> {
+    let at_path = |source| Error::io("read", path, source);
+    let mut input = Peeked::new(Input::new(open(path)?)).map_err(at_path)?;
+    match Format::of(input.head(), path)? {
+        Format::Compressed(_) => Ok(None),
+        Format::Plain => {
+            check_text(input.head(), false, options, path)?;
+            let version = Version::of(&mut input.reader.file);
+            version.map(Some).map_err(at_path)
+        }
+    }
+}
+
 impl Source {
     /// The whole text of a file, in whatever format the file is.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let mut input = Input::open(path)?;
-        let head = input
-            .peek()
-            .map_err(|source| Error::io("read", path, source))?;
-        Ok(match Format::of(head, path)? {
-            Format::Plain => Self::Plain(input),
-            Format::Compressed(compression) => {
-                let bytes_read = Arc::clone(&input.bytes_read);
-                let input = BufReader::with_capacity(COMPRESSED_BYTES, input);
-                let decoder = Decoder::new(compression, input);
-                Self::Compressed {
-                    decoder,
-                    bytes_read,
-                }
-            }
-        })
+    pub(super) fn open(path: &Path, options: &TextOptions) -> Result<Self> {
+        Self::of(open(path)?, path, options)
     }
 
-    /// The text of a plain file from `offset` on. `open` is that file, if it is open already.
-    pub(super) fn open_at(path: &Path, offset: u64, open: Option<Self>) -> Result<Self> {
-        let mut input = match open {
+    /// The text of an open file, from its start.
+    pub(super) fn of(file: File, path: &Path, options: &TextOptions) -> Result<Self> {
+        let at_path = |source| Error::io("read", path, source);
+        let input = Input::new(file);
+        let bytes_read = Arc::clone(&input.bytes_read);
+        let input = Peeked::new(input).map_err(at_path)?;
+        match Format::of(input.head(), path)? {
+            Format::Plain => {
+                check_text(input.head(), false, options, path)?;
+                Ok(Self::Plain(input))
+            }
+            Format::Compressed(compression) => {
+                let input = BufReader::with_capacity(COMPRESSED_BYTES, input);
+                let decoder = Peeked::new(Decoder::new(compression, input)).map_err(at_path)?;
+                check_text(decoder.head(), true, options, path)?;
+                Ok(Self::Compressed {
+                    decoder,
+                    bytes_read,
+                })
+            }
+        }
+    }
+
+    /// The text of a plain file from `offset` on, if the file is what it was. `open` is that file, if it is open already.
+    pub(super) fn open_at(
+        path: &Path,
+        offset: u64,
+        open_source: Option<Self>,
+        version: Option<&Version>,
+    ) -> Result<Self> {
+        let at_path = |source| Error::io("read", path, source);
+        let mut input = match open_source {
             Some(Self::Plain(input)) => input,
-            _ => Input::open(path)?,
+            _ => Peeked::unseen(Input::new(open(path)?)),
         };
-        input
-            .seek(offset)
-            .map_err(|source| Error::io("read", path, source))?;
+        let file = &mut input.reader.file;
+        let is_as_before = version.map_or(Ok(true), |version| version.is_prefix_of(file));
+        if !is_as_before.map_err(at_path)? {
+            return Err(changed(path));
+        }
+        file.seek(SeekFrom::Start(offset)).map_err(at_path)?;
+        input.taken = input.len;
         Ok(Self::Plain(input))
     }
 
@@ -117,7 +184,10 @@ impl Source {
 
     /// The bytes of the file, compressed if it is, that have been read.
     pub(super) fn bytes_read(&self) -> u64 {
-        let (Self::Plain(Input { bytes_read, .. }) | Self::Compressed { bytes_read, .. }) = self;
+        let bytes_read = match self {
+            Self::Plain(input) => &input.reader.bytes_read,
+            Self::Compressed { bytes_read, .. } => bytes_read,
+        };
         bytes_read.load(Ordering::Relaxed)
     }
 }
@@ -131,15 +201,23 @@ impl Read for Source {
     }
 }
 
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|source| Error::io("open", path, source))
+}
+
+/// The error for a file that is not what it was when it was divided.
+pub(super) fn changed(path: &Path) -> Error {
+    let path = path.to_owned();
+    Error::new(Kind::InputChanged { path })
+}
+
 /// Reads until `out` is full or the input ends, and says how much that was.
-pub(super) fn read_full(input: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
+fn read_full(input: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < out.len() {
-        match input.read(&mut out[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        match input.read(&mut out[filled..])? {
+            0 => break,
+            read => filled += read,
         }
     }
     Ok(filled)
@@ -151,7 +229,7 @@ mod tests {
 
     fn text_of(path: &Path) -> Vec<u8> {
         let mut text = Vec::new();
-        let mut source = Source::open(path).unwrap();
+        let mut source = Source::open(path, &TextOptions::default()).unwrap();
         source.read_to_end(&mut text).unwrap();
         assert_eq!(source.bytes_read(), std::fs::metadata(path).unwrap().len());
         text
@@ -178,7 +256,7 @@ mod tests {
         let path = directory.path().join("f");
         std::fs::write(&path, "0123456789abcdef").unwrap();
         let mut text = String::new();
-        Source::open_at(&path, 12, None)
+        Source::open_at(&path, 12, None, None)
             .unwrap()
             .read_to_string(&mut text)
             .unwrap();

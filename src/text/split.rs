@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Result, plain};
 
 use super::delimiter::Delimiter;
-use super::format::Format;
 use super::inputs::InputFile;
 use super::options::TextOptions;
+use super::source::version_if_plain;
+use super::version::Version;
 
 /// A byte range of a file: the records of it whose first byte lies there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,15 +21,21 @@ pub(crate) struct Split {
     pub(crate) start: u64,
     /// `u64::MAX` for the end of the file, wherever that is. Compressed files are read to their end in any case.
     pub(crate) end: u64,
+    /// How much there seems to be to read, for the size of a buffer.
+    pub(super) expected_bytes: u64,
+    /// The state of a file that is read in several ranges, which only fit together as long as that holds.
+    pub(super) version: Option<Version>,
 }
 
 impl Split {
-    /// All of a file.
-    pub(crate) fn whole(path: &Arc<Path>) -> Self {
+    /// All of a file, to its end when it is read.
+    pub(super) fn whole(path: &Arc<Path>, expected_bytes: u64) -> Self {
         Self {
             path: Arc::clone(path),
             start: 0,
             end: u64::MAX,
+            expected_bytes,
+            version: None,
         }
     }
 }
@@ -39,11 +46,11 @@ pub(crate) enum Portion {
     Split(Split),
     /// Several, one after the other.
     Pack(Vec<Split>),
-    /// A compressed file, to be decoded by [`DecodedPieces`](super::DecodedPieces) while others work on what has been
-    /// decoded.
+    /// A compressed file or a stream, to be read as [`Pieces`](super::Pieces) while others work on what has been read.
     ///
-    /// Only one thread can decode such a file. Where one is a large part of the input, the rest would wait for it; so
-    /// its lines at least are shared. Where there are many, each thread decodes its own, which takes no handing over.
+    /// Only one thread can decode a file. If a file is a large part of the input, the rest would wait for it, so at least
+    /// its lines are shared. If there are many, each thread decodes its own, and nothing has to be handed over. A pipe is
+    /// open in one process only.
     Stream(#[serde(with = "plain")] Arc<Path>),
 }
 
@@ -59,7 +66,7 @@ const FILE_COST_BYTES: u64 = 16 << 10;
 /// A compressed file becomes a stream if it is larger than this and than an eighth of the input.
 const MIN_STREAM_BYTES: u64 = 4 << 20;
 
-/// Divides `files`. Only files that are large, for which the format decides, are opened.
+/// Divides `files`. Only large files are opened, since their format decides.
 ///
 /// # Errors
 ///
@@ -75,6 +82,7 @@ pub(crate) fn plan(files: &[InputFile], options: &TextOptions) -> Result<Vec<Por
         split_bytes,
         total_bytes,
         can_cut: !Delimiter::new(&options.delimiter).overlaps_itself(),
+        options,
         portions: Vec::new(),
         pack: Vec::new(),
         pack_cost: 0,
@@ -90,8 +98,9 @@ fn cost(file: &InputFile) -> u64 {
     file.bytes.saturating_add(FILE_COST_BYTES)
 }
 
-struct Plan {
+struct Plan<'o> {
     // Settings.
+    options: &'o TextOptions,
     split_bytes: u64,
     total_bytes: u64,
     can_cut: bool,
@@ -102,36 +111,39 @@ struct Plan {
     pack_cost: u64,
 }
 
-impl Plan {
+impl Plan<'_> {
     fn add(&mut self, file: &InputFile) -> Result<()> {
         let may_be_stream = file.bytes > MIN_STREAM_BYTES && file.bytes > self.total_bytes / 8;
         if file.is_stream {
-            // It may have any size, so others must not wait behind it.
-            self.push(Portion::Split(Split::whole(&file.path)));
+            self.push(Portion::Stream(Arc::clone(&file.path)));
         } else if file.bytes <= self.split_bytes && !may_be_stream {
             self.pack(file);
         } else {
-            match Format::sniff(&file.path)? {
-                Format::Compressed(_) if may_be_stream => {
-                    self.push(Portion::Stream(Arc::clone(&file.path)));
+            match version_if_plain(&file.path, self.options)? {
+                None if may_be_stream => self.push(Portion::Stream(Arc::clone(&file.path))),
+                Some(version) if file.bytes > self.split_bytes && self.can_cut => {
+                    self.cut(&file.path, version);
                 }
-                Format::Plain if file.bytes > self.split_bytes && self.can_cut => self.cut(file),
-                Format::Compressed(_) | Format::Plain => self.pack(file),
+                _ => self.pack(file),
             }
         }
         Ok(())
     }
 
-    /// Into ranges that differ by one byte at most, none of them larger than the split size.
-    fn cut(&mut self, file: &InputFile) {
-        let ranges = file.bytes.div_ceil(self.split_bytes);
-        let boundary =
-            |i: u64| (u128::from(file.bytes) * u128::from(i) / u128::from(ranges)) as u64;
+    /// Into ranges that differ by one byte at most, none of them larger than the split size. The last one goes to the end
+    /// of the file, wherever that is when it is read.
+    fn cut(&mut self, path: &Arc<Path>, version: Version) {
+        let bytes = version.bytes;
+        let ranges = bytes.div_ceil(self.split_bytes).max(1);
+        let boundary = |i: u64| (u128::from(bytes) * u128::from(i) / u128::from(ranges)) as u64;
         for i in 0..ranges {
+            let (start, end) = (boundary(i), boundary(i + 1));
             self.push(Portion::Split(Split {
-                path: Arc::clone(&file.path),
-                start: boundary(i),
-                end: boundary(i + 1),
+                path: Arc::clone(path),
+                start,
+                end: if i + 1 == ranges { u64::MAX } else { end },
+                expected_bytes: end - start,
+                version: Some(version),
             }));
         }
     }
@@ -141,11 +153,7 @@ impl Plan {
         if self.pack_cost.saturating_add(cost) > self.split_bytes {
             self.close_pack();
         }
-        let mut split = Split::whole(&file.path);
-        if file.bytes > 0 {
-            split.end = file.bytes;
-        }
-        self.pack.push(split);
+        self.pack.push(Split::whole(&file.path, file.bytes));
         self.pack_cost += cost;
     }
 

@@ -50,6 +50,8 @@ fn all_kinds() -> Vec<ErrorKind> {
             offset: 9,
             limit_bytes: 10,
         },
+        K::InputChanged { path: path() },
+        K::StreamReadTwice { path: path() },
         K::UnsupportedFormat {
             path: path(),
             format: "zip",
@@ -133,6 +135,8 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::InvalidPattern { .. }
             | K::InvalidUtf8 { .. }
             | K::LineTooLong { .. }
+            | K::InputChanged { .. }
+            | K::StreamReadTwice { .. }
             | K::UnsupportedFormat { .. }
             | K::OutputExists { .. }
             | K::NotAnOutput { .. }

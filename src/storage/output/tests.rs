@@ -129,8 +129,15 @@ fn is_output(path: &Path, text: &str, parts: usize) -> bool {
 }
 
 fn all_below(root: &Path) -> Vec<PathBuf> {
-    let below = walkdir::WalkDir::new(root).min_depth(1).into_iter();
-    below.map(|entry| entry.unwrap().into_path()).collect()
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.symlink_metadata().unwrap().is_dir() {
+            found.extend(all_below(&path));
+        }
+        found.push(path);
+    }
+    found
 }
 
 /// Begins an output beside and in `path`, which has all that was left there swept.

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::error::Result;
+use crate::text::source::version_if_plain;
 use crate::text::{InvalidUtf8, for_each_byte_line};
 
 /// Records with their offsets.
@@ -57,7 +58,15 @@ impl Fixture {
         block_bytes: usize,
     ) -> Result<Records> {
         let path = self.path.as_path().into();
-        let split = Split { path, start, end };
+        let version = version_if_plain(&self.path, &self.options).ok().flatten();
+        let expected_bytes = end - start;
+        let split = Split {
+            path,
+            start,
+            end,
+            expected_bytes,
+            version,
+        };
         let delimiter = Delimiter::new(&self.options.delimiter);
         let reader = BlockReader::open(&split, &self.options, block_bytes, last.take())?;
         let reader = last.insert(reader);

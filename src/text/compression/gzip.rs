@@ -1,50 +1,121 @@
 //! Gzip: one member after the other, and what may follow the last.
 //!
-//! As gzip(1) does: zero bytes after a member, with which tapes and archives are padded, are passed over; then bytes
-//! that begin no member are ignored. Unlike there, a member after such padding is read, so that no text is lost. A
-//! byte 0x1f counts as the beginning of a member: one that is damaged further on is an error, not the end.
+//! As gzip(1) does: zero bytes after a member, with which tapes and archives are padded, are passed over. Then bytes that
+//! begin no member are ignored. Unlike there, a member after such padding is read, so that no text is lost.
 
-use std::io::{self, BufRead, Read};
-use std::mem;
+use std::io::{self, BufRead, ErrorKind, Read};
 
-use flate2::bufread::GzDecoder;
+use crc32fast::Hasher;
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::{damaged, skip_zeros, take, unsupported};
+
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// The second bytes of the formats whose parts gzip(1) also reads after a member.
+const OTHER_PARTS: [u8; 4] = [0x1e, 0x9d, 0x9e, 0xa0];
+
+const DEFLATE: u8 = 8;
+
+/// What a header has, by bits of its flags.
+const HAS_CHECKSUM: u8 = 1 << 1;
+const HAS_EXTRA: u8 = 1 << 2;
+const HAS_NAME: u8 = 1 << 3;
+const HAS_COMMENT: u8 = 1 << 4;
+const RESERVED: u8 = !0x1f;
 
 /// The text of a file of gzip members.
 pub(super) struct GzipReader<R> {
-    state: State<R>,
+    input: R,
+    state: State,
+    inflate: Decompress,
+    /// Of the text of the member so far.
+    checksum: Hasher,
+    /// The length of that text, modulo 2^32.
+    text_bytes: u32,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one per open file, and it lives in a box"
-)]
-enum State<R> {
-    Member(GzDecoder<R>),
-    End(R),
-    /// Only while it passes from one to the other.
-    Moving,
+/// What comes next.
+enum State {
+    /// Of the first member.
+    Magic,
+    /// After the magic bytes.
+    Header,
+    Text,
+    Trailer,
+    End,
 }
 
 impl<R: BufRead> GzipReader<R> {
     pub(super) fn new(input: R) -> Self {
         Self {
-            state: State::Member(GzDecoder::new(input)),
+            input,
+            state: State::Magic,
+            inflate: Decompress::new(false),
+            checksum: Hasher::new(),
+            text_bytes: 0,
         }
     }
 
-    fn next_member(&mut self) -> io::Result<()> {
-        let state = mem::replace(&mut self.state, State::Moving);
-        let State::Member(member) = state else {
-            self.state = state;
-            return Ok(());
-        };
-        let mut input = member.into_inner();
-        self.state = if skip_padding(&mut input)? == Some(0x1f) {
-            State::Member(GzDecoder::new(input))
+    fn begin_member(&mut self) -> io::Result<()> {
+        skip_header(&mut self.input)?;
+        self.inflate.reset(false);
+        self.checksum.reset();
+        self.text_bytes = 0;
+        self.state = State::Text;
+        Ok(())
+    }
+
+    /// The next bytes of text. There may be none, even if some follow.
+    fn read_text(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let input = self.input.fill_buf()?;
+        let (input_before, before) = (self.inflate.total_in(), self.inflate.total_out());
+        let status = self.inflate.decompress(input, out, FlushDecompress::None);
+        let taken = (self.inflate.total_in() - input_before) as usize;
+        let read = (self.inflate.total_out() - before) as usize;
+        let is_stuck = taken == 0 && read == 0;
+        let is_at_end = input.is_empty();
+        self.input.consume(taken);
+        self.checksum.update(&out[..read]);
+        self.text_bytes = self.text_bytes.wrapping_add(read as u32);
+        match status.map_err(|_| damaged("invalid deflate data"))? {
+            Status::StreamEnd => self.state = State::Trailer,
+            _ if is_stuck && is_at_end => return Err(ErrorKind::UnexpectedEof.into()),
+            _ if is_stuck => return Err(damaged("invalid deflate data")),
+            _ => {}
+        }
+        Ok(read)
+    }
+
+    fn end_member(&mut self) -> io::Result<()> {
+        let checksum = u32::from_le_bytes(take(&mut self.input)?);
+        let text_bytes = u32::from_le_bytes(take(&mut self.input)?);
+        if checksum != self.checksum.clone().finalize() {
+            return Err(damaged("the checksum does not match"));
+        }
+        if text_bytes != self.text_bytes {
+            return Err(damaged("the length does not match"));
+        }
+        self.state = if self.finds_member()? {
+            State::Header
         } else {
-            State::End(input)
+            State::End
         };
         Ok(())
+    }
+
+    /// Passes over padding, and over the magic bytes of the next member.
+    fn finds_member(&mut self) -> io::Result<bool> {
+        let zeros = skip_zeros(&mut self.input)?;
+        let mut magic = Vec::new();
+        self.input.by_ref().take(2).read_to_end(&mut magic)?;
+        match magic[..] {
+            [0x1f] => Err(ErrorKind::UnexpectedEof.into()),
+            [0x1f, other] if zeros == 0 && OTHER_PARTS.contains(&other) => {
+                Err(unsupported("a part in another format follows"))
+            }
+            _ => Ok(magic == MAGIC),
+        }
     }
 }
 
@@ -53,29 +124,76 @@ impl<R: BufRead> Read for GzipReader<R> {
         if out.is_empty() {
             return Ok(0);
         }
-        while let State::Member(member) = &mut self.state {
-            let read = member.read(out)?;
-            if read > 0 {
-                return Ok(read);
+        loop {
+            match self.state {
+                State::Magic => {
+                    if take(&mut self.input)? != MAGIC {
+                        return Err(damaged("no gzip header"));
+                    }
+                    self.state = State::Header;
+                }
+                State::Header => self.begin_member()?,
+                State::Text => {
+                    let read = self.read_text(out)?;
+                    if read > 0 {
+                        return Ok(read);
+                    }
+                }
+                State::Trailer => self.end_member()?,
+                State::End => return Ok(0),
             }
-            self.next_member()?;
         }
-        Ok(0)
     }
 }
 
-/// Passes over zero bytes, and returns the byte that follows, which is not taken.
-fn skip_padding(input: &mut impl BufRead) -> io::Result<Option<u8>> {
-    loop {
-        let bytes = match input.fill_buf() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            bytes => bytes?,
-        };
-        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-        let next = bytes.get(zeros).copied();
-        input.consume(zeros);
-        if next.is_some() || zeros == 0 {
-            return Ok(next);
+/// Passes over a header, after its magic bytes.
+fn skip_header(input: &mut impl BufRead) -> io::Result<()> {
+    let mut header = Header {
+        input,
+        checksum: Hasher::new(),
+    };
+    header.checksum.update(&MAGIC);
+    let [method, flags] = header.take()?;
+    if method != DEFLATE || flags & RESERVED != 0 {
+        return Err(unsupported("an unknown method or flag of gzip"));
+    }
+    // The time, a hint and the system.
+    header.take::<6>()?;
+    if flags & HAS_EXTRA != 0 {
+        let bytes = u16::from_le_bytes(header.take()?);
+        header.skip(bytes.into())?;
+    }
+    for field in [HAS_NAME, HAS_COMMENT] {
+        if flags & field != 0 {
+            while header.take()? != [0] {}
         }
+    }
+    if flags & HAS_CHECKSUM != 0 {
+        let expected = header.checksum.clone().finalize() as u16;
+        if u16::from_le_bytes(header.take()?) != expected {
+            return Err(damaged("the checksum of the header does not match"));
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of a header, and their checksum.
+struct Header<'a, R> {
+    input: &'a mut R,
+    checksum: Hasher,
+}
+
+impl<R: BufRead> Header<'_, R> {
+    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let bytes = take(self.input)?;
+        self.checksum.update(&bytes);
+        Ok(bytes)
+    }
+
+    fn skip(&mut self, bytes: usize) -> io::Result<()> {
+        for _ in 0..bytes {
+            self.take::<1>()?;
+        }
+        Ok(())
     }
 }

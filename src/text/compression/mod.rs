@@ -2,22 +2,25 @@
 //!
 //! As the tools do that write such files: parts that follow each other (members, frames, streams) are one text.
 
+mod bzip2;
 mod gzip;
+mod xz;
+mod xz_block;
+mod xz_check;
 mod zstd;
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Read};
 
-use bzip2::bufread::MultiBzDecoder;
-use lzma_rust2::XzReader;
-
+use bzip2::Bzip2Reader;
 use gzip::GzipReader;
+use xz::XzReader;
 use zstd::ZstdReader;
 
-/// Text that refers farther back than this cannot be decoded, as it would take as much memory. No preset of zstd(1) and
-/// xz(1) makes such files.
-const MOST_WINDOW_BYTES: u32 = 128 << 20;
+/// Maximum distance that compressed text may refer back, in bytes. Decoding takes as much memory. No preset of zstd(1)
+/// and xz(1) makes files that refer farther back.
+const MAX_WINDOW_BYTES: u32 = 128 << 20;
 
 /// What a file is compressed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,13 +63,9 @@ impl fmt::Debug for Decoder {
 impl Decoder {
     pub(super) fn new(compression: Compression, input: impl BufRead + Send + 'static) -> Self {
         let reader: Box<dyn Read + Send> = match compression {
-            Compression::Bzip2 => Box::new(MultiBzDecoder::new(input)),
+            Compression::Bzip2 => Box::new(Bzip2Reader::new(input)),
             Compression::Gzip => Box::new(GzipReader::new(input)),
-            Compression::Xz => Box::new(XzReader::new_mem_limit(
-                input,
-                true,
-                MOST_WINDOW_BYTES >> 10,
-            )),
+            Compression::Xz => Box::new(XzReader::new(input)),
             Compression::Zstd => Box::new(ZstdReader::new(input)),
         };
         Self {
@@ -78,30 +77,34 @@ impl Decoder {
 
     /// Says how far the text was good: the offset in the file would not help to find the damage.
     fn place(&self, source: &io::Error) -> io::Error {
-        let (kind, what) = if is_cut(source) {
-            (ErrorKind::UnexpectedEof, "cut short".to_owned())
-        } else {
-            (
-                source.kind(),
-                format!("damaged, or cannot be decoded: {source}"),
-            )
-        };
         let (compression, bytes) = (self.compression, self.text_bytes);
-        let message = format!("the {compression} data is {what}, after {bytes} bytes of text");
+        let (kind, message) = match source.kind() {
+            _ if is_cut(source) => (
+                ErrorKind::UnexpectedEof,
+                format!("the {compression} data is cut short, after {bytes} bytes of text"),
+            ),
+            ErrorKind::Unsupported => (
+                ErrorKind::Unsupported,
+                format!("the {compression} data cannot be decoded: {source}"),
+            ),
+            kind => (
+                kind,
+                format!("the {compression} data is damaged: {source}, after {bytes} bytes of text"),
+            ),
+        };
         io::Error::new(kind, message)
     }
 }
 
 impl Read for Decoder {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match self.reader.read(out) {
-            Ok(read) => {
-                self.text_bytes += read as u64;
-                Ok(read)
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => Err(error),
-            Err(error) => Err(self.place(&error)),
-        }
+        let read = match self.reader.read(out) {
+            // The file cannot be read, which says nothing of what is in it.
+            Err(error) if error.raw_os_error().is_some() => return Err(error),
+            read => read.map_err(|error| self.place(&error))?,
+        };
+        self.text_bytes += read as u64;
+        Ok(read)
     }
 }
 
@@ -116,6 +119,43 @@ fn is_cut(error: &io::Error) -> bool {
         cause = error.source();
     }
     false
+}
+
+fn damaged(reason: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, reason)
+}
+
+fn unsupported(reason: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::Unsupported, reason)
+}
+
+fn too_far_back(bytes: u64) -> io::Error {
+    let (mib, limit) = (bytes.div_ceil(1 << 20), MAX_WINDOW_BYTES >> 20);
+    let reason = format!(
+        "it takes a window of {mib} MiB, and the limit is {limit} MiB; decompress it first"
+    );
+    io::Error::new(ErrorKind::Unsupported, reason)
+}
+
+fn take<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    input.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Passes over zero bytes, and returns how many there were.
+fn skip_zeros(input: &mut impl BufRead) -> io::Result<u64> {
+    let mut skipped = 0;
+    loop {
+        let bytes = input.fill_buf()?;
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let is_end = zeros < bytes.len() || zeros == 0;
+        input.consume(zeros);
+        skipped += zeros as u64;
+        if is_end {
+            return Ok(skipped);
+        }
+    }
 }
 
 #[cfg(test)]

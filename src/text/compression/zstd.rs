@@ -5,35 +5,52 @@ use std::io::{self, BufRead, ErrorKind, Read};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::MOST_WINDOW_BYTES;
+use super::{MAX_WINDOW_BYTES, damaged, too_far_back, unsupported};
 
 /// The text of a file of zstd frames.
 pub(super) struct ZstdReader<R> {
     input: R,
     frame: FrameDecoder,
     is_in_frame: bool,
+    /// The text of the frame so far.
+    text_bytes: u64,
 }
 
 impl<R: BufRead> ZstdReader<R> {
     pub(super) fn new(input: R) -> Self {
         let mut frame = FrameDecoder::new();
-        frame.set_max_window_size(MOST_WINDOW_BYTES.into());
+        frame.set_max_window_size(MAX_WINDOW_BYTES.into());
         Self {
             input,
             frame,
             is_in_frame: false,
+            text_bytes: 0,
         }
     }
 
     /// Goes to the next frame; false if there is none.
     fn next_frame(&mut self) -> io::Result<bool> {
         use FrameDecoderError::ReadFrameHeaderError as Header;
-        use ReadFrameHeaderError::SkipFrame;
+        use ReadFrameHeaderError::{BadMagicNumber, SkipFrame};
 
         while !self.input.fill_buf()?.is_empty() {
             match self.frame.reset(&mut self.input) {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    self.text_bytes = 0;
+                    return Ok(true);
+                }
                 Err(Header(SkipFrame { length, .. })) => self.skip(length.into())?,
+                Err(FrameDecoderError::WindowSizeTooBig { requested, .. }) => {
+                    return Err(too_far_back(requested));
+                }
+                Err(FrameDecoderError::DictNotProvided { .. }) => {
+                    return Err(unsupported(
+                        "it needs a dictionary; decompress it by `zstd -d -D`",
+                    ));
+                }
+                Err(Header(BadMagicNumber(_))) => {
+                    return Err(damaged("a frame is followed by bytes that begin no other"));
+                }
                 Err(error) => return Err(io::Error::other(error)),
             }
         }
@@ -53,7 +70,12 @@ impl<R: BufRead> ZstdReader<R> {
         self.is_in_frame = false;
         let expected = self.frame.get_checksum_from_data();
         if expected.is_some() && expected != self.frame.get_calculated_checksum() {
-            return Err(io::Error::other("its checksum does not match"));
+            return Err(damaged("the checksum does not match"));
+        }
+        // 0 if it is not known.
+        let text_bytes = self.frame.content_size();
+        if text_bytes > 0 && text_bytes != self.text_bytes {
+            return Err(damaged("the length does not match"));
         }
         Ok(())
     }
@@ -68,6 +90,7 @@ impl<R: BufRead> Read for ZstdReader<R> {
             self.is_in_frame = true;
             let read = self.frame.read(out)?;
             if read > 0 {
+                self.text_bytes += read as u64;
                 return Ok(read);
             }
             if self.frame.is_finished() {

@@ -21,10 +21,16 @@ fn file(path: &Path, bytes: u64) -> InputFile {
     }
 }
 
-/// A file that is said to be large: only its first bytes are looked at.
+/// A large file, most of which is a hole: only its ends are looked at.
 fn large_file(directory: &Path, name: &str, magic: &[u8], bytes: u64) -> InputFile {
     let path = directory.join(name);
     fs::write(&path, magic).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(bytes)
+        .unwrap();
     file(&path, bytes)
 }
 
@@ -43,15 +49,16 @@ fn plan_of(files: &[InputFile]) -> Vec<Portion> {
 /// The paths in order, after making sure that the ranges of each are without gaps.
 fn covered(portions: &[Portion]) -> Vec<Arc<Path>> {
     let mut paths: Vec<Arc<Path>> = Vec::new();
-    let mut end = 0;
+    let mut end = u64::MAX;
     for portion in portions {
         let splits = match portion {
             Portion::Split(split) => vec![split.clone()],
             Portion::Pack(splits) => splits.clone(),
-            Portion::Stream(path) => vec![Split::whole(path)],
+            Portion::Stream(path) => vec![Split::whole(path, 0)],
         };
         for split in splits {
             if split.start == 0 {
+                assert_eq!(end, u64::MAX, "the file before is read to its end");
                 paths.push(split.path);
             } else {
                 assert_eq!(split.start, end);
@@ -60,6 +67,7 @@ fn covered(portions: &[Portion]) -> Vec<Arc<Path>> {
             end = split.end;
         }
     }
+    assert_eq!(end, u64::MAX);
     paths
 }
 
@@ -91,8 +99,8 @@ fn a_large_file_is_cut_evenly() {
         let sizes: Vec<u64> = portions
             .iter()
             .map(|portion| match portion {
-                Portion::Split(split) => split.end - split.start,
-                Portion::Pack(splits) => splits[0].end - splits[0].start,
+                Portion::Split(split) => split.expected_bytes,
+                Portion::Pack(splits) => splits[0].expected_bytes,
                 Portion::Stream(_) => panic!("not compressed"),
             })
             .collect();

@@ -1,0 +1,288 @@
+//! Xz: streams of blocks, each with an index that is compared with the blocks.
+//!
+//! As xz(1) does: everything that the format says twice must agree, zero bytes between and after streams are passed over
+//! if their number is a multiple of four, and any other bytes after a stream are an error. The decoders of LZMA2 and of
+//! filters are those of `lzma_rust2`, whose own reader of streams does not compare sizes.
+
+use std::io::{self, BufRead, Read};
+
+use super::xz_block::{BlockHeader, Filter};
+use super::xz_check::{CHECK_BYTES, Check, Crc64};
+use super::{damaged, skip_zeros, take, unsupported};
+
+const MAGIC: [u8; 6] = *b"\xfd7zXZ\0";
+const FOOTER_MAGIC: [u8; 2] = *b"YZ";
+
+/// Maximum of all numbers of the format that have a variable length.
+const MAX_NUMBER: u64 = u64::MAX >> 1;
+
+/// The text of a file of xz streams.
+pub(super) struct XzReader<R> {
+    state: State<R>,
+    /// The number of the check of this stream.
+    check: u8,
+    /// The blocks of this stream so far.
+    blocks: Blocks,
+}
+
+/// What comes next.
+enum State<R> {
+    Stream(Counted<R>),
+    BlockOrIndex(Counted<R>),
+    Text(Block<R>),
+    End,
+    /// Only while one state passes its input to the next, and after an error.
+    Moving,
+}
+
+/// A block that is being decoded.
+struct Block<R> {
+    decoder: Box<dyn Filter<Counted<R>>>,
+    header: BlockHeader,
+    check: Check,
+    /// Where its data began.
+    start: u64,
+    text_bytes: u64,
+}
+
+impl<R: BufRead + Send + 'static> XzReader<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self {
+            state: State::Stream(Counted { input, bytes: 0 }),
+            check: 0,
+            blocks: Blocks::default(),
+        }
+    }
+
+    fn begin_stream(&mut self, mut input: Counted<R>) -> io::Result<State<R>> {
+        if take(&mut input)? != MAGIC {
+            return Err(damaged("a stream is followed by bytes that begin no other"));
+        }
+        let flags: [u8; 2] = take(&mut input)?;
+        if take(&mut input)? != crc32fast::hash(&flags).to_le_bytes() {
+            return Err(damaged("the checksum of a stream's header does not match"));
+        }
+        let [0, check @ 0..16] = flags else {
+            return Err(unsupported("an unknown flag of xz"));
+        };
+        self.check = check;
+        self.blocks = Blocks::default();
+        Ok(State::BlockOrIndex(input))
+    }
+
+    fn begin_block_or_end_stream(&mut self, mut input: Counted<R>) -> io::Result<State<R>> {
+        let [size] = take(&mut input)?;
+        if size == 0 {
+            return self.end_stream(input);
+        }
+        let header = BlockHeader::read(size, &mut input)?;
+        Ok(State::Text(Block {
+            start: input.bytes,
+            decoder: header.decoder(input)?,
+            header,
+            check: Check::new(self.check),
+            text_bytes: 0,
+        }))
+    }
+
+    fn end_block(&mut self, block: Block<R>) -> io::Result<State<R>> {
+        let mut input = block.decoder.into_input();
+        let bytes = input.bytes - block.start;
+        block.header.check_sizes(bytes, block.text_bytes)?;
+        for _ in 0..bytes.next_multiple_of(4) - bytes {
+            if take(&mut input)? != [0] {
+                return Err(damaged("the padding of a block is not zero"));
+            }
+        }
+        let check_bytes = CHECK_BYTES[usize::from(self.check)];
+        let mut check = [0; 64];
+        let check = &mut check[..check_bytes.into()];
+        input.read_exact(check)?;
+        if !block.check.is(check) {
+            return Err(damaged("the checksum of a block does not match"));
+        }
+        let unpadded_bytes = u64::from(block.header.bytes) + bytes + u64::from(check_bytes);
+        self.blocks.add(unpadded_bytes, block.text_bytes)?;
+        Ok(State::BlockOrIndex(input))
+    }
+
+    /// Reads the index, but for its first byte, and the footer, and goes to the next stream.
+    fn end_stream(&mut self, mut input: Counted<R>) -> io::Result<State<R>> {
+        let index_bytes = read_index(&mut input, &self.blocks)?;
+        let checksum: [u8; 4] = take(&mut input)?;
+        let size_and_flags: [u8; 6] = take(&mut input)?;
+        let [s0, s1, s2, s3, flags @ ..] = size_and_flags;
+        if checksum != crc32fast::hash(&size_and_flags).to_le_bytes() {
+            return Err(damaged("the checksum of a stream's footer does not match"));
+        }
+        let backward_bytes = 4 * (u64::from(u32::from_le_bytes([s0, s1, s2, s3])) + 1);
+        if backward_bytes != index_bytes || flags != [0, self.check] {
+            return Err(damaged("the footer of a stream does not match it"));
+        }
+        if take(&mut input)? != FOOTER_MAGIC {
+            return Err(damaged("the footer of a stream is none"));
+        }
+        if skip_zeros(&mut input)? % 4 != 0 {
+            return Err(damaged(
+                "the padding of a stream has no multiple of 4 bytes",
+            ));
+        }
+        match input.fill_buf()? {
+            [] => Ok(State::End),
+            _ => Ok(State::Stream(input)),
+        }
+    }
+}
+
+impl<R: BufRead + Send + 'static> Read for XzReader<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if let State::Text(block) = &mut self.state {
+                let read = block.decoder.read(out)?;
+                if read > 0 {
+                    block.check.update(&out[..read]);
+                    block.text_bytes += read as u64;
+                    return Ok(read);
+                }
+            }
+            self.state = match std::mem::replace(&mut self.state, State::Moving) {
+                State::Stream(input) => self.begin_stream(input)?,
+                State::BlockOrIndex(input) => self.begin_block_or_end_stream(input)?,
+                State::Text(block) => self.end_block(block)?,
+                State::End => {
+                    self.state = State::End;
+                    return Ok(0);
+                }
+                State::Moving => return Err(damaged("an error before")),
+            };
+        }
+    }
+}
+
+/// An input, and how much of it has been read.
+pub(super) struct Counted<R> {
+    input: R,
+    bytes: u64,
+}
+
+impl<R: BufRead> Read for Counted<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(out)?;
+        self.bytes += read as u64;
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.input.fill_buf()
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.input.consume(bytes);
+        self.bytes += bytes as u64;
+    }
+}
+
+/// The sizes of the blocks of a stream, in order. A checksum stands for them, since there may be any number.
+#[derive(Debug, PartialEq)]
+struct Blocks {
+    count: u64,
+    unpadded_bytes: u64,
+    text_bytes: u64,
+    sizes: Crc64,
+}
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            unpadded_bytes: 0,
+            text_bytes: 0,
+            sizes: Crc64::new(),
+        }
+    }
+}
+
+impl Blocks {
+    fn add(&mut self, unpadded_bytes: u64, text_bytes: u64) -> io::Result<()> {
+        let sum = |a: u64, b: u64| a.checked_add(b).filter(|sum| *sum <= MAX_NUMBER);
+        let too_large = || damaged("the blocks are too large");
+        self.count += 1;
+        self.unpadded_bytes = sum(self.unpadded_bytes, unpadded_bytes).ok_or_else(too_large)?;
+        self.text_bytes = sum(self.text_bytes, text_bytes).ok_or_else(too_large)?;
+        self.sizes.update(&unpadded_bytes.to_le_bytes());
+        self.sizes.update(&text_bytes.to_le_bytes());
+        Ok(())
+    }
+}
+
+/// Reads an index, but for its first byte, which must be that of `blocks`. Returns its length.
+fn read_index<R: BufRead>(input: &mut Counted<R>, blocks: &Blocks) -> io::Result<u64> {
+    let start = input.bytes - 1;
+    let mut index = Index {
+        input,
+        checksum: crc32fast::Hasher::new(),
+    };
+    index.checksum.update(&[0]);
+    let mismatch = || damaged("the index does not match the blocks");
+    // Before its records, of which it may pretend to have very many.
+    if index.number()? != blocks.count {
+        return Err(mismatch());
+    }
+    let mut indexed = Blocks::default();
+    for _ in 0..blocks.count {
+        let (unpadded_bytes, text_bytes) = (index.number()?, index.number()?);
+        indexed.add(unpadded_bytes, text_bytes)?;
+    }
+    if indexed != *blocks {
+        return Err(mismatch());
+    }
+    while (index.input.bytes - start) % 4 != 0 {
+        if index.byte()? != 0 {
+            return Err(damaged("the padding of the index is not zero"));
+        }
+    }
+    let checksum = index.checksum.finalize();
+    if take(input)? != checksum.to_le_bytes() {
+        return Err(damaged("the checksum of the index does not match"));
+    }
+    Ok(input.bytes - start)
+}
+
+struct Index<'a, R> {
+    input: &'a mut Counted<R>,
+    checksum: crc32fast::Hasher,
+}
+
+impl<R: BufRead> Index<'_, R> {
+    fn byte(&mut self) -> io::Result<u8> {
+        let byte = take::<1>(self.input)?;
+        self.checksum.update(&byte);
+        Ok(byte[0])
+    }
+
+    fn number(&mut self) -> io::Result<u64> {
+        read_number(|| self.byte())
+    }
+}
+
+/// A number of a variable length: seven bits in each byte, the lowest first.
+pub(super) fn read_number(mut byte: impl FnMut() -> io::Result<u8>) -> io::Result<u64> {
+    let mut number = 0;
+    for shift in (0..63).step_by(7) {
+        let bits = byte()?;
+        number |= u64::from(bits & 0x7f) << shift;
+        if bits & 0x80 == 0 {
+            // It must be as short as it can be.
+            if bits == 0 && shift > 0 {
+                break;
+            }
+            return Ok(number);
+        }
+    }
+    Err(damaged("a number is none"))
+}

@@ -1,0 +1,206 @@
+//! The blocks of xz: their headers, and the filters that their text went through.
+
+use std::io::{self, BufRead, Read};
+
+use lzma_rust2::Lzma2Reader;
+use lzma_rust2::filter::bcj::BcjReader;
+use lzma_rust2::filter::delta::DeltaReader;
+
+use super::xz::{Counted, read_number};
+use super::{MAX_WINDOW_BYTES, damaged, take, too_far_back, unsupported};
+
+const LZMA2: u64 = 0x21;
+
+/// Minimum size of a dictionary, in bytes.
+const MIN_DICTIONARY_BYTES: u32 = 4 << 10;
+
+/// What a block says of itself.
+pub(super) struct BlockHeader {
+    /// Its length.
+    pub(super) bytes: u32,
+    data_bytes: Option<u64>,
+    text_bytes: Option<u64>,
+    /// In the order in which they were applied to the text, without the last, which is LZMA2.
+    filters: Vec<FilterId>,
+    dictionary_bytes: u32,
+}
+
+/// A filter before LZMA2.
+enum FilterId {
+    Delta {
+        distance: usize,
+    },
+    /// One for the machine code of a processor.
+    Branch {
+        id: u64,
+        start: u32,
+    },
+}
+
+impl BlockHeader {
+    /// Reads a header after its first byte, which is `size`.
+    pub(super) fn read(size: u8, input: &mut impl Read) -> io::Result<Self> {
+        let bytes = 4 * (usize::from(size) + 1);
+        let mut header = [0; 4 * 256];
+        header[0] = size;
+        input.read_exact(&mut header[1..bytes])?;
+        let (header, checksum) = header[..bytes].split_at(bytes - 4);
+        if checksum != crc32fast::hash(header).to_le_bytes() {
+            return Err(damaged("the checksum of a block's header does not match"));
+        }
+        let mut rest = &header[1..];
+        let [flags] = take(&mut rest).map_err(|_| too_short())?;
+        if flags & 0x3c != 0 {
+            return Err(unsupported("an unknown flag of an xz block"));
+        }
+        let mut number_if = |flag: u8| match flags & flag {
+            0 => Ok(None),
+            _ => number(&mut rest).map(Some),
+        };
+        let (data_bytes, text_bytes) = (number_if(0x40)?, number_if(0x80)?);
+        if data_bytes == Some(0) {
+            return Err(damaged("a block is said to have no data"));
+        }
+        let mut filters = Vec::new();
+        for _ in 0..flags & 3 {
+            filters.push(FilterId::read(&mut rest)?);
+        }
+        let dictionary_bytes = read_dictionary_bytes(&mut rest)?;
+        if rest.iter().any(|byte| *byte != 0) {
+            return Err(unsupported("an unknown field of an xz block"));
+        }
+        Ok(Self {
+            bytes: bytes as u32,
+            data_bytes,
+            text_bytes,
+            filters,
+            dictionary_bytes,
+        })
+    }
+
+    /// What decodes the data of the block, and ends where that does.
+    pub(super) fn decoder<R: BufRead + Send + 'static>(
+        &self,
+        input: Counted<R>,
+    ) -> io::Result<Box<dyn Filter<Counted<R>>>> {
+        // More than all of the text is never referred to.
+        let text_bytes = self.text_bytes.unwrap_or(u64::MAX);
+        let text_bytes = u32::try_from(text_bytes).unwrap_or(u32::MAX);
+        let bytes = self
+            .dictionary_bytes
+            .min(text_bytes.max(MIN_DICTIONARY_BYTES));
+        if bytes > MAX_WINDOW_BYTES {
+            return Err(too_far_back(bytes.into()));
+        }
+        let mut decoder: Box<dyn Filter<_>> = Box::new(Lzma2Reader::new(input, bytes, None));
+        for filter in self.filters.iter().rev() {
+            decoder = match *filter {
+                FilterId::Delta { distance } => Box::new(DeltaReader::new(decoder, distance)),
+                FilterId::Branch { id, start } => {
+                    let (new, _) = branch_filter(id).ok_or_else(unknown_filter)?;
+                    Box::new(new(decoder, start as usize))
+                }
+            };
+        }
+        Ok(decoder)
+    }
+
+    /// Compares what the block says of itself with what it has.
+    pub(super) fn check_sizes(&self, data_bytes: u64, text_bytes: u64) -> io::Result<()> {
+        let is = |expected: Option<u64>, bytes| expected.is_none_or(|expected| expected == bytes);
+        match is(self.data_bytes, data_bytes) && is(self.text_bytes, text_bytes) {
+            true => Ok(()),
+            false => Err(damaged("the size of a block does not match its header")),
+        }
+    }
+}
+
+impl FilterId {
+    fn read(from: &mut &[u8]) -> io::Result<Self> {
+        const DELTA: u64 = 3;
+        let id = number(from)?;
+        let properties = read_properties(from)?;
+        match (id, properties, branch_filter::<()>(id)) {
+            (DELTA, [distance], _) => Ok(Self::Delta {
+                distance: usize::from(*distance) + 1,
+            }),
+            (_, [], Some(_)) => Ok(Self::Branch { id, start: 0 }),
+            (_, [s0, s1, s2, s3], Some((_, alignment))) => {
+                let start = u32::from_le_bytes([*s0, *s1, *s2, *s3]);
+                match start % alignment {
+                    0 => Ok(Self::Branch { id, start }),
+                    _ => Err(unknown_filter()),
+                }
+            }
+            _ => Err(unknown_filter()),
+        }
+    }
+}
+
+/// The last filter, which has to be LZMA2.
+fn read_dictionary_bytes(from: &mut &[u8]) -> io::Result<u32> {
+    let id = number(from)?;
+    match (id, read_properties(from)?) {
+        (LZMA2, [40]) => Ok(u32::MAX),
+        (LZMA2, [bits @ 0..40]) => Ok((2 | u32::from(bits & 1)) << (bits / 2 + 11)),
+        _ => Err(unknown_filter()),
+    }
+}
+
+fn read_properties<'a>(from: &mut &'a [u8]) -> io::Result<&'a [u8]> {
+    let len = usize::try_from(number(from)?).unwrap_or(usize::MAX);
+    from.split_off(..len).ok_or_else(too_short)
+}
+
+fn number(from: &mut &[u8]) -> io::Result<u64> {
+    read_number(|| from.split_off_first().copied().ok_or_else(too_short))
+}
+
+type Boxed<R> = Box<dyn Filter<R>>;
+type NewBranchFilter<R> = fn(Boxed<R>, usize) -> BcjReader<Boxed<R>>;
+
+/// The filter for the machine code of a processor, and the alignment of its start.
+fn branch_filter<R>(id: u64) -> Option<(NewBranchFilter<R>, u32)> {
+    Some(match id {
+        4 => (BcjReader::new_x86, 1),
+        5 => (BcjReader::new_ppc, 4),
+        6 => (BcjReader::new_ia64, 16),
+        7 => (BcjReader::new_arm, 4),
+        8 => (BcjReader::new_arm_thumb, 2),
+        9 => (BcjReader::new_sparc, 4),
+        10 => (BcjReader::new_arm64, 4),
+        11 => (BcjReader::new_riscv, 2),
+        _ => return None,
+    })
+}
+
+fn unknown_filter() -> io::Error {
+    unsupported("an unknown filter of xz")
+}
+
+fn too_short() -> io::Error {
+    damaged("a block's header is too short")
+}
+
+/// Decodes, and gives its input back at the end.
+pub(super) trait Filter<R>: Read + Send {
+    fn into_input(self: Box<Self>) -> R;
+}
+
+impl<R: Read + Send> Filter<R> for Lzma2Reader<R> {
+    fn into_input(self: Box<Self>) -> R {
+        self.into_inner()
+    }
+}
+
+impl<R> Filter<R> for DeltaReader<Boxed<R>> {
+    fn into_input(self: Box<Self>) -> R {
+        self.into_inner().into_input()
+    }
+}
+
+impl<R> Filter<R> for BcjReader<Boxed<R>> {
+    fn into_input(self: Box<Self>) -> R {
+        self.into_inner().into_input()
+    }
+}

@@ -1,0 +1,227 @@
+//! One part of a pattern for paths: which names it matches.
+
+/// What matches a name: `*`, `?`, `[…]` and characters that stand for themselves.
+#[derive(Debug)]
+pub(super) struct NamePattern(Vec<Token>);
+
+/// A character, or a byte that belongs to none: names need not be UTF-8.
+type Unit = u32;
+
+#[derive(Debug, PartialEq)]
+enum Token {
+    Unit(Unit),
+    /// `?`
+    Any,
+    /// `*`
+    AnyRun,
+    /// `[a-z]`, or `[!a-z]` if negated.
+    Class {
+        is_negated: bool,
+        ranges: Vec<(Unit, Unit)>,
+    },
+}
+
+/// Whether one of the bytes has a meaning in a pattern.
+pub(super) fn is_pattern(path: &[u8]) -> bool {
+    path.iter().any(|byte| b"*?[".contains(byte))
+}
+
+impl NamePattern {
+    /// # Errors
+    ///
+    /// What is wrong with the pattern.
+    pub(super) fn parse(part: &[u8]) -> Result<Self, &'static str> {
+        let units = units(part);
+        let mut rest = &units[..];
+        let mut tokens = Vec::new();
+        while let Some((unit, after)) = rest.split_first() {
+            rest = after;
+            let token = match char::from_u32(*unit) {
+                Some('*') if tokens.last() == Some(&Token::AnyRun) => {
+                    return Err("`**` must stand alone between two separators");
+                }
+                Some('*') => Token::AnyRun,
+                Some('?') => Token::Any,
+                Some('[') => {
+                    let (class, after) = parse_class(after)?;
+                    rest = after;
+                    class
+                }
+                _ => Token::Unit(*unit),
+            };
+            tokens.push(token);
+        }
+        Ok(Self(tokens))
+    }
+
+    /// Whether the pattern itself begins with `byte`, which is ASCII.
+    pub(super) fn begins_with(&self, byte: u8) -> bool {
+        self.0.first() == Some(&Token::Unit(byte.into()))
+    }
+
+    pub(super) fn matches(&self, name: &[u8]) -> bool {
+        let (tokens, name) = (&self.0, units(name));
+        let (mut token, mut unit) = (0, 0);
+        // After the last `*`, and what it has matched so far. If the rest does not match, it matches one more.
+        let mut retry = None;
+        loop {
+            match tokens.get(token) {
+                Some(Token::AnyRun) => {
+                    token += 1;
+                    retry = Some((token, unit));
+                    continue;
+                }
+                Some(expected) if name.get(unit).is_some_and(|unit| expected.is(*unit)) => {
+                    token += 1;
+                    unit += 1;
+                    continue;
+                }
+                None if unit == name.len() => return true,
+                _ => {}
+            }
+            match &mut retry {
+                Some((after, matched)) if *matched < name.len() => {
+                    *matched += 1;
+                    (token, unit) = (*after, *matched);
+                }
+                _ => return false,
+            }
+        }
+    }
+}
+
+impl Token {
+    fn is(&self, unit: Unit) -> bool {
+        match self {
+            Self::Unit(expected) => unit == *expected,
+            Self::Any => true,
+            Self::AnyRun => false,
+            Self::Class { is_negated, ranges } => {
+                let is_in = |(first, last): &(Unit, Unit)| (*first..=*last).contains(&unit);
+                ranges.iter().any(is_in) != *is_negated
+            }
+        }
+    }
+}
+
+/// A class, and what comes after its `]`. `units` come after its `[`.
+fn parse_class(units: &[Unit]) -> Result<(Token, &[Unit]), &'static str> {
+    let is = |unit: &Unit, c: char| *unit == u32::from(c);
+    let is_negated = units
+        .first()
+        .is_some_and(|unit| is(unit, '!') || is(unit, '^'));
+    let class = &units[usize::from(is_negated)..];
+    // The first character is part of the class, even if it is a `]`.
+    let end = class.iter().skip(1).position(|unit| is(unit, ']'));
+    let end = 1 + end.ok_or("a `[` has no `]`; write `[[]` for the character itself")?;
+    let mut ranges = Vec::new();
+    let mut members = &class[..end];
+    while let Some(first) = members.first() {
+        let last = members.get(2).filter(|_| is(&members[1], '-'));
+        ranges.push((*first, *last.unwrap_or(first)));
+        members = &members[if last.is_some() { 3 } else { 1 }..];
+    }
+    Ok((Token::Class { is_negated, ranges }, &class[end + 1..]))
+}
+
+fn units(name: &[u8]) -> Vec<Unit> {
+    const AFTER_ALL_CHARACTERS: Unit = char::MAX as Unit + 1;
+    let mut units = Vec::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        units.extend(chunk.valid().chars().map(Unit::from));
+        let bytes = chunk.invalid().iter();
+        units.extend(bytes.map(|byte| AFTER_ALL_CHARACTERS + Unit::from(*byte)));
+    }
+    units
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, name: &str) -> bool {
+        matches_bytes(pattern.as_bytes(), name.as_bytes())
+    }
+
+    fn matches_bytes(pattern: &[u8], name: &[u8]) -> bool {
+        NamePattern::parse(pattern).unwrap().matches(name)
+    }
+
+    #[test]
+    fn stars_match_any_run_of_characters() {
+        for name in ["", "a", "ab", "é\u{1f600}"] {
+            assert!(matches("*", name));
+        }
+        for (pattern, name, expected) in [
+            ("a*", "a", true),
+            ("a*", "ba", false),
+            ("*.txt", ".txt", true),
+            ("*.txt", "a.txt.txt", true),
+            ("*.txt", "a.txt.gz", false),
+            ("a*b*c", "aXbXbXc", true),
+            ("a*b*c", "aXcXb", false),
+            ("*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn one_character_is_one_whatever_its_bytes() {
+        assert!(matches("?", "é") && matches("[à-ü]", "é") && matches("[!a]x", "éx"));
+        assert!(!matches("??", "é") && !matches("?", "") && !matches("?", "ab"));
+    }
+
+    #[test]
+    fn classes_are_ranges_and_characters() {
+        for (pattern, matched) in [
+            ("[a-c]", "abc"),
+            ("[abc]", "abc"),
+            ("[-a]", "-a"),
+            ("[a-]", "a-"),
+            ("[]x]", "]x"),
+            ("[[]", "["),
+            ("[]]", "]"),
+            ("[*]", "*"),
+            ("[a-c-e]", "abc-e"),
+        ] {
+            for c in ' '..='~' {
+                assert_eq!(
+                    matches(pattern, &c.to_string()),
+                    matched.contains(c),
+                    "{pattern} {c}"
+                );
+            }
+        }
+        for pattern in ["[!b]", "[^b]"] {
+            assert!(matches(pattern, "a") && matches(pattern, "^") && !matches(pattern, "b"));
+        }
+        assert!(matches("[!]]", "a") && !matches("[!]]", "]"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_characters_match_themselves_and_wildcards() {
+        assert!(matches_bytes(b"caf\xe9*", b"caf\xe9.txt"));
+        assert!(!matches_bytes(b"caf\xe8*", b"caf\xe9.txt"));
+        assert!(matches_bytes(b"caf?.txt", b"caf\xe9.txt"));
+        assert!(matches_bytes(b"[\xe0-\xef]", b"\xe9") && !matches_bytes(b"[a-z]", b"\xe9"));
+        assert!(!matches_bytes("caf\u{e9}*".as_bytes(), b"caf\xe9.txt"));
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for pattern in ["[", "[a", "[]", "[!]", "a[", "a**", "**b", "***"] {
+            assert!(NamePattern::parse(pattern.as_bytes()).is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_it_begins_with_is_told() {
+        let begins = |pattern: &str| {
+            NamePattern::parse(pattern.as_bytes())
+                .unwrap()
+                .begins_with(b'.')
+        };
+        assert!(begins(".*") && !begins("*.") && !begins("[.]*") && !begins("?"));
+    }
+}

@@ -1,0 +1,139 @@
+//! What a file was when it was divided, to tell whether its parts still fit together.
+//!
+//! The parts of a file are read at different times, and perhaps by different processes. A log that has grown meanwhile is
+//! the common case, and harmless: the parts are where they were, and the last one reads to the end. Any other change
+//! could lose lines or give them twice.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+
+use serde::{Deserialize, Serialize};
+
+/// The number of bytes at the start and before the end that tell whether a file has only grown.
+const END_BYTES: u64 = 4 << 10;
+
+/// A state of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Version {
+    /// The device and the number of the file: another file with the same name has others.
+    file: (u64, u64),
+    pub(super) bytes: u64,
+    /// In nanoseconds.
+    modified: i64,
+    /// A checksum of its first and last bytes.
+    ends: u32,
+}
+
+impl Version {
+    /// The present state.
+    pub(super) fn of(file: &mut File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self {
+            file: identity(&metadata),
+            bytes: metadata.len(),
+            modified: modified(&metadata),
+            ends: checksum_of_ends(file, metadata.len())?,
+        })
+    }
+
+    /// Whether `file` is still that file and, as far as can be told at little cost, has at most grown. It is left at any
+    /// position.
+    pub(super) fn is_prefix_of(&self, file: &mut File) -> io::Result<bool> {
+        let metadata = file.metadata()?;
+        if identity(&metadata) != self.file || metadata.len() < self.bytes {
+            return Ok(false);
+        }
+        let is_untouched = metadata.len() == self.bytes && modified(&metadata) == self.modified;
+        Ok(is_untouched || checksum_of_ends(file, self.bytes)? == self.ends)
+    }
+}
+
+/// Of the first and the last of `bytes` bytes.
+fn checksum_of_ends(file: &mut File, bytes: u64) -> io::Result<u32> {
+    let mut ends = Vec::new();
+    for start in [0, bytes.saturating_sub(END_BYTES)] {
+        file.seek(SeekFrom::Start(start))?;
+        let len = END_BYTES.min(bytes - start);
+        file.by_ref().take(len).read_to_end(&mut ends)?;
+    }
+    Ok(crc32fast::hash(&ends))
+}
+
+#[cfg(unix)]
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> (u64, u64) {
+    (0, 0)
+}
+
+fn modified(metadata: &Metadata) -> i64 {
+    use std::time::UNIX_EPOCH;
+    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+    match modified.duration_since(UNIX_EPOCH) {
+        Ok(after) => after.as_nanos() as i64,
+        Err(before) => -(before.duration().as_nanos() as i64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn only_growth_is_no_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let content: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();
+        let write = |content: &[u8]| fs::write(&path, content).unwrap();
+        write(&content);
+        let version = Version::of(&mut File::open(&path).unwrap()).unwrap();
+        let holds = || {
+            version
+                .is_prefix_of(&mut File::open(&path).unwrap())
+                .unwrap()
+        };
+        assert!(holds());
+        File::options()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"more")
+            .unwrap();
+        assert!(holds());
+        // Written again as it was.
+        write(&content);
+        assert!(holds());
+        write(&content[1..]);
+        assert!(!holds());
+        let mut other = content.clone();
+        *other.last_mut().unwrap() ^= 1;
+        write(&[&other[..], b"more"].concat());
+        assert!(!holds());
+        // Another file of the same content.
+        let new = directory.path().join("new");
+        fs::write(&new, &content).unwrap();
+        fs::rename(&new, &path).unwrap();
+        assert_eq!(holds(), cfg!(not(unix)));
+    }
+
+    #[test]
+    fn files_of_any_length_have_ends() {
+        for bytes in [0, 1, END_BYTES - 1, END_BYTES, END_BYTES + 1, 3 * END_BYTES] {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&vec![b'x'; bytes as usize]).unwrap();
+            assert!(
+                Version::of(&mut file)
+                    .unwrap()
+                    .is_prefix_of(&mut file)
+                    .unwrap()
+            );
+        }
+    }
+}
