@@ -62,7 +62,6 @@ operations! {
     Wait "wait" [ECHILD]
     Kill "kill" [EPERM]
     Thread "thread" [EAGAIN]
-    Map "mmap" [ENOMEM]
     Random "getrandom" [ENOSYS]
 }
 
