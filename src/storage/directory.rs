@@ -136,11 +136,13 @@ mod linux {
         }
 
         /// Whether it is what `path` leads to now.
-        pub(crate) fn is_at(&self, path: &Path) -> bool {
-            match (self.0.metadata(), fs::symlink_metadata(path)) {
-                (Ok(open), Ok(found)) => (open.dev(), open.ino()) == (found.dev(), found.ino()),
-                _ => false,
-            }
+        pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
+            let found = match fs::symlink_metadata(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                found => found?,
+            };
+            let open = self.0.metadata()?;
+            Ok((open.dev(), open.ino()) == (found.dev(), found.ino()))
         }
 
         /// Returns all that is in it.
@@ -223,8 +225,8 @@ mod other {
             system::is_own_directory(&self.0)
         }
 
-        pub(crate) fn is_at(&self, path: &Path) -> bool {
-            self.0 == path && path.is_dir()
+        pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
+            Ok(self.0 == path && path.is_dir())
         }
 
         pub(crate) fn entries(&self) -> io::Result<Vec<(OsString, Entry)>> {

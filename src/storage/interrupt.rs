@@ -23,12 +23,24 @@ pub(crate) fn install() {
     static DONE_IN: AtomicU64 = AtomicU64::new(0);
     system::look_after_forks();
     system::at_exit(on_exit);
+    outlive_long_files();
     let process = system::process_number();
     // Without a pipe or a thread, what is left is swept later, as after `kill -9`; the next directory tries again.
     if DONE_IN.swap(process, Ordering::SeqCst) != process && try_install().is_err() {
         DONE_IN.store(0, Ordering::SeqCst);
     }
 }
+
+/// Makes a write beyond the limit to the length of files (`RLIMIT_FSIZE`) an error, which names the file. Without a
+/// handler the signal would end the process, and leave its files.
+#[cfg(unix)]
+pub(crate) fn outlive_long_files() {
+    super::system::outlive_if_default(libc::SIGXFSZ);
+}
+
+/// Does nothing: other systems have no such limit.
+#[cfg(not(unix))]
+pub(crate) fn outlive_long_files() {}
 
 /// Does nothing: other systems leave everything to the next sweep.
 #[cfg(not(unix))]

@@ -172,7 +172,9 @@ impl Owned {
 
     /// Whether it is still there, and this process is the one that made it and not a copy.
     pub(super) fn is_there(&self) -> bool {
-        self.is_of_this_process() && self.held.directory.is_at(&self.held.path)
+        // If the system does not say, it may be there: another directory in its place would take its files along.
+        let is_at = || self.held.directory.is_at(&self.held.path);
+        self.is_of_this_process() && is_at().unwrap_or(true)
     }
 
     fn is_of_this_process(&self) -> bool {
@@ -248,7 +250,7 @@ impl Held {
             directory::lock(lock.try_lock())?;
         }
         lock.write_all(kind.mark(&lock)?.as_bytes())?;
-        if !directory.is_at(path) {
+        if !directory.is_at(path)? {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(Self {
@@ -265,7 +267,7 @@ impl Held {
     fn claim(kind: &'static Kind, path: PathBuf, process: u32) -> Option<Self> {
         let directory = Directory::open(&path).ok()?;
         let is_locked = directory::lock(directory.try_lock()).ok()?;
-        if !directory.is_own() || !directory.is_at(&path) {
+        if !directory.is_own() || !directory.is_at(&path).ok()? {
             return None;
         }
         let lock = match directory.open_file(LOCK_NAME) {
@@ -322,7 +324,7 @@ impl Held {
             Err(error) => return Err(error),
         };
         let aside = aside(&self.path);
-        if self.directory.is_at(&self.path) {
+        if self.directory.is_at(&self.path)? {
             // If it fails, somebody may add to it once more, and the removal takes another attempt.
             let _ = fs::rename(&self.path, &aside);
         }
@@ -339,9 +341,12 @@ impl Held {
         outcome?;
         or_gone(self.directory.remove_file(LOCK_NAME.as_ref()))?;
         // It is at neither if somebody has moved it.
-        let mut paths = [&aside, &self.path].into_iter();
-        let path = paths.find(|path| self.directory.is_at(path));
-        path.map_or(Ok(()), |path| or_gone(fs::remove_dir(path)))?;
+        for path in [&aside, &self.path] {
+            if self.directory.is_at(path)? {
+                or_gone(fs::remove_dir(path))?;
+                break;
+            }
+        }
         Ok(true)
     }
 

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::directory::Entry;
 use super::owned::{self, Kind, Owned};
-use super::{environment, file, system};
+use super::{environment, file, interrupt, system};
 use crate::error::{Error, ErrorKind, Place, Result};
 
 /// How often a directory that is lost is made again for one file.
@@ -88,6 +88,7 @@ impl Scratch {
     /// Scratch in the `directory` of another process, which removes it. No other files there may have names that begin
     /// with `prefix`.
     pub(crate) fn within(directory: PathBuf, prefix: String, quota_bytes: Option<u64>) -> Self {
+        interrupt::outlive_long_files();
         Self::at(Home::OfOther { directory, prefix }, quota_bytes)
     }
 

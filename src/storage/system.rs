@@ -202,6 +202,16 @@ mod unix {
         }
     }
 
+    /// Has `signal` change nothing, if nobody else handles or ignores it. Programs that this process starts are not
+    /// affected, as they would be if it were ignored.
+    pub(in crate::storage) fn outlive_if_default(signal: libc::c_int) {
+        extern "C" fn nothing(_signal: libc::c_int) {}
+        if handler_of(signal) == Some(libc::SIG_DFL) {
+            let handler = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+            set_handler(signal, handler, libc::SA_RESTART | libc::SA_ONSTACK);
+        }
+    }
+
     pub(in crate::storage) fn is_handled_by_us(signal: libc::c_int) -> bool {
         handler_of(signal) == Some(INSTALLED.load(Ordering::SeqCst))
     }

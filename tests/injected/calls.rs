@@ -65,17 +65,6 @@ impl Failed for Code {
     }
 }
 
-/// The result of a function that maps memory, where null is not what says that it failed.
-#[repr(transparent)]
-struct Mapped(*mut c_void);
-
-impl Failed for Mapped {
-    fn failed(error: c_int) -> Self {
-        set_errno(error);
-        Self(libc::MAP_FAILED)
-    }
-}
-
 fn set_errno(error: c_int) {
     // SAFETY: the pointer is to the `errno` of this thread.
     unsafe { *libc::__errno_location() = error };
@@ -251,56 +240,6 @@ extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: c_long) -> c_in
         return Failed::failed(error);
     }
     call_next!(fcntl(descriptor: c_int, command: c_int, argument: c_long) -> c_int)
-}
-
-/// Smaller mappings are the stacks that std keeps for signal handlers, without which it ends the process.
-const MIN_MAPPED_BYTES: size_t = 1 << 18;
-
-#[unsafe(no_mangle)]
-extern "C" fn mmap(
-    address: *mut c_void,
-    bytes: size_t,
-    protection: c_int,
-    flags: c_int,
-    descriptor: c_int,
-    offset: off64_t,
-) -> Mapped {
-    if bytes >= MIN_MAPPED_BYTES
-        && let Some(Effect::Error(error)) = effect(Operation::Map)
-    {
-        return Failed::failed(error);
-    }
-    call_next!(mmap(
-        address: *mut c_void, bytes: size_t, protection: c_int, flags: c_int, descriptor: c_int, offset: off64_t
-    ) -> Mapped)
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn mmap64(
-    address: *mut c_void,
-    bytes: size_t,
-    protection: c_int,
-    flags: c_int,
-    descriptor: c_int,
-    offset: off64_t,
-) -> Mapped {
-    mmap(address, bytes, protection, flags, descriptor, offset)
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn mremap(
-    address: *mut c_void,
-    old_bytes: size_t,
-    bytes: size_t,
-    flags: c_int,
-    new_address: *mut c_void,
-) -> Mapped {
-    if let Some(Effect::Error(error)) = effect(Operation::Map) {
-        return Failed::failed(error);
-    }
-    call_next!(mremap(
-        address: *mut c_void, old_bytes: size_t, bytes: size_t, flags: c_int, new_address: *mut c_void
-    ) -> Mapped)
 }
 
 /// What has no function of its own in all versions of libc, or is called without it.

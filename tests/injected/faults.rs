@@ -56,13 +56,12 @@ operations! {
     Pipe "pipe" [EMFILE]
     Option "setsockopt" [ENOMEM]
     Send "send" [EPIPE ENOBUFS]
-    Receive "recv" [ECONNRESET EAGAIN]
+    Receive "recv" [ECONNRESET ENOMEM]
     Poll "poll" [ENOMEM]
     Spawn "spawn" [EAGAIN ENOMEM EACCES]
     Wait "wait" [ECHILD]
     Kill "kill" [EPERM]
     Thread "thread" [EAGAIN]
-    Map "mmap" [ENOMEM]
     Random "getrandom" [ENOSYS]
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -30,6 +30,8 @@ pub(crate) struct Run {
     pub(crate) executor: &'static str,
     /// The names and values of resource limits, or nothing.
     pub(crate) limits: String,
+    /// Another user than that of the harness, which must be root's.
+    pub(crate) user: Option<u32>,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -77,6 +79,7 @@ impl<'a> Place<'a> {
         let lines = program::text().into_iter().map(|line| line + "\n");
         let new: String = lines.collect();
         fs::write(root.join(TEXT), &new).expect("room for a file");
+        open_to_all(root);
         Self { root, new }
     }
 
@@ -120,6 +123,7 @@ impl<'a> Place<'a> {
             work: "overwrite",
             executor: "inline",
             limits: String::new(),
+            user: run.user,
             fault: None,
         };
         match (self.start_and_judge(&next).0, self.left()) {
@@ -132,8 +136,9 @@ impl<'a> Place<'a> {
     }
 
     fn start_and_judge(&self, run: &Run) -> (Result<Outcome, String>, Control) {
-        let control = Control::create(&self.root.join("faults"), run.fault);
-        let control = control.expect("room for a file");
+        let faults = self.root.join("faults");
+        let control = Control::create(&faults, run.fault).expect("room for a file");
+        open_to_all(&faults);
         let mut child = self.start(run);
         let stderr = child.stderr.take().expect("a pipe");
         let errors = thread::spawn(move || io::read_to_string(stderr).unwrap_or_default());
@@ -152,13 +157,17 @@ impl<'a> Place<'a> {
     fn start(&self, run: &Run) -> Child {
         let task = format!("{} {} {}", run.work, run.executor, run.limits);
         let variable = faults::VARIABLE.to_str().expect("ASCII");
-        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        // Wherever it is, and whoever may look there.
+        let mut command = Command::new("/proc/self/exe");
         command.args(["program::program", "--exact", "--nocapture"]);
         command.args(["--test-threads", "1"]);
         command.current_dir(self.root).env(program::VARIABLE, task);
         command.env(variable, self.root.join("faults"));
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(Stdio::piped());
+        if let Some(user) = run.user {
+            command.uid(user).gid(user);
+        }
         command.spawn().expect("start this program again")
     }
 
@@ -242,9 +251,9 @@ fn is_out_of_memory(run: &Run, status: ExitStatus, errors: &str) -> bool {
 }
 
 /// Lets a program of another user write there.
-fn open_to_all(directory: &Path) {
+fn open_to_all(path: &Path) {
     let all = fs::Permissions::from_mode(0o777);
-    fs::set_permissions(directory, all).expect("a directory of this user");
+    fs::set_permissions(path, all).expect("something of this user's");
 }
 
 #[derive(Debug, PartialEq, Eq)]

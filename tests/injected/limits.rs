@@ -31,7 +31,6 @@ pub(crate) fn apply(limit: &str) {
             "nproc" => resource(libc::RLIMIT_NPROC),
             "as" => resource(libc::RLIMIT_AS),
             "fsize" => resource(libc::RLIMIT_FSIZE),
-            "user" => libc::setgid(value) | libc::setuid(value),
             "closed" => libc::close(0) | libc::close(1) | libc::close(2),
             "ignore" => match libc::signal(value.cast_signed(), libc::SIG_IGN) {
                 libc::SIG_ERR => -1,
@@ -47,20 +46,24 @@ pub(crate) fn apply(limit: &str) {
     assert_eq!(status, 0, "{limit}: {}", std::io::Error::last_os_error());
 }
 
-/// Runs each operation under each of the limits, on one executor or another, and returns how many answers were right.
-fn right_answers_under(limits: &[String]) -> u64 {
+/// Runs each operation under each of the limits, on one of the executors, and returns how many answers were right.
+fn right_answers_under(limits: &[String], executors: &[&'static str], user: Option<u32>) -> u64 {
     let limits = limits.iter().enumerate();
     let runs = limits.flat_map(|(number, limit)| {
         let works = WORK.iter().enumerate();
         works.map(move |(index, (work, _))| Run {
             limits: limit.clone(),
-            ..undisturbed(work, EXECUTORS[(number + index) % EXECUTORS.len()])
+            user,
+            ..undisturbed(work, executors[(number + index) % executors.len()])
         })
     });
     let tally = Tally::default();
     in_places(runs, |place, run| tally.add(&run, &place.run(&run)));
     tally.finish()
 }
+
+/// A user who most likely runs nothing else.
+const NOBODY: u32 = 61_234;
 
 fn limits(name: &str, values: &[u32]) -> Vec<String> {
     values
@@ -71,7 +74,11 @@ fn limits(name: &str, values: &[u32]) -> Vec<String> {
 
 #[test]
 fn too_few_descriptors_are_an_error_and_leave_nothing() {
-    let right = right_answers_under(&limits("nofile", &[6, 8, 10, 12, 16, 24, 32, 64]));
+    let right = right_answers_under(
+        &limits("nofile", &[6, 8, 10, 12, 16, 24, 32, 64]),
+        &EXECUTORS,
+        None,
+    );
     assert!(right > 0, "some have enough");
 }
 
@@ -80,24 +87,30 @@ fn too_few_threads_are_an_error_and_leave_nothing() {
     // The limit does not apply to root.
     // SAFETY: geteuid takes nothing and cannot fail.
     let is_root = unsafe { libc::geteuid() } == 0;
-    let user = if is_root { "user=1234 " } else { "" };
-    right_answers_under(&[1, 2, 3, 4].map(|value| format!("{user}nproc={value}")));
+    let user = is_root.then_some(NOBODY);
+    let limits = [1, 2, 4, 8].map(|value| format!("nproc={value}"));
+    let executors = ["threads", "threads:2", "processes:2"];
+    right_answers_under(&limits, &executors, user);
 }
 
 #[test]
 fn too_little_memory_leaves_nothing_for_long() {
-    right_answers_under(&limits("as", &[100 << 20, 200 << 20, 400 << 20]));
+    right_answers_under(
+        &limits("as", &[30 << 20, 50 << 20, 70 << 20, 100 << 20]),
+        &EXECUTORS,
+        None,
+    );
 }
 
 #[test]
 fn files_that_may_not_grow_are_an_error_and_leave_nothing() {
-    right_answers_under(&limits("fsize", &[0, 1_000, 100_000]));
+    right_answers_under(&limits("fsize", &[0, 1_000, 100_000]), &EXECUTORS, None);
 }
 
 #[test]
 fn closed_streams_and_odd_signals_change_nothing() {
     let states = ["closed", "ignore=17", "default=13"];
-    let right = right_answers_under(&states.map(str::to_owned));
+    let right = right_answers_under(&states.map(str::to_owned), &EXECUTORS, None);
     assert_eq!(right, (states.len() * WORK.len()) as u64);
 }
 

@@ -103,6 +103,7 @@ pub(crate) fn undisturbed(work: &'static str, executor: &'static str) -> Run {
         work,
         executor,
         limits: String::new(),
+        user: None,
         fault: None,
     }
 }

@@ -11,6 +11,7 @@
 //! waited for.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -90,6 +91,12 @@ impl Sender {
             return Ok(());
         }
         stream.write_all(bytes)
+    }
+
+    /// Ends the channel in both directions: the other end finds it closed.
+    pub(super) fn close(&self) {
+        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = stream.shutdown(Shutdown::Both);
     }
 }
 

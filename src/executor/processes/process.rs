@@ -133,8 +133,8 @@ impl Process {
     /// Waits for its end, which is near, and says how it ended: `"killed by signal 9"`.
     pub(super) fn end(&mut self) -> String {
         let status = self.wait(EXIT).or_else(|| {
-            let _ = self.child.kill();
-            self.child.wait().ok()
+            self.end_at_once();
+            self.child.try_wait().ok().flatten()
         });
         for output in &self.outputs {
             output.wait_for(None);
@@ -144,6 +144,12 @@ impl Process {
 
     /// Ends it at once, whatever it is doing.
     pub(super) fn kill(mut self) {
+        self.end_at_once();
+    }
+
+    fn end_at_once(&mut self) {
+        // Without the channel it ends itself, even if it cannot be killed.
+        self.sender.close();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -153,9 +159,10 @@ impl Process {
         let deadline = Instant::now() + limit;
         loop {
             match self.child.try_wait() {
-                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
-                Ok(status) => return status,
-                Err(_) => return None,
+                Ok(Some(status)) => return Some(status),
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return None,
+                _ if Instant::now() >= deadline => return None,
+                _ => thread::sleep(Duration::from_millis(1)),
             }
         }
     }
@@ -163,13 +170,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.is_running() {
-            let asked = self.send(&Command::Exit, &[]);
-            if asked.is_err() || self.wait(EXIT).is_none() {
-                let _ = self.child.kill();
-            }
+        // If the system does not say whether it runs, it may.
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
         }
-        let _ = self.child.wait();
+        let asked = self.send(&Command::Exit, &[]);
+        if asked.is_err() || self.wait(EXIT).is_none() {
+            self.end_at_once();
+        }
     }
 }
 
