@@ -121,7 +121,7 @@ fn what_looks_like_ours_and_is_not_is_left_alone() {
     dead.wait();
     for spill in ["copy", "file", "lock", "link"] {
         sweep(&files.path(spill));
-        assert_eq!(names_in(&files.path(spill)), [name.clone()]);
+        assert_eq!(names_in(&files.path(spill)), [&*name]);
     }
     assert_eq!(names_in(&copy), files_in_copy);
     assert!(file.exists() && lock.exists());
@@ -444,7 +444,7 @@ struct Volume(Files);
 impl Volume {
     fn mount() -> Option<Self> {
         let files = Files::new();
-        fs::create_dir(files.path("volume")).unwrap();
+        fs::create_dir(files.path("volume")).expect("room for a directory");
         let mut command = Command::new("mount");
         command
             .args(["-t", "tmpfs", "none"])

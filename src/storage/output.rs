@@ -25,6 +25,7 @@ mod commit;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -72,6 +73,8 @@ pub(crate) struct Output {
     overwrite: bool,
     is_durable: bool,
     unfinished: Owned,
+    /// Whether something in `unfinished` must be kept for a later process.
+    is_stuck: Cell<bool>,
 }
 
 /// How an output gets to its place.
@@ -114,6 +117,7 @@ impl Output {
             overwrite,
             is_durable,
             unfinished,
+            is_stuck: Cell::new(false),
         })
     }
 
@@ -140,7 +144,7 @@ impl Output {
                 Place::Within => self.move_in(&new),
             }
         });
-        if commit::is_begun(self.unfinished.path()) {
+        if self.is_stuck.get() {
             self.unfinished.leave();
         }
         finished.unwrap_or_else(|| Err(cancelled()))
@@ -180,6 +184,7 @@ impl Output {
 
     /// Says where everything is that could not be put back.
     fn not_undone(&self, source: &io::Error) -> Error {
+        self.is_stuck.set(true);
         let unfinished = self.unfinished.path().display();
         self.failed(io::Error::new(
             source.kind(),
@@ -260,9 +265,10 @@ impl Output {
         directory: &Path,
     ) -> Result<()> {
         let unfinished = self.unfinished.path();
+        let end = || self.is_stuck.set(!commit::end(unfinished));
         let begun = commit::begin(unfinished, parts, &self.target);
         if let Err(source) = begun {
-            commit::end(unfinished);
+            end();
             return Err(self.failed(source));
         }
         let mut done = 0;
@@ -277,7 +283,7 @@ impl Output {
                 rename_new(to, from).map_err(|source| self.not_undone(&source))?;
             }
         }
-        commit::end(unfinished);
+        end();
         moved.map_err(|source| self.not_moved(source))
     }
 }

@@ -124,6 +124,7 @@ impl Scratch {
             Home::Own { .. } => format!("{name}-{number}"),
             Home::OfOther { prefix, .. } => format!("{prefix}{name}-{number}"),
         };
+        debug_assert!(is_file_name(&name), "a sweep must know {name} for ours");
         let mut attempt = 1;
         loop {
             let path = self.path()?.join(&name);

@@ -13,17 +13,12 @@ use super::{NEW, OLD, parts_in};
 const NOTE: &str = "commit";
 const NOTE_BEFORE: &str = "commit-0";
 
-/// How often the removal of the note is tried.
+/// How often it is tried to remove the note.
 const MAX_ENDS: usize = 10;
 
 /// Whether a file is the note, or is going to be it.
 pub(super) fn is_note(name: &str) -> bool {
     matches!(name, NOTE | NOTE_BEFORE)
-}
-
-/// Whether there is a note in the directory `unfinished`.
-pub(super) fn is_begun(unfinished: &Path) -> bool {
-    unfinished.join(NOTE).exists()
 }
 
 /// Notes in the directory `unfinished` that its `parts` are going to be moved to `target`.
@@ -45,12 +40,14 @@ pub(super) fn begin(unfinished: &Path, parts: usize, target: &Path) -> io::Resul
 /// Notes that nothing is left to be moved, and returns whether it could. If not, a sweep finds that out.
 pub(super) fn end(unfinished: &Path) -> bool {
     let note = unfinished.join(NOTE);
-    let ended = (0..MAX_ENDS).any(|_| {
-        let removed = faults::point().and_then(|()| fs::remove_file(&note));
-        removed.is_ok() || !note.exists()
-    });
-    // What is removed next must not be gone before the note is.
-    ended && directory::sync(unfinished).is_ok()
+    (0..MAX_ENDS).any(|_| {
+        let is_gone = match faults::point().and_then(|()| fs::remove_file(&note)) {
+            Ok(()) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        // What is removed next must not be gone before the note is.
+        is_gone && directory::sync(unfinished).is_ok()
+    })
 }
 
 /// Brings the moves of a dead process to an end. Returns whether what is left may go.
@@ -73,7 +70,9 @@ fn try_settle(unfinished: &Path, note: &[u8]) -> Option<()> {
     let directory = match fs::symlink_metadata(&old) {
         // A file or a link. It was replaced if the output is in its place.
         Ok(found) if !found.is_dir() => {
-            let is_replaced = fs::symlink_metadata(&target).is_ok() && !new.exists();
+            let is_moved = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+            let is_replaced = fs::symlink_metadata(&target).is_ok()
+                && fs::symlink_metadata(&new).is_err_and(is_moved);
             if !is_replaced {
                 rename_new(&old, &target).ok()?;
             }
