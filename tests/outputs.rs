@@ -398,6 +398,44 @@ fn a_job_survives_the_loss_of_its_directory() {
     }
 }
 
+#[test]
+fn a_directory_may_be_lost_at_any_time() {
+    for executor in [
+        Executor::Inline,
+        Executor::ThreadPool(2),
+        Executor::Processes(2),
+    ] {
+        let files = Files::new();
+        let spill = files.path("spill");
+        let context = context(executor, &spill);
+        for milliseconds in (0..60).step_by(10) {
+            let numbers = context.range_partitioned(0..20_000, 8);
+            let kept = numbers.map(|n| (n % 2_000, n)).persist(Persistence::Disk);
+            let sums = kept
+                .sum_by_key()
+                .repartition(3)
+                .sort_by_key(|(key, _)| *key);
+            let losing = thread::spawn({
+                let spill = spill.clone();
+                move || {
+                    thread::sleep(Duration::from_millis(milliseconds));
+                    if spill.exists() {
+                        lose(&spill);
+                    }
+                }
+            });
+            let found = within_the_limit("any", move || sums.collect().unwrap());
+            losing.join().unwrap();
+            let expected = (0..2_000).map(|key| (key, (0..10).map(|n| n * 2_000 + key).sum()));
+            assert_eq!(found, expected.collect::<Vec<(u64, u64)>>(), "{executor:?}");
+        }
+        drop(context);
+        if spill.exists() {
+            assert_empty(&spill);
+        }
+    }
+}
+
 // Directories that are there.
 
 #[test]
