@@ -25,7 +25,6 @@ mod commit;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -73,8 +72,6 @@ pub(crate) struct Output {
     overwrite: bool,
     is_durable: bool,
     unfinished: Owned,
-    /// Whether something in `unfinished` must be kept for a later process.
-    is_stuck: Cell<bool>,
 }
 
 /// How an output gets to its place.
@@ -117,7 +114,6 @@ impl Output {
             overwrite,
             is_durable,
             unfinished,
-            is_stuck: Cell::new(false),
         })
     }
 
@@ -144,9 +140,6 @@ impl Output {
                 Place::Within => self.move_in(&new),
             }
         });
-        if self.is_stuck.get() {
-            self.unfinished.leave();
-        }
         finished.unwrap_or_else(|| Err(cancelled()))
     }
 
@@ -184,7 +177,6 @@ impl Output {
 
     /// Says where everything is that could not be put back.
     fn not_undone(&self, source: &io::Error) -> Error {
-        self.is_stuck.set(true);
         let unfinished = self.unfinished.path().display();
         self.failed(io::Error::new(
             source.kind(),
@@ -212,17 +204,14 @@ impl Output {
             Err(_) => return self.move_aside(new),
         }
         // It may have been filled meanwhile.
-        let replaced = check_parts(new, &self.path).and_then(|()| {
-            let synced = self
-                .target
-                .parent()
-                .map_or(Ok(()), |above| self.sync(above));
-            synced.map_err(|source| self.failed(source))
-        });
-        if replaced.is_err() {
+        if let Err(error) = check_parts(new, &self.path) {
             exchange(new, &self.target).map_err(|source| self.not_undone(&source))?;
+            return Err(error);
         }
-        replaced
+        let synced = self.sync(self.target.parent().unwrap_or(new));
+        // Without this a whole output is there, too: the new one.
+        let synced = synced.inspect_err(|_| _ = exchange(new, &self.target));
+        synced.map_err(|source| self.failed(source))
     }
 
     /// Replaces a file or a link where it cannot change places with the output.
@@ -265,12 +254,8 @@ impl Output {
         directory: &Path,
     ) -> Result<()> {
         let unfinished = self.unfinished.path();
-        let end = || self.is_stuck.set(!commit::end(unfinished));
         let begun = commit::begin(unfinished, parts, &self.target);
-        if let Err(source) = begun {
-            end();
-            return Err(self.failed(source));
-        }
+        begun.map_err(|source| self.failed(source))?;
         let mut done = 0;
         let mut moved = moves.iter().try_for_each(|(from, to)| {
             rename_new(from, to)?;
@@ -283,7 +268,8 @@ impl Output {
                 rename_new(to, from).map_err(|source| self.not_undone(&source))?;
             }
         }
-        end();
+        // If this fails, the end of this output tries it again.
+        commit::end(unfinished);
         moved.map_err(|source| self.not_moved(source))
     }
 }

@@ -36,7 +36,7 @@ static KIND: Kind = Kind {
     has_file: |name, kind| kind == Entry::File && is_file_name(name),
     directories: &[],
     has_inner_file: |_| false,
-    settle: |_, _| true,
+    settle: |_| true,
 };
 
 /// Whether files get such names from [`Scratch::create`].

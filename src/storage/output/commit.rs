@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::directory::{self, Directory};
+use super::super::directory;
 use super::super::faults;
 use super::super::rename::rename_new;
 use super::{NEW, OLD, parts_in};
@@ -37,7 +37,7 @@ pub(super) fn begin(unfinished: &Path, parts: usize, target: &Path) -> io::Resul
     directory::sync(unfinished)
 }
 
-/// Notes that nothing is left to be moved, and returns whether it could. If not, a sweep finds that out.
+/// Notes that nothing is left to be moved, and returns whether it could. If not, [`settle`] finds that out.
 pub(super) fn end(unfinished: &Path) -> bool {
     let note = unfinished.join(NOTE);
     (0..MAX_ENDS).any(|_| {
@@ -50,11 +50,11 @@ pub(super) fn end(unfinished: &Path) -> bool {
     })
 }
 
-/// Brings the moves of a dead process to an end. Returns whether what is left may go.
+/// Brings moves to an end that have failed or were cut short. Returns whether what is left may go.
 ///
 /// As long as no new file is in place, what was moved aside is put back; afterwards the rest of the new files is put
 /// in place. Nothing else is touched: if something is in the way, or the target is gone, all is left as it is.
-pub(super) fn settle(unfinished: &Path, _: &Directory) -> bool {
+pub(super) fn settle(unfinished: &Path) -> bool {
     match fs::read(unfinished.join(NOTE)) {
         Ok(note) => try_settle(unfinished, &note).is_some(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
