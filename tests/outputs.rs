@@ -121,7 +121,7 @@ fn what_looks_like_ours_and_is_not_is_left_alone() {
     dead.wait();
     for spill in ["copy", "file", "lock", "link"] {
         sweep(&files.path(spill));
-        assert_eq!(names_in(&files.path(spill)), [name.clone()]);
+        assert_eq!(names_in(&files.path(spill)), [&*name]);
     }
     assert_eq!(names_in(&copy), files_in_copy);
     assert!(file.exists() && lock.exists());
@@ -291,7 +291,12 @@ fn child_forks() {
         return;
     };
     child::heed_signals();
-    let context = context(Executor::Inline, &spill);
+    let executor = if work == "drop workers" {
+        Executor::Processes(1)
+    } else {
+        Executor::Inline
+    };
+    let context = context(executor, &spill);
     let numbers = on_disk(&context);
     assert_eq!(numbers.count().unwrap(), 1_000);
     let pairs = numbers.clone().map(|n| (n % 7, n)).group_by_key();
@@ -301,7 +306,7 @@ fn child_forks() {
     let copy = unsafe { libc::fork() };
     if copy == 0 {
         match &*work {
-            "drop" => drop((sizes, numbers, context)),
+            "drop" | "drop workers" => drop((sizes, numbers, context)),
             "use" => {
                 let again = on_disk(&context);
                 assert_eq!(again.sum::<u64>().unwrap(), 499_500);
@@ -342,7 +347,7 @@ fn child_forks() {
 
 #[test]
 fn a_copy_of_the_process_deletes_nothing_and_ends_by_signals() {
-    for work in ["drop", "use", "signal"] {
+    for work in ["drop", "drop workers", "use", "signal"] {
         let files = Files::new();
         within_the_limit(work, {
             let spill = files.path("spill");
@@ -393,6 +398,44 @@ fn a_job_survives_the_loss_of_its_directory() {
     }
 }
 
+#[test]
+fn a_directory_may_be_lost_at_any_time() {
+    for executor in [
+        Executor::Inline,
+        Executor::ThreadPool(2),
+        Executor::Processes(2),
+    ] {
+        let files = Files::new();
+        let spill = files.path("spill");
+        let context = context(executor, &spill);
+        for milliseconds in (0..60).step_by(10) {
+            let numbers = context.range_partitioned(0..20_000, 8);
+            let kept = numbers.map(|n| (n % 2_000, n)).persist(Persistence::Disk);
+            let sums = kept
+                .sum_by_key()
+                .repartition(3)
+                .sort_by_key(|(key, _)| *key);
+            let losing = thread::spawn({
+                let spill = spill.clone();
+                move || {
+                    thread::sleep(Duration::from_millis(milliseconds));
+                    if spill.exists() {
+                        lose(&spill);
+                    }
+                }
+            });
+            let found = within_the_limit("any", move || sums.collect().unwrap());
+            losing.join().unwrap();
+            let expected = (0..2_000).map(|key| (key, (0..10).map(|n| n * 2_000 + key).sum()));
+            assert_eq!(found, expected.collect::<Vec<(u64, u64)>>(), "{executor:?}");
+        }
+        drop(context);
+        if spill.exists() {
+            assert_empty(&spill);
+        }
+    }
+}
+
 // Directories that are there.
 
 #[test]
@@ -439,7 +482,7 @@ struct Volume(Files);
 impl Volume {
     fn mount() -> Option<Self> {
         let files = Files::new();
-        fs::create_dir(files.path("volume")).unwrap();
+        fs::create_dir(files.path("volume")).expect("room for a directory");
         let mut command = Command::new("mount");
         command
             .args(["-t", "tmpfs", "none"])
@@ -486,6 +529,44 @@ fn the_root_of_a_volume_is_written_into_and_overwritten() {
     );
     assert_eq!(fs::read_to_string(root.join("part-00000")).unwrap(), "5\n");
     assert_eq!(volume.0.names(), ["volume"]);
+}
+
+/// Not a test by itself: a process of a user who may write to `mine` only.
+#[test]
+#[expect(unsafe_code, reason = "std changes the user of another process only")]
+fn child_writes_as_another_user() {
+    let Some((directory, _)) = child::task() else {
+        return;
+    };
+    // SAFETY: the call takes numbers.
+    assert_eq!(unsafe { libc::setresuid(12_345, 12_345, 12_345) }, 0);
+    let out = directory.join("mine");
+    range(0..4, 4).write_text(&out).unwrap();
+    let writer = TextWriter::new().overwrite(true);
+    writer.write(&range(5..7, 2), &out).unwrap();
+    let error = range(0..4, 4)
+        .write_text(directory.join("other"))
+        .unwrap_err();
+    assert!(
+        error.is_io() && error.to_string().starts_with("cannot create"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_directory_above_an_output_need_not_be_writable() {
+    if !is_root() {
+        eprintln!("SKIPPED: only root can be another user");
+        return;
+    }
+    let files = Files::new();
+    fs::set_permissions(files.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(files.path("mine")).unwrap();
+    std::os::unix::fs::chown(files.path("mine"), Some(12_345), None).unwrap();
+    run("child_writes_as_another_user", files.root(), "");
+    assert_eq!(names_in(&files.path("mine")), ["part-00000", "part-00001"]);
+    assert_eq!(concatenation(&files.path("mine")), "5\n6\n");
+    assert_eq!(files.names(), ["mine"]);
 }
 
 // The environment.

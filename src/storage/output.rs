@@ -140,9 +140,6 @@ impl Output {
                 Place::Within => self.move_in(&new),
             }
         });
-        if commit::is_begun(self.unfinished.path()) {
-            self.unfinished.leave();
-        }
         finished.unwrap_or_else(|| Err(cancelled()))
     }
 
@@ -207,17 +204,14 @@ impl Output {
             Err(_) => return self.move_aside(new),
         }
         // It may have been filled meanwhile.
-        let replaced = check_parts(new, &self.path).and_then(|()| {
-            let synced = self
-                .target
-                .parent()
-                .map_or(Ok(()), |above| self.sync(above));
-            synced.map_err(|source| self.failed(source))
-        });
-        if replaced.is_err() {
+        if let Err(error) = check_parts(new, &self.path) {
             exchange(new, &self.target).map_err(|source| self.not_undone(&source))?;
+            return Err(error);
         }
-        replaced
+        let synced = self.sync(self.target.parent().unwrap_or(new));
+        // Without this a whole output is there, too: the new one.
+        let synced = synced.inspect_err(|_| _ = exchange(new, &self.target));
+        synced.map_err(|source| self.failed(source))
     }
 
     /// Replaces a file or a link where it cannot change places with the output.
@@ -261,10 +255,7 @@ impl Output {
     ) -> Result<()> {
         let unfinished = self.unfinished.path();
         let begun = commit::begin(unfinished, parts, &self.target);
-        if let Err(source) = begun {
-            commit::end(unfinished);
-            return Err(self.failed(source));
-        }
+        begun.map_err(|source| self.failed(source))?;
         let mut done = 0;
         let mut moved = moves.iter().try_for_each(|(from, to)| {
             rename_new(from, to)?;
@@ -277,6 +268,7 @@ impl Output {
                 rename_new(to, from).map_err(|source| self.not_undone(&source))?;
             }
         }
+        // If this fails, the end of this output tries it again.
         commit::end(unfinished);
         moved.map_err(|source| self.not_moved(source))
     }

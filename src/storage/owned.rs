@@ -55,8 +55,8 @@ pub(super) struct Kind {
     pub(super) directories: &'static [&'static str],
     /// Whether there may be a file of this name in one of these.
     pub(super) has_inner_file: fn(&str) -> bool,
-    /// Completes what a dead owner has left half done. Returns whether the directory may go then.
-    pub(super) settle: fn(&Path, &Directory) -> bool,
+    /// Completes what is half done in the directory at the path. Returns whether the directory may go then.
+    pub(super) settle: fn(&Path) -> bool,
 }
 
 impl Kind {
@@ -103,7 +103,6 @@ pub(super) struct Owned {
     held: Arc<Held>,
     /// In the list of what is live.
     number: u64,
-    is_left: bool,
 }
 
 impl Owned {
@@ -115,18 +114,14 @@ impl Owned {
         parent: &Path,
         made: Vec<PathBuf>,
     ) -> io::Result<Option<Self>> {
-        let created = Self::try_often_to_create(kind, parent, &made);
+        let created = Self::create_in(kind, parent, &made);
         if !matches!(created, Ok(Some(_))) {
             remove_if_empty(&made);
         }
         created
     }
 
-    fn try_often_to_create(
-        kind: &'static Kind,
-        parent: &Path,
-        made: &[PathBuf],
-    ) -> io::Result<Option<Self>> {
+    fn create_in(kind: &'static Kind, parent: &Path, made: &[PathBuf]) -> io::Result<Option<Self>> {
         interrupt::install();
         for _ in 1..MAX_CREATIONS {
             match Self::try_create(kind, parent, made) {
@@ -154,11 +149,7 @@ impl Owned {
         held.made = made.to_vec();
         let held = Arc::new(held);
         let number = live.add(Arc::clone(&held));
-        Ok(Some(Self {
-            held,
-            number,
-            is_left: false,
-        }))
+        Ok(Some(Self { held, number }))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -186,20 +177,13 @@ impl Owned {
         let live = live::lock();
         (!live.is_closed()).then(work)
     }
-
-    /// Leaves the directory to a later sweep.
-    pub(super) fn leave(mut self) {
-        self.is_left = true;
-    }
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
         // In a copy of the process it is the original's.
         if self.is_of_this_process() {
-            if !self.is_left {
-                self.held.remove();
-            }
+            self.held.remove();
             live::lock().forget(self.number);
         }
     }
@@ -301,8 +285,12 @@ impl Held {
         &self.path
     }
 
-    /// Removes the directory if everything in it is ours. What cannot be removed is left to a later sweep.
+    /// Removes the directory if everything in it is ours and nothing is half done. What cannot be removed is left to a
+    /// later sweep.
     pub(super) fn remove(&self) -> bool {
+        if !(self.kind.settle)(&self.path) {
+            return false;
+        }
         for attempt in 1..=MAX_REMOVALS {
             match self.try_remove() {
                 Ok(is_removed) => {
@@ -428,6 +416,5 @@ pub(super) fn sweep(kind: &'static Kind, parent: &Path) -> usize {
         let process = kind.process_of(&entry.file_name())?;
         Held::claim(kind, entry.path(), process)
     });
-    left.filter(|held| (kind.settle)(&held.path, &held.directory) && held.remove())
-        .count()
+    left.filter(Held::remove).count()
 }

@@ -36,7 +36,7 @@ static KIND: Kind = Kind {
     has_file: |name, kind| kind == Entry::File && is_file_name(name),
     directories: &[],
     has_inner_file: |_| false,
-    settle: |_, _| true,
+    settle: |_| true,
 };
 
 /// Whether files get such names from [`Scratch::create`].
@@ -125,6 +125,7 @@ impl Scratch {
             Home::Own { .. } => format!("{name}-{number}"),
             Home::OfOther { prefix, .. } => format!("{prefix}{name}-{number}"),
         };
+        debug_assert!(is_file_name(&name), "a sweep must know {name} for ours");
         let mut attempt = 1;
         loop {
             let path = self.path()?.join(&name);

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::directory::{self, Directory};
+use super::super::directory;
 use super::super::faults;
 use super::super::rename::rename_new;
 use super::{NEW, OLD, parts_in};
@@ -13,17 +13,12 @@ use super::{NEW, OLD, parts_in};
 const NOTE: &str = "commit";
 const NOTE_BEFORE: &str = "commit-0";
 
-/// How often the removal of the note is tried.
+/// How often it is tried to remove the note.
 const MAX_ENDS: usize = 10;
 
 /// Whether a file is the note, or is going to be it.
 pub(super) fn is_note(name: &str) -> bool {
     matches!(name, NOTE | NOTE_BEFORE)
-}
-
-/// Whether there is a note in the directory `unfinished`.
-pub(super) fn is_begun(unfinished: &Path) -> bool {
-    unfinished.join(NOTE).exists()
 }
 
 /// Notes in the directory `unfinished` that its `parts` are going to be moved to `target`.
@@ -42,22 +37,24 @@ pub(super) fn begin(unfinished: &Path, parts: usize, target: &Path) -> io::Resul
     directory::sync(unfinished)
 }
 
-/// Notes that nothing is left to be moved, and returns whether it could. If not, a sweep finds that out.
+/// Notes that nothing is left to be moved, and returns whether it could. If not, [`settle`] finds that out.
 pub(super) fn end(unfinished: &Path) -> bool {
     let note = unfinished.join(NOTE);
-    let ended = (0..MAX_ENDS).any(|_| {
-        let removed = faults::point().and_then(|()| fs::remove_file(&note));
-        removed.is_ok() || !note.exists()
-    });
-    // What is removed next must not be gone before the note is.
-    ended && directory::sync(unfinished).is_ok()
+    (0..MAX_ENDS).any(|_| {
+        let is_gone = match faults::point().and_then(|()| fs::remove_file(&note)) {
+            Ok(()) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        // What is removed next must not be gone before the note is.
+        is_gone && directory::sync(unfinished).is_ok()
+    })
 }
 
-/// Brings the moves of a dead process to an end. Returns whether what is left may go.
+/// Brings moves to an end that have failed or were cut short. Returns whether what is left may go.
 ///
 /// As long as no new file is in place, what was moved aside is put back; afterwards the rest of the new files is put
 /// in place. Nothing else is touched: if something is in the way, or the target is gone, all is left as it is.
-pub(super) fn settle(unfinished: &Path, _: &Directory) -> bool {
+pub(super) fn settle(unfinished: &Path) -> bool {
     match fs::read(unfinished.join(NOTE)) {
         Ok(note) => try_settle(unfinished, &note).is_some(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
@@ -73,7 +70,9 @@ fn try_settle(unfinished: &Path, note: &[u8]) -> Option<()> {
     let directory = match fs::symlink_metadata(&old) {
         // A file or a link. It was replaced if the output is in its place.
         Ok(found) if !found.is_dir() => {
-            let is_replaced = fs::symlink_metadata(&target).is_ok() && !new.exists();
+            let is_moved = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+            let is_replaced = fs::symlink_metadata(&target).is_ok()
+                && fs::symlink_metadata(&new).is_err_and(is_moved);
             if !is_replaced {
                 rename_new(&old, &target).ok()?;
             }
