@@ -325,7 +325,7 @@
 //! - **Data sent:** this process receives the results of actions, a few KiB at a time, and no faster than it consumes
 //!   them. Workers read text files themselves. This process sends them the records of [`from_vec`], [`from_iter`] and
 //!   [`from_fn`]. It also decodes, and sends as text, any compressed file that is larger than 4 MiB and than an eighth
-//!   of the input.
+//!   of the input, and it reads pipes and devices for them. So `/dev/stdin` is the standard input of this process.
 //! - **Memory:** each worker has an equal share of the context's memory, and needs 1 MiB for a shuffle. The bag that a
 //!   `…_broadcast` method sends must fit into half of a share. Jobs that run concurrently, for example inside a loop
 //!   over [`iter`](Bag::iter), have separate workers, and so use more memory in total.

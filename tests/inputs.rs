@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use holdall::{Context, ErrorKind, IntoInputs, Persistence, Result, TextReader};
+use holdall::{Context, ErrorKind, Executor, IntoInputs, Persistence, Result, TextReader};
 
 use common::{Files, bzip2, gzip, on_every_executor, on_every_executor_and_processes, xz, zstd};
 use flate2::Compression;
@@ -59,13 +59,7 @@ mod names {
             ["n/a.txt", "n/c.txt", "odd"]
         );
         assert_eq!(read(&files, "n/a*").unwrap(), ["n/a.txt"]);
-        assert_eq!(
-            read(&files, "n/ca[!a].txt")
-                .unwrap_err()
-                .to_string()
-                .contains("no input"),
-            true
-        );
+        assert!(read(&files, "n/ca[!a].txt").is_err());
         assert_eq!(read(&files, "n/caf?.txt").unwrap(), ["odd"]);
         assert_eq!(read(&files, "n/*/x.txt").unwrap(), ["below"]);
         assert_eq!(read(&files, "**/x.txt").unwrap(), ["deep/n/x.txt", "below"]);
@@ -336,7 +330,7 @@ mod streams {
         on_every_executor_and_processes(|context| {
             let files = Files::new();
             // Several pieces.
-            let text: String = (0..9_000).map(|n| format!("{n:02000}\n")).collect();
+            let text: String = (0..4_500).map(|n| format!("{n:02000}\n")).collect();
             let path = pipe(&files, "p", text.clone());
             let read = context.read_text(&path).unwrap();
             assert!(read.collect().unwrap().iter().eq(text.lines()));
@@ -419,6 +413,30 @@ mod streams {
                     .all(|(line, index)| *line == index.to_string())
             );
             assert_eq!(kept.count().unwrap(), 1000);
+        });
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_lost_worker_loses_nothing_of_a_stream() {
+        let builder = Context::builder().executor(Executor::Processes(2));
+        let context = builder
+            .progress(false)
+            .build()
+            .expect("the settings are right");
+        common::within_the_limit("processes:2", move || {
+            let files = Files::new();
+            let path = pipe(&files, "p", numbers(1000));
+            let mark = files.path("mark").display().to_string();
+            let lines = context.read_text(&path).unwrap().with(mark);
+            let lengths = lines.map(|mark, line| {
+                if line == "500" && File::create_new(mark).is_ok() {
+                    std::process::abort();
+                }
+                line.len() as u64
+            });
+            assert_eq!(lengths.sum::<u64>().unwrap(), 10 + 2 * 90 + 3 * 900);
+            assert!(files.path("mark").exists());
         });
     }
 
@@ -677,6 +695,8 @@ fn tar(name: &str, text: &[u8]) -> Vec<u8> {
     [&header, text, &padding].concat()
 }
 
+type Encoder = fn(&[u8]) -> Vec<u8>;
+
 #[test]
 fn formats_that_cannot_be_read_are_named_plain_or_compressed() {
     on_every_executor_and_processes(|context| {
@@ -713,9 +733,9 @@ fn formats_that_cannot_be_read_are_named_plain_or_compressed() {
             ("UTF-16", &utf16be),
             ("UTF-32", &utf32),
         ] {
-            let gzip = |text: &[u8]| gzip(text, Compression::fast());
-            let as_is = |text: &[u8]| text.to_vec();
-            let encoders: [&dyn Fn(&[u8]) -> Vec<u8>; 5] = [&as_is, &gzip, &bzip2, &xz, &zstd];
+            let gzip: Encoder = |text| gzip(text, Compression::fast());
+            let as_is: Encoder = <[u8]>::to_vec;
+            let encoders: [Encoder; 5] = [as_is, gzip, bzip2, xz, zstd];
             for (n, encode) in encoders.into_iter().enumerate() {
                 let path = files.write("f", encode(content));
                 let is_text = format.starts_with("UTF");
@@ -993,11 +1013,9 @@ mod xz_files {
 
     /// Where each block begins, and the index.
     fn sections(encoded: &[u8]) -> Vec<usize> {
-        // The index begins with 0, the number of blocks, and a size of two bytes.
-        let backward = encoded[encoded.len() - 8..encoded.len() - 4]
-            .try_into()
-            .unwrap();
-        let index = encoded.len() - 12 - 4 * (u32::from_le_bytes(backward) as usize + 1);
+        let end = encoded.len() - 8;
+        let backward = u32::from_le_bytes(encoded[end..end + 4].try_into().expect("4 bytes"));
+        let index = end - 4 - 4 * (backward as usize + 1);
         let number = |at: &mut usize| {
             let (mut number, mut shift) = (0, 0);
             loop {
@@ -1012,13 +1030,15 @@ mod xz_files {
         };
         let mut at = index + 1;
         let blocks = number(&mut at);
-        let mut starts = vec![12];
+        let mut start = 12;
+        let mut starts = vec![start];
         for _ in 0..blocks {
             let unpadded = number(&mut at);
             number(&mut at);
-            starts.push(starts.last().unwrap() + unpadded.next_multiple_of(4));
+            start += unpadded.next_multiple_of(4);
+            starts.push(start);
         }
-        assert_eq!(*starts.last().unwrap(), index);
+        assert_eq!(start, index);
         starts
     }
 

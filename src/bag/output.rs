@@ -17,10 +17,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// The directory has a file for each partition, `part-00000`, `part-00001` and so on; read in the order of their
     /// names, they give the records in order. Each line ends with `\n`; a record that has one in it becomes several
-    /// lines. The directory appears whole, once everything is written, or not at all, even if the process is killed or
-    /// the power fails meanwhile. Until then it is in the directory above it, under a hidden name. When this returns,
-    /// the output is on the disk, unless a [`TextWriter`] is told otherwise. See [outputs](crate#outputs), also for what happens if there is an empty directory at
-    /// `path`.
+    /// lines. [`read_text`](crate::read_text) returns the same records again, with three exceptions. A record that ends
+    /// with `\r` loses it, because `\r\n` ends a line. U+FEFF at the start of the first record of a file counts as a byte
+    /// order mark. A file that begins like one of another format or encoding is refused.
+    ///
+    /// The directory appears whole, once everything is written, or not at all, even if the process is killed or the power
+    /// fails. Until then it is in the directory above it, under a hidden name. When this method returns, the output is on
+    /// the disk, unless a [`TextWriter`] is told otherwise. See [outputs](crate#outputs), also for what happens if there
+    /// is an empty directory at `path`.
     ///
     /// Records are written as `Display` writes them, which pairs cannot be: give them a form by
     /// [`map`](Bag::map), as in `map(|(word, count)| format!("{word}\t{count}"))`. A [`TextWriter`] can be told to

@@ -19,6 +19,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// computes the bag twice, and the bag must be finite. If computing it is expensive, or if the source can be read
     /// only once, [`persist`](Bag::persist) the bag first.
     ///
+    /// # Errors
+    ///
+    /// An action fails with [`NotRepeatable`](crate::ErrorKind::NotRepeatable) if a partition has another number of records
+    /// the second time, and with [`StreamReadTwice`](crate::ErrorKind::StreamReadTwice) if the bag reads a pipe.
+    ///
     /// # Examples
     ///
     /// ```

@@ -160,27 +160,37 @@ where
 impl Context {
     /// The lines of text files, as a bag of `str`.
     ///
-    /// `inputs` is a path, or several in a vector, slice or array. A path may name a file, a directory, which stands
-    /// for all files below it but for hidden ones (whose names begin with `.`, and `_SUCCESS` and `_temporary`), or a
-    /// pattern with `*`, `?`, `[…]`, or `**` for any directories. What a directory or a pattern stands for is sorted
-    /// by name.
+    /// `inputs` is a path, or several in a vector, slice or array. A path names a file, a directory, which stands for
+    /// the files below it, or a pattern such as `logs/**/*.log`. [`IntoInputs`] has the rules, also for hidden files,
+    /// links, pipes and devices. The files of a directory or a pattern are sorted by name.
     ///
-    /// Plain files and those that are compressed, by gzip, zstd, bzip2 or xz, are told apart by their content. A line
-    /// ends with `\n` or `\r\n`, which is not part of it, or at the end of the file. A byte order mark at the start of
-    /// a file is dropped. Text that is not UTF-8 is an error that names file and byte, as is a line of more than 64
-    /// MiB; a [`TextReader`] can be set to do otherwise. UTF-16, told by its byte order mark, is an
-    /// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat).
+    /// A line ends with `\n` or `\r\n`, which are not part of it, or at the end of the file. Only one `\r` belongs to
+    /// the ending, and only before a `\n`. One byte order mark of UTF-8 at the start of a file is dropped, but none
+    /// elsewhere. Text that is not UTF-8 is an error that names the file and the byte, and so is a line of more than 64
+    /// MiB; a [`TextReader`] can be set to do otherwise.
     ///
-    /// Files are looked for, and their sizes taken, at once; they are opened when an action runs. Large plain files
-    /// are read in several partitions, small ones share one, by sizes that depend on the input alone. A compressed
-    /// file is decoded by one thread; if it is large, others work on its lines meanwhile. Records are in the order of
-    /// the files and their lines.
+    /// The content of a file tells whether it is plain or compressed, not its name. Files of gzip, zstd, bzip2 and xz
+    /// give the text that these tools give, with all optional parts of the formats: several members, streams or frames,
+    /// padding, and bytes behind the last part if the tool ignores them. Text that refers farther back than 128 MiB is
+    /// not decoded. Files in other formats, and text in UTF-16 and UTF-32, are an
+    /// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat) if their first 512 bytes show what they are.
+    ///
+    /// The files are searched, and their sizes taken, when this is called. They are read when an action runs. Large
+    /// plain files are read in several partitions and small files share one, by sizes that depend on the input alone.
+    /// One thread decodes a compressed file. If the file is large, other threads work on its lines meanwhile. The
+    /// records are in the order of the files and their lines.
+    ///
+    /// A file that is read in one partition is read to the end that it has at that time. So is a file that is read in
+    /// several, if it has only grown since the bag was created, as logs do. If such a file has changed in any other way,
+    /// the job fails with [`InputChanged`](crate::ErrorKind::InputChanged). A change is told by the file's identity,
+    /// size and time of modification, and after that by its first 4 KiB and the last 4 KiB before its old end.
     ///
     /// # Errors
     ///
     /// [`NoInput`](crate::ErrorKind::NoInput) if a path, directory or pattern stands for no file;
-    /// [`InvalidPattern`](crate::ErrorKind::InvalidPattern); [`Io`](crate::ErrorKind::Io) if a directory cannot be
-    /// read or a file is gone.
+    /// [`InvalidPattern`](crate::ErrorKind::InvalidPattern); [`Io`](crate::ErrorKind::Io) if a directory or a file cannot
+    /// be read, or a file is gone; [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat) if a large file shows at
+    /// its start that it cannot be read. Smaller files show that to the action.
     ///
     /// # Examples
     ///

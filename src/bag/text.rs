@@ -76,7 +76,8 @@ impl TextReader {
         self
     }
 
-    /// What ends a record, instead of a line break. Nothing but it is taken off the record.
+    /// What ends a record, instead of a line break. Nothing else is taken off the record, unless it is `"\n"`, the default:
+    /// then one `\r` before it is, too.
     ///
     /// With a delimiter that can overlap itself, as `"\n\n"` can, large files are read in one partition each.
     ///
@@ -112,7 +113,7 @@ impl TextReader {
         self
     }
 
-    /// What happens to text that is not UTF-8: an error, unless set. UTF-16 is an error always.
+    /// What happens to text that is not UTF-8: an error, unless set. UTF-16 and UTF-32 are always an error.
     ///
     /// # Examples
     ///
@@ -133,7 +134,7 @@ impl TextReader {
         self
     }
 
-    /// The length of the longest record that is read, in bytes: 64 MiB unless set. A longer one is an error.
+    /// Maximum length of a record in bytes, without its ending: 64 MiB unless set. A longer one is an error.
     ///
     /// Each thread may hold one record of this length in memory.
     ///
@@ -197,6 +198,9 @@ impl TextReader {
     }
 
     /// The records of files as a bag of `[u8]`, which need not be text.
+    ///
+    /// Compressed files are decoded, formats that cannot be read are refused, and a byte order mark of UTF-8 is dropped, as
+    /// by [`read`](TextReader::read). Nothing is checked to be UTF-8.
     ///
     /// # Errors
     ///

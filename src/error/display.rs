@@ -170,7 +170,7 @@ fn advice_on(format: &str) -> &'static str {
     match format {
         UTF_16 | UTF_32 => " as text; convert it to UTF-8, or read its bytes by `read_bytes`",
         "tar" | "zip" | "7z" | "rar" | "cpio" => "; extract their content first",
-        "Parquet" | "ORC" | "Avro" | "Arrow" | "Feather" | "SQLite" | "Hadoop sequence" => {
+        "Parquet" | "ORC" | "Avro" | "Arrow" | "SQLite" | "Hadoop sequence" => {
             "; convert them to lines of text first"
         }
         "doubly compressed" => "; decompress them once first",

@@ -33,16 +33,13 @@ const COMPRESSED: [(&[u8], Compression); 4] = [
 ];
 
 /// The first bytes of formats that are recognised so that they can be refused by name.
-const UNSUPPORTED: [(&[u8], &str); 24] = [
+const UNSUPPORTED: [(&[u8], &str); 20] = [
     // Archives.
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),
     (b"PK\x07\x08", "zip"),
     (b"7z\xbc\xaf\x27\x1c", "7z"),
     (b"Rar!\x1a\x07", "rar"),
-    (b"070701", "cpio"),
-    (b"070702", "cpio"),
-    (b"070707", "cpio"),
     // Other compression.
     (b"\x04\x22\x4d\x18", "lz4"),
     (b"\x02\x21\x4c\x18", "lz4"),
@@ -57,15 +54,18 @@ const UNSUPPORTED: [(&[u8], &str); 24] = [
     (b"ORC", "ORC"),
     (b"Obj\x01", "Avro"),
     (b"ARROW1\0\0", "Arrow"),
-    (b"FEA1", "Feather"),
     (b"SEQ\x04", "Hadoop sequence"),
     (b"SEQ\x06", "Hadoop sequence"),
     (b"SQLite format 3\0", "SQLite"),
 ];
 
+/// Whether a file that begins so has a format.
+type Test = fn(&[u8]) -> bool;
+
 /// The same, of formats that take more than a comparison.
-const UNSUPPORTED_BY: [(fn(&[u8]) -> bool, &str); 5] = [
+const UNSUPPORTED_BY: [(Test, &str); 6] = [
     (is_tar, "tar"),
+    (is_cpio, "cpio"),
     (is_lzma, "lzma"),
     (is_old_zstd, "old zstd"),
     (is_compress, "compress (.Z)"),
@@ -144,8 +144,14 @@ fn unsupported_format_of(head: &[u8]) -> Option<&'static str> {
 fn begins_with(head: &[u8], magic: &[u8]) -> bool {
     has_magic(head, magic) && {
         let rest = &head[magic.len()..];
-        let may_be_text = rest.len() >= MIN_TEXT_BYTES || !has_controls(magic);
-        str::from_utf8(magic).is_err() || has_controls(rest) || !may_be_text
+        if str::from_utf8(magic).is_err() {
+            true
+        } else if magic.iter().any(is_control) {
+            rest.len() < MIN_TEXT_BYTES || rest.iter().any(is_control)
+        } else {
+            // A zero may end a word.
+            rest.iter().any(|byte| *byte != 0 && is_control(byte))
+        }
     }
 }
 
@@ -157,9 +163,9 @@ fn has_magic(head: &[u8], magic: &[u8]) -> bool {
     head.len() >= magic.len() && head.iter().zip(magic).all(matches)
 }
 
-fn has_controls(bytes: &[u8]) -> bool {
-    let is_control = |byte: &u8| matches!(byte, 0..=7 | 0x0e..=0x1a | 0x1c..=0x1f);
-    bytes.iter().any(is_control)
+/// Whether it is a character that texts do not have.
+fn is_control(byte: &u8) -> bool {
+    matches!(byte, 0..=7 | 0x0e..=0x1a | 0x1c..=0x1f)
 }
 
 /// All of the magic bytes are those of a text. The byte after the checksum is not: it is the top of a number that is less
@@ -187,6 +193,16 @@ fn is_tar(head: &[u8]) -> bool {
         .and_then(|digits| u32::from_str_radix(digits, 8).ok());
     let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
     expected == Some(sum(head) - sum(checksum) + 8 * u32::from(b' '))
+}
+
+/// The header of the first file is of digits, at least 76 of them with the magic bytes. Its name has a zero at its end.
+fn is_cpio(head: &[u8]) -> bool {
+    let has_digits = head
+        .get(..76)
+        .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    matches!(head, [b'0', b'7', b'0', b'7', b'0', b'1' | b'2' | b'7', ..])
+        && has_digits
+        && head.contains(&0)
 }
 
 /// By xz(1)'s rules, for the properties that all encoders use: a dictionary of 2^n or 3·2^n bytes, and a size that is

@@ -139,21 +139,11 @@ impl InputFile {
 /// Whether a path is another file in each process, as `/dev/stdin` is.
 fn leads_to_process(path: &Path, may_be_link: bool) -> bool {
     const MAX_LINKS: usize = 40;
-    let of_process = ["/proc", "/dev/fd", "/dev/stdin"];
-    let mut path = path.to_owned();
-    for _ in 0..MAX_LINKS {
-        if of_process
-            .iter()
-            .any(|of_process| path.starts_with(of_process))
-        {
-            return true;
-        }
-        match fs::read_link(&path) {
-            Ok(target) if may_be_link => path = path.parent().unwrap_or(&path).join(target),
-            _ => break,
-        }
-    }
-    false
+    const OF_PROCESS: [&str; 3] = ["/proc", "/dev/fd", "/dev/stdin"];
+    let is_of_process = |path: &Path| OF_PROCESS.iter().any(|start| path.starts_with(start));
+    let follow = |path: &PathBuf| Some(path.parent()?.join(fs::read_link(path).ok()?));
+    let links = std::iter::successors(Some(path.to_owned()), follow);
+    is_of_process(path) || may_be_link && links.take(MAX_LINKS).any(|path| is_of_process(&path))
 }
 
 #[cfg(unix)]

@@ -5,6 +5,9 @@
 //!                                                      └────Pieces────┘
 //! ```
 //!
+//! `walk` and `pattern` find files, `format` and `compression` tell and decode what is in them, and `streams` and `version`
+//! make sure that what is read in parts, or again, is the same file.
+//!
 //! A record here is what ends with the delimiter: a line, by default. Nothing in here knows what is done with records.
 
 mod block;

@@ -6,8 +6,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What a reader of text does with bytes that are not UTF-8.
 ///
-/// A file that begins with the byte order mark of UTF-16 fails in any case, with
-/// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat): next to nothing of it would be left.
+/// Text in UTF-16 or UTF-32 fails in any case, with [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat): next to
+/// nothing of it would be left. It is told by a byte order mark, or by zeros in every second byte or three bytes of four.
+/// Zeros tell nothing if the delimiter has one.
 ///
 /// # Examples
 ///
@@ -42,7 +43,7 @@ pub(crate) struct TextOptions {
     ///
     /// Bytes that are not UTF-8 do for readers of bytes only, see [`check_text`](Self::check_text).
     pub(crate) delimiter: Vec<u8>,
-    /// The longest record, without its delimiter; a longer one is an error, never an out-of-memory.
+    /// The longest record, without its ending; a longer one is an error, never an out-of-memory.
     pub(crate) max_line_bytes: usize,
     pub(crate) invalid_utf8: InvalidUtf8,
     /// Whether the first record of each file is passed over.

@@ -31,7 +31,7 @@ fn add_below(root: &Path, found: &mut Vec<InputFile>) -> Result<()> {
             let mut metadata = metadata.map_err(|error| Error::io("open", &path, error))?;
             let is_link = metadata.is_symlink();
             if is_link {
-                metadata = fs::metadata(&path).map_err(|error| Error::io("open", &path, error))?;
+                metadata = metadata_at(&path)?;
                 if metadata.is_dir() {
                     check_loop(&path, root)?;
                 }
@@ -137,7 +137,7 @@ impl<'p> Matching<'p, '_> {
         let path = &partial.path;
         match partial.parts {
             [] => self.add(path),
-            [Part::Directories] => match path.is_dir() {
+            [Part::Directories] => match metadata_at(path)?.is_dir() {
                 true => add_below(path, self.found),
                 false => Ok(()),
             },
@@ -160,7 +160,7 @@ impl<'p> Matching<'p, '_> {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let metadata = fs::metadata(path).map_err(|error| Error::io("open", path, error))?;
+        let metadata = metadata_at(path)?;
         if metadata.is_dir() || !self.is_for_directories {
             add(path, &metadata, self.found)?;
         }
@@ -266,6 +266,10 @@ fn check_loop(path: &Path, root: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn metadata_at(path: &Path) -> Result<Metadata> {
+    fs::metadata(path).map_err(|error| Error::io("open", path, error))
 }
 
 fn is_missing(error: &io::Error) -> bool {

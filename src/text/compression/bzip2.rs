@@ -23,10 +23,6 @@ pub(super) struct Bzip2Reader<R> {
 }
 
 /// What comes next.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one per open file, and it lives in a box"
-)]
 enum State {
     Header,
     Text(Stream),

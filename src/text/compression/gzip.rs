@@ -110,7 +110,7 @@ impl<R: BufRead> GzipReader<R> {
         let mut magic = Vec::new();
         self.input.by_ref().take(2).read_to_end(&mut magic)?;
         match magic[..] {
-            [0x1f] => Err(ErrorKind::UnexpectedEof.into()),
+            [0x1f] if zeros == 0 => Err(ErrorKind::UnexpectedEof.into()),
             [0x1f, other] if zeros == 0 && OTHER_PARTS.contains(&other) => {
                 Err(unsupported("a part in another format follows"))
             }

@@ -116,6 +116,7 @@ fn what_follows_the_last_part_is_passed_over_as_the_tools_do() {
         b"garbage",
         b"\0\0garbage",
         b"\x1fgarbage",
+        b"\0\0\x1f",
         b"\n",
     ] {
         let text = decode(Gzip, &[&member(b"one"), rest].concat());

@@ -122,7 +122,7 @@ impl<R: BufRead + Send + 'static> XzReader<R> {
         if take(&mut input)? != FOOTER_MAGIC {
             return Err(damaged("the footer of a stream is none"));
         }
-        if skip_zeros(&mut input)? % 4 != 0 {
+        if !skip_zeros(&mut input)?.is_multiple_of(4) {
             return Err(damaged(
                 "the padding of a stream has no multiple of 4 bytes",
             ));
@@ -241,7 +241,7 @@ fn read_index<R: BufRead>(input: &mut Counted<R>, blocks: &Blocks) -> io::Result
     if indexed != *blocks {
         return Err(mismatch());
     }
-    while (index.input.bytes - start) % 4 != 0 {
+    while !(index.input.bytes - start).is_multiple_of(4) {
         if index.byte()? != 0 {
             return Err(damaged("the padding of the index is not zero"));
         }

@@ -41,6 +41,7 @@ fn tells_by_content() {
         (b"\x1f\x9d\x90abc", "compress (.Z)"),
         (b"\x27\xb5\x2f\xfd", "old zstd"),
         (b"PAR1\x15\x04", "Parquet"),
+        (&[&b"070707"[..], &[b'1'; 70], b"name\0"].concat(), "cpio"),
         (b"LZIP\x01\x0c\0", "lzip"),
     ] {
         let error = of(head).unwrap_err();
@@ -66,6 +67,8 @@ fn a_text_may_begin_like_a_format() {
         b"PAR1 is Parquet",
         b"ORC\nelf\n",
         b"070701 is a number",
+        b"070701\0ends a word",
+        b"ORC\0elf\0",
         // Of another encoding, but no binary format either.
         b"ORC caf\xe9",
         b"\x1f\x9d\x00",
