@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -13,7 +14,7 @@ use crate::pipeline::{Link, Pipeline, Ref};
 use crate::portable::{Portable, Saver, portable};
 use crate::task::{
     Block, Flow, MakeStage, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
-    StageCode, Task, Worker, save_map_side,
+    StageCode, Task, Worker, in_task, panicked, save_map_side,
 };
 
 /// What is made of records on their way to the next stage: whether they are combined, grouped, sorted or only divided.
@@ -33,6 +34,12 @@ pub(crate) trait ShuffleKind<P: Pipeline>: Portable + Send + Sync + 'static {
 
     /// Called once, after the last task.
     fn finish(&self, _outputs: &mut Self::Outputs, _resources: &Resources) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called once, after [`finish`](Self::finish), if the outputs are read in this process: computes what all readers
+    /// need, which each of those that begin at the same time would compute otherwise.
+    fn prepare(&self, _outputs: &Self::Outputs) -> Result<()> {
         Ok(())
     }
 
@@ -133,6 +140,11 @@ impl<P: Pipeline, K: ShuffleKind<P>> MapStage for ShuffleStage<'_, P, K> {
         resources: &Resources,
     ) -> Result<Arc<dyn Any + Send + Sync>> {
         self.finish(resources)?;
+        let ShuffleStage { side, outputs } = &*self;
+        // It may call closures of the program.
+        let prepared = catch_unwind(AssertUnwindSafe(|| in_task(|| side.kind.prepare(outputs))));
+        let prepared = prepared.unwrap_or_else(|payload| Err(panicked(Some(side.site), payload)));
+        prepared.map_err(|error| error.at(side.site))?;
         Ok(Arc::new(self.outputs))
     }
 

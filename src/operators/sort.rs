@@ -45,6 +45,10 @@ where
         Box::new(SortWorker { side, writer })
     }
 
+    fn prepare(&self, outputs: &SortOutputs) -> Result<()> {
+        outputs.prepare(&*self.sort)
+    }
+
     fn partitioning(&self) -> &'static str {
         if S::SAMPLED {
             "by range of the key"

@@ -36,7 +36,7 @@ struct State {
     /// How many bytes of them are in memory.
     memory_bytes: usize,
     samples: Arc<Vec<Sample>>,
-    /// Computed from the samples by the first reader: comparing is for tasks, since it may call the program's closures.
+    /// Computed from the samples, once there are all.
     bounds: Option<Arc<Vec<Arc<[u8]>>>>,
 }
 
@@ -76,6 +76,11 @@ impl SortOutputs {
     pub(super) fn parts(&self) -> (Vec<Arc<CutRun>>, Arc<Vec<Sample>>) {
         let state = self.lock();
         (state.runs.clone(), Arc::clone(&state.samples))
+    }
+
+    /// Computes the bounds, before tasks that read begin together.
+    pub(crate) fn prepare<S: Sort>(&self, sort: &S) -> Result<()> {
+        self.bounds(sort).map(|_| ())
     }
 
     /// Pushes the records of a partition, in order.
