@@ -316,3 +316,54 @@ fn what_was_released_is_computed_again_when_all_that_was_kept_is_damaged() {
         }
     }
 }
+
+/// Jobs that spill far more files than this process may open.
+fn spills_much(threads: usize) {
+    let spill = Files::new();
+    let builder = Context::builder().threads(threads).memory(threads << 20);
+    let context = builder.spill_directory(spill.root()).build().unwrap();
+    const RECORDS: u64 = 30_000;
+    let key = |n: u64| format!("{n:0100}");
+    let pairs = || {
+        context
+            .range(0..RECORDS)
+            .map(move |n| (key(n * 7919 % RECORDS), n))
+    };
+    let sum = pairs().reduce_by_key(|a, b| a + b).values().sum::<u64>();
+    assert_eq!(sum.unwrap(), RECORDS * (RECORDS - 1) / 2);
+    let sorted = pairs().sort().keys().collect().unwrap();
+    assert!(sorted.iter().map(String::as_str).eq((0..RECORDS).map(key)));
+    assert_eq!(pairs().join(pairs()).count().unwrap(), RECORDS);
+    let mut bag = pairs().boxed();
+    for _ in 0..8 {
+        bag = bag.persist(Persistence::Disk).boxed();
+    }
+    assert_eq!(bag.clone().group_by_key().count().unwrap(), RECORDS);
+    assert_eq!(bag.count().unwrap(), RECORDS);
+    drop(bag);
+    assert_empty(spill.root());
+}
+
+#[cfg(unix)]
+#[test]
+fn few_open_files_are_enough() {
+    const LIMITED: &str = "HOLDALL_TEST_LIMITED";
+    if std::env::var_os(LIMITED).is_some() {
+        return spills_much(7);
+    }
+    let this = std::env::current_exe().unwrap();
+    let run = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n 40 && exec \"$0\" --exact few_open_files_are_enough",
+        ])
+        .arg(this)
+        .env(LIMITED, "1")
+        .output()
+        .unwrap();
+    assert!(
+        run.status.success(),
+        "{}",
+        String::from_utf8_lossy(&run.stdout)
+    );
+}

@@ -142,7 +142,7 @@ impl<P: Pipeline, K: ShuffleKind<P>> MapStage for ShuffleStage<'_, P, K> {
         self.finish(resources)?;
         let ShuffleStage { side, outputs } = &*self;
         // It may call closures of the program.
-        let prepared = catch_unwind(AssertUnwindSafe(|| in_task(|| side.kind.prepare(outputs))));
+        let prepared = in_task(|| catch_unwind(AssertUnwindSafe(|| side.kind.prepare(outputs))));
         let prepared = prepared.unwrap_or_else(|payload| Err(panicked(Some(side.site), payload)));
         prepared.map_err(|error| error.at(side.site))?;
         Ok(Arc::new(self.outputs))
