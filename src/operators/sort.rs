@@ -177,7 +177,7 @@ mod tests {
     use crate::shuffle::sort::{ByComparison, Bytes, Typed};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
-    use crate::task::{Block, Imports, JobState, MakeStage, Outputs};
+    use crate::task::{Block, Imports, JobState, MakeStage, MapStage};
 
     const PARTITIONS: usize = 4;
     const TASKS: usize = 10;
@@ -198,12 +198,13 @@ mod tests {
         }
     }
 
-    /// What the map side leaves of some of the partitions.
-    fn map_side<T, S>(
+    /// What `end` makes of the stage when its map side has run for some of the partitions.
+    fn map_side<T, S, R>(
         side: &MapSide<FromVec<T>, Sorting<S>>,
         indices: Range<usize>,
         job: &JobState,
-    ) -> Arc<SortOutputs>
+        end: impl FnOnce(Box<dyn MapStage + '_>) -> R,
+    ) -> R
     where
         T: Data + Clone + Sync,
         S: Sort<Record = T>,
@@ -215,8 +216,7 @@ mod tests {
             worker.run(Partition::at(index), &task).unwrap();
         }
         worker.finish().unwrap();
-        let outputs = stage.into_outputs(job.resources()).unwrap();
-        outputs.downcast().unwrap()
+        end(stage)
     }
 
     /// The same, of two processes.
@@ -233,8 +233,10 @@ mod tests {
         for (prefix, indices) in [("1-", 4..TASKS), ("2-", 0..4)] {
             let scratch = Scratch::within(driver.path().unwrap(), prefix.to_owned(), None);
             let job = JobState::new(resources(&scratch, budget_bytes));
-            let outputs = map_side(side, indices, &job);
-            blocks.extend(outputs.export(side.id, job.resources()).unwrap());
+            let left = map_side(side, indices, &job, |stage| {
+                stage.into_blocks(job.resources())
+            });
+            blocks.extend(left.unwrap());
         }
         blocks
     }
@@ -267,8 +269,10 @@ mod tests {
         let (job, files) = match way {
             Way::Memory => {
                 let job = JobState::new(resources);
-                let outputs = map_side(&side, 0..TASKS, &job);
-                job.put_map_outputs(side.id, outputs);
+                let outputs = map_side(&side, 0..TASKS, &job, |stage| {
+                    stage.into_outputs(job.resources())
+                });
+                job.put_map_outputs(side.id, outputs.unwrap());
                 (job, Vec::new())
             }
             Way::Blocks => {

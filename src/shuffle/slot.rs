@@ -6,7 +6,7 @@
 //!
 //! A key of up to 15 bytes stands in its slot; of a longer one the slot has the address in the arena.
 
-use std::alloc::Layout;
+use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
@@ -222,21 +222,32 @@ pub(super) struct Slots<V> {
 unsafe impl<V: Send> Send for Slots<V> {}
 
 impl<V> Slots<V> {
-    pub(super) fn new(len: usize) -> Self {
+    /// No slots yet.
+    pub(super) fn none() -> Self {
         Self {
-            memory: Zeroed::new(Self::layout(len)),
-            len,
+            memory: Zeroed::empty(Self::layout(0)),
+            len: 0,
             slots: PhantomData,
         }
     }
 
-    /// Adds empty slots behind the last, so that there are `len`.
-    pub(super) fn grow(&mut self, len: usize) {
-        self.memory.grow(Self::layout(len));
-        self.len = len;
+    /// Adds empty slots behind the last, so that there are `len`; false if the system has no memory for them.
+    #[must_use]
+    pub(super) fn try_grow(&mut self, len: usize) -> bool {
+        let has_grown = self.memory.try_grow(Self::layout(len));
+        if has_grown {
+            self.len = len;
+        }
+        has_grown
     }
 
-    /// The bytes that [`grow`](Self::grow) takes, before it gives others back.
+    /// Ends the process, as it does where the system has no memory for a vector.
+    #[cold]
+    pub(super) fn abort(len: usize) -> ! {
+        handle_alloc_error(Self::layout(len))
+    }
+
+    /// The bytes that [`try_grow`](Self::try_grow) takes, before it gives others back.
     pub(super) fn growth_bytes(&self, len: usize) -> usize {
         self.memory.growth_bytes(Self::layout(len))
     }
@@ -309,7 +320,8 @@ mod tests {
     #[test]
     fn values_are_dropped_once() {
         let value = std::rc::Rc::new(());
-        let mut slots = Slots::new(8);
+        let mut slots = Slots::none();
+        assert!(slots.try_grow(8));
         for slot in &mut slots.as_mut_slice()[..5] {
             slot.put((of_bytes(b"key"), Place(0), value.clone()));
         }

@@ -8,8 +8,9 @@
 //! in the end; and fresh pages are what large tables are slow by. Where the system can, large memory is therefore moved
 //! by moving its pages, and only what is added is fresh.
 
-use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
-use std::ptr::{self, NonNull};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
+use std::num::NonZero;
+use std::ptr::NonNull;
 
 use super::kernel;
 
@@ -19,9 +20,19 @@ pub(super) struct Zeroed {
 }
 
 impl Zeroed {
-    pub(super) fn new(layout: Layout) -> Self {
+    /// No bytes yet, for a `layout` of none.
+    pub(super) fn empty(layout: Layout) -> Self {
+        assert_eq!(layout.size(), 0, "memory of a length can be refused");
+        Self {
+            start: dangling(layout),
+            layout,
+        }
+    }
+
+    /// `None` if the system has no such memory.
+    fn try_new(layout: Layout) -> Option<Self> {
         let start = if layout.size() == 0 {
-            NonNull::new(ptr::without_provenance_mut(layout.align()))
+            Some(dangling(layout))
         } else if mapped::is_for(layout) {
             mapped::new(layout.size())
         } else if layout.size() < kernel::LEAST_POPULATED_BYTES {
@@ -33,11 +44,9 @@ impl Zeroed {
             // SAFETY: the layout is not empty.
             NonNull::new(unsafe { alloc_zeroed(layout) })
         };
-        let Some(start) = start else {
-            handle_alloc_error(layout)
-        };
+        let start = start?;
         fill_with_pages(start, layout.size());
-        Self { start, layout }
+        Some(Self { start, layout })
     }
 
     /// Where it begins, aligned as the layout says.
@@ -46,7 +55,7 @@ impl Zeroed {
         self.start
     }
 
-    /// The bytes that [`grow`](Self::grow) takes, before it gives others back.
+    /// The bytes that [`try_grow`](Self::try_grow) takes, before it gives others back.
     pub(super) fn growth_bytes(&self, layout: Layout) -> usize {
         match mapped::is_for(self.layout) {
             true => layout.size() - self.layout.size(),
@@ -54,26 +63,37 @@ impl Zeroed {
         }
     }
 
-    /// Makes it longer. What is there stays, maybe at another address, and is followed by zeros.
-    pub(super) fn grow(&mut self, layout: Layout) {
+    /// Makes it longer. What is there stays, maybe at another address, and is followed by zeros. False, with all as it
+    /// was, if the system has no such memory.
+    #[must_use]
+    pub(super) fn try_grow(&mut self, layout: Layout) -> bool {
         let bytes = self.layout.size();
         assert!(layout.size() >= bytes, "memory grows");
         if !mapped::is_for(self.layout) {
-            let longer = Self::new(layout);
+            let Some(longer) = Self::try_new(layout) else {
+                return false;
+            };
             // SAFETY: the first `bytes` bytes of both are theirs, and they are not the same memory.
             unsafe { self.start.copy_to_nonoverlapping(longer.start, bytes) };
             *self = longer;
-            return;
+            return true;
         }
-        // SAFETY: `start` is what `mapped` gave for `bytes`, and is forgotten.
+        // SAFETY: `start` is what `mapped` gave for `bytes`, and is forgotten if there is a result.
         let start = unsafe { mapped::grow(self.start, bytes, layout.size()) };
         let Some(start) = start else {
-            handle_alloc_error(layout)
+            return false;
         };
         (self.start, self.layout) = (start, layout);
         // SAFETY: `bytes` is not behind the end.
         fill_with_pages(unsafe { start.add(bytes) }, layout.size() - bytes);
+        true
     }
+}
+
+/// Where memory of no bytes begins.
+fn dangling(layout: Layout) -> NonNull<u8> {
+    // No alignment is 0.
+    NonZero::new(layout.align()).map_or(NonNull::dangling(), NonNull::without_provenance)
 }
 
 fn fill_with_pages(memory: NonNull<u8>, bytes: usize) {
@@ -158,7 +178,12 @@ mod mapped {
                 to.as_ptr(),
             )
         };
-        (moved != libc::MAP_FAILED).then_some(to)
+        if moved == libc::MAP_FAILED {
+            // SAFETY: it is what `new` gave, and nothing was moved there.
+            unsafe { free(to, new_bytes) };
+            return None;
+        }
+        Some(to)
     }
 
     /// # Safety
@@ -203,7 +228,7 @@ mod tests {
     #[test]
     fn what_is_there_stays_and_zeros_follow() {
         let layout = |size| Layout::from_size_align(size, 32).unwrap();
-        let mut memory = Zeroed::new(layout(0));
+        let mut memory = Zeroed::empty(Layout::from_size_align(0, 32).unwrap());
         let sizes = [
             1,
             100,
@@ -215,12 +240,25 @@ mod tests {
         ];
         for (round, size) in (1..).zip(sizes) {
             let before = bytes(&memory).to_vec();
-            memory.grow(layout(size));
+            assert!(memory.try_grow(layout(size)));
             assert_eq!(memory.start.as_ptr().align_offset(32), 0);
             assert!(bytes(&memory)[..before.len()] == before);
             assert!(bytes(&memory)[before.len()..].iter().all(|byte| *byte == 0));
             // SAFETY: as in `bytes`.
             unsafe { memory.start.write_bytes(round, size) };
+        }
+    }
+
+    #[test]
+    fn memory_that_the_system_has_not_got_is_refused() {
+        let mut memory = Zeroed::empty(Layout::from_size_align(0, 32).unwrap());
+        for size in [100, 4 << 20] {
+            assert!(memory.try_grow(Layout::from_size_align(size, 32).unwrap()));
+            // SAFETY: as in `bytes`.
+            unsafe { memory.start.write_bytes(7, size) };
+            let huge = Layout::from_size_align(isize::MAX as usize - 31, 32).unwrap();
+            assert!(!memory.try_grow(huge));
+            assert!(bytes(&memory).iter().all(|byte| *byte == 7));
         }
     }
 }
