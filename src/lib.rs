@@ -67,7 +67,7 @@
 //! | [`map_partitions`](Bag::map_partitions) | kept | of `emit` in each partition |
 //! | [`persist`](Bag::persist), [`sample`](Bag::sample), [`zip_with_index`](Bag::zip_with_index) | kept | kept |
 //! | [`coalesce`](Bag::coalesce) | neighbours put together, to as many as asked for | kept |
-//! | [`union`](Bag::union) | of the first bag, then of the second | of the first bag, then of the second |
+//! | [`union`](Bag::union), [`union_all`] | of the first bag, then of the second, … | of the first bag, then of the second, … |
 //! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by the [hash](#hash) of the key, then by its bytes |
 //! | [`group_by_key`](Bag::group_by_key), [`cogroup`](Bag::cogroup) | the same | the same; the values of a key in the order of their bag |
 //! | [`join`](Bag::join) and the other joins, [`intersection`](Bag::intersection), [`subtract`](Bag::subtract) | the same | the same; rows of a key in the order of the left bag, then of the right |
@@ -215,10 +215,13 @@
 //!   comes out (but for the last digits of [floating-point numbers](#order-and-partitions)), only how long it takes.
 //! - The bag that a `…_broadcast` sends to every task is not spilled: it must fit into half of the budget, or else the
 //!   job ends with [`ErrorKind::BroadcastTooLarge`].
-//! - Files are in a directory of their own, for this user only, and go with the job, or with the bag that is persisted:
+//! - Files are in a directory of their own, for this user only, and go with the job, or [with the bag](Bag::persist) that
+//!   is persisted:
 //!   also when it fails, and at Ctrl-C unless the program handles that itself. What a killed process leaves is removed
 //!   by the next context with the same spill directory. Where the system's temporary directory is in memory, as a tmpfs
 //!   is, set another one.
+//! - Of the files that the process may have open (`ulimit -n`), spilled files take about half at most, however many are
+//!   merged. Each thread needs two or three in any case.
 //! - No room left is [`ErrorKind::DiskFull`], a used up [`disk_quota`](ContextBuilder::disk_quota)
 //!   [`ErrorKind::QuotaExceeded`], a record of several GiB [`ErrorKind::RecordTooLong`].
 //! - Files are read with a checksum. What is found damaged or gone is made again, by running the stages before it again;

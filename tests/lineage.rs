@@ -201,15 +201,14 @@ fn a_long_lineage_is_dropped_on_a_small_stack() {
 
 /// The length of all files in the directories below `spill`.
 fn bytes_in(spill: &Path) -> u64 {
-    files_in(spill)
-        .map(|file| file.metadata().unwrap().len())
-        .sum()
+    let length = |file: fs::DirEntry| file.metadata().expect("it is there").len();
+    files_in(spill).map(length).sum()
 }
 
 fn files_in(spill: &Path) -> impl Iterator<Item = fs::DirEntry> {
     let directories = names_in(spill).into_iter().map(|name| spill.join(name));
-    let entries = directories.flat_map(|directory| fs::read_dir(directory).unwrap());
-    let files = entries.map(|entry| entry.unwrap());
+    let entries = directories.flat_map(|path| fs::read_dir(path).expect("a directory"));
+    let files = entries.map(|entry| entry.expect("a directory"));
     files.filter(|file| file.file_name() != "lock")
 }
 
@@ -257,13 +256,13 @@ fn of_a_loop_that_persists_each_round_two_rounds_are_kept() {
 /// Changes a byte in the middle of each file below `spill`, or all of them.
 fn damage(spill: &Path, is_whole: bool) {
     for file in files_in(spill) {
-        let mut bytes = fs::read(file.path()).unwrap();
+        let mut bytes = fs::read(file.path()).expect("it is there");
         if is_whole {
             bytes.fill(0xff);
         } else if let Some(byte) = bytes.len().checked_sub(1).map(|end| end / 2) {
             bytes[byte] ^= 0x55;
         }
-        fs::write(file.path(), bytes).unwrap();
+        fs::write(file.path(), bytes).expect("room for it");
     }
 }
 
@@ -279,7 +278,7 @@ fn contexts_in(spill: &Path) -> Vec<Context> {
             .shuffle_partitions(3)
             .progress(false)
             .build()
-            .unwrap()
+            .expect("the settings are right")
     };
     executors.into_iter().map(context).collect()
 }
@@ -319,10 +318,10 @@ fn what_was_released_is_computed_again_when_all_that_was_kept_is_damaged() {
 }
 
 /// Jobs that spill far more files than this process may open.
-fn spills_much(threads: usize) {
+fn spills_much(threads: usize) -> holdall::Result<()> {
     let spill = Files::new();
     let builder = Context::builder().threads(threads).memory(threads << 20);
-    let context = builder.spill_directory(spill.root()).build().unwrap();
+    let context = builder.spill_directory(spill.root()).build()?;
     const RECORDS: u64 = 30_000;
     let key = |n: u64| format!("{n:0100}");
     let pairs = || {
@@ -331,18 +330,19 @@ fn spills_much(threads: usize) {
             .map(move |n| (key(n * 7919 % RECORDS), n))
     };
     let sum = pairs().reduce_by_key(|a, b| a + b).values().sum::<u64>();
-    assert_eq!(sum.unwrap(), RECORDS * (RECORDS - 1) / 2);
-    let sorted = pairs().sort().keys().collect().unwrap();
+    assert_eq!(sum?, RECORDS * (RECORDS - 1) / 2);
+    let sorted = pairs().sort().keys().collect()?;
     assert!(sorted.iter().map(String::as_str).eq((0..RECORDS).map(key)));
-    assert_eq!(pairs().join(pairs()).count().unwrap(), RECORDS);
+    assert_eq!(pairs().join(pairs()).count()?, RECORDS);
     let mut bag = pairs().boxed();
     for _ in 0..8 {
         bag = bag.persist(Persistence::Disk).boxed();
     }
-    assert_eq!(bag.clone().group_by_key().count().unwrap(), RECORDS);
-    assert_eq!(bag.count().unwrap(), RECORDS);
+    assert_eq!(bag.clone().group_by_key().count()?, RECORDS);
+    assert_eq!(bag.count()?, RECORDS);
     drop(bag);
     assert_empty(spill.root());
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -350,7 +350,7 @@ fn spills_much(threads: usize) {
 fn few_open_files_are_enough() {
     const LIMITED: &str = "HOLDALL_TEST_LIMITED";
     if std::env::var_os(LIMITED).is_some() {
-        return spills_much(7);
+        return spills_much(7).unwrap();
     }
     let this = std::env::current_exe().unwrap();
     let run = std::process::Command::new("sh")

@@ -159,7 +159,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// Records then cross to the next operator through a pointer: sized ones in batches, at about a nanosecond each,
     /// text one by one at about two. Use it for fields, for branches that give different chains, and in loops that put
-    /// operator upon operator. Partitions and order are kept; narrow.
+    /// operator upon operator. A loop may have any number of rounds; each of them takes 1 to 3 KiB of stack while a task
+    /// runs, on an additional stack once the thread's is used up. Partitions and order are kept; narrow.
     ///
     /// # Examples
     ///

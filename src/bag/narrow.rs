@@ -377,7 +377,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Puts the records of `other` behind those of this bag. Records that are in both come twice.
     ///
-    /// Partitions are those of this bag, then those of the other. Jobs run on this bag's context.
+    /// Partitions are those of this bag, then those of the other. Jobs run on this bag's context. For many bags there is
+    /// [`union_all`](crate::union_all); a loop of `union(…).boxed()` is as fast.
     ///
     /// # Examples
     ///

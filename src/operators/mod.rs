@@ -5,7 +5,7 @@
 //! | `from_vec`, `from_iter`, `range`, `read_text` | source | that of the source |
 //! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `parse_fields`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | kept |
 //! | `coalesce`, `persist`, `sample` | narrow | kept |
-//! | `union` | narrow | the first bag's, then the second's |
+//! | `union` | narrow | the first bag's, then the second's; of many bags: `pipeline::FlatUnion` |
 //! | `combine_by_key`, `group_by_key`, `cogroup`, `join` | wide | by (hash, key) |
 //! | `broadcast_join` | wide for the small side, narrow for the other | that of the other |
 //! | `zip_with_index` | wide for the counts, narrow for the records | kept |
