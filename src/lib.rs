@@ -68,7 +68,7 @@
 //! | [`map_partitions`](Bag::map_partitions) | unchanged | of the calls to `emit` in each partition |
 //! | [`persist`](Bag::persist), [`sample`](Bag::sample), [`zip_with_index`](Bag::zip_with_index) | unchanged | unchanged |
 //! | [`coalesce`](Bag::coalesce) | neighbours merged, down to the number you ask for | unchanged |
-//! | [`union`](Bag::union) | those of the first bag, then those of the second | the first bag, then the second |
+//! | [`union`](Bag::union), [`union_all`] | those of the first bag, then those of the second, and so on | the first bag, then the second, and so on |
 //! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by [hash](#hash) of the key, then by the bytes of the key |
 //! | [`group_by_key`](Bag::group_by_key), [`cogroup`](Bag::cogroup) | as above | as above; the values of a key keep the order of their bag |
 //! | [`join`](Bag::join) and the other joins, [`intersection`](Bag::intersection), [`subtract`](Bag::subtract) | as above | as above; rows of a key follow the left bag, then the right |
@@ -221,11 +221,13 @@
 //!   comes out (but for the last digits of [floating-point numbers](#order-and-partitions)), only how long it takes.
 //! - The bag that a `…_broadcast` sends to every task is not spilled: it must fit into half of the budget, or else the
 //!   job ends with [`ErrorKind::BroadcastTooLarge`].
-//! - Files are in a directory of their own, for this user only. The directory goes with the job, or with the bag that is
-//!   persisted: also if the job fails, when the program ends, and at Ctrl-C, SIGTERM and SIGHUP unless the program handles
-//!   these itself. What a killed process leaves is removed by the next context with the same spill directory; see
-//!   [what holdall deletes](#what-holdall-deletes). If the system's temporary directory is in memory, as a tmpfs is, set
-//!   another one.
+//! - Files are in a directory of their own, for this user only. The directory goes with the job, or
+//!   [with the bag](Bag::persist) that is persisted: also if the job fails, when the program ends, and at Ctrl-C, SIGTERM
+//!   and SIGHUP unless the program handles these itself. What a killed process leaves is removed by the next context with
+//!   the same spill directory; see [what holdall deletes](#what-holdall-deletes). If the system's temporary directory is
+//!   in memory, as a tmpfs is, set another one.
+//! - Spilled files take about half of the files that the process may have open (`ulimit -n`) at most, however many are
+//!   merged. Each thread needs two or three in any case.
 //! - No room left is [`ErrorKind::DiskFull`], a used up [`disk_quota`](ContextBuilder::disk_quota)
 //!   [`ErrorKind::QuotaExceeded`], a record of several GiB [`ErrorKind::RecordTooLong`].
 //! - Files are read with a checksum. What is found damaged or gone is made again, by running the stages before it again;

@@ -11,6 +11,7 @@ use common::{
     Files, assert_empty, names_in, on_every_executor_and_processes, on_every_executor_with,
 };
 use holdall::{Bag, Context, Executor, Persistence};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A chain of so many erased operators on the numbers below 10.
 fn chain(context: &Context, length: u64) -> Bag<u64> {
@@ -200,15 +201,14 @@ fn a_long_lineage_is_dropped_on_a_small_stack() {
 
 /// The length of all files in the directories below `spill`.
 fn bytes_in(spill: &Path) -> u64 {
-    files_in(spill)
-        .map(|file| file.metadata().unwrap().len())
-        .sum()
+    let length = |file: fs::DirEntry| file.metadata().expect("it is there").len();
+    files_in(spill).map(length).sum()
 }
 
 fn files_in(spill: &Path) -> impl Iterator<Item = fs::DirEntry> {
     let directories = names_in(spill).into_iter().map(|name| spill.join(name));
-    let entries = directories.flat_map(|directory| fs::read_dir(directory).unwrap());
-    let files = entries.map(|entry| entry.unwrap());
+    let entries = directories.flat_map(|path| fs::read_dir(path).expect("a directory"));
+    let files = entries.map(|entry| entry.expect("a directory"));
     files.filter(|file| file.file_name() != "lock")
 }
 
@@ -256,13 +256,13 @@ fn of_a_loop_that_persists_each_round_two_rounds_are_kept() {
 /// Changes a byte in the middle of each file below `spill`, or all of them.
 fn damage(spill: &Path, is_whole: bool) {
     for file in files_in(spill) {
-        let mut bytes = fs::read(file.path()).unwrap();
+        let mut bytes = fs::read(file.path()).expect("it is there");
         if is_whole {
             bytes.fill(0xff);
         } else if let Some(byte) = bytes.len().checked_sub(1).map(|end| end / 2) {
             bytes[byte] ^= 0x55;
         }
-        fs::write(file.path(), bytes).unwrap();
+        fs::write(file.path(), bytes).expect("room for it");
     }
 }
 
@@ -278,7 +278,7 @@ fn contexts_in(spill: &Path) -> Vec<Context> {
             .shuffle_partitions(3)
             .progress(false)
             .build()
-            .unwrap()
+            .expect("the settings are right")
     };
     executors.into_iter().map(context).collect()
 }
@@ -314,5 +314,166 @@ fn what_was_released_is_computed_again_when_all_that_was_kept_is_damaged() {
             drop(bag);
             assert_empty(spill.root());
         }
+    }
+}
+
+/// Jobs that spill far more files than this process may open.
+fn spills_much(threads: usize) -> holdall::Result<()> {
+    let spill = Files::new();
+    let builder = Context::builder().threads(threads).memory(threads << 20);
+    let context = builder.spill_directory(spill.root()).build()?;
+    const RECORDS: u64 = 30_000;
+    let key = |n: u64| format!("{n:0100}");
+    let pairs = || {
+        context
+            .range(0..RECORDS)
+            .map(move |n| (key(n * 7919 % RECORDS), n))
+    };
+    let sum = pairs().reduce_by_key(|a, b| a + b).values().sum::<u64>();
+    assert_eq!(sum?, RECORDS * (RECORDS - 1) / 2);
+    let sorted = pairs().sort().keys().collect()?;
+    assert!(sorted.iter().map(String::as_str).eq((0..RECORDS).map(key)));
+    assert_eq!(pairs().join(pairs()).count()?, RECORDS);
+    let mut bag = pairs().boxed();
+    for _ in 0..8 {
+        bag = bag.persist(Persistence::Disk).boxed();
+    }
+    assert_eq!(bag.clone().group_by_key().count()?, RECORDS);
+    assert_eq!(bag.count()?, RECORDS);
+    drop(bag);
+    assert_empty(spill.root());
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn few_open_files_are_enough() {
+    const LIMITED: &str = "HOLDALL_TEST_LIMITED";
+    if std::env::var_os(LIMITED).is_some() {
+        return spills_much(7).unwrap();
+    }
+    let this = std::env::current_exe().unwrap();
+    let run = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n 40 && exec \"$0\" --exact few_open_files_are_enough",
+        ])
+        .arg(this)
+        .env(LIMITED, "1")
+        .output()
+        .unwrap();
+    assert!(
+        run.status.success(),
+        "{}",
+        String::from_utf8_lossy(&run.stdout)
+    );
+}
+
+/// A record that counts how often one is decoded.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Counted(u64, Vec<u8>);
+
+static DECODED: AtomicU64 = AtomicU64::new(0);
+
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DECODED.fetch_add(1, Ordering::Relaxed);
+        let (number, bytes) = Deserialize::deserialize(deserializer)?;
+        Ok(Self(number, bytes))
+    }
+}
+
+#[test]
+fn few_large_records_are_sorted_without_decoding_them_for_each_partition() {
+    const RECORDS: u64 = 12;
+    for (threads, memory) in [(1, 1 << 20), (1, 1 << 30), (5, 5 << 20), (5, 1 << 30)] {
+        let context = Context::builder().threads(threads).memory(memory);
+        let context = context.build().unwrap();
+        let numbers = context.range(0..RECORDS);
+        let records = numbers.map(|n| Counted(n * 7 % RECORDS, vec![n as u8; 100_000]));
+        DECODED.store(0, Ordering::Relaxed);
+        let sorted = records.sort_by(|a, b| b.0.cmp(&a.0)).map(|record| record.0);
+        assert!(sorted.collect().unwrap().into_iter().eq((0..RECORDS).rev()));
+        // Once to be checked, sampled and merged, and for each record the bounds that it is compared with.
+        let decoded = DECODED.load(Ordering::Relaxed);
+        assert!(decoded <= RECORDS * (3 + 4) * threads as u64, "{decoded}");
+    }
+}
+
+#[test]
+fn many_partitions_are_numbered_and_joined_in_linear_time() {
+    const PARTITIONS: usize = 3_000;
+    let context = Context::builder().threads(3).shuffle_partitions(PARTITIONS);
+    let context = context.build().unwrap();
+    let numbers = || context.range_partitioned(0..10_000, PARTITIONS);
+    let numbered = numbers().zip_with_index();
+    assert!(
+        numbered
+            .clone()
+            .collect()
+            .unwrap()
+            .iter()
+            .all(|(n, index)| n == index)
+    );
+    let both = numbered
+        .join(numbers().map(|n| (n, n)))
+        .filter(|(n, (a, b))| n == a && a == b);
+    assert_eq!(both.count().unwrap(), 10_000);
+}
+
+#[test]
+fn persisted_partitions_share_files() {
+    let spill = Files::new();
+    for context in contexts_in(spill.root()).into_iter().take(2) {
+        for persistence in [Persistence::Disk, Persistence::MemoryThenDisk] {
+            let lines = context
+                .range_partitioned(0..40_000, 40)
+                .map(|n| format!("{n:0100}"));
+            let lines = lines.persist(persistence);
+            assert_eq!(lines.count().unwrap(), 40_000);
+            assert_eq!(
+                lines.clone().map(|line| line.len()).sum::<usize>().unwrap(),
+                4_000_000
+            );
+            // One for each thread, at most.
+            assert!(files_in(spill.root()).count() <= 3);
+            // A part of it, and a partition that is broken off, take no more.
+            assert_eq!(lines.first().unwrap(), Some(format!("{:0100}", 0)));
+            assert_eq!(
+                lines.clone().sort().take(1).unwrap(),
+                [format!("{:0100}", 0)]
+            );
+            drop(lines);
+            assert_empty(spill.root());
+        }
+    }
+}
+
+#[test]
+fn what_a_source_gives_once_is_kept_as_long_as_a_bag_needs_it() {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let spill = Files::new();
+    for context in contexts_in(spill.root()).into_iter().take(2) {
+        CALLS.store(0, Ordering::Relaxed);
+        // Were it asked again, there would be no records.
+        let numbers = context.from_fn(|| 0..1_000 * (1 - CALLS.fetch_add(1, Ordering::Relaxed)));
+        let mut bag = numbers
+            .persist(Persistence::Disk)
+            .map(|n| (n % 10, n))
+            .boxed();
+        for _ in 0..4 {
+            bag = bag.sum_by_key().persist(Persistence::Disk).boxed();
+            assert_eq!(bag.count().unwrap(), 10);
+        }
+        let expected = bag.collect().unwrap();
+        // All that is kept but the first, which the others are computed from.
+        let mut newest: Vec<_> = files_in(spill.root()).collect();
+        newest.sort_by_key(|file| file.metadata().unwrap().len());
+        newest.pop();
+        for file in newest {
+            fs::write(file.path(), "damaged").unwrap();
+        }
+        assert_eq!(bag.collect().unwrap(), expected);
+        assert_eq!(CALLS.load(Ordering::Relaxed), 1);
     }
 }

@@ -365,7 +365,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Appends the records of `other` to this bag. Duplicates are kept. Narrow.
     ///
-    /// The partitions are those of this bag, followed by those of `other`. Jobs run in the context of this bag.
+    /// The partitions are those of this bag, followed by those of `other`. Jobs run in the context of this bag. To
+    /// append many bags, use [`union_all`](crate::union_all); a loop of `union(…).boxed()` is as fast.
     ///
     /// # Examples
     ///

@@ -15,8 +15,14 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// there, stages before this one do not run at all. Records in memory count in the
     /// [budget](crate::ContextBuilder::memory), and make room for others: they go to the disk, or are dropped if
     /// `persistence` is [`Memory`](Persistence::Memory). What worker processes compute is in files, whatever `persistence`
-    /// says, so that all of them can read it. All goes when the last bag that was made from this one is
-    /// dropped. Partitions and order are kept; narrow.
+    /// says, so that all of them can read it. Partitions and order are kept; narrow.
+    ///
+    /// What is kept goes when the last bag that was made from this one is dropped, or earlier: when all bags that can
+    /// still read it are read from persisted bags behind it that are complete. Of a loop that persists a bag in each
+    /// round, and drops that of the round before, the last two rounds are kept: the last one to be read, and the one
+    /// before as a backup, from which damaged parts of the last are computed. Should the backup be damaged too, the
+    /// rounds before are computed again, from the sources if necessary. What was computed from
+    /// [`from_fn`](crate::from_fn), which may be unable to give its records again, is kept until the bags are dropped.
     ///
     /// Text is kept as it is, and handed out as slices of what is kept. A group cannot be kept as a stream; `map` it to
     /// what is wanted of it.
@@ -37,6 +43,20 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// assert_eq!(squares.count()?, 100);
     /// assert_eq!(squares.max()?, Some(9801));
     /// assert_eq!(COMPUTED.load(Ordering::Relaxed), 100);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    ///
+    /// An algorithm of many rounds persists each of them, and counts it so that it is computed:
+    ///
+    /// ```
+    /// use holdall::{Bag, Persistence};
+    ///
+    /// let mut counts: Bag<(u64, u64)> = holdall::range(0..100).map(|n| (n % 7, 1)).boxed();
+    /// for _ in 0..10 {
+    ///     counts = counts.sum_by_key().map_values(|n| n + 1).persist(Persistence::default()).boxed();
+    ///     counts.count()?;
+    /// }
+    /// assert_eq!(counts.map(|(_, count)| count).sum::<u64>()?, 100 + 7 * 10);
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]

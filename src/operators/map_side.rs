@@ -6,14 +6,14 @@ use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Link, Pipeline, Ref};
 use crate::portable::{Portable, Saver, portable};
 use crate::task::{
     Block, Flow, MakeStage, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
-    StageCode, Task, Worker, save_map_side,
+    StageCode, Task, Worker, in_task, save_map_side,
 };
 
 /// A kind of shuffle: it combines, groups, sorts or only partitions the records for the next stage.
@@ -33,6 +33,12 @@ pub(crate) trait ShuffleKind<P: Pipeline>: Portable + Send + Sync + 'static {
 
     /// Completes the outputs. Called once, after the last task.
     fn finish(&self, _outputs: &mut Self::Outputs, _resources: &Resources) -> Result<()> {
+        Ok(())
+    }
+
+    /// Computes what all readers of the outputs need, so that readers that begin at the same time do not each compute it.
+    /// Called once, after [`finish`](Self::finish), if the outputs are read in this process.
+    fn prepare(&self, _outputs: &Self::Outputs) -> Result<()> {
         Ok(())
     }
 
@@ -133,6 +139,10 @@ impl<P: Pipeline, K: ShuffleKind<P>> MapStage for ShuffleStage<'_, P, K> {
         resources: &Resources,
     ) -> Result<Arc<dyn Any + Send + Sync>> {
         self.finish(resources)?;
+        let ShuffleStage { side, outputs } = &*self;
+        // It may call closures of the program.
+        let prepared = in_task(|| caught(Some(side.site), || side.kind.prepare(outputs)));
+        prepared.map_err(|error| error.at(side.site))?;
         Ok(Arc::new(self.outputs))
     }
 

@@ -5,7 +5,7 @@
 //! | `from_vec`, `from_iter`, `range`, `read_text` | source | of the source |
 //! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `parse_fields`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | unchanged |
 //! | `coalesce`, `persist`, `sample` | narrow | unchanged |
-//! | `union` | narrow | the first bag, then the second |
+//! | `union` | narrow | the first bag, then the second; `pipeline::FlatUnion` is the union of many bags |
 //! | `combine_by_key`, `group_by_key`, `cogroup`, `join` | wide | by (hash, key) |
 //! | `broadcast_join` | wide for the small side, narrow for the other | of the other side |
 //! | `zip_with_index` | wide for the counts, narrow for the records | unchanged |

@@ -44,6 +44,10 @@ where
         Box::new(SortWorker { side, writer })
     }
 
+    fn prepare(&self, outputs: &SortOutputs) -> Result<()> {
+        outputs.prepare(&*self.sort)
+    }
+
     fn partitioning(&self) -> &'static str {
         if S::SAMPLED {
             "by range of the key"
@@ -172,7 +176,7 @@ mod tests {
     use crate::shuffle::sort::{ByComparison, Bytes, Typed};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
-    use crate::task::{Block, Imports, JobState, MakeStage, Outputs};
+    use crate::task::{Block, Imports, JobState, MakeStage, MapStage};
 
     const PARTITIONS: usize = 4;
     const TASKS: usize = 10;
@@ -193,12 +197,13 @@ mod tests {
         }
     }
 
-    /// Runs the map side of some partitions and returns its outputs.
-    fn map_side<T, S>(
+    /// Runs the map side of some partitions and returns what `end` returns for the stage.
+    fn map_side<T, S, R>(
         side: &MapSide<FromVec<T>, Sorting<S>>,
         indices: Range<usize>,
         job: &JobState,
-    ) -> Arc<SortOutputs>
+        end: impl FnOnce(Box<dyn MapStage + '_>) -> R,
+    ) -> R
     where
         T: Data + Clone + Sync,
         S: Sort<Record = T>,
@@ -210,8 +215,7 @@ mod tests {
             worker.run(Partition::at(index), &task).unwrap();
         }
         worker.finish().unwrap();
-        let outputs = stage.into_outputs(job.resources()).unwrap();
-        outputs.downcast().unwrap()
+        end(stage)
     }
 
     /// Runs the map side in two simulated processes and returns the blocks of both.
@@ -228,8 +232,10 @@ mod tests {
         for (prefix, indices) in [("1-", 4..TASKS), ("2-", 0..4)] {
             let scratch = Scratch::within(driver.path().unwrap(), prefix.to_owned(), None);
             let job = JobState::new(resources(&scratch, budget_bytes));
-            let outputs = map_side(side, indices, &job);
-            blocks.extend(outputs.export(side.id, job.resources()).unwrap());
+            let left = map_side(side, indices, &job, |stage| {
+                stage.into_blocks(job.resources())
+            });
+            blocks.extend(left.unwrap());
         }
         blocks
     }
@@ -262,8 +268,10 @@ mod tests {
         let (job, files) = match way {
             Way::Memory => {
                 let job = JobState::new(resources);
-                let outputs = map_side(&side, 0..TASKS, &job);
-                job.put_map_outputs(side.id, outputs);
+                let outputs = map_side(&side, 0..TASKS, &job, |stage| {
+                    stage.into_outputs(job.resources())
+                });
+                job.put_map_outputs(side.id, outputs.unwrap());
                 (job, Vec::new())
             }
             Way::Blocks => {

@@ -54,7 +54,7 @@ fn render_stage(
     // Writing to a string cannot fail.
     let _ = writeln!(text, "stage {number} (partitions: {partitions}{bytes})");
     for node in narrow_ancestors(last) {
-        let _ = writeln!(text, "  {}", line(&node, stage_of));
+        let _ = writeln!(text, "  {}", line(node, stage_of));
     }
     let _ = writeln!(text, "  -> {end}");
 }

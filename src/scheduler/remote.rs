@@ -41,12 +41,16 @@ impl Exports {
 impl Job {
     /// Runs the map sides of the shuffles that the result needs.
     pub(super) fn run_remote_map_stages(&self, executor: &dyn RemoteExecutor) -> Result<()> {
+        let last_readers = self.last_readers();
         for (number, map_stage) in (1..).zip(&self.plan.map_stages) {
             let node = map_stage.shuffle.parent();
             self.watch(number, node, node.partitions, || {
                 self.run_remote_map_stage(executor, number, map_stage)
             })?;
-            self.drop_exports(number);
+            // If a stage that read what is deleted now is to run again, so is all that it needs.
+            let is_read =
+                |shuffle: &ShuffleId| last_readers.get(shuffle).is_some_and(|last| *last > number);
+            self.exports.lock().retain(|shuffle, _| is_read(shuffle));
         }
         Ok(())
     }
@@ -103,14 +107,16 @@ impl Job {
         Ok(reads)
     }
 
-    /// Deletes what no stage after `number` reads. If one of these is to run again, so is all that it needs.
-    fn drop_exports(&self, number: usize) {
-        let later = self.plan.map_stages[number..].iter();
-        let later = later.flat_map(|map_stage| &map_stage.reads);
-        let needed: Vec<_> = later.chain(&self.plan.result_reads).collect();
-        self.exports
-            .lock()
-            .retain(|shuffle, _| needed.contains(&shuffle));
+    /// The last stage that reads what each map stage leaves.
+    fn last_readers(&self) -> HashMap<ShuffleId, usize> {
+        let map_stages = self
+            .plan
+            .map_stages
+            .iter()
+            .map(|map_stage| &map_stage.reads);
+        let all = (1..).zip(map_stages.chain([&self.plan.result_reads]));
+        let reads = all.flat_map(|(number, reads)| reads.iter().map(move |read| (*read, number)));
+        reads.collect()
     }
 
     /// Runs a stage until it is done. What earlier stages have left and is found damaged or lost is made again.

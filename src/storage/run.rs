@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use super::file::{self, FileRange};
 use super::frame::{FrameAt, FrameReader, FrameWriter};
+use super::limits::KeptOpen;
 use super::merge::Source;
 use super::scratch::{Scratch, ScratchFile, ScratchWriter};
 use crate::error::{Error, ErrorKind, Result};
@@ -313,8 +314,9 @@ impl FrameMark {
 #[derive(Debug)]
 pub(crate) struct RunReader {
     run: Run,
-    /// Opened at the first record and closed after the last, so that a merge in steps holds few open files.
-    input: Option<FileRange>,
+    /// Opened at the first record and closed after the last, so that a merge in steps holds few open files; and after
+    /// each frame, if too many are open.
+    input: Option<(FileRange, KeptOpen)>,
     frames: FrameReader,
 
     // Where it is in the file.
@@ -370,18 +372,18 @@ impl RunReader {
             }
             return Err(at.corrupt("records are missing before it"));
         }
-        let input = match &mut self.input {
-            Some(input) => input,
-            none => none.insert(FileRange::new(
-                self.run.file.open()?,
-                self.next_offset,
-                end.saturating_sub(self.next_offset),
-            )),
+        let (mut input, kept) = match self.input.take() {
+            Some((input, kept)) => (input, Some(kept)),
+            None => {
+                let file = self.run.file.open()?;
+                let bytes = end.saturating_sub(self.next_offset);
+                let input = FileRange::new(file, self.next_offset, bytes);
+                (input, KeptOpen::try_new())
+            }
         };
-        let frame = self
-            .frames
-            .read(input, at)?
-            .ok_or_else(|| at.corrupt("it is missing"))?;
+        let frame = self.frames.read(&mut input, at)?;
+        let frame = frame.ok_or_else(|| at.corrupt("it is missing"))?;
+        self.input = kept.map(|kept| (input, kept));
         if frame.records == 0 {
             return Err(at.corrupt("it has no records"));
         }

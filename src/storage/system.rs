@@ -29,6 +29,12 @@ mod unix {
     use std::sync::Once;
     use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
+    /// As the C library has it.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    type Resource = libc::__rlimit_resource_t;
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    type Resource = libc::c_int;
+
     /// The memory of the machine.
     pub(in crate::storage) fn physical_memory_bytes() -> Option<u64> {
         // SAFETY: sysconf takes a number, and answers -1 to one that it does not know.
@@ -44,17 +50,23 @@ mod unix {
 
     /// The lesser of the limits of this process's address space and of its data.
     pub(in crate::storage) fn resource_limit_bytes() -> Option<u64> {
-        let limit = |resource| {
-            let mut limit = libc::rlimit {
-                rlim_cur: 0,
-                rlim_max: 0,
-            };
-            // SAFETY: the pointer is to a whole rlimit of this frame, which the call fills.
-            let status = unsafe { libc::getrlimit(resource, &raw mut limit) };
-            (status == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
-        };
-        let limits = [limit(libc::RLIMIT_AS), limit(libc::RLIMIT_DATA)];
+        let limits = [libc::RLIMIT_AS, libc::RLIMIT_DATA].map(limit_of);
         limits.into_iter().flatten().min()
+    }
+
+    /// The number of files that this process may have open at a time.
+    pub(in crate::storage) fn open_file_limit() -> Option<u64> {
+        limit_of(libc::RLIMIT_NOFILE)
+    }
+
+    fn limit_of(resource: Resource) -> Option<u64> {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: the pointer is to a whole rlimit of this frame, which the call fills.
+        let status = unsafe { libc::getrlimit(resource, &raw mut limit) };
+        (status == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
     }
 
     /// Whether this process has privileges that the process which started it lacks.
@@ -298,6 +310,10 @@ mod other {
 
     pub(in crate::storage) fn is_privileged() -> bool {
         false
+    }
+
+    pub(in crate::storage) fn open_file_limit() -> Option<u64> {
+        None
     }
 
     /// Directories for temporary files belong to one user there.

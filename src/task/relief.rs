@@ -12,13 +12,24 @@ pub(crate) trait Relieve: Send + Sync {
 
 /// All who hold such memory of one budget, as long as they live.
 #[derive(Default)]
-pub(crate) struct Relief(Mutex<Vec<Weak<dyn Relieve>>>);
+pub(crate) struct Relief(Mutex<Holders>);
+
+#[derive(Default)]
+struct Holders {
+    all: Vec<Weak<dyn Relieve>>,
+    /// The number of them from which on those that are gone are looked for.
+    crowded: usize,
+}
 
 impl Relief {
     pub(crate) fn add(&self, holder: &Arc<dyn Relieve>) {
         let mut holders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        holders.retain(|holder| holder.strong_count() > 0);
-        holders.push(Arc::downgrade(holder));
+        if holders.all.len() >= holders.crowded {
+            holders.all.retain(|holder| holder.strong_count() > 0);
+            // Not with each new one: a loop may persist in each of many rounds.
+            holders.crowded = 2 * holders.all.len() + 1;
+        }
+        holders.all.push(Arc::downgrade(holder));
     }
 
     /// Asks all of them. False if none had any.
@@ -27,6 +38,7 @@ impl Relief {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .all
             .clone();
         let mut is_relieved = false;
         for holder in holders.iter().filter_map(Weak::upgrade) {

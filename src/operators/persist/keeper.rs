@@ -4,12 +4,11 @@ use std::mem;
 use std::sync::Arc;
 
 use super::Persistence;
-use super::store::{Parts, Store};
+use super::store::{OpenFile, Parts, Store};
 use crate::error::Result;
 use crate::pipeline::{Peek, Storable};
 use crate::shuffle::{Content, InMemory, Spool};
 use crate::storage::memory::Reservation;
-use crate::storage::run::RunFile;
 
 /// After how many bytes of records the memory for them is accounted for again.
 const ACCOUNT_BYTES: usize = 64 << 10;
@@ -21,7 +20,7 @@ pub(super) struct Keeper<'s> {
     reservation: Reservation,
     parts: Parts,
     /// What does not fit into memory goes to its end: other partitions are before, and will be behind.
-    file: Option<RunFile>,
+    file: Option<OpenFile>,
     new_bytes: usize,
     /// Whether a record has been found to come back: else only the next action would find that none does.
     is_checked: bool,
@@ -78,11 +77,12 @@ impl<'s> Keeper<'s> {
     }
 
     fn spill(&mut self) -> Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(self.store.take_file()?),
+        let mut open = match self.file.take() {
+            Some(open) => open,
+            None => self.store.take_file()?,
         };
-        let run = mem::take(&mut self.spool).write_run(file)?;
+        let run = mem::take(&mut self.spool).write_run(&mut open.file)?;
+        self.file = Some(open).filter(OpenFile::is_kept);
         self.reservation.clear();
         if let Some(Content::File(last)) = self.parts.last_mut()
             && let Some(longer) = last.followed_by(&run)

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::id::StoreId;
 use crate::lineage::{Node, Stored};
 use crate::shuffle::{Content, Spool};
+use crate::storage::limits::KeptOpen;
 use crate::storage::memory::MemoryBudget;
 use crate::storage::run::{Run, RunFile};
 use crate::storage::scratch::Scratch;
@@ -19,6 +20,12 @@ use crate::task::{FilePart, Relieve, StoredPartition};
 /// Length from which on a file takes no further partitions, in bytes. Its room on the disk is free once none of its
 /// partitions is kept any more.
 const FULL_FILE_BYTES: u64 = 256 << 20;
+
+/// A file with room for more. One that may not be kept open is for one write.
+pub(super) struct OpenFile {
+    pub(super) file: RunFile,
+    kept_open: Option<KeptOpen>,
+}
 
 /// The parts of a partition, in order.
 pub(super) type Parts = Vec<Content<Arc<Spool>>>;
@@ -36,13 +43,19 @@ pub(crate) struct Store {
     /// How many jobs rely on what is here.
     pins: AtomicUsize,
     /// Files that no task writes to now, and that have room: one for each task that has run at a time.
-    files: Mutex<Vec<RunFile>>,
+    files: Mutex<Vec<OpenFile>>,
     /// The node that is told when this becomes complete, or is no longer.
     node: OnceLock<Weak<Node>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl OpenFile {
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept_open.is_some()
+    }
 }
 
 impl Store {
@@ -116,14 +129,19 @@ impl Store {
     }
 
     /// A file to write to, which is then [put back](Self::put_file).
-    pub(super) fn take_file(&self) -> Result<RunFile> {
-        let open = lock(&self.files).pop();
-        open.map_or_else(|| RunFile::create(&self.scratch, "persist"), Ok)
+    pub(super) fn take_file(&self) -> Result<OpenFile> {
+        if let Some(open) = lock(&self.files).pop() {
+            return Ok(open);
+        }
+        Ok(OpenFile {
+            file: RunFile::create(&self.scratch, "persist")?,
+            kept_open: KeptOpen::try_new(),
+        })
     }
 
-    pub(super) fn put_file(&self, file: RunFile) {
-        if file.bytes() < FULL_FILE_BYTES {
-            lock(&self.files).push(file);
+    pub(super) fn put_file(&self, open: OpenFile) {
+        if open.is_kept() && open.file.bytes() < FULL_FILE_BYTES {
+            lock(&self.files).push(open);
         }
     }
 
@@ -148,9 +166,9 @@ impl Store {
         let Content::Memory(spool, _reservation) = part else {
             return Ok(false);
         };
-        let mut file = self.take_file()?;
-        let run = spool.write_run(&mut file);
-        self.put_file(file);
+        let mut open = self.take_file()?;
+        let run = spool.write_run(&mut open.file);
+        self.put_file(open);
         *part = Content::File(run?);
         Ok(true)
     }

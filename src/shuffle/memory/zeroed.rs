@@ -8,8 +8,9 @@
 //! are what makes large tables slow. Therefore, if the kernel supports it, large memory grows by remapping its pages.
 //! Only the added part is fresh.
 
-use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
-use std::ptr::{self, NonNull};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
+use std::num::NonZero;
+use std::ptr::NonNull;
 
 use super::hints;
 
@@ -19,9 +20,19 @@ pub(crate) struct Zeroed {
 }
 
 impl Zeroed {
-    pub(crate) fn new(layout: Layout) -> Self {
+    /// Returns memory of no bytes, for a `layout` of none.
+    pub(crate) fn empty(layout: Layout) -> Self {
+        assert_eq!(layout.size(), 0, "memory of a length can be refused");
+        Self {
+            start: dangling(layout),
+            layout,
+        }
+    }
+
+    /// Returns `None` if the system has no such memory.
+    fn try_new(layout: Layout) -> Option<Self> {
         let start = if layout.size() == 0 {
-            NonNull::new(ptr::without_provenance_mut(layout.align()))
+            Some(dangling(layout))
         } else if mapped::is_for(layout) {
             mapped::new(layout.size())
         } else if layout.size() < hints::LEAST_POPULATED_BYTES {
@@ -34,11 +45,9 @@ impl Zeroed {
             // SAFETY: the layout is not empty.
             NonNull::new(unsafe { alloc_zeroed(layout) })
         };
-        let Some(start) = start else {
-            handle_alloc_error(layout)
-        };
+        let start = start?;
         fill_with_pages(start, layout.size());
-        Self { start, layout }
+        Some(Self { start, layout })
     }
 
     /// Returns the start, aligned as the layout requires.
@@ -47,7 +56,7 @@ impl Zeroed {
         self.start
     }
 
-    /// Returns the number of bytes that [`grow`](Self::grow) allocates before it frees the old memory.
+    /// Returns the number of bytes that [`try_grow`](Self::try_grow) allocates before it frees the old memory.
     pub(crate) fn growth_bytes(&self, layout: Layout) -> usize {
         match mapped::is_for(self.layout) {
             true => layout.size() - self.layout.size(),
@@ -55,26 +64,37 @@ impl Zeroed {
         }
     }
 
-    /// Grows the memory. Its content is kept, possibly at another address, and is followed by zeros.
-    pub(crate) fn grow(&mut self, layout: Layout) {
+    /// Grows the memory. Its content is kept, possibly at another address, and is followed by zeros. Returns `false`, and
+    /// changes nothing, if the system has no such memory.
+    #[must_use]
+    pub(crate) fn try_grow(&mut self, layout: Layout) -> bool {
         let bytes = self.layout.size();
         assert!(layout.size() >= bytes, "memory grows");
         if !mapped::is_for(self.layout) {
-            let longer = Self::new(layout);
+            let Some(longer) = Self::try_new(layout) else {
+                return false;
+            };
             // SAFETY: both own at least `bytes` bytes, and do not overlap.
             unsafe { self.start.copy_to_nonoverlapping(longer.start, bytes) };
             *self = longer;
-            return;
+            return true;
         }
-        // SAFETY: `start` is the result of `mapped` for `bytes`, and is not used again.
+        // SAFETY: `start` is the result of `mapped` for `bytes`, and is not used again if there is a result.
         let start = unsafe { mapped::grow(self.start, bytes, layout.size()) };
         let Some(start) = start else {
-            handle_alloc_error(layout)
+            return false;
         };
         (self.start, self.layout) = (start, layout);
         // SAFETY: `bytes` is not past the end.
         fill_with_pages(unsafe { start.add(bytes) }, layout.size() - bytes);
+        true
     }
+}
+
+/// Where memory of no bytes begins.
+fn dangling(layout: Layout) -> NonNull<u8> {
+    // No alignment is 0.
+    NonZero::new(layout.align()).map_or(NonNull::dangling(), NonNull::without_provenance)
 }
 
 fn fill_with_pages(memory: NonNull<u8>, bytes: usize) {
@@ -161,7 +181,12 @@ mod mapped {
                 to.as_ptr(),
             )
         };
-        (moved != libc::MAP_FAILED).then_some(to)
+        if moved == libc::MAP_FAILED {
+            // SAFETY: it is what `new` gave, and nothing was moved there.
+            unsafe { free(to, new_bytes) };
+            return None;
+        }
+        Some(to)
     }
 
     /// Unmaps memory.
@@ -208,7 +233,7 @@ mod tests {
     #[test]
     fn what_is_there_stays_and_zeros_follow() {
         let layout = |size| Layout::from_size_align(size, 32).unwrap();
-        let mut memory = Zeroed::new(layout(0));
+        let mut memory = Zeroed::empty(Layout::from_size_align(0, 32).unwrap());
         let sizes = [
             1,
             100,
@@ -220,12 +245,25 @@ mod tests {
         ];
         for (round, size) in (1..).zip(sizes) {
             let before = bytes(&memory).to_vec();
-            memory.grow(layout(size));
+            assert!(memory.try_grow(layout(size)));
             assert_eq!(memory.start.as_ptr().align_offset(32), 0);
             assert!(bytes(&memory)[..before.len()] == before);
             assert!(bytes(&memory)[before.len()..].iter().all(|byte| *byte == 0));
             // SAFETY: as in `bytes`.
             unsafe { memory.start.write_bytes(round, size) };
+        }
+    }
+
+    #[test]
+    fn memory_that_the_system_has_not_got_is_refused() {
+        let mut memory = Zeroed::empty(Layout::from_size_align(0, 32).unwrap());
+        for size in [100, 4 << 20] {
+            assert!(memory.try_grow(Layout::from_size_align(size, 32).unwrap()));
+            // SAFETY: as in `bytes`.
+            unsafe { memory.start.write_bytes(7, size) };
+            let huge = Layout::from_size_align(isize::MAX as usize - 31, 32).unwrap();
+            assert!(!memory.try_grow(huge));
+            assert!(bytes(&memory).iter().all(|byte| *byte == 7));
         }
     }
 }

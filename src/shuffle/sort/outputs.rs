@@ -36,8 +36,7 @@ struct State {
     /// Memory of the runs, in bytes.
     memory_bytes: usize,
     samples: Arc<Vec<Sample>>,
-    /// Computed from the samples by the first reader. Only tasks may compare records, because a comparison may call the
-    /// user's closures.
+    /// Computed from the samples, once all of them are there.
     bounds: Option<Arc<Vec<Arc<[u8]>>>>,
 }
 
@@ -78,6 +77,11 @@ impl SortOutputs {
     pub(super) fn parts(&self) -> (Vec<Arc<CutRun>>, Arc<Vec<Sample>>) {
         let state = self.lock();
         (state.runs.clone(), Arc::clone(&state.samples))
+    }
+
+    /// Computes the bounds, before tasks that read them begin together.
+    pub(crate) fn prepare<S: Sort>(&self, sort: &S) -> Result<()> {
+        self.bounds(sort).map(|_| ())
     }
 
     /// Passes the records of a partition to `sink`, in order.

@@ -39,21 +39,25 @@ impl Bounds {
         while start < end {
             let middle = start.midpoint(end) + 1;
             if self.is_before(sort, middle)?(head) {
-                end = middle - 1;
+                end = (start..middle)
+                    .rev()
+                    .find(|at| !self.are_same(*at, middle))
+                    .unwrap_or(start);
             } else {
-                start = middle;
+                start = (middle..=end)
+                    .take_while(|at| self.are_same(*at, middle))
+                    .last()
+                    .unwrap_or(middle);
             }
         }
         Ok(start)
     }
 
-    /// Returns whether a partition is known to begin where the previous one does.
-    fn is_as_before(&self, partition: usize) -> bool {
-        let bounds = self
-            .records
-            .get(partition - 1)
-            .zip(self.records.get(partition.wrapping_sub(2)));
-        bounds.is_some_and(|(bound, before)| Arc::ptr_eq(bound, before))
+    /// Returns whether two partitions are known to begin with the same record.
+    fn are_same(&self, partition: usize, other: usize) -> bool {
+        let bound = |partition: usize| self.records.get(partition.wrapping_sub(1));
+        let bounds = bound(partition).zip(bound(other));
+        bounds.is_some_and(|(bound, other)| Arc::ptr_eq(bound, other))
     }
 }
 
@@ -90,7 +94,7 @@ impl CutRun {
         let mut known = cuts.filter_map(|(index, cut)| Some((index + 1, *cut.get()?)));
         let (first, mut position) = known.next().unwrap_or_default();
         for index in first..partition {
-            if !bounds.is_as_before(index + 1) {
+            if !bounds.are_same(index, index + 1) {
                 let is_before = bounds.is_before(sort, index + 1)?;
                 let found = find(sort, &self.run, position, is_before)?;
                 position = *self.cuts[index].get_or_init(|| found);
@@ -101,12 +105,15 @@ impl CutRun {
         Ok(position)
     }
 
+    fn is_cut(&self) -> bool {
+        self.cuts.last().is_none_or(|last| last.get().is_some())
+    }
+
     /// Determines all cuts of a run that has fewer records than there are partitions, by finding the partition of each
     /// record. Finding the first record of each partition would read the same few records, which may be large, again and
     /// again.
     pub(super) fn cut_if_short<S: Sort>(&self, sort: &S, bounds: &Bounds) -> Result<()> {
-        let is_cut = self.cuts.last().is_none_or(|last| last.get().is_some());
-        if is_cut || self.records >= bounds.partitions as u64 {
+        if self.is_cut() || self.records >= bounds.partitions as u64 {
             return Ok(());
         }
         let mut settled = Position::default();
@@ -122,6 +129,9 @@ impl CutRun {
         };
         let mut records = Slice::whole(sort, &self.run);
         while records.advance()? {
+            if self.is_cut() {
+                return Ok(()); // another task was faster
+            }
             if let Some(head) = records.current() {
                 let found = records.walk.position();
                 let before = partition;

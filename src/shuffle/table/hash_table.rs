@@ -105,7 +105,7 @@ enum Search {
 impl<V> Default for Table<V> {
     fn default() -> Self {
         Self {
-            slots: Slots::new(0),
+            slots: Slots::none(),
             arena: Arena::default(),
             capacity: 0,
             len: 0,
@@ -220,21 +220,33 @@ impl<V> Table<V> {
         self.slots.len() * size_of::<Slot<V>>()
     }
 
-    /// Provides the capacity that [`upsert`](Self::upsert) lacked for a key.
+    /// Provides the capacity that [`upsert`](Self::upsert) lacked for a key. Returns `false` if the system has no memory
+    /// for it.
     #[cold]
     #[inline(never)]
-    pub(crate) fn make_room(&mut self, long: &[u8]) {
+    pub(crate) fn try_make_room(&mut self, long: &[u8]) -> bool {
         if self.needs_slots() {
             let (capacity, slots) = self.next_size();
-            self.resize(capacity, slots);
+            if !self.resize(capacity, slots) {
+                return false;
+            }
         }
         self.arena.make_room(long.len());
+        true
+    }
+
+    /// Provides the capacity, or ends the process.
+    pub(crate) fn make_room(&mut self, long: &[u8]) {
+        if !self.try_make_room(long) {
+            Slots::<V>::abort(self.next_size().1);
+        }
     }
 
     /// Adds slots until they take `bytes` bytes.
     pub(crate) fn grow_to(&mut self, bytes: usize) {
         let slots = bytes / size_of::<Slot<V>>();
         if slots > self.slots.len().max(LEAST_SLOTS) {
+            // What there is no memory for now is asked for again, key by key.
             self.resize(slots - LEAST_OVERFLOW, slots);
         }
     }
@@ -262,9 +274,13 @@ impl<V> Table<V> {
     ///
     /// With more home slots, positions move to the right, so the last run is moved first. Its first key is in its home
     /// slot, and none of its keys can move to the left of that, where the other runs still are.
-    fn resize(&mut self, capacity: usize, slots: usize) {
+    ///
+    /// Returns `false` if the system has no memory for the slots.
+    fn resize(&mut self, capacity: usize, slots: usize) -> bool {
         let mut end = self.slots.len();
-        self.slots.grow(slots);
+        if !self.slots.try_grow(slots) {
+            return false;
+        }
         self.capacity = capacity;
         let mut run = Vec::new();
         while end > 0 {
@@ -275,6 +291,7 @@ impl<V> Table<V> {
             }
         }
         self.put_all(&mut run);
+        true
     }
 
     /// Puts keys into empty slots, the last of them first.
@@ -287,7 +304,10 @@ impl<V> Table<V> {
                 .position(Slot::is_empty);
             let at = free.map_or(self.slots.len(), |distance| home + distance);
             if at == self.slots.len() {
-                self.slots.grow(at + (at - self.capacity));
+                let more = at + (at - self.capacity);
+                if !self.slots.try_grow(more) {
+                    Slots::<V>::abort(more);
+                }
             }
             self.slots.as_mut_slice()[at].put(full);
         }

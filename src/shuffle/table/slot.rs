@@ -6,7 +6,7 @@
 //!
 //! A key of up to 15 bytes is stored in its slot. For a longer key, the slot stores its address in the arena.
 
-use std::alloc::Layout;
+use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
@@ -222,21 +222,32 @@ pub(crate) struct Slots<V> {
 unsafe impl<V: Send> Send for Slots<V> {}
 
 impl<V> Slots<V> {
-    pub(crate) fn new(len: usize) -> Self {
+    /// Returns no slots.
+    pub(crate) fn none() -> Self {
         Self {
-            memory: Zeroed::new(Self::layout(len)),
-            len,
+            memory: Zeroed::empty(Self::layout(0)),
+            len: 0,
             slots: PhantomData,
         }
     }
 
-    /// Adds empty slots at the end, up to a total of `len`.
-    pub(crate) fn grow(&mut self, len: usize) {
-        self.memory.grow(Self::layout(len));
-        self.len = len;
+    /// Adds empty slots at the end, up to a total of `len`. Returns `false` if the system has no memory for them.
+    #[must_use]
+    pub(crate) fn try_grow(&mut self, len: usize) -> bool {
+        let has_grown = self.memory.try_grow(Self::layout(len));
+        if has_grown {
+            self.len = len;
+        }
+        has_grown
     }
 
-    /// Returns the number of bytes that [`grow`](Self::grow) allocates before it frees the old memory.
+    /// Ends the process, as a vector does if the system has no memory for it.
+    #[cold]
+    pub(crate) fn abort(len: usize) -> ! {
+        handle_alloc_error(Self::layout(len))
+    }
+
+    /// Returns the number of bytes that [`try_grow`](Self::try_grow) allocates before it frees the old memory.
     pub(crate) fn growth_bytes(&self, len: usize) -> usize {
         self.memory.growth_bytes(Self::layout(len))
     }
@@ -309,7 +320,8 @@ mod tests {
     #[test]
     fn values_are_dropped_once() {
         let value = std::rc::Rc::new(());
-        let mut slots = Slots::new(8);
+        let mut slots = Slots::none();
+        assert!(slots.try_grow(8));
         for slot in &mut slots.as_mut_slice()[..5] {
             slot.put((of_bytes(b"key"), Place(0), value.clone()));
         }

@@ -168,11 +168,13 @@ impl<'c, C: Combine> Tables<'c, C> {
         let (before, more) = (table.memory_bytes(), table.room_bytes(long));
         if self.reserve(more, give_way)? {
             let table = &mut self.tables[partition];
-            table.make_room(long);
+            let has_room = table.try_make_room(long);
             let after = table.memory_bytes();
             self.reservation
                 .shrink((before + more).saturating_sub(after));
-            return Ok(true);
+            if has_room {
+                return Ok(true);
+            }
         }
         if self.keys() > 0 {
             return Ok(false);
