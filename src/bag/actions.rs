@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Bag;
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::operators::actions::{Collect, Count, Fold, TryForEach};
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::scheduler::ResultStage;
@@ -54,7 +54,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             });
             ControlFlow::Continue(())
         })?;
-        Ok(merged.unwrap_or_else(|| (fold.make)(&fold.initial)))
+        caught(Some(fold.site), || {
+            Ok(merged.unwrap_or_else(|| (fold.make)(&fold.initial)))
+        })
     }
 
     /// All records, in order: by partition, then by position. Runs a job.

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Bag;
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::operators::actions::Top;
 use crate::pipeline::{Data, Pipeline, Record};
 use crate::task::Site;
@@ -191,6 +191,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             });
             ControlFlow::Continue(())
         })?;
-        Ok(ranked.map_or_else(Vec::new, |ranked| top.sorted(ranked)))
+        caught(Some(site), || {
+            Ok(ranked.map_or_else(Vec::new, |ranked| top.sorted(ranked)))
+        })
     }
 }

@@ -37,6 +37,9 @@ where
     {
         // The iterator may run code of the program at each step, so each is watched over.
         let mut records = task.call(&self.site, || (self.op)(&self.state, record).into_iter());
+        if In::IS_STREAM && task.has_failed() {
+            return ControlFlow::Break(());
+        }
         loop {
             let next = task.call(&self.site, || records.next());
             match next {

@@ -34,6 +34,9 @@ where
         let mut flow = ControlFlow::Continue(());
         task.call(&self.site, || {
             (self.op)(&self.state, record, &mut |text| {
+                if In::IS_STREAM && task.has_failed() {
+                    flow = ControlFlow::Break(());
+                }
                 if flow.is_continue() {
                     flow = sink(text);
                 }

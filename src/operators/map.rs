@@ -1,6 +1,7 @@
 //! `map`: one record for each record. Narrow.
 
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Step;
@@ -34,6 +35,9 @@ where
         K: FnMut(U) -> Flow,
     {
         let out = task.call(&self.site, || (self.op)(&self.state, record));
+        if In::IS_STREAM && task.has_failed() {
+            return ControlFlow::Break(());
+        }
         sink(out)
     }
 }
