@@ -1,4 +1,4 @@
-//! What combines, groups, joins and sorts by key, with all of it in memory.
+//! Combining, grouping, joining and sorting by key, with all data in memory.
 
 mod input;
 
@@ -9,7 +9,7 @@ use input::{Text, mixed};
 
 const RECORDS: u64 = 500_000;
 
-/// Hardly a key that comes twice; and a few keys that come all the time.
+/// Mostly distinct keys, and a few keys that repeat all the time.
 const DIFFERENT: [u64; 2] = [u64::MAX, 1000];
 
 fn main() {

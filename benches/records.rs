@@ -1,4 +1,4 @@
-//! The loop that records go through: what a narrow operator costs.
+//! The cost of a narrow operator in the loop over records.
 
 use std::hint::black_box;
 

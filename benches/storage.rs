@@ -1,4 +1,4 @@
-//! What is kept between stages: records to bytes and back, to files and back, and runs merged.
+//! Records between stages: encoding and decoding, writing and reading files, merging runs.
 
 mod input;
 
@@ -9,7 +9,7 @@ use input::mixed;
 
 const RECORDS: u64 = 500_000;
 
-/// Memory for all, and for next to nothing.
+/// Memory for all records, and for almost none.
 const MEMORY: [&str; 2] = ["1GiB", "4MiB"];
 
 fn main() {
@@ -27,7 +27,8 @@ fn bench(bencher: Bencher<'_, '_>, run: impl Fn() -> Result<u64> + Sync) {
     bencher.bench(|| run().expect("a number"));
 }
 
-/// Encodes the records once and decodes them once: in memory the codec, else a spill that is written and read.
+/// Encodes each record once and decodes it once. With enough memory this measures the codec, otherwise writing and
+/// reading a spill.
 fn persisted<T: Data>(bencher: Bencher<'_, '_>, records: Bag<T, Boxed<T>>) {
     bench(bencher, || {
         records.clone().persist(Persistence::MemoryThenDisk).count()
@@ -46,7 +47,7 @@ fn persisted_text(bencher: Bencher<'_, '_>, memory: &str) {
     persisted(bencher, context(memory).range(0..RECORDS).map(text).boxed());
 }
 
-/// In little memory, a merge of runs in files.
+/// With little memory, this merges runs in files.
 #[divan::bench(args = MEMORY)]
 fn merged(bencher: Bencher<'_, '_>, memory: &str) {
     let sorted = context(memory).range(0..RECORDS).map(mixed).sort();

@@ -1,4 +1,4 @@
-//! From bytes of files to lines, words and fields.
+//! From the bytes of files to lines, words and fields.
 
 mod input;
 
@@ -13,7 +13,7 @@ fn main() {
     divan::main();
 }
 
-/// Measures what `run` does with the lines of a text.
+/// Measures `run` on the lines of a text.
 fn bench<P: Pipeline<Out = str>>(
     bencher: Bencher<'_, '_>,
     chain: impl Fn(Bag<str, ReadText<str>>) -> Bag<str, P>,
@@ -64,7 +64,7 @@ fn words(bencher: Bencher<'_, '_>) {
     bench(bencher, |lines| lines.words(), length_of_all);
 }
 
-/// Measures what `sum` does with lines of two numbers.
+/// Measures `sum` on lines of two numbers.
 fn bench_pairs(
     bencher: Bencher<'_, '_>,
     sum: impl Fn(Bag<str, ReadText<str>>) -> holdall::Result<u64> + Sync,

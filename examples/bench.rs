@@ -1,4 +1,4 @@
-//! Workloads for measuring this library against others; see `benches/README.md`.
+//! Workloads that measure this library against others; see `benches/README.md`.
 //!
 //! ```text
 //! IN=/tmp/text.txt cargo run --release --example bench -- W1
@@ -43,8 +43,8 @@ fn count_or(default: u64) -> Result<u64, Box<dyn Error>> {
     })
 }
 
-/// Counts words; prints the most frequent ones, then the number of words, of all of them, and the sum of the squares
-/// of the counts.
+/// Counts words. Prints the most frequent words, then the number of distinct words, the number of all words, and the
+/// sum of the squares of the counts.
 fn word_count(context: &Context, top: usize) -> Result<(), Box<dyn Error>> {
     let counts: Bag<(String, u64)> = context.read_text(input()?)?.words().count_by_value();
     type Summary = (u64, u64, u64, Vec<(u64, String)>);
@@ -77,7 +77,8 @@ fn word_count(context: &Context, top: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Keeps the `most` greatest counts, the greatest first; of equal counts the first word first.
+/// Inserts `counted` and keeps the `most` greatest counts, in descending order. Words with equal counts are in byte
+/// order.
 fn insert(first: &mut Vec<(u64, String)>, counted: (u64, String), most: usize) {
     let at = first.partition_point(|(n, word)| (*n, &counted.1) > (counted.0, word));
     first.insert(at, counted);

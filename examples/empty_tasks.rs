@@ -1,4 +1,4 @@
-//! Measures what a task costs.
+//! Measures the overhead of a task.
 //!
 //! ```text
 //! cargo run --release --example empty_tasks -- 100000
@@ -15,7 +15,7 @@ use options::Options;
 
 const USAGE: &str = "empty_tasks [--executor inline|threads|threads:N|processes:N] N
 
-Runs a job of N tasks that do nothing and prints the microseconds that it took for each.";
+Runs a job of N tasks that do nothing. Prints the mean time of a task, in microseconds.";
 
 fn main() -> ExitCode {
     holdall::init();
@@ -32,7 +32,7 @@ fn empty_tasks(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
     if tasks == 0 {
         return Err("N must be 1 or more".into());
     }
-    // Starting the threads is not part of a task.
+    // Start the threads first, so that the measurement does not include it.
     context.range_partitioned(0..1, 1).count()?;
     let start = Instant::now();
     context.range_partitioned(0..0, tasks).count()?;

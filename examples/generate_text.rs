@@ -1,4 +1,4 @@
-//! Makes text of any size: lines of words that come as often as those of a language.
+//! Generates text of any size, with word frequencies as in a natural language.
 //!
 //! ```text
 //! cargo run --release --example generate_text -- --bytes 10GB --words 1000000 big.txt
@@ -14,12 +14,12 @@ use options::Options;
 
 const USAGE: &str = "generate_text --bytes SIZE [--seed N] [--words N] OUT
 
-Writes lines of made words to the file OUT until one more line would be more than SIZE bytes, which is a number with
-k, M, G or T (powers of 1024) or kB, MB, GB, TB (powers of 1000) behind it, or none. There are N different words to
-choose from (10,000 unless given), and the n-th of them comes with a frequency of 1/n. The same options give the same
-bytes on every machine; another --seed (0 unless given) gives another text.";
+Writes lines of synthetic words to the file OUT, until another line would exceed SIZE bytes. SIZE is a number, optionally
+followed by k, M, G or T (powers of 1024) or by kB, MB, GB or TB (powers of 1000). The vocabulary has N words (default:
+10,000); the frequency of the n-th word is proportional to 1/n. The same options produce the same bytes on every
+machine; a different --seed (default: 0) produces a different text.";
 
-/// Words in a line.
+/// Number of words in a line.
 const LINE_WORDS: std::ops::RangeInclusive<u64> = 4..=15;
 
 fn main() -> ExitCode {
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 fn generate_text(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let bytes = options.value("--bytes")?.ok_or("--bytes is missing")?;
-    let bytes = parse_bytes(&bytes).ok_or_else(|| format!("--bytes: {bytes} is no size"))?;
+    let bytes = parse_bytes(&bytes).ok_or_else(|| format!("--bytes: {bytes} is not a size"))?;
     let seed = options.number("--seed")?.unwrap_or(0) as u64;
     let words = options.number("--words")?.unwrap_or(10_000) as u64;
     if words == 0 {
@@ -68,8 +68,8 @@ fn make_line(random: &mut Random, words: u64, line: &mut String) {
     line.push('\n');
 }
 
-/// Writes the word of a rank, which is 1 for the most frequent. Different ranks have different words: they are the
-/// rank in the numeral system whose digits 1 to 80 are syllables of two letters.
+/// Appends the word with the given rank to `line`; the most frequent word has rank 1. The word is its rank in a numeral
+/// system whose digits 1 to 80 are syllables of two letters, so different ranks have different words.
 fn spell(mut rank: u64, line: &mut String) {
     const CONSONANTS: &[u8; 16] = b"tnshrdlcmwfgpbvk";
     const VOWELS: &[u8; 5] = b"eaoiu";
@@ -94,16 +94,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to `n` - 1.
+    /// Returns a number from 0 to `n` - 1.
     fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
     }
 
-    /// A number from 1 to `n`, each with a probability in proportion to its reciprocal (Zipf's law).
+    /// Returns a number from 1 to `n`, each with a probability proportional to its reciprocal (Zipf's law).
     ///
-    /// Numbers of `bits + 1` binary digits together come about as often as those of one more. So one of these groups
-    /// is drawn, a number in it, and that is thrown away as often as it must be: nearly a third of the time. Integers
-    /// only, since logarithms differ from machine to machine.
+    /// All numbers with `bits + 1` binary digits have about the same probability, in total, as all numbers with one
+    /// digit more. So choose the number of digits, then a number with that many digits, and reject it with the
+    /// probability that corrects the distribution: nearly a third of the time. Use only integers, because logarithms
+    /// differ between machines.
     fn rank(&mut self, n: u64) -> u64 {
         loop {
             let bits = self.below(u64::from(n.ilog2()) + 1);

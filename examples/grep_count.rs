@@ -1,4 +1,4 @@
-//! Counts the lines that contain a text.
+//! Counts the lines that contain a string.
 //!
 //! ```text
 //! cargo run --release --example grep_count -- 'pub fn' src
@@ -14,7 +14,7 @@ use options::Options;
 
 const USAGE: &str = "grep_count [--executor inline|threads|threads:N|processes:N] PATTERN PATH...
 
-Prints the number of lines that contain PATTERN, which is a text.";
+Prints the number of lines that contain PATTERN, which is a literal string.";
 
 fn main() -> ExitCode {
     holdall::init();

@@ -15,9 +15,9 @@ use options::Options;
 const USAGE: &str = "join_files [--memory SIZE] [--executor inline|threads|threads:N|processes:N]
     [--kind inner|left|right|full|semi|anti] [--out DIR] LEFT.csv RIGHT.csv
 
-Joins the lines of two files that have the same first field (the text before the first comma), by default as an inner
-join, and prints the number of rows. With --out, writes the rows into files in DIR, as KEY,LEFT,RIGHT: the rest of the
-left line and of the right, or nothing where a side has none.";
+Joins the lines of two files on their first field, the text before the first comma, and prints the number of rows. The
+default is an inner join. With --out, writes the rows KEY,LEFT,RIGHT to files in DIR instead. LEFT and RIGHT are the rest
+of the lines, and empty for a side without a match.";
 
 fn main() -> ExitCode {
     holdall::init();
@@ -43,11 +43,11 @@ fn join_files(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
         }),
         "semi" => finish(left.semi_join(right), out, |l| l),
         "anti" => finish(left.anti_join(right), out, |l| l),
-        other => Err(format!("unknown kind {other}; --help says what there is").into()),
+        other => Err(format!("unknown kind {other}; see --help").into()),
     }
 }
 
-/// The first field of each line, and the rest.
+/// Splits each line into its first field and the rest.
 fn pairs(
     context: &Context,
     path: String,

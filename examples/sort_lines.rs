@@ -13,8 +13,8 @@ use options::Options;
 
 const USAGE: &str = "sort_lines [--memory SIZE] [--executor inline|threads|threads:N|processes:N] --out DIR PATH...
 
-Sorts the lines of the files by their bytes, which need not be text. DIR, which must not be there yet, then has files
-that are the sorted lines when they are put together in the order of their names.";
+Sorts the lines of the files by their bytes, which need not be UTF-8. Writes the sorted lines to files in DIR, which
+must not exist yet. To get all lines in order, concatenate these files in the order of their names.";
 
 fn main() -> ExitCode {
     holdall::init();

@@ -1,4 +1,4 @@
-//! Sums the numbers of each key in a file of `key,number` lines.
+//! Sums the numbers of each key in files of `key,number` lines.
 //!
 //! ```text
 //! printf 'a,1\nb,2\na,3\n' > /tmp/sums.csv
@@ -15,8 +15,8 @@ use options::Options;
 
 const USAGE: &str = "sum_by_key [--executor inline|threads|threads:N|processes:N] [--memory SIZE] [--out DIR] FILE...
 
-Of the lines KEY,NUMBER of the files, prints the number of keys and the sum of all numbers, separated by a tab. With
---out, writes lines KEY,SUM into files in DIR instead. A KEY is any text without a comma, a NUMBER a whole number.";
+Reads lines KEY,NUMBER and prints the number of keys and the sum of all numbers, separated by a tab. With --out, writes
+lines KEY,SUM to files in DIR instead. A KEY is any text without a comma; a NUMBER is an integer.";
 
 fn main() -> ExitCode {
     holdall::init();

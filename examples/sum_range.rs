@@ -1,4 +1,4 @@
-//! Sums numbers that are computed where they are used.
+//! Sums numbers that the tasks generate.
 //!
 //! ```text
 //! cargo run --release --example sum_range -- 1000000000
@@ -15,7 +15,7 @@ use options::Options;
 
 const USAGE: &str = "sum_range [--executor inline|threads|threads:N|processes:N] N
 
-Of x * 3 + 1 for each x from 0 to N - 1, prints the wrapping sum of those that are even.";
+Computes x * 3 + 1 for each x from 0 to N - 1. Prints the wrapping sum of the results that are even.";
 
 fn main() -> ExitCode {
     holdall::init();

@@ -13,9 +13,9 @@ use options::Options;
 
 const USAGE: &str = "word_count [--top N] [--executor inline|threads|threads:N|processes:N] [--memory SIZE] [--out DIR] [PATH...]
 
-Prints the N words (20 unless given) that come most often in the files, as COUNT<TAB>WORD; of words that come
-equally often, the first in byte order first. With --out, writes the counts of all words into files in DIR instead.
-A PATH is a file, a directory or a pattern; without one the texts of datasets/ are counted.";
+Prints the N most frequent words of the files (default: 20), as COUNT<TAB>WORD. Words with equal counts are in byte
+order. With --out, writes the counts of all words to files in DIR instead. A PATH is a file, a directory or a glob
+pattern (default: the texts in datasets/).";
 
 fn main() -> ExitCode {
     holdall::init();

@@ -1,6 +1,6 @@
 //! What a context is built from, and the environment variables.
 
-use std::env;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,8 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::environment::temporary_directory;
+pub(crate) use crate::storage::environment::variable;
 use crate::storage::limits::default_budget_bytes;
-use crate::storage::size::parse_bytes;
+use crate::storage::size::{EXPECTED as SIZE, parse_bytes};
 
 /// The number of partitions after a shuffle, unless it is set: enough for the cores of a large machine, and the same on
 /// a small one, so that output does not depend on the machine.
@@ -53,6 +55,9 @@ const EXECUTORS: &str = if cfg!(target_os = "linux") {
 } else {
     "inline, threads or threads:N with N of 1 or more; processes need Linux"
 };
+
+const THREADS: &str = "a number of 1 or more";
+const SUMMARY: &str = "0 or 1";
 
 impl Executor {
     /// Refuses one on which nothing would ever run.
@@ -99,7 +104,7 @@ pub(crate) struct Config {
     pub(crate) progress: bool,
     pub(crate) summary: bool,
     pub(crate) memory_bytes: usize,
-    pub(crate) spill_directory: Option<PathBuf>,
+    pub(crate) spill_directory: PathBuf,
     pub(crate) disk_quota_bytes: Option<u64>,
     /// After how long a worker process that gives no sign of life counts as lost.
     pub(crate) worker_patience: Duration,
@@ -108,21 +113,25 @@ pub(crate) struct Config {
 impl Config {
     /// The defaults, and what the environment says.
     pub(crate) fn from_env() -> Result<Self> {
-        Self::from_variables(|name| env::var(name).ok())
+        Self::from_variables(variable)
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+    fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        let text = |name, expected| {
+            let text = variable(name).map(OsString::into_string).transpose();
+            text.map_err(|value| invalid(name, &value.to_string_lossy(), expected))
+        };
         let mut executor = Executor::default();
-        if let Some(text) = variable("HOLDALL_EXECUTOR") {
+        if let Some(text) = text("HOLDALL_EXECUTOR", EXECUTORS)? {
             executor = text
                 .parse()
                 .map_err(|_| invalid("HOLDALL_EXECUTOR", &text, EXECUTORS))?;
         }
         let mut threads = None;
-        if let Some(text) = variable("HOLDALL_THREADS") {
+        if let Some(text) = text("HOLDALL_THREADS", THREADS)? {
             threads = text.parse().ok().filter(|n| *n > 0);
             if threads.is_none() {
-                return Err(invalid("HOLDALL_THREADS", &text, "a number of 1 or more"));
+                return Err(invalid("HOLDALL_THREADS", &text, THREADS));
             }
         }
         Ok(Self {
@@ -130,16 +139,17 @@ impl Config {
             threads,
             shuffle_partitions: SHUFFLE_PARTITIONS,
             progress: true,
-            summary: match variable("HOLDALL_SUMMARY").as_deref() {
-                None | Some("" | "0") => false,
+            summary: match text("HOLDALL_SUMMARY", SUMMARY)?.as_deref() {
+                None | Some("0") => false,
                 Some("1") => true,
-                Some(text) => return Err(invalid("HOLDALL_SUMMARY", text, "0 or 1")),
+                Some(text) => return Err(invalid("HOLDALL_SUMMARY", text, SUMMARY)),
             },
-            memory_bytes: match variable("HOLDALL_MEMORY") {
+            memory_bytes: match text("HOLDALL_MEMORY", SIZE)? {
                 Some(text) => parse_bytes("HOLDALL_MEMORY", &text)?,
                 None => default_budget_bytes(),
             },
-            spill_directory: variable("HOLDALL_SPILL_DIR").map(PathBuf::from),
+            spill_directory: variable("HOLDALL_SPILL_DIR")
+                .map_or_else(temporary_directory, PathBuf::from),
             disk_quota_bytes: None,
             worker_patience: WORKER_PATIENCE,
         })
@@ -161,7 +171,7 @@ mod tests {
     fn config(variables: &[(&str, &str)]) -> Result<Config> {
         Config::from_variables(|name| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
-            found.map(|(_, value)| (*value).to_owned())
+            found.map(|(_, value)| value.into())
         })
     }
 
@@ -179,6 +189,33 @@ mod tests {
         );
         let both = [("HOLDALL_EXECUTOR", "threads:2"), ("HOLDALL_THREADS", "3")];
         assert_eq!(executor(&both), Executor::ThreadPool(2));
+    }
+
+    #[test]
+    fn a_directory_is_used_as_it_is() {
+        let config = config(&[("HOLDALL_SPILL_DIR", "a b")]).unwrap();
+        assert_eq!(config.spill_directory, PathBuf::from("a b"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_text_is_used_as_a_path_and_refused_as_anything_else() {
+        use std::os::unix::ffi::OsStringExt;
+        let value = OsString::from_vec(b"inline\xff".to_vec());
+        let config = |variable: &'static str| {
+            Config::from_variables(|name| (name == variable).then(|| value.clone()))
+        };
+        let directory = config("HOLDALL_SPILL_DIR").unwrap().spill_directory;
+        assert_eq!(directory, PathBuf::from(value.clone()));
+        for variable in [
+            "HOLDALL_EXECUTOR",
+            "HOLDALL_THREADS",
+            "HOLDALL_MEMORY",
+            "HOLDALL_SUMMARY",
+        ] {
+            let error = config(variable).unwrap_err().to_string();
+            assert!(error.contains(variable), "{error}");
+        }
     }
 
     #[test]

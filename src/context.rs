@@ -1,10 +1,9 @@
 //! The entry point where the defaults will not do.
 
-use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -45,15 +44,14 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(config: Config, remote: Option<Arc<dyn RemoteExecutor>>) -> Self {
+    fn new(mut config: Config, remote: Option<Arc<dyn RemoteExecutor>>) -> Self {
         let executor = remote.map_or_else(|| executor(&config), AnyExecutor::Remote);
+        // The program may change its directory later. Where there is none now, the path stays relative.
+        if let Ok(absolute) = path::absolute(&config.spill_directory) {
+            config.spill_directory = absolute;
+        }
         // What processes that were killed have left is in the way of no one but the disk.
-        sweep(
-            config
-                .spill_directory
-                .as_deref()
-                .unwrap_or(&env::temp_dir()),
-        );
+        sweep(&config.spill_directory);
         Self {
             budget: MemoryBudget::new(config.memory_bytes),
             config,
@@ -69,7 +67,7 @@ impl Shared {
             disk_quota_bytes,
             ..
         } = &self.config;
-        Scratch::new(spill_directory.as_deref(), *disk_quota_bytes)
+        Scratch::new(Some(spill_directory), *disk_quota_bytes)
     }
 
     fn job(&self, result: &Arc<Node>, shows_progress: bool) -> Result<Job> {
@@ -367,7 +365,7 @@ impl ContextBuilder {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     pub fn spill_directory(mut self, path: impl Into<PathBuf>) -> Self {
-        self.spill_directory = Some(path.into());
+        self.spill_directory = Some(path.into()).filter(|path| !path.as_os_str().is_empty());
         self
     }
 
@@ -412,7 +410,7 @@ impl ContextBuilder {
     ///
     /// ```
     /// let context = holdall::Context::builder().summary(true).build()?;
-    /// // stage 1 (range): 64 tasks, 0.00 s, longest task 2.1 times the mean; read 0 B; …
+    /// // stage 1 (range): 64 tasks, 0.00 s (slowest task 2.1x the mean); read 0 B; …
     /// assert_eq!(context.range(0..10_000).count()?, 10_000);
     /// # Ok::<(), holdall::Error>(())
     /// ```
@@ -447,7 +445,7 @@ impl ContextBuilder {
         config.progress = self.progress.unwrap_or(config.progress);
         config.summary = self.summary.unwrap_or(config.summary);
         config.memory_bytes = self.memory_bytes.unwrap_or(config.memory_bytes);
-        config.spill_directory = self.spill_directory.or(config.spill_directory);
+        config.spill_directory = self.spill_directory.unwrap_or(config.spill_directory);
         config.disk_quota_bytes = self.disk_quota_bytes;
         if let Some(partitions) = self.shuffle_partitions {
             config.shuffle_partitions = partitions.get();

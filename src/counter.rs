@@ -1,4 +1,4 @@
-//! Counts of what closures come across beside their records.
+//! Counters that closures increment while they process records.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,21 +9,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A count that closures add to, such as that of the lines that cannot be understood.
+/// A counter that closures add to, for example to count the lines that cannot be parsed.
 ///
-/// It is exact: what a task adds counts once, when the task is done, however often that was tried, and on every
-/// [executor](crate::Executor). A variable that a closure captures, such as an atomic, counts each attempt, and nothing
-/// at all of what happens in another process. It is cheap to clone, and goes to closures as any other state:
-/// by [`with`](crate::Bag::with), or by being captured where the closure does not leave this process.
+/// The count is exact on every [executor](crate::Executor): the additions of a task take effect once, when the task
+/// completes, even if the task was retried. In contrast, an atomic that a closure captures counts every attempt, and
+/// misses what happens in another process. A `Counter` is cheap to clone. Closures receive it like any other state: by
+/// [`with`](crate::Bag::with), or by capture if the closure does not leave this process.
 ///
-/// What counts is what the job has done:
+/// The counter counts what the job has computed:
 ///
-/// - Each action runs its closures anew, and so adds anew. To count once, [`persist`](crate::Bag::persist) the bag.
-/// - An action that needs only some of the records, as [`take`](crate::Bag::take) does, may have computed more
-///   partitions than it used, and leaves out others.
-/// - A job that fails has counted the tasks that were done before.
-/// - A closure must call [`add`](Self::add) on the thread that it is called on. What is added on another, as within
-///   rayon's `par_iter`, counts at once in this process, and not at all in a worker process.
+/// - Each action runs its closures again, and so adds again. To count only once, [`persist`](crate::Bag::persist) the
+///   bag.
+/// - An action that needs only some of the records, such as [`take`](crate::Bag::take), may compute more partitions
+///   than it uses, and skips others.
+/// - If a job fails, the tasks that completed before are counted.
+/// - A closure must call [`add`](Self::add) on the thread that called the closure. Additions on other threads, such as
+///   within rayon's `par_iter`, take effect immediately in this process, and are lost in a worker process.
 ///
 /// # Examples
 ///
@@ -52,15 +53,15 @@ struct Shared {
     value: AtomicU64,
 }
 
-/// What one task has added to counters, by their ids.
+/// Additions of one task, by the id of the counter.
 pub(crate) type Counts = Vec<(u64, u64)>;
 
 thread_local! {
-    /// What the task has added that this thread runs. A nested task has its own meanwhile.
+    /// Additions of the task that this thread runs. While a nested task runs, they are its additions.
     static COUNTS: RefCell<Option<Counts>> = const { RefCell::new(None) };
 }
 
-/// The counters of this process that somebody holds.
+/// All counters of this process that have an owner.
 static COUNTERS: Mutex<Option<HashMap<u64, Weak<Shared>>>> = Mutex::new(None);
 
 fn counters() -> MutexGuard<'static, Option<HashMap<u64, Weak<Shared>>>> {
@@ -68,7 +69,7 @@ fn counters() -> MutexGuard<'static, Option<HashMap<u64, Weak<Shared>>>> {
 }
 
 impl Counter {
-    /// A counter at 0. Its name is for those who read its [`Debug`](fmt::Debug) form; it need not be unique.
+    /// Creates a counter at 0. The name appears in its [`Debug`](fmt::Debug) output; it need not be unique.
     ///
     /// # Examples
     ///
@@ -78,7 +79,7 @@ impl Counter {
     /// ```
     pub fn new(name: impl Into<String>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Those of a worker process are others than those of the driver.
+        // The process id distinguishes the counters of a worker process from those of the driver.
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Self::with_id(u64::from(process::id()) << 32 | number, name.into())
     }
@@ -95,7 +96,8 @@ impl Counter {
         Self(counter)
     }
 
-    /// Adds to it: at once, or, in a closure of a bag, when the task is done that the closure runs in.
+    /// Adds `n` to the counter. The addition takes effect immediately, or, if a closure of a bag makes it, when the
+    /// task that runs the closure completes.
     ///
     /// # Examples
     ///
@@ -123,7 +125,7 @@ impl Counter {
         }
     }
 
-    /// What has been added up to now. In a closure that says nothing of use: ask when the action has returned.
+    /// Returns the current count. Inside a closure the value is meaningless; read it after the action has returned.
     ///
     /// # Examples
     ///
@@ -142,7 +144,7 @@ impl Counter {
         self.0.value.load(Ordering::Relaxed)
     }
 
-    /// The name that it was given.
+    /// Returns the name that was passed to [`new`](Self::new).
     ///
     /// # Examples
     ///
@@ -167,7 +169,8 @@ impl Serialize for Counter {
     }
 }
 
-/// Gives the counter that was serialised, in the process that made it, or else one that stands for it there.
+/// Returns the serialised counter itself in the process that created it, and a substitute with the same id in any other
+/// process.
 impl<'de> Deserialize<'de> for Counter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (id, name) = Deserialize::deserialize(deserializer)?;
@@ -181,7 +184,7 @@ impl Drop for Shared {
         let Some(counters) = &mut *counters else {
             return;
         };
-        // Another may have taken its place meanwhile.
+        // A new counter with this id may have replaced this one in the meantime.
         if counters
             .get(&self.id)
             .is_some_and(|counter| counter.strong_count() == 0)
@@ -191,9 +194,9 @@ impl Drop for Shared {
     }
 }
 
-/// Keeps what is added on this thread apart, until it is asked for.
+/// Collects the additions on this thread separately, until `end` returns them.
 pub(crate) struct Tallying {
-    /// What a task around this one has added.
+    /// Additions of the enclosing task, which are restored on drop.
     around: Option<Counts>,
 }
 
@@ -204,7 +207,7 @@ impl Tallying {
         }
     }
 
-    /// What was added meanwhile.
+    /// Returns the additions since `begin`.
     pub(crate) fn end(self) -> Counts {
         COUNTS.take().unwrap_or_default()
     }
@@ -216,7 +219,7 @@ impl Drop for Tallying {
     }
 }
 
-/// Adds what a task has added to the counters of this process. Nobody asks any more for one that is not held.
+/// Applies the additions of a task to the counters of this process. Skips counters that no longer have an owner.
 pub(crate) fn commit(counts: &Counts) {
     for (id, n) in counts {
         let counter = counters().as_ref().and_then(|all| all.get(id)?.upgrade());
@@ -271,7 +274,7 @@ mod tests {
         back.add(2);
         assert_eq!((counter.value(), back.name()), (2, "a"));
         drop((counter, back));
-        // In another process, or when nobody asks for it any more, it is one that stands for it.
+        // In another process, or once the original has no owner, the result is a substitute.
         let other: Counter = codec::decode(&bytes).unwrap();
         assert_eq!(other.value(), 0);
         commit(&vec![(other.0.id, 3), (1, 1)]);

@@ -1,4 +1,4 @@
-//! Identities of the things a job is made of.
+//! Identifiers of the parts of a job.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ macro_rules! id {
         pub(crate) struct $name(u64);
 
         impl $name {
-            /// An identity that no other value of this type has in this process.
+            /// Returns an id that no other value of this type has in this process.
             pub(crate) fn next() -> Self {
                 static NEXT: AtomicU64 = AtomicU64::new($next);
                 Self(NEXT.fetch_add(1, Ordering::Relaxed))
@@ -27,30 +27,30 @@ macro_rules! id {
 }
 
 id!(
-    /// A node of the lineage.
+    /// Id of a node of the lineage.
     NodeId,
     1
 );
 id!(
-    /// A shuffle: one wide dependency of the lineage.
+    /// Id of a shuffle, that is, of one wide dependency of the lineage.
     ShuffleId,
     1
 );
 id!(
-    /// What is kept of a persisted bag.
+    /// Id of the stored records of a persisted bag.
     StoreId,
     1
 );
 
 impl ShuffleId {
-    /// As plain data has it.
+    /// Returns the id as a plain number.
     pub(crate) fn number(self) -> u64 {
         self.0
     }
 }
 
 impl StoreId {
-    /// As plain data has it.
+    /// Returns the id as a plain number.
     pub(crate) fn number(self) -> u64 {
         self.0
     }

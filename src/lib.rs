@@ -1,27 +1,27 @@
-//! A lazy, partitioned bag of records for text and data processing larger than memory.
+//! A lazy, partitioned collection of records, for text and data processing larger than memory.
 //!
-//! A [`Bag`] reads like an [`Iterator`] and runs on all cores. Methods that give another bag, such as
-//! [`map`](Bag::map), are *transformations*: they run nothing. Methods that give a [`Result`], such as
-//! [`collect`](Bag::collect), are *actions*: they run a job. No set-up is needed, and the same program gives the same
-//! records in the same order, whatever the number of threads.
+//! A [`Bag`] reads like an [`Iterator`] and runs on all cores. Methods that return another bag, such as
+//! [`map`](Bag::map), are *transformations*: they run nothing. Methods that return a [`Result`], such as
+//! [`collect`](Bag::collect), are *actions*: they run a job. No set-up is required, and the same program returns the
+//! same records in the same order on any number of threads.
 //!
 //! ```
 //! # let dir = tempfile::tempdir().unwrap();
 //! # let path = dir.path().join("hamlet.txt");
 //! std::fs::write(&path, "To be, or not to be:\nthat is the question.\n").unwrap();
 //! let top = holdall::read_text(&path)? // the lines, as a bag of `str`
-//!     .words() // what stands between white space, as slices of the lines
+//!     .words() // slices of each line, separated by white space
 //!     .map(|word| word.trim_matches([',', '.', ':']).to_lowercase())
 //!     .count_by_value() // a bag of (word, count)
-//!     .top_by_key(2, |(_, count)| *count)?; // here a job runs
+//!     .top_by_key(2, |(_, count)| *count)?; // an action: runs a job
 //! let counts: Vec<u64> = top.iter().map(|(_, count)| *count).collect();
 //! assert_eq!(counts, [2, 2]); // "to" and "be"
 //! # Ok::<(), holdall::Error>(())
 //! ```
 //!
-//! Where to go on: [`read_text`] and the other sources below; [`Bag`] for all methods, each with an example;
-//! [`TextReader`] and [`TextWriter`] for files that are unlike others; [`Context`] for settings; the sections
-//! of this page for what holds everywhere.
+//! To continue, see [`read_text`] and the other sources below, [`Bag`] for all methods, each with an example,
+//! [`TextReader`] and [`TextWriter`] for the options of text files, and [`Context`] for settings. The sections of this
+//! page describe what applies everywhere.
 //!
 //! # How it runs
 //!
@@ -37,81 +37,86 @@
 //!                                            shuffle: by hash of the word
 //! ```
 //!
-//! - A call of a transformation adds an operator to the bag's *lineage* and to the chain of types that is its second
-//!   parameter. Operators that work on each record by itself (*narrow* ones) are fused by the compiler into one loop:
-//!   the source calls a closure with each record, and that calls the next one.
-//! - An action cuts the lineage into *stages*, at each *shuffle*. [`Bag::explain`] prints them.
-//! - The stages run one after the other. A stage has a *task* for each of its partitions; the threads of the executor
-//!   take tasks until there are none left.
-//! - A task pushes the records of its partition through the loop, and either hands them to the shuffle or gives the
-//!   action a part of its value. What a shuffle does with them depends on the method: values of a key are combined at
-//!   once, records of a key are gathered, or all are sorted. What does not fit into the [memory](#memory-and-disk) of
-//!   the job is written to files, and merged from there.
-//! - The action takes these parts in the order of the partitions.
+//! - A transformation adds an operator to the *lineage* of the bag, and to the chain of types that is the bag's second
+//!   type parameter. The compiler fuses operators on single records (*narrow* operators) into one loop: the source
+//!   calls a closure with each record, which calls the next operator.
+//! - An action divides the lineage into *stages*, with a boundary at each *shuffle*. [`Bag::explain`] prints the
+//!   stages.
+//! - The stages run one after another. A stage has one *task* for each of its partitions. The threads of the executor
+//!   take tasks until none remain.
+//! - A task pushes the records of its partition through the loop. The results go either to the shuffle or to the
+//!   action. A shuffle combines the values of a key immediately, groups the records of a key, or sorts all records,
+//!   depending on the method. Data that exceeds the [memory](#memory-and-disk) of the job is written to files and
+//!   merged from there.
+//! - The action receives the results of the tasks in partition order.
 //!
-//! Nothing is kept between actions: running two on one bag does the work twice, unless it is told to
-//! [`persist`](Bag::persist).
+//! Nothing is kept between actions: two actions on the same bag compute it twice, unless you [`persist`](Bag::persist)
+//! it.
 //!
 //! # Order and partitions
 //!
-//! Records have an order: by partition, then by their position in it. [`collect`](Bag::collect), [`iter`](Bag::iter),
-//! [`take`](Bag::take) and [`write_text`](Bag::write_text) follow it. It does not depend on the executor, on the number
-//! of threads or on the run.
+//! Records are ordered by partition, then by position within the partition. [`collect`](Bag::collect),
+//! [`iter`](Bag::iter), [`take`](Bag::take) and [`write_text`](Bag::write_text) follow this order. It does not depend
+//! on the executor, the number of threads, or the run.
 //!
 //! | method | partitions | order |
 //! | --- | --- | --- |
-//! | [`read_text`] | by bytes: large files are divided, small ones packed together | of the files, then of the lines |
-//! | [`from_vec`], [`range`] | 64, or one for each record if there are fewer | of the source |
-//! | [`from_iter`], [`from_fn`] | as they come: 64 records, 128, … up to [1,024 or more](Context::from_iter) in each | of the source |
-//! | [`map`](Bag::map), [`filter`](Bag::filter), [`flat_map`](Bag::flat_map) and all others of one record | kept | kept |
-//! | [`map_partitions`](Bag::map_partitions) | kept | of `emit` in each partition |
-//! | [`persist`](Bag::persist), [`sample`](Bag::sample), [`zip_with_index`](Bag::zip_with_index) | kept | kept |
-//! | [`coalesce`](Bag::coalesce) | neighbours put together, to as many as asked for | kept |
-//! | [`union`](Bag::union) | of the first bag, then of the second | of the first bag, then of the second |
-//! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by the [hash](#hash) of the key, then by its bytes |
-//! | [`group_by_key`](Bag::group_by_key), [`cogroup`](Bag::cogroup) | the same | the same; the values of a key in the order of their bag |
-//! | [`join`](Bag::join) and the other joins, [`intersection`](Bag::intersection), [`subtract`](Bag::subtract) | the same | the same; rows of a key in the order of the left bag, then of the right |
-//! | [`join_broadcast`](Bag::join_broadcast) and the other `…_broadcast` | kept | kept; rows of one record in the order of the small bag |
-//! | [`sort`](Bag::sort), [`sort_by`](Bag::sort_by), [`sort_by_key`](Bag::sort_by_key), [`sort_by_cached_key`](Bag::sort_by_cached_key), [`merge_sorted`](Bag::merge_sorted) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), each a range of the order | sorted; equal records as before |
-//! | [`repartition`](Bag::repartition) | as many as asked for | dealt out in turn; in each partition as before |
-//! | [`partition_by`](Bag::partition_by) | as many as asked for, each a range of the hash of the key | in each partition as before |
-//! | [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions) | the same | in each partition by key; equal keys as before |
+//! | [`read_text`] | by size: large files are split, small files are packed together | by file, then by line |
+//! | [`from_vec`], [`range`] | 64, or one per record if there are fewer | of the source |
+//! | [`from_iter`], [`from_fn`] | filled as records arrive: 64 records, then 128, and so on up to [1,024 or more](Context::from_iter) | of the source |
+//! | [`map`](Bag::map), [`filter`](Bag::filter), [`flat_map`](Bag::flat_map) and all other per-record methods | unchanged | unchanged |
+//! | [`map_partitions`](Bag::map_partitions) | unchanged | of the calls to `emit` in each partition |
+//! | [`persist`](Bag::persist), [`sample`](Bag::sample), [`zip_with_index`](Bag::zip_with_index) | unchanged | unchanged |
+//! | [`coalesce`](Bag::coalesce) | neighbours merged, down to the number you ask for | unchanged |
+//! | [`union`](Bag::union) | those of the first bag, then those of the second | the first bag, then the second |
+//! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by [hash](#hash) of the key, then by the bytes of the key |
+//! | [`group_by_key`](Bag::group_by_key), [`cogroup`](Bag::cogroup) | as above | as above; the values of a key keep the order of their bag |
+//! | [`join`](Bag::join) and the other joins, [`intersection`](Bag::intersection), [`subtract`](Bag::subtract) | as above | as above; rows of a key follow the left bag, then the right |
+//! | [`join_broadcast`](Bag::join_broadcast) and the other `…_broadcast` methods | unchanged | unchanged; rows of one record follow the small bag |
+//! | [`sort`](Bag::sort), [`sort_by`](Bag::sort_by), [`sort_by_key`](Bag::sort_by_key), [`sort_by_cached_key`](Bag::sort_by_cached_key), [`merge_sorted`](Bag::merge_sorted) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), each a range of the sort order | sorted; equal records keep their order |
+//! | [`repartition`](Bag::repartition) | the number you ask for | round-robin; each partition keeps the order of the bag |
+//! | [`partition_by`](Bag::partition_by) | the number you ask for, each a range of key hashes | each partition keeps the order of the bag |
+//! | [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions) | as above | by key within each partition; equal keys keep their order |
 //!
-//! Records that are in the partition of their key already, of as many as are asked for, are not shuffled again: they
-//! are combined, grouped, joined or sorted where they are, one or both sides of a join, with the same result. So they
-//! are after every method that gives the order of the hash, and after [`partition_by`](Bag::partition_by) and
-//! [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions), as long as what follows
-//! leaves the keys as they are: [`filter`](Bag::filter), [`map_values`](Bag::map_values), [`keys`](Bag::keys),
-//! [`inspect`](Bag::inspect), [`persist`](Bag::persist), [`sample`](Bag::sample).
+//! A keyed method does not shuffle records that are already in the partition of their key, if the number of partitions
+//! is the one it needs. It combines, groups, joins or sorts them in place, with the same result; a join decides this
+//! for each side. Records are in the partition of their key after every method that orders by hash, after
+//! [`partition_by`](Bag::partition_by), and after
+//! [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions). They stay there through
+//! methods that leave keys unchanged: [`filter`](Bag::filter), [`map_values`](Bag::map_values), [`keys`](Bag::keys),
+//! [`inspect`](Bag::inspect), [`persist`](Bag::persist) and [`sample`](Bag::sample).
 //!
-//! None of these numbers is taken from the machine, so a program gives the same bytes on a large one and on a small
-//! one. Within that, some things may still depend on how the input is partitioned: where the partitions after a sort
-//! begin and end, what a closure of [`map_partitions`](Bag::map_partitions) sees, and the result of combining
-//! floating-point numbers, whose `+` is not quite associative.
+//! None of these numbers depends on the machine, so a program produces the same bytes on a large machine and on a small
+//! one. Some results still depend on how the input is partitioned:
 //!
-//! Values of a key are combined in the order of the bag. A closure that combines must be associative; it need not be
-//! commutative. In which groups they are combined is settled by the partitions and what is in them: values within each
-//! partition (where more than 512 are known, within two or more neighbours), and then what came of those, from the first to
-//! the last. Only where the keys of a partition or of such neighbours take more memory than the thread gets for them, that
-//! has a say too. So sums of floating-point numbers *by key* may then differ in their last digits with the memory budget,
-//! with the number of threads and with what else shares the budget. For the same digits always, have smaller partitions,
-//! or sum whole numbers.
+//! - where the partitions begin and end after a sort,
+//! - the records that a closure of [`map_partitions`](Bag::map_partitions) receives, and
+//! - the result of combining floating-point numbers, because their `+` is not exactly associative.
+//!
+//! The values of a key are combined in the order of the bag. A combining closure must therefore be associative, but
+//! need not be commutative. First, the values within each partition are combined (with more than 512 partitions, if
+//! their number is known, within two or more neighbouring partitions). Then these results are combined, from first to
+//! last. How values are grouped depends only on the partitions and their contents, with one exception: if the keys of a
+//! partition, or of such neighbours, exceed the thread's share of the memory budget, the budget matters too.
+//! Floating-point sums *by key* may then differ in their last digits with the memory budget, the number of threads, and
+//! the other jobs that share the budget. To get the same digits every time, use smaller partitions or sum integers.
 //!
 //! # Closures
 //!
-//! A closure may be called on any thread, on several threads at once, and again for the same record by the next
-//! action. So it must be deterministic: the same record gives the same result, whatever came before. A counter in an
-//! atomic, a random number or the time of day break the promises of the section above.
+//! A closure may be called on any thread, on several threads concurrently, and again for the same record by the next
+//! action. It must therefore be deterministic: its result must depend only on the record, not on earlier calls. An
+//! atomic counter, a random number or the time of day breaks the promises of the previous section.
 //!
-//! Closures may capture what they own (`move`), but on [worker processes](#worker-processes) nothing. What a closure
-//! gives back cannot borrow from its record; for text, [`flat_map_str`](Bag::flat_map_str) hands on parts of a record
-//! without a copy. A chain of about a hundred operators is more than the compiler will take; [`boxed`](Bag::boxed) cuts
-//! it, in loops above all.
+//! Closures may capture owned values (`move`), except on [worker processes](#worker-processes), where they must not
+//! capture anything. The result of a closure cannot borrow from its record. To emit slices of text without copying
+//! them, use [`flat_map_str`](Bag::flat_map_str). The compiler cannot handle a chain of more than about a hundred
+//! operators. To split a chain, especially in a loop, use [`boxed`](Bag::boxed).
 //!
-//! A closure cannot run an action of its own: that is [`ErrorKind::NestedJob`]. Run it before, and hand its result to
-//! the closure. So is what else of the program a thread of rayon's global pool picks up while a closure on it waits for
-//! rayon; a context with [threads of its own](ContextBuilder::threads) keeps the two apart. On a thread that a closure
-//! starts an action runs, if need be on that thread alone, since the others may all be waiting for it.
+//! A closure cannot run an action: the job fails with [`ErrorKind::NestedJob`]. Run the action before the job, and pass
+//! its result to the closure. The same error can occur outside of closures: while a closure waits for rayon on a thread
+//! of rayon's global pool, that thread may pick up other work of your program that runs an action. To avoid this, give
+//! the context [its own threads](ContextBuilder::threads). On a thread that a closure has started, an action does run,
+//! if necessary on that thread alone, because all other threads may be waiting for it.
 //!
 //! # Errors and panics
 //!
@@ -164,21 +169,22 @@
 //!
 //! # Hash
 //!
-//! What is said here is fixed, since the order of records depends on it.
+//! This section is a specification that does not change, because the order of records depends on it.
 //!
-//! - The bytes of a key: of `str`, `[u8]`, `String` and `Vec<u8>` themselves; of any other type what bincode 2 writes
-//!   in its standard configuration. Integers and lengths are varints, so that a `u64` below 251 is one byte; a `String`
-//!   inside of another type is its length, then its UTF-8.
-//! - The hash of a key: [rapidhash](https://docs.rs/rapidhash) V3 in its micro variant, with avalanche and the default
-//!   seed and secrets, over these bytes; or, if they are fewer than 16, over 16: these, zeros, and as the last one more
-//!   than there are of these. It has 64 bits; that of the seven bytes `holdall` is 3227071661443217181.
-//! - The partition of a key, of `n`: the whole part of `hash * n / 2^64`. So partition 0 has the `n`-th part of all
-//!   hashes that is the lowest, and so on.
-//! - The order within a partition: by hash, then by the bytes of the key. As partitions are ranges of the hash, the
-//!   order of all records together is the same for every `n`.
+//! - **Bytes of a key:** for `str`, `[u8]`, `String` and `Vec<u8>`, the bytes themselves. For all other types, the
+//!   encoding of bincode 2 in its standard configuration. It encodes integers and lengths as varints, so a `u64` below
+//!   251 takes one byte. A `String` inside another type is encoded as its length followed by its UTF-8 bytes.
+//! - **Hash of a key:** the 64-bit hash of these bytes by [rapidhash](https://docs.rs/rapidhash) V3, in its micro
+//!   variant, with avalanche and the default seed and secrets. Keys of fewer than 16 bytes are first padded to 16: with
+//!   zeros, and with the number of key bytes plus one as the last byte. The hash of the seven bytes `holdall` is
+//!   3227071661443217181.
+//! - **Partition of a key**, of `n` partitions: the integer part of `hash * n / 2^64`. Partition 0 thus has the lowest
+//!   `n`-th of all hashes, and so on.
+//! - **Order within a partition:** by hash, then by the bytes of the key. As partitions are ranges of hashes, the order
+//!   of all records is the same for every `n`.
 //!
-//! The seed is known, so somebody who chooses the keys can choose them to have the same hash, which makes a job slow,
-//! but not wrong. Do not run jobs on the keys of an adversary without a limit of time.
+//! The seed is public. An adversary who chooses the keys can therefore choose keys with equal hashes, which make a job
+//! slow, but not wrong. If keys come from an adversary, set a time limit for the job.
 //!
 //! # Memory and disk
 //!
@@ -234,14 +240,14 @@
 //!
 //! # Worker processes
 //!
-//! With [`Executor::Processes`], tasks run in processes of their own on this machine, so that one that crashes, is
-//! killed or runs out of memory costs some time and not the job. Results are the same as on threads. Linux only.
+//! With [`Executor::Processes`], tasks run in separate processes on this machine. A process that crashes, is killed, or
+//! runs out of memory costs some time, but not the job. Results are the same as on threads. Linux only.
 //!
 //! ```no_run
 //! use holdall::{Context, Executor};
 //!
 //! fn main() -> holdall::Result<()> {
-//!     holdall::init(); // worker processes start here and go no further
+//!     holdall::init(); // in a worker process, this call never returns
 //!     let context = Context::builder().executor(Executor::Processes(4)).build()?;
 //!     let stop_words = vec!["a".to_owned(), "the".to_owned()];
 //!     let words = context.read_text("texts/*.txt")?.words();
@@ -251,82 +257,92 @@
 //! }
 //! ```
 //!
-//! - A worker is this program, started again. [`init`] at the top of `main` makes it one; without that call, jobs end
-//!   with [`ErrorKind::NoInit`] before anything is started. Workers start with the first job, which takes some
-//!   milliseconds, and end with the context, or at once when this process ends, however it does.
-//! - Code goes to a worker as an address, and state by serde. So a closure must capture nothing: one that does is
-//!   refused before anything runs, with [`ErrorKind::CapturingClosure`], and so is a function pointer. Hand it what it
-//!   needs by [`with`](Bag::with), which is there for every method that takes a closure, actions too; or write it as a
-//!   constant. Each worker gets the state with each stage that needs it. What is called in this process alone may
-//!   capture: the iterators of [`from_iter`] and [`from_fn`], and the `merge` of [`aggregate`](Bag::aggregate).
-//!   Code of a shared library cannot go there: [`ErrorKind::NotPortable`].
-//! - Statics that are set after `init` are unset in workers. Relative paths mean the same there as here.
-//! - A task whose worker is lost, by a signal, an `abort`, an overflow of the stack or the lack of memory, is tried
-//!   again by another worker; so is one whose worker is silent for the
-//!   [patience](ContextBuilder::worker_patience) of the context. So a closure may see a record again. After four
-//!   attempts the job ends with [`ErrorKind::TooManyAttempts`], which has the last cause. A panic or an error of a
-//!   closure is no such case: it ends the job at once, as on threads.
-//! - What workers shuffle and persist is in files of the [spill directory](ContextBuilder::spill_directory) always, of
-//!   which this process sees no record. A file that is lost or damaged is made again. This process gets the results of
-//!   actions, some KiB at a time, and no faster than it takes them. Workers read text files themselves; this process
-//!   sends them what [`from_vec`], [`from_iter`] and [`from_fn`] have, and the text of a compressed file of more than 4 MiB and
-//!   an eighth of the input, which it decodes.
-//! - Each worker has an equal share of the context's memory, and must have 1 MiB for a shuffle; the bag that a
-//!   `…_broadcast` sends must fit into half of a share. Jobs that run at the same time, such as one within a loop
-//!   over [`iter`](Bag::iter), have workers of their own, and so more memory together.
-//! - What workers print is printed here, line by line, behind `[worker 2] ` and the like. Their standard input is empty.
-//! - To count what closures come across, use a [`Counter`]; a static or an atomic counts in its worker only.
+//! - **Start and end:** a worker is a new process of the same program. [`init`] at the top of `main` turns it into a
+//!   worker. Without that call, jobs fail with [`ErrorKind::NoInit`] before anything starts. The workers start with the
+//!   first job, which takes a few milliseconds. They end with the context, or immediately if this process ends for any
+//!   reason.
+//! - **Closures:** code is sent to a worker as an address, and state by serde. A closure must therefore capture
+//!   nothing. If it does, or if it is a function pointer, the job fails with [`ErrorKind::CapturingClosure`] before it
+//!   runs anything. Pass values to the closure by [`with`](Bag::with), which works for every method that takes a
+//!   closure, including actions. Alternatively, define them as constants. Each worker receives the state once for each
+//!   stage that needs it. Closures that run only in this process may capture: the iterators of [`from_iter`] and
+//!   [`from_fn`], and the `merge` of [`aggregate`](Bag::aggregate). Code in a shared library cannot be sent:
+//!   [`ErrorKind::NotPortable`].
+//! - **Environment:** statics that you set after `init` are unset in workers. Relative paths have the same meaning as
+//!   in this process.
+//! - **Lost workers:** if a worker is lost during a task, by a signal, an `abort`, a stack overflow or lack of memory,
+//!   another worker retries the task. The same happens if a worker does not respond within the
+//!   [patience](ContextBuilder::worker_patience) of the context. A closure may therefore see a record again. After four
+//!   attempts, the job fails with [`ErrorKind::TooManyAttempts`], which contains the last cause. Panics and errors of
+//!   closures are not retried: they end the job immediately, as on threads.
+//! - **Files:** workers always store shuffled and persisted records in files of the
+//!   [spill directory](ContextBuilder::spill_directory); these records do not pass through this process. If a file is
+//!   lost or damaged, it is recomputed.
+//! - **Data sent:** this process receives the results of actions, a few KiB at a time, and no faster than it consumes
+//!   them. Workers read text files themselves. This process sends them the records of [`from_vec`], [`from_iter`] and
+//!   [`from_fn`]. It also decodes, and sends as text, any compressed file that is larger than 4 MiB and than an eighth
+//!   of the input.
+//! - **Memory:** each worker has an equal share of the context's memory, and needs 1 MiB for a shuffle. The bag that a
+//!   `…_broadcast` method sends must fit into half of a share. Jobs that run concurrently, for example inside a loop
+//!   over [`iter`](Bag::iter), have separate workers, and so use more memory in total.
+//! - **Output:** this process prints the output of its workers line by line, with prefixes such as `[worker 2] `. The
+//!   standard input of workers is empty.
+//! - **Counting:** to count events in closures, use a [`Counter`]. A static or an atomic counts only in its own worker.
 //!
-//! In tests, a test takes the place of `main`; see [`init`]. An executor of one's own that runs tasks elsewhere is
-//! described in [`executor`].
+//! In tests, a test function replaces `main`; see [`init`]. To implement a custom executor that runs tasks elsewhere,
+//! see [`executor`].
 //!
 //! # Settings and environment
 //!
-//! The default context follows these environment variables; so does [`Context::builder`] for what it is not told. A
-//! value that cannot be understood is [`ErrorKind::InvalidSetting`]: of [`build`](ContextBuilder::build), and of each
-//! action on the default context.
+//! The default context uses these environment variables. [`Context::builder`] uses them for every setting that you do
+//! not set. An invalid value is reported as [`ErrorKind::InvalidSetting`]: by [`build`](ContextBuilder::build), and by
+//! each action on the default context.
 //!
 //! | variable | value | default |
 //! | --- | --- | --- |
 //! | `HOLDALL_EXECUTOR` | `inline`, `threads`, `threads:N`, `processes` or `processes:N`; see [`Executor`] | `threads` |
-//! | `HOLDALL_THREADS` | the number of threads; `inline` and `threads:N` are stronger | one for each core |
-//! | `HOLDALL_MEMORY` | the [memory](#memory-and-disk) of a context: `2GiB`, `500MB`; see [`ByteSize`] | half of what there is |
-//! | `HOLDALL_SPILL_DIR` | the directory for what does not fit into it | the system's for temporary files |
-//! | `HOLDALL_SUMMARY` | `1`: each job writes a [summary](JobSummary) to standard error; `0`: none does | `0` |
+//! | `HOLDALL_THREADS` | the number of threads; `inline` and `threads:N` take precedence | one per core |
+//! | `HOLDALL_MEMORY` | the [memory](#memory-and-disk) of a context: `2GiB`, `500MB`; see [`ByteSize`] | half of the available memory |
+//! | `HOLDALL_SPILL_DIR` | the directory for spill files | the system's temporary directory |
+//! | `HOLDALL_SUMMARY` | `1`: each job prints a [summary](JobSummary) to standard error; `0`: no summary | `0` |
 //!
-//! With plain `threads` jobs run on rayon's global pool, so `RAYON_NUM_THREADS` counts there too. Only by the
-//! [builder](ContextBuilder) can be set: the number of partitions after a shuffle, the quota for files, and whether
-//! there is a progress bar.
+//! A variable that is empty counts as unset. A directory may have any name; every other value must be UTF-8. In a program
+//! that runs with privileges that its caller lacks, such as a set-user-id program, all variables count as unset, and so
+//! does `TMPDIR`.
+//!
+//! With plain `threads`, jobs run on rayon's global pool, so `RAYON_NUM_THREADS` applies as well. Only the
+//! [builder](ContextBuilder) can set the number of partitions after a shuffle, the disk quota, and the progress bar.
 //!
 //! # Crate layout
 //!
-//! For those who read or change it. A `Bag` call adds an operator to the lineage. An action plans the lineage into
-//! stages, cutting at each shuffle. The scheduler runs the stages in order; an executor runs a stage's tasks, one for
-//! each partition. A task pushes records through its pipeline and either hands them to a shuffle or hands back a value.
+//! This section is for readers and contributors. A transformation adds an operator to the lineage. An action plans the
+//! lineage into stages, with a boundary at each shuffle. The scheduler runs the stages in order; an executor runs the
+//! tasks of a stage, one for each partition. A task pushes records through its pipeline, and either passes them to a
+//! shuffle or returns a value.
 //!
 //! ```text
 //! src/
-//! ├─ error/         what can go wrong, and where it did: Error, ErrorKind, Place
-//! ├─ id.rs          numbers of nodes and shuffles
+//! ├─ error/         errors and their locations: Error, ErrorKind, Place
+//! ├─ id.rs          ids of nodes, shuffles and stores
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
-//! ├─ portable/      what travels to worker processes: code by its address, state by serde; `unsafe`, argued
-//! ├─ config.rs      what a context is built from, and the environment variables
-//! ├─ counter.rs     Counter: counts of what closures come across, exact whatever is tried again
-//! ├─ text/          text as bytes: files, splits, blocks, lines, words, fields, compression; knows nothing of bags
-//! ├─ task/          what one running task sees and hands back, and what the tasks of a job share
+//! ├─ portable/      what is sent to worker processes: code as addresses, state by serde; contains `unsafe`
+//! ├─ config.rs      the settings of a context, and the environment variables
+//! ├─ counter.rs     Counter: counts events in closures, exactly, even if tasks are retried
+//! ├─ text/          text as bytes: files, splits, blocks, lines, words, fields, compression; does not use bags
+//! ├─ task/          what a running task receives and returns, and what the tasks of a job share
 //! ├─ pipeline/      Record, Key, Pipeline, Boxed: a narrow chain as one generic type
-//! ├─ shuffle/       records of one stage to the partitions of the next: combined, grouped or sorted, in memory and
-//! │                 in files; has a README.md with the picture of it
-//! ├─ lineage/       how a bag comes about: described, never executed
-//! ├─ operators/     one file for each operator: what it computes, both sides of its shuffle
-//! ├─ plan/          lineage into stages
-//! ├─ executor/      where tasks run: inline, threads, worker processes, and the seam for others
-//! ├─ scheduler/     the stages of an action, in order, until done; the progress bar and the summary
+//! ├─ shuffle/       moves records of one stage to the partitions of the next: combined, grouped or sorted, in memory
+//! │                 and in files; its README.md has a picture
+//! ├─ lineage/       describes how a bag is computed; executes nothing
+//! ├─ operators/     one file per operator: what it computes, on both sides of its shuffle
+//! ├─ plan/          divides the lineage into stages
+//! ├─ executor/      runs tasks: inline, on threads, in worker processes, or by a custom executor
+//! ├─ scheduler/     runs the stages of an action in order; the progress bar and the summary
 //! ├─ context.rs     Context: settings and executor
-//! └─ bag/           what users call: thin methods that add operators, and actions
+//! └─ bag/           the public methods: thin wrappers that add operators, and actions
 //! ```
 //!
-//! A module uses only modules that stand above it in this list:
+//! A module uses only modules that come before it in this list:
 //! `error, id, storage, portable, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, executor,
 //! scheduler, context, bag`.
 
@@ -350,7 +366,7 @@ mod text;
 
 pub use bag::{
     Bag, BagWith, Iter, Line, Sortable, TextReader, TextWriter, empty, from_fn, from_iter,
-    from_vec, range, read_text,
+    from_vec, range, read_text, union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};

@@ -1,23 +1,23 @@
-//! What is measured: numbers without a pattern, and a file of words.
+//! Input of the benchmarks: pseudo-random numbers, and a file of words.
 #![allow(dead_code, reason = "each bench uses some of it")]
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// The `n`-th of numbers that are as good as random.
+/// Returns the `n`-th pseudo-random number.
 pub(crate) fn mixed(n: u64) -> u64 {
     let mixed = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 16
 }
 
-/// A file of text, which goes with this.
+/// A text file, deleted when this value is dropped.
 pub(crate) struct Text {
     directory: tempfile::TempDir,
     bytes: usize,
 }
 
 impl Text {
-    /// Lines of ten words.
+    /// Creates a file of lines of ten words.
     pub(crate) fn of_words(words: u64, different: u64) -> Self {
         let mut text = String::new();
         for n in 0..words {
@@ -27,7 +27,7 @@ impl Text {
         Self::new(&text)
     }
 
-    /// Lines of two numbers and a comma, of up to ten digits and up to six.
+    /// Creates a file of lines of two numbers and a comma, of up to ten digits and up to six.
     pub(crate) fn of_pairs(pairs: u64) -> Self {
         let mut text = String::new();
         for n in 0..pairs {

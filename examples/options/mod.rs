@@ -1,5 +1,5 @@
-//! The command lines of the examples. Not each of them has all kinds of options.
-#![allow(dead_code, reason = "what is unused differs from example to example")]
+//! Command-line options of the examples. Most examples use only some of them.
+#![allow(dead_code, reason = "each example uses only some of it")]
 
 use std::error::Error;
 use std::io;
@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use holdall::{ByteSize, Context};
 
-/// What stands on the command line and has not been asked for yet.
+/// The words of the command line that have not been parsed yet.
 pub(crate) struct Options {
     words: Vec<String>,
 }
 
-/// Runs `program` and reports its error. A reader of its output that wants no more is no error.
+/// Runs `program` and reports its error, unless the reader of its output closed the pipe.
 pub(crate) fn run(
     usage: &str,
     program: impl FnOnce(Options) -> Result<(), Box<dyn Error>>,
@@ -38,7 +38,7 @@ fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
 }
 
 impl Options {
-    /// The word behind `name`, if `name` is there.
+    /// Returns the word after the option `name`, or `None` if the option is absent.
     pub(crate) fn value(&mut self, name: &str) -> Result<Option<String>, Box<dyn Error>> {
         let Some(at) = self.words.iter().position(|word| word == name) else {
             return Ok(None);
@@ -57,7 +57,7 @@ impl Options {
             .map_err(|error| format!("{name}: {error}").into())
     }
 
-    /// A context as the options common to all examples say.
+    /// Returns a context with the settings of `--executor` and `--memory`.
     pub(crate) fn context(&mut self) -> Result<Context, Box<dyn Error>> {
         let mut builder = Context::builder();
         if let Some(executor) = self.value("--executor")? {
@@ -69,10 +69,10 @@ impl Options {
         Ok(builder.build()?)
     }
 
-    /// What is left, which cannot be options.
+    /// Returns the remaining words. Fails if one of them is an option.
     pub(crate) fn rest(self) -> Result<Vec<String>, Box<dyn Error>> {
         match self.words.iter().find(|word| word.starts_with("--")) {
-            Some(word) => Err(format!("unknown option {word}; --help says what there is").into()),
+            Some(word) => Err(format!("unknown option {word}; see --help").into()),
             None => Ok(self.words),
         }
     }

@@ -1,4 +1,4 @@
-//! Actions: methods that run a job and give back a value.
+//! Actions: methods that run a job and return a value.
 
 use std::iter::Sum;
 use std::marker::PhantomData;
@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::Bag;
 use crate::error::{Result, caught};
 use crate::operators::actions::{Collect, Count, Fold, TryForEach};
-use crate::pipeline::{Action, Data, Pipeline, Record};
+use crate::pipeline::{Action, Call, Data, Given, Initial, Pipeline, Plain, Record};
 use crate::scheduler::ResultStage;
 use crate::task::{Flow, Site, Task};
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Runs a job: `compute` gives a result for each partition, and `consume` takes them in order.
+    /// Runs a job: `action` computes a result for each partition, and `consume` receives the results in order.
     pub(super) fn run<A>(
         &self,
         action: &A,
@@ -29,46 +29,52 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         job.run_result_stage(&stage)
     }
 
-    /// Runs a job that folds each partition by `op`, from what `initial` gives on, and the results by `merge`, in
-    /// order. `site` is where these closures are from.
-    pub(super) fn run_fold<I, S, A, F, Make, Add>(
+    /// Runs a job that folds each partition by `add`, beginning with the value that `make` returns, and then the values
+    /// of the partitions by `merge`, in order.
+    fn fold_at<A, Make, Add>(
         &self,
-        fold: &Fold<T, I, S, A, F, Make, Add>,
-        merge: impl Fn(&F, &S, A, A) -> A + Send + Sync,
+        site: Site,
+        make: Make,
+        add: Add,
+        merge: impl Fn(A, A) -> A + Send + Sync,
     ) -> Result<A>
     where
-        I: Data + Sync,
-        S: Data + Sync,
         A: Data,
-        F: Send + Sync + 'static,
-        Make: Fn(&I) -> A + Send + Sync + 'static,
-        Add: for<'a> Fn(&F, &S, A, T::Ref<'a>) -> A + Send + Sync + 'static,
+        Make: Call<(), Out = A>,
+        Add: for<'a> Call<(A, T::Ref<'a>), Out = A>,
     {
+        let types = PhantomData;
+        let fold = Fold {
+            site,
+            make,
+            add,
+            types,
+        };
         let mut merged = None;
-        self.run(fold, |task, later| {
-            merged = task.call(&fold.site, || {
+        self.run(&fold, |task, later| {
+            merged = task.call(&site, || {
                 Some(match merged.take() {
                     None => later,
-                    Some(merged) => merge(&fold.op, &fold.state, merged, later),
+                    Some(merged) => merge(merged, later),
                 })
             });
             ControlFlow::Continue(())
         })?;
         caught(Some(fold.site), || {
-            Ok(merged.unwrap_or_else(|| (fold.make)(&fold.initial)))
+            Ok(merged.unwrap_or_else(|| fold.make.call(())))
         })
     }
 
-    /// All records, in order: by partition, then by position. Runs a job.
+    /// Returns all records, in order: by partition, then by position. Runs a job.
     ///
-    /// They must fit into memory; [`iter`](Bag::iter) goes through them one by one, [`write_text`](Bag::write_text)
-    /// puts them into files.
+    /// The records must fit into memory. To process them one at a time, use [`iter`](Bag::iter); to write them to
+    /// files, use [`write_text`](Bag::write_text).
     ///
     /// # Errors
     ///
-    /// Whatever ends the job: an error of a source, a closure that [panics or fails](crate#errors-and-panics), a type
-    /// that [cannot travel](crate#types-of-records), or a call from within a closure of another job
-    /// ([`NestedJob`](crate::ErrorKind::NestedJob)).
+    /// Returns the error that ended the job: an error of a source, a closure that [panics or
+    /// fails](crate#errors-and-panics), a record type that [cannot be serialised](crate#types-of-records), or a call
+    /// from within a closure of another job ([`NestedJob`](crate::ErrorKind::NestedJob)).
     ///
     /// # Examples
     ///
@@ -94,11 +100,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(all)
     }
 
-    /// The number of records. Runs a job.
+    /// Returns the number of records. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -117,11 +123,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(count)
     }
 
-    /// Whether there are no records. Runs a job, which stops at the first record.
+    /// Returns `true` if the bag has no records. Runs a job, which stops at the first record.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -134,11 +140,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(!self.has_any_at(Site::new("is_empty"))?)
     }
 
-    /// The first record, in the order of [`collect`](Bag::collect). Runs a job, which stops at the first record.
+    /// Returns the first record, in the order of [`collect`](Bag::collect), or `None` if the bag is empty. Runs a job,
+    /// which stops at the first record.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -154,14 +161,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(self.take_at(Site::new("first"), 1)?.pop())
     }
 
-    /// The first `n` records, in the order of [`collect`](Bag::collect), or all if there are fewer. Runs a job.
+    /// Returns the first `n` records, in the order of [`collect`](Bag::collect), or all records if there are fewer.
+    /// Runs a job.
     ///
-    /// It begins with the first partition, and takes in more of them, four times as many each time, until it has found
-    /// enough records. Stages before a shuffle have no such end: they run in full.
+    /// The job first processes one partition. Then each round processes four times as many partitions as all rounds
+    /// before, until enough records are found. Stages before a shuffle cannot stop early: they run completely.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -194,7 +202,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Ok(found)
     }
 
-    /// Runs `action` on a few partitions at first, then on more, until `consume` says of a part that it is enough.
+    /// Runs `action` on one partition, then on more and more of them, until `consume` returns `true` for a result.
     pub(super) fn run_until<A: Action<T>>(
         &self,
         action: &A,
@@ -227,15 +235,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         })
     }
 
-    /// Combines all records, by `op`, to one; `None` if there are none. Runs a job.
+    /// Combines all records into one with `op`, or returns `None` if the bag is empty. Runs a job.
     ///
-    /// Records are combined in their order, first within each partition, then across partitions; so `op` must be
-    /// associative, but need not be commutative. For floating-point numbers, which are not quite, the result depends on
-    /// the partitioning, but not on the run.
+    /// Records are combined in order, first within each partition, then across partitions. `op` must therefore be
+    /// associative, but need not be commutative. Floating-point arithmetic is not exactly associative, so its result
+    /// depends on the partitioning, but not on the run.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -250,55 +258,58 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: Fn(T::Owned, T::Owned) -> T::Owned + Send + Sync + 'static,
     {
-        self.reduce_at(
-            Site::new("reduce"),
-            Arc::new(()),
-            op,
-            |op, (), a, b| op(a, T::into_owned(b)),
-            |op, (), a, b| op(a, b),
-        )
+        self.reduce_owned_at(Site::new("reduce"), Plain(op))
     }
 
-    /// Combines all records, where `add` takes one in.
-    pub(super) fn reduce_at<S: Data + Sync, F: Send + Sync + 'static>(
+    pub(super) fn reduce_owned_at<C>(&self, site: Site, op: C) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        C: Call<(T::Owned, T::Owned), Out = T::Owned>,
+    {
+        let op = Arc::new(op);
+        let add = |op: &Arc<C>, reduced: T::Owned, record: T::Ref<'_>| {
+            op.call((reduced, T::into_owned(record)))
+        };
+        let merge = |reduced, later| op.call((reduced, later));
+        self.reduce_at(site, Given(Arc::clone(&op), add), merge)
+    }
+
+    /// Reduces the records of each partition by `add`, and then the values of the partitions by `merge`.
+    pub(super) fn reduce_at<Add>(
         &self,
         site: Site,
-        state: Arc<S>,
-        op: F,
-        add: impl for<'a> Fn(&F, &S, T::Owned, T::Ref<'a>) -> T::Owned + Send + Sync + 'static,
-        merge: impl Fn(&F, &S, T::Owned, T::Owned) -> T::Owned + Send + Sync,
+        add: Add,
+        merge: impl Fn(T::Owned, T::Owned) -> T::Owned + Send + Sync,
     ) -> Result<Option<T::Owned>>
     where
         T::Owned: Data,
+        Add: for<'a> Call<(T::Owned, T::Ref<'a>), Out = T::Owned>,
     {
-        let fold = Fold {
-            site,
-            initial: (),
-            state,
-            op,
-            make: |(): &()| None,
-            add: move |op: &F, state: &S, reduced, record: T::Ref<'_>| {
-                Some(match reduced {
-                    None => T::into_owned(record),
-                    Some(reduced) => add(op, state, reduced, record),
-                })
-            },
-            types: PhantomData,
+        let add_to_option = |add: &Add, reduced: Option<T::Owned>, record: T::Ref<'_>| {
+            Some(match reduced {
+                None => T::into_owned(record),
+                Some(reduced) => add.call((reduced, record)),
+            })
         };
-        self.run_fold(&fold, |op, state, reduced, later| match (reduced, later) {
-            (Some(reduced), Some(later)) => Some(merge(op, state, reduced, later)),
-            (reduced, later) => reduced.or(later),
-        })
+        self.fold_at(
+            site,
+            Plain(|| None),
+            Given(add, add_to_option),
+            |reduced, later| match (reduced, later) {
+                (Some(reduced), Some(later)) => Some(merge(reduced, later)),
+                (reduced, later) => reduced.or(later),
+            },
+        )
     }
 
-    /// Folds all records, from `initial` on, by `op`. Runs a job.
+    /// Folds all records with `op`, starting from `initial`. Runs a job.
     ///
-    /// Each partition is folded by itself, and then their results are; so `op` must be associative, and `initial` must
-    /// change nothing: 0 for a sum. Records keep their order.
+    /// Each partition is folded separately, then the results are folded in order. `op` must therefore be associative,
+    /// and `initial` must be neutral: 0 for a sum.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -312,26 +323,32 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data + Clone + Sync,
         F: Fn(T::Owned, T::Owned) -> T::Owned + Send + Sync + 'static,
     {
-        let fold = Fold {
-            site: Site::new("fold"),
-            initial,
-            state: Arc::new(()),
-            op,
-            make: T::Owned::clone,
-            add: |op: &F, (): &(), folded, record: T::Ref<'_>| op(folded, T::into_owned(record)),
-            types: PhantomData,
-        };
-        self.run_fold(&fold, |op, (), folded, later| op(folded, later))
+        self.fold_owned_at(Site::new("fold"), initial, Plain(op))
     }
 
-    /// Folds the records of each partition, from `initial` on, by `op`, and the results of the partitions by `merge`.
-    /// Runs a job.
+    pub(super) fn fold_owned_at<C>(&self, site: Site, initial: T::Owned, op: C) -> Result<T::Owned>
+    where
+        T::Owned: Data + Clone + Sync,
+        C: Call<(T::Owned, T::Owned), Out = T::Owned>,
+    {
+        let op = Arc::new(op);
+        let add = |op: &Arc<C>, folded: T::Owned, record: T::Ref<'_>| {
+            op.call((folded, T::into_owned(record)))
+        };
+        let add = Given(Arc::clone(&op), add);
+        self.fold_at(site, Initial(initial), add, |folded, later| {
+            op.call((folded, later))
+        })
+    }
+
+    /// Folds the records of each partition with `op`, starting from `initial`, and merges the results of the partitions
+    /// with `merge`. Runs a job.
     ///
-    /// `initial` is taken once for each partition, so it must change nothing. Records and partitions keep their order.
+    /// Each partition starts from `initial`, which must therefore be neutral. Records and partitions keep their order.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -348,25 +365,30 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Op: for<'a> Fn(A, T::Ref<'a>) -> A + Send + Sync + 'static,
         Merge: Fn(A, A) -> A + Send + Sync + 'static,
     {
-        let fold = Fold {
-            site: Site::new("aggregate"),
-            initial,
-            state: Arc::new(()),
-            op,
-            make: A::clone,
-            add: |op: &Op, (): &(), folded, record: T::Ref<'_>| op(folded, record),
-            types: PhantomData,
-        };
-        self.run_fold(&fold, |_, (), folded, later| merge(folded, later))
+        self.aggregate_at(Site::new("aggregate"), initial, Plain(op), merge)
     }
 
-    /// The sum of all records. Runs a job.
+    pub(super) fn aggregate_at<A, C>(
+        &self,
+        site: Site,
+        initial: A,
+        op: C,
+        merge: impl Fn(A, A) -> A + Send + Sync,
+    ) -> Result<A>
+    where
+        A: Data + Clone + Sync,
+        C: for<'a> Call<(A, T::Ref<'a>), Out = A>,
+    {
+        self.fold_at(site, Initial(initial), op, merge)
+    }
+
+    /// Returns the sum of all records. Runs a job.
     ///
-    /// It overflows as `+` does. A sum of floating-point numbers depends on the partitioning, but not on the run.
+    /// On overflow, it behaves as `+` does. A floating-point sum depends on the partitioning, but not on the run.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -379,29 +401,25 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         S: for<'a> Sum<T::Ref<'a>> + Sum<S> + Data,
     {
-        let fold = Fold {
-            site: Site::new("sum"),
-            initial: (),
-            state: Arc::new(()),
-            op: (),
-            make: |(): &()| std::iter::empty::<S>().sum::<S>(),
-            add: |(): &(), (): &(), sum: S, record: T::Ref<'_>| {
-                [sum, std::iter::once(record).sum()].into_iter().sum::<S>()
-            },
-            types: PhantomData,
+        let add = |sum: S, record: T::Ref<'_>| {
+            [sum, std::iter::once(record).sum()].into_iter().sum::<S>()
         };
-        self.run_fold(&fold, |(), (), sum, later| [sum, later].into_iter().sum())
+        let make = || std::iter::empty::<S>().sum::<S>();
+        self.fold_at(Site::new("sum"), Plain(make), Plain(add), |sum, later| {
+            [sum, later].into_iter().sum()
+        })
     }
 
-    /// Calls `op` with each record, on many threads at once; those of one partition come in their order. Runs a job.
+    /// Calls `op` with each record, on several threads concurrently. Runs a job.
     ///
-    /// Once, unless a spilled file is found damaged: then it is called with the records of that partition again.
+    /// `op` receives the records of each partition in order, and each record once. If a spill file is found damaged,
+    /// `op` is called again with the records of that partition.
     ///
-    /// For a loop on this thread, in the order of the bag, there is [`iter`](Bag::iter).
+    /// To process the records in order on the current thread, use [`iter`](Bag::iter).
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect). Some records may have been seen by then.
+    /// Returns the same errors as [`collect`](Bag::collect). `op` may already have been called with some records.
     ///
     /// # Examples
     ///
@@ -420,25 +438,24 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Ref<'a>) + Send + Sync + 'static,
     {
-        let fold = Fold {
-            site: Site::new("for_each"),
-            initial: (),
-            state: Arc::new(()),
-            op,
-            make: |(): &()| (),
-            add: |op: &F, (): &(), (), record: T::Ref<'_>| op(record),
-            types: PhantomData,
-        };
-        self.run_fold(&fold, |_, (), (), ()| ())
+        self.for_each_at(Site::new("for_each"), Plain(op))
     }
 
-    /// Calls `op` with each record, on many threads at once, until one call fails. Runs a job. It may see a record again,
-    /// as that of [`for_each`](Bag::for_each) may.
+    pub(super) fn for_each_at<C>(&self, site: Site, op: C) -> Result<()>
+    where
+        C: for<'a> Call<(T::Ref<'a>,), Out = ()>,
+    {
+        let add = Given(op, |op: &C, (), record: T::Ref<'_>| op.call((record,)));
+        self.fold_at(site, Plain(|| ()), add, |(), ()| ())
+    }
+
+    /// Calls `op` with each record, on several threads concurrently, until a call fails. Runs a job. As in
+    /// [`for_each`](Bag::for_each), `op` may be called again with the same record.
     ///
     /// # Errors
     ///
-    /// [`Closure`](crate::ErrorKind::Closure) with the error of `op` and the record's place; or as
-    /// [`collect`](Bag::collect).
+    /// Returns [`Closure`](crate::ErrorKind::Closure), with the error of `op` and the location of the record, or the
+    /// same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -453,23 +470,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<(), E> + Send + Sync + 'static,
     {
-        let site = Site::new("try_for_each");
-        let op = move |(): &(), record: T::Ref<'_>| op(record);
-        self.try_for_each_at(site, Arc::new(()), op)
+        self.try_for_each_at(Site::new("try_for_each"), Plain(op))
     }
 
-    pub(super) fn try_for_each_at<S, E, F>(&self, site: Site, state: Arc<S>, op: F) -> Result<()>
+    pub(super) fn try_for_each_at<E, C>(&self, site: Site, op: C) -> Result<()>
     where
-        S: Data + Sync,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
-        F: for<'a> Fn(&S, T::Ref<'a>) -> Result<(), E> + Send + Sync + 'static,
+        C: for<'a> Call<(T::Ref<'a>,), Out = Result<(), E>>,
     {
-        let each = TryForEach {
-            site,
-            state,
-            op,
-            error: PhantomData,
-        };
+        let error = PhantomData;
+        let each = TryForEach { site, op, error };
         self.run(&each, |_, ()| ControlFlow::Continue(()))
     }
 }

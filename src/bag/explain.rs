@@ -1,4 +1,4 @@
-//! What a bag would do, for people.
+//! Descriptions of a bag as text: its stages and its lineage.
 
 use super::Bag;
 use crate::lineage;
@@ -6,8 +6,8 @@ use crate::pipeline::{Pipeline, Record};
 use crate::plan::{self, Plan};
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// The stages that an action on this bag would run, as text: their partitions, their operators with the line that
-    /// called each, what is shuffled, and what order comes out. Runs nothing.
+    /// Describes the stages that an action on this bag would run, as text: their partitions, their operators with the
+    /// line that called each, what is shuffled, and the resulting order. Runs nothing.
     ///
     /// ```text
     /// stage 1 (partitions: 10)
@@ -32,8 +32,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         plan::text(&Plan::new(&self.node))
     }
 
-    /// The lineage of this bag as a [Graphviz](https://graphviz.org) graph: a box for each operator, an arrow for each
-    /// dependency, bold where it is a shuffle. Runs nothing.
+    /// Returns the lineage of this bag as a [Graphviz](https://graphviz.org) graph: a box for each operator, an arrow
+    /// for each dependency, and a bold arrow for each shuffle. Runs nothing.
     ///
     /// # Examples
     ///

@@ -1,20 +1,21 @@
-//! Actions that give the least or the greatest record.
+//! Actions that return the smallest or the greatest record.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::Bag;
 use crate::error::Result;
-use crate::pipeline::{Data, Pipeline, Record};
+use crate::pipeline::{Call, Data, Given, Pipeline, Plain, Record, comparison};
 use crate::task::Site;
 
-/// The least and the greatest. For more than one of them there are [`bottom`](Bag::bottom) and [`top`](Bag::top).
+/// Minimum and maximum. To get more than one record, use [`bottom`](Bag::bottom) or [`top`](Bag::top).
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// The least record; the first of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the smallest record, or `None` if the bag is empty. If several records are equally small, returns the
+    /// first of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -28,16 +29,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
-        self.extreme(Site::new("min"), Arc::new(()), |(), best, record| {
-            record < best
-        })
+        let compare = comparison::<T, _>(|best, record| best.cmp(&record));
+        self.least_at(Site::new("min"), compare)
     }
 
-    /// The greatest record; the last of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the greatest record, or `None` if the bag is empty. If several records are equally great, returns the
+    /// last of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -51,17 +52,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
-        // Of equal records `Iterator::min` gives the first and `Iterator::max` the last; so is it here.
-        self.extreme(Site::new("max"), Arc::new(()), |(), best, record| {
-            record >= best
-        })
+        let compare = comparison::<T, _>(|best, record| best.cmp(&record));
+        self.greatest_at(Site::new("max"), compare)
     }
 
-    /// The least record by `compare`; the first of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the smallest record according to `compare`, or `None` if the bag is empty. If several records are
+    /// equally small, returns the first of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -76,18 +76,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
     {
-        self.extreme(
-            Site::new("min_by"),
-            Arc::new(()),
-            move |(), best, record| compare(best, record).is_gt(),
-        )
+        self.least_at(Site::new("min_by"), Plain(compare))
     }
 
-    /// The greatest record by `compare`; the last of them if several are equal; `None` if there are none. Runs a job.
+    /// Returns the greatest record according to `compare`, or `None` if the bag is empty. If several records are
+    /// equally great, returns the last of them. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -102,21 +99,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
     {
-        self.extreme(
-            Site::new("max_by"),
-            Arc::new(()),
-            move |(), best, record| compare(best, record).is_le(),
-        )
+        self.greatest_at(Site::new("max_by"), Plain(compare))
     }
 
-    /// The record with the least key; the first of them if several are equal; `None` if there are no records. Runs a
-    /// job.
+    /// Returns the record with the smallest key, or `None` if the bag is empty. If several records have the smallest
+    /// key, returns the first of them. Runs a job.
     ///
-    /// `key_of` gives the key anew for each comparison.
+    /// `key_of` is called again for each comparison.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -132,21 +125,18 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.extreme(
-            Site::new("min_by_key"),
-            Arc::new(()),
-            move |(), best, record| key_of(record) < key_of(best),
-        )
+        let compare = comparison::<T, _>(move |a, b| key_of(a).cmp(&key_of(b)));
+        self.least_at(Site::new("min_by_key"), compare)
     }
 
-    /// The record with the greatest key; the last of them if several are equal; `None` if there are no records. Runs a
-    /// job.
+    /// Returns the record with the greatest key, or `None` if the bag is empty. If several records have the greatest
+    /// key, returns the last of them. Runs a job.
     ///
-    /// `key_of` gives the key anew for each comparison.
+    /// `key_of` is called again for each comparison.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -162,41 +152,49 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.extreme(
-            Site::new("max_by_key"),
-            Arc::new(()),
-            move |(), best, record| key_of(record) >= key_of(best),
-        )
+        let compare = comparison::<T, _>(move |a, b| key_of(a).cmp(&key_of(b)));
+        self.greatest_at(Site::new("max_by_key"), compare)
     }
 
-    /// The record that is better than all before it, and than which none behind it is.
-    pub(super) fn extreme<S: Data + Sync>(
-        &self,
-        site: Site,
-        state: Arc<S>,
-        is_better: impl for<'a> Fn(&S, T::Peek<'a>, T::Peek<'a>) -> bool + Send + Sync + 'static,
-    ) -> Result<Option<T::Owned>>
+    /// Returns the smallest record, and the first of equal ones, as `Iterator::min` does.
+    pub(super) fn least_at<C>(&self, site: Site, compare: C) -> Result<Option<T::Owned>>
     where
         T::Owned: Data,
+        C: for<'a> Call<(T::Peek<'a>, T::Peek<'a>), Out = Ordering>,
     {
-        self.reduce_at(
-            site,
-            state,
-            is_better,
-            |is_better, state, best: T::Owned, record: T::Ref<'_>| {
-                if is_better(state, T::peek_owned(&best), T::peek(&record)) {
-                    T::into_owned(record)
-                } else {
-                    best
-                }
-            },
-            |is_better, state, best, later| {
-                if is_better(state, T::peek_owned(&best), T::peek_owned(&later)) {
-                    later
-                } else {
-                    best
-                }
-            },
-        )
+        self.extreme_at(site, compare, Plain(Ordering::is_gt))
+    }
+
+    /// Returns the greatest record, and the last of equal ones, as `Iterator::max` does.
+    pub(super) fn greatest_at<C>(&self, site: Site, compare: C) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        C: for<'a> Call<(T::Peek<'a>, T::Peek<'a>), Out = Ordering>,
+    {
+        self.extreme_at(site, compare, Plain(Ordering::is_le))
+    }
+
+    /// Reduces the bag to one record. A later record replaces the one so far if `is_replaced` holds for their order.
+    fn extreme_at<C, R>(&self, site: Site, compare: C, is_replaced: R) -> Result<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        C: for<'a> Call<(T::Peek<'a>, T::Peek<'a>), Out = Ordering>,
+        R: Call<(Ordering,), Out = bool>,
+    {
+        let choose = Arc::new((compare, is_replaced));
+        let add = |choose: &Arc<(C, R)>, best: T::Owned, record: T::Ref<'_>| {
+            let order = choose.0.call((T::peek_owned(&best), T::peek(&record)));
+            match choose.1.call((order,)) {
+                true => T::into_owned(record),
+                false => best,
+            }
+        };
+        self.reduce_at(site, Given(Arc::clone(&choose), add), |best, later| {
+            let order = choose.0.call((T::peek_owned(&best), T::peek_owned(&later)));
+            match choose.1.call((order,)) {
+                true => later,
+                false => best,
+            }
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Records one by one, while the job runs.
+//! `Bag::iter`: iterates over the records while the job computes them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -12,30 +12,29 @@ use crate::operators::actions::Collect;
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::{Job, ResultStage};
-use crate::storage::codec;
+use crate::storage::{codec, process_number};
 use crate::task::{Flow, JobState, Partition, Site, Task, fingerprint};
 
-/// The most records that are handed over at once.
+/// Maximum number of records in a batch. Larger values take the lock less often; smaller values use less memory.
 const BATCH_RECORDS: usize = 1024;
 
-/// How many batches of one partition may wait to be taken.
+/// Maximum number of batches of one partition that wait to be taken.
 const WAITING_BATCHES: usize = 64;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Goes through the records in order, while a job computes them: by partition, then by position. Starts a job, and
-    /// stops it when the iterator is dropped.
+    /// Starts a job and returns an iterator over its records, in order, while the job computes them. Dropping the
+    /// iterator stops the job.
     ///
-    /// Each thread works on a partition, and waits once about 65,536 records for each thread wait to be taken, be they of
-    /// few partitions or of many; so memory is bounded. They are threads of this job's own, so that other actions can
-    /// run meanwhile.
+    /// Memory is bounded: the job's threads pause while about 65,536 records per thread, over all partitions, wait to
+    /// be taken. The threads belong to this job, so you can run other actions inside the loop.
     ///
-    /// If a spilled file is found damaged after some records of its partition have been handed on, the partition is
-    /// computed again, and these records are skipped. The last of them must come again in the same place.
+    /// If a spill file is found damaged after some records of its partition have been returned, the job recomputes the
+    /// partition and skips those records. The last of them must recur at the same position.
     ///
     /// # Errors
     ///
-    /// If the job cannot start. An error that ends the job later is the last item, such as
-    /// [`ErrorKind::NotRepeatable`](crate::ErrorKind::NotRepeatable).
+    /// Returns an error if the job cannot start. If the job fails later, the error is the last item of the iterator, such
+    /// as [`ErrorKind::NotRepeatable`](crate::ErrorKind::NotRepeatable).
     ///
     /// # Examples
     ///
@@ -72,20 +71,21 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             shelf,
             state,
             producer: Some(producer),
+            process: process_number(),
             batch: Vec::new().into_iter(),
         })
     }
 }
 
-/// Puts the records of each partition on the shelf as they come.
+/// Puts the records of each partition on the shelf as they are computed.
 pub(super) struct Iterate<T: Record + ?Sized> {
     site: Site,
-    /// Worker processes have none, and send what they have.
+    /// `None` in a worker process, which sends its records to the driver.
     shelf: Option<Arc<Shelf<T::Owned>>>,
 }
 
 impl<T: Record + ?Sized> Iterate<T> {
-    /// As a worker process has it.
+    /// The action as a worker process loads it.
     pub(super) fn sent(site: Site) -> Self {
         Self { site, shelf: None }
     }
@@ -102,7 +102,7 @@ impl<T: Record + ?Sized> Portable for Iterate<T> {
 }
 
 impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
-    /// Records of a worker process; those of this one are on the shelf already.
+    /// Records from a worker process; empty for this process, which puts them on the shelf directly.
     type Part = Vec<T::Owned>;
 
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<Self::Part>
@@ -116,10 +116,10 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
             let place = self.site.into();
             Error::new(ErrorKind::NotRepeatable { place })
         };
-        // An earlier attempt has handed them on, before it found what it read damaged.
+        // An earlier attempt put these records on the shelf before it found damaged input.
         let (mut to_skip, last) = shelf.handed_on(task.partition());
         let mut batch = Vec::new();
-        // Small at first, so that the first records do not wait for a thousand others.
+        // The first batches are small, so that the first records are available immediately.
         let mut full = 1;
         let flow = pipeline.run(partition, task, &mut |record| {
             if to_skip > 0 {
@@ -143,7 +143,7 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
         if flow.is_continue() && !batch.is_empty() {
             let _ = shelf.put(task, task.partition(), batch, mark);
         }
-        // A partition that was broken off must not look like one that is done.
+        // An interrupted partition must not be marked as finished.
         if !task.has_failed() && !task.is_stopped() {
             shelf.finish(task.partition());
         }
@@ -186,15 +186,16 @@ where
         if batch.is_empty() {
             return ControlFlow::Continue(());
         }
-        // What comes from elsewhere comes in order, and all of it is of the partition that is taken next.
+        // Results of worker processes arrive in order, and all belong to the partition that is taken next.
         shelf.put(task, 0, batch, |_| None)
     };
     let stage = ResultStage::new(pipeline, &iterate, consume);
-    // A thread that waits for room must not be one of the executor's, which others may need.
+    // Use separate threads: one that waits for capacity must not block a thread of the executor, which other jobs may
+    // need.
     job.run_result_stage_by(&stage, |run, executor| {
         let work = || {
             run.work(usize::MAX);
-            // If it ended the job, those that wait for room must know.
+            // If the job has ended, wake the threads that wait for capacity.
             drop(shelf.lock());
             shelf.changed.notify_all();
         };
@@ -211,28 +212,28 @@ where
     })
 }
 
-/// Where batches of records wait to be taken, by partition.
+/// Batches of records that wait to be taken, by partition.
 struct Shelf<R> {
     state: Mutex<ShelfState<R>>,
     changed: Condvar,
-    /// How many records may wait, in all partitions together.
+    /// Maximum number of waiting records, over all partitions.
     most_records: usize,
 }
 
 struct ShelfState<R> {
     partitions: BTreeMap<usize, Waiting<R>>,
-    /// The partition whose records are taken.
+    /// The partition whose records are taken next.
     next: usize,
-    /// How many records wait.
+    /// Number of waiting records.
     records: usize,
-    /// How the job ended.
+    /// Result of the job, once it has ended.
     outcome: Option<Result<()>>,
     is_abandoned: bool,
 }
 
 struct Waiting<R> {
     batches: VecDeque<Vec<R>>,
-    /// How many records have come, taken or not, and the [mark] of the last.
+    /// Number of records put here so far, including those already taken, and the [mark] of the last.
     records: usize,
     last: Option<u64>,
     is_finished: bool,
@@ -281,7 +282,7 @@ impl<R> Shelf<R> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a batch of the task's partition here, once there is room.
+    /// Waits for capacity, then adds a batch of the task's partition.
     fn put(
         &self,
         task: &Task<'_>,
@@ -292,11 +293,12 @@ impl<R> Shelf<R> {
         let last = batch.last().and_then(mark);
         let mut state = self.lock();
         loop {
-            // Of a task that has failed, the last record may be half of one.
+            // If a task has failed, its last record may be incomplete.
             if state.is_abandoned || task.is_stopped() || task.has_failed() {
                 return ControlFlow::Break(());
             }
-            // There is always room for what is taken next: all that waits may wait for it.
+            // The partition that is taken next is exempt from the limit: the consumer waits for it before it takes any
+            // other.
             let is_room = state.next == partition || state.records < self.most_records;
             let waiting = state.partitions.entry(partition).or_default();
             if is_room && waiting.batches.len() < WAITING_BATCHES {
@@ -312,7 +314,7 @@ impl<R> Shelf<R> {
         }
     }
 
-    /// How many records of a partition have been put here, and the [mark] of the last.
+    /// Returns the number of records of a partition that have been put here, and the [mark] of the last.
     fn handed_on(&self, partition: usize) -> (usize, Option<u64>) {
         let state = self.lock();
         state
@@ -321,7 +323,7 @@ impl<R> Shelf<R> {
             .map_or((0, None), |waiting| (waiting.records, waiting.last))
     }
 
-    /// Nothing more comes of this partition.
+    /// Marks a partition as complete.
     fn finish(&self, partition: usize) {
         self.lock()
             .partitions
@@ -331,13 +333,14 @@ impl<R> Shelf<R> {
         self.changed.notify_all();
     }
 
-    /// Nothing more comes at all.
+    /// Marks all partitions as complete; `outcome` is the result of the job.
     fn close(&self, outcome: Result<()>) {
         self.lock().outcome = Some(outcome);
         self.changed.notify_all();
     }
 
-    /// The next batch in order of partition; `None` at the end, or the error that ended the job.
+    /// Waits for the next batch, in the order of partitions. Returns `None` at the end, or the error that ended the
+    /// job.
     fn take(&self) -> Option<Result<Vec<R>>> {
         let mut state = self.lock();
         loop {
@@ -357,7 +360,7 @@ impl<R> Shelf<R> {
             }
             match state.outcome.take() {
                 Some(outcome) => {
-                    // Asked again, it is at its end.
+                    // Later calls return `None`.
                     state.outcome = Some(Ok(()));
                     return outcome.err().map(Err);
                 }
@@ -367,9 +370,10 @@ impl<R> Shelf<R> {
     }
 }
 
-/// The records of a bag, in order. Given by [`Bag::iter`].
+/// An iterator over the records of a bag, in order. Returned by [`Bag::iter`].
 ///
-/// An error is its last item. Dropping it stops the job and waits until no closure runs any more.
+/// If the job fails, the error is the last item. Dropping the iterator stops the job, and waits until no closure is
+/// running any more.
 ///
 /// # Examples
 ///
@@ -385,6 +389,8 @@ pub struct Iter<R> {
     shelf: Arc<Shelf<R>>,
     state: Arc<JobState>,
     producer: Option<JoinHandle<()>>,
+    /// The process that the producer runs in.
+    process: u64,
     batch: vec::IntoIter<R>,
 }
 
@@ -414,10 +420,14 @@ impl<R> std::iter::FusedIterator for Iter<R> {}
 
 impl<R> Drop for Iter<R> {
     fn drop(&mut self) {
+        if self.process != process_number() {
+            // A copy of the process has no producer, but may have the lock that it held.
+            return;
+        }
         self.state.stop();
         self.shelf.lock().is_abandoned = true;
         self.shelf.changed.notify_all();
-        // Nothing of the program's runs once this returns.
+        // No closure of the caller runs after this returns.
         if let Some(producer) = self.producer.take() {
             let _ = producer.join();
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::id::ShuffleId;
-use crate::lineage::{Dependency, Keyed, Node, ShuffleDependency};
+use crate::lineage::{Keyed, Node, Parent, ShuffleDependency};
 use crate::operators::broadcast_join::{
     BroadcastFilter, BroadcastJoined, BroadcastJoining, BroadcastPairs, Found, FoundOrNot,
 };
@@ -16,70 +16,70 @@ use crate::operators::joinings::{Anti, Full, Inner, Intersection, Left, Right, S
 use crate::operators::records_by_key::{Grouping, KeyUse, Pairs};
 use crate::operators::sides::Side;
 use crate::operators::values::Values;
-use crate::pipeline::{Boxed, Data, Key, Pipeline, Record};
+use crate::pipeline::{Call, Data, Given, Key, Pipeline, Plain, Record};
 use crate::shuffle::{Encode, HashPartitioner};
 use crate::task::Site;
 
-/// The side of a join whose records travel only if the other side has their key.
+/// The side of a join to which the join filter is applied: it shuffles only records whose key the other side has.
 enum Sifting {
     None,
     Left,
     Right,
 }
 
-/// Which records of a side are shuffled.
+/// Selects which records of a side are shuffled.
 pub(super) enum Travel {
     All,
-    /// All, and their keys are noted.
+    /// All; their keys go into the join filter of the other side.
     Noted,
-    /// Those whose key the other side has noted.
+    /// Those whose key passes the join filter that this shuffle of the other side builds.
     Sifted(Arc<dyn ShuffleDependency>),
 }
 
 impl Travel {
-    /// By the keys of the other side.
-    fn sifted(other: &Dependency) -> Self {
-        match other {
-            Dependency::Shuffle(by) => Self::Sifted(Arc::clone(by)),
-            Dependency::Narrow(_) => Self::All,
+    /// Filters by the keys of `other`, unless `other` is not shuffled.
+    fn sifted(other: &Parent) -> Self {
+        match other.as_shuffle() {
+            Some(by) => Self::Sifted(Arc::clone(by)),
+            None => Self::All,
         }
     }
 }
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Brings all records to the partition that `keyed` says, by the key that `E` finds in them: by a shuffle, unless
-    /// they are there already.
+    /// Brings each record to the partition of its key, as `keyed` defines it: by a shuffle, unless the records are
+    /// already there. `E` extracts the key.
     fn side<E: Encode<In = T>>(
         self,
         site: Site,
         keyed: Keyed,
         travel: Travel,
-    ) -> (Side<E>, Dependency) {
+    ) -> (Side<E>, Parent) {
         let partitioner = HashPartitioner::new(keyed.partitions);
         if self.node.keyed == Some(keyed) {
-            let parent = Boxed::new(self.pipeline);
+            let parent = self.pipeline.erase();
             let side = Side::InPlace {
                 parent,
                 partitioner,
             };
-            return (side, Dependency::Narrow(self.node));
+            return (side, Parent::narrow(&self.node));
         }
         let (shuffle, dependency) = self.records_by_key::<E>(site, partitioner, false, travel);
         let side = Side::Shuffled {
             shuffle,
             partitioner,
         };
-        (side, Dependency::Shuffle(dependency))
+        (side, dependency)
     }
 
-    /// Shuffles all records by the key that `E` finds in them.
+    /// Shuffles all records by the key that `E` extracts from them.
     pub(super) fn records_by_key<E: Encode<In = T>>(
         self,
         site: Site,
         partitioner: HashPartitioner,
         is_broadcast: bool,
         travel: Travel,
-    ) -> (ShuffleId, Arc<dyn ShuffleDependency>) {
+    ) -> (ShuffleId, Parent) {
         let (keys, after) = match travel {
             Travel::All => (KeyUse::Nothing, None),
             Travel::Noted => (KeyUse::Noted, None),
@@ -94,8 +94,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.shuffle(site, grouping, after)
     }
 
-    /// Which side of a join need not travel as a whole, if that is shuffled as the other one is: the one that is not
-    /// known to be the smaller, or else the left.
+    /// Chooses the side to which the join filter is applied. If both sides qualify, it is the right side if the left
+    /// input is known to be smaller, otherwise the left side. Neither side is filtered if one is already partitioned by
+    /// `keyed`.
     fn sifting<U, Q>(
         &self,
         other: &Bag<U, Q>,
@@ -109,7 +110,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         if [self.node.keyed, other.node.keyed].contains(&Some(keyed)) {
             return Sifting::None;
         }
-        let known = self.node.source_bytes().zip(other.node.source_bytes());
+        let known = self.node.source_bytes.zip(other.node.source_bytes);
         match (may_left, may_right) {
             (true, true) if known.is_some_and(|(left, right)| left < right) => Sifting::Right,
             (true, _) => Sifting::Left,
@@ -154,37 +155,45 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 }
 
-/// Groups and joins of pairs by their first side, the key.
+/// Groups and joins of pairs by their first element, the key. They are wide.
 ///
-/// The records of both bags travel to the partition that their key belongs to, sorted there, in memory or, where they
-/// do not fit into the [budget](crate::ContextBuilder::memory), in files. What comes out has as many partitions as the
-/// context says ([`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), 64 by default) and is in the order
-/// of the [hash](crate#hash) of the serialised key, then of its bytes. Of one key, rows are in the order of the left
-/// bag, and for one record of the left bag in the order of the other. So it is the same on every executor, with any
-/// number of threads and of partitions.
+/// A shuffle brings the records of both bags to the partition of their key, and sorts them there: in memory, or in
+/// files if they do not fit into the [budget](crate::ContextBuilder::memory). The result has
+/// [`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions) partitions (64 by default), and is ordered by the
+/// [hash](crate#hash) of the serialised key, then by the bytes of the key. The rows of a key follow the order of the
+/// left bag; the rows of one left record follow the order of the right bag. The result is therefore the same on every
+/// executor, with any number of threads and of partitions.
 ///
-/// Where a join has no use for records without a partner, one bag is shuffled before the other, and if it turns out to
-/// have few keys (up to some 800,000), these are sent to all tasks of the other: what has none of them does not travel.
-/// So a join with a small bag that few records have a partner in costs little more than a filter. The bag that is asked
-/// first is the one whose files are smaller, where that is known of both, or else the argument; of a
-/// [`left_join`](Bag::left_join), [`anti_join`](Bag::anti_join) or [`subtract`](Bag::subtract) it is this bag, of a
-/// [`right_join`](Bag::right_join) the argument. The result does not depend on any of it; how many records did not
-/// travel is in the [summary](crate::StageSummary::dropped_records).
+/// If a join drops records without a match, it shuffles one bag before the other. If that bag turns out to have few
+/// keys (up to about 800,000), its keys are sent to all tasks of the other bag as a filter. Records that the filter
+/// rejects are not shuffled. A join with a small bag therefore costs little more than a filter, if few records have a
+/// match. The bag that is shuffled first is:
 ///
-/// Where one bag is small and most records have a partner in it, sending it to all tasks
-/// ([`join_broadcast`](Bag::join_broadcast)) saves the shuffle of the other. The rows then come in the order of this bag;
-/// so that is done where it is asked for, and never because of how large a bag happens to be.
+/// 1. this bag, for [`left_join`](Bag::left_join), [`anti_join`](Bag::anti_join) and [`subtract`](Bag::subtract);
+/// 2. the argument, for [`right_join`](Bag::right_join);
+/// 3. for all other joins that drop unmatched records, the bag with the smaller input files if the sizes of both are
+///    known, otherwise the argument.
+///
+/// This choice does not affect the result. The [summary](crate::StageSummary::dropped_records) of the job shows how
+/// many records the filter dropped.
+///
+/// If one bag is small and most records have a match in it, use [`join_broadcast`](Bag::join_broadcast): it sends the
+/// small bag to all tasks and does not shuffle the other. The rows then follow the order of this bag. Because the order
+/// differs, holdall never broadcasts a bag unless you request it, however small the bag is.
 impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
-    /// The values of each key, in the order of the bag, as a stream.
+    /// Groups pairs by key. Each record of the result is a key and a stream of its values, in the order of the bag.
+    /// Wide.
     ///
-    /// A key may have any number of values: they are read as the closure behind asks for them, and what it leaves is
-    /// skipped. Only [`collect`](Bag::collect) and others that keep records gather them, to a `Vec`.
+    /// A key may have any number of values: the next closure reads them one at a time, and values that it does not read
+    /// are skipped. Only methods that keep records, such as [`collect`](Bag::collect), gather the values of a key in a
+    /// `Vec`.
     ///
-    /// Where values are only summed or the like, [`combine_by_key`](Bag::combine_by_key) and its cases move less.
+    /// If you only aggregate the values, [`combine_by_key`](Bag::combine_by_key) and its special cases shuffle less
+    /// data.
     ///
-    /// The values are a stream within the closure, and no longer. So [`flat_map`](Bag::flat_map), which hands an iterator
-    /// on, must gather what it makes of them; where that may not fit into memory,
-    /// [`map_partitions`](Bag::map_partitions) emits one at a time:
+    /// The stream is valid only within the closure. The closure of a [`flat_map`](Bag::flat_map) returns an iterator,
+    /// so it must first collect its results. If they may not fit into memory, emit them one at a time from
+    /// [`map_partitions`](Bag::map_partitions):
     ///
     /// ```
     /// let visits = holdall::from_vec(vec![("ada", 3), ("bob", 4), ("ada", 8), ("ada", 9)]);
@@ -232,10 +241,11 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Bag::new(groups, node, context).boxed()
     }
 
-    /// The values of each key in this bag and in `other`, each in the order of its bag, as two streams.
+    /// Groups the pairs of this bag and of `other` by key. Each record of the result is a key and two streams: its
+    /// values in this bag and its values in `other`, each in the order of its bag. Wide.
     ///
-    /// A key that only one of them has comes with an empty stream for the other. Both are read as the closure behind
-    /// asks for them, and may have any number of values.
+    /// If only one of the bags has a key, the stream of the other is empty. A key may have any number of values: the
+    /// next closure reads both streams one value at a time.
     ///
     /// # Examples
     ///
@@ -272,7 +282,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Bag::new(groups, node, context).boxed()
     }
 
-    /// Each value of a key with each value that the key has in `other`: the inner join.
+    /// Pairs each value with each value that its key has in `other` (inner join).
     ///
     /// # Examples
     ///
@@ -292,7 +302,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         self.join_at::<Inner<K, V, W>, _, _>(Site::new("join"), other)
     }
 
-    /// As [`join`](Bag::join), and each value whose key `other` does not have, with `None`: the left outer join.
+    /// Returns the rows of [`join`](Bag::join), and each value whose key does not occur in `other`, paired with `None`
+    /// (left outer join).
     ///
     /// # Examples
     ///
@@ -313,8 +324,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         self.join_at::<Left<K, V, W>, _, _>(Site::new("left_join"), other)
     }
 
-    /// As [`join`](Bag::join), and each value of `other` whose key this bag does not have, with `None`: the right outer
-    /// join.
+    /// Returns the rows of [`join`](Bag::join), and each value of `other` whose key does not occur in this bag, paired
+    /// with `None` (right outer join).
     ///
     /// # Examples
     ///
@@ -335,8 +346,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         self.join_at::<Right<K, V, W>, _, _>(Site::new("right_join"), other)
     }
 
-    /// As [`join`](Bag::join), and the values of both bags whose key the other does not have, with `None`: the full
-    /// outer join.
+    /// Returns the rows of [`join`](Bag::join), and the values of both bags whose key does not occur in the other bag,
+    /// paired with `None` (full outer join).
     ///
     /// # Examples
     ///
@@ -358,7 +369,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         self.join_at::<Full<K, V, W>, _, _>(Site::new("full_join"), other)
     }
 
-    /// The pairs whose key `other` has, each once: the left semi join. What `other` has for the key does not travel.
+    /// Returns the pairs whose key also occurs in `other` (left semi join). Each pair is returned once, however often
+    /// `other` has its key. The values of `other` are not shuffled.
     ///
     /// # Examples
     ///
@@ -378,7 +390,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         self.join_at::<Semi<K, V, W>, _, _>(Site::new("semi_join"), other)
     }
 
-    /// The pairs whose key `other` does not have: the left anti join. What `other` has for a key does not travel.
+    /// Returns the pairs whose key does not occur in `other` (left anti join). The values of `other` are not shuffled.
     ///
     /// # Examples
     ///
@@ -398,14 +410,24 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     }
 }
 
-/// Joins with a small bag, which is sent to every task: the larger one does not travel.
+/// Joins with a small bag, which is sent to every task. The larger bag is not shuffled.
 ///
-/// The rows are those of the join without `_broadcast`, in another order: partitions and order are those of this bag,
-/// and for one of its records the order is that of `small`. All pairs of `small` must fit into half of the
-/// [budget](crate::ContextBuilder::memory); otherwise the job fails with
-/// [`BroadcastTooLarge`](crate::ErrorKind::BroadcastTooLarge).
+/// These methods return the rows of the join without `_broadcast`, in another order: they keep the partitions and the
+/// order of this bag, and the rows of one record follow the order of `small`.
+///
+/// All pairs of `small` must fit into half of the [budget](crate::ContextBuilder::memory). Otherwise, the action fails
+/// with [`BroadcastTooLarge`](crate::ErrorKind::BroadcastTooLarge).
 impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
-    /// [`join`](Bag::join), with `small` sent to every task.
+    /// Pairs each value with each value that its key has in `small` (inner join). Sends `small` to every task, so this
+    /// bag is not shuffled.
+    ///
+    /// Returns the rows of [`join`](Bag::join) in another order: keeps the partitions and order of this bag; the rows
+    /// of one record follow the order of `small`.
+    ///
+    /// # Errors
+    ///
+    /// The action fails with [`BroadcastTooLarge`](crate::ErrorKind::BroadcastTooLarge) if the pairs of `small` do not
+    /// fit into half of the [budget](crate::ContextBuilder::memory).
     ///
     /// # Examples
     ///
@@ -433,7 +455,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         )
     }
 
-    /// [`left_join`](Bag::left_join), with `small` sent to every task.
+    /// Returns the rows of [`left_join`](Bag::left_join), in the order of this bag. Sends `small` to every task, so
+    /// this bag is not shuffled.
     ///
     /// # Examples
     ///
@@ -460,7 +483,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         )
     }
 
-    /// [`semi_join`](Bag::semi_join), with the keys of `small` sent to every task.
+    /// Returns the pairs of [`semi_join`](Bag::semi_join), in the order of this bag. Sends the keys of `small` to every
+    /// task, so this bag is not shuffled.
     ///
     /// # Examples
     ///
@@ -484,7 +508,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         )
     }
 
-    /// [`anti_join`](Bag::anti_join), with the keys of `small` sent to every task.
+    /// Returns the pairs of [`anti_join`](Bag::anti_join), in the order of this bag. Sends the keys of `small` to every
+    /// task, so this bag is not shuffled.
     ///
     /// # Examples
     ///
@@ -531,13 +556,13 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     }
 }
 
-/// Bags as sets.
+/// Set operations on bags. They are wide.
 ///
-/// Equal records are brought together by a shuffle. What comes out has as many partitions as the context says
-/// ([`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), 64 by default) and is in the order of the
-/// [hash](crate#hash) of the serialised record, then of its bytes.
+/// A shuffle brings equal records together. The result has
+/// [`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions) partitions (64 by default), and is ordered by the
+/// [hash](crate#hash) of the serialised record, then by its bytes.
 impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// The records that `other` has too, each once.
+    /// Returns the records that also occur in `other`, each once.
     ///
     /// # Examples
     ///
@@ -551,7 +576,7 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.join_at::<Intersection<T>, _, _>(Site::new("intersection"), other)
     }
 
-    /// The records that `other` does not have, as often as they are in this bag.
+    /// Returns the records that do not occur in `other`, as many times as they occur in this bag.
     ///
     /// # Examples
     ///
@@ -567,9 +592,9 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 }
 
-/// Transformations of groups by one of their sides. They are narrow.
+/// Transformations of the keys or the values of groups. Narrow: they keep partitions and order.
 impl<K: Data + Eq, V: Data, P: Pipeline<Out = Group<K, V>>> Bag<Group<K, V>, P> {
-    /// The key of each group.
+    /// Returns the key of each group.
     ///
     /// # Examples
     ///
@@ -583,10 +608,11 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = Group<K, V>>> Bag<Group<K, V>, P> 
     #[track_caller]
     pub fn keys(self) -> Bag<K, impl Pipeline<Out = K>> {
         let keyed = self.node.keyed;
-        self.map_at(Site::new("keys"), |(key, _)| key).keyed(keyed)
+        let key = Plain(|(key, _): (K, Values<'_, V>)| key);
+        self.map_at(Site::new("keys"), key).keyed(keyed)
     }
 
-    /// Replaces the values of each group, which come as a stream, by what `op` makes of them.
+    /// Replaces the values of each group by the result of `op`, which receives them as a stream.
     ///
     /// # Examples
     ///
@@ -603,9 +629,20 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = Group<K, V>>> Bag<Group<K, V>, P> 
         U: 'static,
         F: for<'a> Fn(Values<'a, V>) -> U + Send + Sync + 'static,
     {
+        self.map_values_at(Site::new("map_values"), Plain(op))
+    }
+
+    pub(super) fn map_values_at<U, C>(
+        self,
+        site: Site,
+        op: C,
+    ) -> Bag<(K, U), impl Pipeline<Out = (K, U)> + use<K, V, P, U, C>>
+    where
+        U: 'static,
+        C: for<'a> Call<(Values<'a, V>,), Out = U>,
+    {
         let keyed = self.node.keyed;
-        let site = Site::new("map_values");
-        self.map_at(site, move |(key, values)| (key, op(values)))
-            .keyed(keyed)
+        let replace = |op: &C, (key, values): (K, Values<'_, V>)| (key, op.call((values,)));
+        self.map_at(site, Given(op, replace)).keyed(keyed)
     }
 }

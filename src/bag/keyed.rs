@@ -1,21 +1,24 @@
-//! Transformations by key. They are wide: records travel to the partition that their key belongs to.
+//! Transformations by key. They are wide: each record is shuffled to the partition of its key.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Bag;
-use crate::lineage::{Dependency, Keyed, Node};
+use crate::lineage::{Keyed, Node, Parent};
 use crate::operators::Narrow;
-use crate::operators::combine_by_key::{CombineInPlace, Combined, Combining};
 use crate::operators::combine_in_order::CombiningInOrder;
-use crate::operators::combines::{CountByKey, CountByValue, Distinct, SumByKey, WholeNumber};
+use crate::operators::combines::{
+    ByClosures, CountByKey, CountByValue, Distinct, SumByKey, WholeNumber,
+};
+use crate::operators::combining::{CombineInPlace, Combined, Combining};
 use crate::operators::map::Map;
-use crate::pipeline::{Data, Key, Owned, Pipeline, Record};
+use crate::pipeline::{Call, Data, Given, Initial, Key, Owned, Pipeline, Plain, Record};
 use crate::shuffle::{Combine, HashPartitioner};
 use crate::task::Site;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Combines the values of each key: in place, if the records are where their keys belong, or else by a shuffle.
+    /// Combines the values of each key: in place if each record is already in the partition of its key, otherwise by a
+    /// shuffle.
     pub(super) fn combine_at<C>(self, site: Site, combine: C) -> Bag<(Owned<C::Key>, C::Combined)>
     where
         C: Combine<In = T>,
@@ -55,7 +58,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             partitioner,
             site,
         };
-        let node = Node::by_hash(site, keyed, vec![Dependency::Shuffle(dependency)]);
+        let node = Node::by_hash(site, keyed, vec![dependency]);
         Bag::new(combined, node, self.context)
     }
 
@@ -69,7 +72,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         C: Combine<In = T>,
     {
-        let node = Node::by_hash(site, keyed, vec![Dependency::Narrow(self.node)]);
+        let node = Node::by_hash(site, keyed, vec![Parent::narrow(&self.node)]);
         let pipeline = CombineInPlace {
             parent: self.pipeline,
             combine,
@@ -80,33 +83,27 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 }
 
-/// The keys of what was combined: one operator to whoever looks at the plan, so no node of its own.
+/// Returns the keys of combined pairs. Adds no node to the lineage, so the plan shows one operator.
 fn keys_of<K: 'static, C: 'static, P: Pipeline<Out = (K, C)>>(
     bag: Bag<(K, C), P>,
     site: Site,
 ) -> Bag<K> {
-    let key = Map {
-        state: Arc::new(()),
-        op: |(): &(), (key, _): (K, C)| key,
-        site,
-        out: PhantomData,
-    };
+    let key = Map::new(Plain(|(key, _): (K, C)| key), site);
     Bag::new(Narrow::new(bag.pipeline, key), bag.node, bag.context).boxed()
 }
 
-/// Keyed transformations of the records themselves.
+/// Keyed transformations of whole records. They are wide: an action runs everything before them as a separate stage.
 ///
-/// Equal records are brought together by a shuffle. What comes out has as many partitions as the context says
-/// ([`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), 64 by default) and is in the order of the
-/// [hash](crate#hash) of the serialised record, then of its bytes: the same on every executor, with any number of
+/// A shuffle brings equal records together. The result has
+/// [`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions) partitions (64 by default), and is ordered by the
+/// [hash](crate#hash) of the serialised record, then by its bytes. It is the same on every executor, with any number of
 /// threads and of partitions.
 ///
-/// They are wide: an action runs all before it as a stage of its own. Records that serde cannot read back are
-/// [refused](crate#types-of-records) when it runs.
+/// An action [fails](crate#types-of-records) if serde cannot read the records back.
 impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Counts how often each record comes: gives pairs of a record and its count.
+    /// Counts how often each record occurs. Returns pairs of a record and its count.
     ///
-    /// Records are counted before they travel. Text is not copied, but once for each that is new to its thread.
+    /// Each thread counts its records before the shuffle, and copies each distinct text once.
     ///
     /// # Examples
     ///
@@ -122,7 +119,7 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.combine_at(Site::new("count_by_value"), CountByValue(PhantomData))
     }
 
-    /// Each record once, in the order of its hash, not of its first place.
+    /// Returns each distinct record once. The order is that of the hash, not of first occurrence.
     ///
     /// # Examples
     ///
@@ -144,21 +141,21 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 }
 
-/// Keyed transformations of pairs.
+/// Keyed transformations of pairs. They are wide: an action runs everything before them as a separate stage.
 ///
-/// Pairs of equal keys are brought together by a shuffle. What comes out has as many partitions as the context says
-/// ([`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), 64 by default) and is in the order of the
-/// [hash](crate#hash) of the serialised key, then of its bytes: the same on every executor, with any number of
-/// threads and of partitions. The values of a key are combined in the order of the bag, first within partitions, then
-/// across partitions; so a combining closure must be associative, but need not be commutative. What `+` of
-/// floating-point numbers gives may differ in the last digits, see [order](crate#order-and-partitions).
+/// A shuffle brings pairs with equal keys together. The result has
+/// [`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions) partitions (64 by default), and is ordered by the
+/// [hash](crate#hash) of the serialised key, then by the bytes of the key. It is the same on every executor, with any
+/// number of threads and of partitions.
 ///
-/// What does not fit into the [memory](crate#memory-and-disk) of the context is written to files and merged from there.
+/// The values of a key are combined in the order of the bag, first within partitions, then across partitions. A
+/// combining closure must therefore be associative, but need not be commutative. Floating-point sums may differ in the
+/// last digits; see [order](crate#order-and-partitions).
 ///
-/// They are wide: an action runs all before it as a stage of its own. Records that serde cannot read back are
-/// [refused](crate#types-of-records) when it runs.
+/// Data that exceeds the [memory](crate#memory-and-disk) of the context is written to files and merged from there. An
+/// action [fails](crate#types-of-records) if serde cannot read the records back.
 impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
-    /// Counts how often each key comes. The values are not looked at.
+    /// Counts how often each key occurs. Ignores the values.
     ///
     /// # Examples
     ///
@@ -175,10 +172,10 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         self.combine_at(Site::new("count_by_key"), CountByKey(PhantomData))
     }
 
-    /// Sums the values of each key, which are whole numbers.
+    /// Sums the values of each key, which must be integers.
     ///
-    /// Needs less memory and time than [`reduce_by_key`](Bag::reduce_by_key), since it does not matter in what order
-    /// whole numbers are summed. It overflows as `+` does.
+    /// Needs less time and memory than [`reduce_by_key`](Bag::reduce_by_key), because integers can be summed in any
+    /// order. On overflow, it behaves as `+` does.
     ///
     /// # Examples
     ///
@@ -197,9 +194,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         self.combine_at(Site::new("sum_by_key"), SumByKey(PhantomData))
     }
 
-    /// Combines the values of each key, by `op`, to one value.
-    ///
-    /// Values are combined before they travel.
+    /// Combines the values of each key into one value with `op`. Values are combined before the shuffle.
     ///
     /// # Examples
     ///
@@ -218,14 +213,46 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         V: Data,
         F: Fn(V, V) -> V + Send + Sync + 'static,
     {
-        self.with(()).reduce_by_key(move |(), a, b| op(a, b))
+        self.reduce_by_key_at(Site::new("reduce_by_key"), Plain(op))
     }
 
-    /// Folds the values of each key, from `initial` on, by `op`; `merge` brings the results of several partitions
-    /// together.
+    pub(super) fn reduce_by_key_at<C>(self, site: Site, op: C) -> Bag<(K, V)>
+    where
+        V: Data,
+        C: Call<(V, V), Out = V>,
+    {
+        let op = Arc::new(op);
+        self.combine_by_key_at(site, Plain(|value: V| value), Arc::clone(&op), op)
+    }
+
+    pub(super) fn combine_by_key_at<C, Create, Add, Merge>(
+        self,
+        site: Site,
+        create: Create,
+        add: Add,
+        merge: Merge,
+    ) -> Bag<(K, C)>
+    where
+        C: Data,
+        Create: Call<(V,), Out = C>,
+        Add: Call<(C, V), Out = C>,
+        Merge: Call<(C, C), Out = C>,
+    {
+        let types = PhantomData;
+        let combine = ByClosures {
+            create,
+            add,
+            merge,
+            types,
+        };
+        self.combine_at(site, combine)
+    }
+
+    /// Folds the values of each key with `op`, starting from `initial`, and merges the results of several partitions
+    /// with `merge`.
     ///
-    /// `initial` is taken once or more often for each key, in one partition after the other, so it must change nothing:
-    /// 0 for a sum, an empty collection for a union.
+    /// A key may start from `initial` several times, for example once in each partition that has the key. `initial`
+    /// must therefore be neutral: 0 for a sum, an empty collection for a union.
     ///
     /// # Examples
     ///
@@ -244,17 +271,32 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Op: Fn(A, V) -> A + Send + Sync + 'static,
         Merge: Fn(A, A) -> A + Send + Sync + 'static,
     {
-        self.with(()).aggregate_by_key(
-            initial,
-            move |(), combined, value| op(combined, value),
-            move |(), combined, later| merge(combined, later),
-        )
+        let site = Site::new("aggregate_by_key");
+        self.aggregate_by_key_at(site, initial, Arc::new(Plain(op)), Plain(merge))
     }
 
-    /// Folds the values of each key, from `initial` on, by `op`.
+    pub(super) fn aggregate_by_key_at<A, C, Merge>(
+        self,
+        site: Site,
+        initial: A,
+        op: Arc<C>,
+        merge: Merge,
+    ) -> Bag<(K, A)>
+    where
+        A: Data + Clone + Sync,
+        C: Call<(A, V), Out = A>,
+        Merge: Call<(A, A), Out = A>,
+    {
+        let first =
+            |(initial, op): &(Initial<A>, Arc<C>), value: V| op.call((initial.call(()), value));
+        let create = Given((Initial(initial), Arc::clone(&op)), first);
+        self.combine_by_key_at(site, create, op, merge)
+    }
+
+    /// Folds the values of each key with `op`, starting from `initial`.
     ///
-    /// `initial` is taken once or more often for each key, in one partition after the other, so it must change nothing:
-    /// 0 for a sum.
+    /// A key may start from `initial` several times, for example once in each partition that has the key. `initial`
+    /// must therefore be neutral: 0 for a sum.
     ///
     /// # Examples
     ///
@@ -271,13 +313,16 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         V: Data + Clone + Sync,
         F: Fn(V, V) -> V + Send + Sync + 'static,
     {
-        self.with(()).fold_by_key(initial, move |(), a, b| op(a, b))
+        let (site, op) = (Site::new("fold_by_key"), Arc::new(Plain(op)));
+        self.aggregate_by_key_at(site, initial, Arc::clone(&op), op)
     }
 
-    /// Combines the values of each key: `create` makes the first one a combined value, `add` takes in a further one,
-    /// and `merge` brings the combined values of several partitions together. The other methods here are cases of it.
+    /// Combines the values of each key into a combined value of another type. The other combining methods are special
+    /// cases of this one.
     ///
-    /// `merge` is handed what came earlier in the bag as its first argument.
+    /// `create` converts the first value of a key to a combined value, `add` adds a further value to a combined value,
+    /// and `merge` merges the combined values of several partitions. The first argument of `merge` comes from an
+    /// earlier part of the bag than the second.
     ///
     /// # Examples
     ///
@@ -306,10 +351,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Add: Fn(C, V) -> C + Send + Sync + 'static,
         Merge: Fn(C, C) -> C + Send + Sync + 'static,
     {
-        self.with(()).combine_by_key(
-            move |(), value| create(value),
-            move |(), combined, value| add(combined, value),
-            move |(), combined, later| merge(combined, later),
-        )
+        let site = Site::new("combine_by_key");
+        self.combine_by_key_at(site, Plain(create), Plain(add), Plain(merge))
     }
 }

@@ -1,4 +1,4 @@
-//! What users call: methods that build lineage, and actions that run it.
+//! The public methods: transformations, which build the lineage, and actions, which run it.
 
 mod actions;
 mod explain;
@@ -25,7 +25,7 @@ mod with_wide;
 pub use iter::Iter;
 pub use ordered::Sortable;
 pub use output::{Line, TextWriter};
-pub use sources::{empty, from_fn, from_iter, from_vec, range, read_text};
+pub use sources::{empty, from_fn, from_iter, from_vec, range, read_text, union_all};
 pub use text::TextReader;
 pub use with::BagWith;
 
@@ -35,23 +35,22 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::id::ShuffleId;
-use crate::lineage::{Keyed, Node, ShuffleDependency};
+use crate::lineage::{Handle, Keyed, Node, Parent, ShuffleDependency};
 use crate::operators::map_side::{MapDependency, MapSide, ShuffleKind};
-use crate::pipeline::{Boxed, Pipeline, Record};
+use crate::pipeline::{Boxed, Link, Pipeline, Record};
 use crate::task::Site;
 
 /// A lazy, partitioned collection of records, which may be larger than memory.
 ///
-/// A bag is a description of work. Methods that give another bag (transformations) run nothing; methods that give a
-/// [`Result`](crate::Result) (actions) run a job, on all cores. Running an action twice does the work twice, unless the
-/// bag is told to [`persist`](Bag::persist).
+/// A bag describes work. Methods that return another bag (transformations) run nothing. Methods that return a
+/// [`Result`](crate::Result) (actions) run a job, on all cores. Each action computes the bag again, unless you
+/// [`persist`](Bag::persist) it.
 ///
-/// `T` is the type of the records: any sized type that borrows nothing, or `str` or `[u8]` for text, which is handed to
-/// closures as slices of the buffer it was read into. `P` is the chain of operators behind the bag, which the compiler
-/// fuses into one loop; it can be forgotten by [`boxed`](Bag::boxed), so that `Bag<T>` is the type to write in
-/// signatures and structs.
+/// `T` is the type of the records: either a sized type without borrowed data, or `str` or `[u8]` for text, which
+/// closures receive as slices of the buffer it was read into. `P` is the chain of operators, which the compiler fuses
+/// into one loop. [`boxed`](Bag::boxed) erases `P`, so signatures and structs can use `Bag<T>`.
 ///
-/// A bag is cheap to clone, so that several can go on from one.
+/// Cloning a bag is cheap, so several branches can start from the same bag.
 ///
 /// # Examples
 ///
@@ -65,7 +64,7 @@ use crate::task::Site;
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct Bag<T: Record + ?Sized, P = Boxed<T>> {
     pipeline: Arc<P>,
-    node: Arc<Node>,
+    node: Handle,
     context: Context,
     records: PhantomData<fn(&T)>,
 }
@@ -74,7 +73,7 @@ impl<T: Record + ?Sized, P> Clone for Bag<T, P> {
     fn clone(&self) -> Self {
         Self {
             pipeline: Arc::clone(&self.pipeline),
-            node: Arc::clone(&self.node),
+            node: self.node.clone(),
             context: self.context.clone(),
             records: PhantomData,
         }
@@ -92,7 +91,7 @@ impl<T: Record + ?Sized, P> fmt::Debug for Bag<T, P> {
 }
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    fn new(pipeline: P, node: Arc<Node>, context: Context) -> Self {
+    fn new(pipeline: P, node: Handle, context: Context) -> Self {
         Self {
             pipeline: Arc::new(pipeline),
             node,
@@ -101,7 +100,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         }
     }
 
-    /// The bag that `make` gives of this one's pipeline, with the operator at `site` in between.
+    /// Appends the operator at `site`; `make` builds its pipeline from that of this bag.
     fn then<U: Record + ?Sized, Q: Pipeline<Out = U>>(
         self,
         site: Site,
@@ -111,13 +110,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Bag::new(make(self.pipeline), node, self.context)
     }
 
-    /// Shuffles the records, as `kind` says; if it looks at what another shuffle leaves, `after` that.
+    /// Adds a shuffle of this bag's records. If `kind` uses the output of another shuffle, `after` is that shuffle.
     fn shuffle<K: ShuffleKind<P>>(
         &self,
         site: Site,
         kind: K,
         after: Option<Arc<dyn ShuffleDependency>>,
-    ) -> (ShuffleId, Arc<dyn ShuffleDependency>) {
+    ) -> (ShuffleId, Parent) {
         let id = ShuffleId::next();
         let side = MapSide {
             id,
@@ -125,24 +124,23 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             site,
             kind,
         };
-        let parent_node = Arc::clone(&self.node);
         let dependency = MapDependency {
             side,
-            parent_node,
-            after,
+            parent_node: Link::new(Arc::clone(&self.node)),
+            after: after.map(Link::new),
         };
-        (id, Arc::new(dependency))
+        (id, Parent::shuffle(Arc::new(dependency)))
     }
 
-    /// Notes how pairs are divided among the partitions of this bag, which was just made.
+    /// Sets the key that determines the partition of a record. The bag must be new: its node must not be shared yet.
     fn keyed(mut self, keyed: Option<Keyed>) -> Self {
-        if let Some(node) = Arc::get_mut(&mut self.node) {
+        if let Some(node) = self.node.get_mut() {
             node.keyed = keyed;
         }
         self
     }
 
-    /// The number of partitions, or `None` if it is known only once the source has been read to its end, as with
+    /// Returns the number of partitions, or `None` if it is unknown until the source has been read to its end, as with
     /// [`from_iter`](crate::from_iter).
     ///
     /// # Examples
@@ -156,11 +154,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.pipeline.partitions()
     }
 
-    /// Forgets the chain of operators, so that the type is `Bag<T>`.
+    /// Erases the chain of operators, so that the type is `Bag<T>`. Narrow: keeps partitions and order.
     ///
-    /// Records then cross to the next operator through a pointer: sized ones in batches, at about a nanosecond each,
-    /// text one by one at about two. Use it for fields, for branches that give different chains, and in loops that put
-    /// operator upon operator. Partitions and order are kept; narrow.
+    /// Records are then passed to the next operator through a pointer. Sized records are passed in batches, at a cost
+    /// of about one nanosecond each. Text is passed one record at a time, at about two nanoseconds each. Use this
+    /// method for struct fields, for branches that return different chains, and in loops that add operators.
     ///
     /// # Examples
     ///
@@ -176,7 +174,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     pub fn boxed(self) -> Bag<T> {
         Bag {
-            pipeline: Arc::new(Boxed::new(self.pipeline)),
+            pipeline: Arc::new(self.pipeline.erase()),
             node: self.node,
             context: self.context,
             records: PhantomData,

@@ -1,7 +1,6 @@
-//! Transformations that work on one partition at a time.
+//! Transformations that process each partition independently.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use super::{Bag, BagWith};
 use crate::lineage::Node;
@@ -14,29 +13,30 @@ use crate::operators::map_partitions::{MapPartitions, Records};
 use crate::operators::try_step::{TryFilter, Unwrap};
 use crate::operators::union::Union;
 use crate::operators::{Narrow, Step, Then};
-use crate::pipeline::{Data, Pipeline, Record};
+use crate::pipeline::{Call, Data, Given, Pipeline, Plain, Record};
 use crate::task::Site;
 
 /// Any error that a closure may return.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Transformations of each record by itself. They are narrow: partitions stay as they are, and so does the order.
+/// Transformations of single records. Narrow: they keep partitions and order.
 ///
-/// Closures may run on several threads at once and must be [deterministic](crate#closures). What they do wrong is an
-/// [error of the action](crate#errors-and-panics).
+/// Closures may run on several threads concurrently and must be [deterministic](crate#closures). If a closure panics or
+/// fails, the [action returns an error](crate#errors-and-panics).
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Adds one step at `site`.
+    /// Appends one step at `site`.
     pub(super) fn step<O: Step<T>>(self, site: Site, step: O) -> Bag<O::Out, Narrow<P, O>> {
         let keyed = self.node.keyed.filter(|_| O::KEEPS_KEYS);
         self.then(site, |parent| Narrow::new(parent, step))
             .keyed(keyed)
     }
 
-    /// Hands a value to the closures of the next method, as their first argument.
+    /// Passes `state` to the closures of the next method, as their first argument.
     ///
-    /// Where jobs run in this process, a closure may as well capture what it needs, with `move`. Named state can go
-    /// further: as serde carries it, it is sent to [worker processes](crate#worker-processes), which a closure with
-    /// captures cannot be. Every method that takes a closure can be called after it, actions too.
+    /// The next method may be any method that takes a closure, including an action. The bag that a transformation
+    /// returns no longer carries the state. If jobs run in this process, a `move` closure can capture the value
+    /// instead. Closures for [worker processes](crate#worker-processes) must not capture anything; `state` is sent to
+    /// the workers by serde.
     ///
     /// # Examples
     ///
@@ -53,10 +53,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         BagWith::new(self, state)
     }
 
-    /// Replaces each record by what `op` makes of it.
+    /// Applies `op` to each record and returns a bag of the results. Narrow: keeps partitions and order.
     ///
-    /// A closure on a bag of text cannot give back a part of its record: that is what
-    /// [`flat_map_str`](Bag::flat_map_str) is for.
+    /// On a bag of text, `op` cannot return a slice of its record. To emit slices, use
+    /// [`flat_map_str`](Bag::flat_map_str).
     ///
     /// ```compile_fail
     /// let starts = holdall::read_text("words.txt")?.map(|line| &line[..1]); // borrows from a buffer that is reused
@@ -68,8 +68,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     ///
-    /// To make lines one's own, `map(str::to_owned)` does; `map(String::from)` does not, since it is not a function of
-    /// any `&str`, but one for each lifetime.
+    /// To get owned lines, use `map(str::to_owned)`. `map(String::from)` does not compile: `op` must accept a `&str` of
+    /// every lifetime, but `String::from` is a function for one lifetime.
     ///
     /// ```compile_fail
     /// let lines = holdall::read_text("words.txt")?.map(String::from);
@@ -94,33 +94,25 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         U: 'static,
         F: for<'a> Fn(T::Ref<'a>) -> U + Send + Sync + 'static,
     {
-        self.map_at(Site::new("map"), op)
+        self.map_at(Site::new("map"), Plain(op))
     }
 
-    /// `map` under another name: for methods that are cases of it.
-    pub(super) fn map_at<U, F>(
+    /// `map` with the given site, for methods that are special cases of it.
+    pub(super) fn map_at<U, C>(
         self,
         site: Site,
-        op: F,
-    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, F>>
+        op: C,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, C>>
     where
         U: 'static,
-        F: for<'a> Fn(T::Ref<'a>) -> U + Send + Sync + 'static,
+        C: for<'a> Call<(T::Ref<'a>,), Out = U>,
     {
-        let op = move |(): &(), record: T::Ref<'_>| op(record);
-        let (state, out) = (Arc::new(()), PhantomData);
-        self.step(
-            site,
-            Map {
-                state,
-                op,
-                site,
-                out,
-            },
-        )
+        self.step(site, Map::new(op, site))
     }
 
-    /// Keeps the records for which `predicate` holds. It looks at a `&T`, or at the `&str` or `&[u8]` itself.
+    /// Keeps the records for which `predicate` returns `true`. Narrow: keeps partitions and order.
+    ///
+    /// `predicate` receives a `&T`, or for text the `&str` or `&[u8]` itself.
     ///
     /// # Examples
     ///
@@ -134,20 +126,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Peek<'a>) -> bool + Send + Sync + 'static,
     {
-        let site = Site::new("filter");
-        let predicate = move |(): &(), record: T::Peek<'_>| predicate(record);
-        let state = Arc::new(());
-        self.step(
-            site,
-            Filter {
-                state,
-                predicate,
-                site,
-            },
-        )
+        let (site, predicate) = (Site::new("filter"), Plain(predicate));
+        self.step(site, Filter { predicate, site })
     }
 
-    /// Replaces each record by what `op` makes of it, and drops it where that is `None`.
+    /// Applies `op` to each record and keeps the results that are `Some`. Narrow: keeps partitions and order.
     ///
     /// # Examples
     ///
@@ -163,13 +146,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         U: 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Option<U> + Send + Sync + 'static,
     {
-        self.flat_map_at(Site::new("filter_map"), op)
+        self.flat_map_at(Site::new("filter_map"), Plain(op))
     }
 
-    /// Replaces each record by any number of others, which `op` gives as a collection or an iterator.
+    /// Applies `op` to each record and returns a bag of the items of the collections or iterators that `op` returns.
+    /// Narrow: keeps partitions and order.
     ///
-    /// What it gives cannot borrow from the record. Where it would, as with parts of a line,
-    /// [`flat_map_str`](Bag::flat_map_str) does without a copy.
+    /// The items cannot borrow from the record. To emit parts of a line without copying them, use
+    /// [`flat_map_str`](Bag::flat_map_str).
     ///
     /// ```compile_fail
     /// let words = holdall::read_text("words.txt")?.flat_map(|line| line.split(' '));
@@ -195,35 +179,26 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         I: IntoIterator<Item: 'static> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> I + Send + Sync + 'static,
     {
-        self.flat_map_at(Site::new("flat_map"), op)
+        self.flat_map_at(Site::new("flat_map"), Plain(op))
     }
 
-    pub(super) fn flat_map_at<I, F>(
+    pub(super) fn flat_map_at<I, C>(
         self,
         site: Site,
-        op: F,
-    ) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<T, P, I, F>>
+        op: C,
+    ) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<T, P, I, C>>
     where
         I: IntoIterator<Item: 'static> + 'static,
-        F: for<'a> Fn(T::Ref<'a>) -> I + Send + Sync + 'static,
+        C: for<'a> Call<(T::Ref<'a>,), Out = I>,
     {
-        let op = move |(): &(), record: T::Ref<'_>| op(record);
-        let (state, out) = (Arc::new(()), PhantomData);
-        self.step(
-            site,
-            FlatMap {
-                state,
-                op,
-                site,
-                out,
-            },
-        )
+        self.step(site, FlatMap::new(op, site))
     }
 
-    /// Replaces each record by any number of texts, which `op` hands to its second argument. They may be parts of the
-    /// record, since they are used at once: nothing is copied.
+    /// Applies `op` to each record and returns a bag of the texts that `op` emits through its second argument. Narrow:
+    /// keeps partitions and order.
     ///
-    /// `op` runs to its end even if nobody wants more records; what it emits then is dropped.
+    /// The texts may be slices of the record: the next operator uses them immediately, and nothing is copied. `op` runs
+    /// to its end even if the job needs no more records; texts that it then emits are dropped.
     ///
     /// # Examples
     ///
@@ -238,15 +213,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a, 'e> Fn(T::Ref<'a>, &'e mut (dyn FnMut(&str) + 'e)) + Send + Sync + 'static,
     {
-        let site = Site::new("flat_map_str");
-        let op = move |(): &(), record: T::Ref<'_>, emit: &mut dyn FnMut(&str)| op(record, emit);
-        let state = Arc::new(());
-        self.step(site, FlatMapStr { state, op, site })
+        let (site, op) = (Site::new("flat_map_str"), Plain(op));
+        self.step(site, FlatMapStr { op, site })
     }
 
-    /// Calls `op` with each record and hands the record on: for looking at what flows by.
+    /// Calls `op` with each record and passes the record on unchanged, for example to log it. Narrow: keeps partitions
+    /// and order.
     ///
-    /// `op` runs where and as often as the job computes the record, which may be never, or again for the next action.
+    /// `op` runs each time a job computes the record: never if no job needs the record, and again for each further action.
     ///
     /// # Examples
     ///
@@ -260,13 +234,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Peek<'a>) + Send + Sync + 'static,
     {
-        let site = Site::new("inspect");
-        let op = move |(): &(), record: T::Peek<'_>| op(record);
-        let state = Arc::new(());
-        self.step(site, Inspect { state, op, site })
+        let (site, op) = (Site::new("inspect"), Plain(op));
+        self.step(site, Inspect { op, site })
     }
 
-    /// Puts a key before each record: `key_of` gives it.
+    /// Pairs each record with the key that `key_of` returns for it. Narrow: keeps partitions and order.
     ///
     /// # Examples
     ///
@@ -281,20 +253,33 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: 'static,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.map_at(Site::new("key_by"), move |record| {
-            let key = key_of(T::peek(&record));
-            (key, T::into_owned(record))
-        })
+        self.key_by_at(Site::new("key_by"), Plain(key_of))
     }
 
-    /// Works on whole partitions: `op` goes through the records of one and hands what comes of them to its second
-    /// argument.
+    pub(super) fn key_by_at<K, C>(
+        self,
+        site: Site,
+        key_of: C,
+    ) -> Bag<(K, T::Owned), impl Pipeline<Out = (K, T::Owned)> + use<T, P, K, C>>
+    where
+        K: 'static,
+        C: for<'a> Call<(T::Peek<'a>,), Out = K>,
+    {
+        let keyed = |key_of: &C, record: T::Ref<'_>| {
+            let key = key_of.call((T::peek(&record),));
+            (key, T::into_owned(record))
+        };
+        self.map_at(site, Given(key_of, keyed))
+    }
+
+    /// Applies `op` to each partition. `op` receives the records of the partition and a function `emit`, and calls
+    /// `emit` for each record of the result. Narrow: keeps partitions.
     ///
-    /// It is called once for each partition, also for an empty one. How records are divided depends on the source, see
-    /// [order and partitions](crate#order-and-partitions); so what comes out does too.
+    /// `op` is called once for each partition, even if the partition is empty. The result depends on how the source
+    /// divides its records; see [order and partitions](crate#order-and-partitions).
     ///
     /// ```compile_fail
-    /// // The records are pushed, so there is no iterator to be had of them.
+    /// // Records are pushed to the closure, so there is no iterator over them.
     /// let pairs = holdall::range(0..4).map_partitions(|numbers, emit| {
     ///     for n in numbers { emit(n); }
     /// });
@@ -318,14 +303,25 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         U: 'static,
         F: for<'r, 'e> Fn(Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)) + Send + Sync + 'static,
     {
-        let site = Site::new("map_partitions");
-        self.map_partitions_at(
-            site,
-            move |_, records: Records<'_, T>, emit: &mut dyn FnMut(U)| op(records, emit),
-        )
+        self.map_whole_partitions_at(Site::new("map_partitions"), Plain(op))
     }
 
-    /// As [`map_partitions`](Bag::map_partitions), with the partition's number as the first argument.
+    pub(super) fn map_whole_partitions_at<U, C>(
+        self,
+        site: Site,
+        op: C,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, C>>
+    where
+        U: 'static,
+        C: for<'r, 'e> Call<(Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = ()>,
+    {
+        let without_index = |op: &C, _: usize, records: Records<'_, T>, emit: &mut dyn FnMut(U)| {
+            op.call((records, emit));
+        };
+        self.map_partitions_at(site, Given(op, without_index))
+    }
+
+    /// Like [`map_partitions`](Bag::map_partitions), with the partition's number as the first argument of `op`.
     ///
     /// # Examples
     ///
@@ -346,38 +342,30 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             + Sync
             + 'static,
     {
-        self.map_partitions_at(Site::new("map_partitions_with_index"), op)
+        self.map_partitions_at(Site::new("map_partitions_with_index"), Plain(op))
     }
 
-    fn map_partitions_at<U, F>(
+    pub(super) fn map_partitions_at<U, C>(
         self,
         site: Site,
-        op: F,
-    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, F>>
+        op: C,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, C>>
     where
         U: 'static,
-        F: for<'r, 'e> Fn(usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e))
-            + Send
-            + Sync
-            + 'static,
+        C: for<'r, 'e> Call<(usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = ()>,
     {
-        let op =
-            move |(): &(), partition: usize, records: Records<'_, T>, emit: &mut dyn FnMut(U)| {
-                op(partition, records, emit);
-            };
-        let (state, out) = (Arc::new(()), PhantomData);
+        let out = PhantomData;
         self.then(site, |parent| MapPartitions {
             parent,
-            state,
             op,
             site,
             out,
         })
     }
 
-    /// Puts the records of `other` behind those of this bag. Records that are in both come twice.
+    /// Appends the records of `other` to this bag. Duplicates are kept. Narrow.
     ///
-    /// Partitions are those of this bag, then those of the other. Jobs run on this bag's context.
+    /// The partitions are those of this bag, followed by those of `other`. Jobs run in the context of this bag.
     ///
     /// # Examples
     ///
@@ -395,10 +383,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Bag::new(pipeline, node, self.context)
     }
 
-    /// As [`map`](Bag::map), with a closure that may fail. The first error ends the job.
+    /// Like [`map`](Bag::map), with a closure that may fail. The first error ends the job.
     ///
-    /// The action then returns [`ErrorKind::Closure`](crate::ErrorKind::Closure), which has the closure's error and the
-    /// record's place.
+    /// The action then returns [`ErrorKind::Closure`](crate::ErrorKind::Closure), which contains the error of the
+    /// closure and the location of the record.
     ///
     /// # Examples
     ///
@@ -414,24 +402,23 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Cause> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
     {
-        self.try_map_at(Site::new("try_map"), op)
+        self.try_map_at(Site::new("try_map"), Plain(op))
     }
 
-    fn try_map_at<U, E, F>(
+    pub(super) fn try_map_at<U, E, C>(
         self,
         site: Site,
-        op: F,
-    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, E, F>>
+        op: C,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, E, C>>
     where
         U: 'static,
         E: Into<Cause> + 'static,
-        F: for<'a> Fn(T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
+        C: for<'a> Call<(T::Ref<'a>,), Out = Result<U, E>>,
     {
-        self.with(())
-            .try_map_at(site, move |(): &(), record: T::Ref<'_>| op(record))
+        self.step(site, Then(Map::new(op, site), Unwrap { site }))
     }
 
-    /// As [`filter`](Bag::filter), with a predicate that may fail. The first error ends the job, as with
+    /// Like [`filter`](Bag::filter), with a predicate that may fail. The first error ends the job, as in
     /// [`try_map`](Bag::try_map).
     ///
     /// # Examples
@@ -449,19 +436,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         F: for<'a> Fn(T::Peek<'a>) -> Result<bool, E> + Send + Sync + 'static,
     {
         let site = Site::new("try_filter");
-        let predicate = move |(): &(), record: T::Peek<'_>| predicate(record);
-        let state = Arc::new(());
-        self.step(
-            site,
-            TryFilter {
-                state,
-                predicate,
-                site,
-            },
-        )
+        self.step(site, TryFilter::new(Plain(predicate), site))
     }
 
-    /// As [`filter_map`](Bag::filter_map), with a closure that may fail. The first error ends the job, as with
+    /// Like [`filter_map`](Bag::filter_map), with a closure that may fail. The first error ends the job, as in
     /// [`try_map`](Bag::try_map).
     ///
     /// # Examples
@@ -480,10 +458,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Cause> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<Option<U>, E> + Send + Sync + 'static,
     {
-        self.try_flat_map_at(Site::new("try_filter_map"), op)
+        self.try_flat_map_at(Site::new("try_filter_map"), Plain(op))
     }
 
-    /// As [`flat_map`](Bag::flat_map), with a closure that may fail. The first error ends the job, as with
+    /// Like [`flat_map`](Bag::flat_map), with a closure that may fail. The first error ends the job, as in
     /// [`try_map`](Bag::try_map).
     ///
     /// # Examples
@@ -501,33 +479,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         E: Into<Cause> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
     {
-        self.try_flat_map_at(Site::new("try_flat_map"), op)
+        self.try_flat_map_at(Site::new("try_flat_map"), Plain(op))
     }
 
-    fn try_flat_map_at<I, E, F>(
+    pub(super) fn try_flat_map_at<I, E, C>(
         self,
         site: Site,
-        op: F,
-    ) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<T, P, I, E, F>>
+        op: C,
+    ) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<T, P, I, E, C>>
     where
         I: IntoIterator<Item: 'static> + 'static,
         E: Into<Cause> + 'static,
-        F: for<'a> Fn(T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
+        C: for<'a> Call<(T::Ref<'a>,), Out = Result<I, E>>,
     {
-        let op = move |(): &(), record: T::Ref<'_>| op(record);
-        let attempt = Map {
-            state: Arc::new(()),
-            op,
-            site,
-            out: PhantomData,
-        };
-        let flatten = FlatMap {
-            state: Arc::new(()),
-            op: |(): &(), records: I| records,
-            site,
-            out: PhantomData,
-        };
-        self.step(site, Then(Then(attempt, Unwrap { site }), flatten))
+        let attempt = Then(Map::new(op, site), Unwrap { site });
+        let flatten = FlatMap::new(Plain(|records: I| records), site);
+        self.step(site, Then(attempt, flatten))
     }
 }
 
@@ -536,7 +503,7 @@ where
     I: IntoIterator<Item: 'static> + 'static,
     P: Pipeline<Out = I>,
 {
-    /// Replaces each record, which is a collection, by what is in it.
+    /// Replaces each record, which is a collection, by its items. Narrow: keeps partitions and order.
     ///
     /// # Examples
     ///
@@ -547,13 +514,13 @@ where
     /// ```
     #[track_caller]
     pub fn flatten(self) -> Bag<I::Item, impl Pipeline<Out = I::Item>> {
-        self.flat_map_at(Site::new("flatten"), |records| records)
+        self.flat_map_at(Site::new("flatten"), Plain(|records: I| records))
     }
 }
 
-/// Transformations of pairs by one of their sides. They are narrow.
+/// Transformations of the keys or the values of pairs. Narrow: they keep partitions and order.
 impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
-    /// The first side of each pair.
+    /// Returns the first element of each pair.
     ///
     /// # Examples
     ///
@@ -565,10 +532,11 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     #[track_caller]
     pub fn keys(self) -> Bag<K, impl Pipeline<Out = K>> {
         let keyed = self.node.keyed.filter(|keyed| keyed.is_by::<K>());
-        self.map_at(Site::new("keys"), |(key, _)| key).keyed(keyed)
+        self.map_at(Site::new("keys"), Plain(|(key, _): (K, V)| key))
+            .keyed(keyed)
     }
 
-    /// The second side of each pair.
+    /// Returns the second element of each pair.
     ///
     /// # Examples
     ///
@@ -579,10 +547,10 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// ```
     #[track_caller]
     pub fn values(self) -> Bag<V, impl Pipeline<Out = V>> {
-        self.map_at(Site::new("values"), |(_, value)| value)
+        self.map_at(Site::new("values"), Plain(|(_, value): (K, V)| value))
     }
 
-    /// Replaces the second side of each pair by what `op` makes of it.
+    /// Applies `op` to the second element of each pair and keeps the first.
     ///
     /// # Examples
     ///
@@ -597,9 +565,20 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         U: 'static,
         F: Fn(V) -> U + Send + Sync + 'static,
     {
+        self.map_values_at(Site::new("map_values"), Plain(op))
+    }
+
+    pub(super) fn map_values_at<U, C>(
+        self,
+        site: Site,
+        op: C,
+    ) -> Bag<(K, U), impl Pipeline<Out = (K, U)> + use<K, V, P, U, C>>
+    where
+        U: 'static,
+        C: Call<(V,), Out = U>,
+    {
         let keyed = self.node.keyed.filter(|keyed| keyed.is_by::<K>());
-        let site = Site::new("map_values");
-        self.map_at(site, move |(key, value)| (key, op(value)))
-            .keyed(keyed)
+        let op = Given(op, |op: &C, (key, value): (K, V)| (key, op.call((value,))));
+        self.map_at(site, op).keyed(keyed)
     }
 }

@@ -1,4 +1,4 @@
-//! Transformations that sort. They are wide: records travel to the partition that their place in the order belongs to.
+//! Transformations that sort. They are wide: each record is shuffled to the partition of its range of the sort order.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -7,15 +7,15 @@ use std::sync::Arc;
 use super::Bag;
 use crate::lineage::{Keyed, Node, Order};
 use crate::operators::sort::{SortInPlace, Sorted, Sorting};
-use crate::pipeline::{Boxed, Data, Pipeline, Record, owned_bytes};
+use crate::pipeline::{Call, Data, Pipeline, Plain, Record, owned_bytes};
 use crate::shuffle::HashPartitioner;
 use crate::shuffle::sort::{ByCachedKey, ByComparison, ByPartition, Bytes, Sort, Typed};
 use crate::task::Site;
 
-/// A record that has an order of its own: what [`sort`](Bag::sort) sorts by.
+/// A record with a natural order, by which [`sort`](Bag::sort) sorts.
 ///
 /// Implemented for every sized type that is [`Data`] and `Ord`, and for `str` and `[u8]`. For other orders, and for
-/// types without one, there are [`sort_by`](Bag::sort_by) and the like.
+/// types without an order, use [`sort_by`](Bag::sort_by) and related methods.
 ///
 /// # Examples
 ///
@@ -34,7 +34,7 @@ use crate::task::Site;
 /// # Ok::<(), holdall::Error>(())
 /// ```
 pub trait Sortable: Record<Owned: Data> {
-    /// Sorts a bag, for the method `operator`.
+    /// Sorts a bag, on behalf of the method `operator`.
     #[doc(hidden)]
     #[track_caller]
     fn sort_bag<P: Pipeline<Out = Self>>(bag: Bag<Self, P>, operator: &'static str) -> Bag<Self>;
@@ -47,8 +47,7 @@ impl<T: Data + Ord> Sortable for T {
         if owned_bytes::is_bytes::<T>() {
             return bag.sort_at(site, Bytes(PhantomData));
         }
-        let compare = |(): &(), a: &T, b: &T| a.cmp(b);
-        bag.sort_by_at(site, Arc::new(()), compare)
+        bag.sort_by_at(site, Plain(|a: &T, b: &T| a.cmp(b)))
     }
 }
 
@@ -66,16 +65,15 @@ impl Sortable for [u8] {
     }
 }
 
-/// Sorting.
+/// Methods that sort. They are wide.
 ///
-/// What comes out has as many partitions as the context says
-/// ([`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), 64 by default): each holds a range of the order
-/// and is sorted, so that the bag as a whole is. Equal records are in one partition; the ranges come from samples, so
-/// that partitions are about as large where records differ. All sorts are stable: records that compare equal stay in
-/// the order of the bag.
+/// The result has [`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions) partitions (64 by default). Each is
+/// sorted and holds a range of the sort order, so the bag as a whole is sorted. Equal records are in the same
+/// partition. The ranges are chosen from samples, so if records are distinct, partitions are of similar size. All sorts
+/// are stable: records that compare equal keep the order of the bag.
 ///
-/// The bag is computed once. What does not fit into the memory budget is sorted in parts, which are written to files
-/// and merged. Long stretches of the bag that are in order already are not sorted again, but merged.
+/// The bag is computed only once. Data that exceeds the memory budget is sorted in parts, which are written to files
+/// and merged. Long runs of records that are already in order are not sorted again, only merged.
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Sorts by `sort` into ranges.
     fn sort_at<S: Sort<Record = T>>(self, site: Site, sort: S) -> Bag<T> {
@@ -106,46 +104,19 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Bag::new(sorted, node, self.context).boxed()
     }
 
-    pub(super) fn sort_by_at<S, F>(self, site: Site, state: Arc<S>, compare: F) -> Bag<T>
+    pub(super) fn sort_by_at<C>(self, site: Site, compare: C) -> Bag<T>
     where
         T: Record<Owned: Data>,
-        S: Data + Sync,
-        F: for<'a, 'b> Fn(&S, T::Peek<'a>, T::Peek<'b>) -> Ordering + Send + Sync + 'static,
+        C: for<'a, 'b> Call<(T::Peek<'a>, T::Peek<'b>), Out = Ordering>,
     {
         let records = PhantomData;
-        let sort = ByComparison {
-            state,
-            compare,
-            records,
-        };
-        self.sort_at(site, Typed(sort))
+        self.sort_at(site, Typed(ByComparison { compare, records }))
     }
 
-    pub(super) fn sort_by_cached_key_at<K, S, F>(
-        self,
-        site: Site,
-        state: Arc<S>,
-        key_of: F,
-    ) -> Bag<T>
-    where
-        T: Record<Owned: Data>,
-        K: Data + Ord,
-        S: Data + Sync,
-        F: for<'a> Fn(&S, T::Peek<'a>) -> K + Send + Sync + 'static,
-    {
-        let types = PhantomData;
-        let sort = ByCachedKey {
-            state,
-            key_of,
-            types,
-        };
-        self.sort_at(site, Typed(sort))
-    }
-
-    /// Sorts the records.
+    /// Sorts the records. Stable: equal records keep their order. Wide.
     ///
-    /// Text is sorted by its bytes, which is the order of `str`, and is not copied but into the sort's own memory; so
-    /// this is much faster for text than the sorts by a closure.
+    /// Text is sorted by its bytes, which is the order of `str`. It is copied only once, into the memory of the sort,
+    /// so this method is much faster for text than the sorts that take a closure.
     ///
     /// # Examples
     ///
@@ -162,10 +133,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::sort_bag(self, "sort")
     }
 
-    /// Sorts the records by `compare`, which must be a total order.
+    /// Sorts the records with `compare`, which must be a total order. Stable: records that compare equal keep their
+    /// order. Wide.
     ///
-    /// If it is not, all records come out, in no particular order; or the job fails as it does where a closure panics,
-    /// since the sorts of std may panic then.
+    /// If `compare` is not a total order, the result has all records, in an unspecified order, or the job fails as if a
+    /// closure had panicked. The sorting functions of std may panic in this case.
     ///
     /// # Examples
     ///
@@ -180,14 +152,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T: Record<Owned: Data>,
         F: for<'a, 'b> Fn(T::Peek<'a>, T::Peek<'b>) -> Ordering + Send + Sync + 'static,
     {
-        let compare = move |(): &(), a: T::Peek<'_>, b: T::Peek<'_>| compare(a, b);
-        self.sort_by_at(Site::new("sort_by"), Arc::new(()), compare)
+        self.sort_by_at(Site::new("sort_by"), Plain(compare))
     }
 
-    /// Sorts the records by a key, which `key_of` gives anew for each comparison.
+    /// Sorts the records by the key that `key_of` returns. Stable: records with equal keys keep their order. Wide.
     ///
-    /// For keys that are part of the record or quick to compute; else
-    /// [`sort_by_cached_key`](Bag::sort_by_cached_key) is better.
+    /// `key_of` is called again for each comparison. If the key is expensive to compute, use
+    /// [`sort_by_cached_key`](Bag::sort_by_cached_key).
     ///
     /// # Examples
     ///
@@ -204,11 +175,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        let compare = move |(): &(), a: T::Peek<'_>, b: T::Peek<'_>| key_of(a).cmp(&key_of(b));
-        self.sort_by_at(Site::new("sort_by_key"), Arc::new(()), compare)
+        let compare = move |a: T::Peek<'_>, b: T::Peek<'_>| key_of(a).cmp(&key_of(b));
+        self.sort_by_at(Site::new("sort_by_key"), Plain(compare))
     }
 
-    /// Sorts the records by a key that `key_of` gives once for each record; the key is kept beside it.
+    /// Sorts the records by the key that `key_of` returns. Stable: records with equal keys keep their order. Wide.
+    ///
+    /// `key_of` is called once for each record, and the key is stored with the record during the sort.
     ///
     /// # Examples
     ///
@@ -225,15 +198,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Data + Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        let key_of = move |(): &(), record: T::Peek<'_>| key_of(record);
-        self.sort_by_cached_key_at(Site::new("sort_by_cached_key"), Arc::new(()), key_of)
+        let (key_of, types) = (Plain(key_of), PhantomData);
+        let sort = Typed(ByCachedKey { key_of, types });
+        self.sort_at(Site::new("sort_by_cached_key"), sort)
     }
 
-    /// The records of two sorted bags as one sorted bag; of equal records, those of this bag come first.
+    /// Merges two sorted bags into one sorted bag. Among equal records, those of this bag come first. Wide.
     ///
-    /// The partitions of the result are ranges as after [`sort`](Bag::sort), so that it is computed on all cores. Both
-    /// bags should be sorted: then records are compared once to find that out, and merged, not sorted again. If they are
-    /// not, they are sorted; the result is the same.
+    /// The partitions of the result are ranges, as after [`sort`](Bag::sort), so all cores take part in the merge. If
+    /// both bags are sorted, one comparison per record detects this, and the records are merged without being sorted
+    /// again. If they are not sorted, they are sorted first; the result is the same.
     ///
     /// # Examples
     ///
@@ -253,18 +227,19 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 }
 
-/// Sorting of pairs.
+/// Sorting pairs by key.
 impl<K: Data + Ord, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
-    /// Divides pairs among `partitions` partitions by the [hash](crate#hash) of their keys, and sorts each by key.
+    /// Distributes pairs over `partitions` partitions by the [hash](crate#hash) of their keys, and sorts each partition
+    /// by key. Wide.
     ///
-    /// All pairs of a key are in one partition, one after another in the order of the bag, so that the partition can be
-    /// worked on key by key without holding more than a key's values at once. That is cheaper than a sort of the whole
-    /// bag where only the neighbourhood of equal keys matters. The partition of a key is that which the keyed
-    /// transformations take with as many partitions.
+    /// All pairs of a key are in one partition, next to each other and in the order of the bag. You can therefore
+    /// process a partition key by key, and hold the values of only one key at a time. If only equal keys need to be
+    /// adjacent, this is cheaper than sorting the whole bag. Keyed transformations assign keys to the same partitions
+    /// if they have the same number of partitions.
     ///
     /// # Panics
     ///
-    /// If `partitions` is 0.
+    /// Panics if `partitions` is 0.
     ///
     /// # Examples
     ///
@@ -284,7 +259,7 @@ impl<K: Data + Ord, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         if self.node.keyed == keyed {
             let node = Node::narrow(site, Some(partitions), &[&self.node]);
             let pipeline = SortInPlace {
-                parent: Boxed::new(self.pipeline),
+                parent: self.pipeline.erase(),
                 sort,
                 site,
             };

@@ -1,13 +1,13 @@
 //! Bags to files.
 
-use std::fs;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Bag;
-use crate::error::{Error, ErrorKind, Result};
-use crate::operators::actions::{WriteText, create};
+use crate::error::Result;
+use crate::operators::actions::{WriteText, write_empty};
 use crate::pipeline::{Pipeline, Record};
+use crate::storage::output::Output;
 use crate::task::Site;
 
 pub use crate::operators::actions::Line;
@@ -17,8 +17,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// The directory has a file for each partition, `part-00000`, `part-00001` and so on; read in the order of their
     /// names, they give the records in order. Each line ends with `\n`; a record that has one in it becomes several
-    /// lines. The directory appears whole, once everything is written, or not at all; it is made in the directory above
-    /// it, under a hidden name.
+    /// lines. The directory appears whole, once everything is written, or not at all, even if the process is killed or
+    /// the power fails meanwhile. Until then it is in the directory above it, under a hidden name. When this returns,
+    /// the output is on the disk. See [outputs](crate#outputs), also for what happens if there is an empty directory at
+    /// `path`.
     ///
     /// Records are written as `Display` writes them, which pairs cannot be: give them a form by
     /// [`map`](Bag::map), as in `map(|(word, count)| format!("{word}\t{count}"))`. A [`TextWriter`] can be told to
@@ -26,8 +28,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Errors
     ///
-    /// [`OutputExists`](crate::ErrorKind::OutputExists) if there is something at `path`; [`Io`](crate::ErrorKind::Io)
-    /// if a file cannot be written; or as [`collect`](Bag::collect).
+    /// [`OutputExists`](crate::ErrorKind::OutputExists) if there is something at `path` other than an empty directory;
+    /// [`Io`](crate::ErrorKind::Io) if a file cannot be written; or as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -83,6 +85,9 @@ impl TextWriter {
 
     /// Whether a file or directory that is there is replaced, once the new one is whole. It is not, unless set.
     ///
+    /// The old output survives until the new one is in its place, whatever fails in between. A link to a directory
+    /// stands for the directory. See [outputs](crate#outputs).
+    ///
     /// A directory must be one that was written so, with nothing in it but files such as `part-00000`; anything else in it
     /// is [`NotAnOutput`](crate::ErrorKind::NotAnOutput), and nothing is touched.
     ///
@@ -126,13 +131,11 @@ impl TextWriter {
         P: Pipeline<Out = T>,
     {
         let site = Site::new("write_text");
-        let path = path.as_ref();
-        self.refuse_existing(path)?;
-        let unfinished = Unfinished::create(path)?;
+        let output = Output::create(path.as_ref(), self.overwrite)?;
         let write = WriteText {
             site,
-            directory: unfinished.part("out")?,
-            attempts: unfinished.part("attempts")?,
+            directory: output.parts(),
+            attempts: output.attempts().to_owned(),
             // Names in order are partitions in order, which takes more digits where there may be any number of them.
             digits: match bag.pipeline.partitions() {
                 Some(partitions) if partitions <= 100_000 => 5,
@@ -146,93 +149,8 @@ impl TextWriter {
         })?;
         if partitions == 0 {
             // A directory without any file is not something that can be read.
-            create(&write.path(0))?;
+            write_empty(&write.path(0))?;
         }
-        self.refuse_existing(path)?;
-        unfinished.replace(&write.directory, path)
-    }
-
-    fn refuse_existing(&self, path: &Path) -> Result<()> {
-        // A link that leads nowhere is something, too.
-        if !self.overwrite && path.symlink_metadata().is_ok() {
-            let path = path.to_owned();
-            return Err(Error::new(ErrorKind::OutputExists { path }));
-        }
-        check_replaceable(path, path)
-    }
-}
-
-/// Refuses a directory, which is known to the user as `path`, if anything but parts of an output is in it.
-fn check_replaceable(directory: &Path, path: &Path) -> Result<()> {
-    if !directory.symlink_metadata().is_ok_and(|what| what.is_dir()) {
-        return Ok(());
-    }
-    let cannot_read = |source| Error::io("read", path, source);
-    for entry in fs::read_dir(directory).map_err(cannot_read)? {
-        let entry = entry.map_err(cannot_read)?;
-        let name = entry.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix("part-"));
-        let is_part = number.is_some_and(|number| {
-            number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit())
-        });
-        if !(is_part && entry.file_type().map_err(cannot_read)?.is_file()) {
-            return Err(Error::new(ErrorKind::NotAnOutput {
-                path: path.to_owned(),
-                found: path.join(name),
-            }));
-        }
-    }
-    Ok(())
-}
-
-/// A directory for what is not whole yet, which is removed in the end.
-struct Unfinished {
-    directory: tempfile::TempDir,
-}
-
-impl Unfinished {
-    /// Beside `path`, so that it can be moved there in one step.
-    fn create(path: &Path) -> Result<Self> {
-        // If the directory above is not there yet, it is made when all is well.
-        let is_there = |above: &&Path| !above.as_os_str().is_empty() && above.exists();
-        let parent = path.ancestors().skip(1).find(is_there);
-        let parent = parent.unwrap_or(Path::new("."));
-        let directory = tempfile::Builder::new()
-            .prefix(".holdall-")
-            .tempdir_in(parent)
-            .map_err(|source| Error::io("create", path, source))?;
-        Ok(Self { directory })
-    }
-
-    /// A new directory in it, by a path that does not depend on where the process is. It is for those to see who may
-    /// see what this process writes, since it is going to be the output.
-    fn part(&self, name: &str) -> Result<PathBuf> {
-        let part = self.directory.path().join(name);
-        let created = fs::create_dir(&part).and_then(|()| std::path::absolute(&part));
-        created.map_err(|source| Error::io("create", &part, source))
-    }
-
-    /// Moves `whole`, which is in it, to `path`.
-    fn replace(&self, whole: &Path, path: &Path) -> Result<()> {
-        let renamed = |source| Error::io("create", path, source);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
-        }
-        if path.symlink_metadata().is_ok() {
-            // Both moves are within one file system; what was there goes only when the new one is in its place.
-            let old = Self::create(path)?;
-            let aside = old.directory.path().join("old");
-            fs::rename(path, &aside).map_err(renamed)?;
-            // It may have been filled meanwhile.
-            let replaced = check_replaceable(&aside, path)
-                .and_then(|()| fs::rename(whole, path).map_err(renamed));
-            if replaced.is_err() {
-                fs::rename(&aside, path).map_err(renamed)?;
-                return replaced;
-            }
-        } else {
-            fs::rename(whole, path).map_err(renamed)?;
-        }
-        Ok(())
+        output.finish()
     }
 }

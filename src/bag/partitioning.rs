@@ -1,4 +1,4 @@
-//! Transformations that change how a bag is divided.
+//! Transformations that change the partitions of a bag.
 
 use std::marker::PhantomData;
 
@@ -6,19 +6,19 @@ use super::Bag;
 use crate::lineage::{Keyed, Node};
 use crate::operators::coalesce::Coalesce;
 use crate::operators::repartition::{ByKey, Choose, Dividing, InTurn, Repartitioned};
-use crate::pipeline::{Boxed, Data, Pipeline, Record, Storable};
+use crate::pipeline::{Data, Pipeline, Record, Storable};
 use crate::shuffle::HashPartitioner;
 use crate::task::Site;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Puts neighbouring partitions together, so that there are no more than `partitions`. Narrow: records keep their
-    /// order, and nothing travels.
+    /// Merges neighbouring partitions, so that at most `partitions` remain. Narrow: keeps the order, and shuffles
+    /// nothing.
     ///
-    /// A bag whose number of partitions is not known is left as it is.
+    /// If the number of partitions is unknown, the bag is left unchanged.
     ///
     /// # Panics
     ///
-    /// If `partitions` is 0.
+    /// Panics if `partitions` is 0.
     ///
     /// # Examples
     ///
@@ -40,15 +40,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 }
 
 impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Spreads the records evenly over `partitions` partitions. Wide.
+    /// Distributes the records evenly over `partitions` partitions. Wide.
     ///
-    /// The records of each partition are dealt out in turn, beginning with another new partition each time, so where a
-    /// record goes depends on its place alone: it is the same in every run. In a new partition they are in the order of
-    /// the bag. Where fewer partitions will do, [`coalesce`](Bag::coalesce) gets by without moving records.
+    /// The records of each old partition are assigned to the new partitions round-robin. The first new partition moves
+    /// by one from each old partition to the next. The assignment depends only on the position of the record, so it is
+    /// the same in every run. Each new partition keeps the order of the bag. If you only need fewer partitions, use
+    /// [`coalesce`](Bag::coalesce), which shuffles nothing.
     ///
     /// # Panics
     ///
-    /// If `partitions` is 0.
+    /// Panics if `partitions` is 0.
     ///
     /// # Examples
     ///
@@ -78,12 +79,12 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 }
 
 impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
-    /// Brings pairs of equal keys into the same partition, of `partitions`: the one that the [hash](crate#hash) of the
-    /// serialised key belongs to. In a partition pairs are in the order of the bag. Wide.
+    /// Distributes pairs over `partitions` partitions by the [hash](crate#hash) of the serialised key, so that pairs
+    /// with equal keys are in the same partition. Each partition keeps the order of the bag. Wide.
     ///
     /// # Panics
     ///
-    /// If `partitions` is 0.
+    /// Panics if `partitions` is 0.
     ///
     /// # Examples
     ///
@@ -102,9 +103,9 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         let site = Site::new("partition_by");
         let keyed = Some(Keyed::by::<K>(partitions));
         if self.node.keyed == keyed {
-            // They are there already. The call is seen in the plan all the same.
+            // The records are already partitioned this way. Add a node anyway, so that the plan shows the call.
             let node = Node::narrow(site, Some(partitions), &[&self.node]);
-            return Bag::new(Boxed::new(self.pipeline), node, self.context).keyed(keyed);
+            return Bag::new(self.pipeline.erase(), node, self.context).keyed(keyed);
         }
         let by_key = ByKey(HashPartitioner::new(partitions));
         self.repartition_at(site, by_key).keyed(keyed)

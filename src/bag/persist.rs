@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Bag;
 use crate::lineage::Node;
 use crate::operators::persist::{Keeping, Persist, Persistence, Store};
-use crate::pipeline::{Boxed, Pipeline, Storable};
+use crate::pipeline::{Pipeline, Storable};
 use crate::task::{Relieve, Site};
 
 impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
@@ -48,17 +48,13 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let holder: Arc<dyn Relieve> = Arc::<Store>::clone(&store);
         relief.add(&holder);
         let node = Node::stored(site, partitions, &self.node, Arc::<Store>::clone(&store));
-        let parent = Boxed::new(self.pipeline);
-        let keyed = self.node.keyed;
-        Bag::new(
-            Persist {
-                parent,
-                keeping: Keeping::Here(store),
-                site,
-            },
-            node,
-            self.context,
-        )
-        .keyed(keyed)
+        let persist = Persist {
+            parent: self.pipeline.erase(),
+            keeping: Keeping::Here(Arc::clone(&store)),
+            site,
+        };
+        let bag = Bag::new(persist, node, self.context).keyed(self.node.keyed);
+        store.bind(&bag.node);
+        bag
     }
 }

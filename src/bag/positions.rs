@@ -1,4 +1,4 @@
-//! Transformations that go by where in the bag a record stands.
+//! Transformations that depend on the position of a record in the bag.
 
 use super::Bag;
 use super::joins::Travel;
@@ -10,13 +10,14 @@ use crate::pipeline::{Pipeline, Record};
 use crate::shuffle::HashPartitioner;
 use crate::task::Site;
 
-/// Transformations by position. What they give depends on the order of the bag, or on its partitions.
+/// Transformations by position. Their results depend on the order of the bag, or on its partitions.
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Each record with its number in the [order](crate#order-and-partitions) of the bag, from 0 on.
+    /// Pairs each record with its index in the [order](crate#order-and-partitions) of the bag, starting from 0. Keeps
+    /// partitions and order.
     ///
-    /// The records of each partition are counted first, in a stage of its own, so the bag is computed twice by a job, and
-    /// must have an end. Where that is dear, or where the source gives its records only once,
-    /// [`persist`](Bag::persist) it before. Nothing is shuffled but the counts. Partitions and order are kept.
+    /// A separate stage first counts the records of each partition, and only these counts are shuffled. A job therefore
+    /// computes the bag twice, and the bag must be finite. If computing it is expensive, or if the source can be read
+    /// only once, [`persist`](Bag::persist) the bag first.
     ///
     /// # Examples
     ///
@@ -47,15 +48,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Bag::new(zipped, node, self.context)
     }
 
-    /// About this fraction of the records, each chosen by chance and by itself.
+    /// Keeps each record with probability `fraction`, independently of the others. Narrow: keeps partitions and order.
     ///
-    /// Which ones depends on `seed`, on the partition and on the position in it, and on nothing else: the same program
-    /// chooses the same records each time, on any executor; with another seed, or with the bag divided otherwise, it
-    /// chooses others. Partitions and order are kept; narrow.
+    /// The choice depends only on `seed`, the partition, and the position in it. The same program therefore keeps the
+    /// same records in every run and on every executor. A different seed or partitioning selects other records.
     ///
     /// # Panics
     ///
-    /// If `fraction` is not from 0 to 1.
+    /// Panics if `fraction` is not in `0.0..=1.0`.
     ///
     /// # Examples
     ///

@@ -1,25 +1,24 @@
-//! Actions that give the first few records in an order.
+//! Actions that return the first few records of a sort order.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::Bag;
 use crate::error::{Result, caught};
 use crate::operators::actions::Top;
-use crate::pipeline::{Data, Pipeline, Record};
+use crate::pipeline::{Call, Data, Pipeline, Plain, Record, Reversed, comparison};
 use crate::task::Site;
 
-/// Actions that give the first few records in an order. Each needs memory for twice as many on each thread.
+/// Actions that return the first few records of a sort order. Each needs memory for 2 `n` records per thread.
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// The `n` greatest records, greatest first; equal ones in the order of the bag. Runs a job.
+    /// Returns the `n` greatest records, greatest first. Equal records keep the order of the bag. Runs a job.
     ///
-    /// Needs memory for 2 `n` records on each thread.
+    /// Needs memory for 2 `n` records per thread.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -33,15 +32,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
-        self.first_ranked(Site::new("top"), n, Arc::new(()), |(), a, b| b.cmp(&a))
+        let compare = comparison::<T, _>(|a, b| a.cmp(&b));
+        self.first_ranked(Site::new("top"), n, Reversed(compare))
     }
 
-    /// The `n` records that are the greatest by `compare`, greatest first; equal ones in the order of the bag. Runs a
-    /// job.
+    /// Returns the `n` greatest records according to `compare`, greatest first. Equal records keep the order of the
+    /// bag. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -58,16 +58,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
     {
-        let site = Site::new("top_by");
-        self.first_ranked(site, n, Arc::new(()), move |(), a, b| compare(b, a))
+        self.first_ranked(Site::new("top_by"), n, Reversed(Plain(compare)))
     }
 
-    /// The `n` records with the greatest keys, greatest first; those with equal keys in the order of the bag. Runs a
-    /// job.
+    /// Returns the `n` records with the greatest keys, greatest first. Records with equal keys keep the order of the
+    /// bag. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -83,16 +82,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.first_ranked(Site::new("top_by_key"), n, Arc::new(()), move |(), a, b| {
-            key_of(b).cmp(&key_of(a))
-        })
+        let compare = comparison::<T, _>(move |a, b| key_of(a).cmp(&key_of(b)));
+        self.first_ranked(Site::new("top_by_key"), n, Reversed(compare))
     }
 
-    /// The `n` least records, least first; equal ones in the order of the bag. Runs a job.
+    /// Returns the `n` smallest records, smallest first. Equal records keep the order of the bag. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -106,14 +104,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         for<'a> T::Peek<'a>: Ord,
     {
-        self.first_ranked(Site::new("bottom"), n, Arc::new(()), |(), a, b| a.cmp(&b))
+        let compare = comparison::<T, _>(|a, b| a.cmp(&b));
+        self.first_ranked(Site::new("bottom"), n, compare)
     }
 
-    /// The `n` records that are the least by `compare`, least first; equal ones in the order of the bag. Runs a job.
+    /// Returns the `n` smallest records according to `compare`, smallest first. Equal records keep the order of the
+    /// bag. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -128,15 +128,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
     {
-        let site = Site::new("bottom_by");
-        self.first_ranked(site, n, Arc::new(()), move |(), a, b| compare(a, b))
+        self.first_ranked(Site::new("bottom_by"), n, Plain(compare))
     }
 
-    /// The `n` records with the least keys, least first; those with equal keys in the order of the bag. Runs a job.
+    /// Returns the `n` records with the smallest keys, smallest first. Records with equal keys keep the order of the
+    /// bag. Runs a job.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -152,32 +152,20 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         K: Ord,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        self.first_ranked(
-            Site::new("bottom_by_key"),
-            n,
-            Arc::new(()),
-            move |(), a, b| key_of(a).cmp(&key_of(b)),
-        )
+        let compare = comparison::<T, _>(move |a, b| key_of(a).cmp(&key_of(b)));
+        self.first_ranked(Site::new("bottom_by_key"), n, compare)
     }
 
-    /// The first `n` records in the order of `compare`.
-    pub(super) fn first_ranked<S, F>(
-        &self,
-        site: Site,
-        n: usize,
-        state: Arc<S>,
-        compare: F,
-    ) -> Result<Vec<T::Owned>>
+    /// Returns the first `n` records in the order of `compare`.
+    pub(super) fn first_ranked<C>(&self, site: Site, n: usize, compare: C) -> Result<Vec<T::Owned>>
     where
         T::Owned: Data,
-        S: Data + Sync,
-        F: for<'a> Fn(&S, T::Peek<'a>, T::Peek<'a>) -> Ordering + Send + Sync + 'static,
+        C: for<'a> Call<(T::Peek<'a>, T::Peek<'a>), Out = Ordering>,
     {
         let records = PhantomData;
         let top = Top {
             site,
             n,
-            state,
             compare,
             records,
         };

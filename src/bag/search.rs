@@ -1,7 +1,5 @@
-//! Actions that look for a record, and stop once it is found.
+//! Actions that search for a record, and stop as soon as they find it.
 
-use std::marker::PhantomData;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::Bag;
@@ -9,21 +7,21 @@ use crate::error::Result;
 use crate::operators::actions::HasAny;
 use crate::operators::filter::Filter;
 use crate::operators::flat_map::FlatMap;
-use crate::pipeline::{Data, Pipeline, Record};
+use crate::pipeline::{Data, Pipeline, Plain, Record};
 use crate::task::Site;
 
-/// Searching. These run a job, which begins with the first partition and takes in more of them, four times as many each
-/// time, until the record is found. Stages before a shuffle have no such end: they run in full.
+/// Searching. The job first processes one partition. Then each round processes four times as many partitions as all
+/// rounds before, until the record is found. Stages before a shuffle cannot stop early: they run completely.
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// The first record for which `predicate` holds, in the order of [`collect`](Bag::collect); `None` if there is none.
-    /// Runs a job.
+    /// Returns the first record for which `predicate` returns `true`, in the order of [`collect`](Bag::collect), or
+    /// `None` if there is no such record. Runs a job.
     ///
-    /// `predicate` looks at a record as that of [`filter`](Bag::filter) does. It may be called with records behind the
-    /// first one that it holds for, in other partitions.
+    /// `predicate` receives the same argument as in [`filter`](Bag::filter). It may also be called with later records,
+    /// in other partitions.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -37,35 +35,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
         F: for<'a> Fn(T::Peek<'a>) -> bool + Send + Sync + 'static,
     {
-        let predicate = move |(): &(), record: T::Peek<'_>| predicate(record);
-        self.find_at(Site::new("find"), Arc::new(()), predicate)
-    }
-
-    pub(super) fn find_at<S, F>(
-        &self,
-        site: Site,
-        state: Arc<S>,
-        predicate: F,
-    ) -> Result<Option<T::Owned>>
-    where
-        T::Owned: Data,
-        S: Data + Sync,
-        F: for<'a> Fn(&S, T::Peek<'a>) -> bool + Send + Sync + 'static,
-    {
-        let filter = Filter {
-            state,
-            predicate,
-            site,
-        };
-        let found = self.clone().step(site, filter);
+        let (site, predicate) = (Site::new("find"), Plain(predicate));
+        let found = self.clone().step(site, Filter { predicate, site });
         Ok(found.take_at(site, 1)?.pop())
     }
 
-    /// Whether `predicate` holds for a record. Runs a job, which stops at the first such record.
+    /// Returns `true` if `predicate` returns `true` for any record. Runs a job, which stops at the first such record.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -78,16 +57,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Ref<'a>) -> bool + Send + Sync + 'static,
     {
-        let predicate = move |(): &(), record: T::Ref<'_>| predicate(record);
-        self.any_at(Site::new("any"), Arc::new(()), predicate)
+        self.any_at(Site::new("any"), predicate)
     }
 
-    /// Whether `predicate` holds for all records; so it does if there are none. Runs a job, which stops at the first
-    /// record for which it does not hold.
+    /// Returns `true` if `predicate` returns `true` for all records, and also if the bag is empty. Runs a job, which
+    /// stops at the first record for which `predicate` returns `false`.
     ///
     /// # Errors
     ///
-    /// As [`collect`](Bag::collect).
+    /// Returns the same errors as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -100,25 +78,20 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Ref<'a>) -> bool + Send + Sync + 'static,
     {
-        let fails = move |(): &(), record: T::Ref<'_>| !predicate(record);
-        Ok(!self.any_at(Site::new("all"), Arc::new(()), fails)?)
+        let fails = move |record: T::Ref<'_>| !predicate(record);
+        Ok(!self.any_at(Site::new("all"), fails)?)
     }
 
-    pub(super) fn any_at<S, F>(&self, site: Site, state: Arc<S>, predicate: F) -> Result<bool>
+    fn any_at<F>(&self, site: Site, predicate: F) -> Result<bool>
     where
-        S: Data + Sync,
-        F: for<'a> Fn(&S, T::Ref<'a>) -> bool + Send + Sync + 'static,
+        F: for<'a> Fn(T::Ref<'a>) -> bool + Send + Sync + 'static,
     {
-        let found = FlatMap {
-            state,
-            op: move |state: &S, record: T::Ref<'_>| predicate(state, record).then_some(()),
-            site,
-            out: PhantomData,
-        };
+        let found = move |record: T::Ref<'_>| predicate(record).then_some(());
+        let found = FlatMap::new(Plain(found), site);
         self.clone().step(site, found).has_any_at(site)
     }
 
-    /// Whether there are records.
+    /// Returns `true` if the bag has any records.
     pub(super) fn has_any_at(&self, site: Site) -> Result<bool> {
         let found = AtomicBool::new(false);
         self.run_until(&HasAny { site }, &found, |has_any| has_any)?;

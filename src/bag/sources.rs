@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::{Bag, TextReader};
 use crate::context::Context;
 use crate::error::Result;
-use crate::lineage::Node;
+use crate::lineage::{Handle, Node};
 use crate::operators;
 use crate::operators::read_text::ReadText;
-use crate::pipeline::{Data, Pipeline};
+use crate::pipeline::{Boxed, Data, FlatUnion, Pipeline, Record};
 use crate::task::Site;
 use crate::text::IntoInputs;
 
@@ -114,6 +114,43 @@ pub fn range(numbers: Range<u64>) -> Bag<u64, impl Pipeline<Out = u64>> {
 #[track_caller]
 pub fn empty<T: Data + Clone + Sync>() -> Bag<T, impl Pipeline<Out = T>> {
     Context::shared().empty()
+}
+
+/// Puts any number of bags one behind another: [`union`](Bag::union) for many.
+///
+/// Partitions are those of the first bag, then those of the second, and so on. Jobs run on the context of the first bag,
+/// or on the default context if there is none. Narrow.
+///
+/// # Examples
+///
+/// ```
+/// let days = (0..3).map(|day| holdall::range(day * 10..day * 10 + 2));
+/// let all = holdall::union_all(days);
+/// assert_eq!(all.collect()?, [0, 1, 10, 11, 20, 21]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn union_all<T, P>(bags: impl IntoIterator<Item = Bag<T, P>>) -> Bag<T>
+where
+    T: Record + ?Sized,
+    P: Pipeline<Out = T>,
+{
+    let site = Site::new("union_all");
+    let mut context = None;
+    let mut union = FlatUnion::none();
+    let mut nodes = Vec::new();
+    for bag in bags {
+        context.get_or_insert(bag.context);
+        union = union.then(bag.pipeline.erase());
+        nodes.push(bag.node);
+    }
+    let pipeline = Boxed::new(Arc::new(union));
+    let node = Node::narrow(
+        site,
+        pipeline.partitions(),
+        &nodes.iter().collect::<Vec<_>>(),
+    );
+    Bag::new(pipeline, node, context.unwrap_or_else(Context::shared))
 }
 
 #[expect(
@@ -265,7 +302,9 @@ impl Context {
     where
         I: IntoIterator<IntoIter: Send, Item: Data> + Clone + Send + Sync + 'static,
     {
-        self.from_fn_at(Site::new("from_iter"), move || records.clone())
+        let site = Site::new("from_iter");
+        let node = Node::source(site, String::new(), None, None);
+        self.from_fn_at(site, node, move || records.clone())
     }
 
     /// As [`from_iter`](Context::from_iter), for what cannot be cloned: `make` is called once by each job.
@@ -289,19 +328,20 @@ impl Context {
         F: Fn() -> I + Send + Sync + 'static,
         I: IntoIterator<IntoIter: Send, Item: Data> + 'static,
     {
-        self.from_fn_at(Site::new("from_fn"), make)
+        let site = Site::new("from_fn");
+        self.from_fn_at(site, Node::source_of_one_job(site), make)
     }
 
     fn from_fn_at<I, F>(
         &self,
         site: Site,
+        node: Handle,
         make: F,
     ) -> Bag<I::Item, operators::from_iter::FromIter<F, I>>
     where
         F: Fn() -> I + Send + Sync + 'static,
         I: IntoIterator<IntoIter: Send, Item: Data> + 'static,
     {
-        let node = Node::source(site, String::new(), None, None);
         let out = PhantomData;
         Bag::new(
             operators::from_iter::FromIter {

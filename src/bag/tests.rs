@@ -6,7 +6,7 @@ use super::iter::Iterate;
 use super::*;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operators::actions::{Collect, Count, Fold, HasAny, Top, TryForEach, WriteText};
-use crate::pipeline::{Action, Data};
+use crate::pipeline::{Action, Data, Initial, Plain, Stated};
 use crate::plan::Plan;
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::ResultStage;
@@ -523,11 +523,8 @@ fn actions_travel() {
     assert_eq!(taken, [[0, 1], [33, 34], [66, 67]]);
     let fold = Fold {
         site: site(),
-        initial: 1000,
-        state: Arc::new(1),
-        op: (),
-        make: |initial: &u64| *initial,
-        add: |(): &(), more: &u64, sum, n| sum + n + more,
+        make: Initial(1000),
+        add: Stated(Arc::new(1), |more: &u64, sum: u64, n: u64| sum + n + more),
         types: PhantomData,
     };
     assert_eq!(
@@ -537,8 +534,9 @@ fn actions_travel() {
     let top = Top {
         site: site(),
         n: 4,
-        state: Arc::new(10),
-        compare: |ten: &u64, a: &u64, b: &u64| (b % ten).cmp(&(a % ten)),
+        compare: Stated(Arc::new(10), |ten: &u64, a: &u64, b: &u64| {
+            (b % ten).cmp(&(a % ten))
+        }),
         records: PhantomData,
     };
     let best = |parts: Vec<_>| {
@@ -550,8 +548,9 @@ fn actions_travel() {
     assert_eq!(sent, [9, 19, 29, 39]);
     let each = TryForEach {
         site: site(),
-        state: Arc::new(100),
-        op: |more: &u64, n| u8::try_from(n + more).map(|_| ()),
+        op: Stated(Arc::new(100), |more: &u64, n: u64| {
+            u8::try_from(n + more).map(|_| ())
+        }),
         error: PhantomData::<fn() -> std::num::TryFromIntError>,
     };
     assert_eq!(parts_sent(&numbers(), &each).unwrap(), [(); 3]);
@@ -614,20 +613,13 @@ fn an_action_whose_closure_captures_is_refused() {
     let k = std::hint::black_box(3);
     let fold = Fold {
         site: site(),
-        initial: 0,
-        state: Arc::new(()),
-        op: move |sum: u64, n: u64| sum + n * k,
-        make: |initial: &u64| *initial,
-        add: call,
+        make: Initial(0),
+        add: Plain(move |sum: u64, n: u64| sum + n * k),
         types: PhantomData,
     };
     let error = parts_sent(&numbers(), &fold).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::CapturingClosure { .. }));
     assert_eq!(error.place().unwrap().operator, Some("action"));
-}
-
-fn call(op: &impl Fn(u64, u64) -> u64, (): &(), a: u64, b: u64) -> u64 {
-    op(a, b)
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl Threads {
     /// The pool that was asked for, started by the first job.
     fn pool(&self) -> Result<Option<&rayon::ThreadPool>> {
         let Some(threads) = self.threads else {
-            return Ok(None);
+            return start_global_pool().map(|()| None);
         };
         if self.pool.get().is_none() {
             let pool = rayon::ThreadPoolBuilder::new()
@@ -40,6 +40,21 @@ impl Threads {
             let _ = self.pool.set(pool);
         }
         Ok(self.pool.get())
+    }
+}
+
+/// Starts rayon's global pool, unless it runs. Otherwise, rayon would start it when it is needed, and panic if it cannot.
+fn start_global_pool() -> Result<()> {
+    /// rayon tries it once in a process. What it says later is that it has tried.
+    static FAILURE: OnceLock<Option<String>> = OnceLock::new();
+    let failure = FAILURE.get_or_init(|| {
+        let error = rayon::ThreadPoolBuilder::new().build_global().err()?;
+        // It has no source if the pool had been started before.
+        std::error::Error::source(&error).map(ToString::to_string)
+    });
+    match failure {
+        None => Ok(()),
+        Some(reason) => Err(Error::new(ErrorKind::Threads(io::Error::other(&**reason)))),
     }
 }
 
@@ -75,6 +90,10 @@ impl Executor for Threads {
     }
 
     fn threads(&self) -> usize {
-        self.threads.unwrap_or_else(rayon::current_num_threads)
+        self.threads.unwrap_or_else(|| match start_global_pool() {
+            Ok(()) => rayon::current_num_threads(),
+            // Jobs will say so.
+            Err(_) => 1,
+        })
     }
 }

@@ -1,41 +1,50 @@
-//! How a bag comes about: described, never executed.
+//! The lineage of a bag: a description of its operators, which is never executed itself.
 
+mod holds;
 mod render;
 
+pub(crate) use holds::Handle;
 pub(crate) use render::dot;
 
-use std::any::TypeId;
-use std::collections::HashSet;
+use std::any::{Any, TypeId};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::error::Result;
 use crate::id::{NodeId, ShuffleId, StoreId};
+use crate::pipeline::{Link, Linked};
 use crate::task::{MapStage, Site, StoredPartition};
+use holds::Need;
 
-/// One operator of a bag's history.
+/// An operator in the lineage of a bag.
 pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) site: Site,
-    /// What the method's name does not say: the files, the number of records.
+    /// Details that the name of the method does not include: the files, the number of records.
     pub(crate) detail: String,
-    /// How many partitions come out, where that is known before they are read.
+    /// Number of output partitions, if it is known before they are read.
     pub(crate) partitions: Option<usize>,
     pub(crate) order: Order,
-    /// Bytes that a source reads, where that is known.
+    /// Number of bytes that a source reads, if it is known.
     pub(crate) input_bytes: Option<u64>,
+    /// Number of bytes that all its sources read, if it is known for each of them. A source counts once for each path
+    /// that leads to it.
+    pub(crate) source_bytes: Option<u64>,
+    /// Whether its sources can be read again in another job.
+    is_repeatable: bool,
     pub(crate) dependencies: Vec<Dependency>,
-    /// What has been kept of it, if anything is.
+    /// Stored partitions of this node, if it is persisted.
     pub(crate) stored: Option<Arc<dyn Stored>>,
-    /// How its pairs are divided among the partitions, if that is by their keys.
+    /// Partitioning of its records, if it is by the hash of their keys.
     pub(crate) keyed: Option<Keyed>,
+    need: Mutex<Need>,
 }
 
-/// Records divided by the hash of their keys: by that of pairs' first sides, or of the records themselves, as the type
-/// of the key says.
+/// Partitioning of records by the hash of their keys. The type of the key tells whether the first sides of pairs are
+/// hashed, or the records themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Keyed {
-    /// The type whose serialised bytes are hashed.
+    /// Type whose serialised bytes are hashed.
     pub(crate) key: TypeId,
     pub(crate) partitions: usize,
 }
@@ -47,45 +56,50 @@ impl Keyed {
             (TypeId::of::<str>(), TypeId::of::<String>()),
             (TypeId::of::<[u8]>(), TypeId::of::<Vec<u8>>()),
         ];
-        // Equal bytes, so equal hashes: a bag of text stays divided when its records become owned.
+        // They have equal bytes, and so equal hashes: a bag of text keeps its partitioning when its records become
+        // owned.
         let owned = owned.iter().find(|(slice, _)| *slice == key);
         let key = owned.map_or(key, |(_, owned)| *owned);
         Self { key, partitions }
     }
 
-    /// Whether it is by keys of type `K`.
+    /// Returns whether records are partitioned by keys of type `K`.
     pub(crate) fn is_by<K: ?Sized + 'static>(self) -> bool {
         self == Self::by::<K>(self.partitions)
     }
 }
 
-/// Partitions that are kept once they have been computed.
+/// Partitions that are stored once they have been computed.
 pub(crate) trait Stored: Send + Sync {
-    /// Whether all are there.
+    /// Returns whether all partitions are stored.
     fn is_complete(&self) -> bool;
 
-    /// If all are there, nothing of it may go from now on. Says whether that is so.
+    /// Returns whether all partitions are stored. If so, none of them is dropped until [`unpin`](Self::unpin) is
+    /// called.
     fn pin_if_complete(&self) -> bool;
 
-    /// One of those who had it pinned needs it no more.
+    /// Releases one pin.
     fn unpin(&self);
 
-    /// The number by which workers call it.
+    /// Returns the number that identifies the store in worker processes.
     fn id(&self) -> StoreId;
 
-    /// Takes over a partition that a worker has computed.
+    /// Adopts a partition that a worker process has computed.
     fn adopt(&self, stored: &StoredPartition) -> Result<()>;
 
-    /// Forgets the partition that is in this file, which is damaged. Says whether there was one.
-    fn forget(&self, file: &Path) -> bool;
+    /// Removes the partitions that have a part in this file, which is damaged at `offset`. Returns whether there was one.
+    fn forget(&self, file: &Path, offset: u64) -> bool;
+
+    /// Takes out all stored partitions, unless a job relies on them. The caller knows that nothing else can read them.
+    fn release(&self) -> Option<Box<dyn Any + Send>>;
 }
 
-/// How the records that come out stand to those that went in.
+/// Order of an operator's output, relative to its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// In the order of the source.
     Source,
-    /// In the order of what went in.
+    /// In the order of the input.
     Kept,
     /// By the hash of the key.
     ByHash,
@@ -93,44 +107,91 @@ pub(crate) enum Order {
     ByRange,
 }
 
-/// What an operator needs of another.
+/// Input that an operator needs from another.
 #[derive(Clone)]
 pub(crate) enum Dependency {
-    /// Each partition of it, one at a time.
-    Narrow(Arc<Node>),
-    /// All partitions of it, divided anew.
-    Shuffle(Arc<dyn ShuffleDependency>),
+    /// One partition at a time.
+    Narrow(Link<Node>),
+    /// All partitions, shuffled.
+    Shuffle(Link<dyn ShuffleDependency>),
 }
 
-/// A wide dependency, and how its map side runs.
-pub(crate) trait ShuffleDependency: Send + Sync {
+impl Dependency {
+    pub(crate) fn parent(&self) -> &Arc<Node> {
+        match self {
+            Self::Narrow(parent) => parent,
+            Self::Shuffle(shuffle) => shuffle.parent(),
+        }
+    }
+}
+
+/// A dependency of a node that has not been created yet. It keeps its operator in use until the node does.
+#[derive(Clone)]
+pub(crate) struct Parent {
+    dependency: Dependency,
+    _handle: Handle,
+}
+
+impl Parent {
+    pub(crate) fn narrow(node: &Handle) -> Self {
+        Self {
+            dependency: Dependency::Narrow(Link::new(Arc::clone(node))),
+            _handle: node.clone(),
+        }
+    }
+
+    pub(crate) fn shuffle(shuffle: Arc<dyn ShuffleDependency>) -> Self {
+        Self {
+            _handle: Handle::new(Arc::clone(shuffle.parent())),
+            dependency: Dependency::Shuffle(Link::new(shuffle)),
+        }
+    }
+
+    /// Returns the shuffle, if this is a wide dependency.
+    pub(crate) fn as_shuffle(&self) -> Option<&Arc<dyn ShuffleDependency>> {
+        match &self.dependency {
+            Dependency::Narrow(_) => None,
+            Dependency::Shuffle(shuffle) => Some(shuffle),
+        }
+    }
+}
+
+/// A wide dependency, and its map side.
+pub(crate) trait ShuffleDependency: Linked {
     fn id(&self) -> ShuffleId;
 
-    /// What is shuffled.
+    /// Returns the operator whose output is shuffled.
     fn parent(&self) -> &Arc<Node>;
 
-    /// What decides which partition a record goes to.
+    /// Describes the rule that assigns records to partitions.
     fn partitioning(&self) -> &'static str {
         "by hash of the key"
     }
 
-    /// The map side, for `readers` readers of each partition.
+    /// Returns the map side, for `readers` readers of each partition.
     fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_>;
 
-    /// A shuffle whose map side must have run before this one's, which looks at what that has left.
+    /// Returns a shuffle whose map side must run before this one, because this one uses its output.
     fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {
         None
     }
 
-    /// Whether each reader gets all of it, and not the keys of its partition.
+    /// Returns whether each reader gets all records, not only those of its partition.
     fn is_broadcast(&self) -> bool {
         false
     }
 }
 
 impl Node {
-    /// An operator that keeps the order of what it depends on.
-    fn new(site: Site, partitions: Option<usize>, dependencies: Vec<Dependency>) -> Self {
+    /// Creates an operator that keeps the order of its input.
+    fn new(site: Site, partitions: Option<usize>, parents: &[Parent]) -> Self {
+        let dependencies: Vec<_> = parents
+            .iter()
+            .map(|parent| parent.dependency.clone())
+            .collect();
+        let mut sources = dependencies
+            .iter()
+            .map(|dependency| dependency.parent().source_bytes);
         Self {
             id: NodeId::next(),
             site,
@@ -138,91 +199,86 @@ impl Node {
             partitions,
             order: Order::Kept,
             input_bytes: None,
+            source_bytes: sources.try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?))),
+            is_repeatable: dependencies
+                .iter()
+                .all(|dependency| dependency.parent().is_repeatable),
             dependencies,
             stored: None,
             keyed: None,
+            need: Mutex::default(),
         }
     }
 
-    /// A source.
+    /// Returns the node in use. It holds its dependencies itself now.
+    fn instead_of(self, _parents: Vec<Parent>) -> Handle {
+        Handle::new(Arc::new(self))
+    }
+
+    /// Creates a source.
     pub(crate) fn source(
         site: Site,
         detail: String,
         partitions: Option<usize>,
         input_bytes: Option<u64>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Handle {
+        let source = Self {
             detail,
             order: Order::Source,
             input_bytes,
-            ..Self::new(site, partitions, Vec::new())
-        })
+            source_bytes: input_bytes,
+            ..Self::new(site, partitions, &[])
+        };
+        source.instead_of(Vec::new())
     }
 
-    /// An operator that computes a partition from one partition each of `parents`, and keeps their order.
-    pub(crate) fn narrow(
-        site: Site,
-        partitions: Option<usize>,
-        parents: &[&Arc<Self>],
-    ) -> Arc<Self> {
-        let narrow = |parent: &&Arc<Self>| Dependency::Narrow(Arc::clone(parent));
-        Arc::new(Self::new(
-            site,
-            partitions,
-            parents.iter().map(narrow).collect(),
-        ))
+    /// Creates a source that may be readable only once.
+    pub(crate) fn source_of_one_job(site: Site) -> Handle {
+        let source = Self {
+            order: Order::Source,
+            source_bytes: None,
+            is_repeatable: false,
+            ..Self::new(site, None, &[])
+        };
+        source.instead_of(Vec::new())
     }
 
-    /// An operator that gives records by the hash of their keys, from such as are divided by it already, and from those
-    /// that a shuffle divides.
-    pub(crate) fn by_hash(site: Site, keyed: Keyed, dependencies: Vec<Dependency>) -> Arc<Self> {
-        Arc::new(Self {
+    /// Creates an operator that computes a partition from one partition of each of `parents`, and keeps their order.
+    pub(crate) fn narrow(site: Site, partitions: Option<usize>, parents: &[&Handle]) -> Handle {
+        let parents: Vec<_> = parents
+            .iter()
+            .map(|parent| Parent::narrow(parent))
+            .collect();
+        Self::new(site, partitions, &parents).instead_of(parents)
+    }
+
+    /// Creates an operator with output in the order of the hash of the key. Its parents are partitioned by the hash, or
+    /// are shuffles by the hash.
+    pub(crate) fn by_hash(site: Site, keyed: Keyed, parents: Vec<Parent>) -> Handle {
+        let node = Self {
             order: Order::ByHash,
             keyed: Some(keyed),
-            ..Self::new(site, Some(keyed.partitions), dependencies)
-        })
+            ..Self::new(site, Some(keyed.partitions), &parents)
+        };
+        node.instead_of(parents)
     }
 
-    /// An operator that keeps what it computes from a partition of `parent` in `stored`.
+    /// Creates an operator that stores the partitions of `parent` in `stored`.
     pub(crate) fn stored(
         site: Site,
         partitions: Option<usize>,
-        parent: &Arc<Self>,
+        parent: &Handle,
         stored: Arc<dyn Stored>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Handle {
+        let parents = vec![Parent::narrow(parent)];
+        let node = Self {
             stored: Some(stored),
-            ..Self::new(
-                site,
-                partitions,
-                vec![Dependency::Narrow(Arc::clone(parent))],
-            )
-        })
+            ..Self::new(site, partitions, &parents)
+        };
+        node.instead_of(parents)
     }
 
-    /// Bytes that all its sources read, if that is known of each of them.
-    pub(crate) fn source_bytes(&self) -> Option<u64> {
-        let mut bytes = 0;
-        let mut seen = HashSet::from([self.id]);
-        let mut to_visit = vec![self];
-        while let Some(node) = to_visit.pop() {
-            if node.dependencies.is_empty() {
-                bytes += node.input_bytes?;
-            }
-            for dependency in &node.dependencies {
-                let parent = match dependency {
-                    Dependency::Narrow(parent) => parent,
-                    Dependency::Shuffle(shuffle) => shuffle.parent(),
-                };
-                if seen.insert(parent.id) {
-                    to_visit.push(parent);
-                }
-            }
-        }
-        Some(bytes)
-    }
-
-    /// What it takes to compute it: nothing, if it has been computed and kept.
+    /// Returns the dependencies that it needs to compute its output: none if that is stored.
     pub(crate) fn needs(&self) -> &[Dependency] {
         let is_complete = self
             .stored
@@ -231,62 +287,35 @@ impl Node {
         if is_complete { &[] } else { &self.dependencies }
     }
 
-    /// All persisted operators of its history, of earlier stages too.
-    pub(crate) fn stores(self: &Arc<Self>) -> Vec<Arc<dyn Stored>> {
-        let mut stores = Vec::new();
-        let mut seen = HashSet::new();
-        let mut to_visit = vec![Arc::clone(self)];
-        while let Some(node) = to_visit.pop() {
-            if !seen.insert(node.id) {
-                continue;
-            }
-            stores.extend(node.stored.clone());
-            to_visit.extend(node.dependencies.iter().map(|dependency| match dependency {
-                Dependency::Narrow(parent) => Arc::clone(parent),
-                Dependency::Shuffle(shuffle) => Arc::clone(shuffle.parent()),
-            }));
-        }
-        stores
+    /// Creates an operator that reads the output of the shuffle `parent`, in the order of the hash of the key.
+    pub(crate) fn shuffled(site: Site, partitions: usize, parent: Parent) -> Handle {
+        Self::shuffled_in_order(site, partitions, parent, Order::ByHash)
     }
 
-    /// An operator that reads what `dependency` shuffles, by the hash of the key.
-    pub(crate) fn shuffled(
-        site: Site,
-        partitions: usize,
-        dependency: Arc<dyn ShuffleDependency>,
-    ) -> Arc<Self> {
-        Self::shuffled_in_order(site, partitions, dependency, Order::ByHash)
-    }
-
-    /// An operator that reads what `dependency` shuffles.
+    /// Creates an operator that reads the output of the shuffle `parent`.
     pub(crate) fn shuffled_in_order(
         site: Site,
         partitions: usize,
-        dependency: Arc<dyn ShuffleDependency>,
+        parent: Parent,
         order: Order,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Handle {
+        let parents = vec![parent];
+        let node = Self {
             order,
-            ..Self::new(
-                site,
-                Some(partitions),
-                vec![Dependency::Shuffle(dependency)],
-            )
-        })
+            ..Self::new(site, Some(partitions), &parents)
+        };
+        node.instead_of(parents)
     }
 
-    /// An operator that computes a partition from one of `parent` and from all that `dependency` sends to it.
+    /// Creates an operator that computes a partition from one partition of `parent` and from all records that
+    /// `broadcast` sends.
     pub(crate) fn broadcast(
         site: Site,
         partitions: Option<usize>,
-        parent: &Arc<Self>,
-        dependency: Arc<dyn ShuffleDependency>,
-    ) -> Arc<Self> {
-        let parent = Dependency::Narrow(Arc::clone(parent));
-        Arc::new(Self::new(
-            site,
-            partitions,
-            vec![parent, Dependency::Shuffle(dependency)],
-        ))
+        parent: &Handle,
+        broadcast: Parent,
+    ) -> Handle {
+        let parents = vec![Parent::narrow(parent), broadcast];
+        Self::new(site, partitions, &parents).instead_of(parents)
     }
 }

@@ -1,25 +1,41 @@
-//! The lineage as a drawing in Graphviz's language.
+//! Formats a lineage as a Graphviz graph.
 
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use super::{Dependency, Node};
-use crate::id::NodeId;
 
-/// The lineage of `node` as a Graphviz graph, from the sources down. Wide dependencies are drawn bold.
+/// Returns the lineage of `node` as a Graphviz graph, from the sources down. Wide dependencies are drawn bold.
 pub(crate) fn dot(node: &Arc<Node>) -> String {
     let mut text = String::from("digraph lineage {\n    node [shape=box];\n");
     let mut seen = HashSet::new();
-    visit(node, &mut seen, &mut text);
+    // What is still to be drawn, last first: a node with all before it, or an arrow.
+    let mut to_draw = vec![ToDraw::Node(node)];
+    while let Some(next) = to_draw.pop() {
+        match next {
+            ToDraw::Arrow(arrow) => text.push_str(&arrow),
+            ToDraw::Node(node) => {
+                if seen.insert(node.id) {
+                    draw(node, &mut text);
+                    for dependency in node.dependencies.iter().rev() {
+                        to_draw.push(ToDraw::Arrow(arrow(dependency, node)));
+                        to_draw.push(ToDraw::Node(dependency.parent()));
+                    }
+                }
+            }
+        }
+    }
     text.push_str("}\n");
     text
 }
 
-fn visit(node: &Node, seen: &mut HashSet<NodeId>, text: &mut String) {
-    if !seen.insert(node.id) {
-        return;
-    }
+enum ToDraw<'n> {
+    Node(&'n Node),
+    Arrow(String),
+}
+
+fn draw(node: &Node, text: &mut String) {
     let partitions = node
         .partitions
         .map_or_else(|| "?".to_owned(), |n| n.to_string());
@@ -30,17 +46,17 @@ fn visit(node: &Node, seen: &mut HashSet<NodeId>, text: &mut String) {
     let label = quoted(&format!("{label}\npartitions: {partitions}"));
     // Writing to a string cannot fail.
     let _ = writeln!(text, "    n{} [label={label}];", node.id);
-    for dependency in &node.dependencies {
-        let (parent, style) = match dependency {
-            Dependency::Narrow(parent) => (parent, ""),
-            Dependency::Shuffle(shuffle) if shuffle.is_broadcast() => {
-                (shuffle.parent(), " [label=\"broadcast\", style=bold]")
-            }
-            Dependency::Shuffle(shuffle) => (shuffle.parent(), " [label=\"shuffle\", style=bold]"),
-        };
-        visit(parent, seen, text);
-        let _ = writeln!(text, "    n{} -> n{}{style};", parent.id, node.id);
-    }
+}
+
+fn arrow(dependency: &Dependency, to: &Node) -> String {
+    let style = match dependency {
+        Dependency::Narrow(_) => "",
+        Dependency::Shuffle(shuffle) if shuffle.is_broadcast() => {
+            " [label=\"broadcast\", style=bold]"
+        }
+        Dependency::Shuffle(_) => " [label=\"shuffle\", style=bold]",
+    };
+    format!("    n{} -> n{}{style};\n", dependency.parent().id, to.id)
 }
 
 fn quoted(label: &str) -> String {

@@ -1,7 +1,7 @@
-//! `join_broadcast` and its like: joins with a small bag that is sent to every task.
+//! `join_broadcast` and related joins with a small bag that is sent to every task.
 //!
-//! Map side of the small bag: `records_by_key`, into one partition, which must fit into memory. The other bag is not
-//! shuffled: its records look their keys up, and its partitions and their order stay.
+//! Map side of the small bag: `records_by_key` with one partition, which must fit into memory. The other bag is not
+//! shuffled: each of its records looks up its key, and partitions and order are unchanged.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -16,14 +16,14 @@ use crate::shuffle::{Encode, GroupOutputs, HashPartitioner, Lookup};
 use crate::storage::codec;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
-/// What a join gives for a record of the bag that stays.
+/// Computes the rows for a record of the bag that is not shuffled.
 pub(crate) trait BroadcastJoining: Send + Sync + 'static {
     type Key: Data + Eq;
     type Value: 'static;
     type Right: Encode;
     type Out: 'static;
 
-    /// Pushes the rows of one record. `bytes` has those of its key, and room behind.
+    /// Pushes the rows of one record. `bytes` contains its key; the lookup may append to it.
     fn push(
         record: (Self::Key, Self::Value),
         bytes: &mut Vec<u8>,
@@ -71,7 +71,7 @@ where
         let mut bytes = Vec::new();
         self.parent.run(partition, task, &mut |record| {
             bytes.clear();
-            // The code that turns keys and values into bytes and back is the program's.
+            // The code that encodes and decodes keys and values may be user code.
             let outcome = task.call(&self.site, || {
                 <J::Key as Key>::append_bytes(&record.0, &mut bytes)?;
                 J::push(record, &mut bytes, &small, sink)
@@ -81,18 +81,18 @@ where
     }
 }
 
-/// What stands beside the left value in a row.
+/// Computes the right value of a row.
 pub(crate) trait Beside<W>: Send + Sync + 'static {
     type Out: 'static;
 
-    /// Where a value was found.
+    /// Returns the right value if a match was found.
     fn found(value: W) -> Self::Out;
 
-    /// Where none was: no row, or one without a value.
+    /// Returns the right value if no match was found; `None` for no row.
     fn missing() -> Option<Self::Out>;
 }
 
-/// `join_broadcast`.
+/// For `join_broadcast`.
 pub(crate) struct Found;
 
 impl<W: 'static> Beside<W> for Found {
@@ -107,7 +107,7 @@ impl<W: 'static> Beside<W> for Found {
     }
 }
 
-/// `left_join_broadcast`.
+/// For `left_join_broadcast`.
 pub(crate) struct FoundOrNot;
 
 impl<W: 'static> Beside<W> for FoundOrNot {
@@ -122,7 +122,7 @@ impl<W: 'static> Beside<W> for FoundOrNot {
     }
 }
 
-/// Joins that give pairs of values.
+/// Joins that return pairs of values.
 pub(crate) struct BroadcastPairs<K, V, W, B>(PhantomData<fn(K, V, W, B)>);
 
 impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastJoining for BroadcastPairs<K, V, W, B> {
@@ -140,7 +140,8 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastJoining for Broadcas
     ) -> Result<Flow> {
         let key_len = bytes.len();
         let mut failure = None;
-        // One row behind, so that the last one can have the key and the value themselves: the others have copies.
+        // Push each row only when the next match is found: the last row then takes the key and the value themselves,
+        // and only the rows before it need copies.
         let mut last = None;
         let mut copies = Vec::new();
         let flow = small.for_each(bytes, |found| {
@@ -171,7 +172,8 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastJoining for Broadcas
     }
 }
 
-/// Joins that give records of the left bag: those whose key is found, or (`FOUND` false) those whose key is not.
+/// Joins that return records of the left bag: those whose key was found or, if `FOUND` is `false`, those whose key was
+/// not.
 pub(crate) struct BroadcastFilter<K, V, W, const FOUND: bool>(PhantomData<fn(K, V, W)>);
 
 impl<K, V, W, const FOUND: bool> BroadcastJoining for BroadcastFilter<K, V, W, FOUND>

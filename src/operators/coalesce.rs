@@ -1,4 +1,4 @@
-//! `coalesce`: neighbouring partitions as one. Narrow.
+//! `coalesce`: merges neighbouring partitions. Narrow.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl<P: Pipeline> Pipeline for Coalesce<P> {
     where
         S: for<'a> FnMut(Ref<'a, P::Out>) -> Flow,
     {
-        // Partitions that are handed out one by one are left as they are: how many come, nobody knows.
+        // A stream of partitions is left unchanged, because their number is unknown.
         let Some(parents) = self.parent.partitions() else {
             return self.parent.run(partition, task, sink);
         };

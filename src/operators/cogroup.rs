@@ -1,6 +1,6 @@
 //! `cogroup`: the values of each key in two bags, as two streams. Wide.
 //!
-//! Map sides: `records_by_key`, twice. Reduce side: both partitions in order, side by side; nothing is buffered.
+//! Map sides: `records_by_key`, twice. Reduce side: reads both partitions in lockstep, in order, without buffering.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -17,10 +17,11 @@ use crate::portable::portable;
 use crate::shuffle::{Encode, GroupCursor};
 use crate::task::{Flow, Partition, Site, Task};
 
-/// A key, and its values in two bags: the records of the bags that [`cogroup`](crate::Bag::cogroup) gives.
+/// A key and its values in two bags: the record type of [`cogroup`](crate::Bag::cogroup).
 ///
-/// There is no value of this type: it stands for `(K, Values<V>, Values<W>)` where a record is handed to a closure, for
-/// `&K` where it is only looked at, as in `filter`, and for `(K, Vec<V>, Vec<W>)` where it is kept, as by `collect`.
+/// No value of this type exists. A closure that takes the record receives `(K, Values<V>, Values<W>)`. A closure that
+/// only inspects it, as in `filter`, receives `&K`. Methods that keep the record, such as `collect`, return
+/// `(K, Vec<V>, Vec<W>)`.
 ///
 /// # Examples
 ///
@@ -148,20 +149,20 @@ impl<K: Data + Eq, V: Data, W: Data> CoGroups<K, V, W> {
     }
 }
 
-/// The groups of two partitions, side by side.
+/// The groups of two partitions, read in lockstep.
 pub(super) struct Sides {
     pub(super) left: GroupCursor,
     pub(super) right: GroupCursor,
-    /// Whether a side is at a group; `None` before it has been asked.
+    /// Whether each side has a current group; `None` before the first call of `next`.
     has: Option<(bool, bool)>,
-    /// Which sides the last group was of.
+    /// Result of the last comparison: which sides have the current key.
     last: Ordering,
-    /// Whether keys are wanted that only the left side has, or only the right.
+    /// Whether keys that only the left side has are needed, and those that only the right side has.
     is_wanted_alone: (bool, bool),
 }
 
 impl Sides {
-    /// `None` once the job has ended.
+    /// Opens both sides. Returns `None` if the job has ended.
     pub(super) fn open<L: Encode, R: Encode>(
         left: &Side<L>,
         right: &Side<R>,
@@ -184,7 +185,7 @@ impl Sides {
         }))
     }
 
-    /// Need not stop at keys that only the left side has, or only the right, but where they are wanted.
+    /// Sets whether `next` must stop at keys that only the left side has, and at those that only the right side has.
     pub(super) fn wanted_alone(self, left: bool, right: bool) -> Self {
         Self {
             is_wanted_alone: (left, right),
@@ -192,8 +193,8 @@ impl Sides {
         }
     }
 
-    /// Goes to the next key: `Less` if only the left has it, `Greater` if only the right has, `Equal` if both do. Some of
-    /// the keys that are not [wanted](Self::wanted_alone) are passed.
+    /// Advances to the next key. Returns `Less` if only the left side has it, `Greater` if only the right side has it,
+    /// and `Equal` if both do. May skip keys that are not [needed](Self::wanted_alone).
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Ordering>> {
         let (mut has_left, mut has_right) = self.has.unwrap_or((true, true));

@@ -1,99 +1,13 @@
-//! `combine_by_key`: one value for each key. Wide.
+//! `combine_by_key`: one value per key. Wide.
 //!
-//! Map side: a table for each partition of the next stage, one set of them for each thread; or, where tables save
-//! little, the pairs as they are.
-//! Reduce side: what is there for a partition merged.
-//!
-//! That is where the order of combining does not matter; where it does, see [`combine_in_order`].
+//! If the order of combining cannot matter, [`combine_any_order`] does the work, otherwise [`combine_in_order`].
 
-use std::sync::Arc;
-
-use super::combine_in_order;
-use super::map_side::{MapSide, ShuffleKind, feed};
-use super::sides::of_no_shuffle;
+use super::combining::{CombineInPlace, Combined};
+use super::{combine_any_order, combine_in_order};
 use crate::error::Result;
-use crate::id::ShuffleId;
-use crate::pipeline::{Owned, Pipeline, Ref};
-use crate::portable::{Portable, portable};
-use crate::shuffle::{Combine, Combiner, CombinerOutputs, HashPartitioner};
-use crate::task::{Flow, Partition, PartitionStream, Resources, Site, Task, Worker};
-
-/// The map side.
-pub(crate) struct Combining<C> {
-    pub(crate) combine: Arc<C>,
-    pub(crate) partitioner: HashPartitioner,
-}
-
-portable! {
-    [C: Portable] Combining<C> { combine: part, partitioner: data }
-}
-
-impl<P, C> ShuffleKind<P> for Combining<C>
-where
-    P: Pipeline,
-    C: Combine<In = P::Out>,
-{
-    type Outputs = CombinerOutputs<C::Combined>;
-
-    fn outputs(&self, _: &P, readers: usize) -> Self::Outputs {
-        CombinerOutputs::new(self.partitioner.partitions(), readers)
-    }
-
-    fn worker<'s>(
-        side: &'s MapSide<P, Self>,
-        outputs: &'s Self::Outputs,
-        resources: &'s Resources,
-    ) -> Box<dyn Worker + 's> {
-        let Self {
-            combine,
-            partitioner,
-        } = &side.kind;
-        let combiner = Combiner::new(&**combine, *partitioner, outputs, resources);
-        Box::new(CombineWorker { side, combiner })
-    }
-
-    fn finish(&self, outputs: &mut Self::Outputs, resources: &Resources) -> Result<()> {
-        outputs.finish(resources)
-    }
-}
-
-struct CombineWorker<'s, P, C: Combine> {
-    side: &'s MapSide<P, Combining<C>>,
-    combiner: Combiner<'s, C>,
-}
-
-impl<P, C> Worker for CombineWorker<'_, P, C>
-where
-    P: Pipeline,
-    C: Combine<In = P::Out>,
-{
-    fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let MapSide { parent, site, .. } = self.side;
-        let combiner = &mut self.combiner;
-        let _ = feed(&**parent, partition, task, *site, |record| {
-            combiner.push(record)
-        })?;
-        let outcome = task.call_batched(site, || combiner.flush());
-        outcome.map_err(|error| error.at(*site))
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        let committed = self.combiner.commit();
-        committed.map_err(|error| error.at(self.side.site))
-    }
-}
-
-/// The reduce side.
-pub(crate) struct Combined<C> {
-    pub(crate) shuffle: ShuffleId,
-    pub(crate) combine: Arc<C>,
-    pub(crate) partitioner: HashPartitioner,
-    pub(crate) site: Site,
-}
-
-portable! {
-    [C: Portable] Combined<C> { site: part, shuffle: data, combine: part, partitioner: data }
-}
+use crate::pipeline::{Owned, Pipeline};
+use crate::shuffle::Combine;
+use crate::task::{Flow, Partition, PartitionStream, Task};
 
 impl<C: Combine> Pipeline for Combined<C> {
     type Out = (Owned<C::Key>, C::Combined);
@@ -106,33 +20,11 @@ impl<C: Combine> Pipeline for Combined<C> {
     where
         S: FnMut(Self::Out) -> Flow,
     {
-        if !C::COMMUTES {
-            return combine_in_order::read(self, partition.index, task, sink);
+        if C::COMMUTES {
+            combine_any_order::read(self, partition.index, task, sink)
+        } else {
+            combine_in_order::read(self, partition.index, task, sink)
         }
-        let outputs = task.map_outputs(self.shuffle, |blocks| {
-            let partitions = self.partitioner.partitions();
-            CombinerOutputs::<C::Combined>::import(partitions, blocks, task.resources())
-        })?;
-        // Merging runs closures of the program. What comes after it has its own places, which are named first.
-        let flow = task.call(&self.site, || {
-            let (index, resources) = (partition.index, task.resources());
-            outputs.read(index, &*self.combine, self.partitioner, resources, sink)
-        });
-        flow.map_err(|error| error.at(self.site))
-    }
-}
-
-/// Both sides in one task, for pairs that are in the partition of their key already.
-pub(crate) struct CombineInPlace<P, C> {
-    pub(crate) parent: Arc<P>,
-    pub(crate) combine: C,
-    pub(crate) partitioner: HashPartitioner,
-    pub(crate) site: Site,
-}
-
-portable! {
-    [P: Portable, C: Portable] CombineInPlace<P, C> {
-        parent: part, site: part, combine: part, partitioner: data,
     }
 }
 
@@ -155,22 +47,10 @@ where
     where
         S: FnMut(Self::Out) -> Flow,
     {
-        if !C::COMMUTES {
-            return combine_in_order::run_in_place(self, partition, task, sink);
+        if C::COMMUTES {
+            combine_any_order::run_in_place(self, partition, task, sink)
+        } else {
+            combine_in_order::run_in_place(self, partition, task, sink)
         }
-        let index = partition.index;
-        let resources = &of_no_shuffle(task.resources());
-        let outputs = CombinerOutputs::new(self.partitioner.partitions(), 1);
-        let mut combiner = Combiner::new(&self.combine, self.partitioner, &outputs, resources);
-        let push = |record: Ref<'_, P::Out>| combiner.push(record);
-        let flow = feed(&*self.parent, partition, task, self.site, push)?;
-        if flow.is_break() {
-            return Ok(flow);
-        }
-        let flow = task.call_batched(&self.site, || {
-            combiner.commit()?;
-            outputs.read(index, &self.combine, self.partitioner, resources, sink)
-        });
-        flow.map_err(|error| error.at(self.site))
     }
 }

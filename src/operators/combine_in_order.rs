@@ -1,9 +1,9 @@
-//! `combine_by_key` where the order of combining matters.
+//! `combine_by_key` if the order of combining matters.
 //!
-//! Map side: tables of one turn, and what comes of them is divided as the records of `group_by_key` are.
-//! Reduce side: the values of each key merged, in the order of the turns.
+//! Map side: the tables of one combine group; their entries are partitioned like the records of `group_by_key`.
+//! Reduce side: merges the values of each key, in the order of the combine groups.
 
-use super::combine_by_key::{CombineInPlace, Combined, Combining};
+use super::combining::{CombineInPlace, Combined, Combining};
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::Result;
@@ -12,9 +12,10 @@ use crate::portable::{Portable, portable};
 use crate::shuffle::{Combine, GroupOutputs, OrderedCombiner, merge_groups};
 use crate::task::{Flow, Partition, Resources, Task, Worker};
 
-/// Of more partitions than this some are taken at once, as one turn. So what comes of the tables, which is as much as there
-/// are keys in each turn, does not grow with the number of partitions; and there are still at least half as many turns,
-/// enough for many cores. As values are combined turn by turn, this is a constant, whatever cores there are.
+/// Maximum number of combine groups, if the number of partitions is known. With more partitions, a group consists of
+/// several neighbours. This bounds the output of the tables, which has one entry per key and group, whatever the number
+/// of partitions. At least half as many groups remain, enough for many cores. The grouping of values is visible in
+/// results, so this must be a constant, independent of the machine.
 const MOST_TURNS: usize = 512;
 
 /// The map side.
@@ -98,7 +99,7 @@ where
     }
 }
 
-/// The reduce side: what a shuffle brought to a partition.
+/// The reduce side: merges the outputs for a partition.
 pub(super) fn read<C: Combine>(
     combined: &Combined<C>,
     partition: usize,

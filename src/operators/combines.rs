@@ -1,15 +1,14 @@
-//! The ways in which the values of a key become one, for `combine_by_key`.
+//! The ways of combining the values of a key, for `combine_by_key`.
 
 use std::marker::PhantomData;
 use std::num::Wrapping;
 use std::ops::Add;
-use std::sync::Arc;
 
-use crate::pipeline::{Data, Key, Peek, Ref};
-use crate::portable::portable;
+use crate::pipeline::{Call, Data, Key, Peek, Ref};
+use crate::portable::{Portable, portable};
 use crate::shuffle::Combine;
 
-/// `count_by_value`: how often each record comes.
+/// `count_by_value`: the number of occurrences of each record.
 pub(crate) struct CountByValue<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
 
 portable! {
@@ -45,7 +44,7 @@ impl<T: Key + ?Sized> Combine for CountByValue<T> {
     }
 }
 
-/// `count_by_key`: how often each key comes.
+/// `count_by_key`: the number of occurrences of each key.
 pub(crate) struct CountByKey<K, V>(pub(crate) PhantomData<fn(K, V)>);
 
 portable! {
@@ -81,7 +80,7 @@ impl<K: Data + Eq, V: 'static> Combine for CountByKey<K, V> {
     }
 }
 
-/// `sum_by_key`: the sum of whole numbers.
+/// `sum_by_key`: the sum of integers.
 pub(crate) struct SumByKey<K, V>(pub(crate) PhantomData<fn(K, V)>);
 
 portable! {
@@ -117,9 +116,9 @@ impl<K: Data + Eq, V: Data + WholeNumber> Combine for SumByKey<K, V> {
     }
 }
 
-/// A number whose sums are the same in whatever order they are made: an integer type, or [`Wrapping`] of one.
+/// A number that can be summed in any order with the same result: an integer type, or [`Wrapping`] of one.
 ///
-/// Only this library implements it.
+/// This trait is sealed: only this library implements it.
 ///
 /// # Examples
 ///
@@ -148,7 +147,7 @@ macro_rules! whole_number {
 
 whole_number!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
 
-/// `distinct`: that a record comes.
+/// `distinct`: each record without a value.
 pub(crate) struct Distinct<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
 
 portable! {
@@ -178,14 +177,8 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
     fn merge(&self, (): (), (): ()) {}
 }
 
-/// `reduce_by_key`, `fold_by_key`, `aggregate_by_key` and `combine_by_key`: as closures of the program say.
-pub(crate) struct ByClosures<K, V, C, I, S, Ops, Create, Add, Merge> {
-    pub(crate) initial: I,
-    /// What the closures of the program are handed first.
-    pub(crate) state: Arc<S>,
-    /// The closures of the program.
-    pub(crate) ops: Ops,
-    /// How they are called for each of what [`Combine`] asks.
+/// `reduce_by_key`, `fold_by_key`, `aggregate_by_key` and `combine_by_key`: combining by user closures.
+pub(crate) struct ByClosures<K, V, C, Create, Add, Merge> {
     pub(crate) create: Create,
     pub(crate) add: Add,
     pub(crate) merge: Merge,
@@ -193,24 +186,20 @@ pub(crate) struct ByClosures<K, V, C, I, S, Ops, Create, Add, Merge> {
 }
 
 portable! {
-    [K, V, C, I: Data, S: Data + Sync, Ops, Create, Add, Merge]
-    ByClosures<K, V, C, I, S, Ops, Create, Add, Merge> {
-        initial: data, state: state, ops: code, create: code, add: code, merge: code, types: part,
+    [K, V, C, Create: Portable, Add: Portable, Merge: Portable]
+    ByClosures<K, V, C, Create, Add, Merge> {
+        create: part, add: part, merge: part, types: part,
     }
 }
 
-impl<K, V, C, I, S, Ops, Create, Add, Merge> Combine
-    for ByClosures<K, V, C, I, S, Ops, Create, Add, Merge>
+impl<K, V, C, Create, Add, Merge> Combine for ByClosures<K, V, C, Create, Add, Merge>
 where
     K: Data + Eq,
     V: 'static,
     C: Data,
-    I: Data + Sync,
-    S: Data + Sync,
-    Ops: Send + Sync + 'static,
-    Create: Fn(&Ops, &S, &I, V) -> C + Send + Sync + 'static,
-    Add: Fn(&Ops, &S, C, V) -> C + Send + Sync + 'static,
-    Merge: Fn(&Ops, &S, C, C) -> C + Send + Sync + 'static,
+    Create: Call<(V,), Out = C>,
+    Add: Call<(C, V), Out = C>,
+    Merge: Call<(C, C), Out = C>,
 {
     type In = (K, V);
     type Key = K;
@@ -226,16 +215,16 @@ where
 
     #[inline(always)]
     fn create(&self, value: V) -> C {
-        (self.create)(&self.ops, &self.state, &self.initial, value)
+        self.create.call((value,))
     }
 
     #[inline(always)]
     fn add(&self, combined: C, value: V) -> C {
-        (self.add)(&self.ops, &self.state, combined, value)
+        self.add.call((combined, value))
     }
 
     #[inline(always)]
     fn merge(&self, combined: C, later: C) -> C {
-        (self.merge)(&self.ops, &self.state, combined, later)
+        self.merge.call((combined, later))
     }
 }

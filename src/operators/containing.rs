@@ -1,4 +1,4 @@
-//! `containing`: the records with something in them. Narrow.
+//! `containing`: the records that contain a pattern. Narrow.
 
 use std::sync::Arc;
 

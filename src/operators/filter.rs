@@ -1,28 +1,25 @@
-//! `filter`: the records a predicate holds for. Narrow.
+//! `filter`: the records for which a predicate returns `true`. Narrow.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::Step;
-use crate::pipeline::{Data, Peek, Record, Ref};
-use crate::portable::portable;
+use crate::pipeline::{Call, Peek, Record, Ref};
+use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
 
-pub(crate) struct Filter<S, F> {
-    pub(crate) state: Arc<S>,
-    pub(crate) predicate: F,
+pub(crate) struct Filter<C> {
+    pub(crate) predicate: C,
     pub(crate) site: Site,
 }
 
 portable! {
-    [S: Data + Sync, F] Filter<S, F> { site: part, state: state, predicate: code }
+    [C: Portable] Filter<C> { site: part, predicate: part }
 }
 
-impl<T, S, F> Step<T> for Filter<S, F>
+impl<T, C> Step<T> for Filter<C>
 where
     T: Record + ?Sized,
-    S: Data + Sync,
-    F: for<'a> Fn(&S, Peek<'a, T>) -> bool + Send + Sync + 'static,
+    C: for<'a> Call<(Peek<'a, T>,), Out = bool>,
 {
     type Out = T;
 
@@ -33,9 +30,7 @@ where
     where
         K: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
-        let kept = task.call(&self.site, || {
-            (self.predicate)(&self.state, T::peek(&record))
-        });
+        let kept = task.call(&self.site, || self.predicate.call((T::peek(&record),)));
         if kept {
             sink(record)
         } else {

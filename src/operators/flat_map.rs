@@ -1,30 +1,34 @@
-//! `flat_map`: any number of records for each record. `filter_map` and `flatten` are cases of it. Narrow.
+//! `flat_map`: any number of records for each record. `filter_map` and `flatten` are special cases of it. Narrow.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::Step;
-use crate::pipeline::{Data, Record, Ref};
-use crate::portable::portable;
+use crate::pipeline::{Call, Record, Ref};
+use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
 
-pub(crate) struct FlatMap<S, F, I> {
-    pub(crate) state: Arc<S>,
-    pub(crate) op: F,
-    pub(crate) site: Site,
-    pub(crate) out: PhantomData<fn() -> I>,
+pub(crate) struct FlatMap<C, I> {
+    op: C,
+    site: Site,
+    out: PhantomData<fn() -> I>,
 }
 
 portable! {
-    [S: Data + Sync, F, I] FlatMap<S, F, I> { site: part, state: state, op: code, out: part }
+    [C: Portable, I] FlatMap<C, I> { site: part, op: part, out: part }
 }
 
-impl<In, S, F, I> Step<In> for FlatMap<S, F, I>
+impl<C, I> FlatMap<C, I> {
+    pub(crate) fn new(op: C, site: Site) -> Self {
+        let out = PhantomData;
+        Self { op, site, out }
+    }
+}
+
+impl<In, C, I> Step<In> for FlatMap<C, I>
 where
     In: Record + ?Sized,
-    S: Data + Sync,
-    F: for<'a> Fn(&S, Ref<'a, In>) -> I + Send + Sync + 'static,
+    C: for<'a> Call<(Ref<'a, In>,), Out = I>,
     I: IntoIterator + 'static,
     I::Item: 'static,
 {
@@ -35,8 +39,8 @@ where
     where
         K: FnMut(I::Item) -> Flow,
     {
-        // The iterator may run code of the program at each step, so each is watched over.
-        let mut records = task.call(&self.site, || (self.op)(&self.state, record).into_iter());
+        // The iterator may run user code at each step, so `call` guards each step.
+        let mut records = task.call(&self.site, || self.op.call((record,)).into_iter());
         if In::IS_STREAM && task.has_failed() {
             return ControlFlow::Break(());
         }

@@ -1,28 +1,25 @@
-//! `flat_map_str`: any number of pieces of text for each record, borrowed from it. Narrow.
+//! `flat_map_str`: any number of text slices for each record, borrowed from it. Narrow.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::Step;
-use crate::pipeline::{Data, Record, Ref};
-use crate::portable::portable;
+use crate::pipeline::{Call, Record, Ref};
+use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
 
-pub(crate) struct FlatMapStr<S, F> {
-    pub(crate) state: Arc<S>,
-    pub(crate) op: F,
+pub(crate) struct FlatMapStr<C> {
+    pub(crate) op: C,
     pub(crate) site: Site,
 }
 
 portable! {
-    [S: Data + Sync, F] FlatMapStr<S, F> { site: part, state: state, op: code }
+    [C: Portable] FlatMapStr<C> { site: part, op: part }
 }
 
-impl<In, S, F> Step<In> for FlatMapStr<S, F>
+impl<In, C> Step<In> for FlatMapStr<C>
 where
     In: Record + ?Sized,
-    S: Data + Sync,
-    F: for<'a, 'e> Fn(&S, Ref<'a, In>, &'e mut (dyn FnMut(&str) + 'e)) + Send + Sync + 'static,
+    C: for<'a, 'e> Call<(Ref<'a, In>, &'e mut (dyn FnMut(&str) + 'e)), Out = ()>,
 {
     type Out = str;
 
@@ -33,14 +30,15 @@ where
     {
         let mut flow = ControlFlow::Continue(());
         task.call(&self.site, || {
-            (self.op)(&self.state, record, &mut |text| {
+            let mut emit = |text: &str| {
                 if In::IS_STREAM && task.has_failed() {
                     flow = ControlFlow::Break(());
                 }
                 if flow.is_continue() {
                     flow = sink(text);
                 }
-            })
+            };
+            self.op.call((record, &mut emit));
         });
         flow
     }

@@ -9,18 +9,20 @@ use crate::pipeline::{Data, Pipeline};
 use crate::portable::{Loader, Portable, Saver, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
-/// How many records the first partition takes; each next one takes twice as many, up to the last number. The first are
-/// small so that a short or slow iterator keeps all cores busy; the last are larger, so that handing out costs little,
-/// and no larger than that, so that long records do not pile up.
+/// Number of records of the first partition, and maximum number of records of a partition. Each partition has as many
+/// records as all before it and 64 more, up to the maximum. The first ones are small, so that a short or slow iterator
+/// keeps all cores busy. The later ones are larger, to amortise the cost of a task, but not so large that long records
+/// pile up in memory.
 const PARTITION_RECORDS: (usize, usize) = (64, 1024);
 
-/// Records without memory of their own cannot be long: later partitions take such a part of all that came before, so that
-/// the last ones still keep all cores busy; up to so many records, and so many bytes of them.
+/// Records without heap memory cannot be long. For them, a later partition may have 1/`PART_OF_PULLED` of all records
+/// read before it, so the last partitions still keep all cores busy. `MOST_RECORDS` and `MOST_BYTES` limit the records
+/// of a partition, and their size in bytes.
 const PART_OF_PULLED: usize = 64;
 const MOST_RECORDS: usize = 16 << 10;
 const MOST_BYTES: usize = 1 << 20;
 
-/// How many records the partition takes that comes after so many of them.
+/// Returns the number of records of the next partition, after `pulled` records have been read.
 fn records_after<T>(pulled: usize) -> usize {
     let (least, most) = PARTITION_RECORDS;
     let doubled = (pulled + least).min(most);
@@ -32,7 +34,7 @@ fn records_after<T>(pulled: usize) -> usize {
 }
 
 pub(crate) struct FromIter<M, I> {
-    /// Makes the iterator anew for each job. Worker processes do without: records are sent to them.
+    /// Creates a new iterator for each job. `None` in worker processes, which receive the records instead.
     pub(crate) make: Option<M>,
     pub(crate) site: Site,
     pub(crate) out: PhantomData<fn() -> I>,
@@ -59,7 +61,7 @@ struct Pulled<T> {
 }
 
 portable! {
-    [T: Data] Pulled<T> { site: part, records: data }
+    [T: Data] Pulled<T> { site: part, records: values }
 }
 
 impl<M, I> Pipeline for FromIter<M, I>
@@ -91,11 +93,11 @@ where
             }
             pulled += batch.len();
             index += 1;
-            let batch = Pulled {
+            let pulled = Pulled {
                 site: self.site,
                 records: batch,
             };
-            Ok(Some(Partition::with(index - 1, batch)))
+            Ok(Some(Partition::with(index - 1, pulled)))
         })
     }
 
@@ -103,13 +105,13 @@ where
     where
         S: FnMut(I::Item) -> Flow,
     {
-        let Some(batch) = partition.into_payload::<Pulled<I::Item>>() else {
+        let Some(Pulled { records, .. }) = partition.into_payload::<Pulled<I::Item>>() else {
             unreachable!(
                 "the partitions of {} come from its own stream",
                 self.site.operator
             )
         };
-        for (i, record) in batch.records.into_iter().enumerate() {
+        for (i, record) in records.into_iter().enumerate() {
             if (i % super::STOP_CHECK_RECORDS == 0 && task.is_stopped()) || sink(record).is_break()
             {
                 return Ok(ControlFlow::Break(()));
@@ -123,7 +125,7 @@ where
 mod tests {
     use super::*;
 
-    /// How many records the partitions have of so many records.
+    /// Returns the numbers of records of the partitions, for `records` records in all.
     fn partitions<T>(records: usize) -> Vec<usize> {
         let mut pulled = 0;
         let mut partitions = Vec::new();
@@ -150,7 +152,7 @@ mod tests {
         ] {
             assert_eq!(of_all[..6], first);
             assert!(of_all.is_sorted() && of_all.last() == Some(&most), "{most}");
-            // No part of the work is so large that others would wait for it for long.
+            // No partition is so large that other threads would wait for it for long.
             let mut before = 0;
             for records in of_all {
                 assert!(records <= 1024 || records <= before / 64);

@@ -1,4 +1,4 @@
-//! `from_vec`: records that are in memory. A source.
+//! `from_vec`: records in memory. A source.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,20 +15,18 @@ pub(crate) struct FromVec<T> {
     pub(crate) site: Site,
 }
 
-/// Each record by itself, as there is a limit to what the codec takes at once.
 impl<T: Data> Portable for FromVec<T> {
     fn save(&self, to: &mut Saver) -> Result<()> {
         self.site.save(to)?;
-        to.data(&(self.partitions, self.records.len()))?;
-        self.records.iter().try_for_each(|record| to.data(record))
+        to.data(&self.partitions)?;
+        to.values(&self.records)
     }
 
     fn load(from: &mut Loader<'_>) -> Result<Self> {
         let site = Portable::load(from)?;
-        let (partitions, len) = from.data::<(usize, usize)>()?;
-        let records: Result<_> = (0..len).map(|_| from.data()).collect();
+        let partitions = from.data()?;
         Ok(Self {
-            records: Arc::new(records?),
+            records: Arc::new(from.values()?),
             partitions,
             site,
         })

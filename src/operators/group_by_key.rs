@@ -1,6 +1,7 @@
 //! `group_by_key`: the values of each key as a stream. Wide.
 //!
-//! Map side: `records_by_key`. Reduce side: the entries of a partition in order, cut where the key changes.
+//! Map side: `records_by_key`. Reduce side: reads the entries of a partition in order; a group ends where the key
+//! changes.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -14,10 +15,10 @@ use crate::pipeline::{Data, Key, Pipeline, Record, Ref};
 use crate::portable::portable;
 use crate::task::{Flow, Partition, Site, Task};
 
-/// A key and its values: the records of the bags that [`group_by_key`](crate::Bag::group_by_key) gives.
+/// A key and its values: the record type of [`group_by_key`](crate::Bag::group_by_key).
 ///
-/// There is no value of this type: it stands for `(K, Values<V>)` where a record is handed to a closure, for `&K`
-/// where it is only looked at, as in `filter`, and for `(K, Vec<V>)` where it is kept, as by `collect`.
+/// No value of this type exists. A closure that takes the record receives `(K, Values<V>)`. A closure that only
+/// inspects it, as in `filter`, receives `&K`. Methods that keep the record, such as `collect`, return `(K, Vec<V>)`.
 ///
 /// # Examples
 ///
@@ -132,7 +133,7 @@ impl<K: Data + Eq, V: Data> Groups<K, V> {
     }
 }
 
-/// Reads back a key that the map side has written, by code that is the program's.
+/// Decodes a key from the map side. Decoding may run user code.
 #[inline]
 pub(super) fn decode_key<K: Data + Eq>(bytes: &[u8], task: &Task<'_>, site: Site) -> Result<K> {
     task.call(&site, || K::from_bytes(bytes))

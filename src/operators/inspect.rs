@@ -1,27 +1,23 @@
-//! `inspect`: looks at each record and hands it on. Narrow.
-
-use std::sync::Arc;
+//! `inspect`: calls a closure with each record and passes the record on. Narrow.
 
 use super::Step;
-use crate::pipeline::{Data, Peek, Record, Ref};
-use crate::portable::portable;
+use crate::pipeline::{Call, Peek, Record, Ref};
+use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
 
-pub(crate) struct Inspect<S, F> {
-    pub(crate) state: Arc<S>,
-    pub(crate) op: F,
+pub(crate) struct Inspect<C> {
+    pub(crate) op: C,
     pub(crate) site: Site,
 }
 
 portable! {
-    [S: Data + Sync, F] Inspect<S, F> { site: part, state: state, op: code }
+    [C: Portable] Inspect<C> { site: part, op: part }
 }
 
-impl<T, S, F> Step<T> for Inspect<S, F>
+impl<T, C> Step<T> for Inspect<C>
 where
     T: Record + ?Sized,
-    S: Data + Sync,
-    F: for<'a> Fn(&S, Peek<'a, T>) + Send + Sync + 'static,
+    C: for<'a> Call<(Peek<'a, T>,), Out = ()>,
 {
     type Out = T;
 
@@ -32,7 +28,7 @@ where
     where
         K: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
-        task.call(&self.site, || (self.op)(&self.state, T::peek(&record)));
+        task.call(&self.site, || self.op.call((T::peek(&record),)));
         sink(record)
     }
 }

@@ -1,9 +1,11 @@
-//! The joins: pairs of values of one key in two bags. Wide.
+//! The joins: pairs of values of the same key in two bags. Wide.
 //!
-//! Map sides: `records_by_key`, twice. Reduce side: a merge of both partitions, which are in order of (hash, key). Of
-//! a key that both sides have more than once, the right side's values are buffered, unless both sides are in memory, and
-//! the left side's streamed. In memory the left side need not even be brought into groups, but where its keys are wanted
-//! that the right side has not: each of its entries is compared with the right side's key at hand.
+//! Map sides: `records_by_key`, twice. Reduce side: merges both partitions, which are in the order of (hash, key).
+//!
+//! - In general, if both sides have a key more than once, the values of the right side are buffered and those of the
+//!   left side are streamed.
+//! - If both sides are in memory, nothing is buffered. If the join also drops left values without a match, the left
+//!   side is not even grouped: each of its entries is compared with the current key of the right side.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -18,38 +20,38 @@ use crate::portable::portable;
 use crate::shuffle::{Encode, GroupCursor, GroupValues, SortedGroups, ValueBuffer};
 use crate::task::{Flow, Partition, Site, Task};
 
-/// What a join gives of keys that both sides have.
+/// The rows of a join for keys that both sides have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Matched {
-    /// Each value of the left with each of the right.
+    /// Each value of the left side with each value of the right side.
     Pairs,
-    /// Each value of the left.
+    /// Each value of the left side.
     Left,
     /// The key.
     Once,
     Nothing,
 }
 
-/// What kind of join.
+/// A kind of join.
 pub(crate) trait Joining: Send + Sync + 'static {
-    /// What the records of both sides are brought together by.
+    /// The key by which the records of both sides are matched.
     type Key: ?Sized + 'static;
     type Left: Encode;
     type Right: Encode;
     type Out: Record + ?Sized;
 
     const MATCHED: Matched;
-    /// Whether it gives a row for each value of a key that only the left side has.
+    /// Whether each value of a key that only the left side has results in a row.
     const LEFT_ALONE: bool;
-    /// The same of the right side.
+    /// Whether each value of a key that only the right side has results in a row.
     const RIGHT_ALONE: bool;
 
-    /// Whether rows of the left side whose key the right side has not give nothing.
+    /// Whether left records without a match are dropped, so that the join filter may drop them before the shuffle.
     const SIFTS_LEFT: bool = !Self::LEFT_ALONE;
-    /// The same of the right side.
+    /// Whether right records without a match are dropped.
     const SIFTS_RIGHT: bool = !Self::RIGHT_ALONE;
 
-    /// A row, of the bytes of a key and of the values that it has.
+    /// Returns a row from the bytes of its key and values.
     fn row<'a>(
         key: &'a [u8],
         left: Option<&'a [u8]>,
@@ -128,7 +130,7 @@ impl<J: Joining> Joined<J> {
     }
 }
 
-/// Where the rows of a join go.
+/// Pushes the rows of a join to `sink`.
 struct Rows<'s, J, S> {
     task: &'s Task<'s>,
     site: Site,
@@ -151,13 +153,13 @@ where
                 return Ok(ControlFlow::Break(()));
             }
         }
-        // The code that reads a row back is the program's.
+        // The code that decodes a row may be user code.
         let row = self.task.call(&self.site, || J::row(key, left, right));
         Ok((self.sink)(row?))
     }
 
-    /// The rows of sides in memory, where keys that only the left side has give none: so it is enough to go through the
-    /// groups of the right side.
+    /// Pushes the rows of two sides in memory. Only for joins that drop left values without a match: it visits the
+    /// groups of the right side and skips all other keys.
     fn push_in_memory(
         &mut self,
         left: &mut SortedGroups,
@@ -169,7 +171,7 @@ where
                 return Ok(ControlFlow::Continue(()));
             }
             let (key, mut more) = (right.key(), right.values());
-            // Mostly the only one.
+            // Usually the only one.
             let first = more.next();
             let mut is_alone = true;
             let mut flow = left.for_each_of(right, |left| {
@@ -190,7 +192,7 @@ where
         }
     }
 
-    /// Rows of a value of the left side, or of none, with each of these values of the right side.
+    /// Pushes the rows of a left value, or of none, with `first` and each of the `more` right values.
     #[inline(always)]
     fn push_each(
         &mut self,
@@ -211,7 +213,7 @@ where
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The values of a key of the left side.
+    /// Pushes the rows of the left values of the current key.
     #[inline]
     fn push_left(&mut self, sides: &mut Sides, is_wanted: bool) -> Result<Flow> {
         while is_wanted && sides.left.advance()? {
@@ -223,7 +225,7 @@ where
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The values of a key that only the right side has.
+    /// Pushes the rows of a key that only the right side has.
     #[inline]
     fn push_right(&mut self, sides: &mut Sides) -> Result<Flow> {
         while J::RIGHT_ALONE && sides.right.advance()? {
@@ -235,7 +237,7 @@ where
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The pairs of values of a key that both sides have.
+    /// Pushes the pairs of values of a key that both sides have.
     #[inline]
     fn push_pairs(
         &mut self,

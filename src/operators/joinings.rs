@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::pipeline::{Data, Key, Ref};
 use crate::storage::codec::decode;
 
-/// A value that its kind of join has in every row.
+/// Decodes a value that is present in every row of this kind of join.
 #[inline(always)]
 fn always<V: Data>(value: Option<&[u8]>) -> Result<V> {
     decode(value.unwrap_or_default())
@@ -51,15 +51,15 @@ outer!(
     Inner, false, false, always -> V, always -> W
 );
 outer!(
-    /// `left_join`: pairs, and the left side's values that have none.
+    /// `left_join`: pairs, and left values without a match.
     Left, true, false, always -> V, maybe -> Option<W>
 );
 outer!(
-    /// `right_join`: pairs, and the right side's values that have none.
+    /// `right_join`: pairs, and right values without a match.
     Right, false, true, maybe -> Option<V>, always -> W
 );
 outer!(
-    /// `full_join`: pairs, and the values of both sides that have none.
+    /// `full_join`: pairs, and the values of both sides without a match.
     Full, true, true, maybe -> Option<V>, maybe -> Option<W>
 );
 
@@ -87,11 +87,11 @@ macro_rules! of_left {
 }
 
 of_left!(
-    /// `semi_join`: the left side's pairs whose key the right side has.
+    /// `semi_join`: the left pairs whose key the right side has.
     Semi, Left, false
 );
 of_left!(
-    /// `anti_join`: the left side's pairs whose key the right side has not.
+    /// `anti_join`: the left pairs whose key the right side does not have.
     Anti, Nothing, true
 );
 
@@ -123,10 +123,10 @@ macro_rules! of_records {
 }
 
 of_records!(
-    /// `intersection`: what both sides have, once.
+    /// `intersection`: the records that both sides have, once each.
     Intersection, Once, false
 );
 of_records!(
-    /// `subtract`: what only the left side has, as often as it has it.
+    /// `subtract`: the records that only the left side has, as many times as it has them.
     Subtract, Nothing, true
 );

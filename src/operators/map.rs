@@ -2,29 +2,33 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::Step;
-use crate::pipeline::{Data, Record, Ref};
-use crate::portable::portable;
+use crate::pipeline::{Call, Record, Ref};
+use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
 
-pub(crate) struct Map<S, F, U> {
-    pub(crate) state: Arc<S>,
-    pub(crate) op: F,
-    pub(crate) site: Site,
-    pub(crate) out: PhantomData<fn() -> U>,
+pub(crate) struct Map<C, U> {
+    op: C,
+    site: Site,
+    out: PhantomData<fn() -> U>,
 }
 
 portable! {
-    [S: Data + Sync, F, U] Map<S, F, U> { site: part, state: state, op: code, out: part }
+    [C: Portable, U] Map<C, U> { site: part, op: part, out: part }
 }
 
-impl<In, S, F, U> Step<In> for Map<S, F, U>
+impl<C, U> Map<C, U> {
+    pub(crate) fn new(op: C, site: Site) -> Self {
+        let out = PhantomData;
+        Self { op, site, out }
+    }
+}
+
+impl<In, C, U> Step<In> for Map<C, U>
 where
     In: Record + ?Sized,
-    S: Data + Sync,
-    F: for<'a> Fn(&S, Ref<'a, In>) -> U + Send + Sync + 'static,
+    C: for<'a> Call<(Ref<'a, In>,), Out = U>,
     U: 'static,
 {
     type Out = U;
@@ -34,7 +38,7 @@ where
     where
         K: FnMut(U) -> Flow,
     {
-        let out = task.call(&self.site, || (self.op)(&self.state, record));
+        let out = task.call(&self.site, || self.op.call((record,)));
         if In::IS_STREAM && task.has_failed() {
             return ControlFlow::Break(());
         }

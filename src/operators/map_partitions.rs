@@ -1,4 +1,4 @@
-//! `map_partitions`: a closure that sees a partition as a whole. Narrow.
+//! `map_partitions`: a closure that processes a whole partition. Narrow.
 
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
@@ -6,13 +6,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::pipeline::{Data, Pipeline, Record, Ref};
+use crate::pipeline::{Call, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
-/// The records of one partition, to be gone through once.
+/// The records of one partition, which can be read once.
 ///
-/// What [`map_partitions`](crate::Bag::map_partitions) hands to its closure.
+/// The closure of [`map_partitions`](crate::Bag::map_partitions) receives a value of this type.
 ///
 /// # Examples
 ///
@@ -34,7 +34,7 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 /// ```
 pub struct Records<'r, T: Record + ?Sized>(&'r mut dyn FnMut(&mut Each<'_, T>));
 
-/// What is called with each record.
+/// A closure that is called with each record.
 type Each<'e, T> = dyn for<'a> FnMut(Ref<'a, T>) -> Flow + 'e;
 
 impl<T: Record + ?Sized> Records<'_, T> {
@@ -59,7 +59,7 @@ impl<T: Record + ?Sized> Records<'_, T> {
         });
     }
 
-    /// Calls `op` with each record, in order, until it breaks off. What comes behind is not computed.
+    /// Calls `op` with each record, in order, until it returns `Break`. Later records are not computed.
     ///
     /// # Examples
     ///
@@ -87,22 +87,21 @@ impl<T: Record + ?Sized> std::fmt::Debug for Records<'_, T> {
     }
 }
 
-pub(crate) struct MapPartitions<P, S, F, U> {
+pub(crate) struct MapPartitions<P, C, U> {
     pub(crate) parent: Arc<P>,
-    pub(crate) state: Arc<S>,
-    pub(crate) op: F,
+    pub(crate) op: C,
     pub(crate) site: Site,
     pub(crate) out: PhantomData<fn() -> U>,
 }
 
 portable! {
-    [P: Portable, S: Data + Sync, F, U] MapPartitions<P, S, F, U> {
-        parent: part, site: part, state: state, op: code, out: part,
+    [P: Portable, C: Portable, U] MapPartitions<P, C, U> {
+        parent: part, site: part, op: part, out: part,
     }
 }
 
-/// What went wrong before the closure of the program, which has seen a part of the records only. If it panics, it may do
-/// so because of that: then this is the error of the task.
+/// An error upstream of the closure, which has therefore received only some of the records. If the closure then panics,
+/// possibly because of that, the task reports this error and not the panic.
 struct Outcome<'t> {
     task: &'t Task<'t>,
     error: RefCell<Option<Error>>,
@@ -116,14 +115,10 @@ impl Drop for Outcome<'_> {
     }
 }
 
-impl<P, S, F, U> Pipeline for MapPartitions<P, S, F, U>
+impl<P, C, U> Pipeline for MapPartitions<P, C, U>
 where
     P: Pipeline,
-    S: Data + Sync,
-    F: for<'r, 'e> Fn(&S, usize, Records<'r, P::Out>, &'e mut (dyn FnMut(U) + 'e))
-        + Send
-        + Sync
-        + 'static,
+    C: for<'r, 'e> Call<(usize, Records<'r, P::Out>, &'e mut (dyn FnMut(U) + 'e)), Out = ()>,
     U: 'static,
 {
     type Out = U;
@@ -150,11 +145,11 @@ where
         let mut run = |op: &mut Each<'_, P::Out>| {
             if let Some(partition) = partition.take() {
                 let pushed = self.parent.run(partition, task, &mut |record| {
-                    // The closure of the program runs out after a stop; the records behind it need not.
+                    // After a stop the user closure still runs to its end, but needs no more records.
                     stopped.get()?;
                     op(record)
                 });
-                // What the closure makes of a part of the records must not pass for what it makes of all.
+                // If the closure has received only some of the records, its result must be discarded.
                 if pushed.is_err() || task.is_stopped() {
                     stopped.set(ControlFlow::Break(()));
                 }
@@ -162,12 +157,13 @@ where
             }
         };
         task.call(&self.site, || {
-            (self.op)(&self.state, index, Records(&mut run), &mut |record| {
-                // What is emitted after an error upstream is of no use to anybody.
+            let mut emit = |record| {
+                // Discard what the closure emits after an error upstream.
                 if stopped.get().is_continue() && !task.has_failed() {
                     stopped.set(sink(record));
                 }
-            })
+            };
+            self.op.call((index, Records(&mut run), &mut emit));
         });
         if let Some(error) = outcome.error.take() {
             return Err(error);

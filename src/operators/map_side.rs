@@ -1,6 +1,6 @@
-//! The map side of a shuffle: the records of one stage, and what is made of them for the next.
+//! The map side of a shuffle: it prepares the records of one stage for the next.
 //!
-//! What all shuffles have in common is here. What each makes of its records is a [`ShuffleKind`].
+//! This module contains what all shuffles have in common. A [`ShuffleKind`] defines what differs.
 
 use std::any::Any;
 use std::ops::ControlFlow;
@@ -9,50 +9,50 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
-use crate::pipeline::{Pipeline, Ref};
+use crate::pipeline::{Link, Pipeline, Ref};
 use crate::portable::{Portable, Saver, portable};
 use crate::task::{
     Block, Flow, MakeStage, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
     StageCode, Task, Worker, save_map_side,
 };
 
-/// What is made of records on their way to the next stage: whether they are combined, grouped, sorted or only divided.
+/// A kind of shuffle: it combines, groups, sorts or only partitions the records for the next stage.
 pub(crate) trait ShuffleKind<P: Pipeline>: Portable + Send + Sync + 'static {
-    /// What the tasks leave.
+    /// Output of the tasks.
     type Outputs: Outputs;
 
-    /// Nothing yet, for `readers` readers of each partition.
+    /// Returns empty outputs; each partition will be read by `readers` readers.
     fn outputs(&self, parent: &P, readers: usize) -> Self::Outputs;
 
-    /// The state of one thread.
+    /// Creates the state of one thread.
     fn worker<'s>(
         side: &'s MapSide<P, Self>,
         outputs: &'s Self::Outputs,
         resources: &'s Resources,
     ) -> Box<dyn Worker + 's>;
 
-    /// Called once, after the last task.
+    /// Completes the outputs. Called once, after the last task.
     fn finish(&self, _outputs: &mut Self::Outputs, _resources: &Resources) -> Result<()> {
         Ok(())
     }
 
-    /// How many of so many partitions a worker takes [at once](StageCode::at_once).
+    /// Returns how many of `partitions` partitions a worker claims [in one batch](StageCode::at_once).
     fn at_once(&self, _partitions: usize) -> usize {
         1
     }
 
-    /// What decides which partition a record goes to.
+    /// Describes, for the plan, what determines the partition of a record.
     fn partitioning(&self) -> &'static str {
         "by hash of the key"
     }
 
-    /// Whether each reader gets all of it, and not the keys of its partition.
+    /// Whether each reader gets all records, and not only those of its partition.
     fn is_broadcast(&self) -> bool {
         false
     }
 }
 
-/// The map side, which can be sent.
+/// The map side of a shuffle, which can be sent to a worker process.
 pub(crate) struct MapSide<P, K> {
     pub(crate) id: ShuffleId,
     pub(crate) parent: Arc<P>,
@@ -80,12 +80,12 @@ impl<P: Pipeline, K: ShuffleKind<P>> MakeStage for MapSide<P, K> {
     }
 }
 
-/// The map side in the lineage.
+/// The map side as a dependency in the lineage.
 pub(crate) struct MapDependency<P, K> {
     pub(crate) side: MapSide<P, K>,
-    pub(crate) parent_node: Arc<Node>,
-    /// A shuffle at whose outputs this one looks.
-    pub(crate) after: Option<Arc<dyn ShuffleDependency>>,
+    pub(crate) parent_node: Link<Node>,
+    /// A shuffle whose outputs this one uses.
+    pub(crate) after: Option<Link<dyn ShuffleDependency>>,
 }
 
 impl<P: Pipeline, K: ShuffleKind<P>> ShuffleDependency for MapDependency<P, K> {
@@ -106,7 +106,7 @@ impl<P: Pipeline, K: ShuffleKind<P>> ShuffleDependency for MapDependency<P, K> {
     }
 
     fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {
-        self.after.as_ref()
+        self.after.as_deref()
     }
 
     fn is_broadcast(&self) -> bool {
@@ -114,7 +114,7 @@ impl<P: Pipeline, K: ShuffleKind<P>> ShuffleDependency for MapDependency<P, K> {
     }
 }
 
-/// The map side while it runs.
+/// The map side while its stage runs.
 struct ShuffleStage<'d, P: Pipeline, K: ShuffleKind<P>> {
     side: &'d MapSide<P, K>,
     outputs: K::Outputs,
@@ -165,7 +165,7 @@ impl<P: Pipeline, K: ShuffleKind<P>> StageCode for ShuffleStage<'_, P, K> {
     }
 }
 
-/// Has `take` take in the records of a partition, which may be done with some of them when later ones come.
+/// Passes each record of a partition to `take`, which may buffer records and process them when later ones arrive.
 pub(super) fn feed<P: Pipeline>(
     parent: &P,
     partition: Partition,

@@ -1,36 +1,39 @@
-//! The physical operators, one to a file.
+//! The physical operators, one per file.
 //!
-//! | operator | kind | order of what comes out |
+//! | operator | kind | order of the result |
 //! | --- | --- | --- |
-//! | `from_vec`, `from_iter`, `range`, `read_text` | source | that of the source |
-//! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `parse_fields`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | kept |
-//! | `coalesce`, `persist`, `sample` | narrow | kept |
-//! | `union` | narrow | the first bag's, then the second's |
+//! | `from_vec`, `from_iter`, `range`, `read_text` | source | of the source |
+//! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `parse_fields`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | unchanged |
+//! | `coalesce`, `persist`, `sample` | narrow | unchanged |
+//! | `union` | narrow | the first bag, then the second |
 //! | `combine_by_key`, `group_by_key`, `cogroup`, `join` | wide | by (hash, key) |
-//! | `broadcast_join` | wide for the small side, narrow for the other | that of the other |
-//! | `zip_with_index` | wide for the counts, narrow for the records | kept |
-//! | `repartition` | wide | of the records that go to one partition: kept |
+//! | `broadcast_join` | wide for the small side, narrow for the other | of the other side |
+//! | `zip_with_index` | wide for the counts, narrow for the records | unchanged |
+//! | `repartition` | wide | each new partition keeps the order of the bag |
 //! | `sort` | wide | by range of the key |
-//! | `actions` | what an action computes of a partition | that of the partitions |
+//! | `actions` | computes the result of a partition for an action | of the partitions |
 //!
-//! Beside them stands what several have in common:
+//! These files contain what several operators share:
 //!
-//! | file | what it is for |
+//! | file | purpose |
 //! | --- | --- |
-//! | `narrow` | steps of a chain: the operators on one record at a time |
+//! | `narrow` | steps of a chain: operators on single records |
 //! | `map_side` | the map side of all shuffles |
-//! | `records_by_key`, `sides` | groups and joins: the map side, and where the reduce side gets its groups from |
-//! | `combine_in_order` | `combine_by_key` where the order of combining matters |
-//! | `combines`, `joinings` | the cases of `combine_by_key` and of `join` |
+//! | `records_by_key`, `sides` | groups and joins: the map side, and the sources of the groups on the reduce side |
+//! | `combining` | the operators of `combine_by_key` as data |
+//! | `combine_any_order`, `combine_in_order` | `combine_by_key` if the order of combining cannot matter, and if it may |
+//! | `combines`, `joinings` | the special cases of `combine_by_key` and of `join` |
 //! | `values` | the values of a group as a stream |
 
 pub(crate) mod actions;
 pub(crate) mod broadcast_join;
 pub(crate) mod coalesce;
 pub(crate) mod cogroup;
-pub(crate) mod combine_by_key;
+mod combine_any_order;
+mod combine_by_key;
 pub(crate) mod combine_in_order;
 pub(crate) mod combines;
+pub(crate) mod combining;
 pub(crate) mod containing;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
@@ -62,5 +65,5 @@ pub(crate) mod zip_with_index;
 
 pub(crate) use narrow::{Narrow, Step, Then};
 
-/// After how many records a source in memory looks whether the job has ended.
+/// Number of records after which an in-memory source checks whether the job has ended.
 const STOP_CHECK_RECORDS: usize = 1024;

@@ -1,4 +1,4 @@
-//! What the narrow operators share: each is a step between a pipeline and its sink.
+//! The common part of narrow operators: each is a step between a pipeline and its sink.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use crate::pipeline::{Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
-/// What a narrow operator does with one record.
+/// The effect of a narrow operator on one record.
 pub(crate) trait Step<In: Record + ?Sized>: Portable + Send + Sync + 'static {
     type Out: Record + ?Sized;
 
-    /// Whether pairs keep their keys.
+    /// Whether the step leaves the keys of pairs unchanged.
     const KEEPS_KEYS: bool = false;
 
-    /// Takes one record and pushes what comes of it into `sink`.
+    /// Processes one record and pushes the results into `sink`.
     fn push<S>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut S) -> Flow
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow;
@@ -58,7 +58,7 @@ impl<P: Pipeline, O: Step<P::Out>> Pipeline for Narrow<P, O> {
     }
 }
 
-/// Two steps as one.
+/// Two consecutive steps as one.
 pub(crate) struct Then<A, B>(pub(crate) A, pub(crate) B);
 
 portable! {

@@ -1,4 +1,4 @@
-//! `parse_fields`: a value from the fields of each record. Narrow.
+//! `parse_fields`: parses the fields of each record into a value. Narrow.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -24,7 +24,7 @@ portable! {
 }
 
 impl<P, U: DeserializeOwned> ParseFields<P, U> {
-    /// Pushes the current record.
+    /// Parses the current record and pushes the value.
     #[inline(always)]
     fn push<S>(&self, fields: &mut Fields<'_>, task: &Task<'_>, sink: &mut S) -> Flow
     where
@@ -68,7 +68,7 @@ where
             }
             ControlFlow::Continue(())
         };
-        // These may be part of a line's end, so that lines must be found first.
+        // These characters may be part of a line ending, so the lines must be split first.
         if matches!(self.delimiter, '\r' | '\n') {
             return self.parent.run(partition, task, &mut |record| {
                 push(record, TextKind::Record)

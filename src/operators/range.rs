@@ -1,4 +1,4 @@
-//! `range`: consecutive numbers, computed where they are used. A source.
+//! `range`: consecutive integers, computed where they are used. A source.
 
 use std::ops::ControlFlow;
 
@@ -45,7 +45,7 @@ impl Pipeline for Range {
     }
 }
 
-/// Where part `index` of `parts` nearly equal parts of `0..len` begins and ends.
+/// Returns the bounds of part `index` if `0..len` is divided into `parts` nearly equal parts.
 pub(crate) fn bounds(len: u64, index: usize, parts: usize) -> (u64, u64) {
     let at = |i: usize| (u128::from(len) * i as u128 / parts as u128) as u64;
     (at(index), at(index + 1))

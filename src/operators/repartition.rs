@@ -1,7 +1,7 @@
-//! `repartition` and `partition_by`: each record to a partition of its own choice. Wide.
+//! `repartition` and `partition_by`: assign each record to a partition. Wide.
 //!
-//! Map side: encoded records, divided among the partitions of the next stage.
-//! Reduce side: the records of all map tasks, in the order of the tasks.
+//! Map side: encodes records and divides them among the partitions of the next stage.
+//! Reduce side: reads the records of all map tasks, in the order of the tasks.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -14,15 +14,15 @@ use crate::portable::{Portable, portable};
 use crate::shuffle::{Divider, HashPartitioner, MapOutputs, Spool, replay};
 use crate::task::{Flow, Partition, Resources, Site, Task, Worker};
 
-/// Which partition a record goes to.
+/// Chooses the partition of a record.
 pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     fn partitions(&self) -> usize;
 
-    /// For record number `position` of partition number `task`.
+    /// Chooses the partition of `record`, which has the index `position` in partition `task` of the bag.
     fn choose(&self, record: Peek<'_, T>, task: usize, position: usize) -> Result<usize>;
 }
 
-/// One after the other, beginning with another one for each task, so that short tasks do not all fill the first.
+/// Round-robin. Each task starts at a different partition, so that short tasks do not all fill the first ones.
 pub(crate) struct InTurn(pub(crate) usize);
 
 portable! {
@@ -112,7 +112,7 @@ where
         begun.map_err(|error| error.at(*site))?;
         let mut position = 0;
         let _ = parent.run(partition, task, &mut |record| {
-            // The codec calls `Serialize`, which may be the program's.
+            // The codec calls `Serialize`, which may be user code.
             let outcome = task.call(site, || {
                 let record = T::peek(&record);
                 let to = kind.0.choose(record, task.partition(), position)?;
@@ -160,7 +160,7 @@ impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
         let outputs = task.map_outputs(self.shuffle, |blocks| {
             MapOutputs::<Spool>::import(self.partitions, blocks, task.resources())
         })?;
-        // The codec calls `Deserialize`, which may be the program's.
+        // The codec calls `Deserialize`, which may be user code.
         let flow = task.call(&self.site, || {
             replay::<T, _>(outputs.open(partition.index), sink)
         });

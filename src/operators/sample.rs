@@ -1,4 +1,4 @@
-//! `sample`: a part of the records, chosen by chance that is the same each time. Narrow.
+//! `sample`: a random, but reproducible, selection of the records. Narrow.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -44,21 +44,21 @@ impl<P: Pipeline> Pipeline for Sample<P> {
     }
 }
 
-/// Numbers that look random, for one partition: a counter, mixed (Steele, Lea and Flood, Fast splittable pseudorandom
-/// number generators, 2014: `SplitMix64`).
+/// The pseudorandom numbers of one partition: a counter with a mixing function, `SplitMix64` (Steele, Lea and Flood,
+/// Fast splittable pseudorandom number generators, 2014).
 struct Chance(u64);
 
 impl Chance {
     fn new(seed: u64, partition: usize) -> Self {
-        // Mixed in between, lest the numbers of one partition be those of another a few records on.
+        // Mix again: otherwise one partition has the random numbers of another, shifted by a few records.
         Self(mix(mix(seed).wrapping_add(partition as u64)))
     }
 
-    /// The next number from 0 up to, but not including, 1.
+    /// Returns the next number in `0.0..1.0`.
     #[inline]
     fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        // As many bits as the digits of an `f64`.
+        // An `f64` has 53 significant bits.
         (mix(self.0) >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

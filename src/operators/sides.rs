@@ -1,5 +1,5 @@
-//! Where the operators that bring all records of a key together get those of a partition from: a shuffle, or a bag
-//! whose records are in the partition of their key already.
+//! The inputs of groups and joins on the reduce side: a shuffle, or a bag whose records are already in the partition of
+//! their key.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::portable::{Loader, Portable, Saver};
 use crate::shuffle::{Encode, GroupCursor, GroupOutputs, Grouper, HashPartitioner};
 use crate::task::{Partition, Resources, Site, Task};
 
-/// One side of a join, or the only one of a group.
+/// One side of a join, or the only side of a group.
 pub(crate) enum Side<E: Encode> {
-    /// What a shuffle brought.
+    /// The outputs of a shuffle.
     Shuffled {
         shuffle: ShuffleId,
         partitioner: HashPartitioner,
     },
-    /// Records that are where their keys belong: each partition is grouped by the task that reads it.
+    /// Records that are already in the partition of their key. The task that reads a partition groups its records.
     InPlace {
         parent: Boxed<E::In>,
         partitioner: HashPartitioner,
@@ -58,7 +58,7 @@ impl<E: Encode> Portable for Side<E> {
 }
 
 impl<E: Encode> Side<E> {
-    /// The groups of one partition; `None` once the job has ended.
+    /// Opens the groups of one partition. Returns `None` if the job has ended.
     pub(super) fn open(
         &self,
         partition: usize,
@@ -102,7 +102,7 @@ fn group_in_place<E: Encode>(
     Ok(Some(outputs.open(partition, &resources)?))
 }
 
-/// The same resources, for what does not count as shuffled.
+/// Returns the same resources, with separate progress counters: records that are not shuffled do not count as shuffled.
 pub(super) fn of_no_shuffle(resources: &Resources) -> Resources {
     Resources {
         progress: Arc::default(),

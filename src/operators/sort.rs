@@ -1,7 +1,7 @@
-//! `sort`: records in order, divided by ranges of it. Wide.
+//! `sort`: records in order, partitioned by ranges. Wide.
 //!
-//! Map side: one buffer for each thread, which becomes a sorted run when it is full.
-//! Reduce side: the slices of all runs that belong to a partition, merged.
+//! Map side: each thread fills a buffer, sorts it when it is full, and so produces a sorted run.
+//! Reduce side: merges the segments of all runs that belong to a partition.
 
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ where
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        // Sorting runs closures of the program, and here no task can say whose.
+        // Sorting runs user closures, and no task is active here that could attribute their panics.
         let site = self.side.site;
         caught(Some(site), || self.writer.finish()).map_err(|error| error.at(site))
     }
@@ -107,7 +107,8 @@ impl<S: Sort> Pipeline for Sorted<S> {
         let outputs = task.map_outputs(self.shuffle, |blocks| {
             SortOutputs::import(self.partitions, blocks, task.resources())
         })?;
-        // Merging compares. What comes after it has its own places, which are named first.
+        // Merging runs user closures; their panics get this site. Later operators run inside this call, and set their
+        // own site first.
         let flow = task.call(&self.site, || {
             outputs.read(partition.index, &*self.sort, task, sink)
         });
@@ -115,7 +116,7 @@ impl<S: Sort> Pipeline for Sorted<S> {
     }
 }
 
-/// Both sides in one task, for records that are in their partition already.
+/// Both sides in one task, for records that are already in their partition.
 pub(crate) struct SortInPlace<S: Sort> {
     pub(crate) parent: Boxed<S::Record>,
     pub(crate) sort: S,
@@ -167,6 +168,7 @@ mod tests {
     use super::*;
     use crate::operators::from_vec::FromVec;
     use crate::pipeline::Data;
+    use crate::pipeline::Plain;
     use crate::shuffle::sort::{ByComparison, Bytes, Typed};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
@@ -175,7 +177,7 @@ mod tests {
     const PARTITIONS: usize = 4;
     const TASKS: usize = 10;
 
-    /// How the map side's outputs come to the reduce side.
+    /// Route of the map side's outputs to the reduce side.
     #[derive(Clone, Copy, PartialEq)]
     enum Way {
         Memory,
@@ -191,7 +193,7 @@ mod tests {
         }
     }
 
-    /// What the map side leaves of some of the partitions.
+    /// Runs the map side of some partitions and returns its outputs.
     fn map_side<T, S>(
         side: &MapSide<FromVec<T>, Sorting<S>>,
         indices: Range<usize>,
@@ -212,7 +214,7 @@ mod tests {
         outputs.downcast().unwrap()
     }
 
-    /// The same, of two processes.
+    /// Runs the map side in two simulated processes and returns the blocks of both.
     fn map_sides<T, S>(
         side: &MapSide<FromVec<T>, Sorting<S>>,
         driver: &Scratch,
@@ -232,7 +234,7 @@ mod tests {
         blocks
     }
 
-    /// Sorts within `budget_bytes`, and gives the partitions, and the bytes that this process has written.
+    /// Sorts within `budget_bytes`. Returns the partitions, and the number of bytes that this process has written.
     fn sorted<T, S>(records: Vec<T>, sort: S, budget_bytes: usize, way: Way) -> (Vec<Vec<T>>, u64)
     where
         T: Data + Clone + Sync,
@@ -304,13 +306,9 @@ mod tests {
     }
 
     fn by_first() -> impl Sort<Record = (u64, u64)> {
-        let compare = |(): &(), a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0);
-        let (state, records) = (Arc::new(()), PhantomData);
-        Typed(ByComparison {
-            state,
-            compare,
-            records,
-        })
+        let compare = Plain(|a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0));
+        let records = PhantomData;
+        Typed(ByComparison { compare, records })
     }
 
     #[test]
@@ -323,7 +321,7 @@ mod tests {
         assert_eq!(spilled, 0);
     }
 
-    /// So little memory that runs are merged in more than one pass: there are more of them than are read at once.
+    /// Uses so little memory that merging takes more than one pass: there are more runs than can be read concurrently.
     #[test]
     fn what_does_not_fit_is_spilled() {
         let (partitions, spilled) = sorted(pairs(200_000), by_first(), 64 << 10, Way::Memory);

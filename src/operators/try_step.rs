@@ -1,13 +1,14 @@
-//! What the `try_` operators share: another step, whose closure may return an error, which ends the job. Narrow.
+//! The common part of the `try_` operators, whose closures may return an error that ends the job. Narrow.
 
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use super::Step;
-use crate::pipeline::{Data, Record, Ref};
-use crate::portable::portable;
+use crate::pipeline::{Call, Peek, Record, Ref};
+use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
 
-/// A step over `Result`s: it lets the values through and ends the job at the first error.
+/// A step over `Result`s: it passes values on and ends the job at the first error.
 pub(crate) struct Unwrap {
     pub(crate) site: Site,
 }
@@ -36,22 +37,32 @@ where
 }
 
 /// A filter whose predicate may fail.
-pub(crate) struct TryFilter<S, F> {
-    pub(crate) state: std::sync::Arc<S>,
-    pub(crate) predicate: F,
-    pub(crate) site: Site,
+pub(crate) struct TryFilter<C, E> {
+    predicate: C,
+    site: Site,
+    error: PhantomData<fn() -> E>,
 }
 
 portable! {
-    [S: Data + Sync, F] TryFilter<S, F> { site: part, state: state, predicate: code }
+    [C: Portable, E] TryFilter<C, E> { site: part, predicate: part, error: part }
 }
 
-impl<T, S, F, E> Step<T> for TryFilter<S, F>
+impl<C, E> TryFilter<C, E> {
+    pub(crate) fn new(predicate: C, site: Site) -> Self {
+        let error = PhantomData;
+        Self {
+            predicate,
+            site,
+            error,
+        }
+    }
+}
+
+impl<T, C, E> Step<T> for TryFilter<C, E>
 where
     T: Record + ?Sized,
-    S: Data + Sync,
-    F: for<'a> Fn(&S, crate::pipeline::Peek<'a, T>) -> Result<bool, E> + Send + Sync + 'static,
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    C: for<'a> Call<(Peek<'a, T>,), Out = Result<bool, E>>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
 {
     type Out = T;
 
@@ -62,9 +73,7 @@ where
     where
         K: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
-        let kept = task.call(&self.site, || {
-            (self.predicate)(&self.state, T::peek(&record))
-        });
+        let kept = task.call(&self.site, || self.predicate.call((T::peek(&record),)));
         match kept {
             Ok(true) => sink(record),
             Ok(false) => ControlFlow::Continue(()),

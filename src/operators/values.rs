@@ -8,14 +8,14 @@ use crate::shuffle::GroupCursor;
 use crate::storage::codec;
 use crate::task::{Site, Task};
 
-/// After how many values it looks whether the job has ended.
+/// Number of values after which the stream checks whether the job has ended.
 const STOP_CHECK_VALUES: u64 = 1024;
 
-/// The values of one key, in the order of the bag they are from: an iterator, to be gone through once.
+/// An iterator over the values of one key, in the order of their bag. It can be read once.
 ///
-/// What [`group_by_key`](crate::Bag::group_by_key) and [`cogroup`](crate::Bag::cogroup) hand to closures. Values are
-/// read as they are asked for, from disk where they did not fit into memory, so that there may be any number of them.
-/// Those that are not asked for are skipped. Where a value cannot be read, the iterator ends, and the job fails.
+/// Closures receive it from [`group_by_key`](crate::Bag::group_by_key) and [`cogroup`](crate::Bag::cogroup). Values are
+/// read one at a time, from disk if they did not fit into memory, so a key may have any number of values. Values that
+/// the closure does not read are skipped. If a value cannot be read, the iterator ends and the job fails.
 ///
 /// # Examples
 ///
@@ -48,7 +48,7 @@ struct Stored<'a, V> {
 }
 
 impl<'a, V> Values<'a, V> {
-    /// The values of the group that `cursor` is in.
+    /// Reads the values of the current group of `cursor`.
     pub(crate) fn of_group(cursor: &'a mut GroupCursor, task: &'a Task<'a>, site: Site) -> Self {
         Self(Source::Stored(Stored {
             cursor,
@@ -60,12 +60,12 @@ impl<'a, V> Values<'a, V> {
         }))
     }
 
-    /// No values.
+    /// Returns no values.
     pub(crate) fn none() -> Self {
         Self::kept(Vec::new())
     }
 
-    /// Values in memory.
+    /// Returns values in memory.
     pub(crate) fn kept(values: Vec<V>) -> Self {
         Self(Source::Kept(values.into_iter()))
     }
@@ -105,7 +105,7 @@ impl<V: Data> Stored<'_, V> {
         }
         let value = match self.cursor.advance() {
             Ok(true) => {
-                // The code that reads a value back is the program's.
+                // The code that decodes a value may be user code.
                 let value = self
                     .task
                     .call(&self.site, || codec::decode(self.cursor.value()));

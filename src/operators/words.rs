@@ -32,7 +32,7 @@ impl<P: Pipeline<Out = str>> Pipeline for Words<P> {
     where
         S: FnMut(&str) -> Flow,
     {
-        // A word does not reach over the end of a record, so it does not matter how many come at once.
+        // No word spans two records, so the text may contain any number of records.
         self.parent.run_text(partition, task, &mut |text, _| {
             for_each_word(text, &mut *sink)
         })

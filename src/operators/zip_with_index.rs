@@ -1,7 +1,7 @@
-//! `zip_with_index`: each record with its place in the bag.
+//! `zip_with_index`: pairs each record with its index in the bag.
 //!
-//! Map side: the number of records of each partition, which is sent to every task. The bag is not shuffled, but computed
-//! a second time.
+//! Map side: counts the records of each partition; the counts are sent to every task. The bag is not shuffled, but
+//! computed twice.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::{Key, Owned, Pipeline, Record};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{GroupOutputs, HashPartitioner};
+use crate::shuffle::{GroupOutputs, HashPartitioner, Lookup};
 use crate::storage::codec;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
-/// The number of a partition, and that of its records.
+/// The index of a partition and its number of records.
 pub(crate) type PartitionCount = (usize, u64);
 
-/// For each partition its [`PartitionCount`], under one key.
+/// Computes the [`PartitionCount`] of each partition, with the same key for all.
 pub(crate) struct CountEach<P> {
     pub(crate) parent: Arc<P>,
 }
@@ -43,7 +43,7 @@ impl<P: Pipeline> Pipeline for CountEach<P> {
     {
         let index = partition.index;
         let count = self.parent.count(partition, task)?;
-        // What was broken off must not pass for the whole.
+        // An interrupted partition must not be counted as complete.
         if task.has_failed() || task.is_stopped() {
             return Ok(ControlFlow::Break(()));
         }
@@ -53,7 +53,7 @@ impl<P: Pipeline> Pipeline for CountEach<P> {
 
 pub(crate) struct ZipWithIndex<P> {
     pub(crate) parent: Arc<P>,
-    /// What [`CountEach`] gives, in one partition.
+    /// The shuffle of the counts from [`CountEach`], into one partition.
     pub(crate) counts: ShuffleId,
     pub(crate) site: Site,
 }
@@ -63,26 +63,39 @@ portable! {
 }
 
 impl<P: Pipeline> ZipWithIndex<P> {
-    /// The number of records before a partition.
+    /// Returns the number of records before a partition.
     fn before(&self, partition: usize, task: &Task<'_>) -> Result<u64> {
         let outputs = task.map_outputs(self.counts, |blocks| {
             GroupOutputs::import(HashPartitioner::new(1), true, blocks, task.resources())
         })?;
         let counts = outputs.lookup(task.resources())?;
+        let ends = counts.made(|| self.ends(&counts))?;
+        let after = ends.partition_point(|(earlier, _)| *earlier < partition);
+        Ok(after.checked_sub(1).map_or(0, |last| ends[last].1))
+    }
+
+    /// For each partition the number of records up to its end, in ascending order.
+    fn ends(&self, counts: &Lookup) -> Result<Vec<PartitionCount>> {
         let mut key = Vec::new();
         <() as Key>::append_bytes(&(), &mut key)?;
-        let mut before = 0;
+        let mut ends = Vec::new();
         let flow = counts.for_each(&key, |bytes| match codec::decode::<PartitionCount>(bytes) {
-            Ok((earlier, records)) => {
-                before += if earlier < partition { records } else { 0 };
+            Ok(count) => {
+                ends.push(count);
                 ControlFlow::Continue(())
             }
             Err(error) => ControlFlow::Break(error),
         });
-        match flow {
-            ControlFlow::Continue(()) => Ok(before),
-            ControlFlow::Break(error) => Err(error.at(self.site)),
+        if let ControlFlow::Break(error) = flow {
+            return Err(error.at(self.site));
         }
+        ends.sort_unstable();
+        let mut end = 0;
+        for (_, records) in &mut ends {
+            end += *records;
+            *records = end;
+        }
+        Ok(ends)
     }
 }
 

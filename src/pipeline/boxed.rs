@@ -3,6 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::link::{Link, Linked};
+use super::stack;
+use super::union::FlatUnion;
 use super::{Owned, Pipeline, Record, Ref};
 use crate::error::Result;
 use crate::portable::{Entry, Loader, Portable, Saver};
@@ -15,6 +18,10 @@ const BATCH_RECORDS: usize = 1024;
 /// The same of records with memory of their own. Those of a batch are all in use at once, and what glibc gives out again
 /// at once, without a search, are seven pieces of one size.
 const BATCH_OWNERS: usize = 4;
+
+/// Boundaries nearest to the result over which text crosses without a look at the stack, which would take as long as
+/// the crossing. Together they have to fit into the stack that is left free.
+const SHALLOW: usize = 16;
 
 /// A pipeline known only by the records that come out of it: what [`Bag::boxed`](crate::Bag::boxed) gives, and what
 /// every wide operator gives.
@@ -35,11 +42,31 @@ const BATCH_OWNERS: usize = 4;
 /// assert_eq!(even.count()?, 5);
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub struct Boxed<T: Record + ?Sized>(Arc<dyn Erased<T>>);
+pub struct Boxed<T: Record + ?Sized> {
+    pipeline: Link<dyn Erased<T>>,
+    /// Kept, so that whoever asks need not ask all of the pipeline.
+    partitions: Option<usize>,
+}
 
 impl<T: Record + ?Sized> Boxed<T> {
     pub(crate) fn new(pipeline: Arc<dyn Erased<T>>) -> Self {
-        Self(pipeline)
+        Self {
+            partitions: pipeline.partitions(),
+            pipeline: Link::new(pipeline),
+        }
+    }
+
+    pub(super) fn erased(&self) -> &dyn Erased<T> {
+        &**self.pipeline
+    }
+}
+
+impl<T: Record + ?Sized> Clone for Boxed<T> {
+    fn clone(&self) -> Self {
+        Self {
+            pipeline: self.pipeline.clone(),
+            partitions: self.partitions,
+        }
     }
 }
 
@@ -56,12 +83,17 @@ pub(crate) struct ErasedSink<'s, T: Record + ?Sized> {
 }
 
 /// A [`Pipeline`] that can be behind a pointer.
-pub(crate) trait Erased<T: Record + ?Sized>: Send + Sync {
+pub(crate) trait Erased<T: Record + ?Sized>: Linked {
     fn partitions(&self) -> Option<usize>;
     fn stream(&self) -> PartitionStream<'_>;
     fn run(&self, partition: Partition, task: &Task<'_>, sink: ErasedSink<'_, T>) -> Result<Flow>;
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64>;
     fn save(&self, to: &mut Saver) -> Result<()>;
+
+    /// The union that it is.
+    fn as_union(&self) -> Option<&FlatUnion<T>> {
+        None
+    }
 }
 
 fn load<T, P>(from: &mut Loader<'_>) -> Result<Arc<dyn Erased<T>>>
@@ -74,11 +106,11 @@ where
 
 impl<T: Record + ?Sized> Portable for Boxed<T> {
     fn save(&self, to: &mut Saver) -> Result<()> {
-        self.0.save(to)
+        stack::grown(|| self.pipeline.save(to))
     }
 
     fn load(from: &mut Loader<'_>) -> Result<Self> {
-        from.entry().map(Self)
+        stack::grown(|| from.entry()).map(Self::new)
     }
 }
 
@@ -128,11 +160,15 @@ impl<T: Record + ?Sized> Pipeline for Boxed<T> {
     type Out = T;
 
     fn partitions(&self) -> Option<usize> {
-        self.0.partitions()
+        self.partitions
     }
 
     fn stream(&self) -> PartitionStream<'_> {
-        self.0.stream()
+        stack::grown(|| self.pipeline.stream())
+    }
+
+    fn erase(self: Arc<Self>) -> Self {
+        Arc::unwrap_or_clone(self)
     }
 
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
@@ -141,24 +177,28 @@ impl<T: Record + ?Sized> Pipeline for Boxed<T> {
     {
         // Two closures cannot borrow one sink, and a record comes by one of them only.
         let sink = std::cell::RefCell::new(sink);
-        self.0.run(
-            partition,
-            task,
-            ErasedSink {
-                each: &mut |record| (*sink.borrow_mut())(record),
-                batch: &mut |batch| {
-                    let sink = &mut **sink.borrow_mut();
-                    task.behind_the_source(|| {
-                        batch
-                            .drain(..)
-                            .try_for_each(|owned| T::lend(owned, &mut *sink))
-                    })
-                },
-            },
-        )
+        task.in_boundary(|depth| {
+            let each: &mut dyn for<'a> FnMut(Ref<'a, T>) -> Flow = if depth <= SHALLOW {
+                &mut |record| (*sink.borrow_mut())(record)
+            } else {
+                &mut |record| stack::grown(|| (*sink.borrow_mut())(record))
+            };
+            let batch = &mut |batch: &mut Vec<Owned<T>>| {
+                let sink = &mut **sink.borrow_mut();
+                let mut hand_on = || {
+                    let mut records = batch.drain(..);
+                    records.try_for_each(|owned| T::lend(owned, &mut *sink))
+                };
+                task.behind_the_source(|| stack::grown(&mut hand_on))
+            };
+            stack::grown(|| {
+                self.erased()
+                    .run(partition, task, ErasedSink { each, batch })
+            })
+        })
     }
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
-        self.0.count(partition, task)
+        stack::grown(|| self.pipeline.count(partition, task))
     }
 }

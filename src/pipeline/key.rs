@@ -78,6 +78,10 @@ pub trait Key: Record<Owned: Data> {
     /// The key that `bytes` stand for.
     #[doc(hidden)]
     fn from_bytes(bytes: &[u8]) -> Result<Owned<Self>>;
+
+    /// Fails if a key with these bytes would not come back as it was.
+    #[doc(hidden)]
+    fn check_bytes(bytes: &[u8]) -> Result<()>;
 }
 
 impl<T: Data + Eq> Key for T {
@@ -120,6 +124,14 @@ impl<T: Data + Eq> Key for T {
             None => codec::decode(bytes),
         }
     }
+
+    fn check_bytes(bytes: &[u8]) -> Result<()> {
+        if owned_bytes::is_bytes::<T>() {
+            Ok(())
+        } else {
+            codec::check_key::<T>(bytes)
+        }
+    }
 }
 
 impl Key for str {
@@ -148,6 +160,10 @@ impl Key for str {
     fn from_bytes(bytes: &[u8]) -> Result<String> {
         Ok(text_bytes::text(bytes).to_owned())
     }
+
+    fn check_bytes(_: &[u8]) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Key for [u8] {
@@ -175,5 +191,9 @@ impl Key for [u8] {
     #[inline]
     fn from_bytes(bytes: &[u8]) -> Result<Vec<u8>> {
         Ok(bytes.to_vec())
+    }
+
+    fn check_bytes(_: &[u8]) -> Result<()> {
+        Ok(())
     }
 }

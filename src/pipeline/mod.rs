@@ -4,17 +4,26 @@
 
 mod action;
 mod boxed;
+mod call;
 mod key;
+mod link;
 pub(crate) mod owned_bytes;
 mod record;
+mod stack;
 mod storable;
 pub(crate) mod text_bytes;
+mod union;
 
 pub(crate) use action::Action;
 pub use boxed::Boxed;
+pub(crate) use call::{Call, Given, Initial, Plain, Reversed, Stated, comparison};
 pub use key::{Data, Key};
+pub(crate) use link::{Link, Linked};
 pub use record::Record;
 pub use storable::Storable;
+pub(crate) use union::{FlatUnion, partitions_of};
+
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::portable::Portable;
@@ -53,6 +62,12 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
     #[doc(hidden)]
     fn stream(&self) -> PartitionStream<'_> {
         unreachable!("the number of partitions is known")
+    }
+
+    /// Forgets the types of the operators.
+    #[doc(hidden)]
+    fn erase(self: Arc<Self>) -> Boxed<Self::Out> {
+        Boxed::new(self)
     }
 
     /// Pushes the records of one partition into `sink`, until it breaks off.

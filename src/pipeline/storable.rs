@@ -57,7 +57,7 @@ impl<T: Data> Storable for T {
     }
 
     fn check(record: &T) -> Result<()> {
-        codec::round_trips(record)
+        codec::check(record)
     }
 }
 

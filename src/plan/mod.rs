@@ -1,33 +1,31 @@
-//! Lineage into stages: cut at each shuffle, parents before children.
+//! Plans a lineage into stages: cuts it at each shuffle, and puts parents before children.
 
 mod render;
 
 pub(crate) use render::text;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use itertools::Itertools;
-
 use crate::id::ShuffleId;
-use crate::lineage::{Dependency, Node, ShuffleDependency, Stored};
+use crate::lineage::{Dependency, Handle, Node, ShuffleDependency, Stored};
 
-/// The stages of one action, in the order in which they run. The last one is that of the action's result.
+/// Stages of one action, in the order in which they run. The last one computes the result of the action.
 pub(crate) struct Plan {
-    /// The map side of each shuffle, parents first.
+    /// Map side of each shuffle, parents first.
     pub(crate) map_stages: Vec<MapStagePlan>,
-    pub(crate) result: Arc<Node>,
-    /// The shuffles that the result's stage reads.
+    pub(crate) result: Handle,
+    /// Shuffles that the stage of the result reads.
     pub(crate) result_reads: Vec<ShuffleId>,
-    /// What the stages rely on to be kept.
+    /// Stored partitions that the stages rely on.
     _pins: Vec<Pin>,
 }
 
-/// Keeps a node's partitions from being dropped while a plan relies on them.
+/// Prevents the partitions of a node from being dropped while a plan relies on them.
 struct Pin(Arc<dyn Stored>);
 
 impl Pin {
-    /// If all partitions are there.
+    /// Pins the partitions. Returns `None` unless all of them are stored.
     fn new(stored: &Arc<dyn Stored>) -> Option<Self> {
         stored.pin_if_complete().then(|| Self(Arc::clone(stored)))
     }
@@ -39,22 +37,23 @@ impl Drop for Pin {
     }
 }
 
-/// The map side of one shuffle, and how many will read what it leaves.
+/// The map side of one shuffle, and the number of its readers.
 pub(crate) struct MapStagePlan {
     pub(crate) shuffle: Arc<dyn ShuffleDependency>,
     pub(crate) readers: usize,
-    /// The shuffles that it reads itself.
+    /// Shuffles that this stage reads.
     pub(crate) reads: Vec<ShuffleId>,
 }
 
 impl Plan {
-    /// The stages that `result` needs. A shuffle that several branches share is one stage.
+    /// Plans the stages that `result` needs. A shuffle that several branches share is one stage.
     pub(crate) fn new(result: &Arc<Node>) -> Self {
+        let result = Handle::new(Arc::clone(result));
         let mut builder = Builder::default();
-        let result_reads = builder.visit(result);
+        let result_reads = builder.plan(&result);
         Self {
             map_stages: builder.map_stages,
-            result: Arc::clone(result),
+            result,
             result_reads,
             _pins: builder.pins,
         }
@@ -65,6 +64,9 @@ impl Plan {
     }
 }
 
+/// A shuffle, and how often the tasks of one stage read it.
+type Read = (Arc<dyn ShuffleDependency>, usize);
+
 #[derive(Default)]
 struct Builder {
     map_stages: Vec<MapStagePlan>,
@@ -72,59 +74,103 @@ struct Builder {
     pins: Vec<Pin>,
 }
 
+/// A stage whose inputs are being planned.
+struct Open {
+    /// Shuffle whose map side this stage is; `None` for the stage of the result.
+    shuffle: Option<Arc<dyn ShuffleDependency>>,
+    reads: Vec<ShuffleId>,
+    /// Stages that must precede it, each with the number of times that it is read. The next one to plan is the last.
+    before: Vec<Read>,
+}
+
 impl Builder {
-    /// Adds the stages that the stage of `node` needs, and gives the shuffles that it reads.
-    fn visit(&mut self, node: &Arc<Node>) -> Vec<ShuffleId> {
-        let shuffles = self.shuffles_read(node);
-        let ids = shuffles.iter().map(|shuffle| shuffle.id());
-        let ids = ids.unique().collect();
-        for shuffle in shuffles {
-            let index = self.stage_of(&shuffle);
-            self.map_stages[index].readers += 1;
-        }
-        ids
-    }
-
-    /// The index of a shuffle's stage, which is added with those that it needs if it is not there.
-    fn stage_of(&mut self, shuffle: &Arc<dyn ShuffleDependency>) -> usize {
-        if let Some(&index) = self.indices.get(&shuffle.id()) {
-            return index;
-        }
-        if let Some(first) = shuffle.after() {
-            self.stage_of(first);
-        }
-        let reads = self.visit(shuffle.parent());
-        let index = self.map_stages.len();
-        self.indices.insert(shuffle.id(), index);
-        self.map_stages.push(MapStagePlan {
-            shuffle: Arc::clone(shuffle),
-            readers: 0,
-            reads,
-        });
-        index
-    }
-
-    /// The shuffles that one stage reads; one that two of its branches read comes twice.
-    fn shuffles_read(&mut self, node: &Arc<Node>) -> Vec<Arc<dyn ShuffleDependency>> {
-        let mut shuffles = Vec::new();
-        let mut to_visit = vec![Arc::clone(node)];
-        while let Some(node) = to_visit.pop() {
-            if let Some(pin) = node.stored.as_ref().and_then(Pin::new) {
-                self.pins.push(pin);
+    /// Adds the stages that the stage of `result` needs, each after those that it needs itself. Returns the shuffles that
+    /// the stage of `result` reads.
+    fn plan(&mut self, result: &Arc<Node>) -> Vec<ShuffleId> {
+        let mut open = vec![self.open(None, result)];
+        while let Some(stage) = open.last_mut() {
+            if let Some((shuffle, readers)) = stage.before.last() {
+                match self.indices.get(&shuffle.id()) {
+                    Some(&index) => {
+                        let known = &mut self.map_stages[index].readers;
+                        *known = known.saturating_add(*readers);
+                        stage.before.pop();
+                    }
+                    None => {
+                        let shuffle = Arc::clone(shuffle);
+                        let parent = Arc::clone(shuffle.parent());
+                        open.push(self.open(Some(shuffle), &parent));
+                    }
+                }
                 continue;
             }
-            for dependency in &node.dependencies {
-                match dependency {
-                    Dependency::Narrow(parent) => to_visit.push(Arc::clone(parent)),
-                    Dependency::Shuffle(shuffle) => shuffles.push(Arc::clone(shuffle)),
-                }
+            let Some(Open { shuffle, reads, .. }) = open.pop() else {
+                break;
+            };
+            let Some(shuffle) = shuffle else {
+                return reads;
+            };
+            self.indices.insert(shuffle.id(), self.map_stages.len());
+            self.map_stages.push(MapStagePlan {
+                shuffle,
+                readers: 0,
+                reads,
+            });
+        }
+        Vec::new()
+    }
+
+    fn open(&mut self, shuffle: Option<Arc<dyn ShuffleDependency>>, node: &Arc<Node>) -> Open {
+        let mut before = self.shuffles_read(node);
+        let reads = before.iter().map(|(read, _)| read.id()).collect();
+        // A shuffle whose outputs this one uses runs first, but this stage does not read it.
+        let first = shuffle.as_ref().and_then(|shuffle| shuffle.after());
+        before.reverse();
+        before.extend(first.map(|first| (Arc::clone(first), 0)));
+        Open {
+            shuffle,
+            reads,
+            before,
+        }
+    }
+
+    /// Returns the shuffles that one stage reads, each with the number of paths through the stage that read it.
+    fn shuffles_read(&mut self, node: &Arc<Node>) -> Vec<Read> {
+        let stage = sources_first(node, |node| {
+            let pin = node.stored.as_ref().and_then(Pin::new);
+            let needs = if pin.is_some() {
+                &[][..]
+            } else {
+                &node.dependencies
+            };
+            self.pins.extend(pin);
+            needs
+        });
+        let mut reads: Vec<Read> = Vec::new();
+        let mut indices: HashMap<ShuffleId, usize> = HashMap::new();
+        let mut ways = HashMap::from([(node.id, 1_usize)]);
+        for (node, needs) in stage.into_iter().rev() {
+            let to_here = ways[&node.id];
+            for dependency in needs {
+                let ways = match dependency {
+                    Dependency::Narrow(parent) => ways.entry(parent.id).or_default(),
+                    Dependency::Shuffle(shuffle) => {
+                        let index = indices.entry(shuffle.id()).or_insert_with(|| {
+                            reads.push((Arc::clone(shuffle), 0));
+                            reads.len() - 1
+                        });
+                        &mut reads[*index].1
+                    }
+                };
+                *ways = ways.saturating_add(to_here);
             }
         }
-        shuffles
+        reads
     }
 }
 
-/// The bytes that the sources of one stage read, as far as they are known.
+/// Returns the number of bytes that the sources of one stage read. Sources of unknown size do not count; if all are
+/// unknown, returns `None`.
 pub(crate) fn input_bytes(node: &Arc<Node>) -> Option<u64> {
     narrow_ancestors(node)
         .iter()
@@ -132,18 +178,38 @@ pub(crate) fn input_bytes(node: &Arc<Node>) -> Option<u64> {
         .reduce(|a, b| a + b)
 }
 
-/// The operators of one stage, from the sources to `node`; each once.
-pub(crate) fn narrow_ancestors(node: &Arc<Node>) -> Vec<Arc<Node>> {
-    let mut nodes = Vec::new();
-    collect_narrow(node, &mut nodes);
-    nodes.into_iter().unique_by(|node| node.id).collect()
+/// Returns the operators of one stage, from the sources to `node`, each once.
+pub(crate) fn narrow_ancestors(node: &Arc<Node>) -> Vec<&Arc<Node>> {
+    let stage = sources_first(node, |node| node.needs());
+    stage.into_iter().map(|(node, _)| node).collect()
 }
 
-fn collect_narrow(node: &Arc<Node>, nodes: &mut Vec<Arc<Node>>) {
-    for dependency in node.needs() {
-        if let Dependency::Narrow(parent) = dependency {
-            collect_narrow(parent, nodes);
+/// Returns the nodes that `node` depends on by narrow dependencies, each once, after those that it needs, and with the
+/// dependencies that `needs` returned for it.
+fn sources_first<'n>(
+    node: &'n Arc<Node>,
+    mut needs: impl FnMut(&'n Node) -> &'n [Dependency],
+) -> Vec<(&'n Arc<Node>, &'n [Dependency])> {
+    let mut nodes = Vec::new();
+    let mut seen = HashSet::new();
+    // A node with its dependencies waits until these have been visited.
+    let mut to_visit = vec![(node, None)];
+    while let Some((node, needed)) = to_visit.pop() {
+        if let Some(needed) = needed {
+            nodes.push((node, needed));
+        } else if seen.insert(node.id) {
+            let needed = needs(node);
+            to_visit.push((node, Some(needed)));
+            to_visit.extend(
+                needed
+                    .iter()
+                    .rev()
+                    .filter_map(|dependency| match dependency {
+                        Dependency::Narrow(parent) => Some((&**parent, None)),
+                        Dependency::Shuffle(_) => None,
+                    }),
+            );
         }
     }
-    nodes.push(Arc::clone(node));
+    nodes
 }

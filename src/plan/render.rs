@@ -1,4 +1,4 @@
-//! A plan as text for people.
+//! Formats a plan as text for users.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use super::{Plan, input_bytes, narrow_ancestors};
 use crate::id::ShuffleId;
 use crate::lineage::{Dependency, Node, Order};
 
-/// The stages of `plan`, one line for each operator.
+/// Returns the stages of `plan`, with one line for each operator.
 pub(crate) fn text(plan: &Plan) -> String {
     let stage_of: HashMap<ShuffleId, usize> = (1..)
         .zip(&plan.map_stages)

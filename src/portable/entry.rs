@@ -1,7 +1,7 @@
 //! Constants of the executable that say by their address which code is meant.
 #![expect(
     unsafe_code,
-    reason = "an address that comes from another process becomes a reference, once it has been checked"
+    reason = "an address that comes from another process becomes a reference, once it is known what is there"
 )]
 
 use std::any::TypeId;
@@ -74,15 +74,15 @@ impl<R: 'static> Entry<R> {
         if !address.is_multiple_of(align_of::<Self>()) {
             return Err("an entry that is not aligned".to_owned());
         }
-        let magic = std::ptr::with_exposed_provenance::<[u64; 2]>(address);
-        // SAFETY: `address_of` says that so many bytes from here on are of the executable's own image, mapped as long
-        // as the process lives, and that they are never written to; they are aligned. Any bytes are numbers.
-        if unsafe { *magic } != MAGIC {
+        // What is there may be no object, or the end of one and the start of another. So the system copies it.
+        let magic = image::copy(address, size_of_val(&MAGIC))?;
+        if magic != MAGIC.map(u64::to_ne_bytes).concat() {
             return Err("an entry that is none".to_owned());
         }
         let head = std::ptr::with_exposed_provenance::<Head>(address);
-        // SAFETY: as above. Nothing but an entry begins with these 16 bytes, so the rest of the head is one's, too; and
-        // whatever it may be, two `TypeId`s are plain bytes which are compared.
+        // SAFETY: `address_of` says that so many bytes from here on are of the executable's own image, mapped as long
+        // as the process lives, and that they are never written to; they are aligned. Nothing but an entry begins with
+        // these 16 bytes, so this is an entry's head.
         let head = unsafe { *head };
         if head.result != TypeId::of::<R>() {
             return Err("an entry of another kind".to_owned());

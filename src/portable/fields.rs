@@ -1,8 +1,8 @@
 //! `portable!`: a type travels as its fields do.
 
 /// Implements [`Portable`](super::Portable) for a struct, whose fields travel in the order in which they are named:
-/// `part` is `Portable` itself, `data` goes through serde, `state` is an `Arc` of what does, `path` is a path, and `code`
-/// is a closure.
+/// `part` is `Portable` itself, `data` is of a type of this library, `value` and `values` are of a type of the program,
+/// `state` is an `Arc` of a value, `path` is a path, and `code` is a closure.
 ///
 /// The site of an operator comes first, since it is named if anything after it cannot travel.
 macro_rules! portable {
@@ -25,8 +25,12 @@ macro_rules! portable {
     (@load part, $from:ident) => { $crate::portable::Portable::load($from)? };
     (@save data, $field:expr, $to:ident) => { $to.data(&$field)? };
     (@load data, $from:ident) => { $from.data()? };
-    (@save state, $field:expr, $to:ident) => { $to.data(&*$field)? };
-    (@load state, $from:ident) => { std::sync::Arc::new($from.data()?) };
+    (@save value, $field:expr, $to:ident) => { $to.value(&$field)? };
+    (@load value, $from:ident) => { $from.value()? };
+    (@save values, $field:expr, $to:ident) => { $to.values(&$field)? };
+    (@load values, $from:ident) => { $from.values()? };
+    (@save state, $field:expr, $to:ident) => { $to.value(&*$field)? };
+    (@load state, $from:ident) => { std::sync::Arc::new($from.value()?) };
     (@save path, $field:expr, $to:ident) => { $to.path(&$field)? };
     (@load path, $from:ident) => { $from.path()? };
     (@save code, $field:expr, $to:ident) => { $to.code(&$field)? };

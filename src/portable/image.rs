@@ -64,6 +64,30 @@ pub(super) fn address_of(offset: u64, bytes: usize) -> Result<usize, String> {
         .ok_or_else(|| "an entry that is not in the executable".to_owned())
 }
 
+/// So many bytes from an address on.
+#[cfg(target_os = "linux")]
+pub(super) fn copy(address: usize, bytes: usize) -> Result<Vec<u8>, String> {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::FileExt;
+
+    static MEMORY: OnceLock<io::Result<File>> = OnceLock::new();
+    let mut copy = vec![0; bytes];
+    let copied = match MEMORY.get_or_init(|| File::open("/proc/self/mem")) {
+        Ok(memory) => memory.read_exact_at(&mut copy, address as u64),
+        Err(error) => Err(error.kind().into()),
+    };
+    match copied {
+        Ok(()) => Ok(copy),
+        Err(error) => Err(format!("/proc/self/mem cannot be read: {error}")),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn copy(_: usize, _: usize) -> Result<Vec<u8>, String> {
+    Err("code can be sent to other processes on Linux only".to_owned())
+}
+
 #[cfg(not(target_os = "linux"))]
 fn read_image() -> Option<Image> {
     None

@@ -62,6 +62,17 @@ impl<T: Portable> Portable for Arc<T> {
     }
 }
 
+impl<A: Portable, B: Portable> Portable for (A, B) {
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        self.0.save(to)?;
+        self.1.save(to)
+    }
+
+    fn load(from: &mut Loader<'_>) -> Result<Self> {
+        Ok((A::load(from)?, B::load(from)?))
+    }
+}
+
 impl Portable for Site {
     fn save(&self, to: &mut Saver) -> Result<()> {
         to.site(*self)

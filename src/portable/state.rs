@@ -43,12 +43,34 @@ impl Saver {
         self.data(&(site.operator, site.location))
     }
 
-    /// Values, which go through serde.
+    /// Values of types of this library.
     pub(crate) fn data<T: Serialize + ?Sized>(&mut self, data: &T) -> Result<()> {
-        codec::encode_into(data, &mut self.bytes).map_err(|error| match self.site {
-            Some(site) => error.at(site),
-            None => error,
-        })
+        let encoded = codec::encode_own(data, &mut self.bytes);
+        encoded.map_err(|error| at(self.site, error))
+    }
+
+    /// A value of the program. If it does not come back, that is an error, which changes nothing behind it.
+    pub(crate) fn value<T>(&mut self, value: &T) -> Result<()>
+    where
+        T: Serialize + Deserialize<'static>,
+    {
+        let checked = codec::check(value);
+        let encoded = checked.and_then(|()| codec::encode_framed(value, &mut self.bytes));
+        encoded.map_err(|error| at(self.site, error))
+    }
+
+    /// Several of them. Each has a frame of its own, since there is a limit to what the codec takes at once.
+    pub(crate) fn values<T>(&mut self, values: &[T]) -> Result<()>
+    where
+        T: Serialize + Deserialize<'static>,
+    {
+        self.data(&values.len())?;
+        let checked = values.first().map_or(Ok(()), codec::check);
+        let encoded = checked.and_then(|()| {
+            let mut values = values.iter();
+            values.try_for_each(|value| codec::encode_framed(value, &mut self.bytes))
+        });
+        encoded.map_err(|error| at(self.site, error))
     }
 
     /// A path, which need not be UTF-8.
@@ -113,17 +135,25 @@ impl<'a> Loader<'a> {
     pub(crate) fn site(&mut self) -> Result<Site> {
         let (operator, location): (String, _) = self.data()?;
         let operator = intern(&operator);
-        let site = Site { operator, location };
-        self.site = Some(site);
-        Ok(site)
+        Ok(*self.site.insert(Site { operator, location }))
     }
 
     /// See [`Saver::data`].
     pub(crate) fn data<T: Deserialize<'static>>(&mut self) -> Result<T> {
-        codec::decode_prefix(&mut self.bytes).map_err(|error| match self.site {
-            Some(site) => error.at(site),
-            None => error,
-        })
+        let decoded = codec::decode_prefix(&mut self.bytes);
+        decoded.map_err(|error| at(self.site, error))
+    }
+
+    /// See [`Saver::value`].
+    pub(crate) fn value<T: Deserialize<'static>>(&mut self) -> Result<T> {
+        let decoded = codec::decode_framed(&mut self.bytes);
+        decoded.map_err(|error| at(self.site, error))
+    }
+
+    /// See [`Saver::values`].
+    pub(crate) fn values<T: Deserialize<'static>>(&mut self) -> Result<Vec<T>> {
+        let length: usize = self.data()?;
+        (0..length).map(|_| self.value()).collect()
     }
 
     /// See [`Saver::path`].
@@ -149,6 +179,13 @@ impl<'a> Loader<'a> {
             [] => Ok(()),
             rest => Err(damaged(format!("{} bytes are left over", rest.len()))),
         }
+    }
+}
+
+fn at(site: Option<Site>, error: Error) -> Error {
+    match site {
+        Some(site) => error.at(site),
+        None => error,
     }
 }
 

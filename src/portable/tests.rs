@@ -134,7 +134,6 @@ fn entries_that_are_written_to_or_of_the_heap_are_refused() {
     assert!(error.to_string().contains("shared library"), "{error}");
 }
 
-/// It reads what lies between constants, which AddressSanitizer takes for a mistake: there it must be skipped.
 #[test]
 fn wherever_an_offset_leads_nothing_but_its_entry_is_called() {
     let entry = entry::<fn(&str) -> String>();

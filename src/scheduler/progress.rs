@@ -25,7 +25,7 @@ impl Shown {
     pub(crate) fn during<R>(&self, progress: &Progress, work: impl FnOnce() -> R) -> R {
         let (done, wait) = mpsc::channel::<()>();
         std::thread::scope(|scope| {
-            scope.spawn(move || {
+            let draw = move || {
                 if wait.recv_timeout(DELAY) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -36,7 +36,9 @@ impl Shown {
                         return bar.finish_and_clear();
                     }
                 }
-            });
+            };
+            // Without a thread there is no bar.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, draw);
             let result = work();
             drop(done);
             result

@@ -9,8 +9,8 @@ use super::Job;
 use crate::error::{Error, ErrorKind, Result, caught};
 use crate::executor::{RemoteExecutor, Report, Round, Source, Stage, StageSite, Tasks};
 use crate::id::ShuffleId;
-use crate::lineage::Node;
-use crate::plan::{MapStagePlan, Plan};
+use crate::lineage::{Node, Stored};
+use crate::plan::{self, MapStagePlan, Plan};
 use crate::portable::Saver;
 use crate::storage::scratch::ScratchFile;
 use crate::task::{Block, Flow, JobState, PartitionStream, StageCode, Task, in_task};
@@ -185,6 +185,12 @@ struct StageSource<'s> {
 }
 
 impl StageSource<'_> {
+    /// The persisted operators of this stage that are read or computed now.
+    fn stores(&self) -> impl Iterator<Item = &Arc<dyn Stored>> {
+        let nodes = plan::narrow_ancestors(self.node).into_iter();
+        nodes.filter_map(|node| node.stored.as_ref())
+    }
+
     fn into_files(self) -> Vec<Arc<ScratchFile>> {
         self.files
             .into_inner()
@@ -217,9 +223,8 @@ impl Source for StageSource<'_> {
             self.job.tallies().put(tally.clone());
         }
         if !report.stored.is_empty() {
-            let stores = self.node.stores();
             for stored in &report.stored {
-                let mut stores = stores.iter();
+                let mut stores = self.stores();
                 if let Some(store) = stores.find(|store| store.id().number() == stored.store) {
                     store.adopt(stored)?;
                 }
@@ -232,10 +237,9 @@ impl Source for StageSource<'_> {
     }
 
     fn forget(&self, damage: &Error) {
-        if let ErrorKind::CorruptRun { path, .. } = damage.kind() {
-            for store in self.node.stores() {
-                store.forget(path);
-            }
+        if let ErrorKind::CorruptRun { path, offset, .. } = damage.kind() {
+            self.stores()
+                .for_each(|store| _ = store.forget(path, *offset));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a job did, in numbers.
+//! Statistics of a job.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use crate::storage::size::format_bytes;
 use crate::task::JobState;
 
-/// What one job did. Given by [`Context::last_job`](crate::Context::last_job).
+/// Statistics of one job. Returned by [`Context::last_job`](crate::Context::last_job).
 ///
-/// `Display` writes a line for each stage, and one for the job.
+/// `Display` prints one line per stage, and one for the job.
 ///
 /// # Examples
 ///
@@ -21,19 +21,19 @@ use crate::task::JobState;
 /// assert_eq!(summary.stages.len(), 2);
 /// let text = summary.to_string();
 /// assert!(text.starts_with("stage 1 (map): 64 tasks, "));
-/// assert!(text.lines().last().unwrap().starts_with("in all "));
+/// assert!(text.lines().last().unwrap().starts_with("total: "));
 /// # Ok::<(), holdall::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct JobSummary {
-    /// The stages that ran, in their order.
+    /// Stages that ran, in order.
     pub stages: Vec<StageSummary>,
-    /// From the start of the first stage to the end of the last.
+    /// Time from the start of the first stage to the end of the last.
     pub elapsed: Duration,
 }
 
-/// What one stage of a job did. `Display` writes a line.
+/// Statistics of one stage of a job. `Display` prints one line.
 ///
 /// # Examples
 ///
@@ -52,28 +52,28 @@ pub struct JobSummary {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct StageSummary {
-    /// Its number, as in [`explain`](crate::Bag::explain).
+    /// Number of the stage, as in [`explain`](crate::Bag::explain).
     pub stage: usize,
-    /// Its last method.
+    /// Last method of the stage.
     pub operator: &'static str,
-    /// How many partitions it computed.
+    /// Number of tasks, that is, of partitions that the stage computed.
     pub tasks: usize,
-    /// What its sources read of files, in bytes as they are on the disk.
+    /// Bytes read from input files, counted as stored on disk.
     pub input_bytes: u64,
-    /// How many records went into the shuffle at its end.
+    /// Number of records that the stage passed to the shuffle at its end.
     pub shuffled_records: u64,
-    /// How many records did not, since the other side of a join has not got their key. How many of them are found is
-    /// a matter of memory and of luck; what comes out of the join is not.
+    /// Number of records that the join filter dropped because the other side does not have their key. The filter is
+    /// approximate, so this number may vary between runs; the result of the join does not.
     pub dropped_records: u64,
-    /// What came out on the map side of the shuffle at its end, in bytes of memory and of files.
+    /// Size of the map output of this stage, in memory and in files, in bytes.
     pub shuffled_bytes: u64,
-    /// What was written to the spill directory, in bytes as they are there: compressed where that paid.
+    /// Bytes written to the spill directory, counted after any compression.
     pub spilled_bytes: u64,
-    /// The most of the memory budget that has been in use so far, in bytes, by all jobs of the context.
+    /// Highest use of the memory budget so far, by all jobs of the context, in bytes.
     pub peak_memory_bytes: usize,
-    /// How many times longer its longest task took than the mean of all.
+    /// Time of the slowest task divided by the mean.
     pub skew: f64,
-    /// From its start to its end.
+    /// Time from the start to the end of the stage.
     pub elapsed: Duration,
 }
 
@@ -82,7 +82,7 @@ impl fmt::Display for JobSummary {
         for stage in &self.stages {
             writeln!(f, "{stage}")?;
         }
-        write!(f, "in all {:.2} s", self.elapsed.as_secs_f64())
+        write!(f, "total: {:.2} s", self.elapsed.as_secs_f64())
     }
 }
 
@@ -90,12 +90,12 @@ impl fmt::Display for StageSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dropped = match self.dropped_records {
             0 => String::new(),
-            dropped => format!(" (and not {dropped} of no use)"),
+            dropped => format!(" ({dropped} records dropped by the join filter)"),
         };
         write!(
             f,
-            "stage {} ({}): {} tasks, {:.2} s, longest task {:.1} times the mean; read {}; \
-             shuffled {} records{dropped}, {}; spilled {}; peak memory {}",
+            "stage {} ({}): {} tasks, {:.2} s (slowest task {:.1}x the mean); read {}; \
+             shuffled {} records, {}{dropped}; spilled {}; peak memory {}",
             self.stage,
             self.operator,
             self.tasks,
@@ -110,14 +110,14 @@ impl fmt::Display for StageSummary {
     }
 }
 
-/// Takes the time of a stage and reads the job's counters, before and after.
+/// Measures the time of a stage and the changes of the job's counters.
 pub(super) struct Watch {
     start: Instant,
     spilled_bytes: u64,
 }
 
 impl Watch {
-    /// Starts, and sets the counters of the stage to nothing.
+    /// Starts the clock and resets the counters of the stage.
     pub(super) fn start(job: &JobState) -> Self {
         job.progress().reset();
         Self {

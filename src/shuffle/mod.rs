@@ -1,56 +1,37 @@
 //! Records of one stage to the partitions of the next, by key.
+//!
+//! | folder | what it is for |
+//! | --- | --- |
+//! | `key` | keys as bytes, their partition, and the forms in which entries are stored |
+//! | `memory` | slabs, arenas, pages, prefetches, the radix sort |
+//! | `table` | hash tables in the order of the hash |
+//! | `write` | the map side: combiners, the grouper, the divider |
+//! | `outputs` | what the map side leaves, in memory and in runs |
+//! | `read` | the reduce side: ranges of keys, and groups |
+//! | `join` | the filter of keys, the broadcast table, the values of one key |
+//! | `sort` | sorting, from the map side to the reduce side |
 
-mod arena;
-mod blocks;
-mod buckets;
-mod combine;
-mod combiner;
-mod combiner_outputs;
-mod encode;
-mod entry;
-mod entry_batch;
-mod group_import;
-mod group_outputs;
-mod group_spill;
-mod group_stream;
-mod grouper;
-mod kernel;
-mod key_filter;
-mod lookup;
-mod map_outputs;
-mod ordered_combiner;
-mod partitioner;
-mod probe_batch;
-mod radix_sort;
-mod range_entries;
-mod range_keys;
-mod range_merge;
-mod savings;
-mod short_entry;
-mod slab;
-mod slices;
-mod slot;
+mod join;
+mod key;
+mod memory;
+mod outputs;
+mod read;
 pub(crate) mod sort;
-mod sorted;
-mod sorted_cursor;
-mod spool;
 mod table;
-mod tables;
-mod value_buffer;
-mod zeroed;
+mod write;
 
-pub(crate) use combine::Combine;
-pub(crate) use combiner::Combiner;
-pub(crate) use combiner_outputs::CombinerOutputs;
-pub(crate) use encode::Encode;
-pub(crate) use group_outputs::GroupOutputs;
-pub(crate) use group_stream::GroupCursor;
-pub(crate) use grouper::Grouper;
-pub(crate) use key_filter::{Keys, Sieve};
-pub(crate) use lookup::Lookup;
-pub(crate) use map_outputs::{Content, InMemory, MapOutputs};
-pub(crate) use ordered_combiner::{OrderedCombiner, merge_groups};
-pub(crate) use partitioner::{HashPartitioner, Position};
-pub(crate) use sorted_cursor::{GroupValues, SortedGroups};
-pub(crate) use spool::{Divider, Spool, replay};
-pub(crate) use value_buffer::ValueBuffer;
+pub(crate) use join::key_filter::{Keys, Sieve};
+pub(crate) use join::lookup::Lookup;
+pub(crate) use join::value_buffer::ValueBuffer;
+pub(crate) use key::encode::Encode;
+pub(crate) use key::partitioner::{HashPartitioner, Position};
+pub(crate) use outputs::combiner_outputs::CombinerOutputs;
+pub(crate) use outputs::group_outputs::GroupOutputs;
+pub(crate) use outputs::map_outputs::{Content, InMemory, MapOutputs};
+pub(crate) use read::group_stream::GroupCursor;
+pub(crate) use read::sorted_cursor::{GroupValues, SortedGroups};
+pub(crate) use write::combine::Combine;
+pub(crate) use write::combiner::Combiner;
+pub(crate) use write::grouper::Grouper;
+pub(crate) use write::ordered_combiner::{OrderedCombiner, merge_groups};
+pub(crate) use write::spool::{Divider, Spool, replay};

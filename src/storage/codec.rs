@@ -12,13 +12,19 @@
 //! bincode writes no names and no types, so it cannot carry a serde type that needs them to be read back. Those fail
 //! here, and never come back as something else: untagged and internally tagged enums and `serde_json::Value` ask for
 //! any type while they are decoded; `flatten` writes a map without a length; a field left out by
-//! `skip_serializing_if` is noticed by [`encoder`] as it is encoded.
+//! `skip_serializing_if` is noticed by [`encoder`] as it is encoded. Types whose `Serialize` and `Deserialize` disagree
+//! are found by [`check`], which compares what a record and its copy contain ([`digest`]). It is called for the first
+//! record of a kind, and again for each struct and each variant that no earlier record had ([`shapes`]).
 
+#[cfg(test)]
+mod checks;
 mod decoder;
+mod digest;
 mod encoder;
 #[cfg(test)]
 mod errors;
 mod number;
+mod shapes;
 mod short;
 #[cfg(test)]
 mod tests;
@@ -34,7 +40,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Place, Result};
 
 use decoder::Decoder;
-use encoder::Encoder;
+use digest::{Layouts, digest};
+use encoder::encode;
 pub(crate) use short::{SHORT_BYTES, Short};
 
 const CONFIGURATION: Configuration = bincode::config::standard();
@@ -48,24 +55,87 @@ const UNKNOWN_FORM: &str = "what form a value has is not written down, and `serd
 const NO_LENGTH: &str = "a map or sequence does not say how long it is, as with `#[serde(flatten)]`; keep the text, or a \
     struct of plain fields";
 
-/// Appends the bytes of `record` to `bytes`; after an error `bytes` is as it was.
+/// How many options, lists and variants may be nested in each other. Reading takes stack for each of them.
+const DEPTH: u32 = 256;
+
+/// What is said of a value that has more.
+const TOO_DEEP: &str =
+    "more than 256 options, lists and variants are nested in each other; keep them in a flat list";
+
+/// What is said of a type whose `Serialize` and `Deserialize` disagree.
+const DIFFERS: &str = "it does not come back as it was written: `Serialize` and `Deserialize` disagree, as they do for \
+    the variants behind one with `#[serde(skip)]` and the fields behind one with `#[serde(skip_deserializing)]`";
+
+/// What is said of a key that has other bytes when it is written again.
+const UNSTABLE: &str = "as a key, it has other bytes when it is read and written again, as a `HashSet` or `HashMap` in it \
+    has; make the key of a sorted list";
+
+/// Appends the bytes of `record`, which is the program's, to `bytes`; after an error `bytes` is as it was.
 #[inline]
 pub(crate) fn encode_into<T>(record: &T, bytes: &mut Vec<u8>) -> Result<()>
 where
-    T: Serialize + ?Sized,
+    T: Serialize + Deserialize<'static>,
 {
     let start = bytes.len();
-    record.serialize(Encoder(bytes)).map_err(|error| {
+    encode(record, bytes).or_else(|error| encode_again(record, bytes, start, error))
+}
+
+/// Appends the bytes of a record for which there was an error, if it was that the record has not been checked.
+#[cold]
+#[inline(never)]
+fn encode_again<T>(record: &T, bytes: &mut Vec<u8>, start: usize, error: EncodeError) -> Result<()>
+where
+    T: Serialize + Deserialize<'static>,
+{
+    bytes.truncate(start);
+    if !shapes::is_unknown(&error) {
+        return Err(encode_error::<T>(error));
+    }
+    check(record)?;
+    encode(record, bytes).map_err(|error| {
         bytes.truncate(start);
         encode_error::<T>(error)
     })
 }
 
-/// The bytes of `record`, if it has so few; `None`, too, if it cannot be encoded.
+/// Appends the bytes of `value`, which is of a type of this library; after an error `bytes` is as it was.
+pub(crate) fn encode_own<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<()> {
+    let start = bytes.len();
+    shapes::trusting(|| encode(value, bytes)).map_err(|error| {
+        bytes.truncate(start);
+        encode_error::<T>(error)
+    })
+}
+
+/// Appends the length of `record` in bytes, then these: so if it does not come back, that changes nothing behind it.
+/// After an error `bytes` is as it was.
+#[inline]
+pub(crate) fn encode_framed<T>(record: &T, bytes: &mut Vec<u8>) -> Result<()>
+where
+    T: Serialize + Deserialize<'static>,
+{
+    let start = bytes.len();
+    bytes.push(0);
+    if let Err(error) = encode_into(record, bytes) {
+        bytes.truncate(start);
+        return Err(error);
+    }
+    let length = (bytes.len() - start - 1) as u64;
+    match number::parts(length) {
+        (first, _, 0) => bytes[start] = first,
+        (first, length, more) => {
+            let length = length.to_le_bytes();
+            bytes.splice(start..=start, [&[first], &length[..more]].concat());
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of `record`, if it has so few; `None`, too, if it cannot be encoded or has not been checked.
 #[inline(always)]
 pub(crate) fn encode_short<T: Serialize + ?Sized>(record: &T) -> Option<Short> {
     let mut short = Short::default();
-    record.serialize(Encoder(&mut short)).ok()?;
+    encode(record, &mut short).ok()?;
     Some(short)
 }
 
@@ -89,6 +159,17 @@ pub(crate) fn decode_prefix<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Resul
     let (record, rest) = decode_first(bytes)?;
     *bytes = rest;
     Ok(record)
+}
+
+/// The record that `bytes` starts with, as [`encode_framed`] has written it; `bytes` then starts after it.
+#[inline]
+pub(crate) fn decode_framed<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Result<T> {
+    let mut rest = *bytes;
+    let length = number::take::<u64>(&mut rest).and_then(|length| usize::try_from(length).ok());
+    let frame = length.and_then(|length| rest.split_at_checked(length));
+    let (frame, rest) = frame.ok_or_else(|| codec_error::<T>("its bytes are cut off"))?;
+    *bytes = rest;
+    decode(frame)
 }
 
 /// The record that `bytes` starts with, and what stands behind it.
@@ -120,25 +201,59 @@ fn decode_by<T, const FOR_EVER: bool>(bytes: &[u8]) -> Result<(T, &[u8]), Decode
 where
     T: Deserialize<'static>,
 {
-    let mut decoder = Decoder::<FOR_EVER>(bytes);
+    let mut decoder = Decoder::<FOR_EVER>::new(bytes);
     let record = T::deserialize(&mut decoder)?;
-    Ok((record, decoder.0))
+    Ok((record, decoder.bytes))
 }
 
 /// Encodes and decodes `record`, so that a type that cannot be carried fails before a job has worked on it for long.
 ///
-/// What comes back is encoded again and must be as long; it need not be the same bytes, as the order of
-/// a `HashMap` may change.
-pub(crate) fn round_trips<T: Serialize + Deserialize<'static>>(record: &T) -> Result<()> {
-    let mut bytes = Vec::new();
-    encode_into(record, &mut bytes)?;
-    let back: T = decode(&bytes)?;
-    let length = bytes.len();
-    encode_into(&back, &mut bytes)?;
-    if bytes.len() == 2 * length {
+/// What comes back must contain the same. It need not have the same bytes, as the order of a `HashMap` may change.
+///
+/// # Errors
+///
+/// [`ErrorKind::Codec`], which names the type.
+pub(crate) fn check<T: Serialize + Deserialize<'static>>(record: &T) -> Result<()> {
+    shapes::trusting(|| {
+        let mut bytes = Vec::new();
+        encode(record, &mut bytes).map_err(encode_error::<T>)?;
+        let layouts = Layouts::default();
+        let back = decode_noting::<T>(&bytes, &layouts)?;
+        drop(bytes);
+        let digest = |record: &T| digest(record, &layouts).map_err(encode_error::<T>);
+        if digest(record)? == digest(&back)? {
+            Ok(())
+        } else {
+            Err(codec_error::<T>(DIFFERS))
+        }
+    })
+}
+
+/// The record that `bytes` is, to the last byte, and which structs it has.
+fn decode_noting<T: Deserialize<'static>>(bytes: &[u8], layouts: &Layouts) -> Result<T> {
+    let mut decoder = Decoder::<false>::noting(bytes, layouts);
+    match T::deserialize(&mut decoder) {
+        Ok(record) if decoder.bytes.is_empty() => Ok(record),
+        // It says what is wrong, or can read what must borrow, of which no struct is noted.
+        _ => decode(bytes),
+    }
+}
+
+/// The same for a record of which there are `bytes` alone, and which must have them again: a key, since its bytes stand
+/// for it.
+///
+/// # Errors
+///
+/// As those of [`check`].
+pub(crate) fn check_key<T: Serialize + Deserialize<'static>>(bytes: &[u8]) -> Result<()> {
+    let key: T = decode(bytes)?;
+    check(&key)?;
+    let mut again = Vec::new();
+    encode_into(&key, &mut again)?;
+    if again == bytes {
         Ok(())
     } else {
-        Err(codec_error::<T>("it does not come back as it was written"))
+        Err(codec_error::<T>(UNSTABLE))
     }
 }
 

@@ -11,6 +11,9 @@ use crate::error::{Error, ErrorKind, Place, Result};
 /// cache, since a merge has a hundred ranges.
 pub(crate) const AHEAD_BYTES: u64 = 512 << 10;
 
+/// How often in a row a system call may be interrupted by a signal before that is an error.
+pub(crate) const MAX_INTERRUPTIONS: usize = 1_000;
+
 /// Opens a file for reading.
 pub(crate) fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|error| Error::io("open", path, error))
@@ -51,7 +54,7 @@ pub(crate) fn read_ahead(file: &File, offset: u64, bytes: u64) {
 
 /// Writes all of `bytes` at `offset`. After an error, some of them may have been written.
 pub(crate) fn write_all_at(file: &File, path: &Path, bytes: &[u8], offset: u64) -> Result<()> {
-    let mut written = 0;
+    let (mut written, mut interruptions) = (0, 0);
     while written < bytes.len() {
         let rest = &bytes[written..];
         match write_at(file, rest, offset + written as u64) {
@@ -59,8 +62,13 @@ pub(crate) fn write_all_at(file: &File, path: &Path, bytes: &[u8], offset: u64) 
                 let error = io::ErrorKind::WriteZero.into();
                 return Err(write_error("write", path, rest.len(), error));
             }
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(count) => (written, interruptions) = (written + count, 0),
+            Err(error)
+                if error.kind() == io::ErrorKind::Interrupted
+                    && interruptions < MAX_INTERRUPTIONS =>
+            {
+                interruptions += 1;
+            }
             Err(error) => return Err(write_error("write", path, rest.len(), error)),
         }
     }

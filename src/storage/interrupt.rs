@@ -1,23 +1,36 @@
-//! The clean-up at Ctrl-C: scratch directories go, then the process ends by the signal as it would have without us.
+//! The clean-up when the process ends: what it owns goes, and then it ends as it would have without us.
 //!
-//! The program comes first. SIGINT, SIGTERM and SIGHUP are handled only where nobody handles or ignores them when the
-//! first scratch directory is made; and when one arrives, nothing is done if somebody has put a handler over ours
-//! since (and calls ours from it, as `signal-hook` and tokio do): that program wants to end in its own way, and drops
-//! its jobs then.
+//! At a signal the program comes first. SIGINT, SIGTERM and SIGHUP are handled only if nobody handles or ignores them
+//! when the first directory is made. When a signal arrives, nothing is done if the program has put a handler over ours
+//! since (and calls ours from it, as `signal-hook` and tokio do): that program ends in its own way, and drops its jobs
+//! then.
 //!
 //! A signal handler may call next to nothing, so it only notes the signal and writes a byte to a pipe; a thread that
 //! waits at the other end does the work. The crate `signal-hook` would do the same without `unsafe` of ours, but
 //! cannot tell whether another handler was added later.
+//!
+//! At a plain exit the directories go whose owners are never dropped: those in statics, and all of them after
+//! `std::process::exit`. Threads may still run then; no directory can be made any more.
 
-/// Starts to look after the signals of this process, once.
+/// Starts to look after the end of this process, once in each copy of it.
 #[cfg(unix)]
 pub(crate) fn install() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    // Without a pipe or a thread, scratch is left to the next sweep, as after `kill -9`.
-    ONCE.call_once(|| drop(try_install()));
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::system;
+
+    /// The process that this was last done in.
+    static DONE_IN: AtomicU64 = AtomicU64::new(0);
+    system::look_after_forks();
+    system::at_exit(on_exit);
+    let process = system::process_number();
+    // Without a pipe or a thread, what is left is swept later, as after `kill -9`; the next directory tries again.
+    if DONE_IN.swap(process, Ordering::SeqCst) != process && try_install().is_err() {
+        DONE_IN.store(0, Ordering::SeqCst);
+    }
 }
 
-/// Does nothing: other systems leave scratch to the next sweep.
+/// Does nothing: other systems leave everything to the next sweep.
 #[cfg(not(unix))]
 pub(crate) fn install() {}
 
@@ -30,7 +43,7 @@ fn try_install() -> std::io::Result<()> {
         .name("holdall-interrupt".to_owned())
         .spawn(move || watch(reader))?;
     system::wake_by(writer);
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+    for signal in system::SIGNALS {
         system::handle_if_default(signal);
     }
     Ok(())
@@ -39,16 +52,21 @@ fn try_install() -> std::io::Result<()> {
 /// Waits for signals, and ends the process by the first that is ours to handle.
 #[cfg(unix)]
 fn watch(mut pipe: std::io::PipeReader) {
-    use super::{scratch, system};
+    use super::{live, system};
 
     let mut byte = [0];
     while std::io::Read::read_exact(&mut pipe, &mut byte).is_ok() {
         let signal = system::received_signal();
         if system::is_handled_by_us(signal) {
-            scratch::remove_all();
+            live::remove_all();
             system::end_by(signal);
         }
     }
+}
+
+#[cfg(unix)]
+extern "C" fn on_exit() {
+    super::live::remove_all();
 }
 
 #[cfg(all(test, unix))]
@@ -56,8 +74,9 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::path::Path;
 
+    use super::super::live;
+    use super::super::scratch::Scratch;
     use super::super::scratch::tests::{Child, in_child};
-    use super::super::scratch::{Scratch, live_directories};
     use super::super::system;
 
     fn entries(directory: &Path) -> usize {
@@ -84,7 +103,7 @@ mod tests {
             let files = scratch
                 .each_ref()
                 .map(|scratch| scratch.create("a").unwrap());
-            assert_eq!(live_directories().len(), 2);
+            assert_eq!(live::paths().len(), 2);
             ready();
             drop(files);
         });

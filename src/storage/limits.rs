@@ -1,36 +1,37 @@
-//! How much memory this process can have at most, and what share of it a context takes by default.
+//! The maximum memory of this process, and the default budget that follows from it.
 
 use std::fs;
 use std::path::Path;
 
 use super::system;
 
-/// The share of the least limit that is the default budget: 1/2.
+/// Divisor of the lowest limit; the quotient is the default budget. With 2, that is half of the limit.
 ///
-/// The other half is for what the budget does not count: the program's own data, its closures, its results, the
-/// allocator's slack; and for the page cache, which spilling lives on and which a cgroup counts too.
+/// The other half is for what the budget does not count: the data, closures and results of the user's program, and the
+/// overhead of the allocator. It is also for the page cache, which spilling depends on, and which counts towards the
+/// limit of a cgroup.
 const DEFAULT_SHARE: u64 = 2;
 
-/// What is taken for the memory of a machine that does not say: 2 GiB.
+/// Assumed memory of a machine whose memory is unknown: 2 GiB.
 const FALLBACK_BYTES: u64 = 2 << 30;
 
-/// The budget of a context that was given none: half of the least of the machine's memory, the limits of the cgroups
-/// that this process is in (v1 and v2, `memory.max` and `memory.high`), and its `RLIMIT_AS` and `RLIMIT_DATA`.
+/// Returns the default budget in bytes: half of the minimum of the machine's memory, the limits of the cgroups of this
+/// process (v1 and v2, `memory.max` and `memory.high`), and its `RLIMIT_AS` and `RLIMIT_DATA`.
 ///
-/// 1 GiB where the system tells none of them.
+/// If all of them are unknown, it is 1 GiB.
 pub(crate) fn default_budget_bytes() -> usize {
     let limit = memory_limit_bytes(Path::new("/"));
     usize::try_from(limit / DEFAULT_SHARE).unwrap_or(usize::MAX)
 }
 
-/// The least of all limits; files are looked up below `root`.
+/// Returns the minimum of all limits, in bytes. Reads files below `root`.
 fn memory_limit_bytes(root: &Path) -> u64 {
     let machine = meminfo_bytes(root).or_else(system::physical_memory_bytes);
     let limits = [machine, cgroup_bytes(root), system::resource_limit_bytes()];
     limits.into_iter().flatten().min().unwrap_or(FALLBACK_BYTES)
 }
 
-/// `MemTotal` of `/proc/meminfo`, which a container may see smaller than the machine is.
+/// Returns `MemTotal` of `/proc/meminfo`. In a container, it may be less than the memory of the machine.
 fn meminfo_bytes(root: &Path) -> Option<u64> {
     let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
     let line = text
@@ -40,11 +41,11 @@ fn meminfo_bytes(root: &Path) -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
-/// The least limit of the cgroups this process is in, and of those around them.
+/// Returns the lowest limit of the cgroups of this process and of their ancestors.
 fn cgroup_bytes(root: &Path) -> Option<u64> {
     let text = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     let groups = text.lines().filter_map(|line| {
-        // hierarchy:controllers:path; version 2 is hierarchy 0 without controllers.
+        // Fields: hierarchy:controllers:path. Version 2 is hierarchy 0 without controllers.
         let mut fields = line.splitn(3, ':');
         let (hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
         if hierarchy == "0" && controllers.is_empty() {
@@ -63,11 +64,12 @@ fn cgroup_bytes(root: &Path) -> Option<u64> {
     groups.flatten().min()
 }
 
-/// The least limit found in `mount` and in every directory from there down `path`.
+/// Returns the lowest limit in `mount` and in every directory from there down `path`.
 ///
-/// In a container the path may be the host's and lead nowhere; its own limit then stands in `mount`.
+/// In a container, `path` may be a path of the host that does not exist here. The limit of the container is then in
+/// `mount`.
 fn least_on_the_way(mount: &Path, path: &str, names: &[&str]) -> Option<u64> {
-    // A path that leads up is seen from a namespace below it; nothing of it can be reached from here.
+    // A path that leads up is relative to a namespace below it, and cannot be reached from here.
     let path = if path.contains("..") { "" } else { path };
     let directory = mount.join(path.trim_start_matches('/'));
     let groups = directory
@@ -75,7 +77,7 @@ fn least_on_the_way(mount: &Path, path: &str, names: &[&str]) -> Option<u64> {
         .take_while(|group| group.starts_with(mount));
     groups
         .flat_map(|group| names.iter().map(|name| group.join(name)))
-        .filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()) // "max" is no number
+        .filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()) // "max" is not a number
         .min()
 }
 

@@ -1,6 +1,7 @@
-//! How fast storage is: `cargo test --release storage::measure -- --ignored --nocapture --test-threads 1`.
+//! Speed of storage: `cargo test --release storage::measure -- --ignored --nocapture --test-threads 1`.
 //!
-//! Tests, because storage is not public and so cannot be reached from `benches/`; ignored, because they decide nothing.
+//! These are tests because storage is not public, and therefore out of reach of `benches/`. They are ignored because
+//! they assert nothing.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use super::merge::{ByBytes, Merge};
 use super::run::{Run, RunFile};
 use super::scratch::Scratch;
 
-/// Runs `work` a few times, and prints the best time for each of `count` pieces.
+/// Runs `work` several times, and prints the best time per item, of `count` items.
 fn nanoseconds(what: &str, count: usize, mut work: impl FnMut()) {
     let best = (0..5).map(|_| {
         let start = Instant::now();

@@ -1,15 +1,17 @@
-//! How many bytes may be held in memory, and who holds them.
+//! The memory budget of a context, and reservations of it.
 //!
-//! One [`MemoryBudget`] for a context; everything that grows with the data asks a [`Reservation`] of it before it
-//! grows. Nobody ever waits: refused means that the caller spills what it has. So tasks cannot block one another.
+//! A context has one [`MemoryBudget`]. A component requests memory from a [`Reservation`] of it before its data grows.
+//! No component waits for memory: if the budget refuses, the component spills its data. Tasks therefore cannot block
+//! one another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Reservations take from the budget in steps of this many bytes, so that most growth touches no shared counter.
+/// Step in which reservations take from the budget, in bytes. With larger steps, more of the budget is reserved but
+/// unused; with smaller ones, growth updates the shared counter more often.
 pub(crate) const GRANULE_BYTES: usize = 64 << 10;
 
-/// The number of bytes that may be held; clones share it.
+/// Limit on the memory that reservations hold, in bytes. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct MemoryBudget(Arc<Counters>);
 
@@ -29,7 +31,7 @@ impl MemoryBudget {
         }))
     }
 
-    /// A budget that refuses nothing, and still counts.
+    /// Creates a budget that refuses nothing, but still counts.
     #[cfg(test)]
     pub(crate) fn unlimited() -> Self {
         Self::new(usize::MAX)
@@ -39,22 +41,23 @@ impl MemoryBudget {
         self.0.limit_bytes
     }
 
-    /// What reservations hold now, in whole granules where there is room.
+    /// Returns the number of bytes that reservations hold now. They are rounded up to whole granules unless the budget
+    /// is almost exhausted.
     pub(crate) fn used_bytes(&self) -> usize {
         self.0.used_bytes.load(Ordering::Relaxed)
     }
 
-    /// The most that reservations have held at a time.
+    /// Returns the highest number of bytes that reservations have held.
     pub(crate) fn peak_bytes(&self) -> usize {
         self.0.peak_bytes.load(Ordering::Relaxed)
     }
 
-    /// Takes down what somebody else has held at a time.
+    /// Records the peak of another process.
     pub(crate) fn note_peak(&self, bytes: usize) {
         self.0.peak_bytes.fetch_max(bytes, Ordering::Relaxed);
     }
 
-    /// A reservation of nothing yet.
+    /// Returns an empty reservation.
     pub(crate) fn reservation(&self) -> Reservation {
         Reservation {
             budget: self.clone(),
@@ -63,14 +66,15 @@ impl MemoryBudget {
         }
     }
 
-    /// A reservation of `bytes`, if they can be had.
+    /// Returns a reservation of `bytes`, or `None` if the budget refuses.
     pub(crate) fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         let mut reservation = self.reservation();
         reservation.try_grow(bytes).then_some(reservation)
     }
 
-    /// A reservation for `most` things of so many bytes each, or for half as many, and so on: as many as it says.
-    /// `least` of them there are in any case, if need be beyond the budget.
+    /// Reserves memory for `most` items of `bytes_of_each` bytes. If the budget refuses, tries half as many, and so on,
+    /// down to `least`. Returns the number of items and the reservation. If the budget refuses even `least` items,
+    /// returns `least` and an empty reservation: the caller then exceeds the budget.
     pub(crate) fn reserve_most(
         &self,
         most: usize,
@@ -85,7 +89,7 @@ impl MemoryBudget {
         (count, reservation)
     }
 
-    // Relaxed throughout: the counters order no other memory, and each of them changes in one atomic step.
+    // All orderings are relaxed: the counters order no other memory, and each of them changes in one atomic step.
     fn take(&self, bytes: usize) -> bool {
         let counters = &*self.0;
         let grown = |used: usize| {
@@ -108,15 +112,15 @@ impl MemoryBudget {
     }
 }
 
-/// A part of a [`MemoryBudget`], given back when it is dropped.
+/// A part of a [`MemoryBudget`]. Dropping it returns its memory to the budget.
 ///
 /// It never holds less of the budget than [`bytes`](Self::bytes).
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: MemoryBudget,
-    /// What the holder asked for.
+    /// Number of bytes that the holder requested.
     bytes: usize,
-    /// What the budget has given for it: as much, or less than a granule more.
+    /// Number of bytes taken from the budget: at least `bytes`, and less than a granule more.
     granted_bytes: usize,
 }
 
@@ -125,8 +129,8 @@ impl Reservation {
         self.bytes
     }
 
-    /// Asks for `bytes` more. Refused means that nothing has changed, and that the caller must hold no more than
-    /// before.
+    /// Requests `bytes` more. If the budget refuses, returns `false` and changes nothing. The caller must then hold no
+    /// more memory than before.
     #[inline]
     #[must_use]
     pub(crate) fn try_grow(&mut self, bytes: usize) -> bool {
@@ -140,7 +144,7 @@ impl Reservation {
         }
     }
 
-    /// Asks for `bytes` in all, more or less than before. Less is never refused.
+    /// Requests `bytes` in total, more or less than before. A smaller number is never refused.
     #[must_use]
     pub(crate) fn try_resize(&mut self, bytes: usize) -> bool {
         match bytes.checked_sub(self.bytes) {
@@ -152,7 +156,7 @@ impl Reservation {
         }
     }
 
-    /// Gives back `bytes`, or all that is held if that is less.
+    /// Returns `bytes` to the budget, or all that is held if that is less.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
         let kept = whole_granules(self.bytes);
@@ -162,19 +166,19 @@ impl Reservation {
         }
     }
 
-    /// Gives back what was granted beyond [`bytes`](Self::bytes), for a holder that will not grow.
+    /// Returns the memory beyond [`bytes`](Self::bytes) to the budget. Use it if the reservation will not grow.
     pub(crate) fn trim(&mut self) {
         self.budget.give_back(self.granted_bytes - self.bytes);
         self.granted_bytes = self.bytes;
     }
 
-    /// Takes all that is held, and leaves nothing.
+    /// Moves everything out, and leaves an empty reservation.
     pub(crate) fn take(&mut self) -> Self {
         let nothing = self.budget.reservation();
         std::mem::replace(self, nothing)
     }
 
-    /// Gives everything back.
+    /// Returns all memory to the budget.
     pub(crate) fn clear(&mut self) {
         self.shrink(self.bytes);
     }
@@ -183,8 +187,8 @@ impl Reservation {
     fn try_grow_to(&mut self, wanted: usize) -> bool {
         let missing = wanted - self.granted_bytes;
         let rounded = whole_granules(wanted).saturating_sub(self.granted_bytes);
-        // When the last granule is gone, exact bytes still go as far as they can: a small budget is not lost to
-        // rounding.
+        // If no whole granule is left, request the exact number of bytes, so that rounding wastes nothing of a small
+        // budget.
         for more in [rounded, missing] {
             if more >= missing && self.budget.take(more) {
                 self.granted_bytes += more;

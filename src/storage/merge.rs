@@ -1,14 +1,16 @@
-//! k sorted sources into one sorted sequence, stable.
+//! A stable merge of k sorted sources.
 //!
-//! Records that compare equal come in the order of their sources, and within a source in its order: a merge of runs in
-//! input order is in input order. The sources are only ever asked for one record each.
+//! Records that compare equal keep the order of their sources, and within a source its order. A merge of runs in input
+//! order is therefore in input order. Each source provides one record at a time.
 //!
-//! A loser tree (Knuth, The Art of Computer Programming, vol. 3, 5.4.1): log2(k) comparisons a record, each with a
-//! record that lost there before; a binary heap needs up to twice as many. Where an [`Order`] has ranks, most
-//! comparisons are of two numbers in the tree: half the time for 16 and 128 runs of random keys (`storage::measure`).
+//! The merge uses a loser tree (Knuth, The Art of Computer Programming, vol. 3, 5.4.1). It needs log2(k) comparisons
+//! per record, each with a record that lost there before; a binary heap needs up to twice as many. If an [`Order`] has
+//! ranks, most comparisons are of two numbers in the tree. That halves the time for 16 and 128 runs of random keys
+//! (`storage::measure`).
 //!
-//! `itertools::kmerge_by` is a heap that owns the heads of infallible iterators: its records cannot be borrowed from a
-//! reader's frame, its sources cannot fail, and it promises no order among equals. Without ranks it is about as fast.
+//! `itertools::kmerge_by` is a heap that owns the heads of infallible iterators. Its records cannot be borrowed from a
+//! reader's frame, its sources cannot fail, and it specifies no order among equal records. Without ranks, it is about
+//! as fast.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -16,23 +18,24 @@ use std::hint;
 
 use crate::error::Result;
 
-/// Records one after another, each lent until the next is asked for.
+/// Provides records one after another. Each is lent until the next call of `advance`.
 pub(crate) trait Source {
-    /// A record as it is compared.
+    /// Type of a record, as it is compared.
     type Record: ?Sized;
 
-    /// Goes to the next record; false if there is none. After an error or the end there is none again.
+    /// Advances to the next record. Returns `false` if there is none. After an error or the end, there are no more
+    /// records.
     fn advance(&mut self) -> Result<bool>;
 
-    /// The record it is at: none before the first and after the last.
+    /// Returns the current record, or `None` before the first and after the last.
     fn current(&self) -> Option<&Self::Record>;
 }
 
-/// How records are sorted.
+/// Orders records.
 pub(crate) trait Order<R: ?Sized> {
-    /// A number that sorts as the records do as far as it goes: the lesser rank comes first, and only records of the
-    /// same rank are compared. It is taken once for a record and kept in the tree, where comparing it costs no visit
-    /// to the records; a hash that records are sorted by is one.
+    /// Returns a number that approximates the order. Of two records, the one with the lower rank comes first; only
+    /// records of equal rank are compared. The rank is computed once per record and kept in the tree, where comparing
+    /// it does not access the records. An example is the hash by which records are sorted.
     #[inline]
     fn rank(&self, _record: &R) -> u64 {
         0
@@ -41,7 +44,7 @@ pub(crate) trait Order<R: ?Sized> {
     fn compare(&self, first: &R, second: &R) -> Ordering;
 }
 
-/// The order of records as bytes; their first eight are the rank.
+/// Orders records by their bytes. The first eight bytes are the rank.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ByBytes;
 
@@ -64,27 +67,27 @@ impl Order<[u8]> for ByBytes {
     }
 }
 
-/// The merge of sources that are sorted by `O`.
+/// Merges sources that are sorted by `O`.
 ///
-/// After an error of a source it is at its end.
+/// After an error of a source, the merge has ended.
 pub(crate) struct Merge<S, O> {
     sources: Vec<S>,
     order: O,
-    /// `losers[1..]` are the inner nodes of a tree over the sources: who lost there. Node n has its children at 2n and
-    /// 2n + 1, and source i is the leaf at `sources.len() + i`.
+    /// `losers[1..]` are the inner nodes of a tree over the sources, each with the source that lost there. The children
+    /// of node n are 2n and 2n + 1. Source i is the leaf at `sources.len() + i`.
     losers: Vec<Head>,
     winner: Head,
     state: State,
 }
 
-/// A source, and the rank of the record it is at.
+/// A source, and the rank of its current record.
 #[derive(Clone, Copy, Debug)]
 struct Head {
     rank: u64,
     source: usize,
 }
 
-/// The two, in the other order if `swaps`, without a branch.
+/// Returns both heads, in reverse order if `swaps`, without a branch.
 #[inline(always)]
 fn swapped_if(swaps: bool, first: Head, second: Head) -> (Head, Head) {
     let choose = |one: Head, other: Head| Head {
@@ -114,7 +117,7 @@ impl<S: Source, O: Order<S::Record>> Merge<S, O> {
         }
     }
 
-    /// The next record.
+    /// Returns the next record.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<&S::Record>> {
         match self.next_source()? {
@@ -123,13 +126,14 @@ impl<S: Source, O: Order<S::Record>> Merge<S, O> {
         }
     }
 
-    /// The record that [`next`](Self::next) has given last.
+    /// Returns the record that [`next`](Self::next) returned last.
     #[inline]
     pub(crate) fn current(&self) -> Option<&S::Record> {
         self.sources.get(self.winner.source)?.current()
     }
 
-    /// The source that is at the next record. The caller may take the record out of it, but not advance it.
+    /// Returns the source of the next record. The caller may take the record out of the source, but must not advance
+    /// it.
     #[inline]
     pub(crate) fn next_source(&mut self) -> Result<Option<&mut S>> {
         let result = self.step();
@@ -141,7 +145,7 @@ impl<S: Source, O: Order<S::Record>> Merge<S, O> {
         Ok(Some(&mut self.sources[self.winner.source]))
     }
 
-    /// Finds the next winner; false if all sources are at their end.
+    /// Finds the next winner. Returns `false` if all sources have ended.
     #[inline]
     fn step(&mut self) -> Result<bool> {
         match self.state {
@@ -156,7 +160,7 @@ impl<S: Source, O: Order<S::Record>> Merge<S, O> {
         }
     }
 
-    /// Gets all first records, and plays every match once, from the leaves up.
+    /// Reads all first records, and plays every match once, from the leaves up.
     #[cold]
     fn start(&mut self) -> Result<bool> {
         self.state = State::Running;
@@ -180,17 +184,17 @@ impl<S: Source, O: Order<S::Record>> Merge<S, O> {
         Ok(true)
     }
 
-    /// Plays the matches from the leaf of `source` up again.
+    /// Repeats the matches from the leaf of `source` up.
     #[inline]
     fn replay(&mut self, source: usize) {
         let mut winner = self.head(source);
         let mut node = (self.sources.len() + source) / 2;
         while node > 0 {
             let loser = self.losers[node];
-            // Who wins is chance, so it must not be a branch, of which the processor would guess every other one wrong.
+            // Branchless: the winner is random, so every other branch would be mispredicted.
             let wins = loser.rank < winner.rank;
             let (mut first, mut second) = swapped_if(wins, winner, loser);
-            // That ranks are equal is rare, or else the rule.
+            // Equal ranks are either rare or the rule, so this branch is predictable.
             if loser.rank == winner.rank && self.is_before(loser, winner) {
                 (first, second) = (loser, winner);
             }
@@ -208,7 +212,8 @@ impl<S: Source, O: Order<S::Record>> Merge<S, O> {
         Head { rank, source }
     }
 
-    /// Whether one source is at a record before that of another. A source at its end is after all others.
+    /// Returns whether the record of one source comes before that of another. A source that has ended comes after all
+    /// others.
     #[inline]
     fn is_before(&self, a: Head, b: Head) -> bool {
         if a.rank != b.rank {
@@ -246,7 +251,7 @@ pub(in crate::storage) mod tests {
     use super::*;
     use crate::error::{Error, ErrorKind};
 
-    /// A source of records in memory: an iterator over what can be looked at as `R`.
+    /// A source of records in memory: an iterator over items that can be borrowed as `R`.
     pub(in crate::storage) struct InMemory<I: Iterator, R: ?Sized> {
         records: I,
         current: Option<I::Item>,
@@ -282,7 +287,7 @@ pub(in crate::storage) mod tests {
         }
     }
 
-    /// In tests, a comparison is an order.
+    /// In tests, a comparison function is an order.
     impl<R: ?Sized, F: Fn(&R, &R) -> Ordering> Order<R> for F {
         #[inline]
         fn compare(&self, first: &R, second: &R) -> Ordering {
@@ -292,7 +297,7 @@ pub(in crate::storage) mod tests {
 
     type Records = InMemory<std::vec::IntoIter<(u8, usize, usize)>, (u8, usize, usize)>;
 
-    /// Sources of sorted keys, each with its source and its position there.
+    /// Returns sources of sorted keys, each with its source and its position there.
     fn sources(keys: &[Vec<u8>]) -> Vec<Records> {
         let records = keys.iter().enumerate().map(|(source, keys)| {
             let mut keys = keys.clone();
@@ -313,7 +318,7 @@ pub(in crate::storage) mod tests {
             merged.push(*record);
         }
         assert!(merge.next().unwrap().is_none());
-        // Keys, then sources, then positions: just what stable means.
+        // Ordered by key, then source, then position: that is what stable means.
         assert!(merged.is_sorted(), "{merged:?}");
         assert_eq!(merged.len(), keys.iter().map(Vec::len).sum::<usize>());
     }
@@ -326,7 +331,8 @@ pub(in crate::storage) mod tests {
         }
     }
 
-    /// Ranks that tell nothing, little and all, also the greatest there is, which a source at its end has too.
+    /// Ranks that determine nothing, little, or the whole order, including the highest rank, which ended sources have
+    /// too.
     #[test]
     fn bytes_merge_by_rank_as_they_do_by_comparison() {
         let mut words: Vec<Vec<u8>> = (0..600_usize)

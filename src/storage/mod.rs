@@ -15,8 +15,15 @@
 //! | `memory` | how many bytes may be held: `MemoryBudget`, `Reservation` |
 //! | `limits` | how much memory this process can have |
 //! | `size` | `"512MiB"` to bytes and back |
+//! | `environment` | the environment variables of this process |
+//! | `directory` | an open directory: its names, its lock |
+//! | `owned` | directories that are ours: what makes them so, and how they go |
+//! | `live` | those that this process has now |
+//! | `faults` | where tests have the file system fail |
 //! | `scratch` | directories and files that clean up after themselves, with a quota |
-//! | `interrupt` | the clean-up at Ctrl-C |
+//! | `rename` | renames that lose nothing |
+//! | `output` | outputs that appear whole or not at all |
+//! | `interrupt` | the clean-up when the process ends |
 //! | `file` | access to files with the path in every error |
 //! | `system` | calls into libc; the only `unsafe` of this folder |
 //!
@@ -24,15 +31,24 @@
 //! carry no version, but every damage to them is found.
 
 pub(crate) mod codec;
+mod directory;
+pub(crate) mod environment;
+mod faults;
 pub(crate) mod file;
 pub(crate) mod frame;
-pub(crate) mod interrupt;
+mod interrupt;
 pub(crate) mod limits;
+mod live;
 #[cfg(test)]
 mod measure;
 pub(crate) mod memory;
 pub(crate) mod merge;
+pub(crate) mod output;
+mod owned;
+mod rename;
 pub(crate) mod run;
 pub(crate) mod scratch;
 pub(crate) mod size;
 mod system;
+
+pub(crate) use system::process_number;

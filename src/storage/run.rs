@@ -218,6 +218,17 @@ impl Run {
         }
     }
 
+    /// This run with the records of `next` behind its own, if `next` follows it in the file.
+    pub(crate) fn followed_by(&self, next: &Self) -> Option<Self> {
+        let follows =
+            Arc::ptr_eq(&self.file, &next.file) && self.offset + self.bytes == next.offset;
+        follows.then(|| Self {
+            bytes: self.bytes + next.bytes,
+            records: self.records + next.records,
+            ..self.clone()
+        })
+    }
+
     pub(crate) fn file(&self) -> &Arc<ScratchFile> {
         &self.file
     }
@@ -351,7 +362,9 @@ impl RunReader {
             };
             return Err(at.corrupt("its records do not fill it"));
         }
-        if self.next_offset == self.run.offset + self.run.bytes {
+        let end = self.run.offset.checked_add(self.run.bytes);
+        let end = end.ok_or_else(|| at.corrupt("it ends beyond the end of any file"))?;
+        if self.next_offset == end {
             if self.records_read == self.run.records {
                 return Ok(false);
             }
@@ -362,7 +375,7 @@ impl RunReader {
             none => none.insert(FileRange::new(
                 self.run.file.open()?,
                 self.next_offset,
-                self.run.offset + self.run.bytes - self.next_offset,
+                end.saturating_sub(self.next_offset),
             )),
         };
         let frame = self

@@ -2,41 +2,49 @@
 //!
 //! ```text
 //!  <spill directory>/
-//!  └─ holdall-<pid>-<time>-<n>/     one per Scratch, for this user only, made with its first file
-//!     ├─ lock                       locked as long as its owner lives
-//!     └─ <name>-<n>                 deleted when its ScratchFile is dropped
+//!  └─ holdall-<process>-<time>-<n>-<check>/    one per Scratch, made with its first file: see `owned`
+//!     ├─ lock
+//!     └─ <name>-<n>                            deleted when its ScratchFile is dropped
 //! ```
 //!
 //! A worker process puts its files into the directory of the job, which is the driver's; what is to outlive it is kept,
 //! and then adopted by the driver.
 //!
-//! The directory goes when the [`Scratch`] and all its files are dropped (also while a panic unwinds), at Ctrl-C
-//! (`interrupt`), and after a `kill -9` by the next [`sweep`].
-//!
-//! Who may delete a directory is settled by the lock alone, never by the process number in the name, which another
-//! process may have by now. Owner and sweeper do the same: make the lock file if it is not there, lock it, and look
-//! whether it still is the file at that path. Only who gets that far owns the directory. So a sweeper that comes
-//! between an owner's `mkdir` and its lock takes the directory away, under another name, and the owner makes another.
-//! The system drops the lock when the process ends, however it ends. The spill directory must be on a file system whose
-//! locks reach all processes that use it, as local disks do and NFS does.
+//! The directory goes when the [`Scratch`] and all its files are dropped (also while a panic unwinds), at the end of the
+//! process (`interrupt`), and after a `kill -9` by the next [`sweep`]. If it is lost before, it is made again, and so is
+//! what was in it: its readers find that damaged.
 
 #[cfg(test)]
 pub(in crate::storage) mod tests;
 
-use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{file, interrupt, system};
+use super::directory::Entry;
+use super::owned::{self, Kind, Owned};
+use super::{environment, file, system};
 use crate::error::{Error, ErrorKind, Place, Result};
 
-const NAME_PREFIX: &str = "holdall-";
-const LOCK_NAME: &str = "lock";
+/// How often a directory that is lost is made again for one file.
+const MAX_CREATIONS: usize = 10;
+
+static KIND: Kind = Kind {
+    prefix: "holdall-",
+    has_file: |name, kind| kind == Entry::File && is_file_name(name),
+    directories: &[],
+    has_inner_file: |_| false,
+    settle: |_, _| true,
+};
+
+/// Whether files get such names from [`Scratch::create`].
+fn is_file_name(name: &str) -> bool {
+    let is_of_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    name.rsplit_once('-')
+        .is_some_and(|(name, number)| name.bytes().all(is_of_name) && number.parse::<u64>().is_ok())
+}
 
 /// The scratch files of one job; clones share them. Nothing is on disk before the first file is created.
 #[derive(Clone, Debug)]
@@ -49,6 +57,8 @@ struct Root {
     used_bytes: AtomicU64,
     written_bytes: AtomicU64,
     next_file: AtomicU64,
+    /// The process whose files these are: a copy of it deletes none.
+    process: u64,
 }
 
 /// Where the files are.
@@ -57,7 +67,7 @@ enum Home {
     /// In a directory of our own, once there is one.
     Own {
         spill_directory: PathBuf,
-        directory: Mutex<Option<Directory>>,
+        directory: Mutex<Option<Owned>>,
     },
     /// In one that another process owns, under names that begin with `prefix`.
     OfOther { directory: PathBuf, prefix: String },
@@ -68,7 +78,8 @@ impl Scratch {
     /// its files together.
     pub(crate) fn new(spill_directory: Option<&Path>, quota_bytes: Option<u64>) -> Self {
         let home = Home::Own {
-            spill_directory: spill_directory.map_or_else(std::env::temp_dir, Path::to_owned),
+            spill_directory: spill_directory
+                .map_or_else(environment::temporary_directory, Path::to_owned),
             directory: Mutex::new(None),
         };
         Self::at(home, quota_bytes)
@@ -87,13 +98,14 @@ impl Scratch {
             used_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             next_file: AtomicU64::new(1),
+            process: system::process_number(),
         }))
     }
 
     /// Creates a file; `name` need not be new. The first one creates the directory.
     pub(crate) fn create(&self, name: &str) -> Result<ScratchWriter> {
-        let path = self.new_path(name)?;
-        let handle = Arc::new(file::create_new(&path)?);
+        let (path, handle) = self.put(name, file::create_new)?;
+        let handle = Arc::new(handle);
         file::read_as_asked(&handle);
         let mut file = self.file(path, true);
         file.handle = Mutex::new(Arc::downgrade(&handle));
@@ -104,14 +116,34 @@ impl Scratch {
         })
     }
 
-    /// The path of a file that is not there yet.
-    fn new_path(&self, name: &str) -> Result<PathBuf> {
+    /// Has `put` make a file of a new name. If the directory is lost, it is made again; if it is another process's, that
+    /// is an error which has the process make it again.
+    fn put<R>(&self, name: &str, put: impl Fn(&Path) -> Result<R>) -> Result<(PathBuf, R)> {
         let number = self.0.next_file.fetch_add(1, Ordering::Relaxed);
         let name = match &self.0.home {
             Home::Own { .. } => format!("{name}-{number}"),
             Home::OfOther { prefix, .. } => format!("{prefix}{name}-{number}"),
         };
-        Ok(self.path()?.join(name))
+        let mut attempt = 1;
+        loop {
+            let path = self.path()?.join(&name);
+            match (put(&path), &self.0.home) {
+                (Ok(made), _) => return Ok((path, made)),
+                (Err(error), Home::OfOther { directory, .. }) => {
+                    return Err(if is_missing(&error) {
+                        missing(directory, "the directory is missing")
+                    } else {
+                        error
+                    });
+                }
+                (Err(error), Home::Own { .. }) => {
+                    if !is_missing(&error) || attempt == MAX_CREATIONS {
+                        return Err(error);
+                    }
+                }
+            }
+            attempt += 1;
+        }
     }
 
     /// Takes over a file that a worker has kept: it is deleted as one of ours is, and counts for the quota.
@@ -128,10 +160,15 @@ impl Scratch {
 
     /// The same, into the directory of this scratch; `name` need not be new.
     pub(crate) fn adopt_into(&self, from: &Path, name: &str) -> Result<Arc<ScratchFile>> {
-        let path = self.new_path(name)?;
-        fs::rename(from, &path)
-            .map_err(|error| missing_or(from, Error::io("move", from, error)))?;
-        self.adopt(path)
+        let moved = self.put(name, |path| match fs::rename(from, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(false),
+            Err(error) => Err(Error::io("move", from, error)),
+            Ok(()) => Ok(true),
+        });
+        match moved? {
+            (path, true) => self.adopt(path),
+            (_, false) => Err(missing(from, FILE_IS_MISSING)),
+        }
     }
 
     /// A file that another process owns, for reading.
@@ -159,7 +196,7 @@ impl Scratch {
         }
     }
 
-    /// The directory, which is made if there is none yet.
+    /// The directory, which is made if there is none yet, or none any more. A copy of the process makes one of its own.
     pub(crate) fn path(&self) -> Result<PathBuf> {
         match &self.0.home {
             Home::OfOther { directory, .. } => Ok(directory.clone()),
@@ -168,11 +205,14 @@ impl Scratch {
                 directory,
             } => {
                 let mut directory = lock(directory);
-                let directory = match &mut *directory {
-                    Some(directory) => directory,
-                    none => none.insert(Directory::create(spill_directory)?),
-                };
-                Ok(directory.path.clone())
+                if let Some(made) = directory.as_ref().filter(|made| made.is_there()) {
+                    return Ok(made.path().to_owned());
+                }
+                let made = Owned::create(&KIND, spill_directory, Vec::new()).map_err(|source| {
+                    file::write_error("create a directory in", spill_directory, 0, source)
+                })?;
+                let made = made.ok_or_else(|| Error::new(ErrorKind::Cancelled))?;
+                Ok(directory.insert(made).path().to_owned())
             }
         }
     }
@@ -184,7 +224,9 @@ impl Scratch {
             return None;
         };
         let directory = lock(directory);
-        directory.as_ref().map(|directory| directory.path.clone())
+        directory
+            .as_ref()
+            .map(|directory| directory.path().to_owned())
     }
 
     /// The length of all its files now.
@@ -286,7 +328,13 @@ impl ScratchFile {
         if let Some(handle) = shared.upgrade() {
             return Ok(handle);
         }
-        let handle = file::open(&self.path).map_err(|error| missing_or(&self.path, error))?;
+        let handle = file::open(&self.path).map_err(|error| {
+            if is_missing(&error) {
+                missing(&self.path, FILE_IS_MISSING)
+            } else {
+                error
+            }
+        })?;
         file::read_as_asked(&handle);
         let handle = Arc::new(handle);
         *shared = Arc::downgrade(&handle);
@@ -313,193 +361,34 @@ impl ScratchFile {
 
 impl Drop for ScratchFile {
     fn drop(&mut self) {
-        if *self.is_owned.get_mut() {
-            // It may be gone with its directory (Ctrl-C); if it cannot be deleted, the directory's end or a sweep will.
+        if *self.is_owned.get_mut() && self.root.process == system::process_number() {
+            // It may be gone with its directory; if it cannot be deleted, it goes with that, or by a sweep.
             let _ = fs::remove_file(&self.path);
         }
         self.root.give_back(*self.used_bytes.get_mut());
     }
 }
 
-/// A file of ours that is gone is damage, not a failure of the system.
-fn missing_or(path: &Path, error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            Error::new(ErrorKind::CorruptRun {
-                path: path.to_owned(),
-                offset: 0,
-                reason: "the file is missing",
-            })
-        }
-        _ => error,
-    }
+const FILE_IS_MISSING: &str = "the file is missing";
+
+fn is_missing(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
-/// A locked directory, removed on drop.
-#[derive(Debug)]
-struct Directory {
-    path: PathBuf,
-    /// Held, not read. Without one the file system has no locks, and no sweeper can take the directory either.
-    _lock: Option<File>,
+/// What is ours and gone is damage, not a failure of the system.
+fn missing(path: &Path, reason: &'static str) -> Error {
+    Error::new(ErrorKind::CorruptRun {
+        path: path.to_owned(),
+        offset: 0,
+        reason,
+    })
 }
 
-impl Directory {
-    fn create(spill_directory: &Path) -> Result<Self> {
-        fs::create_dir_all(spill_directory)
-            .map_err(|error| file::write_error("create", spill_directory, 0, error))?;
-        interrupt::install();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let time = now.map_or(0, |time| time.as_micros());
-        for number in 0..u32::MAX {
-            let name = format!("{NAME_PREFIX}{}-{time:x}-{number}", process::id());
-            let path = spill_directory.join(name);
-            // Held over `mkdir`: `remove_all` either finds the directory or keeps it from being made.
-            let mut live = live();
-            if live.is_closed {
-                break;
-            }
-            match make_private_directory(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(error) => return Err(file::write_error("create", &path, 0, error)),
-                Ok(()) => {}
-            }
-            let lock = match claim(&path) {
-                Claim::Owned(file) => Some(file),
-                Claim::Impossible(error) if is_without_locks(&error) => None,
-                Claim::Impossible(error) => {
-                    let _ = fs::remove_dir_all(&path);
-                    return Err(file::write_error("lock", &path, 0, error));
-                }
-                Claim::OfOther => continue, // a sweeper was faster
-            };
-            live.directories.insert(path.clone());
-            return Ok(Self { path, _lock: lock });
-        }
-        Err(Error::new(ErrorKind::Cancelled))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // While the lock is still held. What cannot be deleted is left to the next sweep.
-        remove_directory(&self.path);
-        live().directories.remove(&self.path);
-    }
-}
-
-fn make_private_directory(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-/// Whose a directory is, after [`claim`].
-enum Claim {
-    /// The caller's, as long as it holds this file.
-    Owned(File),
-    /// Somebody else's, or it is gone.
-    OfOther,
-    /// The system does not say.
-    Impossible(io::Error),
-}
-
-/// Tries to become the owner of a directory.
-fn claim(directory: &Path) -> Claim {
-    let path = directory.join(LOCK_NAME);
-    let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false);
-    let file = match options.open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Claim::OfOther,
-        Err(error) => return Claim::Impossible(error),
-    };
-    match file.try_lock() {
-        Ok(()) if system::is_file_at(&file, &path) => Claim::Owned(file),
-        Ok(()) | Err(TryLockError::WouldBlock) => Claim::OfOther,
-        Err(TryLockError::Error(error)) => Claim::Impossible(error),
-    }
-}
-
-fn is_without_locks(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    if error.raw_os_error() == Some(libc::ENOLCK) {
-        return true;
-    }
-    error.kind() == io::ErrorKind::Unsupported
-}
-
-/// Removes a directory with all that is in it. Tries again if a file is created in it meanwhile.
-fn remove_directory(path: &Path) -> bool {
-    for _ in 0..10 {
-        match fs::remove_dir_all(path) {
-            Ok(()) => return true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return !path.exists(),
-            Err(_) => {}
-        }
-    }
-    false
-}
-
-/// Removes a directory that nobody owns but the caller. It first gets another name: while its files go, the lock among
-/// them, somebody who wants it could make a lock of his own there, and would lose the directory.
-fn remove_left(path: &Path) -> bool {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-left");
-    let aside = PathBuf::from(name);
-    fs::rename(path, &aside).is_ok() && remove_directory(&aside)
-}
-
-/// Removes the directories that dead processes of this user have left in `spill_directory`, and gives their number.
+/// Removes the directories that dead processes of this user have left in `spill_directory`, and returns their number.
 ///
-/// What cannot be read, locked or removed is left alone: a sweep never fails a job.
+/// It removes nothing that holdall did not create: see [`owned`].
 pub(crate) fn sweep(spill_directory: &Path) -> usize {
-    let Ok(entries) = fs::read_dir(spill_directory) else {
-        return 0;
-    };
-    let is_ours = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with(NAME_PREFIX)) && system::is_own_directory(path)
-    };
-    let paths = entries.flatten().map(|entry| entry.path());
-    paths
-        .filter(is_ours)
-        .filter(|path| match claim(path) {
-            Claim::Owned(_lock) => remove_left(path),
-            Claim::OfOther | Claim::Impossible(_) => false,
-        })
-        .count()
-}
-
-/// The directories of this process.
-struct Live {
-    directories: BTreeSet<PathBuf>,
-    /// Whether the process is about to end, so that no more may be made.
-    is_closed: bool,
-}
-
-static LIVE: Mutex<Live> = Mutex::new(Live {
-    directories: BTreeSet::new(),
-    is_closed: false,
-});
-
-fn live() -> MutexGuard<'static, Live> {
-    lock(&LIVE)
-}
-
-/// The scratch directories that this process has now.
-#[cfg(test)]
-pub(crate) fn live_directories() -> Vec<PathBuf> {
-    live().directories.iter().cloned().collect()
-}
-
-/// Removes all scratch directories of this process, which is about to end: no more can be made.
-pub(crate) fn remove_all() {
-    let mut live = live();
-    live.is_closed = true;
-    for path in std::mem::take(&mut live.directories) {
-        remove_directory(&path);
-    }
+    owned::sweep(&KIND, spill_directory)
 }
 
 /// What these locks guard is whole at any time, so a panic elsewhere while one was held does not matter.

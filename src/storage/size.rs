@@ -1,16 +1,16 @@
-//! Sizes in bytes as people write them: `512MiB`, `1.5GB`, `2G`.
+//! Sizes in bytes in human-readable form: `512MiB`, `1.5GB`, `2G`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 
-const EXPECTED: &str = "a number of bytes such as 1000, 512MiB, 2G or 1.5GB";
+pub(crate) const EXPECTED: &str = "a number of bytes such as 1000, 512MiB, 2G or 1.5GB";
 
 /// A number of bytes.
 ///
-/// It is read from a number and a unit, or none: `KiB`, `MiB`, `GiB`, `TiB` are powers of 1024 and `kB`, `MB`, `GB`,
-/// `TB` powers of 1000; plain `K`, `M`, `G`, `T` are powers of 1024 as in GNU sort. Upper and lower case are the same.
+/// Parses from a number and an optional unit. `KiB`, `MiB`, `GiB`, `TiB` are powers of 1024, and `kB`, `MB`, `GB`, `TB`
+/// are powers of 1000. Plain `K`, `M`, `G`, `T` are powers of 1024, as in GNU sort. Case does not matter.
 ///
 /// # Examples
 ///
@@ -45,11 +45,10 @@ impl fmt::Display for ByteSize {
     }
 }
 
-/// Reads a size: a number, then a unit or none.
+/// Parses a size: a number and an optional unit.
 ///
-/// `KiB`, `MiB`, `GiB`, `TiB` are powers of 1024 and `kB`, `MB`, `GB`, `TB` powers of 1000; plain `K`, `M`, `G`, `T`
-/// are powers of 1024 as in GNU sort. Upper and lower case are the same. `setting` names in the error what the text
-/// was for.
+/// `KiB`, `MiB`, `GiB`, `TiB` are powers of 1024, and `kB`, `MB`, `GB`, `TB` are powers of 1000. Plain `K`, `M`, `G`,
+/// `T` are powers of 1024, as in GNU sort. Case does not matter. The error names `setting` as the purpose of the text.
 pub(crate) fn parse_bytes(setting: &'static str, text: &str) -> Result<usize> {
     parse(text).ok_or_else(|| {
         Error::new(ErrorKind::InvalidSetting {
@@ -71,7 +70,7 @@ fn parse(text: &str) -> Option<usize> {
     if whole.is_empty() || fraction.contains('.') || fraction.len() > 9 {
         return None;
     }
-    // Exact, where a floating-point number would not be; u128 because up to nine digits come on top.
+    // Exact, unlike floating-point numbers. It needs `u128`, because the scale adds up to nine digits.
     let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
     let digits: u128 = format!("{whole}{fraction}").parse().ok()?;
     let bytes = digits.checked_mul(unit_bytes)? / scale;
@@ -96,7 +95,7 @@ fn unit_bytes(unit: &str) -> Option<u128> {
     Some(base.pow(power))
 }
 
-/// Writes a size in the largest unit of 1024 that fits, with one digit after the point: `1.5 GiB`.
+/// Formats a size in the largest unit of 1024 that fits, with one digit after the point: `1.5 GiB`.
 pub(crate) fn format_bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
@@ -108,7 +107,7 @@ pub(crate) fn format_bytes(bytes: u64) -> String {
     )]
     let mut size = bytes as f64 / 1024.0;
     let mut unit = 0;
-    // Not 1024: what would be shown as 1024.0 is the next unit's 1.0.
+    // Not 1024: a size that would print as 1024.0 is 1.0 of the next unit.
     while size >= 1023.95 && unit + 1 < UNITS.len() {
         size /= 1024.0;
         unit += 1;

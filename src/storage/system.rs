@@ -1,29 +1,33 @@
 //! Calls into libc, for what std does not offer; the only `unsafe` of storage.
 //!
-//! Each is a single call with plain numbers or with a struct of this frame. The exception is the signal handler,
-//! which may run between any two instructions of any thread: it touches two atomics and calls `write`, all of which
-//! POSIX allows there.
+//! Each is a single call with plain numbers or with a struct of this frame. The exceptions are the signal handler, which
+//! may run between any two instructions of any thread, and what runs in a copy of this process before `fork` returns
+//! there. Both touch nothing but atomics, and call only what POSIX allows in a handler: `getpid`, `raise`, `sigaction`
+//! and `write`.
 #![expect(
     unsafe_code,
     reason = "std has no resource limits, user ids or signals"
 )]
 
 #[cfg(unix)]
+pub(crate) use unix::process_number;
+#[cfg(unix)]
 pub(super) use unix::*;
 
+#[cfg(not(unix))]
+pub(crate) use other::process_number;
 #[cfg(not(unix))]
 pub(super) use other::*;
 
 #[cfg(unix)]
 mod unix {
-    use std::fs::{self, File};
-    use std::io::PipeWriter;
+    use std::fs::File;
+    use std::io::{self, PipeWriter};
     use std::mem;
     use std::os::fd::IntoRawFd;
-    use std::os::unix::fs::MetadataExt;
-    use std::path::Path;
     use std::ptr;
-    use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+    use std::sync::Once;
+    use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
     /// The memory of the machine.
     pub(in crate::storage) fn physical_memory_bytes() -> Option<u64> {
@@ -53,20 +57,81 @@ mod unix {
         limits.into_iter().flatten().min()
     }
 
-    /// Whether there is a directory at `path`, itself and not by a link, that belongs to this user.
-    pub(in crate::storage) fn is_own_directory(path: &Path) -> bool {
-        // SAFETY: geteuid takes nothing and cannot fail.
-        let user = unsafe { libc::geteuid() };
-        fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == user)
+    /// Whether this process has privileges that the process which started it lacks.
+    pub(in crate::storage) fn is_privileged() -> bool {
+        // SAFETY: the call takes a number, and answers 0 to one that it does not know.
+        #[cfg(target_os = "linux")]
+        let is_privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+        // SAFETY: these four take nothing and cannot fail.
+        #[cfg(not(target_os = "linux"))]
+        let is_privileged =
+            unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() };
+        is_privileged
     }
 
-    /// Whether `file` is what `path` leads to now.
-    pub(in crate::storage) fn is_file_at(file: &File, path: &Path) -> bool {
-        match (file.metadata(), fs::symlink_metadata(path)) {
-            (Ok(open), Ok(found)) => (open.dev(), open.ino()) == (found.dev(), found.ino()),
-            _ => false,
-        }
+    /// Whether there is a directory at `path`, itself and not by a link, that belongs to this user.
+    #[cfg(not(target_os = "linux"))]
+    pub(in crate::storage) fn is_own_directory(path: &std::path::Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        // SAFETY: geteuid takes nothing and cannot fail.
+        let user = unsafe { libc::geteuid() };
+        std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == user)
     }
+
+    /// Returns what tells two files of a file system apart.
+    pub(in crate::storage) fn inode(file: &File) -> io::Result<u64> {
+        Ok(std::os::unix::fs::MetadataExt::ino(&file.metadata()?))
+    }
+
+    /// Whether there is a process with this number.
+    pub(in crate::storage) fn is_running(process: u32) -> bool {
+        let Ok(process) = libc::pid_t::try_from(process) else {
+            return false;
+        };
+        // SAFETY: kill takes numbers, and signal 0 is sent to nobody.
+        let status = unsafe { libc::kill(process, 0) };
+        status == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+    }
+
+    /// How many times the process that this is a copy of has been copied since `look_after_forks`.
+    static FORKS: AtomicU32 = AtomicU32::new(0);
+
+    /// Returns a number of this process that no copy of it has. The process number alone would not do: a copy in another
+    /// namespace may have the same.
+    pub(crate) fn process_number() -> u64 {
+        u64::from(std::process::id()) << 32 | u64::from(FORKS.load(Ordering::Relaxed))
+    }
+
+    /// Has a copy of this process know that it is one, and end by signals as any process does.
+    pub(in crate::storage) fn look_after_forks() {
+        extern "C" fn in_child() {
+            FORKS.fetch_add(1, Ordering::Relaxed);
+            RECEIVED.store(0, Ordering::SeqCst);
+            for signal in SIGNALS {
+                if is_handled_by_us(signal) {
+                    set_handler(signal, libc::SIG_DFL, 0);
+                }
+            }
+        }
+        static ONCE: Once = Once::new();
+        // SAFETY: the function lives as long as the program, and does only what a signal handler may.
+        ONCE.call_once(|| unsafe {
+            libc::pthread_atfork(None, None, Some(in_child));
+        });
+    }
+
+    /// Has `work` done when `main` returns or the program calls `exit`. It must not unwind.
+    pub(in crate::storage) fn at_exit(work: extern "C" fn()) {
+        static ONCE: Once = Once::new();
+        // SAFETY: the function lives as long as the program.
+        ONCE.call_once(|| unsafe {
+            libc::atexit(work);
+        });
+    }
+
+    /// The signals that end a process and are looked after.
+    pub(in crate::storage) const SIGNALS: [libc::c_int; 3] =
+        [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
     /// The end of the pipe that the handler writes to.
     static WAKE: AtomicI32 = AtomicI32::new(-1);
@@ -75,7 +140,19 @@ mod unix {
 
     /// Notes the signal and wakes the thread. One byte is in the pipe at most, so that `write` can neither block nor
     /// fail, and errno stays what the interrupted code needs.
+    ///
+    /// In a copy of the process that was made without `fork`, where nobody waits at the other end, the signal does what
+    /// it would have done without this handler.
     extern "C" fn on_signal(signal: libc::c_int) {
+        // SAFETY: getpid takes nothing and cannot fail.
+        if unsafe { libc::getpid() } != HANDLES_FOR.load(Ordering::SeqCst) {
+            if is_handled_by_us(signal) {
+                set_handler(signal, libc::SIG_DFL, 0);
+                // SAFETY: raise takes a number; the signal comes when this handler has returned.
+                unsafe { libc::raise(signal) };
+            }
+            return;
+        }
         let noted = RECEIVED.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
         if noted.is_ok() {
             // SAFETY: the pointer is to one byte that lives as long as the program; the descriptor is never closed.
@@ -83,12 +160,17 @@ mod unix {
         }
     }
 
+    /// The process that the handler was installed in.
+    static HANDLES_FOR: AtomicI32 = AtomicI32::new(0);
+
     /// The address of `on_signal` as it was installed, or 0: the compiler promises no function one address only.
     static INSTALLED: AtomicUsize = AtomicUsize::new(0);
 
     /// Sets what the handler writes to.
     pub(in crate::storage) fn wake_by(pipe: PipeWriter) {
         WAKE.store(pipe.into_raw_fd(), Ordering::SeqCst);
+        // SAFETY: getpid takes nothing and cannot fail.
+        HANDLES_FOR.store(unsafe { libc::getpid() }, Ordering::SeqCst);
     }
 
     /// Takes the signal that has come; 0 if none has.
@@ -180,6 +262,7 @@ mod unix {
 #[cfg(not(unix))]
 mod other {
     use std::fs::{self, File};
+    use std::io;
     use std::path::Path;
 
     pub(in crate::storage) fn physical_memory_bytes() -> Option<u64> {
@@ -190,13 +273,26 @@ mod other {
         None
     }
 
+    pub(in crate::storage) fn is_privileged() -> bool {
+        false
+    }
+
     /// Directories for temporary files belong to one user there.
     pub(in crate::storage) fn is_own_directory(path: &Path) -> bool {
         fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
     }
 
-    /// A file that is open cannot be replaced there.
-    pub(in crate::storage) fn is_file_at(_file: &File, path: &Path) -> bool {
-        path.exists()
+    pub(in crate::storage) fn inode(_file: &File) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    /// Whether there is one is not known there; its files say so, since they are locked.
+    pub(in crate::storage) fn is_running(_process: u32) -> bool {
+        false
+    }
+
+    /// A process has no copies there.
+    pub(crate) fn process_number() -> u64 {
+        std::process::id().into()
     }
 }

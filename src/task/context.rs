@@ -37,6 +37,8 @@ pub struct Task<'job> {
     is_batched: Cell<bool>,
     /// Whether what is done is for earlier partitions too.
     is_of_turn: Cell<bool>,
+    /// How many erased boundaries there are between the pipeline's result and what it runs.
+    boundaries: Cell<usize>,
 }
 
 impl std::fmt::Debug for Task<'_> {
@@ -63,6 +65,7 @@ impl<'job> Task<'job> {
             origin: RefCell::new(None),
             is_batched: Cell::new(false),
             is_of_turn: Cell::new(false),
+            boundaries: Cell::new(0),
         }
     }
 
@@ -174,6 +177,15 @@ impl<'job> Task<'job> {
         };
         let result = closure();
         std::mem::forget(entered);
+        result
+    }
+
+    /// Runs the part of the pipeline behind one more erased boundary; `work` is told how many there are.
+    pub(crate) fn in_boundary<R>(&self, work: impl FnOnce(usize) -> R) -> R {
+        let boundaries = self.boundaries.get() + 1;
+        self.boundaries.set(boundaries);
+        let result = work(boundaries);
+        self.boundaries.set(boundaries - 1);
         result
     }
 

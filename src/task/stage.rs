@@ -14,6 +14,8 @@ pub struct Partition {
     pub(crate) index: usize,
     /// What a source of unknown length put into it when it was pulled.
     payload: Option<Box<dyn Payload>>,
+    /// The sides of unions that it comes from, the outermost union last: each side's number, and the partition's there.
+    route: Vec<(usize, usize)>,
 }
 
 impl Partition {
@@ -21,15 +23,33 @@ impl Partition {
         Self {
             index,
             payload: None,
+            route: Vec::new(),
         }
     }
 
     /// The same with what was pulled for it.
     pub(crate) fn with(index: usize, payload: impl Portable + Send + 'static) -> Self {
         Self {
-            index,
             payload: Some(Box::new(payload)),
+            ..Self::at(index)
         }
+    }
+
+    /// The partition of a side of a union as the `index`-th of the union.
+    pub(crate) fn of_side(mut self, side: usize, index: usize) -> Self {
+        self.route.push((side, self.index));
+        self.index = index;
+        self
+    }
+
+    /// The side that [`of_side`](Self::of_side) was told last, and the partition as it was before; or the same again if
+    /// no union has pulled it.
+    pub(crate) fn into_side(mut self) -> Result<(usize, Self), Self> {
+        let Some((side, index)) = self.route.pop() else {
+            return Err(self);
+        };
+        self.index = index;
+        Ok((side, self))
     }
 
     /// Its bytes, as [`from_bytes`](Self::from_bytes) reads them: none if there is nothing but its number.
@@ -47,9 +67,9 @@ impl Partition {
         Loader::read(bytes, Self::load)
     }
 
-    /// Whether something was pulled for it, which is there once only.
+    /// Whether it was pulled from a stream, which gives it once only.
     pub(crate) fn has_payload(&self) -> bool {
-        self.payload.is_some()
+        self.payload.is_some() || !self.route.is_empty()
     }
 
     /// What was pulled for it, if it is a `T`.
@@ -61,20 +81,24 @@ impl Partition {
 
 impl Portable for Partition {
     fn save(&self, to: &mut Saver) -> Result<()> {
-        to.data(&(self.index, self.has_payload()))?;
+        to.data(&(self.index, self.payload.is_some(), &self.route))?;
         self.payload
             .as_ref()
             .map_or(Ok(()), |payload| (**payload).save(to))
     }
 
     fn load(from: &mut Loader<'_>) -> Result<Self> {
-        let (index, has_payload) = from.data()?;
+        let (index, has_payload, route) = from.data()?;
         let payload = if has_payload {
             Some(from.entry()?)
         } else {
             None
         };
-        Ok(Self { index, payload })
+        Ok(Self {
+            index,
+            payload,
+            route,
+        })
     }
 }
 

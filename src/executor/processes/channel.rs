@@ -1,11 +1,14 @@
 //! Messages between the driver and a worker, over a socket pair.
 //!
 //! ```text
-//!  ┌────────────────┬────────────────┬─────────────────────────┬───────────────────────┐
-//!  │ u32: length of │ u64: length of │ message, by the codec   │ bytes that go with it │
-//!  │ the message    │ the bytes      │ of records              │                       │
-//!  └────────────────┴────────────────┴─────────────────────────┴───────────────────────┘
+//!  ┌────────────────┬────────────────┬───────────────┬─────────────────────────┬───────────────────────┐
+//!  │ u32: length of │ u64: length of │ u32: checksum │ message, by the codec   │ bytes that go with it │
+//!  │ the message    │ the bytes      │ of both       │ of records              │                       │
+//!  └────────────────┴────────────────┴───────────────┴─────────────────────────┴───────────────────────┘
 //! ```
+//!
+//! The checksum tells what is no message by its first bytes. Otherwise, these would be taken for the length of one, and
+//! waited for.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -16,12 +19,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::super::remote::{Report, TaskSpec};
+use super::driver::Token;
 use crate::error::Error;
 use crate::storage::codec;
 
 /// What the driver tells a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Command {
+    /// What the worker knows the driver by.
+    Begin(Token),
     /// The tasks that follow are of the stage that the bytes are.
     Stage,
     Task(TaskSpec),
@@ -50,10 +56,8 @@ pub(super) enum Event {
     Failed(Error),
 }
 
-const HEAD_BYTES: usize = 12;
-
-/// Longer than any message is.
-const MOST_MESSAGE_BYTES: usize = 1 << 30;
+const LENGTHS_BYTES: usize = 12;
+const HEAD_BYTES: usize = LENGTHS_BYTES + 4;
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -70,10 +74,12 @@ impl Sender {
     /// Sends a message, and bytes with it. An error leaves the channel of no more use.
     pub(super) fn send<M: Serialize>(&self, message: &M, bytes: &[u8]) -> io::Result<()> {
         let mut frame = vec![0; HEAD_BYTES];
-        codec::encode_into(message, &mut frame).map_err(io::Error::other)?;
+        codec::encode_own(message, &mut frame).map_err(io::Error::other)?;
         let length = u32::try_from(frame.len() - HEAD_BYTES).map_err(io::Error::other)?;
         frame[..4].copy_from_slice(&length.to_le_bytes());
-        frame[4..HEAD_BYTES].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        frame[4..LENGTHS_BYTES].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        let checksum = crc32fast::hash(&frame[..LENGTHS_BYTES]);
+        frame[LENGTHS_BYTES..HEAD_BYTES].copy_from_slice(&checksum.to_le_bytes());
         let is_short = bytes.len() < READ_BYTES;
         if is_short {
             frame.extend_from_slice(bytes);
@@ -146,12 +152,7 @@ impl Receiver {
         let Some((head, rest)) = unread.split_first_chunk::<HEAD_BYTES>() else {
             return Ok(None);
         };
-        let [a, b, c, d, bytes @ ..] = *head;
-        let message_bytes = u32::from_le_bytes([a, b, c, d]) as usize;
-        let bytes = usize::try_from(u64::from_le_bytes(bytes)).map_err(io::Error::other)?;
-        if message_bytes > MOST_MESSAGE_BYTES {
-            return Err(io::Error::other("what came is no message"));
-        }
+        let (message_bytes, bytes) = lengths(*head)?;
         let whole = message_bytes.saturating_add(bytes);
         let Some(frame) = rest.get(..whole) else {
             return Ok(None);
@@ -169,6 +170,16 @@ impl Receiver {
         }
         Ok(Some((message, bytes)))
     }
+}
+
+/// The lengths of the message and of the bytes that go with it.
+fn lengths(head: [u8; HEAD_BYTES]) -> io::Result<(usize, usize)> {
+    let [a, b, c, d, bytes @ .., e, f, g, h] = head;
+    if crc32fast::hash(&head[..LENGTHS_BYTES]) != u32::from_le_bytes([e, f, g, h]) {
+        return Err(io::Error::other("what came is no message"));
+    }
+    let bytes = usize::try_from(u64::from_le_bytes(bytes)).map_err(io::Error::other)?;
+    Ok((u32::from_le_bytes([a, b, c, d]) as usize, bytes))
 }
 
 #[cfg(test)]
@@ -233,12 +244,12 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_an_error() {
-        for garbage in [[255; 20], [1; 20]] {
-            let (mut stream, mut receiver) = pair(Some(Duration::from_millis(1)));
-            stream.write_all(&garbage).unwrap();
-            drop(stream);
-            let received = receiver.receive::<Command>();
-            assert!(!matches!(received, Ok(Received::Message(..))));
+        for garbage in [&[255; 20][..], &[0; 20], &[1; 20], b"GET / HTTP/1.1\r\n"] {
+            // The other end stays open, and is not waited for.
+            let (mut stream, mut receiver) = pair(None);
+            stream.write_all(garbage).unwrap();
+            let error = receiver.receive::<Command>().unwrap_err();
+            assert!(error.to_string().contains("no message"), "{error}");
         }
     }
 }

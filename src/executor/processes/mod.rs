@@ -14,6 +14,8 @@
 //! under way is tried again.
 
 mod channel;
+mod driver;
+mod forget;
 mod output;
 mod process;
 mod program;
@@ -153,7 +155,7 @@ impl RemoteExecutor for Processes {
 
     fn run(&self, stage: &Stage, tasks: &Tasks<'_>) -> Result<()> {
         let mut bytes = Vec::new();
-        codec::encode_into(stage, &mut bytes)?;
+        codec::encode_own(stage, &mut bytes)?;
         let message = StageMessage {
             id: stage.id,
             bytes,

@@ -3,15 +3,15 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{self, Child, ExitStatus};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::process::{Child, ExitStatus};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::channel::{Command, Event, Received, Receiver, Sender};
+use super::driver::Summons;
 use super::output::Output;
 use super::program;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How long the driver listens to a worker before it looks at other things.
 pub(super) const LISTEN: Duration = Duration::from_millis(20);
@@ -42,7 +42,7 @@ impl Process {
     /// sent.
     pub(super) fn start(number: usize, limit: Duration) -> Result<Self, StartError> {
         let process = Self::spawn(number, limit);
-        let mut process = process.map_err(|error| StartError::failed(error.to_string()))?;
+        let mut process = process.map_err(StartError::Failed)?;
         let deadline = Instant::now() + START;
         loop {
             match process.receive() {
@@ -72,38 +72,27 @@ impl Process {
         }
     }
 
-    fn spawn(number: usize, limit: Duration) -> io::Result<Self> {
-        static STARTED: AtomicU64 = AtomicU64::new(0);
-        let (here, there) = UnixStream::pair()?;
-        // So that nothing that a program prints by chance is taken for the mark.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let token = format!(
-            "{:x}-{:x}-{:x}",
-            process::id(),
-            STARTED.fetch_add(1, Ordering::Relaxed),
-            now.map_or(0, |now| now.as_nanos()),
-        );
-        let mut child = program::command(number, &token, there).spawn()?;
-        here.set_write_timeout(Some(limit))?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
-            unreachable!("both are pipes");
-        };
-        let label = format!("[worker {number}] ");
-        let mark = program::mark(&token);
-        let outputs = [
-            Output::pass_on(stdout, label.clone(), mark.clone(), io::stdout)?,
-            Output::pass_on(stderr, label, mark, io::stderr)?,
-        ];
-        Ok(Self {
-            number,
-            child,
-            sender: Sender::new(here.try_clone()?),
-            receiver: Receiver::new(here, Some(LISTEN))?,
-            outputs,
-            marks: 1,
-            stage: None,
-        })
+    fn spawn(number: usize, limit: Duration) -> Result<Self> {
+        let (here, there) = UnixStream::pair().map_err(not_started)?;
+        let summons = Summons::new(number, &there).map_err(not_started)?;
+        let child = program::command(&summons, there).spawn();
+        let mut child = child.map_err(not_started)?;
+        match connect(&summons, &mut child, here, limit) {
+            Ok((sender, receiver, outputs)) => Ok(Self {
+                number,
+                child,
+                receiver,
+                sender,
+                outputs,
+                marks: 1,
+                stage: None,
+            }),
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
     }
 
     pub(super) fn number(&self) -> usize {
@@ -182,6 +171,38 @@ impl Drop for Process {
         }
         let _ = self.child.wait();
     }
+}
+
+/// What it takes to talk to a worker that has been started.
+fn connect(
+    summons: &Summons,
+    child: &mut Child,
+    channel: UnixStream,
+    limit: Duration,
+) -> Result<(Sender, Receiver, [Output; 2])> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+        unreachable!("both are pipes");
+    };
+    let label = format!("[worker {}] ", summons.number());
+    let mark = summons.token().mark();
+    let threads = |source| Error::new(ErrorKind::Threads(source));
+    let outputs = [
+        Output::pass_on(stdout, label.clone(), mark.clone(), io::stdout).map_err(threads)?,
+        Output::pass_on(stderr, label, mark, io::stderr).map_err(threads)?,
+    ];
+    let channels = || {
+        channel.set_write_timeout(Some(limit))?;
+        let sender = Sender::new(channel.try_clone()?);
+        sender.send(&Command::Begin(summons.token().clone()), &[])?;
+        Ok((sender, Receiver::new(channel, Some(LISTEN))?))
+    };
+    let (sender, receiver) = channels().map_err(not_started)?;
+    Ok((sender, receiver, outputs))
+}
+
+fn not_started(error: io::Error) -> Error {
+    start_error(error.to_string())
 }
 
 fn describe(status: ExitStatus) -> String {

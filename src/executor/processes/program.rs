@@ -1,10 +1,7 @@
 //! Whether and how this program can be started again as a worker, and what `init` does in one.
 
-use std::env;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -13,54 +10,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use memchr::memmem;
 
+use super::driver::{self, Summons};
 use super::worker;
 use crate::error::{Error, ErrorKind, Result};
-
-/// Set in workers, and in what they start: the number of the worker, and what makes its marks.
-const VARIABLE: &str = "HOLDALL_WORKER";
+use crate::storage::environment;
 
 /// This program, also when its file has been replaced or removed.
-const PROGRAM: &str = "/proc/self/exe";
+pub(super) const PROGRAM: &str = "/proc/self/exe";
 
 /// Whether `init` was called in this process.
 static IS_CALLED: AtomicBool = AtomicBool::new(false);
 
+/// Whether this process is a worker.
+static IS_WORKER: AtomicBool = AtomicBool::new(false);
+
 /// See [`holdall::init`](crate::init).
 pub(in crate::executor) fn init() {
     IS_CALLED.store(true, Ordering::SeqCst);
-    let Some((number, token)) = identity() else {
+    let Some(summons) = Summons::of_this_process() else {
         return;
     };
-    // What a worker starts has the variable too, but another standard input.
-    if let Ok(Some(channel)) = take_channel() {
-        worker::work(number, &mark(&token), channel);
+    IS_WORKER.store(true, Ordering::SeqCst);
+    match summons.accept() {
+        Ok(channel) => worker::work(summons.number(), summons.token(), channel),
+        Err(error) => worker::refuse(&error),
     }
 }
 
-/// Who this worker is, if it is one.
-fn identity() -> Option<(usize, String)> {
-    let value = env::var(VARIABLE).ok()?;
-    let (number, token) = value.split_once(':')?;
-    Some((number.parse().ok()?, token.to_owned()))
-}
-
-/// Moves the channel that standard input is to where no closure of the program can take it for its input.
-fn take_channel() -> io::Result<Option<UnixStream>> {
-    let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    if !stdin.metadata()?.file_type().is_socket() {
-        return Ok(None);
-    }
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
-    Ok(Some(UnixStream::from(std::os::fd::OwnedFd::from(stdin))))
-}
-
-/// The line that a worker prints for the driver to know how far its output has come.
-pub(super) fn mark(token: &str) -> String {
-    format!("[holdall {token}]")
-}
-
-/// The command that starts worker `number`.
-pub(super) fn command(number: usize, token: &str, channel: UnixStream) -> Command {
+/// The command that starts the worker that is summoned to the other end of `channel`.
+pub(super) fn command(summons: &Summons, channel: UnixStream) -> Command {
     let mut command = Command::new(PROGRAM);
     let test = test_name();
     // For a `main` that begins with `init` these mean nothing.
@@ -68,8 +46,8 @@ pub(super) fn command(number: usize, token: &str, channel: UnixStream) -> Comman
     command.args([&*test, &*in_module("tests"), &*in_module("common")]);
     command.args(["--exact", "--nocapture", "--test-threads", "1"]);
     command
-        .arg0(format!("holdall-worker-{number}"))
-        .env(VARIABLE, format!("{number}:{token}"))
+        .arg0(format!("holdall-worker-{}", summons.number()))
+        .env(driver::VARIABLE, summons.to_string())
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(channel)))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -78,11 +56,17 @@ pub(super) fn command(number: usize, token: &str, channel: UnixStream) -> Comman
     command
 }
 
-/// Refuses to start workers where they would not become workers.
+/// Refuses to start workers where they would not become workers, but run `main` and start workers in turn.
 pub(super) fn check() -> Result<()> {
-    if env::var_os(VARIABLE).is_some() {
-        let reason = "this process is a worker, or was started by one".to_owned();
-        return Err(Error::new(ErrorKind::WorkerStart { reason }));
+    let refuse = |reason: &str| {
+        let reason = reason.to_owned();
+        Err(Error::new(ErrorKind::WorkerStart { reason }))
+    };
+    if environment::is_privileged() {
+        return refuse("this program has privileges that its caller lacks, as with set-user-id");
+    }
+    if IS_WORKER.load(Ordering::SeqCst) || Summons::of_this_process().is_some() {
+        return refuse("this process is a worker");
     }
     if IS_CALLED.load(Ordering::SeqCst) || is_test() {
         return Ok(());

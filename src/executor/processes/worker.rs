@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::channel::{Command, Event, Received, Receiver, Sender};
+use super::driver::Token;
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::remote::{Canceller, Stage, TaskSpec, Worker};
 use crate::storage::codec;
@@ -22,7 +23,8 @@ enum Work {
 
 /// Runs tasks for the driver at the other end of `channel`, until told to exit. The process ends with that, or at once
 /// when the driver does.
-pub(super) fn work(number: usize, mark: &str, channel: UnixStream) -> ! {
+pub(super) fn work(number: usize, token: &Token, channel: UnixStream) -> ! {
+    let mark = token.mark();
     let mut worker = Worker::new(number);
     let canceller = worker.canceller();
     let (send, work) = mpsc::channel();
@@ -35,10 +37,11 @@ pub(super) fn work(number: usize, mark: &str, channel: UnixStream) -> ! {
             .spawn(move || control(receiver, &events, &canceller, &send))?;
         Ok(sender)
     });
-    let Ok(events) = streams else {
-        vanish();
+    let events = match streams {
+        Ok(events) => events,
+        Err(error) => refuse(&error),
     };
-    print(mark);
+    print(&mark);
     tell(&events, &Event::Ready, &[]);
     let mut stage = None;
     for work in work {
@@ -49,11 +52,20 @@ pub(super) fn work(number: usize, mark: &str, channel: UnixStream) -> ! {
                 let event = outcome.map_or_else(Event::Failed, Event::Done);
                 tell(&events, &event, &[]);
             }
-            Work::Mark => print(mark),
+            Work::Mark => print(&mark),
             Work::Exit => process::exit(0),
         }
     }
     vanish()
+}
+
+/// Ends a process that was started as a worker and cannot be one.
+pub(super) fn refuse(error: &io::Error) -> ! {
+    let _ = writeln!(
+        io::stderr(),
+        "holdall: this process was started as a worker, but {error}"
+    );
+    process::exit(1)
 }
 
 /// The stage that the driver has sent, and the directory that its paths are relative to.
@@ -92,6 +104,7 @@ fn control(
 ) {
     while let Ok(Received::Message(command, bytes)) = receiver.receive() {
         let work_to_do = match command {
+            Command::Begin(_) => continue,
             Command::Stage => Work::Stage(bytes),
             Command::Task(task) => Work::Task(task),
             Command::Mark => Work::Mark,

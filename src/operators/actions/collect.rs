@@ -102,6 +102,7 @@ pub(crate) struct Sending<'s> {
     emit: &'s mut dyn FnMut(Vec<u8>) -> Result<Flow>,
     chunk: Vec<u8>,
     records: usize,
+    is_checked: bool,
     is_broken_off: bool,
 }
 
@@ -117,15 +118,19 @@ impl<'s> Sending<'s> {
             emit,
             chunk: vec![0; HEAD_BYTES],
             records: 0,
+            is_checked: false,
             is_broken_off: false,
         }
     }
 
     pub(crate) fn push<R: Data>(&mut self, record: &R) -> Flow {
         // The codec calls `Serialize`, which may be the program's.
-        let encoded = self
-            .task
-            .call(&self.site, || codec::encode_into(record, &mut self.chunk));
+        let encoded = self.task.call(&self.site, || {
+            if !std::mem::replace(&mut self.is_checked, true) {
+                codec::check(record)?;
+            }
+            codec::encode_framed(record, &mut self.chunk)
+        });
         if let Err(error) = encoded {
             return self.task.fail_at(self.site, error);
         }
@@ -165,7 +170,7 @@ pub(crate) fn receive<R: Data>(chunk: &[u8], site: Site) -> Result<Vec<R>> {
             .ok_or_else(|| disagrees::<R>("its head is missing"))?;
         let mut records = Vec::new();
         for _ in 0..u32::from_le_bytes(*head) {
-            records.push(codec::decode_prefix(&mut bytes)?);
+            records.push(codec::decode_framed(&mut bytes)?);
         }
         if bytes.is_empty() {
             Ok(records)

@@ -2,43 +2,34 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use crate::error::Result;
-use crate::pipeline::{Action, Data, Pipeline, Record, Ref};
-use crate::portable::portable;
+use crate::pipeline::{Action, Call, Data, Pipeline, Record, Ref};
+use crate::portable::{Portable, portable};
 use crate::task::{Partition, Site, Task};
 
-/// Takes in one record after the other, beginning with what `make` makes.
-pub(crate) struct Fold<T: ?Sized, I, S, A, F, Make, Add> {
+/// Adds one record after another to the value that `make` returns.
+pub(crate) struct Fold<T: ?Sized, A, Make, Add> {
     pub(crate) site: Site,
-    pub(crate) initial: I,
-    /// What the closure of the program is handed first.
-    pub(crate) state: Arc<S>,
-    /// The closure of the program.
-    pub(crate) op: F,
-    /// The value of no records.
+    /// Returns the value of no records.
     pub(crate) make: Make,
-    /// The value with one record more.
+    /// Adds a record to the value of those before it.
     pub(crate) add: Add,
     pub(crate) types: PhantomData<fn(&T) -> A>,
 }
 
 portable! {
-    [T: ?Sized, I: Data, S: Data + Sync, A, F, Make, Add] Fold<T, I, S, A, F, Make, Add> {
-        site: part, initial: data, state: state, op: code, make: code, add: code, types: part,
+    [T: ?Sized, A, Make: Portable, Add: Portable] Fold<T, A, Make, Add> {
+        site: part, make: part, add: part, types: part,
     }
 }
 
-impl<T, I, S, A, F, Make, Add> Action<T> for Fold<T, I, S, A, F, Make, Add>
+impl<T, A, Make, Add> Action<T> for Fold<T, A, Make, Add>
 where
     T: Record + ?Sized,
-    I: Data + Sync,
-    S: Data + Sync,
     A: Data,
-    F: Send + Sync + 'static,
-    Make: Fn(&I) -> A + Send + Sync + 'static,
-    Add: for<'a> Fn(&F, &S, A, Ref<'a, T>) -> A + Send + Sync + 'static,
+    Make: Call<(), Out = A>,
+    Add: for<'a> Call<(A, Ref<'a, T>), Out = A>,
 {
     type Part = A;
 
@@ -46,13 +37,13 @@ where
     where
         P: Pipeline<Out = T>,
     {
-        let mut folded = Some((self.make)(&self.initial));
+        let mut folded = Some(self.make.call(()));
         let _ = pipeline.run(partition, task, &mut |record| {
-            let add = |folded| (self.add)(&self.op, &self.state, folded, record);
+            let add = |folded| self.add.call((folded, record));
             folded = task.call(&self.site, || folded.take().map(add));
             ControlFlow::Continue(())
         })?;
-        Ok(folded.unwrap_or_else(|| (self.make)(&self.initial)))
+        Ok(folded.unwrap_or_else(|| self.make.call(())))
     }
 
     sent_whole!(T);

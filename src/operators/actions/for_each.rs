@@ -2,32 +2,27 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use crate::error::Result;
-use crate::pipeline::{Action, Data, Pipeline, Record, Ref};
-use crate::portable::portable;
+use crate::pipeline::{Action, Call, Pipeline, Record, Ref};
+use crate::portable::{Portable, portable};
 use crate::task::{Partition, Site, Task};
 
-pub(crate) struct TryForEach<S, F, E> {
+pub(crate) struct TryForEach<C, E> {
     pub(crate) site: Site,
-    pub(crate) state: Arc<S>,
-    pub(crate) op: F,
+    pub(crate) op: C,
     pub(crate) error: PhantomData<fn() -> E>,
 }
 
 portable! {
-    [S: Data + Sync, F, E] TryForEach<S, F, E> {
-        site: part, state: state, op: code, error: part,
-    }
+    [C: Portable, E] TryForEach<C, E> { site: part, op: part, error: part }
 }
 
-impl<T, S, F, E> Action<T> for TryForEach<S, F, E>
+impl<T, C, E> Action<T> for TryForEach<C, E>
 where
     T: Record + ?Sized,
-    S: Data + Sync,
+    C: for<'a> Call<(Ref<'a, T>,), Out = Result<(), E>>,
     E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
-    F: for<'a> Fn(&S, Ref<'a, T>) -> Result<(), E> + Send + Sync + 'static,
 {
     type Part = ();
 
@@ -36,7 +31,7 @@ where
         P: Pipeline<Out = T>,
     {
         let _ = pipeline.run(partition, task, &mut |record| {
-            let outcome = task.call(&self.site, || (self.op)(&self.state, record));
+            let outcome = task.call(&self.site, || self.op.call((record,)));
             match outcome {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => task.fail(self.site, error),

@@ -38,7 +38,7 @@ pub(crate) use fold::Fold;
 pub(crate) use for_each::TryForEach;
 pub(crate) use top::Top;
 pub use write_text::Line;
-pub(crate) use write_text::{WriteText, create};
+pub(crate) use write_text::{WriteText, write_empty};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,7 @@ use crate::storage::codec;
 use crate::task::{Flow, Site, Task};
 
 /// Hands on a part in one piece.
-fn send_whole<T: Serialize>(
+fn send_whole<T: Serialize + Deserialize<'static>>(
     part: &T,
     site: Site,
     task: &Task<'_>,
@@ -55,7 +55,10 @@ fn send_whole<T: Serialize>(
 ) -> Result<()> {
     let mut bytes = Vec::new();
     // The codec calls `Serialize`, which may be the program's.
-    let encoded = task.call(&site, || codec::encode_into(part, &mut bytes));
+    let encoded = task.call(&site, || {
+        codec::check(part)?;
+        codec::encode_into(part, &mut bytes)
+    });
     encoded.map_err(|error| error.at(site))?;
     let _ = emit(bytes)?;
     Ok(())

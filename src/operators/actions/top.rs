@@ -3,38 +3,33 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::collect::{Sending, receive};
 use super::ranked::Ranked;
 use crate::error::Result;
-use crate::pipeline::{Action, Data, Peek, Pipeline, Record};
-use crate::portable::portable;
+use crate::pipeline::{Action, Call, Data, Peek, Pipeline, Record};
+use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, Site, Task};
 
-pub(crate) struct Top<T: ?Sized, S, F> {
+pub(crate) struct Top<T: ?Sized, C> {
     pub(crate) site: Site,
     pub(crate) n: usize,
-    pub(crate) state: Arc<S>,
-    pub(crate) compare: F,
+    pub(crate) compare: C,
     pub(crate) records: PhantomData<fn(&T)>,
 }
 
 portable! {
-    [T: ?Sized, S: Data + Sync, F] Top<T, S, F> {
-        site: part, n: data, state: state, compare: code, records: part,
-    }
+    [T: ?Sized, C: Portable] Top<T, C> { site: part, n: data, compare: part, records: part }
 }
 
-impl<T, S, F> Top<T, S, F>
+impl<T, C> Top<T, C>
 where
     T: Record<Owned: Data> + ?Sized,
-    S: Data + Sync,
-    F: for<'a> Fn(&S, Peek<'a, T>, Peek<'a, T>) -> Ordering + Send + Sync + 'static,
+    C: for<'a> Call<(Peek<'a, T>, Peek<'a, T>), Out = Ordering>,
 {
     #[inline]
     fn compare<'a>(&self, a: Peek<'a, T>, b: Peek<'a, T>) -> Ordering {
-        (self.compare)(&self.state, a, b)
+        self.compare.call((a, b))
     }
 
     /// The best of two parts, of which the second has later records.
@@ -48,11 +43,10 @@ where
     }
 }
 
-impl<T, S, F> Action<T> for Top<T, S, F>
+impl<T, C> Action<T> for Top<T, C>
 where
     T: Record<Owned: Data> + ?Sized,
-    S: Data + Sync,
-    F: for<'a> Fn(&S, Peek<'a, T>, Peek<'a, T>) -> Ordering + Send + Sync + 'static,
+    C: for<'a> Call<(Peek<'a, T>, Peek<'a, T>), Out = Ordering>,
 {
     type Part = Ranked<T>;
 

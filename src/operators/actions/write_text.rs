@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result};
 use crate::pipeline::{Action, Pipeline, Record};
 use crate::portable::portable;
+use crate::storage::file::MAX_INTERRUPTIONS;
 use crate::task::{Partition, Site, Task};
 
 const BUFFER_BYTES: usize = 64 << 10;
@@ -71,8 +72,8 @@ impl Line for [u8] {
     }
 }
 
-/// Writes the records of each partition to a file, which gets its name when it is whole: a partition may be tried
-/// several times, in several processes at once.
+/// Writes the records of each partition to a file, which gets its name when it is whole and on the disk: a partition may
+/// be tried several times, in several processes at once.
 pub(crate) struct WriteText {
     pub(crate) site: Site,
     /// Where the files are in the end.
@@ -103,6 +104,25 @@ impl WriteText {
     }
 }
 
+/// Writes to a file, and gives up when it is interrupted again and again: `write_all` would not.
+struct Bounded<'f>(&'f File);
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for _ in 0..MAX_INTERRUPTIONS {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+        Err(io::Error::other("interrupted again and again"))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 impl<T: Line + ?Sized> Action<T> for WriteText {
     type Part = ();
 
@@ -111,11 +131,12 @@ impl<T: Line + ?Sized> Action<T> for WriteText {
         P: Pipeline<Out = T>,
     {
         let path = self.attempt();
-        let mut file = BufWriter::with_capacity(BUFFER_BYTES, create(&path)?);
+        let file = create(&path)?;
+        let mut text = BufWriter::with_capacity(BUFFER_BYTES, Bounded(&file));
         let mut outcome = Ok(());
         let _ = pipeline.run(partition, task, &mut |record| {
             // `Display` may be the program's.
-            outcome = task.call(&self.site, || T::write_line(T::peek(&record), &mut file));
+            outcome = task.call(&self.site, || T::write_line(T::peek(&record), &mut text));
             if outcome.is_ok() {
                 ControlFlow::Continue(())
             } else {
@@ -123,11 +144,14 @@ impl<T: Line + ?Sized> Action<T> for WriteText {
             }
         })?;
         outcome
-            .and_then(|()| file.flush())
+            .and_then(|()| text.flush())
             .map_err(|source| Error::io("write", &path, source))?;
         if task.has_failed() || task.is_stopped() {
             return Ok(());
         }
+        // The name must not be there after a loss of power without what it stands for.
+        file.sync_data()
+            .map_err(|source| Error::io("write", &path, source))?;
         let named = self.path(task.partition());
         fs::rename(&path, &named).map_err(|source| Error::io("create", &named, source))
     }
@@ -135,6 +159,13 @@ impl<T: Line + ?Sized> Action<T> for WriteText {
     sent_whole!(T);
 }
 
-pub(crate) fn create(path: &Path) -> Result<File> {
+/// Writes the file of a partition of a bag that has none.
+pub(crate) fn write_empty(path: &Path) -> Result<()> {
+    create(path)?
+        .sync_all()
+        .map_err(|source| Error::io("write", path, source))
+}
+
+fn create(path: &Path) -> Result<File> {
     File::create(path).map_err(|source| Error::io("create", path, source))
 }

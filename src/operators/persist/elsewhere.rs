@@ -305,7 +305,7 @@ mod tests {
         let path = driver.store.export().unwrap().partitions[&1][0]
             .path
             .clone();
-        assert!(driver.store.forget(&path) && !driver.store.forget(&path));
+        assert!(driver.store.forget(&path, 0) && !driver.store.forget(&path, 0));
         assert!(driver.read(&job, 0, 1).is_empty(), "computed");
     }
 }

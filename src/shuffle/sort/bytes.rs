@@ -1,7 +1,7 @@
-//! Records that are sorted as bytes: one arena, and an index that is sorted instead of them, or merged where it consists
-//! of a few sorted stretches.
+//! Sorting records by their bytes: the records are in one arena, and the sort moves an index. If the index has only a
+//! few natural runs, they are merged instead.
 //!
-//! Records that are equal as bytes cannot be told apart, so nothing is spent on keeping them in the order of the bag.
+//! Records with equal bytes are indistinguishable, so their order in the bag need not be kept.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -12,26 +12,28 @@ use super::stretches::{merge, stretches};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Peek, Record, Ref, owned_bytes, text_bytes};
 use crate::portable::portable;
-use crate::shuffle::kernel::{advise_huge_pages, prefetch};
+use crate::shuffle::memory::hints::{advise_huge_pages, prefetch};
 use crate::storage::merge::{ByBytes, Order};
 
-/// A buffer is emptied before it has [`MAX_BUFFER_BYTES`](super::writer::MAX_BUFFER_BYTES), so that with one more record
-/// its length is still one that a `u32` can say.
+/// Maximum length of a record, in bytes. A buffer is emptied before it has
+/// [`MAX_BUFFER_BYTES`](super::writer::MAX_BUFFER_BYTES), so its length plus one more record fits into a `u32`.
 const MAX_RECORD_BYTES: usize = 1 << 31;
 
-/// More of a record is not kept in a sample: a part of a key is a bound as good as the key.
+/// Maximum length of a record in a sample, in bytes. Longer ones are cut: a prefix of a key serves as a bound as well
+/// as the key.
 const MAX_SAMPLE_BYTES: usize = 256;
 
-/// Records equal this far are compared as a whole from there on.
+/// Maximum length of a common prefix that is sorted by eight bytes at a time, in bytes. Beyond it, the remaining bytes
+/// are compared as a whole.
 const MAX_DEPTH_BYTES: usize = 256;
 
-/// Fewer records than this with the same prefix are compared as a whole.
+/// Minimum number of records with the same prefix for a sort by the next eight bytes. Fewer are compared as a whole.
 const FEW_RECORDS: usize = 8;
 
-/// So many records before its turn a record is fetched: they stand anywhere in the arena.
+/// Prefetch distance, in records: the sorted records are scattered over the arena.
 const PREFETCH_DISTANCE: usize = 16;
 
-/// A record whose order is that of its bytes.
+/// A record that is ordered by its bytes.
 pub(crate) trait AsBytes: Record {
     fn as_bytes<'a>(record: &'a Peek<'_, Self>) -> &'a [u8];
     fn with_record<R>(bytes: &[u8], f: impl FnOnce(Ref<'_, Self>) -> R) -> R;
@@ -61,7 +63,8 @@ impl AsBytes for [u8] {
     }
 }
 
-/// For what is known to be [`String`] or `Vec<u8>` only once the type is put in: there is no specialisation.
+/// For types that turn out to be [`String`] or `Vec<u8>` only when the code is instantiated. Rust has no
+/// specialisation.
 impl<T: 'static> AsBytes for T {
     #[inline]
     fn as_bytes<'a>(record: &'a &T) -> &'a [u8] {
@@ -80,29 +83,29 @@ impl<T: 'static> AsBytes for T {
     }
 }
 
-/// The order of the bytes of records.
+/// Orders records by their bytes.
 pub(crate) struct Bytes<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
 
 portable! {
     [T: ?Sized] Bytes<T> { 0: part }
 }
 
-/// Where a record stands in the arena.
+/// Position of a record in the arena.
 #[derive(Clone, Copy)]
 struct Entry {
-    /// The first eight bytes, or the eight from the depth on that is being sorted.
+    /// The first eight bytes or, during the sort, the eight bytes at the current depth.
     prefix: u64,
     start: u32,
     len: u32,
 }
 
-/// Records as they came.
+/// Records in the order of arrival.
 pub(crate) struct BytesBuffer {
     arena: Vec<u8>,
     index: Vec<Entry>,
 }
 
-/// The order of records in the arena.
+/// Orders the records in the arena.
 struct InArena<'a>(&'a [u8]);
 
 impl Order<Entry> for InArena<'_> {
@@ -148,11 +151,11 @@ fn slice<'a>(arena: &'a [u8], entry: &Entry) -> &'a [u8] {
     &arena[entry.start as usize..][..entry.len as usize]
 }
 
-/// Sorts records that are equal in their first `depth` bytes, all of which have.
+/// Sorts records that have at least `depth` bytes and agree in the first `depth` of them.
 ///
-/// By the next eight bytes as numbers, which compares without a branch or a visit to the records; then each group that
-/// is equal in these by the eight after them. A shorter record is filled up with zeros; among equal prefixes it comes
-/// before those that have zeros there.
+/// First sorts by the next eight bytes as numbers, which needs neither branches nor accesses to the records. Then sorts
+/// each group that agrees in these by the following eight bytes. A shorter record is padded with zeros. Among equal
+/// prefixes, it comes before records that really have zeros there.
 fn sort_from(arena: &[u8], index: &mut [Entry], depth: usize) {
     index.sort_unstable_by_key(|entry| entry.prefix);
     for group in index.chunk_by_mut(|a, b| a.prefix == b.prefix) {
@@ -183,7 +186,8 @@ impl<T: AsBytes + ?Sized> Sort for Bytes<T> {
     type Slot = ();
 
     fn buffer(&self, bytes: usize) -> BytesBuffer {
-        // Addresses only: a page is memory once it is written to. Growing step by step would copy all of it each time.
+        // This reserves only addresses; a page takes memory once it is written. Growing step by step would copy all
+        // bytes each time.
         let mut arena = Vec::with_capacity(bytes);
         advise_huge_pages(
             NonNull::from(arena.spare_capacity_mut()).cast(),

@@ -1,7 +1,7 @@
-//! Records in order: sorted runs on the map side, a merge of their slices on the reduce side.
+//! Sorting: sorted runs on the map side, a merge of their segments on the reduce side.
 //!
 //! ```text
-//!  task, task, ... ──> SortWriter ──full──> sort ──> SortedRun   in memory while the budget allows, else in a file
+//!  task, task, ... ──> SortWriter ──full──> sort ──> SortedRun   in memory while the budget allows, or in a file
 //!      (one to a thread)   └─ Sample of each task
 //!
 //!  SortOutputs: all runs, and from all samples the bounds of the partitions
@@ -9,19 +9,19 @@
 //!  partition p <── merge <── Slice of each run, from bound p to bound p + 1
 //! ```
 //!
-//! The input is read once: the bounds come from samples taken on the way, and a run can be cut at any key, since it is
-//! a list of pieces of which each knows its first record.
+//! The input is read once: the bounds come from samples that are taken while the records are buffered. A run can be cut
+//! at any key, because it is a list of pieces and the first record of each piece is known.
 //!
-//! | file | what it is for |
+//! | file | purpose |
 //! | --- | --- |
-//! | `bytes` | records that are sorted as bytes: text |
-//! | `stretches` | records that are sorted already, in a few stretches |
+//! | `bytes` | records that are sorted by their bytes: text |
+//! | `stretches` | records that consist of a few natural runs |
 //! | `typed` | records that are sorted by a comparison |
 //! | `sample` | every 2^k-th record of a task |
 //! | `writer` | the map side: a buffer that becomes a run when it is full |
-//! | `run` | a sorted run, and how it is built |
-//! | `walk` | the records of a run, one after the other, from any of them on |
-//! | `slice` | where a run is cut, and what one partition reads of it |
+//! | `run` | a sorted run, and its builder |
+//! | `walk` | sequential reads of a run, from any record on |
+//! | `slice` | the cuts of a run, and the run segment that one partition reads |
 //! | `outputs` | all runs, the bounds, and the merge |
 //! | `transfer` | runs and samples to and from other processes |
 
@@ -48,23 +48,23 @@ use crate::pipeline::{Record, Ref};
 use crate::portable::Portable;
 use crate::storage::merge::Order;
 
-/// How records are kept in memory, compared, and stored in runs while they are sorted.
+/// Defines how records are buffered, compared, and stored in runs.
 pub(crate) trait Sort: Portable + Send + Sync + 'static {
     type Record: Record + ?Sized;
     /// Records in memory.
     type Buffer;
-    /// A stored record as it is compared.
+    /// A stored record, ready to be compared.
     type Head: ?Sized;
-    /// What a stored record needs beside its bytes to be compared.
+    /// Data that the comparison of a stored record needs in addition to its bytes.
     type Slot: Default;
 
-    /// Whether the bounds of the partitions come from samples of the records.
+    /// `true` if the bounds of the partitions come from samples of the records.
     const SAMPLED: bool = true;
 
-    /// A buffer for about so many bytes.
+    /// Creates a buffer for about `bytes` bytes.
     fn buffer(&self, bytes: usize) -> Self::Buffer;
 
-    /// Takes in one record of the `task`-th partition. Tasks come in ascending order.
+    /// Adds one record of the `task`-th partition. Tasks come in ascending order.
     fn push(
         &self,
         buffer: &mut Self::Buffer,
@@ -72,13 +72,13 @@ pub(crate) trait Sort: Portable + Send + Sync + 'static {
         record: Ref<'_, Self::Record>,
     ) -> Result<()>;
 
-    /// The memory that the buffer takes, with what sorting it will take.
+    /// Returns the memory of the buffer and of sorting it, in bytes.
     fn bytes(buffer: &Self::Buffer) -> usize;
 
     fn is_empty(buffer: &Self::Buffer) -> bool;
 
-    /// Empties the buffer: calls `each` with the stored form of every record, in order. `run` is the number of runs
-    /// that this buffer has given before.
+    /// Empties the buffer: calls `each` with the stored form of every record, in order. `run` is the number of earlier
+    /// runs of this buffer.
     fn drain(
         &self,
         buffer: &mut Self::Buffer,
@@ -86,16 +86,16 @@ pub(crate) trait Sort: Portable + Send + Sync + 'static {
         each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()>;
 
-    /// Appends what a sample keeps of the record that was pushed last: a stored form that compares as it does.
+    /// Appends the sample of the record that was added last: a stored form that compares like the record.
     fn sample(&self, buffer: &Self::Buffer, bytes: &mut Vec<u8>) -> Result<()>;
 
-    /// Makes a stored record ready to be compared.
+    /// Prepares a stored record for comparisons.
     fn load(&self, bytes: &[u8], slot: &mut Self::Slot) -> Result<()>;
 
-    /// A record that was loaded into `slot`, and not yet taken.
+    /// Returns the record that was loaded into `slot`, unless it has been taken.
     fn head<'a>(bytes: &'a [u8], slot: &'a Self::Slot) -> Option<&'a Self::Head>;
 
-    /// Hands on a record that was loaded into `slot`, which is empty then.
+    /// Calls `f` with the record that was loaded into `slot`, and leaves `slot` empty.
     fn take<R>(
         &self,
         bytes: &[u8],
@@ -109,23 +109,23 @@ pub(crate) trait Sort: Portable + Send + Sync + 'static {
         0
     }
 
-    /// The order that was asked for.
+    /// Compares two records in the requested order.
     fn compare(&self, first: &Self::Head, second: &Self::Head) -> Ordering;
 
-    /// The order among records that compare equal: that of the bag.
+    /// Compares the positions in the bag of records that are equal in that order.
     #[inline]
     fn compare_places(_first: &Self::Head, _second: &Self::Head) -> Ordering {
         Ordering::Equal
     }
 
-    /// Whether a record belongs before a partition, which begins at `bound`.
+    /// Returns whether a record belongs before a partition, which begins at `bound`.
     #[inline]
     fn is_before(&self, head: &Self::Head, _partition: usize, bound: Option<&Self::Head>) -> bool {
         bound.is_some_and(|bound| self.compare(head, bound).is_lt())
     }
 }
 
-/// The order in which stored records are merged.
+/// Orders stored records for a stable merge.
 pub(crate) struct Stable<'s, S>(pub(crate) &'s S);
 
 impl<S: Sort> Order<S::Head> for Stable<'_, S> {

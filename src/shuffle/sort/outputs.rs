@@ -1,4 +1,4 @@
-//! What the map side of a sort leaves: sorted runs, and samples; and how a partition is read from them.
+//! Map output of a sort: sorted runs and samples. Also the reduce side, which reads a partition from them.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,16 +14,16 @@ use crate::storage::merge::Merge;
 use crate::storage::run::READER_BYTES;
 use crate::task::{Flow, Resources, Task};
 
-/// The fewest runs that are merged at once, whatever the budget says.
+/// Minimum number of runs that are merged concurrently, whatever the budget.
 const MIN_FAN_IN: usize = 8;
 
-/// The most runs that are merged at once: more of them are hard on the processor's caches, and on open files.
+/// Maximum number of runs that are merged concurrently. More would exceed the CPU caches, and need more open files.
 const MAX_FAN_IN: usize = 512;
 
-/// After how many records a merge looks whether the job has ended.
+/// Number of records between two checks whether the job has been stopped.
 const STOP_CHECK_RECORDS: usize = 1024;
 
-/// The outputs of all tasks.
+/// Map output of all tasks.
 pub(crate) struct SortOutputs {
     partitions: usize,
     sample_size: SampleSize,
@@ -33,15 +33,17 @@ pub(crate) struct SortOutputs {
 #[derive(Default)]
 struct State {
     runs: Vec<Arc<CutRun>>,
-    /// How many bytes of them are in memory.
+    /// Memory of the runs, in bytes.
     memory_bytes: usize,
     samples: Arc<Vec<Sample>>,
-    /// Computed from the samples by the first reader: comparing is for tasks, since it may call the program's closures.
-    bounds: Option<Arc<Vec<Vec<u8>>>>,
+    /// Computed from the samples by the first reader. Only tasks may compare records, because a comparison may call the
+    /// user's closures.
+    bounds: Option<Arc<Vec<Arc<[u8]>>>>,
 }
 
 impl SortOutputs {
-    /// For `partitions` partitions, of a stage of `tasks` tasks where that is known.
+    /// Creates outputs for `partitions` partitions of a stage of `tasks` tasks. `tasks` is `None` if their number is
+    /// unknown.
     pub(crate) fn new(partitions: usize, tasks: Option<usize>) -> Self {
         Self {
             partitions,
@@ -60,8 +62,8 @@ impl SortOutputs {
         }
     }
 
-    /// How much memory one more run may take. Together they take at most half of the budget: the other half is for the
-    /// buffers that others fill meanwhile, and later for those who read.
+    /// Returns the maximum memory for one more run, in bytes. All runs together take at most half of the budget. The
+    /// other half is for the buffers that other threads fill in the meantime, and later for the readers.
     pub(super) fn memory_left(&self, budget: &MemoryBudget) -> usize {
         (budget.limit_bytes() / 2).saturating_sub(self.lock().memory_bytes)
     }
@@ -72,13 +74,13 @@ impl SortOutputs {
         state.runs.push(Arc::new(CutRun::new(run, self.partitions)));
     }
 
-    /// All runs and samples.
+    /// Returns all runs and samples.
     pub(super) fn parts(&self) -> (Vec<Arc<CutRun>>, Arc<Vec<Sample>>) {
         let state = self.lock();
         (state.runs.clone(), Arc::clone(&state.samples))
     }
 
-    /// Pushes the records of a partition, in order.
+    /// Passes the records of a partition to `sink`, in order.
     pub(crate) fn read<S, F>(
         &self,
         partition: usize,
@@ -96,6 +98,11 @@ impl SortOutputs {
         };
         let runs = self.lock().runs.clone();
         let mut slices = Vec::new();
+        // Each task begins with another run, so that those who begin at once cut different ones first.
+        let turned = partition % runs.len().max(1);
+        for run in runs[turned..].iter().chain(&runs[..turned]) {
+            run.cut_if_short(sort, &bounds)?;
+        }
         for run in &runs {
             slices.extend(run.slice(partition, sort, &bounds)?);
         }
@@ -110,8 +117,8 @@ impl SortOutputs {
         push_merged(slices, sort, task, sink)
     }
 
-    /// The records that partitions begin with.
-    fn bounds<S: Sort>(&self, sort: &S) -> Result<Arc<Vec<Vec<u8>>>> {
+    /// Returns the first records of all partitions except the first.
+    fn bounds<S: Sort>(&self, sort: &S) -> Result<Arc<Vec<Arc<[u8]>>>> {
         let state = self.lock();
         if let Some(bounds) = &state.bounds {
             return Ok(Arc::clone(bounds));
@@ -127,24 +134,25 @@ impl SortOutputs {
             heads.map_or(std::cmp::Ordering::Equal, |(a, b)| sort.compare(a, b))
         };
         let bounds = Arc::new(bounds(&samples, self.partitions, load, compare)?);
-        // Another may have been faster, and then it is what that one has found that counts.
+        // If another thread was faster, its bounds count.
         let mut state = self.lock();
         state.samples = Arc::default();
         Ok(Arc::clone(state.bounds.get_or_insert(bounds)))
     }
 
-    /// A panic while it is locked leaves the state whole.
+    /// Locks the state even if the lock is poisoned: a panic leaves it consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How many runs a task may merge at once: as many readers as fit into a quarter of its share of the budget.
+/// Returns the maximum number of runs that a task merges concurrently: their readers fit into a quarter of its share of
+/// the budget.
 fn most_at_once(resources: &Resources) -> usize {
     (resources.share_bytes() / 4 / READER_BYTES).clamp(MIN_FAN_IN, MAX_FAN_IN)
 }
 
-/// Merges slices of files, a group at a time, until so few are left that they can be merged at once.
+/// Merges run segments in files, a group at a time, until the remaining ones can be merged concurrently.
 fn merge_down<'s, S: Sort>(
     slices: &mut Vec<Slice<'s, S>>,
     fan_in: usize,

@@ -8,24 +8,25 @@ use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::run::{FRAME_BYTES, Run, RunFile, check_length, push_record, record_at};
 use crate::storage::scratch::Scratch;
 
-/// About the length of a piece.
+/// Approximate length of a piece, in bytes.
 ///
-/// Who reads a part of a run reads half a piece too much at either end; 64 partitions of runs of 64 MiB, a quarter.
+/// At either end of a partition, its reader reads half a piece too much of each run. With 64 partitions and runs of 64
+/// MiB, that adds a quarter.
 const PIECE_BYTES: usize = 4 * FRAME_BYTES;
 
-/// Of longer first records a piece in a file keeps none in memory.
+/// Maximum length of a first record that a piece in a file keeps in memory, in bytes.
 const MAX_FIRST_BYTES: usize = 1 << 10;
 
 /// Records in order.
 #[derive(Debug)]
 pub(crate) struct SortedRun {
     pub(super) pieces: Vec<Piece>,
-    /// For the pieces in memory.
+    /// Memory of the pieces.
     reservation: Reservation,
 }
 
 impl SortedRun {
-    /// Of pieces in files.
+    /// Creates a run from pieces in files.
     pub(super) fn of_files(pieces: Vec<Piece>, budget: &MemoryBudget) -> Self {
         Self {
             pieces,
@@ -36,12 +37,16 @@ impl SortedRun {
     pub(super) fn memory_bytes(&self) -> usize {
         self.reservation.bytes()
     }
+
+    pub(super) fn records(&self) -> u64 {
+        self.pieces.iter().map(Piece::records).sum()
+    }
 }
 
 /// A part of a run that can be found by its first record.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// Records as they stand in a frame.
+    /// Records in the form of frames.
     Memory(Frames),
     File {
         first: Option<Box<[u8]>>,
@@ -49,7 +54,7 @@ pub(super) enum Piece {
     },
 }
 
-/// The records of a piece, and where its frames end and how many records they have.
+/// Records of a piece. `ends` has the end of each frame and its number of records.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Frames {
     pub(super) bytes: Vec<u8>,
@@ -57,7 +62,7 @@ pub(super) struct Frames {
 }
 
 impl Piece {
-    /// The bytes of its first record.
+    /// Returns the bytes of the first record.
     pub(super) fn first(&self) -> Result<Cow<'_, [u8]>> {
         match self {
             Self::Memory(frames) => {
@@ -77,25 +82,32 @@ impl Piece {
     pub(super) fn is_in_file(&self) -> bool {
         matches!(self, Self::File { .. })
     }
+
+    fn records(&self) -> u64 {
+        match self {
+            Self::Memory(frames) => frames.ends.iter().map(|end| u64::from(end.1)).sum(),
+            Self::File { run, .. } => run.records(),
+        }
+    }
 }
 
-/// Takes records in order and makes a run of them: in memory, until that is refused or not wanted.
+/// Builds a run from sorted records. It is in memory until the budget refuses more, or the limit is reached.
 pub(super) struct RunBuilder<'b> {
     scratch: &'b Scratch,
     pieces: Vec<Piece>,
-    /// What comes next: whole frames, and the records of the one to come.
+    /// The open piece: complete frames, and the records of the open frame.
     frames: Frames,
     frame_records: u32,
-    /// For the pieces in memory.
+    /// Memory of the pieces.
     reservation: Reservation,
-    /// The most memory that they may take.
+    /// Maximum memory of the pieces, in bytes.
     memory_bytes: usize,
-    /// Once there is a piece in it, all are.
+    /// If any piece is in this file, all of them are.
     file: Option<RunFile>,
 }
 
 impl<'b> RunBuilder<'b> {
-    /// A run that takes at most `memory_bytes` of the budget, and else is in a file.
+    /// Creates a builder of a run that takes at most `memory_bytes` of the budget; a longer run is moved to a file.
     pub(super) fn new(budget: &MemoryBudget, scratch: &'b Scratch, memory_bytes: usize) -> Self {
         Self {
             scratch,
@@ -120,7 +132,7 @@ impl<'b> RunBuilder<'b> {
         Ok(())
     }
 
-    /// The run; `None` if it has no records.
+    /// Returns the run, or `None` if it has no records.
     pub(super) fn finish(mut self) -> Result<Option<Arc<SortedRun>>> {
         self.end_frame()?;
         self.end_piece()?;
@@ -154,7 +166,7 @@ impl<'b> RunBuilder<'b> {
         if self.file.is_none() {
             let fits = self.reservation.bytes() + bytes <= self.memory_bytes;
             if fits && self.reservation.try_grow(bytes) {
-                // A copy is as long as it must be; buffers that grew and shrank would leave holes behind.
+                // A copy has exactly the length of its content. Buffers that grow and shrink would fragment the heap.
                 self.pieces.push(Piece::Memory(self.frames.clone()));
             } else {
                 self.move_to_file()?;
@@ -168,7 +180,7 @@ impl<'b> RunBuilder<'b> {
         Ok(())
     }
 
-    /// Writes what is in memory to a file, where everything goes from now on.
+    /// Moves the pieces in memory to a file. All later pieces are written to that file.
     #[cold]
     fn move_to_file(&mut self) -> Result<()> {
         let mut file = RunFile::create(self.scratch, "sort")?;
@@ -183,7 +195,7 @@ impl<'b> RunBuilder<'b> {
     }
 }
 
-/// A piece in memory as the next of a file.
+/// Writes a piece in memory as the next piece of a file.
 pub(super) fn write(file: &mut RunFile, frames: &Frames) -> Result<Piece> {
     let mut writer = file.run();
     let mut start = 0;

@@ -1,20 +1,22 @@
-//! Every 2^k-th record of a task, and from the samples of all tasks the bounds of the partitions.
+//! Every 2^k-th record of a task, and the bounds of the partitions, which are computed from the samples of all tasks.
 //!
-//! What is sampled depends on the records of the task alone, never on memory or time, so that the same program divides
-//! the same bag in the same way in every run.
+//! A sample depends only on the records of its task, never on memory or time. The same program therefore partitions the
+//! same bag in the same way in every run.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// So many records of all samples together make partitions about as large: most are within 6 % of the mean.
+/// Number of sampled records per partition, over all samples. With 256, most partitions are within 6 % of the mean
+/// size.
 const RECORDS_OF_PARTITION: usize = 256;
 
-/// The most records that all samples together have, and the most bytes, unless there are very many tasks.
+/// Maximum number of records, and of bytes, of all samples together, unless there are very many tasks.
 const TOTAL_RECORDS: usize = 64 << 10;
 const TOTAL_BYTES: usize = 4 << 20;
 
-/// How much of one task is sampled.
+/// Maximum size of the sample of one task.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct SampleSize {
     records: usize,
@@ -22,7 +24,8 @@ pub(crate) struct SampleSize {
 }
 
 impl SampleSize {
-    /// For so many partitions, of a stage of so many tasks where that is known.
+    /// Returns the size for `partitions` partitions and a stage of `tasks` tasks. `tasks` is `None` if their number is
+    /// unknown.
     pub(crate) fn new(partitions: usize, tasks: Option<usize>) -> Self {
         let tasks = tasks.unwrap_or(256).max(1);
         let records = partitions.saturating_mul(RECORDS_OF_PARTITION);
@@ -33,7 +36,7 @@ impl SampleSize {
     }
 }
 
-/// The first, and every `step`-th record after it.
+/// The first record, and every `step`-th record after it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Sample {
     size: SampleSize,
@@ -58,7 +61,7 @@ impl Sample {
         self.ends.is_empty()
     }
 
-    /// Counts a record; whether it is to be sampled.
+    /// Counts a record, and returns whether it must be sampled.
     #[inline]
     pub(crate) fn wants_next(&mut self) -> bool {
         let is_wanted = self.seen & (self.step - 1) == 0;
@@ -66,7 +69,7 @@ impl Sample {
         is_wanted
     }
 
-    /// Takes the record that was wanted.
+    /// Adds a record for which [`wants_next`](Self::wants_next) returned `true`.
     pub(crate) fn take<E>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -81,7 +84,7 @@ impl Sample {
         Ok(())
     }
 
-    /// Lets go of every second record: those left are what a step twice as long would have taken.
+    /// Removes every second record: the remaining ones are those that a step twice as long would have sampled.
     fn thin(&mut self) {
         let (mut start, mut end, mut kept) = (0, 0, 0);
         for index in 0..self.ends.len() {
@@ -99,7 +102,7 @@ impl Sample {
         self.step *= 2;
     }
 
-    /// The records of the sample, each with the number of records that it stands for.
+    /// Returns the records of the sample, each with the number of records that it represents.
     fn records(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let starts = std::iter::once(&0).chain(&self.ends);
         starts
@@ -108,32 +111,32 @@ impl Sample {
     }
 }
 
-/// The records at which the second and all further partitions begin, so that all are about as large.
+/// Returns the first records of all partitions except the first, so that all partitions have about the same size.
 ///
-/// `load` makes a record of a sample ready to be compared by `compare`. What stands for many records is as many bounds;
-/// the partitions between them stay empty.
+/// `load` prepares a record of a sample to be compared by `compare`. A record that represents many records may be
+/// several bounds, which share its bytes; the partitions between them stay empty.
 pub(crate) fn bounds<L, E>(
     samples: &[Sample],
     partitions: usize,
     mut load: impl FnMut(&[u8]) -> Result<L, E>,
     compare: impl Fn((&[u8], &L), (&[u8], &L)) -> Ordering,
-) -> Result<Vec<Vec<u8>>, E> {
+) -> Result<Vec<Arc<[u8]>>, E> {
     let mut records = Vec::new();
     for (bytes, weight) in samples.iter().flat_map(Sample::records) {
         records.push((bytes, load(bytes)?, weight));
     }
-    // Any of those that compare equal is the same bound.
+    // Unstable is enough: records that compare equal are the same bound.
     records.sort_unstable_by(|a, b| compare((a.0, &a.1), (b.0, &b.1)));
     let total: u128 = records.iter().map(|(.., weight)| u128::from(*weight)).sum();
     let mut bounds = Vec::new();
     let mut before = 0;
     for (bytes, _, weight) in records {
-        // The record stands for those from `before` on; a bound among them is this record.
+        // This record represents those from the old value of `before` on. A bound among them is this record.
         before += u128::from(weight);
-        while bounds.len() + 1 < partitions
-            && before * partitions as u128 > total * (bounds.len() + 1) as u128
-        {
-            bounds.push(bytes.to_vec());
+        let reaches = (before * partitions as u128).div_ceil(total.max(1)) as usize;
+        let bounds_now = (reaches - 1).min(partitions - 1);
+        if bounds_now > bounds.len() {
+            bounds.resize(bounds_now, Arc::from(bytes));
         }
     }
     Ok(bounds)
@@ -157,9 +160,9 @@ mod tests {
         sample
     }
 
-    fn numbers(bounds: &[Vec<u8>]) -> Vec<u32> {
-        let number = |bytes: &Vec<u8>| u32::from_be_bytes(bytes[..].try_into().unwrap());
-        bounds.iter().map(number).collect()
+    fn numbers(bounds: &[impl AsRef<[u8]>]) -> Vec<u32> {
+        let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+        bounds.iter().map(|bytes| number(bytes.as_ref())).collect()
     }
 
     fn bounds_of(samples: &[Sample], partitions: usize) -> Vec<u32> {

@@ -1,4 +1,4 @@
-//! What one partition reads of a sorted run.
+//! Run segments (slices): what one partition reads of a sorted run.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,14 +9,14 @@ use crate::error::Result;
 use crate::pipeline::Ref;
 use crate::storage::merge::Source;
 
-/// The records that partitions begin with, but for the first.
+/// First records of all partitions except the first.
 pub(super) struct Bounds {
-    pub(super) records: Arc<Vec<Vec<u8>>>,
+    pub(super) records: Arc<Vec<Arc<[u8]>>>,
     pub(super) partitions: usize,
 }
 
 impl Bounds {
-    /// What says whether a record belongs to an earlier partition than this one, which is not the first.
+    /// Returns a predicate that is `true` for a record of an earlier partition than `partition`, which must not be 0.
     fn is_before<'b, S: Sort>(
         &'b self,
         sort: &'b S,
@@ -32,47 +32,113 @@ impl Bounds {
             sort.is_before(head, partition, bound)
         })
     }
+
+    /// Returns the partition of a record, which is `first` or a later one.
+    fn partition_of<S: Sort>(&self, sort: &S, head: &S::Head, first: usize) -> Result<usize> {
+        let (mut start, mut end) = (first, self.partitions - 1);
+        while start < end {
+            let middle = start.midpoint(end) + 1;
+            if self.is_before(sort, middle)?(head) {
+                end = middle - 1;
+            } else {
+                start = middle;
+            }
+        }
+        Ok(start)
+    }
+
+    /// Returns whether a partition is known to begin where the previous one does.
+    fn is_as_before(&self, partition: usize) -> bool {
+        let bounds = self
+            .records
+            .get(partition - 1)
+            .zip(self.records.get(partition.wrapping_sub(2)));
+        bounds.is_some_and(|(bound, before)| Arc::ptr_eq(bound, before))
+    }
 }
 
-/// A run, and where it is cut.
+/// A run, and its cuts.
 ///
-/// Each cut is settled once, by the first who needs it, at or after the one before. So each record is in one partition
-/// and no other, also where the comparison is of no order, or does not answer the same twice.
+/// Each cut is determined once, by the first reader that needs it, at or after the previous cut. Each record is
+/// therefore in exactly one partition, even if the comparison is not a total order, or is inconsistent between calls.
 #[derive(Debug)]
 pub(super) struct CutRun {
     run: Arc<SortedRun>,
-    /// Where the second and all further partitions begin.
+    records: u64,
+    /// Start of the second and all later partitions.
     cuts: Box<[OnceLock<Position>]>,
 }
 
 impl CutRun {
     pub(super) fn new(run: Arc<SortedRun>, partitions: usize) -> Self {
         let cuts = (1..partitions).map(|_| OnceLock::new()).collect();
-        Self { run, cuts }
+        let records = run.records();
+        Self { run, records, cuts }
     }
 
     pub(super) fn run(&self) -> &SortedRun {
         &self.run
     }
 
-    /// Where a partition begins. Who asks compares, but holds no lock meanwhile.
+    /// Returns the start of a partition, computing it if necessary. The comparisons run without a lock.
     fn start_of<S: Sort>(&self, partition: usize, sort: &S, bounds: &Bounds) -> Result<Position> {
         if partition == bounds.partitions {
             return Ok(Position::start_of_piece(self.run.pieces.len()));
         }
-        // Partitions are read in order, so that nearly always it is known where the last one began.
+        // Partitions are read in order, so the start of the previous one is almost always known.
         let cuts = self.cuts[..partition].iter().enumerate().rev();
         let mut known = cuts.filter_map(|(index, cut)| Some((index + 1, *cut.get()?)));
         let (first, mut position) = known.next().unwrap_or_default();
         for index in first..partition {
-            let is_before = bounds.is_before(sort, index + 1)?;
-            let found = find(sort, &self.run, position, is_before)?;
-            position = *self.cuts[index].get_or_init(|| found);
+            if !bounds.is_as_before(index + 1) {
+                let is_before = bounds.is_before(sort, index + 1)?;
+                let found = find(sort, &self.run, position, is_before)?;
+                position = *self.cuts[index].get_or_init(|| found);
+            } else {
+                position = *self.cuts[index].get_or_init(|| position);
+            }
         }
         Ok(position)
     }
 
-    /// The records of a partition; `None` if there are none.
+    /// Determines all cuts of a run that has fewer records than there are partitions, by finding the partition of each
+    /// record. Finding the first record of each partition would read the same few records, which may be large, again and
+    /// again.
+    pub(super) fn cut_if_short<S: Sort>(&self, sort: &S, bounds: &Bounds) -> Result<()> {
+        let is_cut = self.cuts.last().is_none_or(|last| last.get().is_some());
+        if is_cut || self.records >= bounds.partitions as u64 {
+            return Ok(());
+        }
+        let mut settled = Position::default();
+        let mut partition = 0;
+        // Another thread may find other partitions at the same time, if the comparison is not a total order.
+        let mut settle = |cut: &OnceLock<Position>, found: Position| {
+            let later = if settled.cmp(&found).is_lt() {
+                found
+            } else {
+                settled
+            };
+            settled = *cut.get_or_init(|| later);
+        };
+        let mut records = Slice::whole(sort, &self.run);
+        while records.advance()? {
+            if let Some(head) = records.current() {
+                let found = records.walk.position();
+                let before = partition;
+                partition = bounds.partition_of(sort, head, before)?;
+                self.cuts[before..partition]
+                    .iter()
+                    .for_each(|cut| settle(cut, found));
+            }
+        }
+        let end = Position::start_of_piece(self.run.pieces.len());
+        self.cuts[partition..]
+            .iter()
+            .for_each(|cut| settle(cut, end));
+        Ok(())
+    }
+
+    /// Returns the records of a partition, or `None` if there are none.
     pub(super) fn slice<'s, S: Sort>(
         &self,
         partition: usize,
@@ -88,7 +154,7 @@ impl CutRun {
     }
 }
 
-/// Reads the records of a run from one to another.
+/// Reads the records of a run between two positions.
 pub(super) struct Slice<'s, S: Sort> {
     sort: &'s S,
     walk: Walk,
@@ -98,14 +164,14 @@ pub(super) struct Slice<'s, S: Sort> {
 }
 
 impl<'s, S: Sort> Slice<'s, S> {
-    /// All records of a run.
+    /// Returns all records of a run.
     pub(super) fn whole(sort: &'s S, run: &Arc<SortedRun>) -> Self {
         let end = Position::start_of_piece(run.pieces.len());
         Self::new(sort, run, Position::default(), end)
     }
 
     fn new(sort: &'s S, run: &Arc<SortedRun>, start: Position, end: Position) -> Self {
-        // The piece that it ends in is read up to there, if at all.
+        // The last piece is read up to `end`, if at all.
         let end_piece = end.piece + usize::from(end.record > 0);
         let is_in_file = run.pieces[start.piece..end_piece]
             .iter()
@@ -123,13 +189,13 @@ impl<'s, S: Sort> Slice<'s, S> {
         self.is_in_file
     }
 
-    /// The bytes of the record it is at.
+    /// Returns the bytes of the current record.
     #[inline]
     pub(super) fn bytes(&self) -> Option<&[u8]> {
         self.walk.bytes()
     }
 
-    /// Hands on the record it is at.
+    /// Calls `f` with the current record.
     #[inline]
     pub(super) fn take<R>(&mut self, f: impl FnOnce(Ref<'_, S::Record>) -> R) -> Option<R> {
         let bytes = self.walk.bytes()?;

@@ -1,4 +1,4 @@
-//! Runs and samples to and from other processes.
+//! Sends runs and samples to other processes, and receives them.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::storage::codec;
 use crate::storage::run::{Run, RunFile};
 use crate::task::{Block, FilePart, Files, Outputs, Resources};
 
-/// What a block without records is about.
+/// Description of a block without records.
 type Samples = Vec<Sample>;
 
-/// What a block with the records of a run is about: its pieces, one behind the other.
+/// Description of a block with the records of a run: its pieces, which are back to back.
 type Pieces = Vec<PieceAbout>;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl Outputs for SortOutputs {
 struct Export<'r> {
     shuffle: ShuffleId,
     resources: &'r Resources,
-    /// For what is in memory.
+    /// File for the pieces in memory.
     file: Option<RunFile>,
     blocks: Vec<Block>,
 }
@@ -78,7 +78,7 @@ impl Export<'_> {
                 bytes: run.bytes(),
                 records: run.records(),
             });
-            // All pieces of a run are either in memory or one behind the other in one file.
+            // The pieces of a run are either all in memory, or all back to back in one file.
             match &mut part {
                 Some(part) => {
                     part.bytes += run.bytes();
@@ -92,7 +92,7 @@ impl Export<'_> {
 
     fn push(&mut self, file: Option<FilePart>, about: &impl Serialize) -> Result<()> {
         let mut bytes = Vec::new();
-        codec::encode_into(about, &mut bytes)?;
+        codec::encode_own(about, &mut bytes)?;
         self.blocks.push(Block {
             shuffle: self.shuffle.number(),
             partition: None,
@@ -104,13 +104,13 @@ impl Export<'_> {
 }
 
 impl SortOutputs {
-    /// What others have exported. It can be read as often as one likes.
+    /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitions: usize,
         blocks: &[Block],
         resources: &Resources,
     ) -> Result<Self> {
-        // Nothing will be sampled any more, so that the number of tasks does not matter.
+        // No more samples will be taken, so the number of tasks does not matter.
         let outputs = Self::new(partitions, None);
         let mut files = Files::new(&resources.scratch);
         for block in blocks {
@@ -132,13 +132,13 @@ impl SortOutputs {
     }
 }
 
-/// The pieces of a run, each a run by itself.
+/// Returns the pieces of a run. Each is a run of its own.
 fn pieces_of(run: &Run, pieces: Pieces) -> Vec<Piece> {
     let mut offset = run.offset();
     let piece = |about: PieceAbout| {
         let file = Arc::clone(run.file());
         let run = Run::at(file, offset, about.bytes, about.records);
-        offset += about.bytes;
+        offset = offset.saturating_add(about.bytes);
         Piece::File {
             first: about.first,
             run,

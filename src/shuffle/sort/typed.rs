@@ -1,32 +1,32 @@
-//! Records that are sorted by a comparison: values in memory, encoded with their place in the bag when stored.
+//! Sorting records by a comparison: values in memory, which are stored encoded, with their position in the bag.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::mem;
-use std::sync::Arc;
 
 use super::Sort;
 use super::stretches::{self, Stretch};
 use crate::error::Result;
-use crate::pipeline::{Data, Key, Owned, Peek, Record, Ref};
+use crate::pipeline::{Call, Data, Key, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::HashPartitioner;
 use crate::storage::codec;
 use crate::storage::merge::Order;
 
-/// What the allocator keeps beside an allocation, about.
+/// Approximate overhead of the allocator per allocation, in bytes.
 const ALLOCATION_BYTES: usize = 16;
 
-/// So many items are about what the processor's cache holds with the memory they have.
+/// Number of items that are sorted in one batch if they own memory. This many, with the memory that they own, fit into
+/// the CPU cache.
 const STRETCH_ITEMS: usize = 1 << 14;
 
-/// What is sorted, and by which comparison.
+/// Defines the items that are sorted, and their comparison.
 pub(crate) trait TypedSort: Portable + Send + Sync + 'static {
     type Record: Record + ?Sized;
-    /// A record with what is computed of it once.
+    /// A record, with the values that are computed once from it.
     type Item: Data;
 
-    /// Whether the bounds of the partitions come from samples of the records.
+    /// `true` if the bounds of the partitions come from samples of the records.
     const SAMPLED: bool = true;
 
     fn item(&self, record: Ref<'_, Self::Record>) -> Result<Self::Item>;
@@ -35,7 +35,7 @@ pub(crate) trait TypedSort: Portable + Send + Sync + 'static {
 
     fn compare(&self, first: &Self::Item, second: &Self::Item) -> Ordering;
 
-    /// Whether an item belongs before a partition, which begins at `bound`.
+    /// Returns whether an item belongs before a partition, which begins at `bound`.
     #[inline]
     fn is_before(&self, item: &Self::Item, _partition: usize, bound: Option<&Self::Item>) -> bool {
         bound.is_some_and(|bound| self.compare(item, bound).is_lt())
@@ -43,23 +43,19 @@ pub(crate) trait TypedSort: Portable + Send + Sync + 'static {
 }
 
 /// Sorts records by a comparison.
-pub(crate) struct ByComparison<T: ?Sized, S, F> {
-    pub(crate) state: Arc<S>,
-    pub(crate) compare: F,
+pub(crate) struct ByComparison<T: ?Sized, C> {
+    pub(crate) compare: C,
     pub(crate) records: PhantomData<fn(&T)>,
 }
 
 portable! {
-    [T: ?Sized, S: Data + Sync, F] ByComparison<T, S, F> {
-        state: state, compare: code, records: part,
-    }
+    [T: ?Sized, C: Portable] ByComparison<T, C> { compare: part, records: part }
 }
 
-impl<T, S, F> TypedSort for ByComparison<T, S, F>
+impl<T, C> TypedSort for ByComparison<T, C>
 where
     T: Record<Owned: Data> + ?Sized,
-    S: Data + Sync,
-    F: for<'a, 'b> Fn(&S, Peek<'a, T>, Peek<'b, T>) -> Ordering + Send + Sync + 'static,
+    C: for<'a, 'b> Call<(Peek<'a, T>, Peek<'b, T>), Out = Ordering>,
 {
     type Record = T;
     type Item = Owned<T>;
@@ -76,36 +72,33 @@ where
 
     #[inline]
     fn compare(&self, first: &Owned<T>, second: &Owned<T>) -> Ordering {
-        (self.compare)(&self.state, T::peek_owned(first), T::peek_owned(second))
+        let (first, second) = (T::peek_owned(first), T::peek_owned(second));
+        self.compare.call((first, second))
     }
 }
 
 /// Sorts records by a key that is computed once for each and stored with it.
-pub(crate) struct ByCachedKey<T: ?Sized, K, S, F> {
-    pub(crate) state: Arc<S>,
-    pub(crate) key_of: F,
+pub(crate) struct ByCachedKey<T: ?Sized, K, C> {
+    pub(crate) key_of: C,
     pub(crate) types: PhantomData<fn(&T) -> K>,
 }
 
 portable! {
-    [T: ?Sized, K, S: Data + Sync, F] ByCachedKey<T, K, S, F> {
-        state: state, key_of: code, types: part,
-    }
+    [T: ?Sized, K, C: Portable] ByCachedKey<T, K, C> { key_of: part, types: part }
 }
 
-impl<T, K, S, F> TypedSort for ByCachedKey<T, K, S, F>
+impl<T, K, C> TypedSort for ByCachedKey<T, K, C>
 where
     T: Record<Owned: Data> + ?Sized,
     K: Data + Ord,
-    S: Data + Sync,
-    F: for<'a> Fn(&S, Peek<'a, T>) -> K + Send + Sync + 'static,
+    C: for<'a> Call<(Peek<'a, T>,), Out = K>,
 {
     type Record = T;
     type Item = (K, Owned<T>);
 
     #[inline]
     fn item(&self, record: Ref<'_, T>) -> Result<(K, Owned<T>)> {
-        let key = (self.key_of)(&self.state, T::peek(&record));
+        let key = self.key_of.call((T::peek(&record),));
         Ok((key, T::into_owned(record)))
     }
 
@@ -120,7 +113,7 @@ where
     }
 }
 
-/// Sorts pairs by the partition that the hash of their key belongs to, then by the key.
+/// Sorts pairs by the partition that the hash of their key determines, then by the key.
 pub(crate) struct ByPartition<K, V> {
     pub(crate) partitioner: HashPartitioner,
     pub(crate) pairs: PhantomData<fn(K, V)>,
@@ -158,20 +151,21 @@ impl<K: Data + Ord, V: Data> TypedSort for ByPartition<K, V> {
     }
 }
 
-/// The sort by a comparison of items.
+/// Sorts items by a comparison.
 pub(crate) struct Typed<C>(pub(crate) C);
 
 portable! {
     [C: Portable] Typed<C> { 0: part }
 }
 
-/// Where in the bag an item comes from: the task, and the run it was written to. In a run, those of one task stand in
-/// order already.
+/// Position of an item in the bag: the task, and the number of its run. Within a run, items of one task are already in
+/// order.
 type Place = (usize, usize);
 
-/// The first two bytes of a place have the low bits of the task, and say whether more of them follow, and whether the run
-/// does, as it is not the first. Mostly they are all: with varints records of more tasks would be longer, which takes a
-/// sort more time than the tasks do.
+/// The first two bytes of a position hold the low bits of the task, and two flags. `LONG_TASK` is set if more bits of
+/// the task follow, and `LATER_RUN` if the run follows, because it is not the first. In most cases there are only these
+/// two bytes. With varints, the records of later tasks would be longer, and the time of the sort would grow with the
+/// number of tasks.
 const TASK_BITS: u32 = 14;
 const LONG_TASK: u16 = 1 << TASK_BITS;
 const LATER_RUN: u16 = 2 << TASK_BITS;
@@ -191,7 +185,7 @@ fn push_place((task, run): Place, bytes: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// The place that `bytes` start with, which then start after it.
+/// Removes the position at the start of `bytes` and returns it.
 #[inline]
 fn take_place(bytes: &mut &[u8]) -> Result<Place> {
     let head = u16::from_le_bytes(codec::decode_prefix(bytes)?);
@@ -205,12 +199,12 @@ fn take_place(bytes: &mut &[u8]) -> Result<Place> {
     Ok((task, run))
 }
 
-/// Items as they came.
+/// Items in the order of arrival.
 pub(crate) struct TypedBuffer<T> {
     items: Vec<(usize, T)>,
-    /// What they have allocated, about.
+    /// Approximate memory that the items own, in bytes.
     heap_bytes: usize,
-    /// Whether one has been through the codec and back.
+    /// `true` once an item has been encoded and decoded without a change.
     is_checked: bool,
     encoded: Vec<u8>,
 }
@@ -241,17 +235,17 @@ impl<C: TypedSort> Sort for Typed<C> {
     ) -> Result<()> {
         let item = self.0.item(record)?;
         if !buffer.is_checked {
-            codec::round_trips(&item)?;
+            codec::check(&item)?;
             buffer.is_checked = true;
         }
         if mem::needs_drop::<C::Item>() {
-            // Each, not one of many: an item may be as large as all others together.
+            // Measure each item, not one of many: an item may be as large as all others together.
             buffer.encoded.clear();
             codec::encode_into(&item, &mut buffer.encoded)?;
             buffer.heap_bytes += buffer.encoded.len() + ALLOCATION_BYTES;
         }
         if buffer.items.len() == buffer.items.capacity() {
-            // Not left to doubling, which would take the memory of two runs for one.
+            // Do not let the vector double: one run would take the memory of two.
             let more = (buffer.items.len() / 4).max(256);
             buffer.items.reserve_exact(more);
         }
@@ -261,7 +255,7 @@ impl<C: TypedSort> Sort for Typed<C> {
 
     #[inline]
     fn bytes(buffer: &TypedBuffer<C::Item>) -> usize {
-        // A stable sort moves half of what it sorts aside.
+        // A stable sort needs a buffer for half of its input.
         let sorted_at_once = buffer.items.len().min(stretch_items::<C::Item>());
         let items = buffer.items.capacity() + sorted_at_once / 2;
         items * size_of::<(usize, C::Item)>() + buffer.heap_bytes + buffer.encoded.capacity()
@@ -343,11 +337,12 @@ impl<C: TypedSort> Sort for Typed<C> {
 /// An item with its task.
 type Tagged<T> = (usize, T);
 
-/// How many items are sorted at once.
+/// Returns the number of items that are sorted in one batch.
 ///
-/// To compare items that have memory of their own is to fetch that, and a sort of millions of them does so in no order,
-/// many times each. So stretches are sorted that fit into the cache with it, and merged, which fetches each once more:
-/// 10 million names take 7.7 s, not 13.3. Items without are compared where they stand, and a sort is faster for them.
+/// Comparing items that own memory means fetching that memory. A sort of millions of them fetches each many times, in
+/// random order. So batches that fit into the cache with their memory are sorted and then merged, which fetches each
+/// item again: 10 million names take 7.7 s instead of 13.3. Other items are compared in place, and sorting all of them
+/// together is faster.
 fn stretch_items<T>() -> usize {
     match mem::needs_drop::<T>() {
         true => STRETCH_ITEMS,
@@ -355,7 +350,7 @@ fn stretch_items<T>() -> usize {
     }
 }
 
-/// Calls `each` with the items in order. It is stable: items come in the order of the bag, as far as one thread sees it.
+/// Calls `each` with the items in order. Stable: equal items keep the order in which this thread received them.
 fn for_each_sorted<C: TypedSort>(
     sort: &C,
     items: &mut [Tagged<C::Item>],
@@ -365,7 +360,7 @@ fn for_each_sorted<C: TypedSort>(
     for stretch in items.chunks_mut(len) {
         stretch.sort_by(|a, b| sort.compare(&a.1, &b.1));
     }
-    // Stretches that follow each other already are one, so that nothing is merged of what came in order.
+    // Neighbouring batches that are already in order count as one, so that sorted input is not merged.
     let starts_anew = |at: &usize| sort.compare(&items[at - 1].1, &items[*at].1).is_gt();
     let ends = (len..items.len()).step_by(len).filter(starts_anew);
     let mut start = 0;
@@ -385,22 +380,27 @@ impl<C: TypedSort> Order<Tagged<C::Item>> for ByItem<'_, C> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use super::*;
+    use crate::pipeline::Stated;
 
     type Name = (String, usize);
 
     const COUNT: usize = STRETCH_ITEMS * 5 / 2;
 
-    /// Sorts by the name; says how often it compared, too.
+    /// Sorts by the name, and returns the number of comparisons, too.
     fn sorted(mut items: Vec<Tagged<Name>>) -> (Vec<Tagged<Name>>, usize) {
+        let compared = Arc::new(AtomicUsize::new(0));
         let sort = ByComparison {
-            state: Arc::new(AtomicUsize::new(0)),
-            compare: |compared: &AtomicUsize, a: &Name, b: &Name| {
-                compared.fetch_add(1, Relaxed);
-                a.0.cmp(&b.0)
-            },
+            compare: Stated(
+                Arc::clone(&compared),
+                |compared: &AtomicUsize, a: &Name, b: &Name| {
+                    compared.fetch_add(1, Relaxed);
+                    a.0.cmp(&b.0)
+                },
+            ),
             records: PhantomData::<fn(&Name)>,
         };
         let mut found = Vec::new();
@@ -409,7 +409,7 @@ mod tests {
             Ok(())
         };
         for_each_sorted(&sort, &mut items, each).unwrap();
-        (found, sort.state.load(Relaxed))
+        (found, compared.load(Relaxed))
     }
 
     fn items(name: impl Fn(usize) -> String) -> Vec<Tagged<Name>> {

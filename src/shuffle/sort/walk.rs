@@ -1,4 +1,4 @@
-//! The records of a sorted run one after the other, from any of them on; and where a partition begins among them.
+//! Reads the records of a sorted run one after another, from any of them on, and finds the first record of a partition.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::storage::merge::Source;
 use crate::storage::run::{FrameMark, RunReader, record_at};
 
-/// Where a record stands in a run: the one that is `record`-th in its piece, or the end of the run.
+/// Position of a record in a run: its piece, and its number in that piece. Also the end of the run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Position {
     pub(super) piece: usize,
@@ -18,14 +18,14 @@ pub(super) struct Position {
     place: Place,
 }
 
-/// Where reading starts in order to get there.
+/// Position from which to read to reach a record.
 #[derive(Clone, Copy, Debug, Default)]
 enum Place {
     #[default]
     StartOfPiece,
-    /// The byte of a piece in memory.
+    /// Byte offset in a piece in memory.
     Byte(usize),
-    /// The frame of a piece in a file.
+    /// Frame of a piece in a file.
     Frame(FrameMark),
 }
 
@@ -43,17 +43,17 @@ impl Position {
     }
 }
 
-/// Goes through the records of a run.
+/// Iterates over the records of a run.
 pub(super) struct Walk {
     run: Arc<SortedRun>,
     piece: usize,
-    /// The number in the piece of the record that comes next.
+    /// Number of the next record in the piece.
     next: u64,
     reader: Reader,
 }
 
 enum Reader {
-    /// No record has been asked for yet, so that those who wait for their turn hold no file open.
+    /// No record has been requested yet, so a waiting reader holds no file open.
     Unopened(Place),
     None,
     File(RunReader),
@@ -61,7 +61,7 @@ enum Reader {
 }
 
 impl Walk {
-    /// Before the record at `position`.
+    /// Starts before the record at `position`.
     pub(super) fn from(run: &Arc<SortedRun>, position: Position) -> Self {
         Self {
             run: Arc::clone(run),
@@ -71,7 +71,7 @@ impl Walk {
         }
     }
 
-    /// Opens the piece it is at, if there is one, before its next record.
+    /// Opens the current piece, if there is one, before its next record.
     #[cold]
     fn open(&mut self, place: Place) -> Result<()> {
         self.reader = match (self.run.pieces.get(self.piece), place) {
@@ -90,7 +90,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Goes to the next record of the piece; false if there is none.
+    /// Advances to the next record of the piece. Returns `false` if there is none.
     #[inline]
     fn step_in_piece(&mut self) -> Result<bool> {
         if let Reader::Unopened(place) = self.reader {
@@ -114,7 +114,7 @@ impl Walk {
         Ok(is_at)
     }
 
-    /// Goes to the next record, if it is before `end`.
+    /// Advances to the next record, if it is before `end`.
     #[inline]
     pub(super) fn step_before(&mut self, end: &Position) -> Result<bool> {
         loop {
@@ -134,7 +134,7 @@ impl Walk {
         }
     }
 
-    /// Asks for the piece after the one that is open, if some of it is before `end`.
+    /// Prefetches the piece after the open one, if some of it is before `end`.
     fn read_ahead(&self, end: &Position) -> Result<()> {
         let next = self.piece + 1;
         let is_wanted = next < end.piece || next == end.piece && end.record > 0;
@@ -144,7 +144,7 @@ impl Walk {
         }
     }
 
-    /// The bytes of the record it is at.
+    /// Returns the bytes of the current record.
     #[inline]
     pub(super) fn bytes(&self) -> Option<&[u8]> {
         match &self.reader {
@@ -157,17 +157,17 @@ impl Walk {
         }
     }
 
-    /// Lets go of the piece that is open.
+    /// Closes the open piece.
     pub(super) fn close(&mut self) {
         self.reader = Reader::None;
     }
 
-    /// Where the record stands that it is at.
-    fn position(&self) -> Position {
+    /// Returns the position of the current record.
+    pub(super) fn position(&self) -> Position {
         let place = match &self.reader {
             Reader::Unopened(_) | Reader::None => Place::StartOfPiece,
             Reader::File(reader) => Place::Frame(reader.mark()),
-            // The length stands before the record.
+            // The length precedes the record.
             Reader::Memory(current) => Place::Byte(current.start - size_of::<u32>()),
         };
         Position {
@@ -178,10 +178,9 @@ impl Walk {
     }
 }
 
-/// The first record at or after `from` for which `is_before` does not hold; if it is of an order, so that all records
-/// after it are not either.
-///
-/// If it is of none, it is some record at or after `from`.
+/// Returns the position of the first record at or after `from` for which `is_before` returns `false`. It must then
+/// return `false` for all later records, too. If it does not, the result is the position of some record at or after
+/// `from`.
 pub(super) fn find<S: Sort>(
     sort: &S,
     run: &Arc<SortedRun>,

@@ -6,23 +6,24 @@ use super::run::RunBuilder;
 use super::sample::Sample;
 use crate::error::Result;
 use crate::pipeline::Ref;
-use crate::shuffle::kernel::release_freed_memory;
+use crate::shuffle::memory::hints::release_freed_memory;
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
 
-/// A buffer gets this long whatever the budget says: shorter runs would cost more to merge than they save.
+/// Minimum length of a full buffer, in bytes, whatever the budget says. Shorter runs would cost more to merge than they
+/// save.
 const MIN_BUFFER_BYTES: usize = 256 << 10;
 
-/// Longer buffers make no longer runs worth having, and places in them must fit into 32 bits.
+/// Maximum length of a buffer, in bytes. Longer runs would gain little, and offsets in a buffer must fit into 32 bits.
 pub(super) const MAX_BUFFER_BYTES: usize = 1 << 30;
 
-/// A buffer asks for memory in steps of this length.
+/// Step in which a buffer requests memory, in bytes.
 const STEP_BYTES: usize = 1 << 20;
 
 /// Sorts the records of one thread's tasks, which come in ascending order of partition.
 ///
-/// One buffer for all of them, not one for each: runs are then as long as memory allows, however many tasks there are,
-/// and there are no more of them than the data makes necessary.
+/// All tasks share one buffer. Runs are therefore as long as memory allows, however many tasks there are, and there are
+/// no more runs than the size of the data requires.
 pub(crate) struct SortWriter<'s, S: Sort> {
     sort: &'s S,
     outputs: &'s SortOutputs,
@@ -30,10 +31,10 @@ pub(crate) struct SortWriter<'s, S: Sort> {
 
     buffer: Option<S::Buffer>,
     reservation: Reservation,
-    /// How long the buffer may get before it asks for more, and before it is full.
+    /// Length of the buffer at which it requests more memory, and at which it is full, in bytes.
     granted_bytes: usize,
     share_bytes: usize,
-    /// How many runs it has given, and how many records have come since the last.
+    /// Number of runs so far, and number of records since the last run.
     runs: usize,
     records: u64,
 
@@ -59,12 +60,12 @@ impl<'s, S: Sort> SortWriter<'s, S> {
         }
     }
 
-    /// Says that the records to come are those of the `task`-th partition.
+    /// Announces that the next records are those of the `task`-th partition.
     pub(crate) fn begin_task(&mut self, task: usize) {
         self.task = task;
     }
 
-    /// Takes a record in.
+    /// Adds a record.
     #[inline]
     pub(crate) fn push(&mut self, record: Ref<'_, S::Record>) -> Result<()> {
         let buffer = match &mut self.buffer {
@@ -83,14 +84,14 @@ impl<'s, S: Sort> SortWriter<'s, S> {
         Ok(())
     }
 
-    /// Hands over the sample of the task.
+    /// Commits the sample of the task.
     pub(crate) fn end_task(&mut self) {
         let size = self.outputs.sample_size();
         let sample = std::mem::replace(&mut self.sample, Sample::new(size));
         self.outputs.put_sample(sample);
     }
 
-    /// Gets memory for more records, or makes a run of those there are.
+    /// Reserves memory for more records, or writes the buffered records as a run.
     #[cold]
     fn make_room(&mut self, bytes: usize) -> Result<()> {
         let wanted = (bytes + STEP_BYTES).min(self.share_bytes);
@@ -106,7 +107,7 @@ impl<'s, S: Sort> SortWriter<'s, S> {
         self.end_run()
     }
 
-    /// Makes a run of the records in the buffer.
+    /// Writes the records in the buffer as a run.
     pub(crate) fn end_run(&mut self) -> Result<()> {
         let Some(buffer) = &mut self.buffer else {
             return Ok(());
@@ -131,11 +132,11 @@ impl<'s, S: Sort> SortWriter<'s, S> {
         Ok(())
     }
 
-    /// Makes a run of the rest, and gives the memory back.
+    /// Writes the remaining records as a run, and frees the memory.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.end_run()?;
         if self.runs > 1 && self.buffer.take().is_some() {
-            // A process that had sorted ten times its budget of 64 MiB falls from 110 MB to 60 before it merges.
+            // A process that has sorted ten times its budget of 64 MiB shrinks from 110 MB to 60 before it merges.
             release_freed_memory();
         }
         Ok(())

@@ -17,24 +17,61 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 
-use super::CONFIGURATION;
+use super::digest::{Layout, Layouts};
 use super::number::{self, Number};
+use super::{CONFIGURATION, DEPTH, TOO_DEEP};
 use crate::error::intern;
 
 /// Takes values from the front of bytes; where `FOR_EVER`, what they want to borrow is kept for ever.
-pub(super) struct Decoder<'b, const FOR_EVER: bool>(pub(super) &'b [u8]);
+pub(super) struct Decoder<'b, const FOR_EVER: bool> {
+    pub(super) bytes: &'b [u8],
+    /// How many more values may be nested in this one.
+    depth: u32,
+    /// How many more elements there may be that have no bytes.
+    spare_elements: usize,
+    /// Where to note which structs there are.
+    layouts: Option<&'b Layouts>,
+}
+
+/// How many elements without bytes a record may have in its lists. A damaged length would have billions of them made.
+const SPARE_ELEMENTS: usize = 1 << 20;
 
 impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
+    #[inline(always)]
+    pub(super) fn new(bytes: &'b [u8]) -> Self {
+        Self {
+            bytes,
+            depth: DEPTH,
+            spare_elements: SPARE_ELEMENTS,
+            layouts: None,
+        }
+    }
+
+    /// One that notes which structs there are.
+    pub(super) fn noting(bytes: &'b [u8], layouts: &'b Layouts) -> Self {
+        Self {
+            layouts: Some(layouts),
+            ..Self::new(bytes)
+        }
+    }
+
+    #[inline]
+    fn note<T>(&self, name: &'static str) {
+        if let Some(layouts) = self.layouts {
+            Layout::note::<T>(layouts, name);
+        }
+    }
+
     #[inline]
     fn number<T: Number + Decode<()>>(&mut self) -> Result<T, DecodeError> {
-        number::take(&mut self.0).map_or_else(|| no_number(self.0), Ok)
+        number::take(&mut self.bytes).map_or_else(|| no_number(self.bytes), Ok)
     }
 
     /// A value as bincode reads it.
     #[inline]
     fn value<T: Decode<()>>(&mut self) -> Result<T, DecodeError> {
-        let (value, length) = bincode::decode_from_slice(self.0, CONFIGURATION)?;
-        self.0 = &self.0[length..];
+        let (value, length) = bincode::decode_from_slice(self.bytes, CONFIGURATION)?;
+        self.bytes = &self.bytes[length..];
         Ok(value)
     }
 
@@ -48,13 +85,41 @@ impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
     fn bytes(&mut self) -> Result<&'b [u8], DecodeError> {
         let length = self.length()?;
         let (bytes, rest) =
-            self.0
+            self.bytes
                 .split_at_checked(length)
                 .ok_or_else(|| DecodeError::UnexpectedEnd {
-                    additional: length - self.0.len(),
+                    additional: length - self.bytes.len(),
                 })?;
-        self.0 = rest;
+        self.bytes = rest;
         Ok(bytes)
+    }
+
+    /// The length of a list.
+    #[inline]
+    fn elements(&mut self) -> Result<usize, DecodeError> {
+        let length = self.length()?;
+        // Elements with bytes are no more than the bytes. If there are more, some have none.
+        let without_bytes = length.saturating_sub(self.bytes.len());
+        match self.spare_elements.checked_sub(without_bytes) {
+            Some(left) => self.spare_elements = left,
+            None => return Err(too_many_elements(length)),
+        }
+        Ok(length)
+    }
+
+    /// Reads what a recursive type needs: an option, a list or a variant.
+    #[inline]
+    fn deeper<R>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<R, DecodeError>,
+    ) -> Result<R, DecodeError> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => self.depth = depth,
+            None => return Err(DecodeError::OtherString(TOO_DEEP.to_owned())),
+        }
+        let result = read(self);
+        self.depth += 1;
+        result
     }
 
     #[inline]
@@ -144,7 +209,7 @@ impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> 
     #[inline]
     fn deserialize_option<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.value::<Option<()>>()? {
-            Some(()) => visitor.visit_some(self),
+            Some(()) => self.deeper(|decoder| visitor.visit_some(decoder)),
             None => visitor.visit_none(),
         }
     }
@@ -166,22 +231,23 @@ impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> 
     #[inline]
     fn deserialize_newtype_struct<V: Visitor<'static>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
+        self.note::<V::Value>(name);
         visitor.visit_newtype_struct(self)
     }
 
     #[inline]
     fn deserialize_seq<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let length = self.length()?;
-        visitor.visit_seq(self.parts(length))
+        let length = self.elements()?;
+        self.deeper(|decoder| visitor.visit_seq(decoder.parts(length)))
     }
 
     #[inline]
     fn deserialize_map<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let length = self.length()?;
-        visitor.visit_map(self.parts(length))
+        let length = self.elements()?;
+        self.deeper(|decoder| visitor.visit_map(decoder.parts(length)))
     }
 
     #[inline]
@@ -196,20 +262,22 @@ impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> 
     #[inline]
     fn deserialize_tuple_struct<V: Visitor<'static>>(
         self,
-        _: &'static str,
+        name: &'static str,
         length: usize,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
+        self.note::<V::Value>(name);
         visitor.visit_seq(self.parts(length))
     }
 
     #[inline]
     fn deserialize_struct<V: Visitor<'static>>(
         self,
-        _: &'static str,
+        name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
+        self.note::<V::Value>(name);
         visitor.visit_seq(self.parts(fields.len()))
     }
 
@@ -220,7 +288,7 @@ impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> 
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        visitor.visit_enum(self)
+        self.deeper(|decoder| visitor.visit_enum(decoder))
     }
 
     #[inline]
@@ -235,6 +303,14 @@ impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> 
 #[inline(never)]
 fn no_number<T: Decode<()>>(bytes: &[u8]) -> Result<T, DecodeError> {
     bincode::decode_from_slice(bytes, CONFIGURATION).map(|(number, _)| number)
+}
+
+#[cold]
+#[inline(never)]
+fn too_many_elements(length: usize) -> DecodeError {
+    DecodeError::OtherString(format!(
+        "a list of {length} elements is too long: of elements without bytes a record may have {SPARE_ELEMENTS}"
+    ))
 }
 
 /// The parts of a compound value, of which so many are left.

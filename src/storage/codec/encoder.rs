@@ -2,7 +2,10 @@
 //!
 //! bincode writes fields one after another without names. Its own serializer ignores that one is left out by
 //! `skip_serializing_if`, and the next field is then read back in its place: wrong records, without an error. This one
-//! refuses it, and does what bincode's does else.
+//! refuses such a field. It also refuses structs and variants that were not [checked](super::shapes) yet, and values
+//! that are nested too deeply to be read back. All else is as bincode's does it.
+
+use std::marker::PhantomData;
 
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
@@ -12,11 +15,58 @@ use serde::ser::{
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::CONFIGURATION;
 use super::number::{self, Number};
+use super::{CONFIGURATION, DEPTH, TOO_DEEP, shapes};
 
-/// Appends values to `O`, one after another.
-pub(super) struct Encoder<'o, O>(pub(super) &'o mut O);
+/// Appends a value of type `T` to `O`.
+pub(super) struct Encoder<'o, O, T: ?Sized> {
+    output: &'o mut O,
+    /// How many more values may be nested in this one. It is known to the compiler where all is inlined.
+    depth: u32,
+    of: PhantomData<fn(&T)>,
+}
+
+impl<'o, O, T: ?Sized> Encoder<'o, O, T> {
+    #[inline(always)]
+    fn part<U: ?Sized>(&mut self) -> Encoder<'_, O, U> {
+        Encoder {
+            output: self.output,
+            depth: self.depth,
+            of: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn into_part<U: ?Sized>(self) -> Encoder<'o, O, U> {
+        Encoder {
+            output: self.output,
+            depth: self.depth,
+            of: PhantomData,
+        }
+    }
+
+    /// To be called for what a recursive type needs: an option, a list or a variant.
+    #[inline(always)]
+    fn deeper(self) -> Result<Self, EncodeError> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => Ok(Self { depth, ..self }),
+            None => Err(EncodeError::OtherString(TOO_DEEP.to_owned())),
+        }
+    }
+}
+
+/// Appends `value`.
+#[inline(always)]
+pub(super) fn encode<T: Serialize + ?Sized>(
+    value: &T,
+    output: &mut impl Output,
+) -> Result<(), EncodeError> {
+    value.serialize(Encoder {
+        output,
+        depth: DEPTH,
+        of: PhantomData::<fn(&T)>,
+    })
+}
 
 /// What values are appended to.
 pub(super) trait Output {
@@ -64,7 +114,7 @@ macro_rules! numbers {
     ($($method:ident: $type:ty),* $(,)?) => {$(
         #[inline]
         fn $method(self, value: $type) -> Result<(), EncodeError> {
-            put(value, self.0)
+            put(value, self.output)
         }
     )*};
 }
@@ -74,17 +124,7 @@ macro_rules! values {
     ($($method:ident: $type:ty),* $(,)?) => {$(
         #[inline]
         fn $method(self, value: $type) -> Result<(), EncodeError> {
-            bincode::encode_into_writer(value, Tail(self.0), CONFIGURATION)
-        }
-    )*};
-}
-
-/// Values without a length that is written.
-macro_rules! compounds {
-    ($($method:ident($($type:ty),*)),* $(,)?) => {$(
-        #[inline]
-        fn $method(self, $(_: $type),*) -> Result<Self, EncodeError> {
-            Ok(self)
+            bincode::encode_into_writer(value, Tail(self.output), CONFIGURATION)
         }
     )*};
 }
@@ -97,16 +137,28 @@ macro_rules! variants {
             self,
             _: &'static str,
             index: u32,
-            _: &'static str,
+            variant: &'static str,
             _: usize,
         ) -> Result<Self, EncodeError> {
-            put(index, self.0)?;
+            shapes::meet_variant::<T>(variant, index)?;
+            put(index, self.output)?;
+            self.deeper()
+        }
+    )*};
+}
+
+/// Parts of a struct, of which nothing is written but themselves.
+macro_rules! structs {
+    ($($method:ident),*) => {$(
+        #[inline]
+        fn $method(self, _: &'static str, _: usize) -> Result<Self, EncodeError> {
+            shapes::meet_struct::<T>()?;
             Ok(self)
         }
     )*};
 }
 
-impl<O: Output> Serializer for Encoder<'_, O> {
+impl<O: Output, T: ?Sized> Serializer for Encoder<'_, O, T> {
     type Ok = ();
     type Error = EncodeError;
     type SerializeSeq = Self;
@@ -127,10 +179,11 @@ impl<O: Output> Serializer for Encoder<'_, O> {
         serialize_f32: f32, serialize_f64: f64, serialize_char: char,
     }
 
-    compounds! {
-        serialize_tuple(usize),
-        serialize_tuple_struct(&'static str, usize),
-        serialize_struct(&'static str, usize),
+    structs!(serialize_tuple_struct, serialize_struct);
+
+    #[inline]
+    fn serialize_tuple(self, _: usize) -> Result<Self, EncodeError> {
+        Ok(self)
     }
 
     #[inline]
@@ -140,19 +193,19 @@ impl<O: Output> Serializer for Encoder<'_, O> {
 
     #[inline]
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), EncodeError> {
-        put(bytes.len() as u64, self.0)?;
-        self.0.put_bytes(bytes)
+        put(bytes.len() as u64, self.output)?;
+        self.output.put_bytes(bytes)
     }
 
     #[inline]
     fn serialize_none(self) -> Result<(), EncodeError> {
-        self.0.put_bytes(&[0])
+        self.output.put_bytes(&[0])
     }
 
     #[inline]
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
-        self.0.put_bytes(&[1])?;
-        value.serialize(self)
+    fn serialize_some<U: Serialize + ?Sized>(self, value: &U) -> Result<(), EncodeError> {
+        self.output.put_bytes(&[1])?;
+        value.serialize(self.deeper()?.into_part::<U>())
     }
 
     #[inline]
@@ -166,19 +219,20 @@ impl<O: Output> Serializer for Encoder<'_, O> {
     }
 
     #[inline]
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+    fn serialize_newtype_struct<U: Serialize + ?Sized>(
         self,
         _: &'static str,
-        value: &T,
+        value: &U,
     ) -> Result<(), EncodeError> {
-        value.serialize(self)
+        shapes::meet_struct::<T>()?;
+        value.serialize(self.into_part::<U>())
     }
 
     #[inline]
     fn serialize_seq(self, length: Option<usize>) -> Result<Self, EncodeError> {
         let length = length.ok_or(EncodeError::Serde(SequenceMustHaveLength))?;
-        put(length as u64, self.0)?;
-        Ok(self)
+        put(length as u64, self.output)?;
+        self.deeper()
     }
 
     #[inline]
@@ -191,21 +245,23 @@ impl<O: Output> Serializer for Encoder<'_, O> {
         self,
         _: &'static str,
         index: u32,
-        _: &'static str,
+        variant: &'static str,
     ) -> Result<(), EncodeError> {
-        put(index, self.0)
+        shapes::meet_variant::<T>(variant, index)?;
+        put(index, self.output)
     }
 
     #[inline]
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+    fn serialize_newtype_variant<U: Serialize + ?Sized>(
         self,
         _: &'static str,
         index: u32,
-        _: &'static str,
-        value: &T,
+        variant: &'static str,
+        value: &U,
     ) -> Result<(), EncodeError> {
-        put(index, self.0)?;
-        value.serialize(self)
+        shapes::meet_variant::<T>(variant, index)?;
+        put(index, self.output)?;
+        value.serialize(self.deeper()?.into_part::<U>())
     }
 
     variants!(serialize_tuple_variant, serialize_struct_variant);
@@ -219,13 +275,13 @@ impl<O: Output> Serializer for Encoder<'_, O> {
 /// Parts of a compound value without names.
 macro_rules! unnamed {
     ($($trait:ident: $($method:ident),*);* $(;)?) => {$(
-        impl<O: Output> $trait for Encoder<'_, O> {
+        impl<O: Output, T: ?Sized> $trait for Encoder<'_, O, T> {
             type Ok = ();
             type Error = EncodeError;
 
             $(#[inline]
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-                value.serialize(Encoder(self.0))
+            fn $method<U: Serialize + ?Sized>(&mut self, value: &U) -> Result<(), EncodeError> {
+                value.serialize(self.part::<U>())
             })*
 
             #[inline]
@@ -247,17 +303,17 @@ unnamed! {
 /// Parts of a compound value with names, of which none may be left out.
 macro_rules! named {
     ($($trait:ident),*) => {$(
-        impl<O: Output> $trait for Encoder<'_, O> {
+        impl<O: Output, T: ?Sized> $trait for Encoder<'_, O, T> {
             type Ok = ();
             type Error = EncodeError;
 
             #[inline]
-            fn serialize_field<T: Serialize + ?Sized>(
+            fn serialize_field<U: Serialize + ?Sized>(
                 &mut self,
                 _: &'static str,
-                value: &T,
+                value: &U,
             ) -> Result<(), EncodeError> {
-                value.serialize(Encoder(self.0))
+                value.serialize(self.part::<U>())
             }
 
             fn skip_field(&mut self, field: &'static str) -> Result<(), EncodeError> {

@@ -165,7 +165,7 @@ fn all_kinds() -> Vec<ErrorKind> {
 
 fn sent(error: &Error) -> Error {
     let mut bytes = Vec::new();
-    encode_into(error, &mut bytes).unwrap();
+    encode_own(error, &mut bytes).unwrap();
     decode(&bytes).unwrap()
 }
 

@@ -16,18 +16,18 @@ const LIMITED: Configuration<LittleEndian, Varint, Limit<1_000_000>> =
 
 fn encoded<T: Serialize + ?Sized>(record: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode_into(record, &mut bytes).expect("encode");
+    encode_own(record, &mut bytes).expect("encode");
     bytes
 }
 
 fn carries<T: Serialize + Deserialize<'static> + PartialEq + Debug>(record: T) {
     let bytes = encoded(&record);
     assert_eq!(decode::<T>(&bytes).expect("decode"), record);
-    round_trips(&record).expect("round trip");
+    check(&record).expect("round trip");
 }
 
 fn refuses<T: Serialize + Deserialize<'static>>(record: &T) -> String {
-    let error = round_trips(record).expect_err("this type cannot be carried");
+    let error = check(record).expect_err("this type cannot be carried");
     match error.kind() {
         ErrorKind::Codec {
             type_name, reason, ..
@@ -182,7 +182,7 @@ fn refuses_a_field_that_is_left_out() {
 }
 
 fn carries_sparse_with_all_fields() {
-    round_trips(&Sparse {
+    check(&Sparse {
         first: 1,
         rest: vec![],
     })
@@ -428,7 +428,7 @@ fn what_must_borrow_is_kept_for_ever_once() {
         });
     }
     let mut bytes = Vec::new();
-    encode_into("once", &mut bytes).unwrap();
+    encode_own("once", &mut bytes).unwrap();
     let first: &'static str = decode(&bytes).unwrap();
     let second: &'static str = decode(&bytes.clone()).unwrap();
     assert_eq!(first, "once");

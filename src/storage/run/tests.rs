@@ -44,6 +44,21 @@ fn records(count: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// As they may come in the report of a worker.
+#[test]
+fn a_range_that_no_file_has_is_damaged() {
+    let (_directory, scratch) = scratch();
+    let mut file = RunFile::create(&scratch, "run").unwrap();
+    let mut writer = file.run();
+    writer.append(b"record").unwrap();
+    let run = writer.finish().unwrap();
+    for (offset, bytes) in [(u64::MAX - 3, 9), (9, u64::MAX - 3), (u64::MAX, u64::MAX)] {
+        let run = Run::at(Arc::clone(run.file()), offset, bytes, 1);
+        let error = run.reader().next().unwrap_err();
+        assert!(error.is_damage(), "{error}");
+    }
+}
+
 #[test]
 fn runs_share_a_file() {
     let (_directory, scratch) = scratch();

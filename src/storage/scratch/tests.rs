@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child as Process, ChildStdin, Command, ExitStatus, Stdio};
 
+use super::super::live;
 use super::*;
 
 const CHILD_DIRECTORY: &str = "HOLDALL_TEST_CHILD_DIRECTORY";
@@ -93,7 +94,7 @@ fn a_directory_comes_with_the_first_file_and_goes_with_the_last() {
     let second = scratch.create("a").unwrap();
     let directory = scratch.directory().unwrap();
     assert_eq!(names(&below).len(), 1);
-    assert!(live_directories().contains(&directory));
+    assert!(live::paths().contains(&directory));
     assert_ne!(first.file().path(), second.file().path());
 
     first.append(b"abc").unwrap();
@@ -110,7 +111,7 @@ fn a_directory_comes_with_the_first_file_and_goes_with_the_last() {
     assert!(directory.exists(), "a file is left");
     drop(second);
     assert!(names(&below).is_empty());
-    assert!(!live_directories().contains(&directory));
+    assert!(!live::paths().contains(&directory));
 }
 
 #[cfg(unix)]
@@ -191,7 +192,7 @@ fn a_sweep_takes_what_the_dead_have_left_and_nothing_else() {
     assert_eq!(names(spill.path()).len(), 5);
     assert_eq!(sweep(spill.path()), 1);
     assert_eq!(names(spill.path()).len(), 4);
-    assert!(mine.directory().unwrap().join(LOCK_NAME).exists());
+    assert!(mine.directory().unwrap().join("lock").exists());
     drop(living); // killed too
     assert_eq!(sweep(spill.path()), 1);
     assert_eq!(sweep(&spill.path().join("missing")), 0);
@@ -216,11 +217,21 @@ fn a_sweep_follows_no_link() {
     fs::write(elsewhere.path().join("precious"), "").unwrap();
     std::os::unix::fs::symlink(elsewhere.path(), spill.path().join("holdall-link")).unwrap();
     assert_eq!(sweep(spill.path()), 0);
-    let left = spill.path().join("holdall-1-1-1");
-    fs::create_dir(&left).unwrap();
-    std::os::unix::fs::symlink(elsewhere.path(), left.join("link")).unwrap();
+    // A link in a directory that was left: it is none of ours, so the directory stays.
+    let mut dead = Child::start("scratch::tests::child_holds_scratch", spill.path());
+    let left = spill.path().join(&names(spill.path())[0]);
+    let left = if left.ends_with("holdall-link") {
+        spill.path().join(&names(spill.path())[1])
+    } else {
+        left
+    };
+    dead.kill();
+    std::os::unix::fs::symlink(elsewhere.path(), left.join("link-1")).unwrap();
+    assert_eq!(sweep(spill.path()), 0);
+    assert!(elsewhere.path().join("precious").exists() && left.join("a-1").exists());
+    fs::remove_file(left.join("link-1")).unwrap();
     assert_eq!(sweep(spill.path()), 1);
-    assert!(elsewhere.path().join("precious").exists());
+    assert_eq!(names(spill.path()), ["holdall-link"]);
 }
 
 /// Owners make directories while sweepers sweep: each owner must end up with one that stays.

@@ -1,0 +1,127 @@
+//! `combine_by_key` if the order of combining cannot matter.
+//!
+//! Map side: each thread has a table per partition of the next stage. If tables save little, it passes pairs on
+//! uncombined.
+//! Reduce side: merges the outputs for a partition.
+
+use super::combining::{CombineInPlace, Combined, Combining};
+use super::map_side::{MapSide, ShuffleKind, feed};
+use super::sides::of_no_shuffle;
+use crate::error::Result;
+use crate::pipeline::{Owned, Pipeline, Ref};
+use crate::shuffle::{Combine, Combiner, CombinerOutputs};
+use crate::task::{Flow, Partition, Resources, Task, Worker};
+
+impl<P, C> ShuffleKind<P> for Combining<C>
+where
+    P: Pipeline,
+    C: Combine<In = P::Out>,
+{
+    type Outputs = CombinerOutputs<C::Combined>;
+
+    fn outputs(&self, _: &P, readers: usize) -> Self::Outputs {
+        CombinerOutputs::new(self.partitioner.partitions(), readers)
+    }
+
+    fn worker<'s>(
+        side: &'s MapSide<P, Self>,
+        outputs: &'s Self::Outputs,
+        resources: &'s Resources,
+    ) -> Box<dyn Worker + 's> {
+        let Self {
+            combine,
+            partitioner,
+        } = &side.kind;
+        let combiner = Combiner::new(&**combine, *partitioner, outputs, resources);
+        Box::new(CombineWorker { side, combiner })
+    }
+
+    fn finish(&self, outputs: &mut Self::Outputs, resources: &Resources) -> Result<()> {
+        outputs.finish(resources)
+    }
+}
+
+struct CombineWorker<'s, P, C: Combine> {
+    side: &'s MapSide<P, Combining<C>>,
+    combiner: Combiner<'s, C>,
+}
+
+impl<P, C> Worker for CombineWorker<'_, P, C>
+where
+    P: Pipeline,
+    C: Combine<In = P::Out>,
+{
+    fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
+        let MapSide { parent, site, .. } = self.side;
+        let combiner = &mut self.combiner;
+        let _ = feed(&**parent, partition, task, *site, |record| {
+            combiner.push(record)
+        })?;
+        let outcome = task.call_batched(site, || combiner.flush());
+        outcome.map_err(|error| error.at(*site))
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        let committed = self.combiner.commit();
+        committed.map_err(|error| error.at(self.side.site))
+    }
+}
+
+/// The reduce side: merges the outputs for a partition.
+pub(super) fn read<C: Combine>(
+    combined: &Combined<C>,
+    partition: usize,
+    task: &Task<'_>,
+    sink: &mut impl FnMut((Owned<C::Key>, C::Combined)) -> Flow,
+) -> Result<Flow> {
+    let outputs = task.map_outputs(combined.shuffle, |blocks| {
+        let partitions = combined.partitioner.partitions();
+        CombinerOutputs::<C::Combined>::import(partitions, blocks, task.resources())
+    })?;
+    // Merging runs user closures; their panics get this site. Later operators run inside this call, and set their
+    // own site first.
+    let flow = task.call(&combined.site, || {
+        let resources = task.resources();
+        outputs.read(
+            partition,
+            &*combined.combine,
+            combined.partitioner,
+            resources,
+            sink,
+        )
+    });
+    flow.map_err(|error| error.at(combined.site))
+}
+
+/// Both sides in one task.
+pub(super) fn run_in_place<P, C>(
+    combined: &CombineInPlace<P, C>,
+    partition: Partition,
+    task: &Task<'_>,
+    sink: &mut impl FnMut((Owned<C::Key>, C::Combined)) -> Flow,
+) -> Result<Flow>
+where
+    P: Pipeline,
+    C: Combine<In = P::Out>,
+{
+    let CombineInPlace {
+        parent,
+        combine,
+        partitioner,
+        site,
+    } = combined;
+    let index = partition.index;
+    let resources = &of_no_shuffle(task.resources());
+    let outputs = CombinerOutputs::new(partitioner.partitions(), 1);
+    let mut combiner = Combiner::new(combine, *partitioner, &outputs, resources);
+    let push = |record: Ref<'_, P::Out>| combiner.push(record);
+    let flow = feed(&**parent, partition, task, *site, push)?;
+    if flow.is_break() {
+        return Ok(flow);
+    }
+    let flow = task.call_batched(site, || {
+        combiner.commit()?;
+        outputs.read(index, combine, *partitioner, resources, sink)
+    });
+    flow.map_err(|error| error.at(*site))
+}

@@ -1,0 +1,44 @@
+//! The operators of `combine_by_key`, as data: what both ways of combining work on.
+
+use std::sync::Arc;
+
+use crate::id::ShuffleId;
+use crate::portable::{Portable, portable};
+use crate::shuffle::HashPartitioner;
+use crate::task::Site;
+
+/// The map side.
+pub(crate) struct Combining<C> {
+    pub(crate) combine: Arc<C>,
+    pub(crate) partitioner: HashPartitioner,
+}
+
+portable! {
+    [C: Portable] Combining<C> { combine: part, partitioner: data }
+}
+
+/// The reduce side.
+pub(crate) struct Combined<C> {
+    pub(crate) shuffle: ShuffleId,
+    pub(crate) combine: Arc<C>,
+    pub(crate) partitioner: HashPartitioner,
+    pub(crate) site: Site,
+}
+
+portable! {
+    [C: Portable] Combined<C> { site: part, shuffle: data, combine: part, partitioner: data }
+}
+
+/// Both sides in one task, for pairs that are already in the partition of their key.
+pub(crate) struct CombineInPlace<P, C> {
+    pub(crate) parent: Arc<P>,
+    pub(crate) combine: C,
+    pub(crate) partitioner: HashPartitioner,
+    pub(crate) site: Site,
+}
+
+portable! {
+    [P: Portable, C: Portable] CombineInPlace<P, C> {
+        parent: part, site: part, combine: part, partitioner: data,
+    }
+}

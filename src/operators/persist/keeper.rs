@@ -1,0 +1,124 @@
+//! Keeps the records of a partition while they are computed.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::Persistence;
+use super::store::{Parts, Store};
+use crate::error::Result;
+use crate::pipeline::{Peek, Storable};
+use crate::shuffle::{Content, InMemory, Spool};
+use crate::storage::memory::Reservation;
+use crate::storage::run::RunFile;
+
+/// After how many bytes of records the memory for them is accounted for again.
+const ACCOUNT_BYTES: usize = 64 << 10;
+
+/// Keeps the records of one partition as they come.
+pub(super) struct Keeper<'s> {
+    store: &'s Store,
+    spool: Spool,
+    reservation: Reservation,
+    parts: Parts,
+    /// What does not fit into memory goes to its end: other partitions are before, and will be behind.
+    file: Option<RunFile>,
+    new_bytes: usize,
+    /// Whether a record has been found to come back: else only the next action would find that none does.
+    is_checked: bool,
+    /// There was no room, and the disk is not for this.
+    has_given_up: bool,
+}
+
+impl<'s> Keeper<'s> {
+    pub(super) fn new(store: &'s Store) -> Self {
+        Self {
+            store,
+            spool: Spool::default(),
+            reservation: store.budget.reservation(),
+            parts: Parts::new(),
+            file: None,
+            new_bytes: 0,
+            is_checked: false,
+            has_given_up: false,
+        }
+    }
+
+    #[inline]
+    pub(super) fn push<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<()> {
+        if self.has_given_up {
+            return Ok(());
+        }
+        if !self.is_checked {
+            T::check(record)?;
+            self.is_checked = true;
+        }
+        self.new_bytes += self.spool.push::<T>(record)?;
+        if self.new_bytes >= ACCOUNT_BYTES {
+            self.account()?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn account(&mut self) -> Result<()> {
+        self.new_bytes = 0;
+        let persistence = self.store.persistence;
+        if persistence != Persistence::Disk
+            && self.reservation.try_resize(self.spool.memory_bytes())
+        {
+            return Ok(());
+        }
+        if persistence == Persistence::Memory {
+            self.has_given_up = true;
+            self.spool = Spool::default();
+            self.reservation.clear();
+            return Ok(());
+        }
+        self.spill()
+    }
+
+    fn spill(&mut self) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(self.store.take_file()?),
+        };
+        let run = mem::take(&mut self.spool).write_run(file)?;
+        self.reservation.clear();
+        if let Some(Content::File(last)) = self.parts.last_mut()
+            && let Some(longer) = last.followed_by(&run)
+        {
+            *last = longer;
+        } else {
+            self.parts.push(Content::File(run));
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self, index: usize) -> Result<()> {
+        self.account()?;
+        if self.has_given_up {
+            return Ok(());
+        }
+        let mut parts = mem::take(&mut self.parts);
+        if !self.spool.is_empty() {
+            self.reservation.trim();
+            let spool = Arc::new(mem::take(&mut self.spool));
+            parts.push(Content::Memory(spool, Arc::new(self.reservation.take())));
+        }
+        self.put_file_back();
+        self.store.put(index, parts);
+        Ok(())
+    }
+
+    fn put_file_back(&mut self) {
+        if let Some(file) = self.file.take() {
+            self.store.put_file(file);
+        }
+    }
+}
+
+impl Drop for Keeper<'_> {
+    fn drop(&mut self) {
+        self.put_file_back();
+    }
+}

@@ -1,0 +1,259 @@
+//! What has been computed of a persisted bag.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use super::{Persistence, StoreElsewhere};
+use crate::error::Result;
+use crate::id::StoreId;
+use crate::lineage::{Node, Stored};
+use crate::shuffle::{Content, Spool};
+use crate::storage::memory::MemoryBudget;
+use crate::storage::run::{Run, RunFile};
+use crate::storage::scratch::Scratch;
+use crate::task::{FilePart, Relieve, StoredPartition};
+
+/// Length from which on a file takes no further partitions, in bytes. Its room on the disk is free once none of its
+/// partitions is kept any more.
+const FULL_FILE_BYTES: u64 = 256 << 20;
+
+/// The parts of a partition, in order.
+pub(super) type Parts = Vec<Content<Arc<Spool>>>;
+
+/// The partitions that are there. They go when the last bag that was made from the persisted one does, or when only
+/// bags can read them that are kept themselves: see `lineage::holds`.
+pub(crate) struct Store {
+    id: StoreId,
+    pub(super) persistence: Persistence,
+    pub(super) budget: MemoryBudget,
+    scratch: Scratch,
+    partitions: Mutex<HashMap<usize, Parts>>,
+    /// How many partitions there are, once that is known.
+    count: OnceLock<usize>,
+    /// How many jobs rely on what is here.
+    pins: AtomicUsize,
+    /// Files that no task writes to now, and that have room: one for each task that has run at a time.
+    files: Mutex<Vec<RunFile>>,
+    /// The node that is told when this becomes complete, or is no longer.
+    node: OnceLock<Weak<Node>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    pub(crate) fn new(
+        persistence: Persistence,
+        partitions: Option<usize>,
+        budget: MemoryBudget,
+        scratch: Scratch,
+    ) -> Self {
+        // What cannot be computed partition by partition must not be lost.
+        let persistence = match (persistence, partitions) {
+            (Persistence::Memory, None) => Persistence::MemoryThenDisk,
+            (persistence, _) => persistence,
+        };
+        Self {
+            id: StoreId::next(),
+            persistence,
+            budget,
+            scratch,
+            partitions: Mutex::default(),
+            count: partitions.map_or_else(OnceLock::new, OnceLock::from),
+            pins: AtomicUsize::new(0),
+            files: Mutex::default(),
+            node: OnceLock::new(),
+        }
+    }
+
+    /// Says whose partitions they are. To be called once, before the first job.
+    pub(crate) fn bind(&self, node: &Arc<Node>) {
+        let _ = self.node.set(Arc::downgrade(node));
+    }
+
+    fn changed(&self) {
+        if let Some(node) = self.node.get().and_then(Weak::upgrade) {
+            node.stored_changed();
+        }
+    }
+
+    /// The number of partitions, if it is known.
+    pub(super) fn count(&self) -> Option<usize> {
+        self.count.get().copied()
+    }
+
+    /// Says how many partitions there are.
+    pub(super) fn set_count(&self, count: usize) {
+        let _ = self.count.set(count);
+        self.settle();
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<Parts> {
+        lock(&self.partitions).get(&index).cloned()
+    }
+
+    /// Keeps a partition. Two jobs may have computed it at once; what is there already is as good.
+    pub(super) fn put(&self, index: usize, parts: Parts) {
+        lock(&self.partitions).entry(index).or_insert(parts);
+        self.settle();
+    }
+
+    pub(super) fn remove(&self, index: usize) {
+        lock(&self.partitions).remove(&index);
+        self.changed();
+    }
+
+    /// After a partition has come: once all have, there is nothing more to write.
+    fn settle(&self) {
+        if self.is_complete() {
+            lock(&self.files).clear();
+            self.changed();
+        }
+    }
+
+    /// A file to write to, which is then [put back](Self::put_file).
+    pub(super) fn take_file(&self) -> Result<RunFile> {
+        let open = lock(&self.files).pop();
+        open.map_or_else(|| RunFile::create(&self.scratch, "persist"), Ok)
+    }
+
+    pub(super) fn put_file(&self, file: RunFile) {
+        if file.bytes() < FULL_FILE_BYTES {
+            lock(&self.files).push(file);
+        }
+    }
+
+    /// What is there, for workers: all of it in files.
+    pub(crate) fn export(&self) -> Result<StoreElsewhere> {
+        let mut exported = HashMap::new();
+        for (index, parts) in &mut *lock(&self.partitions) {
+            let mut files = Vec::new();
+            for part in parts {
+                self.move_to_disk(part)?;
+                if let Content::File(run) = part {
+                    files.push(FilePart::of(run));
+                }
+            }
+            exported.insert(*index, files);
+        }
+        Ok(StoreElsewhere::new(self.id, exported))
+    }
+
+    /// Says whether it was in memory.
+    fn move_to_disk(&self, part: &mut Content<Arc<Spool>>) -> Result<bool> {
+        let Content::Memory(spool, _reservation) = part else {
+            return Ok(false);
+        };
+        let mut file = self.take_file()?;
+        let run = spool.write_run(&mut file);
+        self.put_file(file);
+        *part = Content::File(run?);
+        Ok(true)
+    }
+}
+
+impl Stored for Store {
+    fn is_complete(&self) -> bool {
+        self.count.get() == Some(&lock(&self.partitions).len())
+    }
+
+    fn pin_if_complete(&self) -> bool {
+        let partitions = lock(&self.partitions);
+        let is_complete = self.count.get() == Some(&partitions.len());
+        if is_complete {
+            // While the lock is held, so that nobody drops anything in between.
+            self.pins.fetch_add(1, Ordering::SeqCst);
+        }
+        is_complete
+    }
+
+    fn unpin(&self) {
+        if self.pins.fetch_sub(1, Ordering::SeqCst) == 1 {
+            // It may only have been kept for that.
+            self.changed();
+        }
+    }
+
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn adopt(&self, stored: &StoredPartition) -> Result<()> {
+        let part = &stored.part;
+        let file = match self.scratch.adopt_into(&part.path, "persist") {
+            Ok(file) => file,
+            // Then it is computed again.
+            Err(error) if error.is_damage() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let run = Run::at(file, part.offset, part.bytes, part.records);
+        let mut partitions = lock(&self.partitions);
+        if stored.replaces || !partitions.contains_key(&stored.partition) {
+            partitions.insert(stored.partition, vec![Content::File(run)]);
+        }
+        drop(partitions);
+        self.settle();
+        Ok(())
+    }
+
+    fn forget(&self, file: &Path, offset: u64) -> bool {
+        let in_file = |part: &Content<_>| match part {
+            Content::File(run) if run.path() == file => {
+                Some(run.offset()..=run.offset() + run.bytes())
+            }
+            _ => None,
+        };
+        let mut partitions = lock(&self.partitions);
+        let before = partitions.len();
+        let is_hit = |part: &Content<_>| in_file(part).is_some_and(|range| range.contains(&offset));
+        partitions.retain(|_, parts| !parts.iter().any(is_hit));
+        if partitions.len() == before || !file.exists() {
+            partitions.retain(|_, parts| !parts.iter().any(|part| in_file(part).is_some()));
+        }
+        let forgets = partitions.len() < before;
+        drop(partitions);
+        if forgets {
+            self.changed();
+        }
+        forgets
+    }
+
+    fn release(&self) -> Option<Box<dyn Any + Send>> {
+        let mut partitions = lock(&self.partitions);
+        if self.pins.load(Ordering::SeqCst) > 0 || partitions.is_empty() {
+            return None;
+        }
+        let files = std::mem::take(&mut *lock(&self.files));
+        Some(Box::new((std::mem::take(&mut *partitions), files)))
+    }
+}
+
+impl Relieve for Store {
+    fn relieve(&self) -> Result<bool> {
+        let mut partitions = lock(&self.partitions);
+        let in_memory =
+            |parts: &Parts| parts.iter().any(|part| matches!(part, Content::Memory(..)));
+        if self.persistence == Persistence::Memory && self.pins.load(Ordering::SeqCst) == 0 {
+            let before = partitions.len();
+            partitions.retain(|_, parts| !in_memory(parts));
+            let drops = partitions.len() < before;
+            drop(partitions);
+            if drops {
+                self.changed();
+            }
+            return Ok(drops);
+        }
+        let mut is_relieved = false;
+        for part in partitions.values_mut().flatten() {
+            is_relieved |= self.move_to_disk(part)?;
+        }
+        if self.count.get() == Some(&partitions.len()) {
+            lock(&self.files).clear();
+        }
+        Ok(is_relieved)
+    }
+}

@@ -1,0 +1,52 @@
+//! Stack for pipelines that are nested deeper than a thread's stack allows.
+//!
+//! Records are pushed, so each erased boundary is a few calls inside those of the next one: 2 to 4 KiB on the way to the
+//! source and back. A loop of some thousand rounds would fill the 2 MiB of a thread.
+
+use crate::error::Result;
+use crate::task::{Partition, PartitionStream};
+
+/// Minimum free stack at an erased boundary, in bytes. The operators and the closures up to the next boundary have to
+/// fit into it.
+const MIN_FREE_BYTES: usize = 256 << 10;
+
+/// Length of an additional stack, in bytes. The system provides only the pages that are used.
+const GROWTH_BYTES: usize = 8 << 20;
+
+/// Runs `work` on this stack, or on an additional one if little of this one is left.
+#[inline]
+pub(super) fn grown<R>(work: impl FnOnce() -> R) -> R {
+    stacker::maybe_grow(MIN_FREE_BYTES, GROWTH_BYTES, work)
+}
+
+/// A stream of partitions that may be nested as deep as its pipeline is.
+pub(crate) struct NestedStream<'a>(Option<PartitionStream<'a>>);
+
+impl<'a> NestedStream<'a> {
+    pub(crate) fn new(open: impl FnOnce() -> PartitionStream<'a>) -> Self {
+        Self(Some(grown(open)))
+    }
+
+    /// The next partition; after the last one, none is asked for again.
+    pub(crate) fn next(&mut self) -> Result<Option<Partition>> {
+        let Some(stream) = &mut self.0 else {
+            return Ok(None);
+        };
+        let next = grown(stream)?;
+        if next.is_none() {
+            self.close();
+        }
+        Ok(next)
+    }
+
+    fn close(&mut self) {
+        let stream = self.0.take();
+        grown(|| drop(stream));
+    }
+}
+
+impl Drop for NestedStream<'_> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

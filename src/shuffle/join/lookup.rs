@@ -1,0 +1,61 @@
+//! All records of a small bag, indexed by key.
+
+use std::any::Any;
+use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock};
+
+use crate::shuffle::key::partitioner::HashPartitioner;
+use crate::shuffle::read::sorted::{Index, Sorted};
+
+/// Sorted entries, and an index of their hash ranks.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    entries: Option<(Arc<Sorted>, Index)>,
+    partitioner: HashPartitioner,
+    /// What the first task has made of them, for the tasks after it.
+    made: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Lookup {
+    pub(crate) fn new(entries: Option<(Arc<Sorted>, Index)>, partitioner: HashPartitioner) -> Self {
+        Self {
+            entries,
+            partitioner,
+            made: OnceLock::new(),
+        }
+    }
+
+    /// What `make` makes of the records: once, or a few times if several tasks begin at once. `M` is always the same.
+    pub(crate) fn made<M: Any + Send + Sync, E>(
+        &self,
+        make: impl FnOnce() -> Result<M, E>,
+    ) -> Result<&M, E> {
+        let made = match self.made.get() {
+            Some(made) => made,
+            None => {
+                let new = Box::new(make()?);
+                self.made.get_or_init(|| new)
+            }
+        };
+        match made.downcast_ref() {
+            Some(made) => Ok(made),
+            None => unreachable!("one operator reads a broadcast, and makes one thing of it"),
+        }
+    }
+
+    /// Calls `each` with the values of a key, in order, until it breaks.
+    #[inline]
+    pub(crate) fn for_each<B>(
+        &self,
+        key: &[u8],
+        each: impl FnMut(&[u8]) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        match &self.entries {
+            Some((sorted, index)) => {
+                let place = self.partitioner.position(key).place.0;
+                sorted.find(index, place, key, each)
+            }
+            None => ControlFlow::Continue(()),
+        }
+    }
+}

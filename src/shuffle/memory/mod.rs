@@ -1,0 +1,7 @@
+//! Memory for entries and tables: slabs, arenas, zeroed pages, hints for the CPU and the kernel, and a radix sort.
+
+pub(super) mod arena;
+pub(super) mod hints;
+pub(super) mod radix_sort;
+pub(super) mod slab;
+pub(super) mod zeroed;

@@ -1,0 +1,324 @@
+//! Groups that other processes have shuffled: their runs or, if they must be in memory, their entries.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::group_outputs::{self, GroupOutputs, Segment};
+use super::group_spill;
+use crate::error::Result;
+use crate::id::ShuffleId;
+use crate::shuffle::key::entry::{self, Order};
+use crate::shuffle::key::partitioner::HashPartitioner;
+use crate::shuffle::key::slices::slice_of;
+use crate::shuffle::memory::slab::Piece;
+use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
+use crate::shuffle::read::sorted::{Chunk, MOST_CHUNK_BYTES};
+use crate::shuffle::write::grouper::{CHUNK_BYTES, slice_bits};
+use crate::storage::run::Run;
+use crate::task::{Block, FilePart, Files, Outputs, Resources};
+
+impl Outputs for GroupOutputs {
+    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<Block>> {
+        if self.kept_bytes() > 0 {
+            self.spill_kept(resources)?;
+        }
+        let mut blocks = Vec::new();
+        for partition in 0..self.partitioner().partitions() {
+            for run in self.runs(partition) {
+                // Each entry records its own order.
+                let about = Vec::new();
+                blocks.push(Block::new(
+                    shuffle,
+                    partition,
+                    FilePart::export(&run),
+                    about,
+                ));
+            }
+        }
+        Ok(blocks)
+    }
+}
+
+impl GroupOutputs {
+    /// Imports what other processes have exported. The result can be read any number of times.
+    pub(crate) fn import(
+        partitioner: HashPartitioner,
+        in_memory: bool,
+        blocks: &[Block],
+        resources: &Resources,
+    ) -> Result<Self> {
+        let partitions = partitioner.partitions();
+        let outputs = Self::new(partitioner, usize::MAX, in_memory);
+        let mut files = Files::new(&resources.scratch);
+        let mut runs: Vec<Vec<Run>> = vec![Vec::new(); partitions];
+        for block in blocks {
+            let (partition, part) = block.of_partition(partitions)?;
+            runs[partition].push(files.run(part));
+        }
+        for (partition, runs) in runs.into_iter().enumerate() {
+            if in_memory {
+                outputs.load(partition, runs, resources)?;
+            } else {
+                outputs.add_runs(partition, runs);
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// Reads runs of a partition into memory.
+    fn load(&self, partition: usize, mut runs: Vec<Run>, resources: &Resources) -> Result<()> {
+        let _for_merging = group_spill::merge_down(&mut runs, self.partitioner(), resources)?;
+        let sources = runs
+            .iter()
+            .map(|run| EntrySource::Run(RunSource::new(run, self.partitioner())));
+        let mut merge = merge_of(sources);
+        let slice_bits = slice_bits(self.partitioner(), resources);
+        let mut chunk = Chunk::empty();
+        let mut bytes = Vec::new();
+        let mut key_value = Vec::new();
+        while let Some(entry) = merge.next()? {
+            let slice = slice_of(entry.place(), slice_bits);
+            if bytes.len() >= MOST_CHUNK_BYTES || chunk.slice != slice {
+                let next = Chunk {
+                    slice,
+                    // The entries arrive in order and must keep it.
+                    order: Order {
+                        task: 0,
+                        chunk: chunk.order.chunk + 1,
+                    },
+                    ..Chunk::empty()
+                };
+                let chunk = mem::replace(&mut chunk, next);
+                self.keep_loaded(partition, chunk, &bytes, resources)?;
+                bytes.clear();
+            }
+            key_value.clear();
+            key_value.extend_from_slice(entry.key());
+            key_value.extend_from_slice(entry.value());
+            entry::push(&mut bytes, entry.key().len(), &key_value);
+            chunk.entries += 1;
+        }
+        self.keep_loaded(partition, chunk, &bytes, resources)
+    }
+
+    /// Keeps `chunk`, with these bytes as its entries.
+    fn keep_loaded(
+        &self,
+        partition: usize,
+        mut chunk: Chunk,
+        bytes: &[u8],
+        resources: &Resources,
+    ) -> Result<()> {
+        if chunk.entries == 0 {
+            return Ok(());
+        }
+        let reserved = resources.budget.try_reserve(bytes.len());
+        let list = resources.budget.try_reserve(CHUNK_BYTES);
+        let may_keep = self.may_keep(bytes.len(), resources);
+        let Some((mut reserved, mut list)) = reserved.zip(list).filter(|_| may_keep) else {
+            return Err(group_outputs::too_large(resources));
+        };
+        reserved.trim();
+        list.trim();
+        chunk.bytes = Piece::copy(bytes, Some(reserved));
+        self.keep(partition, Segment::new(vec![chunk]), &Arc::new(list));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::pipeline::Key;
+    use crate::shuffle::{Encode, Grouper};
+    use crate::storage::codec::Short;
+    use crate::storage::memory::MemoryBudget;
+    use crate::storage::scratch::Scratch;
+
+    const TASKS: u64 = 20;
+    const IN_TASK: u64 = 1000;
+
+    struct Numbers;
+
+    impl Encode for Numbers {
+        type In = (u64, u64);
+
+        fn encode((key, value): (u64, u64), bytes: &mut Vec<u8>) -> Result<usize> {
+            let start = bytes.len();
+            u64::append_bytes(&key, bytes)?;
+            let key_len = bytes.len() - start;
+            bytes.extend_from_slice(&value.to_be_bytes());
+            Ok(key_len)
+        }
+
+        fn encode_short((key, value): &(u64, u64)) -> Option<(Short, Short)> {
+            u64::short(key).zip(Short::new(&value.to_be_bytes()))
+        }
+
+        fn check(_: &(u64, u64)) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn resources(scratch: Scratch, memory: usize) -> Resources {
+        Resources {
+            budget: MemoryBudget::new(memory),
+            scratch,
+            ..Resources::unlimited()
+        }
+    }
+
+    /// Returns the output of a few tasks. Every second record has the same key.
+    fn group(
+        tasks: impl Iterator<Item = u64>,
+        partitioner: HashPartitioner,
+        in_memory: bool,
+        resources: &Resources,
+    ) -> GroupOutputs {
+        let outputs = GroupOutputs::new(partitioner, 1, in_memory);
+        let mut grouper = Grouper::new(&outputs, resources);
+        for task in tasks {
+            grouper.begin_task(task as usize).unwrap();
+            for n in task * IN_TASK..(task + 1) * IN_TASK {
+                let key = if n % 2 == 0 { 7 } else { n * 31 % 700 };
+                let pushed = grouper.push::<Numbers>((key, n), |_| true);
+                pushed.unwrap();
+            }
+            grouper.end_task(|_| true).unwrap();
+        }
+        grouper.commit().unwrap();
+        outputs
+    }
+
+    /// Returns the blocks that two workers leave in the directory of `driver`, the later tasks first.
+    fn exported(
+        driver: &Scratch,
+        partitioner: HashPartitioner,
+        in_memory: bool,
+        memory: usize,
+    ) -> Vec<Block> {
+        let directory = driver.path().unwrap();
+        let mut blocks = Vec::new();
+        for (worker, tasks) in [(1, TASKS / 3..TASKS), (2, 0..TASKS / 3)] {
+            let scratch = Scratch::within(directory.clone(), format!("{worker}-"), None);
+            let resources = resources(scratch, memory);
+            let outputs = group(tasks, partitioner, in_memory, &resources);
+            blocks.extend(outputs.export(ShuffleId::next(), &resources).unwrap());
+            drop(outputs);
+            assert_eq!(resources.budget.used_bytes(), 0);
+        }
+        blocks
+    }
+
+    /// Returns the groups of all partitions, in order.
+    fn groups(outputs: &GroupOutputs, resources: &Resources) -> Result<Vec<(Vec<u8>, Vec<u64>)>> {
+        let mut all = Vec::new();
+        for partition in 0..outputs.partitioner().partitions() {
+            let mut cursor = outputs.open(partition, resources)?;
+            while cursor.next_group()? {
+                let mut values = Vec::new();
+                while cursor.advance()? {
+                    values.push(u64::from_be_bytes(cursor.value().try_into().unwrap()));
+                }
+                all.push((cursor.key().to_vec(), values));
+            }
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn groups_that_were_exported_are_read_as_they_were() {
+        let partitioner = HashPartitioner::new(3);
+        let here = Resources::unlimited();
+        let expected = groups(&group(0..TASKS, partitioner, false, &here), &here).unwrap();
+        assert!(expected.iter().all(|(_, values)| values.is_sorted()));
+        for memory in [0, 1 << 30] {
+            let spill = tempfile::tempdir().unwrap();
+            let driver = Scratch::new(Some(spill.path()), None);
+            let blocks = exported(&driver, partitioner, false, memory);
+            let files = Block::adopt(&blocks, &driver).unwrap();
+            let directory = driver.path().unwrap();
+            for reader in 3..5 {
+                let scratch = Scratch::within(directory.clone(), format!("{reader}-"), None);
+                let there = resources(scratch, memory);
+                let outputs = GroupOutputs::import(partitioner, false, &blocks, &there).unwrap();
+                for _ in 0..2 {
+                    assert!(groups(&outputs, &there).unwrap() == expected, "{memory}");
+                }
+            }
+            drop(files);
+            let left = std::fs::read_dir(&directory).unwrap().count();
+            assert_eq!(left, 1, "the lock");
+        }
+    }
+
+    #[test]
+    fn a_bag_to_be_broadcast_is_looked_up_as_if_it_had_stayed() {
+        let one = HashPartitioner::new(1);
+        let here = Resources::unlimited();
+        let values = |outputs: &GroupOutputs, resources: &Resources, key: u64| {
+            let mut bytes = Vec::new();
+            u64::append_bytes(&key, &mut bytes).unwrap();
+            let mut values = Vec::new();
+            let lookup = outputs.lookup(resources).unwrap();
+            let _ = lookup.for_each(&bytes, |value| {
+                values.push(value.to_vec());
+                ControlFlow::<()>::Continue(())
+            });
+            values
+        };
+        let expected = group(0..TASKS, one, true, &here);
+        let spill = tempfile::tempdir().unwrap();
+        let driver = Scratch::new(Some(spill.path()), None);
+        let blocks = exported(&driver, one, true, 1 << 30);
+        let _files = Block::adopt(&blocks, &driver).unwrap();
+        let there = resources(driver.clone(), 1 << 30);
+        let outputs = GroupOutputs::import(one, true, &blocks, &there).unwrap();
+        for key in 0..701 {
+            assert_eq!(values(&outputs, &there, key), values(&expected, &here, key));
+        }
+        drop(outputs);
+        assert_eq!(there.budget.used_bytes(), 0);
+
+        let little = resources(driver.clone(), 64 << 10);
+        let error = GroupOutputs::import(one, true, &blocks, &little).unwrap_err();
+        assert!(
+            error.to_string().starts_with("the bag to be broadcast"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn damage_of_a_block_is_found_and_named() {
+        let partitioner = HashPartitioner::new(2);
+        let spill = tempfile::tempdir().unwrap();
+        let driver = Scratch::new(Some(spill.path()), None);
+        let blocks = exported(&driver, partitioner, false, 1 << 30);
+        let _files = Block::adopt(&blocks, &driver).unwrap();
+        let there = resources(driver.clone(), 1 << 30);
+        let read = || {
+            let outputs = GroupOutputs::import(partitioner, false, &blocks, &there).unwrap();
+            groups(&outputs, &there)
+        };
+        let path = &blocks[1].file.as_ref().unwrap().path;
+        let whole = std::fs::read(path).unwrap();
+        let mut flipped = whole.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        for damaged in [Some(&flipped[..]), Some(&whole[..whole.len() - 1]), None] {
+            match damaged {
+                Some(bytes) => std::fs::write(path, bytes).unwrap(),
+                None => std::fs::remove_file(path).unwrap(),
+            }
+            let error = read().unwrap_err();
+            assert!(error.is_damage(), "{error}");
+            assert!(
+                error.to_string().contains(path.to_str().unwrap()),
+                "{error}"
+            );
+        }
+        std::fs::write(path, whole).unwrap();
+        read().unwrap();
+    }
+}

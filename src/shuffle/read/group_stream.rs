@@ -1,0 +1,343 @@
+//! The reduce side of a shuffle of all records: entries in order, and the groups of equal keys among them.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::sorted::Sorted;
+use super::sorted_cursor::{GroupValues, SortedGroups};
+use crate::error::Result;
+use crate::shuffle::key::entry::{self, Order, RunSpan};
+use crate::shuffle::key::partitioner::HashPartitioner;
+use crate::storage::memory::Reservation;
+use crate::storage::merge::{self, Merge, Source};
+use crate::storage::run::{Run, RunReader};
+
+/// Reads the entries of a run.
+#[derive(Debug)]
+pub(crate) struct RunSource {
+    reader: RunReader,
+    run: Run,
+    partitioner: HashPartitioner,
+    place: u64,
+    span: RunSpan,
+}
+
+impl RunSource {
+    pub(crate) fn new(run: &Run, partitioner: HashPartitioner) -> Self {
+        Self {
+            reader: run.reader(),
+            run: run.clone(),
+            partitioner,
+            place: 0,
+            span: RunSpan::default(),
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self) -> Result<bool> {
+        if !self.reader.advance()? {
+            return Ok(false);
+        }
+        let record = self.reader.current().unwrap_or_default();
+        let Some(span) = entry::decode_run(record) else {
+            return Err(self.run.corrupt("a record has no key"));
+        };
+        self.place = self.partitioner.position(&record[span.key.clone()]).place.0;
+        self.span = span;
+        Ok(true)
+    }
+
+    /// Returns the current record, in its run form.
+    #[inline]
+    pub(crate) fn record(&self) -> &[u8] {
+        self.reader.current().unwrap_or_default()
+    }
+}
+
+/// Sorted entries, read one after another.
+#[derive(Debug)]
+pub(crate) enum EntrySource {
+    Run(RunSource),
+    Memory(SortedGroups),
+}
+
+impl EntrySource {
+    #[inline]
+    pub(crate) fn place(&self) -> u64 {
+        match self {
+            Self::Run(source) => source.place,
+            Self::Memory(cursor) => cursor.place(),
+        }
+    }
+
+    #[inline]
+    fn order(&self) -> Order {
+        match self {
+            Self::Run(source) => source.span.order,
+            Self::Memory(cursor) => cursor.order(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        match self {
+            Self::Run(source) => &source.record()[source.span.key.clone()],
+            Self::Memory(cursor) => cursor.key(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn value(&self) -> &[u8] {
+        match self {
+            Self::Run(source) => &source.record()[source.span.value..],
+            Self::Memory(cursor) => cursor.value(),
+        }
+    }
+}
+
+/// An [`EntrySource`] for a merge. It records whether there is a current entry.
+#[derive(Debug)]
+pub(crate) struct MergedSource {
+    source: EntrySource,
+    is_at_entry: bool,
+}
+
+impl Source for MergedSource {
+    type Record = EntrySource;
+
+    #[inline]
+    fn advance(&mut self) -> Result<bool> {
+        self.is_at_entry = false;
+        self.is_at_entry = match &mut self.source {
+            EntrySource::Run(source) => source.advance()?,
+            EntrySource::Memory(cursor) => cursor.advance(),
+        };
+        Ok(self.is_at_entry)
+    }
+
+    #[inline]
+    fn current(&self) -> Option<&EntrySource> {
+        self.is_at_entry.then_some(&self.source)
+    }
+}
+
+/// Orders entries by hash rank, then by key, then by the order of their records in the bag.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByKey;
+
+impl merge::Order<EntrySource> for ByKey {
+    #[inline]
+    fn rank(&self, entry: &EntrySource) -> u64 {
+        entry.place()
+    }
+
+    #[inline]
+    fn compare(&self, first: &EntrySource, second: &EntrySource) -> Ordering {
+        first
+            .key()
+            .cmp(second.key())
+            .then_with(|| first.order().cmp(&second.order()))
+    }
+}
+
+/// Returns the merge of sorted entries.
+pub(crate) fn merge_of(
+    sources: impl IntoIterator<Item = EntrySource>,
+) -> Merge<MergedSource, ByKey> {
+    let sources = sources.into_iter().map(|source| MergedSource {
+        source,
+        is_at_entry: false,
+    });
+    Merge::by(ByKey, sources)
+}
+
+/// Iterates over the groups of a partition, and over the values of each group. Values may be left unread.
+#[derive(Debug)]
+pub(crate) enum GroupCursor {
+    Memory(SortedGroups),
+    Merge(MergedGroups),
+}
+
+impl GroupCursor {
+    pub(crate) fn merge(
+        sources: impl IntoIterator<Item = EntrySource>,
+        reservation: Reservation,
+    ) -> Self {
+        Self::Merge(MergedGroups {
+            merge: merge_of(sources),
+            key: Vec::new(),
+            place: 0,
+            state: State::Start,
+            _reservation: reservation,
+        })
+    }
+
+    /// Advances to the next group, past the unread values of this one. Returns `false` if there is none.
+    #[inline]
+    pub(crate) fn next_group(&mut self) -> Result<bool> {
+        match self {
+            Self::Memory(cursor) => Ok(cursor.next_group()),
+            Self::Merge(groups) => groups.next_group(),
+        }
+    }
+
+    /// Skips groups that come before the current group of `other`, if that costs almost nothing.
+    #[inline]
+    pub(crate) fn pass(&mut self, other: &Self) {
+        if let (Self::Memory(cursor), Self::Memory(other)) = (self, other) {
+            cursor.pass(other);
+        }
+    }
+
+    /// Advances to the next value of the group. Returns `false` if there is none.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Result<bool> {
+        match self {
+            Self::Memory(cursor) => Ok(cursor.advance_in_group()),
+            Self::Merge(groups) => groups.advance(),
+        }
+    }
+
+    /// Returns the key of the current group.
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        match self {
+            Self::Memory(cursor) => cursor.key(),
+            Self::Merge(groups) => &groups.key,
+        }
+    }
+
+    /// Returns the current value, after [`advance`](Self::advance) has returned `true`.
+    #[inline]
+    pub(crate) fn value(&self) -> &[u8] {
+        match self {
+            Self::Memory(cursor) => cursor.value(),
+            Self::Merge(groups) => groups.value(),
+        }
+    }
+
+    /// Returns all entries, if they are in memory.
+    pub(crate) fn entries(&self) -> Option<&Arc<Sorted>> {
+        match self {
+            Self::Memory(cursor) => Some(cursor.sorted()),
+            Self::Merge(_) => None,
+        }
+    }
+
+    /// Returns the cursor over the entries, if all of them are in memory.
+    #[inline]
+    pub(crate) fn in_memory(&mut self) -> Option<&mut SortedGroups> {
+        match self {
+            Self::Memory(cursor) => Some(cursor),
+            Self::Merge(_) => None,
+        }
+    }
+
+    /// Returns all values of the group, to be read any number of times, if they are in memory.
+    #[inline]
+    pub(crate) fn values_in_memory(&self) -> Option<GroupValues<'_>> {
+        match self {
+            Self::Memory(cursor) => Some(cursor.values()),
+            Self::Merge(_) => None,
+        }
+    }
+
+    /// Compares the current group with that of another cursor.
+    #[inline]
+    pub(crate) fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Memory(cursor), Self::Memory(other)) => cursor.compare(other),
+            _ => {
+                let by_place = self.place().cmp(&other.place());
+                by_place.then_with(|| self.key().cmp(other.key()))
+            }
+        }
+    }
+
+    fn place(&self) -> u64 {
+        match self {
+            Self::Memory(cursor) => cursor.place(),
+            Self::Merge(groups) => groups.place,
+        }
+    }
+}
+
+/// Groups of merged entries.
+#[derive(Debug)]
+pub(crate) struct MergedGroups {
+    merge: Merge<MergedSource, ByKey>,
+    /// Key of the current group.
+    key: Vec<u8>,
+    place: u64,
+    state: State,
+    /// Memory of the readers of the runs.
+    _reservation: Reservation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before the first entry.
+    Start,
+    /// At the first entry of the group, which has not been returned yet.
+    Head,
+    /// At the entry of the group that was returned last.
+    Inside,
+    /// At the first entry of the next group.
+    Behind,
+    /// After the last entry.
+    End,
+}
+
+impl MergedGroups {
+    fn next_group(&mut self) -> Result<bool> {
+        while matches!(self.state, State::Head | State::Inside) {
+            self.advance()?;
+        }
+        if self.state == State::Start && !self.step()? || self.state == State::End {
+            return Ok(false);
+        }
+        if let Some(entry) = self.merge.current() {
+            self.place = entry.place();
+            self.key.clear();
+            self.key.extend_from_slice(entry.key());
+        }
+        self.state = State::Head;
+        Ok(true)
+    }
+
+    fn advance(&mut self) -> Result<bool> {
+        match self.state {
+            State::Head => self.state = State::Inside,
+            State::Inside => {
+                if !self.step()? {
+                    return Ok(false);
+                }
+                if !self.is_in_group() {
+                    self.state = State::Behind;
+                }
+            }
+            State::Start | State::Behind | State::End => {}
+        }
+        Ok(self.state == State::Inside)
+    }
+
+    fn step(&mut self) -> Result<bool> {
+        let is_at_entry = self.merge.next().map(|entry| entry.is_some());
+        if !matches!(is_at_entry, Ok(true)) {
+            self.state = State::End;
+        }
+        is_at_entry
+    }
+
+    /// Returns whether the current entry belongs to the group.
+    #[inline]
+    fn is_in_group(&self) -> bool {
+        let entry = self.merge.current();
+        entry.is_some_and(|entry| entry.place() == self.place && entry.key() == self.key)
+    }
+
+    #[inline]
+    fn value(&self) -> &[u8] {
+        self.merge.current().map_or(&[], EntrySource::value)
+    }
+}

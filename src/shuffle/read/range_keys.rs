@@ -1,0 +1,297 @@
+//! The keys of one range of hash ranks, while they arrive from one source after another.
+//!
+//! ```text
+//!  entries, to be sorted ────── keys repeat ──────> table
+//!        │                                           │
+//!        └───────────── no memory ───────────────────┴────> runs
+//! ```
+
+use std::borrow::BorrowMut;
+use std::sync::atomic::Ordering;
+
+use super::range_entries::RangeEntries;
+use super::range_merge::{Merger, RANGE_BYTES};
+use crate::error::Result;
+use crate::shuffle::key::blocks;
+use crate::shuffle::key::partitioner::Place;
+use crate::shuffle::memory::hints::HUGE_PAGE_BYTES;
+use crate::shuffle::table::hash_table::{Probe, Sorted, Table};
+use crate::shuffle::table::probe_batch::ProbeBatch;
+use crate::shuffle::write::combine::Combine;
+use crate::storage::memory::Reservation;
+use crate::storage::run::{Run, RunFile};
+use crate::task::Flow;
+
+/// Memory that a range may use without a reservation, in bytes. It exceeds `RANGE_BYTES` because sources that are
+/// ordered by few bits of the hash yield larger ranges.
+const FLOOR_BYTES: usize = 4 * RANGE_BYTES;
+
+/// Maximum entries per key for a range to be sorted. If there are more, later ranges use a table.
+const MOST_ENTRIES_OF_KEY: usize = 2;
+
+/// Length of the entries, in bytes, at which the first check for repeated keys runs. It doubles with each check. If
+/// keys repeat, a table needs far less memory.
+const FIRST_LOOK_BYTES: usize = 64 * RANGE_BYTES;
+
+/// The keys of one range: entries to be sorted, or a table. Runs hold the keys that did not fit into memory.
+pub(crate) struct RangeKeys<'m, C: Combine> {
+    merger: &'m Merger<'m, C>,
+    /// `true` while entries are sorted, because few keys repeat.
+    sorts: bool,
+    entries: RangeEntries<C::Combined>,
+    /// Length of the entries, in bytes, at which the next check for repeated keys runs.
+    look_bytes: usize,
+    /// Memory of the entries that are being moved into the table, in bytes.
+    poured_bytes: usize,
+    table: Table<C::Combined>,
+    /// `true` if entries are buffered in the batch. They are only if the table is too large for the cache.
+    waits: bool,
+    batch: ProbeBatch<C::Combined>,
+    reservation: Reservation,
+    runs: Vec<Run>,
+    /// `false` if all hash ranks are almost equal, or if the merger has memory for any range.
+    may_spill: bool,
+}
+
+impl<'m, C: Combine> RangeKeys<'m, C> {
+    pub(crate) fn new(merger: &'m Merger<'m, C>, may_spill: bool) -> Self {
+        let table_bytes = merger.table_bytes.load(Ordering::Relaxed);
+        let mut keys = Self {
+            may_spill,
+            merger,
+            sorts: table_bytes == 0,
+            entries: RangeEntries::default(),
+            look_bytes: FIRST_LOOK_BYTES,
+            poured_bytes: 0,
+            table: Table::default(),
+            waits: false,
+            batch: ProbeBatch::default(),
+            reservation: merger.resources.budget.reservation(),
+            runs: Vec::new(),
+        };
+        // Creating a table of the usual size at the start saves growing it step by step.
+        if table_bytes <= FLOOR_BYTES {
+            keys.table.grow_to(table_bytes);
+            keys.waits = table_bytes > RANGE_BYTES;
+        }
+        keys
+    }
+
+    /// Records the size of the table, if there is one. Only its slots count, because only these are created at the
+    /// start.
+    pub(crate) fn note_table(&self) {
+        let slots_bytes = self.table.slots_bytes();
+        self.merger
+            .table_bytes
+            .fetch_max(slots_bytes, Ordering::Relaxed);
+    }
+
+    /// Returns the function that merges two values of a key.
+    fn merge(&self) -> impl Fn(C::Combined, C::Combined) -> C::Combined + Copy + use<'m, C> {
+        let combine = self.merger.combine;
+        |combined, later| combine.merge(combined, later)
+    }
+
+    /// Switches to the table, also for later ranges and partitions, because keys repeat. Returns the entries.
+    fn stop_sorting(&mut self) -> RangeEntries<C::Combined> {
+        self.merger.table_bytes.fetch_max(1, Ordering::Relaxed);
+        self.sorts = false;
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Adds an entry. This is a call, so that [`put`](Self::put) can be inlined for the sources of most entries.
+    #[inline(never)]
+    pub(crate) fn put_one(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
+        self.put(probe, key, value)
+    }
+
+    /// Adds an entry.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
+        if !self.sorts {
+            return self.combine(probe, key, value);
+        }
+        match self.entries.push(probe.place(), key, value) {
+            Ok(()) => Ok(()),
+            Err(value) => self.make_room_to_sort(probe.place(), key, value),
+        }
+    }
+
+    /// Adds an entry that exceeds the capacity: grows, if necessary by spilling the other entries, or switches to the
+    /// table.
+    ///
+    /// If there is no memory, sorted entries are spilled as a run, because that run is as long as memory allows. A
+    /// table would have to grow from empty while the entries still exist. It would also grow slowly if the entries are
+    /// in the order of their hash ranks.
+    #[cold]
+    #[inline(never)]
+    fn make_room_to_sort(&mut self, place: Place, key: &[u8], value: C::Combined) -> Result<()> {
+        let wanted = self.entries.next_bytes(key.len());
+        let is_granted = self.reserve(wanted);
+        if !is_granted || wanted > self.look_bytes {
+            self.look_bytes = self.look_bytes.max(2 * wanted);
+            let keys = self.entries.count_keys();
+            if self.entries.len() > MOST_ENTRIES_OF_KEY * keys && self.pour(keys)? {
+                return self.combine(Probe::new(place, key), key, value);
+            }
+        }
+        if !is_granted && self.may_spill && self.entries.len() > 0 {
+            self.spill()?;
+        }
+        self.entries.make_room(key.len());
+        let _ = self.entries.push(place, key, value);
+        Ok(())
+    }
+
+    /// Flushes the entries, which have `keys` keys, into a table of the right size. Returns `false` if there is no
+    /// memory for both.
+    fn pour(&mut self, keys: usize) -> Result<bool> {
+        let table_bytes = Table::<C::Combined>::bytes_for(keys);
+        let entries_bytes = self.entries.memory_bytes();
+        // Long keys are copied.
+        let is_granted = self.reserve(2 * entries_bytes + table_bytes);
+        if !is_granted && self.may_spill && table_bytes > FLOOR_BYTES {
+            return Ok(false);
+        }
+        let mut entries = self.stop_sorting();
+        self.poured_bytes = if is_granted { entries_bytes } else { 0 };
+        self.table.grow_to(table_bytes);
+        self.waits = self.table.memory_bytes() > RANGE_BYTES;
+        let merge = self.merge();
+        let mut outcome = Ok(());
+        let _ = entries.drain(merge, |place, key, value| {
+            let probe = Probe::new(place, key);
+            let put = self.upsert(&probe, &key[..probe.long_len()], value);
+            blocks::go_on(put, &mut outcome)
+        });
+        drop(entries);
+        self.poured_bytes = 0;
+        let _ = self.reserve(self.table.memory_bytes());
+        outcome.map(|()| true)
+    }
+
+    /// Reserves `bytes` for the whole range. Returns `false` if the budget refuses.
+    fn reserve(&mut self, bytes: usize) -> bool {
+        let bytes = bytes + self.poured_bytes;
+        let room_bytes = self.merger.room.map_or(0, Reservation::bytes);
+        bytes <= FLOOR_BYTES.max(room_bytes) || self.reservation.try_resize(bytes)
+    }
+
+    /// Combines an entry with those in the table. It may stay buffered until the next [`flush`](Self::flush).
+    #[inline(always)]
+    fn combine(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
+        if !self.waits {
+            return self.upsert(&probe, &key[..probe.long_len()], value);
+        }
+        if self.batch.push(probe, key, value) {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn flush(&mut self) -> Result<()> {
+        let mut batch = std::mem::take(&mut self.batch);
+        // Prefetch all slots of the batch together, because no other work could overlap with the fetches. W4 of
+        // `examples/bench.rs` takes 0.985 of the CPU time that it takes if each slot is prefetched when its key
+        // arrives.
+        for (probe, _) in batch.probes() {
+            self.table.prefetch(probe);
+        }
+        batch.drain(|probe, long, value| self.upsert(probe, long, value))?;
+        self.batch = batch;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn upsert(&mut self, probe: &Probe, long: &[u8], mut value: C::Combined) -> Result<()> {
+        let merge = self.merge();
+        while let Err(again) = self.table.upsert(probe, long, value, |value| value, merge) {
+            value = again;
+            self.make_room(long)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn make_room(&mut self, long: &[u8]) -> Result<()> {
+        let wanted = self.table.memory_bytes() + self.table.room_bytes(long);
+        if !self.reserve(wanted) && self.may_spill && self.table.len() > 0 {
+            return self.spill();
+        }
+        self.table.make_room(long);
+        if self.table.memory_bytes() > RANGE_BYTES {
+            self.waits = true;
+            // Once the table exceeds the cache, a huge page is better: address translation is faster, and the slots of
+            // different keys are farther apart.
+            if self.reserve(HUGE_PAGE_BYTES.max(self.table.memory_bytes())) {
+                self.table.grow_to(HUGE_PAGE_BYTES);
+            }
+        }
+        Ok(())
+    }
+
+    fn spill(&mut self) -> Result<()> {
+        let mut file = RunFile::create(&self.merger.resources.scratch, "combine")?;
+        let run = match self.sorts {
+            true => self.write_entries(&mut file),
+            false => blocks::write_table(&mut file, &mut self.table),
+        };
+        self.runs.push(run?);
+        self.entries = RangeEntries::default();
+        self.table = Table::default();
+        self.waits = false;
+        self.reservation.clear();
+        Ok(())
+    }
+
+    fn write_entries(&mut self, file: &mut RunFile) -> Result<Run> {
+        let merge = self.merge();
+        blocks::write_sorted(file, |writer| {
+            let mut outcome = Ok(());
+            let _ = self.entries.drain(merge, |_, key, value| {
+                blocks::go_on(writer.append(key, &value), &mut outcome)
+            });
+            outcome
+        })
+    }
+
+    /// Returns the runs, with the remaining keys in the last of them. If nothing was spilled, returns no runs and keeps
+    /// the keys.
+    pub(crate) fn spilled(&mut self) -> Result<Vec<Run>> {
+        self.flush()?;
+        if !self.runs.is_empty() && self.table.len() + self.entries.len() > 0 {
+            self.spill()?;
+        }
+        Ok(std::mem::take(&mut self.runs))
+    }
+
+    /// Calls `each` with every key and its value, and removes them.
+    pub(crate) fn drain<F>(&mut self, each: &mut F) -> Flow
+    where
+        F: FnMut(&[u8], C::Combined) -> Flow,
+    {
+        if !self.sorts {
+            return drain(&mut self.table.sorted(), each);
+        }
+        let entries = self.entries.len();
+        let merge = self.merge();
+        let (keys, flow) = self.entries.drain(merge, |_, key, value| each(key, value));
+        if entries > MOST_ENTRIES_OF_KEY * keys {
+            self.stop_sorting();
+        }
+        flow
+    }
+}
+
+/// Calls `each` with every key and its value, in order.
+pub(crate) fn drain<T, V, F>(keys: &mut Sorted<T, V>, each: &mut F) -> Flow
+where
+    T: BorrowMut<Table<V>>,
+    F: FnMut(&[u8], V) -> Flow,
+{
+    while let Some(flow) = keys.take(&mut *each) {
+        flow?;
+    }
+    Flow::Continue(())
+}

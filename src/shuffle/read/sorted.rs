@@ -1,0 +1,311 @@
+//! Entries in memory that can be read in the order of (hash rank, key), and of arrival among equals.
+//!
+//! The map side has divided the entries of a partition into radix partitions. One of them fits into the CPU cache, with
+//! all that is needed to sort it. A radix partition is sorted when a reader reaches it. Its chunks do not move; the
+//! sort moves one number per entry. Readers that combine values can read the entries unsorted.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::pipeline::Data;
+use crate::shuffle::key::entry::{self, Order};
+use crate::shuffle::key::partitioner::{HashPartitioner, Place};
+use crate::shuffle::key::slices::slice_of;
+use crate::shuffle::memory::hints::prefetch;
+use crate::shuffle::memory::radix_sort::radix_sort;
+use crate::shuffle::memory::slab::Piece;
+use crate::shuffle::outputs::group_outputs::Share;
+use crate::shuffle::table::hash_table::Probe;
+use crate::storage::codec::{self, Short};
+use crate::storage::memory::Reservation;
+
+/// Entries of one radix partition and of one task, back to back.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// No entry begins after the first [`MOST_CHUNK_BYTES`], however long it is.
+    pub(crate) bytes: Piece,
+    pub(crate) entries: usize,
+    pub(crate) slice: usize,
+    pub(crate) order: Order,
+}
+
+impl Chunk {
+    pub(crate) fn empty() -> Self {
+        Self {
+            bytes: Piece::default(),
+            entries: 0,
+            slice: 0,
+            order: Order::default(),
+        }
+    }
+}
+
+/// Maximum length of a chunk, in bytes, unless its last entry is long.
+pub(crate) const MOST_CHUNK_BYTES: usize = 1 << OFFSET_BITS;
+
+/// Number of bits for the offset of an entry in its chunk.
+const OFFSET_BITS: u32 = 15;
+
+/// A slot, which the sort moves: as many top bits of an entry's hash rank as fit, then the number of its chunk and its
+/// offset there. Because of the latter, the sort is stable.
+pub(crate) type Slot = u64;
+
+/// Memory to sort one entry, in bytes.
+pub(crate) const SORT_BYTES: usize = 2 * size_of::<Slot>();
+
+/// Chunks whose entries can be read in order.
+#[derive(Debug)]
+pub(crate) struct Sorted {
+    /// By radix partition, and in order within each.
+    chunks: Vec<Chunk>,
+    /// Range of chunks of each radix partition.
+    pub(crate) slices: Vec<Range<usize>>,
+    /// Number of top bits of a hash rank that are equal within a radix partition.
+    slice_bits: u32,
+    /// Number of low bits of a slot that address the entry.
+    pub(crate) at_bits: u32,
+    /// Mask of the bits for the number of a chunk.
+    chunk_mask: u64,
+    partitioner: HashPartitioner,
+    /// Shares of the kept bytes.
+    _shares: Vec<Share>,
+}
+
+impl Sorted {
+    pub(crate) fn new(
+        mut chunks: Vec<Chunk>,
+        slice_bits: u32,
+        partitioner: HashPartitioner,
+        shares: Vec<Share>,
+    ) -> Self {
+        chunks.sort_by_key(|chunk| (chunk.slice, chunk.order));
+        let mut slices = Vec::new();
+        let mut start = 0;
+        for slice in chunks.chunk_by(|a, b| a.slice == b.slice) {
+            slices.push(start..start + slice.len());
+            start += slice.len();
+        }
+        let numbers = chunks.len().next_power_of_two();
+        Self {
+            at_bits: OFFSET_BITS + numbers.ilog2(),
+            chunk_mask: numbers as u64 - 1,
+            chunks,
+            slices,
+            slice_bits,
+            partitioner,
+            _shares: shares,
+        }
+    }
+
+    /// Returns the number of entries.
+    pub(crate) fn entries(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.entries).sum()
+    }
+
+    /// Returns the number of entries of the largest radix partition.
+    pub(crate) fn largest_slice(&self) -> usize {
+        let entries = |slice: &Range<usize>| {
+            let chunks = self.chunks[slice.clone()].iter();
+            chunks.map(|chunk| chunk.entries).sum()
+        };
+        self.slices.iter().map(entries).max().unwrap_or(0)
+    }
+
+    /// Fills `slots` with the entries of a radix partition, in the order of the hash rank bits that slots hold.
+    pub(crate) fn sort_slice(
+        &self,
+        slice: Range<usize>,
+        slots: &mut Vec<Slot>,
+        scratch: &mut Vec<Slot>,
+    ) {
+        slots.clear();
+        for number in slice {
+            let chunk = &self.chunks[number];
+            slots.reserve(chunk.entries);
+            let mut bytes = &chunk.bytes[..];
+            while !bytes.is_empty() {
+                let (key_len, value_len, rest) = entry::lengths(bytes);
+                let offset = chunk.bytes.len() - bytes.len();
+                let place = self.partitioner.position_of_first(rest, key_len).place.0;
+                slots.push(self.slot(place, number, offset));
+                bytes = &rest[key_len + value_len..];
+            }
+        }
+        radix_sort(slots, scratch, self.slice_bits);
+    }
+
+    #[inline]
+    pub(crate) fn place(&self, key: &[u8]) -> u64 {
+        self.partitioner.position(key).place.0
+    }
+
+    #[inline]
+    fn slot(&self, place: u64, chunk: usize, offset: usize) -> Slot {
+        debug_assert!(offset < MOST_CHUNK_BYTES, "an entry begins at {offset}");
+        place >> self.at_bits << self.at_bits | (chunk as u64) << OFFSET_BITS | offset as u64
+    }
+
+    /// Returns whether the hash ranks of two slots agree in the bits that slots hold.
+    #[inline]
+    pub(crate) fn is_alike(&self, a: Slot, b: Slot) -> bool {
+        (a ^ b) >> self.at_bits == 0
+    }
+
+    /// Returns the chunk of an entry.
+    #[inline(always)]
+    pub(crate) fn chunk(&self, slot: Slot) -> &Chunk {
+        &self.chunks[(slot >> OFFSET_BITS & self.chunk_mask) as usize]
+    }
+
+    /// Returns the key and the value of an entry.
+    #[inline(always)]
+    pub(crate) fn entry(&self, slot: Slot) -> (&[u8], &[u8]) {
+        let (key, value, _) = entry::split_first(&self.chunk(slot).bytes[offset(slot)..]);
+        (key, value)
+    }
+
+    #[inline(always)]
+    pub(crate) fn key(&self, slot: Slot) -> &[u8] {
+        self.entry(slot).0
+    }
+
+    #[inline(always)]
+    pub(crate) fn value(&self, slot: Slot) -> &[u8] {
+        self.entry(slot).1
+    }
+
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: Slot) {
+        prefetch(self.chunk(slot).bytes.as_ptr().wrapping_add(offset(slot)));
+    }
+
+    /// Returns an index of all entries. It has about as many prefixes of hash ranks as entries.
+    pub(crate) fn index(&self, reservation: Reservation) -> Index {
+        let mut slots = Vec::with_capacity(self.entries());
+        let (mut sorted, mut scratch) = (Vec::new(), Vec::new());
+        for slice in &self.slices {
+            self.sort_slice(slice.clone(), &mut sorted, &mut scratch);
+            slots.extend_from_slice(&sorted);
+        }
+        let bits = slots.len().max(2).ilog2().min(u64::BITS - self.at_bits);
+        let shift = u64::BITS - bits;
+        let mut starts = vec![0_u32; (1 << bits) + 1];
+        for slot in &slots {
+            starts[(slot >> shift) as usize + 1] += 1;
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        Index {
+            slots,
+            starts,
+            shift,
+            _reservation: reservation,
+        }
+    }
+
+    /// Calls `each` with the values of a key, in order, until it breaks.
+    #[inline]
+    pub(crate) fn find<B>(
+        &self,
+        index: &Index,
+        place: u64,
+        key: &[u8],
+        mut each: impl FnMut(&[u8]) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let start = (place >> index.shift) as usize;
+        let range = index.starts[start] as usize..index.starts[start + 1] as usize;
+        for slot in &index.slots[range] {
+            if self.is_alike(*slot, place) {
+                let (its_key, value) = self.entry(*slot);
+                if its_key == key {
+                    each(value)?;
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Reads entries in the order of arrival, one radix partition after another, each entry once.
+pub(crate) struct ChunkReader {
+    sorted: Arc<Sorted>,
+    /// Chunks before this one have been read.
+    next: usize,
+}
+
+impl ChunkReader {
+    pub(crate) fn new(sorted: Arc<Sorted>) -> Self {
+        Self { sorted, next: 0 }
+    }
+
+    /// Returns the number of ordered bits of the hash ranks.
+    pub(crate) fn bits(&self) -> u32 {
+        self.sorted.slice_bits
+    }
+
+    pub(crate) fn entries(&self) -> usize {
+        self.sorted.entries()
+    }
+
+    /// Returns the length of all entries, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.sorted
+            .chunks
+            .iter()
+            .map(|chunk| chunk.bytes.len())
+            .sum()
+    }
+
+    /// Calls `each` with the entries of the next radix partitions, up to and including hash rank `last`, which must be
+    /// the last of a radix partition.
+    #[inline]
+    pub(crate) fn take_to<V: Data>(
+        &mut self,
+        last: Place,
+        mut each: impl FnMut(Probe, &[u8], V) -> Result<()>,
+    ) -> Result<()> {
+        let Sorted {
+            chunks,
+            slice_bits,
+            partitioner,
+            ..
+        } = &*self.sorted;
+        let last_slice = slice_of(last.0, *slice_bits);
+        while let Some(chunk) = chunks.get(self.next)
+            && chunk.slice <= last_slice
+        {
+            let mut bytes = &chunk.bytes[..];
+            while !bytes.is_empty() {
+                let (key_len, value_len, rest) = entry::lengths(bytes);
+                let short = Short::first_of(rest, key_len);
+                let (key, rest) = rest.split_at(key_len);
+                let (value, rest) = rest.split_at(value_len);
+                let (_, probe) = Probe::of(*partitioner, short, key);
+                each(probe, key, codec::decode(value)?)?;
+                bytes = rest;
+            }
+            self.next += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Sorted entries, indexed by the prefixes of their hash ranks.
+#[derive(Debug)]
+pub(crate) struct Index {
+    slots: Vec<Slot>,
+    /// Start position of each prefix, and the end.
+    starts: Vec<u32>,
+    shift: u32,
+    _reservation: Reservation,
+}
+
+/// Returns the offset of an entry in its chunk.
+#[inline]
+fn offset(slot: Slot) -> usize {
+    slot as usize & (MOST_CHUNK_BYTES - 1)
+}

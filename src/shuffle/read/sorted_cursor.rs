@@ -1,0 +1,325 @@
+//! Iterates over the groups of sorted entries.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::ops::{ControlFlow, Range};
+use std::slice;
+use std::sync::Arc;
+
+use super::sorted::{Slot, Sorted};
+use crate::error::Result;
+use crate::shuffle::key::entry::{self, Order};
+use crate::storage::memory::Reservation;
+use crate::task::Flow;
+
+/// Prefetch distance, in entries. Half of them are prefetched in one batch: a check for each entry whether to prefetch
+/// would be a mispredicted branch.
+const PREFETCH_ENTRIES: usize = 32;
+
+/// Iterates over the groups of sorted entries. The entries of a group have the same key.
+#[derive(Debug)]
+pub(crate) struct SortedCursor<S> {
+    sorted: S,
+    next_slice: usize,
+    /// Slots of the current radix partition, and memory to sort the next.
+    slots: Vec<Slot>,
+    scratch: Vec<Slot>,
+    /// Slots before this one are in the order of whole hash ranks and keys.
+    parted: usize,
+    /// Entries before this one have been prefetched.
+    fetched: usize,
+    _reservation: Option<Reservation>,
+
+    /// Slots of the current group.
+    group: Range<usize>,
+    /// The next slot in the group.
+    next: usize,
+}
+
+/// Groups of a partition in memory.
+pub(crate) type SortedGroups = SortedCursor<Arc<Sorted>>;
+
+impl<S: Borrow<Sorted>> SortedCursor<S> {
+    /// Creates a cursor before the first group. `reservation` is the memory for sorting.
+    pub(crate) fn new(sorted: S, reservation: Option<Reservation>) -> Self {
+        Self {
+            sorted,
+            next_slice: 0,
+            slots: Vec::new(),
+            scratch: Vec::new(),
+            parted: 0,
+            fetched: 0,
+            _reservation: reservation,
+            group: 0..0,
+            next: 0,
+        }
+    }
+
+    /// Returns all entries, for readers that do not need them in order.
+    pub(crate) fn sorted(&self) -> &S {
+        &self.sorted
+    }
+
+    /// Advances to the next entry. Returns `false` if there is none.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> bool {
+        self.advance_in_group() || self.next_group() && self.advance_in_group()
+    }
+
+    /// Advances to the next entry of the group. Returns `false` if there is none.
+    #[inline]
+    pub(crate) fn advance_in_group(&mut self) -> bool {
+        let has_next = self.next < self.group.end;
+        self.next += usize::from(has_next);
+        has_next
+    }
+
+    /// Advances to the next group, before its first entry. Returns `false` if there is none.
+    #[inline]
+    pub(crate) fn next_group(&mut self) -> bool {
+        if !self.has_next() {
+            return false;
+        }
+        let start = self.group.end;
+        self.group = start..self.end_of_group(start);
+        self.next = start;
+        true
+    }
+
+    /// Skips groups whose hash ranks come before that of the current group of `other`, without reading their entries.
+    /// It may not skip all of them.
+    #[inline]
+    pub(crate) fn pass<T: Borrow<Sorted>>(&mut self, other: &SortedCursor<T>) {
+        self.pass_before(other.slots[other.group.start], self.common_at_bits(other));
+    }
+
+    /// Like [`pass`](Self::pass), for the hash rank of the next entry in `other`. Returns `false` if there is none.
+    #[inline]
+    pub(crate) fn pass_to_next<T: Borrow<Sorted>>(&mut self, other: &mut SortedCursor<T>) -> bool {
+        let has_next = other.has_next();
+        if has_next {
+            self.pass_before(other.slots[other.group.end], self.common_at_bits(other));
+        }
+        has_next
+    }
+
+    /// Returns whether there are entries after the group.
+    #[inline]
+    fn has_next(&mut self) -> bool {
+        self.group.end < self.slots.len() || self.advance_slice()
+    }
+
+    #[inline]
+    fn pass_before(&mut self, slot: Slot, at_bits: u32) {
+        let is_before = |other: &&Slot| **other >> at_bits < slot >> at_bits;
+        let left = self.slots[self.group.end..].iter();
+        self.group.end += left.take_while(is_before).count();
+    }
+
+    /// Calls `each` with the values of the key of the current group of `other`, until it breaks. Skips the entries
+    /// before them.
+    ///
+    /// The entries of this cursor need not be grouped for that. Each is compared only with the key of the other side,
+    /// and its value is emitted immediately.
+    #[inline]
+    pub(crate) fn for_each_of<T: Borrow<Sorted>>(
+        &mut self,
+        other: &SortedCursor<T>,
+        mut each: impl FnMut(&[u8]) -> Result<Flow>,
+    ) -> Result<Flow> {
+        let at_bits = self.common_at_bits(other);
+        let first = other.slots[other.group.start];
+        let key = other.key();
+        self.pass_before(first, at_bits);
+        while self.group.end == self.slots.len() && self.advance_slice() {
+            self.pass_before(first, at_bits);
+        }
+        while let Some(slot) = self.slots.get(self.group.end).copied()
+            && (slot ^ first) >> at_bits == 0
+        {
+            self.fetch_ahead(self.group.end);
+            let (its_key, value) = self.sorted.borrow().entry(slot);
+            if !entry::is_same(its_key, key) {
+                if self.part(self.group.end) {
+                    continue; // the next entry has changed
+                }
+                if self.compare_next(other).is_gt() {
+                    break;
+                }
+                self.group.end += 1;
+                continue;
+            }
+            self.group.end += 1;
+            if each(value)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Returns the number of low bits to ignore when slots of both cursors are compared.
+    #[inline]
+    fn common_at_bits<T: Borrow<Sorted>>(&self, other: &SortedCursor<T>) -> u32 {
+        self.sorted
+            .borrow()
+            .at_bits
+            .max(other.sorted.borrow().at_bits)
+    }
+
+    #[cold]
+    fn advance_slice(&mut self) -> bool {
+        let sorted = self.sorted.borrow();
+        let Some(slice) = sorted.slices.get(self.next_slice) else {
+            return false;
+        };
+        // No radix partition is empty.
+        sorted.sort_slice(slice.clone(), &mut self.slots, &mut self.scratch);
+        self.next_slice += 1;
+        (self.parted, self.fetched) = (0, 0);
+        self.group = 0..0;
+        true
+    }
+
+    /// Compares the next entry with the current group of another cursor.
+    #[cold]
+    fn compare_next<T: Borrow<Sorted>>(&self, other: &SortedCursor<T>) -> Ordering {
+        let sorted = self.sorted.borrow();
+        let key = sorted.key(self.slots[self.group.end]);
+        (sorted.place(key), key).cmp(&(other.place(), other.key()))
+    }
+
+    /// Returns the end of the entries with the key at `start`.
+    #[inline(always)]
+    fn end_of_group(&mut self, start: usize) -> usize {
+        let first = self.slots[start];
+        let mut end = start;
+        loop {
+            self.fetch_ahead(end);
+            end += 1;
+            let sorted = self.sorted.borrow();
+            match self.slots.get(end) {
+                Some(slot) if sorted.is_alike(*slot, first) => {
+                    if !entry::is_same(sorted.key(*slot), sorted.key(first)) {
+                        break;
+                    }
+                }
+                _ => return end,
+            }
+        }
+        match self.part(start) {
+            true => self.end_of_parted(start),
+            false => end,
+        }
+    }
+
+    #[cold]
+    fn end_of_parted(&mut self, start: usize) -> usize {
+        self.end_of_group(start)
+    }
+
+    /// Prefetches the entries that follow the one at `start`, if necessary.
+    #[inline(always)]
+    fn fetch_ahead(&mut self, start: usize) {
+        if start + PREFETCH_ENTRIES / 2 >= self.fetched {
+            self.fetch_from(start);
+        }
+    }
+
+    #[inline(never)]
+    fn fetch_from(&mut self, start: usize) {
+        let end = self.slots.len().min(start + PREFETCH_ENTRIES);
+        let sorted = self.sorted.borrow();
+        for slot in &self.slots[self.fetched.clamp(start, end)..end] {
+            sorted.prefetch(*slot);
+        }
+        self.fetched = start + PREFETCH_ENTRIES;
+    }
+
+    /// Sorts the entries from `start` on whose slots agree, by hash rank and key. Returns `false` if they are already
+    /// sorted.
+    #[cold]
+    fn part(&mut self, start: usize) -> bool {
+        if start < self.parted {
+            return false;
+        }
+        let sorted = self.sorted.borrow();
+        let first = self.slots[start];
+        let alike = self.slots[start..].iter();
+        let alike = alike.take_while(|slot| sorted.is_alike(**slot, first));
+        self.parted = start + alike.count();
+        self.slots[start..self.parted].sort_by(|a, b| {
+            let (a, b) = (sorted.key(*a), sorted.key(*b));
+            let by_place = sorted.place(a).cmp(&sorted.place(b));
+            by_place.then_with(|| a.cmp(b))
+        });
+        true
+    }
+
+    /// Returns the hash rank of the key.
+    #[inline]
+    pub(crate) fn place(&self) -> u64 {
+        self.sorted.borrow().place(self.key())
+    }
+
+    /// Returns the key of the group.
+    #[inline(always)]
+    pub(crate) fn key(&self) -> &[u8] {
+        self.sorted.borrow().key(self.slots[self.group.start])
+    }
+
+    /// Compares the current group with that of another cursor.
+    #[inline]
+    pub(crate) fn compare<T: Borrow<Sorted>>(&self, other: &SortedCursor<T>) -> Ordering {
+        let (a, b) = (self.slots[self.group.start], other.slots[other.group.start]);
+        // In most cases the slots differ, and the entries are not read.
+        let at_bits = self.common_at_bits(other);
+        (a >> at_bits).cmp(&(b >> at_bits)).then_with(|| {
+            if entry::is_same(self.key(), other.key()) {
+                return Ordering::Equal;
+            }
+            let by_place = self.place().cmp(&other.place());
+            by_place.then_with(|| self.key().cmp(other.key()))
+        })
+    }
+
+    /// Returns all values of the group.
+    #[inline]
+    pub(crate) fn values(&self) -> GroupValues<'_> {
+        GroupValues {
+            sorted: self.sorted.borrow(),
+            slots: self.slots[self.group.clone()].iter(),
+        }
+    }
+
+    /// Returns the current value.
+    #[inline]
+    pub(crate) fn value(&self) -> &[u8] {
+        self.sorted.borrow().value(self.slots[self.next - 1])
+    }
+
+    #[inline]
+    pub(crate) fn order(&self) -> Order {
+        let slot = self.slots[self.next - 1];
+        self.sorted.borrow().chunk(slot).order
+    }
+}
+
+/// Values of a group in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupValues<'a> {
+    sorted: &'a Sorted,
+    slots: slice::Iter<'a, Slot>,
+}
+
+impl<'a> Iterator for GroupValues<'a> {
+    type Item = &'a [u8];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let slot = self.slots.next()?;
+        Some(self.sorted.value(*slot))
+    }
+}
+
+#[cfg(test)]
+mod tests;

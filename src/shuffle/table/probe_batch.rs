@@ -1,0 +1,58 @@
+//! Buffers keys while their slots are fetched.
+//!
+//! A slot of a table that is larger than the cache comes from memory, which takes as long as processing a dozen keys.
+//! So the slot is prefetched when its key arrives, and accessed after some more keys have arrived.
+
+use super::hash_table::Probe;
+
+/// Number of keys in a full batch.
+pub(crate) const BATCH_KEYS: usize = 32;
+
+pub(crate) struct ProbeBatch<X> {
+    probes: Vec<(Probe, X)>,
+    /// Bytes of the keys that do not fit into a probe, back to back.
+    long_keys: Vec<u8>,
+}
+
+impl<X> Default for ProbeBatch<X> {
+    fn default() -> Self {
+        Self {
+            probes: Vec::new(),
+            long_keys: Vec::new(),
+        }
+    }
+}
+
+impl<X> ProbeBatch<X> {
+    /// Adds a key, with the data to process it. Returns whether the batch is now full.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, probe: Probe, key: &[u8], extra: X) -> bool {
+        if probe.long_len() > 0 {
+            self.long_keys.extend_from_slice(key);
+        }
+        self.probes.push((probe, extra));
+        self.probes.len() == BATCH_KEYS
+    }
+
+    /// Returns the buffered keys, in the order of arrival.
+    pub(crate) fn probes(&self) -> impl Iterator<Item = &(Probe, X)> {
+        self.probes.iter()
+    }
+
+    /// Calls `each` with the keys in the order of arrival, and empties the batch. For a key that fits into its probe,
+    /// the bytes are empty.
+    #[inline(always)]
+    pub(crate) fn drain<E>(
+        &mut self,
+        mut each: impl FnMut(&Probe, &[u8], X) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut long_keys = &self.long_keys[..];
+        for (probe, extra) in self.probes.drain(..) {
+            let (long, rest) = long_keys.split_at(probe.long_len());
+            long_keys = rest;
+            each(&probe, long, extra)?;
+        }
+        self.long_keys.clear();
+        Ok(())
+    }
+}

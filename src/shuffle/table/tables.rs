@@ -1,0 +1,290 @@
+//! The tables of a thread, in which records are combined by key within a memory budget.
+//!
+//! There is one table for each partition. They grow at different times, so little memory exists twice.
+
+use super::hash_table::{Probe, Table};
+use super::probe_batch::{BATCH_KEYS, ProbeBatch};
+use crate::error::Result;
+use crate::pipeline::{Key, Ref};
+use crate::shuffle::key::partitioner::HashPartitioner;
+use crate::shuffle::write::combine::Combine;
+use crate::storage::codec::{self, Short};
+use crate::storage::memory::Reservation;
+use crate::task::Resources;
+
+/// Number of records after which values that own memory are first measured.
+const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
+
+/// Maximum memory reserved for values that stays reserved when the tables are emptied, in bytes. If a thread may hold
+/// little memory, it is at most 1/`KEPT_OF_MOST` of that memory.
+const MOST_KEPT_BYTES: usize = 64 << 10;
+const KEPT_OF_MOST: usize = 16;
+
+/// Maximum factor by which the number of records may grow between two measurements. With a larger factor, the tables
+/// would react too late to larger values.
+const MOST_GROWTH: usize = 32;
+
+/// Fraction of a thread's equal share of the budget that its tables may hold. The rest is for concurrent readers.
+const SHARE_OF_BUDGET: f64 = 0.75;
+
+/// Records whose slots are being prefetched, each with its partition.
+pub(crate) type Waiting<C> = ProbeBatch<(usize, <C as Combine>::Value)>;
+
+pub(crate) struct Tables<'c, C: Combine> {
+    combine: &'c C,
+    partitioner: HashPartitioner,
+    resources: &'c Resources,
+    most_bytes: usize,
+
+    // Combined values, and the memory for them.
+    tables: Vec<Table<C::Combined>>,
+    reservation: Reservation,
+
+    waiting: Waiting<C>,
+    key_buffer: Vec<u8>,
+
+    // Number of records in the tables, and the memory reserved for what their values own outside of the slots, in
+    // bytes.
+    records: usize,
+    values_bytes: usize,
+    next_measure: usize,
+}
+
+impl<'c, C: Combine> Tables<'c, C> {
+    pub(crate) fn new(
+        combine: &'c C,
+        partitioner: HashPartitioner,
+        resources: &'c Resources,
+    ) -> Self {
+        Self {
+            combine,
+            partitioner,
+            resources,
+            most_bytes: (resources.share_bytes() as f64 * SHARE_OF_BUDGET) as usize,
+            tables: empty(partitioner),
+            reservation: resources.budget.reservation(),
+            waiting: ProbeBatch::default(),
+            key_buffer: Vec::new(),
+            records: 0,
+            values_bytes: 0,
+            next_measure: FIRST_MEASURE_RECORDS,
+        }
+    }
+
+    /// Returns the maximum memory of the thread, in bytes.
+    pub(crate) fn most_bytes(&self) -> usize {
+        self.most_bytes
+    }
+
+    /// Returns the part of that memory that these tables have reserved, in bytes.
+    pub(crate) fn reserved_bytes(&self) -> usize {
+        self.reservation.bytes()
+    }
+
+    /// Returns the memory of keys and slots, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.tables.iter().map(Table::memory_bytes).sum()
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.tables.iter().map(Table::slots).sum()
+    }
+
+    pub(crate) fn keys(&self) -> usize {
+        self.tables.iter().map(Table::len).sum()
+    }
+
+    /// Returns the number of records in the tables.
+    pub(crate) fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Buffers a record until its slot has been fetched. Returns whether the buffer is now full.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<bool> {
+        let Self {
+            tables, waiting, ..
+        } = self;
+        let mut wait = |partition: usize, probe: Probe, key: &[u8], value| {
+            tables[partition].prefetch(&probe);
+            waiting.push(probe, key, (partition, value))
+        };
+        C::key_value(record, |key, value| {
+            // A key in memory is hashed there.
+            if !C::Key::is_bytes()
+                && let Some(key) = C::Key::short(key)
+            {
+                let (partition, probe) = Probe::of(self.partitioner, Some(key), &[]);
+                return Ok(wait(partition, probe, &[], value));
+            }
+            C::Key::with_bytes(key, &mut self.key_buffer, |key| {
+                let (partition, probe) = Probe::of(self.partitioner, Short::new(key), key);
+                wait(partition, probe, key, value)
+            })
+        })
+    }
+
+    /// Takes the buffered records, to be [combined](Self::take_in) by `flush`. It then [returns](Self::wait_in) the
+    /// empty batch.
+    pub(crate) fn waiting(&mut self) -> Waiting<C> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    pub(crate) fn wait_in(&mut self, empty: Waiting<C>) {
+        self.waiting = empty;
+    }
+
+    /// Combines a record of a partition. If there is no [capacity](Self::make_room), returns its value as the error.
+    #[inline(always)]
+    pub(crate) fn take_in(
+        &mut self,
+        partition: usize,
+        probe: &Probe,
+        long: &[u8],
+        value: C::Value,
+    ) -> Result<(), C::Value> {
+        self.tables[partition].upsert(
+            probe,
+            long,
+            value,
+            |value| self.combine.create(value),
+            |combined, value| self.combine.add(combined, value),
+        )?;
+        self.records += 1;
+        Ok(())
+    }
+
+    /// Ensures capacity for one more key in a table, if necessary by calling `give_way` to reclaim memory. Returns
+    /// `false` if the tables must first be emptied.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn make_room(
+        &mut self,
+        partition: usize,
+        long: &[u8],
+        give_way: impl FnOnce() -> Result<()>,
+    ) -> Result<bool> {
+        let table = &self.tables[partition];
+        let (before, more) = (table.memory_bytes(), table.room_bytes(long));
+        if self.reserve(more, give_way)? {
+            let table = &mut self.tables[partition];
+            table.make_room(long);
+            let after = table.memory_bytes();
+            self.reservation
+                .shrink((before + more).saturating_sub(after));
+            return Ok(true);
+        }
+        if self.keys() > 0 {
+            return Ok(false);
+        }
+        // The tables are empty, so one key must be held even beyond the budget: it is larger than the budget, or others
+        // hold all of it.
+        self.release();
+        self.tables[partition].make_room(long);
+        Ok(true)
+    }
+
+    /// Reserves `more` bytes. Returns `false` if these tables may not have them.
+    fn reserve(&mut self, more: usize, give_way: impl FnOnce() -> Result<()>) -> Result<bool> {
+        let bytes = self.reservation.bytes() + more;
+        if bytes > self.most_bytes {
+            return Ok(false);
+        }
+        self.resources
+            .reserve(&mut self.reservation, bytes, give_way)
+    }
+
+    /// Returns whether it is time to [measure values](Self::measure_values).
+    #[inline]
+    pub(crate) fn is_time_to_measure(&self) -> bool {
+        std::mem::needs_drop::<C::Combined>() && self.records >= self.next_measure
+    }
+
+    /// Reserves memory for what values own outside of the slots: the length of their encoded form times `growth`.
+    /// Returns `false` if the tables must first be emptied.
+    ///
+    /// The next measurement is due when the values may have grown to what is then reserved. With a `growth` of 2, most
+    /// values are measured only once or twice. In short combine groups with similar values, only the first values of
+    /// each group are measured.
+    #[cold]
+    pub(crate) fn measure_values(
+        &mut self,
+        growth: usize,
+        give_way: impl FnOnce() -> Result<()>,
+    ) -> Result<bool> {
+        let mut buffer = Vec::new();
+        let mut bytes = 0;
+        for value in self.tables.iter().flat_map(Table::values) {
+            buffer.clear();
+            codec::encode_into(value, &mut buffer)?;
+            bytes += buffer.len();
+        }
+        let more = (bytes * growth).saturating_sub(self.values_bytes);
+        let is_granted = self.reserve(more, give_way)?;
+        if is_granted {
+            self.values_bytes += more;
+        }
+        let times = (self.values_bytes / bytes.max(1)).clamp(2, MOST_GROWTH);
+        self.next_measure = self.records.saturating_mul(times);
+        Ok(is_granted)
+    }
+
+    /// Checks that keys and values survive the codec unchanged. Returns `false` if there are none.
+    pub(crate) fn check_codec(&self) -> Result<bool> {
+        let first = self.tables.iter().find_map(|table| {
+            table.first(|key, value| {
+                C::Key::check_bytes(key)?;
+                codec::check(value)
+            })
+        });
+        first.map_or(Ok(false), |checked| checked.map(|()| true))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Table<C::Combined>> {
+        self.tables.iter_mut()
+    }
+
+    /// Takes the tables. Their memory stays reserved.
+    pub(crate) fn take_tables(&mut self) -> Vec<Table<C::Combined>> {
+        std::mem::replace(&mut self.tables, empty(self.partitioner))
+    }
+
+    /// Puts back tables that were taken and have been emptied.
+    pub(crate) fn put_back(&mut self, tables: Vec<Table<C::Combined>>) {
+        self.tables = tables;
+        self.begin_anew();
+    }
+
+    /// Takes the tables and their reservation.
+    pub(crate) fn take(&mut self) -> (Vec<Table<C::Combined>>, Reservation) {
+        let reservation = self.reservation.take();
+        let tables = self.take_tables();
+        self.values_bytes = 0;
+        self.begin_anew();
+        (tables, reservation)
+    }
+
+    /// Drops the tables and their reservation. The tables must be empty, or have been taken.
+    pub(crate) fn release(&mut self) {
+        self.tables = empty(self.partitioner);
+        self.reservation.clear();
+        self.values_bytes = 0;
+        self.begin_anew();
+    }
+
+    /// Starts again with empty tables. They keep their memory, and a part of the reservation for values.
+    pub(crate) fn begin_anew(&mut self) {
+        let most_kept = MOST_KEPT_BYTES.min(self.most_bytes / KEPT_OF_MOST);
+        let kept = self.values_bytes.min(most_kept);
+        self.reservation.shrink(self.values_bytes - kept);
+        self.values_bytes = kept;
+        self.records = 0;
+        self.next_measure = FIRST_MEASURE_RECORDS;
+    }
+}
+
+fn empty<V>(partitioner: HashPartitioner) -> Vec<Table<V>> {
+    (0..partitioner.partitions())
+        .map(|_| Table::default())
+        .collect()
+}

@@ -1,0 +1,454 @@
+//! The map side of a shuffle that keeps every record: entries by partition, in the order of arrival.
+//!
+//! ```text
+//!  records -> chunks of partition 0 | 1 | .. | n     in slabs, within the thread's share
+//!                 | end of some tasks            | share full, or the budget refuses more
+//!                 v                              v
+//!             kept for the readers           each partition sorted, one run for each in one file
+//!             (spilled later if others need the memory)
+//! ```
+
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::pipeline::{Data, Ref};
+use crate::shuffle::key::encode::Encode;
+use crate::shuffle::key::entry::{MAX_HEADER_BYTES, Order};
+use crate::shuffle::key::entry_batch::EntryBatch;
+use crate::shuffle::key::partitioner::{HashPartitioner, Position};
+use crate::shuffle::key::short_entry::ShortEntry;
+use crate::shuffle::key::slices::{self, bucket_of};
+use crate::shuffle::memory::slab::{Piece, Slabs};
+use crate::shuffle::outputs::group_outputs::{GroupOutputs, Segment};
+use crate::shuffle::outputs::group_spill::Spill;
+use crate::shuffle::read::sorted::{Chunk, MOST_CHUNK_BYTES};
+use crate::storage::codec::{self, Short};
+use crate::storage::memory::Reservation;
+use crate::storage::run::MAX_RECORD_BYTES;
+use crate::task::Resources;
+
+/// Minimum length of a chunk, in bytes. Chunks grow with the slabs that hold them.
+const LEAST_CHUNK_BYTES: usize = 512;
+
+/// Maximum number of slab lists per thread. Neighbouring partitions share a list, and a slab is freed when all of its
+/// chunks have been read. With more lists, more memory would be almost unused.
+const MOST_SLAB_LISTS: usize = 8;
+
+/// Maximum length of a slab, in bytes. The slabs of a list double up to this length. If the thread's share is small,
+/// they double only up to a fraction of it, so that partly filled slabs waste little: at most 1/`OPEN_SLABS_OF_SHARE`
+/// of the share, over all lists.
+const MOST_SLAB_BYTES: usize = 2 << 20;
+const OPEN_SLABS_OF_SHARE: usize = 8;
+
+/// Memory that a thread holds even if the budget refuses it, in bytes. With less, runs would have only a few records,
+/// and cost more than they save.
+const FLOOR_BYTES: usize = 256 << 10;
+
+/// Minimum number of bytes for a commit. Consecutive tasks are committed together until they have this many: each task
+/// has a chunk for each bucket, and chunks of one small task would be almost empty.
+const LEAST_COMMIT_BYTES: usize = 4 << 20;
+
+/// Memory that a chunk takes in addition to its bytes, in a list that may grow.
+pub(crate) const CHUNK_BYTES: usize = 2 * size_of::<Chunk>();
+
+/// Entries of one radix partition of a partition since the last commit.
+#[derive(Default)]
+struct Bucket {
+    /// The open chunk, and its number of entries.
+    open: Piece,
+    open_entries: usize,
+    full: Vec<(Piece, usize)>,
+}
+
+impl Bucket {
+    /// Returns the number of chunks that have entries.
+    fn chunks(&self) -> usize {
+        self.full.len() + usize::from(self.open_entries > 0)
+    }
+
+    /// Takes the chunks with their numbers of entries. The unused end of the last chunk stays available.
+    fn take(&mut self) -> Vec<(Piece, usize)> {
+        let mut chunks = std::mem::take(&mut self.full);
+        if self.open_entries > 0 {
+            chunks.push((self.open.take_filled(), self.open_entries));
+            self.open_entries = 0;
+        }
+        chunks
+    }
+}
+
+/// Partitions the records of one thread's tasks.
+pub(crate) struct Grouper<'o> {
+    outputs: &'o GroupOutputs,
+    resources: Resources,
+    partitioner: HashPartitioner,
+    /// For each partition, one bucket for each of its radix partitions. These are the hash ranks that start with the
+    /// same bits.
+    buckets: Vec<Bucket>,
+    slice_bits: u32,
+    /// Records on their way to the buckets.
+    entries: EntryBatch,
+    /// `true` once the first record has been encoded and decoded without a change.
+    is_checked: bool,
+
+    // Memory.
+    slabs: Vec<Slabs>,
+    /// Number of buckets that share a list of slabs.
+    buckets_of_list: usize,
+    /// Length of the slabs that do not belong to committed chunks, in bytes.
+    slab_bytes: usize,
+    most_slab_bytes: usize,
+    share_bytes: usize,
+    /// `true` if a slab has no part of the budget.
+    is_over: bool,
+
+    // The current task, and the tasks before it that are committed with it.
+    first_task: usize,
+    last_task: Option<usize>,
+    /// Number of chunks of each partition that have been committed.
+    chunks_given: Vec<u64>,
+    /// Number of records that have not been committed, and their length in bytes.
+    records: u64,
+    bytes: usize,
+}
+
+impl<'o> Grouper<'o> {
+    pub(crate) fn new(outputs: &'o GroupOutputs, resources: &Resources) -> Self {
+        let partitioner = outputs.partitioner();
+        let partitions = partitioner.partitions();
+        let slice_bits = slice_bits(partitioner, resources);
+        let share_bytes = match outputs.is_in_memory() {
+            // Entries that cannot be spilled may all come from one task.
+            true => resources.budget.limit_bytes() / 2,
+            false => share_bytes(resources),
+        };
+        let buckets = empty_buckets(partitions << slice_bits);
+        let buckets_of_list = partitions.div_ceil(MOST_SLAB_LISTS) << slice_bits;
+        let mut slabs = Vec::new();
+        slabs.resize_with(buckets.len().div_ceil(buckets_of_list), Slabs::default);
+        Self {
+            outputs,
+            resources: resources.clone(),
+            partitioner,
+            buckets,
+            slice_bits,
+            entries: EntryBatch::default(),
+            is_checked: false,
+            most_slab_bytes: (share_bytes / (OPEN_SLABS_OF_SHARE * slabs.len()))
+                .min(MOST_SLAB_BYTES),
+            slabs,
+            buckets_of_list,
+            slab_bytes: 0,
+            share_bytes,
+            is_over: false,
+            first_task: 0,
+            last_task: None,
+            chunks_given: vec![0; partitions],
+            records: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Announces that the next records are those of `task`.
+    pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
+        let follows = self.last_task.is_some_and(|last| last + 1 == task);
+        if !follows || self.bytes >= LEAST_COMMIT_BYTES.min(self.share_bytes / 2) {
+            self.hand_over()?;
+            self.first_task = task;
+        }
+        self.last_task = Some(task);
+        Ok(())
+    }
+
+    /// Adds one record, if its key is wanted. It may stay buffered until the end of the task.
+    #[inline]
+    pub(crate) fn push<E: Encode>(
+        &mut self,
+        record: Ref<'_, E::In>,
+        is_wanted: impl FnMut(Position) -> bool,
+    ) -> Result<()> {
+        if !self.is_checked {
+            E::check(&record)?;
+            self.is_checked = true;
+        }
+        if let Some((key, value)) = E::encode_short(&record)
+            && let Some(entry) = ShortEntry::of_chunk(key, value)
+        {
+            return self.push_short(key, entry, is_wanted);
+        }
+        if self.entries.push_record::<E>(record)? {
+            self.flush(is_wanted)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a short entry to its bucket immediately, if its key is wanted.
+    #[inline(always)]
+    fn push_short(
+        &mut self,
+        key: Short,
+        entry: ShortEntry,
+        mut is_wanted: impl FnMut(Position) -> bool,
+    ) -> Result<()> {
+        if self.entries.len() > 0 {
+            // Earlier records may have the same key.
+            self.flush(&mut is_wanted)?;
+        }
+        let position = self.partitioner.short_position(key);
+        if !is_wanted(position) {
+            return Ok(());
+        }
+        self.records += 1;
+        self.bytes += entry.len();
+        let number = bucket_of(position, self.slice_bits);
+        let bucket = &mut self.buckets[number];
+        if bucket.open.push_short(entry) {
+            bucket.open_entries += 1;
+            return Ok(());
+        }
+        let (bytes, len) = entry.bytes();
+        self.push_entry(number, &bytes[..len])
+    }
+
+    /// Adds a short key and its value, if the value is short as well.
+    #[inline(always)]
+    pub(crate) fn push_short_pair<V: Data>(&mut self, key: Short, value: &V) -> Option<Result<()>> {
+        let entry = ShortEntry::of_chunk(key, codec::encode_short(value)?)?;
+        Some(self.push_short(key, entry, |_| true))
+    }
+
+    /// Adds a key that is already bytes, and its value.
+    #[inline]
+    pub(crate) fn push_pair<V: Data>(&mut self, key: &[u8], value: &V) -> Result<()> {
+        if let Some(short) = Short::new(key)
+            && let Some(pushed) = self.push_short_pair(short, value)
+        {
+            return pushed;
+        }
+        if self.entries.push_pair(key, value)? {
+            self.flush(|_| true)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the buffered records of the task.
+    pub(crate) fn end_task(&mut self, is_wanted: impl FnMut(Position) -> bool) -> Result<()> {
+        self.flush(is_wanted)
+    }
+
+    #[inline(never)]
+    fn flush(&mut self, mut is_wanted: impl FnMut(Position) -> bool) -> Result<()> {
+        let mut entries = std::mem::take(&mut self.entries);
+        for (key, entry) in entries.entries() {
+            let position = self.partitioner.position(key);
+            if !is_wanted(position) {
+                continue;
+            }
+            let number = bucket_of(position, self.slice_bits);
+            let bucket = &mut self.buckets[number];
+            if bucket.open.push(entry) {
+                bucket.open_entries += 1;
+            } else {
+                self.push_entry(number, entry)?;
+            }
+            self.records += 1;
+            self.bytes += entry.len();
+        }
+        entries.clear();
+        self.entries = entries;
+        Ok(())
+    }
+
+    /// Appends an entry to a bucket that has no capacity left.
+    #[cold]
+    #[inline(never)]
+    fn push_entry(&mut self, number: usize, entry: &[u8]) -> Result<()> {
+        let needed_bytes = MAX_HEADER_BYTES + entry.len();
+        if needed_bytes > MAX_RECORD_BYTES {
+            return Err(Error::new(ErrorKind::RecordTooLong {
+                bytes: needed_bytes,
+                limit_bytes: MAX_RECORD_BYTES,
+            }));
+        }
+        let list = number / self.buckets_of_list;
+        let least = entry.len().max(LEAST_CHUNK_BYTES);
+        let mut piece = loop {
+            let slabs = &mut self.slabs[list];
+            let usual = (slabs.last_bytes() / (2 * self.buckets_of_list)).min(MOST_CHUNK_BYTES);
+            if let Some(piece) = slabs.piece(usual.max(least)) {
+                break piece;
+            }
+            if let Some(piece) = slabs.piece(least) {
+                break piece;
+            }
+            self.add_slab(list, least)?;
+        };
+        let _ = piece.push(entry);
+        let bucket = &mut self.buckets[number];
+        let full = std::mem::replace(&mut bucket.open, piece);
+        let entries = std::mem::replace(&mut bucket.open_entries, 1);
+        if entries > 0 {
+            bucket.full.push((full, entries));
+        }
+        Ok(())
+    }
+
+    /// Adds memory to a list of slabs, if necessary by spilling.
+    fn add_slab(&mut self, list: usize, least_bytes: usize) -> Result<()> {
+        let first_bytes = LEAST_CHUNK_BYTES * self.buckets_of_list;
+        let mut bytes = (self.slabs[list].last_bytes() * 2)
+            .max(first_bytes)
+            .min(self.most_slab_bytes)
+            .max(least_bytes);
+        let reservation = self.reserve(bytes)?;
+        if reservation.is_none() {
+            self.outputs.check_may_spill(&self.resources)?;
+            if self.records > 0 && self.slab_bytes >= FLOOR_BYTES {
+                return self.spill();
+            }
+            // Below the floor, hold it even beyond the budget.
+            self.is_over = true;
+            bytes = bytes.min(first_bytes).max(least_bytes);
+        }
+        self.slabs[list].add(bytes, reservation);
+        self.slab_bytes += bytes;
+        Ok(())
+    }
+
+    /// Reserves `bytes` more, if necessary by spilling committed records.
+    fn reserve(&self, bytes: usize) -> Result<Option<Reservation>> {
+        if self.slab_bytes + bytes > self.share_bytes {
+            return Ok(None);
+        }
+        let mut reservation = self.resources.budget.reservation();
+        let is_granted = self.resources.reserve(&mut reservation, bytes, || {
+            if !self.outputs.is_in_memory() && self.outputs.kept_bytes() > self.slab_bytes {
+                self.outputs.spill_kept(&self.resources)?;
+            }
+            Ok(())
+        })?;
+        reservation.trim();
+        Ok(is_granted.then_some(reservation))
+    }
+
+    /// Frees memory for others: spills committed records and, unless there are few, the uncommitted ones.
+    pub(crate) fn give_way(&mut self) -> Result<()> {
+        if self.outputs.kept_bytes() > 0 {
+            self.outputs.spill_kept(&self.resources)?;
+        }
+        if self.records > 0 && self.slab_bytes >= FLOOR_BYTES {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the uncommitted records to runs.
+    fn spill(&mut self) -> Result<()> {
+        let mut spill = Spill::new(self.partitioner, &self.resources)?;
+        for (partition, chunks) in self.take_chunks() {
+            let runs = spill.write(vec![(Segment::new(chunks), None)])?;
+            self.outputs.add_runs(partition, runs);
+        }
+        self.forget_slabs();
+        Ok(())
+    }
+
+    /// Commits the remaining records, after the last task.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        self.hand_over()?;
+        self.forget_slabs();
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
+        if self.records == 0 {
+            return Ok(());
+        }
+        if let Some(lists) = self.reserve_to_keep()? {
+            let lists = Arc::new(lists);
+            for (partition, chunks) in self.take_chunks() {
+                self.outputs.keep(partition, Segment::new(chunks), &lists);
+            }
+            self.slabs.iter_mut().for_each(Slabs::forget_full);
+            self.slab_bytes = self.slabs.iter().map(Slabs::last_bytes).sum();
+        } else {
+            self.spill()?;
+        }
+        self.chunks_given.fill(0);
+        Ok(())
+    }
+
+    /// Returns the memory for the lists of chunks, if the uncommitted records may be kept.
+    fn reserve_to_keep(&self) -> Result<Option<Reservation>> {
+        let (outputs, resources) = (self.outputs, &self.resources);
+        let chunks = self.buckets.iter().map(Bucket::chunks).sum::<usize>();
+        let lists = resources.budget.try_reserve(chunks * CHUNK_BYTES);
+        let Some(mut lists) = lists.filter(|_| !self.is_over) else {
+            outputs.check_may_spill(resources)?;
+            return Ok(None);
+        };
+        lists.trim();
+        if outputs.may_keep(self.bytes, resources) {
+            return Ok(Some(lists));
+        }
+        outputs.check_may_spill(resources)?;
+        let may_keep = outputs.kept_bytes() > self.bytes
+            && outputs.spill_kept(resources)?
+            && outputs.may_keep(self.bytes, resources);
+        Ok(may_keep.then_some(lists))
+    }
+
+    /// Takes the entries out of the buckets.
+    fn take_chunks(&mut self) -> Vec<(usize, Vec<Chunk>)> {
+        let progress = &self.resources.progress;
+        let bytes = std::mem::take(&mut self.bytes);
+        progress.add_shuffled(std::mem::take(&mut self.records), bytes as u64);
+        let task = self.first_task as u64;
+        let slices = 1 << self.slice_bits;
+        let mut partitions = Vec::new();
+        for (partition, buckets) in self.buckets.chunks_mut(slices).enumerate() {
+            let mut chunks = Vec::with_capacity(buckets.iter().map(Bucket::chunks).sum());
+            for (slice, bucket) in buckets.iter_mut().enumerate() {
+                for (bytes, entries) in bucket.take() {
+                    let chunk = self.chunks_given[partition];
+                    self.chunks_given[partition] += 1;
+                    chunks.push(Chunk {
+                        bytes,
+                        entries,
+                        slice,
+                        order: Order { task, chunk },
+                    });
+                }
+            }
+            if !chunks.is_empty() {
+                partitions.push((partition, chunks));
+            }
+        }
+        partitions
+    }
+
+    fn forget_slabs(&mut self) {
+        for bucket in &mut self.buckets {
+            bucket.open = Piece::default();
+        }
+        self.slabs.iter_mut().for_each(Slabs::forget);
+        self.slab_bytes = 0;
+        self.is_over = false;
+    }
+}
+
+fn empty_buckets(count: usize) -> Vec<Bucket> {
+    let mut buckets = Vec::new();
+    buckets.resize_with(count, Bucket::default);
+    buckets
+}
+
+/// Returns the maximum memory for the chunks of a thread, in bytes.
+fn share_bytes(resources: &Resources) -> usize {
+    resources.share_bytes() / 2
+}
+
+/// Returns the number of bits of a hash rank that determine its radix partition.
+pub(crate) fn slice_bits(partitioner: HashPartitioner, resources: &Resources) -> u32 {
+    slices::slice_bits(partitioner, share_bytes(resources))
+}

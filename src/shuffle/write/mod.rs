@@ -1,0 +1,9 @@
+//! The map side: records to entries of partitions, combined by tables if that saves enough.
+
+pub(super) mod buckets;
+pub(super) mod combine;
+pub(super) mod combiner;
+pub(super) mod grouper;
+pub(super) mod ordered_combiner;
+pub(super) mod savings;
+pub(super) mod spool;

@@ -1,0 +1,213 @@
+//! Record buffers (spools): encoded records in the order of arrival, for shuffles that neither combine nor sort.
+
+use std::borrow::Borrow;
+
+use crate::error::Result;
+use crate::pipeline::{Peek, Ref, Storable};
+use crate::shuffle::outputs::map_outputs::{Content, InMemory, MapOutputs, Order};
+use crate::storage::memory::Reservation;
+use crate::storage::run::{Run, RunFile};
+use crate::task::{Flow, Resources};
+
+/// Encoded records, back to back.
+#[derive(Clone, Default)]
+pub(crate) struct Spool {
+    bytes: Vec<u8>,
+    /// End of each record. From the codec alone, a record of no bytes could not be detected.
+    ends: Vec<usize>,
+}
+
+impl Spool {
+    /// Appends a record, and returns the memory that it takes, in bytes.
+    pub(crate) fn push<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<usize> {
+        let start = self.bytes.len();
+        T::store(record, &mut self.bytes)?;
+        self.ends.push(self.bytes.len());
+        Ok(self.bytes.len() - start + size_of::<usize>())
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+
+    /// Writes the records as the next run of `file`.
+    pub(crate) fn write_run(&self, file: &mut RunFile) -> Result<Run> {
+        let mut writer = file.run();
+        for record in self.iter() {
+            writer.append(record)?;
+        }
+        writer.finish()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let record = &self.bytes[start..end];
+            start = end;
+            record
+        })
+    }
+}
+
+impl InMemory for Spool {
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    fn write(&mut self, file: &mut RunFile) -> Result<Run> {
+        let run = self.write_run(file)?;
+        self.bytes.clear();
+        self.ends.clear();
+        Ok(run)
+    }
+}
+
+/// Calls `each` with the records of `parts`, in order.
+pub(crate) fn replay<T, M>(
+    parts: impl IntoIterator<Item = Content<M>>,
+    mut each: impl for<'a> FnMut(Ref<'a, T>) -> Flow,
+) -> Result<Flow>
+where
+    T: Storable + ?Sized,
+    M: Borrow<Spool>,
+{
+    for part in parts {
+        match part {
+            Content::Memory(spool, _reservation) => {
+                for record in spool.borrow().iter() {
+                    if T::restore(record, &mut each)?.is_break() {
+                        return Ok(Flow::Break(()));
+                    }
+                }
+            }
+            Content::File(run) => {
+                let mut reader = run.reader();
+                while let Some(record) = reader.next()? {
+                    if T::restore(record, &mut each)?.is_break() {
+                        return Ok(Flow::Break(()));
+                    }
+                }
+            }
+        }
+    }
+    Ok(Flow::Continue(()))
+}
+
+/// Number of bytes of new records after which their memory is reserved. Larger values exceed the budget by more.
+const ACCOUNT_BYTES: usize = 64 << 10;
+
+/// Minimum number of bytes for a commit. Consecutive tasks are committed together until they have this many, so that
+/// many small tasks cost no more than a few large ones.
+const LEAST_COMMIT_BYTES: usize = 4 << 20;
+
+/// Partitions the records of one thread's tasks, within a memory budget.
+pub(crate) struct Divider<'o> {
+    outputs: &'o MapOutputs<Spool>,
+    resources: &'o Resources,
+    most_bytes: usize,
+    partitions: usize,
+    spools: Vec<Spool>,
+    reservation: Reservation,
+    order: Order,
+    last_task: Option<usize>,
+    records: u64,
+    /// Bytes of records since the last commit or spill.
+    bytes: usize,
+    /// Bytes of records since their memory was last reserved.
+    new_bytes: usize,
+    is_checked: bool,
+}
+
+impl<'o> Divider<'o> {
+    pub(crate) fn new(
+        partitions: usize,
+        outputs: &'o MapOutputs<Spool>,
+        resources: &'o Resources,
+    ) -> Self {
+        Self {
+            outputs,
+            resources,
+            most_bytes: resources.share_bytes() / 2,
+            partitions,
+            spools: vec![Spool::default(); partitions],
+            reservation: resources.budget.reservation(),
+            order: Order::default(),
+            last_task: None,
+            records: 0,
+            bytes: 0,
+            new_bytes: 0,
+            is_checked: false,
+        }
+    }
+
+    /// Announces that the next records are those of `task`.
+    pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
+        let follows = self.last_task.is_some_and(|last| last + 1 == task);
+        if !follows || self.bytes >= LEAST_COMMIT_BYTES.min(self.most_bytes / 2) {
+            self.commit()?;
+            self.order = Order::of_task(task);
+        }
+        self.last_task = Some(task);
+        Ok(())
+    }
+
+    pub(crate) fn push<T: Storable + ?Sized>(
+        &mut self,
+        partition: usize,
+        record: Peek<'_, T>,
+    ) -> Result<()> {
+        if !self.is_checked {
+            T::check(record)?;
+            self.is_checked = true;
+        }
+        self.new_bytes += self.spools[partition].push::<T>(record)?;
+        self.records += 1;
+        if self.new_bytes >= ACCOUNT_BYTES {
+            self.account()?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn account(&mut self) -> Result<()> {
+        self.bytes += std::mem::take(&mut self.new_bytes);
+        let bytes = self.spools.iter().map(Spool::memory_bytes).sum();
+        let spill = || self.outputs.spill(self.resources);
+        if bytes <= self.most_bytes
+            && self
+                .resources
+                .reserve(&mut self.reservation, bytes, spill)?
+        {
+            return Ok(());
+        }
+        let written = self
+            .outputs
+            .write(&mut self.spools, self.order, self.resources)?;
+        self.count(written);
+        self.order = self.order.next();
+        self.bytes = 0;
+        self.spools = vec![Spool::default(); self.partitions];
+        self.reservation.clear();
+        Ok(())
+    }
+
+    /// Commits the remaining records, after the last task.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        if self.records == 0 {
+            return Ok(());
+        }
+        self.account()?;
+        self.bytes = 0;
+        let bytes: usize = self.spools.iter().map(Spool::memory_bytes).sum();
+        self.count(bytes as u64);
+        let spools = std::mem::replace(&mut self.spools, vec![Spool::default(); self.partitions]);
+        self.outputs
+            .keep(spools, self.order, self.reservation.take());
+        Ok(())
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.resources.progress.add_shuffled(self.records, bytes);
+        self.records = 0;
+    }
+}

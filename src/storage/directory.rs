@@ -1,0 +1,254 @@
+//! An open directory: its names, its lock, its end.
+//!
+//! What is done in it reaches the directory that was opened, wherever its path leads by now, and takes no further
+//! descriptor. Other systems than Linux go by the path.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+
+use super::faults;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::Directory;
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) use other::Directory;
+
+/// What a name in a directory stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    File,
+    Directory,
+    /// A link, a pipe, and so on.
+    Other,
+}
+
+/// Takes a lock, and returns whether there is one: not every file system has locks.
+pub(super) fn lock(outcome: Result<(), TryLockError>) -> io::Result<bool> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(TryLockError::Error(error)) if is_unsupported(&error) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether the file system, or the kernel, does not have what was asked for.
+pub(super) fn is_unsupported(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if matches!(
+        error.raw_os_error(),
+        // EBADF: NFS locks only what is open for writing.
+        Some(libc::ENOLCK | libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EBADF)
+    ) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::Unsupported
+}
+
+/// Creates a directory that only this user may look into.
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    faults::point()?;
+    #[cfg(unix)]
+    match File::open(path).and_then(|directory| directory.sync_all()) {
+        Err(error) if !is_unsupported(&error) => return Err(error),
+        _ => {}
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Whether another file system, or another part of one, begins at `path`.
+pub(super) fn is_mount_point(path: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+        let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
+        found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        false
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::mem::MaybeUninit;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::os::unix::fs::MetadataExt;
+
+    use rustix::fs::{self as at, AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom};
+
+    use super::*;
+
+    #[derive(Debug)]
+    pub(crate) struct Directory(File);
+
+    impl Directory {
+        /// Opens the directory at `path`, but not one that a link leads to.
+        pub(crate) fn open(path: &Path) -> io::Result<Self> {
+            Self::open_at(CWD, path)
+        }
+
+        /// Opens a directory in this one.
+        pub(crate) fn open_in(&self, name: &OsStr) -> io::Result<Self> {
+            Self::open_at(&self.0, name.as_ref())
+        }
+
+        fn open_at(directory: impl std::os::fd::AsFd, path: &Path) -> io::Result<Self> {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let opened = at::openat(directory, path, flags, Mode::empty())?;
+            Ok(Self(opened.into()))
+        }
+
+        /// Opens a file in it for reading and writing, but not one that a link leads to.
+        pub(crate) fn open_file(&self, name: &str) -> io::Result<File> {
+            let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let file = File::from(at::openat(&self.0, name, flags, Mode::empty())?);
+            if file.metadata()?.is_file() {
+                Ok(file)
+            } else {
+                Err(io::ErrorKind::NotFound.into())
+            }
+        }
+
+        pub(crate) fn try_lock(&self) -> Result<(), TryLockError> {
+            self.0.try_lock()
+        }
+
+        /// Whether it belongs to this user.
+        pub(crate) fn is_own(&self) -> bool {
+            let user = rustix::process::geteuid().as_raw();
+            self.0.metadata().is_ok_and(|found| found.uid() == user)
+        }
+
+        /// Whether it is what `path` leads to now.
+        pub(crate) fn is_at(&self, path: &Path) -> bool {
+            match (self.0.metadata(), fs::symlink_metadata(path)) {
+                (Ok(open), Ok(found)) => (open.dev(), open.ino()) == (found.dev(), found.ino()),
+                _ => false,
+            }
+        }
+
+        /// Returns all that is in it.
+        pub(crate) fn entries(&self) -> io::Result<Vec<(OsString, Entry)>> {
+            at::seek(&self.0, SeekFrom::Start(0))?;
+            let mut buffer = [MaybeUninit::uninit(); 8 << 10];
+            let mut listing = RawDir::new(&self.0, &mut buffer);
+            let mut entries = Vec::new();
+            while let Some(entry) = listing.next() {
+                let entry = entry?;
+                let name = OsStr::from_bytes(entry.file_name().to_bytes());
+                if name == "." || name == ".." {
+                    continue;
+                }
+                let kind = match entry.file_type() {
+                    FileType::Unknown => {
+                        let found = at::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                        FileType::from_raw_mode(found.st_mode)
+                    }
+                    kind => kind,
+                };
+                let kind = match kind {
+                    FileType::RegularFile => Entry::File,
+                    FileType::Directory => Entry::Directory,
+                    _ => Entry::Other,
+                };
+                entries.push((OsString::from_vec(name.as_bytes().to_vec()), kind));
+            }
+            Ok(entries)
+        }
+
+        pub(crate) fn remove_file(&self, name: &OsStr) -> io::Result<()> {
+            Ok(at::unlinkat(&self.0, name, AtFlags::empty())?)
+        }
+
+        pub(crate) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
+            Ok(at::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod other {
+    use std::path::PathBuf;
+
+    use super::super::system;
+    use super::*;
+
+    #[derive(Debug)]
+    pub(crate) struct Directory(PathBuf);
+
+    impl Directory {
+        pub(crate) fn open(path: &Path) -> io::Result<Self> {
+            if fs::symlink_metadata(path)?.is_dir() {
+                Ok(Self(path.to_owned()))
+            } else {
+                Err(io::ErrorKind::NotADirectory.into())
+            }
+        }
+
+        pub(crate) fn open_in(&self, name: &OsStr) -> io::Result<Self> {
+            Self::open(&self.0.join(name))
+        }
+
+        pub(crate) fn open_file(&self, name: &str) -> io::Result<File> {
+            let path = self.0.join(name);
+            if fs::symlink_metadata(&path)?.is_file() {
+                File::options().read(true).write(true).open(path)
+            } else {
+                Err(io::ErrorKind::NotFound.into())
+            }
+        }
+
+        /// There, the file in it is locked.
+        pub(crate) fn try_lock(&self) -> Result<(), TryLockError> {
+            Err(TryLockError::Error(io::ErrorKind::Unsupported.into()))
+        }
+
+        pub(crate) fn is_own(&self) -> bool {
+            system::is_own_directory(&self.0)
+        }
+
+        pub(crate) fn is_at(&self, path: &Path) -> bool {
+            self.0 == path && path.is_dir()
+        }
+
+        pub(crate) fn entries(&self) -> io::Result<Vec<(OsString, Entry)>> {
+            let entries = fs::read_dir(&self.0)?.map(|entry| {
+                let entry = entry?;
+                let found = entry.file_type()?;
+                let kind = if found.is_file() {
+                    Entry::File
+                } else if found.is_dir() {
+                    Entry::Directory
+                } else {
+                    Entry::Other
+                };
+                Ok((entry.file_name(), kind))
+            });
+            entries.collect()
+        }
+
+        pub(crate) fn remove_file(&self, name: &OsStr) -> io::Result<()> {
+            fs::remove_file(self.0.join(name))
+        }
+
+        pub(crate) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
+            fs::remove_dir(self.0.join(name))
+        }
+    }
+}

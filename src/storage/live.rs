@@ -1,0 +1,103 @@
+//! The directories that this process owns now. They go when it ends, however it does.
+
+use std::collections::BTreeMap;
+#[cfg(test)]
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread;
+use std::time::Duration;
+
+use super::owned::Held;
+use super::system;
+
+/// How often the end of the process looks whether the directories can be removed. Longer than a second it does not wait
+/// for a thread that is making or moving one: what is left then is swept later.
+const LOOKS: usize = 200;
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The directories of one process. A copy of the process has a list of its own behind that of the original: the lock
+/// of the original's may be held for ever there, by a thread that the copy does not have.
+struct Process {
+    number: u64,
+    live: Mutex<Live>,
+    copy: OnceLock<Box<Process>>,
+}
+
+#[derive(Default)]
+pub(super) struct Live {
+    /// By numbers of their own.
+    directories: BTreeMap<u64, Arc<Held>>,
+    last: u64,
+    /// Whether the process is about to end, so that no more may be made.
+    is_closed: bool,
+}
+
+impl Process {
+    fn new() -> Self {
+        Self {
+            number: system::process_number(),
+            live: Mutex::default(),
+            copy: OnceLock::new(),
+        }
+    }
+}
+
+fn this_process() -> &'static Mutex<Live> {
+    static FIRST: OnceLock<Process> = OnceLock::new();
+    let mut process = FIRST.get_or_init(Process::new);
+    while process.number != system::process_number() {
+        process = process.copy.get_or_init(|| Box::new(Process::new()));
+    }
+    &process.live
+}
+
+/// The list of this process. While it is held, [`remove_all`] waits.
+pub(super) fn lock() -> MutexGuard<'static, Live> {
+    this_process()
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Live {
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Adds a directory, and returns its number.
+    pub(super) fn add(&mut self, directory: Arc<Held>) -> u64 {
+        self.last += 1;
+        self.directories.insert(self.last, directory);
+        self.last
+    }
+
+    pub(super) fn forget(&mut self, number: u64) {
+        self.directories.remove(&number);
+    }
+}
+
+/// Removes all directories of this process, which is about to end: no more can be made.
+pub(super) fn remove_all() {
+    for _ in 0..LOOKS {
+        let mut live = match this_process().try_lock() {
+            Ok(live) => live,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                thread::sleep(LOOK);
+                continue;
+            }
+        };
+        live.is_closed = true;
+        for directory in std::mem::take(&mut live.directories).into_values() {
+            directory.remove();
+        }
+        return;
+    }
+}
+
+/// The paths of all that this process has now.
+#[cfg(test)]
+pub(super) fn paths() -> Vec<PathBuf> {
+    let live = lock();
+    let paths = live.directories.values();
+    paths.map(|directory| directory.path().to_owned()).collect()
+}

@@ -1,0 +1,472 @@
+//! Outputs: directories of files that appear whole or not at all.
+//!
+//! ```text
+//!  <parent>/
+//!  ├─ .holdall-<process>-<time>-<n>-<check>/    unfinished: see `owned`
+//!  │  ├─ lock
+//!  │  ├─ <process>-<n>                          what tasks are writing
+//!  │  ├─ out/part-00000 …                       what they have written
+//!  │  ├─ new/part-00000 …                       the same, once it is whole and on the disk
+//!  │  ├─ old/part-00000 …                       what is replaced file by file
+//!  │  └─ commit                                 that this has begun, and where
+//!  └─ <name>/part-00000 …                       the output
+//! ```
+//!
+//! In the end `new` is moved to where nothing is, or changes places with what is there. Both take one step, so there is
+//! a whole output at any time, also after a loss of power.
+//!
+//! A directory that must stay is filled file by file instead: one that is empty, which the user has made and may have
+//! set permissions on; a mount point; one in a directory that this user may not write to; and any on a file system
+//! where two things cannot change places. Old files are moved aside before new ones are moved in. An error puts all of
+//! them back. If the process is killed in between, `commit` tells the next [`sweep`](super::owned::sweep) what to do,
+//! see [`settle`].
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::directory::{self, Directory, Entry};
+use super::owned::{self, Kind, Owned};
+use super::rename::{cannot_exchange, exchange, rename_new};
+use super::{faults, file};
+use crate::error::{Error, ErrorKind, Result};
+
+const OUT: &str = "out";
+const NEW: &str = "new";
+const OLD: &str = "old";
+const COMMIT: &str = "commit";
+const COMMIT_BEFORE: &str = "commit-0";
+
+/// How often the removal of the note is tried.
+const MAX_ENDS: usize = 10;
+
+static KIND: Kind = Kind {
+    prefix: ".holdall-",
+    has_file: |name, kind| {
+        let is_attempt = |(process, number): (&str, &str)| {
+            process.parse::<u32>().is_ok() && number.parse::<u64>().is_ok()
+        };
+        let is_file =
+            matches!(name, COMMIT | COMMIT_BEFORE) || name.split_once('-').is_some_and(is_attempt);
+        // A file or a link that was replaced.
+        (kind == Entry::File && is_file) || matches!(name, NEW | OLD)
+    },
+    directories: &[OUT, NEW, OLD],
+    has_inner_file: is_part,
+    settle,
+};
+
+/// Whether a file has the name of a part of an output.
+fn is_part(name: &str) -> bool {
+    let number = name.strip_prefix("part-");
+    number
+        .is_some_and(|number| number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// An output that is not whole yet. It is removed on drop.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// As the user has named it.
+    path: PathBuf,
+    /// The same, wherever the process is, and without a link.
+    target: PathBuf,
+    overwrite: bool,
+    unfinished: Owned,
+}
+
+/// How an output gets to its place.
+enum Place {
+    /// Nothing is there.
+    Free,
+    /// What is there is replaced as a whole.
+    Replaced,
+    /// The directory that is there stays, and the files are moved into it.
+    Within,
+}
+
+impl Output {
+    /// Begins an output at `path`, where something may be if it is to be overwritten.
+    ///
+    /// Removes what dead processes have left there and beside it.
+    pub(crate) fn create(path: &Path, overwrite: bool) -> Result<Self> {
+        let failed = |source| file::write_error("create", path, 0, source);
+        let target = resolve(path).map_err(failed)?;
+        let parent = target.parent().unwrap_or(&target);
+        owned::sweep(&KIND, parent);
+        owned::sweep(&KIND, &target);
+        let within = || Owned::create(&KIND, &target, Vec::new());
+        let beside = || Owned::create(&KIND, parent, make_all(parent)?);
+        let unfinished = match Place::find(path, &target, overwrite)? {
+            Place::Within => within(),
+            Place::Free => beside(),
+            Place::Replaced => match beside() {
+                Err(error) if is_denied(&error) && target.is_dir() => within(),
+                outcome => outcome,
+            },
+        };
+        let unfinished = unfinished.map_err(failed)?.ok_or_else(cancelled)?;
+        // Unlike what it is in, it is for those to see who may see what this process writes.
+        fs::create_dir(unfinished.path().join(OUT)).map_err(failed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            target,
+            overwrite,
+            unfinished,
+        })
+    }
+
+    /// Where the parts of the output are put, each when it is whole and on the disk.
+    pub(crate) fn parts(&self) -> PathBuf {
+        self.unfinished.path().join(OUT)
+    }
+
+    /// Where they are written, under names of a process number, `-` and another number.
+    pub(crate) fn attempts(&self) -> &Path {
+        self.unfinished.path()
+    }
+
+    /// Puts the output into its place. After an error, what was there before is there again.
+    pub(crate) fn finish(self) -> Result<()> {
+        let new = self.unfinished.path().join(NEW);
+        // A task that is late no longer finds the directory.
+        let renamed = fs::rename(self.parts(), &new).and_then(|()| directory::sync(&new));
+        renamed.map_err(|source| self.failed(source))?;
+        let finished = self.unfinished.uninterrupted(|| {
+            match Place::find(&self.path, &self.target, self.overwrite)? {
+                Place::Free => self.put(&new),
+                Place::Replaced => self.replace(&new),
+                Place::Within => self.move_in(&new),
+            }
+        });
+        if self.unfinished.path().join(COMMIT).exists() {
+            self.unfinished.leave();
+        }
+        finished.unwrap_or_else(|| Err(cancelled()))
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        file::write_error("create", &self.path, 0, source)
+    }
+
+    /// The same of a move to where nothing may be.
+    fn not_moved(&self, source: io::Error) -> Error {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            let path = self.path.clone();
+            return Error::new(ErrorKind::OutputExists { path });
+        }
+        self.failed(source)
+    }
+
+    /// Says where everything is that could not be put back.
+    fn not_undone(&self, source: &io::Error) -> Error {
+        let unfinished = self.unfinished.path().display();
+        self.failed(io::Error::new(
+            source.kind(),
+            format!("{source}; what was there, and what was to replace it, are in {unfinished}"),
+        ))
+    }
+
+    /// Moves the output to where nothing is.
+    fn put(&self, new: &Path) -> Result<()> {
+        let put = rename_new(new, &self.target).and_then(|()| {
+            let added = self.unfinished.made().iter().chain([&self.target]);
+            let mut above = added.filter_map(|path| path.parent());
+            let synced = above.try_for_each(directory::sync);
+            synced.inspect_err(|_| _ = fs::rename(&self.target, new))
+        });
+        put.map_err(|source| self.not_moved(source))
+    }
+
+    /// Has the output and what is in its place change places.
+    fn replace(&self, new: &Path) -> Result<()> {
+        match exchange(new, &self.target) {
+            Ok(()) => {}
+            Err(error) if !cannot_exchange(&error) => return Err(self.failed(error)),
+            Err(_) if self.target.is_dir() => return self.move_in(new),
+            Err(_) => return self.move_aside(new),
+        }
+        // It may have been filled meanwhile.
+        let replaced = check_parts(new, &self.path).and_then(|()| {
+            let synced = self.target.parent().map_or(Ok(()), directory::sync);
+            synced.map_err(|source| self.failed(source))
+        });
+        if replaced.is_err() {
+            exchange(new, &self.target).map_err(|source| self.not_undone(&source))?;
+        }
+        replaced
+    }
+
+    /// Replaces a file or a link where it cannot change places with the output.
+    fn move_aside(&self, new: &Path) -> Result<()> {
+        let old = self.unfinished.path().join(OLD);
+        let moves = [
+            (self.target.clone(), old),
+            (new.to_owned(), self.target.clone()),
+        ];
+        let parts = parts_in(new).map_err(|source| self.failed(source))?.len();
+        self.do_moves(parts, moves.into(), self.target.parent().unwrap_or(new))
+    }
+
+    /// Moves the files of the output into the directory in its place, after what is replaced there.
+    fn move_in(&self, new: &Path) -> Result<()> {
+        let old = self.unfinished.path().join(OLD);
+        let listed = fs::create_dir(&old).and_then(|()| {
+            let replaced = if self.overwrite {
+                parts_in(&self.target)?
+            } else {
+                Vec::new()
+            };
+            Ok((replaced, parts_in(new)?))
+        });
+        let (replaced, parts) = listed.map_err(|source| self.failed(source))?;
+        let out = replaced
+            .iter()
+            .map(|name| (self.target.join(name), old.join(name)));
+        let back = parts
+            .iter()
+            .map(|name| (new.join(name), self.target.join(name)));
+        self.do_moves(parts.len(), out.chain(back).collect(), &self.target)
+    }
+
+    /// Does all `moves` and has their results in `directory` on the disk, or does none.
+    fn do_moves(
+        &self,
+        parts: usize,
+        moves: Vec<(PathBuf, PathBuf)>,
+        directory: &Path,
+    ) -> Result<()> {
+        let unfinished = self.unfinished.path();
+        let begun = begin(unfinished, parts, &self.target);
+        if let Err(source) = begun {
+            end(unfinished);
+            return Err(self.failed(source));
+        }
+        let mut done = 0;
+        let mut moved = moves.iter().try_for_each(|(from, to)| {
+            rename_new(from, to)?;
+            done += 1;
+            Ok(())
+        });
+        moved = moved.and_then(|()| directory::sync(directory));
+        if moved.is_err() {
+            for (from, to) in moves[..done].iter().rev() {
+                rename_new(to, from).map_err(|source| self.not_undone(&source))?;
+            }
+        }
+        end(unfinished);
+        moved.map_err(|source| self.not_moved(source))
+    }
+}
+
+impl Place {
+    /// Looks what is at `target`, which the user knows as `path`.
+    fn find(path: &Path, target: &Path, overwrite: bool) -> Result<Self> {
+        let exists = || {
+            let path = path.to_owned();
+            Err(Error::new(ErrorKind::OutputExists { path }))
+        };
+        let found = match fs::symlink_metadata(target) {
+            Ok(found) => found,
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return Ok(Self::Free),
+                _ => return Err(Error::io("create", path, error)),
+            },
+        };
+        if !found.is_dir() {
+            return if overwrite {
+                Ok(Self::Replaced)
+            } else {
+                exists()
+            };
+        }
+        let entries = match Directory::open(target).and_then(|target| target.entries()) {
+            Ok(entries) => entries,
+            Err(_) if !overwrite => return exists(),
+            Err(error) => return Err(Error::io("read", path, error)),
+        };
+        let staying = entries.iter().filter(|entry| stays(entry)).count();
+        if staying == entries.len() {
+            return Ok(Self::Within);
+        }
+        if !overwrite {
+            return exists();
+        }
+        for entry in entries.iter().filter(|entry| !stays(entry)) {
+            check_part(entry, path)?;
+        }
+        if staying > 0 || directory::is_mount_point(target) {
+            Ok(Self::Within)
+        } else {
+            Ok(Self::Replaced)
+        }
+    }
+}
+
+/// Whether this stays in a directory which counts as empty nevertheless: what the root of a volume has, and the
+/// unfinished outputs of others.
+fn stays((name, kind): &(OsString, Entry)) -> bool {
+    *kind == Entry::Directory && (name == "lost+found" || KIND.is_name(name))
+}
+
+/// Refuses what is no part of an output, in a directory that the user knows as `path`.
+fn check_part((name, kind): &(OsString, Entry), path: &Path) -> Result<()> {
+    if *kind == Entry::File && name.to_str().is_some_and(is_part) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::NotAnOutput {
+        path: path.to_owned(),
+        found: path.join(name),
+    }))
+}
+
+/// The same of all that is in `directory`, if it is one.
+fn check_parts(directory: &Path, path: &Path) -> Result<()> {
+    if !fs::symlink_metadata(directory).is_ok_and(|found| found.is_dir()) {
+        return Ok(());
+    }
+    let entries = Directory::open(directory).and_then(|directory| directory.entries());
+    let entries = entries.map_err(|source| Error::io("read", path, source))?;
+    entries.iter().try_for_each(|entry| check_part(entry, path))
+}
+
+/// The names of the parts in a directory, in order.
+fn parts_in(directory: &Path) -> io::Result<Vec<OsString>> {
+    let entries = Directory::open(directory)?.entries()?.into_iter();
+    let mut parts: Vec<_> = entries
+        .filter(|(name, kind)| *kind == Entry::File && name.to_str().is_some_and(is_part))
+        .map(|(name, _)| name)
+        .collect();
+    parts.sort();
+    Ok(parts)
+}
+
+/// A path that does not depend on where the process is. A link stands for the directory that it leads to.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    if path.is_dir() {
+        return fs::canonicalize(path);
+    }
+    Ok(std::path::absolute(path)?.components().collect())
+}
+
+/// Makes a directory and those above it. Returns those that were missing, the outermost first.
+fn make_all(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let missing = directory.ancestors().take_while(|above| !above.exists());
+    let mut missing: Vec<_> = missing.map(Path::to_owned).collect();
+    missing.reverse();
+    for (number, path) in missing.iter().enumerate() {
+        let made = fs::create_dir(path).or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists if path.is_dir() => Ok(()),
+            _ => Err(error),
+        });
+        if let Err(error) = made {
+            owned::remove_if_empty(&missing[..number]);
+            return Err(error);
+        }
+    }
+    Ok(missing)
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    let kinds = [
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::ReadOnlyFilesystem,
+    ];
+    kinds.contains(&error.kind())
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled)
+}
+
+/// Notes in the directory `unfinished` that its `parts` are going to be moved to `target`.
+fn begin(unfinished: &Path, parts: usize, target: &Path) -> io::Result<()> {
+    let parent = unfinished.parent().unwrap_or(unfinished);
+    // From there, since all of it may be moved.
+    let target = target.strip_prefix(parent).unwrap_or(target);
+    let before = unfinished.join(COMMIT_BEFORE);
+    faults::point()?;
+    let mut file = File::create(&before)?;
+    file.write_all(format!("{parts}\n").as_bytes())?;
+    file.write_all(target.as_os_str().as_encoded_bytes())?;
+    file.sync_all()?;
+    faults::point()?;
+    fs::rename(before, unfinished.join(COMMIT))?;
+    directory::sync(unfinished)
+}
+
+/// Notes that nothing is left to be moved, and returns whether it could. If not, a sweep finds that out.
+fn end(unfinished: &Path) -> bool {
+    let note = unfinished.join(COMMIT);
+    let ended = (0..MAX_ENDS).any(|_| {
+        let removed = faults::point().and_then(|()| fs::remove_file(&note));
+        removed.is_ok() || !note.exists()
+    });
+    // What is removed next must not be gone before the note is.
+    ended && directory::sync(unfinished).is_ok()
+}
+
+/// Brings the moves of a dead process to an end. Returns whether what is left may go.
+///
+/// As long as no new file is in place, what was moved aside is put back; afterwards the rest of the new files is put
+/// in place. Nothing else is touched: if something is in the way, or the target is gone, all is left as it is.
+fn settle(unfinished: &Path, _: &Directory) -> bool {
+    match fs::read(unfinished.join(COMMIT)) {
+        Ok(note) => try_settle(unfinished, &note).is_some(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+fn try_settle(unfinished: &Path, note: &[u8]) -> Option<()> {
+    let at = note.iter().position(|byte| *byte == b'\n')?;
+    let parts: usize = std::str::from_utf8(&note[..at]).ok()?.parse().ok()?;
+    let target = unfinished.parent()?.join(path_of(&note[at + 1..])?);
+    let (old, new) = (unfinished.join(OLD), unfinished.join(NEW));
+    let waiting = if new.exists() {
+        parts_in(&new).ok()?
+    } else {
+        Vec::new()
+    };
+    let directory = match fs::symlink_metadata(&old) {
+        // A file or a link. It was replaced if the output is in its place.
+        Ok(found) if !found.is_dir() => {
+            let is_replaced = fs::symlink_metadata(&target).is_ok() && !new.exists();
+            if !is_replaced {
+                rename_new(&old, &target).ok()?;
+            }
+            target.parent()?
+        }
+        _ => {
+            let (from, names) = if waiting.len() == parts {
+                let names = if old.exists() {
+                    parts_in(&old).ok()?
+                } else {
+                    Vec::new()
+                };
+                (&old, names)
+            } else {
+                (&new, waiting)
+            };
+            for name in names {
+                rename_new(&from.join(&name), &target.join(&name)).ok()?;
+            }
+            &target
+        }
+    };
+    directory::sync(directory).ok()?;
+    end(unfinished).then_some(())
+}
+
+#[cfg(unix)]
+fn path_of(bytes: &[u8]) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    Some(std::ffi::OsStr::from_bytes(bytes).into())
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: &[u8]) -> Option<PathBuf> {
+    std::str::from_utf8(bytes).ok().map(PathBuf::from)
+}

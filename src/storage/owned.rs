@@ -1,0 +1,428 @@
+//! Directories that are ours: what makes them so, and how they go.
+//!
+//! ```text
+//!  <parent>/
+//!  └─ <prefix><process>-<time>-<n>-<check>/   locked as long as its owner lives
+//!     ├─ lock                                 the mark: whose form this is, and the number of this very file
+//!     └─ …                                    files of the directory's kind, and nothing else
+//! ```
+//!
+//! What a dead process has left is removed by the next [`sweep`]. It removes a directory only if
+//!
+//! 1. the name is one that holdall gave: its last part is a checksum of the rest;
+//! 2. it is a directory, not a link to one, and belongs to this user;
+//! 3. its owner is dead: the lock can be taken, which the system drops when a process ends, however it ends;
+//! 4. the mark is there and names this file. A copy of the directory has another one;
+//! 5. everything in it has a name and a type that files of this kind have. Otherwise it is left alone as a whole.
+//!
+//! A process that is killed between the making of a directory and the mark leaves no mark: such a directory is removed
+//! if the process that its name gives is gone and there is nothing in it. So is one whose mark a loss of power has
+//! blanked, since nobody waits for the disk here.
+//!
+//! The lock is on the directory, which keeps `systemd-tmpfiles` away, too. On a file system that does not lock
+//! directories, as NFS, it is on the mark; if it has no locks at all, nothing is swept there. The locks must reach all
+//! processes that use the directory, as those of local disks do.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::directory::{self, Directory, Entry};
+use super::{interrupt, live, system};
+
+const LOCK_NAME: &str = "lock";
+
+/// How often a directory is made again that a sweeper has taken for left behind, between its making and its lock.
+const MAX_CREATIONS: usize = 100;
+
+/// How often a removal is tried, and how much longer the wait is before each next attempt.
+const MAX_REMOVALS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What directories are for, and so what they are named and what may be in them.
+#[derive(Debug)]
+pub(super) struct Kind {
+    pub(super) prefix: &'static str,
+    /// Whether there may be a file of this name.
+    pub(super) has_file: fn(&str, Entry) -> bool,
+    /// The directories in it.
+    pub(super) directories: &'static [&'static str],
+    /// Whether there may be a file of this name in one of these.
+    pub(super) has_inner_file: fn(&str) -> bool,
+    /// Completes what a dead owner has left half done. Returns whether the directory may go then.
+    pub(super) settle: fn(&Path, &Directory) -> bool,
+}
+
+impl Kind {
+    fn new_name(&self) -> String {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let time = now.map_or(0, |time| time.as_micros());
+        let stem = format!("{}{}-{time:x}-{number}", self.prefix, process::id());
+        format!("{stem}-{:08x}", crc32fast::hash(stem.as_bytes()))
+    }
+
+    /// The process that gave a directory this name, if it is one of [`new_name`](Self::new_name).
+    fn process_of(&self, name: &OsStr) -> Option<u32> {
+        let name = name.to_str()?;
+        let name = name.strip_suffix(ASIDE).unwrap_or(name);
+        let (stem, check) = name.rsplit_once('-')?;
+        if check != format!("{:08x}", crc32fast::hash(stem.as_bytes())) {
+            return None;
+        }
+        stem.strip_prefix(self.prefix)?
+            .split('-')
+            .next()?
+            .parse()
+            .ok()
+    }
+
+    /// Whether a directory has a name that holdall gave to one of this kind.
+    pub(super) fn is_name(&self, name: &OsStr) -> bool {
+        self.process_of(name).is_some()
+    }
+
+    fn mark(&self, lock: &File) -> io::Result<String> {
+        Ok(format!("{}1 {}\n", self.prefix, system::inode(lock)?))
+    }
+}
+
+/// A directory that is being removed has this at the end of its name, so that nobody adds to it by its path.
+const ASIDE: &str = "-left";
+
+/// A directory that this process owns. It is removed on drop, and at the end of the process.
+#[derive(Debug)]
+pub(super) struct Owned {
+    held: Arc<Held>,
+    /// In the list of what is live.
+    number: u64,
+    is_left: bool,
+}
+
+impl Owned {
+    /// Makes a directory in `parent`, which is made if it is missing. Returns `None` if the process is about to end.
+    ///
+    /// Those of the directories above it that were `made` for it, the outermost first, go with it if they are empty then.
+    pub(super) fn create(
+        kind: &'static Kind,
+        parent: &Path,
+        made: Vec<PathBuf>,
+    ) -> io::Result<Option<Self>> {
+        let created = Self::try_often_to_create(kind, parent, &made);
+        if !matches!(created, Ok(Some(_))) {
+            remove_if_empty(&made);
+        }
+        created
+    }
+
+    fn try_often_to_create(
+        kind: &'static Kind,
+        parent: &Path,
+        made: &[PathBuf],
+    ) -> io::Result<Option<Self>> {
+        interrupt::install();
+        for _ in 1..MAX_CREATIONS {
+            match Self::try_create(kind, parent, made) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::create_dir_all(parent)?;
+                }
+                Err(error) if is_taken(&error) => {}
+                outcome => return outcome,
+            }
+        }
+        Self::try_create(kind, parent, made)
+    }
+
+    fn try_create(
+        kind: &'static Kind,
+        parent: &Path,
+        made: &[PathBuf],
+    ) -> io::Result<Option<Self>> {
+        // Held over `mkdir`: the end of the process either finds the directory or keeps it from being made.
+        let mut live = live::lock();
+        if live.is_closed() {
+            return Ok(None);
+        }
+        let mut held = Held::create(kind, parent.join(kind.new_name()))?;
+        held.made = made.to_vec();
+        let held = Arc::new(held);
+        let number = live.add(Arc::clone(&held));
+        Ok(Some(Self {
+            held,
+            number,
+            is_left: false,
+        }))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.held.path
+    }
+
+    /// The directories above it that were made for it.
+    pub(super) fn made(&self) -> &[PathBuf] {
+        &self.held.made
+    }
+
+    /// Whether it is still there, and this process is the one that made it and not a copy.
+    pub(super) fn is_there(&self) -> bool {
+        self.is_of_this_process() && self.held.directory.is_at(&self.held.path)
+    }
+
+    fn is_of_this_process(&self) -> bool {
+        self.held.process == system::process_number()
+    }
+
+    /// Does some work that the end of the process waits for. Returns `None` if it did not.
+    pub(super) fn uninterrupted<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
+        let live = live::lock();
+        (!live.is_closed()).then(work)
+    }
+
+    /// Leaves the directory to a later sweep.
+    pub(super) fn leave(mut self) {
+        self.is_left = true;
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // In a copy of the process it is the original's.
+        if self.is_of_this_process() {
+            if !self.is_left {
+                self.held.remove();
+            }
+            live::lock().forget(self.number);
+        }
+    }
+}
+
+/// A directory and its lock.
+#[derive(Debug)]
+pub(super) struct Held {
+    kind: &'static Kind,
+    path: PathBuf,
+    directory: Directory,
+    /// Held, not read, if the directory cannot be locked itself.
+    _lock: Option<File>,
+    /// The process that made it.
+    process: u64,
+    /// The directories above it that were made for it, the outermost first.
+    made: Vec<PathBuf>,
+}
+
+/// Whether somebody else was faster.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AlreadyExists | io::ErrorKind::WouldBlock
+    )
+}
+
+impl Held {
+    fn create(kind: &'static Kind, path: PathBuf) -> io::Result<Self> {
+        directory::make_private(&path)?;
+        Self::mark(kind, &path).inspect_err(|_| {
+            // A sweeper may have been faster.
+            let _ = fs::remove_file(path.join(LOCK_NAME));
+            let _ = fs::remove_dir(&path);
+        })
+    }
+
+    /// Locks and marks a directory that was just made.
+    fn mark(kind: &'static Kind, path: &Path) -> io::Result<Self> {
+        let directory = Directory::open(path)?;
+        let is_locked = directory::lock(directory.try_lock())?;
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut lock = options.open(path.join(LOCK_NAME))?;
+        if !is_locked {
+            directory::lock(lock.try_lock())?;
+        }
+        lock.write_all(kind.mark(&lock)?.as_bytes())?;
+        if !directory.is_at(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(Self {
+            kind,
+            path: path.to_owned(),
+            directory,
+            _lock: (!is_locked).then_some(lock),
+            process: system::process_number(),
+            made: Vec::new(),
+        })
+    }
+
+    /// Becomes the owner of what `process` has left, if that is dead and the directory is marked.
+    fn claim(kind: &'static Kind, path: PathBuf, process: u32) -> Option<Self> {
+        let directory = Directory::open(&path).ok()?;
+        let is_locked = directory::lock(directory.try_lock()).ok()?;
+        if !directory.is_own() || !directory.is_at(&path) {
+            return None;
+        }
+        let lock = match directory.open_file(LOCK_NAME) {
+            Ok(lock) => lock,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::NotFound && !system::is_running(process) {
+                    // Fails unless it is empty.
+                    let _ = fs::remove_dir(&path);
+                }
+                return None;
+            }
+        };
+        let is_file_locked = directory::lock(lock.try_lock()).ok()?;
+        let mut mark = Vec::new();
+        (&lock).take(100).read_to_end(&mut mark).ok()?;
+        let is_blank = mark.iter().all(|byte| *byte == 0);
+        let is_marked = mark == kind.mark(&lock).ok()?.as_bytes();
+        let is_left = is_marked || (is_blank && !system::is_running(process));
+        ((is_locked || is_file_locked) && is_left).then(|| Self {
+            kind,
+            path,
+            directory,
+            _lock: Some(lock),
+            process: system::process_number(),
+            made: Vec::new(),
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the directory if everything in it is ours. What cannot be removed is left to a later sweep.
+    pub(super) fn remove(&self) -> bool {
+        for attempt in 1..=MAX_REMOVALS {
+            match self.try_remove() {
+                Ok(is_removed) => {
+                    remove_if_empty(&self.made);
+                    return is_removed;
+                }
+                Err(_) => thread::sleep(PAUSE * attempt),
+            }
+        }
+        false
+    }
+
+    fn try_remove(&self) -> io::Result<bool> {
+        let entries = match self.own_entries() {
+            Ok(Some(entries)) => entries,
+            Ok(None) => return Ok(false),
+            // Somebody has removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let aside = aside(&self.path);
+        if self.directory.is_at(&self.path) {
+            // If it fails, somebody may add to it once more, and the removal takes another attempt.
+            let _ = fs::rename(&self.path, &aside);
+        }
+        let mut outcome = Ok(());
+        for (name, kind) in entries {
+            if name != LOCK_NAME {
+                outcome = outcome.and(match kind {
+                    Entry::Directory => self.remove_inner(&name),
+                    Entry::File | Entry::Other => or_gone(self.directory.remove_file(&name)),
+                });
+            }
+        }
+        // The mark goes last, so that a sweep can go on from here.
+        outcome?;
+        or_gone(self.directory.remove_file(LOCK_NAME.as_ref()))?;
+        // It is at neither if somebody has moved it.
+        let mut paths = [&aside, &self.path].into_iter();
+        let path = paths.find(|path| self.directory.is_at(path));
+        path.map_or(Ok(()), |path| or_gone(fs::remove_dir(path)))?;
+        Ok(true)
+    }
+
+    fn remove_inner(&self, name: &OsStr) -> io::Result<()> {
+        let inner = self.directory.open_in(name)?;
+        for name in self.inner_files(&inner)?.into_iter().flatten() {
+            or_gone(inner.remove_file(&name))?;
+        }
+        or_gone(self.directory.remove_directory(name))
+    }
+
+    /// Returns all that is in the directory, or `None` if anything in it is not ours.
+    fn own_entries(&self) -> io::Result<Option<Vec<(OsString, Entry)>>> {
+        let entries = self.directory.entries()?;
+        for (name, kind) in &entries {
+            let name = name.to_str().unwrap_or_default();
+            let is_own = match kind {
+                Entry::Directory => {
+                    self.kind.directories.contains(&name)
+                        && self
+                            .inner_files(&self.directory.open_in(name.as_ref())?)?
+                            .is_some()
+                }
+                Entry::File if name == LOCK_NAME => true,
+                Entry::File | Entry::Other => (self.kind.has_file)(name, *kind),
+            };
+            if !is_own {
+                return Ok(None);
+            }
+        }
+        Ok(Some(entries))
+    }
+
+    /// The same for a directory in it.
+    fn inner_files(&self, inner: &Directory) -> io::Result<Option<Vec<OsString>>> {
+        let files = inner.entries()?.into_iter().map(|(name, kind)| {
+            let has_file = self.kind.has_inner_file;
+            let is_own = kind == Entry::File && name.to_str().is_some_and(has_file);
+            is_own.then_some(name)
+        });
+        Ok(files.collect())
+    }
+}
+
+/// Removes directories, of which each is in the one before it, as far as they are empty.
+pub(super) fn remove_if_empty(directories: &[PathBuf]) {
+    for directory in directories.iter().rev() {
+        let _ = fs::remove_dir(directory);
+    }
+}
+
+/// The path of a directory while it is removed.
+fn aside(path: &Path) -> PathBuf {
+    let path = path.as_os_str();
+    if path.as_encoded_bytes().ends_with(ASIDE.as_bytes()) {
+        return path.into();
+    }
+    let mut aside = path.to_owned();
+    aside.push(ASIDE);
+    aside.into()
+}
+
+/// Something that is gone need not be removed.
+fn or_gone(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Removes the directories of this kind that dead processes of this user have left in `parent`, and returns their number.
+///
+/// What cannot be read, locked or removed is left alone: a sweep never fails a job.
+pub(super) fn sweep(kind: &'static Kind, parent: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(parent) else {
+        return 0;
+    };
+    let left = entries.flatten().filter_map(|entry| {
+        let process = kind.process_of(&entry.file_name())?;
+        Held::claim(kind, entry.path(), process)
+    });
+    left.filter(|held| (kind.settle)(&held.path, &held.directory) && held.remove())
+        .count()
+}

@@ -1,0 +1,132 @@
+//! A program that may have few descriptors, threads, bytes of memory or of files, or that is in an odd state.
+#![expect(
+    unsafe_code,
+    reason = "std does not set limits, users or signal handlers"
+)]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::common::Files;
+use super::harness::{Outcome, Place, Run};
+use super::program::{EXECUTORS, WORK};
+use super::sample::{Tally, in_places, undisturbed};
+
+/// In the program: applies a limit, such as `nofile=40`, or takes on a state, such as `closed`.
+pub(crate) fn apply(limit: &str) {
+    let (name, value) = limit.split_once('=').unwrap_or((limit, "0"));
+    let value: u32 = value.parse().expect("a number");
+    let resource = |resource| {
+        let limit = libc::rlimit {
+            rlim_cur: value.into(),
+            rlim_max: value.into(),
+        };
+        // SAFETY: the pointer is to a whole rlimit of this frame.
+        unsafe { libc::setrlimit(resource, &raw const limit) }
+    };
+    // SAFETY: all of these take numbers, and nothing that this test program does relies on its standard streams.
+    let status = unsafe {
+        match name {
+            "nofile" => resource(libc::RLIMIT_NOFILE),
+            "nproc" => resource(libc::RLIMIT_NPROC),
+            "as" => resource(libc::RLIMIT_AS),
+            "fsize" => resource(libc::RLIMIT_FSIZE),
+            "user" => libc::setgid(value) | libc::setuid(value),
+            "closed" => libc::close(0) | libc::close(1) | libc::close(2),
+            "ignore" => match libc::signal(value.cast_signed(), libc::SIG_IGN) {
+                libc::SIG_ERR => -1,
+                _ => 0,
+            },
+            "default" => match libc::signal(value.cast_signed(), libc::SIG_DFL) {
+                libc::SIG_ERR => -1,
+                _ => 0,
+            },
+            _ => panic!("there is no limit {name}"),
+        }
+    };
+    assert_eq!(status, 0, "{limit}: {}", std::io::Error::last_os_error());
+}
+
+/// Runs each operation under each of the limits, on one executor or another, and returns how many answers were right.
+fn right_answers_under(limits: &[String]) -> u64 {
+    let limits = limits.iter().enumerate();
+    let runs = limits.flat_map(|(number, limit)| {
+        let works = WORK.iter().enumerate();
+        works.map(move |(index, (work, _))| Run {
+            limits: limit.clone(),
+            ..undisturbed(work, EXECUTORS[(number + index) % EXECUTORS.len()])
+        })
+    });
+    let tally = Tally::default();
+    in_places(runs, |place, run| tally.add(&run, &place.run(&run)));
+    tally.finish()
+}
+
+fn limits(name: &str, values: &[u32]) -> Vec<String> {
+    values
+        .iter()
+        .map(|value| format!("{name}={value}"))
+        .collect()
+}
+
+#[test]
+fn too_few_descriptors_are_an_error_and_leave_nothing() {
+    let right = right_answers_under(&limits("nofile", &[6, 8, 10, 12, 16, 24, 32, 64]));
+    assert!(right > 0, "some have enough");
+}
+
+#[test]
+fn too_few_threads_are_an_error_and_leave_nothing() {
+    // The limit does not apply to root.
+    // SAFETY: geteuid takes nothing and cannot fail.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    let user = if is_root { "user=1234 " } else { "" };
+    right_answers_under(&[1, 2, 3, 4].map(|value| format!("{user}nproc={value}")));
+}
+
+#[test]
+fn too_little_memory_leaves_nothing_for_long() {
+    right_answers_under(&limits("as", &[100 << 20, 200 << 20, 400 << 20]));
+}
+
+#[test]
+fn files_that_may_not_grow_are_an_error_and_leave_nothing() {
+    right_answers_under(&limits("fsize", &[0, 1_000, 100_000]));
+}
+
+#[test]
+fn closed_streams_and_odd_signals_change_nothing() {
+    let states = ["closed", "ignore=17", "default=13"];
+    let right = right_answers_under(&states.map(str::to_owned));
+    assert_eq!(right, (states.len() * WORK.len()) as u64);
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_leaves_nothing() {
+    let files = Files::new();
+    let disk = files.root();
+    if !mount(disk) {
+        eprintln!("SKIPPED: no tmpfs can be mounted here");
+        return;
+    }
+    let place = Place::new(disk);
+    for (index, (work, _)) in WORK.iter().enumerate() {
+        let run = undisturbed(work, EXECUTORS[index % EXECUTORS.len()]);
+        match place.run(&run).outcome {
+            Ok(Outcome::Error) => {}
+            // What is spilled is compressed, and there is some room.
+            Ok(Outcome::Right) => assert!(!matches!(*work, "write_text" | "overwrite"), "{run}"),
+            Err(reason) => panic!("{run}: {reason}"),
+        }
+    }
+    let unmounted = Command::new("umount").arg(disk).status();
+    assert!(unmounted.is_ok_and(|status| status.success()));
+}
+
+/// Mounts a file system with little more room than for the text that the program reads.
+fn mount(path: &Path) -> bool {
+    let mut command = Command::new("mount");
+    command.args(["-t", "tmpfs", "-o", "size=3200k,mode=777", "none"]);
+    let status = command.arg(path).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}

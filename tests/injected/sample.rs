@@ -1,0 +1,239 @@
+//! Which runs there are, and the tests that take them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::common::Files;
+use super::faults::{Effect, Fault, Operation, Scope, Times};
+use super::harness::{Outcome, Place, Report, Run};
+use super::program::{EXECUTORS, WORK};
+
+/// How many places there are in which the program runs at the same time.
+const PLACES: usize = 2;
+
+/// The number of runs for each operation of the program, unless the environment says otherwise.
+const RUNS: u64 = 40;
+
+/// A fixed sequence for each seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+}
+
+/// What became of the runs of each operation of the program.
+#[derive(Default)]
+pub(crate) struct Tally {
+    /// Right answers, errors and runs in which no call failed.
+    runs: Mutex<BTreeMap<&'static str, [u64; 3]>>,
+    wrong: Mutex<Vec<String>>,
+}
+
+impl Tally {
+    pub(crate) fn add(&self, run: &Run, report: &Report) {
+        let index = match &report.outcome {
+            Ok(_) if run.fault.is_some() && report.affected == 0 => 2,
+            Ok(Outcome::Right) => 0,
+            Ok(Outcome::Error) => 1,
+            Err(reason) => {
+                eprintln!("{run}: {reason}");
+                return lock(&self.wrong).push(format!("{run}: {reason}"));
+            }
+        };
+        lock(&self.runs).entry(run.work).or_default()[index] += 1;
+    }
+
+    /// Prints the numbers of runs, and returns that of right answers.
+    ///
+    /// # Panics
+    ///
+    /// If a run was wrong.
+    pub(crate) fn finish(self) -> u64 {
+        let runs = lock(&self.runs);
+        for (work, [right, errors, undisturbed]) in &*runs {
+            println!("{work}: {right} right answers, {errors} errors, {undisturbed} undisturbed");
+        }
+        let wrong = lock(&self.wrong);
+        let number = wrong.len();
+        assert!(
+            number == 0,
+            "{number} runs were wrong:\n{}",
+            wrong.join("\n")
+        );
+        runs.values().map(|[right, ..]| right).sum()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hands out tasks in order to a thread for each place.
+pub(crate) fn in_places<T: Send>(
+    tasks: impl Iterator<Item = T> + Send,
+    run: impl Fn(&Place<'_>, T) + Sync,
+) {
+    let tasks = Mutex::new(tasks);
+    let next = || lock(&tasks).next();
+    thread::scope(|scope| {
+        for _ in 0..PLACES {
+            scope.spawn(|| {
+                let files = Files::new();
+                let place = Place::new(files.root());
+                while let Some(task) = next() {
+                    run(&place, task);
+                }
+            });
+        }
+    });
+}
+
+pub(crate) fn undisturbed(work: &'static str, executor: &'static str) -> Run {
+    Run {
+        work,
+        executor,
+        limits: String::new(),
+        fault: None,
+    }
+}
+
+fn combinations() -> impl Iterator<Item = (&'static str, &'static str)> + Send {
+    let works = WORK.iter().map(|(work, _)| *work);
+    works.flat_map(|work| EXECUTORS.map(|executor| (work, executor)))
+}
+
+/// In how many ways the calls of an operation may be affected.
+fn ways(operation: Operation) -> Vec<(Effect, Times)> {
+    let errors = operation.errors().iter().map(|error| Effect::Error(*error));
+    let mut effects: Vec<_> = errors.collect();
+    if operation.may_be_short() {
+        effects.push(Effect::Short);
+    }
+    let each = effects.into_iter();
+    let mut ways: Vec<_> = each
+        .flat_map(|effect| [(effect, Times::Once), (effect, Times::Always)])
+        .collect();
+    if operation.is_interruptible() {
+        // For ever it would be no interruption.
+        let interrupted = Effect::Error(libc::EINTR);
+        ways.extend([
+            (interrupted, Times::Once),
+            (interrupted, Times::Alternately),
+        ]);
+    }
+    ways
+}
+
+#[test]
+fn every_run_is_right_or_a_clean_error_and_leaves_nothing() {
+    let setting = std::env::var("HOLDALL_FAULTS").ok();
+    let tally = Tally::default();
+    if setting.as_deref() == Some("all") {
+        all(&tally);
+    } else {
+        let runs = setting.map_or(RUNS, |setting| setting.parse().expect("a number or `all`"));
+        let seed = std::env::var("HOLDALL_FAULTS_SEED").ok();
+        let seed = seed.map_or(1, |seed| seed.parse().expect("a number"));
+        some(runs, seed, &tally);
+    }
+    tally.finish();
+}
+
+/// Has each call fail in each way, until a run is over before its turn has come.
+fn all(tally: &Tally) {
+    let tasks = combinations().flat_map(|(work, executor)| {
+        let operations = Operation::ALL.iter();
+        operations.flat_map(move |operation| {
+            ways(*operation)
+                .into_iter()
+                .flat_map(move |(effect, times)| {
+                    let scopes = match (executor, times) {
+                        ("processes:2", Times::Always) => {
+                            &[Scope::All, Scope::Driver, Scope::Workers][..]
+                        }
+                        _ => &[Scope::All],
+                    };
+                    scopes
+                        .iter()
+                        .map(move |scope| (work, executor, *operation, effect, times, *scope))
+                })
+        })
+    });
+    in_places(
+        tasks,
+        |place, (work, executor, operation, effect, times, scope)| {
+            for first in 1.. {
+                let fault = Fault {
+                    operation,
+                    effect,
+                    times,
+                    scope,
+                    first,
+                };
+                let run = Run {
+                    fault: Some(fault),
+                    ..undisturbed(work, executor)
+                };
+                let report = place.run(&run);
+                tally.add(&run, &report);
+                if report.affected == 0 {
+                    break;
+                }
+            }
+        },
+    );
+}
+
+/// Has calls fail that are chosen at random, in `runs` runs for each operation of the program.
+fn some(runs: u64, seed: u64, tally: &Tally) {
+    let counts = Mutex::new(BTreeMap::new());
+    in_places(combinations(), |place, (work, executor)| {
+        let run = undisturbed(work, executor);
+        let report = place.run(&run);
+        assert_eq!(report.outcome, Ok(Outcome::Right), "{run}");
+        lock(&counts).insert((work, executor), report.counts);
+    });
+    let counts = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let tasks = (0..runs * WORK.len() as u64).map(|number| {
+        let (work, _) = WORK[number as usize % WORK.len()];
+        let executor = random.pick(&EXECUTORS);
+        let counts = &counts[&(work, executor)];
+        let count = |operation: Operation| counts[operation as usize];
+        let operations = Operation::ALL.iter().copied();
+        let operations: Vec<_> = operations
+            .filter(|operation| count(*operation) > 0)
+            .collect();
+        let operation = random.pick(&operations);
+        let (effect, times) = random.pick(&ways(operation));
+        let scope = match executor {
+            "processes:2" => random.pick(&[Scope::All, Scope::All, Scope::Driver, Scope::Workers]),
+            _ => Scope::All,
+        };
+        // Early calls more often: they are fewer than later ones in runs that end early.
+        let last = 1 + random.below(count(operation));
+        let first = 1 + random.below(last);
+        let fault = Fault {
+            operation,
+            effect,
+            times,
+            scope,
+            first,
+        };
+        Run {
+            fault: Some(fault),
+            ..undisturbed(work, executor)
+        }
+    });
+    in_places(tasks, |place, run| tally.add(&run, &place.run(&run)));
+}

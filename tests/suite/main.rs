@@ -1,0 +1,26 @@
+//! All tests that hold on every executor and need no process of their own. They form one program, which is compiled and
+//! linked once.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod actions;
+mod agrees_with_std;
+mod counters;
+mod determinism;
+mod errors;
+mod examples;
+mod fields;
+mod fuzz;
+mod group;
+mod join;
+mod layering;
+mod laziness;
+mod nesting;
+mod persist;
+mod plans;
+mod regressions;
+mod remote_executor;
+mod sort;
+mod sort_without_order;
+mod text_files;
