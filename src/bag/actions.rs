@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Bag;
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::operators::actions::{Collect, Count, Fold, TryForEach};
 use crate::pipeline::{Action, Call, Data, Given, Initial, Pipeline, Plain, Record};
 use crate::scheduler::ResultStage;
@@ -60,7 +60,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             });
             ControlFlow::Continue(())
         })?;
-        Ok(merged.unwrap_or_else(|| fold.make.call(())))
+        caught(Some(fold.site), || {
+            Ok(merged.unwrap_or_else(|| fold.make.call(())))
+        })
     }
 
     /// Returns all records, in order: by partition, then by position. Runs a job.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use super::Bag;
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::operators::actions::Top;
 use crate::pipeline::{Call, Data, Pipeline, Plain, Record, Reversed, comparison};
 use crate::task::Site;
@@ -179,6 +179,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             });
             ControlFlow::Continue(())
         })?;
-        Ok(ranked.map_or_else(Vec::new, |ranked| top.sorted(ranked)))
+        caught(Some(site), || {
+            Ok(ranked.map_or_else(Vec::new, |ranked| top.sorted(ranked)))
+        })
     }
 }

@@ -50,6 +50,8 @@ impl<K: 'static, V: Data, W: Data> Record for CoGroup<K, V, W> {
     type Peek<'a> = &'a K;
     type Owned = (K, Vec<V>, Vec<W>);
 
+    const IS_STREAM: bool = true;
+
     #[inline]
     fn peek<'s>((key, ..): &'s Self::Ref<'_>) -> &'s K {
         key

@@ -41,6 +41,9 @@ where
     {
         // The iterator may run user code at each step, so `call` guards each step.
         let mut records = task.call(&self.site, || self.op.call((record,)).into_iter());
+        if In::IS_STREAM && task.has_failed() {
+            return ControlFlow::Break(());
+        }
         loop {
             let next = task.call(&self.site, || records.next());
             match next {

@@ -31,6 +31,9 @@ where
         let mut flow = ControlFlow::Continue(());
         task.call(&self.site, || {
             let mut emit = |text: &str| {
+                if In::IS_STREAM && task.has_failed() {
+                    flow = ControlFlow::Break(());
+                }
                 if flow.is_continue() {
                     flow = sink(text);
                 }

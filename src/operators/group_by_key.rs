@@ -51,6 +51,8 @@ impl<K: 'static, V: Data> Record for Group<K, V> {
     type Peek<'a> = &'a K;
     type Owned = (K, Vec<V>);
 
+    const IS_STREAM: bool = true;
+
     #[inline]
     fn peek<'s>((key, _): &'s (K, Values<'_, V>)) -> &'s K {
         key

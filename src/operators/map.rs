@@ -1,6 +1,7 @@
 //! `map`: one record for each record. Narrow.
 
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 
 use super::Step;
 use crate::pipeline::{Call, Record, Ref};
@@ -38,6 +39,9 @@ where
         K: FnMut(U) -> Flow,
     {
         let out = task.call(&self.site, || self.op.call((record,)));
+        if In::IS_STREAM && task.has_failed() {
+            return ControlFlow::Break(());
+        }
         sink(out)
     }
 }

@@ -46,6 +46,11 @@ pub trait Record: 'static {
     /// A record as it is kept.
     type Owned: 'static;
 
+    /// Whether a record is read while a closure goes through it, so that the closure sees a part of it if a file is found
+    /// damaged.
+    #[doc(hidden)]
+    const IS_STREAM: bool = false;
+
     /// Looks at a record without taking it.
     #[doc(hidden)]
     fn peek<'s>(record: &'s Self::Ref<'_>) -> Self::Peek<'s>;

@@ -113,9 +113,9 @@ impl Job {
         }
         let number = self.plan.stages();
         let make_again = || self.make_again();
-        let run = StageRun::new(number, code, &self.state, self.executor.slots());
-        let run = run.making_again(&make_again);
         self.watch(number, &self.plan.result, code.partitions(), || {
+            let run = StageRun::new(number, code, &self.state, self.executor.slots());
+            let run = run.making_again(&make_again);
             work(&run, self.executor.local())?;
             run.check_whole()
         })
@@ -130,9 +130,9 @@ impl Job {
         work: impl FnOnce() -> Result<R>,
     ) -> Result<R> {
         let watch = Watch::start(&self.state);
-        // What a stage drops are records of the program, and dropping them may panic.
+        // What a stage drops are records and iterators of the program, and dropping them may panic.
         let work = || caught(None, work);
-        let result = if self.report.shows_progress {
+        let worked = if self.report.shows_progress {
             let shown = progress::Shown {
                 stage: number,
                 stages: self.plan.stages(),
@@ -140,10 +140,12 @@ impl Job {
                 tasks,
                 bytes: plan::input_bytes(node),
             };
-            shown.during(self.state.progress(), work)?
+            shown.during(self.state.progress(), work)
         } else {
-            work()?
+            work()
         };
+        // The first error counts.
+        let result = worked.map_err(|error| self.state.outcome().err().unwrap_or(error))?;
         let stage = watch.stop(&self.state, number, node.site.operator);
         let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
         summary.elapsed += stage.elapsed;

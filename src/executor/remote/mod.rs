@@ -10,6 +10,7 @@
 mod pull;
 mod results;
 mod spec;
+mod state;
 mod tasks;
 #[cfg(test)]
 mod tests;

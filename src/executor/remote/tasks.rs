@@ -1,15 +1,14 @@
 //! The tasks of a stage: which wait, which are out, which are done; and the results that they have sent.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::iter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::pull::pull_some;
-use super::results::{Chunk, Results, Source, Standing};
+use super::results::{Chunk, Source, Standing};
 use super::spec::{PartitionSpec, Report, TaskSpec};
+use super::state::{End, State, Waiting};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::task::{Flow, Site};
 
@@ -18,9 +17,6 @@ const ATTEMPTS: usize = 4;
 
 /// The most partitions in a task.
 const MOST_PARTITIONS: usize = 256;
-
-/// How much of results may wait for earlier ones.
-const ROOM_BYTES: usize = 8 << 20;
 
 /// How long a thread waits before it looks whether the job has been stopped.
 const LOOK: Duration = Duration::from_millis(10);
@@ -49,43 +45,6 @@ pub struct Tasks<'a> {
 pub(crate) struct StageSite {
     pub(crate) number: usize,
     pub(crate) site: Site,
-}
-
-#[derive(Default)]
-struct State {
-    last_id: u64,
-    /// The first partition of a known number of them that was never handed out.
-    unclaimed: usize,
-    /// How many the source has given, and whether it has no more.
-    pulled: usize,
-    is_exhausted: bool,
-    /// To be handed out next, by the first partition of each.
-    waiting: BTreeMap<usize, Waiting>,
-    out: BTreeMap<u64, TaskSpec>,
-    /// Of what is done, by the first partition of each.
-    reports: BTreeMap<usize, Report>,
-    /// All that these have ever named.
-    files: HashSet<PathBuf>,
-    results: Results,
-    end: Option<End>,
-    /// How many tasks were taken since the executor was called.
-    taken: usize,
-}
-
-/// A task that is not out.
-struct Waiting {
-    partitions: Vec<PartitionSpec>,
-    /// How often it was tried.
-    attempts: usize,
-}
-
-/// Why no more tasks are handed out, although there are some.
-enum End {
-    /// Nobody wants more of the result.
-    Enough,
-    Failed(Error),
-    /// What an earlier stage has left is damaged.
-    Damaged,
 }
 
 /// What has come of a stage when the executor returns.
@@ -228,11 +187,14 @@ impl<'a> Tasks<'a> {
         if state.out.remove(&task.id).is_none() {
             return state.remove_files(&report);
         }
-        let counts = report.chunks.iter().copied().chain(iter::repeat(0));
-        for (partition, count) in task.partitions.iter().zip(counts) {
-            match state.results.done(partition.index, task.id, count) {
-                Standing::New | Standing::Known => {}
-                standing => return self.refuse(state, partition.index, &standing),
+        // Once nobody wants more, chunks are not kept.
+        if state.wants_results() {
+            let counts = report.chunks.iter().copied().chain(iter::repeat(0));
+            for (partition, count) in task.partitions.iter().zip(counts) {
+                match state.results.done(partition.index, task.id, count) {
+                    Standing::New | Standing::Known => {}
+                    standing => return self.refuse(state, partition.index, &standing),
+                }
             }
         }
         if let Err(error) = self.source.take(task.partitions.len(), &report) {
@@ -484,79 +446,6 @@ impl<'a> Tasks<'a> {
     fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
         let waited = self.changed.wait_timeout(state, LOOK);
         waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-}
-
-impl State {
-    /// The first end counts, but for one that only asks to wait.
-    fn end(&mut self, end: End) {
-        if self.wants_results() {
-            self.end = Some(end);
-        }
-    }
-
-    fn wants_results(&self) -> bool {
-        matches!(self.end, None | Some(End::Damaged))
-    }
-
-    /// Says that the partitions of `task` before `partition` have given all of their chunks: a task computes one after
-    /// the other. False if `partition` is none of the task's.
-    fn finish_before(&mut self, task: &TaskSpec, partition: usize) -> bool {
-        let mut partitions = task.partitions.iter().map(|partition| partition.index);
-        let Some(position) = partitions.position(|index| index == partition) else {
-            return false;
-        };
-        // If one is finished, all before it are.
-        let before = task.partitions[..position].iter().rev();
-        for before in before {
-            if !self.results.finish(before.index, task.id) {
-                break;
-            }
-        }
-        true
-    }
-
-    fn put_back(&mut self, partitions: Vec<PartitionSpec>, attempts: usize) {
-        let Some(first) = partitions.first().map(|partition| partition.index) else {
-            return;
-        };
-        for partition in &partitions {
-            self.results.abandon(partition.index);
-        }
-        let waiting = Waiting {
-            partitions,
-            attempts,
-        };
-        self.waiting.insert(first, waiting);
-    }
-
-    /// Removes what a report names that nobody will read. One that comes twice names what is needed.
-    fn remove_files(&self, report: &Report) {
-        for file in report.files().filter(|file| !self.files.contains(*file)) {
-            // If it cannot be, it goes with its directory.
-            let _ = fs::remove_file(file);
-        }
-    }
-
-    fn is_done(&self, partitions: Option<usize>) -> bool {
-        let is_claimed = match partitions {
-            Some(partitions) => self.unclaimed >= partitions,
-            None => self.is_exhausted,
-        };
-        is_claimed && self.waiting.is_empty() && self.out.is_empty()
-    }
-
-    /// Whether a chunk of `partition` that task `id` sends may be kept.
-    fn has_room(&self, id: u64, partition: usize) -> bool {
-        if self.results.early_bytes() < ROOM_BYTES {
-            return true;
-        }
-        // What a worker was given first it is done with first. So those with earlier numbers come on, whatever the
-        // others wait for; and only for these may anyone wait.
-        let next = self.results.partition();
-        let holds_next = |task: &TaskSpec| task.partitions.iter().any(|p| p.index == next);
-        !self.results.is_busy
-            && (partition == next || !self.out.range(..id).any(|(_, task)| holds_next(task)))
     }
 }
 

@@ -579,3 +579,20 @@ fn what_an_executor_leaves_out_or_makes_up_ends_the_job() {
         );
     }
 }
+
+#[test]
+fn a_task_that_is_done_once_there_is_enough_counts() {
+    let source = Fake {
+        enough: Some(1),
+        ..Fake::default()
+    };
+    let tasks = tasks(&source, Some(2), 1);
+    let [a, b] = [(); 2].map(|()| tasks.next().unwrap());
+    send(&tasks, &a, 0, 0, vec![0]);
+    send(&tasks, &b, 1, 0, vec![1]);
+    tasks.done(&a, sent(&[1]));
+    tasks.done(&b, sent(&[1]));
+    assert_eq!(source.accepted(), [(0, vec![0])]);
+    assert_eq!(source.partitions_done.load(Ordering::SeqCst), 2);
+    assert!(matches!(tasks.round().unwrap(), Round::Stopped));
+}
