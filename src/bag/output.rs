@@ -19,8 +19,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// names, they give the records in order. Each line ends with `\n`; a record that has one in it becomes several
     /// lines. The directory appears whole, once everything is written, or not at all, even if the process is killed or
     /// the power fails meanwhile. Until then it is in the directory above it, under a hidden name. When this returns,
-    /// the output is on the disk, unless a [`TextWriter`] is told otherwise. See [outputs](crate#outputs), also for what happens if there is an empty directory at
-    /// `path`.
+    /// the output is on the disk, unless a [`TextWriter`] is told otherwise. See [outputs](crate#outputs), also for what
+    /// happens if there is an empty directory at `path`.
     ///
     /// Records are written as `Display` writes them, which pairs cannot be: give them a form by
     /// [`map`](Bag::map), as in `map(|(word, count)| format!("{word}\t{count}"))`. A [`TextWriter`] can be told to
