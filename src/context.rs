@@ -46,7 +46,7 @@ struct Shared {
 impl Shared {
     fn new(mut config: Config, remote: Option<Arc<dyn RemoteExecutor>>) -> Self {
         let executor = remote.map_or_else(|| executor(&config), AnyExecutor::Remote);
-        // The program may change its directory later. Where there is none now, the path stays relative.
+        // The program may change its current directory later. If it has none now, the path stays relative.
         if let Ok(absolute) = path::absolute(&config.spill_directory) {
             config.spill_directory = absolute;
         }

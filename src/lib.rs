@@ -266,7 +266,7 @@
 //! - When `write_text` returns, the output is on the disk: each file, the names of the files, and the name of the output
 //!   are synchronised, unless [`durable(false)`](TextWriter::durable) is set. Spilled files are not: they are of no use
 //!   after a loss of power.
-//! - What somebody else puts at the path while the job runs is neither replaced nor deleted, except parts of an output
+//! - What another program puts at the path while the job runs is neither replaced nor deleted, except parts of an output
 //!   that is overwritten.
 //!
 //! # What holdall deletes

@@ -1,5 +1,5 @@
 //! Outputs and spilled files: they come whole, go when their process ends, and nothing of anybody else's is touched.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 
 mod common;
 
@@ -302,10 +302,22 @@ fn child_forks() {
     let pairs = numbers.clone().map(|n| (n % 7, n)).group_by_key();
     let mut sizes = pairs.map(|(_, group)| group.count()).iter().unwrap();
     sizes.next().unwrap().unwrap();
+    let (work, is_clone) = match work.strip_prefix("clone, ") {
+        Some(work) => (work, true),
+        None => (&*work, false),
+    };
     // SAFETY: the copy uses what this thread has, and ends by `exit` or a signal.
-    let copy = unsafe { libc::fork() };
+    let copy = unsafe {
+        if is_clone {
+            // Without what a program can have done at a fork.
+            let copied = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
+            libc::pid_t::try_from(copied).unwrap()
+        } else {
+            libc::fork()
+        }
+    };
     if copy == 0 {
-        match &*work {
+        match work {
             "drop" | "drop workers" => drop((sizes, numbers, context)),
             "use" => {
                 let again = on_disk(&context);
@@ -347,7 +359,14 @@ fn child_forks() {
 
 #[test]
 fn a_copy_of_the_process_deletes_nothing_and_ends_by_signals() {
-    for work in ["drop", "drop workers", "use", "signal"] {
+    for work in [
+        "drop",
+        "drop workers",
+        "use",
+        "signal",
+        "clone, drop",
+        "clone, signal",
+    ] {
         let files = Files::new();
         within_the_limit(work, {
             let spill = files.path("spill");

@@ -1,4 +1,4 @@
-//! Where tests have the file system fail, or the process end, between two steps of what must not be cut short.
+//! Points at which tests make the file system fail, or the process end: between the steps of an output.
 
 #[cfg(not(test))]
 pub(super) use nowhere::*;

@@ -1,9 +1,9 @@
 //! The clean-up when the process ends: what it owns goes, and then it ends as it would have without us.
 //!
-//! At a signal the program comes first. SIGINT, SIGTERM and SIGHUP are handled only if nobody handles or ignores them
-//! when the first directory is made. When a signal arrives, nothing is done if the program has put a handler over ours
-//! since (and calls ours from it, as `signal-hook` and tokio do): that program ends in its own way, and drops its jobs
-//! then.
+//! At a signal the program comes first. SIGINT, SIGTERM and SIGHUP are handled only if the program neither handles nor
+//! ignores them when the first directory is made. When a signal arrives, nothing is done if the program has put a handler
+//! over ours since (and calls ours from it, as `signal-hook` and tokio do): that program ends in its own way, and drops
+//! its jobs then.
 //!
 //! A signal handler may call next to nothing, so it only notes the signal and writes a byte to a pipe; a thread that
 //! waits at the other end does the work. The crate `signal-hook` would do the same without `unsafe` of ours, but

@@ -106,7 +106,7 @@ impl Output {
             },
         };
         let unfinished = unfinished.map_err(failed)?.ok_or_else(cancelled)?;
-        // Unlike what it is in, it is for those to see who may see what this process writes.
+        // Unlike the directory around it, it has the permissions of all that this process writes.
         fs::create_dir(unfinished.path().join(OUT)).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
@@ -117,12 +117,12 @@ impl Output {
         })
     }
 
-    /// Where the parts of the output are put, each when it is whole.
+    /// The directory for the parts of the output. A part is put there when it is whole.
     pub(crate) fn parts(&self) -> PathBuf {
         self.unfinished.path().join(OUT)
     }
 
-    /// Where they are written, under names of a process number, `-` and another number.
+    /// The directory in which they are written, under names of a process number, `-` and another number.
     pub(crate) fn attempts(&self) -> &Path {
         self.unfinished.path()
     }

@@ -17,7 +17,7 @@
 //!
 //! A process that is killed between the making of a directory and the mark leaves no mark: such a directory is removed
 //! if the process that its name gives is gone and there is nothing in it. So is one whose mark a loss of power has
-//! blanked, since nobody waits for the disk here.
+//! blanked: the mark is not synchronised with the disk.
 //!
 //! The lock is on the directory, which keeps `systemd-tmpfiles` away, too. On a file system that does not lock
 //! directories, as NFS, it is on the mark; if it has no locks at all, nothing is swept there. The locks must reach all
@@ -94,7 +94,7 @@ impl Kind {
     }
 }
 
-/// A directory that is being removed has this at the end of its name, so that nobody adds to it by its path.
+/// A directory that is being removed has this at the end of its name, so that no task adds to it by its path.
 const ASIDE: &str = "-left";
 
 /// A directory that this process owns. It is removed on drop, and at the end of the process.
@@ -203,7 +203,7 @@ pub(super) struct Held {
     made: Vec<PathBuf>,
 }
 
-/// Whether somebody else was faster.
+/// Whether another process was faster.
 fn is_taken(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -307,13 +307,13 @@ impl Held {
         let entries = match self.own_entries() {
             Ok(Some(entries)) => entries,
             Ok(None) => return Ok(false),
-            // Somebody has removed it.
+            // Another program has removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
             Err(error) => return Err(error),
         };
         let aside = aside(&self.path);
         if self.directory.is_at(&self.path)? {
-            // If it fails, somebody may add to it once more, and the removal takes another attempt.
+            // If this fails, a task may add to it once more, and the removal takes another attempt.
             let _ = fs::rename(&self.path, &aside);
         }
         let mut outcome = Ok(());
@@ -328,7 +328,7 @@ impl Held {
         // The mark goes last, so that a sweep can go on from here.
         outcome?;
         or_gone(self.directory.remove_file(LOCK_NAME.as_ref()))?;
-        // It is at neither if somebody has moved it.
+        // It is at neither path if another program has moved it.
         for path in [&aside, &self.path] {
             if self.directory.is_at(path)? {
                 or_gone(fs::remove_dir(path))?;

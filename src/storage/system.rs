@@ -113,7 +113,7 @@ mod unix {
         let Ok(process) = libc::pid_t::try_from(process) else {
             return false;
         };
-        // SAFETY: kill takes numbers, and signal 0 is sent to nobody.
+        // SAFETY: kill takes numbers, and signal 0 is not sent.
         let status = unsafe { libc::kill(process, 0) };
         status == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
     }
@@ -166,7 +166,7 @@ mod unix {
     /// Notes the signal and wakes the thread. One byte is in the pipe at most, so that `write` can neither block nor
     /// fail, and errno stays what the interrupted code needs.
     ///
-    /// In a copy of the process that was made without `fork`, where nobody waits at the other end, the signal does what
+    /// In a copy of the process that was made without `fork`, in which no thread waits at the other end, the signal does what
     /// it would have done without this handler.
     extern "C" fn on_signal(signal: libc::c_int) {
         // SAFETY: getpid takes nothing and cannot fail.

@@ -82,7 +82,7 @@ pub(crate) struct WriteText {
     pub(crate) attempts: PathBuf,
     /// How long the numbers in their names are.
     pub(crate) digits: usize,
-    /// Whether all of it is going to be synchronised with the disk.
+    /// Whether the output will be synchronised with the disk.
     pub(crate) is_durable: bool,
 }
 

@@ -16,12 +16,12 @@ const NOTE_BEFORE: &str = "commit-0";
 /// How often it is tried to remove the note.
 const MAX_ENDS: usize = 10;
 
-/// Whether a file is the note, or is going to be it.
+/// Whether a file is the note, or will be it.
 pub(super) fn is_note(name: &str) -> bool {
     matches!(name, NOTE | NOTE_BEFORE)
 }
 
-/// Notes in the directory `unfinished` that its `parts` are going to be moved to `target`.
+/// Notes in the directory `unfinished` that its `parts` will be moved to `target`.
 pub(super) fn begin(unfinished: &Path, parts: usize, target: &Path) -> io::Result<()> {
     let parent = unfinished.parent().unwrap_or(unfinished);
     // From there, since all of it may be moved.

@@ -183,7 +183,7 @@ fn after_any_error_what_was_there_is_there() {
                     before.check(root.path(), Some(outcome.is_ok()));
                     continue;
                 }
-                // Where nothing could be put back, the error says where it is, and the next output does it.
+                // If nothing could be put back, the error says where it is, and the next output does it.
                 let is_undone = before.is_old(&path) || is_output(&path, "new", NEW_PARTS);
                 let message = outcome.as_ref().err().map(ToString::to_string);
                 let names_all = message.is_some_and(|message| message.contains("are in /"));
@@ -246,7 +246,7 @@ fn child_is_killed() {
 }
 
 #[test]
-fn what_somebody_puts_there_meanwhile_is_neither_replaced_nor_removed() {
+fn what_another_program_puts_there_meanwhile_is_neither_replaced_nor_removed() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("out");
     let begin = |overwrite| {
