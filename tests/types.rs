@@ -4,9 +4,11 @@
 
 mod common;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::on_every_executor_and_processes;
 use holdall::{Context, ErrorKind, Executor, Persistence, Result};
@@ -362,6 +364,43 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
+/// Paths are equal that have other bytes: `a/b` and `a//b`.
+#[test]
+fn normalised_keys_are_one_key() {
+    on_every_executor_and_processes(|context| {
+        let paths = ["a/b", "a//b", "a/./b", "c", "a/b/"].map(PathBuf::from);
+        let paths = context.from_vec(paths.to_vec());
+        assert_eq!(paths.clone().distinct().count().unwrap(), 5);
+        let normal = || {
+            paths
+                .clone()
+                .map(|path| path.components().collect::<PathBuf>())
+        };
+        let mut counts = normal().count_by_value().collect().unwrap();
+        counts.sort();
+        assert_eq!(counts, [(PathBuf::from("a/b"), 4), (PathBuf::from("c"), 1)]);
+        let pairs = || normal().map(|path| (path, 1));
+        let rows = pairs().join(pairs().distinct()).count();
+        assert_eq!(rows.unwrap(), 5);
+        let sets = context
+            .range(0..3)
+            .map(|n| (0..20 * n).collect::<BTreeSet<_>>());
+        assert_eq!(
+            sets.union(context.range(0..3).map(|n| (0..20 * n).collect()))
+                .distinct()
+                .count()
+                .unwrap(),
+            3
+        );
+        // Their order is another each time, so they are no keys.
+        let sets = context.range(0..3).map(|n| Set((0..2000 * n).collect()));
+        assert_refused(sets.distinct().count(), "Set");
+    });
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Set(HashSet<u64>);
+
 /// Each value lies in the next one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Nested(u64, Option<Box<Nested>>);
@@ -388,6 +427,52 @@ fn records_that_are_nested_deeply_are_right_or_refused() {
         assert_refused(bag.clone().repartition(1).collect(), "Nested");
         assert_refused(bag.clone().group_by_key().count(), "Nested");
     });
+}
+
+/// It counts how often this process has read one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Table(Vec<u32>);
+
+static READ: AtomicU64 = AtomicU64::new(0);
+
+impl<'de> Deserialize<'de> for Table {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        READ.fetch_add(1, Ordering::Relaxed);
+        Vec::deserialize(from).map(Self)
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_state_of_several_stages_is_read_once() {
+    let builder = Context::builder().executor(Executor::Processes(1));
+    let context = builder.build().expect("a context");
+    let table = |first| Table((first..first + 100_000).collect());
+    let bag = context.range(0..10).map(|n| (n, 0));
+    let bag = bag
+        .with(table(0))
+        .map(|table, (n, sum)| (n, sum + u64::from(table.0[n as usize])));
+    let bag = bag.repartition(3);
+    let bag = bag
+        .with(table(0))
+        .map(|table, (n, sum)| (n, sum + u64::from(table.0[n as usize])));
+    let bag = bag
+        .with(7_u64)
+        .map(|more, (n, sum)| (n, sum + more))
+        .repartition(2);
+    let bag = bag
+        .with(table(5))
+        .map(|table, (n, sum)| (n, sum + u64::from(table.0[n as usize])));
+    let bag = bag.map(|(n, sum)| (n, sum, READ.load(Ordering::Relaxed)));
+    for job in 1..3 {
+        let mut found = bag.collect().expect("the records");
+        found.sort();
+        // One was let go for the other.
+        let expected: Vec<_> = (0..10).map(|n| (n, 3 * n + 12, 2 * job)).collect();
+        assert_eq!(found, expected);
+    }
+    // In this process, to check each of the three.
+    assert_eq!(READ.load(Ordering::Relaxed), 3);
 }
 
 /// Runs a test of this program that is not one by itself.

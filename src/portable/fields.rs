@@ -29,8 +29,8 @@ macro_rules! portable {
     (@load value, $from:ident) => { $from.value()? };
     (@save values, $field:expr, $to:ident) => { $to.values(&$field)? };
     (@load values, $from:ident) => { $from.values()? };
-    (@save state, $field:expr, $to:ident) => { $to.value(&*$field)? };
-    (@load state, $from:ident) => { std::sync::Arc::new($from.value()?) };
+    (@save state, $field:expr, $to:ident) => { $to.state(&$field)? };
+    (@load state, $from:ident) => { $from.state()? };
     (@save path, $field:expr, $to:ident) => { $to.path(&$field)? };
     (@load path, $from:ident) => { $from.path()? };
     (@save code, $field:expr, $to:ident) => { $to.code(&$field)? };

@@ -8,6 +8,7 @@
 //! | file | what it is for |
 //! | --- | --- |
 //! | `state` | `Saver` and `Loader`: what is sent, in the order in which it is asked for |
+//! | `shared` | states that several stages have |
 //! | `entry` | constants that say by their address which code is meant; `unsafe` |
 //! | `image` | which addresses are of the executable, and never change; `unsafe` |
 //! | `closure` | closures without bytes from nothing; `unsafe` |
@@ -17,12 +18,14 @@ mod closure;
 mod entry;
 mod fields;
 mod image;
+mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use entry::Entry;
 pub(crate) use fields::portable;
+pub(crate) use shared::loading_stage;
 pub(crate) use state::{Loader, Saver};
 
 use std::marker::PhantomData;

@@ -2,11 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::closure;
 use super::entry::Entry;
+use super::shared;
 use crate::error::plain::Plain;
 use crate::error::{Error, ErrorKind, Place, Result, Site, intern, panicked};
 use crate::storage::codec;
@@ -59,7 +61,24 @@ impl Saver {
         encoded.map_err(|error| at(self.site, error))
     }
 
-    /// Several of them. Each has a frame of its own, since there is a limit to what the codec takes at once.
+    /// The same for a state.
+    pub(crate) fn state<S>(&mut self, state: &Arc<S>) -> Result<()>
+    where
+        S: Serialize + Deserialize<'static> + Send + Sync + 'static,
+    {
+        let start = self.bytes.len();
+        let checked = if shared::is_checked(state) {
+            Ok(())
+        } else {
+            codec::check(&**state)
+        };
+        let encoded = checked.and_then(|()| codec::encode_framed(&**state, &mut self.bytes));
+        encoded.map_err(|error| at(self.site, error))?;
+        shared::note_checked(state, self.bytes.len() - start);
+        Ok(())
+    }
+
+    /// Several values. Each has a frame of its own, since there is a limit to what the codec takes at once.
     pub(crate) fn values<T>(&mut self, values: &[T]) -> Result<()>
     where
         T: Serialize + Deserialize<'static>,
@@ -148,6 +167,16 @@ impl<'a> Loader<'a> {
     pub(crate) fn value<T: Deserialize<'static>>(&mut self) -> Result<T> {
         let decoded = codec::decode_framed(&mut self.bytes);
         decoded.map_err(|error| at(self.site, error))
+    }
+
+    /// See [`Saver::state`].
+    pub(crate) fn state<S>(&mut self) -> Result<Arc<S>>
+    where
+        S: Deserialize<'static> + Send + Sync + 'static,
+    {
+        let frame = codec::take_frame::<S>(&mut self.bytes);
+        let state = frame.and_then(|frame| shared::state(frame, codec::decode));
+        state.map_err(|error| at(self.site, error))
     }
 
     /// See [`Saver::values`].

@@ -164,12 +164,18 @@ pub(crate) fn decode_prefix<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Resul
 /// The record that `bytes` starts with, as [`encode_framed`] has written it; `bytes` then starts after it.
 #[inline]
 pub(crate) fn decode_framed<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Result<T> {
+    decode(take_frame::<T>(bytes)?)
+}
+
+/// The bytes of the `T` that `bytes` starts with; `bytes` then starts after it. After an error `bytes` is as it was.
+#[inline]
+pub(crate) fn take_frame<'b, T>(bytes: &mut &'b [u8]) -> Result<&'b [u8]> {
     let mut rest = *bytes;
     let length = number::take::<u64>(&mut rest).and_then(|length| usize::try_from(length).ok());
     let frame = length.and_then(|length| rest.split_at_checked(length));
     let (frame, rest) = frame.ok_or_else(|| codec_error::<T>("its bytes are cut off"))?;
     *bytes = rest;
-    decode(frame)
+    Ok(frame)
 }
 
 /// The record that `bytes` starts with, and what stands behind it.

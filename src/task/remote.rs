@@ -2,7 +2,7 @@
 
 use super::{Block, Flow, JobState, MapStage, Partition, Task, in_task};
 use crate::error::Result;
-use crate::portable::{Entry, Loader, Portable, Saver};
+use crate::portable::{Entry, Loader, Portable, Saver, loading_stage};
 use crate::text::SplitReader;
 
 /// A stage that came as bytes.
@@ -24,7 +24,7 @@ pub(crate) type Emit<'e> = dyn FnMut(usize, Vec<u8>, bool) -> Result<Flow> + 'e;
 
 /// The stage that [`StageCode::save`](super::StageCode::save) has taken down, in this process.
 pub(crate) fn load_stage(bytes: &[u8]) -> Result<Box<dyn RemoteStage>> {
-    Loader::read(bytes, |from| from.entry())
+    loading_stage(|| Loader::read(bytes, |from| from.entry()))
 }
 
 /// The map side of a shuffle: all that its stage needs and that can be sent.

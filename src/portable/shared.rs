@@ -1,0 +1,101 @@
+//! States, which several stages of a job may have in common: each is checked once in the driver, and read once in a
+//! worker.
+//!
+//! A worker keeps the states of the stage that it has loaded last. If the next stage has some of them, it takes them over
+//! instead of reading them again. Small ones are not worth it.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_inline};
+
+use crate::error::Result;
+
+type Shared = dyn Any + Send + Sync;
+
+/// Minimum length of a state that is kept, in bytes.
+const MIN_BYTES: usize = 64 << 10;
+
+/// The large states that have been checked in this process.
+static CHECKED: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
+fn checked() -> MutexGuard<'static, Vec<Weak<Shared>>> {
+    CHECKED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn weak<S: Send + Sync + 'static>(state: &Arc<S>) -> Weak<Shared> {
+    let shared: Arc<Shared> = Arc::<S>::clone(state);
+    Arc::downgrade(&shared)
+}
+
+/// Whether this very state has been checked, and was large.
+pub(super) fn is_checked<S: Send + Sync + 'static>(state: &Arc<S>) -> bool {
+    let state = weak(state);
+    checked().iter().any(|checked| checked.ptr_eq(&state))
+}
+
+/// Notes that a state of `length` bytes has been checked.
+pub(super) fn note_checked<S: Send + Sync + 'static>(state: &Arc<S>, length: usize) {
+    if length < MIN_BYTES || is_checked(state) {
+        return;
+    }
+    let mut checked = checked();
+    checked.retain(|checked| checked.strong_count() > 0);
+    checked.push(weak(state));
+}
+
+/// A state that was read.
+struct Kept {
+    hash: u64,
+    length: usize,
+    state: Arc<Shared>,
+    /// Whether the stage that is being loaded has it.
+    is_used: bool,
+}
+
+thread_local! {
+    static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls `load`, which loads a stage, and then lets go of the states that the stage does not have.
+pub(crate) fn loading_stage<R>(load: impl FnOnce() -> R) -> R {
+    KEPT.with_borrow_mut(|kept| kept.iter_mut().for_each(|kept| kept.is_used = false));
+    let loaded = load();
+    // Not dropped while it is borrowed: the program's code may run then.
+    let unused: Vec<_> =
+        KEPT.with_borrow_mut(|kept| kept.extract_if(.., |kept| !kept.is_used).collect());
+    drop(unused);
+    loaded
+}
+
+/// The state that these bytes are: one that is kept, or what `read` makes of them.
+pub(super) fn state<S: Send + Sync + 'static>(
+    bytes: &[u8],
+    read: impl FnOnce(&[u8]) -> Result<S>,
+) -> Result<Arc<S>> {
+    if bytes.len() < MIN_BYTES {
+        return read(bytes).map(Arc::new);
+    }
+    let hash = rapidhash_v3_inline::<true, false, false>(bytes, &DEFAULT_RAPID_SECRETS);
+    let found = KEPT.with_borrow_mut(|kept| {
+        kept.iter_mut().find_map(|kept| {
+            let is_it = (kept.hash, kept.length) == (hash, bytes.len());
+            let state = is_it.then(|| Arc::clone(&kept.state).downcast().ok())??;
+            kept.is_used = true;
+            Some(state)
+        })
+    });
+    if let Some(state) = found {
+        return Ok(state);
+    }
+    let state = Arc::new(read(bytes)?);
+    let kept = Kept {
+        hash,
+        length: bytes.len(),
+        state: Arc::<S>::clone(&state),
+        is_used: true,
+    };
+    KEPT.with_borrow_mut(|all| all.push(kept));
+    Ok(state)
+}
