@@ -154,18 +154,56 @@
 //! # Ok::<(), holdall::Error>(())
 //! ```
 //!
-//! Records become bytes by [bincode](https://docs.rs/bincode/2), which writes no names and no types. So what can be
-//! read back only with their help can be neither key nor value of a shuffle, although it compiles; it is refused with
-//! [`ErrorKind::Codec`] when a record of it is written or read:
+//! [bincode](https://docs.rs/bincode/2) serialises the records. It writes no names and no types, and a type may be
+//! written in one way and read in another. Such types compile. A job that serialises a record of one fails with
+//! [`ErrorKind::Codec`], which names the type, the method and the line:
 //!
-//! - enums with `#[serde(untagged)]` or `#[serde(tag = "…")]`, and `serde_json::Value`, which is one;
-//! - structs with `#[serde(flatten)]`;
-//! - fields with `#[serde(skip_serializing_if = "…")]`, once one is left out.
+//! - An enum with `#[serde(untagged)]` or `#[serde(tag = "…")]`, and `serde_json::Value`, which is such an enum. For
+//!   JSON, keep the text, or parse it into a struct of the fields that you need.
+//! - A struct with `#[serde(flatten)]`.
+//! - A field with `#[serde(skip_serializing_if = "…")]`, if a record leaves it out.
+//! - A variant behind one with `#[serde(skip)]` or `#[serde(skip_deserializing)]`, because serde counts the skipped
+//!   variant when it writes, but not when it reads. Put skipped variants last.
+//! - A field with `#[serde(skip_serializing)]` or `#[serde(skip_deserializing)]` alone, and any other `Serialize` and
+//!   `Deserialize` that disagree.
+//! - A struct with `#[serde(skip)]` fields, because their values would be lost. If losing them is right, as for a cache,
+//!   say so by `#[serde(from = "…", into = "…")]`: the type is then what it is converted into.
+//! - A record in which more than 256 options, lists and variants are nested in each other.
 //!
-//! For JSON, keep the text, or a struct of the fields that are needed.
+//! The first record of each kind is checked, and the first that contains a further struct or variant: it is serialised,
+//! read back and compared. Code that serialises only some values wrongly may pass that check. The check does not see
+//! what a type loses without a trace: a skipped field of a variant, of a `#[serde(transparent)]` struct or of a few
+//! bytes that fit between others, or a number that a `serialize_with` function rounds. Such a value is lost wherever
+//! records are serialised. Worker processes serialise all records that they receive or return; threads serialise
+//! persisted, repartitioned and grouped records, keys, and whatever does not fit into memory.
 //!
-//! Two keys are one if their bytes are the same. So collections without an order of their own, such as `HashMap` and
-//! `HashSet`, must not be keys, nor be in one: two equal ones may have different bytes.
+//! # Equal keys
+//!
+//! Two keys are the same key if their serialised bytes are the same, whatever their `Eq` says. For most types, both
+//! agree. The `Eq` of some types is coarser, so two equal keys of these types may be counted, grouped and joined as two.
+//! Normalise such keys first:
+//!
+//! | type | equal keys with different bytes | key to use |
+//! | --- | --- | --- |
+//! | `PathBuf` | `a/b`, `a//b`, `a/./b`, `a/b/` | `path.components().collect::<PathBuf>()` |
+//! | `OrderedFloat`, `NotNan` | 0.0 and -0.0; NaNs with different bits | `x + 0.0` turns -0.0 into 0.0; one constant for NaN |
+//! | `DateTime<FixedOffset>` of chrono, `Zoned` of jiff | one instant with different offsets | the instant: `to_utc()`, `timestamp()` |
+//! | `Decimal`, `BigDecimal` | 1.0 and 1.00 | `normalize()`, `normalized()` |
+//! | `UniCase` and other text that ignores case | `Word` and `word` | `to_lowercase()` |
+//! | `HashMap`, `HashSet` | any order of the entries; such keys are refused | `BTreeMap`, `BTreeSet`, a sorted `Vec` |
+//! | your own `impl PartialEq` | whatever it ignores | the fields that it compares |
+//!
+//! [`key_by`](Bag::key_by) keeps the record beside its normalised key, and [`map`](Bag::map) replaces a key:
+//!
+//! ```
+//! use std::path::PathBuf;
+//!
+//! let files = ["a/b", "a//b", "a/./b", "c"].map(PathBuf::from);
+//! let sizes = holdall::from_vec(files.into_iter().zip(1..).collect());
+//! let by_path = sizes.map(|(path, size)| (path.components().collect::<PathBuf>(), size));
+//! assert_eq!(by_path.sum_by_key().filter(|(path, _)| path == "a/b").collect()?, [(PathBuf::from("a/b"), 6)]);
+//! # Ok::<(), holdall::Error>(())
+//! ```
 //!
 //! # Hash
 //!
@@ -313,7 +351,8 @@
 //!   [`from_fn`], and the `merge` of [`aggregate`](Bag::aggregate). Code in a shared library cannot be sent:
 //!   [`ErrorKind::NotPortable`].
 //! - **Environment:** statics that you set after `init` are unset in workers. Relative paths have the same meaning as
-//!   in this process.
+//!   in this process. A program with privileges that its caller lacks, such as a set-user-id program, cannot have
+//!   workers.
 //! - **Lost workers:** if a worker is lost during a task, by a signal, an `abort`, a stack overflow or lack of memory,
 //!   another worker retries the task. The same happens if a worker does not respond within the
 //!   [patience](ContextBuilder::worker_patience) of the context. A closure may therefore see a record again. After four

@@ -148,6 +148,18 @@ impl AnyExecutor {
 /// }
 /// ```
 ///
+/// A process becomes a worker only if a driver that runs the same program as the same user has started it. The worker
+/// then takes the variable that says so out of its environment. So make the call before `main` starts other threads.
+///
+/// # Safety
+///
+/// A worker makes closures of their types alone, since a closure that captures nothing has no bytes. The compiler cannot
+/// tell such a closure from one that captures a value of a type without bytes. Normally, that makes no difference. It
+/// makes one if the type is a *token*: if `unsafe` code relies on its values existing only after something was done, as
+/// in "whoever has a `Ready` has opened the device". A closure that captures a token by `move` would use it in a worker,
+/// where nobody has opened the device. No token may be captured that stands for something that happens after this call.
+/// Obtain the token within the closure instead.
+///
 /// # Examples
 ///
 /// ```

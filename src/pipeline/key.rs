@@ -34,8 +34,9 @@ impl<T: Serialize + Deserialize<'static> + Send + 'static> Data for T {}
 
 /// A record that may be a key: of a group, a count, a join.
 ///
-/// Two keys are the same if their serialised bytes are the same. [`Eq`] stands for the promise that this is so; it does
-/// not hold for collections without an order of their own, such as `HashMap`, which must not be keys.
+/// Two keys are the same if their serialised bytes are the same. The bound [`Eq`] stands for the promise that equal keys
+/// have equal bytes. Some types break it, such as `PathBuf`, `OrderedFloat` and `DateTime<FixedOffset>`: see
+/// [equal keys](crate#equal-keys) for a list, and for how to normalise such keys.
 ///
 /// Implemented for every sized type that is [`Data`] and `Eq`, and for `str` and `[u8]`.
 ///
