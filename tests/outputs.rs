@@ -291,7 +291,12 @@ fn child_forks() {
         return;
     };
     child::heed_signals();
-    let context = context(Executor::Inline, &spill);
+    let executor = if work == "drop workers" {
+        Executor::Processes(1)
+    } else {
+        Executor::Inline
+    };
+    let context = context(executor, &spill);
     let numbers = on_disk(&context);
     assert_eq!(numbers.count().unwrap(), 1_000);
     let pairs = numbers.clone().map(|n| (n % 7, n)).group_by_key();
@@ -301,7 +306,7 @@ fn child_forks() {
     let copy = unsafe { libc::fork() };
     if copy == 0 {
         match &*work {
-            "drop" => drop((sizes, numbers, context)),
+            "drop" | "drop workers" => drop((sizes, numbers, context)),
             "use" => {
                 let again = on_disk(&context);
                 assert_eq!(again.sum::<u64>().unwrap(), 499_500);
@@ -342,7 +347,7 @@ fn child_forks() {
 
 #[test]
 fn a_copy_of_the_process_deletes_nothing_and_ends_by_signals() {
-    for work in ["drop", "use", "signal"] {
+    for work in ["drop", "drop workers", "use", "signal"] {
         let files = Files::new();
         within_the_limit(work, {
             let spill = files.path("spill");
@@ -486,6 +491,44 @@ fn the_root_of_a_volume_is_written_into_and_overwritten() {
     );
     assert_eq!(fs::read_to_string(root.join("part-00000")).unwrap(), "5\n");
     assert_eq!(volume.0.names(), ["volume"]);
+}
+
+/// Not a test by itself: a process of a user who may write to `mine` only.
+#[test]
+#[expect(unsafe_code, reason = "std changes the user of another process only")]
+fn child_writes_as_another_user() {
+    let Some((directory, _)) = child::task() else {
+        return;
+    };
+    // SAFETY: the call takes numbers.
+    assert_eq!(unsafe { libc::setresuid(12_345, 12_345, 12_345) }, 0);
+    let out = directory.join("mine");
+    range(0..4, 4).write_text(&out).unwrap();
+    let writer = TextWriter::new().overwrite(true);
+    writer.write(&range(5..7, 2), &out).unwrap();
+    let error = range(0..4, 4)
+        .write_text(directory.join("other"))
+        .unwrap_err();
+    assert!(
+        error.is_io() && error.to_string().starts_with("cannot create"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_directory_above_an_output_need_not_be_writable() {
+    if !is_root() {
+        eprintln!("SKIPPED: only root can be another user");
+        return;
+    }
+    let files = Files::new();
+    fs::set_permissions(files.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(files.path("mine")).unwrap();
+    std::os::unix::fs::chown(files.path("mine"), Some(12_345), None).unwrap();
+    run("child_writes_as_another_user", files.root(), "");
+    assert_eq!(names_in(&files.path("mine")), ["part-00000", "part-00001"]);
+    assert_eq!(concatenation(&files.path("mine")), "5\n6\n");
+    assert_eq!(files.names(), ["mine"]);
 }
 
 // The environment.

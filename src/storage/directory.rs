@@ -9,6 +9,8 @@ use std::io;
 use std::path::Path;
 
 use super::faults;
+#[cfg(not(target_os = "linux"))]
+use super::system;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::Directory;
@@ -188,7 +190,6 @@ mod linux {
 mod other {
     use std::path::PathBuf;
 
-    use super::super::system;
     use super::*;
 
     #[derive(Debug)]
