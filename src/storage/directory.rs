@@ -94,6 +94,7 @@ mod linux {
 
     use rustix::fs::{self as at, AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom};
 
+    use super::super::file::uninterrupted;
     use super::*;
 
     #[derive(Debug)]
@@ -112,14 +113,16 @@ mod linux {
 
         fn open_at(directory: impl std::os::fd::AsFd, path: &Path) -> io::Result<Self> {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let opened = at::openat(directory, path, flags, Mode::empty())?;
+            let open = || Ok(at::openat(&directory, path, flags, Mode::empty())?);
+            let opened = uninterrupted(open)?;
             Ok(Self(opened.into()))
         }
 
         /// Opens a file in it for reading and writing, but not one that a link leads to.
         pub(crate) fn open_file(&self, name: &str) -> io::Result<File> {
             let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let file = File::from(at::openat(&self.0, name, flags, Mode::empty())?);
+            let open = || Ok(at::openat(&self.0, name, flags, Mode::empty())?);
+            let file = File::from(uninterrupted(open)?);
             if file.metadata()?.is_file() {
                 Ok(file)
             } else {

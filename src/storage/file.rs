@@ -12,8 +12,20 @@ use crate::error::{Error, ErrorKind, Place, Result};
 /// cache, since a merge has a hundred ranges.
 pub(crate) const AHEAD_BYTES: u64 = 512 << 10;
 
-/// How often in a row a system call may be interrupted by a signal before that is an error.
-pub(crate) const MAX_INTERRUPTIONS: usize = 1_000;
+/// Maximum number of interruptions by signals of one call. More of them in a row are a fault of the system.
+const MAX_INTERRUPTIONS: usize = 1_000;
+
+/// Repeats a call that a signal interrupts, but not for ever. The error after that is not an interruption, so that no
+/// caller repeats the call again.
+pub(crate) fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    for _ in 0..MAX_INTERRUPTIONS {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+    Err(io::Error::other("interrupted again and again"))
+}
 
 /// Opens a file for reading.
 pub(crate) fn open(path: &Path) -> Result<File> {
@@ -55,21 +67,15 @@ pub(crate) fn read_ahead(file: &File, offset: u64, bytes: u64) {
 
 /// Writes all of `bytes` at `offset`. After an error, some of them may have been written.
 pub(crate) fn write_all_at(file: &File, path: &Path, bytes: &[u8], offset: u64) -> Result<()> {
-    let (mut written, mut interruptions) = (0, 0);
+    let mut written = 0;
     while written < bytes.len() {
         let rest = &bytes[written..];
-        match write_at(file, rest, offset + written as u64) {
+        match uninterrupted(|| write_at(file, rest, offset + written as u64)) {
             Ok(0) => {
                 let error = io::ErrorKind::WriteZero.into();
                 return Err(write_error("write", path, rest.len(), error));
             }
-            Ok(count) => (written, interruptions) = (written + count, 0),
-            Err(error)
-                if error.kind() == io::ErrorKind::Interrupted
-                    && interruptions < MAX_INTERRUPTIONS =>
-            {
-                interruptions += 1;
-            }
+            Ok(count) => written += count,
             Err(error) => return Err(write_error("write", path, rest.len(), error)),
         }
     }
@@ -140,7 +146,8 @@ impl Read for FileRange {
         self.read_ahead();
         let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         let length = buffer.len().min(left);
-        let count = read_at(&self.file, &mut buffer[..length], self.position)?;
+        let buffer = &mut buffer[..length];
+        let count = uninterrupted(|| read_at(&self.file, buffer, self.position))?;
         self.position += count as u64;
         Ok(count)
     }
@@ -195,6 +202,25 @@ mod tests {
         create_new(&path).unwrap();
         let error = create_new(&path).unwrap_err();
         assert!(error.to_string().starts_with("cannot create"), "{error}");
+    }
+
+    #[test]
+    fn a_call_is_repeated_when_it_is_interrupted_but_not_for_ever() {
+        let mut calls = 0;
+        let mut call = |interruptions| {
+            calls = 0;
+            uninterrupted(|| {
+                calls += 1;
+                match calls > interruptions {
+                    true => Ok(calls),
+                    false => Err(io::ErrorKind::Interrupted.into()),
+                }
+            })
+        };
+        assert_eq!(call(0).unwrap(), 1);
+        assert_eq!(call(5).unwrap(), 6);
+        let error = call(usize::MAX).unwrap_err();
+        assert_ne!(error.kind(), io::ErrorKind::Interrupted);
     }
 
     #[test]

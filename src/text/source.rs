@@ -3,12 +3,13 @@
 //! Files are read, never mapped: a mapped file that is cut short kills the process, and its pages count as memory.
 
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, ErrorKind as Kind, Result};
+use crate::storage::file::uninterrupted;
 
 use super::compression::Decoder;
 use super::format::{Format, HEAD_BYTES, check_text};
@@ -17,9 +18,6 @@ use super::version::Version;
 
 /// The bytes of compressed input that are read at once.
 const COMPRESSED_BYTES: usize = 128 << 10;
-
-/// Maximum number of interruptions by signals of one call. More than a few in a row are a fault of the system.
-const MAX_INTERRUPTIONS: usize = 100;
 
 /// An open file that counts what is read of it.
 #[derive(Debug)]
@@ -41,17 +39,9 @@ impl Input {
 impl Read for Input {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         // Decoders cannot go on after an interruption, so they see none.
-        for _ in 0..MAX_INTERRUPTIONS {
-            match self.file.read(out) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => {
-                    let read = read?;
-                    self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
-                    return Ok(read);
-                }
-            }
-        }
-        Err(io::Error::other("interrupted again and again"))
+        let read = uninterrupted(|| self.file.read(out))?;
+        self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
     }
 }
 

@@ -238,3 +238,41 @@ fn some(runs: u64, seed: u64, tally: &Tally) {
     });
     in_places(tasks, |place, run| tally.add(&run, &place.run(&run)));
 }
+
+/// Runs `count` on worker processes while calls fail.
+fn count_on_workers(operation: Operation, error: i32, times: Times, first: u64) -> Report {
+    let files = Files::new();
+    let fault = Fault {
+        operation,
+        effect: Effect::Error(error),
+        times,
+        scope: Scope::All,
+        first,
+    };
+    let run = Run {
+        fault: Some(fault),
+        ..undisturbed("count", "processes:2")
+    };
+    Place::new(files.root()).run(&run)
+}
+
+#[test]
+fn one_worker_does_the_work_of_two_if_the_other_cannot_be_started() {
+    for (first, outcome) in [(1, Outcome::Error), (2, Outcome::Right)] {
+        let report = count_on_workers(Operation::Spawn, libc::EAGAIN, Times::Always, first);
+        assert_eq!(report.outcome, Ok(outcome), "from start {first} on");
+        assert!(report.affected > 0);
+    }
+}
+
+#[test]
+fn a_worker_is_ended_even_if_waiting_for_it_fails() {
+    for (error, times) in [
+        (libc::EINTR, Times::Alternately),
+        (libc::ECHILD, Times::Always),
+    ] {
+        let report = count_on_workers(Operation::Wait, error, times, 1);
+        assert!(report.outcome.is_ok(), "{:?}", report.outcome);
+        assert!(report.affected > 0);
+    }
+}

@@ -14,8 +14,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -77,10 +77,19 @@ impl Summons {
     }
 
     /// That of this process, if it has one.
-    pub(super) fn of_this_process() -> Option<Self> {
-        let summons = Self::parse(environment::variable(VARIABLE)?.to_str()?)?;
-        let stdin = socket_number(io::stdin()).ok()??;
-        (stdin == summons.socket).then_some(summons)
+    ///
+    /// # Errors
+    ///
+    /// If the system does not say what standard input is. This process may be a worker then, and must not run `main`.
+    pub(super) fn of_this_process() -> io::Result<Option<Self>> {
+        let variable = environment::variable(VARIABLE);
+        let summons = variable.and_then(|text| Self::parse(text.to_str()?));
+        match summons {
+            Some(summons) if socket_number(io::stdin())? == Some(summons.socket) => {
+                Ok(Some(summons))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -137,7 +146,7 @@ impl Display for Summons {
 
 /// The number of a socket; none if it is something else.
 fn socket_number(socket: impl AsFd) -> io::Result<Option<u64>> {
-    let file = File::from(OwnedFd::from(socket.as_fd().try_clone_to_owned()?));
-    let metadata = file.metadata()?;
-    Ok(metadata.file_type().is_socket().then(|| metadata.ino()))
+    let found = rustix::fs::fstat(socket)?;
+    let is_socket = rustix::fs::FileType::from_raw_mode(found.st_mode).is_socket();
+    Ok(is_socket.then_some(found.st_ino))
 }

@@ -70,12 +70,17 @@ impl Processes {
         program::check()
     }
 
-    /// Has tasks run by one worker, and by another when that is lost, until there are none.
-    fn run_slot(&self, stage: &StageMessage, tasks: &Tasks<'_>) {
+    /// Has tasks run by one worker, and by another when that is lost, until there are none. If no worker can be started,
+    /// the tasks are left to the other slots, of which `slots` is the number with this one.
+    fn run_slot(&self, stage: &StageMessage, tasks: &Tasks<'_>, slots: &AtomicUsize) {
+        let leave = |slots: usize| (slots > 1).then(|| slots - 1);
         while let Some(task) = tasks.next() {
             match self.worker() {
                 Ok(process) => self.run_worker(process, stage, tasks, task),
-                Err(error) => tasks.failed(&task, error),
+                Err(error) => match slots.fetch_update(Ordering::SeqCst, Ordering::SeqCst, leave) {
+                    Ok(_) => return tasks.give_back(&task),
+                    Err(_) => tasks.failed(&task, error),
+                },
             }
         }
     }
@@ -160,14 +165,20 @@ impl RemoteExecutor for Processes {
             id: stage.id,
             bytes,
         };
-        let slots = self.workers.min(tasks.partitions().unwrap_or(usize::MAX));
+        let most = self.workers.min(tasks.partitions().unwrap_or(usize::MAX));
+        let slots = AtomicUsize::new(most.max(1));
+        let run_slot = || self.run_slot(&message, tasks, &slots);
         thread::scope(|scope| {
-            for _ in 1..slots {
-                let slot = || self.run_slot(&message, tasks);
+            for _ in 1..most {
                 // With fewer threads it takes longer.
-                let _ = thread::Builder::new().spawn_scoped(scope, slot);
+                if thread::Builder::new()
+                    .spawn_scoped(scope, run_slot)
+                    .is_err()
+                {
+                    slots.fetch_sub(1, Ordering::SeqCst);
+                }
             }
-            self.run_slot(&message, tasks);
+            run_slot();
         });
         Ok(())
     }

@@ -27,8 +27,10 @@ static IS_WORKER: AtomicBool = AtomicBool::new(false);
 /// See [`holdall::init`](crate::init).
 pub(in crate::executor) fn init() {
     IS_CALLED.store(true, Ordering::SeqCst);
-    let Some(summons) = Summons::of_this_process() else {
-        return;
+    let summons = match Summons::of_this_process() {
+        Ok(Some(summons)) => summons,
+        Ok(None) => return,
+        Err(error) => worker::refuse(&error),
     };
     IS_WORKER.store(true, Ordering::SeqCst);
     match summons.accept() {
@@ -65,22 +67,29 @@ pub(super) fn check() -> Result<()> {
     if environment::is_privileged() {
         return refuse("this program has privileges that its caller lacks, as with set-user-id");
     }
-    if IS_WORKER.load(Ordering::SeqCst) || Summons::of_this_process().is_some() {
-        return refuse("this process is a worker");
+    match Summons::of_this_process() {
+        Ok(None) if !IS_WORKER.load(Ordering::SeqCst) => {}
+        Ok(_) => return refuse("this process is a worker"),
+        Err(error) => return refuse(&error.to_string()),
     }
-    if IS_CALLED.load(Ordering::SeqCst) || is_test() {
+    if IS_CALLED.load(Ordering::SeqCst) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::NoInit))
+    match is_test() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::new(ErrorKind::NoInit)),
+        Err(error) => refuse(&format!("cannot read {PROGRAM}: {error}")),
+    }
 }
 
 /// Whether this is a test program with the test that calls `init`.
-fn is_test() -> bool {
+fn is_test() -> io::Result<bool> {
     static IS_TEST: OnceLock<bool> = OnceLock::new();
-    *IS_TEST.get_or_init(|| {
-        File::open(PROGRAM)
-            .is_ok_and(|file| contains(file, test_name().as_bytes()).unwrap_or(false))
-    })
+    if let Some(is_test) = IS_TEST.get() {
+        return Ok(*is_test);
+    }
+    let is_test = contains(File::open(PROGRAM)?, test_name().as_bytes())?;
+    Ok(*IS_TEST.get_or_init(|| is_test))
 }
 
 /// The name of the test that calls `init`. It is put together here, since the program would contain it otherwise.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result};
 use crate::pipeline::{Action, Pipeline, Record};
 use crate::portable::portable;
-use crate::storage::file::{self, MAX_INTERRUPTIONS};
+use crate::storage::file::{self, uninterrupted};
 use crate::task::{Partition, Site, Task};
 
 const BUFFER_BYTES: usize = 64 << 10;
@@ -111,13 +111,7 @@ struct Bounded<'f>(&'f File);
 
 impl Write for Bounded<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for _ in 0..MAX_INTERRUPTIONS {
-            match self.0.write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => return outcome,
-            }
-        }
-        Err(io::Error::other("interrupted again and again"))
+        uninterrupted(|| self.0.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
