@@ -283,9 +283,22 @@ fn an_output_is_there_at_any_time() {
 
 // Copies of the process.
 
+/// Makes a copy of this process, as a clone without what a program can have done at a fork. It is 0 in the copy.
+#[expect(unsafe_code, reason = "std has no fork")]
+fn copy(is_clone: bool) -> libc::pid_t {
+    // SAFETY: the copy uses what this thread has, and ends by `exit` or a signal.
+    unsafe {
+        if !is_clone {
+            return libc::fork();
+        }
+        let copied = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
+        libc::pid_t::try_from(copied).expect("the number of a process")
+    }
+}
+
 /// Not a test by itself: a program that forks.
 #[test]
-#[expect(unsafe_code, reason = "std has no fork")]
+#[expect(unsafe_code, reason = "std has no kill")]
 fn child_forks() {
     let Some((spill, work)) = child::task() else {
         return;
@@ -306,16 +319,7 @@ fn child_forks() {
         Some(work) => (work, true),
         None => (&*work, false),
     };
-    // SAFETY: the copy uses what this thread has, and ends by `exit` or a signal.
-    let copy = unsafe {
-        if is_clone {
-            // Without what a program can have done at a fork.
-            let copied = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
-            libc::pid_t::try_from(copied).unwrap()
-        } else {
-            libc::fork()
-        }
-    };
+    let copy = copy(is_clone);
     if copy == 0 {
         match work {
             "drop" | "drop workers" => drop((sizes, numbers, context)),
