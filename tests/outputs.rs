@@ -508,7 +508,7 @@ impl Volume {
         fs::create_dir(files.path("volume")).expect("room for a directory");
         let mut command = Command::new("mount");
         command
-            .args(["-t", "tmpfs", "none"])
+            .args(["-t", "tmpfs", "-o", "size=1m", "none"])
             .arg(files.path("volume"));
         let mounted = command.stderr(Stdio::null()).status();
         if mounted.is_ok_and(|status| status.success()) {
@@ -552,6 +552,26 @@ fn the_root_of_a_volume_is_written_into_and_overwritten() {
     );
     assert_eq!(fs::read_to_string(root.join("part-00000")).unwrap(), "5\n");
     assert_eq!(volume.0.names(), ["volume"]);
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_output_and_nothing_else() {
+    let Some(volume) = Volume::mount() else {
+        return;
+    };
+    let root = volume.root();
+    let writer = TextWriter::new().overwrite(true);
+    for path in [root.join("out"), root.clone()] {
+        let _ = fs::remove_dir_all(root.join("out"));
+        range(0..4, 2).write_text(&path).unwrap();
+        let error = writer.write(&range(0..400_000, 4), &path).unwrap_err();
+        assert!(error.is_io(), "{error}");
+        assert_eq!(concatenation(&path), "0\n1\n2\n3\n");
+        // The next one fits.
+        writer.write(&range(7..8, 1), &path).unwrap();
+        assert_eq!(concatenation(&path), "7\n");
+        assert_eq!(names_in(&root).len(), 1);
+    }
 }
 
 /// Not a test by itself: a process of a user who may write to `mine` only.
