@@ -283,9 +283,22 @@ fn an_output_is_there_at_any_time() {
 
 // Copies of the process.
 
+/// Makes a copy of this process, as a clone without what a program can have done at a fork. It is 0 in the copy.
+#[expect(unsafe_code, reason = "std has no fork")]
+fn copy(is_clone: bool) -> libc::pid_t {
+    // SAFETY: the copy uses what this thread has, and ends by `exit` or a signal.
+    unsafe {
+        if !is_clone {
+            return libc::fork();
+        }
+        let copied = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
+        libc::pid_t::try_from(copied).expect("the number of a process")
+    }
+}
+
 /// Not a test by itself: a program that forks.
 #[test]
-#[expect(unsafe_code, reason = "std has no fork")]
+#[expect(unsafe_code, reason = "std has no kill")]
 fn child_forks() {
     let Some((spill, work)) = child::task() else {
         return;
@@ -306,16 +319,7 @@ fn child_forks() {
         Some(work) => (work, true),
         None => (&*work, false),
     };
-    // SAFETY: the copy uses what this thread has, and ends by `exit` or a signal.
-    let copy = unsafe {
-        if is_clone {
-            // Without what a program can have done at a fork.
-            let copied = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
-            libc::pid_t::try_from(copied).unwrap()
-        } else {
-            libc::fork()
-        }
-    };
+    let copy = copy(is_clone);
     if copy == 0 {
         match work {
             "drop" | "drop workers" => drop((sizes, numbers, context)),
@@ -504,7 +508,7 @@ impl Volume {
         fs::create_dir(files.path("volume")).expect("room for a directory");
         let mut command = Command::new("mount");
         command
-            .args(["-t", "tmpfs", "none"])
+            .args(["-t", "tmpfs", "-o", "size=1m", "none"])
             .arg(files.path("volume"));
         let mounted = command.stderr(Stdio::null()).status();
         if mounted.is_ok_and(|status| status.success()) {
@@ -548,6 +552,26 @@ fn the_root_of_a_volume_is_written_into_and_overwritten() {
     );
     assert_eq!(fs::read_to_string(root.join("part-00000")).unwrap(), "5\n");
     assert_eq!(volume.0.names(), ["volume"]);
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_output_and_nothing_else() {
+    let Some(volume) = Volume::mount() else {
+        return;
+    };
+    let root = volume.root();
+    let writer = TextWriter::new().overwrite(true);
+    for path in [root.join("out"), root.clone()] {
+        let _ = fs::remove_dir_all(root.join("out"));
+        range(0..4, 2).write_text(&path).unwrap();
+        let error = writer.write(&range(0..400_000, 4), &path).unwrap_err();
+        assert!(error.is_io(), "{error}");
+        assert_eq!(concatenation(&path), "0\n1\n2\n3\n");
+        // The next one fits.
+        writer.write(&range(7..8, 1), &path).unwrap();
+        assert_eq!(concatenation(&path), "7\n");
+        assert_eq!(names_in(&root).len(), 1);
+    }
 }
 
 /// Not a test by itself: a process of a user who may write to `mine` only.
