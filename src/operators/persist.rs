@@ -14,6 +14,7 @@ use crate::lineage::Stored;
 use crate::pipeline::{Boxed, Peek, Pipeline, Record, Ref, Storable};
 use crate::portable::{Loader, Portable, Saver};
 use crate::shuffle::{Content, InMemory, Spool, replay};
+use crate::storage::codec::Sampling;
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::run::{Run, RunFile};
 use crate::storage::scratch::Scratch;
@@ -309,7 +310,7 @@ struct Keeper<'s> {
     parts: Vec<Content<Arc<Spool>>>,
     new_bytes: usize,
     /// Whether a record has been found to come back: else only the next action would find that none does.
-    is_checked: bool,
+    sampling: Sampling,
     /// There was no room, and the disk is not for this.
     has_given_up: bool,
 }
@@ -322,7 +323,7 @@ impl<'s> Keeper<'s> {
             reservation: store.budget.reservation(),
             parts: Vec::new(),
             new_bytes: 0,
-            is_checked: false,
+            sampling: Sampling::default(),
             has_given_up: false,
         }
     }
@@ -332,10 +333,7 @@ impl<'s> Keeper<'s> {
         if self.has_given_up {
             return Ok(());
         }
-        if !self.is_checked {
-            T::check(record)?;
-            self.is_checked = true;
-        }
+        self.sampling.check(|| T::check(record))?;
         self.new_bytes += self.spool.push::<T>(record)?;
         if self.new_bytes >= ACCOUNT_BYTES {
             self.account()?;

@@ -14,7 +14,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -137,7 +137,7 @@ impl Display for Summons {
 
 /// The number of a socket; none if it is something else.
 fn socket_number(socket: impl AsFd) -> io::Result<Option<u64>> {
-    let file = File::from(OwnedFd::from(socket.as_fd().try_clone_to_owned()?));
+    let file = File::from(socket.as_fd().try_clone_to_owned()?);
     let metadata = file.metadata()?;
     Ok(metadata.file_type().is_socket().then(|| metadata.ino()))
 }
