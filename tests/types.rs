@@ -282,6 +282,12 @@ fn records_in_memory_are_right_or_refused() {
         assert_records(context, rows(), "Row");
         assert_records(context, vec![Vec::new(), rows()], "Row");
         assert_records(context, vec![Seconds(5), Seconds(9)], "Seconds");
+        assert_records(context, vec![Seconds(0), Seconds(0), Seconds(9)], "Seconds");
+        let mut options = vec![None; 99];
+        options.extend([Some(Seconds(1)), Some(Seconds(1))]);
+        assert_records(context, options, "Seconds");
+        let lists = (0..99).map(|n| vec![Seconds(n); n as usize / 98]);
+        assert_records(context, lists.collect(), "Seconds");
         assert_records(context, vec![Longer(vec![]), Longer(vec![1])], "Longer");
         assert_records(context, vec![(), ()], "");
         assert_records(context, vec![((), [0_u8; 0]); 70], "");
