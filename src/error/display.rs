@@ -94,6 +94,16 @@ impl fmt::Display for ErrorKind {
             Self::DiskFull {
                 place,
                 path,
+                needed_bytes: 0,
+                source,
+            } => write!(
+                f,
+                "no room on the disk for {}{place}: {source}",
+                path.display()
+            ),
+            Self::DiskFull {
+                place,
+                path,
                 needed_bytes,
                 source,
             } => write!(

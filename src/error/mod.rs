@@ -224,7 +224,7 @@ pub enum ErrorKind {
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
-        /// What was still to be written to it at that moment.
+        /// What was still to be written to it at that moment; 0 if that is not known.
         needed_bytes: u64,
         /// What the system said.
         #[serde(with = "plain")]

@@ -61,6 +61,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Report {
     /// Or what was wrong with it.
     pub(crate) outcome: Result<Outcome, String>,
+    /// The message of the program's error, if it ended with one.
+    pub(crate) message: Option<String>,
     /// How many calls were affected.
     pub(crate) affected: u64,
     /// How many calls of each kind there were.
@@ -104,6 +106,7 @@ impl<'a> Place<'a> {
         let counts = Operation::ALL.iter();
         Report {
             outcome,
+            message: control.answer().err(),
             affected: control.affected(),
             counts: counts.map(|operation| control.count(*operation)).collect(),
         }

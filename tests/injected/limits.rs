@@ -125,8 +125,12 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
     let place = Place::new(disk);
     for (index, (work, _)) in WORK.iter().enumerate() {
         let run = undisturbed(work, EXECUTORS[index % EXECUTORS.len()]);
-        match place.run(&run).outcome {
-            Ok(Outcome::Error) => {}
+        let report = place.run(&run);
+        match report.outcome {
+            Ok(Outcome::Error) => {
+                let message = report.message.unwrap_or_default();
+                assert!(message.starts_with("no room on the disk for "), "{message}");
+            }
             // What is spilled is compressed, and there is some room.
             Ok(Outcome::Right) => assert!(!matches!(*work, "write_text" | "overwrite"), "{run}"),
             Err(reason) => panic!("{run}: {reason}"),

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pipeline::{Action, Pipeline, Record};
 use crate::portable::portable;
 use crate::storage::file::{self, uninterrupted};
@@ -141,7 +141,7 @@ impl<T: Line + ?Sized> Action<T> for WriteText {
         })?;
         outcome
             .and_then(|()| text.flush())
-            .map_err(|source| Error::io("write", &path, source))?;
+            .map_err(|source| file::write_error("write", &path, 0, source))?;
         if task.has_failed() || task.is_stopped() {
             return Ok(());
         }
@@ -149,12 +149,12 @@ impl<T: Line + ?Sized> Action<T> for WriteText {
             file::start_writing(&output);
         }
         let named = self.path(task.partition());
-        fs::rename(&path, &named).map_err(|source| Error::io("create", &named, source))
+        fs::rename(&path, &named).map_err(|source| file::write_error("create", &named, 0, source))
     }
 
     sent_whole!(T);
 }
 
 pub(crate) fn create(path: &Path) -> Result<File> {
-    File::create(path).map_err(|source| Error::io("create", path, source))
+    File::create(path).map_err(|source| file::write_error("create", path, 0, source))
 }
