@@ -2,8 +2,6 @@
 //!
 //! `HOLDALL_RECOVERY_ROUNDS` sets the number of rounds, each of another case; `all` runs all cases.
 
-mod common;
-
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
@@ -11,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::panic::panic_any;
 use std::path::PathBuf;
 
-use common::{
+use crate::common::{
     Files, ON_PURPOSE, concatenation, on_every_executor_and_processes, quiet_panics,
     within_the_limit,
 };
