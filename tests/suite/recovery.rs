@@ -740,7 +740,7 @@ struct Unit;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Skipped {
     #[serde(skip)]
-    skipped: u8,
+    skipped: (),
 }
 
 /// What serde writes as nothing.
@@ -763,8 +763,8 @@ nothing! {
     Unit = Unit,
     ((), ()) = ((), ()),
     [u8; 0] = [],
-    Skipped = Skipped { skipped: 0 },
-    ((), Unit, [Skipped; 2]) = ((), Unit, [Skipped { skipped: 0 }; 2]),
+    Skipped = Skipped { skipped: () },
+    ((), Unit, [Skipped; 2]) = ((), Unit, [Skipped { skipped: () }; 2]),
     std::marker::PhantomData<String> = std::marker::PhantomData,
 }
 
