@@ -164,9 +164,8 @@ impl<K: Data + Eq, V: Data> Encode for Pairs<K, V> {
         K::short(key).zip(codec::encode_short(value))
     }
 
-    fn check((key, value): &(K, V)) -> Result<()> {
-        check_key::<K>(key)?;
-        codec::check(value)
+    fn check((key, value): &(K, V)) -> Result<usize> {
+        Ok(check_key::<K>(key)? + codec::check(value)?)
     }
 }
 
@@ -188,7 +187,7 @@ impl<K: Data + Eq, V: 'static> Encode for FirstSides<K, V> {
         Some((K::short(key)?, Short::default()))
     }
 
-    fn check((key, _): &(K, V)) -> Result<()> {
+    fn check((key, _): &(K, V)) -> Result<usize> {
         check_key::<K>(key)
     }
 }
@@ -211,12 +210,12 @@ impl<T: Key + ?Sized> Encode for Keys<T> {
         Some((T::short(T::peek(record))?, Short::default()))
     }
 
-    fn check(record: &T::Ref<'_>) -> Result<()> {
+    fn check(record: &T::Ref<'_>) -> Result<usize> {
         check_key::<T>(T::peek(record))
     }
 }
 
-fn check_key<K: Key + ?Sized>(key: Peek<'_, K>) -> Result<()> {
+fn check_key<K: Key + ?Sized>(key: Peek<'_, K>) -> Result<usize> {
     let mut bytes = Vec::new();
     K::append_bytes(key, &mut bytes)?;
     K::check_bytes(&bytes)

@@ -19,6 +19,10 @@ const BATCH_RECORDS: usize = 1024;
 /// at once, without a search, are seven pieces of one size.
 const BATCH_OWNERS: usize = 4;
 
+/// Maximum number of records in the batches of all boundaries of a task together: where boundaries are very many, each
+/// has a short batch.
+const BATCHED_RECORDS: usize = 1 << 20;
+
 /// Boundaries nearest to the result over which text crosses without a look at the stack, which would take as long as
 /// the crossing. Together they have to fit into the stack that is left free.
 const SHALLOW: usize = 16;
@@ -131,6 +135,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
             true => BATCH_OWNERS,
             false => BATCH_RECORDS,
         };
+        let most = most.min(BATCHED_RECORDS / task.boundaries().max(1)).max(1);
         let flow = Pipeline::run(self, partition, task, &mut |record| {
             T::cross(record, &mut batch, sink.each)?;
             if batch.len() < full {

@@ -80,9 +80,9 @@ pub trait Key: Record<Owned: Data> {
     #[doc(hidden)]
     fn from_bytes(bytes: &[u8]) -> Result<Owned<Self>>;
 
-    /// Fails if a key with these bytes would not come back as it was.
+    /// Fails if the key with these bytes would not come back as it was. Returns the number of bytes that were checked.
     #[doc(hidden)]
-    fn check_bytes(bytes: &[u8]) -> Result<()>;
+    fn check_bytes(bytes: &[u8]) -> Result<usize>;
 }
 
 impl<T: Data + Eq> Key for T {
@@ -126,9 +126,9 @@ impl<T: Data + Eq> Key for T {
         }
     }
 
-    fn check_bytes(bytes: &[u8]) -> Result<()> {
+    fn check_bytes(bytes: &[u8]) -> Result<usize> {
         if owned_bytes::is_bytes::<T>() {
-            Ok(())
+            Ok(0)
         } else {
             codec::check_key::<T>(bytes)
         }
@@ -162,8 +162,8 @@ impl Key for str {
         Ok(text_bytes::text(bytes).to_owned())
     }
 
-    fn check_bytes(_: &[u8]) -> Result<()> {
-        Ok(())
+    fn check_bytes(_: &[u8]) -> Result<usize> {
+        Ok(0)
     }
 }
 
@@ -194,7 +194,7 @@ impl Key for [u8] {
         Ok(bytes.to_vec())
     }
 
-    fn check_bytes(_: &[u8]) -> Result<()> {
-        Ok(())
+    fn check_bytes(_: &[u8]) -> Result<usize> {
+        Ok(0)
     }
 }

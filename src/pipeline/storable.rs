@@ -33,9 +33,9 @@ pub trait Storable: Record<Owned: Data> {
     #[doc(hidden)]
     fn restore<R>(bytes: &[u8], f: impl FnOnce(Ref<'_, Self>) -> R) -> Result<R>;
 
-    /// Fails if a record like this would not come back as it was.
+    /// Fails if this record would not come back as it was. Returns the number of bytes that were checked.
     #[doc(hidden)]
-    fn check(record: Peek<'_, Self>) -> Result<()>;
+    fn check(record: Peek<'_, Self>) -> Result<usize>;
 }
 
 impl<T: Data> Storable for T {
@@ -56,7 +56,7 @@ impl<T: Data> Storable for T {
         }
     }
 
-    fn check(record: &T) -> Result<()> {
+    fn check(record: &T) -> Result<usize> {
         codec::check(record)
     }
 }
@@ -73,8 +73,8 @@ impl Storable for str {
         Ok(f(text_bytes::text(bytes)))
     }
 
-    fn check(_: &str) -> Result<()> {
-        Ok(())
+    fn check(_: &str) -> Result<usize> {
+        Ok(0)
     }
 }
 
@@ -90,7 +90,7 @@ impl Storable for [u8] {
         Ok(f(bytes))
     }
 
-    fn check(_: &[u8]) -> Result<()> {
-        Ok(())
+    fn check(_: &[u8]) -> Result<usize> {
+        Ok(0)
     }
 }

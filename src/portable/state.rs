@@ -11,7 +11,7 @@ use super::entry::Entry;
 use super::shared;
 use crate::error::plain::Plain;
 use crate::error::{Error, ErrorKind, Place, Result, Site, intern, panicked};
-use crate::storage::codec;
+use crate::storage::codec::{self, Sampling};
 
 /// Takes down what it takes to make something anew in a worker process.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ impl Saver {
         T: Serialize + Deserialize<'static>,
     {
         let checked = codec::check(value);
-        let encoded = checked.and_then(|()| codec::encode_framed(value, &mut self.bytes));
+        let encoded = checked.and_then(|_| codec::encode_framed(value, &mut self.bytes));
         encoded.map_err(|error| at(self.site, error))
     }
 
@@ -68,11 +68,11 @@ impl Saver {
     {
         let start = self.bytes.len();
         let checked = if shared::is_checked(state) {
-            Ok(())
+            Ok(0)
         } else {
             codec::check(&**state)
         };
-        let encoded = checked.and_then(|()| codec::encode_framed(&**state, &mut self.bytes));
+        let encoded = checked.and_then(|_| codec::encode_framed(&**state, &mut self.bytes));
         encoded.map_err(|error| at(self.site, error))?;
         shared::note_checked(state, self.bytes.len() - start);
         Ok(())
@@ -84,10 +84,10 @@ impl Saver {
         T: Serialize + Deserialize<'static>,
     {
         self.data(&values.len())?;
-        let checked = values.first().map_or(Ok(()), codec::check);
-        let encoded = checked.and_then(|()| {
-            let mut values = values.iter();
-            values.try_for_each(|value| codec::encode_framed(value, &mut self.bytes))
+        let mut sampling = Sampling::default();
+        let encoded = values.iter().try_for_each(|value| {
+            sampling.check(|| codec::check(value))?;
+            codec::encode_framed(value, &mut self.bytes)
         });
         encoded.map_err(|error| at(self.site, error))
     }

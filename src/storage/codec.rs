@@ -24,6 +24,7 @@ mod encoder;
 #[cfg(test)]
 mod errors;
 mod number;
+mod sampling;
 mod shapes;
 mod short;
 #[cfg(test)]
@@ -42,6 +43,7 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use decoder::Decoder;
 use digest::{Layouts, digest};
 use encoder::encode;
+pub(crate) use sampling::Sampling;
 pub(crate) use short::{SHORT_BYTES, Short};
 
 const CONFIGURATION: Configuration = bincode::config::standard();
@@ -213,26 +215,41 @@ where
 }
 
 /// Encodes and decodes `record`, so that a type that cannot be carried fails before a job has worked on it for long.
+/// Returns the number of its bytes.
 ///
 /// What comes back must contain the same. It need not have the same bytes, as the order of a `HashMap` may change.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Codec`], which names the type.
-pub(crate) fn check<T: Serialize + Deserialize<'static>>(record: &T) -> Result<()> {
+pub(crate) fn check<T: Serialize + Deserialize<'static>>(record: &T) -> Result<usize> {
     shapes::trusting(|| {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut again) = (Vec::new(), Vec::new());
         encode(record, &mut bytes).map_err(encode_error::<T>)?;
         let layouts = Layouts::default();
-        let back = decode_noting::<T>(&bytes, &layouts)?;
-        drop(bytes);
-        let digest = |record: &T| digest(record, &layouts).map_err(encode_error::<T>);
-        if digest(record)? == digest(&back)? {
-            Ok(())
-        } else {
-            Err(codec_error::<T>(DIFFERS))
+        let back = decode_noting::<T>(&bytes, &layouts).map_err(disagrees::<T>)?;
+        encode(&back, &mut again).map_err(encode_error::<T>)?;
+        let is_same = again == bytes;
+        // Where there are structs, it also finds fields that are not written.
+        if !is_same || !layouts.borrow().is_empty() {
+            let digest = |record: &T| digest(record, &layouts).map_err(encode_error::<T>);
+            if digest(record)? != digest(&back)? {
+                return Err(codec_error::<T>(DIFFERS));
+            }
         }
+        Ok(bytes.len())
     })
+}
+
+/// The error of a record that cannot be read back, in which the reason is more than a number that is none.
+#[cold]
+fn disagrees<T>(error: Error) -> Error {
+    match error.into_kind() {
+        ErrorKind::Codec { reason, .. } if ![UNKNOWN_FORM, TOO_DEEP].contains(&&*reason) => {
+            codec_error::<T>(format_args!("{DIFFERS} ({reason})"))
+        }
+        kind => Error::new(kind),
+    }
 }
 
 /// The record that `bytes` is, to the last byte, and which structs it has.
@@ -251,13 +268,13 @@ fn decode_noting<T: Deserialize<'static>>(bytes: &[u8], layouts: &Layouts) -> Re
 /// # Errors
 ///
 /// As those of [`check`].
-pub(crate) fn check_key<T: Serialize + Deserialize<'static>>(bytes: &[u8]) -> Result<()> {
-    let key: T = decode(bytes)?;
+pub(crate) fn check_key<T: Serialize + Deserialize<'static>>(bytes: &[u8]) -> Result<usize> {
+    let key: T = decode(bytes).map_err(disagrees::<T>)?;
     check(&key)?;
     let mut again = Vec::new();
     encode_into(&key, &mut again)?;
     if again == bytes {
-        Ok(())
+        Ok(bytes.len())
     } else {
         Err(codec_error::<T>(UNSTABLE))
     }

@@ -189,6 +189,11 @@ impl<'job> Task<'job> {
         result
     }
 
+    /// How many erased boundaries what runs now is behind.
+    pub(crate) fn boundaries(&self) -> usize {
+        self.boundaries.get()
+    }
+
     /// Runs `work` on records that came before the one that the source is at.
     pub(crate) fn behind_the_source(&self, work: impl FnOnce() -> Flow) -> Flow {
         /// Dropped by unwinding, it tells that the source's place is not that of the panic.

@@ -7,6 +7,7 @@ mod answers;
 mod child;
 mod damage;
 mod disk;
+mod outputs;
 mod peak_memory;
 mod scratch;
 

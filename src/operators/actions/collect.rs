@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use crate::error::{Error, ErrorKind, Place, Result, caught};
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::portable;
-use crate::storage::codec;
+use crate::storage::codec::{self, Sampling};
 use crate::task::{Flow, Partition, Site, Task};
 
 /// Approximate size of a chunk of results, in bytes.
@@ -102,7 +102,7 @@ pub(crate) struct Sending<'s> {
     emit: &'s mut dyn FnMut(Vec<u8>) -> Result<Flow>,
     chunk: Vec<u8>,
     records: usize,
-    is_checked: bool,
+    sampling: Sampling,
     is_broken_off: bool,
 }
 
@@ -118,7 +118,7 @@ impl<'s> Sending<'s> {
             emit,
             chunk: vec![0; HEAD_BYTES],
             records: 0,
-            is_checked: false,
+            sampling: Sampling::default(),
             is_broken_off: false,
         }
     }
@@ -126,9 +126,7 @@ impl<'s> Sending<'s> {
     pub(crate) fn push<R: Data>(&mut self, record: &R) -> Flow {
         // The codec calls `Serialize`, which may be the program's.
         let encoded = self.task.call(&self.site, || {
-            if !std::mem::replace(&mut self.is_checked, true) {
-                codec::check(record)?;
-            }
+            self.sampling.check(|| codec::check(record))?;
             codec::encode_framed(record, &mut self.chunk)
         });
         if let Err(error) = encoded {

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::id::StoreId;
 use crate::pipeline::{Boxed, Pipeline, Ref, Storable};
 use crate::shuffle::{Content, Spool, replay};
+use crate::storage::codec::Sampling;
 use crate::storage::run::RunFile;
 use crate::task::{FilePart, Files, Flow, Partition, Site, StoredPartition, Task};
 
@@ -83,14 +84,12 @@ impl StoreElsewhere {
         let mut file = RunFile::create(&task.resources().scratch, "persist")?;
         let mut writer = file.run();
         let mut bytes = Vec::new();
-        let mut is_checked = false;
+        let mut sampling = Sampling::default();
         let flow = parent.run(partition, task, &mut |record| {
             bytes.clear();
             // The codec calls `Serialize`, which may be the program's.
             let written = task.call(&site, || {
-                if !std::mem::replace(&mut is_checked, true) {
-                    T::check(T::peek(&record))?;
-                }
+                sampling.check(|| T::check(T::peek(&record)))?;
                 T::store(T::peek(&record), &mut bytes)?;
                 writer.append(&bytes)
             });

@@ -8,6 +8,7 @@ use super::store::{OpenFile, Parts, Store};
 use crate::error::Result;
 use crate::pipeline::{Peek, Storable};
 use crate::shuffle::{Content, InMemory, Spool};
+use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
 
 /// After how many bytes of records the memory for them is accounted for again.
@@ -22,8 +23,8 @@ pub(super) struct Keeper<'s> {
     /// What does not fit into memory goes to its end: other partitions are before, and will be behind.
     file: Option<OpenFile>,
     new_bytes: usize,
-    /// Whether a record has been found to come back: else only the next action would find that none does.
-    is_checked: bool,
+    /// Checks some of the records: otherwise only the next action would find that one does not come back.
+    sampling: Sampling,
     /// There was no room, and the disk is not for this.
     has_given_up: bool,
 }
@@ -37,7 +38,7 @@ impl<'s> Keeper<'s> {
             parts: Parts::new(),
             file: None,
             new_bytes: 0,
-            is_checked: false,
+            sampling: Sampling::default(),
             has_given_up: false,
         }
     }
@@ -47,10 +48,7 @@ impl<'s> Keeper<'s> {
         if self.has_given_up {
             return Ok(());
         }
-        if !self.is_checked {
-            T::check(record)?;
-            self.is_checked = true;
-        }
+        self.sampling.check(|| T::check(record))?;
         self.new_bytes += self.spool.push::<T>(record)?;
         if self.new_bytes >= ACCOUNT_BYTES {
             self.account()?;

@@ -14,6 +14,6 @@ pub(crate) trait Encode: Send + Sync + 'static {
     /// Returns the key and the value, if both are short.
     fn encode_short(record: &Ref<'_, Self::In>) -> Option<(Short, Short)>;
 
-    /// Fails if decoding would not return a record like this one unchanged.
-    fn check(record: &Ref<'_, Self::In>) -> Result<()>;
+    /// Fails if decoding would not return this record unchanged. Returns the number of bytes that were checked.
+    fn check(record: &Ref<'_, Self::In>) -> Result<usize>;
 }

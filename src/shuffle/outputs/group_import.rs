@@ -157,8 +157,8 @@ mod tests {
             u64::short(key).zip(Short::new(&value.to_be_bytes()))
         }
 
-        fn check(_: &(u64, u64)) -> Result<()> {
-            Ok(())
+        fn check(_: &(u64, u64)) -> Result<usize> {
+            Ok(0)
         }
     }
 

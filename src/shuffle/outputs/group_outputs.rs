@@ -337,8 +337,8 @@ mod tests {
             Short::new(&key.to_be_bytes()).zip(Short::new(&value.to_be_bytes()))
         }
 
-        fn check(_: &(u32, u32)) -> Result<()> {
-            Ok(())
+        fn check(_: &(u32, u32)) -> Result<usize> {
+            Ok(0)
         }
     }
 
@@ -361,7 +361,7 @@ mod tests {
             Numbers::encode_short(record).filter(|_| !is_long)
         }
 
-        fn check(record: &(u32, u32)) -> Result<()> {
+        fn check(record: &(u32, u32)) -> Result<usize> {
             Numbers::check(record)
         }
     }

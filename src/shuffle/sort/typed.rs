@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::pipeline::{Call, Data, Key, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::HashPartitioner;
-use crate::storage::codec;
+use crate::storage::codec::{self, Sampling};
 use crate::storage::merge::Order;
 
 /// Approximate overhead of the allocator per allocation, in bytes.
@@ -205,7 +205,7 @@ pub(crate) struct TypedBuffer<T> {
     /// Approximate memory that the items own, in bytes.
     heap_bytes: usize,
     /// `true` once an item has been encoded and decoded without a change.
-    is_checked: bool,
+    sampling: Sampling,
     encoded: Vec<u8>,
 }
 
@@ -221,7 +221,7 @@ impl<C: TypedSort> Sort for Typed<C> {
         TypedBuffer {
             items: Vec::new(),
             heap_bytes: 0,
-            is_checked: false,
+            sampling: Sampling::default(),
             encoded: Vec::new(),
         }
     }
@@ -234,10 +234,7 @@ impl<C: TypedSort> Sort for Typed<C> {
         record: Ref<'_, C::Record>,
     ) -> Result<()> {
         let item = self.0.item(record)?;
-        if !buffer.is_checked {
-            codec::check(&item)?;
-            buffer.is_checked = true;
-        }
+        buffer.sampling.check(|| codec::check(&item))?;
         if mem::needs_drop::<C::Item>() {
             // Measure each item, not one of many: an item may be as large as all others together.
             buffer.encoded.clear();

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::pipeline::{Key, Ref};
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::write::combine::Combine;
-use crate::storage::codec::{self, Short};
+use crate::storage::codec::{self, Sampling, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
 
@@ -233,13 +233,12 @@ impl<'c, C: Combine> Tables<'c, C> {
 
     /// Checks that keys and values survive the codec unchanged. Returns `false` if there are none.
     pub(crate) fn check_codec(&self) -> Result<bool> {
-        let first = self.tables.iter().find_map(|table| {
-            table.first(|key, value| {
-                C::Key::check_bytes(key)?;
-                codec::check(value)
-            })
-        });
-        first.map_or(Ok(false), |checked| checked.map(|()| true))
+        let mut sampling = Sampling::default();
+        let check = |key: &[u8], value: &_| Ok(C::Key::check_bytes(key)? + codec::check(value)?);
+        for table in self.tables.iter().filter(|table| table.len() > 0) {
+            sampling.check(|| table.first(check).unwrap_or(Ok(0)))?;
+        }
+        Ok(self.keys() > 0)
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Table<C::Combined>> {

@@ -22,7 +22,7 @@ use crate::shuffle::memory::slab::{Piece, Slabs};
 use crate::shuffle::outputs::group_outputs::{GroupOutputs, Segment};
 use crate::shuffle::outputs::group_spill::Spill;
 use crate::shuffle::read::sorted::{Chunk, MOST_CHUNK_BYTES};
-use crate::storage::codec::{self, Short};
+use crate::storage::codec::{self, Sampling, Short};
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
 use crate::task::Resources;
@@ -89,7 +89,7 @@ pub(crate) struct Grouper<'o> {
     /// Records on their way to the buckets.
     entries: EntryBatch,
     /// `true` once the first record has been encoded and decoded without a change.
-    is_checked: bool,
+    sampling: Sampling,
 
     // Memory.
     slabs: Vec<Slabs>,
@@ -133,7 +133,7 @@ impl<'o> Grouper<'o> {
             buckets,
             slice_bits,
             entries: EntryBatch::default(),
-            is_checked: false,
+            sampling: Sampling::default(),
             most_slab_bytes: (share_bytes / (OPEN_SLABS_OF_SHARE * slabs.len()))
                 .min(MOST_SLAB_BYTES),
             slabs,
@@ -167,10 +167,7 @@ impl<'o> Grouper<'o> {
         record: Ref<'_, E::In>,
         is_wanted: impl FnMut(Position) -> bool,
     ) -> Result<()> {
-        if !self.is_checked {
-            E::check(&record)?;
-            self.is_checked = true;
-        }
+        self.sampling.check(|| E::check(&record))?;
         if let Some((key, value)) = E::encode_short(&record)
             && let Some(entry) = ShortEntry::of_chunk(key, value)
         {

@@ -5,6 +5,7 @@ use std::borrow::Borrow;
 use crate::error::Result;
 use crate::pipeline::{Peek, Ref, Storable};
 use crate::shuffle::outputs::map_outputs::{Content, InMemory, MapOutputs, Order};
+use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
 use crate::task::{Flow, Resources};
@@ -115,7 +116,7 @@ pub(crate) struct Divider<'o> {
     bytes: usize,
     /// Bytes of records since their memory was last reserved.
     new_bytes: usize,
-    is_checked: bool,
+    sampling: Sampling,
 }
 
 impl<'o> Divider<'o> {
@@ -136,7 +137,7 @@ impl<'o> Divider<'o> {
             records: 0,
             bytes: 0,
             new_bytes: 0,
-            is_checked: false,
+            sampling: Sampling::default(),
         }
     }
 
@@ -156,10 +157,7 @@ impl<'o> Divider<'o> {
         partition: usize,
         record: Peek<'_, T>,
     ) -> Result<()> {
-        if !self.is_checked {
-            T::check(record)?;
-            self.is_checked = true;
-        }
+        self.sampling.check(|| T::check(record))?;
         self.new_bytes += self.spools[partition].push::<T>(record)?;
         self.records += 1;
         if self.new_bytes >= ACCOUNT_BYTES {

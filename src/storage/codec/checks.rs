@@ -178,6 +178,12 @@ fn values_that_differ_are_refused_though_they_are_as_long() {
     encode_into(&Asymmetric(5000), &mut bytes).expect("only the check sees it");
     assert!(reason(check(&Asymmetric(5000))).contains("disagree"));
     assert!(reason(check(&vec![(1, Asymmetric(5000))])).contains("disagree"));
+    encode_into(&Vec::<Asymmetric>::new(), &mut bytes).expect("there is none in it");
+    is_refused(&vec![Asymmetric(5000)]);
+    encode_into(&None::<Asymmetric>, &mut bytes).expect("there is none in it");
+    is_refused(&Some(Asymmetric(5000)));
+    encode_into(&HashMap::<u8, Asymmetric>::new(), &mut bytes).expect("there is none in it");
+    is_refused(&HashMap::from([(1, Asymmetric(5000))]));
     assert!(reason(check(&Swapped { n: 3 })).contains("disagree"));
     assert!(reason(check_key::<Asymmetric>(&[5])).contains("other bytes"));
 }
@@ -429,6 +435,10 @@ fn frames_end_where_they_began() {
 struct Node(u64, Option<Box<Node>>);
 
 #[derive(Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "values that are large take much stack"
+)]
 enum Tree {
     Leaf([u64; 32]),
     Branches(Vec<Tree>),

@@ -8,10 +8,10 @@
 
 use std::any::type_name;
 use std::cell::RefCell;
-use std::collections::hash_map::DefaultHasher;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash};
 
 use bincode::error::EncodeError;
+use rapidhash::fast::RapidHasher;
 use serde::ser::{
     Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
@@ -76,7 +76,7 @@ pub(super) fn digest<T: Serialize>(value: &T, layouts: &Layouts) -> Result<u64, 
 }
 
 fn hash(value: impl Hash) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
+    BuildHasherDefault::<RapidHasher<'_>>::default().hash_one(value)
 }
 
 /// Where a field lies in memory.

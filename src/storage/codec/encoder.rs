@@ -152,7 +152,7 @@ macro_rules! structs {
     ($($method:ident),*) => {$(
         #[inline]
         fn $method(self, _: &'static str, _: usize) -> Result<Self, EncodeError> {
-            shapes::meet_struct::<T>()?;
+            shapes::meet_whole::<T>()?;
             Ok(self)
         }
     )*};
@@ -204,6 +204,7 @@ impl<O: Output, T: ?Sized> Serializer for Encoder<'_, O, T> {
 
     #[inline]
     fn serialize_some<U: Serialize + ?Sized>(self, value: &U) -> Result<(), EncodeError> {
+        shapes::meet_whole::<T>()?;
         self.output.put_bytes(&[1])?;
         value.serialize(self.deeper()?.into_part::<U>())
     }
@@ -224,13 +225,16 @@ impl<O: Output, T: ?Sized> Serializer for Encoder<'_, O, T> {
         _: &'static str,
         value: &U,
     ) -> Result<(), EncodeError> {
-        shapes::meet_struct::<T>()?;
+        shapes::meet_whole::<T>()?;
         value.serialize(self.into_part::<U>())
     }
 
     #[inline]
     fn serialize_seq(self, length: Option<usize>) -> Result<Self, EncodeError> {
         let length = length.ok_or(EncodeError::Serde(SequenceMustHaveLength))?;
+        if length > 0 {
+            shapes::meet_whole::<T>()?;
+        }
         put(length as u64, self.output)?;
         self.deeper()
     }

@@ -1,12 +1,12 @@
-//! Which structs and variants are known to come back as they were written.
+//! Which structs, variants and parts of lists are known to come back as they were written.
 //!
 //! `Serialize` and `Deserialize` of a type may disagree, and for some of its values only: serde's derive counts a
 //! skipped variant when it numbers the variants to be written, but not when it numbers those to be read. So the variants
 //! behind a skipped one come back as others, of the same length, and the ones before it come back as themselves.
 //!
 //! Checking each record would cost as much as the record. Instead, the encoder refuses the first value of each struct
-//! and of each variant that this thread meets. The record is then [checked](super::check) as a whole, and what it
-//! contains is known from then on. A known one costs a comparison.
+//! and of each variant that this thread meets, and the first list and option of a type that is not empty. The record is
+//! then [checked](super::check) as a whole, and what it contains is known from then on. A known one costs a comparison.
 
 use std::any::type_name;
 use std::cell::{Cell, RefCell};
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use bincode::error::EncodeError;
 
-/// A struct, or a variant of an enum. Names stand for themselves by their address; the same name at two addresses is
+/// A struct, a variant of an enum, or a list or option with something in it. Names stand for themselves by their address; the same name at two addresses is
 /// checked twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Shape {
@@ -44,9 +44,9 @@ pub(super) fn is_unknown(error: &EncodeError) -> bool {
     matches!(error, EncodeError::Other(reason) if *reason == UNKNOWN)
 }
 
-/// Refuses a struct that is not known. `T` is the type that is being encoded.
+/// Refuses a struct that is not known, or a list or option with something in it. `T` is the type that is being encoded.
 #[inline]
-pub(super) fn meet_struct<T: ?Sized>() -> Result<(), EncodeError> {
+pub(super) fn meet_whole<T: ?Sized>() -> Result<(), EncodeError> {
     meet_variant::<T>("", u32::MAX)
 }
 

@@ -2,8 +2,6 @@
 //!
 //! `HOLDALL_RECOVERY_ROUNDS` sets the number of rounds, each of another case; `all` runs all cases.
 
-mod common;
-
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
@@ -11,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::panic::panic_any;
 use std::path::PathBuf;
 
-use common::{
+use crate::common::{
     Files, ON_PURPOSE, concatenation, on_every_executor_and_processes, quiet_panics,
     within_the_limit,
 };
@@ -742,7 +740,7 @@ struct Unit;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Skipped {
     #[serde(skip)]
-    skipped: u8,
+    skipped: (),
 }
 
 /// What serde writes as nothing.
@@ -765,8 +763,8 @@ nothing! {
     Unit = Unit,
     ((), ()) = ((), ()),
     [u8; 0] = [],
-    Skipped = Skipped { skipped: 0 },
-    ((), Unit, [Skipped; 2]) = ((), Unit, [Skipped { skipped: 0 }; 2]),
+    Skipped = Skipped { skipped: () },
+    ((), Unit, [Skipped; 2]) = ((), Unit, [Skipped { skipped: () }; 2]),
     std::marker::PhantomData<String> = std::marker::PhantomData,
 }
 

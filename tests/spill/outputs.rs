@@ -1,11 +1,6 @@
 //! Outputs and spilled files: they come whole, go when their process ends, and nothing of anybody else's is touched.
 #![cfg(target_os = "linux")]
 
-mod common;
-
-#[path = "spill/child.rs"]
-mod child;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -16,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use child::Child;
-use common::{
+use crate::child::{self, Child};
+use crate::common::{
     Files, assert_empty, concatenation, names_in, on_every_executor_and_processes, within_the_limit,
 };
 use holdall::{Bag, Context, ErrorKind, Executor, Persistence, TextWriter};
@@ -94,7 +89,7 @@ fn nothing_that_others_have_made_is_swept() {
 #[test]
 fn what_looks_like_ours_and_is_not_is_left_alone() {
     let files = Files::new();
-    let mut dead = Child::start("child_spills", &files.path("spill"), "wait");
+    let mut dead = Child::start("outputs::child_spills", &files.path("spill"), "wait");
     let name = names_in(&files.path("spill")).remove(0);
     let real = files.path("spill").join(&name);
     let again = |to: &str| {
@@ -183,7 +178,7 @@ fn spilled_files_go_when_the_program_ends_by_itself() {
     for how in ["return", "exit", "exit while others work"] {
         within_the_limit(how, {
             let spill = files.path("spill");
-            move || run("child_spills", &spill, how)
+            move || run("outputs::child_spills", &spill, how)
         });
         assert_empty(&files.path("spill"));
     }
@@ -236,7 +231,7 @@ fn an_unfinished_output_goes_with_its_process() {
     let files = Files::new();
     files.write("out/part-00000", "old\n");
     for (signal, number) in [("INT", 2), ("TERM", 15), ("KILL", 9)] {
-        let mut child = Child::start("child_writes", files.root(), "wait");
+        let mut child = Child::start("outputs::child_writes", files.root(), "wait");
         assert_eq!(files.names().len(), 2);
         child.send(signal);
         assert_eq!(child.wait().signal(), Some(number));
@@ -247,7 +242,7 @@ fn an_unfinished_output_goes_with_its_process() {
     let failing = holdall::range(0..3).try_map(|_| Err::<u64, _>("no"));
     assert!(failing.write_text(files.path("other")).is_err());
     assert_eq!(files.names(), ["out"]);
-    run("child_writes", files.root(), "exit");
+    run("outputs::child_writes", files.root(), "exit");
     assert_eq!(files.names(), ["out"]);
     assert_eq!(concatenation(&files.path("out")), "old\n");
 }
@@ -257,7 +252,7 @@ fn an_output_is_there_at_any_time() {
     let files = Files::new();
     files.write("out/part-00000", "1\n1\n1\n1\n1\n1\n1\n1\n");
     for milliseconds in 0..8 {
-        let mut child = Child::start("child_writes", files.root(), "loop");
+        let mut child = Child::start("outputs::child_writes", files.root(), "loop");
         for _ in 0..50 {
             // While it is read it may be replaced, so that only the names are certain.
             assert!(files.path("out").is_dir());
@@ -283,9 +278,22 @@ fn an_output_is_there_at_any_time() {
 
 // Copies of the process.
 
+/// Makes a copy of this process, as a clone without what a program can have done at a fork. It is 0 in the copy.
+#[expect(unsafe_code, reason = "std has no fork")]
+fn copy(is_clone: bool) -> libc::pid_t {
+    // SAFETY: the copy uses what this thread has, and ends by `exit` or a signal.
+    unsafe {
+        if !is_clone {
+            return libc::fork();
+        }
+        let copied = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
+        libc::pid_t::try_from(copied).expect("the number of a process")
+    }
+}
+
 /// Not a test by itself: a program that forks.
 #[test]
-#[expect(unsafe_code, reason = "std has no fork")]
+#[expect(unsafe_code, reason = "std has no kill")]
 fn child_forks() {
     let Some((spill, work)) = child::task() else {
         return;
@@ -306,16 +314,7 @@ fn child_forks() {
         Some(work) => (work, true),
         None => (&*work, false),
     };
-    // SAFETY: the copy uses what this thread has, and ends by `exit` or a signal.
-    let copy = unsafe {
-        if is_clone {
-            // Without what a program can have done at a fork.
-            let copied = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
-            libc::pid_t::try_from(copied).unwrap()
-        } else {
-            libc::fork()
-        }
-    };
+    let copy = copy(is_clone);
     if copy == 0 {
         match work {
             "drop" | "drop workers" => drop((sizes, numbers, context)),
@@ -370,7 +369,7 @@ fn a_copy_of_the_process_deletes_nothing_and_ends_by_signals() {
         let files = Files::new();
         within_the_limit(work, {
             let spill = files.path("spill");
-            move || run("child_forks", &spill, work)
+            move || run("outputs::child_forks", &spill, work)
         });
         assert_empty(&files.path("spill"));
     }
@@ -504,7 +503,7 @@ impl Volume {
         fs::create_dir(files.path("volume")).expect("room for a directory");
         let mut command = Command::new("mount");
         command
-            .args(["-t", "tmpfs", "none"])
+            .args(["-t", "tmpfs", "-o", "size=1m", "none"])
             .arg(files.path("volume"));
         let mounted = command.stderr(Stdio::null()).status();
         if mounted.is_ok_and(|status| status.success()) {
@@ -550,6 +549,26 @@ fn the_root_of_a_volume_is_written_into_and_overwritten() {
     assert_eq!(volume.0.names(), ["volume"]);
 }
 
+#[test]
+fn a_full_disk_leaves_the_old_output_and_nothing_else() {
+    let Some(volume) = Volume::mount() else {
+        return;
+    };
+    let root = volume.root();
+    let writer = TextWriter::new().overwrite(true);
+    for path in [root.join("out"), root.clone()] {
+        let _ = fs::remove_dir_all(root.join("out"));
+        range(0..4, 2).write_text(&path).unwrap();
+        let error = writer.write(&range(0..400_000, 4), &path).unwrap_err();
+        assert!(error.is_io(), "{error}");
+        assert_eq!(concatenation(&path), "0\n1\n2\n3\n");
+        // The next one fits.
+        writer.write(&range(7..8, 1), &path).unwrap();
+        assert_eq!(concatenation(&path), "7\n");
+        assert_eq!(names_in(&root).len(), 1);
+    }
+}
+
 /// Not a test by itself: a process of a user who may write to `mine` only.
 #[test]
 #[expect(unsafe_code, reason = "std changes the user of another process only")]
@@ -582,7 +601,7 @@ fn the_directory_above_an_output_need_not_be_writable() {
     fs::set_permissions(files.root(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(files.path("mine")).unwrap();
     std::os::unix::fs::chown(files.path("mine"), Some(12_345), None).unwrap();
-    run("child_writes_as_another_user", files.root(), "");
+    run("outputs::child_writes_as_another_user", files.root(), "");
     assert_eq!(names_in(&files.path("mine")), ["part-00000", "part-00001"]);
     assert_eq!(concatenation(&files.path("mine")), "5\n6\n");
     assert_eq!(files.names(), ["mine"]);
@@ -615,7 +634,7 @@ fn child_says_where_it_spills() {
 }
 
 fn spills_into(files: &Files, configure: impl FnOnce(&mut Command)) -> (bool, String) {
-    let mut command = child::command("child_says_where_it_spills", files.root(), "");
+    let mut command = child::command("outputs::child_says_where_it_spills", files.root(), "");
     command.current_dir(files.root()).stdin(Stdio::null());
     configure(&mut command);
     let output = command.output().expect("this program");
@@ -689,7 +708,7 @@ fn a_set_user_id_program_heeds_no_variable() {
     let program = files.path("program");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
-    let plain = child::command("child_says_where_it_spills", files.root(), "");
+    let plain = child::command("outputs::child_says_where_it_spills", files.root(), "");
     let output = Command::new(&program)
         .args(plain.get_args())
         .envs(
@@ -739,7 +758,7 @@ fn nothing_is_left_behind_for_want_of_descriptors() {
         for descriptors in [4, 6, 8, 9, 10, 12] {
             let files = Files::new();
             let limit = format!("ulimit -n {descriptors}");
-            let test = "child_runs_out_of_descriptors";
+            let test = "outputs::child_runs_out_of_descriptors";
             let mut command = child::command_after(&limit, test, files.root(), executor);
             let command = command.stdin(Stdio::null()).stderr(Stdio::null());
             let status = command.status().expect("a shell");

@@ -1,13 +1,11 @@
 //! Long lineages: unions and chains in loops, bags that are persisted in each round, many partitions.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use common::{
+use crate::common::{
     Files, assert_empty, names_in, on_every_executor_and_processes, on_every_executor_with,
 };
 use holdall::{Bag, Context, Executor, Persistence};
@@ -356,7 +354,7 @@ fn few_open_files_are_enough() {
     let run = std::process::Command::new("sh")
         .args([
             "-c",
-            "ulimit -n 40 && exec \"$0\" --exact few_open_files_are_enough",
+            "ulimit -n 40 && exec \"$0\" --exact lineage::few_open_files_are_enough",
         ])
         .arg(this)
         .env(LIMITED, "1")

@@ -2,15 +2,13 @@
 //! which type it is, in which method and on which line, on every executor. And which processes are workers, and what
 //! happens where there are too few threads.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::on_every_executor_and_processes;
+use crate::common::on_every_executor_and_processes;
 use holdall::{Context, ErrorKind, Executor, Persistence, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -282,6 +280,12 @@ fn records_in_memory_are_right_or_refused() {
         assert_records(context, rows(), "Row");
         assert_records(context, vec![Vec::new(), rows()], "Row");
         assert_records(context, vec![Seconds(5), Seconds(9)], "Seconds");
+        assert_records(context, vec![Seconds(0), Seconds(0), Seconds(9)], "Seconds");
+        let mut options = vec![None; 99];
+        options.extend([Some(Seconds(1)), Some(Seconds(1))]);
+        assert_records(context, options, "Seconds");
+        let lists = (0..99).map(|n| vec![Seconds(n); n as usize / 98]);
+        assert_records(context, lists.collect(), "Seconds");
         assert_records(context, vec![Longer(vec![]), Longer(vec![1])], "Longer");
         assert_records(context, vec![(), ()], "");
         assert_records(context, vec![((), [0_u8; 0]); 70], "");
@@ -531,7 +535,7 @@ mod workers {
     }
 
     fn start(variable: &str, stdin: UnixStream) -> std::process::Child {
-        let mut command = program("program_that_counts");
+        let mut command = program("types::program_that_counts");
         command
             .env(VARIABLE, variable)
             .stdin(Stdio::from(OwnedFd::from(stdin)));
@@ -596,7 +600,7 @@ mod workers {
             let variable = std::env::var(VARIABLE).ok();
             let open = Command::new("ls").args(["-l", "/proc/self/fd/"]).output();
             let open = open.map(|output| said(&output)).unwrap_or_default();
-            let counts = program("program_that_counts").output();
+            let counts = program("types::program_that_counts").output();
             (
                 variable,
                 open,
@@ -659,7 +663,7 @@ fn program_with_too_few_threads() {
 
 #[test]
 fn too_few_threads_are_an_error() {
-    let output = program("program_with_too_few_threads")
+    let output = program("types::program_with_too_few_threads")
         .env(STACK.0, STACK.1)
         .output();
     let output = output.expect("it runs");

@@ -1,14 +1,14 @@
 //! What counts as an input, and what is read of it: names and patterns, streams, formats, files that change.
 
-mod common;
-
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use holdall::{Context, ErrorKind, Executor, IntoInputs, Persistence, Result, TextReader};
 
-use common::{Files, bzip2, gzip, on_every_executor, on_every_executor_and_processes, xz, zstd};
+use crate::common::{
+    Files, bzip2, gzip, on_every_executor, on_every_executor_and_processes, xz, zstd,
+};
 use flate2::Compression;
 
 /// All lines, in order.
@@ -424,7 +424,7 @@ mod streams {
             .progress(false)
             .build()
             .expect("the settings are right");
-        common::within_the_limit("processes:2", move || {
+        crate::common::within_the_limit("processes:2", move || {
             let files = Files::new();
             let path = pipe(&files, "p", numbers(1000));
             let mark = files.path("mark").display().to_string();
@@ -474,7 +474,7 @@ mod streams {
 
     #[test]
     fn standard_input_is_read_once_under_any_name() {
-        let mut child = run("streams::reads_a_pipe", Stdio::piped());
+        let mut child = run("inputs::streams::reads_a_pipe", Stdio::piped());
         let mut input = child.stdin.take().expect("it is a pipe");
         input
             .write_all(numbers(1000).as_bytes())
@@ -483,7 +483,10 @@ mod streams {
         assert!(child.wait().expect("it ends").success());
         let files = Files::new();
         let path = files.write("f", numbers(1000));
-        let mut child = run("streams::reads_a_file", File::open(path).unwrap().into());
+        let mut child = run(
+            "inputs::streams::reads_a_file",
+            File::open(path).unwrap().into(),
+        );
         assert!(child.wait().expect("it ends").success());
     }
 
@@ -875,7 +878,7 @@ fn what_follows_the_last_part_is_treated_as_the_tools_do() {
         }
         // Parts without text, however many.
         let empty = match *tool {
-            "gzip" => common::gzip(b"", Compression::fast()),
+            "gzip" => crate::common::gzip(b"", Compression::fast()),
             "bzip2" => bzip2(b""),
             "xz" => xz(b""),
             _ => zstd(b""),
