@@ -281,11 +281,15 @@ impl<'job> Task<'job> {
             outcome.unwrap_or_else(|payload| Err(panicked(self.panicked_in.get(), payload)));
         match (outcome, self.failure.take()) {
             (Ok(result), None) => {
-                self.job.put_tally(Tally {
-                    stage: self.stage,
-                    partition: Some(self.partition).filter(|_| !self.is_of_stage),
-                    counts: tallying.end(),
-                });
+                // A task that was broken off, since the job has ended for others, may have counted a part of its records.
+                // If its stage is tried again, the partition is computed as a whole.
+                if !self.is_stopped() {
+                    self.job.put_tally(Tally {
+                        stage: self.stage,
+                        partition: Some(self.partition).filter(|_| !self.is_of_stage),
+                        counts: tallying.end(),
+                    });
+                }
                 Ok(result)
             }
             (Err(error), None) => Err(self.placed(error)),

@@ -81,6 +81,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::counter::{Counter, Tallying};
+    use crate::task::{JobState, Resources, Task};
 
     #[test]
     fn a_partition_counts_once() {
@@ -118,6 +119,23 @@ mod tests {
             });
         }
         assert_eq!(counter.value(), 1311);
+    }
+
+    #[test]
+    fn a_task_that_was_broken_off_does_not_count() {
+        let counter = Counter::new("a");
+        let job = JobState::new(Resources::unlimited());
+        let run = |partition| {
+            let task = Task::new(&job, 1, partition);
+            task.guard(|_| {
+                counter.add(1);
+                Ok(())
+            })
+        };
+        run(0).unwrap();
+        job.stop();
+        run(1).unwrap();
+        assert_eq!(counter.value(), 1);
     }
 
     #[test]
