@@ -1,7 +1,7 @@
 //! Access to files, with the path in every error.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,6 +25,19 @@ pub(crate) fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::R
         }
     }
     Err(io::Error::other("interrupted again and again"))
+}
+
+/// A writer of which each call is repeated so. By itself, `write_all` would repeat it for ever.
+pub(crate) struct Uninterrupted<W>(pub(crate) W);
+
+impl<W: Write> Write for Uninterrupted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        uninterrupted(|| self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        uninterrupted(|| self.0.flush())
+    }
 }
 
 /// Opens a file for reading.

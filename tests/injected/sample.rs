@@ -31,11 +31,12 @@ impl Random {
     }
 }
 
-/// What became of the runs of each operation of the program.
+/// What became of the runs.
 #[derive(Default)]
 pub(crate) struct Tally {
-    /// Right answers, errors and runs in which no call failed.
-    runs: Mutex<BTreeMap<&'static str, [u64; 3]>>,
+    /// Right answers, errors and runs in which no call failed: of each operation of the program, and of each kind of
+    /// call.
+    runs: Mutex<[BTreeMap<&'static str, [u64; 3]>; 2]>,
     wrong: Mutex<Vec<String>>,
 }
 
@@ -50,7 +51,11 @@ impl Tally {
                 return lock(&self.wrong).push(format!("{run}: {reason}"));
             }
         };
-        lock(&self.runs).entry(run.work).or_default()[index] += 1;
+        let [works, calls] = &mut *lock(&self.runs);
+        works.entry(run.work).or_default()[index] += 1;
+        if let Some(fault) = run.fault {
+            calls.entry(fault.operation.label()).or_default()[index] += 1;
+        }
     }
 
     /// Prints the numbers of runs, and returns that of right answers.
@@ -60,8 +65,8 @@ impl Tally {
     /// If a run was wrong.
     pub(crate) fn finish(self) -> u64 {
         let runs = lock(&self.runs);
-        for (work, [right, errors, undisturbed]) in &*runs {
-            println!("{work}: {right} right answers, {errors} errors, {undisturbed} undisturbed");
+        for (name, [right, errors, undisturbed]) in runs.iter().flatten() {
+            eprintln!("{name}: {right} right answers, {errors} errors, {undisturbed} undisturbed");
         }
         let wrong = lock(&self.wrong);
         let number = wrong.len();
@@ -70,7 +75,8 @@ impl Tally {
             "{number} runs were wrong:\n{}",
             wrong.join("\n")
         );
-        runs.values().map(|[right, ..]| right).sum()
+        let [works, _] = &*runs;
+        works.values().map(|[right, ..]| right).sum()
     }
 }
 
@@ -125,12 +131,15 @@ fn ways(operation: Operation) -> Vec<(Effect, Times)> {
         .flat_map(|effect| [(effect, Times::Once), (effect, Times::Always)])
         .collect();
     if operation.is_interruptible() {
-        // For ever it would be no interruption.
         let interrupted = Effect::Error(libc::EINTR);
         ways.extend([
             (interrupted, Times::Once),
             (interrupted, Times::Alternately),
         ]);
+        // std repeats most of the others for ever.
+        if matches!(operation, Operation::Send | Operation::Receive) {
+            ways.push((interrupted, Times::Always));
+        }
     }
     ways
 }
@@ -152,47 +161,48 @@ fn every_run_is_right_or_a_clean_error_and_leaves_nothing() {
 
 /// Has each call fail in each way, until a run is over before its turn has come.
 fn all(tally: &Tally) {
-    let tasks = combinations().flat_map(|(work, executor)| {
-        let operations = Operation::ALL.iter();
-        operations.flat_map(move |operation| {
-            ways(*operation)
-                .into_iter()
-                .flat_map(move |(effect, times)| {
-                    let scopes = match (executor, times) {
-                        ("processes:2", Times::Always) => {
-                            &[Scope::All, Scope::Driver, Scope::Workers][..]
-                        }
-                        _ => &[Scope::All],
-                    };
-                    scopes
-                        .iter()
-                        .map(move |scope| (work, executor, *operation, effect, times, *scope))
-                })
+    let faults = |executor| {
+        let operations = Operation::ALL.iter().copied();
+        let ways = operations.flat_map(|operation| {
+            let ways = ways(operation).into_iter();
+            ways.map(move |(effect, times)| (operation, effect, times))
+        });
+        ways.flat_map(move |(operation, effect, times)| {
+            let scopes = match (executor, times) {
+                ("processes:2", Times::Always) => &[Scope::All, Scope::Driver, Scope::Workers][..],
+                _ => &[Scope::All],
+            };
+            scopes.iter().map(move |scope| Fault {
+                operation,
+                effect,
+                times,
+                scope: *scope,
+                first: 1,
+            })
         })
+    };
+    let tasks = combinations().flat_map(|(work, executor)| {
+        faults(executor).map(move |fault| (undisturbed(work, executor), fault))
     });
-    in_places(
-        tasks,
-        |place, (work, executor, operation, effect, times, scope)| {
-            for first in 1.. {
-                let fault = Fault {
-                    operation,
-                    effect,
-                    times,
-                    scope,
-                    first,
-                };
-                let run = Run {
-                    fault: Some(fault),
-                    ..undisturbed(work, executor)
-                };
-                let report = place.run(&run);
-                tally.add(&run, &report);
-                if report.affected == 0 {
-                    break;
-                }
+    in_places(tasks, |place, (run, fault)| {
+        // What ends no run affects the later calls, too, if it begins early.
+        let last = match (fault.effect, fault.times) {
+            (Effect::Short, Times::Always) | (_, Times::Alternately) => 2,
+            _ => u64::MAX,
+        };
+        for first in 1..=last {
+            let fault = Some(Fault { first, ..fault });
+            let run = Run {
+                fault,
+                ..run.clone()
+            };
+            let report = place.run(&run);
+            tally.add(&run, &report);
+            if report.affected == 0 {
+                break;
             }
-        },
-    );
+        }
+    });
 }
 
 /// Has calls fail that are chosen at random, in `runs` runs for each operation of the program.

@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ use super::super::remote::{Report, TaskSpec};
 use super::driver::Token;
 use crate::error::Error;
 use crate::storage::codec;
+use crate::storage::file::{Uninterrupted, uninterrupted};
 
 /// What the driver tells a worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,7 +86,8 @@ impl Sender {
         if is_short {
             frame.extend_from_slice(bytes);
         }
-        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = Uninterrupted(&*stream);
         stream.write_all(&frame)?;
         if is_short {
             return Ok(());
@@ -114,6 +116,8 @@ pub(super) enum Received<M> {
 #[derive(Debug)]
 pub(super) struct Receiver {
     stream: UnixStream,
+    /// How long it waits for a message.
+    limit: Option<Duration>,
     /// What was read, from `start` on not looked at yet.
     buffer: Vec<u8>,
     start: usize,
@@ -126,6 +130,7 @@ impl Receiver {
         stream.set_read_timeout(limit)?;
         Ok(Self {
             stream,
+            limit,
             buffer: Vec::new(),
             start: 0,
             read: vec![0; READ_BYTES].into(),
@@ -133,15 +138,23 @@ impl Receiver {
     }
 
     pub(super) fn receive<M: DeserializeOwned>(&mut self) -> io::Result<Received<M>> {
+        let begun = Instant::now();
         loop {
             if let Some((message, bytes)) = self.take()? {
                 return Ok(Received::Message(message, bytes));
             }
-            match self.stream.read(&mut self.read) {
+            let is_late = || self.limit.is_some_and(|limit| begun.elapsed() >= limit);
+            let read = || match self.stream.read(&mut self.read) {
+                // After an interruption, the time limit begins anew.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted && is_late() => {
+                    Err(io::ErrorKind::TimedOut.into())
+                }
+                outcome => outcome,
+            };
+            match uninterrupted(read) {
                 Ok(0) => return Ok(Received::Closed),
                 Ok(length) => self.buffer.extend_from_slice(&self.read[..length]),
                 Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                         return Ok(Received::Nothing);
                     }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::storage::file::uninterrupted;
+
 /// A line that is longer is labelled in pieces.
 const LONGEST_LINE_BYTES: usize = 64 << 10;
 
@@ -48,11 +50,7 @@ impl Output {
             let mut buffer = vec![0; 8 << 10];
             let mut labelled = Vec::new();
             loop {
-                let length = match from.read(&mut buffer) {
-                    Ok(length) => length,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(_) => 0,
-                };
+                let length = uninterrupted(|| from.read(&mut buffer)).unwrap_or(0);
                 let marks = lines.push(&buffer[..length], &mut labelled);
                 if length == 0 {
                     lines.end(&mut labelled);

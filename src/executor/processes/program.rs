@@ -14,6 +14,7 @@ use super::driver::{self, Summons};
 use super::worker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::environment;
+use crate::storage::file::uninterrupted;
 
 /// This program, also when its file has been replaced or removed.
 pub(super) const PROGRAM: &str = "/proc/self/exe";
@@ -101,11 +102,9 @@ fn contains(mut file: impl Read, name: &[u8]) -> io::Result<bool> {
     let mut buffer = vec![0; 1 << 20];
     let mut kept = 0;
     loop {
-        let length = match file.read(&mut buffer[kept..]) {
-            Ok(0) => return Ok(false),
-            Ok(length) => kept + length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+        let length = match uninterrupted(|| file.read(&mut buffer[kept..]))? {
+            0 => return Ok(false),
+            length => kept + length,
         };
         if memmem::find(&buffer[..length], name).is_some() {
             return Ok(true);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::Result;
 use crate::pipeline::{Action, Pipeline, Record};
 use crate::portable::portable;
-use crate::storage::file::{self, uninterrupted};
+use crate::storage::file::{self, Uninterrupted};
 use crate::task::{Partition, Site, Task};
 
 const BUFFER_BYTES: usize = 64 << 10;
@@ -106,19 +106,6 @@ impl WriteText {
     }
 }
 
-/// Writes to a file, and gives up when it is interrupted again and again: `write_all` would not.
-struct Bounded<'f>(&'f File);
-
-impl Write for Bounded<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        uninterrupted(|| self.0.write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
 impl<T: Line + ?Sized> Action<T> for WriteText {
     type Part = ();
 
@@ -128,7 +115,7 @@ impl<T: Line + ?Sized> Action<T> for WriteText {
     {
         let path = self.attempt();
         let output = create(&path)?;
-        let mut text = BufWriter::with_capacity(BUFFER_BYTES, Bounded(&output));
+        let mut text = BufWriter::with_capacity(BUFFER_BYTES, Uninterrupted(&output));
         let mut outcome = Ok(());
         let _ = pipeline.run(partition, task, &mut |record| {
             // `Display` may be the program's.
