@@ -166,16 +166,17 @@
 //!   variant when it writes, but not when it reads. Put skipped variants last.
 //! - A field with `#[serde(skip_serializing)]` or `#[serde(skip_deserializing)]` alone, and any other `Serialize` and
 //!   `Deserialize` that disagree.
-//! - A struct with `#[serde(skip)]` fields, because their values would be lost. If losing them is right, as for a cache,
-//!   say so by `#[serde(from = "…", into = "…")]`: the type is then what it is converted into.
+//! - A struct with `#[serde(skip)]` fields beside others, because their values would be lost. If losing them is right,
+//!   as for a cache, say so by `#[serde(from = "…", into = "…")]`: the type is then what it is converted into.
 //! - A record in which more than 256 options, lists and variants are nested in each other.
 //!
-//! The first record of each kind is checked, and the first that contains a further struct or variant: it is serialised,
-//! read back and compared. Code that serialises only some values wrongly may pass that check. The check does not see
+//! Some records of each kind are checked: they are serialised, read back and compared. These are the first eight, then
+//! ever fewer, and each record with a struct or a variant that none before it had. Code that serialises a few values
+//! wrongly may pass that check. The check does not see
 //! what a type loses without a trace: a skipped field of a variant, of a `#[serde(transparent)]` struct or of a few
-//! bytes that fit between others, or a number that a `serialize_with` function rounds. Such a value is lost wherever
-//! records are serialised. Worker processes serialise all records that they receive or return; threads serialise
-//! persisted, repartitioned and grouped records, keys, and whatever does not fit into memory.
+//! bytes that fit between others, all fields of a struct, or a number that a `serialize_with` function rounds. Such a
+//! value is lost wherever records are serialised. Worker processes serialise all records that they receive or return;
+//! threads serialise persisted, repartitioned and grouped records, keys, and whatever does not fit into memory.
 //!
 //! # Equal keys
 //!

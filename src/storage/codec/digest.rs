@@ -167,8 +167,9 @@ impl Fields<'_> {
         let here = std::ptr::from_ref(&here).addr();
         let of = self.parts.of;
         let stack = here.min(of.stack)..here.max(of.stack);
-        // A field may be made while it is written, as by `#[serde(with = "…")]`.
-        if self.fields.iter().any(|field| stack.contains(&field.start)) {
+        // A struct that writes nothing is a mark, whose fields nobody expects to come back. A field may also be made while
+        // it is written, as by `#[serde(with = "…")]`.
+        if self.fields.is_empty() || self.fields.iter().any(|field| stack.contains(&field.start)) {
             return 0;
         }
         self.fields.sort_unstable_by_key(|field| field.start);
