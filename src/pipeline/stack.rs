@@ -1,7 +1,7 @@
 //! Stack for pipelines that are nested deeper than a thread's stack allows.
 //!
-//! Records are pushed, so each erased boundary is a few calls inside those of the next one: 2 to 4 KiB on the way to the
-//! source and back. A loop of some thousand rounds would fill the 2 MiB of a thread.
+//! Records are pushed, so each erased boundary is a few calls inside those of the next one: 1 to 3 KiB on the way to the
+//! source and back. A loop of a thousand rounds or two would fill the 2 MiB of a thread.
 
 use crate::error::Result;
 use crate::task::{Partition, PartitionStream};
