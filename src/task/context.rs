@@ -291,7 +291,10 @@ impl<'job> Task<'job> {
             (Err(error), None) => Err(self.placed(error)),
             (outcome, Some(error)) => {
                 // Dropping what was made of a part of the records may call the program.
-                let _ = caught(None, || Ok(drop(outcome)));
+                let _ = caught(None, || {
+                    drop(outcome);
+                    Ok(())
+                });
                 Err(self.placed(error))
             }
         }

@@ -37,10 +37,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// the order of their paths' bytes, and each once. A file that two inputs name is read twice. An input that names no
 /// file is an error, and so is a directory without any.
 ///
-/// Pipes and devices that are named are read as far as they go, by one thread, while others work on what has been read.
-/// They give their content once: a second reading in the same program, by a second action or by an operator that
-/// computes its input twice, is an error ([`StreamReadTwice`](crate::ErrorKind::StreamReadTwice)). Call
-/// [`persist`](crate::Bag::persist) before.
+/// Pipes and devices that are named are read as far as they go, by one thread and 8 MiB at a time, while other threads
+/// work on what has been read. They give their content once: a second reading in the same program, by a second action or
+/// by an operator that computes its input twice, is an error
+/// ([`StreamReadTwice`](crate::ErrorKind::StreamReadTwice)). Call [`persist`](crate::Bag::persist) before.
 ///
 /// # Examples
 ///

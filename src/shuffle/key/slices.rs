@@ -4,6 +4,7 @@
 //! cache could not hold all of their open pieces for writing. If memory is short, many of them would be almost empty.
 
 use super::partitioner::{HashPartitioner, Position};
+use crate::task::Resources;
 
 /// Maximum number of radix partitions, of all partitions together and of one.
 const MOST_BUCKETS: usize = 512;
@@ -18,6 +19,16 @@ pub(crate) fn slice_bits(partitioner: HashPartitioner, memory_bytes: usize) -> u
     let most = (memory_bytes / SLICE_BYTES).min(MOST_BUCKETS);
     let slices = (most / partitioner.partitions()).clamp(1, MOST_SLICES);
     slices.ilog2()
+}
+
+/// Returns the maximum memory for the chunks of a thread, in bytes.
+pub(crate) fn group_share_bytes(resources: &Resources) -> usize {
+    resources.share_bytes() / 2
+}
+
+/// Returns the number of bits of a hash rank that determine its radix partition in the output of groups.
+pub(crate) fn group_slice_bits(partitioner: HashPartitioner, resources: &Resources) -> u32 {
+    slice_bits(partitioner, group_share_bytes(resources))
 }
 
 /// Returns the radix partition of a hash rank.

@@ -6,14 +6,12 @@ use crate::pipeline::{Data, Owned};
 use crate::shuffle::key::blocks;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::memory::slab::Piece;
-use crate::shuffle::read::range_merge::{Merger, PlaceRange, Source};
+use crate::shuffle::read::merger::Merger;
+use crate::shuffle::read::range_merge::Source;
 use crate::shuffle::table::hash_table::Table;
 use crate::shuffle::write::combine::Combine;
-use crate::storage::run::{READER_BYTES, Run, RunFile};
+use crate::storage::run::{Run, RunFile};
 use crate::task::{Flow, Resources};
-
-/// Minimum number of runs that are read concurrently, even if the budget has no memory for their readers.
-const LEAST_RUNS: usize = 4;
 
 /// Map output, in memory or as runs of [blocks].
 pub(crate) type CombinerOutputs<V> = MapOutputs<Combined<V>>;
@@ -84,60 +82,7 @@ impl<V: Data> CombinerOutputs<V> {
             table_bytes: &self.table_bytes,
             room: None,
         };
-        let sources = fewer(sources.collect(), &merger, PlaceRange::default())?;
+        let sources = merger.with_few_runs(sources.collect())?;
         merger.merge_all(sources, |key, value| each((key, value)))
     }
-}
-
-/// Merges neighbouring sources until the runs among them can be read concurrently. It takes as many rounds as
-/// necessary, so each record is written a number of times that is logarithmic in the number of sources.
-pub(crate) fn fewer<C: Combine>(
-    mut sources: Vec<Source<C::Combined>>,
-    merger: &Merger<'_, C>,
-    within: PlaceRange,
-) -> Result<Vec<Source<C::Combined>>> {
-    let Resources {
-        budget,
-        threads,
-        scratch,
-        ..
-    } = merger.resources;
-    let free = budget.limit_bytes().saturating_sub(budget.used_bytes());
-    let most = (free / threads / READER_BYTES).max(LEAST_RUNS);
-    while sources.len() > most {
-        let mut file = RunFile::create(scratch, "combine")?;
-        let mut too_many = sources.len() - most;
-        let mut left = sources.into_iter();
-        sources = Vec::new();
-        // The last round merges no more sources than necessary.
-        while too_many > 0 {
-            let neighbours: Vec<_> = left.by_ref().take(most.min(too_many + 1)).collect();
-            match neighbours.len() {
-                0 => break,
-                1 => sources.extend(neighbours),
-                n => {
-                    too_many -= n - 1;
-                    let merged = merge_to_run(neighbours, merger, within, &mut file)?;
-                    sources.push(Source::run(&merged));
-                }
-            }
-        }
-        sources.extend(left);
-    }
-    Ok(sources)
-}
-
-fn merge_to_run<C: Combine>(
-    sources: Vec<Source<C::Combined>>,
-    merger: &Merger<'_, C>,
-    within: PlaceRange,
-    file: &mut RunFile,
-) -> Result<Run> {
-    blocks::write_sorted(file, |writer| {
-        let mut outcome = Ok(());
-        let _ = merger.merge(sources, within, &mut |key, value| {
-            blocks::go_on(writer.append(key, &value), &mut outcome)
-        })?;
-        outcome
-    })
 }

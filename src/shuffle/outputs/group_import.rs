@@ -3,17 +3,19 @@
 use std::mem;
 use std::sync::Arc;
 
-use super::group_outputs::{self, GroupOutputs, Segment};
+use super::group_outputs::{self, GroupOutputs};
 use super::group_spill;
+use super::segment::Segment;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::shuffle::key::entry::{self, Order};
 use crate::shuffle::key::partitioner::HashPartitioner;
+use crate::shuffle::key::slices::group_slice_bits;
 use crate::shuffle::key::slices::slice_of;
 use crate::shuffle::memory::slab::Piece;
+use crate::shuffle::outputs::segment::{Chunk, MOST_CHUNK_BYTES};
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
-use crate::shuffle::read::sorted::{Chunk, MOST_CHUNK_BYTES};
-use crate::shuffle::write::grouper::{CHUNK_BYTES, slice_bits};
+use crate::shuffle::write::grouper::CHUNK_BYTES;
 use crate::storage::run::Run;
 use crate::task::{Block, FilePart, Files, Outputs, Resources};
 
@@ -72,7 +74,7 @@ impl GroupOutputs {
             .iter()
             .map(|run| EntrySource::Run(RunSource::new(run, self.partitioner())));
         let mut merge = merge_of(sources);
-        let slice_bits = slice_bits(self.partitioner(), resources);
+        let slice_bits = group_slice_bits(self.partitioner(), resources);
         let mut chunk = Chunk::empty();
         let mut bytes = Vec::new();
         let mut key_value = Vec::new();

@@ -8,56 +8,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::group_spill::{self, Spill};
+use super::segment::{Segment, Share, largest_slice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shuffle::join::key_filter::{KeyFilter, Keys, SharedKeys};
 use crate::shuffle::join::lookup::Lookup;
-use crate::shuffle::key::entry::Order;
 use crate::shuffle::key::partitioner::HashPartitioner;
+use crate::shuffle::key::slices::group_slice_bits;
 use crate::shuffle::read::group_stream::{EntrySource, GroupCursor, RunSource};
-use crate::shuffle::read::sorted::{Chunk, SORT_BYTES, Sorted};
+use crate::shuffle::read::sorted::{SORT_BYTES, Sorted};
 use crate::shuffle::read::sorted_cursor::SortedCursor;
-use crate::shuffle::write::grouper::slice_bits;
 use crate::storage::memory::Reservation;
 use crate::storage::run::Run;
 use crate::task::Resources;
-
-/// Entries of one task for one partition.
-#[derive(Debug)]
-pub(crate) struct Segment {
-    pub(crate) chunks: Vec<Chunk>,
-    bytes: usize,
-}
-
-impl Segment {
-    pub(crate) fn new(chunks: Vec<Chunk>) -> Self {
-        let capacity = chunks.iter().map(|chunk| chunk.bytes.capacity());
-        Self {
-            bytes: capacity.sum(),
-            chunks,
-        }
-    }
-
-    pub(crate) fn order(&self) -> Order {
-        self.chunks
-            .first()
-            .map_or_else(Order::default, |chunk| chunk.order)
-    }
-}
-
-/// Share of the kept bytes. Dropping it subtracts the share.
-#[derive(Debug)]
-pub(crate) struct Share {
-    kept_bytes: Arc<AtomicUsize>,
-    bytes: usize,
-    /// Memory for the lists of chunks. Each slab that holds chunks has its own part of the budget.
-    _lists: Arc<Reservation>,
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.kept_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
 
 /// Output of the map tasks, for each partition of the next stage.
 #[derive(Debug)]
@@ -153,13 +115,7 @@ impl GroupOutputs {
 
     /// Keeps a segment. `lists` reserves memory for its list of chunks and those of others.
     pub(crate) fn keep(&self, partition: usize, segment: Segment, lists: &Arc<Reservation>) {
-        let bytes = segment.bytes;
-        self.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let share = Share {
-            kept_bytes: Arc::clone(&self.kept_bytes),
-            bytes,
-            _lists: Arc::clone(lists),
-        };
+        let share = Share::of(&segment, &self.kept_bytes, lists);
         lock(&self.partitions[partition])
             .segments
             .push((segment, share));
@@ -281,24 +237,11 @@ impl GroupOutputs {
             chunks.extend(segment.chunks);
             shares.push(share);
         }
-        let slice_bits = slice_bits(self.partitioner, resources);
+        let slice_bits = group_slice_bits(self.partitioner, resources);
         let sorted = Sorted::new(chunks, slice_bits, self.partitioner, shares);
         output.sorted = Some(Arc::new(sorted));
         Ok(Some(reservation))
     }
-}
-
-/// Returns the number of entries in the largest radix partition.
-fn largest_slice(segments: &[(Segment, Share)]) -> usize {
-    let mut entries = Vec::new();
-    let chunks = segments.iter().flat_map(|(segment, _)| &segment.chunks);
-    for chunk in chunks {
-        if entries.len() <= chunk.slice {
-            entries.resize(chunk.slice + 1, 0);
-        }
-        entries[chunk.slice] += chunk.entries;
-    }
-    entries.into_iter().max().unwrap_or(0)
 }
 
 #[cold]

@@ -1,13 +1,14 @@
 //! Writes entries in memory to sorted runs, and merges many runs into few.
 
-use super::group_outputs::{Segment, Share};
+use super::segment::{Segment, Share};
 use crate::error::Result;
 use crate::shuffle::key::entry::encode_run;
 use crate::shuffle::key::partitioner::HashPartitioner;
+use crate::shuffle::key::slices::group_slice_bits;
+use crate::shuffle::outputs::segment::Chunk;
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
-use crate::shuffle::read::sorted::{Chunk, SORT_BYTES, Sorted};
+use crate::shuffle::read::sorted::{SORT_BYTES, Sorted};
 use crate::shuffle::read::sorted_cursor::SortedCursor;
-use crate::shuffle::write::grouper::slice_bits;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{READER_BYTES, Run, RunFile};
 use crate::task::Resources;
@@ -53,7 +54,7 @@ impl Spill {
         Ok(Self {
             file: RunFile::create(&resources.scratch, "group")?,
             partitioner,
-            slice_bits: slice_bits(partitioner, resources),
+            slice_bits: group_slice_bits(partitioner, resources),
             most_entries,
             _reservation: reservation,
             record: Vec::new(),

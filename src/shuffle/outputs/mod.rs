@@ -5,3 +5,4 @@ pub(super) mod group_import;
 pub(super) mod group_outputs;
 pub(super) mod group_spill;
 pub(super) mod map_outputs;
+pub(super) mod segment;

@@ -9,8 +9,8 @@
 use std::borrow::BorrowMut;
 use std::sync::atomic::Ordering;
 
+use super::merger::{Merger, RANGE_BYTES};
 use super::range_entries::RangeEntries;
-use super::range_merge::{Merger, RANGE_BYTES};
 use crate::error::Result;
 use crate::shuffle::key::blocks;
 use crate::shuffle::key::partitioner::Place;

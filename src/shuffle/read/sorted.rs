@@ -9,43 +9,15 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::pipeline::Data;
-use crate::shuffle::key::entry::{self, Order};
+use crate::shuffle::key::entry;
 use crate::shuffle::key::partitioner::{HashPartitioner, Place};
 use crate::shuffle::key::slices::slice_of;
 use crate::shuffle::memory::hints::prefetch;
 use crate::shuffle::memory::radix_sort::radix_sort;
-use crate::shuffle::memory::slab::Piece;
-use crate::shuffle::outputs::group_outputs::Share;
+use crate::shuffle::outputs::segment::{Chunk, MOST_CHUNK_BYTES, OFFSET_BITS, Share};
 use crate::shuffle::table::hash_table::Probe;
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
-
-/// Entries of one radix partition and of one task, back to back.
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    /// No entry begins after the first [`MOST_CHUNK_BYTES`], however long it is.
-    pub(crate) bytes: Piece,
-    pub(crate) entries: usize,
-    pub(crate) slice: usize,
-    pub(crate) order: Order,
-}
-
-impl Chunk {
-    pub(crate) fn empty() -> Self {
-        Self {
-            bytes: Piece::default(),
-            entries: 0,
-            slice: 0,
-            order: Order::default(),
-        }
-    }
-}
-
-/// Maximum length of a chunk, in bytes, unless its last entry is long.
-pub(crate) const MOST_CHUNK_BYTES: usize = 1 << OFFSET_BITS;
-
-/// Number of bits for the offset of an entry in its chunk.
-const OFFSET_BITS: u32 = 15;
 
 /// A slot, which the sort moves: as many top bits of an entry's hash rank as fit, then the number of its chunk and its
 /// offset there. Because of the latter, the sort is stable.

@@ -17,11 +17,12 @@ use crate::shuffle::key::entry::{MAX_HEADER_BYTES, Order};
 use crate::shuffle::key::entry_batch::EntryBatch;
 use crate::shuffle::key::partitioner::{HashPartitioner, Position};
 use crate::shuffle::key::short_entry::ShortEntry;
-use crate::shuffle::key::slices::{self, bucket_of};
+use crate::shuffle::key::slices::{bucket_of, group_share_bytes, group_slice_bits};
 use crate::shuffle::memory::slab::{Piece, Slabs};
-use crate::shuffle::outputs::group_outputs::{GroupOutputs, Segment};
+use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::outputs::group_spill::Spill;
-use crate::shuffle::read::sorted::{Chunk, MOST_CHUNK_BYTES};
+use crate::shuffle::outputs::segment::Segment;
+use crate::shuffle::outputs::segment::{Chunk, MOST_CHUNK_BYTES};
 use crate::storage::codec::{self, Sampling, Short};
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
@@ -116,11 +117,11 @@ impl<'o> Grouper<'o> {
     pub(crate) fn new(outputs: &'o GroupOutputs, resources: &Resources) -> Self {
         let partitioner = outputs.partitioner();
         let partitions = partitioner.partitions();
-        let slice_bits = slice_bits(partitioner, resources);
+        let slice_bits = group_slice_bits(partitioner, resources);
         let share_bytes = match outputs.is_in_memory() {
             // Entries that cannot be spilled may all come from one task.
             true => resources.budget.limit_bytes() / 2,
-            false => share_bytes(resources),
+            false => group_share_bytes(resources),
         };
         let buckets = empty_buckets(partitions << slice_bits);
         let buckets_of_list = partitions.div_ceil(MOST_SLAB_LISTS) << slice_bits;
@@ -438,14 +439,4 @@ fn empty_buckets(count: usize) -> Vec<Bucket> {
     let mut buckets = Vec::new();
     buckets.resize_with(count, Bucket::default);
     buckets
-}
-
-/// Returns the maximum memory for the chunks of a thread, in bytes.
-fn share_bytes(resources: &Resources) -> usize {
-    resources.share_bytes() / 2
-}
-
-/// Returns the number of bits of a hash rank that determine its radix partition.
-pub(crate) fn slice_bits(partitioner: HashPartitioner, resources: &Resources) -> u32 {
-    slices::slice_bits(partitioner, share_bytes(resources))
 }

@@ -14,10 +14,20 @@ const MIN_STREAM_BYTES: usize = 14;
 /// What follows the header of a stream without text.
 const END_OF_NO_TEXT: &[u8] = b"\x17\x72\x45\x38\x50\x90\0\0\0\0";
 
+/// What follows the header of other streams.
+const BLOCK: &[u8] = b"1AY&SY";
+
+/// Maximum length of a stream that is decoded at once, and of its text, in bytes.
+const MAX_SMALL_BYTES: usize = 4 << 10;
+const MAX_SMALL_TEXT_BYTES: usize = 64 << 10;
+
 /// The text of a file of bzip2 streams.
 pub(super) struct Bzip2Reader<R> {
     input: R,
     state: State,
+    /// The text of a small stream, and how much of it has been handed out.
+    small_text: Vec<u8>,
+    taken: usize,
     /// Before the header of the first stream.
     is_at_start: bool,
 }
@@ -26,6 +36,7 @@ pub(super) struct Bzip2Reader<R> {
 enum State {
     Header,
     Text(Stream),
+    SmallText,
     End,
 }
 
@@ -42,6 +53,8 @@ impl<R: BufRead> Bzip2Reader<R> {
         Self {
             input,
             state: State::Header,
+            small_text: Vec::new(),
+            taken: 0,
             is_at_start: true,
         }
     }
@@ -54,18 +67,47 @@ impl<R: BufRead> Bzip2Reader<R> {
             let (of_header, rest) = start.split_at_mut(header.len());
             of_header.copy_from_slice(&header);
             self.input.read_exact(rest)?;
-            if rest != END_OF_NO_TEXT {
-                return Ok(State::Text(Stream {
-                    decompress: Decompress::new(false),
-                    start,
-                    decoded: 0,
-                }));
+            if rest == END_OF_NO_TEXT {
+                continue;
             }
+            if self.decode_small(start)? {
+                return Ok(State::SmallText);
+            }
+            return Ok(State::Text(Stream {
+                decompress: Decompress::new(false),
+                start,
+                decoded: 0,
+            }));
         }
         match self.is_at_start {
             true => Err(damaged("no bzip2 header")),
             false => Ok(State::End),
         }
+    }
+
+    /// Decodes a stream that another follows within a few KiB, if its text is short. Files to which lines are appended
+    /// have many of them.
+    ///
+    /// A decoder clears as much memory as the largest block takes that the header announces, mostly megabytes, which takes
+    /// longer than to decode a line. So the smallest is announced to it; if a block is larger, it fails.
+    fn decode_small(&mut self, mut start: [u8; MIN_STREAM_BYTES]) -> io::Result<bool> {
+        let input = self.input.fill_buf()?;
+        let Some(len) = next_header(&input[..input.len().min(MAX_SMALL_BYTES)]) else {
+            return Ok(false);
+        };
+        start[3] = b'1';
+        let stream = [&start, &input[..len]].concat();
+        self.small_text.resize(MAX_SMALL_TEXT_BYTES, 0);
+        let mut decompress = Decompress::new(false);
+        let status = decompress.decompress(&stream, &mut self.small_text);
+        let is_all = decompress.total_in() == stream.len() as u64;
+        let is_decoded = is_all && matches!(status, Ok(Status::StreamEnd));
+        if is_decoded {
+            self.input.consume(len);
+            self.small_text.truncate(decompress.total_out() as usize);
+            self.taken = 0;
+        }
+        Ok(is_decoded)
     }
 
     /// The header of the next stream, if there is one.
@@ -88,6 +130,14 @@ impl<R: BufRead> Bzip2Reader<R> {
         }
         Ok(Some(header))
     }
+}
+
+/// Where the first header of a stream in `bytes` seems to be.
+fn next_header(bytes: &[u8]) -> Option<usize> {
+    memchr::memmem::find_iter(bytes, b"BZh").find(|at| {
+        let after = bytes.get(at + 4..).unwrap_or_default();
+        after.starts_with(BLOCK) || after.starts_with(END_OF_NO_TEXT)
+    })
 }
 
 impl Stream {
@@ -135,6 +185,14 @@ impl<R: BufRead> Read for Bzip2Reader<R> {
                     if read > 0 {
                         return Ok(read);
                     }
+                }
+                State::SmallText => {
+                    let read = (&self.small_text[self.taken..]).read(out)?;
+                    if read > 0 {
+                        self.taken += read;
+                        return Ok(read);
+                    }
+                    self.state = State::Header;
                 }
                 State::End => return Ok(0),
             }

@@ -68,6 +68,37 @@ fn parts_follow_each_other() {
 }
 
 #[test]
+fn streams_of_bzip2_may_be_small_or_seem_so() {
+    let stream = |text: &[u8], level| {
+        let mut encoder = BzEncoder::new(Vec::new(), ::bzip2::Compression::new(level));
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    };
+    // Short streams whose text is long, or whose blocks are larger than the smallest.
+    let long = b"line\n".repeat(150_000);
+    let longest = [b'x'; 800_000];
+    let texts: [&[u8]; 6] = [b"one\n", &long, b"", &longest, b"BZh91AY&SY\n", b"two\n"];
+    for level in [1, 9] {
+        let streams: Vec<u8> = texts.iter().flat_map(|text| stream(text, level)).collect();
+        let text = decode(Bzip2, &streams.repeat(2)).unwrap();
+        assert!(text.as_bytes() == texts.concat().repeat(2));
+    }
+    let line = stream(b"line\n", 9);
+    assert_eq!(
+        decode(Bzip2, &line.repeat(500)).unwrap(),
+        "line\n".repeat(500)
+    );
+    // Damage in one of many.
+    let mut damaged = line.repeat(3);
+    damaged[line.len() + 20] ^= 1;
+    let message = decode(Bzip2, &damaged).unwrap_err();
+    assert!(
+        message.starts_with("the bzip2 data is damaged: "),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_cut_anywhere_is_noticed() {
     for compression in ALL {
         let bytes = part(compression, b"some text that is long enough");

@@ -6,7 +6,7 @@ use super::*;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::key::slices::slice_of;
 use crate::shuffle::memory::slab::Piece;
-use crate::shuffle::read::sorted::{Chunk, MOST_CHUNK_BYTES};
+use crate::shuffle::outputs::segment::{Chunk, MOST_CHUNK_BYTES};
 use crate::storage::memory::MemoryBudget;
 
 const SLICE_BITS: u32 = 1;

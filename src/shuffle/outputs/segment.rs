@@ -1,0 +1,102 @@
+//! Entries of one task for one partition, in chunks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::shuffle::key::entry::Order;
+use crate::shuffle::memory::slab::Piece;
+use crate::storage::memory::Reservation;
+
+/// Entries of one radix partition and of one task, back to back.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// No entry begins after the first [`MOST_CHUNK_BYTES`], however long it is.
+    pub(crate) bytes: Piece,
+    pub(crate) entries: usize,
+    pub(crate) slice: usize,
+    pub(crate) order: Order,
+}
+
+impl Chunk {
+    pub(crate) fn empty() -> Self {
+        Self {
+            bytes: Piece::default(),
+            entries: 0,
+            slice: 0,
+            order: Order::default(),
+        }
+    }
+}
+
+/// Maximum length of a chunk, in bytes, unless its last entry is long.
+pub(crate) const MOST_CHUNK_BYTES: usize = 1 << OFFSET_BITS;
+
+/// Number of bits for the offset of an entry in its chunk.
+pub(crate) const OFFSET_BITS: u32 = 15;
+
+/// Entries of one task for one partition.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) chunks: Vec<Chunk>,
+    bytes: usize,
+}
+
+impl Segment {
+    pub(crate) fn new(chunks: Vec<Chunk>) -> Self {
+        let capacity = chunks.iter().map(|chunk| chunk.bytes.capacity());
+        Self {
+            bytes: capacity.sum(),
+            chunks,
+        }
+    }
+
+    pub(crate) fn order(&self) -> Order {
+        self.chunks
+            .first()
+            .map_or_else(Order::default, |chunk| chunk.order)
+    }
+}
+
+/// Share of the kept bytes. Dropping it subtracts the share.
+#[derive(Debug)]
+pub(crate) struct Share {
+    kept_bytes: Arc<AtomicUsize>,
+    bytes: usize,
+    /// Memory for the lists of chunks. Each slab that holds chunks has its own part of the budget.
+    _lists: Arc<Reservation>,
+}
+
+impl Share {
+    /// Adds the bytes of a segment to the kept bytes.
+    pub(crate) fn of(
+        segment: &Segment,
+        kept_bytes: &Arc<AtomicUsize>,
+        lists: &Arc<Reservation>,
+    ) -> Self {
+        kept_bytes.fetch_add(segment.bytes, Ordering::Relaxed);
+        Self {
+            kept_bytes: Arc::clone(kept_bytes),
+            bytes: segment.bytes,
+            _lists: Arc::clone(lists),
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.kept_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Returns the number of entries in the largest radix partition.
+pub(crate) fn largest_slice(segments: &[(Segment, Share)]) -> usize {
+    let mut entries = Vec::new();
+    let chunks = segments.iter().flat_map(|(segment, _)| &segment.chunks);
+    for chunk in chunks {
+        if entries.len() <= chunk.slice {
+            entries.resize(chunk.slice + 1, 0);
+        }
+        entries[chunk.slice] += chunk.entries;
+    }
+    entries.into_iter().max().unwrap_or(0)
+}
