@@ -9,6 +9,8 @@ use std::io;
 use std::path::Path;
 
 use super::faults;
+#[cfg(target_os = "linux")]
+use super::file::uninterrupted;
 #[cfg(not(target_os = "linux"))]
 use super::system;
 
@@ -94,7 +96,6 @@ mod linux {
 
     use rustix::fs::{self as at, AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom};
 
-    use super::super::file::uninterrupted;
     use super::*;
 
     #[derive(Debug)]
