@@ -13,7 +13,7 @@ use crate::pipeline::{Link, Pipeline, Ref};
 use crate::portable::{Portable, Saver, portable};
 use crate::task::{
     Block, Flow, MakeStage, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
-    StageCode, Task, Worker, in_task, save_map_side,
+    StageCode, Task, Worker, save_map_side,
 };
 
 /// A kind of shuffle: it combines, groups, sorts or only partitions the records for the next stage.
@@ -140,8 +140,7 @@ impl<P: Pipeline, K: ShuffleKind<P>> MapStage for ShuffleStage<'_, P, K> {
     ) -> Result<Arc<dyn Any + Send + Sync>> {
         self.finish(resources)?;
         let ShuffleStage { side, outputs } = &*self;
-        // It may call closures of the program.
-        let prepared = in_task(|| caught(Some(side.site), || side.kind.prepare(outputs)));
+        let prepared = caught(Some(side.site), || side.kind.prepare(outputs));
         prepared.map_err(|error| error.at(side.site))?;
         Ok(Arc::new(self.outputs))
     }

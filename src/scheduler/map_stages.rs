@@ -6,12 +6,12 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::{ATTEMPTS, Job, StageRun};
-use crate::error::{Error, ErrorKind, Place, Result, caught};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::executor::AnyExecutor;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::plan::{MapStagePlan, Plan};
-use crate::task::JobState;
+use crate::task::{JobState, Task, in_task};
 
 /// What was planned to make outputs again.
 #[derive(Default)]
@@ -122,8 +122,9 @@ impl Job {
             // Others have ended the job, so some partitions are missing.
             return Err(Error::new(ErrorKind::Cancelled));
         }
-        // What is left to be written is the stage's too, and writing it may call the program.
-        let outputs = caught(None, || stage.into_outputs(job.resources()));
+        // Writing and preparing the outputs belongs to the stage, and may call user closures, which may count.
+        let task = Task::of_no_partition(&attempt, number);
+        let outputs = in_task(|| task.guard(|_| stage.into_outputs(job.resources())));
         let outputs = outputs.map_err(|error| error.of_stage(number))?;
         attempt.commit_tallies(number);
         job.put_map_outputs(shuffle.id(), outputs);

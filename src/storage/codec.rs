@@ -16,8 +16,6 @@
 //! are found by [`check`], which compares what a record and its copy contain ([`digest`]). It is called for the first
 //! record of a kind, and again for each struct and each variant that no earlier record had ([`shapes`]).
 
-#[cfg(test)]
-mod checks;
 mod decoder;
 mod digest;
 mod encoder;
@@ -246,7 +244,7 @@ pub(crate) fn check<T: Serialize + Deserialize<'static>>(record: &T) -> Result<u
 fn disagrees<T>(error: Error) -> Error {
     match error.into_kind() {
         ErrorKind::Codec { reason, .. } if ![UNKNOWN_FORM, TOO_DEEP].contains(&&*reason) => {
-            codec_error::<T>(format_args!("{DIFFERS} ({reason})"))
+            codec_error::<T>(format_args!("{DIFFERS}: {reason}"))
         }
         kind => Error::new(kind),
     }

@@ -1,5 +1,7 @@
 //! What the codec carries, and what it refuses.
 
+mod checks;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;

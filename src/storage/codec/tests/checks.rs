@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::*;
+use super::super::*;
 
 fn reason<T>(result: Result<T>) -> String {
     match result.err().expect("it is refused").kind() {
