@@ -288,30 +288,34 @@ impl Held {
     /// Removes the directory if everything in it is ours and nothing is half done. What cannot be removed is left to a
     /// later sweep.
     pub(super) fn remove(&self) -> bool {
-        if !(self.kind.settle)(&self.path) {
-            return false;
-        }
         for attempt in 1..=MAX_REMOVALS {
-            match self.try_remove() {
-                Ok(is_removed) => {
-                    remove_if_empty(&self.made);
-                    return is_removed;
-                }
-                Err(_) => thread::sleep(PAUSE * attempt),
+            // It is not settled either if the system once did not say so.
+            if (self.kind.settle)(&self.path)
+                && let Ok(is_removed) = self.try_remove()
+            {
+                remove_if_empty(&self.made);
+                return is_removed;
             }
+            thread::sleep(PAUSE * attempt);
         }
         false
     }
 
     fn try_remove(&self) -> io::Result<bool> {
+        let aside = aside(&self.path);
         let entries = match self.own_entries() {
             Ok(Some(entries)) => entries,
             Ok(None) => return Ok(false),
             // Another program has removed it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && !self.directory.is_at(&self.path)?
+                    && !self.directory.is_at(&aside)? =>
+            {
+                return Ok(true);
+            }
             Err(error) => return Err(error),
         };
-        let aside = aside(&self.path);
         if self.directory.is_at(&self.path)? {
             // If this fails, a task may add to it once more, and the removal takes another attempt.
             let _ = fs::rename(&self.path, &aside);

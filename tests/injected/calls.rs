@@ -255,6 +255,7 @@ extern "C" fn syscall(
 ) -> c_long {
     let operation = match number {
         libc::SYS_renameat2 => Some(Operation::Exchange),
+        libc::SYS_getdents64 => Some(Operation::List),
         libc::SYS_statx => Some(Operation::Stat),
         libc::SYS_getrandom => Some(Operation::Random),
         _ => None,

@@ -133,6 +133,7 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
         eprintln!("SKIPPED: no tmpfs can be mounted here");
         return;
     }
+    let _mounted = Mounted(disk);
     let place = Place::new(disk);
     for (index, (work, _)) in WORK.iter().enumerate() {
         let run = undisturbed(work, EXECUTORS[index % EXECUTORS.len()]);
@@ -147,8 +148,15 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
             Err(reason) => panic!("{run}: {reason}"),
         }
     }
-    let unmounted = Command::new("umount").arg(disk).status();
-    assert!(unmounted.is_ok_and(|status| status.success()));
+}
+
+/// A file system that goes with this.
+struct Mounted<'a>(&'a Path);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
 }
 
 /// Mounts a file system with little more room than for the text that the program reads.

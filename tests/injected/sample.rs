@@ -286,3 +286,26 @@ fn a_worker_is_ended_even_if_waiting_for_it_fails() {
         assert!(report.affected > 0);
     }
 }
+
+#[test]
+fn a_directory_goes_even_if_a_look_into_it_fails_once() {
+    let files = Files::new();
+    let place = Place::new(files.root());
+    for error in [libc::EIO, libc::ENOENT] {
+        for first in 20..40 {
+            let fault = Fault {
+                operation: Operation::Open,
+                effect: Effect::Error(error),
+                times: Times::Once,
+                scope: Scope::All,
+                first,
+            };
+            let run = Run {
+                fault: Some(fault),
+                ..undisturbed("overwrite", "inline")
+            };
+            let outcome = place.run(&run).outcome;
+            assert!(outcome.is_ok(), "{run}: {outcome:?}");
+        }
+    }
+}
