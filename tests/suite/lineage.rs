@@ -455,21 +455,20 @@ fn what_a_source_gives_once_is_kept_as_long_as_a_bag_needs_it() {
         CALLS.store(0, Ordering::Relaxed);
         // Were it asked again, there would be no records.
         let numbers = context.from_fn(|| 0..1_000 * (1 - CALLS.fetch_add(1, Ordering::Relaxed)));
-        let mut bag = numbers
-            .persist(Persistence::Disk)
-            .map(|n| (n % 10, n))
-            .boxed();
+        let numbers = numbers.persist(Persistence::Disk);
+        assert_eq!(numbers.count().unwrap(), 1_000);
+        let first: Vec<_> = files_in(spill.root()).map(|file| file.path()).collect();
+        let mut bag = numbers.map(|n| (n % 10, n)).boxed();
         for _ in 0..4 {
             bag = bag.sum_by_key().persist(Persistence::Disk).boxed();
             assert_eq!(bag.count().unwrap(), 10);
         }
         let expected = bag.collect().unwrap();
         // All that is kept but the first, which the others are computed from.
-        let mut newest: Vec<_> = files_in(spill.root()).collect();
-        newest.sort_by_key(|file| file.metadata().unwrap().len());
-        newest.pop();
-        for file in newest {
-            fs::write(file.path(), "damaged").unwrap();
+        let kept: Vec<_> = files_in(spill.root()).map(|file| file.path()).collect();
+        assert!(first.iter().all(|path| kept.contains(path)));
+        for path in kept.iter().filter(|path| !first.contains(path)) {
+            fs::write(path, "damaged").unwrap();
         }
         assert_eq!(bag.collect().unwrap(), expected);
         assert_eq!(CALLS.load(Ordering::Relaxed), 1);
