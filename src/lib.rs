@@ -120,20 +120,20 @@
 //!
 //! # Errors and panics
 //!
-//! A transformation does not fail; an action gives the first error of its job, and the rest of the job is given up. A
-//! panic in a closure is caught and becomes [`ErrorKind::TaskPanicked`]; an error that a closure of a `try_` method
-//! returns becomes [`ErrorKind::Closure`]. Both know their [`Place`]: the method and the line of the program that
-//! called it, stage and partition, and, up to the first [`boxed`](Bag::boxed) of sized records or shuffle, the input
-//! file and the record's offset in it. So do, as far as it can be known, the errors of a type that
-//! [cannot travel](#types-of-records) and of a [disk](#memory-and-disk) that is full.
+//! A transformation does not fail. An action returns the first error of its job, and the job stops. A panic in a closure
+//! is caught and becomes [`ErrorKind::TaskPanicked`]. An error that a closure of a `try_` method returns becomes
+//! [`ErrorKind::Closure`]. Both have a [`Place`]: the method, the line of your program that called it, the stage and the
+//! partition. Up to the first shuffle, or the first [`boxed`](Bag::boxed) of sized records, the place also has the input
+//! file and the offset of the record in it. Errors about [types that are not carried](#types-of-records) and about
+//! [full disks](#memory-and-disk) have the same place if it is known.
 //!
 //! ```
 //! let error = holdall::from_vec(vec!["1", "two"]).try_map(|text| text.parse::<u32>()).collect().unwrap_err();
 //! assert_eq!(error.place().unwrap().operator, Some("try_map"));
 //! ```
 //!
-//! The panic hook runs as ever, so by default the message of a panic is printed as well. In a program that is built
-//! with `panic = "abort"` nothing can be caught: a panic in a closure ends the process.
+//! The panic hook still runs, so the message of a panic is printed as well, unless your program sets another hook. In a
+//! program that is built with `panic = "abort"`, a panic in a closure ends the process.
 //!
 //! # Types of records
 //!
@@ -227,11 +227,11 @@
 //!
 //! # Memory and disk
 //!
-//! All jobs of a context share a budget of memory: [`ContextBuilder::memory`], or `HOLDALL_MEMORY`, or else half of
-//! what this process can have, which is the least of the machine's memory and of the limits of its cgroups and of
-//! `ulimit`. It is for what grows with the data inside of the library: tables, groups, runs, persisted partitions. What
-//! finds no room there is written to files below the *spill directory*, compressed where that pays, with a checksum,
-//! and read back from end to end.
+//! All jobs of a context share one memory budget. Set it with [`ContextBuilder::memory`] or `HOLDALL_MEMORY`. The default
+//! is half of the memory that the process can use: the smallest of the machine's memory, the limits of its cgroups, and
+//! its `ulimit`s. The budget covers what grows with the data inside the library: tables, groups, runs and persisted
+//! partitions. Data that exceeds it is spilled to files below the *spill directory*. Spill files have checksums, are
+//! compressed if that saves enough, and are read sequentially.
 //!
 //! ```
 //! use holdall::{ByteSize, Context};
@@ -249,36 +249,35 @@
 //! # Ok::<(), holdall::Error>(())
 //! ```
 //!
-//! - The budget does not cover what the program itself allocates: what closures hold, the `Vec` of a
-//!   [`collect`](Bag::collect), the accumulators of [`fold`](Bag::fold) or [`aggregate`](Bag::aggregate), the records
-//!   on their way to [`iter`](Bag::iter); nor what does not grow with the data: threads, buffers of files, what decoders
-//!   look back to (each file's that is being read: 64 MiB for `xz -9`, 8 MiB for most of zstd, 128 at most), a record of
-//!   each thread. A process is to stay within its budget and 64 MiB more; the tests measure it.
-//! - Of values that own memory, such as a `String` or a `Vec` that is combined by key, the budget counts the length
-//!   of their serialised form, at intervals; that is an estimate, and such values may take more than it says.
-//! - A job with a shuffle needs 1 MiB for each thread; less is [`ErrorKind::BudgetTooSmall`]. More never changes what
-//!   comes out (but for the last digits of [floating-point numbers](#order-and-partitions)), only how long it takes.
-//! - The bag that a `…_broadcast` sends to every task is not spilled: it must fit into half of the budget, or else the
-//!   job ends with [`ErrorKind::BroadcastTooLarge`].
-//! - Files are in a directory of their own, for this user only. The directory goes with the job, or
-//!   [with the bag](Bag::persist) that is persisted: also if the job fails, when the program ends, and at Ctrl-C, SIGTERM
-//!   and SIGHUP unless the program handles these itself. What a killed process leaves is removed by the next context with
-//!   the same spill directory; see [what holdall deletes](#what-holdall-deletes). If the system's temporary directory is
-//!   in memory, as a tmpfs is, set another one.
-//! - Spilled files take about half of the files that the process may have open (`ulimit -n`) at most, however many are
-//!   merged. Each thread needs two or three in any case.
-//! - No room left is [`ErrorKind::DiskFull`], a used up [`disk_quota`](ContextBuilder::disk_quota)
-//!   [`ErrorKind::QuotaExceeded`], a record of several GiB [`ErrorKind::RecordTooLong`].
-//! - Files are read with a checksum. What is found damaged or gone is made again, by running the stages before it again;
-//!   so their closures may see a record twice, and so may those of a partition that is computed anew, that of
-//!   [`for_each`](Bag::for_each) too. The fourth attempt that finds damage is the last: [`ErrorKind::TooManyAttempts`].
-//! - No result has a record twice. What a failed attempt has computed of a partition is dropped, and the result of each
-//!   partition is checked to come once. [`iter`](Bag::iter) and worker processes hand on a partition piece by piece. The
-//!   next attempt continues behind these pieces, and must begin with the same records: if it is found not to, the job
-//!   ends with [`ErrorKind::NotRepeatable`].
+//! - **Not covered:** memory that your program allocates, that is, the state of closures, the `Vec` of a
+//!   [`collect`](Bag::collect), the accumulators of [`fold`](Bag::fold) and [`aggregate`](Bag::aggregate), and the records
+//!   buffered for [`iter`](Bag::iter). Nor memory that does not grow with the data: threads, file buffers, one record per
+//!   thread, and the window of each decoder in use (64 MiB for `xz -9`, 8 MiB for most zstd files, 128 MiB at most). A
+//!   process stays within its budget plus 64 MiB; the tests measure this.
+//! - **Estimated:** values that own memory and are combined by key, such as a `String` or a `Vec`. The budget counts their
+//!   serialised length, at intervals; they may use more.
+//! - **Minimum:** a job with a shuffle needs 1 MiB per thread and fails with [`ErrorKind::BudgetTooSmall`] otherwise. More
+//!   memory changes only the running time, never the result (except for the last digits of
+//!   [floating-point numbers](#order-and-partitions)).
+//! - **Broadcast:** the bag that a `…_broadcast` method sends to every task is not spilled. If it exceeds half of the
+//!   budget, the job fails with [`ErrorKind::BroadcastTooLarge`].
+//! - **Lifetime of files:** the files of a job are in their own directory, accessible to this user only. They are deleted
+//!   with the job, even if it fails, or [with the persisted bag](Bag::persist). They are also deleted when the program
+//!   ends, and on Ctrl-C, SIGTERM and SIGHUP, unless your program handles these signals. If a process is killed, the next
+//!   context with the same spill directory deletes its files; see [what holdall deletes](#what-holdall-deletes). If the
+//!   system's temporary directory is in memory (a tmpfs), set another spill directory.
+//! - **Open files:** spill files take at most about half of the files that the process may have open (`ulimit -n`),
+//!   however many are merged. Each thread needs two or three more.
+//! - **Limits:** a full disk is [`ErrorKind::DiskFull`], an exhausted [`disk_quota`](ContextBuilder::disk_quota) is
+//!   [`ErrorKind::QuotaExceeded`], and a record of several GiB is [`ErrorKind::RecordTooLong`].
+//! - **Damage:** if a file is damaged or missing, the job runs the stages that produced it again. The closures of these
+//!   stages may then receive a record twice, as may the closures of a recomputed partition, including that of
+//!   [`for_each`](Bag::for_each). No result contains a record twice, and [`iter`](Bag::iter) continues where it was. If a
+//!   closure then returns other records than before, the job may fail with [`ErrorKind::NotRepeatable`]. After the fourth
+//!   attempt that finds damage, the job fails with [`ErrorKind::TooManyAttempts`].
 //!
-//! How much was shuffled and spilled, stage by stage, is in the [`JobSummary`] that [`Context::last_job`] gives, and is
-//! written to standard error with [`summary(true)`](ContextBuilder::summary) or `HOLDALL_SUMMARY=1`.
+//! [`Context::last_job`] returns a [`JobSummary`] with the amounts shuffled and spilled by each stage. To print it to
+//! standard error, call [`summary(true)`](ContextBuilder::summary) or set `HOLDALL_SUMMARY=1`.
 //!
 //! # Outputs
 //!
