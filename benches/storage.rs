@@ -4,7 +4,7 @@ mod input;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use holdall::{Bag, Boxed, ByteSize, Context, Data, Persistence, Result};
+use holdall::{Bag, Boxed, ByteSize, Context, Data, Result, StorageLevel};
 use input::mixed;
 
 const RECORDS: u64 = 500_000;
@@ -31,7 +31,10 @@ fn bench(bencher: Bencher<'_, '_>, run: impl Fn() -> Result<u64> + Sync) {
 /// reading a spill.
 fn persisted<T: Data>(bencher: Bencher<'_, '_>, records: Bag<T, Boxed<T>>) {
     bench(bencher, || {
-        records.clone().persist(Persistence::MemoryThenDisk).count()
+        records
+            .clone()
+            .persist(StorageLevel::MemoryThenDisk)
+            .count()
     });
 }
 

@@ -107,7 +107,7 @@ pub(crate) struct Config {
     pub(crate) spill_directory: PathBuf,
     pub(crate) disk_quota_bytes: Option<u64>,
     /// After how long a worker process that gives no sign of life counts as lost.
-    pub(crate) worker_patience: Duration,
+    pub(crate) worker_timeout: Duration,
 }
 
 impl Config {
@@ -151,7 +151,7 @@ impl Config {
             spill_directory: variable("HOLDALL_SPILL_DIR")
                 .map_or_else(temporary_directory, PathBuf::from),
             disk_quota_bytes: None,
-            worker_patience: WORKER_PATIENCE,
+            worker_timeout: WORKER_PATIENCE,
         })
     }
 }

@@ -11,11 +11,11 @@ use crate::config::{Config, Executor};
 use crate::error::Result;
 use crate::executor::{AnyExecutor, Inline, RemoteExecutor, Threads};
 use crate::lineage::Node;
-use crate::scheduler::{Job, JobSummary, Report};
+use crate::scheduler::{Job, JobReport, JobSummary};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::{Scratch, sweep};
 use crate::storage::size::ByteSize;
-use crate::task::{Relief, Resources};
+use crate::task::{MemoryReclaimer, Resources};
 
 /// Where and how jobs run: the executor and its threads, the memory and files that they may use, the progress bar.
 ///
@@ -40,7 +40,7 @@ struct Shared {
     executor: AnyExecutor,
     budget: MemoryBudget,
     last_job: Arc<Mutex<Option<JobSummary>>>,
-    relief: Arc<Relief>,
+    reclaimer: Arc<MemoryReclaimer>,
 }
 
 impl Shared {
@@ -57,7 +57,7 @@ impl Shared {
             config,
             executor,
             last_job: Arc::default(),
-            relief: Arc::default(),
+            reclaimer: Arc::default(),
         }
     }
 
@@ -78,11 +78,11 @@ impl Shared {
         let resources = Resources {
             budget: self.budget.clone(),
             scratch: self.scratch(),
-            relief: Arc::clone(&self.relief),
+            reclaimer: Arc::clone(&self.reclaimer),
             threads: self.executor.slots(),
             progress: Arc::default(),
         };
-        let report = Report {
+        let report = JobReport {
             shows_progress,
             prints_summary: self.config.summary,
             summary: Arc::clone(&self.last_job),
@@ -99,7 +99,7 @@ fn executor(config: &Config) -> AnyExecutor {
         Executor::ThreadPool(threads) => AnyExecutor::Local(Arc::new(Threads::new(Some(threads)))),
         #[cfg(target_os = "linux")]
         Executor::Processes(workers) => AnyExecutor::Remote(Arc::new(
-            crate::executor::Processes::new(workers, config.worker_patience),
+            crate::executor::Processes::new(workers, config.worker_timeout),
         )),
         #[cfg(not(target_os = "linux"))]
         Executor::Processes(_) => unreachable!("the settings were checked"),
@@ -162,12 +162,12 @@ impl Context {
 
     /// The memory and the files for what outlives a job, and who is to be told that it could go. Where the
     /// environment was not understood there will be no job to need it.
-    pub(crate) fn for_store(&self) -> (MemoryBudget, Scratch, Arc<Relief>) {
+    pub(crate) fn for_store(&self) -> (MemoryBudget, Scratch, Arc<MemoryReclaimer>) {
         match &self.0 {
             Some(shared) => (
                 shared.budget.clone(),
                 shared.scratch(),
-                Arc::clone(&shared.relief),
+                Arc::clone(&shared.reclaimer),
             ),
             None => (
                 MemoryBudget::new(0),
@@ -218,7 +218,7 @@ impl fmt::Debug for Context {
 pub struct ContextBuilder {
     executor: Option<Executor>,
     remote_executor: Option<Arc<dyn RemoteExecutor>>,
-    worker_patience: Option<Duration>,
+    worker_timeout: Option<Duration>,
     shuffle_partitions: Option<NonZeroUsize>,
     progress: Option<bool>,
     summary: Option<bool>,
@@ -270,12 +270,12 @@ impl ContextBuilder {
     ///
     /// holdall::init();
     /// let builder = Context::builder().executor(Executor::Processes(1));
-    /// let context = builder.worker_patience(Duration::from_secs(60)).build()?;
+    /// let context = builder.worker_timeout(Duration::from_secs(60)).build()?;
     /// assert_eq!(context.range(0..10).count()?, 10);
     /// # Ok::<(), holdall::Error>(())
     /// ```
-    pub fn worker_patience(mut self, patience: Duration) -> Self {
-        self.worker_patience = Some(patience);
+    pub fn worker_timeout(mut self, timeout: Duration) -> Self {
+        self.worker_timeout = Some(timeout);
         self
     }
 
@@ -356,11 +356,11 @@ impl ContextBuilder {
     /// # Examples
     ///
     /// ```
-    /// use holdall::{Context, Persistence};
+    /// use holdall::{Context, StorageLevel};
     ///
     /// let directory = tempfile::tempdir().unwrap();
     /// let context = Context::builder().spill_directory(directory.path()).build()?;
-    /// let squares = context.range(0..100).map(|n| n * n).persist(Persistence::Disk);
+    /// let squares = context.range(0..100).map(|n| n * n).persist(StorageLevel::Disk);
     /// assert_eq!(squares.count()?, 100);
     /// assert_eq!(directory.path().read_dir().unwrap().count(), 1);
     /// drop(squares);
@@ -378,10 +378,10 @@ impl ContextBuilder {
     /// # Examples
     ///
     /// ```
-    /// use holdall::{Context, ErrorKind, Persistence};
+    /// use holdall::{Context, ErrorKind, StorageLevel};
     ///
     /// let context = Context::builder().disk_quota(1000).build()?;
-    /// let numbers = context.range(0..100_000).persist(Persistence::Disk);
+    /// let numbers = context.range(0..100_000).persist(StorageLevel::Disk);
     /// let error = numbers.count().unwrap_err();
     /// assert!(matches!(error.kind(), ErrorKind::QuotaExceeded { quota_bytes: 1000, .. }));
     /// # Ok::<(), holdall::Error>(())
@@ -440,7 +440,7 @@ impl ContextBuilder {
         let mut config = Config::from_env()?;
         config.executor = self.executor.unwrap_or(config.executor);
         config.executor.check()?;
-        config.worker_patience = self.worker_patience.unwrap_or(config.worker_patience);
+        config.worker_timeout = self.worker_timeout.unwrap_or(config.worker_timeout);
         if self.remote_executor.is_some() {
             // Whatever the environment says.
             config.executor = Executor::default();

@@ -122,14 +122,14 @@
 //!
 //! A transformation does not fail. An action returns the first error of its job, and the job stops. A panic in a closure
 //! is caught and becomes [`ErrorKind::TaskPanicked`]. An error that a closure of a `try_` method returns becomes
-//! [`ErrorKind::Closure`]. Both have a [`Place`]: the method, the line of your program that called it, the stage and the
+//! [`ErrorKind::Closure`]. Both have a [`ErrorContext`]: the method, the line of your program that called it, the stage and the
 //! partition. Up to the first shuffle, or the first [`boxed`](Bag::boxed) of sized records, the place also has the input
 //! file and the offset of the record in it. Errors about [types that are not carried](#types-of-records) and about
 //! [full disks](#memory-and-disk) have the same place if it is known.
 //!
 //! ```
 //! let error = holdall::from_vec(vec!["1", "two"]).try_map(|text| text.parse::<u32>()).collect().unwrap_err();
-//! assert_eq!(error.place().unwrap().operator, Some("try_map"));
+//! assert_eq!(error.context().unwrap().operator, Some("try_map"));
 //! ```
 //!
 //! The panic hook still runs, so the message of a panic is printed as well, unless your program sets another hook. In a
@@ -357,7 +357,7 @@
 //!   workers.
 //! - **Lost workers:** if a worker is lost during a task, by a signal, an `abort`, a stack overflow or lack of memory,
 //!   another worker retries the task. The same happens if a worker does not respond within the
-//!   [patience](ContextBuilder::worker_patience) of the context. A closure may therefore see a record again. After four
+//!   [timeout](ContextBuilder::worker_timeout) of the context. A closure may therefore see a record again. After four
 //!   attempts, the job fails with [`ErrorKind::TooManyAttempts`], which contains the last cause. Panics and errors of
 //!   closures are not retried: they end the job immediately, as on threads.
 //! - **Files:** workers always store shuffled and persisted records in files of the
@@ -407,7 +407,7 @@
 //!
 //! ```text
 //! src/
-//! ├─ error/         errors and their locations: Error, ErrorKind, Place
+//! ├─ error/         errors and their locations: Error, ErrorKind, ErrorContext
 //! ├─ id.rs          ids of nodes, shuffles and stores
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
 //! ├─ portable/      what is sent to worker processes: code as addresses, state by serde; contains `unsafe`
@@ -450,26 +450,26 @@ mod task;
 mod text;
 
 pub use bag::{
-    Bag, BagWith, Iter, Line, Sortable, TextReader, TextWriter, empty, from_fn, from_iter,
+    Bag, BagWith, Iter, Sortable, TextReader, TextWriter, WriteLine, empty, from_fn, from_iter,
     from_vec, range, read_text, union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::Counter;
-pub use error::{Error, ErrorKind, Place, Result, SourceLocation};
+pub use error::{Error, ErrorContext, ErrorKind, Result, SourceLocation};
 pub use executor::init;
 pub use operators::cogroup::CoGroup;
 pub use operators::combines::WholeNumber;
 pub use operators::group_by_key::Group;
 pub use operators::map_partitions::Records;
-pub use operators::persist::Persistence;
+pub use operators::persist::StorageLevel;
 pub use operators::read_text::ReadText;
 pub use operators::values::Values;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable};
 pub use scheduler::{JobSummary, StageSummary};
 pub use storage::size::ByteSize;
 #[doc(hidden)] // for the module of executors
-pub use task::{Block, FilePart};
+pub use task::{FilePart, MapBlock};
 pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
 
 /// The examples of the README are tested as those of the docs are.

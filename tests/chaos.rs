@@ -96,7 +96,7 @@ fn run_round(seed: u64, spill: &Path, text: &Path) -> Result<Vec<String>> {
     let memory = [workers << 20, 1 << 28][usize::try_from(random.below(2)).expect("it fits")];
     let builder = Context::builder().executor(Executor::Processes(workers));
     let builder = builder
-        .worker_patience(Duration::from_millis(400))
+        .worker_timeout(Duration::from_millis(400))
         .memory(memory);
     let mut builder = builder
         .spill_directory(spill)

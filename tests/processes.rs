@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use common::{Files, assert_empty, names_in, within_the_limit};
 use holdall::executor::{RemoteExecutor, Stage, Tasks, Worker};
-use holdall::{Bag, Context, ContextBuilder, Counter, ErrorKind, Executor, Persistence, Result};
+use holdall::{Bag, Context, ContextBuilder, Counter, ErrorKind, Executor, Result, StorageLevel};
 
 fn processes(n: usize) -> ContextBuilder {
     let builder = Context::builder().executor(Executor::Processes(n));
     builder
         .progress(false)
-        .worker_patience(Duration::from_secs(20))
+        .worker_timeout(Duration::from_secs(20))
 }
 
 /// The same work on worker processes, and on this thread.
@@ -205,7 +205,7 @@ fn a_closure_that_captures_is_refused_before_anything_runs() {
         let numbers = context.range(0..10);
         let (products, line) = (numbers.map(move |n| n * factor), line!());
         let error = products.sum::<u64>().unwrap_err();
-        let ErrorKind::CapturingClosure { place } = error.kind() else {
+        let ErrorKind::CapturingClosure { context: place } = error.kind() else {
             panic!("{error}");
         };
         assert_eq!(place.operator, Some("map"));
@@ -444,7 +444,7 @@ fn a_task_that_always_kills_is_given_up_with_its_place() {
         let deadly = numbers.map(|n| if n == 555 { std::process::abort() } else { n });
         let error = deadly.count().unwrap_err();
         let ErrorKind::TooManyAttempts {
-            place,
+            context: place,
             attempts: 4,
             last,
         } = error.kind()
@@ -469,7 +469,7 @@ fn a_task_that_always_kills_is_given_up_with_its_place() {
 fn a_worker_that_is_stopped_is_replaced() {
     within_the_limit("processes", || {
         let files = Files::new();
-        let builder = context_builder(&files).worker_patience(Duration::from_millis(500));
+        let builder = context_builder(&files).worker_timeout(Duration::from_millis(500));
         let context = builder.build().expect("the settings are right");
         let numbers = context
             .range_partitioned(0..100, 20)
@@ -509,7 +509,11 @@ fn a_panic_is_an_error_at_once() {
             n
         });
         let error = numbers.count().unwrap_err();
-        let ErrorKind::TaskPanicked { place, message } = error.kind() else {
+        let ErrorKind::TaskPanicked {
+            context: place,
+            message,
+        } = error.kind()
+        else {
             panic!("{error}");
         };
         assert_eq!(message, "on purpose, at 42");
@@ -632,7 +636,7 @@ fn damaged_files_of_a_persisted_bag_are_computed_again() {
             let context = context(2, &files);
             let pairs = context.range_partitioned(0..2_000, 20).map(|n| (n % 97, n));
             // What it is computed from has gone when the damage is found.
-            let sums = pairs.sum_by_key().persist(Persistence::Disk);
+            let sums = pairs.sum_by_key().persist(StorageLevel::Disk);
             let expected = sums.collect().expect("an answer");
             harm(&files.path("spill"), how);
             assert_eq!(sums.collect().expect("an answer"), expected, "{how}");
@@ -646,10 +650,10 @@ fn damaged_files_of_a_persisted_bag_are_computed_again() {
 #[test]
 fn what_is_persisted_is_computed_once() {
     within_the_limit("processes", || {
-        for persistence in [
-            Persistence::Memory,
-            Persistence::Disk,
-            Persistence::MemoryThenDisk,
+        for level in [
+            StorageLevel::Memory,
+            StorageLevel::Disk,
+            StorageLevel::MemoryThenDisk,
         ] {
             let files = Files::new();
             let context = context(2, &files);
@@ -659,11 +663,11 @@ fn what_is_persisted_is_computed_once() {
                 computed.add(1);
                 n * n
             });
-            let squares = squares.persist(persistence);
+            let squares = squares.persist(level);
             for _ in 0..3 {
                 assert_eq!(squares.sum::<u64>().expect("a sum"), 328_350);
             }
-            assert_eq!(computed.value(), 100, "{persistence:?}");
+            assert_eq!(computed.value(), 100, "{level:?}");
             drop((squares, context));
             assert_empty(&files.path("spill"));
         }
@@ -703,7 +707,7 @@ fn too_little_memory_for_the_workers_is_refused_before_they_start() {
                 numbers().join_broadcast(numbers()).keys().boxed(),
                 numbers()
                     .distinct()
-                    .persist(Persistence::Disk)
+                    .persist(StorageLevel::Disk)
                     .keys()
                     .boxed(),
             ]

@@ -113,8 +113,8 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
             unreachable!("a worker process sends")
         };
         let not_repeatable = || {
-            let place = self.site.into();
-            Error::new(ErrorKind::NotRepeatable { place })
+            let context = self.site.into();
+            Error::new(ErrorKind::NotRepeatable { context })
         };
         // An earlier attempt put these records on the shelf before it found damaged input.
         let (mut to_skip, last) = shelf.handed_on(task.partition());

@@ -174,7 +174,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// 3. for all other joins that drop unmatched records, the bag with the smaller input files if the sizes of both are
 ///    known, otherwise the argument.
 ///
-/// This choice does not affect the result. The [summary](crate::StageSummary::dropped_records) of the job shows how
+/// This choice does not affect the result. The [summary](crate::StageSummary::filtered_records) of the job shows how
 /// many records the filter dropped.
 ///
 /// If one bag is small and most records have a match in it, use [`join_broadcast`](Bag::join_broadcast): it sends the

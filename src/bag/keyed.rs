@@ -10,7 +10,7 @@ use crate::operators::combine_in_order::CombiningInOrder;
 use crate::operators::combines::{
     ByClosures, CountByKey, CountByValue, Distinct, SumByKey, WholeNumber,
 };
-use crate::operators::combining::{CombineInPlace, Combined, Combining};
+use crate::operators::combining::{CombineInPlace, CombineRead, Combining};
 use crate::operators::map::Map;
 use crate::pipeline::{Call, Data, Given, Initial, Key, Owned, Pipeline, Plain, Record};
 use crate::shuffle::{Combine, HashPartitioner};
@@ -37,7 +37,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         site: Site,
         combine: C,
         keyed: Keyed,
-    ) -> Bag<(Owned<C::Key>, C::Combined), Combined<C>>
+    ) -> Bag<(Owned<C::Key>, C::Combined), CombineRead<C>>
     where
         C: Combine<In = T>,
     {
@@ -52,7 +52,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         } else {
             self.shuffle(site, CombiningInOrder(combining), None)
         };
-        let combined = Combined {
+        let combined = CombineRead {
             shuffle,
             combine,
             partitioner,

@@ -24,7 +24,7 @@ mod with_wide;
 
 pub use iter::Iter;
 pub use ordered::Sortable;
-pub use output::{Line, TextWriter};
+pub use output::{TextWriter, WriteLine};
 pub use sources::{empty, from_fn, from_iter, from_vec, range, read_text, union_all};
 pub use text::TextReader;
 pub use with::BagWith;

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Bag;
-use crate::lineage::{Keyed, Node, Order};
-use crate::operators::sort::{SortInPlace, Sorted, Sorting};
+use crate::lineage::{Keyed, Node, RecordOrder};
+use crate::operators::sort::{SortInPlace, SortRead, Sorting};
 use crate::pipeline::{Call, Data, Pipeline, Plain, Record, owned_bytes};
 use crate::shuffle::HashPartitioner;
 use crate::shuffle::sort::{ByCachedKey, ByComparison, ByPartition, Bytes, Sort, Typed};
@@ -78,7 +78,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Sorts by `sort` into ranges.
     fn sort_at<S: Sort<Record = T>>(self, site: Site, sort: S) -> Bag<T> {
         let partitions = self.context.shuffle_partitions();
-        self.sort_into(site, sort, partitions, Order::ByRange)
+        self.sort_into(site, sort, partitions, RecordOrder::ByRange)
     }
 
     fn sort_into<S: Sort<Record = T>>(
@@ -86,7 +86,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         site: Site,
         sort: S,
         partitions: usize,
-        order: Order,
+        order: RecordOrder,
     ) -> Bag<T> {
         let sort = Arc::new(sort);
         let sorting = Sorting {
@@ -94,7 +94,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             partitions,
         };
         let (shuffle, dependency) = self.shuffle(site, sorting, None);
-        let sorted = Sorted {
+        let sorted = SortRead {
             shuffle,
             sort,
             partitions,
@@ -265,7 +265,7 @@ impl<K: Data + Ord, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
             };
             return Bag::new(pipeline, node, self.context).keyed(keyed).boxed();
         }
-        self.sort_into(site, sort, partitions, Order::ByHash)
+        self.sort_into(site, sort, partitions, RecordOrder::ByHash)
             .keyed(keyed)
     }
 }

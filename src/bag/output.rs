@@ -10,7 +10,7 @@ use crate::pipeline::{Pipeline, Record};
 use crate::storage::output::Output;
 use crate::task::Site;
 
-pub use crate::operators::actions::Line;
+pub use crate::operators::actions::WriteLine;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Writes each record as a line of text, into a new directory. Runs a job.
@@ -47,7 +47,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn write_text(&self, path: impl AsRef<Path>) -> Result<()>
     where
-        T: Line,
+        T: WriteLine,
     {
         TextWriter::new().write(self, path)
     }
@@ -153,7 +153,7 @@ impl TextWriter {
     #[track_caller]
     pub fn write<T, P>(&self, bag: &Bag<T, P>, path: impl AsRef<Path>) -> Result<()>
     where
-        T: Line + ?Sized,
+        T: WriteLine + ?Sized,
         P: Pipeline<Out = T>,
     {
         let site = Site::new("write_text");

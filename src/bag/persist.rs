@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::lineage::Node;
-use crate::operators::persist::{Keeping, Persist, Persistence, Store};
+use crate::operators::persist::{Keeping, Persist, StorageLevel, Store};
 use crate::pipeline::{Pipeline, Storable};
-use crate::task::{Relieve, Site};
+use crate::task::{ReclaimMemory, Site};
 
 impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Keeps what is computed of this bag, so that later actions, and other branches, need not compute it again.
@@ -14,7 +14,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Each partition is kept, serialised, when it is first computed as a whole; nothing runs before. Once all are
     /// there, stages before this one do not run at all. Records in memory count in the
     /// [budget](crate::ContextBuilder::memory), and make room for others: they go to the disk, or are dropped if
-    /// `persistence` is [`Memory`](Persistence::Memory). What worker processes compute is in files, whatever `persistence`
+    /// `level` is [`Memory`](StorageLevel::Memory). What worker processes compute is in files, whatever `level`
     /// says, so that all of them can read it. Partitions and order are kept; narrow.
     ///
     /// What is kept goes when the last bag that was made from this one is dropped, or earlier: when all bags that can
@@ -30,7 +30,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// # Examples
     ///
     /// ```
-    /// use holdall::Persistence;
+    /// use holdall::StorageLevel;
     /// use std::sync::atomic::{AtomicU64, Ordering};
     ///
     /// static COMPUTED: AtomicU64 = AtomicU64::new(0);
@@ -39,7 +39,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///         COMPUTED.fetch_add(1, Ordering::Relaxed);
     ///         n * n
     ///     })
-    ///     .persist(Persistence::default());
+    ///     .persist(StorageLevel::default());
     /// assert_eq!(squares.count()?, 100);
     /// assert_eq!(squares.max()?, Some(9801));
     /// assert_eq!(COMPUTED.load(Ordering::Relaxed), 100);
@@ -49,24 +49,24 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// An algorithm of many rounds persists each of them, and counts it so that it is computed:
     ///
     /// ```
-    /// use holdall::{Bag, Persistence};
+    /// use holdall::{Bag, StorageLevel};
     ///
     /// let mut counts: Bag<(u64, u64)> = holdall::range(0..100).map(|n| (n % 7, 1)).boxed();
     /// for _ in 0..10 {
-    ///     counts = counts.sum_by_key().map_values(|n| n + 1).persist(Persistence::default()).boxed();
+    ///     counts = counts.sum_by_key().map_values(|n| n + 1).persist(StorageLevel::default()).boxed();
     ///     counts.count()?;
     /// }
     /// assert_eq!(counts.map(|(_, count)| count).sum::<u64>()?, 100 + 7 * 10);
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn persist(self, persistence: Persistence) -> Bag<T, impl Pipeline<Out = T>> {
+    pub fn persist(self, level: StorageLevel) -> Bag<T, impl Pipeline<Out = T>> {
         let site = Site::new("persist");
         let partitions = self.pipeline.partitions();
-        let (budget, scratch, relief) = self.context.for_store();
-        let store = Arc::new(Store::new(persistence, partitions, budget, scratch));
-        let holder: Arc<dyn Relieve> = Arc::<Store>::clone(&store);
-        relief.add(&holder);
+        let (budget, scratch, reclaimer) = self.context.for_store();
+        let store = Arc::new(Store::new(level, partitions, budget, scratch));
+        let holder: Arc<dyn ReclaimMemory> = Arc::<Store>::clone(&store);
+        reclaimer.add(&holder);
         let node = Node::stored(site, partitions, &self.node, Arc::<Store>::clone(&store));
         let persist = Persist {
             parent: self.pipeline.erase(),

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::ResultStage;
 use crate::task::{
-    Block, Flow, Imports, JobState, Partition, Resources, StageCode, Task, load_stage,
+    Flow, Imports, JobState, MapBlock, Partition, Resources, StageCode, Task, load_stage,
 };
 
 fn saved(stage: &dyn StageCode) -> Result<Vec<u8>> {
@@ -45,7 +45,7 @@ fn partitions(stage: &dyn StageCode) -> Result<Vec<Partition>> {
 }
 
 /// What a process knows of a job.
-fn remote_job(resources: &Resources, blocks: &[Block]) -> JobState {
+fn remote_job(resources: &Resources, blocks: &[MapBlock]) -> JobState {
     let imports = Imports::new(blocks.to_vec());
     JobState::remote(resources.clone(), Arc::new(imports))
 }
@@ -77,7 +77,7 @@ where
                 unreachable!("a map stage hands nothing on")
             })?);
         }
-        blocks.push(Block::of_all(map_stage.shuffle.id()));
+        blocks.push(MapBlock::of_all(map_stage.shuffle.id()));
         blocks.extend(left);
     }
     let job = remote_job(&resources, &blocks);
@@ -321,9 +321,9 @@ fn assert_captures(error: &Error, operator: &str) {
         matches!(error.kind(), ErrorKind::CapturingClosure { .. }),
         "{error}"
     );
-    let place = error.place().unwrap();
-    assert_eq!(place.operator, Some(operator));
-    let location = place.location.unwrap();
+    let context = error.context().unwrap();
+    assert_eq!(context.operator, Some(operator));
+    let location = context.location.unwrap();
     assert_eq!(location.file(), file!());
     let line = include_str!("tests.rs")
         .lines()
@@ -419,7 +419,7 @@ fn closures_of_shuffles_that_capture_are_refused_with_their_place() {
 
 #[test]
 fn persisted_bags_travel_with_what_was_kept() {
-    let persist = || numbers().persist(crate::operators::persist::Persistence::Memory);
+    let persist = || numbers().persist(crate::operators::persist::StorageLevel::Memory);
     assert_eq!(
         collect_sent(&persist()).unwrap().len(),
         100,
@@ -454,7 +454,7 @@ fn a_panic_while_outputs_are_written_is_an_error() {
         matches!(error.kind(), ErrorKind::TaskPanicked { .. }),
         "{error}"
     );
-    assert_eq!(error.place().unwrap().stage, Some(1));
+    assert_eq!(error.context().unwrap().stage, Some(1));
 }
 
 #[test]
@@ -476,7 +476,7 @@ fn the_state_of_a_source_that_cannot_be_written_is_named() {
     let bag = numbers().with(Silent).map(|_, n| n);
     let error = refused(bag);
     assert!(matches!(error.kind(), ErrorKind::Codec { .. }), "{error}");
-    assert_eq!(error.place().unwrap().operator, Some("map"));
+    assert_eq!(error.context().unwrap().operator, Some("map"));
 }
 
 /// What an action computes of each partition here.
@@ -556,7 +556,7 @@ fn actions_travel() {
     assert_eq!(parts_sent(&numbers(), &each).unwrap(), [(); 3]);
     let error = parts_sent(&numbers().map(|n| n + 100), &each).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Closure { .. }), "{error}");
-    assert_eq!(error.place().unwrap().partition, Some(1));
+    assert_eq!(error.context().unwrap().partition, Some(1));
 }
 
 #[test]
@@ -620,18 +620,18 @@ fn an_action_whose_closure_captures_is_refused() {
     };
     let error = parts_sent(&numbers(), &fold).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::CapturingClosure { .. }));
-    assert_eq!(error.place().unwrap().operator, Some("action"));
+    assert_eq!(error.context().unwrap().operator, Some("action"));
 }
 
 #[test]
 fn a_panic_in_another_process_has_its_place() {
     let error = refused(numbers().map(|n| 100 / (n.saturating_sub(40))));
-    let place = error.place().unwrap();
+    let context = error.context().unwrap();
     assert!(
         matches!(error.kind(), ErrorKind::TaskPanicked { .. }),
         "{error}"
     );
-    assert_eq!((place.stage, place.partition), (Some(1), Some(0)));
-    assert_eq!(place.operator, Some("map"));
-    assert_eq!(place.location.unwrap().file(), file!());
+    assert_eq!((context.stage, context.partition), (Some(1), Some(0)));
+    assert_eq!(context.operator, Some("map"));
+    assert_eq!(context.location.unwrap().file(), file!());
 }

@@ -61,22 +61,22 @@ impl fmt::Display for ErrorKind {
                 value,
                 expected,
             } => write!(f, "{setting}: cannot use {value:?}, expected {expected}"),
-            Self::TaskPanicked { place, message } => {
-                write!(f, "a closure panicked{place}: {message}")
+            Self::TaskPanicked { context, message } => {
+                write!(f, "a closure panicked{context}: {message}")
             }
-            Self::Closure { place, source } => write!(f, "a closure failed{place}: {source}"),
+            Self::Closure { context, source } => write!(f, "a closure failed{context}: {source}"),
             Self::Threads(source) => write!(f, "cannot start threads: {source}"),
             Self::NestedJob => f.write_str(
                 "an action was called inside a closure of a running job; \
                  run it before, and hand its result to the closure",
             ),
             Self::Codec {
-                place,
+                context,
                 type_name,
                 reason,
             } => write!(
                 f,
-                "cannot store records of type {type_name}{place}: {reason}"
+                "cannot store records of type {type_name}{context}: {reason}"
             ),
             Self::CorruptRun {
                 path,
@@ -92,33 +92,33 @@ impl fmt::Display for ErrorKind {
                 "a record of {bytes} bytes is longer than the limit of {limit_bytes} bytes"
             ),
             Self::DiskFull {
-                place,
+                context,
                 path,
                 needed_bytes: 0,
                 source,
             } => write!(
                 f,
-                "no room on the disk for {}{place}: {source}",
+                "no room on the disk for {}{context}: {source}",
                 path.display()
             ),
             Self::DiskFull {
-                place,
+                context,
                 path,
                 needed_bytes,
                 source,
             } => write!(
                 f,
-                "no room on the disk for {needed_bytes} more bytes of {}{place}: {source}",
+                "no room on the disk for {needed_bytes} more bytes of {}{context}: {source}",
                 path.display()
             ),
             Self::QuotaExceeded {
-                place,
+                context,
                 path,
                 needed_bytes,
                 quota_bytes,
             } => write!(
                 f,
-                "{needed_bytes} more bytes of {} would exceed the limit of {quota_bytes} bytes for scratch files{place}",
+                "{needed_bytes} more bytes of {} would exceed the limit of {quota_bytes} bytes for scratch files{context}",
                 path.display()
             ),
             Self::BudgetTooSmall {
@@ -134,10 +134,10 @@ impl fmt::Display for ErrorKind {
                  join without broadcasting it"
             ),
             Self::Cancelled => f.write_str("the job was cancelled"),
-            Self::CapturingClosure { place } => {
-                let operator = place.operator.unwrap_or("a method");
+            Self::CapturingClosure { context } => {
+                let operator = context.operator.unwrap_or("a method");
                 write!(f, "the closure of {operator}")?;
-                if let Some(location) = place.location {
+                if let Some(location) = context.location {
                     write!(f, " at {location}")?;
                 }
                 f.write_str(
@@ -145,8 +145,8 @@ impl fmt::Display for ErrorKind {
                      hand it what it needs by `with` before the method, or run on threads",
                 )
             }
-            Self::NotPortable { place, reason } => {
-                write!(f, "cannot be sent to a worker process{place}: {reason}")
+            Self::NotPortable { context, reason } => {
+                write!(f, "cannot be sent to a worker process{context}: {reason}")
             }
             Self::WorkerLost { worker, cause } => write!(f, "worker {worker} is lost: {cause}"),
             Self::WorkerStart { reason } => write!(f, "cannot start a worker process: {reason}"),
@@ -156,13 +156,16 @@ impl fmt::Display for ErrorKind {
             ),
             Self::MapOutputLost => f.write_str("what an earlier stage had left is gone"),
             Self::TooManyAttempts {
-                place,
+                context,
                 attempts,
                 last,
-            } => write!(f, "a task failed {attempts} times{place}, at last: {last}"),
-            Self::NotRepeatable { place } => write!(
+            } => write!(
                 f,
-                "the bag gave other records than before when it was computed again{place}: its input has changed, or a \
+                "a task failed {attempts} times{context}, at last: {last}"
+            ),
+            Self::NotRepeatable { context } => write!(
+                f,
+                "the bag gave other records than before when it was computed again{context}: its input has changed, or a \
                  closure does not return the same records each time; call `persist` on the bag first"
             ),
             Self::Internal { reason } => {

@@ -1,10 +1,10 @@
 //! What can go wrong, and where it did.
 
+mod context;
 mod display;
 mod intern;
 mod nested;
 mod panics;
-mod place;
 pub(crate) mod plain;
 
 use std::fmt;
@@ -15,10 +15,10 @@ use std::primitive::str as Text;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use context::Site;
+pub use context::{ErrorContext, SourceLocation};
 pub(crate) use intern::intern;
 pub(crate) use panics::{caught, panicked};
-pub(crate) use place::Site;
-pub use place::{Place, SourceLocation};
 
 /// The result of everything in this library that can fail.
 ///
@@ -171,14 +171,14 @@ pub enum ErrorKind {
     /// A closure panicked.
     TaskPanicked {
         /// Where.
-        place: Place,
+        context: ErrorContext,
         /// What the panic said.
         message: String,
     },
     /// A closure returned an error.
     Closure {
         /// Where.
-        place: Place,
+        context: ErrorContext,
         /// The error it returned.
         #[serde(with = "plain")]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -190,7 +190,7 @@ pub enum ErrorKind {
     /// A record cannot be turned into bytes, or not back.
     Codec {
         /// Where.
-        place: Place,
+        context: ErrorContext,
         /// The type of the record.
         #[serde(with = "plain")]
         type_name: &'static Text,
@@ -220,7 +220,7 @@ pub enum ErrorKind {
     /// The file system has no room left, or the user's share of it is used up.
     DiskFull {
         /// Where in the job.
-        place: Place,
+        context: ErrorContext,
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
@@ -233,7 +233,7 @@ pub enum ErrorKind {
     /// The scratch files of a job would grow past their limit.
     QuotaExceeded {
         /// Where in the job.
-        place: Place,
+        context: ErrorContext,
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
@@ -260,12 +260,12 @@ pub enum ErrorKind {
     /// method that takes one has a twin that hands it what it needs: see [`Bag::with`](crate::Bag::with).
     CapturingClosure {
         /// The method that it was given to.
-        place: Place,
+        context: ErrorContext,
     },
     /// Code or state of the program cannot be sent to a worker process.
     NotPortable {
         /// The method that it belongs to.
-        place: Place,
+        context: ErrorContext,
         /// Why.
         reason: String,
     },
@@ -287,7 +287,7 @@ pub enum ErrorKind {
     /// damaged once more; or its worker process was lost each time.
     TooManyAttempts {
         /// Which.
-        place: Place,
+        context: ErrorContext,
         /// How often it was tried.
         attempts: usize,
         /// What happened the last time.
@@ -301,7 +301,7 @@ pub enum ErrorKind {
     /// numbers, for example, or iterates over a `HashMap`.
     NotRepeatable {
         /// The last method of the stage, and the partition.
-        place: Place,
+        context: ErrorContext,
     },
     /// holdall, or an executor that is not its own, contradicted itself. The job ends, since its result may be wrong.
     Internal {
@@ -388,22 +388,22 @@ impl Error {
     ///
     /// ```
     /// let error = holdall::range(0..10).filter(|n| panic!("{n}")).count().unwrap_err();
-    /// let place = error.place().unwrap();
+    /// let place = error.context().unwrap();
     /// assert_eq!(place.operator, Some("filter"));
     /// assert_eq!(place.location.unwrap().file(), file!());
     /// ```
     #[must_use]
-    pub fn place(&self) -> Option<&Place> {
+    pub fn context(&self) -> Option<&ErrorContext> {
         match &*self.0 {
-            ErrorKind::TaskPanicked { place, .. }
-            | ErrorKind::Closure { place, .. }
-            | ErrorKind::Codec { place, .. }
-            | ErrorKind::DiskFull { place, .. }
-            | ErrorKind::QuotaExceeded { place, .. }
-            | ErrorKind::CapturingClosure { place }
-            | ErrorKind::NotPortable { place, .. }
-            | ErrorKind::TooManyAttempts { place, .. }
-            | ErrorKind::NotRepeatable { place } => Some(place),
+            ErrorKind::TaskPanicked { context, .. }
+            | ErrorKind::Closure { context, .. }
+            | ErrorKind::Codec { context, .. }
+            | ErrorKind::DiskFull { context, .. }
+            | ErrorKind::QuotaExceeded { context, .. }
+            | ErrorKind::CapturingClosure { context }
+            | ErrorKind::NotPortable { context, .. }
+            | ErrorKind::TooManyAttempts { context, .. }
+            | ErrorKind::NotRepeatable { context } => Some(context),
             _ => None,
         }
     }
@@ -418,33 +418,36 @@ impl Error {
 
     /// Names the operator, unless one is named already.
     pub(crate) fn at(mut self, site: Site) -> Self {
-        if let Some(place) = self.place_mut().filter(|place| place.operator.is_none()) {
-            place.operator = Some(site.operator);
-            place.location = Some(site.location);
+        if let Some(context) = self
+            .context_mut()
+            .filter(|context| context.operator.is_none())
+        {
+            context.operator = Some(site.operator);
+            context.location = Some(site.location);
         }
         self
     }
 
     /// Puts an error that belongs to no single partition into a stage.
     pub(crate) fn of_stage(mut self, number: usize) -> Self {
-        if let Some(place) = self.place_mut() {
-            place.stage = Some(number);
-            place.partition = None;
+        if let Some(context) = self.context_mut() {
+            context.stage = Some(number);
+            context.partition = None;
         }
         self
     }
 
-    pub(crate) fn place_mut(&mut self) -> Option<&mut Place> {
+    pub(crate) fn context_mut(&mut self) -> Option<&mut ErrorContext> {
         match &mut *self.0 {
-            ErrorKind::TaskPanicked { place, .. }
-            | ErrorKind::Closure { place, .. }
-            | ErrorKind::Codec { place, .. }
-            | ErrorKind::DiskFull { place, .. }
-            | ErrorKind::QuotaExceeded { place, .. }
-            | ErrorKind::CapturingClosure { place }
-            | ErrorKind::NotPortable { place, .. }
-            | ErrorKind::TooManyAttempts { place, .. }
-            | ErrorKind::NotRepeatable { place } => Some(place),
+            ErrorKind::TaskPanicked { context, .. }
+            | ErrorKind::Closure { context, .. }
+            | ErrorKind::Codec { context, .. }
+            | ErrorKind::DiskFull { context, .. }
+            | ErrorKind::QuotaExceeded { context, .. }
+            | ErrorKind::CapturingClosure { context }
+            | ErrorKind::NotPortable { context, .. }
+            | ErrorKind::TooManyAttempts { context, .. }
+            | ErrorKind::NotRepeatable { context } => Some(context),
             _ => None,
         }
     }

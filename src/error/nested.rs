@@ -40,12 +40,12 @@ mod tests {
     use bincode::serde::{decode_from_slice, encode_to_vec};
 
     use super::*;
-    use crate::error::{ErrorKind, Place};
+    use crate::error::{ErrorContext, ErrorKind};
 
     fn nested(depth: usize) -> Vec<u8> {
         let wrap = |last| {
             Error::new(ErrorKind::TooManyAttempts {
-                place: Place::default(),
+                context: ErrorContext::default(),
                 attempts: 4,
                 last: Box::new(last),
             })

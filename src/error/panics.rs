@@ -4,7 +4,7 @@ use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Error, ErrorKind, Place, Result, Site};
+use super::{Error, ErrorContext, ErrorKind, Result, Site};
 
 /// Runs code of the program. A panic is an error that names the method at `site`.
 pub(crate) fn caught<R>(site: Option<Site>, work: impl FnOnce() -> Result<R>) -> Result<R> {
@@ -17,8 +17,8 @@ pub(crate) fn panicked(site: Option<Site>, payload: Box<dyn Any + Send>) -> Erro
     let text = text.or_else(|| payload.downcast_ref::<&'static str>().copied());
     let message = text.unwrap_or("a panic without a message").to_owned();
     discard(payload);
-    let place = site.map(Place::from).unwrap_or_default();
-    Error::new(ErrorKind::TaskPanicked { place, message })
+    let context = site.map(ErrorContext::from).unwrap_or_default();
+    Error::new(ErrorKind::TaskPanicked { context, message })
 }
 
 /// Drops the payload of a panic, whose own `drop` may panic.

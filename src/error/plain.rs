@@ -11,36 +11,36 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{caught, intern};
 
 /// Can be said in other types, which serde knows.
-pub(crate) trait Plain: Sized {
-    type Plain: Serialize + DeserializeOwned;
+pub(crate) trait ToPlain: Sized {
+    type ToPlain: Serialize + DeserializeOwned;
 
-    fn to_plain(&self) -> Self::Plain;
+    fn to_plain(&self) -> Self::ToPlain;
 
-    fn from_plain(plain: Self::Plain) -> Self;
+    fn from_plain(plain: Self::ToPlain) -> Self;
 }
 
-pub(crate) fn serialize<T: Plain, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<T: ToPlain, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     value.to_plain().serialize(to)
 }
 
-pub(crate) fn deserialize<'de, T: Plain, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-    T::Plain::deserialize(from).map(T::from_plain)
+pub(crate) fn deserialize<'de, T: ToPlain, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    T::ToPlain::deserialize(from).map(T::from_plain)
 }
 
-impl<T: Plain> Plain for Option<T> {
-    type Plain = Option<T::Plain>;
+impl<T: ToPlain> ToPlain for Option<T> {
+    type ToPlain = Option<T::ToPlain>;
 
-    fn to_plain(&self) -> Self::Plain {
+    fn to_plain(&self) -> Self::ToPlain {
         self.as_ref().map(T::to_plain)
     }
 
-    fn from_plain(plain: Self::Plain) -> Self {
+    fn from_plain(plain: Self::ToPlain) -> Self {
         plain.map(T::from_plain)
     }
 }
 
-impl Plain for &'static str {
-    type Plain = String;
+impl ToPlain for &'static str {
+    type ToPlain = String;
 
     fn to_plain(&self) -> String {
         (*self).to_owned()
@@ -52,8 +52,8 @@ impl Plain for &'static str {
 }
 
 /// Its bytes: serde itself refuses paths that are not UTF-8.
-impl Plain for PathBuf {
-    type Plain = Vec<u8>;
+impl ToPlain for PathBuf {
+    type ToPlain = Vec<u8>;
 
     fn to_plain(&self) -> Vec<u8> {
         path_bytes(self)
@@ -64,8 +64,8 @@ impl Plain for PathBuf {
     }
 }
 
-impl Plain for Arc<Path> {
-    type Plain = Vec<u8>;
+impl ToPlain for Arc<Path> {
+    type ToPlain = Vec<u8>;
 
     fn to_plain(&self) -> Vec<u8> {
         path_bytes(self)
@@ -120,11 +120,11 @@ const IO_KINDS: [io::ErrorKind; 18] = [
     io::ErrorKind::IsADirectory,
 ];
 
-impl Plain for io::Error {
+impl ToPlain for io::Error {
     /// The number that the system has for it, or else what it is and what it says.
-    type Plain = Result<i32, (usize, String)>;
+    type ToPlain = Result<i32, (usize, String)>;
 
-    fn to_plain(&self) -> Self::Plain {
+    fn to_plain(&self) -> Self::ToPlain {
         match self.raw_os_error() {
             Some(number) => Ok(number),
             None => {
@@ -134,7 +134,7 @@ impl Plain for io::Error {
         }
     }
 
-    fn from_plain(plain: Self::Plain) -> Self {
+    fn from_plain(plain: Self::ToPlain) -> Self {
         match plain {
             Ok(number) => Self::from_raw_os_error(number),
             Err((kind, message)) => {
@@ -145,9 +145,9 @@ impl Plain for io::Error {
     }
 }
 
-impl Plain for Box<dyn std::error::Error + Send + Sync> {
+impl ToPlain for Box<dyn std::error::Error + Send + Sync> {
     /// What it says, and what each of its causes does.
-    type Plain = Vec<String>;
+    type ToPlain = Vec<String>;
 
     /// Its `Display` is the program's, and may panic: then that is what it says.
     fn to_plain(&self) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Bytes through serde in one piece: a `Vec<u8>` would go byte by byte. For `#[serde(with = "…")]`.
+//! ByteBuf through serde in one piece: a `Vec<u8>` would go byte by byte. For `#[serde(with = "…")]`.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S:
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    deserializer.deserialize_byte_buf(Bytes)
+    deserializer.deserialize_byte_buf(ByteBuf)
 }
 
-struct Bytes;
+struct ByteBuf;
 
-impl Visitor<'_> for Bytes {
+impl Visitor<'_> for ByteBuf {
     type Value = Vec<u8>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

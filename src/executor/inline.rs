@@ -1,12 +1,12 @@
 //! The executor that runs everything on the thread that calls the action: the reference, and for debugging.
 
-use super::Executor;
+use super::StageExecutor;
 use crate::error::Result;
 
 #[derive(Debug)]
 pub(crate) struct Inline;
 
-impl Executor for Inline {
+impl StageExecutor for Inline {
     fn run(&self, work: &(dyn Fn() + Sync)) -> Result<()> {
         work();
         Ok(())

@@ -8,7 +8,7 @@
 //! Everything that such an executor sees is plain data, which serde can carry to another process of the same program:
 //!
 //! - A [`Stage`] is what all tasks of a stage have in common: the code, as an address in the executable, with its state;
-//!   and where the [blocks](Block) are that earlier stages have left. It has to be carried to a worker once.
+//!   and where the [blocks](MapBlock) are that earlier stages have left. It has to be carried to a worker once.
 //! - A [`TaskSpec`] names the partitions of one task. It is the unit of an attempt: done as a whole or not at all.
 //! - A [`Report`] says what a task has done. What it leaves for the next stage is in files, which the report names; they
 //!   are in the [scratch directory](Stage::scratch) of the job, which all must be able to reach. What it gives to the
@@ -68,10 +68,10 @@
 
 mod bytes;
 mod inline;
-mod loan;
 #[cfg(target_os = "linux")]
 mod processes;
 mod remote;
+mod revocable;
 mod threads;
 
 pub(crate) use inline::Inline;
@@ -80,17 +80,17 @@ pub(crate) use processes::Processes;
 pub use remote::{
     Canceller, PartitionSpec, RemoteExecutor, Report, Stage, TaskSpec, Tasks, Worker,
 };
-pub(crate) use remote::{Round, Source, StageSite};
+pub(crate) use remote::{Driver, Round, StageSite};
 pub(crate) use threads::Threads;
 
-pub use crate::task::{Block, FilePart};
+pub use crate::task::{FilePart, MapBlock};
 
 use std::sync::Arc;
 
 use crate::error::Result;
 
 /// Runs the tasks of stages on threads of this process.
-pub(crate) trait Executor: Send + Sync {
+pub(crate) trait StageExecutor: Send + Sync {
     /// Calls `work` on each thread that is to work on a stage, and returns when all calls have returned.
     ///
     /// `work` takes task after task until there are none left, so one call is enough to finish a stage: who cannot get
@@ -108,13 +108,13 @@ pub(crate) trait Executor: Send + Sync {
 /// An executor of either kind.
 #[derive(Clone)]
 pub(crate) enum AnyExecutor {
-    Local(Arc<dyn Executor>),
+    Local(Arc<dyn StageExecutor>),
     Remote(Arc<dyn RemoteExecutor>),
 }
 
 impl AnyExecutor {
     /// The threads of this process that run tasks, where they do. Where they do not, the scheduler has its own ways.
-    pub(crate) fn local(&self) -> &dyn Executor {
+    pub(crate) fn local(&self) -> &dyn StageExecutor {
         match self {
             Self::Local(executor) => &**executor,
             Self::Remote(_) => unreachable!("its stages are run as plain data"),

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::Executor;
-use super::loan::{Loan, lend};
+use super::StageExecutor;
+use super::revocable::{RevocableJob, run_revocable};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Rayon's global pool, or one of its own.
@@ -60,30 +60,30 @@ fn start_global_pool() -> Result<()> {
 
 /// How long a thread that is not of the pool waits for one of it to begin, before it works itself. All of the pool may be
 /// waiting for that very thread, and nobody can tell.
-const PATIENCE: Duration = Duration::from_millis(10);
+const TIMEOUT: Duration = Duration::from_millis(10);
 
-impl Executor for Threads {
+impl StageExecutor for Threads {
     fn run(&self, work: &(dyn Fn() + Sync)) -> Result<()> {
         let pool = self.pool()?;
         let threads = self.threads();
-        let spawn = |loan: &Loan| {
-            let loan = loan.clone();
+        let spawn = |revocable: &RevocableJob| {
+            let revocable = revocable.clone();
             match pool {
-                Some(pool) => pool.spawn(move || loan.work()),
-                None => rayon::spawn(move || loan.work()),
+                Some(pool) => pool.spawn(move || revocable.work()),
+                None => rayon::spawn(move || revocable.work()),
             }
         };
         let is_of_pool = match pool {
             Some(pool) => pool.current_thread_index().is_some(),
             None => rayon::current_thread_index().is_some(),
         };
-        lend(work, threads, |loan| {
+        run_revocable(work, threads, |revocable| {
             for _ in usize::from(is_of_pool)..threads {
-                spawn(loan);
+                spawn(revocable);
             }
             // A thread of the pool must not wait for another: it may be the only one that is free.
-            if is_of_pool || !loan.begins_within(PATIENCE) {
-                loan.work();
+            if is_of_pool || !revocable.begins_within(TIMEOUT) {
+                revocable.work();
             }
         });
         Ok(())

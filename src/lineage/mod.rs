@@ -24,7 +24,7 @@ pub(crate) struct Node {
     pub(crate) detail: String,
     /// Number of output partitions, if it is known before they are read.
     pub(crate) partitions: Option<usize>,
-    pub(crate) order: Order,
+    pub(crate) order: RecordOrder,
     /// Number of bytes that a source reads, if it is known.
     pub(crate) input_bytes: Option<u64>,
     /// Number of bytes that all its sources read, if it is known for each of them. A source counts once for each path
@@ -33,8 +33,8 @@ pub(crate) struct Node {
     /// Whether its sources can be read again in another job.
     is_repeatable: bool,
     pub(crate) dependencies: Vec<Dependency>,
-    /// Stored partitions of this node, if it is persisted.
-    pub(crate) stored: Option<Arc<dyn Stored>>,
+    /// StoredNode partitions of this node, if it is persisted.
+    pub(crate) stored: Option<Arc<dyn StoredNode>>,
     /// Partitioning of its records, if it is by the hash of their keys.
     pub(crate) keyed: Option<Keyed>,
     need: Mutex<Need>,
@@ -70,7 +70,7 @@ impl Keyed {
 }
 
 /// Partitions that are stored once they have been computed.
-pub(crate) trait Stored: Send + Sync {
+pub(crate) trait StoredNode: Send + Sync {
     /// Returns whether all partitions are stored.
     fn is_complete(&self) -> bool;
 
@@ -94,9 +94,9 @@ pub(crate) trait Stored: Send + Sync {
     fn release(&self) -> Option<Box<dyn Any + Send>>;
 }
 
-/// Order of an operator's output, relative to its input.
+/// RecordOrder of an operator's output, relative to its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum RecordOrder {
     /// In the order of the source.
     Source,
     /// In the order of the input.
@@ -197,7 +197,7 @@ impl Node {
             site,
             detail: String::new(),
             partitions,
-            order: Order::Kept,
+            order: RecordOrder::Kept,
             input_bytes: None,
             source_bytes: sources.try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?))),
             is_repeatable: dependencies
@@ -224,7 +224,7 @@ impl Node {
     ) -> Handle {
         let source = Self {
             detail,
-            order: Order::Source,
+            order: RecordOrder::Source,
             input_bytes,
             source_bytes: input_bytes,
             ..Self::new(site, partitions, &[])
@@ -235,7 +235,7 @@ impl Node {
     /// Creates a source that may be readable only once.
     pub(crate) fn source_of_one_job(site: Site) -> Handle {
         let source = Self {
-            order: Order::Source,
+            order: RecordOrder::Source,
             source_bytes: None,
             is_repeatable: false,
             ..Self::new(site, None, &[])
@@ -256,7 +256,7 @@ impl Node {
     /// are shuffles by the hash.
     pub(crate) fn by_hash(site: Site, keyed: Keyed, parents: Vec<Parent>) -> Handle {
         let node = Self {
-            order: Order::ByHash,
+            order: RecordOrder::ByHash,
             keyed: Some(keyed),
             ..Self::new(site, Some(keyed.partitions), &parents)
         };
@@ -268,7 +268,7 @@ impl Node {
         site: Site,
         partitions: Option<usize>,
         parent: &Handle,
-        stored: Arc<dyn Stored>,
+        stored: Arc<dyn StoredNode>,
     ) -> Handle {
         let parents = vec![Parent::narrow(parent)];
         let node = Self {
@@ -289,7 +289,7 @@ impl Node {
 
     /// Creates an operator that reads the output of the shuffle `parent`, in the order of the hash of the key.
     pub(crate) fn shuffled(site: Site, partitions: usize, parent: Parent) -> Handle {
-        Self::shuffled_in_order(site, partitions, parent, Order::ByHash)
+        Self::shuffled_in_order(site, partitions, parent, RecordOrder::ByHash)
     }
 
     /// Creates an operator that reads the output of the shuffle `parent`.
@@ -297,7 +297,7 @@ impl Node {
         site: Site,
         partitions: usize,
         parent: Parent,
-        order: Order,
+        order: RecordOrder,
     ) -> Handle {
         let parents = vec![parent];
         let node = Self {

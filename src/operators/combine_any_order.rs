@@ -4,13 +4,13 @@
 //! uncombined.
 //! Reduce side: merges the outputs for a partition.
 
-use super::combining::{CombineInPlace, Combined, Combining};
+use super::combining::{CombineInPlace, CombineRead, Combining};
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::Result;
 use crate::pipeline::{Owned, Pipeline, Ref};
 use crate::shuffle::{Combine, Combiner, CombinerOutputs};
-use crate::task::{Flow, Partition, Resources, Task, Worker};
+use crate::task::{Flow, Partition, Resources, StageWorker, Task};
 
 impl<P, C> ShuffleKind<P> for Combining<C>
 where
@@ -27,7 +27,7 @@ where
         side: &'s MapSide<P, Self>,
         outputs: &'s Self::Outputs,
         resources: &'s Resources,
-    ) -> Box<dyn Worker + 's> {
+    ) -> Box<dyn StageWorker + 's> {
         let Self {
             combine,
             partitioner,
@@ -46,7 +46,7 @@ struct CombineWorker<'s, P, C: Combine> {
     combiner: Combiner<'s, C>,
 }
 
-impl<P, C> Worker for CombineWorker<'_, P, C>
+impl<P, C> StageWorker for CombineWorker<'_, P, C>
 where
     P: Pipeline,
     C: Combine<In = P::Out>,
@@ -69,7 +69,7 @@ where
 
 /// The reduce side: merges the outputs for a partition.
 pub(super) fn read<C: Combine>(
-    combined: &Combined<C>,
+    combined: &CombineRead<C>,
     partition: usize,
     task: &Task<'_>,
     sink: &mut impl FnMut((Owned<C::Key>, C::Combined)) -> Flow,

@@ -2,14 +2,14 @@
 //!
 //! If the order of combining cannot matter, [`combine_any_order`] does the work, otherwise [`combine_in_order`].
 
-use super::combining::{CombineInPlace, Combined};
+use super::combining::{CombineInPlace, CombineRead};
 use super::{combine_any_order, combine_in_order};
 use crate::error::Result;
 use crate::pipeline::{Owned, Pipeline};
 use crate::shuffle::Combine;
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
-impl<C: Combine> Pipeline for Combined<C> {
+impl<C: Combine> Pipeline for CombineRead<C> {
     type Out = (Owned<C::Key>, C::Combined);
 
     fn partitions(&self) -> Option<usize> {

@@ -3,20 +3,20 @@
 //! Map side: the tables of one combine group; their entries are partitioned like the records of `group_by_key`.
 //! Reduce side: merges the values of each key, in the order of the combine groups.
 
-use super::combining::{CombineInPlace, Combined, Combining};
+use super::combining::{CombineInPlace, CombineRead, Combining};
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::Result;
 use crate::pipeline::{Owned, Pipeline, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Combine, GroupOutputs, OrderedCombiner, merge_groups};
-use crate::task::{Flow, Partition, Resources, Task, Worker};
+use crate::task::{Flow, Partition, Resources, StageWorker, Task};
 
 /// Maximum number of combine groups, if the number of partitions is known. With more partitions, a group consists of
 /// several neighbours. This bounds the output of the tables, which has one entry per key and group, whatever the number
 /// of partitions. At least half as many groups remain, enough for many cores. The grouping of values is visible in
 /// results, so this must be a constant, independent of the machine.
-const MOST_TURNS: usize = 512;
+const MAX_GROUPS: usize = 512;
 
 /// The map side.
 pub(crate) struct CombiningInOrder<C>(pub(crate) Combining<C>);
@@ -36,20 +36,20 @@ where
         GroupOutputs::new(self.0.partitioner, readers, false)
     }
 
-    fn at_once(&self, partitions: usize) -> usize {
-        partitions.div_ceil(MOST_TURNS).max(1)
+    fn partitions_per_task(&self, partitions: usize) -> usize {
+        partitions.div_ceil(MAX_GROUPS).max(1)
     }
 
     fn worker<'s>(
         side: &'s MapSide<P, Self>,
         outputs: &'s GroupOutputs,
         resources: &'s Resources,
-    ) -> Box<dyn Worker + 's> {
+    ) -> Box<dyn StageWorker + 's> {
         let combiner = OrderedCombiner::new(&*side.kind.0.combine, outputs, resources);
         Box::new(OrderedWorker {
             side,
             partitions: side.parent.partitions(),
-            at_once: side.at_once(),
+            partitions_per_task: side.partitions_per_task(),
             combiner,
         })
     }
@@ -58,37 +58,37 @@ where
 struct OrderedWorker<'s, P, C: Combine> {
     side: &'s MapSide<P, CombiningInOrder<C>>,
     partitions: Option<usize>,
-    at_once: usize,
+    partitions_per_task: usize,
     combiner: OrderedCombiner<'s, C>,
 }
 
-impl<P, C> Worker for OrderedWorker<'_, P, C>
+impl<P, C> StageWorker for OrderedWorker<'_, P, C>
 where
     P: Pipeline,
     C: Combine<In = P::Out>,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
         let MapSide { parent, site, .. } = self.side;
-        let (index, at_once) = (task.partition(), self.at_once);
+        let (index, partitions_per_task) = (task.partition(), self.partitions_per_task);
         let combiner = &mut self.combiner;
-        if index.is_multiple_of(at_once) {
-            let begun = combiner.begin_turn(index / at_once);
+        if index.is_multiple_of(partitions_per_task) {
+            let begun = combiner.begin_group(index / partitions_per_task);
             begun.map_err(|error| error.at(*site))?;
         }
         let _ = feed(&**parent, partition, task, *site, |record| {
             combiner.push(record)
         })?;
         let end = index + 1;
-        let ends_turn = end.is_multiple_of(at_once) || self.partitions == Some(end);
+        let ends_group = end.is_multiple_of(partitions_per_task) || self.partitions == Some(end);
         let outcome = task.call_batched(site, || {
             combiner.flush()?;
-            if !ends_turn {
+            if !ends_group {
                 return Ok(());
             }
-            if at_once > 1 {
+            if partitions_per_task > 1 {
                 task.leave_partition();
             }
-            combiner.end_turn()
+            combiner.end_group()
         });
         outcome.map_err(|error| error.at(*site))
     }
@@ -101,7 +101,7 @@ where
 
 /// The reduce side: merges the outputs for a partition.
 pub(super) fn read<C: Combine>(
-    combined: &Combined<C>,
+    combined: &CombineRead<C>,
     partition: usize,
     task: &Task<'_>,
     sink: &mut impl FnMut((Owned<C::Key>, C::Combined)) -> Flow,
@@ -148,7 +148,7 @@ where
         if let Some(flow) = combiner.read_tables(&mut each)? {
             return Ok(flow);
         }
-        combiner.end_turn()?;
+        combiner.end_group()?;
         combiner.commit()?;
         merge_groups(&outputs, index, combine, resources, each)
     });

@@ -18,7 +18,7 @@ portable! {
 }
 
 /// The reduce side.
-pub(crate) struct Combined<C> {
+pub(crate) struct CombineRead<C> {
     pub(crate) shuffle: ShuffleId,
     pub(crate) combine: Arc<C>,
     pub(crate) partitioner: HashPartitioner,
@@ -26,7 +26,7 @@ pub(crate) struct Combined<C> {
 }
 
 portable! {
-    [C: Portable] Combined<C> { site: part, shuffle: data, combine: part, partitioner: data }
+    [C: Portable] CombineRead<C> { site: part, shuffle: data, combine: part, partitioner: data }
 }
 
 /// Both sides in one task, for pairs that are already in the partition of their key.

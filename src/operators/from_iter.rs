@@ -16,11 +16,11 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 const PARTITION_RECORDS: (usize, usize) = (64, 1024);
 
 /// Records without heap memory cannot be long. For them, a later partition may have 1/`PART_OF_PULLED` of all records
-/// read before it, so the last partitions still keep all cores busy. `MOST_RECORDS` and `MOST_BYTES` limit the records
+/// read before it, so the last partitions still keep all cores busy. `MAX_RECORDS` and `MAX_BYTES` limit the records
 /// of a partition, and their size in bytes.
 const PART_OF_PULLED: usize = 64;
-const MOST_RECORDS: usize = 16 << 10;
-const MOST_BYTES: usize = 1 << 20;
+const MAX_RECORDS: usize = 16 << 10;
+const MAX_BYTES: usize = 1 << 20;
 
 /// Returns the number of records of the next partition, after `pulled` records have been read.
 fn records_after<T>(pulled: usize) -> usize {
@@ -29,7 +29,7 @@ fn records_after<T>(pulled: usize) -> usize {
     if mem::needs_drop::<T>() {
         return doubled;
     }
-    let most = MOST_RECORDS.min(MOST_BYTES / size_of::<T>().max(1));
+    let most = MAX_RECORDS.min(MAX_BYTES / size_of::<T>().max(1));
     doubled.max((pulled / PART_OF_PULLED).min(most))
 }
 

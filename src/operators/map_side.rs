@@ -12,8 +12,8 @@ use crate::lineage::{Node, ShuffleDependency};
 use crate::pipeline::{Link, Pipeline, Ref};
 use crate::portable::{Portable, Saver, portable};
 use crate::task::{
-    Block, Flow, MakeStage, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
-    StageCode, Task, Worker, save_map_side,
+    Flow, MakeStage, MapBlock, MapStage, Outputs, Partition, PartitionStream, Resources, Site,
+    StageCode, StageWorker, Task, save_map_side,
 };
 
 /// A kind of shuffle: it combines, groups, sorts or only partitions the records for the next stage.
@@ -29,7 +29,7 @@ pub(crate) trait ShuffleKind<P: Pipeline>: Portable + Send + Sync + 'static {
         side: &'s MapSide<P, Self>,
         outputs: &'s Self::Outputs,
         resources: &'s Resources,
-    ) -> Box<dyn Worker + 's>;
+    ) -> Box<dyn StageWorker + 's>;
 
     /// Completes the outputs. Called once, after the last task.
     fn finish(&self, _outputs: &mut Self::Outputs, _resources: &Resources) -> Result<()> {
@@ -43,7 +43,7 @@ pub(crate) trait ShuffleKind<P: Pipeline>: Portable + Send + Sync + 'static {
     }
 
     /// Returns how many of `partitions` partitions a worker claims [in one batch](StageCode::at_once).
-    fn at_once(&self, _partitions: usize) -> usize {
+    fn partitions_per_task(&self, _partitions: usize) -> usize {
         1
     }
 
@@ -71,9 +71,9 @@ portable! {
 }
 
 impl<P: Pipeline, K: ShuffleKind<P>> MapSide<P, K> {
-    pub(super) fn at_once(&self) -> usize {
+    pub(super) fn partitions_per_task(&self) -> usize {
         let partitions = self.parent.partitions();
-        partitions.map_or(1, |partitions| self.kind.at_once(partitions))
+        partitions.map_or(1, |partitions| self.kind.partitions_per_task(partitions))
     }
 }
 
@@ -145,7 +145,7 @@ impl<P: Pipeline, K: ShuffleKind<P>> MapStage for ShuffleStage<'_, P, K> {
         Ok(Arc::new(self.outputs))
     }
 
-    fn into_blocks(mut self: Box<Self>, resources: &Resources) -> Result<Vec<Block>> {
+    fn into_blocks(mut self: Box<Self>, resources: &Resources) -> Result<Vec<MapBlock>> {
         self.finish(resources)?;
         let exported = self.outputs.export(self.side.id, resources);
         exported.map_err(|error| error.at(self.side.site))
@@ -161,11 +161,11 @@ impl<P: Pipeline, K: ShuffleKind<P>> StageCode for ShuffleStage<'_, P, K> {
         self.side.parent.stream()
     }
 
-    fn at_once(&self) -> usize {
-        self.side.at_once()
+    fn partitions_per_task(&self) -> usize {
+        self.side.partitions_per_task()
     }
 
-    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's> {
+    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn StageWorker + 's> {
         K::worker(self.side, &self.outputs, resources)
     }
 

@@ -14,8 +14,8 @@ use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::{
-    Block, Delimiter, Needle, Piece, Pieces, Portion, Split, SplitReader, TextKind, TextOptions,
-    count_lines, for_each_byte_line, for_each_line, for_each_match, validate,
+    Delimiter, Needle, Portion, Split, SplitReader, TextBlock, TextKind, TextOptions, TextPiece,
+    TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match, validate,
 };
 
 /// The size of the pieces that a stream, or a large compressed file, is read in.
@@ -78,7 +78,7 @@ enum Pulled {
     Piece {
         #[serde(with = "plain")]
         path: Arc<Path>,
-        piece: Piece,
+        piece: TextPiece,
         input_bytes: u64,
     },
 }
@@ -97,7 +97,7 @@ impl<T: ?Sized> ReadText<T> {
     /// Each portion is a partition, and of a stream each piece.
     fn stream(&self) -> PartitionStream<'_> {
         let mut portions = self.portions.iter().enumerate();
-        let mut open: Option<(Arc<Path>, Pieces)> = None;
+        let mut open: Option<(Arc<Path>, TextPieces)> = None;
         let mut partitions = 0;
         Box::new(move || {
             let pulled = loop {
@@ -116,7 +116,7 @@ impl<T: ?Sized> ReadText<T> {
                 match portions.next() {
                     None => return Ok(None),
                     Some((_, Portion::Stream(path))) => {
-                        let pieces = Pieces::open(path, &self.options, PIECE_BYTES)?;
+                        let pieces = TextPieces::open(path, &self.options, PIECE_BYTES)?;
                         open = Some((Arc::clone(path), pieces));
                     }
                     Some((index, _)) => break Pulled::Portion(index),
@@ -137,7 +137,7 @@ impl<T: ?Sized> ReadText<T> {
         &self,
         partition: Partition,
         task: &Task<'_>,
-        push: &mut impl FnMut(&Arc<Path>, Block<'_>) -> Result<Flow>,
+        push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>) -> Result<Flow>,
     ) -> Result<Flow> {
         let index = partition.index;
         let portion = match partition.into_payload::<Pulled>() {
@@ -164,7 +164,7 @@ impl<T: ?Sized> ReadText<T> {
         &self,
         splits: &[Split],
         task: &Task<'_>,
-        push: &mut impl FnMut(&Arc<Path>, Block<'_>) -> Result<Flow>,
+        push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>) -> Result<Flow>,
     ) -> Result<Flow> {
         let own = SplitReader::default();
         let reader = task.split_reader().unwrap_or(&own);
@@ -183,7 +183,11 @@ impl<T: ?Sized> ReadText<T> {
     }
 
     /// The text of a block and, unless something in it was replaced, where that begins in the file.
-    fn validate<'b>(&self, block: Block<'b>, path: &Path) -> Result<(Cow<'b, str>, Option<u64>)> {
+    fn validate<'b>(
+        &self,
+        block: TextBlock<'b>,
+        path: &Path,
+    ) -> Result<(Cow<'b, str>, Option<u64>)> {
         let text = validate(block, &self.delimiter, self.options.invalid_utf8, path)?;
         let offset = matches!(text, Cow::Borrowed(_)).then_some(block.offset);
         Ok((text, offset))
@@ -207,7 +211,7 @@ impl Pipeline for ReadText<str> {
     {
         self.for_each_block(partition, task, &mut |path, block| {
             let (text, offset) = self.validate(block, path)?;
-            let origin = Origin::new(task, path, text.as_bytes(), offset);
+            let origin = TextOrigin::new(task, path, text.as_bytes(), offset);
             Ok(origin.watch(for_each_line(&text, &self.delimiter, |line| {
                 task.enter_record(line.as_bytes());
                 sink(line)
@@ -227,7 +231,7 @@ impl Pipeline for ReadText<str> {
         }
         self.for_each_block(partition, task, &mut |path, block| {
             let (text, offset) = self.validate(block, path)?;
-            let origin = Origin::new(task, path, text.as_bytes(), offset);
+            let origin = TextOrigin::new(task, path, text.as_bytes(), offset);
             Ok(origin.watch(sink(&text, TextKind::Lines)))
         })
     }
@@ -244,7 +248,7 @@ impl Pipeline for ReadText<str> {
     {
         self.for_each_block(partition, task, &mut |path, block| {
             let (text, offset) = self.validate(block, path)?;
-            let origin = Origin::new(task, path, text.as_bytes(), offset);
+            let origin = TextOrigin::new(task, path, text.as_bytes(), offset);
             let bytes = text.as_bytes();
             Ok(
                 origin.watch(for_each_match(bytes, &self.delimiter, needle, |range| {
@@ -283,7 +287,7 @@ impl Pipeline for ReadText<[u8]> {
         S: FnMut(&[u8]) -> Flow,
     {
         self.for_each_block(partition, task, &mut |path, block| {
-            let origin = Origin::new(task, path, block.bytes, Some(block.offset));
+            let origin = TextOrigin::new(task, path, block.bytes, Some(block.offset));
             Ok(
                 origin.watch(for_each_byte_line(block.bytes, &self.delimiter, |line| {
                     task.enter_record(line);
@@ -305,7 +309,7 @@ impl Pipeline for ReadText<[u8]> {
     {
         self.for_each_block(partition, task, &mut |path, block| {
             let bytes = block.bytes;
-            let origin = Origin::new(task, path, bytes, Some(block.offset));
+            let origin = TextOrigin::new(task, path, bytes, Some(block.offset));
             Ok(
                 origin.watch(for_each_match(bytes, &self.delimiter, needle, |range| {
                     let line = &bytes[range];
@@ -327,7 +331,7 @@ impl Pipeline for ReadText<[u8]> {
 }
 
 /// Knows which record is being worked on, and tells the task if that ends in an error or a panic.
-struct Origin<'a, 'job> {
+struct TextOrigin<'a, 'job> {
     task: &'a Task<'job>,
     path: &'a Arc<Path>,
     block: &'a [u8],
@@ -335,7 +339,7 @@ struct Origin<'a, 'job> {
     offset: Option<u64>,
 }
 
-impl<'a, 'job> Origin<'a, 'job> {
+impl<'a, 'job> TextOrigin<'a, 'job> {
     fn new(
         task: &'a Task<'job>,
         path: &'a Arc<Path>,
@@ -366,7 +370,7 @@ impl<'a, 'job> Origin<'a, 'job> {
     }
 }
 
-impl Drop for Origin<'_, '_> {
+impl Drop for TextOrigin<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.task.note_origin(self.path, self.offset());

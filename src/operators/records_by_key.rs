@@ -11,10 +11,10 @@ use crate::id::ShuffleId;
 use crate::pipeline::{Data, Key, Peek, Pipeline};
 use crate::portable::portable;
 use crate::shuffle::{
-    Encode, GroupOutputs, Grouper, HashPartitioner, Keys as SeenKeys, Position, Sieve,
+    Encode, FilterKeys, GroupOutputs, Grouper, HashPartitioner, JoinFilter, KeyPosition,
 };
 use crate::storage::codec::{self, Short};
-use crate::task::{Flow, Partition, Resources, Site, Task, Worker};
+use crate::task::{Flow, Partition, Resources, Site, StageWorker, Task};
 
 /// Use of the keys besides partitioning: a join may drop keys without a match before the shuffle.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -54,12 +54,12 @@ where
         side: &'s MapSide<P, Self>,
         outputs: &'s GroupOutputs,
         resources: &'s Resources,
-    ) -> Box<dyn Worker + 's> {
+    ) -> Box<dyn StageWorker + 's> {
         Box::new(GroupWorker {
             side,
             outputs,
             grouper: Grouper::new(outputs, resources),
-            keys: SeenKeys::default(),
+            keys: FilterKeys::default(),
         })
     }
 
@@ -79,10 +79,10 @@ struct GroupWorker<'s, P, E> {
     side: &'s MapSide<P, Grouping<E>>,
     outputs: &'s GroupOutputs,
     grouper: Grouper<'s>,
-    keys: SeenKeys,
+    keys: FilterKeys,
 }
 
-impl<P, E> Worker for GroupWorker<'_, P, E>
+impl<P, E> StageWorker for GroupWorker<'_, P, E>
 where
     P: Pipeline,
     E: Encode<In = P::Out>,
@@ -95,16 +95,16 @@ where
             KeyUse::Sifted(by) => task.map_outputs_here::<GroupOutputs>(by),
             KeyUse::Nothing | KeyUse::Noted => None,
         };
-        let mut sieve = Sieve::new(by.as_ref().and_then(|by| by.keys()));
+        let mut join_filter = JoinFilter::new(by.as_ref().and_then(|by| by.keys()));
         let is_noted = matches!(kind.keys, KeyUse::Noted);
         let (grouper, keys, resources) = (&mut self.grouper, &mut self.keys, task.resources());
         let _ = group::<P, E>(&**parent, partition, task, *site, grouper, |position| {
             if is_noted {
                 keys.note(position, resources);
             }
-            sieve.lets_pass(position)
+            join_filter.may_match(position)
         })?;
-        resources.progress.add_dropped(sieve.dropped());
+        resources.progress.add_dropped(join_filter.dropped());
         Ok(())
     }
 
@@ -124,7 +124,7 @@ pub(super) fn group<P, E>(
     task: &Task<'_>,
     site: Site,
     grouper: &mut Grouper<'_>,
-    mut is_wanted: impl FnMut(Position) -> bool,
+    mut is_wanted: impl FnMut(KeyPosition) -> bool,
 ) -> Result<Flow>
 where
     P: Pipeline,

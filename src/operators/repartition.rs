@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::{Data, Key, Peek, Pipeline, Record, Ref, Storable};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{Divider, HashPartitioner, MapOutputs, Spool, replay};
-use crate::task::{Flow, Partition, Resources, Site, Task, Worker};
+use crate::shuffle::{Divider, HashPartitioner, MapOutputs, RecordBuffer, replay};
+use crate::task::{Flow, Partition, Resources, Site, StageWorker, Task};
 
 /// Chooses the partition of a record.
 pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
@@ -71,7 +71,7 @@ where
     T: Storable + ?Sized,
     C: Choose<T>,
 {
-    type Outputs = MapOutputs<Spool>;
+    type Outputs = MapOutputs<RecordBuffer>;
 
     fn outputs(&self, _: &P, readers: usize) -> Self::Outputs {
         MapOutputs::new(self.0.partitions(), readers)
@@ -81,7 +81,7 @@ where
         side: &'s MapSide<P, Self>,
         outputs: &'s Self::Outputs,
         resources: &'s Resources,
-    ) -> Box<dyn Worker + 's> {
+    ) -> Box<dyn StageWorker + 's> {
         let partitions = side.kind.0.partitions();
         let divider = Divider::new(partitions, outputs, resources);
         Box::new(DivideWorker { side, divider })
@@ -97,7 +97,7 @@ struct DivideWorker<'s, P, C> {
     divider: Divider<'s>,
 }
 
-impl<P, T, C> Worker for DivideWorker<'_, P, C>
+impl<P, T, C> StageWorker for DivideWorker<'_, P, C>
 where
     P: Pipeline<Out = T>,
     T: Storable + ?Sized,
@@ -158,7 +158,7 @@ impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
         S: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
         let outputs = task.map_outputs(self.shuffle, |blocks| {
-            MapOutputs::<Spool>::import(self.partitions, blocks, task.resources())
+            MapOutputs::<RecordBuffer>::import(self.partitions, blocks, task.resources())
         })?;
         // The codec calls `Deserialize`, which may be user code.
         let flow = task.call(&self.site, || {

@@ -12,7 +12,7 @@ use crate::id::ShuffleId;
 use crate::pipeline::{Boxed, Pipeline, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::sort::{Sort, SortOutputs, SortWriter};
-use crate::task::{Flow, Partition, PartitionStream, Resources, Site, Task, Worker};
+use crate::task::{Flow, Partition, PartitionStream, Resources, Site, StageWorker, Task};
 
 /// The map side.
 pub(crate) struct Sorting<S> {
@@ -39,7 +39,7 @@ where
         side: &'s MapSide<P, Self>,
         outputs: &'s SortOutputs,
         resources: &'s Resources,
-    ) -> Box<dyn Worker + 's> {
+    ) -> Box<dyn StageWorker + 's> {
         let writer = SortWriter::new(&*side.kind.sort, outputs, resources);
         Box::new(SortWorker { side, writer })
     }
@@ -62,7 +62,7 @@ struct SortWorker<'s, P, S: Sort> {
     writer: SortWriter<'s, S>,
 }
 
-impl<P, S> Worker for SortWorker<'_, P, S>
+impl<P, S> StageWorker for SortWorker<'_, P, S>
 where
     P: Pipeline,
     S: Sort<Record = P::Out>,
@@ -86,7 +86,7 @@ where
 }
 
 /// The reduce side.
-pub(crate) struct Sorted<S> {
+pub(crate) struct SortRead<S> {
     pub(crate) shuffle: ShuffleId,
     pub(crate) sort: Arc<S>,
     pub(crate) partitions: usize,
@@ -94,10 +94,10 @@ pub(crate) struct Sorted<S> {
 }
 
 portable! {
-    [S: Portable] Sorted<S> { site: part, shuffle: data, sort: part, partitions: data }
+    [S: Portable] SortRead<S> { site: part, shuffle: data, sort: part, partitions: data }
 }
 
-impl<S: Sort> Pipeline for Sorted<S> {
+impl<S: Sort> Pipeline for SortRead<S> {
     type Out = S::Record;
 
     fn partitions(&self) -> Option<usize> {
@@ -176,7 +176,7 @@ mod tests {
     use crate::shuffle::sort::{ByComparison, Bytes, Typed};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
-    use crate::task::{Block, Imports, JobState, MakeStage, MapStage};
+    use crate::task::{Imports, JobState, MakeStage, MapBlock, MapStage};
 
     const PARTITIONS: usize = 4;
     const TASKS: usize = 10;
@@ -223,7 +223,7 @@ mod tests {
         side: &MapSide<FromVec<T>, Sorting<S>>,
         driver: &Scratch,
         budget_bytes: usize,
-    ) -> Vec<Block>
+    ) -> Vec<MapBlock>
     where
         T: Data + Clone + Sync,
         S: Sort<Record = T>,
@@ -276,12 +276,12 @@ mod tests {
             }
             Way::Blocks => {
                 let blocks = map_sides(&side, &scratch, budget_bytes);
-                let files = Block::adopt(&blocks, &scratch).unwrap();
+                let files = MapBlock::adopt(&blocks, &scratch).unwrap();
                 let imports = Arc::new(Imports::new(blocks));
                 (JobState::remote(resources, imports), files)
             }
         };
-        let reduce = Sorted {
+        let reduce = SortRead {
             shuffle: side.id,
             sort,
             partitions: PARTITIONS,

@@ -31,14 +31,14 @@ const STOP_CHECK_VALUES: u64 = 1024;
 /// assert_eq!(readings.group_by_key().map_values(mean).collect()?, [(1, 3.0)]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub struct Values<'a, V>(Source<'a, V>);
+pub struct Values<'a, V>(ValueInput<'a, V>);
 
-enum Source<'a, V> {
-    Stored(Stored<'a, V>),
+enum ValueInput<'a, V> {
+    StoredValues(StoredValues<'a, V>),
     Kept(vec::IntoIter<V>),
 }
 
-struct Stored<'a, V> {
+struct StoredValues<'a, V> {
     cursor: &'a mut GroupCursor,
     task: &'a Task<'a>,
     site: Site,
@@ -50,7 +50,7 @@ struct Stored<'a, V> {
 impl<'a, V> Values<'a, V> {
     /// Reads the values of the current group of `cursor`.
     pub(crate) fn of_group(cursor: &'a mut GroupCursor, task: &'a Task<'a>, site: Site) -> Self {
-        Self(Source::Stored(Stored {
+        Self(ValueInput::StoredValues(StoredValues {
             cursor,
             task,
             site,
@@ -67,7 +67,7 @@ impl<'a, V> Values<'a, V> {
 
     /// Returns values in memory.
     pub(crate) fn kept(values: Vec<V>) -> Self {
-        Self(Source::Kept(values.into_iter()))
+        Self(ValueInput::Kept(values.into_iter()))
     }
 }
 
@@ -77,22 +77,22 @@ impl<V: Data> Iterator for Values<'_, V> {
     #[inline]
     fn next(&mut self) -> Option<V> {
         match &mut self.0 {
-            Source::Stored(stored) => stored.next(),
-            Source::Kept(values) => values.next(),
+            ValueInput::StoredValues(stored) => stored.next(),
+            ValueInput::Kept(values) => values.next(),
         }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         match &self.0 {
-            Source::Stored(_) => (0, None),
-            Source::Kept(values) => values.size_hint(),
+            ValueInput::StoredValues(_) => (0, None),
+            ValueInput::Kept(values) => values.size_hint(),
         }
     }
 }
 
 impl<V: Data> std::iter::FusedIterator for Values<'_, V> {}
 
-impl<V: Data> Stored<'_, V> {
+impl<V: Data> StoredValues<'_, V> {
     #[inline]
     fn next(&mut self) -> Option<V> {
         if self.is_at_end {

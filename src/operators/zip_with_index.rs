@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::id::ShuffleId;
 use crate::pipeline::{Key, Owned, Pipeline, Record};
 use crate::portable::{Portable, portable};
@@ -125,8 +125,8 @@ impl<P: Pipeline> Pipeline for ZipWithIndex<P> {
         })?;
         // Otherwise the records of other partitions would have the wrong numbers.
         if index > end || index < end && flow.is_continue() && !task.is_stopped() {
-            let place = Place::from(self.site);
-            return Err(Error::new(ErrorKind::NotRepeatable { place }));
+            let context = ErrorContext::from(self.site);
+            return Err(Error::new(ErrorKind::NotRepeatable { context }));
         }
         Ok(flow)
     }

@@ -8,7 +8,7 @@ use super::stack;
 use super::union::FlatUnion;
 use super::{Owned, Pipeline, Record, Ref};
 use crate::error::Result;
-use crate::portable::{Entry, Loader, Portable, Saver};
+use crate::portable::{FunctionEntry, Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
 /// The most records that cross an erased boundary at once. Handing over one by one costs about 2.5 ns a record, in
@@ -156,7 +156,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
     }
 
     fn save(&self, to: &mut Saver) -> Result<()> {
-        to.entry(const { &Entry::of::<P>(load::<T, P>) })?;
+        to.entry(const { &FunctionEntry::of::<P>(load::<T, P>) })?;
         Portable::save(self, to)
     }
 }

@@ -8,7 +8,7 @@ use super::boxed::{Boxed, Erased, ErasedSink};
 use super::stack::{self, NestedStream};
 use super::{Pipeline, Record};
 use crate::error::Result;
-use crate::portable::{Entry, Loader, Portable, Saver, portable};
+use crate::portable::{FunctionEntry, Loader, Portable, Saver, portable};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
 /// Number of neighbouring sides that become one.
@@ -19,11 +19,11 @@ const FAN_OUT: usize = 64;
 /// A union of unions is one of all their sides, of which neighbours are put together once they are many. So a bag that a
 /// loop extends by one bag a round is never more than a few levels deep, and each round copies a short list only.
 pub(crate) struct FlatUnion<T: Record + ?Sized> {
-    sides: VecDeque<Side<T>>,
+    sides: VecDeque<UnionSide<T>>,
     partitions: Option<usize>,
 }
 
-struct Side<T: Record + ?Sized> {
+struct UnionSide<T: Record + ?Sized> {
     pipeline: Boxed<T>,
     /// Number of its first partition. It is relative, so that sides can be put before the others: the first side need
     /// not begin at 0. Without a meaning if the number of partitions is unknown.
@@ -32,7 +32,7 @@ struct Side<T: Record + ?Sized> {
     rank: u32,
 }
 
-impl<T: Record + ?Sized> Clone for Side<T> {
+impl<T: Record + ?Sized> Clone for UnionSide<T> {
     fn clone(&self) -> Self {
         Self {
             pipeline: self.pipeline.clone(),
@@ -41,7 +41,7 @@ impl<T: Record + ?Sized> Clone for Side<T> {
     }
 }
 
-impl<T: Record + ?Sized> Side<T> {
+impl<T: Record + ?Sized> UnionSide<T> {
     fn new(pipeline: Boxed<T>) -> Self {
         Self {
             pipeline,
@@ -87,7 +87,7 @@ impl<T: Record + ?Sized> FlatUnion<T> {
             };
         }
         let mut union = Self::none();
-        union.push_back(Side::new(pipeline));
+        union.push_back(UnionSide::new(pipeline));
         union
     }
 
@@ -110,19 +110,19 @@ impl<T: Record + ?Sized> FlatUnion<T> {
     }
 
     /// Its sides, or if they are many, itself as the only one.
-    fn into_few(self) -> VecDeque<Side<T>> {
+    fn into_few(self) -> VecDeque<UnionSide<T>> {
         if self.sides.len() < FAN_OUT {
             self.sides
         } else {
-            VecDeque::from([Side::together(self.sides)])
+            VecDeque::from([UnionSide::together(self.sides)])
         }
     }
 
-    fn push_back(&mut self, side: Side<T>) {
+    fn push_back(&mut self, side: UnionSide<T>) {
         self.count_in(&side.pipeline);
         let last = self.sides.back();
         let start = last.map_or(0, |last| last.start + last.partitions());
-        self.sides.push_back(Side { start, ..side });
+        self.sides.push_back(UnionSide { start, ..side });
         while let Some(rank) = self.sides.back().map(|side| side.rank) {
             let at_end = self
                 .sides
@@ -134,15 +134,15 @@ impl<T: Record + ?Sized> FlatUnion<T> {
                 return;
             }
             let sides = self.sides.split_off(self.sides.len() - at_end);
-            self.sides.push_back(Side::together(sides));
+            self.sides.push_back(UnionSide::together(sides));
         }
     }
 
-    fn push_front(&mut self, side: Side<T>) {
+    fn push_front(&mut self, side: UnionSide<T>) {
         self.count_in(&side.pipeline);
         let first = self.sides.front();
         let start = first.map_or(0, |first| first.start) - side.partitions();
-        self.sides.push_front(Side { start, ..side });
+        self.sides.push_front(UnionSide { start, ..side });
         while let Some(rank) = self.sides.front().map(|side| side.rank) {
             let at_start = self
                 .sides
@@ -154,7 +154,7 @@ impl<T: Record + ?Sized> FlatUnion<T> {
             }
             let others = self.sides.split_off(at_start);
             let sides = mem::replace(&mut self.sides, others);
-            self.sides.push_front(Side::together(sides));
+            self.sides.push_front(UnionSide::together(sides));
         }
     }
 
@@ -214,7 +214,7 @@ impl<T: Record + ?Sized> Erased<T> for FlatUnion<T> {
     }
 
     fn save(&self, to: &mut Saver) -> Result<()> {
-        to.entry(const { &Entry::of::<Self>(load::<T>) })?;
+        to.entry(const { &FunctionEntry::of::<Self>(load::<T>) })?;
         to.data(&(self.partitions, self.sides.len()))?;
         self.sides.iter().try_for_each(|side| side.save(to))
     }
@@ -225,14 +225,14 @@ impl<T: Record + ?Sized> Erased<T> for FlatUnion<T> {
 }
 
 portable! {
-    [T: Record + ?Sized] Side<T> { pipeline: part, start: data, rank: data }
+    [T: Record + ?Sized] UnionSide<T> { pipeline: part, start: data, rank: data }
 }
 
 fn load<T: Record + ?Sized>(from: &mut Loader<'_>) -> Result<Arc<dyn Erased<T>>> {
     let (partitions, sides): (_, usize) = from.data()?;
     // As they were: the routes of partitions that were pulled elsewhere name them by their numbers.
     let sides = (0..sides)
-        .map(|_| Side::load(from))
+        .map(|_| UnionSide::load(from))
         .collect::<Result<_>>()?;
     Ok(Arc::new(FlatUnion { sides, partitions }))
 }

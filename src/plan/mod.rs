@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::id::ShuffleId;
-use crate::lineage::{Dependency, Handle, Node, ShuffleDependency, Stored};
+use crate::lineage::{Dependency, Handle, Node, ShuffleDependency, StoredNode};
 
 /// Stages of one action, in the order in which they run. The last one computes the result of the action.
 pub(crate) struct Plan {
@@ -17,16 +17,16 @@ pub(crate) struct Plan {
     pub(crate) result: Handle,
     /// Shuffles that the stage of the result reads.
     pub(crate) result_reads: Vec<ShuffleId>,
-    /// Stored partitions that the stages rely on.
+    /// StoredNode partitions that the stages rely on.
     _pins: Vec<Pin>,
 }
 
 /// Prevents the partitions of a node from being dropped while a plan relies on them.
-struct Pin(Arc<dyn Stored>);
+struct Pin(Arc<dyn StoredNode>);
 
 impl Pin {
     /// Pins the partitions. Returns `None` unless all of them are stored.
-    fn new(stored: &Arc<dyn Stored>) -> Option<Self> {
+    fn new(stored: &Arc<dyn StoredNode>) -> Option<Self> {
         stored.pin_if_complete().then(|| Self(Arc::clone(stored)))
     }
 }

@@ -8,7 +8,7 @@ use itertools::Itertools;
 
 use super::{Plan, input_bytes, narrow_ancestors};
 use crate::id::ShuffleId;
-use crate::lineage::{Dependency, Node, Order};
+use crate::lineage::{Dependency, Node, RecordOrder};
 
 /// Returns the stages of `plan`, with one line for each operator.
 pub(crate) fn text(plan: &Plan) -> String {
@@ -74,10 +74,10 @@ fn line(node: &Node, stage_of: &HashMap<ShuffleId, usize>) -> String {
         format!(" {}", node.detail)
     };
     let order = match node.order {
-        Order::Source => "order: the source's",
-        Order::Kept => "order: kept",
-        Order::ByHash => "order: by hash of the key",
-        Order::ByRange => "order: sorted",
+        RecordOrder::Source => "order: the source's",
+        RecordOrder::Kept => "order: kept",
+        RecordOrder::ByHash => "order: by hash of the key",
+        RecordOrder::ByRange => "order: sorted",
     };
     format!(
         "{}{detail}{from} at {} [{order}]",

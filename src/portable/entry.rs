@@ -20,7 +20,7 @@ const MAGIC: [u64; 2] = [0x9d1c_7a3e_55f0_b286, 0x41e8_c25b_0f97_d36a];
 /// It is a constant, so that it stands in the executable, at the same offset in each process. Who sends one sends the
 /// offset; who is sent one looks at what is there before calling anything.
 #[repr(C)]
-pub(crate) struct Entry<R> {
+pub(crate) struct FunctionEntry<R> {
     head: Head,
     load: fn(&mut Loader<'_>) -> Result<R>,
     result: PhantomData<fn() -> R>,
@@ -37,7 +37,7 @@ struct Head {
     code: TypeId,
 }
 
-impl<R: 'static> Entry<R> {
+impl<R: 'static> FunctionEntry<R> {
     /// An entry for the code of the type `C`, which `load` reads.
     pub(crate) const fn of<C: 'static>(load: fn(&mut Loader<'_>) -> Result<R>) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl<R: 'static> Entry<R> {
         if head.result != TypeId::of::<R>() {
             return Err("an entry of another kind".to_owned());
         }
-        // SAFETY: as above. It is an entry, and it makes an `R`: so it is an `Entry<R>`.
+        // SAFETY: as above. It is an entry, and it makes an `R`: so it is an `FunctionEntry<R>`.
         let entry = unsafe { &*std::ptr::with_exposed_provenance::<Self>(address) };
         if entry.check() != check {
             return Err("an entry of other code".to_owned());

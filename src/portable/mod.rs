@@ -1,7 +1,7 @@
 //! What travels to a worker process: code by its address, state by serde.
 //!
 //! Worker processes are this executable, started again. So the code of a stage is there already, and it is enough to
-//! say which it is: by an [`Entry`], a constant of the executable that knows how to read its state back. A closure
+//! say which it is: by an [`FunctionEntry`], a constant of the executable that knows how to read its state back. A closure
 //! that captures nothing has no bytes, so that its type, which the entry knows, is all of it. One that captures
 //! something is refused.
 //!
@@ -23,7 +23,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use entry::Entry;
+pub(crate) use entry::FunctionEntry;
 pub(crate) use fields::portable;
 pub(crate) use shared::loading_stage;
 pub(crate) use state::{Loader, Saver};

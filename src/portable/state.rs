@@ -7,10 +7,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::closure;
-use super::entry::Entry;
+use super::entry::FunctionEntry;
 use super::shared;
-use crate::error::plain::Plain;
-use crate::error::{Error, ErrorKind, Place, Result, Site, intern, panicked};
+use crate::error::plain::ToPlain;
+use crate::error::{Error, ErrorContext, ErrorKind, Result, Site, intern, panicked};
 use crate::storage::codec::{self, Sampling};
 
 /// Takes down what it takes to make something anew in a worker process.
@@ -106,8 +106,8 @@ impl Saver {
         if closure::is_portable::<F>() {
             return Ok(());
         }
-        let place = self.place();
-        Err(Error::new(ErrorKind::CapturingClosure { place }))
+        let context = self.context();
+        Err(Error::new(ErrorKind::CapturingClosure { context }))
     }
 
     /// Which code is to read what comes next.
@@ -115,16 +115,16 @@ impl Saver {
     /// # Errors
     ///
     /// [`ErrorKind::NotPortable`] if it is not in the executable itself.
-    pub(crate) fn entry<R: 'static>(&mut self, entry: &'static Entry<R>) -> Result<()> {
+    pub(crate) fn entry<R: 'static>(&mut self, entry: &'static FunctionEntry<R>) -> Result<()> {
         let offset = entry.offset().map_err(|reason| {
-            let place = self.place();
-            Error::new(ErrorKind::NotPortable { place, reason })
+            let context = self.context();
+            Error::new(ErrorKind::NotPortable { context, reason })
         })?;
         self.data(&(offset, entry.check()))
     }
 
-    fn place(&self) -> Place {
-        self.site.map(Place::from).unwrap_or_default()
+    fn context(&self) -> ErrorContext {
+        self.site.map(ErrorContext::from).unwrap_or_default()
     }
 }
 
@@ -198,7 +198,7 @@ impl<'a> Loader<'a> {
     /// See [`Saver::entry`]. Reads what comes behind it, too.
     pub(crate) fn entry<R: 'static>(&mut self) -> Result<R> {
         let (offset, check) = self.data()?;
-        let entry = Entry::at(offset, check).map_err(damaged)?;
+        let entry = FunctionEntry::at(offset, check).map_err(damaged)?;
         entry.load(self)
     }
 
@@ -221,7 +221,7 @@ fn at(site: Option<Site>, error: Error) -> Error {
 #[cold]
 fn damaged(reason: impl Into<String>) -> Error {
     Error::new(ErrorKind::NotPortable {
-        place: Place::default(),
+        context: ErrorContext::default(),
         reason: reason.into(),
     })
 }

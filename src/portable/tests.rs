@@ -29,8 +29,8 @@ impl<F: Fn(&str) -> String + Send + 'static> Speak for Twice<F> {
     }
 }
 
-fn entry<F: Fn(&str) -> String + Send + 'static>() -> &'static Entry<Box<dyn Speak>> {
-    const { &Entry::of::<Twice<F>>(load::<F>) }
+fn entry<F: Fn(&str) -> String + Send + 'static>() -> &'static FunctionEntry<Box<dyn Speak>> {
+    const { &FunctionEntry::of::<Twice<F>>(load::<F>) }
 }
 
 fn load<F: Fn(&str) -> String + Send + 'static>(from: &mut Loader<'_>) -> Result<Box<dyn Speak>> {
@@ -93,9 +93,9 @@ fn closures_with_bytes_or_a_drop_are_refused() {
     assert!(closure::revive::<Loud>().is_none());
 }
 
-/// What `Entry::at` says of an offset and a check.
+/// What `FunctionEntry::at` says of an offset and a check.
 fn at<R: 'static>(offset: u64, check: u64) -> Result<(), String> {
-    Entry::<R>::at(offset, check).map(|_| ())
+    FunctionEntry::<R>::at(offset, check).map(|_| ())
 }
 
 #[test]
@@ -121,14 +121,14 @@ fn entries_are_looked_at_before_they_are_called() {
 
 #[test]
 fn entries_that_are_written_to_or_of_the_heap_are_refused() {
-    let entry: &'static Entry<u8> = Box::leak(Box::new(Entry::of::<u8>(|_| Ok(1))));
+    let entry: &'static FunctionEntry<u8> = Box::leak(Box::new(FunctionEntry::of::<u8>(|_| Ok(1))));
     let mut to = Saver::new();
     let site = Site::new("map");
     to.site(site).unwrap();
     let error = to.entry(entry).unwrap_err();
-    let place = error.place().unwrap();
+    let context = error.context().unwrap();
     assert_eq!(
-        (place.operator, place.location),
+        (context.operator, context.location),
         (Some("map"), Some(site.location))
     );
     assert!(error.to_string().contains("shared library"), "{error}");

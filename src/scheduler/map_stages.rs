@@ -6,7 +6,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::{ATTEMPTS, Job, StageRun};
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::executor::AnyExecutor;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
@@ -39,9 +39,9 @@ impl Job {
 
     /// Makes anew all that the result's stage reads, while tasks of it run.
     pub(super) fn make_again(&self) -> Result<()> {
-        let aside = Arc::new(self.state.aside());
-        self.make_all(&self.plan.result, &aside)?;
-        self.state.replace_outputs(&aside);
+        let staging = Arc::new(self.state.staging());
+        self.make_all(&self.plan.result, &staging)?;
+        self.state.replace_outputs(&staging);
         Ok(())
     }
 
@@ -51,11 +51,11 @@ impl Job {
         for attempt in 1.. {
             match self.try_to_make(number, shuffle, map_stage.readers, job) {
                 Err(error) if error.is_damage() => {
-                    let place = Place {
+                    let context = ErrorContext {
                         stage: Some(number),
-                        ..Place::default()
+                        ..ErrorContext::default()
                     };
-                    check_attempts(attempt, place, error)?;
+                    check_attempts(attempt, context, error)?;
                     self.make_all(shuffle.parent(), job)?;
                 }
                 outcome => return outcome,
@@ -126,19 +126,19 @@ impl Job {
         let task = Task::of_no_partition(&attempt, number);
         let outputs = in_task(|| task.guard(|_| stage.into_outputs(job.resources())));
         let outputs = outputs.map_err(|error| error.of_stage(number))?;
-        attempt.commit_tallies(number);
+        attempt.commit_counter_updates(number);
         job.put_map_outputs(shuffle.id(), outputs);
         Ok(())
     }
 }
 
 /// Gives up after so many attempts that ended with damage.
-pub(super) fn check_attempts(attempts: usize, place: Place, last: Error) -> Result<()> {
+pub(super) fn check_attempts(attempts: usize, context: ErrorContext, last: Error) -> Result<()> {
     if attempts < ATTEMPTS {
         return Ok(());
     }
     Err(Error::new(ErrorKind::TooManyAttempts {
-        place,
+        context,
         attempts,
         last: Box::new(last),
     }))

@@ -16,7 +16,7 @@ pub use summary::{JobSummary, StageSummary};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result, caught};
-use crate::executor::{AnyExecutor, Executor};
+use crate::executor::{AnyExecutor, StageExecutor};
 use crate::lineage::Node;
 use crate::plan::{self, Plan};
 use crate::task::{JobState, Resources, StageCode, is_in_task};
@@ -29,7 +29,7 @@ use summary::Watch;
 const ATTEMPTS: usize = 4;
 
 /// The least memory that a thread can shuffle with: what it takes to write a run, and to read four of them.
-const LEAST_THREAD_BYTES: usize = 1 << 20;
+const MIN_THREAD_BYTES: usize = 1 << 20;
 
 /// One run of one action.
 pub(crate) struct Job {
@@ -39,12 +39,12 @@ pub(crate) struct Job {
     later: Mutex<Later>,
     /// On remote executors: what its map stages have left.
     exports: Exports,
-    report: Report,
+    report: JobReport,
     summary: Mutex<JobSummary>,
 }
 
 /// Who is told of a job.
-pub(crate) struct Report {
+pub(crate) struct JobReport {
     pub(crate) shows_progress: bool,
     /// Whether a summary is written to standard error.
     pub(crate) prints_summary: bool,
@@ -62,13 +62,13 @@ impl Job {
         result: &Arc<Node>,
         executor: AnyExecutor,
         resources: Resources,
-        report: Report,
+        report: JobReport,
     ) -> Result<Self> {
         if is_in_task() {
             return Err(Error::new(ErrorKind::NestedJob));
         }
         let plan = Plan::new(result);
-        let needed_bytes = LEAST_THREAD_BYTES * resources.threads;
+        let needed_bytes = MIN_THREAD_BYTES * resources.threads;
         let budget_bytes = resources.budget.limit_bytes();
         if !plan.map_stages.is_empty() && budget_bytes < needed_bytes {
             return Err(Error::new(ErrorKind::BudgetTooSmall {
@@ -106,7 +106,7 @@ impl Job {
     pub(crate) fn run_result_stage_by(
         &self,
         code: &dyn StageCode,
-        work: impl FnOnce(&StageRun<'_>, &dyn Executor) -> Result<()>,
+        work: impl FnOnce(&StageRun<'_>, &dyn StageExecutor) -> Result<()>,
     ) -> Result<()> {
         if let AnyExecutor::Remote(executor) = &self.executor {
             return self.run_remote_result_stage(&**executor, code);

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Job;
 use crate::error::{Error, ErrorKind, Result, caught};
-use crate::executor::{RemoteExecutor, Report, Round, Source, Stage, StageSite, Tasks};
+use crate::executor::{Driver, RemoteExecutor, Report, Round, Stage, StageSite, Tasks};
 use crate::id::ShuffleId;
-use crate::lineage::{Node, Stored};
+use crate::lineage::{Node, StoredNode};
 use crate::plan::{self, MapStagePlan, Plan};
 use crate::portable::Saver;
 use crate::storage::scratch::ScratchFile;
-use crate::task::{Block, Flow, JobState, PartitionStream, StageCode, Task, in_task};
+use crate::task::{Flow, JobState, MapBlock, PartitionStream, StageCode, Task, in_task};
 
 /// What map stages have left in files.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub(super) struct Exports(Mutex<HashMap<ShuffleId, Export>>);
 
 struct Export {
     /// In the order of the map tasks.
-    blocks: Vec<Block>,
+    blocks: Vec<MapBlock>,
     /// Deleted when nobody reads them any more.
     _files: Vec<Arc<ScratchFile>>,
 }
@@ -31,7 +31,7 @@ impl Exports {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn blocks(&self, shuffles: &[ShuffleId]) -> Vec<Block> {
+    fn blocks(&self, shuffles: &[ShuffleId]) -> Vec<MapBlock> {
         let exports = self.lock();
         let found = shuffles.iter().filter_map(|shuffle| exports.get(shuffle));
         found.flat_map(|export| &export.blocks).cloned().collect()
@@ -80,13 +80,13 @@ impl Job {
             self.run_remote(executor, number, &*stage, node, &map_stage.reads)?;
         let blocks = reports.into_iter().flat_map(|report| report.blocks);
         let export = Export {
-            blocks: std::iter::once(Block::of_all(shuffle))
+            blocks: std::iter::once(MapBlock::of_all(shuffle))
                 .chain(blocks)
                 .collect(),
             _files: files,
         };
         self.exports.lock().insert(shuffle, export);
-        self.state.tallies().end_stage(number);
+        self.state.counter_updates().end_stage(number);
         Ok(())
     }
 
@@ -141,7 +141,13 @@ impl Job {
             site: node.site,
         };
         let slots = executor.slots().max(1);
-        let tasks = Tasks::new(&source, site, code.partitions(), code.at_once(), slots);
+        let tasks = Tasks::new(
+            &source,
+            site,
+            code.partitions(),
+            code.partitions_per_task(),
+            slots,
+        );
         let mut reads = reads.to_vec();
         loop {
             // What is persisted may be another thing each time, so this is saved anew.
@@ -192,7 +198,7 @@ struct StageSource<'s> {
 
 impl StageSource<'_> {
     /// The persisted operators of this stage that are read or computed now.
-    fn stores(&self) -> impl Iterator<Item = &Arc<dyn Stored>> {
+    fn stores(&self) -> impl Iterator<Item = &Arc<dyn StoredNode>> {
         let nodes = plan::narrow_ancestors(self.node).into_iter();
         nodes.filter_map(|node| node.stored.as_ref())
     }
@@ -204,7 +210,7 @@ impl StageSource<'_> {
     }
 }
 
-impl Source for StageSource<'_> {
+impl Driver for StageSource<'_> {
     fn pull(&self) -> Result<Option<(usize, Vec<u8>)>> {
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = &mut *stream else {
@@ -225,8 +231,8 @@ impl Source for StageSource<'_> {
         progress.add_shuffled(metrics.shuffled_records, metrics.shuffled_bytes);
         resources.scratch.count_written(metrics.spilled_bytes);
         resources.budget.note_peak(metrics.peak_memory_bytes);
-        for tally in &report.tallies {
-            self.job.tallies().put(tally.clone());
+        for counter_update in &report.counter_updates {
+            self.job.counter_updates().put(counter_update.clone());
         }
         if !report.stored.is_empty() {
             for stored in &report.stored {
@@ -236,7 +242,7 @@ impl Source for StageSource<'_> {
                 }
             }
         }
-        let adopted = Block::adopt(&report.blocks, &resources.scratch)?;
+        let adopted = MapBlock::adopt(&report.blocks, &resources.scratch)?;
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.extend(adopted);
         Ok(())

@@ -2,11 +2,11 @@
 
 use crate::error::Result;
 use crate::pipeline::{Action, Pipeline};
-use crate::portable::{Entry, Loader, Saver};
+use crate::portable::{FunctionEntry, Loader, Saver};
 use crate::scheduler::InOrder;
 use crate::task::{
-    Block, Emit, Flow, JobState, Partition, PartitionStream, RemoteStage, Resources, StageCode,
-    Task, Worker, in_task,
+    Emit, Flow, JobState, MapBlock, Partition, PartitionStream, RemoteStage, Resources, StageCode,
+    StageWorker, Task, in_task,
 };
 use crate::text::SplitReader;
 
@@ -46,7 +46,7 @@ where
         self.pipeline.stream()
     }
 
-    fn worker<'s>(&'s self, _resources: &'s Resources) -> Box<dyn Worker + 's> {
+    fn worker<'s>(&'s self, _resources: &'s Resources) -> Box<dyn StageWorker + 's> {
         Box::new(ResultWorker {
             stage: self,
             computed: None,
@@ -59,7 +59,7 @@ where
     }
 
     fn save(&self, to: &mut Saver) -> Result<()> {
-        to.entry(const { &Entry::of::<RemoteResult<P, A>>(load::<P, A>) })?;
+        to.entry(const { &FunctionEntry::of::<RemoteResult<P, A>>(load::<P, A>) })?;
         self.pipeline.save(to)?;
         self.action.save(to)
     }
@@ -79,7 +79,7 @@ struct ResultWorker<'s, 'p, P: Pipeline, A: Action<P::Out>, G> {
     kept: Vec<(usize, Vec<A::Part>)>,
 }
 
-impl<P, A, G> Worker for ResultWorker<'_, '_, P, A, G>
+impl<P, A, G> StageWorker for ResultWorker<'_, '_, P, A, G>
 where
     P: Pipeline,
     A: Action<P::Out>,
@@ -107,7 +107,7 @@ where
         true
     }
 
-    fn settle(&mut self, task: &Task<'_>) -> Result<()> {
+    fn end_batch(&mut self, task: &Task<'_>) -> Result<()> {
         self.kept
             .drain(..)
             .try_for_each(|(first, parts)| self.stage.parts.put(task, first, parts))
@@ -141,7 +141,7 @@ where
         number: usize,
         partitions: Vec<Partition>,
         emit: &mut Emit<'_>,
-    ) -> Result<Vec<Block>> {
+    ) -> Result<Vec<MapBlock>> {
         let split_reader = SplitReader::default();
         for partition in partitions {
             let index = partition.index;

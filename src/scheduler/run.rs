@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::map_stages::check_attempts;
-use crate::error::{Place, Result, caught};
-use crate::task::{JobState, Partition, PartitionStream, StageCode, Task, Worker, in_task};
+use crate::error::{ErrorContext, Result, caught};
+use crate::task::{JobState, Partition, PartitionStream, StageCode, StageWorker, Task, in_task};
 use crate::text::SplitReader;
 
 thread_local! {
@@ -18,7 +18,7 @@ thread_local! {
 }
 
 /// The most partitions that a thread takes at once.
-const MOST_AT_ONCE: usize = 256;
+const MAX_AT_ONCE: usize = 256;
 
 /// A stage of a job, and how far its partitions have been handed out.
 pub(crate) struct StageRun<'s> {
@@ -27,8 +27,8 @@ pub(crate) struct StageRun<'s> {
     job: &'s JobState,
     threads: usize,
     /// So many neighbouring partitions, or a multiple of that, are [taken at once](StageCode::at_once).
-    at_once: usize,
-    source: Source<'s>,
+    partitions_per_task: usize,
+    source: PartitionQueue<'s>,
     make_again: Option<MakeAgain<'s>>,
 }
 
@@ -77,7 +77,7 @@ impl MakeAgain<'_> {
     }
 }
 
-enum Source<'s> {
+enum PartitionQueue<'s> {
     /// All partitions from `next` to the end are to be handed out.
     Counted { next: AtomicUsize, end: usize },
     /// The stream, and the number of partitions it has given. `None` once it has ended.
@@ -98,18 +98,18 @@ impl<'s> StageRun<'s> {
         threads: usize,
     ) -> Self {
         let source = match code.partitions() {
-            Some(end) => Source::Counted {
+            Some(end) => PartitionQueue::Counted {
                 next: AtomicUsize::new(0),
                 end,
             },
-            None => Source::Stream(Mutex::new((Some(code.stream()), 0))),
+            None => PartitionQueue::Stream(Mutex::new((Some(code.stream()), 0))),
         };
         Self {
             number,
             code,
             job,
             threads,
-            at_once: code.at_once(),
+            partitions_per_task: code.partitions_per_task(),
             source,
             make_again: None,
         }
@@ -149,20 +149,20 @@ impl<'s> StageRun<'s> {
             return Ok(());
         }
         self.code.check_whole(match &self.source {
-            Source::Counted { end, .. } => *end,
-            Source::Stream(stream) => lock(stream).1,
+            PartitionQueue::Counted { end, .. } => *end,
+            PartitionQueue::Stream(stream) => lock(stream).1,
         })
     }
 
     /// Whether all partitions have been handed out.
     pub(crate) fn is_exhausted(&self) -> bool {
         match &self.source {
-            Source::Counted { next, end } => next.load(Ordering::Relaxed) >= *end,
-            Source::Stream(stream) => lock(stream).0.is_none(),
+            PartitionQueue::Counted { next, end } => next.load(Ordering::Relaxed) >= *end,
+            PartitionQueue::Stream(stream) => lock(stream).0.is_none(),
         }
     }
 
-    fn run_tasks(&self, worker: &mut dyn Worker, limit: usize) -> Result<()> {
+    fn run_tasks(&self, worker: &mut dyn StageWorker, limit: usize) -> Result<()> {
         let split_reader = SplitReader::default();
         while let Some(claim) = self.claim(limit)? {
             let start = Instant::now();
@@ -182,7 +182,7 @@ impl<'s> StageRun<'s> {
                     1
                 }
             };
-            self.guard(|task| worker.settle(task))?;
+            self.guard(|task| worker.end_batch(task))?;
             self.job.progress().add_tasks(tasks, start.elapsed());
         }
         Ok(())
@@ -197,7 +197,7 @@ impl<'s> StageRun<'s> {
 
     fn run_task(
         &self,
-        worker: &mut dyn Worker,
+        worker: &mut dyn StageWorker,
         split_reader: &SplitReader,
         index: usize,
         partition: Partition,
@@ -216,12 +216,12 @@ impl<'s> StageRun<'s> {
             let outcome = in_task(|| task.guard(|task| worker.run(partition, task)));
             match (outcome, make_again) {
                 (Err(error), Some(make_again)) if error.is_damage() => {
-                    let place = Place {
+                    let context = ErrorContext {
                         stage: Some(self.number),
                         partition: Some(index),
-                        ..Place::default()
+                        ..ErrorContext::default()
                     };
-                    check_attempts(attempt, place, error)?;
+                    check_attempts(attempt, context, error)?;
                     attempts.insert(index, attempt + 1);
                     make_again.since(generation, self.job, &mut attempts)?;
                 }
@@ -240,8 +240,8 @@ impl<'s> StageRun<'s> {
             return Ok(None);
         }
         match &self.source {
-            Source::Counted { next, end } => Ok(self.claim_counted(next, limit.min(*end))),
-            Source::Stream(stream) => {
+            PartitionQueue::Counted { next, end } => Ok(self.claim_counted(next, limit.min(*end))),
+            PartitionQueue::Stream(stream) => {
                 // The program's iterator may have called rayon, and this thread taken up work of the stage meanwhile: it
                 // must not wait for itself, and will go on once the iterator returns.
                 if PULLS_FOR.get() == ptr::from_ref(self).addr() {
@@ -272,8 +272,8 @@ impl<'s> StageRun<'s> {
         loop {
             let left = end.checked_sub(start).filter(|left| *left > 0)?;
             // Many at first, so that taking costs nothing, and as few as can be at last, so that all threads end together.
-            let take = (left / (self.threads * 16)).clamp(1, MOST_AT_ONCE);
-            let take = take.next_multiple_of(self.at_once).min(left);
+            let take = (left / (self.threads * 16)).clamp(1, MAX_AT_ONCE);
+            let take = take.next_multiple_of(self.partitions_per_task).min(left);
             match next.compare_exchange_weak(
                 start,
                 start + take,

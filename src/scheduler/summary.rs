@@ -64,7 +64,7 @@ pub struct StageSummary {
     pub shuffled_records: u64,
     /// Number of records that the join filter dropped because the other side does not have their key. The filter is
     /// approximate, so this number may vary between runs; the result of the join does not.
-    pub dropped_records: u64,
+    pub filtered_records: u64,
     /// Size of the map output of this stage, in memory and in files, in bytes.
     pub shuffled_bytes: u64,
     /// Bytes written to the spill directory, counted after any compression.
@@ -88,7 +88,7 @@ impl fmt::Display for JobSummary {
 
 impl fmt::Display for StageSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dropped = match self.dropped_records {
+        let dropped = match self.filtered_records {
             0 => String::new(),
             dropped => format!(" ({dropped} records dropped by the join filter)"),
         };
@@ -141,7 +141,7 @@ impl Watch {
             tasks: progress.tasks(),
             input_bytes: progress.bytes(),
             shuffled_records: progress.shuffled_records(),
-            dropped_records: progress.dropped_records(),
+            filtered_records: progress.filtered_records(),
             shuffled_bytes: progress.shuffled_bytes(),
             spilled_bytes: resources.scratch.written_bytes() - self.spilled_bytes,
             peak_memory_bytes: resources.budget.peak_bytes(),

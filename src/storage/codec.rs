@@ -36,7 +36,7 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::serde as serde_codec;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
 use decoder::Decoder;
 use digest::{Layouts, digest};
@@ -300,7 +300,7 @@ fn trailing_bytes<T>(count: usize) -> Error {
 fn codec_error<T: ?Sized>(reason: impl Display) -> Error {
     let reason = reason.to_string();
     Error::new(ErrorKind::Codec {
-        place: Place::default(),
+        context: ErrorContext::default(),
         type_name: type_name::<T>(),
         reason,
     })

@@ -22,7 +22,7 @@ pub(crate) use other::Directory;
 
 /// What a name in a directory stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum FileKind {
     File,
     Directory,
     /// A link, a pipe, and so on.
@@ -152,7 +152,7 @@ mod linux {
         }
 
         /// Returns all that is in it.
-        pub(crate) fn entries(&self) -> io::Result<Vec<(OsString, Entry)>> {
+        pub(crate) fn entries(&self) -> io::Result<Vec<(OsString, FileKind)>> {
             at::seek(&self.0, SeekFrom::Start(0))?;
             let mut buffer = [MaybeUninit::uninit(); 8 << 10];
             let mut listing = RawDir::new(&self.0, &mut buffer);
@@ -171,9 +171,9 @@ mod linux {
                     kind => kind,
                 };
                 let kind = match kind {
-                    FileType::RegularFile => Entry::File,
-                    FileType::Directory => Entry::Directory,
-                    _ => Entry::Other,
+                    FileType::RegularFile => FileKind::File,
+                    FileType::Directory => FileKind::Directory,
+                    _ => FileKind::Other,
                 };
                 entries.push((OsString::from_vec(name.as_bytes().to_vec()), kind));
             }
@@ -234,16 +234,16 @@ mod other {
             Ok(self.0 == path && path.is_dir())
         }
 
-        pub(crate) fn entries(&self) -> io::Result<Vec<(OsString, Entry)>> {
+        pub(crate) fn entries(&self) -> io::Result<Vec<(OsString, FileKind)>> {
             let entries = fs::read_dir(&self.0)?.map(|entry| {
                 let entry = entry?;
                 let found = entry.file_type()?;
                 let kind = if found.is_file() {
-                    Entry::File
+                    FileKind::File
                 } else if found.is_dir() {
-                    Entry::Directory
+                    FileKind::Directory
                 } else {
-                    Entry::Other
+                    FileKind::Other
                 };
                 Ok((entry.file_name(), kind))
             });

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use super::system::start_writing;
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
 /// How much of a range is asked for ahead at a time. With less the disk is waited for; more is too much for a small
 /// cache, since a merge has a hundred ranges.
@@ -111,7 +111,7 @@ pub(crate) fn write_error(
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Error::new(ErrorKind::DiskFull {
-                place: Place::default(),
+                context: ErrorContext::default(),
                 path: path.to_owned(),
                 needed_bytes: needed_bytes as u64,
                 source,
@@ -294,6 +294,6 @@ mod tests {
             }
             other => panic!("expected a full disk, got {other}"),
         }
-        assert!(error.is_io() && error.place().is_some());
+        assert!(error.is_io() && error.context().is_some());
     }
 }

@@ -4,7 +4,7 @@
 //! order is therefore in input order. Each source provides one record at a time.
 //!
 //! The merge uses a loser tree (Knuth, The Art of Computer Programming, vol. 3, 5.4.1). It needs log2(k) comparisons
-//! per record, each with a record that lost there before; a binary heap needs up to twice as many. If an [`Order`] has
+//! per record, each with a record that lost there before; a binary heap needs up to twice as many. If an [`MergeOrder`] has
 //! ranks, most comparisons are of two numbers in the tree. That halves the time for 16 and 128 runs of random keys
 //! (`storage::measure`).
 //!
@@ -19,7 +19,7 @@ use std::hint;
 use crate::error::Result;
 
 /// Provides records one after another. Each is lent until the next call of `advance`.
-pub(crate) trait Source {
+pub(crate) trait MergeInput {
     /// Type of a record, as it is compared.
     type Record: ?Sized;
 
@@ -32,7 +32,7 @@ pub(crate) trait Source {
 }
 
 /// Orders records.
-pub(crate) trait Order<R: ?Sized> {
+pub(crate) trait MergeOrder<R: ?Sized> {
     /// Returns a number that approximates the order. Of two records, the one with the lower rank comes first; only
     /// records of equal rank are compared. The rank is computed once per record and kept in the tree, where comparing
     /// it does not access the records. An example is the hash by which records are sorted.
@@ -48,7 +48,7 @@ pub(crate) trait Order<R: ?Sized> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ByBytes;
 
-impl Order<[u8]> for ByBytes {
+impl MergeOrder<[u8]> for ByBytes {
     #[inline]
     fn rank(&self, record: &[u8]) -> u64 {
         match record.first_chunk() {
@@ -74,7 +74,7 @@ pub(crate) struct Merge<S, O> {
     sources: Vec<S>,
     order: O,
     /// `losers[1..]` are the inner nodes of a tree over the sources, each with the source that lost there. The children
-    /// of node n are 2n and 2n + 1. Source i is the leaf at `sources.len() + i`.
+    /// of node n are 2n and 2n + 1. MergeInput i is the leaf at `sources.len() + i`.
     losers: Vec<Head>,
     winner: Head,
     state: State,
@@ -104,7 +104,7 @@ enum State {
     Done,
 }
 
-impl<S: Source, O: Order<S::Record>> Merge<S, O> {
+impl<S: MergeInput, O: MergeOrder<S::Record>> Merge<S, O> {
     pub(crate) fn by(order: O, sources: impl IntoIterator<Item = S>) -> Self {
         let sources: Vec<S> = sources.into_iter().collect();
         let nobody = Head { rank: 0, source: 0 };
@@ -268,7 +268,7 @@ pub(in crate::storage) mod tests {
         }
     }
 
-    impl<I, R> Source for InMemory<I, R>
+    impl<I, R> MergeInput for InMemory<I, R>
     where
         I: Iterator<Item: Borrow<R>>,
         R: ?Sized,
@@ -288,7 +288,7 @@ pub(in crate::storage) mod tests {
     }
 
     /// In tests, a comparison function is an order.
-    impl<R: ?Sized, F: Fn(&R, &R) -> Ordering> Order<R> for F {
+    impl<R: ?Sized, F: Fn(&R, &R) -> Ordering> MergeOrder<R> for F {
         #[inline]
         fn compare(&self, first: &R, second: &R) -> Ordering {
             self(first, second)
@@ -371,7 +371,7 @@ pub(in crate::storage) mod tests {
     #[test]
     fn an_error_of_a_source_ends_the_merge() {
         struct Fails(u8);
-        impl Source for Fails {
+        impl MergeInput for Fails {
             type Record = u8;
             fn advance(&mut self) -> Result<bool> {
                 self.0 += 1;

@@ -30,8 +30,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directory::{self, Directory, Entry};
-use super::owned::{self, Kind, Owned};
+use super::directory::{self, Directory, FileKind};
+use super::owned::{self, Kind, OwnedDirectory};
 use super::rename::{cannot_exchange, exchange, rename_new};
 use super::{faults, file};
 use crate::error::{Error, ErrorKind, Result};
@@ -48,7 +48,7 @@ static KIND: Kind = Kind {
         };
         let is_file = commit::is_note(name) || name.split_once('-').is_some_and(is_attempt);
         // A file or a link that was replaced.
-        (kind == Entry::File && is_file) || matches!(name, NEW | OLD)
+        (kind == FileKind::File && is_file) || matches!(name, NEW | OLD)
     },
     directories: &[OUT, NEW, OLD],
     has_inner_file: is_part,
@@ -71,11 +71,11 @@ pub(crate) struct Output {
     target: PathBuf,
     overwrite: bool,
     is_durable: bool,
-    unfinished: Owned,
+    unfinished: OwnedDirectory,
 }
 
 /// How an output gets to its place.
-enum Place {
+enum Destination {
     /// Nothing is there.
     Free,
     /// What is there is replaced as a whole.
@@ -95,12 +95,12 @@ impl Output {
         let parent = target.parent().unwrap_or(&target);
         owned::sweep(&KIND, parent);
         owned::sweep(&KIND, &target);
-        let within = || Owned::create(&KIND, &target, Vec::new());
-        let beside = || Owned::create(&KIND, parent, make_all(parent)?);
-        let unfinished = match Place::find(path, &target, overwrite)? {
-            Place::Within => within(),
-            Place::Free => beside(),
-            Place::Replaced => match beside() {
+        let within = || OwnedDirectory::create(&KIND, &target, Vec::new());
+        let beside = || OwnedDirectory::create(&KIND, parent, make_all(parent)?);
+        let unfinished = match Destination::find(path, &target, overwrite)? {
+            Destination::Within => within(),
+            Destination::Free => beside(),
+            Destination::Replaced => match beside() {
                 Err(error) if is_denied(&error) && target.is_dir() => within(),
                 outcome => outcome,
             },
@@ -134,10 +134,10 @@ impl Output {
         let renamed = fs::rename(self.parts(), &new).and_then(|()| self.sync_parts(&new));
         renamed.map_err(|source| self.failed(source))?;
         let finished = self.unfinished.uninterrupted(|| {
-            match Place::find(&self.path, &self.target, self.overwrite)? {
-                Place::Free => self.put(&new),
-                Place::Replaced => self.replace(&new),
-                Place::Within => self.move_in(&new),
+            match Destination::find(&self.path, &self.target, self.overwrite)? {
+                Destination::Free => self.put(&new),
+                Destination::Replaced => self.replace(&new),
+                Destination::Within => self.move_in(&new),
             }
         });
         finished.unwrap_or_else(|| Err(cancelled()))
@@ -274,7 +274,7 @@ impl Output {
     }
 }
 
-impl Place {
+impl Destination {
     /// Looks what is at `target`, which the user knows as `path`.
     fn find(path: &Path, target: &Path, overwrite: bool) -> Result<Self> {
         let exists = || {
@@ -320,13 +320,13 @@ impl Place {
 
 /// Whether this stays in a directory which counts as empty nevertheless: what the root of a volume has, and the
 /// unfinished outputs of others.
-fn stays((name, kind): &(OsString, Entry)) -> bool {
-    *kind == Entry::Directory && (name == "lost+found" || KIND.is_name(name))
+fn stays((name, kind): &(OsString, FileKind)) -> bool {
+    *kind == FileKind::Directory && (name == "lost+found" || KIND.is_name(name))
 }
 
 /// Refuses what is no part of an output, in a directory that the user knows as `path`.
-fn check_part((name, kind): &(OsString, Entry), path: &Path) -> Result<()> {
-    if *kind == Entry::File && name.to_str().is_some_and(is_part) {
+fn check_part((name, kind): &(OsString, FileKind), path: &Path) -> Result<()> {
+    if *kind == FileKind::File && name.to_str().is_some_and(is_part) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::NotAnOutput {
@@ -349,7 +349,7 @@ fn check_parts(directory: &Path, path: &Path) -> Result<()> {
 fn parts_in(directory: &Path) -> io::Result<Vec<OsString>> {
     let entries = Directory::open(directory)?.entries()?.into_iter();
     let mut parts: Vec<_> = entries
-        .filter(|(name, kind)| *kind == Entry::File && name.to_str().is_some_and(is_part))
+        .filter(|(name, kind)| *kind == FileKind::File && name.to_str().is_some_and(is_part))
         .map(|(name, _)| name)
         .collect();
     parts.sort();

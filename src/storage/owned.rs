@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::directory::{self, Directory, Entry};
+use super::directory::{self, Directory, FileKind};
 use super::{interrupt, live, system};
 
 const LOCK_NAME: &str = "lock";
@@ -50,7 +50,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(super) struct Kind {
     pub(super) prefix: &'static str,
     /// Whether there may be a file of this name.
-    pub(super) has_file: fn(&str, Entry) -> bool,
+    pub(super) has_file: fn(&str, FileKind) -> bool,
     /// The directories in it.
     pub(super) directories: &'static [&'static str],
     /// Whether there may be a file of this name in one of these.
@@ -99,13 +99,13 @@ const ASIDE: &str = "-left";
 
 /// A directory that this process owns. It is removed on drop, and at the end of the process.
 #[derive(Debug)]
-pub(super) struct Owned {
+pub(super) struct OwnedDirectory {
     held: Arc<Held>,
     /// In the list of what is live.
     number: u64,
 }
 
-impl Owned {
+impl OwnedDirectory {
     /// Makes a directory in `parent`, which is made if it is missing. Returns `None` if the process is about to end.
     ///
     /// Those of the directories above it that were `made` for it, the outermost first, go with it if they are empty then.
@@ -179,7 +179,7 @@ impl Owned {
     }
 }
 
-impl Drop for Owned {
+impl Drop for OwnedDirectory {
     fn drop(&mut self) {
         // In a copy of the process it is the original's.
         if self.is_of_this_process() {
@@ -324,8 +324,8 @@ impl Held {
         for (name, kind) in entries {
             if name != LOCK_NAME {
                 outcome = outcome.and(match kind {
-                    Entry::Directory => self.remove_inner(&name),
-                    Entry::File | Entry::Other => or_gone(self.directory.remove_file(&name)),
+                    FileKind::Directory => self.remove_inner(&name),
+                    FileKind::File | FileKind::Other => or_gone(self.directory.remove_file(&name)),
                 });
             }
         }
@@ -351,19 +351,19 @@ impl Held {
     }
 
     /// Returns all that is in the directory, or `None` if anything in it is not ours.
-    fn own_entries(&self) -> io::Result<Option<Vec<(OsString, Entry)>>> {
+    fn own_entries(&self) -> io::Result<Option<Vec<(OsString, FileKind)>>> {
         let entries = self.directory.entries()?;
         for (name, kind) in &entries {
             let name = name.to_str().unwrap_or_default();
             let is_own = match kind {
-                Entry::Directory => {
+                FileKind::Directory => {
                     self.kind.directories.contains(&name)
                         && self
                             .inner_files(&self.directory.open_in(name.as_ref())?)?
                             .is_some()
                 }
-                Entry::File if name == LOCK_NAME => true,
-                Entry::File | Entry::Other => (self.kind.has_file)(name, *kind),
+                FileKind::File if name == LOCK_NAME => true,
+                FileKind::File | FileKind::Other => (self.kind.has_file)(name, *kind),
             };
             if !is_own {
                 return Ok(None);
@@ -376,7 +376,7 @@ impl Held {
     fn inner_files(&self, inner: &Directory) -> io::Result<Option<Vec<OsString>>> {
         let files = inner.entries()?.into_iter().map(|(name, kind)| {
             let has_file = self.kind.has_inner_file;
-            let is_own = kind == Entry::File && name.to_str().is_some_and(has_file);
+            let is_own = kind == FileKind::File && name.to_str().is_some_and(has_file);
             is_own.then_some(name)
         });
         Ok(files.collect())

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use super::file::{self, FileRange};
 use super::frame::{FrameAt, FrameReader, FrameWriter};
 use super::limits::KeptOpen;
-use super::merge::Source;
+use super::merge::MergeInput;
 use super::scratch::{Scratch, ScratchFile, ScratchWriter};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -417,7 +417,7 @@ impl RunReader {
     }
 }
 
-impl Source for RunReader {
+impl MergeInput for RunReader {
     type Record = [u8];
 
     #[inline]

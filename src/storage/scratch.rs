@@ -23,17 +23,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::directory::Entry;
-use super::owned::{self, Kind, Owned};
+use super::directory::FileKind;
+use super::owned::{self, Kind, OwnedDirectory};
 use super::{environment, file, interrupt, system};
-use crate::error::{Error, ErrorKind, Place, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
 /// How often a directory that is lost is made again for one file.
 const MAX_CREATIONS: usize = 10;
 
 static KIND: Kind = Kind {
     prefix: "holdall-",
-    has_file: |name, kind| kind == Entry::File && is_file_name(name),
+    has_file: |name, kind| kind == FileKind::File && is_file_name(name),
     directories: &[],
     has_inner_file: |_| false,
     settle: |_| true,
@@ -67,7 +67,7 @@ enum Home {
     /// In a directory of our own, once there is one.
     Own {
         spill_directory: PathBuf,
-        directory: Mutex<Option<Owned>>,
+        directory: Mutex<Option<OwnedDirectory>>,
     },
     /// In one that another process owns, under names that begin with `prefix`.
     OfOther { directory: PathBuf, prefix: String },
@@ -210,7 +210,7 @@ impl Scratch {
                 if let Some(made) = directory.as_ref().filter(|made| made.is_there()) {
                     return Ok(made.path().to_owned());
                 }
-                let made = Owned::create(&KIND, spill_directory, Vec::new())
+                let made = OwnedDirectory::create(&KIND, spill_directory, Vec::new())
                     .map_err(|source| file::write_error("create", spill_directory, 0, source))?;
                 let made = made.ok_or_else(|| Error::new(ErrorKind::Cancelled))?;
                 Ok(directory.insert(made).path().to_owned())
@@ -256,7 +256,7 @@ impl Root {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)
             .map_err(|_| {
                 Error::new(ErrorKind::QuotaExceeded {
-                    place: Place::default(),
+                    context: ErrorContext::default(),
                     path: path.to_owned(),
                     needed_bytes: bytes,
                     quota_bytes,

@@ -15,7 +15,7 @@ use crate::storage::scratch::{Scratch, ScratchFile};
 
 /// A part of what a map task leaves for the next stage: plain data, and where there is more, a range of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Block {
+pub struct MapBlock {
     /// The shuffle that it belongs to.
     pub shuffle: u64,
     /// The partition of the next stage that reads it; without one, all may.
@@ -40,7 +40,7 @@ pub struct FilePart {
     pub records: u64,
 }
 
-impl Block {
+impl MapBlock {
     /// A block for one partition.
     pub(crate) fn new(
         shuffle: ShuffleId,
@@ -142,7 +142,7 @@ pub(crate) struct StoredPartition {
 /// What map tasks leave can go to files, and come back from them in another process.
 pub(crate) trait Outputs: Any + Send + Sync + Sized {
     /// Writes what is in memory to files, and says what there is. The files are kept when this is dropped.
-    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<Block>>;
+    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<MapBlock>>;
 }
 
 /// Files of other processes, each of which is opened once for all of its parts.
@@ -192,7 +192,7 @@ mod tests {
         }
         let blocks: Vec<_> = runs
             .iter()
-            .map(|run| Block {
+            .map(|run| MapBlock {
                 shuffle: 1,
                 partition: None,
                 file: Some(FilePart::export(run)),
@@ -201,7 +201,7 @@ mod tests {
             .collect();
         drop((file, runs, worker));
 
-        let files = Block::adopt(&blocks, &driver).unwrap();
+        let files = MapBlock::adopt(&blocks, &driver).unwrap();
         assert_eq!(files.len(), 1);
         assert!(driver.used_bytes() > 0);
         let part = blocks[1].file.as_ref().unwrap();
@@ -239,13 +239,13 @@ mod tests {
             bytes: 11,
             records: 1,
         };
-        let block = Block {
+        let block = MapBlock {
             shuffle: 1,
             partition: None,
             file: Some(part),
             about: Vec::new(),
         };
-        let error = Block::adopt([&block], &driver).unwrap_err();
+        let error = MapBlock::adopt([&block], &driver).unwrap_err();
         assert!(error.to_string().contains("limit of 10 bytes"), "{error}");
         assert!(!path.exists());
         assert_eq!(driver.used_bytes(), 0);

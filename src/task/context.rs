@@ -8,17 +8,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::job::Outputs;
-use super::{Block, Flow, JobState, Resources, Site, StoredPartition, Tally};
+use super::job::JobOutputs;
+use super::{CounterUpdate, Flow, JobState, MapBlock, Resources, Site, StoredPartition};
 use crate::counter::Tallying;
-use crate::error::{Error, ErrorKind, Place, Result, caught, panicked};
+use crate::error::{Error, ErrorContext, ErrorKind, Result, caught, panicked};
 use crate::id::ShuffleId;
 use crate::text::SplitReader;
 
 /// What a pipeline can ask and tell while it computes a partition.
 pub struct Task<'job> {
     job: &'job JobState,
-    outputs: Arc<Outputs>,
+    outputs: Arc<JobOutputs>,
     stage: usize,
     partition: usize,
     split_reader: Option<&'job SplitReader>,
@@ -36,7 +36,7 @@ pub struct Task<'job> {
     /// Whether the closure that panicked or failed works on earlier records than the source does.
     is_batched: Cell<bool>,
     /// Whether what is done is for earlier partitions too.
-    is_of_turn: Cell<bool>,
+    is_of_group: Cell<bool>,
     /// How many erased boundaries there are between the pipeline's result and what it runs.
     boundaries: Cell<usize>,
 }
@@ -64,7 +64,7 @@ impl<'job> Task<'job> {
             record: Cell::new(None),
             origin: RefCell::new(None),
             is_batched: Cell::new(false),
-            is_of_turn: Cell::new(false),
+            is_of_group: Cell::new(false),
             boundaries: Cell::new(0),
         }
     }
@@ -107,7 +107,7 @@ impl<'job> Task<'job> {
 
     /// Says that what comes now is for earlier partitions, too: an error is of none of them.
     pub(crate) fn leave_partition(&self) {
-        self.is_of_turn.set(true);
+        self.is_of_group.set(true);
     }
 
     /// Counts input bytes, for the progress bar.
@@ -124,7 +124,7 @@ impl<'job> Task<'job> {
     pub(crate) fn map_outputs<O: Any + Send + Sync>(
         &self,
         shuffle: ShuffleId,
-        import: impl FnOnce(&[Block]) -> Result<O>,
+        import: impl FnOnce(&[MapBlock]) -> Result<O>,
     ) -> Result<Arc<O>> {
         match self.job.imports() {
             Some(imports) => imports.get(shuffle, import),
@@ -223,8 +223,8 @@ impl<'job> Task<'job> {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (place, source) = (Place::from(site), source.into());
-        self.fail_with(Error::new(ErrorKind::Closure { place, source }))
+        let (context, source) = (ErrorContext::from(site), source.into());
+        self.fail_with(Error::new(ErrorKind::Closure { context, source }))
     }
 
     /// Keeps an error that has its place already and breaks the pipeline off.
@@ -284,7 +284,7 @@ impl<'job> Task<'job> {
                 // A task that was broken off, since the job has ended for others, may have counted a part of its records.
                 // If its stage is tried again, the partition is computed as a whole.
                 if !self.is_stopped() {
-                    self.job.put_tally(Tally {
+                    self.job.put_counter_update(CounterUpdate {
                         stage: self.stage,
                         partition: Some(self.partition).filter(|_| !self.is_of_stage),
                         counts: tallying.end(),
@@ -305,13 +305,13 @@ impl<'job> Task<'job> {
     }
 
     fn placed(&self, mut error: Error) -> Error {
-        if let Some(place) = error.place_mut() {
-            place.stage = Some(self.stage);
-            place.partition = Some(self.partition).filter(|_| !self.is_of_turn.get());
+        if let Some(context) = error.context_mut() {
+            context.stage = Some(self.stage);
+            context.partition = Some(self.partition).filter(|_| !self.is_of_group.get());
             let origin = self.origin.take().filter(|_| !self.is_batched.get());
             if let Some((path, offset)) = origin {
-                place.path = Some(path.to_path_buf());
-                place.offset = offset;
+                context.path = Some(path.to_path_buf());
+                context.offset = offset;
             }
         }
         error

@@ -4,19 +4,19 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Block;
+use super::MapBlock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
 
 /// The blocks of all shuffles that a stage reads, and what has been made of them: each is imported once.
 #[derive(Default)]
 pub(crate) struct Imports {
-    blocks: HashMap<u64, Vec<Block>>,
+    blocks: HashMap<u64, Vec<MapBlock>>,
     outputs: Mutex<HashMap<ShuffleId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Imports {
-    pub(crate) fn new(blocks: impl IntoIterator<Item = Block>) -> Self {
+    pub(crate) fn new(blocks: impl IntoIterator<Item = MapBlock>) -> Self {
         let mut by_shuffle: HashMap<_, Vec<_>> = HashMap::new();
         for block in blocks {
             let blocks = by_shuffle.entry(block.shuffle).or_default();
@@ -34,7 +34,7 @@ impl Imports {
     pub(crate) fn get<O: Any + Send + Sync>(
         &self,
         shuffle: ShuffleId,
-        import: impl FnOnce(&[Block]) -> Result<O>,
+        import: impl FnOnce(&[MapBlock]) -> Result<O>,
     ) -> Result<Arc<O>> {
         // A panic meanwhile leaves it without the outputs.
         let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,11 +59,11 @@ mod tests {
     #[test]
     fn each_shuffle_is_imported_once_from_its_own_blocks() {
         let shuffles = [(); 3].map(|()| ShuffleId::next());
-        let block = |index: usize| Block {
+        let block = |index: usize| MapBlock {
             about: vec![1],
-            ..Block::of_all(shuffles[index])
+            ..MapBlock::of_all(shuffles[index])
         };
-        let nothing = Block::of_all(shuffles[2]);
+        let nothing = MapBlock::of_all(shuffles[2]);
         let imports = Imports::new([block(0), block(1), block(1), nothing]);
         let count = |shuffle| *imports.get(shuffle, |blocks| Ok(blocks.len())).unwrap();
         assert_eq!(shuffles.map(count), [1, 2, 0]);

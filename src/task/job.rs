@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Imports, Relief, StoredPartition, Tallies, Tally};
+use super::{CounterUpdate, CounterUpdates, Imports, MemoryReclaimer, StoredPartition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::scratch::Scratch;
 
-type MapOutputs = Arc<dyn Any + Send + Sync>;
+type ErasedOutputs = Arc<dyn Any + Send + Sync>;
 
 /// One run of one action, or of one of its stages while that may have to be run again.
 pub(crate) struct JobState {
@@ -23,26 +23,26 @@ pub(crate) struct JobState {
     stopped: AtomicBool,
     failure: Mutex<Option<Error>>,
     /// Those of the whole, unless they are made anew beside them.
-    outputs: Arc<Mutex<Arc<Outputs>>>,
+    outputs: Arc<Mutex<Arc<JobOutputs>>>,
     /// Map outputs of other processes, if the job is one's of which only tasks run here.
     imports: Option<Arc<Imports>>,
     /// Persisted partitions for that process.
     stored: Mutex<Vec<StoredPartition>>,
-    tallies: Tallies,
+    counter_updates: CounterUpdates,
     /// Of an attempt at a stage: tallies of no single partition, which count if the attempt comes to its end.
-    of_stage: Mutex<Vec<Tally>>,
+    of_stage: Mutex<Vec<CounterUpdate>>,
 }
 
 /// What map sides have left. A task sees those that there were when it began, of all shuffles: some are gone once they
 /// have been read, so that a task that is to read again must be given all of them anew.
 #[derive(Clone, Default)]
-pub(crate) struct Outputs {
+pub(crate) struct JobOutputs {
     /// How often they have been made anew.
     generation: usize,
-    by_shuffle: HashMap<ShuffleId, MapOutputs>,
+    by_shuffle: HashMap<ShuffleId, ErasedOutputs>,
 }
 
-impl Outputs {
+impl JobOutputs {
     pub(crate) fn generation(&self) -> usize {
         self.generation
     }
@@ -64,7 +64,7 @@ pub(crate) struct Resources {
     /// At least one.
     pub(crate) threads: usize,
     pub(crate) progress: Arc<Progress>,
-    pub(crate) relief: Arc<Relief>,
+    pub(crate) reclaimer: Arc<MemoryReclaimer>,
 }
 
 impl Resources {
@@ -81,7 +81,7 @@ impl Resources {
         bytes: usize,
         spill: impl FnOnce() -> Result<()>,
     ) -> Result<bool> {
-        if reservation.try_resize(bytes) || self.relief.ask()? && reservation.try_resize(bytes) {
+        if reservation.try_resize(bytes) || self.reclaimer.ask()? && reservation.try_resize(bytes) {
             return Ok(true);
         }
         spill()?;
@@ -98,7 +98,7 @@ impl Resources {
             scratch: Scratch::new(None, None),
             threads: 1,
             progress: Arc::default(),
-            relief: Arc::default(),
+            reclaimer: Arc::default(),
         }
     }
 }
@@ -113,7 +113,7 @@ impl JobState {
             outputs: Arc::default(),
             imports: None,
             stored: Mutex::default(),
-            tallies: Tallies::default(),
+            counter_updates: CounterUpdates::default(),
             of_stage: Mutex::default(),
         }
     }
@@ -130,7 +130,7 @@ impl JobState {
 
     /// The same, whose map sides leave their outputs aside until they [replace](Self::replace_outputs) those of the
     /// whole.
-    pub(crate) fn aside(self: &Arc<Self>) -> Self {
+    pub(crate) fn staging(self: &Arc<Self>) -> Self {
         Self {
             outputs: Arc::default(),
             ..self.attempt()
@@ -141,7 +141,7 @@ impl JobState {
     pub(crate) fn remote(resources: Resources, imports: Arc<Imports>) -> Self {
         Self {
             imports: Some(imports),
-            tallies: Tallies::kept(),
+            counter_updates: CounterUpdates::kept(),
             ..Self::new(resources)
         }
     }
@@ -186,11 +186,11 @@ impl JobState {
         lock(&self.failure).take().map_or(Ok(()), Err)
     }
 
-    pub(crate) fn outputs(&self) -> Arc<Outputs> {
+    pub(crate) fn outputs(&self) -> Arc<JobOutputs> {
         Arc::clone(&lock(&self.outputs))
     }
 
-    pub(crate) fn put_map_outputs(&self, shuffle: ShuffleId, outputs: MapOutputs) {
+    pub(crate) fn put_map_outputs(&self, shuffle: ShuffleId, outputs: ErasedOutputs) {
         let mut all = lock(&self.outputs);
         Arc::make_mut(&mut all).by_shuffle.insert(shuffle, outputs);
     }
@@ -200,33 +200,33 @@ impl JobState {
         let by_shuffle = anew.outputs().by_shuffle.clone();
         let mut all = lock(&self.outputs);
         let generation = all.generation + 1;
-        *all = Arc::new(Outputs {
+        *all = Arc::new(JobOutputs {
             generation,
             by_shuffle,
         });
     }
 
     /// Counts what a task has added to counters.
-    pub(crate) fn put_tally(&self, tally: Tally) {
-        if tally.partition.is_none() && self.whole.is_some() {
-            return lock(&self.of_stage).push(tally);
+    pub(crate) fn put_counter_update(&self, counter_update: CounterUpdate) {
+        if counter_update.partition.is_none() && self.whole.is_some() {
+            return lock(&self.of_stage).push(counter_update);
         }
-        self.tallies().put(tally);
+        self.counter_updates().put(counter_update);
     }
 
     /// Counts what was done for no single partition of a map stage, once the attempt at it has come to its end.
-    pub(crate) fn commit_tallies(&self, stage: usize) {
-        for tally in std::mem::take(&mut *lock(&self.of_stage)) {
-            self.tallies().put(tally);
+    pub(crate) fn commit_counter_updates(&self, stage: usize) {
+        for counter_update in std::mem::take(&mut *lock(&self.of_stage)) {
+            self.counter_updates().put(counter_update);
         }
-        self.tallies().end_stage(stage);
+        self.counter_updates().end_stage(stage);
     }
 
     /// What tasks have added to counters.
-    pub(crate) fn tallies(&self) -> &Tallies {
+    pub(crate) fn counter_updates(&self) -> &CounterUpdates {
         self.whole
             .as_ref()
-            .map_or(&self.tallies, |whole| whole.tallies())
+            .map_or(&self.counter_updates, |whole| whole.counter_updates())
     }
 
     pub(crate) fn progress(&self) -> &Progress {
@@ -241,7 +241,7 @@ pub(crate) struct Progress {
     tasks: AtomicUsize,
     shuffled_records: AtomicU64,
     shuffled_bytes: AtomicU64,
-    dropped_records: AtomicU64,
+    filtered_records: AtomicU64,
     longest_task_nanos: AtomicU64,
     total_task_nanos: AtomicU64,
 }
@@ -254,7 +254,7 @@ impl Progress {
             &self.bytes,
             &self.shuffled_records,
             &self.shuffled_bytes,
-            &self.dropped_records,
+            &self.filtered_records,
             &self.longest_task_nanos,
             &self.total_task_nanos,
         ] {
@@ -284,12 +284,12 @@ impl Progress {
     /// Counts records that a join had no use for.
     pub(crate) fn add_dropped(&self, records: u64) {
         if records > 0 {
-            self.dropped_records.fetch_add(records, Ordering::Relaxed);
+            self.filtered_records.fetch_add(records, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn dropped_records(&self) -> u64 {
-        self.dropped_records.load(Ordering::Relaxed)
+    pub(crate) fn filtered_records(&self) -> u64 {
+        self.filtered_records.load(Ordering::Relaxed)
     }
 
     pub(crate) fn shuffled_records(&self) -> u64 {

@@ -2,27 +2,27 @@
 
 mod block;
 mod context;
+mod counter_update;
 mod fingerprint;
 mod imports;
 mod job;
 mod nesting;
 mod payload;
-mod relief;
+mod reclaimer;
 mod remote;
 mod stage;
-mod tally;
 
-pub use block::{Block, FilePart};
+pub use block::{FilePart, MapBlock};
 pub(crate) use block::{Files, Outputs, StoredPartition};
 pub(crate) use context::Task;
+pub(crate) use counter_update::{CounterUpdate, CounterUpdates};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use imports::Imports;
 pub(crate) use job::{JobState, Progress, Resources};
 pub(crate) use nesting::{in_task, is_in_task};
-pub(crate) use relief::{Relief, Relieve};
+pub(crate) use reclaimer::{MemoryReclaimer, ReclaimMemory};
 pub(crate) use remote::{Emit, MakeStage, RemoteStage, load_stage, save_map_side};
-pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, Worker};
-pub(crate) use tally::{Tallies, Tally};
+pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, StageWorker};
 
 pub(crate) use crate::error::Site;
 

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use crate::error::Result;
-use crate::portable::{Entry, Loader, Portable, Saver};
+use crate::portable::{FunctionEntry, Loader, Portable, Saver};
 
 /// Anything, as long as it can be sent to where the partition is computed.
 pub(crate) trait Payload: Send {
@@ -14,7 +14,7 @@ pub(crate) trait Payload: Send {
 
 impl<T: Portable + Send + 'static> Payload for T {
     fn save(&self, to: &mut Saver) -> Result<()> {
-        to.entry(const { &Entry::of::<T>(load::<T>) })?;
+        to.entry(const { &FunctionEntry::of::<T>(load::<T>) })?;
         Portable::save(self, to)
     }
 

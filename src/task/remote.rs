@@ -1,8 +1,8 @@
 //! Stages in a worker process.
 
-use super::{Block, Flow, JobState, MapStage, Partition, Task, in_task};
+use super::{Flow, JobState, MapBlock, MapStage, Partition, Task, in_task};
 use crate::error::Result;
-use crate::portable::{Entry, Loader, Portable, Saver, loading_stage};
+use crate::portable::{FunctionEntry, Loader, Portable, Saver, loading_stage};
 use crate::text::SplitReader;
 
 /// A stage that came as bytes.
@@ -15,7 +15,7 @@ pub(crate) trait RemoteStage: Send + Sync {
         number: usize,
         partitions: Vec<Partition>,
         emit: &mut Emit<'_>,
-    ) -> Result<Vec<Block>>;
+    ) -> Result<Vec<MapBlock>>;
 }
 
 /// Where chunks of results go, with the number of their partition, and whether they are the last of it. The last one
@@ -35,7 +35,7 @@ pub(crate) trait MakeStage: Portable + Send + Sync + 'static {
 
 /// Takes down a map stage.
 pub(crate) fn save_map_side<M: MakeStage>(side: &M, to: &mut Saver) -> Result<()> {
-    to.entry(const { &Entry::of::<M>(load_map_side::<M>) })?;
+    to.entry(const { &FunctionEntry::of::<M>(load_map_side::<M>) })?;
     side.save(to)
 }
 
@@ -52,7 +52,7 @@ impl<M: MakeStage> RemoteStage for RemoteMap<M> {
         number: usize,
         partitions: Vec<Partition>,
         _emit: &mut Emit<'_>,
-    ) -> Result<Vec<Block>> {
+    ) -> Result<Vec<MapBlock>> {
         let stage = self.0.stage(1);
         run_worker(&*stage, job, number, partitions)?;
         // What is left to be written is the task's too, and writing it may call the program.
@@ -80,7 +80,7 @@ fn run_worker(
     let task = Task::of_no_partition(job, number);
     let finished = in_task(|| {
         task.guard(|task| {
-            worker.settle(task)?;
+            worker.end_batch(task)?;
             worker.finish()
         })
     });

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::payload::Payload;
-use super::{Block, Flow, Resources, Task};
+use super::{Flow, MapBlock, Resources, Task};
 use crate::error::Result;
 use crate::portable::{Loader, Portable, Saver};
 
@@ -121,12 +121,12 @@ pub(crate) trait StageCode: Sync {
 
     /// How many neighbouring partitions are a turn, counted from the first one: a worker takes all of them, one after the
     /// other, or none. 1 where the number of partitions is not known.
-    fn at_once(&self) -> usize {
+    fn partitions_per_task(&self) -> usize {
         1
     }
 
     /// The state of one thread that runs tasks of this stage one after the other.
-    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn Worker + 's>;
+    fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn StageWorker + 's>;
 
     /// Checks that each of so many partitions has been handed on once. Called when all of them have been computed in
     /// this process.
@@ -155,7 +155,7 @@ pub(crate) trait StageCode: Sync {
 }
 
 /// Runs tasks, one at a time, on one thread.
-pub(crate) trait Worker {
+pub(crate) trait StageWorker {
     /// Computes one partition. The task may turn out to have failed although this returns `Ok`.
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()>;
 
@@ -169,7 +169,7 @@ pub(crate) trait Worker {
     }
 
     /// Hands on what was kept. Called after each group of tasks that were taken together.
-    fn settle(&mut self, _task: &Task<'_>) -> Result<()> {
+    fn end_batch(&mut self, _task: &Task<'_>) -> Result<()> {
         Ok(())
     }
 
@@ -185,5 +185,5 @@ pub(crate) trait MapStage: StageCode {
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>>;
 
     /// The same as plain data, for readers in other processes.
-    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<Block>>;
+    fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<MapBlock>>;
 }

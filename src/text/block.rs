@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 use super::delimiter::Delimiter;
 use super::options::TextOptions;
-use super::source::{Source, changed};
+use super::source::{TextInput, changed};
 use super::split::Split;
 use super::streams;
 use super::version::Version;
@@ -37,7 +37,7 @@ const FIRST_COMPLETION_BYTES: u64 = 2 << 10;
 
 /// How far behind the end of a split is read at the most where the next one seems to be for the same reader. With larger
 /// splits calls do not count.
-const MOST_AHEAD_BYTES: u64 = 64 << 10;
+const MAX_AHEAD_BYTES: u64 = 64 << 10;
 
 /// What is read in each further step to complete the last record of a split.
 const COMPLETION_BYTES: usize = 16 << 10;
@@ -46,7 +46,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Whole records: each has its delimiter, but for a last one of the file that has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Block<'a> {
+pub(crate) struct TextBlock<'a> {
     pub(crate) bytes: &'a [u8],
     /// Where it starts in the (decompressed) file.
     pub(crate) offset: u64,
@@ -54,9 +54,9 @@ pub(crate) struct Block<'a> {
 
 /// The blocks of a split, and then of others.
 #[derive(Debug)]
-pub(super) struct BlockReader {
+pub(super) struct TextBlockReader {
     // What is read, and how.
-    source: Source,
+    source: TextInput,
     path: Arc<Path>,
     version: Option<Version>,
     delimiter: Delimiter,
@@ -83,7 +83,7 @@ pub(super) struct BlockReader {
     counted_bytes: u64,
 }
 
-impl BlockReader {
+impl TextBlockReader {
     /// `block_bytes` is the size of the buffer, and so about that of the blocks. `last` has done its work: it reads on if
     /// it stands at the start of `split`, or else gives away its buffer, and its file if it is the same.
     pub(super) fn open(
@@ -107,7 +107,7 @@ impl BlockReader {
         options: &TextOptions,
         block_bytes: usize,
     ) -> Result<Box<Self>> {
-        let source = Source::of(streams::open(path)?, path, options)?;
+        let source = TextInput::of(streams::open(path)?, path, options)?;
         let split = Split::whole(path, u64::MAX);
         Self::start(&split, options, block_bytes, source, Vec::new()).map(Box::new)
     }
@@ -124,13 +124,13 @@ impl BlockReader {
             (Some(last.source).filter(|_| is_same), last.buffer)
         });
         if split.start == 0 && split.version.is_none() {
-            let source = Source::open(&split.path, options)?;
+            let source = TextInput::open(&split.path, options)?;
             return Self::start(split, options, block_bytes, source, buffer);
         }
         // A file is divided only if it is plain text.
-        let counted_bytes = open.as_ref().map_or(0, Source::bytes_read);
+        let counted_bytes = open.as_ref().map_or(0, TextInput::bytes_read);
         let (_, offset) = search_start(split, options);
-        let source = Source::open_at(&split.path, offset, open, split.version.as_ref())?;
+        let source = TextInput::open_at(&split.path, offset, open, split.version.as_ref())?;
         let mut reader = Self::start(split, options, block_bytes, source, buffer)?;
         reader.counted_bytes = counted_bytes;
         Ok(reader)
@@ -141,7 +141,7 @@ impl BlockReader {
         split: &Split,
         options: &TextOptions,
         block_bytes: usize,
-        source: Source,
+        source: TextInput,
         buffer: Vec<u8>,
     ) -> Result<Self> {
         let (search_from, offset) = search_start(split, options);
@@ -197,9 +197,9 @@ impl BlockReader {
         // Behind a small split comes another, it seems, once it has come behind others; in vain no more is read than a
         // quarter of them.
         self.ahead_bytes = FIRST_COMPLETION_BYTES;
-        if self.end.saturating_sub(split.start) < MOST_AHEAD_BYTES {
+        if self.end.saturating_sub(split.start) < MAX_AHEAD_BYTES {
             let read_bytes = split.start - self.first;
-            self.ahead_bytes = (read_bytes / 4).clamp(FIRST_COMPLETION_BYTES, MOST_AHEAD_BYTES);
+            self.ahead_bytes = (read_bytes / 4).clamp(FIRST_COMPLETION_BYTES, MAX_AHEAD_BYTES);
         }
         // Of a small split no more than it has, and what is read behind it: a buffer is filled with zeros first, which
         // thousands of small files would wait for.
@@ -241,7 +241,7 @@ impl BlockReader {
     }
 
     /// The next records, or nothing when the last have been handed out.
-    pub(super) fn next_block(&mut self) -> Result<Option<Block<'_>>> {
+    pub(super) fn next_block(&mut self) -> Result<Option<TextBlock<'_>>> {
         if self.done || self.position(self.start) >= self.end {
             return Ok(None);
         }
@@ -297,7 +297,7 @@ impl BlockReader {
     }
 
     /// All that is left, when the source has no more.
-    fn last_block(&mut self) -> Result<Option<Block<'_>>> {
+    fn last_block(&mut self) -> Result<Option<TextBlock<'_>>> {
         self.done = true;
         let text = &self.buffer[self.start..self.filled];
         if text.is_empty() {
@@ -310,9 +310,9 @@ impl BlockReader {
         Ok(Some(self.hand_out(self.filled)))
     }
 
-    fn hand_out(&mut self, end: usize) -> Block<'_> {
+    fn hand_out(&mut self, end: usize) -> TextBlock<'_> {
         let start = mem::replace(&mut self.start, end);
-        Block {
+        TextBlock {
             bytes: &self.buffer[start..end],
             offset: self.position(start),
         }

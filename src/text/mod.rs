@@ -1,8 +1,8 @@
 //! Text as bytes: which files, which byte ranges of them, blocks of whole records, lines, words and fields.
 //!
 //! ```text
-//! paths, patterns ─discover─> InputFile ─plan─> Portion ──SplitReader──> Block ─validate─> lines, words, fields
-//!                                                      └────Pieces────┘
+//! paths, patterns ─discover─> InputFile ─plan─> Portion ──SplitReader──> TextBlock ─validate─> lines, words, fields
+//!                                                      └────TextPieces────┘
 //! ```
 //!
 //! `walk` and `pattern` find files, `format` and `compression` tell and decode what is in them, and `streams` and `version`
@@ -32,12 +32,12 @@ mod version;
 mod walk;
 mod words;
 
-pub(crate) use block::Block;
+pub(crate) use block::TextBlock;
 pub(crate) use delimiter::Delimiter;
 pub(crate) use inputs::discover;
 pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line};
 pub(crate) use options::TextOptions;
-pub(crate) use pieces::{Piece, Pieces};
+pub(crate) use pieces::{TextPiece, TextPieces};
 pub(crate) use search::{Needle, for_each_match};
 pub(crate) use split::{Portion, Split, plan};
 pub(crate) use split_reader::SplitReader;

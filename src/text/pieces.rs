@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
-use super::block::{Block, BlockReader};
+use super::block::{TextBlock, TextBlockReader};
 use super::options::TextOptions;
 
 /// The least size of a piece: enough work to outweigh handing it to another thread.
@@ -15,29 +15,29 @@ pub(crate) const MIN_PIECE_BYTES: usize = 4 << 20;
 
 /// The text of a file, decoded if it is compressed, in pieces of whole records, in order.
 #[derive(Debug)]
-pub(crate) struct Pieces {
-    reader: Box<BlockReader>,
+pub(crate) struct TextPieces {
+    reader: Box<TextBlockReader>,
 }
 
 /// Whole records of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Piece {
+pub(crate) struct TextPiece {
     /// Where it starts in the decompressed file.
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
 }
 
-impl Piece {
+impl TextPiece {
     /// The same, borrowed.
-    pub(crate) fn block(&self) -> Block<'_> {
-        Block {
+    pub(crate) fn block(&self) -> TextBlock<'_> {
+        TextBlock {
             bytes: &self.bytes,
             offset: self.offset,
         }
     }
 }
 
-impl Pieces {
+impl TextPieces {
     /// `piece_bytes` is what a piece has at most, but for a longer record; at least [`MIN_PIECE_BYTES`] is taken.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Pieces {
     }
 
     fn open_sized(path: &Arc<Path>, options: &TextOptions, piece_bytes: usize) -> Result<Self> {
-        let reader = BlockReader::open_stream(path, options, piece_bytes)?;
+        let reader = TextBlockReader::open_stream(path, options, piece_bytes)?;
         Ok(Self { reader })
     }
 
@@ -61,9 +61,9 @@ impl Pieces {
     /// # Errors
     ///
     /// If the file cannot be read, is damaged or cut short, or has a record longer than the options allow.
-    pub(crate) fn next_piece(&mut self) -> Result<Option<Piece>> {
+    pub(crate) fn next_piece(&mut self) -> Result<Option<TextPiece>> {
         let block = self.reader.next_block()?;
-        Ok(block.map(|block| Piece {
+        Ok(block.map(|block| TextPiece {
             offset: block.offset,
             bytes: block.bytes.to_vec(),
         }))
@@ -99,7 +99,7 @@ mod tests {
         write_gzip(&path, &text);
         for piece_bytes in [1, 10, 100, 1_000, 1 << 20] {
             let mut pieces =
-                Pieces::open_sized(&path, &TextOptions::default(), piece_bytes).unwrap();
+                TextPieces::open_sized(&path, &TextOptions::default(), piece_bytes).unwrap();
             let mut decoded = Vec::new();
             while let Some(piece) = pieces.next_piece().unwrap() {
                 assert_eq!(piece.block().offset, decoded.len() as u64);
@@ -118,7 +118,7 @@ mod tests {
         write_gzip(&path, "text\n");
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        let error = Pieces::open(&path, &TextOptions::default(), 0)
+        let error = TextPieces::open(&path, &TextOptions::default(), 0)
             .and_then(|mut pieces| pieces.next_piece())
             .unwrap_err();
         assert!(

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, ErrorKind as Kind, Result};
 use crate::storage::file::uninterrupted;
 
-use super::compression::Decoder;
+use super::compression::Decompressor;
 use super::format::{Format, HEAD_BYTES, check_text};
 use super::options::TextOptions;
 use super::version::Version;
@@ -21,13 +21,13 @@ const COMPRESSED_BYTES: usize = 128 << 10;
 
 /// An open file that counts what is read of it.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(super) struct RawInput {
     file: File,
     /// Shared, as a decoder may keep the file to itself.
     bytes_read: Arc<AtomicU64>,
 }
 
-impl Input {
+impl RawInput {
     fn new(file: File) -> Self {
         Self {
             file,
@@ -36,7 +36,7 @@ impl Input {
     }
 }
 
-impl Read for Input {
+impl Read for RawInput {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         // Decoders cannot go on after an interruption, so they see none.
         let read = uninterrupted(|| self.file.read(out))?;
@@ -90,10 +90,10 @@ impl<R: Read> Read for Peeked<R> {
 
 /// The text of a file.
 #[derive(Debug)]
-pub(super) enum Source {
-    Plain(Peeked<Input>),
+pub(super) enum TextInput {
+    Plain(Peeked<RawInput>),
     Compressed {
-        decoder: Peeked<Decoder>,
+        decoder: Peeked<Decompressor>,
         /// Of the file.
         bytes_read: Arc<AtomicU64>,
     },
@@ -106,7 +106,7 @@ pub(super) enum Source {
 /// If it cannot be read, or has a format that cannot.
 pub(super) fn version_if_plain(path: &Path, options: &TextOptions) -> Result<Option<Version>> {
     let at_path = |source| Error::io("read", path, source);
-    let mut input = Peeked::new(Input::new(open(path)?)).map_err(at_path)?;
+    let mut input = Peeked::new(RawInput::new(open(path)?)).map_err(at_path)?;
     match Format::of(input.head(), path)? {
         Format::Compressed(_) => Ok(None),
         Format::Plain => {
@@ -117,7 +117,7 @@ pub(super) fn version_if_plain(path: &Path, options: &TextOptions) -> Result<Opt
     }
 }
 
-impl Source {
+impl TextInput {
     /// The whole text of a file, in whatever format the file is.
     pub(super) fn open(path: &Path, options: &TextOptions) -> Result<Self> {
         Self::of(open(path)?, path, options)
@@ -126,7 +126,7 @@ impl Source {
     /// The text of an open file, from its start.
     pub(super) fn of(file: File, path: &Path, options: &TextOptions) -> Result<Self> {
         let at_path = |source| Error::io("read", path, source);
-        let input = Input::new(file);
+        let input = RawInput::new(file);
         let bytes_read = Arc::clone(&input.bytes_read);
         let input = Peeked::new(input).map_err(at_path)?;
         match Format::of(input.head(), path)? {
@@ -136,7 +136,8 @@ impl Source {
             }
             Format::Compressed(compression) => {
                 let input = BufReader::with_capacity(COMPRESSED_BYTES, input);
-                let decoder = Peeked::new(Decoder::new(compression, input)).map_err(at_path)?;
+                let decoder =
+                    Peeked::new(Decompressor::new(compression, input)).map_err(at_path)?;
                 check_text(decoder.head(), true, options, path)?;
                 Ok(Self::Compressed {
                     decoder,
@@ -156,7 +157,7 @@ impl Source {
         let at_path = |source| Error::io("read", path, source);
         let mut input = match open_source {
             Some(Self::Plain(input)) => input,
-            _ => Peeked::unseen(Input::new(open(path)?)),
+            _ => Peeked::unseen(RawInput::new(open(path)?)),
         };
         let file = &mut input.reader.file;
         let is_as_before = version.map_or(Ok(true), |version| version.is_prefix_of(file));
@@ -182,7 +183,7 @@ impl Source {
     }
 }
 
-impl Read for Source {
+impl Read for TextInput {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(input) => input.read(out),
@@ -219,7 +220,7 @@ mod tests {
 
     fn text_of(path: &Path) -> Vec<u8> {
         let mut text = Vec::new();
-        let mut source = Source::open(path, &TextOptions::default()).unwrap();
+        let mut source = TextInput::open(path, &TextOptions::default()).unwrap();
         source.read_to_end(&mut text).unwrap();
         assert_eq!(source.bytes_read(), std::fs::metadata(path).unwrap().len());
         text
@@ -246,7 +247,7 @@ mod tests {
         let path = directory.path().join("f");
         std::fs::write(&path, "0123456789abcdef").unwrap();
         let mut text = String::new();
-        Source::open_at(&path, 12, None, None)
+        TextInput::open_at(&path, 12, None, None)
             .unwrap()
             .read_to_string(&mut text)
             .unwrap();

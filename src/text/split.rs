@@ -46,7 +46,7 @@ pub(crate) enum Portion {
     Split(Split),
     /// Several, one after the other.
     Pack(Vec<Split>),
-    /// A compressed file or a stream, to be read as [`Pieces`](super::Pieces) while others work on what has been read.
+    /// A compressed file or a stream, to be read as [`TextPieces`](super::TextPieces) while others work on what has been read.
     ///
     /// Only one thread can decode a file. If a file is a large part of the input, the rest would wait for it, so at least
     /// its lines are shared. If there are many, each thread decodes its own, and nothing has to be handed over. A pipe is
@@ -78,7 +78,7 @@ pub(crate) fn plan(files: &[InputFile], options: &TextOptions) -> Result<Vec<Por
     let split_bytes = options
         .split_bytes
         .unwrap_or_else(|| (total_cost / PORTIONS).clamp(MIN_SPLIT_BYTES, MAX_SPLIT_BYTES));
-    let mut plan = Plan {
+    let mut plan = SplitPlan {
         split_bytes,
         total_bytes,
         can_cut: !Delimiter::new(&options.delimiter).overlaps_itself(),
@@ -98,7 +98,7 @@ fn cost(file: &InputFile) -> u64 {
     file.bytes.saturating_add(FILE_COST_BYTES)
 }
 
-struct Plan<'o> {
+struct SplitPlan<'o> {
     // Settings.
     options: &'o TextOptions,
     split_bytes: u64,
@@ -111,7 +111,7 @@ struct Plan<'o> {
     pack_cost: u64,
 }
 
-impl Plan<'_> {
+impl SplitPlan<'_> {
     fn add(&mut self, file: &InputFile) -> Result<()> {
         let may_be_stream = file.bytes > MIN_STREAM_BYTES && file.bytes > self.total_bytes / 8;
         if file.is_stream {

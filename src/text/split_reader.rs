@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Result;
 
-use super::block::{BLOCK_BYTES, Block, BlockReader};
+use super::block::{BLOCK_BYTES, TextBlock, TextBlockReader};
 use super::options::TextOptions;
 use super::split::Split;
 
@@ -19,7 +19,7 @@ use super::split::Split;
 pub(crate) struct SplitReader {
     /// Away while a split is read. Those that are read meanwhile, by a task within the task, say, get one of their own.
     /// In a box, since what decodes files is large, and would be moved for each split.
-    last: Cell<Option<Box<BlockReader>>>,
+    last: Cell<Option<Box<TextBlockReader>>>,
 }
 
 impl SplitReader {
@@ -38,9 +38,9 @@ impl SplitReader {
         split: &Split,
         options: &TextOptions,
         input_bytes: &AtomicU64,
-        on_block: &mut impl FnMut(Block<'_>) -> Result<ControlFlow<()>>,
+        on_block: &mut impl FnMut(TextBlock<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<ControlFlow<()>> {
-        let mut reader = BlockReader::open(split, options, BLOCK_BYTES, self.last.take())?;
+        let mut reader = TextBlockReader::open(split, options, BLOCK_BYTES, self.last.take())?;
         let flow = push_blocks(&mut reader, input_bytes, on_block)?;
         self.last
             .set(Some(reader).filter(|reader| !reader.has_grown()));
@@ -49,9 +49,9 @@ impl SplitReader {
 }
 
 fn push_blocks(
-    reader: &mut BlockReader,
+    reader: &mut TextBlockReader,
     input_bytes: &AtomicU64,
-    on_block: &mut impl FnMut(Block<'_>) -> Result<ControlFlow<()>>,
+    on_block: &mut impl FnMut(TextBlock<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<ControlFlow<()>> {
     loop {
         let flow = match reader.next_block()? {

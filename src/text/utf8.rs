@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 
-use super::block::Block;
+use super::block::TextBlock;
 use super::delimiter::Delimiter;
 use super::options::InvalidUtf8;
 
@@ -18,7 +18,7 @@ use super::options::InvalidUtf8;
 ///
 /// If it is not UTF-8, and `invalid_utf8` says that this fails.
 pub(crate) fn validate<'a>(
-    block: Block<'a>,
+    block: TextBlock<'a>,
     delimiter: &Delimiter,
     invalid_utf8: InvalidUtf8,
     path: &Path,
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     fn validated(bytes: &[u8], invalid_utf8: InvalidUtf8) -> Result<Cow<'_, str>> {
-        let block = Block { bytes, offset: 100 };
+        let block = TextBlock { bytes, offset: 100 };
         validate(block, &Delimiter::new(b"\n"), invalid_utf8, Path::new("f"))
     }
 

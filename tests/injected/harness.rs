@@ -70,13 +70,13 @@ pub(crate) struct Report {
 }
 
 /// A directory in which the program runs.
-pub(crate) struct Place<'a> {
+pub(crate) struct Scene<'a> {
     root: &'a Path,
     /// What `write_text` writes.
     new: String,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Scene<'a> {
     pub(crate) fn new(root: &'a Path) -> Self {
         let lines = program::text().into_iter().map(|line| line + "\n");
         let new: String = lines.collect();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::common::Files;
-use super::harness::{Outcome, Place, Run};
+use super::harness::{Outcome, Run, Scene};
 use super::program::{EXECUTORS, WORK};
 use super::sample::{Tally, in_places, undisturbed};
 
@@ -56,7 +56,7 @@ fn right_answers_under(limits: &[String], executors: &[&'static str], user: Opti
         })
     });
     let tally = Tally::default();
-    in_places(runs, |place, run| tally.add(&run, &place.run(&run)));
+    in_places(runs, |scene, run| tally.add(&run, &scene.run(&run)));
     tally.finish()
 }
 
@@ -134,10 +134,10 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
         return;
     }
     let _mounted = Mounted(disk);
-    let place = Place::new(disk);
+    let scene = Scene::new(disk);
     for (index, (work, _)) in WORK.iter().enumerate() {
         let run = undisturbed(work, EXECUTORS[index % EXECUTORS.len()]);
-        let report = place.run(&run);
+        let report = scene.run(&run);
         match report.outcome {
             Ok(Outcome::Error) => {
                 let message = report.message.unwrap_or_default();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::exit;
 use std::time::Duration;
 
-use holdall::{Bag, Context, Executor, Persistence, Result, TextReader, TextWriter};
+use holdall::{Bag, Context, Executor, Result, StorageLevel, TextReader, TextWriter};
 
 use super::{faults, limits};
 
@@ -138,7 +138,7 @@ fn group(context: &Context, directory: &Path) -> Result<Vec<String>> {
 
 /// Two passes over a bag that is computed once.
 fn persist(context: &Context, directory: &Path) -> Result<Vec<String>> {
-    let lines = lines(context, directory)?.persist(Persistence::MemoryThenDisk);
+    let lines = lines(context, directory)?.persist(StorageLevel::MemoryThenDisk);
     let count = lines.count()?;
     let sorted = lines.sort().collect()?;
     assert_eq!(count, sorted.len() as u64, "two passes over one bag");
@@ -184,7 +184,7 @@ fn program() {
 fn run(work: Work, executor: Executor, directory: &Path) -> Result<Vec<String>> {
     let builder = Context::builder().executor(executor).memory(2 << 20);
     let builder = builder.spill_directory(directory.join(SPILL));
-    let builder = builder.worker_patience(Duration::from_secs(5));
+    let builder = builder.worker_timeout(Duration::from_secs(5));
     let context = builder.shuffle_partitions(3).progress(false).build()?;
     work(&context, directory)
 }

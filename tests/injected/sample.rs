@@ -6,7 +6,7 @@ use std::thread;
 
 use super::common::Files;
 use super::faults::{Effect, Fault, Operation, Scope, Times};
-use super::harness::{Outcome, Place, Report, Run};
+use super::harness::{Outcome, Report, Run, Scene};
 use super::program::{EXECUTORS, WORK};
 
 /// How many places there are in which the program runs at the same time.
@@ -87,7 +87,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Hands out tasks in order to a thread for each place.
 pub(crate) fn in_places<T: Send>(
     tasks: impl Iterator<Item = T> + Send,
-    run: impl Fn(&Place<'_>, T) + Sync,
+    run: impl Fn(&Scene<'_>, T) + Sync,
 ) {
     let tasks = Mutex::new(tasks);
     let next = || lock(&tasks).next();
@@ -95,9 +95,9 @@ pub(crate) fn in_places<T: Send>(
         for _ in 0..PLACES {
             scope.spawn(|| {
                 let files = Files::new();
-                let place = Place::new(files.root());
+                let scene = Scene::new(files.root());
                 while let Some(task) = next() {
-                    run(&place, task);
+                    run(&scene, task);
                 }
             });
         }
@@ -184,7 +184,7 @@ fn all(tally: &Tally) {
     let tasks = combinations().flat_map(|(work, executor)| {
         faults(executor).map(move |fault| (undisturbed(work, executor), fault))
     });
-    in_places(tasks, |place, (run, fault)| {
+    in_places(tasks, |scene, (run, fault)| {
         // What ends no run affects the later calls, too, if it begins early.
         let last = match (fault.effect, fault.times) {
             (Effect::Short, Times::Always) | (_, Times::Alternately) => 2,
@@ -196,7 +196,7 @@ fn all(tally: &Tally) {
                 fault,
                 ..run.clone()
             };
-            let report = place.run(&run);
+            let report = scene.run(&run);
             tally.add(&run, &report);
             if report.affected == 0 {
                 break;
@@ -208,9 +208,9 @@ fn all(tally: &Tally) {
 /// Has calls fail that are chosen at random, in `runs` runs for each operation of the program.
 fn some(runs: u64, seed: u64, tally: &Tally) {
     let counts = Mutex::new(BTreeMap::new());
-    in_places(combinations(), |place, (work, executor)| {
+    in_places(combinations(), |scene, (work, executor)| {
         let run = undisturbed(work, executor);
-        let report = place.run(&run);
+        let report = scene.run(&run);
         assert_eq!(report.outcome, Ok(Outcome::Right), "{run}");
         lock(&counts).insert((work, executor), report.counts);
     });
@@ -246,7 +246,7 @@ fn some(runs: u64, seed: u64, tally: &Tally) {
             ..undisturbed(work, executor)
         }
     });
-    in_places(tasks, |place, run| tally.add(&run, &place.run(&run)));
+    in_places(tasks, |scene, run| tally.add(&run, &scene.run(&run)));
 }
 
 /// Runs `count` on worker processes while calls fail.
@@ -263,7 +263,7 @@ fn count_on_workers(operation: Operation, error: i32, times: Times, first: u64) 
         fault: Some(fault),
         ..undisturbed("count", "processes:2")
     };
-    Place::new(files.root()).run(&run)
+    Scene::new(files.root()).run(&run)
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_worker_is_ended_even_if_waiting_for_it_fails() {
 #[test]
 fn a_directory_goes_even_if_a_look_into_it_fails_once() {
     let files = Files::new();
-    let place = Place::new(files.root());
+    let scene = Scene::new(files.root());
     for error in [libc::EIO, libc::ENOENT] {
         for first in 20..40 {
             let fault = Fault {
@@ -304,7 +304,7 @@ fn a_directory_goes_even_if_a_look_into_it_fails_once() {
                 fault: Some(fault),
                 ..undisturbed("overwrite", "inline")
             };
-            let outcome = place.run(&run).outcome;
+            let outcome = scene.run(&run).outcome;
             assert!(outcome.is_ok(), "{run}: {outcome:?}");
         }
     }

@@ -5,11 +5,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use holdall::{Bag, Context, Data, ErrorKind, Persistence, Result};
+use holdall::{Bag, Context, Data, ErrorKind, Result, StorageLevel};
 use serde::Serialize;
 
 use super::common::{Files, key_bytes, sort_as_keyed};
-use super::{EXECUTORS, LEAST_THREAD_BYTES, Spills, on_every_budget, tight};
+use super::{EXECUTORS, MIN_THREAD_BYTES, Spills, on_every_budget, tight};
 
 type Pair = (String, u64);
 
@@ -341,7 +341,7 @@ fn a_shuffle_follows_a_shuffle() {
 fn one_of_each_kind(numbers: &Bag<u64>) -> Vec<(&'static str, Bag<u64>)> {
     let numbers = || numbers.clone();
     let pairs = || numbers().map(|n| (n, n));
-    let persisted = numbers().distinct().persist(Persistence::Disk);
+    let persisted = numbers().distinct().persist(StorageLevel::Disk);
     vec![
         ("combine", numbers().distinct()),
         ("group", pairs().group_by_key().map(|(key, _)| key).boxed()),
@@ -365,7 +365,7 @@ fn one_of_each_kind(numbers: &Bag<u64>) -> Vec<(&'static str, Bag<u64>)> {
 fn too_small_a_budget_is_refused_before_anything_runs() {
     for (executor, threads) in EXECUTORS {
         let files = Files::new();
-        let least = LEAST_THREAD_BYTES * threads;
+        let least = MIN_THREAD_BYTES * threads;
         let context = |bytes: usize| -> Context {
             let builder = tight(executor, files.root()).memory(bytes);
             builder.build().expect("the settings are right")
@@ -404,9 +404,9 @@ fn too_small_a_budget_is_refused_before_anything_runs() {
 #[test]
 fn what_is_persisted_needs_no_memory() {
     let all = [
-        Persistence::Memory,
-        Persistence::MemoryThenDisk,
-        Persistence::Disk,
+        StorageLevel::Memory,
+        StorageLevel::MemoryThenDisk,
+        StorageLevel::Disk,
     ];
     for (executor, _) in EXECUTORS {
         for persistence in all {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use holdall::{Bag, Context, ErrorKind, Executor, Persistence, Result};
+use holdall::{Bag, Context, ErrorKind, Executor, Result, StorageLevel};
 
 use super::common::Files;
 use super::{EXECUTORS, tight};
@@ -118,7 +118,7 @@ fn length(path: &Path) -> u64 {
 fn names_the_damage(result: Result<Vec<(String, u64)>>, at: impl Fn(u64) -> bool) {
     let error = result.expect_err("a wrong answer");
     let ErrorKind::TooManyAttempts {
-        place,
+        context: place,
         attempts: 4,
         last,
     } = error.kind()
@@ -414,7 +414,7 @@ fn a_persisted_file_that_is_damaged_or_gone_is_made_again() {
     for (executor, damage) in [EXECUTORS[0].0, EXECUTORS[2].0].into_iter().zip(damages) {
         let files = Files::new();
         let context = small(executor, &files);
-        let kept = few_pairs(&context).sum_by_key().persist(Persistence::Disk);
+        let kept = few_pairs(&context).sum_by_key().persist(StorageLevel::Disk);
         let expected = kept.collect().unwrap();
         for path in spilled_files(files.root()) {
             damage(&path);

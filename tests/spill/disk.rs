@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use holdall::{Bag, Context, Error, ErrorKind, Persistence, Place};
+use holdall::{Bag, Context, Error, ErrorContext, ErrorKind, StorageLevel};
 
 use super::common::{Files, names_in};
 use super::{EXECUTORS, PLENTY_BYTES, child, tight};
@@ -65,7 +65,7 @@ fn gathering(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u
 
 /// Everything that writes files, and the method of the program that does.
 fn writers(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u64)>)> {
-    let kept = noisy_pairs(context, count).persist(Persistence::Disk);
+    let kept = noisy_pairs(context, count).persist(StorageLevel::Disk);
     let mut all = dividing(context, count);
     all.extend(gathering(context, count));
     all.push(("persist", kept.boxed()));
@@ -73,16 +73,16 @@ fn writers(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u64
 }
 
 /// The place, the path, and the bytes that were needed, of an error about room.
-fn room_error(error: &Error) -> (&Place, &Path, u64) {
+fn room_error(error: &Error) -> (&ErrorContext, &Path, u64) {
     match error.kind() {
         ErrorKind::QuotaExceeded {
-            place,
+            context: place,
             path,
             needed_bytes,
             ..
         }
         | ErrorKind::DiskFull {
-            place,
+            context: place,
             path,
             needed_bytes,
             ..

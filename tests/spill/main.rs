@@ -18,7 +18,7 @@ use holdall::{Context, ContextBuilder, Executor};
 use common::{Files, within_the_limit};
 
 /// The least memory that a thread can shuffle with.
-const LEAST_THREAD_BYTES: usize = 1 << 20;
+const MIN_THREAD_BYTES: usize = 1 << 20;
 
 /// What fits into nothing smaller.
 const PLENTY_BYTES: usize = 1 << 30;
@@ -36,7 +36,7 @@ fn tight(executor: Executor, directory: &Path) -> ContextBuilder {
     let (_, threads) = threads.expect("one of the executors");
     Context::builder()
         .executor(executor)
-        .memory(LEAST_THREAD_BYTES * threads)
+        .memory(MIN_THREAD_BYTES * threads)
         .spill_directory(directory)
         .progress(false)
 }
@@ -61,7 +61,7 @@ enum Spills {
 /// Runs `behaviour` on each executor with the least memory, some more and plenty, and checks what it spilled.
 fn on_every_budget(spills: Spills, behaviour: impl Fn(&Context) + Clone + Send + 'static) {
     for (executor, threads) in EXECUTORS {
-        let least = LEAST_THREAD_BYTES * threads;
+        let least = MIN_THREAD_BYTES * threads;
         let budgets = match threads {
             2 => vec![least, 2 * least, PLENTY_BYTES],
             _ => vec![least],

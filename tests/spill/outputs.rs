@@ -15,7 +15,7 @@ use crate::child::{self, Child};
 use crate::common::{
     Files, assert_empty, concatenation, names_in, on_every_executor_and_processes, within_the_limit,
 };
-use holdall::{Bag, Context, ErrorKind, Executor, Persistence, TextWriter};
+use holdall::{Bag, Context, ErrorKind, Executor, StorageLevel, TextWriter};
 
 fn context(executor: Executor, spill: &Path) -> Context {
     let builder = Context::builder().executor(executor).memory(8 << 20);
@@ -28,7 +28,7 @@ fn context(executor: Executor, spill: &Path) -> Context {
 
 fn on_disk(context: &Context) -> Bag<u64> {
     let numbers = context.range_partitioned(0..1_000, 4);
-    numbers.persist(Persistence::Disk).boxed()
+    numbers.persist(StorageLevel::Disk).boxed()
 }
 
 fn range(numbers: std::ops::Range<u64>, partitions: usize) -> Bag<u64> {
@@ -401,7 +401,7 @@ fn a_job_survives_the_loss_of_its_directory() {
             }
             n
         });
-        let kept = losing.persist(Persistence::Disk);
+        let kept = losing.persist(StorageLevel::Disk);
         let sums = kept.map(|n| (n % 1_000, n)).sum_by_key();
         let sum = within_the_limit("any", {
             let sums = sums.clone();
@@ -428,7 +428,7 @@ fn a_directory_may_be_lost_at_any_time() {
         let context = context(executor, &spill);
         for milliseconds in (0..60).step_by(10) {
             let numbers = context.range_partitioned(0..20_000, 8);
-            let kept = numbers.map(|n| (n % 2_000, n)).persist(Persistence::Disk);
+            let kept = numbers.map(|n| (n % 2_000, n)).persist(StorageLevel::Disk);
             let sums = kept
                 .sum_by_key()
                 .repartition(3)
@@ -615,7 +615,7 @@ fn child_says_where_it_spills() {
     let Some((directory, _)) = child::task() else {
         return;
     };
-    let numbers = range(0..100, 2).persist(Persistence::Disk);
+    let numbers = range(0..100, 2).persist(StorageLevel::Disk);
     assert_eq!(numbers.count().unwrap(), 100);
     let has_spilled = |path: &Path| {
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
@@ -741,7 +741,7 @@ fn child_runs_out_of_descriptors() {
     let pairs = context
         .range_partitioned(0..20_000, 4)
         .map(|n| (n % 5_000, n));
-    let sums = pairs.sum_by_key().persist(Persistence::Disk);
+    let sums = pairs.sum_by_key().persist(StorageLevel::Disk);
     let outcome = sums.count().and_then(|count| {
         let lines = sums.map(|(key, sum)| format!("{key} {sum}"));
         lines.write_text(directory.join("out")).map(|()| count)

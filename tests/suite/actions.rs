@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{self, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
-use holdall::{Context, ErrorKind, Executor, Persistence, Result, TextWriter};
+use holdall::{Context, ErrorKind, Executor, Result, StorageLevel, TextWriter};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{
@@ -231,7 +231,7 @@ fn what_is_read_once_and_persisted_has_indices() {
         let receiver = Mutex::new(Some(receiver));
         let numbers =
             context.from_fn(move || receiver.lock().unwrap().take().into_iter().flatten());
-        let indexed = numbers.persist(Persistence::default()).zip_with_index();
+        let indexed = numbers.persist(StorageLevel::default()).zip_with_index();
         let expected = (0..1_000).zip(0..);
         assert!(indexed.collect().unwrap().into_iter().eq(expected));
     });

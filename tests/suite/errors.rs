@@ -53,7 +53,7 @@ fn check_panics(cases: Vec<(&str, u32, Bag<u64>)>) {
         assert!(
             matches!(error.kind(), ErrorKind::TaskPanicked { message, .. } if message == "on purpose with 55")
         );
-        let place = error.place().expect("a closure has a place");
+        let place = error.context().expect("a closure has a place");
         assert_eq!(
             (place.operator, place.stage, place.partition),
             (Some(operator), Some(1), Some(5))
@@ -430,7 +430,7 @@ fn a_panic_on_the_reduce_side_names_the_keyed_method_and_its_stage() {
         let line = line!();
         let bag = keyed.aggregate_by_key(0, |a, b| a + b, merge);
         let error = bag.map(|(_, n)| n).filter(|n| *n > 0).count().unwrap_err();
-        let partition = error.place().unwrap().partition.unwrap();
+        let partition = error.context().unwrap().partition.unwrap();
         let place = at("aggregate_by_key", line);
         let expected =
             format!("a closure panicked in {place} (stage 2, partition {partition}): on purpose");
@@ -439,7 +439,7 @@ fn a_panic_on_the_reduce_side_names_the_keyed_method_and_its_stage() {
         let counts = numbers(context).map(|n| n % 10).count_by_value();
         let (line, bag) = (line!(), counts.map(|(n, _)| boom(n + 50)));
         let error = bag.count().unwrap_err();
-        assert_eq!(error.place().unwrap().stage, Some(2));
+        assert_eq!(error.context().unwrap().stage, Some(2));
         assert!(error.to_string().contains(&at("map", line)), "{error}");
     });
 }
@@ -476,7 +476,7 @@ fn a_panic_in_writing_or_reading_a_key_names_the_keyed_method() {
 
         let (line, read) = (line!(), numbers(context).map(Odd::<true>).distinct());
         let error = read.count().unwrap_err();
-        assert_eq!(error.place().unwrap().stage, Some(2));
+        assert_eq!(error.context().unwrap().stage, Some(2));
         assert!(
             error
                 .to_string()
@@ -602,7 +602,7 @@ fn gathered(context: &Context) -> Vec<(&'static str, u32, Bag<()>)> {
             "persist",
             line!(),
             values()
-                .persist(holdall::Persistence::Disk)
+                .persist(holdall::StorageLevel::Disk)
                 .map(|_| ())
                 .boxed(),
         ),
@@ -615,7 +615,7 @@ fn a_record_that_cannot_be_read_back_is_refused_by_method_and_told_what_to_do() 
         for (operator, line, bag) in sorted(context).into_iter().chain(gathered(context)) {
             let error = bag.count().expect_err(operator);
             assert!(matches!(error.kind(), ErrorKind::Codec { .. }), "{error}");
-            let place = error.place().expect("a place");
+            let place = error.context().expect("a place");
             assert_eq!(
                 (place.operator, place.stage),
                 (Some(operator), Some(1)),
@@ -802,7 +802,7 @@ fn an_error_in_a_closure_over_lines_names_file_and_byte() {
         let (line, filtered) = (line!(), lines.clone().filter(is_bad));
         let error = filtered.count().unwrap_err();
         assert_eq!(error.to_string(), expected(at("filter", line)));
-        let place = error.place().unwrap();
+        let place = error.context().unwrap();
         assert_eq!(
             (place.path.as_deref(), place.offset),
             (Some(&*bad), Some(15))
@@ -861,17 +861,17 @@ fn bytes_are_placed_in_decompressed_text_and_in_any_partition() {
                 .map(is_bad)
                 .count()
                 .unwrap_err();
-            let place = error.place().unwrap();
+            let place = error.context().unwrap();
             assert_eq!(
                 (place.path.as_deref(), place.offset),
                 (Some(&*path), Some(160))
             );
             let matches = reader.clone().read(&path).unwrap().containing("a");
             let error = matches.map(is_bad).count().unwrap_err();
-            assert_eq!(error.place().unwrap().offset, Some(160));
+            assert_eq!(error.context().unwrap().offset, Some(160));
             let matches = reader.read_bytes(&path).unwrap().containing("panic");
             let error = matches.for_each(|_| panic!("{ON_PURPOSE}")).unwrap_err();
-            assert_eq!(error.place().unwrap().offset, Some(160));
+            assert_eq!(error.context().unwrap().offset, Some(160));
         }
     });
 }
@@ -886,14 +886,14 @@ fn where_lines_are_not_what_fails_no_line_is_named() {
         let boom = |word: &str| assert!(word != "bad", "{ON_PURPOSE}");
         // Words are cut from whole blocks: the file is known, the line is not.
         let error = lines.clone().words().for_each(boom).unwrap_err();
-        let place = error.place().unwrap();
+        let place = error.context().unwrap();
         assert_eq!((place.path.as_deref(), place.offset), (Some(&*path), None));
         // After a shuffle there is neither.
         let error = lines
             .distinct()
             .for_each(move |line| boom(&line))
             .unwrap_err();
-        let place = error.place().unwrap();
+        let place = error.context().unwrap();
         assert_eq!((place.path.as_deref(), place.offset), (None, None));
     });
 }
@@ -1011,7 +1011,7 @@ fn a_file_that_is_gone_is_named() {
             paths[1].display()
         );
         assert_eq!(error.to_string(), expected);
-        assert!(error.is_io() && error.place().is_none());
+        assert!(error.is_io() && error.context().is_none());
         assert!(
             matches!(error.kind(), ErrorKind::Io { operation: "open", path, .. } if *path == paths[1])
         );

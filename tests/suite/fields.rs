@@ -166,7 +166,7 @@ fn the_first_record_that_does_not_fit_is_named() {
         ] {
             let text = format!("{good}{bad}\n{good}");
             let error = visits(context, &files, &text).count().unwrap_err();
-            let (place, said) = (error.place().unwrap(), error.to_string());
+            let (place, said) = (error.context().unwrap(), error.to_string());
             let found = (place.operator, place.path.as_deref(), place.offset);
             let path = files.path("visits");
             let at = Some(good.len() as u64);
@@ -206,7 +206,7 @@ fn what_fails_after_the_fields_has_the_place_of_its_record() {
                 .map(|(a, b)| a.checked_div(b).expect(ON_PURPOSE))
                 .count()
                 .unwrap_err();
-            let place = error.place().unwrap();
+            let place = error.context().unwrap();
             let found = (place.operator, place.path.as_deref(), place.offset);
             assert_eq!(found, (Some("map"), Some(&*path), Some(400)));
         }

@@ -11,10 +11,10 @@ use holdall::{Bag, Context, Data, Executor, Pipeline};
 use crate::common::{Files, hash, key_bytes, sort_as_keyed, within_the_limit};
 
 const CASES: u64 = 200;
-const MOST_STEPS: u64 = 8;
+const MAX_STEPS: u64 = 8;
 
 /// Records beyond which a pipeline is not made longer by what adds to them.
-const MOST_RECORDS: usize = 4_000;
+const MAX_RECORDS: usize = 4_000;
 
 /// The lengths of texts: most are short, some longer than a slot of a table, some longer than a frame of a file.
 const TEXT_BYTES: [usize; 8] = [0, 1, 8, 14, 15, 16, 700, 5_000];
@@ -127,8 +127,8 @@ impl<T: Data + Clone + Sync> Both<T> {
         match random.below(5) {
             0 => self.repartition(random.one_of(&[1, 2, 7, 70])),
             1 => self.coalesce(random.one_of(&[1, 2, 5, 1_000])),
-            2 if self.len() <= MOST_RECORDS => self.clone().union(self),
-            3 if self.len() <= MOST_RECORDS => self.flat_map(|record| vec![record.clone(), record]),
+            2 if self.len() <= MAX_RECORDS => self.clone().union(self),
+            3 if self.len() <= MAX_RECORDS => self.flat_map(|record| vec![record.clone(), record]),
             _ => {
                 let keep = random.below(4);
                 self.filter(move |record| hash(&key_bytes(record)) % 4 != keep)
@@ -373,7 +373,7 @@ fn run(seed: u64) -> bool {
         .progress(false)
         .build()
         .expect("the settings are right");
-    let steps = random.below(MOST_STEPS) + 1;
+    let steps = random.below(MAX_STEPS) + 1;
     let mut maker = Maker {
         random,
         context: context.clone(),

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use holdall::{Context, ErrorKind, Executor, IntoInputs, Persistence, Result, TextReader};
+use holdall::{Context, ErrorKind, Executor, IntoInputs, Result, StorageLevel, TextReader};
 
 use crate::common::{
     Files, bzip2, gzip, on_every_executor, on_every_executor_and_processes, xz, zstd,
@@ -404,7 +404,7 @@ mod streams {
             let kept = context
                 .read_text(&path)
                 .unwrap()
-                .persist(Persistence::Memory);
+                .persist(StorageLevel::Memory);
             assert_eq!(kept.count().unwrap(), 1000);
             let indexed = kept.clone().zip_with_index().collect().unwrap();
             assert!(

@@ -337,7 +337,7 @@ fn joins(
                 let rows = left.clone().$method(right.clone());
                 let rows = rows.map(|row| format!("{row:?}")).collect().unwrap();
                 let stages = context.last_job().unwrap().stages;
-                let dropped = stages.iter().map(|stage| stage.dropped_records).sum();
+                let dropped = stages.iter().map(|stage| stage.filtered_records).sum();
                 (stringify!($method), rows, dropped)
             }),*]
         };

@@ -8,7 +8,7 @@ use std::thread;
 use crate::common::{
     Files, assert_empty, names_in, on_every_executor_and_processes, on_every_executor_with,
 };
-use holdall::{Bag, Context, Executor, Persistence};
+use holdall::{Bag, Context, Executor, StorageLevel};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A chain of so many erased operators on the numbers below 10.
@@ -101,7 +101,7 @@ fn a_chain_of_operators_is_as_long_as_a_loop_makes_it() {
         assert_eq!(bag.count().unwrap(), 10);
         assert_eq!(bag.first().unwrap(), Some(LENGTH));
         assert_eq!(bag.clone().map(|n| n % 2).distinct().count().unwrap(), 2);
-        let persisted = bag.persist(Persistence::default());
+        let persisted = bag.persist(StorageLevel::default());
         assert_eq!(persisted.count().unwrap(), 10);
         assert_eq!(persisted.count().unwrap(), 10);
     });
@@ -221,7 +221,7 @@ fn of_a_loop_that_persists_each_round_two_rounds_are_kept() {
         move |context| {
             for is_wide in [false, true] {
                 let start = context.range_partitioned(0..RECORDS, 3).map(|n| (n, 0_u64));
-                let mut bag = start.persist(Persistence::Disk).boxed();
+                let mut bag = start.persist(StorageLevel::Disk).boxed();
                 assert_eq!(bag.count().unwrap(), RECORDS);
                 let one_round = bytes_in(spill.root());
                 COMPUTED.store(0, Ordering::Relaxed);
@@ -235,7 +235,7 @@ fn of_a_loop_that_persists_each_round_two_rounds_are_kept() {
                     } else {
                         next.boxed()
                     };
-                    let next = next.persist(Persistence::Disk).boxed();
+                    let next = next.persist(StorageLevel::Disk).boxed();
                     assert_eq!(next.count().unwrap(), RECORDS);
                     bag = next;
                     assert!(bytes_in(spill.root()) <= 3 * one_round, "in round {round}");
@@ -289,7 +289,7 @@ fn what_was_released_is_computed_again_when_all_that_was_kept_is_damaged() {
             let start = context
                 .range_partitioned(0..3_000, 3)
                 .map(|n| (n % 500, 1_u64));
-            let mut bag = start.persist(Persistence::Disk).boxed();
+            let mut bag = start.persist(StorageLevel::Disk).boxed();
             for _ in 0..6 {
                 let next = bag.map_values(|n| n * 2);
                 let next = if is_wide {
@@ -297,7 +297,7 @@ fn what_was_released_is_computed_again_when_all_that_was_kept_is_damaged() {
                 } else {
                     next.boxed()
                 };
-                bag = next.persist(Persistence::Disk).boxed();
+                bag = next.persist(StorageLevel::Disk).boxed();
                 assert!(bag.count().unwrap() > 0);
             }
             let mut expected = bag.clone().sum_by_key().collect().unwrap();
@@ -334,7 +334,7 @@ fn spills_much(threads: usize) -> holdall::Result<()> {
     assert_eq!(pairs().join(pairs()).count()?, RECORDS);
     let mut bag = pairs().boxed();
     for _ in 0..8 {
-        bag = bag.persist(Persistence::Disk).boxed();
+        bag = bag.persist(StorageLevel::Disk).boxed();
     }
     assert_eq!(bag.clone().group_by_key().count()?, RECORDS);
     assert_eq!(bag.count()?, RECORDS);
@@ -423,7 +423,7 @@ fn many_partitions_are_numbered_and_joined_in_linear_time() {
 fn persisted_partitions_share_files() {
     let spill = Files::new();
     for context in contexts_in(spill.root()).into_iter().take(2) {
-        for persistence in [Persistence::Disk, Persistence::MemoryThenDisk] {
+        for persistence in [StorageLevel::Disk, StorageLevel::MemoryThenDisk] {
             let lines = context
                 .range_partitioned(0..40_000, 40)
                 .map(|n| format!("{n:0100}"));
@@ -455,12 +455,12 @@ fn what_a_source_gives_once_is_kept_as_long_as_a_bag_needs_it() {
         CALLS.store(0, Ordering::Relaxed);
         // Were it asked again, there would be no records.
         let numbers = context.from_fn(|| 0..1_000 * (1 - CALLS.fetch_add(1, Ordering::Relaxed)));
-        let numbers = numbers.persist(Persistence::Disk);
+        let numbers = numbers.persist(StorageLevel::Disk);
         assert_eq!(numbers.count().unwrap(), 1_000);
         let first: Vec<_> = files_in(spill.root()).map(|file| file.path()).collect();
         let mut bag = numbers.map(|n| (n % 10, n)).boxed();
         for _ in 0..4 {
-            bag = bag.sum_by_key().persist(Persistence::Disk).boxed();
+            bag = bag.sum_by_key().persist(StorageLevel::Disk).boxed();
             assert_eq!(bag.count().unwrap(), 10);
         }
         let expected = bag.collect().unwrap();

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::common::{Files, assert_empty, on_every_executor, on_every_executor_with};
-use holdall::{Context, Persistence, TextReader};
+use holdall::{Context, StorageLevel, TextReader};
 
-const ALL: [Persistence; 3] = [
-    Persistence::Memory,
-    Persistence::MemoryThenDisk,
-    Persistence::Disk,
+const ALL: [StorageLevel; 3] = [
+    StorageLevel::Memory,
+    StorageLevel::MemoryThenDisk,
+    StorageLevel::Disk,
 ];
 
 /// Counts how often it is called.
@@ -26,11 +26,11 @@ fn counting() -> (Arc<AtomicU64>, impl Fn(u64) -> (u64, String) + Clone) {
 #[test]
 fn what_is_persisted_is_computed_once() {
     on_every_executor(|context| {
-        for persistence in ALL {
+        for level in ALL {
             let (calls, op) = counting();
             let plain: Vec<_> = (0..500).map(op.clone()).collect();
             calls.store(0, Ordering::Relaxed);
-            let bag = context.range(0..500).map(op).persist(persistence);
+            let bag = context.range(0..500).map(op).persist(level);
             assert_eq!(calls.load(Ordering::Relaxed), 0, "nothing runs before");
             assert_eq!(bag.collect().unwrap(), plain);
             assert_eq!(bag.collect().unwrap(), plain);
@@ -45,13 +45,13 @@ fn what_is_persisted_is_computed_once() {
 fn text_and_bytes_are_persisted_and_divided_as_they_are() {
     on_every_executor(|context| {
         let texts: Vec<String> = (0..3_000).map(|n| "é".repeat(n % 40)).collect();
-        for persistence in ALL {
+        for level in ALL {
             let calls = Arc::new(AtomicU64::new(0));
             let call = Arc::clone(&calls);
             let records = context.from_vec(texts.clone());
             let words = records.flat_map_str(|text, emit| emit(&text));
             let words = words.inspect(move |_| _ = call.fetch_add(1, Ordering::Relaxed));
-            let words = words.persist(persistence).boxed();
+            let words = words.persist(level).boxed();
             let lengths = words.clone().map(str::len).sum::<usize>().unwrap();
             assert_eq!(lengths, texts.iter().map(String::len).sum::<usize>());
             assert_eq!(words.collect().unwrap(), texts);
@@ -63,7 +63,7 @@ fn text_and_bytes_are_persisted_and_divided_as_they_are() {
             assert_eq!(calls.load(Ordering::Relaxed), 3_000);
 
             let divided = words.clone().repartition(7).collect().unwrap();
-            let owned = words.map(str::to_owned).repartition(7).persist(persistence);
+            let owned = words.map(str::to_owned).repartition(7).persist(level);
             assert_eq!(owned.collect().unwrap(), divided);
             assert_eq!(owned.collect().unwrap(), divided);
         }
@@ -71,16 +71,16 @@ fn text_and_bytes_are_persisted_and_divided_as_they_are() {
     let files = Files::new();
     let path = files.write("bytes", b"\xff\n\n\xfe");
     let lines = TextReader::new().read_bytes(path).unwrap();
-    let lines = lines.persist(Persistence::Disk).repartition(1);
+    let lines = lines.persist(StorageLevel::Disk).repartition(1);
     assert_eq!(lines.collect().unwrap(), [&b"\xff"[..], b"", b"\xfe"]);
 }
 
 #[test]
 fn partitions_of_unknown_number_are_kept_too() {
     on_every_executor(|context| {
-        for persistence in ALL {
+        for level in ALL {
             let (calls, op) = counting();
-            let bag = context.from_iter(0..5000).map(op).persist(persistence);
+            let bag = context.from_iter(0..5000).map(op).persist(level);
             let first = bag.collect().unwrap();
             assert_eq!(bag.collect().unwrap(), first);
             assert_eq!(calls.load(Ordering::Relaxed), 5000);
@@ -93,7 +93,7 @@ fn stages_before_it_do_not_run_again() {
     on_every_executor(|context| {
         let (calls, op) = counting();
         let counts = context.range(0..500).map(op).count_by_key();
-        let counts = counts.persist(Persistence::Memory);
+        let counts = counts.persist(StorageLevel::Memory);
         let first = counts.collect().unwrap();
         assert_eq!(counts.collect().unwrap(), first);
         assert_eq!(calls.load(Ordering::Relaxed), 500);
@@ -107,7 +107,7 @@ fn a_partition_that_was_broken_off_is_not_kept() {
     on_every_executor(|context| {
         let bag = context
             .range_partitioned(0..100, 1)
-            .persist(Persistence::Memory);
+            .persist(StorageLevel::Memory);
         assert_eq!(bag.take(3).unwrap(), [0, 1, 2]);
         assert_eq!(bag.count().unwrap(), 100);
     });
@@ -127,8 +127,8 @@ fn what_has_no_room_goes_to_the_disk_or_is_computed_again() {
         },
         move |context| {
             let long = |n: u64| (n, "x".repeat(2000));
-            for persistence in ALL {
-                let bag = context.range(0..8000).map(long).persist(persistence);
+            for level in ALL {
+                let bag = context.range(0..8000).map(long).persist(level);
                 assert_eq!(bag.count().unwrap(), 8000);
                 assert_eq!(bag.clone().keys().sum::<u64>().unwrap(), 7999 * 4000);
                 // Others have room, though the bag could fill the budget by itself.
@@ -155,7 +155,7 @@ fn an_error_keeps_nothing_that_is_wrong() {
                 _ => Ok(n),
             }
         })
-        .persist(Persistence::default());
+        .persist(StorageLevel::default());
     assert!(bag.count().is_err());
     fails.store(0, Ordering::Relaxed);
     assert_eq!(bag.count().unwrap(), 1000);

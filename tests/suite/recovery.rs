@@ -15,7 +15,7 @@ use crate::common::{
     within_the_limit,
 };
 use holdall::{
-    Bag, Context, Counter, Error, ErrorKind, Executor, Persistence, Pipeline, Record, Result,
+    Bag, Context, Counter, Error, ErrorKind, Executor, Pipeline, Record, Result, StorageLevel,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -352,7 +352,7 @@ const WIDE: [(&str, Wide); 27] = [
             .boxed()
     }),
     ("persist", |context, harm| {
-        let kept = many(context, harm).sum_by_key().persist(Persistence::Disk);
+        let kept = many(context, harm).sum_by_key().persist(StorageLevel::Disk);
         assert!(kept.count().expect("no harm has been done") > 0);
         shortened(read(kept, harm))
     }),
@@ -827,7 +827,7 @@ fn check_sources_of_nothing<T: Nothing>(context: &Context) {
         context.from_iter(vec![one; 99]).collect().unwrap(),
         vec![one; 99]
     );
-    for persistence in [Persistence::MemoryThenDisk, Persistence::Disk] {
+    for persistence in [StorageLevel::MemoryThenDisk, StorageLevel::Disk] {
         let kept = all.clone().persist(persistence);
         for _ in 0..2 {
             assert_eq!(kept.collect().unwrap(), vec![one; 1_000]);
@@ -1023,7 +1023,7 @@ impl<'de> Deserialize<'de> for Awkward {
 #[track_caller]
 fn names(error: &Error, operator: &str, words: &str) {
     let place = error
-        .place()
+        .context()
         .unwrap_or_else(|| panic!("without a place: {error}"));
     assert_eq!(place.operator, Some(operator), "{error}");
     assert_eq!(

@@ -126,7 +126,7 @@ fn behind_an_erased_bag_no_wrong_line_is_named() {
             .boxed()
             .try_map(move |n| if is_bad(n) { Err("bad") } else { Ok(n) });
         for error in [panicking.count().unwrap_err(), failing.count().unwrap_err()] {
-            let place = error.place().unwrap();
+            let place = error.context().unwrap();
             assert_eq!(
                 (place.partition, &place.path, place.offset),
                 (Some(0), &None, None),
@@ -141,7 +141,7 @@ fn behind_an_erased_bag_no_wrong_line_is_named() {
         let text = lines.inspect(|line| assert!(line != "333", "{ON_PURPOSE}"));
         let offset = numbered(0..333).len() as u64;
         for error in [before.count().unwrap_err(), text.count().unwrap_err()] {
-            let place = error.place().unwrap();
+            let place = error.context().unwrap();
             assert_eq!(
                 (place.path.as_deref(), place.offset),
                 (Some(&*paths[0]), Some(offset)),
@@ -184,7 +184,7 @@ fn a_panic_in_an_iterator_says_whose_it_is() {
         let good = context.from_iter(0..10);
         let bad = context.from_iter((0..10).inspect(|n| assert!(*n < 5, "{ON_PURPOSE}")));
         let error = good.union(bad).count().unwrap_err();
-        let place = error.place().unwrap();
+        let place = error.context().unwrap();
         assert_eq!((place.stage, place.operator), (Some(1), Some("from_iter")));
         assert!(
             place
@@ -206,7 +206,7 @@ fn a_panic_in_merging_is_in_no_partition() {
             |a, b| if b < 7 { a + b } else { panic!("{ON_PURPOSE}") },
         );
         let error = error.unwrap_err();
-        let place = error.place().unwrap();
+        let place = error.context().unwrap();
         assert_eq!(
             (place.stage, place.operator, place.partition),
             (Some(1), Some("aggregate"), None)

@@ -402,7 +402,11 @@ fn a_panic_in_a_comparison_names_the_sort() {
             a.cmp(b)
         });
         let error = sorted.collect().expect_err("a panic");
-        let ErrorKind::TaskPanicked { place, message } = error.kind() else {
+        let ErrorKind::TaskPanicked {
+            context: place,
+            message,
+        } = error.kind()
+        else {
             panic!("{name}: {error}");
         };
         assert_eq!(

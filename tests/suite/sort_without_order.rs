@@ -78,7 +78,11 @@ fn keeps_all(bag: &Bag<u64>, compare: Compare, mut expected: Vec<u64>) {
             assert!(sorted == expected, "{} of {}", sorted.len(), expected.len());
         }
         Err(error) => {
-            let ErrorKind::TaskPanicked { place, message } = error.kind() else {
+            let ErrorKind::TaskPanicked {
+                context: place,
+                message,
+            } = error.kind()
+            else {
                 panic!("{error}");
             };
             assert!(message.contains("total order"), "{error}");

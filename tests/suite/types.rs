@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::common::on_every_executor_and_processes;
-use holdall::{Context, ErrorKind, Executor, Persistence, Result};
+use holdall::{Context, ErrorKind, Executor, Result, StorageLevel};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// That `result` is `expected`, or an error that names the type, a method and a line of this file. Says which.
@@ -28,7 +28,7 @@ fn assert_right<R: PartialEq + Debug>(result: Result<R>, expected: &R, type_name
                 panic!("expected a codec error, got {error}");
             };
             assert!(told.contains(type_name), "{told}");
-            let place = error.place().expect("it has a place");
+            let place = error.context().expect("it has a place");
             assert!(place.operator.is_some(), "{error}");
             let location = place.location.expect("it has a line");
             assert!(location.file().ends_with("types.rs"), "{error}");
@@ -90,7 +90,7 @@ fn variants_behind_a_skipped_one_are_refused_wherever_they_are_written() {
             "Event",
         );
         assert_right(events().sort().collect(), &self::events(), "Event");
-        let persisted = events().persist(Persistence::default());
+        let persisted = events().persist(StorageLevel::default());
         for _ in 0..2 {
             assert_refused(persisted.collect(), "Event");
         }
@@ -169,7 +169,7 @@ fn fields_that_are_not_serialised_are_not_lost_in_silence() {
         assert_right(gathered, &rows(), "Row");
         assert_refused(made.clone().repartition(2).collect(), "Row");
         assert_refused(
-            made.clone().persist(Persistence::default()).collect(),
+            made.clone().persist(StorageLevel::default()).collect(),
             "Row",
         );
         assert_refused(made.clone().distinct().count(), "Row");

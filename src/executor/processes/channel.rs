@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::super::remote::{Report, TaskSpec};
-use super::driver::Token;
+use super::driver::DriverToken;
 use crate::error::Error;
 use crate::storage::codec;
 use crate::storage::file::{Uninterrupted, uninterrupted};
@@ -29,7 +29,7 @@ use crate::storage::file::{Uninterrupted, uninterrupted};
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Command {
     /// What the worker knows the driver by.
-    Begin(Token),
+    Begin(DriverToken),
     /// The tasks that follow are of the stage that the bytes are.
     Stage,
     Task(TaskSpec),

@@ -31,13 +31,13 @@ use crate::storage::environment;
 pub(super) const VARIABLE: &str = "HOLDALL_WORKER";
 
 /// How long a worker waits for the token: far longer than it takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What nobody else knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Token(String);
+pub(super) struct DriverToken(String);
 
-impl Token {
+impl DriverToken {
     /// One that nobody can guess.
     pub(super) fn new() -> io::Result<Self> {
         let mut bytes = [0_u8; 16];
@@ -63,7 +63,7 @@ pub(super) struct Summons {
     number: usize,
     /// The number that the system has given the socket. No other open socket has it.
     socket: u64,
-    token: Token,
+    token: DriverToken,
 }
 
 impl Summons {
@@ -72,7 +72,7 @@ impl Summons {
         Ok(Self {
             number,
             socket: socket_number(channel)?.ok_or(io::ErrorKind::InvalidInput)?,
-            token: Token::new()?,
+            token: DriverToken::new()?,
         })
     }
 
@@ -98,7 +98,7 @@ impl Summons {
         Some(Self {
             number: next()?.parse().ok()?,
             socket: next()?.parse().ok()?,
-            token: Token(next()?.to_owned()),
+            token: DriverToken(next()?.to_owned()),
         })
     }
 
@@ -120,7 +120,7 @@ impl Summons {
             return Err(io::Error::other("its driver is another program"));
         }
         let channel = UnixStream::from(channel);
-        let mut receiver = Receiver::new(channel.try_clone()?, Some(PATIENCE))?;
+        let mut receiver = Receiver::new(channel.try_clone()?, Some(TIMEOUT))?;
         match receiver.receive()? {
             Received::Message(Command::Begin(token), _) if token == self.token => {}
             Received::Closed => return Err(io::Error::other("its driver has ended")),
@@ -133,7 +133,7 @@ impl Summons {
         self.number
     }
 
-    pub(super) fn token(&self) -> &Token {
+    pub(super) fn token(&self) -> &DriverToken {
         &self.token
     }
 }

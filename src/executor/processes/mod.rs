@@ -29,7 +29,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use process::{Process, StartError};
+use process::{StartError, WorkerProcess};
 use serve::{Lost, Server, StageMessage};
 
 use super::remote::{RemoteExecutor, Stage, TaskSpec, Tasks};
@@ -43,19 +43,19 @@ const STARTS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Processes {
     workers: usize,
-    patience: Duration,
-    idle: Mutex<Vec<Process>>,
+    timeout: Duration,
+    idle: Mutex<Vec<WorkerProcess>>,
     /// The number of the worker that was started last.
     last: AtomicUsize,
 }
 
 impl Processes {
-    /// Up to `workers` processes for each stage that runs. One that gives no sign of life for `patience` counts as
+    /// Up to `workers` processes for each stage that runs. One that gives no sign of life for `timeout` counts as
     /// lost.
-    pub(crate) fn new(workers: usize, patience: Duration) -> Self {
+    pub(crate) fn new(workers: usize, timeout: Duration) -> Self {
         Self {
             workers,
-            patience,
+            timeout,
             idle: Mutex::default(),
             last: AtomicUsize::new(0),
         }
@@ -87,12 +87,12 @@ impl Processes {
 
     fn run_worker(
         &self,
-        mut process: Process,
+        mut process: WorkerProcess,
         stage: &StageMessage,
         tasks: &Tasks<'_>,
         task: TaskSpec,
     ) {
-        let mut server = Server::new(&mut process, tasks, stage, self.patience);
+        let mut server = Server::new(&mut process, tasks, stage, self.timeout);
         let outcome = server.serve(task);
         let left = server.into_tasks();
         let cause = match outcome {
@@ -105,7 +105,7 @@ impl Processes {
                 };
             }
             Err(Lost::Ended) => process.end(),
-            Err(Lost::Silent) => format!("no sign of life for {:?}", self.patience),
+            Err(Lost::Silent) => format!("no sign of life for {:?}", self.timeout),
             Err(Lost::Cancelled) => "it did not stop when it was told to".to_owned(),
         };
         let number = process.number();
@@ -119,7 +119,7 @@ impl Processes {
     }
 
     /// A worker that has nothing to do.
-    fn worker(&self) -> Result<Process> {
+    fn worker(&self) -> Result<WorkerProcess> {
         loop {
             let Some(mut process) = self.idle().pop() else {
                 break;
@@ -131,7 +131,7 @@ impl Processes {
         program::check()?;
         for attempt in 1.. {
             let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-            match Process::start(number, self.patience) {
+            match WorkerProcess::start(number, self.timeout) {
                 Err(StartError::Killed(_)) if attempt < STARTS => {}
                 Err(StartError::Killed(error) | StartError::Failed(error)) => return Err(error),
                 Ok(process) => return Ok(process),
@@ -140,7 +140,7 @@ impl Processes {
         unreachable!("the last attempt has returned")
     }
 
-    fn put_back(&self, process: Process) {
+    fn put_back(&self, process: WorkerProcess) {
         let mut idle = self.idle();
         // Jobs that ran at the same time may have had more.
         if idle.len() < self.workers {
@@ -148,7 +148,7 @@ impl Processes {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Process>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<WorkerProcess>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

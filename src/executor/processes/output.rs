@@ -14,11 +14,11 @@ const LONGEST_LINE_BYTES: usize = 64 << 10;
 const KEPT_BYTES: usize = 1 << 10;
 
 /// How long to wait for what a worker has printed.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One of the two outputs of a worker.
 #[derive(Debug)]
-pub(super) struct Output(Arc<Shared>);
+pub(super) struct WorkerOutput(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -34,7 +34,7 @@ struct State {
     before: Vec<u8>,
 }
 
-impl Output {
+impl WorkerOutput {
     /// Passes on what comes from `from`, with `label` before each line, to what `to` gives. What comes before `mark`
     /// does so for the first time is not passed on, nor is the mark.
     pub(super) fn pass_on<W: Write>(
@@ -80,7 +80,7 @@ impl Output {
     /// Waits until all that was printed before mark number `marks`, from 1, has been passed on; or, without one, all
     /// there is. Not for long, since something else may hold the output open; says whether it was so.
     pub(super) fn wait_for(&self, marks: Option<usize>) -> bool {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut state = self.0.lock();
         let is_there = |state: &State| marks.is_some_and(|marks| state.marks >= marks);
         while !state.is_closed && !is_there(&state) {
@@ -245,7 +245,7 @@ mod tests {
             }
         }
         let to = move || Sink(Arc::clone(&sink));
-        let output = Output::pass_on(reader, "> ".to_owned(), "MARK".to_owned(), to).unwrap();
+        let output = WorkerOutput::pass_on(reader, "> ".to_owned(), "MARK".to_owned(), to).unwrap();
         write!(writer, "noise\nMARK\na\nMARK\n").unwrap();
         output.wait_for(Some(2));
         assert_eq!(*seen.lock().unwrap(), b"> a\n");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::channel::{Command, Event, Received, Receiver, Sender};
 use super::driver::Summons;
-use super::output::Output;
+use super::output::WorkerOutput;
 use super::program;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -24,20 +24,20 @@ const EXIT: Duration = Duration::from_secs(1);
 
 /// A worker process. It ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct WorkerProcess {
     number: usize,
     child: Child,
     receiver: Receiver,
     sender: Sender,
     /// What it prints to standard output and standard error.
-    outputs: [Output; 2],
+    outputs: [WorkerOutput; 2],
     /// How many marks it has been asked for, the first by being started.
     marks: usize,
     /// The stage that it has been sent last.
     stage: Option<u64>,
 }
 
-impl Process {
+impl WorkerProcess {
     /// Starts worker `number`, and waits until it is ready. `limit` is for how long it may take to read what it is
     /// sent.
     pub(super) fn start(number: usize, limit: Duration) -> Result<Self, StartError> {
@@ -60,7 +60,7 @@ impl Process {
     /// Why it has ended before it was ready.
     fn never_ready(&mut self) -> StartError {
         let cause = self.end();
-        let words = self.outputs.iter().rev().find_map(Output::last_words);
+        let words = self.outputs.iter().rev().find_map(WorkerOutput::last_words);
         let words = words.map_or_else(String::new, |words| format!(": {words}"));
         let reason = format!("it ended before it was ready, {cause}{words}");
         let is_killed =
@@ -168,7 +168,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for WorkerProcess {
     fn drop(&mut self) {
         // If the system does not say whether it runs, it may.
         if matches!(self.child.try_wait(), Ok(Some(_))) {
@@ -187,7 +187,7 @@ fn connect(
     child: &mut Child,
     channel: UnixStream,
     limit: Duration,
-) -> Result<(Sender, Receiver, [Output; 2])> {
+) -> Result<(Sender, Receiver, [WorkerOutput; 2])> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
         unreachable!("both are pipes");
@@ -196,8 +196,8 @@ fn connect(
     let mark = summons.token().mark();
     let threads = |source| Error::new(ErrorKind::Threads(source));
     let outputs = [
-        Output::pass_on(stdout, label.clone(), mark.clone(), io::stdout).map_err(threads)?,
-        Output::pass_on(stderr, label, mark, io::stderr).map_err(threads)?,
+        WorkerOutput::pass_on(stdout, label.clone(), mark.clone(), io::stdout).map_err(threads)?,
+        WorkerOutput::pass_on(stderr, label, mark, io::stderr).map_err(threads)?,
     ];
     let channels = || {
         channel.set_write_timeout(Some(limit))?;

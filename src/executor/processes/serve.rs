@@ -5,11 +5,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::channel::{Command, Event, Received};
-use super::process::{LISTEN, Process};
+use super::process::{LISTEN, WorkerProcess};
 use crate::executor::remote::{TaskSpec, Tasks};
 
 /// How many tasks a worker has at most, the one that it runs included.
-const MOST_TASKS: usize = 8;
+const MAX_TASKS: usize = 8;
 
 /// Tasks that take no longer than this are sent before they are needed. Longer ones wait here, for a worker that is
 /// free.
@@ -49,11 +49,11 @@ impl From<io::Error> for Lost {
 
 /// A worker, and the tasks that it has, in the order in which it runs them.
 pub(super) struct Server<'a> {
-    process: &'a mut Process,
+    process: &'a mut WorkerProcess,
     tasks: &'a Tasks<'a>,
     stage: &'a StageMessage,
     /// After how long a worker that says nothing counts as lost.
-    patience: Duration,
+    timeout: Duration,
     under_way: VecDeque<TaskSpec>,
     /// How many it may have now.
     depth: usize,
@@ -68,16 +68,16 @@ pub(super) struct Server<'a> {
 
 impl<'a> Server<'a> {
     pub(super) fn new(
-        process: &'a mut Process,
+        process: &'a mut WorkerProcess,
         tasks: &'a Tasks<'a>,
         stage: &'a StageMessage,
-        patience: Duration,
+        timeout: Duration,
     ) -> Self {
         Self {
             process,
             tasks,
             stage,
-            patience,
+            timeout,
             under_way: VecDeque::new(),
             depth: 1,
             silences: 0,
@@ -149,7 +149,7 @@ impl<'a> Server<'a> {
             Received::Closed => Err(Lost::Ended),
             Received::Nothing => {
                 self.silences += 1;
-                if LISTEN * self.silences >= self.patience {
+                if LISTEN * self.silences >= self.timeout {
                     return Err(Lost::Silent);
                 }
                 if self.silences.is_multiple_of(PING_AFTER) {
@@ -183,7 +183,7 @@ impl<'a> Server<'a> {
 
     fn next_answered(&mut self) -> Option<TaskSpec> {
         self.depth = if self.begun.elapsed() <= SHORT {
-            MOST_TASKS
+            MAX_TASKS
         } else {
             1
         };

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::channel::{Command, Event, Received, Receiver, Sender};
-use super::driver::Token;
+use super::driver::DriverToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::remote::{Canceller, Stage, TaskSpec, Worker};
 use crate::storage::codec;
@@ -23,7 +23,7 @@ enum Work {
 
 /// Runs tasks for the driver at the other end of `channel`, until told to exit. The process ends with that, or at once
 /// when the driver does.
-pub(super) fn work(number: usize, token: &Token, channel: UnixStream) -> ! {
+pub(super) fn work(number: usize, token: &DriverToken, channel: UnixStream) -> ! {
     let mark = token.mark();
     let mut worker = Worker::new(number);
     let canceller = worker.canceller();

@@ -16,7 +16,7 @@ mod tasks;
 mod tests;
 mod worker;
 
-pub(crate) use results::Source;
+pub(crate) use results::Driver;
 pub use spec::{PartitionSpec, Report, Stage, TaskSpec};
 pub use tasks::Tasks;
 pub(crate) use tasks::{Round, StageSite};

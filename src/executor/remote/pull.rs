@@ -2,19 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::results::Source;
+use super::results::Driver;
 use super::spec::PartitionSpec;
 use crate::error::Result;
 
 /// No more are asked for when they have so many bytes, or when the source has taken so long.
-const MOST_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 const PULL: Duration = Duration::from_millis(2);
 
 /// Up to `most` partitions, and whether the source has no more.
-pub(super) fn pull_some(source: &dyn Source, most: usize) -> (Vec<PartitionSpec>, Result<bool>) {
+pub(super) fn pull_some(source: &dyn Driver, most: usize) -> (Vec<PartitionSpec>, Result<bool>) {
     let (begun, mut bytes) = (Instant::now(), 0);
     let mut partitions = Vec::new();
-    while partitions.len() < most && bytes < MOST_BYTES && begun.elapsed() < PULL {
+    while partitions.len() < most && bytes < MAX_BYTES && begun.elapsed() < PULL {
         match source.pull() {
             Ok(Some((index, payload))) => {
                 bytes += payload.len();

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::task::{Flow, fingerprint};
 
 /// What the driver has for the tasks of a stage, and where their results go.
-pub(crate) trait Source: Sync {
+pub(crate) trait Driver: Sync {
     /// The next partition of a source of unknown length, as bytes.
     fn pull(&self) -> Result<Option<(usize, Vec<u8>)>>;
 
@@ -31,14 +31,14 @@ pub(super) fn framed(mut bytes: Vec<u8>, is_last: bool) -> Vec<u8> {
 }
 
 /// A piece of the result of a partition.
-pub(super) struct Chunk {
+pub(super) struct ResultChunk {
     bytes: Vec<u8>,
     /// Of its bytes, unless it is the last chunk. It stays when these have been handed on: an attempt that comes later
     /// must give the same.
     fingerprint: Option<u64>,
 }
 
-impl Chunk {
+impl ResultChunk {
     /// What was [framed].
     pub(super) fn new(mut bytes: Vec<u8>) -> Self {
         let is_last = bytes.pop() == Some(1);
@@ -75,7 +75,7 @@ pub(super) struct Results {
 
 #[derive(Default)]
 struct Chunks {
-    all: Vec<Chunk>,
+    all: Vec<ResultChunk>,
     /// How many of them have been handed on.
     taken: usize,
     /// The task that has given all of them, if one has.
@@ -95,7 +95,7 @@ impl Results {
     }
 
     /// Looks whether chunk `number` of a partition has come before.
-    pub(super) fn look(&self, partition: usize, number: usize, chunk: &Chunk) -> Standing {
+    pub(super) fn look(&self, partition: usize, number: usize, chunk: &ResultChunk) -> Standing {
         let chunks = self.by_partition.get(&partition);
         let is_whole = chunks.map_or(partition < self.partition, |chunks| {
             chunks.finished_by.is_some()
@@ -111,7 +111,7 @@ impl Results {
     }
 
     /// Takes a chunk of a task that is [new](Standing::New).
-    pub(super) fn put(&mut self, partition: usize, task: u64, chunk: Chunk) {
+    pub(super) fn put(&mut self, partition: usize, task: u64, chunk: ResultChunk) {
         self.early_bytes += chunk.bytes.len();
         let chunks = self.by_partition.entry(partition).or_default();
         if chunk.fingerprint.is_none() {
@@ -198,8 +198,8 @@ mod tests {
         std::iter::from_fn(|| results.take()).collect()
     }
 
-    fn chunk(byte: u8, is_last: bool) -> Chunk {
-        Chunk::new(framed(vec![byte], is_last))
+    fn chunk(byte: u8, is_last: bool) -> ResultChunk {
+        ResultChunk::new(framed(vec![byte], is_last))
     }
 
     fn look(results: &Results, partition: usize, number: usize, byte: u8) -> Standing {

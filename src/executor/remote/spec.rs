@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::bytes;
-use crate::task::{Block, StoredPartition, Tally};
+use crate::task::{CounterUpdate, MapBlock, StoredPartition};
 
 /// What a stage computes, and what its tasks need: to be brought once to each worker that is to run some of them.
 ///
@@ -23,7 +23,7 @@ pub struct Stage {
     #[serde(with = "bytes")]
     pub code: Vec<u8>,
     /// What earlier stages have left for it. The files that they name must be within reach of the workers.
-    pub inputs: Vec<Block>,
+    pub inputs: Vec<MapBlock>,
     /// The directory for files. It must be within reach of the workers, and is removed with the job.
     pub scratch: PathBuf,
     /// The directory that paths are relative to, if it is known: it may have been removed.
@@ -62,13 +62,13 @@ pub struct PartitionSpec {
 #[non_exhaustive]
 pub struct Report {
     /// What the next stage reads. Results of an action come in chunks instead.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<MapBlock>,
     /// How many chunks each partition of the task has given to the action, in the order of the task.
     pub(crate) chunks: Vec<usize>,
     /// Partitions of persisted bags.
     pub(crate) stored: Vec<StoredPartition>,
     /// What counters were told, by partition.
-    pub(crate) tallies: Vec<Tally>,
+    pub(crate) counter_updates: Vec<CounterUpdate>,
     pub(crate) metrics: Metrics,
 }
 

@@ -12,7 +12,7 @@ use crate::error::Error;
 const ROOM_BYTES: usize = 8 << 20;
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct RoundState {
     pub(super) last_id: u64,
     /// The first partition of a known number of them that was never handed out.
     pub(super) unclaimed: usize,
@@ -20,7 +20,7 @@ pub(super) struct State {
     pub(super) pulled: usize,
     pub(super) is_exhausted: bool,
     /// To be handed out next, by the first partition of each.
-    pub(super) waiting: BTreeMap<usize, Waiting>,
+    pub(super) waiting: BTreeMap<usize, WaitingTask>,
     pub(super) out: BTreeMap<u64, TaskSpec>,
     /// Of what is done, by the first partition of each.
     pub(super) reports: BTreeMap<usize, Report>,
@@ -33,7 +33,7 @@ pub(super) struct State {
 }
 
 /// A task that is not out.
-pub(super) struct Waiting {
+pub(super) struct WaitingTask {
     pub(super) partitions: Vec<PartitionSpec>,
     /// How often it was tried.
     pub(super) attempts: usize,
@@ -48,7 +48,7 @@ pub(super) enum End {
     Damaged,
 }
 
-impl State {
+impl RoundState {
     /// The first end counts, but for one that only asks to wait.
     pub(super) fn end(&mut self, end: End) {
         if self.wants_results() {
@@ -84,7 +84,7 @@ impl State {
         for partition in &partitions {
             self.results.abandon(partition.index);
         }
-        let waiting = Waiting {
+        let waiting = WaitingTask {
             partitions,
             attempts,
         };

@@ -6,17 +6,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::pull::pull_some;
-use super::results::{Chunk, Source, Standing};
+use super::results::{Driver, ResultChunk, Standing};
 use super::spec::{PartitionSpec, Report, TaskSpec};
-use super::state::{End, State, Waiting};
-use crate::error::{Error, ErrorKind, Place, Result};
+use super::state::{End, RoundState, WaitingTask};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::task::{Flow, Site};
 
 /// How often a task is tried.
 const ATTEMPTS: usize = 4;
 
 /// The most partitions in a task.
-const MOST_PARTITIONS: usize = 256;
+const MAX_PARTITIONS: usize = 256;
 
 /// How long a thread waits before it looks whether the job has been stopped.
 const LOOK: Duration = Duration::from_millis(10);
@@ -27,14 +27,14 @@ const LOOK: Duration = Duration::from_millis(10);
 /// [`failed`](Self::failed), [`lost`](Self::lost) and [`give_back`](Self::give_back); one that was not counts as lost
 /// when the executor returns. What is said of a task that has been answered changes nothing.
 pub struct Tasks<'a> {
-    source: &'a dyn Source,
+    source: &'a dyn Driver,
     site: StageSite,
     /// How many partitions there are, where that is known before they are read.
     partitions: Option<usize>,
     /// How many of them a worker takes [at once](crate::task::StageCode::at_once).
-    at_once: usize,
+    partitions_per_task: usize,
     slots: usize,
-    state: Mutex<State>,
+    state: Mutex<RoundState>,
     changed: Condvar,
     /// Held by who asks the source.
     pull: Mutex<()>,
@@ -62,17 +62,17 @@ pub(crate) enum Round {
 impl<'a> Tasks<'a> {
     /// The tasks of a stage for an executor that runs `slots` of them at a time.
     pub(crate) fn new(
-        source: &'a dyn Source,
+        source: &'a dyn Driver,
         site: StageSite,
         partitions: Option<usize>,
-        at_once: usize,
+        partitions_per_task: usize,
         slots: usize,
     ) -> Self {
         Self {
             source,
             site,
             partitions,
-            at_once,
+            partitions_per_task,
             slots: slots.max(1),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -132,7 +132,7 @@ impl<'a> Tasks<'a> {
     /// must be taken before and there is no room to keep it; so an executor that runs tasks one at a time must do that
     /// in the order in which it took them.
     pub fn chunk(&self, task: &TaskSpec, partition: usize, number: usize, chunk: Vec<u8>) {
-        let chunk = Chunk::new(chunk);
+        let chunk = ResultChunk::new(chunk);
         let mut state = self.lock();
         loop {
             if !self.is_wanted(&mut state, task) {
@@ -162,14 +162,14 @@ impl<'a> Tasks<'a> {
 
     /// Ends the job, since what has come of a partition is not what should have come.
     #[cold]
-    fn refuse(&self, mut state: MutexGuard<'_, State>, partition: usize, standing: &Standing) {
+    fn refuse(&self, mut state: MutexGuard<'_, RoundState>, partition: usize, standing: &Standing) {
         state.end(End::Failed(if *standing == Standing::Other {
             let StageSite { number, site } = self.site;
             Error::new(ErrorKind::NotRepeatable {
-                place: Place {
+                context: ErrorContext {
                     stage: Some(number),
                     partition: Some(partition),
-                    ..Place::from(site)
+                    ..ErrorContext::from(site)
                 },
             })
         } else {
@@ -308,11 +308,11 @@ impl<'a> Tasks<'a> {
     }
 
     /// Has the task tried again, after an attempt that came to nothing through no fault of the program's.
-    fn try_again(&self, state: &mut State, task: TaskSpec, error: Error) {
+    fn try_again(&self, state: &mut RoundState, task: TaskSpec, error: Error) {
         let attempts = task.attempt;
         if attempts >= ATTEMPTS {
             return state.end(End::Failed(Error::new(ErrorKind::TooManyAttempts {
-                place: self.place(&task),
+                context: self.context(&task),
                 attempts,
                 last: Box::new(error),
             })));
@@ -323,21 +323,21 @@ impl<'a> Tasks<'a> {
         }
         // As few at a time as can be, so that what ends one of them does not keep the others from being done; and a single
         // one has a place.
-        for partitions in task.partitions.chunks(self.at_once) {
+        for partitions in task.partitions.chunks(self.partitions_per_task) {
             state.put_back(partitions.to_vec(), attempts);
         }
     }
 
-    fn place(&self, task: &TaskSpec) -> Place {
+    fn context(&self, task: &TaskSpec) -> ErrorContext {
         let StageSite { number, site } = self.site;
-        Place {
+        ErrorContext {
             stage: Some(number),
             partition: Some(task.first()).filter(|_| task.partitions.len() == 1),
-            ..Place::from(site)
+            ..ErrorContext::from(site)
         }
     }
 
-    fn hand_out(&self, state: &mut State) -> Option<TaskSpec> {
+    fn hand_out(&self, state: &mut RoundState) -> Option<TaskSpec> {
         let waiting = match state.waiting.pop_first() {
             Some((_, waiting)) => waiting,
             None => self.claim(state)?,
@@ -354,22 +354,22 @@ impl<'a> Tasks<'a> {
     }
 
     /// Partitions that were never handed out, if their number is known.
-    fn claim(&self, state: &mut State) -> Option<Waiting> {
+    fn claim(&self, state: &mut RoundState) -> Option<WaitingTask> {
         let left = self.partitions?.saturating_sub(state.unclaimed);
         if left == 0 {
             return None;
         }
         // Many at first, so that the cost of a task is shared, and as few as can be at last, so that all slots end
         // together.
-        let take = (left / (self.slots * 4)).clamp(1, MOST_PARTITIONS);
-        let take = take.next_multiple_of(self.at_once).min(left);
+        let take = (left / (self.slots * 4)).clamp(1, MAX_PARTITIONS);
+        let take = take.next_multiple_of(self.partitions_per_task).min(left);
         let start = state.unclaimed;
         state.unclaimed += take;
         let partition = |index| PartitionSpec {
             index,
             payload: Vec::new(),
         };
-        Some(Waiting {
+        Some(WaitingTask {
             partitions: (start..start + take).map(partition).collect(),
             attempts: 0,
         })
@@ -384,7 +384,7 @@ impl<'a> Tasks<'a> {
             return;
         }
         // How many are to come nobody knows: so each task is a small part of what has come.
-        let most = (state.pulled / (self.slots * 16)).clamp(1, MOST_PARTITIONS);
+        let most = (state.pulled / (self.slots * 16)).clamp(1, MAX_PARTITIONS);
         drop(state);
         let (partitions, end) = pull_some(self.source, most);
         let mut state = self.lock();
@@ -399,7 +399,7 @@ impl<'a> Tasks<'a> {
     }
 
     /// Hands on the chunks whose turn it is, unless another thread is at it.
-    fn hand_on<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+    fn hand_on<'s>(&'s self, mut state: MutexGuard<'s, RoundState>) -> MutexGuard<'s, RoundState> {
         if state.results.is_busy {
             return state;
         }
@@ -422,7 +422,7 @@ impl<'a> Tasks<'a> {
         state
     }
 
-    fn is_over(&self, state: &mut State) -> bool {
+    fn is_over(&self, state: &mut RoundState) -> bool {
         if state.end.is_none() && self.source.is_stopped() {
             state.end(End::Enough);
         }
@@ -430,20 +430,20 @@ impl<'a> Tasks<'a> {
     }
 
     /// Whether nothing is wanted any more, of what is out either.
-    fn is_unwanted(&self, state: &mut State) -> bool {
+    fn is_unwanted(&self, state: &mut RoundState) -> bool {
         self.is_over(state) && !state.wants_results()
     }
 
     /// Whether what the task sends is wanted: it is out, and has not been lost.
-    fn is_wanted(&self, state: &mut State, task: &TaskSpec) -> bool {
+    fn is_wanted(&self, state: &mut RoundState, task: &TaskSpec) -> bool {
         !self.is_unwanted(state) && state.out.contains_key(&task.id)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RoundState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+    fn wait<'s>(&self, state: MutexGuard<'s, RoundState>) -> MutexGuard<'s, RoundState> {
         let waited = self.changed.wait_timeout(state, LOOK);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }

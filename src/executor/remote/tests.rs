@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::results::framed;
 use super::spec::PartitionSpec;
 use super::tasks::{Round, StageSite, Tasks};
-use super::{Report, Source, TaskSpec};
+use super::{Driver, Report, TaskSpec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::task::{Block, FilePart, Flow, Site};
+use crate::task::{FilePart, Flow, MapBlock, Site};
 
 /// A driver that writes down what it is given.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Fake {
     }
 }
 
-impl Source for Fake {
+impl Driver for Fake {
     fn pull(&self) -> Result<Option<(usize, Vec<u8>)>> {
         if self.left.load(Ordering::SeqCst) == 0 {
             return Ok(None);
@@ -73,20 +73,20 @@ impl Source for Fake {
 }
 
 fn tasks(source: &Fake, partitions: Option<usize>, slots: usize) -> Tasks<'_> {
-    tasks_in_turns(source, partitions, 1, slots)
+    tasks_in_groups(source, partitions, 1, slots)
 }
 
-fn tasks_in_turns(
+fn tasks_in_groups(
     source: &Fake,
     partitions: Option<usize>,
-    at_once: usize,
+    partitions_per_task: usize,
     slots: usize,
 ) -> Tasks<'_> {
     let site = StageSite {
         number: 2,
         site: Site::new("map"),
     };
-    Tasks::new(source, site, partitions, at_once, slots)
+    Tasks::new(source, site, partitions, partitions_per_task, slots)
 }
 
 fn indices(task: &TaskSpec) -> Vec<usize> {
@@ -118,7 +118,7 @@ fn report(path: &std::path::Path) -> Report {
         bytes: 0,
         records: 0,
     };
-    let block = |part| Block {
+    let block = |part| MapBlock {
         shuffle: 1,
         partition: None,
         file: Some(part),
@@ -230,15 +230,15 @@ fn a_lost_task_comes_back_in_its_parts() {
 #[test]
 fn partitions_of_a_turn_stay_together() {
     let source = Fake::default();
-    let tasks = tasks_in_turns(&source, Some(50), 3, 2);
+    let tasks = tasks_in_groups(&source, Some(50), 3, 2);
     let first = tasks.next().unwrap();
     assert_eq!(indices(&first), [0, 1, 2, 3, 4, 5]);
     lose(&tasks, &first);
     let mut all = Vec::new();
     for _ in 0..2 {
-        let turn = tasks.next().unwrap();
-        assert_eq!((turn.attempt, turn.partitions.len()), (2, 3));
-        all.push(turn);
+        let group = tasks.next().unwrap();
+        assert_eq!((group.attempt, group.partitions.len()), (2, 3));
+        all.push(group);
     }
     all.extend(std::iter::from_fn(|| tasks.try_next()));
     for task in &all {
@@ -256,7 +256,7 @@ fn partitions_of_a_turn_stay_together() {
 #[test]
 fn a_turn_that_is_lost_is_named() {
     let source = Fake::default();
-    let tasks = tasks_in_turns(&source, Some(3), 3, 1);
+    let tasks = tasks_in_groups(&source, Some(3), 3, 1);
     for _ in 0..4 {
         let task = tasks.next().unwrap();
         lose(&tasks, &task);
@@ -280,7 +280,7 @@ fn four_attempts_are_enough() {
     assert!(tasks.next().is_none() && tasks.is_cancelled());
     let error = tasks.round().err().expect("an error");
     let ErrorKind::TooManyAttempts {
-        place,
+        context,
         attempts,
         last,
     } = error.kind()
@@ -288,7 +288,7 @@ fn four_attempts_are_enough() {
         panic!("{error}");
     };
     assert_eq!(
-        (place.stage, place.operator, place.partition),
+        (context.stage, context.operator, context.partition),
         (Some(2), Some("map"), Some(0))
     );
     assert_eq!(*attempts, 4);
@@ -530,8 +530,11 @@ fn an_attempt_that_gives_something_else_ends_the_job() {
     assert_eq!(source.accepted(), [(0, vec![0])]);
     let error = tasks.round().err().expect("an error");
     assert!(matches!(error.kind(), ErrorKind::NotRepeatable { .. }));
-    let place = error.place().unwrap();
-    assert_eq!((place.operator, place.partition), (Some("map"), Some(0)));
+    let context = error.context().unwrap();
+    assert_eq!(
+        (context.operator, context.partition),
+        (Some("map"), Some(0))
+    );
 
     let source = Fake::default();
     let (tasks, a) = lose_midway(&source);

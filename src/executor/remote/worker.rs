@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result, caught};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::Scratch;
 use crate::task::{
-    Block, Flow, Imports, JobState, Partition, RemoteStage, Resources, in_task, load_stage,
+    Flow, Imports, JobState, MapBlock, Partition, RemoteStage, Resources, in_task, load_stage,
 };
 
 /// Runs tasks of one stage after another, one at a time: what a worker process does.
@@ -109,7 +109,7 @@ impl Worker {
             blocks,
             chunks,
             stored: job.take_stored(),
-            tallies: job.tallies().take(),
+            counter_updates: job.counter_updates().take(),
             metrics: measures.until_now(&job),
         })
     }
@@ -132,7 +132,7 @@ impl Worker {
             scratch: Scratch::within(stage.scratch.clone(), prefix, stage.disk_quota_bytes),
             threads: 1,
             progress: Arc::default(),
-            relief: Arc::default(),
+            reclaimer: Arc::default(),
         }
     }
 }
@@ -154,7 +154,7 @@ impl Loaded {
         task: &TaskSpec,
         chunks: &mut [usize],
         chunk: &mut dyn FnMut(usize, usize, Vec<u8>),
-    ) -> Result<Vec<Block>> {
+    ) -> Result<Vec<MapBlock>> {
         let partitions = task.partitions.iter();
         let partitions = partitions.map(|spec| Partition::from_bytes(spec.index, &spec.payload));
         let partitions = partitions.collect::<Result<_>>()?;

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use crate::error::{Error, ErrorKind, Place, Result, caught};
+use crate::error::{Error, ErrorContext, ErrorKind, Result, caught};
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::portable;
 use crate::storage::codec::{self, Sampling};
@@ -182,7 +182,7 @@ pub(crate) fn receive<R: Data>(chunk: &[u8], site: Site) -> Result<Vec<R>> {
 #[cold]
 fn disagrees<R>(what: &str) -> Error {
     Error::new(ErrorKind::Codec {
-        place: Place::default(),
+        context: ErrorContext::default(),
         type_name: std::any::type_name::<R>(),
         reason: format!("a chunk of results is not what it says: {what}"),
     })

@@ -37,7 +37,7 @@ pub(crate) use count::Count;
 pub(crate) use fold::Fold;
 pub(crate) use for_each::TryForEach;
 pub(crate) use top::Top;
-pub use write_text::Line;
+pub use write_text::WriteLine;
 pub(crate) use write_text::{WriteText, create};
 
 use serde::{Deserialize, Serialize};

@@ -40,13 +40,13 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// assert_eq!(holdall::read_text(&path)?.collect()?, ["bags\t0"]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub trait Line: Record {
+pub trait WriteLine: Record {
     /// Writes the line with its end.
     #[doc(hidden)]
     fn write_line(record: Self::Peek<'_>, output: &mut impl Write) -> io::Result<()>;
 }
 
-impl<T: Display + 'static> Line for T {
+impl<T: Display + 'static> WriteLine for T {
     #[inline]
     fn write_line(record: &T, output: &mut impl Write) -> io::Result<()> {
         match (record as &dyn Any).downcast_ref::<String>() {
@@ -57,14 +57,14 @@ impl<T: Display + 'static> Line for T {
     }
 }
 
-impl Line for str {
+impl WriteLine for str {
     #[inline]
     fn write_line(record: &str, output: &mut impl Write) -> io::Result<()> {
         <[u8]>::write_line(record.as_bytes(), output)
     }
 }
 
-impl Line for [u8] {
+impl WriteLine for [u8] {
     #[inline]
     fn write_line(record: &[u8], output: &mut impl Write) -> io::Result<()> {
         output.write_all(record)?;
@@ -106,7 +106,7 @@ impl WriteText {
     }
 }
 
-impl<T: Line + ?Sized> Action<T> for WriteText {
+impl<T: WriteLine + ?Sized> Action<T> for WriteText {
     type Part = ();
 
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<()>

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::id::StoreId;
 use crate::pipeline::{Boxed, Pipeline, Ref, Storable};
-use crate::shuffle::{Content, Spool, replay};
+use crate::shuffle::{Content, RecordBuffer, replay};
 use crate::storage::codec::Sampling;
 use crate::storage::run::RunFile;
 use crate::task::{FilePart, Files, Flow, Partition, Site, StoredPartition, Task};
@@ -41,7 +41,7 @@ impl StoreElsewhere {
         let mut files = Files::new(&task.resources().scratch);
         let runs = parts
             .iter()
-            .map(|part| Content::<Spool>::File(files.run(part)));
+            .map(|part| Content::<RecordBuffer>::File(files.run(part)));
         let flow = task.call(&site, || {
             replay::<T, _>(runs, |record| {
                 handed_on += 1;
@@ -117,9 +117,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::lineage::Stored;
+    use crate::lineage::StoredNode;
     use crate::operators::from_vec::FromVec;
-    use crate::operators::persist::{Keeping, Persist, Persistence, Store};
+    use crate::operators::persist::{Keeping, Persist, StorageLevel, Store};
     use crate::storage::codec;
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
@@ -141,10 +141,10 @@ mod tests {
             let scratch = || Scratch::new(Some(spill.path()), None);
             let (of_store, of_job) = (scratch(), scratch());
             let budget = MemoryBudget::unlimited();
-            let persistence = Persistence::MemoryThenDisk;
+            let level = StorageLevel::MemoryThenDisk;
             Self {
                 store: Arc::new(Store::new(
-                    persistence,
+                    level,
                     Some(PARTITIONS),
                     budget,
                     of_store.clone(),

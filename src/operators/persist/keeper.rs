@@ -3,11 +3,11 @@
 use std::mem;
 use std::sync::Arc;
 
-use super::Persistence;
-use super::store::{OpenFile, Parts, Store};
+use super::StorageLevel;
+use super::store::{OpenFile, Store, StoreParts};
 use crate::error::Result;
 use crate::pipeline::{Peek, Storable};
-use crate::shuffle::{Content, InMemory, Spool};
+use crate::shuffle::{Content, InMemory, RecordBuffer};
 use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
 
@@ -17,9 +17,9 @@ const ACCOUNT_BYTES: usize = 64 << 10;
 /// Keeps the records of one partition as they come.
 pub(super) struct Keeper<'s> {
     store: &'s Store,
-    spool: Spool,
+    record_buffer: RecordBuffer,
     reservation: Reservation,
-    parts: Parts,
+    parts: StoreParts,
     /// What does not fit into memory goes to its end: other partitions are before, and will be behind.
     file: Option<OpenFile>,
     new_bytes: usize,
@@ -33,9 +33,9 @@ impl<'s> Keeper<'s> {
     pub(super) fn new(store: &'s Store) -> Self {
         Self {
             store,
-            spool: Spool::default(),
+            record_buffer: RecordBuffer::default(),
             reservation: store.budget.reservation(),
-            parts: Parts::new(),
+            parts: StoreParts::new(),
             file: None,
             new_bytes: 0,
             sampling: Sampling::default(),
@@ -49,7 +49,7 @@ impl<'s> Keeper<'s> {
             return Ok(());
         }
         self.sampling.check(|| T::check(record))?;
-        self.new_bytes += self.spool.push::<T>(record)?;
+        self.new_bytes += self.record_buffer.push::<T>(record)?;
         if self.new_bytes >= ACCOUNT_BYTES {
             self.account()?;
         }
@@ -59,15 +59,17 @@ impl<'s> Keeper<'s> {
     #[cold]
     fn account(&mut self) -> Result<()> {
         self.new_bytes = 0;
-        let persistence = self.store.persistence;
-        if persistence != Persistence::Disk
-            && self.reservation.try_resize(self.spool.memory_bytes())
+        let level = self.store.level;
+        if level != StorageLevel::Disk
+            && self
+                .reservation
+                .try_resize(self.record_buffer.memory_bytes())
         {
             return Ok(());
         }
-        if persistence == Persistence::Memory {
+        if level == StorageLevel::Memory {
             self.has_given_up = true;
-            self.spool = Spool::default();
+            self.record_buffer = RecordBuffer::default();
             self.reservation.clear();
             return Ok(());
         }
@@ -79,7 +81,7 @@ impl<'s> Keeper<'s> {
             Some(open) => open,
             None => self.store.take_file()?,
         };
-        let run = mem::take(&mut self.spool).write_run(&mut open.file)?;
+        let run = mem::take(&mut self.record_buffer).write_run(&mut open.file)?;
         self.file = Some(open).filter(OpenFile::is_kept);
         self.reservation.clear();
         if let Some(Content::File(last)) = self.parts.last_mut()
@@ -98,10 +100,13 @@ impl<'s> Keeper<'s> {
             return Ok(());
         }
         let mut parts = mem::take(&mut self.parts);
-        if !self.spool.is_empty() {
+        if !self.record_buffer.is_empty() {
             self.reservation.trim();
-            let spool = Arc::new(mem::take(&mut self.spool));
-            parts.push(Content::Memory(spool, Arc::new(self.reservation.take())));
+            let record_buffer = Arc::new(mem::take(&mut self.record_buffer));
+            parts.push(Content::Memory(
+                record_buffer,
+                Arc::new(self.reservation.take()),
+            ));
         }
         self.put_file_back();
         self.store.put(index, parts);

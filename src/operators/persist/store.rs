@@ -6,16 +6,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use super::{Persistence, StoreElsewhere};
+use super::{StorageLevel, StoreElsewhere};
 use crate::error::Result;
 use crate::id::StoreId;
-use crate::lineage::{Node, Stored};
-use crate::shuffle::{Content, Spool};
+use crate::lineage::{Node, StoredNode};
+use crate::shuffle::{Content, RecordBuffer};
 use crate::storage::limits::KeptOpen;
 use crate::storage::memory::MemoryBudget;
 use crate::storage::run::{Run, RunFile};
 use crate::storage::scratch::Scratch;
-use crate::task::{FilePart, Relieve, StoredPartition};
+use crate::task::{FilePart, ReclaimMemory, StoredPartition};
 
 /// Length from which on a file takes no further partitions, in bytes. Its room on the disk is free once none of its
 /// partitions is kept any more.
@@ -28,16 +28,16 @@ pub(super) struct OpenFile {
 }
 
 /// The parts of a partition, in order.
-pub(super) type Parts = Vec<Content<Arc<Spool>>>;
+pub(super) type StoreParts = Vec<Content<Arc<RecordBuffer>>>;
 
 /// The partitions that are there. They go when the last bag that was made from the persisted one does, or when only
 /// bags can read them that are kept themselves: see `lineage::holds`.
 pub(crate) struct Store {
     id: StoreId,
-    pub(super) persistence: Persistence,
+    pub(super) level: StorageLevel,
     pub(super) budget: MemoryBudget,
     scratch: Scratch,
-    partitions: Mutex<HashMap<usize, Parts>>,
+    partitions: Mutex<HashMap<usize, StoreParts>>,
     /// How many partitions there are, once that is known.
     count: OnceLock<usize>,
     /// How many jobs rely on what is here.
@@ -60,19 +60,19 @@ impl OpenFile {
 
 impl Store {
     pub(crate) fn new(
-        persistence: Persistence,
+        level: StorageLevel,
         partitions: Option<usize>,
         budget: MemoryBudget,
         scratch: Scratch,
     ) -> Self {
         // What cannot be computed partition by partition must not be lost.
-        let persistence = match (persistence, partitions) {
-            (Persistence::Memory, None) => Persistence::MemoryThenDisk,
-            (persistence, _) => persistence,
+        let level = match (level, partitions) {
+            (StorageLevel::Memory, None) => StorageLevel::MemoryThenDisk,
+            (level, _) => level,
         };
         Self {
             id: StoreId::next(),
-            persistence,
+            level,
             budget,
             scratch,
             partitions: Mutex::default(),
@@ -105,12 +105,12 @@ impl Store {
         self.settle();
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<Parts> {
+    pub(super) fn get(&self, index: usize) -> Option<StoreParts> {
         lock(&self.partitions).get(&index).cloned()
     }
 
     /// Keeps a partition. Two jobs may have computed it at once; what is there already is as good.
-    pub(super) fn put(&self, index: usize, parts: Parts) {
+    pub(super) fn put(&self, index: usize, parts: StoreParts) {
         lock(&self.partitions).entry(index).or_insert(parts);
         self.settle();
     }
@@ -162,19 +162,19 @@ impl Store {
     }
 
     /// Says whether it was in memory.
-    fn move_to_disk(&self, part: &mut Content<Arc<Spool>>) -> Result<bool> {
-        let Content::Memory(spool, _reservation) = part else {
+    fn move_to_disk(&self, part: &mut Content<Arc<RecordBuffer>>) -> Result<bool> {
+        let Content::Memory(record_buffer, _reservation) = part else {
             return Ok(false);
         };
         let mut open = self.take_file()?;
-        let run = spool.write_run(&mut open.file);
+        let run = record_buffer.write_run(&mut open.file);
         self.put_file(open);
         *part = Content::File(run?);
         Ok(true)
     }
 }
 
-impl Stored for Store {
+impl StoredNode for Store {
     fn is_complete(&self) -> bool {
         self.count.get() == Some(&lock(&self.partitions).len())
     }
@@ -250,12 +250,12 @@ impl Stored for Store {
     }
 }
 
-impl Relieve for Store {
-    fn relieve(&self) -> Result<bool> {
+impl ReclaimMemory for Store {
+    fn reclaim(&self) -> Result<bool> {
         let mut partitions = lock(&self.partitions);
         let in_memory =
-            |parts: &Parts| parts.iter().any(|part| matches!(part, Content::Memory(..)));
-        if self.persistence == Persistence::Memory && self.pins.load(Ordering::SeqCst) == 0 {
+            |parts: &StoreParts| parts.iter().any(|part| matches!(part, Content::Memory(..)));
+        if self.level == StorageLevel::Memory && self.pins.load(Ordering::SeqCst) == 0 {
             let before = partitions.len();
             partitions.retain(|_, parts| !in_memory(parts));
             let drops = partitions.len() < before;
@@ -265,13 +265,13 @@ impl Relieve for Store {
             }
             return Ok(drops);
         }
-        let mut is_relieved = false;
+        let mut has_reclaimed = false;
         for part in partitions.values_mut().flatten() {
-            is_relieved |= self.move_to_disk(part)?;
+            has_reclaimed |= self.move_to_disk(part)?;
         }
         if self.count.get() == Some(&partitions.len()) {
             lock(&self.files).clear();
         }
-        Ok(is_relieved)
+        Ok(has_reclaimed)
     }
 }

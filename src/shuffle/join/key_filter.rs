@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::shuffle::key::partitioner::Position;
+use crate::shuffle::key::partitioner::KeyPosition;
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::task::Resources;
 
@@ -16,8 +16,8 @@ const BITS_PER_KEY: usize = 10;
 
 /// Maximum length of a filter, in bytes. A longer one would not fit into the cache of a core, and each record would
 /// wait for memory.
-const MOST_BYTES: usize = 1 << 20;
-const LEAST_BYTES: usize = 8 << 10;
+const MAX_BYTES: usize = 1 << 20;
+const MIN_BYTES: usize = 8 << 10;
 
 /// Words in which keys have set bits.
 #[derive(Debug)]
@@ -43,10 +43,10 @@ impl KeyFilter {
 
     /// Returns the index of the word for a key, and the bits in it.
     #[inline]
-    fn word(&self, position: Position) -> (usize, u64) {
+    fn word(&self, position: KeyPosition) -> (usize, u64) {
         // A hash rank lacks the top bits of the hash, which are in the number of the partition.
         let mixed = position
-            .place
+            .rank
             .0
             .wrapping_add(position.partition as u64)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -57,7 +57,7 @@ impl KeyFilter {
 
     /// Adds a key. Returns `false` once there are too many keys for the filter to be useful.
     #[inline]
-    fn add(&mut self, position: Position) -> bool {
+    fn add(&mut self, position: KeyPosition) -> bool {
         let (word, bits) = self.word(position);
         let word = &mut self.words[word];
         self.keys += usize::from(*word | bits != *word);
@@ -67,7 +67,7 @@ impl KeyFilter {
 
     /// Returns whether a key may be in the bag.
     #[inline]
-    pub(crate) fn may_have(&self, position: Position) -> bool {
+    pub(crate) fn may_have(&self, position: KeyPosition) -> bool {
         let (word, bits) = self.word(position);
         self.words[word] & bits == bits
     }
@@ -80,13 +80,13 @@ impl KeyFilter {
     }
 }
 
-/// Keys recorded by the threads of a stage.
+/// FilterKeys recorded by the threads of a stage.
 #[derive(Debug, Default)]
-pub(crate) struct SharedKeys(Mutex<Keys>);
+pub(crate) struct SharedKeys(Mutex<FilterKeys>);
 
-/// Keys recorded by one thread.
+/// FilterKeys recorded by one thread.
 #[derive(Debug, Default)]
-pub(crate) enum Keys {
+pub(crate) enum FilterKeys {
     #[default]
     None,
     Some(KeyFilter),
@@ -94,10 +94,10 @@ pub(crate) enum Keys {
     TooMany,
 }
 
-impl Keys {
+impl FilterKeys {
     /// Records the key of a record.
     #[inline]
-    pub(crate) fn note(&mut self, position: Position, resources: &Resources) {
+    pub(crate) fn note(&mut self, position: KeyPosition, resources: &Resources) {
         match self {
             Self::Some(filter) => {
                 if !filter.add(position) {
@@ -115,22 +115,22 @@ impl Keys {
 }
 
 impl SharedKeys {
-    pub(crate) fn add(&self, keys: Keys) {
+    pub(crate) fn add(&self, keys: FilterKeys) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (&mut *all, &keys) {
-            (_, Keys::None) | (Keys::TooMany, _) => {}
-            (Keys::Some(filter), Keys::Some(other)) => filter.merge(other),
-            (Keys::None, _) | (_, Keys::TooMany) => *all = keys,
+            (_, FilterKeys::None) | (FilterKeys::TooMany, _) => {}
+            (FilterKeys::Some(filter), FilterKeys::Some(other)) => filter.merge(other),
+            (FilterKeys::None, _) | (_, FilterKeys::TooMany) => *all = keys,
         }
     }
 
     /// Returns the filter for all keys, unless there are too many.
     pub(crate) fn into_filter(self, resources: &Resources) -> Option<KeyFilter> {
         match self.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Keys::Some(filter) => (filter.keys <= filter.most_keys()).then_some(filter),
+            FilterKeys::Some(filter) => (filter.keys <= filter.most_keys()).then_some(filter),
             // No record needs to be shuffled.
-            Keys::None => KeyFilter::new(LEAST_BYTES, &resources.budget),
-            Keys::TooMany => None,
+            FilterKeys::None => KeyFilter::new(MIN_BYTES, &resources.budget),
+            FilterKeys::TooMany => None,
         }
     }
 }
@@ -139,21 +139,21 @@ impl SharedKeys {
 /// it.
 fn filter_bytes(resources: &Resources) -> usize {
     let bytes = resources.share_bytes() / 16;
-    1 << bytes.clamp(LEAST_BYTES, MOST_BYTES).ilog2()
+    1 << bytes.clamp(MIN_BYTES, MAX_BYTES).ilog2()
 }
 
 /// Number of records after which a task evaluates whether testing pays.
 const TRIAL_RECORDS: u32 = 1024;
 
 /// Tests the records of a task against a filter, until too few are dropped.
-pub(crate) struct Sieve<'f> {
+pub(crate) struct JoinFilter<'f> {
     filter: Option<&'f KeyFilter>,
     seen: u32,
     dropped: u32,
     dropped_of_task: u64,
 }
 
-impl<'f> Sieve<'f> {
+impl<'f> JoinFilter<'f> {
     pub(crate) fn new(filter: Option<&'f KeyFilter>) -> Self {
         Self {
             filter,
@@ -165,7 +165,7 @@ impl<'f> Sieve<'f> {
 
     /// Returns whether a record with this key may be needed.
     #[inline]
-    pub(crate) fn lets_pass(&mut self, position: Position) -> bool {
+    pub(crate) fn may_match(&mut self, position: KeyPosition) -> bool {
         let Some(filter) = self.filter else {
             return true;
         };
@@ -206,15 +206,15 @@ mod tests {
         }
     }
 
-    fn keys(of: std::ops::Range<u32>, resources: &Resources) -> Keys {
-        let mut keys = Keys::default();
+    fn keys(of: std::ops::Range<u32>, resources: &Resources) -> FilterKeys {
+        let mut keys = FilterKeys::default();
         for position in positions(of) {
             keys.note(position, resources);
         }
         keys
     }
 
-    fn positions(of: std::ops::Range<u32>) -> impl Iterator<Item = Position> {
+    fn positions(of: std::ops::Range<u32>) -> impl Iterator<Item = KeyPosition> {
         let partitioner = HashPartitioner::new(64);
         of.map(move |n| partitioner.position(&n.to_le_bytes()))
     }
@@ -252,11 +252,11 @@ mod tests {
         let filter = shared.into_filter(&resources).unwrap();
         assert!(!positions(0..1000).any(|position| filter.may_have(position)));
         // A key is counted once, however often it occurs.
-        let mut same = Keys::default();
+        let mut same = FilterKeys::default();
         for _ in 0..2_000_000 {
             same.note(positions(7..8).next().unwrap(), &resources);
         }
-        assert!(matches!(same, Keys::Some(KeyFilter { keys: 1, .. })));
+        assert!(matches!(same, FilterKeys::Some(KeyFilter { keys: 1, .. })));
     }
 
     #[test]
@@ -265,15 +265,15 @@ mod tests {
         let shared = SharedKeys::default();
         shared.add(keys(0..1000, &resources));
         let filter = shared.into_filter(&resources).unwrap();
-        let mut sieve = Sieve::new(Some(&filter));
+        let mut join_filter = JoinFilter::new(Some(&filter));
         for _ in 0..2 {
-            assert!(positions(0..1000).all(|position| sieve.lets_pass(position)));
+            assert!(positions(0..1000).all(|position| join_filter.may_match(position)));
         }
-        assert!(sieve.filter.is_none());
-        let mut sieve = Sieve::new(Some(&filter));
-        let passed = positions(500..50_500).filter(|position| sieve.lets_pass(*position));
+        assert!(join_filter.filter.is_none());
+        let mut join_filter = JoinFilter::new(Some(&filter));
+        let passed = positions(500..50_500).filter(|position| join_filter.may_match(*position));
         let passed = passed.count() as u64;
-        assert!(sieve.filter.is_some() && (500..5_000).contains(&passed));
-        assert_eq!(sieve.dropped(), 50_000 - passed);
+        assert!(join_filter.filter.is_some() && (500..5_000).contains(&passed));
+        assert_eq!(join_filter.dropped(), 50_000 - passed);
     }
 }

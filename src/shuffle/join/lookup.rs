@@ -5,19 +5,22 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::read::sorted::{Index, Sorted};
+use crate::shuffle::read::chunk_set::{ChunkIndex, ChunkSet};
 
-/// Sorted entries, and an index of their hash ranks.
+/// ChunkSet entries, and an index of their hash ranks.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    entries: Option<(Arc<Sorted>, Index)>,
+    entries: Option<(Arc<ChunkSet>, ChunkIndex)>,
     partitioner: HashPartitioner,
     /// What the first task has made of them, for the tasks after it.
     made: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl Lookup {
-    pub(crate) fn new(entries: Option<(Arc<Sorted>, Index)>, partitioner: HashPartitioner) -> Self {
+    pub(crate) fn new(
+        entries: Option<(Arc<ChunkSet>, ChunkIndex)>,
+        partitioner: HashPartitioner,
+    ) -> Self {
         Self {
             entries,
             partitioner,
@@ -52,8 +55,8 @@ impl Lookup {
     ) -> ControlFlow<B> {
         match &self.entries {
             Some((sorted, index)) => {
-                let place = self.partitioner.position(key).place.0;
-                sorted.find(index, place, key, each)
+                let rank = self.partitioner.position(key).rank.0;
+                sorted.find(index, rank, key, each)
             }
             None => ControlFlow::Continue(()),
         }

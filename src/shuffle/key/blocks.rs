@@ -9,13 +9,13 @@
 //! is 64, they are in order of (hash rank, key). In memory, a block is a piece of a slab; in a run, it is a record.
 
 use super::entry;
-use super::partitioner::{HashPartitioner, Place};
+use super::partitioner::{HashPartitioner, HashRank};
 use crate::error::{Error, Result};
 use crate::pipeline::Data;
-use crate::shuffle::memory::slab::Piece;
-use crate::shuffle::table::hash_table::{Probe, Table};
+use crate::shuffle::memory::slab::SlabSpan;
+use crate::shuffle::table::hash_table::{HashedKey, Table};
 use crate::storage::codec::{self, Short};
-use crate::storage::merge::Source as _;
+use crate::storage::merge::MergeInput as _;
 use crate::storage::run::{Run, RunFile, RunReader, RunWriter};
 use crate::task::Flow;
 
@@ -99,15 +99,15 @@ pub(crate) struct BlockReader {
     input: Input,
     /// Length of all blocks, in bytes.
     bytes: usize,
-    /// Position of the next entry in the current block: the length of the block after its last entry, 0 before the
+    /// KeyPosition of the next entry in the current block: the length of the block after its last entry, 0 before the
     /// first block.
     at: usize,
 }
 
 enum Input {
     Memory {
-        pieces: std::vec::IntoIter<Piece>,
-        current: Piece,
+        pieces: std::vec::IntoIter<SlabSpan>,
+        current: SlabSpan,
     },
     Run {
         run: Run,
@@ -144,12 +144,12 @@ impl Input {
 }
 
 impl BlockReader {
-    pub(crate) fn memory(pieces: Vec<Piece>) -> Self {
+    pub(crate) fn memory(pieces: Vec<SlabSpan>) -> Self {
         Self {
             bytes: pieces.iter().map(|piece| piece.len()).sum(),
             input: Input::Memory {
                 pieces: pieces.into_iter(),
-                current: Piece::default(),
+                current: SlabSpan::default(),
             },
             at: 0,
         }
@@ -197,9 +197,9 @@ impl BlockReader {
     #[inline]
     pub(crate) fn take_to<V: Data>(
         &mut self,
-        last: Place,
+        last: HashRank,
         partitioner: HashPartitioner,
-        mut each: impl FnMut(Probe, &[u8], V) -> Result<()>,
+        mut each: impl FnMut(HashedKey, &[u8], V) -> Result<()>,
     ) -> Result<()> {
         if self.at == 0 && !self.next_block()? {
             return Ok(());
@@ -213,14 +213,14 @@ impl BlockReader {
                 };
                 let short = Short::first_of(from_key, key_len);
                 let (key, mut rest) = from_key.split_at(key_len);
-                let (_, probe) = Probe::of(partitioner, short, key);
-                if probe.place() > last {
+                let (_, hashed) = HashedKey::of(partitioner, short, key);
+                if hashed.rank() > last {
                     self.at = at;
                     return Ok(());
                 }
                 let value = codec::decode_prefix(&mut rest)?;
                 at = block.len() - rest.len();
-                each(probe, key, value)?;
+                each(hashed, key, value)?;
             }
             if !self.next_block()? {
                 return Ok(());

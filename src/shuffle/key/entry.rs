@@ -16,10 +16,10 @@ pub(crate) const MAX_HEADER_BYTES: usize = 2 * MAX_VARINT_BYTES;
 
 const MAX_VARINT_BYTES: usize = 10;
 
-/// Position of an entry in the order of the bag. Entries are ordered by task, or by combine group if they are combined
+/// KeyPosition of an entry in the order of the bag. Entries are ordered by task, or by combine group if they are combined
 /// in order. Those of one task and partition are ordered by the number of their chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Order {
+pub(crate) struct EntrySeq {
     pub(crate) task: u64,
     pub(crate) chunk: u64,
 }
@@ -90,7 +90,7 @@ fn long_lengths(bytes: &[u8]) -> (usize, usize, &[u8]) {
 
 /// Encodes an entry in its run form.
 #[inline]
-pub(crate) fn encode_run(key: &[u8], order: Order, value: &[u8], record: &mut Vec<u8>) {
+pub(crate) fn encode_run(key: &[u8], order: EntrySeq, value: &[u8], record: &mut Vec<u8>) {
     record.clear();
     push_varint(record, key.len() as u64);
     record.extend_from_slice(key);
@@ -103,7 +103,7 @@ pub(crate) fn encode_run(key: &[u8], order: Order, value: &[u8], record: &mut Ve
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunSpan {
     pub(crate) key: Range<usize>,
-    pub(crate) order: Order,
+    pub(crate) order: EntrySeq,
     pub(crate) value: usize,
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn decode_run(record: &[u8]) -> Option<RunSpan> {
     at = key.end;
     let task = varint_at(record, &mut at)?;
     let chunk = varint_at(record, &mut at)?;
-    let order = Order { task, chunk };
+    let order = EntrySeq { task, chunk };
     let value = at;
     Some(RunSpan { key, order, value })
 }
@@ -218,7 +218,7 @@ mod tests {
                 let start = chunk.len();
                 push(&mut chunk, key_len, &[key.clone(), value.clone()].concat());
                 assert_eq!(split_first(&chunk[start..]), (&*key, &*value, &[][..]));
-                let order = Order {
+                let order = EntrySeq {
                     task: 300,
                     chunk: key_len as u64,
                 };

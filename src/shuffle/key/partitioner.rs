@@ -19,17 +19,17 @@ pub(crate) struct HashPartitioner {
     partitions: usize,
 }
 
-/// Position of a key: its partition, and its hash rank within that partition. Ascending hashes have ascending
+/// KeyPosition of a key: its partition, and its hash rank within that partition. Ascending hashes have ascending
 /// positions, and different hashes have different positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Position {
+pub(crate) struct KeyPosition {
     pub(crate) partition: usize,
-    pub(crate) place: Place,
+    pub(crate) rank: HashRank,
 }
 
 /// Hash rank: the part of a key's hash that its partition does not determine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place(pub(crate) u64);
+pub(crate) struct HashRank(pub(crate) u64);
 
 impl HashPartitioner {
     pub(crate) const fn new(partitions: usize) -> Self {
@@ -42,19 +42,19 @@ impl HashPartitioner {
     }
 
     #[inline(always)]
-    pub(crate) fn position(self, key: &[u8]) -> Position {
+    pub(crate) fn position(self, key: &[u8]) -> KeyPosition {
         self.position_of_first(key, key.len())
     }
 
     /// Like [`position`](Self::position), for a key that is the first `len` of `bytes`.
     #[inline(always)]
-    pub(crate) fn position_of_first(self, bytes: &[u8], len: usize) -> Position {
+    pub(crate) fn position_of_first(self, bytes: &[u8], len: usize) -> KeyPosition {
         self.position_of(Short::first_of(bytes, len), &bytes[..len])
     }
 
     /// Like [`position`](Self::position), for a key that has been inspected: `short` is its short form, if it has one.
     #[inline(always)]
-    pub(crate) fn position_of(self, short: Option<Short>, key: &[u8]) -> Position {
+    pub(crate) fn position_of(self, short: Option<Short>, key: &[u8]) -> KeyPosition {
         match short {
             Some(key) => self.short_position(key),
             None => self.position_of_hash(long_hash(key)),
@@ -63,17 +63,17 @@ impl HashPartitioner {
 
     /// Like [`position`](Self::position), for a short key.
     #[inline(always)]
-    pub(crate) fn short_position(self, key: Short) -> Position {
+    pub(crate) fn short_position(self, key: Short) -> KeyPosition {
         self.position_of_hash(short_hash(key))
     }
 
     #[inline(always)]
-    fn position_of_hash(self, hash: u64) -> Position {
+    fn position_of_hash(self, hash: u64) -> KeyPosition {
         // The hash as a fraction of 2^64, times the number of partitions: its integer part and its fractional part.
         let scaled = u128::from(hash) * self.partitions as u128;
-        Position {
+        KeyPosition {
             partition: (scaled >> 64) as usize,
-            place: Place(scaled as u64),
+            rank: HashRank(scaled as u64),
         }
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     use crate::storage::codec::SHORT_BYTES;
 
     fn hash(key: &[u8]) -> u64 {
-        HashPartitioner::new(1).position(key).place.0
+        HashPartitioner::new(1).position(key).rank.0
     }
 
     #[test]

@@ -3,12 +3,12 @@
 //! A radix partition of many records should fit into the CPU cache when it is read. With more radix partitions, the
 //! cache could not hold all of their open pieces for writing. If memory is short, many of them would be almost empty.
 
-use super::partitioner::{HashPartitioner, Position};
+use super::partitioner::{HashPartitioner, KeyPosition};
 use crate::task::Resources;
 
 /// Maximum number of radix partitions, of all partitions together and of one.
-const MOST_BUCKETS: usize = 512;
-const MOST_SLICES: usize = 16;
+const MAX_BUCKETS: usize = 512;
+const MAX_SLICES: usize = 16;
 
 /// Minimum memory for each radix partition, in bytes: twice the length of its longest piece.
 const SLICE_BYTES: usize = 64 << 10;
@@ -16,8 +16,8 @@ const SLICE_BYTES: usize = 64 << 10;
 /// Returns the number of bits of a hash rank that determine its radix partition, if all radix partitions together have
 /// `memory_bytes` of memory.
 pub(crate) fn slice_bits(partitioner: HashPartitioner, memory_bytes: usize) -> u32 {
-    let most = (memory_bytes / SLICE_BYTES).min(MOST_BUCKETS);
-    let slices = (most / partitioner.partitions()).clamp(1, MOST_SLICES);
+    let most = (memory_bytes / SLICE_BYTES).min(MAX_BUCKETS);
+    let slices = (most / partitioner.partitions()).clamp(1, MAX_SLICES);
     slices.ilog2()
 }
 
@@ -33,13 +33,13 @@ pub(crate) fn group_slice_bits(partitioner: HashPartitioner, resources: &Resourc
 
 /// Returns the radix partition of a hash rank.
 #[inline(always)]
-pub(crate) fn slice_of(place: u64, slice_bits: u32) -> usize {
+pub(crate) fn slice_of(rank: u64, slice_bits: u32) -> usize {
     // Shift in two steps: `slice_bits` may be 0, and shifting by 64 bits would overflow.
-    ((place >> 1) >> (u64::BITS - 1 - slice_bits)) as usize
+    ((rank >> 1) >> (u64::BITS - 1 - slice_bits)) as usize
 }
 
 /// Returns the number of a radix partition among those of all partitions.
 #[inline(always)]
-pub(crate) fn bucket_of(position: Position, slice_bits: u32) -> usize {
-    position.partition << slice_bits | slice_of(position.place.0, slice_bits)
+pub(crate) fn bucket_of(position: KeyPosition, slice_bits: u32) -> usize {
+    position.partition << slice_bits | slice_of(position.rank.0, slice_bits)
 }

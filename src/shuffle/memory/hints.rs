@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 pub(crate) const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Minimum length of memory to populate, in bytes. For less, the call costs more than it saves.
-pub(crate) const LEAST_POPULATED_BYTES: usize = 128 << 10;
+pub(crate) const MIN_POPULATED_BYTES: usize = 128 << 10;
 
 #[cfg(target_arch = "x86_64")]
 const CACHE_LINE_BYTES: usize = 64;
@@ -49,7 +49,7 @@ pub(crate) fn prefetch_behind(address: *const u8) {
 /// fault removes the mapping of the zero page that the first had set up, which interrupts all other threads.
 pub(crate) fn populate(memory: NonNull<u8>, bytes: usize) {
     #[cfg(target_os = "linux")]
-    if bytes >= LEAST_POPULATED_BYTES {
+    if bytes >= MIN_POPULATED_BYTES {
         // SAFETY: the only argument is a number.
         let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         let page_bytes = usize::try_from(page_bytes).map_or(1, |bytes| bytes.max(1));

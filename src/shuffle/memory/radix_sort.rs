@@ -8,12 +8,12 @@ const DIGIT_BITS: u32 = 11;
 const MORE_BITS: u32 = 6;
 
 /// Minimum binary logarithm of the number of numbers for a radix sort. For fewer numbers, comparing is faster.
-const LEAST_BITS: u32 = 5;
+const MIN_BITS: u32 = 5;
 
 /// Sorts numbers that agree in their top `same_bits` bits. `scratch` provides memory for the same number of numbers.
 pub(crate) fn radix_sort(numbers: &mut Vec<u64>, scratch: &mut Vec<u64>, same_bits: u32) {
     let bits = numbers.len().checked_ilog2().unwrap_or(0);
-    if bits < LEAST_BITS || u32::try_from(numbers.len()).is_err() {
+    if bits < MIN_BITS || u32::try_from(numbers.len()).is_err() {
         return numbers.sort_unstable();
     }
     // Another pass for a few bits does not pay.

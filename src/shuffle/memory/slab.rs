@@ -69,7 +69,7 @@ pub(crate) struct Slabs {
 
 impl Slabs {
     /// Returns a piece of `bytes` bytes, or `None` if a slab must first be [added](Self::add).
-    pub(crate) fn piece(&mut self, bytes: usize) -> Option<Piece> {
+    pub(crate) fn piece(&mut self, bytes: usize) -> Option<SlabSpan> {
         let fits = |slab: &Arc<Memory>, used| slab.layout.size() - used >= bytes;
         if !self.slabs.last().is_some_and(|slab| fits(slab, self.used)) {
             // Use `get_mut`, not the reference count: it synchronises with the thread that dropped the last piece, so
@@ -84,7 +84,7 @@ impl Slabs {
         // SAFETY: `used` bytes and `bytes` more are within the slab, as checked above.
         let start = unsafe { slab.start.add(self.used) };
         self.used += bytes;
-        Some(Piece {
+        Some(SlabSpan {
             start,
             len: 0,
             capacity: bytes,
@@ -120,7 +120,7 @@ impl Slabs {
 }
 
 /// A piece of a slab: bytes up to a fixed capacity.
-pub(crate) struct Piece {
+pub(crate) struct SlabSpan {
     start: NonNull<u8>,
     len: usize,
     capacity: usize,
@@ -130,11 +130,11 @@ pub(crate) struct Piece {
 
 // SAFETY: only this piece accesses the bytes between `start` and `capacity`, because pieces of a slab do not overlap:
 // `Slabs` reuses a slab only if it has no pieces.
-unsafe impl Send for Piece {}
+unsafe impl Send for SlabSpan {}
 // SAFETY: as above, and a shared piece is only read.
-unsafe impl Sync for Piece {}
+unsafe impl Sync for SlabSpan {}
 
-impl Default for Piece {
+impl Default for SlabSpan {
     fn default() -> Self {
         Self {
             start: NonNull::dangling(),
@@ -145,7 +145,7 @@ impl Default for Piece {
     }
 }
 
-impl Piece {
+impl SlabSpan {
     /// Copies `bytes` into a slab of their own.
     pub(crate) fn copy(bytes: &[u8], reservation: Option<Reservation>) -> Self {
         let mut slabs = Slabs::default();
@@ -261,7 +261,7 @@ unsafe fn copy(bytes: &[u8], to: *mut u8) {
     }
 }
 
-impl Deref for Piece {
+impl Deref for SlabSpan {
     type Target = [u8];
 
     #[inline(always)]
@@ -271,9 +271,9 @@ impl Deref for Piece {
     }
 }
 
-impl fmt::Debug for Piece {
+impl fmt::Debug for SlabSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Piece")
+        f.debug_struct("SlabSpan")
             .field("len", &self.len)
             .field("capacity", &self.capacity)
             .finish_non_exhaustive()
@@ -300,7 +300,7 @@ mod tests {
                 assert!(piece[before..] == bytes[..if has_room { len } else { 0 }]);
             }
         }
-        let first = |piece: &Piece| usize::from(piece[0]);
+        let first = |piece: &SlabSpan| usize::from(piece[0]);
         assert!(
             pieces
                 .iter()
@@ -353,7 +353,7 @@ mod tests {
         let filled = piece.take_filled();
         assert!(piece.is_empty() && piece.push(b"defghij") && !piece.push(b"k"));
         assert_eq!((&*filled, &*piece), (&b"abc"[..], &b"defghij"[..]));
-        assert_eq!(Piece::copy(b"xyz", None)[..], *b"xyz");
+        assert_eq!(SlabSpan::copy(b"xyz", None)[..], *b"xyz");
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Zeroed {
             Some(dangling(layout))
         } else if mapped::is_for(layout) {
             mapped::new(layout.size())
-        } else if layout.size() < hints::LEAST_POPULATED_BYTES {
+        } else if layout.size() < hints::MIN_POPULATED_BYTES {
             // Memory that `alloc_zeroed` gets from the kernel has not been touched, so each page would still fault
             // twice.
             // SAFETY: the layout is not empty, and all of the memory is filled.

@@ -5,26 +5,26 @@ use crate::error::Result;
 use crate::pipeline::{Data, Owned};
 use crate::shuffle::key::blocks;
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::memory::slab::Piece;
+use crate::shuffle::memory::slab::SlabSpan;
 use crate::shuffle::read::merger::Merger;
-use crate::shuffle::read::range_merge::Source;
+use crate::shuffle::read::range_merge::RangeInput;
 use crate::shuffle::table::hash_table::Table;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::run::{Run, RunFile};
 use crate::task::{Flow, Resources};
 
 /// Map output, in memory or as runs of [blocks].
-pub(crate) type CombinerOutputs<V> = MapOutputs<Combined<V>>;
+pub(crate) type CombinerOutputs<V> = MapOutputs<MapSideCombined<V>>;
 
 /// Output of one map task for one partition, in memory.
-pub(crate) enum Combined<V> {
+pub(crate) enum MapSideCombined<V> {
     /// Each key once.
     Table(Table<V>),
     /// Mostly distinct keys: blocks in the order of the radix partitions.
-    Blocks(Vec<Piece>),
+    Blocks(Vec<SlabSpan>),
 }
 
-impl<V> Combined<V> {
+impl<V> MapSideCombined<V> {
     pub(crate) fn into_table(self) -> Option<Table<V>> {
         match self {
             Self::Table(table) => Some(table),
@@ -33,7 +33,7 @@ impl<V> Combined<V> {
     }
 }
 
-impl<V: Data> InMemory for Combined<V> {
+impl<V: Data> InMemory for MapSideCombined<V> {
     fn is_empty(&self) -> bool {
         match self {
             Self::Table(table) => table.len() == 0,
@@ -69,11 +69,11 @@ impl<V: Data> CombinerOutputs<V> {
             .open(partition)
             .into_iter()
             .map(|content| match content {
-                Content::Memory(Combined::Table(table), reservation) => {
-                    Source::table(table, reservation)
+                Content::Memory(MapSideCombined::Table(table), reservation) => {
+                    RangeInput::table(table, reservation)
                 }
-                Content::Memory(Combined::Blocks(pieces), _) => Source::blocks(pieces),
-                Content::File(run) => Source::run(&run),
+                Content::Memory(MapSideCombined::Blocks(pieces), _) => RangeInput::blocks(pieces),
+                Content::File(run) => RangeInput::run(&run),
             });
         let merger = Merger {
             combine,

@@ -8,19 +8,19 @@ use super::group_spill;
 use super::segment::Segment;
 use crate::error::Result;
 use crate::id::ShuffleId;
-use crate::shuffle::key::entry::{self, Order};
+use crate::shuffle::key::entry::{self, EntrySeq};
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::key::slices::group_slice_bits;
 use crate::shuffle::key::slices::slice_of;
-use crate::shuffle::memory::slab::Piece;
-use crate::shuffle::outputs::segment::{Chunk, MOST_CHUNK_BYTES};
+use crate::shuffle::memory::slab::SlabSpan;
+use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES};
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
 use crate::shuffle::write::grouper::CHUNK_BYTES;
 use crate::storage::run::Run;
-use crate::task::{Block, FilePart, Files, Outputs, Resources};
+use crate::task::{FilePart, Files, MapBlock, Outputs, Resources};
 
 impl Outputs for GroupOutputs {
-    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<Block>> {
+    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<MapBlock>> {
         if self.kept_bytes() > 0 {
             self.spill_kept(resources)?;
         }
@@ -29,7 +29,7 @@ impl Outputs for GroupOutputs {
             for run in self.runs(partition) {
                 // Each entry records its own order.
                 let about = Vec::new();
-                blocks.push(Block::new(
+                blocks.push(MapBlock::new(
                     shuffle,
                     partition,
                     FilePart::export(&run),
@@ -46,7 +46,7 @@ impl GroupOutputs {
     pub(crate) fn import(
         partitioner: HashPartitioner,
         in_memory: bool,
-        blocks: &[Block],
+        blocks: &[MapBlock],
         resources: &Resources,
     ) -> Result<Self> {
         let partitions = partitioner.partitions();
@@ -79,12 +79,12 @@ impl GroupOutputs {
         let mut bytes = Vec::new();
         let mut key_value = Vec::new();
         while let Some(entry) = merge.next()? {
-            let slice = slice_of(entry.place(), slice_bits);
-            if bytes.len() >= MOST_CHUNK_BYTES || chunk.slice != slice {
+            let slice = slice_of(entry.rank(), slice_bits);
+            if bytes.len() >= MAX_CHUNK_BYTES || chunk.slice != slice {
                 let next = Chunk {
                     slice,
                     // The entries arrive in order and must keep it.
-                    order: Order {
+                    order: EntrySeq {
                         task: 0,
                         chunk: chunk.order.chunk + 1,
                     },
@@ -122,7 +122,7 @@ impl GroupOutputs {
         };
         reserved.trim();
         list.trim();
-        chunk.bytes = Piece::copy(bytes, Some(reserved));
+        chunk.bytes = SlabSpan::copy(bytes, Some(reserved));
         self.keep(partition, Segment::new(vec![chunk]), &Arc::new(list));
         Ok(())
     }
@@ -200,7 +200,7 @@ mod tests {
         partitioner: HashPartitioner,
         in_memory: bool,
         memory: usize,
-    ) -> Vec<Block> {
+    ) -> Vec<MapBlock> {
         let directory = driver.path().unwrap();
         let mut blocks = Vec::new();
         for (worker, tasks) in [(1, TASKS / 3..TASKS), (2, 0..TASKS / 3)] {
@@ -240,7 +240,7 @@ mod tests {
             let spill = tempfile::tempdir().unwrap();
             let driver = Scratch::new(Some(spill.path()), None);
             let blocks = exported(&driver, partitioner, false, memory);
-            let files = Block::adopt(&blocks, &driver).unwrap();
+            let files = MapBlock::adopt(&blocks, &driver).unwrap();
             let directory = driver.path().unwrap();
             for reader in 3..5 {
                 let scratch = Scratch::within(directory.clone(), format!("{reader}-"), None);
@@ -275,7 +275,7 @@ mod tests {
         let spill = tempfile::tempdir().unwrap();
         let driver = Scratch::new(Some(spill.path()), None);
         let blocks = exported(&driver, one, true, 1 << 30);
-        let _files = Block::adopt(&blocks, &driver).unwrap();
+        let _files = MapBlock::adopt(&blocks, &driver).unwrap();
         let there = resources(driver.clone(), 1 << 30);
         let outputs = GroupOutputs::import(one, true, &blocks, &there).unwrap();
         for key in 0..701 {
@@ -298,7 +298,7 @@ mod tests {
         let spill = tempfile::tempdir().unwrap();
         let driver = Scratch::new(Some(spill.path()), None);
         let blocks = exported(&driver, partitioner, false, 1 << 30);
-        let _files = Block::adopt(&blocks, &driver).unwrap();
+        let _files = MapBlock::adopt(&blocks, &driver).unwrap();
         let there = resources(driver.clone(), 1 << 30);
         let read = || {
             let outputs = GroupOutputs::import(partitioner, false, &blocks, &there).unwrap();

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use super::group_spill::{self, Spill};
 use super::segment::{Segment, Share, largest_slice};
 use crate::error::{Error, ErrorKind, Result};
-use crate::shuffle::join::key_filter::{KeyFilter, Keys, SharedKeys};
+use crate::shuffle::join::key_filter::{FilterKeys, KeyFilter, SharedKeys};
 use crate::shuffle::join::lookup::Lookup;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::key::slices::group_slice_bits;
+use crate::shuffle::read::chunk_set::{ChunkSet, SORT_BYTES};
 use crate::shuffle::read::group_stream::{EntrySource, GroupCursor, RunSource};
-use crate::shuffle::read::sorted::{SORT_BYTES, Sorted};
 use crate::shuffle::read::sorted_cursor::SortedCursor;
 use crate::storage::memory::Reservation;
 use crate::storage::run::Run;
@@ -32,7 +32,7 @@ pub(crate) struct GroupOutputs {
     spilling: Mutex<()>,
     /// `true` if all entries must stay in memory.
     in_memory: bool,
-    /// Keys recorded so far. Once all keys have been recorded, they become a filter, unless there are too many.
+    /// FilterKeys recorded so far. Once all keys have been recorded, they become a filter, unless there are too many.
     seen_keys: SharedKeys,
     keys: Option<KeyFilter>,
     /// Index of the only partition of such outputs, once the first reader has requested it.
@@ -46,7 +46,7 @@ struct PartitionOutput {
     segments: Vec<(Segment, Share)>,
     runs: Vec<Run>,
     /// The segments, once the first of several readers has gathered them.
-    sorted: Option<Arc<Sorted>>,
+    sorted: Option<Arc<ChunkSet>>,
     /// Number of reads of this partition still to come.
     readers: usize,
 }
@@ -79,7 +79,7 @@ impl GroupOutputs {
     }
 
     /// Adds the keys that a thread has recorded.
-    pub(crate) fn note_keys(&self, keys: Keys) {
+    pub(crate) fn note_keys(&self, keys: FilterKeys) {
         self.seen_keys.add(keys);
     }
 
@@ -238,7 +238,7 @@ impl GroupOutputs {
             shares.push(share);
         }
         let slice_bits = group_slice_bits(self.partitioner, resources);
-        let sorted = Sorted::new(chunks, slice_bits, self.partitioner, shares);
+        let sorted = ChunkSet::new(chunks, slice_bits, self.partitioner, shares);
         output.sorted = Some(Arc::new(sorted));
         Ok(Some(reservation))
     }
@@ -323,7 +323,7 @@ mod tests {
             scratch: Scratch::new(Some(directory.path()), None),
             threads: 2,
             progress: Arc::default(),
-            relief: Arc::default(),
+            reclaimer: Arc::default(),
         };
         let outputs = GroupOutputs::new(HashPartitioner::new(3), readers, false);
         let mut grouper = Grouper::new(&outputs, &resources);

@@ -6,20 +6,20 @@ use crate::shuffle::key::entry::encode_run;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::key::slices::group_slice_bits;
 use crate::shuffle::outputs::segment::Chunk;
+use crate::shuffle::read::chunk_set::{ChunkSet, SORT_BYTES};
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
-use crate::shuffle::read::sorted::{SORT_BYTES, Sorted};
 use crate::shuffle::read::sorted_cursor::SortedCursor;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{READER_BYTES, Run, RunFile};
 use crate::task::Resources;
 
 /// Minimum number of entries that are sorted in one batch, whatever the budget. Sorting this many takes 256 KiB.
-const LEAST_SORTED_ENTRIES: usize = 16 << 10;
-const MOST_SORTED_ENTRIES: usize = 4 << 20;
+const MIN_SORTED_ENTRIES: usize = 16 << 10;
+const MAX_SORTED_ENTRIES: usize = 4 << 20;
 
 /// Minimum number of runs that are merged concurrently, whatever the budget.
-const LEAST_MERGED_RUNS: usize = 8;
-const MOST_MERGED_RUNS: usize = 128;
+const MIN_MERGED_RUNS: usize = 8;
+const MAX_MERGED_RUNS: usize = 128;
 
 /// Number of files that the readers of all threads together may have open.
 const OPEN_FILES: usize = 512;
@@ -46,11 +46,11 @@ struct Batch {
 impl Spill {
     pub(crate) fn new(partitioner: HashPartitioner, resources: &Resources) -> Result<Self> {
         let wanted_entries = (resources.share_bytes() / 16 / SORT_BYTES)
-            .clamp(LEAST_SORTED_ENTRIES, MOST_SORTED_ENTRIES);
+            .clamp(MIN_SORTED_ENTRIES, MAX_SORTED_ENTRIES);
         let (most_entries, reservation) =
             resources
                 .budget
-                .reserve_most(wanted_entries, LEAST_SORTED_ENTRIES, SORT_BYTES);
+                .reserve_most(wanted_entries, MIN_SORTED_ENTRIES, SORT_BYTES);
         Ok(Self {
             file: RunFile::create(&resources.scratch, "group")?,
             partitioner,
@@ -84,7 +84,7 @@ impl Spill {
     }
 
     fn write_batch(&mut self, batch: Batch) -> Result<Run> {
-        let sorted = Sorted::new(
+        let sorted = ChunkSet::new(
             batch.chunks,
             self.slice_bits,
             self.partitioner,
@@ -111,10 +111,10 @@ pub(crate) fn merge_down(
     partitioner: HashPartitioner,
     resources: &Resources,
 ) -> Result<Reservation> {
-    let most = (OPEN_FILES / resources.threads).clamp(LEAST_MERGED_RUNS, MOST_MERGED_RUNS);
+    let most = (OPEN_FILES / resources.threads).clamp(MIN_MERGED_RUNS, MAX_MERGED_RUNS);
     let wanted = runs.len().min(most);
     let budget = &resources.budget;
-    let (at_once, reservation) = budget.reserve_most(wanted, LEAST_MERGED_RUNS, READER_BYTES);
+    let (at_once, reservation) = budget.reserve_most(wanted, MIN_MERGED_RUNS, READER_BYTES);
     while runs.len() > at_once {
         // Merge the shortest first. Each entry records its order, so any runs may be merged.
         runs.sort_by_key(|run| std::cmp::Reverse(run.bytes()));

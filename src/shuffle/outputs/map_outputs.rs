@@ -11,16 +11,16 @@ use crate::id::ShuffleId;
 use crate::storage::codec;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
-use crate::task::{Block, FilePart, Files, Outputs, Resources};
+use crate::task::{FilePart, Files, MapBlock, Outputs, Resources};
 
-/// Order of a part among all parts of a partition: its task, and the number of earlier spills of that task.
+/// PartSeq of a part among all parts of a partition: its task, and the number of earlier spills of that task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Order {
+pub(crate) struct PartSeq {
     task: usize,
     sequence: usize,
 }
 
-impl Order {
+impl PartSeq {
     pub(crate) fn of_task(task: usize) -> Self {
         Self { task, sequence: 0 }
     }
@@ -53,7 +53,7 @@ pub(crate) struct MapOutputs<M> {
 /// Output of one map task for one partition, or one spill of it.
 #[derive(Clone)]
 struct Part<M> {
-    order: Order,
+    order: PartSeq,
     content: Content<M>,
 }
 
@@ -76,7 +76,7 @@ impl<M: InMemory> MapOutputs<M> {
     /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitions: usize,
-        blocks: &[Block],
+        blocks: &[MapBlock],
         resources: &Resources,
     ) -> Result<Self> {
         let outputs = Self::new(partitions, usize::MAX);
@@ -91,7 +91,7 @@ impl<M: InMemory> MapOutputs<M> {
     }
 
     /// Keeps records for each partition, in the memory of `reservation`.
-    pub(crate) fn keep(&self, records: Vec<M>, order: Order, mut reservation: Reservation) {
+    pub(crate) fn keep(&self, records: Vec<M>, order: PartSeq, mut reservation: Reservation) {
         // There may be thousands of tasks with few records each.
         reservation.trim();
         let reservation = Arc::new(reservation);
@@ -107,7 +107,7 @@ impl<M: InMemory> MapOutputs<M> {
     pub(crate) fn write(
         &self,
         records: &mut [M],
-        order: Order,
+        order: PartSeq,
         resources: &Resources,
     ) -> Result<u64> {
         let mut file = RunFile::create(&resources.scratch, "shuffle")?;
@@ -174,7 +174,7 @@ impl<M: InMemory> MapOutputs<M> {
 }
 
 impl<M: InMemory + 'static> Outputs for MapOutputs<M> {
-    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<Block>> {
+    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<MapBlock>> {
         self.spill(resources)?;
         let mut blocks = Vec::new();
         for (partition, parts) in self.partitions.iter().enumerate() {
@@ -182,7 +182,12 @@ impl<M: InMemory + 'static> Outputs for MapOutputs<M> {
                 if let Content::File(run) = &part.content {
                     let mut about = Vec::new();
                     codec::encode_own(&part.order, &mut about)?;
-                    blocks.push(Block::new(shuffle, partition, FilePart::export(run), about));
+                    blocks.push(MapBlock::new(
+                        shuffle,
+                        partition,
+                        FilePart::export(run),
+                        about,
+                    ));
                 }
             }
         }
@@ -199,7 +204,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shuffle::{Divider, Spool, replay};
+    use crate::shuffle::{Divider, RecordBuffer, replay};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
     use crate::task::Flow;
@@ -216,7 +221,7 @@ mod tests {
     }
 
     /// Returns the records of each partition.
-    fn read(outputs: &MapOutputs<Spool>) -> Vec<Vec<u32>> {
+    fn read(outputs: &MapOutputs<RecordBuffer>) -> Vec<Vec<u32>> {
         let mut all = Vec::new();
         for partition in 0..PARTITIONS {
             let mut records = Vec::new();
@@ -230,7 +235,7 @@ mod tests {
         all
     }
 
-    fn divide(tasks: impl Iterator<Item = u32>, resources: &Resources) -> MapOutputs<Spool> {
+    fn divide(tasks: impl Iterator<Item = u32>, resources: &Resources) -> MapOutputs<RecordBuffer> {
         let outputs = MapOutputs::new(PARTITIONS, 1);
         let mut divider = Divider::new(PARTITIONS, &outputs, resources);
         for task in tasks {
@@ -264,7 +269,7 @@ mod tests {
                 drop(outputs);
                 assert_eq!(resources.budget.used_bytes(), 0);
             }
-            let files = Block::adopt(&blocks, &driver).unwrap();
+            let files = MapBlock::adopt(&blocks, &driver).unwrap();
             for reader in 3..5 {
                 let scratch = Scratch::within(directory.clone(), format!("{reader}-"), None);
                 let resources = resources(scratch, memory);
@@ -287,8 +292,8 @@ mod tests {
         let outputs = divide(0..1, &resources);
         let mut blocks = outputs.export(ShuffleId::next(), &resources).unwrap();
         blocks[0].partition = Some(PARTITIONS);
-        let imported = MapOutputs::<Spool>::import(PARTITIONS, &blocks, &resources);
+        let imported = MapOutputs::<RecordBuffer>::import(PARTITIONS, &blocks, &resources);
         assert!(imported.is_err());
-        drop(Block::adopt(&blocks, &resources.scratch).unwrap());
+        drop(MapBlock::adopt(&blocks, &resources.scratch).unwrap());
     }
 }

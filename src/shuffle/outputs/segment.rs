@@ -3,33 +3,33 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::shuffle::key::entry::Order;
-use crate::shuffle::memory::slab::Piece;
+use crate::shuffle::key::entry::EntrySeq;
+use crate::shuffle::memory::slab::SlabSpan;
 use crate::storage::memory::Reservation;
 
 /// Entries of one radix partition and of one task, back to back.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// No entry begins after the first [`MOST_CHUNK_BYTES`], however long it is.
-    pub(crate) bytes: Piece,
+    /// No entry begins after the first [`MAX_CHUNK_BYTES`], however long it is.
+    pub(crate) bytes: SlabSpan,
     pub(crate) entries: usize,
     pub(crate) slice: usize,
-    pub(crate) order: Order,
+    pub(crate) order: EntrySeq,
 }
 
 impl Chunk {
     pub(crate) fn empty() -> Self {
         Self {
-            bytes: Piece::default(),
+            bytes: SlabSpan::default(),
             entries: 0,
             slice: 0,
-            order: Order::default(),
+            order: EntrySeq::default(),
         }
     }
 }
 
 /// Maximum length of a chunk, in bytes, unless its last entry is long.
-pub(crate) const MOST_CHUNK_BYTES: usize = 1 << OFFSET_BITS;
+pub(crate) const MAX_CHUNK_BYTES: usize = 1 << OFFSET_BITS;
 
 /// Number of bits for the offset of an entry in its chunk.
 pub(crate) const OFFSET_BITS: u32 = 15;
@@ -50,10 +50,10 @@ impl Segment {
         }
     }
 
-    pub(crate) fn order(&self) -> Order {
+    pub(crate) fn order(&self) -> EntrySeq {
         self.chunks
             .first()
-            .map_or_else(Order::default, |chunk| chunk.order)
+            .map_or_else(EntrySeq::default, |chunk| chunk.order)
     }
 }
 

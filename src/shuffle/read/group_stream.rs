@@ -3,13 +3,13 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::sorted::Sorted;
+use super::chunk_set::ChunkSet;
 use super::sorted_cursor::{GroupValues, SortedGroups};
 use crate::error::Result;
-use crate::shuffle::key::entry::{self, Order, RunSpan};
+use crate::shuffle::key::entry::{self, EntrySeq, RunSpan};
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::storage::memory::Reservation;
-use crate::storage::merge::{self, Merge, Source};
+use crate::storage::merge::{self, Merge, MergeInput};
 use crate::storage::run::{Run, RunReader};
 
 /// Reads the entries of a run.
@@ -18,7 +18,7 @@ pub(crate) struct RunSource {
     reader: RunReader,
     run: Run,
     partitioner: HashPartitioner,
-    place: u64,
+    rank: u64,
     span: RunSpan,
 }
 
@@ -28,7 +28,7 @@ impl RunSource {
             reader: run.reader(),
             run: run.clone(),
             partitioner,
-            place: 0,
+            rank: 0,
             span: RunSpan::default(),
         }
     }
@@ -42,7 +42,7 @@ impl RunSource {
         let Some(span) = entry::decode_run(record) else {
             return Err(self.run.corrupt("a record has no key"));
         };
-        self.place = self.partitioner.position(&record[span.key.clone()]).place.0;
+        self.rank = self.partitioner.position(&record[span.key.clone()]).rank.0;
         self.span = span;
         Ok(true)
     }
@@ -54,7 +54,7 @@ impl RunSource {
     }
 }
 
-/// Sorted entries, read one after another.
+/// ChunkSet entries, read one after another.
 #[derive(Debug)]
 pub(crate) enum EntrySource {
     Run(RunSource),
@@ -63,15 +63,15 @@ pub(crate) enum EntrySource {
 
 impl EntrySource {
     #[inline]
-    pub(crate) fn place(&self) -> u64 {
+    pub(crate) fn rank(&self) -> u64 {
         match self {
-            Self::Run(source) => source.place,
-            Self::Memory(cursor) => cursor.place(),
+            Self::Run(source) => source.rank,
+            Self::Memory(cursor) => cursor.rank(),
         }
     }
 
     #[inline]
-    fn order(&self) -> Order {
+    fn order(&self) -> EntrySeq {
         match self {
             Self::Run(source) => source.span.order,
             Self::Memory(cursor) => cursor.order(),
@@ -102,7 +102,7 @@ pub(crate) struct MergedSource {
     is_at_entry: bool,
 }
 
-impl Source for MergedSource {
+impl MergeInput for MergedSource {
     type Record = EntrySource;
 
     #[inline]
@@ -123,12 +123,12 @@ impl Source for MergedSource {
 
 /// Orders entries by hash rank, then by key, then by the order of their records in the bag.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ByKey;
+pub(crate) struct ByEntryKey;
 
-impl merge::Order<EntrySource> for ByKey {
+impl merge::MergeOrder<EntrySource> for ByEntryKey {
     #[inline]
     fn rank(&self, entry: &EntrySource) -> u64 {
-        entry.place()
+        entry.rank()
     }
 
     #[inline]
@@ -143,12 +143,12 @@ impl merge::Order<EntrySource> for ByKey {
 /// Returns the merge of sorted entries.
 pub(crate) fn merge_of(
     sources: impl IntoIterator<Item = EntrySource>,
-) -> Merge<MergedSource, ByKey> {
+) -> Merge<MergedSource, ByEntryKey> {
     let sources = sources.into_iter().map(|source| MergedSource {
         source,
         is_at_entry: false,
     });
-    Merge::by(ByKey, sources)
+    Merge::by(ByEntryKey, sources)
 }
 
 /// Iterates over the groups of a partition, and over the values of each group. Values may be left unread.
@@ -166,7 +166,7 @@ impl GroupCursor {
         Self::Merge(MergedGroups {
             merge: merge_of(sources),
             key: Vec::new(),
-            place: 0,
+            rank: 0,
             state: State::Start,
             _reservation: reservation,
         })
@@ -217,7 +217,7 @@ impl GroupCursor {
     }
 
     /// Returns all entries, if they are in memory.
-    pub(crate) fn entries(&self) -> Option<&Arc<Sorted>> {
+    pub(crate) fn entries(&self) -> Option<&Arc<ChunkSet>> {
         match self {
             Self::Memory(cursor) => Some(cursor.sorted()),
             Self::Merge(_) => None,
@@ -248,16 +248,16 @@ impl GroupCursor {
         match (self, other) {
             (Self::Memory(cursor), Self::Memory(other)) => cursor.compare(other),
             _ => {
-                let by_place = self.place().cmp(&other.place());
+                let by_place = self.rank().cmp(&other.rank());
                 by_place.then_with(|| self.key().cmp(other.key()))
             }
         }
     }
 
-    fn place(&self) -> u64 {
+    fn rank(&self) -> u64 {
         match self {
-            Self::Memory(cursor) => cursor.place(),
-            Self::Merge(groups) => groups.place,
+            Self::Memory(cursor) => cursor.rank(),
+            Self::Merge(groups) => groups.rank,
         }
     }
 }
@@ -265,10 +265,10 @@ impl GroupCursor {
 /// Groups of merged entries.
 #[derive(Debug)]
 pub(crate) struct MergedGroups {
-    merge: Merge<MergedSource, ByKey>,
+    merge: Merge<MergedSource, ByEntryKey>,
     /// Key of the current group.
     key: Vec<u8>,
-    place: u64,
+    rank: u64,
     state: State,
     /// Memory of the readers of the runs.
     _reservation: Reservation,
@@ -297,7 +297,7 @@ impl MergedGroups {
             return Ok(false);
         }
         if let Some(entry) = self.merge.current() {
-            self.place = entry.place();
+            self.rank = entry.rank();
             self.key.clear();
             self.key.extend_from_slice(entry.key());
         }
@@ -333,7 +333,7 @@ impl MergedGroups {
     #[inline]
     fn is_in_group(&self) -> bool {
         let entry = self.merge.current();
-        entry.is_some_and(|entry| entry.place() == self.place && entry.key() == self.key)
+        entry.is_some_and(|entry| entry.rank() == self.rank && entry.key() == self.key)
     }
 
     #[inline]

@@ -6,20 +6,20 @@
 
 use std::cmp::Ordering;
 
-use crate::shuffle::key::partitioner::Place;
+use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::radix_sort::radix_sort;
 use crate::task::Flow;
 
-/// Minimum capacity, in entries. For the bytes of their keys, it is `LEAST_KEY_BYTES`.
-const LEAST_ENTRIES: usize = 64;
-const LEAST_KEY_BYTES: usize = 1 << 10;
+/// Minimum capacity, in entries. For the bytes of their keys, it is `MIN_KEY_BYTES`.
+const MIN_ENTRIES: usize = 64;
+const MIN_KEY_BYTES: usize = 1 << 10;
 
 /// Prefetch distance, in entries, while entries are emitted. Keys are prefetched at half this distance.
 const PREFETCH_ENTRIES: usize = 12;
 
 /// A slot, which the sort moves: the top `PLACE_BITS` bits of an entry's hash rank, then the number of the entry. The
 /// remaining bits hold any number of entries that fit into memory. Because of the number, the sort is stable.
-type Slot = u64;
+type EntrySlot = u64;
 const PLACE_BITS: u32 = 32;
 
 /// Entries in the order of arrival.
@@ -27,13 +27,13 @@ pub(crate) struct RangeEntries<V> {
     /// Bytes of the keys, back to back.
     keys: Vec<u8>,
     entries: Vec<Entry<V>>,
-    slots: Vec<Slot>,
-    scratch: Vec<Slot>,
+    slots: Vec<EntrySlot>,
+    scratch: Vec<EntrySlot>,
 }
 
 /// An entry. Its key ends where the key of the next entry starts.
 struct Entry<V> {
-    place: Place,
+    rank: HashRank,
     key_start: usize,
     /// `None` once it has been emitted.
     value: Option<V>,
@@ -56,7 +56,7 @@ impl<V> RangeEntries<V> {
     }
 
     /// Memory of one entry, except for its key, in bytes.
-    const ENTRY_BYTES: usize = size_of::<Entry<V>>() + 2 * size_of::<Slot>();
+    const ENTRY_BYTES: usize = size_of::<Entry<V>>() + 2 * size_of::<EntrySlot>();
 
     /// Returns the maximum memory for `entries` entries, except for their keys, in bytes.
     pub(crate) fn bytes_for(entries: usize) -> usize {
@@ -69,14 +69,14 @@ impl<V> RangeEntries<V> {
 
     /// Adds an entry. If there is no [capacity](Self::make_room), returns its value as the error.
     #[inline(always)]
-    pub(crate) fn push(&mut self, place: Place, key: &[u8], value: V) -> Result<(), V> {
+    pub(crate) fn push(&mut self, rank: HashRank, key: &[u8], value: V) -> Result<(), V> {
         if !self.has_room(key.len()) {
             return Err(value);
         }
-        let place_bits = place.0 >> (u64::BITS - PLACE_BITS) << (u64::BITS - PLACE_BITS);
-        self.slots.push(place_bits | self.entries.len() as u64);
+        let rank_bits = rank.0 >> (u64::BITS - PLACE_BITS) << (u64::BITS - PLACE_BITS);
+        self.slots.push(rank_bits | self.entries.len() as u64);
         self.entries.push(Entry {
-            place,
+            rank,
             key_start: self.keys.len(),
             value: Some(value),
         });
@@ -94,10 +94,10 @@ impl<V> RangeEntries<V> {
     fn next_size(&self, key_bytes: usize) -> (usize, usize) {
         let (mut entries, mut bytes) = (self.entries.capacity(), self.keys.capacity());
         if self.entries.len() == entries {
-            entries = (2 * entries).max(LEAST_ENTRIES);
+            entries = (2 * entries).max(MIN_ENTRIES);
         }
         if bytes - self.keys.len() < key_bytes {
-            bytes = (2 * bytes).max(bytes + key_bytes).max(LEAST_KEY_BYTES);
+            bytes = (2 * bytes).max(bytes + key_bytes).max(MIN_KEY_BYTES);
         }
         (entries, bytes)
     }
@@ -134,7 +134,7 @@ impl<V> RangeEntries<V> {
     pub(crate) fn drain(
         &mut self,
         merge: impl Fn(V, V) -> V,
-        mut each: impl FnMut(Place, &[u8], V) -> Flow,
+        mut each: impl FnMut(HashRank, &[u8], V) -> Flow,
     ) -> (usize, Flow) {
         radix_sort(&mut self.slots, &mut self.scratch, 0);
         let (mut start, mut keys) = (0, 0);
@@ -149,9 +149,9 @@ impl<V> RangeEntries<V> {
                     .zip(later)
                     .map(|(value, later)| merge(value, later));
             }
-            let place = self.entries[first].place;
+            let rank = self.entries[first].rank;
             let flow = combined.map_or(Flow::Continue(()), |value| {
-                each(place, self.key(first), value)
+                each(rank, self.key(first), value)
             });
             if flow.is_break() {
                 return (keys, flow);
@@ -180,7 +180,7 @@ impl<V> RangeEntries<V> {
         let rest = slots[start..].iter();
         let len = rest.take_while(|slot| is_alike(**slot, first)).count();
         let alike = &mut slots[start..start + len];
-        let is_same = |a: Slot, b: Slot| self.compare(a, b) == Ordering::Equal;
+        let is_same = |a: EntrySlot, b: EntrySlot| self.compare(a, b) == Ordering::Equal;
         let end = if alike.iter().all(|slot| is_same(*slot, first)) {
             start + len
         } else {
@@ -192,8 +192,8 @@ impl<V> RangeEntries<V> {
     }
 
     /// Compares two entries by hash rank, then by key.
-    fn compare(&self, a: Slot, b: Slot) -> Ordering {
-        let [a, b] = [a, b].map(|slot| (self.entries[number(slot)].place, self.key(number(slot))));
+    fn compare(&self, a: EntrySlot, b: EntrySlot) -> Ordering {
+        let [a, b] = [a, b].map(|slot| (self.entries[number(slot)].rank, self.key(number(slot))));
         a.cmp(&b)
     }
 
@@ -228,13 +228,13 @@ impl<V> RangeEntries<V> {
 }
 
 #[inline(always)]
-fn number(slot: Slot) -> usize {
+fn number(slot: EntrySlot) -> usize {
     (slot & (u64::MAX >> PLACE_BITS)) as usize
 }
 
 /// Returns whether the slots of two entries agree in their hash rank.
 #[inline(always)]
-fn is_alike(a: Slot, b: Slot) -> bool {
+fn is_alike(a: EntrySlot, b: EntrySlot) -> bool {
     (a ^ b) >> (u64::BITS - PLACE_BITS) == 0
 }
 
@@ -244,10 +244,10 @@ mod tests {
 
     use super::*;
 
-    fn push(entries: &mut RangeEntries<String>, place: u64, key: &[u8], value: String) {
+    fn push(entries: &mut RangeEntries<String>, rank: u64, key: &[u8], value: String) {
         let mut value = Some(value);
         while let Some(again) = value.take() {
-            if let Err(again) = entries.push(Place(place), key, again) {
+            if let Err(again) = entries.push(HashRank(rank), key, again) {
                 let bytes = entries.next_bytes(key.len());
                 entries.make_room(key.len());
                 assert_eq!(entries.memory_bytes(), bytes);
@@ -261,10 +261,10 @@ mod tests {
         let mut expected = BTreeMap::<_, String>::new();
         for n in 0..20_000_u64 {
             // Some hash ranks differ only in their last bit.
-            let place = (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 1_000) << 54 | (n % 2);
+            let rank = (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 1_000) << 54 | (n % 2);
             let key = vec![(n % 7) as u8; n as usize % 300];
-            push(entries, place, &key, format!("{n} "));
-            *expected.entry((place, key)).or_default() += &format!("{n} ");
+            push(entries, rank, &key, format!("{n} "));
+            *expected.entry((rank, key)).or_default() += &format!("{n} ");
         }
         expected
     }
@@ -278,9 +278,9 @@ mod tests {
             assert_eq!(entries.len(), 20_000);
             assert_eq!(entries.count_keys(), expected.len());
             let mut left = expected.iter();
-            let (keys, flow) = entries.drain(merge, |place, key, all| {
+            let (keys, flow) = entries.drain(merge, |rank, key, all| {
                 let (of, expected_all) = left.next().unwrap();
-                assert_eq!(((place.0, key), &all), ((of.0, &of.1[..]), expected_all));
+                assert_eq!(((rank.0, key), &all), ((of.0, &of.1[..]), expected_all));
                 Flow::Continue(())
             });
             assert!(flow.is_continue() && left.next().is_none());

@@ -13,9 +13,9 @@ use super::merger::{Merger, RANGE_BYTES};
 use super::range_entries::RangeEntries;
 use crate::error::Result;
 use crate::shuffle::key::blocks;
-use crate::shuffle::key::partitioner::Place;
+use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::hints::HUGE_PAGE_BYTES;
-use crate::shuffle::table::hash_table::{Probe, Sorted, Table};
+use crate::shuffle::table::hash_table::{HashedKey, SortedKeys, Table};
 use crate::shuffle::table::probe_batch::ProbeBatch;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::memory::Reservation;
@@ -27,7 +27,7 @@ use crate::task::Flow;
 const FLOOR_BYTES: usize = 4 * RANGE_BYTES;
 
 /// Maximum entries per key for a range to be sorted. If there are more, later ranges use a table.
-const MOST_ENTRIES_OF_KEY: usize = 2;
+const MAX_ENTRIES_OF_KEY: usize = 2;
 
 /// Length of the entries, in bytes, at which the first check for repeated keys runs. It doubles with each check. If
 /// keys repeat, a table needs far less memory.
@@ -42,7 +42,7 @@ pub(crate) struct RangeKeys<'m, C: Combine> {
     /// Length of the entries, in bytes, at which the next check for repeated keys runs.
     look_bytes: usize,
     /// Memory of the entries that are being moved into the table, in bytes.
-    poured_bytes: usize,
+    flushed_bytes: usize,
     table: Table<C::Combined>,
     /// `true` if entries are buffered in the batch. They are only if the table is too large for the cache.
     waits: bool,
@@ -62,7 +62,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             sorts: table_bytes == 0,
             entries: RangeEntries::default(),
             look_bytes: FIRST_LOOK_BYTES,
-            poured_bytes: 0,
+            flushed_bytes: 0,
             table: Table::default(),
             waits: false,
             batch: ProbeBatch::default(),
@@ -101,19 +101,24 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
 
     /// Adds an entry. This is a call, so that [`put`](Self::put) can be inlined for the sources of most entries.
     #[inline(never)]
-    pub(crate) fn put_one(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
-        self.put(probe, key, value)
+    pub(crate) fn put_one(
+        &mut self,
+        hashed: HashedKey,
+        key: &[u8],
+        value: C::Combined,
+    ) -> Result<()> {
+        self.put(hashed, key, value)
     }
 
     /// Adds an entry.
     #[inline(always)]
-    pub(crate) fn put(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
+    pub(crate) fn put(&mut self, hashed: HashedKey, key: &[u8], value: C::Combined) -> Result<()> {
         if !self.sorts {
-            return self.combine(probe, key, value);
+            return self.combine(hashed, key, value);
         }
-        match self.entries.push(probe.place(), key, value) {
+        match self.entries.push(hashed.rank(), key, value) {
             Ok(()) => Ok(()),
-            Err(value) => self.make_room_to_sort(probe.place(), key, value),
+            Err(value) => self.make_room_to_sort(hashed.rank(), key, value),
         }
     }
 
@@ -125,27 +130,27 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     /// in the order of their hash ranks.
     #[cold]
     #[inline(never)]
-    fn make_room_to_sort(&mut self, place: Place, key: &[u8], value: C::Combined) -> Result<()> {
+    fn make_room_to_sort(&mut self, rank: HashRank, key: &[u8], value: C::Combined) -> Result<()> {
         let wanted = self.entries.next_bytes(key.len());
         let is_granted = self.reserve(wanted);
         if !is_granted || wanted > self.look_bytes {
             self.look_bytes = self.look_bytes.max(2 * wanted);
             let keys = self.entries.count_keys();
-            if self.entries.len() > MOST_ENTRIES_OF_KEY * keys && self.pour(keys)? {
-                return self.combine(Probe::new(place, key), key, value);
+            if self.entries.len() > MAX_ENTRIES_OF_KEY * keys && self.flush_tables(keys)? {
+                return self.combine(HashedKey::new(rank, key), key, value);
             }
         }
         if !is_granted && self.may_spill && self.entries.len() > 0 {
             self.spill()?;
         }
         self.entries.make_room(key.len());
-        let _ = self.entries.push(place, key, value);
+        let _ = self.entries.push(rank, key, value);
         Ok(())
     }
 
     /// Flushes the entries, which have `keys` keys, into a table of the right size. Returns `false` if there is no
     /// memory for both.
-    fn pour(&mut self, keys: usize) -> Result<bool> {
+    fn flush_tables(&mut self, keys: usize) -> Result<bool> {
         let table_bytes = Table::<C::Combined>::bytes_for(keys);
         let entries_bytes = self.entries.memory_bytes();
         // Long keys are copied.
@@ -154,36 +159,36 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             return Ok(false);
         }
         let mut entries = self.stop_sorting();
-        self.poured_bytes = if is_granted { entries_bytes } else { 0 };
+        self.flushed_bytes = if is_granted { entries_bytes } else { 0 };
         self.table.grow_to(table_bytes);
         self.waits = self.table.memory_bytes() > RANGE_BYTES;
         let merge = self.merge();
         let mut outcome = Ok(());
-        let _ = entries.drain(merge, |place, key, value| {
-            let probe = Probe::new(place, key);
-            let put = self.upsert(&probe, &key[..probe.long_len()], value);
+        let _ = entries.drain(merge, |rank, key, value| {
+            let hashed = HashedKey::new(rank, key);
+            let put = self.upsert(&hashed, &key[..hashed.long_len()], value);
             blocks::go_on(put, &mut outcome)
         });
         drop(entries);
-        self.poured_bytes = 0;
+        self.flushed_bytes = 0;
         let _ = self.reserve(self.table.memory_bytes());
         outcome.map(|()| true)
     }
 
     /// Reserves `bytes` for the whole range. Returns `false` if the budget refuses.
     fn reserve(&mut self, bytes: usize) -> bool {
-        let bytes = bytes + self.poured_bytes;
+        let bytes = bytes + self.flushed_bytes;
         let room_bytes = self.merger.room.map_or(0, Reservation::bytes);
         bytes <= FLOOR_BYTES.max(room_bytes) || self.reservation.try_resize(bytes)
     }
 
     /// Combines an entry with those in the table. It may stay buffered until the next [`flush`](Self::flush).
     #[inline(always)]
-    fn combine(&mut self, probe: Probe, key: &[u8], value: C::Combined) -> Result<()> {
+    fn combine(&mut self, hashed: HashedKey, key: &[u8], value: C::Combined) -> Result<()> {
         if !self.waits {
-            return self.upsert(&probe, &key[..probe.long_len()], value);
+            return self.upsert(&hashed, &key[..hashed.long_len()], value);
         }
-        if self.batch.push(probe, key, value) {
+        if self.batch.push(hashed, key, value) {
             self.flush()?;
         }
         Ok(())
@@ -195,18 +200,18 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         // Prefetch all slots of the batch together, because no other work could overlap with the fetches. W4 of
         // `examples/bench.rs` takes 0.985 of the CPU time that it takes if each slot is prefetched when its key
         // arrives.
-        for (probe, _) in batch.probes() {
-            self.table.prefetch(probe);
+        for (hashed, _) in batch.probes() {
+            self.table.prefetch(hashed);
         }
-        batch.drain(|probe, long, value| self.upsert(probe, long, value))?;
+        batch.drain(|hashed, long, value| self.upsert(hashed, long, value))?;
         self.batch = batch;
         Ok(())
     }
 
     #[inline(always)]
-    fn upsert(&mut self, probe: &Probe, long: &[u8], mut value: C::Combined) -> Result<()> {
+    fn upsert(&mut self, hashed: &HashedKey, long: &[u8], mut value: C::Combined) -> Result<()> {
         let merge = self.merge();
-        while let Err(again) = self.table.upsert(probe, long, value, |value| value, merge) {
+        while let Err(again) = self.table.upsert(hashed, long, value, |value| value, merge) {
             value = again;
             self.make_room(long)?;
         }
@@ -277,7 +282,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         let entries = self.entries.len();
         let merge = self.merge();
         let (keys, flow) = self.entries.drain(merge, |_, key, value| each(key, value));
-        if entries > MOST_ENTRIES_OF_KEY * keys {
+        if entries > MAX_ENTRIES_OF_KEY * keys {
             self.stop_sorting();
         }
         flow
@@ -285,7 +290,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
 }
 
 /// Calls `each` with every key and its value, in order.
-pub(crate) fn drain<T, V, F>(keys: &mut Sorted<T, V>, each: &mut F) -> Flow
+pub(crate) fn drain<T, V, F>(keys: &mut SortedKeys<T, V>, each: &mut F) -> Flow
 where
     T: BorrowMut<Table<V>>,
     F: FnMut(&[u8], V) -> Flow,

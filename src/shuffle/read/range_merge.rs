@@ -9,35 +9,35 @@
 
 use std::sync::Arc;
 
+use super::chunk_set::{ChunkReader, ChunkSet};
 use super::merger::{Merger, RANGE_BYTES};
 use super::range_entries::RangeEntries;
 use super::range_keys::{RangeKeys, drain};
-use super::sorted::{ChunkReader, Sorted as Entries};
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Owned};
 use crate::shuffle::key::blocks::{self, ALL_BITS, BlockReader};
-use crate::shuffle::key::partitioner::{HashPartitioner, Place};
-use crate::shuffle::memory::slab::Piece;
-use crate::shuffle::table::hash_table::{Probe, Sorted, Table};
+use crate::shuffle::key::partitioner::{HashPartitioner, HashRank};
+use crate::shuffle::memory::slab::SlabSpan;
+use crate::shuffle::table::hash_table::{HashedKey, SortedKeys, Table};
 use crate::shuffle::write::combine::Combine;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{READER_BYTES, Run, RunFile};
 use crate::task::{Flow, Resources};
 
 /// Minimum number of runs that are read concurrently, even if the budget has no memory for their readers.
-const LEAST_RUNS: usize = 4;
+const MIN_RUNS: usize = 4;
 
 /// Maximum length of the bit prefix that the hash ranks of a range share.
-const MOST_BITS: u32 = 48;
+const MAX_BITS: u32 = 48;
 
 /// Number of bits by which a range is divided further if it did not fit into memory.
 const SPILLED_BITS: u32 = 4;
 
 /// Keys with values, in ascending order of the hash rank or of its first bits.
-pub(crate) enum Source<V> {
+pub(crate) enum RangeInput<V> {
     /// In order of (hash rank, key).
     Table {
-        keys: Sorted<Table<V>, V>,
+        keys: SortedKeys<Table<V>, V>,
         len: usize,
         _reservation: Arc<Reservation>,
     },
@@ -45,7 +45,7 @@ pub(crate) enum Source<V> {
     Chunks(ChunkReader),
 }
 
-impl<V: Data> Source<V> {
+impl<V: Data> RangeInput<V> {
     pub(crate) fn table(table: Table<V>, reservation: Arc<Reservation>) -> Self {
         Self::Table {
             len: table.len(),
@@ -54,7 +54,7 @@ impl<V: Data> Source<V> {
         }
     }
 
-    pub(crate) fn blocks(pieces: Vec<Piece>) -> Self {
+    pub(crate) fn blocks(pieces: Vec<SlabSpan>) -> Self {
         Self::Blocks(BlockReader::memory(pieces))
     }
 
@@ -62,7 +62,7 @@ impl<V: Data> Source<V> {
         Self::Blocks(BlockReader::run(run))
     }
 
-    pub(crate) fn chunks(entries: Arc<Entries>) -> Self {
+    pub(crate) fn chunks(entries: Arc<ChunkSet>) -> Self {
         Self::Chunks(ChunkReader::new(entries))
     }
 
@@ -76,19 +76,19 @@ impl<V: Data> Source<V> {
         let last = range.last();
         match self {
             Self::Table { keys, .. } => {
-                while let Some(place) = keys.place().filter(|place| *place <= last) {
+                while let Some(rank) = keys.rank().filter(|rank| *rank <= last) {
                     let put = |key: &[u8], value| {
-                        to.put_one(Probe::new(place, key).behind(range.bits), key, value)
+                        to.put_one(HashedKey::new(rank, key).behind(range.bits), key, value)
                     };
                     keys.take(put).transpose()?;
                 }
                 Ok(())
             }
-            Self::Blocks(blocks) => blocks.take_to(last, partitioner, |probe, key, value| {
-                to.put(probe.behind(range.bits), key, value)
+            Self::Blocks(blocks) => blocks.take_to(last, partitioner, |hashed, key, value| {
+                to.put(hashed.behind(range.bits), key, value)
             }),
-            Self::Chunks(chunks) => chunks.take_to(last, |probe, key, value| {
-                to.put(probe.behind(range.bits), key, value)
+            Self::Chunks(chunks) => chunks.take_to(last, |hashed, key, value| {
+                to.put(hashed.behind(range.bits), key, value)
             }),
         }
     }
@@ -102,9 +102,9 @@ pub(crate) struct PlaceRange {
 }
 
 impl PlaceRange {
-    fn last(self) -> Place {
+    fn last(self) -> HashRank {
         let behind = u64::MAX.checked_shr(self.bits).unwrap_or(0);
-        Place(self.prefix.checked_shl(u64::BITS - self.bits).unwrap_or(0) | behind)
+        HashRank(self.prefix.checked_shl(u64::BITS - self.bits).unwrap_or(0) | behind)
     }
 
     /// Divides the range by `bits` more bits.
@@ -128,15 +128,15 @@ impl<C: Combine> Merger<'_, C> {
     /// Merges the sources of a partition until the runs among them can be read concurrently.
     pub(crate) fn with_few_runs(
         &self,
-        sources: Vec<Source<C::Combined>>,
-    ) -> Result<Vec<Source<C::Combined>>> {
+        sources: Vec<RangeInput<C::Combined>>,
+    ) -> Result<Vec<RangeInput<C::Combined>>> {
         fewer(sources, self, PlaceRange::default())
     }
 
     /// Calls `each` with every key of a partition, in ascending order of (hash rank, key), and with its values merged.
     pub(crate) fn merge_all(
         &self,
-        sources: Vec<Source<C::Combined>>,
+        sources: Vec<RangeInput<C::Combined>>,
         mut each: impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
     ) -> Result<Flow> {
         let mut outcome = Ok(());
@@ -155,7 +155,7 @@ impl<C: Combine> Merger<'_, C> {
     /// All hash ranks must be in `within`.
     pub(crate) fn merge<F>(
         &self,
-        sources: Vec<Source<C::Combined>>,
+        sources: Vec<RangeInput<C::Combined>>,
         within: PlaceRange,
         each: &mut F,
     ) -> Result<Flow>
@@ -168,7 +168,7 @@ impl<C: Combine> Merger<'_, C> {
     /// Like [`merge`](Self::merge), but divides `within` by at least `least_bits` bits.
     fn merge_in_parts<F>(
         &self,
-        mut sources: Vec<Source<C::Combined>>,
+        mut sources: Vec<RangeInput<C::Combined>>,
         within: PlaceRange,
         least_bits: u32,
         each: &mut F,
@@ -176,11 +176,11 @@ impl<C: Combine> Merger<'_, C> {
     where
         F: FnMut(&[u8], C::Combined) -> Flow,
     {
-        if let [Source::Table { keys, .. }] = &mut sources[..] {
+        if let [RangeInput::Table { keys, .. }] = &mut sources[..] {
             return Ok(drain(keys, each));
         }
         let bits = range_bits(&mut sources, within)?.max(least_bits);
-        let may_spill = self.room.is_none() && within.bits + bits < MOST_BITS;
+        let may_spill = self.room.is_none() && within.bits + bits < MAX_BITS;
         let mut keys = RangeKeys::new(self, may_spill);
         for range in within.parts(bits) {
             for source in &mut sources {
@@ -190,7 +190,7 @@ impl<C: Combine> Merger<'_, C> {
             let flow = if runs.is_empty() {
                 keys.drain(each)
             } else {
-                let sources = runs.iter().map(Source::run).collect();
+                let sources = runs.iter().map(RangeInput::run).collect();
                 // The estimate was too low for this range, so divide it further in any case.
                 let sources = fewer(sources, self, range)?;
                 self.merge_in_parts(sources, range, SPILLED_BITS, each)?
@@ -205,18 +205,18 @@ impl<C: Combine> Merger<'_, C> {
 }
 
 /// Returns the binary logarithm of the number of ranges.
-fn range_bits<V: Data>(sources: &mut [Source<V>], within: PlaceRange) -> Result<u32> {
+fn range_bits<V: Data>(sources: &mut [RangeInput<V>], within: PlaceRange) -> Result<u32> {
     let (mut keys, mut block_bytes, mut most_bits) = (0, 0, u32::from(ALL_BITS));
     for source in sources {
         match source {
-            Source::Table { len, .. } => keys += *len,
-            Source::Blocks(blocks) => {
+            RangeInput::Table { len, .. } => keys += *len,
+            RangeInput::Blocks(blocks) => {
                 let (bits, entries) = blocks.open()?;
                 keys += entries;
                 block_bytes += blocks.bytes();
                 most_bits = most_bits.min(u32::from(bits));
             }
-            Source::Chunks(chunks) => {
+            RangeInput::Chunks(chunks) => {
                 keys += chunks.entries();
                 block_bytes += chunks.bytes();
                 most_bits = most_bits.min(chunks.bits());
@@ -227,16 +227,16 @@ fn range_bits<V: Data>(sources: &mut [Source<V>], within: PlaceRange) -> Result<
     let bytes = Table::<V>::bytes_for(keys).max(block_bytes);
     let ranges = bytes.div_ceil(RANGE_BYTES);
     let bits = ranges.next_power_of_two().trailing_zeros();
-    Ok(bits.min(most_bits.min(MOST_BITS).saturating_sub(within.bits)))
+    Ok(bits.min(most_bits.min(MAX_BITS).saturating_sub(within.bits)))
 }
 
 /// Merges neighbouring sources until the runs among them can be read concurrently. It takes as many rounds as
 /// necessary, so each record is written a number of times that is logarithmic in the number of sources.
 fn fewer<C: Combine>(
-    mut sources: Vec<Source<C::Combined>>,
+    mut sources: Vec<RangeInput<C::Combined>>,
     merger: &Merger<'_, C>,
     within: PlaceRange,
-) -> Result<Vec<Source<C::Combined>>> {
+) -> Result<Vec<RangeInput<C::Combined>>> {
     let Resources {
         budget,
         threads,
@@ -244,7 +244,7 @@ fn fewer<C: Combine>(
         ..
     } = merger.resources;
     let free = budget.limit_bytes().saturating_sub(budget.used_bytes());
-    let most = (free / threads / READER_BYTES).max(LEAST_RUNS);
+    let most = (free / threads / READER_BYTES).max(MIN_RUNS);
     while sources.len() > most {
         let mut file = RunFile::create(scratch, "combine")?;
         let mut too_many = sources.len() - most;
@@ -259,7 +259,7 @@ fn fewer<C: Combine>(
                 n => {
                     too_many -= n - 1;
                     let merged = merge_to_run(neighbours, merger, within, &mut file)?;
-                    sources.push(Source::run(&merged));
+                    sources.push(RangeInput::run(&merged));
                 }
             }
         }
@@ -269,7 +269,7 @@ fn fewer<C: Combine>(
 }
 
 fn merge_to_run<C: Combine>(
-    sources: Vec<Source<C::Combined>>,
+    sources: Vec<RangeInput<C::Combined>>,
     merger: &Merger<'_, C>,
     within: PlaceRange,
     file: &mut RunFile,
@@ -328,49 +328,49 @@ mod tests {
 
     const PARTITIONER: HashPartitioner = HashPartitioner::new(1);
 
-    /// Entries with `keys` different keys, some of them long, in the order of two bits of their hash ranks.
+    /// ChunkSet with `keys` different keys, some of them long, in the order of two bits of their hash ranks.
     fn entries(numbers: std::ops::Range<u32>, keys: u32) -> Vec<(String, u32)> {
         let entry = |number: u32| {
             let key = number.wrapping_mul(7919) % keys;
             (key.to_string().repeat(1 + key as usize % 7), number)
         };
         let mut entries: Vec<_> = numbers.map(entry).collect();
-        entries.sort_by_key(|(key, _)| place(key.as_bytes()).0 >> 62);
+        entries.sort_by_key(|(key, _)| rank(key.as_bytes()).0 >> 62);
         entries
     }
 
-    fn place(key: &[u8]) -> Place {
-        PARTITIONER.position(key).place
+    fn rank(key: &[u8]) -> HashRank {
+        PARTITIONER.position(key).rank
     }
 
-    fn blocks(entries: &[(String, u32)]) -> Source<Vec<u32>> {
+    fn blocks(entries: &[(String, u32)]) -> RangeInput<Vec<u32>> {
         let blocks = entries.chunks(500).map(|entries| {
             let mut block = vec![2];
             for (key, number) in entries {
                 blocks::push_entry(&mut block, key.as_bytes(), &vec![*number]).unwrap();
             }
-            Piece::copy(&block, None)
+            SlabSpan::copy(&block, None)
         });
-        Source::blocks(blocks.collect())
+        RangeInput::blocks(blocks.collect())
     }
 
-    fn table(entries: &[(String, u32)], resources: &Resources) -> Source<Vec<u32>> {
+    fn table(entries: &[(String, u32)], resources: &Resources) -> RangeInput<Vec<u32>> {
         let mut table = Table::default();
         for (key, number) in entries {
             let key = key.as_bytes();
-            let probe = Probe::new(place(key), key);
-            let long = &key[..probe.long_len()];
+            let hashed = HashedKey::new(rank(key), key);
+            let long = &key[..hashed.long_len()];
             let append = |mut list: Vec<u32>, number| {
                 list.push(number);
                 list
             };
             while let Err(_again) =
-                table.upsert(&probe, long, *number, |number| vec![number], append)
+                table.upsert(&hashed, long, *number, |number| vec![number], append)
             {
                 table.make_room(long);
             }
         }
-        Source::table(table, Arc::new(resources.budget.reservation()))
+        RangeInput::table(table, Arc::new(resources.budget.reservation()))
     }
 
     /// Merges blocks, a table and more blocks, with or without knowing that keys repeat. Also returns the number of
@@ -386,7 +386,7 @@ mod tests {
 
         let mut expected = BTreeMap::<_, Vec<u32>>::new();
         for (key, number) in [first, second, third].concat() {
-            let key = (place(key.as_bytes()), key.into_bytes());
+            let key = (rank(key.as_bytes()), key.into_bytes());
             expected.entry(key).or_default().push(number);
         }
         let mut expected = expected.into_iter();

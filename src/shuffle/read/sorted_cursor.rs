@@ -6,9 +6,9 @@ use std::ops::{ControlFlow, Range};
 use std::slice;
 use std::sync::Arc;
 
-use super::sorted::{Slot, Sorted};
+use super::chunk_set::{ChunkSet, ChunkSlot};
 use crate::error::Result;
-use crate::shuffle::key::entry::{self, Order};
+use crate::shuffle::key::entry::{self, EntrySeq};
 use crate::storage::memory::Reservation;
 use crate::task::Flow;
 
@@ -22,8 +22,8 @@ pub(crate) struct SortedCursor<S> {
     sorted: S,
     next_slice: usize,
     /// Slots of the current radix partition, and memory to sort the next.
-    slots: Vec<Slot>,
-    scratch: Vec<Slot>,
+    slots: Vec<ChunkSlot>,
+    scratch: Vec<ChunkSlot>,
     /// Slots before this one are in the order of whole hash ranks and keys.
     parted: usize,
     /// Entries before this one have been prefetched.
@@ -37,9 +37,9 @@ pub(crate) struct SortedCursor<S> {
 }
 
 /// Groups of a partition in memory.
-pub(crate) type SortedGroups = SortedCursor<Arc<Sorted>>;
+pub(crate) type SortedGroups = SortedCursor<Arc<ChunkSet>>;
 
-impl<S: Borrow<Sorted>> SortedCursor<S> {
+impl<S: Borrow<ChunkSet>> SortedCursor<S> {
     /// Creates a cursor before the first group. `reservation` is the memory for sorting.
     pub(crate) fn new(sorted: S, reservation: Option<Reservation>) -> Self {
         Self {
@@ -89,13 +89,16 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
     /// Skips groups whose hash ranks come before that of the current group of `other`, without reading their entries.
     /// It may not skip all of them.
     #[inline]
-    pub(crate) fn pass<T: Borrow<Sorted>>(&mut self, other: &SortedCursor<T>) {
+    pub(crate) fn pass<T: Borrow<ChunkSet>>(&mut self, other: &SortedCursor<T>) {
         self.pass_before(other.slots[other.group.start], self.common_at_bits(other));
     }
 
     /// Like [`pass`](Self::pass), for the hash rank of the next entry in `other`. Returns `false` if there is none.
     #[inline]
-    pub(crate) fn pass_to_next<T: Borrow<Sorted>>(&mut self, other: &mut SortedCursor<T>) -> bool {
+    pub(crate) fn pass_to_next<T: Borrow<ChunkSet>>(
+        &mut self,
+        other: &mut SortedCursor<T>,
+    ) -> bool {
         let has_next = other.has_next();
         if has_next {
             self.pass_before(other.slots[other.group.end], self.common_at_bits(other));
@@ -110,8 +113,8 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
     }
 
     #[inline]
-    fn pass_before(&mut self, slot: Slot, at_bits: u32) {
-        let is_before = |other: &&Slot| **other >> at_bits < slot >> at_bits;
+    fn pass_before(&mut self, slot: ChunkSlot, at_bits: u32) {
+        let is_before = |other: &&ChunkSlot| **other >> at_bits < slot >> at_bits;
         let left = self.slots[self.group.end..].iter();
         self.group.end += left.take_while(is_before).count();
     }
@@ -122,7 +125,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
     /// The entries of this cursor need not be grouped for that. Each is compared only with the key of the other side,
     /// and its value is emitted immediately.
     #[inline]
-    pub(crate) fn for_each_of<T: Borrow<Sorted>>(
+    pub(crate) fn for_each_of<T: Borrow<ChunkSet>>(
         &mut self,
         other: &SortedCursor<T>,
         mut each: impl FnMut(&[u8]) -> Result<Flow>,
@@ -159,7 +162,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
 
     /// Returns the number of low bits to ignore when slots of both cursors are compared.
     #[inline]
-    fn common_at_bits<T: Borrow<Sorted>>(&self, other: &SortedCursor<T>) -> u32 {
+    fn common_at_bits<T: Borrow<ChunkSet>>(&self, other: &SortedCursor<T>) -> u32 {
         self.sorted
             .borrow()
             .at_bits
@@ -182,10 +185,10 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
 
     /// Compares the next entry with the current group of another cursor.
     #[cold]
-    fn compare_next<T: Borrow<Sorted>>(&self, other: &SortedCursor<T>) -> Ordering {
+    fn compare_next<T: Borrow<ChunkSet>>(&self, other: &SortedCursor<T>) -> Ordering {
         let sorted = self.sorted.borrow();
         let key = sorted.key(self.slots[self.group.end]);
-        (sorted.place(key), key).cmp(&(other.place(), other.key()))
+        (sorted.rank(key), key).cmp(&(other.rank(), other.key()))
     }
 
     /// Returns the end of the entries with the key at `start`.
@@ -249,7 +252,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
         self.parted = start + alike.count();
         self.slots[start..self.parted].sort_by(|a, b| {
             let (a, b) = (sorted.key(*a), sorted.key(*b));
-            let by_place = sorted.place(a).cmp(&sorted.place(b));
+            let by_place = sorted.rank(a).cmp(&sorted.rank(b));
             by_place.then_with(|| a.cmp(b))
         });
         true
@@ -257,8 +260,8 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
 
     /// Returns the hash rank of the key.
     #[inline]
-    pub(crate) fn place(&self) -> u64 {
-        self.sorted.borrow().place(self.key())
+    pub(crate) fn rank(&self) -> u64 {
+        self.sorted.borrow().rank(self.key())
     }
 
     /// Returns the key of the group.
@@ -269,7 +272,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
 
     /// Compares the current group with that of another cursor.
     #[inline]
-    pub(crate) fn compare<T: Borrow<Sorted>>(&self, other: &SortedCursor<T>) -> Ordering {
+    pub(crate) fn compare<T: Borrow<ChunkSet>>(&self, other: &SortedCursor<T>) -> Ordering {
         let (a, b) = (self.slots[self.group.start], other.slots[other.group.start]);
         // In most cases the slots differ, and the entries are not read.
         let at_bits = self.common_at_bits(other);
@@ -277,7 +280,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
             if entry::is_same(self.key(), other.key()) {
                 return Ordering::Equal;
             }
-            let by_place = self.place().cmp(&other.place());
+            let by_place = self.rank().cmp(&other.rank());
             by_place.then_with(|| self.key().cmp(other.key()))
         })
     }
@@ -298,7 +301,7 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
     }
 
     #[inline]
-    pub(crate) fn order(&self) -> Order {
+    pub(crate) fn order(&self) -> EntrySeq {
         let slot = self.slots[self.next - 1];
         self.sorted.borrow().chunk(slot).order
     }
@@ -307,8 +310,8 @@ impl<S: Borrow<Sorted>> SortedCursor<S> {
 /// Values of a group in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct GroupValues<'a> {
-    sorted: &'a Sorted,
-    slots: slice::Iter<'a, Slot>,
+    sorted: &'a ChunkSet,
+    slots: slice::Iter<'a, ChunkSlot>,
 }
 
 impl<'a> Iterator for GroupValues<'a> {

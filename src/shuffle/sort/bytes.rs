@@ -8,12 +8,12 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::Sort;
-use super::stretches::{merge, stretches};
+use super::natural_runs::{merge, natural_runs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Peek, Record, Ref, owned_bytes, text_bytes};
 use crate::portable::portable;
 use crate::shuffle::memory::hints::{advise_huge_pages, prefetch};
-use crate::storage::merge::{ByBytes, Order};
+use crate::storage::merge::{ByBytes, MergeOrder};
 
 /// Maximum length of a record, in bytes. A buffer is emptied before it has
 /// [`MAX_BUFFER_BYTES`](super::writer::MAX_BUFFER_BYTES), so its length plus one more record fits into a `u32`.
@@ -90,7 +90,7 @@ portable! {
     [T: ?Sized] Bytes<T> { 0: part }
 }
 
-/// Position of a record in the arena.
+/// WalkPosition of a record in the arena.
 #[derive(Clone, Copy)]
 struct Entry {
     /// The first eight bytes or, during the sort, the eight bytes at the current depth.
@@ -108,7 +108,7 @@ pub(crate) struct BytesBuffer {
 /// Orders the records in the arena.
 struct InArena<'a>(&'a [u8]);
 
-impl Order<Entry> for InArena<'_> {
+impl MergeOrder<Entry> for InArena<'_> {
     #[inline]
     fn rank(&self, entry: &Entry) -> u64 {
         entry.prefix
@@ -127,8 +127,8 @@ impl BytesBuffer {
         let Self { arena, index } = self;
         let order = InArena(arena);
         let is_in_order = |first: &Entry, second: &Entry| order.compare(first, second).is_le();
-        if let Some(stretches) = stretches(index, is_in_order) {
-            return merge(stretches, order, |entry| each(slice(arena, entry)));
+        if let Some(natural_runs) = natural_runs(index, is_in_order) {
+            return merge(natural_runs, order, |entry| each(slice(arena, entry)));
         }
         sort_from(arena, index, 0);
         index.iter().enumerate().try_for_each(|(at, entry)| {
@@ -183,7 +183,7 @@ impl<T: AsBytes + ?Sized> Sort for Bytes<T> {
     type Record = T;
     type Buffer = BytesBuffer;
     type Head = [u8];
-    type Slot = ();
+    type Decoded = ();
 
     fn buffer(&self, bytes: usize) -> BytesBuffer {
         // This reserves only addresses; a page takes memory once it is written. Growing step by step would copy all

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!  task, task, ... ──> SortWriter ──full──> sort ──> SortedRun   in memory while the budget allows, or in a file
-//!      (one to a thread)   └─ Sample of each task
+//!      (one to a thread)   └─ KeySample of each task
 //!
 //!  SortOutputs: all runs, and from all samples the bounds of the partitions
 //!
-//!  partition p <── merge <── Slice of each run, from bound p to bound p + 1
+//!  partition p <── merge <── RunSegment of each run, from bound p to bound p + 1
 //! ```
 //!
 //! The input is read once: the bounds come from samples that are taken while the records are buffered. A run can be cut
@@ -26,11 +26,11 @@
 //! | `transfer` | runs and samples to and from other processes |
 
 mod bytes;
+mod natural_runs;
 mod outputs;
 mod run;
+mod run_segment;
 mod sample;
-mod slice;
-mod stretches;
 mod transfer;
 mod typed;
 mod walk;
@@ -46,7 +46,7 @@ use std::cmp::Ordering;
 use crate::error::Result;
 use crate::pipeline::{Record, Ref};
 use crate::portable::Portable;
-use crate::storage::merge::Order;
+use crate::storage::merge::MergeOrder;
 
 /// Defines how records are buffered, compared, and stored in runs.
 pub(crate) trait Sort: Portable + Send + Sync + 'static {
@@ -56,7 +56,7 @@ pub(crate) trait Sort: Portable + Send + Sync + 'static {
     /// A stored record, ready to be compared.
     type Head: ?Sized;
     /// Data that the comparison of a stored record needs in addition to its bytes.
-    type Slot: Default;
+    type Decoded: Default;
 
     /// `true` if the bounds of the partitions come from samples of the records.
     const SAMPLED: bool = true;
@@ -90,20 +90,20 @@ pub(crate) trait Sort: Portable + Send + Sync + 'static {
     fn sample(&self, buffer: &Self::Buffer, bytes: &mut Vec<u8>) -> Result<()>;
 
     /// Prepares a stored record for comparisons.
-    fn load(&self, bytes: &[u8], slot: &mut Self::Slot) -> Result<()>;
+    fn load(&self, bytes: &[u8], slot: &mut Self::Decoded) -> Result<()>;
 
     /// Returns the record that was loaded into `slot`, unless it has been taken.
-    fn head<'a>(bytes: &'a [u8], slot: &'a Self::Slot) -> Option<&'a Self::Head>;
+    fn head<'a>(bytes: &'a [u8], slot: &'a Self::Decoded) -> Option<&'a Self::Head>;
 
     /// Calls `f` with the record that was loaded into `slot`, and leaves `slot` empty.
     fn take<R>(
         &self,
         bytes: &[u8],
-        slot: &mut Self::Slot,
+        slot: &mut Self::Decoded,
         f: impl FnOnce(Ref<'_, Self::Record>) -> R,
     ) -> Option<R>;
 
-    /// See [`Order::rank`].
+    /// See [`MergeOrder::rank`].
     #[inline]
     fn rank(_head: &Self::Head) -> u64 {
         0
@@ -128,7 +128,7 @@ pub(crate) trait Sort: Portable + Send + Sync + 'static {
 /// Orders stored records for a stable merge.
 pub(crate) struct Stable<'s, S>(pub(crate) &'s S);
 
-impl<S: Sort> Order<S::Head> for Stable<'_, S> {
+impl<S: Sort> MergeOrder<S::Head> for Stable<'_, S> {
     #[inline]
     fn rank(&self, head: &S::Head) -> u64 {
         S::rank(head)

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::run::{RunBuilder, SortedRun};
-use super::sample::{Sample, SampleSize, bounds};
-use super::slice::{Bounds, CutRun, Slice};
+use super::run_segment::{Bounds, CutRun, RunSegment};
+use super::sample::{KeySample, SampleSize, bounds};
 use super::{Sort, Stable};
 use crate::error::Result;
 use crate::pipeline::Ref;
@@ -35,7 +35,7 @@ struct State {
     runs: Vec<Arc<CutRun>>,
     /// Memory of the runs, in bytes.
     memory_bytes: usize,
-    samples: Arc<Vec<Sample>>,
+    samples: Arc<Vec<KeySample>>,
     /// Computed from the samples, once all of them are there.
     bounds: Option<Arc<Vec<Arc<[u8]>>>>,
 }
@@ -55,7 +55,7 @@ impl SortOutputs {
         self.sample_size
     }
 
-    pub(super) fn put_sample(&self, sample: Sample) {
+    pub(super) fn put_sample(&self, sample: KeySample) {
         if !sample.is_empty() {
             Arc::make_mut(&mut self.lock().samples).push(sample);
         }
@@ -74,7 +74,7 @@ impl SortOutputs {
     }
 
     /// Returns all runs and samples.
-    pub(super) fn parts(&self) -> (Vec<Arc<CutRun>>, Arc<Vec<Sample>>) {
+    pub(super) fn parts(&self) -> (Vec<Arc<CutRun>>, Arc<Vec<KeySample>>) {
         let state = self.lock();
         (state.runs.clone(), Arc::clone(&state.samples))
     }
@@ -130,10 +130,10 @@ impl SortOutputs {
         let samples = Arc::clone(&state.samples);
         drop(state);
         let load = |bytes: &[u8]| {
-            let mut slot = S::Slot::default();
+            let mut slot = S::Decoded::default();
             sort.load(bytes, &mut slot).map(|()| slot)
         };
-        let compare = |a: (&[u8], &S::Slot), b: (&[u8], &S::Slot)| {
+        let compare = |a: (&[u8], &S::Decoded), b: (&[u8], &S::Decoded)| {
             let heads = S::head(a.0, a.1).zip(S::head(b.0, b.1));
             heads.map_or(std::cmp::Ordering::Equal, |(a, b)| sort.compare(a, b))
         };
@@ -158,7 +158,7 @@ fn most_at_once(resources: &Resources) -> usize {
 
 /// Merges run segments in files, a group at a time, until the remaining ones can be merged concurrently.
 fn merge_down<'s, S: Sort>(
-    slices: &mut Vec<Slice<'s, S>>,
+    slices: &mut Vec<RunSegment<'s, S>>,
     fan_in: usize,
     sort: &'s S,
     resources: &Resources,
@@ -177,7 +177,7 @@ fn merge_down<'s, S: Sort>(
                 }
             }
             let run = run.finish()?;
-            merged.extend(run.map(|run| Slice::whole(sort, &run)));
+            merged.extend(run.map(|run| RunSegment::whole(sort, &run)));
         }
         in_files = merged;
     }
@@ -187,7 +187,7 @@ fn merge_down<'s, S: Sort>(
 }
 
 fn push_merged<S, F>(
-    slices: Vec<Slice<'_, S>>,
+    slices: Vec<RunSegment<'_, S>>,
     sort: &S,
     task: &Task<'_>,
     sink: &mut F,

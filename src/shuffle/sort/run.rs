@@ -20,14 +20,14 @@ const MAX_FIRST_BYTES: usize = 1 << 10;
 /// Records in order.
 #[derive(Debug)]
 pub(crate) struct SortedRun {
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: Vec<RunPiece>,
     /// Memory of the pieces.
     reservation: Reservation,
 }
 
 impl SortedRun {
     /// Creates a run from pieces in files.
-    pub(super) fn of_files(pieces: Vec<Piece>, budget: &MemoryBudget) -> Self {
+    pub(super) fn of_files(pieces: Vec<RunPiece>, budget: &MemoryBudget) -> Self {
         Self {
             pieces,
             reservation: budget.reservation(),
@@ -39,13 +39,13 @@ impl SortedRun {
     }
 
     pub(super) fn records(&self) -> u64 {
-        self.pieces.iter().map(Piece::records).sum()
+        self.pieces.iter().map(RunPiece::records).sum()
     }
 }
 
 /// A part of a run that can be found by its first record.
 #[derive(Debug)]
-pub(super) enum Piece {
+pub(super) enum RunPiece {
     /// Records in the form of frames.
     Memory(Frames),
     File {
@@ -61,7 +61,7 @@ pub(super) struct Frames {
     ends: Vec<(usize, u32)>,
 }
 
-impl Piece {
+impl RunPiece {
     /// Returns the bytes of the first record.
     pub(super) fn first(&self) -> Result<Cow<'_, [u8]>> {
         match self {
@@ -94,7 +94,7 @@ impl Piece {
 /// Builds a run from sorted records. It is in memory until the budget refuses more, or the limit is reached.
 pub(super) struct RunBuilder<'b> {
     scratch: &'b Scratch,
-    pieces: Vec<Piece>,
+    pieces: Vec<RunPiece>,
     /// The open piece: complete frames, and the records of the open frame.
     frames: Frames,
     frame_records: u32,
@@ -167,7 +167,7 @@ impl<'b> RunBuilder<'b> {
             let fits = self.reservation.bytes() + bytes <= self.memory_bytes;
             if fits && self.reservation.try_grow(bytes) {
                 // A copy has exactly the length of its content. Buffers that grow and shrink would fragment the heap.
-                self.pieces.push(Piece::Memory(self.frames.clone()));
+                self.pieces.push(RunPiece::Memory(self.frames.clone()));
             } else {
                 self.move_to_file()?;
             }
@@ -185,7 +185,7 @@ impl<'b> RunBuilder<'b> {
     fn move_to_file(&mut self) -> Result<()> {
         let mut file = RunFile::create(self.scratch, "sort")?;
         for piece in &mut self.pieces {
-            if let Piece::Memory(frames) = piece {
+            if let RunPiece::Memory(frames) = piece {
                 *piece = write(&mut file, frames)?;
             }
         }
@@ -196,7 +196,7 @@ impl<'b> RunBuilder<'b> {
 }
 
 /// Writes a piece in memory as the next piece of a file.
-pub(super) fn write(file: &mut RunFile, frames: &Frames) -> Result<Piece> {
+pub(super) fn write(file: &mut RunFile, frames: &Frames) -> Result<RunPiece> {
     let mut writer = file.run();
     let mut start = 0;
     for &(end, records) in &frames.ends {
@@ -206,7 +206,7 @@ pub(super) fn write(file: &mut RunFile, frames: &Frames) -> Result<Piece> {
     let run = writer.finish()?;
     let first = record_at(&frames.bytes, 0).map(|first| &frames.bytes[first]);
     let first = first.filter(|first| first.len() <= MAX_FIRST_BYTES);
-    Ok(Piece::File {
+    Ok(RunPiece::File {
         first: first.map(Into::into),
         run,
     })

@@ -38,7 +38,7 @@ impl SampleSize {
 
 /// The first record, and every `step`-th record after it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Sample {
+pub(crate) struct KeySample {
     size: SampleSize,
     seen: u64,
     step: u64,
@@ -46,7 +46,7 @@ pub(crate) struct Sample {
     ends: Vec<usize>,
 }
 
-impl Sample {
+impl KeySample {
     pub(crate) fn new(size: SampleSize) -> Self {
         Self {
             size,
@@ -116,13 +116,13 @@ impl Sample {
 /// `load` prepares a record of a sample to be compared by `compare`. A record that represents many records may be
 /// several bounds, which share its bytes; the partitions between them stay empty.
 pub(crate) fn bounds<L, E>(
-    samples: &[Sample],
+    samples: &[KeySample],
     partitions: usize,
     mut load: impl FnMut(&[u8]) -> Result<L, E>,
     compare: impl Fn((&[u8], &L), (&[u8], &L)) -> Ordering,
 ) -> Result<Vec<Arc<[u8]>>, E> {
     let mut records = Vec::new();
-    for (bytes, weight) in samples.iter().flat_map(Sample::records) {
+    for (bytes, weight) in samples.iter().flat_map(KeySample::records) {
         records.push((bytes, load(bytes)?, weight));
     }
     // Unstable is enough: records that compare equal are the same bound.
@@ -146,8 +146,8 @@ pub(crate) fn bounds<L, E>(
 mod tests {
     use super::*;
 
-    fn sample(records: impl Iterator<Item = u32>, size: SampleSize) -> Sample {
-        let mut sample = Sample::new(size);
+    fn sample(records: impl Iterator<Item = u32>, size: SampleSize) -> KeySample {
+        let mut sample = KeySample::new(size);
         for record in records {
             if sample.wants_next() {
                 let written: Result<(), ()> = sample.take(|bytes| {
@@ -165,7 +165,7 @@ mod tests {
         bounds.iter().map(|bytes| number(bytes.as_ref())).collect()
     }
 
-    fn bounds_of(samples: &[Sample], partitions: usize) -> Vec<u32> {
+    fn bounds_of(samples: &[KeySample], partitions: usize) -> Vec<u32> {
         let load = |_: &[u8]| Ok::<(), ()>(());
         let bounds = bounds(samples, partitions, load, |a, b| a.0.cmp(b.0));
         numbers(&bounds.unwrap())

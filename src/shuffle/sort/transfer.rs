@@ -5,16 +5,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::outputs::SortOutputs;
-use super::run::{Piece, SortedRun, write};
-use super::sample::Sample;
+use super::run::{RunPiece, SortedRun, write};
+use super::sample::KeySample;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::storage::codec;
 use crate::storage::run::{Run, RunFile};
-use crate::task::{Block, FilePart, Files, Outputs, Resources};
+use crate::task::{FilePart, Files, MapBlock, Outputs, Resources};
 
 /// Description of a block without records.
-type Samples = Vec<Sample>;
+type Samples = Vec<KeySample>;
 
 /// Description of a block with the records of a run: its pieces, which are back to back.
 type Pieces = Vec<PieceAbout>;
@@ -27,7 +27,7 @@ struct PieceAbout {
 }
 
 impl Outputs for SortOutputs {
-    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<Block>> {
+    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<MapBlock>> {
         let (runs, samples) = self.parts();
         let mut export = Export {
             shuffle,
@@ -50,7 +50,7 @@ struct Export<'r> {
     resources: &'r Resources,
     /// File for the pieces in memory.
     file: Option<RunFile>,
-    blocks: Vec<Block>,
+    blocks: Vec<MapBlock>,
 }
 
 impl Export<'_> {
@@ -60,8 +60,8 @@ impl Export<'_> {
         for piece in &run.pieces {
             let written;
             let piece = match piece {
-                Piece::File { .. } => piece,
-                Piece::Memory(frames) => {
+                RunPiece::File { .. } => piece,
+                RunPiece::Memory(frames) => {
                     let file = match &mut self.file {
                         Some(file) => file,
                         none => none.insert(RunFile::create(&self.resources.scratch, "sort")?),
@@ -70,7 +70,7 @@ impl Export<'_> {
                     &written
                 }
             };
-            let Piece::File { first, run } = piece else {
+            let RunPiece::File { first, run } = piece else {
                 continue;
             };
             pieces.push(PieceAbout {
@@ -93,7 +93,7 @@ impl Export<'_> {
     fn push(&mut self, file: Option<FilePart>, about: &impl Serialize) -> Result<()> {
         let mut bytes = Vec::new();
         codec::encode_own(about, &mut bytes)?;
-        self.blocks.push(Block {
+        self.blocks.push(MapBlock {
             shuffle: self.shuffle.number(),
             partition: None,
             file,
@@ -107,7 +107,7 @@ impl SortOutputs {
     /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitions: usize,
-        blocks: &[Block],
+        blocks: &[MapBlock],
         resources: &Resources,
     ) -> Result<Self> {
         // No more samples will be taken, so the number of tasks does not matter.
@@ -133,13 +133,13 @@ impl SortOutputs {
 }
 
 /// Returns the pieces of a run. Each is a run of its own.
-fn pieces_of(run: &Run, pieces: Pieces) -> Vec<Piece> {
+fn pieces_of(run: &Run, pieces: Pieces) -> Vec<RunPiece> {
     let mut offset = run.offset();
     let piece = |about: PieceAbout| {
         let file = Arc::clone(run.file());
         let run = Run::at(file, offset, about.bytes, about.records);
         offset = offset.saturating_add(about.bytes);
-        Piece::File {
+        RunPiece::File {
             first: about.first,
             run,
         }

@@ -5,13 +5,13 @@ use std::marker::PhantomData;
 use std::mem;
 
 use super::Sort;
-use super::stretches::{self, Stretch};
+use super::natural_runs::{self, NaturalRun};
 use crate::error::Result;
 use crate::pipeline::{Call, Data, Key, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::HashPartitioner;
 use crate::storage::codec::{self, Sampling};
-use crate::storage::merge::Order;
+use crate::storage::merge::MergeOrder;
 
 /// Approximate overhead of the allocator per allocation, in bytes.
 const ALLOCATION_BYTES: usize = 16;
@@ -158,9 +158,9 @@ portable! {
     [C: Portable] Typed<C> { 0: part }
 }
 
-/// Position of an item in the bag: the task, and the number of its run. Within a run, items of one task are already in
+/// WalkPosition of an item in the bag: the task, and the number of its run. Within a run, items of one task are already in
 /// order.
-type Place = (usize, usize);
+type Origin = (usize, usize);
 
 /// The first two bytes of a position hold the low bits of the task, and two flags. `LONG_TASK` is set if more bits of
 /// the task follow, and `LATER_RUN` if the run follows, because it is not the first. In most cases there are only these
@@ -171,7 +171,7 @@ const LONG_TASK: u16 = 1 << TASK_BITS;
 const LATER_RUN: u16 = 2 << TASK_BITS;
 
 #[inline]
-fn push_place((task, run): Place, bytes: &mut Vec<u8>) -> Result<()> {
+fn push_origin((task, run): Origin, bytes: &mut Vec<u8>) -> Result<()> {
     let (low, high) = (task as u16 & (LONG_TASK - 1), task >> TASK_BITS);
     let long_task = if high > 0 { LONG_TASK } else { 0 };
     let later_run = if run > 0 { LATER_RUN } else { 0 };
@@ -187,7 +187,7 @@ fn push_place((task, run): Place, bytes: &mut Vec<u8>) -> Result<()> {
 
 /// Removes the position at the start of `bytes` and returns it.
 #[inline]
-fn take_place(bytes: &mut &[u8]) -> Result<Place> {
+fn take_origin(bytes: &mut &[u8]) -> Result<Origin> {
     let head = u16::from_le_bytes(codec::decode_prefix(bytes)?);
     let (mut task, mut run) = (usize::from(head & (LONG_TASK - 1)), 0);
     if head & LONG_TASK != 0 {
@@ -212,8 +212,8 @@ pub(crate) struct TypedBuffer<T> {
 impl<C: TypedSort> Sort for Typed<C> {
     type Record = C::Record;
     type Buffer = TypedBuffer<C::Item>;
-    type Head = (Place, C::Item);
-    type Slot = Option<(Place, C::Item)>;
+    type Head = (Origin, C::Item);
+    type Decoded = Option<(Origin, C::Item)>;
 
     const SAMPLED: bool = C::SAMPLED;
 
@@ -253,7 +253,7 @@ impl<C: TypedSort> Sort for Typed<C> {
     #[inline]
     fn bytes(buffer: &TypedBuffer<C::Item>) -> usize {
         // A stable sort needs a buffer for half of its input.
-        let sorted_at_once = buffer.items.len().min(stretch_items::<C::Item>());
+        let sorted_at_once = buffer.items.len().min(natural_run_items::<C::Item>());
         let items = buffer.items.capacity() + sorted_at_once / 2;
         items * size_of::<(usize, C::Item)>() + buffer.heap_bytes + buffer.encoded.capacity()
     }
@@ -271,7 +271,7 @@ impl<C: TypedSort> Sort for Typed<C> {
         let mut encoded = mem::take(&mut buffer.encoded);
         for_each_sorted(&self.0, &mut buffer.items, |(task, item)| {
             encoded.clear();
-            push_place((*task, run), &mut encoded)?;
+            push_origin((*task, run), &mut encoded)?;
             codec::encode_into(item, &mut encoded)?;
             each(&encoded)
         })?;
@@ -283,7 +283,7 @@ impl<C: TypedSort> Sort for Typed<C> {
     fn sample(&self, buffer: &TypedBuffer<C::Item>, bytes: &mut Vec<u8>) -> Result<()> {
         match buffer.items.last() {
             Some((_, item)) => {
-                push_place((0, 0), bytes)?;
+                push_origin((0, 0), bytes)?;
                 codec::encode_into(item, bytes)
             }
             None => Ok(()),
@@ -291,15 +291,15 @@ impl<C: TypedSort> Sort for Typed<C> {
     }
 
     #[inline]
-    fn load(&self, bytes: &[u8], slot: &mut Self::Slot) -> Result<()> {
+    fn load(&self, bytes: &[u8], slot: &mut Self::Decoded) -> Result<()> {
         let mut bytes = bytes;
-        let place = take_place(&mut bytes)?;
-        *slot = Some((place, codec::decode(bytes)?));
+        let origin = take_origin(&mut bytes)?;
+        *slot = Some((origin, codec::decode(bytes)?));
         Ok(())
     }
 
     #[inline]
-    fn head<'a>(_: &'a [u8], slot: &'a Self::Slot) -> Option<&'a Self::Head> {
+    fn head<'a>(_: &'a [u8], slot: &'a Self::Decoded) -> Option<&'a Self::Head> {
         slot.as_ref()
     }
 
@@ -307,7 +307,7 @@ impl<C: TypedSort> Sort for Typed<C> {
     fn take<R>(
         &self,
         _: &[u8],
-        slot: &mut Self::Slot,
+        slot: &mut Self::Decoded,
         f: impl FnOnce(Ref<'_, C::Record>) -> R,
     ) -> Option<R> {
         let (_, item) = slot.take()?;
@@ -340,7 +340,7 @@ type Tagged<T> = (usize, T);
 /// random order. So batches that fit into the cache with their memory are sorted and then merged, which fetches each
 /// item again: 10 million names take 7.7 s instead of 13.3. Other items are compared in place, and sorting all of them
 /// together is faster.
-fn stretch_items<T>() -> usize {
+fn natural_run_items<T>() -> usize {
     match mem::needs_drop::<T>() {
         true => STRETCH_ITEMS,
         false => usize::MAX,
@@ -353,22 +353,22 @@ fn for_each_sorted<C: TypedSort>(
     items: &mut [Tagged<C::Item>],
     each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
 ) -> Result<()> {
-    let len = stretch_items::<C::Item>();
-    for stretch in items.chunks_mut(len) {
-        stretch.sort_by(|a, b| sort.compare(&a.1, &b.1));
+    let len = natural_run_items::<C::Item>();
+    for natural_run in items.chunks_mut(len) {
+        natural_run.sort_by(|a, b| sort.compare(&a.1, &b.1));
     }
     // Neighbouring batches that are already in order count as one, so that sorted input is not merged.
     let starts_anew = |at: &usize| sort.compare(&items[at - 1].1, &items[*at].1).is_gt();
     let ends = (len..items.len()).step_by(len).filter(starts_anew);
     let mut start = 0;
     let ends = ends.chain([items.len()]);
-    let stretches = ends.map(|end| Stretch::new(&items[mem::replace(&mut start, end)..end]));
-    stretches::merge(stretches, ByItem(sort), each)
+    let natural_runs = ends.map(|end| NaturalRun::new(&items[mem::replace(&mut start, end)..end]));
+    natural_runs::merge(natural_runs, ByItem(sort), each)
 }
 
 struct ByItem<'c, C>(&'c C);
 
-impl<C: TypedSort> Order<Tagged<C::Item>> for ByItem<'_, C> {
+impl<C: TypedSort> MergeOrder<Tagged<C::Item>> for ByItem<'_, C> {
     #[inline]
     fn compare(&self, first: &Tagged<C::Item>, second: &Tagged<C::Item>) -> Ordering {
         self.0.compare(&first.1, &second.1)
@@ -429,15 +429,15 @@ mod tests {
         for task in ends {
             for run in ends {
                 let mut bytes = Vec::new();
-                push_place((task, run), &mut bytes).unwrap();
+                push_origin((task, run), &mut bytes).unwrap();
                 assert_eq!(bytes.len() == 2, task < 0x4000 && run == 0);
                 bytes.push(7);
                 let mut bytes = &bytes[..];
-                assert_eq!(take_place(&mut bytes).unwrap(), (task, run));
+                assert_eq!(take_origin(&mut bytes).unwrap(), (task, run));
                 assert_eq!(bytes, [7]);
             }
         }
-        assert!(take_place(&mut &[1][..]).is_err());
+        assert!(take_origin(&mut &[1][..]).is_err());
     }
 
     #[test]

@@ -5,22 +5,22 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Sort;
-use super::run::{Piece, SortedRun};
+use super::run::{RunPiece, SortedRun};
 use crate::error::Result;
-use crate::storage::merge::Source;
+use crate::storage::merge::MergeInput;
 use crate::storage::run::{FrameMark, RunReader, record_at};
 
-/// Position of a record in a run: its piece, and its number in that piece. Also the end of the run.
+/// WalkPosition of a record in a run: its piece, and its number in that piece. Also the end of the run.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Position {
+pub(super) struct WalkPosition {
     pub(super) piece: usize,
     pub(super) record: u64,
-    place: Place,
+    place: ReadFrom,
 }
 
-/// Position from which to read to reach a record.
+/// WalkPosition from which to read to reach a record.
 #[derive(Clone, Copy, Debug, Default)]
-enum Place {
+enum ReadFrom {
     #[default]
     StartOfPiece,
     /// Byte offset in a piece in memory.
@@ -29,7 +29,7 @@ enum Place {
     Frame(FrameMark),
 }
 
-impl Position {
+impl WalkPosition {
     pub(super) fn start_of_piece(piece: usize) -> Self {
         Self {
             piece,
@@ -54,7 +54,7 @@ pub(super) struct Walk {
 
 enum Reader {
     /// No record has been requested yet, so a waiting reader holds no file open.
-    Unopened(Place),
+    Unopened(ReadFrom),
     None,
     File(RunReader),
     Memory(Range<usize>),
@@ -62,7 +62,7 @@ enum Reader {
 
 impl Walk {
     /// Starts before the record at `position`.
-    pub(super) fn from(run: &Arc<SortedRun>, position: Position) -> Self {
+    pub(super) fn from(run: &Arc<SortedRun>, position: WalkPosition) -> Self {
         Self {
             run: Arc::clone(run),
             piece: position.piece,
@@ -73,18 +73,18 @@ impl Walk {
 
     /// Opens the current piece, if there is one, before its next record.
     #[cold]
-    fn open(&mut self, place: Place) -> Result<()> {
+    fn open(&mut self, place: ReadFrom) -> Result<()> {
         self.reader = match (self.run.pieces.get(self.piece), place) {
-            (Some(Piece::Memory(_)), Place::Byte(start)) => Reader::Memory(start..start),
-            (Some(Piece::Memory(_)), _) => Reader::Memory(0..0),
-            (Some(Piece::File { run, .. }), Place::Frame(mark)) => {
+            (Some(RunPiece::Memory(_)), ReadFrom::Byte(start)) => Reader::Memory(start..start),
+            (Some(RunPiece::Memory(_)), _) => Reader::Memory(0..0),
+            (Some(RunPiece::File { run, .. }), ReadFrom::Frame(mark)) => {
                 let mut reader = run.reader_from(mark);
                 for _ in mark.records()..self.next {
                     reader.advance()?;
                 }
                 Reader::File(reader)
             }
-            (Some(Piece::File { run, .. }), _) => Reader::File(run.reader()),
+            (Some(RunPiece::File { run, .. }), _) => Reader::File(run.reader()),
             (None, _) => Reader::None,
         };
         Ok(())
@@ -100,14 +100,14 @@ impl Walk {
             Reader::Unopened(_) | Reader::None => false,
             Reader::File(reader) => reader.advance()?,
             Reader::Memory(current) => match &self.run.pieces[self.piece] {
-                Piece::Memory(frames) => match record_at(&frames.bytes, current.end) {
+                RunPiece::Memory(frames) => match record_at(&frames.bytes, current.end) {
                     Some(next) => {
                         *current = next;
                         true
                     }
                     None => false,
                 },
-                Piece::File { .. } => false,
+                RunPiece::File { .. } => false,
             },
         };
         self.next += u64::from(is_at);
@@ -116,7 +116,7 @@ impl Walk {
 
     /// Advances to the next record, if it is before `end`.
     #[inline]
-    pub(super) fn step_before(&mut self, end: &Position) -> Result<bool> {
+    pub(super) fn step_before(&mut self, end: &WalkPosition) -> Result<bool> {
         loop {
             if self.piece >= end.piece && (self.piece > end.piece || self.next >= end.record) {
                 return Ok(false);
@@ -130,16 +130,16 @@ impl Walk {
             }
             self.piece += 1;
             self.next = 0;
-            self.reader = Reader::Unopened(Place::StartOfPiece);
+            self.reader = Reader::Unopened(ReadFrom::StartOfPiece);
         }
     }
 
     /// Prefetches the piece after the open one, if some of it is before `end`.
-    fn read_ahead(&self, end: &Position) -> Result<()> {
+    fn read_ahead(&self, end: &WalkPosition) -> Result<()> {
         let next = self.piece + 1;
         let is_wanted = next < end.piece || next == end.piece && end.record > 0;
         match self.run.pieces.get(next) {
-            Some(Piece::File { run, .. }) if is_wanted => run.read_ahead(),
+            Some(RunPiece::File { run, .. }) if is_wanted => run.read_ahead(),
             _ => Ok(()),
         }
     }
@@ -151,8 +151,8 @@ impl Walk {
             Reader::Unopened(_) | Reader::None => None,
             Reader::File(reader) => reader.current(),
             Reader::Memory(current) => match self.run.pieces.get(self.piece)? {
-                Piece::Memory(frames) => frames.bytes.get(current.clone()),
-                Piece::File { .. } => None,
+                RunPiece::Memory(frames) => frames.bytes.get(current.clone()),
+                RunPiece::File { .. } => None,
             },
         }
     }
@@ -163,14 +163,14 @@ impl Walk {
     }
 
     /// Returns the position of the current record.
-    pub(super) fn position(&self) -> Position {
+    pub(super) fn position(&self) -> WalkPosition {
         let place = match &self.reader {
-            Reader::Unopened(_) | Reader::None => Place::StartOfPiece,
-            Reader::File(reader) => Place::Frame(reader.mark()),
+            Reader::Unopened(_) | Reader::None => ReadFrom::StartOfPiece,
+            Reader::File(reader) => ReadFrom::Frame(reader.mark()),
             // The length precedes the record.
-            Reader::Memory(current) => Place::Byte(current.start - size_of::<u32>()),
+            Reader::Memory(current) => ReadFrom::Byte(current.start - size_of::<u32>()),
         };
-        Position {
+        WalkPosition {
             piece: self.piece,
             record: self.next - 1,
             place,
@@ -184,9 +184,9 @@ impl Walk {
 pub(super) fn find<S: Sort>(
     sort: &S,
     run: &Arc<SortedRun>,
-    from: Position,
+    from: WalkPosition,
     is_before: impl Fn(&S::Head) -> bool,
-) -> Result<Position> {
+) -> Result<WalkPosition> {
     let pieces = &run.pieces;
     if from.piece >= pieces.len() {
         return Ok(from);
@@ -196,7 +196,7 @@ pub(super) fn find<S: Sort>(
     while start < end {
         let middle = start.midpoint(end);
         let bytes = pieces[middle].first()?;
-        let mut slot = S::Slot::default();
+        let mut slot = S::Decoded::default();
         sort.load(&bytes, &mut slot)?;
         if S::head(&bytes, &slot).is_some_and(&is_before) {
             start = middle + 1;
@@ -207,10 +207,10 @@ pub(super) fn find<S: Sort>(
     let last = start - 1;
     let from = match last == from.piece {
         true => from,
-        false => Position::start_of_piece(last),
+        false => WalkPosition::start_of_piece(last),
     };
     let mut walk = Walk::from(run, from);
-    let mut slot = S::Slot::default();
+    let mut slot = S::Decoded::default();
     while walk.step_in_piece()? {
         let bytes = walk.bytes().unwrap_or_default();
         sort.load(bytes, &mut slot)?;
@@ -218,5 +218,5 @@ pub(super) fn find<S: Sort>(
             return Ok(walk.position());
         }
     }
-    Ok(Position::start_of_piece(start))
+    Ok(WalkPosition::start_of_piece(start))
 }

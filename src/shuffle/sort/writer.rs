@@ -3,7 +3,7 @@
 use super::Sort;
 use super::outputs::SortOutputs;
 use super::run::RunBuilder;
-use super::sample::Sample;
+use super::sample::KeySample;
 use crate::error::Result;
 use crate::pipeline::Ref;
 use crate::shuffle::memory::hints::release_freed_memory;
@@ -39,7 +39,7 @@ pub(crate) struct SortWriter<'s, S: Sort> {
     records: u64,
 
     task: usize,
-    sample: Sample,
+    sample: KeySample,
 }
 
 impl<'s, S: Sort> SortWriter<'s, S> {
@@ -56,7 +56,7 @@ impl<'s, S: Sort> SortWriter<'s, S> {
             runs: 0,
             records: 0,
             task: 0,
-            sample: Sample::new(outputs.sample_size()),
+            sample: KeySample::new(outputs.sample_size()),
         }
     }
 
@@ -87,7 +87,7 @@ impl<'s, S: Sort> SortWriter<'s, S> {
     /// Commits the sample of the task.
     pub(crate) fn end_task(&mut self) {
         let size = self.outputs.sample_size();
-        let sample = std::mem::replace(&mut self.sample, Sample::new(size));
+        let sample = std::mem::replace(&mut self.sample, KeySample::new(size));
         self.outputs.put_sample(sample);
     }
 

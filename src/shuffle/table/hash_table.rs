@@ -20,15 +20,15 @@ use std::borrow::BorrowMut;
 use std::marker::PhantomData;
 
 use super::slot::{Packed, Slot, Slots};
-use crate::shuffle::key::partitioner::{HashPartitioner, Place, Position};
+use crate::shuffle::key::partitioner::{HashPartitioner, HashRank, KeyPosition};
 use crate::shuffle::memory::arena::Arena;
 use crate::storage::codec::Short;
 
 /// Minimum number of slots, except for a table without keys.
-const LEAST_SLOTS: usize = 32;
+const MIN_SLOTS: usize = 32;
 
 /// Minimum number of slots to the right of the last home slot.
-const LEAST_OVERFLOW: usize = 16;
+const MIN_OVERFLOW: usize = 16;
 
 /// Number of slots from which keys are taken in one batch, in order.
 const WINDOW_SLOTS: usize = 64;
@@ -44,17 +44,17 @@ pub(crate) struct Table<V> {
 
 /// A hashed key: what a table needs of a key, computed once, while the bytes of the key are in the cache.
 #[derive(Clone, Copy)]
-pub(crate) struct Probe {
-    place: Place,
+pub(crate) struct HashedKey {
+    rank: HashRank,
     /// For a key that does not fit into a slot, the length, and no address.
     key: Packed,
 }
 
-impl Probe {
+impl HashedKey {
     #[inline(always)]
-    pub(crate) fn new(place: Place, key: &[u8]) -> Self {
+    pub(crate) fn new(rank: HashRank, key: &[u8]) -> Self {
         let key = Packed::of_key(Short::new(key), key.len());
-        Self { place, key }
+        Self { rank, key }
     }
 
     /// Returns the partition and the probe of a key that has been inspected: `short` is its short form, if it has one.
@@ -65,14 +65,14 @@ impl Probe {
         key: &[u8],
     ) -> (usize, Self) {
         // Both calls match on `short`. A single match would pass its result through memory.
-        let Position { partition, place } = partitioner.position_of(short, key);
+        let KeyPosition { partition, rank } = partitioner.position_of(short, key);
         let key = Packed::of_key(short, key.len());
-        (partition, Self { place, key })
+        (partition, Self { rank, key })
     }
 
     #[inline(always)]
-    pub(crate) fn place(&self) -> Place {
-        self.place
+    pub(crate) fn rank(&self) -> HashRank {
+        self.rank
     }
 
     /// Returns the same key relative to hash ranks that share their first `bits` bits. The remaining bits determine its
@@ -80,7 +80,7 @@ impl Probe {
     #[inline(always)]
     pub(crate) fn behind(self, bits: u32) -> Self {
         Self {
-            place: Place(self.place.0 << bits),
+            rank: HashRank(self.rank.0 << bits),
             ..self
         }
     }
@@ -125,14 +125,14 @@ impl<V> Table<V> {
     }
 
     #[inline(always)]
-    fn home(&self, place: Place) -> usize {
-        ((u128::from(place.0) * self.capacity as u128) >> u64::BITS) as usize
+    fn home(&self, rank: HashRank) -> usize {
+        ((u128::from(rank.0) * self.capacity as u128) >> u64::BITS) as usize
     }
 
     /// Prefetches the home slot of `probe`.
     #[inline(always)]
-    pub(crate) fn prefetch(&self, probe: &Probe) {
-        if let Some(slot) = self.slots.as_slice().get(self.home(probe.place)) {
+    pub(crate) fn prefetch(&self, hashed: &HashedKey) {
+        if let Some(slot) = self.slots.as_slice().get(self.home(hashed.rank)) {
             crate::shuffle::memory::hints::prefetch(slot);
         }
     }
@@ -143,26 +143,26 @@ impl<V> Table<V> {
     #[inline(always)]
     pub(crate) fn upsert<X>(
         &mut self,
-        probe: &Probe,
+        hashed: &HashedKey,
         long: &[u8],
         extra: X,
         create: impl FnOnce(X) -> V,
         update: impl FnOnce(V, X) -> V,
     ) -> Result<(), X> {
-        match self.search(probe, long) {
+        match self.search(hashed, long) {
             Search::Found(at) => {
                 self.slots.as_mut_slice()[at].update(|value| update(value, extra));
                 Ok(())
             }
             Search::Vacant(at) => {
-                let mut key = probe.key;
+                let mut key = hashed.key;
                 if key.long_len() > 0 {
                     match self.arena.put(long) {
                         Some(address) => key = key.at(address),
                         None => return Err(extra),
                     }
                 }
-                self.slots.as_mut_slice()[at].put((key, probe.place, create(extra)));
+                self.slots.as_mut_slice()[at].put((key, hashed.rank, create(extra)));
                 self.len += 1;
                 Ok(())
             }
@@ -171,9 +171,9 @@ impl<V> Table<V> {
     }
 
     #[inline(always)]
-    fn search(&self, probe: &Probe, long: &[u8]) -> Search {
+    fn search(&self, hashed: &HashedKey, long: &[u8]) -> Search {
         let slots = self.slots.as_slice();
-        let mut at = self.home(probe.place);
+        let mut at = self.home(hashed.rank);
         while let Some(slot) = slots.get(at) {
             if slot.is_empty() {
                 return if self.is_crowded() {
@@ -182,7 +182,7 @@ impl<V> Table<V> {
                     Search::Vacant(at)
                 };
             }
-            if slot.place() == probe.place && slot.key().is(&self.arena, probe.key, long) {
+            if slot.rank() == hashed.rank && slot.key().is(&self.arena, hashed.key, long) {
                 return Search::Found(at);
             }
             at += 1;
@@ -245,9 +245,9 @@ impl<V> Table<V> {
     /// Adds slots until they take `bytes` bytes.
     pub(crate) fn grow_to(&mut self, bytes: usize) {
         let slots = bytes / size_of::<Slot<V>>();
-        if slots > self.slots.len().max(LEAST_SLOTS) {
+        if slots > self.slots.len().max(MIN_SLOTS) {
             // What there is no memory for now is asked for again, key by key.
-            self.resize(slots - LEAST_OVERFLOW, slots);
+            self.resize(slots - MIN_OVERFLOW, slots);
         }
     }
 
@@ -265,9 +265,9 @@ impl<V> Table<V> {
         if !self.is_crowded() {
             return (self.capacity, slots + (slots - self.capacity));
         }
-        let bytes = (slots * 2).max(LEAST_SLOTS) * size_of::<Slot<V>>();
+        let bytes = (slots * 2).max(MIN_SLOTS) * size_of::<Slot<V>>();
         let slots = bytes.next_power_of_two() / size_of::<Slot<V>>();
-        (slots - LEAST_OVERFLOW, slots)
+        (slots - MIN_OVERFLOW, slots)
     }
 
     /// Adds slots, and moves all keys to their new positions.
@@ -296,7 +296,7 @@ impl<V> Table<V> {
 
     /// Puts keys into empty slots, the last of them first.
     #[inline]
-    fn put_all(&mut self, run: &mut Vec<(Packed, Place, V)>) {
+    fn put_all(&mut self, run: &mut Vec<(Packed, HashRank, V)>) {
         while let Some(full) = run.pop() {
             let home = self.home(full.1);
             let free = self.slots.as_slice()[home..]
@@ -355,13 +355,13 @@ impl<V> Table<V> {
 
     /// Returns the keys in ascending order of hash rank, then of their bytes. If all are taken, the table is empty, and
     /// keeps its memory.
-    pub(crate) fn sorted(&mut self) -> Sorted<&mut Self, V> {
-        Sorted::new(self)
+    pub(crate) fn sorted(&mut self) -> SortedKeys<&mut Self, V> {
+        SortedKeys::new(self)
     }
 
     /// Returns the keys in ascending order of hash rank, then of their bytes.
-    pub(crate) fn into_sorted(self) -> Sorted<Self, V> {
-        Sorted::new(self)
+    pub(crate) fn into_sorted(self) -> SortedKeys<Self, V> {
+        SortedKeys::new(self)
     }
 
     /// Records the full slots of the window at `start`, and those of the run that continues past its end. Returns the
@@ -374,15 +374,15 @@ impl<V> Table<V> {
         for (at, slot) in (start..).zip(&slots[start..end]) {
             // Branchless: the next slot overwrites this one if it is empty.
             window[len] = Full {
-                place: slot.place(),
+                rank: slot.rank(),
                 at,
             };
             len += usize::from(!slot.is_empty());
         }
         window.truncate(len);
         while let Some(slot) = slots.get(end).filter(|slot| !slot.is_empty()) {
-            let place = slot.place();
-            window.push(Full { place, at: end });
+            let rank = slot.rank();
+            window.push(Full { rank, at: end });
             end += 1;
         }
         end
@@ -403,7 +403,7 @@ impl<V> Table<V> {
 
     #[inline(always)]
     fn is_before(&self, a: Full, b: Full) -> bool {
-        a.place < b.place || (a.place == b.place && self.has_lesser_key(a, b))
+        a.rank < b.rank || (a.rank == b.rank && self.has_lesser_key(a, b))
     }
 
     #[cold]
@@ -427,12 +427,12 @@ impl<V> Table<V> {
 /// A full slot of a window: its index, and the hash rank of its key.
 #[derive(Clone, Copy, Default)]
 struct Full {
-    place: Place,
+    rank: HashRank,
     at: usize,
 }
 
 /// Takes the keys of a table one by one, in ascending order of hash rank, then of their bytes.
-pub(crate) struct Sorted<T, V> {
+pub(crate) struct SortedKeys<T, V> {
     table: T,
     /// Full slots in order, and the number of those that have been taken.
     window: Vec<Full>,
@@ -442,7 +442,7 @@ pub(crate) struct Sorted<T, V> {
     values: PhantomData<V>,
 }
 
-impl<T: BorrowMut<Table<V>>, V> Sorted<T, V> {
+impl<T: BorrowMut<Table<V>>, V> SortedKeys<T, V> {
     fn new(table: T) -> Self {
         let mut sorted = Self {
             table,
@@ -475,8 +475,8 @@ impl<T: BorrowMut<Table<V>>, V> Sorted<T, V> {
 
     /// Returns the hash rank of the next key.
     #[inline(always)]
-    pub(crate) fn place(&self) -> Option<Place> {
-        Some(self.window.get(self.taken)?.place)
+    pub(crate) fn rank(&self) -> Option<HashRank> {
+        Some(self.window.get(self.taken)?.rank)
     }
 
     /// Takes the next key and its value, and calls `f` with them.

@@ -10,7 +10,7 @@ use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use crate::shuffle::key::partitioner::Place;
+use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::arena::Arena;
 use crate::shuffle::memory::zeroed::Zeroed;
 use crate::storage::codec::{SHORT_BYTES, Short};
@@ -142,7 +142,7 @@ impl Packed {
 /// A key and its value, or nothing.
 pub(crate) struct Slot<V> {
     key: Packed,
-    place: Place,
+    rank: HashRank,
     /// Initialised if and only if the key's tag is not 0.
     value: MaybeUninit<V>,
 }
@@ -159,8 +159,8 @@ impl<V> Slot<V> {
     }
 
     #[inline(always)]
-    pub(crate) fn place(&self) -> Place {
-        self.place
+    pub(crate) fn rank(&self) -> HashRank {
+        self.rank
     }
 
     /// Returns the value, unless the slot is empty.
@@ -171,7 +171,7 @@ impl<V> Slot<V> {
 
     /// Moves the key and its value out, and leaves the slot empty.
     #[inline(always)]
-    pub(crate) fn take(&mut self) -> Option<(Packed, Place, V)> {
+    pub(crate) fn take(&mut self) -> Option<(Packed, HashRank, V)> {
         if self.is_empty() {
             return None;
         }
@@ -179,7 +179,7 @@ impl<V> Slot<V> {
         self.key = key.without_tag();
         let value = std::mem::replace(&mut self.value, MaybeUninit::uninit());
         // SAFETY: the slot was not empty, so it had a value. It is empty now, so the value is not read again.
-        Some((key, self.place, unsafe { value.assume_init() }))
+        Some((key, self.rank, unsafe { value.assume_init() }))
     }
 
     /// Calls `f` with the key's bytes, in place, and the value. The slot is already empty during the call.
@@ -196,8 +196,8 @@ impl<V> Slot<V> {
 
     /// Stores a key and its value. The slot must be empty; otherwise, its old content is leaked.
     #[inline(always)]
-    pub(crate) fn put(&mut self, (key, place, value): (Packed, Place, V)) {
-        self.place = place;
+    pub(crate) fn put(&mut self, (key, rank, value): (Packed, HashRank, V)) {
+        self.rank = rank;
         self.value = MaybeUninit::new(value);
         self.key = key;
     }
@@ -205,8 +205,8 @@ impl<V> Slot<V> {
     /// Replaces the value by `update(value)`. If `update` panics, the slot is left empty.
     #[inline(always)]
     pub(crate) fn update(&mut self, update: impl FnOnce(V) -> V) {
-        if let Some((key, place, value)) = self.take() {
-            self.put((key, place, update(value)));
+        if let Some((key, rank, value)) = self.take() {
+            self.put((key, rank, update(value)));
         }
     }
 }
@@ -323,7 +323,7 @@ mod tests {
         let mut slots = Slots::none();
         assert!(slots.try_grow(8));
         for slot in &mut slots.as_mut_slice()[..5] {
-            slot.put((of_bytes(b"key"), Place(0), value.clone()));
+            slot.put((of_bytes(b"key"), HashRank(0), value.clone()));
         }
         let taken = slots.as_mut_slice()[0].take();
         assert!(taken.is_some() && slots.as_slice()[0].is_empty());

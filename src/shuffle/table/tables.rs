@@ -2,7 +2,7 @@
 //!
 //! There is one table for each partition. They grow at different times, so little memory exists twice.
 
-use super::hash_table::{Probe, Table};
+use super::hash_table::{HashedKey, Table};
 use super::probe_batch::{BATCH_KEYS, ProbeBatch};
 use crate::error::Result;
 use crate::pipeline::{Key, Ref};
@@ -17,18 +17,18 @@ const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
 
 /// Maximum memory reserved for values that stays reserved when the tables are emptied, in bytes. If a thread may hold
 /// little memory, it is at most 1/`KEPT_OF_MOST` of that memory.
-const MOST_KEPT_BYTES: usize = 64 << 10;
+const MAX_KEPT_BYTES: usize = 64 << 10;
 const KEPT_OF_MOST: usize = 16;
 
 /// Maximum factor by which the number of records may grow between two measurements. With a larger factor, the tables
 /// would react too late to larger values.
-const MOST_GROWTH: usize = 32;
+const MAX_GROWTH: usize = 32;
 
 /// Fraction of a thread's equal share of the budget that its tables may hold. The rest is for concurrent readers.
 const SHARE_OF_BUDGET: f64 = 0.75;
 
 /// Records whose slots are being prefetched, each with its partition.
-pub(crate) type Waiting<C> = ProbeBatch<(usize, <C as Combine>::Value)>;
+pub(crate) type WaitingBatch<C> = ProbeBatch<(usize, <C as Combine>::Value)>;
 
 pub(crate) struct Tables<'c, C: Combine> {
     combine: &'c C,
@@ -40,7 +40,7 @@ pub(crate) struct Tables<'c, C: Combine> {
     tables: Vec<Table<C::Combined>>,
     reservation: Reservation,
 
-    waiting: Waiting<C>,
+    waiting: WaitingBatch<C>,
     key_buffer: Vec<u8>,
 
     // Number of records in the tables, and the memory reserved for what their values own outside of the slots, in
@@ -105,32 +105,32 @@ impl<'c, C: Combine> Tables<'c, C> {
         let Self {
             tables, waiting, ..
         } = self;
-        let mut wait = |partition: usize, probe: Probe, key: &[u8], value| {
-            tables[partition].prefetch(&probe);
-            waiting.push(probe, key, (partition, value))
+        let mut wait = |partition: usize, hashed: HashedKey, key: &[u8], value| {
+            tables[partition].prefetch(&hashed);
+            waiting.push(hashed, key, (partition, value))
         };
         C::key_value(record, |key, value| {
             // A key in memory is hashed there.
             if !C::Key::is_bytes()
                 && let Some(key) = C::Key::short(key)
             {
-                let (partition, probe) = Probe::of(self.partitioner, Some(key), &[]);
-                return Ok(wait(partition, probe, &[], value));
+                let (partition, hashed) = HashedKey::of(self.partitioner, Some(key), &[]);
+                return Ok(wait(partition, hashed, &[], value));
             }
             C::Key::with_bytes(key, &mut self.key_buffer, |key| {
-                let (partition, probe) = Probe::of(self.partitioner, Short::new(key), key);
-                wait(partition, probe, key, value)
+                let (partition, hashed) = HashedKey::of(self.partitioner, Short::new(key), key);
+                wait(partition, hashed, key, value)
             })
         })
     }
 
     /// Takes the buffered records, to be [combined](Self::take_in) by `flush`. It then [returns](Self::wait_in) the
     /// empty batch.
-    pub(crate) fn waiting(&mut self) -> Waiting<C> {
+    pub(crate) fn waiting(&mut self) -> WaitingBatch<C> {
         std::mem::take(&mut self.waiting)
     }
 
-    pub(crate) fn wait_in(&mut self, empty: Waiting<C>) {
+    pub(crate) fn wait_in(&mut self, empty: WaitingBatch<C>) {
         self.waiting = empty;
     }
 
@@ -139,12 +139,12 @@ impl<'c, C: Combine> Tables<'c, C> {
     pub(crate) fn take_in(
         &mut self,
         partition: usize,
-        probe: &Probe,
+        hashed: &HashedKey,
         long: &[u8],
         value: C::Value,
     ) -> Result<(), C::Value> {
         self.tables[partition].upsert(
-            probe,
+            hashed,
             long,
             value,
             |value| self.combine.create(value),
@@ -154,7 +154,7 @@ impl<'c, C: Combine> Tables<'c, C> {
         Ok(())
     }
 
-    /// Ensures capacity for one more key in a table, if necessary by calling `give_way` to reclaim memory. Returns
+    /// Ensures capacity for one more key in a table, if necessary by calling `reclaim` to reclaim memory. Returns
     /// `false` if the tables must first be emptied.
     #[cold]
     #[inline(never)]
@@ -162,11 +162,11 @@ impl<'c, C: Combine> Tables<'c, C> {
         &mut self,
         partition: usize,
         long: &[u8],
-        give_way: impl FnOnce() -> Result<()>,
+        reclaim: impl FnOnce() -> Result<()>,
     ) -> Result<bool> {
         let table = &self.tables[partition];
         let (before, more) = (table.memory_bytes(), table.room_bytes(long));
-        if self.reserve(more, give_way)? {
+        if self.reserve(more, reclaim)? {
             let table = &mut self.tables[partition];
             let has_room = table.try_make_room(long);
             let after = table.memory_bytes();
@@ -187,13 +187,13 @@ impl<'c, C: Combine> Tables<'c, C> {
     }
 
     /// Reserves `more` bytes. Returns `false` if these tables may not have them.
-    fn reserve(&mut self, more: usize, give_way: impl FnOnce() -> Result<()>) -> Result<bool> {
+    fn reserve(&mut self, more: usize, reclaim: impl FnOnce() -> Result<()>) -> Result<bool> {
         let bytes = self.reservation.bytes() + more;
         if bytes > self.most_bytes {
             return Ok(false);
         }
         self.resources
-            .reserve(&mut self.reservation, bytes, give_way)
+            .reserve(&mut self.reservation, bytes, reclaim)
     }
 
     /// Returns whether it is time to [measure values](Self::measure_values).
@@ -212,7 +212,7 @@ impl<'c, C: Combine> Tables<'c, C> {
     pub(crate) fn measure_values(
         &mut self,
         growth: usize,
-        give_way: impl FnOnce() -> Result<()>,
+        reclaim: impl FnOnce() -> Result<()>,
     ) -> Result<bool> {
         let mut buffer = Vec::new();
         let mut bytes = 0;
@@ -222,11 +222,11 @@ impl<'c, C: Combine> Tables<'c, C> {
             bytes += buffer.len();
         }
         let more = (bytes * growth).saturating_sub(self.values_bytes);
-        let is_granted = self.reserve(more, give_way)?;
+        let is_granted = self.reserve(more, reclaim)?;
         if is_granted {
             self.values_bytes += more;
         }
-        let times = (self.values_bytes / bytes.max(1)).clamp(2, MOST_GROWTH);
+        let times = (self.values_bytes / bytes.max(1)).clamp(2, MAX_GROWTH);
         self.next_measure = self.records.saturating_mul(times);
         Ok(is_granted)
     }
@@ -275,7 +275,7 @@ impl<'c, C: Combine> Tables<'c, C> {
 
     /// Starts again with empty tables. They keep their memory, and a part of the reservation for values.
     pub(crate) fn begin_anew(&mut self) {
-        let most_kept = MOST_KEPT_BYTES.min(self.most_bytes / KEPT_OF_MOST);
+        let most_kept = MAX_KEPT_BYTES.min(self.most_bytes / KEPT_OF_MOST);
         let kept = self.values_bytes.min(most_kept);
         self.reservation.shrink(self.values_bytes - kept);
         self.values_bytes = kept;

@@ -4,22 +4,22 @@
 //! An entry is appended to the open piece of its bucket and never moves again. There are only as many buckets as the
 //! CPU cache can hold open for writing, and enough of them that one bucket fits into the cache when it is read.
 
-use crate::shuffle::key::partitioner::{HashPartitioner, Position};
+use crate::shuffle::key::partitioner::{HashPartitioner, KeyPosition};
 use crate::shuffle::key::short_entry::ShortEntry;
 use crate::shuffle::key::slices::{bucket_of, slice_bits};
-use crate::shuffle::memory::slab::{Piece, Slabs};
+use crate::shuffle::memory::slab::{SlabSpan, Slabs};
 use crate::storage::codec::Short;
 use crate::storage::memory::Reservation;
 
 /// Maximum length of a piece, in bytes, unless one entry is longer. The pieces of a bucket double up to this length.
-const MOST_PIECE_BYTES: usize = 32 << 10;
-pub(crate) const LEAST_PIECE_BYTES: usize = 1 << 10;
+const MAX_PIECE_BYTES: usize = 32 << 10;
+pub(crate) const MIN_PIECE_BYTES: usize = 1 << 10;
 
 pub(crate) struct Buckets {
     /// Open piece of each bucket.
-    open: Vec<Piece>,
+    open: Vec<SlabSpan>,
     /// Full pieces, with the numbers of their buckets.
-    full: Vec<(usize, Piece)>,
+    full: Vec<(usize, SlabSpan)>,
     slice_bits: u32,
     slabs: Slabs,
 }
@@ -29,7 +29,7 @@ impl Buckets {
     pub(crate) fn new(partitioner: HashPartitioner, memory_bytes: usize) -> Self {
         let slice_bits = slice_bits(partitioner, memory_bytes);
         let mut open = Vec::new();
-        open.resize_with(partitioner.partitions() << slice_bits, Piece::default);
+        open.resize_with(partitioner.partitions() << slice_bits, SlabSpan::default);
         Self {
             open,
             full: Vec::new(),
@@ -45,7 +45,7 @@ impl Buckets {
 
     /// Returns the number of the bucket for a key.
     #[inline(always)]
-    pub(crate) fn number(&self, position: Position) -> usize {
+    pub(crate) fn number(&self, position: KeyPosition) -> usize {
         bucket_of(position, self.slice_bits)
     }
 
@@ -75,11 +75,10 @@ impl Buckets {
     #[cold]
     #[must_use]
     pub(crate) fn make_room(&mut self, number: usize, head: &[u8], entry_bytes: usize) -> bool {
-        let usual = (self.open[number].capacity() * 2).clamp(LEAST_PIECE_BYTES, MOST_PIECE_BYTES);
+        let usual = (self.open[number].capacity() * 2).clamp(MIN_PIECE_BYTES, MAX_PIECE_BYTES);
         let least = head.len() + entry_bytes;
         let piece = self.slabs.piece(usual.max(least));
-        let Some(mut piece) = piece.or_else(|| self.slabs.piece(least.max(LEAST_PIECE_BYTES)))
-        else {
+        let Some(mut piece) = piece.or_else(|| self.slabs.piece(least.max(MIN_PIECE_BYTES))) else {
             return false;
         };
         let has_room = piece.push(head);
@@ -106,7 +105,7 @@ impl Buckets {
 
     /// Removes and returns the pieces of each partition, by radix partition, and within one in the order of arrival.
     /// Once they have been dropped, their memory is reused.
-    pub(crate) fn take(&mut self) -> Vec<Vec<Piece>> {
+    pub(crate) fn take(&mut self) -> Vec<Vec<SlabSpan>> {
         let mut full = std::mem::take(&mut self.full);
         full.sort_by_key(|(number, _)| *number);
         let mut full = full.into_iter().peekable();

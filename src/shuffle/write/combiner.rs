@@ -7,17 +7,17 @@
 //!               └──────────────── tried again ────────────────────┘
 //! ```
 
-use super::buckets::{Buckets, LEAST_PIECE_BYTES};
+use super::buckets::{Buckets, MIN_PIECE_BYTES};
 use super::combine::Combine;
 use super::savings::{FIRST_CHECK_KEYS, Savings};
 use crate::error::Result;
 use crate::pipeline::{Key as _, Peek, Ref};
 use crate::shuffle::key::blocks;
 use crate::shuffle::key::entry_batch::EntryBatch;
-use crate::shuffle::key::partitioner::{HashPartitioner, Position};
+use crate::shuffle::key::partitioner::{HashPartitioner, KeyPosition};
 use crate::shuffle::key::short_entry::ShortEntry;
-use crate::shuffle::outputs::combiner_outputs::{Combined, CombinerOutputs};
-use crate::shuffle::outputs::map_outputs::Order;
+use crate::shuffle::outputs::combiner_outputs::{CombinerOutputs, MapSideCombined};
+use crate::shuffle::outputs::map_outputs::PartSeq;
 use crate::shuffle::table::tables::Tables;
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
@@ -35,7 +35,7 @@ const SLABS: usize = 16;
 
 /// Minimum memory of a thread for buckets, in bytes. With less, the content of one bucket would not fit into memory
 /// when it is read, and would be written and read again.
-const LEAST_BUCKETS_BYTES: usize = 32 << 20;
+const MIN_BUCKETS_BYTES: usize = 32 << 20;
 
 /// Combines records, and commits the results to [`CombinerOutputs`].
 pub(crate) struct Combiner<'c, C: Combine> {
@@ -69,7 +69,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
     ) -> Self {
         let tables = Tables::new(combine, partitioner, resources);
         let most_bytes = tables.most_bytes();
-        let check_keys = match most_bytes >= LEAST_BUCKETS_BYTES {
+        let check_keys = match most_bytes >= MIN_BUCKETS_BYTES {
             true => FIRST_CHECK_KEYS,
             false => usize::MAX,
         };
@@ -196,7 +196,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
 
     /// Adds a slab for entries. If there is no memory for one, spills the entries in memory instead.
     fn add_slab(&mut self, least_bytes: usize) -> Result<()> {
-        let bytes = self.slab_bytes().max(LEAST_PIECE_BYTES).max(least_bytes);
+        let bytes = self.slab_bytes().max(MIN_PIECE_BYTES).max(least_bytes);
         if let Some(reservation) = self.reserve_slab(bytes)? {
             self.buckets.add_slab(bytes, Some(reservation));
         } else if !self.buckets.is_empty() {
@@ -234,7 +234,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         };
         self.buckets.add_slab(slab_bytes, Some(reservation));
         self.begin_dividing();
-        self.pour()
+        self.flush_tables()
     }
 
     /// Starts to bypass the tables, for a limited number of records.
@@ -250,13 +250,13 @@ impl<'c, C: Combine> Combiner<'c, C> {
     }
 
     /// Flushes the tables into the buckets.
-    fn pour(&mut self) -> Result<()> {
+    fn flush_tables(&mut self) -> Result<()> {
         self.check_codec()?;
         let mut entry = Vec::new();
         for (partition, table) in self.tables.take_tables().into_iter().enumerate() {
             let mut keys = table.into_sorted();
-            while let Some(place) = keys.place() {
-                let number = self.buckets.number(Position { partition, place });
+            while let Some(rank) = keys.rank() {
+                let number = self.buckets.number(KeyPosition { partition, rank });
                 entry.clear();
                 let encoded = keys.take(|key, value| blocks::push_entry(&mut entry, key, &value));
                 encoded.transpose()?;
@@ -276,8 +276,8 @@ impl<'c, C: Combine> Combiner<'c, C> {
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.flush_entries()?;
         let mut batch = self.tables.waiting();
-        batch.drain(|probe, long, (partition, mut value)| {
-            while let Err(again) = self.tables.take_in(partition, probe, long, value) {
+        batch.drain(|hashed, long, (partition, mut value)| {
+            while let Err(again) = self.tables.take_in(partition, hashed, long, value) {
                 value = again;
                 self.make_room(partition, long)?;
             }
@@ -286,7 +286,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.tables.wait_in(batch);
         if self.divide_left > 0 && self.tables.keys() > 0 {
             // The tables ran out of capacity within this batch; its last records are in them.
-            return self.pour();
+            return self.flush_tables();
         }
         if self.tables.is_time_to_measure() {
             self.measure_values(2)?;
@@ -304,14 +304,14 @@ impl<'c, C: Combine> Combiner<'c, C> {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, partition: usize, long: &[u8]) -> Result<()> {
-        let give_way = || self.outputs.spill(self.resources);
-        if self.tables.make_room(partition, long, give_way)? {
+        let reclaim = || self.outputs.spill(self.resources);
+        if self.tables.make_room(partition, long, reclaim)? {
             return Ok(());
         }
         if !self.buckets.is_empty() && self.saves_little() {
             // The buckets hold the memory, and make better use of it.
             self.begin_dividing();
-            return self.pour();
+            return self.flush_tables();
         }
         self.spill()
     }
@@ -319,8 +319,8 @@ impl<'c, C: Combine> Combiner<'c, C> {
     /// Reserves the memory that values hold, if necessary by spilling them.
     #[cold]
     fn measure_values(&mut self, growth: usize) -> Result<()> {
-        let give_way = || self.outputs.spill(self.resources);
-        if self.tables.measure_values(growth, give_way)? {
+        let reclaim = || self.outputs.spill(self.resources);
+        if self.tables.measure_values(growth, reclaim)? {
             return Ok(());
         }
         self.spill()
@@ -334,29 +334,29 @@ impl<'c, C: Combine> Combiner<'c, C> {
         let saves_little = self.saves_little();
         if self.tables.keys() > 0 {
             let tables = self.tables.take_tables().into_iter();
-            let mut tables: Vec<_> = tables.map(Combined::Table).collect();
-            bytes += outputs.write(&mut tables, Order::default(), resources)?;
+            let mut tables: Vec<_> = tables.map(MapSideCombined::Table).collect();
+            bytes += outputs.write(&mut tables, PartSeq::default(), resources)?;
             self.uncounted += self.tables.records();
             if saves_little {
                 self.begin_dividing();
                 self.tables.release();
             } else {
-                let emptied = tables.into_iter().filter_map(Combined::into_table);
+                let emptied = tables.into_iter().filter_map(MapSideCombined::into_table);
                 self.tables.put_back(emptied.collect());
             }
             self.forget_savings();
         }
         if !self.buckets.is_empty() {
             let mut blocks = self.take_blocks();
-            bytes += outputs.write(&mut blocks, Order::default(), resources)?;
+            bytes += outputs.write(&mut blocks, PartSeq::default(), resources)?;
         }
         self.count(bytes);
         Ok(())
     }
 
-    fn take_blocks(&mut self) -> Vec<Combined<C::Combined>> {
+    fn take_blocks(&mut self) -> Vec<MapSideCombined<C::Combined>> {
         let pieces = self.buckets.take().into_iter();
-        pieces.map(Combined::Blocks).collect()
+        pieces.map(MapSideCombined::Blocks).collect()
     }
 
     /// Commits the results since the last call.
@@ -371,12 +371,12 @@ impl<'c, C: Combine> Combiner<'c, C> {
         self.count((self.tables.memory_bytes() + self.buckets.bytes()) as u64);
         self.forget_savings();
         let (tables, reservation) = self.tables.take();
-        let tables = tables.into_iter().map(Combined::Table).collect();
-        self.outputs.keep(tables, Order::default(), reservation);
+        let tables = tables.into_iter().map(MapSideCombined::Table).collect();
+        self.outputs.keep(tables, PartSeq::default(), reservation);
         // Each slab has its own part of the budget.
         let reservation = self.resources.budget.reservation();
         let blocks = self.take_blocks();
-        self.outputs.keep(blocks, Order::default(), reservation);
+        self.outputs.keep(blocks, PartSeq::default(), reservation);
         self.buckets.forget_slabs();
         Ok(())
     }

@@ -13,32 +13,32 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Data, Ref};
 use crate::shuffle::key::encode::Encode;
-use crate::shuffle::key::entry::{MAX_HEADER_BYTES, Order};
+use crate::shuffle::key::entry::{EntrySeq, MAX_HEADER_BYTES};
 use crate::shuffle::key::entry_batch::EntryBatch;
-use crate::shuffle::key::partitioner::{HashPartitioner, Position};
+use crate::shuffle::key::partitioner::{HashPartitioner, KeyPosition};
 use crate::shuffle::key::short_entry::ShortEntry;
 use crate::shuffle::key::slices::{bucket_of, group_share_bytes, group_slice_bits};
-use crate::shuffle::memory::slab::{Piece, Slabs};
+use crate::shuffle::memory::slab::{SlabSpan, Slabs};
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::outputs::group_spill::Spill;
 use crate::shuffle::outputs::segment::Segment;
-use crate::shuffle::outputs::segment::{Chunk, MOST_CHUNK_BYTES};
+use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES};
 use crate::storage::codec::{self, Sampling, Short};
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
 use crate::task::Resources;
 
 /// Minimum length of a chunk, in bytes. Chunks grow with the slabs that hold them.
-const LEAST_CHUNK_BYTES: usize = 512;
+const MIN_CHUNK_BYTES: usize = 512;
 
 /// Maximum number of slab lists per thread. Neighbouring partitions share a list, and a slab is freed when all of its
 /// chunks have been read. With more lists, more memory would be almost unused.
-const MOST_SLAB_LISTS: usize = 8;
+const MAX_SLAB_LISTS: usize = 8;
 
 /// Maximum length of a slab, in bytes. The slabs of a list double up to this length. If the thread's share is small,
 /// they double only up to a fraction of it, so that partly filled slabs waste little: at most 1/`OPEN_SLABS_OF_SHARE`
 /// of the share, over all lists.
-const MOST_SLAB_BYTES: usize = 2 << 20;
+const MAX_SLAB_BYTES: usize = 2 << 20;
 const OPEN_SLABS_OF_SHARE: usize = 8;
 
 /// Memory that a thread holds even if the budget refuses it, in bytes. With less, runs would have only a few records,
@@ -47,7 +47,7 @@ const FLOOR_BYTES: usize = 256 << 10;
 
 /// Minimum number of bytes for a commit. Consecutive tasks are committed together until they have this many: each task
 /// has a chunk for each bucket, and chunks of one small task would be almost empty.
-const LEAST_COMMIT_BYTES: usize = 4 << 20;
+const MIN_COMMIT_BYTES: usize = 4 << 20;
 
 /// Memory that a chunk takes in addition to its bytes, in a list that may grow.
 pub(crate) const CHUNK_BYTES: usize = 2 * size_of::<Chunk>();
@@ -56,9 +56,9 @@ pub(crate) const CHUNK_BYTES: usize = 2 * size_of::<Chunk>();
 #[derive(Default)]
 struct Bucket {
     /// The open chunk, and its number of entries.
-    open: Piece,
+    open: SlabSpan,
     open_entries: usize,
-    full: Vec<(Piece, usize)>,
+    full: Vec<(SlabSpan, usize)>,
 }
 
 impl Bucket {
@@ -68,7 +68,7 @@ impl Bucket {
     }
 
     /// Takes the chunks with their numbers of entries. The unused end of the last chunk stays available.
-    fn take(&mut self) -> Vec<(Piece, usize)> {
+    fn take(&mut self) -> Vec<(SlabSpan, usize)> {
         let mut chunks = std::mem::take(&mut self.full);
         if self.open_entries > 0 {
             chunks.push((self.open.take_filled(), self.open_entries));
@@ -124,7 +124,7 @@ impl<'o> Grouper<'o> {
             false => group_share_bytes(resources),
         };
         let buckets = empty_buckets(partitions << slice_bits);
-        let buckets_of_list = partitions.div_ceil(MOST_SLAB_LISTS) << slice_bits;
+        let buckets_of_list = partitions.div_ceil(MAX_SLAB_LISTS) << slice_bits;
         let mut slabs = Vec::new();
         slabs.resize_with(buckets.len().div_ceil(buckets_of_list), Slabs::default);
         Self {
@@ -136,7 +136,7 @@ impl<'o> Grouper<'o> {
             entries: EntryBatch::default(),
             sampling: Sampling::default(),
             most_slab_bytes: (share_bytes / (OPEN_SLABS_OF_SHARE * slabs.len()))
-                .min(MOST_SLAB_BYTES),
+                .min(MAX_SLAB_BYTES),
             slabs,
             buckets_of_list,
             slab_bytes: 0,
@@ -153,7 +153,7 @@ impl<'o> Grouper<'o> {
     /// Announces that the next records are those of `task`.
     pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
         let follows = self.last_task.is_some_and(|last| last + 1 == task);
-        if !follows || self.bytes >= LEAST_COMMIT_BYTES.min(self.share_bytes / 2) {
+        if !follows || self.bytes >= MIN_COMMIT_BYTES.min(self.share_bytes / 2) {
             self.hand_over()?;
             self.first_task = task;
         }
@@ -166,7 +166,7 @@ impl<'o> Grouper<'o> {
     pub(crate) fn push<E: Encode>(
         &mut self,
         record: Ref<'_, E::In>,
-        is_wanted: impl FnMut(Position) -> bool,
+        is_wanted: impl FnMut(KeyPosition) -> bool,
     ) -> Result<()> {
         self.sampling.check(|| E::check(&record))?;
         if let Some((key, value)) = E::encode_short(&record)
@@ -186,7 +186,7 @@ impl<'o> Grouper<'o> {
         &mut self,
         key: Short,
         entry: ShortEntry,
-        mut is_wanted: impl FnMut(Position) -> bool,
+        mut is_wanted: impl FnMut(KeyPosition) -> bool,
     ) -> Result<()> {
         if self.entries.len() > 0 {
             // Earlier records may have the same key.
@@ -230,12 +230,12 @@ impl<'o> Grouper<'o> {
     }
 
     /// Adds the buffered records of the task.
-    pub(crate) fn end_task(&mut self, is_wanted: impl FnMut(Position) -> bool) -> Result<()> {
+    pub(crate) fn end_task(&mut self, is_wanted: impl FnMut(KeyPosition) -> bool) -> Result<()> {
         self.flush(is_wanted)
     }
 
     #[inline(never)]
-    fn flush(&mut self, mut is_wanted: impl FnMut(Position) -> bool) -> Result<()> {
+    fn flush(&mut self, mut is_wanted: impl FnMut(KeyPosition) -> bool) -> Result<()> {
         let mut entries = std::mem::take(&mut self.entries);
         for (key, entry) in entries.entries() {
             let position = self.partitioner.position(key);
@@ -269,10 +269,10 @@ impl<'o> Grouper<'o> {
             }));
         }
         let list = number / self.buckets_of_list;
-        let least = entry.len().max(LEAST_CHUNK_BYTES);
+        let least = entry.len().max(MIN_CHUNK_BYTES);
         let mut piece = loop {
             let slabs = &mut self.slabs[list];
-            let usual = (slabs.last_bytes() / (2 * self.buckets_of_list)).min(MOST_CHUNK_BYTES);
+            let usual = (slabs.last_bytes() / (2 * self.buckets_of_list)).min(MAX_CHUNK_BYTES);
             if let Some(piece) = slabs.piece(usual.max(least)) {
                 break piece;
             }
@@ -293,7 +293,7 @@ impl<'o> Grouper<'o> {
 
     /// Adds memory to a list of slabs, if necessary by spilling.
     fn add_slab(&mut self, list: usize, least_bytes: usize) -> Result<()> {
-        let first_bytes = LEAST_CHUNK_BYTES * self.buckets_of_list;
+        let first_bytes = MIN_CHUNK_BYTES * self.buckets_of_list;
         let mut bytes = (self.slabs[list].last_bytes() * 2)
             .max(first_bytes)
             .min(self.most_slab_bytes)
@@ -330,7 +330,7 @@ impl<'o> Grouper<'o> {
     }
 
     /// Frees memory for others: spills committed records and, unless there are few, the uncommitted ones.
-    pub(crate) fn give_way(&mut self) -> Result<()> {
+    pub(crate) fn reclaim(&mut self) -> Result<()> {
         if self.outputs.kept_bytes() > 0 {
             self.outputs.spill_kept(&self.resources)?;
         }
@@ -414,7 +414,7 @@ impl<'o> Grouper<'o> {
                         bytes,
                         entries,
                         slice,
-                        order: Order { task, chunk },
+                        order: EntrySeq { task, chunk },
                     });
                 }
             }
@@ -427,7 +427,7 @@ impl<'o> Grouper<'o> {
 
     fn forget_slabs(&mut self) {
         for bucket in &mut self.buckets {
-            bucket.open = Piece::default();
+            bucket.open = SlabSpan::default();
         }
         self.slabs.iter_mut().for_each(Slabs::forget);
         self.slab_bytes = 0;

@@ -5,5 +5,5 @@ pub(super) mod combine;
 pub(super) mod combiner;
 pub(super) mod grouper;
 pub(super) mod ordered_combiner;
+pub(super) mod record_buffer;
 pub(super) mod savings;
-pub(super) mod spool;

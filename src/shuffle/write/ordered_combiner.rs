@@ -24,9 +24,9 @@ use crate::error::Result;
 use crate::pipeline::{Key, Owned, Ref};
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
+use crate::shuffle::read::chunk_set::ChunkSet;
 use crate::shuffle::read::merger::Merger;
-use crate::shuffle::read::range_merge::{self, Source};
-use crate::shuffle::read::sorted::Sorted;
+use crate::shuffle::read::range_merge::{self, RangeInput};
 use crate::shuffle::table::tables::Tables;
 use crate::storage::codec;
 use crate::storage::memory::Reservation;
@@ -37,19 +37,19 @@ use crate::task::{Flow, Resources};
 const TABLES: usize = 16;
 
 /// Maximum slots per key for tables to be kept for the next group. Sparser tables are freed, because the next group
-/// would visit all their slots. Tables with up to `LEAST_SLOTS` slots are always kept.
-const MOST_SLOTS_OF_KEY: usize = 16;
-const LEAST_SLOTS: usize = 64 * TABLES;
+/// would visit all their slots. Tables with up to `MIN_SLOTS` slots are always kept.
+const MAX_SLOTS_OF_KEY: usize = 16;
+const MIN_SLOTS: usize = 64 * TABLES;
 
 /// Number of keys in a group's tables at which the first check for savings runs. It doubles with each check. This many
 /// keys fit into the CPU cache.
 const FIRST_CHECK_KEYS: usize = 1 << 12;
 
 /// Number of records that bypass the tables after an unprofitable check: this multiple of the estimated number of
-/// distinct keys, but at most `MOST_PASSED_OF_KEY` times the keys in the tables. The group then tries tables of up to
+/// distinct keys, but at most `MAX_PASSED_OF_KEY` times the keys in the tables. The group then tries tables of up to
 /// twice the size, because keys that recur in a cycle show no repeats before its end.
 const PASSED_OF_KEY: usize = 2;
-const MOST_PASSED_OF_KEY: usize = 16;
+const MAX_PASSED_OF_KEY: usize = 16;
 
 /// Combines the records of one combine group after another.
 pub(crate) struct OrderedCombiner<'c, C: Combine> {
@@ -57,9 +57,9 @@ pub(crate) struct OrderedCombiner<'c, C: Combine> {
     resources: &'c Resources,
     /// Combined values of the current group, in order of the hash.
     tables: Tables<'c, C>,
-    /// Partitions the entries. `has_poured` is `true` once the tables have been flushed.
+    /// Partitions the entries. `has_flushed` is `true` once the tables have been flushed.
     grouper: Grouper<'c>,
-    has_poured: bool,
+    has_flushed: bool,
     /// Number of keys in the tables at which the next check for savings runs.
     check_keys: usize,
     /// Number of records that will still bypass the tables, and number of records of the group that bypass them in
@@ -76,7 +76,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
             resources,
             tables: Tables::new(combine, HashPartitioner::new(TABLES), resources),
             grouper: Grouper::new(outputs, resources),
-            has_poured: false,
+            has_flushed: false,
             check_keys: FIRST_CHECK_KEYS,
             pass_left: 0,
             passed: 0,
@@ -85,10 +85,10 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     }
 
     /// Announces that the next records are those of group `turn`.
-    pub(crate) fn begin_turn(&mut self, turn: usize) -> Result<()> {
+    pub(crate) fn begin_group(&mut self, group: usize) -> Result<()> {
         self.check_keys = FIRST_CHECK_KEYS;
         (self.pass_left, self.passed) = (0, 0);
-        self.grouper.begin_task(turn)
+        self.grouper.begin_task(group)
     }
 
     /// Adds one record. It may stay buffered until the next [`flush`](Self::flush).
@@ -125,8 +125,8 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     #[inline(never)]
     pub(crate) fn flush(&mut self) -> Result<()> {
         let mut batch = self.tables.waiting();
-        batch.drain(|probe, long, (table, mut value)| {
-            while let Err(again) = self.tables.take_in(table, probe, long, value) {
+        batch.drain(|hashed, long, (table, mut value)| {
+            while let Err(again) = self.tables.take_in(table, hashed, long, value) {
                 value = again;
                 self.make_room(table, long)?;
             }
@@ -159,36 +159,36 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         if left < records {
             return Ok(());
         }
-        self.pass_left = left.min(keys * MOST_PASSED_OF_KEY);
+        self.pass_left = left.min(keys * MAX_PASSED_OF_KEY);
         self.passed += self.pass_left;
-        self.pour()
+        self.flush_tables()
     }
 
     /// Ensures capacity for one more key in a table, if necessary by flushing all tables.
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, table: usize, long: &[u8]) -> Result<()> {
-        let give_way = || self.grouper.give_way();
-        if self.tables.make_room(table, long, give_way)? {
+        let reclaim = || self.grouper.reclaim();
+        if self.tables.make_room(table, long, reclaim)? {
             return Ok(());
         }
-        self.pour()
+        self.flush_tables()
     }
 
     /// Reserves the memory that values hold, if necessary by flushing the tables.
     #[cold]
     fn measure_values(&mut self) -> Result<()> {
-        let give_way = || self.grouper.give_way();
-        if self.tables.measure_values(2, give_way)? {
+        let reclaim = || self.grouper.reclaim();
+        if self.tables.measure_values(2, reclaim)? {
             return Ok(());
         }
-        self.pour()
+        self.flush_tables()
     }
 
     /// Flushes the tables into entries. They keep their memory.
-    fn pour(&mut self) -> Result<()> {
-        if !self.has_poured {
-            self.has_poured = self.tables.check_codec()?;
+    fn flush_tables(&mut self) -> Result<()> {
+        if !self.has_flushed {
+            self.has_flushed = self.tables.check_codec()?;
         }
         // `grouper` counts the entries.
         let combined = self.tables.records() - self.tables.keys();
@@ -202,11 +202,11 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     }
 
     /// Ends a group. Call this after its last record.
-    pub(crate) fn end_turn(&mut self) -> Result<()> {
+    pub(crate) fn end_group(&mut self) -> Result<()> {
         self.flush()?;
-        let most_slots = LEAST_SLOTS.max(self.tables.keys() * MOST_SLOTS_OF_KEY);
+        let most_slots = MIN_SLOTS.max(self.tables.keys() * MAX_SLOTS_OF_KEY);
         let is_sparse = self.tables.slots() > most_slots;
-        self.pour()?;
+        self.flush_tables()?;
         if is_sparse {
             self.tables.release();
         }
@@ -225,7 +225,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         each: &mut impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
     ) -> Result<Option<Flow>> {
         self.flush()?;
-        if self.has_poured {
+        if self.has_flushed {
             return Ok(None);
         }
         self.tables.check_codec()?;
@@ -261,7 +261,7 @@ pub(crate) fn merge_groups<C: Combine>(
             table_bytes: &outputs.table_bytes,
             room: Some(&room),
         };
-        return merger.merge_all(vec![Source::chunks(Arc::clone(entries))], each);
+        return merger.merge_all(vec![RangeInput::chunks(Arc::clone(entries))], each);
     }
     while groups.next_group()? {
         let key = C::Key::from_bytes(groups.key())?;
@@ -285,7 +285,7 @@ pub(crate) fn merge_groups<C: Combine>(
 /// Reserves memory to merge entries range by range, with all values of a range in memory. Then nothing is spilled; a
 /// spill would change the grouping of the values. Returns `None` if there is no memory, or if values own memory, which
 /// could not be accounted for.
-fn room_for_ranges<V>(entries: &Sorted, resources: &Resources) -> Option<Reservation> {
+fn room_for_ranges<V>(entries: &ChunkSet, resources: &Resources) -> Option<Reservation> {
     if mem::needs_drop::<V>() {
         return None;
     }
@@ -368,27 +368,27 @@ mod tests {
     }
 
     /// One key in every group, some in many groups, twice in each of them, and long ones.
-    fn records(turn: u64) -> impl Iterator<Item = (String, u64)> {
-        (turn * 100..(turn + 1) * 100).map(move |n| match n % 50 {
+    fn records(group: u64) -> impl Iterator<Item = (String, u64)> {
+        (group * 100..(group + 1) * 100).map(move |n| match n % 50 {
             0 => ("often".to_owned(), n),
             1 => ("long ".repeat(30) + &(n % 700).to_string(), n),
-            _ => ((n % 50 + turn % 90).to_string(), n),
+            _ => ((n % 50 + group % 90).to_string(), n),
         })
     }
 
-    fn expected(turns: u64) -> BTreeMap<String, String> {
+    fn expected(groups: u64) -> BTreeMap<String, String> {
         let combine = Shown(PhantomData);
         let mut all = BTreeMap::<_, String>::new();
-        for turn in 0..turns {
-            let mut of_turn = BTreeMap::new();
-            for (key, n) in records(turn) {
-                let combined = match of_turn.remove(&key) {
+        for group in 0..groups {
+            let mut of_group = BTreeMap::new();
+            for (key, n) in records(group) {
+                let combined = match of_group.remove(&key) {
                     Some(combined) => combine.add(combined, n),
                     None => combine.create(n),
                 };
-                of_turn.insert(key, combined);
+                of_group.insert(key, combined);
             }
-            for (key, later) in of_turn {
+            for (key, later) in of_group {
                 let combined = match all.remove(&key) {
                     Some(combined) => combine.merge(combined, later),
                     None => later,
@@ -402,7 +402,7 @@ mod tests {
     /// Returns the output of several threads, each of which takes `together` consecutive groups, and the resources that
     /// it used.
     fn combined(
-        turns: u64,
+        groups: u64,
         together: u64,
         budget_bytes: usize,
     ) -> (Vec<(String, String)>, Resources) {
@@ -411,11 +411,14 @@ mod tests {
             threads: 3,
             ..Resources::unlimited()
         };
-        (combined_of(turns, together, records, &resources), resources)
+        (
+            combined_of(groups, together, records, &resources),
+            resources,
+        )
     }
 
     fn combined_of<R: Iterator<Item = (String, u64)>>(
-        turns: u64,
+        groups: u64,
         together: u64,
         records: impl Fn(u64) -> R,
         resources: &Resources,
@@ -425,11 +428,11 @@ mod tests {
         let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
         let combiner = || OrderedCombiner::new(&combine, &outputs, resources);
         let mut combiners: Vec<_> = (0..threads).map(|_| combiner()).collect();
-        for turn in 0..turns {
-            let combiner = &mut combiners[(turn / together % threads) as usize];
-            combiner.begin_turn(turn as usize).unwrap();
-            records(turn).for_each(|record| combiner.push(record).unwrap());
-            combiner.end_turn().unwrap();
+        for group in 0..groups {
+            let combiner = &mut combiners[(group / together % threads) as usize];
+            combiner.begin_group(group as usize).unwrap();
+            records(group).for_each(|record| combiner.push(record).unwrap());
+            combiner.end_group().unwrap();
         }
         for mut combiner in combiners {
             combiner.commit().unwrap();
@@ -449,15 +452,15 @@ mod tests {
 
     #[test]
     fn records_that_are_passed_come_in_their_order() {
-        let of_turn = |turn: u64| {
-            let numbers = turn * 200_000..(turn + 1) * 200_000;
+        let of_group = |group: u64| {
+            let numbers = group * 200_000..(group + 1) * 200_000;
             numbers.map(|n| match n % 1000 {
                 0 => ("often".to_owned(), n),
                 _ => (n.to_string(), n),
             })
         };
-        let found = combined_of(2, 1, of_turn, &Resources::unlimited());
-        let together = combined_of(2, 2, of_turn, &Resources::unlimited());
+        let found = combined_of(2, 1, of_group, &Resources::unlimited());
+        let together = combined_of(2, 2, of_group, &Resources::unlimited());
         assert!(found == together);
         let found = BTreeMap::from_iter(found);
         assert_eq!(found.len(), 1 + 2 * 200_000 / 1000 * 999);
@@ -469,8 +472,8 @@ mod tests {
     #[test]
     fn keys_that_come_in_turn_are_combined_after_all() {
         let keys = FIRST_CHECK_KEYS as u64 * 5 / 4;
-        let of_turn = |_| (0..30 * keys).map(|n| ((n % keys).to_string(), n));
-        for (_, shown) in combined_of(1, 1, of_turn, &Resources::unlimited()) {
+        let of_group = |_| (0..30 * keys).map(|n| ((n % keys).to_string(), n));
+        for (_, shown) in combined_of(1, 1, of_group, &Resources::unlimited()) {
             let combined = shown.split('(').next_back().unwrap();
             assert_eq!(numbers(&shown).len(), 30);
             assert!(numbers(combined).len() >= 15, "{shown}");
@@ -485,13 +488,13 @@ mod tests {
 
     #[test]
     fn values_are_grouped_by_turn_whatever_spills() {
-        let turns = 500;
-        let expected = expected(turns);
-        let (in_memory, resources) = combined(turns, 7, 1 << 30);
+        let groups = 500;
+        let expected = expected(groups);
+        let (in_memory, resources) = combined(groups, 7, 1 << 30);
         assert_eq!(resources.scratch.written_bytes(), 0);
         assert!(BTreeMap::from_iter(in_memory.iter().cloned()) == expected);
         for (together, budget_bytes) in [(1, 1 << 20), (7, 1 << 20), (500, 512 << 10)] {
-            let (spilled, resources) = combined(turns, together, budget_bytes);
+            let (spilled, resources) = combined(groups, together, budget_bytes);
             assert!(spilled == in_memory, "{together} at once");
             assert!(resources.scratch.written_bytes() > 0, "{together} at once");
             assert!(resources.budget.peak_bytes() <= budget_bytes);
@@ -507,11 +510,11 @@ mod tests {
         let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 2, false);
         let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
         let record = |n: u64| (n * 7919 % KEYS, n);
-        for turn in 0..3 {
-            combiner.begin_turn(turn).unwrap();
-            let numbers = turn as u64 * KEYS..(turn as u64 + 1) * KEYS;
+        for group in 0..3 {
+            combiner.begin_group(group).unwrap();
+            let numbers = group as u64 * KEYS..(group as u64 + 1) * KEYS;
             numbers.for_each(|n| combiner.push(record(n)).unwrap());
-            combiner.end_turn().unwrap();
+            combiner.end_group().unwrap();
         }
         combiner.commit().unwrap();
         // Each key occurs once in a group.
@@ -576,8 +579,8 @@ mod tests {
         let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
         let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
         let mut most = 0;
-        for (turn, repeats) in [(0, 10), (1, 10), (2, 1000), (3, 10)] {
-            combiner.begin_turn(turn).unwrap();
+        for (group, repeats) in [(0, 10), (1, 10), (2, 1000), (3, 10)] {
+            combiner.begin_group(group).unwrap();
             let records = (0..100 * repeats).map(|n| ((n % 100).to_string(), n));
             records.for_each(|record| combiner.push(record).unwrap());
             combiner.flush().unwrap();
@@ -585,10 +588,10 @@ mod tests {
             // Slightly more than proportional: later values have more digits.
             assert!(
                 2 * reserved_for_values(&combiner.tables) >= bytes,
-                "turn {turn}"
+                "group {group}"
             );
             most = most.max(bytes);
-            combiner.end_turn().unwrap();
+            combiner.end_group().unwrap();
         }
         // Only part of it is kept for the next groups.
         assert!(reserved_for_values(&combiner.tables) < most / 4);
@@ -600,8 +603,8 @@ mod tests {
         let combine = Shown(PhantomData);
         let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
         let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
-        for turn in 0..2 {
-            combiner.begin_turn(turn).unwrap();
+        for group in 0..2 {
+            combiner.begin_group(group).unwrap();
             for n in 0..10_000 {
                 let value = if n < 64 { 0 } else { u64::MAX };
                 combiner.push((n.to_string(), value)).unwrap();
@@ -610,9 +613,9 @@ mod tests {
             let bytes = values_bytes(&mut combiner.tables);
             assert!(
                 reserved_for_values(&combiner.tables) >= bytes,
-                "turn {turn}"
+                "group {group}"
             );
-            combiner.end_turn().unwrap();
+            combiner.end_group().unwrap();
         }
     }
 
@@ -623,11 +626,11 @@ mod tests {
         let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
         let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
         let mut slots = Vec::new();
-        for (turn, keys) in [(0, 50_000), (1, 40_000), (2, 10), (3, 10)] {
-            combiner.begin_turn(turn).unwrap();
+        for (group, keys) in [(0, 50_000), (1, 40_000), (2, 10), (3, 10)] {
+            combiner.begin_group(group).unwrap();
             let records = (0..2 * keys).map(|n| ((n / 2).to_string(), n));
             records.for_each(|record| combiner.push(record).unwrap());
-            combiner.end_turn().unwrap();
+            combiner.end_group().unwrap();
             slots.push(combiner.tables.slots());
         }
         assert!(slots[0] > 50_000 && slots[1] == slots[0]);

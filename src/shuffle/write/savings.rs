@@ -12,7 +12,7 @@ const EARLIER: usize = 16;
 const MANY_FOR_CHECKED: usize = 4;
 
 /// Minimum number of repeats at the previous check; the early check does not decide on fewer.
-const LEAST_REPEATS: usize = 32;
+const MIN_REPEATS: usize = 32;
 
 /// State of the evaluation for the tables of a thread.
 pub(crate) struct Savings {
@@ -71,7 +71,7 @@ impl Savings {
     /// before its end; if each record occurs twice in a row, twice the records have twice the repeats. Neither case
     /// tells how many keys there are.
     fn show_many_keys(&self, records: usize, before: usize) -> bool {
-        let has_no_order = before >= LEAST_REPEATS && self.repeats >= 3 * before;
+        let has_no_order = before >= MIN_REPEATS && self.repeats >= 3 * before;
         has_no_order && keys_in_all(records, self.repeats) > MANY_FOR_CHECKED * self.check_keys
     }
 }

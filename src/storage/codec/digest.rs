@@ -96,7 +96,7 @@ struct Digest<'l> {
 }
 
 /// The number of what came so far of a compound value.
-struct InOrder<'l> {
+struct PartsInOrder<'l> {
     of: Digest<'l>,
     digest: u64,
 }
@@ -110,22 +110,22 @@ struct InAnyOrder<'l> {
 }
 
 /// The same of a struct, whose fields are looked at where they lie.
-struct Fields<'l> {
-    parts: InOrder<'l>,
+struct FieldParts<'l> {
+    parts: PartsInOrder<'l>,
     name: &'static str,
     fields: Vec<Extent>,
 }
 
 impl<'l> Digest<'l> {
-    fn in_order(self, start: impl Hash) -> InOrder<'l> {
-        InOrder {
+    fn in_order(self, start: impl Hash) -> PartsInOrder<'l> {
+        PartsInOrder {
             of: self,
             digest: hash(start),
         }
     }
 
-    fn fields(self, name: &'static str, length: usize) -> Fields<'l> {
-        Fields {
+    fn fields(self, name: &'static str, length: usize) -> FieldParts<'l> {
+        FieldParts {
             parts: self.in_order(name),
             name,
             fields: Vec::with_capacity(length),
@@ -133,14 +133,14 @@ impl<'l> Digest<'l> {
     }
 }
 
-impl InOrder<'_> {
+impl PartsInOrder<'_> {
     fn add<T: Serialize + ?Sized>(&mut self, part: &T) -> Result<(), EncodeError> {
         self.digest = hash((self.digest, part.serialize(self.of)?));
         Ok(())
     }
 }
 
-impl Fields<'_> {
+impl FieldParts<'_> {
     fn add<T: Serialize + ?Sized>(&mut self, field: &T) -> Result<(), EncodeError> {
         let start = std::ptr::from_ref(field).addr();
         self.fields.push(Extent {
@@ -192,12 +192,12 @@ impl<'l> Serializer for Digest<'l> {
     type Ok = u64;
     type Error = EncodeError;
     type SerializeSeq = InAnyOrder<'l>;
-    type SerializeTuple = InOrder<'l>;
-    type SerializeTupleStruct = Fields<'l>;
-    type SerializeTupleVariant = InOrder<'l>;
+    type SerializeTuple = PartsInOrder<'l>;
+    type SerializeTupleStruct = FieldParts<'l>;
+    type SerializeTupleVariant = PartsInOrder<'l>;
     type SerializeMap = InAnyOrder<'l>;
-    type SerializeStruct = Fields<'l>;
-    type SerializeStructVariant = InOrder<'l>;
+    type SerializeStruct = FieldParts<'l>;
+    type SerializeStructVariant = PartsInOrder<'l>;
 
     leaves! {
         serialize_bool: bool, serialize_char: char, serialize_str: &str, serialize_bytes: &[u8],
@@ -271,7 +271,7 @@ impl<'l> Serializer for Digest<'l> {
         self.serialize_seq(length)
     }
 
-    fn serialize_tuple(self, length: usize) -> Result<InOrder<'l>, EncodeError> {
+    fn serialize_tuple(self, length: usize) -> Result<PartsInOrder<'l>, EncodeError> {
         Ok(self.in_order(length))
     }
 
@@ -279,7 +279,7 @@ impl<'l> Serializer for Digest<'l> {
         self,
         name: &'static str,
         length: usize,
-    ) -> Result<Fields<'l>, EncodeError> {
+    ) -> Result<FieldParts<'l>, EncodeError> {
         Ok(self.fields(name, length))
     }
 
@@ -287,7 +287,7 @@ impl<'l> Serializer for Digest<'l> {
         self,
         name: &'static str,
         length: usize,
-    ) -> Result<Fields<'l>, EncodeError> {
+    ) -> Result<FieldParts<'l>, EncodeError> {
         Ok(self.fields(name, length))
     }
 
@@ -297,7 +297,7 @@ impl<'l> Serializer for Digest<'l> {
         index: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<InOrder<'l>, EncodeError> {
+    ) -> Result<PartsInOrder<'l>, EncodeError> {
         Ok(self.in_order((index, variant)))
     }
 
@@ -307,7 +307,7 @@ impl<'l> Serializer for Digest<'l> {
         index: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<InOrder<'l>, EncodeError> {
+    ) -> Result<PartsInOrder<'l>, EncodeError> {
         Ok(self.in_order((index, variant)))
     }
 
@@ -372,9 +372,9 @@ macro_rules! unnamed {
 }
 
 unnamed! {
-    SerializeTuple for InOrder<'_>: serialize_element, |parts: Self| Ok(parts.digest);
-    SerializeTupleVariant for InOrder<'_>: serialize_field, |parts: Self| Ok(parts.digest);
-    SerializeTupleStruct for Fields<'_>: serialize_field, Self::finish;
+    SerializeTuple for PartsInOrder<'_>: serialize_element, |parts: Self| Ok(parts.digest);
+    SerializeTupleVariant for PartsInOrder<'_>: serialize_field, |parts: Self| Ok(parts.digest);
+    SerializeTupleStruct for FieldParts<'_>: serialize_field, Self::finish;
 }
 
 macro_rules! named {
@@ -399,6 +399,6 @@ macro_rules! named {
 }
 
 named! {
-    SerializeStruct for Fields<'_>: Self::finish;
-    SerializeStructVariant for InOrder<'_>: |parts: Self| Ok(parts.digest);
+    SerializeStruct for FieldParts<'_>: Self::finish;
+    SerializeStructVariant for PartsInOrder<'_>: |parts: Self| Ok(parts.digest);
 }

@@ -59,7 +59,7 @@ impl<'o, O, T: ?Sized> Encoder<'o, O, T> {
 #[inline(always)]
 pub(super) fn encode<T: Serialize + ?Sized>(
     value: &T,
-    output: &mut impl Output,
+    output: &mut impl ByteSink,
 ) -> Result<(), EncodeError> {
     value.serialize(Encoder {
         output,
@@ -69,14 +69,14 @@ pub(super) fn encode<T: Serialize + ?Sized>(
 }
 
 /// What values are appended to.
-pub(super) trait Output {
+pub(super) trait ByteSink {
     /// Appends a number, as [`number::parts`] gives it.
     fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError>;
 
     fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError>;
 }
 
-impl Output for Vec<u8> {
+impl ByteSink for Vec<u8> {
     #[inline(always)]
     fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError> {
         // All that there may be, and no more of it kept than there is: a copy of a fixed length takes no call.
@@ -97,7 +97,7 @@ impl Output for Vec<u8> {
 /// What bincode appends to: its own writers are for slices and for `io::Write`, which cost a check more a value.
 struct Tail<'o, O>(&'o mut O);
 
-impl<O: Output> Writer for Tail<'_, O> {
+impl<O: ByteSink> Writer for Tail<'_, O> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         self.0.put_bytes(bytes)
@@ -105,7 +105,7 @@ impl<O: Output> Writer for Tail<'_, O> {
 }
 
 #[inline(always)]
-fn put(number: impl Number, output: &mut impl Output) -> Result<(), EncodeError> {
+fn put(number: impl Number, output: &mut impl ByteSink) -> Result<(), EncodeError> {
     let (first, number, more) = number::parts(number);
     output.put_number(first, number, more)
 }
@@ -158,7 +158,7 @@ macro_rules! structs {
     )*};
 }
 
-impl<O: Output, T: ?Sized> Serializer for Encoder<'_, O, T> {
+impl<O: ByteSink, T: ?Sized> Serializer for Encoder<'_, O, T> {
     type Ok = ();
     type Error = EncodeError;
     type SerializeSeq = Self;
@@ -279,7 +279,7 @@ impl<O: Output, T: ?Sized> Serializer for Encoder<'_, O, T> {
 /// Parts of a compound value without names.
 macro_rules! unnamed {
     ($($trait:ident: $($method:ident),*);* $(;)?) => {$(
-        impl<O: Output, T: ?Sized> $trait for Encoder<'_, O, T> {
+        impl<O: ByteSink, T: ?Sized> $trait for Encoder<'_, O, T> {
             type Ok = ();
             type Error = EncodeError;
 
@@ -307,7 +307,7 @@ unnamed! {
 /// Parts of a compound value with names, of which none may be left out.
 macro_rules! named {
     ($($trait:ident),*) => {$(
-        impl<O: Output, T: ?Sized> $trait for Encoder<'_, O, T> {
+        impl<O: ByteSink, T: ?Sized> $trait for Encoder<'_, O, T> {
             type Ok = ();
             type Error = EncodeError;
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::error::intern;
 
-fn place() -> Place {
-    Place {
+fn context() -> ErrorContext {
+    ErrorContext {
         stage: Some(2),
         operator: Some("try_map"),
         location: Some(std::panic::Location::caller().into()),
@@ -67,17 +67,17 @@ fn all_kinds() -> Vec<ErrorKind> {
             expected: "a number",
         },
         K::TaskPanicked {
-            place: place(),
+            context: context(),
             message: text(),
         },
         K::Closure {
-            place: place(),
+            context: context(),
             source: nested(),
         },
         K::Threads(io::Error::new(io::ErrorKind::WouldBlock, "no more threads")),
         K::NestedJob,
         K::Codec {
-            place: Place::default(),
+            context: ErrorContext::default(),
             type_name: "alloc::string::String",
             reason: text(),
         },
@@ -92,13 +92,13 @@ fn all_kinds() -> Vec<ErrorKind> {
             limit_bytes: 12,
         },
         K::DiskFull {
-            place: place(),
+            context: context(),
             path: path(),
             needed_bytes: 13,
             source: io::ErrorKind::StorageFull.into(),
         },
         K::QuotaExceeded {
-            place: place(),
+            context: context(),
             path: path(),
             needed_bytes: 14,
             quota_bytes: 15,
@@ -109,9 +109,9 @@ fn all_kinds() -> Vec<ErrorKind> {
         },
         K::BroadcastTooLarge { budget_bytes: 18 },
         K::Cancelled,
-        K::CapturingClosure { place: place() },
+        K::CapturingClosure { context: context() },
         K::NotPortable {
-            place: place(),
+            context: context(),
             reason: text(),
         },
         K::WorkerLost {
@@ -121,11 +121,11 @@ fn all_kinds() -> Vec<ErrorKind> {
         K::WorkerStart { reason: text() },
         K::NoInit,
         K::TooManyAttempts {
-            place: place(),
+            context: context(),
             attempts: 4,
             last: Box::new(Error::new(K::NestedJob)),
         },
-        K::NotRepeatable { place: place() },
+        K::NotRepeatable { context: context() },
         K::Internal { reason: text() },
     ];
     for kind in &kinds {
@@ -194,7 +194,7 @@ fn every_kind_comes_back_with_its_sentence_its_causes_and_its_place() {
             std::mem::discriminant(error.kind())
         );
         assert_eq!(sentences(&back), sentences(&error));
-        assert_eq!(back.place(), error.place());
+        assert_eq!(back.context(), error.context());
         // What is not of the same type any more at least looks alike again.
         assert_eq!(format!("{:?}", sent(&back)), format!("{back:?}"));
     }

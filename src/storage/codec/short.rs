@@ -6,7 +6,7 @@
 
 use bincode::error::EncodeError;
 
-use super::encoder::Output;
+use super::encoder::ByteSink;
 
 /// The most bytes that a [`Short`] may have.
 pub(crate) const SHORT_BYTES: usize = 15;
@@ -109,7 +109,7 @@ impl Short {
     }
 }
 
-impl Output for Short {
+impl ByteSink for Short {
     #[inline(always)]
     fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError> {
         let rest = if more == 0 { 0 } else { number };

@@ -171,7 +171,7 @@ fn a_quota_holds_for_all_files_together() {
         }
         other => panic!("expected a quota, got {other}"),
     }
-    assert!(error.place().is_some());
+    assert!(error.context().is_some());
     second.append(&[0; 4]).unwrap();
     drop(first);
     second.append(&[0; 6]).unwrap();

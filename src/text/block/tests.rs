@@ -52,7 +52,7 @@ impl Fixture {
     /// The same, with the reader that has read other splits, and for the next.
     fn read_with(
         &self,
-        last: &mut Option<Box<BlockReader>>,
+        last: &mut Option<Box<TextBlockReader>>,
         start: u64,
         end: u64,
         block_bytes: usize,
@@ -68,7 +68,7 @@ impl Fixture {
             version,
         };
         let delimiter = Delimiter::new(&self.options.delimiter);
-        let reader = BlockReader::open(&split, &self.options, block_bytes, last.take())?;
+        let reader = TextBlockReader::open(&split, &self.options, block_bytes, last.take())?;
         let reader = last.insert(reader);
         let mut records = Vec::new();
         while let Some(block) = reader.next_block()? {

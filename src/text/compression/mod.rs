@@ -43,7 +43,7 @@ impl fmt::Display for Compression {
 }
 
 /// The text of a compressed file.
-pub(super) struct Decoder {
+pub(super) struct Decompressor {
     compression: Compression,
     // Boxed, for their states are large, and of very different sizes.
     reader: Box<dyn Read + Send>,
@@ -51,16 +51,16 @@ pub(super) struct Decoder {
     text_bytes: u64,
 }
 
-impl fmt::Debug for Decoder {
+impl fmt::Debug for Decompressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decoder")
+        f.debug_struct("Decompressor")
             .field("compression", &self.compression)
             .field("text_bytes", &self.text_bytes)
             .finish_non_exhaustive()
     }
 }
 
-impl Decoder {
+impl Decompressor {
     pub(super) fn new(compression: Compression, input: impl BufRead + Send + 'static) -> Self {
         let reader: Box<dyn Read + Send> = match compression {
             Compression::Bzip2 => Box::new(Bzip2Reader::new(input)),
@@ -96,7 +96,7 @@ impl Decoder {
     }
 }
 
-impl Read for Decoder {
+impl Read for Decompressor {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = match self.reader.read(out) {
             // The file cannot be read, which says nothing of what is in it.

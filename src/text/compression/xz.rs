@@ -6,7 +6,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::xz_block::{BlockHeader, Filter};
+use super::xz_block::{BlockHeader, ByteFilter};
 use super::xz_check::{CHECK_BYTES, Check, Crc64};
 use super::{damaged, skip_zeros, take, unsupported};
 
@@ -29,15 +29,15 @@ pub(super) struct XzReader<R> {
 enum State<R> {
     Stream(Counted<R>),
     BlockOrIndex(Counted<R>),
-    Text(Block<R>),
+    Text(XzBlock<R>),
     End,
     /// Only while one state passes its input to the next, and after an error.
     Moving,
 }
 
 /// A block that is being decoded.
-struct Block<R> {
-    decoder: Box<dyn Filter<Counted<R>>>,
+struct XzBlock<R> {
+    decoder: Box<dyn ByteFilter<Counted<R>>>,
     header: BlockHeader,
     check: Check,
     /// Where its data began.
@@ -76,7 +76,7 @@ impl<R: BufRead + Send + 'static> XzReader<R> {
             return self.end_stream(input);
         }
         let header = BlockHeader::read(size, &mut input)?;
-        Ok(State::Text(Block {
+        Ok(State::Text(XzBlock {
             start: input.bytes,
             decoder: header.decoder(input)?,
             header,
@@ -85,7 +85,7 @@ impl<R: BufRead + Send + 'static> XzReader<R> {
         }))
     }
 
-    fn end_block(&mut self, block: Block<R>) -> io::Result<State<R>> {
+    fn end_block(&mut self, block: XzBlock<R>) -> io::Result<State<R>> {
         let mut input = block.decoder.into_input();
         let bytes = input.bytes - block.start;
         block.header.check_sizes(bytes, block.text_bytes)?;

@@ -82,7 +82,7 @@ impl BlockHeader {
     pub(super) fn decoder<R: BufRead + Send + 'static>(
         &self,
         input: Counted<R>,
-    ) -> io::Result<Box<dyn Filter<Counted<R>>>> {
+    ) -> io::Result<Box<dyn ByteFilter<Counted<R>>>> {
         // More than all of the text is never referred to.
         let text_bytes = self.text_bytes.unwrap_or(u64::MAX);
         let text_bytes = u32::try_from(text_bytes).unwrap_or(u32::MAX);
@@ -92,7 +92,7 @@ impl BlockHeader {
         if bytes > MAX_WINDOW_BYTES {
             return Err(too_far_back(bytes.into()));
         }
-        let mut decoder: Box<dyn Filter<_>> = Box::new(Lzma2Reader::new(input, bytes, None));
+        let mut decoder: Box<dyn ByteFilter<_>> = Box::new(Lzma2Reader::new(input, bytes, None));
         for filter in self.filters.iter().rev() {
             decoder = match *filter {
                 FilterId::Delta { distance } => Box::new(DeltaReader::new(decoder, distance)),
@@ -156,8 +156,8 @@ fn number(from: &mut &[u8]) -> io::Result<u64> {
     read_number(|| from.split_off_first().copied().ok_or_else(too_short))
 }
 
-type Boxed<R> = Box<dyn Filter<R>>;
-type NewBranchFilter<R> = fn(Boxed<R>, usize) -> BcjReader<Boxed<R>>;
+type BoxedFilter<R> = Box<dyn ByteFilter<R>>;
+type NewBranchFilter<R> = fn(BoxedFilter<R>, usize) -> BcjReader<BoxedFilter<R>>;
 
 /// The filter for the machine code of a processor, and the alignment of its start.
 fn branch_filter<R>(id: u64) -> Option<(NewBranchFilter<R>, u32)> {
@@ -183,23 +183,23 @@ fn too_short() -> io::Error {
 }
 
 /// Decodes, and gives its input back at the end.
-pub(super) trait Filter<R>: Read + Send {
+pub(super) trait ByteFilter<R>: Read + Send {
     fn into_input(self: Box<Self>) -> R;
 }
 
-impl<R: Read + Send> Filter<R> for Lzma2Reader<R> {
+impl<R: Read + Send> ByteFilter<R> for Lzma2Reader<R> {
     fn into_input(self: Box<Self>) -> R {
         self.into_inner()
     }
 }
 
-impl<R> Filter<R> for DeltaReader<Boxed<R>> {
+impl<R> ByteFilter<R> for DeltaReader<BoxedFilter<R>> {
     fn into_input(self: Box<Self>) -> R {
         self.into_inner().into_input()
     }
 }
 
-impl<R> Filter<R> for BcjReader<Boxed<R>> {
+impl<R> ByteFilter<R> for BcjReader<BoxedFilter<R>> {
     fn into_input(self: Box<Self>) -> R {
         self.into_inner().into_input()
     }

@@ -5,24 +5,24 @@ use std::ops::ControlFlow;
 use super::*;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::key::slices::slice_of;
-use crate::shuffle::memory::slab::Piece;
-use crate::shuffle::outputs::segment::{Chunk, MOST_CHUNK_BYTES};
+use crate::shuffle::memory::slab::SlabSpan;
+use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES};
 use crate::storage::memory::MemoryBudget;
 
 const SLICE_BITS: u32 = 1;
 
 /// Sorts `keys`, whose values are their numbers, in chunks of about `most_bytes` bytes.
-fn sorted<K: AsRef<[u8]>>(keys: &[K], most_bytes: usize) -> Sorted {
+fn sorted<K: AsRef<[u8]>>(keys: &[K], most_bytes: usize) -> ChunkSet {
     let partitioner = HashPartitioner::new(1);
     let mut chunks = Vec::new();
     let mut open = [Vec::new(), Vec::new()];
     let mut close = |slice: usize, bytes: &[u8], entries| {
         let number = chunks.len() as u64;
         chunks.push(Chunk {
-            bytes: Piece::copy(bytes, None),
+            bytes: SlabSpan::copy(bytes, None),
             entries,
             slice,
-            order: Order {
+            order: EntrySeq {
                 task: number / 3,
                 chunk: number % 3,
             },
@@ -31,7 +31,7 @@ fn sorted<K: AsRef<[u8]>>(keys: &[K], most_bytes: usize) -> Sorted {
     let mut entries = [0; 2];
     for (n, key) in keys.iter().enumerate() {
         let key = key.as_ref();
-        let slice = slice_of(partitioner.position(key).place.0, SLICE_BITS);
+        let slice = slice_of(partitioner.position(key).rank.0, SLICE_BITS);
         let key_value = [key, &n.to_le_bytes()[..]].concat();
         entry::push(&mut open[slice], key.len(), &key_value);
         entries[slice] += 1;
@@ -45,21 +45,21 @@ fn sorted<K: AsRef<[u8]>>(keys: &[K], most_bytes: usize) -> Sorted {
             close(slice, &open[slice], entries[slice]);
         }
     }
-    Sorted::new(chunks, SLICE_BITS, partitioner, Vec::new())
+    ChunkSet::new(chunks, SLICE_BITS, partitioner, Vec::new())
 }
 
 /// Asserts that the groups of these entries are right, for each way to iterate over them.
-fn assert_groups<K: AsRef<[u8]>>(keys: &[K], sorted: &Sorted) {
+fn assert_groups<K: AsRef<[u8]>>(keys: &[K], sorted: &ChunkSet) {
     let numbered = keys.iter().enumerate();
     let mut expected: Vec<_> = numbered
-        .map(|(n, key)| (sorted.place(key.as_ref()), key.as_ref(), n))
+        .map(|(n, key)| (sorted.rank(key.as_ref()), key.as_ref(), n))
         .collect();
     expected.sort();
     let mut entries = SortedCursor::new(sorted, None);
     let mut groups = SortedCursor::new(sorted, None);
     for group in expected.chunk_by(|a, b| a.1 == b.1) {
         assert!(groups.next_group());
-        assert_eq!((groups.place(), groups.key()), (group[0].0, group[0].1));
+        assert_eq!((groups.rank(), groups.key()), (group[0].0, group[0].1));
         assert!(
             groups
                 .values()
@@ -72,7 +72,7 @@ fn assert_groups<K: AsRef<[u8]>>(keys: &[K], sorted: &Sorted) {
         }
         for entry in group {
             assert!(entries.advance());
-            assert_eq!((entries.place(), entries.key()), (entry.0, entry.1));
+            assert_eq!((entries.rank(), entries.key()), (entry.0, entry.1));
             assert_eq!(entries.value(), entry.2.to_le_bytes());
         }
     }
@@ -97,7 +97,7 @@ fn groups_are_in_order_of_places_and_their_values_as_they_came() {
         let keys: Vec<_> = numbers
             .map(|n| (n.wrapping_mul(2_654_435_761) % keys).to_le_bytes())
             .collect();
-        assert_groups(&keys, &sorted(&keys, MOST_CHUNK_BYTES));
+        assert_groups(&keys, &sorted(&keys, MAX_CHUNK_BYTES));
     }
 }
 
@@ -105,9 +105,9 @@ fn groups_are_in_order_of_places_and_their_values_as_they_came() {
 fn so_they_are_if_slots_have_but_a_few_bits_of_a_place() {
     let numbers = 0..3000_u32;
     let keys: Vec<_> = numbers.map(|n| (n % 700).to_le_bytes()).collect();
-    for place_bits in [SLICE_BITS, 3, 8] {
+    for rank_bits in [SLICE_BITS, 3, 8] {
         let mut sorted = sorted(&keys, 300);
-        sorted.at_bits = u64::BITS - place_bits;
+        sorted.at_bits = u64::BITS - rank_bits;
         assert_groups(&keys, &sorted);
     }
 }
@@ -122,8 +122,8 @@ fn key_of_one_place(n: usize) -> Vec<u8> {
 #[test]
 fn different_keys_of_one_place_are_parted() {
     let key = key_of_one_place;
-    let place = |n| HashPartitioner::new(1).position(&key(n)).place;
-    assert_eq!(place(0), place(1));
+    let rank = |n| HashPartitioner::new(1).position(&key(n)).rank;
+    assert_eq!(rank(0), rank(1));
     let keys: Vec<_> = (0..500).map(|n| key(n * 7 % 11)).collect();
     assert_groups(&keys, &sorted(&keys, 300));
     let keys: Vec<_> = (0..500).map(|n| key(n / 50)).collect();
@@ -135,9 +135,9 @@ fn groups_are_compared_by_place_then_by_key() {
     let numbers = || 0..2000_u32;
     let left: Vec<_> = numbers().map(|n| (n * 3).to_le_bytes()).collect();
     let right: Vec<_> = numbers().map(|n| (n * 2).to_le_bytes()).collect();
-    for place_bits in [SLICE_BITS, 10, 40] {
+    for rank_bits in [SLICE_BITS, 10, 40] {
         let (mut left, right) = (sorted(&left, 300), sorted(&right, 300));
-        left.at_bits = u64::BITS - place_bits;
+        left.at_bits = u64::BITS - rank_bits;
         let (mut left, mut right) = (
             SortedCursor::new(&left, None),
             SortedCursor::new(&right, None),
@@ -148,7 +148,7 @@ fn groups_are_compared_by_place_then_by_key() {
             let order = left.compare(&right);
             assert_eq!(
                 order,
-                (left.place(), left.key()).cmp(&(right.place(), right.key()))
+                (left.rank(), left.key()).cmp(&(right.rank(), right.key()))
             );
             assert_eq!(order.reverse(), right.compare(&left));
             common += usize::from(order.is_eq());
@@ -164,15 +164,15 @@ fn groups_are_compared_by_place_then_by_key() {
 
 /// Asserts that the values of the left side are found for each key of the right side, in order, whether or not keys
 /// before the next one of the left side are skipped. Slots have `place_bits` bits of a hash rank.
-fn assert_found<K: AsRef<[u8]>>(left_keys: &[K], right_keys: &[K], place_bits: [u32; 2]) {
+fn assert_found<K: AsRef<[u8]>>(left_keys: &[K], right_keys: &[K], rank_bits: [u32; 2]) {
     let [left, right] =
-        [(left_keys, place_bits[0]), (right_keys, place_bits[1])].map(|(keys, bits)| {
+        [(left_keys, rank_bits[0]), (right_keys, rank_bits[1])].map(|(keys, bits)| {
             let mut sorted = sorted(keys, 300);
             sorted.at_bits = sorted.at_bits.max(u64::BITS - bits);
             sorted
         });
     let mut keys: Vec<_> = right_keys.iter().map(AsRef::as_ref).collect();
-    keys.sort_by_key(|key| (left.place(key), *key));
+    keys.sort_by_key(|key| (left.rank(key), *key));
     keys.dedup();
     let mut expected = Vec::new();
     for key in keys {
@@ -203,9 +203,9 @@ fn values_of_the_keys_of_another_side_are_found() {
     let numbers = || 0..1000_u32;
     let left: Vec<_> = numbers().map(|n| (n % 300 * 3).to_le_bytes()).collect();
     let right: Vec<_> = numbers().map(|n| (n * 2).to_le_bytes()).collect();
-    for place_bits in [[40, 40], [40, 10], [10, 40], [8, 8], [3, SLICE_BITS]] {
-        assert_found(&left, &right, place_bits);
-        assert_found(&right, &left, place_bits);
+    for rank_bits in [[40, 40], [40, 10], [10, 40], [8, 8], [3, SLICE_BITS]] {
+        assert_found(&left, &right, rank_bits);
+        assert_found(&right, &left, rank_bits);
     }
     assert_found(&left, &[], [40, 40]);
     assert_found(&[], &right, [40, 40]);

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-fn put(table: &mut Table<String>, place: u64, key: &[u8], value: &str) {
-    let probe = Probe::new(Place(place), key);
-    let long = &key[..probe.long_len()];
+fn put(table: &mut Table<String>, rank: u64, key: &[u8], value: &str) {
+    let hashed = HashedKey::new(HashRank(rank), key);
+    let long = &key[..hashed.long_len()];
     let append = |all: String, value: &str| all + value;
-    while let Err(_again) = table.upsert(&probe, long, value, str::to_owned, append) {
+    while let Err(_again) = table.upsert(&hashed, long, value, str::to_owned, append) {
         table.make_room(long);
     }
 }
@@ -17,12 +17,12 @@ fn put(table: &mut Table<String>, place: u64, key: &[u8], value: &str) {
 /// several keys.
 fn entries() -> Vec<(u64, Vec<u8>)> {
     let entry = |n: u64| {
-        let place = match n % 3 {
+        let rank = match n % 3 {
             0 => n.wrapping_mul(0x9E37_79B9_7F4A_7C15),
             1 => (1 << 63) | (n * 31 % 500),
             _ => (n / 15) << 40,
         };
-        (place, n.to_le_bytes().repeat(5)[..n as usize % 40].to_vec())
+        (rank, n.to_le_bytes().repeat(5)[..n as usize % 40].to_vec())
     };
     let mut entries: Vec<_> = (0..1500).map(entry).collect();
     entries.sort();
@@ -37,18 +37,18 @@ fn keys_come_in_the_order_of_places_and_bytes() {
     for round in 0..3 {
         for value in ["a", "b"] {
             for at in 0..entries.len() {
-                let (place, key) = &entries[at * 7 % entries.len()];
-                put(&mut table, *place, key, value);
+                let (rank, key) = &entries[at * 7 % entries.len()];
+                put(&mut table, *rank, key, value);
             }
         }
         assert_eq!(table.len(), entries.len());
         let mut sorted = table.sorted();
-        for (place, key) in &entries {
-            assert_eq!(sorted.place(), Some(Place(*place)), "round {round}");
+        for (rank, key) in &entries {
+            assert_eq!(sorted.rank(), Some(HashRank(*rank)), "round {round}");
             let taken = sorted.take(|key, value| (key.to_vec(), value));
             assert_eq!(taken, Some((key.clone(), "ab".to_owned())));
         }
-        assert!(sorted.place().is_none() && sorted.take(|_, _| ()).is_none());
+        assert!(sorted.rank().is_none() && sorted.take(|_, _| ()).is_none());
         assert_eq!(table.len(), 0);
     }
 }
@@ -57,11 +57,11 @@ fn keys_come_in_the_order_of_places_and_bytes() {
 fn what_was_not_taken_is_dropped_once() {
     let value = std::rc::Rc::new(());
     let mut table = Table::default();
-    for (place, key) in entries() {
-        let probe = Probe::new(Place(place), &key);
-        let long = &key[..probe.long_len()];
+    for (rank, key) in entries() {
+        let hashed = HashedKey::new(HashRank(rank), &key);
+        let long = &key[..hashed.long_len()];
         while table
-            .upsert(&probe, long, (), |()| value.clone(), |value, ()| value)
+            .upsert(&hashed, long, (), |()| value.clone(), |value, ()| value)
             .is_err()
         {
             table.make_room(long);
@@ -80,10 +80,10 @@ fn what_was_not_taken_is_dropped_once() {
 /// Counts keys, each with its own hash rank, and takes them in order.
 fn counts(keys: impl Iterator<Item = (u64, String)>) -> Vec<(u64, String, u32)> {
     let mut table = Table::<u32>::default();
-    for (place, key) in keys {
-        let probe = Probe::new(Place(place), key.as_bytes());
+    for (rank, key) in keys {
+        let hashed = HashedKey::new(HashRank(rank), key.as_bytes());
         let count = |table: &mut Table<u32>| {
-            table.upsert(&probe, key.as_bytes(), (), |()| 1, |n, ()| n + 1)
+            table.upsert(&hashed, key.as_bytes(), (), |()| 1, |n, ()| n + 1)
         };
         while count(&mut table).is_err() {
             table.make_room(key.as_bytes());
@@ -91,9 +91,9 @@ fn counts(keys: impl Iterator<Item = (u64, String)>) -> Vec<(u64, String, u32)> 
     }
     let mut counts = Vec::new();
     let mut sorted = table.into_sorted();
-    while let Some(Place(place)) = sorted.place() {
+    while let Some(HashRank(rank)) = sorted.rank() {
         let text = |key: &[u8]| String::from_utf8(key.to_vec()).unwrap();
-        counts.extend(sorted.take(|key, n| (place, text(key), n)));
+        counts.extend(sorted.take(|key, n| (rank, text(key), n)));
     }
     counts
 }
@@ -103,9 +103,7 @@ fn check(keys: impl Iterator<Item = (u64, String)> + Clone) {
     for key in keys.clone() {
         *expected.entry(key).or_insert(0) += 1;
     }
-    let expected = expected
-        .into_iter()
-        .map(|((place, key), n)| (place, key, n));
+    let expected = expected.into_iter().map(|((rank, key), n)| (rank, key, n));
     assert!(counts(keys).into_iter().eq(expected));
 }
 
@@ -121,10 +119,10 @@ fn keys_stay_in_order_while_tables_grow() {
 
 #[test]
 fn keys_of_one_home_lie_side_by_side() {
-    for place in [0, u64::MAX / 2, u64::MAX] {
+    for rank in [0, u64::MAX / 2, u64::MAX] {
         // More than the slots after the last home slot, whichever it is.
-        check((0..300).map(|n| (place - place.min(n % 5), n.to_string())));
+        check((0..300).map(|n| (rank - rank.min(n % 5), n.to_string())));
         let others = (0..3000).map(|n| (n << 52, n.to_string()));
-        check((0..300).map(|n| (place, n.to_string())).chain(others));
+        check((0..300).map(|n| (rank, n.to_string())).chain(others));
     }
 }

@@ -23,7 +23,7 @@ use super::plain;
 /// std::fs::write(&path, "1\n2\nthree\n").unwrap();
 /// let numbers = holdall::read_text(&path)?.try_map(|line| line.parse::<u32>());
 /// let error = numbers.collect().unwrap_err();
-/// let place = error.place().unwrap();
+/// let place = error.context().unwrap();
 /// assert_eq!((place.stage, place.partition), (Some(1), Some(0)));
 /// assert_eq!((place.path.as_deref(), place.offset), (Some(path.as_path()), Some(4)));
 /// assert!(place.to_string().starts_with(" in try_map at "));
@@ -31,7 +31,7 @@ use super::plain;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Place {
+pub struct ErrorContext {
     /// The stage, numbered from 1 as in [`explain`](crate::Bag::explain).
     pub stage: Option<usize>,
     /// The method of the bag.
@@ -66,7 +66,7 @@ impl Site {
     }
 }
 
-impl From<Site> for Place {
+impl From<Site> for ErrorContext {
     fn from(site: Site) -> Self {
         Self {
             operator: Some(site.operator),
@@ -84,7 +84,7 @@ impl From<Site> for Place {
 ///
 /// ```
 /// let error = holdall::range(0..10).map(|n| 100 / n).count().unwrap_err();
-/// let location = error.place().unwrap().location.unwrap();
+/// let location = error.context().unwrap().location.unwrap();
 /// assert_eq!(location.to_string(), format!("{}:{}:{}", file!(), location.line(), location.column()));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -164,7 +164,7 @@ impl fmt::Debug for SourceLocation {
 }
 
 /// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, FILE byte N)`, or nothing where nothing is known.
-impl fmt::Display for Place {
+impl fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(operator) = self.operator {
             write!(f, " in {operator}")?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// A share in the work. Once the owner has taken it back, there is nothing to do any more.
 #[derive(Clone)]
-pub(super) struct Loan(Arc<Shared>);
+pub(super) struct RevocableJob(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
@@ -26,18 +26,22 @@ struct State {
     has_begun: bool,
 }
 
-/// Lends `work` to whom `with` gives a [`Loan`], `most` threads of them at once; returns when no thread works on it.
+/// Lends `work` to whom `with` gives a [`RevocableJob`], `most` threads of them at once; returns when no thread works on it.
 #[expect(
     unsafe_code,
     reason = "rayon has no scope that can be left while there are spawned jobs that have not begun"
 )]
-pub(super) fn lend<R>(work: &(dyn Fn() + Sync), most: usize, with: impl FnOnce(&Loan) -> R) -> R {
-    // SAFETY: only the lifetime is another. The reference lies in `State::work`, from where `Loan::work` copies it after
+pub(super) fn run_revocable<R>(
+    work: &(dyn Fn() + Sync),
+    most: usize,
+    with: impl FnOnce(&RevocableJob) -> R,
+) -> R {
+    // SAFETY: only the lifetime is another. The reference lies in `State::work`, from where `RevocableJob::work` copies it after
     // it has counted itself as running, under the same lock. `TakeBack`, which is dropped before this function returns
     // or unwinds, waits until nobody is running and empties `State::work` before it lets go of that lock. So nobody has
     // the reference, or uses it, once the borrow ends that it was made of.
     let work = unsafe { mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(work) };
-    let loan = Loan(Arc::new(Shared {
+    let revocable = RevocableJob(Arc::new(Shared {
         state: Mutex::new(State {
             work: Some(work),
             most,
@@ -46,11 +50,11 @@ pub(super) fn lend<R>(work: &(dyn Fn() + Sync), most: usize, with: impl FnOnce(&
         }),
         changed: Condvar::new(),
     }));
-    let _take_back = TakeBack(&loan);
-    with(&loan)
+    let _take_back = TakeBack(&revocable);
+    with(&revocable)
 }
 
-impl Loan {
+impl RevocableJob {
     /// Works, unless it was taken back or enough others do.
     pub(super) fn work(&self) {
         let mut state = self.lock();
@@ -66,11 +70,11 @@ impl Loan {
     }
 
     /// Waits until a thread begins, but no longer than this. Whether one has.
-    pub(super) fn begins_within(&self, patience: Duration) -> bool {
+    pub(super) fn begins_within(&self, timeout: Duration) -> bool {
         let wait = self
             .0
             .changed
-            .wait_timeout_while(self.lock(), patience, |state| !state.has_begun);
+            .wait_timeout_while(self.lock(), timeout, |state| !state.has_begun);
         let (state, _) = wait.unwrap_or_else(PoisonError::into_inner);
         state.has_begun
     }
@@ -82,7 +86,7 @@ impl Loan {
 }
 
 /// A thread that works; unwinding ends that, too.
-struct Running<'l>(&'l Loan);
+struct Running<'l>(&'l RevocableJob);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
@@ -92,7 +96,7 @@ impl Drop for Running<'_> {
 }
 
 /// Dropped, it waits for those who have begun, and takes the work back.
-struct TakeBack<'l>(&'l Loan);
+struct TakeBack<'l>(&'l RevocableJob);
 
 impl Drop for TakeBack<'_> {
     fn drop(&mut self) {
@@ -117,12 +121,12 @@ mod tests {
     fn what_was_taken_back_is_not_begun() {
         let calls = AtomicUsize::new(0);
         let count = || _ = calls.fetch_add(1, Ordering::SeqCst);
-        let late = lend(&count, 1, |loan| {
-            assert!(!loan.begins_within(Duration::from_millis(1)));
-            loan.work();
-            loan.work();
-            assert!(loan.begins_within(Duration::ZERO));
-            loan.clone()
+        let late = run_revocable(&count, 1, |revocable| {
+            assert!(!revocable.begins_within(Duration::from_millis(1)));
+            revocable.work();
+            revocable.work();
+            assert!(revocable.begins_within(Duration::ZERO));
+            revocable.clone()
         });
         late.work();
         assert_eq!(calls.into_inner(), 2);
@@ -135,12 +139,12 @@ mod tests {
             thread::sleep(Duration::from_millis(20));
             ended.fetch_add(1, Ordering::SeqCst);
         };
-        lend(&work, 2, |loan| {
+        run_revocable(&work, 2, |revocable| {
             for _ in 0..2 {
-                let loan = loan.clone();
-                thread::spawn(move || loan.work());
+                let revocable = revocable.clone();
+                thread::spawn(move || revocable.work());
             }
-            assert!(loan.begins_within(Duration::MAX));
+            assert!(revocable.begins_within(Duration::MAX));
         });
         let now = ended.load(Ordering::SeqCst);
         assert!(now >= 1);
@@ -156,10 +160,10 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
             now.fetch_sub(1, Ordering::SeqCst);
         };
-        lend(&work, 2, |loan| {
+        run_revocable(&work, 2, |revocable| {
             thread::scope(|scope| {
                 for _ in 0..8 {
-                    scope.spawn(|| loan.work());
+                    scope.spawn(|| revocable.work());
                 }
             });
         });
@@ -169,7 +173,7 @@ mod tests {
     #[test]
     fn a_panic_ends_the_loan() {
         let late = std::panic::catch_unwind(|| {
-            lend(&|| (), 1, |_| panic!("on purpose"));
+            run_revocable(&|| (), 1, |_| panic!("on purpose"));
         });
         assert!(late.is_err());
     }

@@ -9,7 +9,7 @@ use crate::counter::{self, Counts};
 
 /// What one partition has added to counters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Tally {
+pub(crate) struct CounterUpdate {
     pub(crate) stage: usize,
     /// `None` for work that belongs to no single partition, such as what a worker does after its last task.
     pub(crate) partition: Option<usize>,
@@ -26,13 +26,13 @@ struct Taken {
 
 /// The tallies of a job.
 #[derive(Default)]
-pub(crate) struct Tallies {
+pub(crate) struct CounterUpdates {
     taken: Mutex<Taken>,
     /// In a worker process: those that the driver has not been told of.
-    kept: Option<Mutex<Vec<Tally>>>,
+    kept: Option<Mutex<Vec<CounterUpdate>>>,
 }
 
-impl Tallies {
+impl CounterUpdates {
     /// Those of a worker process, which are for the driver to count.
     pub(crate) fn kept() -> Self {
         Self {
@@ -42,21 +42,21 @@ impl Tallies {
     }
 
     /// Counts a tally, unless that of its partition has been.
-    pub(crate) fn put(&self, tally: Tally) {
-        if tally.counts.is_empty() {
+    pub(crate) fn put(&self, counter_update: CounterUpdate) {
+        if counter_update.counts.is_empty() {
             return;
         }
         if let Some(kept) = &self.kept {
-            return lock(kept).push(tally);
+            return lock(kept).push(counter_update);
         }
         let mut taken = lock(&self.taken);
-        let is_new = match tally.partition {
-            Some(partition) => taken.partitions.insert((tally.stage, partition)),
-            None => !taken.stages.contains(&tally.stage),
+        let is_new = match counter_update.partition {
+            Some(partition) => taken.partitions.insert((counter_update.stage, partition)),
+            None => !taken.stages.contains(&counter_update.stage),
         };
         drop(taken);
         if is_new {
-            counter::commit(&tally.counts);
+            counter::commit(&counter_update.counts);
         }
     }
 
@@ -66,7 +66,7 @@ impl Tallies {
     }
 
     /// What was kept since it was asked for the last time.
-    pub(crate) fn take(&self) -> Vec<Tally> {
+    pub(crate) fn take(&self) -> Vec<CounterUpdate> {
         let kept = self.kept.as_ref();
         kept.map_or_else(Vec::new, |kept| std::mem::take(&mut *lock(kept)))
     }
@@ -91,10 +91,10 @@ mod tests {
             counter.add(n);
             tallying.end()
         };
-        let tallies = Tallies::default();
+        let counter_updates = CounterUpdates::default();
         for (stage, partition, n) in [(1, Some(0), 1), (1, Some(1), 10), (1, Some(0), 1)] {
             let counts = counts(n);
-            tallies.put(Tally {
+            counter_updates.put(CounterUpdate {
                 stage,
                 partition,
                 counts,
@@ -103,16 +103,16 @@ mod tests {
         assert_eq!(counter.value(), 11);
         for (stage, partition) in [(2, Some(0)), (1, None), (1, None)] {
             let counts = counts(100);
-            tallies.put(Tally {
+            counter_updates.put(CounterUpdate {
                 stage,
                 partition,
                 counts,
             });
         }
         assert_eq!(counter.value(), 311);
-        tallies.end_stage(1);
+        counter_updates.end_stage(1);
         for stage in [1, 2] {
-            tallies.put(Tally {
+            counter_updates.put(CounterUpdate {
                 stage,
                 partition: None,
                 counts: counts(1000),
@@ -141,17 +141,17 @@ mod tests {
     #[test]
     fn a_worker_keeps_them_for_the_driver() {
         let counter = Counter::new("a");
-        let tallies = Tallies::kept();
+        let counter_updates = CounterUpdates::kept();
         let tallying = Tallying::begin();
         counter.add(1);
         let counts = tallying.end();
-        tallies.put(Tally {
+        counter_updates.put(CounterUpdate {
             stage: 1,
             partition: Some(0),
             counts,
         });
         assert_eq!(counter.value(), 0);
-        assert_eq!(tallies.take().len(), 1);
-        assert_eq!(tallies.take().len(), 0);
+        assert_eq!(counter_updates.take().len(), 1);
+        assert_eq!(counter_updates.take().len(), 0);
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::{Arc, OnceLock};
 
 use super::Sort;
-use super::run::{Piece, SortedRun};
-use super::walk::{Position, Walk, find};
+use super::run::{RunPiece, SortedRun};
+use super::walk::{Walk, WalkPosition, find};
 use crate::error::Result;
 use crate::pipeline::Ref;
-use crate::storage::merge::Source;
+use crate::storage::merge::MergeInput;
 
 /// First records of all partitions except the first.
 pub(super) struct Bounds {
@@ -23,7 +23,7 @@ impl Bounds {
         partition: usize,
     ) -> Result<impl Fn(&S::Head) -> bool + 'b> {
         let bytes = self.records.get(partition - 1);
-        let mut slot = S::Slot::default();
+        let mut slot = S::Decoded::default();
         if let Some(bytes) = bytes {
             sort.load(bytes, &mut slot)?;
         }
@@ -70,7 +70,7 @@ pub(super) struct CutRun {
     run: Arc<SortedRun>,
     records: u64,
     /// Start of the second and all later partitions.
-    cuts: Box<[OnceLock<Position>]>,
+    cuts: Box<[OnceLock<WalkPosition>]>,
 }
 
 impl CutRun {
@@ -85,9 +85,14 @@ impl CutRun {
     }
 
     /// Returns the start of a partition, computing it if necessary. The comparisons run without a lock.
-    fn start_of<S: Sort>(&self, partition: usize, sort: &S, bounds: &Bounds) -> Result<Position> {
+    fn start_of<S: Sort>(
+        &self,
+        partition: usize,
+        sort: &S,
+        bounds: &Bounds,
+    ) -> Result<WalkPosition> {
         if partition == bounds.partitions {
-            return Ok(Position::start_of_piece(self.run.pieces.len()));
+            return Ok(WalkPosition::start_of_piece(self.run.pieces.len()));
         }
         // Partitions are read in order, so the start of the previous one is almost always known.
         let cuts = self.cuts[..partition].iter().enumerate().rev();
@@ -116,10 +121,10 @@ impl CutRun {
         if self.is_cut() || self.records >= bounds.partitions as u64 {
             return Ok(());
         }
-        let mut settled = Position::default();
+        let mut settled = WalkPosition::default();
         let mut partition = 0;
         // Another thread may find other partitions at the same time, if the comparison is not a total order.
-        let mut settle = |cut: &OnceLock<Position>, found: Position| {
+        let mut settle = |cut: &OnceLock<WalkPosition>, found: WalkPosition| {
             let later = if settled.cmp(&found).is_lt() {
                 found
             } else {
@@ -127,7 +132,7 @@ impl CutRun {
             };
             settled = *cut.get_or_init(|| later);
         };
-        let mut records = Slice::whole(sort, &self.run);
+        let mut records = RunSegment::whole(sort, &self.run);
         while records.advance()? {
             if self.is_cut() {
                 return Ok(()); // another task was faster
@@ -141,7 +146,7 @@ impl CutRun {
                     .for_each(|cut| settle(cut, found));
             }
         }
-        let end = Position::start_of_piece(self.run.pieces.len());
+        let end = WalkPosition::start_of_piece(self.run.pieces.len());
         self.cuts[partition..]
             .iter()
             .for_each(|cut| settle(cut, end));
@@ -154,44 +159,44 @@ impl CutRun {
         partition: usize,
         sort: &'s S,
         bounds: &Bounds,
-    ) -> Result<Option<Slice<'s, S>>> {
+    ) -> Result<Option<RunSegment<'s, S>>> {
         let start = self.start_of(partition, sort, bounds)?;
         let end = self.start_of(partition + 1, sort, bounds)?;
         if start.cmp(&end).is_ge() {
             return Ok(None);
         }
-        Ok(Some(Slice::new(sort, &self.run, start, end)))
+        Ok(Some(RunSegment::new(sort, &self.run, start, end)))
     }
 }
 
 /// Reads the records of a run between two positions.
-pub(super) struct Slice<'s, S: Sort> {
+pub(super) struct RunSegment<'s, S: Sort> {
     sort: &'s S,
     walk: Walk,
-    end: Position,
+    end: WalkPosition,
     is_in_file: bool,
-    slot: S::Slot,
+    slot: S::Decoded,
 }
 
-impl<'s, S: Sort> Slice<'s, S> {
+impl<'s, S: Sort> RunSegment<'s, S> {
     /// Returns all records of a run.
     pub(super) fn whole(sort: &'s S, run: &Arc<SortedRun>) -> Self {
-        let end = Position::start_of_piece(run.pieces.len());
-        Self::new(sort, run, Position::default(), end)
+        let end = WalkPosition::start_of_piece(run.pieces.len());
+        Self::new(sort, run, WalkPosition::default(), end)
     }
 
-    fn new(sort: &'s S, run: &Arc<SortedRun>, start: Position, end: Position) -> Self {
+    fn new(sort: &'s S, run: &Arc<SortedRun>, start: WalkPosition, end: WalkPosition) -> Self {
         // The last piece is read up to `end`, if at all.
         let end_piece = end.piece + usize::from(end.record > 0);
         let is_in_file = run.pieces[start.piece..end_piece]
             .iter()
-            .any(Piece::is_in_file);
+            .any(RunPiece::is_in_file);
         Self {
             sort,
             walk: Walk::from(run, start),
             end,
             is_in_file,
-            slot: S::Slot::default(),
+            slot: S::Decoded::default(),
         }
     }
 
@@ -213,7 +218,7 @@ impl<'s, S: Sort> Slice<'s, S> {
     }
 }
 
-impl<S: Sort> Source for Slice<'_, S> {
+impl<S: Sort> MergeInput for RunSegment<'_, S> {
     type Record = S::Head;
 
     #[inline]
@@ -225,7 +230,7 @@ impl<S: Sort> Source for Slice<'_, S> {
             return Ok(true);
         }
         self.walk.close();
-        self.slot = S::Slot::default();
+        self.slot = S::Decoded::default();
         Ok(false)
     }
 

@@ -10,25 +10,25 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::pipeline::Data;
 use crate::shuffle::key::entry;
-use crate::shuffle::key::partitioner::{HashPartitioner, Place};
+use crate::shuffle::key::partitioner::{HashPartitioner, HashRank};
 use crate::shuffle::key::slices::slice_of;
 use crate::shuffle::memory::hints::prefetch;
 use crate::shuffle::memory::radix_sort::radix_sort;
-use crate::shuffle::outputs::segment::{Chunk, MOST_CHUNK_BYTES, OFFSET_BITS, Share};
-use crate::shuffle::table::hash_table::Probe;
+use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES, OFFSET_BITS, Share};
+use crate::shuffle::table::hash_table::HashedKey;
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 
 /// A slot, which the sort moves: as many top bits of an entry's hash rank as fit, then the number of its chunk and its
 /// offset there. Because of the latter, the sort is stable.
-pub(crate) type Slot = u64;
+pub(crate) type ChunkSlot = u64;
 
 /// Memory to sort one entry, in bytes.
-pub(crate) const SORT_BYTES: usize = 2 * size_of::<Slot>();
+pub(crate) const SORT_BYTES: usize = 2 * size_of::<ChunkSlot>();
 
 /// Chunks whose entries can be read in order.
 #[derive(Debug)]
-pub(crate) struct Sorted {
+pub(crate) struct ChunkSet {
     /// By radix partition, and in order within each.
     chunks: Vec<Chunk>,
     /// Range of chunks of each radix partition.
@@ -44,7 +44,7 @@ pub(crate) struct Sorted {
     _shares: Vec<Share>,
 }
 
-impl Sorted {
+impl ChunkSet {
     pub(crate) fn new(
         mut chunks: Vec<Chunk>,
         slice_bits: u32,
@@ -88,8 +88,8 @@ impl Sorted {
     pub(crate) fn sort_slice(
         &self,
         slice: Range<usize>,
-        slots: &mut Vec<Slot>,
-        scratch: &mut Vec<Slot>,
+        slots: &mut Vec<ChunkSlot>,
+        scratch: &mut Vec<ChunkSlot>,
     ) {
         slots.clear();
         for number in slice {
@@ -99,8 +99,8 @@ impl Sorted {
             while !bytes.is_empty() {
                 let (key_len, value_len, rest) = entry::lengths(bytes);
                 let offset = chunk.bytes.len() - bytes.len();
-                let place = self.partitioner.position_of_first(rest, key_len).place.0;
-                slots.push(self.slot(place, number, offset));
+                let rank = self.partitioner.position_of_first(rest, key_len).rank.0;
+                slots.push(self.slot(rank, number, offset));
                 bytes = &rest[key_len + value_len..];
             }
         }
@@ -108,52 +108,52 @@ impl Sorted {
     }
 
     #[inline]
-    pub(crate) fn place(&self, key: &[u8]) -> u64 {
-        self.partitioner.position(key).place.0
+    pub(crate) fn rank(&self, key: &[u8]) -> u64 {
+        self.partitioner.position(key).rank.0
     }
 
     #[inline]
-    fn slot(&self, place: u64, chunk: usize, offset: usize) -> Slot {
-        debug_assert!(offset < MOST_CHUNK_BYTES, "an entry begins at {offset}");
-        place >> self.at_bits << self.at_bits | (chunk as u64) << OFFSET_BITS | offset as u64
+    fn slot(&self, rank: u64, chunk: usize, offset: usize) -> ChunkSlot {
+        debug_assert!(offset < MAX_CHUNK_BYTES, "an entry begins at {offset}");
+        rank >> self.at_bits << self.at_bits | (chunk as u64) << OFFSET_BITS | offset as u64
     }
 
     /// Returns whether the hash ranks of two slots agree in the bits that slots hold.
     #[inline]
-    pub(crate) fn is_alike(&self, a: Slot, b: Slot) -> bool {
+    pub(crate) fn is_alike(&self, a: ChunkSlot, b: ChunkSlot) -> bool {
         (a ^ b) >> self.at_bits == 0
     }
 
     /// Returns the chunk of an entry.
     #[inline(always)]
-    pub(crate) fn chunk(&self, slot: Slot) -> &Chunk {
+    pub(crate) fn chunk(&self, slot: ChunkSlot) -> &Chunk {
         &self.chunks[(slot >> OFFSET_BITS & self.chunk_mask) as usize]
     }
 
     /// Returns the key and the value of an entry.
     #[inline(always)]
-    pub(crate) fn entry(&self, slot: Slot) -> (&[u8], &[u8]) {
+    pub(crate) fn entry(&self, slot: ChunkSlot) -> (&[u8], &[u8]) {
         let (key, value, _) = entry::split_first(&self.chunk(slot).bytes[offset(slot)..]);
         (key, value)
     }
 
     #[inline(always)]
-    pub(crate) fn key(&self, slot: Slot) -> &[u8] {
+    pub(crate) fn key(&self, slot: ChunkSlot) -> &[u8] {
         self.entry(slot).0
     }
 
     #[inline(always)]
-    pub(crate) fn value(&self, slot: Slot) -> &[u8] {
+    pub(crate) fn value(&self, slot: ChunkSlot) -> &[u8] {
         self.entry(slot).1
     }
 
     #[inline]
-    pub(crate) fn prefetch(&self, slot: Slot) {
+    pub(crate) fn prefetch(&self, slot: ChunkSlot) {
         prefetch(self.chunk(slot).bytes.as_ptr().wrapping_add(offset(slot)));
     }
 
     /// Returns an index of all entries. It has about as many prefixes of hash ranks as entries.
-    pub(crate) fn index(&self, reservation: Reservation) -> Index {
+    pub(crate) fn index(&self, reservation: Reservation) -> ChunkIndex {
         let mut slots = Vec::with_capacity(self.entries());
         let (mut sorted, mut scratch) = (Vec::new(), Vec::new());
         for slice in &self.slices {
@@ -171,7 +171,7 @@ impl Sorted {
             sum += *start;
             *start = sum;
         }
-        Index {
+        ChunkIndex {
             slots,
             starts,
             shift,
@@ -183,15 +183,15 @@ impl Sorted {
     #[inline]
     pub(crate) fn find<B>(
         &self,
-        index: &Index,
-        place: u64,
+        index: &ChunkIndex,
+        rank: u64,
         key: &[u8],
         mut each: impl FnMut(&[u8]) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        let start = (place >> index.shift) as usize;
+        let start = (rank >> index.shift) as usize;
         let range = index.starts[start] as usize..index.starts[start + 1] as usize;
         for slot in &index.slots[range] {
-            if self.is_alike(*slot, place) {
+            if self.is_alike(*slot, rank) {
                 let (its_key, value) = self.entry(*slot);
                 if its_key == key {
                     each(value)?;
@@ -204,13 +204,13 @@ impl Sorted {
 
 /// Reads entries in the order of arrival, one radix partition after another, each entry once.
 pub(crate) struct ChunkReader {
-    sorted: Arc<Sorted>,
+    sorted: Arc<ChunkSet>,
     /// Chunks before this one have been read.
     next: usize,
 }
 
 impl ChunkReader {
-    pub(crate) fn new(sorted: Arc<Sorted>) -> Self {
+    pub(crate) fn new(sorted: Arc<ChunkSet>) -> Self {
         Self { sorted, next: 0 }
     }
 
@@ -237,10 +237,10 @@ impl ChunkReader {
     #[inline]
     pub(crate) fn take_to<V: Data>(
         &mut self,
-        last: Place,
-        mut each: impl FnMut(Probe, &[u8], V) -> Result<()>,
+        last: HashRank,
+        mut each: impl FnMut(HashedKey, &[u8], V) -> Result<()>,
     ) -> Result<()> {
-        let Sorted {
+        let ChunkSet {
             chunks,
             slice_bits,
             partitioner,
@@ -256,8 +256,8 @@ impl ChunkReader {
                 let short = Short::first_of(rest, key_len);
                 let (key, rest) = rest.split_at(key_len);
                 let (value, rest) = rest.split_at(value_len);
-                let (_, probe) = Probe::of(*partitioner, short, key);
-                each(probe, key, codec::decode(value)?)?;
+                let (_, hashed) = HashedKey::of(*partitioner, short, key);
+                each(hashed, key, codec::decode(value)?)?;
                 bytes = rest;
             }
             self.next += 1;
@@ -266,10 +266,10 @@ impl ChunkReader {
     }
 }
 
-/// Sorted entries, indexed by the prefixes of their hash ranks.
+/// ChunkSet entries, indexed by the prefixes of their hash ranks.
 #[derive(Debug)]
-pub(crate) struct Index {
-    slots: Vec<Slot>,
+pub(crate) struct ChunkIndex {
+    slots: Vec<ChunkSlot>,
     /// Start position of each prefix, and the end.
     starts: Vec<u32>,
     shift: u32,
@@ -278,6 +278,6 @@ pub(crate) struct Index {
 
 /// Returns the offset of an entry in its chunk.
 #[inline]
-fn offset(slot: Slot) -> usize {
-    slot as usize & (MOST_CHUNK_BYTES - 1)
+fn offset(slot: ChunkSlot) -> usize {
+    slot as usize & (MAX_CHUNK_BYTES - 1)
 }

@@ -5,24 +5,24 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use crate::error::Result;
 
 /// Holds memory that it can do without.
-pub(crate) trait Relieve: Send + Sync {
+pub(crate) trait ReclaimMemory: Send + Sync {
     /// Gives it back. False if there was none.
-    fn relieve(&self) -> Result<bool>;
+    fn reclaim(&self) -> Result<bool>;
 }
 
 /// All who hold such memory of one budget, as long as they live.
 #[derive(Default)]
-pub(crate) struct Relief(Mutex<Holders>);
+pub(crate) struct MemoryReclaimer(Mutex<Holders>);
 
 #[derive(Default)]
 struct Holders {
-    all: Vec<Weak<dyn Relieve>>,
+    all: Vec<Weak<dyn ReclaimMemory>>,
     /// The number of them from which on those that are gone are looked for.
     crowded: usize,
 }
 
-impl Relief {
-    pub(crate) fn add(&self, holder: &Arc<dyn Relieve>) {
+impl MemoryReclaimer {
+    pub(crate) fn add(&self, holder: &Arc<dyn ReclaimMemory>) {
         let mut holders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if holders.all.len() >= holders.crowded {
             holders.all.retain(|holder| holder.strong_count() > 0);
@@ -40,10 +40,10 @@ impl Relief {
             .unwrap_or_else(PoisonError::into_inner)
             .all
             .clone();
-        let mut is_relieved = false;
+        let mut has_reclaimed = false;
         for holder in holders.iter().filter_map(Weak::upgrade) {
-            is_relieved |= holder.relieve()?;
+            has_reclaimed |= holder.reclaim()?;
         }
-        Ok(is_relieved)
+        Ok(has_reclaimed)
     }
 }

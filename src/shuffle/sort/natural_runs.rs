@@ -5,7 +5,7 @@
 //! few of them show that a sort is needed.
 
 use crate::error::Result;
-use crate::storage::merge::{Merge, Order, Source};
+use crate::storage::merge::{Merge, MergeInput, MergeOrder};
 
 /// Maximum number of natural runs that are merged. More are sorted: each doubling of their number costs a merge one
 /// more comparison per record.
@@ -15,22 +15,22 @@ use crate::storage::merge::{Merge, Order, Source};
 const MAX_STRETCHES: usize = 8;
 
 /// Splits records wherever one is less than its predecessor. Returns `None` if there are too many natural runs.
-pub(super) fn stretches<T>(
+pub(super) fn natural_runs<T>(
     records: &[T],
     is_in_order: impl FnMut(&T, &T) -> bool,
-) -> Option<Vec<Stretch<'_, T>>> {
+) -> Option<Vec<NaturalRun<'_, T>>> {
     let found = records.chunk_by(is_in_order).take(MAX_STRETCHES + 1);
-    let found: Vec<_> = found.map(Stretch::new).collect();
+    let found: Vec<_> = found.map(NaturalRun::new).collect();
     (found.len() <= MAX_STRETCHES).then_some(found)
 }
 
 /// Calls `each` with all records, in order. Stable: equal records keep their order.
 pub(super) fn merge<'r, T: 'r>(
-    stretches: impl IntoIterator<Item = Stretch<'r, T>>,
-    order: impl Order<T>,
+    natural_runs: impl IntoIterator<Item = NaturalRun<'r, T>>,
+    order: impl MergeOrder<T>,
     mut each: impl FnMut(&T) -> Result<()>,
 ) -> Result<()> {
-    let mut merge = Merge::by(order, stretches);
+    let mut merge = Merge::by(order, natural_runs);
     while let Some(record) = merge.next()? {
         each(record)?;
     }
@@ -38,12 +38,12 @@ pub(super) fn merge<'r, T: 'r>(
 }
 
 /// A natural run, and its next record.
-pub(super) struct Stretch<'r, T> {
+pub(super) struct NaturalRun<'r, T> {
     current: Option<&'r T>,
     rest: std::slice::Iter<'r, T>,
 }
 
-impl<'r, T> Stretch<'r, T> {
+impl<'r, T> NaturalRun<'r, T> {
     pub(super) fn new(records: &'r [T]) -> Self {
         Self {
             current: None,
@@ -52,7 +52,7 @@ impl<'r, T> Stretch<'r, T> {
     }
 }
 
-impl<T> Source for Stretch<'_, T> {
+impl<T> MergeInput for NaturalRun<'_, T> {
     type Record = T;
 
     #[inline]
@@ -77,7 +77,7 @@ mod tests {
     /// Orders pairs by the first field.
     struct ByFirst;
 
-    impl Order<(u32, u32)> for ByFirst {
+    impl MergeOrder<(u32, u32)> for ByFirst {
         fn compare(&self, first: &(u32, u32), second: &(u32, u32)) -> Ordering {
             first.0.cmp(&second.0)
         }
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn stretches_are_merged_with_equal_records_as_they_came() {
         let mut records: Vec<_> = (0..500).map(|n| (n % 100 / 3, n)).collect();
-        let found = stretches(&records, is_in_order).unwrap();
+        let found = natural_runs(&records, is_in_order).unwrap();
         assert_eq!(found.len(), 5);
         let mut merged = Vec::new();
         let outcome = merge(found, ByFirst, |record| {
@@ -106,25 +106,25 @@ mod tests {
     fn sorted_records_are_one_stretch_and_compared_once() {
         let records: Vec<_> = (0..1000).map(|n| (n / 2, n)).collect();
         let compared = Cell::new(0);
-        let found = stretches(&records, |a, b| {
+        let found = natural_runs(&records, |a, b| {
             compared.set(compared.get() + 1);
             is_in_order(a, b)
         });
         assert_eq!(found.unwrap().len(), 1);
         assert_eq!(compared.get(), 999);
-        assert!(stretches(&[], is_in_order).unwrap().is_empty());
+        assert!(natural_runs(&[], is_in_order).unwrap().is_empty());
     }
 
     #[test]
     fn the_search_ends_where_stretches_are_too_many() {
         let falling: Vec<_> = (0..1000).rev().map(|n| (n, 0)).collect();
         let compared = Cell::new(0);
-        let found = stretches(&falling, |a, b| {
+        let found = natural_runs(&falling, |a, b| {
             compared.set(compared.get() + 1);
             is_in_order(a, b)
         });
         assert!(found.is_none());
         assert!(compared.get() <= MAX_STRETCHES + 1, "{compared:?}");
-        assert!(stretches(&falling[..MAX_STRETCHES], is_in_order).is_some());
+        assert!(natural_runs(&falling[..MAX_STRETCHES], is_in_order).is_some());
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use crate::error::Result;
 use crate::pipeline::{Peek, Ref, Storable};
-use crate::shuffle::outputs::map_outputs::{Content, InMemory, MapOutputs, Order};
+use crate::shuffle::outputs::map_outputs::{Content, InMemory, MapOutputs, PartSeq};
 use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
@@ -12,13 +12,13 @@ use crate::task::{Flow, Resources};
 
 /// Encoded records, back to back.
 #[derive(Clone, Default)]
-pub(crate) struct Spool {
+pub(crate) struct RecordBuffer {
     bytes: Vec<u8>,
     /// End of each record. From the codec alone, a record of no bytes could not be detected.
     ends: Vec<usize>,
 }
 
-impl Spool {
+impl RecordBuffer {
     /// Appends a record, and returns the memory that it takes, in bytes.
     pub(crate) fn push<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<usize> {
         let start = self.bytes.len();
@@ -50,7 +50,7 @@ impl Spool {
     }
 }
 
-impl InMemory for Spool {
+impl InMemory for RecordBuffer {
     fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -70,12 +70,12 @@ pub(crate) fn replay<T, M>(
 ) -> Result<Flow>
 where
     T: Storable + ?Sized,
-    M: Borrow<Spool>,
+    M: Borrow<RecordBuffer>,
 {
     for part in parts {
         match part {
-            Content::Memory(spool, _reservation) => {
-                for record in spool.borrow().iter() {
+            Content::Memory(record_buffer, _reservation) => {
+                for record in record_buffer.borrow().iter() {
                     if T::restore(record, &mut each)?.is_break() {
                         return Ok(Flow::Break(()));
                     }
@@ -99,17 +99,17 @@ const ACCOUNT_BYTES: usize = 64 << 10;
 
 /// Minimum number of bytes for a commit. Consecutive tasks are committed together until they have this many, so that
 /// many small tasks cost no more than a few large ones.
-const LEAST_COMMIT_BYTES: usize = 4 << 20;
+const MIN_COMMIT_BYTES: usize = 4 << 20;
 
 /// Partitions the records of one thread's tasks, within a memory budget.
 pub(crate) struct Divider<'o> {
-    outputs: &'o MapOutputs<Spool>,
+    outputs: &'o MapOutputs<RecordBuffer>,
     resources: &'o Resources,
     most_bytes: usize,
     partitions: usize,
-    spools: Vec<Spool>,
+    record_buffers: Vec<RecordBuffer>,
     reservation: Reservation,
-    order: Order,
+    order: PartSeq,
     last_task: Option<usize>,
     records: u64,
     /// Bytes of records since the last commit or spill.
@@ -122,7 +122,7 @@ pub(crate) struct Divider<'o> {
 impl<'o> Divider<'o> {
     pub(crate) fn new(
         partitions: usize,
-        outputs: &'o MapOutputs<Spool>,
+        outputs: &'o MapOutputs<RecordBuffer>,
         resources: &'o Resources,
     ) -> Self {
         Self {
@@ -130,9 +130,9 @@ impl<'o> Divider<'o> {
             resources,
             most_bytes: resources.share_bytes() / 2,
             partitions,
-            spools: vec![Spool::default(); partitions],
+            record_buffers: vec![RecordBuffer::default(); partitions],
             reservation: resources.budget.reservation(),
-            order: Order::default(),
+            order: PartSeq::default(),
             last_task: None,
             records: 0,
             bytes: 0,
@@ -144,9 +144,9 @@ impl<'o> Divider<'o> {
     /// Announces that the next records are those of `task`.
     pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
         let follows = self.last_task.is_some_and(|last| last + 1 == task);
-        if !follows || self.bytes >= LEAST_COMMIT_BYTES.min(self.most_bytes / 2) {
+        if !follows || self.bytes >= MIN_COMMIT_BYTES.min(self.most_bytes / 2) {
             self.commit()?;
-            self.order = Order::of_task(task);
+            self.order = PartSeq::of_task(task);
         }
         self.last_task = Some(task);
         Ok(())
@@ -158,7 +158,7 @@ impl<'o> Divider<'o> {
         record: Peek<'_, T>,
     ) -> Result<()> {
         self.sampling.check(|| T::check(record))?;
-        self.new_bytes += self.spools[partition].push::<T>(record)?;
+        self.new_bytes += self.record_buffers[partition].push::<T>(record)?;
         self.records += 1;
         if self.new_bytes >= ACCOUNT_BYTES {
             self.account()?;
@@ -169,7 +169,11 @@ impl<'o> Divider<'o> {
     #[cold]
     fn account(&mut self) -> Result<()> {
         self.bytes += std::mem::take(&mut self.new_bytes);
-        let bytes = self.spools.iter().map(Spool::memory_bytes).sum();
+        let bytes = self
+            .record_buffers
+            .iter()
+            .map(RecordBuffer::memory_bytes)
+            .sum();
         let spill = || self.outputs.spill(self.resources);
         if bytes <= self.most_bytes
             && self
@@ -180,11 +184,11 @@ impl<'o> Divider<'o> {
         }
         let written = self
             .outputs
-            .write(&mut self.spools, self.order, self.resources)?;
+            .write(&mut self.record_buffers, self.order, self.resources)?;
         self.count(written);
         self.order = self.order.next();
         self.bytes = 0;
-        self.spools = vec![Spool::default(); self.partitions];
+        self.record_buffers = vec![RecordBuffer::default(); self.partitions];
         self.reservation.clear();
         Ok(())
     }
@@ -196,11 +200,18 @@ impl<'o> Divider<'o> {
         }
         self.account()?;
         self.bytes = 0;
-        let bytes: usize = self.spools.iter().map(Spool::memory_bytes).sum();
+        let bytes: usize = self
+            .record_buffers
+            .iter()
+            .map(RecordBuffer::memory_bytes)
+            .sum();
         self.count(bytes as u64);
-        let spools = std::mem::replace(&mut self.spools, vec![Spool::default(); self.partitions]);
+        let record_buffers = std::mem::replace(
+            &mut self.record_buffers,
+            vec![RecordBuffer::default(); self.partitions],
+        );
         self.outputs
-            .keep(spools, self.order, self.reservation.take());
+            .keep(record_buffers, self.order, self.reservation.take());
         Ok(())
     }
 
