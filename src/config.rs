@@ -18,7 +18,7 @@ use crate::storage::size::{EXPECTED as SIZE, parse_bytes};
 const SHUFFLE_PARTITIONS: usize = 64;
 
 /// A worker process that is stopped or hangs says nothing; one that only works hard does, whatever its tasks are doing.
-const WORKER_PATIENCE: Duration = Duration::from_secs(10);
+const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the tasks of a job run.
 ///
@@ -151,7 +151,7 @@ impl Config {
             spill_directory: variable("HOLDALL_SPILL_DIR")
                 .map_or_else(temporary_directory, PathBuf::from),
             disk_quota_bytes: None,
-            worker_timeout: WORKER_PATIENCE,
+            worker_timeout: WORKER_TIMEOUT,
         })
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Files, assert_empty, names_in, within_the_limit};
+use common::{Files, STOPPED_AT_START, assert_empty, names_in, within_the_limit};
 use holdall::executor::{RemoteExecutor, Stage, Tasks, Worker};
 use holdall::{Bag, Context, ContextBuilder, Counter, ErrorKind, Executor, Result, StorageLevel};
 
@@ -795,6 +795,28 @@ fn driver_that_is_killed() {
         n
     });
     let _ = sleepy.count();
+}
+
+#[test]
+fn a_worker_that_is_stopped_before_it_is_ready_is_replaced() {
+    within_the_limit("processes", || {
+        let files = Files::new();
+        let stopped = files.write("stopped", "");
+        let mut driver = child("driver_of_a_worker_that_is_stopped", &files);
+        let status = driver.env(STOPPED_AT_START, &stopped).status();
+        assert!(status.expect("a process").success());
+        assert!(!stopped.exists(), "no worker was stopped");
+    });
+}
+
+#[test]
+#[ignore = "part of the test above"]
+fn driver_of_a_worker_that_is_stopped() {
+    let builder = processes(2).spill_directory(child_directory().join("spill"));
+    let builder = builder.worker_timeout(Duration::from_secs(1));
+    let context = builder.build().expect("the settings are right");
+    let numbers = context.range_partitioned(0..20, 20);
+    assert_eq!(numbers.count().expect("a count"), 20);
 }
 
 #[test]

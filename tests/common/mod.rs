@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::panic;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Once, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -15,9 +16,18 @@ use holdall::{Context, ContextBuilder, Executor};
 use serde::Serialize;
 use tempfile::TempDir;
 
-/// Where worker processes begin.
+/// The worker that removes the file that this variable names stops itself before it is ready.
+pub(crate) const STOPPED_AT_START: &str = "HOLDALL_TEST_STOPPED_AT_START";
+
+/// Entry point of worker processes.
 #[test]
 fn holdall_worker() {
+    let file = std::env::var_os(STOPPED_AT_START);
+    if file.is_some_and(|file| fs::remove_file(file).is_ok()) {
+        let id = std::process::id().to_string();
+        let stopped = Command::new("kill").args(["-s", "STOP", &id]).status();
+        stopped.expect("the system has `kill`");
+    }
     holdall::init();
 }
 

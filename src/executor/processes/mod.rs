@@ -36,7 +36,7 @@ use super::remote::{RemoteExecutor, Stage, TaskSpec, Tasks};
 use crate::error::Result;
 use crate::storage::codec;
 
-/// How often the start of a worker is tried that is killed before it is ready.
+/// Maximum number of attempts to start a worker that is killed or stopped before it is ready.
 const STARTS: usize = 4;
 
 /// Worker processes, started when they are needed for the first time.
@@ -132,8 +132,8 @@ impl Processes {
         for attempt in 1.. {
             let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
             match WorkerProcess::start(number, self.timeout) {
-                Err(StartError::Killed(_)) if attempt < STARTS => {}
-                Err(StartError::Killed(error) | StartError::Failed(error)) => return Err(error),
+                Err(StartError::Lost(_)) if attempt < STARTS => {}
+                Err(StartError::Lost(error) | StartError::Failed(error)) => return Err(error),
                 Ok(process) => return Ok(process),
             }
         }

@@ -16,8 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// How long the driver listens to a worker before it looks at other things.
 pub(super) const LISTEN: Duration = Duration::from_millis(20);
 
-/// How long a worker may take until it is ready: far more than it does.
-const START: Duration = Duration::from_secs(60);
+/// Minimum time that a worker has to become ready, far more than it needs. A longer `worker_timeout` counts instead.
+const MIN_START: Duration = Duration::from_secs(10);
 
 /// How long one that is told to exit may take.
 const EXIT: Duration = Duration::from_secs(1);
@@ -43,14 +43,16 @@ impl WorkerProcess {
     pub(super) fn start(number: usize, limit: Duration) -> Result<Self, StartError> {
         let process = Self::spawn(number, limit);
         let mut process = process.map_err(StartError::Failed)?;
-        let deadline = Instant::now() + START;
+        let limit = limit.max(MIN_START);
+        let deadline = Instant::now() + limit;
         loop {
             match process.receive() {
                 Ok(Received::Message(Event::Ready, _)) => return Ok(process),
                 Ok(Received::Nothing) if Instant::now() < deadline => {}
                 Ok(Received::Nothing) => {
-                    let reason = format!("it was not ready after {START:?}");
-                    return Err(StartError::failed(reason));
+                    process.end_at_once();
+                    let reason = format!("it was not ready after {limit:?}");
+                    return Err(StartError::Lost(start_error(reason)));
                 }
                 _ => return Err(process.never_ready()),
             }
@@ -66,7 +68,7 @@ impl WorkerProcess {
         let is_killed =
             matches!(self.child.try_wait(), Ok(Some(status)) if status.signal().is_some());
         if is_killed {
-            StartError::Killed(start_error(reason))
+            StartError::Lost(start_error(reason))
         } else {
             StartError::failed(reason)
         }
@@ -223,8 +225,8 @@ fn describe(status: ExitStatus) -> String {
 
 /// Why a worker did not start.
 pub(super) enum StartError {
-    /// It was killed, which may be a chance.
-    Killed(Error),
+    /// It was killed or stopped, which may be a chance.
+    Lost(Error),
     Failed(Error),
 }
 
