@@ -331,8 +331,8 @@ pub(in crate::storage) mod tests {
         }
     }
 
-    /// Ranks that determine nothing, little, or the whole order, including the highest rank, which ended sources have
-    /// too.
+    /// Ranks that determine nothing, little, or the whole order, including the highest rank, which is also that of
+    /// ended sources.
     #[test]
     fn bytes_merge_by_rank_as_they_do_by_comparison() {
         let mut words: Vec<Vec<u8>> = (0..600_usize)
