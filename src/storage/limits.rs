@@ -1,5 +1,4 @@
 //! The maximum memory of this process, the default budget derived from it, and the number of files that may stay open.
-//! open.
 
 use std::fs;
 use std::path::Path;
@@ -88,7 +87,7 @@ fn least_on_the_way(mount: &Path, path: &str, names: &[&str]) -> Option<u64> {
 /// has open.
 const OTHER_FILES: u64 = 32;
 
-/// Maximum number of files that may stay open if the system sets no limit.
+/// Maximum number of files that may stay open, even if the system allows more.
 const MAX_KEPT_OPEN: usize = 16 << 10;
 
 static KEPT_OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -98,7 +97,6 @@ static KEPT_OPEN: AtomicUsize = AtomicUsize::new(0);
 /// At most half of the files that the process can open are kept open, whatever the number of threads and of runs that
 /// each merges. Without permission, a file is opened again for each use. For a run, this adds a tenth to the time of
 /// reading each frame.
-/// of reading it.
 #[derive(Debug)]
 pub(crate) struct KeptOpen(());
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  <spill directory>/
-//!  └─ holdall-<process>-<time>-<n>-<check>/    one per Scratch, made with its first file: see `owned`
+//!  └─ holdall-<process>-<time>-<n>-<check>/    one per Scratch, created with its first file: see `owned`
 //!     ├─ lock
 //!     └─ <name>-<n>                            deleted when its ScratchFile is dropped
 //! ```
@@ -13,7 +13,6 @@
 //! The directory is deleted when the [`Scratch`] and all its files are dropped (even if a panic unwinds), or at the end
 //! of the process (`interrupt`). After a `kill -9`, the next [`sweep`] deletes it. If the directory is lost earlier, it
 //! is created again. The readers of the lost files report damage, so their content is recomputed.
-//! what was in it: its readers find that damaged.
 
 #[cfg(test)]
 pub(in crate::storage) mod tests;
