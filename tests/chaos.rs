@@ -1,7 +1,7 @@
-//! Workers are killed and stopped, files damaged, the disk is full, all at random: each answer is right, or a clean
-//! error, and nothing is left behind.
+//! Kills and stops workers, damages files, and fills the disk, all at random. Each answer must be right, or the error
+//! clean, and nothing may be left behind.
 //!
-//! `HOLDALL_CHAOS_ROUNDS` sets the number of rounds, `HOLDALL_CHAOS_SEED` the choice of what happens in them.
+//! `HOLDALL_CHAOS_ROUNDS` sets the number of rounds. `HOLDALL_CHAOS_SEED` determines the faults.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -17,10 +17,10 @@ use std::time::Duration;
 use common::{Files, assert_empty, names_in};
 use holdall::{Bag, Context, Error, ErrorKind, Executor, Result, TextReader};
 
-/// After which a round counts as hanging.
+/// Time after which a round counts as hanging.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A fixed sequence for each seed.
+/// A random number generator with a fixed sequence for each seed.
 struct Random(u64);
 
 impl Random {
@@ -61,7 +61,7 @@ fn every_round_ends_well_or_in_a_clean_error() {
         assert_eq!(children(), [0; 0], "seed {seed}: processes are left");
         assert_empty(&files.path("spill"));
     }
-    // Most rounds are survived, or they would show nothing.
+    // Most rounds must succeed, because failed rounds show little.
     assert!(failed * 2 <= rounds, "{failed} of {rounds} rounds failed");
 }
 
@@ -75,7 +75,7 @@ fn within_the_limit(seed: u64, files: &Files, text: &Path) -> Result<Vec<String>
     }
 }
 
-/// What a job may end with when its workers and files are not left alone.
+/// Returns `true` for errors that a job may return after its workers and files have been attacked.
 fn is_clean(error: &Error) -> bool {
     matches!(
         error.kind(),
@@ -122,7 +122,7 @@ fn run_round(seed: u64, spill: &Path, text: &Path) -> Result<Vec<String>> {
     })
 }
 
-/// Does some harm, if there is something to do it to.
+/// Does some harm. Returns `false` if there is no target for it.
 fn harm(random: &mut Random, spill: &Path) -> bool {
     let mut pick = |from: usize| (from > 0).then(|| random.below(from as u64) as usize);
     let workers = children();
@@ -147,11 +147,11 @@ fn signal(process: u32, name: &str) -> bool {
     sent.is_ok_and(|output| output.status.success())
 }
 
-/// The worker processes of this one that have not ended.
+/// Returns the worker processes of this process that have not ended.
 fn children() -> Vec<u32> {
     let is_child = |process: &u32| {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        // The name is in parentheses; then come the state and the parent.
+        // The name is in parentheses. The state and the parent follow it.
         let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
         let (state, parent) = (fields.next(), fields.next());
         let name = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
@@ -166,7 +166,7 @@ fn children() -> Vec<u32> {
         .collect()
 }
 
-/// Files of records. They may go at any time.
+/// Returns the spill files. They may be deleted at any time.
 fn spilled(spill: &Path) -> Vec<PathBuf> {
     let entries = |path: &Path| {
         let entries = fs::read_dir(path).into_iter().flatten().flatten();

@@ -1,4 +1,4 @@
-//! A program that never calls `init`, as this one, has no worker processes, and says so.
+//! A program that never calls `init` cannot start worker processes, and returns an error that explains it.
 #![cfg(target_os = "linux")]
 
 use holdall::{Context, ErrorKind, Executor};

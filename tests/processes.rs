@@ -1,4 +1,4 @@
-//! Worker processes: the same answers, whatever happens to the workers.
+//! Worker processes: the answers are the same, whatever happens to the workers.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -20,7 +20,7 @@ fn processes(n: usize) -> ContextBuilder {
         .worker_timeout(Duration::from_secs(20))
 }
 
-/// The same work on worker processes, and on this thread.
+/// Returns contexts that run on worker processes, and on this thread.
 fn both(spill: &Path) -> [Context; 2] {
     let inline = Context::builder().executor(Executor::Inline);
     [processes(2), inline].map(|builder| {
@@ -45,10 +45,10 @@ fn assert_same<R: PartialEq + std::fmt::Debug>(work: impl Fn(&Context) -> Result
     assert_empty(&files.path("spill"));
 }
 
-/// Whether a process is there and has not ended.
+/// Returns `true` if a process exists and has not ended.
 fn is_there(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"));
-    // The state comes after the name, which is in parentheses.
+    // The state follows the name, which is in parentheses.
     stat.is_ok_and(|stat| {
         !stat
             .rsplit(')')
@@ -69,7 +69,7 @@ fn waits_until(is_so: impl Fn() -> bool, limit: Duration) -> bool {
     true
 }
 
-/// True for the first who asks, in whichever process.
+/// Returns `true` to the first caller, in any process.
 fn is_first(mark: &Path) -> bool {
     File::create_new(mark).is_ok()
 }
@@ -222,7 +222,7 @@ fn a_closure_that_captures_is_refused_before_anything_runs() {
 #[test]
 fn actions_hand_their_state_to_the_workers() {
     within_the_limit("processes", || {
-        // What the compiler cannot make a constant of.
+        // Prevents the compiler from making a constant of the number.
         let seven = std::hint::black_box(7_u64);
         let numbers = |context: &Context| context.range_partitioned(1..1_000, 10).with(seven);
         assert_same(|context| numbers(context).reduce(|seven, a, b| a * b % seven + 1));
@@ -250,7 +250,7 @@ fn actions_hand_their_state_to_the_workers() {
         });
         assert_same(|context| numbers(context).min_by(|seven, a, b| (a % seven).cmp(&(b % seven))));
         assert_same(|context| numbers(context).max_by(|seven, a, b| (a % seven).cmp(&(b % seven))));
-        // Where a method has no twin, the state goes one step earlier.
+        // If a method has no twin, the state is attached one step earlier.
         assert_same(|context| {
             let found = numbers(context).filter(|seven, n| n * n % seven == 4);
             found.first()
@@ -356,7 +356,7 @@ fn sorts_and_whole_partitions_hand_their_state_to_the_workers() {
     });
 }
 
-/// How a worker may end.
+/// Ways in which a worker ends.
 const ENDS: [(&str, fn()); 4] = [
     ("abort", || std::process::abort()),
     ("exit", || std::process::exit(3)),
@@ -390,7 +390,7 @@ fn end_by(name: &str) {
     end();
 }
 
-/// A bag whose closure ends its worker at the number 55, once for each mark that is not there.
+/// Returns a bag whose closure ends its worker at the number 55, once for each mark that does not exist yet.
 fn deadly(context: &Context, mark: PathBuf, name: &str, seen: &Counter) -> Bag<(u64, u64)> {
     let numbers = context.range_partitioned(0..1_000, 20);
     let numbers = numbers.with((mark, name.to_owned(), seen.clone()));
@@ -460,7 +460,7 @@ fn a_task_that_always_kills_is_given_up_with_its_place() {
             panic!("{last}");
         };
         assert_eq!(cause, "killed by signal 6");
-        // The context is as good as before.
+        // The context can still be used.
         assert_eq!(context.range(0..10).count().expect("a count"), 10);
     });
 }
@@ -578,7 +578,7 @@ fn lost_and_damaged_files_are_made_again() {
                 }
                 pair
             });
-            // What is read after the harm is of the second stage or the third.
+            // Data that is read after the harm belongs to the second or third stage.
             let counts = harmed.map(|(_, sum)| sum % 10).count_by_value();
             let inline = Context::builder()
                 .executor(Executor::Inline)
@@ -598,7 +598,7 @@ fn lost_and_damaged_files_are_made_again() {
     });
 }
 
-/// Does something to all files of records below `spill`.
+/// Harms all spill files below `spill`.
 fn harm(spill: &Path, how: &str) {
     for job in names_in(spill) {
         let job = spill.join(job);
@@ -617,7 +617,7 @@ fn harm(spill: &Path, how: &str) {
                 _ => {
                     let mut bytes = fs::read(&path).expect("a file");
                     let middle = bytes.len() / 2;
-                    // A partition without records has none.
+                    // A partition without records has no bytes.
                     if let Some(byte) = bytes.get_mut(middle) {
                         *byte ^= 4;
                     }
@@ -635,7 +635,7 @@ fn damaged_files_of_a_persisted_bag_are_computed_again() {
             let files = Files::new();
             let context = context(2, &files);
             let pairs = context.range_partitioned(0..2_000, 20).map(|n| (n % 97, n));
-            // What it is computed from has gone when the damage is found.
+            // When the damage is found, the input of the sums has been deleted.
             let sums = pairs.sum_by_key().persist(StorageLevel::Disk);
             let expected = sums.collect().expect("an answer");
             harm(&files.path("spill"), how);
@@ -689,7 +689,7 @@ fn little_memory_is_enough() {
     });
 }
 
-/// Each worker has an equal share, which must do for a shuffle.
+/// Each worker has an equal share, which must suffice for a shuffle.
 #[test]
 fn too_little_memory_for_the_workers_is_refused_before_they_start() {
     within_the_limit("processes", || {
@@ -734,7 +734,7 @@ fn too_little_memory_for_the_workers_is_refused_before_they_start() {
 
 const CHILD: &str = "HOLDALL_TEST_CHILD_DIRECTORY";
 
-/// This program, to run one of its tests that is not one by itself.
+/// Returns a command that runs a helper test of this program.
 fn child(test: &str, files: &Files) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args([
@@ -831,7 +831,7 @@ fn what_workers_print_is_printed_with_their_number() {
         for (text, name) in [(&stdout, "out"), (&stderr, "error")] {
             let (before, _) = text.split_once("the action is over").expect("it was");
             for n in 0..20 {
-                // The first may be behind what the test program prints.
+                // The first line may follow other output of the test program.
                 let end = format!("] {name} {n}");
                 let is_it = |line: &str| line.contains("[worker ") && line.ends_with(&end);
                 assert!(before.lines().any(is_it), "{name} {n} in\n{text}");
@@ -874,12 +874,12 @@ fn an_action_that_has_enough_ends_the_others() {
             .count()
             .unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Closure { .. }), "{error}");
-        // Far less than the closures that are not waited for.
+        // Far less than the closures would take that the job does not wait for.
         assert!(start.elapsed() < Duration::from_secs(40));
     });
 }
 
-/// Runs each task a second time, as if it were one of another stage, and drops what comes of that.
+/// Runs each task a second time, as if it belonged to another stage, and discards the result.
 struct InTurn;
 
 impl RemoteExecutor for InTurn {

@@ -1,15 +1,15 @@
-//! What an action computes of each partition.
+//! The last operator of a job: computes the value of an action.
 
 use super::{Pipeline, Record};
 use crate::error::Result;
 use crate::portable::Portable;
 use crate::task::{Flow, Partition, Task};
 
-/// Computes a part of an action's value of each partition: the last operator of a job.
+/// Computes one part of an action's value from each partition: the last operator of a job.
 ///
-/// What becomes of the parts is the business of whoever runs the action.
+/// The caller that runs the action combines the parts.
 pub(crate) trait Action<In: Record + ?Sized>: Portable + Send + Sync + 'static {
-    /// What comes of a partition; or from another process, of a piece of one.
+    /// The result of a partition or, if it was computed in another process, of a chunk of one.
     type Part: Send;
 
     /// Computes a partition in this process.
@@ -17,8 +17,8 @@ pub(crate) trait Action<In: Record + ?Sized>: Portable + Send + Sync + 'static {
     where
         P: Pipeline<Out = In>;
 
-    /// The same in a worker process: hands the part on as bytes, in one piece or in several, until `emit` breaks off.
-    /// Where a partition is cut into pieces must depend on its records alone.
+    /// Computes a partition in a worker process. Passes the result to `emit` as bytes, in one or more chunks, until
+    /// `emit` returns `Break`. The boundaries of the chunks must depend only on the records of the partition.
     fn send<P>(
         &self,
         pipeline: &P,
@@ -29,6 +29,6 @@ pub(crate) trait Action<In: Record + ?Sized>: Portable + Send + Sync + 'static {
     where
         P: Pipeline<Out = In>;
 
-    /// A piece that came as bytes.
+    /// Decodes a chunk that another process has sent.
     fn receive(&self, bytes: &[u8]) -> Result<Self::Part>;
 }

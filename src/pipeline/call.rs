@@ -1,4 +1,4 @@
-//! Closures of the program: one abstraction for those with state and those without.
+//! The user's closures: one abstraction for closures with state and without.
 //!
 //! An operator holds a [`Call`] and does not know whether the closure receives a state. Each method of `Bag` and its
 //! twin of `BagWith` build the same operator, one from a [`Plain`] closure, the other from a [`Stated`] one.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Data, Peek, Record};
 use crate::portable::{Portable, portable};
 
-/// A closure, and whatever it needs besides its arguments. `A` is the tuple of these arguments.
+/// A closure together with everything that it needs besides its arguments. `A` is the tuple of these arguments.
 pub(crate) trait Call<A>: Portable + Send + Sync + 'static {
     type Out;
 
@@ -22,13 +22,13 @@ pub(crate) struct Plain<F>(pub(crate) F);
 /// A closure whose first argument is a state, which [`with`](crate::Bag::with) attached.
 pub(crate) struct Stated<S, F>(pub(crate) Arc<S>, pub(crate) F);
 
-/// A closure of this crate whose first argument is a part of the operator: usually the closure of the program.
+/// A closure of this crate whose first argument is a part of the operator, usually the user's closure.
 pub(crate) struct Given<C, F>(pub(crate) C, pub(crate) F);
 
 /// The initial value of a fold.
 pub(crate) struct Initial<I>(pub(crate) I);
 
-/// A comparison the other way round.
+/// A comparison in reverse order.
 pub(crate) struct Reversed<C>(pub(crate) C);
 
 portable! { [F] Plain<F> { 0: code } }
@@ -37,7 +37,7 @@ portable! { [C: Portable, F] Given<C, F> { 0: part, 1: code } }
 portable! { [I: Data] Initial<I> { 0: value } }
 portable! { [C: Portable] Reversed<C> { 0: part } }
 
-/// A comparison of records of type `T`. The signature is what the compiler infers the closure's lifetimes from.
+/// Returns a comparison of records of type `T`. The compiler infers the lifetimes of the closure from this signature.
 pub(crate) fn comparison<T, F>(compare: F) -> Plain<F>
 where
     T: Record + ?Sized,

@@ -1,4 +1,4 @@
-//! What may travel between stages, and what may be a key there.
+//! Records that can be shuffled, and records that can be keys.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,10 +6,11 @@ use super::{Owned, Peek, Record, owned_bytes, text_bytes};
 use crate::error::Result;
 use crate::storage::codec::{self, Short};
 
-/// What may be kept between stages: anything serde can write and read back.
+/// A record that can be stored between stages: any type that serde can write and read back.
 ///
-/// Every type that fits is one. What is read back cannot borrow from bytes that come and go: a `&'static str` that is
-/// read back is kept for ever, once for each text. So it may be part of records where there are few different ones.
+/// Implemented for every type that satisfies the bounds. A decoded record cannot borrow from the bytes that it was read
+/// from, because these are temporary. Text decoded as `&'static str` is therefore leaked, once for each distinct text.
+/// Use `&'static str` in records only if there are few distinct texts.
 ///
 /// # Examples
 ///
@@ -32,10 +33,10 @@ use crate::storage::codec::{self, Short};
 pub trait Data: Serialize + Deserialize<'static> + Send + 'static {}
 impl<T: Serialize + Deserialize<'static> + Send + 'static> Data for T {}
 
-/// A record that may be a key: of a group, a count, a join.
+/// A record that can be a key of a group, a count or a join.
 ///
-/// Two keys are the same if their serialised bytes are the same. The bound [`Eq`] stands for the promise that equal keys
-/// have equal bytes. Some types break it, such as `PathBuf`, `OrderedFloat` and `DateTime<FixedOffset>`: see
+/// Two keys are the same if their serialised bytes are the same. The bound [`Eq`] expresses the requirement that equal
+/// keys have equal bytes. Some types violate it, such as `PathBuf`, `OrderedFloat` and `DateTime<FixedOffset>`: see
 /// [equal keys](crate#equal-keys) for a list, and for how to normalise such keys.
 ///
 /// Implemented for every sized type that is [`Data`] and `Eq`, and for `str` and `[u8]`.
@@ -56,7 +57,7 @@ impl<T: Serialize + Deserialize<'static> + Send + 'static> Data for T {}
 /// # Ok::<(), holdall::Error>(())
 /// ```
 pub trait Key: Record<Owned: Data> {
-    /// Calls `f` with the bytes that stand for a key.
+    /// Calls `f` with the bytes of a key.
     #[doc(hidden)]
     fn with_bytes<R>(
         key: Peek<'_, Self>,
@@ -64,23 +65,24 @@ pub trait Key: Record<Owned: Data> {
         f: impl FnOnce(&[u8]) -> R,
     ) -> Result<R>;
 
-    /// Appends the bytes that stand for a key.
+    /// Appends the bytes of a key.
     #[doc(hidden)]
     fn append_bytes(key: Peek<'_, Self>, bytes: &mut Vec<u8>) -> Result<()>;
 
-    /// Whether keys consist of the bytes that stand for them.
+    /// Returns `true` if the keys are byte strings themselves, so that they need no encoding.
     #[doc(hidden)]
     fn is_bytes() -> bool;
 
-    /// The bytes that stand for a key, if they are few.
+    /// Returns the bytes of a key if they fit into a [`Short`].
     #[doc(hidden)]
     fn short(key: Peek<'_, Self>) -> Option<Short>;
 
-    /// The key that `bytes` stand for.
+    /// Decodes a key from its bytes.
     #[doc(hidden)]
     fn from_bytes(bytes: &[u8]) -> Result<Owned<Self>>;
 
-    /// Fails if the key with these bytes would not come back as it was. Returns the number of bytes that were checked.
+    /// Decodes the key with these bytes and returns an error unless the result is the same key. Returns the number of
+    /// bytes that were checked.
     #[doc(hidden)]
     fn check_bytes(bytes: &[u8]) -> Result<usize>;
 }

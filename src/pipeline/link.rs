@@ -1,4 +1,4 @@
-//! The links of a lineage, which is dropped one link after another, however long it is.
+//! Links of a lineage, which are dropped in a loop, so that a lineage of any length can be dropped.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -10,7 +10,7 @@ use super::stack;
 
 type Anything = Arc<dyn Any + Send + Sync>;
 
-/// What a [`Link`] may lead to.
+/// Target of a [`Link`].
 pub(crate) trait Linked: Send + Sync + 'static {
     fn into_any(self: Arc<Self>) -> Anything;
 }
@@ -23,8 +23,8 @@ impl<T: Send + Sync + 'static> Linked for T {
 
 /// An `Arc` to an earlier part of a lineage.
 ///
-/// Dropping an `Arc` drops what it leads to, inside of its own drop, and so on: a chain of 100,000 operators would need
-/// more stack than a thread has. A link leaves its target to a loop instead, in the outermost drop on this thread.
+/// Dropping an `Arc` drops its target within the same call, and so on recursively: a chain of 100,000 operators would
+/// need more stack than a thread has. A link instead leaves its target to a loop in the outermost drop on this thread.
 pub(crate) struct Link<T: ?Sized + Linked>(Option<Arc<T>>);
 
 impl<T: ?Sized + Linked> Link<T> {
@@ -58,11 +58,11 @@ impl<T: ?Sized + Linked> Drop for Link<T> {
     }
 }
 
-/// The targets that wait to be dropped on this thread.
+/// Targets that wait to be dropped on this thread.
 #[derive(Default)]
 struct Waiting {
     targets: Vec<Anything>,
-    /// Whether a drop further up the stack goes through them.
+    /// `true` while a drop further up the stack drains the targets.
     is_draining: bool,
 }
 
@@ -80,13 +80,13 @@ fn drop_in_turn(target: Anything) {
     match is_first {
         Ok(true) => drain(),
         Ok(false) => {}
-        // The thread is ending, and has no queue any more.
+        // The thread is ending and no longer has a queue.
         Err(_) => stack::grown(|| drop(target)),
     }
 }
 
 fn drain() {
-    /// Also ends the loop if a target panics; the next link that this thread drops takes up the rest.
+    /// Ends the loop even if a target panics. The next link that this thread drops then drops the remaining targets.
     struct Draining;
     impl Drop for Draining {
         fn drop(&mut self) {

@@ -30,16 +30,16 @@ use crate::portable::Portable;
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::{Needle, TextKind};
 
-/// How a record of type `T` is handed on.
+/// A record of type `T` as it is passed to the next operator.
 pub(crate) type Ref<'a, T> = <T as Record>::Ref<'a>;
-/// How a record of type `T` is looked at.
+/// A borrowed record of type `T`.
 pub(crate) type Peek<'a, T> = <T as Record>::Peek<'a>;
-/// What a record of type `T` is when it is kept.
+/// An owned record of type `T`.
 pub(crate) type Owned<T> = <T as Record>::Owned;
 
-/// A source and the narrow operators on it: what the second parameter of [`Bag`](crate::Bag) is.
+/// A source followed by narrow operators: the second type parameter of [`Bag`](crate::Bag).
 ///
-/// Only this library implements it. It appears in signatures that take any bag, whatever the chain behind it:
+/// Only this library implements it. Use it in signatures that accept a bag with any chain of operators:
 ///
 /// ```
 /// use holdall::{Bag, Pipeline};
@@ -51,32 +51,32 @@ pub(crate) type Owned<T> = <T as Record>::Owned;
 /// # Ok::<(), holdall::Error>(())
 /// ```
 pub trait Pipeline: Portable + Send + Sync + 'static {
-    /// The records that come out of it.
+    /// Type of the records that the pipeline emits.
     type Out: Record + ?Sized;
 
-    /// How many partitions there are, where that is known before they are read.
+    /// Returns the number of partitions, if it is known before they are read.
     #[doc(hidden)]
     fn partitions(&self) -> Option<usize>;
 
-    /// The partitions, where [`partitions`](Self::partitions) does not know their number.
+    /// Returns the stream of partitions, if [`partitions`](Self::partitions) returns `None`.
     #[doc(hidden)]
     fn stream(&self) -> PartitionStream<'_> {
         unreachable!("the number of partitions is known")
     }
 
-    /// Forgets the types of the operators.
+    /// Erases the types of the operators.
     #[doc(hidden)]
     fn erase(self: Arc<Self>) -> Boxed<Self::Out> {
         Boxed::new(self)
     }
 
-    /// Pushes the records of one partition into `sink`, until it breaks off.
+    /// Pushes the records of one partition into `sink`, until it returns `Break`.
     #[doc(hidden)]
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow;
 
-    /// The number of records of one partition, for those who do not look at them.
+    /// Returns the number of records of one partition. Sources that can count without reading records override it.
     #[doc(hidden)]
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
         let mut count = 0;
@@ -87,9 +87,9 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
         Ok(count)
     }
 
-    /// Pushes the records of one partition that `needle` is in.
+    /// Pushes the records of one partition that contain `needle`.
     ///
-    /// For sources that can search many records at once.
+    /// Sources that can search many records together override it.
     #[doc(hidden)]
     fn run_containing<S>(
         &self,
@@ -112,10 +112,10 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
         })
     }
 
-    /// Pushes the text of one partition into `sink` in the largest pieces at hand that end where a record ends.
+    /// Pushes the text of one partition into `sink` in the largest available pieces that end at the end of a record.
     ///
-    /// Each is a record, or lines, as `sink` is told: then a record ends with `"\n"`, or `"\r\n"`, or the piece. For those
-    /// who look for something smaller than a record.
+    /// The [`TextKind`] tells `sink` whether a piece is one record or consists of lines. Lines end with `"\n"`, with
+    /// `"\r\n"`, or at the end of the piece. Operators that search for units smaller than a record use this method.
     #[doc(hidden)]
     fn run_text<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
     where

@@ -1,13 +1,13 @@
-//! `String` and `Vec<u8>` as the bytes they are, for code that is generic over sized types.
+//! Access to the bytes of `String` and `Vec<u8>` in code that is generic over sized types.
 //!
-//! There is no specialisation, but the compiler knows the type where a function is put to use, so that nothing is left
-//! of these tests.
+//! Rust has no specialisation. However, each generic function is compiled for one type, so the compiler removes these
+//! type checks.
 
 use std::any::Any;
 
 use super::text_bytes::text;
 
-/// The bytes of a `String` or a `Vec<u8>`.
+/// Returns the bytes of a `String` or a `Vec<u8>`; `None` if `T` is another type.
 #[inline(always)]
 pub(crate) fn as_bytes<T: 'static>(record: &T) -> Option<&[u8]> {
     let record: &dyn Any = record;
@@ -17,7 +17,7 @@ pub(crate) fn as_bytes<T: 'static>(record: &T) -> Option<&[u8]> {
     record.downcast_ref::<Vec<u8>>().map(Vec::as_slice)
 }
 
-/// Whether `T` is one of them.
+/// Returns `true` if `T` is `String` or `Vec<u8>`.
 #[inline(always)]
 pub(crate) fn is_bytes<T: 'static>() -> bool {
     let none: Option<T> = None;
@@ -25,7 +25,7 @@ pub(crate) fn is_bytes<T: 'static>() -> bool {
     none.is::<Option<String>>() || none.is::<Option<Vec<u8>>>()
 }
 
-/// The `String` or the `Vec<u8>` whose bytes these are; `None` if `T` is another type.
+/// Returns the `String` or the `Vec<u8>` with these bytes; `None` if `T` is another type.
 #[inline(always)]
 pub(crate) fn from_bytes<T: 'static>(bytes: &[u8]) -> Option<T> {
     let mut record: Option<T> = None;

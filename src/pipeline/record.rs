@@ -1,26 +1,26 @@
-//! What may flow through a pipeline.
+//! Types of records that a pipeline can process.
 
 use std::ops::ControlFlow;
 
 use crate::task::Flow;
 
-/// What a [`Bag`](crate::Bag) may hold: any sized type that borrows nothing, and `str` and `[u8]`.
+/// A record of a [`Bag`](crate::Bag): any sized type that borrows nothing, and `str` and `[u8]`.
 ///
-/// `str` and `[u8]` are handed to closures as slices of the buffer they were read into, so that text is not copied.
+/// Closures receive `str` and `[u8]` as slices of the buffer that they were read into, so that text is not copied.
 ///
-/// | `T` | `Ref`: to `map`, `flat_map`, `for_each` | `Peek`: to `filter`, `inspect` | `Owned`: from `collect` |
+/// | `T` | `Ref`: for `map`, `flat_map`, `for_each` | `Peek`: for `filter`, `inspect` | `Owned`: from `collect` |
 /// | --- | --- | --- | --- |
 /// | sized | `T` | `&T` | `T` |
 /// | `str` | `&str` | `&str` | `String` |
 /// | `[u8]` | `&[u8]` | `&[u8]` | `Vec<u8>` |
 ///
-/// Two more stand for streams of values: [`Group`](crate::Group) and [`CoGroup`](crate::CoGroup).
+/// Two other record types are streams of values: [`Group`](crate::Group) and [`CoGroup`](crate::CoGroup).
 ///
 /// Only this library implements it.
 ///
 /// # Examples
 ///
-/// A function for bags of whatever records:
+/// A function for bags with any type of records:
 ///
 /// ```
 /// use holdall::{Bag, Data, Pipeline, Record};
@@ -39,36 +39,36 @@ use crate::task::Flow;
 /// # Ok::<(), holdall::Error>(())
 /// ```
 pub trait Record: 'static {
-    /// A record as it is handed on: by value, or as a slice.
+    /// A record as it is passed to the next operator: by value, or as a slice.
     type Ref<'a>;
-    /// A record as it is looked at.
+    /// A borrowed record.
     type Peek<'a>: Copy;
-    /// A record as it is kept.
+    /// An owned record.
     type Owned: 'static;
 
-    /// Whether a record is read while a closure goes through it, so that the closure sees a part of it if a file is found
-    /// damaged.
+    /// `true` for records that are read while a closure iterates over them. If their file is found damaged, the closure
+    /// has already seen a part of the record.
     #[doc(hidden)]
     const IS_STREAM: bool = false;
 
-    /// Looks at a record without taking it.
+    /// Borrows a record.
     #[doc(hidden)]
     fn peek<'s>(record: &'s Self::Ref<'_>) -> Self::Peek<'s>;
 
-    /// Looks at a record that is kept.
+    /// Borrows an owned record.
     #[doc(hidden)]
     fn peek_owned(owned: &Self::Owned) -> Self::Peek<'_>;
 
-    /// Makes a record one's own, copying it if it is a slice.
+    /// Converts a record to an owned one, and copies it if it is a slice.
     #[doc(hidden)]
     fn into_owned(record: Self::Ref<'_>) -> Self::Owned;
 
-    /// Hands a kept record on.
+    /// Passes an owned record to `f`.
     #[doc(hidden)]
     fn lend<R>(owned: Self::Owned, f: impl FnOnce(Self::Ref<'_>) -> R) -> R;
 
-    /// Takes a record through a type-erased boundary: into `batch`, if it can be kept for nothing, which the
-    /// caller hands over once it is full; or else by calling `each` at once.
+    /// Passes a record through a type-erased boundary. If the record can be owned at no cost, pushes it to `batch`,
+    /// which the caller passes on once it is full. Otherwise, calls `each` immediately.
     #[doc(hidden)]
     fn cross(
         record: Self::Ref<'_>,

@@ -1,25 +1,25 @@
 //! Stack for pipelines that are nested deeper than a thread's stack allows.
 //!
-//! Records are pushed, so each erased boundary is a few calls inside those of the next one: 1 to 3 KiB on the way to the
-//! source and back. A loop of a thousand rounds or two would fill the 2 MiB of a thread.
+//! Records are pushed, so the calls of each erased boundary are nested in those of the next one. They need 1 to 3 KiB
+//! of stack on the way to the source and back. One to two thousand boundaries would fill the 2 MiB stack of a thread.
 
 use crate::error::Result;
 use crate::task::{Partition, PartitionStream};
 
-/// Minimum free stack at an erased boundary, in bytes. The operators and the closures up to the next boundary have to
-/// fit into it.
+/// Minimum free stack at an erased boundary, in bytes. The operators and closures up to the next boundary must fit into
+/// it.
 const MIN_FREE_BYTES: usize = 256 << 10;
 
-/// Length of an additional stack, in bytes. The system provides only the pages that are used.
+/// Length of an additional stack, in bytes. The system allocates only the pages that are used.
 const GROWTH_BYTES: usize = 8 << 20;
 
-/// Runs `work` on this stack, or on an additional one if little of this one is left.
+/// Runs `work` on this stack, or on an additional one if this one has less than `MIN_FREE_BYTES` left.
 #[inline]
 pub(super) fn grown<R>(work: impl FnOnce() -> R) -> R {
     stacker::maybe_grow(MIN_FREE_BYTES, GROWTH_BYTES, work)
 }
 
-/// A stream of partitions that may be nested as deep as its pipeline is.
+/// A stream of partitions that can be nested as deeply as its pipeline.
 pub(crate) struct NestedStream<'a>(Option<PartitionStream<'a>>);
 
 impl<'a> NestedStream<'a> {
@@ -27,7 +27,7 @@ impl<'a> NestedStream<'a> {
         Self(Some(grown(open)))
     }
 
-    /// The next partition; after the last one, none is asked for again.
+    /// Returns the next partition. After the last one, does not call the stream again.
     pub(crate) fn next(&mut self) -> Result<Option<Partition>> {
         let Some(stream) = &mut self.0 else {
             return Ok(None);

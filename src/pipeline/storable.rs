@@ -1,14 +1,14 @@
-//! What may be kept as bytes, record by record.
+//! Records that can be stored as bytes, one by one.
 
 use super::{Data, Peek, Record, Ref, owned_bytes, text_bytes};
 use crate::error::Result;
 use crate::storage::codec;
 
-/// A record that can be kept as bytes and handed out again: what [`persist`](crate::Bag::persist) and
-/// [`repartition`](crate::Bag::repartition) ask for.
+/// A record that can be stored as bytes and restored: the bound of [`persist`](crate::Bag::persist) and
+/// [`repartition`](crate::Bag::repartition).
 ///
-/// Implemented for every sized type that is [`Data`], and for `str` and `[u8]`, which are handed out as slices of what
-/// is kept. Only groups are none; `map` makes something of them that is.
+/// Implemented for every sized type that is [`Data`], and for `str` and `[u8]`, which are restored as slices of the
+/// stored bytes. Only groups do not implement it; `map` them to the value that you need first.
 ///
 /// # Examples
 ///
@@ -29,11 +29,12 @@ pub trait Storable: Record<Owned: Data> {
     #[doc(hidden)]
     fn store(record: Peek<'_, Self>, bytes: &mut Vec<u8>) -> Result<()>;
 
-    /// Hands on the record that `bytes` are.
+    /// Decodes a record from `bytes` and passes it to `f`.
     #[doc(hidden)]
     fn restore<R>(bytes: &[u8], f: impl FnOnce(Ref<'_, Self>) -> R) -> Result<R>;
 
-    /// Fails if this record would not come back as it was. Returns the number of bytes that were checked.
+    /// Encodes and decodes this record, and returns an error unless the result is the same record. Returns the number
+    /// of bytes that were checked.
     #[doc(hidden)]
     fn check(record: Peek<'_, Self>) -> Result<usize>;
 }

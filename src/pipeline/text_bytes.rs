@@ -1,10 +1,10 @@
-//! Bytes that were a `str` when they were stored, as a `str` again.
+//! Conversion of stored bytes back to the `str` that they were.
 #![expect(unsafe_code, reason = "short keys are looked at eight bytes at once")]
 
-/// Texts below this are validated byte by byte, both by `std` and by `simdutf8`.
+/// Length in bytes below which both `std` and `simdutf8` validate text byte by byte.
 const SHORT_BYTES: usize = 64;
 
-/// What was a `str` when its bytes were stored.
+/// Returns stored bytes as the `str` that they were when they were stored.
 #[inline]
 pub(crate) fn text(bytes: &[u8]) -> &str {
     if bytes.len() < SHORT_BYTES && bytes.is_ascii() {

@@ -17,7 +17,7 @@ pub(crate) struct Plan {
     pub(crate) result: Handle,
     /// Shuffles that the stage of the result reads.
     pub(crate) result_reads: Vec<ShuffleId>,
-    /// StoredNode partitions that the stages rely on.
+    /// Stored partitions that the stages rely on.
     _pins: Vec<Pin>,
 }
 

@@ -1,4 +1,4 @@
-//! Closures without bytes, from nothing.
+//! Recreates closures that have no bytes.
 #![expect(
     unsafe_code,
     reason = "a closure that captures nothing has a type and no bytes, and there is no other way to come by a value"
@@ -6,30 +6,30 @@
 
 use std::mem;
 
-/// Whether values of `F` have no bytes, and nothing happens when one goes.
+/// Returns `true` if values of `F` have no bytes and dropping one has no effect.
 pub(super) const fn is_portable<F>() -> bool {
     size_of::<F>() == 0 && !mem::needs_drop::<F>()
 }
 
-/// A value of `F`, if it has no bytes: another like the one that was saved.
+/// Returns a value of `F`, identical to the one that was saved; `None` if values of `F` have bytes or a destructor.
 ///
 /// # Panics
 ///
-/// If there are no values of `F`, so that none can have been saved.
+/// Panics if `F` is uninhabited. No value of such a type can have been saved.
 pub(super) fn revive<F>() -> Option<F> {
     if !is_portable::<F>() {
         return None;
     }
-    // SAFETY: `F` has no bytes, so that any memory is a value as far as bytes go, and there are values: `zeroed` panics
-    // for a type without any. One was saved, as it takes an entry of the type that holds it to come here; this is a
-    // copy of it. Copying could break a promise of a type without bytes in three ways:
-    // - It is dropped once more. Excluded: it needs no drop.
-    // - It is used through `&mut` or by value as if it were the only one. Closures of operators are `Fn + Sync`: they
-    //   are called through shared references, on several threads at once, and the copy is called in no other way; so
-    //   nobody can tell from one value what he could not tell before.
-    // - It is a token, captured by `move`, for something that has happened in the first process ("the library is set
-    //   up"), and `unsafe` code relies on it. In a worker process that need not have happened. Rust has no way to know
-    //   of such a type; the docs of `init` say that what `main` does after it has not happened in worker processes.
-    // Within one process this is sound even then, as the token's promise holds for all of it.
+    // SAFETY: `F` has no bytes, so any memory is a valid representation. `F` has values: `zeroed` panics for an
+    // uninhabited type. One value was saved, because only the entry of a type that contains `F` leads here, and this is
+    // a copy of that value. Copying a value without bytes could violate a guarantee of its type in three ways:
+    // - The copy is dropped as well. Excluded: `F` needs no drop.
+    // - The copy is used through `&mut` or by value as if it were unique. Excluded: closures of operators are `Fn +
+    //   Sync`, so they are called through shared references, on several threads concurrently. The copy is called in the
+    //   same way, so no code can distinguish it from the original.
+    // - The value is a token, captured by `move`, for something that happened in the driver ("the library is set up"),
+    //   and `unsafe` code relies on it. In a worker process, it may not have happened. Rust cannot recognise such a
+    //   type. The docs of `init` warn that worker processes do not run the code of `main` that follows it.
+    // Within one process, this is sound even for a token, because its guarantee holds for the whole process.
     Some(unsafe { mem::zeroed() })
 }

@@ -1,4 +1,4 @@
-//! Constants of the executable that say by their address which code is meant.
+//! Constants of the executable whose addresses identify code.
 #![expect(
     unsafe_code,
     reason = "an address that comes from another process becomes a reference, once it is known what is there"
@@ -12,13 +12,13 @@ use super::Loader;
 use super::image;
 use crate::error::Result;
 
-/// What an entry begins with. No instruction and no text has this in it by intention.
+/// The first bytes of each entry. No instructions or text contain them, except by accident.
 const MAGIC: [u64; 2] = [0x9d1c_7a3e_55f0_b286, 0x41e8_c25b_0f97_d36a];
 
-/// Code that makes an `R` of what was saved.
+/// A function that decodes an `R`.
 ///
-/// It is a constant, so that it stands in the executable, at the same offset in each process. Who sends one sends the
-/// offset; who is sent one looks at what is there before calling anything.
+/// Entries are constants, so each has the same offset in the executable in every process. The sender sends this offset.
+/// The receiver verifies the entry at the offset before it calls the function.
 #[repr(C)]
 pub(crate) struct FunctionEntry<R> {
     head: Head,
@@ -26,19 +26,20 @@ pub(crate) struct FunctionEntry<R> {
     result: PhantomData<fn() -> R>,
 }
 
-/// What is the same for all entries.
+/// The part of an entry that does not depend on the type of its result.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Head {
     magic: [u64; 2],
-    /// What it makes.
+    /// Type of the result.
     result: TypeId,
-    /// The code: the compiler may give two types the same function, where it comes to the same.
+    /// Type that identifies the code. The address of `load` does not suffice: the compiler may merge the functions of
+    /// two types if their machine code is identical.
     code: TypeId,
 }
 
 impl<R: 'static> FunctionEntry<R> {
-    /// An entry for the code of the type `C`, which `load` reads.
+    /// Creates an entry for the code of type `C`, which `load` decodes.
     pub(crate) const fn of<C: 'static>(load: fn(&mut Loader<'_>) -> Result<R>) -> Self {
         Self {
             head: Head {
@@ -55,39 +56,39 @@ impl<R: 'static> FunctionEntry<R> {
         (self.load)(from)
     }
 
-    /// Where it stands in the executable, or why it cannot be sent.
+    /// Returns the offset of the entry in the executable, or the reason that it cannot be sent.
     pub(super) fn offset(&'static self) -> Result<u64, String> {
         let address = std::ptr::from_ref(self).expose_provenance();
         image::offset_of(address, size_of::<Self>())
     }
 
-    /// A number that other code has not, nor the same code in another program.
+    /// Returns a hash that distinguishes this entry from those of other code and of other programs.
     pub(super) fn check(&self) -> u64 {
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
         (self.head.result, self.head.code).hash(&mut hasher);
         hasher.finish()
     }
 
-    /// The entry that another process of this executable has at `offset`, with that `check`.
+    /// Returns the entry at `offset` in this process. Fails if there is no entry, or if its hash is not `check`.
     pub(super) fn at(offset: u64, check: u64) -> Result<&'static Self, String> {
         let address = image::address_of(offset, size_of::<Self>())?;
         if !address.is_multiple_of(align_of::<Self>()) {
             return Err("an entry that is not aligned".to_owned());
         }
-        // What is there may be no object, or the end of one and the start of another. So the system copies it.
+        // These bytes may be no object, or the end of one and the start of another, so the system copies them.
         let magic = image::copy(address, size_of_val(&MAGIC))?;
         if magic != MAGIC.map(u64::to_ne_bytes).concat() {
             return Err("an entry that is none".to_owned());
         }
         let head = std::ptr::with_exposed_provenance::<Head>(address);
-        // SAFETY: `address_of` says that so many bytes from here on are of the executable's own image, mapped as long
-        // as the process lives, and that they are never written to; they are aligned. Nothing but an entry begins with
-        // these 16 bytes, so this is an entry's head.
+        // SAFETY: `address_of` guarantees that the bytes of an entry at `address` belong to the image of the
+        // executable. They remain mapped while the process lives, and are never written to. The address is aligned.
+        // Only entries begin with these 16 bytes, so this is the head of an entry.
         let head = unsafe { *head };
         if head.result != TypeId::of::<R>() {
             return Err("an entry of another kind".to_owned());
         }
-        // SAFETY: as above. It is an entry, and it makes an `R`: so it is an `FunctionEntry<R>`.
+        // SAFETY: as above. This is an entry whose result is an `R`, so it is a `FunctionEntry<R>`.
         let entry = unsafe { &*std::ptr::with_exposed_provenance::<Self>(address) };
         if entry.check() != check {
             return Err("an entry of other code".to_owned());
@@ -96,7 +97,7 @@ impl<R: 'static> FunctionEntry<R> {
     }
 }
 
-/// The hash of Fowler, Noll and Vo: the same in each process, which std's need not be.
+/// The Fowler–Noll–Vo hash (FNV-1a). Unlike std's default hash, it is the same in each process.
 struct Fnv(u64);
 
 impl Hasher for Fnv {

@@ -1,10 +1,10 @@
-//! `portable!`: a type travels as its fields do.
+//! `portable!`: implements `Portable` for a type by its fields.
 
-/// Implements [`Portable`](super::Portable) for a struct, whose fields travel in the order in which they are named:
-/// `part` is `Portable` itself, `data` is of a type of this library, `value` and `values` are of a type of the program,
-/// `state` is an `Arc` of a value, `path` is a path, and `code` is a closure.
+/// Implements [`Portable`](super::Portable) for a struct. Saves and loads the fields in the order in which they are
+/// listed, according to their kinds: a `part` is itself `Portable`, `data` has a type of this library, `value` and
+/// `values` have a type of the user, `state` is an `Arc` of a value, `path` is a path, and `code` is a closure.
 ///
-/// The site of an operator comes first, since it is named if anything after it cannot travel.
+/// List the site of an operator first, so that the error names it if a later field cannot be sent.
 macro_rules! portable {
     (
         [$($generics:tt)*] $type:ty $(where [$($bounds:tt)*])?

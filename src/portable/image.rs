@@ -1,8 +1,8 @@
-//! Which addresses are of the executable, and never change.
+//! Address ranges of the executable that never change.
 //!
-//! A position-independent executable lies at another address in each process, so what is sent is the distance from
-//! where it begins. Constants with addresses in them are written once, by the loader, which then locks them
-//! (`PT_GNU_RELRO`); all other constants are in segments that cannot be written to.
+//! A position-independent executable has another base address in each process, so processes exchange offsets from this
+//! base. Constants that contain addresses are written once by the loader, which then makes them read-only
+//! (`PT_GNU_RELRO`). All other constants are in read-only segments.
 #![cfg_attr(
     target_os = "linux",
     expect(
@@ -21,14 +21,14 @@ type ProgramHeader = libc::Elf32_Phdr;
 
 /// The executable in memory.
 struct Image {
-    /// What is added to the addresses in the file.
+    /// Load bias: the difference between an address in memory and the address in the file.
     base: usize,
-    /// What can be read and not be written or run, in ascending order.
+    /// Address ranges that are readable, but neither writable nor executable, in ascending order.
     constants: Vec<Range<usize>>,
 }
 
 impl Image {
-    /// Whether all of it is constant.
+    /// Returns `true` if all `bytes` from `address` on are constant.
     fn holds(&self, address: usize, bytes: usize) -> bool {
         let Some(end) = address.checked_add(bytes) else {
             return false;
@@ -44,7 +44,8 @@ fn image() -> Result<&'static Image, String> {
     image.ok_or_else(|| "code can be sent to other processes on Linux only".to_owned())
 }
 
-/// How far into the executable some bytes of it are.
+/// Returns the offset of `address` in the executable. Fails unless all `bytes` from there on are constants of the
+/// executable.
 pub(super) fn offset_of(address: usize, bytes: usize) -> Result<u64, String> {
     let image = image()?;
     if image.holds(address, bytes) {
@@ -54,7 +55,8 @@ pub(super) fn offset_of(address: usize, bytes: usize) -> Result<u64, String> {
     }
 }
 
-/// Where in this process bytes are that are so far into the executable.
+/// Returns the address in this process of `bytes` at `offset` in the executable. Fails unless all of them are constants
+/// of the executable.
 pub(super) fn address_of(offset: u64, bytes: usize) -> Result<usize, String> {
     let image = image()?;
     let offset = usize::try_from(offset).ok();
@@ -64,7 +66,7 @@ pub(super) fn address_of(offset: u64, bytes: usize) -> Result<usize, String> {
         .ok_or_else(|| "an entry that is not in the executable".to_owned())
 }
 
-/// So many bytes from an address on.
+/// Copies `bytes` from `address`.
 #[cfg(target_os = "linux")]
 pub(super) fn copy(address: usize, bytes: usize) -> Result<Vec<u8>, String> {
     use std::fs::File;
@@ -97,29 +99,31 @@ fn read_image() -> Option<Image> {
 fn read_image() -> Option<Image> {
     use std::ffi::{c_int, c_void};
 
-    /// Called with each image, the executable's first.
+    /// Receives the first image, which is the executable, and stops the iteration.
     unsafe extern "C" fn first(
         info: *mut libc::dl_phdr_info,
         _: libc::size_t,
         found: *mut c_void,
     ) -> c_int {
-        // SAFETY: `dl_iterate_phdr` gives a pointer to its own `dl_phdr_info`, valid during the call.
+        // SAFETY: `dl_iterate_phdr` passes a pointer to its own `dl_phdr_info`, which is valid during the call.
         let info = unsafe { &*info };
         let headers: &[ProgramHeader] = if info.dlpi_phdr.is_null() {
             &[]
         } else {
-            // SAFETY: the loader's program headers are as many as it says, and stay where they are.
+            // SAFETY: the loader guarantees that there are `dlpi_phnum` program headers. They remain in place.
             unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) }
         };
         let found = found.cast::<Option<Image>>();
-        // SAFETY: it is the pointer that `read_image` gave, to a place of its own that nobody else looks at meanwhile.
+        // SAFETY: this is the pointer that `read_image` passed. It points to a local variable that no other code uses
+        // during the call.
         unsafe { *found = Some(constants(info.dlpi_addr as usize, headers)) };
         1
     }
 
     let mut found: Option<Image> = None;
     let place: *mut Option<Image> = &raw mut found;
-    // SAFETY: `first` has the signature that is asked for, does not unwind, and `place` lives until the call returns.
+    // SAFETY: `first` has the required signature and does not unwind. `place` points to `found`, which outlives the
+    // call.
     unsafe { libc::dl_iterate_phdr(Some(first), place.cast()) };
     found
 }

@@ -1,18 +1,18 @@
-//! What travels to a worker process: code by its address, state by serde.
+//! Sends code and state to worker processes: code by its address, state by serde.
 //!
-//! Worker processes are this executable, started again. So the code of a stage is there already, and it is enough to
-//! say which it is: by an [`FunctionEntry`], a constant of the executable that knows how to read its state back. A closure
-//! that captures nothing has no bytes, so that its type, which the entry knows, is all of it. One that captures
-//! something is refused.
+//! Worker processes run this executable, so they already contain the code of a stage. To identify it, a
+//! [`FunctionEntry`] suffices: a constant of the executable with a function that reads the state of the code. A closure
+//! that captures nothing has no bytes, so its type, which the entry determines, describes it completely. A closure that
+//! captures something is refused.
 //!
-//! | file | what it is for |
+//! | file | purpose |
 //! | --- | --- |
-//! | `state` | `Saver` and `Loader`: what is sent, in the order in which it is asked for |
-//! | `shared` | states that several stages have |
-//! | `entry` | constants that say by their address which code is meant; `unsafe` |
-//! | `image` | which addresses are of the executable, and never change; `unsafe` |
-//! | `closure` | closures without bytes from nothing; `unsafe` |
-//! | `fields` | `portable!`: types whose fields travel |
+//! | `state` | `Saver` and `Loader`: write and read the parts of a stage in the same order |
+//! | `shared` | states that several stages share |
+//! | `entry` | constants whose addresses identify code; `unsafe` |
+//! | `image` | address ranges of the executable that never change; `unsafe` |
+//! | `closure` | recreates closures that have no bytes; `unsafe` |
+//! | `fields` | `portable!`: implements `Portable` for a type by its fields |
 
 mod closure;
 mod entry;
@@ -35,22 +35,22 @@ use crate::error::{Result, Site};
 
 /// Code and state that can be sent to a worker process of the same executable.
 ///
-/// Only this library implements it; [`portable!`] does.
+/// Only this library implements it, by [`portable!`].
 pub trait Portable: Sized {
-    /// Says all that it takes to make a value like this one.
+    /// Writes everything that `load` needs to create an equal value.
     ///
     /// # Errors
     ///
-    /// If something of it cannot be sent: a closure that captures, code of a shared library, a record that serde
-    /// cannot write.
+    /// Returns an error if a part cannot be sent: a closure that captures, code of a shared library, or a record that
+    /// serde cannot write.
     #[doc(hidden)]
     fn save(&self, to: &mut Saver) -> Result<()>;
 
-    /// Makes the value that was saved.
+    /// Creates a value equal to the saved one.
     ///
     /// # Errors
     ///
-    /// If it is not what `save` has written.
+    /// Returns an error if `save` of the same type did not write these bytes.
     #[doc(hidden)]
     fn load(from: &mut Loader<'_>) -> Result<Self>;
 }

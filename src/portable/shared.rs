@@ -1,8 +1,7 @@
-//! States, which several stages of a job may have in common: each is checked once in the driver, and read once in a
-//! worker.
+//! States that several stages of a job share: the driver checks each once, and a worker decodes each once.
 //!
-//! A worker keeps the states of the stage that it has loaded last. If the next stage has some of them, it takes them over
-//! instead of reading them again. Small ones are not worth it.
+//! A worker keeps the states of the stage that it loaded last. If the next stage uses some of them, the worker reuses
+//! them and does not decode them again. Small states are not kept, because the lookup would save little.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -17,7 +16,7 @@ type Shared = dyn Any + Send + Sync;
 /// Minimum length of a state that is kept, in bytes.
 const MIN_BYTES: usize = 64 << 10;
 
-/// The large states that have been checked in this process.
+/// Large states that have been checked in this process.
 static CHECKED: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
 
 fn checked() -> MutexGuard<'static, Vec<Weak<Shared>>> {
@@ -29,13 +28,13 @@ fn weak<S: Send + Sync + 'static>(state: &Arc<S>) -> Weak<Shared> {
     Arc::downgrade(&shared)
 }
 
-/// Whether this very state has been checked, and was large.
+/// Returns `true` if exactly this state (not an equal one) is large and has been checked.
 pub(super) fn is_checked<S: Send + Sync + 'static>(state: &Arc<S>) -> bool {
     let state = weak(state);
     checked().iter().any(|checked| checked.ptr_eq(&state))
 }
 
-/// Notes that a state of `length` bytes has been checked.
+/// Records that a state of `length` bytes has been checked.
 pub(super) fn note_checked<S: Send + Sync + 'static>(state: &Arc<S>, length: usize) {
     if length < MIN_BYTES || is_checked(state) {
         return;
@@ -45,12 +44,12 @@ pub(super) fn note_checked<S: Send + Sync + 'static>(state: &Arc<S>, length: usi
     checked.push(weak(state));
 }
 
-/// A state that was read.
+/// A decoded state.
 struct Kept {
     hash: u64,
     length: usize,
     state: Arc<Shared>,
-    /// Whether the stage that is being loaded has it.
+    /// `true` if the stage that is being loaded uses this state.
     is_used: bool,
 }
 
@@ -58,18 +57,18 @@ thread_local! {
     static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `load`, which loads a stage, and then lets go of the states that the stage does not have.
+/// Calls `load`, which loads a stage, and then drops the states that the stage does not use.
 pub(crate) fn loading_stage<R>(load: impl FnOnce() -> R) -> R {
     KEPT.with_borrow_mut(|kept| kept.iter_mut().for_each(|kept| kept.is_used = false));
     let loaded = load();
-    // Not dropped while it is borrowed: the program's code may run then.
+    // Drop the states only after the borrow has ended, because dropping may run the user's code.
     let unused: Vec<_> =
         KEPT.with_borrow_mut(|kept| kept.extract_if(.., |kept| !kept.is_used).collect());
     drop(unused);
     loaded
 }
 
-/// The state that these bytes are: one that is kept, or what `read` makes of them.
+/// Returns the state with these bytes: a kept one or, if there is none, a new one decoded by `read`.
 pub(super) fn state<S: Send + Sync + 'static>(
     bytes: &[u8],
     read: impl FnOnce(&[u8]) -> Result<S>,

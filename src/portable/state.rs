@@ -1,4 +1,4 @@
-//! `Saver` and `Loader`: what is sent, in the order in which it is asked for.
+//! `Saver` and `Loader`: write and read the parts of a stage in the same order.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::error::plain::ToPlain;
 use crate::error::{Error, ErrorContext, ErrorKind, Result, Site, intern, panicked};
 use crate::storage::codec::{self, Sampling};
 
-/// Takes down what it takes to make something anew in a worker process.
+/// Writes values so that a worker process can recreate them.
 #[derive(Debug, Default)]
 pub struct Saver {
     bytes: Vec<u8>,
@@ -31,7 +31,7 @@ impl Saver {
         self.bytes
     }
 
-    /// The bytes that `save` writes. It may call the program, whose panic is an error then.
+    /// Returns the bytes that `save` writes. If user code panics in `save`, returns an error.
     pub(crate) fn write(save: impl FnOnce(&mut Self) -> Result<()>) -> Result<Vec<u8>> {
         let mut to = Self::new();
         let saved = catch_unwind(AssertUnwindSafe(|| save(&mut to)));
@@ -39,19 +39,20 @@ impl Saver {
         Ok(to.bytes)
     }
 
-    /// What comes next belongs to this operator, which is named if it cannot be sent.
+    /// Begins the parts of an operator. Errors name the operator if one of its parts cannot be sent.
     pub(crate) fn site(&mut self, site: Site) -> Result<()> {
         self.site = Some(site);
         self.data(&(site.operator, site.location))
     }
 
-    /// Values of types of this library.
+    /// Writes a value of a type of this library.
     pub(crate) fn data<T: Serialize + ?Sized>(&mut self, data: &T) -> Result<()> {
         let encoded = codec::encode_own(data, &mut self.bytes);
         encoded.map_err(|error| at(self.site, error))
     }
 
-    /// A value of the program. If it does not come back, that is an error, which changes nothing behind it.
+    /// Writes a value of a user's type. The frame isolates it: if its type reads another number of bytes than it has
+    /// written, `load` returns an error, and the values after it are unaffected.
     pub(crate) fn value<T>(&mut self, value: &T) -> Result<()>
     where
         T: Serialize + Deserialize<'static>,
@@ -61,7 +62,7 @@ impl Saver {
         encoded.map_err(|error| at(self.site, error))
     }
 
-    /// The same for a state.
+    /// Writes a state of the user. Checks it only once if it is large.
     pub(crate) fn state<S>(&mut self, state: &Arc<S>) -> Result<()>
     where
         S: Serialize + Deserialize<'static> + Send + Sync + 'static,
@@ -78,7 +79,7 @@ impl Saver {
         Ok(())
     }
 
-    /// Several values. Each has a frame of its own, since there is a limit to what the codec takes at once.
+    /// Writes several values, each in its own frame, because the codec limits the length of what it reads in one call.
     pub(crate) fn values<T>(&mut self, values: &[T]) -> Result<()>
     where
         T: Serialize + Deserialize<'static>,
@@ -92,16 +93,16 @@ impl Saver {
         encoded.map_err(|error| at(self.site, error))
     }
 
-    /// A path, which need not be UTF-8.
+    /// Writes a path, which need not be UTF-8.
     pub(crate) fn path(&mut self, path: &Path) -> Result<()> {
         self.data(&path.to_owned().to_plain())
     }
 
-    /// A closure, which needs no bytes: it is there if whoever loads it knows its type.
+    /// Checks that a closure can be sent. Writes nothing, because a worker recreates the closure from its type.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CapturingClosure`].
+    /// Returns [`ErrorKind::CapturingClosure`] if the closure captures something.
     pub(crate) fn code<F>(&mut self, _: &F) -> Result<()> {
         if closure::is_portable::<F>() {
             return Ok(());
@@ -110,11 +111,11 @@ impl Saver {
         Err(Error::new(ErrorKind::CapturingClosure { context }))
     }
 
-    /// Which code is to read what comes next.
+    /// Writes the entry of the code that reads the following bytes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotPortable`] if it is not in the executable itself.
+    /// Returns [`ErrorKind::NotPortable`] if the code is not in the executable itself.
     pub(crate) fn entry<R: 'static>(&mut self, entry: &'static FunctionEntry<R>) -> Result<()> {
         let offset = entry.offset().map_err(|reason| {
             let context = self.context();
@@ -128,7 +129,7 @@ impl Saver {
     }
 }
 
-/// Makes anew what a [`Saver`] has taken down.
+/// Recreates values that a [`Saver`] has written.
 #[derive(Debug)]
 pub struct Loader<'a> {
     bytes: &'a [u8],
@@ -141,7 +142,8 @@ impl<'a> Loader<'a> {
         Self { bytes, site: None }
     }
 
-    /// What `load` makes of all of `bytes`. It may call the program, whose panic is an error then.
+    /// Calls `load`, and returns an error unless it reads all of `bytes`. If user code panics in `load`, returns an
+    /// error.
     pub(crate) fn read<R>(bytes: &'a [u8], load: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         let mut from = Self::new(bytes);
         let loaded = catch_unwind(AssertUnwindSafe(|| load(&mut from)));
@@ -195,14 +197,14 @@ impl<'a> Loader<'a> {
         closure::revive().ok_or_else(|| damaged("a closure that captures"))
     }
 
-    /// See [`Saver::entry`]. Reads what comes behind it, too.
+    /// See [`Saver::entry`]. Also calls the entry, which reads the bytes that follow.
     pub(crate) fn entry<R: 'static>(&mut self) -> Result<R> {
         let (offset, check) = self.data()?;
         let entry = FunctionEntry::at(offset, check).map_err(damaged)?;
         entry.load(self)
     }
 
-    /// That nothing is left.
+    /// Returns an error unless all bytes have been read.
     pub(crate) fn finish(self) -> Result<()> {
         match self.bytes {
             [] => Ok(()),

@@ -1,9 +1,9 @@
-//! What is sent, what is refused, and what is found out about bytes that are not right.
+//! Tests of sending code: values that can be sent, values that are refused, and bytes that are damaged.
 
 use super::*;
 use crate::error::ErrorKind;
 
-/// Something that is made anew by the code of its type.
+/// An object that is recreated by the code of its type.
 trait Speak: Send {
     fn speak(&self) -> String;
     fn save(&self, to: &mut Saver) -> Result<()>;
@@ -57,7 +57,7 @@ fn loaded(bytes: &[u8]) -> Result<Box<dyn Speak>> {
 
 #[test]
 fn code_comes_back_with_its_state() {
-    // Both closures are compiled to the same code, maybe to one function; each comes back as itself.
+    // Both closures compile to the same code, possibly to one function. Each must be recreated as itself.
     let speakers = [
         twice(|word| word.repeat(2)),
         twice(|word| word.repeat(2)),
@@ -93,7 +93,7 @@ fn closures_with_bytes_or_a_drop_are_refused() {
     assert!(closure::revive::<Loud>().is_none());
 }
 
-/// What `FunctionEntry::at` says of an offset and a check.
+/// Returns the error of `FunctionEntry::at` for an offset and a check.
 fn at<R: 'static>(offset: u64, check: u64) -> Result<(), String> {
     FunctionEntry::<R>::at(offset, check).map(|_| ())
 }

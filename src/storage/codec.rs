@@ -1,20 +1,23 @@
-//! One record to bytes and back: the only module that knows which codec that is.
+//! Encodes and decodes one record. Only this module depends on the codec.
 //!
-//! The codec is bincode 2 through serde: little-endian, integers and lengths as varints. How a type is made of values
-//! is ours ([`encoder`], [`decoder`]), the values are bincode's, and [`number`] writes and reads most of them in its
-//! place: it makes a call for each, and takes a detour to a number at the end of the bytes.
+//! The codec is bincode 2 through serde: little-endian, integers and lengths as varints. Our own code decomposes a type
+//! into values ([`encoder`], [`decoder`]), and bincode encodes the values. [`number`] replaces bincode for most
+//! integers, because bincode makes a call for each of them, and takes a slow path for a number at the end of the bytes.
 //!
-//! Fixed widths are a little faster by themselves, 2 and 1 ns to encode and decode a (u64, u64) where varints take 2
-//! and 1 (small numbers) to 6 and 4 (numbers of mixed lengths, which the processor cannot foresee). But they make a
-//! word with its count 23 bytes long instead of 9, and every byte more is hashed, compared, compressed and written
-//! again downstream: at the 350 MB/s of a compressed run, those 14 bytes take 40 ns.
+//! Fixed widths alone are slightly faster: a (u64, u64) takes 2 ns to encode and 1 ns to decode. With varints, it takes
+//! 2 and 1 ns for small numbers, and up to 6 and 4 ns for numbers of mixed lengths, whose branches the CPU mispredicts.
+//! But with fixed widths, a word with its count takes 23 bytes instead of 9, and each additional byte is hashed,
+//! compared, compressed and written downstream. At the 350 MB/s of a compressed run, those 14 bytes take 40 ns.
 //!
-//! bincode writes no names and no types, so it cannot carry a serde type that needs them to be read back. Those fail
-//! here, and never come back as something else: untagged and internally tagged enums and `serde_json::Value` ask for
-//! any type while they are decoded; `flatten` writes a map without a length; a field left out by
-//! `skip_serializing_if` is noticed by [`encoder`] as it is encoded. Types whose `Serialize` and `Deserialize` disagree
-//! are found by [`check`], which compares what a record and its copy contain ([`digest`]). It is called for the first
-//! record of a kind, and again for each struct and each variant that no earlier record had ([`shapes`]).
+//! bincode writes no names and no types, so it does not support serde types that need them to be decoded. Such types
+//! fail here, and are never decoded as something else:
+//!
+//! - Untagged and internally tagged enums and `serde_json::Value` request any type while they are decoded.
+//! - `flatten` writes a map without a length.
+//! - The [`encoder`] detects a field that `skip_serializing_if` omits.
+//! - [`check`] detects types whose `Serialize` and `Deserialize` disagree: it compares the content of a record and of
+//!   its copy ([`digest`]). It runs for the first record of a type, and again for each struct and each variant that no
+//!   earlier record contained ([`shapes`]).
 
 mod decoder;
 mod digest;
@@ -46,31 +49,31 @@ pub(crate) use short::{SHORT_BYTES, Short};
 
 const CONFIGURATION: Configuration = bincode::config::standard();
 
-/// What is said of a type that asks, while it is read back, what it is to be.
+/// Reason for refusing a type that is decoded according to its content.
 const UNKNOWN_FORM: &str = "what form a value has is not written down, and `serde_json::Value` and enums that are \
     untagged or internally tagged cannot be read back without; keep the text, such as that of the JSON, or a struct of \
     the fields that are needed";
 
-/// What is said of a type that does not know, while it is written, how much it is.
+/// Reason for refusing a type that does not provide its length when it is encoded.
 const NO_LENGTH: &str = "a map or sequence does not say how long it is, as with `#[serde(flatten)]`; keep the text, or a \
     struct of plain fields";
 
-/// How many options, lists and variants may be nested in each other. Reading takes stack for each of them.
+/// Maximum nesting depth of options, lists and variants. Decoding uses stack for each level.
 const DEPTH: u32 = 256;
 
-/// What is said of a value that has more.
+/// Reason for refusing a value that is nested more deeply.
 const TOO_DEEP: &str =
     "more than 256 options, lists and variants are nested in each other; keep them in a flat list";
 
-/// What is said of a type whose `Serialize` and `Deserialize` disagree.
+/// Reason for refusing a type whose `Serialize` and `Deserialize` disagree.
 const DIFFERS: &str = "it does not come back as it was written: `Serialize` and `Deserialize` disagree, as they do for \
     the variants behind one with `#[serde(skip)]` and the fields behind one with `#[serde(skip_deserializing)]`";
 
-/// What is said of a key that has other bytes when it is written again.
+/// Reason for refusing a key whose bytes change when it is decoded and encoded again.
 const UNSTABLE: &str = "as a key, it has other bytes when it is read and written again, as a `HashSet` or `HashMap` in it \
     has; make the key of a sorted list";
 
-/// Appends the bytes of `record`, which is the program's, to `bytes`; after an error `bytes` is as it was.
+/// Appends the bytes of `record`, whose type is the user's. After an error, `bytes` is unchanged.
 #[inline]
 pub(crate) fn encode_into<T>(record: &T, bytes: &mut Vec<u8>) -> Result<()>
 where
@@ -80,7 +83,7 @@ where
     encode(record, bytes).or_else(|error| encode_again(record, bytes, start, error))
 }
 
-/// Appends the bytes of a record for which there was an error, if it was that the record has not been checked.
+/// Handles an error of `encode`. If the record only has not been checked yet, checks it and appends its bytes.
 #[cold]
 #[inline(never)]
 fn encode_again<T>(record: &T, bytes: &mut Vec<u8>, start: usize, error: EncodeError) -> Result<()>
@@ -98,7 +101,7 @@ where
     })
 }
 
-/// Appends the bytes of `value`, which is of a type of this library; after an error `bytes` is as it was.
+/// Appends the bytes of `value`, whose type belongs to this library. After an error, `bytes` is unchanged.
 pub(crate) fn encode_own<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<()> {
     let start = bytes.len();
     shapes::trusting(|| encode(value, bytes)).map_err(|error| {
@@ -107,8 +110,8 @@ pub(crate) fn encode_own<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) 
     })
 }
 
-/// Appends the length of `record` in bytes, then these: so if it does not come back, that changes nothing behind it.
-/// After an error `bytes` is as it was.
+/// Appends the length of `record` in bytes, then its bytes. If its type reads another number of bytes than it has
+/// written, the values after it are unaffected. After an error, `bytes` is unchanged.
 #[inline]
 pub(crate) fn encode_framed<T>(record: &T, bytes: &mut Vec<u8>) -> Result<()>
 where
@@ -131,7 +134,8 @@ where
     Ok(())
 }
 
-/// The bytes of `record`, if it has so few; `None`, too, if it cannot be encoded or has not been checked.
+/// Returns the bytes of `record` if they fit into a [`Short`]. Otherwise, or if the record cannot be encoded or has not
+/// been checked, returns `None`.
 #[inline(always)]
 pub(crate) fn encode_short<T: Serialize + ?Sized>(record: &T) -> Option<Short> {
     let mut short = Short::default();
@@ -139,7 +143,7 @@ pub(crate) fn encode_short<T: Serialize + ?Sized>(record: &T) -> Option<Short> {
     Some(short)
 }
 
-/// The record that `bytes` is, to the last byte. It does not borrow from them: see [`decode_prefix`].
+/// Decodes the record that takes up all of `bytes`. The record does not borrow from them: see [`decode_prefix`].
 #[inline(always)]
 pub(crate) fn decode<T: Deserialize<'static>>(bytes: &[u8]) -> Result<T> {
     let (record, rest) = decode_first(bytes)?;
@@ -150,10 +154,10 @@ pub(crate) fn decode<T: Deserialize<'static>>(bytes: &[u8]) -> Result<T> {
     }
 }
 
-/// The record that `bytes` starts with; `bytes` then starts after it. After an error `bytes` is as it was.
+/// Decodes the record at the start of `bytes`, and advances `bytes` past it. After an error, `bytes` is unchanged.
 ///
-/// It does not borrow from `bytes`. A type that must borrow, such as `&'static str`, is lent a copy that is kept for
-/// ever, one for each text.
+/// The record does not borrow from `bytes`. A type that must borrow, such as `&'static str`, borrows from a copy that
+/// is leaked, once for each distinct text.
 #[inline]
 pub(crate) fn decode_prefix<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Result<T> {
     let (record, rest) = decode_first(bytes)?;
@@ -161,13 +165,14 @@ pub(crate) fn decode_prefix<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Resul
     Ok(record)
 }
 
-/// The record that `bytes` starts with, as [`encode_framed`] has written it; `bytes` then starts after it.
+/// Decodes a record that [`encode_framed`] has written at the start of `bytes`, and advances `bytes` past it.
 #[inline]
 pub(crate) fn decode_framed<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Result<T> {
     decode(take_frame::<T>(bytes)?)
 }
 
-/// The bytes of the `T` that `bytes` starts with; `bytes` then starts after it. After an error `bytes` is as it was.
+/// Returns the bytes of the `T` that [`encode_framed`] has written at the start of `bytes`, and advances `bytes` past
+/// it. After an error, `bytes` is unchanged.
 #[inline]
 pub(crate) fn take_frame<'b, T>(bytes: &mut &'b [u8]) -> Result<&'b [u8]> {
     let mut rest = *bytes;
@@ -178,13 +183,13 @@ pub(crate) fn take_frame<'b, T>(bytes: &mut &'b [u8]) -> Result<&'b [u8]> {
     Ok(frame)
 }
 
-/// The record that `bytes` starts with, and what stands behind it.
+/// Returns the record at the start of `bytes`, and the bytes that follow it.
 #[inline(always)]
 fn decode_first<T: Deserialize<'static>>(bytes: &[u8]) -> Result<(T, &[u8])> {
     decode_by::<T, false>(bytes).or_else(|error| decode_for_ever(bytes, error))
 }
 
-/// Reads a record of a type that would not do without borrowing, for which there was an error.
+/// Handles an error of the decoder: tries again with leaked copies, for types that must borrow.
 #[cold]
 #[inline(never)]
 fn decode_for_ever<T>(bytes: &[u8], error: DecodeError) -> Result<(T, &[u8])>
@@ -212,14 +217,13 @@ where
     Ok((record, decoder.bytes))
 }
 
-/// Encodes and decodes `record`, so that a type that cannot be carried fails before a job has worked on it for long.
-/// Returns the number of its bytes.
+/// Encodes and decodes `record`, so that an unsupported type fails early in a job. Returns the length of its bytes.
 ///
-/// What comes back must contain the same. It need not have the same bytes, as the order of a `HashMap` may change.
+/// The decoded record must have the same content. Its bytes may differ, because the order of a `HashMap` may change.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Codec`], which names the type.
+/// Returns [`ErrorKind::Codec`], which names the type.
 pub(crate) fn check<T: Serialize + Deserialize<'static>>(record: &T) -> Result<usize> {
     shapes::trusting(|| {
         let (mut bytes, mut again) = (Vec::new(), Vec::new());
@@ -228,7 +232,7 @@ pub(crate) fn check<T: Serialize + Deserialize<'static>>(record: &T) -> Result<u
         let back = decode_noting::<T>(&bytes, &layouts).map_err(disagrees::<T>)?;
         encode(&back, &mut again).map_err(encode_error::<T>)?;
         let is_same = again == bytes;
-        // Where there are structs, it also finds fields that are not written.
+        // If there are structs, the digest also detects fields that are not written.
         if !is_same || !layouts.borrow().is_empty() {
             let digest = |record: &T| digest(record, &layouts).map_err(encode_error::<T>);
             if digest(record)? != digest(&back)? {
@@ -239,7 +243,8 @@ pub(crate) fn check<T: Serialize + Deserialize<'static>>(record: &T) -> Result<u
     })
 }
 
-/// The error of a record that cannot be read back, in which the reason is more than a number that is none.
+/// Returns the error of a record that cannot be decoded. Adds an explanation if the reason is only that bytes are
+/// invalid.
 #[cold]
 fn disagrees<T>(error: Error) -> Error {
     match error.into_kind() {
@@ -250,22 +255,22 @@ fn disagrees<T>(error: Error) -> Error {
     }
 }
 
-/// The record that `bytes` is, to the last byte, and which structs it has.
+/// Decodes the record that takes up all of `bytes`, and records its structs in `layouts`.
 fn decode_noting<T: Deserialize<'static>>(bytes: &[u8], layouts: &Layouts) -> Result<T> {
     let mut decoder = Decoder::<false>::noting(bytes, layouts);
     match T::deserialize(&mut decoder) {
         Ok(record) if decoder.bytes.is_empty() => Ok(record),
-        // It says what is wrong, or can read what must borrow, of which no struct is noted.
+        // Decode without layouts. This returns a precise error, or a record of a type that must borrow.
         _ => decode(bytes),
     }
 }
 
-/// The same for a record of which there are `bytes` alone, and which must have them again: a key, since its bytes stand
-/// for it.
+/// Like [`check`], but takes the encoded bytes of a key. Re-encoding the key must reproduce the bytes, because they
+/// identify the key.
 ///
 /// # Errors
 ///
-/// As those of [`check`].
+/// Returns the errors of [`check`].
 pub(crate) fn check_key<T: Serialize + Deserialize<'static>>(bytes: &[u8]) -> Result<usize> {
     let key: T = decode(bytes).map_err(disagrees::<T>)?;
     check(&key)?;
@@ -282,7 +287,7 @@ pub(crate) fn check_key<T: Serialize + Deserialize<'static>>(bytes: &[u8]) -> Re
 #[inline(never)]
 fn encode_error<T: ?Sized>(error: EncodeError) -> Error {
     match error {
-        // What a type's own code says is a sentence; the codec would show it as a value of an enum.
+        // A reason from the type's own code is a sentence; bincode would format it as an enum value.
         EncodeError::OtherString(reason) => codec_error::<T>(reason),
         EncodeError::Serde(serde_codec::EncodeError::SequenceMustHaveLength) => {
             codec_error::<T>(NO_LENGTH)

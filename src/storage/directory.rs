@@ -1,7 +1,7 @@
-//! An open directory: its names, its lock, its end.
+//! An open directory: its entries, its lock and its removal.
 //!
-//! What is done in it reaches the directory that was opened, wherever its path leads by now, and takes no further
-//! descriptor. Other systems than Linux go by the path.
+//! On Linux, operations on the directory go through its open descriptor. They reach the directory that was opened even
+//! if its path now leads elsewhere, and need no further descriptor. Other systems use the path.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
@@ -20,16 +20,16 @@ pub(crate) use linux::Directory;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use other::Directory;
 
-/// What a name in a directory stands for.
+/// Kind of an entry of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
     File,
     Directory,
-    /// A link, a pipe, and so on.
+    /// A symbolic link, a pipe, and so on.
     Other,
 }
 
-/// Takes a lock, and returns whether there is one: not every file system has locks.
+/// Returns `true` if the lock was acquired, and `false` if the file system has no locks.
 pub(super) fn lock(outcome: Result<(), TryLockError>) -> io::Result<bool> {
     match outcome {
         Ok(()) => Ok(true),
@@ -39,12 +39,12 @@ pub(super) fn lock(outcome: Result<(), TryLockError>) -> io::Result<bool> {
     }
 }
 
-/// Whether the file system, or the kernel, does not have what was asked for.
+/// Returns `true` if the file system or the kernel does not support the requested operation.
 pub(super) fn is_unsupported(error: &io::Error) -> bool {
     #[cfg(unix)]
     if matches!(
         error.raw_os_error(),
-        // EBADF: NFS locks only what is open for writing.
+        // EBADF: NFS locks only files that are open for writing.
         Some(libc::ENOLCK | libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EBADF)
     ) {
         return true;
@@ -52,7 +52,7 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported
 }
 
-/// Creates a directory that only this user may look into.
+/// Creates a directory that only this user can access.
 pub(super) fn make_private(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
@@ -60,7 +60,7 @@ pub(super) fn make_private(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Makes the names in a directory durable.
+/// Makes the entries of a directory durable.
 pub(crate) fn sync(path: &Path) -> io::Result<()> {
     faults::point()?;
     #[cfg(unix)]
@@ -73,7 +73,7 @@ pub(crate) fn sync(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether another file system, or another part of one, begins at `path`.
+/// Returns `true` if another file system, or another part of one, is mounted at `path`.
 pub(super) fn is_mount_point(path: &Path) -> bool {
     #[cfg(target_os = "linux")]
     {
@@ -102,12 +102,12 @@ mod linux {
     pub(crate) struct Directory(File);
 
     impl Directory {
-        /// Opens the directory at `path`, but not one that a link leads to.
+        /// Opens the directory at `path`. Does not follow a link.
         pub(crate) fn open(path: &Path) -> io::Result<Self> {
             Self::open_at(CWD, path)
         }
 
-        /// Opens a directory in this one.
+        /// Opens a subdirectory.
         pub(crate) fn open_in(&self, name: &OsStr) -> io::Result<Self> {
             Self::open_at(&self.0, name.as_ref())
         }
@@ -119,7 +119,7 @@ mod linux {
             Ok(Self(opened.into()))
         }
 
-        /// Opens a file in it for reading and writing, but not one that a link leads to.
+        /// Opens a file of the directory for reading and writing. Does not follow a link.
         pub(crate) fn open_file(&self, name: &str) -> io::Result<File> {
             let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             let open = || Ok(at::openat(&self.0, name, flags, Mode::empty())?);
@@ -135,13 +135,13 @@ mod linux {
             self.0.try_lock()
         }
 
-        /// Whether it belongs to this user.
+        /// Returns `true` if the directory belongs to this user.
         pub(crate) fn is_own(&self) -> bool {
             let user = rustix::process::geteuid().as_raw();
             self.0.metadata().is_ok_and(|found| found.uid() == user)
         }
 
-        /// Whether it is what `path` leads to now.
+        /// Returns `true` if `path` currently leads to this directory.
         pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
             let found = match fs::symlink_metadata(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -151,7 +151,7 @@ mod linux {
             Ok((open.dev(), open.ino()) == (found.dev(), found.ino()))
         }
 
-        /// Returns all that is in it.
+        /// Returns all entries of the directory.
         pub(crate) fn entries(&self) -> io::Result<Vec<(OsString, FileKind)>> {
             at::seek(&self.0, SeekFrom::Start(0))?;
             let mut buffer = [MaybeUninit::uninit(); 8 << 10];
@@ -221,7 +221,7 @@ mod other {
             }
         }
 
-        /// There, the file in it is locked.
+        /// A directory cannot be locked. The caller locks a file in it instead.
         pub(crate) fn try_lock(&self) -> Result<(), TryLockError> {
             Err(TryLockError::Error(io::ErrorKind::Unsupported.into()))
         }

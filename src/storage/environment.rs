@@ -1,4 +1,4 @@
-//! The environment of this process, and what may be believed of it. All of holdall reads its variables here.
+//! Environment variables of this process, unless they cannot be trusted. All of holdall reads its variables here.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Points at which tests make the file system fail, or the process end: between the steps of an output.
+//! Points between the steps of an output at which tests make the file system fail or the process exit.
 
 #[cfg(not(test))]
 pub(super) use nowhere::*;
@@ -8,13 +8,13 @@ pub(super) use in_tests::*;
 
 #[cfg(not(test))]
 mod nowhere {
-    /// Comes before each step.
+    /// Called before each step.
     #[inline]
     pub(in crate::storage) fn point() -> std::io::Result<()> {
         Ok(())
     }
 
-    /// Whether the file system has two things change places.
+    /// Returns `true` if the file system can exchange two paths.
     #[inline]
     pub(in crate::storage) fn can_exchange() -> bool {
         true
@@ -26,7 +26,7 @@ mod in_tests {
     use std::cell::Cell;
     use std::io;
 
-    /// What happens at a point.
+    /// Effect of reaching a point.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in crate::storage) enum Fault {
         None,
@@ -37,13 +37,13 @@ mod in_tests {
 
     thread_local! {
         static FAULT: Cell<Fault> = const { Cell::new(Fault::None) };
-        /// How many points are left before the fault.
+        /// Number of points before the fault.
         static LEFT: Cell<usize> = const { Cell::new(0) };
         static HAS_COME: Cell<bool> = const { Cell::new(false) };
         static CAN_EXCHANGE: Cell<bool> = const { Cell::new(true) };
     }
 
-    /// Runs `work` on this thread with a fault after `points`, and returns whether that has come, too.
+    /// Runs `work` on this thread with a fault after `points`. Also returns whether the fault has occurred.
     pub(in crate::storage) fn with<R>(
         fault: Fault,
         points: usize,

@@ -1,4 +1,4 @@
-//! Access to files, with the path in every error.
+//! File access with the path in every error, and explicit read-ahead.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -8,15 +8,15 @@ use std::sync::Arc;
 pub(crate) use super::system::start_writing;
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
-/// How much of a range is asked for ahead at a time. With less the disk is waited for; more is too much for a small
-/// cache, since a merge has a hundred ranges.
+/// Read-ahead window of a `FileRange`, in bytes. With smaller windows, readers wait for the disk. Larger windows
+/// overflow a small page cache, because a merge reads about a hundred ranges at a time.
 pub(crate) const AHEAD_BYTES: u64 = 512 << 10;
 
-/// Maximum number of interruptions by signals of one call. More of them in a row are a fault of the system.
+/// Maximum number of times that signals may interrupt one call. More in a row indicate a fault of the system.
 const MAX_INTERRUPTIONS: usize = 1_000;
 
-/// Repeats a call that a signal interrupts, but not for ever. The error after that is not an interruption, so that no
-/// caller repeats the call again.
+/// Repeats a call that a signal interrupts, up to `MAX_INTERRUPTIONS` times. The error after that is not of the kind
+/// `Interrupted`, so that no caller repeats the call again.
 pub(crate) fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     for _ in 0..MAX_INTERRUPTIONS {
         match call() {
@@ -27,7 +27,7 @@ pub(crate) fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::R
     Err(io::Error::other("interrupted again and again"))
 }
 
-/// A writer of which each call is repeated so. By itself, `write_all` would repeat it for ever.
+/// A writer that repeats each interrupted call, with the same bound. `write_all` of std has none.
 pub(crate) struct Uninterrupted<W>(pub(crate) W);
 
 impl<W: Write> Write for Uninterrupted<W> {
@@ -45,7 +45,7 @@ pub(crate) fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|error| Error::io("open", path, error))
 }
 
-/// Creates a file that is not there yet, for writing and reading, for this user only.
+/// Creates a new file for writing and reading, accessible to this user only. Fails if the file exists.
 pub(crate) fn create_new(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
@@ -56,11 +56,10 @@ pub(crate) fn create_new(path: &Path) -> Result<File> {
         .map_err(|error| write_error("create", path, 0, error))
 }
 
-/// Tells the system to read no further in `file` than it is asked to, by who reads or by [`read_ahead`].
+/// Disables the kernel's own read-ahead for `file`; readers prefetch with [`read_ahead`] instead.
 ///
-/// Else it reads on behind each piece, up to 8 MiB on some disks, as for who reads a file from its start to its end.
-/// Where a cgroup leaves little room for its cache, that pushes out what was to be read next, and much is read several
-/// times.
+/// By default, the kernel assumes sequential access and on some disks reads up to 8 MiB past each request. In a cgroup
+/// with a small page cache, that evicts data before it is used, and much of the file is read several times.
 pub(crate) fn read_as_asked(file: &File) {
     #[cfg(target_os = "linux")]
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Random);
@@ -68,7 +67,7 @@ pub(crate) fn read_as_asked(file: &File) {
     let _ = file;
 }
 
-/// Asks the system to have these bytes of a file at hand soon, and does not wait for them.
+/// Prefetches a range of `file` into the page cache, without waiting for it.
 pub(crate) fn read_ahead(file: &File, offset: u64, bytes: u64) {
     #[cfg(target_os = "linux")]
     if let Some(bytes) = std::num::NonZero::new(bytes) {
@@ -95,13 +94,14 @@ pub(crate) fn write_all_at(file: &File, path: &Path, bytes: &[u8], offset: u64) 
     Ok(())
 }
 
-/// Makes a file end at `bytes`.
+/// Shortens a file to `bytes`.
 pub(crate) fn truncate(file: &File, path: &Path, bytes: u64) -> Result<()> {
     file.set_len(bytes)
         .map_err(|error| Error::io("shorten", path, error))
 }
 
-/// An error of something that needs room on the disk: a full disk and a used-up share of it have a kind of their own.
+/// Returns the error of an operation that needs disk space. A full disk and an exhausted quota of the file system are
+/// [`ErrorKind::DiskFull`].
 pub(crate) fn write_error(
     operation: &'static str,
     path: &Path,
@@ -121,15 +121,15 @@ pub(crate) fn write_error(
     }
 }
 
-/// A range of bytes of a file, read from its start to its end.
+/// A byte range of a file, read sequentially.
 ///
-/// It keeps its own position, so that any number of ranges can share one open file.
+/// Each range has its own position, so any number of ranges can share one open file.
 #[derive(Debug)]
 pub(crate) struct FileRange {
     file: Arc<File>,
     position: u64,
     end: u64,
-    /// What is before this was asked for ahead.
+    /// End of the prefetched part.
     asked: u64,
 }
 
@@ -143,7 +143,7 @@ impl FileRange {
         }
     }
 
-    /// Asks for what comes next, if little of it has been asked for.
+    /// Prefetches the next window if at most half a window is left of the prefetched part.
     fn read_ahead(&mut self) {
         let from = self.asked.max(self.position);
         if from < self.end && from - self.position <= AHEAD_BYTES / 2 {
@@ -179,14 +179,14 @@ fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
 #[cfg(not(unix))]
 use at_cursor::{read_at, write_at};
 
-/// Reading and writing at an offset where the system moves the one cursor of the file to do so.
+/// Reads and writes at an offset by moving the cursor of the file, for systems without positioned access.
 #[cfg(not(unix))]
 mod at_cursor {
     use std::fs::File;
     use std::io::{self, Read, Seek, SeekFrom, Write};
     use std::sync::{Mutex, PoisonError};
 
-    /// One lock for all files: the platforms that come here are to work, not to be fast.
+    /// One lock for all files: these platforms must work, but need not be fast.
     static CURSOR: Mutex<()> = Mutex::new(());
 
     pub(super) fn read_at(mut file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

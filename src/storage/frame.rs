@@ -1,4 +1,4 @@
-//! A frame: a piece of a run, bounded by its lengths and a checksum, compressed when that pays.
+//! A frame: a part of a run with its lengths and a checksum, compressed if that saves enough.
 //!
 //! ```text
 //!  byte  0         3      4          8          12         16         20
@@ -9,12 +9,13 @@
 //!        |<--------- checksum covers these ----------------->|         |<---- and these ----->|
 //! ```
 //!
-//! All numbers are little-endian. Flag 0: the payload is plain, stored = plain. Flag 1: it is one LZ4 block, stored <
-//! plain. CRC-32 finds every single flipped bit, and any other damage but one in 2^32. A frame does not know how many
-//! frames follow: that one is missing at the end is found by who counts (`run`).
+//! All numbers are little-endian. Flag 0: the payload is plain, stored = plain. Flag 1: the payload is one LZ4 block,
+//! stored < plain. CRC-32 detects every single flipped bit, and misses other damage with a probability of 1 in 2^32. A
+//! frame does not record the number of frames that follow: the reader of a run counts records and thereby detects a
+//! missing frame at the end.
 //!
-//! Nothing is allocated for a length that has only been read: the payload is read in steps that double as they
-//! arrive, and the plain length is used after the checksum.
+//! The reader never allocates memory on the word of an unverified length. It reads the payload in steps that double as
+//! the bytes arrive, and uses the plain length only after it has verified the checksum.
 
 #[cfg(test)]
 mod tests;
@@ -27,29 +28,31 @@ use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_outpu
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The length of the header.
+/// Length of the header, in bytes.
 pub(crate) const HEADER_BYTES: usize = 20;
 
-/// Frames longer than this are not compressed: they hold one huge record, and the compressor would need as much again.
+/// Maximum length of a frame that is compressed, in bytes. A longer frame holds one huge record, and the compressor
+/// would need as much memory again.
 const MAX_COMPRESSED_BYTES: usize = 64 << 20;
 
-/// Frames shorter than this are not compressed: there is little to gain, and nothing to learn about the next.
+/// Minimum length of a frame that is compressed, in bytes. A shorter one saves little, and does not predict whether the
+/// next frame is compressible.
 const MIN_COMPRESSED_BYTES: usize = 128;
 
-/// A payload is read in steps of at least this length.
+/// Minimum step in which a payload is read, in bytes.
 const READ_STEP_BYTES: usize = 1 << 20;
 
-/// Buffers for frames have lengths that are multiples of this: frames of about one length then fit into one allocation.
+/// Unit of buffer lengths, in bytes. Frames of similar length then fit into the same allocation.
 const BUFFER_STEP_BYTES: usize = 16 << 10;
 
 const MAGIC: [u8; 3] = *b"hFr";
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
 
-/// LZ4 cannot make more than this out of one byte.
+/// Maximum number of bytes into which LZ4 can expand one byte.
 const MAX_EXPANSION: usize = 255;
 
-/// Where a frame stands, for its errors.
+/// Location of a frame, for its errors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FrameAt<'a> {
     pub(crate) path: &'a Path,
@@ -57,7 +60,7 @@ pub(crate) struct FrameAt<'a> {
 }
 
 impl FrameAt<'_> {
-    /// The error that this frame is damaged.
+    /// Returns the error that this frame is damaged.
     #[cold]
     pub(crate) fn corrupt(&self, reason: &'static str) -> Error {
         Error::new(ErrorKind::CorruptRun {
@@ -75,7 +78,7 @@ impl FrameAt<'_> {
     }
 }
 
-/// The header, as far as it can be believed before the payload has been seen.
+/// A header whose fields are consistent. Only the checksum of the payload shows whether they are right.
 #[derive(Clone, Copy, Debug)]
 struct Header {
     bytes: [u8; HEADER_BYTES],
@@ -156,16 +159,16 @@ fn checksum(header: &[u8; HEADER_BYTES], payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// What a frame says of itself.
+/// The verified size of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
-    /// How many records it holds.
+    /// Number of records in the frame.
     pub(crate) records: u32,
-    /// How long it is on disk, with its header.
+    /// Length on disk, including the header.
     pub(crate) stored_bytes: usize,
 }
 
-/// Writes frames, one after another.
+/// Writes frames consecutively.
 pub(crate) struct FrameWriter {
     table: CompressTable,
     compressed: Vec<u8>,
@@ -181,9 +184,9 @@ impl FrameWriter {
         }
     }
 
-    /// Writes one frame, and says how long it is.
+    /// Writes one frame and returns its length on disk.
     ///
-    /// `bytes` must not be longer than a `u32` can say.
+    /// The length of `bytes` must fit into a `u32`.
     pub(crate) fn write(
         &mut self,
         bytes: &[u8],
@@ -200,10 +203,10 @@ impl FrameWriter {
         Ok(HEADER_BYTES + payload.len())
     }
 
-    /// Compresses `bytes`, if that is worth trying and saves a quarter.
+    /// Compresses `bytes` if that is promising and saves a quarter.
     ///
-    /// An eighth was too little: sorting 2 GB of lines of 20 random characters, of which more than that was saved but
-    /// not a quarter, took 24 s of processor time, and takes 16 without.
+    /// A threshold of an eighth was too low: sorting 2 GB of lines of 20 random characters, of which compression saves
+    /// between an eighth and a quarter, took 24 s of CPU time with it, and takes 16 s without compression.
     fn compress(&mut self, bytes: &[u8]) -> Option<usize> {
         let lengths = MIN_COMPRESSED_BYTES..=MAX_COMPRESSED_BYTES;
         if !lengths.contains(&bytes.len()) || !self.backoff.tries() {
@@ -226,7 +229,7 @@ impl fmt::Debug for FrameWriter {
     }
 }
 
-/// Stops trying to compress for a while after it did not pay: for 1, 3, 7, … 63 frames.
+/// Skips compression after an unprofitable attempt: for 1, 3, 7, … 63 frames.
 #[derive(Debug, Default)]
 struct Backoff {
     skips_left: u32,
@@ -251,12 +254,13 @@ impl Backoff {
     }
 }
 
-/// Reads frames; holds the bytes of one at a time.
+/// Reads frames. Holds the bytes of one frame at a time.
 #[derive(Debug, Default)]
 pub(crate) struct FrameReader {
     stored: Vec<u8>,
     plain: Vec<u8>,
-    /// Where the bytes of the frame are, and how many of that buffer.
+    /// Determines the buffer that holds the frame: `plain` if the frame was compressed, otherwise `stored`. The frame
+    /// is the first `length` bytes.
     is_compressed: bool,
     length: usize,
 }
@@ -266,7 +270,7 @@ impl FrameReader {
         Self::default()
     }
 
-    /// The plain bytes of the frame that was read last.
+    /// Returns the plain bytes of the frame that was read last.
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         match self.is_compressed {
@@ -275,13 +279,13 @@ impl FrameReader {
         }
     }
 
-    /// How many bytes this reader holds.
+    /// Returns the number of bytes that this reader holds.
     #[cfg(test)]
     pub(crate) fn memory_bytes(&self) -> usize {
         self.stored.capacity() + self.plain.capacity()
     }
 
-    /// Reads one frame; `None` if `input` is at its end.
+    /// Reads one frame. Returns `None` at the end of `input`.
     pub(crate) fn read(&mut self, input: &mut impl Read, at: FrameAt<'_>) -> Result<Option<Frame>> {
         self.length = 0;
         let Some(bytes) = read_header(input, at)? else {
@@ -317,8 +321,8 @@ fn read_header(input: &mut impl Read, at: FrameAt<'_>) -> Result<Option<[u8; HEA
     Ok(Some(header))
 }
 
-/// Fills the start of `buffer`, which grows only as the bytes arrive and is never made shorter (so that it is zeroed
-/// once).
+/// Fills the start of `buffer`. The buffer grows only as the bytes arrive. It is never shortened, so that its memory is
+/// zeroed only once.
 fn read_payload(input: &mut impl Read, length: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
     let mut filled = 0;
     while filled < length {
@@ -339,7 +343,7 @@ fn decompress(payload: &[u8], header: Header, plain: &mut Vec<u8>, at: FrameAt<'
     }
 }
 
-/// Makes a buffer at least `length` long.
+/// Extends a buffer to at least `length` bytes.
 fn lengthen(buffer: &mut Vec<u8>, length: usize) {
     if length > buffer.len() {
         let length = length.next_multiple_of(BUFFER_STEP_BYTES);
@@ -350,7 +354,7 @@ fn lengthen(buffer: &mut Vec<u8>, length: usize) {
     }
 }
 
-/// Gives back a buffer that one huge record has left behind.
+/// Releases a buffer that one huge record has enlarged.
 fn fit(buffer: &mut Vec<u8>, needed_bytes: usize) {
     if buffer.capacity() > 2 * READ_STEP_BYTES && needed_bytes < READ_STEP_BYTES {
         *buffer = Vec::new();

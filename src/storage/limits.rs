@@ -1,5 +1,4 @@
-//! The maximum memory of this process, the default budget that follows from it, and the number of files that may be kept
-//! open.
+//! The maximum memory of this process, the default budget derived from it, and the number of files that may stay open.
 
 use std::fs;
 use std::path::Path;
@@ -84,19 +83,20 @@ fn least_on_the_way(mount: &Path, path: &str, names: &[&str]) -> Option<u64> {
         .min()
 }
 
-/// Files that are not kept open between two uses, such as those that are being written, and that the program has open.
+/// Number of open files that this limit does not count: files that are being written, and files that the user's program
+/// has open.
 const OTHER_FILES: u64 = 32;
 
-/// The number of files that may be kept open, where the system sets no limit.
+/// Maximum number of files that may stay open, even if the system allows more.
 const MAX_KEPT_OPEN: usize = 16 << 10;
 
 static KEPT_OPEN: AtomicUsize = AtomicUsize::new(0);
 
-/// The right to keep a file open although it is not used at the moment.
+/// Permission to keep a file open while it is not in use.
 ///
-/// Half of the files that the process may open are kept at most, whatever the number of threads and of runs that each
-/// merges. What has no such right is opened again for each use: for each frame of a run that takes a tenth of the time
-/// of reading it.
+/// At most half of the files that the process can open are kept open, whatever the number of threads and of runs that
+/// each merges. Without permission, a file is opened again for each use. For a run, this adds a tenth to the time of
+/// reading each frame.
 #[derive(Debug)]
 pub(crate) struct KeptOpen(());
 

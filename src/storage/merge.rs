@@ -4,9 +4,9 @@
 //! order is therefore in input order. Each source provides one record at a time.
 //!
 //! The merge uses a loser tree (Knuth, The Art of Computer Programming, vol. 3, 5.4.1). It needs log2(k) comparisons
-//! per record, each with a record that lost there before; a binary heap needs up to twice as many. If an [`MergeOrder`] has
-//! ranks, most comparisons are of two numbers in the tree. That halves the time for 16 and 128 runs of random keys
-//! (`storage::measure`).
+//! per record, each with the record that lost the last match at that node; a binary heap needs up to twice as many. If
+//! a [`MergeOrder`] has ranks, most comparisons are of two numbers in the tree. That halves the time for 16 and 128
+//! runs of random keys (`storage::measure`).
 //!
 //! `itertools::kmerge_by` is a heap that owns the heads of infallible iterators. Its records cannot be borrowed from a
 //! reader's frame, its sources cannot fail, and it specifies no order among equal records. Without ranks, it is about
@@ -74,7 +74,7 @@ pub(crate) struct Merge<S, O> {
     sources: Vec<S>,
     order: O,
     /// `losers[1..]` are the inner nodes of a tree over the sources, each with the source that lost there. The children
-    /// of node n are 2n and 2n + 1. MergeInput i is the leaf at `sources.len() + i`.
+    /// of node n are 2n and 2n + 1. Source i is the leaf at `sources.len() + i`.
     losers: Vec<Head>,
     winner: Head,
     state: State,
@@ -331,8 +331,8 @@ pub(in crate::storage) mod tests {
         }
     }
 
-    /// Ranks that determine nothing, little, or the whole order, including the highest rank, which ended sources have
-    /// too.
+    /// Ranks that determine nothing, little, or the whole order, including the highest rank, which is also that of
+    /// ended sources.
     #[test]
     fn bytes_merge_by_rank_as_they_do_by_comparison() {
         let mut words: Vec<Vec<u8>> = (0..600_usize)

@@ -1,4 +1,4 @@
-//! Records as bytes, in memory and on disk. Knows nothing of keys, partitions or tasks.
+//! Records as bytes, in memory and on disk. This folder does not depend on keys, partitions or tasks.
 //!
 //! ```text
 //!  record --codec--> bytes --RunWriter--> frames --> file      RunFile: several runs, one after another
@@ -6,29 +6,29 @@
 //!  record <--codec-- bytes <--- Merge <--- RunReader <- Run    a range of bytes in that file
 //! ```
 //!
-//! | file | what it is for |
+//! | file | purpose |
 //! | --- | --- |
-//! | `codec` | one record to bytes and back; the only file that knows bincode |
-//! | `frame` | a piece of a run, bounded by lengths and a checksum, compressed when that pays |
-//! | `run` | a sequence of records in a file: `RunWriter` → `Run` → `RunReader` |
-//! | `merge` | k sorted sources into one sequence, stable |
-//! | `memory` | how many bytes may be held: `MemoryBudget`, `Reservation` |
-//! | `limits` | how much memory this process can have |
+//! | `codec` | encodes and decodes one record; the only file that depends on bincode |
+//! | `frame` | part of a run with its lengths and a checksum, compressed if that saves enough |
+//! | `run` | sequence of records in a file: `RunWriter` → `Run` → `RunReader` |
+//! | `merge` | stable merge of k sorted sources |
+//! | `memory` | limit on the memory that is held: `MemoryBudget`, `Reservation` |
+//! | `limits` | maximum memory of this process |
 //! | `size` | `"512MiB"` to bytes and back |
-//! | `environment` | the environment variables of this process |
-//! | `directory` | an open directory: its names, its lock |
-//! | `owned` | directories that are ours: what makes them so, and how they go |
-//! | `live` | those that this process has now |
-//! | `faults` | where tests have the file system fail |
+//! | `environment` | environment variables of this process |
+//! | `directory` | an open directory: its entries, its lock |
+//! | `owned` | directories that holdall owns: how they are recognised and removed |
+//! | `live` | the owned directories of this process |
+//! | `faults` | points at which tests make the file system fail |
 //! | `scratch` | directories and files that clean up after themselves, with a quota |
-//! | `rename` | renames that lose nothing |
+//! | `rename` | renames that overwrite nothing |
 //! | `output` | outputs that appear whole or not at all |
-//! | `interrupt` | the clean-up when the process ends |
-//! | `file` | access to files with the path in every error |
+//! | `interrupt` | clean-up when the process ends |
+//! | `file` | file access with the path in every error |
 //! | `system` | calls into libc; the only `unsafe` of this folder |
 //!
-//! What is written here is read back by the same program, soon and on the same machine or one like it: the formats
-//! carry no version, but every damage to them is found.
+//! The same program reads this data soon after it has written it, on the same machine or a similar one. The formats
+//! therefore have no version, but all damage is detected.
 
 pub(crate) mod codec;
 mod directory;

@@ -2,24 +2,28 @@
 //!
 //! ```text
 //!  <parent>/
-//!  ├─ .holdall-<process>-<time>-<n>-<check>/    unfinished: see `owned`
+//!  ├─ .holdall-<process>-<time>-<n>-<check>/   unfinished: see `owned`
 //!  │  ├─ lock
-//!  │  ├─ <process>-<n>                          what tasks are writing
-//!  │  ├─ out/part-00000 …                       what they have written
-//!  │  ├─ new/part-00000 …                       the same, once it is whole and on the disk
-//!  │  ├─ old/part-00000 …                       what is replaced file by file
-//!  │  └─ commit                                 that this has begun, and where
-//!  └─ <name>/part-00000 …                       the output
+//!  │  ├─ <process>-<n>                         parts that tasks are writing
+//!  │  ├─ out/part-00000 …                      parts that are complete
+//!  │  ├─ new/part-00000 …                      the same, once all are complete and durable
+//!  │  ├─ old/part-00000 …                      files that are replaced one by one
+//!  │  └─ commit                                marker of a move in progress, with its target
+//!  └─ <name>/part-00000 …                      the output
 //! ```
 //!
-//! In the end `new` is moved to where nothing is, or changes places with what is there. Both take one step, so there is
-//! a whole output at any time, also after a loss of power.
+//! At the end, `new` is moved to a path where nothing exists, or exchanged with the old output. Both are atomic, so a
+//! whole output exists at any time, even after a power failure.
 //!
-//! A directory that must stay is filled file by file instead: one that is empty, which the user has made and may have
-//! set permissions on; a mount point; one in a directory that this user may not write to; and any on a file system
-//! where two things cannot change places. Old files are moved aside before new ones are moved in. An error puts all of
-//! them back. If the process is killed in between, `commit` tells the next [`sweep`](super::owned::sweep) what to do,
-//! see [`commit`].
+//! Some directories must stay, and are filled file by file instead:
+//!
+//! - an empty directory, because the user has created it and may have set its permissions,
+//! - a mount point,
+//! - a directory whose parent this user cannot write to, and
+//! - any directory on a file system that cannot exchange two paths.
+//!
+//! Old files are then moved to `old` before new ones are moved in. An error moves all of them back. If the process is
+//! killed in between, `commit` tells the next [`sweep`](super::owned::sweep) how to continue; see [`commit`].
 
 mod commit;
 #[cfg(test)]
@@ -47,7 +51,7 @@ static KIND: Kind = Kind {
             process.parse::<u32>().is_ok() && number.parse::<u64>().is_ok()
         };
         let is_file = commit::is_note(name) || name.split_once('-').is_some_and(is_attempt);
-        // A file or a link that was replaced.
+        // `old` may be a file or a link that was replaced.
         (kind == FileKind::File && is_file) || matches!(name, NEW | OLD)
     },
     directories: &[OUT, NEW, OLD],
@@ -55,40 +59,40 @@ static KIND: Kind = Kind {
     settle: commit::settle,
 };
 
-/// Whether a file has the name of a part of an output.
+/// Returns `true` if `name` is the name of a part of an output.
 fn is_part(name: &str) -> bool {
     let number = name.strip_prefix("part-");
     number
         .is_some_and(|number| number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// An output that is not whole yet. It is removed on drop.
+/// An unfinished output. Dropping it deletes it.
 #[derive(Debug)]
 pub(crate) struct Output {
-    /// As the user has named it.
+    /// Path as the user has specified it.
     path: PathBuf,
-    /// The same, wherever the process is, and without a link.
+    /// The same path, made absolute and with links resolved.
     target: PathBuf,
     overwrite: bool,
     is_durable: bool,
     unfinished: OwnedDirectory,
 }
 
-/// How an output gets to its place.
+/// Strategy for moving an output to its path.
 enum Destination {
-    /// Nothing is there.
+    /// Nothing exists at the path.
     Free,
-    /// What is there is replaced as a whole.
+    /// The existing output is replaced as a whole.
     Replaced,
-    /// The directory that is there stays, and the files are moved into it.
+    /// The existing directory stays, and the files are moved into it.
     Within,
 }
 
 impl Output {
-    /// Begins an output at `path`, where something may be if it is to be overwritten. A durable one is on the disk when
-    /// it is finished.
+    /// Begins an output at `path`. If `overwrite` is `true`, an output may already exist there. If `is_durable` is
+    /// `true`, the output is on disk when it is finished.
     ///
-    /// Removes what dead processes have left there and beside it.
+    /// Deletes the unfinished outputs that dead processes have left at the path and next to it.
     pub(crate) fn create(path: &Path, overwrite: bool, is_durable: bool) -> Result<Self> {
         let failed = |source| file::write_error("create", path, 0, source);
         let target = resolve(path).map_err(failed)?;
@@ -106,7 +110,7 @@ impl Output {
             },
         };
         let unfinished = unfinished.map_err(failed)?.ok_or_else(cancelled)?;
-        // Unlike the directory around it, it has the permissions of all that this process writes.
+        // Unlike the private directory around it, `out` has the default permissions of this process.
         fs::create_dir(unfinished.path().join(OUT)).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
@@ -117,20 +121,20 @@ impl Output {
         })
     }
 
-    /// The directory for the parts of the output. A part is put there when it is whole.
+    /// Returns the directory for complete parts of the output.
     pub(crate) fn parts(&self) -> PathBuf {
         self.unfinished.path().join(OUT)
     }
 
-    /// The directory in which they are written, under names of a process number, `-` and another number.
+    /// Returns the directory in which parts are written. Their names are a process number, `-` and another number.
     pub(crate) fn attempts(&self) -> &Path {
         self.unfinished.path()
     }
 
-    /// Puts the output into its place. After an error, what was there before is there again.
+    /// Moves the output to its path. After an error, the previous content is restored.
     pub(crate) fn finish(self) -> Result<()> {
         let new = self.unfinished.path().join(NEW);
-        // A task that is late no longer finds the directory.
+        // Rename first, so that a late task no longer finds the directory.
         let renamed = fs::rename(self.parts(), &new).and_then(|()| self.sync_parts(&new));
         renamed.map_err(|source| self.failed(source))?;
         let finished = self.unfinished.uninterrupted(|| {
@@ -143,7 +147,7 @@ impl Output {
         finished.unwrap_or_else(|| Err(cancelled()))
     }
 
-    /// Waits until the parts and their names are on the disk.
+    /// If the output is durable, waits until its parts and their names are on disk.
     fn sync_parts(&self, new: &Path) -> io::Result<()> {
         if self.is_durable {
             for name in parts_in(new)? {
@@ -154,7 +158,7 @@ impl Output {
         self.sync(new)
     }
 
-    /// Waits until the names in a directory are on the disk.
+    /// If the output is durable, waits until the names in a directory are on disk.
     fn sync(&self, directory: &Path) -> io::Result<()> {
         if self.is_durable {
             directory::sync(directory)?;
@@ -166,7 +170,7 @@ impl Output {
         file::write_error("create", &self.path, 0, source)
     }
 
-    /// The same of a move to where nothing may be.
+    /// Returns the error of a failed move to a path at which nothing may exist.
     fn not_moved(&self, source: io::Error) -> Error {
         if source.kind() == io::ErrorKind::AlreadyExists {
             let path = self.path.clone();
@@ -175,7 +179,7 @@ impl Output {
         self.failed(source)
     }
 
-    /// Says where everything is that could not be put back.
+    /// Returns the error of a move that could not be undone. It names the directory with the old and new files.
     fn not_undone(&self, source: &io::Error) -> Error {
         let unfinished = self.unfinished.path().display();
         self.failed(io::Error::new(
@@ -184,7 +188,7 @@ impl Output {
         ))
     }
 
-    /// Moves the output to where nothing is.
+    /// Moves the output to a path where nothing exists.
     fn put(&self, new: &Path) -> Result<()> {
         let put = rename_new(new, &self.target).and_then(|()| {
             let added = self.unfinished.made().iter().chain([&self.target]);
@@ -195,7 +199,7 @@ impl Output {
         put.map_err(|source| self.not_moved(source))
     }
 
-    /// Has the output and what is in its place change places.
+    /// Exchanges the output with the existing one.
     fn replace(&self, new: &Path) -> Result<()> {
         match exchange(new, &self.target) {
             Ok(()) => {}
@@ -203,18 +207,18 @@ impl Output {
             Err(_) if self.target.is_dir() => return self.move_in(new),
             Err(_) => return self.move_aside(new),
         }
-        // It may have been filled meanwhile.
+        // Another process may have added files since the check.
         if let Err(error) = check_parts(new, &self.path) {
             exchange(new, &self.target).map_err(|source| self.not_undone(&source))?;
             return Err(error);
         }
         let synced = self.sync(self.target.parent().unwrap_or(new));
-        // Without this a whole output is there, too: the new one.
+        // If the exchange back fails, the path still has a whole output: the new one.
         let synced = synced.inspect_err(|_| _ = exchange(new, &self.target));
         synced.map_err(|source| self.failed(source))
     }
 
-    /// Replaces a file or a link where it cannot change places with the output.
+    /// Replaces a file or a link that cannot be exchanged with the output.
     fn move_aside(&self, new: &Path) -> Result<()> {
         let old = self.unfinished.path().join(OLD);
         let moves = [
@@ -225,7 +229,7 @@ impl Output {
         self.do_moves(parts, moves.into(), self.target.parent().unwrap_or(new))
     }
 
-    /// Moves the files of the output into the directory in its place, after what is replaced there.
+    /// Moves the files of the output into the existing directory, after moving the replaced files out of it.
     fn move_in(&self, new: &Path) -> Result<()> {
         let old = self.unfinished.path().join(OLD);
         let listed = fs::create_dir(&old).and_then(|()| {
@@ -246,7 +250,8 @@ impl Output {
         self.do_moves(parts.len(), out.chain(back).collect(), &self.target)
     }
 
-    /// Does all `moves` and has their results in `directory` on the disk, or does none.
+    /// Performs all `moves` and, if the output is durable, waits until `directory` is on disk. After an error, undoes
+    /// all of them.
     fn do_moves(
         &self,
         parts: usize,
@@ -268,14 +273,14 @@ impl Output {
                 rename_new(to, from).map_err(|source| self.not_undone(&source))?;
             }
         }
-        // If this fails, the end of this output tries it again.
+        // If this fails, dropping this output repeats it.
         commit::end(unfinished);
         moved.map_err(|source| self.not_moved(source))
     }
 }
 
 impl Destination {
-    /// Looks what is at `target`, which the user knows as `path`.
+    /// Determines the destination from the content of `target`, which errors call `path`.
     fn find(path: &Path, target: &Path, overwrite: bool) -> Result<Self> {
         let exists = || {
             let path = path.to_owned();
@@ -318,13 +323,13 @@ impl Destination {
     }
 }
 
-/// Whether this stays in a directory which counts as empty nevertheless: what the root of a volume has, and the
-/// unfinished outputs of others.
+/// Returns `true` for entries that do not count as content and stay in the directory: `lost+found` at the root of a
+/// volume, and unfinished outputs of other jobs.
 fn stays((name, kind): &(OsString, FileKind)) -> bool {
     *kind == FileKind::Directory && (name == "lost+found" || KIND.is_name(name))
 }
 
-/// Refuses what is no part of an output, in a directory that the user knows as `path`.
+/// Returns an error unless the entry is a part of an output. `path` is the user's path of its directory.
 fn check_part((name, kind): &(OsString, FileKind), path: &Path) -> Result<()> {
     if *kind == FileKind::File && name.to_str().is_some_and(is_part) {
         return Ok(());
@@ -335,7 +340,7 @@ fn check_part((name, kind): &(OsString, FileKind), path: &Path) -> Result<()> {
     }))
 }
 
-/// The same of all that is in `directory`, if it is one.
+/// Checks all entries of `directory` like [`check_part`]. Accepts a path that is not a directory.
 fn check_parts(directory: &Path, path: &Path) -> Result<()> {
     if !fs::symlink_metadata(directory).is_ok_and(|found| found.is_dir()) {
         return Ok(());
@@ -345,7 +350,7 @@ fn check_parts(directory: &Path, path: &Path) -> Result<()> {
     entries.iter().try_for_each(|entry| check_part(entry, path))
 }
 
-/// The names of the parts in a directory, in order.
+/// Returns the names of the parts in a directory, in order.
 fn parts_in(directory: &Path) -> io::Result<Vec<OsString>> {
     let entries = Directory::open(directory)?.entries()?.into_iter();
     let mut parts: Vec<_> = entries
@@ -356,7 +361,7 @@ fn parts_in(directory: &Path) -> io::Result<Vec<OsString>> {
     Ok(parts)
 }
 
-/// A path that does not depend on where the process is. A link stands for the directory that it leads to.
+/// Returns a path that does not depend on the working directory. Resolves links of an existing directory.
 fn resolve(path: &Path) -> io::Result<PathBuf> {
     if path.is_dir() {
         return fs::canonicalize(path);
@@ -364,7 +369,7 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     Ok(std::path::absolute(path)?.components().collect())
 }
 
-/// Makes a directory and those above it. Returns those that were missing, the outermost first.
+/// Creates a directory and its missing ancestors. Returns those that were missing, the outermost first.
 fn make_all(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let missing = directory.ancestors().take_while(|above| !above.exists());
     let mut missing: Vec<_> = missing.map(Path::to_owned).collect();

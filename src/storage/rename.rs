@@ -1,4 +1,4 @@
-//! Renames that lose nothing: into a place that is free, and of two things for each other.
+//! Renames that overwrite nothing: a move to an unused path, and an exchange of two paths.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::directory::is_unsupported;
 use super::faults;
 
-/// Moves what is at `from` to `to`, where nothing may be: that is an error of the kind `AlreadyExists`.
+/// Moves `from` to `to`. If something exists at `to`, returns an error of the kind `AlreadyExists`.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     faults::point()?;
     match without_replacing(from, to) {
@@ -16,8 +16,8 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// The same where the file system does not do it in one step. A directory replaces an empty one, in one step: so that
-/// is one of ours. A file may replace another that comes to be there in between.
+/// Emulates [`rename_new`] on file systems that do not support it in one step. A directory atomically replaces an empty
+/// one, so this creates an empty directory first. A file may overwrite another that is created at `to` in the meantime.
 fn rename_new_by_parts(from: &Path, to: &Path) -> io::Result<()> {
     if fs::symlink_metadata(from)?.is_dir() {
         fs::create_dir(to)?;
@@ -36,7 +36,7 @@ fn without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
 }
 
-/// Has two things change places, in one step.
+/// Exchanges two paths atomically.
 pub(super) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     faults::point()?;
     if !faults::can_exchange() {
@@ -61,7 +61,7 @@ fn try_exchange(_one: &Path, _other: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether two things cannot change places there, although each can be moved.
+/// Returns `true` if two paths cannot be exchanged there, although each can be moved.
 pub(super) fn cannot_exchange(error: &io::Error) -> bool {
     let kinds = [io::ErrorKind::CrossesDevices, io::ErrorKind::ResourceBusy];
     is_unsupported(error) || kinds.contains(&error.kind())

@@ -10,7 +10,8 @@
 //!  record = length (u32, little-endian), bytes
 //! ```
 //!
-//! A reader holds one frame. Where a frame is damaged or missing, it says so by path and offset, and ends.
+//! A reader holds one frame. If a frame is damaged or missing, the reader returns an error with the path and the
+//! offset, and ends.
 
 #[cfg(test)]
 mod tests;
@@ -26,30 +27,32 @@ use super::merge::MergeInput;
 use super::scratch::{Scratch, ScratchFile, ScratchWriter};
 use crate::error::{Error, ErrorKind, Result};
 
-/// A frame is closed once it is this long before compression.
+/// Minimum length of a complete frame before compression, in bytes. The frame ends with the record that reaches it.
 ///
-/// Small, because a merge of k runs holds k of them; 256 KiB were no faster to write or to read (`storage::measure`).
+/// It is small because a merge of k runs holds k frames. Frames of 256 KiB were no faster to write or to read
+/// (`storage::measure`).
 pub(crate) const FRAME_BYTES: usize = 64 << 10;
 
-/// Frames are collected to writes of at least this length. Longer ones were no faster either.
+/// Minimum length of a write, in bytes. Longer writes were no faster, either.
 const WRITE_BYTES: usize = 64 << 10;
 
-/// The memory a [`RunReader`] takes: a frame as it is stored and as it is plain. Records longer than a frame take more.
+/// Memory of a [`RunReader`], in bytes: a frame in stored and in plain form. Records longer than a frame need more.
 pub(crate) const READER_BYTES: usize = 2 * (FRAME_BYTES + (16 << 10));
 
-/// The longest record: a frame that holds one and what came before it still has a length that a `u32` can say.
+/// Maximum length of a record, in bytes. The length of a frame with such a record and the records before it still fits
+/// into a `u32`.
 pub(crate) const MAX_RECORD_BYTES: usize = u32::MAX as usize - 2 * FRAME_BYTES;
 
 const PREFIX_BYTES: usize = 4;
 
-/// Appends a record to bytes as they stand in a frame. `bytes` must not be longer than [`MAX_RECORD_BYTES`].
+/// Appends a record to a frame. `bytes` must not be longer than [`MAX_RECORD_BYTES`].
 #[inline]
 pub(crate) fn push_record(frame: &mut Vec<u8>, bytes: &[u8]) {
     frame.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     frame.extend_from_slice(bytes);
 }
 
-/// The record that stands at `start` of a frame, if one does.
+/// Returns the range of the record that begins at `start` of a frame; `None` if the frame has no complete record there.
 #[inline]
 pub(crate) fn record_at(frame: &[u8], start: usize) -> Option<Range<usize>> {
     let prefix = frame.get(start..)?.first_chunk::<PREFIX_BYTES>()?;
@@ -58,21 +61,21 @@ pub(crate) fn record_at(frame: &[u8], start: usize) -> Option<Range<usize>> {
     (end <= frame.len()).then_some(start..end)
 }
 
-/// A scratch file that runs are written to, one after another.
+/// A scratch file to which runs are written consecutively.
 ///
-/// When it and all of its runs are dropped, the file is deleted.
+/// The file is deleted when the `RunFile` and all of its runs have been dropped.
 #[derive(Debug)]
 pub(crate) struct RunFile {
     output: ScratchWriter,
     frames: FrameWriter,
-    /// The records of the frame to come.
+    /// Records of the next frame.
     frame: Vec<u8>,
-    /// Frames that wait to be written.
+    /// Frames that have not been written yet.
     pending: Vec<u8>,
 }
 
 impl RunFile {
-    /// Creates a file in `scratch`; `name` need not be new.
+    /// Creates a file in `scratch`. `name` need not be unique.
     pub(crate) fn create(scratch: &Scratch, name: &str) -> Result<Self> {
         Ok(Self {
             output: scratch.create(name)?,
@@ -84,10 +87,10 @@ impl RunFile {
 
     /// Starts a run at the end of the file.
     pub(crate) fn run(&mut self) -> RunWriter<'_> {
-        // What a run that was given up has left.
+        // Discard the rest of an abandoned run.
         self.frame.clear();
         self.pending.clear();
-        // Not left to doubling, which would end at twice as much.
+        // Reserve exactly, because growth by doubling would end at twice the capacity.
         self.frame.reserve_exact(FRAME_BYTES + FRAME_BYTES / 16);
         self.pending
             .reserve_exact(WRITE_BYTES + FRAME_BYTES + FRAME_BYTES / 8);
@@ -99,7 +102,7 @@ impl RunFile {
         }
     }
 
-    /// The length of all runs.
+    /// Returns the length of all runs in the file, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.output.bytes()
     }
@@ -113,8 +116,8 @@ impl RunFile {
 
 /// A run that is being written.
 ///
-/// After an error, and when it is dropped instead of finished, nothing of it can be read; the file can take another
-/// run.
+/// If an error occurs, or if the writer is dropped before it is finished, the run cannot be read. Another run can then
+/// be written to the file.
 #[derive(Debug)]
 pub(crate) struct RunWriter<'a> {
     file: &'a mut RunFile,
@@ -124,7 +127,7 @@ pub(crate) struct RunWriter<'a> {
 }
 
 impl RunWriter<'_> {
-    /// Appends a record that is bytes already.
+    /// Appends an encoded record.
     #[inline]
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
         check_length(bytes.len())?;
@@ -132,7 +135,7 @@ impl RunWriter<'_> {
         self.appended()
     }
 
-    /// Appends a frame of its own: `records` records as [`push_record`] has put them together.
+    /// Appends a separate frame with `records` records, which [`push_record`] has encoded.
     pub(crate) fn append_frame(&mut self, frame: &[u8], records: u32) -> Result<()> {
         self.end_frame()?;
         let file = &mut *self.file;
@@ -146,7 +149,7 @@ impl RunWriter<'_> {
         Ok(())
     }
 
-    /// Writes what is left, and gives the run.
+    /// Writes the buffered records and returns the run.
     pub(crate) fn finish(mut self) -> Result<Run> {
         self.end_frame()?;
         self.file.write_pending()?;
@@ -180,7 +183,7 @@ impl RunWriter<'_> {
         self.frame_records = 0;
         file.frame.clear();
         if file.frame.capacity() > 8 * FRAME_BYTES {
-            file.frame = Vec::new(); // one long record was here
+            file.frame = Vec::new(); // Release the memory of one long record.
         }
         if file.pending.len() >= WRITE_BYTES {
             file.write_pending()?;
@@ -199,7 +202,7 @@ pub(crate) fn check_length(bytes: usize) -> Result<()> {
     }))
 }
 
-/// A finished run: a range of bytes of a file, which is kept as long as one of its runs is.
+/// A finished run: a range of bytes of a file. The file is kept until all of its runs are dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     file: Arc<ScratchFile>,
@@ -209,7 +212,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The run that such a range of `file` is.
+    /// Returns the run in the given range of `file`.
     pub(crate) fn at(file: Arc<ScratchFile>, offset: u64, bytes: u64, records: u64) -> Self {
         Self {
             file,
@@ -219,7 +222,8 @@ impl Run {
         }
     }
 
-    /// This run with the records of `next` behind its own, if `next` follows it in the file.
+    /// Returns one run with the records of this run and then those of `next`, if `next` directly follows this run in
+    /// the file.
     pub(crate) fn followed_by(&self, next: &Self) -> Option<Self> {
         let follows =
             Arc::ptr_eq(&self.file, &next.file) && self.offset + self.bytes == next.offset;
@@ -238,12 +242,12 @@ impl Run {
         self.file.path()
     }
 
-    /// Where the run starts in its file.
+    /// Returns the offset of the run in its file.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The error that a record of this run is none of those that were written.
+    /// Returns the error that a record of this run is not one that was written.
     #[cold]
     pub(crate) fn corrupt(&self, reason: &'static str) -> Error {
         Error::new(ErrorKind::CorruptRun {
@@ -253,7 +257,7 @@ impl Run {
         })
     }
 
-    /// The length of the run in its file.
+    /// Returns the length of the run in its file.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -262,14 +266,14 @@ impl Run {
         self.records
     }
 
-    /// Asks the system to have the start of the run at hand soon.
+    /// Prefetches the start of the run.
     pub(crate) fn read_ahead(&self) -> Result<()> {
         let bytes = self.bytes.min(file::AHEAD_BYTES);
         file::read_ahead(&*self.file.open()?, self.offset, bytes);
         Ok(())
     }
 
-    /// A reader at the start of the run. The file is opened for the first record.
+    /// Returns a reader at the start of the run. The reader opens the file when it reads the first record.
     pub(crate) fn reader(&self) -> RunReader {
         self.reader_from(FrameMark {
             offset: self.offset,
@@ -277,7 +281,7 @@ impl Run {
         })
     }
 
-    /// A reader at the start of a frame that a reader of this run was at.
+    /// Returns a reader at the start of a frame, which [`RunReader::mark`] of this run has returned.
     pub(crate) fn reader_from(&self, mark: FrameMark) -> RunReader {
         RunReader {
             run: self.clone(),
@@ -298,7 +302,7 @@ impl Run {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FrameMark {
     offset: u64,
-    /// How many records of the run are before it.
+    /// Number of records of the run before the frame.
     records: u64,
 }
 
@@ -308,21 +312,21 @@ impl FrameMark {
     }
 }
 
-/// Reads the records of a run, holding one frame in memory.
+/// Reads the records of a run, and holds one frame in memory.
 ///
-/// After an error it is at its end.
+/// After an error, the reader returns no more records.
 #[derive(Debug)]
 pub(crate) struct RunReader {
     run: Run,
-    /// Opened at the first record and closed after the last, so that a merge in steps holds few open files; and after
-    /// each frame, if too many are open.
+    /// Opened at the first record and closed after the last, so that a merge in steps keeps few files open. If too many
+    /// files are open, closed after each frame.
     input: Option<(FileRange, KeptOpen)>,
     frames: FrameReader,
 
-    // Where it is in the file.
+    // Position in the file.
     frame: FrameMark,
     next_offset: u64,
-    /// Where it is in the frame.
+    /// Position in the frame.
     cursor: usize,
     current: Option<Range<usize>>,
     records_read: u64,
@@ -331,14 +335,14 @@ pub(crate) struct RunReader {
 }
 
 impl RunReader {
-    /// The next record.
+    /// Returns the next record.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
         self.advance()?;
         Ok(self.current())
     }
 
-    /// The start of the frame that the record stands in that it is at.
+    /// Returns the start of the frame that contains the current record.
     pub(crate) fn mark(&self) -> FrameMark {
         self.frame
     }
@@ -351,7 +355,7 @@ impl RunReader {
         self.frames = FrameReader::new();
     }
 
-    /// Reads frames up to one with a record in it; false at the end of the run.
+    /// Reads the next frame. Returns `false` at the end of the run.
     fn next_frame(&mut self) -> Result<bool> {
         let at = FrameAt {
             path: self.run.file.path(),

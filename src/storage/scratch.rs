@@ -2,17 +2,17 @@
 //!
 //! ```text
 //!  <spill directory>/
-//!  └─ holdall-<process>-<time>-<n>-<check>/    one per Scratch, made with its first file: see `owned`
+//!  └─ holdall-<process>-<time>-<n>-<check>/    one per Scratch, created with its first file: see `owned`
 //!     ├─ lock
 //!     └─ <name>-<n>                            deleted when its ScratchFile is dropped
 //! ```
 //!
-//! A worker process puts its files into the directory of the job, which is the driver's; what is to outlive it is kept,
-//! and then adopted by the driver.
+//! A worker process writes its files to the directory of the job, which the driver owns. The worker keeps files that
+//! must outlive it, and the driver adopts them.
 //!
-//! The directory goes when the [`Scratch`] and all its files are dropped (also while a panic unwinds), at the end of the
-//! process (`interrupt`), and after a `kill -9` by the next [`sweep`]. If it is lost before, it is made again, and so is
-//! what was in it: its readers find that damaged.
+//! The directory is deleted when the [`Scratch`] and all its files are dropped (even if a panic unwinds), or at the end
+//! of the process (`interrupt`). After a `kill -9`, the next [`sweep`] deletes it. If the directory is lost earlier, it
+//! is created again. The readers of the lost files report damage, so their content is recomputed.
 
 #[cfg(test)]
 pub(in crate::storage) mod tests;
@@ -28,7 +28,7 @@ use super::owned::{self, Kind, OwnedDirectory};
 use super::{environment, file, interrupt, system};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
-/// How often a directory that is lost is made again for one file.
+/// Maximum number of times that a lost directory is created again for one file.
 const MAX_CREATIONS: usize = 10;
 
 static KIND: Kind = Kind {
@@ -39,14 +39,14 @@ static KIND: Kind = Kind {
     settle: |_| true,
 };
 
-/// Whether files get such names from [`Scratch::create`].
+/// Returns `true` for names that [`Scratch::create`] gives to files.
 fn is_file_name(name: &str) -> bool {
     let is_of_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     name.rsplit_once('-')
         .is_some_and(|(name, number)| name.bytes().all(is_of_name) && number.parse::<u64>().is_ok())
 }
 
-/// The scratch files of one job; clones share them. Nothing is on disk before the first file is created.
+/// The scratch files of one job. Clones share them. Nothing exists on disk before the first file is created.
 #[derive(Clone, Debug)]
 pub(crate) struct Scratch(Arc<Root>);
 
@@ -57,25 +57,25 @@ struct Root {
     used_bytes: AtomicU64,
     written_bytes: AtomicU64,
     next_file: AtomicU64,
-    /// The process whose files these are: a copy of it deletes none.
+    /// Process that owns the files. A forked copy of the process deletes none of them.
     process: u64,
 }
 
-/// Where the files are.
+/// Location of the files.
 #[derive(Debug)]
 enum Home {
-    /// In a directory of our own, once there is one.
+    /// A directory that this scratch owns, once it has been created.
     Own {
         spill_directory: PathBuf,
         directory: Mutex<Option<OwnedDirectory>>,
     },
-    /// In one that another process owns, under names that begin with `prefix`.
+    /// A directory that another process owns. The names of the files begin with `prefix`.
     OfOther { directory: PathBuf, prefix: String },
 }
 
 impl Scratch {
-    /// Scratch below `spill_directory`, or below the system's directory for temporary files; `quota_bytes` bounds all
-    /// its files together.
+    /// Creates a scratch below `spill_directory` or, by default, below the system's directory for temporary files.
+    /// `quota_bytes` limits the total length of its files.
     pub(crate) fn new(spill_directory: Option<&Path>, quota_bytes: Option<u64>) -> Self {
         let home = Home::Own {
             spill_directory: spill_directory
@@ -85,8 +85,8 @@ impl Scratch {
         Self::at(home, quota_bytes)
     }
 
-    /// Scratch in the `directory` of another process, which removes it. No other files there may have names that begin
-    /// with `prefix`.
+    /// Creates a scratch in the `directory` of another process, which deletes it. No other files in the directory may
+    /// have names that begin with `prefix`.
     pub(crate) fn within(directory: PathBuf, prefix: String, quota_bytes: Option<u64>) -> Self {
         interrupt::outlive_long_files();
         Self::at(Home::OfOther { directory, prefix }, quota_bytes)
@@ -103,7 +103,7 @@ impl Scratch {
         }))
     }
 
-    /// Creates a file; `name` need not be new. The first one creates the directory.
+    /// Creates a file. `name` need not be unique. The first call creates the directory.
     pub(crate) fn create(&self, name: &str) -> Result<ScratchWriter> {
         let (path, handle) = self.put(name, file::create_new)?;
         let handle = Arc::new(handle);
@@ -117,8 +117,8 @@ impl Scratch {
         })
     }
 
-    /// Has `put` make a file of a new name. If the directory is lost, it is made again; if it is another process's, that
-    /// is an error which has the process make it again.
+    /// Calls `put` to create a file with a new name. If the directory is lost, creates it again. If it belongs to
+    /// another process, returns an error, upon which that process creates it again.
     fn put<R>(&self, name: &str, put: impl Fn(&Path) -> Result<R>) -> Result<(PathBuf, R)> {
         let number = self.0.next_file.fetch_add(1, Ordering::Relaxed);
         let name = match &self.0.home {
@@ -148,19 +148,20 @@ impl Scratch {
         }
     }
 
-    /// Takes over a file that a worker has kept: it is deleted as one of ours is, and counts for the quota.
+    /// Takes over a file that a worker has kept. The file is deleted like a file of this process, and counts towards
+    /// the quota.
     ///
-    /// If it is not there any more, its readers will say so.
+    /// If the file is missing, its readers will return the error.
     pub(crate) fn adopt(&self, path: PathBuf) -> Result<Arc<ScratchFile>> {
         let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
         let file = self.file(path, true);
-        // The worker has counted it as written.
+        // Not added to `written_bytes`: the worker has counted the file already.
         self.0.take(bytes, &file.path)?;
         file.used_bytes.store(bytes, Ordering::Relaxed);
         Ok(Arc::new(file))
     }
 
-    /// The same, into the directory of this scratch; `name` need not be new.
+    /// Like [`adopt`](Self::adopt), but moves the file into the directory of this scratch. `name` need not be unique.
     pub(crate) fn adopt_into(&self, from: &Path, name: &str) -> Result<Arc<ScratchFile>> {
         let moved = self.put(name, |path| match fs::rename(from, path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(false),
@@ -173,17 +174,17 @@ impl Scratch {
         }
     }
 
-    /// A file that another process owns, for reading.
+    /// Returns a file that another process owns, for reading.
     pub(crate) fn borrow(&self, path: PathBuf) -> Arc<ScratchFile> {
         Arc::new(self.file(path, false))
     }
 
-    /// Counts what others have written for the same job.
+    /// Adds the bytes that other processes have written for the same job.
     pub(crate) fn count_written(&self, bytes: u64) {
         self.0.written_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// What bounds all its files together.
+    /// Returns the limit on the total length of the files.
     pub(crate) fn quota_bytes(&self) -> Option<u64> {
         self.0.quota_bytes
     }
@@ -198,7 +199,8 @@ impl Scratch {
         }
     }
 
-    /// The directory, which is made if there is none yet, or none any more. A copy of the process makes one of its own.
+    /// Returns the directory. Creates it if it does not exist yet, or no longer. A forked copy of the process creates
+    /// its own.
     pub(crate) fn path(&self) -> Result<PathBuf> {
         match &self.0.home {
             Home::OfOther { directory, .. } => Ok(directory.clone()),
@@ -218,7 +220,7 @@ impl Scratch {
         }
     }
 
-    /// The directory of its own, if it has been made.
+    /// Returns the directory that this scratch owns, if it has been created.
     #[cfg(test)]
     pub(crate) fn directory(&self) -> Option<PathBuf> {
         let Home::Own { directory, .. } = &self.0.home else {
@@ -230,19 +232,19 @@ impl Scratch {
             .map(|directory| directory.path().to_owned())
     }
 
-    /// The length of all its files now.
+    /// Returns the current total length of the files.
     #[cfg(test)]
     pub(crate) fn used_bytes(&self) -> u64 {
         self.0.used_bytes.load(Ordering::Relaxed)
     }
 
-    /// How many files there have been.
+    /// Returns the number of files created so far.
     #[cfg(test)]
     pub(crate) fn files(&self) -> u64 {
         self.0.next_file.load(Ordering::Relaxed) - 1
     }
 
-    /// The length of all its files, those that are gone included.
+    /// Returns the total length of all files, including deleted ones.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.0.written_bytes.load(Ordering::Relaxed)
     }
@@ -270,7 +272,7 @@ impl Root {
     }
 }
 
-/// A file that is written from start to end.
+/// A file that is written sequentially.
 #[derive(Debug)]
 pub(crate) struct ScratchWriter {
     file: Arc<ScratchFile>,
@@ -279,14 +281,15 @@ pub(crate) struct ScratchWriter {
 }
 
 impl ScratchWriter {
-    /// Appends all of `bytes`, or nothing: after an error the file is as long as before.
+    /// Appends all of `bytes`. After an error, the file has its previous length.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
         let length = bytes.len() as u64;
         let path = self.file.path();
         self.file.take(length)?;
         if let Err(error) = file::write_all_at(&self.handle, path, bytes, self.bytes) {
             self.file.give_back(length);
-            // What was written before the disk was full only takes room. If this fails too, the first error says more.
+            // The part that was written before the disk was full only wastes space. If truncating fails too, the first
+            // error tells more.
             let _ = file::truncate(&self.handle, path, self.bytes);
             return Err(error);
         }
@@ -298,23 +301,23 @@ impl ScratchWriter {
         self.bytes
     }
 
-    /// The file, for its readers; it is deleted when the last of these is dropped, and the writer.
+    /// Returns the file for its readers. It is deleted when the last of them and the writer are dropped.
     pub(crate) fn file(&self) -> &Arc<ScratchFile> {
         &self.file
     }
 }
 
-/// A file that can be read by several at a time, and is deleted on drop, unless it is another's.
+/// A file that several readers can share. Dropping it deletes the file, unless another process owns it.
 #[derive(Debug)]
 pub(crate) struct ScratchFile {
     path: PathBuf,
-    /// The open file, as long as somebody reads or writes it: there may be more files than may be open at a time.
+    /// The open file, while a reader or writer uses it. There may be more files than the process can have open.
     handle: Mutex<Weak<File>>,
-    /// Whose quota it counts against.
+    /// The scratch whose quota the file counts towards.
     root: Arc<Root>,
-    /// With how many bytes.
+    /// Number of bytes that the file counts for.
     used_bytes: AtomicU64,
-    /// Whether it is for us to delete it.
+    /// `true` if this process deletes the file.
     is_owned: AtomicBool,
 }
 
@@ -323,7 +326,7 @@ impl ScratchFile {
         &self.path
     }
 
-    /// The open file; all who have it open at a time share one.
+    /// Returns the open file. All concurrent users share one handle.
     pub(crate) fn open(&self) -> Result<Arc<File>> {
         let mut shared = lock(&self.handle);
         if let Some(handle) = shared.upgrade() {
@@ -342,7 +345,7 @@ impl ScratchFile {
         Ok(handle)
     }
 
-    /// Leaves the file to who adopts it. Without one it goes with its directory.
+    /// Leaves the file to the process that adopts it. Otherwise, it is deleted with its directory.
     pub(crate) fn keep(&self) {
         self.is_owned.store(false, Ordering::Relaxed);
     }
@@ -363,7 +366,8 @@ impl ScratchFile {
 impl Drop for ScratchFile {
     fn drop(&mut self) {
         if *self.is_owned.get_mut() && self.root.process == system::process_number() {
-            // It may be gone with its directory; if it cannot be deleted, it goes with that, or by a sweep.
+            // The file may already be gone with its directory. If it cannot be deleted, it is deleted with the
+            // directory or by a sweep.
             let _ = fs::remove_file(&self.path);
         }
         self.root.give_back(*self.used_bytes.get_mut());
@@ -376,7 +380,7 @@ fn is_missing(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
-/// What is ours and gone is damage, not a failure of the system.
+/// A missing file of ours counts as damage, not as a failure of the system, so that it is recomputed.
 fn missing(path: &Path, reason: &'static str) -> Error {
     Error::new(ErrorKind::CorruptRun {
         path: path.to_owned(),
@@ -385,14 +389,14 @@ fn missing(path: &Path, reason: &'static str) -> Error {
     })
 }
 
-/// Removes the directories that dead processes of this user have left in `spill_directory`, and returns their number.
+/// Deletes the directories that dead processes of this user have left in `spill_directory`. Returns their number.
 ///
-/// It removes nothing that holdall did not create: see [`owned`].
+/// Deletes nothing that holdall did not create: see [`owned`].
 pub(crate) fn sweep(spill_directory: &Path) -> usize {
     owned::sweep(&KIND, spill_directory)
 }
 
-/// What these locks guard is whole at any time, so a panic elsewhere while one was held does not matter.
+/// Ignores poisoning: the guarded data is consistent at any time, so a panic elsewhere does no harm.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

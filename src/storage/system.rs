@@ -1,9 +1,9 @@
-//! Calls into libc, for what std does not offer; the only `unsafe` of storage.
+//! Calls into libc that std does not offer; the only `unsafe` of storage.
 //!
-//! Each is a single call with plain numbers or with a struct of this frame. The exceptions are the signal handler, which
-//! may run between any two instructions of any thread, and what runs in a copy of this process before `fork` returns
-//! there. Both touch nothing but atomics, and call only what POSIX allows in a handler: `getpid`, `raise`, `sigaction`
-//! and `write`.
+//! Most are single calls with plain numbers or with a struct on the stack. There are two exceptions: the signal
+//! handler, which may run between any two instructions of any thread, and the function that runs in a forked copy of
+//! this process before `fork` returns there. Both use only atomics, and call only functions that POSIX allows in a
+//! handler: `getpid`, `raise`, `sigaction` and `write`.
 #![expect(
     unsafe_code,
     reason = "std has no resource limits, user ids or signals"
@@ -29,15 +29,15 @@ mod unix {
     use std::sync::Once;
     use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
-    /// As the C library has it.
+    /// Type of a resource number, as the C library defines it.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     type Resource = libc::__rlimit_resource_t;
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     type Resource = libc::c_int;
 
-    /// The memory of the machine.
+    /// Returns the memory of the machine, in bytes.
     pub(in crate::storage) fn physical_memory_bytes() -> Option<u64> {
-        // SAFETY: sysconf takes a number, and answers -1 to one that it does not know.
+        // SAFETY: sysconf takes a number, and returns -1 if it does not know it.
         let (pages, page_bytes) = unsafe {
             (
                 libc::sysconf(libc::_SC_PHYS_PAGES),
@@ -48,13 +48,13 @@ mod unix {
         pages.checked_mul(u64::try_from(page_bytes).ok()?)
     }
 
-    /// The lesser of the limits of this process's address space and of its data.
+    /// Returns the lower of the limits on this process's address space and on its data.
     pub(in crate::storage) fn resource_limit_bytes() -> Option<u64> {
         let limits = [libc::RLIMIT_AS, libc::RLIMIT_DATA].map(limit_of);
         limits.into_iter().flatten().min()
     }
 
-    /// The number of files that this process may have open at a time.
+    /// Returns the maximum number of files that this process can have open.
     pub(in crate::storage) fn open_file_limit() -> Option<u64> {
         limit_of(libc::RLIMIT_NOFILE)
     }
@@ -64,51 +64,51 @@ mod unix {
             rlim_cur: 0,
             rlim_max: 0,
         };
-        // SAFETY: the pointer is to a whole rlimit of this frame, which the call fills.
+        // SAFETY: the pointer is to a whole rlimit on the stack, which the call fills.
         let status = unsafe { libc::getrlimit(resource, &raw mut limit) };
         (status == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
     }
 
-    /// Whether this process has privileges that the process which started it lacks.
+    /// Returns `true` if this process has privileges that its parent process lacks.
     pub(in crate::storage) fn is_privileged() -> bool {
-        // SAFETY: the call takes a number, and answers 0 to one that it does not know.
+        // SAFETY: getauxval takes a number, and returns 0 if it does not know it.
         #[cfg(target_os = "linux")]
         let is_privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-        // SAFETY: these four take nothing and cannot fail.
+        // SAFETY: these four calls take no arguments and cannot fail.
         #[cfg(not(target_os = "linux"))]
         let is_privileged =
             unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() };
         is_privileged
     }
 
-    /// Whether there is a directory at `path`, itself and not by a link, that belongs to this user.
+    /// Returns `true` if `path` is a directory of this user, and not a link to one.
     #[cfg(not(target_os = "linux"))]
     pub(in crate::storage) fn is_own_directory(path: &std::path::Path) -> bool {
         use std::os::unix::fs::MetadataExt;
-        // SAFETY: geteuid takes nothing and cannot fail.
+        // SAFETY: geteuid takes no arguments and cannot fail.
         let user = unsafe { libc::geteuid() };
         std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == user)
     }
 
-    /// Has the system begin to write what it holds of a file to the disk, and does not wait for it.
+    /// Makes the system start writing the cached data of a file to disk, without waiting for it.
     pub(crate) fn start_writing(file: &File) {
         #[cfg(target_os = "linux")]
         {
             use std::os::fd::AsRawFd;
             let file = file.as_raw_fd();
-            // SAFETY: the call takes numbers; all of the file is meant.
+            // SAFETY: the call takes numbers. The range 0, 0 stands for the whole file.
             unsafe { libc::sync_file_range(file, 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
         }
         #[cfg(not(target_os = "linux"))]
         let _ = file;
     }
 
-    /// Returns what tells two files of a file system apart.
+    /// Returns the number that distinguishes a file from all others of its file system.
     pub(in crate::storage) fn inode(file: &File) -> io::Result<u64> {
         Ok(std::os::unix::fs::MetadataExt::ino(&file.metadata()?))
     }
 
-    /// Whether there is a process with this number.
+    /// Returns `true` if a process with this number exists.
     pub(in crate::storage) fn is_running(process: u32) -> bool {
         let Ok(process) = libc::pid_t::try_from(process) else {
             return false;
@@ -118,16 +118,16 @@ mod unix {
         status == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
     }
 
-    /// How many times the process that this is a copy of has been copied since `look_after_forks`.
+    /// Number of forks since `look_after_forks` between the original process and this one.
     static FORKS: AtomicU32 = AtomicU32::new(0);
 
-    /// Returns a number of this process that no copy of it has. The process number alone would not do: a copy in another
-    /// namespace may have the same.
+    /// Returns a number of this process that no forked copy of it shares. The process number does not suffice: a copy
+    /// in another namespace may have the same.
     pub(crate) fn process_number() -> u64 {
         u64::from(std::process::id()) << 32 | u64::from(FORKS.load(Ordering::Relaxed))
     }
 
-    /// Has a copy of this process know that it is one, and end by signals as any process does.
+    /// Arranges that a forked copy of this process recognises itself as a copy, and that signals end it as usual.
     pub(in crate::storage) fn look_after_forks() {
         extern "C" fn in_child() {
             FORKS.fetch_add(1, Ordering::Relaxed);
@@ -139,74 +139,76 @@ mod unix {
             }
         }
         static ONCE: Once = Once::new();
-        // SAFETY: the function lives as long as the program, and does only what a signal handler may.
+        // SAFETY: the function is static, and does only what a signal handler may do.
         ONCE.call_once(|| unsafe {
             libc::pthread_atfork(None, None, Some(in_child));
         });
     }
 
-    /// Has `work` done when `main` returns or the program calls `exit`. It must not unwind.
+    /// Calls `work` when `main` returns or the user's code calls `exit`. `work` must not unwind.
     pub(in crate::storage) fn at_exit(work: extern "C" fn()) {
         static ONCE: Once = Once::new();
-        // SAFETY: the function lives as long as the program.
+        // SAFETY: the function is static.
         ONCE.call_once(|| unsafe {
             libc::atexit(work);
         });
     }
 
-    /// The signals that end a process and are looked after.
+    /// Signals that end a process and that holdall handles.
     pub(in crate::storage) const SIGNALS: [libc::c_int; 3] =
         [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
-    /// The end of the pipe that the handler writes to.
+    /// Write end of the pipe that wakes the thread.
     static WAKE: AtomicI32 = AtomicI32::new(-1);
-    /// The signal that has come and was not looked at yet, or 0.
+    /// The received signal that the thread has not processed yet, or 0.
     static RECEIVED: AtomicI32 = AtomicI32::new(0);
 
-    /// Notes the signal and wakes the thread. One byte is in the pipe at most, so that `write` can neither block nor
-    /// fail, and errno stays what the interrupted code needs.
+    /// Records the signal and wakes the thread. The pipe holds at most one byte, so `write` can neither block nor fail,
+    /// and errno keeps the value that the interrupted code needs.
     ///
-    /// In a copy of the process that was made without `fork`, in which no thread waits at the other end, the signal does what
-    /// it would have done without this handler.
+    /// A copy of the process that was made without `fork` has no thread that reads the pipe. There, the signal has the
+    /// effect that it would have without this handler.
     extern "C" fn on_signal(signal: libc::c_int) {
-        // SAFETY: getpid takes nothing and cannot fail.
+        // SAFETY: getpid takes no arguments and cannot fail.
         if unsafe { libc::getpid() } != HANDLES_FOR.load(Ordering::SeqCst) {
             if is_handled_by_us(signal) {
                 set_handler(signal, libc::SIG_DFL, 0);
-                // SAFETY: raise takes a number; the signal comes when this handler has returned.
+                // SAFETY: raise takes a number. The signal is delivered when this handler has returned.
                 unsafe { libc::raise(signal) };
             }
             return;
         }
         let noted = RECEIVED.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
         if noted.is_ok() {
-            // SAFETY: the pointer is to one byte that lives as long as the program; the descriptor is never closed.
+            // SAFETY: the pointer is to one static byte. The descriptor is never closed.
             unsafe { libc::write(WAKE.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
         }
     }
 
-    /// The process that the handler was installed in.
+    /// The process that installed the handler.
     static HANDLES_FOR: AtomicI32 = AtomicI32::new(0);
 
-    /// The address of `on_signal` as it was installed, or 0: the compiler promises no function one address only.
+    /// The address of `on_signal` as it was installed, or 0. It is stored because the compiler does not guarantee that
+    /// a function has a single address.
     static INSTALLED: AtomicUsize = AtomicUsize::new(0);
 
-    /// Sets what the handler writes to.
+    /// Sets the pipe that the handler writes to.
     pub(in crate::storage) fn wake_by(pipe: PipeWriter) {
         WAKE.store(pipe.into_raw_fd(), Ordering::SeqCst);
-        // SAFETY: getpid takes nothing and cannot fail.
+        // SAFETY: getpid takes no arguments and cannot fail.
         HANDLES_FOR.store(unsafe { libc::getpid() }, Ordering::SeqCst);
     }
 
-    /// Takes the signal that has come; 0 if none has.
+    /// Takes the received signal, or 0 if there is none.
     pub(in crate::storage) fn received_signal() -> libc::c_int {
         RECEIVED.swap(0, Ordering::SeqCst)
     }
 
-    /// Handles `signal` if nobody else handles or ignores it.
+    /// Installs the handler for `signal`, unless the signal is already handled or ignored.
     pub(in crate::storage) fn handle_if_default(signal: libc::c_int) {
         if handler_of(signal) == Some(libc::SIG_DFL) {
-            // What comes from now on interrupts no system call and runs on the stack that std keeps for handlers.
+            // From now on, the signal interrupts no system call, and its handler runs on the stack that std keeps for
+            // handlers.
             let handler = on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
             let _ = INSTALLED.compare_exchange(0, handler, Ordering::SeqCst, Ordering::SeqCst);
             let flags = libc::SA_RESTART | libc::SA_ONSTACK;
@@ -214,8 +216,8 @@ mod unix {
         }
     }
 
-    /// Has `signal` change nothing, if nobody else handles or ignores it. Programs that this process starts are not
-    /// affected, as they would be if it were ignored.
+    /// Makes `signal` have no effect, unless it is already handled or ignored. Programs that this process starts are
+    /// not affected; they would be if the signal were ignored.
     pub(in crate::storage) fn outlive_if_default(signal: libc::c_int) {
         extern "C" fn nothing(_signal: libc::c_int) {}
         if handler_of(signal) == Some(libc::SIG_DFL) {
@@ -228,18 +230,19 @@ mod unix {
         handler_of(signal) == Some(INSTALLED.load(Ordering::SeqCst))
     }
 
-    /// Ends this process by `signal`, as if nobody had handled it.
+    /// Ends this process by `signal`, as if there were no handler.
     pub(in crate::storage) fn end_by(signal: libc::c_int) -> ! {
         set_handler(signal, libc::SIG_DFL, 0);
-        // SAFETY: kill takes numbers; to the process and not to this thread, which may have the signal blocked.
+        // SAFETY: kill takes numbers. It targets the process and not this thread, which may block the signal.
         unsafe { libc::kill(libc::getpid(), signal) };
-        // Where every thread blocks it, it waits for ever; a shell reports an end by a signal like this.
+        // If every thread blocks the signal, it stays pending. After a second, exit with the status that a shell
+        // reports for it.
         std::thread::sleep(std::time::Duration::from_secs(1));
         std::process::exit(128 + signal)
     }
 
     fn handler_of(signal: libc::c_int) -> Option<libc::sighandler_t> {
-        // SAFETY: a sigaction of zeros is a valid one, and the call fills it; a null pointer means to change nothing.
+        // SAFETY: a zeroed sigaction is valid, and the call fills it. A null pointer as the new action changes nothing.
         unsafe {
             let mut action: libc::sigaction = mem::zeroed();
             (libc::sigaction(signal, ptr::null(), &raw mut action) == 0)
@@ -248,8 +251,8 @@ mod unix {
     }
 
     fn set_handler(signal: libc::c_int, handler: libc::sighandler_t, flags: libc::c_int) {
-        // SAFETY: a sigaction of zeros is a valid one with an empty mask; `handler` is SIG_DFL, SIG_IGN or a function
-        // that takes the signal's number, as it must be without SA_SIGINFO.
+        // SAFETY: a zeroed sigaction is valid and has an empty mask. `handler` is SIG_DFL, SIG_IGN or a function that
+        // takes the signal's number, as required without SA_SIGINFO.
         unsafe {
             let mut action: libc::sigaction = mem::zeroed();
             action.sa_sigaction = handler;
@@ -263,23 +266,23 @@ mod unix {
         set_handler(signal, libc::SIG_IGN, 0);
     }
 
-    /// Ends the ignoring of a signal that this process was started with.
+    /// Restores the default of a signal that this process may have inherited as ignored.
     #[cfg(test)]
     pub(in crate::storage) fn heed(signal: libc::c_int) {
         set_handler(signal, libc::SIG_DFL, 0);
     }
 
-    /// Puts a handler over ours that calls it.
+    /// Replaces our handler by one that calls it.
     #[cfg(test)]
     pub(in crate::storage) fn cover_our_handler(signal: libc::c_int) {
-        /// Makes it another function than ours, with which it could be merged otherwise.
+        /// Makes this function differ from ours, so that the compiler cannot merge the two.
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         extern "C" fn covers(signal: libc::c_int) {
             CALLS.fetch_add(1, Ordering::SeqCst);
             on_signal(signal);
         }
         let covers = covers as extern "C" fn(libc::c_int) as libc::sighandler_t;
-        // Or the thread of the test that the signal comes to would stop waiting.
+        // Otherwise, the signal would interrupt the wait of the test's thread that receives it.
         set_handler(signal, covers, libc::SA_RESTART);
     }
 
@@ -293,7 +296,7 @@ mod unix {
     }
 }
 
-/// What these are where there is no Unix: nothing known, nothing refused.
+/// Fallbacks for systems other than Unix: values are unknown, and nothing is refused.
 #[cfg(not(unix))]
 mod other {
     use std::fs::{self, File};
@@ -316,7 +319,7 @@ mod other {
         None
     }
 
-    /// Directories for temporary files belong to one user there.
+    /// On these systems, each user has their own directories for temporary files.
     pub(in crate::storage) fn is_own_directory(path: &Path) -> bool {
         fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
     }
@@ -327,12 +330,12 @@ mod other {
         Ok(0)
     }
 
-    /// Whether there is one is not known there; its files say so, since they are locked.
+    /// Always `false`, because processes are unknown here. The locks on a directory's files show whether it is in use.
     pub(in crate::storage) fn is_running(_process: u32) -> bool {
         false
     }
 
-    /// A process has no copies there.
+    /// Processes cannot be copied on these systems.
     pub(crate) fn process_number() -> u64 {
         std::process::id().into()
     }

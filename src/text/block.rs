@@ -1,9 +1,13 @@
 //! Blocks of whole records, read from a split into a reused buffer.
 //!
-//! A record belongs to the split that its first byte lies in. So a split that does not begin the file starts looking
-//! one delimiter's length before its start, and begins after the first delimiter it finds there; and each split reads
-//! past its end as far as its last record goes. Who has done that stands where the next split begins, and can read on;
-//! and once it has, it reads ahead, so that thousands of small splits take few calls.
+//! A record belongs to the split that contains its first byte. Therefore:
+//!
+//! - If a split does not begin at the start of the file, its reader searches for a delimiter, beginning one delimiter
+//!   length before the start of the split. The first record begins after the first delimiter that it finds.
+//! - Each reader reads past the end of its split, up to the end of the last record.
+//!
+//! The reader of a split then stands where the next split begins, and can continue with it. If it does so, it also
+//! reads ahead, so that thousands of small splits need few calls.
 //!
 //! ```text
 //!            split 1        |        split 2        |        split 3
@@ -11,7 +15,7 @@
 //!  └──────── read by 1 ─────────┘└───── read by 2 ────────┘
 //! ```
 //!
-//! The byte order mark of UTF-8 at the start of a file is dropped; offsets count it, and it lies in the first record.
+//! The byte order mark of UTF-8 at the start of a file is dropped. Offsets count it, as a part of the first record.
 
 use std::io::Read;
 use std::mem;
@@ -27,65 +31,67 @@ use super::split::Split;
 use super::streams;
 use super::version::Version;
 
-/// The size of the buffer: small enough to stay in the second-level cache from `read` to the closure, large enough
-/// that the calls do not count. From 128 KiB to 1 MiB it makes no difference that can be measured.
+/// Default size of the buffer, in bytes. It is small enough for a block to stay in the L2 cache from `read` to the
+/// closure, and large enough for the cost of the calls not to matter. Sizes from 128 KiB to 1 MiB show no measurable
+/// difference.
 pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 
-/// What is read behind the end of a split at once, with the last of it: the end of most records. More would be read
-/// twice where the next split has another reader, which shows where splits are of a few KiB.
+/// Number of bytes that are read past the end of a split together with its end; most records end within them. More
+/// would be read twice if the next split has another reader, which costs measurable time if splits have a few KiB.
 const FIRST_COMPLETION_BYTES: u64 = 2 << 10;
 
-/// How far behind the end of a split is read at the most where the next one seems to be for the same reader. With larger
-/// splits calls do not count.
+/// Maximum number of bytes that are read ahead past the end of a split if the same reader is likely to read the next
+/// one. With larger splits, the cost of calls does not matter.
 const MAX_AHEAD_BYTES: u64 = 64 << 10;
 
-/// What is read in each further step to complete the last record of a split.
+/// Number of bytes in each further step that completes the last record of a split.
 const COMPLETION_BYTES: usize = 16 << 10;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Whole records: each has its delimiter, but for a last one of the file that has none.
+/// Whole records. Each includes its delimiter, except a last record of the file that has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TextBlock<'a> {
     pub(crate) bytes: &'a [u8],
-    /// Where it starts in the (decompressed) file.
+    /// Offset of the block in the (decompressed) file.
     pub(crate) offset: u64,
 }
 
-/// The blocks of a split, and then of others.
+/// Reads the blocks of a split, and then those of other splits.
 #[derive(Debug)]
 pub(super) struct TextBlockReader {
-    // What is read, and how.
+    // The input and the settings.
     source: TextInput,
     path: Arc<Path>,
     version: Option<Version>,
     delimiter: Delimiter,
     max_line_bytes: usize,
-    /// Where the first of the splits that it has read one behind the other begins.
+    /// Start of the first of the consecutive splits that this reader has read.
     first: u64,
-    /// No record of the split begins here or later.
+    /// End of the split: no record of it begins here or later.
     end: u64,
-    /// How much is read behind that.
+    /// Number of bytes to read past the end.
     ahead_bytes: u64,
 
-    // The buffer: `start..filled` is text that has not been handed out, and begins with a record.
+    // The buffer: `start..filled` is text that has not been returned, and begins with a record.
     buffer: Vec<u8>,
     start: usize,
     filled: usize,
-    /// Where `buffer[0]` stands in the file.
+    /// Offset of `buffer[0]` in the file.
     offset: u64,
 
-    /// The source has no more.
+    /// `true` at the end of the source.
     exhausted: bool,
-    /// The last block of the split has been handed out.
+    /// `true` if the last block of the split has been returned.
     done: bool,
-    /// How much of what was read of the file has been counted.
+    /// Number of bytes of the file that have been counted as read.
     counted_bytes: u64,
 }
 
 impl TextBlockReader {
-    /// `block_bytes` is the size of the buffer, and so about that of the blocks. `last` has done its work: it reads on if
-    /// it stands at the start of `split`, or else gives away its buffer, and its file if it is the same.
+    /// Returns a reader of `split`. `block_bytes` is the size of the buffer, and thus approximately that of the blocks.
+    /// `last` is a reader that has finished its split: it is used again if it stands at the start of `split`.
+    /// Otherwise, the new reader takes over its buffer and, if the file is the same, its open file.
     pub(super) fn open(
         split: &Split,
         options: &TextOptions,
@@ -101,7 +107,7 @@ impl TextBlockReader {
         }
     }
 
-    /// The same for a whole file that may be a stream.
+    /// Returns a reader of a whole file, which may be a stream.
     pub(super) fn open_stream(
         path: &Arc<Path>,
         options: &TextOptions,
@@ -112,7 +118,7 @@ impl TextBlockReader {
         Self::start(&split, options, block_bytes, source, Vec::new()).map(Box::new)
     }
 
-    /// Finds the first record of `split`.
+    /// Creates a reader and finds the first record of `split`.
     fn find(
         split: &Split,
         options: &TextOptions,
@@ -127,7 +133,7 @@ impl TextBlockReader {
             let source = TextInput::open(&split.path, options)?;
             return Self::start(split, options, block_bytes, source, buffer);
         }
-        // A file is divided only if it is plain text.
+        // Files are split only if they are plain text.
         let counted_bytes = open.as_ref().map_or(0, TextInput::bytes_read);
         let (_, offset) = search_start(split, options);
         let source = TextInput::open_at(&split.path, offset, open, split.version.as_ref())?;
@@ -136,7 +142,8 @@ impl TextBlockReader {
         Ok(reader)
     }
 
-    /// Finds the first record of `split` in a source that stands at the second offset of [`search_start`].
+    /// Creates a reader and finds the first record of `split`. The position of `source` is the second offset of
+    /// [`search_start`].
     fn start(
         split: &Split,
         options: &TextOptions,
@@ -176,7 +183,7 @@ impl TextBlockReader {
         Ok(reader)
     }
 
-    /// Whether the first record of `split` is what comes next: all those before its start have been handed out.
+    /// Returns `true` if the first record of `split` is the next one, because all records before it have been returned.
     fn stands_at(&self, split: &Split, options: &TextOptions) -> bool {
         self.end == split.start
             && self.position(self.start) >= self.end
@@ -186,7 +193,7 @@ impl TextBlockReader {
             && self.max_line_bytes == options.max_line_bytes
     }
 
-    /// Makes ready to read as far as `split` goes.
+    /// Prepares for reading `split`.
     fn begin(&mut self, split: &Split, block_bytes: usize) {
         self.done = false;
         self.end = if self.source.is_compressed() {
@@ -194,15 +201,15 @@ impl TextBlockReader {
         } else {
             split.end
         };
-        // Behind a small split comes another, it seems, once it has come behind others; in vain no more is read than a
-        // quarter of them.
+        // If this reader has read consecutive small splits, it is likely to read the next one too. A wrong guess wastes
+        // at most a quarter of the bytes that it has read.
         self.ahead_bytes = FIRST_COMPLETION_BYTES;
         if self.end.saturating_sub(split.start) < MAX_AHEAD_BYTES {
             let read_bytes = split.start - self.first;
             self.ahead_bytes = (read_bytes / 4).clamp(FIRST_COMPLETION_BYTES, MAX_AHEAD_BYTES);
         }
-        // Of a small split no more than it has, and what is read behind it: a buffer is filled with zeros first, which
-        // thousands of small files would wait for.
+        // For a small split, limit the buffer to the split and the bytes ahead: a buffer is zeroed first, which would
+        // take noticeable time for thousands of small files.
         let block_bytes = if self.source.is_compressed() {
             block_bytes
         } else {
@@ -216,18 +223,19 @@ impl TextBlockReader {
         self.buffer.resize(bytes, 0);
     }
 
-    /// A record of the greatest length fits with its ending. Without a `\r`, one that is a byte longer does, too.
+    /// Returns the maximum length of a record with its ending. A record that ends without a `\r` and is one byte too
+    /// long has this length, too.
     fn longest(&self) -> usize {
         let ending = self.delimiter.bytes().len() + usize::from(self.ends_at_line_feeds());
         self.max_line_bytes.saturating_add(ending)
     }
 
-    /// Whether a `\r` before the delimiter belongs to the ending.
+    /// Returns `true` if a `\r` before the delimiter belongs to the ending.
     fn ends_at_line_feeds(&self) -> bool {
         self.delimiter.bytes() == b"\n"
     }
 
-    /// Refuses a first record that is a byte too long.
+    /// Returns an error if the first record is one byte too long.
     fn check_longest(&self, end: usize) -> Result<()> {
         let block = &self.buffer[self.start..end];
         let is_one_too_long = self.ends_at_line_feeds()
@@ -240,12 +248,12 @@ impl TextBlockReader {
         }
     }
 
-    /// The next records, or nothing when the last have been handed out.
+    /// Returns the next records, or `None` after the last ones.
     pub(super) fn next_block(&mut self) -> Result<Option<TextBlock<'_>>> {
         if self.done || self.position(self.start) >= self.end {
             return Ok(None);
         }
-        // All of the split may have been read with the one before.
+        // The rest of the split may have been read together with the previous one.
         if self.position(self.filled) < self.end {
             self.compact();
             self.fill()?;
@@ -268,19 +276,19 @@ impl TextBlockReader {
         }
     }
 
-    /// What has been read of the file, compressed if it is, since this was last called.
+    /// Returns the number of bytes of the file, compressed if it is, that have been read since the last call.
     pub(super) fn count_input_bytes(&mut self) -> u64 {
         let read = self.source.bytes_read();
         let counted = mem::replace(&mut self.counted_bytes, read);
         read - counted
     }
 
-    /// Whether a long line has made the buffer larger than usual.
+    /// Returns `true` if a long line has made the buffer larger than usual.
     pub(super) fn has_grown(&self) -> bool {
         self.buffer.len() > BLOCK_BYTES
     }
 
-    /// The end of the records that can be handed out now. None of their delimiters begins before `searched`.
+    /// Returns the end of the records that can be returned now. None of their delimiters begins before `searched`.
     fn block_end(&mut self, searched: usize) -> Option<usize> {
         let text = &self.buffer[..self.filled];
         let end = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX);
@@ -296,7 +304,7 @@ impl TextBlockReader {
         self.delimiter.last_end(text, searched)
     }
 
-    /// All that is left, when the source has no more.
+    /// Returns the remaining text after the end of the source.
     fn last_block(&mut self) -> Result<Option<TextBlock<'_>>> {
         self.done = true;
         let text = &self.buffer[self.start..self.filled];
@@ -322,7 +330,7 @@ impl TextBlockReader {
         self.offset + index as u64
     }
 
-    /// Moves what has not been handed out, mostly part of a line, to the front.
+    /// Moves the text that has not been returned to the front. This is mostly a part of a line.
     fn compact(&mut self) {
         if self.start == 0 {
             return;
@@ -333,7 +341,8 @@ impl TextBlockReader {
         self.start = 0;
     }
 
-    /// Reads until the buffer is full, or somewhat past the end of the split; from there in small steps.
+    /// Reads until the buffer is full or `ahead_bytes` past the end of the split have been read. From there on, reads
+    /// in small steps.
     fn fill(&mut self) -> Result<()> {
         let last = self.end.saturating_add(self.ahead_bytes);
         let to_end = usize::try_from(last.saturating_sub(self.offset)).unwrap_or(usize::MAX);
@@ -359,7 +368,7 @@ impl TextBlockReader {
         Ok(())
     }
 
-    /// Makes room for a record that is longer than the buffer.
+    /// Enlarges the buffer for a record that is longer than it.
     fn grow(&mut self) -> Result<()> {
         let longest = self.longest();
         if self.buffer.len() >= longest {
@@ -378,15 +387,15 @@ impl TextBlockReader {
         })
     }
 
-    /// At the start of the file only.
+    /// Skips a byte order mark. Only valid at the start of the file.
     fn skip_byte_order_mark(&mut self) -> Result<()> {
-        // Even if the split ends within it.
+        // Read the whole mark even if the split ends within it.
         while self.filled < BYTE_ORDER_MARK.len() && !self.exhausted {
             self.fill()?;
         }
         if self.buffer[..self.filled].starts_with(BYTE_ORDER_MARK) {
             self.start = BYTE_ORDER_MARK.len();
-            // The first record counts as beginning at 0, and no other can begin before this.
+            // The first record counts as beginning at 0, and no other record can begin before this offset.
             if self.end > 0 {
                 self.end = self.end.max(BYTE_ORDER_MARK.len() as u64 + 1);
             }
@@ -394,9 +403,9 @@ impl TextBlockReader {
         Ok(())
     }
 
-    /// Makes the first record that begins after a delimiter at `from` or later the current one.
+    /// Advances to the first record that begins after a delimiter at `from` or later.
     ///
-    /// What is passed over is not kept, so the record it belongs to may have any length.
+    /// Skipped bytes are not kept, so the record that they belong to may have any length.
     fn skip_to_record(&mut self, from: usize) -> Result<()> {
         self.start = self.start.max(from);
         loop {
@@ -404,10 +413,10 @@ impl TextBlockReader {
             let text = &self.buffer[self.start.min(self.filled)..self.filled];
             if let Some(end) = self.delimiter.ends(text).next() {
                 self.start += end;
-                // A delimiter that ends the file is followed by no record, which `last_block` sees.
+                // If the delimiter ends the file, no record follows it. `last_block` handles that.
                 return Ok(());
             }
-            // A delimiter that is still to be completed would end after all that is here.
+            // A delimiter that is still incomplete would end after all bytes read so far.
             if self.exhausted || self.position(self.filled) + 1 >= self.end {
                 self.done = true;
                 return Ok(());
@@ -425,11 +434,12 @@ impl TextBlockReader {
     }
 }
 
-/// Where the search for the first record of a split begins, and from where on the file is read.
+/// Returns the offset at which the search for the first record of a split begins, and the offset from which the file is
+/// read.
 fn search_start(split: &Split, options: &TextOptions) -> (u64, u64) {
-    // A delimiter that ends right at the start of the split shows that a record begins there.
+    // A delimiter that ends exactly at the start of the split shows that a record begins there.
     let search_from = split.start.saturating_sub(options.delimiter.len() as u64);
-    // Whether there is a byte order mark matters only to a search that could begin inside of it.
+    // A byte order mark matters only if the search could begin within it.
     let is_near_mark = search_from < BYTE_ORDER_MARK.len() as u64;
     (search_from, if is_near_mark { 0 } else { search_from })
 }

@@ -1,19 +1,19 @@
-//! Whole numbers from decimal digits, eight of them at a time.
+//! Parses decimal integers, eight digits at a time.
 
-/// Eight bytes of 1.
+/// The byte 1, eight times.
 const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// Eight digits `0`.
+/// The digit `0`, eight times.
 const ZEROS: u64 = ONES * b'0' as u64;
 
-/// The most digits that are read.
+/// Maximum number of digits.
 const DIGITS: usize = 16;
 
-/// The number that the last `len` bytes of `text` are, if they are one to sixteen digits; but not if the text is shorter
-/// than sixteen bytes.
+/// Returns the number in the last `len` bytes of `text`. Returns `None` unless they are one to sixteen digits and the
+/// text has at least sixteen bytes.
 ///
-/// They are fetched with what is before them, which is then masked: a loop would end after another number of digits each
-/// time, which the processor cannot foresee.
+/// Loads the digits together with the bytes before them, which are then masked. A loop would end after a varying number
+/// of digits, so its last branch would be mispredicted.
 #[inline(always)]
 pub(super) fn number_at_end(text: &[u8], len: usize) -> Option<u64> {
     let digits = u128::from_le_bytes(*text.last_chunk::<DIGITS>()?);
@@ -31,26 +31,27 @@ pub(super) fn number_at_end(text: &[u8], len: usize) -> Option<u64> {
     }
 }
 
-/// A mask of the last one to eight bytes of a word, which are the highest.
+/// Returns a mask of the last one to eight bytes of a word, which are the highest.
 #[inline(always)]
 fn last_bytes(len: usize) -> u64 {
     u64::MAX << (64 - 8 * len)
 }
 
-/// Whether no byte is above nine.
+/// Returns `true` if no byte is greater than nine.
 #[inline(always)]
 fn are_digits(first: u64, last: u64) -> bool {
     const HIGHEST_BITS: u64 = ONES << 7;
     const ABOVE_NINE: u64 = ONES * (0x80 - 10);
-    // A byte that the addition carries over from has its highest bit set itself.
+    // If the addition carries out of a byte, that byte has its highest bit set itself.
     let above = first | (first.wrapping_add(ABOVE_NINE)) | last | (last.wrapping_add(ABOVE_NINE));
     above & HIGHEST_BITS == 0
 }
 
-/// The number of eight digits, the first one in the lowest byte.
+/// Returns the number with these eight digits. The first digit is in the lowest byte.
 ///
-/// Neighbours become one number, of two digits and then, at once, of eight: each of the four is multiplied by what it counts
-/// for, and the sums are where both products of a word meet (Lemire, Quickly parsing eight digits, 2018).
+/// Combines neighbours into numbers of two digits, and these in one step into a number of eight: each of the four is
+/// multiplied by its weight, and the sums appear where the products of a word overlap (Lemire, Quickly parsing eight
+/// digits, 2018).
 #[inline(always)]
 fn eight(digits: u64) -> u64 {
     const EVEN: u64 = 0x0000_00ff_0000_00ff;

@@ -1,12 +1,12 @@
-//! Where a record ends: the delimiter, searched forwards and backwards.
+//! The delimiter that ends a record, searched forwards and backwards.
 
 use memchr::memmem::{Finder, FinderRev};
 
-/// The bytes that end a record, made ready for searching.
+/// The bytes that end a record, prepared for searching.
 ///
-/// The delimiters of a file are the occurrences found from left to right that do not overlap. If no proper prefix of
-/// the delimiter is also a suffix of it, occurrences never overlap: each one is a delimiter, wherever the search began.
-/// Otherwise (`"\n\n"`, `"aa"`) that can be told only from the start of a record on, and so such a file is not split.
+/// The delimiters of a file are its occurrences, found from left to right without overlaps. If no proper prefix of the
+/// delimiter is also a suffix of it, occurrences never overlap, so each of them is a delimiter, wherever the search
+/// begins. Otherwise (`"\n\n"`, `"aa"`), the search must begin at the start of a record, so such a file is not split.
 #[derive(Clone, Debug)]
 pub(crate) struct Delimiter {
     finder: Finder<'static>,
@@ -15,7 +15,7 @@ pub(crate) struct Delimiter {
 }
 
 impl Delimiter {
-    /// `bytes` must not be empty: [`TextOptions::check`](super::TextOptions::check) has refused that.
+    /// Prepares `bytes`, which must not be empty: [`TextOptions::check`](super::TextOptions::check) refuses that.
     pub(crate) fn new(bytes: &[u8]) -> Self {
         Self {
             finder: Finder::new(bytes).into_owned(),
@@ -28,20 +28,20 @@ impl Delimiter {
         self.finder.needle()
     }
 
-    /// Whether two occurrences can share bytes, see the type.
+    /// Returns `true` if two occurrences can share bytes; see [`Delimiter`].
     pub(super) fn overlaps_itself(&self) -> bool {
         self.overlaps_itself
     }
 
-    /// The ends of the delimiters in `text`, in order; `text` begins with a record.
+    /// Returns the ends of the delimiters in `text`, in order. `text` must begin with a record.
     pub(super) fn ends<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
         let len = self.bytes().len();
         self.finder.find_iter(text).map(move |start| start + len)
     }
 
-    /// The end of the last delimiter of `text` that begins at `from` or later.
+    /// Returns the end of the last delimiter of `text` that begins at `from` or later.
     ///
-    /// `text` begins with a record, and no delimiter of it begins before `from`.
+    /// `text` must begin with a record, and no delimiter of it may begin before `from`.
     pub(super) fn last_end(&self, text: &[u8], from: usize) -> Option<usize> {
         let searched = &text[from..];
         let end = if self.overlaps_itself {
@@ -54,7 +54,7 @@ impl Delimiter {
         Some(from + end)
     }
 
-    /// The end of the first delimiter of `text` that ends at `min_end` or later; `from` as in
+    /// Returns the end of the first delimiter of `text` that ends at `min_end` or later. The requirements are those of
     /// [`last_end`](Self::last_end).
     pub(super) fn first_end(&self, text: &[u8], from: usize, min_end: usize) -> Option<usize> {
         let from = if self.overlaps_itself {

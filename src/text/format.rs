@@ -1,7 +1,7 @@
-//! What a file is, by its first bytes: names lie.
+//! Recognises the format of a file by its first bytes, because names can be wrong.
 //!
-//! The magic bytes of some formats can begin a text: `BZh91AY&SY`, `PAR1`. So control characters, which texts do not have,
-//! have to follow them.
+//! The magic bytes of some formats can also begin a text: `BZh91AY&SY`, `PAR1`. For these, control characters must
+//! follow, which texts do not contain.
 
 use std::path::Path;
 
@@ -10,29 +10,29 @@ use crate::error::{Error, ErrorKind, Result, UTF_16, UTF_32};
 use super::compression::Compression;
 use super::options::TextOptions;
 
-/// How the bytes of a file become text.
+/// Conversion from the bytes of a file to text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Plain,
     Compressed(Compression),
 }
 
-/// The number of bytes at the start of a file that tell its format: the header of a tar archive.
+/// Number of bytes at the start of a file that determine its format: the length of the header of a tar archive.
 pub(super) const HEAD_BYTES: usize = 512;
 
-/// In fewer bytes, there may be no control characters by chance.
+/// Minimum number of bytes in which a binary format is expected to have control characters.
 const MIN_TEXT_BYTES: usize = 16;
 
-/// The first bytes of the formats that can be read. `?` stands for a digit from 1 to 9.
+/// Magic bytes of the supported compressed formats. `?` matches a digit from 1 to 9.
 const COMPRESSED: [(&[u8], Compression); 4] = [
     (b"\x1f\x8b", Compression::Gzip),
-    // After the level comes the number of a block, or of the end.
+    // The level is followed by the marker of a block, or of the end.
     (b"BZh?\x17\x72\x45\x38\x50\x90", Compression::Bzip2),
     (b"\xfd7zXZ\0", Compression::Xz),
     (b"\x28\xb5\x2f\xfd", Compression::Zstd),
 ];
 
-/// The first bytes of formats that are recognised so that they can be refused by name.
+/// Magic bytes of formats that are recognised only to name them in the error.
 const UNSUPPORTED: [(&[u8], &str); 20] = [
     // Archives.
     (b"PK\x03\x04", "zip"),
@@ -59,10 +59,10 @@ const UNSUPPORTED: [(&[u8], &str); 20] = [
     (b"SQLite format 3\0", "SQLite"),
 ];
 
-/// Whether a file that begins so has a format.
+/// Returns `true` if a file that begins with these bytes has a format.
 type Test = fn(&[u8]) -> bool;
 
-/// The same, of formats that take more than a comparison.
+/// Unsupported formats that need more than a comparison.
 const UNSUPPORTED_BY: [(Test, &str); 6] = [
     (is_tar, "tar"),
     (is_cpio, "cpio"),
@@ -73,11 +73,11 @@ const UNSUPPORTED_BY: [(Test, &str); 6] = [
 ];
 
 impl Format {
-    /// The format of a file that begins with `head`: [`HEAD_BYTES`], or all there are.
+    /// Returns the format of a file that begins with `head`: [`HEAD_BYTES`] bytes, or the whole file if it is shorter.
     ///
     /// # Errors
     ///
-    /// If it cannot be read.
+    /// Returns an error if the format is unsupported.
     pub(super) fn of(head: &[u8], path: &Path) -> Result<Self> {
         if let Some(compression) = compression_of(head) {
             return Ok(Self::Compressed(compression));
@@ -89,11 +89,12 @@ impl Format {
     }
 }
 
-/// Refuses text that begins with `head` if it is in an encoding or, behind a decoder, in a format that cannot be read.
+/// Checks that text that begins with `head` has a supported encoding and, if it comes from a decoder, no unsupported
+/// format.
 ///
 /// # Errors
 ///
-/// If it is.
+/// Returns an error if the encoding or the format is unsupported.
 pub(super) fn check_text(
     head: &[u8],
     is_decoded: bool,
@@ -140,7 +141,7 @@ fn unsupported_format_of(head: &[u8]) -> Option<&'static str> {
     by_magic.map(|(_, format)| *format).or_else(by_more)
 }
 
-/// Whether a file that begins with `head` has a format with these magic bytes.
+/// Returns `true` if a file that begins with `head` has the format with these magic bytes.
 fn begins_with(head: &[u8], magic: &[u8]) -> bool {
     has_magic(head, magic) && {
         let rest = &head[magic.len()..];
@@ -149,7 +150,7 @@ fn begins_with(head: &[u8], magic: &[u8]) -> bool {
         } else if magic.iter().any(is_control) {
             rest.len() < MIN_TEXT_BYTES || rest.iter().any(is_control)
         } else {
-            // A zero may end a word.
+            // Zeros do not count here: in a text with zero-terminated words, one may follow.
             rest.iter().any(|byte| *byte != 0 && is_control(byte))
         }
     }
@@ -163,23 +164,23 @@ fn has_magic(head: &[u8], magic: &[u8]) -> bool {
     head.len() >= magic.len() && head.iter().zip(magic).all(matches)
 }
 
-/// Whether it is a character that texts do not have.
+/// Returns `true` for characters that texts do not contain.
 fn is_control(byte: &u8) -> bool {
     matches!(byte, 0..=7 | 0x0e..=0x1a | 0x1c..=0x1f)
 }
 
-/// All of the magic bytes are those of a text. The byte after the checksum is not: it is the top of a number that is less
-/// than 900,000.
+/// All of the magic bytes can occur in a text. The byte after the checksum cannot: it is the highest byte of a number
+/// below 900,000.
 fn is_bzip2_block(head: &[u8]) -> bool {
     has_magic(head, b"BZh?1AY&SY") && head.get(14).is_none_or(|top| top & 0x7f <= 6)
 }
 
-/// A frame without text, with which zstd and lz4 files may begin.
+/// Recognises a skippable frame, which contains no text, and with which zstd and lz4 files may begin.
 fn is_skippable_frame(head: &[u8]) -> bool {
     (0x50..=0x5f).any(|first| begins_with(head, &[first, 0x2a, 0x4d, 0x18]))
 }
 
-/// The header of the first file has a checksum: the sum of its bytes, itself counted as spaces.
+/// The header of the first file contains a checksum: the sum of its bytes, with the checksum itself counted as spaces.
 fn is_tar(head: &[u8]) -> bool {
     const CHECKSUM: std::ops::Range<usize> = 148..156;
     let Some(checksum) = head.get(CHECKSUM).filter(|_| head.len() == HEAD_BYTES) else {
@@ -195,7 +196,8 @@ fn is_tar(head: &[u8]) -> bool {
     expected == Some(sum(head) - sum(checksum) + 8 * u32::from(b' '))
 }
 
-/// The header of the first file is of digits, at least 76 of them with the magic bytes. Its name has a zero at its end.
+/// The header of the first file consists of digits, at least 76 including the magic bytes. The name after it ends with
+/// a zero.
 fn is_cpio(head: &[u8]) -> bool {
     let has_digits = head
         .get(..76)
@@ -205,8 +207,8 @@ fn is_cpio(head: &[u8]) -> bool {
         && head.contains(&0)
 }
 
-/// By xz(1)'s rules, for the properties that all encoders use: a dictionary of 2^n or 3·2^n bytes, and a size that is
-/// unknown or below 256 GiB.
+/// Follows the rules of xz(1), for the properties that all encoders use: a dictionary of 2^n or 3·2^n bytes, and a size
+/// that is unknown or below 256 GiB.
 fn is_lzma(head: &[u8]) -> bool {
     let Some((header, _)) = head.split_first_chunk::<13>() else {
         return false;
@@ -224,17 +226,18 @@ fn is_old_zstd(head: &[u8]) -> bool {
     matches!(head, [0x1e | 0x22..=0x27, 0xb5, 0x2f, 0xfd, ..])
 }
 
-/// The third byte has the length of codes, and two bits that are zero.
+/// The third byte contains the maximum length of codes, and two bits that are zero.
 fn is_compress(head: &[u8]) -> bool {
     matches!(head, [0x1f, 0x9d, flags, ..] if matches!(flags & 0x7f, 9..=16))
 }
 
-/// After the magic bytes comes the size, of less than 16 MiB.
+/// The magic bytes are followed by the size, which is below 16 MiB.
 fn is_pack(head: &[u8]) -> bool {
     matches!(head, [0x1f, 0x1e, 0, ..])
 }
 
-/// The encoding other than UTF-8 that a text shows by its byte order mark, or by zeros where only that has them.
+/// Returns the encoding of a text that is not UTF-8. It is recognised by its byte order mark, or by zeros at the
+/// positions where only this encoding has them.
 fn encoding_of(text: &[u8], delimiter: &[u8]) -> Option<&'static str> {
     match text {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => return Some(UTF_32),
@@ -248,7 +251,8 @@ fn encoding_of(text: &[u8], delimiter: &[u8]) -> Option<&'static str> {
     if units.len() > 1 && (are_chars(u32::from_le_bytes) || are_chars(u32::from_be_bytes)) {
         return Some(UTF_32);
     }
-    // Mostly of alphabets below U+0800, of which the spaces and line ends at least have a zero, and of punctuation.
+    // Mostly letters of alphabets below U+0800, and punctuation. At least spaces and line ends have a high byte of
+    // zero.
     let (units, _) = text.as_chunks::<2>();
     let is_high = |high: usize| {
         let count =

@@ -1,4 +1,4 @@
-//! Blocks to records: lines, or whatever the delimiter ends.
+//! Divides blocks into records: lines, or records with another delimiter.
 #![expect(
     unsafe_code,
     reason = "slices lines without looking for character boundaries: 1 ns less a line"
@@ -9,14 +9,15 @@ use std::ops::{ControlFlow, Range};
 use super::delimiter::Delimiter;
 use super::mask::{Positions, WINDOW_BYTES};
 
-/// Calls `f` with each record of `block`, without its delimiter, in order, until it breaks.
+/// Calls `f` with each record of `block`, in order and without its delimiter, until `f` returns `Break`.
 ///
-/// With the delimiter `"\n"` a `"\r"` right before it is taken off too, as [`BufRead::lines`](std::io::BufRead::lines)
-/// does; at the end of a file that does not end in `"\n"` it stays. With other delimiters nothing else is taken off.
+/// With the delimiter `"\n"`, also removes a `"\r"` directly before it, like
+/// [`BufRead::lines`](std::io::BufRead::lines). At the end of a file that does not end with `"\n"`, a `"\r"` stays.
+/// With other delimiters, nothing else is removed.
 ///
 /// # Panics
 ///
-/// If the delimiter is not UTF-8 and ends within a character, see
+/// Panics if the delimiter is not UTF-8 and ends within a character; see
 /// [`TextOptions::check_text`](super::TextOptions::check_text).
 #[inline]
 pub(crate) fn for_each_line(
@@ -26,15 +27,15 @@ pub(crate) fn for_each_line(
 ) -> ControlFlow<()> {
     match delimiter.bytes() {
         &[byte] if byte.is_ascii() => for_each_range(block.as_bytes(), byte, |range| {
-            // SAFETY: `for_each_range` calls with a range in bounds, each end of which is an end of the text or next
-            // to a byte of ASCII (the delimiter or a CR), and so a boundary of characters.
+            // SAFETY: `for_each_range` passes a range in bounds. Each end of it is an end of the text or adjacent to an
+            // ASCII byte (the delimiter or a CR), and therefore a character boundary.
             f(unsafe { block.get_unchecked(range) })
         }),
         _ => for_each_delimited(block.as_bytes(), delimiter, |range| f(&block[range])),
     }
 }
 
-/// [`for_each_line`] for bytes that may be no text, and any delimiter.
+/// Like [`for_each_line`], for bytes that need not be text, and for any delimiter.
 #[inline]
 pub(crate) fn for_each_byte_line(
     block: &[u8],
@@ -49,9 +50,9 @@ pub(crate) fn for_each_byte_line(
 
 /// Calls `f` with the range of each record, for a delimiter of one byte.
 ///
-/// The places of the delimiters are found for thousands of bytes first, then walked through: a search by `memchr` from
-/// line to line takes three times as long for the lines of source code (30 bytes), and a loop over one mask at a time a
-/// half more, for the processor cannot guess how many lines end in 64 bytes.
+/// First finds the positions of the delimiters in thousands of bytes, then iterates over them. Calling `memchr` for
+/// each line takes three times as long for lines of source code (30 bytes). A loop over one mask at a time takes half
+/// as long again, because the CPU mispredicts the number of lines that end within 64 bytes.
 #[inline]
 fn for_each_range(
     bytes: &[u8],
@@ -76,7 +77,7 @@ fn for_each_range(
     }
 }
 
-/// The number of records in `block`.
+/// Returns the number of records in `block`.
 pub(crate) fn count_lines(block: &[u8], delimiter: &Delimiter) -> u64 {
     let (count, rest) = match delimiter.bytes() {
         &[byte] => (
@@ -119,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// Where `line`, which a closure was handed for `block`, starts in it.
+    /// Returns the offset in `block` of `line`, which a closure received for it.
     fn offset_in(block: &[u8], line: &[u8]) -> u64 {
         (line.as_ptr().addr() - block.as_ptr().addr()) as u64
     }
@@ -217,7 +218,7 @@ mod tests {
         }
     }
 
-    /// Line lengths around the edges of masks and windows.
+    /// Tests line lengths around the edges of masks and windows.
     #[test]
     fn lines_of_every_length() {
         for len in (0..200).chain(4000..4200) {

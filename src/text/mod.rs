@@ -1,14 +1,16 @@
-//! Text as bytes: which files, which byte ranges of them, blocks of whole records, lines, words and fields.
+//! Text as bytes: input files, byte ranges of them, blocks of whole records, and lines, words and fields.
 //!
 //! ```text
 //! paths, patterns ─discover─> InputFile ─plan─> Portion ──SplitReader──> TextBlock ─validate─> lines, words, fields
 //!                                                      └────TextPieces────┘
 //! ```
 //!
-//! `walk` and `pattern` find files, `format` and `compression` tell and decode what is in them, and `streams` and `version`
-//! make sure that what is read in parts, or again, is the same file.
+//! `walk` and `pattern` find files. `format` and `compression` recognise and decode their formats. `streams` and
+//! `version` ensure that parts of a file, or repeated reads of it, are of the same content.
 //!
-//! A record here is what ends with the delimiter: a line, by default. Nothing in here knows what is done with records.
+//! A record is a part of a text that ends with the delimiter: a line, by default. This folder does not depend on how
+//! records are used.
+//! how records are used.
 
 mod block;
 mod compression;

@@ -1,14 +1,14 @@
-//! How text is read: where records end, how long they may be, what happens to bytes that are not UTF-8.
+//! Options for reading text: the delimiter, the maximum length of a record, and the treatment of invalid UTF-8.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a reader of text does with bytes that are not UTF-8.
+/// Treatment of bytes that are not valid UTF-8.
 ///
-/// Text in UTF-16 or UTF-32 fails in any case, with [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat): next to
-/// nothing of it would be left. It is told by a byte order mark, or by zeros in every second byte or three bytes of four.
-/// Zeros tell nothing if the delimiter has one.
+/// Text in UTF-16 or UTF-32 always fails with [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat), because
+/// almost none of it would remain. It is recognised by a byte order mark, or by zeros in every second byte or in three
+/// of four bytes. The latter does not apply if the delimiter contains a zero.
 ///
 /// # Examples
 ///
@@ -27,30 +27,32 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum InvalidUtf8 {
-    /// Fails with the path and the offset of the first wrong byte.
+    /// Fails with the path and the offset of the first invalid byte.
     #[default]
     Fail,
-    /// Puts U+FFFD, the replacement character, in their place, as [`String::from_utf8_lossy`] does.
+    /// Replaces invalid bytes by U+FFFD, the replacement character, like [`String::from_utf8_lossy`].
     Replace,
-    /// Drops each line that has such bytes.
+    /// Drops each line that contains invalid bytes.
     Skip,
 }
 
-/// How text is read.
+/// Options for reading text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TextOptions {
-    /// What ends a record. With `"\n"` a `"\r"` right before it belongs to the ending too.
+    /// Bytes that end a record. With `"\n"`, a `"\r"` directly before it belongs to the ending, too.
     ///
-    /// Bytes that are not UTF-8 do for readers of bytes only, see [`check_text`](Self::check_text).
+    /// Only readers of bytes support a delimiter that is not UTF-8; see [`check_text`](Self::check_text).
     pub(crate) delimiter: Vec<u8>,
-    /// The longest record, without its ending; a longer one is an error, never an out-of-memory.
+    /// Maximum length of a record without its ending, in bytes. A longer record is an error, so that it cannot exhaust
+    /// the memory.
     pub(crate) max_line_bytes: usize,
     pub(crate) invalid_utf8: InvalidUtf8,
-    /// Whether the first record of each file is passed over.
+    /// If `true`, the first record of each file is skipped.
     pub(crate) skips_header: bool,
-    /// Not so for readers of bytes: these validate nothing, and read UTF-16 as it is.
+    /// `false` for readers of bytes: they validate nothing, and accept UTF-16 as it is.
     pub(crate) is_text: bool,
-    /// The size that byte ranges of large files and packs of small ones aim at, instead of one found from the input.
+    /// Target size of the byte ranges of large files and of the packs of small ones, in bytes. By default, derived from
+    /// the input.
     pub(crate) split_bytes: Option<u64>,
 }
 
@@ -68,10 +70,10 @@ impl Default for TextOptions {
 }
 
 impl TextOptions {
-    /// The smallest [`max_line_bytes`](Self::max_line_bytes): room for a byte order mark.
+    /// Minimum of [`max_line_bytes`](Self::max_line_bytes): a byte order mark must fit into the buffer.
     const MIN_LINE_BYTES: usize = 4;
 
-    /// Refuses values that nothing can be read with.
+    /// Returns an error for values with which nothing can be read.
     pub(crate) fn check(&self) -> Result<()> {
         if self.delimiter.is_empty() {
             return Err(invalid("delimiter", String::new(), "at least one byte"));
@@ -89,7 +91,8 @@ impl TextOptions {
         Ok(())
     }
 
-    /// [`check`](Self::check), and refuses a delimiter that is not UTF-8: it could cut a character in two.
+    /// Like [`check`](Self::check), and also refuses a delimiter that is not UTF-8, because it could cut a character in
+    /// two.
     pub(crate) fn check_text(&self) -> Result<()> {
         self.check()?;
         if std::str::from_utf8(&self.delimiter).is_err() {

@@ -1,10 +1,10 @@
-//! One part of a pattern for paths: which names it matches.
+//! A pattern for one component of a path.
 
-/// What matches a name: `*`, `?`, `[…]` and characters that stand for themselves.
+/// A pattern for a name: `*`, `?`, `[…]` and literal characters.
 #[derive(Debug)]
 pub(super) struct NamePattern(Vec<Token>);
 
-/// A character, or a byte that belongs to none: names need not be UTF-8.
+/// A character, or a byte that does not belong to one, because names need not be UTF-8.
 type Unit = u32;
 
 #[derive(Debug, PartialEq)]
@@ -21,15 +21,17 @@ enum Token {
     },
 }
 
-/// Whether one of the bytes has a meaning in a pattern.
+/// Returns `true` if the path contains a character with a special meaning in patterns.
 pub(super) fn is_pattern(path: &[u8]) -> bool {
     path.iter().any(|byte| b"*?[".contains(byte))
 }
 
 impl NamePattern {
+    /// Parses one component of a pattern.
+    ///
     /// # Errors
     ///
-    /// What is wrong with the pattern.
+    /// Returns a description of the mistake if the pattern is invalid.
     pub(super) fn parse(part: &[u8]) -> Result<Self, &'static str> {
         let units = units(part);
         let mut rest = &units[..];
@@ -54,7 +56,7 @@ impl NamePattern {
         Ok(Self(tokens))
     }
 
-    /// Whether the pattern itself begins with `byte`, which is ASCII.
+    /// Returns `true` if the pattern begins with the literal `byte`, which must be ASCII.
     pub(super) fn begins_with(&self, byte: u8) -> bool {
         self.0.first() == Some(&Token::Unit(byte.into()))
     }
@@ -62,7 +64,8 @@ impl NamePattern {
     pub(super) fn matches(&self, name: &[u8]) -> bool {
         let (tokens, name) = (&self.0, units(name));
         let (mut token, mut unit) = (0, 0);
-        // After the last `*`, and what it has matched so far. If the rest does not match, it matches one more.
+        // Position after the last `*`, and the end of its match so far. If the rest does not match, extend the match by
+        // one unit.
         let mut retry = None;
         loop {
             match tokens.get(token) {
@@ -104,7 +107,7 @@ impl Token {
     }
 }
 
-/// A class, and what comes after its `]`. `units` come after its `[`.
+/// Parses a class after its `[`. Returns the class, and the units after its `]`.
 fn parse_class(units: &[Unit]) -> Result<(Token, &[Unit]), &'static str> {
     let is = |unit: &Unit, c: char| *unit == u32::from(c);
     let is_negated = units

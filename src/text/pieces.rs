@@ -1,4 +1,4 @@
-//! A large compressed file or a stream, read by one thread in pieces that others can work on.
+//! A large compressed file or a stream, which one thread reads in pieces that other threads process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,10 +10,11 @@ use crate::error::Result;
 use super::block::{TextBlock, TextBlockReader};
 use super::options::TextOptions;
 
-/// The least size of a piece: enough work to outweigh handing it to another thread.
+/// Minimum size of a piece, in bytes. Processing a smaller piece would take too little time compared with passing it to
+/// another thread.
 pub(crate) const MIN_PIECE_BYTES: usize = 4 << 20;
 
-/// The text of a file, decoded if it is compressed, in pieces of whole records, in order.
+/// The (decompressed) text of a file as a sequence of pieces, each of whole records.
 #[derive(Debug)]
 pub(crate) struct TextPieces {
     reader: Box<TextBlockReader>,
@@ -22,13 +23,13 @@ pub(crate) struct TextPieces {
 /// Whole records of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TextPiece {
-    /// Where it starts in the decompressed file.
+    /// Offset of the piece in the decompressed file.
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
 }
 
 impl TextPiece {
-    /// The same, borrowed.
+    /// Returns the piece as a borrowed block.
     pub(crate) fn block(&self) -> TextBlock<'_> {
         TextBlock {
             bytes: &self.bytes,
@@ -38,11 +39,12 @@ impl TextPiece {
 }
 
 impl TextPieces {
-    /// `piece_bytes` is what a piece has at most, but for a longer record; at least [`MIN_PIECE_BYTES`] is taken.
+    /// Opens a file. `piece_bytes`, or [`MIN_PIECE_BYTES`] if that is more, is the maximum size of a piece, unless a
+    /// record is longer.
     ///
     /// # Errors
     ///
-    /// If the file cannot be opened or read, or is a stream that has been read before.
+    /// Returns an error if the file cannot be opened or read, or is a stream that has been read before.
     pub(crate) fn open(
         path: &Arc<Path>,
         options: &TextOptions,
@@ -56,11 +58,12 @@ impl TextPieces {
         Ok(Self { reader })
     }
 
-    /// Decodes the next piece; `None` after the last.
+    /// Returns the next piece, or `None` after the last.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is damaged or cut short, or has a record longer than the options allow.
+    /// Returns an error if the file cannot be read, is damaged or truncated, or has a record longer than the options
+    /// allow.
     pub(crate) fn next_piece(&mut self) -> Result<Option<TextPiece>> {
         let block = self.reader.next_block()?;
         Ok(block.map(|block| TextPiece {
@@ -69,7 +72,7 @@ impl TextPieces {
         }))
     }
 
-    /// What has been read of the file, compressed if it is, since this was last called.
+    /// Returns the number of bytes of the file, compressed if it is, that have been read since the last call.
     pub(crate) fn count_input_bytes(&mut self) -> u64 {
         self.reader.count_input_bytes()
     }

@@ -1,4 +1,4 @@
-//! Records with something in them: whole blocks are searched, and lines are looked for only around what is found.
+//! Records that contain a needle: searches whole blocks, and searches for line ends only around matches.
 
 use std::ops::{ControlFlow, Range};
 
@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use super::delimiter::Delimiter;
 use super::lines::for_each_delimited;
 
-/// Bytes to be found, made ready for searching.
+/// Bytes to search for, prepared for searching.
 #[derive(Clone, Debug)]
 pub struct Needle(Finder<'static>);
 
@@ -26,8 +26,8 @@ impl Needle {
     }
 }
 
-/// Calls `f` with the range of each record of `block` that `needle` is in, in order, until it breaks. Records are those
-/// of [`for_each_line`](super::for_each_line).
+/// Calls `f` with the range of each record of `block` that contains `needle`, in order, until `f` returns `Break`.
+/// Records are those of [`for_each_line`](super::for_each_line).
 pub(crate) fn for_each_match(
     block: &[u8],
     delimiter: &Delimiter,
@@ -43,7 +43,7 @@ pub(crate) fn for_each_match(
             }
         });
     };
-    // A record begins at `from`, and no record before it is left.
+    // A record begins at `from`, and all records before it have been searched.
     let mut from = 0;
     while from < block.len() {
         let Some(found) = needle.0.find(&block[from..]) else {
@@ -58,7 +58,8 @@ pub(crate) fn for_each_match(
             Some(end) => end,
             None => block.len(),
         };
-        // What reaches over the end of the record is not in it, and what is found in it later reaches further.
+        // A match that extends beyond the end of the record is not in it. All later matches that begin in it extend
+        // further.
         if found + needle.0.needle().len() <= end {
             f(start..end)?;
         }

@@ -1,6 +1,7 @@
-//! Where the bytes of a text come from: a file from some offset on, decompressed if need be.
+//! The bytes of a text: a file from some offset on, decompressed if necessary.
 //!
-//! Files are read, never mapped: a mapped file that is cut short kills the process, and its pages count as memory.
+//! Files are read, never mapped: if a mapped file is truncated, the process is killed, and mapped pages count as memory
+//! of the process.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -16,14 +17,14 @@ use super::format::{Format, HEAD_BYTES, check_text};
 use super::options::TextOptions;
 use super::version::Version;
 
-/// The bytes of compressed input that are read at once.
+/// Number of bytes of compressed input that are read in one call.
 const COMPRESSED_BYTES: usize = 128 << 10;
 
-/// An open file that counts what is read of it.
+/// An open file that counts the bytes read from it.
 #[derive(Debug)]
 pub(super) struct RawInput {
     file: File,
-    /// Shared, as a decoder may keep the file to itself.
+    /// Shared, because a decoder may own the file.
     bytes_read: Arc<AtomicU64>,
 }
 
@@ -38,14 +39,14 @@ impl RawInput {
 
 impl Read for RawInput {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        // Decoders cannot go on after an interruption, so they see none.
+        // Decoders cannot continue after an interruption, so hide interruptions from them.
         let read = uninterrupted(|| self.file.read(out))?;
         self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }
 
-/// A reader whose first bytes have been looked at, and are read again: not even a pipe loses them.
+/// A reader whose first bytes have been inspected. They are then read again, so that even a pipe loses none.
 #[derive(Debug)]
 pub(super) struct Peeked<R> {
     reader: R,
@@ -61,7 +62,7 @@ impl<R: Read> Peeked<R> {
         Ok(peeked)
     }
 
-    /// Nothing of it is looked at.
+    /// Returns a reader without inspecting its first bytes.
     fn unseen(reader: R) -> Self {
         Self {
             reader,
@@ -94,16 +95,17 @@ pub(super) enum TextInput {
     Plain(Peeked<RawInput>),
     Compressed {
         decoder: Peeked<Decompressor>,
-        /// Of the file.
+        /// Number of bytes read from the compressed file.
         bytes_read: Arc<AtomicU64>,
     },
 }
 
-/// Looks at the start of a large file, which must not be a stream. Returns its version if it is plain.
+/// Inspects the start of a large file, which must not be a stream. Returns its version if it is plain, and `None` if it
+/// is compressed.
 ///
 /// # Errors
 ///
-/// If it cannot be read, or has a format that cannot.
+/// Returns an error if the file cannot be read or has an unsupported format.
 pub(super) fn version_if_plain(path: &Path, options: &TextOptions) -> Result<Option<Version>> {
     let at_path = |source| Error::io("read", path, source);
     let mut input = Peeked::new(RawInput::new(open(path)?)).map_err(at_path)?;
@@ -118,12 +120,12 @@ pub(super) fn version_if_plain(path: &Path, options: &TextOptions) -> Result<Opt
 }
 
 impl TextInput {
-    /// The whole text of a file, in whatever format the file is.
+    /// Returns the whole text of a file in any supported format.
     pub(super) fn open(path: &Path, options: &TextOptions) -> Result<Self> {
         Self::of(open(path)?, path, options)
     }
 
-    /// The text of an open file, from its start.
+    /// Returns the text of an open file, from its start.
     pub(super) fn of(file: File, path: &Path, options: &TextOptions) -> Result<Self> {
         let at_path = |source| Error::io("read", path, source);
         let input = RawInput::new(file);
@@ -147,7 +149,8 @@ impl TextInput {
         }
     }
 
-    /// The text of a plain file from `offset` on, if the file is what it was. `open` is that file, if it is open already.
+    /// Returns the text of a plain file from `offset` on. Returns an error if the file has changed. `open_source` is
+    /// the same file, if it is already open.
     pub(super) fn open_at(
         path: &Path,
         offset: u64,
@@ -173,7 +176,7 @@ impl TextInput {
         matches!(self, Self::Compressed { .. })
     }
 
-    /// The bytes of the file, compressed if it is, that have been read.
+    /// Returns the number of bytes of the file, compressed if it is, that have been read.
     pub(super) fn bytes_read(&self) -> u64 {
         let bytes_read = match self {
             Self::Plain(input) => &input.reader.bytes_read,
@@ -196,13 +199,13 @@ fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|source| Error::io("open", path, source))
 }
 
-/// The error for a file that is not what it was when it was divided.
+/// Returns the error for a file that has changed since it was split.
 pub(super) fn changed(path: &Path) -> Error {
     let path = path.to_owned();
     Error::new(Kind::InputChanged { path })
 }
 
-/// Reads until `out` is full or the input ends, and says how much that was.
+/// Reads until `out` is full or the input ends. Returns the number of bytes read.
 fn read_full(input: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < out.len() {

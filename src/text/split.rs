@@ -1,4 +1,4 @@
-//! Files to portions of about equal size: large files are cut into byte ranges, small ones packed together.
+//! Divides files into portions of similar size: cuts large files into byte ranges, and packs small ones together.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,22 +13,22 @@ use super::options::TextOptions;
 use super::source::version_if_plain;
 use super::version::Version;
 
-/// A byte range of a file: the records of it whose first byte lies there.
+/// A byte range of a file. It stands for the records whose first byte is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Split {
     #[serde(with = "plain")]
     pub(crate) path: Arc<Path>,
     pub(crate) start: u64,
-    /// `u64::MAX` for the end of the file, wherever that is. Compressed files are read to their end in any case.
+    /// `u64::MAX` stands for the end of the file when it is read. Compressed files are always read to their end.
     pub(crate) end: u64,
-    /// How much there seems to be to read, for the size of a buffer.
+    /// Expected number of bytes to read, which determines the size of the buffer.
     pub(super) expected_bytes: u64,
-    /// The state of a file that is read in several ranges, which only fit together as long as that holds.
+    /// State of a file that is read in several ranges. The ranges fit together only if this state is unchanged.
     pub(super) version: Option<Version>,
 }
 
 impl Split {
-    /// All of a file, to its end when it is read.
+    /// Returns a split of a whole file, up to its end when it is read.
     pub(super) fn whole(path: &Arc<Path>, expected_bytes: u64) -> Self {
         Self {
             path: Arc::clone(path),
@@ -40,37 +40,40 @@ impl Split {
     }
 }
 
-/// What is read in one go; the portions of an input in order give its records in order.
+/// A unit of reading. The portions of an input, in order, contain its records in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Portion {
     Split(Split),
-    /// Several, one after the other.
+    /// Several files, read one after another.
     Pack(Vec<Split>),
-    /// A compressed file or a stream, to be read as [`TextPieces`](super::TextPieces) while others work on what has been read.
+    /// A compressed file or a stream, to be read as [`TextPieces`](super::TextPieces) while other threads process the
+    /// pieces.
     ///
-    /// Only one thread can decode a file. If a file is a large part of the input, the rest would wait for it, so at least
-    /// its lines are shared. If there are many, each thread decodes its own, and nothing has to be handed over. A pipe is
-    /// open in one process only.
+    /// Only one thread can decode a file. If a file is a large part of the input, the other threads would have to wait
+    /// for it, so they share the processing of its lines. If there are many such files, each thread decodes its own,
+    /// and no pieces are passed between threads. A pipe can be open in one process only.
     Stream(#[serde(with = "plain")] Arc<Path>),
 }
 
-/// With more portions than this, each gets larger. A number of the input's, not of this machine's cores: results must
-/// not depend on the machine, and a portion more costs little.
+/// Target number of portions. If there would be more, each becomes larger. The number does not depend on the cores of
+/// the machine, because results must not depend on the machine, and an additional portion costs little.
 const PORTIONS: u64 = 256;
 const MIN_SPLIT_BYTES: u64 = 1 << 20;
 const MAX_SPLIT_BYTES: u64 = 64 << 20;
 
-/// What opening a file costs, in bytes that could be read meanwhile; so that 100,000 empty files are packed too.
+/// Cost of opening a file, expressed as the number of bytes that could be read in that time. It limits the size of
+/// packs even if 100,000 files are empty.
 const FILE_COST_BYTES: u64 = 16 << 10;
 
-/// A compressed file becomes a stream if it is larger than this and than an eighth of the input.
+/// Minimum size of a compressed file that becomes a stream, in bytes. It must also be larger than an eighth of the
+/// input.
 const MIN_STREAM_BYTES: u64 = 4 << 20;
 
-/// Divides `files`. Only large files are opened, since their format decides.
+/// Divides `files` into portions. Opens only large files, whose format decides how they are divided.
 ///
 /// # Errors
 ///
-/// If such a file cannot be read or has a format that cannot, or an option has a value that cannot be used.
+/// Returns an error if such a file cannot be read or has an unsupported format, or if an option has an invalid value.
 pub(crate) fn plan(files: &[InputFile], options: &TextOptions) -> Result<Vec<Portion>> {
     options.check()?;
     let total_bytes = files.iter().map(|file| file.bytes).sum();
@@ -105,7 +108,7 @@ struct SplitPlan<'o> {
     total_bytes: u64,
     can_cut: bool,
 
-    // What there is so far, and the small files that are not in it yet.
+    // The portions so far, and the small files that are not in a portion yet.
     portions: Vec<Portion>,
     pack: Vec<Split>,
     pack_cost: u64,
@@ -130,8 +133,8 @@ impl SplitPlan<'_> {
         Ok(())
     }
 
-    /// Into ranges that differ by one byte at most, none of them larger than the split size. The last one goes to the end
-    /// of the file, wherever that is when it is read.
+    /// Cuts a file into ranges whose sizes differ by at most one byte, and do not exceed the split size. The last range
+    /// extends to the end of the file when it is read.
     fn cut(&mut self, path: &Arc<Path>, version: Version) {
         let bytes = version.bytes;
         let ranges = bytes.div_ceil(self.split_bytes).max(1);

@@ -1,8 +1,8 @@
-//! Splits read one after the other, each with the reader of the one before.
+//! Reads splits one after another, each with the reader of the previous one.
 //!
-//! Where a program asks for small partitions a large file is cut into thousands of splits, and a thread mostly reads some
-//! that follow each other. With the last reader the next split needs no file opened, no buffer and no search for its first
-//! record, and nothing is read twice; and several of them are read at once.
+//! If your program requests small partitions, a large file is cut into thousands of splits, and a thread mostly reads
+//! some that follow each other. The reader of the previous split can continue with the next one: it opens no file,
+//! allocates no buffer and searches for no first record. Nothing is read twice, and one call reads several splits.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -17,22 +17,24 @@ use super::split::Split;
 /// Reads splits on one thread, and keeps its file open until it reads another or is dropped.
 #[derive(Default)]
 pub(crate) struct SplitReader {
-    /// Away while a split is read. Those that are read meanwhile, by a task within the task, say, get one of their own.
-    /// In a box, since what decodes files is large, and would be moved for each split.
+    /// Empty while a split is being read. If another split is read in the meantime, for example by a nested task, it
+    /// gets a new reader. In a box, because decoders are large and would be moved for each split.
     last: Cell<Option<Box<TextBlockReader>>>,
 }
 
 impl SplitReader {
-    /// Pushes the records of `split`, block by block, into `on_block`, until that breaks.
+    /// Passes the records of `split` to `on_block`, block by block, until `on_block` returns `Break`.
     ///
-    /// `input_bytes` grows by what is read of the file, compressed if it is.
+    /// Adds to `input_bytes` the number of bytes read from the file, compressed if it is.
     ///
-    /// A whole file is read to its end, and so is the last split of a file. What is appended meanwhile is read, too.
+    /// A whole file, and the last split of a file, are read to the end, including text that is appended in the
+    /// meantime.
     ///
     /// # Errors
     ///
-    /// Those of the file system, a format that cannot be read, and a record longer than `options` allow. For one split of
-    /// several, also any change of the file except that it has grown.
+    /// Returns errors of the file system, and an error if the format is unsupported or a record is longer than
+    /// `options` allow. For one of several splits, also returns an error if the file has changed in any way other than
+    /// by growing.
     pub(crate) fn read(
         &self,
         split: &Split,
@@ -76,7 +78,7 @@ mod tests {
     use super::super::version::Version;
     use super::*;
 
-    /// The text of a split, and how much was read of the file for it.
+    /// Returns the text of a split, and the number of bytes read from the file for it.
     fn read(reader: &SplitReader, split: &Split) -> Result<(Vec<u8>, u64)> {
         let (input_bytes, mut text) = (AtomicU64::new(0), Vec::new());
         let flow = reader.read(split, &TextOptions::default(), &input_bytes, &mut |block| {
@@ -132,7 +134,7 @@ mod tests {
         let (texts, input_bytes): (Vec<_>, Vec<_>) = read_all.unzip();
         assert!(texts.concat() == content.as_bytes());
         assert_eq!(input_bytes.iter().sum::<u64>(), end);
-        // By a few calls, and never much further than was asked for.
+        // Few calls read the file, and none reads much further than requested.
         assert!(input_bytes.iter().filter(|bytes| **bytes > 0).count() < 20);
         let mut read_bytes = 0;
         for (split_end, bytes) in (10_000..).step_by(10_000).zip(&input_bytes) {
@@ -140,7 +142,7 @@ mod tests {
             assert!(read_bytes < split_end + split_end / 4 + 4_000);
         }
 
-        // Nor is the file opened again.
+        // The file is not opened again, either.
         if cfg!(unix) {
             fs::remove_file(&path).unwrap();
             assert_eq!(read(&reader, &split(20_000)).unwrap().0, texts[2]);

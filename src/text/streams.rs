@@ -1,4 +1,4 @@
-//! Pipes and devices that this program has read: they give their bytes once.
+//! Pipes and devices that this program has read. Their bytes can be read only once.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
@@ -8,23 +8,24 @@ use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// What tells a stream from others, whatever path names it: the device and the number of its file, and when that was
-/// made, since numbers are used again.
+/// Identity of a stream, whatever the path: device, inode, and creation time. The time is included because inode
+/// numbers are reused.
 type StreamId = (u64, u64, Option<SystemTime>);
 
-/// All streams that have been opened. There are few in a program.
+/// All streams that have been opened. A program has few.
 static OPENED: Mutex<BTreeSet<StreamId>> = Mutex::new(BTreeSet::new());
 
-/// Opens a file, which may be a stream.
+/// Opens a file that may be a stream.
 ///
 /// # Errors
 ///
-/// If it is a stream and has been opened before. Opening it again would find no bytes, or wait for ever.
+/// Returns an error if the file is a stream and has been opened before. Opening it again would yield no bytes, or block
+/// indefinitely.
 pub(super) fn open(path: &Path) -> Result<File> {
     let at_path = |error| Error::io("open", path, error);
     let id = stream_id(&fs::metadata(path).map_err(at_path)?, path);
     let opened = || OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    // Before it is opened, since that may wait.
+    // Register the stream before opening it, because opening may block.
     if let Some(id) = id
         && !opened().insert(id)
     {
@@ -39,7 +40,7 @@ pub(super) fn open(path: &Path) -> Result<File> {
     })
 }
 
-/// Nothing if the file gives the same bytes again.
+/// Returns the identity of a stream, or `None` if reading the file again yields the same bytes.
 #[cfg(unix)]
 fn stream_id(metadata: &Metadata, _: &Path) -> Option<StreamId> {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};

@@ -1,4 +1,4 @@
-//! Blocks of bytes to text: UTF-8 is checked once a block, not once a line.
+//! Converts blocks of bytes to text. UTF-8 is validated once per block, not once per line.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -9,14 +9,14 @@ use super::block::TextBlock;
 use super::delimiter::Delimiter;
 use super::options::InvalidUtf8;
 
-/// The text of a block, borrowed as long as the block is UTF-8.
+/// Returns the text of a block, borrowed if the block is valid UTF-8.
 ///
-/// Offsets in the result are offsets in the file, less `block.offset`, up to the first byte that was replaced or
-/// dropped. The delimiter has to be UTF-8, see [`TextOptions::check_text`](super::TextOptions::check_text).
+/// Offsets in the result are offsets in the file minus `block.offset`, up to the first byte that was replaced or
+/// dropped. The delimiter must be UTF-8; see [`TextOptions::check_text`](super::TextOptions::check_text).
 ///
 /// # Errors
 ///
-/// If it is not UTF-8, and `invalid_utf8` says that this fails.
+/// Returns an error if the block is not UTF-8 and `invalid_utf8` is [`InvalidUtf8::Fail`].
 pub(crate) fn validate<'a>(
     block: TextBlock<'a>,
     delimiter: &Delimiter,
@@ -82,7 +82,7 @@ mod tests {
                 format!("f: invalid UTF-8 at byte {}", 100 + at)
             );
         }
-        // A character that is cut short is wrong from its first byte on.
+        // A truncated character is invalid from its first byte on.
         let error = validated(b"ab\xe2\x82\n", InvalidUtf8::Fail).unwrap_err();
         assert_eq!(error.to_string(), "f: invalid UTF-8 at byte 102");
     }

@@ -1,31 +1,31 @@
-//! What a file was when it was divided, to tell whether its parts still fit together.
+//! State of a file when it was split, to verify that its parts still fit together.
 //!
-//! The parts of a file are read at different times, and perhaps by different processes. A log that has grown meanwhile is
-//! the common case, and harmless: the parts are where they were, and the last one reads to the end. Any other change
-//! could lose lines or give them twice.
+//! The parts of a file are read at different times, and possibly by different processes. A log that grows in the
+//! meantime is common and harmless: the parts are unchanged, and the last one is read to the new end. Any other change
+//! could lose or duplicate lines.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 
 use serde::{Deserialize, Serialize};
 
-/// The number of bytes at the start and before the end that tell whether a file has only grown.
+/// Number of bytes at the start, and before the previous end, that are compared to verify that a file has only grown.
 const END_BYTES: u64 = 4 << 10;
 
-/// A state of a file.
+/// State of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Version {
-    /// The device and the number of the file: another file with the same name has others.
+    /// Device and inode. Another file with the same name has others.
     file: (u64, u64),
     pub(super) bytes: u64,
-    /// In nanoseconds.
+    /// Modification time in nanoseconds.
     modified: i64,
-    /// A checksum of its first and last bytes.
+    /// Checksum of the first and last bytes.
     ends: u32,
 }
 
 impl Version {
-    /// The present state.
+    /// Returns the current state.
     pub(super) fn of(file: &mut File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self {
@@ -36,8 +36,8 @@ impl Version {
         })
     }
 
-    /// Whether `file` is still that file and, as far as can be told at little cost, has at most grown. It is left at any
-    /// position.
+    /// Returns `true` if `file` is the same file and has at most grown. This is a cheap check, which does not compare
+    /// the whole content. The position of `file` is unspecified afterwards.
     pub(super) fn is_prefix_of(&self, file: &mut File) -> io::Result<bool> {
         let metadata = file.metadata()?;
         if identity(&metadata) != self.file || metadata.len() < self.bytes {
@@ -48,7 +48,7 @@ impl Version {
     }
 }
 
-/// Of the first and the last of `bytes` bytes.
+/// Returns a checksum of the first and the last of `bytes` bytes.
 fn checksum_of_ends(file: &mut File, bytes: u64) -> io::Result<u32> {
     let mut ends = Vec::new();
     for start in [0, bytes.saturating_sub(END_BYTES)] {
@@ -107,7 +107,7 @@ mod tests {
             .write_all(b"more")
             .unwrap();
         assert!(holds());
-        // Written again as it was.
+        // Rewritten with the same content.
         write(&content);
         assert!(holds());
         write(&content[1..]);
@@ -116,7 +116,7 @@ mod tests {
         *other.last_mut().unwrap() ^= 1;
         write(&[&other[..], b"more"].concat());
         assert!(!holds());
-        // Another file of the same content.
+        // Another file with the same content.
         let new = directory.path().join("new");
         fs::write(&new, &content).unwrap();
         fs::rename(&new, &path).unwrap();

@@ -1,4 +1,4 @@
-//! Words: the runs of bytes between white space.
+//! Words: sequences of bytes between white space.
 #![expect(
     unsafe_code,
     reason = "slices words without looking for character boundaries: 3.4 ns a word, not 4.7"
@@ -8,13 +8,13 @@ use std::ops::ControlFlow;
 
 use super::mask::{MASK_BYTES, white_space_mask};
 
-/// Calls `f` with each word of `text`, in order, until it breaks.
+/// Calls `f` with each word of `text`, in order, until `f` returns `Break`.
 ///
-/// A word is a longest run of bytes other than SP, TAB, LF, VT, FF and CR. So unlike [`str::split_whitespace`] this
-/// does not know the white space outside of ASCII, and unlike [`str::split_ascii_whitespace`] it knows VT.
+/// A word is a maximal sequence of bytes other than SP, TAB, LF, VT, FF and CR. Unlike [`str::split_whitespace`], this
+/// does not recognise white space outside of ASCII. Unlike [`str::split_ascii_whitespace`], it recognises VT.
 ///
-/// Each 64 bytes become a mask of where words are, and that the masks of where they start and where they end; a
-/// branch per byte costs five times as much. `f` is called at one place only, for it to be inlined.
+/// Each 64 bytes are converted to a mask of the bytes in words, and that to masks of the starts and ends of words. A
+/// branch per byte costs five times as much. There is only one call of `f`, so that it is inlined.
 #[inline]
 pub(crate) fn for_each_word(
     text: &str,
@@ -26,7 +26,7 @@ pub(crate) fn for_each_word(
     // The start of the current word, and whether the byte before `base` is part of it.
     let mut start = 0;
     let mut in_word = 0;
-    // At the latest the padding ends the last word, so there is some even if the text fills its last mask.
+    // The padding ends the last word, so there must be padding even if the text fills its last mask.
     while base <= bytes.len() {
         let rest = &bytes[base..];
         let chunk = rest.first_chunk().unwrap_or_else(|| {
@@ -43,10 +43,10 @@ pub(crate) fn for_each_word(
         in_word = word >> 63;
         while ends != 0 {
             let end = base + take_lowest(&mut ends);
-            // SAFETY: `start..end` are bytes of words within `text`, and before and after it is ASCII white space, or
-            // the text ends: both are boundaries of characters. `start` is right: while a word is open, `start` is
-            // its first byte; at its end it becomes the start of the next, for starts and ends alternate. If no word
-            // follows in this chunk, `start` is set in the next one before it is used, since `in_word` is 0 then.
+            // SAFETY: `start..end` is a word of `text`. It is bounded by ASCII white space or the ends of the text,
+            // which are character boundaries. `start` is right: while a word is open, it is the first byte of that
+            // word. At the end of the word, it becomes the start of the next one, because starts and ends alternate. If
+            // no further word begins in this chunk, `in_word` is 0, and the next chunk sets `start` before it is used.
             let word = unsafe { text.get_unchecked(start..end) };
             start = base + take_lowest(&mut starts);
             f(word)?;
@@ -56,7 +56,7 @@ pub(crate) fn for_each_word(
     ControlFlow::Continue(())
 }
 
-/// Removes the lowest bit of `mask` and says which it was; of an empty mask it makes nothing, and says 64.
+/// Removes the lowest set bit of `mask` and returns its index. Returns 64 if the mask is empty.
 #[inline]
 fn take_lowest(mask: &mut u64) -> usize {
     let lowest = mask.trailing_zeros() as usize;
@@ -73,7 +73,7 @@ mod tests {
     fn words(text: &str) -> Vec<&str> {
         let mut words = Vec::new();
         let flow = for_each_word(text, |word| {
-            // Through its place in the text, which gives it the text's lifetime.
+            // Slice the text instead of using `word`, to get the lifetime of the text.
             let start = word.as_ptr().addr() - text.as_ptr().addr();
             words.push(&text[start..start + word.len()]);
             ControlFlow::Continue(())
@@ -88,7 +88,7 @@ mod tests {
             .collect()
     }
 
-    /// One word or one gap at every place and of every length, around the edges of the masks.
+    /// Tests a word or a gap at every position and of every length, around the edges of the masks.
     #[test]
     fn runs_at_every_place() {
         for (filler, run) in [("x", " "), (" ", "x")] {

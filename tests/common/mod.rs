@@ -1,4 +1,4 @@
-//! What the tests share: the executors they run on, a limit to how long they take, files, the order of keys.
+//! Helpers that tests share: settings of contexts, a time limit, files, and the order of keys.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::fs;
@@ -31,7 +31,7 @@ fn holdall_worker() {
     holdall::init();
 }
 
-/// What a behaviour must be the same under. A further executor, or a tiny memory budget, is one more line.
+/// Settings under which a behaviour must be the same. To test another executor, or a tiny memory budget, add a line.
 fn settings() -> Vec<(&'static str, ContextBuilder)> {
     let on = |executor| Context::builder().executor(executor);
     vec![
@@ -46,7 +46,7 @@ fn settings() -> Vec<(&'static str, ContextBuilder)> {
     ]
 }
 
-/// After which a behaviour counts as hanging. It is far more than any takes, so that a busy machine is no failure.
+/// Time after which a behaviour counts as hanging. All of them take far less, so that they pass on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs `behaviour` once in each of the settings.
@@ -54,7 +54,7 @@ pub(crate) fn on_every_executor(behaviour: impl Fn(&Context) + Send + Sync + 'st
     on_every_executor_with(|builder| builder, behaviour);
 }
 
-/// The same, and once more in worker processes. Closures must capture nothing.
+/// Like [`on_every_executor`], and also runs `behaviour` in worker processes. Its closures must capture nothing.
 pub(crate) fn on_every_executor_and_processes(
     behaviour: impl Fn(&Context) + Send + Sync + 'static,
 ) {
@@ -69,7 +69,7 @@ pub(crate) fn on_every_executor_and_processes(
     }
 }
 
-/// The same, with what `configure` sets besides.
+/// Like [`on_every_executor`], with additional settings by `configure`.
 pub(crate) fn on_every_executor_with(
     configure: impl Fn(ContextBuilder) -> ContextBuilder,
     behaviour: impl Fn(&Context) + Send + Sync + 'static,
@@ -83,7 +83,7 @@ pub(crate) fn on_every_executor_with(
     }
 }
 
-/// Fails, instead of hanging, if `work` takes longer than any work here should.
+/// Fails, instead of hanging, if `work` takes longer than the limit.
 pub(crate) fn within_the_limit<R: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> R + Send + 'static,
@@ -101,10 +101,10 @@ pub(crate) fn within_the_limit<R: Send + 'static>(
     }
 }
 
-/// A panic whose message begins so is part of a test, and says nothing on standard error.
+/// Beginning of the messages of panics that are part of a test, and are not printed to standard error.
 pub(crate) const ON_PURPOSE: &str = "on purpose";
 
-/// Keeps the panics that are part of a test quiet; all others are reported as ever.
+/// Silences the panics that are part of a test. All others are reported as usual.
 pub(crate) fn quiet_panics() {
     static SET: Once = Once::new();
     SET.call_once(|| {
@@ -118,7 +118,7 @@ pub(crate) fn quiet_panics() {
     });
 }
 
-/// A temporary directory and what is in it.
+/// A temporary directory with files.
 pub(crate) struct Files(TempDir);
 
 impl Files {
@@ -134,7 +134,7 @@ impl Files {
         self.0.path().join(name)
     }
 
-    /// Writes a file, and the directories above it.
+    /// Writes a file, and creates its parent directories.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         let parent = path.parent().expect("it is in a directory");
@@ -143,33 +143,33 @@ impl Files {
         path
     }
 
-    /// Writes a gzip file, with a member for each of `members`.
+    /// Writes a gzip file with a member for each of `members`.
     pub(crate) fn write_gzip(&self, name: &str, members: &[&[u8]]) -> PathBuf {
         let members = members.iter().map(|text| gzip(text, Compression::fast()));
         self.write(name, members.collect::<Vec<_>>().concat())
     }
 
-    /// The names of all there is, hidden or not, sorted.
+    /// Returns the names of all files and directories, including hidden ones, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         names_in(self.root())
     }
 }
 
-/// A member of a gzip file.
+/// Returns a member of a gzip file.
 pub(crate) fn gzip(text: &[u8], level: Compression) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), level);
     encoder.write_all(text).expect("room in memory");
     encoder.finish().expect("room in memory")
 }
 
-/// A stream of a bzip2 file.
+/// Returns a stream of a bzip2 file.
 pub(crate) fn bzip2(text: &[u8]) -> Vec<u8> {
     let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     encoder.write_all(text).expect("room in memory");
     encoder.finish().expect("room in memory")
 }
 
-/// A stream of an xz file.
+/// Returns a stream of an xz file.
 pub(crate) fn xz(text: &[u8]) -> Vec<u8> {
     let options = lzma_rust2::XzOptions::with_preset(1);
     let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).expect("good options");
@@ -177,12 +177,12 @@ pub(crate) fn xz(text: &[u8]) -> Vec<u8> {
     encoder.finish().expect("room in memory")
 }
 
-/// A frame of a zstd file.
+/// Returns a frame of a zstd file.
 pub(crate) fn zstd(text: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(text, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
-/// The names in a directory, hidden or not, sorted.
+/// Returns the names in a directory, including hidden ones, sorted.
 pub(crate) fn names_in(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).expect("a directory");
     let name = |entry: std::io::Result<fs::DirEntry>| {
@@ -194,20 +194,20 @@ pub(crate) fn names_in(directory: &Path) -> Vec<String> {
     names
 }
 
-/// What the files of a directory say, one after the other in the order of their names.
+/// Returns the content of all files of a directory, concatenated in the order of their names.
 pub(crate) fn concatenation(directory: &Path) -> String {
     let read = |name: String| fs::read_to_string(directory.join(name)).expect("a text");
     names_in(directory).into_iter().map(read).collect()
 }
 
-/// Fails if something is left in a directory, such as scratch.
+/// Fails if a directory is not empty, for example a spill directory.
 pub(crate) fn assert_empty(directory: &Path) {
     assert_eq!(names_in(directory), [""; 0]);
 }
 
-/// A context for each executor and budget; what spills goes to `spill`.
+/// Returns a context for each executor and budget. All of them spill to `spill`.
 pub(crate) fn spilling_contexts(spill: &Path) -> Vec<Context> {
-    // With as little memory as can be: a MiB for each thread.
+    // With the minimum memory: 1 MiB per thread.
     let executors = [
         (Executor::Inline, 1 << 20),
         (Executor::ThreadPool(2), 2 << 20),
@@ -226,13 +226,14 @@ pub(crate) fn spilling_contexts(spill: &Path) -> Vec<Context> {
 
 pub(crate) type Pairs = Vec<(u32, String)>;
 
-/// Pairs whose keys are as `key` says, with values of many lengths.
+/// Returns pairs with the keys that `key` returns, and with values of many lengths.
 pub(crate) fn pairs(count: u32, key: impl Fn(u32) -> u32) -> Pairs {
     let value = |n: u32| format!("{n}{}", "-".repeat(n as usize % 160));
     (0..count).map(|n| (key(n), value(n))).collect()
 }
 
-/// The hash that keyed bags are in the order of: rapidhash V3 micro with its default seed, of at least 16 bytes.
+/// Returns the hash that determines the order of keyed bags: rapidhash V3 micro with its default seed, over the bytes
+/// padded to at least 16.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_micro_inline};
     let mut padded = [0; 16];
@@ -247,7 +248,7 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
     rapidhash_v3_micro_inline::<true, false>(hashed, &DEFAULT_RAPID_SECRETS)
 }
 
-/// The bytes that stand for a key of a sized type.
+/// Returns the bytes of a key of a sized type.
 pub(crate) fn key_bytes<K: Serialize + 'static>(key: &K) -> Vec<u8> {
     let any: &dyn std::any::Any = key;
     if let Some(text) = any.downcast_ref::<String>() {
@@ -256,7 +257,7 @@ pub(crate) fn key_bytes<K: Serialize + 'static>(key: &K) -> Vec<u8> {
     bincode::serde::encode_to_vec(key, bincode::config::standard()).expect("a key can be encoded")
 }
 
-/// Sorts into the order of keyed bags: by the hash of the key's bytes, then by these.
+/// Sorts records into the order of keyed bags: by the hash of the key's bytes, then by the bytes.
 pub(crate) fn sort_as_keyed<R>(records: &mut [R], bytes_of: impl Fn(&R) -> Vec<u8>) {
     records.sort_by_cached_key(|record| {
         let bytes = bytes_of(record);

@@ -1,8 +1,8 @@
-//! The functions of libc that this program calls, each of which may fail as [`faults`](super::faults) says.
+//! The functions of libc that this program calls. Each may fail as [`faults`](super::faults) determines.
 //!
-//! A function that a program defines itself takes the place of the one of the same name in a shared library, for all
-//! code that is linked into the program: std's, this crate's and that of its dependencies. So it is not necessary to
-//! preload a library. What libc calls within itself is out of reach, as it would be for a preloaded library.
+//! A function that a program defines replaces the function of the same name in a shared library, for all code that is
+//! linked into the program: std, this crate and its dependencies. Preloading a library is therefore not necessary.
+//! Calls within libc cannot be replaced; a preloaded library could not replace them, either.
 #![expect(
     unsafe_code,
     reason = "functions that stand in for those of libc have their signatures"
@@ -20,12 +20,12 @@ use libc::{
 
 use super::faults::{Effect, Operation, effect};
 
-/// What a function gives back that fails.
+/// Result of a function that fails.
 trait Failed {
     fn failed(error: c_int) -> Self;
 }
 
-/// -1, and the error in `errno`.
+/// -1, with the error in `errno`.
 impl Failed for c_int {
     fn failed(error: c_int) -> Self {
         set_errno(error);
@@ -47,7 +47,7 @@ impl Failed for i64 {
     }
 }
 
-/// Null, and the error in `errno`.
+/// Null, with the error in `errno`.
 impl<T> Failed for *mut T {
     fn failed(error: c_int) -> Self {
         set_errno(error);
@@ -55,7 +55,7 @@ impl<T> Failed for *mut T {
     }
 }
 
-/// The result of a function that gives the error back instead of setting `errno`.
+/// Result of a function that returns the error instead of setting `errno`.
 #[repr(transparent)]
 struct Code(c_int);
 
@@ -70,14 +70,14 @@ fn set_errno(error: c_int) {
     unsafe { *libc::__errno_location() = error };
 }
 
-/// The function of this name in libc.
+/// Returns the address of the function of this name in libc.
 fn next(found: &AtomicUsize, name: &CStr) -> usize {
     let mut address = found.load(Ordering::Relaxed);
     if address == 0 {
         // SAFETY: the name ends with a zero.
         address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) }.expose_provenance();
         if address == 0 {
-            // It does not exist in this version of libc, and so nothing can have been linked to it.
+            // The function does not exist in this version of libc, so no code can have been linked to it.
             std::process::abort();
         }
         found.store(address, Ordering::Relaxed);
@@ -85,15 +85,15 @@ fn next(found: &AtomicUsize, name: &CStr) -> usize {
     address
 }
 
-/// Calls the function of libc.
+/// Calls libc's function.
 macro_rules! call_next {
     ($name:ident($($argument:ident: $type:ty),*) -> $result:ty) => {{
         static FOUND: AtomicUsize = AtomicUsize::new(0);
         let name = concat!(stringify!($name), "\0").as_bytes();
         let name = CStr::from_bytes_with_nul(name).unwrap_or_default();
         let address: *const () = ptr::with_exposed_provenance(next(&FOUND, name));
-        // SAFETY: libc's function of this name has this signature; the arguments are those of the caller, who keeps
-        // to its rules.
+        // SAFETY: libc's function of this name has this signature. The arguments are those of the caller. The caller
+        // must follow the rules of the function.
         unsafe {
             let next: unsafe extern "C" fn($($type),*) -> $result = std::mem::transmute(address);
             next($($argument),*)
@@ -101,7 +101,7 @@ macro_rules! call_next {
     }};
 }
 
-/// Functions that fail or are called as they are.
+/// Functions that either fail or call libc's function.
 macro_rules! may_fail {
     ($($operation:ident $name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {$(
         #[unsafe(no_mangle)]
@@ -145,8 +145,8 @@ may_be_short! {
     Receive recv(descriptor, buffer: *mut c_void, bytes, flags: c_int);
 }
 
-// Functions with a variable number of arguments are defined with all that they may have: on the platforms of this test
-// these are passed in the same registers.
+// Functions with a variable number of arguments are defined with all arguments that they may have. On the platforms of
+// this test, these are passed in the same registers.
 may_fail! {
     Open open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
     Open open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
@@ -231,7 +231,7 @@ may_fail! {
     Random getrandom(buffer: *mut c_void, bytes: size_t, flags: c_uint) -> ssize_t;
 }
 
-/// Only copies of a descriptor need anything that may be used up.
+/// Only the commands that duplicate a descriptor need a resource that can be exhausted.
 #[unsafe(no_mangle)]
 extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: c_long) -> c_int {
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC)
@@ -242,7 +242,7 @@ extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: c_long) -> c_in
     call_next!(fcntl(descriptor: c_int, command: c_int, argument: c_long) -> c_int)
 }
 
-/// What has no function of its own in all versions of libc, or is called without it.
+/// System calls that have no function in some versions of libc, or that are called without it.
 #[unsafe(no_mangle)]
 extern "C" fn syscall(
     number: c_long,

@@ -1,4 +1,5 @@
-//! Which system call fails, with what, and how many of each kind there were: shared by all processes of one run.
+//! Determines the system calls that fail and their errors, and counts calls of each kind. All processes of a run share
+//! it.
 #![expect(
     unsafe_code,
     reason = "the counters are memory that processes share, which std does not offer"
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 
-/// Names the file that the processes of a run share. A process without it is never disturbed.
+/// Environment variable with the file that the processes of a run share. A process without it has no faults.
 pub(crate) const VARIABLE: &CStr = c"HOLDALL_TEST_FAULTS";
 
 macro_rules! operations {
@@ -28,7 +29,7 @@ macro_rules! operations {
                 match self { $(Self::$name => $label),* }
             }
 
-            /// What it may plausibly fail with, except for being interrupted.
+            /// Returns the errors with which it may plausibly fail, except for interruptions.
             pub(crate) fn errors(self) -> &'static [c_int] {
                 match self { $(Self::$name => &[$(libc::$error),*]),* }
             }
@@ -66,7 +67,7 @@ operations! {
 }
 
 impl Operation {
-    /// Whether a signal may interrupt it.
+    /// Returns `true` if a signal may interrupt the call.
     pub(crate) fn is_interruptible(self) -> bool {
         use Operation::*;
         matches!(
@@ -75,32 +76,32 @@ impl Operation {
         )
     }
 
-    /// Whether it may transfer fewer bytes than it was asked for.
+    /// Returns `true` if the call may transfer fewer bytes than requested.
     pub(crate) fn may_be_short(self) -> bool {
         use Operation::*;
         matches!(self, Read | Write | Send | Receive)
     }
 }
 
-/// What becomes of a call.
+/// Effect of a fault on a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It fails with this error.
+    /// The call fails with this error.
     Error(c_int),
-    /// It transfers about half of the bytes.
+    /// The call transfers about half of the bytes.
     Short,
 }
 
-/// Which of the calls are affected, from the n-th on.
+/// Affected calls, from the n-th on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Times {
     Once,
     Always,
-    /// Every second time, as by a program that receives many signals.
+    /// Every second call, like in a program that receives many signals.
     Alternately,
 }
 
-/// In which processes calls count and may fail.
+/// Processes whose calls count and may fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     All,
@@ -108,28 +109,28 @@ pub(crate) enum Scope {
     Workers,
 }
 
-/// What a run has to endure.
+/// The fault of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) operation: Operation,
     pub(crate) effect: Effect,
     pub(crate) times: Times,
     pub(crate) scope: Scope,
-    /// The number of the first call that is affected, from 1.
+    /// Number of the first affected call, counted from 1.
     pub(crate) first: u64,
 }
 
-/// How many processes a run may have; workers that are killed are replaced a bounded number of times.
+/// Maximum number of processes of a run. Killed workers are replaced a limited number of times.
 const MAX_PROCESSES: usize = 500;
 
-/// What the processes of a run share, in a file.
+/// Data that the processes of a run share in a file.
 #[repr(C)]
 struct Shared {
-    /// The process that calls [`begin`]; the others are workers.
+    /// The process that calls [`begin`]. The others are workers.
     driver: AtomicU32,
     is_active: AtomicU32,
     operation: AtomicI32,
-    /// 0 for [`Effect::Short`].
+    /// 0 stands for [`Effect::Short`].
     error: AtomicI32,
     times: AtomicU32,
     scope: AtomicU32,
@@ -138,15 +139,15 @@ struct Shared {
     answer: AtomicU64,
     counts: [AtomicU64; Operation::ALL.len()],
     processes: [AtomicU32; MAX_PROCESSES],
-    /// The message of an error, and zeros.
+    /// The message of an error, followed by zeros.
     message: [AtomicU8; 1 << 12],
 }
 
-/// The file of a run, as its harness sees it.
+/// The file of a run, mapped by its harness.
 pub(crate) struct Control(NonNull<Shared>);
 
 impl Control {
-    /// Creates the file, for a run that has to endure `fault`.
+    /// Creates the file, for a run with `fault`.
     pub(crate) fn create(path: &Path, fault: Option<Fault>) -> io::Result<Self> {
         let mut options = File::options();
         let file = options
@@ -173,12 +174,12 @@ impl Control {
         Ok(control)
     }
 
-    /// How many calls were affected.
+    /// Returns the number of affected calls.
     pub(crate) fn affected(&self) -> u64 {
         self.shared().affected.load(SeqCst)
     }
 
-    /// What the program said by [`answer`].
+    /// Returns the result that the program has reported by [`answer`].
     pub(crate) fn answer(&self) -> Result<u64, String> {
         let message = self.shared().message.iter();
         let message = message.map(|byte| byte.load(SeqCst));
@@ -190,12 +191,12 @@ impl Control {
         }
     }
 
-    /// How many calls of a kind there were.
+    /// Returns the number of calls of a kind.
     pub(crate) fn count(&self, operation: Operation) -> u64 {
         self.shared().counts[operation as usize].load(SeqCst)
     }
 
-    /// The processes of the run, whether they still run or not.
+    /// Returns the processes of the run, including those that have ended.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let processes = self.shared().processes.iter();
         let processes = processes.map(|process| process.load(SeqCst));
@@ -203,19 +204,20 @@ impl Control {
     }
 
     fn shared(&self) -> &Shared {
-        // SAFETY: it was mapped by `create` and stays so until this is dropped; it consists of atomics.
+        // SAFETY: `create` has mapped the memory, which stays mapped until this value is dropped. It consists of
+        // atomics.
         unsafe { self.0.as_ref() }
     }
 }
 
 impl Drop for Control {
     fn drop(&mut self) {
-        // SAFETY: it was mapped by `create` with this length, and no reference to it outlives this.
+        // SAFETY: `create` has mapped the memory with this length, and no reference outlives this value.
         unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Shared>()) };
     }
 }
 
-/// From now on calls count and may fail, in this process and in its workers.
+/// From now on, calls count and may fail, in this process and in its workers.
 pub(crate) fn begin() {
     if let Some(shared) = attached() {
         shared.driver.store(std::process::id(), SeqCst);
@@ -223,14 +225,14 @@ pub(crate) fn begin() {
     }
 }
 
-/// Calls succeed again, until the next [`begin`].
+/// From now on, calls succeed, until the next [`begin`].
 pub(crate) fn pause() {
     if let Some(shared) = attached() {
         shared.is_active.store(0, SeqCst);
     }
 }
 
-/// Tells the harness the checksum of the answer, or the message of the error.
+/// Reports the checksum of the answer, or the message of the error, to the harness.
 pub(crate) fn answer(answer: Result<u64, String>) {
     let Some(shared) = attached() else {
         return;
@@ -244,7 +246,7 @@ pub(crate) fn answer(answer: Result<u64, String>) {
     }
 }
 
-/// Counts a call, and says what is to become of it; `None` if nothing.
+/// Counts a call, and returns the effect on it, if any.
 pub(crate) fn effect(operation: Operation) -> Option<Effect> {
     let shared = attached()?;
     if shared.is_active.load(SeqCst) == 0 {
@@ -274,14 +276,14 @@ pub(crate) fn effect(operation: Operation) -> Option<Effect> {
     })
 }
 
-/// What this process shares with the others of its run, if it is part of one.
+/// Returns the data that the processes of this run share; `None` if this process is not part of a run.
 fn attached() -> Option<&'static Shared> {
-    /// Null before the first call; dangling, and never read, where there is no run.
+    /// Null before the first call. Dangling, and never read, if there is no run.
     static ATTACHED: AtomicPtr<Shared> = AtomicPtr::new(ptr::null_mut());
     let found = ATTACHED.load(SeqCst);
     let found = if found.is_null() {
         let shared = attach().map_or(ptr::dangling_mut(), NonNull::as_ptr);
-        // If another thread was faster, this mapping stays unused.
+        // If another thread was faster, this mapping remains unused.
         match ATTACHED.compare_exchange(ptr::null_mut(), shared, SeqCst, SeqCst) {
             Ok(_) => {
                 register(shared);
@@ -292,14 +294,15 @@ fn attached() -> Option<&'static Shared> {
     } else {
         found
     };
-    // SAFETY: it is dangling or a mapping of atomics that this process keeps to its end.
+    // SAFETY: the pointer is dangling, or to a mapping of atomics that this process keeps to its end.
     (found != ptr::dangling_mut()).then(|| unsafe { &*found })
 }
 
-/// Maps the file that the environment names. Makes no call that could itself be counted.
+/// Maps the file that the environment variable names. Makes no call that could itself be counted.
 fn attach() -> Option<NonNull<Shared>> {
     // SAFETY: the name ends with a zero. This runs at the first call of the process, before other threads change the
-    // environment; `syscall` gets the arguments that the system call takes, the path being a string that `getenv` gave.
+    // environment. `syscall` receives the arguments of the system call; the path is a string that `getenv` has
+    // returned.
     let descriptor = unsafe {
         let path = libc::getenv(VARIABLE.as_ptr());
         if path.is_null() {
@@ -310,15 +313,15 @@ fn attach() -> Option<NonNull<Shared>> {
     };
     let descriptor = c_int::try_from(descriptor).ok().filter(|d| *d >= 0)?;
     let shared = map(descriptor);
-    // SAFETY: the descriptor is of the file just opened, and the mapping does not need it.
+    // SAFETY: the descriptor is that of the file just opened, and the mapping does not need it.
     unsafe { libc::syscall(libc::SYS_close, descriptor) };
     shared
 }
 
 fn map(descriptor: c_int) -> Option<NonNull<Shared>> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping at an address that the kernel chooses. The file is as long as `Shared`, whose fields are
-    // atomics, for which any bytes are values.
+    // SAFETY: this is a new mapping at an address that the kernel chooses. The file is as long as `Shared`, whose
+    // fields are atomics, which any bytes represent.
     let address = unsafe {
         libc::syscall(
             libc::SYS_mmap,
@@ -334,12 +337,12 @@ fn map(descriptor: c_int) -> Option<NonNull<Shared>> {
     NonNull::new(ptr::with_exposed_provenance_mut(address))
 }
 
-/// Notes this process among those of its run.
+/// Adds this process to those of its run.
 fn register(shared: *mut Shared) {
     if shared == ptr::dangling_mut() {
         return;
     }
-    // SAFETY: it is not dangling, so it is a mapping of atomics that this process keeps to its end.
+    // SAFETY: the pointer is not dangling, so it is to a mapping of atomics that this process keeps to its end.
     let shared = unsafe { &*shared };
     let id = std::process::id();
     let mut places = shared.processes.iter();

@@ -1,4 +1,4 @@
-//! Runs the program under a fault and judges what came of it.
+//! Runs the program with a fault, and judges the outcome.
 
 use std::fmt;
 use std::fs;
@@ -14,10 +14,10 @@ use super::common::{concatenation, names_in};
 use super::faults::{self, Control, Effect, Fault, Operation, Times};
 use super::program::{self, FAILED, OUTPUT, OUTPUTS, SPILL, TEXT};
 
-/// After which a run counts as hanging. Most take a tenth of a second.
+/// Time after which a run counts as hanging. Most runs take a tenth of a second.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How long processes may take to end after the program has.
+/// Maximum time that processes may take to end after the program has ended.
 const END: Duration = Duration::from_secs(10);
 
 /// The content of the output before it is overwritten.
@@ -28,9 +28,9 @@ const OLD: &str = "old\n";
 pub(crate) struct Run {
     pub(crate) work: &'static str,
     pub(crate) executor: &'static str,
-    /// The names and values of resource limits, or nothing.
+    /// Names and values of resource limits, or empty.
     pub(crate) limits: String,
-    /// Another user than that of the harness, which must be root's.
+    /// User of the program, if it differs from that of the harness. The harness must then run as root.
     pub(crate) user: Option<u32>,
     pub(crate) fault: Option<Fault>,
 }
@@ -50,29 +50,29 @@ impl fmt::Display for Run {
     }
 }
 
-/// What became of a run that behaved well.
+/// Outcome of a correct run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Right,
     Error,
 }
 
-/// What a run gave.
+/// Result of a run.
 pub(crate) struct Report {
-    /// Or what was wrong with it.
+    /// The outcome, or a description of the misbehaviour.
     pub(crate) outcome: Result<Outcome, String>,
-    /// The message of the program's error, if it ended with one.
+    /// Message of the program's error, if it ended with one.
     pub(crate) message: Option<String>,
-    /// How many calls were affected.
+    /// Number of affected calls.
     pub(crate) affected: u64,
-    /// How many calls of each kind there were.
+    /// Number of calls of each kind.
     pub(crate) counts: Vec<u64>,
 }
 
 /// A directory in which the program runs.
 pub(crate) struct Scene<'a> {
     root: &'a Path,
-    /// What `write_text` writes.
+    /// Output of `write_text`.
     new: String,
 }
 
@@ -85,7 +85,7 @@ impl<'a> Scene<'a> {
         Self { root, new }
     }
 
-    /// Runs the program, and again without a fault if it had no chance to clean up.
+    /// Runs the program. If it had no chance to clean up, runs it again without a fault.
     pub(crate) fn run(&self, run: &Run) -> Report {
         for directory in [self.root.join(SPILL), self.root.join(OUTPUTS)] {
             let _ = fs::remove_dir_all(&directory);
@@ -112,7 +112,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Checks that nothing is left; or, after a fault that does not end, that the next run removes what is.
+    /// Checks that nothing is left, or, after a permanent fault, that the next run removes the rest.
     fn clean_up(&self, run: &Run) -> Result<(), String> {
         let left = self.left();
         if left.is_empty() {
@@ -160,7 +160,7 @@ impl<'a> Scene<'a> {
     fn start(&self, run: &Run) -> Child {
         let task = format!("{} {} {}", run.work, run.executor, run.limits);
         let variable = faults::VARIABLE.to_str().expect("ASCII");
-        // Wherever it is, and whoever may look there.
+        // This path leads to the program from any directory, and for any user.
         let mut command = Command::new("/proc/self/exe");
         command.args(["program::program", "--exact", "--nocapture"]);
         command.args(["--test-threads", "1"]);
@@ -209,8 +209,8 @@ impl<'a> Scene<'a> {
         Ok(outcome)
     }
 
-    /// Whether the old output or the new one is where it should be. If no call to move it back succeeds, the old one
-    /// may be beside its place, until the next run.
+    /// Returns `true` if the old or the new output is at its path. If no call to move it back succeeds, the old output
+    /// may be next to its path until the next run.
     fn has_output(&self, run: &Run) -> bool {
         let is_whole = |path: &Path| matches!(self.output(path), Output::Old | Output::New);
         let outputs = self.root.join(OUTPUTS);
@@ -237,7 +237,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// What a run has left behind.
+    /// Returns the names of the files that a run has left behind.
     fn left(&self) -> Vec<String> {
         let mut left = names_in(&self.root.join(SPILL));
         left.extend(names_in(&self.root.join(OUTPUTS)));
@@ -246,14 +246,14 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Whether the system refused memory to a program that has a limit to it. Rust ends the process then.
+/// Returns `true` if the system refused memory to a program with a limit on memory. Rust then ends the process.
 fn is_out_of_memory(run: &Run, status: ExitStatus, errors: &str) -> bool {
     run.limits.contains("as=")
         && status.signal() == Some(libc::SIGABRT)
         && errors.contains("memory allocation of")
 }
 
-/// Lets a program of another user write there.
+/// Lets programs of other users write to the directory.
 fn open_to_all(path: &Path) {
     let all = fs::Permissions::from_mode(0o777);
     fs::set_permissions(path, all).expect("something of this user's");
@@ -267,7 +267,7 @@ enum Output {
     Other,
 }
 
-/// How a process ended, if it did in time.
+/// Returns the exit status of a process, or `None` if it did not end in time.
 fn wait(child: &mut Child) -> Option<ExitStatus> {
     let deadline = Instant::now() + LIMIT;
     while Instant::now() < deadline {
@@ -279,7 +279,7 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
     None
 }
 
-/// Waits until all workers have ended, and ends those that do not.
+/// Waits until all workers have ended, and kills those that do not end.
 fn end_workers(control: &Control) -> Result<(), String> {
     let is_running = |id: &u32| {
         let name = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();

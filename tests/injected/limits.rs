@@ -1,4 +1,4 @@
-//! A program that may have few descriptors, threads, bytes of memory or of files, or that is in an odd state.
+//! Runs the program with limits on descriptors, threads, memory or file sizes, or in an unusual state.
 #![expect(unsafe_code, reason = "std does not set limits or signal handlers")]
 
 use std::os::unix::process::CommandExt;
@@ -10,7 +10,7 @@ use super::harness::{Outcome, Run, Scene};
 use super::program::{EXECUTORS, WORK};
 use super::sample::{Tally, in_places, undisturbed};
 
-/// In the program: applies a limit, such as `nofile=40`, or takes on a state, such as `closed`.
+/// Called in the program: applies a limit, such as `nofile=40`, or a state, such as `closed`.
 pub(crate) fn apply(limit: &str) {
     let (name, value) = limit.split_once('=').unwrap_or((limit, "0"));
     let value: u32 = value.parse().expect("a number");
@@ -19,10 +19,10 @@ pub(crate) fn apply(limit: &str) {
             rlim_cur: value.into(),
             rlim_max: value.into(),
         };
-        // SAFETY: the pointer is to a whole rlimit of this frame.
+        // SAFETY: the pointer is to a whole rlimit on the stack.
         unsafe { libc::setrlimit(resource, &raw const limit) }
     };
-    // SAFETY: all of these take numbers, and nothing that this test program does relies on its standard streams.
+    // SAFETY: all of these calls take numbers, and this test program does not rely on its standard streams.
     let status = unsafe {
         match name {
             "nofile" => resource(libc::RLIMIT_NOFILE),
@@ -44,7 +44,7 @@ pub(crate) fn apply(limit: &str) {
     assert_eq!(status, 0, "{limit}: {}", std::io::Error::last_os_error());
 }
 
-/// Runs each operation under each of the limits, on one of the executors, and returns how many answers were right.
+/// Runs each operation under each of the limits, on one of the executors. Returns the number of right answers.
 fn right_answers_under(limits: &[String], executors: &[&'static str], user: Option<u32>) -> u64 {
     let limits = limits.iter().enumerate();
     let runs = limits.flat_map(|(number, limit)| {
@@ -60,10 +60,10 @@ fn right_answers_under(limits: &[String], executors: &[&'static str], user: Opti
     tally.finish()
 }
 
-/// A user who most likely runs nothing else.
+/// A user that most likely runs no other processes.
 const NOBODY: u32 = 61_234;
 
-/// Whether this program can be started as another user, and reach temporary files then.
+/// Returns `true` if this program can be started as another user, and can then access temporary files.
 fn can_run_as(user: u32) -> bool {
     let mut command = Command::new("/proc/self/exe");
     command.arg("--list").stdout(Stdio::null());
@@ -143,14 +143,14 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
                 let message = report.message.unwrap_or_default();
                 assert!(message.starts_with("no room on the disk for "), "{message}");
             }
-            // What is spilled is compressed, and there is some room.
+            // Spilled data is compressed, so it may fit.
             Ok(Outcome::Right) => assert!(!matches!(*work, "write_text" | "overwrite"), "{run}"),
             Err(reason) => panic!("{run}: {reason}"),
         }
     }
 }
 
-/// A file system that goes with this.
+/// A file system that is unmounted when this value is dropped.
 struct Mounted<'a>(&'a Path);
 
 impl Drop for Mounted<'_> {
@@ -159,7 +159,7 @@ impl Drop for Mounted<'_> {
     }
 }
 
-/// Mounts a file system with little more room than for the text that the program reads.
+/// Mounts a file system with little more space than the text of the program needs.
 fn mount(path: &Path) -> bool {
     let mut command = Command::new("mount");
     command.args(["-t", "tmpfs", "-o", "size=3200k,mode=777", "none"]);

@@ -1,8 +1,8 @@
-//! Any system call may fail, at any time, once or for ever: the answer is right or the error clean, the run ends, and
-//! nothing is left behind.
+//! Any system call may fail at any time, once or permanently. The answer must be right or the error clean, the run must
+//! end, and nothing may be left behind.
 //!
-//! `HOLDALL_FAULTS` says how many runs there are for each operation of [`program`]: a number, or `all` to have each
-//! call of each kind fail in each way. `HOLDALL_FAULTS_SEED` chooses which runs a number of them are.
+//! `HOLDALL_FAULTS` sets the number of runs for each operation of [`program`]. With `all`, each call of each kind fails
+//! in each way. `HOLDALL_FAULTS_SEED` determines the faults of a limited number of runs.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 #[path = "../common/mod.rs"]

@@ -1,5 +1,5 @@
-//! The program that has to endure faults: this test program, run again. It does one operation with so little memory
-//! that it spills, and says what came of it.
+//! The program that is exposed to faults: this test program, started again. It performs one operation with so little
+//! memory that it spills, and reports the outcome.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -10,15 +10,15 @@ use holdall::{Bag, Context, Executor, Result, StorageLevel, TextReader, TextWrit
 
 use super::{faults, limits};
 
-/// Names the operation, the executor and the limits, separated by spaces.
+/// Environment variable with the operation, the executor and the limits, separated by spaces.
 pub(crate) const VARIABLE: &str = "HOLDALL_TEST_PROGRAM";
 
 pub(crate) const EXECUTORS: [&str; 3] = ["inline", "threads:2", "processes:2"];
 
-/// How it exits after an error.
+/// Exit code after an error.
 pub(crate) const FAILED: i32 = 3;
 
-/// The files of a run, relative to its directory.
+/// Paths of the files of a run, relative to its directory.
 pub(crate) const SPILL: &str = "spill";
 pub(crate) const OUTPUTS: &str = "outputs";
 pub(crate) const TEXT: &str = "text.txt";
@@ -39,7 +39,7 @@ pub(crate) const WORK: [(&str, Work); 7] = [
 const LINES: u64 = 1_200;
 const KEYS: u64 = 40;
 
-/// The lines that all operations read: half of them occur twice, and together they are larger than the memory.
+/// Returns the lines that all operations read. Half of them occur twice, and together they exceed the memory.
 pub(crate) fn text() -> Vec<String> {
     let line = |n: u64| {
         let n = n * 7_919 % LINES / 2 * 2;
@@ -48,13 +48,13 @@ pub(crate) fn text() -> Vec<String> {
     (0..LINES).map(line).collect()
 }
 
-/// The key with which a line begins.
+/// Returns the key with which a line begins.
 fn key(line: &str) -> u64 {
     let key = line.split(' ').next().unwrap_or_default();
     key.parse().unwrap_or(u64::MAX)
 }
 
-/// The answers, as std computes them.
+/// Returns the answers, computed by std.
 pub(crate) fn expected(work: &str) -> Vec<String> {
     let mut lines = text();
     lines.sort();
@@ -91,7 +91,7 @@ pub(crate) fn expected(work: &str) -> Vec<String> {
     }
 }
 
-/// A short form of an answer.
+/// Returns a checksum of an answer.
 pub(crate) fn checksum(answer: &[String]) -> u64 {
     let mut hasher = DefaultHasher::new();
     answer.hash(&mut hasher);
@@ -136,7 +136,7 @@ fn group(context: &Context, directory: &Path) -> Result<Vec<String>> {
     Ok(sorted(groups.collect()?))
 }
 
-/// Two passes over a bag that is computed once.
+/// Reads a bag twice that is computed once.
 fn persist(context: &Context, directory: &Path) -> Result<Vec<String>> {
     let lines = lines(context, directory)?.persist(StorageLevel::MemoryThenDisk);
     let count = lines.count()?;
@@ -156,7 +156,7 @@ fn overwrite(context: &Context, directory: &Path) -> Result<Vec<String>> {
     Ok(Vec::new())
 }
 
-/// Not a test by itself.
+/// Not a test of its own.
 #[test]
 fn program() {
     let Ok(task) = std::env::var(VARIABLE) else {
@@ -176,7 +176,7 @@ fn program() {
     let status = if outcome.is_ok() { 0 } else { FAILED };
     let answer = outcome.map(|answer| checksum(&answer));
     faults::answer(answer.map_err(|error| error.to_string()));
-    // What runs at the exit may fail, too.
+    // The handlers that run at the exit may fail, too.
     faults::begin();
     exit(status)
 }

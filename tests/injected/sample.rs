@@ -1,4 +1,4 @@
-//! Which runs there are, and the tests that take them.
+//! Selects the runs, and has the tests that perform them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,13 +9,13 @@ use super::faults::{Effect, Fault, Operation, Scope, Times};
 use super::harness::{Outcome, Report, Run, Scene};
 use super::program::{EXECUTORS, WORK};
 
-/// How many places there are in which the program runs at the same time.
+/// Number of directories in which the program runs concurrently.
 const PLACES: usize = 2;
 
-/// The number of runs for each operation of the program, unless the environment says otherwise.
+/// Default number of runs for each operation of the program.
 const RUNS: u64 = 40;
 
-/// A fixed sequence for each seed.
+/// A random number generator with a fixed sequence for each seed.
 struct Random(u64);
 
 impl Random {
@@ -31,11 +31,11 @@ impl Random {
     }
 }
 
-/// What became of the runs.
+/// Outcomes of the runs.
 #[derive(Default)]
 pub(crate) struct Tally {
-    /// Right answers, errors and runs in which no call failed: of each operation of the program, and of each kind of
-    /// call.
+    /// Number of right answers, of errors, and of runs in which no call failed, for each operation of the program and
+    /// for each kind of call.
     runs: Mutex<[BTreeMap<&'static str, [u64; 3]>; 2]>,
     wrong: Mutex<Vec<String>>,
 }
@@ -58,11 +58,11 @@ impl Tally {
         }
     }
 
-    /// Prints the numbers of runs, and returns that of right answers.
+    /// Prints the numbers of runs. Returns the number of right answers.
     ///
     /// # Panics
     ///
-    /// If a run was wrong.
+    /// Panics if a run was wrong.
     pub(crate) fn finish(self) -> u64 {
         let runs = lock(&self.runs);
         for (name, [right, errors, undisturbed]) in runs.iter().flatten() {
@@ -84,7 +84,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Hands out tasks in order to a thread for each place.
+/// Assigns tasks in order to one thread per directory.
 pub(crate) fn in_places<T: Send>(
     tasks: impl Iterator<Item = T> + Send,
     run: impl Fn(&Scene<'_>, T) + Sync,
@@ -119,7 +119,7 @@ fn combinations() -> impl Iterator<Item = (&'static str, &'static str)> + Send {
     works.flat_map(|work| EXECUTORS.map(|executor| (work, executor)))
 }
 
-/// In how many ways the calls of an operation may be affected.
+/// Returns the ways in which the calls of an operation can be affected.
 fn ways(operation: Operation) -> Vec<(Effect, Times)> {
     let errors = operation.errors().iter().map(|error| Effect::Error(*error));
     let mut effects: Vec<_> = errors.collect();
@@ -136,7 +136,7 @@ fn ways(operation: Operation) -> Vec<(Effect, Times)> {
             (interrupted, Times::Once),
             (interrupted, Times::Alternately),
         ]);
-        // std repeats most of the others for ever.
+        // std repeats most other calls indefinitely.
         if matches!(operation, Operation::Send | Operation::Receive) {
             ways.push((interrupted, Times::Always));
         }
@@ -159,7 +159,7 @@ fn every_run_is_right_or_a_clean_error_and_leaves_nothing() {
     tally.finish();
 }
 
-/// Has each call fail in each way, until a run is over before its turn has come.
+/// Makes each call fail in each way, until a run ends before the call is reached.
 fn all(tally: &Tally) {
     let faults = |executor| {
         let operations = Operation::ALL.iter().copied();
@@ -185,7 +185,7 @@ fn all(tally: &Tally) {
         faults(executor).map(move |fault| (undisturbed(work, executor), fault))
     });
     in_places(tasks, |scene, (run, fault)| {
-        // What ends no run affects the later calls, too, if it begins early.
+        // A fault that ends no run and begins early affects the later calls, too.
         let last = match (fault.effect, fault.times) {
             (Effect::Short, Times::Always) | (_, Times::Alternately) => 2,
             _ => u64::MAX,
@@ -205,7 +205,7 @@ fn all(tally: &Tally) {
     });
 }
 
-/// Has calls fail that are chosen at random, in `runs` runs for each operation of the program.
+/// Makes randomly chosen calls fail, in `runs` runs for each operation of the program.
 fn some(runs: u64, seed: u64, tally: &Tally) {
     let counts = Mutex::new(BTreeMap::new());
     in_places(combinations(), |scene, (work, executor)| {
@@ -231,7 +231,7 @@ fn some(runs: u64, seed: u64, tally: &Tally) {
             "processes:2" => random.pick(&[Scope::All, Scope::All, Scope::Driver, Scope::Workers]),
             _ => Scope::All,
         };
-        // Early calls more often: they are fewer than later ones in runs that end early.
+        // Choose early calls more often: if the run ends early, it does not reach the late ones.
         let last = 1 + random.below(count(operation));
         let first = 1 + random.below(last);
         let fault = Fault {

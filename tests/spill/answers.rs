@@ -1,4 +1,4 @@
-//! What comes out is the same with any budget.
+//! The answers are the same with any budget.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -13,10 +13,10 @@ use super::{EXECUTORS, MIN_THREAD_BYTES, Spills, on_every_budget, tight};
 
 type Pair = (String, u64);
 
-/// Partitions of the input.
+/// Number of partitions of the input.
 const PARTITIONS: usize = 40;
 
-/// A key of about 2,400 bytes: 3,500 of them are more than 7 threads have with the least memory.
+/// Returns a key of about 2,400 bytes. 3,500 of them exceed the minimum memory of 7 threads.
 fn key(n: usize) -> String {
     format!("{n}{}", "-".repeat(2_380 + n % 40))
 }
@@ -25,17 +25,18 @@ fn pairs(keys: impl Iterator<Item = usize>) -> Vec<Pair> {
     keys.zip(0..).map(|(n, value)| (key(n), value)).collect()
 }
 
-/// Most keys come once, some two or three times, far from one another.
+/// Returns pairs in which most keys occur once, and some two or three times, far apart.
 fn some_pairs() -> Vec<Pair> {
     pairs((0..4_500).map(|n| n * 3 % 3_500))
 }
 
-/// Nine of ten pairs have the same key.
+/// Returns pairs of which nine in ten have the same key.
 fn skewed_pairs() -> Vec<Pair> {
     pairs((0..35_000).map(|n| if n % 10 == 3 { n } else { 0 }))
 }
 
-/// The values of each key in the order of the bag; the keys in the order that keyed bags have.
+/// Groups pairs like a keyed bag: the values of each key in the order of the bag, and the keys in the order of keyed
+/// bags.
 fn grouped<K: Serialize + Clone + Eq + std::hash::Hash + 'static, V: Clone>(
     pairs: &[(K, V)],
 ) -> Vec<(K, Vec<V>)> {
@@ -56,7 +57,7 @@ where
     each.collect()
 }
 
-/// Checks that `compute` gives `expected` of `records`, with any budget.
+/// Asserts that `compute` returns `expected` for a bag of `records`, with any budget.
 #[track_caller]
 fn gives<T, R, F>(spills: Spills, records: Vec<T>, expected: Vec<R>, compute: F)
 where
@@ -89,7 +90,7 @@ fn records_are_counted() {
     gives(Spills::WhenTight, keys.clone(), distinct, |bag| {
         bag.distinct().collect()
     });
-    // Text as a key is the bytes of the text alone, so the order is another.
+    // If the key is text, its bytes are those of the text alone, so the order differs.
     let mut counts = counts;
     sort_as_keyed(&mut counts, |(key, _)| key.clone().into_bytes());
     gives(Spills::WhenTight, keys, counts, |bag| {
@@ -112,7 +113,7 @@ fn values_are_counted_and_summed_by_key() {
     });
 }
 
-/// To concatenate is associative and not commutative: the order of the bag shows.
+/// Concatenation is associative but not commutative, so it reveals the order of the values.
 #[test]
 fn values_are_reduced_and_folded_in_order() {
     let pairs = some_pairs();
@@ -147,14 +148,14 @@ fn values_are_reduced_and_folded_in_order() {
     });
 }
 
-/// Where the partitions of the input begin and end.
+/// Divides records into the partitions of the input.
 fn input_partitions<T: Clone>(records: &[T]) -> Vec<Vec<T>> {
     let at = |i: usize| records.len() * i / PARTITIONS;
     let partition = |i| records[at(i)..at(i + 1)].to_vec();
     (0..PARTITIONS).map(partition).collect()
 }
 
-/// What `repartition(to)` is documented to do.
+/// Returns the result that `repartition(to)` promises, with the partition of each record.
 fn dealt<T: Clone>(records: &[T], to: usize) -> Vec<(usize, T)> {
     let mut new = vec![Vec::new(); to];
     for (task, partition) in input_partitions(records).into_iter().enumerate() {
@@ -166,7 +167,7 @@ fn dealt<T: Clone>(records: &[T], to: usize) -> Vec<(usize, T)> {
     new.concat()
 }
 
-/// What `partition_by(to)` is documented to do.
+/// Returns the result that `partition_by(to)` promises, with the partition of each pair.
 fn placed(records: &[Pair], to: usize) -> Vec<(usize, Pair)> {
     let mut new = vec![Vec::new(); to];
     for pair in records {
@@ -242,7 +243,7 @@ fn all_keys_may_be_different() {
     });
 }
 
-/// Short keys are kept in slots, not behind them.
+/// Short keys are stored in the slots of tables.
 #[test]
 fn keys_may_be_short() {
     let pairs: Vec<_> = (0..60_000_u64).map(|n| (n * 7 % 55_000, n)).collect();
@@ -252,7 +253,7 @@ fn keys_may_be_short() {
     });
 }
 
-/// A frame of a file is 64 KiB, and all that a thread may hold is less than 1 MiB.
+/// A frame has 64 KiB, and the budget of a thread is less than 1 MiB.
 #[test]
 fn keys_and_values_may_be_longer_than_a_frame() {
     let long = |n: usize| {
@@ -337,7 +338,7 @@ fn a_shuffle_follows_a_shuffle() {
     });
 }
 
-/// One of each kind of stage that a shuffle begins with, of the numbers.
+/// Returns a bag of the numbers for each kind of stage at which a shuffle can begin.
 fn one_of_each_kind(numbers: &Bag<u64>) -> Vec<(&'static str, Bag<u64>)> {
     let numbers = || numbers.clone();
     let pairs = || numbers().map(|n| (n, n));
@@ -393,7 +394,7 @@ fn too_small_a_budget_is_refused_before_anything_runs() {
             }
         }
         assert_eq!(calls.load(Ordering::Relaxed), 0);
-        // What needs no shuffle needs no memory.
+        // A job without a shuffle needs no memory.
         assert_eq!(numbers.count().unwrap(), 100);
         for (kind, bag) in one_of_each_kind(&context(least).range(0..100).boxed()) {
             assert_eq!(bag.count().unwrap(), 100, "{kind}");

@@ -1,4 +1,4 @@
-//! This test program, run again as a process that can be killed, measured or kept from writing.
+//! Runs this test program again as a process that can be killed, measured, or prevented from writing.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines, Read};
@@ -8,7 +8,7 @@ use std::process::{Child as Process, ChildStderr, ChildStdin, Command, ExitStatu
 const DIRECTORY: &str = "HOLDALL_TEST_CHILD_DIRECTORY";
 const WORK: &str = "HOLDALL_TEST_CHILD_WORK";
 
-/// The command for this program to run one of its tests as a child that does `work`.
+/// Returns the command that runs one test of this program as a child that does `work`.
 pub(crate) fn command(test: &str, directory: &Path, work: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
@@ -16,7 +16,7 @@ pub(crate) fn command(test: &str, directory: &Path, work: &str) -> Command {
     command
 }
 
-/// The same through a shell that runs `before` first.
+/// Like [`command`], but through a shell that runs `before` first.
 #[cfg(unix)]
 pub(crate) fn command_after(before: &str, test: &str, directory: &Path, work: &str) -> Command {
     let plain = command(test, directory, work);
@@ -33,33 +33,34 @@ fn set(command: &mut Command, directory: &Path, work: &str) {
     command.stdin(Stdio::piped()).stdout(Stdio::null());
 }
 
-/// The directory and the work, if this process is a child.
+/// Returns the directory and the work if this process is a child.
 pub(crate) fn task() -> Option<(PathBuf, String)> {
     let directory = std::env::var_os(DIRECTORY)?;
     Some((directory.into(), std::env::var(WORK).ok()?))
 }
 
-/// In a child: ends the ignoring of signals that it was started with, as what `nohup` and a shell's `&` start is.
+/// Called in a child: restores the default of signals that it may have inherited as ignored, for example from `nohup`
+/// or a shell's `&`.
 #[cfg(unix)]
 #[expect(unsafe_code, reason = "a shell cannot do it, and std has no signals")]
 pub(crate) fn heed_signals() {
     for signal in [libc::SIGINT, libc::SIGTERM] {
-        // SAFETY: the call takes numbers, and no other thread of this child minds its signals yet.
+        // SAFETY: the call takes numbers, and no other thread of this child handles signals yet.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 
-/// In a child: says that it is ready, then waits to be killed.
+/// Called in a child: reports that it is ready, then waits to be killed.
 pub(crate) fn wait_for_the_end() {
     eprintln!("ready");
-    // Until the parent is gone.
+    // Wait until the parent has ended.
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-/// A process that is up to where it says that it is ready.
+/// A process that has reported that it is ready.
 pub(crate) struct Child {
     process: Process,
-    /// Kept from `Process::wait`, which would close it and so let the child go on.
+    /// Kept away from `Process::wait`, which would close it, and the child would continue.
     _input: Option<ChildStdin>,
     _errors: Lines<BufReader<ChildStderr>>,
 }

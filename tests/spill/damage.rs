@@ -1,4 +1,4 @@
-//! A spilled file that is damaged before it is read is found out, and made again; it is never read as something else.
+//! A spill file that is damaged before it is read is detected and recomputed. It is never decoded as something else.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -21,7 +21,7 @@ fn few_pairs(context: &Context) -> Bag<(String, u64)> {
     many_pairs(context).filter(|(_, n)| n % 4 == 0).boxed()
 }
 
-/// One of each kind; the first three have files for all partitions.
+/// Returns a bag of each kind of shuffle. Those of the first three have files with all partitions.
 fn shuffles(context: &Context) -> [Bag<(String, u64)>; 6] {
     let groups = many_pairs(context).group_by_key();
     let joined = many_pairs(context).join(few_pairs(context));
@@ -35,7 +35,7 @@ fn shuffles(context: &Context) -> [Bag<(String, u64)>; 6] {
     ]
 }
 
-/// The spilled files, in the order in which they were made.
+/// Returns the spill files in the order in which they were created.
 fn spilled_files(spill: &Path) -> Vec<PathBuf> {
     let below = |directory: &Path| {
         let entries = fs::read_dir(directory).expect("a directory");
@@ -52,8 +52,8 @@ fn spilled_files(spill: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Hands the spilled files to `damage` before the first partition is read for the first time, and gives the result, and
-/// how often the first partition was read.
+/// Passes the spill files to `damage` before the first partition is read for the first time. Returns the result, and
+/// the number of times that the first partition was read.
 fn collect_damaged(
     bag: Bag<(String, u64)>,
     spill: &Path,
@@ -86,7 +86,7 @@ fn collect_damaged_at(
     (result, attempts.load(Ordering::SeqCst))
 }
 
-/// A context with few partitions, since each of them reads from each run anew.
+/// Returns a context with few partitions, because each partition reads from each run separately.
 fn small(executor: Executor, files: &Files) -> Context {
     let context = tight(executor, files.root()).shuffle_partitions(8).build();
     context.expect("the settings are right")
@@ -113,7 +113,7 @@ fn length(path: &Path) -> u64 {
     fs::metadata(path).expect("a file").len()
 }
 
-/// Checks that the error names the spilled file that was damaged, and a frame that begins at `at` or before.
+/// Asserts that the error names the damaged spill file, and a frame whose offset satisfies `at`.
 #[track_caller]
 fn names_the_damage(result: Result<Vec<(String, u64)>>, at: impl Fn(u64) -> bool) {
     let error = result.expect_err("a wrong answer");
@@ -150,7 +150,8 @@ fn what_is_not_damaged_is_read_once() {
     }
 }
 
-/// Where in a file of this length a bit is flipped: among the first bytes, the last ones, and some between.
+/// Returns the offset at which a bit is flipped in a file of this length: among the first bytes, the last bytes, or
+/// some in between.
 fn place(step: u64, length: u64) -> u64 {
     match step {
         0..5 => step,
@@ -165,7 +166,7 @@ fn a_bit_that_is_another_is_found_wherever_it_is_and_mended() {
     let context = inline(&files);
     let mut mended_in_all = 0;
     for (kind, bag) in shuffles(&context).into_iter().enumerate() {
-        // All places in all kinds would take long.
+        // Testing all offsets with all kinds would take too long.
         let steps = (0..15).skip(kind).step_by(if kind < 2 { 3 } else { 7 });
         let expected = bag.collect().unwrap();
         let mut mended = 0;
@@ -175,7 +176,7 @@ fn a_bit_that_is_another_is_found_wherever_it_is_and_mended() {
             };
             let (found, attempts) = collect_damaged(bag.clone(), files.root(), damage);
             assert!(found.unwrap() == expected, "step {step}");
-            // The first file has all partitions, so it may be another one that finds it.
+            // The first file has all partitions, so the task of another partition may detect the damage.
             mended += attempts - 1;
             assert!(files.names().is_empty());
         }
@@ -193,7 +194,7 @@ fn what_is_damaged_each_time_is_an_error_in_the_end() {
         let noted = Arc::clone(&place);
         let always = |_| true;
         let damage = move |paths: &[PathBuf]| {
-            // The files of the last attempt are the last.
+            // The files of the last attempt are listed last.
             for path in paths {
                 flip_bit(path, 0);
             }
@@ -266,7 +267,7 @@ fn damage_is_mended_on_threads() {
     }
 }
 
-/// Damage that a map stage finds has all of them run again.
+/// If a map stage finds damage, the stage before it runs again.
 #[test]
 fn damage_between_two_shuffles_is_mended() {
     let files = Files::new();
@@ -324,7 +325,7 @@ fn damaged_midway(bag: Bag<(String, u64)>, spill: &Path) -> (Bag<(String, u64)>,
             seen += 1;
             if partition == 0 && seen == 3 && count.load(Ordering::SeqCst) == 1 {
                 for path in spilled_files(&spill) {
-                    // Another task may have been the last to read it.
+                    // The last task that reads the file may have deleted it.
                     let file = File::options().read(true).write(true).open(path);
                     let Ok(mut file) = file else { continue };
                     let length = file.metadata().expect("a file").len();
@@ -341,7 +342,7 @@ fn damaged_midway(bag: Bag<(String, u64)>, spill: &Path) -> (Bag<(String, u64)>,
     (read.boxed(), attempts)
 }
 
-/// What has been handed on is not handed on again.
+/// `iter` returns no record twice.
 #[test]
 fn iter_goes_on_after_damage_where_it_was() {
     for (executor, _) in [EXECUTORS[0], EXECUTORS[2]] {
@@ -377,7 +378,7 @@ fn iter_gives_up_like_any_other_action() {
     names_the_damage(last.map(|pair| vec![pair]), |offset| offset == 0);
 }
 
-/// A group of which the end is damaged was handed on as if it ended there.
+/// Regression: if the end of a group was damaged, the group was passed on as if it ended there.
 #[test]
 fn no_part_of_a_group_is_handed_on() {
     let files = Files::new();
@@ -404,7 +405,7 @@ fn no_part_of_a_group_is_handed_on() {
     assert_eq!(found.unwrap(), [expected]);
 }
 
-/// What is persisted is computed again, also where that takes stages that had been spared.
+/// A persisted bag is computed again, even if that requires stages that had been skipped.
 #[test]
 fn a_persisted_file_that_is_damaged_or_gone_is_made_again() {
     let damages: [fn(&Path); 2] = [
@@ -424,7 +425,7 @@ fn a_persisted_file_that_is_damaged_or_gone_is_made_again() {
         for path in spilled_files(files.root()) {
             damage(&path);
         }
-        // Here it is a map stage that reads it.
+        // Here, a map stage reads the damaged files.
         let sizes = kept.clone().map(|(key, sum)| (key.len(), sum)).sum_by_key();
         let all = sizes.values().sum::<u64>().unwrap();
         assert_eq!(all, expected.iter().map(|(_, sum)| sum).sum::<u64>());

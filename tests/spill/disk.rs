@@ -1,4 +1,4 @@
-//! Too little room on the disk.
+//! Full disks and exhausted quotas.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,18 +9,19 @@ use holdall::{Bag, Context, Error, ErrorContext, ErrorKind, StorageLevel};
 use super::common::{Files, names_in};
 use super::{EXECUTORS, PLENTY_BYTES, child, tight};
 
-/// How many pairs are more than these threads have with the least memory, and one MiB of files.
+/// Returns the number of pairs that exceeds the minimum memory of these threads and one MiB of files.
 fn count_for(threads: usize) -> u64 {
     (threads as u64 + 2) * 450
 }
 
-/// Pairs whose bytes say nothing, so that they are as long in a file as in memory: 2,400 bytes.
+/// Returns pairs of 2,400 random bytes, which are as long in a file as in memory.
 fn noisy_pairs(context: &Context, count: u64) -> Bag<(String, u64)> {
     let numbers = context.range_partitioned(0..count, 40);
     numbers.map(|n| (noise(n), n)).boxed()
 }
 
-/// A text of 2,400 bytes or more that begins with its number, and of which nothing comes again soon.
+/// Returns a text of at least 2,400 bytes that begins with its number, and in which nothing repeats within a short
+/// distance.
 fn noise(number: u64) -> String {
     static NOISE: LazyLock<String> = LazyLock::new(|| {
         let mut state = 1_u64;
@@ -34,7 +35,7 @@ fn noise(number: u64) -> String {
     format!("{number}{}", &NOISE[start..start + 2_400])
 }
 
-/// What divides records among the partitions while it takes them in, and the method of the program that does.
+/// Returns bags whose shuffles partition records as they arrive, with the method of each.
 fn dividing(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u64)>)> {
     let pairs = || noisy_pairs(context, count);
     vec![
@@ -44,7 +45,7 @@ fn dividing(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u6
     ]
 }
 
-/// Everything else that a shuffle does with records.
+/// Returns bags with all other kinds of shuffles, with the method of each.
 fn gathering(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u64)>)> {
     let pairs = || noisy_pairs(context, count);
     let groups = pairs().group_by_key();
@@ -63,7 +64,7 @@ fn gathering(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u
     ]
 }
 
-/// Everything that writes files, and the method of the program that does.
+/// Returns all bags that write files, with the method of each.
 fn writers(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u64)>)> {
     let kept = noisy_pairs(context, count).persist(StorageLevel::Disk);
     let mut all = dividing(context, count);
@@ -72,7 +73,7 @@ fn writers(context: &Context, count: u64) -> Vec<(&'static str, Bag<(String, u64
     all
 }
 
-/// The place, the path, and the bytes that were needed, of an error about room.
+/// Returns the context, the path, and the number of bytes of an error about disk space.
 fn room_error(error: &Error) -> (&ErrorContext, &Path, u64) {
     match error.kind() {
         ErrorKind::QuotaExceeded {
@@ -91,7 +92,7 @@ fn room_error(error: &Error) -> (&ErrorContext, &Path, u64) {
     }
 }
 
-/// Checks what an error says, and that nothing is left of its job.
+/// Checks the content of an error, and that nothing of its job is left.
 #[track_caller]
 fn check_room_error(error: &Error, operator: &str, spill: &Path) {
     let (place, path, needed_bytes) = room_error(error);
@@ -131,7 +132,7 @@ fn a_quota_ends_the_job_and_not_the_context() {
     }
 }
 
-/// With plenty of memory nothing is written before all map tasks are done.
+/// With plenty of memory, nothing is written before all map tasks are done.
 #[test]
 fn a_quota_counts_what_is_written_for_a_second_reader() {
     let files = Files::new();
@@ -151,13 +152,13 @@ fn a_quota_that_is_large_enough_does_not_show() {
     let count = count_for(2);
     for (operator, bag) in writers(&context, count) {
         assert_eq!(bag.count().unwrap(), count, "{operator}");
-        // What is persisted is no part of a shuffle.
+        // Persisted data does not belong to a shuffle.
         let has_spilled = super::spilled_bytes(&context) > 0;
         assert_eq!(has_spilled, operator != "persist", "{operator}");
     }
 }
 
-/// A small file system of its own, where this user may mount one.
+/// A small file system for this test, if this user may mount one.
 struct SmallDisk(Files);
 
 impl SmallDisk {
@@ -187,7 +188,7 @@ fn fails_for_want_of_room(spill: &Path) {
             .expect("the settings are right");
         for (operator, bag) in writers(&context, count_for(threads)) {
             let error = bag.count().expect_err(operator);
-            // What has been persisted goes with its bag.
+            // Persisted files are deleted with their bag.
             drop(bag);
             assert!(
                 matches!(error.kind(), ErrorKind::DiskFull { .. }),
@@ -196,7 +197,7 @@ fn fails_for_want_of_room(spill: &Path) {
             assert!(error.is_io() && std::error::Error::source(&error).is_some());
             check_room_error(&error, operator, spill);
         }
-        // There was room all the time for what needs less.
+        // A job that needs less space still succeeds.
         assert_eq!(
             context
                 .range(0..1000)
@@ -219,12 +220,12 @@ fn a_full_disk_ends_the_job_and_not_the_context() {
     }
 }
 
-/// A limit to the length of files is no full disk, but it is a write that fails in the middle, wherever one may test.
+/// A limit on the length of files is not a full disk. But it makes a write fail in the middle, on any system.
 #[cfg(unix)]
 #[test]
 fn a_write_that_fails_ends_the_job_and_names_the_file() {
     let files = Files::new();
-    // In blocks of 512 bytes; the signal would end the process.
+    // The limit is in blocks of 512 bytes. The signal would end the process.
     let limits = "trap '' XFSZ; ulimit -f 400";
     let child = child::command_after(limits, "disk::child_writes", files.root(), "");
     let status = { child }.stderr(Stdio::null()).status().unwrap();
@@ -232,7 +233,7 @@ fn a_write_that_fails_ends_the_job_and_names_the_file() {
     assert!(files.names().is_empty());
 }
 
-/// Not a test by itself: a process that cannot write long files.
+/// Not a test of its own: a process that cannot write long files.
 #[test]
 fn child_writes() {
     let Some((directory, _)) = child::task() else {

@@ -1,4 +1,4 @@
-//! Shuffles larger than memory: the same answers, and nothing left behind, whatever happens.
+//! Shuffles larger than memory: whatever happens, the answers are the same, and nothing is left behind.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -17,10 +17,10 @@ use holdall::{Context, ContextBuilder, Executor};
 
 use common::{Files, within_the_limit};
 
-/// The least memory that a thread can shuffle with.
+/// Minimum memory with which a thread can shuffle, in bytes.
 const MIN_THREAD_BYTES: usize = 1 << 20;
 
-/// What fits into nothing smaller.
+/// Memory that suffices for all data of these tests, in bytes.
 const PLENTY_BYTES: usize = 1 << 30;
 
 const EXECUTORS: [(Executor, usize); 4] = [
@@ -30,7 +30,7 @@ const EXECUTORS: [(Executor, usize); 4] = [
     (Executor::ThreadPool(7), 7),
 ];
 
-/// A context that spills into `directory` with the least memory it can have.
+/// Returns a context that spills into `directory` and has the minimum memory.
 fn tight(executor: Executor, directory: &Path) -> ContextBuilder {
     let threads = EXECUTORS.iter().find(|(other, _)| *other == executor);
     let (_, threads) = threads.expect("one of the executors");
@@ -41,24 +41,25 @@ fn tight(executor: Executor, directory: &Path) -> ContextBuilder {
         .progress(false)
 }
 
-/// What all stages of the last job spilled.
+/// Returns the number of bytes that all stages of the last job spilled.
 fn spilled_bytes(context: &Context) -> u64 {
     let summary = context.last_job().expect("a job has run");
     summary.stages.iter().map(|stage| stage.spilled_bytes).sum()
 }
 
-/// Whether a job is expected to have spilled.
+/// Expectation whether a job spills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Spills {
-    /// With the least memory it does, with plenty it does not.
+    /// It spills with the minimum memory, but not with plenty.
     WhenTight,
-    /// It may: the answer is all that counts.
+    /// It may spill: only the answer counts.
     Perhaps,
-    /// In any case, since what is read twice is read from a file.
+    /// It always spills, because data that is read twice is read from a file.
     Always,
 }
 
-/// Runs `behaviour` on each executor with the least memory, some more and plenty, and checks what it spilled.
+/// Runs `behaviour` on each executor with the minimum memory, with more, and with plenty, and checks whether it
+/// spilled.
 fn on_every_budget(spills: Spills, behaviour: impl Fn(&Context) + Clone + Send + 'static) {
     for (executor, threads) in EXECUTORS {
         let least = MIN_THREAD_BYTES * threads;

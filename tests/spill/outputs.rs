@@ -1,4 +1,4 @@
-//! Outputs and spilled files: they come whole, go when their process ends, and nothing of anybody else's is touched.
+//! Outputs appear whole, spill files are deleted when their process ends, and files of others are never touched.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -46,7 +46,7 @@ fn is_root() -> bool {
         .is_ok_and(|own| own.uid() == 0)
 }
 
-/// Runs a test of this file in a process of its own, to its end.
+/// Runs a test of this file to its end in a separate process.
 fn run(test: &str, directory: &Path, work: &str) {
     let mut command = child::command(test, directory, work);
     let output = command.stdin(Stdio::null()).output().expect("this program");
@@ -57,7 +57,7 @@ fn run(test: &str, directory: &Path, work: &str) {
     );
 }
 
-// What others have made.
+// Files of others.
 
 #[test]
 fn nothing_that_others_have_made_is_swept() {
@@ -99,13 +99,13 @@ fn what_looks_like_ours_and_is_not_is_left_alone() {
         fs::create_dir(&to).unwrap();
         to
     };
-    // Copied with all that is in it, as a backup is.
+    // A copy with all files, like a backup.
     let copy = again("copy");
     for name in names_in(&real) {
         fs::copy(real.join(&name), copy.join(&name)).unwrap();
     }
     let files_in_copy = names_in(&copy);
-    // The user's, by the same name; or a link by that name.
+    // Files of the user, or a link, with the names of ours.
     let file = again("file").join("thesis.tex");
     fs::write(&file, "precious").unwrap();
     let lock = again("lock").join("lock");
@@ -120,7 +120,7 @@ fn what_looks_like_ours_and_is_not_is_left_alone() {
     }
     assert_eq!(names_in(&copy), files_in_copy);
     assert!(file.exists() && lock.exists());
-    // The real one, with a file or a directory of the user's in it, and without.
+    // The real directory, with a file or a directory of the user in it, and without.
     for precious in ["thesis.tex", "directory/persist-1", "lock.old"] {
         let precious = real.join(precious);
         fs::create_dir_all(precious.parent().unwrap()).unwrap();
@@ -142,7 +142,7 @@ fn what_looks_like_ours_and_is_not_is_left_alone() {
 
 // The end of a process.
 
-/// Not a test by itself: a process with spilled files that ends in some way.
+/// Not a test of its own: a process with spill files that ends in some way.
 #[test]
 fn child_spills() {
     let Some((spill, work)) = child::task() else {
@@ -184,7 +184,7 @@ fn spilled_files_go_when_the_program_ends_by_itself() {
     }
 }
 
-/// Not a test by itself: a process that ends in some way while it writes.
+/// Not a test of its own: a process that ends in some way while it writes.
 #[test]
 fn child_writes() {
     let Some((directory, work)) = child::task() else {
@@ -216,7 +216,7 @@ fn child_writes() {
             let _ = writer.write(&waiting, directory.join("out"));
         }
         _ => {
-            // Again and again, to be killed at any time.
+            // Repeat until the process is killed at some point.
             eprintln!("ready");
             for round in 0.. {
                 let same = numbers.clone().map(move |_| round % 2);
@@ -238,7 +238,7 @@ fn an_unfinished_output_goes_with_its_process() {
         assert_eq!(files.names().len(), if signal == "KILL" { 2 } else { 1 });
         assert_eq!(concatenation(&files.path("out")), "old\n");
     }
-    // The next run beside it removes what the killed one has left, even if it comes to nothing itself.
+    // The next run with an output next to it deletes what the killed one has left, even if it fails itself.
     let failing = holdall::range(0..3).try_map(|_| Err::<u64, _>("no"));
     assert!(failing.write_text(files.path("other")).is_err());
     assert_eq!(files.names(), ["out"]);
@@ -254,7 +254,7 @@ fn an_output_is_there_at_any_time() {
     for milliseconds in 0..8 {
         let mut child = Child::start("outputs::child_writes", files.root(), "loop");
         for _ in 0..50 {
-            // While it is read it may be replaced, so that only the names are certain.
+            // The output may be replaced while it is read, so only its name is certain.
             assert!(files.path("out").is_dir());
         }
         thread::sleep(Duration::from_millis(milliseconds * 3));
@@ -278,10 +278,10 @@ fn an_output_is_there_at_any_time() {
 
 // Copies of the process.
 
-/// Makes a copy of this process, as a clone without what a program can have done at a fork. It is 0 in the copy.
+/// Copies this process, by `fork` or by a clone without its handlers. Returns 0 in the copy.
 #[expect(unsafe_code, reason = "std has no fork")]
 fn copy(is_clone: bool) -> libc::pid_t {
-    // SAFETY: the copy uses what this thread has, and ends by `exit` or a signal.
+    // SAFETY: the copy uses only data of this thread, and ends by `exit` or a signal.
     unsafe {
         if !is_clone {
             return libc::fork();
@@ -291,7 +291,7 @@ fn copy(is_clone: bool) -> libc::pid_t {
     }
 }
 
-/// Not a test by itself: a program that forks.
+/// Not a test of its own: a program that forks.
 #[test]
 #[expect(unsafe_code, reason = "std has no kill")]
 fn child_forks() {
@@ -322,7 +322,7 @@ fn child_forks() {
                 let again = on_disk(&context);
                 assert_eq!(again.sum::<u64>().unwrap(), 499_500);
                 assert_eq!(numbers.sum::<u64>().unwrap(), 499_500);
-                // It has a directory of its own.
+                // The copy has its own directory.
                 assert!(names_in(&spill).len() > 1);
                 drop((again, numbers));
             }
@@ -336,7 +336,7 @@ fn child_forks() {
         unsafe { libc::kill(copy, libc::SIGTERM) };
     }
     let mut status = 0;
-    // SAFETY: the pointer is to a number of this frame.
+    // SAFETY: the pointer is to a number on the stack.
     unsafe { libc::waitpid(copy, &raw mut status, 0) };
     let status = std::process::ExitStatus::from_raw(status);
     if work == "signal" {
@@ -375,7 +375,7 @@ fn a_copy_of_the_process_deletes_nothing_and_ends_by_signals() {
     }
 }
 
-// A directory that is lost.
+// Lost directories.
 
 fn lose(spill: &Path) {
     for job in names_in(spill) {
@@ -408,7 +408,8 @@ fn a_job_survives_the_loss_of_its_directory() {
             move || sums.map(|(_, sum)| sum).sum::<u64>().unwrap()
         });
         assert_eq!(sum, 19_999 * 10_000, "{executor:?}");
-        // And once more, now that all is kept: the next job finds nothing, and computes it again.
+        // Lose the directory again, after all partitions have been persisted: the next job finds none of them, and
+        // computes them again.
         lose(&spill);
         assert_eq!(sums.count().unwrap(), 1_000);
         drop((sums, context));
@@ -454,7 +455,7 @@ fn a_directory_may_be_lost_at_any_time() {
     }
 }
 
-// Directories that are there.
+// Existing directories.
 
 #[test]
 fn an_empty_directory_is_written_into() {
@@ -484,7 +485,7 @@ fn an_empty_directory_is_written_into() {
                 "{error}"
             );
         }
-        // Through a link the directory is replaced, and not the link.
+        // If the path is a link, the directory is replaced, and not the link.
         let writer = TextWriter::new().overwrite(true);
         let fewer = context.range_partitioned(7..8, 1);
         writer.write(&fewer, files.path("link")).unwrap();
@@ -494,7 +495,7 @@ fn an_empty_directory_is_written_into() {
     });
 }
 
-/// A file system of its own, if this user may mount one.
+/// A file system for this test, if this user may mount one.
 struct Volume(Files);
 
 impl Volume {
@@ -562,14 +563,14 @@ fn a_full_disk_leaves_the_old_output_and_nothing_else() {
         let error = writer.write(&range(0..400_000, 4), &path).unwrap_err();
         assert!(error.is_io(), "{error}");
         assert_eq!(concatenation(&path), "0\n1\n2\n3\n");
-        // The next one fits.
+        // The next output fits.
         writer.write(&range(7..8, 1), &path).unwrap();
         assert_eq!(concatenation(&path), "7\n");
         assert_eq!(names_in(&root).len(), 1);
     }
 }
 
-/// Not a test by itself: a process of a user who may write to `mine` only.
+/// Not a test of its own: a process of a user who can write only to `mine`.
 #[test]
 #[expect(unsafe_code, reason = "std changes the user of another process only")]
 fn child_writes_as_another_user() {
@@ -609,7 +610,7 @@ fn the_directory_above_an_output_need_not_be_writable() {
 
 // The environment.
 
-/// Not a test by itself: says where a process spills, and where it runs.
+/// Not a test of its own: prints the spill directory and the working directory of a process.
 #[test]
 fn child_says_where_it_spills() {
     let Some((directory, _)) = child::task() else {
@@ -691,7 +692,7 @@ fn variables_are_believed_whole_or_not_at_all() {
         });
         assert!(!is_good && errors.contains(name), "{errors}");
     }
-    // Nothing is left where any of them spilled.
+    // No files are left in the spill directories.
     assert_eq!(fs::read_dir(files.root()).unwrap().count(), 2);
     assert_empty(&files.path("plain"));
 }
@@ -730,7 +731,7 @@ fn a_set_user_id_program_heeds_no_variable() {
 
 // Few descriptors.
 
-/// Not a test by itself: a process that has few descriptors.
+/// Not a test of its own: a process that can open only few descriptors.
 #[test]
 fn child_runs_out_of_descriptors() {
     let Some((directory, work)) = child::task() else {

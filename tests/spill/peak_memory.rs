@@ -1,4 +1,4 @@
-//! The memory of a whole process: the budget and a constant, whatever the data.
+//! Memory of a whole process: the budget plus a constant, whatever the data.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -10,12 +10,12 @@ use super::{child, spilled_bytes};
 
 const BUDGET_BYTES: usize = 16 << 20;
 
-/// What a process may take beside its budget.
+/// Maximum memory of a process besides its budget, in bytes.
 const CONSTANT_BYTES: usize = 64 << 20;
 
 const MB: u64 = 1_000_000;
 
-/// What a child does with the bag, and for each work: how many records it gives, and whether it must spill.
+/// Work of a child. Returns the number of records. The table also has the name of each work, and whether it must spill.
 type Work = fn(&Context) -> u64;
 
 const WORKS: [(&str, Work, bool); 12] = [
@@ -33,12 +33,12 @@ const WORKS: [(&str, Work, bool); 12] = [
     ("a join of one huge key", huge_join, true),
 ];
 
-/// A word that is another for each number, of `bytes` bytes, and of which little can be compressed.
+/// Returns a word of `bytes` bytes that barely compresses. Different numbers have different words.
 fn word(n: u64, bytes: usize) -> String {
     let mut word = String::with_capacity(bytes + 16);
     let mut state = n;
     while word.len() < bytes {
-        // An odd factor and an odd summand: different numbers stay different.
+        // With an odd factor and an odd summand, different numbers remain different.
         state = state.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
         word.push_str(&format!("{state:016x}"));
     }
@@ -50,7 +50,7 @@ fn count<T: Send + 'static>(bag: &Bag<T>) -> u64 {
     bag.count().expect("nothing fails")
 }
 
-/// 160 MB of words.
+/// Counts 160 MB of words.
 fn distinct_words(context: &Context) -> u64 {
     let numbers = context.range_partitioned(0..160 * MB / 200, 64);
     let words = numbers.flat_map_str(|n, emit| emit(&word(n, 200)));
@@ -75,14 +75,14 @@ fn strings_by_closures(context: &Context) -> u64 {
     count(&pairs.reduce_by_key(|a, b| a + &b))
 }
 
-/// 160 MB of keys.
+/// Sums by 160 MB of keys.
 fn long_keys(context: &Context) -> u64 {
     let numbers = context.range_partitioned(0..1_600, 64);
     let pairs = numbers.map(|n| (word(n, 100_000), n));
     count(&pairs.sum_by_key())
 }
 
-/// 160 MB of values.
+/// Reduces 160 MB of values.
 fn long_values(context: &Context) -> u64 {
     let numbers = context.range_partitioned(0..1_600, 64);
     let pairs = numbers.map(|n| (n, word(n, 100_000)));
@@ -106,7 +106,7 @@ fn repartition(context: &Context) -> u64 {
     count(&numbers.map(|n| word(n, 200)).repartition(100))
 }
 
-/// 100 MB of values.
+/// Groups 100 MB of values by one key.
 fn huge_group(context: &Context) -> u64 {
     let numbers = context.range_partitioned(0..500_000, 64);
     let groups = numbers.map(|n| (7_u64, word(n, 200))).group_by_key();
@@ -116,7 +116,7 @@ fn huge_group(context: &Context) -> u64 {
     1
 }
 
-/// Millions of values.
+/// Groups millions of values by one key.
 fn huge_groups(context: &Context) -> u64 {
     let pairs = |count| context.range_partitioned(0..count, 64).map(|n| (7_u64, n));
     let groups = pairs(3 * MB).cogroup(pairs(MB));
@@ -125,7 +125,7 @@ fn huge_groups(context: &Context) -> u64 {
     1
 }
 
-/// 100 MB of values on the side that has to be gone through for each value of the other.
+/// Joins by one key. The side with 100 MB of values is read again for each value of the other.
 fn huge_join(context: &Context) -> u64 {
     let left = context.range_partitioned(0..3, 3).map(|n| (7_u64, n));
     let right = context.range_partitioned(0..100_000, 64);
@@ -140,14 +140,14 @@ trait SumLengths {
 }
 
 impl<P: holdall::Pipeline<Out = (u64, String)>> SumLengths for Bag<(u64, String), P> {
-    /// By closures, so that each task leaves its own.
+    /// Uses closures, so that each task leaves separate results.
     fn sum_lengths(self) -> Bag<(u64, u64)> {
         let lengths = self.map_values(|text| text.len() as u64);
         lengths.reduce_by_key(|a, b| a + b)
     }
 }
 
-/// The greatest resident set of this process so far.
+/// Returns the maximum resident set of this process so far.
 fn peak_bytes() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -157,7 +157,7 @@ fn peak_bytes() -> usize {
         << 10
 }
 
-/// Not a test by itself: a process that does one work, and says what it took.
+/// Not a test of its own: a process that does one work, and prints its memory.
 #[test]
 fn child_works() {
     let Some((directory, name)) = child::task() else {

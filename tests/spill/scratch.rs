@@ -1,4 +1,4 @@
-//! Nothing is left in the spill directory, however a job ends.
+//! However a job ends, nothing is left in the spill directory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use super::{EXECUTORS, child, tight};
 
 const TASKS: usize = 40;
 
-/// Pairs that are more than seven threads can hold: long keys, most of them different.
+/// Returns more pairs than seven threads can hold. The keys are long, and most of them are distinct.
 fn many_pairs(context: &Context) -> Bag<(String, u64)> {
     let numbers = context.range_partitioned(0..4_000, TASKS);
     let key = |n| format!("{n}{}", "-".repeat(2_700));
     numbers.map(move |n| (key(n * 7 % 3_750), n)).boxed()
 }
 
-/// Tells a closure whether its job has files, and the test whether it has ever had.
+/// Tells a closure whether its job has files, and the test whether it has ever had any.
 #[derive(Clone)]
 struct Witness {
     directory: Arc<Path>,
@@ -46,7 +46,7 @@ impl Witness {
     }
 }
 
-/// The keyed bag of each kind of shuffle.
+/// Returns a keyed bag of each kind of shuffle.
 fn shuffled(context: &Context) -> [Bag<(String, u64)>; 3] {
     [
         many_pairs(context).sum_by_key(),
@@ -55,7 +55,7 @@ fn shuffled(context: &Context) -> [Bag<(String, u64)>; 3] {
     ]
 }
 
-/// Runs `behaviour` with a bag of each kind of shuffle, on each executor; the directory must be empty after it.
+/// Runs `behaviour` with a bag of each kind of shuffle, on each executor. The directory must be empty afterwards.
 fn leaves_nothing(behaviour: impl Fn(Bag<(String, u64)>, &Witness)) {
     quiet_panics();
     for (executor, _) in [EXECUTORS[0], EXECUTORS[2]] {
@@ -157,7 +157,7 @@ fn nothing_is_left_after_a_few_are_taken() {
     });
 }
 
-/// Not a test by itself: a process that has spilled, and waits to be killed.
+/// Not a test of its own: a process that has spilled, and waits to be killed.
 #[test]
 fn child_spills() {
     let Some((directory, _)) = child::task() else {
@@ -198,7 +198,7 @@ fn what_a_killed_process_has_left_is_swept_and_nothing_else() {
     assert!(left.len() == 1 && left != of_dead, "{left:?}");
     let of_living = names_in(&files.path(&left[0]));
     assert!(of_living.len() > 1, "its files are there: {of_living:?}");
-    drop(living); // killed too
+    drop(living); // killed as well
     sweep();
     assert!(files.names().is_empty());
 }

@@ -1,5 +1,5 @@
-//! Results of actions, including edge cases: ties, empty bags, endless bags, an error in the middle, a directory of
-//! files.
+//! Results of actions, including edge cases: ties, empty bags, infinite bags, an error in the middle, an output
+//! directory.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -56,7 +56,7 @@ fn iter_can_be_dropped_at_any_moment() {
                     .eq((0..records).map(|n| n.to_string()))
             );
         }
-        // With a shuffle before it, too.
+        // The same with a shuffle before it.
         let counts = context
             .range(0..100_000)
             .map(|n| n % 1_000)
@@ -111,7 +111,7 @@ fn an_error_is_the_last_item_of_iter() {
         let mut items: Vec<_> = failing.iter().unwrap().collect();
         let error = items.pop().unwrap().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Closure { .. }), "{error}");
-        // What comes before it is a part of what would have come.
+        // The records before the error are a prefix of the result without the error.
         assert!(items.len() <= 555);
         let before: Vec<_> = items.into_iter().map(Result::unwrap).collect();
         assert!(before.iter().copied().eq(0..before.len() as u64));
@@ -121,7 +121,8 @@ fn an_error_is_the_last_item_of_iter() {
     });
 }
 
-/// Returns once `count` has begun to grow and seems to have stopped; whether it has is of no matter to who asks.
+/// Waits until `count` has begun to grow and seems to have stopped. No assertion depends on whether it has really
+/// stopped.
 fn settle(count: &AtomicUsize) {
     let (mut last, mut quiet) = (0, 0);
     while quiet < 1_000 {
@@ -145,7 +146,7 @@ fn an_error_reaches_those_who_wait_for_room() {
             .build()
             .unwrap();
         let ahead = AtomicUsize::new(0);
-        // The first partition fails at its first record, once the other has put onto the shelf what there is room for.
+        // The first partition fails at its first record, after the other has filled the buffer of results.
         let numbers = context
             .range_partitioned(0..2_000_000, 2)
             .try_map(move |n| {
@@ -289,7 +290,7 @@ fn of_nothing_comes_nothing() {
     });
 }
 
-/// Compared by the first side only.
+/// A pair that is compared by its first field only.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Tied(u64, u64);
 
@@ -430,7 +431,7 @@ fn written_text_is_a_file_for_each_partition() {
             context.read_text(&out).unwrap().collect().unwrap(),
             ["0", "0", "2", "2"]
         );
-        // Nothing else is there.
+        // There are no other files.
         assert_eq!(files.names(), ["out"]);
     });
 }
@@ -551,7 +552,7 @@ fn missing_directories_above_the_output_are_made() {
         context.range(0..3).write_text(&out).unwrap();
         assert_eq!(concatenation(&out), "0\n1\n2\n");
         assert_eq!(names_in(&files.path("a/b")), ["c"]);
-        // One that cannot be made is an error that names it.
+        // If the directory cannot be created, the error names it.
         let file = files.write("file", "");
         let error = context
             .range(0..3)
@@ -619,7 +620,7 @@ fn output_can_replace_its_own_input() {
     });
 }
 
-/// It was removed with all that was in it.
+/// Regression: the directory was removed with its content.
 #[test]
 fn a_directory_that_is_no_output_is_not_replaced() {
     let files = Files::new();
@@ -647,7 +648,7 @@ fn a_directory_that_is_no_output_is_not_replaced() {
     }
     assert_eq!(files.names(), ["home", "new", "old", "out"]);
 
-    // Not even if it comes to be no output while the job runs; and a link is no directory of ours.
+    // Nor is it replaced if files of the user appear in it while the job runs. A link is not a directory of ours.
     writer.write(&numbers, files.path("a")).unwrap();
     let late = files.path("a/late");
     let filling = numbers.map(move |n| {

@@ -13,19 +13,19 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::common::{Files, concatenation, key_bytes, on_every_executor_with, sort_as_keyed};
 
-/// Cases of each property on each executor.
+/// Number of cases of each property on each executor.
 const CASES: u32 = 3;
 
-/// How records become a bag.
+/// Sources and partitionings of a bag.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
-    /// In so many partitions; in none if there are no records.
+    /// In this number of partitions; in none if there are no records.
     Vec(usize),
-    /// In partitions whose number nobody knows.
+    /// In partitions whose number is unknown.
     Iter,
-    /// The first so many per cent in so many partitions, the rest from an iterator.
+    /// The first percentage of the records in the given number of partitions, the rest from an iterator.
     VecAndIter(usize, usize),
-    /// The same the other way round, as a `Bag<T>`.
+    /// Like `VecAndIter`, but in reverse order, as a `Bag<T>`.
     BoxedIterAndVec(usize, usize),
 }
 
@@ -39,7 +39,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
     ]
 }
 
-/// The records in so many partitions, or in none.
+/// Returns the records in the given number of partitions, or in none.
 fn from_vec<T>(
     context: &Context,
     records: &[T],
@@ -60,7 +60,7 @@ fn cut<T>(records: &[T], percent: usize) -> (&[T], &[T]) {
     records.split_at(records.len() * percent / 100)
 }
 
-/// Calls a generic `check` with the bag of `records` that `shape` says, by its own type, and with `records`.
+/// Calls a generic `check` with the bag of `records` in `shape`, by its own type, and with `records`.
 macro_rules! check_shaped {
     ($check:ident, $context:expr, $shape:expr, $records:expr) => {{
         let (context, records) = ($context, &$records[..]);
@@ -77,7 +77,7 @@ macro_rules! check_shaped {
     }};
 }
 
-/// The bag that `shape` says, as a `Bag<T>`.
+/// Returns the bag of `records` in `shape`, as a `Bag<T>`.
 fn boxed<T>(context: &Context, shape: Shape, records: &[T]) -> Bag<T>
 where
     T: Data + Clone + Sync,
@@ -98,7 +98,7 @@ where
     }
 }
 
-/// Runs `property` on random values, on every executor, with few and with many partitions after a shuffle.
+/// Asserts `property` for random values, on every executor, with few and with many partitions after a shuffle.
 fn holds<S>(
     values: impl Fn() -> S + Send + Sync + Clone + 'static,
     property: impl Fn(&Context, S::Value) -> Result<()> + Send + Sync + Clone + 'static,
@@ -126,7 +126,7 @@ fn holds<S>(
     }
 }
 
-/// Mostly few different ones, so that keys come again.
+/// Mostly few distinct numbers, so that keys repeat.
 fn numbers() -> impl Strategy<Value = Vec<i64>> {
     prop_oneof![
         vec(-9..9_i64, 0..400),
@@ -142,7 +142,7 @@ fn tuples() -> impl Strategy<Value = Vec<(u8, String)>> {
     vec((0..5_u8, "[xy]{0,2}"), 0..200)
 }
 
-// What is narrow.
+// Narrow methods.
 
 fn maps_and_filters<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) -> Result<()> {
     let all = || records.iter().copied();
@@ -188,7 +188,7 @@ fn positions<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) -> Resu
     let indexed: Vec<_> = records.iter().copied().zip(0_u64..).collect();
     let bag = || bag.clone();
     assert_eq!(bag().zip_with_index().collect()?, indexed);
-    // In front of a shuffle and behind one, and twice.
+    // Before a shuffle, after one, and twice.
     let again = bag().zip_with_index().zip_with_index();
     let sorted = again
         .sort_by_key(|record| Reverse(record.1))
@@ -204,7 +204,7 @@ fn positions<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) -> Resu
     assert_eq!(sample.collect()?, chosen);
     assert!(chosen.is_sorted_by_key(|(_, index)| *index));
     assert!(chosen.iter().all(|record| indexed.contains(record)));
-    // What is chosen does not depend on what is done before and behind, as long as partitions are the same.
+    // The choice does not depend on the steps before and after it, if the partitions are the same.
     let doubled = bag().map(|n| 2 * n).sample(0.4, 3).collect()?;
     assert_eq!(
         doubled,
@@ -253,7 +253,7 @@ fn looks_and_pairs<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) -
 
 fn whole_partitions<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) -> Result<()> {
     let bag = || bag.clone();
-    // Each partition as a vector: together they are the records.
+    // Each partition as a vector: together they contain the records.
     let partitions = bag().map_partitions(|records, emit| {
         let mut all = Vec::new();
         records.for_each(|n| all.push(n));
@@ -269,7 +269,7 @@ fn whole_partitions<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) 
         indices.collect()?,
         (0..partitions.len()).collect::<Vec<_>>()
     );
-    // One that breaks off sees no more than it asked for.
+    // A closure that breaks receives no further records.
     let firsts = bag().map_partitions(|records, emit| {
         records.try_for_each(|n| {
             emit(n);
@@ -323,7 +323,7 @@ fn fallible_closures<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64])
     );
     bag().try_for_each(move |n| parsed(n).map(drop))?;
 
-    // With one that fails, the first error in the bag's order is not promised, but that there is one.
+    // If the closure fails, `try_map` promises an error, but not that it is the first in the order of the bag.
     let fails = |n: i64| if n == 0 { Err("zero") } else { Ok(n) };
     let outcome = bag().try_map(fails).collect();
     assert_eq!(outcome.is_err(), records.contains(&0));
@@ -488,7 +488,7 @@ fn folds<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) -> Result<(
         all().reduce(i64::wrapping_add)
     );
     assert_eq!(bag.fold(0, |a, b| a ^ b)?, all().fold(0, |a, b| a ^ b));
-    // Of equal ones the first or the last.
+    // Among equal records, the first or the last one.
     let remainder = |n: &i64| n.rem_euclid(3);
     assert_eq!(bag.min_by_key(remainder)?, all().min_by_key(remainder));
     assert_eq!(bag.max_by_key(remainder)?, all().max_by_key(remainder));
@@ -513,7 +513,7 @@ fn folds<P: Pipeline<Out = i64>>(bag: &Bag<i64, P>, records: &[i64]) -> Result<(
         |text, later| text + &later,
     )?;
     assert_eq!(text, all().map(|n| format!("{n},")).collect::<String>());
-    // The first of equal ones is what comes first, as with a stable sort.
+    // Among equal records, the first ones come first, as in a stable sort.
     let mut by_remainder = records.to_vec();
     by_remainder.sort_by_key(|n| n.rem_euclid(3));
     by_remainder.truncate(5);
@@ -569,9 +569,9 @@ fn actions_are_those_of_iterators_for_other_types() {
     );
 }
 
-// What is keyed.
+// Keyed methods.
 
-/// Pairs as a keyed bag of a sized type has them.
+/// Returns pairs in the order of a keyed bag whose keys are of a sized type.
 fn keyed<K: Data + Eq, V>(pairs: BTreeMap<K, V>) -> Vec<(K, V)> {
     let mut pairs: Vec<_> = pairs.into_iter().collect();
     sort_as_keyed(&mut pairs, |(key, _)| key_bytes(key));
@@ -603,7 +603,7 @@ where
     assert_eq!(bag.clone().count_by_value().collect()?, counts);
     let distinct: Vec<_> = counts.into_iter().map(|(record, _)| record).collect();
     assert_eq!(bag.clone().distinct().collect()?, distinct);
-    // What is keyed can be shuffled again.
+    // A keyed bag can be shuffled again.
     assert_eq!(
         bag.clone().distinct().count_by_value().count()?,
         distinct.len() as u64
@@ -698,9 +698,9 @@ fn keyed_methods_are_those_of_maps_for_other_keys() {
     );
 }
 
-// Text: records that are borrowed.
+// Text: borrowed records.
 
-/// The methods of a bag of `str`, whose closures see slices.
+/// Tests the methods of a bag of `str`, whose closures receive slices.
 fn text<P: Pipeline<Out = str>>(bag: &Bag<str, P>, lines: &[String]) -> Result<()> {
     let all = || lines.iter().map(String::as_str);
     let bag = || bag.clone();
@@ -761,7 +761,7 @@ fn text<P: Pipeline<Out = str>>(bag: &Bag<str, P>, lines: &[String]) -> Result<(
     Ok(())
 }
 
-/// The keyed methods of a bag of `str`, whose keys are the bytes of the text.
+/// Tests the keyed methods of a bag of `str`, whose keys are the bytes of the text.
 fn text_by_value<P: Pipeline<Out = str>>(bag: &Bag<str, P>, lines: &[String]) -> Result<()> {
     let count = |words: Vec<&str>| {
         let pairs: Vec<_> = words

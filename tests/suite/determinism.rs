@@ -8,7 +8,7 @@ use crate::common::{
     Files, concatenation, hash, key_bytes, on_every_executor_and_processes, within_the_limit,
 };
 
-/// How many threads a context has, and how many partitions its keyed bags.
+/// Numbers of threads and of shuffle partitions.
 const DIVISIONS: [(usize, usize); 6] = [(1, 1), (1, 64), (2, 2), (2, 64), (7, 3), (7, 200)];
 
 fn contexts() -> impl Iterator<Item = Context> {
@@ -19,14 +19,14 @@ fn contexts() -> impl Iterator<Item = Context> {
     })
 }
 
-/// Words of lengths from 0 to 40 bytes, on both sides of what a slot of the table holds, with repetitions.
+/// Returns words of 0 to 40 bytes, shorter and longer than the capacity of a table's slot, with repetitions.
 fn some_words() -> Vec<String> {
     let word = |n: usize| format!("{}{}", "é".repeat(n % 17), n % 61);
     let words = (0..5_000).map(word);
     words.chain((0..10).map(|_| String::new())).collect()
 }
 
-/// Checks that every way to divide the work gives the same as the first one.
+/// Asserts that every way to divide the work has the same result as the first one.
 fn same_everywhere<R: PartialEq + std::fmt::Debug>(
     compute: impl Fn(&Context, usize) -> Result<R>,
 ) -> Result<R> {
@@ -56,7 +56,7 @@ fn counts_come_in_the_same_order() -> Result<()> {
             .collect()
     })?;
     assert_eq!(counts.iter().map(|(_, n)| n).sum::<u64>(), 5_010);
-    // The bytes of a `str` as a key are the text itself.
+    // The bytes of a `str` key are the text itself.
     assert!(counts.is_sorted_by_key(|(word, _)| (hash(word.as_bytes()), word)));
     Ok(())
 }
@@ -78,7 +78,7 @@ fn keyed_order_is_that_of_the_hash_of_the_serialised_key() -> Result<()> {
 
 #[test]
 fn the_hash_is_the_one_that_is_documented() {
-    // Fixed values: were it changed, files written by an older version would be in another order.
+    // Fixed values: with another hash, files of an older version would be in another order.
     assert_eq!(hash(b""), 7_334_292_928_256_936_313);
     assert_eq!(hash(b"holdall"), 3_227_071_661_443_217_181);
 }
@@ -106,7 +106,7 @@ fn partitions_of_a_keyed_bag_are_ranges_of_the_hash() -> Result<()> {
     Ok(())
 }
 
-/// `(key, text)` pairs, where the order of the texts of a key can be told from their concatenation.
+/// Returns `(key, text)` pairs. The concatenation of the texts of a key reveals their order.
 fn pairs(context: &Context, partitions: usize) -> Bag<(u64, String)> {
     let numbers = context.range_partitioned(0..4_000, partitions);
     numbers.map(|n| (n % 37, format!("{n} "))).boxed()
@@ -226,7 +226,7 @@ fn floating_point_results_depend_on_the_partitions_only() {
         for partitions in [1, 5, 64, 10_000] {
             let bag = context.from_vec_partitioned(numbers(), partitions).boxed();
             let sums = (bag.sum::<f64>().expect("no error"), keyed_sums(&bag));
-            // To the last bit.
+            // The sums are equal to the last bit.
             assert!(sums == expected(partitions), "{partitions} partitions");
         }
     });
@@ -239,7 +239,7 @@ fn keyed_sums(bag: &Bag<f64>) -> [Vec<(u64, f64)>; 2] {
     [reduced, folded].map(|sums| sums.collect().expect("no error"))
 }
 
-/// Shows how values are grouped: those of neighbouring partitions in parentheses, what came of them in brackets.
+/// Shows the grouping of values: those of neighbouring partitions in parentheses, and the results of these in brackets.
 fn shown_groups(context: &Context, partitions: usize) -> Bag<(u64, String)> {
     let numbers = context.range_partitioned(0..2 * partitions as u64, partitions);
     numbers.map(|n| (n % 3, n)).aggregate_by_key(
@@ -318,7 +318,7 @@ fn a_job_that_is_run_again_gives_the_same() {
     });
 }
 
-/// The first of three partitions is done after the second, for it waits for the third to begin.
+/// Returns three partitions, of which the first is completed after the second, because it waits for the third to begin.
 fn late_first(context: &Context) -> Bag<u64> {
     let is_third = AtomicBool::new(false);
     let numbers = context.range_partitioned(0..3, 3).inspect(move |n| {

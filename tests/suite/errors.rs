@@ -1,4 +1,4 @@
-//! Error messages as users read them; and the library still works after an error.
+//! Error messages, as users read them. Also checks that the library still works after an error.
 
 use std::cmp::Ordering;
 use std::error::Error as _;
@@ -15,7 +15,7 @@ use crate::common::{
     Files, ON_PURPOSE, on_every_executor, on_every_executor_and_processes, quiet_panics,
 };
 
-/// `OPERATOR at FILE:LINE:COLUMN` of the first call of `operator` in this file from `line` on.
+/// Returns `OPERATOR at FILE:LINE:COLUMN` of the first call of `operator` in this file from `line` on.
 fn at(operator: &str, line: u32) -> String {
     let calls = [format!(".{operator}("), format!(".{operator}::<")];
     let lines = (1..).zip(include_str!("errors.rs").lines());
@@ -27,7 +27,7 @@ fn at(operator: &str, line: u32) -> String {
     panic!("{operator} is not called at line {line}")
 }
 
-/// What a closure that is called with 55 does.
+/// A closure that panics if it is called with 55.
 fn boom(n: u64) -> u64 {
     assert!(n != 55, "{ON_PURPOSE} with {n}");
     n
@@ -37,12 +37,12 @@ fn parsed(n: u64) -> std::result::Result<u64, ParseIntError> {
     if n == 55 { "x55".parse() } else { Ok(n) }
 }
 
-/// 100 numbers in 10 partitions: 55 is in the partition 5.
+/// Returns 100 numbers in 10 partitions. 55 is in partition 5.
 fn numbers(context: &Context) -> Bag<u64> {
     context.range_partitioned(0..100, 10).boxed()
 }
 
-/// Checks the whole of the error of each of the bags, which the operator that is called at the line makes fail.
+/// Checks the whole error of each of the bags. The operator that is called after the line must cause it.
 fn check_panics(cases: Vec<(&str, u32, Bag<u64>)>) {
     for (operator, line, bag) in cases {
         let error = bag.count().expect_err("its closure panics");
@@ -259,7 +259,7 @@ fn a_failing_closure_names_itself_and_keeps_its_error() {
     });
 }
 
-/// Its comparison panics if 55 is compared.
+/// A number whose comparison panics if it is 55.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Incomparable(u64);
 
@@ -328,7 +328,7 @@ fn a_panic_in_an_action_names_it() {
     });
 }
 
-/// A sum that cannot be made if 55 is part of it.
+/// A sum whose computation fails if 55 is part of it.
 #[derive(Serialize, Deserialize)]
 struct Total(u64);
 
@@ -406,7 +406,7 @@ fn a_panic_in_a_keyed_closure_names_it() {
             ),
         ];
         for (operator, line, bag) in cases {
-            // The value is either the first of its key in the partition, or added.
+            // The value is either the first of its key in the partition, or is added to it.
             if let Err(error) = bag.count() {
                 let place = at(operator, line);
                 let expected = format!(
@@ -435,7 +435,7 @@ fn a_panic_on_the_reduce_side_names_the_keyed_method_and_its_stage() {
         let expected =
             format!("a closure panicked in {place} (stage 2, partition {partition}): on purpose");
         assert_eq!(error.to_string(), expected);
-        // What comes behind it in the same stage names itself.
+        // A later operator of the same stage names itself.
         let counts = numbers(context).map(|n| n % 10).count_by_value();
         let (line, bag) = (line!(), counts.map(|(n, _)| boom(n + 50)));
         let error = bag.count().unwrap_err();
@@ -444,7 +444,7 @@ fn a_panic_on_the_reduce_side_names_the_keyed_method_and_its_stage() {
     });
 }
 
-/// A key that cannot be written, or not be read, if it is 55.
+/// A key that cannot be written or read if it is 55.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Odd<const READS: bool>(u64);
 
@@ -486,7 +486,7 @@ fn a_panic_in_writing_or_reading_a_key_names_the_keyed_method() {
     });
 }
 
-/// A key that the codec cannot carry.
+/// A key that the codec does not support.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Gappy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -513,7 +513,7 @@ fn a_key_that_cannot_be_carried_is_refused_by_type() {
     });
 }
 
-/// What JSON libraries call a value: it asks what it is to be as it is read back.
+/// A dynamic value, like those of JSON libraries: its type depends on the data that is decoded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Value {
@@ -521,7 +521,7 @@ enum Value {
     Text(String),
 }
 
-/// Each sort of records that cannot be read back.
+/// Returns sorted bags with each kind of records that cannot be decoded.
 fn sorted(context: &Context) -> Vec<(&'static str, u32, Bag<()>)> {
     let values = || numbers(context).map(Value::Number);
     let pairs = || numbers(context).map(|n| (n, Value::Number(n)));
@@ -561,7 +561,7 @@ fn sorted(context: &Context) -> Vec<(&'static str, u32, Bag<()>)> {
     ]
 }
 
-/// The same of those that do not sort, and of a persisted bag.
+/// Returns bags like [`sorted`], with other methods, and a persisted one.
 fn gathered(context: &Context) -> Vec<(&'static str, u32, Bag<()>)> {
     let values = || numbers(context).map(Value::Number);
     let pairs = || numbers(context).map(|n| (n, Value::Number(n)));
@@ -635,7 +635,7 @@ fn a_record_that_cannot_be_read_back_is_refused_by_method_and_told_what_to_do() 
     });
 }
 
-/// It cannot be written if it is 55.
+/// A record that cannot be written if it is 55.
 #[derive(Clone, Deserialize)]
 struct Unsendable(u64);
 
@@ -662,7 +662,7 @@ fn what_is_written_for_several_partitions_names_none_of_them() {
     });
 }
 
-/// It is written as a map that does not know its length.
+/// A record that is written as a map of unknown length.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Flat {
     #[serde(flatten)]
@@ -690,7 +690,8 @@ fn a_flattened_record_is_refused_by_method_and_told_what_to_do() {
     });
 }
 
-/// Only the first record of a task is looked at whole before it is worked on; this one comes later.
+/// A record that cannot be decoded if it is 55. Only the first record of a task is checked in advance, so this one
+/// fails later.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Late(u64);
 
@@ -808,7 +809,7 @@ fn an_error_in_a_closure_over_lines_names_file_and_byte() {
             (Some(&*bad), Some(15))
         );
 
-        // Further down the chain it is still the line that it came of.
+        // Later in the chain, the error still names the line that the record came from.
         let words = lines
             .clone()
             .map(|line| line.replace('x', "bad"))
@@ -884,11 +885,11 @@ fn where_lines_are_not_what_fails_no_line_is_named() {
         let path = files.write("f", "one\ntwo\nbad\nfour\n".repeat(50));
         let lines = context.read_text(&path).unwrap();
         let boom = |word: &str| assert!(word != "bad", "{ON_PURPOSE}");
-        // Words are cut from whole blocks: the file is known, the line is not.
+        // Words are slices of whole blocks, so the file is known, but not the line.
         let error = lines.clone().words().for_each(boom).unwrap_err();
         let place = error.context().unwrap();
         assert_eq!((place.path.as_deref(), place.offset), (Some(&*path), None));
-        // After a shuffle there is neither.
+        // After a shuffle, neither is known.
         let error = lines
             .distinct()
             .for_each(move |line| boom(&line))
@@ -944,7 +945,7 @@ fn what_is_wrong_with_a_file_is_said() {
             let lines = reader.read(&path).unwrap();
             let expected = expected.replace("PATH", &path.display().to_string());
             assert_eq!(lines.count().unwrap_err().to_string(), expected);
-            // So it is where the lines are wanted one by one, and where they are shuffled.
+            // The error is the same if the lines are read one by one, and if they are shuffled.
             assert_eq!(
                 lines
                     .iter()
@@ -1020,7 +1021,7 @@ fn a_file_that_is_gone_is_named() {
 
 // Output.
 
-/// Its text cannot be made if it is 55.
+/// A record that cannot be formatted if it is 55.
 #[derive(Clone)]
 struct Unwritable(u64);
 
@@ -1115,7 +1116,7 @@ fn settings_that_cannot_be_are_refused_by_name() {
     );
 }
 
-/// Run by the test below, in a process whose environment cannot be understood.
+/// Run by the test below, in a process with invalid settings in its environment.
 #[test]
 #[ignore = "needs an environment of its own"]
 fn in_a_wrong_environment() {
@@ -1124,7 +1125,7 @@ fn in_a_wrong_environment() {
         Context::builder().build().unwrap_err().to_string(),
         expected
     );
-    // The functions at the root give no error; the actions do, each time.
+    // The functions at the root return no error. The actions do, each time.
     let bag = holdall::range(0..10).map(|n| n % 2).count_by_value();
     for _ in 0..2 {
         assert_eq!(bag.count().unwrap_err().to_string(), expected);
@@ -1154,7 +1155,7 @@ fn an_environment_that_cannot_be_understood_is_said() {
 
 // A job within a job.
 
-/// The error of an action that is called where none may be.
+/// Returns the error of an action that is called where no action may run.
 fn nested(context: &Context) -> Error {
     context.range(0..10).count().expect_err("it ran")
 }
@@ -1177,7 +1178,7 @@ fn an_action_inside_of_a_closure_is_refused() {
                 .unwrap()
                 .all(|message| message.unwrap() == MESSAGE)
         );
-        // In each place where a closure may run.
+        // Every method that runs a closure refuses an action in it.
         let check = |context: &Context| {
             let error = nested(context);
             assert!(matches!(error.kind(), ErrorKind::NestedJob));
@@ -1268,7 +1269,7 @@ fn the_first_error_stops_what_would_never_end() {
                 .sum::<u64>()
                 .is_err()
         );
-        // 2^64 numbers in one partition each, which must not be waited for, either.
+        // 2^64 numbers in 64 partitions. The job must not wait for them, either.
         let vast = context.range_partitioned(0..u64::MAX, 64);
         assert!(vast.map(|n| boom(n % 1_000)).count().is_err());
     });
@@ -1290,7 +1291,7 @@ fn after_an_error_the_context_goes_on() {
             );
             assert_eq!(numbers(context).distinct().count().unwrap(), 100);
         }
-        // The bag that failed can be run again, too: whether it fails is up to its closures.
+        // The bag that failed can be run again. Whether it fails again depends on its closures.
         let files = Files::new();
         let path = files.write("f", b"b\xffd\n");
         let lines = context.read_text(&path).unwrap();

@@ -8,14 +8,14 @@ use crate::common::{Files, concatenation, names_in};
 
 const EXECUTORS: [&str; 5] = ["inline", "threads", "threads:1", "threads:3", "processes:2"];
 
-/// What a program printed, and whether it went well.
+/// Output and exit code of a program.
 struct Ran {
     stdout: String,
     stderr: String,
     code: Option<i32>,
 }
 
-/// Where cargo puts the examples, beside the folder that this program is in.
+/// Returns the path of an example. Cargo builds examples next to the directory of this program.
 fn program(name: &str) -> PathBuf {
     let itself = std::env::current_exe().expect("the test has a path");
     let target = itself.ancestors().nth(2).expect("it is in target/*/deps");
@@ -44,7 +44,7 @@ fn run<S: AsRef<std::ffi::OsStr>>(name: &str, arguments: impl IntoIterator<Item 
     }
 }
 
-/// The output of a run that goes well and says nothing else.
+/// Returns the output of a run that succeeds and prints nothing to standard error.
 fn stdout<S: AsRef<std::ffi::OsStr>>(name: &str, arguments: impl IntoIterator<Item = S>) -> String {
     let ran = run(name, arguments);
     assert_eq!(
@@ -56,7 +56,7 @@ fn stdout<S: AsRef<std::ffi::OsStr>>(name: &str, arguments: impl IntoIterator<It
     ran.stdout
 }
 
-/// The message of a run that goes wrong, and prints nothing.
+/// Returns the message of a run that fails and prints nothing to standard output.
 fn failure<S: AsRef<std::ffi::OsStr>>(
     name: &str,
     arguments: impl IntoIterator<Item = S>,
@@ -77,7 +77,7 @@ fn failure<S: AsRef<std::ffi::OsStr>>(
         .to_owned()
 }
 
-/// Words of all kinds, in files of all kinds. What is there is in the second result.
+/// Returns words of all kinds, in files of all kinds. The second result is their content.
 fn texts() -> (Files, String) {
     let files = Files::new();
     let rust = include_str!("examples.rs");
@@ -89,11 +89,11 @@ fn texts() -> (Files, String) {
     files.write("texts/more/odd.txt", odd);
     files.write_gzip("texts/more/many", &[many.as_bytes()]);
     files.write("texts/.hidden", "hidden");
-    // Joined by a break, for one has none at its end.
+    // Join them by line breaks, because one file has none at its end.
     (files, [rust, odd, &many].join("\n"))
 }
 
-/// The same by plain means: `COUNT<TAB>WORD`, by count descending, then by word.
+/// Counts words by std, as `COUNT<TAB>WORD`, by count in descending order, then by word.
 fn counted(text: &str) -> Vec<String> {
     let mut counts = BTreeMap::<&[u8], u64>::new();
     for word in text
@@ -131,7 +131,7 @@ fn word_count_counts_as_plain_means_do() {
             assert_eq!(printed, counts[..top.min(counts.len())].concat());
         }
     }
-    // Several paths and patterns, with the options behind them.
+    // Several paths and patterns, followed by the options.
     let [rust, odd] = ["texts/*.rs", "texts/more/odd.txt"].map(|path| files.path(path));
     let text = [
         include_str!("examples.rs"),
@@ -203,7 +203,7 @@ fn word_count_says_what_is_wrong() {
         fails(&[utf8(&bad)]),
         format!("{}: invalid UTF-8 at byte 5", bad.display())
     );
-    // With an output that is there, and with one that an error leaves no trace of.
+    // With an output that exists, and with one of which an error leaves no trace.
     let out = files.write("out", "precious");
     assert_eq!(
         fails(&["--out", utf8(&out), utf8(&text)]),
@@ -327,7 +327,7 @@ fn join_files_joins() {
     }
 }
 
-/// What the workloads print is what plain programs print, on threads and on worker processes.
+/// The workloads print the same as plain programs, on threads and on worker processes.
 #[test]
 fn bench_answers() {
     let files = Files::new();

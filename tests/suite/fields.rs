@@ -7,8 +7,8 @@ use crate::common::{
     Files, ON_PURPOSE, on_every_executor, on_every_executor_and_processes, quiet_panics,
 };
 
-/// A byte order mark, both ends of lines, blank lines, empty fields, signs, what is no number, a long line, characters
-/// that begin as a delimiter does, and no end of the last line.
+/// Returns lines with a byte order mark, both kinds of line ends, blank lines, empty fields, signs, fields that are not
+/// numbers, a long line, characters with the same first byte as a delimiter, and no end of the last line.
 fn messy() -> String {
     let long = "12345678,\u{e8}\u{e9};".repeat(2_000);
     let last = "last\u{e9}1;2\r3,\r";

@@ -13,10 +13,10 @@ use crate::common::{Files, hash, key_bytes, sort_as_keyed, within_the_limit};
 const CASES: u64 = 200;
 const MAX_STEPS: u64 = 8;
 
-/// Records beyond which a pipeline is not made longer by what adds to them.
+/// Number of records from which on a pipeline gets no further steps that add records.
 const MAX_RECORDS: usize = 4_000;
 
-/// The lengths of texts: most are short, some longer than a slot of a table, some longer than a frame of a file.
+/// Lengths of texts: most are short, some exceed a slot of a table, and some exceed a frame of a file.
 const TEXT_BYTES: [usize; 8] = [0, 1, 8, 14, 15, 16, 700, 5_000];
 
 /// SplitMix64.
@@ -39,16 +39,16 @@ impl Random {
     }
 }
 
-/// A bag, and what is in its partitions.
+/// A bag, and the expected content of its partitions.
 #[derive(Clone)]
 struct Both<T: 'static> {
     bag: Bag<T>,
     partitions: Vec<Vec<T>>,
-    /// The bag's partitions come one by one, so their number is not known.
+    /// If `true`, the bag's partitions arrive one by one, so their number is unknown.
     is_streamed: bool,
 }
 
-/// What a pipeline is at.
+/// The current bag of a pipeline.
 enum State {
     Numbers(Both<u64>),
     Pairs(Both<(u64, u64)>),
@@ -60,7 +60,7 @@ impl<T: Data + Clone + Sync> Both<T> {
         self.partitions.iter().map(Vec::len).sum()
     }
 
-    /// A step that looks at one record at a time.
+    /// Applies a step that processes one record at a time.
     fn each<U, P>(self, bag: Bag<U, P>, f: impl Fn(T) -> Vec<U>) -> Both<U>
     where
         P: Pipeline<Out = U>,
@@ -122,7 +122,7 @@ impl<T: Data + Clone + Sync> Both<T> {
         }
     }
 
-    /// A step of any type of records.
+    /// Applies a step for any type of records.
     fn step(self, random: &mut Random) -> Self {
         match random.below(5) {
             0 => self.repartition(random.one_of(&[1, 2, 7, 70])),
@@ -137,7 +137,7 @@ impl<T: Data + Clone + Sync> Both<T> {
     }
 }
 
-/// What a keyed bag has: the values of each key reduced, in the partition and the order that its hash gives.
+/// Returns the expected content of a keyed bag: the reduced values of each key, in the partition and order of its hash.
 fn keyed<K, V>(
     partitions: Vec<Vec<(K, V)>>,
     shuffle_partitions: usize,
@@ -165,7 +165,7 @@ where
     new
 }
 
-/// What `distinct` gives.
+/// Returns the expected result of `distinct`.
 fn distinct<T>(partitions: Vec<Vec<T>>, to: usize) -> Vec<Vec<T>>
 where
     T: Data + Eq + std::hash::Hash + Clone,
@@ -189,7 +189,7 @@ fn shuffled<T>(bag: Bag<T>, partitions: Vec<Vec<T>>) -> Both<T> {
     }
 }
 
-/// Makes bags on one context.
+/// Creates bags on one context.
 struct Maker<'r> {
     random: &'r mut Random,
     context: Context,
@@ -317,7 +317,7 @@ impl Maker<'_> {
                 let all = distinct(both.partitions, to);
                 State::Texts(shuffled(both.bag.distinct(), all))
             }
-            // To concatenate shows the order.
+            // Concatenation reveals the order.
             _ => {
                 let n = self.random.one_of(&[1, 10, 400]);
                 let pairs = both.map(move |text| (hash(text.as_bytes()) % n, text));
@@ -330,7 +330,7 @@ impl Maker<'_> {
     }
 }
 
-/// Puts `value` behind each record.
+/// Appends `value` to each record.
 fn with<T, V: Clone>(value: V) -> impl Fn(Vec<T>) -> Vec<(T, V)> {
     move |records| {
         let pair = |record| (record, value.clone());
@@ -338,7 +338,7 @@ fn with<T, V: Clone>(value: V) -> impl Fn(Vec<T>) -> Vec<(T, V)> {
     }
 }
 
-/// Checks records, their order and their partitions, and says whether the job spilled.
+/// Checks records, their order and their partitions. Returns `true` if the job spilled.
 fn check<T: Data + PartialEq + Debug>(both: Both<T>, context: &Context) -> bool {
     let flat = both.partitions.into_iter().enumerate();
     let flat = flat.flat_map(|(index, records)| records.into_iter().map(move |r| (index, r)));
@@ -354,7 +354,7 @@ fn check<T: Data + PartialEq + Debug>(both: Both<T>, context: &Context) -> bool 
     summary.stages.iter().any(|stage| stage.spilled_bytes > 0)
 }
 
-/// Runs the pipeline of a seed, and says whether its job spilled.
+/// Runs the pipeline of a seed. Returns `true` if its job spilled.
 fn run(seed: u64) -> bool {
     let random = &mut Random(seed);
     let files = Files::new();

@@ -173,7 +173,7 @@ proptest! {
     }
 }
 
-/// Fails where its number says.
+/// A number that cannot be encoded if it is 7 or 8, and not decoded if it is 13.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(from = "u32")]
 struct Fragile(u32);
@@ -244,7 +244,7 @@ fn a_panic_while_values_are_read_is_that_closure_s() {
     assert_empty(spill.path());
 }
 
-/// Counting values, which reads them.
+/// Counts values by reading them.
 trait CountValues {
     fn count_values(&self) -> holdall::Result<u64>;
 }

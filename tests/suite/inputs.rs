@@ -1,4 +1,4 @@
-//! What counts as an input, and what is read of it: names and patterns, streams, formats, files that change.
+//! Inputs and their content: names and patterns, streams, formats, files that change.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -11,12 +11,12 @@ use crate::common::{
 };
 use flate2::Compression;
 
-/// All lines, in order.
+/// Returns all lines, in order.
 fn lines(context: &Context, inputs: impl IntoInputs) -> Result<Vec<String>> {
     context.read_text(inputs)?.collect()
 }
 
-/// What an error says; the lines, if there is none.
+/// Returns the message of the error, or the lines if there is no error.
 fn refusal(context: &Context, inputs: impl IntoInputs) -> String {
     match lines(context, inputs) {
         Ok(lines) => format!("read as {lines:?}"),
@@ -39,7 +39,7 @@ mod names {
 
     use super::*;
 
-    /// What a pattern or path below a directory names: what the files say.
+    /// Returns the content of the files that a pattern or path below a directory names.
     fn read(files: &Files, pattern: impl AsRef<Path>) -> Result<Vec<String>> {
         lines(&context(), files.root().join(pattern))
     }
@@ -108,9 +108,9 @@ mod names {
                 assert!(is_loop, "{directory} {pattern}: {error}");
             }
         }
-        // Without `**` there is no end to be missed.
+        // Without `**`, there is no infinite recursion.
         assert_eq!(read(&files, "two/*/*.txt").unwrap().len(), 2);
-        // Two ways to one directory are no loop.
+        // Two paths to one directory are not a loop.
         files.write("fine/real/x.txt", "x");
         symlink("real", files.path("fine/link")).unwrap();
         for pattern in ["fine", "fine/**", "fine/**/*.txt", "fine/*/x.txt"] {
@@ -212,7 +212,7 @@ mod names {
                 "{pattern}: {error}"
             );
         }
-        // What does not match does not matter, nor does a link where a directory is looked for.
+        // Files that do not match are ignored, as is a link where a directory is expected.
         assert_eq!(read(&files, "d/**/a*").unwrap(), ["a"]);
         assert!(
             read(&files, "d/*/c")
@@ -228,7 +228,7 @@ mod names {
         let files = Files::new();
         files.write("shut/in/a.txt", "a");
         fs::set_permissions(files.path("shut"), fs::Permissions::from_mode(0o600)).unwrap();
-        // Root may enter any directory.
+        // Root can enter any directory.
         if fs::metadata(files.path("shut/in")).is_err() {
             for pattern in [
                 "shut/in/a.txt",
@@ -243,7 +243,7 @@ mod names {
             }
         }
         fs::set_permissions(files.path("shut"), fs::Permissions::from_mode(0o700)).unwrap();
-        // The same class, for every user.
+        // An error of the same kind for every user.
         symlink("loop", files.path("loop")).unwrap();
         for pattern in ["loop/*.txt", "loop/a.txt"] {
             assert!(read(&files, pattern).unwrap_err().is_io(), "{pattern}");
@@ -305,7 +305,7 @@ mod streams {
 
     use super::*;
 
-    /// A pipe with a name, to which `text` will be written once.
+    /// Creates a named pipe, to which `text` is written once.
     fn pipe(files: &Files, name: &str, text: String) -> PathBuf {
         let path = files.path(name);
         let status = Command::new("mkfifo").arg(&path).status();
@@ -329,13 +329,13 @@ mod streams {
     fn a_stream_is_read_once_whole_and_in_order() {
         on_every_executor_and_processes(|context| {
             let files = Files::new();
-            // Several pieces.
+            // The text consists of several pieces.
             let text: String = (0..4_500).map(|n| format!("{n:02000}\n")).collect();
             let path = pipe(&files, "p", text.clone());
             let read = context.read_text(&path).unwrap();
             assert!(read.collect().unwrap().iter().eq(text.lines()));
             assert_read_twice(read.count(), &path);
-            // In the middle of others, and behind a header.
+            // In the middle of other files, and with a header.
             let path = pipe(&files, "q", "\u{feff}header\none\ntwo".to_owned());
             let [a, b] = ["a", "b"].map(|name| files.write(name, format!("header\n{name}\n")));
             let reader = TextReader::new().context(context).skip_header(true);
@@ -360,7 +360,7 @@ mod streams {
             let read = context.read_text(&path).unwrap();
             assert_eq!(read.take(2).unwrap(), ["0", "1"]);
             assert_read_twice(read.take(2), &path);
-            // Nor by another bag, or another context.
+            // Another bag or another context cannot read it again, either.
             let other = super::context().read_text(&path).unwrap();
             assert_read_twice(other.count(), &path);
 
@@ -446,7 +446,7 @@ mod streams {
             let null = context.read_text("/dev/null").unwrap();
             assert_eq!((null.count().unwrap(), null.count().unwrap()), (0, 0));
             if cfg!(target_os = "linux") {
-                // Of this process, whatever process reads it.
+                // The file describes this process, whichever process reads it.
                 let pid = format!("Pid:\t{}", std::process::id());
                 for path in ["/proc/self/status", "/proc/thread-self/../../status"] {
                     let status = context.read_text(path).unwrap();
@@ -461,7 +461,7 @@ mod streams {
         });
     }
 
-    /// Runs a test of this file by itself, with this standard input.
+    /// Runs one test of this file in a separate process, with this standard input.
     fn run(test: &str, input: Stdio) -> Child {
         let program = std::env::current_exe().expect("the program is there");
         let mut command = Command::new(program);
@@ -557,7 +557,7 @@ mod changes {
                 assert_eq!(read.collect().unwrap(), all(0..100));
                 append(&path, &numbered(100..130));
                 assert_eq!(read.collect().unwrap(), all(0..130), "by {partition_bytes}");
-                // A line that is not complete yet, and then is.
+                // A line is incomplete, and is then completed.
                 append(&path, "00001");
                 assert_eq!(read.count().unwrap(), 131);
                 append(&path, "30\n");
@@ -581,24 +581,24 @@ mod changes {
                 let reader = TextReader::new().context(context).partition_bytes(50);
                 (reader.read(&path).unwrap(), path)
             };
-            // It has shrunk, to nothing as well.
+            // The file has shrunk, possibly to nothing.
             for left in [99, 30, 1, 0] {
                 let (lines, path) = read(numbered(0..100));
                 files.write("f", numbered(0..left));
                 assert_changed(lines.collect(), &path);
             }
-            // Other content, longer or as long.
+            // The content has changed, with a greater or equal length.
             for other in [numbered(1..101), numbered(1000..2000)] {
                 let (lines, path) = read(numbered(0..100));
                 assert_eq!(lines.count().unwrap(), 100);
                 files.write("f", other);
-                // However fast that was, or coarse the clock of the file system.
+                // Set the time, because the change may be too fast for the clock of the file system.
                 let file = File::options().write(true).open(&path).unwrap();
                 file.set_modified(SystemTime::now() + Duration::from_secs(60))
                     .unwrap();
                 assert_changed(lines.collect(), &path);
             }
-            // Another file of that name; none.
+            // The file is replaced by another one with its name, and then deleted.
             let (lines, path) = read(numbered(0..100));
             let other = files.write("new", numbered(0..100));
             fs::rename(other, &path).unwrap();
@@ -608,7 +608,7 @@ mod changes {
             let (lines, path) = read(numbered(0..100));
             fs::remove_file(&path).unwrap();
             assert!(lines.count().unwrap_err().is_io());
-            // A new bag is of the new file.
+            // A new bag reads the new file.
             let (lines, _) = read(numbered(5..50));
             assert_eq!(lines.collect().unwrap(), all(5..50));
         });
@@ -666,7 +666,7 @@ mod changes {
             let grown = paths[0].clone();
             let reader = TextReader::new().context(context).partition_bytes(1);
             let lines = reader.read(&paths).unwrap().inspect(move |_| {
-                // All have been counted by then.
+                // All partitions have been counted by then.
                 if CALLS.fetch_add(1, Ordering::Relaxed) == 4 {
                     append(&grown, "3\n");
                 }
@@ -675,7 +675,7 @@ mod changes {
                 lines.map_partitions(|lines, emit| lines.for_each(|line| emit(line.to_owned())));
             let error = lines.zip_with_index().collect();
             if let Ok(indexed) = &error {
-                // Its last line had been read before.
+                // The last line of the file had been read before.
                 let expected = ["1", "2", "1", "2"].map(str::to_owned);
                 assert!(indexed.iter().map(|(line, _)| line).eq(&expected));
                 assert!(indexed.iter().map(|(_, index)| *index).eq(0..4));
@@ -796,7 +796,7 @@ fn a_text_may_begin_like_a_format() {
         let zipped = files.write_gzip("z", &[text.as_bytes()]);
         assert_eq!(lines(&context, zipped).unwrap().len(), 2);
     }
-    // Zeros are no sign of UTF-16 where they end records.
+    // Zeros that end records do not indicate UTF-16.
     let path = files.write("zeros", "a\0b\0c\0d\0");
     let reader = TextReader::new().context(&context).delimiter("\0");
     assert_eq!(
@@ -805,7 +805,7 @@ fn a_text_may_begin_like_a_format() {
     );
 }
 
-// What the tools read.
+// Files that the tools accept.
 
 #[test]
 fn gzip_headers_may_have_any_fields() {
@@ -880,7 +880,7 @@ fn what_follows_the_last_part_is_treated_as_the_tools_do() {
                 rest.escape_ascii()
             );
         }
-        // Parts without text, however many.
+        // Any number of parts without text.
         let empty = match *tool {
             "gzip" => crate::common::gzip(b"", Compression::fast()),
             "bzip2" => bzip2(b""),
@@ -942,7 +942,7 @@ mod xz_files {
         writer.finish().expect("room in memory")
     }
 
-    /// Lines that differ, in several blocks of the same length.
+    /// Returns distinct lines, in several blocks of the same length.
     fn blocks() -> (String, Vec<u8>) {
         let text: String = (0..4000)
             .map(|n| format!("{:07}\n", n * 7919 % 10_007))
@@ -1018,7 +1018,7 @@ mod xz_files {
         );
     }
 
-    /// Where each block begins, and the index.
+    /// Returns the offset of each block, and of the index.
     fn sections(encoded: &[u8]) -> Vec<usize> {
         let end = encoded.len() - 8;
         let backward = u32::from_le_bytes(encoded[end..end + 4].try_into().expect("4 bytes"));
@@ -1077,7 +1077,7 @@ mod xz_files {
                 "{order:?}: {error}"
             );
         }
-        // The size of the index in the footer, with its checksum made right.
+        // Changes the size of the index in the footer, and corrects the checksum.
         let mut footer = encoded.clone();
         let at = footer.len() - 12;
         footer[at + 4] ^= 1;
@@ -1088,7 +1088,7 @@ mod xz_files {
             error.contains("the footer of a stream does not match"),
             "{error}"
         );
-        // A size in the index.
+        // Changes a size in the index.
         let mut index = encoded.clone();
         let at = starts[4];
         index[at + 2] ^= 1;
@@ -1124,7 +1124,7 @@ fn the_limit_of_a_line_does_not_count_its_ending() {
             ] {
                 for after in ["", "more\r\n"] {
                     let text = format!("{before}{line}{after}");
-                    // Without a line end the next line is part of it.
+                    // Without a line end, the next line is a part of this one.
                     if !after.is_empty() && !line.ends_with('\n') {
                         continue;
                     }
@@ -1180,7 +1180,7 @@ fn what_is_written_is_read_again_but_for_what_the_docs_name() {
     let records = ["", "a\rb", "\r ", "a\u{feff}", "é\0", " ", "\u{85}\u{2028}"];
     assert_eq!(write("same", &records), records);
     assert_eq!(write("mark", &["x", "\u{feff}a"]), ["x", "\u{feff}a"]);
-    // The docs of `write_text` name these.
+    // The docs of `write_text` list these exceptions.
     assert_eq!(write("return", &["a\r", "b\r\r"]), ["a", "b\r"]);
     assert_eq!(write("first mark", &["\u{feff}a"]), ["a"]);
     assert_eq!(write("line feed", &["a\nb"]), ["a", "b"]);

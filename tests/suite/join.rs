@@ -8,10 +8,10 @@ use proptest::prelude::*;
 
 use crate::common::{Pairs, assert_empty, pairs, spilling_contexts as contexts};
 
-/// The rows of a full join.
+/// Rows of a full join.
 type Rows = Vec<(u32, (Option<String>, Option<String>))>;
 
-/// A left side and a right one.
+/// Returns pairs of a left and a right side.
 fn shapes() -> Vec<(Pairs, Pairs)> {
     vec![
         (Vec::new(), Vec::new()),
@@ -19,7 +19,7 @@ fn shapes() -> Vec<(Pairs, Pairs)> {
         (Vec::new(), pairs(100, |n| n)),
         (pairs(8_000, |n| n), pairs(4_000, |n| n * 3)),
         (pairs(8_000, |n| n % 1200), pairs(2_000, |n| n % 1600)),
-        // One key on both sides, nearly all the time.
+        // Almost all records of both sides have the same key.
         (
             pairs(150, |n| if n % 10 == 0 { n } else { 3 }),
             pairs(120, |n| if n % 10 == 1 { n } else { 3 }),
@@ -36,7 +36,8 @@ fn shapes() -> Vec<(Pairs, Pairs)> {
     ]
 }
 
-/// What a join gives, by nested loops: in the order of the left side, or of the right's where there is no left.
+/// Returns the result of a full join, by nested loops: in the order of the left side, and for keys without a left
+/// value, in the order of the right side.
 fn full(left: &Pairs, right: &Pairs) -> Rows {
     let mut by_key = std::collections::HashMap::<u32, Vec<&String>>::new();
     for (key, value) in right {
@@ -58,7 +59,7 @@ fn full(left: &Pairs, right: &Pairs) -> Rows {
     rows
 }
 
-/// Sorted by key only, so that the order of the rows of one key shows.
+/// Sorts by key only, so that the order of the rows of a key remains visible.
 fn by_key<V>(mut rows: Vec<(u32, V)>) -> Vec<(u32, V)> {
     rows.sort_by_key(|(key, _)| *key);
     rows
@@ -97,7 +98,7 @@ fn check_broadcasts(context: &Context, left: &Pairs, right: &Pairs, partitions: 
     assert!(rows == rows_of(&full, |l, r| Some((l?, r?))), "inner");
     let rows = by_key(l().left_join_broadcast(r()).collect().unwrap());
     assert!(rows == rows_of(&full, |l, r| Some((l?, r))), "left");
-    // The order of the left side stays as a whole.
+    // The order of the left side as a whole is kept.
     let (semi, anti) = semi_and_anti(left, right);
     assert!(
         l().semi_join_broadcast(r()).collect().unwrap() == semi,
@@ -109,7 +110,7 @@ fn check_broadcasts(context: &Context, left: &Pairs, right: &Pairs, partitions: 
     );
 }
 
-/// What another kind of join gives where the full one gives `full`.
+/// Returns the result of another kind of join if that of the full join is `full`.
 fn rows_of<V>(
     full: &Rows,
     row: impl Fn(Option<String>, Option<String>) -> Option<V>,
@@ -179,7 +180,7 @@ fn the_order_is_that_of_the_hash_whatever_spills() {
     assert_empty(spill.path());
 }
 
-/// A key that both sides have so often that neither fits into memory.
+/// Both sides have one key so often that neither fits into memory.
 #[test]
 fn a_heavy_key_on_both_sides_fits() {
     let spill = tempfile::tempdir().unwrap();
@@ -198,7 +199,7 @@ fn a_heavy_key_on_both_sides_fits() {
     assert_empty(spill.path());
 }
 
-/// One key has nine tenths of both sides, which are more than fits into memory, one of them by far.
+/// One key has nine tenths of both sides, which do not fit into memory; one of them exceeds it by far.
 #[test]
 fn nine_tenths_in_one_key_are_within_the_least_memory_for_every_kind() {
     let spill = tempfile::tempdir().unwrap();
@@ -270,7 +271,7 @@ fn sets_are_those_of_plain_collections() {
         let mut found = l().subtract(r()).collect().unwrap();
         found.sort();
         assert_eq!(found, rest);
-        // The same of text that is borrowed.
+        // The same with borrowed text.
         let text = |bag: holdall::Bag<String>| bag.flat_map_str(|word, emit| emit(&word));
         let mut found = text(l().boxed())
             .subtract(text(r().boxed()))
@@ -312,7 +313,7 @@ fn the_plan_names_both_sides() {
         plan.contains("  join <- stage 2, <- stage 1 at tests/suite/join.rs"),
         "{plan}"
     );
-    // What may not travel as a whole comes last.
+    // The side that need not be shuffled completely comes last.
     let end =
         "  -> shuffle: by hash of the key, without keys that stage 1 has not, if these are few";
     assert!(plan.contains(&format!("{end}\nstage 3 ")), "{plan}");
@@ -325,7 +326,7 @@ fn the_plan_names_both_sides() {
     assert!(plan.contains("stage 2 (partitions: 2)"), "{plan}");
 }
 
-/// The rows of each kind of join, and how many records of both sides did not travel.
+/// Returns the rows of each kind of join, and the number of records of both sides that were not shuffled.
 fn joins(
     context: &Context,
     left: &Bag<(u32, u32)>,
@@ -349,17 +350,17 @@ fn joins(
 fn records_without_a_partner_need_not_travel_and_the_rows_are_the_same() {
     let spill = tempfile::tempdir().unwrap();
     for context in contexts(spill.path()).into_iter().take(4) {
-        // Few keys on the side that is asked, and more than are noted where memory is short.
+        // Few keys on the side that is shuffled first, and more than the filter records if memory is short.
         for keys in [100, 20_000] {
             let asked = context.range_partitioned(0..keys, 3);
             let asked = asked.map(|n| (n as u32 * 7, n as u32)).boxed();
             let other = context.range_partitioned(0..10_000, 7);
             let other = other.map(|n| (n as u32 * 3 % 9_001, n as u32)).boxed();
-            // Of a bag that is where its keys belong, and of its other side, every record is looked at.
+            // If one bag is already partitioned by key, no record of the other side is filtered.
             let of_all = joins(&context, &asked.clone().partition_by(5), &other);
             for (found, expected) in joins(&context, &asked, &other).iter().zip(&of_all) {
                 assert!(found.1 == expected.1, "{} of {keys}", found.0);
-                // Only pairs are where their keys belong.
+                // Only bags of pairs are partitioned by key.
                 let is_of_pairs = !["intersection", "subtract"].contains(&found.0);
                 assert!(expected.2 == 0 || !is_of_pairs);
                 let drops = ["left_join", "anti_join", "subtract"].contains(&found.0);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
+/// Each module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
 const LAYERS: [&str; 17] = [
     "error",
     "id",
@@ -25,14 +25,14 @@ const LAYERS: [&str; 17] = [
     "bag",
 ];
 
-/// Lines of code a file may have, without comments, blank lines and unit tests.
+/// Maximum number of lines of code of a file, without comments, blank lines and unit tests.
 const MAX_LINES: usize = 400;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// All files below `directory` that are Rust, with their text.
+/// Returns all Rust files below `directory`, with their text.
 fn files(directory: &Path) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).expect("a directory") {
@@ -48,7 +48,7 @@ fn files(directory: &Path) -> Vec<(PathBuf, String)> {
     files
 }
 
-/// The text without comments. What looks like one in a string ends the line, which does no harm here.
+/// Removes comments. A `//` in a string also ends the line, which does no harm here.
 fn code(text: &str) -> String {
     let line = |line: &str| {
         line.split("//")
@@ -60,7 +60,7 @@ fn code(text: &str) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The names that follow `crate::` in `code`: one, or those at the top of a group in braces.
+/// Returns the names that follow `crate::` in `code`: a single one, or those at the top level of a group in braces.
 fn used_modules(code: &str) -> BTreeSet<String> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let name = |text: &str| {
@@ -71,7 +71,7 @@ fn used_modules(code: &str) -> BTreeSet<String> {
     };
     let mut used = BTreeSet::new();
     for (at, path) in code.match_indices("crate::") {
-        // `$crate` in a macro is this crate, too; `some_crate::` is not.
+        // `$crate` in a macro is this crate, too. `some_crate::` is not.
         if code[..at].ends_with(is_name) {
             continue;
         }
@@ -99,7 +99,7 @@ fn used_modules(code: &str) -> BTreeSet<String> {
     used
 }
 
-/// The top-level module that a file is part of; none for `lib.rs`.
+/// Returns the top-level module that a file belongs to; `None` for `lib.rs`.
 fn module_of(path: &Path) -> Option<String> {
     let path = path.strip_prefix(root()).expect("it was found there");
     let name = path.components().next().expect("it has a name").as_os_str();
@@ -140,7 +140,7 @@ fn modules_use_only_what_is_below_them() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// By `super` one can get to the root and down again: `super::super::bag` from a file of `storage/`.
+/// `super` can lead up to the root and down again, for example `super::super::bag` in a file of `storage/`.
 #[test]
 fn no_module_climbs_to_the_root() {
     let mut wrong = Vec::new();
@@ -148,7 +148,7 @@ fn no_module_climbs_to_the_root() {
         let below = path.strip_prefix(root()).expect("it was found there");
         let in_file = usize::from(!below.ends_with("mod.rs") && !below.ends_with("lib.rs"));
         let depth = below.components().count() - 1 + in_file;
-        // The modules in a file are one level further down.
+        // Modules within a file are one level deeper.
         for (number, line) in (1..).zip(without_tests(&code(&text)).lines()) {
             let climbs = line.split("super::").count() - 1;
             if depth > 0 && climbs >= depth && line.contains(&"super::".repeat(depth)) {
@@ -159,7 +159,7 @@ fn no_module_climbs_to_the_root() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Up to the unit tests, which are at the end of a file.
+/// Returns the code before the unit tests, which are at the end of a file.
 fn without_tests(code: &str) -> &str {
     code.split("\nmod tests {").next().unwrap_or_default()
 }
@@ -181,7 +181,7 @@ fn each_file_says_what_it_is_for() {
     }
 }
 
-/// Not what a build has left in the folder.
+/// Returns `true` for source files, and `false` for files that a build has created.
 fn is_ours(path: &Path) -> bool {
     let folders = ["src", "tests", "examples", "benches"]
         .map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
@@ -191,7 +191,7 @@ fn is_ours(path: &Path) -> bool {
 #[test]
 fn files_are_short() {
     for (path, text) in files(&root()) {
-        // Unit tests in files of their own.
+        // Skip unit tests in separate files.
         let below = path.strip_prefix(root()).expect("it was found there");
         if below.with_extension("").iter().any(|name| name == "tests") {
             continue;
@@ -208,7 +208,7 @@ fn files_are_short() {
     }
 }
 
-/// The public methods in `code` whose bounds name a closure.
+/// Returns the public methods in `code` with a closure in their bounds.
 fn methods_with_closures(code: &str) -> BTreeSet<String> {
     let method = |text: &str| {
         let (signature, _) = text.split_once('{')?;
@@ -221,8 +221,8 @@ fn methods_with_closures(code: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// A closure that is sent to a worker process needs a way to receive state: by the method's twin, or by a method one
-/// step earlier, as the docs of `BagWith` say.
+/// A closure that is sent to a worker process must be able to receive state: by a twin of the method, or by a method
+/// one step earlier, as the docs of `BagWith` describe.
 #[test]
 fn every_method_with_a_closure_has_a_way_to_receive_state() {
     let earlier = [
@@ -242,7 +242,7 @@ fn every_method_with_a_closure_has_a_way_to_receive_state() {
         let name = path.file_name().expect("a file").to_string_lossy();
         let found = methods_with_closures(&code(&text));
         match &*name {
-            // The closures of sources are called where they are made.
+            // Closures of sources are called in the process that creates them.
             "sources.rs" => {}
             "with.rs" | "with_actions.rs" | "with_wide.rs" => twins.extend(found),
             _ => methods.extend(found),

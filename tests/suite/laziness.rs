@@ -9,7 +9,7 @@ use holdall::{Bag, Context, Pipeline, Result};
 
 use crate::common::{Files, on_every_executor};
 
-/// A source that must not be asked for its records.
+/// Returns a source that panics if its records are requested.
 fn untouchable(context: &Context) -> Bag<u64, impl Pipeline<Out = u64> + use<>> {
     context.from_fn(|| std::iter::from_fn(|| -> Option<u64> { panic!("the source was touched") }))
 }
@@ -89,13 +89,13 @@ fn files_are_opened_by_actions() -> Result<()> {
     let files = Files::new();
     let path = files.write("f", "first\n");
     let lines = holdall::read_text(&path)?;
-    // What is of the same length is read as it is now.
+    // The file has the same length, so its current content is read.
     std::fs::write(&path, "later\n").expect("room for a file");
     assert_eq!(lines.collect()?, ["later"]);
     Ok(())
 }
 
-/// A bag of 100 partitions of 10 numbers each, and how many of them have been computed.
+/// Returns a bag of 100 partitions of 10 numbers each, and the number of partitions that have been computed.
 fn counted(context: &Context) -> (Bag<u64>, Arc<AtomicUsize>) {
     let computed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&computed);
@@ -109,7 +109,7 @@ fn counted(context: &Context) -> (Bag<u64>, Arc<AtomicUsize>) {
 
 #[test]
 fn take_scans_no_more_partitions_than_it_needs() {
-    // It looks at 1 partition, then at 4 more, then at 20 more, then at 100 more.
+    // It computes 1 partition, then 4 more, then 20 more, then 100 more.
     for (n, partitions) in [
         (0, 0),
         (1, 1),
@@ -172,7 +172,7 @@ fn a_partition_is_left_as_soon_as_enough_is_found() {
 fn a_search_looks_no_further_than_it_needs() {
     on_every_executor(|context| {
         let (bag, computed) = counted(context);
-        // In the third partition: it looks at 1 partition, then at 4 more.
+        // The number is in the third partition: `find` computes 1 partition, then 4 more.
         assert_eq!(bag.find(|n| *n > 24).expect("no error"), Some(25));
         assert!((3..=5).contains(&computed.swap(0, Ordering::Relaxed)));
         assert!(bag.any(|n| n == 3).expect("no error"));
@@ -200,7 +200,7 @@ fn iter_stops_the_work_when_it_is_dropped() {
         assert_eq!(iter.next().transpose().expect("no error"), Some(0));
         drop(iter);
         alive.store(false, Ordering::SeqCst);
-        // Nothing runs any more, so this does not change; if something did, it would have to touch 2 million records.
+        // The count no longer changes, because nothing runs. A task that still ran would process 2 million records.
         let after = seen.load(Ordering::SeqCst);
         assert!(after < 2_000_000, "{after} records for one");
         assert_eq!(context.range(0..10).count().expect("no error"), 10);

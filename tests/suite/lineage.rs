@@ -11,7 +11,7 @@ use crate::common::{
 use holdall::{Bag, Context, Executor, StorageLevel};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A chain of so many erased operators on the numbers below 10.
+/// Returns a chain of this many erased operators on the numbers below 10.
 fn chain(context: &Context, length: u64) -> Bag<u64> {
     let numbers = context.range_partitioned(0..10, 2).boxed();
     (0..length).fold(numbers, |bag, _| bag.map(|n| n + 1).boxed())
@@ -39,7 +39,7 @@ fn a_bag_is_extended_in_a_loop() {
 #[test]
 fn unions_have_any_number_of_partitions() {
     on_every_executor_and_processes(|context| {
-        // Empty bags, some with partitions and some without, between others.
+        // Empty bags, some with partitions and some without, among others.
         let bag = |n: u64| {
             context
                 .range_partitioned(n..n + n % 3, n as usize % 4)
@@ -52,7 +52,7 @@ fn unions_have_any_number_of_partitions() {
         assert_eq!(all.partitions(), Some(partitions));
         assert_eq!(all.collect().unwrap(), expected);
         assert_eq!(all.count().unwrap(), expected.len() as u64);
-        // Of unions, halves and single ones alike.
+        // Of unions, of halves and of single bags.
         let (odd, even): (Vec<_>, Vec<_>) = bags().enumerate().partition(|(n, _)| n % 2 == 1);
         let pairs = even
             .into_iter()
@@ -80,7 +80,7 @@ fn a_union_of_streams_is_in_order() {
         assert_eq!(all.partitions(), None);
         assert_eq!(all.collect().unwrap(), expected);
         assert_eq!(all.repartition(3).count().unwrap(), expected.len() as u64);
-        // Unions that cannot be put together, as there is an operator between them.
+        // Unions that cannot be merged, because there is an operator between them.
         let nested = bags
             .into_iter()
             .reduce(|all, bag| all.map(|n| n).union(bag).boxed());
@@ -97,7 +97,7 @@ fn a_chain_of_operators_is_as_long_as_a_loop_makes_it() {
         assert_eq!(bag.sum::<u64>().unwrap(), 45 + 10 * LENGTH);
         assert_eq!(bag.explain().lines().count() as u64, LENGTH + 3);
         assert_eq!(bag.lineage_dot().lines().count() as u64, 2 * LENGTH + 4);
-        // What needs no look at the records, and what stops early.
+        // Actions that need not read the records, and actions that stop early.
         assert_eq!(bag.count().unwrap(), 10);
         assert_eq!(bag.first().unwrap(), Some(LENGTH));
         assert_eq!(bag.clone().map(|n| n % 2).distinct().count().unwrap(), 2);
@@ -176,7 +176,7 @@ fn a_lineage_with_many_ways_through_it_is_planned_in_no_time() {
             .map_values(|(a, b)| a.min(b))
             .boxed();
     }
-    // 2^60 ways lead to the one shuffle; to run them all is another matter.
+    // There are 2^60 paths to the one shuffle, so do not run them.
     assert!(pairs.explain().contains("read 1152921504606846976 times"));
     assert!(pairs.lineage_dot().len() < 100_000);
 }
@@ -190,14 +190,14 @@ fn a_long_lineage_is_dropped_on_a_small_stack() {
     }
     let thread = thread::Builder::new().stack_size(64 << 10);
     let end = move || {
-        // Planned and drawn on this stack, too.
+        // Plan and render on this small stack, too.
         assert!(long.explain().len() > 1 << 20);
         drop(long);
     };
     thread.spawn(end).unwrap().join().unwrap();
 }
 
-/// The length of all files in the directories below `spill`.
+/// Returns the total length of all files in the directories below `spill`.
 fn bytes_in(spill: &Path) -> u64 {
     let length = |file: fs::DirEntry| file.metadata().expect("it is there").len();
     files_in(spill).map(length).sum()
@@ -251,7 +251,7 @@ fn of_a_loop_that_persists_each_round_two_rounds_are_kept() {
     );
 }
 
-/// Changes a byte in the middle of each file below `spill`, or all of them.
+/// Changes a byte in the middle of each file below `spill`, or, if `is_whole`, all bytes.
 fn damage(spill: &Path, is_whole: bool) {
     for file in files_in(spill) {
         let mut bytes = fs::read(file.path()).expect("it is there");
@@ -264,7 +264,7 @@ fn damage(spill: &Path, is_whole: bool) {
     }
 }
 
-/// A context in `spill` that runs jobs in worker processes, and one that runs them on threads.
+/// Returns contexts that spill to `spill`: inline, on threads and, on Linux, in worker processes.
 fn contexts_in(spill: &Path) -> Vec<Context> {
     let mut executors = vec![Executor::Inline, Executor::ThreadPool(3)];
     if cfg!(target_os = "linux") {
@@ -315,7 +315,7 @@ fn what_was_released_is_computed_again_when_all_that_was_kept_is_damaged() {
     }
 }
 
-/// Jobs that spill far more files than this process may open.
+/// Runs jobs that spill to far more files than this process can open.
 fn spills_much(threads: usize) -> holdall::Result<()> {
     let spill = Files::new();
     let builder = Context::builder().threads(threads).memory(threads << 20);
@@ -367,7 +367,7 @@ fn few_open_files_are_enough() {
     );
 }
 
-/// A record that counts how often one is decoded.
+/// A record that counts how often it is decoded.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Counted(u64, Vec<u8>);
 
@@ -392,7 +392,8 @@ fn few_large_records_are_sorted_without_decoding_them_for_each_partition() {
         DECODED.store(0, Ordering::Relaxed);
         let sorted = records.sort_by(|a, b| b.0.cmp(&a.0)).map(|record| record.0);
         assert!(sorted.collect().unwrap().into_iter().eq((0..RECORDS).rev()));
-        // Once to be checked, sampled and merged, and for each record the bounds that it is compared with.
+        // Each record is decoded for the check, the sample and the merge, together with the bounds that it is compared
+        // with.
         let decoded = DECODED.load(Ordering::Relaxed);
         assert!(decoded <= RECORDS * (3 + 4) * threads as u64, "{decoded}");
     }
@@ -433,9 +434,9 @@ fn persisted_partitions_share_files() {
                 lines.clone().map(|line| line.len()).sum::<usize>().unwrap(),
                 4_000_000
             );
-            // One for each thread, at most.
+            // At most one file for each thread.
             assert!(files_in(spill.root()).count() <= 3);
-            // A part of it, and a partition that is broken off, take no more.
+            // Actions that read only a part, or stop within a partition, need no more files.
             assert_eq!(lines.first().unwrap(), Some(format!("{:0100}", 0)));
             assert_eq!(
                 lines.clone().sort().take(1).unwrap(),
@@ -453,7 +454,7 @@ fn what_a_source_gives_once_is_kept_as_long_as_a_bag_needs_it() {
     let spill = Files::new();
     for context in contexts_in(spill.root()).into_iter().take(2) {
         CALLS.store(0, Ordering::Relaxed);
-        // Were it asked again, there would be no records.
+        // If the source were called again, it would return no records.
         let numbers = context.from_fn(|| 0..1_000 * (1 - CALLS.fetch_add(1, Ordering::Relaxed)));
         let numbers = numbers.persist(StorageLevel::Disk);
         assert_eq!(numbers.count().unwrap(), 1_000);
@@ -464,7 +465,7 @@ fn what_a_source_gives_once_is_kept_as_long_as_a_bag_needs_it() {
             assert_eq!(bag.count().unwrap(), 10);
         }
         let expected = bag.collect().unwrap();
-        // All that is kept but the first, which the others are computed from.
+        // All stored partitions except those of the first bag, from which the others are computed.
         let kept: Vec<_> = files_in(spill.root()).map(|file| file.path()).collect();
         assert!(first.iter().all(|path| kept.contains(path)));
         for path in kept.iter().filter(|path| !first.contains(path)) {

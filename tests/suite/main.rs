@@ -1,4 +1,4 @@
-//! All tests that hold on every executor and need no process of their own. They form one program, which is compiled and
+//! All tests that hold on every executor and need no separate process. They form one program, which is compiled and
 //! linked once.
 
 #[path = "../common/mod.rs"]

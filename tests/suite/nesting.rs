@@ -1,4 +1,4 @@
-//! Actions that a thread of the pool waits for: no nesting deadlocks.
+//! Actions for which a thread of the pool waits: no nesting may deadlock.
 
 use std::thread;
 
@@ -10,7 +10,7 @@ fn sums(context: &Context) -> holdall::Bag<(u64, u64)> {
     context.range(0..1000).map(|n| (n % 2, n)).sum_by_key()
 }
 
-/// On the pool that it is called on.
+/// Returns a context that runs on the pool from which its actions are called.
 fn on_rayon() -> Context {
     let context = Context::builder().executor(Executor::Threads);
     context
@@ -25,7 +25,7 @@ fn in_pool<R: Send + 'static>(threads: usize, work: impl FnOnce() -> R + Send + 
     within_the_limit("a pool", move || pool.install(work))
 }
 
-/// The producer waited for the thread that waited for its records.
+/// Regression: the producer waited for the thread that waited for its records.
 #[test]
 fn iter_works_on_a_thread_of_the_pool_that_the_job_runs_on() {
     for threads in [1, 2, 3] {
@@ -60,7 +60,7 @@ fn actions_work_on_all_threads_of_the_pool_at_once() {
     }
 }
 
-/// On each of its threads the pool waited for a thread that waited for the pool.
+/// Regression: each thread of the pool waited for a thread that waited for the pool.
 #[test]
 fn an_action_on_a_thread_that_a_closure_joins_comes_to_its_end() {
     on_every_executor(|context| {
@@ -97,7 +97,7 @@ fn iter_on_a_thread_that_a_closure_joins_comes_to_its_end() {
     });
 }
 
-/// A closure may use the pool that it runs on; what that runs on other threads may join threads with actions.
+/// A closure may use the pool that it runs on. Its work on other threads may join threads that run actions.
 #[test]
 fn closures_that_use_rayon_come_to_their_end() {
     for threads in [1, 2, 3] {
@@ -119,7 +119,7 @@ fn closures_that_use_rayon_come_to_their_end() {
     }
 }
 
-/// In the closure itself an action is refused, on whatever thread that runs.
+/// Within the closure itself, an action is refused, whichever thread runs the closure.
 #[test]
 fn an_action_in_a_closure_is_refused_on_the_thread_that_calls_the_action_too() {
     let error = in_pool(1, || {
@@ -144,7 +144,8 @@ fn all_threads_work() -> u64 {
     sum.sum()
 }
 
-/// Merged under a lock, whose thread took up another task of the stage, and waited for itself.
+/// Regression: results were merged under a lock. The thread that held it took another task of the stage, and waited for
+/// itself.
 #[test]
 fn what_merges_results_may_use_rayon() {
     for threads in [1, 2, 3] {
@@ -158,7 +159,7 @@ fn what_merges_results_may_use_rayon() {
     }
 }
 
-/// The same, with the lock of an iterator that is read.
+/// Regression: like above, with the lock of an iterator that is read.
 #[test]
 fn an_iterator_that_is_read_may_use_rayon() {
     for threads in [1, 2, 3] {
@@ -174,7 +175,7 @@ fn an_iterator_that_is_read_may_use_rayon() {
     }
 }
 
-/// The same, with the lock of who spills.
+/// Regression: like above, with the lock of a task that spills.
 #[test]
 fn what_serialises_may_use_rayon() {
     #[derive(Clone, serde::Deserialize)]

@@ -12,7 +12,7 @@ const ALL: [StorageLevel; 3] = [
     StorageLevel::Disk,
 ];
 
-/// Counts how often it is called.
+/// Returns a closure, and the number of its calls.
 fn counting() -> (Arc<AtomicU64>, impl Fn(u64) -> (u64, String) + Clone) {
     let calls = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&calls);
@@ -131,7 +131,7 @@ fn what_has_no_room_goes_to_the_disk_or_is_computed_again() {
                 let bag = context.range(0..8000).map(long).persist(level);
                 assert_eq!(bag.count().unwrap(), 8000);
                 assert_eq!(bag.clone().keys().sum::<u64>().unwrap(), 7999 * 4000);
-                // Others have room, though the bag could fill the budget by itself.
+                // Other jobs get memory, although the bag alone could fill the budget.
                 let others = context.range(0..30_000).map(|n| n % 20_000);
                 assert_eq!(others.count_by_value().count().unwrap(), 20_000);
                 assert_eq!(bag.clone().keys().max().unwrap(), Some(7999));

@@ -7,7 +7,7 @@ use holdall::{Bag, Context, Data};
 
 use crate::common::{Files, on_every_executor, on_every_executor_with};
 
-/// With every place in this file replaced by `HERE`.
+/// Replaces every location in this file by `HERE`.
 fn without_places(text: &str) -> String {
     let mut parts = text.split(file!());
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -183,7 +183,7 @@ fn a_shuffle_that_two_branches_read_is_one_stage() {
         let expected: Vec<_> = (0..3).chain(100..110).map(|n| (n, 100)).collect();
         assert_eq!(pairs, expected);
 
-        // Read by the stage of another shuffle and by the result's.
+        // The stage of another shuffle reads it, as does that of the result.
         calls.store(0, Ordering::Relaxed);
         let again = counts
             .clone()
@@ -218,7 +218,7 @@ fn a_shuffle_can_be_read_any_number_of_times() {
         assert!(four.explain().contains("read 4 times"));
         let once = words.collect().unwrap();
         assert_eq!(four.collect().unwrap(), vec![once.clone(); 4].concat());
-        // Not all of the readers need come to it.
+        // Not all readers need to read it.
         assert_eq!(four.take(1).unwrap(), once[..1]);
         assert_eq!(four.iter().unwrap().nth(2).unwrap().unwrap(), once[0]);
     });
@@ -228,7 +228,7 @@ fn a_shuffle_can_be_read_any_number_of_times() {
 fn the_lineage_is_a_graph() {
     let numbers = context().range(0..10);
     let bag = numbers.clone().distinct().union(numbers.map(|n| n * 2));
-    // Identities are given out while the program runs: here they are numbered by their first appearance.
+    // Ids are assigned while the program runs. Here, they are numbered in the order of their first appearance.
     let mut names = Vec::new();
     let mut dot = without_places(&bag.lineage_dot());
     for line in dot.lines() {
@@ -259,12 +259,12 @@ fn the_lineage_is_a_graph() {
     assert_eq!(dot, expected);
 }
 
-/// The same bag without its history, so that it is shuffled by each method.
+/// Returns the same bag without its history, so that each method shuffles it.
 fn forgotten<T: Clone + Send + 'static>(bag: &Bag<T>) -> Bag<T> {
     bag.clone().map(|record| record).boxed()
 }
 
-/// Fails unless one bag takes so many stages and gives the partitions that the other gives, which shuffles.
+/// Fails unless `in_place` has the `expected` number of stages and the same partitions as `shuffled`, which shuffles.
 #[track_caller]
 fn assert_same_without_shuffle<T>(in_place: Bag<T>, shuffled: Bag<T>, expected: usize)
 where
@@ -323,7 +323,7 @@ fn joins_and_groups_of_bags_that_are_where_their_keys_belong_do_not_shuffle_them
             };
             let in_place = lists(&left).boxed();
             assert_same_without_shuffle(in_place, lists(&other_left).boxed(), 2);
-            // What comes out is where its keys belong again.
+            // The results are again in the partitions of their keys.
             let twice = |left: &Bag<(u64, u64)>, right: &Bag<(u64, u64)>| {
                 let rows = left.clone().join(right.clone());
                 let counts = rows.filter(|(key, _)| key % 3 == 0).count_by_key();
@@ -343,7 +343,7 @@ fn sets_of_records_that_are_where_they_belong_are_not_shuffled_again() {
         let lines = context.from_vec(vec![text]);
         lines.flat_map_str(|line, emit| line.split(' ').for_each(emit))
     };
-    // Text, and what it becomes when it is kept, have the same hash.
+    // Borrowed and owned text have the same hash.
     let left = words("to be or not to be").distinct();
     let right = words("or to see").count_by_value().keys().boxed();
     let (other_left, other_right) = (forgotten(&left), forgotten(&right));
@@ -360,7 +360,8 @@ fn sets_of_records_that_are_where_they_belong_are_not_shuffled_again() {
     assert_same_without_shuffle(left.clone().distinct(), other_left.clone().distinct(), 2);
     assert_same_without_shuffle(left.count_by_value(), other_left.count_by_value(), 2);
 
-    // Pairs divided by themselves are not divided by their first sides, nor once a side has changed.
+    // Pairs that are partitioned by the whole pair are not partitioned by their first field, nor by the pair once a
+    // field has changed.
     let pairs = context.range(0..100).map(|n| (n % 7, n % 3)).distinct();
     assert_eq!(stages(&pairs.clone().group_by_key().explain()), 3);
     let changed = pairs.map_values(|n| n / 2);
@@ -395,7 +396,7 @@ fn a_bag_that_is_partitioned_is_not_partitioned_again() {
     });
 }
 
-/// The stages of a plan.
+/// Returns the number of stages of a plan.
 fn stages(plan: &str) -> usize {
     plan.lines()
         .filter(|line| line.starts_with("stage "))
@@ -429,7 +430,7 @@ fn pairs_that_are_where_their_keys_belong_are_not_shuffled_again() {
         divided.sum_by_key().collect().unwrap(),
         sums.collect().unwrap()
     );
-    // Another number of partitions, or another key, is another matter.
+    // Another number of partitions, or another key, requires a shuffle.
     let others = context.range(0..50).map(|n| (n, n)).partition_by(3);
     assert_eq!(stages(&others.sum_by_key().explain()), 3);
     let swapped = sums.map(|(key, sum)| (sum, key)).count_by_key();

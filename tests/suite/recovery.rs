@@ -1,6 +1,6 @@
-//! Damage to spilled files, whatever reads them and whatever is computed of them: each answer is the one without damage.
+//! Damage to spill files, in any reader and any computation: each answer is the same as without damage.
 //!
-//! `HOLDALL_RECOVERY_ROUNDS` sets the number of rounds, each of another case; `all` runs all cases.
+//! `HOLDALL_RECOVERY_ROUNDS` sets the number of rounds, each with another case. With `all`, all cases run.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use holdall::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What all bags come to in the end.
+/// Type that all bags are converted to in the end.
 type Pairs = Bag<(String, u64)>;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -32,15 +32,15 @@ enum Damage {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Moment {
-    /// Before the first record of the first partition to be read is read.
+    /// Before the first record of the first partition is read.
     First,
-    /// When a few records have been read.
+    /// After a few records have been read.
     Midway,
-    /// When a few records of a later partition have been read.
+    /// After a few records of a later partition have been read.
     Late,
 }
 
-/// What is done to the spilled files of a job, once, by whichever process comes to it first.
+/// Harm to the spill files of a job. The first process that reaches the moment does it, once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Harm {
     root: PathBuf,
@@ -63,7 +63,7 @@ impl Harm {
         self.root.join("spill")
     }
 
-    /// Notes that a partition of a source is computed.
+    /// Records that a partition of a source is computed.
     fn note(&self) {
         let mut options = File::options();
         let log = options.append(true).create(true);
@@ -71,12 +71,12 @@ impl Harm {
         log.and_then(|mut log| log.write_all(b".")).expect("room");
     }
 
-    /// How many partitions of sources have been computed.
+    /// Returns the number of computed partitions of sources.
     fn computed(&self) -> u64 {
         fs::metadata(self.root.join("computed")).map_or(0, |log| log.len())
     }
 
-    /// Does nothing from now on.
+    /// Disables the harm.
     fn prevent(&self) {
         File::create(self.root.join("struck")).expect("room");
     }
@@ -93,7 +93,7 @@ impl Harm {
             .into_iter()
             .flat_map(|job| entries(&job));
         for path in files.filter(|path| !path.ends_with("lock")) {
-            // Another task may have been the last to read it.
+            // The last task that reads the file may have deleted it.
             let file = File::options().read(true).write(true).open(&path);
             let Ok(mut file) = file else { continue };
             let length = file.metadata().expect("a file").len();
@@ -137,7 +137,7 @@ fn flip(file: &mut File, at: u64) {
     }
 }
 
-/// Pairs with long keys, most of which come more than once.
+/// Returns pairs with long keys, most of which occur several times.
 fn pairs(context: &Context, harm: &Harm, count: u64) -> Pairs {
     let numbers = context.range_partitioned(0..count, 9).with(harm.clone());
     let pairs = numbers.map_partitions_with_index(|harm, _, numbers, emit| {
@@ -155,13 +155,13 @@ fn few(context: &Context, harm: &Harm) -> Pairs {
     pairs(context, harm, 900)
 }
 
-/// A few keys with many long values each.
+/// Returns a few keys with many long values each.
 fn grouped(context: &Context, harm: &Harm, count: u64) -> Bag<(u64, String)> {
     let pairs = pairs(context, harm, count);
     pairs.map(|(key, n)| (n % 12, key)).boxed()
 }
 
-/// Reads a bag, and does the harm meanwhile.
+/// Reads a bag, and does the harm in the meantime.
 fn read<T, P>(bag: Bag<T, P>, harm: &Harm) -> Bag<T>
 where
     T: for<'a> Record<Ref<'a> = T> + 'static,
@@ -199,7 +199,7 @@ fn lengths(harm: &Harm, key: u64, values: impl Iterator<Item = String>) -> u64 {
 
 type Wide = fn(&Context, &Harm) -> Pairs;
 
-/// Each wide method, read with harm.
+/// Each wide method. Its result is read with harm.
 const WIDE: [(&str, Wide); 27] = [
     ("group_by_key", |context, harm| {
         let groups = grouped(context, harm, 3_600).group_by_key();
@@ -364,12 +364,12 @@ const WIDE: [(&str, Wide); 27] = [
     }),
 ];
 
-/// What reads the bag: the stage of the action, or the map side of another shuffle.
+/// Reader of the bag: the stage of the action, or the map side of another shuffle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Reader {
     Action,
     Map,
-    /// As the first, where damage is found in a partition that another shuffle has been joined to.
+    /// Like `Action`, but the damage is in a partition that is joined to another shuffle.
     Join,
 }
 
@@ -438,7 +438,7 @@ const ACTIONS: [(&str, Action); 16] = [
         digest.map(said)
     }),
     ("for_each", |bag, _| {
-        // A counter counts each partition once, however often that was tried.
+        // A counter counts each partition once, however many attempts there were.
         let counter = Counter::new("records");
         bag.clone()
             .with(counter.clone())
@@ -524,10 +524,10 @@ fn all_cases() -> Vec<Case> {
     cases
 }
 
-/// What has come of a case.
+/// Outcome of a case.
 struct Outcome {
     answer: Vec<String>,
-    /// How many partitions of sources were computed.
+    /// Number of computed partitions of sources.
     computed: u64,
 }
 
@@ -581,7 +581,7 @@ fn damage_does_not_show_in_any_answer() {
         "all" => cases.len(),
         number => number.parse().expect("a number of rounds, or all"),
     };
-    // A step without a divisor in common with the number of cases comes to each of them, and to few neighbours.
+    // A step that is coprime to the number of cases reaches each of them, and few neighbours in a row.
     let step = cases.len() * 382 / 1_000;
     let step = (step..)
         .find(|step| gcd(*step, cases.len()) == 1)
@@ -618,7 +618,7 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// The part of a group that comes before damage never gets into a result. Closures may do with it what they like.
+/// If damage cuts a group short, the part before the damage appears in no result, whatever closures do with it.
 #[test]
 fn a_closure_that_sees_a_part_of_a_group_does_not_matter() {
     const VALUES: usize = 300;
@@ -663,7 +663,7 @@ fn a_closure_that_sees_a_part_of_a_group_does_not_matter() {
     }
 }
 
-/// What a closure makes of a part of a group is not handed to the closures behind it.
+/// The result of a closure for a part of a group is not passed to the closures after it.
 #[test]
 fn nothing_that_is_made_of_a_part_of_a_group_is_handed_on() {
     const SUM: u64 = 300 * 2_100 + 300 * 299 / 2;
@@ -708,7 +708,7 @@ fn nothing_that_is_made_of_a_part_of_a_group_is_handed_on() {
     }
 }
 
-/// A partition that is cut is not what a closure is to see, either.
+/// The same applies to a partition that is cut short.
 #[test]
 fn a_closure_that_sees_a_part_of_a_partition_does_not_matter() {
     quiet_panics();
@@ -744,7 +744,7 @@ struct Skipped {
     skipped: u8,
 }
 
-/// What serde writes as nothing.
+/// A value that serde encodes as no bytes.
 trait Nothing: Copy + fmt::Debug + Ord + Serialize + DeserializeOwned + Send + Sync + 'static {
     const VALUE: Self;
 }
@@ -874,7 +874,7 @@ fn records_without_bytes_are_records() {
     on_every_executor_and_processes(check_all);
 }
 
-/// More of them than a chunk may have, on processes.
+/// More records than a chunk may have, on worker processes.
 #[test]
 fn many_records_without_bytes_are_as_many() {
     let context = Context::builder().executor(Executor::Processes(2));
@@ -947,7 +947,7 @@ fn the_payload_of_an_iterator_may_panic_when_it_is_dropped() {
     });
 }
 
-/// Panics when it is dropped, unless a panic is under way.
+/// Panics when it is dropped, unless the thread is already panicking.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Brittle(u64);
 
@@ -957,7 +957,7 @@ impl Drop for Brittle {
     }
 }
 
-/// What has been computed is dropped where an error ends the task.
+/// If an error ends the task, computed records are dropped.
 #[test]
 fn a_record_that_panics_when_it_is_dropped_is_an_error() {
     quiet_panics();
@@ -986,7 +986,7 @@ fn a_record_that_panics_when_it_is_dropped_is_an_error() {
                 .unwrap_err(),
             fails().top(50).unwrap_err(),
         ] {
-            // A worker process drops a record once it is sent, before it comes to the bad one.
+            // A worker process drops a record after sending it, before it reaches the bad one.
             let text = error.to_string();
             assert!(
                 text.contains("it is bad") || text.contains(ON_PURPOSE),
@@ -997,7 +997,7 @@ fn a_record_that_panics_when_it_is_dropped_is_an_error() {
     });
 }
 
-/// Panics when it is read back, written or shown, as its name says.
+/// Panics or fails when it is decoded, encoded or formatted, according to its name.
 #[derive(Clone, Debug)]
 enum Awkward {
     Read,
@@ -1019,7 +1019,7 @@ impl<'de> Deserialize<'de> for Awkward {
     }
 }
 
-/// Checks that an error names the method, and a line of this file.
+/// Asserts that an error names the method and a line of this file.
 #[track_caller]
 fn names(error: &Error, operator: &str, words: &str) {
     let place = error
@@ -1034,7 +1034,7 @@ fn names(error: &Error, operator: &str, words: &str) {
     assert!(error.to_string().contains(words), "{error}");
 }
 
-/// All that is sent to workers and back may be code of the program.
+/// All values that are sent to workers and back may run user code.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_panics_or_fails_while_it_is_sent_is_an_error_with_a_place() {
@@ -1061,7 +1061,7 @@ fn what_panics_or_fails_while_it_is_sent_is_an_error_with_a_place() {
         names(&sorted.unwrap_err(), "sort_by", words);
         let each = numbers().with(awkward.clone()).for_each(|_, _| ());
         names(&each.unwrap_err(), "for_each", words);
-        // An initial value, and so a result.
+        // An initial value, and therefore a result.
         let folded = numbers().aggregate(awkward.clone(), |a, _| a, |a, _| a);
         names(&folded.unwrap_err(), "aggregate", words);
         // Records of the driver.
@@ -1128,7 +1128,7 @@ fn an_error_of_a_worker_that_panics_when_it_is_shown_is_one() {
     is_well(&context);
 }
 
-/// The records of a partition of which a worker does not live to see the end the first time.
+/// Returns the records of a partition in which the worker dies at its first attempt.
 #[cfg(target_os = "linux")]
 fn dies_once(context: &Context, files: &Files, number: fn(u64, bool) -> u64) -> Bag<(u64, String)> {
     let state = (files.path("died"), vec![number(3, false), number(3, true)]);
@@ -1173,7 +1173,7 @@ fn what_was_handed_on_is_resumed_only_if_it_comes_again() {
     names(&error, "map_partitions", "same records each time");
 }
 
-/// `iter` has handed on records of a partition that is computed again.
+/// `iter` has returned records of a partition that is computed again.
 #[test]
 fn iter_goes_on_only_if_the_same_comes_again() {
     for executor in executors() {
@@ -1187,14 +1187,14 @@ fn iter_goes_on_only_if_the_same_comes_again() {
         });
         let records: Result<Vec<_>> = marked.iter().unwrap().collect();
         match records {
-            // The damage may have been met before the first record.
+            // The damage may have been found before the first record.
             Ok(records) => assert_eq!(records.len(), 3_600),
             Err(error) => names(&error, "iter", "same records each time"),
         }
     }
 }
 
-/// What a map stage does after its tasks counts once, however often the stage runs.
+/// Counters count the work that a map stage does after its tasks once, however often the stage runs.
 #[test]
 fn counters_count_once_what_is_computed_again() {
     for executor in executors() {
@@ -1219,7 +1219,7 @@ fn counters_count_once_what_is_computed_again() {
             assert_eq!(harm.computed() > 9, is_harmed, "{executor:?}");
             counter.value()
         });
-        // How many comparisons it takes depends on how the memory is shared.
+        // The number of comparisons depends on how the memory is shared.
         assert!(
             clean > 10_000 && harmed < clean * 5 / 4,
             "{executor:?}: {harmed}, not {clean}"

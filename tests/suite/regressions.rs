@@ -1,4 +1,4 @@
-//! Fixed bugs, each with a sentence that describes it.
+//! Fixed bugs. The comment of each test describes the bug.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::{Files, ON_PURPOSE, on_every_executor, quiet_panics, within_the_limit};
 
-/// A bag with a state could not be printed, although a bag can.
+/// A bag with a state had no `Debug` output, although a bag has.
 #[test]
 fn a_bag_with_a_state_can_be_printed() {
     let text = format!("{:?}", holdall::range(0..10).with(42));
@@ -21,7 +21,7 @@ fn a_bag_with_a_state_can_be_printed() {
     assert!(text.ends_with("state: 42 }"), "{text}");
 }
 
-/// On a pool of no threads nothing ran, and each action gave what it gives for an empty bag.
+/// On a pool without threads nothing ran, and each action returned its result for an empty bag.
 #[test]
 fn a_pool_without_threads_is_refused() {
     let error = Context::builder()
@@ -40,7 +40,7 @@ fn a_pool_without_threads_is_refused() {
     );
 }
 
-/// A size of partitions that cannot be was refused under a name that is known inside only.
+/// The error for an invalid partition size used an internal name of the setting.
 #[test]
 fn partition_bytes_are_refused_by_their_name() {
     let files = Files::new();
@@ -60,7 +60,7 @@ fn partition_bytes_are_refused_by_their_name() {
     );
 }
 
-/// The words of a type about itself came as `OtherString("…")`.
+/// The error of a type's own code was formatted as `OtherString("…")`.
 #[test]
 fn a_type_that_cannot_be_carried_says_so_itself() {
     #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ fn a_type_that_cannot_be_carried_says_so_itself() {
     });
 }
 
-/// An error behind an erased bag named the line that the source had come to, not the one that the record was of.
+/// An error after an erased bag named the line that the source had reached, not the line of the record.
 #[test]
 fn behind_an_erased_bag_no_wrong_line_is_named() {
     quiet_panics();
@@ -133,7 +133,7 @@ fn behind_an_erased_bag_no_wrong_line_is_named() {
                 "{error}"
             );
         }
-        // Before it, and where records cross one by one as text does, the line is known.
+        // Before the erased bag, and for records that cross it one by one like text, the line is known.
         let before = numbers
             .inspect(move |n| assert!(!is_bad(*n), "{ON_PURPOSE}"))
             .boxed();
@@ -151,12 +151,13 @@ fn behind_an_erased_bag_no_wrong_line_is_named() {
     });
 }
 
-/// What `map_partitions` made of a partition that could be read in part only came out of `iter` before the error.
+/// If a partition could be read only in part, `iter` returned the output of `map_partitions` for that part before the
+/// error.
 #[test]
 fn a_partition_that_cannot_be_read_is_not_counted() {
     on_every_executor(|context| {
         let files = Files::new();
-        // More than a block of text, so that records are seen before the error is.
+        // More than a block of text, so that records are read before the error occurs.
         let text = [&b"line\n".repeat(200_000)[..], b"\xff\n"].concat();
         let lines = context.read_text(files.write("f", text)).unwrap();
         let counts = lines.map_partitions(|lines, emit| {
@@ -176,7 +177,7 @@ fn a_partition_that_cannot_be_read_is_not_counted() {
     });
 }
 
-/// A panic in the iterator of a source did not say of which.
+/// The error for a panic in the iterator of a source did not name the source.
 #[test]
 fn a_panic_in_an_iterator_says_whose_it_is() {
     quiet_panics();
@@ -194,7 +195,7 @@ fn a_panic_in_an_iterator_says_whose_it_is() {
     });
 }
 
-/// A panic where results are merged was said to be in partition 0.
+/// The error for a panic in merging results named partition 0.
 #[test]
 fn a_panic_in_merging_is_in_no_partition() {
     quiet_panics();
@@ -214,10 +215,10 @@ fn a_panic_in_merging_is_in_no_partition() {
     });
 }
 
-/// Records of many small partitions piled up without a bound while those before them were not taken.
+/// If the records before them were not taken, records of many small partitions accumulated without a limit.
 #[test]
 fn what_waits_for_iter_to_take_it_is_bounded() {
-    /// What the documentation says, and what may be on its way.
+    /// The documented limit, plus records in transit.
     const MOST: usize = 80_000;
     let sources: [fn(&Context) -> Bag<u64>; 2] = [
         |context| context.from_iter(0..).boxed(),
@@ -238,7 +239,7 @@ fn what_waits_for_iter_to_take_it_is_bounded() {
             for n in numbers.iter().unwrap().take(400_000) {
                 assert_eq!(n.unwrap(), taken as u64);
                 taken += 1;
-                // As long as they take it, they are given time to go too far.
+                // While `iter` is not polled, give the tasks time to exceed the limit.
                 let (mut last, mut quiet) = (0, 0);
                 while taken % 100_000 == 1 && quiet < 20_000 {
                     let now = seen.load(Ordering::Relaxed);
@@ -253,7 +254,7 @@ fn what_waits_for_iter_to_take_it_is_bounded() {
     });
 }
 
-/// What a `main` that returns an error prints was the inside of a struct.
+/// A `main` that returned an error printed the fields of a struct.
 #[test]
 fn an_error_prints_as_a_sentence_with_its_causes() {
     let error = holdall::read_text("no/such/file").unwrap_err();

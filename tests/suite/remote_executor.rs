@@ -7,8 +7,8 @@ use crate::common::{Files, assert_empty, within_the_limit};
 use holdall::executor::{RemoteExecutor, Report, Stage, TaskSpec, Tasks, Worker};
 use holdall::{Context, Counter, Executor, Result};
 
-/// Runs tasks in another order than they come in, loses each third attempt, runs each fourth twice, and takes all that
-/// it carries apart into bytes and puts it together again.
+/// Runs tasks out of order, loses each third attempt, runs each fourth twice, and encodes and decodes all data that it
+/// transfers.
 #[derive(Default)]
 struct Awkward {
     attempts: AtomicUsize,
@@ -25,7 +25,7 @@ impl Awkward {
         usize::try_from(*seed >> 33).expect("31 bits") % below
     }
 
-    /// A task by a worker of its own.
+    /// Runs a task on a new worker.
     fn run_task(&self, stage: &Stage, task: &TaskSpec, tasks: &Tasks<'_>) -> Result<Report> {
         let mut worker = Worker::new(self.workers.fetch_add(1, Ordering::SeqCst));
         let report = worker.run(
@@ -39,7 +39,7 @@ impl Awkward {
     }
 }
 
-/// The same, as it comes out of a process at the other end of a wire.
+/// Returns a copy of a value, encoded and decoded as for a process on another machine.
 fn carried<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
     let bytes = bincode::serde::encode_to_vec(value, bincode::config::standard());
     let bytes = bytes.expect("it is plain data");
@@ -71,7 +71,7 @@ impl RemoteExecutor for Awkward {
                 continue;
             }
             let outcome = self.run_task(stage, &task, tasks);
-            // Never more often than it may be.
+            // A task must not be lost more often than the job allows.
             if attempt % 3 == 1 && task.attempt < 4 {
                 tasks.lost(&task, 7, "on purpose");
                 continue;
@@ -166,7 +166,7 @@ impl RemoteExecutor for Careless {
         let mut worker = Worker::new(1);
         while let Some(task) = tasks.next() {
             if task.partitions.iter().any(|partition| partition.index == 3) {
-                // Not answered at all.
+                // Return without reporting the task.
                 return Ok(());
             }
             let outcome = worker.run(stage, &task, &mut |partition, number, chunk| {

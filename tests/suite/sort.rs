@@ -1,4 +1,4 @@
-//! Compares sorting with `slice::sort_by`: any data, any partitions, any memory, any executor.
+//! Compares sorting with `slice::sort_by`, for any data, partitions, memory and executor.
 
 #![expect(
     clippy::print_stdout,
@@ -12,11 +12,11 @@ use holdall::{Bag, Context, Data, ErrorKind, Executor};
 
 use crate::common::{assert_empty, concatenation};
 
-/// The least that a thread can work with.
+/// Minimum memory of a thread, in bytes.
 const TINY: usize = 1 << 20;
 const LARGE: usize = 1 << 30;
 
-/// Contexts of all kinds, with much memory and with little, which spill into `directory`.
+/// Returns contexts of all kinds, with much memory and with little, which spill into `directory`.
 fn contexts(directory: &Path) -> Vec<(String, Context)> {
     let settings = [
         (Executor::Inline, TINY, 5),
@@ -40,7 +40,7 @@ fn contexts(directory: &Path) -> Vec<(String, Context)> {
     settings.map(context).into()
 }
 
-/// Sorts `records` in all contexts, in several partitionings of the input.
+/// Sorts `records` in all contexts, with several partitionings of the input.
 fn sorts_as<T, U>(records: Vec<T>, sort: impl Fn(Bag<T>) -> Bag<U>, expected: &[U])
 where
     T: Data + Clone + Sync,
@@ -59,7 +59,7 @@ where
     }
 }
 
-/// Numbers that look random, the same in each run.
+/// Returns pseudo-random numbers, the same in each run.
 fn numbers(count: usize) -> Vec<u64> {
     let mut state = 7_u64;
     let mut next = || {
@@ -77,7 +77,7 @@ fn sorted<T: Clone + Ord>(records: &[T]) -> Vec<T> {
     sorted
 }
 
-/// Records with their places, of which only the first field is compared.
+/// Returns records with their positions. Only the first field is compared.
 fn placed(keys: impl IntoIterator<Item = u64>) -> Vec<(u64, usize)> {
     keys.into_iter().zip(0..).collect()
 }
@@ -112,7 +112,7 @@ fn strings_sort_by_their_bytes() {
         ]
         .map(String::from),
     );
-    // Equal far beyond any prefix, and long ones.
+    // Long records, with equal prefixes of up to hundreds of bytes.
     for n in numbers(400) {
         records.push(format!("{}{}", "same ".repeat((n % 90) as usize), n % 7));
     }
@@ -274,7 +274,7 @@ fn bags_that_are_larger_than_memory_merge() {
     merges_as_it_sorts(&pairs, 18_000);
 }
 
-/// Merges the records before and behind `middle`, sorted and as they are.
+/// Asserts that merging the sorted records before and after `middle` equals sorting, also if they are not sorted.
 fn merges_as_it_sorts<T>(records: &[T], middle: usize)
 where
     T: Data + Ord + Clone + Sync + Debug,
@@ -308,7 +308,7 @@ where
 
 #[test]
 fn equal_records_of_merged_bags_are_in_their_order() {
-    /// Equal to all that have the same key.
+    /// Equal to all others with the same key.
     #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
     struct Placed(u64, u64);
 
@@ -374,7 +374,7 @@ fn pairs_sort_within_partitions() {
         let partitions = partitions.collect().expect("sorted");
         let expected = first.get_or_insert_with(|| partitions.clone());
         assert!(partitions == *expected, "{name}");
-        // Keys in order, of each key the places in order, and no key twice.
+        // Keys are in order, the positions of each key are in order, and no key occurs twice.
         assert!(
             partitions.iter().all(|partition| partition.is_sorted()),
             "{name}"
@@ -438,8 +438,8 @@ fn a_sort_that_breaks_off_leaves_nothing() {
     assert_empty(spill.path());
 }
 
-/// The peak of a process that sorts ten times its budget. What a process is beside its data, threads and their
-/// buffers for files included, must fit into 64 MiB.
+/// Measures the peak memory of a process that sorts ten times its budget. Everything besides the budget, including
+/// threads and their file buffers, must fit into 64 MiB.
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_stays_within_the_budget() {

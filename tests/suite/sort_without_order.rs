@@ -12,7 +12,7 @@ use crate::common::{assert_empty, on_every_executor};
 
 type Compare = fn(u64, u64) -> Ordering;
 
-/// The slice sorts of std panic at some orders that are none, and say so on standard error.
+/// Silences the slice sorts of std, which panic at some comparisons that are not total orders.
 fn quiet_sorts() {
     static SET: Once = Once::new();
     SET.call_once(|| {
@@ -37,7 +37,7 @@ fn floats_with_nan(a: u64, b: u64) -> Ordering {
     float(a).partial_cmp(&float(b)).unwrap_or(Ordering::Equal)
 }
 
-/// Each is before another.
+/// A cyclic comparison: each value is before some other one.
 fn in_a_circle(a: u64, b: u64) -> Ordering {
     (a % 3 + 1).rem_euclid(3).cmp(&(b % 3))
 }
@@ -52,7 +52,7 @@ fn never_twice_the_same(a: u64, b: u64) -> Ordering {
     by_hash_of_both(CALLS.fetch_add(1, Relaxed), a ^ b)
 }
 
-/// An order, but for one answer in some hundreds.
+/// An order, except for one result in some hundreds.
 fn seldom_wrong(a: u64, b: u64) -> Ordering {
     match never_twice_the_same(a, b) {
         Ordering::Less if (a ^ b).is_multiple_of(100) => b.cmp(&a),
@@ -68,7 +68,7 @@ const COMPARISONS: [Compare; 5] = [
     seldom_wrong,
 ];
 
-/// Sorts, and checks that each record is there as often as before; or that the error says which sort gave up.
+/// Sorts, and asserts that each record occurs as often as before, or that the error names the sort that panicked.
 fn keeps_all(bag: &Bag<u64>, compare: Compare, mut expected: Vec<u64>) {
     let sorted = bag.clone().sort_by(move |a, b| compare(*a, *b)).collect();
     match sorted {
@@ -120,7 +120,7 @@ fn twelve_floats_with_a_nan_stay_twelve() {
     });
 }
 
-/// So many records that they are spilled, in pieces of which some hold the bounds of several partitions.
+/// Sorts enough records for a spill, in pieces of which some contain the bounds of several partitions.
 #[test]
 fn all_that_was_spilled_comes_back() {
     quiet_sorts();

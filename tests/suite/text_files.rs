@@ -15,7 +15,7 @@ fn collect<P: Pipeline<Out = str>>(bag: holdall::Result<Bag<str, P>>) -> Vec<Str
     bag.and_then(|bag| bag.collect()).expect("no error")
 }
 
-// Which files.
+// Input files.
 
 #[test]
 fn a_directory_is_its_files_in_order_but_for_hidden_ones() {
@@ -44,7 +44,7 @@ fn a_directory_is_its_files_in_order_but_for_hidden_ones() {
             collect(context.read_text(files.path("a"))),
             ["a/1", "a/2", "a/deep/er/0"]
         );
-        // One that is asked for by name is read.
+        // A hidden file is read if its name is given.
         assert_eq!(
             collect(context.read_text(files.path(".hidden"))),
             [".hidden"]
@@ -80,7 +80,7 @@ fn a_pattern_is_its_matches_in_order() {
         );
         assert_eq!(read("s*"), ["sub/c.txt", "sub/sub/d.txt"]);
         assert_eq!(read("sub/**"), ["sub/c.txt", "sub/sub/d.txt"]);
-        // A file with a name like a pattern is that file.
+        // A file whose name looks like a pattern is read as that file.
         assert_eq!(read("[x].txt"), ["[x].txt"]);
     });
 }
@@ -99,7 +99,7 @@ fn a_list_keeps_its_order_and_what_it_names_twice() {
         assert_eq!(collect(context.read_text(&[&a][..])), ["a"]);
         let none = context.read_text(Vec::<String>::new()).unwrap();
         assert_eq!((none.partitions(), none.count().unwrap()), (Some(0), 0));
-        // One missing among others is an error.
+        // If one of several files is missing, that is an error.
         let error = context.read_text([a, files.path("c")]).unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::NoInput { pattern } if pattern.ends_with("/c")),
@@ -127,7 +127,7 @@ fn thousands_of_small_files_are_few_partitions() {
         let lines = context.read_text(files.root()).unwrap();
         let partitions = lines.partitions().unwrap();
         assert!(partitions <= 40, "{partitions} partitions");
-        // Each file with a text has two lines; an empty one has a line if there is a line break in it.
+        // Each file with text has two lines. An empty one has a line if it contains a line break.
         let with_text = (0..2_000).filter(|n| n % 100 > 0);
         let empty = (0..2_000).filter(|n| n % 100 == 0 && n % 7 > 0);
         let expected = (
@@ -196,7 +196,7 @@ mod open_files {
     use super::reader;
     use crate::common::Files;
 
-    /// How many times this process has the file at `path` open.
+    /// Returns the number of times that this process has the file at `path` open.
     fn times_open(path: &Path) -> usize {
         let entries = std::fs::read_dir("/proc/self/fd").expect("Linux has it");
         let links = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
@@ -223,7 +223,7 @@ mod open_files {
             });
             assert_eq!(watched.count().unwrap(), 1000);
             assert!((1..=threads).contains(&most.load(Ordering::Relaxed)));
-            // Nor is it open longer than the job takes, however that ends.
+            // The file is not open longer than the job, however the job ends.
             assert_eq!(times_open(&path), 0);
             assert_eq!(watched.map(str::to_owned).take(30).unwrap().len(), 30);
             assert_eq!(times_open(&path), 0);
@@ -236,7 +236,7 @@ mod open_files {
             );
             assert_eq!(times_open(&path), 0);
             if threads == 1 {
-                // Once it is open, it may as well be gone.
+                // Once the file is open, it may be deleted.
                 let seen = path.clone();
                 let removing = lines
                     .clone()
@@ -281,7 +281,7 @@ fn compression_is_told_by_content() {
 
 #[test]
 fn a_large_zstd_file_is_divided_while_it_is_decoded() {
-    // Of frames that are not compressed, as there is nothing to be gained.
+    // The frames are not compressed, because the text is incompressible.
     let mut number = 1_u64;
     let mut line = || {
         number = number
@@ -328,7 +328,7 @@ fn gzip_is_told_by_content() {
 
 #[test]
 fn a_large_gzip_file_among_small_ones_keeps_its_place() {
-    // Not compressed, so that it is large without taking long.
+    // Not compressed, so that it is large but quickly written.
     let line = |n: u64| format!("{n:0999}\n");
     let text: String = (0..6_000).map(line).collect();
     let large = gzip(text.as_bytes(), Compression::none());
@@ -591,7 +591,7 @@ fn a_wrong_byte_is_placed_exactly() {
         let files = Files::new();
         files.write("a", "fine\n".repeat(2));
         let text = "line 1\nline é 2\r\nlast";
-        // Not in place of a line break, without which there would be fewer lines.
+        // Do not replace a line break, which would reduce the number of lines.
         let places = text.char_indices().filter(|(_, c)| *c != '\n');
         for (at, _) in places {
             let mut bytes = text.as_bytes().to_vec();
@@ -625,7 +625,7 @@ fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
             (3, "ab\n"),
             (300, &"0123456789\n".repeat(28)[..300]),
         ] {
-            // 300 is within a line, so that it begins before.
+            // Offset 300 is within a line that begins earlier.
             let starts = before.rfind('\n').map_or(0, |end| end + 1);
             let limit = 50 - (at - starts);
             for (extra, is_too_long) in [(0, false), (1, true), (5_000, true)] {
@@ -696,7 +696,7 @@ fn bytes_that_are_no_text_are_read_as_bytes() {
 #[test]
 fn files_as_of_the_system_are_read() {
     on_every_executor(|context| {
-        // It says that its size is 0.
+        // The reported size of this file is 0.
         let lines = context.read_text("/proc/self/limits").unwrap();
         assert!(
             lines

@@ -1,6 +1,6 @@
-//! Types whose `Serialize` and `Deserialize` disagree: what comes out of a bag is what went in, or an error that says
-//! which type it is, in which method and on which line, on every executor. And which processes are workers, and what
-//! happens where there are too few threads.
+//! Types whose `Serialize` and `Deserialize` disagree. On every executor, a bag returns the records that were put into
+//! it, or an error that names the type, the method and the line. Also tests which processes are workers, and the case
+//! of too few threads.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
@@ -12,7 +12,8 @@ use crate::common::on_every_executor_and_processes;
 use holdall::{Context, ErrorKind, Executor, Result, StorageLevel};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// That `result` is `expected`, or an error that names the type, a method and a line of this file. Says which.
+/// Asserts that `result` is `expected`, or an error that names the type, a method and a line of this file. Returns
+/// whether it is `expected`.
 #[track_caller]
 fn assert_right<R: PartialEq + Debug>(result: Result<R>, expected: &R, type_name: &str) -> bool {
     match result {
@@ -37,7 +38,7 @@ fn assert_right<R: PartialEq + Debug>(result: Result<R>, expected: &R, type_name
     }
 }
 
-/// The same, and that it is an error.
+/// Asserts that `result` is an error that names the type, a method and a line of this file.
 #[track_caller]
 fn assert_refused<R: Debug>(result: Result<R>, type_name: &str) {
     if let Ok(result) = result {
@@ -60,7 +61,7 @@ enum Event {
     },
 }
 
-/// The first records are those that come back as they were.
+/// Returns records, of which the first are decoded correctly.
 fn events() -> Vec<Event> {
     let mut events = vec![Event::Start; 100];
     events.extend([Event::Click(1), Event::View(2), Event::Buy { price: 3 }]);
@@ -82,7 +83,7 @@ fn variants_behind_a_skipped_one_are_refused_wherever_they_are_written() {
             "Event",
         );
         assert_refused(events().repartition(3).collect(), "Event");
-        // What stays in memory need not be written.
+        // Records that stay in memory need not be encoded.
         let reduced = events().map(|event| (0, event)).reduce_by_key(Ord::max);
         assert_right(
             reduced.collect(),
@@ -110,7 +111,7 @@ fn narrow_chains_and_actions_give_the_right_records_or_none() {
         let is_click = |event: &Event| matches!(event, Event::Click(_));
         assert_right(bag.clone().filter(is_click).count(), &1, "Event");
         assert_right(bag.max(), &events().pop(), "Event");
-        // What is made in a worker comes from there.
+        // A worker sends the records that it has created.
         let made = context.range(0..200).map(|n| match n {
             0..100 => Event::Start,
             _ => Event::View(n),
@@ -181,7 +182,7 @@ fn fields_that_are_not_serialised_are_not_lost_in_silence() {
     });
 }
 
-/// As a state, an initial value and a result. What it comes back as is never seen.
+/// Used as a state, an initial value and a result. Its wrong copy is never visible.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Shifted {
     #[serde(skip_deserializing)]
@@ -191,7 +192,7 @@ struct Shifted {
 
 const SHIFTED: Shifted = Shifted { rank: 200, id: 3 };
 
-/// Its type is sent with each stage that has a closure or an operator that needs it.
+/// Uses `state` in all ways. It is sent with each stage whose closures or operators need it.
 fn assert_states<S>(context: &Context, state: &S, type_name: &str)
 where
     S: Clone + Debug + PartialEq + Serialize + Deserialize<'static> + Send + Sync + 'static,
@@ -217,7 +218,7 @@ where
         &all,
         type_name,
     );
-    // Two of them, and what comes behind both.
+    // Two of them, and the values after both.
     let twice = with()
         .filter(|_, _| true)
         .with(state.clone())
@@ -236,7 +237,7 @@ fn states_initial_values_and_results_are_right_or_refused() {
         assert_states(context, &BTreeMap::from([(1, rows().pop())]), "Row");
         assert_states(context, &Seconds(77), "Seconds");
         assert_states(context, &Longer(vec![1, 2]), "Longer");
-        // These are right.
+        // These types are correct.
         assert_states(
             context,
             &(0..99)
@@ -297,7 +298,7 @@ fn records_in_memory_are_right_or_refused() {
     });
 }
 
-/// It is read as it was not written.
+/// A type whose decoded value differs from the encoded one.
 #[derive(Clone, Debug, PartialEq)]
 struct Seconds(u64);
 
@@ -313,7 +314,7 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
-/// More is written than is read.
+/// A type that encodes more than it decodes.
 #[derive(Clone, Debug, PartialEq)]
 struct Longer(Vec<u8>);
 
@@ -368,7 +369,7 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// Paths are equal that have other bytes: `a/b` and `a//b`.
+/// Equal paths can have different bytes: `a/b` and `a//b`.
 #[test]
 fn normalised_keys_are_one_key() {
     on_every_executor_and_processes(|context| {
@@ -396,7 +397,7 @@ fn normalised_keys_are_one_key() {
                 .unwrap(),
             3
         );
-        // Their order is another each time, so they are no keys.
+        // Their order differs each time, so they cannot be keys.
         let sets = context.range(0..3).map(|n| Set((0..2000 * n).collect()));
         assert_refused(sets.distinct().count(), "Set");
     });
@@ -405,7 +406,7 @@ fn normalised_keys_are_one_key() {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Set(HashSet<u64>);
 
-/// Each value lies in the next one.
+/// A value that contains a nested value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Nested(u64, Option<Box<Nested>>);
 
@@ -433,7 +434,7 @@ fn records_that_are_nested_deeply_are_right_or_refused() {
     });
 }
 
-/// It counts how often this process has read one.
+/// A table that counts how often this process has decoded one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Table(Vec<u32>);
 
@@ -471,15 +472,15 @@ fn a_large_state_of_several_stages_is_read_once() {
     for job in 1..3 {
         let mut found = bag.collect().expect("the records");
         found.sort();
-        // One was let go for the other.
+        // The worker dropped the state of one stage to load that of the other.
         let expected: Vec<_> = (0..10).map(|n| (n, 3 * n + 12, 2 * job)).collect();
         assert_eq!(found, expected);
     }
-    // In this process, to check each of the three.
+    // In this process, each of the three was decoded once, for its check.
     assert_eq!(READ.load(Ordering::Relaxed), 3);
 }
 
-/// Runs a test of this program that is not one by itself.
+/// Runs a helper test of this program.
 fn program(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args([
@@ -526,7 +527,7 @@ mod workers {
 
     const VARIABLE: &str = "HOLDALL_WORKER";
 
-    /// A socket, the other end of it, and its number.
+    /// Returns both ends of a socket, and the number of the second.
     fn socket() -> (UnixStream, UnixStream, u64) {
         let (here, there) = UnixStream::pair().expect("a pair");
         let file = File::from(OwnedFd::from(there.try_clone().expect("a copy")));
@@ -576,11 +577,11 @@ mod workers {
             &[0; 64],
             &[255; 4096],
         ] {
-            // This process is its parent, of the same program and user. But it does not know the token.
+            // This process is the parent, and runs the same program as the same user. But it does not know the token.
             let (mut here, there, number) = socket();
             let child = start(&format!("1:{number}:{}", "0".repeat(32)), there);
             here.write_all(says).expect("it listens");
-            // Who says nothing is waited for, until he is gone.
+            // If the driver sends nothing, the worker waits until the driver closes the socket.
             let _open = (!says.is_empty()).then_some(here);
             let output = child.wait_with_output().expect("it ends");
             let said = said(&output);
@@ -618,7 +619,7 @@ mod workers {
     }
 }
 
-/// So large a stack that no thread can have one.
+/// A stack size that no thread can have.
 const STACK: (&str, &str) = ("RUST_MIN_STACK", "70368744177664");
 
 #[test]

@@ -1,10 +1,10 @@
-//! A record from bytes that it does not borrow from, for values that outlive them.
+//! Decodes a record that does not borrow from the bytes, and can therefore outlive them.
 //!
-//! serde knows two kinds of types: those that may borrow from what they are read from, and those that never do. The
-//! second is said by `for<'a> Deserialize<'a>`, which `&'static str` is not: it borrows, for ever. Here such types can
-//! be read, too, as `Deserialize<'static>`: what they borrow is kept for ever, once for each text. All others take the
-//! way without it. bincode's own deserializer lends what it reads for as long as the bytes live; else this one does
-//! what that does.
+//! serde distinguishes types that may borrow from their input from types that never do. The latter implement `for<'a>
+//! Deserialize<'a>`. `&'static str` does not: it borrows for `'static`. This decoder supports both kinds as
+//! `Deserialize<'static>`. It leaks what a type borrows, once for each distinct text; types that borrow nothing are
+//! decoded without leaking. bincode's own deserializer would lend the input only for the lifetime of the bytes. Apart
+//! from that, this one behaves like bincode's.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -22,18 +22,19 @@ use super::number::{self, Number};
 use super::{CONFIGURATION, DEPTH, TOO_DEEP};
 use crate::error::intern;
 
-/// Takes values from the front of bytes; where `FOR_EVER`, what they want to borrow is kept for ever.
+/// Takes values from the front of bytes. If `FOR_EVER`, leaks copies of the values that types borrow.
 pub(super) struct Decoder<'b, const FOR_EVER: bool> {
     pub(super) bytes: &'b [u8],
-    /// How many more values may be nested in this one.
+    /// Number of further levels of nesting that are allowed.
     depth: u32,
-    /// How many more elements there may be that have no bytes.
+    /// Number of further elements without bytes that are allowed.
     spare_elements: usize,
-    /// Where to note which structs there are.
+    /// Destination for the layouts of the decoded structs.
     layouts: Option<&'b Layouts>,
 }
 
-/// How many elements without bytes a record may have in its lists. A damaged length would have billions of them made.
+/// Maximum number of elements without bytes in the lists of a record. Without a limit, a damaged length would create
+/// billions of elements.
 const SPARE_ELEMENTS: usize = 1 << 20;
 
 impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
@@ -47,7 +48,7 @@ impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
         }
     }
 
-    /// One that notes which structs there are.
+    /// Creates a decoder that records the layouts of structs.
     pub(super) fn noting(bytes: &'b [u8], layouts: &'b Layouts) -> Self {
         Self {
             layouts: Some(layouts),
@@ -67,7 +68,7 @@ impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
         number::take(&mut self.bytes).map_or_else(|| no_number(self.bytes), Ok)
     }
 
-    /// A value as bincode reads it.
+    /// Takes a value by bincode's own decoder.
     #[inline]
     fn value<T: Decode<()>>(&mut self) -> Result<T, DecodeError> {
         let (value, length) = bincode::decode_from_slice(self.bytes, CONFIGURATION)?;
@@ -94,11 +95,11 @@ impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
         Ok(bytes)
     }
 
-    /// The length of a list.
+    /// Takes the length of a list.
     #[inline]
     fn elements(&mut self) -> Result<usize, DecodeError> {
         let length = self.length()?;
-        // Elements with bytes are no more than the bytes. If there are more, some have none.
+        // The other elements have at least one byte each.
         let without_bytes = length.saturating_sub(self.bytes.len());
         match self.spare_elements.checked_sub(without_bytes) {
             Some(left) => self.spare_elements = left,
@@ -107,7 +108,7 @@ impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
         Ok(length)
     }
 
-    /// Reads what a recursive type needs: an option, a list or a variant.
+    /// Reads the content of an option, a list or a variant. Every recursive type contains one of these.
     #[inline]
     fn deeper<R>(
         &mut self,
@@ -131,7 +132,7 @@ impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
     }
 }
 
-/// Plain values, taken as `$take` does.
+/// Plain values, taken by `$take`.
 macro_rules! plain {
     ($take:ident: $($method:ident -> $visit:ident),* $(,)?) => {$(
         #[inline]
@@ -141,7 +142,7 @@ macro_rules! plain {
     )*};
 }
 
-/// What bytes without names and types do not tell.
+/// Requests that bytes without names and types cannot answer.
 macro_rules! unsupported {
     ($($method:ident: $reason:ident),* $(,)?) => {$(
         fn $method<V: Visitor<'static>>(self, _: V) -> Result<V::Value, DecodeError> {
@@ -297,8 +298,8 @@ impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> 
     }
 }
 
-/// What bincode says of bytes that are no number. (They are not left in the decoder's hands, which so can have them in
-/// registers.)
+/// Returns bincode's error for bytes that are not a number. (Takes only the bytes and not the decoder, so that the
+/// compiler can keep the decoder in registers.)
 #[cold]
 #[inline(never)]
 fn no_number<T: Decode<()>>(bytes: &[u8]) -> Result<T, DecodeError> {
@@ -313,7 +314,7 @@ fn too_many_elements(length: usize) -> DecodeError {
     ))
 }
 
-/// The parts of a compound value, of which so many are left.
+/// Parts of a compound value, of which `left` have not been decoded yet.
 struct Parts<'d, 'b, const FOR_EVER: bool> {
     decoder: &'d mut Decoder<'b, FOR_EVER>,
     left: usize,
@@ -426,7 +427,7 @@ impl<const FOR_EVER: bool> VariantAccess<'static> for &mut Decoder<'_, FOR_EVER>
     }
 }
 
-/// The same bytes, for ever; each are kept once.
+/// Returns a leaked copy of `bytes`. Equal bytes are leaked once.
 fn intern_bytes(bytes: &[u8]) -> &'static [u8] {
     static KEPT: Mutex<Option<HashSet<&'static [u8]>>> = Mutex::new(None);
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);

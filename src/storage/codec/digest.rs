@@ -1,10 +1,12 @@
-//! A number for what a value contains, to compare a record with the one that came back.
+//! A hash of the content of a value, to compare a record with its decoded copy.
 //!
-//! Bytes will not do for that: the entries of a `HashMap` come back in another order. So the elements of sequences and
-//! the entries of maps count in any order. All else counts as it is, the names of variants and fields included.
+//! The bytes cannot be compared, because decoding may change the order of the entries of a `HashMap`. The digest
+//! therefore ignores the order of the elements of sequences and of the entries of maps. It covers everything else
+//! exactly, including the names of variants and fields.
 //!
-//! A field that a type leaves out, by `#[serde(skip)]` say, is in neither. It shows in memory: between the fields that
-//! are written there are more bytes than alignment explains. How large a struct is, the decoder has [noted](Layout).
+//! A field that a type omits, for example by `#[serde(skip)]`, appears in neither digest. Its memory reveals it: the
+//! gaps between the serialised fields are larger than alignment explains. The decoder has [recorded](Layout) the size
+//! of each struct.
 
 use std::any::type_name;
 use std::cell::RefCell;
@@ -25,11 +27,12 @@ pub(super) struct Layout {
     align: usize,
 }
 
-/// The structs that a record contains.
+/// Structs that a record contains.
 pub(super) type Layouts = RefCell<Vec<Layout>>;
 
 impl Layout {
-    /// Notes that a `T` is read as a struct of this name. One of another name is the helper of code of the program.
+    /// Records that a `T` is decoded as a struct called `name`. Ignores a struct of another name, which is a helper in
+    /// the user's code.
     pub(super) fn note<T>(layouts: &Layouts, name: &'static str) {
         let path = type_name::<T>().split('<').next().unwrap_or_default();
         let layout = Self {
@@ -43,9 +46,11 @@ impl Layout {
         }
     }
 
-    /// How many bytes of a struct are neither in one of its `fields`, in ascending order, nor before one to align it.
+    /// The lowest of the fields counts as the start of the struct, whatever the representation, so all other missing
+    /// bytes count as a gap at its end.
     ///
-    /// Its first field is at its start, whatever the representation; so all else that is missing is at its end.
+    /// Whatever the representation, the first of the fields is assumed at the start of the struct, so that bytes
+    /// missing at either end count as a gap at its end.
     fn unexplained_bytes(&self, fields: &[Extent]) -> usize {
         let mut bytes = 0;
         let mut add = |gap, align| bytes += if gap < align { 0 } else { gap };
@@ -58,17 +63,17 @@ impl Layout {
         let start = fields.first().map_or(0, |field| field.start);
         let span = place.unwrap_or(start) - start;
         add(self.size.saturating_sub(span), self.align);
-        // A struct that is smaller than that is another of the same name, or code of the program gives away what is
-        // not in it.
+        // If the struct is smaller than its fields, the layout is that of another struct with the same name, or user
+        // code serialises values that are not in the struct.
         if span > self.size { 0 } else { bytes }
     }
 }
 
-/// A number for what `value` contains, whose structs have these layouts.
+/// Returns a hash of the content of `value`. `layouts` are those of its structs.
 ///
 /// # Errors
 ///
-/// What its own code says, or that a struct leaves out some of its fields.
+/// Returns an error of the type's own code, or the error that a struct omits some of its fields.
 pub(super) fn digest<T: Serialize>(value: &T, layouts: &Layouts) -> Result<u64, EncodeError> {
     let here = 0_u8;
     let stack = std::ptr::from_ref(&here).addr();
@@ -79,7 +84,7 @@ fn hash(value: impl Hash) -> u64 {
     BuildHasherDefault::<RapidHasher<'_>>::default().hash_one(value)
 }
 
-/// Where a field lies in memory.
+/// Position of a field in memory.
 #[derive(Clone, Copy)]
 struct Extent {
     start: usize,
@@ -87,21 +92,22 @@ struct Extent {
     align: usize,
 }
 
-/// Makes a number of one value.
+/// Hashes one value.
 #[derive(Clone, Copy)]
 struct Digest<'l> {
     layouts: &'l Layouts,
-    /// An address on the stack. What the program's code makes while it serialises lies between this and its end.
+    /// An address on the stack. Temporary values that user code creates while it serialises are between this address
+    /// and the end of the stack.
     stack: usize,
 }
 
-/// The number of what came so far of a compound value.
+/// Digest of the parts of a compound value so far.
 struct PartsInOrder<'l> {
     of: Digest<'l>,
     digest: u64,
 }
 
-/// The same of one whose parts come in any order.
+/// Digest of a compound value whose parts have no defined order.
 struct InAnyOrder<'l> {
     of: Digest<'l>,
     sum: u64,
@@ -109,7 +115,7 @@ struct InAnyOrder<'l> {
     key: u64,
 }
 
-/// The same of a struct, whose fields are looked at where they lie.
+/// Digest of a struct, together with the positions of its fields.
 struct FieldParts<'l> {
     parts: PartsInOrder<'l>,
     name: &'static str,
@@ -167,8 +173,8 @@ impl FieldParts<'_> {
         let here = std::ptr::from_ref(&here).addr();
         let of = self.parts.of;
         let stack = here.min(of.stack)..here.max(of.stack);
-        // A struct that writes nothing is a mark, whose fields nobody expects to come back. A field may also be made while
-        // it is written, as by `#[serde(with = "…")]`.
+        // A struct that serialises nothing is a marker, so losing its fields is intended. A field may also be a
+        // temporary value, created during serialisation, for example by `#[serde(with = "…")]`.
         if self.fields.is_empty() || self.fields.iter().any(|field| stack.contains(&field.start)) {
             return 0;
         }
@@ -311,7 +317,7 @@ impl<'l> Serializer for Digest<'l> {
         Ok(self.in_order((index, variant)))
     }
 
-    /// As the encoder says: a type may be written in another form for people.
+    /// Must match the encoder, because a type may have another form for human readers.
     fn is_human_readable(&self) -> bool {
         false
     }

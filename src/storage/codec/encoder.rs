@@ -1,9 +1,9 @@
-//! A record to bytes.
+//! Encodes a record.
 //!
-//! bincode writes fields one after another without names. Its own serializer ignores that one is left out by
-//! `skip_serializing_if`, and the next field is then read back in its place: wrong records, without an error. This one
-//! refuses such a field. It also refuses structs and variants that were not [checked](super::shapes) yet, and values
-//! that are nested too deeply to be read back. All else is as bincode's does it.
+//! bincode writes fields consecutively, without names. If `skip_serializing_if` omits a field, bincode's own serializer
+//! ignores that, and the next field is decoded in its place: wrong records, without an error. This encoder refuses an
+//! omitted field. It also refuses structs and variants that have not been [checked](super::shapes) yet, and values that
+//! are nested too deeply to be decoded. Apart from that, it behaves like bincode's.
 
 use std::marker::PhantomData;
 
@@ -21,7 +21,7 @@ use super::{CONFIGURATION, DEPTH, TOO_DEEP, shapes};
 /// Appends a value of type `T` to `O`.
 pub(super) struct Encoder<'o, O, T: ?Sized> {
     output: &'o mut O,
-    /// How many more values may be nested in this one. It is known to the compiler where all is inlined.
+    /// Number of further levels of nesting that are allowed. The compiler knows it if all calls are inlined.
     depth: u32,
     of: PhantomData<fn(&T)>,
 }
@@ -45,7 +45,7 @@ impl<'o, O, T: ?Sized> Encoder<'o, O, T> {
         }
     }
 
-    /// To be called for what a recursive type needs: an option, a list or a variant.
+    /// Must be called for an option, a list and a variant. Every recursive type contains one of these.
     #[inline(always)]
     fn deeper(self) -> Result<Self, EncodeError> {
         match self.depth.checked_sub(1) {
@@ -55,7 +55,7 @@ impl<'o, O, T: ?Sized> Encoder<'o, O, T> {
     }
 }
 
-/// Appends `value`.
+/// Appends `value` to `output`.
 #[inline(always)]
 pub(super) fn encode<T: Serialize + ?Sized>(
     value: &T,
@@ -68,9 +68,9 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     })
 }
 
-/// What values are appended to.
+/// Destination for encoded values.
 pub(super) trait ByteSink {
-    /// Appends a number, as [`number::parts`] gives it.
+    /// Appends the parts of a number that [`number::parts`] has returned.
     fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError>;
 
     fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError>;
@@ -79,7 +79,7 @@ pub(super) trait ByteSink {
 impl ByteSink for Vec<u8> {
     #[inline(always)]
     fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError> {
-        // All that there may be, and no more of it kept than there is: a copy of a fixed length takes no call.
+        // Append the maximum and then truncate: a copy of fixed length needs no call.
         let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
         let start = self.len();
         self.extend_from_slice(&[first, a, b, c, d, e, f, g, h]);
@@ -94,7 +94,7 @@ impl ByteSink for Vec<u8> {
     }
 }
 
-/// What bincode appends to: its own writers are for slices and for `io::Write`, which cost a check more a value.
+/// A writer for bincode. Its own writers are for slices and for `io::Write`, and need one check more per value.
 struct Tail<'o, O>(&'o mut O);
 
 impl<O: ByteSink> Writer for Tail<'_, O> {
@@ -119,7 +119,7 @@ macro_rules! numbers {
     )*};
 }
 
-/// Values that are bincode's.
+/// Values that bincode encodes.
 macro_rules! values {
     ($($method:ident: $type:ty),* $(,)?) => {$(
         #[inline]
@@ -129,7 +129,7 @@ macro_rules! values {
     )*};
 }
 
-/// Variants with parts, of which only the index is written.
+/// Variants with fields. The bytes of the fields follow the index of the variant.
 macro_rules! variants {
     ($($method:ident),*) => {$(
         #[inline]
@@ -147,7 +147,7 @@ macro_rules! variants {
     )*};
 }
 
-/// Parts of a struct, of which nothing is written but themselves.
+/// Structs. Their bytes are those of their fields.
 macro_rules! structs {
     ($($method:ident),*) => {$(
         #[inline]
@@ -276,7 +276,7 @@ impl<O: ByteSink, T: ?Sized> Serializer for Encoder<'_, O, T> {
     }
 }
 
-/// Parts of a compound value without names.
+/// Unnamed parts of a compound value.
 macro_rules! unnamed {
     ($($trait:ident: $($method:ident),*);* $(;)?) => {$(
         impl<O: ByteSink, T: ?Sized> $trait for Encoder<'_, O, T> {
@@ -304,7 +304,7 @@ unnamed! {
     SerializeMap: serialize_key, serialize_value;
 }
 
-/// Parts of a compound value with names, of which none may be left out.
+/// Named parts of a compound value. None may be omitted.
 macro_rules! named {
     ($($trait:ident),*) => {$(
         impl<O: ByteSink, T: ?Sized> $trait for Encoder<'_, O, T> {

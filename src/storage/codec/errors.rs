@@ -1,4 +1,4 @@
-//! Errors come back from another process as they were.
+//! Errors from another process are decoded unchanged.
 
 use std::error::Error as _;
 use std::io;
@@ -24,7 +24,7 @@ fn nested() -> Box<dyn std::error::Error + Send + Sync> {
     Box::new(Error::io("write", Path::new("out"), full))
 }
 
-/// One of each kind. The `match` fails to compile for a kind that is not among them.
+/// Returns one error of each kind. The `match` fails to compile if a kind is missing.
 #[expect(clippy::too_many_lines, reason = "one for each kind")]
 fn all_kinds() -> Vec<ErrorKind> {
     use ErrorKind as K;
@@ -173,7 +173,7 @@ fn sent(error: &Error) -> Error {
     decode(&bytes).unwrap()
 }
 
-/// What an error and its causes say.
+/// Returns the messages of an error and of its causes.
 fn sentences(error: &Error) -> Vec<String> {
     let mut sentences = vec![error.to_string()];
     let mut cause = error.source();
@@ -195,7 +195,7 @@ fn every_kind_comes_back_with_its_sentence_its_causes_and_its_place() {
         );
         assert_eq!(sentences(&back), sentences(&error));
         assert_eq!(back.context(), error.context());
-        // What is not of the same type any more at least looks alike again.
+        // Causes whose type is lost must at least format the same after a second round.
         assert_eq!(format!("{:?}", sent(&back)), format!("{back:?}"));
     }
 }

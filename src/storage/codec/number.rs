@@ -1,4 +1,4 @@
-//! Whole numbers as bincode writes them, without its calls: they are most of what goes through a shuffle.
+//! Integers in bincode's format, without calls to bincode: most values in a shuffle are integers.
 //!
 //! ```text
 //!  up to 250         the number
@@ -7,19 +7,20 @@
 //!  up to 2^64 - 1    253, eight bytes
 //! ```
 //!
-//! Of numbers with a sign it is 0, 1, 2, 3, 4 that stand for 0, -1, 1, -2, 2.
+//! Signed integers are zigzag-encoded: 0, 1, 2, 3, 4 stand for 0, -1, 1, -2, 2.
 
 const TWO_BYTES: u8 = 251;
 const FOUR_BYTES: u8 = 252;
 const EIGHT_BYTES: u8 = 253;
 
-/// What is written and read as above. Numbers of one byte are not.
+/// An integer in this format. Integers of one byte have another.
 pub(super) trait Number: Sized {
     const BYTES: usize;
 
     fn to_unsigned(self) -> u64;
 
-    /// The number that has given `unsigned`, which has no more than [`BYTES`](Self::BYTES).
+    /// Returns the number for which [`to_unsigned`](Self::to_unsigned) has returned `unsigned`. It fits into
+    /// [`BYTES`](Self::BYTES).
     fn from_unsigned(unsigned: u64) -> Self;
 }
 
@@ -62,20 +63,21 @@ numbers! {
     u64, i64;
 }
 
-/// A number as it is written: the first byte, then so many of the lowest bytes of the number.
+/// Returns the encoding of a number: the first byte, the unsigned number, and how many of its low bytes follow the
+/// first byte.
 #[inline(always)]
 pub(super) fn parts(number: impl Number) -> (u8, u64, usize) {
     let number = number.to_unsigned();
     if number < TWO_BYTES.into() {
         return (number as u8, number, 0);
     }
-    // Counted, not jumped to: how long a number is can hardly be foreseen.
+    // Branchless, because the length of a number cannot be predicted.
     let [four, eight] = [number > 0xffff, number > 0xffff_ffff].map(u8::from);
     let more = 2 + 2 * four + 4 * eight;
     (TWO_BYTES + four + eight, number, more.into())
 }
 
-/// Takes the number that `bytes` start with; `None`, and nothing is taken, if there is none that is a `T`.
+/// Takes the number at the start of `bytes`. If there is none that fits into a `T`, returns `None` and takes nothing.
 #[inline(always)]
 pub(super) fn take<T: Number>(bytes: &mut &[u8]) -> Option<T> {
     let (&first, rest) = bytes.split_first()?;

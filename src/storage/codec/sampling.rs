@@ -1,22 +1,22 @@
-//! Which of many records are checked.
+//! Selects the records that are checked.
 
 use crate::error::Result;
 
-/// Has the first records checked, and then ever fewer: all of them would cost as much as the records.
+/// Checks the first records, and then fewer and fewer: checking all of them would cost as much as encoding them.
 #[derive(Debug, Default)]
 pub(crate) struct Sampling {
     records: u64,
     checked_bytes: usize,
 }
 
-/// Number of records that are checked first.
+/// Number of records at the start that are all checked.
 const FIRST: u64 = 8;
 
-/// Maximum number of bytes that are checked, but for the first record.
+/// Number of checked bytes after which no further record is checked. The first record is always checked.
 const MAX_BYTES: usize = 1 << 20;
 
 impl Sampling {
-    /// Calls `check` for a record that is to be checked. It returns the number of its bytes.
+    /// Calls `check` if this record should be checked. `check` returns the length of the record in bytes.
     #[inline(always)]
     pub(crate) fn check(&mut self, check: impl FnOnce() -> Result<usize>) -> Result<()> {
         self.records += 1;

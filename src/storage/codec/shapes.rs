@@ -1,12 +1,13 @@
-//! Which structs, variants and parts of lists are known to come back as they were written.
+//! Structs, variants, and element types of lists and options that are known to be decoded as they were encoded.
 //!
-//! `Serialize` and `Deserialize` of a type may disagree, and for some of its values only: serde's derive counts a
-//! skipped variant when it numbers the variants to be written, but not when it numbers those to be read. So the variants
-//! behind a skipped one come back as others, of the same length, and the ones before it come back as themselves.
+//! `Serialize` and `Deserialize` of a type may disagree for some of its values only. For example, serde's derive counts
+//! a skipped variant when it numbers the variants for encoding, but not for decoding. The variants after a skipped one
+//! are then decoded as other variants, possibly of the same length. The variants before it are decoded correctly.
 //!
-//! Checking each record would cost as much as the record. Instead, the encoder refuses the first value of each struct
-//! and of each variant that this thread meets, and the first list and option of a type that is not empty. The record is
-//! then [checked](super::check) as a whole, and what it contains is known from then on. A known one costs a comparison.
+//! Checking each record would cost as much as encoding it. Instead, the encoder refuses the first value of each struct
+//! and of each variant on this thread, and the first non-empty list and option of each type. The caller then
+//! [checks](super::check) the whole record. From then on, everything that it contains is known. A known shape costs one
+//! comparison.
 
 use std::any::type_name;
 use std::cell::{Cell, RefCell};
@@ -14,8 +15,8 @@ use std::collections::BTreeSet;
 
 use bincode::error::EncodeError;
 
-/// A struct, a variant of an enum, or a list or option with something in it. Names stand for themselves by their address; the same name at two addresses is
-/// checked twice.
+/// A struct, a variant of an enum, or a non-empty list or option. Names are compared by address. If the same name has
+/// two addresses, its shape is checked twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Shape {
     type_name: usize,
@@ -23,34 +24,35 @@ struct Shape {
     index: u32,
 }
 
-/// Two shapes that share a slot of the table below cost a search in the set for each record.
+/// Binary logarithm of the size of the table of recent shapes. Two shapes in the same slot cost a search in the set for
+/// each record.
 const SLOTS_BITS: u32 = 7;
 
 thread_local! {
-    /// The known shapes that were met last. Apart from the set, as a thread-local without a destructor is quick to
-    /// reach.
+    /// Known shapes that were encountered recently. This table is separate from the set because a thread-local without
+    /// a destructor is faster to access.
     static RECENT: [Cell<Shape>; 1 << SLOTS_BITS] = const {
         [const { Cell::new(Shape { type_name: 0, variant: 0, index: 0 }) }; 1 << SLOTS_BITS]
     };
     static KNOWN: RefCell<BTreeSet<Shape>> = const { RefCell::new(BTreeSet::new()) };
-    /// What [`trusting`] has met.
+    /// Shapes that [`trusting`] has encountered.
     static MET: RefCell<Option<Vec<Shape>>> = const { RefCell::new(None) };
 }
 
 const UNKNOWN: &str = "a struct or a variant that has not been checked";
 
-/// Whether a record was refused since it has to be checked first.
+/// Returns `true` if a record was refused because it has not been checked yet.
 pub(super) fn is_unknown(error: &EncodeError) -> bool {
     matches!(error, EncodeError::Other(reason) if *reason == UNKNOWN)
 }
 
-/// Refuses a struct that is not known, or a list or option with something in it. `T` is the type that is being encoded.
+/// Refuses an unknown struct, or an unknown non-empty list or option. `T` is the type that is being encoded.
 #[inline]
 pub(super) fn meet_whole<T: ?Sized>() -> Result<(), EncodeError> {
     meet_variant::<T>("", u32::MAX)
 }
 
-/// Refuses a variant that is not known.
+/// Refuses an unknown variant.
 #[inline]
 pub(super) fn meet_variant<T: ?Sized>(
     variant: &'static str,
@@ -83,9 +85,9 @@ fn meet(shape: Shape) -> Result<(), EncodeError> {
     })
 }
 
-/// Calls `encode`, in which any shape is accepted. Those are known afterwards, unless it fails.
+/// Calls `encode` and accepts all shapes in it. If it succeeds, these shapes are known afterwards.
 pub(super) fn trusting<R, E>(encode: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
-    /// Restores what was there before, also if the code of the program panics.
+    /// Restores the previous state, even if user code panics.
     struct Restore(Option<Vec<Shape>>);
 
     impl Drop for Restore {

@@ -1,18 +1,18 @@
-//! A few bytes that stay in the processor's registers.
+//! A few bytes that stay in registers of the CPU.
 //!
-//! Most keys and values of a shuffle are numbers or short words. Written to memory byte by byte, and read back at once
-//! in larger units, to hash or to copy them, they would wait there: the processor cannot forward to a read what several
-//! writes have left in its store buffer.
+//! Most keys and values of a shuffle are numbers or short words. If they were written to memory byte by byte, and
+//! immediately read in larger units for hashing or copying, the reads would stall: the CPU cannot forward several
+//! writes from its store buffer to one read.
 
 use bincode::error::EncodeError;
 
 use super::encoder::ByteSink;
 
-/// The most bytes that a [`Short`] may have.
+/// Maximum length of a [`Short`], in bytes.
 pub(crate) const SHORT_BYTES: usize = 15;
 
-/// Masks for so many bytes of a word: for the lower half of it, and for the upper one. As two lists, so that the compiler
-/// does not fetch both at once, into a register from which there is a long way to the others.
+/// Masks for the first n bytes of a word, for its lower and its upper half. They are two arrays, so that the compiler
+/// does not load both into one vector register, from which moving them to other registers is slow.
 const LOWER: [u64; SHORT_BYTES + 1] = masks(0);
 const UPPER: [u64; SHORT_BYTES + 1] = masks(u64::BITS);
 
@@ -26,7 +26,7 @@ const fn masks(shift: u32) -> [u64; SHORT_BYTES + 1] {
     masks
 }
 
-/// Up to [`SHORT_BYTES`] bytes: the first one the lowest, and those that are not there 0.
+/// Up to [`SHORT_BYTES`] bytes. The first byte is the lowest of `word`; unused bytes are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Short {
     word: u128,
@@ -34,7 +34,7 @@ pub struct Short {
 }
 
 impl Short {
-    /// What `bytes` are, if they are few enough.
+    /// Returns `bytes` as a `Short`; `None` if they are too long.
     #[inline(always)]
     pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
         let word = |at: usize| {
@@ -49,7 +49,7 @@ impl Short {
         };
         let len = bytes.len();
         let (head, tail) = match len {
-            // Each shift brings the last bytes to the place behind the first ones.
+            // Each shift moves the last bytes to the position after the first ones.
             9..=SHORT_BYTES => (word(0), word(len - 8) >> (8 * (16 - len))),
             8 => (word(0), 0),
             4..8 => (half(0) | half(len - 4) << (8 * (len - 4)), 0),
@@ -64,8 +64,8 @@ impl Short {
         Some(Self { word, len })
     }
 
-    /// The same of the first `len` of `bytes`. Where enough others follow it takes no jumps, which nobody could foresee
-    /// where lengths differ.
+    /// Returns the first `len` of `bytes` as a `Short`; `None` if `len` is too large. If `bytes` is long enough for a
+    /// whole word, there is no branch on `len`, which would be mispredicted for mixed lengths.
     #[inline(always)]
     pub(crate) fn first_of(bytes: &[u8], len: usize) -> Option<Self> {
         if len > SHORT_BYTES {
@@ -80,7 +80,8 @@ impl Short {
         Some(Self { word, len })
     }
 
-    /// The bytes and, on top, how many there are and one more: so it is 0 for nothing else.
+    /// Returns the bytes with the length plus 1 in the highest byte. Distinct values have distinct results, and none is
+    /// 0.
     #[inline(always)]
     pub(crate) fn tagged(self) -> u128 {
         self.word | (self.len as u128 + 1) << (8 * SHORT_BYTES)
@@ -91,13 +92,13 @@ impl Short {
         self.len
     }
 
-    /// The bytes, the first one the lowest.
+    /// Returns the bytes as a word. The first byte is the lowest.
     #[inline(always)]
     pub(crate) fn word(self) -> u128 {
         self.word
     }
 
-    /// Appends so many bytes, the first one the lowest of `word`, which has no others.
+    /// Appends the `len` lowest bytes of `word`, whose other bytes are 0.
     #[inline(always)]
     fn push(&mut self, word: u128, len: usize) -> Result<(), EncodeError> {
         if len > SHORT_BYTES - self.len {

@@ -1,4 +1,4 @@
-//! What the codec carries, and what it refuses.
+//! Types that the codec supports, and types that it refuses.
 
 mod checks;
 
@@ -12,7 +12,8 @@ use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 
 use super::*;
 
-/// The codec's, for bincode's own decoder: that allocates whatever a damaged length says, up to a limit.
+/// The codec's configuration with a limit, for bincode's own decoder, which otherwise allocates whatever a damaged
+/// length requests.
 const LIMITED: Configuration<LittleEndian, Varint, Limit<1_000_000>> =
     CONFIGURATION.with_limit::<1_000_000>();
 
@@ -172,7 +173,7 @@ fn refuses_types_that_need_names_in_the_bytes() {
     });
 }
 
-/// Without the check the codec would read `first: 1, rest: []` here, and no error would tell.
+/// Without the check, the codec would silently decode `first: 1, rest: []` here.
 #[test]
 fn refuses_a_field_that_is_left_out() {
     let reason = refuses(&Sparse {
@@ -229,7 +230,7 @@ fn a_length_that_is_none_allocates_nothing() {
     }
 }
 
-/// One of all that serde knows.
+/// A value of each kind that serde supports.
 #[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
 struct Everything {
     unsigned: (u8, u16, u32, u64, u128, usize),
@@ -250,7 +251,7 @@ enum Variant {
     Struct { number: i64, nothing: () },
 }
 
-/// The bits, shifted so that numbers of all lengths come up.
+/// Returns a value made of `bits`, which are shifted so that numbers of all lengths occur.
 fn everything(bits: u128, shift: u32, text: String) -> Everything {
     let bits = bits >> shift;
     let (number, signed) = (bits as u64, !bits as i64);
@@ -299,7 +300,7 @@ fn has_bincodes_bytes<T: Serialize + ?Sized>(record: &T) {
     assert_eq!(encode_short(record), Short::new(&expected));
 }
 
-/// Reads bytes, which may be damaged, as bincode does.
+/// Asserts that bytes, which may be damaged, are decoded as by bincode.
 fn reads_as_bincode_does<T: for<'a> Deserialize<'a> + PartialEq + Debug>(bytes: &[u8]) {
     let mut rest = bytes;
     let decoded = decode_prefix::<T>(&mut rest);
@@ -383,7 +384,7 @@ proptest::proptest! {
         let expected = bincode::serde::decode_from_slice::<Everything, _>(&bytes, LIMITED);
         assert_eq!(decoded.is_ok(), expected.is_ok());
         if let Ok((expected, _)) = expected {
-            // Not a comparison of values, as one may be no number.
+            // Compare bytes and not values, because a value may be NaN.
             assert_eq!(decoded.map(|record| encoded(&record)).ok(), Some(encoded(&expected)));
         }
         numbers_are_read_as_bincode_does(&bytes);

@@ -1,4 +1,4 @@
-//! Frames come back as they were written, and every damage to them is found.
+//! Frames are read as they were written, and all damage is detected.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn at() -> FrameAt<'static> {
     }
 }
 
-/// Bytes that LZ4 finds nothing in.
+/// Returns bytes that LZ4 cannot compress.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {
@@ -98,7 +98,7 @@ fn compression_is_not_tried_for_a_while_after_it_did_not_pay() {
     assert!(backoff.tries() && backoff.tries());
 }
 
-/// One compressed and one plain frame: each bit flipped, each length cut.
+/// Flips each bit, and cuts at each length, of one compressed and one plain frame.
 #[test]
 fn every_flipped_bit_and_every_cut_is_found() {
     for bytes in [b"again ".repeat(40), noise(300)] {

@@ -1,4 +1,5 @@
-//! The note that files are being moved into the place of an output, and what a later process makes of it.
+//! The commit marker: records that files are being moved into an output, so that a later process can complete or undo
+//! the moves.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -13,18 +14,18 @@ use super::{NEW, OLD, parts_in};
 const NOTE: &str = "commit";
 const NOTE_BEFORE: &str = "commit-0";
 
-/// How often it is tried to remove the note.
+/// Maximum number of attempts to remove the marker.
 const MAX_ENDS: usize = 10;
 
-/// Whether a file is the note, or will be it.
+/// Returns `true` if `name` is the name of the marker, or of the temporary file that becomes the marker.
 pub(super) fn is_note(name: &str) -> bool {
     matches!(name, NOTE | NOTE_BEFORE)
 }
 
-/// Notes in the directory `unfinished` that its `parts` will be moved to `target`.
+/// Creates the marker in the directory `unfinished`: its `parts` will be moved to `target`.
 pub(super) fn begin(unfinished: &Path, parts: usize, target: &Path) -> io::Result<()> {
     let parent = unfinished.parent().unwrap_or(unfinished);
-    // From there, since all of it may be moved.
+    // Make the target relative, because the whole parent directory may be moved.
     let target = target.strip_prefix(parent).unwrap_or(target);
     let before = unfinished.join(NOTE_BEFORE);
     faults::point()?;
@@ -37,7 +38,7 @@ pub(super) fn begin(unfinished: &Path, parts: usize, target: &Path) -> io::Resul
     directory::sync(unfinished)
 }
 
-/// Notes that nothing is left to be moved, and returns whether it could. If not, [`settle`] finds that out.
+/// Removes the marker after the moves are complete. Returns `false` if that fails; [`settle`] then finds the marker.
 pub(super) fn end(unfinished: &Path) -> bool {
     let note = unfinished.join(NOTE);
     (0..MAX_ENDS).any(|_| {
@@ -45,15 +46,16 @@ pub(super) fn end(unfinished: &Path) -> bool {
             Ok(()) => true,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
-        // What is removed next must not be gone before the note is.
+        // The marker must be durably gone before the files around it are removed.
         is_gone && directory::sync(unfinished).is_ok()
     })
 }
 
-/// Brings moves to an end that have failed or were cut short. Returns whether what is left may go.
+/// Completes or undoes moves that have failed or were interrupted. Returns `true` if the unfinished output can be
+/// deleted.
 ///
-/// As long as no new file is in place, what was moved aside is put back; afterwards the rest of the new files is put
-/// in place. Nothing else is touched: if something is in the way, or the target is gone, all is left as it is.
+/// As long as no new file has been moved in, the old files are moved back. Otherwise, the remaining new files are moved
+/// in. No other file is touched: if a file is in the way, or the target is missing, everything is left as it is.
 pub(super) fn settle(unfinished: &Path) -> bool {
     match fs::read(unfinished.join(NOTE)) {
         Ok(note) => try_end_batch(unfinished, &note).is_some(),
@@ -68,7 +70,7 @@ fn try_end_batch(unfinished: &Path, note: &[u8]) -> Option<()> {
     let (old, new) = (unfinished.join(OLD), unfinished.join(NEW));
     let waiting = parts_if_there(&new)?;
     let directory = match fs::symlink_metadata(&old) {
-        // A file or a link. It was replaced if the output is in its place.
+        // `old` is a file or a link. It has been replaced if the output is at the target.
         Ok(found) if !found.is_dir() => {
             let is_moved = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
             let is_replaced = fs::symlink_metadata(&target).is_ok()

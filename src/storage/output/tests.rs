@@ -1,11 +1,11 @@
-//! An output is whole, the old or the new, whatever fails and whenever the process ends.
+//! An output is whole, either the old or the new one, whatever fails and whenever the process ends.
 
 use std::process::{Command, Stdio};
 
 use super::super::faults::{self, Fault};
 use super::*;
 
-/// What is at the path before an output is written there.
+/// State of the path before an output is written there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Nothing,
@@ -13,7 +13,7 @@ enum Before {
     EmptyDirectory,
     Output,
     OutputThatCannotBeExchanged,
-    /// An output that stays, as one in a mount point does.
+    /// An output whose directory must stay, like a mount point.
     OutputOfAVolume,
     File,
     FileThatCannotBeExchanged,
@@ -77,7 +77,7 @@ impl Before {
         output.finish()
     }
 
-    /// Whether what was there is there, and nothing else.
+    /// Returns `true` if exactly the previous content exists.
     fn is_old(self, path: &Path) -> bool {
         use Before::*;
         match self {
@@ -143,8 +143,8 @@ fn all_below(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Sweeps as the next output at `path` does. A process that another test is starting may have the locks of this one for
-/// a moment, until it runs its own program; so this is tried again.
+/// Sweeps like the next output at `path`. Repeats this, because a process that another test is starting may inherit the
+/// locks of this one until it executes its own program.
 fn sweep(root: &Path, path: &Path) {
     for _ in 0..100 {
         let parent = path.ancestors().skip(1).find(|above| above.exists());
@@ -183,7 +183,7 @@ fn after_any_error_what_was_there_is_there() {
                     before.check(root.path(), Some(outcome.is_ok()));
                     continue;
                 }
-                // If nothing could be put back, the error says where it is, and the next output does it.
+                // If the moves could not be undone, the error names the directory, and the next output completes them.
                 let is_undone = before.is_old(&path) || is_output(&path, "new", NEW_PARTS);
                 let message = outcome.as_ref().err().map(ToString::to_string);
                 let names_all = message.is_some_and(|message| message.contains("are in /"));
@@ -217,7 +217,7 @@ fn whenever_the_process_ends_the_next_output_finds_a_whole_one() {
                 assert!(before.is_old(&path) || is_output(&path, "new", NEW_PARTS));
             }
             sweep(root.path(), &path);
-            // The directories above it may have been made.
+            // The parent directories may have been created.
             if before != Before::NothingNorAbove || path.exists() {
                 before.check(root.path(), None);
             }
@@ -227,7 +227,7 @@ fn whenever_the_process_ends_the_next_output_finds_a_whole_one() {
     }
 }
 
-/// Not a test by itself: a process that is killed while it writes an output.
+/// Not a test of its own: a process that is killed while it writes an output.
 #[test]
 fn child_is_killed() {
     let Some(root) = std::env::var_os(CHILD) else {
@@ -254,7 +254,7 @@ fn what_another_program_puts_there_meanwhile_is_neither_replaced_nor_removed() {
         fs::write(output.parts().join("part-00000"), "new").unwrap();
         output
     };
-    // A file, and a directory that is not empty.
+    // A file, and a directory that is not empty, appear at the path.
     let output = begin(false);
     fs::write(&path, "precious").unwrap();
     let error = output.finish().unwrap_err();
@@ -273,7 +273,7 @@ fn what_another_program_puts_there_meanwhile_is_neither_replaced_nor_removed() {
         "{error}"
     );
     assert!(is_output(&path, "precious", 1));
-    // A file in an output that is replaced.
+    // A file appears in an output that is being replaced.
     for can_exchange in [true, false] {
         faults::set_exchange(can_exchange);
         let output = begin(true);
@@ -307,7 +307,7 @@ fn an_empty_directory_is_kept_with_its_permissions() {
         let before = fs::metadata(&path).unwrap();
         let output = Output::create(&path, overwrite, true).unwrap();
         fs::write(output.parts().join("part-00000"), "new").unwrap();
-        // Another one at the same time.
+        // Another output is written at the same time.
         let other = Output::create(&path, false, true).unwrap();
         output.finish().unwrap();
         fs::write(other.parts().join("part-00000"), "other").unwrap();
@@ -327,7 +327,7 @@ fn an_empty_directory_is_kept_with_its_permissions() {
 fn moves_that_cannot_be_completed_are_left_as_they_are() {
     let root = tempfile::tempdir().unwrap();
     let path = Before::OutputOfAVolume.make(root.path());
-    // All old files, and one of the new ones, have been moved.
+    // At this point, all old files and one of the new files have been moved.
     let (outcome, has_come) = faults::with(Fault::FailsFromThenOn, 10, || {
         Before::OutputOfAVolume.write(&path)
     });

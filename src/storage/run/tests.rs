@@ -1,4 +1,4 @@
-//! Runs come back as they were written, and every damage to their files is found.
+//! Runs are read as they were written, and all damage to their files is detected.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ fn read(run: &Run) -> Result<Vec<Vec<u8>>> {
     Ok(records)
 }
 
-/// Records of different lengths, also empty ones and one longer than a frame.
+/// Returns records of different lengths, including empty ones and one longer than a frame.
 fn records(count: usize) -> Vec<Vec<u8>> {
     let length = |n: usize| {
         if n == 7 {
@@ -44,7 +44,7 @@ fn records(count: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// As they may come in the report of a worker.
+/// A damaged report of a worker may contain such ranges.
 #[test]
 fn a_range_that_no_file_has_is_damaged() {
     let (_directory, scratch) = scratch();
@@ -248,7 +248,8 @@ fn runs_merge() {
     assert!(merge.next().unwrap().is_none());
 }
 
-/// A full disk or a quota in the middle of a file: its error, the runs before it whole, and room for others again.
+/// If the disk is full or the quota is exhausted in the middle of a file, the writer returns an error, the runs before
+/// it remain readable, and other runs can be written.
 #[test]
 fn a_failed_write_keeps_the_runs_before_it() {
     let directory = tempfile::tempdir().unwrap();

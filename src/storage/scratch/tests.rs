@@ -1,4 +1,4 @@
-//! Directories come late and go early, whoever dies.
+//! Directories are created late and deleted early, whichever process dies.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child as Process, ChildStdin, Command, ExitStatus, Stdio};
@@ -8,10 +8,10 @@ use super::*;
 
 const CHILD_DIRECTORY: &str = "HOLDALL_TEST_CHILD_DIRECTORY";
 
-/// A process of this test program that runs one test of `storage`, up to where it says that it is ready.
+/// A process of this test program that runs one test of `storage` until it reports that it is ready.
 pub(in crate::storage) struct Child {
     process: Process,
-    /// Kept from `Process::wait`, which would close it and so let the child go on.
+    /// Kept away from `Process::wait`, which would close it, and the child would continue.
     _input: Option<ChildStdin>,
 }
 
@@ -61,16 +61,17 @@ impl Drop for Child {
     }
 }
 
-/// Runs `body` if this process is a [`Child`]; what it is handed says that it is ready, and then waits to be killed.
+/// Runs `body` if this process is a [`Child`]. The closure that `body` receives reports that the child is ready, and
+/// then waits to be killed.
 pub(in crate::storage) fn in_child(body: impl FnOnce(&Path, &dyn Fn())) {
     if let Some(directory) = std::env::var_os(CHILD_DIRECTORY) {
         #[cfg(unix)]
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-            system::heed(signal); // whatever whoever started the tests ignores, as `nohup` and a shell's `&` do
+            system::heed(signal); // the parent may ignore them, like `nohup` or a shell's `&`
         }
         body(Path::new(&directory), &|| {
             eprintln!("ready");
-            // Until the parent is gone.
+            // Wait until the parent has ended.
             let _ = std::io::stdin().read(&mut [0]);
         });
     }
@@ -193,12 +194,12 @@ fn a_sweep_takes_what_the_dead_have_left_and_nothing_else() {
     assert_eq!(sweep(spill.path()), 1);
     assert_eq!(names(spill.path()).len(), 4);
     assert!(mine.directory().unwrap().join("lock").exists());
-    drop(living); // killed too
+    drop(living); // Killed as well.
     assert_eq!(sweep(spill.path()), 1);
     assert_eq!(sweep(&spill.path().join("missing")), 0);
 }
 
-/// Not a test by itself: a process with a scratch directory.
+/// Not a test of its own: a process with a scratch directory.
 #[test]
 fn child_holds_scratch() {
     in_child(|directory, ready| {
@@ -217,7 +218,7 @@ fn a_sweep_follows_no_link() {
     fs::write(elsewhere.path().join("precious"), "").unwrap();
     std::os::unix::fs::symlink(elsewhere.path(), spill.path().join("holdall-link")).unwrap();
     assert_eq!(sweep(spill.path()), 0);
-    // A link in a directory that was left: it is none of ours, so the directory stays.
+    // A link in an abandoned directory does not belong to holdall, so the directory stays.
     let mut dead = Child::start("scratch::tests::child_holds_scratch", spill.path());
     let left = spill.path().join(&names(spill.path())[0]);
     let left = if left.ends_with("holdall-link") {
@@ -234,10 +235,10 @@ fn a_sweep_follows_no_link() {
     assert_eq!(names(spill.path()), ["holdall-link"]);
 }
 
-/// Owners make directories while sweepers sweep: each owner must end up with one that stays.
+/// Owners create directories while sweepers sweep. The directory of each owner must stay.
 #[test]
 fn a_sweep_never_takes_a_directory_that_is_being_made() {
-    /// Ends the sweepers, also when an owner fails.
+    /// Stops the sweepers, even if an owner fails.
     struct End<'a>(&'a std::sync::atomic::AtomicBool);
 
     impl Drop for End<'_> {
@@ -267,7 +268,7 @@ fn a_sweep_never_takes_a_directory_that_is_being_made() {
     assert!(names(spill.path()).is_empty());
 }
 
-/// A small file system of its own, where this user may mount one.
+/// A small file system for this test, if this user may mount one.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {

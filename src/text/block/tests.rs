@@ -1,4 +1,4 @@
-//! Each rule of text, at every place where a file can be cut, with buffers of every awkward size.
+//! Tests each rule of text, with files that are cut at every position, and with buffers of every awkward size.
 
 use std::fs;
 use std::io::Write;
@@ -44,12 +44,12 @@ impl Fixture {
         fixture
     }
 
-    /// The records of `start..end`, read through a buffer of `block_bytes`.
+    /// Returns the records of `start..end`, read through a buffer of `block_bytes`.
     fn read(&self, start: u64, end: u64, block_bytes: usize) -> Result<Records> {
         self.read_with(&mut None, start, end, block_bytes)
     }
 
-    /// The same, with the reader that has read other splits, and for the next.
+    /// Like [`read`](Self::read), with a reader that has read other splits, and that is kept for the next one.
     fn read_with(
         &self,
         last: &mut Option<Box<TextBlockReader>>,
@@ -83,7 +83,7 @@ impl Fixture {
         Ok(records)
     }
 
-    /// What `expected` says comes out of the whole file, and of its parts for every two places to cut it at.
+    /// Asserts that the whole file, and its parts for every two positions to cut it at, have the `expected` records.
     fn assert_records(&self, expected: &Records) {
         let len = fs::metadata(&self.path).unwrap().len();
         for block_bytes in [1, 5, 16, 4096] {
@@ -109,7 +109,7 @@ impl Fixture {
     }
 }
 
-/// The records of a content, found the plainest way.
+/// Returns the records of a content, found by the simplest method.
 fn plainly(content: &[u8], delimiter: &[u8]) -> Records {
     let mut records = Vec::new();
     let mut start = if content.starts_with(BYTE_ORDER_MARK) {
@@ -179,7 +179,7 @@ fn custom_delimiters_at_every_cut() {
     }
 }
 
-/// They are never cut, but every end has to be right, for a file can grow.
+/// Such files are never cut, but every end of a range must be right, because a file can grow.
 #[test]
 fn delimiters_that_overlap_themselves() {
     for (delimiter, content) in [
@@ -218,14 +218,14 @@ proptest! {
         if Delimiter::new(delimiter.as_bytes()).overlaps_itself() {
             cuts.clear();
         }
-        // The last record ends beyond the last cut: a file has 180 bytes at most.
+        // The last record ends before the last cut, because a file has at most 180 bytes.
         cuts.extend([0, 200]);
         cuts.sort_unstable();
         cuts.dedup();
         let read = |cut: &[u64]| fixture.read(cut[0], cut[1], block_bytes).unwrap();
         let splits: Vec<Records> = cuts.windows(2).map(read).collect();
         prop_assert_eq!(splits.concat(), plainly(content, delimiter.as_bytes()));
-        // By one reader, some of them in order and some not.
+        // One reader reads some of them in order, and some not.
         let mut last = None;
         for at in order {
             let at = at.index(splits.len());
@@ -307,10 +307,10 @@ fn a_file_that_changed_its_size() {
         [(8, b"three".to_vec())]
     );
     assert_eq!(fixture.read(500, 1_000, 16).unwrap(), []);
-    // Longer than planned, when it ended within "two".
+    // Longer than planned: the file ended within "two" then.
     let expected = [(0, b"one".to_vec()), (4, b"two".to_vec())];
     assert_eq!(fixture.read(0, 6, 16).unwrap(), expected);
-    // Shorter than it was when the reader began, which has looked at a few bytes beforehand.
+    // Shorter than when the reader began. The reader has read a few bytes past its split by then.
     let fixture = Fixture::new(&b"0123456\n".repeat(4));
     let mut last = None;
     let mut read = |start, end| fixture.read_with(&mut last, start, end, 8).unwrap();
@@ -331,7 +331,7 @@ fn a_reader_of_other_options_does_not_read_on() {
     assert_eq!(read.unwrap(), []);
     let read = fixture.read_with(&mut last, 10, 19, 16);
     assert_eq!(read.unwrap(), [(14, b"four\n".to_vec())]);
-    // Its buffer is larger than such lines may be.
+    // Its buffer is larger than the maximum length of these lines.
     fixture.options.max_line_bytes = 4;
     assert!(fixture.read_with(&mut last, 0, 19, 16).is_err());
 }

@@ -1,4 +1,4 @@
-//! What serde asks for, from fields.
+//! Deserialises values from fields.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, SeqAccess, Visitor};
@@ -126,11 +126,11 @@ impl<'de> Deserializer<'de> for &mut Fields<'de> {
     }
 }
 
-/// Values from fields, one after the other, and how many are still wanted at most.
+/// Deserialises consecutive values from fields, up to the given number.
 struct Elements<'f, 'de>(&'f mut Fields<'de>, usize);
 
 impl<'de> Elements<'_, 'de> {
-    /// The fields, if there is one more and it is wanted.
+    /// Returns the fields, if another field is available and wanted.
     #[inline(always)]
     fn next(&mut self) -> Option<&mut Fields<'de>> {
         let Self(fields, wanted) = self;
@@ -155,7 +155,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
             .transpose()
     }
 
-    /// As it is provided, but inlined.
+    /// Overrides the provided method so that it is inlined.
     #[inline(always)]
     fn next_element<T: Deserialize<'de>>(&mut self) -> Result<Option<T>, FieldsError> {
         self.next().map(T::deserialize).transpose()

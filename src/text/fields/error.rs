@@ -1,4 +1,4 @@
-//! Why a line of fields is not what was asked for.
+//! The error for a line of fields that does not match the requested type.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use serde::de::{Error, Expected};
 
 use super::Fields;
 
-/// How much of a field is shown.
+/// Maximum number of characters of a field that the error message shows.
 const SHOWN_CHARS: usize = 80;
 
-/// Why a line of fields is not the value that was asked for.
+/// Reason that a line of fields cannot be parsed as the requested type.
 ///
 /// # Examples
 ///
@@ -25,7 +25,7 @@ pub struct FieldsError(Box<Misfit>);
 struct Misfit {
     field: usize,
     problem: Problem,
-    /// Whether a length is wrong, as the type says: that of a text, or the number of fields that were left for it.
+    /// `true` if the type has reported a wrong length, either of a text or of the sequence of the remaining fields.
     is_of_length: bool,
 }
 
@@ -37,7 +37,7 @@ enum Problem {
 }
 
 impl FieldsError {
-    /// The number of the field, from 1: of the one that cannot be read, is missing, or is the first one too many.
+    /// Returns the number of the field, counted from 1, that cannot be read, is missing, or is the first surplus one.
     pub fn field(&self) -> usize {
         self.0.field
     }
@@ -66,7 +66,8 @@ impl FieldsError {
         }))
     }
 
-    /// With its field: the last one of the current record that was taken, or the one after it.
+    /// Adds the number and the text of the field: the last field of the current record that was taken, or the one after
+    /// it.
     #[cold]
     pub(super) fn in_record(mut self, fields: &Fields<'_>) -> Self {
         let taken = fields.taken();
@@ -104,14 +105,14 @@ impl fmt::Display for FieldsError {
 
 impl std::error::Error for FieldsError {}
 
-/// What types say that are not content with what they get.
+/// Errors that types report while they are deserialised.
 impl Error for FieldsError {
     #[cold]
     fn custom<T: fmt::Display>(reason: T) -> Self {
         Self::unread(reason)
     }
 
-    /// Types of several fields say so when fields run out.
+    /// Types with several fields call this if there are too few fields.
     #[cold]
     fn invalid_length(len: usize, expected: &dyn Expected) -> Self {
         let mut error = Self::custom(format_args!("invalid length {len}, expected {expected}"));

@@ -1,4 +1,4 @@
-//! Lines of fields to values, by way of serde.
+//! Converts lines of fields to values through serde.
 
 mod deserializer;
 mod error;
@@ -15,10 +15,10 @@ use super::decimal::number_at_end;
 use super::mask::{MASK_BYTES, equal_mask};
 pub use error::FieldsError;
 
-/// A value from a line of fields, which `delimiter` divides.
+/// Parses a line of fields that are separated by `delimiter`.
 ///
-/// This is what [`Bag::parse_fields`](crate::Bag::parse_fields) does with each record, and says what may be asked for. By
-/// itself it is for lines that may not fit, and for values that borrow from the line:
+/// [`Bag::parse_fields`](crate::Bag::parse_fields) calls this for each record; its docs list the supported types. Use
+/// this function for lines that may not match, and for values that borrow from the line:
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -35,7 +35,7 @@ pub use error::FieldsError;
 ///
 /// # Errors
 ///
-/// If the line has fewer or more fields than `T`, or one that its type cannot be read from.
+/// Returns an error if the line has fewer or more fields than `T`, or if a field cannot be parsed as its type.
 pub fn parse_fields<'de, T: Deserialize<'de>>(
     line: &'de str,
     delimiter: char,
@@ -43,38 +43,38 @@ pub fn parse_fields<'de, T: Deserialize<'de>>(
     Fields::new(line, TextKind::Record, delimiter).parse()
 }
 
-/// What a piece of text is.
+/// Structure of a piece of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextKind {
-    /// One record, whatever is in it.
+    /// One record, whatever its content.
     Record,
-    /// Records that end with `"\n"`, or `"\r\n"`, or the text.
+    /// Records that end with `"\n"`, with `"\r\n"`, or at the end of the text.
     Lines,
 }
 
-/// The fields of a record, or of one line after the other.
+/// The fields of a record, or of one line after another.
 ///
-/// Where fields and lines end is found at once, for 64 bytes.
+/// The ends of fields and lines are found for 64 bytes in one step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields<'t> {
     text: &'t str,
     kind: TextKind,
     delimiter: char,
-    /// Where the current record begins.
+    /// Start of the current record.
     record: usize,
-    /// Where the next field begins.
+    /// Start of the next field.
     start: usize,
-    /// Whether no field of the current record is left.
+    /// `true` if the current record has no further fields.
     is_done: bool,
-    /// Whether one more was asked for all the same.
+    /// `true` if another field was requested after the last one.
     ran_out: bool,
-    /// A mask of where fields may end, of the 64 bytes from `base` on, and only what is still ahead.
+    /// Mask of the possible ends of fields in the 64 bytes from `base` on, without those already passed.
     ends: u64,
     base: usize,
 }
 
 impl<'t> Fields<'t> {
-    /// The delimiter of fields in lines must not be part of a line's end.
+    /// Creates the fields of `text`. For lines, the delimiter must not be part of a line ending.
     pub(crate) fn new(text: &'t str, kind: TextKind, delimiter: char) -> Self {
         let mut fields = Self {
             text,
@@ -91,7 +91,7 @@ impl<'t> Fields<'t> {
         fields
     }
 
-    /// Goes to the next line, if there is one more, and gives all that is left with it.
+    /// Advances to the next line, and returns the text from there to the end; `None` if no line follows.
     #[inline(always)]
     pub(crate) fn next_line(&mut self) -> Option<&'t [u8]> {
         self.record = self.start;
@@ -100,7 +100,7 @@ impl<'t> Fields<'t> {
         (!rest.is_empty()).then_some(rest)
     }
 
-    /// The value that the current record is.
+    /// Parses the current record as a value.
     #[inline(always)]
     pub(crate) fn parse<T: Deserialize<'t>>(&mut self) -> Result<T, FieldsError> {
         match T::deserialize(&mut *self) {
@@ -110,7 +110,7 @@ impl<'t> Fields<'t> {
         }
     }
 
-    /// Goes behind the next field, and says where it is.
+    /// Advances past the next field, and returns its range.
     #[inline(always)]
     fn advance(&mut self) -> Result<Range<usize>, FieldsError> {
         if self.is_done {
@@ -134,7 +134,7 @@ impl<'t> Fields<'t> {
         }
     }
 
-    /// The same where the delimiter has several bytes, and the first one of them is at `end`.
+    /// Handles a byte at `end` that begins a character of several bytes, which may be the delimiter.
     #[cold]
     #[inline(never)]
     fn advance_by_char(&mut self, start: usize, end: usize) -> Result<Range<usize>, FieldsError> {
@@ -142,7 +142,7 @@ impl<'t> Fields<'t> {
             self.start = end + self.delimiter.len_utf8();
             return Ok(start..end);
         }
-        // Another character that begins as the delimiter does: on to where the field ends.
+        // Another character with the same first byte as the delimiter. Continue to the end of the field.
         let rest = &self.text[start..];
         let ends = |c| c == self.delimiter || c == '\n' && self.kind == TextKind::Lines;
         self.base = start + rest.find(ends).unwrap_or(rest.len());
@@ -151,7 +151,7 @@ impl<'t> Fields<'t> {
         self.advance()
     }
 
-    /// Where a field ends unless another character begins as the delimiter does.
+    /// Returns the end of the field, or the start of another character with the same first byte as the delimiter.
     #[inline(always)]
     fn next_end(&mut self) -> usize {
         while self.ends == 0 {
@@ -163,7 +163,7 @@ impl<'t> Fields<'t> {
         end
     }
 
-    /// The next 64 bytes' ends; that of the text is one.
+    /// Returns the mask of ends in the 64 bytes from `base` on. The end of the text is marked as well.
     #[inline(never)]
     fn ends_from(&self, base: usize) -> u64 {
         let first = self.delimiter.encode_utf8(&mut [0; 4]).as_bytes()[0];
@@ -183,7 +183,7 @@ impl<'t> Fields<'t> {
         )
     }
 
-    /// The fields of the current record that were taken.
+    /// Returns the fields of the current record that have been taken.
     fn taken(&self) -> Vec<&'t str> {
         let mut again = Self::new(&self.text[self.record..], self.kind, self.delimiter);
         let mut taken = Vec::new();
@@ -199,12 +199,12 @@ impl<'t> Fields<'t> {
         Ok(&self.text[field])
     }
 
-    /// What [`str::parse`] makes of a field.
+    /// Parses a field by [`str::parse`].
     fn take_parsed<T: FromStr<Err: fmt::Display>>(&mut self) -> Result<T, FieldsError> {
         self.take_text()?.parse().map_err(FieldsError::unread)
     }
 
-    /// The same of a whole number, faster.
+    /// Parses an integer field like [`take_parsed`](Self::take_parsed), but faster.
     #[inline(always)]
     fn take_number<T>(&mut self) -> Result<T, FieldsError>
     where
@@ -219,7 +219,8 @@ impl<'t> Fields<'t> {
     }
 }
 
-/// A number with a sign, with many digits, near the start of the text, or none.
+/// Parses a number with a sign, with many digits, or near the start of the text. Returns the error if the field is not
+/// a number.
 #[cold]
 fn parse_other<T: FromStr<Err: fmt::Display>>(field: &str) -> Result<T, FieldsError> {
     field.parse().map_err(FieldsError::unread)

@@ -1,4 +1,4 @@
-//! Values from fields, of single lines and of many.
+//! Tests of values from fields, of single lines and of many.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -151,7 +151,7 @@ fn what_does_not_fit() {
     );
 }
 
-/// Numbers of which each is larger than the one before.
+/// Numbers in ascending order.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Vec<u8>")]
 struct Ascending(Vec<u8>);
@@ -207,14 +207,14 @@ fn delimiters() {
         let fields = (17_u8, "a\u{e8}", None::<u8>, 1_234_567_890_123_u64);
         assert_eq!(parse_fields(&line, delimiter), Ok(fields), "{delimiter:?}");
     }
-    // One that may be part of a number is a delimiter all the same.
+    // A character that may be part of a number can be the delimiter.
     assert_eq!(parse_fields("12131", '1'), Ok(("", 2_u8, 3_u8, "")));
     let error = parse_fields::<u8>("213", '1').unwrap_err();
     assert_eq!(error.to_string(), "field 2 is one too many");
     assert_eq!(parse_fields("1-2", '-'), Ok((1_i8, 2_i8)));
 }
 
-/// The values of all lines, or where the first one begins that is none, and why.
+/// Returns the values of all lines, or the start of the first line that is invalid, and its error.
 fn lines<'t, T: Deserialize<'t>>(
     text: &'t str,
     delimiter: char,

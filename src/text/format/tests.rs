@@ -1,4 +1,4 @@
-//! What is told by the first bytes of files.
+//! Tests of recognising formats by the first bytes of files.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn of(head: &[u8]) -> Result<Format, String> {
     Format::of(head, Path::new("f")).map_err(|error| error.to_string())
 }
 
-/// What the text of a file is refused as.
+/// Returns the format that the error of `check_text` names, if there is an error.
 fn refused(text: &[u8], is_decoded: bool, options: &TextOptions) -> Option<&'static str> {
     let error = check_text(text, is_decoded, options, Path::new("f")).err()?;
     match error.into_kind() {
@@ -69,7 +69,7 @@ fn a_text_may_begin_like_a_format() {
         b"070701 is a number",
         b"070701\0ends a word",
         b"ORC\0elf\0",
-        // Of another encoding, but no binary format either.
+        // Text in another encoding, or bytes that are not a known binary format.
         b"ORC caf\xe9",
         b"\x1f\x9d\x00",
         b"\x5d\x01\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0",

@@ -1,4 +1,4 @@
-//! How files are cut and packed.
+//! Tests of cutting and packing files.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const MIB: u64 = 1 << 20;
 
-/// Files that need not exist, since nobody looks into them.
+/// Returns files that need not exist, because they are not opened.
 fn small_files(count: u64, bytes: u64) -> Vec<InputFile> {
     (0..count)
         .map(|n| file(Path::new(&format!("small-{n:06}")), bytes))
@@ -21,7 +21,7 @@ fn file(path: &Path, bytes: u64) -> InputFile {
     }
 }
 
-/// A large file, most of which is a hole: only its ends are looked at.
+/// Creates a large sparse file. Only its ends are read.
 fn large_file(directory: &Path, name: &str, magic: &[u8], bytes: u64) -> InputFile {
     let path = directory.join(name);
     fs::write(&path, magic).unwrap();
@@ -46,7 +46,7 @@ fn plan_of(files: &[InputFile]) -> Vec<Portion> {
     portions
 }
 
-/// The paths in order, after making sure that the ranges of each are without gaps.
+/// Returns the paths in order. Asserts that the ranges of each have no gaps.
 fn covered(portions: &[Portion]) -> Vec<Arc<Path>> {
     let mut paths: Vec<Arc<Path>> = Vec::new();
     let mut end = u64::MAX;
@@ -137,7 +137,7 @@ fn a_large_gzip_file_is_streamed_if_it_is_much_of_the_input() {
             .iter()
             .all(|portion| matches!(portion, Portion::Pack(_)))
     );
-    // A wished size does not change what is streamed.
+    // A requested size does not determine which files are streamed.
     let options = TextOptions {
         split_bytes: Some(100 * MIB),
         ..TextOptions::default()

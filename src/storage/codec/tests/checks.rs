@@ -1,4 +1,4 @@
-//! Types that do not come back as they were written are found, and all others are not.
+//! Tests that types whose copies differ are refused, and that all others are accepted.
 #![expect(dead_code, reason = "serde alone reads some fields, or nobody does")]
 
 use std::cell::{Cell, RefCell};
@@ -23,7 +23,7 @@ fn is_refused<T: Serialize + Deserialize<'static>>(record: &T) {
     let mut bytes = vec![7];
     reason(encode_into(record, &mut bytes));
     assert_eq!(bytes, [7]);
-    // It does not become known by that.
+    // The failed check must not make the type known.
     reason(encode_into(record, &mut bytes));
     assert!(encode_short(record).is_none());
     let error = check(record).unwrap_err();
@@ -54,7 +54,7 @@ enum Event {
     },
 }
 
-/// The same name and the same variants with the same numbers; here all is well.
+/// Enums with the same names, variants and numbers as the others, but without mistakes.
 mod whole {
     use super::*;
 
@@ -93,7 +93,7 @@ fn variants_behind_a_skipped_one_are_refused_whatever_came_before() {
     encode_into(&whole::Event::View(1), &mut bytes).unwrap();
     encode_into(&whole::Event::Buy { price: 1 }, &mut bytes).unwrap();
     encode_into(&whole::Event::Start, &mut bytes).unwrap();
-    // As the first record may be.
+    // The first record may be of a variant that is correct.
     encode_into(&Event::Start, &mut bytes).unwrap();
     check(&vec![(1, Some(Event::Start))]).unwrap();
     is_refused(&Event::Click(1));
@@ -128,7 +128,7 @@ struct Unranked {
     rank: u8,
 }
 
-/// Its bytes are always read to the end: `[1, id, rank, 0]` comes back as an `id` and `rank` further bytes.
+/// A type whose bytes are always read to the end: `[1, id, rank, 0]` is decoded as an `id` and `rank` further bytes.
 #[derive(Serialize, Deserialize)]
 struct Holder {
     ranked: Option<Ranked>,
@@ -146,7 +146,7 @@ fn structs_that_the_first_record_does_not_have_are_refused() {
     is_refused(&Unranked { id: 1, rank: 2 });
 }
 
-/// What is read is not what was written; it is as long.
+/// A type whose decoded value differs but has the same length.
 struct Asymmetric(u64);
 
 impl Serialize for Asymmetric {
@@ -245,7 +245,7 @@ impl From<Declared> for u64 {
     }
 }
 
-/// A field that is computed, and one that reading makes again.
+/// A type with a field that is computed: decoding computes it again.
 struct Computed {
     n: u64,
     squares: Vec<u64>,
@@ -457,7 +457,7 @@ fn what_is_nested_too_deeply_is_refused() {
     assert!(told.contains("nested"), "{told}");
     is_refused(&tree(1000));
     is_refused(&list(10_000));
-    // Bytes that nobody has written.
+    // Bytes that were not written by the codec.
     assert!(reason(decode::<Node>(&[1; 100_000])).contains("nested"));
     assert!(reason(decode::<Tree>(&[1; 100_000])).contains("nested"));
 }
@@ -469,7 +469,7 @@ fn elements_without_bytes_are_not_without_number() {
         let mut bytes = Vec::new();
         encode_own(&length, &mut bytes).unwrap();
         assert!(reason(decode::<Unit>(&bytes)).contains("too long"));
-        // Nor are those of many lists.
+        // The limit also applies to the lists of a record together.
         let many = [&[200][..], &bytes.repeat(200)].concat();
         reason(decode::<Vec<Unit>>(&many));
         reason(decode::<HashMap<(), ()>>(&bytes));
