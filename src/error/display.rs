@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::bytes::{format_bytes, format_pair};
 use super::{ErrorKind, UTF_16, UTF_32};
 
 impl fmt::Display for ErrorKind {
@@ -39,8 +40,8 @@ impl fmt::Display for ErrorKind {
             ),
             Self::StreamReadTwice { path } => write!(
                 f,
-                "cannot read {} a second time: a pipe or device gives its content once; \
-                 call `persist` on the bag before the first action, and use what that returns",
+                "cannot read {} a second time: a pipe or device can be read only once; \
+                 call `persist` on the bag before the first action, and use the bag that it returns",
                 path.display()
             ),
             Self::UnsupportedFormat { path, format } => write!(
@@ -49,10 +50,16 @@ impl fmt::Display for ErrorKind {
                 path.display(),
                 advice_on(format)
             ),
-            Self::OutputExists { path } => write!(f, "{} exists already", path.display()),
+            Self::OutputExists { path } => write!(
+                f,
+                "cannot write to {}: it already exists; \
+                 choose another path, or replace it with `TextWriter::overwrite(true)`",
+                path.display()
+            ),
             Self::NotAnOutput { path, found } => write!(
                 f,
-                "{} is not replaced: {} is in it, which is no part of an output",
+                "cannot replace {}: it contains {}, which is not an output file; \
+                 move that file, or choose another directory",
                 path.display(),
                 found.display()
             ),
@@ -67,8 +74,8 @@ impl fmt::Display for ErrorKind {
             Self::Closure { context, source } => write!(f, "a closure failed{context}: {source}"),
             Self::Threads(source) => write!(f, "cannot start threads: {source}"),
             Self::NestedJob => f.write_str(
-                "an action was called inside a closure of a running job; \
-                 run it before, and hand its result to the closure",
+                "cannot run an action inside a closure of a running job; \
+                 run it before the job, and pass its result to the closure",
             ),
             Self::Codec {
                 context,
@@ -76,7 +83,7 @@ impl fmt::Display for ErrorKind {
                 reason,
             } => write!(
                 f,
-                "cannot store records of type {type_name}{context}: {reason}"
+                "cannot serialise records of type {type_name}{context}: {reason}"
             ),
             Self::CorruptRun {
                 path,
@@ -84,33 +91,26 @@ impl fmt::Display for ErrorKind {
                 reason,
             } => write!(
                 f,
-                "{}: damaged frame at byte {offset}: {reason}",
+                "spill file {} is damaged at byte {offset}: {reason}",
                 path.display()
             ),
-            Self::RecordTooLong { bytes, limit_bytes } => write!(
-                f,
-                "a record of {bytes} bytes is longer than the limit of {limit_bytes} bytes"
-            ),
-            Self::DiskFull {
-                context,
-                path,
-                needed_bytes: 0,
-                source,
-            } => write!(
-                f,
-                "no room on the disk for {}{context}: {source}",
-                path.display()
-            ),
+            Self::RecordTooLong { bytes, limit_bytes } => {
+                let (bytes, limit) = format_pair(*bytes as u64, *limit_bytes as u64);
+                write!(f, "a record of {bytes} is longer than the limit of {limit}")
+            }
             Self::DiskFull {
                 context,
                 path,
                 needed_bytes,
                 source,
-            } => write!(
-                f,
-                "no room on the disk for {needed_bytes} more bytes of {}{context}: {source}",
-                path.display()
-            ),
+            } => {
+                let path = path.display();
+                match needed_bytes {
+                    0 => write!(f, "disk full: cannot create {path}")?,
+                    bytes => write!(f, "disk full: cannot write {} to {path}", format_bytes(*bytes))?,
+                }
+                write!(f, "{context}; free some space: {source}")
+            }
             Self::QuotaExceeded {
                 context,
                 path,
@@ -118,20 +118,28 @@ impl fmt::Display for ErrorKind {
                 quota_bytes,
             } => write!(
                 f,
-                "{needed_bytes} more bytes of {} would exceed the limit of {quota_bytes} bytes for scratch files{context}",
-                path.display()
+                "disk quota exceeded: cannot write {} to spill file {}{context}: the quota is {}; \
+                 raise `ContextBuilder::disk_quota`, or raise the memory budget",
+                format_bytes(*needed_bytes),
+                path.display(),
+                format_bytes(*quota_bytes)
             ),
             Self::BudgetTooSmall {
                 needed_bytes,
                 budget_bytes,
-            } => write!(
-                f,
-                "the memory budget of {budget_bytes} bytes is too small: this job needs {needed_bytes}"
-            ),
+            } => {
+                let (needed, budget) = format_pair(*needed_bytes as u64, *budget_bytes as u64);
+                write!(
+                    f,
+                    "the memory budget of {budget} is too small: this job needs {needed}, 1 MiB for each thread; \
+                     raise it with `ContextBuilder::memory` or HOLDALL_MEMORY, or use fewer threads"
+                )
+            }
             Self::BroadcastTooLarge { budget_bytes } => write!(
                 f,
-                "the bag to be broadcast does not fit into half of the memory budget of {budget_bytes} bytes; \
-                 join without broadcasting it"
+                "cannot broadcast the small bag: it does not fit into half of the memory budget of {}; \
+                 join without broadcasting, or raise the budget",
+                format_bytes(*budget_bytes as u64)
             ),
             Self::Cancelled => f.write_str("the job was cancelled"),
             Self::CapturingClosure { context } => {
@@ -141,8 +149,8 @@ impl fmt::Display for ErrorKind {
                     write!(f, " at {location}")?;
                 }
                 f.write_str(
-                    " captures variables or is a function pointer, which cannot be sent to a worker process; \
-                     hand it what it needs by `with` before the method, or run on threads",
+                    " captures variables or is a function pointer, so it cannot be sent to a worker process; \
+                     pass the variables by `with` before the method, or run on threads",
                 )
             }
             Self::NotPortable { context, reason } => {
@@ -151,22 +159,24 @@ impl fmt::Display for ErrorKind {
             Self::WorkerLost { worker, cause } => write!(f, "worker {worker} is lost: {cause}"),
             Self::WorkerStart { reason } => write!(f, "cannot start a worker process: {reason}"),
             Self::NoInit => f.write_str(
-                "worker processes are asked for, but `main` does not begin with `holdall::init()`; \
-                 call it there, or run on threads; its docs say how it is done in tests",
+                "cannot start worker processes: `main` does not call `holdall::init()`; \
+                 call it first in `main` (for tests, see the docs of `init`), or run on threads",
             ),
-            Self::MapOutputLost => f.write_str("what an earlier stage had left is gone"),
+            Self::MapOutputLost => f.write_str(
+                "cannot read the shuffle output of an earlier stage: it is missing and could not be recomputed",
+            ),
             Self::TooManyAttempts {
                 context,
                 attempts,
                 last,
             } => write!(
                 f,
-                "a task failed {attempts} times{context}, at last: {last}"
+                "a task failed {attempts} times{context}; last error: {last}"
             ),
             Self::NotRepeatable { context } => write!(
                 f,
-                "the bag gave other records than before when it was computed again{context}: its input has changed, or a \
-                 closure does not return the same records each time; call `persist` on the bag first"
+                "the bag returned different records when it was recomputed{context}: its input has changed, or a closure \
+                 does not return the same records each time; call `persist` on the bag first"
             ),
             Self::Internal { reason } => {
                 write!(
@@ -181,7 +191,7 @@ impl fmt::Display for ErrorKind {
 /// What to do with a file in a format that cannot be read.
 fn advice_on(format: &str) -> &'static str {
     match format {
-        UTF_16 | UTF_32 => " as text; convert it to UTF-8, or read its bytes by `read_bytes`",
+        UTF_16 | UTF_32 => " as text; convert it to UTF-8, or read its bytes with `read_bytes`",
         "tar" | "zip" | "7z" | "rar" | "cpio" => "; extract their content first",
         "Parquet" | "ORC" | "Avro" | "Arrow" | "SQLite" | "Hadoop sequence" => {
             "; convert them to lines of text first"
@@ -196,17 +206,17 @@ fn hint_at(path: &str) -> &'static str {
     if path == "-" {
         "; standard input is `/dev/stdin`"
     } else if path.starts_with('~') {
-        "; `~` is not replaced, give the path of the home directory"
+        "; `~` is not expanded, so write the path of the home directory"
     } else if path.contains("://") {
-        "; a path is needed, not a URL"
+        "; use a path, not a URL"
     } else if path.contains('{') && path.contains('}') {
-        "; alternatives in braces are not replaced, give a list of paths"
+        "; alternatives in braces are not expanded, so pass a list of paths"
     } else if path.contains(',') {
-        "; several paths are given as a list, not with commas between them"
+        "; pass several paths as a list, not separated by commas"
     } else if path.contains('$') {
-        "; variables are not replaced"
+        "; variables are not expanded"
     } else if path.contains("\\*") || path.contains("\\?") || path.contains("\\[") {
-        "; a backslash takes no meaning away, write `[*]`, `[?]` or `[[]`"
+        "; a backslash does not escape, so write `[*]`, `[?]` or `[[]`"
     } else {
         ""
     }

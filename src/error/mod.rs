@@ -1,5 +1,6 @@
 //! What can go wrong, and where it did.
 
+mod bytes;
 mod context;
 mod display;
 mod intern;
@@ -15,6 +16,7 @@ use std::primitive::str as Text;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use bytes::format_bytes;
 pub(crate) use context::Site;
 pub use context::{ErrorContext, SourceLocation};
 pub(crate) use intern::intern;

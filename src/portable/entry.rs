@@ -73,7 +73,7 @@ impl<R: 'static> FunctionEntry<R> {
     pub(super) fn at(offset: u64, check: u64) -> Result<&'static Self, String> {
         let address = image::address_of(offset, size_of::<Self>())?;
         if !address.is_multiple_of(align_of::<Self>()) {
-            return Err("an entry that is not aligned".to_owned());
+            return Err("a function entry that is not aligned".to_owned());
         }
         // These bytes may be no object, or the end of one and the start of another, so the system copies them.
         let magic = image::copy(address, size_of_val(&MAGIC))?;

@@ -63,7 +63,7 @@ pub(super) fn address_of(offset: u64, bytes: usize) -> Result<usize, String> {
     let address = offset.and_then(|offset| image.base.checked_add(offset));
     address
         .filter(|address| image.holds(*address, bytes))
-        .ok_or_else(|| "an entry that is not in the executable".to_owned())
+        .ok_or_else(|| "a function entry outside of the executable".to_owned())
 }
 
 /// Copies `bytes` from `address`.

@@ -109,12 +109,15 @@ fn entries_are_looked_at_before_they_are_called() {
         at::<u8>(offset, check).unwrap_err(),
         "an entry of another kind"
     );
-    assert_eq!(refused(offset + 1, check), "an entry that is not aligned");
+    assert_eq!(
+        refused(offset + 1, check),
+        "a function entry that is not aligned"
+    );
     assert_eq!(refused(offset + 8, check), "an entry that is none");
     for outside in [u64::MAX, u64::MAX / 2, 1 << 40] {
         assert_eq!(
             refused(outside, check),
-            "an entry that is not in the executable"
+            "a function entry outside of the executable"
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::storage::size::format_bytes;
+use crate::error::format_bytes;
 use crate::task::JobState;
 
 /// Statistics of one job. Returned by [`Context::last_job`](crate::Context::last_job).

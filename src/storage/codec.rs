@@ -50,12 +50,11 @@ pub(crate) use short::{SHORT_BYTES, Short};
 const CONFIGURATION: Configuration = bincode::config::standard();
 
 /// Reason for refusing a type that is decoded according to its content.
-const UNKNOWN_FORM: &str = "what form a value has is not written down, and `serde_json::Value` and enums that are \
-    untagged or internally tagged cannot be read back without; keep the text, such as that of the JSON, or a struct of \
-    the fields that are needed";
+const UNKNOWN_FORM: &str = "the encoding is not self-describing, so `serde_json::Value` and untagged or internally \
+    tagged enums cannot be read back; keep the JSON text, or use a struct of the fields you need";
 
 /// Reason for refusing a type that does not provide its length when it is encoded.
-const NO_LENGTH: &str = "a map or sequence does not say how long it is, as with `#[serde(flatten)]`; keep the text, or a \
+const NO_LENGTH: &str = "a map or sequence does not state its length, as with `#[serde(flatten)]`; keep the text, or use a \
     struct of plain fields";
 
 /// Maximum nesting depth of options, lists and variants. Decoding uses stack for each level.
@@ -63,15 +62,15 @@ const DEPTH: u32 = 256;
 
 /// Reason for refusing a value that is nested more deeply.
 const TOO_DEEP: &str =
-    "more than 256 options, lists and variants are nested in each other; keep them in a flat list";
+    "more than 256 options, lists and variants are nested; keep them in a flat list";
 
 /// Reason for refusing a type whose `Serialize` and `Deserialize` disagree.
-const DIFFERS: &str = "it does not come back as it was written: `Serialize` and `Deserialize` disagree, as they do for \
-    the variants behind one with `#[serde(skip)]` and the fields behind one with `#[serde(skip_deserializing)]`";
+const DIFFERS: &str = "decoding does not return the value that was encoded: `Serialize` and `Deserialize` disagree, as they do \
+    for variants after one with `#[serde(skip)]` and for fields after one with `#[serde(skip_deserializing)]`";
 
 /// Reason for refusing a key whose bytes change when it is decoded and encoded again.
-const UNSTABLE: &str = "as a key, it has other bytes when it is read and written again, as a `HashSet` or `HashMap` in it \
-    has; make the key of a sorted list";
+const UNSTABLE: &str = "a key must have the same bytes after decoding and encoding, which a `HashSet` or `HashMap` has not; \
+    use a sorted list in the key";
 
 /// Appends the bytes of `record`, whose type is the user's. After an error, `bytes` is unchanged.
 #[inline]
@@ -178,7 +177,7 @@ pub(crate) fn take_frame<'b, T>(bytes: &mut &'b [u8]) -> Result<&'b [u8]> {
     let mut rest = *bytes;
     let length = number::take::<u64>(&mut rest).and_then(|length| usize::try_from(length).ok());
     let frame = length.and_then(|length| rest.split_at_checked(length));
-    let (frame, rest) = frame.ok_or_else(|| codec_error::<T>("its bytes are cut off"))?;
+    let (frame, rest) = frame.ok_or_else(|| codec_error::<T>("its bytes are cut short"))?;
     *bytes = rest;
     Ok(frame)
 }

@@ -72,7 +72,7 @@ impl FrameAt<'_> {
 
     fn read_error(&self, error: io::Error) -> Error {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => self.corrupt("it is cut short"),
+            io::ErrorKind::UnexpectedEof => self.corrupt("the frame is cut short"),
             _ => Error::io("read", self.path, error),
         }
     }
@@ -109,7 +109,7 @@ impl Header {
             records: number(&bytes, 12),
         };
         if bytes[..3] != MAGIC {
-            return Err(at.corrupt("it does not start as a frame does"));
+            return Err(at.corrupt("no frame starts there"));
         }
         let fits = match bytes[3] {
             PLAIN => header.stored_bytes == header.plain_bytes,
@@ -130,7 +130,7 @@ impl Header {
         if checksum(&self.bytes, payload) == number(&self.bytes, 16) {
             Ok(())
         } else {
-            Err(at.corrupt("its checksum does not match"))
+            Err(at.corrupt("the frame's checksum does not match"))
         }
     }
 
@@ -312,7 +312,7 @@ fn read_header(input: &mut impl Read, at: FrameAt<'_>) -> Result<Option<[u8; HEA
     while filled < HEADER_BYTES {
         match input.read(&mut header[filled..]) {
             Ok(0) if filled == 0 => return Ok(None),
-            Ok(0) => return Err(at.corrupt("it is cut short")),
+            Ok(0) => return Err(at.corrupt("the frame is cut short")),
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(at.read_error(error)),
@@ -339,7 +339,7 @@ fn decompress(payload: &[u8], header: Header, plain: &mut Vec<u8>, at: FrameAt<'
     lengthen(plain, header.plain_bytes);
     match lz4_flex::block::decompress_into(payload, &mut plain[..header.plain_bytes]) {
         Ok(length) if length == header.plain_bytes => Ok(()),
-        _ => Err(at.corrupt("it cannot be decompressed")),
+        _ => Err(at.corrupt("the frame cannot be decompressed")),
     }
 }
 

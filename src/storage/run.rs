@@ -386,10 +386,10 @@ impl RunReader {
             }
         };
         let frame = self.frames.read(&mut input, at)?;
-        let frame = frame.ok_or_else(|| at.corrupt("it is missing"))?;
+        let frame = frame.ok_or_else(|| at.corrupt("a frame is missing"))?;
         self.input = kept.map(|kept| (input, kept));
         if frame.records == 0 {
-            return Err(at.corrupt("it has no records"));
+            return Err(at.corrupt("the frame has no records"));
         }
         self.frame = FrameMark {
             offset: self.next_offset,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, format_bytes};
 
 pub(crate) const EXPECTED: &str = "a number of bytes such as 1000, 512MiB, 2G or 1.5GB";
 
@@ -95,26 +95,6 @@ fn unit_bytes(unit: &str) -> Option<u128> {
     Some(base.pow(power))
 }
 
-/// Formats a size in the largest unit of 1024 that fits, with one digit after the point: `1.5 GiB`.
-pub(crate) fn format_bytes(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "one digit after the point is shown"
-    )]
-    let mut size = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    // Not 1024: a size that would print as 1024.0 is 1.0 of the next unit.
-    while size >= 1023.95 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    format!("{size:.1} {}", UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,21 +144,6 @@ mod tests {
                 message.starts_with("HOLDALL_MEMORY: cannot use"),
                 "{text}: {message}"
             );
-        }
-    }
-
-    #[test]
-    fn writes_the_largest_unit_that_fits() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1536, "1.5 KiB"),
-            ((1 << 20) - 1, "1.0 MiB"),
-            (5 << 30, "5.0 GiB"),
-            (u64::MAX, "16.0 EiB"),
-        ] {
-            assert_eq!(format_bytes(bytes), text);
         }
     }
 }

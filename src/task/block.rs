@@ -75,7 +75,7 @@ impl MapBlock {
         let partition = self.partition.filter(|partition| *partition < partitions);
         partition
             .zip(self.file.as_ref())
-            .ok_or_else(|| self.damaged("it is of no partition of this shuffle"))
+            .ok_or_else(|| self.damaged("it belongs to no partition of this shuffle"))
     }
 
     /// Takes over the files of `blocks`; they go when what is given back is dropped.
@@ -246,7 +246,7 @@ mod tests {
             about: Vec::new(),
         };
         let error = MapBlock::adopt([&block], &driver).unwrap_err();
-        assert!(error.to_string().contains("limit of 10 bytes"), "{error}");
+        assert!(error.to_string().contains("the quota is 10 B"), "{error}");
         assert!(!path.exists());
         assert_eq!(driver.used_bytes(), 0);
     }

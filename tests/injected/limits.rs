@@ -141,7 +141,7 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
         match report.outcome {
             Ok(Outcome::Error) => {
                 let message = report.message.unwrap_or_default();
-                assert!(message.starts_with("no room on the disk for "), "{message}");
+                assert!(message.starts_with("disk full: cannot "), "{message}");
             }
             // Spilled data is compressed, so it may fit.
             Ok(Outcome::Right) => assert!(!matches!(*work, "write_text" | "overwrite"), "{run}"),

@@ -503,12 +503,12 @@ fn a_key_that_cannot_be_carried_is_refused_by_type() {
         assert!(matches!(error.kind(), ErrorKind::Codec { .. }));
         let error = error.to_string();
         let start = format!(
-            "cannot store records of type suite::errors::Gappy in {} (stage 1, partition ",
+            "cannot serialise records of type suite::errors::Gappy in {} (stage 1, partition ",
             at("count_by_value", line)
         );
         assert!(error.starts_with(&start), "{error}");
         assert!(error.ends_with(
-            "field `gap` is left out (skip_serializing_if), and could not be told from the next when read back"
+            "field `gap` is skipped (skip_serializing_if), so the next field would be read in its place"
         ));
     });
 }
@@ -988,7 +988,7 @@ fn what_is_wrong_with_a_file_is_said() {
         check(
             "utf16",
             b"\xff\xfea\0\n\0",
-            "PATH: cannot read UTF-16 files as text; convert it to UTF-8, or read its bytes by `read_bytes`",
+            "PATH: cannot read UTF-16 files as text; convert it to UTF-8, or read its bytes with `read_bytes`",
         );
         let zipped = crate::common::gzip(b"some text here", flate2::Compression::fast());
         check(
@@ -1047,7 +1047,10 @@ fn what_is_wrong_with_an_output_is_said() {
         let error = numbers(context).write_text(&out).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("{} exists already", out.display())
+            format!(
+                "cannot write to {}: it already exists; choose another path, or replace it with `TextWriter::overwrite(true)`",
+                out.display()
+            )
         );
         let error = numbers(context)
             .write_text("/proc/no such place/out")
@@ -1163,8 +1166,8 @@ fn nested(context: &Context) -> Error {
 #[test]
 fn an_action_inside_of_a_closure_is_refused() {
     on_every_executor(|context| {
-        const MESSAGE: &str = "an action was called inside a closure of a running job; \
-                               run it before, and hand its result to the closure";
+        const MESSAGE: &str = "cannot run an action inside a closure of a running job; \
+                               run it before the job, and pass its result to the closure";
         let inner = context.clone();
         let messages = context.range(0..3).map(move |_| nested(&inner).to_string());
         assert_eq!(messages.collect().unwrap(), [MESSAGE; 3]);

@@ -207,7 +207,10 @@ fn word_count_says_what_is_wrong() {
     let out = files.write("out", "precious");
     assert_eq!(
         fails(&["--out", utf8(&out), utf8(&text)]),
-        format!("{} exists already", out.display())
+        format!(
+            "cannot write to {}: it already exists; choose another path, or replace it with `TextWriter::overwrite(true)`",
+            out.display()
+        )
     );
     assert!(fails(&["--out", utf8(&files.path("new")), utf8(&bad)]).contains("invalid UTF-8"));
     assert_eq!(files.names(), ["bad", "out", "text"]);

@@ -93,8 +93,8 @@ fn a_type_that_cannot_be_carried_says_so_itself() {
         };
         assert_eq!(
             reason,
-            "it does not come back as it was written: `Serialize` and `Deserialize` disagree, as they do for the \
-             variants behind one with `#[serde(skip)]` and the fields behind one with `#[serde(skip_deserializing)]`: \
+            "decoding does not return the value that was encoded: `Serialize` and `Deserialize` disagree, as they do \
+             for variants after one with `#[serde(skip)]` and for fields after one with `#[serde(skip_deserializing)]`: \
              it is odd"
         );
     });

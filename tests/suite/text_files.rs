@@ -546,7 +546,7 @@ fn utf16_is_refused_as_text_and_read_as_bytes() {
             ];
             for path in paths {
                 let expected = format!(
-                    "{}: cannot read UTF-16 files as text; convert it to UTF-8, or read its bytes by `read_bytes`",
+                    "{}: cannot read UTF-16 files as text; convert it to UTF-8, or read its bytes with `read_bytes`",
                     path.display()
                 );
                 for policy in [InvalidUtf8::Fail, InvalidUtf8::Replace, InvalidUtf8::Skip] {

@@ -184,7 +184,7 @@ fn disagrees<R>(what: &str) -> Error {
     Error::new(ErrorKind::Codec {
         context: ErrorContext::default(),
         type_name: std::any::type_name::<R>(),
-        reason: format!("a chunk of results is not what it says: {what}"),
+        reason: format!("a chunk of results does not match its header: {what}"),
     })
 }
 

@@ -287,7 +287,9 @@ mod tests {
         let little = resources(driver.clone(), 64 << 10);
         let error = GroupOutputs::import(one, true, &blocks, &little).unwrap_err();
         assert!(
-            error.to_string().starts_with("the bag to be broadcast"),
+            error
+                .to_string()
+                .starts_with("cannot broadcast the small bag"),
             "{error}"
         );
     }

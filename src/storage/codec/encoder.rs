@@ -336,6 +336,6 @@ named!(SerializeStruct, SerializeStructVariant);
 
 fn left_out(field: &str) -> EncodeError {
     EncodeError::custom(format_args!(
-        "field `{field}` is left out (skip_serializing_if), and could not be told from the next when read back"
+        "field `{field}` is skipped (skip_serializing_if), so the next field would be read in its place"
     ))
 }

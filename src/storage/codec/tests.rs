@@ -204,7 +204,7 @@ impl Serialize for Lossy {
 #[test]
 fn refuses_a_record_that_comes_back_longer() {
     let reason = refuses(&Lossy(vec![1]));
-    assert!(reason.contains("does not come back"), "{reason}");
+    assert!(reason.contains("does not return the value"), "{reason}");
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn missing_frames_and_records_are_found() {
         read(&longer)
             .unwrap_err()
             .to_string()
-            .contains("it is missing")
+            .contains("a frame is missing")
     );
     fs::remove_file(run.path()).unwrap();
     let error = read(&run).unwrap_err();

@@ -124,7 +124,7 @@ impl<R: BufRead + Send + 'static> XzReader<R> {
         }
         if !skip_zeros(&mut input)?.is_multiple_of(4) {
             return Err(damaged(
-                "the padding of a stream has no multiple of 4 bytes",
+                "the length of a stream's padding is not a multiple of 4 bytes",
             ));
         }
         match input.fill_buf()? {
