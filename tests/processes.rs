@@ -564,7 +564,7 @@ fn workers_end_with_their_context() {
 }
 
 #[test]
-fn lost_and_damaged_files_are_made_again() {
+fn lost_and_damaged_files_are_recomputed() {
     within_the_limit("processes", || {
         for how in ["remove", "truncate", "flip"] {
             let files = Files::new();

@@ -84,8 +84,8 @@ struct Open {
 }
 
 impl Builder {
-    /// Adds the stages that the stage of `result` needs, each after those that it needs itself. Returns the shuffles that
-    /// the stage of `result` reads.
+    /// Adds the stages that the stage of `result` needs, each after those that it needs itself. Returns the shuffles
+    /// that the stage of `result` reads.
     fn plan(&mut self, result: &Arc<Node>) -> Vec<ShuffleId> {
         let mut open = vec![self.open(None, result)];
         while let Some(stage) = open.last_mut() {

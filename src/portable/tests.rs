@@ -99,7 +99,7 @@ fn at<R: 'static>(offset: u64, check: u64) -> Result<(), String> {
 }
 
 #[test]
-fn entries_are_looked_at_before_they_are_called() {
+fn entries_are_checked_before_they_are_called() {
     let entry = entry::<fn(&str) -> String>();
     let (offset, check) = (entry.offset().unwrap(), entry.check());
     assert_eq!(at::<Box<dyn Speak>>(offset, check), Ok(()));

@@ -7,8 +7,8 @@ use super::system;
 
 /// Returns the value of an environment variable. A variable that is empty counts as unset.
 ///
-/// In a program that runs with privileges that its caller lacks, such as a set-user-id program, every variable counts as
-/// unset: the caller sets them.
+/// In a program that runs with privileges that its caller lacks, such as a set-user-id program, every variable counts
+/// as unset: the caller sets them.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     if is_privileged() {
         return None;

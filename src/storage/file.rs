@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_repeated_when_it_is_interrupted_but_not_for_ever() {
+    fn an_interrupted_call_is_repeated_a_limited_number_of_times() {
         let mut calls = 0;
         let mut call = |interruptions| {
             calls = 0;

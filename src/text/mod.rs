@@ -10,7 +10,6 @@
 //!
 //! A record is a part of a text that ends with the delimiter: a line, by default. This folder does not depend on how
 //! records are used.
-//! how records are used.
 
 mod block;
 mod compression;

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_comes_once_however_often_it_matches() {
+    fn a_line_is_found_once_however_often_it_matches() {
         assert_eq!(matches(b"aba\nb\n\naa", "\n", b"a"), [&b"aba"[..], b"aa"]);
         assert_eq!(matches(b"ab\r\nb\r\n", "\n", b"b"), [&b"ab"[..], b"b"]);
     }

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_looked_at_is_read_too() {
+    fn inspected_bytes_are_read_too() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("f");
         for content in [

@@ -209,7 +209,7 @@ fn what_is_damaged_each_time_is_an_error_in_the_end() {
 }
 
 #[test]
-fn a_file_that_is_too_short_is_made_again() {
+fn a_file_that_is_too_short_is_recomputed() {
     let files = Files::new();
     let context = inline(&files);
     for bag in shuffles(&context) {
@@ -227,7 +227,7 @@ fn a_file_that_is_too_short_is_made_again() {
 }
 
 #[test]
-fn files_that_have_changed_places_are_made_again() {
+fn files_that_were_exchanged_are_recomputed() {
     let files = Files::new();
     let context = inline(&files);
     let mut mended = 0;
@@ -291,7 +291,7 @@ fn damage_between_two_shuffles_is_mended() {
 }
 
 #[test]
-fn a_file_that_is_gone_is_made_again() {
+fn a_missing_file_is_recomputed() {
     for (executor, _) in [EXECUTORS[0], EXECUTORS[2]] {
         let files = Files::new();
         let context = small(executor, &files);
@@ -380,7 +380,7 @@ fn iter_gives_up_like_any_other_action() {
 
 /// Regression: if the end of a group was damaged, the group was passed on as if it ended there.
 #[test]
-fn no_part_of_a_group_is_handed_on() {
+fn no_part_of_a_group_is_passed_on() {
     let files = Files::new();
     let context = inline(&files);
     let spill: Arc<Path> = files.root().into();
@@ -407,7 +407,7 @@ fn no_part_of_a_group_is_handed_on() {
 
 /// A persisted bag is computed again, even if that requires stages that had been skipped.
 #[test]
-fn a_persisted_file_that_is_damaged_or_gone_is_made_again() {
+fn a_damaged_or_missing_persisted_file_is_recomputed() {
     let damages: [fn(&Path); 2] = [
         |path| flip_bit(path, 0),
         |path| fs::remove_file(path).unwrap(),

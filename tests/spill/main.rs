@@ -47,7 +47,7 @@ fn spilled_bytes(context: &Context) -> u64 {
     summary.stages.iter().map(|stage| stage.spilled_bytes).sum()
 }
 
-/// Expectation whether a job spills.
+/// Expected spilling of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Spills {
     /// It spills with the minimum memory, but not with plenty.

@@ -173,7 +173,7 @@ fn child_spills() {
 }
 
 #[test]
-fn spilled_files_go_when_the_program_ends_by_itself() {
+fn spill_files_are_deleted_when_the_program_ends() {
     let files = Files::new();
     for how in ["return", "exit", "exit while others work"] {
         within_the_limit(how, {
@@ -612,7 +612,7 @@ fn the_directory_above_an_output_need_not_be_writable() {
 
 /// Not a test of its own: prints the spill directory and the working directory of a process.
 #[test]
-fn child_says_where_it_spills() {
+fn child_prints_where_it_spills() {
     let Some((directory, _)) = child::task() else {
         return;
     };
@@ -635,7 +635,7 @@ fn child_says_where_it_spills() {
 }
 
 fn spills_into(files: &Files, configure: impl FnOnce(&mut Command)) -> (bool, String) {
-    let mut command = child::command("outputs::child_says_where_it_spills", files.root(), "");
+    let mut command = child::command("outputs::child_prints_where_it_spills", files.root(), "");
     command.current_dir(files.root()).stdin(Stdio::null());
     configure(&mut command);
     let output = command.output().expect("this program");
@@ -709,7 +709,7 @@ fn a_set_user_id_program_heeds_no_variable() {
     let program = files.path("program");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
-    let plain = child::command("outputs::child_says_where_it_spills", files.root(), "");
+    let plain = child::command("outputs::child_prints_where_it_spills", files.root(), "");
     let output = Command::new(&program)
         .args(plain.get_args())
         .envs(

@@ -476,7 +476,7 @@ fn text_of_all_kinds_of_records_is_written() {
 }
 
 #[test]
-fn what_is_there_is_replaced_only_if_told() {
+fn an_existing_output_is_replaced_only_on_request() {
     on_every_executor(|context| {
         let files = Files::new();
         let numbers = context.range_partitioned(0..10, 5);

@@ -175,7 +175,7 @@ fn word_count_writes_all_counts() {
 }
 
 #[test]
-fn word_count_says_what_is_wrong() {
+fn word_count_explains_errors() {
     let files = Files::new();
     let text = files.write("text", "word\n");
     let bad = files.write("bad", b"word\n\xff");
@@ -397,7 +397,7 @@ fn generate_text_makes_the_same_text_again() {
 }
 
 #[test]
-fn each_says_how_it_is_used() {
+fn each_example_prints_its_usage() {
     for name in [
         "word_count",
         "grep_count",

@@ -178,7 +178,7 @@ fn the_first_record_that_does_not_fit_is_named() {
 }
 
 #[test]
-fn the_error_says_which_field_to_programs_too() {
+fn the_error_has_the_number_of_the_field() {
     on_every_executor(|context| {
         let files = Files::new();
         let error = visits(context, &files, "ada\t3\tx\t").count().unwrap_err();

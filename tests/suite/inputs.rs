@@ -122,7 +122,7 @@ mod names {
     }
 
     #[test]
-    fn hidden_names_are_asked_for_part_by_part() {
+    fn hidden_names_must_be_given_in_each_component() {
         let files = Files::new();
         for name in [
             "above",
@@ -253,7 +253,7 @@ mod names {
     }
 
     #[test]
-    fn what_exists_is_a_name_as_far_as_it_goes() {
+    fn existing_components_are_names_even_if_they_look_like_patterns() {
         let files = Files::new();
         for name in [
             "run [1]/x1.txt",
@@ -1164,7 +1164,7 @@ fn the_limit_of_a_line_does_not_count_its_ending() {
 }
 
 #[test]
-fn what_is_written_is_read_again_but_for_what_the_docs_name() {
+fn written_text_is_read_back_except_as_documented() {
     let context = context();
     let files = Files::new();
     let write = |name: &str, records: &[&str]| {

@@ -347,7 +347,7 @@ fn joins(
 }
 
 #[test]
-fn records_without_a_partner_need_not_travel_and_the_rows_are_the_same() {
+fn records_without_a_match_need_not_be_shuffled_and_the_rows_are_the_same() {
     let spill = tempfile::tempdir().unwrap();
     for context in contexts(spill.path()).into_iter().take(4) {
         // Few keys on the side that is shuffled first, and more than the filter records if memory is short.

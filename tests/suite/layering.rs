@@ -165,7 +165,7 @@ fn without_tests(code: &str) -> &str {
 }
 
 #[test]
-fn each_file_says_what_it_is_for() {
+fn each_file_begins_with_its_purpose() {
     for (path, text) in files(Path::new(env!("CARGO_MANIFEST_DIR")))
         .iter()
         .filter(|(path, _)| is_ours(path))

@@ -114,7 +114,7 @@ fn a_partition_that_was_broken_off_is_not_kept() {
 }
 
 #[test]
-fn what_has_no_room_goes_to_the_disk_or_is_computed_again() {
+fn partitions_that_exceed_the_budget_go_to_disk_or_are_recomputed() {
     let files = Arc::new(Files::new());
     on_every_executor_with(
         {

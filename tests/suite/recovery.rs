@@ -665,7 +665,7 @@ fn a_closure_that_sees_a_part_of_a_group_does_not_matter() {
 
 /// The result of a closure for a part of a group is not passed to the closures after it.
 #[test]
-fn nothing_that_is_made_of_a_part_of_a_group_is_handed_on() {
+fn no_result_of_a_part_of_a_group_is_passed_on() {
     const SUM: u64 = 300 * 2_100 + 300 * 299 / 2;
     for executor in executors() {
         for way in 0..3 {
@@ -1149,7 +1149,7 @@ fn dies_once(context: &Context, files: &Files, number: fn(u64, bool) -> u64) -> 
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_was_handed_on_is_resumed_only_if_it_comes_again() {
+fn a_lost_partition_is_resumed_only_if_its_records_are_the_same() {
     let run = |number: fn(u64, bool) -> u64| {
         let files = Files::new();
         let context = Context::builder().executor(Executor::Processes(1));
@@ -1175,7 +1175,7 @@ fn what_was_handed_on_is_resumed_only_if_it_comes_again() {
 
 /// `iter` has returned records of a partition that is computed again.
 #[test]
-fn iter_goes_on_only_if_the_same_comes_again() {
+fn iter_continues_only_if_the_same_records_recur() {
     for executor in executors() {
         let files = Files::new();
         let harm = Harm::new(&files, Damage::Flip, Moment::Late);

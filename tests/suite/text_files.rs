@@ -18,7 +18,7 @@ fn collect<P: Pipeline<Out = str>>(bag: holdall::Result<Bag<str, P>>) -> Vec<Str
 // Input files.
 
 #[test]
-fn a_directory_is_its_files_in_order_but_for_hidden_ones() {
+fn a_directory_is_its_files_in_order_except_hidden_ones() {
     on_every_executor(|context| {
         let files = Files::new();
         for name in [

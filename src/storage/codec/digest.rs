@@ -46,11 +46,11 @@ impl Layout {
         }
     }
 
+    /// Returns the number of bytes of a struct that neither belong to one of its `fields`, in ascending order, nor
+    /// align one.
+    ///
     /// The lowest of the fields counts as the start of the struct, whatever the representation, so all other missing
     /// bytes count as a gap at its end.
-    ///
-    /// Whatever the representation, the first of the fields is assumed at the start of the struct, so that bytes
-    /// missing at either end count as a gap at its end.
     fn unexplained_bytes(&self, fields: &[Extent]) -> usize {
         let mut bytes = 0;
         let mut add = |gap, align| bytes += if gap < align { 0 } else { gap };

@@ -412,7 +412,7 @@ enum Kind {
 }
 
 #[test]
-fn what_must_borrow_is_kept_for_ever_once() {
+fn types_that_must_borrow_leak_each_text_once() {
     carries("a text");
     carries(("a", 1, String::from("b")));
     carries(vec!["", "a", "a"]);

@@ -147,7 +147,7 @@ fn lengths_are_not_believed_before_they_are_checked() {
 }
 
 #[test]
-fn a_buffer_for_one_huge_frame_is_given_back() {
+fn a_buffer_for_one_huge_frame_is_released() {
     let huge = written(&b"huge ".repeat(2 << 20), 1);
     let small = written(b"small", 1);
     let mut reader = FrameReader::new();
