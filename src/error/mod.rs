@@ -6,6 +6,7 @@ mod display;
 mod intern;
 mod nested;
 mod panics;
+mod payload;
 pub(crate) mod plain;
 
 use std::fmt;

@@ -5,8 +5,6 @@ use std::cell::Cell;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::Error;
-
 /// Maximum number of errors within each other that are read back. holdall itself nests two at most; without a limit, a
 /// few kilobytes from another process could overflow the stack.
 const MAX_DEPTH: usize = 16;
@@ -16,7 +14,11 @@ thread_local! {
 }
 
 /// Reads an error that is part of another.
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Box<Error>, D::Error> {
+pub(super) fn deserialize<'de, T, D>(from: D) -> Result<Box<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
     /// Counts a level as long as it lives.
     struct Level;
 
@@ -40,7 +42,7 @@ mod tests {
     use bincode::serde::{decode_from_slice, encode_to_vec};
 
     use super::*;
-    use crate::error::{ErrorContext, ErrorKind};
+    use crate::error::{Error, ErrorContext, ErrorKind};
 
     fn nested(depth: usize) -> Vec<u8> {
         let wrap = |last| {

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{caught, intern};
+use super::intern;
+use super::payload::message;
 
 /// Can be said in other types, which serde knows.
 pub(crate) trait ToPlain: Sized {
@@ -151,16 +153,17 @@ impl ToPlain for Box<dyn std::error::Error + Send + Sync> {
 
     /// Its `Display` is the program's, and may panic: then that is what it says.
     fn to_plain(&self) -> Vec<String> {
-        let sentences = caught(None, || {
+        let sentences = catch_unwind(AssertUnwindSafe(|| {
             let mut sentences = vec![self.to_string()];
             let mut cause = self.source();
             while let Some(error) = cause {
                 sentences.push(error.to_string());
                 cause = error.source();
             }
-            Ok(sentences)
-        });
-        sentences.unwrap_or_else(|panic| vec![panic.to_string()])
+            sentences
+        }));
+        sentences
+            .unwrap_or_else(|payload| vec![format!("a closure panicked: {}", message(payload))])
     }
 
     fn from_plain(plain: Vec<String>) -> Self {

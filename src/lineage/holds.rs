@@ -12,7 +12,8 @@
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Node;
+use super::need::{Hold, Need};
+use super::node::Node;
 
 /// A use of a node, by a bag or a job.
 pub(crate) struct Handle(Arc<Node>);
@@ -46,36 +47,6 @@ impl Deref for Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         change(&self.0, |need| need.uses -= 1);
-    }
-}
-
-/// How a node is needed, and how it holds those that it depends on.
-#[derive(Default)]
-pub(super) struct Need {
-    uses: usize,
-    backups: usize,
-    hold: Hold,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Hold {
-    #[default]
-    None,
-    AsBackup,
-    Use,
-}
-
-impl Need {
-    fn is_needed(&self) -> bool {
-        self.uses + self.backups > 0
-    }
-
-    fn count(&mut self, hold: Hold) -> Option<&mut usize> {
-        match hold {
-            Hold::None => None,
-            Hold::AsBackup => Some(&mut self.backups),
-            Hold::Use => Some(&mut self.uses),
-        }
     }
 }
 

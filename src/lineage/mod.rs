@@ -1,129 +1,19 @@
 //! The lineage of a bag: a description of its operators, which is never executed itself.
 
 mod holds;
+mod need;
+mod node;
 mod render;
 
 pub(crate) use holds::Handle;
+pub(crate) use node::{Dependency, Keyed, Node, RecordOrder, ShuffleDependency, StoredNode};
 pub(crate) use render::dot;
 
-use std::any::{Any, TypeId};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::error::Result;
-use crate::id::{NodeId, ShuffleId, StoreId};
-use crate::pipeline::{Link, Linked};
-use crate::task::{MapStage, Site, StoredPartition};
-use holds::Need;
-
-/// An operator in the lineage of a bag.
-pub(crate) struct Node {
-    pub(crate) id: NodeId,
-    pub(crate) site: Site,
-    /// Details that the name of the method does not include: the files, the number of records.
-    pub(crate) detail: String,
-    /// Number of output partitions, if it is known before they are read.
-    pub(crate) partitions: Option<usize>,
-    pub(crate) order: RecordOrder,
-    /// Number of bytes that a source reads, if it is known.
-    pub(crate) input_bytes: Option<u64>,
-    /// Number of bytes that all its sources read, if it is known for each of them. A source counts once for each path
-    /// that leads to it.
-    pub(crate) source_bytes: Option<u64>,
-    /// Whether its sources can be read again in another job.
-    is_repeatable: bool,
-    pub(crate) dependencies: Vec<Dependency>,
-    /// StoredNode partitions of this node, if it is persisted.
-    pub(crate) stored: Option<Arc<dyn StoredNode>>,
-    /// Partitioning of its records, if it is by the hash of their keys.
-    pub(crate) keyed: Option<Keyed>,
-    need: Mutex<Need>,
-}
-
-/// Partitioning of records by the hash of their keys. The type of the key tells whether the first sides of pairs are
-/// hashed, or the records themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Keyed {
-    /// Type whose serialised bytes are hashed.
-    pub(crate) key: TypeId,
-    pub(crate) partitions: usize,
-}
-
-impl Keyed {
-    pub(crate) fn by<K: ?Sized + 'static>(partitions: usize) -> Self {
-        let key = TypeId::of::<K>();
-        let owned = [
-            (TypeId::of::<str>(), TypeId::of::<String>()),
-            (TypeId::of::<[u8]>(), TypeId::of::<Vec<u8>>()),
-        ];
-        // They have equal bytes, and so equal hashes: a bag of text keeps its partitioning when its records become
-        // owned.
-        let owned = owned.iter().find(|(slice, _)| *slice == key);
-        let key = owned.map_or(key, |(_, owned)| *owned);
-        Self { key, partitions }
-    }
-
-    /// Returns whether records are partitioned by keys of type `K`.
-    pub(crate) fn is_by<K: ?Sized + 'static>(self) -> bool {
-        self == Self::by::<K>(self.partitions)
-    }
-}
-
-/// Partitions that are stored once they have been computed.
-pub(crate) trait StoredNode: Send + Sync {
-    /// Returns whether all partitions are stored.
-    fn is_complete(&self) -> bool;
-
-    /// Returns whether all partitions are stored. If so, none of them is dropped until [`unpin`](Self::unpin) is
-    /// called.
-    fn pin_if_complete(&self) -> bool;
-
-    /// Releases one pin.
-    fn unpin(&self);
-
-    /// Returns the number that identifies the store in worker processes.
-    fn id(&self) -> StoreId;
-
-    /// Adopts a partition that a worker process has computed.
-    fn adopt(&self, stored: &StoredPartition) -> Result<()>;
-
-    /// Removes the partitions that have a part in this file, which is damaged at `offset`. Returns whether there was one.
-    fn forget(&self, file: &Path, offset: u64) -> bool;
-
-    /// Takes out all stored partitions, unless a job relies on them. The caller knows that nothing else can read them.
-    fn release(&self) -> Option<Box<dyn Any + Send>>;
-}
-
-/// RecordOrder of an operator's output, relative to its input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RecordOrder {
-    /// In the order of the source.
-    Source,
-    /// In the order of the input.
-    Kept,
-    /// By the hash of the key.
-    ByHash,
-    /// Sorted: by ranges of the key, and in each by the key.
-    ByRange,
-}
-
-/// Input that an operator needs from another.
-#[derive(Clone)]
-pub(crate) enum Dependency {
-    /// One partition at a time.
-    Narrow(Link<Node>),
-    /// All partitions, shuffled.
-    Shuffle(Link<dyn ShuffleDependency>),
-}
-
-impl Dependency {
-    pub(crate) fn parent(&self) -> &Arc<Node> {
-        match self {
-            Self::Narrow(parent) => parent,
-            Self::Shuffle(shuffle) => shuffle.parent(),
-        }
-    }
-}
+use crate::id::NodeId;
+use crate::pipeline::Link;
+use crate::task::Site;
 
 /// A dependency of a node that has not been created yet. It keeps its operator in use until the node does.
 #[derive(Clone)]
@@ -153,32 +43,6 @@ impl Parent {
             Dependency::Narrow(_) => None,
             Dependency::Shuffle(shuffle) => Some(shuffle),
         }
-    }
-}
-
-/// A wide dependency, and its map side.
-pub(crate) trait ShuffleDependency: Linked {
-    fn id(&self) -> ShuffleId;
-
-    /// Returns the operator whose output is shuffled.
-    fn parent(&self) -> &Arc<Node>;
-
-    /// Describes the rule that assigns records to partitions.
-    fn partitioning(&self) -> &'static str {
-        "by hash of the key"
-    }
-
-    /// Returns the map side, for `readers` readers of each partition.
-    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_>;
-
-    /// Returns a shuffle whose map side must run before this one, because this one uses its output.
-    fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {
-        None
-    }
-
-    /// Returns whether each reader gets all records, not only those of its partition.
-    fn is_broadcast(&self) -> bool {
-        false
     }
 }
 
@@ -276,15 +140,6 @@ impl Node {
             ..Self::new(site, partitions, &parents)
         };
         node.instead_of(parents)
-    }
-
-    /// Returns the dependencies that it needs to compute its output: none if that is stored.
-    pub(crate) fn needs(&self) -> &[Dependency] {
-        let is_complete = self
-            .stored
-            .as_ref()
-            .is_some_and(|stored| stored.is_complete());
-        if is_complete { &[] } else { &self.dependencies }
     }
 
     /// Creates an operator that reads the output of the shuffle `parent`, in the order of the hash of the key.

@@ -2,6 +2,7 @@
 
 mod elsewhere;
 mod keeper;
+mod level;
 mod store;
 
 use std::ops::ControlFlow;
@@ -17,35 +18,8 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 use keeper::Keeper;
 
 pub(crate) use elsewhere::StoreElsewhere;
+pub use level::StorageLevel;
 pub(crate) use store::Store;
-
-/// Where [`persist`](crate::Bag::persist) keeps records.
-///
-/// # Examples
-///
-/// ```
-/// use holdall::StorageLevel;
-///
-/// // More than memory, and dear to compute.
-/// let parsed = holdall::from_vec(vec!["1", "2"]).map(|text| text.parse::<u32>().ok());
-/// let parsed = parsed.persist(StorageLevel::Disk);
-/// assert_eq!(parsed.count()?, 2);
-/// assert_eq!(parsed.collect()?, [Some(1), Some(2)]); // read back
-/// # Ok::<(), holdall::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StorageLevel {
-    /// In memory as long as there is room; what there is no room for is computed again when it is needed. The
-    /// partitions of a bag whose number of partitions is not known go to the disk instead, since they cannot be
-    /// computed one by one.
-    Memory,
-    /// In memory as long as there is room, and then on the disk.
-    #[default]
-    MemoryThenDisk,
-    /// On the disk.
-    Disk,
-}
 
 /// Where partitions are kept: here, or in another process.
 pub(crate) enum Keeping {

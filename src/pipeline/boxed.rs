@@ -1,15 +1,16 @@
-//! A pipeline whose chain of types is forgotten.
+//! Pipelines, and those whose chain of types is forgotten.
 
+use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::link::{Link, Linked};
 use super::stack;
-use super::union::FlatUnion;
-use super::{Owned, Pipeline, Record, Ref};
+use super::{Owned, Record, Ref};
 use crate::error::Result;
 use crate::portable::{FunctionEntry, Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
+use crate::text::{Needle, TextKind};
 
 /// The most records that cross an erased boundary at once. Handing over one by one costs about 2.5 ns a record, in
 /// batches of this many under 1.
@@ -26,6 +27,97 @@ const BATCHED_RECORDS: usize = 1 << 20;
 /// Boundaries nearest to the result over which text crosses without a look at the stack, which would take as long as
 /// the crossing. Together they have to fit into the stack that is left free.
 const SHALLOW: usize = 16;
+
+/// A source followed by narrow operators: the second type parameter of [`Bag`](crate::Bag).
+///
+/// Only this library implements it. Use it in signatures that accept a bag with any chain of operators:
+///
+/// ```
+/// use holdall::{Bag, Pipeline};
+///
+/// fn evens<P: Pipeline<Out = u64>>(numbers: Bag<u64, P>) -> holdall::Result<u64> {
+///     numbers.filter(|n| n % 2 == 0).count()
+/// }
+/// assert_eq!(evens(holdall::range(0..10))?, 5);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+pub trait Pipeline: Portable + Send + Sync + 'static {
+    /// Type of the records that the pipeline emits.
+    type Out: Record + ?Sized;
+
+    /// Returns the number of partitions, if it is known before they are read.
+    #[doc(hidden)]
+    fn partitions(&self) -> Option<usize>;
+
+    /// Returns the stream of partitions, if [`partitions`](Self::partitions) returns `None`.
+    #[doc(hidden)]
+    fn stream(&self) -> PartitionStream<'_> {
+        unreachable!("the number of partitions is known")
+    }
+
+    /// Erases the types of the operators.
+    #[doc(hidden)]
+    fn erase(self: Arc<Self>) -> Boxed<Self::Out> {
+        Boxed::new(self)
+    }
+
+    /// Pushes the records of one partition into `sink`, until it returns `Break`.
+    #[doc(hidden)]
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow;
+
+    /// Returns the number of records of one partition. Sources that can count without reading records override it.
+    #[doc(hidden)]
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        let mut count = 0;
+        let _ = self.run(partition, task, &mut |_| {
+            count += 1;
+            Flow::Continue(())
+        })?;
+        Ok(count)
+    }
+
+    /// Pushes the records of one partition that contain `needle`.
+    ///
+    /// Sources that can search many records together override it.
+    #[doc(hidden)]
+    fn run_containing<S>(
+        &self,
+        needle: &Needle,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: &mut S,
+    ) -> Result<Flow>
+    where
+        Self::Out: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a Self::Out>,
+        S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
+    {
+        self.run(partition, task, &mut |record| {
+            let is_in = needle.is_in(Self::Out::peek(&record).as_ref());
+            if is_in {
+                sink(record)
+            } else {
+                Flow::Continue(())
+            }
+        })
+    }
+
+    /// Pushes the text of one partition into `sink` in the largest available pieces that end at the end of a record.
+    ///
+    /// The [`TextKind`] tells `sink` whether a piece is one record or consists of lines. Lines end with `"\n"`, with
+    /// `"\r\n"`, or at the end of the piece. Operators that search for units smaller than a record use this method.
+    #[doc(hidden)]
+    fn run_text<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        Self: Pipeline<Out = str>,
+        S: FnMut(&str, TextKind) -> Flow,
+    {
+        self.run(partition, task, &mut |record| {
+            sink(record, TextKind::Record)
+        })
+    }
+}
 
 /// A pipeline known only by the records that come out of it: what [`Bag::boxed`](crate::Bag::boxed) gives, and what
 /// every wide operator gives.
@@ -87,17 +179,12 @@ pub(crate) struct ErasedSink<'s, T: Record + ?Sized> {
 }
 
 /// A [`Pipeline`] that can be behind a pointer.
-pub(crate) trait Erased<T: Record + ?Sized>: Linked {
+pub(crate) trait Erased<T: Record + ?Sized>: Linked + Any {
     fn partitions(&self) -> Option<usize>;
     fn stream(&self) -> PartitionStream<'_>;
     fn run(&self, partition: Partition, task: &Task<'_>, sink: ErasedSink<'_, T>) -> Result<Flow>;
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64>;
     fn save(&self, to: &mut Saver) -> Result<()>;
-
-    /// The union that it is.
-    fn as_union(&self) -> Option<&FlatUnion<T>> {
-        None
-    }
 }
 
 fn load<T, P>(from: &mut Loader<'_>) -> Result<Arc<dyn Erased<T>>>

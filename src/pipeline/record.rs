@@ -77,6 +77,13 @@ pub trait Record: 'static {
     ) -> Flow;
 }
 
+/// A record of type `T` as it is passed to the next operator.
+pub(crate) type Ref<'a, T> = <T as Record>::Ref<'a>;
+/// A borrowed record of type `T`.
+pub(crate) type Peek<'a, T> = <T as Record>::Peek<'a>;
+/// An owned record of type `T`.
+pub(crate) type Owned<T> = <T as Record>::Owned;
+
 impl<T: 'static> Record for T {
     type Ref<'a> = T;
     type Peek<'a> = &'a T;

@@ -1,5 +1,6 @@
 //! A union of any number of pipelines, as one level.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
@@ -80,7 +81,8 @@ impl<T: Record + ?Sized> FlatUnion<T> {
 
     /// `pipeline` alone, or its sides if it is a union.
     fn of(pipeline: Boxed<T>) -> Self {
-        if let Some(union) = pipeline.erased().as_union() {
+        let erased: &dyn Any = pipeline.erased();
+        if let Some(union) = erased.downcast_ref::<Self>() {
             return Self {
                 sides: union.sides.clone(),
                 partitions: union.partitions,
@@ -217,10 +219,6 @@ impl<T: Record + ?Sized> Erased<T> for FlatUnion<T> {
         to.entry(const { &FunctionEntry::of::<Self>(load::<T>) })?;
         to.data(&(self.partitions, self.sides.len()))?;
         self.sides.iter().try_for_each(|side| side.save(to))
-    }
-
-    fn as_union(&self) -> Option<&FlatUnion<T>> {
-        Some(self)
     }
 }
 

@@ -8,9 +8,9 @@ use std::any::TypeId;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
-use super::Loader;
 use super::image;
-use crate::error::Result;
+use super::state::{Loader, Saver, damaged};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The first bytes of each entry. No instructions or text contain them, except by accident.
 const MAGIC: [u64; 2] = [0x9d1c_7a3e_55f0_b286, 0x41e8_c25b_0f97_d36a];
@@ -94,6 +94,30 @@ impl<R: 'static> FunctionEntry<R> {
             return Err("an entry of other code".to_owned());
         }
         Ok(entry)
+    }
+}
+
+impl Saver {
+    /// Writes the entry of the code that reads the following bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::NotPortable`] if the code is not in the executable itself.
+    pub(crate) fn entry<R: 'static>(&mut self, entry: &'static FunctionEntry<R>) -> Result<()> {
+        let offset = entry.offset().map_err(|reason| {
+            let context = self.context();
+            Error::new(ErrorKind::NotPortable { context, reason })
+        })?;
+        self.data(&(offset, entry.check()))
+    }
+}
+
+impl Loader<'_> {
+    /// See [`Saver::entry`]. Also calls the entry, which reads the bytes that follow.
+    pub(crate) fn entry<R: 'static>(&mut self) -> Result<R> {
+        let (offset, check) = self.data()?;
+        let entry = FunctionEntry::at(offset, check).map_err(damaged)?;
+        entry.load(self)
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::closure;
-use super::entry::FunctionEntry;
 use super::shared;
 use crate::error::plain::ToPlain;
 use crate::error::{Error, ErrorContext, ErrorKind, Result, Site, intern, panicked};
@@ -111,20 +110,7 @@ impl Saver {
         Err(Error::new(ErrorKind::CapturingClosure { context }))
     }
 
-    /// Writes the entry of the code that reads the following bytes.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`ErrorKind::NotPortable`] if the code is not in the executable itself.
-    pub(crate) fn entry<R: 'static>(&mut self, entry: &'static FunctionEntry<R>) -> Result<()> {
-        let offset = entry.offset().map_err(|reason| {
-            let context = self.context();
-            Error::new(ErrorKind::NotPortable { context, reason })
-        })?;
-        self.data(&(offset, entry.check()))
-    }
-
-    fn context(&self) -> ErrorContext {
+    pub(super) fn context(&self) -> ErrorContext {
         self.site.map(ErrorContext::from).unwrap_or_default()
     }
 }
@@ -197,13 +183,6 @@ impl<'a> Loader<'a> {
         closure::revive().ok_or_else(|| damaged("a closure that captures"))
     }
 
-    /// See [`Saver::entry`]. Also calls the entry, which reads the bytes that follow.
-    pub(crate) fn entry<R: 'static>(&mut self) -> Result<R> {
-        let (offset, check) = self.data()?;
-        let entry = FunctionEntry::at(offset, check).map_err(damaged)?;
-        entry.load(self)
-    }
-
     /// Returns an error unless all bytes have been read.
     pub(crate) fn finish(self) -> Result<()> {
         match self.bytes {
@@ -221,7 +200,7 @@ fn at(site: Option<Site>, error: Error) -> Error {
 }
 
 #[cold]
-fn damaged(reason: impl Into<String>) -> Error {
+pub(super) fn damaged(reason: impl Into<String>) -> Error {
     Error::new(ErrorKind::NotPortable {
         context: ErrorContext::default(),
         reason: reason.into(),

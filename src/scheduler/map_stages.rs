@@ -3,40 +3,16 @@
 //! What a stage reads is in part gone once it has been read, to free its memory. So all that a stage reads is made
 //! again, and not just what was damaged: the stages before it, each once more, and what they read in turn.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::{ATTEMPTS, Job, StageRun};
+use super::Job;
+use super::run::{StageRun, check_attempts};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
-use crate::executor::AnyExecutor;
-use crate::id::ShuffleId;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::plan::{MapStagePlan, Plan};
 use crate::task::{JobState, Task, in_task};
 
-/// What was planned to make outputs again.
-#[derive(Default)]
-pub(super) struct Later {
-    /// They keep what they rely on from going.
-    pub(super) plans: Vec<Plan>,
-    /// Those that the first plan had been spared.
-    shuffles: Vec<ShuffleId>,
-}
-
 impl Job {
-    /// Runs the map sides of the shuffles that the result needs.
-    pub(crate) fn run_map_stages(&self) -> Result<()> {
-        if let AnyExecutor::Remote(executor) = &self.executor {
-            return self.run_remote_map_stages(&**executor);
-        }
-        for (number, map_stage) in (1..).zip(&self.plan.map_stages) {
-            let node = map_stage.shuffle.parent();
-            self.watch(number, node, node.partitions, || {
-                self.make(number, map_stage, &self.state)
-            })?;
-        }
-        Ok(())
-    }
-
     /// Makes anew all that the result's stage reads, while tasks of it run.
     pub(super) fn make_again(&self) -> Result<()> {
         let staging = Arc::new(self.state.staging());
@@ -46,7 +22,12 @@ impl Job {
     }
 
     /// Runs a map side; and where it finds damage all that it reads, and then itself again.
-    fn make(&self, number: usize, map_stage: &MapStagePlan, job: &Arc<JobState>) -> Result<()> {
+    pub(super) fn make(
+        &self,
+        number: usize,
+        map_stage: &MapStagePlan,
+        job: &Arc<JobState>,
+    ) -> Result<()> {
         let shuffle = &*map_stage.shuffle;
         for attempt in 1.. {
             match self.try_to_make(number, shuffle, map_stage.readers, job) {
@@ -85,25 +66,6 @@ impl Job {
         Ok(())
     }
 
-    /// The number of a map stage. One that was not planned at first comes after all that were.
-    pub(super) fn number_of(&self, shuffle: ShuffleId) -> usize {
-        let mut planned = self.plan.map_stages.iter();
-        if let Some(index) = planned.position(|planned| planned.shuffle.id() == shuffle) {
-            return index + 1;
-        }
-        let shuffles = &mut self.later().shuffles;
-        let known = shuffles.iter().position(|known| *known == shuffle);
-        let index = known.unwrap_or_else(|| {
-            shuffles.push(shuffle);
-            shuffles.len() - 1
-        });
-        self.plan.stages() + 1 + index
-    }
-
-    pub(super) fn later(&self) -> MutexGuard<'_, Later> {
-        self.later.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn try_to_make(
         &self,
         number: usize,
@@ -130,16 +92,4 @@ impl Job {
         job.put_map_outputs(shuffle.id(), outputs);
         Ok(())
     }
-}
-
-/// Gives up after so many attempts that ended with damage.
-pub(super) fn check_attempts(attempts: usize, context: ErrorContext, last: Error) -> Result<()> {
-    if attempts < ATTEMPTS {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::TooManyAttempts {
-        context,
-        attempts,
-        last: Box::new(last),
-    }))
 }

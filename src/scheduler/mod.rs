@@ -1,11 +1,13 @@
 //! An action's stages, in order, until done.
 
+mod exports;
 mod in_order;
 mod map_stages;
 mod progress;
 mod remote;
 mod result;
 mod run;
+mod stages;
 mod summary;
 
 pub(crate) use in_order::InOrder;
@@ -13,20 +15,17 @@ pub(crate) use result::ResultStage;
 pub(crate) use run::StageRun;
 pub use summary::{JobSummary, StageSummary};
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result, caught};
-use crate::executor::{AnyExecutor, StageExecutor};
+use crate::executor::AnyExecutor;
+use crate::id::ShuffleId;
 use crate::lineage::Node;
 use crate::plan::{self, Plan};
-use crate::task::{JobState, Resources, StageCode, is_in_task};
+use crate::task::{JobState, Resources, is_in_task};
 
-use map_stages::Later;
-use remote::Exports;
+use exports::Exports;
 use summary::Watch;
-
-/// How often something is tried whose input is found damaged.
-const ATTEMPTS: usize = 4;
 
 /// The least memory that a thread can shuffle with: what it takes to write a run, and to read four of them.
 const MIN_THREAD_BYTES: usize = 1 << 20;
@@ -41,6 +40,15 @@ pub(crate) struct Job {
     exports: Exports,
     report: JobReport,
     summary: Mutex<JobSummary>,
+}
+
+/// What was planned to make outputs again.
+#[derive(Default)]
+struct Later {
+    /// They keep what they rely on from going.
+    plans: Vec<Plan>,
+    /// Those that the first plan had been spared.
+    shuffles: Vec<ShuffleId>,
 }
 
 /// Who is told of a job.
@@ -96,29 +104,23 @@ impl Job {
         self.executor.slots()
     }
 
-    /// Runs all tasks of the result's stage.
-    pub(crate) fn run_result_stage(&self, code: &dyn StageCode) -> Result<()> {
-        self.run_result_stage_by(code, |run, executor| executor.run(&|| run.work(usize::MAX)))
+    /// The number of a map stage. One that was not planned at first comes after all that were.
+    fn number_of(&self, shuffle: ShuffleId) -> usize {
+        let mut planned = self.plan.map_stages.iter();
+        if let Some(index) = planned.position(|planned| planned.shuffle.id() == shuffle) {
+            return index + 1;
+        }
+        let shuffles = &mut self.later().shuffles;
+        let known = shuffles.iter().position(|known| *known == shuffle);
+        let index = known.unwrap_or_else(|| {
+            shuffles.push(shuffle);
+            shuffles.len() - 1
+        });
+        self.plan.stages() + 1 + index
     }
 
-    /// Runs as much of the result's stage as `work` does of it. A remote executor runs all of it, until the stage wants
-    /// no more.
-    pub(crate) fn run_result_stage_by(
-        &self,
-        code: &dyn StageCode,
-        work: impl FnOnce(&StageRun<'_>, &dyn StageExecutor) -> Result<()>,
-    ) -> Result<()> {
-        if let AnyExecutor::Remote(executor) = &self.executor {
-            return self.run_remote_result_stage(&**executor, code);
-        }
-        let number = self.plan.stages();
-        let make_again = || self.make_again();
-        self.watch(number, &self.plan.result, code.partitions(), || {
-            let run = StageRun::new(number, code, &self.state, self.executor.slots());
-            let run = run.making_again(&make_again);
-            work(&run, self.executor.local())?;
-            run.check_whole()
-        })
+    fn later(&self) -> MutexGuard<'_, Later> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows how a stage comes on, and takes down what it did.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::env;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Job;
 use crate::error::{Error, ErrorKind, Result, caught};
@@ -15,29 +15,6 @@ use crate::portable::Saver;
 use crate::storage::scratch::ScratchFile;
 use crate::task::{Flow, JobState, MapBlock, PartitionStream, StageCode, Task, in_task};
 
-/// What map stages have left in files.
-#[derive(Default)]
-pub(super) struct Exports(Mutex<HashMap<ShuffleId, Export>>);
-
-struct Export {
-    /// In the order of the map tasks.
-    blocks: Vec<MapBlock>,
-    /// Deleted when nobody reads them any more.
-    _files: Vec<Arc<ScratchFile>>,
-}
-
-impl Exports {
-    fn lock(&self) -> MutexGuard<'_, HashMap<ShuffleId, Export>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn blocks(&self, shuffles: &[ShuffleId]) -> Vec<MapBlock> {
-        let exports = self.lock();
-        let found = shuffles.iter().filter_map(|shuffle| exports.get(shuffle));
-        found.flat_map(|export| &export.blocks).cloned().collect()
-    }
-}
-
 impl Job {
     /// Runs the map sides of the shuffles that the result needs.
     pub(super) fn run_remote_map_stages(&self, executor: &dyn RemoteExecutor) -> Result<()> {
@@ -48,9 +25,12 @@ impl Job {
                 self.run_remote_map_stage(executor, number, map_stage)
             })?;
             // If a stage that read what is deleted now is to run again, so is all that it needs.
-            let is_read =
-                |shuffle: &ShuffleId| last_readers.get(shuffle).is_some_and(|last| *last > number);
-            self.exports.lock().retain(|shuffle, _| is_read(shuffle));
+            let is_read = |shuffle| {
+                last_readers
+                    .get(&shuffle)
+                    .is_some_and(|last| *last > number)
+            };
+            self.exports.retain(is_read);
         }
         Ok(())
     }
@@ -79,13 +59,8 @@ impl Job {
         let (reports, files) =
             self.run_remote(executor, number, &*stage, node, &map_stage.reads)?;
         let blocks = reports.into_iter().flat_map(|report| report.blocks);
-        let export = Export {
-            blocks: std::iter::once(MapBlock::of_all(shuffle))
-                .chain(blocks)
-                .collect(),
-            _files: files,
-        };
-        self.exports.lock().insert(shuffle, export);
+        let blocks = std::iter::once(MapBlock::of_all(shuffle)).chain(blocks);
+        self.exports.put(shuffle, blocks.collect(), files);
         self.state.counter_updates().end_stage(number);
         Ok(())
     }

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::map_stages::check_attempts;
-use crate::error::{ErrorContext, Result, caught};
+use crate::error::{Error, ErrorContext, ErrorKind, Result, caught};
 use crate::task::{JobState, Partition, PartitionStream, StageCode, StageWorker, Task, in_task};
 use crate::text::SplitReader;
 
@@ -16,6 +15,9 @@ thread_local! {
     /// The address of the stage that this thread pulls a partition for, if it does.
     static PULLS_FOR: Cell<usize> = const { Cell::new(0) };
 }
+
+/// How often something is tried whose input is found damaged.
+const ATTEMPTS: usize = 4;
 
 /// The most partitions that a thread takes at once.
 const MAX_AT_ONCE: usize = 256;
@@ -285,6 +287,18 @@ impl<'s> StageRun<'s> {
             }
         }
     }
+}
+
+/// Gives up after so many attempts that ended with damage.
+pub(super) fn check_attempts(attempts: usize, context: ErrorContext, last: Error) -> Result<()> {
+    if attempts < ATTEMPTS {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::TooManyAttempts {
+        context,
+        attempts,
+        last: Box::new(last),
+    }))
 }
 
 /// A panic while a lock is held leaves these values whole.

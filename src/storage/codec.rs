@@ -24,6 +24,7 @@ mod digest;
 mod encoder;
 #[cfg(test)]
 mod errors;
+mod format;
 mod number;
 mod sampling;
 mod shapes;
@@ -34,7 +35,6 @@ mod tests;
 use std::any::type_name;
 use std::fmt::Display;
 
-use bincode::config::Configuration;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::serde as serde_codec;
 use serde::{Deserialize, Serialize};
@@ -44,10 +44,9 @@ use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use decoder::Decoder;
 use digest::{Layouts, digest};
 use encoder::encode;
+use format::TOO_DEEP;
 pub(crate) use sampling::Sampling;
 pub(crate) use short::{SHORT_BYTES, Short};
-
-const CONFIGURATION: Configuration = bincode::config::standard();
 
 /// Reason for refusing a type that is decoded according to its content.
 const UNKNOWN_FORM: &str = "the encoding is not self-describing, so `serde_json::Value` and untagged or internally \
@@ -56,13 +55,6 @@ const UNKNOWN_FORM: &str = "the encoding is not self-describing, so `serde_json:
 /// Reason for refusing a type that does not provide its length when it is encoded.
 const NO_LENGTH: &str = "a map or sequence does not state its length, as with `#[serde(flatten)]`; keep the text, or use a \
     struct of plain fields";
-
-/// Maximum nesting depth of options, lists and variants. Decoding uses stack for each level.
-const DEPTH: u32 = 256;
-
-/// Reason for refusing a value that is nested more deeply.
-const TOO_DEEP: &str =
-    "more than 256 options, lists and variants are nested; keep them in a flat list";
 
 /// Reason for refusing a type whose `Serialize` and `Deserialize` disagree.
 const DIFFERS: &str = "decoding does not return the value that was encoded: `Serialize` and `Deserialize` disagree, as they do \

@@ -12,15 +12,23 @@
 //! At a plain exit the directories go whose owners are never dropped: those in statics, and all of them after
 //! `std::process::exit`. Threads may still run then; no directory can be made any more.
 
-/// Starts to look after the end of this process, once in each copy of it.
 #[cfg(unix)]
-pub(crate) fn install() {
+use std::sync::OnceLock;
+
+/// Removes what this process owns.
+#[cfg(unix)]
+static CLEAN_UP: OnceLock<fn()> = OnceLock::new();
+
+/// Starts to look after the end of this process, once in each copy of it. `clean_up` is called at the end.
+#[cfg(unix)]
+pub(crate) fn install(clean_up: fn()) {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::system;
 
     /// The process that this was last done in.
     static DONE_IN: AtomicU64 = AtomicU64::new(0);
+    CLEAN_UP.get_or_init(|| clean_up);
     system::look_after_forks();
     system::at_exit(on_exit);
     outlive_long_files();
@@ -44,7 +52,7 @@ pub(crate) fn outlive_long_files() {}
 
 /// Does nothing: other systems leave everything to the next sweep.
 #[cfg(not(unix))]
-pub(crate) fn install() {}
+pub(crate) fn install(_: fn()) {}
 
 #[cfg(unix)]
 fn try_install() -> std::io::Result<()> {
@@ -64,13 +72,13 @@ fn try_install() -> std::io::Result<()> {
 /// Waits for signals, and ends the process by the first that is ours to handle.
 #[cfg(unix)]
 fn watch(mut pipe: std::io::PipeReader) {
-    use super::{live, system};
+    use super::system;
 
     let mut byte = [0];
     while std::io::Read::read_exact(&mut pipe, &mut byte).is_ok() {
         let signal = system::received_signal();
         if system::is_handled_by_us(signal) {
-            live::remove_all();
+            clean_up();
             system::end_by(signal);
         }
     }
@@ -78,7 +86,14 @@ fn watch(mut pipe: std::io::PipeReader) {
 
 #[cfg(unix)]
 extern "C" fn on_exit() {
-    super::live::remove_all();
+    clean_up();
+}
+
+#[cfg(unix)]
+fn clean_up() {
+    if let Some(clean_up) = CLEAN_UP.get() {
+        clean_up();
+    }
 }
 
 #[cfg(all(test, unix))]

@@ -99,5 +99,5 @@ pub(super) fn remove_all() {
 pub(super) fn paths() -> Vec<PathBuf> {
     let live = lock();
     let paths = live.directories.values();
-    paths.map(|directory| directory.path().to_owned()).collect()
+    paths.map(|directory| directory.path.clone()).collect()
 }

@@ -19,6 +19,7 @@
 //! | `directory` | an open directory: its entries, its lock |
 //! | `owned` | directories that holdall owns: how they are recognised and removed |
 //! | `live` | the owned directories of this process |
+//! | `owned_directory` | creation and removal of these |
 //! | `faults` | points at which tests make the file system fail |
 //! | `scratch` | directories and files that clean up after themselves, with a quota |
 //! | `rename` | renames that overwrite nothing |
@@ -45,6 +46,7 @@ pub(crate) mod memory;
 pub(crate) mod merge;
 pub(crate) mod output;
 mod owned;
+mod owned_directory;
 mod rename;
 pub(crate) mod run;
 pub(crate) mod scratch;

@@ -34,15 +34,16 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use commit::{NEW, OLD, is_part, parts_in};
+
 use super::directory::{self, Directory, FileKind};
-use super::owned::{self, Kind, OwnedDirectory};
+use super::owned::{self, Kind};
+use super::owned_directory::OwnedDirectory;
 use super::rename::{cannot_exchange, exchange, rename_new};
 use super::{faults, file};
 use crate::error::{Error, ErrorKind, Result};
 
 const OUT: &str = "out";
-const NEW: &str = "new";
-const OLD: &str = "old";
 
 static KIND: Kind = Kind {
     prefix: ".holdall-",
@@ -58,13 +59,6 @@ static KIND: Kind = Kind {
     has_inner_file: is_part,
     settle: commit::settle,
 };
-
-/// Returns `true` if `name` is the name of a part of an output.
-fn is_part(name: &str) -> bool {
-    let number = name.strip_prefix("part-");
-    number
-        .is_some_and(|number| number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
-}
 
 /// An unfinished output. Dropping it deletes it.
 #[derive(Debug)]
@@ -348,17 +342,6 @@ fn check_parts(directory: &Path, path: &Path) -> Result<()> {
     let entries = Directory::open(directory).and_then(|directory| directory.entries());
     let entries = entries.map_err(|source| Error::io("read", path, source))?;
     entries.iter().try_for_each(|entry| check_part(entry, path))
-}
-
-/// Returns the names of the parts in a directory, in order.
-fn parts_in(directory: &Path) -> io::Result<Vec<OsString>> {
-    let entries = Directory::open(directory)?.entries()?.into_iter();
-    let mut parts: Vec<_> = entries
-        .filter(|(name, kind)| *kind == FileKind::File && name.to_str().is_some_and(is_part))
-        .map(|(name, _)| name)
-        .collect();
-    parts.sort();
-    Ok(parts)
 }
 
 /// Returns a path that does not depend on the working directory. Resolves links of an existing directory.

@@ -28,18 +28,14 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::directory::{self, Directory, FileKind};
-use super::{interrupt, live, system};
+use super::system;
 
 const LOCK_NAME: &str = "lock";
-
-/// How often a directory is made again that a sweeper has taken for left behind, between its making and its lock.
-const MAX_CREATIONS: usize = 100;
 
 /// How often a removal is tried, and how much longer the wait is before each next attempt.
 const MAX_REMOVALS: u32 = 10;
@@ -60,7 +56,7 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    fn new_name(&self) -> String {
+    pub(super) fn new_name(&self) -> String {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -97,122 +93,22 @@ impl Kind {
 /// A directory that is being removed has this at the end of its name, so that no task adds to it by its path.
 const ASIDE: &str = "-left";
 
-/// A directory that this process owns. It is removed on drop, and at the end of the process.
-#[derive(Debug)]
-pub(super) struct OwnedDirectory {
-    held: Arc<Held>,
-    /// In the list of what is live.
-    number: u64,
-}
-
-impl OwnedDirectory {
-    /// Makes a directory in `parent`, which is made if it is missing. Returns `None` if the process is about to end.
-    ///
-    /// Those of the directories above it that were `made` for it, the outermost first, go with it if they are empty then.
-    pub(super) fn create(
-        kind: &'static Kind,
-        parent: &Path,
-        made: Vec<PathBuf>,
-    ) -> io::Result<Option<Self>> {
-        let created = Self::create_in(kind, parent, &made);
-        if !matches!(created, Ok(Some(_))) {
-            remove_if_empty(&made);
-        }
-        created
-    }
-
-    fn create_in(kind: &'static Kind, parent: &Path, made: &[PathBuf]) -> io::Result<Option<Self>> {
-        interrupt::install();
-        for _ in 1..MAX_CREATIONS {
-            match Self::try_create(kind, parent, made) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    fs::create_dir_all(parent)?;
-                }
-                Err(error) if is_taken(&error) => {}
-                outcome => return outcome,
-            }
-        }
-        Self::try_create(kind, parent, made)
-    }
-
-    fn try_create(
-        kind: &'static Kind,
-        parent: &Path,
-        made: &[PathBuf],
-    ) -> io::Result<Option<Self>> {
-        // Held over `mkdir`: the end of the process either finds the directory or keeps it from being made.
-        let mut live = live::lock();
-        if live.is_closed() {
-            return Ok(None);
-        }
-        let mut held = Held::create(kind, parent.join(kind.new_name()))?;
-        held.made = made.to_vec();
-        let held = Arc::new(held);
-        let number = live.add(Arc::clone(&held));
-        Ok(Some(Self { held, number }))
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.held.path
-    }
-
-    /// The directories above it that were made for it.
-    pub(super) fn made(&self) -> &[PathBuf] {
-        &self.held.made
-    }
-
-    /// Whether it is still there, and this process is the one that made it and not a copy.
-    pub(super) fn is_there(&self) -> bool {
-        // If the system does not say, it may be there: another directory in its place would take its files along.
-        let is_at = || self.held.directory.is_at(&self.held.path);
-        self.is_of_this_process() && is_at().unwrap_or(true)
-    }
-
-    fn is_of_this_process(&self) -> bool {
-        self.held.process == system::process_number()
-    }
-
-    /// Does some work that the end of the process waits for. Returns `None` if it did not.
-    pub(super) fn uninterrupted<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
-        let live = live::lock();
-        (!live.is_closed()).then(work)
-    }
-}
-
-impl Drop for OwnedDirectory {
-    fn drop(&mut self) {
-        // In a copy of the process it is the original's.
-        if self.is_of_this_process() {
-            self.held.remove();
-            live::lock().forget(self.number);
-        }
-    }
-}
-
 /// A directory and its lock.
 #[derive(Debug)]
 pub(super) struct Held {
     kind: &'static Kind,
-    path: PathBuf,
-    directory: Directory,
+    pub(super) path: PathBuf,
+    pub(super) directory: Directory,
     /// Held, not read, if the directory cannot be locked itself.
     _lock: Option<File>,
     /// The process that made it.
-    process: u64,
+    pub(super) process: u64,
     /// The directories above it that were made for it, the outermost first.
-    made: Vec<PathBuf>,
-}
-
-/// Whether another process was faster.
-fn is_taken(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::AlreadyExists | io::ErrorKind::WouldBlock
-    )
+    pub(super) made: Vec<PathBuf>,
 }
 
 impl Held {
-    fn create(kind: &'static Kind, path: PathBuf) -> io::Result<Self> {
+    pub(super) fn create(kind: &'static Kind, path: PathBuf) -> io::Result<Self> {
         directory::make_private(&path)?;
         Self::mark(kind, &path).inspect_err(|_| {
             // A sweeper may have been faster.
@@ -278,11 +174,6 @@ impl Held {
             process: system::process_number(),
             made: Vec::new(),
         })
-    }
-
-    #[cfg(test)]
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Removes the directory if everything in it is ours and nothing is half done. What cannot be removed is left to a

@@ -24,7 +24,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::directory::FileKind;
-use super::owned::{self, Kind, OwnedDirectory};
+use super::owned::{self, Kind};
+use super::owned_directory::OwnedDirectory;
 use super::{environment, file, interrupt, system};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 

@@ -10,6 +10,7 @@ mod nesting;
 mod payload;
 mod reclaimer;
 mod remote;
+mod resources;
 mod stage;
 
 pub use block::{FilePart, MapBlock};
@@ -18,10 +19,11 @@ pub(crate) use context::Task;
 pub(crate) use counter_update::{CounterUpdate, CounterUpdates};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use imports::Imports;
-pub(crate) use job::{JobState, Progress, Resources};
+pub(crate) use job::JobState;
 pub(crate) use nesting::{in_task, is_in_task};
 pub(crate) use reclaimer::{MemoryReclaimer, ReclaimMemory};
 pub(crate) use remote::{Emit, MakeStage, RemoteStage, load_stage, save_map_side};
+pub(crate) use resources::{Progress, Resources};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, StageWorker};
 
 pub(crate) use crate::error::Site;

@@ -17,6 +17,7 @@ mod decimal;
 mod delimiter;
 mod fields;
 mod format;
+mod input_file;
 mod inputs;
 mod lines;
 mod mask;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Result, plain};
 
 use super::delimiter::Delimiter;
-use super::inputs::InputFile;
+use super::input_file::InputFile;
 use super::options::TextOptions;
 use super::source::version_if_plain;
 use super::version::Version;

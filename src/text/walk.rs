@@ -5,7 +5,7 @@ use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf, is_separator};
 
-use super::inputs::InputFile;
+use super::input_file::InputFile;
 use super::pattern::{NamePattern, is_pattern};
 use crate::error::{Error, ErrorKind, Result};
 

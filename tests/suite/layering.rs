@@ -28,12 +28,12 @@ const LAYERS: [&str; 17] = [
 /// Maximum number of lines of code of a file, without comments, blank lines and unit tests.
 const MAX_LINES: usize = 400;
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
 /// Returns all Rust files below `directory`, with their text.
-fn files(directory: &Path) -> Vec<(PathBuf, String)> {
+pub(crate) fn files(directory: &Path) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("a directory").path();
@@ -49,7 +49,7 @@ fn files(directory: &Path) -> Vec<(PathBuf, String)> {
 }
 
 /// Removes comments. A `//` in a string also ends the line, which does no harm here.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let line = |line: &str| {
         line.split("//")
             .next()

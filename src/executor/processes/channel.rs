@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::super::remote::{Report, TaskSpec};
-use super::driver::DriverToken;
+use super::token::DriverToken;
 use crate::error::Error;
 use crate::storage::codec;
 use crate::storage::file::{Uninterrupted, uninterrupted};

@@ -20,42 +20,20 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::process::{geteuid, getppid};
-use serde::{Deserialize, Serialize};
 
 use super::channel::{Command, Received, Receiver};
 use super::forget;
-use super::program::PROGRAM;
+use super::token::DriverToken;
 use crate::storage::environment;
+
+/// This program, also when its file has been replaced or removed.
+pub(super) const PROGRAM: &str = "/proc/self/exe";
 
 /// Set in a worker until it is one.
 pub(super) const VARIABLE: &str = "HOLDALL_WORKER";
 
 /// How long a worker waits for the token: far longer than it takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// What nobody else knows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct DriverToken(String);
-
-impl DriverToken {
-    /// One that nobody can guess.
-    pub(super) fn new() -> io::Result<Self> {
-        let mut bytes = [0_u8; 16];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            filled += rustix::rand::getrandom(
-                &mut bytes[filled..],
-                rustix::rand::GetRandomFlags::empty(),
-            )?;
-        }
-        Ok(Self(format!("{:032x}", u128::from_le_bytes(bytes))))
-    }
-
-    /// The line that a worker prints for the driver to know how far its output has come. No program prints it by chance.
-    pub(super) fn mark(&self) -> String {
-        format!("[holdall {}]", self.0)
-    }
-}
 
 /// What makes a process a worker: `NUMBER:SOCKET:TOKEN` in the variable.
 #[derive(Debug)]
@@ -98,7 +76,7 @@ impl Summons {
         Some(Self {
             number: next()?.parse().ok()?,
             socket: next()?.parse().ok()?,
-            token: DriverToken(next()?.to_owned()),
+            token: DriverToken::parse(next()?),
         })
     }
 
@@ -140,7 +118,7 @@ impl Summons {
 
 impl Display for Summons {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.number, self.socket, self.token.0)
+        write!(f, "{}:{}:{}", self.number, self.socket, self.token)
     }
 }
 

@@ -20,6 +20,7 @@ mod output;
 mod process;
 mod program;
 mod serve;
+mod token;
 mod worker;
 
 pub(super) use program::init;

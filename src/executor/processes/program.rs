@@ -10,14 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use memchr::memmem;
 
-use super::driver::{self, Summons};
+use super::driver::{self, PROGRAM, Summons};
 use super::worker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::environment;
 use crate::storage::file::uninterrupted;
-
-/// This program, also when its file has been replaced or removed.
-pub(super) const PROGRAM: &str = "/proc/self/exe";
 
 /// Whether `init` was called in this process.
 static IS_CALLED: AtomicBool = AtomicBool::new(false);

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::channel::{Command, Event, Received, Receiver, Sender};
-use super::driver::DriverToken;
+use super::token::DriverToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::remote::{Canceller, Stage, TaskSpec, Worker};
 use crate::storage::codec;

@@ -18,8 +18,8 @@ use serde::de::{
 };
 
 use super::digest::{Layout, Layouts};
+use super::format::{CONFIGURATION, DEPTH, TOO_DEEP};
 use super::number::{self, Number};
-use super::{CONFIGURATION, DEPTH, TOO_DEEP};
 use crate::error::intern;
 
 /// Takes values from the front of bytes. If `FOR_EVER`, leaks copies of the values that types borrow.

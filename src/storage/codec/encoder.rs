@@ -15,8 +15,9 @@ use serde::ser::{
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
+use super::format::{CONFIGURATION, DEPTH, TOO_DEEP};
 use super::number::{self, Number};
-use super::{CONFIGURATION, DEPTH, TOO_DEEP, shapes};
+use super::shapes;
 
 /// Appends a value of type `T` to `O`.
 pub(super) struct Encoder<'o, O, T: ?Sized> {

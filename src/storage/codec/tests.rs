@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 
+use super::format::CONFIGURATION;
 use super::*;
 
 /// The codec's configuration with a limit, for bincode's own decoder, which otherwise allocates whatever a damaged

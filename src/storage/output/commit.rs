@@ -6,16 +6,35 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::directory;
+use super::super::directory::{self, Directory, FileKind};
 use super::super::faults;
 use super::super::rename::rename_new;
-use super::{NEW, OLD, parts_in};
 
+pub(super) const NEW: &str = "new";
+pub(super) const OLD: &str = "old";
 const NOTE: &str = "commit";
 const NOTE_BEFORE: &str = "commit-0";
 
 /// Maximum number of attempts to remove the marker.
 const MAX_ENDS: usize = 10;
+
+/// Returns `true` if `name` is the name of a part of an output.
+pub(super) fn is_part(name: &str) -> bool {
+    let number = name.strip_prefix("part-");
+    number
+        .is_some_and(|number| number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Returns the names of the parts in a directory, in order.
+pub(super) fn parts_in(directory: &Path) -> io::Result<Vec<OsString>> {
+    let entries = Directory::open(directory)?.entries()?.into_iter();
+    let mut parts: Vec<_> = entries
+        .filter(|(name, kind)| *kind == FileKind::File && name.to_str().is_some_and(is_part))
+        .map(|(name, _)| name)
+        .collect();
+    parts.sort();
+    Ok(parts)
+}
 
 /// Returns `true` if `name` is the name of the marker, or of the temporary file that becomes the marker.
 pub(super) fn is_note(name: &str) -> bool {

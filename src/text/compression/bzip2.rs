@@ -6,7 +6,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use bzip2::{Decompress, Status};
 
-use super::damaged;
+use super::input::damaged;
 
 /// The length of the shortest stream: its header, the mark of its end, and a checksum.
 const MIN_STREAM_BYTES: usize = 14;

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{damaged, skip_zeros, take, unsupported};
+use super::input::{damaged, skip_zeros, take, unsupported};
 
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 

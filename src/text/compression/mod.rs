@@ -4,6 +4,7 @@
 
 mod bzip2;
 mod gzip;
+mod input;
 mod xz;
 mod xz_block;
 mod xz_check;
@@ -17,10 +18,6 @@ use bzip2::Bzip2Reader;
 use gzip::GzipReader;
 use xz::XzReader;
 use zstd::ZstdReader;
-
-/// Maximum distance that compressed text may refer back, in bytes. Decoding takes as much memory. No preset of zstd(1)
-/// and xz(1) makes files that refer farther back.
-const MAX_WINDOW_BYTES: u32 = 128 << 20;
 
 /// What a file is compressed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,43 +116,6 @@ fn is_cut(error: &io::Error) -> bool {
         cause = error.source();
     }
     false
-}
-
-fn damaged(reason: &'static str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, reason)
-}
-
-fn unsupported(reason: &'static str) -> io::Error {
-    io::Error::new(ErrorKind::Unsupported, reason)
-}
-
-fn too_far_back(bytes: u64) -> io::Error {
-    let (mib, limit) = (bytes.div_ceil(1 << 20), MAX_WINDOW_BYTES >> 20);
-    let reason = format!(
-        "it takes a window of {mib} MiB, and the limit is {limit} MiB; decompress it first"
-    );
-    io::Error::new(ErrorKind::Unsupported, reason)
-}
-
-fn take<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    input.read_exact(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Passes over zero bytes, and returns how many there were.
-fn skip_zeros(input: &mut impl BufRead) -> io::Result<u64> {
-    let mut skipped = 0;
-    loop {
-        let bytes = input.fill_buf()?;
-        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-        let is_end = zeros < bytes.len() || zeros == 0;
-        input.consume(zeros);
-        skipped += zeros as u64;
-        if is_end {
-            return Ok(skipped);
-        }
-    }
 }
 
 #[cfg(test)]

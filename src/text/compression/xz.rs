@@ -6,9 +6,9 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::xz_block::{BlockHeader, ByteFilter};
+use super::input::{damaged, skip_zeros, take, unsupported};
+use super::xz_block::{BlockHeader, ByteFilter, read_number};
 use super::xz_check::{CHECK_BYTES, Check, Crc64};
-use super::{damaged, skip_zeros, take, unsupported};
 
 const MAGIC: [u8; 6] = *b"\xfd7zXZ\0";
 const FOOTER_MAGIC: [u8; 2] = *b"YZ";
@@ -163,7 +163,7 @@ impl<R: BufRead + Send + 'static> Read for XzReader<R> {
 }
 
 /// An input, and how much of it has been read.
-pub(super) struct Counted<R> {
+struct Counted<R> {
     input: R,
     bytes: u64,
 }
@@ -268,21 +268,4 @@ impl<R: BufRead> Index<'_, R> {
     fn number(&mut self) -> io::Result<u64> {
         read_number(|| self.byte())
     }
-}
-
-/// A number of a variable length: seven bits in each byte, the lowest first.
-pub(super) fn read_number(mut byte: impl FnMut() -> io::Result<u8>) -> io::Result<u64> {
-    let mut number = 0;
-    for shift in (0..63).step_by(7) {
-        let bits = byte()?;
-        number |= u64::from(bits & 0x7f) << shift;
-        if bits & 0x80 == 0 {
-            // It must be as short as it can be.
-            if bits == 0 && shift > 0 {
-                break;
-            }
-            return Ok(number);
-        }
-    }
-    Err(damaged("a number is none"))
 }

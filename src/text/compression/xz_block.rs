@@ -6,8 +6,7 @@ use lzma_rust2::Lzma2Reader;
 use lzma_rust2::filter::bcj::BcjReader;
 use lzma_rust2::filter::delta::DeltaReader;
 
-use super::xz::{Counted, read_number};
-use super::{MAX_WINDOW_BYTES, damaged, take, too_far_back, unsupported};
+use super::input::{MAX_WINDOW_BYTES, damaged, take, too_far_back, unsupported};
 
 const LZMA2: u64 = 0x21;
 
@@ -81,8 +80,8 @@ impl BlockHeader {
     /// What decodes the data of the block, and ends where that does.
     pub(super) fn decoder<R: BufRead + Send + 'static>(
         &self,
-        input: Counted<R>,
-    ) -> io::Result<Box<dyn ByteFilter<Counted<R>>>> {
+        input: R,
+    ) -> io::Result<Box<dyn ByteFilter<R>>> {
         // More than all of the text is never referred to.
         let text_bytes = self.text_bytes.unwrap_or(u64::MAX);
         let text_bytes = u32::try_from(text_bytes).unwrap_or(u32::MAX);
@@ -154,6 +153,23 @@ fn read_properties<'a>(from: &mut &'a [u8]) -> io::Result<&'a [u8]> {
 
 fn number(from: &mut &[u8]) -> io::Result<u64> {
     read_number(|| from.split_off_first().copied().ok_or_else(too_short))
+}
+
+/// A number of a variable length: seven bits in each byte, the lowest first.
+pub(super) fn read_number(mut byte: impl FnMut() -> io::Result<u8>) -> io::Result<u64> {
+    let mut number = 0;
+    for shift in (0..63).step_by(7) {
+        let bits = byte()?;
+        number |= u64::from(bits & 0x7f) << shift;
+        if bits & 0x80 == 0 {
+            // It must be as short as it can be.
+            if bits == 0 && shift > 0 {
+                break;
+            }
+            return Ok(number);
+        }
+    }
+    Err(damaged("a number is none"))
 }
 
 type BoxedFilter<R> = Box<dyn ByteFilter<R>>;

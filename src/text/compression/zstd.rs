@@ -5,7 +5,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::{MAX_WINDOW_BYTES, damaged, too_far_back, unsupported};
+use super::input::{MAX_WINDOW_BYTES, damaged, too_far_back, unsupported};
 
 /// The text of a file of zstd frames.
 pub(super) struct ZstdReader<R> {

@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde::de::{Error, Expected};
 
-use super::Fields;
-
 /// Maximum number of characters of a field that the error message shows.
 const SHOWN_CHARS: usize = 80;
 
@@ -66,12 +64,10 @@ impl FieldsError {
         }))
     }
 
-    /// Adds the number and the text of the field: the last field of the current record that was taken, or the one after
-    /// it.
-    #[cold]
-    pub(super) fn in_record(mut self, fields: &Fields<'_>) -> Self {
-        let taken = fields.taken();
-        if self.0.is_of_length && fields.ran_out {
+    /// Adds the number and the text of the field: the last of the fields of the record that were `taken`, or the one
+    /// after it. `ran_out` states whether the type has requested more fields than the record has.
+    pub(super) fn in_record(mut self, taken: &[&str], ran_out: bool) -> Self {
+        if self.0.is_of_length && ran_out {
             self.0.problem = Problem::Missing;
         }
         self.0.field = match &mut self.0.problem {

@@ -105,9 +105,15 @@ impl<'t> Fields<'t> {
     pub(crate) fn parse<T: Deserialize<'t>>(&mut self) -> Result<T, FieldsError> {
         match T::deserialize(&mut *self) {
             Ok(value) if self.is_done => Ok(value),
-            Ok(_) => Err(FieldsError::surplus().in_record(self)),
-            Err(error) => Err(error.in_record(self)),
+            Ok(_) => Err(self.in_record(FieldsError::surplus())),
+            Err(error) => Err(self.in_record(error)),
         }
+    }
+
+    /// Adds the field of the current record to `error`.
+    #[cold]
+    fn in_record(&self, error: FieldsError) -> FieldsError {
+        error.in_record(&self.taken(), self.ran_out)
     }
 
     /// Advances past the next field, and returns its range.

@@ -1,0 +1,142 @@
+//! Resources of a job, and its progress.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::MemoryReclaimer;
+use crate::error::Result;
+use crate::storage::memory::{MemoryBudget, Reservation};
+use crate::storage::scratch::Scratch;
+
+/// What a job may use, and where it may put what does not fit.
+#[derive(Clone)]
+pub(crate) struct Resources {
+    pub(crate) budget: MemoryBudget,
+    pub(crate) scratch: Scratch,
+    /// At least one.
+    pub(crate) threads: usize,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) reclaimer: Arc<MemoryReclaimer>,
+}
+
+impl Resources {
+    /// An equal part of the budget for each thread.
+    pub(crate) fn share_bytes(&self) -> usize {
+        self.budget.limit_bytes() / self.threads
+    }
+
+    /// Grows a reservation to `bytes` in all, if need be by having others give back what they can do without: first
+    /// what persisted bags hold, then what `spill` frees.
+    pub(crate) fn reserve(
+        &self,
+        reservation: &mut Reservation,
+        bytes: usize,
+        spill: impl FnOnce() -> Result<()>,
+    ) -> Result<bool> {
+        if reservation.try_resize(bytes) || self.reclaimer.ask()? && reservation.try_resize(bytes) {
+            return Ok(true);
+        }
+        spill()?;
+        Ok(reservation.try_resize(bytes))
+    }
+}
+
+#[cfg(test)]
+impl Resources {
+    /// Of no job in particular.
+    pub(crate) fn unlimited() -> Self {
+        Self {
+            budget: MemoryBudget::unlimited(),
+            scratch: Scratch::new(None, None),
+            threads: 1,
+            progress: Arc::default(),
+            reclaimer: Arc::default(),
+        }
+    }
+}
+
+/// How far a stage has come. Read by the progress bar while the tasks add to it, and by the job's summary.
+#[derive(Default)]
+pub(crate) struct Progress {
+    bytes: AtomicU64,
+    tasks: AtomicUsize,
+    shuffled_records: AtomicU64,
+    shuffled_bytes: AtomicU64,
+    filtered_records: AtomicU64,
+    longest_task_nanos: AtomicU64,
+    total_task_nanos: AtomicU64,
+}
+
+impl Progress {
+    /// Starts again at nothing, for the next stage.
+    pub(crate) fn reset(&self) {
+        self.tasks.store(0, Ordering::Relaxed);
+        for counter in [
+            &self.bytes,
+            &self.shuffled_records,
+            &self.shuffled_bytes,
+            &self.filtered_records,
+            &self.longest_task_nanos,
+            &self.total_task_nanos,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts tasks that one thread did one after the other in `time`.
+    pub(crate) fn add_tasks(&self, tasks: usize, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.tasks.fetch_add(tasks, Ordering::Relaxed);
+        self.longest_task_nanos
+            .fetch_max(nanos / tasks.max(1) as u64, Ordering::Relaxed);
+        self.total_task_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Counts what a map task handed to its shuffle: records that went in, and bytes that came out.
+    pub(crate) fn add_shuffled(&self, records: u64, bytes: u64) {
+        self.shuffled_records.fetch_add(records, Ordering::Relaxed);
+        self.shuffled_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts records that a join had no use for.
+    pub(crate) fn add_dropped(&self, records: u64) {
+        if records > 0 {
+            self.filtered_records.fetch_add(records, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn filtered_records(&self) -> u64 {
+        self.filtered_records.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn shuffled_records(&self) -> u64 {
+        self.shuffled_records.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn shuffled_bytes(&self) -> u64 {
+        self.shuffled_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The time of the longest task, and of all together.
+    pub(crate) fn task_times(&self) -> (Duration, Duration) {
+        let time = |counter: &AtomicU64| Duration::from_nanos(counter.load(Ordering::Relaxed));
+        (time(&self.longest_task_nanos), time(&self.total_task_nanos))
+    }
+
+    pub(crate) fn bytes_read(&self) -> &AtomicU64 {
+        &self.bytes
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.load(Ordering::Relaxed)
+    }
+}
