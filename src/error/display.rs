@@ -168,6 +168,7 @@ impl fmt::Display for ErrorKind {
                 "the bag gave other records than before when it was computed again{context}: its input has changed, or a \
                  closure does not return the same records each time; call `persist` on the bag first"
             ),
+            Self::Other { source } => source.fmt(f),
             Self::Internal { reason } => {
                 write!(
                     f,
