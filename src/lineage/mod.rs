@@ -101,8 +101,12 @@ pub(crate) enum RecordOrder {
     Source,
     /// In the order of the input.
     Kept,
+    /// In the order of the input within each partition.
+    KeptWithinPartitions,
     /// By the hash of the key.
     ByHash,
+    /// By the key within each partition.
+    ByKeyWithinPartitions,
     /// Sorted: by ranges of the key, and in each by the key.
     ByRange,
 }
@@ -287,13 +291,8 @@ impl Node {
         if is_complete { &[] } else { &self.dependencies }
     }
 
-    /// Creates an operator that reads the output of the shuffle `parent`, in the order of the hash of the key.
-    pub(crate) fn shuffled(site: Site, partitions: usize, parent: Parent) -> Handle {
-        Self::shuffled_in_order(site, partitions, parent, RecordOrder::ByHash)
-    }
-
     /// Creates an operator that reads the output of the shuffle `parent`.
-    pub(crate) fn shuffled_in_order(
+    pub(crate) fn shuffled(
         site: Site,
         partitions: usize,
         parent: Parent,
