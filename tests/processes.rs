@@ -205,7 +205,7 @@ fn a_closure_that_captures_is_refused_before_anything_runs() {
         let numbers = context.range(0..10);
         let (products, line) = (numbers.map(move |n| n * factor), line!());
         let error = products.sum::<u64>().unwrap_err();
-        let ErrorKind::CapturingClosure { context: place } = error.kind() else {
+        let ErrorKind::CapturingClosure { context: place, .. } = error.kind() else {
             panic!("{error}");
         };
         assert_eq!(place.operator, Some("map"));
@@ -447,6 +447,7 @@ fn a_task_that_always_kills_is_given_up_with_its_place() {
             context: place,
             attempts: 4,
             last,
+            ..
         } = error.kind()
         else {
             panic!("{error}");
@@ -512,6 +513,7 @@ fn a_panic_is_an_error_at_once() {
         let ErrorKind::TaskPanicked {
             context: place,
             message,
+            ..
         } = error.kind()
         else {
             panic!("{error}");
@@ -718,6 +720,7 @@ fn too_little_memory_for_the_workers_is_refused_before_they_start() {
             let ErrorKind::BudgetTooSmall {
                 needed_bytes,
                 budget_bytes,
+                ..
             } = error.kind()
             else {
                 panic!("expected too small a budget, got {error}");

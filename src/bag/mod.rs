@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::id::ShuffleId;
-use crate::lineage::{Handle, Keyed, Node, Parent, ShuffleDependency};
+use crate::lineage::{Handle, Keyed, Node, Parent, RecordOrder, ShuffleDependency};
 use crate::operators::map_side::{MapDependency, MapSide, ShuffleKind};
 use crate::pipeline::{Boxed, Link, Pipeline, Record};
 use crate::task::Site;
@@ -136,6 +136,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     fn keyed(mut self, keyed: Option<Keyed>) -> Self {
         if let Some(node) = self.node.get_mut() {
             node.keyed = keyed;
+        }
+        self
+    }
+
+    /// Sets the order of the records. The bag must be new: its node must not be shared yet.
+    fn ordered(mut self, order: RecordOrder) -> Self {
+        if let Some(node) = self.node.get_mut() {
+            node.order = order;
         }
         self
     }

@@ -100,7 +100,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             partitions,
             site,
         };
-        let node = Node::shuffled_in_order(site, partitions, dependency, order);
+        let node = Node::shuffled(site, partitions, dependency, order);
         Bag::new(sorted, node, self.context).boxed()
     }
 
@@ -256,6 +256,7 @@ impl<K: Data + Ord, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         let pairs = PhantomData;
         let sort = Typed(ByPartition { partitioner, pairs });
         let keyed = Some(Keyed::by::<K>(partitions));
+        let order = RecordOrder::ByKeyWithinPartitions;
         if self.node.keyed == keyed {
             let node = Node::narrow(site, Some(partitions), &[&self.node]);
             let pipeline = SortInPlace {
@@ -263,9 +264,9 @@ impl<K: Data + Ord, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
                 sort,
                 site,
             };
-            return Bag::new(pipeline, node, self.context).keyed(keyed).boxed();
+            let sorted = Bag::new(pipeline, node, self.context);
+            return sorted.ordered(order).keyed(keyed).boxed();
         }
-        self.sort_into(site, sort, partitions, RecordOrder::ByHash)
-            .keyed(keyed)
+        self.sort_into(site, sort, partitions, order).keyed(keyed)
     }
 }

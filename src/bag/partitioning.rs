@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::Bag;
-use crate::lineage::{Keyed, Node};
+use crate::lineage::{Keyed, Node, RecordOrder};
 use crate::operators::coalesce::Coalesce;
 use crate::operators::repartition::{ByKey, Choose, Dividing, InTurn, Repartitioned};
 use crate::pipeline::{Data, Pipeline, Record, Storable};
@@ -67,7 +67,8 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     fn repartition_at(self, site: Site, choose: impl Choose<T>) -> Bag<T> {
         let partitions = choose.partitions();
         let (shuffle, dependency) = self.shuffle(site, Dividing(choose), None);
-        let node = Node::shuffled(site, partitions, dependency);
+        let order = RecordOrder::KeptWithinPartitions;
+        let node = Node::shuffled(site, partitions, dependency, order);
         let pipeline = Repartitioned {
             shuffle,
             partitions,

@@ -178,6 +178,7 @@ impl fmt::Display for ErrorKind {
                 "the bag returned different records when it was recomputed{context}: its input has changed, or a closure \
                  does not return the same records each time; call `persist` on the bag first"
             ),
+            Self::Other { source } => source.fmt(f),
             Self::Internal { reason } => {
                 write!(
                     f,

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod context;
+mod convert;
 mod display;
 mod intern;
 mod nested;
@@ -63,6 +64,8 @@ pub struct Error(Box<ErrorKind>);
 
 /// What happened.
 ///
+/// Later versions may add kinds, and fields to a kind, so a pattern ends with `..`.
+///
 /// # Examples
 ///
 /// ```
@@ -70,8 +73,8 @@ pub struct Error(Box<ErrorKind>);
 ///
 /// let error = holdall::range(0..10).map(|n| 100 / n).sum::<u64>().unwrap_err();
 /// match error.kind() {
-///     ErrorKind::TaskPanicked { place, message } => {
-///         assert_eq!(place.operator, Some("map"));
+///     ErrorKind::TaskPanicked { context, message, .. } => {
+///         assert_eq!(context.operator, Some("map"));
 ///         assert_eq!(message, "attempt to divide by zero");
 ///     }
 ///     other => panic!("{other}"),
@@ -81,6 +84,7 @@ pub struct Error(Box<ErrorKind>);
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A file could not be opened, read or written.
+    #[non_exhaustive]
     Io {
         /// What was being done: `"read"`, `"create"`, and so on.
         #[serde(with = "plain")]
@@ -93,11 +97,13 @@ pub enum ErrorKind {
         source: io::Error,
     },
     /// A path, directory or pattern names no file.
+    #[non_exhaustive]
     NoInput {
         /// The path as it was given.
         pattern: String,
     },
     /// A file name pattern could not be read.
+    #[non_exhaustive]
     InvalidPattern {
         /// The pattern as it was given.
         pattern: String,
@@ -105,6 +111,7 @@ pub enum ErrorKind {
         reason: String,
     },
     /// A text is not UTF-8.
+    #[non_exhaustive]
     InvalidUtf8 {
         /// The file.
         #[serde(with = "plain")]
@@ -113,6 +120,7 @@ pub enum ErrorKind {
         offset: u64,
     },
     /// A line is longer than the limit.
+    #[non_exhaustive]
     LineTooLong {
         /// The file.
         #[serde(with = "plain")]
@@ -124,12 +132,14 @@ pub enum ErrorKind {
     },
     /// A file changed between the creation of a bag and its use. Its parts no longer fit together, and lines could be lost
     /// or come twice. A file that has only grown is read to its end, and so is any file that is read in one part.
+    #[non_exhaustive]
     InputChanged {
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
     },
     /// A pipe or device was to be read a second time in the same program. It gives its content once.
+    #[non_exhaustive]
     StreamReadTwice {
         /// The pipe or device.
         #[serde(with = "plain")]
@@ -137,6 +147,7 @@ pub enum ErrorKind {
     },
     /// A file is in a format that cannot be read: an archive such as tar or zip, compressed by lz4, lzma and others or
     /// twice, records such as Parquet, or text in UTF-16 or UTF-32.
+    #[non_exhaustive]
     UnsupportedFormat {
         /// The file.
         #[serde(with = "plain")]
@@ -146,12 +157,14 @@ pub enum ErrorKind {
         format: &'static Text,
     },
     /// The output is there already.
+    #[non_exhaustive]
     OutputExists {
         /// The file or directory.
         #[serde(with = "plain")]
         path: PathBuf,
     },
     /// The output is there already, and is not replaced, since something else is in it.
+    #[non_exhaustive]
     NotAnOutput {
         /// The directory.
         #[serde(with = "plain")]
@@ -161,6 +174,7 @@ pub enum ErrorKind {
         found: PathBuf,
     },
     /// A setting has a value that cannot be used.
+    #[non_exhaustive]
     InvalidSetting {
         /// The setting or environment variable.
         #[serde(with = "plain")]
@@ -172,6 +186,7 @@ pub enum ErrorKind {
         expected: &'static Text,
     },
     /// A closure panicked.
+    #[non_exhaustive]
     TaskPanicked {
         /// Where.
         context: ErrorContext,
@@ -179,6 +194,7 @@ pub enum ErrorKind {
         message: String,
     },
     /// A closure returned an error.
+    #[non_exhaustive]
     Closure {
         /// Where.
         context: ErrorContext,
@@ -191,6 +207,7 @@ pub enum ErrorKind {
     /// An action was called from within a closure of a running job.
     NestedJob,
     /// A record cannot be turned into bytes, or not back.
+    #[non_exhaustive]
     Codec {
         /// Where.
         context: ErrorContext,
@@ -201,6 +218,7 @@ pub enum ErrorKind {
         reason: String,
     },
     /// A file that was spilled to is damaged, and cannot be made again.
+    #[non_exhaustive]
     CorruptRun {
         /// The file.
         #[serde(with = "plain")]
@@ -214,6 +232,7 @@ pub enum ErrorKind {
     /// What an earlier stage had left is gone, and cannot be made again.
     MapOutputLost,
     /// One record is larger than a file of records can carry.
+    #[non_exhaustive]
     RecordTooLong {
         /// Its length.
         bytes: usize,
@@ -221,6 +240,7 @@ pub enum ErrorKind {
         limit_bytes: usize,
     },
     /// The file system has no room left, or the user's share of it is used up.
+    #[non_exhaustive]
     DiskFull {
         /// Where in the job.
         context: ErrorContext,
@@ -234,6 +254,7 @@ pub enum ErrorKind {
         source: io::Error,
     },
     /// The scratch files of a job would grow past their limit.
+    #[non_exhaustive]
     QuotaExceeded {
         /// Where in the job.
         context: ErrorContext,
@@ -246,6 +267,7 @@ pub enum ErrorKind {
         quota_bytes: u64,
     },
     /// The memory budget is too small for the job to work at all: a shuffle needs 1 MiB for each thread.
+    #[non_exhaustive]
     BudgetTooSmall {
         /// The least that would do.
         needed_bytes: usize,
@@ -253,6 +275,7 @@ pub enum ErrorKind {
         budget_bytes: usize,
     },
     /// The bag that a `…_broadcast` sends to every task does not fit into half of the memory budget.
+    #[non_exhaustive]
     BroadcastTooLarge {
         /// The memory budget, half of which it may take.
         budget_bytes: usize,
@@ -261,11 +284,13 @@ pub enum ErrorKind {
     Cancelled,
     /// A closure that would have to be sent to a worker process captures variables, or is a function pointer. Each
     /// method that takes one has a twin that hands it what it needs: see [`Bag::with`](crate::Bag::with).
+    #[non_exhaustive]
     CapturingClosure {
         /// The method that it was given to.
         context: ErrorContext,
     },
     /// Code or state of the program cannot be sent to a worker process.
+    #[non_exhaustive]
     NotPortable {
         /// The method that it belongs to.
         context: ErrorContext,
@@ -273,6 +298,7 @@ pub enum ErrorKind {
         reason: String,
     },
     /// A worker process ended, or gave no sign of life, before it had done what it was given.
+    #[non_exhaustive]
     WorkerLost {
         /// Its number.
         worker: usize,
@@ -280,6 +306,7 @@ pub enum ErrorKind {
         cause: String,
     },
     /// A worker process could not be started.
+    #[non_exhaustive]
     WorkerStart {
         /// Why.
         reason: String,
@@ -288,6 +315,7 @@ pub enum ErrorKind {
     NoInit,
     /// A task did not come to its end, however often it was tried: what it reads was found damaged, made again, and found
     /// damaged once more; or its worker process was lost each time.
+    #[non_exhaustive]
     TooManyAttempts {
         /// Which.
         context: ErrorContext,
@@ -302,11 +330,20 @@ pub enum ErrorKind {
     ///
     /// The input has changed, or a closure does not return the same records each time: it uses the time or random
     /// numbers, for example, or iterates over a `HashMap`.
+    #[non_exhaustive]
     NotRepeatable {
         /// The last method of the stage, and the partition.
         context: ErrorContext,
     },
+    /// An error of your program: see [`Error::other`].
+    #[non_exhaustive]
+    Other {
+        /// The error.
+        #[serde(with = "plain")]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// holdall, or an executor that is not its own, contradicted itself. The job ends, since its result may be wrong.
+    #[non_exhaustive]
     Internal {
         /// What was found.
         reason: String,
@@ -339,7 +376,7 @@ impl Error {
     /// use holdall::ErrorKind;
     ///
     /// let error = holdall::read_text("no/such/*.txt").unwrap_err();
-    /// assert!(matches!(error.kind(), ErrorKind::NoInput { pattern } if pattern == "no/such/*.txt"));
+    /// assert!(matches!(error.kind(), ErrorKind::NoInput { pattern, .. } if pattern == "no/such/*.txt"));
     /// ```
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
@@ -367,7 +404,8 @@ impl Error {
         *self.0
     }
 
-    /// Whether the system refused to open, read or write something.
+    /// Returns whether the system refused to open, read or write something. An [`io::Error`] that your program converted
+    /// counts too.
     ///
     /// # Examples
     ///
@@ -382,7 +420,39 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_io(&self) -> bool {
-        matches!(*self.0, ErrorKind::Io { .. } | ErrorKind::DiskFull { .. })
+        match &*self.0 {
+            ErrorKind::Io { .. } | ErrorKind::DiskFull { .. } => true,
+            ErrorKind::Other { source } => source.is::<io::Error>(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether the job was stopped before it was done.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(!holdall::range(0..1).map(|n| 1 / n).count().unwrap_err().is_cancelled());
+    /// ```
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(*self.0, ErrorKind::Cancelled)
+    }
+
+    /// Returns whether shuffled, spilled or persisted records were damaged or missing, and computing them again did not
+    /// help. The disk or the memory of the machine may be at fault.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(!holdall::read_text("no/such/file").unwrap_err().is_damage());
+    /// ```
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match &*self.0 {
+            ErrorKind::TooManyAttempts { last, .. } => last.is_damage(),
+            _ => self.is_recoverable(),
+        }
     }
 
     /// Where in the job it happened, if it happened in a closure of the program or while its records were written.
@@ -412,7 +482,7 @@ impl Error {
     }
 
     /// Whether what an earlier stage left is damaged or lost, so that making it again may help.
-    pub(crate) fn is_damage(&self) -> bool {
+    pub(crate) fn is_recoverable(&self) -> bool {
         matches!(
             *self.0,
             ErrorKind::CorruptRun { .. } | ErrorKind::MapOutputLost
@@ -485,7 +555,7 @@ impl std::error::Error for Error {
         match &*self.0 {
             ErrorKind::Io { source, .. } | ErrorKind::DiskFull { source, .. } => Some(source),
             ErrorKind::Threads(source) => Some(source),
-            ErrorKind::Closure { source, .. } => Some(&**source),
+            ErrorKind::Closure { source, .. } | ErrorKind::Other { source } => Some(&**source),
             ErrorKind::TooManyAttempts { last, .. } => Some(&**last),
             _ => None,
         }

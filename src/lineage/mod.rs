@@ -142,13 +142,8 @@ impl Node {
         node.instead_of(parents)
     }
 
-    /// Creates an operator that reads the output of the shuffle `parent`, in the order of the hash of the key.
-    pub(crate) fn shuffled(site: Site, partitions: usize, parent: Parent) -> Handle {
-        Self::shuffled_in_order(site, partitions, parent, RecordOrder::ByHash)
-    }
-
     /// Creates an operator that reads the output of the shuffle `parent`.
-    pub(crate) fn shuffled_in_order(
+    pub(crate) fn shuffled(
         site: Site,
         partitions: usize,
         parent: Parent,

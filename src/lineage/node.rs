@@ -88,15 +88,19 @@ pub(crate) trait StoredNode: Send + Sync {
     fn release(&self) -> Option<Box<dyn Any + Send>>;
 }
 
-/// RecordOrder of an operator's output, relative to its input.
+/// Order of an operator's output, relative to its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordOrder {
     /// In the order of the source.
     Source,
     /// In the order of the input.
     Kept,
+    /// In the order of the input within each partition.
+    KeptWithinPartitions,
     /// By the hash of the key.
     ByHash,
+    /// By the key within each partition.
+    ByKeyWithinPartitions,
     /// Sorted: by ranges of the key, and in each by the key.
     ByRange,
 }

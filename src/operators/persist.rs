@@ -101,7 +101,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
                 })
             });
             let is_computable = partition.has_payload() || self.parent.partitions().is_some();
-            if !(is_computable && flow.as_ref().is_err_and(Error::is_damage)) {
+            if !(is_computable && flow.as_ref().is_err_and(Error::is_recoverable)) {
                 return flow.map_err(at);
             }
             // It is computed, as if it had never been here.

@@ -16,6 +16,9 @@ use crate::task::{Flow, Partition, Resources, Site, StageWorker, Task};
 
 /// Chooses the partition of a record.
 pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
+    /// Describes, for the plan, what determines the partition of a record.
+    const PARTITIONING: &'static str;
+
     fn partitions(&self) -> usize;
 
     /// Chooses the partition of `record`, which has the index `position` in partition `task` of the bag.
@@ -30,6 +33,8 @@ portable! {
 }
 
 impl<T: Record + ?Sized> Choose<T> for InTurn {
+    const PARTITIONING: &'static str = "round-robin";
+
     fn partitions(&self) -> usize {
         self.0
     }
@@ -48,6 +53,8 @@ portable! {
 }
 
 impl<K: Data + Eq, V: 'static> Choose<(K, V)> for ByKey {
+    const PARTITIONING: &'static str = "by hash of the key";
+
     fn partitions(&self) -> usize {
         self.0.partitions()
     }
@@ -89,6 +96,10 @@ where
 
     fn finish(&self, outputs: &mut Self::Outputs, resources: &Resources) -> Result<()> {
         outputs.finish(resources)
+    }
+
+    fn partitioning(&self) -> &'static str {
+        C::PARTITIONING
     }
 }
 

@@ -76,7 +76,9 @@ fn line(node: &Node, stage_of: &HashMap<ShuffleId, usize>) -> String {
     let order = match node.order {
         RecordOrder::Source => "order: the source's",
         RecordOrder::Kept => "order: kept",
+        RecordOrder::KeptWithinPartitions => "order: kept within each partition",
         RecordOrder::ByHash => "order: by hash of the key",
+        RecordOrder::ByKeyWithinPartitions => "order: by key within each partition",
         RecordOrder::ByRange => "order: sorted",
     };
     format!(

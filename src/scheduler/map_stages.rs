@@ -31,7 +31,7 @@ impl Job {
         let shuffle = &*map_stage.shuffle;
         for attempt in 1.. {
             match self.try_to_make(number, shuffle, map_stage.readers, job) {
-                Err(error) if error.is_damage() => {
+                Err(error) if error.is_recoverable() => {
                     let context = ErrorContext {
                         stage: Some(number),
                         ..ErrorContext::default()

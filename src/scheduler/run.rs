@@ -217,7 +217,7 @@ impl<'s> StageRun<'s> {
             let partition = partition.take().unwrap_or_else(|| Partition::at(index));
             let outcome = in_task(|| task.guard(|task| worker.run(partition, task)));
             match (outcome, make_again) {
-                (Err(error), Some(make_again)) if error.is_damage() => {
+                (Err(error), Some(make_again)) if error.is_recoverable() => {
                     let context = ErrorContext {
                         stage: Some(self.number),
                         partition: Some(index),

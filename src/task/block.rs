@@ -215,7 +215,7 @@ mod tests {
         drop(files);
         assert_eq!(driver.used_bytes(), 0);
         let error = Files::new(&reader).run(part).reader().next().unwrap_err();
-        assert!(error.is_damage(), "{error}");
+        assert!(error.is_recoverable(), "{error}");
         assert!(error.to_string().contains("w1-out-1"), "{error}");
         drop(reader);
         assert_eq!(

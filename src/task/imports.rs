@@ -68,7 +68,7 @@ mod tests {
         let count = |shuffle| *imports.get(shuffle, |blocks| Ok(blocks.len())).unwrap();
         assert_eq!(shuffles.map(count), [1, 2, 0]);
         let lost = imports.get(ShuffleId::next(), |blocks| Ok(blocks.len()));
-        assert!(lost.unwrap_err().is_damage());
+        assert!(lost.unwrap_err().is_recoverable());
         let again = imports.get::<usize>(shuffles[0], |_| panic!("it is known"));
         assert_eq!(*again.unwrap(), 1);
     }

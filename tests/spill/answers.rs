@@ -383,6 +383,7 @@ fn too_small_a_budget_is_refused_before_anything_runs() {
                     ErrorKind::BudgetTooSmall {
                         needed_bytes,
                         budget_bytes,
+                        ..
                     } => assert_eq!((*needed_bytes, *budget_bytes), (least, least - 1), "{kind}"),
                     other => panic!("expected too small a budget for {kind}, got {other}"),
                 }

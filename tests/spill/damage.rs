@@ -121,6 +121,7 @@ fn names_the_damage(result: Result<Vec<(String, u64)>>, at: impl Fn(u64) -> bool
         context: place,
         attempts: 4,
         last,
+        ..
     } = error.kind()
     else {
         panic!("expected four attempts, got {error}");

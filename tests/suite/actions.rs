@@ -636,7 +636,7 @@ fn a_directory_that_is_no_output_is_not_replaced() {
         let directory = files.path(name.split('/').next().unwrap());
         fs::write(directory.join("part-00001"), "0\n").unwrap();
         let error = writer.write(&numbers, &directory).unwrap_err();
-        let ErrorKind::NotAnOutput { path, found } = error.kind() else {
+        let ErrorKind::NotAnOutput { path, found, .. } = error.kind() else {
             panic!("{error}");
         };
         assert!(*path == directory && kept.starts_with(found), "{error}");

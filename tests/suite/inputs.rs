@@ -321,7 +321,8 @@ mod streams {
 
     fn assert_read_twice<T: std::fmt::Debug>(result: Result<T>, path: &Path) {
         let error = result.expect_err("a stream cannot be read twice");
-        let is_it = matches!(error.kind(), ErrorKind::StreamReadTwice { path: at } if at == path);
+        let is_it =
+            matches!(error.kind(), ErrorKind::StreamReadTwice { path: at, .. } if at == path);
         assert!(is_it && error.to_string().contains("persist"), "{error}");
     }
 
@@ -539,7 +540,7 @@ mod changes {
 
     fn assert_changed<T: std::fmt::Debug>(result: Result<T>, path: &Path) {
         let error = result.expect_err("it has changed");
-        let is_it = matches!(error.kind(), ErrorKind::InputChanged { path: at } if at == path);
+        let is_it = matches!(error.kind(), ErrorKind::InputChanged { path: at, .. } if at == path);
         assert!(
             is_it && error.to_string().contains("create the bag again"),
             "{error}"
@@ -755,7 +756,7 @@ fn formats_that_cannot_be_read_are_named_plain_or_compressed() {
                         .read(&path)
                         .and_then(|lines| lines.count())
                         .unwrap_err();
-                    let is_it = matches!(error.kind(), ErrorKind::UnsupportedFormat { format: f, path: at } if *f == format && *at == path);
+                    let is_it = matches!(error.kind(), ErrorKind::UnsupportedFormat { format: f, path: at, .. } if *f == format && *at == path);
                     assert!(is_it, "{format} {n}: {error}");
                     let bytes = reader.read_bytes(&path).and_then(|lines| lines.count());
                     assert_eq!(bytes.is_ok(), is_text, "{format} {n}");

@@ -141,6 +141,36 @@ fn shuffles_follow_each_other() {
 }
 
 #[test]
+fn partitions_and_orders_of_repartitioned_bags_are_reported() {
+    let pairs = context().range(0..100).map(|n| (n % 7, n));
+    let spread = pairs.repartition(3).partition_by(4);
+    let sorted = spread.repartition_and_sort_within_partitions(5);
+    let again = sorted.repartition_and_sort_within_partitions(5);
+    assert_plan(
+        &again.explain(),
+        &[
+            "stage 1 (partitions: 64)",
+            "  range 100 numbers at HERE [order: the source's]",
+            "  map at HERE [order: kept]",
+            "  -> shuffle: round-robin",
+            "stage 2 (partitions: 3)",
+            "  repartition <- stage 1 at HERE [order: kept within each partition]",
+            "  -> shuffle: by hash of the key",
+            "stage 3 (partitions: 4)",
+            "  partition_by <- stage 2 at HERE [order: kept within each partition]",
+            "  -> shuffle: by hash of the key",
+            "stage 4 (partitions: 5)",
+            "  repartition_and_sort_within_partitions <- stage 3 at HERE [order: by key within each partition]",
+            "  repartition_and_sort_within_partitions at HERE [order: by key within each partition]",
+            "  -> result",
+        ],
+    );
+    let sorted = context().range(0..100).sort();
+    assert!(sorted.explain().contains("-> shuffle: by range of the key"));
+    assert!(sorted.explain().contains("[order: sorted]"));
+}
+
+#[test]
 fn a_shuffle_that_two_branches_read_is_one_stage() {
     on_every_executor(|context| {
         let calls = Arc::new(AtomicUsize::new(0));

@@ -405,6 +405,7 @@ fn a_panic_in_a_comparison_names_the_sort() {
         let ErrorKind::TaskPanicked {
             context: place,
             message,
+            ..
         } = error.kind()
         else {
             panic!("{name}: {error}");

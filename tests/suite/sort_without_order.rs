@@ -81,6 +81,7 @@ fn keeps_all(bag: &Bag<u64>, compare: Compare, mut expected: Vec<u64>) {
             let ErrorKind::TaskPanicked {
                 context: place,
                 message,
+                ..
             } = error.kind()
             else {
                 panic!("{error}");

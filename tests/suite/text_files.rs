@@ -102,7 +102,7 @@ fn a_list_keeps_its_order_and_what_it_names_twice() {
         // If one of several files is missing, that is an error.
         let error = context.read_text([a, files.path("c")]).unwrap_err();
         assert!(
-            matches!(error.kind(), ErrorKind::NoInput { pattern } if pattern.ends_with("/c")),
+            matches!(error.kind(), ErrorKind::NoInput { pattern, .. } if pattern.ends_with("/c")),
             "{error}"
         );
     });

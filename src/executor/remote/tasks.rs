@@ -215,7 +215,7 @@ impl<'a> Tasks<'a> {
         };
         if matches!(error.kind(), ErrorKind::Cancelled) {
             state.put_back(task.partitions, task.attempt - 1);
-        } else if error.is_damage() {
+        } else if error.is_recoverable() {
             self.try_again(&mut state, task, error);
         } else {
             state.end(End::Failed(error));
@@ -317,7 +317,7 @@ impl<'a> Tasks<'a> {
                 last: Box::new(error),
             })));
         }
-        if error.is_damage() {
+        if error.is_recoverable() {
             self.source.forget(&error);
             state.end(End::Damaged);
         }

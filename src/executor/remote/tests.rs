@@ -440,7 +440,9 @@ fn damage_has_earlier_stages_run_again_up_to_four_times() {
     assert_eq!(source.accepted(), [(0, vec![0])]);
     tasks.failed(&task, damage());
     let error = tasks.round().err().expect("an error");
-    assert!(matches!(error.kind(), ErrorKind::TooManyAttempts { last, .. } if last.is_damage()));
+    assert!(
+        matches!(error.kind(), ErrorKind::TooManyAttempts { last, .. } if last.is_recoverable())
+    );
 }
 
 /// Chunks so large that two of them fill the room there is.

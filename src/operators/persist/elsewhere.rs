@@ -50,7 +50,7 @@ impl StoreElsewhere {
         });
         let is_computable = partition.has_payload() || parent.partitions().is_some();
         match flow {
-            Err(damage) if damage.is_damage() && is_computable => {
+            Err(damage) if damage.is_recoverable() && is_computable => {
                 // If nothing has been left to compute it from either, the driver must know which file is lost.
                 let computed =
                     self.compute(
@@ -66,7 +66,13 @@ impl StoreElsewhere {
                             }
                         },
                     );
-                computed.map_err(|error| if error.is_damage() { damage } else { error })
+                computed.map_err(|error| {
+                    if error.is_recoverable() {
+                        damage
+                    } else {
+                        error
+                    }
+                })
             }
             flow => flow.map_err(|error| error.at(site)),
         }

@@ -205,7 +205,7 @@ impl StoredNode for Store {
         let file = match self.scratch.adopt_into(&part.path, "persist") {
             Ok(file) => file,
             // Then it is computed again.
-            Err(error) if error.is_damage() => return Ok(()),
+            Err(error) if error.is_recoverable() => return Ok(()),
             Err(error) => return Err(error),
         };
         let run = Run::at(file, part.offset, part.bytes, part.records);

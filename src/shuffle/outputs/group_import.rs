@@ -316,7 +316,7 @@ mod tests {
                 None => std::fs::remove_file(path).unwrap(),
             }
             let error = read().unwrap_err();
-            assert!(error.is_damage(), "{error}");
+            assert!(error.is_recoverable(), "{error}");
             assert!(
                 error.to_string().contains(path.to_str().unwrap()),
                 "{error}"

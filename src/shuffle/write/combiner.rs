@@ -276,7 +276,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.flush_entries()?;
         let mut batch = self.tables.waiting();
-        batch.drain(|hashed, long, (partition, mut value)| {
+        batch.drain(|hashed, long, (partition, mut value)| -> Result<()> {
             while let Err(again) = self.tables.take_in(partition, hashed, long, value) {
                 value = again;
                 self.make_room(partition, long)?;

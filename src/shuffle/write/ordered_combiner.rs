@@ -125,7 +125,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     #[inline(never)]
     pub(crate) fn flush(&mut self) -> Result<()> {
         let mut batch = self.tables.waiting();
-        batch.drain(|hashed, long, (table, mut value)| {
+        batch.drain(|hashed, long, (table, mut value)| -> Result<()> {
             while let Err(again) = self.tables.take_in(table, hashed, long, value) {
                 value = again;
                 self.make_room(table, long)?;
@@ -231,8 +231,9 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         self.tables.check_codec()?;
         for table in self.tables.iter_mut() {
             let mut keys = table.sorted();
-            while let Some(key) = keys.take(|key, value| Ok((C::Key::from_bytes(key)?, value))) {
-                let (key, value) = key?;
+            while let Some((key, value)) = keys.take(|key, value| (C::Key::from_bytes(key), value))
+            {
+                let key = key?;
                 if each(key, value).is_break() {
                     return Ok(Some(Flow::Break(())));
                 }

@@ -126,6 +126,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             last: Box::new(Error::new(K::NestedJob)),
         },
         K::NotRepeatable { context: context() },
+        K::Other { source: nested() },
         K::Internal { reason: text() },
     ];
     for kind in &kinds {
@@ -161,6 +162,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::NoInit
             | K::TooManyAttempts { .. }
             | K::NotRepeatable { .. }
+            | K::Other { .. }
             | K::Internal { .. } => {}
         }
     }

@@ -55,7 +55,7 @@ fn a_range_that_no_file_has_is_damaged() {
     for (offset, bytes) in [(u64::MAX - 3, 9), (9, u64::MAX - 3), (u64::MAX, u64::MAX)] {
         let run = Run::at(Arc::clone(run.file()), offset, bytes, 1);
         let error = run.reader().next().unwrap_err();
-        assert!(error.is_damage(), "{error}");
+        assert!(error.is_recoverable(), "{error}");
     }
 }
 
@@ -226,7 +226,7 @@ fn missing_frames_and_records_are_found() {
     );
     fs::remove_file(run.path()).unwrap();
     let error = read(&run).unwrap_err();
-    assert!(error.is_damage(), "{error}");
+    assert!(error.is_recoverable(), "{error}");
     assert!(error.to_string().contains("the file is missing"));
 }
 
