@@ -69,7 +69,7 @@
 //! | [`persist`](Bag::persist), [`sample`](Bag::sample), [`zip_with_index`](Bag::zip_with_index) | unchanged | unchanged |
 //! | [`coalesce`](Bag::coalesce) | neighbours merged, down to the number you ask for | unchanged |
 //! | [`union`](Bag::union), [`union_all`] | those of the first bag, then those of the second, and so on | the first bag, then the second, and so on |
-//! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by [hash](#hash) of the key, then by the bytes of the key |
+//! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key), all methods of [`per_key`](Bag::per_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by [hash](#hash) of the key, then by the bytes of the key |
 //! | [`group_by_key`](Bag::group_by_key), [`cogroup`](Bag::cogroup) | as above | as above; the values of a key keep the order of their bag |
 //! | [`join`](Bag::join) and the other joins, [`intersection`](Bag::intersection), [`subtract`](Bag::subtract) | as above | as above; rows of a key follow the left bag, then the right |
 //! | [`join_broadcast`](Bag::join_broadcast) and the other `…_broadcast` methods | unchanged | unchanged; rows of one record follow the small bag |
@@ -450,8 +450,8 @@ mod task;
 mod text;
 
 pub use bag::{
-    Bag, BagWith, Iter, Sortable, TextReader, TextWriter, WriteLine, empty, from_fn, from_iter,
-    from_vec, range, read_text, union_all,
+    Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, empty, from_fn,
+    from_iter, from_vec, range, read_text, union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};

@@ -83,13 +83,18 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     }
 }
 
-/// Returns the keys of combined pairs. Adds no node to the lineage, so the plan shows one operator.
-fn keys_of<K: 'static, C: 'static, P: Pipeline<Out = (K, C)>>(
-    bag: Bag<(K, C), P>,
-    site: Site,
-) -> Bag<K> {
-    let key = Map::new(Plain(|(key, _): (K, C)| key), site);
-    Bag::new(Narrow::new(bag.pipeline, key), bag.node, bag.context).boxed()
+/// Converts combined pairs by `op`, which leaves their keys as they are. Adds no node to the lineage, so the plan shows
+/// one operator.
+pub(super) fn finish<K, C, U, Op, P>(bag: Bag<(K, C), P>, site: Site, op: Op) -> Bag<U>
+where
+    K: 'static,
+    C: 'static,
+    U: 'static,
+    Op: Call<((K, C),), Out = U>,
+    P: Pipeline<Out = (K, C)>,
+{
+    let op = Map::new(op, site);
+    Bag::new(Narrow::new(bag.pipeline, op), bag.node, bag.context).boxed()
 }
 
 /// Keyed transformations of whole records. They are wide: an action runs everything before them as a separate stage.
@@ -132,11 +137,12 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn distinct(self) -> Bag<T::Owned> {
         let site = Site::new("distinct");
         let distinct = Distinct(PhantomData);
+        let key = Plain(|(key, ()): (T::Owned, ())| key);
         let keyed = Keyed::by::<T>(self.context.shuffle_partitions());
         if self.node.keyed == Some(keyed) {
-            keys_of(self.combine_in_place(site, distinct, keyed), site)
+            finish(self.combine_in_place(site, distinct, keyed), site, key)
         } else {
-            keys_of(self.combine_by_shuffle(site, distinct, keyed), site)
+            finish(self.combine_by_shuffle(site, distinct, keyed), site, key)
         }
     }
 }

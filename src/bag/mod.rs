@@ -10,6 +10,7 @@ mod narrow;
 mod ordered;
 mod output;
 mod partitioning;
+mod per_key;
 mod persist;
 mod positions;
 mod ranked;
@@ -25,6 +26,7 @@ mod with_wide;
 pub use iter::Iter;
 pub use ordered::Sortable;
 pub use output::{TextWriter, WriteLine};
+pub use per_key::PerKey;
 pub use sources::{empty, from_fn, from_iter, from_vec, range, read_text, union_all};
 pub use text::TextReader;
 pub use with::BagWith;
@@ -51,6 +53,11 @@ use crate::task::Site;
 /// into one loop. [`boxed`](Bag::boxed) erases `P`, so signatures and structs can use `Bag<T>`.
 ///
 /// Cloning a bag is cheap, so several branches can start from the same bag.
+///
+/// Names that end in `_by_key` have one of two meanings. If a closure computes the key of a record, they mean what they
+/// mean on an [`Iterator`]: `max_by_key(f)` is the greatest of all records. All others are for pairs, and return a
+/// result for each key: [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key). [`per_key`](Bag::per_key)
+/// has the methods whose names would otherwise have both meanings: `per_key().max()` is the greatest value of each key.
 ///
 /// # Examples
 ///

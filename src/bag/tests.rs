@@ -250,6 +250,10 @@ fn shuffles_travel() {
     assert_travels(pairs().fold_by_key(0, |a, b| a + b));
     assert_travels(pairs().aggregate_by_key(0, |a, b| a + b, |a, b| a + b));
     assert_travels(pairs().combine_by_key(|n| n, |a, b| a + b, |a, b| a + b));
+    assert_travels(pairs().per_key().max());
+    assert_travels(pairs().per_key().min_by_key(|n| n % 10));
+    assert_travels(pairs().per_key().top(3));
+    assert_travels(pairs().per_key().bottom_by(3, |a, b| b.cmp(a)));
     assert_travels(pairs().group_by_key());
     assert_travels(pairs().cogroup(pairs()));
     assert_travels(numbers().repartition(4));
@@ -387,6 +391,14 @@ fn closures_of_shuffles_that_capture_are_refused_with_their_place() {
     assert_captures(
         &refused(pairs().combine_by_key(move |n| n + k, |a, b| a + b, |a, b| a + b)),
         "combine_by_key",
+    );
+    assert_captures(
+        &refused(pairs().per_key().min_by_key(move |n| n % k)),
+        "min_by_key",
+    );
+    assert_captures(
+        &refused(pairs().per_key().top_by(2, move |a, b| (a % k).cmp(b))),
+        "top_by",
     );
     assert_captures(
         &refused(numbers().sort_by(move |a, b| (a % k).cmp(&(b % k)))),

@@ -1,9 +1,11 @@
 //! The ways of combining the values of a key, for `combine_by_key`.
 
+use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::num::Wrapping;
 use std::ops::Add;
 
+use super::ranked::Ranked;
 use crate::pipeline::{Call, Data, Key, Peek, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::Combine;
@@ -177,7 +179,56 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
     fn merge(&self, (): (), (): ()) {}
 }
 
-/// `reduce_by_key`, `fold_by_key`, `aggregate_by_key` and `combine_by_key`: combining by user closures.
+/// `top` and `bottom` of `per_key`: the first `n` values of each key in the order of a comparison.
+pub(crate) struct FirstRanked<K, V, C> {
+    pub(crate) n: usize,
+    pub(crate) compare: C,
+    pub(crate) types: PhantomData<fn(K, V)>,
+}
+
+portable! {
+    [K, V, C: Portable] FirstRanked<K, V, C> { n: data, compare: part, types: part }
+}
+
+impl<K, V, C> Combine for FirstRanked<K, V, C>
+where
+    K: Data + Eq,
+    V: Data,
+    C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
+{
+    type In = (K, V);
+    type Key = K;
+    type Value = V;
+    type Combined = Ranked<V>;
+
+    /// Equal values keep the order of the bag.
+    const COMMUTES: bool = false;
+
+    #[inline(always)]
+    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
+        f(&key, value)
+    }
+
+    #[inline(always)]
+    fn create(&self, value: V) -> Ranked<V> {
+        self.add(Ranked::new(self.n), value)
+    }
+
+    #[inline(always)]
+    fn add(&self, mut ranked: Ranked<V>, value: V) -> Ranked<V> {
+        ranked.offer(value, &|a, b| self.compare.call((a, b)));
+        ranked
+    }
+
+    #[inline(always)]
+    fn merge(&self, mut ranked: Ranked<V>, later: Ranked<V>) -> Ranked<V> {
+        ranked.merge(later, &|a, b| self.compare.call((a, b)));
+        ranked
+    }
+}
+
+/// `reduce_by_key`, `fold_by_key`, `aggregate_by_key` and `combine_by_key`, and the extremes of `per_key`: combining by
+/// closures.
 pub(crate) struct ByClosures<K, V, C, Create, Add, Merge> {
     pub(crate) create: Create,
     pub(crate) add: Add,

@@ -23,6 +23,7 @@
 //! | `combining` | the operators of `combine_by_key` as data |
 //! | `combine_any_order`, `combine_in_order` | `combine_by_key` if the order of combining cannot matter, and if it may |
 //! | `combines`, `joinings` | the special cases of `combine_by_key` and of `join` |
+//! | `ranked` | the first few records in the order of a comparison, for `top` and `bottom`, also per key |
 //! | `values` | the values of a group as a stream |
 
 pub(crate) mod actions;
@@ -51,6 +52,7 @@ pub(crate) mod narrow;
 pub(crate) mod parse_fields;
 pub(crate) mod persist;
 pub(crate) mod range;
+pub(crate) mod ranked;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;

@@ -698,6 +698,61 @@ fn keyed_methods_are_those_of_maps_for_other_keys() {
     );
 }
 
+/// The methods of `per_key`. Equal lengths show that the values of a key keep their order.
+fn per_key(bag: &Bag<(u8, String)>, pairs: &[(u8, String)]) -> Result<()> {
+    let per_key = || bag.clone().per_key();
+    let check = |found: Bag<(u8, String)>, choose: fn(Vec<String>) -> Option<String>| {
+        let expected = map_values(groups(pairs), |all| choose(all).expect("a value"));
+        assert_eq!(found.collect()?, keyed(expected));
+        Ok::<(), holdall::Error>(())
+    };
+    let by_len = |a: &String, b: &String| a.len().cmp(&b.len());
+    check(per_key().first(), |all| all.into_iter().next())?;
+    check(per_key().last(), |all| all.into_iter().last())?;
+    check(per_key().min(), |all| all.into_iter().min())?;
+    check(per_key().max(), |all| all.into_iter().max())?;
+    let min = |all: Vec<String>| all.into_iter().min_by_key(String::len);
+    check(per_key().min_by_key(String::len), min)?;
+    check(per_key().min_by(by_len), min)?;
+    let max = |all: Vec<String>| all.into_iter().max_by_key(String::len);
+    check(per_key().max_by_key(String::len), max)?;
+    check(per_key().max_by(by_len), max)?;
+    for n in [0, 1, 2, 7, usize::MAX] {
+        let check = |found: Bag<(u8, Vec<String>)>, sort: fn(&mut Vec<String>)| {
+            let expected = map_values(groups(pairs), |mut all| {
+                sort(&mut all);
+                all.truncate(n);
+                all
+            });
+            assert_eq!(found.collect()?, keyed(expected), "{n}");
+            Ok::<(), holdall::Error>(())
+        };
+        check(per_key().bottom(n), |all| all.sort())?;
+        check(per_key().top(n), |all| all.sort_by(|a, b| b.cmp(a)))?;
+        let bottom = |all: &mut Vec<String>| all.sort_by_key(String::len);
+        check(per_key().bottom_by_key(n, String::len), bottom)?;
+        check(per_key().bottom_by(n, by_len), bottom)?;
+        let top = |all: &mut Vec<String>| all.sort_by_key(|value| Reverse(value.len()));
+        check(per_key().top_by_key(n, String::len), top)?;
+        check(per_key().top_by(n, by_len), top)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn values_per_key_are_chosen_as_those_of_a_vector() {
+    holds(
+        || (shapes(), vec((0..4_u8, "[ab]{0,3}"), 0..100)),
+        |context, (shape, pairs)| {
+            let bag = boxed(context, shape, &pairs);
+            per_key(&bag, &pairs)?;
+            // In place, where all values of a key are in one partition.
+            per_key(&bag.partition_by(3).boxed(), &pairs)
+        },
+    );
+}
+
+// Text: records that are borrowed.
 // Text: borrowed records.
 
 /// Tests the methods of a bag of `str`, whose closures receive slices.

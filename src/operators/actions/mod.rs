@@ -28,7 +28,6 @@ mod collect;
 mod count;
 mod fold;
 mod for_each;
-mod ranked;
 mod top;
 mod write_text;
 

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use super::collect::{Sending, receive};
-use super::ranked::Ranked;
 use crate::error::Result;
+use crate::operators::ranked::Ranked;
 use crate::pipeline::{Action, Call, Data, Peek, Pipeline, Record};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, Site, Task};

@@ -2,9 +2,16 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use crate::pipeline::Record;
 
 /// The first `n` of the records seen so far, in the order of a comparison and, if that finds them equal, of coming.
+#[derive(Serialize, Deserialize)]
+#[serde(bound(
+    serialize = "T::Owned: Serialize",
+    deserialize = "T::Owned: Deserialize<'de>"
+))]
 pub(crate) struct Ranked<T: Record + ?Sized> {
     n: usize,
     /// Up to 2 `n`; the first `sorted` of them are sorted.
