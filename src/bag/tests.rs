@@ -1,5 +1,7 @@
 //! Every operator and action, sent as bytes and made anew, gives what it gives where it is.
 
+mod stop;
+
 use std::collections::HashSet;
 
 use super::iter::Iterate;

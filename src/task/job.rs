@@ -2,11 +2,11 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{CounterUpdate, CounterUpdates, Imports, MemoryReclaimer, StoredPartition};
+use super::{CounterUpdate, CounterUpdates, Imports, MemoryReclaimer, StopFlag, StoredPartition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
 use crate::storage::memory::{MemoryBudget, Reservation};
@@ -19,8 +19,6 @@ pub(crate) struct JobState {
     resources: Resources,
     /// The run that this one is a part of: once that is to end, so is this.
     whole: Option<Arc<JobState>>,
-    /// Whether tasks are to end.
-    stopped: AtomicBool,
     failure: Mutex<Option<Error>>,
     /// Those of the whole, unless they are made anew beside them.
     outputs: Arc<Mutex<Arc<JobOutputs>>>,
@@ -65,6 +63,8 @@ pub(crate) struct Resources {
     pub(crate) threads: usize,
     pub(crate) progress: Arc<Progress>,
     pub(crate) reclaimer: Arc<MemoryReclaimer>,
+    /// Set once the tasks of the job must end.
+    pub(crate) stop: StopFlag,
 }
 
 impl Resources {
@@ -99,6 +99,7 @@ impl Resources {
             threads: 1,
             progress: Arc::default(),
             reclaimer: Arc::default(),
+            stop: StopFlag::default(),
         }
     }
 }
@@ -106,9 +107,11 @@ impl Resources {
 impl JobState {
     pub(crate) fn new(resources: Resources) -> Self {
         Self {
-            resources,
+            resources: Resources {
+                stop: StopFlag::default(),
+                ..resources
+            },
             whole: None,
-            stopped: AtomicBool::default(),
             failure: Mutex::default(),
             outputs: Arc::default(),
             imports: None,
@@ -121,6 +124,10 @@ impl JobState {
     /// A part of this run that can fail by itself.
     pub(crate) fn attempt(self: &Arc<Self>) -> Self {
         Self {
+            resources: Resources {
+                stop: self.resources.stop.of_part(),
+                ..self.resources.clone()
+            },
             whole: Some(Arc::clone(self)),
             outputs: Arc::clone(&self.outputs),
             imports: self.imports.clone(),
@@ -166,19 +173,22 @@ impl JobState {
 
     /// Whether the tasks are to end as soon as they can.
     pub(crate) fn is_stopped(&self) -> bool {
-        let is_whole_stopped = || self.whole.as_ref().is_some_and(|whole| whole.is_stopped());
-        self.stopped.load(Ordering::Relaxed) || is_whole_stopped()
+        self.resources.stop.is_set()
     }
 
     /// Ends the job early, without an error.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
+        self.resources.stop.set();
     }
 
-    /// Ends the job with `error`, unless it has one already.
+    /// Ends the job with `error`, unless it has one already. The error of a reader that found the job stopped is not
+    /// the cause of its end, and is dropped.
     pub(crate) fn fail(&self, error: Error) {
+        if self.is_stopped() && matches!(error.kind(), ErrorKind::Cancelled) {
+            return;
+        }
         lock(&self.failure).get_or_insert(error);
-        self.stopped.store(true, Ordering::SeqCst);
+        self.stop();
     }
 
     /// The error that ended the job, if one did.

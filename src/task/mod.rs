@@ -11,6 +11,7 @@ mod payload;
 mod reclaimer;
 mod remote;
 mod stage;
+mod stop;
 
 pub use block::{FilePart, MapBlock};
 pub(crate) use block::{Files, Outputs, StoredPartition};
@@ -23,6 +24,7 @@ pub(crate) use nesting::{in_task, is_in_task};
 pub(crate) use reclaimer::{MemoryReclaimer, ReclaimMemory};
 pub(crate) use remote::{Emit, MakeStage, RemoteStage, load_stage, save_map_side};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, StageWorker};
+pub(crate) use stop::{STOP_CHECK_RECORDS, StopCheck, StopFlag};
 
 pub(crate) use crate::error::Site;
 

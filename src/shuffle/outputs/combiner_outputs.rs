@@ -11,7 +11,7 @@ use crate::shuffle::read::range_merge::RangeInput;
 use crate::shuffle::table::hash_table::Table;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::run::{Run, RunFile};
-use crate::task::{Flow, Resources};
+use crate::task::{Flow, Resources, StopFlag};
 
 /// Map output, in memory or as runs of [blocks].
 pub(crate) type CombinerOutputs<V> = MapOutputs<MapSideCombined<V>>;
@@ -41,12 +41,13 @@ impl<V: Data> InMemory for MapSideCombined<V> {
         }
     }
 
-    fn write(&mut self, file: &mut RunFile) -> Result<Run> {
+    fn write(&mut self, file: &mut RunFile, stop: &StopFlag) -> Result<Run> {
         match self {
-            Self::Table(table) => blocks::write_table(file, table),
+            Self::Table(table) => blocks::write_table(file, table, stop),
             Self::Blocks(pieces) => {
                 let mut run = file.run();
                 for piece in std::mem::take(pieces) {
+                    stop.check()?;
                     run.append(&piece)?;
                 }
                 run.finish()

@@ -78,7 +78,9 @@ impl GroupOutputs {
         let mut chunk = Chunk::empty();
         let mut bytes = Vec::new();
         let mut key_value = Vec::new();
+        let mut checks = resources.stop.checks();
         while let Some(entry) = merge.next()? {
+            checks.count()?;
             let slice = slice_of(entry.rank(), slice_bits);
             if bytes.len() >= MAX_CHUNK_BYTES || chunk.slice != slice {
                 let next = Chunk {

@@ -168,7 +168,8 @@ impl GroupOutputs {
             0 => (output.sorted.take(), mem::take(&mut output.runs)),
             _ => (output.sorted.clone(), output.runs.clone()),
         };
-        let memory = sorted.map(|sorted| SortedCursor::new(sorted, for_sorting.take()));
+        let memory =
+            sorted.map(|sorted| SortedCursor::new(sorted, for_sorting.take(), &resources.stop));
         Ok(match memory {
             Some(memory) if runs.is_empty() => GroupCursor::Memory(memory),
             memory => {
@@ -176,7 +177,7 @@ impl GroupOutputs {
                     .iter()
                     .map(|run| EntrySource::Run(RunSource::new(run, self.partitioner)))
                     .chain(memory.map(EntrySource::Memory));
-                GroupCursor::merge(sources, for_merging)
+                GroupCursor::merge(sources, for_merging, &resources.stop)
             }
         })
     }
@@ -196,7 +197,7 @@ impl GroupOutputs {
                 let Some(reservation) = resources.budget.try_reserve(bytes) else {
                     return Err(too_large(resources));
                 };
-                let index = sorted.index(reservation);
+                let index = sorted.index(reservation, &resources.stop)?;
                 Some((sorted, index))
             }
         };
@@ -264,6 +265,7 @@ mod tests {
     use crate::storage::codec::Short;
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
+    use crate::task::StopFlag;
 
     struct Numbers;
 
@@ -324,6 +326,7 @@ mod tests {
             threads: 2,
             progress: Arc::default(),
             reclaimer: Arc::default(),
+            stop: StopFlag::default(),
         };
         let outputs = GroupOutputs::new(HashPartitioner::new(3), readers, false);
         let mut grouper = Grouper::new(&outputs, &resources);

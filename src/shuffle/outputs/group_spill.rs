@@ -11,7 +11,7 @@ use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
 use crate::shuffle::read::sorted_cursor::SortedCursor;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{READER_BYTES, Run, RunFile};
-use crate::task::Resources;
+use crate::task::{Resources, StopFlag};
 
 /// Minimum number of entries that are sorted in one batch, whatever the budget. Sorting this many takes 256 KiB.
 const MIN_SORTED_ENTRIES: usize = 16 << 10;
@@ -33,6 +33,7 @@ pub(crate) struct Spill {
     most_entries: usize,
     _reservation: Reservation,
     record: Vec<u8>,
+    stop: StopFlag,
 }
 
 /// Chunks that are sorted together.
@@ -58,6 +59,7 @@ impl Spill {
             most_entries,
             _reservation: reservation,
             record: Vec::new(),
+            stop: resources.stop.clone(),
         })
     }
 
@@ -90,9 +92,9 @@ impl Spill {
             self.partitioner,
             batch.shares,
         );
-        let mut cursor = SortedCursor::new(&sorted, None);
+        let mut cursor = SortedCursor::new(&sorted, None, &self.stop);
         let mut run = self.file.run();
-        while cursor.advance() {
+        while cursor.advance()? {
             encode_run(
                 cursor.key(),
                 cursor.order(),
@@ -132,8 +134,10 @@ fn merge(runs: &[Run], partitioner: HashPartitioner, resources: &Resources) -> R
     let mut merge = merge_of(sources);
     let mut file = RunFile::create(&resources.scratch, "merge")?;
     let mut merged = file.run();
+    let mut checks = resources.stop.checks();
     while let Some(EntrySource::Run(source)) = merge.next()? {
         merged.append(source.record())?;
+        checks.count()?;
     }
     merged.finish()
 }

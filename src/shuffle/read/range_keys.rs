@@ -20,7 +20,7 @@ use crate::shuffle::table::probe_batch::ProbeBatch;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
-use crate::task::Flow;
+use crate::task::{Flow, Resources, StopCheck};
 
 /// Memory that a range may use without a reservation, in bytes. It exceeds `RANGE_BYTES` because sources that are
 /// ordered by few bits of the hash yield larger ranges.
@@ -237,10 +237,11 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     }
 
     fn spill(&mut self) -> Result<()> {
-        let mut file = RunFile::create(&self.merger.resources.scratch, "combine")?;
+        let Resources { scratch, stop, .. } = self.merger.resources;
+        let mut file = RunFile::create(scratch, "combine")?;
         let run = match self.sorts {
-            true => self.write_entries(&mut file),
-            false => blocks::write_table(&mut file, &mut self.table),
+            true => self.write_entries(&mut file, stop.checks()),
+            false => blocks::write_table(&mut file, &mut self.table, stop),
         };
         self.runs.push(run?);
         self.entries = RangeEntries::default();
@@ -250,12 +251,13 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         Ok(())
     }
 
-    fn write_entries(&mut self, file: &mut RunFile) -> Result<Run> {
+    fn write_entries(&mut self, file: &mut RunFile, mut checks: StopCheck) -> Result<Run> {
         let merge = self.merge();
         blocks::write_sorted(file, |writer| {
             let mut outcome = Ok(());
             let _ = self.entries.drain(merge, |_, key, value| {
-                blocks::go_on(writer.append(key, &value), &mut outcome)
+                let written = checks.count().and_then(|()| writer.append(key, &value));
+                blocks::go_on(written, &mut outcome)
             });
             outcome
         })

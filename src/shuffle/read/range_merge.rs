@@ -16,7 +16,7 @@ use super::range_keys::{RangeKeys, drain};
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Owned};
 use crate::shuffle::key::blocks::{self, ALL_BITS, BlockReader};
-use crate::shuffle::key::partitioner::{HashPartitioner, HashRank};
+use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::slab::SlabSpan;
 use crate::shuffle::table::hash_table::{HashedKey, SortedKeys, Table};
 use crate::shuffle::write::combine::Combine;
@@ -70,10 +70,12 @@ impl<V: Data> RangeInput<V> {
     fn take_range<C: Combine<Combined = V>>(
         &mut self,
         range: PlaceRange,
-        partitioner: HashPartitioner,
+        merger: &Merger<'_, C>,
         to: &mut RangeKeys<'_, C>,
     ) -> Result<()> {
         let last = range.last();
+        let stop = &merger.resources.stop;
+        stop.check()?;
         match self {
             Self::Table { keys, .. } => {
                 while let Some(rank) = keys.rank().filter(|rank| *rank <= last) {
@@ -84,10 +86,12 @@ impl<V: Data> RangeInput<V> {
                 }
                 Ok(())
             }
-            Self::Blocks(blocks) => blocks.take_to(last, partitioner, |hashed, key, value| {
-                to.put(hashed.behind(range.bits), key, value)
-            }),
-            Self::Chunks(chunks) => chunks.take_to(last, |hashed, key, value| {
+            Self::Blocks(blocks) => {
+                blocks.take_to(last, merger.partitioner, stop, |hashed, key, value| {
+                    to.put(hashed.behind(range.bits), key, value)
+                })
+            }
+            Self::Chunks(chunks) => chunks.take_to(last, stop, |hashed, key, value| {
                 to.put(hashed.behind(range.bits), key, value)
             }),
         }
@@ -140,13 +144,15 @@ impl<C: Combine> Merger<'_, C> {
         mut each: impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
     ) -> Result<Flow> {
         let mut outcome = Ok(());
-        let mut each_key = |key: &[u8], value| match C::Key::from_bytes(key) {
-            Ok(key) => each(key, value),
-            Err(error) => {
-                outcome = Err(error);
-                Flow::Break(())
-            }
-        };
+        let mut checks = self.resources.stop.checks();
+        let mut each_key =
+            |key: &[u8], value| match checks.count().and_then(|()| C::Key::from_bytes(key)) {
+                Ok(key) => each(key, value),
+                Err(error) => {
+                    outcome = Err(error);
+                    Flow::Break(())
+                }
+            };
         let flow = self.merge(sources, PlaceRange::default(), &mut each_key)?;
         outcome.map(|()| flow)
     }
@@ -184,7 +190,7 @@ impl<C: Combine> Merger<'_, C> {
         let mut keys = RangeKeys::new(self, may_spill);
         for range in within.parts(bits) {
             for source in &mut sources {
-                source.take_range(range, self.partitioner, &mut keys)?;
+                source.take_range(range, self, &mut keys)?;
             }
             let runs = keys.spilled()?;
             let flow = if runs.is_empty() {
@@ -291,6 +297,7 @@ mod tests {
 
     use super::*;
     use crate::shuffle::key::blocks;
+    use crate::shuffle::key::partitioner::HashPartitioner;
     use crate::storage::memory::MemoryBudget;
 
     struct Lists(PhantomData<()>);

@@ -12,16 +12,13 @@ use crate::pipeline::Ref;
 use crate::storage::memory::MemoryBudget;
 use crate::storage::merge::Merge;
 use crate::storage::run::READER_BYTES;
-use crate::task::{Flow, Resources, Task};
+use crate::task::{Flow, Resources, StopFlag};
 
 /// Minimum number of runs that are merged concurrently, whatever the budget.
 const MIN_FAN_IN: usize = 8;
 
 /// Maximum number of runs that are merged concurrently. More would exceed the CPU caches, and need more open files.
 const MAX_FAN_IN: usize = 512;
-
-/// Number of records between two checks whether the job has been stopped.
-const STOP_CHECK_RECORDS: usize = 1024;
 
 /// Map output of all tasks.
 pub(crate) struct SortOutputs {
@@ -89,7 +86,7 @@ impl SortOutputs {
         &self,
         partition: usize,
         sort: &S,
-        task: &Task<'_>,
+        resources: &Resources,
         sink: &mut F,
     ) -> Result<Flow>
     where
@@ -110,7 +107,6 @@ impl SortOutputs {
         for run in &runs {
             slices.extend(run.slice(partition, sort, &bounds)?);
         }
-        let resources = task.resources();
         let mut reservation = resources.budget.reservation();
         let in_files = slices.iter().filter(|slice| slice.is_in_file()).count();
         let mut fan_in = most_at_once(resources).min(in_files.max(1));
@@ -118,7 +114,7 @@ impl SortOutputs {
             fan_in = (fan_in / 2).max(MIN_FAN_IN);
         }
         merge_down(&mut slices, fan_in, sort, resources)?;
-        push_merged(slices, sort, task, sink)
+        push_merged(slices, sort, &resources.stop, sink)
     }
 
     /// Returns the first records of all partitions except the first.
@@ -165,6 +161,7 @@ fn merge_down<'s, S: Sort>(
 ) -> Result<()> {
     let (mut in_files, in_memory): (Vec<_>, Vec<_>) =
         slices.drain(..).partition(|slice| slice.is_in_file());
+    let mut checks = resources.stop.checks();
     while in_files.len() > fan_in {
         let mut merged = Vec::new();
         let mut rest = in_files.into_iter().peekable();
@@ -175,6 +172,7 @@ fn merge_down<'s, S: Sort>(
                 if let Some(bytes) = slice.bytes() {
                     run.append(bytes)?;
                 }
+                checks.count()?;
             }
             let run = run.finish()?;
             merged.extend(run.map(|run| RunSegment::whole(sort, &run)));
@@ -189,7 +187,7 @@ fn merge_down<'s, S: Sort>(
 fn push_merged<S, F>(
     slices: Vec<RunSegment<'_, S>>,
     sort: &S,
-    task: &Task<'_>,
+    stop: &StopFlag,
     sink: &mut F,
 ) -> Result<Flow>
 where
@@ -197,15 +195,12 @@ where
     F: FnMut(Ref<'_, S::Record>) -> Flow,
 {
     let mut merge = Merge::by(Stable(sort), slices);
-    let mut records = 0;
+    let mut checks = stop.checks();
     while let Some(slice) = merge.next_source()? {
         if slice.take(&mut *sink).is_some_and(|flow| flow.is_break()) {
             return Ok(ControlFlow::Break(()));
         }
-        records += 1;
-        if records % STOP_CHECK_RECORDS == 0 && task.is_stopped() {
-            return Ok(ControlFlow::Break(()));
-        }
+        checks.count()?;
     }
     Ok(ControlFlow::Continue(()))
 }

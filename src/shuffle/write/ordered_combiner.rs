@@ -229,10 +229,12 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
             return Ok(None);
         }
         self.tables.check_codec()?;
+        let mut checks = self.resources.stop.checks();
         for table in self.tables.iter_mut() {
             let mut keys = table.sorted();
             while let Some(key) = keys.take(|key, value| Ok((C::Key::from_bytes(key)?, value))) {
                 let (key, value) = key?;
+                checks.count()?;
                 if each(key, value).is_break() {
                     return Ok(Some(Flow::Break(())));
                 }
