@@ -19,7 +19,7 @@ where
 {
     type Outputs = CombinerOutputs<C::Combined>;
 
-    fn outputs(&self, _: &P, readers: usize) -> Self::Outputs {
+    fn outputs(&self, _: &P, readers: usize, _: &Resources) -> Self::Outputs {
         CombinerOutputs::new(self.partitioner.partitions(), readers)
     }
 

@@ -32,8 +32,8 @@ where
 {
     type Outputs = GroupOutputs;
 
-    fn outputs(&self, _: &P, readers: usize) -> GroupOutputs {
-        GroupOutputs::new(self.0.partitioner, readers, false)
+    fn outputs(&self, _: &P, readers: usize, resources: &Resources) -> GroupOutputs {
+        GroupOutputs::new(self.0.partitioner, readers, false, resources)
     }
 
     fn partitions_per_task(&self, partitions: usize) -> usize {
@@ -136,7 +136,7 @@ where
     } = combined;
     let index = partition.index;
     let resources = &of_no_shuffle(task.resources());
-    let outputs = GroupOutputs::new(*partitioner, 1, false);
+    let outputs = GroupOutputs::new(*partitioner, 1, false, resources);
     let mut combiner = OrderedCombiner::new(combine, &outputs, resources);
     let push = |record: Ref<'_, P::Out>| combiner.push(record);
     let flow = feed(&**parent, partition, task, *site, push)?;

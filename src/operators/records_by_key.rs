@@ -46,8 +46,8 @@ where
 {
     type Outputs = GroupOutputs;
 
-    fn outputs(&self, _: &P, readers: usize) -> GroupOutputs {
-        GroupOutputs::new(self.partitioner, readers, self.is_broadcast)
+    fn outputs(&self, _: &P, readers: usize, resources: &Resources) -> GroupOutputs {
+        GroupOutputs::new(self.partitioner, readers, self.is_broadcast, resources)
     }
 
     fn worker<'s>(

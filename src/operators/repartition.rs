@@ -73,7 +73,7 @@ where
 {
     type Outputs = MapOutputs<RecordBuffer>;
 
-    fn outputs(&self, _: &P, readers: usize) -> Self::Outputs {
+    fn outputs(&self, _: &P, readers: usize, _: &Resources) -> Self::Outputs {
         MapOutputs::new(self.0.partitions(), readers)
     }
 

@@ -91,7 +91,7 @@ fn group_in_place<E: Encode>(
     site: Site,
 ) -> Result<Option<GroupCursor>> {
     let resources = of_no_shuffle(task.resources());
-    let outputs = GroupOutputs::new(partitioner, 1, false);
+    let outputs = GroupOutputs::new(partitioner, 1, false, &resources);
     let mut grouper = Grouper::new(&outputs, &resources);
     let at = Partition::at(partition);
     let flow = group::<_, E>(parent, at, task, site, &mut grouper, |_| true)?;

@@ -31,7 +31,7 @@ where
 {
     type Outputs = SortOutputs;
 
-    fn outputs(&self, parent: &P, _readers: usize) -> SortOutputs {
+    fn outputs(&self, parent: &P, _: usize, _: &Resources) -> SortOutputs {
         SortOutputs::new(self.partitions, parent.partitions())
     }
 
@@ -208,7 +208,7 @@ mod tests {
         T: Data + Clone + Sync,
         S: Sort<Record = T>,
     {
-        let stage = side.stage(1);
+        let stage = side.stage(1, job.resources());
         let mut worker = stage.worker(job.resources());
         for index in indices {
             let task = Task::new(job, 1, index);

@@ -10,7 +10,6 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::shuffle::key::entry::{self, EntrySeq};
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::key::slices::group_slice_bits;
 use crate::shuffle::key::slices::slice_of;
 use crate::shuffle::memory::slab::SlabSpan;
 use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES};
@@ -50,7 +49,7 @@ impl GroupOutputs {
         resources: &Resources,
     ) -> Result<Self> {
         let partitions = partitioner.partitions();
-        let outputs = Self::new(partitioner, usize::MAX, in_memory);
+        let outputs = Self::new(partitioner, usize::MAX, in_memory, resources);
         let mut files = Files::new(&resources.scratch);
         let mut runs: Vec<Vec<Run>> = vec![Vec::new(); partitions];
         for block in blocks {
@@ -74,14 +73,13 @@ impl GroupOutputs {
             .iter()
             .map(|run| EntrySource::Run(RunSource::new(run, self.partitioner())));
         let mut merge = merge_of(sources);
-        let slice_bits = group_slice_bits(self.partitioner(), resources);
         let mut chunk = Chunk::empty();
         let mut bytes = Vec::new();
         let mut key_value = Vec::new();
         let mut checks = resources.stop.checks();
         while let Some(entry) = merge.next()? {
             checks.count()?;
-            let slice = slice_of(entry.rank(), slice_bits);
+            let slice = slice_of(entry.rank(), self.slice_bits());
             if bytes.len() >= MAX_CHUNK_BYTES || chunk.slice != slice {
                 let next = Chunk {
                     slice,
@@ -181,7 +179,7 @@ mod tests {
         in_memory: bool,
         resources: &Resources,
     ) -> GroupOutputs {
-        let outputs = GroupOutputs::new(partitioner, 1, in_memory);
+        let outputs = GroupOutputs::new(partitioner, 1, in_memory, resources);
         let mut grouper = Grouper::new(&outputs, resources);
         for task in tasks {
             grouper.begin_task(task as usize).unwrap();

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::shuffle::join::key_filter::{FilterKeys, KeyFilter, SharedKeys};
 use crate::shuffle::join::lookup::Lookup;
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::key::slices::group_slice_bits;
+use crate::shuffle::key::slices::{group_share_bytes, slice_bits};
 use crate::shuffle::read::chunk_set::{ChunkSet, SORT_BYTES};
 use crate::shuffle::read::group_stream::{EntrySource, GroupCursor, RunSource};
 use crate::shuffle::read::sorted_cursor::SortedCursor;
@@ -25,6 +25,7 @@ use crate::task::Resources;
 #[derive(Debug)]
 pub(crate) struct GroupOutputs {
     partitioner: HashPartitioner,
+    slice_bits: u32,
     partitions: Vec<Mutex<PartitionOutput>>,
     /// Length of all chunks, in bytes.
     kept_bytes: Arc<AtomicUsize>,
@@ -53,7 +54,13 @@ struct PartitionOutput {
 
 impl GroupOutputs {
     /// Creates outputs for `readers` readers of each partition. With `in_memory`, entries that do not fit are an error.
-    pub(crate) fn new(partitioner: HashPartitioner, readers: usize, in_memory: bool) -> Self {
+    /// Their radix partitions suit the memory that each thread of `resources` has for entries.
+    pub(crate) fn new(
+        partitioner: HashPartitioner,
+        readers: usize,
+        in_memory: bool,
+        resources: &Resources,
+    ) -> Self {
         let output = || PartitionOutput {
             segments: Vec::new(),
             runs: Vec::new(),
@@ -63,6 +70,7 @@ impl GroupOutputs {
         let partitions = 0..partitioner.partitions();
         Self {
             partitioner,
+            slice_bits: slice_bits(partitioner, group_share_bytes(resources)),
             partitions: partitions.map(|_| Mutex::new(output())).collect(),
             kept_bytes: Arc::default(),
             spilling: Mutex::new(()),
@@ -76,6 +84,11 @@ impl GroupOutputs {
 
     pub(crate) fn partitioner(&self) -> HashPartitioner {
         self.partitioner
+    }
+
+    /// Returns the number of bits of a hash rank that determine its radix partition, which each chunk records.
+    pub(crate) fn slice_bits(&self) -> u32 {
+        self.slice_bits
     }
 
     /// Adds the keys that a thread has recorded.
@@ -146,7 +159,7 @@ impl GroupOutputs {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(false),
         };
-        let mut spill = Spill::new(self.partitioner, resources)?;
+        let mut spill = Spill::new(self.partitioner, self.slice_bits, resources)?;
         for (partition, output) in self.partitions.iter().enumerate() {
             let segments = mem::take(&mut lock(output).segments);
             let segments = segments
@@ -225,7 +238,7 @@ impl GroupOutputs {
         let largest = largest_slice(&segments);
         let Some(reservation) = resources.budget.try_reserve(largest * SORT_BYTES) else {
             self.check_may_spill(resources)?;
-            let mut spill = Spill::new(self.partitioner, resources)?;
+            let mut spill = Spill::new(self.partitioner, self.slice_bits, resources)?;
             let segments = segments
                 .into_iter()
                 .map(|(segment, share)| (segment, Some(share)));
@@ -238,8 +251,7 @@ impl GroupOutputs {
             chunks.extend(segment.chunks);
             shares.push(share);
         }
-        let slice_bits = group_slice_bits(self.partitioner, resources);
-        let sorted = ChunkSet::new(chunks, slice_bits, self.partitioner, shares);
+        let sorted = ChunkSet::new(chunks, self.slice_bits, self.partitioner, shares);
         output.sorted = Some(Arc::new(sorted));
         Ok(Some(reservation))
     }
@@ -328,7 +340,7 @@ mod tests {
             reclaimer: Arc::default(),
             stop: StopFlag::default(),
         };
-        let outputs = GroupOutputs::new(HashPartitioner::new(3), readers, false);
+        let outputs = GroupOutputs::new(HashPartitioner::new(3), readers, false, &resources);
         let mut grouper = Grouper::new(&outputs, &resources);
         // Some tasks are consecutive, as in threads that take several in one batch.
         let stretches = (0..TASKS).step_by(4).rev();

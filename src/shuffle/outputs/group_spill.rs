@@ -4,7 +4,6 @@ use super::segment::{Segment, Share};
 use crate::error::Result;
 use crate::shuffle::key::entry::encode_run;
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::key::slices::group_slice_bits;
 use crate::shuffle::outputs::segment::Chunk;
 use crate::shuffle::read::chunk_set::{ChunkSet, SORT_BYTES};
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
@@ -45,7 +44,11 @@ struct Batch {
 }
 
 impl Spill {
-    pub(crate) fn new(partitioner: HashPartitioner, resources: &Resources) -> Result<Self> {
+    pub(crate) fn new(
+        partitioner: HashPartitioner,
+        slice_bits: u32,
+        resources: &Resources,
+    ) -> Result<Self> {
         let wanted_entries = (resources.share_bytes() / 16 / SORT_BYTES)
             .clamp(MIN_SORTED_ENTRIES, MAX_SORTED_ENTRIES);
         let (most_entries, reservation) =
@@ -55,7 +58,7 @@ impl Spill {
         Ok(Self {
             file: RunFile::create(&resources.scratch, "group")?,
             partitioner,
-            slice_bits: group_slice_bits(partitioner, resources),
+            slice_bits,
             most_entries,
             _reservation: reservation,
             record: Vec::new(),

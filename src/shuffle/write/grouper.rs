@@ -17,7 +17,7 @@ use crate::shuffle::key::entry::{EntrySeq, MAX_HEADER_BYTES};
 use crate::shuffle::key::entry_batch::EntryBatch;
 use crate::shuffle::key::partitioner::{HashPartitioner, KeyPosition};
 use crate::shuffle::key::short_entry::ShortEntry;
-use crate::shuffle::key::slices::{bucket_of, group_share_bytes, group_slice_bits};
+use crate::shuffle::key::slices::{bucket_of, group_share_bytes};
 use crate::shuffle::memory::slab::{SlabSpan, Slabs};
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::outputs::group_spill::Spill;
@@ -117,7 +117,7 @@ impl<'o> Grouper<'o> {
     pub(crate) fn new(outputs: &'o GroupOutputs, resources: &Resources) -> Self {
         let partitioner = outputs.partitioner();
         let partitions = partitioner.partitions();
-        let slice_bits = group_slice_bits(partitioner, resources);
+        let slice_bits = outputs.slice_bits();
         let share_bytes = match outputs.is_in_memory() {
             // Entries that cannot be spilled may all come from one task.
             true => resources.budget.limit_bytes() / 2,
@@ -342,7 +342,7 @@ impl<'o> Grouper<'o> {
 
     /// Writes the uncommitted records to runs.
     fn spill(&mut self) -> Result<()> {
-        let mut spill = Spill::new(self.partitioner, &self.resources)?;
+        let mut spill = Spill::new(self.partitioner, self.slice_bits, &self.resources)?;
         for (partition, chunks) in self.take_chunks() {
             let runs = spill.write(vec![(Segment::new(chunks), None)])?;
             self.outputs.add_runs(partition, runs);

@@ -427,7 +427,7 @@ mod tests {
     ) -> Vec<(String, String)> {
         let threads = resources.threads as u64;
         let combine = Shown(PhantomData);
-        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
+        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false, resources);
         let combiner = || OrderedCombiner::new(&combine, &outputs, resources);
         let mut combiners: Vec<_> = (0..threads).map(|_| combiner()).collect();
         for group in 0..groups {
@@ -509,7 +509,7 @@ mod tests {
         let resources = Resources::unlimited();
         let combine = Mixed(PhantomData);
         // Outputs that are read twice: once while other data holds all of the memory.
-        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 2, false);
+        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 2, false, &resources);
         let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
         let record = |n: u64| (n * 7919 % KEYS, n);
         for group in 0..3 {
@@ -578,7 +578,7 @@ mod tests {
     fn values_that_are_larger_than_those_before_are_accounted_for() {
         let resources = Resources::unlimited();
         let combine = Shown(PhantomData);
-        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
+        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false, &resources);
         let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
         let mut most = 0;
         for (group, repeats) in [(0, 10), (1, 10), (2, 1000), (3, 10)] {
@@ -603,7 +603,7 @@ mod tests {
     fn values_that_begin_small_are_measured_again() {
         let resources = Resources::unlimited();
         let combine = Shown(PhantomData);
-        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
+        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false, &resources);
         let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
         for group in 0..2 {
             combiner.begin_group(group).unwrap();
@@ -625,7 +625,7 @@ mod tests {
     fn tables_of_a_large_turn_are_not_kept_for_small_ones() {
         let resources = Resources::unlimited();
         let combine = Shown(PhantomData);
-        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
+        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false, &resources);
         let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
         let mut slots = Vec::new();
         for (group, keys) in [(0, 50_000), (1, 40_000), (2, 10), (3, 10)] {
