@@ -34,7 +34,7 @@ fn bags(context: &Context) -> Vec<(&'static str, Bag<u64>)> {
         ("join", pairs().join(pairs()).keys().boxed()),
         ("repartition", numbers().repartition(2)),
         ("sort", numbers().sort()),
-        ("persist", kept),
+        ("persist", kept.boxed()),
     ]
 }
 
