@@ -172,6 +172,10 @@ impl BlockReader {
         }
     }
 
+    pub(crate) fn is_run(&self) -> bool {
+        matches!(self.input, Input::Run { .. })
+    }
+
     /// Reads the first block, unless one has been read. Returns the number of ordered bits of the hash ranks, and the
     /// approximate number of entries in all blocks.
     pub(crate) fn open(&mut self) -> Result<(u8, usize)> {

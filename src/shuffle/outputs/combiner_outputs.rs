@@ -83,7 +83,6 @@ impl<V: Data> CombinerOutputs<V> {
             table_bytes: &self.table_bytes,
             room: None,
         };
-        let sources = merger.with_few_runs(sources.collect())?;
-        merger.merge_all(sources, |key, value| each((key, value)))
+        merger.merge_all(sources.collect(), |key, value| each((key, value)))
     }
 }

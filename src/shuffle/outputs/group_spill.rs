@@ -1,27 +1,23 @@
 //! Writes entries in memory to sorted runs, and merges many runs into few.
 
+use std::mem;
+
 use super::segment::{Segment, Share};
 use crate::error::Result;
 use crate::shuffle::key::entry::encode_run;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::outputs::segment::Chunk;
 use crate::shuffle::read::chunk_set::{ChunkSet, SORT_BYTES};
+use crate::shuffle::read::compact::{compact, fan_in};
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
 use crate::shuffle::read::sorted_cursor::SortedCursor;
 use crate::storage::memory::Reservation;
-use crate::storage::run::{READER_BYTES, Run, RunFile};
+use crate::storage::run::{Run, RunFile};
 use crate::task::{Resources, StopFlag};
 
 /// Minimum number of entries that are sorted in one batch, whatever the budget. Sorting this many takes 256 KiB.
 const MIN_SORTED_ENTRIES: usize = 16 << 10;
 const MAX_SORTED_ENTRIES: usize = 4 << 20;
-
-/// Minimum number of runs that are merged concurrently, whatever the budget.
-const MIN_MERGED_RUNS: usize = 8;
-const MAX_MERGED_RUNS: usize = 128;
-
-/// Number of files that the readers of all threads together may have open.
-const OPEN_FILES: usize = 512;
 
 /// Writes sorted runs of any partitions to one file.
 pub(crate) struct Spill {
@@ -75,7 +71,7 @@ impl Spill {
         for (segment, share) in segments {
             for chunk in segment.chunks {
                 if batch.entries > 0 && batch.entries + chunk.entries > self.most_entries {
-                    runs.push(self.write_batch(std::mem::take(&mut batch))?);
+                    runs.push(self.write_batch(mem::take(&mut batch))?);
                 }
                 batch.entries += chunk.entries;
                 batch.chunks.push(chunk);
@@ -116,18 +112,12 @@ pub(crate) fn merge_down(
     partitioner: HashPartitioner,
     resources: &Resources,
 ) -> Result<Reservation> {
-    let most = (OPEN_FILES / resources.threads).clamp(MIN_MERGED_RUNS, MAX_MERGED_RUNS);
-    let wanted = runs.len().min(most);
-    let budget = &resources.budget;
-    let (at_once, reservation) = budget.reserve_most(wanted, MIN_MERGED_RUNS, READER_BYTES);
-    while runs.len() > at_once {
-        // Merge the shortest first. Each entry records its order, so any runs may be merged.
-        runs.sort_by_key(|run| std::cmp::Reverse(run.bytes()));
-        let merged = at_once.min(runs.len() - at_once + 1);
-        let shortest = runs.split_off(runs.len() - merged);
-        runs.push(merge(&shortest, partitioner, resources)?);
-    }
-    Ok(reservation)
+    let (fan_in, for_readers) = fan_in(runs.len(), resources);
+    // Each entry records its order, so any runs may be merged.
+    *runs = compact(mem::take(runs), fan_in, |some| {
+        merge(&some, partitioner, resources).map(Some)
+    })?;
+    Ok(for_readers)
 }
 
 fn merge(runs: &[Run], partitioner: HashPartitioner, resources: &Resources) -> Result<Run> {
