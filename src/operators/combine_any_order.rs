@@ -37,7 +37,7 @@ where
     }
 
     fn finish(&self, outputs: &mut Self::Outputs, resources: &Resources) -> Result<()> {
-        outputs.finish(resources)
+        outputs.parts.finish(resources)
     }
 }
 

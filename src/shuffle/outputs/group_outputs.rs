@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::group_spill::{self, Spill};
 use super::segment::{Segment, Share, largest_slice};
+use super::sorted_partition::SortedPartition;
 use crate::error::{Error, ErrorKind, Result};
-use crate::shuffle::join::key_filter::{FilterKeys, KeyFilter, SharedKeys};
-use crate::shuffle::join::lookup::Lookup;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::key::slices::{group_share_bytes, slice_bits};
 use crate::shuffle::read::chunk_set::{ChunkSet, SORT_BYTES};
@@ -33,23 +32,13 @@ pub(crate) struct GroupOutputs {
     spilling: Mutex<()>,
     /// `true` if all entries must stay in memory.
     in_memory: bool,
-    /// FilterKeys recorded so far. Once all keys have been recorded, they become a filter, unless there are too many.
-    seen_keys: SharedKeys,
-    keys: Option<KeyFilter>,
-    /// Index of the only partition of such outputs, once the first reader has requested it.
-    lookup: Mutex<Option<Arc<Lookup>>>,
-    /// Table size that a reader of one partition has found, for the readers of the next partitions: see `Merger`.
-    pub(crate) table_bytes: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct PartitionOutput {
     segments: Vec<(Segment, Share)>,
     runs: Vec<Run>,
-    /// The segments, once the first of several readers has gathered them.
-    sorted: Option<Arc<ChunkSet>>,
-    /// Number of reads of this partition still to come.
-    readers: usize,
+    sorted: SortedPartition,
 }
 
 impl GroupOutputs {
@@ -64,8 +53,7 @@ impl GroupOutputs {
         let output = || PartitionOutput {
             segments: Vec::new(),
             runs: Vec::new(),
-            sorted: None,
-            readers,
+            sorted: SortedPartition::new(readers),
         };
         let partitions = 0..partitioner.partitions();
         Self {
@@ -75,10 +63,6 @@ impl GroupOutputs {
             kept_bytes: Arc::default(),
             spilling: Mutex::new(()),
             in_memory,
-            seen_keys: SharedKeys::default(),
-            keys: None,
-            lookup: Mutex::new(None),
-            table_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -89,21 +73,6 @@ impl GroupOutputs {
     /// Returns the number of bits of a hash rank that determine its radix partition, which each chunk records.
     pub(crate) fn slice_bits(&self) -> u32 {
         self.slice_bits
-    }
-
-    /// Adds the keys that a thread has recorded.
-    pub(crate) fn note_keys(&self, keys: FilterKeys) {
-        self.seen_keys.add(keys);
-    }
-
-    /// Builds the filter. Call this once all threads have added their keys.
-    pub(crate) fn finish_keys(&mut self, resources: &Resources) {
-        self.keys = mem::take(&mut self.seen_keys).into_filter(resources);
-    }
-
-    /// Returns a filter of the recorded keys, unless there were too many.
-    pub(crate) fn keys(&self) -> Option<&KeyFilter> {
-        self.keys.as_ref()
     }
 
     pub(crate) fn is_in_memory(&self) -> bool {
@@ -176,10 +145,10 @@ impl GroupOutputs {
         let mut output = lock(&self.partitions[partition]);
         let mut for_sorting = self.gather_segments(&mut output, resources)?;
         let for_merging = group_spill::merge_down(&mut output.runs, self.partitioner, resources)?;
-        output.readers = output.readers.saturating_sub(1);
-        let (sorted, runs) = match output.readers {
-            0 => (output.sorted.take(), mem::take(&mut output.runs)),
-            _ => (output.sorted.clone(), output.runs.clone()),
+        let (sorted, is_last) = output.sorted.read();
+        let runs = match is_last {
+            true => mem::take(&mut output.runs),
+            false => output.runs.clone(),
         };
         let memory =
             sorted.map(|sorted| SortedCursor::new(sorted, for_sorting.take(), &resources.stop));
@@ -195,27 +164,15 @@ impl GroupOutputs {
         })
     }
 
-    /// Returns the entries of the only partition, indexed by key.
-    pub(crate) fn lookup(&self, resources: &Resources) -> Result<Arc<Lookup>> {
-        let mut lookup = lock(&self.lookup);
-        if let Some(lookup) = &*lookup {
-            return Ok(Arc::clone(lookup));
-        }
-        let mut output = lock(&self.partitions[0]);
+    /// Gathers and returns the entries of a partition that are in memory, for its only reader.
+    pub(crate) fn take_sorted(
+        &self,
+        partition: usize,
+        resources: &Resources,
+    ) -> Result<Option<Arc<ChunkSet>>> {
+        let mut output = lock(&self.partitions[partition]);
         self.gather_segments(&mut output, resources)?;
-        let entries = match output.sorted.take() {
-            None => None,
-            Some(sorted) => {
-                let bytes = sorted.entries() * SORT_BYTES;
-                let Some(reservation) = resources.budget.try_reserve(bytes) else {
-                    return Err(too_large(resources));
-                };
-                let index = sorted.index(reservation, &resources.stop)?;
-                Some((sorted, index))
-            }
-        };
-        let made = Arc::new(Lookup::new(entries, self.partitioner));
-        Ok(Arc::clone(lookup.insert(made)))
+        Ok(output.sorted.take())
     }
 
     /// Gathers the entries of a partition that are in memory, and returns the memory for sorting them. If there is no
@@ -225,7 +182,7 @@ impl GroupOutputs {
         output: &mut PartitionOutput,
         resources: &Resources,
     ) -> Result<Option<Reservation>> {
-        if let Some(sorted) = &output.sorted {
+        if let Some(sorted) = output.sorted.gathered() {
             // Another reader has gathered these and reserved its memory. They can no longer be spilled.
             return Ok(resources
                 .budget
@@ -252,7 +209,7 @@ impl GroupOutputs {
             shares.push(share);
         }
         let sorted = ChunkSet::new(chunks, self.slice_bits, self.partitioner, shares);
-        output.sorted = Some(Arc::new(sorted));
+        output.sorted.put(sorted);
         Ok(Some(reservation))
     }
 }

@@ -1,7 +1,6 @@
 //! Map output of a shuffle, for each partition of the next stage. It is in memory while there is capacity, otherwise in
 //! files.
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -46,8 +45,6 @@ pub(crate) struct MapOutputs<M> {
     partitions: Vec<Mutex<Vec<Part<M>>>>,
     /// Number of times that each partition will be read.
     readers: usize,
-    /// Table size that a reader of one partition has found, for the readers of the next partitions: see `Merger`.
-    pub(crate) table_bytes: AtomicUsize,
 }
 
 /// Output of one map task for one partition, or one spill of it.
@@ -69,7 +66,6 @@ impl<M: InMemory> MapOutputs<M> {
         Self {
             partitions: (0..partitions).map(|_| Mutex::default()).collect(),
             readers,
-            table_bytes: AtomicUsize::new(0),
         }
     }
 

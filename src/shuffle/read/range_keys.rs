@@ -7,7 +7,6 @@
 //! ```
 
 use std::borrow::BorrowMut;
-use std::sync::atomic::Ordering;
 
 use super::merger::{Merger, RANGE_BYTES};
 use super::range_entries::RangeEntries;
@@ -55,7 +54,7 @@ pub(crate) struct RangeKeys<'m, C: Combine> {
 
 impl<'m, C: Combine> RangeKeys<'m, C> {
     pub(crate) fn new(merger: &'m Merger<'m, C>, may_spill: bool) -> Self {
-        let table_bytes = merger.table_bytes.load(Ordering::Relaxed);
+        let table_bytes = merger.table_size.bytes();
         let mut keys = Self {
             may_spill,
             merger,
@@ -80,10 +79,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     /// Records the size of the table, if there is one. Only its slots count, because only these are created at the
     /// start.
     pub(crate) fn note_table(&self) {
-        let slots_bytes = self.table.slots_bytes();
-        self.merger
-            .table_bytes
-            .fetch_max(slots_bytes, Ordering::Relaxed);
+        self.merger.table_size.note(self.table.slots_bytes());
     }
 
     /// Returns the function that merges two values of a key.
@@ -94,7 +90,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
 
     /// Switches to the table, also for later ranges and partitions, because keys repeat. Returns the entries.
     fn stop_sorting(&mut self) -> RangeEntries<C::Combined> {
-        self.merger.table_bytes.fetch_max(1, Ordering::Relaxed);
+        self.merger.table_size.note(1);
         self.sorts = false;
         std::mem::take(&mut self.entries)
     }

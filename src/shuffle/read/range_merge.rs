@@ -268,11 +268,11 @@ fn merge_to_run<C: Combine>(
 mod tests {
     use std::collections::BTreeMap;
     use std::marker::PhantomData;
-    use std::sync::atomic::AtomicUsize;
 
     use super::*;
     use crate::shuffle::key::blocks;
     use crate::shuffle::key::partitioner::HashPartitioner;
+    use crate::shuffle::read::merger::TableSize;
     use crate::storage::memory::MemoryBudget;
     use crate::task::Resources;
 
@@ -373,11 +373,13 @@ mod tests {
             expected.entry(key).or_default().push(number);
         }
         let mut expected = expected.into_iter();
+        let table_size = TableSize::default();
+        table_size.note(usize::from(repeats));
         let merger = Merger {
             combine: &Lists(PhantomData),
             partitioner: PARTITIONER,
             resources: &resources,
-            table_bytes: &AtomicUsize::new(usize::from(repeats)),
+            table_size: &table_size,
             room: None,
         };
         let flow = merger.merge(sources, PlaceRange::default(), &mut |key, list| {

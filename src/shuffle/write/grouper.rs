@@ -21,8 +21,7 @@ use crate::shuffle::key::slices::{bucket_of, group_share_bytes};
 use crate::shuffle::memory::slab::{SlabSpan, Slabs};
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::outputs::group_spill::Spill;
-use crate::shuffle::outputs::segment::Segment;
-use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES};
+use crate::shuffle::outputs::segment::{CHUNK_BYTES, Chunk, MAX_CHUNK_BYTES, Segment};
 use crate::storage::codec::{self, Sampling, Short};
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
@@ -48,9 +47,6 @@ const FLOOR_BYTES: usize = 256 << 10;
 /// Minimum number of bytes for a commit. Consecutive tasks are committed together until they have this many: each task
 /// has a chunk for each bucket, and chunks of one small task would be almost empty.
 const MIN_COMMIT_BYTES: usize = 4 << 20;
-
-/// Memory that a chunk takes in addition to its bytes, in a list that may grow.
-pub(crate) const CHUNK_BYTES: usize = 2 * size_of::<Chunk>();
 
 /// Entries of one radix partition of a partition since the last commit.
 #[derive(Default)]
