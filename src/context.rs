@@ -15,7 +15,7 @@ use crate::scheduler::{Job, JobReport, JobSummary};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::{Scratch, sweep};
 use crate::storage::size::ByteSize;
-use crate::task::{MemoryReclaimer, Resources};
+use crate::task::{MemoryReclaimer, Resources, StopFlag};
 
 /// Where and how jobs run: the executor and its threads, the memory and files that they may use, the progress bar.
 ///
@@ -81,6 +81,7 @@ impl Shared {
             reclaimer: Arc::clone(&self.reclaimer),
             threads: self.executor.slots(),
             progress: Arc::default(),
+            stop: StopFlag::default(),
         };
         let report = JobReport {
             shows_progress,

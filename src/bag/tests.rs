@@ -1,5 +1,7 @@
 //! Every operator and action, sent as bytes and made anew, gives what it gives where it is.
 
+mod stop;
+
 use std::collections::HashSet;
 
 use super::iter::Iterate;
@@ -65,7 +67,7 @@ where
     let resources = Resources::unlimited();
     let mut blocks = Vec::new();
     for (number, map_stage) in (1..).zip(&plan.map_stages) {
-        let stage = map_stage.shuffle.map_stage(map_stage.readers);
+        let stage = map_stage.shuffle.map_stage(map_stage.readers, &resources);
         let sent = load_stage(&saved(&*stage)?)?;
         // Two tasks, each of its own process.
         let mut partitions = partitions(&*stage)?;

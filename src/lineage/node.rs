@@ -8,7 +8,7 @@ use super::need::Need;
 use crate::error::Result;
 use crate::id::{NodeId, ShuffleId, StoreId};
 use crate::pipeline::{Link, Linked};
-use crate::task::{MapStage, Site, StoredPartition};
+use crate::task::{MapStage, Resources, Site, StoredPartition};
 
 /// An operator in the lineage of a bag.
 pub(crate) struct Node {
@@ -135,8 +135,8 @@ pub(crate) trait ShuffleDependency: Linked {
         "by hash of the key"
     }
 
-    /// Returns the map side, for `readers` readers of each partition.
-    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_>;
+    /// Returns the map side, for `readers` readers of each partition. Its tasks use `resources`.
+    fn map_stage(&self, readers: usize, resources: &Resources) -> Box<dyn MapStage + '_>;
 
     /// Returns a shuffle whose map side must run before this one, because this one uses its output.
     fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::{Data, Key, Pipeline};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{Encode, GroupOutputs, HashPartitioner, Lookup};
+use crate::shuffle::{Encode, KeyedOutputs, Lookup};
 use crate::storage::codec;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
@@ -63,7 +63,7 @@ where
         S: FnMut(J::Out) -> Flow,
     {
         let outputs = task.map_outputs(self.small, |blocks| {
-            GroupOutputs::import(HashPartitioner::new(1), true, blocks, task.resources())
+            KeyedOutputs::import_broadcast(blocks, task.resources())
         })?;
         let small = outputs
             .lookup(task.resources())

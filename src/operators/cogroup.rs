@@ -6,7 +6,6 @@ use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use super::STOP_CHECK_RECORDS;
 use super::group_by_key::decode_key;
 use super::records_by_key::Pairs;
 use super::sides::Side;
@@ -122,7 +121,6 @@ impl<K: Data + Eq, V: Data, W: Data> CoGroups<K, V, W> {
         let Some(mut sides) = sides else {
             return Ok(ControlFlow::Break(()));
         };
-        let mut count = 0;
         while let Some(order) = sides.next()? {
             let Sides { left, right, .. } = &mut sides;
             let key = match order {
@@ -139,9 +137,7 @@ impl<K: Data + Eq, V: Data, W: Data> CoGroups<K, V, W> {
                 Ordering::Greater | Ordering::Equal => Values::of_group(right, task, site),
             };
             let flow = sink((key, left, right));
-            count += 1;
-            let is_stopped = count % STOP_CHECK_RECORDS == 0 && task.is_stopped();
-            if flow.is_break() || task.has_failed() || is_stopped {
+            if flow.is_break() || task.has_failed() {
                 return Ok(ControlFlow::Break(()));
             }
         }

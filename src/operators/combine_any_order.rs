@@ -19,7 +19,7 @@ where
 {
     type Outputs = CombinerOutputs<C::Combined>;
 
-    fn outputs(&self, _: &P, readers: usize) -> Self::Outputs {
+    fn outputs(&self, _: &P, readers: usize, _: &Resources) -> Self::Outputs {
         CombinerOutputs::new(self.partitioner.partitions(), readers)
     }
 
@@ -37,7 +37,7 @@ where
     }
 
     fn finish(&self, outputs: &mut Self::Outputs, resources: &Resources) -> Result<()> {
-        outputs.finish(resources)
+        outputs.parts.finish(resources)
     }
 }
 

@@ -9,7 +9,7 @@ use super::sides::of_no_shuffle;
 use crate::error::Result;
 use crate::pipeline::{Owned, Pipeline, Ref};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{Combine, GroupOutputs, OrderedCombiner, merge_groups};
+use crate::shuffle::{Combine, OrderedCombiner, OrderedOutputs};
 use crate::task::{Flow, Partition, Resources, StageWorker, Task};
 
 /// Maximum number of combine groups, if the number of partitions is known. With more partitions, a group consists of
@@ -30,10 +30,10 @@ where
     P: Pipeline,
     C: Combine<In = P::Out>,
 {
-    type Outputs = GroupOutputs;
+    type Outputs = OrderedOutputs;
 
-    fn outputs(&self, _: &P, readers: usize) -> GroupOutputs {
-        GroupOutputs::new(self.0.partitioner, readers, false)
+    fn outputs(&self, _: &P, readers: usize, resources: &Resources) -> OrderedOutputs {
+        OrderedOutputs::new(self.0.partitioner, readers, resources)
     }
 
     fn partitions_per_task(&self, partitions: usize) -> usize {
@@ -42,10 +42,10 @@ where
 
     fn worker<'s>(
         side: &'s MapSide<P, Self>,
-        outputs: &'s GroupOutputs,
+        outputs: &'s OrderedOutputs,
         resources: &'s Resources,
     ) -> Box<dyn StageWorker + 's> {
-        let combiner = OrderedCombiner::new(&*side.kind.0.combine, outputs, resources);
+        let combiner = OrderedCombiner::new(&*side.kind.0.combine, &outputs.groups, resources);
         Box::new(OrderedWorker {
             side,
             partitions: side.parent.partitions(),
@@ -108,11 +108,11 @@ pub(super) fn read<C: Combine>(
 ) -> Result<Flow> {
     let (site, resources) = (combined.site, task.resources());
     let outputs = task.map_outputs(combined.shuffle, |blocks| {
-        GroupOutputs::import(combined.partitioner, false, blocks, resources)
+        OrderedOutputs::import(combined.partitioner, blocks, resources)
     })?;
     let each = |key, value| sink((key, value));
     let flow = task.call(&site, || {
-        merge_groups(&outputs, partition, &*combined.combine, resources, each)
+        outputs.read(partition, &*combined.combine, resources, each)
     });
     flow.map_err(|error| error.at(site))
 }
@@ -136,8 +136,8 @@ where
     } = combined;
     let index = partition.index;
     let resources = &of_no_shuffle(task.resources());
-    let outputs = GroupOutputs::new(*partitioner, 1, false);
-    let mut combiner = OrderedCombiner::new(combine, &outputs, resources);
+    let outputs = OrderedOutputs::new(*partitioner, 1, resources);
+    let mut combiner = OrderedCombiner::new(combine, &outputs.groups, resources);
     let push = |record: Ref<'_, P::Out>| combiner.push(record);
     let flow = feed(&**parent, partition, task, *site, push)?;
     if flow.is_break() {
@@ -150,7 +150,7 @@ where
         }
         combiner.end_group()?;
         combiner.commit()?;
-        merge_groups(&outputs, index, combine, resources, each)
+        outputs.read(index, combine, resources, each)
     });
     flow.map_err(|error| error.at(*site))
 }

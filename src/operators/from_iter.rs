@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use crate::error::{Result, caught};
 use crate::pipeline::{Data, Pipeline};
 use crate::portable::{Loader, Portable, Saver, portable};
-use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+use crate::task::{Flow, Partition, PartitionStream, STOP_CHECK_RECORDS, Site, Task};
 
 /// Number of records of the first partition, and maximum number of records of a partition. Each partition has as many
 /// records as all before it and 64 more, up to the maximum. The first ones are small, so that a short or slow iterator
@@ -112,8 +112,7 @@ where
             )
         };
         for (i, record) in records.into_iter().enumerate() {
-            if (i % super::STOP_CHECK_RECORDS == 0 && task.is_stopped()) || sink(record).is_break()
-            {
+            if (i % STOP_CHECK_RECORDS == 0 && task.is_stopped()) || sink(record).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }

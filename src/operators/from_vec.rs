@@ -7,7 +7,7 @@ use super::range::bounds;
 use crate::error::Result;
 use crate::pipeline::{Data, Pipeline};
 use crate::portable::{Loader, Portable, Saver};
-use crate::task::{Flow, Partition, Site, Task};
+use crate::task::{Flow, Partition, STOP_CHECK_RECORDS, Site, Task};
 
 pub(crate) struct FromVec<T> {
     pub(crate) records: Arc<Vec<T>>,
@@ -45,8 +45,7 @@ impl<T: Data + Clone + Sync> Pipeline for FromVec<T> {
         S: FnMut(T) -> Flow,
     {
         let (start, end) = bounds(self.records.len() as u64, partition.index, self.partitions);
-        for records in self.records[start as usize..end as usize].chunks(super::STOP_CHECK_RECORDS)
-        {
+        for records in self.records[start as usize..end as usize].chunks(STOP_CHECK_RECORDS) {
             if task.is_stopped() {
                 return Ok(ControlFlow::Break(()));
             }

@@ -6,7 +6,6 @@
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use super::STOP_CHECK_RECORDS;
 use super::records_by_key::Pairs;
 use super::sides::Side;
 use super::values::Values;
@@ -118,14 +117,11 @@ impl<K: Data + Eq, V: Data> Groups<K, V> {
         let Some(mut groups) = self.side.open(partition.index, task, self.site)? else {
             return Ok(ControlFlow::Break(()));
         };
-        let mut count = 0;
         while groups.next_group()? {
             let key = decode_key(groups.key(), task, self.site)?;
             let values = Values::of_group(&mut groups, task, self.site);
             let flow = sink((key, values));
-            count += 1;
-            let is_stopped = count % STOP_CHECK_RECORDS == 0 && task.is_stopped();
-            if flow.is_break() || task.has_failed() || is_stopped {
+            if flow.is_break() || task.has_failed() {
                 return Ok(ControlFlow::Break(()));
             }
         }

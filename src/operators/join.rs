@@ -11,14 +11,13 @@ use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use super::STOP_CHECK_RECORDS;
 use super::cogroup::Sides;
 use super::sides::Side;
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Record, Ref};
 use crate::portable::portable;
 use crate::shuffle::{Encode, GroupCursor, GroupValues, SortedGroups, ValueBuffer};
-use crate::task::{Flow, Partition, Site, Task};
+use crate::task::{Flow, Partition, Site, StopCheck, Task};
 
 /// The rows of a join for keys that both sides have.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,7 +100,7 @@ impl<J: Joining> Joined<J> {
             task,
             site: self.site,
             sink,
-            until_check: STOP_CHECK_RECORDS,
+            checks: task.resources().stop.checks(),
             joining: PhantomData,
         };
         if !J::LEFT_ALONE
@@ -135,7 +134,8 @@ struct Rows<'s, J, S> {
     task: &'s Task<'s>,
     site: Site,
     sink: &'s mut S,
-    until_check: usize,
+    /// A key has many more rows than records if both sides have it often.
+    checks: StopCheck,
     joining: PhantomData<fn(J)>,
 }
 
@@ -146,13 +146,7 @@ where
 {
     #[inline(always)]
     fn push(&mut self, key: &[u8], left: Option<&[u8]>, right: Option<&[u8]>) -> Result<Flow> {
-        self.until_check -= 1;
-        if self.until_check == 0 {
-            self.until_check = STOP_CHECK_RECORDS;
-            if self.task.is_stopped() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
+        self.checks.count()?;
         // The code that decodes a row may be user code.
         let row = self.task.call(&self.site, || J::row(key, left, right));
         Ok((self.sink)(row?))
@@ -166,8 +160,8 @@ where
         right: &mut SortedGroups,
     ) -> Result<Flow> {
         loop {
-            let may_match = J::RIGHT_ALONE || right.pass_to_next(left);
-            if !may_match || !right.next_group() {
+            let may_match = J::RIGHT_ALONE || right.pass_to_next(left)?;
+            if !may_match || !right.next_group()? {
                 return Ok(ControlFlow::Continue(()));
             }
             let (key, mut more) = (right.key(), right.values());

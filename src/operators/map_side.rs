@@ -21,8 +21,8 @@ pub(crate) trait ShuffleKind<P: Pipeline>: Portable + Send + Sync + 'static {
     /// Output of the tasks.
     type Outputs: Outputs;
 
-    /// Returns empty outputs; each partition will be read by `readers` readers.
-    fn outputs(&self, parent: &P, readers: usize) -> Self::Outputs;
+    /// Returns empty outputs, for tasks that use `resources`. Each partition will be read by `readers` readers.
+    fn outputs(&self, parent: &P, readers: usize, resources: &Resources) -> Self::Outputs;
 
     /// Creates the state of one thread.
     fn worker<'s>(
@@ -78,10 +78,10 @@ impl<P: Pipeline, K: ShuffleKind<P>> MapSide<P, K> {
 }
 
 impl<P: Pipeline, K: ShuffleKind<P>> MakeStage for MapSide<P, K> {
-    fn stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
+    fn stage(&self, readers: usize, resources: &Resources) -> Box<dyn MapStage + '_> {
         Box::new(ShuffleStage {
             side: self,
-            outputs: self.kind.outputs(&self.parent, readers),
+            outputs: self.kind.outputs(&self.parent, readers, resources),
         })
     }
 }
@@ -107,8 +107,8 @@ impl<P: Pipeline, K: ShuffleKind<P>> ShuffleDependency for MapDependency<P, K> {
         self.side.kind.partitioning()
     }
 
-    fn map_stage(&self, readers: usize) -> Box<dyn MapStage + '_> {
-        self.side.stage(readers)
+    fn map_stage(&self, readers: usize, resources: &Resources) -> Box<dyn MapStage + '_> {
+        self.side.stage(readers, resources)
     }
 
     fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {

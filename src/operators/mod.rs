@@ -66,6 +66,3 @@ pub(crate) mod words;
 pub(crate) mod zip_with_index;
 
 pub(crate) use narrow::{Narrow, Step, Then};
-
-/// Number of records after which an in-memory source checks whether the job has ended.
-const STOP_CHECK_RECORDS: usize = 1024;

@@ -95,7 +95,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
         let mut handed_on = 0_u64;
         if let Some(parts) = stored {
             let flow = task.call(&self.site, || {
-                replay::<T, _>(parts, |record: Ref<'_, T>| {
+                replay::<T, _>(parts, &task.resources().stop, |record: Ref<'_, T>| {
                     handed_on += 1;
                     sink(record)
                 })
@@ -107,7 +107,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
             // It is computed, as if it had never been here.
             store.remove(index);
         }
-        let mut keeper = Keeper::new(store);
+        let mut keeper = Keeper::new(store, &task.resources().stop);
         let flow = self.parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be the program's.
             let kept = task.call(&self.site, || keeper.push::<T>(T::peek(&record)));

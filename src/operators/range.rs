@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use crate::error::Result;
 use crate::pipeline::Pipeline;
 use crate::portable::portable;
-use crate::task::{Flow, Partition, Task};
+use crate::task::{Flow, Partition, STOP_CHECK_RECORDS, Task};
 
 pub(crate) struct Range {
     pub(crate) start: u64,
@@ -34,7 +34,7 @@ impl Pipeline for Range {
             if task.is_stopped() {
                 return Ok(ControlFlow::Break(()));
             }
-            let to = end.min(from + super::STOP_CHECK_RECORDS as u64);
+            let to = end.min(from + STOP_CHECK_RECORDS as u64);
             let mut numbers = self.start + from..self.start + to;
             if numbers.try_for_each(&mut *sink).is_break() {
                 return Ok(ControlFlow::Break(()));

@@ -11,7 +11,7 @@ use crate::id::ShuffleId;
 use crate::pipeline::{Data, Key, Peek, Pipeline};
 use crate::portable::portable;
 use crate::shuffle::{
-    Encode, FilterKeys, GroupOutputs, Grouper, HashPartitioner, JoinFilter, KeyPosition,
+    Encode, FilterKeys, Grouper, HashPartitioner, JoinFilter, KeyPosition, KeyedOutputs,
 };
 use crate::storage::codec::{self, Short};
 use crate::task::{Flow, Partition, Resources, Site, StageWorker, Task};
@@ -44,28 +44,28 @@ where
     P: Pipeline,
     E: Encode<In = P::Out>,
 {
-    type Outputs = GroupOutputs;
+    type Outputs = KeyedOutputs;
 
-    fn outputs(&self, _: &P, readers: usize) -> GroupOutputs {
-        GroupOutputs::new(self.partitioner, readers, self.is_broadcast)
+    fn outputs(&self, _: &P, readers: usize, resources: &Resources) -> KeyedOutputs {
+        KeyedOutputs::new(self.partitioner, readers, self.is_broadcast, resources)
     }
 
     fn worker<'s>(
         side: &'s MapSide<P, Self>,
-        outputs: &'s GroupOutputs,
+        outputs: &'s KeyedOutputs,
         resources: &'s Resources,
     ) -> Box<dyn StageWorker + 's> {
         Box::new(GroupWorker {
             side,
             outputs,
-            grouper: Grouper::new(outputs, resources),
+            grouper: Grouper::new(&outputs.groups, resources),
             keys: FilterKeys::default(),
         })
     }
 
-    fn finish(&self, outputs: &mut GroupOutputs, resources: &Resources) -> Result<()> {
+    fn finish(&self, outputs: &mut KeyedOutputs, resources: &Resources) -> Result<()> {
         if matches!(self.keys, KeyUse::Noted) {
-            outputs.finish_keys(resources);
+            outputs.keys.finish(resources);
         }
         Ok(())
     }
@@ -77,7 +77,7 @@ where
 
 struct GroupWorker<'s, P, E> {
     side: &'s MapSide<P, Grouping<E>>,
-    outputs: &'s GroupOutputs,
+    outputs: &'s KeyedOutputs,
     grouper: Grouper<'s>,
     keys: FilterKeys,
 }
@@ -92,10 +92,10 @@ where
             parent, site, kind, ..
         } = self.side;
         let by = match kind.keys {
-            KeyUse::Sifted(by) => task.map_outputs_here::<GroupOutputs>(by),
+            KeyUse::Sifted(by) => task.map_outputs_here::<KeyedOutputs>(by),
             KeyUse::Nothing | KeyUse::Noted => None,
         };
-        let mut join_filter = JoinFilter::new(by.as_ref().and_then(|by| by.keys()));
+        let mut join_filter = JoinFilter::new(by.as_ref().and_then(|by| by.keys.filter()));
         let is_noted = matches!(kind.keys, KeyUse::Noted);
         let (grouper, keys, resources) = (&mut self.grouper, &mut self.keys, task.resources());
         let _ = group::<P, E>(&**parent, partition, task, *site, grouper, |position| {
@@ -112,7 +112,7 @@ where
         let site = self.side.site;
         let committed = self.grouper.commit();
         committed.map_err(|error| error.at(site))?;
-        self.outputs.note_keys(self.keys);
+        self.outputs.keys.add(self.keys);
         Ok(())
     }
 }

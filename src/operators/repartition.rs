@@ -80,7 +80,7 @@ where
 {
     type Outputs = MapOutputs<RecordBuffer>;
 
-    fn outputs(&self, _: &P, readers: usize) -> Self::Outputs {
+    fn outputs(&self, _: &P, readers: usize, _: &Resources) -> Self::Outputs {
         MapOutputs::new(self.0.partitions(), readers)
     }
 
@@ -173,7 +173,8 @@ impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
         })?;
         // The codec calls `Deserialize`, which may be user code.
         let flow = task.call(&self.site, || {
-            replay::<T, _>(outputs.open(partition.index), sink)
+            let stop = &task.resources().stop;
+            replay::<T, _>(outputs.open(partition.index), stop, sink)
         });
         flow.map_err(|error| error.at(self.site))
     }

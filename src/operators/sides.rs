@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::Boxed;
 use crate::portable::{Loader, Portable, Saver};
-use crate::shuffle::{Encode, GroupCursor, GroupOutputs, Grouper, HashPartitioner};
+use crate::shuffle::{Encode, GroupCursor, GroupOutputs, Grouper, HashPartitioner, KeyedOutputs};
 use crate::task::{Partition, Resources, Site, Task};
 
 /// One side of a join, or the only side of a group.
@@ -71,9 +71,9 @@ impl<E: Encode> Side<E> {
                 partitioner,
             } => {
                 let outputs = task.map_outputs(*shuffle, |blocks| {
-                    GroupOutputs::import(*partitioner, false, blocks, task.resources())
+                    KeyedOutputs::import(*partitioner, blocks, task.resources())
                 })?;
-                Ok(Some(outputs.open(partition, task.resources())?))
+                Ok(Some(outputs.groups.open(partition, task.resources())?))
             }
             Self::InPlace {
                 parent,
@@ -91,7 +91,7 @@ fn group_in_place<E: Encode>(
     site: Site,
 ) -> Result<Option<GroupCursor>> {
     let resources = of_no_shuffle(task.resources());
-    let outputs = GroupOutputs::new(partitioner, 1, false);
+    let outputs = GroupOutputs::new(partitioner, 1, false, &resources);
     let mut grouper = Grouper::new(&outputs, &resources);
     let at = Partition::at(partition);
     let flow = group::<_, E>(parent, at, task, site, &mut grouper, |_| true)?;

@@ -31,7 +31,7 @@ where
 {
     type Outputs = SortOutputs;
 
-    fn outputs(&self, parent: &P, _readers: usize) -> SortOutputs {
+    fn outputs(&self, parent: &P, _: usize, _: &Resources) -> SortOutputs {
         SortOutputs::new(self.partitions, parent.partitions())
     }
 
@@ -114,7 +114,7 @@ impl<S: Sort> Pipeline for SortRead<S> {
         // Merging runs user closures; their panics get this site. Later operators run inside this call, and set their
         // own site first.
         let flow = task.call(&self.site, || {
-            outputs.read(partition.index, &*self.sort, task, sink)
+            outputs.read(partition.index, &*self.sort, task.resources(), sink)
         });
         flow.map_err(|error| error.at(self.site))
     }
@@ -158,7 +158,7 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
         }
         let flow = task.call(&self.site, || {
             writer.finish()?;
-            outputs.read(index, &self.sort, task, sink)
+            outputs.read(index, &self.sort, &resources, sink)
         });
         flow.map_err(|error| error.at(self.site))
     }
@@ -208,7 +208,7 @@ mod tests {
         T: Data + Clone + Sync,
         S: Sort<Record = T>,
     {
-        let stage = side.stage(1);
+        let stage = side.stage(1, job.resources());
         let mut worker = stage.worker(job.resources());
         for index in indices {
             let task = Task::new(job, 1, index);

@@ -8,9 +8,6 @@ use crate::shuffle::GroupCursor;
 use crate::storage::codec;
 use crate::task::{Site, Task};
 
-/// Number of values after which the stream checks whether the job has ended.
-const STOP_CHECK_VALUES: u64 = 1024;
-
 /// An iterator over the values of one key, in the order of their bag. It can be read once.
 ///
 /// Closures receive it from [`group_by_key`](crate::Bag::group_by_key) and [`cogroup`](crate::Bag::cogroup). Values are
@@ -42,7 +39,6 @@ struct StoredValues<'a, V> {
     cursor: &'a mut GroupCursor,
     task: &'a Task<'a>,
     site: Site,
-    given: u64,
     is_at_end: bool,
     values: PhantomData<fn() -> V>,
 }
@@ -54,7 +50,6 @@ impl<'a, V> Values<'a, V> {
             cursor,
             task,
             site,
-            given: 0,
             is_at_end: false,
             values: PhantomData,
         }))
@@ -96,11 +91,6 @@ impl<V: Data> StoredValues<'_, V> {
     #[inline]
     fn next(&mut self) -> Option<V> {
         if self.is_at_end {
-            return None;
-        }
-        self.given += 1;
-        if self.given.is_multiple_of(STOP_CHECK_VALUES) && self.task.is_stopped() {
-            self.is_at_end = true;
             return None;
         }
         let value = match self.cursor.advance() {

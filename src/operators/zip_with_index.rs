@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::id::ShuffleId;
 use crate::pipeline::{Key, Owned, Pipeline, Record};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{GroupOutputs, HashPartitioner, Lookup};
+use crate::shuffle::{KeyedOutputs, Lookup};
 use crate::storage::codec;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
@@ -66,7 +66,7 @@ impl<P: Pipeline> ZipWithIndex<P> {
     /// Returns the number of records before a partition, and in it.
     fn count(&self, partition: usize, task: &Task<'_>) -> Result<(u64, u64)> {
         let outputs = task.map_outputs(self.counts, |blocks| {
-            GroupOutputs::import(HashPartitioner::new(1), true, blocks, task.resources())
+            KeyedOutputs::import_broadcast(blocks, task.resources())
         })?;
         let counts = outputs.lookup(task.resources())?;
         let ends = counts.made(|| self.ends(&counts))?;

@@ -74,7 +74,7 @@ impl Job {
         job: &Arc<JobState>,
     ) -> Result<()> {
         let attempt = job.attempt();
-        let stage = shuffle.map_stage(readers);
+        let stage = shuffle.map_stage(readers, attempt.resources());
         {
             let run = StageRun::new(number, &*stage, &attempt, self.executor.slots());
             self.executor.local().run(&|| run.work(usize::MAX))?;

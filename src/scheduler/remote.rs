@@ -55,7 +55,8 @@ impl Job {
         map_stage: &MapStagePlan,
     ) -> Result<()> {
         let (shuffle, node) = (map_stage.shuffle.id(), map_stage.shuffle.parent());
-        let stage = map_stage.shuffle.map_stage(map_stage.readers);
+        let resources = self.state.resources();
+        let stage = map_stage.shuffle.map_stage(map_stage.readers, resources);
         let (reports, files) =
             self.run_remote(executor, number, &*stage, node, &map_stage.reads)?;
         let blocks = reports.into_iter().flat_map(|report| report.blocks);

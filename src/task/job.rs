@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{CounterUpdate, CounterUpdates, Imports, Progress, Resources, StoredPartition};
+use super::{
+    CounterUpdate, CounterUpdates, Imports, Progress, Resources, StopFlag, StoredPartition,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
 
@@ -16,8 +17,6 @@ pub(crate) struct JobState {
     resources: Resources,
     /// The run that this one is a part of: once that is to end, so is this.
     whole: Option<Arc<JobState>>,
-    /// Whether tasks are to end.
-    stopped: AtomicBool,
     failure: Mutex<Option<Error>>,
     /// Those of the whole, unless they are made anew beside them.
     outputs: Arc<Mutex<Arc<JobOutputs>>>,
@@ -56,9 +55,11 @@ impl JobOutputs {
 impl JobState {
     pub(crate) fn new(resources: Resources) -> Self {
         Self {
-            resources,
+            resources: Resources {
+                stop: StopFlag::default(),
+                ..resources
+            },
             whole: None,
-            stopped: AtomicBool::default(),
             failure: Mutex::default(),
             outputs: Arc::default(),
             imports: None,
@@ -71,6 +72,10 @@ impl JobState {
     /// A part of this run that can fail by itself.
     pub(crate) fn attempt(self: &Arc<Self>) -> Self {
         Self {
+            resources: Resources {
+                stop: self.resources.stop.of_part(),
+                ..self.resources.clone()
+            },
             whole: Some(Arc::clone(self)),
             outputs: Arc::clone(&self.outputs),
             imports: self.imports.clone(),
@@ -116,19 +121,22 @@ impl JobState {
 
     /// Whether the tasks are to end as soon as they can.
     pub(crate) fn is_stopped(&self) -> bool {
-        let is_whole_stopped = || self.whole.as_ref().is_some_and(|whole| whole.is_stopped());
-        self.stopped.load(Ordering::Relaxed) || is_whole_stopped()
+        self.resources.stop.is_set()
     }
 
     /// Ends the job early, without an error.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
+        self.resources.stop.set();
     }
 
-    /// Ends the job with `error`, unless it has one already.
+    /// Ends the job with `error`, unless it has one already. The error of a reader that found the job stopped is not
+    /// the cause of its end, and is dropped.
     pub(crate) fn fail(&self, error: Error) {
+        if self.is_stopped() && matches!(error.kind(), ErrorKind::Cancelled) {
+            return;
+        }
         lock(&self.failure).get_or_insert(error);
-        self.stopped.store(true, Ordering::SeqCst);
+        self.stop();
     }
 
     /// The error that ended the job, if one did.

@@ -12,6 +12,7 @@ mod reclaimer;
 mod remote;
 mod resources;
 mod stage;
+mod stop;
 
 pub use block::{FilePart, MapBlock};
 pub(crate) use block::{Files, Outputs, StoredPartition};
@@ -25,6 +26,7 @@ pub(crate) use reclaimer::{MemoryReclaimer, ReclaimMemory};
 pub(crate) use remote::{Emit, MakeStage, RemoteStage, load_stage, save_map_side};
 pub(crate) use resources::{Progress, Resources};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, StageWorker};
+pub(crate) use stop::{STOP_CHECK_RECORDS, StopCheck, StopFlag};
 
 pub(crate) use crate::error::Site;
 

@@ -1,6 +1,6 @@
 //! Stages in a worker process.
 
-use super::{Flow, JobState, MapBlock, MapStage, Partition, Task, in_task};
+use super::{Flow, JobState, MapBlock, MapStage, Partition, Resources, Task, in_task};
 use crate::error::Result;
 use crate::portable::{FunctionEntry, Loader, Portable, Saver, loading_stage};
 use crate::text::SplitReader;
@@ -29,8 +29,8 @@ pub(crate) fn load_stage(bytes: &[u8]) -> Result<Box<dyn RemoteStage>> {
 
 /// The map side of a shuffle: all that its stage needs and that can be sent.
 pub(crate) trait MakeStage: Portable + Send + Sync + 'static {
-    /// A stage with fresh outputs, for `readers` readers of each partition.
-    fn stage(&self, readers: usize) -> Box<dyn MapStage + '_>;
+    /// A stage with fresh outputs, for `readers` readers of each partition. Its tasks use `resources`.
+    fn stage(&self, readers: usize, resources: &Resources) -> Box<dyn MapStage + '_>;
 }
 
 /// Takes down a map stage.
@@ -53,7 +53,7 @@ impl<M: MakeStage> RemoteStage for RemoteMap<M> {
         partitions: Vec<Partition>,
         _emit: &mut Emit<'_>,
     ) -> Result<Vec<MapBlock>> {
-        let stage = self.0.stage(1);
+        let stage = self.0.stage(1, job.resources());
         run_worker(&*stage, job, number, partitions)?;
         // What is left to be written is the task's too, and writing it may call the program.
         let task = Task::of_no_partition(job, number);

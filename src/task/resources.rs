@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::MemoryReclaimer;
+use super::{MemoryReclaimer, StopFlag};
 use crate::error::Result;
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::scratch::Scratch;
@@ -18,6 +18,8 @@ pub(crate) struct Resources {
     pub(crate) threads: usize,
     pub(crate) progress: Arc<Progress>,
     pub(crate) reclaimer: Arc<MemoryReclaimer>,
+    /// Set once the tasks of the job must end.
+    pub(crate) stop: StopFlag,
 }
 
 impl Resources {
@@ -52,6 +54,7 @@ impl Resources {
             threads: 1,
             progress: Arc::default(),
             reclaimer: Arc::default(),
+            stop: StopFlag::default(),
         }
     }
 }

@@ -752,7 +752,6 @@ fn values_per_key_are_chosen_as_those_of_a_vector() {
     );
 }
 
-// Text: records that are borrowed.
 // Text: borrowed records.
 
 /// Tests the methods of a bag of `str`, whose closures receive slices.

@@ -6,6 +6,7 @@ mod common;
 
 mod actions;
 mod agrees_with_std;
+mod cancel;
 mod counters;
 mod cycles;
 mod determinism;

@@ -9,7 +9,8 @@ use crate::error::{Error, ErrorKind, Result, caught};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::Scratch;
 use crate::task::{
-    Flow, Imports, JobState, MapBlock, Partition, RemoteStage, Resources, in_task, load_stage,
+    Flow, Imports, JobState, MapBlock, Partition, RemoteStage, Resources, StopFlag, in_task,
+    load_stage,
 };
 
 /// Runs tasks of one stage after another, one at a time: what a worker process does.
@@ -133,6 +134,7 @@ impl Worker {
             threads: 1,
             progress: Arc::default(),
             reclaimer: Arc::default(),
+            stop: StopFlag::default(),
         }
     }
 }

@@ -43,7 +43,7 @@ impl StoreElsewhere {
             .iter()
             .map(|part| Content::<RecordBuffer>::File(files.run(part)));
         let flow = task.call(&site, || {
-            replay::<T, _>(runs, |record| {
+            replay::<T, _>(runs, &task.resources().stop, |record| {
                 handed_on += 1;
                 sink(record)
             })

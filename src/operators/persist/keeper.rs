@@ -10,6 +10,7 @@ use crate::pipeline::{Peek, Storable};
 use crate::shuffle::{Content, InMemory, RecordBuffer};
 use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
+use crate::task::StopFlag;
 
 /// After how many bytes of records the memory for them is accounted for again.
 const ACCOUNT_BYTES: usize = 64 << 10;
@@ -17,6 +18,7 @@ const ACCOUNT_BYTES: usize = 64 << 10;
 /// Keeps the records of one partition as they come.
 pub(super) struct Keeper<'s> {
     store: &'s Store,
+    stop: &'s StopFlag,
     record_buffer: RecordBuffer,
     reservation: Reservation,
     parts: StoreParts,
@@ -30,9 +32,10 @@ pub(super) struct Keeper<'s> {
 }
 
 impl<'s> Keeper<'s> {
-    pub(super) fn new(store: &'s Store) -> Self {
+    pub(super) fn new(store: &'s Store, stop: &'s StopFlag) -> Self {
         Self {
             store,
+            stop,
             record_buffer: RecordBuffer::default(),
             reservation: store.budget.reservation(),
             parts: StoreParts::new(),
@@ -81,7 +84,7 @@ impl<'s> Keeper<'s> {
             Some(open) => open,
             None => self.store.take_file()?,
         };
-        let run = mem::take(&mut self.record_buffer).write_run(&mut open.file)?;
+        let run = mem::take(&mut self.record_buffer).write_run(&mut open.file, self.stop)?;
         self.file = Some(open).filter(OpenFile::is_kept);
         self.reservation.clear();
         if let Some(Content::File(last)) = self.parts.last_mut()

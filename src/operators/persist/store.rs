@@ -15,7 +15,7 @@ use crate::storage::limits::KeptOpen;
 use crate::storage::memory::MemoryBudget;
 use crate::storage::run::{Run, RunFile};
 use crate::storage::scratch::Scratch;
-use crate::task::{FilePart, ReclaimMemory, StoredPartition};
+use crate::task::{FilePart, ReclaimMemory, StopFlag, StoredPartition};
 
 /// Length from which on a file takes no further partitions, in bytes. Its room on the disk is free once none of its
 /// partitions is kept any more.
@@ -167,7 +167,8 @@ impl Store {
             return Ok(false);
         };
         let mut open = self.take_file()?;
-        let run = record_buffer.write_run(&mut open.file);
+        // Other jobs read it, too: the end of one must not interrupt the write.
+        let run = record_buffer.write_run(&mut open.file, &StopFlag::default());
         self.put_file(open);
         *part = Content::File(run?);
         Ok(true)

@@ -80,9 +80,12 @@ impl KeyFilter {
     }
 }
 
-/// FilterKeys recorded by the threads of a stage.
+/// Keys recorded by the threads of a stage, and the filter that they become.
 #[derive(Debug, Default)]
-pub(crate) struct SharedKeys(Mutex<FilterKeys>);
+pub(crate) struct SharedKeys {
+    seen: Mutex<FilterKeys>,
+    filter: Option<KeyFilter>,
+}
 
 /// FilterKeys recorded by one thread.
 #[derive(Debug, Default)]
@@ -115,8 +118,9 @@ impl FilterKeys {
 }
 
 impl SharedKeys {
+    /// Adds the keys that a thread has recorded.
     pub(crate) fn add(&self, keys: FilterKeys) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match (&mut *all, &keys) {
             (_, FilterKeys::None) | (FilterKeys::TooMany, _) => {}
             (FilterKeys::Some(filter), FilterKeys::Some(other)) => filter.merge(other),
@@ -124,14 +128,20 @@ impl SharedKeys {
         }
     }
 
-    /// Returns the filter for all keys, unless there are too many.
-    pub(crate) fn into_filter(self, resources: &Resources) -> Option<KeyFilter> {
-        match self.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    /// Builds the filter, unless there are too many keys. Call this once all threads have added theirs.
+    pub(crate) fn finish(&mut self, resources: &Resources) {
+        let seen = self.seen.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.filter = match std::mem::take(seen) {
             FilterKeys::Some(filter) => (filter.keys <= filter.most_keys()).then_some(filter),
             // No record needs to be shuffled.
             FilterKeys::None => KeyFilter::new(MIN_BYTES, &resources.budget),
             FilterKeys::TooMany => None,
-        }
+        };
+    }
+
+    /// Returns the filter, if it has been built.
+    pub(crate) fn filter(&self) -> Option<&KeyFilter> {
+        self.filter.as_ref()
     }
 }
 
@@ -222,18 +232,19 @@ mod tests {
     #[test]
     fn what_was_noted_passes_and_hardly_anything_else() {
         let resources = resources(16 << 20);
-        let shared = SharedKeys::default();
+        let mut shared = SharedKeys::default();
         for start in [0, 250_000, 500_000] {
             shared.add(keys(start..start + 250_000, &resources));
         }
-        let filter = shared.into_filter(&resources).unwrap();
+        shared.finish(&resources);
+        let filter = shared.filter().unwrap();
         assert!(positions(0..750_000).all(|position| filter.may_have(position)));
         let strange = positions(1_000_000..1_100_000);
         let passed = strange
             .filter(|position| filter.may_have(*position))
             .count();
         assert!(passed < 6_000, "{passed}");
-        drop(filter);
+        drop(shared);
         assert_eq!(resources.budget.used_bytes(), 0);
     }
 
@@ -241,15 +252,17 @@ mod tests {
     fn too_many_keys_give_no_filter_and_none_give_one_that_lets_nothing_pass() {
         let resources = resources(16 << 20);
         for of in [[0..1_000_000, 0..1], [0..500_000, 500_000..1_000_000]] {
-            let shared = SharedKeys::default();
+            let mut shared = SharedKeys::default();
             for of in of {
                 shared.add(keys(of, &resources));
             }
-            assert!(shared.into_filter(&resources).is_none());
+            shared.finish(&resources);
+            assert!(shared.filter().is_none());
         }
-        let shared = SharedKeys::default();
+        let mut shared = SharedKeys::default();
         shared.add(keys(0..0, &resources));
-        let filter = shared.into_filter(&resources).unwrap();
+        shared.finish(&resources);
+        let filter = shared.filter().unwrap();
         assert!(!positions(0..1000).any(|position| filter.may_have(position)));
         // A key is counted once, however often it occurs.
         let mut same = FilterKeys::default();
@@ -262,15 +275,16 @@ mod tests {
     #[test]
     fn a_sieve_that_lets_all_pass_stops_asking() {
         let resources = resources(16 << 20);
-        let shared = SharedKeys::default();
+        let mut shared = SharedKeys::default();
         shared.add(keys(0..1000, &resources));
-        let filter = shared.into_filter(&resources).unwrap();
-        let mut join_filter = JoinFilter::new(Some(&filter));
+        shared.finish(&resources);
+        let filter = shared.filter().unwrap();
+        let mut join_filter = JoinFilter::new(Some(filter));
         for _ in 0..2 {
             assert!(positions(0..1000).all(|position| join_filter.may_match(position)));
         }
         assert!(join_filter.filter.is_none());
-        let mut join_filter = JoinFilter::new(Some(&filter));
+        let mut join_filter = JoinFilter::new(Some(filter));
         let passed = positions(500..50_500).filter(|position| join_filter.may_match(*position));
         let passed = passed.count() as u64;
         assert!(join_filter.filter.is_some() && (500..5_000).contains(&passed));

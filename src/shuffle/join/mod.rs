@@ -1,5 +1,7 @@
-//! Parts that only joins need: the join filter, the lookup table of broadcasts, and the value buffer.
+//! Parts that only groups and joins need: their map output, the join filter, broadcasts, and the value buffer.
 
+pub(super) mod broadcast;
 pub(super) mod key_filter;
+pub(super) mod keyed_outputs;
 pub(super) mod lookup;
 pub(super) mod value_buffer;

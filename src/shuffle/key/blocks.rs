@@ -17,7 +17,7 @@ use crate::shuffle::table::hash_table::{HashedKey, Table};
 use crate::storage::codec::{self, Short};
 use crate::storage::merge::MergeInput as _;
 use crate::storage::run::{Run, RunFile, RunReader, RunWriter};
-use crate::task::Flow;
+use crate::task::{Flow, StopFlag};
 
 /// Number of bits in blocks whose entries are in order of (hash rank, key).
 pub(crate) const ALL_BITS: u8 = u64::BITS as u8;
@@ -26,11 +26,17 @@ pub(crate) const ALL_BITS: u8 = u64::BITS as u8;
 const BLOCK_BYTES: usize = 32 << 10;
 
 /// Writes the keys of a table, in order, and leaves the table empty.
-pub(crate) fn write_table<V: Data>(file: &mut RunFile, table: &mut Table<V>) -> Result<Run> {
+pub(crate) fn write_table<V: Data>(
+    file: &mut RunFile,
+    table: &mut Table<V>,
+    stop: &StopFlag,
+) -> Result<Run> {
     write_sorted(file, |writer| {
+        let mut checks = stop.checks();
         let mut keys = table.sorted();
         while let Some(written) = keys.take(|key, value| writer.append(key, &value)) {
             written?;
+            checks.count()?;
         }
         Ok(())
     })
@@ -166,6 +172,10 @@ impl BlockReader {
         }
     }
 
+    pub(crate) fn is_run(&self) -> bool {
+        matches!(self.input, Input::Run { .. })
+    }
+
     /// Reads the first block, unless one has been read. Returns the number of ordered bits of the hash ranks, and the
     /// approximate number of entries in all blocks.
     pub(crate) fn open(&mut self) -> Result<(u8, usize)> {
@@ -199,6 +209,7 @@ impl BlockReader {
         &mut self,
         last: HashRank,
         partitioner: HashPartitioner,
+        stop: &StopFlag,
         mut each: impl FnMut(HashedKey, &[u8], V) -> Result<()>,
     ) -> Result<()> {
         if self.at == 0 && !self.next_block()? {
@@ -222,6 +233,7 @@ impl BlockReader {
                 at = block.len() - rest.len();
                 each(hashed, key, value)?;
             }
+            stop.check()?;
             if !self.next_block()? {
                 return Ok(());
             }

@@ -26,11 +26,6 @@ pub(crate) fn group_share_bytes(resources: &Resources) -> usize {
     resources.share_bytes() / 2
 }
 
-/// Returns the number of bits of a hash rank that determine its radix partition in the output of groups.
-pub(crate) fn group_slice_bits(partitioner: HashPartitioner, resources: &Resources) -> u32 {
-    slice_bits(partitioner, group_share_bytes(resources))
-}
-
 /// Returns the radix partition of a hash rank.
 #[inline(always)]
 pub(crate) fn slice_of(rank: u64, slice_bits: u32) -> usize {

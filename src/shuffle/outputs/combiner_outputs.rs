@@ -2,19 +2,23 @@
 
 use super::map_outputs::{Content, InMemory, MapOutputs};
 use crate::error::Result;
+use crate::id::ShuffleId;
 use crate::pipeline::{Data, Owned};
 use crate::shuffle::key::blocks;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::memory::slab::SlabSpan;
-use crate::shuffle::read::merger::Merger;
+use crate::shuffle::read::merger::{Merger, TableSize};
 use crate::shuffle::read::range_merge::RangeInput;
 use crate::shuffle::table::hash_table::Table;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::run::{Run, RunFile};
-use crate::task::{Flow, Resources};
+use crate::task::{Flow, MapBlock, Outputs, Resources, StopFlag};
 
-/// Map output, in memory or as runs of [blocks].
-pub(crate) type CombinerOutputs<V> = MapOutputs<MapSideCombined<V>>;
+/// Map output of combining in any order: tables and blocks in memory, or runs of [blocks].
+pub(crate) struct CombinerOutputs<V> {
+    pub(crate) parts: MapOutputs<MapSideCombined<V>>,
+    table_size: TableSize,
+}
 
 /// Output of one map task for one partition, in memory.
 pub(crate) enum MapSideCombined<V> {
@@ -41,12 +45,13 @@ impl<V: Data> InMemory for MapSideCombined<V> {
         }
     }
 
-    fn write(&mut self, file: &mut RunFile) -> Result<Run> {
+    fn write(&mut self, file: &mut RunFile, stop: &StopFlag) -> Result<Run> {
         match self {
-            Self::Table(table) => blocks::write_table(file, table),
+            Self::Table(table) => blocks::write_table(file, table, stop),
             Self::Blocks(pieces) => {
                 let mut run = file.run();
                 for piece in std::mem::take(pieces) {
+                    stop.check()?;
                     run.append(&piece)?;
                 }
                 run.finish()
@@ -56,6 +61,26 @@ impl<V: Data> InMemory for MapSideCombined<V> {
 }
 
 impl<V: Data> CombinerOutputs<V> {
+    /// Creates outputs for `readers` readers of each partition.
+    pub(crate) fn new(partitions: usize, readers: usize) -> Self {
+        Self {
+            parts: MapOutputs::new(partitions, readers),
+            table_size: TableSize::default(),
+        }
+    }
+
+    /// Imports what other processes have exported. The result can be read any number of times.
+    pub(crate) fn import(
+        partitions: usize,
+        blocks: &[MapBlock],
+        resources: &Resources,
+    ) -> Result<Self> {
+        Ok(Self {
+            parts: MapOutputs::import(partitions, blocks, resources)?,
+            table_size: TableSize::default(),
+        })
+    }
+
     /// Calls `each` with every key of a partition and its value, in ascending order of (hash, key).
     pub(crate) fn read<C: Combine<Combined = V>>(
         &self,
@@ -66,6 +91,7 @@ impl<V: Data> CombinerOutputs<V> {
         mut each: impl FnMut((Owned<C::Key>, V)) -> Flow,
     ) -> Result<Flow> {
         let sources = self
+            .parts
             .open(partition)
             .into_iter()
             .map(|content| match content {
@@ -79,10 +105,15 @@ impl<V: Data> CombinerOutputs<V> {
             combine,
             partitioner,
             resources,
-            table_bytes: &self.table_bytes,
+            table_size: &self.table_size,
             room: None,
         };
-        let sources = merger.with_few_runs(sources.collect())?;
-        merger.merge_all(sources, |key, value| each((key, value)))
+        merger.merge_all(sources.collect(), |key, value| each((key, value)))
+    }
+}
+
+impl<V: Data> Outputs for CombinerOutputs<V> {
+    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<MapBlock>> {
+        self.parts.export(shuffle, resources)
     }
 }

@@ -1,22 +1,9 @@
-//! Groups that other processes have shuffled: their runs or, if they must be in memory, their entries.
+//! Groups that other processes have shuffled.
 
-use std::mem;
-use std::sync::Arc;
-
-use super::group_outputs::{self, GroupOutputs};
-use super::group_spill;
-use super::segment::Segment;
+use super::group_outputs::GroupOutputs;
 use crate::error::Result;
 use crate::id::ShuffleId;
-use crate::shuffle::key::entry::{self, EntrySeq};
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::key::slices::group_slice_bits;
-use crate::shuffle::key::slices::slice_of;
-use crate::shuffle::memory::slab::SlabSpan;
-use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES};
-use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
-use crate::shuffle::write::grouper::CHUNK_BYTES;
-use crate::storage::run::Run;
 use crate::task::{FilePart, Files, MapBlock, Outputs, Resources};
 
 impl Outputs for GroupOutputs {
@@ -45,86 +32,17 @@ impl GroupOutputs {
     /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitioner: HashPartitioner,
-        in_memory: bool,
         blocks: &[MapBlock],
         resources: &Resources,
     ) -> Result<Self> {
         let partitions = partitioner.partitions();
-        let outputs = Self::new(partitioner, usize::MAX, in_memory);
+        let outputs = Self::new(partitioner, usize::MAX, false, resources);
         let mut files = Files::new(&resources.scratch);
-        let mut runs: Vec<Vec<Run>> = vec![Vec::new(); partitions];
         for block in blocks {
             let (partition, part) = block.of_partition(partitions)?;
-            runs[partition].push(files.run(part));
-        }
-        for (partition, runs) in runs.into_iter().enumerate() {
-            if in_memory {
-                outputs.load(partition, runs, resources)?;
-            } else {
-                outputs.add_runs(partition, runs);
-            }
+            outputs.add_runs(partition, vec![files.run(part)]);
         }
         Ok(outputs)
-    }
-
-    /// Reads runs of a partition into memory.
-    fn load(&self, partition: usize, mut runs: Vec<Run>, resources: &Resources) -> Result<()> {
-        let _for_merging = group_spill::merge_down(&mut runs, self.partitioner(), resources)?;
-        let sources = runs
-            .iter()
-            .map(|run| EntrySource::Run(RunSource::new(run, self.partitioner())));
-        let mut merge = merge_of(sources);
-        let slice_bits = group_slice_bits(self.partitioner(), resources);
-        let mut chunk = Chunk::empty();
-        let mut bytes = Vec::new();
-        let mut key_value = Vec::new();
-        while let Some(entry) = merge.next()? {
-            let slice = slice_of(entry.rank(), slice_bits);
-            if bytes.len() >= MAX_CHUNK_BYTES || chunk.slice != slice {
-                let next = Chunk {
-                    slice,
-                    // The entries arrive in order and must keep it.
-                    order: EntrySeq {
-                        task: 0,
-                        chunk: chunk.order.chunk + 1,
-                    },
-                    ..Chunk::empty()
-                };
-                let chunk = mem::replace(&mut chunk, next);
-                self.keep_loaded(partition, chunk, &bytes, resources)?;
-                bytes.clear();
-            }
-            key_value.clear();
-            key_value.extend_from_slice(entry.key());
-            key_value.extend_from_slice(entry.value());
-            entry::push(&mut bytes, entry.key().len(), &key_value);
-            chunk.entries += 1;
-        }
-        self.keep_loaded(partition, chunk, &bytes, resources)
-    }
-
-    /// Keeps `chunk`, with these bytes as its entries.
-    fn keep_loaded(
-        &self,
-        partition: usize,
-        mut chunk: Chunk,
-        bytes: &[u8],
-        resources: &Resources,
-    ) -> Result<()> {
-        if chunk.entries == 0 {
-            return Ok(());
-        }
-        let reserved = resources.budget.try_reserve(bytes.len());
-        let list = resources.budget.try_reserve(CHUNK_BYTES);
-        let may_keep = self.may_keep(bytes.len(), resources);
-        let Some((mut reserved, mut list)) = reserved.zip(list).filter(|_| may_keep) else {
-            return Err(group_outputs::too_large(resources));
-        };
-        reserved.trim();
-        list.trim();
-        chunk.bytes = SlabSpan::copy(bytes, Some(reserved));
-        self.keep(partition, Segment::new(vec![chunk]), &Arc::new(list));
-        Ok(())
     }
 }
 
@@ -134,7 +52,7 @@ mod tests {
 
     use super::*;
     use crate::pipeline::Key;
-    use crate::shuffle::{Encode, Grouper};
+    use crate::shuffle::{Encode, Grouper, KeyedOutputs};
     use crate::storage::codec::Short;
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
@@ -179,7 +97,7 @@ mod tests {
         in_memory: bool,
         resources: &Resources,
     ) -> GroupOutputs {
-        let outputs = GroupOutputs::new(partitioner, 1, in_memory);
+        let outputs = GroupOutputs::new(partitioner, 1, in_memory, resources);
         let mut grouper = Grouper::new(&outputs, resources);
         for task in tasks {
             grouper.begin_task(task as usize).unwrap();
@@ -245,7 +163,7 @@ mod tests {
             for reader in 3..5 {
                 let scratch = Scratch::within(directory.clone(), format!("{reader}-"), None);
                 let there = resources(scratch, memory);
-                let outputs = GroupOutputs::import(partitioner, false, &blocks, &there).unwrap();
+                let outputs = GroupOutputs::import(partitioner, &blocks, &there).unwrap();
                 for _ in 0..2 {
                     assert!(groups(&outputs, &there).unwrap() == expected, "{memory}");
                 }
@@ -260,7 +178,7 @@ mod tests {
     fn a_bag_to_be_broadcast_is_looked_up_as_if_it_had_stayed() {
         let one = HashPartitioner::new(1);
         let here = Resources::unlimited();
-        let values = |outputs: &GroupOutputs, resources: &Resources, key: u64| {
+        let values = |outputs: &KeyedOutputs, resources: &Resources, key: u64| {
             let mut bytes = Vec::new();
             u64::append_bytes(&key, &mut bytes).unwrap();
             let mut values = Vec::new();
@@ -271,13 +189,13 @@ mod tests {
             });
             values
         };
-        let expected = group(0..TASKS, one, true, &here);
+        let expected = KeyedOutputs::from(group(0..TASKS, one, true, &here));
         let spill = tempfile::tempdir().unwrap();
         let driver = Scratch::new(Some(spill.path()), None);
         let blocks = exported(&driver, one, true, 1 << 30);
         let _files = MapBlock::adopt(&blocks, &driver).unwrap();
         let there = resources(driver.clone(), 1 << 30);
-        let outputs = GroupOutputs::import(one, true, &blocks, &there).unwrap();
+        let outputs = KeyedOutputs::import_broadcast(&blocks, &there).unwrap();
         for key in 0..701 {
             assert_eq!(values(&outputs, &there, key), values(&expected, &here, key));
         }
@@ -285,7 +203,7 @@ mod tests {
         assert_eq!(there.budget.used_bytes(), 0);
 
         let little = resources(driver.clone(), 64 << 10);
-        let error = GroupOutputs::import(one, true, &blocks, &little).unwrap_err();
+        let error = KeyedOutputs::import_broadcast(&blocks, &little).unwrap_err();
         assert!(
             error
                 .to_string()
@@ -303,7 +221,7 @@ mod tests {
         let _files = MapBlock::adopt(&blocks, &driver).unwrap();
         let there = resources(driver.clone(), 1 << 30);
         let read = || {
-            let outputs = GroupOutputs::import(partitioner, false, &blocks, &there).unwrap();
+            let outputs = GroupOutputs::import(partitioner, &blocks, &there).unwrap();
             groups(&outputs, &there)
         };
         let path = &blocks[1].file.as_ref().unwrap().path;

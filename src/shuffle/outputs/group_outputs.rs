@@ -9,11 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::group_spill::{self, Spill};
 use super::segment::{Segment, Share, largest_slice};
+use super::sorted_partition::SortedPartition;
 use crate::error::{Error, ErrorKind, Result};
-use crate::shuffle::join::key_filter::{FilterKeys, KeyFilter, SharedKeys};
-use crate::shuffle::join::lookup::Lookup;
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::key::slices::group_slice_bits;
+use crate::shuffle::key::slices::{group_share_bytes, slice_bits};
 use crate::shuffle::read::chunk_set::{ChunkSet, SORT_BYTES};
 use crate::shuffle::read::group_stream::{EntrySource, GroupCursor, RunSource};
 use crate::shuffle::read::sorted_cursor::SortedCursor;
@@ -25,6 +24,7 @@ use crate::task::Resources;
 #[derive(Debug)]
 pub(crate) struct GroupOutputs {
     partitioner: HashPartitioner,
+    slice_bits: u32,
     partitions: Vec<Mutex<PartitionOutput>>,
     /// Length of all chunks, in bytes.
     kept_bytes: Arc<AtomicUsize>,
@@ -32,45 +32,37 @@ pub(crate) struct GroupOutputs {
     spilling: Mutex<()>,
     /// `true` if all entries must stay in memory.
     in_memory: bool,
-    /// FilterKeys recorded so far. Once all keys have been recorded, they become a filter, unless there are too many.
-    seen_keys: SharedKeys,
-    keys: Option<KeyFilter>,
-    /// Index of the only partition of such outputs, once the first reader has requested it.
-    lookup: Mutex<Option<Arc<Lookup>>>,
-    /// Table size that a reader of one partition has found, for the readers of the next partitions: see `Merger`.
-    pub(crate) table_bytes: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct PartitionOutput {
     segments: Vec<(Segment, Share)>,
     runs: Vec<Run>,
-    /// The segments, once the first of several readers has gathered them.
-    sorted: Option<Arc<ChunkSet>>,
-    /// Number of reads of this partition still to come.
-    readers: usize,
+    sorted: SortedPartition,
 }
 
 impl GroupOutputs {
     /// Creates outputs for `readers` readers of each partition. With `in_memory`, entries that do not fit are an error.
-    pub(crate) fn new(partitioner: HashPartitioner, readers: usize, in_memory: bool) -> Self {
+    /// Their radix partitions suit the memory that each thread of `resources` has for entries.
+    pub(crate) fn new(
+        partitioner: HashPartitioner,
+        readers: usize,
+        in_memory: bool,
+        resources: &Resources,
+    ) -> Self {
         let output = || PartitionOutput {
             segments: Vec::new(),
             runs: Vec::new(),
-            sorted: None,
-            readers,
+            sorted: SortedPartition::new(readers),
         };
         let partitions = 0..partitioner.partitions();
         Self {
             partitioner,
+            slice_bits: slice_bits(partitioner, group_share_bytes(resources)),
             partitions: partitions.map(|_| Mutex::new(output())).collect(),
             kept_bytes: Arc::default(),
             spilling: Mutex::new(()),
             in_memory,
-            seen_keys: SharedKeys::default(),
-            keys: None,
-            lookup: Mutex::new(None),
-            table_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -78,19 +70,9 @@ impl GroupOutputs {
         self.partitioner
     }
 
-    /// Adds the keys that a thread has recorded.
-    pub(crate) fn note_keys(&self, keys: FilterKeys) {
-        self.seen_keys.add(keys);
-    }
-
-    /// Builds the filter. Call this once all threads have added their keys.
-    pub(crate) fn finish_keys(&mut self, resources: &Resources) {
-        self.keys = mem::take(&mut self.seen_keys).into_filter(resources);
-    }
-
-    /// Returns a filter of the recorded keys, unless there were too many.
-    pub(crate) fn keys(&self) -> Option<&KeyFilter> {
-        self.keys.as_ref()
+    /// Returns the number of bits of a hash rank that determine its radix partition, which each chunk records.
+    pub(crate) fn slice_bits(&self) -> u32 {
+        self.slice_bits
     }
 
     pub(crate) fn is_in_memory(&self) -> bool {
@@ -146,7 +128,7 @@ impl GroupOutputs {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(false),
         };
-        let mut spill = Spill::new(self.partitioner, resources)?;
+        let mut spill = Spill::new(self.partitioner, self.slice_bits, resources)?;
         for (partition, output) in self.partitions.iter().enumerate() {
             let segments = mem::take(&mut lock(output).segments);
             let segments = segments
@@ -163,12 +145,13 @@ impl GroupOutputs {
         let mut output = lock(&self.partitions[partition]);
         let mut for_sorting = self.gather_segments(&mut output, resources)?;
         let for_merging = group_spill::merge_down(&mut output.runs, self.partitioner, resources)?;
-        output.readers = output.readers.saturating_sub(1);
-        let (sorted, runs) = match output.readers {
-            0 => (output.sorted.take(), mem::take(&mut output.runs)),
-            _ => (output.sorted.clone(), output.runs.clone()),
+        let (sorted, is_last) = output.sorted.read();
+        let runs = match is_last {
+            true => mem::take(&mut output.runs),
+            false => output.runs.clone(),
         };
-        let memory = sorted.map(|sorted| SortedCursor::new(sorted, for_sorting.take()));
+        let memory =
+            sorted.map(|sorted| SortedCursor::new(sorted, for_sorting.take(), &resources.stop));
         Ok(match memory {
             Some(memory) if runs.is_empty() => GroupCursor::Memory(memory),
             memory => {
@@ -176,32 +159,20 @@ impl GroupOutputs {
                     .iter()
                     .map(|run| EntrySource::Run(RunSource::new(run, self.partitioner)))
                     .chain(memory.map(EntrySource::Memory));
-                GroupCursor::merge(sources, for_merging)
+                GroupCursor::merge(sources, for_merging, &resources.stop)
             }
         })
     }
 
-    /// Returns the entries of the only partition, indexed by key.
-    pub(crate) fn lookup(&self, resources: &Resources) -> Result<Arc<Lookup>> {
-        let mut lookup = lock(&self.lookup);
-        if let Some(lookup) = &*lookup {
-            return Ok(Arc::clone(lookup));
-        }
-        let mut output = lock(&self.partitions[0]);
+    /// Gathers and returns the entries of a partition that are in memory, for its only reader.
+    pub(crate) fn take_sorted(
+        &self,
+        partition: usize,
+        resources: &Resources,
+    ) -> Result<Option<Arc<ChunkSet>>> {
+        let mut output = lock(&self.partitions[partition]);
         self.gather_segments(&mut output, resources)?;
-        let entries = match output.sorted.take() {
-            None => None,
-            Some(sorted) => {
-                let bytes = sorted.entries() * SORT_BYTES;
-                let Some(reservation) = resources.budget.try_reserve(bytes) else {
-                    return Err(too_large(resources));
-                };
-                let index = sorted.index(reservation);
-                Some((sorted, index))
-            }
-        };
-        let made = Arc::new(Lookup::new(entries, self.partitioner));
-        Ok(Arc::clone(lookup.insert(made)))
+        Ok(output.sorted.take())
     }
 
     /// Gathers the entries of a partition that are in memory, and returns the memory for sorting them. If there is no
@@ -211,7 +182,7 @@ impl GroupOutputs {
         output: &mut PartitionOutput,
         resources: &Resources,
     ) -> Result<Option<Reservation>> {
-        if let Some(sorted) = &output.sorted {
+        if let Some(sorted) = output.sorted.gathered() {
             // Another reader has gathered these and reserved its memory. They can no longer be spilled.
             return Ok(resources
                 .budget
@@ -224,7 +195,7 @@ impl GroupOutputs {
         let largest = largest_slice(&segments);
         let Some(reservation) = resources.budget.try_reserve(largest * SORT_BYTES) else {
             self.check_may_spill(resources)?;
-            let mut spill = Spill::new(self.partitioner, resources)?;
+            let mut spill = Spill::new(self.partitioner, self.slice_bits, resources)?;
             let segments = segments
                 .into_iter()
                 .map(|(segment, share)| (segment, Some(share)));
@@ -237,9 +208,8 @@ impl GroupOutputs {
             chunks.extend(segment.chunks);
             shares.push(share);
         }
-        let slice_bits = group_slice_bits(self.partitioner, resources);
-        let sorted = ChunkSet::new(chunks, slice_bits, self.partitioner, shares);
-        output.sorted = Some(Arc::new(sorted));
+        let sorted = ChunkSet::new(chunks, self.slice_bits, self.partitioner, shares);
+        output.sorted.put(sorted);
         Ok(Some(reservation))
     }
 }
@@ -264,6 +234,7 @@ mod tests {
     use crate::storage::codec::Short;
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
+    use crate::task::StopFlag;
 
     struct Numbers;
 
@@ -324,8 +295,9 @@ mod tests {
             threads: 2,
             progress: Arc::default(),
             reclaimer: Arc::default(),
+            stop: StopFlag::default(),
         };
-        let outputs = GroupOutputs::new(HashPartitioner::new(3), readers, false);
+        let outputs = GroupOutputs::new(HashPartitioner::new(3), readers, false, &resources);
         let mut grouper = Grouper::new(&outputs, &resources);
         // Some tasks are consecutive, as in threads that take several in one batch.
         let stretches = (0..TASKS).step_by(4).rev();

@@ -1,28 +1,23 @@
 //! Writes entries in memory to sorted runs, and merges many runs into few.
 
+use std::mem;
+
 use super::segment::{Segment, Share};
 use crate::error::Result;
 use crate::shuffle::key::entry::encode_run;
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::key::slices::group_slice_bits;
 use crate::shuffle::outputs::segment::Chunk;
 use crate::shuffle::read::chunk_set::{ChunkSet, SORT_BYTES};
+use crate::shuffle::read::compact::{compact, fan_in};
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
 use crate::shuffle::read::sorted_cursor::SortedCursor;
 use crate::storage::memory::Reservation;
-use crate::storage::run::{READER_BYTES, Run, RunFile};
-use crate::task::Resources;
+use crate::storage::run::{Run, RunFile};
+use crate::task::{Resources, StopFlag};
 
 /// Minimum number of entries that are sorted in one batch, whatever the budget. Sorting this many takes 256 KiB.
 const MIN_SORTED_ENTRIES: usize = 16 << 10;
 const MAX_SORTED_ENTRIES: usize = 4 << 20;
-
-/// Minimum number of runs that are merged concurrently, whatever the budget.
-const MIN_MERGED_RUNS: usize = 8;
-const MAX_MERGED_RUNS: usize = 128;
-
-/// Number of files that the readers of all threads together may have open.
-const OPEN_FILES: usize = 512;
 
 /// Writes sorted runs of any partitions to one file.
 pub(crate) struct Spill {
@@ -33,6 +28,7 @@ pub(crate) struct Spill {
     most_entries: usize,
     _reservation: Reservation,
     record: Vec<u8>,
+    stop: StopFlag,
 }
 
 /// Chunks that are sorted together.
@@ -44,7 +40,11 @@ struct Batch {
 }
 
 impl Spill {
-    pub(crate) fn new(partitioner: HashPartitioner, resources: &Resources) -> Result<Self> {
+    pub(crate) fn new(
+        partitioner: HashPartitioner,
+        slice_bits: u32,
+        resources: &Resources,
+    ) -> Result<Self> {
         let wanted_entries = (resources.share_bytes() / 16 / SORT_BYTES)
             .clamp(MIN_SORTED_ENTRIES, MAX_SORTED_ENTRIES);
         let (most_entries, reservation) =
@@ -54,10 +54,11 @@ impl Spill {
         Ok(Self {
             file: RunFile::create(&resources.scratch, "group")?,
             partitioner,
-            slice_bits: group_slice_bits(partitioner, resources),
+            slice_bits,
             most_entries,
             _reservation: reservation,
             record: Vec::new(),
+            stop: resources.stop.clone(),
         })
     }
 
@@ -70,7 +71,7 @@ impl Spill {
         for (segment, share) in segments {
             for chunk in segment.chunks {
                 if batch.entries > 0 && batch.entries + chunk.entries > self.most_entries {
-                    runs.push(self.write_batch(std::mem::take(&mut batch))?);
+                    runs.push(self.write_batch(mem::take(&mut batch))?);
                 }
                 batch.entries += chunk.entries;
                 batch.chunks.push(chunk);
@@ -90,9 +91,9 @@ impl Spill {
             self.partitioner,
             batch.shares,
         );
-        let mut cursor = SortedCursor::new(&sorted, None);
+        let mut cursor = SortedCursor::new(&sorted, None, &self.stop);
         let mut run = self.file.run();
-        while cursor.advance() {
+        while cursor.advance()? {
             encode_run(
                 cursor.key(),
                 cursor.order(),
@@ -111,18 +112,12 @@ pub(crate) fn merge_down(
     partitioner: HashPartitioner,
     resources: &Resources,
 ) -> Result<Reservation> {
-    let most = (OPEN_FILES / resources.threads).clamp(MIN_MERGED_RUNS, MAX_MERGED_RUNS);
-    let wanted = runs.len().min(most);
-    let budget = &resources.budget;
-    let (at_once, reservation) = budget.reserve_most(wanted, MIN_MERGED_RUNS, READER_BYTES);
-    while runs.len() > at_once {
-        // Merge the shortest first. Each entry records its order, so any runs may be merged.
-        runs.sort_by_key(|run| std::cmp::Reverse(run.bytes()));
-        let merged = at_once.min(runs.len() - at_once + 1);
-        let shortest = runs.split_off(runs.len() - merged);
-        runs.push(merge(&shortest, partitioner, resources)?);
-    }
-    Ok(reservation)
+    let (fan_in, for_readers) = fan_in(runs.len(), resources);
+    // Each entry records its order, so any runs may be merged.
+    *runs = compact(mem::take(runs), fan_in, |some| {
+        merge(&some, partitioner, resources).map(Some)
+    })?;
+    Ok(for_readers)
 }
 
 fn merge(runs: &[Run], partitioner: HashPartitioner, resources: &Resources) -> Result<Run> {
@@ -132,8 +127,10 @@ fn merge(runs: &[Run], partitioner: HashPartitioner, resources: &Resources) -> R
     let mut merge = merge_of(sources);
     let mut file = RunFile::create(&resources.scratch, "merge")?;
     let mut merged = file.run();
+    let mut checks = resources.stop.checks();
     while let Some(EntrySource::Run(source)) = merge.next()? {
         merged.append(source.record())?;
+        checks.count()?;
     }
     merged.finish()
 }

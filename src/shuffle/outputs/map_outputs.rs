@@ -1,7 +1,6 @@
 //! Map output of a shuffle, for each partition of the next stage. It is in memory while there is capacity, otherwise in
 //! files.
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use crate::id::ShuffleId;
 use crate::storage::codec;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
-use crate::task::{FilePart, Files, MapBlock, Outputs, Resources};
+use crate::task::{FilePart, Files, MapBlock, Outputs, Resources, StopFlag};
 
 /// PartSeq of a part among all parts of a partition: its task, and the number of earlier spills of that task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,7 +37,7 @@ pub(crate) trait InMemory: Send {
     fn is_empty(&self) -> bool;
 
     /// Writes the records as the next run of `file`. This removes them, but may keep their memory for reuse.
-    fn write(&mut self, file: &mut RunFile) -> Result<Run>;
+    fn write(&mut self, file: &mut RunFile, stop: &StopFlag) -> Result<Run>;
 }
 
 /// Map output of a shuffle. `M` is the type of its parts in memory.
@@ -46,8 +45,6 @@ pub(crate) struct MapOutputs<M> {
     partitions: Vec<Mutex<Vec<Part<M>>>>,
     /// Number of times that each partition will be read.
     readers: usize,
-    /// Table size that a reader of one partition has found, for the readers of the next partitions: see `Merger`.
-    pub(crate) table_bytes: AtomicUsize,
 }
 
 /// Output of one map task for one partition, or one spill of it.
@@ -69,7 +66,6 @@ impl<M: InMemory> MapOutputs<M> {
         Self {
             partitions: (0..partitions).map(|_| Mutex::default()).collect(),
             readers,
-            table_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -113,7 +109,7 @@ impl<M: InMemory> MapOutputs<M> {
         let mut file = RunFile::create(&resources.scratch, "shuffle")?;
         for (records, partition) in records.iter_mut().zip(&self.partitions) {
             if !records.is_empty() {
-                let content = Content::File(records.write(&mut file)?);
+                let content = Content::File(records.write(&mut file, &resources.stop)?);
                 lock(partition).push(Part { order, content });
             }
         }
@@ -138,7 +134,7 @@ impl<M: InMemory> MapOutputs<M> {
                     Some(file) => file,
                     None => file.insert(RunFile::create(&resources.scratch, "shuffle")?),
                 };
-                let content = Content::File(records.write(file)?);
+                let content = Content::File(records.write(file, &resources.stop)?);
                 lock(partition).push(Part { order, content });
             }
         }
@@ -225,7 +221,7 @@ mod tests {
         let mut all = Vec::new();
         for partition in 0..PARTITIONS {
             let mut records = Vec::new();
-            let read = replay::<u32, _>(outputs.open(partition), |record| {
+            let read = replay::<u32, _>(outputs.open(partition), &StopFlag::default(), |record| {
                 records.push(record);
                 Flow::Continue(())
             });

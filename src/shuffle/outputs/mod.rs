@@ -5,4 +5,6 @@ pub(super) mod group_import;
 pub(super) mod group_outputs;
 pub(super) mod group_spill;
 pub(super) mod map_outputs;
+pub(super) mod ordered_outputs;
 pub(super) mod segment;
+pub(super) mod sorted_partition;

@@ -28,6 +28,9 @@ impl Chunk {
     }
 }
 
+/// Memory that a chunk takes in addition to its bytes, in a list that may grow.
+pub(crate) const CHUNK_BYTES: usize = 2 * size_of::<Chunk>();
+
 /// Maximum length of a chunk, in bytes, unless its last entry is long.
 pub(crate) const MAX_CHUNK_BYTES: usize = 1 << OFFSET_BITS;
 

@@ -18,6 +18,7 @@ use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES, OFFSET_BITS, Shar
 use crate::shuffle::table::hash_table::HashedKey;
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
+use crate::task::StopFlag;
 
 /// A slot, which the sort moves: as many top bits of an entry's hash rank as fit, then the number of its chunk and its
 /// offset there. Because of the latter, the sort is stable.
@@ -153,10 +154,11 @@ impl ChunkSet {
     }
 
     /// Returns an index of all entries. It has about as many prefixes of hash ranks as entries.
-    pub(crate) fn index(&self, reservation: Reservation) -> ChunkIndex {
+    pub(crate) fn index(&self, reservation: Reservation, stop: &StopFlag) -> Result<ChunkIndex> {
         let mut slots = Vec::with_capacity(self.entries());
         let (mut sorted, mut scratch) = (Vec::new(), Vec::new());
         for slice in &self.slices {
+            stop.check()?;
             self.sort_slice(slice.clone(), &mut sorted, &mut scratch);
             slots.extend_from_slice(&sorted);
         }
@@ -171,12 +173,12 @@ impl ChunkSet {
             sum += *start;
             *start = sum;
         }
-        ChunkIndex {
+        Ok(ChunkIndex {
             slots,
             starts,
             shift,
             _reservation: reservation,
-        }
+        })
     }
 
     /// Calls `each` with the values of a key, in order, until it breaks.
@@ -238,6 +240,7 @@ impl ChunkReader {
     pub(crate) fn take_to<V: Data>(
         &mut self,
         last: HashRank,
+        stop: &StopFlag,
         mut each: impl FnMut(HashedKey, &[u8], V) -> Result<()>,
     ) -> Result<()> {
         let ChunkSet {
@@ -250,6 +253,7 @@ impl ChunkReader {
         while let Some(chunk) = chunks.get(self.next)
             && chunk.slice <= last_slice
         {
+            stop.check()?;
             let mut bytes = &chunk.bytes[..];
             while !bytes.is_empty() {
                 let (key_len, value_len, rest) = entry::lengths(bytes);

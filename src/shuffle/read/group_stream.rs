@@ -11,6 +11,7 @@ use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::storage::memory::Reservation;
 use crate::storage::merge::{self, Merge, MergeInput};
 use crate::storage::run::{Run, RunReader};
+use crate::task::{StopCheck, StopFlag};
 
 /// Reads the entries of a run.
 #[derive(Debug)]
@@ -110,7 +111,7 @@ impl MergeInput for MergedSource {
         self.is_at_entry = false;
         self.is_at_entry = match &mut self.source {
             EntrySource::Run(source) => source.advance()?,
-            EntrySource::Memory(cursor) => cursor.advance(),
+            EntrySource::Memory(cursor) => cursor.advance()?,
         };
         Ok(self.is_at_entry)
     }
@@ -162,12 +163,14 @@ impl GroupCursor {
     pub(crate) fn merge(
         sources: impl IntoIterator<Item = EntrySource>,
         reservation: Reservation,
+        stop: &StopFlag,
     ) -> Self {
         Self::Merge(MergedGroups {
             merge: merge_of(sources),
             key: Vec::new(),
             rank: 0,
             state: State::Start,
+            checks: stop.checks(),
             _reservation: reservation,
         })
     }
@@ -176,7 +179,7 @@ impl GroupCursor {
     #[inline]
     pub(crate) fn next_group(&mut self) -> Result<bool> {
         match self {
-            Self::Memory(cursor) => Ok(cursor.next_group()),
+            Self::Memory(cursor) => cursor.next_group(),
             Self::Merge(groups) => groups.next_group(),
         }
     }
@@ -193,7 +196,7 @@ impl GroupCursor {
     #[inline]
     pub(crate) fn advance(&mut self) -> Result<bool> {
         match self {
-            Self::Memory(cursor) => Ok(cursor.advance_in_group()),
+            Self::Memory(cursor) => cursor.advance_in_group(),
             Self::Merge(groups) => groups.advance(),
         }
     }
@@ -270,6 +273,7 @@ pub(crate) struct MergedGroups {
     key: Vec<u8>,
     rank: u64,
     state: State,
+    checks: StopCheck,
     /// Memory of the readers of the runs.
     _reservation: Reservation,
 }
@@ -322,7 +326,8 @@ impl MergedGroups {
     }
 
     fn step(&mut self) -> Result<bool> {
-        let is_at_entry = self.merge.next().map(|entry| entry.is_some());
+        let counted = self.checks.count();
+        let is_at_entry = counted.and_then(|()| Ok(self.merge.next()?.is_some()));
         if !matches!(is_at_entry, Ok(true)) {
             self.state = State::End;
         }

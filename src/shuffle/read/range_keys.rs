@@ -7,7 +7,6 @@
 //! ```
 
 use std::borrow::BorrowMut;
-use std::sync::atomic::Ordering;
 
 use super::merger::{Merger, RANGE_BYTES};
 use super::range_entries::RangeEntries;
@@ -20,7 +19,7 @@ use crate::shuffle::table::probe_batch::ProbeBatch;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
-use crate::task::Flow;
+use crate::task::{Flow, Resources, StopCheck};
 
 /// Memory that a range may use without a reservation, in bytes. It exceeds `RANGE_BYTES` because sources that are
 /// ordered by few bits of the hash yield larger ranges.
@@ -55,7 +54,7 @@ pub(crate) struct RangeKeys<'m, C: Combine> {
 
 impl<'m, C: Combine> RangeKeys<'m, C> {
     pub(crate) fn new(merger: &'m Merger<'m, C>, may_spill: bool) -> Self {
-        let table_bytes = merger.table_bytes.load(Ordering::Relaxed);
+        let table_bytes = merger.table_size.bytes();
         let mut keys = Self {
             may_spill,
             merger,
@@ -80,10 +79,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     /// Records the size of the table, if there is one. Only its slots count, because only these are created at the
     /// start.
     pub(crate) fn note_table(&self) {
-        let slots_bytes = self.table.slots_bytes();
-        self.merger
-            .table_bytes
-            .fetch_max(slots_bytes, Ordering::Relaxed);
+        self.merger.table_size.note(self.table.slots_bytes());
     }
 
     /// Returns the function that merges two values of a key.
@@ -94,7 +90,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
 
     /// Switches to the table, also for later ranges and partitions, because keys repeat. Returns the entries.
     fn stop_sorting(&mut self) -> RangeEntries<C::Combined> {
-        self.merger.table_bytes.fetch_max(1, Ordering::Relaxed);
+        self.merger.table_size.note(1);
         self.sorts = false;
         std::mem::take(&mut self.entries)
     }
@@ -237,10 +233,11 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
     }
 
     fn spill(&mut self) -> Result<()> {
-        let mut file = RunFile::create(&self.merger.resources.scratch, "combine")?;
+        let Resources { scratch, stop, .. } = self.merger.resources;
+        let mut file = RunFile::create(scratch, "combine")?;
         let run = match self.sorts {
-            true => self.write_entries(&mut file),
-            false => blocks::write_table(&mut file, &mut self.table),
+            true => self.write_entries(&mut file, stop.checks()),
+            false => blocks::write_table(&mut file, &mut self.table, stop),
         };
         self.runs.push(run?);
         self.entries = RangeEntries::default();
@@ -250,12 +247,13 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         Ok(())
     }
 
-    fn write_entries(&mut self, file: &mut RunFile) -> Result<Run> {
+    fn write_entries(&mut self, file: &mut RunFile, mut checks: StopCheck) -> Result<Run> {
         let merge = self.merge();
         blocks::write_sorted(file, |writer| {
             let mut outcome = Ok(());
             let _ = self.entries.drain(merge, |_, key, value| {
-                blocks::go_on(writer.append(key, &value), &mut outcome)
+                let written = checks.count().and_then(|()| writer.append(key, &value));
+                blocks::go_on(written, &mut outcome)
             });
             outcome
         })

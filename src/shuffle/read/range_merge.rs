@@ -10,22 +10,20 @@
 use std::sync::Arc;
 
 use super::chunk_set::{ChunkReader, ChunkSet};
+use super::compact::{compact, fan_in};
 use super::merger::{Merger, RANGE_BYTES};
 use super::range_entries::RangeEntries;
 use super::range_keys::{RangeKeys, drain};
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Owned};
 use crate::shuffle::key::blocks::{self, ALL_BITS, BlockReader};
-use crate::shuffle::key::partitioner::{HashPartitioner, HashRank};
+use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::slab::SlabSpan;
 use crate::shuffle::table::hash_table::{HashedKey, SortedKeys, Table};
 use crate::shuffle::write::combine::Combine;
 use crate::storage::memory::Reservation;
-use crate::storage::run::{READER_BYTES, Run, RunFile};
-use crate::task::{Flow, Resources};
-
-/// Minimum number of runs that are read concurrently, even if the budget has no memory for their readers.
-const MIN_RUNS: usize = 4;
+use crate::storage::run::{Run, RunFile};
+use crate::task::Flow;
 
 /// Maximum length of the bit prefix that the hash ranks of a range share.
 const MAX_BITS: u32 = 48;
@@ -66,14 +64,20 @@ impl<V: Data> RangeInput<V> {
         Self::Chunks(ChunkReader::new(entries))
     }
 
+    fn is_run(&self) -> bool {
+        matches!(self, Self::Blocks(blocks) if blocks.is_run())
+    }
+
     /// Adds the keys of a range to `to`.
     fn take_range<C: Combine<Combined = V>>(
         &mut self,
         range: PlaceRange,
-        partitioner: HashPartitioner,
+        merger: &Merger<'_, C>,
         to: &mut RangeKeys<'_, C>,
     ) -> Result<()> {
         let last = range.last();
+        let stop = &merger.resources.stop;
+        stop.check()?;
         match self {
             Self::Table { keys, .. } => {
                 while let Some(rank) = keys.rank().filter(|rank| *rank <= last) {
@@ -84,10 +88,12 @@ impl<V: Data> RangeInput<V> {
                 }
                 Ok(())
             }
-            Self::Blocks(blocks) => blocks.take_to(last, partitioner, |hashed, key, value| {
-                to.put(hashed.behind(range.bits), key, value)
-            }),
-            Self::Chunks(chunks) => chunks.take_to(last, |hashed, key, value| {
+            Self::Blocks(blocks) => {
+                blocks.take_to(last, merger.partitioner, stop, |hashed, key, value| {
+                    to.put(hashed.behind(range.bits), key, value)
+                })
+            }
+            Self::Chunks(chunks) => chunks.take_to(last, stop, |hashed, key, value| {
                 to.put(hashed.behind(range.bits), key, value)
             }),
         }
@@ -125,30 +131,43 @@ pub(crate) fn most_bytes<V>(entries: usize) -> usize {
 }
 
 impl<C: Combine> Merger<'_, C> {
-    /// Merges the sources of a partition until the runs among them can be read concurrently.
-    pub(crate) fn with_few_runs(
-        &self,
-        sources: Vec<RangeInput<C::Combined>>,
-    ) -> Result<Vec<RangeInput<C::Combined>>> {
-        fewer(sources, self, PlaceRange::default())
-    }
-
     /// Calls `each` with every key of a partition, in ascending order of (hash rank, key), and with its values merged.
     pub(crate) fn merge_all(
         &self,
         sources: Vec<RangeInput<C::Combined>>,
         mut each: impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
     ) -> Result<Flow> {
+        let (sources, _for_readers) = self.compacted(sources, PlaceRange::default())?;
         let mut outcome = Ok(());
-        let mut each_key = |key: &[u8], value| match C::Key::from_bytes(key) {
-            Ok(key) => each(key, value),
-            Err(error) => {
-                outcome = Err(error);
-                Flow::Break(())
-            }
-        };
+        let mut checks = self.resources.stop.checks();
+        let mut each_key =
+            |key: &[u8], value| match checks.count().and_then(|()| C::Key::from_bytes(key)) {
+                Ok(key) => each(key, value),
+                Err(error) => {
+                    outcome = Err(error);
+                    Flow::Break(())
+                }
+            };
         let flow = self.merge(sources, PlaceRange::default(), &mut each_key)?;
         outcome.map(|()| flow)
+    }
+
+    /// Merges sources until the runs among them can be read concurrently, and returns the memory for their readers. All
+    /// hash ranks must be in `within`.
+    fn compacted(
+        &self,
+        sources: Vec<RangeInput<C::Combined>>,
+        within: PlaceRange,
+    ) -> Result<(Vec<RangeInput<C::Combined>>, Reservation)> {
+        let runs = sources.iter().filter(|source| source.is_run()).count();
+        let (fan_in, for_readers) = fan_in(runs, self.resources);
+        let in_memory = sources.len() - runs;
+        let sources = compact(sources, in_memory + fan_in, |some| {
+            let mut file = RunFile::create(&self.resources.scratch, "combine")?;
+            let merged = merge_to_run(some, self, within, &mut file)?;
+            Ok(Some(RangeInput::run(&merged)))
+        })?;
+        Ok((sources, for_readers))
     }
 
     /// Calls `each` with every key of the sources, in ascending order of (hash rank, key), and with its values merged.
@@ -184,7 +203,7 @@ impl<C: Combine> Merger<'_, C> {
         let mut keys = RangeKeys::new(self, may_spill);
         for range in within.parts(bits) {
             for source in &mut sources {
-                source.take_range(range, self.partitioner, &mut keys)?;
+                source.take_range(range, self, &mut keys)?;
             }
             let runs = keys.spilled()?;
             let flow = if runs.is_empty() {
@@ -192,7 +211,7 @@ impl<C: Combine> Merger<'_, C> {
             } else {
                 let sources = runs.iter().map(RangeInput::run).collect();
                 // The estimate was too low for this range, so divide it further in any case.
-                let sources = fewer(sources, self, range)?;
+                let (sources, _for_readers) = self.compacted(sources, range)?;
                 self.merge_in_parts(sources, range, SPILLED_BITS, each)?
             };
             if flow.is_break() {
@@ -230,44 +249,6 @@ fn range_bits<V: Data>(sources: &mut [RangeInput<V>], within: PlaceRange) -> Res
     Ok(bits.min(most_bits.min(MAX_BITS).saturating_sub(within.bits)))
 }
 
-/// Merges neighbouring sources until the runs among them can be read concurrently. It takes as many rounds as
-/// necessary, so each record is written a number of times that is logarithmic in the number of sources.
-fn fewer<C: Combine>(
-    mut sources: Vec<RangeInput<C::Combined>>,
-    merger: &Merger<'_, C>,
-    within: PlaceRange,
-) -> Result<Vec<RangeInput<C::Combined>>> {
-    let Resources {
-        budget,
-        threads,
-        scratch,
-        ..
-    } = merger.resources;
-    let free = budget.limit_bytes().saturating_sub(budget.used_bytes());
-    let most = (free / threads / READER_BYTES).max(MIN_RUNS);
-    while sources.len() > most {
-        let mut file = RunFile::create(scratch, "combine")?;
-        let mut too_many = sources.len() - most;
-        let mut left = sources.into_iter();
-        sources = Vec::new();
-        // The last round merges no more sources than necessary.
-        while too_many > 0 {
-            let neighbours: Vec<_> = left.by_ref().take(most.min(too_many + 1)).collect();
-            match neighbours.len() {
-                0 => break,
-                1 => sources.extend(neighbours),
-                n => {
-                    too_many -= n - 1;
-                    let merged = merge_to_run(neighbours, merger, within, &mut file)?;
-                    sources.push(RangeInput::run(&merged));
-                }
-            }
-        }
-        sources.extend(left);
-    }
-    Ok(sources)
-}
-
 fn merge_to_run<C: Combine>(
     sources: Vec<RangeInput<C::Combined>>,
     merger: &Merger<'_, C>,
@@ -287,11 +268,13 @@ fn merge_to_run<C: Combine>(
 mod tests {
     use std::collections::BTreeMap;
     use std::marker::PhantomData;
-    use std::sync::atomic::AtomicUsize;
 
     use super::*;
     use crate::shuffle::key::blocks;
+    use crate::shuffle::key::partitioner::HashPartitioner;
+    use crate::shuffle::read::merger::TableSize;
     use crate::storage::memory::MemoryBudget;
+    use crate::task::Resources;
 
     struct Lists(PhantomData<()>);
 
@@ -390,11 +373,13 @@ mod tests {
             expected.entry(key).or_default().push(number);
         }
         let mut expected = expected.into_iter();
+        let table_size = TableSize::default();
+        table_size.note(usize::from(repeats));
         let merger = Merger {
             combine: &Lists(PhantomData),
             partitioner: PARTITIONER,
             resources: &resources,
-            table_bytes: &AtomicUsize::new(usize::from(repeats)),
+            table_size: &table_size,
             room: None,
         };
         let flow = merger.merge(sources, PlaceRange::default(), &mut |key, list| {

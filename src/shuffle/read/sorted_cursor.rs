@@ -10,7 +10,7 @@ use super::chunk_set::{ChunkSet, ChunkSlot};
 use crate::error::Result;
 use crate::shuffle::key::entry::{self, EntrySeq};
 use crate::storage::memory::Reservation;
-use crate::task::Flow;
+use crate::task::{Flow, StopCheck, StopFlag};
 
 /// Prefetch distance, in entries. Half of them are prefetched in one batch: a check for each entry whether to prefetch
 /// would be a mispredicted branch.
@@ -29,6 +29,7 @@ pub(crate) struct SortedCursor<S> {
     /// Entries before this one have been prefetched.
     fetched: usize,
     _reservation: Option<Reservation>,
+    checks: StopCheck,
 
     /// Slots of the current group.
     group: Range<usize>,
@@ -41,7 +42,7 @@ pub(crate) type SortedGroups = SortedCursor<Arc<ChunkSet>>;
 
 impl<S: Borrow<ChunkSet>> SortedCursor<S> {
     /// Creates a cursor before the first group. `reservation` is the memory for sorting.
-    pub(crate) fn new(sorted: S, reservation: Option<Reservation>) -> Self {
+    pub(crate) fn new(sorted: S, reservation: Option<Reservation>, stop: &StopFlag) -> Self {
         Self {
             sorted,
             next_slice: 0,
@@ -50,6 +51,7 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
             parted: 0,
             fetched: 0,
             _reservation: reservation,
+            checks: stop.checks(),
             group: 0..0,
             next: 0,
         }
@@ -62,28 +64,29 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
 
     /// Advances to the next entry. Returns `false` if there is none.
     #[inline]
-    pub(crate) fn advance(&mut self) -> bool {
-        self.advance_in_group() || self.next_group() && self.advance_in_group()
+    pub(crate) fn advance(&mut self) -> Result<bool> {
+        Ok(self.advance_in_group()? || self.next_group()? && self.advance_in_group()?)
     }
 
     /// Advances to the next entry of the group. Returns `false` if there is none.
     #[inline]
-    pub(crate) fn advance_in_group(&mut self) -> bool {
+    pub(crate) fn advance_in_group(&mut self) -> Result<bool> {
         let has_next = self.next < self.group.end;
         self.next += usize::from(has_next);
-        has_next
+        self.checks.count()?;
+        Ok(has_next)
     }
 
     /// Advances to the next group, before its first entry. Returns `false` if there is none.
     #[inline]
-    pub(crate) fn next_group(&mut self) -> bool {
-        if !self.has_next() {
-            return false;
+    pub(crate) fn next_group(&mut self) -> Result<bool> {
+        if !self.has_next()? {
+            return Ok(false);
         }
         let start = self.group.end;
-        self.group = start..self.end_of_group(start);
+        self.group = start..self.end_of_group(start)?;
         self.next = start;
-        true
+        Ok(true)
     }
 
     /// Skips groups whose hash ranks come before that of the current group of `other`, without reading their entries.
@@ -98,18 +101,18 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
     pub(crate) fn pass_to_next<T: Borrow<ChunkSet>>(
         &mut self,
         other: &mut SortedCursor<T>,
-    ) -> bool {
-        let has_next = other.has_next();
+    ) -> Result<bool> {
+        let has_next = other.has_next()?;
         if has_next {
             self.pass_before(other.slots[other.group.end], self.common_at_bits(other));
         }
-        has_next
+        Ok(has_next)
     }
 
     /// Returns whether there are entries after the group.
     #[inline]
-    fn has_next(&mut self) -> bool {
-        self.group.end < self.slots.len() || self.advance_slice()
+    fn has_next(&mut self) -> Result<bool> {
+        Ok(self.group.end < self.slots.len() || self.advance_slice()?)
     }
 
     #[inline]
@@ -134,13 +137,13 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
         let first = other.slots[other.group.start];
         let key = other.key();
         self.pass_before(first, at_bits);
-        while self.group.end == self.slots.len() && self.advance_slice() {
+        while self.group.end == self.slots.len() && self.advance_slice()? {
             self.pass_before(first, at_bits);
         }
         while let Some(slot) = self.slots.get(self.group.end).copied()
             && (slot ^ first) >> at_bits == 0
         {
-            self.fetch_ahead(self.group.end);
+            self.fetch_ahead(self.group.end)?;
             let (its_key, value) = self.sorted.borrow().entry(slot);
             if !entry::is_same(its_key, key) {
                 if self.part(self.group.end) {
@@ -170,17 +173,18 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
     }
 
     #[cold]
-    fn advance_slice(&mut self) -> bool {
+    fn advance_slice(&mut self) -> Result<bool> {
+        self.checks.check()?;
         let sorted = self.sorted.borrow();
         let Some(slice) = sorted.slices.get(self.next_slice) else {
-            return false;
+            return Ok(false);
         };
         // No radix partition is empty.
         sorted.sort_slice(slice.clone(), &mut self.slots, &mut self.scratch);
         self.next_slice += 1;
         (self.parted, self.fetched) = (0, 0);
         self.group = 0..0;
-        true
+        Ok(true)
     }
 
     /// Compares the next entry with the current group of another cursor.
@@ -193,11 +197,11 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
 
     /// Returns the end of the entries with the key at `start`.
     #[inline(always)]
-    fn end_of_group(&mut self, start: usize) -> usize {
+    fn end_of_group(&mut self, start: usize) -> Result<usize> {
         let first = self.slots[start];
         let mut end = start;
         loop {
-            self.fetch_ahead(end);
+            self.fetch_ahead(end)?;
             end += 1;
             let sorted = self.sorted.borrow();
             match self.slots.get(end) {
@@ -206,36 +210,39 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
                         break;
                     }
                 }
-                _ => return end,
+                _ => return Ok(end),
             }
         }
         match self.part(start) {
             true => self.end_of_parted(start),
-            false => end,
+            false => Ok(end),
         }
     }
 
     #[cold]
-    fn end_of_parted(&mut self, start: usize) -> usize {
+    fn end_of_parted(&mut self, start: usize) -> Result<usize> {
         self.end_of_group(start)
     }
 
-    /// Prefetches the entries that follow the one at `start`, if necessary.
+    /// Prefetches the entries that follow the one at `start`, if necessary. Each batch of them counts towards the next
+    /// check of the stop flag, so that the loops over entries need no counter of their own.
     #[inline(always)]
-    fn fetch_ahead(&mut self, start: usize) {
+    fn fetch_ahead(&mut self, start: usize) -> Result<()> {
         if start + PREFETCH_ENTRIES / 2 >= self.fetched {
-            self.fetch_from(start);
+            return self.fetch_from(start);
         }
+        Ok(())
     }
 
     #[inline(never)]
-    fn fetch_from(&mut self, start: usize) {
+    fn fetch_from(&mut self, start: usize) -> Result<()> {
         let end = self.slots.len().min(start + PREFETCH_ENTRIES);
         let sorted = self.sorted.borrow();
         for slot in &self.slots[self.fetched.clamp(start, end)..end] {
             sorted.prefetch(*slot);
         }
         self.fetched = start + PREFETCH_ENTRIES;
+        self.checks.count_all(PREFETCH_ENTRIES / 2)
     }
 
     /// Sorts the entries from `start` on whose slots agree, by hash rank and key. Returns `false` if they are already

@@ -9,19 +9,10 @@ use super::sample::{KeySample, SampleSize, bounds};
 use super::{Sort, Stable};
 use crate::error::Result;
 use crate::pipeline::Ref;
-use crate::storage::memory::MemoryBudget;
+use crate::shuffle::read::compact::{compact, fan_in};
+use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::merge::Merge;
-use crate::storage::run::READER_BYTES;
-use crate::task::{Flow, Resources, Task};
-
-/// Minimum number of runs that are merged concurrently, whatever the budget.
-const MIN_FAN_IN: usize = 8;
-
-/// Maximum number of runs that are merged concurrently. More would exceed the CPU caches, and need more open files.
-const MAX_FAN_IN: usize = 512;
-
-/// Number of records between two checks whether the job has been stopped.
-const STOP_CHECK_RECORDS: usize = 1024;
+use crate::task::{Flow, Resources, StopFlag};
 
 /// Map output of all tasks.
 pub(crate) struct SortOutputs {
@@ -89,7 +80,7 @@ impl SortOutputs {
         &self,
         partition: usize,
         sort: &S,
-        task: &Task<'_>,
+        resources: &Resources,
         sink: &mut F,
     ) -> Result<Flow>
     where
@@ -110,15 +101,8 @@ impl SortOutputs {
         for run in &runs {
             slices.extend(run.slice(partition, sort, &bounds)?);
         }
-        let resources = task.resources();
-        let mut reservation = resources.budget.reservation();
-        let in_files = slices.iter().filter(|slice| slice.is_in_file()).count();
-        let mut fan_in = most_at_once(resources).min(in_files.max(1));
-        while fan_in > MIN_FAN_IN && !reservation.try_resize(fan_in * READER_BYTES) {
-            fan_in = (fan_in / 2).max(MIN_FAN_IN);
-        }
-        merge_down(&mut slices, fan_in, sort, resources)?;
-        push_merged(slices, sort, task, sink)
+        let _for_readers = merge_down(&mut slices, sort, resources)?;
+        push_merged(slices, sort, &resources.stop, sink)
     }
 
     /// Returns the first records of all partitions except the first.
@@ -150,46 +134,38 @@ impl SortOutputs {
     }
 }
 
-/// Returns the maximum number of runs that a task merges concurrently: their readers fit into a quarter of its share of
-/// the budget.
-fn most_at_once(resources: &Resources) -> usize {
-    (resources.share_bytes() / 4 / READER_BYTES).clamp(MIN_FAN_IN, MAX_FAN_IN)
-}
-
-/// Merges run segments in files, a group at a time, until the remaining ones can be merged concurrently.
+/// Merges run segments in files until those that remain can be read concurrently, and returns the memory for their
+/// readers.
 fn merge_down<'s, S: Sort>(
     slices: &mut Vec<RunSegment<'s, S>>,
-    fan_in: usize,
     sort: &'s S,
     resources: &Resources,
-) -> Result<()> {
-    let (mut in_files, in_memory): (Vec<_>, Vec<_>) =
+) -> Result<Reservation> {
+    let (in_files, in_memory): (Vec<_>, Vec<_>) =
         slices.drain(..).partition(|slice| slice.is_in_file());
-    while in_files.len() > fan_in {
-        let mut merged = Vec::new();
-        let mut rest = in_files.into_iter().peekable();
-        while rest.peek().is_some() {
-            let mut merge = Merge::by(Stable(sort), rest.by_ref().take(fan_in));
-            let mut run = RunBuilder::new(&resources.budget, &resources.scratch, 0);
-            while let Some(slice) = merge.next_source()? {
-                if let Some(bytes) = slice.bytes() {
-                    run.append(bytes)?;
-                }
+    let (fan_in, for_readers) = fan_in(in_files.len(), resources);
+    let mut checks = resources.stop.checks();
+    let in_files = compact(in_files, fan_in, |some| {
+        let mut merge = Merge::by(Stable(sort), some);
+        let mut run = RunBuilder::new(&resources.budget, &resources.scratch, 0);
+        while let Some(slice) = merge.next_source()? {
+            if let Some(bytes) = slice.bytes() {
+                run.append(bytes)?;
             }
-            let run = run.finish()?;
-            merged.extend(run.map(|run| RunSegment::whole(sort, &run)));
+            checks.count()?;
         }
-        in_files = merged;
-    }
+        let run = run.finish()?;
+        Ok(run.map(|run| RunSegment::whole(sort, &run)))
+    })?;
     slices.extend(in_files);
     slices.extend(in_memory);
-    Ok(())
+    Ok(for_readers)
 }
 
 fn push_merged<S, F>(
     slices: Vec<RunSegment<'_, S>>,
     sort: &S,
-    task: &Task<'_>,
+    stop: &StopFlag,
     sink: &mut F,
 ) -> Result<Flow>
 where
@@ -197,15 +173,12 @@ where
     F: FnMut(Ref<'_, S::Record>) -> Flow,
 {
     let mut merge = Merge::by(Stable(sort), slices);
-    let mut records = 0;
+    let mut checks = stop.checks();
     while let Some(slice) = merge.next_source()? {
         if slice.take(&mut *sink).is_some_and(|flow| flow.is_break()) {
             return Ok(ControlFlow::Break(()));
         }
-        records += 1;
-        if records % STOP_CHECK_RECORDS == 0 && task.is_stopped() {
-            return Ok(ControlFlow::Break(()));
-        }
+        checks.count()?;
     }
     Ok(ControlFlow::Continue(()))
 }

@@ -119,12 +119,16 @@ impl<'s, S: Sort> SortWriter<'s, S> {
             budget,
             scratch,
             progress,
+            stop,
             ..
         } = self.resources;
         progress.add_shuffled(std::mem::take(&mut self.records), S::bytes(buffer) as u64);
         let mut run = RunBuilder::new(budget, scratch, self.outputs.memory_left(budget));
-        self.sort
-            .drain(buffer, self.runs, |record| run.append(record))?;
+        let mut checks = stop.checks();
+        self.sort.drain(buffer, self.runs, |record| {
+            checks.count()?;
+            run.append(record)
+        })?;
         if let Some(run) = run.finish()? {
             self.outputs.put_run(run);
         }

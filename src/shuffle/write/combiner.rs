@@ -17,7 +17,7 @@ use crate::shuffle::key::entry_batch::EntryBatch;
 use crate::shuffle::key::partitioner::{HashPartitioner, KeyPosition};
 use crate::shuffle::key::short_entry::ShortEntry;
 use crate::shuffle::outputs::combiner_outputs::{CombinerOutputs, MapSideCombined};
-use crate::shuffle::outputs::map_outputs::PartSeq;
+use crate::shuffle::outputs::map_outputs::{MapOutputs, PartSeq};
 use crate::shuffle::table::tables::Tables;
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
@@ -42,7 +42,7 @@ pub(crate) struct Combiner<'c, C: Combine> {
     // Settings.
     combine: &'c C,
     partitioner: HashPartitioner,
-    outputs: &'c CombinerOutputs<C::Combined>,
+    outputs: &'c MapOutputs<MapSideCombined<C::Combined>>,
     resources: &'c Resources,
 
     tables: Tables<'c, C>,
@@ -76,7 +76,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         Self {
             combine,
             partitioner,
-            outputs,
+            outputs: &outputs.parts,
             resources,
             tables,
             is_checked: false,

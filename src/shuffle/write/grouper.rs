@@ -17,12 +17,11 @@ use crate::shuffle::key::entry::{EntrySeq, MAX_HEADER_BYTES};
 use crate::shuffle::key::entry_batch::EntryBatch;
 use crate::shuffle::key::partitioner::{HashPartitioner, KeyPosition};
 use crate::shuffle::key::short_entry::ShortEntry;
-use crate::shuffle::key::slices::{bucket_of, group_share_bytes, group_slice_bits};
+use crate::shuffle::key::slices::{bucket_of, group_share_bytes};
 use crate::shuffle::memory::slab::{SlabSpan, Slabs};
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::outputs::group_spill::Spill;
-use crate::shuffle::outputs::segment::Segment;
-use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES};
+use crate::shuffle::outputs::segment::{CHUNK_BYTES, Chunk, MAX_CHUNK_BYTES, Segment};
 use crate::storage::codec::{self, Sampling, Short};
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
@@ -48,9 +47,6 @@ const FLOOR_BYTES: usize = 256 << 10;
 /// Minimum number of bytes for a commit. Consecutive tasks are committed together until they have this many: each task
 /// has a chunk for each bucket, and chunks of one small task would be almost empty.
 const MIN_COMMIT_BYTES: usize = 4 << 20;
-
-/// Memory that a chunk takes in addition to its bytes, in a list that may grow.
-pub(crate) const CHUNK_BYTES: usize = 2 * size_of::<Chunk>();
 
 /// Entries of one radix partition of a partition since the last commit.
 #[derive(Default)]
@@ -117,7 +113,7 @@ impl<'o> Grouper<'o> {
     pub(crate) fn new(outputs: &'o GroupOutputs, resources: &Resources) -> Self {
         let partitioner = outputs.partitioner();
         let partitions = partitioner.partitions();
-        let slice_bits = group_slice_bits(partitioner, resources);
+        let slice_bits = outputs.slice_bits();
         let share_bytes = match outputs.is_in_memory() {
             // Entries that cannot be spilled may all come from one task.
             true => resources.budget.limit_bytes() / 2,
@@ -342,7 +338,7 @@ impl<'o> Grouper<'o> {
 
     /// Writes the uncommitted records to runs.
     fn spill(&mut self) -> Result<()> {
-        let mut spill = Spill::new(self.partitioner, &self.resources)?;
+        let mut spill = Spill::new(self.partitioner, self.slice_bits, &self.resources)?;
         for (partition, chunks) in self.take_chunks() {
             let runs = spill.write(vec![(Segment::new(chunks), None)])?;
             self.outputs.add_runs(partition, runs);

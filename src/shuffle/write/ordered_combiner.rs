@@ -14,9 +14,6 @@
 //! on the groups alone, not on threads or timing. (Exception: if a group's keys exceed the thread's memory, its tables
 //! are flushed early.) For the same reason, each group decides separately whether tables pay off.
 
-use std::mem;
-use std::sync::Arc;
-
 use super::combine::Combine;
 use super::grouper::Grouper;
 use super::savings;
@@ -24,12 +21,7 @@ use crate::error::Result;
 use crate::pipeline::{Key, Owned, Ref};
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
-use crate::shuffle::read::chunk_set::ChunkSet;
-use crate::shuffle::read::merger::Merger;
-use crate::shuffle::read::range_merge::{self, RangeInput};
 use crate::shuffle::table::tables::Tables;
-use crate::storage::codec;
-use crate::storage::memory::Reservation;
 use crate::task::{Flow, Resources};
 
 /// Number of tables; each covers a range of hashes, whatever the number of partitions. Every group visits all tables,
@@ -229,11 +221,13 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
             return Ok(None);
         }
         self.tables.check_codec()?;
+        let mut checks = self.resources.stop.checks();
         for table in self.tables.iter_mut() {
             let mut keys = table.sorted();
             while let Some((key, value)) = keys.take(|key, value| (C::Key::from_bytes(key), value))
             {
                 let key = key?;
+                checks.count()?;
                 if each(key, value).is_break() {
                     return Ok(Some(Flow::Break(())));
                 }
@@ -243,63 +237,13 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     }
 }
 
-/// Calls `each` with every key of a partition and its value, in ascending order of (hash, key).
-pub(crate) fn merge_groups<C: Combine>(
-    outputs: &GroupOutputs,
-    partition: usize,
-    combine: &C,
-    resources: &Resources,
-    mut each: impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
-) -> Result<Flow> {
-    let mut groups = outputs.open(partition, resources)?;
-    if let Some(entries) = groups.entries()
-        && let Some(room) = room_for_ranges::<C::Combined>(entries, resources)
-    {
-        let merger = Merger {
-            combine,
-            partitioner: outputs.partitioner(),
-            resources,
-            table_bytes: &outputs.table_bytes,
-            room: Some(&room),
-        };
-        return merger.merge_all(vec![RangeInput::chunks(Arc::clone(entries))], each);
-    }
-    while groups.next_group()? {
-        let key = C::Key::from_bytes(groups.key())?;
-        let mut combined = None;
-        while groups.advance()? {
-            let value = codec::decode(groups.value())?;
-            combined = Some(match combined {
-                Some(combined) => combine.merge(combined, value),
-                None => value,
-            });
-        }
-        if let Some(combined) = combined
-            && each(key, combined).is_break()
-        {
-            return Ok(Flow::Break(()));
-        }
-    }
-    Ok(Flow::Continue(()))
-}
-
-/// Reserves memory to merge entries range by range, with all values of a range in memory. Then nothing is spilled; a
-/// spill would change the grouping of the values. Returns `None` if there is no memory, or if values own memory, which
-/// could not be accounted for.
-fn room_for_ranges<V>(entries: &ChunkSet, resources: &Resources) -> Option<Reservation> {
-    if mem::needs_drop::<V>() {
-        return None;
-    }
-    let bytes = range_merge::most_bytes::<V>(entries.largest_slice());
-    resources.budget.try_reserve(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::marker::PhantomData;
 
     use super::*;
+    use crate::shuffle::outputs::ordered_outputs::OrderedOutputs;
     use crate::storage::memory::MemoryBudget;
 
     /// Shows how values are grouped: those of one combine group in parentheses, merged groups in brackets.
@@ -426,8 +370,8 @@ mod tests {
     ) -> Vec<(String, String)> {
         let threads = resources.threads as u64;
         let combine = Shown(PhantomData);
-        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
-        let combiner = || OrderedCombiner::new(&combine, &outputs, resources);
+        let outputs = OrderedOutputs::new(HashPartitioner::new(PARTITIONS), 1, resources);
+        let combiner = || OrderedCombiner::new(&combine, &outputs.groups, resources);
         let mut combiners: Vec<_> = (0..threads).map(|_| combiner()).collect();
         for group in 0..groups {
             let combiner = &mut combiners[(group / together % threads) as usize];
@@ -444,7 +388,7 @@ mod tests {
                 all.push((key, value));
                 Flow::Continue(())
             };
-            let flow = merge_groups(&outputs, partition, &combine, resources, each);
+            let flow = outputs.read(partition, &combine, resources, each);
             assert!(flow.unwrap().is_continue());
         }
         assert_eq!(resources.budget.used_bytes(), 0);
@@ -508,8 +452,8 @@ mod tests {
         let resources = Resources::unlimited();
         let combine = Mixed(PhantomData);
         // Outputs that are read twice: once while other data holds all of the memory.
-        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 2, false);
-        let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
+        let outputs = OrderedOutputs::new(HashPartitioner::new(PARTITIONS), 2, &resources);
+        let mut combiner = OrderedCombiner::new(&combine, &outputs.groups, &resources);
         let record = |n: u64| (n * 7919 % KEYS, n);
         for group in 0..3 {
             combiner.begin_group(group).unwrap();
@@ -533,7 +477,7 @@ mod tests {
                     assert_eq!(found.insert(key, value), None);
                     Flow::Continue(())
                 };
-                let flow = merge_groups(&outputs, partition, &combine, &resources, each);
+                let flow = outputs.read(partition, &combine, &resources, each);
                 assert!(flow.unwrap().is_continue());
             }
             assert!(found == expected, "{taken} bytes taken");
@@ -577,8 +521,8 @@ mod tests {
     fn values_that_are_larger_than_those_before_are_accounted_for() {
         let resources = Resources::unlimited();
         let combine = Shown(PhantomData);
-        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
-        let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
+        let outputs = OrderedOutputs::new(HashPartitioner::new(PARTITIONS), 1, &resources);
+        let mut combiner = OrderedCombiner::new(&combine, &outputs.groups, &resources);
         let mut most = 0;
         for (group, repeats) in [(0, 10), (1, 10), (2, 1000), (3, 10)] {
             combiner.begin_group(group).unwrap();
@@ -602,8 +546,8 @@ mod tests {
     fn values_that_begin_small_are_measured_again() {
         let resources = Resources::unlimited();
         let combine = Shown(PhantomData);
-        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
-        let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
+        let outputs = OrderedOutputs::new(HashPartitioner::new(PARTITIONS), 1, &resources);
+        let mut combiner = OrderedCombiner::new(&combine, &outputs.groups, &resources);
         for group in 0..2 {
             combiner.begin_group(group).unwrap();
             for n in 0..10_000 {
@@ -624,8 +568,8 @@ mod tests {
     fn tables_of_a_large_turn_are_not_kept_for_small_ones() {
         let resources = Resources::unlimited();
         let combine = Shown(PhantomData);
-        let outputs = GroupOutputs::new(HashPartitioner::new(PARTITIONS), 1, false);
-        let mut combiner = OrderedCombiner::new(&combine, &outputs, &resources);
+        let outputs = OrderedOutputs::new(HashPartitioner::new(PARTITIONS), 1, &resources);
+        let mut combiner = OrderedCombiner::new(&combine, &outputs.groups, &resources);
         let mut slots = Vec::new();
         for (group, keys) in [(0, 50_000), (1, 40_000), (2, 10), (3, 10)] {
             combiner.begin_group(group).unwrap();

@@ -8,7 +8,7 @@ use crate::shuffle::outputs::map_outputs::{Content, InMemory, MapOutputs, PartSe
 use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
-use crate::task::{Flow, Resources};
+use crate::task::{Flow, Resources, StopFlag};
 
 /// Encoded records, back to back.
 #[derive(Clone, Default)]
@@ -32,9 +32,11 @@ impl RecordBuffer {
     }
 
     /// Writes the records as the next run of `file`.
-    pub(crate) fn write_run(&self, file: &mut RunFile) -> Result<Run> {
+    pub(crate) fn write_run(&self, file: &mut RunFile, stop: &StopFlag) -> Result<Run> {
         let mut writer = file.run();
+        let mut checks = stop.checks();
         for record in self.iter() {
+            checks.count()?;
             writer.append(record)?;
         }
         writer.finish()
@@ -55,8 +57,8 @@ impl InMemory for RecordBuffer {
         self.ends.is_empty()
     }
 
-    fn write(&mut self, file: &mut RunFile) -> Result<Run> {
-        let run = self.write_run(file)?;
+    fn write(&mut self, file: &mut RunFile, stop: &StopFlag) -> Result<Run> {
+        let run = self.write_run(file, stop)?;
         self.bytes.clear();
         self.ends.clear();
         Ok(run)
@@ -66,17 +68,23 @@ impl InMemory for RecordBuffer {
 /// Calls `each` with the records of `parts`, in order.
 pub(crate) fn replay<T, M>(
     parts: impl IntoIterator<Item = Content<M>>,
+    stop: &StopFlag,
     mut each: impl for<'a> FnMut(Ref<'a, T>) -> Flow,
 ) -> Result<Flow>
 where
     T: Storable + ?Sized,
     M: Borrow<RecordBuffer>,
 {
+    let mut checks = stop.checks();
+    let mut restore = |record: &[u8]| {
+        checks.count()?;
+        T::restore(record, &mut each)
+    };
     for part in parts {
         match part {
             Content::Memory(record_buffer, _reservation) => {
                 for record in record_buffer.borrow().iter() {
-                    if T::restore(record, &mut each)?.is_break() {
+                    if restore(record)?.is_break() {
                         return Ok(Flow::Break(()));
                     }
                 }
@@ -84,7 +92,7 @@ where
             Content::File(run) => {
                 let mut reader = run.reader();
                 while let Some(record) = reader.next()? {
-                    if T::restore(record, &mut each)?.is_break() {
+                    if restore(record)?.is_break() {
                         return Ok(Flow::Break(()));
                     }
                 }

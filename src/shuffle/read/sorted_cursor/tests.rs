@@ -55,10 +55,10 @@ fn assert_groups<K: AsRef<[u8]>>(keys: &[K], sorted: &ChunkSet) {
         .map(|(n, key)| (sorted.rank(key.as_ref()), key.as_ref(), n))
         .collect();
     expected.sort();
-    let mut entries = SortedCursor::new(sorted, None);
-    let mut groups = SortedCursor::new(sorted, None);
+    let mut entries = SortedCursor::new(sorted, None, &StopFlag::default());
+    let mut groups = SortedCursor::new(sorted, None, &StopFlag::default());
     for group in expected.chunk_by(|a, b| a.1 == b.1) {
-        assert!(groups.next_group());
+        assert!(groups.next_group().unwrap());
         assert_eq!((groups.rank(), groups.key()), (group[0].0, group[0].1));
         assert!(
             groups
@@ -67,18 +67,22 @@ fn assert_groups<K: AsRef<[u8]>>(keys: &[K], sorted: &ChunkSet) {
         );
         // The unread values of a group are skipped.
         for entry in &group[..group.len() / 2] {
-            assert!(groups.advance_in_group());
+            assert!(groups.advance_in_group().unwrap());
             assert_eq!(groups.value(), entry.2.to_le_bytes());
         }
         for entry in group {
-            assert!(entries.advance());
+            assert!(entries.advance().unwrap());
             assert_eq!((entries.rank(), entries.key()), (entry.0, entry.1));
             assert_eq!(entries.value(), entry.2.to_le_bytes());
         }
     }
-    assert!(!groups.next_group() && !groups.next_group());
-    assert!(!entries.advance() && !entries.advance_in_group());
-    let index = sorted.index(MemoryBudget::unlimited().reservation());
+    assert!(!groups.next_group().unwrap() && !groups.next_group().unwrap());
+    assert!(!entries.advance().unwrap() && !entries.advance_in_group().unwrap());
+    let index = sorted.index(
+        MemoryBudget::unlimited().reservation(),
+        &StopFlag::default(),
+    );
+    let index = index.unwrap();
     for group in expected.chunk_by(|a, b| a.1 == b.1) {
         let mut found = Vec::new();
         let _ = sorted.find(&index, group[0].0, group[0].1, |value| {
@@ -139,11 +143,11 @@ fn groups_are_compared_by_place_then_by_key() {
         let (mut left, right) = (sorted(&left, 300), sorted(&right, 300));
         left.at_bits = u64::BITS - rank_bits;
         let (mut left, mut right) = (
-            SortedCursor::new(&left, None),
-            SortedCursor::new(&right, None),
+            SortedCursor::new(&left, None, &StopFlag::default()),
+            SortedCursor::new(&right, None, &StopFlag::default()),
         );
         let mut common = 0;
-        let mut has_both = left.next_group() && right.next_group();
+        let mut has_both = left.next_group().unwrap() && right.next_group().unwrap();
         while has_both {
             let order = left.compare(&right);
             assert_eq!(
@@ -153,9 +157,9 @@ fn groups_are_compared_by_place_then_by_key() {
             assert_eq!(order.reverse(), right.compare(&left));
             common += usize::from(order.is_eq());
             has_both = match order {
-                Ordering::Less => left.next_group(),
-                Ordering::Greater => right.next_group(),
-                Ordering::Equal => left.next_group() && right.next_group(),
+                Ordering::Less => left.next_group().unwrap(),
+                Ordering::Greater => right.next_group().unwrap(),
+                Ordering::Equal => left.next_group().unwrap() && right.next_group().unwrap(),
             };
         }
         assert_eq!(common, 2000_usize.div_ceil(3));
@@ -182,11 +186,12 @@ fn assert_found<K: AsRef<[u8]>>(left_keys: &[K], right_keys: &[K], rank_bits: [u
     }
     for passes in [false, true] {
         let (mut lefts, mut rights) = (
-            SortedCursor::new(&left, None),
-            SortedCursor::new(&right, None),
+            SortedCursor::new(&left, None, &StopFlag::default()),
+            SortedCursor::new(&right, None, &StopFlag::default()),
         );
         let mut found = Vec::new();
-        while (!passes || rights.pass_to_next(&mut lefts)) && rights.next_group() {
+        while (!passes || rights.pass_to_next(&mut lefts).unwrap()) && rights.next_group().unwrap()
+        {
             let key = right.key(rights.slots[rights.group.start]);
             let flow = lefts.for_each_of(&rights, |value| {
                 found.push((key, value.to_vec()));

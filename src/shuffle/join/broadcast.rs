@@ -1,0 +1,112 @@
+//! A broadcast bag: all of its entries in memory, indexed once for all readers.
+
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::lookup::Lookup;
+use crate::error::Result;
+use crate::shuffle::key::entry::{self, EntrySeq};
+use crate::shuffle::key::partitioner::HashPartitioner;
+use crate::shuffle::key::slices::slice_of;
+use crate::shuffle::memory::slab::SlabSpan;
+use crate::shuffle::outputs::group_outputs::{GroupOutputs, too_large};
+use crate::shuffle::outputs::group_spill;
+use crate::shuffle::outputs::segment::{CHUNK_BYTES, Chunk, MAX_CHUNK_BYTES, Segment};
+use crate::shuffle::read::chunk_set::SORT_BYTES;
+use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
+use crate::task::{MapBlock, Resources};
+
+/// Index of the only partition of a broadcast bag, once the first reader has requested it.
+#[derive(Debug, Default)]
+pub(crate) struct Broadcast(Mutex<Option<Arc<Lookup>>>);
+
+impl Broadcast {
+    /// Returns the entries of `groups`, indexed by key.
+    pub(crate) fn lookup(
+        &self,
+        groups: &GroupOutputs,
+        resources: &Resources,
+    ) -> Result<Arc<Lookup>> {
+        // A panic while the lock is held leaves it without an index.
+        let mut lookup = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lookup) = &*lookup {
+            return Ok(Arc::clone(lookup));
+        }
+        let entries = match groups.take_sorted(0, resources)? {
+            None => None,
+            Some(sorted) => {
+                let bytes = sorted.entries() * SORT_BYTES;
+                let Some(reservation) = resources.budget.try_reserve(bytes) else {
+                    return Err(too_large(resources));
+                };
+                let index = sorted.index(reservation, &resources.stop)?;
+                Some((sorted, index))
+            }
+        };
+        let made = Arc::new(Lookup::new(entries, groups.partitioner()));
+        Ok(Arc::clone(lookup.insert(made)))
+    }
+}
+
+/// Reads what other processes have exported of a broadcast bag into memory.
+pub(crate) fn load(blocks: &[MapBlock], resources: &Resources) -> Result<GroupOutputs> {
+    let partitioner = HashPartitioner::new(1);
+    let mut runs = GroupOutputs::import(partitioner, blocks, resources)?.runs(0);
+    let groups = GroupOutputs::new(partitioner, usize::MAX, true, resources);
+    let _for_merging = group_spill::merge_down(&mut runs, partitioner, resources)?;
+    let sources = runs
+        .iter()
+        .map(|run| EntrySource::Run(RunSource::new(run, partitioner)));
+    let mut merge = merge_of(sources);
+    let mut chunk = Chunk::empty();
+    let mut bytes = Vec::new();
+    let mut key_value = Vec::new();
+    let mut checks = resources.stop.checks();
+    while let Some(entry) = merge.next()? {
+        checks.count()?;
+        let slice = slice_of(entry.rank(), groups.slice_bits());
+        if bytes.len() >= MAX_CHUNK_BYTES || chunk.slice != slice {
+            let next = Chunk {
+                slice,
+                // The entries arrive in order and must keep it.
+                order: EntrySeq {
+                    task: 0,
+                    chunk: chunk.order.chunk + 1,
+                },
+                ..Chunk::empty()
+            };
+            keep(&groups, mem::replace(&mut chunk, next), &bytes, resources)?;
+            bytes.clear();
+        }
+        key_value.clear();
+        key_value.extend_from_slice(entry.key());
+        key_value.extend_from_slice(entry.value());
+        entry::push(&mut bytes, entry.key().len(), &key_value);
+        chunk.entries += 1;
+    }
+    keep(&groups, chunk, &bytes, resources)?;
+    Ok(groups)
+}
+
+/// Keeps `chunk`, with these bytes as its entries.
+fn keep(
+    groups: &GroupOutputs,
+    mut chunk: Chunk,
+    bytes: &[u8],
+    resources: &Resources,
+) -> Result<()> {
+    if chunk.entries == 0 {
+        return Ok(());
+    }
+    let reserved = resources.budget.try_reserve(bytes.len());
+    let list = resources.budget.try_reserve(CHUNK_BYTES);
+    let may_keep = groups.may_keep(bytes.len(), resources);
+    let Some((mut reserved, mut list)) = reserved.zip(list).filter(|_| may_keep) else {
+        return Err(too_large(resources));
+    };
+    reserved.trim();
+    list.trim();
+    chunk.bytes = SlabSpan::copy(bytes, Some(reserved));
+    groups.keep(0, Segment::new(vec![chunk]), &Arc::new(list));
+    Ok(())
+}

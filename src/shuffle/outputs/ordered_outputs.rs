@@ -1,0 +1,103 @@
+//! The reduce side of combining in order: merges the values of each key, from the first combine group to the last.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::group_outputs::GroupOutputs;
+use crate::error::Result;
+use crate::id::ShuffleId;
+use crate::pipeline::{Key, Owned};
+use crate::shuffle::key::partitioner::HashPartitioner;
+use crate::shuffle::read::chunk_set::ChunkSet;
+use crate::shuffle::read::merger::{Merger, TableSize};
+use crate::shuffle::read::range_merge::{self, RangeInput};
+use crate::shuffle::write::combine::Combine;
+use crate::storage::codec;
+use crate::storage::memory::Reservation;
+use crate::task::{Flow, MapBlock, Outputs, Resources};
+
+/// Map output of combining in order: the entries of all combine groups.
+#[derive(Debug)]
+pub(crate) struct OrderedOutputs {
+    pub(crate) groups: GroupOutputs,
+    table_size: TableSize,
+}
+
+impl OrderedOutputs {
+    /// Creates outputs for `readers` readers of each partition.
+    pub(crate) fn new(partitioner: HashPartitioner, readers: usize, resources: &Resources) -> Self {
+        Self {
+            groups: GroupOutputs::new(partitioner, readers, false, resources),
+            table_size: TableSize::default(),
+        }
+    }
+
+    /// Imports what other processes have exported. The result can be read any number of times.
+    pub(crate) fn import(
+        partitioner: HashPartitioner,
+        blocks: &[MapBlock],
+        resources: &Resources,
+    ) -> Result<Self> {
+        Ok(Self {
+            groups: GroupOutputs::import(partitioner, blocks, resources)?,
+            table_size: TableSize::default(),
+        })
+    }
+
+    /// Calls `each` with every key of a partition and its value, in ascending order of (hash, key).
+    pub(crate) fn read<C: Combine>(
+        &self,
+        partition: usize,
+        combine: &C,
+        resources: &Resources,
+        mut each: impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
+    ) -> Result<Flow> {
+        let mut groups = self.groups.open(partition, resources)?;
+        if let Some(entries) = groups.entries()
+            && let Some(room) = room_for_ranges::<C::Combined>(entries, resources)
+        {
+            let merger = Merger {
+                combine,
+                partitioner: self.groups.partitioner(),
+                resources,
+                table_size: &self.table_size,
+                room: Some(&room),
+            };
+            return merger.merge_all(vec![RangeInput::chunks(Arc::clone(entries))], each);
+        }
+        while groups.next_group()? {
+            let key = C::Key::from_bytes(groups.key())?;
+            let mut combined = None;
+            while groups.advance()? {
+                let value = codec::decode(groups.value())?;
+                combined = Some(match combined {
+                    Some(combined) => combine.merge(combined, value),
+                    None => value,
+                });
+            }
+            if let Some(combined) = combined
+                && each(key, combined).is_break()
+            {
+                return Ok(Flow::Break(()));
+            }
+        }
+        Ok(Flow::Continue(()))
+    }
+}
+
+impl Outputs for OrderedOutputs {
+    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<MapBlock>> {
+        self.groups.export(shuffle, resources)
+    }
+}
+
+/// Reserves memory to merge entries range by range, with all values of a range in memory. Then nothing is spilled; a
+/// spill would change the grouping of the values. Returns `None` if there is no memory, or if values own memory, which
+/// could not be accounted for.
+fn room_for_ranges<V>(entries: &ChunkSet, resources: &Resources) -> Option<Reservation> {
+    if mem::needs_drop::<V>() {
+        return None;
+    }
+    let bytes = range_merge::most_bytes::<V>(entries.largest_slice());
+    resources.budget.try_reserve(bytes)
+}
