@@ -13,7 +13,7 @@ use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::{Job, ResultStage};
 use crate::storage::{codec, process_number};
-use crate::task::{Flow, JobState, Partition, Site, Task, fingerprint};
+use crate::task::{Flow, JobState, Partition, Site, StageCode, Task, fingerprint};
 
 /// Maximum number of records in a batch. Larger values take the lock less often; smaller values use less memory.
 const BATCH_RECORDS: usize = 1024;
@@ -56,16 +56,16 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let state = Arc::clone(job.state());
         let shelf = Arc::new(Shelf::new(job.threads()));
         let pipeline = Arc::clone(&self.pipeline);
+        let filled = Arc::clone(&shelf);
+        // Boxed, so that what spawns a thread is not compiled for each bag.
+        let produce: Box<dyn FnOnce() + Send> = Box::new(move || {
+            // The thread that takes the records waits for the outcome in any case.
+            let outcome = caught(None, || produce(&job, &*pipeline, &filled, site));
+            filled.close(outcome);
+        });
         let producer = std::thread::Builder::new()
             .name("holdall-iter".to_owned())
-            .spawn({
-                let shelf = Arc::clone(&shelf);
-                move || {
-                    // The thread that takes the records waits for the outcome in any case.
-                    let outcome = caught(None, || produce(&job, &*pipeline, &shelf, site));
-                    shelf.close(outcome);
-                }
-            });
+            .spawn(produce);
         let producer = producer.map_err(|source| Error::new(ErrorKind::Threads(source)))?;
         Ok(Iter {
             shelf,
@@ -190,14 +190,19 @@ where
         shelf.put(task, 0, batch, |_| None)
     };
     let stage = ResultStage::new(pipeline, &iterate, consume);
-    // Use separate threads: one that waits for capacity must not block a thread of the executor, which other jobs may
-    // need.
-    job.run_result_stage_by(&stage, |run, executor| {
+    run_on_own_threads(job, &stage, &|| {
+        drop(shelf.lock());
+        shelf.changed.notify_all();
+    })
+}
+
+/// Runs the stage on separate threads: one that waits for capacity must not block a thread of the executor, which other
+/// jobs may need. If the job has ended, `wake` wakes the threads that wait for capacity.
+fn run_on_own_threads(job: &Job, stage: &dyn StageCode, wake: &(dyn Fn() + Sync)) -> Result<()> {
+    job.run_result_stage_by(stage, |run, executor| {
         let work = || {
             run.work(usize::MAX);
-            // If the job has ended, wake the threads that wait for capacity.
-            drop(shelf.lock());
-            shelf.changed.notify_all();
+            wake();
         };
         std::thread::scope(|scope| {
             for _ in 1..executor.threads() {

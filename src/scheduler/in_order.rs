@@ -1,52 +1,66 @@
 //! Results of tasks, which come as they are done, one by one in the order of their partitions.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::task::{Flow, Task};
 
 /// Hands results to `consume` in order of partition, holding back those that come too early.
-pub(crate) struct InOrder<R, F>(Mutex<State<R, F>>);
+pub(crate) struct InOrder<'c, R>(Mutex<State<'c, R>>);
 
-struct State<R, F> {
+/// Boxed: there is one for each method of each bag, and few types of results.
+type Consume<'c, R> = Box<dyn FnMut(&Task<'_>, R) -> Flow + Send + 'c>;
+
+struct State<'c, R> {
     /// The number of the result to be consumed next, and the one after all that have come.
     next: usize,
     end: usize,
-    /// Results of neighbouring partitions, by the first of these. A map of single ones takes 40 ns for each.
-    waiting: BTreeMap<usize, Vec<R>>,
+    /// Results of neighbouring partitions with the number of the first of these, in ascending order. To hold single ones
+    /// in a map took 40 ns for each, and a map of each type of result takes long to compile.
+    waiting: VecDeque<(usize, Vec<R>)>,
     /// Away while a thread calls it. Nobody waits for that: the program's closures are in it, and if they call rayon,
     /// the very thread may come here again.
-    consume: Option<F>,
+    consume: Option<Consume<'c, R>>,
 }
 
-impl<R, F> State<R, F> {
-    /// Checks that none of `count` partitions from `first` on has come before.
-    fn check_new(&self, first: usize, count: usize) -> Result<()> {
-        let before = self.waiting.range(..=first).next_back();
+impl<R> State<'_, R> {
+    /// Adds the results of partitions from `first` on, if none of them has come before.
+    fn insert(&mut self, first: usize, results: Vec<R>) -> Result<()> {
+        let at = self.waiting.partition_point(|(start, _)| *start < first);
+        let before = at.checked_sub(1).and_then(|at| self.waiting.get(at));
         let known = before.map_or(self.next, |(start, results)| start + results.len());
-        let next = self.waiting.range(first..).next();
-        if first >= known && next.is_none_or(|(start, _)| first + count <= *start) {
-            return Ok(());
+        let end = first + results.len();
+        let next = self.waiting.get(at);
+        if first < known || next.is_some_and(|(start, _)| *start < end) {
+            return Err(out_of_place(first, "it has come before"));
         }
-        Err(out_of_place(first, "it has come before"))
+        self.end = self.end.max(end);
+        self.waiting.push_back((first, results));
+        // Few come too early, so this moves few.
+        (at + 1..self.waiting.len())
+            .rev()
+            .for_each(|later| self.waiting.swap(later - 1, later));
+        Ok(())
     }
 
     /// The results that come next, if they are there.
     fn take_next(&mut self) -> Option<Vec<R>> {
-        let results = self.waiting.remove(&self.next)?;
+        let (_, results) = self
+            .waiting
+            .pop_front_if(|(first, _)| *first == self.next)?;
         self.next += results.len();
         Some(results)
     }
 }
 
-impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
-    pub(crate) fn new(consume: F) -> Self {
+impl<'c, R> InOrder<'c, R> {
+    pub(crate) fn new(consume: impl FnMut(&Task<'_>, R) -> Flow + Send + 'c) -> Self {
         Self(Mutex::new(State {
             next: 0,
             end: 0,
-            waiting: BTreeMap::new(),
-            consume: Some(consume),
+            waiting: VecDeque::new(),
+            consume: Some(Box::new(consume)),
         }))
     }
 
@@ -55,7 +69,7 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
         let mut state = self.lock();
         let number = state.end;
         state.end += 1;
-        state.waiting.insert(number, vec![result]);
+        state.waiting.push_back((number, vec![result]));
         self.consume(state, task)
     }
 
@@ -70,9 +84,7 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
             return Ok(());
         }
         let mut state = self.lock();
-        state.check_new(first, results.len())?;
-        state.end = state.end.max(first + results.len());
-        state.waiting.insert(first, results);
+        state.insert(first, results)?;
         let _ = self.consume(state, task);
         Ok(())
     }
@@ -90,7 +102,7 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
         Err(out_of_place(state.next, "it is missing"))
     }
 
-    fn consume<'s>(&'s self, mut state: MutexGuard<'s, State<R, F>>, task: &Task<'_>) -> Flow {
+    fn consume<'s>(&'s self, mut state: MutexGuard<'s, State<'c, R>>, task: &Task<'_>) -> Flow {
         let mut flow = Flow::Continue(());
         let Some(mut consume) = state.consume.take() else {
             return flow;
@@ -106,7 +118,7 @@ impl<R, F: FnMut(&Task<'_>, R) -> Flow> InOrder<R, F> {
         flow
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<R, F>> {
+    fn lock(&self) -> MutexGuard<'_, State<'c, R>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -169,9 +181,8 @@ mod tests {
 
     #[test]
     fn what_comes_while_another_is_consumed_is_consumed_after_it() {
-        type Numbers = InOrder<char, fn(&Task<'_>, char) -> Flow>;
         static SEEN: Mutex<Vec<char>> = Mutex::new(Vec::new());
-        static RESULTS: OnceLock<Numbers> = OnceLock::new();
+        static RESULTS: OnceLock<InOrder<'static, char>> = OnceLock::new();
         let job = JobState::new(Resources::unlimited());
         let task = Task::new(&job, 1, 0);
         let results = RESULTS.get_or_init(|| {

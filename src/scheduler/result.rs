@@ -11,19 +11,18 @@ use crate::task::{
 use crate::text::SplitReader;
 
 /// Computes one part for each partition of a pipeline and hands them on in order of partition.
-pub(crate) struct ResultStage<'p, P: Pipeline, A: Action<P::Out>, G> {
+pub(crate) struct ResultStage<'p, P: Pipeline, A: Action<P::Out>> {
     pipeline: &'p P,
     action: &'p A,
-    parts: InOrder<A::Part, G>,
+    parts: InOrder<'p, A::Part>,
 }
 
-impl<'p, P, A, G> ResultStage<'p, P, A, G>
-where
-    P: Pipeline,
-    A: Action<P::Out>,
-    G: FnMut(&Task<'_>, A::Part) -> Flow + Send,
-{
-    pub(crate) fn new(pipeline: &'p P, action: &'p A, consume: G) -> Self {
+impl<'p, P: Pipeline, A: Action<P::Out>> ResultStage<'p, P, A> {
+    pub(crate) fn new(
+        pipeline: &'p P,
+        action: &'p A,
+        consume: impl FnMut(&Task<'_>, A::Part) -> Flow + Send + 'p,
+    ) -> Self {
         Self {
             pipeline,
             action,
@@ -32,11 +31,10 @@ where
     }
 }
 
-impl<P, A, G> StageCode for ResultStage<'_, P, A, G>
+impl<P, A> StageCode for ResultStage<'_, P, A>
 where
     P: Pipeline,
     A: Action<P::Out>,
-    G: FnMut(&Task<'_>, A::Part) -> Flow + Send,
 {
     fn partitions(&self) -> Option<usize> {
         self.pipeline.partitions()
@@ -70,8 +68,8 @@ where
     }
 }
 
-struct ResultWorker<'s, 'p, P: Pipeline, A: Action<P::Out>, G> {
-    stage: &'s ResultStage<'p, P, A, G>,
+struct ResultWorker<'s, 'p, P: Pipeline, A: Action<P::Out>> {
+    stage: &'s ResultStage<'p, P, A>,
     /// The part of the last partition, which counts only if its task has not failed.
     computed: Option<A::Part>,
     /// Parts of partitions that follow each other, with the number of the first. Most often there is one such group. A
@@ -79,11 +77,10 @@ struct ResultWorker<'s, 'p, P: Pipeline, A: Action<P::Out>, G> {
     kept: Vec<(usize, Vec<A::Part>)>,
 }
 
-impl<P, A, G> StageWorker for ResultWorker<'_, '_, P, A, G>
+impl<P, A> StageWorker for ResultWorker<'_, '_, P, A>
 where
     P: Pipeline,
     A: Action<P::Out>,
-    G: FnMut(&Task<'_>, A::Part) -> Flow + Send,
 {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
         let ResultStage {

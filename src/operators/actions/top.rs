@@ -27,19 +27,20 @@ where
     T: Record<Owned: Data> + ?Sized,
     C: for<'a> Call<(Peek<'a, T>, Peek<'a, T>), Out = Ordering>,
 {
+    /// The comparison as a closure. It is the same one for all methods, so that sorting by it is compiled once.
     #[inline]
-    fn compare<'a>(&self, a: Peek<'a, T>, b: Peek<'a, T>) -> Ordering {
-        self.compare.call((a, b))
+    fn order(&self) -> impl for<'a> Fn(Peek<'a, T>, Peek<'a, T>) -> Ordering {
+        |a, b| self.compare.call((a, b))
     }
 
     /// The best of two parts, of which the second has later records.
     pub(crate) fn merge(&self, mut ranked: Ranked<T>, later: Ranked<T>) -> Ranked<T> {
-        ranked.merge(later, &|a, b| self.compare(a, b));
+        ranked.merge(later, &self.order());
         ranked
     }
 
     pub(crate) fn sorted(&self, ranked: Ranked<T>) -> Vec<T::Owned> {
-        ranked.into_sorted(&|a, b| self.compare(a, b))
+        ranked.into_sorted(&self.order())
     }
 }
 
@@ -55,10 +56,9 @@ where
         P: Pipeline<Out = T>,
     {
         let mut ranked = Ranked::new(self.n);
+        let order = self.order();
         let _ = pipeline.run(partition, task, &mut |record| {
-            task.call(&self.site, || {
-                ranked.offer(record, &|a, b| self.compare(a, b))
-            });
+            task.call(&self.site, || ranked.offer(record, &order));
             ControlFlow::Continue(())
         })?;
         Ok(ranked)
