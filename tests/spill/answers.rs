@@ -16,7 +16,7 @@ type Pair = (String, u64);
 /// Number of partitions of the input.
 const PARTITIONS: usize = 40;
 
-/// Returns a key of about 2,400 bytes. 3,500 of them exceed the minimum memory of 7 threads.
+/// Returns a key of about 2,400 bytes. 2,000 of them exceed twice the minimum memory of 2 threads.
 fn key(n: usize) -> String {
     format!("{n}{}", "-".repeat(2_380 + n % 40))
 }
@@ -27,12 +27,12 @@ fn pairs(keys: impl Iterator<Item = usize>) -> Vec<Pair> {
 
 /// Returns pairs in which most keys occur once, and some two or three times, far apart.
 fn some_pairs() -> Vec<Pair> {
-    pairs((0..4_500).map(|n| n * 3 % 3_500))
+    pairs((0..2_600).map(|n| n * 3 % 2_000))
 }
 
 /// Returns pairs of which nine in ten have the same key.
 fn skewed_pairs() -> Vec<Pair> {
-    pairs((0..35_000).map(|n| if n % 10 == 3 { n } else { 0 }))
+    pairs((0..20_000).map(|n| if n % 10 == 3 { n } else { 0 }))
 }
 
 /// Groups pairs like a keyed bag: the values of each key in the order of the bag, and the keys in the order of keyed
@@ -187,7 +187,7 @@ fn with_partition<T: Data>(bag: Bag<T>) -> Result<Vec<(usize, T)>> {
 
 #[test]
 fn records_go_where_they_should() {
-    for pairs in [some_pairs(), pairs((0..4_500).map(|_| 0))] {
+    for pairs in [some_pairs(), pairs((0..2_600).map(|_| 0))] {
         for to in [1, 300] {
             let (dealt, placed) = (dealt(&pairs, to), placed(&pairs, to));
             gives(Spills::WhenTight, pairs.clone(), dealt, move |bag| {
@@ -216,7 +216,7 @@ fn one_key_may_hold_nearly_all() {
 
 #[test]
 fn all_keys_may_be_equal() {
-    let pairs = pairs((0..4_500).map(|_| 3));
+    let pairs = pairs((0..2_600).map(|_| 3));
     let groups = grouped(&pairs);
     let sums = each_group(&groups, |values| values.iter().sum::<u64>());
     gives(Spills::Perhaps, pairs.clone(), sums, |bag| {
@@ -231,7 +231,7 @@ fn all_keys_may_be_equal() {
 
 #[test]
 fn all_keys_may_be_different() {
-    let pairs = pairs(0..4_500);
+    let pairs = pairs(0..2_600);
     let groups = grouped(&pairs);
     let firsts = each_group(&groups, |values| values[0]);
     let again = firsts.clone();
@@ -258,13 +258,13 @@ fn keys_may_be_short() {
 fn keys_and_values_may_be_longer_than_a_frame() {
     let long = |n: usize| {
         let bytes = if n % 50 == 7 {
-            3 << 20
+            5 << 18
         } else {
             60_000 + n * 80
         };
         char::from(b'a' + (n % 26) as u8).to_string().repeat(bytes) + &n.to_string()
     };
-    let keys: Vec<_> = (0..130_usize).map(|n| (long(n % 100), n as u64)).collect();
+    let keys: Vec<_> = (0..80_usize).map(|n| (long(n % 60), n as u64)).collect();
     let sums = each_group(&grouped(&keys), |values| values.iter().sum::<u64>());
     gives(Spills::WhenTight, keys.clone(), sums, |bag| {
         bag.sum_by_key().collect()
@@ -272,7 +272,7 @@ fn keys_and_values_may_be_longer_than_a_frame() {
     gives(Spills::WhenTight, keys.clone(), placed(&keys, 3), |bag| {
         with_partition(bag.partition_by(3))
     });
-    let values: Vec<_> = (0..130_usize).map(|n| (n % 100, long(n))).collect();
+    let values: Vec<_> = (0..80_usize).map(|n| (n % 60, long(n))).collect();
     let joined = each_group(&grouped(&values), <[String]>::concat);
     gives(Spills::WhenTight, values.clone(), joined, |bag| {
         bag.reduce_by_key(|a, b| a + &b).collect()

@@ -27,7 +27,7 @@ const EXECUTORS: [(Executor, usize); 4] = [
     (Executor::Inline, 1),
     (Executor::ThreadPool(1), 1),
     (Executor::ThreadPool(2), 2),
-    (Executor::ThreadPool(7), 7),
+    (Executor::ThreadPool(3), 3),
 ];
 
 /// Returns a context that spills into `directory` and has the minimum memory.

@@ -50,9 +50,9 @@ fn count<T: Send + 'static>(bag: &Bag<T>) -> u64 {
     bag.count().expect("nothing fails")
 }
 
-/// Counts 160 MB of words.
+/// Counts 120 MB of words.
 fn distinct_words(context: &Context) -> u64 {
-    let numbers = context.range_partitioned(0..160 * MB / 200, 64);
+    let numbers = context.range_partitioned(0..120 * MB / 200, 64);
     let words = numbers.flat_map_str(|n, emit| emit(&word(n, 200)));
     count(&words.count_by_value())
 }
@@ -75,16 +75,16 @@ fn strings_by_closures(context: &Context) -> u64 {
     count(&pairs.reduce_by_key(|a, b| a + &b))
 }
 
-/// Sums by 160 MB of keys.
+/// Sums by 120 MB of keys.
 fn long_keys(context: &Context) -> u64 {
-    let numbers = context.range_partitioned(0..1_600, 64);
+    let numbers = context.range_partitioned(0..1_200, 64);
     let pairs = numbers.map(|n| (word(n, 100_000), n));
     count(&pairs.sum_by_key())
 }
 
-/// Reduces 160 MB of values.
+/// Reduces 120 MB of values.
 fn long_values(context: &Context) -> u64 {
-    let numbers = context.range_partitioned(0..1_600, 64);
+    let numbers = context.range_partitioned(0..1_200, 64);
     let pairs = numbers.map(|n| (n, word(n, 100_000)));
     count(&pairs.reduce_by_key(|a, _| a))
 }
@@ -102,7 +102,7 @@ fn many_small_tasks(context: &Context) -> u64 {
 }
 
 fn repartition(context: &Context) -> u64 {
-    let numbers = context.range_partitioned(0..160 * MB / 200, 64);
+    let numbers = context.range_partitioned(0..120 * MB / 200, 64);
     count(&numbers.map(|n| word(n, 200)).repartition(100))
 }
 
