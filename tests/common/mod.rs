@@ -49,6 +49,9 @@ fn settings() -> Vec<(&'static str, ContextBuilder)> {
 /// Time after which a behaviour counts as hanging. All of them take far less, so that they pass on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Boxed, so that what runs it is compiled once, not for each behaviour.
+type Behaviour = Arc<dyn Fn(&Context) + Send + Sync>;
+
 /// Runs `behaviour` once in each of the settings.
 pub(crate) fn on_every_executor(behaviour: impl Fn(&Context) + Send + Sync + 'static) {
     on_every_executor_with(|builder| builder, behaviour);
@@ -58,14 +61,11 @@ pub(crate) fn on_every_executor(behaviour: impl Fn(&Context) + Send + Sync + 'st
 pub(crate) fn on_every_executor_and_processes(
     behaviour: impl Fn(&Context) + Send + Sync + 'static,
 ) {
-    let behaviour = Arc::new(behaviour);
-    let local = Arc::clone(&behaviour);
-    on_every_executor(move |context| local(context));
+    let behaviour: Behaviour = Arc::new(behaviour);
+    in_all_settings(&|builder| builder, &behaviour);
     if cfg!(target_os = "linux") {
         let builder = Context::builder().executor(Executor::Processes(2));
-        let context = builder.progress(false).build();
-        let context = context.expect("the settings are right");
-        within_the_limit("processes:2", move || behaviour(&context));
+        run_in("processes:2", builder, behaviour);
     }
 }
 
@@ -74,13 +74,20 @@ pub(crate) fn on_every_executor_with(
     configure: impl Fn(ContextBuilder) -> ContextBuilder,
     behaviour: impl Fn(&Context) + Send + Sync + 'static,
 ) {
-    let behaviour = Arc::new(behaviour);
+    let behaviour: Behaviour = Arc::new(behaviour);
+    in_all_settings(&configure, &behaviour);
+}
+
+fn in_all_settings(configure: &dyn Fn(ContextBuilder) -> ContextBuilder, behaviour: &Behaviour) {
     for (name, builder) in settings() {
-        let context = configure(builder.progress(false));
-        let context = context.build().expect("the settings are right");
-        let behaviour = Arc::clone(&behaviour);
-        within_the_limit(name, move || behaviour(&context));
+        run_in(name, configure(builder), Arc::clone(behaviour));
     }
+}
+
+fn run_in(name: &str, builder: ContextBuilder, behaviour: Behaviour) {
+    let context = builder.progress(false).build();
+    let context = context.expect("the settings are right");
+    within_the_limit(name, move || behaviour(&context));
 }
 
 /// Fails, instead of hanging, if `work` takes longer than the limit.
@@ -89,7 +96,8 @@ pub(crate) fn within_the_limit<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> R {
     let (done, wait) = mpsc::channel();
-    let worker = thread::spawn(move || done.send(work()));
+    let work: Box<dyn FnOnce() + Send> = Box::new(move || drop(done.send(work())));
+    let worker = thread::spawn(work);
     match wait.recv_timeout(LIMIT) {
         Ok(result) => result,
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("on {name}: not done after {LIMIT:?}"),

@@ -472,7 +472,7 @@ fn memory_stays_within_the_budget() {
 #[test]
 #[ignore = "run by `memory_stays_within_the_budget`"]
 fn sort_in_a_process_of_its_own() {
-    const BYTES: u64 = 160 << 20;
+    const BYTES: u64 = 112 << 20;
     let context = Context::builder()
         .threads(2)
         .memory(16 << 20)
