@@ -95,7 +95,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
         let mut handed_on = 0_u64;
         if let Some(parts) = stored {
             let flow = task.call(&self.site, || {
-                replay::<T, _>(parts, &task.resources().stop, |record: Ref<'_, T>| {
+                replay::<T, _, _>(parts, &task.resources().stop, |record: Ref<'_, T>| {
                     handed_on += 1;
                     sink(record)
                 })

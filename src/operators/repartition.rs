@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::{Data, Key, Peek, Pipeline, Record, Ref, Storable};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{Divider, HashPartitioner, MapOutputs, RecordBuffer, replay};
+use crate::shuffle::{Divider, HashPartitioner, RecordBuffer, ShuffleOutputs, replay};
 use crate::task::{Flow, Partition, Resources, Site, StageWorker, Task};
 
 /// Chooses the partition of a record.
@@ -78,10 +78,10 @@ where
     T: Storable + ?Sized,
     C: Choose<T>,
 {
-    type Outputs = MapOutputs<RecordBuffer>;
+    type Outputs = ShuffleOutputs<RecordBuffer>;
 
     fn outputs(&self, _: &P, readers: usize, _: &Resources) -> Self::Outputs {
-        MapOutputs::new(self.0.partitions(), readers)
+        ShuffleOutputs::new(self.0.partitions(), (), readers)
     }
 
     fn worker<'s>(
@@ -169,12 +169,12 @@ impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
         S: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
         let outputs = task.map_outputs(self.shuffle, |blocks| {
-            MapOutputs::<RecordBuffer>::import(self.partitions, blocks, task.resources())
+            ShuffleOutputs::<RecordBuffer>::import(self.partitions, (), blocks, task.resources())
         })?;
         // The codec calls `Deserialize`, which may be user code.
         let flow = task.call(&self.site, || {
             let stop = &task.resources().stop;
-            replay::<T, _>(outputs.open(partition.index), stop, sink)
+            replay::<T, _, _>(outputs.open(partition.index), stop, sink)
         });
         flow.map_err(|error| error.at(self.site))
     }

@@ -41,9 +41,9 @@ impl StoreElsewhere {
         let mut files = Files::new(&task.resources().scratch);
         let runs = parts
             .iter()
-            .map(|part| Content::<RecordBuffer>::File(files.run(part)));
+            .map(|part| Content::<RecordBuffer, ()>::File(files.run(part)));
         let flow = task.call(&site, || {
-            replay::<T, _>(runs, &task.resources().stop, |record| {
+            replay::<T, _, _>(runs, &task.resources().stop, |record| {
                 handed_on += 1;
                 sink(record)
             })

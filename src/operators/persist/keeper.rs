@@ -7,7 +7,7 @@ use super::StorageLevel;
 use super::store::{OpenFile, Store, StoreParts};
 use crate::error::Result;
 use crate::pipeline::{Peek, Storable};
-use crate::shuffle::{Content, InMemory, RecordBuffer};
+use crate::shuffle::{Content, MapPart, RecordBuffer};
 use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
 use crate::task::StopFlag;

@@ -12,7 +12,7 @@ use crate::id::StoreId;
 use crate::lineage::{Node, StoredNode};
 use crate::shuffle::{Content, RecordBuffer};
 use crate::storage::limits::KeptOpen;
-use crate::storage::memory::MemoryBudget;
+use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::run::{Run, RunFile};
 use crate::storage::scratch::Scratch;
 use crate::task::{FilePart, ReclaimMemory, StopFlag, StoredPartition};
@@ -28,7 +28,9 @@ pub(super) struct OpenFile {
 }
 
 /// The parts of a partition, in order.
-pub(super) type StoreParts = Vec<Content<Arc<RecordBuffer>>>;
+pub(super) type StoreParts = Vec<StorePart>;
+
+type StorePart = Content<Arc<RecordBuffer>, Arc<Reservation>>;
 
 /// The partitions that are there. They go when the last bag that was made from the persisted one does, or when only
 /// bags can read them that are kept themselves: see `lineage::holds`.
@@ -162,7 +164,7 @@ impl Store {
     }
 
     /// Says whether it was in memory.
-    fn move_to_disk(&self, part: &mut Content<Arc<RecordBuffer>>) -> Result<bool> {
+    fn move_to_disk(&self, part: &mut StorePart) -> Result<bool> {
         let Content::Memory(record_buffer, _reservation) = part else {
             return Ok(false);
         };
@@ -220,7 +222,7 @@ impl StoredNode for Store {
     }
 
     fn forget(&self, file: &Path, offset: u64) -> bool {
-        let in_file = |part: &Content<_>| match part {
+        let in_file = |part: &StorePart| match part {
             Content::File(run) if run.path() == file => {
                 Some(run.offset()..=run.offset() + run.bytes())
             }
@@ -228,7 +230,7 @@ impl StoredNode for Store {
         };
         let mut partitions = lock(&self.partitions);
         let before = partitions.len();
-        let is_hit = |part: &Content<_>| in_file(part).is_some_and(|range| range.contains(&offset));
+        let is_hit = |part: &StorePart| in_file(part).is_some_and(|range| range.contains(&offset));
         partitions.retain(|_, parts| !parts.iter().any(is_hit));
         if partitions.len() == before || !file.exists() {
             partitions.retain(|_, parts| !parts.iter().any(|part| in_file(part).is_some()));

@@ -9,9 +9,11 @@ use crate::shuffle::key::entry::{self, EntrySeq};
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::key::slices::slice_of;
 use crate::shuffle::memory::slab::SlabSpan;
-use crate::shuffle::outputs::group_outputs::{GroupOutputs, too_large};
+use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::outputs::group_spill;
+use crate::shuffle::outputs::part::PartSeq;
 use crate::shuffle::outputs::segment::{CHUNK_BYTES, Chunk, MAX_CHUNK_BYTES, Segment};
+use crate::shuffle::outputs::shuffle_outputs::too_large;
 use crate::shuffle::read::chunk_set::SORT_BYTES;
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
 use crate::task::{MapBlock, Resources};
@@ -43,7 +45,7 @@ impl Broadcast {
                 Some((sorted, index))
             }
         };
-        let made = Arc::new(Lookup::new(entries, groups.partitioner()));
+        let made = Arc::new(Lookup::new(entries, groups.layout().partitioner));
         Ok(Arc::clone(lookup.insert(made)))
     }
 }
@@ -51,7 +53,8 @@ impl Broadcast {
 /// Reads what other processes have exported of a broadcast bag into memory.
 pub(crate) fn load(blocks: &[MapBlock], resources: &Resources) -> Result<GroupOutputs> {
     let partitioner = HashPartitioner::new(1);
-    let mut runs = GroupOutputs::import(partitioner, blocks, resources)?.runs(0);
+    let imported = GroupOutputs::import(partitioner, blocks, resources)?;
+    let mut runs = imported.parts.unordered_runs(0);
     let groups = GroupOutputs::new(partitioner, usize::MAX, true, resources);
     let _for_merging = group_spill::merge_down(&mut runs, partitioner, resources)?;
     let sources = runs
@@ -64,7 +67,7 @@ pub(crate) fn load(blocks: &[MapBlock], resources: &Resources) -> Result<GroupOu
     let mut checks = resources.stop.checks();
     while let Some(entry) = merge.next()? {
         checks.count()?;
-        let slice = slice_of(entry.rank(), groups.slice_bits());
+        let slice = slice_of(entry.rank(), groups.layout().slice_bits);
         if bytes.len() >= MAX_CHUNK_BYTES || chunk.slice != slice {
             let next = Chunk {
                 slice,
@@ -100,13 +103,13 @@ fn keep(
     }
     let reserved = resources.budget.try_reserve(bytes.len());
     let list = resources.budget.try_reserve(CHUNK_BYTES);
-    let may_keep = groups.may_keep(bytes.len(), resources);
-    let Some((mut reserved, mut list)) = reserved.zip(list).filter(|_| may_keep) else {
+    groups.parts.may_keep(bytes.len(), resources)?;
+    let Some((mut reserved, list)) = reserved.zip(list) else {
         return Err(too_large(resources));
     };
     reserved.trim();
-    list.trim();
     chunk.bytes = SlabSpan::copy(bytes, Some(reserved));
-    groups.keep(0, Segment::new(vec![chunk]), &Arc::new(list));
+    let segment = Segment::new(vec![chunk]);
+    groups.parts.keep(vec![segment], PartSeq::default(), list);
     Ok(())
 }

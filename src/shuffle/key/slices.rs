@@ -26,6 +26,24 @@ pub(crate) fn group_share_bytes(resources: &Resources) -> usize {
     resources.share_bytes() / 2
 }
 
+/// Division of the entries of groups by partition and radix partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SliceLayout {
+    pub(crate) partitioner: HashPartitioner,
+    /// Number of bits of a hash rank that determine its radix partition, which each chunk records.
+    pub(crate) slice_bits: u32,
+}
+
+impl SliceLayout {
+    /// Returns a layout that suits the memory of a thread for chunks.
+    pub(crate) fn new(partitioner: HashPartitioner, resources: &Resources) -> Self {
+        Self {
+            partitioner,
+            slice_bits: slice_bits(partitioner, group_share_bytes(resources)),
+        }
+    }
+}
+
 /// Returns the radix partition of a hash rank.
 #[inline(always)]
 pub(crate) fn slice_of(rank: u64, slice_bits: u32) -> usize {

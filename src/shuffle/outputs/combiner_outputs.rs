@@ -1,6 +1,8 @@
 //! The reduce side of combining in any order: merges the map output of a partition within a memory budget.
 
-use super::map_outputs::{Content, InMemory, MapOutputs};
+use super::keep_limit::KeepLimit;
+use super::part::{Content, MapPart, PartFile, PartSeq};
+use super::shuffle_outputs::ShuffleOutputs;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::{Data, Owned};
@@ -15,8 +17,8 @@ use crate::storage::run::{Run, RunFile};
 use crate::task::{Flow, MapBlock, Outputs, Resources, StopFlag};
 
 /// Map output of combining in any order: tables and blocks in memory, or runs of [blocks].
-pub(crate) struct CombinerOutputs<V> {
-    pub(crate) parts: MapOutputs<MapSideCombined<V>>,
+pub(crate) struct CombinerOutputs<V: Data> {
+    pub(crate) parts: ShuffleOutputs<MapSideCombined<V>>,
     table_size: TableSize,
 }
 
@@ -37,7 +39,12 @@ impl<V> MapSideCombined<V> {
     }
 }
 
-impl<V: Data> InMemory for MapSideCombined<V> {
+impl<V: Data> MapPart for MapSideCombined<V> {
+    type Layout = ();
+    type File = PartFile;
+
+    const LIMIT: KeepLimit = KeepLimit::Granted;
+
     fn is_empty(&self) -> bool {
         match self {
             Self::Table(table) => table.len() == 0,
@@ -45,7 +52,30 @@ impl<V: Data> InMemory for MapSideCombined<V> {
         }
     }
 
-    fn write(&mut self, file: &mut RunFile, stop: &StopFlag) -> Result<Run> {
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Table(table) => table.memory_bytes(),
+            Self::Blocks(pieces) => pieces.iter().map(|piece| piece.capacity()).sum(),
+        }
+    }
+
+    fn create_file((): (), resources: &Resources) -> Result<PartFile> {
+        PartFile::create(resources)
+    }
+
+    fn write<'p>(
+        parts: impl Iterator<Item = (PartSeq, &'p mut Self)>,
+        file: &mut PartFile,
+    ) -> Result<Vec<(PartSeq, Run)>>
+    where
+        Self: 'p,
+    {
+        file.write_each(parts, Self::write_run)
+    }
+}
+
+impl<V: Data> MapSideCombined<V> {
+    fn write_run(&mut self, file: &mut RunFile, stop: &StopFlag) -> Result<Run> {
         match self {
             Self::Table(table) => blocks::write_table(file, table, stop),
             Self::Blocks(pieces) => {
@@ -64,7 +94,7 @@ impl<V: Data> CombinerOutputs<V> {
     /// Creates outputs for `readers` readers of each partition.
     pub(crate) fn new(partitions: usize, readers: usize) -> Self {
         Self {
-            parts: MapOutputs::new(partitions, readers),
+            parts: ShuffleOutputs::new(partitions, (), readers),
             table_size: TableSize::default(),
         }
     }
@@ -76,7 +106,7 @@ impl<V: Data> CombinerOutputs<V> {
         resources: &Resources,
     ) -> Result<Self> {
         Ok(Self {
-            parts: MapOutputs::import(partitions, blocks, resources)?,
+            parts: ShuffleOutputs::import(partitions, (), blocks, resources)?,
             table_size: TableSize::default(),
         })
     }
@@ -95,8 +125,8 @@ impl<V: Data> CombinerOutputs<V> {
             .open(partition)
             .into_iter()
             .map(|content| match content {
-                Content::Memory(MapSideCombined::Table(table), reservation) => {
-                    RangeInput::table(table, reservation)
+                Content::Memory(MapSideCombined::Table(table), share) => {
+                    RangeInput::table(table, share)
                 }
                 Content::Memory(MapSideCombined::Blocks(pieces), _) => RangeInput::blocks(pieces),
                 Content::File(run) => RangeInput::run(&run),

@@ -3,161 +3,90 @@
 //! Entries in memory stay unsorted until a reader or a spill takes them: sorting a partition once is cheaper than
 //! merging a sorted part of each task.
 
-use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::group_spill::{self, Spill};
-use super::segment::{Segment, Share, largest_slice};
+use super::group_spill;
+use super::segment::{Segment, largest_slice};
+use super::shuffle_outputs::ShuffleOutputs;
 use super::sorted_partition::SortedPartition;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::id::ShuffleId;
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::key::slices::{group_share_bytes, slice_bits};
+use crate::shuffle::key::slices::SliceLayout;
 use crate::shuffle::read::chunk_set::{ChunkSet, SORT_BYTES};
 use crate::shuffle::read::group_stream::{EntrySource, GroupCursor, RunSource};
 use crate::shuffle::read::sorted_cursor::SortedCursor;
 use crate::storage::memory::Reservation;
-use crate::storage::run::Run;
-use crate::task::Resources;
+use crate::task::{MapBlock, Outputs, Resources};
 
 /// Output of the map tasks, for each partition of the next stage.
 #[derive(Debug)]
 pub(crate) struct GroupOutputs {
-    partitioner: HashPartitioner,
-    slice_bits: u32,
-    partitions: Vec<Mutex<PartitionOutput>>,
-    /// Length of all chunks, in bytes.
-    kept_bytes: Arc<AtomicUsize>,
-    /// Held by the one thread that spills the segments.
-    spilling: Mutex<()>,
-    /// `true` if all entries must stay in memory.
-    in_memory: bool,
-}
-
-#[derive(Debug)]
-struct PartitionOutput {
-    segments: Vec<(Segment, Share)>,
-    runs: Vec<Run>,
-    sorted: SortedPartition,
+    pub(crate) parts: ShuffleOutputs<Segment>,
+    sorted: Vec<Mutex<SortedPartition>>,
 }
 
 impl GroupOutputs {
     /// Creates outputs for `readers` readers of each partition. With `in_memory`, entries that do not fit are an error.
-    /// Their radix partitions suit the memory that each thread of `resources` has for entries.
     pub(crate) fn new(
         partitioner: HashPartitioner,
         readers: usize,
         in_memory: bool,
         resources: &Resources,
     ) -> Self {
-        let output = || PartitionOutput {
-            segments: Vec::new(),
-            runs: Vec::new(),
-            sorted: SortedPartition::new(readers),
+        let layout = SliceLayout::new(partitioner, resources);
+        let parts = ShuffleOutputs::new(partitioner.partitions(), layout, readers);
+        let parts = match in_memory {
+            true => parts.staying_in_memory(),
+            false => parts,
         };
-        let partitions = 0..partitioner.partitions();
+        Self::read_by(readers, parts)
+    }
+
+    /// Imports what other processes have exported. The result can be read any number of times.
+    pub(crate) fn import(
+        partitioner: HashPartitioner,
+        blocks: &[MapBlock],
+        resources: &Resources,
+    ) -> Result<Self> {
+        let layout = SliceLayout::new(partitioner, resources);
+        let parts = ShuffleOutputs::import(partitioner.partitions(), layout, blocks, resources)?;
+        Ok(Self::read_by(usize::MAX, parts))
+    }
+
+    fn read_by(readers: usize, parts: ShuffleOutputs<Segment>) -> Self {
+        let sorted = || Mutex::new(SortedPartition::new(readers));
+        let partitions = 0..parts.layout().partitioner.partitions();
         Self {
-            partitioner,
-            slice_bits: slice_bits(partitioner, group_share_bytes(resources)),
-            partitions: partitions.map(|_| Mutex::new(output())).collect(),
-            kept_bytes: Arc::default(),
-            spilling: Mutex::new(()),
-            in_memory,
+            sorted: partitions.map(|_| sorted()).collect(),
+            parts,
         }
     }
 
-    pub(crate) fn partitioner(&self) -> HashPartitioner {
-        self.partitioner
-    }
-
-    /// Returns the number of bits of a hash rank that determine its radix partition, which each chunk records.
-    pub(crate) fn slice_bits(&self) -> u32 {
-        self.slice_bits
-    }
-
-    pub(crate) fn is_in_memory(&self) -> bool {
-        self.in_memory
-    }
-
-    /// Returns the number of bytes kept in memory.
-    pub(crate) fn kept_bytes(&self) -> usize {
-        self.kept_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Returns whether `bytes` more, which already have their part of the budget, may be kept. They may while at most
-    /// half of the budget is in use.
-    pub(crate) fn may_keep(&self, bytes: usize, resources: &Resources) -> bool {
-        let budget = &resources.budget;
-        let used_bytes = match self.in_memory {
-            true => self.kept_bytes().saturating_add(bytes),
-            false => budget.used_bytes(),
-        };
-        used_bytes <= budget.limit_bytes() / 2
-    }
-
-    /// Keeps a segment. `lists` reserves memory for its list of chunks and those of others.
-    pub(crate) fn keep(&self, partition: usize, segment: Segment, lists: &Arc<Reservation>) {
-        let share = Share::of(&segment, &self.kept_bytes, lists);
-        lock(&self.partitions[partition])
-            .segments
-            .push((segment, share));
-    }
-
-    /// Returns an error if the outputs must stay in memory, because then they do not fit.
-    pub(crate) fn check_may_spill(&self, resources: &Resources) -> Result<()> {
-        if !self.in_memory {
-            return Ok(());
-        }
-        Err(too_large(resources))
-    }
-
-    pub(crate) fn add_runs(&self, partition: usize, runs: Vec<Run>) {
-        lock(&self.partitions[partition]).runs.extend(runs);
-    }
-
-    /// Returns the runs of a partition.
-    pub(crate) fn runs(&self, partition: usize) -> Vec<Run> {
-        lock(&self.partitions[partition]).runs.clone()
-    }
-
-    /// Writes the segments in memory to runs, and returns `true`. Returns `false` if another thread is already doing
-    /// so.
-    pub(crate) fn spill_kept(&self, resources: &Resources) -> Result<bool> {
-        let _spilling = match self.spilling.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(false),
-        };
-        let mut spill = Spill::new(self.partitioner, self.slice_bits, resources)?;
-        for (partition, output) in self.partitions.iter().enumerate() {
-            let segments = mem::take(&mut lock(output).segments);
-            let segments = segments
-                .into_iter()
-                .map(|(segment, share)| (segment, Some(share)));
-            self.add_runs(partition, spill.write(segments.collect())?);
-        }
-        Ok(true)
+    pub(crate) fn layout(&self) -> SliceLayout {
+        self.parts.layout()
     }
 
     /// Returns the groups of a partition in ascending order of (hash rank, key), with their values in the order of the
     /// bag.
     pub(crate) fn open(&self, partition: usize, resources: &Resources) -> Result<GroupCursor> {
-        let mut output = lock(&self.partitions[partition]);
-        let mut for_sorting = self.gather_segments(&mut output, resources)?;
-        let for_merging = group_spill::merge_down(&mut output.runs, self.partitioner, resources)?;
-        let (sorted, is_last) = output.sorted.read();
-        let runs = match is_last {
-            true => mem::take(&mut output.runs),
-            false => output.runs.clone(),
-        };
+        let SliceLayout { partitioner, .. } = self.layout();
+        let mut sorted = self.lock(partition);
+        let mut for_sorting = self.gather(partition, &mut sorted, resources)?;
+        let mut runs = self.parts.unordered_runs(partition);
+        let for_merging = group_spill::merge_down(&mut runs, partitioner, resources)?;
+        let (entries, is_last) = sorted.read();
+        // Later readers need not merge the same runs again.
+        let kept_runs = if is_last { &[] } else { &runs[..] };
+        self.parts.replace_runs(partition, kept_runs);
         let memory =
-            sorted.map(|sorted| SortedCursor::new(sorted, for_sorting.take(), &resources.stop));
+            entries.map(|entries| SortedCursor::new(entries, for_sorting.take(), &resources.stop));
         Ok(match memory {
             Some(memory) if runs.is_empty() => GroupCursor::Memory(memory),
             memory => {
                 let sources = runs
                     .iter()
-                    .map(|run| EntrySource::Run(RunSource::new(run, self.partitioner)))
+                    .map(|run| EntrySource::Run(RunSource::new(run, partitioner)))
                     .chain(memory.map(EntrySource::Memory));
                 GroupCursor::merge(sources, for_merging, &resources.stop)
             }
@@ -170,65 +99,62 @@ impl GroupOutputs {
         partition: usize,
         resources: &Resources,
     ) -> Result<Option<Arc<ChunkSet>>> {
-        let mut output = lock(&self.partitions[partition]);
-        self.gather_segments(&mut output, resources)?;
-        Ok(output.sorted.take())
+        let mut sorted = self.lock(partition);
+        self.gather(partition, &mut sorted, resources)?;
+        Ok(sorted.take())
     }
 
     /// Gathers the entries of a partition that are in memory, and returns the memory for sorting them. If there is no
     /// memory for that, spills them.
-    fn gather_segments(
+    fn gather(
         &self,
-        output: &mut PartitionOutput,
+        partition: usize,
+        sorted: &mut SortedPartition,
         resources: &Resources,
     ) -> Result<Option<Reservation>> {
-        if let Some(sorted) = output.sorted.gathered() {
+        if let Some(entries) = sorted.gathered() {
             // Another reader has gathered these and reserved its memory. They can no longer be spilled.
             return Ok(resources
                 .budget
-                .try_reserve(sorted.largest_slice() * SORT_BYTES));
+                .try_reserve(entries.largest_slice() * SORT_BYTES));
         }
-        if output.segments.is_empty() {
+        let segments = self.parts.take_kept(partition);
+        if segments.is_empty() {
             return Ok(None);
         }
-        let segments = mem::take(&mut output.segments);
-        let largest = largest_slice(&segments);
+        let largest = largest_slice(segments.iter().map(|(_, segment, _)| segment));
         let Some(reservation) = resources.budget.try_reserve(largest * SORT_BYTES) else {
-            self.check_may_spill(resources)?;
-            let mut spill = Spill::new(self.partitioner, self.slice_bits, resources)?;
-            let segments = segments
-                .into_iter()
-                .map(|(segment, share)| (segment, Some(share)));
-            output.runs.extend(spill.write(segments.collect())?);
+            self.parts.spill(partition, segments, resources)?;
             return Ok(None);
         };
         let mut chunks = Vec::new();
         let mut shares = Vec::with_capacity(segments.len());
-        for (segment, share) in segments {
+        for (_, segment, share) in segments {
             chunks.extend(segment.chunks);
             shares.push(share);
         }
-        let sorted = ChunkSet::new(chunks, self.slice_bits, self.partitioner, shares);
-        output.sorted.put(sorted);
+        sorted.put(ChunkSet::new(chunks, self.layout(), shares));
         Ok(Some(reservation))
+    }
+
+    /// Locks the entries that readers share even if the lock is poisoned: a panic while it was held fails its job, and
+    /// the entries stay consistent.
+    fn lock(&self, partition: usize) -> MutexGuard<'_, SortedPartition> {
+        let sorted = self.sorted[partition].lock();
+        sorted.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[cold]
-pub(crate) fn too_large(resources: &Resources) -> Error {
-    Error::new(ErrorKind::BroadcastTooLarge {
-        budget_bytes: resources.budget.limit_bytes(),
-    })
-}
-
-/// Locks a mutex even if it is poisoned: a panic while one of these locks was held fails its job, and the guarded data
-/// stays consistent.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Outputs for GroupOutputs {
+    fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<MapBlock>> {
+        self.parts.export(shuffle, resources)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    mod transfer;
+
     use super::*;
     use crate::shuffle::{Encode, Grouper};
     use crate::storage::codec::Short;

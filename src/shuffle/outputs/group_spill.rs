@@ -2,11 +2,13 @@
 
 use std::mem;
 
-use super::segment::{Segment, Share};
+use super::keep_limit::KeepLimit;
+use super::part::{MapPart, PartSeq};
+use super::segment::{Chunk, Segment};
 use crate::error::Result;
 use crate::shuffle::key::entry::encode_run;
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::outputs::segment::Chunk;
+use crate::shuffle::key::slices::SliceLayout;
 use crate::shuffle::read::chunk_set::{ChunkSet, SORT_BYTES};
 use crate::shuffle::read::compact::{compact, fan_in};
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
@@ -19,11 +21,10 @@ use crate::task::{Resources, StopFlag};
 const MIN_SORTED_ENTRIES: usize = 16 << 10;
 const MAX_SORTED_ENTRIES: usize = 4 << 20;
 
-/// Writes sorted runs of any partitions to one file.
-pub(crate) struct Spill {
+/// Takes sorted runs of any partitions.
+pub(crate) struct GroupFile {
     file: RunFile,
-    partitioner: HashPartitioner,
-    slice_bits: u32,
+    layout: SliceLayout,
     /// Maximum number of entries that are sorted in one batch.
     most_entries: usize,
     _reservation: Reservation,
@@ -31,30 +32,30 @@ pub(crate) struct Spill {
     stop: StopFlag,
 }
 
-/// Chunks that are sorted together.
-#[derive(Default)]
-struct Batch {
-    chunks: Vec<Chunk>,
-    entries: usize,
-    shares: Vec<Share>,
-}
+impl MapPart for Segment {
+    type Layout = SliceLayout;
+    type File = GroupFile;
 
-impl Spill {
-    pub(crate) fn new(
-        partitioner: HashPartitioner,
-        slice_bits: u32,
-        resources: &Resources,
-    ) -> Result<Self> {
+    const LIMIT: KeepLimit = KeepLimit::HalfInUse;
+
+    fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn create_file(layout: SliceLayout, resources: &Resources) -> Result<GroupFile> {
         let wanted_entries = (resources.share_bytes() / 16 / SORT_BYTES)
             .clamp(MIN_SORTED_ENTRIES, MAX_SORTED_ENTRIES);
         let (most_entries, reservation) =
             resources
                 .budget
                 .reserve_most(wanted_entries, MIN_SORTED_ENTRIES, SORT_BYTES);
-        Ok(Self {
+        Ok(GroupFile {
             file: RunFile::create(&resources.scratch, "group")?,
-            partitioner,
-            slice_bits,
+            layout,
             most_entries,
             _reservation: reservation,
             record: Vec::new(),
@@ -62,35 +63,40 @@ impl Spill {
         })
     }
 
-    /// Writes segments of one partition, in any order, and releases their memory batch by batch.
-    pub(crate) fn write(&mut self, segments: Vec<(Segment, Option<Share>)>) -> Result<Vec<Run>> {
-        let mut segments = segments;
-        segments.sort_by_key(|(segment, _)| segment.order());
+    /// Sorts the entries of all segments together, and releases their memory batch by batch. Each entry records its
+    /// order, so the order of the runs does not matter.
+    fn write<'p>(
+        parts: impl Iterator<Item = (PartSeq, &'p mut Self)>,
+        file: &mut GroupFile,
+    ) -> Result<Vec<(PartSeq, Run)>> {
+        let mut segments: Vec<_> = parts.map(|(_, segment)| segment).collect();
+        segments.sort_by_key(|segment| segment.order());
         let mut runs = Vec::new();
-        let mut batch = Batch::default();
-        for (segment, share) in segments {
-            for chunk in segment.chunks {
-                if batch.entries > 0 && batch.entries + chunk.entries > self.most_entries {
-                    runs.push(self.write_batch(mem::take(&mut batch))?);
+        let (mut batch, mut entries) = (Vec::new(), 0);
+        for segment in segments {
+            for chunk in mem::take(&mut segment.chunks) {
+                if entries > 0 && entries + chunk.entries > file.most_entries {
+                    runs.push(file.write_batch(mem::take(&mut batch))?);
+                    entries = 0;
                 }
-                batch.entries += chunk.entries;
-                batch.chunks.push(chunk);
+                entries += chunk.entries;
+                batch.push(chunk);
             }
-            batch.shares.extend(share);
         }
-        if !batch.chunks.is_empty() {
-            runs.push(self.write_batch(batch)?);
+        if !batch.is_empty() {
+            runs.push(file.write_batch(batch)?);
         }
-        Ok(runs)
+        Ok(runs
+            .into_iter()
+            .map(|run| (PartSeq::default(), run))
+            .collect())
     }
+}
 
-    fn write_batch(&mut self, batch: Batch) -> Result<Run> {
-        let sorted = ChunkSet::new(
-            batch.chunks,
-            self.slice_bits,
-            self.partitioner,
-            batch.shares,
-        );
+impl GroupFile {
+    /// Writes chunks that are sorted together.
+    fn write_batch(&mut self, chunks: Vec<Chunk>) -> Result<Run> {
+        let sorted = ChunkSet::new(chunks, self.layout, Vec::new());
         let mut cursor = SortedCursor::new(&sorted, None, &self.stop);
         let mut run = self.file.run();
         while cursor.advance()? {

@@ -58,7 +58,7 @@ impl OrderedOutputs {
         {
             let merger = Merger {
                 combine,
-                partitioner: self.groups.partitioner(),
+                partitioner: self.groups.layout().partitioner,
                 resources,
                 table_size: &self.table_size,
                 room: Some(&room),

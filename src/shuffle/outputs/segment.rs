@@ -1,11 +1,7 @@
 //! Entries of one task for one partition, in chunks.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use crate::shuffle::key::entry::EntrySeq;
 use crate::shuffle::memory::slab::SlabSpan;
-use crate::storage::memory::Reservation;
 
 /// Entries of one radix partition and of one task, back to back.
 #[derive(Debug)]
@@ -41,7 +37,8 @@ pub(crate) const OFFSET_BITS: u32 = 15;
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) chunks: Vec<Chunk>,
-    bytes: usize,
+    /// Memory of the chunks, in bytes.
+    pub(crate) bytes: usize,
 }
 
 impl Segment {
@@ -60,41 +57,10 @@ impl Segment {
     }
 }
 
-/// Share of the kept bytes. Dropping it subtracts the share.
-#[derive(Debug)]
-pub(crate) struct Share {
-    kept_bytes: Arc<AtomicUsize>,
-    bytes: usize,
-    /// Memory for the lists of chunks. Each slab that holds chunks has its own part of the budget.
-    _lists: Arc<Reservation>,
-}
-
-impl Share {
-    /// Adds the bytes of a segment to the kept bytes.
-    pub(crate) fn of(
-        segment: &Segment,
-        kept_bytes: &Arc<AtomicUsize>,
-        lists: &Arc<Reservation>,
-    ) -> Self {
-        kept_bytes.fetch_add(segment.bytes, Ordering::Relaxed);
-        Self {
-            kept_bytes: Arc::clone(kept_bytes),
-            bytes: segment.bytes,
-            _lists: Arc::clone(lists),
-        }
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.kept_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
 /// Returns the number of entries in the largest radix partition.
-pub(crate) fn largest_slice(segments: &[(Segment, Share)]) -> usize {
+pub(crate) fn largest_slice<'s>(segments: impl Iterator<Item = &'s Segment>) -> usize {
     let mut entries = Vec::new();
-    let chunks = segments.iter().flat_map(|(segment, _)| &segment.chunks);
+    let chunks = segments.flat_map(|segment| &segment.chunks);
     for chunk in chunks {
         if entries.len() <= chunk.slice {
             entries.resize(chunk.slice + 1, 0);

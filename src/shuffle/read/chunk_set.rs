@@ -11,10 +11,11 @@ use crate::error::Result;
 use crate::pipeline::Data;
 use crate::shuffle::key::entry;
 use crate::shuffle::key::partitioner::{HashPartitioner, HashRank};
-use crate::shuffle::key::slices::slice_of;
+use crate::shuffle::key::slices::{SliceLayout, slice_of};
 use crate::shuffle::memory::hints::prefetch;
 use crate::shuffle::memory::radix_sort::radix_sort;
-use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES, OFFSET_BITS, Share};
+use crate::shuffle::outputs::part::Share;
+use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES, OFFSET_BITS};
 use crate::shuffle::table::hash_table::HashedKey;
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
@@ -46,12 +47,7 @@ pub(crate) struct ChunkSet {
 }
 
 impl ChunkSet {
-    pub(crate) fn new(
-        mut chunks: Vec<Chunk>,
-        slice_bits: u32,
-        partitioner: HashPartitioner,
-        shares: Vec<Share>,
-    ) -> Self {
+    pub(crate) fn new(mut chunks: Vec<Chunk>, layout: SliceLayout, shares: Vec<Share>) -> Self {
         chunks.sort_by_key(|chunk| (chunk.slice, chunk.order));
         let mut slices = Vec::new();
         let mut start = 0;
@@ -65,8 +61,8 @@ impl ChunkSet {
             chunk_mask: numbers as u64 - 1,
             chunks,
             slices,
-            slice_bits,
-            partitioner,
+            slice_bits: layout.slice_bits,
+            partitioner: layout.partitioner,
             _shares: shares,
         }
     }

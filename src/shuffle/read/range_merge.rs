@@ -19,6 +19,7 @@ use crate::pipeline::{Data, Key, Owned};
 use crate::shuffle::key::blocks::{self, ALL_BITS, BlockReader};
 use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::slab::SlabSpan;
+use crate::shuffle::outputs::part::Share;
 use crate::shuffle::table::hash_table::{HashedKey, SortedKeys, Table};
 use crate::shuffle::write::combine::Combine;
 use crate::storage::memory::Reservation;
@@ -37,18 +38,18 @@ pub(crate) enum RangeInput<V> {
     Table {
         keys: SortedKeys<Table<V>, V>,
         len: usize,
-        _reservation: Arc<Reservation>,
+        _share: Share,
     },
     Blocks(BlockReader),
     Chunks(ChunkReader),
 }
 
 impl<V: Data> RangeInput<V> {
-    pub(crate) fn table(table: Table<V>, reservation: Arc<Reservation>) -> Self {
+    pub(crate) fn table(table: Table<V>, share: Share) -> Self {
         Self::Table {
             len: table.len(),
             keys: table.into_sorted(),
-            _reservation: reservation,
+            _share: share,
         }
     }
 
@@ -353,7 +354,8 @@ mod tests {
                 table.make_room(long);
             }
         }
-        RangeInput::table(table, Arc::new(resources.budget.reservation()))
+        let reservation = Arc::new(resources.budget.reservation());
+        RangeInput::table(table, Share::new(0, &Arc::default(), &reservation))
     }
 
     /// Merges blocks, a table and more blocks, with or without knowing that keys repeat. Also returns the number of

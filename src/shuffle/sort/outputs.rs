@@ -9,6 +9,7 @@ use super::sample::{KeySample, SampleSize, bounds};
 use super::{Sort, Stable};
 use crate::error::Result;
 use crate::pipeline::Ref;
+use crate::shuffle::outputs::keep_limit::KeepLimit;
 use crate::shuffle::read::compact::{compact, fan_in};
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::merge::Merge;
@@ -52,10 +53,10 @@ impl SortOutputs {
         }
     }
 
-    /// Returns the maximum memory for one more run, in bytes. All runs together take at most half of the budget. The
-    /// other half is for the buffers that other threads fill in the meantime, and later for the readers.
+    /// Returns the maximum memory for one more run, in bytes. The rest of the budget is for the buffers that other threads
+    /// fill in the meantime, and later for the readers.
     pub(super) fn memory_left(&self, budget: &MemoryBudget) -> usize {
-        (budget.limit_bytes() / 2).saturating_sub(self.lock().memory_bytes)
+        KeepLimit::HalfKept.bytes_left(self.lock().memory_bytes, budget)
     }
 
     pub(super) fn put_run(&self, run: Arc<SortedRun>) {

@@ -17,7 +17,8 @@ use crate::shuffle::key::entry_batch::EntryBatch;
 use crate::shuffle::key::partitioner::{HashPartitioner, KeyPosition};
 use crate::shuffle::key::short_entry::ShortEntry;
 use crate::shuffle::outputs::combiner_outputs::{CombinerOutputs, MapSideCombined};
-use crate::shuffle::outputs::map_outputs::{MapOutputs, PartSeq};
+use crate::shuffle::outputs::part::PartSeq;
+use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
 use crate::shuffle::table::tables::Tables;
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
@@ -42,7 +43,7 @@ pub(crate) struct Combiner<'c, C: Combine> {
     // Settings.
     combine: &'c C,
     partitioner: HashPartitioner,
-    outputs: &'c MapOutputs<MapSideCombined<C::Combined>>,
+    outputs: &'c ShuffleOutputs<MapSideCombined<C::Combined>>,
     resources: &'c Resources,
 
     tables: Tables<'c, C>,
@@ -219,7 +220,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
         }
         let mut reservation = self.resources.budget.reservation();
         let is_granted = self.resources.reserve(&mut reservation, bytes, || {
-            self.outputs.spill(self.resources)
+            self.outputs.reclaim(0, self.resources)
         })?;
         Ok(is_granted.then_some(reservation))
     }
@@ -304,7 +305,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, partition: usize, long: &[u8]) -> Result<()> {
-        let reclaim = || self.outputs.spill(self.resources);
+        let reclaim = || self.outputs.reclaim(0, self.resources);
         if self.tables.make_room(partition, long, reclaim)? {
             return Ok(());
         }
@@ -319,7 +320,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
     /// Reserves the memory that values hold, if necessary by spilling them.
     #[cold]
     fn measure_values(&mut self, growth: usize) -> Result<()> {
-        let reclaim = || self.outputs.spill(self.resources);
+        let reclaim = || self.outputs.reclaim(0, self.resources);
         if self.tables.measure_values(growth, reclaim)? {
             return Ok(());
         }
@@ -367,8 +368,12 @@ impl<'c, C: Combine> Combiner<'c, C> {
         if self.tables.records() > 0 && std::mem::needs_drop::<C::Combined>() {
             self.measure_values(1)?;
         }
+        let bytes = self.tables.memory_bytes() + self.buckets.bytes();
+        if !self.outputs.may_keep(bytes, self.resources)? {
+            return self.spill();
+        }
         self.uncounted += self.tables.records();
-        self.count((self.tables.memory_bytes() + self.buckets.bytes()) as u64);
+        self.count(bytes as u64);
         self.forget_savings();
         let (tables, reservation) = self.tables.take();
         let tables = tables.into_iter().map(MapSideCombined::Table).collect();

@@ -8,8 +8,6 @@
 //!             (spilled later if others need the memory)
 //! ```
 
-use std::sync::Arc;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Data, Ref};
 use crate::shuffle::key::encode::Encode;
@@ -17,11 +15,12 @@ use crate::shuffle::key::entry::{EntrySeq, MAX_HEADER_BYTES};
 use crate::shuffle::key::entry_batch::EntryBatch;
 use crate::shuffle::key::partitioner::{HashPartitioner, KeyPosition};
 use crate::shuffle::key::short_entry::ShortEntry;
-use crate::shuffle::key::slices::{bucket_of, group_share_bytes};
+use crate::shuffle::key::slices::{SliceLayout, bucket_of, group_share_bytes};
 use crate::shuffle::memory::slab::{SlabSpan, Slabs};
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
-use crate::shuffle::outputs::group_spill::Spill;
+use crate::shuffle::outputs::part::PartSeq;
 use crate::shuffle::outputs::segment::{CHUNK_BYTES, Chunk, MAX_CHUNK_BYTES, Segment};
+use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
 use crate::storage::codec::{self, Sampling, Short};
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
@@ -76,7 +75,7 @@ impl Bucket {
 
 /// Partitions the records of one thread's tasks.
 pub(crate) struct Grouper<'o> {
-    outputs: &'o GroupOutputs,
+    outputs: &'o ShuffleOutputs<Segment>,
     resources: Resources,
     partitioner: HashPartitioner,
     /// For each partition, one bucket for each of its radix partitions. These are the hash ranks that start with the
@@ -111,9 +110,12 @@ pub(crate) struct Grouper<'o> {
 
 impl<'o> Grouper<'o> {
     pub(crate) fn new(outputs: &'o GroupOutputs, resources: &Resources) -> Self {
-        let partitioner = outputs.partitioner();
+        let outputs = &outputs.parts;
+        let SliceLayout {
+            partitioner,
+            slice_bits,
+        } = outputs.layout();
         let partitions = partitioner.partitions();
-        let slice_bits = outputs.slice_bits();
         let share_bytes = match outputs.is_in_memory() {
             // Entries that cannot be spilled may all come from one task.
             true => resources.budget.limit_bytes() / 2,
@@ -316,10 +318,7 @@ impl<'o> Grouper<'o> {
         }
         let mut reservation = self.resources.budget.reservation();
         let is_granted = self.resources.reserve(&mut reservation, bytes, || {
-            if !self.outputs.is_in_memory() && self.outputs.kept_bytes() > self.slab_bytes {
-                self.outputs.spill_kept(&self.resources)?;
-            }
-            Ok(())
+            self.outputs.reclaim(self.slab_bytes, &self.resources)
         })?;
         reservation.trim();
         Ok(is_granted.then_some(reservation))
@@ -327,9 +326,7 @@ impl<'o> Grouper<'o> {
 
     /// Frees memory for others: spills committed records and, unless there are few, the uncommitted ones.
     pub(crate) fn reclaim(&mut self) -> Result<()> {
-        if self.outputs.kept_bytes() > 0 {
-            self.outputs.spill_kept(&self.resources)?;
-        }
+        self.outputs.reclaim(0, &self.resources)?;
         if self.records > 0 && self.slab_bytes >= FLOOR_BYTES {
             self.spill()?;
         }
@@ -338,11 +335,9 @@ impl<'o> Grouper<'o> {
 
     /// Writes the uncommitted records to runs.
     fn spill(&mut self) -> Result<()> {
-        let mut spill = Spill::new(self.partitioner, self.slice_bits, &self.resources)?;
-        for (partition, chunks) in self.take_chunks() {
-            let runs = spill.write(vec![(Segment::new(chunks), None)])?;
-            self.outputs.add_runs(partition, runs);
-        }
+        let mut segments = self.take_segments();
+        self.outputs
+            .write(&mut segments, PartSeq::default(), &self.resources)?;
         self.forget_slabs();
         Ok(())
     }
@@ -359,10 +354,9 @@ impl<'o> Grouper<'o> {
             return Ok(());
         }
         if let Some(lists) = self.reserve_to_keep()? {
-            let lists = Arc::new(lists);
-            for (partition, chunks) in self.take_chunks() {
-                self.outputs.keep(partition, Segment::new(chunks), &lists);
-            }
+            // Each entry records its order.
+            let segments = self.take_segments();
+            self.outputs.keep(segments, PartSeq::default(), lists);
             self.slabs.iter_mut().for_each(Slabs::forget_full);
             self.slab_bytes = self.slabs.iter().map(Slabs::last_bytes).sum();
         } else {
@@ -382,24 +376,18 @@ impl<'o> Grouper<'o> {
             return Ok(None);
         };
         lists.trim();
-        if outputs.may_keep(self.bytes, resources) {
-            return Ok(Some(lists));
-        }
-        outputs.check_may_spill(resources)?;
-        let may_keep = outputs.kept_bytes() > self.bytes
-            && outputs.spill_kept(resources)?
-            && outputs.may_keep(self.bytes, resources);
+        let may_keep = outputs.may_keep(self.bytes, resources)?;
         Ok(may_keep.then_some(lists))
     }
 
-    /// Takes the entries out of the buckets.
-    fn take_chunks(&mut self) -> Vec<(usize, Vec<Chunk>)> {
+    /// Takes the entries out of the buckets: a segment for each partition.
+    fn take_segments(&mut self) -> Vec<Segment> {
         let progress = &self.resources.progress;
         let bytes = std::mem::take(&mut self.bytes);
         progress.add_shuffled(std::mem::take(&mut self.records), bytes as u64);
         let task = self.first_task as u64;
         let slices = 1 << self.slice_bits;
-        let mut partitions = Vec::new();
+        let mut segments = Vec::with_capacity(self.chunks_given.len());
         for (partition, buckets) in self.buckets.chunks_mut(slices).enumerate() {
             let mut chunks = Vec::with_capacity(buckets.iter().map(Bucket::chunks).sum());
             for (slice, bucket) in buckets.iter_mut().enumerate() {
@@ -414,11 +402,9 @@ impl<'o> Grouper<'o> {
                     });
                 }
             }
-            if !chunks.is_empty() {
-                partitions.push((partition, chunks));
-            }
+            segments.push(Segment::new(chunks));
         }
-        partitions
+        segments
     }
 
     fn forget_slabs(&mut self) {

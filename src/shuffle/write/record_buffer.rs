@@ -4,7 +4,9 @@ use std::borrow::Borrow;
 
 use crate::error::Result;
 use crate::pipeline::{Peek, Ref, Storable};
-use crate::shuffle::outputs::map_outputs::{Content, InMemory, MapOutputs, PartSeq};
+use crate::shuffle::outputs::keep_limit::KeepLimit;
+use crate::shuffle::outputs::part::{Content, MapPart, PartFile, PartSeq};
+use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
 use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
@@ -25,10 +27,6 @@ impl RecordBuffer {
         T::store(record, &mut self.bytes)?;
         self.ends.push(self.bytes.len());
         Ok(self.bytes.len() - start + size_of::<usize>())
-    }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
     }
 
     /// Writes the records as the next run of `file`.
@@ -52,22 +50,37 @@ impl RecordBuffer {
     }
 }
 
-impl InMemory for RecordBuffer {
+impl MapPart for RecordBuffer {
+    type Layout = ();
+    type File = PartFile;
+
+    const LIMIT: KeepLimit = KeepLimit::Granted;
+
     fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    fn write(&mut self, file: &mut RunFile, stop: &StopFlag) -> Result<Run> {
-        let run = self.write_run(file, stop)?;
-        self.bytes.clear();
-        self.ends.clear();
-        Ok(run)
+    fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+
+    fn create_file((): (), resources: &Resources) -> Result<PartFile> {
+        PartFile::create(resources)
+    }
+
+    fn write<'p>(
+        parts: impl Iterator<Item = (PartSeq, &'p mut Self)>,
+        file: &mut PartFile,
+    ) -> Result<Vec<(PartSeq, Run)>> {
+        file.write_each(parts, |part, file, stop| {
+            std::mem::take(part).write_run(file, stop)
+        })
     }
 }
 
 /// Calls `each` with the records of `parts`, in order.
-pub(crate) fn replay<T, M>(
-    parts: impl IntoIterator<Item = Content<M>>,
+pub(crate) fn replay<T, M, R>(
+    parts: impl IntoIterator<Item = Content<M, R>>,
     stop: &StopFlag,
     mut each: impl for<'a> FnMut(Ref<'a, T>) -> Flow,
 ) -> Result<Flow>
@@ -82,7 +95,7 @@ where
     };
     for part in parts {
         match part {
-            Content::Memory(record_buffer, _reservation) => {
+            Content::Memory(record_buffer, _memory) => {
                 for record in record_buffer.borrow().iter() {
                     if restore(record)?.is_break() {
                         return Ok(Flow::Break(()));
@@ -111,7 +124,7 @@ const MIN_COMMIT_BYTES: usize = 4 << 20;
 
 /// Partitions the records of one thread's tasks, within a memory budget.
 pub(crate) struct Divider<'o> {
-    outputs: &'o MapOutputs<RecordBuffer>,
+    outputs: &'o ShuffleOutputs<RecordBuffer>,
     resources: &'o Resources,
     most_bytes: usize,
     partitions: usize,
@@ -130,7 +143,7 @@ pub(crate) struct Divider<'o> {
 impl<'o> Divider<'o> {
     pub(crate) fn new(
         partitions: usize,
-        outputs: &'o MapOutputs<RecordBuffer>,
+        outputs: &'o ShuffleOutputs<RecordBuffer>,
         resources: &'o Resources,
     ) -> Self {
         Self {
@@ -174,29 +187,37 @@ impl<'o> Divider<'o> {
         Ok(())
     }
 
+    /// Reserves the memory of the records or, if the budget refuses, spills them.
     #[cold]
     fn account(&mut self) -> Result<()> {
         self.bytes += std::mem::take(&mut self.new_bytes);
-        let bytes = self
-            .record_buffers
-            .iter()
-            .map(RecordBuffer::memory_bytes)
-            .sum();
-        let spill = || self.outputs.spill(self.resources);
-        if bytes <= self.most_bytes
-            && self
-                .resources
-                .reserve(&mut self.reservation, bytes, spill)?
-        {
+        let bytes = self.memory_bytes();
+        let (outputs, resources) = (self.outputs, self.resources);
+        let reclaim = || outputs.reclaim(0, resources);
+        if bytes <= self.most_bytes && resources.reserve(&mut self.reservation, bytes, reclaim)? {
             return Ok(());
         }
+        self.spill()
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let buffers = self.record_buffers.iter();
+        buffers.map(RecordBuffer::memory_bytes).sum()
+    }
+
+    fn take_buffers(&mut self) -> Vec<RecordBuffer> {
+        self.bytes = 0;
+        let none = vec![RecordBuffer::default(); self.partitions];
+        std::mem::replace(&mut self.record_buffers, none)
+    }
+
+    fn spill(&mut self) -> Result<()> {
+        let mut buffers = self.take_buffers();
         let written = self
             .outputs
-            .write(&mut self.record_buffers, self.order, self.resources)?;
+            .write(&mut buffers, self.order, self.resources)?;
         self.count(written);
         self.order = self.order.next();
-        self.bytes = 0;
-        self.record_buffers = vec![RecordBuffer::default(); self.partitions];
         self.reservation.clear();
         Ok(())
     }
@@ -207,19 +228,14 @@ impl<'o> Divider<'o> {
             return Ok(());
         }
         self.account()?;
-        self.bytes = 0;
-        let bytes: usize = self
-            .record_buffers
-            .iter()
-            .map(RecordBuffer::memory_bytes)
-            .sum();
+        let bytes = self.memory_bytes();
+        if !self.outputs.may_keep(bytes, self.resources)? {
+            return self.spill();
+        }
         self.count(bytes as u64);
-        let record_buffers = std::mem::replace(
-            &mut self.record_buffers,
-            vec![RecordBuffer::default(); self.partitions],
-        );
+        let buffers = self.take_buffers();
         self.outputs
-            .keep(record_buffers, self.order, self.reservation.take());
+            .keep(buffers, self.order, self.reservation.take());
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::*;
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::key::slices::slice_of;
+use crate::shuffle::key::slices::{SliceLayout, slice_of};
 use crate::shuffle::memory::slab::SlabSpan;
 use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES};
 use crate::storage::memory::MemoryBudget;
@@ -45,7 +45,11 @@ fn sorted<K: AsRef<[u8]>>(keys: &[K], most_bytes: usize) -> ChunkSet {
             close(slice, &open[slice], entries[slice]);
         }
     }
-    ChunkSet::new(chunks, SLICE_BITS, partitioner, Vec::new())
+    let layout = SliceLayout {
+        partitioner,
+        slice_bits: SLICE_BITS,
+    };
+    ChunkSet::new(chunks, layout, Vec::new())
 }
 
 /// Asserts that the groups of these entries are right, for each way to iterate over them.
