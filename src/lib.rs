@@ -468,8 +468,6 @@ pub use operators::values::Values;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable};
 pub use scheduler::{JobSummary, StageSummary};
 pub use storage::size::ByteSize;
-#[doc(hidden)] // for the module of executors
-pub use task::{FilePart, MapBlock};
 pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
 
 /// The examples of the README are tested as those of the docs are.
