@@ -78,7 +78,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Sorts by `sort` into ranges.
     fn sort_at<S: Sort<Record = T>>(self, site: Site, sort: S) -> Bag<T> {
         let partitions = self.context.shuffle_partitions();
-        self.sort_into(site, sort, partitions, RecordOrder::ByRange)
+        self.sort_into(site, sort, partitions, RecordOrder::Sorted)
     }
 
     fn sort_into<S: Sort<Record = T>>(

@@ -9,7 +9,7 @@ use super::*;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operators::actions::{Collect, Count, Fold, HasAny, Top, TryForEach, WriteText};
 use crate::pipeline::{Action, Data, Initial, Plain, Stated};
-use crate::plan::Plan;
+use crate::plan::JobPlan;
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::ResultStage;
 use crate::task::{
@@ -63,7 +63,7 @@ where
     P: Pipeline<Out = T>,
     A: Action<T>,
 {
-    let plan = Plan::new(&bag.node);
+    let plan = JobPlan::new(&bag.node);
     let resources = Resources::unlimited();
     let mut blocks = Vec::new();
     for (number, map_stage) in (1..).zip(&plan.map_stages) {

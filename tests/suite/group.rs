@@ -103,7 +103,7 @@ fn two_branches_read_one_shuffle() {
         let firsts = groups.map(|(key, mut values)| (key, usize::from(values.next().is_some())));
         let both = sizes.union(firsts);
         assert!(
-            both.explain().contains("read 2 times"),
+            both.explain().to_string().contains("read 2 times"),
             "{}",
             both.explain()
         );

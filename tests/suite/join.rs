@@ -291,7 +291,7 @@ fn a_bag_joins_with_itself_and_with_a_join() {
         let squares = numbers.clone().join(numbers.clone());
         let rows = squares.clone().join(squares.left_join(numbers));
         assert!(
-            rows.explain().contains("join <- stage"),
+            rows.explain().to_string().contains("join <- stage"),
             "{}",
             rows.explain()
         );
@@ -308,7 +308,7 @@ fn the_plan_names_both_sides() {
     let context = Context::builder().build().unwrap();
     let left = context.range_partitioned(0..10, 2).map(|n| (n, 'l'));
     let right = context.range_partitioned(0..10, 3).map(|n| (n, 'r'));
-    let plan = left.clone().join(right.clone()).explain();
+    let plan = left.clone().join(right.clone()).explain().to_string();
     assert!(
         plan.contains("  join <- stage 2, <- stage 1 at tests/suite/join.rs"),
         "{plan}"
@@ -317,7 +317,7 @@ fn the_plan_names_both_sides() {
     let end =
         "  -> shuffle: by hash of the key, without keys that stage 1 has not, if these are few";
     assert!(plan.contains(&format!("{end}\nstage 3 ")), "{plan}");
-    let plan = left.join_broadcast(right).explain();
+    let plan = left.join_broadcast(right).explain().to_string();
     assert!(plan.contains("  -> broadcast\n"), "{plan}");
     assert!(
         plan.contains("  join_broadcast <- stage 1 at tests/suite/join.rs"),

@@ -422,7 +422,7 @@ fn a_panic_in_a_comparison_names_the_sort() {
 
 #[test]
 fn the_plan_shows_how_a_sort_partitions() {
-    let plan = holdall::range(0..10).sort().explain();
+    let plan = holdall::range(0..10).sort().explain().to_string();
     assert!(plan.contains("shuffle: by range of the key"), "{plan}");
     assert!(plan.contains("[order: sorted]"), "{plan}");
 }
