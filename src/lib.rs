@@ -450,7 +450,7 @@ mod task;
 mod text;
 
 pub use bag::{
-    Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, empty, from_fn,
+    Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, Written, empty, from_fn,
     from_iter, from_vec, range, read_text, union_all,
 };
 pub use config::Executor;
