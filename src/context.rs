@@ -19,9 +19,9 @@ use crate::task::{MemoryReclaimer, Resources, StopFlag};
 
 /// Where and how jobs run: the executor and its threads, the memory and files that they may use, the progress bar.
 ///
-/// None is needed: the functions at the root of this crate, such as [`read_text`](crate::read_text), use a default
-/// context, which runs on all cores and follows the [environment variables](crate#settings-and-environment). A context
-/// is cheap to clone.
+/// None is needed: the functions at the root of this crate, such as [`read_text`](crate::read_text), use the default
+/// context, [`Context::default`]. It runs on all cores and follows the
+/// [environment variables](crate#settings-and-environment). A context is cheap to clone.
 ///
 /// # Examples
 ///
@@ -121,19 +121,6 @@ impl Context {
         ContextBuilder::default()
     }
 
-    /// The default context. Where the environment variables cannot be understood, it is one whose jobs fail.
-    pub(crate) fn shared() -> Self {
-        static SHARED: OnceLock<Context> = OnceLock::new();
-        let context = SHARED.get_or_init(|| {
-            Self(
-                Config::from_env()
-                    .ok()
-                    .map(|config| Arc::new(Shared::new(config, None))),
-            )
-        });
-        context.clone()
-    }
-
     pub(crate) fn shuffle_partitions(&self) -> usize {
         self.0
             .as_ref()
@@ -187,6 +174,32 @@ impl Context {
         };
         let shows_progress = shared.config.progress && io::stderr().is_terminal();
         shared.job(result, shows_progress)
+    }
+}
+
+/// Returns the context that the functions at the root of this crate use. All of its clones share its settings, its memory
+/// budget and its [`last_job`](Context::last_job).
+///
+/// If an environment variable is invalid, each job of this context fails with
+/// [`InvalidSetting`](crate::ErrorKind::InvalidSetting).
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Context;
+///
+/// holdall::range(0..100).distinct().count()?;
+/// assert_eq!(Context::default().last_job().unwrap().stages.len(), 2);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+impl Default for Context {
+    fn default() -> Self {
+        static DEFAULT: OnceLock<Context> = OnceLock::new();
+        let context = DEFAULT.get_or_init(|| {
+            let config = Config::from_env().ok();
+            Self(config.map(|config| Arc::new(Shared::new(config, None))))
+        });
+        context.clone()
     }
 }
 

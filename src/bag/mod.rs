@@ -169,6 +169,29 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.pipeline.partitions()
     }
 
+    /// Returns the context that runs the jobs of this bag, for example to create another bag in it.
+    ///
+    /// A method that takes two bags, such as [`union`](Bag::union) or [`join`](Bag::join), returns a bag in the context of
+    /// the first. The jobs of that bag compute the second one there too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::range(0..1000).map(|n| n % 7).distinct();
+    /// assert_eq!(numbers.count()?, 7);
+    /// let summary = numbers.context().last_job().unwrap();
+    /// assert_eq!(summary.stages[0].shuffled_records, 1000);
+    ///
+    /// let context = holdall::Context::builder().shuffle_partitions(3).build()?;
+    /// let both = context.range(0..5).intersection(holdall::range(3..9));
+    /// assert_eq!(both.partitions(), Some(3));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
     /// Erases the chain of operators, so that the type is `Bag<T>`. Narrow: keeps partitions and order.
     ///
     /// Records are then passed to the next operator through a pointer. Sized records are passed in batches, at a cost

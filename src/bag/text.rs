@@ -241,11 +241,7 @@ impl TextReader {
         };
         let detail = read_text::describe(files.len(), bytes);
         let node = Node::source(site, detail, Pipeline::partitions(&pipeline), Some(bytes));
-        Ok(Bag::new(
-            pipeline,
-            node,
-            self.context.unwrap_or_else(Context::shared),
-        ))
+        Ok(Bag::new(pipeline, node, self.context.unwrap_or_default()))
     }
 }
 
