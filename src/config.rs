@@ -145,7 +145,7 @@ impl Config {
                 Some(text) => return Err(invalid("HOLDALL_SUMMARY", text, SUMMARY)),
             },
             memory_bytes: match text("HOLDALL_MEMORY", SIZE)? {
-                Some(text) => parse_bytes("HOLDALL_MEMORY", &text)?,
+                Some(text) => parse_bytes("HOLDALL_MEMORY", &text)?.saturating_usize(),
                 None => default_budget_bytes(),
             },
             spill_directory: variable("HOLDALL_SPILL_DIR")

@@ -234,14 +234,14 @@
 //! compressed if that saves enough, and are read sequentially.
 //!
 //! ```
-//! use holdall::{ByteSize, Context};
+//! use holdall::Context;
 //!
 //! # let dir = tempfile::tempdir().unwrap();
 //! let context = Context::builder()
 //!     .threads(2)
-//!     .memory("4MiB".parse::<ByteSize>()?)
+//!     .memory("4MiB")
 //!     .spill_directory(dir.path())
-//!     .disk_quota(1 << 30)
+//!     .disk_quota("1GiB")
 //!     .build()?;
 //! let distinct = context.range(0..500_000).map(|n| n * 7).distinct();
 //! assert_eq!(distinct.count()?, 500_000);
@@ -469,7 +469,7 @@ pub use operators::values::Values;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable};
 pub use plan::{Plan, PlanOperator, PlanStage, StageOutput};
 pub use scheduler::{JobSummary, StageSummary};
-pub use storage::size::ByteSize;
+pub use storage::size::{ByteSize, IntoByteSize};
 pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
 
 /// The examples of the README are tested as those of the docs are.

@@ -165,7 +165,7 @@ proptest! {
         threads in 1..4_usize,
     ) {
         let spill = tempfile::tempdir().unwrap();
-        let builder = Context::builder().threads(threads).memory(threads << 20);
+        let builder = Context::builder().threads(threads).memory((threads as u64) << 20);
         let context = builder.spill_directory(spill.path()).build().unwrap();
         let bag = context.from_vec_partitioned(input.clone(), partitions);
         let found = bag.group_by_key().collect().unwrap();

@@ -152,7 +152,7 @@ proptest! {
         threads in 1..4_usize,
     ) {
         let spill = tempfile::tempdir().unwrap();
-        let builder = Context::builder().threads(threads).memory(threads << 20);
+        let builder = Context::builder().threads(threads).memory((threads as u64) << 20);
         let context = builder.spill_directory(spill.path()).build().unwrap();
         check_all_kinds(&context, &left, &right, partitions);
         let context = Context::builder().threads(threads).build().unwrap();
@@ -185,7 +185,9 @@ fn the_order_is_that_of_the_hash_whatever_spills() {
 fn a_heavy_key_on_both_sides_fits() {
     let spill = tempfile::tempdir().unwrap();
     for threads in [1, 2] {
-        let builder = Context::builder().threads(threads).memory(threads << 20);
+        let builder = Context::builder()
+            .threads(threads)
+            .memory((threads as u64) << 20);
         let context = builder.spill_directory(spill.path()).build().unwrap();
         let left = context.range_partitioned(0..5, 4).map(|n| (7, n));
         let right = context.range_partitioned(0..100_000, 9).map(|n| (7, n));

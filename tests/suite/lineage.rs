@@ -329,7 +329,9 @@ fn what_was_released_is_computed_again_when_all_that_was_kept_is_damaged() {
 /// Runs jobs that spill to far more files than this process can open.
 fn spills_much(threads: usize) -> holdall::Result<()> {
     let spill = Files::new();
-    let builder = Context::builder().threads(threads).memory(threads << 20);
+    let builder = Context::builder()
+        .threads(threads)
+        .memory((threads as u64) << 20);
     let context = builder.spill_directory(spill.root()).build()?;
     const RECORDS: u64 = 20_000;
     let key = |n: u64| format!("{n:0100}");

@@ -13,8 +13,8 @@ use holdall::{Bag, Context, Data, ErrorKind, Executor};
 use crate::common::{assert_empty, concatenation};
 
 /// Minimum memory of a thread, in bytes.
-const TINY: usize = 1 << 20;
-const LARGE: usize = 1 << 30;
+const TINY: u64 = 1 << 20;
+const LARGE: u64 = 1 << 30;
 
 /// Returns contexts of all kinds, with much memory and with little, which spill into `directory`.
 fn contexts(directory: &Path) -> Vec<(String, Context)> {
