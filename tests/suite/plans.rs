@@ -41,6 +41,15 @@ fn a_place_is_file_line_and_column() {
 }
 
 #[test]
+fn a_bag_that_is_converted_has_the_place_of_the_conversion() {
+    let (line, bag) = (line!(), Bag::from(vec![1]));
+    let plan = bag.explain();
+    let source = &plan.stages()[0].operators[0];
+    assert_eq!((source.name, source.location.file()), ("from_vec", file!()));
+    assert_eq!(source.location.line(), line);
+}
+
+#[test]
 fn a_narrow_chain_is_one_stage() {
     let bag = context()
         .range(0..1_000)
