@@ -63,6 +63,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// assert_eq!(lines(["logs/b.log", "logs/*.log"])?, 1 + 3);
 /// # Ok::<(), holdall::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no input files",
+    note = "pass a path or a pattern, or a `Vec`, slice or array of them; collect an iterator into a `Vec`"
+)]
 pub trait IntoInputs: sealed::Sealed {
     /// The paths and patterns, in order.
     #[doc(hidden)]

@@ -19,7 +19,13 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// A record that [`write_text`](crate::Bag::write_text) can write as a line: anything that is `Display`, and `[u8]`, which is
 /// written as it is.
 ///
-/// Implemented for every sized type that is `Display`, and for `str` and `[u8]`.
+/// Implemented for every sized type that is `Display`, and for `str` and `[u8]`. Pairs are not; bring them into a form by
+/// [`map`](crate::Bag::map).
+///
+/// ```compile_fail
+/// holdall::range(0..3).map(|n| (n, n)).write_text("pairs")?; // `(u64, u64)` cannot be written as a line of text
+/// # Ok::<(), holdall::Error>(())
+/// ```
 ///
 /// # Examples
 ///
@@ -40,6 +46,10 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// assert_eq!(holdall::read_text(&path)?.collect()?, ["bags\t0"]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be written as a line of text",
+    note = "bring records into a form by `map`, such as `map(|(key, value)| format!(\"{{key}}\\t{{value}}\"))`"
+)]
 pub trait WriteLine: Record {
     /// Writes the line with its end.
     #[doc(hidden)]
