@@ -450,8 +450,8 @@ mod task;
 mod text;
 
 pub use bag::{
-    Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, Written, empty, from_fn,
-    from_iter, from_vec, range, read_text, union_all,
+    Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, Written, empty,
+    from_fn, from_iter, from_vec, range, read_text, union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
