@@ -4,7 +4,7 @@ mod input;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use holdall::{Bag, Boxed, ByteSize, Context, Data, Result, StorageLevel};
+use holdall::{Bag, Boxed, Context, Data, Result, StorageLevel};
 use input::mixed;
 
 const RECORDS: u64 = 500_000;
@@ -17,7 +17,6 @@ fn main() {
 }
 
 fn context(memory: &str) -> Context {
-    let memory: ByteSize = memory.parse().expect("a size");
     let context = Context::builder().threads(2).memory(memory);
     context.progress(false).build().expect("a context")
 }

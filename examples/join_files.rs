@@ -64,9 +64,10 @@ fn finish<V: 'static>(
     text: fn(V) -> String,
 ) -> Result<(), Box<dyn std::error::Error>> {
     match out {
-        Some(directory) => rows
-            .map(move |(key, values)| format!("{key},{}", text(values)))
-            .write_text(directory)?,
+        Some(directory) => {
+            let lines = rows.map(move |(key, values)| format!("{key},{}", text(values)));
+            lines.write_text(directory)?;
+        }
         None => writeln!(io::stdout(), "{}", rows.count()?)?,
     }
     Ok(())

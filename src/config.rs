@@ -1,6 +1,7 @@
 //! What a context is built from, and the environment variables.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -32,10 +33,11 @@ const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// assert_eq!("inline".parse::<Executor>()?, Executor::Inline);
 /// assert_eq!("threads:4".parse::<Executor>()?, Executor::ThreadPool(4));
+/// assert_eq!(Executor::ThreadPool(4).to_string(), "threads:4");
 /// assert!("threads:0".parse::<Executor>().is_err());
 /// # Ok::<(), holdall::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Executor {
     /// On the thread that calls the action, one task after the other: the reference, and for debugging.
@@ -63,12 +65,11 @@ impl Executor {
     /// Refuses one on which nothing would ever run.
     pub(crate) fn check(self) -> Result<()> {
         match self {
-            Self::ThreadPool(0) => Err(invalid("executor", "threads:0", EXECUTORS)),
-            Self::Processes(n) if n == 0 || !cfg!(target_os = "linux") => {
-                Err(invalid("executor", &format!("processes:{n}"), EXECUTORS))
-            }
-            _ => Ok(()),
+            Self::ThreadPool(0) | Self::Processes(0) => {}
+            Self::Processes(_) if !cfg!(target_os = "linux") => {}
+            _ => return Ok(()),
         }
+        Err(invalid("executor", &self.to_string(), EXECUTORS))
     }
 }
 
@@ -86,6 +87,17 @@ impl FromStr for Executor {
         };
         let executor = executor.filter(|executor| executor.check().is_ok());
         executor.ok_or_else(|| invalid("executor", text, EXECUTORS))
+    }
+}
+
+impl fmt::Display for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline => f.write_str("inline"),
+            Self::Threads => f.write_str("threads"),
+            Self::ThreadPool(threads) => write!(f, "threads:{threads}"),
+            Self::Processes(workers) => write!(f, "processes:{workers}"),
+        }
     }
 }
 
@@ -145,7 +157,7 @@ impl Config {
                 Some(text) => return Err(invalid("HOLDALL_SUMMARY", text, SUMMARY)),
             },
             memory_bytes: match text("HOLDALL_MEMORY", SIZE)? {
-                Some(text) => parse_bytes("HOLDALL_MEMORY", &text)?,
+                Some(text) => parse_bytes("HOLDALL_MEMORY", &text)?.saturating_usize(),
                 None => default_budget_bytes(),
             },
             spill_directory: variable("HOLDALL_SPILL_DIR")
@@ -189,6 +201,19 @@ mod tests {
         );
         let both = [("HOLDALL_EXECUTOR", "threads:2"), ("HOLDALL_THREADS", "3")];
         assert_eq!(executor(&both), Executor::ThreadPool(2));
+    }
+
+    #[test]
+    fn an_executor_is_read_as_it_is_written() {
+        let mut executors = vec![Executor::Inline, Executor::Threads, Executor::ThreadPool(3)];
+        if cfg!(target_os = "linux") {
+            executors.push(Executor::Processes(2));
+        }
+        for executor in executors {
+            assert_eq!(executor.to_string().parse::<Executor>().unwrap(), executor);
+        }
+        let error = Executor::Processes(0).check().unwrap_err().to_string();
+        assert!(error.contains("\"processes:0\""), "{error}");
     }
 
     #[test]

@@ -14,14 +14,14 @@ use crate::lineage::Node;
 use crate::scheduler::{Job, JobReport, JobSummary};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::{Scratch, sweep};
-use crate::storage::size::ByteSize;
+use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
 use crate::task::{MemoryReclaimer, Resources, StopFlag};
 
 /// Where and how jobs run: the executor and its threads, the memory and files that they may use, the progress bar.
 ///
-/// None is needed: the functions at the root of this crate, such as [`read_text`](crate::read_text), use a default
-/// context, which runs on all cores and follows the [environment variables](crate#settings-and-environment). A context
-/// is cheap to clone.
+/// None is needed: the functions at the root of this crate, such as [`read_text`](crate::read_text), use the default
+/// context, [`Context::default`]. It runs on all cores and follows the
+/// [environment variables](crate#settings-and-environment). A context is cheap to clone.
 ///
 /// # Examples
 ///
@@ -121,19 +121,6 @@ impl Context {
         ContextBuilder::default()
     }
 
-    /// The default context. Where the environment variables cannot be understood, it is one whose jobs fail.
-    pub(crate) fn shared() -> Self {
-        static SHARED: OnceLock<Context> = OnceLock::new();
-        let context = SHARED.get_or_init(|| {
-            Self(
-                Config::from_env()
-                    .ok()
-                    .map(|config| Arc::new(Shared::new(config, None))),
-            )
-        });
-        context.clone()
-    }
-
     pub(crate) fn shuffle_partitions(&self) -> usize {
         self.0
             .as_ref()
@@ -190,6 +177,32 @@ impl Context {
     }
 }
 
+/// Returns the context that the functions at the root of this crate use. All of its clones share its settings, its memory
+/// budget and its [`last_job`](Context::last_job).
+///
+/// If an environment variable is invalid, each job of this context fails with
+/// [`InvalidSetting`](crate::ErrorKind::InvalidSetting).
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Context;
+///
+/// holdall::range(0..100).distinct().count()?;
+/// assert_eq!(Context::default().last_job().unwrap().stages.len(), 2);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+impl Default for Context {
+    fn default() -> Self {
+        static DEFAULT: OnceLock<Context> = OnceLock::new();
+        let context = DEFAULT.get_or_init(|| {
+            let config = Config::from_env().ok();
+            Self(config.map(|config| Arc::new(Shared::new(config, None))))
+        });
+        context.clone()
+    }
+}
+
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let config = self.0.as_ref().map(|shared| &shared.config);
@@ -223,9 +236,9 @@ pub struct ContextBuilder {
     shuffle_partitions: Option<NonZeroUsize>,
     progress: Option<bool>,
     summary: Option<bool>,
-    memory_bytes: Option<usize>,
+    memory: Option<Result<ByteSize, String>>,
     spill_directory: Option<PathBuf>,
-    disk_quota_bytes: Option<u64>,
+    disk_quota: Option<Result<ByteSize, String>>,
 }
 
 impl ContextBuilder {
@@ -333,9 +346,9 @@ impl ContextBuilder {
     /// # Examples
     ///
     /// ```
-    /// use holdall::{ByteSize, Context, ErrorKind};
+    /// use holdall::{Context, ErrorKind};
     ///
-    /// let context = Context::builder().threads(1).memory("64MiB".parse::<ByteSize>()?).build()?;
+    /// let context = Context::builder().threads(1).memory("64MiB").build()?;
     /// assert_eq!(context.range(0..1000).map(|n| n % 7).distinct().count()?, 7);
     ///
     /// let context = Context::builder().threads(4).memory(1 << 20).build()?;
@@ -343,8 +356,8 @@ impl ContextBuilder {
     /// assert!(matches!(error.kind(), ErrorKind::BudgetTooSmall { needed_bytes: 4_194_304, .. }));
     /// # Ok::<(), holdall::Error>(())
     /// ```
-    pub fn memory(mut self, size: impl Into<ByteSize>) -> Self {
-        self.memory_bytes = Some(size.into().0);
+    pub fn memory(mut self, size: impl IntoByteSize) -> Self {
+        self.memory = Some(size.into_byte_size());
         self
     }
 
@@ -387,8 +400,8 @@ impl ContextBuilder {
     /// assert!(matches!(error.kind(), ErrorKind::QuotaExceeded { quota_bytes: 1000, .. }));
     /// # Ok::<(), holdall::Error>(())
     /// ```
-    pub fn disk_quota(mut self, size: impl Into<ByteSize>) -> Self {
-        self.disk_quota_bytes = Some(size.into().0 as u64);
+    pub fn disk_quota(mut self, size: impl IntoByteSize) -> Self {
+        self.disk_quota = Some(size.into_byte_size());
         self
     }
 
@@ -427,8 +440,8 @@ impl ContextBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable cannot be understood, or the
-    /// executor has no threads.
+    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable cannot be understood, a text
+    /// is not a size, or the executor has no threads.
     ///
     /// # Examples
     ///
@@ -448,9 +461,13 @@ impl ContextBuilder {
         }
         config.progress = self.progress.unwrap_or(config.progress);
         config.summary = self.summary.unwrap_or(config.summary);
-        config.memory_bytes = self.memory_bytes.unwrap_or(config.memory_bytes);
+        if let Some(size) = self.memory {
+            config.memory_bytes = setting_bytes("memory", size)?.saturating_usize();
+        }
         config.spill_directory = self.spill_directory.unwrap_or(config.spill_directory);
-        config.disk_quota_bytes = self.disk_quota_bytes;
+        if let Some(size) = self.disk_quota {
+            config.disk_quota_bytes = Some(setting_bytes("disk_quota", size)?.0);
+        }
         if let Some(partitions) = self.shuffle_partitions {
             config.shuffle_partitions = partitions.get();
         }
@@ -463,7 +480,7 @@ impl fmt::Debug for ContextBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ContextBuilder")
             .field("executor", &self.executor)
-            .field("memory_bytes", &self.memory_bytes)
+            .field("memory", &self.memory)
             .field("spill_directory", &self.spill_directory)
             .finish_non_exhaustive()
     }

@@ -42,6 +42,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// });
 /// assert_eq!(numbers.sum::<u64>()?, 4);
 /// assert_eq!(bad.value(), 1);
+/// assert_eq!(bad.to_string(), "bad lines: 1");
 /// # Ok::<(), holdall::Error>(())
 /// ```
 #[derive(Clone)]
@@ -69,7 +70,7 @@ fn counters() -> MutexGuard<'static, Option<HashMap<u64, Weak<Shared>>>> {
 }
 
 impl Counter {
-    /// Creates a counter at 0. The name appears in its [`Debug`](fmt::Debug) output; it need not be unique.
+    /// Creates a counter at 0. The name appears in its [`Display`](fmt::Display) output; it need not be unique.
     ///
     /// # Examples
     ///
@@ -157,9 +158,29 @@ impl Counter {
     }
 }
 
+/// Creates a counter with an empty name.
+impl Default for Counter {
+    fn default() -> Self {
+        Self::new("")
+    }
+}
+
+/// Prints the name, if it is not empty, and the count: `bad lines: 3`.
+impl fmt::Display for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.name().is_empty() {
+            write!(f, "{}: ", self.name())?;
+        }
+        self.value().fmt(f)
+    }
+}
+
 impl fmt::Debug for Counter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name(), self.value())
+        f.debug_struct("Counter")
+            .field("name", &self.name())
+            .field("value", &self.value())
+            .finish()
     }
 }
 
@@ -253,6 +274,17 @@ mod tests {
         assert_eq!((a.value(), b.value()), (111, 1001));
         a.add(1);
         assert_eq!(a.value(), 112);
+    }
+
+    #[test]
+    fn a_counter_is_printed_with_its_name() {
+        let (bad, unnamed) = (Counter::new("bad"), Counter::default());
+        bad.add(2);
+        assert_eq!(
+            (bad.to_string(), unnamed.to_string()),
+            ("bad: 2".into(), "0".into())
+        );
+        assert_eq!(format!("{bad:?}"), r#"Counter { name: "bad", value: 2 }"#);
     }
 
     #[test]

@@ -234,14 +234,14 @@
 //! compressed if that saves enough, and are read sequentially.
 //!
 //! ```
-//! use holdall::{ByteSize, Context};
+//! use holdall::Context;
 //!
 //! # let dir = tempfile::tempdir().unwrap();
 //! let context = Context::builder()
 //!     .threads(2)
-//!     .memory("4MiB".parse::<ByteSize>()?)
+//!     .memory("4MiB")
 //!     .spill_directory(dir.path())
-//!     .disk_quota(1 << 30)
+//!     .disk_quota("1GiB")
 //!     .build()?;
 //! let distinct = context.range(0..500_000).map(|n| n * 7).distinct();
 //! assert_eq!(distinct.count()?, 500_000);
@@ -450,14 +450,15 @@ mod task;
 mod text;
 
 pub use bag::{
-    Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, empty, from_fn,
-    from_iter, from_vec, range, read_text, union_all,
+    Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, Written, empty,
+    from_fn, from_iter, from_vec, range, read_text, union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::Counter;
 pub use error::{Error, ErrorContext, ErrorKind, Result, SourceLocation};
 pub use executor::init;
+pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;
 pub use operators::combines::WholeNumber;
 pub use operators::group_by_key::Group;
@@ -466,10 +467,9 @@ pub use operators::persist::StorageLevel;
 pub use operators::read_text::ReadText;
 pub use operators::values::Values;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable};
+pub use plan::{Plan, PlanOperator, PlanStage, StageOutput};
 pub use scheduler::{JobSummary, StageSummary};
-pub use storage::size::ByteSize;
-#[doc(hidden)] // for the module of executors
-pub use task::{FilePart, MapBlock};
+pub use storage::size::{ByteSize, IntoByteSize};
 pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
 
 /// The examples of the README are tested as those of the docs are.

@@ -97,13 +97,13 @@ fn run_round(seed: u64, spill: &Path, text: &Path) -> Result<Vec<String>> {
     let builder = Context::builder().executor(Executor::Processes(workers));
     let builder = builder
         .worker_timeout(Duration::from_millis(400))
-        .memory(memory);
+        .memory(memory as u64);
     let mut builder = builder
         .spill_directory(spill)
         .shuffle_partitions(7)
         .progress(false);
     if random.below(5) == 0 {
-        builder = builder.disk_quota(usize::try_from(random.below(400_000)).expect("it fits"));
+        builder = builder.disk_quota(random.below(400_000));
     }
     let context = builder.build().expect("the settings are right");
     let is_over = AtomicBool::new(false);

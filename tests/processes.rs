@@ -697,7 +697,7 @@ fn too_little_memory_for_the_workers_is_refused_before_they_start() {
     within_the_limit("processes", || {
         let files = Files::new();
         let kinds = |memory: usize| {
-            let context = context_builder(&files).memory(memory).build();
+            let context = context_builder(&files).memory(memory as u64).build();
             let context = context.expect("the settings are right");
             let numbers = || context.range(0..10).map(|n| (n, n));
             [

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use holdall::{ByteSize, Context};
+use holdall::Context;
 
 /// The words of the command line that have not been parsed yet.
 pub(crate) struct Options {
@@ -64,7 +64,7 @@ impl Options {
             builder = builder.executor(executor.parse()?);
         }
         if let Some(size) = self.value("--memory")? {
-            builder = builder.memory(size.parse::<ByteSize>()?);
+            builder = builder.memory(size);
         }
         Ok(builder.build()?)
     }

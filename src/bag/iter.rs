@@ -390,6 +390,7 @@ impl<R> Shelf<R> {
 /// assert_eq!(all, [0, 1, 2]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
+#[must_use = "dropping it ends its job"]
 pub struct Iter<R> {
     shelf: Arc<Shelf<R>>,
     state: Arc<JobState>,

@@ -25,7 +25,7 @@ mod with_wide;
 
 pub use iter::Iter;
 pub use ordered::Sortable;
-pub use output::{TextWriter, WriteLine};
+pub use output::{TextWriter, WriteLine, Written};
 pub use per_key::PerKey;
 pub use sources::{empty, from_fn, from_iter, from_vec, range, read_text, union_all};
 pub use text::TextReader;
@@ -167,6 +167,29 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[must_use]
     pub fn partitions(&self) -> Option<usize> {
         self.pipeline.partitions()
+    }
+
+    /// Returns the context that runs the jobs of this bag, for example to create another bag in it.
+    ///
+    /// A method that takes two bags, such as [`union`](Bag::union) or [`join`](Bag::join), returns a bag in the context of
+    /// the first. The jobs of that bag compute the second one there too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::range(0..1000).map(|n| n % 7).distinct();
+    /// assert_eq!(numbers.count()?, 7);
+    /// let summary = numbers.context().last_job().unwrap();
+    /// assert_eq!(summary.stages[0].shuffled_records, 1000);
+    ///
+    /// let context = holdall::Context::builder().shuffle_partitions(3).build()?;
+    /// let both = context.range(0..5).intersection(holdall::range(3..9));
+    /// assert_eq!(both.partitions(), Some(3));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Erases the chain of operators, so that the type is `Bag<T>`. Narrow: keeps partitions and order.

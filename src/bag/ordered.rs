@@ -33,6 +33,11 @@ use crate::task::Site;
 /// assert_eq!(least(holdall::from_vec(vec![3, 1, 2]))?, [1, 2]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "records of type `{Self}` have no order to sort by",
+    note = "use `sort_by`, such as `sort_by(f64::total_cmp)`, or `sort_by_key`",
+    note = "derive `Serialize` and `Deserialize` of serde, and borrow nothing: `String` instead of `&str`"
+)]
 pub trait Sortable: Record<Owned: Data> {
     /// Sorts a bag, on behalf of the method `operator`.
     #[doc(hidden)]
@@ -78,7 +83,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Sorts by `sort` into ranges.
     fn sort_at<S: Sort<Record = T>>(self, site: Site, sort: S) -> Bag<T> {
         let partitions = self.context.shuffle_partitions();
-        self.sort_into(site, sort, partitions, RecordOrder::ByRange)
+        self.sort_into(site, sort, partitions, RecordOrder::Sorted)
     }
 
     fn sort_into<S: Sort<Record = T>>(

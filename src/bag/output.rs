@@ -1,7 +1,7 @@
 //! Bags to files.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Bag;
 use crate::error::Result;
@@ -30,6 +30,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// [`map`](Bag::map), as in `map(|(word, count)| format!("{word}\t{count}"))`. A [`TextWriter`] can be told to
     /// replace what is there.
     ///
+    /// Returns the number of records and bytes, and the files.
+    ///
     /// # Errors
     ///
     /// [`OutputExists`](crate::ErrorKind::OutputExists) if there is something at `path` other than an empty directory;
@@ -40,17 +42,45 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
     /// let path = dir.path().join("squares");
-    /// holdall::range(0..1000).map(|n| n * n).write_text(&path)?;
+    /// let written = holdall::range(0..1000).map(|n| n * n).write_text(&path)?;
+    /// assert_eq!((written.records, written.files.len()), (1000, 64));
     /// assert_eq!(holdall::read_text(&path)?.count()?, 1000);
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn write_text(&self, path: impl AsRef<Path>) -> Result<()>
+    pub fn write_text(&self, path: impl AsRef<Path>) -> Result<Written>
     where
         T: WriteLine,
     {
         TextWriter::new().write(self, path)
     }
+}
+
+/// Amounts and files of an output. Returned by [`Bag::write_text`] and [`TextWriter::write`].
+///
+/// The numbers are exact: records of a partition that was computed several times, because its task was retried, count
+/// once.
+///
+/// # Examples
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("words");
+/// let written = holdall::from_vec(vec!["a", "bag"]).write_text(&path)?;
+/// assert_eq!((written.records, written.bytes), (2, 6)); // each line ends with `\n`
+/// assert_eq!(written.files, [path.join("part-00000"), path.join("part-00001")]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// Number of records.
+    pub records: u64,
+    /// Size of all files together, in bytes.
+    pub bytes: u64,
+    /// Paths of the files, in the order of the partitions. Each is the path of the output, as it was given, and a name. A
+    /// bag without partitions has one file, which is empty.
+    pub files: Vec<PathBuf>,
 }
 
 /// Writes text where the rules of [`write_text`](Bag::write_text) will not do.
@@ -133,7 +163,8 @@ impl TextWriter {
         self
     }
 
-    /// Writes each record of `bag` as a line of text. Runs a job. See [`Bag::write_text`].
+    /// Writes each record of `bag` as a line of text. Runs a job. Returns the amounts and the files. See
+    /// [`Bag::write_text`].
     ///
     /// # Errors
     ///
@@ -151,13 +182,14 @@ impl TextWriter {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn write<T, P>(&self, bag: &Bag<T, P>, path: impl AsRef<Path>) -> Result<()>
+    pub fn write<T, P>(&self, bag: &Bag<T, P>, path: impl AsRef<Path>) -> Result<Written>
     where
         T: WriteLine + ?Sized,
         P: Pipeline<Out = T>,
     {
         let site = Site::new("write_text");
-        let output = Output::create(path.as_ref(), self.overwrite, !self.is_volatile)?;
+        let path = path.as_ref();
+        let output = Output::create(path, self.overwrite, !self.is_volatile)?;
         let write = WriteText {
             site,
             directory: output.parts(),
@@ -169,15 +201,20 @@ impl TextWriter {
             },
             is_durable: !self.is_volatile,
         };
-        let mut partitions = 0;
-        bag.run(&write, |_, ()| {
-            partitions += 1;
+        let mut written = Written::default();
+        bag.run(&write, |_, (records, bytes)| {
+            written.records += records;
+            written.bytes += bytes;
+            let name = write.name(written.files.len());
+            written.files.push(path.join(name));
             ControlFlow::Continue(())
         })?;
-        if partitions == 0 {
+        if written.files.is_empty() {
             // A directory without any file is not something that can be read.
             create(&write.path(0))?;
+            written.files.push(path.join(write.name(0)));
         }
-        output.finish()
+        output.finish()?;
+        Ok(written)
     }
 }

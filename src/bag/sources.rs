@@ -33,7 +33,7 @@ const PARTITIONS: usize = 64;
 /// ```
 #[track_caller]
 pub fn read_text(inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
-    Context::shared().read_text(inputs)
+    Context::default().read_text(inputs)
 }
 
 /// The records of a vector: [`Context::from_vec`] on the default context.
@@ -50,7 +50,7 @@ pub fn from_vec<T>(records: Vec<T>) -> Bag<T, impl Pipeline<Out = T>>
 where
     T: Data + Clone + Sync,
 {
-    Context::shared().from_vec(records)
+    Context::default().from_vec(records)
 }
 
 /// The items of an iterator, taken while the job runs: [`Context::from_iter`] on the default context.
@@ -66,7 +66,7 @@ pub fn from_iter<I>(records: I) -> Bag<I::Item, impl Pipeline<Out = I::Item>>
 where
     I: IntoIterator<IntoIter: Send, Item: Data> + Clone + Send + Sync + 'static,
 {
-    Context::shared().from_iter(records)
+    Context::default().from_iter(records)
 }
 
 /// The items of an iterator that cannot be cloned: [`Context::from_fn`] on the default context.
@@ -87,7 +87,7 @@ where
     F: Fn() -> I + Send + Sync + 'static,
     I: IntoIterator<IntoIter: Send, Item: Data> + 'static,
 {
-    Context::shared().from_fn(make)
+    Context::default().from_fn(make)
 }
 
 /// Consecutive numbers: [`Context::range`] on the default context.
@@ -100,7 +100,25 @@ where
 /// ```
 #[track_caller]
 pub fn range(numbers: Range<u64>) -> Bag<u64, impl Pipeline<Out = u64>> {
-    Context::shared().range(numbers)
+    Context::default().range(numbers)
+}
+
+/// Creates a bag in the default context, as [`from_vec`] does.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Bag;
+///
+/// let numbers = Bag::from(vec![1, 2, 3]);
+/// assert_eq!(numbers.sum::<i32>()?, 6);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+impl<T: Data + Clone + Sync> From<Vec<T>> for Bag<T> {
+    #[track_caller]
+    fn from(records: Vec<T>) -> Self {
+        from_vec(records).boxed()
+    }
 }
 
 /// A bag without records or partitions: [`Context::empty`] on the default context.
@@ -113,7 +131,7 @@ pub fn range(numbers: Range<u64>) -> Bag<u64, impl Pipeline<Out = u64>> {
 /// ```
 #[track_caller]
 pub fn empty<T: Data + Clone + Sync>() -> Bag<T, impl Pipeline<Out = T>> {
-    Context::shared().empty()
+    Context::default().empty()
 }
 
 /// Puts any number of bags one behind another: [`union`](Bag::union) for many.
@@ -150,7 +168,7 @@ where
         pipeline.partitions(),
         &nodes.iter().collect::<Vec<_>>(),
     );
-    Bag::new(pipeline, node, context.unwrap_or_else(Context::shared))
+    Bag::new(pipeline, node, context.unwrap_or_default())
 }
 
 #[expect(

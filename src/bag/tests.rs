@@ -9,7 +9,7 @@ use super::*;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operators::actions::{Collect, Count, Fold, HasAny, Top, TryForEach, WriteText};
 use crate::pipeline::{Action, Data, Initial, Plain, Stated};
-use crate::plan::Plan;
+use crate::plan::JobPlan;
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::ResultStage;
 use crate::task::{
@@ -63,7 +63,7 @@ where
     P: Pipeline<Out = T>,
     A: Action<T>,
 {
-    let plan = Plan::new(&bag.node);
+    let plan = JobPlan::new(&bag.node);
     let resources = Resources::unlimited();
     let mut blocks = Vec::new();
     for (number, map_stage) in (1..).zip(&plan.map_stages) {
@@ -610,7 +610,7 @@ fn written_files_get_their_names_when_they_are_whole() {
     let numbers = || context().range_partitioned(0..4, 2);
     // The same partitions a second time, as after the loss of a worker.
     for _ in 0..2 {
-        assert_eq!(parts_sent(&numbers(), &write).unwrap(), [(), ()]);
+        assert_eq!(parts_sent(&numbers(), &write).unwrap(), [(2, 4), (2, 4)]);
     }
     let files = ["part-00000", "part-00001"].map(|name| whole.join(name));
     let texts = files.map(|file| std::fs::read_to_string(file).unwrap());

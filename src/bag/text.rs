@@ -13,6 +13,7 @@ use crate::operators::parse_fields::ParseFields;
 use crate::operators::read_text::{self, ReadText};
 use crate::operators::words::Words;
 use crate::pipeline::{Pipeline, Record};
+use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
 use crate::task::Site;
 use crate::text::{Delimiter, IntoInputs, InvalidUtf8, Needle, TextOptions, discover, plan};
 
@@ -38,6 +39,8 @@ use crate::text::{Delimiter, IntoInputs, InvalidUtf8, Needle, TextOptions, disco
 pub struct TextReader {
     context: Option<Context>,
     options: TextOptions,
+    max_line: Option<Result<ByteSize, String>>,
+    partition: Option<Result<ByteSize, String>>,
 }
 
 impl TextReader {
@@ -148,8 +151,8 @@ impl TextReader {
     /// assert!(lines.collect().unwrap_err().to_string().contains("the line at byte 6"));
     /// # Ok::<(), holdall::Error>(())
     /// ```
-    pub fn max_line_bytes(mut self, bytes: usize) -> Self {
-        self.options.max_line_bytes = bytes;
+    pub fn max_line_bytes(mut self, size: impl IntoByteSize) -> Self {
+        self.max_line = Some(size.into_byte_size());
         self
     }
 
@@ -164,13 +167,13 @@ impl TextReader {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let path = dir.path().join("text");
     /// std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
-    /// let lines = holdall::TextReader::new().partition_bytes(7).read(&path)?;
+    /// let lines = holdall::TextReader::new().partition_bytes("7B").read(&path)?;
     /// assert_eq!(lines.partitions(), Some(2));
     /// assert_eq!(lines.collect()?, ["one", "two", "three"]);
     /// # Ok::<(), holdall::Error>(())
     /// ```
-    pub fn partition_bytes(mut self, bytes: u64) -> Self {
-        self.options.split_bytes = Some(bytes);
+    pub fn partition_bytes(mut self, size: impl IntoByteSize) -> Self {
+        self.partition = Some(size.into_byte_size());
         self
     }
 
@@ -192,7 +195,8 @@ impl TextReader {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn read(self, inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
+    pub fn read(mut self, inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
+        self.set_sizes()?;
         self.options.check_text()?;
         self.read_at::<str>(Site::new("read_text"), inputs)
     }
@@ -218,9 +222,20 @@ impl TextReader {
     /// ```
     #[track_caller]
     pub fn read_bytes(mut self, inputs: impl IntoInputs) -> Result<Bag<[u8], ReadText<[u8]>>> {
+        self.set_sizes()?;
         self.options.check()?;
         self.options.is_text = false;
         self.read_at::<[u8]>(Site::new("read_bytes"), inputs)
+    }
+
+    fn set_sizes(&mut self) -> Result<()> {
+        if let Some(size) = self.max_line.take() {
+            self.options.max_line_bytes = setting_bytes("max_line_bytes", size)?.saturating_usize();
+        }
+        if let Some(size) = self.partition.take() {
+            self.options.split_bytes = Some(setting_bytes("partition_bytes", size)?.0);
+        }
+        Ok(())
     }
 
     fn read_at<T: Record + ?Sized>(
@@ -241,11 +256,7 @@ impl TextReader {
         };
         let detail = read_text::describe(files.len(), bytes);
         let node = Node::source(site, detail, Pipeline::partitions(&pipeline), Some(bytes));
-        Ok(Bag::new(
-            pipeline,
-            node,
-            self.context.unwrap_or_else(Context::shared),
-        ))
+        Ok(Bag::new(pipeline, node, self.context.unwrap_or_default()))
     }
 }
 

@@ -20,7 +20,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// Each method does what the method of [`Bag`] with the same name does. Its closures receive a reference to the state as
 /// their first argument; if a method takes several closures, all of them do. The bag that a transformation returns has
-/// no state any more.
+/// no state any more. To use one state for several methods, clone this value: the clones share the state.
 ///
 /// A method is here only if the state cannot be attached one step earlier:
 ///
@@ -69,6 +69,15 @@ pub struct BagWith<T: Record + ?Sized, P, S> {
     state: Arc<S>,
 }
 
+impl<T: Record + ?Sized, P, S> Clone for BagWith<T, P, S> {
+    fn clone(&self) -> Self {
+        Self {
+            bag: self.bag.clone(),
+            state: Arc::clone(&self.state),
+        }
+    }
+}
+
 impl<T: Record + ?Sized, P, S: fmt::Debug> fmt::Debug for BagWith<T, P, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BagWith")
@@ -82,6 +91,24 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     pub(super) fn new(bag: Bag<T, P>, state: S) -> Self {
         let state = Arc::new(state);
         Self { bag, state }
+    }
+
+    /// Adds another state. The closures receive a reference to the pair of both.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let lines = holdall::range(1..4).with(10).with(">".to_owned());
+    /// let lines = lines.map(|(factor, prefix), n| format!("{prefix}{}", factor * n));
+    /// assert_eq!(lines.collect()?, [">10", ">20", ">30"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn with<R: Data + Sync>(self, state: R) -> BagWith<T, P, (S, R)>
+    where
+        S: Clone,
+    {
+        let first = Arc::unwrap_or_clone(self.state);
+        BagWith::new(self.bag, (first, state))
     }
 
     /// `op` with the state.

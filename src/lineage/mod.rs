@@ -6,8 +6,9 @@ mod node;
 mod render;
 
 pub(crate) use holds::Handle;
-pub(crate) use node::{Dependency, Keyed, Node, RecordOrder, ShuffleDependency, StoredNode};
-pub(crate) use render::dot;
+pub use node::RecordOrder;
+pub(crate) use node::{Dependency, Keyed, Node, ShuffleDependency, StoredNode};
+pub(crate) use render::{dot, quoted};
 
 use std::sync::{Arc, Mutex};
 

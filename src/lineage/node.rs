@@ -1,8 +1,11 @@
 //! The nodes of a lineage, and what they depend on.
 
 use std::any::{Any, TypeId};
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
 
 use super::need::Need;
 use crate::error::Result;
@@ -88,21 +91,48 @@ pub(crate) trait StoredNode: Send + Sync {
     fn release(&self) -> Option<Box<dyn Any + Send>>;
 }
 
-/// Order of an operator's output, relative to its input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RecordOrder {
+/// Order of the records that an operator returns, relative to its input.
+///
+/// [Order and partitions](crate#order-and-partitions) lists it for each method.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::RecordOrder;
+///
+/// let plan = holdall::range(0..10).distinct().explain();
+/// let order = plan.stages()[1].operators[0].order;
+/// assert_eq!(order, RecordOrder::ByHash);
+/// assert_eq!(order.to_string(), "by hash of the key");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
+pub enum RecordOrder {
     /// In the order of the source.
     Source,
     /// In the order of the input.
     Kept,
-    /// In the order of the input within each partition.
+    /// In the order of the input, within each partition.
     KeptWithinPartitions,
-    /// By the hash of the key.
+    /// By the hash of the key, then by the bytes of the key.
     ByHash,
-    /// By the key within each partition.
+    /// By the key, within each partition.
     ByKeyWithinPartitions,
-    /// Sorted: by ranges of the key, and in each by the key.
-    ByRange,
+    /// Sorted over all partitions.
+    Sorted,
+}
+
+impl fmt::Display for RecordOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "the source's",
+            Self::Kept => "kept",
+            Self::KeptWithinPartitions => "kept within each partition",
+            Self::ByHash => "by hash of the key",
+            Self::ByKeyWithinPartitions => "by key within each partition",
+            Self::Sorted => "sorted",
+        })
+    }
 }
 
 /// Input that an operator needs from another.

@@ -59,7 +59,8 @@ fn arrow(dependency: &Dependency, to: &Node) -> String {
     format!("    n{} -> n{}{style};\n", dependency.parent().id, to.id)
 }
 
-fn quoted(label: &str) -> String {
+/// Quotes a label for a graph.
+pub(crate) fn quoted(label: &str) -> String {
     let escaped = label
         .replace('\\', "\\\\")
         .replace('"', "\\\"")

@@ -120,7 +120,12 @@ impl<K: Data + Eq, V: Data + WholeNumber> Combine for SumByKey<K, V> {
 
 /// A number that can be summed in any order with the same result: an integer type, or [`Wrapping`] of one.
 ///
-/// This trait is sealed: only this library implements it.
+/// This trait is sealed: only this library implements it. Floating-point numbers are not among them, because their sum
+/// depends on the order; use [`reduce_by_key`](crate::Bag::reduce_by_key), which adds values in the order of the bag.
+///
+/// ```compile_fail
+/// let sums = holdall::from_vec(vec![("a", 0.5), ("a", 0.25)]).sum_by_key();
+/// ```
 ///
 /// # Examples
 ///
@@ -132,6 +137,10 @@ impl<K: Data + Eq, V: Data + WholeNumber> Combine for SumByKey<K, V> {
 /// assert_eq!(sums.collect()?, [('a', Wrapping(2))]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be summed in any order with the same result",
+    note = "use `reduce_by_key(|a, b| a + b)`, which adds values in the order of the bag"
+)]
 pub trait WholeNumber: Sized + Add<Output = Self> + sealed::Sealed {}
 
 mod sealed {

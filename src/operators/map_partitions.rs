@@ -20,9 +20,7 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 /// use holdall::Records;
 ///
 /// fn longest(lines: Records<'_, str>) -> usize {
-///     let mut longest = 0;
-///     lines.for_each(|line| longest = longest.max(line.len()));
-///     longest
+///     lines.fold(0, |longest, line| longest.max(line.len()))
 /// }
 ///
 /// # let dir = tempfile::tempdir().unwrap();
@@ -78,6 +76,69 @@ impl<T: Record + ?Sized> Records<'_, T> {
     /// ```
     pub fn try_for_each(self, mut op: impl for<'a> FnMut(T::Ref<'a>) -> ControlFlow<()>) {
         (self.0)(&mut op);
+    }
+
+    /// Combines the records: `op` receives the result so far, which is `initial` at first, and the next record.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::Context::default().range_partitioned(0..6, 2);
+    /// let sums = numbers.map_partitions(|numbers, emit| emit(numbers.fold(0, |sum, n| sum + n)));
+    /// assert_eq!(sums.collect()?, [3, 12]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn fold<A>(self, initial: A, mut op: impl for<'a> FnMut(A, T::Ref<'a>) -> A) -> A {
+        let mut result = Some(initial);
+        self.for_each(|record| result = result.take().map(|result| op(result, record)));
+        result.unwrap_or_else(|| unreachable!("each call of `op` returns a result"))
+    }
+
+    /// Returns the number of records.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::Context::default().range_partitioned(0..5, 2);
+    /// let counts = numbers.map_partitions(|numbers, emit| emit(numbers.count()));
+    /// assert_eq!(counts.collect()?, [3, 2]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn count(self) -> u64 {
+        self.fold(0, |count, _| count + 1)
+    }
+
+    /// Returns the last record, or `None` if there is none. Text is copied, each record of it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::Context::default().range_partitioned(0..6, 2);
+    /// let lasts = numbers.map_partitions(|numbers, emit| emit(numbers.last()));
+    /// assert_eq!(lasts.collect()?, [Some(2), Some(5)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn last(self) -> Option<T::Owned> {
+        self.fold(None, |_, record| Some(T::into_owned(record)))
+    }
+
+    /// Returns all records of the partition, which must fit into memory. The memory budget does not cover them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::Context::default().range_partitioned(0..6, 2);
+    /// let lists = numbers.map_partitions(|numbers, emit| emit(numbers.collect()));
+    /// assert_eq!(lists.collect()?, [[0, 1, 2], [3, 4, 5]]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn collect(self) -> Vec<T::Owned> {
+        let mut records = Vec::new();
+        self.for_each(|record| records.push(T::into_owned(record)));
+        records
     }
 }
 

@@ -30,6 +30,10 @@ use crate::storage::codec::{self, Short};
 /// assert!(warmest.values().collect()?.contains(&Reading { station: 1, celsius: 14.0 }));
 /// # Ok::<(), holdall::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent between stages",
+    note = "derive `Serialize` and `Deserialize` of serde, and borrow nothing: `String` instead of `&str`"
+)]
 pub trait Data: Serialize + Deserialize<'static> + Send + 'static {}
 impl<T: Serialize + Deserialize<'static> + Send + 'static> Data for T {}
 
@@ -56,6 +60,11 @@ impl<T: Serialize + Deserialize<'static> + Send + 'static> Data for T {}
 /// assert!(levels.count_by_value().collect()?.contains(&(Level::Error, 2)));
 /// # Ok::<(), holdall::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a key",
+    note = "a key is `Eq` and data; for floating-point numbers, use their `to_bits()`",
+    note = "derive `Serialize` and `Deserialize` of serde, and borrow nothing: `String` instead of `&str`"
+)]
 pub trait Key: Record<Owned: Data> {
     /// Calls `f` with the bytes of a key.
     #[doc(hidden)]

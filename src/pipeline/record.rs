@@ -38,6 +38,10 @@ use crate::task::Flow;
 /// assert_eq!(first_or(&words, String::new())?, "a");
 /// # Ok::<(), holdall::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a bag cannot hold records of type `{Self}`",
+    note = "records are sized and borrow nothing, or are `str` or `[u8]`"
+)]
 pub trait Record: 'static {
     /// A record as it is passed to the next operator: by value, or as a slice.
     type Ref<'a>;

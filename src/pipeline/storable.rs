@@ -24,6 +24,11 @@ use crate::storage::codec;
 /// assert_eq!(spread(words).collect()?, ["a", "bag"]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "records of type `{Self}` cannot be stored",
+    note = "turn groups into records first, such as `map(|(key, values)| (key, values.count()))`",
+    note = "derive `Serialize` and `Deserialize` of serde, and borrow nothing: `String` instead of `&str`"
+)]
 pub trait Storable: Record<Owned: Data> {
     /// Appends the bytes of a record.
     #[doc(hidden)]

@@ -1,8 +1,9 @@
 //! Plans a lineage into stages: cuts it at each shuffle, and puts parents before children.
 
+mod description;
 mod render;
 
-pub(crate) use render::text;
+pub use description::{Plan, PlanOperator, PlanStage, StageOutput};
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::id::ShuffleId;
 use crate::lineage::{Dependency, Handle, Node, ShuffleDependency, StoredNode};
 
 /// Stages of one action, in the order in which they run. The last one computes the result of the action.
-pub(crate) struct Plan {
+pub(crate) struct JobPlan {
     /// Map side of each shuffle, parents first.
     pub(crate) map_stages: Vec<MapStagePlan>,
     pub(crate) result: Handle,
@@ -45,7 +46,7 @@ pub(crate) struct MapStagePlan {
     pub(crate) reads: Vec<ShuffleId>,
 }
 
-impl Plan {
+impl JobPlan {
     /// Plans the stages that `result` needs. A shuffle that several branches share is one stage.
     pub(crate) fn new(result: &Arc<Node>) -> Self {
         let result = Handle::new(Arc::clone(result));

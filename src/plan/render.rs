@@ -1,88 +1,157 @@
-//! Formats a plan as text for users.
+//! A plan as text, and as graphs.
 
-use std::collections::HashMap;
-use std::fmt::Write;
-use std::sync::Arc;
+use std::fmt::{self, Write};
 
 use itertools::Itertools;
 
-use super::{Plan, input_bytes, narrow_ancestors};
-use crate::id::ShuffleId;
-use crate::lineage::{Dependency, Node, RecordOrder};
+use super::{Plan, PlanOperator, PlanStage, StageOutput};
+use crate::lineage::quoted;
 
-/// Returns the stages of `plan`, with one line for each operator.
-pub(crate) fn text(plan: &Plan) -> String {
-    let stage_of: HashMap<ShuffleId, usize> = (1..)
-        .zip(&plan.map_stages)
-        .map(|(number, stage)| (stage.shuffle.id(), number))
-        .collect();
-    let mut text = String::new();
-    for (number, stage) in (1..).zip(&plan.map_stages) {
-        let readers = if stage.readers > 1 {
-            format!(", read {} times", stage.readers)
-        } else {
-            String::new()
-        };
-        let first = stage.shuffle.after().map(|first| first.id());
-        let sifted = match first.and_then(|first| stage_of.get(&first)) {
-            Some(first) => format!(", without keys that stage {first} has not, if these are few"),
-            None => String::new(),
-        };
-        let end = if stage.shuffle.is_broadcast() {
-            format!("broadcast{readers}")
-        } else {
-            let partitioning = stage.shuffle.partitioning();
-            format!("shuffle: {partitioning}{sifted}{readers}")
-        };
-        render_stage(number, stage.shuffle.parent(), &end, &stage_of, &mut text);
+impl Plan {
+    /// Returns the stages as a [Graphviz](https://graphviz.org) graph: a box for each stage with its operators, and an
+    /// arrow for each shuffle or broadcast. A dashed arrow leads from a stage to one that it filters by its keys.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let dot = holdall::range(0..10).map(|n| n % 3).distinct().explain().stages_dot();
+    /// assert!(dot.starts_with("digraph stages {"));
+    /// assert!(dot.contains("s1 [label=\"stage 1\\nrange 10 numbers\\nmap\\npartitions: 10\"];"));
+    /// assert!(dot.contains("s1 -> s2 [label=\"by hash of the key\"];"));
+    /// ```
+    #[must_use]
+    pub fn stages_dot(&self) -> String {
+        let mut text = String::from("digraph stages {\n    node [shape=box];\n");
+        for stage in self.stages() {
+            // Writing to a string cannot fail.
+            let _ = self.write_dot(stage, &mut text);
+        }
+        text.push_str("}\n");
+        text
     }
-    render_stage(plan.stages(), &plan.result, "result", &stage_of, &mut text);
-    text
+
+    fn write_dot(&self, stage: &PlanStage, text: &mut String) -> fmt::Result {
+        let PlanStage {
+            number, operators, ..
+        } = stage;
+        let names = operators.iter().map(PlanOperator::title).join("\n");
+        let label = format!("stage {number}\n{names}\npartitions: {}", stage.known());
+        writeln!(text, "    s{number} [label={}];", quoted(&label))?;
+        let reads = operators.iter().flat_map(|operator| &operator.reads);
+        for from in reads.unique() {
+            let label = match &self.stages()[from - 1].output {
+                StageOutput::Shuffle { partitioning, .. } => partitioning,
+                StageOutput::Broadcast { .. } => "broadcast",
+                StageOutput::Result => "",
+            };
+            writeln!(text, "    s{from} -> s{number} [label=\"{label}\"];")?;
+        }
+        if let StageOutput::Shuffle {
+            filtered_by: Some(filter),
+            ..
+        } = stage.output
+        {
+            writeln!(
+                text,
+                "    s{filter} -> s{number} [label=\"filter\", style=dashed];"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Returns the lineage of the bag as a [Graphviz](https://graphviz.org) graph: a box for each operator, an arrow for
+    /// each dependency, and a bold arrow for each shuffle. Unlike the stages, it includes operators whose records are
+    /// persisted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let dot = holdall::range(0..10).map(|n| n % 3).distinct().explain().lineage_dot();
+    /// assert!(dot.starts_with("digraph lineage {"));
+    /// assert!(dot.contains("[label=\"shuffle\", style=bold]"));
+    /// ```
+    #[must_use]
+    pub fn lineage_dot(&self) -> String {
+        self.lineage_dot.clone()
+    }
 }
 
-fn render_stage(
-    number: usize,
-    last: &Arc<Node>,
-    end: &str,
-    stage_of: &HashMap<ShuffleId, usize>,
-    text: &mut String,
-) {
-    let partitions = last
-        .partitions
-        .map_or_else(|| "as they come".to_owned(), |n| n.to_string());
-    let bytes = input_bytes(last).map_or_else(String::new, |n| format!(", input: {n} bytes"));
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "stage {number} (partitions: {partitions}{bytes})");
-    for node in narrow_ancestors(last) {
-        let _ = writeln!(text, "  {}", line(node, stage_of));
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stages().iter().try_for_each(|stage| stage.fmt(f))
     }
-    let _ = writeln!(text, "  -> {end}");
 }
 
-fn line(node: &Node, stage_of: &HashMap<ShuffleId, usize>) -> String {
-    let from = node
-        .dependencies
-        .iter()
-        .filter_map(|dependency| match dependency {
-            Dependency::Shuffle(shuffle) => stage_of.get(&shuffle.id()),
-            Dependency::Narrow(_) => None,
-        });
-    let from = from.map(|stage| format!(" <- stage {stage}")).join(",");
-    let detail = if node.detail.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", node.detail)
-    };
-    let order = match node.order {
-        RecordOrder::Source => "order: the source's",
-        RecordOrder::Kept => "order: kept",
-        RecordOrder::KeptWithinPartitions => "order: kept within each partition",
-        RecordOrder::ByHash => "order: by hash of the key",
-        RecordOrder::ByKeyWithinPartitions => "order: by key within each partition",
-        RecordOrder::ByRange => "order: sorted",
-    };
-    format!(
-        "{}{detail}{from} at {} [{order}]",
-        node.site.operator, node.site.location
-    )
+impl PlanStage {
+    fn known(&self) -> String {
+        self.partitions
+            .map_or_else(|| "as they come".to_owned(), |n| n.to_string())
+    }
+}
+
+/// Prints the stage as part of a plan, with a line for each operator.
+impl fmt::Display for PlanStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stage {} (partitions: {}", self.number, self.known())?;
+        if let Some(bytes) = self.input_bytes {
+            write!(f, ", input: {bytes} bytes")?;
+        }
+        writeln!(f, ")")?;
+        for operator in &self.operators {
+            writeln!(f, "  {operator}")?;
+        }
+        writeln!(f, "  -> {}", self.output)
+    }
+}
+
+impl PlanOperator {
+    /// Returns the name and the detail.
+    fn title(&self) -> String {
+        if self.detail.is_empty() {
+            self.name.to_owned()
+        } else {
+            format!("{} {}", self.name, self.detail)
+        }
+    }
+}
+
+impl fmt::Display for PlanOperator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reads = self.reads.iter();
+        let reads = reads.format_with(",", |stage, f| f(&format_args!(" <- stage {stage}")));
+        let Self {
+            location, order, ..
+        } = self;
+        write!(f, "{}{reads} at {location} [order: {order}]", self.title())
+    }
+}
+
+impl fmt::Display for StageOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let readers = match self {
+            Self::Result => return f.write_str("result"),
+            Self::Broadcast { readers } => {
+                f.write_str("broadcast")?;
+                readers
+            }
+            Self::Shuffle {
+                partitioning,
+                readers,
+                filtered_by,
+            } => {
+                write!(f, "shuffle: {partitioning}")?;
+                if let Some(stage) = filtered_by {
+                    write!(
+                        f,
+                        ", without keys that stage {stage} has not, if these are few"
+                    )?;
+                }
+                readers
+            }
+        };
+        if *readers > 1 {
+            write!(f, ", read {readers} times")?;
+        }
+        Ok(())
+    }
 }

@@ -9,7 +9,7 @@ use super::Job;
 use super::run::{StageRun, check_attempts};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::lineage::{Node, ShuffleDependency};
-use crate::plan::{MapStagePlan, Plan};
+use crate::plan::{JobPlan, MapStagePlan};
 use crate::task::{JobState, Task, in_task};
 
 impl Job {
@@ -48,7 +48,7 @@ impl Job {
     /// Makes all that the stage of `node` reads.
     fn make_all(&self, node: &Arc<Node>, job: &Arc<JobState>) -> Result<()> {
         // What was kept before may be gone now, or the other way round.
-        let plan = Plan::new(node);
+        let plan = JobPlan::new(node);
         for map_stage in &plan.map_stages {
             let number = self.number_of(map_stage.shuffle.id());
             // Others may be yet to read it.

@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result, caught};
 use crate::executor::AnyExecutor;
 use crate::id::ShuffleId;
 use crate::lineage::Node;
-use crate::plan::{self, Plan};
+use crate::plan::{self, JobPlan};
 use crate::task::{JobState, Resources, is_in_task};
 
 use exports::Exports;
@@ -34,7 +34,7 @@ const MIN_THREAD_BYTES: usize = 1 << 20;
 pub(crate) struct Job {
     state: Arc<JobState>,
     executor: AnyExecutor,
-    plan: Plan,
+    plan: JobPlan,
     later: Mutex<Later>,
     /// On remote executors: what its map stages have left.
     exports: Exports,
@@ -46,7 +46,7 @@ pub(crate) struct Job {
 #[derive(Default)]
 struct Later {
     /// They keep what they rely on from going.
-    plans: Vec<Plan>,
+    plans: Vec<JobPlan>,
     /// Those that the first plan had been spared.
     shuffles: Vec<ShuffleId>,
 }
@@ -75,7 +75,7 @@ impl Job {
         if is_in_task() {
             return Err(Error::new(ErrorKind::NestedJob));
         }
-        let plan = Plan::new(result);
+        let plan = JobPlan::new(result);
         let needed_bytes = MIN_THREAD_BYTES * resources.threads;
         let budget_bytes = resources.budget.limit_bytes();
         if !plan.map_stages.is_empty() && budget_bytes < needed_bytes {

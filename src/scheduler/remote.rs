@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result, caught};
 use crate::executor::{Driver, RemoteExecutor, Report, Round, Stage, StageSite, Tasks};
 use crate::id::ShuffleId;
 use crate::lineage::{Node, StoredNode};
-use crate::plan::{self, MapStagePlan, Plan};
+use crate::plan::{self, JobPlan, MapStagePlan};
 use crate::portable::Saver;
 use crate::storage::scratch::ScratchFile;
 use crate::task::{Flow, JobState, MapBlock, PartitionStream, StageCode, Task, in_task};
@@ -73,7 +73,7 @@ impl Job {
         node: &Arc<Node>,
     ) -> Result<Vec<ShuffleId>> {
         // What was kept before may be gone now, or the other way round.
-        let plan = Plan::new(node);
+        let plan = JobPlan::new(node);
         for map_stage in &plan.map_stages {
             let number = self.number_of(map_stage.shuffle.id());
             self.run_remote_map_stage(executor, number, map_stage)?;

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::error::format_bytes;
 use crate::task::JobState;
 
 /// Statistics of one job. Returned by [`Context::last_job`](crate::Context::last_job).
 ///
-/// `Display` prints one line per stage, and one for the job.
+/// `Display` prints one line per stage, and one for the job. serde writes the fields, for example as JSON.
 ///
 /// # Examples
 ///
@@ -24,7 +26,7 @@ use crate::task::JobState;
 /// assert!(text.lines().last().unwrap().starts_with("total: "));
 /// # Ok::<(), holdall::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct JobSummary {
     /// Stages that ran, in order.
@@ -49,7 +51,7 @@ pub struct JobSummary {
 /// assert_eq!(summary.stages[0].spilled_bytes, 0); // it fits into memory
 /// # Ok::<(), holdall::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct StageSummary {
     /// Number of the stage, as in [`explain`](crate::Bag::explain).

@@ -1,5 +1,6 @@
 //! Paths, directories and patterns to the files they name.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Names input files: a path or a pattern, or several of them.
 ///
-/// Implemented for strings and paths, and for vectors, slices and arrays of anything that is a path.
+/// Implemented for strings and paths, and for vectors, slices and arrays of anything that is a path. Collect an iterator
+/// first: `args().skip(1).collect::<Vec<_>>()`.
 ///
 /// - A path that exists names that file, even if its name has characters of a pattern.
 /// - A directory stands for the files in it and in the directories below it. Pipes, devices, hidden names (which begin
@@ -61,6 +63,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// assert_eq!(lines(["logs/b.log", "logs/*.log"])?, 1 + 3);
 /// # Ok::<(), holdall::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no input files",
+    note = "pass a path or a pattern, or a `Vec`, slice or array of them; collect an iterator into a `Vec`"
+)]
 pub trait IntoInputs: sealed::Sealed {
     /// The paths and patterns, in order.
     #[doc(hidden)]
@@ -82,7 +88,9 @@ macro_rules! one_input {
     )*};
 }
 
-one_input!(&str, String, &String, &Path, PathBuf, &PathBuf);
+one_input!(
+    &str, String, &String, &Path, PathBuf, &PathBuf, &OsStr, OsString, &OsString
+);
 
 macro_rules! many_inputs {
     ($([$($generic:tt)*] $type:ty),*) => {$(
@@ -99,6 +107,7 @@ many_inputs!(
     [S: AsRef<Path>] Vec<S>,
     [S: AsRef<Path>] &Vec<S>,
     [S: AsRef<Path>] &[S],
+    [S: AsRef<Path>] Box<[S]>,
     [S: AsRef<Path>, const N: usize] [S; N],
     [S: AsRef<Path>, const N: usize] &[S; N]
 );

@@ -368,7 +368,7 @@ fn too_small_a_budget_is_refused_before_anything_runs() {
         let files = Files::new();
         let least = MIN_THREAD_BYTES * threads;
         let context = |bytes: usize| -> Context {
-            let builder = tight(executor, files.root()).memory(bytes);
+            let builder = tight(executor, files.root()).memory(bytes as u64);
             builder.build().expect("the settings are right")
         };
         let calls = Arc::new(AtomicUsize::new(0));

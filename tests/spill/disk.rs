@@ -136,7 +136,7 @@ fn a_quota_ends_the_job_and_not_the_context() {
 #[test]
 fn a_quota_counts_what_is_written_for_a_second_reader() {
     let files = Files::new();
-    let context = tight(EXECUTORS[2].0, files.root()).memory(PLENTY_BYTES);
+    let context = tight(EXECUTORS[2].0, files.root()).memory(PLENTY_BYTES as u64);
     let context = context.disk_quota(1 << 20).build().unwrap();
     for (operator, bag) in dividing(&context, count_for(2)) {
         let error = bag.clone().union(bag).count().unwrap_err();

@@ -36,7 +36,7 @@ fn tight(executor: Executor, directory: &Path) -> ContextBuilder {
     let (_, threads) = threads.expect("one of the executors");
     Context::builder()
         .executor(executor)
-        .memory(MIN_THREAD_BYTES * threads)
+        .memory((MIN_THREAD_BYTES * threads) as u64)
         .spill_directory(directory)
         .progress(false)
 }
@@ -69,7 +69,7 @@ fn on_every_budget(spills: Spills, behaviour: impl Fn(&Context) + Clone + Send +
         };
         for bytes in budgets {
             let files = Files::new();
-            let context = tight(executor, files.root()).memory(bytes);
+            let context = tight(executor, files.root()).memory(bytes as u64);
             let context = context.build().expect("the settings are right");
             let (behaviour, mine) = (behaviour.clone(), context.clone());
             let name = format!("{executor:?} with {bytes} bytes");

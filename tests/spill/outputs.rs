@@ -745,7 +745,7 @@ fn child_runs_out_of_descriptors() {
     let sums = pairs.sum_by_key().persist(StorageLevel::Disk);
     let outcome = sums.count().and_then(|count| {
         let lines = sums.map(|(key, sum)| format!("{key} {sum}"));
-        lines.write_text(directory.join("out")).map(|()| count)
+        lines.write_text(directory.join("out")).map(|_| count)
     });
     match outcome {
         Ok(count) => assert_eq!(count, 5_000),

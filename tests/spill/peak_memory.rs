@@ -165,7 +165,7 @@ fn child_works() {
     };
     let context = Context::builder()
         .executor(Executor::ThreadPool(2))
-        .memory(BUDGET_BYTES)
+        .memory(BUDGET_BYTES as u64)
         .spill_directory(directory)
         .progress(false)
         .build()

@@ -11,7 +11,8 @@ use holdall::{Context, ErrorKind, Executor, Result, StorageLevel, TextWriter};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{
-    Files, ON_PURPOSE, concatenation, names_in, on_every_executor, quiet_panics, within_the_limit,
+    Files, ON_PURPOSE, concatenation, names_in, on_every_executor, on_every_executor_and_processes,
+    quiet_panics, within_the_limit,
 };
 
 #[test]
@@ -417,7 +418,13 @@ fn written_text_is_a_file_for_each_partition() {
         let files = Files::new();
         let out = files.path("out");
         let numbers = context.range_partitioned(0..4, 4).filter(|n| n % 2 == 0);
-        numbers.flat_map(|n| [n, n]).write_text(&out).unwrap();
+        let numbers = numbers.flat_map(|n| [n, n]);
+        let written = numbers.write_text(&out).unwrap();
+        assert_eq!((written.records, written.bytes), (4, 8));
+        assert_eq!(
+            written.files,
+            [0, 1, 2, 3].map(|n| out.join(format!("part-0000{n}")))
+        );
         assert_eq!(
             names_in(&out),
             ["part-00000", "part-00001", "part-00002", "part-00003"]
@@ -440,13 +447,26 @@ fn written_text_is_a_file_for_each_partition() {
 fn an_empty_bag_is_written_and_read_back() {
     on_every_executor(|context| {
         let files = Files::new();
-        context
-            .empty::<String>()
-            .write_text(files.path("out"))
-            .unwrap();
+        let empty = context.empty::<String>();
+        let written = empty.write_text(files.path("out")).unwrap();
+        assert_eq!((written.records, written.bytes), (0, 0));
+        assert_eq!(written.files, [files.path("out").join("part-00000")]);
         assert_eq!(files.names(), ["out"]);
         let read = context.read_text(files.path("out")).unwrap();
         assert!(read.is_empty().unwrap());
+    });
+}
+
+#[test]
+fn a_record_larger_than_the_buffer_is_counted_once() {
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
+        let lines = context.range_partitioned(1..4, 3);
+        let lines = lines.map(|n| "x".repeat(n as usize * 100_000));
+        let written = lines.write_text(files.path("out")).unwrap();
+        assert_eq!((written.records, written.bytes), (3, 600_003));
+        assert_eq!(written.files.len(), 3);
+        assert_eq!(concatenation(&files.path("out")).len(), 600_003);
     });
 }
 
@@ -466,12 +486,18 @@ fn text_of_all_kinds_of_records_is_written() {
         let lines = context.read_text(files.path("owned")).unwrap();
         lines.words().write_text(files.path("borrowed")).unwrap();
         assert_eq!(concatenation(&files.path("borrowed")), "a\nä\nb\n");
-        context
-            .from_iter(0..100_000)
-            .write_text(files.path("streamed"))
-            .unwrap();
+        let numbers = context.from_iter(0..100_000);
+        let written = numbers.write_text(files.path("streamed")).unwrap();
         let expected: String = (0..100_000).map(|n| format!("{n}\n")).collect();
         assert_eq!(concatenation(&files.path("streamed")), expected);
+        assert_eq!(written.records, 100_000);
+        assert_eq!(written.bytes, expected.len() as u64);
+        let names = names_in(&files.path("streamed"));
+        let paths: Vec<_> = names
+            .iter()
+            .map(|name| files.path("streamed").join(name))
+            .collect();
+        assert_eq!(written.files, paths);
     });
 }
 

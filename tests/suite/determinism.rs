@@ -294,7 +294,7 @@ fn floating_point_sums_by_key_do_not_depend_on_memory() {
     let (expected, spilled_bytes) = sums(1, 1 << 30);
     assert_eq!((expected.len(), spilled_bytes), (100_003, 0));
     for threads in [1, 2, 7] {
-        let (found, spilled_bytes) = sums(threads, threads << 20);
+        let (found, spilled_bytes) = sums(threads, (threads as u64) << 20);
         assert!(found == expected, "{threads} threads");
         assert!(spilled_bytes > 0, "{threads} threads");
     }

@@ -1109,6 +1109,23 @@ fn settings_that_cannot_be_are_refused_by_name() {
         error(reader().partition_bytes(0)),
         r#"partition_bytes: cannot use "0", expected at least 1"#
     );
+    let size = "expected a number of bytes such as 1000, 512MiB, 2G or 1.5GB";
+    let refused = |setting: &str| format!(r#"{setting}: cannot use "much", {size}"#);
+    for (setting, reader) in [
+        ("max_line_bytes", reader().max_line_bytes("much")),
+        ("partition_bytes", reader().partition_bytes("much")),
+    ] {
+        assert_eq!(error(reader), refused(setting));
+    }
+    let builder = Context::builder;
+    for (setting, builder) in [
+        ("memory", builder().memory("much")),
+        ("disk_quota", builder().disk_quota("much")),
+    ] {
+        assert_eq!(builder.build().unwrap_err().to_string(), refused(setting));
+    }
+    // Of several calls the last one counts.
+    assert!(builder().memory("much").memory("2MiB").build().is_ok());
     let zero = Context::builder()
         .executor(Executor::ThreadPool(0))
         .build()

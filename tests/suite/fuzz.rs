@@ -367,7 +367,7 @@ fn run(seed: u64) -> bool {
     let shuffle_partitions = random.one_of(&[1, 3, 64]);
     let context = Context::builder()
         .executor(executor)
-        .memory(budget)
+        .memory(budget as u64)
         .shuffle_partitions(shuffle_partitions)
         .spill_directory(files.root())
         .progress(false)

@@ -103,7 +103,7 @@ fn two_branches_read_one_shuffle() {
         let firsts = groups.map(|(key, mut values)| (key, usize::from(values.next().is_some())));
         let both = sizes.union(firsts);
         assert!(
-            both.explain().contains("read 2 times"),
+            both.explain().to_string().contains("read 2 times"),
             "{}",
             both.explain()
         );
@@ -165,7 +165,7 @@ proptest! {
         threads in 1..4_usize,
     ) {
         let spill = tempfile::tempdir().unwrap();
-        let builder = Context::builder().threads(threads).memory(threads << 20);
+        let builder = Context::builder().threads(threads).memory((threads as u64) << 20);
         let context = builder.spill_directory(spill.path()).build().unwrap();
         let bag = context.from_vec_partitioned(input.clone(), partitions);
         let found = bag.group_by_key().collect().unwrap();

@@ -152,7 +152,7 @@ proptest! {
         threads in 1..4_usize,
     ) {
         let spill = tempfile::tempdir().unwrap();
-        let builder = Context::builder().threads(threads).memory(threads << 20);
+        let builder = Context::builder().threads(threads).memory((threads as u64) << 20);
         let context = builder.spill_directory(spill.path()).build().unwrap();
         check_all_kinds(&context, &left, &right, partitions);
         let context = Context::builder().threads(threads).build().unwrap();
@@ -185,7 +185,9 @@ fn the_order_is_that_of_the_hash_whatever_spills() {
 fn a_heavy_key_on_both_sides_fits() {
     let spill = tempfile::tempdir().unwrap();
     for threads in [1, 2] {
-        let builder = Context::builder().threads(threads).memory(threads << 20);
+        let builder = Context::builder()
+            .threads(threads)
+            .memory((threads as u64) << 20);
         let context = builder.spill_directory(spill.path()).build().unwrap();
         let left = context.range_partitioned(0..5, 4).map(|n| (7, n));
         let right = context.range_partitioned(0..100_000, 9).map(|n| (7, n));
@@ -291,7 +293,7 @@ fn a_bag_joins_with_itself_and_with_a_join() {
         let squares = numbers.clone().join(numbers.clone());
         let rows = squares.clone().join(squares.left_join(numbers));
         assert!(
-            rows.explain().contains("join <- stage"),
+            rows.explain().to_string().contains("join <- stage"),
             "{}",
             rows.explain()
         );
@@ -308,7 +310,7 @@ fn the_plan_names_both_sides() {
     let context = Context::builder().build().unwrap();
     let left = context.range_partitioned(0..10, 2).map(|n| (n, 'l'));
     let right = context.range_partitioned(0..10, 3).map(|n| (n, 'r'));
-    let plan = left.clone().join(right.clone()).explain();
+    let plan = left.clone().join(right.clone()).explain().to_string();
     assert!(
         plan.contains("  join <- stage 2, <- stage 1 at tests/suite/join.rs"),
         "{plan}"
@@ -317,7 +319,7 @@ fn the_plan_names_both_sides() {
     let end =
         "  -> shuffle: by hash of the key, without keys that stage 1 has not, if these are few";
     assert!(plan.contains(&format!("{end}\nstage 3 ")), "{plan}");
-    let plan = left.join_broadcast(right).explain();
+    let plan = left.join_broadcast(right).explain().to_string();
     assert!(plan.contains("  -> broadcast\n"), "{plan}");
     assert!(
         plan.contains("  join_broadcast <- stage 1 at tests/suite/join.rs"),

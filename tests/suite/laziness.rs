@@ -60,7 +60,7 @@ fn no_transformation_touches_the_source() {
             grouped.clone(),
             grouped.partitions(),
             grouped.explain(),
-            grouped.lineage_dot(),
+            grouped.explain().lineage_dot(),
         );
         let _ = format!("{grouped:?} {:?}", bag().with(1));
     });

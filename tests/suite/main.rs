@@ -7,6 +7,7 @@ mod common;
 mod actions;
 mod agrees_with_std;
 mod cancel;
+mod closures;
 mod counters;
 mod cycles;
 mod determinism;

@@ -194,7 +194,7 @@ fn what_serialises_may_use_rayon() {
         let count = in_pool(threads, move || {
             let context = Context::builder()
                 .executor(Executor::Threads)
-                .memory(threads << 20);
+                .memory((threads as u64) << 20);
             let context = context.progress(false).build().unwrap();
             let texts = context
                 .range_partitioned(0..1_500, 40)

@@ -1,9 +1,10 @@
-//! Output of `explain` and `lineage_dot`, as inline text.
+//! Output of `explain`, as inline text.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use holdall::{Bag, Context, Data};
+use holdall::{Bag, Context, Data, Plan};
+use serde::Deserialize;
 
 use crate::common::{Files, on_every_executor, on_every_executor_with};
 
@@ -19,8 +20,8 @@ fn without_places(text: &str) -> String {
 }
 
 #[track_caller]
-fn assert_plan(plan: &str, expected: &[&str]) {
-    let plan = without_places(plan);
+fn assert_plan(plan: &Plan, expected: &[&str]) {
+    let plan = without_places(&plan.to_string());
     assert_eq!(plan.lines().collect::<Vec<_>>(), expected, "\n{plan}");
 }
 
@@ -35,8 +36,17 @@ fn context() -> Context {
 
 #[test]
 fn a_place_is_file_line_and_column() {
-    let (line, plan) = (line!(), holdall::empty::<u8>().explain());
+    let (line, plan) = (line!(), holdall::empty::<u8>().explain().to_string());
     assert!(plan.contains(&format!(" at {}:{line}:", file!())), "{plan}");
+}
+
+#[test]
+fn a_bag_that_is_converted_has_the_place_of_the_conversion() {
+    let (line, bag) = (line!(), Bag::from(vec![1]));
+    let plan = bag.explain();
+    let source = &plan.stages()[0].operators[0];
+    assert_eq!((source.name, source.location.file()), ("from_vec", file!()));
+    assert_eq!(source.location.line(), line);
 }
 
 #[test]
@@ -166,8 +176,17 @@ fn partitions_and_orders_of_repartitioned_bags_are_reported() {
         ],
     );
     let sorted = context().range(0..100).sort();
-    assert!(sorted.explain().contains("-> shuffle: by range of the key"));
-    assert!(sorted.explain().contains("[order: sorted]"));
+    assert_plan(
+        &sorted.explain(),
+        &[
+            "stage 1 (partitions: 64)",
+            "  range 100 numbers at HERE [order: the source's]",
+            "  -> shuffle: by range of the key",
+            "stage 2 (partitions: 8)",
+            "  sort <- stage 1 at HERE [order: sorted]",
+            "  -> result",
+        ],
+    );
 }
 
 #[test]
@@ -220,7 +239,10 @@ fn a_shuffle_that_two_branches_read_is_one_stage() {
             .map(|(_, k)| (k, 0))
             .reduce_by_key(|a, b| a + b + 1);
         let both = counts.union(again);
-        assert_eq!(both.explain().matches("read 2 times").count(), 1);
+        assert_eq!(
+            both.explain().to_string().matches("read 2 times").count(),
+            1
+        );
         let mut pairs = both.collect().unwrap();
         pairs.sort();
         assert_eq!(
@@ -245,7 +267,7 @@ fn a_shuffle_can_be_read_any_number_of_times() {
             .clone()
             .union(words.clone())
             .union(words.clone().union(words.clone()));
-        assert!(four.explain().contains("read 4 times"));
+        assert!(four.explain().to_string().contains("read 4 times"));
         let once = words.collect().unwrap();
         assert_eq!(four.collect().unwrap(), vec![once.clone(); 4].concat());
         // Not all readers need to read it.
@@ -260,7 +282,7 @@ fn the_lineage_is_a_graph() {
     let bag = numbers.clone().distinct().union(numbers.map(|n| n * 2));
     // Ids are assigned while the program runs. Here, they are numbered in the order of their first appearance.
     let mut names = Vec::new();
-    let mut dot = without_places(&bag.lineage_dot());
+    let mut dot = without_places(&bag.explain().lineage_dot());
     for line in dot.lines() {
         let name = line.trim_start().split(' ').next().unwrap_or_default();
         let is_id = name
@@ -289,6 +311,102 @@ fn the_lineage_is_a_graph() {
     assert_eq!(dot, expected);
 }
 
+#[test]
+fn the_stages_are_a_graph() {
+    let left = context().range(0..10).map(|n| (n, n)).sum_by_key();
+    let right = context().range(0..20).map(|n| (n, n));
+    let rows = left.clone().join(right).join_broadcast(left);
+    let expected = r#"digraph stages {
+    node [shape=box];
+    s1 [label="stage 1\nrange 10 numbers\nmap\npartitions: 10"];
+    s2 [label="stage 2\nsum_by_key\npartitions: 8"];
+    s1 -> s2 [label="by hash of the key"];
+    s3 [label="stage 3\nrange 20 numbers\nmap\npartitions: 20"];
+    s4 [label="stage 4\nsum_by_key\njoin\njoin_broadcast\npartitions: 8"];
+    s1 -> s4 [label="by hash of the key"];
+    s3 -> s4 [label="by hash of the key"];
+    s2 -> s4 [label="broadcast"];
+}
+"#;
+    assert_eq!(rows.explain().stages_dot(), expected);
+    let pairs = || context().range(0..10).map(|n| (n, n));
+    let dot = pairs().join(pairs()).explain().stages_dot();
+    assert!(
+        dot.contains("    s1 -> s2 [label=\"filter\", style=dashed];\n"),
+        "{dot}"
+    );
+}
+
+/// The parts of a plan, as another program reads them.
+#[derive(Debug, Deserialize, PartialEq)]
+struct Stage {
+    number: usize,
+    partitions: Option<usize>,
+    input_bytes: Option<u64>,
+    operators: Vec<Operator>,
+    output: Output,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct Operator {
+    name: String,
+    detail: String,
+    location: (String, u32, u32),
+    partitions: Option<usize>,
+    order: Order,
+    reads: Vec<usize>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+enum Order {
+    Source,
+    Kept,
+    KeptWithinPartitions,
+    ByHash,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+enum Output {
+    Result,
+    Shuffle(String, usize, Option<usize>),
+}
+
+#[test]
+fn a_plan_is_read_by_other_programs() {
+    let (line, bag) = (line!(), context().range(0..10).distinct());
+    let settings = bincode::config::standard();
+    let bytes = bincode::serde::encode_to_vec(bag.explain(), settings).expect("it is data");
+    let (stages, length): (Vec<Stage>, _) =
+        bincode::serde::decode_from_slice(&bytes, settings).expect("the fields are these");
+    assert_eq!(length, bytes.len());
+    let operator =
+        |name: &str, detail: &str, column, partitions, order, reads: &[usize]| Operator {
+            name: name.to_owned(),
+            detail: detail.to_owned(),
+            location: (file!().to_owned(), line, column),
+            partitions: Some(partitions),
+            order,
+            reads: reads.to_owned(),
+        };
+    let expected = [
+        Stage {
+            number: 1,
+            partitions: Some(10),
+            input_bytes: None,
+            operators: vec![operator("range", "10 numbers", 43, 10, Order::Source, &[])],
+            output: Output::Shuffle("by hash of the key".to_owned(), 1, None),
+        },
+        Stage {
+            number: 2,
+            partitions: Some(8),
+            input_bytes: None,
+            operators: vec![operator("distinct", "", 56, 8, Order::ByHash, &[1])],
+            output: Output::Result,
+        },
+    ];
+    assert_eq!(stages, expected);
+}
+
 /// Returns the same bag without its history, so that each method shuffles it.
 fn forgotten<T: Clone + Send + 'static>(bag: &Bag<T>) -> Bag<T> {
     bag.clone().map(|record| record).boxed()
@@ -301,8 +419,8 @@ where
     T: Data + std::fmt::Debug + PartialEq,
 {
     let plan = in_place.explain();
-    assert_eq!(stages(&plan), expected, "{plan}");
-    assert!(stages(&shuffled.explain()) > expected);
+    assert_eq!(plan.stages().len(), expected, "{plan}");
+    assert!(shuffled.explain().stages().len() > expected);
     let partitions = |bag: Bag<T>| {
         let partitions = bag.map_partitions(|records, emit| {
             let mut all = Vec::new();
@@ -393,9 +511,9 @@ fn sets_of_records_that_are_where_they_belong_are_not_shuffled_again() {
     // Pairs that are partitioned by the whole pair are not partitioned by their first field, nor by the pair once a
     // field has changed.
     let pairs = context.range(0..100).map(|n| (n % 7, n % 3)).distinct();
-    assert_eq!(stages(&pairs.clone().group_by_key().explain()), 3);
+    assert_eq!(pairs.clone().group_by_key().explain().stages().len(), 3);
     let changed = pairs.map_values(|n| n / 2);
-    assert_eq!(stages(&changed.clone().distinct().explain()), 3);
+    assert_eq!(changed.clone().distinct().explain().stages().len(), 3);
     assert_eq!(changed.distinct().count().unwrap(), 14);
 }
 
@@ -426,13 +544,6 @@ fn a_bag_that_is_partitioned_is_not_partitioned_again() {
     });
 }
 
-/// Returns the number of stages of a plan.
-fn stages(plan: &str) -> usize {
-    plan.lines()
-        .filter(|line| line.starts_with("stage "))
-        .count()
-}
-
 #[test]
 fn pairs_that_are_where_their_keys_belong_are_not_shuffled_again() {
     let context = Context::builder().progress(false).build().unwrap();
@@ -447,22 +558,22 @@ fn pairs_that_are_where_their_keys_belong_are_not_shuffled_again() {
     // Without its history, the same bag is shuffled by each method.
     let forgotten = again(sums.clone().map(|pair| pair).boxed());
     let in_place = again(sums.clone());
-    assert_eq!(stages(&forgotten.explain()), 3);
-    assert_eq!(stages(&in_place.explain()), 2);
+    assert_eq!(forgotten.explain().stages().len(), 3);
+    assert_eq!(in_place.explain().stages().len(), 2);
     let counts = in_place.collect().unwrap();
     assert_eq!(counts, forgotten.collect().unwrap());
     assert_eq!(counts.len(), 350);
     assert_eq!(context.last_job().unwrap().stages.len(), 3);
 
     let divided = numbers.partition_by(context.empty::<u64>().distinct().partitions().unwrap());
-    assert_eq!(stages(&divided.clone().sum_by_key().explain()), 2);
+    assert_eq!(divided.clone().sum_by_key().explain().stages().len(), 2);
     assert_eq!(
         divided.sum_by_key().collect().unwrap(),
         sums.collect().unwrap()
     );
     // Another number of partitions, or another key, requires a shuffle.
     let others = context.range(0..50).map(|n| (n, n)).partition_by(3);
-    assert_eq!(stages(&others.sum_by_key().explain()), 3);
+    assert_eq!(others.sum_by_key().explain().stages().len(), 3);
     let swapped = sums.map(|(key, sum)| (sum, key)).count_by_key();
-    assert_eq!(stages(&swapped.explain()), 3);
+    assert_eq!(swapped.explain().stages().len(), 3);
 }

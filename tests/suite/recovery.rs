@@ -483,7 +483,9 @@ fn context(executor: Executor, harm: &Harm) -> Context {
         Executor::ThreadPool(slots) | Executor::Processes(slots) => slots,
         _ => 1,
     };
-    let builder = Context::builder().executor(executor).memory(slots << 20);
+    let builder = Context::builder()
+        .executor(executor)
+        .memory((slots as u64) << 20);
     let builder = builder.spill_directory(harm.spill()).shuffle_partitions(8);
     builder
         .progress(false)

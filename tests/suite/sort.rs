@@ -13,8 +13,8 @@ use holdall::{Bag, Context, Data, ErrorKind, Executor};
 use crate::common::{assert_empty, concatenation};
 
 /// Minimum memory of a thread, in bytes.
-const TINY: usize = 1 << 20;
-const LARGE: usize = 1 << 30;
+const TINY: u64 = 1 << 20;
+const LARGE: u64 = 1 << 30;
 
 /// Returns contexts of all kinds, with much memory and with little, which spill into `directory`.
 fn contexts(directory: &Path) -> Vec<(String, Context)> {
@@ -422,7 +422,7 @@ fn a_panic_in_a_comparison_names_the_sort() {
 
 #[test]
 fn the_plan_shows_how_a_sort_partitions() {
-    let plan = holdall::range(0..10).sort().explain();
+    let plan = holdall::range(0..10).sort().explain().to_string();
     assert!(plan.contains("shuffle: by range of the key"), "{plan}");
     assert!(plan.contains("[order: sorted]"), "{plan}");
 }

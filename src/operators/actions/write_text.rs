@@ -19,7 +19,13 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// A record that [`write_text`](crate::Bag::write_text) can write as a line: anything that is `Display`, and `[u8]`, which is
 /// written as it is.
 ///
-/// Implemented for every sized type that is `Display`, and for `str` and `[u8]`.
+/// Implemented for every sized type that is `Display`, and for `str` and `[u8]`. Pairs are not; bring them into a form by
+/// [`map`](crate::Bag::map).
+///
+/// ```compile_fail
+/// holdall::range(0..3).map(|n| (n, n)).write_text("pairs")?; // `(u64, u64)` cannot be written as a line of text
+/// # Ok::<(), holdall::Error>(())
+/// ```
 ///
 /// # Examples
 ///
@@ -40,6 +46,10 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// assert_eq!(holdall::read_text(&path)?.collect()?, ["bags\t0"]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be written as a line of text",
+    note = "bring records into a form by `map`, such as `map(|(key, value)| format!(\"{{key}}\\t{{value}}\"))`"
+)]
 pub trait WriteLine: Record {
     /// Writes the line with its end.
     #[doc(hidden)]
@@ -91,10 +101,15 @@ portable! {
 }
 
 impl WriteText {
+    /// The name of the file of a partition.
+    pub(crate) fn name(&self, partition: usize) -> String {
+        let digits = self.digits;
+        format!("part-{partition:0digits$}")
+    }
+
     /// The file of a partition.
     pub(crate) fn path(&self, partition: usize) -> PathBuf {
-        let digits = self.digits;
-        self.directory.join(format!("part-{partition:0digits$}"))
+        self.directory.join(self.name(partition))
     }
 
     /// A file that nobody else writes to.
@@ -106,21 +121,46 @@ impl WriteText {
     }
 }
 
-impl<T: WriteLine + ?Sized> Action<T> for WriteText {
-    type Part = ();
+/// Counts the bytes that are written.
+struct Counted<W> {
+    output: W,
+    bytes: u64,
+}
 
-    fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<()>
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.output.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+impl<T: WriteLine + ?Sized> Action<T> for WriteText {
+    /// Numbers of records and of bytes.
+    type Part = (u64, u64);
+
+    fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<(u64, u64)>
     where
         P: Pipeline<Out = T>,
     {
         let path = self.attempt();
         let output = create(&path)?;
-        let mut text = BufWriter::with_capacity(BUFFER_BYTES, Uninterrupted(&output));
+        let counted = Counted {
+            output: Uninterrupted(&output),
+            bytes: 0,
+        };
+        let mut text = BufWriter::with_capacity(BUFFER_BYTES, counted);
+        let mut records = 0;
         let mut outcome = Ok(());
         let _ = pipeline.run(partition, task, &mut |record| {
             // `Display` may be the program's.
             outcome = task.call(&self.site, || T::write_line(T::peek(&record), &mut text));
             if outcome.is_ok() {
+                records += 1;
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
@@ -129,14 +169,17 @@ impl<T: WriteLine + ?Sized> Action<T> for WriteText {
         outcome
             .and_then(|()| text.flush())
             .map_err(|source| file::write_error("write", &path, 0, source))?;
+        let written = (records, text.get_ref().bytes);
         if task.has_failed() || task.is_stopped() {
-            return Ok(());
+            return Ok(written);
         }
         if self.is_durable {
             file::start_writing(&output);
         }
         let named = self.path(task.partition());
-        fs::rename(&path, &named).map_err(|source| file::write_error("create", &named, 0, source))
+        fs::rename(&path, &named)
+            .map_err(|source| file::write_error("create", &named, 0, source))?;
+        Ok(written)
     }
 
     sent_whole!(T);

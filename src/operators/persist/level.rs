@@ -1,6 +1,13 @@
 //! The levels of storage that `persist` can be told to use.
 
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, ErrorKind, Result};
+
 /// Where [`persist`](crate::Bag::persist) keeps records.
+///
+/// Written as `memory`, `memory-then-disk` or `disk`, for example on command lines.
 ///
 /// # Examples
 ///
@@ -12,6 +19,10 @@
 /// let parsed = parsed.persist(StorageLevel::Disk);
 /// assert_eq!(parsed.count()?, 2);
 /// assert_eq!(parsed.collect()?, [Some(1), Some(2)]); // read back
+///
+/// assert_eq!("memory-then-disk".parse::<StorageLevel>()?, StorageLevel::MemoryThenDisk);
+/// assert_eq!(StorageLevel::Disk.to_string(), "disk");
+/// assert!("tape".parse::<StorageLevel>().is_err());
 /// # Ok::<(), holdall::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -26,4 +37,35 @@ pub enum StorageLevel {
     MemoryThenDisk,
     /// On the disk.
     Disk,
+}
+
+impl StorageLevel {
+    const ALL: [Self; 3] = [Self::Memory, Self::MemoryThenDisk, Self::Disk];
+}
+
+impl fmt::Display for StorageLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::MemoryThenDisk => "memory-then-disk",
+            Self::Disk => "disk",
+        })
+    }
+}
+
+impl FromStr for StorageLevel {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let level = Self::ALL
+            .into_iter()
+            .find(|level| level.to_string() == text);
+        level.ok_or_else(|| {
+            Error::new(ErrorKind::InvalidSetting {
+                setting: "storage level",
+                value: text.to_owned(),
+                expected: "memory, memory-then-disk or disk",
+            })
+        })
+    }
 }

@@ -36,6 +36,7 @@ enum Problem {
 
 impl FieldsError {
     /// Returns the number of the field, counted from 1, that cannot be read, is missing, or is the first surplus one.
+    #[must_use]
     pub fn field(&self) -> usize {
         self.0.field
     }

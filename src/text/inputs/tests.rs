@@ -15,6 +15,35 @@ fn directory_of(names: &[&str]) -> tempfile::TempDir {
     directory
 }
 
+#[test]
+fn every_form_of_a_path_or_of_several_is_taken() {
+    let path = PathBuf::from("a");
+    let text = OsString::from("a");
+    let one = [
+        "a".into_inputs(),
+        "a".to_owned().into_inputs(),
+        (&"a".to_owned()).into_inputs(),
+        path.as_path().into_inputs(),
+        path.clone().into_inputs(),
+        (&path).into_inputs(),
+        text.as_os_str().into_inputs(),
+        text.clone().into_inputs(),
+        (&text).into_inputs(),
+    ];
+    assert!(one.iter().all(|inputs| *inputs == [path.clone()]));
+    let paths = vec!["a", "b"];
+    let several = [
+        paths.clone().into_boxed_slice().into_inputs(),
+        (&paths).into_inputs(),
+        paths[..].into_inputs(),
+        ["a", "b"].into_inputs(),
+        (&["a", "b"]).into_inputs(),
+        paths.into_inputs(),
+    ];
+    let expected = [path, PathBuf::from("b")];
+    assert!(several.iter().all(|inputs| *inputs == expected));
+}
+
 /// What `inputs`, relative to `directory`, name, relative to it.
 fn names(directory: &tempfile::TempDir, inputs: &[&str]) -> Result<Vec<String>> {
     let inputs: Vec<PathBuf> = inputs
