@@ -289,7 +289,7 @@ fn a_large_zstd_file_is_divided_while_it_is_decoded() {
             .wrapping_add(1);
         format!("{number}\n")
     };
-    let text: String = (0..300_000).map(|_| line()).collect();
+    let text: String = (0..500_000).map(|_| line()).collect();
     let files = Files::new();
     let path = files.write("f", zstd(text.as_bytes()));
     assert!(path.metadata().unwrap().len() > 4 << 20);
