@@ -3,19 +3,19 @@
 mod elsewhere;
 mod keeper;
 mod level;
+mod replayed;
 mod store;
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lineage::StoredNode;
 use crate::pipeline::{Boxed, Pipeline, Record, Ref, Storable};
 use crate::portable::{Loader, Portable, Saver};
-use crate::shuffle::replay;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 use keeper::Keeper;
+use replayed::replay_or_compute;
 
 pub(crate) use elsewhere::StoreElsewhere;
 pub use level::StorageLevel;
@@ -89,40 +89,45 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
                 return store.run(&self.parent, self.site, partition, task, sink);
             }
         };
-        let at = |error: Error| error.at(self.site);
         let index = partition.index;
-        let stored = store.get(index);
-        let mut handed_on = 0_u64;
-        if let Some(parts) = stored {
-            let flow = task.call(&self.site, || {
-                replay::<T, _, _>(parts, &task.resources().stop, |record: Ref<'_, T>| {
-                    handed_on += 1;
-                    sink(record)
-                })
-            });
-            let is_computable = partition.has_payload() || self.parent.partitions().is_some();
-            if !(is_computable && flow.as_ref().is_err_and(Error::is_recoverable)) {
-                return flow.map_err(at);
-            }
-            // It is computed, as if it had never been here.
+        let Some(parts) = store.get(index) else {
+            return self.compute(store, partition, task, sink);
+        };
+        let is_computable = partition.has_payload() || self.parent.partitions().is_some();
+        replay_or_compute(parts, is_computable, self.site, task, sink, |_, sink| {
             store.remove(index);
-        }
+            let sink = &mut |record: Ref<'_, T>| sink(record);
+            self.compute(store, partition, task, sink)
+        })
+    }
+}
+
+impl<T: Storable + ?Sized> Persist<T> {
+    /// Computes a partition, and keeps it in `store`.
+    fn compute<S>(
+        &self,
+        store: &Store,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: &mut S,
+    ) -> Result<Flow>
+    where
+        S: for<'a> FnMut(Ref<'a, T>) -> Flow,
+    {
+        let index = partition.index;
         let mut keeper = Keeper::new(store, &task.resources().stop);
         let flow = self.parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be the program's.
             let kept = task.call(&self.site, || keeper.push::<T>(T::peek(&record)));
             match kept {
-                Ok(()) if handed_on > 0 => {
-                    handed_on -= 1;
-                    ControlFlow::Continue(())
-                }
                 Ok(()) => sink(record),
                 Err(error) => task.fail_at(self.site, error),
             }
         })?;
         // A partition that was broken off is not whole.
         if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
-            keeper.finish(index).map_err(at)?;
+            let finished = keeper.finish(index);
+            finished.map_err(|error| error.at(self.site))?;
         }
         Ok(flow)
     }

@@ -1,14 +1,14 @@
 //! Persisted partitions in a worker process: files of the driver's store are read, and new ones are left to it.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::replayed::replay_or_compute;
 use crate::error::{Error, Result};
 use crate::id::StoreId;
 use crate::pipeline::{Boxed, Pipeline, Ref, Storable};
-use crate::shuffle::{Content, RecordBuffer, replay};
+use crate::shuffle::{Content, RecordBuffer};
 use crate::storage::codec::Sampling;
 use crate::storage::run::RunFile;
 use crate::task::{FilePart, Files, Flow, Partition, Site, StoredPartition, Task};
@@ -34,7 +34,6 @@ impl StoreElsewhere {
         task: &Task<'_>,
         sink: &mut impl for<'a> FnMut(Ref<'a, T>) -> Flow,
     ) -> Result<Flow> {
-        let mut handed_on = 0;
         let Some(parts) = self.partitions.get(&partition.index) else {
             return self.compute(parent, site, partition, task, sink);
         };
@@ -42,40 +41,19 @@ impl StoreElsewhere {
         let runs = parts
             .iter()
             .map(|part| Content::<RecordBuffer, ()>::File(files.run(part)));
-        let flow = task.call(&site, || {
-            replay::<T, _, _>(runs, &task.resources().stop, |record| {
-                handed_on += 1;
-                sink(record)
-            })
-        });
         let is_computable = partition.has_payload() || parent.partitions().is_some();
-        match flow {
-            Err(damage) if damage.is_recoverable() && is_computable => {
-                // If nothing has been left to compute it from either, the driver must know which file is lost.
-                let computed =
-                    self.compute(
-                        parent,
-                        site,
-                        partition,
-                        task,
-                        &mut |record| match handed_on {
-                            0_u64 => sink(record),
-                            _ => {
-                                handed_on -= 1;
-                                ControlFlow::Continue(())
-                            }
-                        },
-                    );
-                computed.map_err(|error| {
-                    if error.is_recoverable() {
-                        damage
-                    } else {
-                        error
-                    }
-                })
-            }
-            flow => flow.map_err(|error| error.at(site)),
-        }
+        replay_or_compute(runs, is_computable, site, task, sink, |damage, sink| {
+            let sink = &mut |record: Ref<'_, T>| sink(record);
+            let computed = self.compute(parent, site, partition, task, sink);
+            // If nothing has been left to compute it from either, the driver must know which file is lost.
+            computed.map_err(|error| {
+                if error.is_recoverable() {
+                    damage
+                } else {
+                    error
+                }
+            })
+        })
     }
 
     fn compute<T: Storable + ?Sized>(
@@ -120,6 +98,7 @@ impl StoreElsewhere {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
     use std::sync::Arc;
 
     use super::*;

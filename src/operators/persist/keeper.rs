@@ -12,9 +12,6 @@ use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
 use crate::task::StopFlag;
 
-/// After how many bytes of records the memory for them is accounted for again.
-const ACCOUNT_BYTES: usize = 64 << 10;
-
 /// Keeps the records of one partition as they come.
 pub(super) struct Keeper<'s> {
     store: &'s Store,
@@ -53,7 +50,7 @@ impl<'s> Keeper<'s> {
         }
         self.sampling.check(|| T::check(record))?;
         self.new_bytes += self.record_buffer.push::<T>(record)?;
-        if self.new_bytes >= ACCOUNT_BYTES {
+        if self.new_bytes >= RecordBuffer::ACCOUNT_BYTES {
             self.account()?;
         }
         Ok(())

@@ -15,13 +15,13 @@
 //! | file | purpose |
 //! | --- | --- |
 //! | `bytes` | records that are sorted by their bytes: text |
-//! | `stretches` | records that consist of a few natural runs |
+//! | `natural_runs` | records that consist of a few natural runs |
 //! | `typed` | records that are sorted by a comparison |
 //! | `sample` | every 2^k-th record of a task |
 //! | `writer` | the map side: a buffer that becomes a run when it is full |
 //! | `run` | a sorted run, and its builder |
 //! | `walk` | sequential reads of a run, from any record on |
-//! | `slice` | the cuts of a run, and the run segment that one partition reads |
+//! | `run_segment` | the cuts of a run, and the run segment that one partition reads |
 //! | `outputs` | all runs, the bounds, and the merge |
 //! | `transfer` | runs and samples to and from other processes |
 

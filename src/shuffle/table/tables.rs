@@ -27,9 +27,6 @@ const MAX_GROWTH: usize = 32;
 /// Fraction of a thread's equal share of the budget that its tables may hold. The rest is for concurrent readers.
 const SHARE_OF_BUDGET: f64 = 0.75;
 
-/// Records whose slots are being prefetched, each with its partition.
-pub(crate) type WaitingBatch<C> = ProbeBatch<(usize, <C as Combine>::Value)>;
-
 pub(crate) struct Tables<'c, C: Combine> {
     combine: &'c C,
     partitioner: HashPartitioner,
@@ -40,7 +37,8 @@ pub(crate) struct Tables<'c, C: Combine> {
     tables: Vec<Table<C::Combined>>,
     reservation: Reservation,
 
-    waiting: WaitingBatch<C>,
+    /// Records whose slots are being prefetched, each with its partition.
+    waiting: ProbeBatch<(usize, C::Value)>,
     key_buffer: Vec<u8>,
 
     // Number of records in the tables, and the memory reserved for what their values own outside of the slots, in
@@ -124,19 +122,9 @@ impl<'c, C: Combine> Tables<'c, C> {
         })
     }
 
-    /// Takes the buffered records, to be [combined](Self::take_in) by `flush`. It then [returns](Self::wait_in) the
-    /// empty batch.
-    pub(crate) fn waiting(&mut self) -> WaitingBatch<C> {
-        std::mem::take(&mut self.waiting)
-    }
-
-    pub(crate) fn wait_in(&mut self, empty: WaitingBatch<C>) {
-        self.waiting = empty;
-    }
-
     /// Combines a record of a partition. If there is no [capacity](Self::make_room), returns its value as the error.
     #[inline(always)]
-    pub(crate) fn take_in(
+    fn take_in(
         &mut self,
         partition: usize,
         hashed: &HashedKey,
@@ -288,4 +276,24 @@ fn empty<V>(partitioner: HashPartitioner) -> Vec<Table<V>> {
     (0..partitioner.partitions())
         .map(|_| Table::default())
         .collect()
+}
+
+/// Combines the buffered records of the tables that `tables` returns of `combiner`. Calls `make_room` for a table that has
+/// no capacity: only the combiner can spill.
+#[inline(always)]
+pub(crate) fn flush_batch<'c, C: Combine, F>(
+    combiner: &mut F,
+    tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
+    make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut batch = std::mem::take(&mut tables(combiner).waiting);
+    batch.drain(|hashed, long, (table, mut value)| -> Result<()> {
+        while let Err(again) = tables(combiner).take_in(table, hashed, long, value) {
+            value = again;
+            make_room(combiner, table, long)?;
+        }
+        Ok(())
+    })?;
+    tables(combiner).waiting = batch;
+    Ok(())
 }

@@ -19,7 +19,7 @@ use crate::shuffle::key::short_entry::ShortEntry;
 use crate::shuffle::outputs::combiner_outputs::{CombinerOutputs, MapSideCombined};
 use crate::shuffle::outputs::part::PartSeq;
 use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
-use crate::shuffle::table::tables::Tables;
+use crate::shuffle::table::tables::{Tables, flush_batch};
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
@@ -276,15 +276,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
     #[inline(never)]
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.flush_entries()?;
-        let mut batch = self.tables.waiting();
-        batch.drain(|hashed, long, (partition, mut value)| -> Result<()> {
-            while let Err(again) = self.tables.take_in(partition, hashed, long, value) {
-                value = again;
-                self.make_room(partition, long)?;
-            }
-            Ok(())
-        })?;
-        self.tables.wait_in(batch);
+        flush_batch(self, |combiner| &mut combiner.tables, Self::make_room)?;
         if self.divide_left > 0 && self.tables.keys() > 0 {
             // The tables ran out of capacity within this batch; its last records are in them.
             return self.flush_tables();

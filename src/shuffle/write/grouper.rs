@@ -8,6 +8,7 @@
 //!             (spilled later if others need the memory)
 //! ```
 
+use super::task_batch::TaskBatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Data, Ref};
 use crate::shuffle::key::encode::Encode;
@@ -42,10 +43,6 @@ const OPEN_SLABS_OF_SHARE: usize = 8;
 /// Memory that a thread holds even if the budget refuses it, in bytes. With less, runs would have only a few records,
 /// and cost more than they save.
 const FLOOR_BYTES: usize = 256 << 10;
-
-/// Minimum number of bytes for a commit. Consecutive tasks are committed together until they have this many: each task
-/// has a chunk for each bucket, and chunks of one small task would be almost empty.
-const MIN_COMMIT_BYTES: usize = 4 << 20;
 
 /// Entries of one radix partition of a partition since the last commit.
 #[derive(Default)]
@@ -100,7 +97,7 @@ pub(crate) struct Grouper<'o> {
 
     // The current task, and the tasks before it that are committed with it.
     first_task: usize,
-    last_task: Option<usize>,
+    tasks: TaskBatch,
     /// Number of chunks of each partition that have been committed.
     chunks_given: Vec<u64>,
     /// Number of records that have not been committed, and their length in bytes.
@@ -141,7 +138,7 @@ impl<'o> Grouper<'o> {
             share_bytes,
             is_over: false,
             first_task: 0,
-            last_task: None,
+            tasks: TaskBatch::default(),
             chunks_given: vec![0; partitions],
             records: 0,
             bytes: 0,
@@ -150,12 +147,10 @@ impl<'o> Grouper<'o> {
 
     /// Announces that the next records are those of `task`.
     pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
-        let follows = self.last_task.is_some_and(|last| last + 1 == task);
-        if !follows || self.bytes >= MIN_COMMIT_BYTES.min(self.share_bytes / 2) {
+        if self.tasks.begins_with(task, self.bytes, self.share_bytes) {
             self.hand_over()?;
             self.first_task = task;
         }
-        self.last_task = Some(task);
         Ok(())
     }
 

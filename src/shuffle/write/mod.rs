@@ -7,3 +7,4 @@ pub(super) mod grouper;
 pub(super) mod ordered_combiner;
 pub(super) mod record_buffer;
 pub(super) mod savings;
+pub(super) mod task_batch;

@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::pipeline::{Key, Owned, Ref};
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
-use crate::shuffle::table::tables::Tables;
+use crate::shuffle::table::tables::{Tables, flush_batch};
 use crate::task::{Flow, Resources};
 
 /// Number of tables; each covers a range of hashes, whatever the number of partitions. Every group visits all tables,
@@ -116,15 +116,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     /// Combines the buffered records. Call this after the records of a partition.
     #[inline(never)]
     pub(crate) fn flush(&mut self) -> Result<()> {
-        let mut batch = self.tables.waiting();
-        batch.drain(|hashed, long, (table, mut value)| -> Result<()> {
-            while let Err(again) = self.tables.take_in(table, hashed, long, value) {
-                value = again;
-                self.make_room(table, long)?;
-            }
-            Ok(())
-        })?;
-        self.tables.wait_in(batch);
+        flush_batch(self, |combiner| &mut combiner.tables, Self::make_room)?;
         if self.tables.keys() >= self.check_keys {
             self.check_savings()?;
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 
+use super::task_batch::TaskBatch;
 use crate::error::Result;
 use crate::pipeline::{Peek, Ref, Storable};
 use crate::shuffle::outputs::keep_limit::KeepLimit;
@@ -21,6 +22,9 @@ pub(crate) struct RecordBuffer {
 }
 
 impl RecordBuffer {
+    /// Number of bytes of new records after which their memory must be reserved. Larger values exceed the budget by more.
+    pub(crate) const ACCOUNT_BYTES: usize = 64 << 10;
+
     /// Appends a record, and returns the memory that it takes, in bytes.
     pub(crate) fn push<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<usize> {
         let start = self.bytes.len();
@@ -115,13 +119,6 @@ where
     Ok(Flow::Continue(()))
 }
 
-/// Number of bytes of new records after which their memory is reserved. Larger values exceed the budget by more.
-const ACCOUNT_BYTES: usize = 64 << 10;
-
-/// Minimum number of bytes for a commit. Consecutive tasks are committed together until they have this many, so that
-/// many small tasks cost no more than a few large ones.
-const MIN_COMMIT_BYTES: usize = 4 << 20;
-
 /// Partitions the records of one thread's tasks, within a memory budget.
 pub(crate) struct Divider<'o> {
     outputs: &'o ShuffleOutputs<RecordBuffer>,
@@ -131,7 +128,7 @@ pub(crate) struct Divider<'o> {
     record_buffers: Vec<RecordBuffer>,
     reservation: Reservation,
     order: PartSeq,
-    last_task: Option<usize>,
+    tasks: TaskBatch,
     records: u64,
     /// Bytes of records since the last commit or spill.
     bytes: usize,
@@ -154,7 +151,7 @@ impl<'o> Divider<'o> {
             record_buffers: vec![RecordBuffer::default(); partitions],
             reservation: resources.budget.reservation(),
             order: PartSeq::default(),
-            last_task: None,
+            tasks: TaskBatch::default(),
             records: 0,
             bytes: 0,
             new_bytes: 0,
@@ -164,12 +161,10 @@ impl<'o> Divider<'o> {
 
     /// Announces that the next records are those of `task`.
     pub(crate) fn begin_task(&mut self, task: usize) -> Result<()> {
-        let follows = self.last_task.is_some_and(|last| last + 1 == task);
-        if !follows || self.bytes >= MIN_COMMIT_BYTES.min(self.most_bytes / 2) {
+        if self.tasks.begins_with(task, self.bytes, self.most_bytes) {
             self.commit()?;
             self.order = PartSeq::of_task(task);
         }
-        self.last_task = Some(task);
         Ok(())
     }
 
@@ -181,7 +176,7 @@ impl<'o> Divider<'o> {
         self.sampling.check(|| T::check(record))?;
         self.new_bytes += self.record_buffers[partition].push::<T>(record)?;
         self.records += 1;
-        if self.new_bytes >= ACCOUNT_BYTES {
+        if self.new_bytes >= RecordBuffer::ACCOUNT_BYTES {
             self.account()?;
         }
         Ok(())

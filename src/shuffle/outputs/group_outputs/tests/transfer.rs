@@ -157,7 +157,9 @@ fn a_bag_to_be_broadcast_is_looked_up_as_if_it_had_stayed() {
     let little = resources(driver.clone(), 64 << 10);
     let error = KeyedOutputs::import_broadcast(&blocks, &little).unwrap_err();
     assert!(
-        error.to_string().starts_with("cannot broadcast the small bag"),
+        error
+            .to_string()
+            .starts_with("cannot broadcast the small bag"),
         "{error}"
     );
 }
