@@ -199,8 +199,8 @@ impl fmt::Debug for Context {
     }
 }
 
-/// Builder for a [`Context`]. Settings that you leave out are taken from the [environment
-/// variables](crate#settings-and-environment), and otherwise have their defaults.
+/// Builder for a [`Context`]. Settings that you leave out follow the
+/// [environment variables](crate#settings-and-environment), and otherwise have their defaults.
 ///
 /// # Examples
 ///
@@ -239,7 +239,7 @@ impl ContextBuilder {
     /// ```
     /// use holdall::{Context, Executor};
     ///
-    /// Run all tasks on this thread, so that a debugger can follow.
+    /// // Run all tasks on this thread, so that a debugger can follow.
     /// let context = Context::builder().executor(Executor::Inline).build()?;
     /// let caller = std::thread::current().id();
     /// let is_here = context.range(0..3).map(move |_| std::thread::current().id() == caller);
