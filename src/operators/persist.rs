@@ -1,4 +1,4 @@
-//! `persist`: partitions that are kept once they have been computed. Narrow.
+//! `persist`: stores partitions once they have been computed. Narrow.
 
 mod elsewhere;
 mod keeper;
@@ -21,7 +21,7 @@ pub(crate) use elsewhere::StoreElsewhere;
 pub use level::StorageLevel;
 pub(crate) use store::Store;
 
-/// Where partitions are kept: here, or in another process.
+/// Location of the store: in this process, or in another.
 pub(crate) enum Keeping {
     Here(Arc<Store>),
     Elsewhere(StoreElsewhere),
@@ -104,12 +104,12 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
             if !(is_computable && flow.as_ref().is_err_and(Error::is_recoverable)) {
                 return flow.map_err(at);
             }
-            // It is computed, as if it had never been here.
+            // The partition is damaged, so compute it again.
             store.remove(index);
         }
         let mut keeper = Keeper::new(store, &task.resources().stop);
         let flow = self.parent.run(partition, task, &mut |record| {
-            // The codec calls `Serialize`, which may be the program's.
+            // The codec calls `Serialize`, which may be user code.
             let kept = task.call(&self.site, || keeper.push::<T>(T::peek(&record)));
             match kept {
                 Ok(()) if handed_on > 0 => {
@@ -120,7 +120,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
                 Err(error) => task.fail_at(self.site, error),
             }
         })?;
-        // A partition that was broken off is not whole.
+        // A partition that was interrupted is incomplete.
         if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
             keeper.finish(index).map_err(at)?;
         }
