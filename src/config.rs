@@ -1,4 +1,4 @@
-//! What a context is built from, and the environment variables.
+//! Settings of a context, and the environment variables.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,11 +14,12 @@ pub(crate) use crate::storage::environment::variable;
 use crate::storage::limits::default_budget_bytes;
 use crate::storage::size::{EXPECTED as SIZE, parse_bytes};
 
-/// The number of partitions after a shuffle, unless it is set: enough for the cores of a large machine, and the same on
-/// a small one, so that output does not depend on the machine.
+/// Default number of partitions after a shuffle: enough for the cores of a large machine. It is the same on a small
+/// one, so that the output does not depend on the machine.
 const SHUFFLE_PARTITIONS: usize = 64;
 
-/// A worker process that is stopped or hangs says nothing; one that only works hard does, whatever its tasks are doing.
+/// Default time after which a silent worker counts as lost. A worker is silent only if it is stopped or hangs: while
+/// its tasks run, another thread of it gives signs of life.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the tasks of a job run.
@@ -40,15 +41,15 @@ const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Executor {
-    /// On the thread that calls the action, one task after the other: the reference, and for debugging.
+    /// On the thread that calls the action, one task after the other. Serves as the reference, and for debugging.
     Inline,
     /// On rayon's global pool, which has a thread for each core.
     #[default]
     Threads,
-    /// On a pool of its own with this many threads.
+    /// On a separate pool with this many threads.
     ThreadPool(usize),
-    /// In this many worker processes, which are this program, started again: see
-    /// [worker processes](crate#worker-processes). `main` must begin with [`init`](crate::init). Linux only.
+    /// In this many worker processes, which are your program, started again; see [worker
+    /// processes](crate#worker-processes). `main` must begin with [`init`](crate::init). Linux only.
     Processes(usize),
 }
 
@@ -62,7 +63,7 @@ const THREADS: &str = "a number of 1 or more";
 const SUMMARY: &str = "0 or 1";
 
 impl Executor {
-    /// Refuses one on which nothing would ever run.
+    /// Returns an error if no task could ever run.
     pub(crate) fn check(self) -> Result<()> {
         match self {
             Self::ThreadPool(0) | Self::Processes(0) => {}
@@ -110,7 +111,7 @@ fn cores() -> usize {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) executor: Executor,
-    /// On how many threads, where the executor does not say.
+    /// Number of threads, unless the executor specifies it.
     pub(crate) threads: Option<usize>,
     pub(crate) shuffle_partitions: usize,
     pub(crate) progress: bool,
@@ -118,12 +119,12 @@ pub(crate) struct Config {
     pub(crate) memory_bytes: usize,
     pub(crate) spill_directory: PathBuf,
     pub(crate) disk_quota_bytes: Option<u64>,
-    /// After how long a worker process that gives no sign of life counts as lost.
+    /// Time after which a silent worker process counts as lost.
     pub(crate) worker_timeout: Duration,
 }
 
 impl Config {
-    /// The defaults, and what the environment says.
+    /// Returns the defaults, overridden by the environment variables.
     pub(crate) fn from_env() -> Result<Self> {
         Self::from_variables(variable)
     }

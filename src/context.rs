@@ -1,4 +1,4 @@
-//! The entry point where the defaults will not do.
+//! Contexts: settings and resources that jobs share.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -17,7 +17,8 @@ use crate::storage::scratch::{Scratch, sweep};
 use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
 use crate::task::{MemoryReclaimer, Resources, StopFlag};
 
-/// Where and how jobs run: the executor and its threads, the memory and files that they may use, the progress bar.
+/// Settings and resources of jobs: the executor and its threads, the memory and files that jobs may use, the progress
+/// bar.
 ///
 /// None is needed: the functions at the root of this crate, such as [`read_text`](crate::read_text), use the default
 /// context, [`Context::default`]. It runs on all cores and follows the
@@ -50,7 +51,7 @@ impl Shared {
         if let Ok(absolute) = path::absolute(&config.spill_directory) {
             config.spill_directory = absolute;
         }
-        // What processes that were killed have left is in the way of no one but the disk.
+        // Remove the files of processes that were killed, to free disk space.
         sweep(&config.spill_directory);
         Self {
             budget: MemoryBudget::new(config.memory_bytes),
@@ -92,7 +93,7 @@ impl Shared {
     }
 }
 
-/// What the settings name.
+/// Returns the executor that the settings specify.
 fn executor(config: &Config) -> AnyExecutor {
     match config.executor {
         Executor::Inline => AnyExecutor::Local(Arc::new(Inline)),
@@ -108,7 +109,7 @@ fn executor(config: &Config) -> AnyExecutor {
 }
 
 impl Context {
-    /// Begins a context with settings of its own.
+    /// Returns a builder for a context with custom settings.
     ///
     /// # Examples
     ///
@@ -127,7 +128,8 @@ impl Context {
             .map_or(1, |shared| shared.config.shuffle_partitions)
     }
 
-    /// What the last job of this context did that has ended, whether well or not; `None` before the first.
+    /// Returns statistics of the last job of this context that has ended, even if it failed. Returns `None` before the
+    /// first.
     ///
     /// # Examples
     ///
@@ -148,8 +150,8 @@ impl Context {
         summary.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The memory and the files for what outlives a job, and who is to be told that it could go. Where the
-    /// environment was not understood there will be no job to need it.
+    /// Returns the memory budget, the files and the memory reclaimer for data that outlives a job. If an environment
+    /// variable was invalid, no job will use them.
     pub(crate) fn for_store(&self) -> (MemoryBudget, Scratch, Arc<MemoryReclaimer>) {
         match &self.0 {
             Some(shared) => (
@@ -165,10 +167,10 @@ impl Context {
         }
     }
 
-    /// A job that computes `result`.
+    /// Creates a job that computes `result`.
     pub(crate) fn job(&self, result: &Arc<Node>) -> Result<Job> {
         let Some(shared) = &self.0 else {
-            // The environment was not understood before; it says why now.
+            // An environment variable was invalid; this returns the reason.
             let shared = Shared::new(Config::from_env()?, None);
             return shared.job(result, false);
         };
@@ -210,8 +212,8 @@ impl fmt::Debug for Context {
     }
 }
 
-/// Settings for a [`Context`]. What is not set follows the
-/// [environment variables](crate#settings-and-environment), or else is the default.
+/// Builder for a [`Context`]. Settings that you leave out follow the
+/// [environment variables](crate#settings-and-environment), and otherwise have their defaults.
 ///
 /// # Examples
 ///
@@ -242,14 +244,15 @@ pub struct ContextBuilder {
 }
 
 impl ContextBuilder {
-    /// Where tasks run: [`Executor::Threads`] unless set. Of this and [`threads`](Self::threads) the last call counts.
+    /// Sets where tasks run. Default: [`Executor::Threads`]. If you also call [`threads`](Self::threads), the last call
+    /// counts.
     ///
     /// # Examples
     ///
     /// ```
     /// use holdall::{Context, Executor};
     ///
-    /// // All on this thread, so that a debugger can follow.
+    /// // Run all tasks on this thread, so that a debugger can follow.
     /// let context = Context::builder().executor(Executor::Inline).build()?;
     /// let caller = std::thread::current().id();
     /// let is_here = context.range(0..3).map(move |_| std::thread::current().id() == caller);
@@ -262,19 +265,18 @@ impl ContextBuilder {
         self
     }
 
-    /// An executor of one's own, instead of one that [`executor`](Self::executor) names: see
-    /// [`holdall::executor`](crate::executor), where there is an example. Of the two the last call counts.
+    /// Sets a custom executor, in place of one that [`executor`](Self::executor) sets. If you call both, the last call
+    /// counts. [`holdall::executor`](crate::executor) has an example.
     pub fn remote_executor(mut self, executor: impl RemoteExecutor) -> Self {
         self.executor = None;
         self.remote_executor = Some(Arc::new(executor));
         self
     }
 
-    /// After how long a [worker process](Executor::Processes) counts as lost that gives no sign of life: 10 seconds
-    /// unless set.
+    /// Sets the time after which a silent [worker process](Executor::Processes) counts as lost. Default: 10 seconds.
     ///
-    /// A worker gives one about each half second, also while a closure runs; so only one that is stopped, or that the
-    /// machine has no time for, is silent.
+    /// A worker gives a sign of life about every half second, even while a closure runs. It is silent only if it is
+    /// stopped, or if the machine has no time for it.
     ///
     /// # Examples
     ///
@@ -293,11 +295,11 @@ impl ContextBuilder {
         self
     }
 
-    /// On how many threads tasks run: short for [`Executor::ThreadPool`].
+    /// Sets the number of threads that run tasks. Short for [`Executor::ThreadPool`].
     ///
     /// # Panics
     ///
-    /// If `threads` is 0.
+    /// Panics if `threads` is 0.
     ///
     /// # Examples
     ///
@@ -311,14 +313,14 @@ impl ContextBuilder {
         self.executor(Executor::ThreadPool(threads))
     }
 
-    /// How many partitions a keyed or sorted bag has: 64 unless set. The records and their order are the same with any
-    /// number.
+    /// Sets the number of partitions of a keyed or sorted bag. Default: 64. The records and their order do not depend
+    /// on it.
     ///
-    /// More of them are worth while on a machine with more than about 30 cores, fewer for many small jobs.
+    /// Use more partitions on a machine with more than about 30 cores, and fewer for many small jobs.
     ///
     /// # Panics
     ///
-    /// If `partitions` is 0.
+    /// Panics if `partitions` is 0.
     ///
     /// # Examples
     ///
@@ -336,11 +338,11 @@ impl ContextBuilder {
         self
     }
 
-    /// How much memory the jobs of this context may use together, in bytes, for what grows with the data: half of this
-    /// machine's memory, or of this process's limit if that is less, unless set.
+    /// Sets the memory that the jobs of this context may use together for data that grows with the input, in bytes.
+    /// Default: half of this machine's memory, or of this process's limit if that is lower.
     ///
-    /// What does not fit is put into files in the [spill directory](Self::spill_directory). What closures of the
-    /// program allocate does not count, nor do the results of actions; see [memory and disk](crate#memory-and-disk). A
+    /// Data that exceeds it is spilled to files in the [spill directory](Self::spill_directory). Memory that your
+    /// closures allocate does not count, nor do the results of actions; see [memory and disk](crate#memory-and-disk). A
     /// job with a shuffle needs at least 1 MiB for each thread.
     ///
     /// # Examples
@@ -361,11 +363,11 @@ impl ContextBuilder {
         self
     }
 
-    /// Where the files go that the library spills to: the system's temporary directory unless set. They are deleted
-    /// with the job, or with the last bag that needs them.
+    /// Sets the directory for spill files. Default: the system's temporary directory. The files are deleted with the
+    /// job, or with the last bag that needs them.
     ///
-    /// A directory that is missing is made with the first file, and stays. A relative path counts from where the process
-    /// is now. See [what holdall deletes](crate#what-holdall-deletes).
+    /// A missing directory is created with the first file, and is not deleted. A relative path is relative to the
+    /// current directory at the time of [`build`](Self::build). See [what holdall deletes](crate#what-holdall-deletes).
     ///
     /// # Examples
     ///
@@ -386,8 +388,8 @@ impl ContextBuilder {
         self
     }
 
-    /// The most bytes of files that one job may have in the spill directory at a time, and each persisted bag: any
-    /// number unless set. More is [`QuotaExceeded`](crate::ErrorKind::QuotaExceeded).
+    /// Sets the maximum size of the files that one job, or one persisted bag, may have in the spill directory at any
+    /// time. Default: no limit. A job that exceeds it fails with [`QuotaExceeded`](crate::ErrorKind::QuotaExceeded).
     ///
     /// # Examples
     ///
@@ -405,8 +407,7 @@ impl ContextBuilder {
         self
     }
 
-    /// Whether jobs that take a while show a progress bar where standard error is a terminal: they do unless this is
-    /// `false`.
+    /// Sets whether jobs that take a while show a progress bar, if standard error is a terminal. Default: `true`.
     ///
     /// # Examples
     ///
@@ -420,8 +421,7 @@ impl ContextBuilder {
         self
     }
 
-    /// Whether each job writes a [summary](JobSummary) to standard error when it ends: it does not, unless this is
-    /// `true`.
+    /// Sets whether each job writes a [summary](JobSummary) to standard error when it ends. Default: `false`.
     ///
     /// # Examples
     ///
@@ -436,7 +436,7 @@ impl ContextBuilder {
         self
     }
 
-    /// The context. Its threads start with the first job.
+    /// Builds the context. Its threads start with the first job.
     ///
     /// # Errors
     ///
@@ -456,7 +456,7 @@ impl ContextBuilder {
         config.executor.check()?;
         config.worker_timeout = self.worker_timeout.unwrap_or(config.worker_timeout);
         if self.remote_executor.is_some() {
-            // Whatever the environment says.
+            // A custom executor overrides the environment.
             config.executor = Executor::default();
         }
         config.progress = self.progress.unwrap_or(config.progress);

@@ -33,8 +33,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the job cannot start. If the job fails later, the error is the last item of the iterator, such
-    /// as [`ErrorKind::NotRepeatable`](crate::ErrorKind::NotRepeatable).
+    /// Returns an error if the job cannot start. If the job fails later, the error is the last item of the iterator,
+    /// such as [`ErrorKind::NotRepeatable`](crate::ErrorKind::NotRepeatable).
     ///
     /// # Examples
     ///
@@ -244,7 +244,7 @@ struct Waiting<R> {
     is_finished: bool,
 }
 
-/// What a record is known by if it comes again: none if it cannot be written.
+/// Returns a fingerprint that recognises a record if it recurs, or `None` if the record cannot be serialised.
 fn mark<R: Data>(record: &R) -> Option<u64> {
     let mut bytes = Vec::new();
     let encoded = caught(None, || codec::encode_into(record, &mut bytes));
@@ -378,14 +378,14 @@ impl<R> Shelf<R> {
 /// An iterator over the records of a bag, in order. Returned by [`Bag::iter`].
 ///
 /// If the job fails, the error is the last item. Dropping the iterator stops the job, and waits until no closure is
-/// running any more.
+/// running.
 ///
 /// # Examples
 ///
 /// ```
 /// let mut numbers = holdall::from_iter(0..).iter()?;
 /// assert_eq!(numbers.next().transpose()?, Some(0));
-/// drop(numbers); // the job, which has no end of its own, ends here
+/// drop(numbers); // stops the job, which would not end otherwise
 /// let all = holdall::range(0..3).iter()?.collect::<holdall::Result<Vec<u64>>>()?;
 /// assert_eq!(all, [0, 1, 2]);
 /// # Ok::<(), holdall::Error>(())
@@ -395,7 +395,7 @@ pub struct Iter<R> {
     shelf: Arc<Shelf<R>>,
     state: Arc<JobState>,
     producer: Option<JoinHandle<()>>,
-    /// The process that the producer runs in.
+    /// The process in which the producer runs.
     process: u64,
     batch: vec::IntoIter<R>,
 }
@@ -427,7 +427,7 @@ impl<R> std::iter::FusedIterator for Iter<R> {}
 impl<R> Drop for Iter<R> {
     fn drop(&mut self) {
         if self.process != process_number() {
-            // A copy of the process has no producer, but may have the lock that it held.
+            // A forked copy of the process has no producer, but its copy of the lock may be held.
             return;
         }
         self.state.stop();

@@ -1,4 +1,4 @@
-//! Bags to files.
+//! Methods that write a bag to files.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -15,26 +15,27 @@ pub use crate::operators::actions::WriteLine;
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Writes each record as a line of text, into a new directory. Runs a job.
     ///
-    /// The directory has a file for each partition, `part-00000`, `part-00001` and so on; read in the order of their
-    /// names, they give the records in order. Each line ends with `\n`; a record that has one in it becomes several
-    /// lines. [`read_text`](crate::read_text) returns the same records again, with three exceptions. A record that ends
-    /// with `\r` loses it, because `\r\n` ends a line. U+FEFF at the start of the first record of a file counts as a byte
-    /// order mark. A file that begins like one of another format or encoding is refused.
+    /// The directory has a file for each partition, `part-00000`, `part-00001` and so on. If you read the files in the
+    /// order of their names, you get the records in order. Each line ends with `\n`; a record that contains `\n`
+    /// becomes several lines. [`read_text`](crate::read_text) returns the same records, with three exceptions. A record
+    /// that ends with `\r` loses it, because `\r\n` ends a line. U+FEFF at the start of the first record of a file
+    /// counts as a byte order mark. A file that begins like one of another format or encoding is refused.
     ///
-    /// The directory appears whole, once everything is written, or not at all, even if the process is killed or the power
-    /// fails. Until then it is in the directory above it, under a hidden name. When this method returns, the output is on
-    /// the disk, unless a [`TextWriter`] is told otherwise. See [outputs](crate#outputs), also for what happens if there
-    /// is an empty directory at `path`.
+    /// The directory appears as a whole, once everything is written, or not at all, even if the process is killed or
+    /// the power fails. Until then, it has a hidden name in the same parent directory. When this method returns, the
+    /// output is on disk, unless you disable that by [`TextWriter::durable`]. See [outputs](crate#outputs), also for an
+    /// empty directory at `path`.
     ///
-    /// Records are written as `Display` writes them, which pairs cannot be: give them a form by
-    /// [`map`](Bag::map), as in `map(|(word, count)| format!("{word}\t{count}"))`. A [`TextWriter`] can be told to
-    /// replace what is there.
+    /// Records are written as `Display` formats them. Pairs do not implement `Display`, so format them by
+    /// [`map`](Bag::map), as in `map(|(word, count)| format!("{word}\t{count}"))`. To replace an existing output, use a
+    /// [`TextWriter`].
     ///
     /// Returns the number of records and bytes, and the files.
     ///
     /// # Errors
     ///
-    /// [`OutputExists`](crate::ErrorKind::OutputExists) if there is something at `path` other than an empty directory;
+    /// Returns [`OutputExists`](crate::ErrorKind::OutputExists) if `path` exists and is not an empty directory,
+    /// [`Io`](crate::ErrorKind::Io) if a file cannot be written, or the same errors as [`collect`](Bag::collect).
     /// [`Io`](crate::ErrorKind::Io) if a file cannot be written; or as [`collect`](Bag::collect).
     ///
     /// # Examples
@@ -99,12 +100,12 @@ pub struct Written {
 #[must_use = "a writer does nothing until it is given a bag"]
 pub struct TextWriter {
     overwrite: bool,
-    /// Whether the output may be lost with the power.
+    /// Whether a power failure may destroy the output.
     is_volatile: bool,
 }
 
 impl TextWriter {
-    /// A writer with the rules of [`write_text`](Bag::write_text).
+    /// Creates a writer with the options of [`write_text`](Bag::write_text).
     ///
     /// # Examples
     ///
@@ -119,13 +120,13 @@ impl TextWriter {
         Self::default()
     }
 
-    /// Whether a file or directory that is there is replaced, once the new one is whole. It is not, unless set.
+    /// Sets whether an existing file or directory is replaced, once the new one is complete. Default: `false`.
     ///
-    /// The old output survives until the new one is in its place, whatever fails in between. A link to a directory
-    /// stands for the directory. See [outputs](crate#outputs).
+    /// The old output exists until the new one has replaced it, whatever fails in between. A link to a directory stands
+    /// for the directory. See [outputs](crate#outputs).
     ///
-    /// A directory must be one that was written so, with nothing in it but files such as `part-00000`; anything else in it
-    /// is [`NotAnOutput`](crate::ErrorKind::NotAnOutput), and nothing is touched.
+    /// A directory is replaced only if it was written by `write_text`, and contains only files such as `part-00000`. If
+    /// it contains anything else, the error is [`NotAnOutput`](crate::ErrorKind::NotAnOutput), and nothing is changed.
     ///
     /// # Examples
     ///
@@ -143,11 +144,11 @@ impl TextWriter {
         self
     }
 
-    /// Whether the output is on the disk when [`write`](Self::write) returns. It is, unless this is `false`.
+    /// Sets whether the output is on disk when [`write`](Self::write) returns. Default: `true`.
     ///
-    /// Otherwise the system writes it to the disk in its own time, which takes less of the program's. A loss of power in
-    /// the next minute may leave a part of the output, empty files among them. The end of the process, however it comes,
-    /// does no harm.
+    /// If it is `false`, the system writes the output to disk later, which takes less of your program's time. A power
+    /// failure within about a minute may leave only a part of the output, and empty files. The end of the process,
+    /// however it ends, does no harm.
     ///
     /// # Examples
     ///
@@ -168,7 +169,7 @@ impl TextWriter {
     ///
     /// # Errors
     ///
-    /// As [`Bag::write_text`].
+    /// Returns the same errors as [`Bag::write_text`].
     ///
     /// # Examples
     ///
@@ -194,7 +195,8 @@ impl TextWriter {
             site,
             directory: output.parts(),
             attempts: output.attempts().to_owned(),
-            // Names in order are partitions in order, which takes more digits where there may be any number of them.
+            // The order of the names must be the order of the partitions. If the number of partitions is unknown, that
+            // takes more digits.
             digits: match bag.pipeline.partitions() {
                 Some(partitions) if partitions <= 100_000 => 5,
                 _ => 10,

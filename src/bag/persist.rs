@@ -1,4 +1,4 @@
-//! Bags that are computed once.
+//! Bags that are stored, so that they are computed only once.
 
 use std::sync::Arc;
 
@@ -9,23 +9,25 @@ use crate::pipeline::{Pipeline, Storable};
 use crate::task::{ReclaimMemory, Site};
 
 impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Keeps what is computed of this bag, so that later actions, and other branches, need not compute it again.
+    /// Stores this bag as it is computed, so that later actions and other branches need not compute it again. Narrow:
+    /// keeps partitions and order.
     ///
-    /// Each partition is kept, serialised, when it is first computed as a whole; nothing runs before. Once all are
-    /// there, stages before this one do not run at all. Records in memory count in the
-    /// [budget](crate::ContextBuilder::memory), and make room for others: they go to the disk, or are dropped if
-    /// `level` is [`Memory`](StorageLevel::Memory). What worker processes compute is in files, whatever `level`
-    /// says, so that all of them can read it. Partitions and order are kept; narrow.
+    /// The call itself runs nothing. A partition is serialised and stored when a job first computes all of it. Once
+    /// every partition is stored, the stages before this bag no longer run.
     ///
-    /// What is kept goes when the last bag that was made from this one is dropped, or earlier: when all bags that can
-    /// still read it are read from persisted bags behind it that are complete. Of a loop that persists a bag in each
-    /// round, and drops that of the round before, the last two rounds are kept: the last one to be read, and the one
-    /// before as a backup, from which damaged parts of the last are computed. Should the backup be damaged too, the
-    /// rounds before are computed again, from the sources if necessary. What was computed from
-    /// [`from_fn`](crate::from_fn), which may be unable to give its records again, is kept until the bags are dropped.
+    /// Stored records count towards the [budget](crate::ContextBuilder::memory). If other data needs the memory, they
+    /// move to disk, or are dropped if `level` is [`Memory`](StorageLevel::Memory). Partitions that worker processes
+    /// compute are always stored in files, so that every worker can read them.
     ///
-    /// Text is kept as it is, and handed out as slices of what is kept. A group cannot be kept as a stream; `map` it to
-    /// what is wanted of it.
+    /// The store is deleted when the last bag made from this one is dropped. It is deleted earlier if every bag that
+    /// can still read it reads from complete persisted bags that come after it. If a loop persists a bag in each round
+    /// and drops the bag of the previous round, the last two rounds are therefore stored: the last one, which will be
+    /// read, and the one before as a backup, from which damaged partitions of the last are recomputed. If the backup is
+    /// damaged too, the earlier rounds are computed again, from the sources if necessary. A bag that was computed from
+    /// [`from_fn`](crate::from_fn) may not be computable again, so it is stored until the bags are dropped.
+    ///
+    /// Text is stored unchanged and lent as slices of the store. Groups cannot be stored as streams: first `map` each
+    /// group to the value that you need.
     ///
     /// # Examples
     ///
@@ -46,7 +48,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     ///
-    /// An algorithm of many rounds persists each of them, and counts it so that it is computed:
+    /// An iterative algorithm persists the bag of each round, and counts it to compute it:
     ///
     /// ```
     /// use holdall::{Bag, StorageLevel};

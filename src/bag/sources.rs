@@ -1,4 +1,4 @@
-//! Where bags come from.
+//! Sources of bags.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -14,14 +14,14 @@ use crate::pipeline::{Boxed, Data, FlatUnion, Pipeline, Record};
 use crate::task::Site;
 use crate::text::IntoInputs;
 
-/// The number of partitions of data that is in memory already: as many as a shuffle makes.
+/// Number of partitions of data in memory, which equals the default number of partitions of a shuffle.
 const PARTITIONS: usize = 64;
 
-/// The lines of text files, as a bag of `str`: [`Context::read_text`] on the default context.
+/// Returns the lines of text files as a bag of `str`. Short for [`Context::read_text`] on the default context.
 ///
 /// # Errors
 ///
-/// As [`Context::read_text`].
+/// Returns the same errors as [`Context::read_text`].
 ///
 /// # Examples
 ///
@@ -36,7 +36,7 @@ pub fn read_text(inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
     Context::default().read_text(inputs)
 }
 
-/// The records of a vector: [`Context::from_vec`] on the default context.
+/// Returns a bag of the records of a vector. Short for [`Context::from_vec`] on the default context.
 ///
 /// # Examples
 ///
@@ -53,7 +53,8 @@ where
     Context::default().from_vec(records)
 }
 
-/// The items of an iterator, taken while the job runs: [`Context::from_iter`] on the default context.
+/// Returns a bag of the items of an iterator, which is read while the job runs. Short for [`Context::from_iter`] on the
+/// default context.
 ///
 /// # Examples
 ///
@@ -69,7 +70,8 @@ where
     Context::default().from_iter(records)
 }
 
-/// The items of an iterator that cannot be cloned: [`Context::from_fn`] on the default context.
+/// Returns a bag of the items of an iterator that cannot be cloned. Short for [`Context::from_fn`] on the default
+/// context.
 ///
 /// # Examples
 ///
@@ -90,7 +92,7 @@ where
     Context::default().from_fn(make)
 }
 
-/// Consecutive numbers: [`Context::range`] on the default context.
+/// Returns a bag of consecutive integers. Short for [`Context::range`] on the default context.
 ///
 /// # Examples
 ///
@@ -121,7 +123,7 @@ impl<T: Data + Clone + Sync> From<Vec<T>> for Bag<T> {
     }
 }
 
-/// A bag without records or partitions: [`Context::empty`] on the default context.
+/// Returns a bag without records or partitions. Short for [`Context::empty`] on the default context.
 ///
 /// # Examples
 ///
@@ -134,10 +136,10 @@ pub fn empty<T: Data + Clone + Sync>() -> Bag<T, impl Pipeline<Out = T>> {
     Context::default().empty()
 }
 
-/// Puts any number of bags one behind another: [`union`](Bag::union) for many.
+/// Appends any number of bags to each other, as [`union`](Bag::union) does for two. Narrow.
 ///
-/// Partitions are those of the first bag, then those of the second, and so on. Jobs run on the context of the first bag,
-/// or on the default context if there is none. Narrow.
+/// The partitions are those of the first bag, then those of the second, and so on. Jobs run in the context of the first
+/// bag, or in the default context if there is none.
 ///
 /// # Examples
 ///
@@ -176,39 +178,41 @@ where
     reason = "named as the functions at the root, which are these on the default context"
 )]
 impl Context {
-    /// The lines of text files, as a bag of `str`.
+    /// Returns the lines of text files as a bag of `str`.
     ///
-    /// `inputs` is a path, or several in a vector, slice or array. A path names a file, a directory, which stands for
-    /// the files below it, or a pattern such as `logs/**/*.log`. [`IntoInputs`] has the rules, also for hidden files,
-    /// links, pipes and devices. The files of a directory or a pattern are sorted by name.
+    /// `inputs` is a path, or several paths in a vector, slice or array. A path names a file, a directory, which stands
+    /// for the files below it, or a pattern such as `logs/**/*.log`. [`IntoInputs`] has the rules, also for hidden
+    /// files, links, pipes and devices. The files of a directory or a pattern are sorted by name.
     ///
     /// A line ends with `\n` or `\r\n`, which are not part of it, or at the end of the file. Only one `\r` belongs to
-    /// the ending, and only before a `\n`. One byte order mark of UTF-8 at the start of a file is dropped, but none
+    /// the ending, and only before a `\n`. A UTF-8 byte order mark at the start of a file is dropped, but none
     /// elsewhere. Text that is not UTF-8 is an error that names the file and the byte, and so is a line of more than 64
-    /// MiB; a [`TextReader`] can be set to do otherwise.
+    /// MiB. To change these rules, use a [`TextReader`].
     ///
-    /// The content of a file tells whether it is plain or compressed, not its name. Files of gzip, zstd, bzip2 and xz
-    /// give the text that these tools give, with all optional parts of the formats: several members, streams or frames,
-    /// padding, and bytes behind the last part if the tool ignores them. Text that refers farther back than 128 MiB is
-    /// not decoded. Files in other formats, and text in UTF-16 and UTF-32, are an
-    /// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat) if their first 512 bytes show what they are.
+    /// The content of a file, and not its name, determines whether it is plain or compressed. Files of gzip, zstd,
+    /// bzip2 and xz result in the same text as with these tools. All optional parts of the formats are supported:
+    /// several members, streams or frames, padding, and bytes after the last part if the tool ignores them. Text that
+    /// refers farther back than 128 MiB is not decoded. Files in other formats, and text in UTF-16 and UTF-32, cause
+    /// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat), if their first 512 bytes identify the format.
     ///
-    /// The files are searched, and their sizes taken, when this is called. They are read when an action runs. Large
-    /// plain files are read in several partitions and small files share one, by sizes that depend on the input alone.
-    /// One thread decodes a compressed file. If the file is large, other threads work on its lines meanwhile. The
+    /// The call itself searches for the files and determines their sizes. An action reads them. Large plain files are
+    /// divided into several partitions, and small files share one, by sizes that depend only on the input. One thread
+    /// decodes a compressed file. If the file is large, other threads process its lines while it is decoded. The
     /// records are in the order of the files and their lines.
     ///
     /// A file that is read in one partition is read to the end that it has at that time. So is a file that is read in
-    /// several, if it has only grown since the bag was created, as logs do. If such a file has changed in any other way,
-    /// the job fails with [`InputChanged`](crate::ErrorKind::InputChanged). A change is told by the file's identity,
-    /// size and time of modification, and after that by its first 4 KiB and the last 4 KiB before its old end.
+    /// several partitions, if it has only grown since the bag was created, as logs do. If such a file has changed in
+    /// any other way, the job fails with [`InputChanged`](crate::ErrorKind::InputChanged). Changes are detected by the
+    /// file's identity, size and time of modification, and then by its first 4 KiB and the last 4 KiB before its old
+    /// end.
     ///
     /// # Errors
     ///
-    /// [`NoInput`](crate::ErrorKind::NoInput) if a path, directory or pattern stands for no file;
-    /// [`InvalidPattern`](crate::ErrorKind::InvalidPattern); [`Io`](crate::ErrorKind::Io) if a directory or a file cannot
-    /// be read, or a file is gone; [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat) if a large file shows at
-    /// its start that it cannot be read. Smaller files show that to the action.
+    /// Returns [`NoInput`](crate::ErrorKind::NoInput) if a path, directory or pattern stands for no file,
+    /// [`InvalidPattern`](crate::ErrorKind::InvalidPattern) if a pattern is invalid, [`Io`](crate::ErrorKind::Io) if a
+    /// directory or a file cannot be read or no longer exists, and
+    /// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat) if the start of a large file shows that its format is
+    /// not supported. For smaller files, the action returns that error.
     ///
     /// # Examples
     ///
@@ -226,7 +230,7 @@ impl Context {
         TextReader::new().context(self).read(inputs)
     }
 
-    /// The records of a vector, in up to 64 partitions of nearly equal length.
+    /// Returns a bag of the records of a vector, in up to 64 partitions of nearly equal length.
     ///
     /// Each job works on clones of the records, so that the bag can be used again.
     ///
@@ -248,12 +252,12 @@ impl Context {
         self.from_vec_at(Site::new("from_vec"), records, partitions)
     }
 
-    /// The records of a vector, in so many partitions of nearly equal length; some are empty if there are fewer
-    /// records.
+    /// Returns a bag of the records of a vector, in `partitions` partitions of nearly equal length. If there are fewer
+    /// records, some partitions are empty.
     ///
     /// # Panics
     ///
-    /// If there are records but no partitions for them.
+    /// Panics if `partitions` is 0 and there are records.
     ///
     /// # Examples
     ///
@@ -310,13 +314,12 @@ impl Context {
         Bag::new(pipeline, node, self.clone())
     }
 
-    /// The items of an iterator, taken while the job runs: a partition is filled, and while it is worked on, the next
-    /// one is filled. The iterator may be infinite, if the action is one that stops, such as [`take`](Bag::take).
+    /// Returns a bag of the items of an iterator, which is read while the job runs: while one partition is processed,
+    /// the next one is filled. The iterator may be infinite if the action stops early, as [`take`](Bag::take) does.
     ///
-    /// Each job goes through a clone of `records` from its start. The number of partitions is not known beforehand:
-    /// the first has 64 records, each next one twice as many, up to 1,024. Records without memory of their own cannot be
-    /// long; so of them, once there are many, a partition has a 64th of all that came before it, up to 16,384 records and
-    /// 1 MiB.
+    /// Each job reads a clone of `records` from its start. The number of partitions is not known in advance: the first
+    /// has 64 records, and each next one has twice as many, up to 1,024. Records without heap memory cannot be long.
+    /// For them, a later partition has a 64th of all records before it, up to 16,384 records and 1 MiB.
     ///
     /// # Examples
     ///
@@ -335,7 +338,7 @@ impl Context {
         self.from_fn_at(site, node, move || records.clone())
     }
 
-    /// As [`from_iter`](Context::from_iter), for what cannot be cloned: `make` is called once by each job.
+    /// Like [`from_iter`](Context::from_iter), for iterators that cannot be cloned: each job calls `make` once.
     ///
     /// # Examples
     ///
@@ -344,7 +347,7 @@ impl Context {
     ///
     /// let (sender, receiver) = mpsc::channel();
     /// std::thread::spawn(move || (0..10).try_for_each(|n| sender.send(n)));
-    /// // A channel can be read once, so it is for one job.
+    /// // A channel can be read only once, so only one job can use it.
     /// let receiver = std::sync::Mutex::new(Some(receiver));
     /// let numbers = holdall::from_fn(move || receiver.lock().unwrap().take().into_iter().flatten());
     /// assert_eq!(numbers.sum::<u64>()?, 45);
@@ -382,7 +385,8 @@ impl Context {
         )
     }
 
-    /// Consecutive numbers, computed where they are used, in up to 64 partitions of nearly equal length.
+    /// Returns a bag of consecutive integers, computed where they are used, in up to 64 partitions of nearly equal
+    /// length.
     ///
     /// # Examples
     ///
@@ -400,11 +404,12 @@ impl Context {
         self.range_at(Site::new("range"), numbers.start, len, partitions)
     }
 
-    /// Consecutive numbers in so many partitions of nearly equal length; some are empty if there are fewer numbers.
+    /// Returns a bag of consecutive integers, in `partitions` partitions of nearly equal length. If there are fewer
+    /// integers, some partitions are empty.
     ///
     /// # Panics
     ///
-    /// If there are numbers but no partitions for them.
+    /// Panics if `partitions` is 0 and there are integers.
     ///
     /// # Examples
     ///
@@ -449,7 +454,7 @@ impl Context {
         Bag::new(pipeline, node, self.clone())
     }
 
-    /// A bag without records or partitions.
+    /// Returns a bag without records or partitions.
     ///
     /// # Examples
     ///

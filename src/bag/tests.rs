@@ -1,4 +1,4 @@
-//! Every operator and action, sent as bytes and made anew, gives what it gives where it is.
+//! Each operator and action computes the same when it is serialised and run in another process.
 
 mod stop;
 
@@ -22,7 +22,7 @@ fn saved(stage: &dyn StageCode) -> Result<Vec<u8>> {
     Ok(to.into_bytes())
 }
 
-/// The partitions of a stage, each sent as bytes.
+/// Returns the partitions of a stage, each serialised and deserialised.
 fn partitions(stage: &dyn StageCode) -> Result<Vec<Partition>> {
     let sent = |partition: Partition| {
         let mut to = Saver::new();
@@ -46,13 +46,13 @@ fn partitions(stage: &dyn StageCode) -> Result<Vec<Partition>> {
     Ok(partitions)
 }
 
-/// What a process knows of a job.
+/// Creates the state of a job in another process.
 fn remote_job(resources: &Resources, blocks: &[MapBlock]) -> JobState {
     let imports = Imports::new(blocks.to_vec());
     JobState::remote(resources.clone(), Arc::new(imports))
 }
 
-/// Runs `action` with all of its stages sent as bytes; gives `consume` the parts.
+/// Runs `action`, with all of its stages serialised and deserialised, and passes the parts to `consume`.
 fn run_sent<T, P, A>(
     bag: &Bag<T, P>,
     action: &A,
@@ -69,7 +69,7 @@ where
     for (number, map_stage) in (1..).zip(&plan.map_stages) {
         let stage = map_stage.shuffle.map_stage(map_stage.readers, &resources);
         let sent = load_stage(&saved(&*stage)?)?;
-        // Two tasks, each of its own process.
+        // Two tasks, each in a simulated process.
         let mut partitions = partitions(&*stage)?;
         let later = partitions.split_off(partitions.len() / 2);
         let mut left = Vec::new();
@@ -119,7 +119,7 @@ where
     Ok(all)
 }
 
-/// That the records of a bag, which are some, are the same when it is sent.
+/// Asserts that the records of a bag, which must have some, are the same when its stages are serialised.
 #[track_caller]
 fn assert_travels<T, P>(bag: Bag<T, P>)
 where
@@ -129,7 +129,7 @@ where
     let here = bag.collect().unwrap();
     assert!(!here.is_empty());
     assert_eq!(collect_sent(&bag).unwrap(), here);
-    // Again behind a pointer, and once more.
+    // Again with an erased chain, erased twice.
     let boxed = bag.boxed().boxed();
     assert_eq!(collect_sent(&boxed).unwrap(), here);
 }
@@ -283,7 +283,7 @@ fn joins_travel() {
     assert_travels(left().anti_join_broadcast(right()));
     assert_travels(numbers().intersection(numbers()));
     assert_travels(numbers().subtract(numbers().filter(|n| n % 2 == 0)));
-    // Both sides, and what is combined of them, are where their keys belong.
+    // Both sides, and the combined values, are already in the partition of their key.
     let placed = || left().partition_by(64);
     assert_travels(placed().join(placed().sum_by_key()));
     assert_travels(placed().sum_by_key());
@@ -311,7 +311,7 @@ fn a_fraction_is_from_0_to_1() {
     let _ = numbers().sample(f64::NAN, 0);
 }
 
-/// The error when a bag is sent.
+/// Returns the error of serialising a bag.
 fn refused<T, P>(bag: Bag<T, P>) -> Error
 where
     T: Record<Owned: Data> + ?Sized,
@@ -320,7 +320,7 @@ where
     collect_sent(&bag).err().expect("it cannot be sent")
 }
 
-/// Asserts that a closure of a method is refused, and that the place is where the method is called.
+/// Asserts that a closure of a method is refused, and that the error has the location of the call.
 #[track_caller]
 fn assert_captures(error: &Error, operator: &str) {
     assert!(
@@ -418,7 +418,7 @@ fn closures_of_shuffles_that_capture_are_refused_with_their_place() {
         &refused(numbers().with(1).map(move |add, n| add + n + k)),
         "map",
     );
-    // In front of what is well, and behind a pointer.
+    // Before a valid operator, and after an erased one.
     assert_captures(
         &refused(
             numbers()
@@ -448,7 +448,7 @@ fn persisted_bags_travel_with_what_was_kept() {
     );
 }
 
-/// A panic of the program where the outputs of a task are written must not end the worker.
+/// A panic of user code while the outputs of a task are written must not end the worker.
 #[test]
 fn a_panic_while_outputs_are_written_is_an_error() {
     #[derive(Clone, serde::Deserialize)]
@@ -493,7 +493,7 @@ fn the_state_of_a_source_that_cannot_be_written_is_named() {
     assert_eq!(error.context().unwrap().operator, Some("map"));
 }
 
-/// What an action computes of each partition here.
+/// Returns the result of an action for each partition, computed in this process.
 fn parts_here<T, P, A>(bag: &Bag<T, P>, action: &A) -> Vec<A::Part>
 where
     T: Record + ?Sized,
@@ -509,7 +509,7 @@ where
     parts
 }
 
-/// The same, sent.
+/// Returns the result of an action for each partition, computed from serialised stages.
 fn parts_sent<T, P, A>(bag: &Bag<T, P>, action: &A) -> Result<Vec<A::Part>>
 where
     T: Record + ?Sized,
@@ -608,7 +608,7 @@ fn written_files_get_their_names_when_they_are_whole() {
         is_durable: true,
     };
     let numbers = || context().range_partitioned(0..4, 2);
-    // The same partitions a second time, as after the loss of a worker.
+    // Compute the same partitions a second time, as after the loss of a worker.
     for _ in 0..2 {
         assert_eq!(parts_sent(&numbers(), &write).unwrap(), [(2, 4), (2, 4)]);
     }

@@ -1,4 +1,4 @@
-//! Text: how it is read, and transformations of bags of it.
+//! Reading text, and transformations of bags of text.
 
 use std::marker::PhantomData;
 
@@ -17,7 +17,7 @@ use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
 use crate::task::Site;
 use crate::text::{Delimiter, IntoInputs, InvalidUtf8, Needle, TextOptions, discover, plan};
 
-/// Reads text where the rules of [`read_text`](crate::read_text) will not do.
+/// Reads text with other options than [`read_text`](crate::read_text).
 ///
 /// # Examples
 ///
@@ -44,7 +44,7 @@ pub struct TextReader {
 }
 
 impl TextReader {
-    /// A reader with the rules of [`read_text`](crate::read_text).
+    /// Creates a reader with the options of [`read_text`](crate::read_text).
     ///
     /// # Examples
     ///
@@ -59,7 +59,7 @@ impl TextReader {
         Self::default()
     }
 
-    /// The context of the bags that are read; the default one unless set.
+    /// Sets the context of the bags. Default: the default context.
     ///
     /// # Examples
     ///
@@ -79,10 +79,10 @@ impl TextReader {
         self
     }
 
-    /// What ends a record, instead of a line break. Nothing else is taken off the record, unless it is `"\n"`, the default:
-    /// then one `\r` before it is, too.
+    /// Sets the text that ends a record. Default: `"\n"`. With the default, a `\r` before the `\n` also belongs to the
+    /// ending. With any other delimiter, nothing else is removed from the record.
     ///
-    /// With a delimiter that can overlap itself, as `"\n\n"` can, large files are read in one partition each.
+    /// If the delimiter can overlap itself, as `"\n\n"` can, each large file is read in one partition.
     ///
     /// # Examples
     ///
@@ -99,7 +99,7 @@ impl TextReader {
         self
     }
 
-    /// Whether the first record of each file is a header, which is passed over. Unless set it is a record like any other.
+    /// Sets whether the first record of each file is a header, which is skipped. Default: `false`.
     ///
     /// # Examples
     ///
@@ -116,7 +116,7 @@ impl TextReader {
         self
     }
 
-    /// What happens to text that is not UTF-8: an error, unless set. UTF-16 and UTF-32 are always an error.
+    /// Sets how text that is not UTF-8 is handled. Default: it is an error. UTF-16 and UTF-32 are always an error.
     ///
     /// # Examples
     ///
@@ -137,7 +137,7 @@ impl TextReader {
         self
     }
 
-    /// Maximum length of a record in bytes, without its ending: 64 MiB unless set. A longer one is an error.
+    /// Sets the maximum length of a record without its ending, in bytes. Default: 64 MiB. A longer record is an error.
     ///
     /// Each thread may hold one record of this length in memory.
     ///
@@ -156,10 +156,10 @@ impl TextReader {
         self
     }
 
-    /// The size of the partitions that large files are divided into and small ones are packed to, in bytes. Unless set
-    /// it is a 256th of the input, but at least 1 MiB and at most 64 MiB.
+    /// Sets the size of partitions, in bytes. Large files are divided into partitions of this size, and small files are
+    /// packed together up to it. Default: a 256th of the input, but at least 1 MiB and at most 64 MiB.
     ///
-    /// A file counts for 16 KiB more than it has, which is about what opening it costs.
+    /// Each file counts as 16 KiB larger than it is, which is approximately the cost of opening it.
     ///
     /// # Examples
     ///
@@ -177,12 +177,12 @@ impl TextReader {
         self
     }
 
-    /// The records of text files, as a bag of `str`. See [`Context::read_text`].
+    /// Returns the records of text files as a bag of `str`. See [`Context::read_text`].
     ///
     /// # Errors
     ///
-    /// As [`Context::read_text`]; and [`InvalidSetting`](crate::ErrorKind::InvalidSetting) for a setting that nothing
-    /// can be read with.
+    /// Returns the same errors as [`Context::read_text`], and [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if a
+    /// setting is invalid.
     ///
     /// # Examples
     ///
@@ -201,14 +201,14 @@ impl TextReader {
         self.read_at::<str>(Site::new("read_text"), inputs)
     }
 
-    /// The records of files as a bag of `[u8]`, which need not be text.
+    /// Returns the records of files as a bag of `[u8]`. They need not be text.
     ///
-    /// Compressed files are decoded, formats that cannot be read are refused, and a byte order mark of UTF-8 is dropped, as
-    /// by [`read`](TextReader::read). Nothing is checked to be UTF-8.
+    /// Like [`read`](TextReader::read), decodes compressed files, refuses unsupported formats, and drops a UTF-8 byte
+    /// order mark. Does not check that the records are UTF-8.
     ///
     /// # Errors
     ///
-    /// As [`read`](TextReader::read).
+    /// Returns the same errors as [`read`](TextReader::read).
     ///
     /// # Examples
     ///
@@ -260,13 +260,13 @@ impl TextReader {
     }
 }
 
-/// Transformations of text. They are narrow: partitions stay as they are, and so does the order.
+/// Transformations of text. Narrow: they keep partitions and order.
 impl<P: Pipeline<Out = str>> Bag<str, P> {
-    /// The words of each record, without copying them.
+    /// Returns the words of each record, without copying them.
     ///
     /// A word is a longest run of bytes other than space, tab, line feed, vertical tab, form feed and carriage return.
-    /// White space outside of ASCII does not divide words: `split_whitespace` in a
-    /// [`flat_map_str`](Bag::flat_map_str) does that, at several times the cost.
+    /// Other Unicode white space does not separate words. To split at all white space, call `split_whitespace` in a
+    /// [`flat_map_str`](Bag::flat_map_str), which takes several times as long.
     ///
     /// # Examples
     ///
@@ -283,27 +283,30 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
         self.then(Site::new("words"), |parent| Words { parent })
     }
 
-    /// Makes a value of each record from its fields, which `delimiter` divides.
+    /// Parses the fields of each record, which are separated by `delimiter`, into a value.
     ///
-    /// `U` says by way of serde what they are. A tuple or a struct has a field for each of its own, in their order and
-    /// whatever they are called; those of a tuple within it are as others, so that `((u32, u32), f64)` has three. A field
-    /// is read as [`str::parse`] reads its type, white space and all. Besides,
+    /// The type `U` determines the fields by its serde implementation. A tuple or a struct has one field for each of
+    /// its own, in order; the names of a struct's fields are ignored. The elements of a nested tuple are fields too, so
+    /// `((u32, u32), f64)` has three. A field is parsed as by [`str::parse`] of its type, including any white space. In
+    /// addition,
     ///
-    /// - an `Option` is `None` where the field is empty;
-    /// - `()` is for a field that is not wanted;
-    /// - a `Vec` takes all that are left, one at least;
-    /// - an enum without data is read by the names of its variants;
-    /// - what has `#[serde(default)]` at the end of a struct may be missing.
+    /// - an `Option` is `None` if the field is empty;
+    /// - `()` ignores a field;
+    /// - a `Vec` takes all remaining fields, at least one;
+    /// - an enum without data is parsed from the names of its variants; and
+    /// - a field at the end of a struct may be missing if it has `#[serde(default)]`.
     ///
-    /// A blank line has one field, which is empty. [`TextReader::skip_header`] passes over the names of columns. There are
-    /// no quotes: for CSV with delimiters or line ends within fields there are libraries, which can be called in
+    /// A blank line has one field, which is empty. To skip the names of columns, use [`TextReader::skip_header`].
+    /// Quotes are not supported: for CSV with delimiters or line breaks within fields, call a CSV library in
     /// [`map_partitions`](Bag::map_partitions).
     ///
-    /// Right after [`read_text`](crate::read_text) the fields of whole blocks are looked for at once, and whole numbers are
-    /// read eight digits at a time: faster than by `split_once` and `parse` in a [`try_map`](Bag::try_map).
+    /// Directly after [`read_text`](crate::read_text), this method searches whole blocks for the ends of fields, and
+    /// parses integers eight digits at a time. This is faster than `split_once` and `parse` in a
+    /// [`try_map`](Bag::try_map).
     ///
-    /// The first record that does not fit ends the job, as in `try_map`: with [`ErrorKind::Closure`](crate::ErrorKind::Closure),
-    /// which has the record's place, and a [`FieldsError`](crate::FieldsError). To pass over such records, use the function
+    /// The first record that cannot be parsed ends the job, as in `try_map`. The error is
+    /// [`ErrorKind::Closure`](crate::ErrorKind::Closure), which contains the location of the record and a
+    /// [`FieldsError`](crate::FieldsError). To skip such records, call the function
     /// [`parse_fields`](crate::parse_fields()) in a [`flat_map`](Bag::flat_map).
     ///
     /// # Examples
@@ -343,18 +346,17 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
     }
 }
 
-/// Transformations of text and bytes: of `str`, `[u8]`, `String`, `Vec<u8>`. They are narrow: partitions stay as they
-/// are, and so does the order.
+/// Transformations of text and bytes: of `str`, `[u8]`, `String`, `Vec<u8>`. Narrow: they keep partitions and order.
 impl<T, P> Bag<T, P>
 where
     T: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a T> + ?Sized,
     P: Pipeline<Out = T>,
 {
-    /// Keeps the records that `text` is in.
+    /// Keeps the records that contain `text`.
     ///
-    /// Right after [`read_text`](crate::read_text) whole blocks are searched, and lines are looked for only around what
-    /// is found: several times as fast as [`filter`](Bag::filter) with [`str::contains`] where few lines match. The rest
-    /// is read and checked to be UTF-8 all the same.
+    /// Directly after [`read_text`](crate::read_text), this method searches whole blocks, and finds the ends of lines
+    /// only around matches. If few lines match, it is several times as fast as [`filter`](Bag::filter) with
+    /// [`str::contains`]. The whole text is still read, and checked to be UTF-8.
     ///
     /// # Examples
     ///

@@ -15,7 +15,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     ///
     /// # Errors
     ///
-    /// As [`collect`](crate::Bag::collect).
+    /// Returns the same errors as [`collect`](crate::Bag::collect).
     #[track_caller]
     pub fn reduce<F>(&self, op: F) -> Result<Option<T::Owned>>
     where
@@ -30,7 +30,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     ///
     /// # Errors
     ///
-    /// As [`collect`](crate::Bag::collect).
+    /// Returns the same errors as [`collect`](crate::Bag::collect).
     #[track_caller]
     pub fn fold<F>(&self, initial: T::Owned, op: F) -> Result<T::Owned>
     where
@@ -45,7 +45,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     ///
     /// # Errors
     ///
-    /// As [`collect`](crate::Bag::collect).
+    /// Returns the same errors as [`collect`](crate::Bag::collect).
     #[track_caller]
     pub fn aggregate<A, Op, Merge>(&self, initial: A, op: Op, merge: Merge) -> Result<A>
     where
@@ -63,7 +63,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     ///
     /// # Errors
     ///
-    /// As [`collect`](crate::Bag::collect).
+    /// Returns the same errors as [`collect`](crate::Bag::collect).
     #[track_caller]
     pub fn top_by<F>(&self, n: usize, compare: F) -> Result<Vec<T::Owned>>
     where
@@ -78,7 +78,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     ///
     /// # Errors
     ///
-    /// As [`collect`](crate::Bag::collect).
+    /// Returns the same errors as [`collect`](crate::Bag::collect).
     #[track_caller]
     pub fn bottom_by<F>(&self, n: usize, compare: F) -> Result<Vec<T::Owned>>
     where
@@ -93,7 +93,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     ///
     /// # Errors
     ///
-    /// As [`collect`](crate::Bag::collect).
+    /// Returns the same errors as [`collect`](crate::Bag::collect).
     #[track_caller]
     pub fn min_by<F>(&self, compare: F) -> Result<Option<T::Owned>>
     where
@@ -107,7 +107,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     ///
     /// # Errors
     ///
-    /// As [`collect`](crate::Bag::collect).
+    /// Returns the same errors as [`collect`](crate::Bag::collect).
     #[track_caller]
     pub fn max_by<F>(&self, compare: F) -> Result<Option<T::Owned>>
     where
@@ -122,7 +122,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     ///
     /// # Errors
     ///
-    /// As [`collect`](crate::Bag::collect). `op` may have received some of the records by then.
+    /// Returns the same errors as [`collect`](crate::Bag::collect). `op` may already have been called with some
+    /// records.
     #[track_caller]
     pub fn for_each<F>(&self, op: F) -> Result<()>
     where
@@ -135,8 +136,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     ///
     /// # Errors
     ///
-    /// [`Closure`](crate::ErrorKind::Closure) with the error of `op` and the location of the record; or as
-    /// [`collect`](crate::Bag::collect).
+    /// Returns [`Closure`](crate::ErrorKind::Closure), with the error of `op` and the location of the record, or the
+    /// same errors as [`collect`](crate::Bag::collect).
     #[track_caller]
     pub fn try_for_each<E, F>(&self, op: F) -> Result<()>
     where

@@ -1,4 +1,4 @@
-//! Sizes as people read them.
+//! Human-readable sizes.
 
 /// Formats a size in the largest unit of 1024 that fits, with one digit after the point: `1.5 GiB`.
 pub(crate) fn format_bytes(bytes: u64) -> String {

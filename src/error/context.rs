@@ -1,4 +1,4 @@
-//! Where in a job, and where in the program.
+//! Locations of errors, in the job and in your program.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::plain;
 
-/// Where in a job something happened; each part as far as it is known.
+/// Location of an error in a job. Unknown parts are `None`.
 ///
-/// `Display` writes all that is known, with a space before it, or nothing.
+/// `Display` writes the known parts, preceded by a space, or nothing if all are unknown.
 ///
 /// # Examples
 ///
@@ -37,7 +37,7 @@ pub struct ErrorContext {
     /// The method of the bag.
     #[serde(with = "plain")]
     pub operator: Option<&'static Text>,
-    /// The line of the program that called that method.
+    /// The line of your program that called that method.
     pub location: Option<SourceLocation>,
     /// The partition.
     pub partition: Option<usize>,
@@ -48,7 +48,7 @@ pub struct ErrorContext {
     pub offset: Option<u64>,
 }
 
-/// Where an operator stands in the program: the method, and the line that called it.
+/// Call site of an operator: the method, and the line that called it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Site {
     pub(crate) operator: &'static str,
@@ -56,7 +56,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The site of `operator`, called from where the surrounding `#[track_caller]` method was called.
+    /// Returns the site of `operator`, at the line that called the surrounding `#[track_caller]` method.
     #[track_caller]
     pub(crate) fn new(operator: &'static str) -> Self {
         Self {
@@ -76,9 +76,9 @@ impl From<Site> for ErrorContext {
     }
 }
 
-/// A line of the program.
+/// A line of your program.
 ///
-/// It says what a [`Location`] does, and may come from another process.
+/// Has the content of a [`Location`], but may come from another process.
 ///
 /// # Examples
 ///
@@ -91,7 +91,7 @@ impl From<Site> for ErrorContext {
 #[serde(from = "Spot", into = "Spot")]
 pub struct SourceLocation(&'static Spot);
 
-/// What a location is. It stands behind a pointer, since operators carry theirs along with each record.
+/// Content of a location. Locations are pointers to it, because operators carry one with each record.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Spot {
     #[serde(with = "plain")]
@@ -101,19 +101,19 @@ struct Spot {
 }
 
 impl SourceLocation {
-    /// The path of the source file, as the compiler was given it.
+    /// Returns the path of the source file, as it was passed to the compiler.
     #[must_use]
     pub fn file(&self) -> &'static str {
         self.0.file
     }
 
-    /// The line, counted from 1.
+    /// Returns the line, counted from 1.
     #[must_use]
     pub fn line(&self) -> u32 {
         self.0.line
     }
 
-    /// The column, counted from 1.
+    /// Returns the column, counted from 1.
     #[must_use]
     pub fn column(&self) -> u32 {
         self.0.column
@@ -132,7 +132,7 @@ impl From<&'static Location<'static>> for SourceLocation {
 
 impl From<Spot> for SourceLocation {
     fn from(spot: Spot) -> Self {
-        /// Each is kept once, and a program has so many calls and no more.
+        /// Each location is stored once, so memory is bounded by the number of calls in the program.
         static SPOTS: Mutex<Option<HashSet<&'static Spot>>> = Mutex::new(None);
         let mut spots = SPOTS.lock().unwrap_or_else(PoisonError::into_inner);
         let spots = spots.get_or_insert_default();
@@ -163,7 +163,7 @@ impl fmt::Debug for SourceLocation {
     }
 }
 
-/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, FILE byte N)`, or nothing where nothing is known.
+/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, FILE byte N)`, or nothing if all parts are unknown.
 impl fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(operator) = self.operator {

@@ -1,4 +1,4 @@
-//! Errors of the program as errors of this library, and as errors of the system.
+//! Conversion of your program's errors to errors of this library, and of these to errors of the system.
 
 use std::io;
 
@@ -24,7 +24,7 @@ impl Error {
     }
 }
 
-/// Wraps an error as [`Error::other`] does. An [`Error`] that was converted to an [`io::Error`] becomes itself again.
+/// Wraps an error as [`Error::other`] does. An [`Error`] that was converted to an [`io::Error`] is unwrapped again.
 ///
 /// # Examples
 ///
@@ -41,8 +41,8 @@ impl From<io::Error> for Error {
     }
 }
 
-/// Wraps an error, with the [`io::ErrorKind`] that fits best. An [`io::Error`] that was converted to an [`Error`] becomes
-/// itself again.
+/// Wraps an error, with the [`io::ErrorKind`] that fits best. An [`io::Error`] that was converted to an [`Error`] is
+/// unwrapped again.
 ///
 /// # Examples
 ///

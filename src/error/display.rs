@@ -1,4 +1,4 @@
-//! Each kind of error as a sentence for the user.
+//! Formats each kind of error as a message for the user.
 
 use std::fmt;
 
@@ -189,7 +189,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What to do with a file in a format that cannot be read.
+/// Returns advice on a file in an unsupported format.
 fn advice_on(format: &str) -> &'static str {
     match format {
         UTF_16 | UTF_32 => " as text; convert it to UTF-8, or read its bytes with `read_bytes`",
@@ -202,7 +202,7 @@ fn advice_on(format: &str) -> &'static str {
     }
 }
 
-/// What to do about a path that names no file, if it has something of a shell or of another system.
+/// Returns a hint about a path that names no file, if the path looks like a shell expression, a URL or the like.
 fn hint_at(path: &str) -> &'static str {
     if path == "-" {
         "; standard input is `/dev/stdin`"

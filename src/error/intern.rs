@@ -1,9 +1,10 @@
-//! Texts from elsewhere that are to live as long as those of the program.
+//! Makes texts from other processes `'static`, like those of this program.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// The same text, for ever. Each is kept once: for names of types, files and methods, of which there are few.
+/// Returns an equal text that is never freed. Each text is stored once. Use it for names of types, files and methods,
+/// of which there are few.
 pub(crate) fn intern(text: &str) -> &'static str {
     static TEXTS: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
     let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! What can go wrong, and where it did.
+//! Errors: their kinds, and their location in a job.
 
 mod bytes;
 mod context;
@@ -13,7 +13,8 @@ pub(crate) mod plain;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-// serde takes a field that is called `&'static str` for one that borrows from the bytes it is read from.
+// serde assumes that a field of type `&'static str` borrows from the bytes it is read from, but not if the type has
+// another name.
 use std::primitive::str as Text;
 
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ pub use context::{ErrorContext, SourceLocation};
 pub(crate) use intern::intern;
 pub(crate) use panics::{caught, panicked};
 
-/// The result of everything in this library that can fail.
+/// Result of the fallible functions of this library.
 ///
 /// # Examples
 ///
@@ -36,17 +37,17 @@ pub(crate) use panics::{caught, panicked};
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The names of the unsupported formats that are text, and can be read as bytes.
+/// Names of the unsupported formats that are text, and can be read as bytes.
 pub(crate) const UTF_16: &str = "UTF-16";
 pub(crate) const UTF_32: &str = "UTF-32";
 
-/// A failure, with the place it happened at.
+/// An error, with its location in the job.
 ///
-/// It is one pointer wide. [`kind`](Error::kind) says what happened; `Display` is a sentence for the user,
-/// and [`source`](std::error::Error::source) gives the cause where there is one.
+/// It has the size of a pointer. [`kind`](Error::kind) returns what happened, `Display` writes a message for the user,
+/// and [`source`](std::error::Error::source) returns the cause, if there is one.
 ///
-/// It goes through serde, as it must to come from another process: all but the types of causes comes back.
-/// An error that a closure returned is one that says the same, then.
+/// Errors can be serialised, because they may come from another process. Everything is preserved except the types of
+/// causes: an error that a closure returned becomes one with the same message.
 ///
 /// # Examples
 ///
@@ -57,14 +58,14 @@ pub(crate) const UTF_32: &str = "UTF-32";
 /// assert_eq!(cause.to_string(), "invalid digit found in string");
 /// ```
 ///
-/// `Debug` is for people, too, since that is what a `main` that returns it prints: the sentence, and a line for each cause
-/// that it does not give itself.
+/// `Debug` is also readable, because it is what a `main` that returns the error prints: the message, and a line for
+/// each cause that the message does not include.
 #[derive(Serialize, Deserialize)]
 pub struct Error(Box<ErrorKind>);
 
-/// What happened.
+/// Kind of an error.
 ///
-/// Later versions may add kinds, and fields to a kind, so a pattern ends with `..`.
+/// Later versions may add kinds, and fields to a kind, so end a pattern with `..`.
 ///
 /// # Examples
 ///
@@ -86,28 +87,28 @@ pub enum ErrorKind {
     /// A file could not be opened, read or written.
     #[non_exhaustive]
     Io {
-        /// What was being done: `"read"`, `"create"`, and so on.
+        /// The failed operation: `"read"`, `"create"`, and so on.
         #[serde(with = "plain")]
         operation: &'static Text,
         /// The file or directory.
         #[serde(with = "plain")]
         path: PathBuf,
-        /// What the system said.
+        /// Error returned by the system.
         #[serde(with = "plain")]
         source: io::Error,
     },
     /// A path, directory or pattern names no file.
     #[non_exhaustive]
     NoInput {
-        /// The path as it was given.
+        /// The path as you passed it.
         pattern: String,
     },
-    /// A file name pattern could not be read.
+    /// A file name pattern is invalid.
     #[non_exhaustive]
     InvalidPattern {
-        /// The pattern as it was given.
+        /// The pattern as you passed it.
         pattern: String,
-        /// What is wrong with it.
+        /// Explanation of the error.
         reason: String,
     },
     /// A text is not UTF-8.
@@ -116,7 +117,7 @@ pub enum ErrorKind {
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
-        /// The first byte that is wrong, counted from the start of the (decompressed) text.
+        /// Position of the first invalid byte, counted from the start of the (decompressed) text.
         offset: u64,
     },
     /// A line is longer than the limit.
@@ -125,168 +126,168 @@ pub enum ErrorKind {
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
-        /// Where the line starts, counted in bytes from the start of the (decompressed) text.
+        /// Start of the line, counted in bytes from the start of the (decompressed) text.
         offset: u64,
-        /// The limit.
+        /// Maximum length of a line, in bytes.
         limit_bytes: usize,
     },
-    /// A file changed between the creation of a bag and its use. Its parts no longer fit together, and lines could be lost
-    /// or come twice. A file that has only grown is read to its end, and so is any file that is read in one part.
+    /// A file changed between the creation of a bag and its use. Its parts no longer fit together, so lines could be
+    /// lost or duplicated. A file that has only grown is read to its end, and so is any file that is read in one part.
     #[non_exhaustive]
     InputChanged {
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
     },
-    /// A pipe or device was to be read a second time in the same program. It gives its content once.
+    /// A pipe or device would be read a second time in the same program. Its content can be read only once.
     #[non_exhaustive]
     StreamReadTwice {
         /// The pipe or device.
         #[serde(with = "plain")]
         path: PathBuf,
     },
-    /// A file is in a format that cannot be read: an archive such as tar or zip, compressed by lz4, lzma and others or
-    /// twice, records such as Parquet, or text in UTF-16 or UTF-32.
+    /// A file has an unsupported format: an archive such as tar or zip; a file that is compressed by lz4, lzma and
+    /// others, or twice; records such as Parquet; or text in UTF-16 or UTF-32.
     #[non_exhaustive]
     UnsupportedFormat {
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
-        /// The name of the format.
+        /// Name of the format.
         #[serde(with = "plain")]
         format: &'static Text,
     },
-    /// The output is there already.
+    /// The output already exists.
     #[non_exhaustive]
     OutputExists {
         /// The file or directory.
         #[serde(with = "plain")]
         path: PathBuf,
     },
-    /// The output is there already, and is not replaced, since something else is in it.
+    /// The output already exists, and cannot be replaced because it contains other files.
     #[non_exhaustive]
     NotAnOutput {
         /// The directory.
         #[serde(with = "plain")]
         path: PathBuf,
-        /// What in it is no part of an output.
+        /// A file in it that does not belong to an output.
         #[serde(with = "plain")]
         found: PathBuf,
     },
-    /// A setting has a value that cannot be used.
+    /// A setting has an invalid value.
     #[non_exhaustive]
     InvalidSetting {
         /// The setting or environment variable.
         #[serde(with = "plain")]
         setting: &'static Text,
-        /// The value as it was given.
+        /// The value as you passed it.
         value: String,
-        /// What would do.
+        /// Description of the valid values.
         #[serde(with = "plain")]
         expected: &'static Text,
     },
     /// A closure panicked.
     #[non_exhaustive]
     TaskPanicked {
-        /// Where.
+        /// Location of the panic.
         context: ErrorContext,
-        /// What the panic said.
+        /// Message of the panic.
         message: String,
     },
     /// A closure returned an error.
     #[non_exhaustive]
     Closure {
-        /// Where.
+        /// Location of the closure.
         context: ErrorContext,
-        /// The error it returned.
+        /// Error returned by the closure.
         #[serde(with = "plain")]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Threads could not be started.
     Threads(#[serde(with = "plain")] io::Error),
-    /// An action was called from within a closure of a running job.
+    /// An action was called inside a closure of a running job.
     NestedJob,
-    /// A record cannot be turned into bytes, or not back.
+    /// A record cannot be serialised, or cannot be deserialised.
     #[non_exhaustive]
     Codec {
-        /// Where.
+        /// Location of the operator.
         context: ErrorContext,
         /// The type of the record.
         #[serde(with = "plain")]
         type_name: &'static Text,
-        /// What the codec said.
+        /// Error returned by the codec.
         reason: String,
     },
-    /// A file that was spilled to is damaged, and cannot be made again.
+    /// A spill file is damaged, and could not be recomputed.
     #[non_exhaustive]
     CorruptRun {
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
-        /// The start of the damaged frame.
+        /// Start of the damaged frame, in bytes.
         offset: u64,
-        /// What is wrong with it.
+        /// Description of the damage.
         #[serde(with = "plain")]
         reason: &'static Text,
     },
-    /// What an earlier stage had left is gone, and cannot be made again.
+    /// The shuffle output of an earlier stage is missing, and could not be recomputed.
     MapOutputLost,
-    /// One record is larger than a file of records can carry.
+    /// A record is larger than the limit for records in files.
     #[non_exhaustive]
     RecordTooLong {
-        /// Its length.
+        /// Length of the record, in bytes.
         bytes: usize,
-        /// The limit.
+        /// Maximum length, in bytes.
         limit_bytes: usize,
     },
-    /// The file system has no room left, or the user's share of it is used up.
+    /// The disk is full, or the disk quota of the user is exhausted.
     #[non_exhaustive]
     DiskFull {
-        /// Where in the job.
+        /// Location in the job.
         context: ErrorContext,
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
-        /// What was still to be written to it at that moment; 0 if that is not known.
+        /// Number of bytes that could not be written; 0 if it is unknown.
         needed_bytes: u64,
-        /// What the system said.
+        /// Error returned by the system.
         #[serde(with = "plain")]
         source: io::Error,
     },
-    /// The scratch files of a job would grow past their limit.
+    /// The spill files of a job would exceed its disk quota.
     #[non_exhaustive]
     QuotaExceeded {
-        /// Where in the job.
+        /// Location in the job.
         context: ErrorContext,
         /// The file.
         #[serde(with = "plain")]
         path: PathBuf,
-        /// What was to be written to it at that moment.
+        /// Number of bytes that could not be written.
         needed_bytes: u64,
-        /// The limit for all scratch files of the job together.
+        /// Maximum total size of the job's spill files, in bytes.
         quota_bytes: u64,
     },
-    /// The memory budget is too small for the job to work at all: a shuffle needs 1 MiB for each thread.
+    /// The memory budget is too small for a shuffle, which needs 1 MiB for each thread.
     #[non_exhaustive]
     BudgetTooSmall {
-        /// The least that would do.
+        /// Minimum budget for this job, in bytes.
         needed_bytes: usize,
-        /// What there is.
+        /// The budget, in bytes.
         budget_bytes: usize,
     },
     /// The bag that a `…_broadcast` sends to every task does not fit into half of the memory budget.
     #[non_exhaustive]
     BroadcastTooLarge {
-        /// The memory budget, half of which it may take.
+        /// The memory budget, in bytes. The bag may use half of it.
         budget_bytes: usize,
     },
-    /// The job was stopped by its caller before it was done.
+    /// The job was stopped by its caller before it was complete.
     Cancelled,
-    /// A closure that would have to be sent to a worker process captures variables, or is a function pointer. Each
-    /// method that takes one has a twin that hands it what it needs: see [`Bag::with`](crate::Bag::with).
+    /// A closure that must be sent to a worker process captures variables, or is a function pointer. Pass state to it
+    /// by [`Bag::with`](crate::Bag::with) instead.
     #[non_exhaustive]
     CapturingClosure {
-        /// The method that it was given to.
+        /// The method that received the closure.
         context: ErrorContext,
     },
     /// Code or state of the program cannot be sent to a worker process.
@@ -294,39 +295,39 @@ pub enum ErrorKind {
     NotPortable {
         /// The method that it belongs to.
         context: ErrorContext,
-        /// Why.
+        /// Explanation of the error.
         reason: String,
     },
-    /// A worker process ended, or gave no sign of life, before it had done what it was given.
+    /// A worker process ended, or gave no sign of life, before it had finished its task.
     #[non_exhaustive]
     WorkerLost {
-        /// Its number.
+        /// Number of the worker.
         worker: usize,
-        /// What is known of why: `"killed by signal 9"`, `"exited with code 1"`.
+        /// The known reason: `"killed by signal 9"`, `"exited with code 1"`.
         cause: String,
     },
     /// A worker process could not be started.
     #[non_exhaustive]
     WorkerStart {
-        /// Why.
+        /// Explanation of the error.
         reason: String,
     },
-    /// Worker processes are asked for, and the program's `main` does not call `holdall::init`.
+    /// The context uses worker processes, but the program's `main` does not call `holdall::init`.
     NoInit,
-    /// A task did not come to its end, however often it was tried: what it reads was found damaged, made again, and found
-    /// damaged once more; or its worker process was lost each time.
+    /// A task failed at each attempt. Either its input was damaged, recomputed, and damaged again, or its worker
+    /// process was lost each time.
     #[non_exhaustive]
     TooManyAttempts {
-        /// Which.
+        /// Location of the task.
         context: ErrorContext,
-        /// How often it was tried.
+        /// Number of attempts.
         attempts: usize,
-        /// What happened the last time.
+        /// Error of the last attempt.
         #[serde(deserialize_with = "nested::deserialize")]
         last: Box<Error>,
     },
-    /// A bag gave other records when it was computed again: by a task that was retried after part of its result had been
-    /// used, or by a method that computes the bag twice.
+    /// A bag returned different records when it was recomputed, either by a task that was retried after part of its
+    /// result had been used, or by a method that computes the bag twice.
     ///
     /// The input has changed, or a closure does not return the same records each time: it uses the time or random
     /// numbers, for example, or iterates over a `HashMap`.
@@ -335,17 +336,17 @@ pub enum ErrorKind {
         /// The last method of the stage, and the partition.
         context: ErrorContext,
     },
-    /// An error of your program: see [`Error::other`].
+    /// An error of your program; see [`Error::other`].
     #[non_exhaustive]
     Other {
         /// The error.
         #[serde(with = "plain")]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// holdall, or an executor that is not its own, contradicted itself. The job ends, since its result may be wrong.
+    /// holdall or a custom executor has broken an invariant. The job ends, because its result may be wrong.
     #[non_exhaustive]
     Internal {
-        /// What was found.
+        /// Description of the violation.
         reason: String,
     },
 }
@@ -368,7 +369,7 @@ impl Error {
         })
     }
 
-    /// What happened.
+    /// Returns the kind of the error.
     ///
     /// # Examples
     ///
@@ -383,11 +384,11 @@ impl Error {
         &self.0
     }
 
-    /// What happened, by value.
+    /// Returns the kind of the error by value.
     ///
     /// # Examples
     ///
-    /// An error that a closure returned, as it was:
+    /// To get the original error that a closure returned:
     ///
     /// ```
     /// use holdall::ErrorKind;
@@ -404,7 +405,7 @@ impl Error {
         *self.0
     }
 
-    /// Returns whether the system refused to open, read or write something. An [`io::Error`] that your program converted
+    /// Returns whether the system failed to open, read or write something. An [`io::Error`] that your program converted
     /// counts too.
     ///
     /// # Examples
@@ -427,7 +428,7 @@ impl Error {
         }
     }
 
-    /// Returns whether the job was stopped before it was done.
+    /// Returns whether the job was stopped before it was complete.
     ///
     /// # Examples
     ///
@@ -439,8 +440,8 @@ impl Error {
         matches!(*self.0, ErrorKind::Cancelled)
     }
 
-    /// Returns whether shuffled, spilled or persisted records were damaged or missing, and computing them again did not
-    /// help. The disk or the memory of the machine may be at fault.
+    /// Returns whether shuffled, spilled or persisted records were damaged or missing, and recomputing them did not
+    /// help. The disk or the memory of the machine may be faulty.
     ///
     /// # Examples
     ///
@@ -455,7 +456,7 @@ impl Error {
         }
     }
 
-    /// Where in the job it happened, if it happened in a closure of the program or while its records were written.
+    /// Returns the location of the error in the job, if it occurred in a closure or while records were written.
     ///
     /// # Examples
     ///
@@ -481,7 +482,7 @@ impl Error {
         }
     }
 
-    /// Whether what an earlier stage left is damaged or lost, so that making it again may help.
+    /// Returns whether the output of an earlier stage is damaged or lost, so that recomputing it may help.
     pub(crate) fn is_recoverable(&self) -> bool {
         matches!(
             *self.0,
@@ -489,7 +490,7 @@ impl Error {
         )
     }
 
-    /// Names the operator, unless one is named already.
+    /// Sets the operator, unless it is already set.
     pub(crate) fn at(mut self, site: Site) -> Self {
         if let Some(context) = self
             .context_mut()
@@ -501,7 +502,7 @@ impl Error {
         self
     }
 
-    /// Puts an error that belongs to no single partition into a stage.
+    /// Sets the stage of an error that belongs to no single partition.
     pub(crate) fn of_stage(mut self, number: usize) -> Self {
         if let Some(context) = self.context_mut() {
             context.stage = Some(number);
@@ -538,7 +539,7 @@ impl fmt::Debug for Error {
         f.write_str(&said)?;
         let mut next = std::error::Error::source(self);
         while let Some(cause) = next {
-            // A sentence often ends with its cause.
+            // A message often ends with its cause.
             let text = cause.to_string();
             if !said.ends_with(&text) {
                 write!(f, "\ncaused by: {text}")?;

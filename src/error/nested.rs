@@ -1,4 +1,4 @@
-//! Errors within errors, which may come from another process.
+//! Deserialises errors within errors, which may come from another process.
 
 use std::cell::Cell;
 
@@ -19,7 +19,7 @@ where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
 {
-    /// Counts a level as long as it lives.
+    /// Counts a level until it is dropped.
     struct Level;
 
     impl Drop for Level {

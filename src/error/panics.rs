@@ -1,4 +1,4 @@
-//! Panics of the program's code, as errors.
+//! Turns panics of the user's code into errors.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::payload::message;
 use super::{Error, ErrorContext, ErrorKind, Result, Site};
 
-/// Runs code of the program. A panic is an error that names the method at `site`.
+/// Runs code of the user. Turns a panic into an error that names the method at `site`.
 pub(crate) fn caught<R>(site: Option<Site>, work: impl FnOnce() -> Result<R>) -> Result<R> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(panicked(site, payload)))
 }
 
-/// The error for a panic in the closure at `site`.
+/// Returns the error for a panic in the closure at `site`.
 pub(crate) fn panicked(site: Option<Site>, payload: Box<dyn Any + Send>) -> Error {
     let message = message(payload);
     let context = site.map(ErrorContext::from).unwrap_or_default();

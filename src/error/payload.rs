@@ -1,4 +1,4 @@
-//! Payloads of panics: their messages.
+//! Messages of panics.
 
 use std::any::Any;
 use std::mem;
@@ -16,7 +16,7 @@ pub(super) fn message(payload: Box<dyn Any + Send>) -> String {
 /// Drops the payload of a panic, whose own `drop` may panic.
 fn discard(payload: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // Its `drop` may panic in turn. The standard library leaks such a payload, too.
+        // That `drop` may panic again. The standard library leaks such a payload, too.
         mem::forget(another);
     }
 }

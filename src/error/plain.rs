@@ -1,4 +1,4 @@
-//! Parts of an error as data, for `#[serde(with = "plain")]`.
+//! Converts parts of an error to serialisable data, for `#[serde(with = "plain")]`.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::intern;
 use super::payload::message;
 
-/// Can be said in other types, which serde knows.
+/// A value that can be converted to types that serde supports.
 pub(crate) trait ToPlain: Sized {
     type ToPlain: Serialize + DeserializeOwned;
 
@@ -53,7 +53,7 @@ impl ToPlain for &'static str {
     }
 }
 
-/// Its bytes: serde itself refuses paths that are not UTF-8.
+/// As bytes: serde itself rejects paths that are not UTF-8.
 impl ToPlain for PathBuf {
     type ToPlain = Vec<u8>;
 
@@ -100,7 +100,7 @@ fn path_of(bytes: Vec<u8>) -> PathBuf {
     String::from_utf8_lossy(&bytes).into_owned().into()
 }
 
-/// The kinds of errors of files and processes; others come back as `Other`.
+/// The serialised kinds of I/O errors. All others are deserialised as `Other`.
 const IO_KINDS: [io::ErrorKind; 18] = [
     io::ErrorKind::Other,
     io::ErrorKind::NotFound,
@@ -123,7 +123,7 @@ const IO_KINDS: [io::ErrorKind; 18] = [
 ];
 
 impl ToPlain for io::Error {
-    /// The number that the system has for it, or else what it is and what it says.
+    /// The system's error number, or, if it has none, the index of its kind and its message.
     type ToPlain = Result<i32, (usize, String)>;
 
     fn to_plain(&self) -> Self::ToPlain {
@@ -148,10 +148,10 @@ impl ToPlain for io::Error {
 }
 
 impl ToPlain for Box<dyn std::error::Error + Send + Sync> {
-    /// What it says, and what each of its causes does.
+    /// Its message, and the message of each of its causes.
     type ToPlain = Vec<String>;
 
-    /// Its `Display` is the program's, and may panic: then that is what it says.
+    /// Its `Display` is the user's code, and may panic. If so, the message of the panic is used.
     fn to_plain(&self) -> Vec<String> {
         let sentences = catch_unwind(AssertUnwindSafe(|| {
             let mut sentences = vec![self.to_string()];
@@ -178,14 +178,14 @@ impl ToPlain for Box<dyn std::error::Error + Send + Sync> {
     }
 }
 
-/// An error of another process: what it said.
+/// An error of another process, reduced to its message.
 #[derive(Debug)]
 struct Said {
     sentence: String,
     source: Option<Box<Said>>,
 }
 
-/// One after the other: there may be more of them than a recursion has room for.
+/// Drops the causes in a loop: a recursion could overflow the stack.
 impl Drop for Said {
     fn drop(&mut self) {
         let mut next = self.source.take();

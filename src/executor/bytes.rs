@@ -1,4 +1,5 @@
-//! ByteBuf through serde in one piece: a `Vec<u8>` would go byte by byte. For `#[serde(with = "…")]`.
+//! Serialises bytes as one serde byte array; `Vec<u8>` would be serialised element by element. For `#[serde(with =
+//! "…")]`.
 
 use std::fmt;
 

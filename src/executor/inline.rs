@@ -1,4 +1,4 @@
-//! The executor that runs everything on the thread that calls the action: the reference, and for debugging.
+//! Executor that runs all tasks on the thread that calls the action. Serves as the reference, and for debugging.
 
 use super::StageExecutor;
 use crate::error::Result;

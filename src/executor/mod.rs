@@ -1,38 +1,41 @@
-//! Where tasks run, and the seam for executors of one's own.
+//! Where tasks run, and the interface for custom executors.
 //!
-//! holdall comes with three kinds of [executors](crate::Executor): the calling thread, a pool of threads, and worker
-//! processes on this machine. The last one uses nothing but what is public here. Another one, for the machines of a
-//! cluster, say, implements [`RemoteExecutor`] and is given to
-//! [`ContextBuilder::remote_executor`](crate::ContextBuilder::remote_executor); no operator has to know.
+//! holdall has three kinds of [executors](crate::Executor): the calling thread, a pool of threads, and worker processes
+//! on this machine. The last one uses only the public items of this module. To write another, for example for the
+//! machines of a cluster, implement [`RemoteExecutor`] and pass it to
+//! [`ContextBuilder::remote_executor`](crate::ContextBuilder::remote_executor). Operators do not depend on the
+//! executor.
 //!
-//! Everything that such an executor sees is plain data, which serde can carry to another process of the same program:
+//! A remote executor handles only plain data, which serde can send to another process of the same program:
 //!
-//! - A [`Stage`] is what all tasks of a stage have in common: the code, as an address in the executable, with its state;
-//!   and where the [blocks](MapBlock) are that earlier stages have left. It has to be carried to a worker once.
-//! - A [`TaskSpec`] names the partitions of one task. It is the unit of an attempt: done as a whole or not at all.
-//! - A [`Report`] says what a task has done. What it leaves for the next stage is in files, which the report names; they
-//!   are in the [scratch directory](Stage::scratch) of the job, which all must be able to reach. What it gives to the
-//!   action comes in chunks, while it runs.
+//! - A [`Stage`] is what all tasks of a stage share: the code, as an address in the executable, with its state, and the
+//!   locations of the [blocks](MapBlock) that earlier stages have written. Each worker needs it once.
+//! - A [`TaskSpec`] names the partitions of one task. A task is the unit of an attempt: it succeeds or fails as a
+//!   whole.
+//! - A [`Report`] describes what a task has done. Its output for the next stage is in files that the report names. The
+//!   files are in the [scratch directory](Stage::scratch) of the job, which all workers must be able to access. Results
+//!   for the action are sent in chunks while the task runs.
 //!
 //! # What an executor must do
 //!
-//! - Give each task that it takes from [`Tasks`] to a [`Worker`], in this process or in another one of the same
-//!   executable, and tell `Tasks` how it ended. What is not told when [`run`](RemoteExecutor::run) returns counts as
-//!   lost.
-//! - Hand on the chunks of a task in their order, before it says that the task is done.
-//! - Give each worker of a stage another number, since they name their files by it.
-//! - Be sure that a task which it says was lost does not run any more.
+//! - Run each task that it takes from [`Tasks`] on a [`Worker`], in this process or in another process of the same
+//!   executable, and report to `Tasks` how the task ended. A task that has no report when [`run`](RemoteExecutor::run)
+//!   returns counts as lost.
+//! - Forward the chunks of a task in order, and before it reports that the task is done.
+//! - Give each worker of a stage a different number, because the names of its files contain the number.
+//! - Ensure that a task no longer runs before it reports the task as lost.
 //!
 //! # What it may do
 //!
-//! - Run tasks in any order and on any number of workers, lose them, and run them again, also several at a time: the
-//!   result is the same, since the first that is done counts and all others are dropped.
-//! - Take tasks beforehand, by [`try_next`](Tasks::try_next), and give them back.
-//! - End tasks when [`is_cancelled`](Tasks::is_cancelled) says that nobody wants them, by a [`Canceller`].
+//! - Run tasks in any order and on any number of workers, lose them, and run them again, even concurrently. The result
+//!   is the same: the first attempt that finishes counts, and all others are discarded.
+//! - Take tasks in advance by [`try_next`](Tasks::try_next), and return them unused.
+//! - Stop tasks by a [`Canceller`] if [`is_cancelled`](Tasks::is_cancelled) returns `true`, because their results are
+//!   no longer needed.
 //!
 //! # Examples
 //!
-//! An executor that runs everything here, one task after the other, from the bytes that others would send:
+//! An executor that runs one task after the other in this process, from the bytes that others would send:
 //!
 //! ```
 //! use holdall::Context;
@@ -91,21 +94,21 @@ use crate::error::Result;
 
 /// Runs the tasks of stages on threads of this process.
 pub(crate) trait StageExecutor: Send + Sync {
-    /// Calls `work` on each thread that is to work on a stage, and returns when all calls have returned.
+    /// Calls `work` on each thread that takes part in a stage, and returns when all calls have returned.
     ///
-    /// `work` takes task after task until there are none left, so one call is enough to finish a stage: who cannot get
-    /// another thread makes it on the one that it is called on. It does not panic.
+    /// `work` takes tasks until none are left, so one call is enough to finish a stage. An executor that cannot get
+    /// another thread calls it on the current one. `work` does not panic.
     ///
     /// # Errors
     ///
-    /// If threads cannot be started.
+    /// Returns an error if threads cannot be started.
     fn run(&self, work: &(dyn Fn() + Sync)) -> Result<()>;
 
-    /// On how many threads.
+    /// Number of threads that run tasks.
     fn threads(&self) -> usize;
 }
 
-/// An executor of either kind.
+/// A local or remote executor.
 #[derive(Clone)]
 pub(crate) enum AnyExecutor {
     Local(Arc<dyn StageExecutor>),
@@ -113,7 +116,8 @@ pub(crate) enum AnyExecutor {
 }
 
 impl AnyExecutor {
-    /// The threads of this process that run tasks, where they do. Where they do not, the scheduler has its own ways.
+    /// Returns the executor if it runs tasks on threads of this process. The scheduler runs stages of remote executors
+    /// separately.
     pub(crate) fn local(&self) -> &dyn StageExecutor {
         match self {
             Self::Local(executor) => &**executor,
@@ -121,7 +125,7 @@ impl AnyExecutor {
         }
     }
 
-    /// How many tasks run at a time.
+    /// Number of tasks that run at a time.
     pub(crate) fn slots(&self) -> usize {
         match self {
             Self::Local(executor) => executor.threads(),
@@ -130,16 +134,16 @@ impl AnyExecutor {
     }
 }
 
-/// Makes this process a worker, if it was started as one.
+/// Turns this process into a worker if it was started as one.
 ///
-/// Worker processes are this program, started again, so `main` must begin with this call where jobs run on
-/// [`Executor::Processes`](crate::Executor::Processes). In a worker it does not return: the process runs tasks, and
-/// ends when it is not needed any more. In any other process it does nothing, and costs next to nothing.
+/// A worker process is your program, started again. If jobs run on [`Executor::Processes`](crate::Executor::Processes),
+/// `main` must therefore begin with this call. In a worker, the call does not return: the process runs tasks and exits
+/// when it is no longer needed. In any other process, the call does nothing and costs almost nothing.
 ///
-/// What stands before the call in `main` happens in each worker, too; what comes after it does not. So a static that is
-/// set later is unset in the workers: hand its value to the closures by [`with`](crate::Bag::with). Programs that are
-/// tests call it from a test of this name, at their root or in a module `tests` or `common` there; workers run that test
-/// only:
+/// Workers also execute the code in `main` before the call, but not the code after it. A static that is set later is
+/// therefore unset in workers: pass its value to the closures by [`with`](crate::Bag::with). In a test program, call
+/// `init` from a test of the following name, at the root of the program or in a module `tests` or `common` there.
+/// Workers run only that test:
 ///
 /// ```text
 /// #[test]
@@ -148,17 +152,18 @@ impl AnyExecutor {
 /// }
 /// ```
 ///
-/// A process becomes a worker only if a driver that runs the same program as the same user has started it. The worker
-/// then takes the variable that says so out of its environment. So make the call before `main` starts other threads.
+/// A process becomes a worker only if it was started by a driver that runs the same program as the same user. The
+/// worker then removes the variable that identified it as a worker from its environment. Call `init` before `main`
+/// starts other threads, because that changes the environment.
 ///
 /// # Safety
 ///
-/// A worker makes closures of their types alone, since a closure that captures nothing has no bytes. The compiler cannot
-/// tell such a closure from one that captures a value of a type without bytes. Normally, that makes no difference. It
-/// makes one if the type is a *token*: if `unsafe` code relies on its values existing only after something was done, as
-/// in "whoever has a `Ready` has opened the device". A closure that captures a token by `move` would use it in a worker,
-/// where nobody has opened the device. No token may be captured that stands for something that happens after this call.
-/// Obtain the token within the closure instead.
+/// A worker recreates closures from their types alone, because a closure that captures nothing has no bytes. The
+/// compiler cannot distinguish such a closure from one that captures a value of a zero-sized type. The difference
+/// matters only if the type is a *token*: if `unsafe` code relies on the fact that its values exist only after a
+/// certain action, as in "a `Ready` proves that the device is open". A closure that captures a token by `move` would
+/// use the token in a worker, where the device was never opened. Do not capture a token that stands for an action after
+/// this call. Obtain the token within the closure instead.
 ///
 /// # Examples
 ///

@@ -1,14 +1,16 @@
-//! Work that threads of a pool may begin for as long as its owner is there, and that is waited for only once begun.
+//! Work that the threads of a pool may begin until its owner revokes it. The owner waits only for threads that have
+//! begun.
 //!
-//! A scope of rayon waits for all that was spawned, begun or not. So a job that is started by a thread for which the
-//! whole pool waits would wait for the pool in turn, and neither would ever go on: a closure that joins a thread with
-//! an action in it does so, and `iter` on a thread of the pool. What is lent is taken back instead.
+//! A scope of rayon waits for everything that was spawned, even if it has not begun. Assume that the whole pool waits
+//! for a thread, and that this thread starts a job in such a scope. It would wait for the pool, and neither would ever
+//! continue. This happens if a closure joins a thread that runs an action, or with `iter` on a thread of the pool. The
+//! owner of a revocable job instead revokes the work that has not begun.
 
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A share in the work. Once the owner has taken it back, there is nothing to do any more.
+/// A handle to the work. It does nothing once the owner has revoked the work.
 #[derive(Clone)]
 pub(super) struct RevocableJob(Arc<Shared>);
 
@@ -18,15 +20,16 @@ struct Shared {
 }
 
 struct State {
-    /// `None` once it was taken back.
+    /// `None` once the work has been revoked.
     work: Option<&'static (dyn Fn() + Sync)>,
-    /// How many threads may work at once.
+    /// Maximum number of threads that work concurrently.
     most: usize,
     running: usize,
     has_begun: bool,
 }
 
-/// Lends `work` to whom `with` gives a [`RevocableJob`], `most` threads of them at once; returns when no thread works on it.
+/// Lends `work` to at most `most` threads at a time, by the [`RevocableJob`] that `with` receives. Returns when no
+/// thread works on it any more.
 #[expect(
     unsafe_code,
     reason = "rayon has no scope that can be left while there are spawned jobs that have not begun"
@@ -36,10 +39,10 @@ pub(super) fn run_revocable<R>(
     most: usize,
     with: impl FnOnce(&RevocableJob) -> R,
 ) -> R {
-    // SAFETY: only the lifetime is another. The reference lies in `State::work`, from where `RevocableJob::work` copies it after
-    // it has counted itself as running, under the same lock. `TakeBack`, which is dropped before this function returns
-    // or unwinds, waits until nobody is running and empties `State::work` before it lets go of that lock. So nobody has
-    // the reference, or uses it, once the borrow ends that it was made of.
+    // SAFETY: the transmutation only extends the lifetime. The reference is stored in `State::work`.
+    // `RevocableJob::work` copies it from there after it has counted itself as running, under the same lock. `TakeBack`
+    // is dropped before this function returns or unwinds. It waits until no thread is running, and clears `State::work`
+    // before it releases that lock. So no thread holds or uses the reference after the borrow of `work` has ended.
     let work = unsafe { mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(work) };
     let revocable = RevocableJob(Arc::new(Shared {
         state: Mutex::new(State {
@@ -55,7 +58,7 @@ pub(super) fn run_revocable<R>(
 }
 
 impl RevocableJob {
-    /// Works, unless it was taken back or enough others do.
+    /// Works, unless the work has been revoked or enough threads are working.
     pub(super) fn work(&self) {
         let mut state = self.lock();
         let Some(work) = state.work.filter(|_| state.running < state.most) else {
@@ -69,7 +72,7 @@ impl RevocableJob {
         work();
     }
 
-    /// Waits until a thread begins, but no longer than this. Whether one has.
+    /// Waits for at most `timeout` until a thread begins. Returns whether one has.
     pub(super) fn begins_within(&self, timeout: Duration) -> bool {
         let wait = self
             .0
@@ -79,13 +82,13 @@ impl RevocableJob {
         state.has_begun
     }
 
-    /// The program's code never runs while it is locked.
+    /// No code of the user runs while the lock is held.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A thread that works; unwinding ends that, too.
+/// Counts a thread as working until it is dropped, also by unwinding.
 struct Running<'l>(&'l RevocableJob);
 
 impl Drop for Running<'_> {
@@ -95,13 +98,13 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Dropped, it waits for those who have begun, and takes the work back.
+/// When dropped, waits for the threads that have begun, and revokes the work.
 struct TakeBack<'l>(&'l RevocableJob);
 
 impl Drop for TakeBack<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        // As long as one works there may be something left for those who have not begun yet.
+        // While a thread works, some work may be left for threads that have not begun yet.
         while state.running > 0 {
             let changed = &self.0.0.changed;
             state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);

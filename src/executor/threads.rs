@@ -1,4 +1,4 @@
-//! The executor that runs tasks on a pool of threads.
+//! Executor that runs tasks on a pool of threads.
 
 use std::io;
 use std::sync::OnceLock;
@@ -8,12 +8,12 @@ use super::StageExecutor;
 use super::revocable::{RevocableJob, run_revocable};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Rayon's global pool, or one of its own.
+/// Rayon's global pool, or a separate pool.
 #[derive(Debug)]
 pub(crate) struct Threads {
-    /// The number of threads that was asked for; without one it is the global pool.
+    /// Number of threads of a separate pool, or `None` for the global pool.
     threads: Option<usize>,
-    /// Started by the first job.
+    /// The separate pool. The first job starts it.
     pool: OnceLock<rayon::ThreadPool>,
 }
 
@@ -25,7 +25,7 @@ impl Threads {
         }
     }
 
-    /// The pool that was asked for, started by the first job.
+    /// Returns the separate pool, and starts it if necessary; `None` stands for the global pool.
     fn pool(&self) -> Result<Option<&rayon::ThreadPool>> {
         let Some(threads) = self.threads else {
             return start_global_pool().map(|()| None);
@@ -36,20 +36,21 @@ impl Threads {
                 .thread_name(|index| format!("holdall-{index}"))
                 .build()
                 .map_err(|error| Error::new(ErrorKind::Threads(io::Error::other(error))))?;
-            // If two jobs start at once, one of the pools goes again.
+            // If two jobs start at the same time, one of the two pools is dropped.
             let _ = self.pool.set(pool);
         }
         Ok(self.pool.get())
     }
 }
 
-/// Starts rayon's global pool, unless it runs. Otherwise, rayon would start it when it is needed, and panic if it cannot.
+/// Starts rayon's global pool, unless it is running. Otherwise, rayon would start it on first use, and panic on
+/// failure.
 fn start_global_pool() -> Result<()> {
-    /// rayon tries it once in a process. What it says later is that it has tried.
+    /// rayon tries only once in a process. Its later errors only say that it has already tried.
     static FAILURE: OnceLock<Option<String>> = OnceLock::new();
     let failure = FAILURE.get_or_init(|| {
         let error = rayon::ThreadPoolBuilder::new().build_global().err()?;
-        // It has no source if the pool had been started before.
+        // The error has no source if the pool was already running.
         std::error::Error::source(&error).map(ToString::to_string)
     });
     match failure {
@@ -58,8 +59,8 @@ fn start_global_pool() -> Result<()> {
     }
 }
 
-/// How long a thread that is not of the pool waits for one of it to begin, before it works itself. All of the pool may be
-/// waiting for that very thread, and nobody can tell.
+/// Maximum time that a thread outside the pool waits for a thread of the pool to begin, before it works itself. All
+/// threads of the pool may be waiting for this very thread, and there is no way to find out.
 const TIMEOUT: Duration = Duration::from_millis(10);
 
 impl StageExecutor for Threads {
@@ -81,7 +82,7 @@ impl StageExecutor for Threads {
             for _ in usize::from(is_of_pool)..threads {
                 spawn(revocable);
             }
-            // A thread of the pool must not wait for another: it may be the only one that is free.
+            // A thread of the pool must not wait for another one: it may be the only free thread.
             if is_of_pool || !revocable.begins_within(TIMEOUT) {
                 revocable.work();
             }
@@ -92,7 +93,7 @@ impl StageExecutor for Threads {
     fn threads(&self) -> usize {
         self.threads.unwrap_or_else(|| match start_global_pool() {
             Ok(()) => rayon::current_num_threads(),
-            // Jobs will say so.
+            // Jobs will return the error.
             Err(_) => 1,
         })
     }

@@ -1,13 +1,14 @@
-//! Which nodes can still be read: what is kept of the others goes.
+//! Determines which nodes can still be read, and releases the stored partitions of all others.
 //!
 //! ```text
 //!  bag, job ──use──> node ──use──> persisted, complete ──backup──> node ──backup──> persisted, complete ──> nothing
 //! ```
 //!
-//! A bag or a running job uses its node, and a node uses what it is computed from. A persisted node that is complete is
-//! not computed: it holds what it would be computed from as a backup, up to the nearest complete persisted nodes before
-//! it. Should a part of it be lost, it is computed from them. What is neither used nor a backup is released: a loop that
-//! persists a bag in each round keeps two rounds. If even the backup is lost, the lineage before it computes it again.
+//! A bag or a running job uses its node, and a node uses the nodes that it is computed from. A complete persisted node
+//! is not computed. It holds the nodes that it would be computed from as backups, up to the nearest complete persisted
+//! nodes before it. If one of its partitions is lost, it is recomputed from these. A node that is neither used nor a
+//! backup is released, so a loop that persists a bag in each round keeps two rounds. If even a backup is lost, the
+//! lineage before it recomputes it.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ impl Handle {
         Self(node)
     }
 
-    /// The node, if it was just made, so that nothing else knows of it.
+    /// Returns the node if it was just created, so that there is no other reference to it.
     pub(crate) fn get_mut(&mut self) -> Option<&mut Node> {
         Arc::get_mut(&mut self.0)
     }
@@ -50,14 +51,14 @@ impl Drop for Handle {
     }
 }
 
-/// Held while needs change, so that each change is seen as a whole. No code of the program runs meanwhile.
+/// Held while needs change, so that each change is atomic. No code of the user runs while it is held.
 static CHANGING: Mutex<()> = Mutex::new(());
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Changes how `first` is needed, and then what follows from that for the nodes before it.
+/// Changes the need for `first`, and updates the nodes before it accordingly.
 fn change(first: &Arc<Node>, change: impl FnOnce(&mut Need)) {
     let mut released = Vec::new();
     let changing = lock(&CHANGING);
@@ -92,12 +93,12 @@ fn change(first: &Arc<Node>, change: impl FnOnce(&mut Need)) {
         }
     }
     drop(changing);
-    // Deleting files takes time.
+    // Deleting files takes time, so it happens without the lock.
     drop(released);
 }
 
 impl Node {
-    /// How a node that is needed so holds those that it depends on.
+    /// Returns how a node with this need holds the nodes that it depends on.
     fn hold(&self, need: &Need) -> Hold {
         let is_complete = || {
             self.stored
@@ -112,7 +113,7 @@ impl Node {
         }
     }
 
-    /// To be called when what is kept has become complete, or is no more.
+    /// Updates the needs after the store has become complete or incomplete.
     pub(crate) fn stored_changed(self: &Arc<Self>) {
         change(self, |_| {});
     }

@@ -75,7 +75,7 @@ impl Node {
         }
     }
 
-    /// Returns the node in use. It holds its dependencies itself now.
+    /// Wraps the node into a handle. From here on, the node itself holds its dependencies.
     fn instead_of(self, _parents: Vec<Parent>) -> Handle {
         Handle::new(Arc::new(self))
     }

@@ -30,7 +30,7 @@ pub(crate) struct Node {
     /// Whether its sources can be read again in another job.
     pub(super) is_repeatable: bool,
     pub(crate) dependencies: Vec<Dependency>,
-    /// StoredNode partitions of this node, if it is persisted.
+    /// Stored partitions of this node, if it is persisted.
     pub(crate) stored: Option<Arc<dyn StoredNode>>,
     /// Partitioning of its records, if it is by the hash of their keys.
     pub(crate) keyed: Option<Keyed>,
@@ -84,7 +84,8 @@ pub(crate) trait StoredNode: Send + Sync {
     /// Adopts a partition that a worker process has computed.
     fn adopt(&self, stored: &StoredPartition) -> Result<()>;
 
-    /// Removes the partitions that have a part in this file, which is damaged at `offset`. Returns whether there was one.
+    /// Removes the partitions that have a part in this file, which is damaged at `offset`. Returns whether there was
+    /// one.
     fn forget(&self, file: &Path, offset: u64) -> bool;
 
     /// Takes out all stored partitions, unless a job relies on them. The caller knows that nothing else can read them.

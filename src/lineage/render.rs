@@ -10,7 +10,7 @@ use super::{Dependency, Node};
 pub(crate) fn dot(node: &Arc<Node>) -> String {
     let mut text = String::from("digraph lineage {\n    node [shape=box];\n");
     let mut seen = HashSet::new();
-    // What is still to be drawn, last first: a node with all before it, or an arrow.
+    // Nodes and arrows that remain to be drawn, last first. A node is drawn with all nodes before it.
     let mut to_draw = vec![ToDraw::Node(node)];
     while let Some(next) = to_draw.pop() {
         match next {

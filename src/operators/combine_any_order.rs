@@ -1,8 +1,7 @@
 //! `combine_by_key` if the order of combining cannot matter.
 //!
-//! Map side: each thread has a table per partition of the next stage. If tables save little, it passes pairs on
-//! uncombined.
-//! Reduce side: merges the outputs for a partition.
+//! Map side: each thread has a table per partition of the next stage. If tables save little, it forwards pairs without
+//! combining them. Reduce side: merges the outputs for a partition.
 
 use super::combining::{CombineInPlace, CombineRead, Combining};
 use super::map_side::{MapSide, ShuffleKind, feed};

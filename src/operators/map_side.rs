@@ -1,4 +1,4 @@
-//! The map side of a shuffle: it prepares the records of one stage for the next.
+//! The map side of a shuffle: prepares the records of one stage for the next.
 //!
 //! This module contains what all shuffles have in common. A [`ShuffleKind`] defines what differs.
 
@@ -36,13 +36,14 @@ pub(crate) trait ShuffleKind<P: Pipeline>: Portable + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Computes what all readers of the outputs need, so that readers that begin at the same time do not each compute it.
-    /// Called once, after [`finish`](Self::finish), if the outputs are read in this process.
+    /// Computes data that all readers of the outputs need, so that readers that begin at the same time do not each
+    /// compute it. Called once, after [`finish`](Self::finish), if the outputs are read in this process.
     fn prepare(&self, _outputs: &Self::Outputs) -> Result<()> {
         Ok(())
     }
 
-    /// Returns how many of `partitions` partitions a worker claims [in one batch](StageCode::at_once).
+    /// Returns how many of `partitions` neighbouring partitions a worker claims
+    /// [together](StageCode::partitions_per_task).
     fn partitions_per_task(&self, _partitions: usize) -> usize {
         1
     }
@@ -52,7 +53,7 @@ pub(crate) trait ShuffleKind<P: Pipeline>: Portable + Send + Sync + 'static {
         "by hash of the key"
     }
 
-    /// Whether each reader gets all records, and not only those of its partition.
+    /// Returns whether each reader gets all records, not only those of its partition.
     fn is_broadcast(&self) -> bool {
         false
     }

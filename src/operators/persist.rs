@@ -1,4 +1,4 @@
-//! `persist`: partitions that are kept once they have been computed. Narrow.
+//! `persist`: stores partitions once they have been computed. Narrow.
 
 mod elsewhere;
 mod keeper;
@@ -21,7 +21,7 @@ pub(crate) use elsewhere::StoreElsewhere;
 pub use level::StorageLevel;
 pub(crate) use store::Store;
 
-/// Where partitions are kept: here, or in another process.
+/// Location of the store: in this process, or in another.
 pub(crate) enum Keeping {
     Here(Arc<Store>),
     Elsewhere(StoreElsewhere),
@@ -117,14 +117,14 @@ impl<T: Storable + ?Sized> Persist<T> {
         let index = partition.index;
         let mut keeper = Keeper::new(store, &task.resources().stop);
         let flow = self.parent.run(partition, task, &mut |record| {
-            // The codec calls `Serialize`, which may be the program's.
+            // The codec calls `Serialize`, which may be user code.
             let kept = task.call(&self.site, || keeper.push::<T>(T::peek(&record)));
             match kept {
                 Ok(()) => sink(record),
                 Err(error) => task.fail_at(self.site, error),
             }
         })?;
-        // A partition that was broken off is not whole.
+        // A partition that was interrupted is incomplete.
         if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
             let finished = keeper.finish(index);
             finished.map_err(|error| error.at(self.site))?;

@@ -1,4 +1,4 @@
-//! The first few of many records, in the order of a comparison: what `top` and `bottom` keep.
+//! Keeps the first few of many records in the order of a comparison, for `top` and `bottom`.
 
 use std::cmp::Ordering;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pipeline::Record;
 
-/// The first `n` of the records seen so far, in the order of a comparison and, if that finds them equal, of coming.
+/// The first `n` records so far, in the order of a comparison. Records that compare equal keep their order.
 #[derive(Serialize, Deserialize)]
 #[serde(bound(
     serialize = "T::Owned: Serialize",
@@ -14,7 +14,7 @@ use crate::pipeline::Record;
 ))]
 pub(crate) struct Ranked<T: Record + ?Sized> {
     n: usize,
-    /// Up to 2 `n`; the first `sorted` of them are sorted.
+    /// Up to 2 `n` records, of which the first `sorted` are sorted.
     records: Vec<T::Owned>,
     sorted: usize,
 }
@@ -28,7 +28,7 @@ impl<T: Record + ?Sized> Ranked<T> {
         }
     }
 
-    /// These records, as they come.
+    /// Creates it from unsorted records.
     pub(crate) fn of(n: usize, records: Vec<T::Owned>) -> Self {
         Self {
             n,
@@ -44,7 +44,7 @@ impl<T: Record + ?Sized> Ranked<T> {
         compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
     ) {
         if self.sorted == self.n {
-            // One that is equal to the last comes behind it.
+            // A record that is equal to the last one comes after it.
             let last = self.records[..self.n].last();
             if last.is_none_or(|last| compare(T::peek(&record), T::peek_owned(last)).is_ge()) {
                 return;
@@ -65,7 +65,7 @@ impl<T: Record + ?Sized> Ranked<T> {
         self.cut(compare);
     }
 
-    /// Sorts, and drops what is not among the first. Sorting is stable: what came first stays first.
+    /// Sorts the records, and drops all but the first `n`. The sort is stable, so equal records keep their order.
     fn cut(&mut self, compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering) {
         self.records
             .sort_by(|a, b| compare(T::peek_owned(a), T::peek_owned(b)));

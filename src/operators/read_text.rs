@@ -18,11 +18,10 @@ use crate::text::{
     TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match, validate,
 };
 
-/// The size of the pieces that a stream, or a large compressed file, is read in.
+/// Size of the pieces in which a stream, or a large compressed file, is read, in bytes.
 const PIECE_BYTES: usize = 8 << 20;
 
-/// The pipeline that reads text: what is behind the bags of [`read_text`](crate::read_text) and
-/// [`TextReader`](crate::TextReader).
+/// The pipeline that reads text, for the bags of [`read_text`](crate::read_text) and [`TextReader`](crate::TextReader).
 ///
 /// # Examples
 ///
@@ -71,7 +70,7 @@ impl<T: ?Sized> Portable for ReadText<T> {
     }
 }
 
-/// What a partition reads, where pulling it has read something already.
+/// The input of a partition, if pulling the partition has already read some of it.
 #[derive(Serialize, Deserialize)]
 enum Pulled {
     Portion(usize),
@@ -94,7 +93,7 @@ impl Portable for Pulled {
 }
 
 impl<T: ?Sized> ReadText<T> {
-    /// Each portion is a partition, and of a stream each piece.
+    /// Returns a partition for each portion, except that each piece of a stream is a partition.
     fn stream(&self) -> PartitionStream<'_> {
         let mut portions = self.portions.iter().enumerate();
         let mut open: Option<(Arc<Path>, TextPieces)> = None;
@@ -182,7 +181,8 @@ impl<T: ?Sized> ReadText<T> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The text of a block and, unless something in it was replaced, where that begins in the file.
+    /// Returns the text of a block, and its offset in the file. The offset is `None` if invalid UTF-8 in the block was
+    /// replaced.
     fn validate<'b>(
         &self,
         block: TextBlock<'b>,
@@ -330,12 +330,12 @@ impl Pipeline for ReadText<[u8]> {
     }
 }
 
-/// Knows which record is being worked on, and tells the task if that ends in an error or a panic.
+/// Tracks the current record, and reports it to the task if an error or a panic occurs.
 struct TextOrigin<'a, 'job> {
     task: &'a Task<'job>,
     path: &'a Arc<Path>,
     block: &'a [u8],
-    /// Where the block begins in the file, if its bytes are those of the file.
+    /// Offset of the block in the file, or `None` if its bytes differ from those of the file.
     offset: Option<u64>,
 }
 
@@ -355,13 +355,13 @@ impl<'a, 'job> TextOrigin<'a, 'job> {
         }
     }
 
-    /// Where the record is in the file, if there is one and that is known.
+    /// Returns the offset of the current record in the file, if it is known.
     fn offset(&self) -> Option<u64> {
         let in_block = self.task.record_address()? - self.block.as_ptr().addr();
         Some(self.offset? + in_block as u64)
     }
 
-    /// Passes `flow` on, after a look whether it breaks off because of an error.
+    /// Returns `flow`. If it breaks because of an error, reports the record first.
     fn watch(&self, flow: Flow) -> Flow {
         if flow.is_break() && self.task.has_failed() {
             self.task.note_origin(self.path, self.offset());
@@ -378,7 +378,7 @@ impl Drop for TextOrigin<'_, '_> {
     }
 }
 
-/// The number of files and bytes, for people.
+/// Formats the number of files and bytes for the user.
 pub(crate) fn describe(files: usize, bytes: u64) -> String {
     let files = if files == 1 {
         "1 file".to_owned()

@@ -1,4 +1,4 @@
-//! Outputs of the map stages of a job on a remote executor.
+//! Map outputs of a job on a remote executor.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use crate::task::MapBlock;
 pub(super) struct Exports(Mutex<HashMap<ShuffleId, Export>>);
 
 struct Export {
-    /// In the order of the map tasks.
+    /// The blocks, in the order of the map tasks.
     blocks: Vec<MapBlock>,
-    /// Deleted when nobody reads them any more.
+    /// The files of the blocks, deleted with the last reference.
     _files: Vec<Arc<ScratchFile>>,
 }
 
@@ -36,7 +36,7 @@ impl Exports {
         self.lock().insert(shuffle, export);
     }
 
-    /// Drops those of shuffles for which `is_read` is false.
+    /// Drops the outputs of shuffles for which `is_read` returns `false`.
     pub(super) fn retain(&self, is_read: impl Fn(ShuffleId) -> bool) {
         self.lock().retain(|shuffle, _| is_read(*shuffle));
     }

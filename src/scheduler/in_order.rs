@@ -1,4 +1,4 @@
-//! Results of tasks, which come as they are done, one by one in the order of their partitions.
+//! Consumes the results of tasks in the order of their partitions. Tasks may finish in any order.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,26 +6,26 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, Result};
 use crate::task::{Flow, Task};
 
-/// Hands results to `consume` in order of partition, holding back those that come too early.
+/// Passes results to `consume` in order of partition, and buffers those that arrive early.
 pub(crate) struct InOrder<'c, R>(Mutex<State<'c, R>>);
 
-/// Boxed: there is one for each method of each bag, and few types of results.
+/// Boxed, because each method of each bag has a separate closure, but there are few types of results.
 type Consume<'c, R> = Box<dyn FnMut(&Task<'_>, R) -> Flow + Send + 'c>;
 
 struct State<'c, R> {
-    /// The number of the result to be consumed next, and the one after all that have come.
+    /// Number of the next result to be consumed; `end` is the number after the last one that has arrived.
     next: usize,
     end: usize,
-    /// Results of neighbouring partitions with the number of the first of these, in ascending order. To hold single ones
-    /// in a map took 40 ns for each, and a map of each type of result takes long to compile.
+    /// Results of neighbouring partitions, with the number of the first, in ascending order. A map of single results took
+    /// 40 ns for each, and a map for each type of result takes long to compile.
     waiting: VecDeque<(usize, Vec<R>)>,
-    /// Away while a thread calls it. Nobody waits for that: the program's closures are in it, and if they call rayon,
-    /// the very thread may come here again.
+    /// `None` while a thread calls it. No thread waits for the call to end: it runs closures of the user, and if these
+    /// call rayon, the same thread may enter here again.
     consume: Option<Consume<'c, R>>,
 }
 
 impl<R> State<'_, R> {
-    /// Adds the results of partitions from `first` on, if none of them has come before.
+    /// Adds the results of partitions from `first` on, unless one of them has arrived before.
     fn insert(&mut self, first: usize, results: Vec<R>) -> Result<()> {
         let at = self.waiting.partition_point(|(start, _)| *start < first);
         let before = at.checked_sub(1).and_then(|at| self.waiting.get(at));
@@ -37,14 +37,14 @@ impl<R> State<'_, R> {
         }
         self.end = self.end.max(end);
         self.waiting.push_back((first, results));
-        // Few come too early, so this moves few.
+        // Few results arrive early, so this moves few.
         (at + 1..self.waiting.len())
             .rev()
             .for_each(|later| self.waiting.swap(later - 1, later));
         Ok(())
     }
 
-    /// The results that come next, if they are there.
+    /// Takes the results that are next, if they have arrived.
     fn take_next(&mut self) -> Option<Vec<R>> {
         let (_, results) = self
             .waiting
@@ -64,7 +64,7 @@ impl<'c, R> InOrder<'c, R> {
         }))
     }
 
-    /// Takes a result, or a part of one, that is known to come after all others so far. Breaks off once no more are wanted.
+    /// Takes a result, or a part of one, that follows all others so far. Breaks once no more results are needed.
     pub(crate) fn put_next(&self, task: &Task<'_>, result: R) -> Flow {
         let mut state = self.lock();
         let number = state.end;
@@ -73,12 +73,12 @@ impl<'c, R> InOrder<'c, R> {
         self.consume(state, task)
     }
 
-    /// Takes the results of partitions that follow each other, from `first` on. Consumes them now, or leaves them to the
-    /// thread that is at it.
+    /// Takes the results of consecutive partitions, from `first` on. Consumes them now, or leaves them to the thread
+    /// that is consuming.
     ///
     /// # Errors
     ///
-    /// If one of these partitions has come before.
+    /// Returns an error if one of these partitions has arrived before.
     pub(crate) fn put(&self, task: &Task<'_>, first: usize, results: Vec<R>) -> Result<()> {
         if results.is_empty() {
             return Ok(());
@@ -89,11 +89,11 @@ impl<'c, R> InOrder<'c, R> {
         Ok(())
     }
 
-    /// Checks that each of so many partitions has come, and has been consumed.
+    /// Checks that each of `partitions` partitions has arrived and has been consumed.
     ///
     /// # Errors
     ///
-    /// If one has not.
+    /// Returns an error if one has not.
     pub(crate) fn check_whole(&self, partitions: usize) -> Result<()> {
         let state = self.lock();
         if state.next == partitions && state.waiting.is_empty() {
@@ -188,7 +188,7 @@ mod tests {
         let results = RESULTS.get_or_init(|| {
             InOrder::new(|task, n| {
                 if n == 'a' {
-                    // As if this thread had taken up other work of the stage.
+                    // Simulates that this thread takes up other work of the stage.
                     let results = RESULTS.get().unwrap();
                     results.put(task, 2, vec!['c']).unwrap();
                     results.put(task, 1, vec!['b']).unwrap();

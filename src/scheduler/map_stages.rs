@@ -1,7 +1,8 @@
-//! The map sides of a job's shuffles; and what of them is found damaged or lost, made again through the lineage.
+//! Runs the map stages of a job, and recomputes outputs that are damaged or lost.
 //!
-//! What a stage reads is in part gone once it has been read, to free its memory. So all that a stage reads is made
-//! again, and not just what was damaged: the stages before it, each once more, and what they read in turn.
+//! Reading an output frees some of its memory, so a stage cannot read it a second time. If a part of a stage's input is
+//! damaged, all of its input is therefore recomputed: the stages before it run again, and recursively the stages before
+//! those.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::plan::{JobPlan, MapStagePlan};
 use crate::task::{JobState, Task, in_task};
 
 impl Job {
-    /// Makes anew all that the result's stage reads, while tasks of it run.
+    /// Recomputes all input of the result's stage, while tasks of that stage run.
     pub(super) fn make_again(&self) -> Result<()> {
         let staging = Arc::new(self.state.staging());
         self.make_all(&self.plan.result, &staging)?;
@@ -21,7 +22,7 @@ impl Job {
         Ok(())
     }
 
-    /// Runs a map side; and where it finds damage all that it reads, and then itself again.
+    /// Runs a map stage. If the stage finds damage, recomputes all of its input, and runs it again.
     pub(super) fn make(
         &self,
         number: usize,
@@ -45,13 +46,13 @@ impl Job {
         Ok(())
     }
 
-    /// Makes all that the stage of `node` reads.
+    /// Recomputes all input of the stage of `node`.
     fn make_all(&self, node: &Arc<Node>, job: &Arc<JobState>) -> Result<()> {
         // What was kept before may be gone now, or the other way round.
         let plan = JobPlan::new(node);
         for map_stage in &plan.map_stages {
             let number = self.number_of(map_stage.shuffle.id());
-            // Others may be yet to read it.
+            // Other stages may still have to read it.
             let known = self.plan.map_stages.get(number - 1);
             let readers = known.map_or(0, |known| known.readers);
             let readers = readers.max(map_stage.readers);
@@ -81,10 +82,10 @@ impl Job {
         }
         attempt.outcome()?;
         if attempt.is_stopped() {
-            // Others have ended the job, so some partitions are missing.
+            // Another thread has ended the job, so some partitions are missing.
             return Err(Error::new(ErrorKind::Cancelled));
         }
-        // Writing and preparing the outputs belongs to the stage, and may call user closures, which may count.
+        // Finishing the outputs is part of the stage. It may call the user's closures, and these may update counters.
         let task = Task::of_no_partition(&attempt, number);
         let outputs = in_task(|| task.guard(|_| stage.into_outputs(job.resources())));
         let outputs = outputs.map_err(|error| error.of_stage(number))?;

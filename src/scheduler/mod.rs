@@ -1,4 +1,4 @@
-//! An action's stages, in order, until done.
+//! Runs the stages of an action in order.
 
 mod exports;
 mod in_order;
@@ -27,7 +27,7 @@ use crate::task::{JobState, Resources, is_in_task};
 use exports::Exports;
 use summary::Watch;
 
-/// The least memory that a thread can shuffle with: what it takes to write a run, and to read four of them.
+/// Minimum memory of a thread for a shuffle: enough to write a run, and to read four of them.
 const MIN_THREAD_BYTES: usize = 1 << 20;
 
 /// One run of one action.
@@ -36,13 +36,13 @@ pub(crate) struct Job {
     executor: AnyExecutor,
     plan: JobPlan,
     later: Mutex<Later>,
-    /// On remote executors: what its map stages have left.
+    /// Map outputs on a remote executor.
     exports: Exports,
     report: JobReport,
     summary: Mutex<JobSummary>,
 }
 
-/// What was planned to make outputs again.
+/// State for recomputing outputs.
 #[derive(Default)]
 struct Later {
     /// They keep what they rely on from going.
@@ -51,21 +51,22 @@ struct Later {
     shuffles: Vec<ShuffleId>,
 }
 
-/// Who is told of a job.
+/// Where the progress and the summary of a job go.
 pub(crate) struct JobReport {
     pub(crate) shows_progress: bool,
-    /// Whether a summary is written to standard error.
+    /// Whether the summary is written to standard error.
     pub(crate) prints_summary: bool,
-    /// Where the summary goes in any case.
+    /// Receives the summary in any case.
     pub(crate) summary: Arc<Mutex<Option<JobSummary>>>,
 }
 
 impl Job {
-    /// A job that computes `result`. Nothing runs yet.
+    /// Creates a job that computes `result`. Nothing runs yet.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NestedJob`] on a thread that runs a task; [`ErrorKind::BudgetTooSmall`].
+    /// Returns [`ErrorKind::NestedJob`] on a thread that runs a task, and [`ErrorKind::BudgetTooSmall`] if the budget
+    /// is too small for the threads.
     pub(crate) fn new(
         result: &Arc<Node>,
         executor: AnyExecutor,
@@ -99,12 +100,13 @@ impl Job {
         &self.state
     }
 
-    /// How many tasks the executor runs at a time.
+    /// Returns the number of tasks that the executor runs at a time.
     pub(crate) fn threads(&self) -> usize {
         self.executor.slots()
     }
 
-    /// The number of a map stage. One that was not planned at first comes after all that were.
+    /// Returns the number of a map stage. Stages that the first plan did not include are numbered after those that it
+    /// did.
     fn number_of(&self, shuffle: ShuffleId) -> usize {
         let mut planned = self.plan.map_stages.iter();
         if let Some(index) = planned.position(|planned| planned.shuffle.id() == shuffle) {
@@ -123,7 +125,7 @@ impl Job {
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows how a stage comes on, and takes down what it did.
+    /// Runs `work`, the work of a stage; shows its progress, and adds it to the summary.
     fn watch<R>(
         &self,
         number: usize,
@@ -132,7 +134,7 @@ impl Job {
         work: impl FnOnce() -> Result<R>,
     ) -> Result<R> {
         let watch = Watch::start(&self.state);
-        // What a stage drops are records and iterators of the program, and dropping them may panic.
+        // The stage drops records and iterators of the user's types, and dropping them may panic.
         let work = || caught(None, work);
         let worked = if self.report.shows_progress {
             let shown = progress::Shown {

@@ -7,11 +7,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::task::Progress;
 
-/// Jobs that are shorter than this show no bar.
+/// Jobs that are shorter than this show no progress bar.
 const DELAY: Duration = Duration::from_millis(400);
 const REFRESH: Duration = Duration::from_millis(100);
 
-/// What is known of a stage before it runs.
+/// Properties of a stage that are known before it runs.
 pub(crate) struct Shown {
     pub(crate) stage: usize,
     pub(crate) stages: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    /// Draws a bar on standard error while `work` runs, and takes it away again.
+    /// Draws a bar on standard error while `work` runs, and removes it at the end.
     pub(crate) fn during<R>(&self, progress: &Progress, work: impl FnOnce() -> R) -> R {
         let (done, wait) = mpsc::channel::<()>();
         std::thread::scope(|scope| {
@@ -37,7 +37,7 @@ impl Shown {
                     }
                 }
             };
-            // Without a thread there is no bar.
+            // If the thread cannot be started, no bar is drawn.
             let _ = std::thread::Builder::new().spawn_scoped(scope, draw);
             let result = work();
             drop(done);
@@ -59,7 +59,7 @@ impl Shown {
             Some(len) => ProgressBar::new(len),
             None => ProgressBar::new_spinner(),
         };
-        // Names of operators have no braces, so the template is a right one; the default style would do too.
+        // Operator names contain no braces, so the template is valid. If it were not, the default style would be used.
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style);
         }

@@ -1,4 +1,4 @@
-//! The stages of a job on a remote executor: what is sent, what comes back, and what is made again.
+//! Runs the stages of a job on a remote executor: sends them, receives reports, and recomputes lost outputs.
 
 use std::collections::HashMap;
 use std::env;
@@ -24,7 +24,7 @@ impl Job {
             self.watch(number, node, node.partitions, || {
                 self.run_remote_map_stage(executor, number, map_stage)
             })?;
-            // If a stage that read what is deleted now is to run again, so is all that it needs.
+            // If a stage that read the deleted outputs must run again, all of its input is recomputed.
             let is_read = |shuffle| {
                 last_readers
                     .get(&shuffle)
@@ -35,7 +35,7 @@ impl Job {
         Ok(())
     }
 
-    /// Runs the result's stage, which hands on what it has by [`StageCode::accept`].
+    /// Runs the result's stage, which passes its results to [`StageCode::accept`].
     pub(super) fn run_remote_result_stage(
         &self,
         executor: &dyn RemoteExecutor,
@@ -66,7 +66,7 @@ impl Job {
         Ok(())
     }
 
-    /// Makes anew all that the stage of `node` reads, and says what that is.
+    /// Recomputes all input of the stage of `node`, and returns the shuffles that the stage reads.
     fn export_again(
         &self,
         executor: &dyn RemoteExecutor,
@@ -83,7 +83,7 @@ impl Job {
         Ok(reads)
     }
 
-    /// The last stage that reads what each map stage leaves.
+    /// Returns, for each shuffle, the number of the last stage that reads it.
     fn last_readers(&self) -> HashMap<ShuffleId, usize> {
         let map_stages = self
             .plan
@@ -95,7 +95,7 @@ impl Job {
         reads.collect()
     }
 
-    /// Runs a stage until it is done. What earlier stages have left and is found damaged or lost is made again.
+    /// Runs a stage until it is done. Recomputes output of earlier stages that is damaged or lost.
     fn run_remote(
         &self,
         executor: &dyn RemoteExecutor,
@@ -126,7 +126,8 @@ impl Job {
         );
         let mut reads = reads.to_vec();
         loop {
-            // What is persisted may be another thing each time, so this is saved anew.
+            // The stage includes the locations of persisted partitions. These may change, so it is encoded again for
+            // each round.
             let stage = self.stage(number, code, &reads, slots)?;
             executor.run(&stage, &tasks)?;
             match tasks.round()? {
@@ -161,19 +162,19 @@ impl Job {
     }
 }
 
-/// What the driver does for the tasks of a stage.
+/// The driver's side of a stage's tasks.
 struct StageSource<'s> {
     job: &'s JobState,
     number: usize,
     code: &'s dyn StageCode,
     node: &'s Arc<Node>,
     stream: Mutex<Option<PartitionStream<'s>>>,
-    /// What tasks have left.
+    /// Output files of the tasks.
     files: Mutex<Vec<Arc<ScratchFile>>>,
 }
 
 impl StageSource<'_> {
-    /// The persisted operators of this stage that are read or computed now.
+    /// Returns the persisted nodes of this stage that are read or computed now.
     fn stores(&self) -> impl Iterator<Item = &Arc<dyn StoredNode>> {
         let nodes = plan::narrow_ancestors(self.node).into_iter();
         nodes.filter_map(|node| node.stored.as_ref())

@@ -1,4 +1,4 @@
-//! The last stage of a job: its tasks yield what the action gives back.
+//! The last stage of a job: its tasks compute the result of the action.
 
 use crate::error::Result;
 use crate::pipeline::{Action, Pipeline};
@@ -10,7 +10,7 @@ use crate::task::{
 };
 use crate::text::SplitReader;
 
-/// Computes one part for each partition of a pipeline and hands them on in order of partition.
+/// Computes one part of the result for each partition of a pipeline, and emits the parts in order of partition.
 pub(crate) struct ResultStage<'p, P: Pipeline, A: Action<P::Out>> {
     pipeline: &'p P,
     action: &'p A,
@@ -70,10 +70,10 @@ where
 
 struct ResultWorker<'s, 'p, P: Pipeline, A: Action<P::Out>> {
     stage: &'s ResultStage<'p, P, A>,
-    /// The part of the last partition, which counts only if its task has not failed.
+    /// The part of the last partition. It counts only if its task has not failed.
     computed: Option<A::Part>,
-    /// Parts of partitions that follow each other, with the number of the first. Most often there is one such group. A
-    /// thread that finds damage also computes partitions of other threads, which need not be neighbours of its own.
+    /// Parts of consecutive partitions, with the number of the first. There is usually one such sequence. A thread that
+    /// finds damage also computes partitions of other threads, which need not be neighbours of its own.
     kept: Vec<(usize, Vec<A::Part>)>,
 }
 
@@ -143,11 +143,11 @@ where
         for partition in partitions {
             let index = partition.index;
             let task = Task::new(job, number, index).reading_with(&split_reader);
-            // The last chunk waits until it is known that all is well.
+            // The last chunk is held back until the task is known to have succeeded.
             let mut last = None;
             let send = |task: &Task<'_>| {
                 let mut emit = |chunk| {
-                    // It may be made of a part of the records.
+                    // After a failure, the chunk may be incomplete.
                     if task.has_failed() {
                         return Ok(Flow::Break(()));
                     }

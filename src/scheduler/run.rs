@@ -1,4 +1,4 @@
-//! One stage while it runs: which partitions are taken, and the loop that takes and computes them.
+//! A running stage: the queue of partitions, and the loop that claims and computes them.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -12,29 +12,29 @@ use crate::task::{JobState, Partition, PartitionStream, StageCode, StageWorker, 
 use crate::text::SplitReader;
 
 thread_local! {
-    /// The address of the stage that this thread pulls a partition for, if it does.
+    /// Address of the stage for which this thread is pulling a partition, or 0.
     static PULLS_FOR: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How often something is tried whose input is found damaged.
+/// Maximum number of attempts at a task or stage whose input is damaged.
 const ATTEMPTS: usize = 4;
 
-/// The most partitions that a thread takes at once.
+/// Maximum number of partitions that a thread claims together.
 const MAX_AT_ONCE: usize = 256;
 
-/// A stage of a job, and how far its partitions have been handed out.
+/// A running stage of a job, with the queue of its partitions.
 pub(crate) struct StageRun<'s> {
     number: usize,
     code: &'s dyn StageCode,
     job: &'s JobState,
     threads: usize,
-    /// So many neighbouring partitions, or a multiple of that, are [taken at once](StageCode::at_once).
+    /// Threads claim partitions in multiples of this number; see [`StageCode::partitions_per_task`].
     partitions_per_task: usize,
     source: PartitionQueue<'s>,
     make_again: Option<MakeAgain<'s>>,
 }
 
-/// Makes what earlier stages left anew, for tasks that find it damaged.
+/// Recomputes the output of earlier stages, for tasks that find it damaged.
 struct MakeAgain<'s> {
     make: &'s (dyn Fn() -> Result<()> + Sync),
     state: Mutex<MakeAgainState>,
@@ -42,20 +42,20 @@ struct MakeAgain<'s> {
 
 #[derive(Default)]
 struct MakeAgainState {
-    /// Whether a thread does it, for all that find damage meanwhile.
+    /// Whether a thread is recomputing, on behalf of all tasks that find damage in the meantime.
     is_running: bool,
-    /// What that thread is to try again besides. Those who find damage leave it there and go on with other partitions: a
-    /// thread that waited might be the very one that is waited for, if it took up this stage's work in a closure of the
-    /// stages that run again.
+    /// Further attempts for that thread. A task that finds damage adds itself here, and its thread continues with other
+    /// partitions. If the thread waited instead, it could deadlock: it may have taken up the work of this stage inside
+    /// a closure of a stage that runs again, and would wait for itself.
     postponed: Attempts,
 }
 
-/// Partitions that are to be computed, by their numbers, and which attempt that is.
+/// Partitions to be computed, by number, with the number of the attempt.
 type Attempts = BTreeMap<usize, usize>;
 
 impl MakeAgain<'_> {
-    /// Makes it anew, unless that has been done since `generation`, and adds to `attempts` what others have left to do; or
-    /// leaves all of `attempts` to the thread that is at it.
+    /// Recomputes the outputs, unless that has been done since `generation`, and adds postponed attempts to `attempts`.
+    /// If another thread is already recomputing, leaves all of `attempts` to it.
     fn since(&self, generation: usize, job: &JobState, attempts: &mut Attempts) -> Result<()> {
         let mut state = self.lock();
         if job.outputs().generation() > generation {
@@ -80,9 +80,9 @@ impl MakeAgain<'_> {
 }
 
 enum PartitionQueue<'s> {
-    /// All partitions from `next` to the end are to be handed out.
+    /// The partitions from `next` to `end` have not been claimed.
     Counted { next: AtomicUsize, end: usize },
-    /// The stream, and the number of partitions it has given. `None` once it has ended.
+    /// The stream, `None` once it has ended, and the number of partitions that it has returned.
     Stream(Mutex<(Option<PartitionStream<'s>>, usize)>),
 }
 
@@ -117,7 +117,7 @@ impl<'s> StageRun<'s> {
         }
     }
 
-    /// The same, where tasks that find their input damaged are tried again after `make`.
+    /// Has tasks that find their input damaged retried after a call to `make`.
     pub(crate) fn making_again(mut self, make: &'s (dyn Fn() -> Result<()> + Sync)) -> Self {
         self.make_again = Some(MakeAgain {
             make,
@@ -126,13 +126,13 @@ impl<'s> StageRun<'s> {
         self
     }
 
-    /// Takes and computes partitions below `limit` until there are none left or the job has ended. To be called on
-    /// as many threads as are to help.
+    /// Claims and computes partitions below `limit` until none are left or the job has ended. Called on each thread
+    /// that takes part.
     pub(crate) fn work(&self, limit: usize) {
         let worked = caught(None, || {
             let mut worker = self.code.worker(self.job.resources());
             if let Err(error) = self.run_tasks(&mut *worker, limit) {
-                // The first error counts: what the worker holds are records of the program, and dropping them may panic.
+                // The first error counts. The worker holds records of the user's types, and dropping them may panic.
                 self.job.fail(error);
             }
             if self.job.is_stopped() {
@@ -145,7 +145,7 @@ impl<'s> StageRun<'s> {
         }
     }
 
-    /// Checks that each partition has been handed on once, if all of them have been handed out.
+    /// Checks that each partition has been emitted once, if all of them have been claimed.
     pub(crate) fn check_whole(&self) -> Result<()> {
         if self.job.is_stopped() || !self.is_exhausted() {
             return Ok(());
@@ -156,7 +156,7 @@ impl<'s> StageRun<'s> {
         })
     }
 
-    /// Whether all partitions have been handed out.
+    /// Returns whether all partitions have been claimed.
     pub(crate) fn is_exhausted(&self) -> bool {
         match &self.source {
             PartitionQueue::Counted { next, end } => next.load(Ordering::Relaxed) >= *end,
@@ -190,7 +190,7 @@ impl<'s> StageRun<'s> {
         Ok(())
     }
 
-    /// Runs what belongs to no single partition, but may call closures of the program.
+    /// Runs work that belongs to no single partition, but may call the user's closures.
     fn guard<R>(&self, work: impl FnOnce(&Task<'_>) -> Result<R>) -> Result<R> {
         let task = Task::of_no_partition(self.job, self.number);
         let outcome = in_task(|| task.guard(work));
@@ -204,13 +204,13 @@ impl<'s> StageRun<'s> {
         index: usize,
         partition: Partition,
     ) -> Result<()> {
-        // What was put into a partition when it was pulled is there once only.
+        // The payload of a pulled partition exists only once.
         let is_repeatable = worker.is_repeatable() && !partition.has_payload();
         let make_again = self.make_again.as_ref().filter(|_| is_repeatable);
         let mut partition = Some(partition);
         let mut first = Some((index, 1));
         let mut attempts = Attempts::new();
-        // From the first on: who takes the results in their order waits for that one.
+        // The first partition comes first, because the consumer of ordered results waits for it.
         while let Some((index, attempt)) = first.take().or_else(|| attempts.pop_first()) {
             let task = Task::new(self.job, self.number, index).reading_with(split_reader);
             let generation = task.generation();
@@ -236,7 +236,7 @@ impl<'s> StageRun<'s> {
         Ok(())
     }
 
-    /// The next partitions to compute.
+    /// Claims the next partitions to compute.
     fn claim(&self, limit: usize) -> Result<Option<Claim>> {
         if self.job.is_stopped() {
             return Ok(None);
@@ -244,8 +244,8 @@ impl<'s> StageRun<'s> {
         match &self.source {
             PartitionQueue::Counted { next, end } => Ok(self.claim_counted(next, limit.min(*end))),
             PartitionQueue::Stream(stream) => {
-                // The program's iterator may have called rayon, and this thread taken up work of the stage meanwhile: it
-                // must not wait for itself, and will go on once the iterator returns.
+                // The user's iterator may have called rayon, and rayon may have let this thread take up work of the
+                // stage. The thread must not wait for itself. It continues when the iterator returns.
                 if PULLS_FOR.get() == ptr::from_ref(self).addr() {
                     return Ok(None);
                 }
@@ -273,7 +273,8 @@ impl<'s> StageRun<'s> {
         let mut start = next.load(Ordering::Relaxed);
         loop {
             let left = end.checked_sub(start).filter(|left| *left > 0)?;
-            // Many at first, so that taking costs nothing, and as few as can be at last, so that all threads end together.
+            // Begin with large claims, to amortise their overhead, and end with small ones, so that all threads finish
+            // together.
             let take = (left / (self.threads * 16)).clamp(1, MAX_AT_ONCE);
             let take = take.next_multiple_of(self.partitions_per_task).min(left);
             match next.compare_exchange_weak(
@@ -289,7 +290,7 @@ impl<'s> StageRun<'s> {
     }
 }
 
-/// Gives up after so many attempts that ended with damage.
+/// Returns an error once the maximum number of attempts has ended with damage.
 pub(super) fn check_attempts(attempts: usize, context: ErrorContext, last: Error) -> Result<()> {
     if attempts < ATTEMPTS {
         return Ok(());
@@ -301,7 +302,7 @@ pub(super) fn check_attempts(attempts: usize, context: ErrorContext, last: Error
     }))
 }
 
-/// A panic while a lock is held leaves these values whole.
+/// A panic while a lock is held leaves these values consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The stages of a job, on executors of each kind.
+//! Runs the stages of a job on executors of each kind.
 
 use super::{Job, StageRun};
 use crate::error::Result;
@@ -25,8 +25,8 @@ impl Job {
         self.run_result_stage_by(code, |run, executor| executor.run(&|| run.work(usize::MAX)))
     }
 
-    /// Runs as much of the result's stage as `work` does of it. A remote executor runs all of it, until the stage wants
-    /// no more.
+    /// Runs the part of the result's stage that `work` executes. A remote executor runs all of it, until the stage
+    /// needs no more results.
     pub(crate) fn run_result_stage_by(
         &self,
         code: &dyn StageCode,

@@ -1,46 +1,48 @@
-//! The clean-up when the process ends: what it owns goes, and then it ends as it would have without us.
+//! Clean-up at the end of the process: removes the directories that the process owns, and then lets it end normally.
 //!
-//! At a signal the program comes first. SIGINT, SIGTERM and SIGHUP are handled only if the program neither handles nor
-//! ignores them when the first directory is made. When a signal arrives, nothing is done if the program has put a handler
-//! over ours since (and calls ours from it, as `signal-hook` and tokio do): that program ends in its own way, and drops
-//! its jobs then.
+//! On a signal, handlers of the user take precedence. This module handles SIGINT, SIGTERM and SIGHUP only if the
+//! program neither handles nor ignores them when the first directory is created. If the program later installs another
+//! handler, which calls this one as `signal-hook` and tokio do, this one does nothing: such a program ends in its own
+//! way, and drops its jobs.
 //!
-//! A signal handler may call next to nothing, so it only notes the signal and writes a byte to a pipe; a thread that
-//! waits at the other end does the work. The crate `signal-hook` would do the same without `unsafe` of ours, but
-//! cannot tell whether another handler was added later.
+//! A signal handler may call almost nothing. So it only records the signal and writes a byte to a pipe; a thread that
+//! waits at the other end does the work. The crate `signal-hook` would need no `unsafe` code here, but cannot detect
+//! that another handler was installed later.
 //!
-//! At a plain exit the directories go whose owners are never dropped: those in statics, and all of them after
-//! `std::process::exit`. Threads may still run then; no directory can be made any more.
+//! At a normal exit, this module removes the directories whose owners are never dropped: those in statics, and all of
+//! them after `std::process::exit`. Other threads may still run at that time, but can no longer create directories.
 
 #[cfg(unix)]
 use std::sync::OnceLock;
 
-/// Removes what this process owns.
+/// Removes the directories that this process owns.
 #[cfg(unix)]
 static CLEAN_UP: OnceLock<fn()> = OnceLock::new();
 
-/// Starts to look after the end of this process, once in each copy of it. `clean_up` is called at the end.
+/// Installs the clean-up at the end of this process, once in the process and in each forked copy. `clean_up` is called
+/// at the end.
 #[cfg(unix)]
 pub(crate) fn install(clean_up: fn()) {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::system;
 
-    /// The process that this was last done in.
+    /// The process in which this was last done.
     static DONE_IN: AtomicU64 = AtomicU64::new(0);
     CLEAN_UP.get_or_init(|| clean_up);
     system::look_after_forks();
     system::at_exit(on_exit);
     outlive_long_files();
     let process = system::process_number();
-    // Without a pipe or a thread, what is left is swept later, as after `kill -9`; the next directory tries again.
+    // If there is no pipe or thread, a later sweep removes the directories, as after `kill -9`. The next directory
+    // tries again.
     if DONE_IN.swap(process, Ordering::SeqCst) != process && try_install().is_err() {
         DONE_IN.store(0, Ordering::SeqCst);
     }
 }
 
-/// Makes a write beyond the limit to the length of files (`RLIMIT_FSIZE`) an error, which names the file. Without a
-/// handler the signal would end the process, and leave its files.
+/// Turns a write beyond the limit for the length of files (`RLIMIT_FSIZE`) into an error that names the file. Without a
+/// handler, the signal would end the process and leave its files behind.
 #[cfg(unix)]
 pub(crate) fn outlive_long_files() {
     super::system::outlive_if_default(libc::SIGXFSZ);
@@ -50,7 +52,7 @@ pub(crate) fn outlive_long_files() {
 #[cfg(not(unix))]
 pub(crate) fn outlive_long_files() {}
 
-/// Does nothing: other systems leave everything to the next sweep.
+/// Does nothing: on other systems, the next sweep removes the directories.
 #[cfg(not(unix))]
 pub(crate) fn install(_: fn()) {}
 
@@ -69,7 +71,7 @@ fn try_install() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Waits for signals, and ends the process by the first that is ours to handle.
+/// Waits for signals, and ends the process at the first one that this module handles.
 #[cfg(unix)]
 fn watch(mut pipe: std::io::PipeReader) {
     use super::system;
@@ -122,7 +124,7 @@ mod tests {
         }
     }
 
-    /// Not a test by itself: a process with two scratch directories.
+    /// Child process of a test: has two scratch directories.
     #[test]
     fn child_waits() {
         in_child(|directory, ready| {
@@ -148,7 +150,7 @@ mod tests {
         assert_eq!(entries(directory.path()), 0);
     }
 
-    /// Not a test by itself: a process as `nohup` starts it.
+    /// Child process of a test: started as by `nohup`.
     #[test]
     fn child_ignores_hangups() {
         in_child(|directory, ready| {
@@ -170,7 +172,7 @@ mod tests {
         child.wait();
     }
 
-    /// Not a test by itself: a process whose program puts a handler over ours that calls ours.
+    /// Child process of a test: installs a handler later that calls ours.
     #[test]
     fn child_is_handled_later() {
         in_child(|directory, ready| {

@@ -1,4 +1,4 @@
-//! The directories that this process owns now. They go when it ends, however it does.
+//! The directories that this process owns. They are removed when the process ends, however it ends.
 
 use std::collections::BTreeMap;
 #[cfg(test)]
@@ -10,13 +10,13 @@ use std::time::Duration;
 use super::owned::Held;
 use super::system;
 
-/// How often the end of the process looks whether the directories can be removed. Longer than a second it does not wait
-/// for a thread that is making or moving one: what is left then is swept later.
+/// Number of attempts to lock the list at the end of the process, `LOOK` apart. After a second in total, it stops
+/// waiting for a thread that is creating or moving a directory. A later sweep removes what is left.
 const LOOKS: usize = 200;
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The directories of one process. A copy of the process has a list of its own behind that of the original: the lock
-/// of the original's may be held for ever there, by a thread that the copy does not have.
+/// The directories of one process. A forked copy has its own list, linked from the original's: in the copy, the
+/// original's lock may be held forever, by a thread that the copy does not have.
 struct Process {
     number: u64,
     live: Mutex<Live>,
@@ -25,10 +25,10 @@ struct Process {
 
 #[derive(Default)]
 pub(super) struct Live {
-    /// By numbers of their own.
+    /// By number in this list.
     directories: BTreeMap<u64, Arc<Held>>,
     last: u64,
-    /// Whether the process is about to end, so that no more may be made.
+    /// Whether the process is ending, so that no more directories may be created.
     is_closed: bool,
 }
 
@@ -51,7 +51,7 @@ fn this_process() -> &'static Mutex<Live> {
     &process.live
 }
 
-/// The list of this process. While it is held, [`remove_all`] waits.
+/// Locks the list of this process. [`remove_all`] waits for the lock.
 pub(super) fn lock() -> MutexGuard<'static, Live> {
     this_process()
         .lock()
@@ -75,7 +75,7 @@ impl Live {
     }
 }
 
-/// Removes all directories of this process, which is about to end: no more can be made.
+/// Removes all directories of this process, which is ending. No more can be created.
 pub(super) fn remove_all() {
     for _ in 0..LOOKS {
         let mut live = match this_process().try_lock() {
@@ -94,7 +94,7 @@ pub(super) fn remove_all() {
     }
 }
 
-/// The paths of all that this process has now.
+/// Returns the paths of all current directories of this process.
 #[cfg(test)]
 pub(super) fn paths() -> Vec<PathBuf> {
     let live = lock();

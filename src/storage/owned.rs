@@ -1,27 +1,28 @@
-//! Directories that are ours: what makes them so, and how they go.
+//! Directories that holdall owns: how they are marked, and how they are removed.
 //!
 //! ```text
 //!  <parent>/
 //!  └─ <prefix><process>-<time>-<n>-<check>/   locked as long as its owner lives
-//!     ├─ lock                                 the mark: whose form this is, and the number of this very file
+//!     ├─ lock                                 the mark: the version of the format, and the inode number of this file
 //!     └─ …                                    files of the directory's kind, and nothing else
 //! ```
 //!
-//! What a dead process has left is removed by the next [`sweep`]. It removes a directory only if
+//! The next [`sweep`] removes the directories of dead processes. It removes a directory only if
 //!
-//! 1. the name is one that holdall gave: its last part is a checksum of the rest;
+//! 1. its name was given by holdall: the last part is a checksum of the rest;
 //! 2. it is a directory, not a link to one, and belongs to this user;
-//! 3. its owner is dead: the lock can be taken, which the system drops when a process ends, however it ends;
-//! 4. the mark is there and names this file. A copy of the directory has another one;
-//! 5. everything in it has a name and a type that files of this kind have. Otherwise it is left alone as a whole.
+//! 3. its owner is dead: the lock can be taken, because the system drops it when a process ends, however it ends;
+//! 4. the mark exists and names this file, so the directory is not a copy; and
+//! 5. everything in it has a name and a type that files of this kind have. Otherwise, the whole directory is left
+//!    alone.
 //!
-//! A process that is killed between the making of a directory and the mark leaves no mark: such a directory is removed
-//! if the process that its name gives is gone and there is nothing in it. So is one whose mark a loss of power has
-//! blanked: the mark is not synchronised with the disk.
+//! A process that is killed after it has created a directory, but before it has marked it, leaves no mark. Such a
+//! directory is removed if it is empty and the process in its name has ended. So is a directory whose mark was blanked
+//! by a power failure, because the mark is not synchronised with the disk.
 //!
-//! The lock is on the directory, which keeps `systemd-tmpfiles` away, too. On a file system that does not lock
-//! directories, as NFS, it is on the mark; if it has no locks at all, nothing is swept there. The locks must reach all
-//! processes that use the directory, as those of local disks do.
+//! The lock is on the directory, which also makes `systemd-tmpfiles` leave it alone. On a file system that cannot lock
+//! directories, such as NFS, it is on the mark. If the file system has no locks at all, nothing is swept there. The
+//! locks must be visible to all processes that use the directory, as those of local disks are.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -37,21 +38,21 @@ use super::system;
 
 const LOCK_NAME: &str = "lock";
 
-/// How often a removal is tried, and how much longer the wait is before each next attempt.
+/// Maximum number of attempts at a removal, and the time that is added to the pause after each attempt.
 const MAX_REMOVALS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What directories are for, and so what they are named and what may be in them.
+/// The purpose of directories, which determines their names and their content.
 #[derive(Debug)]
 pub(super) struct Kind {
     pub(super) prefix: &'static str,
-    /// Whether there may be a file of this name.
+    /// Returns whether a directory may contain a file with this name.
     pub(super) has_file: fn(&str, FileKind) -> bool,
-    /// The directories in it.
+    /// Names of its subdirectories.
     pub(super) directories: &'static [&'static str],
-    /// Whether there may be a file of this name in one of these.
+    /// Returns whether a subdirectory may contain a file with this name.
     pub(super) has_inner_file: fn(&str) -> bool,
-    /// Completes what is half done in the directory at the path. Returns whether the directory may go then.
+    /// Completes unfinished work in the directory at the path. Returns whether the directory may then be removed.
     pub(super) settle: fn(&Path) -> bool,
 }
 
@@ -65,7 +66,7 @@ impl Kind {
         format!("{stem}-{:08x}", crc32fast::hash(stem.as_bytes()))
     }
 
-    /// The process that gave a directory this name, if it is one of [`new_name`](Self::new_name).
+    /// Returns the process that created a directory with this name, if the name is one of [`new_name`](Self::new_name).
     fn process_of(&self, name: &OsStr) -> Option<u32> {
         let name = name.to_str()?;
         let name = name.strip_suffix(ASIDE).unwrap_or(name);
@@ -80,7 +81,7 @@ impl Kind {
             .ok()
     }
 
-    /// Whether a directory has a name that holdall gave to one of this kind.
+    /// Returns whether a name was given by holdall to a directory of this kind.
     pub(super) fn is_name(&self, name: &OsStr) -> bool {
         self.process_of(name).is_some()
     }
@@ -90,7 +91,7 @@ impl Kind {
     }
 }
 
-/// A directory that is being removed has this at the end of its name, so that no task adds to it by its path.
+/// Suffix of the name of a directory while it is removed, so that no task adds to it by its path.
 const ASIDE: &str = "-left";
 
 /// A directory and its lock.
@@ -99,11 +100,11 @@ pub(super) struct Held {
     kind: &'static Kind,
     pub(super) path: PathBuf,
     pub(super) directory: Directory,
-    /// Held, not read, if the directory cannot be locked itself.
+    /// Locked, but not read, if the directory itself cannot be locked.
     _lock: Option<File>,
-    /// The process that made it.
+    /// The process that created it.
     pub(super) process: u64,
-    /// The directories above it that were made for it, the outermost first.
+    /// Parent directories that were created for it, the outermost first.
     pub(super) made: Vec<PathBuf>,
 }
 
@@ -111,13 +112,13 @@ impl Held {
     pub(super) fn create(kind: &'static Kind, path: PathBuf) -> io::Result<Self> {
         directory::make_private(&path)?;
         Self::mark(kind, &path).inspect_err(|_| {
-            // A sweeper may have been faster.
+            // A sweeper may have removed it already.
             let _ = fs::remove_file(path.join(LOCK_NAME));
             let _ = fs::remove_dir(&path);
         })
     }
 
-    /// Locks and marks a directory that was just made.
+    /// Locks and marks a new directory.
     fn mark(kind: &'static Kind, path: &Path) -> io::Result<Self> {
         let directory = Directory::open(path)?;
         let is_locked = directory::lock(directory.try_lock())?;
@@ -143,7 +144,7 @@ impl Held {
         })
     }
 
-    /// Becomes the owner of what `process` has left, if that is dead and the directory is marked.
+    /// Takes ownership of a directory of `process`, if the process is dead and the directory is marked.
     fn claim(kind: &'static Kind, path: PathBuf, process: u32) -> Option<Self> {
         let directory = Directory::open(&path).ok()?;
         let is_locked = directory::lock(directory.try_lock()).ok()?;
@@ -176,11 +177,11 @@ impl Held {
         })
     }
 
-    /// Removes the directory if everything in it is ours and nothing is half done. What cannot be removed is left to a
-    /// later sweep.
+    /// Removes the directory if it contains only files of holdall, and no unfinished work. A later sweep removes what
+    /// cannot be removed now.
     pub(super) fn remove(&self) -> bool {
         for attempt in 1..=MAX_REMOVALS {
-            // It is not settled either if the system once did not say so.
+            // `settle` also returns `false` if the system could not determine the state.
             if (self.kind.settle)(&self.path)
                 && let Ok(is_removed) = self.try_remove()
             {
@@ -208,7 +209,7 @@ impl Held {
             Err(error) => return Err(error),
         };
         if self.directory.is_at(&self.path)? {
-            // If this fails, a task may add to it once more, and the removal takes another attempt.
+            // If this fails, a task may add another file, and the removal takes another attempt.
             let _ = fs::rename(&self.path, &aside);
         }
         let mut outcome = Ok(());
@@ -220,7 +221,7 @@ impl Held {
                 });
             }
         }
-        // The mark goes last, so that a sweep can go on from here.
+        // The mark is removed last, so that a sweep can continue from here.
         outcome?;
         or_gone(self.directory.remove_file(LOCK_NAME.as_ref()))?;
         // It is at neither path if another program has moved it.
@@ -241,7 +242,7 @@ impl Held {
         or_gone(self.directory.remove_directory(name))
     }
 
-    /// Returns all that is in the directory, or `None` if anything in it is not ours.
+    /// Returns the entries of the directory, or `None` if one of them was not created by holdall.
     fn own_entries(&self) -> io::Result<Option<Vec<(OsString, FileKind)>>> {
         let entries = self.directory.entries()?;
         for (name, kind) in &entries {
@@ -263,7 +264,7 @@ impl Held {
         Ok(Some(entries))
     }
 
-    /// The same for a directory in it.
+    /// Returns the files of a subdirectory, or `None` if one of them was not created by holdall.
     fn inner_files(&self, inner: &Directory) -> io::Result<Option<Vec<OsString>>> {
         let files = inner.entries()?.into_iter().map(|(name, kind)| {
             let has_file = self.kind.has_inner_file;
@@ -274,14 +275,14 @@ impl Held {
     }
 }
 
-/// Removes directories, of which each is in the one before it, as far as they are empty.
+/// Removes the directories that are empty. Each of `directories` is in the one before it.
 pub(super) fn remove_if_empty(directories: &[PathBuf]) {
     for directory in directories.iter().rev() {
         let _ = fs::remove_dir(directory);
     }
 }
 
-/// The path of a directory while it is removed.
+/// Returns the path of a directory while it is removed.
 fn aside(path: &Path) -> PathBuf {
     let path = path.as_os_str();
     if path.as_encoded_bytes().ends_with(ASIDE.as_bytes()) {
@@ -292,7 +293,7 @@ fn aside(path: &Path) -> PathBuf {
     aside.into()
 }
 
-/// Something that is gone need not be removed.
+/// Ignores the error that a file to be removed does not exist.
 fn or_gone(outcome: io::Result<()>) -> io::Result<()> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -300,9 +301,10 @@ fn or_gone(outcome: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Removes the directories of this kind that dead processes of this user have left in `parent`, and returns their number.
+/// Removes the directories of this kind in `parent` that belong to dead processes of this user, and returns their
+/// number.
 ///
-/// What cannot be read, locked or removed is left alone: a sweep never fails a job.
+/// A directory that cannot be read, locked or removed is left alone: a sweep never fails a job.
 pub(super) fn sweep(kind: &'static Kind, parent: &Path) -> usize {
     let Ok(entries) = fs::read_dir(parent) else {
         return 0;

@@ -1,4 +1,4 @@
-//! The directories that this process makes, and removes at the latest when it ends.
+//! Directories that this process creates, and removes at the latest when it ends.
 
 use std::fs;
 use std::io;
@@ -8,21 +8,22 @@ use std::sync::Arc;
 use super::owned::{Held, Kind, remove_if_empty};
 use super::{interrupt, live, system};
 
-/// How often a directory is made again that a sweeper has taken for left behind, between its making and its lock.
+/// Maximum number of attempts to create a directory. A sweeper may remove a new directory before it is locked.
 const MAX_CREATIONS: usize = 100;
 
 /// A directory that this process owns. It is removed on drop, and at the end of the process.
 #[derive(Debug)]
 pub(super) struct OwnedDirectory {
     held: Arc<Held>,
-    /// In the list of what is live.
+    /// Number in the list of live directories.
     number: u64,
 }
 
 impl OwnedDirectory {
-    /// Makes a directory in `parent`, which is made if it is missing. Returns `None` if the process is about to end.
+    /// Creates a directory in `parent`, which is created if it is missing. Returns `None` if the process is ending.
     ///
-    /// Those of the directories above it that were `made` for it, the outermost first, go with it if they are empty then.
+    /// `made` are the parent directories that were created for it, the outermost first. They are removed with it if
+    /// they are then empty.
     pub(super) fn create(
         kind: &'static Kind,
         parent: &Path,
@@ -54,7 +55,7 @@ impl OwnedDirectory {
         parent: &Path,
         made: &[PathBuf],
     ) -> io::Result<Option<Self>> {
-        // Held over `mkdir`: the end of the process either finds the directory or keeps it from being made.
+        // Locked during `mkdir`: the end of the process either finds the directory or prevents its creation.
         let mut live = live::lock();
         if live.is_closed() {
             return Ok(None);
@@ -70,14 +71,15 @@ impl OwnedDirectory {
         &self.held.path
     }
 
-    /// The directories above it that were made for it.
+    /// Returns the parent directories that were created for it.
     pub(super) fn made(&self) -> &[PathBuf] {
         &self.held.made
     }
 
-    /// Whether it is still there, and this process is the one that made it and not a copy.
+    /// Returns whether it still exists, and was created by this process rather than by the original of a forked copy.
     pub(super) fn is_there(&self) -> bool {
-        // If the system does not say, it may be there: another directory in its place would take its files along.
+        // If the system cannot determine it, assume that it exists. If it were recreated instead, the files in it would
+        // be lost.
         let is_at = || self.held.directory.is_at(&self.held.path);
         self.is_of_this_process() && is_at().unwrap_or(true)
     }
@@ -86,7 +88,7 @@ impl OwnedDirectory {
         self.held.process == system::process_number()
     }
 
-    /// Does some work that the end of the process waits for. Returns `None` if it did not.
+    /// Runs `work`, which the end of the process waits for. Returns `None` without running it if the process is ending.
     pub(super) fn uninterrupted<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
         let live = live::lock();
         (!live.is_closed()).then(work)
@@ -95,7 +97,7 @@ impl OwnedDirectory {
 
 impl Drop for OwnedDirectory {
     fn drop(&mut self) {
-        // In a copy of the process it is the original's.
+        // In a forked copy, the directory belongs to the original process.
         if self.is_of_this_process() {
             self.held.remove();
             live::lock().forget(self.number);
@@ -103,7 +105,7 @@ impl Drop for OwnedDirectory {
     }
 }
 
-/// Whether another process was faster.
+/// Returns whether another process was faster.
 fn is_taken(error: &io::Error) -> bool {
     matches!(
         error.kind(),

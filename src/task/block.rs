@@ -1,4 +1,4 @@
-//! What map tasks leave, as plain data: for readers in other processes.
+//! Map output as plain data, for readers in other processes.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -13,35 +13,35 @@ use crate::id::ShuffleId;
 use crate::storage::run::Run;
 use crate::storage::scratch::{Scratch, ScratchFile};
 
-/// A part of what a map task leaves for the next stage: plain data, and where there is more, a range of a file.
+/// A part of the output of a map task for the next stage: plain data, and usually a range of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapBlock {
-    /// The shuffle that it belongs to.
+    /// Number of the shuffle that it belongs to.
     pub shuffle: u64,
-    /// The partition of the next stage that reads it; without one, all may.
+    /// Partition of the next stage that reads it, or `None` if all partitions may.
     pub partition: Option<usize>,
-    /// The records.
+    /// The records, if it has any.
     pub file: Option<FilePart>,
-    /// What the reader must know of them.
+    /// Metadata for the reader.
     pub about: Vec<u8>,
 }
 
-/// A range of a file, with the records in it.
+/// A range of a file that contains records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilePart {
     /// The file.
     #[serde(with = "plain")]
     pub path: PathBuf,
-    /// Where the range starts in it.
+    /// Start of the range in the file, in bytes.
     pub offset: u64,
-    /// Its length.
+    /// Length of the range, in bytes.
     pub bytes: u64,
-    /// The number of its records.
+    /// Number of records.
     pub records: u64,
 }
 
 impl MapBlock {
-    /// A block for one partition.
+    /// Creates a block for one partition.
     pub(crate) fn new(
         shuffle: ShuffleId,
         partition: usize,
@@ -56,7 +56,7 @@ impl MapBlock {
         }
     }
 
-    /// Says that all map tasks of a shuffle are done, whatever other blocks there are: perhaps none.
+    /// Creates the block that marks the end of all map tasks of a shuffle. There may be no other blocks.
     pub(crate) fn of_all(shuffle: ShuffleId) -> Self {
         Self {
             shuffle: shuffle.number(),
@@ -70,7 +70,7 @@ impl MapBlock {
         self.file.is_none() && self.about.is_empty()
     }
 
-    /// The partition, below `partitions`, that it is for, and its records.
+    /// Returns its partition, which must be below `partitions`, and its records.
     pub(crate) fn of_partition(&self, partitions: usize) -> Result<(usize, &FilePart)> {
         let partition = self.partition.filter(|partition| *partition < partitions);
         partition
@@ -78,7 +78,7 @@ impl MapBlock {
             .ok_or_else(|| self.damaged("it belongs to no partition of this shuffle"))
     }
 
-    /// Takes over the files of `blocks`; they go when what is given back is dropped.
+    /// Takes ownership of the files of `blocks`. They are deleted when the returned values are dropped.
     pub(crate) fn adopt<'b>(
         blocks: impl IntoIterator<Item = &'b Self>,
         scratch: &Scratch,
@@ -87,7 +87,7 @@ impl MapBlock {
         let mut outcome = Ok(());
         for part in blocks.into_iter().filter_map(|block| block.file.as_ref()) {
             if !files.contains_key(&part.path) {
-                // Also after an error, so that none is left behind.
+                // Continue after an error, so that no file is left behind.
                 match scratch.adopt(part.path.clone()) {
                     Ok(file) => _ = files.insert(part.path.clone(), file),
                     Err(error) => outcome = Err(error),
@@ -97,7 +97,7 @@ impl MapBlock {
         outcome.map(|()| files.into_values().collect())
     }
 
-    /// The error of a block that is not what an export has given.
+    /// Returns the error for a block that no export has produced.
     #[cold]
     pub(crate) fn damaged(&self, reason: &'static str) -> Error {
         let part = self.file.as_ref();
@@ -110,13 +110,13 @@ impl MapBlock {
 }
 
 impl FilePart {
-    /// Where the records of `run` are. Its file is kept for who adopts it.
+    /// Returns the location of the records of `run`, and keeps the file until a reader adopts it.
     pub(crate) fn export(run: &Run) -> Self {
         run.file().keep();
         Self::of(run)
     }
 
-    /// Where the records of `run` are, as long as that is held.
+    /// Returns the location of the records of `run`. It is valid as long as `run` exists.
     pub(crate) fn of(run: &Run) -> Self {
         Self {
             path: run.path().to_owned(),
@@ -127,25 +127,25 @@ impl FilePart {
     }
 }
 
-/// A partition of a persisted bag that a worker has computed as a whole, for the driver to take over.
+/// A complete partition of a persisted bag that a worker has computed. The driver takes ownership of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredPartition {
-    /// The number of the store.
+    /// Number of the store.
     pub(crate) store: u64,
     pub(crate) partition: usize,
-    /// Its records, in a file of their own.
+    /// The records, in a separate file.
     pub(crate) part: FilePart,
-    /// Whether what the store had of it is damaged.
+    /// Whether it replaces a partition of the store that is damaged.
     pub(crate) replaces: bool,
 }
 
-/// What map tasks leave can go to files, and come back from them in another process.
+/// Map outputs that can be written to files, and read from them in another process.
 pub(crate) trait Outputs: Any + Send + Sync + Sized {
-    /// Writes what is in memory to files, and says what there is. The files are kept when this is dropped.
+    /// Writes records in memory to files, and returns blocks for all records. The files outlive this value.
     fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<MapBlock>>;
 }
 
-/// Files of other processes, each of which is opened once for all of its parts.
+/// Files of other processes. Each is opened once for all of its parts.
 pub(crate) struct Files<'s> {
     scratch: &'s Scratch,
     files: HashMap<PathBuf, Arc<ScratchFile>>,
@@ -159,7 +159,7 @@ impl<'s> Files<'s> {
         }
     }
 
-    /// The run that `part` is. Reading it to the end deletes nothing.
+    /// Returns `part` as a run. Reading it to the end does not delete it.
     pub(crate) fn run(&mut self, part: &FilePart) -> Run {
         let file = match self.files.get(&part.path) {
             Some(file) => file,

@@ -15,29 +15,29 @@ use crate::error::{Error, ErrorContext, ErrorKind, Result, caught, panicked};
 use crate::id::ShuffleId;
 use crate::text::SplitReader;
 
-/// What a pipeline can ask and tell while it computes a partition.
+/// The context of a running task: its input and resources, and its errors.
 pub struct Task<'job> {
     job: &'job JobState,
     outputs: Arc<JobOutputs>,
     stage: usize,
     partition: usize,
     split_reader: Option<&'job SplitReader>,
-    /// Whether what it does belongs to no single partition.
+    /// Whether its work belongs to no single partition.
     is_of_stage: bool,
-    /// The closure that was running when a panic began to unwind.
+    /// The closure in which a panic began to unwind.
     panicked_in: Cell<Option<Site>>,
-    /// The first error of a closure; the pipeline breaks off once it is set.
+    /// The first error of a closure. The pipeline stops once it is set.
     failure: RefCell<Option<Error>>,
-    /// The address of the record of text that is being worked on: one store for each. Where that is in its file is seen
-    /// when it is asked for.
+    /// Address of the current record of text, which costs one store for each record. Its position in the file is
+    /// computed only for an error.
     record: Cell<Option<NonZeroUsize>>,
-    /// The record that was being worked on when things went wrong.
+    /// File and offset of the record at which an error occurred.
     origin: RefCell<Option<(Arc<Path>, Option<u64>)>>,
-    /// Whether the closure that panicked or failed works on earlier records than the source does.
+    /// Whether the closure that panicked or failed was processing earlier records than the source.
     is_batched: Cell<bool>,
-    /// Whether what is done is for earlier partitions too.
+    /// Whether the current work also belongs to earlier partitions.
     is_of_group: Cell<bool>,
-    /// How many erased boundaries there are between the pipeline's result and what it runs.
+    /// Number of erased boundaries between the pipeline's result and the running code.
     boundaries: Cell<usize>,
 }
 
@@ -69,7 +69,7 @@ impl<'job> Task<'job> {
         }
     }
 
-    /// The same, on a thread that reads text with `split_reader` from one task to the next.
+    /// Sets the `split_reader` with which this thread reads text in all of its tasks.
     pub(crate) fn reading_with(self, split_reader: &'job SplitReader) -> Self {
         Self {
             split_reader: Some(split_reader),
@@ -77,7 +77,7 @@ impl<'job> Task<'job> {
         }
     }
 
-    /// What belongs to no single partition of a stage, and is done once only.
+    /// Creates the task for work that belongs to no single partition of a stage, and runs only once.
     pub(crate) fn of_no_partition(job: &'job JobState, stage: usize) -> Self {
         Self {
             is_of_stage: true,
@@ -85,27 +85,28 @@ impl<'job> Task<'job> {
         }
     }
 
-    /// The partition's number in its stage.
+    /// Returns the number of the partition in its stage.
     pub(crate) fn partition(&self) -> usize {
         self.partition
     }
 
-    /// Whether the job has ended for others, so that going on is a waste. To be asked once a block, not once a record.
+    /// Returns whether the job has ended elsewhere, so that this task should stop. Check it once per block, not once
+    /// per record.
     pub(crate) fn is_stopped(&self) -> bool {
         self.job.is_stopped()
     }
 
-    /// The memory that the job's tasks share, and where they put what does not fit.
+    /// Returns the memory that the job's tasks share, and the directory for data that exceeds it.
     pub(crate) fn resources(&self) -> &Resources {
         self.job.resources()
     }
 
-    /// What the tasks before this one on its thread read text with, and those after it will.
+    /// Returns the reader that all tasks of this thread use for text.
     pub(crate) fn split_reader(&self) -> Option<&SplitReader> {
         self.split_reader
     }
 
-    /// Says that what comes now is for earlier partitions, too: an error is of none of them.
+    /// Records that the following work also belongs to earlier partitions, so that an error names no partition.
     pub(crate) fn leave_partition(&self) {
         self.is_of_group.set(true);
     }
@@ -115,12 +116,13 @@ impl<'job> Task<'job> {
         self.job.progress().add_bytes(bytes);
     }
 
-    /// The count of input bytes, for those who add to it as they read.
+    /// Returns the counter of input bytes, for readers that add to it directly.
     pub(crate) fn bytes_read(&self) -> &AtomicU64 {
         self.job.progress().bytes_read()
     }
 
-    /// What the map side of `shuffle` left behind; if that was in other processes, `import` makes it of their blocks.
+    /// Returns the output of the map side of `shuffle`. If it was computed in other processes, `import` reads it from
+    /// their blocks.
     pub(crate) fn map_outputs<O: Any + Send + Sync>(
         &self,
         shuffle: ShuffleId,
@@ -132,7 +134,7 @@ impl<'job> Task<'job> {
         }
     }
 
-    /// What the map side of `shuffle` left behind, if that was in this process.
+    /// Returns the output of the map side of `shuffle`, if it was computed in this process.
     pub(crate) fn map_outputs_here<O: Any + Send + Sync>(
         &self,
         shuffle: ShuffleId,
@@ -140,24 +142,24 @@ impl<'job> Task<'job> {
         self.outputs.get(shuffle).ok()
     }
 
-    /// Leaves a persisted partition to the driver, if the task comes to its end.
+    /// Passes a persisted partition to the driver, which takes it if the task succeeds.
     pub(crate) fn put_stored(&self, stored: StoredPartition) {
         self.job.put_stored(stored);
     }
 
-    /// How often the outputs that this task reads had been made anew.
+    /// Returns how often the outputs that this task reads have been recomputed.
     pub(crate) fn generation(&self) -> usize {
         self.outputs.generation()
     }
 
-    /// Calls a closure of the program, or what may call one, for the operator at `site`, which is named if it panics.
-    /// That costs nothing if it does not.
+    /// Calls a closure of the user, or code that may call one, for the operator at `site`. If it panics, the error
+    /// names the site. Otherwise, the call has no overhead.
     #[inline(always)]
     pub(crate) fn call<R>(&self, site: &Site, closure: impl FnOnce() -> R) -> R {
         self.call_within(site, None, closure)
     }
 
-    /// The same for a closure that is not called with the record at hand, but with one that came before.
+    /// Calls a closure that does not process the current record, but an earlier one. See [`call`](Self::call).
     #[inline(always)]
     pub(crate) fn call_batched<R>(&self, site: &Site, closure: impl FnOnce() -> R) -> R {
         self.call_within(site, Some(&self.is_batched), closure)
@@ -180,7 +182,7 @@ impl<'job> Task<'job> {
         result
     }
 
-    /// Runs the part of the pipeline behind one more erased boundary; `work` is told how many there are.
+    /// Runs the part of the pipeline after one more erased boundary. Passes the number of boundaries to `work`.
     pub(crate) fn in_boundary<R>(&self, work: impl FnOnce(usize) -> R) -> R {
         let boundaries = self.boundaries.get() + 1;
         self.boundaries.set(boundaries);
@@ -189,14 +191,14 @@ impl<'job> Task<'job> {
         result
     }
 
-    /// How many erased boundaries what runs now is behind.
+    /// Returns the number of erased boundaries before the running code.
     pub(crate) fn boundaries(&self) -> usize {
         self.boundaries.get()
     }
 
-    /// Runs `work` on records that came before the one that the source is at.
+    /// Runs `work` on earlier records than the current record of the source.
     pub(crate) fn behind_the_source(&self, work: impl FnOnce() -> Flow) -> Flow {
-        /// Dropped by unwinding, it tells that the source's place is not that of the panic.
+        /// Dropped by unwinding, it records that the source's position is not that of the panic.
         struct Behind<'a>(&'a Cell<bool>);
 
         impl Drop for Behind<'_> {
@@ -215,8 +217,8 @@ impl<'job> Task<'job> {
         flow
     }
 
-    /// Keeps the error that a closure returned and breaks the pipeline off. Never inlined, so that the loops over records,
-    /// which it is called in, stay small.
+    /// Stores the error that a closure returned, and stops the pipeline. Never inlined, to keep the loops over records
+    /// that call it small.
     #[cold]
     #[inline(never)]
     pub(crate) fn fail<E>(&self, site: Site, source: E) -> Flow
@@ -227,31 +229,31 @@ impl<'job> Task<'job> {
         self.fail_with(Error::new(ErrorKind::Closure { context, source }))
     }
 
-    /// Keeps an error that has its place already and breaks the pipeline off.
+    /// Stores an error that already has its context, and stops the pipeline.
     #[cold]
     pub(crate) fn fail_with(&self, error: Error) -> Flow {
         self.failure.borrow_mut().get_or_insert(error);
         Flow::Break(())
     }
 
-    /// Keeps an error of the operator at `site` and breaks the pipeline off.
+    /// Stores an error of the operator at `site`, and stops the pipeline.
     #[cold]
     pub(crate) fn fail_at(&self, site: Site, error: Error) -> Flow {
         self.fail_with(error.at(site))
     }
 
-    /// Whether the pipeline broke off because of an error.
+    /// Returns whether an error has stopped the pipeline.
     pub(crate) fn has_failed(&self) -> bool {
         self.failure.borrow().is_some()
     }
 
-    /// Says which record of a piece of text is being worked on.
+    /// Records which record of a piece of text is the current one.
     #[inline(always)]
     pub(crate) fn enter_record(&self, record: &[u8]) {
         self.record.set(NonZeroUsize::new(record.as_ptr().addr()));
     }
 
-    /// Says that none is, yet, of the next piece.
+    /// Records that there is no current record, at the start of a piece of text.
     pub(crate) fn leave_record(&self) {
         self.record.set(None);
     }
@@ -260,7 +262,7 @@ impl<'job> Task<'job> {
         self.record.get().map(NonZeroUsize::get)
     }
 
-    /// Notes which record of which file was being worked on, for the error's place. The first note counts.
+    /// Records the file and offset of the current record, for the context of an error. The first call counts.
     #[cold]
     pub(crate) fn note_origin(&self, path: &Arc<Path>, offset: Option<u64>) {
         self.origin
@@ -268,12 +270,11 @@ impl<'job> Task<'job> {
             .get_or_insert_with(|| (Arc::clone(path), offset));
     }
 
-    /// Runs `work`, and turns what its closures did wrong into an error that has a place. The result is given back only
-    /// if all is well: after an error it is made of a part of the records. What closures have added to counters counts
-    /// then, too.
+    /// Runs `work`, and turns panics and errors of its closures into errors with a context. Returns the result only if
+    /// there was none, because a result after an error is incomplete. Only then do the changes to counters count.
     ///
-    /// The first error is the one that is given back. A closure that is handed a part of a group, since the rest is
-    /// damaged, may panic because of that, and the panic is of no interest.
+    /// If there are several errors, returns the first. If a part of a group is damaged, the closure receives only the
+    /// rest. It may panic because of that, and such a panic must not hide the damage.
     pub(crate) fn guard<R>(self, work: impl FnOnce(&Self) -> Result<R>) -> Result<R> {
         let tallying = Tallying::begin();
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
@@ -281,8 +282,8 @@ impl<'job> Task<'job> {
             outcome.unwrap_or_else(|payload| Err(panicked(self.panicked_in.get(), payload)));
         match (outcome, self.failure.take()) {
             (Ok(result), None) => {
-                // A task that was broken off, since the job has ended for others, may have counted a part of its records.
-                // If its stage is tried again, the partition is computed as a whole.
+                // A task that stopped because the job has ended may have counted only a part of its records. If its
+                // stage is retried, the whole partition is computed again.
                 if !self.is_stopped() {
                     self.job.put_counter_update(CounterUpdate {
                         stage: self.stage,
@@ -294,7 +295,7 @@ impl<'job> Task<'job> {
             }
             (Err(error), None) => Err(self.placed(error)),
             (outcome, Some(error)) => {
-                // Dropping what was made of a part of the records may call the program.
+                // Dropping an incomplete result may call the user's code.
                 let _ = caught(None, || {
                     drop(outcome);
                     Ok(())
@@ -318,7 +319,7 @@ impl<'job> Task<'job> {
     }
 }
 
-/// A closure of the program is running. Dropped by unwinding, it tells whose closure panicked.
+/// Marks that a closure of the user is running. Dropped by unwinding, it records which closure panicked.
 struct Entered<'a> {
     panicked_in: &'a Cell<Option<Site>>,
     site: &'a Site,
@@ -328,7 +329,7 @@ struct Entered<'a> {
 impl Drop for Entered<'_> {
     #[cold]
     fn drop(&mut self) {
-        // The innermost closure unwinds first, and it is the one to name.
+        // The innermost closure unwinds first, and it is the one to report.
         if self.panicked_in.get().is_none() {
             self.panicked_in.set(Some(*self.site));
             if let Some(is_batched) = self.is_batched {

@@ -1,4 +1,4 @@
-//! What tasks have added to counters, each partition of a stage once.
+//! Counter updates of tasks. Those of each partition of a stage are applied once.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -7,33 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::counter::{self, Counts};
 
-/// What one partition has added to counters.
+/// Increments of the counters by one partition.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CounterUpdate {
     pub(crate) stage: usize,
-    /// `None` for work that belongs to no single partition, such as what a worker does after its last task.
+    /// `None` for work that belongs to no single partition, such as the end of a worker after its last task.
     pub(crate) partition: Option<usize>,
     pub(crate) counts: Counts,
 }
 
-/// Whose counts have been taken: what an earlier stage has left may have to be made again.
+/// Partitions and stages whose updates have been applied. Stages may run again to recompute lost output.
 #[derive(Default)]
 struct Taken {
     partitions: HashSet<(usize, usize)>,
-    /// Map stages that have been done. What they do a second time does not count.
+    /// Map stages that have ended. If they run again, their updates are ignored.
     stages: HashSet<usize>,
 }
 
-/// The tallies of a job.
+/// The counter updates of a job.
 #[derive(Default)]
 pub(crate) struct CounterUpdates {
     taken: Mutex<Taken>,
-    /// In a worker process: those that the driver has not been told of.
+    /// In a worker process: updates that have not been reported to the driver.
     kept: Option<Mutex<Vec<CounterUpdate>>>,
 }
 
 impl CounterUpdates {
-    /// Those of a worker process, which are for the driver to count.
+    /// Creates the updates of a worker process, which the driver applies.
     pub(crate) fn kept() -> Self {
         Self {
             kept: Some(Mutex::default()),
@@ -41,7 +41,7 @@ impl CounterUpdates {
         }
     }
 
-    /// Counts a tally, unless that of its partition has been.
+    /// Applies an update, unless its partition has already had one.
     pub(crate) fn put(&self, counter_update: CounterUpdate) {
         if counter_update.counts.is_empty() {
             return;
@@ -60,19 +60,19 @@ impl CounterUpdates {
         }
     }
 
-    /// Says that a map stage has been done.
+    /// Records that a map stage has ended.
     pub(crate) fn end_stage(&self, stage: usize) {
         lock(&self.taken).stages.insert(stage);
     }
 
-    /// What was kept since it was asked for the last time.
+    /// Takes the updates that have been kept since the last call.
     pub(crate) fn take(&self) -> Vec<CounterUpdate> {
         let kept = self.kept.as_ref();
         kept.map_or_else(Vec::new, |kept| std::mem::take(&mut *lock(kept)))
     }
 }
 
-/// A panic while a lock is held leaves these values whole.
+/// A panic while a lock is held leaves these values consistent.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! Whether records that are computed once more are those that were computed before.
+//! Checks whether recomputed records equal those that were computed before.
 
-/// A number that says which bytes these are, but not their order: the parts of a `HashMap` have another order each time
-/// that it is made.
+/// Returns a hash of the bytes that ignores their order, because a `HashMap` that is created again has a different
+/// order.
 ///
-/// The records of a partition may come in another order, too, if a closure goes through a `HashMap`. Then the first few
-/// are others, and so are their bytes.
+/// If a closure iterates over a `HashMap`, the records of a partition may also change their order. The first few
+/// records, and their bytes, are then different.
 pub(crate) fn fingerprint(bytes: &[u8]) -> u64 {
     let mut counts = [0_u64; 256];
     for byte in bytes {

@@ -1,4 +1,4 @@
-//! What the stages before have left, for tasks in another process.
+//! Output of earlier stages, for tasks in another process.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use super::MapBlock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
 
-/// The blocks of all shuffles that a stage reads, and what has been made of them: each is imported once.
+/// The blocks of all shuffles that a stage reads, and the outputs imported from them. Each shuffle is imported once.
 #[derive(Default)]
 pub(crate) struct Imports {
     blocks: HashMap<u64, Vec<MapBlock>>,
@@ -30,20 +30,20 @@ impl Imports {
         }
     }
 
-    /// The outputs of a shuffle, for which `import` makes of its blocks what the first reader wants.
+    /// Returns the outputs of a shuffle. The first reader imports them from its blocks by `import`.
     pub(crate) fn get<O: Any + Send + Sync>(
         &self,
         shuffle: ShuffleId,
         import: impl FnOnce(&[MapBlock]) -> Result<O>,
     ) -> Result<Arc<O>> {
-        // A panic meanwhile leaves it without the outputs.
+        // A panic during an import leaves the shuffle without outputs.
         let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
         let known = outputs.get(&shuffle).cloned();
         if let Some(outputs) = known.and_then(|outputs| outputs.downcast().ok()) {
             return Ok(outputs);
         }
         let Some(blocks) = self.blocks.get(&shuffle.number()) else {
-            // It was not needed, as long as what had been made of it before was there.
+            // The stage did not need this shuffle while the persisted data that was computed from it existed.
             return Err(Error::new(ErrorKind::MapOutputLost));
         };
         let imported = Arc::new(import(blocks)?);

@@ -1,4 +1,4 @@
-//! What the tasks of one job share.
+//! State that the tasks of one job share.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -12,28 +12,28 @@ use crate::id::ShuffleId;
 
 type ErasedOutputs = Arc<dyn Any + Send + Sync>;
 
-/// One run of one action, or of one of its stages while that may have to be run again.
+/// One run of an action, or an attempt at one of its stages.
 pub(crate) struct JobState {
     resources: Resources,
-    /// The run that this one is a part of: once that is to end, so is this.
+    /// The run that this one is a part of. When that stops, so does this one.
     whole: Option<Arc<JobState>>,
     failure: Mutex<Option<Error>>,
-    /// Those of the whole, unless they are made anew beside them.
+    /// The outputs of the whole run, or separate ones while outputs are recomputed.
     outputs: Arc<Mutex<Arc<JobOutputs>>>,
-    /// Map outputs of other processes, if the job is one's of which only tasks run here.
+    /// Map outputs of other processes, if only some tasks of the job run here.
     imports: Option<Arc<Imports>>,
-    /// Persisted partitions for that process.
+    /// Persisted partitions for the driver.
     stored: Mutex<Vec<StoredPartition>>,
     counter_updates: CounterUpdates,
-    /// Of an attempt at a stage: tallies of no single partition, which count if the attempt comes to its end.
+    /// Updates of an attempt at a stage that belong to no single partition. They count if the attempt succeeds.
     of_stage: Mutex<Vec<CounterUpdate>>,
 }
 
-/// What map sides have left. A task sees those that there were when it began, of all shuffles: some are gone once they
-/// have been read, so that a task that is to read again must be given all of them anew.
+/// Map outputs of all shuffles. A task uses the outputs that existed when it began. Reading removes some of them, so a
+/// task that is retried needs a complete new set.
 #[derive(Clone, Default)]
 pub(crate) struct JobOutputs {
-    /// How often they have been made anew.
+    /// Number of times that the outputs have been recomputed.
     generation: usize,
     by_shuffle: HashMap<ShuffleId, ErasedOutputs>,
 }
@@ -43,7 +43,7 @@ impl JobOutputs {
         self.generation
     }
 
-    /// Those of one shuffle; it is an error of lost output if there are none.
+    /// Returns the outputs of one shuffle, or the error of lost output if there are none.
     pub(crate) fn get<O: Any + Send + Sync>(&self, shuffle: ShuffleId) -> Result<Arc<O>> {
         let outputs = self.by_shuffle.get(&shuffle).cloned();
         outputs
@@ -69,7 +69,7 @@ impl JobState {
         }
     }
 
-    /// A part of this run that can fail by itself.
+    /// Creates a part of this run that can fail independently.
     pub(crate) fn attempt(self: &Arc<Self>) -> Self {
         Self {
             resources: Resources {
@@ -83,8 +83,8 @@ impl JobState {
         }
     }
 
-    /// The same, whose map sides leave their outputs aside until they [replace](Self::replace_outputs) those of the
-    /// whole.
+    /// Creates an attempt whose map outputs are kept separate until they [replace](Self::replace_outputs) those of the
+    /// whole run.
     pub(crate) fn staging(self: &Arc<Self>) -> Self {
         Self {
             outputs: Arc::default(),
@@ -92,7 +92,7 @@ impl JobState {
         }
     }
 
-    /// A job of another process, some tasks of which run here.
+    /// Creates the state for tasks of a job of another process.
     pub(crate) fn remote(resources: Resources, imports: Arc<Imports>) -> Self {
         Self {
             imports: Some(imports),
@@ -101,12 +101,12 @@ impl JobState {
         }
     }
 
-    /// Leaves a persisted partition to the process whose job it is.
+    /// Keeps a persisted partition for the process that runs the job.
     pub(crate) fn put_stored(&self, stored: StoredPartition) {
         lock(&self.stored).push(stored);
     }
 
-    /// What was left to it.
+    /// Takes the persisted partitions that were kept.
     pub(crate) fn take_stored(&self) -> Vec<StoredPartition> {
         std::mem::take(&mut *lock(&self.stored))
     }
@@ -119,7 +119,7 @@ impl JobState {
         &self.resources
     }
 
-    /// Whether the tasks are to end as soon as they can.
+    /// Returns whether the tasks must end as soon as possible.
     pub(crate) fn is_stopped(&self) -> bool {
         self.resources.stop.is_set()
     }
@@ -139,7 +139,7 @@ impl JobState {
         self.stop();
     }
 
-    /// The error that ended the job, if one did.
+    /// Returns the error that ended the job, if one did.
     pub(crate) fn outcome(&self) -> Result<()> {
         lock(&self.failure).take().map_or(Ok(()), Err)
     }
@@ -153,7 +153,7 @@ impl JobState {
         Arc::make_mut(&mut all).by_shuffle.insert(shuffle, outputs);
     }
 
-    /// Puts what `anew` has made in the place of what there was, all at once.
+    /// Replaces all outputs with those of `anew`, in one step.
     pub(crate) fn replace_outputs(&self, anew: &Self) {
         let by_shuffle = anew.outputs().by_shuffle.clone();
         let mut all = lock(&self.outputs);
@@ -164,7 +164,7 @@ impl JobState {
         });
     }
 
-    /// Counts what a task has added to counters.
+    /// Applies the counter updates of a task.
     pub(crate) fn put_counter_update(&self, counter_update: CounterUpdate) {
         if counter_update.partition.is_none() && self.whole.is_some() {
             return lock(&self.of_stage).push(counter_update);
@@ -172,7 +172,7 @@ impl JobState {
         self.counter_updates().put(counter_update);
     }
 
-    /// Counts what was done for no single partition of a map stage, once the attempt at it has come to its end.
+    /// Applies the updates that belong to no single partition of a map stage, after the attempt has succeeded.
     pub(crate) fn commit_counter_updates(&self, stage: usize) {
         for counter_update in std::mem::take(&mut *lock(&self.of_stage)) {
             self.counter_updates().put(counter_update);
@@ -180,7 +180,7 @@ impl JobState {
         self.counter_updates().end_stage(stage);
     }
 
-    /// What tasks have added to counters.
+    /// Returns the counter updates of the whole run.
     pub(crate) fn counter_updates(&self) -> &CounterUpdates {
         self.whole
             .as_ref()
@@ -192,7 +192,7 @@ impl JobState {
     }
 }
 
-/// A panic while a lock is held leaves these values whole: each is set in one step.
+/// A panic while a lock is held leaves these values consistent: each is set in one step.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What one running task sees, and what it hands back.
+//! The context of a running task, its input and its results.
 
 mod block;
 mod context;
@@ -32,5 +32,5 @@ pub(crate) use crate::error::Site;
 
 use std::ops::ControlFlow;
 
-/// Whether a pipeline is to go on: `Break` once nobody wants more records.
+/// `Break` if a pipeline must stop because no more records are needed.
 pub(crate) type Flow = ControlFlow<()>;

@@ -1,4 +1,4 @@
-//! Whether a thread runs a task, so that a closure of the program may be what is running.
+//! Records whether a thread runs a task, so that a closure of the user may be running.
 
 use std::cell::Cell;
 
@@ -6,10 +6,10 @@ thread_local! {
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Marks this thread as running a task while `work` runs. Tasks can be nested where a closure of the program lets the
-/// pool's threads steal work.
+/// Marks this thread as running a task while `work` runs. Tasks can be nested if a closure of the user lets the pool's
+/// threads steal work.
 pub(crate) fn in_task<R>(work: impl FnOnce() -> R) -> R {
-    /// Dropped, also by unwinding, it puts back what the thread was marked as before.
+    /// When dropped, also by unwinding, restores the previous mark of the thread.
     struct Before(bool);
 
     impl Drop for Before {

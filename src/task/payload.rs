@@ -1,11 +1,11 @@
-//! What a source of unknown length puts into a partition when it is pulled.
+//! Data that a source of unknown length attaches to a partition when the partition is pulled.
 
 use std::any::Any;
 
 use crate::error::Result;
 use crate::portable::{FunctionEntry, Loader, Portable, Saver};
 
-/// Anything, as long as it can be sent to where the partition is computed.
+/// Any type that can be sent to the process that computes the partition.
 pub(crate) trait Payload: Send {
     fn save(&self, to: &mut Saver) -> Result<()>;
 

@@ -1,23 +1,23 @@
-//! Who can make room when memory runs short.
+//! Reclaims memory if the budget is exhausted.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::error::Result;
 
-/// Holds memory that it can do without.
+/// A component that holds memory which it can release.
 pub(crate) trait ReclaimMemory: Send + Sync {
-    /// Gives it back. False if there was none.
+    /// Releases the memory. Returns `false` if there was none.
     fn reclaim(&self) -> Result<bool>;
 }
 
-/// All who hold such memory of one budget, as long as they live.
+/// All live components that hold such memory of one budget.
 #[derive(Default)]
 pub(crate) struct MemoryReclaimer(Mutex<Holders>);
 
 #[derive(Default)]
 struct Holders {
     all: Vec<Weak<dyn ReclaimMemory>>,
-    /// The number of them from which on those that are gone are looked for.
+    /// Number of holders at which those that have been dropped are removed.
     crowded: usize,
 }
 
@@ -26,13 +26,13 @@ impl MemoryReclaimer {
         let mut holders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if holders.all.len() >= holders.crowded {
             holders.all.retain(|holder| holder.strong_count() > 0);
-            // Not with each new one: a loop may persist in each of many rounds.
+            // Not for each new holder: a loop may persist a bag in each of many rounds.
             holders.crowded = 2 * holders.all.len() + 1;
         }
         holders.all.push(Arc::downgrade(holder));
     }
 
-    /// Asks all of them. False if none had any.
+    /// Calls all of them. Returns `false` if none released memory.
     pub(crate) fn ask(&self) -> Result<bool> {
         let holders = self
             .0

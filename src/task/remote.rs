@@ -5,10 +5,10 @@ use crate::error::Result;
 use crate::portable::{FunctionEntry, Loader, Portable, Saver, loading_stage};
 use crate::text::SplitReader;
 
-/// A stage that came as bytes.
+/// A stage that was decoded from bytes.
 pub(crate) trait RemoteStage: Send + Sync {
-    /// Computes partitions, one after the other, as one task. What a map stage leaves of them is returned; what a
-    /// result's stage hands on to the action goes to `emit`, until that breaks off.
+    /// Computes partitions, one after the other, as one task. Returns the output of a map stage. Passes the results of
+    /// the result's stage to `emit`, until it breaks.
     fn run(
         &self,
         job: &JobState,
@@ -18,22 +18,22 @@ pub(crate) trait RemoteStage: Send + Sync {
     ) -> Result<Vec<MapBlock>>;
 }
 
-/// Where chunks of results go, with the number of their partition, and whether they are the last of it. The last one
-/// comes when the partition has been computed without an error.
+/// Receives chunks of results, with the number of their partition, and whether the chunk is the last one of the
+/// partition. The last chunk is sent after the partition has been computed without an error.
 pub(crate) type Emit<'e> = dyn FnMut(usize, Vec<u8>, bool) -> Result<Flow> + 'e;
 
-/// The stage that [`StageCode::save`](super::StageCode::save) has taken down, in this process.
+/// Decodes the stage that [`StageCode::save`](super::StageCode::save) has written.
 pub(crate) fn load_stage(bytes: &[u8]) -> Result<Box<dyn RemoteStage>> {
     loading_stage(|| Loader::read(bytes, |from| from.entry()))
 }
 
-/// The map side of a shuffle: all that its stage needs and that can be sent.
+/// The map side of a shuffle: the part of it that can be sent to a worker.
 pub(crate) trait MakeStage: Portable + Send + Sync + 'static {
-    /// A stage with fresh outputs, for `readers` readers of each partition. Its tasks use `resources`.
+    /// Creates a stage with new outputs, for `readers` readers of each partition. Its tasks use `resources`.
     fn stage(&self, readers: usize, resources: &Resources) -> Box<dyn MapStage + '_>;
 }
 
-/// Takes down a map stage.
+/// Writes a map stage.
 pub(crate) fn save_map_side<M: MakeStage>(side: &M, to: &mut Saver) -> Result<()> {
     to.entry(const { &FunctionEntry::of::<M>(load_map_side::<M>) })?;
     side.save(to)
@@ -55,14 +55,14 @@ impl<M: MakeStage> RemoteStage for RemoteMap<M> {
     ) -> Result<Vec<MapBlock>> {
         let stage = self.0.stage(1, job.resources());
         run_worker(&*stage, job, number, partitions)?;
-        // What is left to be written is the task's too, and writing it may call the program.
+        // Writing the remaining output is also part of the task, and may call the user's code.
         let task = Task::of_no_partition(job, number);
         let blocks = in_task(|| task.guard(|_| stage.into_blocks(job.resources())));
         blocks.map_err(|error| error.of_stage(number))
     }
 }
 
-/// One worker for all of the partitions.
+/// Runs all of the partitions on one worker.
 fn run_worker(
     stage: &dyn MapStage,
     job: &JobState,

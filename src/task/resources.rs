@@ -9,12 +9,12 @@ use crate::error::Result;
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::scratch::Scratch;
 
-/// What a job may use, and where it may put what does not fit.
+/// Memory budget, spill directory, and shared state of a job.
 #[derive(Clone)]
 pub(crate) struct Resources {
     pub(crate) budget: MemoryBudget,
     pub(crate) scratch: Scratch,
-    /// At least one.
+    /// Number of threads, at least 1.
     pub(crate) threads: usize,
     pub(crate) progress: Arc<Progress>,
     pub(crate) reclaimer: Arc<MemoryReclaimer>,
@@ -23,13 +23,13 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
-    /// An equal part of the budget for each thread.
+    /// Returns an equal share of the budget for each thread, in bytes.
     pub(crate) fn share_bytes(&self) -> usize {
         self.budget.limit_bytes() / self.threads
     }
 
-    /// Grows a reservation to `bytes` in all, if need be by having others give back what they can do without: first
-    /// what persisted bags hold, then what `spill` frees.
+    /// Grows a reservation to `bytes`. If the budget refuses, first reclaims the memory of persisted bags, and then
+    /// calls `spill` to release more. Returns whether the reservation has grown.
     pub(crate) fn reserve(
         &self,
         reservation: &mut Reservation,
@@ -46,7 +46,7 @@ impl Resources {
 
 #[cfg(test)]
 impl Resources {
-    /// Of no job in particular.
+    /// Creates resources that belong to no job.
     pub(crate) fn unlimited() -> Self {
         Self {
             budget: MemoryBudget::unlimited(),
@@ -59,7 +59,7 @@ impl Resources {
     }
 }
 
-/// How far a stage has come. Read by the progress bar while the tasks add to it, and by the job's summary.
+/// Progress of a stage. Tasks add to it; the progress bar and the job's summary read it.
 #[derive(Default)]
 pub(crate) struct Progress {
     bytes: AtomicU64,
@@ -72,7 +72,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Starts again at nothing, for the next stage.
+    /// Resets all counters for the next stage.
     pub(crate) fn reset(&self) {
         self.tasks.store(0, Ordering::Relaxed);
         for counter in [
@@ -91,7 +91,7 @@ impl Progress {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts tasks that one thread did one after the other in `time`.
+    /// Counts tasks that one thread ran one after the other in `time`.
     pub(crate) fn add_tasks(&self, tasks: usize, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.tasks.fetch_add(tasks, Ordering::Relaxed);
@@ -100,13 +100,13 @@ impl Progress {
         self.total_task_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    /// Counts what a map task handed to its shuffle: records that went in, and bytes that came out.
+    /// Counts the records that a map task passed to its shuffle, and the bytes of its output.
     pub(crate) fn add_shuffled(&self, records: u64, bytes: u64) {
         self.shuffled_records.fetch_add(records, Ordering::Relaxed);
         self.shuffled_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts records that a join had no use for.
+    /// Counts records that the join filter dropped.
     pub(crate) fn add_dropped(&self, records: u64) {
         if records > 0 {
             self.filtered_records.fetch_add(records, Ordering::Relaxed);
@@ -125,7 +125,7 @@ impl Progress {
         self.shuffled_bytes.load(Ordering::Relaxed)
     }
 
-    /// The time of the longest task, and of all together.
+    /// Returns the time of the longest task, and the total time of all tasks.
     pub(crate) fn task_times(&self) -> (Duration, Duration) {
         let time = |counter: &AtomicU64| Duration::from_nanos(counter.load(Ordering::Relaxed));
         (time(&self.longest_task_nanos), time(&self.total_task_nanos))

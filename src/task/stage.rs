@@ -1,4 +1,4 @@
-//! A stage as the executors see it: partitions to be computed, and code that computes one.
+//! A stage from the executor's side: partitions to be computed, and code that computes one.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -8,13 +8,14 @@ use super::{Flow, MapBlock, Resources, Task};
 use crate::error::Result;
 use crate::portable::{Loader, Portable, Saver};
 
-/// Which partition a task computes.
+/// The partition that a task computes.
 pub struct Partition {
-    /// Its number in the pipeline that is asked for it.
+    /// Number of the partition in the current pipeline.
     pub(crate) index: usize,
-    /// What a source of unknown length put into it when it was pulled.
+    /// Data that a source of unknown length attached when it was pulled.
     payload: Option<Box<dyn Payload>>,
-    /// The sides of unions that it comes from, the outermost union last: each side's number, and the partition's there.
+    /// The sides of unions that it belongs to, the outermost union last: number of the side, and of the partition in
+    /// the side.
     route: Vec<(usize, usize)>,
 }
 
@@ -27,7 +28,7 @@ impl Partition {
         }
     }
 
-    /// The same with what was pulled for it.
+    /// Creates a partition with the data that was pulled for it.
     pub(crate) fn with(index: usize, payload: impl Portable + Send + 'static) -> Self {
         Self {
             payload: Some(Box::new(payload)),
@@ -35,15 +36,15 @@ impl Partition {
         }
     }
 
-    /// The partition of a side of a union as the `index`-th of the union.
+    /// Turns a partition of a union's side into partition `index` of the union.
     pub(crate) fn of_side(mut self, side: usize, index: usize) -> Self {
         self.route.push((side, self.index));
         self.index = index;
         self
     }
 
-    /// The side that [`of_side`](Self::of_side) was told last, and the partition as it was before; or the same again if
-    /// no union has pulled it.
+    /// Reverses the last [`of_side`](Self::of_side): returns the side, and the partition of that side. Returns
+    /// `Err(self)` if no union has pulled the partition.
     pub(crate) fn into_side(mut self) -> Result<(usize, Self), Self> {
         let Some((side, index)) = self.route.pop() else {
             return Err(self);
@@ -52,7 +53,7 @@ impl Partition {
         Ok((side, self))
     }
 
-    /// Its bytes, as [`from_bytes`](Self::from_bytes) reads them: none if there is nothing but its number.
+    /// Encodes it for [`from_bytes`](Self::from_bytes). Returns no bytes if it has nothing but its number.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         if !self.has_payload() {
             return Ok(Vec::new());
@@ -67,12 +68,12 @@ impl Partition {
         Loader::read(bytes, Self::load)
     }
 
-    /// Whether it was pulled from a stream, which gives it once only.
+    /// Returns whether it was pulled from a stream, which returns each partition only once.
     pub(crate) fn has_payload(&self) -> bool {
         self.payload.is_some() || !self.route.is_empty()
     }
 
-    /// What was pulled for it, if it is a `T`.
+    /// Returns the data that was pulled for it, if that is a `T`.
     pub(crate) fn into_payload<T: 'static>(self) -> Option<T> {
         let payload = self.payload?.into_any().downcast().ok()?;
         Some(*payload)
@@ -108,47 +109,47 @@ impl std::fmt::Debug for Partition {
     }
 }
 
-/// Hands out partitions one by one, in order, until there are no more.
+/// Returns partitions one by one, in order, until none are left.
 pub(crate) type PartitionStream<'a> = Box<dyn FnMut() -> Result<Option<Partition>> + Send + 'a>;
 
-/// What a stage computes.
+/// The computation of a stage.
 pub(crate) trait StageCode: Sync {
-    /// How many partitions there are, where that is known before they are read.
+    /// Number of partitions, if it is known before they are read.
     fn partitions(&self) -> Option<usize>;
 
-    /// The partitions, where their number is not known.
+    /// Returns the partitions, if their number is unknown.
     fn stream(&self) -> PartitionStream<'_>;
 
-    /// How many neighbouring partitions are a turn, counted from the first one: a worker takes all of them, one after the
-    /// other, or none. 1 where the number of partitions is not known.
+    /// Number of neighbouring partitions in a combine group, counted from the first. A worker takes all partitions of a
+    /// group, one after the other, or none of them. 1 if the number of partitions is unknown.
     fn partitions_per_task(&self) -> usize {
         1
     }
 
-    /// The state of one thread that runs tasks of this stage one after the other.
+    /// Creates the state of one thread that runs tasks of this stage.
     fn worker<'s>(&'s self, resources: &'s Resources) -> Box<dyn StageWorker + 's>;
 
-    /// Checks that each of so many partitions has been handed on once. Called when all of them have been computed in
-    /// this process.
+    /// Checks that each of `_partitions` partitions has been emitted once. Called when all of them have been computed
+    /// in this process.
     ///
     /// # Errors
     ///
-    /// If one is missing.
+    /// Returns an error if one is missing.
     fn check_whole(&self, _partitions: usize) -> Result<()> {
         Ok(())
     }
 
-    /// Says all that it takes to run tasks of this stage in another process: see [`load_stage`](super::load_stage).
+    /// Writes everything that another process needs to run tasks of this stage; see [`load_stage`](super::load_stage).
     ///
     /// # Errors
     ///
-    /// If something of it cannot be sent.
+    /// Returns an error if a part cannot be sent.
     fn save(&self, to: &mut Saver) -> Result<()>;
 
-    /// Takes a chunk of what a task of another process hands on to the action. Chunks come one by one, in the order of
-    /// the partitions, and of one partition in theirs. Breaks off once no more are wanted.
+    /// Takes a chunk of the result that a task of another process sends to the action. Chunks arrive one by one, in
+    /// order of partition, and in order within each partition. Breaks once no more are needed.
     ///
-    /// Those of a map stage hand on nothing.
+    /// Map stages send no chunks.
     fn accept(&self, _task: &Task<'_>, _partition: usize, _chunk: &[u8]) -> Result<Flow> {
         unreachable!("a map stage leaves blocks")
     }
@@ -156,19 +157,19 @@ pub(crate) trait StageCode: Sync {
 
 /// Runs tasks, one at a time, on one thread.
 pub(crate) trait StageWorker {
-    /// Computes one partition. The task may turn out to have failed although this returns `Ok`.
+    /// Computes one partition. The task may have failed even if this returns `Ok`.
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()>;
 
-    /// Keeps what the last call of [`run`](Self::run) has computed, of the partition with this number. Called only if
-    /// that task has not failed.
+    /// Keeps the result of the last call to [`run`](Self::run), for the partition with this number. Called only if that
+    /// task has not failed.
     fn keep(&mut self, _partition: usize) {}
 
-    /// Whether a task that failed has left no trace, so that it can be tried again.
+    /// Returns whether a failed task leaves no trace, so that it can be retried.
     fn is_repeatable(&self) -> bool {
         false
     }
 
-    /// Hands on what was kept. Called after each group of tasks that were taken together.
+    /// Emits the results that were kept. Called after each batch of tasks that were claimed together.
     fn end_batch(&mut self, _task: &Task<'_>) -> Result<()> {
         Ok(())
     }
@@ -181,9 +182,9 @@ pub(crate) trait StageWorker {
 
 /// The map side of a shuffle.
 pub(crate) trait MapStage: StageCode {
-    /// What its tasks left behind, for the tasks of the next stage.
+    /// Returns the output of its tasks, for the tasks of the next stage.
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>>;
 
-    /// The same as plain data, for readers in other processes.
+    /// Returns the output as plain data, for readers in other processes.
     fn into_blocks(self: Box<Self>, resources: &Resources) -> Result<Vec<MapBlock>>;
 }

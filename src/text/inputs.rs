@@ -1,4 +1,4 @@
-//! Paths, directories and patterns to the files they name.
+//! Resolves paths, directories and patterns to the files that they name.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -16,9 +16,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// first: `args().skip(1).collect::<Vec<_>>()`.
 ///
 /// - A path that exists names that file, even if its name has characters of a pattern.
-/// - A directory stands for the files in it and in the directories below it. Pipes, devices, hidden names (which begin
-///   with `.`) and the names `_SUCCESS` and `_temporary`, which other systems leave behind, are left out. Symbolic links
-///   are followed, except hidden ones. A link that leads nowhere, or to a directory that it is in, is an error.
+/// - A directory stands for the files in it and in the directories below it. It leaves out pipes, devices, hidden names
+///   (which begin with `.`), and the names `_SUCCESS` and `_temporary`, which other systems leave behind. Symbolic
+///   links are followed, except hidden ones. A link that leads nowhere, or to a directory that it is in, is an error.
 /// - Any other path with `*`, `?` or `[` is a pattern. The table below says what it matches. The leading parts of a
 ///   pattern that exist count as names: `run [1]/*.txt` finds the files in a directory `run [1]`. A directory that
 ///   matches stands for its files.
@@ -32,17 +32,17 @@ use crate::error::{Error, ErrorKind, Result};
 /// | `**` as a whole part | any number of directories, and at the end of a pattern all files below |
 ///
 /// A name that a directory leaves out is matched only by a part that begins with the same `.` or `_`. No part matches
-/// `.` or `..`. Links are followed by `**` as they are in a directory, except that a link that leads nowhere is an error
-/// only if its name matches. Names need not be UTF-8: a byte that belongs to no character counts as one.
+/// `.` or `..`. Links are followed by `**` as they are in a directory, except that a link that leads nowhere is an
+/// error only if its name matches. Names need not be UTF-8: a byte that belongs to no character counts as one.
 ///
 /// The files of several inputs are read in the order of the inputs. The files of one directory or pattern are read in
 /// the order of their paths' bytes, and each once. A file that two inputs name is read twice. An input that names no
 /// file is an error, and so is a directory without any.
 ///
-/// Pipes and devices that are named are read as far as they go, by one thread and 8 MiB at a time, while other threads
-/// work on what has been read. They give their content once: a second reading in the same program, by a second action or
-/// by an operator that computes its input twice, is an error
-/// ([`StreamReadTwice`](crate::ErrorKind::StreamReadTwice)). Call [`persist`](crate::Bag::persist) before.
+/// Pipes and devices are read to their end, by one thread and 8 MiB at a time, while other threads process the
+/// data that has been read. Their content can be read only once: a second reading in the same program, by a second
+/// action or by an operator that computes its input twice, is an error
+/// ([`StreamReadTwice`](crate::ErrorKind::StreamReadTwice)). To avoid it, call [`persist`](crate::Bag::persist) first.
 ///
 /// # Examples
 ///
@@ -68,7 +68,7 @@ use crate::error::{Error, ErrorKind, Result};
     note = "pass a path or a pattern, or a `Vec`, slice or array of them; collect an iterator into a `Vec`"
 )]
 pub trait IntoInputs: sealed::Sealed {
-    /// The paths and patterns, in order.
+    /// Returns the paths and patterns, in order.
     #[doc(hidden)]
     fn into_inputs(self) -> Vec<PathBuf>;
 }
@@ -112,11 +112,11 @@ many_inputs!(
     [S: AsRef<Path>, const N: usize] &[S; N]
 );
 
-/// The files that `inputs` name, in the order that [`IntoInputs`] describes.
+/// Returns the files that `inputs` name, in the order that [`IntoInputs`] describes.
 ///
 /// # Errors
 ///
-/// If one of `inputs` names no file, is no good pattern, or a directory cannot be read.
+/// Returns an error if one of `inputs` names no file or is an invalid pattern, or if a directory cannot be read.
 pub(crate) fn discover(inputs: &[PathBuf]) -> Result<Vec<InputFile>> {
     let mut files = Vec::new();
     for input in inputs {

@@ -1,4 +1,4 @@
-//! Directories and patterns to the files that they stand for.
+//! Finds the files that directories and patterns stand for.
 
 use std::ffi::OsString;
 use std::fs::{self, DirEntry, Metadata};
@@ -71,8 +71,8 @@ enum Part {
     Directories,
 }
 
-/// The first parts of a pattern that exist as they are, whatever characters they have, and the others. Nothing if a
-/// part that has to exist as it is does not.
+/// Parses a pattern into its leading parts that exist literally, whatever characters they have, and the remaining
+/// parts. Returns `None` if a part that must exist literally does not.
 fn parse(pattern: &Path) -> Result<Option<(PathBuf, Vec<Part>)>> {
     let mut components = pattern.components().peekable();
     let mut path = PathBuf::new();
@@ -110,13 +110,14 @@ fn parse(pattern: &Path) -> Result<Option<(PathBuf, Vec<Part>)>> {
 /// A path that matches the first parts of a pattern.
 struct Partial<'p> {
     path: PathBuf,
-    /// The other parts.
+    /// The remaining parts.
     parts: &'p [Part],
-    /// Where the `**` began, if that is the next part and has matched directories already.
+    /// Directory at which the `**` began, if `**` is the next part and has already matched directories.
     root: Option<PathBuf>,
 }
 
-/// A pattern while it is matched. Partial matches lie on a stack of their own, however deep the directories are.
+/// The state of a match. Partial matches are on an explicit stack, so that deep directories do not overflow the
+/// thread's stack.
 struct Matching<'p, 'f> {
     is_for_directories: bool,
     partial: Vec<Partial<'p>>,
@@ -132,7 +133,7 @@ impl<'p> Matching<'p, '_> {
         });
     }
 
-    /// Matches the next part.
+    /// Matches the next part of a partial match.
     fn extend(&mut self, partial: &Partial<'p>) -> Result<()> {
         let path = &partial.path;
         match partial.parts {
@@ -167,7 +168,7 @@ impl<'p> Matching<'p, '_> {
         Ok(())
     }
 
-    /// Adds the names in a directory that match; if there are parts left, only those of directories.
+    /// Adds the names in a directory that match. If parts remain, adds only directories.
     fn add_names(
         &mut self,
         directory: &Path,
@@ -189,7 +190,7 @@ impl<'p> Matching<'p, '_> {
         Ok(())
     }
 
-    /// Adds the directories in one that `**` stands for.
+    /// Adds the directories in a directory that `**` matches.
     fn add_directories(&mut self, partial: &Partial<'p>) -> Result<()> {
         let root = partial.root.as_ref().unwrap_or(&partial.path);
         for entry in entries_of(&partial.path)? {
@@ -207,12 +208,13 @@ impl<'p> Matching<'p, '_> {
     }
 }
 
-/// Whether nothing but a name that asks for it names such a file: it is hidden, or left by another system.
+/// Returns whether a file is hidden or was left by another system, so that only a part that begins with the same
+/// character matches it.
 fn is_left_out(name: &[u8]) -> bool {
     name.starts_with(b".") || matches!(name, b"_SUCCESS" | b"_temporary")
 }
 
-/// What is in a directory; nothing if it is none.
+/// Returns the entries of a directory, or none if `directory` is not one.
 fn entries_of(
     directory: &Path,
 ) -> Result<impl Iterator<Item = Result<(PathBuf, DirEntry)>> + use<'_>> {
@@ -228,8 +230,8 @@ fn entries_of(
     }))
 }
 
-/// Whether an entry is a directory or a link to one, which must not be one of those from `root` down to it. A link that
-/// leads nowhere is none.
+/// Returns whether an entry is a directory or a link to one. A link that leads nowhere is not. Returns an error if the
+/// link leads to one of the directories from `root` down to it.
 fn is_directory(path: &Path, entry: &DirEntry, root: Option<&Path>) -> Result<bool> {
     let at_entry = |error| Error::io("open", path, error);
     let file_type = entry.file_type().map_err(at_entry)?;
@@ -246,7 +248,7 @@ fn is_directory(path: &Path, entry: &DirEntry, root: Option<&Path>) -> Result<bo
     Ok(is_directory)
 }
 
-/// Refuses a link at `path` that leads to one of the directories from `root` down to it.
+/// Returns an error if the link at `path` leads to one of the directories from `root` down to it.
 fn check_loop(path: &Path, root: &Path) -> Result<()> {
     let canonical =
         |path: &Path| fs::canonicalize(path).map_err(|error| Error::io("open", path, error));
@@ -279,7 +281,7 @@ fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the links at a path lead to each other.
+/// Returns whether an error means that links lead to each other.
 fn is_link_loop(error: &io::Error) -> bool {
     cfg!(unix) && error.raw_os_error() == Some(libc::ELOOP)
 }

@@ -7,8 +7,8 @@
 //!  └────────────────┴────────────────┴───────────────┴─────────────────────────┴───────────────────────┘
 //! ```
 //!
-//! The checksum tells what is no message by its first bytes. Otherwise, these would be taken for the length of one, and
-//! waited for.
+//! The checksum detects garbage at its first bytes. Without it, the receiver would take them for a length and wait for
+//! a message of that length.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -25,46 +25,46 @@ use crate::error::Error;
 use crate::storage::codec;
 use crate::storage::file::{Uninterrupted, uninterrupted};
 
-/// What the driver tells a worker.
+/// Message from the driver to a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Command {
-    /// What the worker knows the driver by.
+    /// The token that identifies the driver.
     Begin(DriverToken),
-    /// The tasks that follow are of the stage that the bytes are.
+    /// Sets the stage of the tasks that follow; the attached bytes are the stage.
     Stage,
     Task(TaskSpec),
-    /// The tasks of this stage are to end.
+    /// Stops the tasks of this stage.
     Cancel(u64),
-    /// Asks for a sign of life.
+    /// Requests an `Alive`.
     Ping,
-    /// Asks for the mark, on standard output and standard error.
+    /// Requests the mark on standard output and standard error.
     Mark,
     Exit,
 }
 
-/// What a worker tells the driver.
+/// Message from a worker to the driver.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Event {
     Ready,
     Alive,
-    /// The bytes are a part of a result.
+    /// A chunk of a result, in the attached bytes.
     Chunk {
         partition: usize,
         number: usize,
     },
-    /// The task that came first, of those that had no answer yet, is done.
+    /// The oldest unanswered task is done.
     Done(Report),
-    /// It ended with an error.
+    /// The oldest unanswered task ended with an error.
     Failed(Error),
 }
 
 const LENGTHS_BYTES: usize = 12;
 const HEAD_BYTES: usize = LENGTHS_BYTES + 4;
 
-/// How much is read at once.
+/// Size of a read from the socket, in bytes.
 const READ_BYTES: usize = 64 << 10;
 
-/// The end that is written to; threads may share it.
+/// Sending end of a channel. Threads may share it.
 #[derive(Debug)]
 pub(super) struct Sender(Mutex<UnixStream>);
 
@@ -73,7 +73,7 @@ impl Sender {
         Self(Mutex::new(stream))
     }
 
-    /// Sends a message, and bytes with it. An error leaves the channel of no more use.
+    /// Sends a message with attached bytes. After an error, the channel is unusable.
     pub(super) fn send<M: Serialize>(&self, message: &M, bytes: &[u8]) -> io::Result<()> {
         let mut frame = vec![0; HEAD_BYTES];
         codec::encode_own(message, &mut frame).map_err(io::Error::other)?;
@@ -95,37 +95,37 @@ impl Sender {
         stream.write_all(bytes)
     }
 
-    /// Ends the channel in both directions: the other end finds it closed.
+    /// Closes the channel in both directions.
     pub(super) fn close(&self) {
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = stream.shutdown(Shutdown::Both);
     }
 }
 
-/// What [`Receiver::receive`] finds.
+/// Result of [`Receiver::receive`].
 #[derive(Debug)]
 pub(super) enum Received<M> {
     Message(M, Vec<u8>),
-    /// Nothing whole has come within the time limit.
+    /// No complete message arrived within the time limit.
     Nothing,
     /// The other end is closed.
     Closed,
 }
 
-/// The end that is read from.
+/// Receiving end of a channel.
 #[derive(Debug)]
 pub(super) struct Receiver {
     stream: UnixStream,
-    /// How long it waits for a message.
+    /// Maximum time to wait for a message.
     limit: Option<Duration>,
-    /// What was read, from `start` on not looked at yet.
+    /// Received bytes; those from `start` on have not been decoded yet.
     buffer: Vec<u8>,
     start: usize,
     read: Box<[u8]>,
 }
 
 impl Receiver {
-    /// One that waits for messages no longer than `limit`, if there is one.
+    /// Creates a receiver that waits at most `limit` for a message, or for any time if `limit` is `None`.
     pub(super) fn new(stream: UnixStream, limit: Option<Duration>) -> io::Result<Self> {
         stream.set_read_timeout(limit)?;
         Ok(Self {
@@ -145,7 +145,7 @@ impl Receiver {
             }
             let is_late = || self.limit.is_some_and(|limit| begun.elapsed() >= limit);
             let read = || match self.stream.read(&mut self.read) {
-                // After an interruption, the time limit begins anew.
+                // After an interruption, the system restarts the time limit.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted && is_late() => {
                     Err(io::ErrorKind::TimedOut.into())
                 }
@@ -158,7 +158,7 @@ impl Receiver {
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                         return Ok(Received::Nothing);
                     }
-                    // Something was on its way to the other end when that was closed.
+                    // The other end was closed while data was on its way to it.
                     io::ErrorKind::ConnectionReset => return Ok(Received::Closed),
                     _ => return Err(error),
                 },
@@ -166,7 +166,7 @@ impl Receiver {
         }
     }
 
-    /// The message that the buffer begins with, if it is whole.
+    /// Takes the first message from the buffer, if it is complete.
     fn take<M: DeserializeOwned>(&mut self) -> io::Result<Option<(M, Vec<u8>)>> {
         let unread = &self.buffer[self.start..];
         let Some((head, rest)) = unread.split_first_chunk::<HEAD_BYTES>() else {
@@ -192,7 +192,7 @@ impl Receiver {
     }
 }
 
-/// The lengths of the message and of the bytes that go with it.
+/// Returns the lengths of the message and of the attached bytes.
 fn lengths(head: [u8; HEAD_BYTES]) -> io::Result<(usize, usize)> {
     let [a, b, c, d, bytes @ .., e, f, g, h] = head;
     if crc32fast::hash(&head[..LENGTHS_BYTES]) != u32::from_le_bytes([e, f, g, h]) {
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn what_is_no_message_is_an_error() {
         for garbage in [&[255; 20][..], &[0; 20], &[1; 20], b"GET / HTTP/1.1\r\n"] {
-            // The other end stays open, and is not waited for.
+            // The receiver must not wait for more, although the other end stays open.
             let (mut stream, mut receiver) = pair(None);
             stream.write_all(garbage).unwrap();
             let error = receiver.receive::<Command>().unwrap_err();

@@ -1,15 +1,15 @@
-//! How a process knows that it is a worker, and of which driver.
+//! How a process recognises that it is a worker, and its driver.
 //!
-//! Environment variables and standard input come from whoever starts a program, and are inherited by what it starts. So
-//! neither alone makes a process a worker, nor do both:
+//! A process inherits environment variables and standard input from the process that starts it, and passes them to the
+//! processes that it starts. So neither of them makes a process a worker, nor do both together:
 //!
-//! 1. The variable names the socket that standard input must be. What a worker starts has another standard input, and
-//!    does not have the variable either.
-//! 2. The other end must belong to the process that started this one, of the same user and the same program.
-//! 3. What comes first from there must be the token, which is in the variable, too.
+//! 1. The variable names the socket that standard input must be. Processes that a worker starts have a different
+//!    standard input, and do not inherit the variable either.
+//! 2. The other end must belong to the process that started this one, with the same user and the same program.
+//! 3. The first message from the other end must be the token that the variable contains.
 //!
-//! A process of which 1 holds was meant to be a worker. If 2 or 3 does not hold, most likely because the driver has
-//! ended meanwhile, it must not go on with `main`, and ends.
+//! A process that meets condition 1 was started as a worker. If it does not meet 2 or 3, its driver has most likely
+//! ended. It must not continue with `main`, so it exits.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
@@ -26,26 +26,26 @@ use super::forget;
 use super::token::DriverToken;
 use crate::storage::environment;
 
-/// This program, also when its file has been replaced or removed.
+/// This program, even if its file has been replaced or removed.
 pub(super) const PROGRAM: &str = "/proc/self/exe";
 
-/// Set in a worker until it is one.
+/// The environment variable that names the socket and the token. A worker removes it once it has accepted the summons.
 pub(super) const VARIABLE: &str = "HOLDALL_WORKER";
 
-/// How long a worker waits for the token: far longer than it takes.
+/// Maximum time that a worker waits for the token: far longer than sending it takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What makes a process a worker: `NUMBER:SOCKET:TOKEN` in the variable.
+/// The data that makes a process a worker: `NUMBER:SOCKET:TOKEN` in the variable.
 #[derive(Debug)]
 pub(super) struct Summons {
     number: usize,
-    /// The number that the system has given the socket. No other open socket has it.
+    /// Inode number of the socket, which is unique among open sockets.
     socket: u64,
     token: DriverToken,
 }
 
 impl Summons {
-    /// A summons for worker `number`, to the other end of `channel`.
+    /// Creates a summons for worker `number`, to the other end of `channel`.
     pub(super) fn new(number: usize, channel: &UnixStream) -> io::Result<Self> {
         Ok(Self {
             number,
@@ -54,11 +54,12 @@ impl Summons {
         })
     }
 
-    /// That of this process, if it has one.
+    /// Returns the summons of this process, if it has one.
     ///
     /// # Errors
     ///
-    /// If the system does not say what standard input is. This process may be a worker then, and must not run `main`.
+    /// Returns an error if the system cannot determine what standard input is. In this case, the process may be a
+    /// worker, so it must not run `main`.
     pub(super) fn of_this_process() -> io::Result<Option<Self>> {
         let variable = environment::variable(VARIABLE);
         let summons = variable.and_then(|text| Self::parse(text.to_str()?));
@@ -80,8 +81,8 @@ impl Summons {
         })
     }
 
-    /// Takes the channel that standard input is to where no closure of the program can read from it, and makes sure who
-    /// is at the other end.
+    /// Moves the channel from standard input to a descriptor that the user's closures cannot read from, and verifies
+    /// the process at the other end.
     pub(super) fn accept(&self) -> io::Result<UnixStream> {
         let channel = io::stdin().as_fd().try_clone_to_owned()?;
         rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
@@ -122,7 +123,7 @@ impl Display for Summons {
     }
 }
 
-/// The number of a socket; none if it is something else.
+/// Returns the inode number of a socket, or `None` if `socket` is not one.
 fn socket_number(socket: impl AsFd) -> io::Result<Option<u64>> {
     let found = rustix::fs::fstat(socket)?;
     let is_socket = rustix::fs::FileType::from_raw_mode(found.st_mode).is_socket();

@@ -1,13 +1,13 @@
-//! Taking a variable out of the environment of this process.
+//! Removes a variable from the environment of this process.
 #![expect(
     unsafe_code,
     reason = "code of other languages may read the environment while it changes"
 )]
 
-/// Takes the variable away, so that what this process starts does not inherit it.
+/// Removes the variable, so that processes that this one starts do not inherit it.
 pub(super) fn forget_variable(name: &str) {
-    // SAFETY: std has a lock for all who use the environment through std, on any thread. Code of other languages that
-    // reads it meanwhile would have to run on a thread that the program has started before `init`. The docs of `init`
-    // ask for it to come first.
+    // SAFETY: std locks the environment for all accesses through std, on any thread. Code of other languages that reads
+    // it concurrently would have to run on a thread that the program started before `init`. The docs of `init` require
+    // the call to come first.
     unsafe { std::env::remove_var(name) };
 }

@@ -1,4 +1,4 @@
-//! The executor that runs tasks in processes of its own on this machine: this program, started again.
+//! Executor that runs tasks in worker processes on this machine. A worker is this program, started again.
 //!
 //! ```text
 //!   driver                                              worker
@@ -9,9 +9,9 @@
 //!   stdout, stderr <── labelled (output) <── pipes ──────── stdout, stderr
 //! ```
 //!
-//! A worker lives as long as the context, and serves one stage of one job at a time. It ends at once when the driver
-//! does, since its socket is closed then. A worker that ends, or that is silent for too long, is replaced; what it had
-//! under way is tried again.
+//! A worker lives as long as the context, and serves one stage of one job at a time. When the driver ends, the system
+//! closes the socket, and the worker ends immediately. A worker that ends, or that is silent for too long, is replaced,
+//! and its unfinished tasks are retried.
 
 mod channel;
 mod driver;
@@ -40,19 +40,19 @@ use crate::storage::codec;
 /// Maximum number of attempts to start a worker that is killed or stopped before it is ready.
 const STARTS: usize = 4;
 
-/// Worker processes, started when they are needed for the first time.
+/// Worker processes, started when they are first needed.
 #[derive(Debug)]
 pub(crate) struct Processes {
     workers: usize,
     timeout: Duration,
     idle: Mutex<Vec<WorkerProcess>>,
-    /// The number of the worker that was started last.
+    /// Number of the worker that was started last.
     last: AtomicUsize,
 }
 
 impl Processes {
-    /// Up to `workers` processes for each stage that runs. One that gives no sign of life for `timeout` counts as
-    /// lost.
+    /// Uses up to `workers` processes for each stage that runs. A worker that gives no sign of life for `timeout`
+    /// counts as lost.
     pub(crate) fn new(workers: usize, timeout: Duration) -> Self {
         Self {
             workers,
@@ -62,17 +62,17 @@ impl Processes {
         }
     }
 
-    /// Whether this process can have workers.
+    /// Checks that this process can have workers.
     ///
     /// # Errors
     ///
-    /// [`NoInit`](crate::ErrorKind::NoInit), or [`WorkerStart`](crate::ErrorKind::WorkerStart) in a worker.
+    /// Returns [`NoInit`](crate::ErrorKind::NoInit), or [`WorkerStart`](crate::ErrorKind::WorkerStart) in a worker.
     pub(crate) fn check() -> Result<()> {
         program::check()
     }
 
-    /// Has tasks run by one worker, and by another when that is lost, until there are none. If no worker can be started,
-    /// the tasks are left to the other slots, of which `slots` is the number with this one.
+    /// Runs tasks on one worker, replacing it if it is lost, until no tasks are left. If no worker can be started,
+    /// leaves the tasks to the other slots; `slots` is the number of slots, including this one.
     fn run_slot(&self, stage: &StageMessage, tasks: &Tasks<'_>, slots: &AtomicUsize) {
         let leave = |slots: usize| (slots > 1).then(|| slots - 1);
         while let Some(task) = tasks.next() {
@@ -98,7 +98,7 @@ impl Processes {
         let left = server.into_tasks();
         let cause = match outcome {
             Ok(()) => {
-                // What it has printed must be there when the action returns.
+                // When the action returns, the output of the worker must have been printed.
                 return if process.settle() {
                     self.put_back(process);
                 } else {
@@ -110,7 +110,7 @@ impl Processes {
             Err(Lost::Cancelled) => "it did not stop when it was told to".to_owned(),
         };
         let number = process.number();
-        // Nothing of a task may run when it is tried again.
+        // No code of a task may still run when the task is retried.
         process.kill();
         let mut left = left.into_iter();
         if let Some(task) = left.next() {
@@ -119,7 +119,7 @@ impl Processes {
         left.for_each(|task| tasks.give_back(&task));
     }
 
-    /// A worker that has nothing to do.
+    /// Returns an idle worker, or starts one.
     fn worker(&self) -> Result<WorkerProcess> {
         loop {
             let Some(mut process) = self.idle().pop() else {
@@ -143,7 +143,7 @@ impl Processes {
 
     fn put_back(&self, process: WorkerProcess) {
         let mut idle = self.idle();
-        // Jobs that ran at the same time may have had more.
+        // Concurrent jobs may have started more workers than this.
         if idle.len() < self.workers {
             idle.push(process);
         }
@@ -171,7 +171,7 @@ impl RemoteExecutor for Processes {
         let run_slot = || self.run_slot(&message, tasks, &slots);
         thread::scope(|scope| {
             for _ in 1..most {
-                // With fewer threads it takes longer.
+                // If a thread cannot be started, the stage runs on fewer.
                 if thread::Builder::new()
                     .spawn_scoped(scope, run_slot)
                     .is_err()

@@ -1,4 +1,4 @@
-//! What workers print, line by line to where the driver prints, each line labelled with its worker.
+//! Forwards the output of workers to the output of the driver, line by line, each labelled with its worker.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 
 use crate::storage::file::uninterrupted;
 
-/// A line that is longer is labelled in pieces.
+/// Maximum length of a labelled line, in bytes. Longer lines are split.
 const LONGEST_LINE_BYTES: usize = 64 << 10;
 
-/// How much of what comes before the first mark is kept, for the error of a worker that never begins.
+/// Size of the output before the first mark that is kept, in bytes. It appears in the error if a worker never becomes
+/// ready.
 const KEPT_BYTES: usize = 1 << 10;
 
-/// How long to wait for what a worker has printed.
+/// Maximum time to wait for the output of a worker.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One of the two outputs of a worker.
+/// Standard output or standard error of a worker.
 #[derive(Debug)]
 pub(super) struct WorkerOutput(Arc<Shared>);
 
@@ -30,13 +31,13 @@ struct Shared {
 struct State {
     marks: usize,
     is_closed: bool,
-    /// The end of what came before the first mark.
+    /// End of the output before the first mark.
     before: Vec<u8>,
 }
 
 impl WorkerOutput {
-    /// Passes on what comes from `from`, with `label` before each line, to what `to` gives. What comes before `mark`
-    /// does so for the first time is not passed on, nor is the mark.
+    /// Forwards the lines from `from` to the writer that `to` returns, with `label` before each line. Drops `mark`, and
+    /// everything before its first occurrence.
     pub(super) fn pass_on<W: Write>(
         mut from: impl Read + Send + 'static,
         label: String,
@@ -55,7 +56,7 @@ impl WorkerOutput {
                 if length == 0 {
                     lines.end(&mut labelled);
                 }
-                // Where nobody reads, as after `| head`, there is nothing to be done.
+                // Ignore errors: the reader may have ended, as after `| head`.
                 let _ = to().write_all(&labelled).and_then(|()| to().flush());
                 labelled.clear();
                 let mut state = shared.lock();
@@ -77,8 +78,8 @@ impl WorkerOutput {
         Ok(output)
     }
 
-    /// Waits until all that was printed before mark number `marks`, from 1, has been passed on; or, without one, all
-    /// there is. Not for long, since something else may hold the output open; says whether it was so.
+    /// Waits until all output before mark number `marks`, counted from 1, has been forwarded, or all output if `marks`
+    /// is `None`. Returns `false` after a timeout, because another process may keep the output open.
     pub(super) fn wait_for(&self, marks: Option<usize>) -> bool {
         let deadline = Instant::now() + TIMEOUT;
         let mut state = self.0.lock();
@@ -93,7 +94,7 @@ impl WorkerOutput {
         true
     }
 
-    /// The last line that came before the first mark.
+    /// Returns the last line before the first mark.
     pub(super) fn last_words(&self) -> Option<String> {
         let state = self.0.lock();
         let text = String::from_utf8_lossy(&state.before);
@@ -108,11 +109,11 @@ impl Shared {
     }
 }
 
-/// Puts labels before lines.
+/// Labels lines.
 struct Lines {
     label: String,
     mark: String,
-    /// What has no end yet. Before the first mark: all, as far as it is kept.
+    /// The current, incomplete line. Before the first mark: the end of the output so far.
     line: Vec<u8>,
     has_begun: bool,
 }
@@ -127,7 +128,7 @@ impl Lines {
         }
     }
 
-    /// Appends to `output` what is whole of it now, and gives the number of marks that were in it.
+    /// Appends complete lines to `output`, and returns the number of marks among them.
     fn push(&mut self, bytes: &[u8], output: &mut Vec<u8>) -> usize {
         let mut marks = 0;
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -135,7 +136,7 @@ impl Lines {
             if piece.ends_with(b"\n") {
                 marks += usize::from(self.end_line(output));
             } else if self.has_begun && self.line.len() > LONGEST_LINE_BYTES {
-                // Its end may be the start of a mark.
+                // The end of the buffer may be the start of a mark.
                 let rest = self.line.split_off(self.line.len() - self.mark.len());
                 self.put(output);
                 self.line = rest;
@@ -146,7 +147,7 @@ impl Lines {
         marks
     }
 
-    /// At the end of a line. Says whether that is a mark.
+    /// Ends a line. Returns whether it is a mark.
     fn end_line(&mut self, output: &mut Vec<u8>) -> bool {
         let without_break = &self.line[..self.line.len() - 1];
         let Some(before) = without_break.strip_suffix(self.mark.as_bytes()) else {
@@ -158,7 +159,7 @@ impl Lines {
             }
             return false;
         };
-        // Whoever printed it without a break is not to be joined to the next line.
+        // Text without a line break before the mark must not be joined to the next line.
         self.line.truncate(before.len());
         if self.has_begun && !self.line.is_empty() {
             self.put(output);
@@ -168,14 +169,14 @@ impl Lines {
         true
     }
 
-    /// A last line may have no break.
+    /// Outputs the last line, even if it has no line break.
     fn end(&mut self, output: &mut Vec<u8>) {
         if self.has_begun && !self.line.is_empty() {
             self.put(output);
         }
     }
 
-    /// The line as it is printed.
+    /// Outputs the line with its label.
     fn put(&mut self, output: &mut Vec<u8>) {
         output.extend_from_slice(self.label.as_bytes());
         output.append(&mut self.line);
@@ -192,7 +193,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// What is printed of `pieces`, and the number of marks in each.
+    /// Returns the output for `pieces`, and the number of marks in each piece.
     fn printed(pieces: &[&str]) -> (String, Vec<usize>) {
         let mut lines = Lines::new("[w] ".to_owned(), "MARK".to_owned());
         let mut output = Vec::new();

@@ -1,4 +1,4 @@
-//! One worker process, as the driver sees it: start, talk, end.
+//! A worker process from the driver's side: start, communication, end.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -13,33 +13,33 @@ use super::output::WorkerOutput;
 use super::program;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long the driver listens to a worker before it looks at other things.
+/// Maximum time that the driver waits for a message before it checks for other work.
 pub(super) const LISTEN: Duration = Duration::from_millis(20);
 
-/// Minimum time that a worker has to become ready, far more than it needs. A longer `worker_timeout` counts instead.
+/// Minimum time that a worker has to become ready: far more than it needs. A longer `worker_timeout` takes precedence.
 const MIN_START: Duration = Duration::from_secs(10);
 
-/// How long one that is told to exit may take.
+/// Maximum time between the command to exit and the exit.
 const EXIT: Duration = Duration::from_secs(1);
 
-/// A worker process. It ends when this is dropped.
+/// A worker process. Dropping it ends the process.
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
     number: usize,
     child: Child,
     receiver: Receiver,
     sender: Sender,
-    /// What it prints to standard output and standard error.
+    /// Standard output and standard error.
     outputs: [WorkerOutput; 2],
-    /// How many marks it has been asked for, the first by being started.
+    /// Number of marks requested so far; the start requests the first.
     marks: usize,
-    /// The stage that it has been sent last.
+    /// The stage that was sent last.
     stage: Option<u64>,
 }
 
 impl WorkerProcess {
-    /// Starts worker `number`, and waits until it is ready. `limit` is for how long it may take to read what it is
-    /// sent.
+    /// Starts worker `number`, and waits until it is ready. `limit` is the maximum time that the worker may take to
+    /// read a message.
     pub(super) fn start(number: usize, limit: Duration) -> Result<Self, StartError> {
         let process = Self::spawn(number, limit);
         let mut process = process.map_err(StartError::Failed)?;
@@ -59,7 +59,7 @@ impl WorkerProcess {
         }
     }
 
-    /// Why it has ended before it was ready.
+    /// Returns the error for a worker that ended before it was ready.
     fn never_ready(&mut self) -> StartError {
         let cause = self.end();
         let words = self.outputs.iter().rev().find_map(WorkerOutput::last_words);
@@ -105,7 +105,7 @@ impl WorkerProcess {
         self.sender.send(command, bytes)
     }
 
-    /// Sends a stage, unless it has been sent already.
+    /// Sends a stage, unless the worker already has it.
     pub(super) fn send_stage(&mut self, id: u64, bytes: &[u8]) -> io::Result<()> {
         if self.stage != Some(id) {
             self.send(&Command::Stage, bytes)?;
@@ -114,12 +114,13 @@ impl WorkerProcess {
         Ok(())
     }
 
-    /// What it says next, within a short time.
+    /// Returns the next message of the worker, if one arrives within a short time.
     pub(super) fn receive(&mut self) -> io::Result<Received<Event>> {
         self.receiver.receive()
     }
 
-    /// Waits until all that it has printed so far has been passed on, and says whether it has. Its tasks must have ended.
+    /// Waits until all output of the worker so far has been forwarded, and returns whether it has been. The worker's
+    /// tasks must have ended.
     pub(super) fn settle(&mut self) -> bool {
         self.marks += 1;
         let asked = self.send(&Command::Mark, &[]);
@@ -127,12 +128,12 @@ impl WorkerProcess {
         asked.is_ok() && stdout.wait_for(Some(self.marks)) && stderr.wait_for(Some(self.marks))
     }
 
-    /// Whether it still runs, as far as can be known.
+    /// Returns whether the process still runs.
     pub(super) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits for its end, which is near, and says how it ended: `"killed by signal 9"`.
+    /// Waits for the end of the process, which is imminent, and describes it: `"killed by signal 9"`.
     pub(super) fn end(&mut self) -> String {
         let status = self.wait(EXIT).or_else(|| {
             self.end_at_once();
@@ -144,19 +145,19 @@ impl WorkerProcess {
         status.map_or_else(|| "ended".to_owned(), describe)
     }
 
-    /// Ends it at once, whatever it is doing.
+    /// Kills the process immediately.
     pub(super) fn kill(mut self) {
         self.end_at_once();
     }
 
     fn end_at_once(&mut self) {
-        // Without the channel it ends itself, even if it cannot be killed.
+        // A worker without a channel exits, even if it cannot be killed.
         self.sender.close();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {
@@ -172,7 +173,7 @@ impl WorkerProcess {
 
 impl Drop for WorkerProcess {
     fn drop(&mut self) {
-        // If the system does not say whether it runs, it may.
+        // If its status is unknown, it may still run.
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
@@ -183,7 +184,7 @@ impl Drop for WorkerProcess {
     }
 }
 
-/// What it takes to talk to a worker that has been started.
+/// Connects to a worker that has been started.
 fn connect(
     summons: &Summons,
     child: &mut Child,
@@ -223,9 +224,9 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Why a worker did not start.
+/// Reason why a worker did not start.
 pub(super) enum StartError {
-    /// It was killed or stopped, which may be a chance.
+    /// It was killed or stopped. Another attempt may succeed.
     Lost(Error),
     Failed(Error),
 }

@@ -1,4 +1,5 @@
-//! Whether and how this program can be started again as a worker, and what `init` does in one.
+//! Checks whether this program can be started again as a worker, builds the command that starts it, and implements
+//! `init`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -37,11 +38,11 @@ pub(in crate::executor) fn init() {
     }
 }
 
-/// The command that starts the worker that is summoned to the other end of `channel`.
+/// Returns the command that starts a worker for the other end of `channel`.
 pub(super) fn command(summons: &Summons, channel: UnixStream) -> Command {
     let mut command = Command::new(PROGRAM);
     let test = test_name();
-    // For a `main` that begins with `init` these mean nothing.
+    // A `main` that begins with `init` ignores these arguments.
     let in_module = |module: &str| format!("{module}::{test}");
     command.args([&*test, &*in_module("tests"), &*in_module("common")]);
     command.args(["--exact", "--nocapture", "--test-threads", "1"]);
@@ -51,12 +52,13 @@ pub(super) fn command(summons: &Summons, channel: UnixStream) -> Command {
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(channel)))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // Ctrl-C is for the driver, which may mean to go on.
+        // Ctrl-C is for the driver, which may handle it and continue.
         .process_group(0);
     command
 }
 
-/// Refuses to start workers where they would not become workers, but run `main` and start workers in turn.
+/// Returns an error if the processes that it starts would run `main` instead of becoming workers, and would start
+/// workers themselves.
 pub(super) fn check() -> Result<()> {
     let refuse = |reason: &str| {
         let reason = reason.to_owned();
@@ -80,7 +82,7 @@ pub(super) fn check() -> Result<()> {
     }
 }
 
-/// Whether this is a test program with the test that calls `init`.
+/// Returns whether this is a test program with the test that calls `init`.
 fn is_test() -> io::Result<bool> {
     static IS_TEST: OnceLock<bool> = OnceLock::new();
     if let Some(is_test) = IS_TEST.get() {
@@ -90,7 +92,8 @@ fn is_test() -> io::Result<bool> {
     Ok(*IS_TEST.get_or_init(|| is_test))
 }
 
-/// The name of the test that calls `init`. It is put together here, since the program would contain it otherwise.
+/// Returns the name of the test that calls `init`. The name is assembled here, because the program must not contain it
+/// otherwise.
 fn test_name() -> String {
     "rekrow_lladloh".chars().rev().collect()
 }
@@ -106,7 +109,7 @@ fn contains(mut file: impl Read, name: &[u8]) -> io::Result<bool> {
         if memmem::find(&buffer[..length], name).is_some() {
             return Ok(true);
         }
-        // It may lie across two pieces.
+        // The name may extend across two reads.
         kept = length.min(name.len() - 1);
         buffer.copy_within(length - kept..length, 0);
     }

@@ -1,4 +1,4 @@
-//! Has one worker run tasks: what it is sent, what it answers, and what is made of its silence.
+//! Serves one worker: sends it tasks, handles its answers, and detects that it is lost.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,37 +8,37 @@ use super::channel::{Command, Event, Received};
 use super::process::{LISTEN, WorkerProcess};
 use crate::executor::remote::{TaskSpec, Tasks};
 
-/// How many tasks a worker has at most, the one that it runs included.
+/// Maximum number of tasks that a worker has, including the one that it runs.
 const MAX_TASKS: usize = 8;
 
-/// Tasks that take no longer than this are sent before they are needed. Longer ones wait here, for a worker that is
-/// free.
+/// Maximum time of a task for the next one to be sent in advance. After longer tasks, the next one stays here, for any
+/// worker that becomes free.
 const SHORT: Duration = Duration::from_millis(2);
 
-/// A silent worker is asked for a sign of life after so many times of listening.
+/// Number of times that the driver listens in vain before it requests a sign of life.
 const PING_AFTER: u32 = 25;
 
-/// How long a cancelled task may take to end before its worker is ended.
+/// Maximum time that a cancelled task may take to stop before the driver ends its worker.
 const CANCEL: Duration = Duration::from_secs(2);
 
-/// A stage as it is sent.
+/// An encoded stage.
 pub(super) struct StageMessage {
     pub(super) id: u64,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Why a worker is of no more use.
+/// Reason why a worker is unusable.
 pub(super) enum Lost {
     /// It has ended, or is ending.
     Ended,
-    /// It has said nothing, or read nothing, for too long.
+    /// It has neither sent nor read anything for too long.
     Silent,
-    /// What it had to do was not wanted any more, and it would not stop.
+    /// Its tasks were cancelled, but did not stop.
     Cancelled,
 }
 
 impl From<io::Error> for Lost {
-    /// Talking to it fails only if it is not there or does not listen.
+    /// Communication fails only if the worker has ended or does not read.
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Silent,
@@ -47,22 +47,22 @@ impl From<io::Error> for Lost {
     }
 }
 
-/// A worker, and the tasks that it has, in the order in which it runs them.
+/// A worker and its tasks, in the order in which it runs them.
 pub(super) struct Server<'a> {
     process: &'a mut WorkerProcess,
     tasks: &'a Tasks<'a>,
     stage: &'a StageMessage,
-    /// After how long a worker that says nothing counts as lost.
+    /// Maximum time that a worker may be silent before it counts as lost.
     timeout: Duration,
     under_way: VecDeque<TaskSpec>,
-    /// How many it may have now.
+    /// Number of tasks that it may have now.
     depth: usize,
-    /// How often nothing was heard of it, one after the other. Times of listening and not the time of day, in which
-    /// this process may have been stopped.
+    /// Number of consecutive attempts to listen without a message. A count and not a time, because this process may
+    /// have been stopped in the meantime.
     silences: u32,
-    /// Since when what it has is not wanted any more.
+    /// Time at which its tasks were cancelled.
     cancelled: Option<Instant>,
-    /// When the task that it runs was begun.
+    /// Time at which the current task began.
     begun: Instant,
 }
 
@@ -86,11 +86,11 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Has it run tasks, beginning with `task`, until there are none.
+    /// Runs tasks on the worker, beginning with `task`, until none are left.
     pub(super) fn serve(&mut self, task: TaskSpec) -> Result<(), Lost> {
         let mut next = Some(task);
         while let Some(task) = next {
-            // Before anything can fail, so that it is answered in any case.
+            // Recorded before anything can fail, so that the task is answered in any case.
             self.under_way.push_back(task);
             self.begun = Instant::now();
             self.process.send_stage(self.stage.id, &self.stage.bytes)?;
@@ -104,7 +104,7 @@ impl<'a> Server<'a> {
         Ok(())
     }
 
-    /// What it has not answered: the task that it runs, and those that it has not begun.
+    /// Returns the unanswered tasks: the one that the worker runs, and those that it has not begun.
     pub(super) fn into_tasks(self) -> VecDeque<TaskSpec> {
         self.under_way
     }
@@ -116,7 +116,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Sends what it is to do next, or that nothing is.
+    /// Sends the next task in advance, or a command to cancel.
     fn look_ahead(&mut self) -> Result<(), Lost> {
         if let Some(since) = self.cancelled {
             if since.elapsed() > CANCEL {

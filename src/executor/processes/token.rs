@@ -1,16 +1,16 @@
-//! The token by which a worker knows its driver.
+//! The token by which a worker recognises its driver.
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
-/// What nobody else knows.
+/// A secret between a driver and a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct DriverToken(String);
 
 impl DriverToken {
-    /// One that nobody can guess.
+    /// Creates a random token.
     pub(super) fn new() -> io::Result<Self> {
         let mut bytes = [0_u8; 16];
         let mut filled = 0;
@@ -23,12 +23,12 @@ impl DriverToken {
         Ok(Self(format!("{:032x}", u128::from_le_bytes(bytes))))
     }
 
-    /// One that is written as `text`.
+    /// Creates the token with this text.
     pub(super) fn parse(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The line that a worker prints for the driver to know how far its output has come. No program prints it by chance.
+    /// Line that a worker prints to show the driver how much of its output has arrived. No program prints it by chance.
     pub(super) fn mark(&self) -> String {
         format!("[holdall {}]", self.0)
     }

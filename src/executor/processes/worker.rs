@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::executor::remote::{Canceller, Stage, TaskSpec, Worker};
 use crate::storage::codec;
 
-/// What the thread that runs tasks is told, in order.
+/// Commands for the thread that runs tasks, in order.
 enum Work {
     Stage(Vec<u8>),
     Task(TaskSpec),
@@ -21,8 +21,8 @@ enum Work {
     Exit,
 }
 
-/// Runs tasks for the driver at the other end of `channel`, until told to exit. The process ends with that, or at once
-/// when the driver does.
+/// Runs tasks for the driver at the other end of `channel`, until it receives the command to exit. The process then
+/// ends; if the driver ends, the process ends immediately.
 pub(super) fn work(number: usize, token: &DriverToken, channel: UnixStream) -> ! {
     let mark = token.mark();
     let mut worker = Worker::new(number);
@@ -59,7 +59,7 @@ pub(super) fn work(number: usize, token: &DriverToken, channel: UnixStream) -> !
     vanish()
 }
 
-/// Ends a process that was started as a worker and cannot be one.
+/// Ends a process that was started as a worker but cannot be one.
 pub(super) fn refuse(error: &io::Error) -> ! {
     let _ = writeln!(
         io::stderr(),
@@ -68,11 +68,11 @@ pub(super) fn refuse(error: &io::Error) -> ! {
     process::exit(1)
 }
 
-/// The stage that the driver has sent, and the directory that its paths are relative to.
+/// Decodes the stage that the driver has sent, and changes to its working directory.
 fn open(bytes: &[u8]) -> Result<Stage> {
     let stage: Stage = codec::decode(bytes)?;
     if stage.directory.is_some() && stage.directory != env::current_dir().ok() {
-        // If it is gone, whoever needs it says so.
+        // If the directory no longer exists, operations on relative paths report the error.
         let _ = stage.directory.as_ref().map(env::set_current_dir);
     }
     Ok(stage)
@@ -95,7 +95,7 @@ fn run(
     })
 }
 
-/// Looks after what the driver says, whatever the tasks are doing.
+/// Handles the commands of the driver while tasks run.
 fn control(
     mut receiver: Receiver,
     events: &Sender,
@@ -125,21 +125,21 @@ fn control(
     vanish()
 }
 
-/// Tells the driver, or ends if it is gone.
+/// Sends an event to the driver. Ends this process if the driver has ended.
 fn tell(events: &Sender, event: &Event, bytes: &[u8]) {
     if events.send(event, bytes).is_err() {
         vanish();
     }
 }
 
-/// Prints the mark, after all that has been printed.
+/// Prints the mark after all earlier output.
 fn print(mark: &str) {
-    // Where a closure has closed them, the driver does not wait for long.
+    // If a closure has closed the stream, the driver does not wait for long.
     let _ = writeln!(io::stdout(), "{mark}").and_then(|()| io::stdout().flush());
     let _ = writeln!(io::stderr(), "{mark}");
 }
 
-/// Ends this process at once, whatever its threads are doing: the driver is gone.
+/// Ends this process immediately, whatever its threads are doing: the driver has ended.
 fn vanish() -> ! {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     process::abort()

@@ -1,4 +1,4 @@
-//! The seam that executors outside of this process share: stages and tasks as plain data.
+//! The interface for executors outside this process: stages and tasks as plain data.
 //!
 //! ```text
 //!   driver                                        executor                             worker
@@ -24,19 +24,19 @@ pub use worker::{Canceller, Worker};
 
 use crate::error::Result;
 
-/// Runs the tasks of stages outside of this process, or at least as if they were.
+/// Runs the tasks of stages outside this process, or as if they were outside.
 ///
-/// See the [module](crate::executor) for what it may do and what it must.
+/// The [module](crate::executor) lists what it must do and what it may do.
 pub trait RemoteExecutor: Send + Sync + 'static {
-    /// How many tasks it runs at a time. The memory budget of a context is divided by it.
+    /// Number of tasks that run at a time. The memory budget of the context is divided among them.
     fn slots(&self) -> usize;
 
-    /// Takes tasks from `tasks` until there are none, has each of them run by a [`Worker`], and tells `tasks` what came
-    /// of it. Several stages may be running at a time, of jobs that run at a time.
+    /// Takes tasks from `tasks` until none are left, runs each on a [`Worker`], and reports the outcome to `tasks`. If
+    /// several jobs run concurrently, so may several stages.
     ///
     /// # Errors
     ///
-    /// If it cannot run anything; that ends the job. What goes wrong with a single task is for [`Tasks::failed`] and
-    /// [`Tasks::lost`].
+    /// Returns an error if it cannot run any tasks; the error ends the job. Report the failure of a single task by
+    /// [`Tasks::failed`] or [`Tasks::lost`].
     fn run(&self, stage: &Stage, tasks: &Tasks<'_>) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! Partitions that come from a source in this process, as many at a time as there are at once.
+//! Pulls partitions from a source in this process: as many at a time as are available without a long wait.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use super::results::Driver;
 use super::spec::PartitionSpec;
 use crate::error::Result;
 
-/// No more are asked for when they have so many bytes, or when the source has taken so long.
+/// Pulling stops once the partitions have this many bytes, or once the source has taken this long.
 const MAX_BYTES: usize = 1 << 20;
 const PULL: Duration = Duration::from_millis(2);
 
-/// Up to `most` partitions, and whether the source has no more.
+/// Pulls up to `most` partitions, and returns whether the source is exhausted.
 pub(super) fn pull_some(source: &dyn Driver, most: usize) -> (Vec<PartitionSpec>, Result<bool>) {
     let (begun, mut bytes) = (Instant::now(), 0);
     let mut partitions = Vec::new();

@@ -1,4 +1,5 @@
-//! Chunks of results, which come from several workers at once and perhaps more than once, in order of partition.
+//! Puts chunks of results into the order of their partitions. Several workers send chunks concurrently, and may repeat
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -6,40 +7,40 @@ use super::spec::Report;
 use crate::error::{Error, Result};
 use crate::task::{Flow, fingerprint};
 
-/// What the driver has for the tasks of a stage, and where their results go.
+/// The driver's side of the tasks of a stage: a source of partitions, and the receiver of results.
 pub(crate) trait Driver: Sync {
-    /// The next partition of a source of unknown length, as bytes.
+    /// Returns the next partition of a source of unknown length, as bytes.
     fn pull(&self) -> Result<Option<(usize, Vec<u8>)>>;
 
-    /// Takes down what a task of some partitions has done.
+    /// Records the report of a task of `partitions` partitions.
     fn take(&self, partitions: usize, report: &Report) -> Result<()>;
 
-    /// Lets go of what this error says is damaged, if it is part of what is kept from job to job.
+    /// Drops the partition that the error reports as damaged, if it belongs to data that is kept between jobs.
     fn forget(&self, damage: &Error);
 
-    /// Takes a chunk of the result of a partition. They come in order, one at a time, each once.
+    /// Takes a chunk of the result of a partition. Chunks arrive in order, one at a time, each exactly once.
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow>;
 
-    /// Whether nobody wants the result any more.
+    /// Returns whether the result is no longer needed.
     fn is_stopped(&self) -> bool;
 }
 
-/// A chunk as it is sent: with a byte behind it that says whether it is the last one of its partition.
+/// Encodes a chunk: appends a byte that marks the last chunk of a partition.
 pub(super) fn framed(mut bytes: Vec<u8>, is_last: bool) -> Vec<u8> {
     bytes.push(u8::from(is_last));
     bytes
 }
 
-/// A piece of the result of a partition.
+/// A part of the result of a partition.
 pub(super) struct ResultChunk {
     bytes: Vec<u8>,
-    /// Of its bytes, unless it is the last chunk. It stays when these have been handed on: an attempt that comes later
-    /// must give the same.
+    /// Fingerprint of the bytes, or `None` for the last chunk. It remains after the bytes have been forwarded, because
+    /// later attempts must send the same bytes.
     fingerprint: Option<u64>,
 }
 
 impl ResultChunk {
-    /// What was [framed].
+    /// Decodes a [framed] chunk.
     pub(super) fn new(mut bytes: Vec<u8>) -> Self {
         let is_last = bytes.pop() == Some(1);
         Self {
@@ -49,43 +50,43 @@ impl ResultChunk {
     }
 }
 
-/// How what comes of a partition stands to what is there.
+/// Result of comparing a chunk, or the end of a partition, with what earlier attempts have sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is the next of its partition.
+    /// It is the next one of its partition.
     New,
-    /// It is not needed, since another attempt has given it.
+    /// Another attempt has already sent it.
     Known,
-    /// An attempt before has given something else, which has been handed on.
+    /// It differs from what an earlier attempt has sent, which has been forwarded.
     Other,
-    /// It is out of place: the executor has left something out, or has said something twice.
+    /// It is out of order: the executor has skipped or repeated something.
     Misplaced,
 }
 
-/// The chunks of the partitions that are not done yet, or that wait for others.
+/// The chunks of the partitions that are not done yet, or that wait for earlier partitions.
 #[derive(Default)]
 pub(super) struct Results {
-    /// The partition whose chunks are handed on now. All before it have been handed on.
+    /// The partition whose chunks are forwarded now. All earlier partitions are finished.
     partition: usize,
     by_partition: BTreeMap<usize, Chunks>,
     early_bytes: usize,
-    /// Whether a thread is handing them on.
+    /// Whether a thread is forwarding chunks.
     pub(super) is_busy: bool,
 }
 
 #[derive(Default)]
 struct Chunks {
     all: Vec<ResultChunk>,
-    /// How many of them have been handed on.
+    /// Number of chunks that have been forwarded.
     taken: usize,
-    /// The task that has given all of them, if one has.
+    /// The task that has sent all chunks, if one has.
     finished_by: Option<u64>,
     /// Whether the task of the partition is done.
     is_done: bool,
 }
 
 impl Results {
-    /// The partition that is to be taken next.
+    /// Returns the partition whose chunks are forwarded next.
     pub(super) fn partition(&self) -> usize {
         self.partition
     }
@@ -94,7 +95,7 @@ impl Results {
         self.early_bytes
     }
 
-    /// Looks whether chunk `number` of a partition has come before.
+    /// Compares chunk `number` of a partition with the chunks that have arrived before.
     pub(super) fn look(&self, partition: usize, number: usize, chunk: &ResultChunk) -> Standing {
         let chunks = self.by_partition.get(&partition);
         let is_whole = chunks.map_or(partition < self.partition, |chunks| {
@@ -110,7 +111,7 @@ impl Results {
         }
     }
 
-    /// Takes a chunk of a task that is [new](Standing::New).
+    /// Stores a chunk that is [new](Standing::New).
     pub(super) fn put(&mut self, partition: usize, task: u64, chunk: ResultChunk) {
         self.early_bytes += chunk.bytes.len();
         let chunks = self.by_partition.entry(partition).or_default();
@@ -120,7 +121,7 @@ impl Results {
         chunks.all.push(chunk);
     }
 
-    /// Says that a task has given all chunks of a partition. Whether that is news.
+    /// Records that a task has sent all chunks of a partition. Returns whether it is the first to do so.
     pub(super) fn finish(&mut self, partition: usize, task: u64) -> bool {
         if partition < self.partition && !self.by_partition.contains_key(&partition) {
             return false;
@@ -131,7 +132,7 @@ impl Results {
         is_new
     }
 
-    /// Says that the task of a partition is done, which has given so many chunks of it.
+    /// Records that the task of a partition is done and has sent `count` chunks of it.
     pub(super) fn done(&mut self, partition: usize, task: u64, count: usize) -> Standing {
         self.finish(partition, task);
         let Some(chunks) = self.by_partition.get_mut(&partition) else {
@@ -144,7 +145,7 @@ impl Results {
         let standing = match chunks.all.len() {
             known if known == count => Standing::New,
             _ if !is_of_task => Standing::Known,
-            // The executor has not handed on all of them.
+            // The executor has not forwarded all of them.
             known if known < count => Standing::Misplaced,
             _ => Standing::Other,
         };
@@ -154,7 +155,7 @@ impl Results {
         standing
     }
 
-    /// Lets go of what an attempt has given of a partition that it has not finished, except for what has been handed on.
+    /// Drops the chunks of an unfinished attempt, except those that have been forwarded.
     pub(super) fn abandon(&mut self, partition: usize) {
         let Some(chunks) = self.by_partition.get_mut(&partition) else {
             return;
@@ -165,7 +166,7 @@ impl Results {
         }
     }
 
-    /// The next chunk, if it is there.
+    /// Takes the next chunk in order, if it has arrived.
     pub(super) fn take(&mut self) -> Option<(usize, Vec<u8>)> {
         loop {
             let partition = self.partition;
@@ -184,7 +185,7 @@ impl Results {
         }
     }
 
-    /// Whether so many partitions are done, each once, and all of their chunks have been taken.
+    /// Returns whether all of `partitions` partitions are done, each once, and all of their chunks have been taken.
     pub(super) fn are_whole(&self, partitions: usize) -> bool {
         self.partition == partitions && self.by_partition.is_empty()
     }
@@ -275,7 +276,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(look(&results, 0, 0, 7), Standing::Known);
             assert_eq!(look(&results, 0, 1, 7), Standing::Known);
-            // Also when it has been handed on.
+            // The answer is the same once the chunks have been forwarded.
             taken(&mut results);
         }
         assert_eq!(results.done(0, 2, 2), Standing::Known);

@@ -1,4 +1,4 @@
-//! What an executor carries: a stage, a task of it, and what came of the task. Plain data, all of it.
+//! The plain data that an executor transports: stages, tasks, and reports of tasks.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,41 +8,42 @@ use serde::{Deserialize, Serialize};
 use super::super::bytes;
 use crate::task::{CounterUpdate, MapBlock, StoredPartition};
 
-/// What a stage computes, and what its tasks need: to be brought once to each worker that is to run some of them.
+/// The code and data that all tasks of a stage share. Each worker that runs some of the tasks needs it once.
 ///
-/// It can go to other processes of this program on this machine, by serde. What a worker makes of it is
-/// [`Worker::run`](super::Worker::run)'s business; an executor needs its [`id`](Self::id) at most.
+/// Serde can send it to other processes of this program on this machine. Only [`Worker::run`](super::Worker::run)
+/// interprets it; an executor needs at most its [`id`](Self::id).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stage {
-    /// A number that no other stage has that this process sends. A stage that runs again has another one.
+    /// A number that is unique among the stages that this process sends. A stage that runs again has a new one.
     pub id: u64,
-    /// Its number in its job, as in [`explain`](crate::Bag::explain).
+    /// Number of the stage in its job, as in [`explain`](crate::Bag::explain).
     pub number: usize,
-    /// What its tasks run.
+    /// The code that its tasks run.
     #[serde(with = "bytes")]
     pub code: Vec<u8>,
-    /// What earlier stages have left for it. The files that they name must be within reach of the workers.
+    /// Output of earlier stages that it reads. Workers must be able to access the files that the blocks name.
     pub inputs: Vec<MapBlock>,
-    /// The directory for files. It must be within reach of the workers, and is removed with the job.
+    /// The directory for files. Workers must be able to access it. It is removed with the job.
     pub scratch: PathBuf,
-    /// The directory that paths are relative to, if it is known: it may have been removed.
+    /// The working directory, to which paths are relative, or `None` if it is unknown: it may have been removed.
     pub directory: Option<PathBuf>,
-    /// The memory that one worker may use for what grows with the data.
+    /// Memory that one worker may use for data that grows with the input, in bytes.
     pub memory_bytes: usize,
-    /// The most bytes of files that there may be at a time.
+    /// Maximum size of all files at any time, in bytes.
     pub disk_quota_bytes: Option<u64>,
 }
 
-/// Some neighbouring partitions of a stage, to be computed by one worker, one after the other: as a whole or not at all.
+/// Neighbouring partitions of a stage that one worker computes, one after the other. A task succeeds or fails as a
+/// whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TaskSpec {
-    /// A number that no other task of the stage has. A task that is tried again has another one.
+    /// A number that is unique among the tasks of the stage. A task that is retried has a new one.
     pub id: u64,
-    /// Which attempt at these partitions it is, from 1.
+    /// Number of this attempt at the partitions, from 1.
     pub attempt: usize,
-    /// The numbers of the partitions, and what their source has put into them.
+    /// The partitions, in ascending order.
     pub partitions: Vec<PartitionSpec>,
 }
 
@@ -50,29 +51,29 @@ pub struct TaskSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PartitionSpec {
-    /// Its number in its stage.
+    /// Number of the partition in its stage.
     pub index: usize,
-    /// What a source that lives in this process has put into it; empty for most.
+    /// Data from a source that lives in this process; empty for most sources.
     #[serde(with = "bytes")]
     pub payload: Vec<u8>,
 }
 
-/// What a task has done: where it has put what the next stage needs, and what is to be counted.
+/// The result of a task: the location of its output for the next stage, and its metrics.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// What the next stage reads. Results of an action come in chunks instead.
+    /// Output for the next stage. Results of an action are sent in chunks instead.
     pub blocks: Vec<MapBlock>,
-    /// How many chunks each partition of the task has given to the action, in the order of the task.
+    /// Number of chunks that each partition has sent to the action, in the order of the task's partitions.
     pub(crate) chunks: Vec<usize>,
     /// Partitions of persisted bags.
     pub(crate) stored: Vec<StoredPartition>,
-    /// What counters were told, by partition.
+    /// Counter updates, by partition.
     pub(crate) counter_updates: Vec<CounterUpdate>,
     pub(crate) metrics: Metrics,
 }
 
-/// What the summary of a job wants to know of a task.
+/// Metrics of a task for the summary of the job.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Metrics {
     pub(crate) input_bytes: u64,
@@ -84,7 +85,7 @@ pub(crate) struct Metrics {
 }
 
 impl Report {
-    /// The files that it names.
+    /// Returns the files that the report names.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         let of_blocks = self.blocks.iter().filter_map(|block| block.file.as_ref());
         let parts = of_blocks.chain(self.stored.iter().map(|stored| &stored.part));
@@ -93,7 +94,7 @@ impl Report {
 }
 
 impl TaskSpec {
-    /// The number of its first partition.
+    /// Returns the number of its first partition.
     pub(super) fn first(&self) -> usize {
         self.partitions
             .first()

@@ -1,4 +1,4 @@
-//! What is known of the tasks of a stage, behind the lock of [`Tasks`](super::Tasks).
+//! State of the tasks of a stage, under the lock of [`Tasks`](super::Tasks).
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -8,48 +8,48 @@ use super::results::Results;
 use super::spec::{PartitionSpec, Report, TaskSpec};
 use crate::error::Error;
 
-/// How much of results may wait for earlier ones.
+/// Maximum size of results that wait for earlier ones, in bytes.
 const ROOM_BYTES: usize = 8 << 20;
 
 #[derive(Default)]
 pub(super) struct RoundState {
     pub(super) last_id: u64,
-    /// The first partition of a known number of them that was never handed out.
+    /// If the number of partitions is known: the first one that was never assigned.
     pub(super) unclaimed: usize,
-    /// How many the source has given, and whether it has no more.
+    /// Number of partitions that the source has returned, and whether it is exhausted.
     pub(super) pulled: usize,
     pub(super) is_exhausted: bool,
-    /// To be handed out next, by the first partition of each.
+    /// Tasks to be assigned next, by first partition.
     pub(super) waiting: BTreeMap<usize, WaitingTask>,
     pub(super) out: BTreeMap<u64, TaskSpec>,
-    /// Of what is done, by the first partition of each.
+    /// Reports of tasks that are done, by first partition.
     pub(super) reports: BTreeMap<usize, Report>,
-    /// All that these have ever named.
+    /// All files that the reports have named.
     pub(super) files: HashSet<PathBuf>,
     pub(super) results: Results,
     pub(super) end: Option<End>,
-    /// How many tasks were taken since the executor was called.
+    /// Number of tasks that were taken since the executor was called.
     pub(super) taken: usize,
 }
 
-/// A task that is not out.
+/// A task that is waiting to be assigned.
 pub(super) struct WaitingTask {
     pub(super) partitions: Vec<PartitionSpec>,
-    /// How often it was tried.
+    /// Number of attempts so far.
     pub(super) attempts: usize,
 }
 
-/// Why no more tasks are handed out, although there are some.
+/// Reason why no more tasks are assigned, although some are left.
 pub(super) enum End {
-    /// Nobody wants more of the result.
+    /// No more results are needed.
     Enough,
     Failed(Error),
-    /// What an earlier stage has left is damaged.
+    /// The output of an earlier stage is damaged.
     Damaged,
 }
 
 impl RoundState {
-    /// The first end counts, but for one that only asks to wait.
+    /// Sets the reason to end. The first one counts, except that `Damaged` may be replaced.
     pub(super) fn end(&mut self, end: End) {
         if self.wants_results() {
             self.end = Some(end);
@@ -60,14 +60,14 @@ impl RoundState {
         matches!(self.end, None | Some(End::Damaged))
     }
 
-    /// Says that the partitions of `task` before `partition` have given all of their chunks: a task computes one after
-    /// the other. False if `partition` is none of the task's.
+    /// Records that the partitions of `task` before `partition` have sent all of their chunks, since a task computes
+    /// its partitions in order. Returns `false` if `partition` is not one of the task's.
     pub(super) fn finish_before(&mut self, task: &TaskSpec, partition: usize) -> bool {
         let mut partitions = task.partitions.iter().map(|partition| partition.index);
         let Some(position) = partitions.position(|index| index == partition) else {
             return false;
         };
-        // If one is finished, all before it are.
+        // If one is already finished, all before it are.
         let before = task.partitions[..position].iter().rev();
         for before in before {
             if !self.results.finish(before.index, task.id) {
@@ -91,10 +91,11 @@ impl RoundState {
         self.waiting.insert(first, waiting);
     }
 
-    /// Removes what a report names that nobody will read. One that comes twice names what is needed.
+    /// Removes the files of a report that no task will read. Files that an accepted report names are kept, because a
+    /// report may arrive twice.
     pub(super) fn remove_files(&self, report: &Report) {
         for file in report.files().filter(|file| !self.files.contains(*file)) {
-            // If it cannot be, it goes with its directory.
+            // A file that cannot be removed now is removed with its directory.
             let _ = fs::remove_file(file);
         }
     }
@@ -107,13 +108,13 @@ impl RoundState {
         is_claimed && self.waiting.is_empty() && self.out.is_empty()
     }
 
-    /// Whether a chunk of `partition` that task `id` sends may be kept.
+    /// Returns whether a chunk of `partition` that task `id` sends may be buffered.
     pub(super) fn has_room(&self, id: u64, partition: usize) -> bool {
         if self.results.early_bytes() < ROOM_BYTES {
             return true;
         }
-        // What a worker was given first it is done with first. So those with earlier numbers come on, whatever the
-        // others wait for; and only for these may anyone wait.
+        // A worker finishes its tasks in the order in which it received them. So the tasks with smaller numbers make
+        // progress, whatever the others wait for, and a chunk may wait only for these.
         let next = self.results.partition();
         let holds_next = |task: &TaskSpec| task.partitions.iter().any(|p| p.index == next);
         !self.results.is_busy

@@ -1,4 +1,4 @@
-//! The tasks of a stage: which wait, which are out, which are done; and the results that they have sent.
+//! The tasks of a stage, whether waiting, assigned or done, and the results that they have sent.
 
 use std::iter;
 use std::path::Path;
@@ -12,55 +12,55 @@ use super::state::{End, RoundState, WaitingTask};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::task::{Flow, Site};
 
-/// How often a task is tried.
+/// Maximum number of attempts at a task.
 const ATTEMPTS: usize = 4;
 
-/// The most partitions in a task.
+/// Maximum number of partitions in a task.
 const MAX_PARTITIONS: usize = 256;
 
-/// How long a thread waits before it looks whether the job has been stopped.
+/// Interval at which a waiting thread checks whether the job has been stopped.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// The tasks of one stage, for the executor that is to have them run.
+/// The tasks of one stage, for the executor that runs them.
 ///
-/// All methods may be called from any thread. A task that was taken must be answered by one of [`done`](Self::done),
-/// [`failed`](Self::failed), [`lost`](Self::lost) and [`give_back`](Self::give_back); one that was not counts as lost
-/// when the executor returns. What is said of a task that has been answered changes nothing.
+/// All methods may be called from any thread. The executor must answer each task that it takes by one of
+/// [`done`](Self::done), [`failed`](Self::failed), [`lost`](Self::lost) and [`give_back`](Self::give_back). An
+/// unanswered task counts as lost when the executor returns. Calls for a task that has been answered have no effect.
 pub struct Tasks<'a> {
     source: &'a dyn Driver,
     site: StageSite,
-    /// How many partitions there are, where that is known before they are read.
+    /// Number of partitions, if it is known before they are read.
     partitions: Option<usize>,
-    /// How many of them a worker takes [at once](crate::task::StageCode::at_once).
+    /// Number of neighbouring partitions that a worker takes [together](crate::task::StageCode::partitions_per_task).
     partitions_per_task: usize,
     slots: usize,
     state: Mutex<RoundState>,
     changed: Condvar,
-    /// Held by who asks the source.
+    /// Held by the thread that pulls from the source.
     pull: Mutex<()>,
 }
 
-/// Where a stage stands in the program, for the place of an error.
+/// Number and call site of a stage, for the context of an error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StageSite {
     pub(crate) number: usize,
     pub(crate) site: Site,
 }
 
-/// What has come of a stage when the executor returns.
+/// State of a stage when the executor returns.
 pub(crate) enum Round {
-    /// All is done. The reports are in the order of the partitions.
+    /// All tasks are done. The reports are in the order of the partitions.
     Done(Vec<Report>),
-    /// The rest is not wanted.
+    /// The remaining results are not needed.
     Stopped,
-    /// The earlier stages have to run again, and then the rest of this one.
+    /// The earlier stages must run again, followed by the rest of this one.
     Damaged,
-    /// There are tasks left.
+    /// Tasks are left.
     Again,
 }
 
 impl<'a> Tasks<'a> {
-    /// The tasks of a stage for an executor that runs `slots` of them at a time.
+    /// Creates the tasks of a stage for an executor that runs `slots` of them at a time.
     pub(crate) fn new(
         source: &'a dyn Driver,
         site: StageSite,
@@ -80,10 +80,10 @@ impl<'a> Tasks<'a> {
         }
     }
 
-    /// The next task. Waits while there is none, but one that is out may come back; `None` means that all are done, or
-    /// that the rest is not wanted.
+    /// Takes the next task. If none is available, waits as long as an assigned task may still be returned. Returns
+    /// `None` once all tasks are done, or if the remaining results are not needed.
     ///
-    /// Tasks come in the order of their partitions, large ones first.
+    /// Tasks are assigned in the order of their partitions, large tasks first.
     #[must_use]
     pub fn next(&self) -> Option<TaskSpec> {
         let mut state = self.lock();
@@ -106,10 +106,10 @@ impl<'a> Tasks<'a> {
         }
     }
 
-    /// The next task, if there is one at once, for an executor that wants to have one at hand. Such a one begins when
-    /// the tasks before it on its worker have ended.
+    /// Takes the next task without waiting, for an executor that assigns tasks to a worker in advance. Such a task
+    /// begins when the earlier tasks of its worker have ended.
     ///
-    /// Tasks that come from a source in this process are never there at once.
+    /// Tasks from a source in this process are never available without waiting.
     #[must_use]
     pub fn try_next(&self) -> Option<TaskSpec> {
         let mut state = self.lock();
@@ -119,18 +119,18 @@ impl<'a> Tasks<'a> {
         self.hand_out(&mut state)
     }
 
-    /// How many partitions the stage has, where that is known before they are read: an executor need not start more
-    /// workers than that.
+    /// Number of partitions of the stage, if it is known before they are read. An executor need not start more workers
+    /// than this.
     #[must_use]
     pub fn partitions(&self) -> Option<usize> {
         self.partitions
     }
 
-    /// Hands on a part of a task's result: chunk `number`, from 0, of `partition`.
+    /// Forwards a chunk of a task's result: chunk `number`, from 0, of `partition`.
     ///
-    /// The chunks of a task come in order. Each counts once, whichever attempt it comes from. This waits while others
-    /// must be taken before and there is no room to keep it; so an executor that runs tasks one at a time must do that
-    /// in the order in which it took them.
+    /// The chunks of a task must arrive in order. Each counts once, whichever attempt sends it. The call blocks while
+    /// earlier chunks are missing and the buffer is full. An executor that forwards the chunks of one task at a time
+    /// must therefore forward them in the order in which it took the tasks.
     pub fn chunk(&self, task: &TaskSpec, partition: usize, number: usize, chunk: Vec<u8>) {
         let chunk = ResultChunk::new(chunk);
         let mut state = self.lock();
@@ -142,7 +142,7 @@ impl<'a> Tasks<'a> {
                 return self.refuse(state, partition, &Standing::Misplaced);
             }
             state = self.hand_on(state);
-            // Meanwhile the task may have been lost.
+            // In the meantime, the task may have been lost.
             if !self.is_wanted(&mut state, task) {
                 return;
             }
@@ -160,7 +160,7 @@ impl<'a> Tasks<'a> {
         drop(self.hand_on(state));
     }
 
-    /// Ends the job, since what has come of a partition is not what should have come.
+    /// Ends the job, because the chunks of a partition are not the expected ones.
     #[cold]
     fn refuse(&self, mut state: MutexGuard<'_, RoundState>, partition: usize, standing: &Standing) {
         state.end(End::Failed(if *standing == Standing::Other {
@@ -181,13 +181,13 @@ impl<'a> Tasks<'a> {
         self.changed.notify_all();
     }
 
-    /// The task is done, and all its chunks have been handed on.
+    /// Reports that the task is done. The executor must have forwarded all of its chunks.
     pub fn done(&self, task: &TaskSpec, report: Report) {
         let mut state = self.lock();
         if state.out.remove(&task.id).is_none() {
             return state.remove_files(&report);
         }
-        // Once nobody wants more, chunks are not kept.
+        // If no more results are needed, chunks are not kept.
         if state.wants_results() {
             let counts = report.chunks.iter().copied().chain(iter::repeat(0));
             for (partition, count) in task.partitions.iter().zip(counts) {
@@ -206,8 +206,8 @@ impl<'a> Tasks<'a> {
         self.changed.notify_all();
     }
 
-    /// The task ended with an error of its own, as [`Worker::run`](super::Worker::run) gave it. That ends the job,
-    /// unless making again what earlier stages have left may help.
+    /// Reports that the task ended with an error that [`Worker::run`](super::Worker::run) returned. The error ends the
+    /// job, unless recomputing the output of earlier stages may help.
     pub fn failed(&self, task: &TaskSpec, error: Error) {
         let mut state = self.lock();
         let Some(task) = state.out.remove(&task.id) else {
@@ -224,15 +224,15 @@ impl<'a> Tasks<'a> {
         self.changed.notify_all();
     }
 
-    /// The worker was lost before it was done with the task, which will be tried again. `worker` is its number and
-    /// `cause` what is known of why.
+    /// Reports that the worker was lost before it finished the task, which is retried. `worker` is the number of the
+    /// worker, and `cause` describes the known reason.
     pub fn lost(&self, task: &TaskSpec, worker: usize, cause: &str) {
         let mut state = self.lock();
         let Some(task) = state.out.remove(&task.id) else {
             return;
         };
         let mut cause = cause.to_owned();
-        // A single one is in the error's place.
+        // The context of the error names a single partition.
         if let [first, .., last] = &task.partitions[..] {
             cause += &format!(", at partitions {} to {}", first.index, last.index);
         }
@@ -242,7 +242,7 @@ impl<'a> Tasks<'a> {
         self.changed.notify_all();
     }
 
-    /// The task was not begun, and will be handed out again.
+    /// Returns a task that was not begun, so that it is assigned again.
     pub fn give_back(&self, task: &TaskSpec) {
         let mut state = self.lock();
         if let Some(task) = state.out.remove(&task.id) {
@@ -252,19 +252,19 @@ impl<'a> Tasks<'a> {
         self.changed.notify_all();
     }
 
-    /// Whether the tasks that are out had better end, since nobody wants what they compute. They are to be answered as
-    /// others are; that they were lost will do.
+    /// Returns whether the assigned tasks should stop, because their results are not needed. Answer them like other
+    /// tasks; [`lost`](Self::lost) is sufficient.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         let mut state = self.lock();
         self.is_unwanted(&mut state)
     }
 
-    /// What has come of the stage, when the executor has returned.
+    /// Returns the state of the stage, after the executor has returned.
     ///
     /// # Errors
     ///
-    /// The error that is to end the job.
+    /// Returns the error that ends the job.
     pub(crate) fn round(&self) -> Result<Round> {
         let mut state = self.lock();
         let (taken, out) = (
@@ -283,7 +283,7 @@ impl<'a> Tasks<'a> {
         match state.end.take() {
             Some(End::Failed(error)) => return Err(error),
             Some(End::Damaged) => return Ok(Round::Damaged),
-            // For whoever asks later.
+            // For later calls.
             Some(End::Enough) => state.end = Some(End::Enough),
             None => {}
         }
@@ -307,7 +307,7 @@ impl<'a> Tasks<'a> {
         Ok(Round::Again)
     }
 
-    /// Has the task tried again, after an attempt that came to nothing through no fault of the program's.
+    /// Retries a task after an attempt that failed for a reason outside the user's code.
     fn try_again(&self, state: &mut RoundState, task: TaskSpec, error: Error) {
         let attempts = task.attempt;
         if attempts >= ATTEMPTS {
@@ -321,8 +321,8 @@ impl<'a> Tasks<'a> {
             self.source.forget(&error);
             state.end(End::Damaged);
         }
-        // As few at a time as can be, so that what ends one of them does not keep the others from being done; and a single
-        // one has a place.
+        // Retry as few partitions at a time as possible: a partition that ends its worker then does not prevent the
+        // others from being done, and the error can name a single partition.
         for partitions in task.partitions.chunks(self.partitions_per_task) {
             state.put_back(partitions.to_vec(), attempts);
         }
@@ -353,13 +353,13 @@ impl<'a> Tasks<'a> {
         Some(task)
     }
 
-    /// Partitions that were never handed out, if their number is known.
+    /// Claims partitions that were never assigned, if their number is known.
     fn claim(&self, state: &mut RoundState) -> Option<WaitingTask> {
         let left = self.partitions?.saturating_sub(state.unclaimed);
         if left == 0 {
             return None;
         }
-        // Many at first, so that the cost of a task is shared, and as few as can be at last, so that all slots end
+        // Begin with large tasks, to amortise their overhead, and end with small ones, so that all slots finish
         // together.
         let take = (left / (self.slots * 4)).clamp(1, MAX_PARTITIONS);
         let take = take.next_multiple_of(self.partitions_per_task).min(left);
@@ -375,15 +375,15 @@ impl<'a> Tasks<'a> {
         })
     }
 
-    /// Asks the source for the partitions of one task more.
+    /// Pulls the partitions of one more task from the source.
     fn pull(&self) {
         let _pull = self.pull.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
-        // Who had the source before may have left enough.
+        // The thread that held the source before may have pulled enough.
         if state.is_exhausted || !state.waiting.is_empty() || self.is_over(&mut state) {
             return;
         }
-        // How many are to come nobody knows: so each task is a small part of what has come.
+        // The total number of partitions is unknown, so each task is a small fraction of those pulled so far.
         let most = (state.pulled / (self.slots * 16)).clamp(1, MAX_PARTITIONS);
         drop(state);
         let (partitions, end) = pull_some(self.source, most);
@@ -398,7 +398,7 @@ impl<'a> Tasks<'a> {
         self.changed.notify_all();
     }
 
-    /// Hands on the chunks whose turn it is, unless another thread is at it.
+    /// Forwards the chunks that are next in order, unless another thread is doing so.
     fn hand_on<'s>(&'s self, mut state: MutexGuard<'s, RoundState>) -> MutexGuard<'s, RoundState> {
         if state.results.is_busy {
             return state;
@@ -429,12 +429,12 @@ impl<'a> Tasks<'a> {
         state.end.is_some()
     }
 
-    /// Whether nothing is wanted any more, of what is out either.
+    /// Returns whether no more results are needed, not even those of assigned tasks.
     fn is_unwanted(&self, state: &mut RoundState) -> bool {
         self.is_over(state) && !state.wants_results()
     }
 
-    /// Whether what the task sends is wanted: it is out, and has not been lost.
+    /// Returns whether the chunks of the task are needed: it is assigned, and has not been lost.
     fn is_wanted(&self, state: &mut RoundState, task: &TaskSpec) -> bool {
         !self.is_unwanted(state) && state.out.contains_key(&task.id)
     }

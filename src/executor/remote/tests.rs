@@ -1,4 +1,4 @@
-//! The tasks of a stage that computes nothing.
+//! Tests of the tasks of a stage that computes nothing.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,21 +12,21 @@ use super::{Driver, Report, TaskSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::{FilePart, Flow, MapBlock, Site};
 
-/// A driver that writes down what it is given.
+/// A driver that records its calls.
 #[derive(Default)]
 struct Fake {
-    /// How many partitions its source has yet.
+    /// Number of partitions that its source still has.
     left: AtomicUsize,
     pulled: AtomicUsize,
     accepted: Mutex<Vec<(usize, Vec<u8>)>>,
-    /// After how many chunks it has enough.
+    /// Number of chunks after which it needs no more.
     enough: Option<usize>,
     is_stopped: AtomicBool,
     partitions_done: AtomicUsize,
 }
 
 impl Fake {
-    /// One whose source has so many partitions.
+    /// Creates a driver whose source has this many partitions.
     fn streaming(partitions: usize) -> Self {
         Self {
             left: AtomicUsize::new(partitions),
@@ -128,12 +128,12 @@ fn report(path: &std::path::Path) -> Report {
     report
 }
 
-/// Hands on a chunk that is not the last one.
+/// Forwards a chunk that is not the last one.
 fn send(tasks: &Tasks<'_>, task: &TaskSpec, partition: usize, number: usize, bytes: Vec<u8>) {
     tasks.chunk(task, partition, number, framed(bytes, false));
 }
 
-/// The report of a task whose partitions have sent so many chunks.
+/// Report of a task whose partitions have sent these numbers of chunks.
 fn sent(chunks: &[usize]) -> Report {
     Report {
         chunks: chunks.to_vec(),
@@ -445,7 +445,7 @@ fn damage_has_earlier_stages_run_again_up_to_four_times() {
     );
 }
 
-/// Chunks so large that two of them fill the room there is.
+/// A chunk so large that two of them fill the buffer.
 fn large(number: u8) -> Vec<u8> {
     vec![number; 5 << 20]
 }
@@ -467,7 +467,7 @@ fn a_chunk_waits_for_room() {
         send(&tasks, &a, 0, 0, large(0));
         tasks.done(&a, sent(&[1]));
         thread::sleep(Duration::from_millis(1));
-        // What is to be taken next waits for nobody.
+        // The chunk that is taken next never waits.
         later.join().unwrap();
         tasks.done(&b, sent(&[4]));
     });
@@ -487,7 +487,7 @@ fn nobody_waits_for_a_task_that_nobody_runs() {
         });
         thread::sleep(Duration::from_millis(30));
         assert!(!later.is_finished());
-        // Now only the thread that waits may be there to run it.
+        // The thread that waits may be the only one that can run the task.
         lose(&tasks, &a);
         later.join().unwrap();
     });
@@ -512,7 +512,7 @@ fn what_is_out_while_earlier_stages_are_to_run_again_is_not_lost() {
     assert!(matches!(tasks.round().unwrap(), Round::Done(_)));
 }
 
-/// Two tasks, of which the first was lost after its first chunk had been handed on.
+/// Two tasks, of which the first was lost after its first chunk had been forwarded.
 fn lose_midway<'t>(source: &'t Fake) -> (Tasks<'t>, TaskSpec) {
     let tasks = tasks(source, Some(2), 1);
     let [a, b] = [(); 2].map(|()| tasks.next().unwrap());

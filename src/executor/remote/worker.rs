@@ -13,18 +13,18 @@ use crate::task::{
     load_stage,
 };
 
-/// Runs tasks of one stage after another, one at a time: what a worker process does.
+/// Runs the tasks of one stage after another, one task at a time, as a worker process does.
 ///
-/// It keeps what it has made of a stage until it is given a task of another.
+/// A worker keeps the decoded stage until it receives a task of another one.
 pub struct Worker {
     number: usize,
     stage: Option<Loaded>,
-    /// How many stages it has been given.
+    /// Number of stages that it has received.
     loads: usize,
     current: Arc<Mutex<Current>>,
 }
 
-/// A stage that can run.
+/// A stage that is ready to run.
 struct Loaded {
     id: u64,
     code: Box<dyn RemoteStage>,
@@ -32,7 +32,7 @@ struct Loaded {
     imports: Arc<Imports>,
 }
 
-/// What a [`Canceller`] must know.
+/// The state that a [`Canceller`] needs.
 #[derive(Default)]
 struct Current {
     cancelled: Option<u64>,
@@ -40,13 +40,13 @@ struct Current {
     job: Weak<JobState>,
 }
 
-/// Ends the tasks of a [`Worker`] from another thread. Cheap to clone.
+/// Stops the tasks of a [`Worker`] from another thread. Cheap to clone.
 #[derive(Clone)]
 pub struct Canceller(Arc<Mutex<Current>>);
 
 impl Canceller {
-    /// Has all tasks of the stage with this [`id`](Stage::id) end as soon as they can, with
-    /// [`Cancelled`](crate::ErrorKind::Cancelled); those that have not begun, too.
+    /// Stops all tasks of the stage with this [`id`](Stage::id) as soon as possible, including those that have not
+    /// begun. They end with [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn cancel(&self, stage: u64) {
         let mut current = lock(&self.0);
         current.cancelled = Some(stage);
@@ -57,8 +57,8 @@ impl Canceller {
 }
 
 impl Worker {
-    /// A worker whose files in the [scratch directory](Stage::scratch) have `number` in their names: no two workers of
-    /// a stage may have the same.
+    /// Creates a worker. The names of its files in the [scratch directory](Stage::scratch) contain `number`, so no two
+    /// workers of a stage may have the same number.
     #[must_use]
     pub fn new(number: usize) -> Self {
         Self {
@@ -69,18 +69,18 @@ impl Worker {
         }
     }
 
-    /// What ends its tasks.
+    /// Returns a handle that stops its tasks.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         Canceller(Arc::clone(&self.current))
     }
 
-    /// Computes the partitions of a task. `chunk` gets parts of the result as they come: the partition, the number of
-    /// the chunk in it, and its bytes.
+    /// Computes the partitions of a task. Calls `chunk` for each part of the result as it is produced, with the
+    /// partition, the number of the chunk in the partition, and the bytes.
     ///
     /// # Errors
     ///
-    /// What [`Tasks::failed`](super::Tasks::failed) is to be told.
+    /// Returns the error to pass to [`Tasks::failed`](super::Tasks::failed).
     pub fn run(
         &mut self,
         stage: &Stage,
@@ -99,7 +99,7 @@ impl Worker {
         }
         let measures = Measures::of(&loaded.resources);
         let mut chunks = vec![0; task.partitions.len()];
-        // What is dropped on the way are records of the program, and dropping them may panic.
+        // The call may drop records of the user's types, and dropping them may panic.
         let blocks = caught(None, || {
             loaded.run(&job, stage.number, task, &mut chunks, chunk)
         })?;
@@ -126,7 +126,7 @@ impl Worker {
     }
 
     fn resources(&self, stage: &Stage) -> Resources {
-        // It may have had this stage before, and others in between.
+        // The worker may have loaded this stage before, with other stages in between.
         let prefix = format!("w{}-s{}-{}-", self.number, stage.id, self.loads);
         Resources {
             budget: MemoryBudget::new(stage.memory_bytes),
@@ -140,7 +140,7 @@ impl Worker {
 }
 
 impl Loaded {
-    /// What the tasks of one attempt share. The memory and the inputs are those of all tasks of the stage.
+    /// Creates the state of one attempt. All tasks of the stage share the memory and the inputs.
     fn job(&self) -> JobState {
         let resources = Resources {
             progress: Arc::default(),
@@ -162,11 +162,11 @@ impl Loaded {
         let partitions = partitions.collect::<Result<_>>()?;
         let mut position = 0;
         let mut emit = |partition: usize, bytes: Vec<u8>, is_last| {
-            // A task that was cancelled may have broken off within a part.
+            // A cancelled task may have stopped within a chunk.
             if job.is_stopped() {
                 return Ok(Flow::Break(()));
             }
-            // A task computes one partition after the other.
+            // A task computes its partitions in order.
             while task.partitions[position].index != partition {
                 position += 1;
             }
@@ -179,7 +179,7 @@ impl Loaded {
 }
 
 impl Current {
-    /// Remembers what to end, if it is to be ended, and ends it if that has been said before.
+    /// Records the current job, so that it can be stopped, and stops it if its stage was already cancelled.
     fn begin(&mut self, stage: u64, job: &Arc<JobState>) {
         self.stage = stage;
         self.job = Arc::downgrade(job);
@@ -189,12 +189,12 @@ impl Current {
     }
 }
 
-/// What it guards is whole at any time.
+/// The state is consistent at any time, so a poisoned lock is harmless.
 fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
     current.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What has been used before a task.
+/// Resources used before a task.
 struct Measures {
     start: Instant,
     written_bytes: u64,
@@ -208,7 +208,7 @@ impl Measures {
         }
     }
 
-    /// What the task has used.
+    /// Returns the resources that the task has used.
     fn until_now(&self, job: &JobState) -> Metrics {
         let (progress, resources) = (job.progress(), job.resources());
         Metrics {

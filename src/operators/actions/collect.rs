@@ -1,4 +1,4 @@
-//! `collect`, `take` and `first`: records as they are.
+//! `collect`, `take` and `first`: return the records unchanged.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -15,13 +15,13 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Maximum number of records in a chunk. Records may have no bytes at all.
 const CHUNK_RECORDS: usize = 64 << 10;
 
-/// Size of the number of records, with which a chunk begins.
+/// Size of the number of records at the start of a chunk, in bytes.
 const HEAD_BYTES: usize = size_of::<u32>();
 
 /// The first records of a partition.
 pub(crate) struct Collect<T: ?Sized> {
     site: Site,
-    /// More than this many are not needed.
+    /// Maximum number of records that are needed.
     most: usize,
     records: PhantomData<fn(&T)>,
 }
@@ -31,12 +31,12 @@ portable! {
 }
 
 impl<T: ?Sized> Collect<T> {
-    /// All records.
+    /// Collects all records.
     pub(crate) fn all(site: Site) -> Self {
         Self::most(site, usize::MAX)
     }
 
-    /// The first `most`, at least one.
+    /// Collects the first `most` records. `most` must be at least 1.
     pub(crate) fn most(site: Site, most: usize) -> Self {
         let records = PhantomData;
         Self {
@@ -95,7 +95,7 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Collect<T> {
     }
 }
 
-/// Records on their way, in chunks: the number of records, then the bytes of each.
+/// Sends records in chunks. A chunk is the number of its records, followed by the bytes of each.
 pub(crate) struct Sending<'s> {
     site: Site,
     task: &'s Task<'s>,
@@ -124,7 +124,7 @@ impl<'s> Sending<'s> {
     }
 
     pub(crate) fn push<R: Data>(&mut self, record: &R) -> Flow {
-        // The codec calls `Serialize`, which may be the program's.
+        // The codec calls `Serialize`, which may be user code.
         let encoded = self.task.call(&self.site, || {
             self.sampling.check(|| codec::check(record))?;
             codec::encode_framed(record, &mut self.chunk)
@@ -144,13 +144,13 @@ impl<'s> Sending<'s> {
 
     fn send(&mut self) -> Result<Flow> {
         let mut chunk = std::mem::replace(&mut self.chunk, vec![0; HEAD_BYTES]);
-        // There are no more than `CHUNK_RECORDS`.
+        // A chunk has at most `CHUNK_RECORDS` records.
         let records = std::mem::take(&mut self.records) as u32;
         chunk[..HEAD_BYTES].copy_from_slice(&records.to_le_bytes());
         (self.emit)(chunk)
     }
 
-    /// Sends what is left.
+    /// Sends the last chunk.
     pub(crate) fn finish(mut self) -> Result<()> {
         if self.records > 0 && !self.is_broken_off {
             let _ = self.send()?;
@@ -159,9 +159,9 @@ impl<'s> Sending<'s> {
     }
 }
 
-/// The records of a chunk.
+/// Decodes the records of a chunk.
 pub(crate) fn receive<R: Data>(chunk: &[u8], site: Site) -> Result<Vec<R>> {
-    // Reading records back may call the program.
+    // Decoding may run user code.
     let records = caught(Some(site), || {
         let (head, mut bytes) = chunk
             .split_first_chunk()
@@ -188,7 +188,7 @@ fn disagrees<R>(what: &str) -> Error {
     })
 }
 
-/// Whether a partition has a record.
+/// Computes whether a partition has a record.
 pub(crate) struct HasAny {
     pub(crate) site: Site,
 }

@@ -1,4 +1,4 @@
-//! `fold`, `aggregate`, `reduce`, `sum`, `min`, `max` and `for_each`: one value of all records of a partition.
+//! `fold`, `aggregate`, `reduce`, `sum`, `min`, `max` and `for_each`: one value for all records of a partition.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;

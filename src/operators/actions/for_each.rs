@@ -1,4 +1,4 @@
-//! `try_for_each`: a closure that is called with each record, and may fail.
+//! `try_for_each`: calls a closure that may fail with each record.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;

@@ -1,7 +1,7 @@
-//! The actions: what each computes of a partition.
+//! The actions: each computes the result of one partition.
 
-/// `send` and `receive` of an [action](crate::pipeline::Action) on records `$in` with a `site` whose parts go in one
-/// piece.
+/// Implements `send` and `receive` of an [action](crate::pipeline::Action) on records `$in` with a `site`, whose result
+/// for a partition is sent as one chunk.
 macro_rules! sent_whole {
     ($in:ident) => {
         fn send<P>(
@@ -45,7 +45,7 @@ use crate::error::{Result, caught};
 use crate::storage::codec;
 use crate::task::{Flow, Site, Task};
 
-/// Hands on a part in one piece.
+/// Sends a result as one chunk.
 fn send_whole<T: Serialize + Deserialize<'static>>(
     part: &T,
     site: Site,
@@ -53,7 +53,7 @@ fn send_whole<T: Serialize + Deserialize<'static>>(
     emit: &mut dyn FnMut(Vec<u8>) -> Result<Flow>,
 ) -> Result<()> {
     let mut bytes = Vec::new();
-    // The codec calls `Serialize`, which may be the program's.
+    // The codec calls `Serialize`, which may be user code.
     let encoded = task.call(&site, || {
         codec::check(part)?;
         codec::encode_into(part, &mut bytes)
@@ -63,8 +63,8 @@ fn send_whole<T: Serialize + Deserialize<'static>>(
     Ok(())
 }
 
-/// What came in one piece.
+/// Decodes a result that was sent as one chunk.
 fn receive_whole<T: Deserialize<'static>>(bytes: &[u8], site: Site) -> Result<T> {
-    // Reading it back may call the program.
+    // Decoding may run user code.
     caught(Some(site), || codec::decode(bytes)).map_err(|error| error.at(site))
 }

@@ -1,4 +1,4 @@
-//! `top`, `bottom` and their like: the first few records in the order of a comparison.
+//! `top`, `bottom` and related actions: the first few records in the order of a comparison.
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -33,7 +33,7 @@ where
         |a, b| self.compare.call((a, b))
     }
 
-    /// The best of two parts, of which the second has later records.
+    /// Merges two parts, of which the second has later records.
     pub(crate) fn merge(&self, mut ranked: Ranked<T>, later: Ranked<T>) -> Ranked<T> {
         ranked.merge(later, &self.order());
         ranked

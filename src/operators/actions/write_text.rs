@@ -1,4 +1,4 @@
-//! `write_text`: a file for each partition.
+//! `write_text`: writes a file for each partition.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -16,8 +16,7 @@ use crate::task::{Partition, Site, Task};
 
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// A record that [`write_text`](crate::Bag::write_text) can write as a line: anything that is `Display`, and `[u8]`, which is
-/// written as it is.
+/// A record that [`write_text`](crate::Bag::write_text) can write as a line.
 ///
 /// Implemented for every sized type that is `Display`, and for `str` and `[u8]`. Pairs are not; bring them into a form by
 /// [`map`](crate::Bag::map).
@@ -51,7 +50,7 @@ const BUFFER_BYTES: usize = 64 << 10;
     note = "bring records into a form by `map`, such as `map(|(key, value)| format!(\"{{key}}\\t{{value}}\"))`"
 )]
 pub trait WriteLine: Record {
-    /// Writes the line with its end.
+    /// Writes the line and a line break.
     #[doc(hidden)]
     fn write_line(record: Self::Peek<'_>, output: &mut impl Write) -> io::Result<()>;
 }
@@ -60,7 +59,7 @@ impl<T: Display + 'static> WriteLine for T {
     #[inline]
     fn write_line(record: &T, output: &mut impl Write) -> io::Result<()> {
         match (record as &dyn Any).downcast_ref::<String>() {
-            // Formatting it would cost several times as much.
+            // Formatting it takes several times as long.
             Some(text) => <[u8]>::write_line(text.as_bytes(), output),
             None => writeln!(output, "{record}"),
         }
@@ -82,15 +81,15 @@ impl WriteLine for [u8] {
     }
 }
 
-/// Writes the records of each partition to a file, which gets its name when it is whole: a partition may be tried
-/// several times, in several processes at once.
+/// Writes the records of each partition to a file, which gets its final name when it is complete. A partition may be
+/// attempted several times, even in several processes at the same time.
 pub(crate) struct WriteText {
     pub(crate) site: Site,
-    /// Where the files are in the end.
+    /// Final directory of the files.
     pub(crate) directory: PathBuf,
-    /// Where they are written.
+    /// Directory of the files while they are written.
     pub(crate) attempts: PathBuf,
-    /// How long the numbers in their names are.
+    /// Number of digits in the names of the files.
     pub(crate) digits: usize,
     /// Whether the output will be synchronised with the disk.
     pub(crate) is_durable: bool,
@@ -112,7 +111,7 @@ impl WriteText {
         self.directory.join(self.name(partition))
     }
 
-    /// A file that nobody else writes to.
+    /// Returns a path that no other attempt uses.
     fn attempt(&self) -> PathBuf {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -157,7 +156,7 @@ impl<T: WriteLine + ?Sized> Action<T> for WriteText {
         let mut records = 0;
         let mut outcome = Ok(());
         let _ = pipeline.run(partition, task, &mut |record| {
-            // `Display` may be the program's.
+            // `Display` may be user code.
             outcome = task.call(&self.site, || T::write_line(T::peek(&record), &mut text));
             if outcome.is_ok() {
                 records += 1;

@@ -1,4 +1,4 @@
-//! Persisted partitions in a worker process: files of the driver's store are read, and new ones are left to it.
+//! Persisted partitions in a worker process, which reads files of the driver's store, and reports new files to it.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::storage::codec::Sampling;
 use crate::storage::run::RunFile;
 use crate::task::{FilePart, Files, Flow, Partition, Site, StoredPartition, Task};
 
-/// The store of a persisted bag as it was when the stage was sent, and where new partitions are reported to.
+/// A snapshot of the driver's store, taken when the stage was sent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoreElsewhere {
     id: StoreId,
@@ -25,7 +25,7 @@ impl StoreElsewhere {
         Self { id, partitions }
     }
 
-    /// Reads a partition, or computes and keeps it. What is damaged is computed as if it had never been there.
+    /// Reads a partition. If it is missing or damaged, computes it and stores it.
     pub(super) fn run<T: Storable + ?Sized>(
         &self,
         parent: &Boxed<T>,
@@ -71,7 +71,7 @@ impl StoreElsewhere {
         let mut sampling = Sampling::default();
         let flow = parent.run(partition, task, &mut |record| {
             bytes.clear();
-            // The codec calls `Serialize`, which may be the program's.
+            // The codec calls `Serialize`, which may be user code.
             let written = task.call(&site, || {
                 sampling.check(|| T::check(T::peek(&record)))?;
                 T::store(T::peek(&record), &mut bytes)?;
@@ -82,7 +82,7 @@ impl StoreElsewhere {
                 Err(error) => task.fail_at(site, error),
             }
         })?;
-        // A partition that was broken off is not whole.
+        // A partition that was interrupted is incomplete.
         if flow.is_continue() && !task.has_failed() && !task.is_stopped() {
             let at = |error: Error| error.at(site);
             task.put_stored(StoredPartition {
@@ -112,7 +112,7 @@ mod tests {
 
     const PARTITIONS: usize = 3;
 
-    /// A store, and the scratch directory of a job.
+    /// A store, and the scratch directories of the store and of a job.
     struct Driver {
         store: Arc<Store>,
         of_store: Scratch,
@@ -149,7 +149,8 @@ mod tests {
             JobState::remote(resources, Arc::new(Imports::default()))
         }
 
-        /// What a worker that is sent the store now reads of a partition, whose parent has `records` all in all.
+        /// Returns the records that a worker reads from a partition, if it receives the store now. The parent has
+        /// `records` records in total.
         fn read(&self, job: &JobState, records: u32, index: usize) -> Vec<u32> {
             self.read_at_most(job, records, index, usize::MAX)
         }
@@ -213,7 +214,7 @@ mod tests {
         }
         assert!(driver.store.is_complete() && driver.of_store.used_bytes() > 0);
         drop(job);
-        // Another parent shows that it is not asked.
+        // Use a different parent, to show that it is not read.
         let job = driver.job("2-");
         let expected: Vec<u32> = (100_000..200_000).collect();
         assert!(driver.read(&job, 0, 1) == expected);
@@ -275,7 +276,7 @@ mod tests {
         let exported = driver.store.export().unwrap();
         let path = exported.partitions[&1][0].path.clone();
         let mut bytes = std::fs::read(&path).unwrap();
-        // Records before the damage have been handed on by then.
+        // The damage is at the end, so records before it have already been emitted.
         *bytes.last_mut().unwrap() ^= 1;
         std::fs::write(&path, bytes).unwrap();
         let expected: Vec<u32> = (100_000..200_000).collect();

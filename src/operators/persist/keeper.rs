@@ -1,4 +1,4 @@
-//! Keeps the records of a partition while they are computed.
+//! Stores the records of a partition while they are computed.
 
 use std::mem;
 use std::sync::Arc;
@@ -19,12 +19,13 @@ pub(super) struct Keeper<'s> {
     record_buffer: RecordBuffer,
     reservation: Reservation,
     parts: StoreParts,
-    /// What does not fit into memory goes to its end: other partitions are before, and will be behind.
+    /// File for records that do not fit into memory. They are appended to it; other partitions may precede and follow
+    /// them.
     file: Option<OpenFile>,
     new_bytes: usize,
-    /// Checks some of the records: otherwise only the next action would find that one does not come back.
+    /// Checks some of the records. Otherwise, only the next action would find a record that cannot be deserialised.
     sampling: Sampling,
-    /// There was no room, and the disk is not for this.
+    /// Whether the memory was not sufficient, and the storage level does not include the disk.
     has_given_up: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The levels of storage that `persist` can be told to use.
+//! The storage levels of `persist`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// ```
 /// use holdall::StorageLevel;
 ///
-/// // More than memory, and dear to compute.
+/// // Larger than memory, and expensive to compute.
 /// let parsed = holdall::from_vec(vec!["1", "2"]).map(|text| text.parse::<u32>().ok());
 /// let parsed = parsed.persist(StorageLevel::Disk);
 /// assert_eq!(parsed.count()?, 2);
@@ -28,14 +28,13 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StorageLevel {
-    /// In memory as long as there is room; what there is no room for is computed again when it is needed. The
-    /// partitions of a bag whose number of partitions is not known go to the disk instead, since they cannot be
-    /// computed one by one.
+    /// In memory, if the budget allows it. Other partitions are computed again when they are needed. If the number of
+    /// partitions of the bag is unknown, they cannot be computed one by one, so they are written to disk instead.
     Memory,
-    /// In memory as long as there is room, and then on the disk.
+    /// In memory, if the budget allows it, and otherwise on disk.
     #[default]
     MemoryThenDisk,
-    /// On the disk.
+    /// On disk.
     Disk,
 }
 

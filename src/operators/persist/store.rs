@@ -1,4 +1,4 @@
-//! What has been computed of a persisted bag.
+//! The stored partitions of a persisted bag.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -17,11 +17,11 @@ use crate::storage::run::{Run, RunFile};
 use crate::storage::scratch::Scratch;
 use crate::task::{FilePart, ReclaimMemory, StopFlag, StoredPartition};
 
-/// Length from which on a file takes no further partitions, in bytes. Its room on the disk is free once none of its
-/// partitions is kept any more.
+/// Size at which a file takes no further partitions, in bytes. Its disk space is freed when none of its partitions is
+/// stored any more.
 const FULL_FILE_BYTES: u64 = 256 << 20;
 
-/// A file with room for more. One that may not be kept open is for one write.
+/// A file that further partitions can be appended to. If it may not be kept open, it is used for one write.
 pub(super) struct OpenFile {
     pub(super) file: RunFile,
     kept_open: Option<KeptOpen>,
@@ -32,21 +32,21 @@ pub(super) type StoreParts = Vec<StorePart>;
 
 type StorePart = Content<Arc<RecordBuffer>, Arc<Reservation>>;
 
-/// The partitions that are there. They go when the last bag that was made from the persisted one does, or when only
-/// bags can read them that are kept themselves: see `lineage::holds`.
+/// The stored partitions. They are dropped with the last bag that was made from the persisted one, or when only bags
+/// that are persisted themselves can read them: see `lineage::holds`.
 pub(crate) struct Store {
     id: StoreId,
     pub(super) level: StorageLevel,
     pub(super) budget: MemoryBudget,
     scratch: Scratch,
     partitions: Mutex<HashMap<usize, StoreParts>>,
-    /// How many partitions there are, once that is known.
+    /// Number of partitions, once it is known.
     count: OnceLock<usize>,
-    /// How many jobs rely on what is here.
+    /// Number of jobs that rely on the stored partitions.
     pins: AtomicUsize,
-    /// Files that no task writes to now, and that have room: one for each task that has run at a time.
+    /// Files below the size limit to which no task is writing: one for each task that has run concurrently.
     files: Mutex<Vec<OpenFile>>,
-    /// The node that is told when this becomes complete, or is no longer.
+    /// The node to notify when the store becomes complete or incomplete.
     node: OnceLock<Weak<Node>>,
 }
 
@@ -67,7 +67,7 @@ impl Store {
         budget: MemoryBudget,
         scratch: Scratch,
     ) -> Self {
-        // What cannot be computed partition by partition must not be lost.
+        // Partitions that cannot be computed one by one must not be lost.
         let level = match (level, partitions) {
             (StorageLevel::Memory, None) => StorageLevel::MemoryThenDisk,
             (level, _) => level,
@@ -85,7 +85,7 @@ impl Store {
         }
     }
 
-    /// Says whose partitions they are. To be called once, before the first job.
+    /// Sets the node that the partitions belong to. Called once, before the first job.
     pub(crate) fn bind(&self, node: &Arc<Node>) {
         let _ = self.node.set(Arc::downgrade(node));
     }
@@ -96,12 +96,12 @@ impl Store {
         }
     }
 
-    /// The number of partitions, if it is known.
+    /// Returns the number of partitions, if it is known.
     pub(super) fn count(&self) -> Option<usize> {
         self.count.get().copied()
     }
 
-    /// Says how many partitions there are.
+    /// Sets the number of partitions.
     pub(super) fn set_count(&self, count: usize) {
         let _ = self.count.set(count);
         self.settle();
@@ -111,7 +111,7 @@ impl Store {
         lock(&self.partitions).get(&index).cloned()
     }
 
-    /// Keeps a partition. Two jobs may have computed it at once; what is there already is as good.
+    /// Stores a partition. Two jobs may compute it at the same time; if it is already stored, the stored one is kept.
     pub(super) fn put(&self, index: usize, parts: StoreParts) {
         lock(&self.partitions).entry(index).or_insert(parts);
         self.settle();
@@ -122,7 +122,8 @@ impl Store {
         self.changed();
     }
 
-    /// After a partition has come: once all have, there is nothing more to write.
+    /// Called after a partition has been added. Once all partitions are stored, no more will be written, so the files
+    /// are closed.
     fn settle(&self) {
         if self.is_complete() {
             lock(&self.files).clear();
@@ -130,7 +131,7 @@ impl Store {
         }
     }
 
-    /// A file to write to, which is then [put back](Self::put_file).
+    /// Returns a file to write to. The caller must [put it back](Self::put_file).
     pub(super) fn take_file(&self) -> Result<OpenFile> {
         if let Some(open) = lock(&self.files).pop() {
             return Ok(open);
@@ -147,7 +148,7 @@ impl Store {
         }
     }
 
-    /// What is there, for workers: all of it in files.
+    /// Writes all stored partitions to files, and returns the locations for workers.
     pub(crate) fn export(&self) -> Result<StoreElsewhere> {
         let mut exported = HashMap::new();
         for (index, parts) in &mut *lock(&self.partitions) {
@@ -163,13 +164,13 @@ impl Store {
         Ok(StoreElsewhere::new(self.id, exported))
     }
 
-    /// Says whether it was in memory.
+    /// Moves a part to a file. Returns whether it was in memory.
     fn move_to_disk(&self, part: &mut StorePart) -> Result<bool> {
         let Content::Memory(record_buffer, _reservation) = part else {
             return Ok(false);
         };
         let mut open = self.take_file()?;
-        // Other jobs read it, too: the end of one must not interrupt the write.
+        // Other jobs read it, too, so the end of one job must not interrupt the write.
         let run = record_buffer.write_run(&mut open.file, &StopFlag::default());
         self.put_file(open);
         *part = Content::File(run?);
@@ -186,7 +187,7 @@ impl StoredNode for Store {
         let partitions = lock(&self.partitions);
         let is_complete = self.count.get() == Some(&partitions.len());
         if is_complete {
-            // While the lock is held, so that nobody drops anything in between.
+            // Still locked, so that no partition is dropped in between.
             self.pins.fetch_add(1, Ordering::SeqCst);
         }
         is_complete
@@ -194,7 +195,7 @@ impl StoredNode for Store {
 
     fn unpin(&self) {
         if self.pins.fetch_sub(1, Ordering::SeqCst) == 1 {
-            // It may only have been kept for that.
+            // The pin may have been the only reason to keep it.
             self.changed();
         }
     }
@@ -207,7 +208,7 @@ impl StoredNode for Store {
         let part = &stored.part;
         let file = match self.scratch.adopt_into(&part.path, "persist") {
             Ok(file) => file,
-            // Then it is computed again.
+            // The partition will be computed again.
             Err(error) if error.is_recoverable() => return Ok(()),
             Err(error) => return Err(error),
         };

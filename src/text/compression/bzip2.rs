@@ -1,6 +1,6 @@
-//! Bzip2: one stream after the other.
+//! Bzip2: any number of consecutive streams.
 //!
-//! As bzip2(1) does, bytes after a stream that begin no other are ignored.
+//! Like bzip2(1), ignores bytes after a stream that do not begin another one.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -8,31 +8,31 @@ use bzip2::{Decompress, Status};
 
 use super::input::damaged;
 
-/// The length of the shortest stream: its header, the mark of its end, and a checksum.
+/// Length of the shortest stream, in bytes: its header, its end marker, and a checksum.
 const MIN_STREAM_BYTES: usize = 14;
 
-/// What follows the header of a stream without text.
+/// Bytes after the header of a stream without text.
 const END_OF_NO_TEXT: &[u8] = b"\x17\x72\x45\x38\x50\x90\0\0\0\0";
 
-/// What follows the header of other streams.
+/// Bytes after the header of all other streams.
 const BLOCK: &[u8] = b"1AY&SY";
 
-/// Maximum length of a stream that is decoded at once, and of its text, in bytes.
+/// Maximum length of a stream that is decoded in one call, and of its text, in bytes.
 const MAX_SMALL_BYTES: usize = 4 << 10;
 const MAX_SMALL_TEXT_BYTES: usize = 64 << 10;
 
-/// The text of a file of bzip2 streams.
+/// Reads the text of a file of bzip2 streams.
 pub(super) struct Bzip2Reader<R> {
     input: R,
     state: State,
-    /// The text of a small stream, and how much of it has been handed out.
+    /// The text of a small stream, of which the first `taken` bytes have been returned.
     small_text: Vec<u8>,
     taken: usize,
-    /// Before the header of the first stream.
+    /// Whether the header of the first stream has not been read yet.
     is_at_start: bool,
 }
 
-/// What comes next.
+/// The next part of the input.
 enum State {
     Header,
     Text(Stream),
@@ -40,11 +40,11 @@ enum State {
     End,
 }
 
-/// A stream that is being decoded. Its first bytes have been taken from the input already.
+/// A stream that is being decoded. Its first bytes, `start`, have already been taken from the input.
 struct Stream {
     decompress: Decompress,
     start: [u8; MIN_STREAM_BYTES],
-    /// How many of them have been decoded.
+    /// Number of bytes of `start` that have been decoded.
     decoded: usize,
 }
 
@@ -85,11 +85,12 @@ impl<R: BufRead> Bzip2Reader<R> {
         }
     }
 
-    /// Decodes a stream that another follows within a few KiB, if its text is short. Files to which lines are appended
-    /// have many of them.
+    /// Decodes a stream if another one follows within a few KiB, and if its text is short. Files to which lines are
+    /// appended have many of these.
     ///
-    /// A decoder clears as much memory as the largest block takes that the header announces, mostly megabytes, which takes
-    /// longer than to decode a line. So the smallest is announced to it; if a block is larger, it fails.
+    /// A decoder clears the memory for the largest block that the header announces. That is usually several megabytes,
+    /// and takes longer than decoding a line. So this method announces the smallest block size to the decoder. If a
+    /// block is larger, decoding fails, and the method returns `false`.
     fn decode_small(&mut self, mut start: [u8; MIN_STREAM_BYTES]) -> io::Result<bool> {
         let input = self.input.fill_buf()?;
         let Some(len) = next_header(&input[..input.len().min(MAX_SMALL_BYTES)]) else {
@@ -110,7 +111,7 @@ impl<R: BufRead> Bzip2Reader<R> {
         Ok(is_decoded)
     }
 
-    /// The header of the next stream, if there is one.
+    /// Reads the header of the next stream, if there is one.
     fn header(&mut self) -> io::Result<Option<[u8; 4]>> {
         let mut header = [0; 4];
         for at in 0..header.len() {
@@ -132,7 +133,7 @@ impl<R: BufRead> Bzip2Reader<R> {
     }
 }
 
-/// Where the first header of a stream in `bytes` seems to be.
+/// Returns the offset of the first apparent stream header in `bytes`.
 fn next_header(bytes: &[u8]) -> Option<usize> {
     memchr::memmem::find_iter(bytes, b"BZh").find(|at| {
         let after = bytes.get(at + 4..).unwrap_or_default();
@@ -141,7 +142,8 @@ fn next_header(bytes: &[u8]) -> Option<usize> {
 }
 
 impl Stream {
-    /// The next bytes of text, and whether they are the last. There may be none, even if some follow.
+    /// Returns the number of bytes of text that were read, and whether they are the last. The number may be 0 even if
+    /// more text follows.
     fn read(&mut self, input: &mut impl BufRead, out: &mut [u8]) -> io::Result<(usize, bool)> {
         let is_at_start = self.decoded < self.start.len();
         let bytes = match is_at_start {

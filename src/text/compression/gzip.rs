@@ -1,7 +1,7 @@
-//! Gzip: one member after the other, and what may follow the last.
+//! Gzip: any number of consecutive members, and trailing bytes.
 //!
-//! As gzip(1) does: zero bytes after a member, with which tapes and archives are padded, are passed over. Then bytes that
-//! begin no member are ignored. Unlike there, a member after such padding is read, so that no text is lost.
+//! Like gzip(1), skips zero bytes after a member, which pad tapes and archives, and ignores any other bytes that begin
+//! no member. Unlike gzip(1), reads a member that follows such padding, so that no text is lost.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -12,34 +12,34 @@ use super::input::{damaged, skip_zeros, take, unsupported};
 
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// The second bytes of the formats whose parts gzip(1) also reads after a member.
+/// Second magic bytes of the other formats that gzip(1) reads after a member.
 const OTHER_PARTS: [u8; 4] = [0x1e, 0x9d, 0x9e, 0xa0];
 
 const DEFLATE: u8 = 8;
 
-/// What a header has, by bits of its flags.
+/// Flags in a header.
 const HAS_CHECKSUM: u8 = 1 << 1;
 const HAS_EXTRA: u8 = 1 << 2;
 const HAS_NAME: u8 = 1 << 3;
 const HAS_COMMENT: u8 = 1 << 4;
 const RESERVED: u8 = !0x1f;
 
-/// The text of a file of gzip members.
+/// Reads the text of a file of gzip members.
 pub(super) struct GzipReader<R> {
     input: R,
     state: State,
     inflate: Decompress,
-    /// Of the text of the member so far.
+    /// Checksum of the text of the current member.
     checksum: Hasher,
     /// The length of that text, modulo 2^32.
     text_bytes: u32,
 }
 
-/// What comes next.
+/// The next part of the input.
 enum State {
-    /// Of the first member.
+    /// The magic bytes of the first member.
     Magic,
-    /// After the magic bytes.
+    /// The header after the magic bytes.
     Header,
     Text,
     Trailer,
@@ -66,7 +66,7 @@ impl<R: BufRead> GzipReader<R> {
         Ok(())
     }
 
-    /// The next bytes of text. There may be none, even if some follow.
+    /// Reads the next bytes of text. The result may be 0 even if more text follows.
     fn read_text(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let input = self.input.fill_buf()?;
         let (input_before, before) = (self.inflate.total_in(), self.inflate.total_out());
@@ -104,7 +104,7 @@ impl<R: BufRead> GzipReader<R> {
         Ok(())
     }
 
-    /// Passes over padding, and over the magic bytes of the next member.
+    /// Skips padding, and the magic bytes of the next member. Returns whether there is one.
     fn finds_member(&mut self) -> io::Result<bool> {
         let zeros = skip_zeros(&mut self.input)?;
         let mut magic = Vec::new();
@@ -146,7 +146,7 @@ impl<R: BufRead> Read for GzipReader<R> {
     }
 }
 
-/// Passes over a header, after its magic bytes.
+/// Skips a header, after its magic bytes.
 fn skip_header(input: &mut impl BufRead) -> io::Result<()> {
     let mut header = Header {
         input,
@@ -157,7 +157,7 @@ fn skip_header(input: &mut impl BufRead) -> io::Result<()> {
     if method != DEFLATE || flags & RESERVED != 0 {
         return Err(unsupported("an unknown method or flag of gzip"));
     }
-    // The time, a hint and the system.
+    // The time, a hint, and the operating system.
     header.take::<6>()?;
     if flags & HAS_EXTRA != 0 {
         let bytes = u16::from_le_bytes(header.take()?);
@@ -177,7 +177,7 @@ fn skip_header(input: &mut impl BufRead) -> io::Result<()> {
     Ok(())
 }
 
-/// The bytes of a header, and their checksum.
+/// Reads the bytes of a header, and computes their checksum.
 struct Header<'a, R> {
     input: &'a mut R,
     checksum: Hasher,

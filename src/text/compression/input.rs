@@ -1,4 +1,4 @@
-//! The bytes of a compressed file, and the errors that all decoders have in common.
+//! Input of decoders, and errors that all decoders share.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -28,7 +28,7 @@ pub(super) fn take<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]>
     Ok(bytes)
 }
 
-/// Passes over zero bytes, and returns how many there were.
+/// Skips zero bytes, and returns their number.
 pub(super) fn skip_zeros(input: &mut impl BufRead) -> io::Result<u64> {
     let mut skipped = 0;
     loop {

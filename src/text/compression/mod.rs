@@ -1,6 +1,6 @@
-//! Compressed files: what they are compressed by, and their text.
+//! Compressed files: their formats, and decoding of their text.
 //!
-//! As the tools do that write such files: parts that follow each other (members, frames, streams) are one text.
+//! Like the tools that write such files, treats consecutive parts (members, frames, streams) as one text.
 
 mod bzip2;
 mod gzip;
@@ -19,7 +19,7 @@ use gzip::GzipReader;
 use xz::XzReader;
 use zstd::ZstdReader;
 
-/// What a file is compressed by.
+/// Compression format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     Bzip2,
@@ -39,12 +39,12 @@ impl fmt::Display for Compression {
     }
 }
 
-/// The text of a compressed file.
+/// Reads the text of a compressed file.
 pub(super) struct Decompressor {
     compression: Compression,
-    // Boxed, for their states are large, and of very different sizes.
+    // Boxed, because the states are large, and have very different sizes.
     reader: Box<dyn Read + Send>,
-    /// What has been decoded, for messages.
+    /// Number of decoded bytes, for error messages.
     text_bytes: u64,
 }
 
@@ -72,7 +72,8 @@ impl Decompressor {
         }
     }
 
-    /// Says how far the text was good: the offset in the file would not help to find the damage.
+    /// Adds the number of decoded bytes to an error. The offset in the compressed file would not help to find the
+    /// damage.
     fn place(&self, source: &io::Error) -> io::Error {
         let (compression, bytes) = (self.compression, self.text_bytes);
         let (kind, message) = match source.kind() {
@@ -96,7 +97,7 @@ impl Decompressor {
 impl Read for Decompressor {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = match self.reader.read(out) {
-            // The file cannot be read, which says nothing of what is in it.
+            // The file could not be read. Its content may be valid.
             Err(error) if error.raw_os_error().is_some() => return Err(error),
             read => read.map_err(|error| self.place(&error))?,
         };
@@ -105,7 +106,7 @@ impl Read for Decompressor {
     }
 }
 
-/// Whether an error comes from the end of the file: some decoders say so, others name it as a cause.
+/// Returns whether an error was caused by the end of the file. Some decoders return it directly, others as a cause.
 fn is_cut(error: &io::Error) -> bool {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! What decoders make of good files, and of bad ones.
+//! Tests of the decoders with valid and damaged files.
 
 use std::io::{BufReader, Cursor, Write};
 
@@ -12,7 +12,7 @@ use super::*;
 
 const ALL: [Compression; 4] = [Bzip2, Gzip, Xz, Zstd];
 
-/// A part of a compressed file: a member, frame or stream.
+/// Encodes a part of a compressed file: a member, frame or stream.
 fn part(compression: Compression, text: &[u8]) -> Vec<u8> {
     match compression {
         Bzip2 => {
@@ -41,11 +41,11 @@ fn decode_by(compression: Compression, bytes: &[u8], capacity: usize) -> Result<
     decoded.map(|_| text).map_err(|error| error.to_string())
 }
 
-/// Decodes through every small buffer, which must not matter.
+/// Decodes through buffers of several small sizes, which must make no difference.
 fn decode(compression: Compression, bytes: &[u8]) -> Result<String, String> {
     let mut results = [1, 2, 7, 8192].map(|capacity| decode_by(compression, bytes, capacity));
     let what = |result: &Result<String, String>| match result {
-        // It may or may not give what comes right before some damage.
+        // The decoder may or may not return the text immediately before the damage.
         Err(message) if compression == Bzip2 => Err(message.split(", after").take(1).collect()),
         result => result.clone(),
     };
@@ -74,7 +74,7 @@ fn streams_of_bzip2_may_be_small_or_seem_so() {
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()
     };
-    // Short streams whose text is long, or whose blocks are larger than the smallest.
+    // Short streams with a long text, or with blocks that exceed the smallest size.
     let long = b"line\n".repeat(150_000);
     let longest = [b'x'; 800_000];
     let texts: [&[u8]; 6] = [b"one\n", &long, b"", &longest, b"BZh91AY&SY\n", b"two\n"];
@@ -88,7 +88,7 @@ fn streams_of_bzip2_may_be_small_or_seem_so() {
         decode(Bzip2, &line.repeat(500)).unwrap(),
         "line\n".repeat(500)
     );
-    // Damage in one of many.
+    // Damage in one of many streams.
     let mut damaged = line.repeat(3);
     damaged[line.len() + 20] ^= 1;
     let message = decode(Bzip2, &damaged).unwrap_err();
@@ -155,7 +155,7 @@ fn what_follows_the_last_part_is_passed_over_as_the_tools_do() {
     }
     for rest in [&[0; 10_000][..], b"garbage", b"\n", b"BZ", b"BZh0", b"BZx"] {
         let text = decode(Bzip2, &[&part(Bzip2, b"one"), rest].concat());
-        // Without one more byte the header of a stream may have been cut.
+        // The file may have been cut within the header of a stream.
         let is_cut = *rest == *b"BZ";
         assert_eq!(text.ok(), (!is_cut).then(|| "one".to_owned()));
     }
@@ -175,7 +175,7 @@ fn what_follows_the_last_part_is_passed_over_as_the_tools_do() {
         let text = decode(Xz, &padded.concat());
         assert_eq!(text.ok(), is_read.then(|| "one two".to_owned()));
     }
-    // A part that gzip(1) would read by another method.
+    // A part that gzip(1) would decode by another method.
     let other = [&member(b"one")[..], b"\x1f\x9d\x90abc"].concat();
     assert!(decode(Gzip, &other).unwrap_err().contains("another format"));
     let padded = [member(b"one "), vec![0; 512], member(b"two")].concat();
@@ -228,7 +228,7 @@ fn what_looks_back_too_far_is_refused() {
     let expected = "the xz data cannot be decoded: it takes a window of 256 MiB, and the limit is 128 MiB; \
                     decompress it first";
     assert_eq!(message, expected);
-    // A window of 2^38 bytes, no checksum, and nothing that is known of the content.
+    // A window of 2^38 bytes, no checksum, and no content size.
     let message = decode(Zstd, &[0x28, 0xb5, 0x2f, 0xfd, 0, 28 << 3, 1, 0, 0]).unwrap_err();
     assert!(message.contains("a window of 262144 MiB"), "{message}");
 }
@@ -241,7 +241,7 @@ fn no_bit_that_is_wrong_makes_wrong_text() {
         for bit in 0..8 * good.len() {
             let mut bytes = good.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            // How far the text is good may depend on the buffer here.
+            // The buffer size may determine how much of the text is decoded.
             for capacity in [1, 2, 7, 8192] {
                 if let Ok(decoded) = decode_by(compression, &bytes, capacity) {
                     assert_eq!(decoded, text, "{compression}, bit {bit}");

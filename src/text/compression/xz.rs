@@ -1,7 +1,7 @@
 //! Xz: streams of blocks, each with an index that is compared with the blocks.
 //!
-//! As xz(1) does: everything that the format says twice must agree, zero bytes between and after streams are passed over
-//! if their number is a multiple of four, and any other bytes after a stream are an error. The decoders of LZMA2 and of
+//! Like xz(1), verifies everything that the format states twice, and skips zero bytes between and after streams if
+//! their number is a multiple of four. Any other bytes after a stream are an error. The decoders of LZMA2 and of
 //! filters are those of `lzma_rust2`, whose own reader of streams does not compare sizes.
 
 use std::io::{self, BufRead, Read};
@@ -13,19 +13,19 @@ use super::xz_check::{CHECK_BYTES, Check, Crc64};
 const MAGIC: [u8; 6] = *b"\xfd7zXZ\0";
 const FOOTER_MAGIC: [u8; 2] = *b"YZ";
 
-/// Maximum of all numbers of the format that have a variable length.
+/// Maximum of the format's variable-length numbers.
 const MAX_NUMBER: u64 = u64::MAX >> 1;
 
-/// The text of a file of xz streams.
+/// Reads the text of a file of xz streams.
 pub(super) struct XzReader<R> {
     state: State<R>,
-    /// The number of the check of this stream.
+    /// Number of the check type of this stream.
     check: u8,
     /// The blocks of this stream so far.
     blocks: Blocks,
 }
 
-/// What comes next.
+/// The next part of the input.
 enum State<R> {
     Stream(Counted<R>),
     BlockOrIndex(Counted<R>),
@@ -40,7 +40,7 @@ struct XzBlock<R> {
     decoder: Box<dyn ByteFilter<Counted<R>>>,
     header: BlockHeader,
     check: Check,
-    /// Where its data began.
+    /// Offset of its data in the input.
     start: u64,
     text_bytes: u64,
 }
@@ -106,7 +106,7 @@ impl<R: BufRead + Send + 'static> XzReader<R> {
         Ok(State::BlockOrIndex(input))
     }
 
-    /// Reads the index, but for its first byte, and the footer, and goes to the next stream.
+    /// Reads the index after its first byte, and the footer. Continues with the next stream.
     fn end_stream(&mut self, mut input: Counted<R>) -> io::Result<State<R>> {
         let index_bytes = read_index(&mut input, &self.blocks)?;
         let checksum: [u8; 4] = take(&mut input)?;
@@ -162,7 +162,7 @@ impl<R: BufRead + Send + 'static> Read for XzReader<R> {
     }
 }
 
-/// An input, and how much of it has been read.
+/// An input, with the number of bytes that have been read from it.
 struct Counted<R> {
     input: R,
     bytes: u64,
@@ -187,7 +187,8 @@ impl<R: BufRead> BufRead for Counted<R> {
     }
 }
 
-/// The sizes of the blocks of a stream, in order. A checksum stands for them, since there may be any number.
+/// The sizes of the blocks of a stream, in order. Only a checksum of the sizes is kept, because their number is
+/// unlimited.
 #[derive(Debug, PartialEq)]
 struct Blocks {
     count: u64,
@@ -220,7 +221,7 @@ impl Blocks {
     }
 }
 
-/// Reads an index, but for its first byte, which must be that of `blocks`. Returns its length.
+/// Reads an index after its first byte, and compares it with `blocks`. Returns its length, in bytes.
 fn read_index<R: BufRead>(input: &mut Counted<R>, blocks: &Blocks) -> io::Result<u64> {
     let start = input.bytes - 1;
     let mut index = Index {
@@ -229,7 +230,7 @@ fn read_index<R: BufRead>(input: &mut Counted<R>, blocks: &Blocks) -> io::Result
     };
     index.checksum.update(&[0]);
     let mismatch = || damaged("the index does not match the blocks");
-    // Before its records, of which it may pretend to have very many.
+    // Check the number before reading records: a damaged index may claim any number of them.
     if index.number()? != blocks.count {
         return Err(mismatch());
     }

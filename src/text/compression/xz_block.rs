@@ -1,4 +1,4 @@
-//! The blocks of xz: their headers, and the filters that their text went through.
+//! The blocks of xz: their headers, and the filters applied to their text.
 
 use std::io::{self, BufRead, Read};
 
@@ -13,13 +13,13 @@ const LZMA2: u64 = 0x21;
 /// Minimum size of a dictionary, in bytes.
 const MIN_DICTIONARY_BYTES: u32 = 4 << 10;
 
-/// What a block says of itself.
+/// Header of a block.
 pub(super) struct BlockHeader {
-    /// Its length.
+    /// Length of the header, in bytes.
     pub(super) bytes: u32,
     data_bytes: Option<u64>,
     text_bytes: Option<u64>,
-    /// In the order in which they were applied to the text, without the last, which is LZMA2.
+    /// Filters in the order of their application to the text, without the last, which is LZMA2.
     filters: Vec<FilterId>,
     dictionary_bytes: u32,
 }
@@ -29,7 +29,7 @@ enum FilterId {
     Delta {
         distance: usize,
     },
-    /// One for the machine code of a processor.
+    /// Filter for the machine code of a CPU.
     Branch {
         id: u64,
         start: u32,
@@ -77,12 +77,12 @@ impl BlockHeader {
         })
     }
 
-    /// What decodes the data of the block, and ends where that does.
+    /// Returns a reader that decodes the data of the block, and ends at its end.
     pub(super) fn decoder<R: BufRead + Send + 'static>(
         &self,
         input: R,
     ) -> io::Result<Box<dyn ByteFilter<R>>> {
-        // More than all of the text is never referred to.
+        // No reference can be longer than the whole text.
         let text_bytes = self.text_bytes.unwrap_or(u64::MAX);
         let text_bytes = u32::try_from(text_bytes).unwrap_or(u32::MAX);
         let bytes = self
@@ -104,7 +104,7 @@ impl BlockHeader {
         Ok(decoder)
     }
 
-    /// Compares what the block says of itself with what it has.
+    /// Compares the sizes in the header with the actual sizes.
     pub(super) fn check_sizes(&self, data_bytes: u64, text_bytes: u64) -> io::Result<()> {
         let is = |expected: Option<u64>, bytes| expected.is_none_or(|expected| expected == bytes);
         match is(self.data_bytes, data_bytes) && is(self.text_bytes, text_bytes) {
@@ -136,7 +136,7 @@ impl FilterId {
     }
 }
 
-/// The last filter, which has to be LZMA2.
+/// Reads the last filter, which must be LZMA2, and returns the size of its dictionary.
 fn read_dictionary_bytes(from: &mut &[u8]) -> io::Result<u32> {
     let id = number(from)?;
     match (id, read_properties(from)?) {
@@ -155,14 +155,14 @@ fn number(from: &mut &[u8]) -> io::Result<u64> {
     read_number(|| from.split_off_first().copied().ok_or_else(too_short))
 }
 
-/// A number of a variable length: seven bits in each byte, the lowest first.
+/// Reads a variable-length number: seven bits in each byte, the lowest first.
 pub(super) fn read_number(mut byte: impl FnMut() -> io::Result<u8>) -> io::Result<u64> {
     let mut number = 0;
     for shift in (0..63).step_by(7) {
         let bits = byte()?;
         number |= u64::from(bits & 0x7f) << shift;
         if bits & 0x80 == 0 {
-            // It must be as short as it can be.
+            // The encoding must be as short as possible.
             if bits == 0 && shift > 0 {
                 break;
             }
@@ -175,7 +175,7 @@ pub(super) fn read_number(mut byte: impl FnMut() -> io::Result<u8>) -> io::Resul
 type BoxedFilter<R> = Box<dyn ByteFilter<R>>;
 type NewBranchFilter<R> = fn(BoxedFilter<R>, usize) -> BcjReader<BoxedFilter<R>>;
 
-/// The filter for the machine code of a processor, and the alignment of its start.
+/// Returns the filter for the machine code of a CPU, and the alignment of its start offset.
 fn branch_filter<R>(id: u64) -> Option<(NewBranchFilter<R>, u32)> {
     Some(match id {
         4 => (BcjReader::new_x86, 1),
@@ -198,7 +198,7 @@ fn too_short() -> io::Error {
     damaged("a block's header is too short")
 }
 
-/// Decodes, and gives its input back at the end.
+/// A decoder that returns its input at the end.
 pub(super) trait ByteFilter<R>: Read + Send {
     fn into_input(self: Box<Self>) -> R;
 }

@@ -2,15 +2,15 @@
 
 use sha2::{Digest, Sha256};
 
-/// The length of a check in bytes, by its number in the header of a stream.
+/// Length of a check, in bytes, by its number in the header of a stream.
 pub(super) const CHECK_BYTES: [u8; 16] = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64];
 
-/// A check of text while it is decoded.
+/// A check that is computed while text is decoded.
 pub(super) enum Check {
     Crc32(crc32fast::Hasher),
     Crc64(Crc64),
     Sha256(Sha256),
-    /// None, or one that is not known. Such a check is passed over, as xz(1) does.
+    /// No check, or an unknown one. Like xz(1), skips such a check.
     None,
 }
 
@@ -47,8 +47,8 @@ impl Check {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Crc64(u64);
 
-/// `TABLES[n][byte]` is the remainder of a byte that is followed by `n` others. Eight bytes are looked up at once, and not
-/// one after the other, since the check would otherwise take a tenth of the time of decoding.
+/// `TABLES[n][byte]` is the remainder of a byte that is followed by `n` others. Eight bytes are processed together. One
+/// at a time, the check would take a tenth of the time of decoding.
 static TABLES: [[u64; 256]; 8] = tables();
 
 const fn tables() -> [[u64; 256]; 8] {

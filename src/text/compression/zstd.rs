@@ -1,4 +1,4 @@
-//! Zstd: one frame after the other, with frames between them that are to be skipped.
+//! Zstd: any number of consecutive frames. Skips skippable frames between them.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -7,12 +7,12 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::input::{MAX_WINDOW_BYTES, damaged, too_far_back, unsupported};
 
-/// The text of a file of zstd frames.
+/// Reads the text of a file of zstd frames.
 pub(super) struct ZstdReader<R> {
     input: R,
     frame: FrameDecoder,
     is_in_frame: bool,
-    /// The text of the frame so far.
+    /// Number of bytes of text in the current frame so far.
     text_bytes: u64,
 }
 
@@ -28,7 +28,7 @@ impl<R: BufRead> ZstdReader<R> {
         }
     }
 
-    /// Goes to the next frame; false if there is none.
+    /// Begins the next frame. Returns `false` if there is none.
     fn next_frame(&mut self) -> io::Result<bool> {
         use FrameDecoderError::ReadFrameHeaderError as Header;
         use ReadFrameHeaderError::{BadMagicNumber, SkipFrame};
@@ -65,14 +65,14 @@ impl<R: BufRead> ZstdReader<R> {
         }
     }
 
-    /// Leaves the frame, all of which has been read.
+    /// Ends the current frame, which has been read completely.
     fn end_frame(&mut self) -> io::Result<()> {
         self.is_in_frame = false;
         let expected = self.frame.get_checksum_from_data();
         if expected.is_some() && expected != self.frame.get_calculated_checksum() {
             return Err(damaged("the checksum does not match"));
         }
-        // 0 if it is not known.
+        // 0 if the size is unknown.
         let text_bytes = self.frame.content_size();
         if text_bytes > 0 && text_bytes != self.text_bytes {
             return Err(damaged("the length does not match"));

@@ -1,10 +1,10 @@
-//! Which files paths, directories and patterns name, and in which order.
+//! Tests of the files that paths, directories and patterns name, and of their order.
 
 use std::fs;
 
 use super::*;
 
-/// A directory with these files, whose content is their name.
+/// Creates a directory with these files. The content of each file is its name.
 fn directory_of(names: &[&str]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for name in names {
