@@ -101,7 +101,7 @@ impl<T: Record + ?Sized> Records<'_, T> {
     /// ```
     /// let numbers = holdall::Context::default().range_partitioned(0..5, 2);
     /// let counts = numbers.map_partitions(|numbers, emit| emit(numbers.count()));
-    /// assert_eq!(counts.collect()?, [3, 2]);
+    /// assert_eq!(counts.collect()?, [2, 3]);
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[must_use]
