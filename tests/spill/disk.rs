@@ -123,7 +123,7 @@ fn a_quota_ends_the_job_and_not_the_context() {
             let error = bag.count().unwrap_err();
             drop(bag);
             assert!(
-                matches!(error.kind(), ErrorKind::QuotaExceeded { quota_bytes, .. } if *quota_bytes == quota as u64),
+                matches!(error.kind(), ErrorKind::QuotaExceeded { quota_bytes, .. } if *quota_bytes == quota),
                 "{error}"
             );
             check_room_error(&error, operator, files.root());
