@@ -35,7 +35,10 @@ impl Plan {
             number, operators, ..
         } = stage;
         let names = operators.iter().map(PlanOperator::title).join("\n");
-        let label = format!("stage {number}\n{names}\npartitions: {}", stage.known());
+        let label = format!(
+            "stage {number}\n{names}\npartitions: {}",
+            stage.partitions_text()
+        );
         writeln!(text, "    s{number} [label={}];", quoted(&label))?;
         let reads = operators.iter().flat_map(|operator| &operator.reads);
         for from in reads.unique() {
@@ -60,8 +63,8 @@ impl Plan {
     }
 
     /// Returns the lineage of the bag as a [Graphviz](https://graphviz.org) graph: a box for each operator, an arrow for
-    /// each dependency, and a bold arrow for each shuffle. Unlike the stages, it includes operators whose records are
-    /// persisted.
+    /// each dependency, and a bold arrow for each shuffle. Unlike the stages, it includes the operators before a persisted
+    /// bag, which need not run again.
     ///
     /// # Examples
     ///
@@ -83,7 +86,7 @@ impl fmt::Display for Plan {
 }
 
 impl PlanStage {
-    fn known(&self) -> String {
+    fn partitions_text(&self) -> String {
         self.partitions
             .map_or_else(|| "as they come".to_owned(), |n| n.to_string())
     }
@@ -92,7 +95,12 @@ impl PlanStage {
 /// Prints the stage as part of a plan, with a line for each operator.
 impl fmt::Display for PlanStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stage {} (partitions: {}", self.number, self.known())?;
+        write!(
+            f,
+            "stage {} (partitions: {}",
+            self.number,
+            self.partitions_text()
+        )?;
         if let Some(bytes) = self.input_bytes {
             write!(f, ", input: {bytes} bytes")?;
         }
