@@ -20,7 +20,7 @@ fn bags(context: &Context) -> Vec<(&'static str, Bag<u64>)> {
     let numbers = || context.range_partitioned(0..RECORDS, 4);
     let pairs = || numbers().map(|n| (n, n));
     let kept = numbers().persist(StorageLevel::MemoryThenDisk);
-    assert_eq!(kept.count().unwrap(), RECORDS);
+    assert_eq!(kept.count().expect("nothing fails"), RECORDS);
     vec![
         ("sum_by_key", pairs().sum_by_key().keys().boxed()),
         (
@@ -45,7 +45,7 @@ fn contexts() -> [Context; 2] {
             .memory(memory)
             .shuffle_partitions(2)
             .build()
-            .unwrap()
+            .expect("the settings are right")
     })
 }
 

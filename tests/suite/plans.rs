@@ -245,13 +245,8 @@ fn a_shuffle_that_two_branches_read_is_one_stage() {
         );
         let mut pairs = both.collect().unwrap();
         pairs.sort();
-        assert_eq!(
-            pairs,
-            (0..10)
-                .map(|n| (n, 100))
-                .chain([(100, 9)])
-                .collect::<Vec<_>>()
-        );
+        let expected: Vec<_> = (0..10).map(|n| (n, 100)).chain([(100, 9)]).collect();
+        assert_eq!(pairs, expected);
         assert_eq!(calls.load(Ordering::Relaxed), 1_000);
     });
 }
