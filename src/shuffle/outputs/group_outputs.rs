@@ -156,6 +156,7 @@ mod tests {
     mod transfer;
 
     use super::*;
+    use crate::error::ErrorKind;
     use crate::shuffle::{Encode, Grouper};
     use crate::storage::codec::Short;
     use crate::storage::memory::MemoryBudget;
@@ -289,5 +290,27 @@ mod tests {
             assert!(found == expected, "{memory} bytes");
             assert_eq!(spilled_bytes > 0, memory == 2 << 20);
         }
+    }
+
+    #[test]
+    fn a_stopped_job_merges_no_runs() {
+        let resources = Resources {
+            budget: MemoryBudget::new(0),
+            ..Resources::unlimited()
+        };
+        let outputs = GroupOutputs::new(HashPartitioner::new(1), 1, false, &resources);
+        let mut grouper = Grouper::new(&outputs, &resources);
+        grouper.begin_task(0).unwrap();
+        for n in 0..TASKS * IN_TASK {
+            grouper.push::<Numbers>((n, n), |_| true).unwrap();
+        }
+        grouper.end_task(|_| true).unwrap();
+        grouper.commit().unwrap();
+        assert!(outputs.parts.unordered_runs(0).len() > 8);
+        let written_bytes = resources.scratch.written_bytes();
+        resources.stop.set();
+        let error = outputs.open(0, &resources).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Cancelled));
+        assert_eq!(resources.scratch.written_bytes(), written_bytes);
     }
 }
