@@ -120,12 +120,13 @@
 //!
 //! # Errors and panics
 //!
-//! A transformation does not fail. An action returns the first error of its job, and the job stops. A panic in a closure
-//! is caught and becomes [`ErrorKind::TaskPanicked`]. An error that a closure of a `try_` method returns becomes
-//! [`ErrorKind::Closure`]. Both have a [`ErrorContext`]: the method, the line of your program that called it, the stage and the
-//! partition. Up to the first shuffle, or the first [`boxed`](Bag::boxed) of sized records, the place also has the input
-//! file and the offset of the record in it. Errors about [types that are not carried](#types-of-records) and about
-//! [full disks](#memory-and-disk) have the same place if it is known.
+//! A transformation does not fail. An action returns the first error of its job, and the job stops. A panic in a
+//! closure is caught and becomes [`ErrorKind::TaskPanicked`]. An error that a closure of a `try_` method returns
+//! becomes [`ErrorKind::Closure`]. Both have an [`ErrorContext`]: the method, the line of your program that called it,
+//! the stage and the partition. Before the first shuffle, and before the first [`boxed`](Bag::boxed) of sized records,
+//! the context also has the input file and the offset of the record in it. Errors about
+//! [types that cannot be serialised](#types-of-records) and about [full disks](#memory-and-disk) have a context too,
+//! with the parts that are known.
 //!
 //! ```
 //! let error = holdall::from_vec(vec!["1", "two"]).try_map(|text| text.parse::<u32>()).collect().unwrap_err();
@@ -137,14 +138,17 @@
 //!
 //! # Types of records
 //!
-//! A bag may hold any type that borrows nothing from elsewhere (`'static`), and `str` and `[u8]`; see [`Record`]. What
-//! goes through a shuffle, is [persisted](Bag::persist), comes from memory or goes back there ([`from_vec`],
-//! [`collect`](Bag::collect), [`fold`](Bag::fold)) must be [`Data`], which is every type that serde can write and read
-//! back; a key must be [`Key`], which asks for [`Eq`] too. It need not be `Hash` or `Ord`; only [`sort`](Bag::sort) asks
-//! for an order, see [`Sortable`]. Types of records in between need nothing.
+//! A bag may hold records of any type that borrows nothing (`'static`), and of `str` and `[u8]`; see [`Record`]. Most
+//! types of records need no trait, but some methods require one:
 //!
-//! A `&'static str` that is read back is kept for ever, once for each text. Where there are many different ones, make
-//! them `String`s by `map(str::to_owned)`, or a bag of `str` by [`flat_map_str`](Bag::flat_map_str):
+//! - [`Data`], which every type implements that serde can serialise and deserialise, for records that are shuffled,
+//!   [persisted](Bag::persist), taken from memory ([`from_vec`]) or returned ([`collect`](Bag::collect),
+//!   [`fold`](Bag::fold));
+//! - [`Key`], which also requires [`Eq`], for keys. A key need not be `Hash` or `Ord`;
+//! - [`Sortable`], which requires an order, for [`sort`](Bag::sort).
+//!
+//! A `&'static str` that is deserialised is never freed; each text is stored once. If there are many different texts,
+//! convert them to `String`s by `map(str::to_owned)`, or to a bag of `str` by [`flat_map_str`](Bag::flat_map_str):
 //!
 //! ```
 //! let letters = holdall::from_vec(vec!["a", "b", "a"]).flat_map_str(|text, emit| emit(text));
@@ -154,35 +158,39 @@
 //! # Ok::<(), holdall::Error>(())
 //! ```
 //!
-//! [bincode](https://docs.rs/bincode/2) serialises the records. It writes no names and no types, and a type may be
-//! written in one way and read in another. Such types compile. A job that serialises a record of one fails with
-//! [`ErrorKind::Codec`], which names the type, the method and the line:
+//! [bincode](https://docs.rs/bincode/2) serialises the records. It stores neither names nor types, so some types cannot
+//! be deserialised from what they have serialised. Such types compile, but a job that serialises a record of one fails
+//! with [`ErrorKind::Codec`], which names the type, the method and the line:
 //!
 //! - An enum with `#[serde(untagged)]` or `#[serde(tag = "…")]`, and `serde_json::Value`, which is such an enum. For
 //!   JSON, keep the text, or parse it into a struct of the fields that you need.
 //! - A struct with `#[serde(flatten)]`.
 //! - A field with `#[serde(skip_serializing_if = "…")]`, if a record leaves it out.
-//! - A variant behind one with `#[serde(skip)]` or `#[serde(skip_deserializing)]`, because serde counts the skipped
-//!   variant when it writes, but not when it reads. Put skipped variants last.
-//! - A field with `#[serde(skip_serializing)]` or `#[serde(skip_deserializing)]` alone, and any other `Serialize` and
-//!   `Deserialize` that disagree.
-//! - A struct with `#[serde(skip)]` fields beside others, because their values would be lost. If losing them is right,
-//!   as for a cache, say so by `#[serde(from = "…", into = "…")]`: the type is then what it is converted into.
-//! - A record in which more than 256 options, lists and variants are nested in each other.
+//! - A variant after one with `#[serde(skip)]` or `#[serde(skip_deserializing)]`, because serde counts the skipped
+//!   variant when it serialises, but not when it deserialises. Put skipped variants last.
+//! - A field with only `#[serde(skip_serializing)]` or only `#[serde(skip_deserializing)]`, and any other `Serialize`
+//!   and `Deserialize` that disagree.
+//! - A struct in which some fields have `#[serde(skip)]`, because their values would be lost. If the loss is intended,
+//!   as for a cache, use `#[serde(from = "…", into = "…")]` to serialise another type instead.
+//! - A record with more than 256 nested options, lists and variants.
 //!
-//! Some records of each kind are checked: they are serialised, read back and compared. These are the first eight, then
-//! ever fewer, and each record with a struct or a variant that none before it had. Code that serialises a few values
-//! wrongly may pass that check. The check does not see
-//! what a type loses without a trace: a skipped field of a variant, of a `#[serde(transparent)]` struct or of a few
-//! bytes that fit between others, all fields of a struct, or a number that a `serialize_with` function rounds. Such a
-//! value is lost wherever records are serialised. Worker processes serialise all records that they receive or return;
-//! threads serialise persisted, repartitioned and grouped records, keys, and whatever does not fit into memory.
+//! To find such types, some records of each kind are serialised, deserialised and compared: the first eight, then fewer
+//! and fewer, and each record with a struct or a variant that no earlier one had. The check may miss code that
+//! serialises only a few values incorrectly. It cannot detect data that a type drops without a trace:
+//!
+//! - a skipped field of a variant, of a `#[serde(transparent)]` struct, or of a few bytes that fit between other
+//!   fields;
+//! - all fields of a struct, if all are skipped; and
+//! - the digits of a number that a `serialize_with` function rounds.
+//!
+//! Such data is lost wherever records are serialised. Worker processes serialise all records that they receive or
+//! return. Threads serialise persisted, repartitioned and grouped records, keys, and all data that exceeds the memory.
 //!
 //! # Equal keys
 //!
-//! Two keys are the same key if their serialised bytes are the same, whatever their `Eq` says. For most types, both
-//! agree. The `Eq` of some types is coarser, so two equal keys of these types may be counted, grouped and joined as two.
-//! Normalise such keys first:
+//! Two keys are the same key if their serialised bytes are the same, whatever their `Eq` returns. For most types, both
+//! agree. The `Eq` of some types is coarser, so two equal keys of these types may be counted, grouped and joined as
+//! two. Normalise such keys first:
 //!
 //! | type | equal keys with different bytes | key to use |
 //! | --- | --- | --- |
@@ -227,11 +235,11 @@
 //!
 //! # Memory and disk
 //!
-//! All jobs of a context share one memory budget. Set it with [`ContextBuilder::memory`] or `HOLDALL_MEMORY`. The default
-//! is half of the memory that the process can use: the smallest of the machine's memory, the limits of its cgroups, and
-//! its `ulimit`s. The budget covers what grows with the data inside the library: tables, groups, runs and persisted
-//! partitions. Data that exceeds it is spilled to files below the *spill directory*. Spill files have checksums, are
-//! compressed if that saves enough, and are read sequentially.
+//! All jobs of a context share one memory budget. Set it with [`ContextBuilder::memory`] or `HOLDALL_MEMORY`. The
+//! default is half of the memory that the process can use: the smallest of the machine's memory, the limits of its
+//! cgroups, and its `ulimit`s. The budget covers what grows with the data inside the library: tables, groups, runs and
+//! persisted partitions. Data that exceeds it is spilled to files below the *spill directory*. Spill files have
+//! checksums, are compressed if that saves enough, and are read sequentially.
 //!
 //! ```
 //! use holdall::Context;
@@ -250,31 +258,32 @@
 //! ```
 //!
 //! - **Not covered:** memory that your program allocates, that is, the state of closures, the `Vec` of a
-//!   [`collect`](Bag::collect), the accumulators of [`fold`](Bag::fold) and [`aggregate`](Bag::aggregate), and the records
-//!   buffered for [`iter`](Bag::iter). Nor memory that does not grow with the data: threads, file buffers, one record per
-//!   thread, and the window of each decoder in use (64 MiB for `xz -9`, 8 MiB for most zstd files, 128 MiB at most). A
-//!   process stays within its budget plus 64 MiB; the tests measure this.
-//! - **Estimated:** values that own memory and are combined by key, such as a `String` or a `Vec`. The budget counts their
-//!   serialised length, at intervals; they may use more.
-//! - **Minimum:** a job with a shuffle needs 1 MiB per thread and fails with [`ErrorKind::BudgetTooSmall`] otherwise. More
-//!   memory changes only the running time, never the result (except for the last digits of
+//!   [`collect`](Bag::collect), the accumulators of [`fold`](Bag::fold) and [`aggregate`](Bag::aggregate), and the
+//!   records buffered for [`iter`](Bag::iter). Nor memory that does not grow with the data: threads, file buffers, one
+//!   record per thread, and the window of each decoder in use (64 MiB for `xz -9`, 8 MiB for most zstd files, 128 MiB
+//!   at most). A process stays within its budget plus 64 MiB; the tests measure this.
+//! - **Estimated:** values that own memory and are combined by key, such as a `String` or a `Vec`. The budget counts
+//!   their serialised length, at intervals; they may use more.
+//! - **Minimum:** a job with a shuffle needs 1 MiB per thread and fails with [`ErrorKind::BudgetTooSmall`] otherwise.
+//!   More memory changes only the running time, never the result (except for the last digits of
 //!   [floating-point numbers](#order-and-partitions)).
 //! - **Broadcast:** the bag that a `…_broadcast` method sends to every task is not spilled. If it exceeds half of the
 //!   budget, the job fails with [`ErrorKind::BroadcastTooLarge`].
-//! - **Lifetime of files:** the files of a job are in their own directory, accessible to this user only. They are deleted
-//!   with the job, even if it fails, or [with the persisted bag](Bag::persist). They are also deleted when the program
-//!   ends, and on Ctrl-C, SIGTERM and SIGHUP, unless your program handles these signals. If a process is killed, the next
-//!   context with the same spill directory deletes its files; see [what holdall deletes](#what-holdall-deletes). If the
-//!   system's temporary directory is in memory (a tmpfs), set another spill directory.
+//! - **Lifetime of files:** the files of a job are in their own directory, accessible to this user only. They are
+//!   deleted with the job, even if it fails, or [with the persisted bag](Bag::persist). They are also deleted when the
+//!   program ends, and on Ctrl-C, SIGTERM and SIGHUP, unless your program handles these signals. If a process is
+//!   killed, the next context with the same spill directory deletes its files; see
+//!   [what holdall deletes](#what-holdall-deletes). If the system's temporary directory is in memory (a tmpfs), set
+//!   another spill directory.
 //! - **Open files:** spill files take at most about half of the files that the process may have open (`ulimit -n`),
 //!   however many are merged. Each thread needs two or three more.
 //! - **Limits:** a full disk is [`ErrorKind::DiskFull`], an exhausted [`disk_quota`](ContextBuilder::disk_quota) is
 //!   [`ErrorKind::QuotaExceeded`], and a record of several GiB is [`ErrorKind::RecordTooLong`].
 //! - **Damage:** if a file is damaged or missing, the job runs the stages that produced it again. The closures of these
 //!   stages may then receive a record twice, as may the closures of a recomputed partition, including that of
-//!   [`for_each`](Bag::for_each). No result contains a record twice, and [`iter`](Bag::iter) continues where it was. If a
-//!   closure then returns other records than before, the job may fail with [`ErrorKind::NotRepeatable`]. After the fourth
-//!   attempt that finds damage, the job fails with [`ErrorKind::TooManyAttempts`].
+//!   [`for_each`](Bag::for_each). No result contains a record twice, and [`iter`](Bag::iter) continues where it was. If
+//!   a closure then returns other records than before, the job may fail with [`ErrorKind::NotRepeatable`]. After the
+//!   fourth attempt that finds damage, the job fails with [`ErrorKind::TooManyAttempts`].
 //!
 //! [`Context::last_job`] returns a [`JobSummary`] with the amounts shuffled and spilled by each stage. To print it to
 //! standard error, call [`summary(true)`](ContextBuilder::summary) or set `HOLDALL_SUMMARY=1`.
@@ -288,39 +297,45 @@
 //! | --- | --- | --- |
 //! | nothing | moved there in one step | the same |
 //! | an empty directory | kept; the files are moved into it | the same |
-//! | an output | [`ErrorKind::OutputExists`] | both change places in one step; then the old one is deleted |
+//! | an output | [`ErrorKind::OutputExists`] | exchanged in one step; then the old one is deleted |
 //! | an output in the root of a volume | [`ErrorKind::OutputExists`] | kept; old files are moved out, new ones in |
 //! | a directory with anything else in it | [`ErrorKind::OutputExists`] | [`ErrorKind::NotAnOutput`] |
 //! | a file, or a link that leads to no directory | [`ErrorKind::OutputExists`] | replaced in one step |
 //!
-//! - *One step* means that a whole output, the old or the new one, is at the path at any time, also if the process is
-//!   killed or the power fails.
+//! - *One step* means that a complete output, the old or the new one, is at the path at any time, even if the process
+//!   is killed or the power fails.
 //! - A directory is kept if it is empty, if it is the root of a volume (a mount point), if this user may not write to
-//!   the directory above it, or if the file system cannot have two directories change places. In such a directory the
-//!   files are moved one by one. A reader may see some of them meanwhile. If an error comes in between, all of them are
-//!   moved back; if that fails too, the error says where they are. If the process is killed in between, the next
-//!   `write_text` to that path moves the rest. The directory `lost+found` of a volume stays where it is.
+//!   its parent directory, or if the file system cannot exchange two directories. In such a directory, the files are
+//!   moved one by one, and readers may see some of them in the meantime. If an error occurs in between, all files are
+//!   moved back; if that fails too, the error states where they are. If the process is killed in between, the next
+//!   `write_text` to that path moves the remaining files. The directory `lost+found` of a volume stays where it is.
 //! - A link to a directory stands for the directory.
-//! - When `write_text` returns, the output is on the disk: each file, the names of the files, and the name of the output
-//!   are synchronised, unless [`durable(false)`](TextWriter::durable) is set. Spilled files are not: they are of no use
-//!   after a loss of power.
-//! - What another program puts at the path while the job runs is neither replaced nor deleted, except parts of an output
-//!   that is overwritten.
+//! - When `write_text` returns, the output is on disk: each file, the names of the files, and the name of the output
+//!   are synchronised, unless you set [`durable(false)`](TextWriter::durable). Spill files are not synchronised,
+//!   because they are useless after a power failure.
+//! - Files that another program puts at the path while the job runs are neither replaced nor deleted, unless they are
+//!   parts of an output that is overwritten.
 //!
 //! # What holdall deletes
 //!
-//! holdall deletes only what holdall has made, and an output that it is told to overwrite. It makes
+//! holdall deletes only directories that it has created, and outputs that you tell it to overwrite. It creates
 //!
-//! - directories named `holdall-…` in the [spill directory](ContextBuilder::spill_directory). A spill directory that is
-//!   missing is made, and stays;
-//! - directories named `.holdall-…` beside or in an output. Directories above an output that are missing are made, and
-//!   deleted again if they are empty when the job has failed.
+//! - directories named `holdall-…` in the [spill directory](ContextBuilder::spill_directory). A missing spill directory
+//!   is created too, and is not deleted.
+//! - directories named `.holdall-…` beside or in an output. Missing parent directories of an output are created too.
+//!   They are deleted if the job fails and they are empty.
 //!
-//! It deletes them when the job ends and when the process ends, but never from a copy of the process (`fork`). If the
-//! process is killed, they stay. The next context with the same spill directory then deletes the former, and the next
-//! `write_text` into the same directory the latter. Each must have a name with a correct checksum, belong to this user,
-//! be locked by no process, and have the mark of that very directory and no file that holdall does not write there.
-//! Otherwise nothing in it is touched. The lock is `flock`, of the directory itself.
+//! It deletes its directories when the job or the process ends, but never from a forked copy of the process. If the
+//! process is killed, they remain. The next context with the same spill directory deletes the former, and the next
+//! `write_text` into the same parent directory deletes the latter. holdall deletes such a directory only if
+//!
+//! - its name has a correct checksum,
+//! - it belongs to this user,
+//! - no process has locked it,
+//! - it contains the mark of this very directory, and
+//! - it contains no file that holdall does not write there.
+//!
+//! Otherwise, nothing in it is changed. The lock is an `flock` on the directory itself.
 //!
 //! # Worker processes
 //!
@@ -391,9 +406,9 @@
 //! | `HOLDALL_SPILL_DIR` | the directory for spill files | the system's temporary directory |
 //! | `HOLDALL_SUMMARY` | `1`: each job prints a [summary](JobSummary) to standard error; `0`: no summary | `0` |
 //!
-//! A variable that is empty counts as unset. A directory may have any name; every other value must be UTF-8. In a program
-//! that runs with privileges that its caller lacks, such as a set-user-id program, all variables count as unset, and so
-//! does `TMPDIR`.
+//! A variable that is empty counts as unset. A directory may have any name; every other value must be UTF-8. In a
+//! program that runs with privileges that its caller lacks, such as a set-user-id program, all variables count as
+//! unset, and so does `TMPDIR`.
 //!
 //! With plain `threads`, jobs run on rayon's global pool, so `RAYON_NUM_THREADS` applies as well. Only the
 //! [builder](ContextBuilder) can set the number of partitions after a shuffle, the disk quota, and the progress bar.

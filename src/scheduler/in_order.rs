@@ -16,8 +16,8 @@ struct State<'c, R> {
     /// Number of the next result to be consumed; `end` is the number after the last one that has arrived.
     next: usize,
     end: usize,
-    /// Results of neighbouring partitions, with the number of the first, in ascending order. A map of single results took
-    /// 40 ns for each, and a map for each type of result takes long to compile.
+    /// Results of neighbouring partitions, with the number of the first, in ascending order. A map of single results
+    /// took 40 ns for each, and a map for each type of result takes long to compile.
     waiting: VecDeque<(usize, Vec<R>)>,
     /// `None` while a thread calls it. No thread waits for the call to end: it runs closures of the user, and if these
     /// call rayon, the same thread may enter here again.
