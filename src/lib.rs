@@ -466,7 +466,7 @@ pub use operators::map_partitions::Records;
 pub use operators::persist::StorageLevel;
 pub use operators::read_text::ReadText;
 pub use operators::values::Values;
-pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable};
+pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable, Text};
 pub use plan::{Plan, PlanOperator, PlanStage, StageOutput};
 pub use scheduler::{JobSummary, StageSummary};
 pub use storage::size::{ByteSize, IntoByteSize};

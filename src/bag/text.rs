@@ -12,7 +12,7 @@ use crate::operators::containing::Containing;
 use crate::operators::parse_fields::ParseFields;
 use crate::operators::read_text::{self, ReadText};
 use crate::operators::words::Words;
-use crate::pipeline::{Pipeline, Record};
+use crate::pipeline::{Pipeline, Record, Text};
 use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
 use crate::task::Site;
 use crate::text::{Delimiter, IntoInputs, InvalidUtf8, Needle, TextOptions, discover, plan};
@@ -260,13 +260,14 @@ impl TextReader {
     }
 }
 
-/// Transformations of text. Narrow: they keep partitions and order.
-impl<P: Pipeline<Out = str>> Bag<str, P> {
-    /// Returns the words of each record, without copying them.
+/// Transformations of text and bytes: of `str`, `String`, `[u8]` and `Vec<u8>`. Narrow: they keep partitions and order.
+impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
+    /// Returns the words of each record, without copying them: a bag of `str`, or of `[u8]` if the records are bytes.
     ///
     /// A word is a longest run of bytes other than space, tab, line feed, vertical tab, form feed and carriage return.
     /// Other Unicode white space does not separate words. To split at all white space, call `split_whitespace` in a
-    /// [`flat_map_str`](Bag::flat_map_str), which takes several times as long.
+    /// [`flat_map_str`](Bag::flat_map_str), which takes several times as long. Bytes need not be UTF-8: all bytes outside
+    /// of ASCII are part of a word.
     ///
     /// # Examples
     ///
@@ -276,10 +277,13 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
     /// std::fs::write(&path, "to be\nor  not\tto be").unwrap();
     /// let words = holdall::read_text(&path)?.words();
     /// assert_eq!(words.collect()?, ["to", "be", "or", "not", "to", "be"]);
+    ///
+    /// let in_distinct_lines = holdall::read_text(&path)?.distinct().words();
+    /// assert_eq!(in_distinct_lines.count()?, 6);
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn words(self) -> Bag<str, impl Pipeline<Out = str>> {
+    pub fn words(self) -> Bag<T::Slice, impl Pipeline<Out = T::Slice>> {
         self.then(Site::new("words"), |parent| Words { parent })
     }
 
@@ -306,7 +310,8 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
     ///
     /// The first record that cannot be parsed ends the job, as in `try_map`. The error is
     /// [`ErrorKind::Closure`](crate::ErrorKind::Closure), which contains the location of the record and a
-    /// [`FieldsError`](crate::FieldsError). To skip such records, call the function
+    /// [`FieldsError`](crate::FieldsError), or a [`Utf8Error`](std::str::Utf8Error) if the record consists of bytes that
+    /// are not UTF-8. To skip such records, call the function
     /// [`parse_fields`](crate::parse_fields()) in a [`flat_map`](Bag::flat_map).
     ///
     /// # Examples
@@ -344,14 +349,7 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
             out: PhantomData,
         })
     }
-}
 
-/// Transformations of text and bytes: of `str`, `[u8]`, `String`, `Vec<u8>`. Narrow: they keep partitions and order.
-impl<T, P> Bag<T, P>
-where
-    T: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a T> + ?Sized,
-    P: Pipeline<Out = T>,
-{
     /// Keeps the records that contain `text`.
     ///
     /// Directly after [`read_text`](crate::read_text), this method searches whole blocks, and finds the ends of lines
