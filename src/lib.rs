@@ -466,7 +466,8 @@ mod text;
 
 pub use bag::{
     Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, Written, empty,
-    from_fn, from_iter, from_vec, range, read_text, union_all,
+    from_fn, from_iter, from_vec, from_vec_partitioned, range, range_partitioned, read_text,
+    union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
@@ -479,9 +480,10 @@ pub use operators::combines::WholeNumber;
 pub use operators::group_by_key::Group;
 pub use operators::map_partitions::Records;
 pub use operators::persist::StorageLevel;
+pub use operators::range::IntegerRange;
 pub use operators::read_text::ReadText;
 pub use operators::values::Values;
-pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable};
+pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable, Text};
 pub use plan::{Plan, PlanOperator, PlanStage, StageOutput};
 pub use scheduler::{JobSummary, StageSummary};
 pub use storage::size::{ByteSize, IntoByteSize};

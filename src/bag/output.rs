@@ -1,5 +1,6 @@
 //! Methods that write a bag to files.
 
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -49,9 +50,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn write_text(&self, path: impl AsRef<Path>) -> Result<Written>
+    pub fn write_text<Form>(&self, path: impl AsRef<Path>) -> Result<Written>
     where
-        T: WriteLine,
+        T: WriteLine<Form>,
+        Form: 'static,
     {
         TextWriter::new().write(self, path)
     }
@@ -183,9 +185,10 @@ impl TextWriter {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn write<T, P>(&self, bag: &Bag<T, P>, path: impl AsRef<Path>) -> Result<Written>
+    pub fn write<T, P, Form>(&self, bag: &Bag<T, P>, path: impl AsRef<Path>) -> Result<Written>
     where
-        T: WriteLine + ?Sized,
+        T: WriteLine<Form> + ?Sized,
+        Form: 'static,
         P: Pipeline<Out = T>,
     {
         let site = Site::new("write_text");
@@ -202,6 +205,7 @@ impl TextWriter {
                 _ => 10,
             },
             is_durable: !self.is_volatile,
+            form: PhantomData,
         };
         let mut written = Written::default();
         bag.run(&write, |_, (records, bytes)| {

@@ -606,6 +606,7 @@ fn written_files_get_their_names_when_they_are_whole() {
         attempts: attempts.clone(),
         digits: 5,
         is_durable: true,
+        form: PhantomData,
     };
     let numbers = || context().range_partitioned(0..4, 2);
     // Compute the same partitions a second time, as after the loss of a worker.

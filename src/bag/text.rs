@@ -12,7 +12,7 @@ use crate::operators::containing::Containing;
 use crate::operators::parse_fields::ParseFields;
 use crate::operators::read_text::{self, ReadText};
 use crate::operators::words::Words;
-use crate::pipeline::{Pipeline, Record};
+use crate::pipeline::{Pipeline, Record, Text};
 use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
 use crate::task::Site;
 use crate::text::{Delimiter, IntoInputs, InvalidUtf8, Needle, TextOptions, discover, plan};
@@ -195,10 +195,10 @@ impl TextReader {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn read(mut self, inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
-        self.set_sizes()?;
-        self.options.check_text()?;
-        self.read_at::<str>(Site::new("read_text"), inputs)
+    pub fn read(&self, inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
+        let options = self.options()?;
+        options.check_text()?;
+        self.read_at(Site::new("read_text"), options, inputs)
     }
 
     /// Returns the records of files as a bag of `[u8]`. They need not be text.
@@ -221,26 +221,29 @@ impl TextReader {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn read_bytes(mut self, inputs: impl IntoInputs) -> Result<Bag<[u8], ReadText<[u8]>>> {
-        self.set_sizes()?;
-        self.options.check()?;
-        self.options.is_text = false;
-        self.read_at::<[u8]>(Site::new("read_bytes"), inputs)
+    pub fn read_bytes(&self, inputs: impl IntoInputs) -> Result<Bag<[u8], ReadText<[u8]>>> {
+        let mut options = self.options()?;
+        options.check()?;
+        options.is_text = false;
+        self.read_at(Site::new("read_bytes"), options, inputs)
     }
 
-    fn set_sizes(&mut self) -> Result<()> {
-        if let Some(size) = self.max_line.take() {
-            self.options.max_line_bytes = setting_bytes("max_line_bytes", size)?.saturating_usize();
+    /// Returns the options with the sizes, which may be invalid texts.
+    fn options(&self) -> Result<TextOptions> {
+        let mut options = self.options.clone();
+        if let Some(size) = self.max_line.clone() {
+            options.max_line_bytes = setting_bytes("max_line_bytes", size)?.saturating_usize();
         }
-        if let Some(size) = self.partition.take() {
-            self.options.split_bytes = Some(setting_bytes("partition_bytes", size)?.0);
+        if let Some(size) = self.partition.clone() {
+            options.split_bytes = Some(setting_bytes("partition_bytes", size)?.0);
         }
-        Ok(())
+        Ok(options)
     }
 
     fn read_at<T: Record + ?Sized>(
-        self,
+        &self,
         site: Site,
+        options: TextOptions,
         inputs: impl IntoInputs,
     ) -> Result<Bag<T, ReadText<T>>>
     where
@@ -249,24 +252,26 @@ impl TextReader {
         let files = discover(&inputs.into_inputs())?;
         let bytes = files.iter().map(|file| file.bytes).sum();
         let pipeline = ReadText {
-            portions: plan(&files, &self.options)?,
-            delimiter: Delimiter::new(&self.options.delimiter),
-            options: self.options,
+            portions: plan(&files, &options)?,
+            delimiter: Delimiter::new(&options.delimiter),
+            options,
             records: PhantomData,
         };
         let detail = read_text::describe(files.len(), bytes);
         let node = Node::source(site, detail, Pipeline::partitions(&pipeline), Some(bytes));
-        Ok(Bag::new(pipeline, node, self.context.unwrap_or_default()))
+        let context = self.context.clone().unwrap_or_default();
+        Ok(Bag::new(pipeline, node, context))
     }
 }
 
-/// Transformations of text. Narrow: they keep partitions and order.
-impl<P: Pipeline<Out = str>> Bag<str, P> {
-    /// Returns the words of each record, without copying them.
+/// Transformations of text and bytes: of `str`, `String`, `[u8]` and `Vec<u8>`. Narrow: they keep partitions and order.
+impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
+    /// Returns the words of each record, without copying them: a bag of `str`, or of `[u8]` if the records are bytes.
     ///
     /// A word is a longest run of bytes other than space, tab, line feed, vertical tab, form feed and carriage return.
     /// Other Unicode white space does not separate words. To split at all white space, call `split_whitespace` in a
-    /// [`flat_map_str`](Bag::flat_map_str), which takes several times as long.
+    /// [`flat_map_str`](Bag::flat_map_str), which takes several times as long. Bytes need not be UTF-8: all bytes outside
+    /// of ASCII are part of a word.
     ///
     /// # Examples
     ///
@@ -276,10 +281,13 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
     /// std::fs::write(&path, "to be\nor  not\tto be").unwrap();
     /// let words = holdall::read_text(&path)?.words();
     /// assert_eq!(words.collect()?, ["to", "be", "or", "not", "to", "be"]);
+    ///
+    /// let in_distinct_lines = holdall::read_text(&path)?.distinct().words();
+    /// assert_eq!(in_distinct_lines.count()?, 6);
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn words(self) -> Bag<str, impl Pipeline<Out = str>> {
+    pub fn words(self) -> Bag<T::Slice, impl Pipeline<Out = T::Slice>> {
         self.then(Site::new("words"), |parent| Words { parent })
     }
 
@@ -306,7 +314,8 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
     ///
     /// The first record that cannot be parsed ends the job, as in `try_map`. The error is
     /// [`ErrorKind::Closure`](crate::ErrorKind::Closure), which contains the location of the record and a
-    /// [`FieldsError`](crate::FieldsError). To skip such records, call the function
+    /// [`FieldsError`](crate::FieldsError), or a [`Utf8Error`](std::str::Utf8Error) if the record consists of bytes that
+    /// are not UTF-8. To skip such records, call the function
     /// [`parse_fields`](crate::parse_fields()) in a [`flat_map`](Bag::flat_map).
     ///
     /// # Examples
@@ -344,14 +353,7 @@ impl<P: Pipeline<Out = str>> Bag<str, P> {
             out: PhantomData,
         })
     }
-}
 
-/// Transformations of text and bytes: of `str`, `[u8]`, `String`, `Vec<u8>`. Narrow: they keep partitions and order.
-impl<T, P> Bag<T, P>
-where
-    T: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a T> + ?Sized,
-    P: Pipeline<Out = T>,
-{
     /// Keeps the records that contain `text`.
     ///
     /// Directly after [`read_text`](crate::read_text), this method searches whole blocks, and finds the ends of lines

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::pipeline::{Pipeline, Record, Ref};
+use crate::pipeline::{Pipeline, Ref, Text};
 use crate::portable::{Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::Needle;
@@ -29,7 +29,7 @@ impl<P: Portable> Portable for Containing<P> {
 
 impl<T, P> Pipeline for Containing<P>
 where
-    T: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a T> + ?Sized,
+    T: Text + ?Sized,
     P: Pipeline<Out = T>,
 {
     type Out = T;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::error::Result;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Record, Text, TextSlice};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 use crate::text::{Fields, TextKind};
@@ -39,7 +39,7 @@ impl<P, U: DeserializeOwned> ParseFields<P, U> {
 
 impl<P, U> Pipeline for ParseFields<P, U>
 where
-    P: Pipeline<Out = str>,
+    P: Pipeline<Out: Text>,
     U: DeserializeOwned + 'static,
 {
     type Out = U;
@@ -57,7 +57,12 @@ where
     where
         S: FnMut(U) -> Flow,
     {
-        let mut push = |text: &str, kind| {
+        let mut push = |text: &<P::Out as Text>::Slice, kind| {
+            // Bytes come record by record, so that the error is at the right one.
+            let text = match text.as_str() {
+                Ok(text) => text,
+                Err(error) => return task.fail(self.site, error),
+            };
             let mut fields = Fields::new(text, kind, self.delimiter);
             if kind == TextKind::Record {
                 return self.push(&mut fields, task, sink);
@@ -71,7 +76,7 @@ where
         // These characters may be part of a line ending, so the lines must be split first.
         if matches!(self.delimiter, '\r' | '\n') {
             return self.parent.run(partition, task, &mut |record| {
-                push(record, TextKind::Record)
+                push(P::Out::peek(&record).as_slice(), TextKind::Record)
             });
         }
         self.parent.run_text(partition, task, &mut push)

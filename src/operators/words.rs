@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Ref, Text, TextSlice};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Task};
-use crate::text::for_each_word;
 
 pub(crate) struct Words<P> {
     pub(crate) parent: Arc<P>,
@@ -16,8 +15,8 @@ portable! {
     [P: Portable] Words<P> { parent: part }
 }
 
-impl<P: Pipeline<Out = str>> Pipeline for Words<P> {
-    type Out = str;
+impl<P: Pipeline<Out: Text>> Pipeline for Words<P> {
+    type Out = <P::Out as Text>::Slice;
 
     fn partitions(&self) -> Option<usize> {
         self.parent.partitions()
@@ -30,11 +29,11 @@ impl<P: Pipeline<Out = str>> Pipeline for Words<P> {
     #[inline]
     fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
     where
-        S: FnMut(&str) -> Flow,
+        S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
         // No word spans two records, so the text may contain any number of records.
         self.parent.run_text(partition, task, &mut |text, _| {
-            for_each_word(text, &mut *sink)
+            text.for_each_word(|word| sink(word))
         })
     }
 }

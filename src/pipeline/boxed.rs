@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::link::{Link, Linked};
 use super::stack;
-use super::{Owned, Record, Ref};
+use super::{Owned, Record, Ref, Text};
 use crate::error::Result;
 use crate::portable::{FunctionEntry, Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Task};
@@ -90,7 +90,7 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
         sink: &mut S,
     ) -> Result<Flow>
     where
-        Self::Out: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a Self::Out>,
+        Self::Out: Text,
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow,
     {
         self.run(partition, task, &mut |record| {
@@ -110,11 +110,11 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
     #[doc(hidden)]
     fn run_text<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
     where
-        Self: Pipeline<Out = str>,
-        S: FnMut(&str, TextKind) -> Flow,
+        Self::Out: Text,
+        S: FnMut(&<Self::Out as Text>::Slice, TextKind) -> Flow,
     {
         self.run(partition, task, &mut |record| {
-            sink(record, TextKind::Record)
+            sink(Self::Out::peek(&record).as_slice(), TextKind::Record)
         })
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod owned_bytes;
 mod record;
 mod stack;
 mod storable;
+mod text;
 pub(crate) mod text_bytes;
 mod union;
 
@@ -22,4 +23,6 @@ pub(crate) use link::{Link, Linked};
 pub use record::Record;
 pub(crate) use record::{Owned, Peek, Ref};
 pub use storable::Storable;
+pub use text::Text;
+pub(crate) use text::TextSlice;
 pub(crate) use union::{FlatUnion, partitions_of};

@@ -44,7 +44,7 @@ pub(crate) use search::{Needle, for_each_match};
 pub(crate) use split::{Portion, Split, plan};
 pub(crate) use split_reader::SplitReader;
 pub(crate) use utf8::validate;
-pub(crate) use words::for_each_word;
+pub(crate) use words::{for_each_byte_word, for_each_word};
 
 pub(crate) use fields::{Fields, TextKind};
 pub use fields::{FieldsError, parse_fields};

@@ -4,7 +4,7 @@
     reason = "slices words without looking for character boundaries: 3.4 ns a word, not 4.7"
 )]
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use super::mask::{MASK_BYTES, white_space_mask};
 
@@ -12,15 +12,36 @@ use super::mask::{MASK_BYTES, white_space_mask};
 ///
 /// A word is a maximal sequence of bytes other than SP, TAB, LF, VT, FF and CR. Unlike [`str::split_whitespace`], this
 /// does not recognise white space outside of ASCII. Unlike [`str::split_ascii_whitespace`], it recognises VT.
-///
-/// Each 64 bytes are converted to a mask of the bytes in words, and that to masks of the starts and ends of words. A
-/// branch per byte costs five times as much. There is only one call of `f`, so that it is inlined.
 #[inline]
 pub(crate) fn for_each_word(
     text: &str,
     mut f: impl FnMut(&str) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let bytes = text.as_bytes();
+    for_each_range(text.as_bytes(), |word| {
+        // SAFETY: `word` is a range of `text`. It is bounded by ASCII white space or the ends of the text, which are
+        // character boundaries.
+        f(unsafe { text.get_unchecked(word) })
+    })
+}
+
+/// The same for bytes, which need not be UTF-8.
+#[inline]
+pub(crate) fn for_each_byte_word(
+    bytes: &[u8],
+    mut f: impl FnMut(&[u8]) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    for_each_range(bytes, |word| f(&bytes[word]))
+}
+
+/// Calls `f` with the range of each word.
+///
+/// Each 64 bytes are converted to a mask of the bytes in words, and that to masks of the starts and ends of words. A
+/// branch per byte costs five times as much. There is only one call of `f`, so that it is inlined.
+#[inline(always)]
+fn for_each_range(
+    bytes: &[u8],
+    mut f: impl FnMut(Range<usize>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let mut padded = [b' '; MASK_BYTES];
     let mut base = 0;
     // The start of the current word, and whether the byte before `base` is part of it.
@@ -43,11 +64,11 @@ pub(crate) fn for_each_word(
         in_word = word >> 63;
         while ends != 0 {
             let end = base + take_lowest(&mut ends);
-            // SAFETY: `start..end` is a word of `text`. It is bounded by ASCII white space or the ends of the text,
-            // which are character boundaries. `start` is right: while a word is open, it is the first byte of that
-            // word. At the end of the word, it becomes the start of the next one, because starts and ends alternate. If
-            // no further word begins in this chunk, `in_word` is 0, and the next chunk sets `start` before it is used.
-            let word = unsafe { text.get_unchecked(start..end) };
+            // `start` is right, which `for_each_word` relies on for memory safety: while a word is open, it is the
+            // first byte of that word. At the end of the word, it becomes the start of the next one, because starts and
+            // ends alternate. If no further word begins in this chunk, `in_word` is 0, and the next chunk sets `start`
+            // before it is used.
+            let word = start..end;
             start = base + take_lowest(&mut starts);
             f(word)?;
         }
@@ -79,7 +100,29 @@ mod tests {
             ControlFlow::Continue(())
         });
         assert!(flow.is_continue());
+        assert_eq!(
+            byte_words(text.as_bytes()),
+            words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>()
+        );
         words
+    }
+
+    fn byte_words(bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut words = Vec::new();
+        let flow = for_each_byte_word(bytes, |word| {
+            words.push(word.to_vec());
+            ControlFlow::Continue(())
+        });
+        assert!(flow.is_continue());
+        words
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_have_words() {
+        assert_eq!(
+            byte_words(b"\xff\x80 \xa0\tb\xe9"),
+            [&b"\xff\x80"[..], b"\xa0", b"b\xe9"]
+        );
     }
 
     fn plainly(text: &str) -> Vec<&str> {

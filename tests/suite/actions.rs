@@ -92,7 +92,7 @@ fn another_action_can_run_inside_of_the_loop() {
 #[test]
 fn several_iterators_can_be_open_at_once() {
     on_every_executor(|context| {
-        let numbers = context.range_partitioned(0..100_000, 8);
+        let numbers = context.range_partitioned(0..100_000_u64, 8);
         let squares = numbers.clone().map(|n| n * n);
         let both = numbers.iter().unwrap().zip(squares.iter().unwrap());
         assert_eq!(
@@ -142,7 +142,7 @@ fn settle(count: &AtomicUsize) {
 fn an_error_reaches_those_who_wait_for_room() {
     within_the_limit("threads:2", || {
         let context = Context::builder()
-            .executor(Executor::ThreadPool(2))
+            .executor(Executor::Threads(2))
             .progress(false)
             .build()
             .unwrap();
@@ -169,7 +169,7 @@ fn an_error_reaches_those_who_wait_for_room() {
 fn those_who_wait_for_room_are_freed_by_a_drop() {
     within_the_limit("threads:2", || {
         let context = Context::builder()
-            .executor(Executor::ThreadPool(2))
+            .executor(Executor::Threads(2))
             .progress(false)
             .build()
             .unwrap();

@@ -5,7 +5,9 @@ use holdall::{Bag, Context, ErrorKind, InvalidUtf8, Pipeline, TextReader};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::common::{Files, bzip2, gzip, on_every_executor, xz, zstd};
+use crate::common::{
+    Files, bzip2, gzip, on_every_executor, on_every_executor_and_processes, xz, zstd,
+};
 
 fn reader(context: &Context) -> TextReader {
     TextReader::new().context(context)
@@ -207,8 +209,8 @@ mod open_files {
     fn a_thread_opens_a_file_once_for_all_partitions() {
         for (executor, threads) in [
             (Executor::Inline, 1),
-            (Executor::ThreadPool(1), 1),
-            (Executor::ThreadPool(3), 3),
+            (Executor::Threads(1), 1),
+            (Executor::Threads(3), 3),
         ] {
             let context = Context::builder().executor(executor).progress(false);
             let context = context.build().expect("the settings are right");
@@ -706,4 +708,85 @@ fn files_as_of_the_system_are_read() {
                 == 1
         );
     });
+}
+
+// Text stays text.
+
+fn sorted<T: Ord>(mut records: Vec<T>) -> Vec<T> {
+    records.sort();
+    records
+}
+
+/// `words`, `parse_fields`, `containing` and `write_text` of one bag of three lines.
+macro_rules! check_text {
+    ($bag:expr) => {{
+        let bag = $bag;
+        let words = bag
+            .clone()
+            .words()
+            .map(|word| AsRef::<[u8]>::as_ref(word).to_vec());
+        let words = sorted(words.collect().expect("no error"));
+        assert_eq!(words, [&b"1"[..], b"2,", b"2,b", b"a", b"a,"]);
+        let fields = bag.clone().parse_fields::<(String, String)>(',');
+        let fields = sorted(fields.collect().expect("no error"));
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(fields, [pair("2", " a"), pair("2", "b"), pair("a", " 1")]);
+        assert_eq!(bag.clone().containing("2,").count().expect("no error"), 2);
+        let files = Files::new();
+        bag.write_text(files.path("out")).expect("no error");
+        let lines = sorted(collect(holdall::read_text(files.path("out"))));
+        assert_eq!(lines, ["2, a", "2,b", "a, 1"]);
+    }};
+}
+
+#[test]
+fn copies_of_text_are_text() {
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
+        let path = files.write("text", "a, 1\n2,b\n2, a\n");
+        let lines = || reader(context).read(&path).expect("a file");
+        check_text!(lines());
+        check_text!(lines().distinct());
+        check_text!(lines().count_by_value().keys());
+        check_text!(lines().intersection(lines()));
+        check_text!(lines().subtract(lines().filter(|line| line.is_empty())));
+        check_text!(lines().sample(1.0, 0).sort().boxed());
+        let bytes = || reader(context).read_bytes(&path).expect("a file");
+        check_text!(bytes());
+        check_text!(bytes().distinct());
+        check_text!(bytes().sort().boxed());
+    });
+}
+
+#[test]
+fn bytes_need_not_be_text_unless_they_are_parsed() {
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
+        let path = files.write("bytes", b"a,1\n\xff \x80,2\n");
+        let lines = reader(context).read_bytes(&path).expect("a file");
+        let words = lines.clone().words().collect().expect("no error");
+        assert_eq!(words, [&b"a,1"[..], b"\xff", b"\x80,2"]);
+        let containing = lines.clone().containing(b"\x80").distinct().collect();
+        assert_eq!(containing.expect("no error"), [b"\xff \x80,2"]);
+        let error = lines
+            .parse_fields::<(String, u8)>(',')
+            .collect()
+            .expect_err("no text");
+        assert!(matches!(error.kind(), ErrorKind::Closure { .. }), "{error}");
+        assert!(
+            error.to_string().contains("byte 4): invalid utf-8"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn a_reader_can_read_again() {
+    let files = Files::new();
+    let path = files.write("text", "a;b");
+    let reader = TextReader::new().delimiter(";");
+    assert_eq!(collect(reader.read(&path)), ["a", "b"]);
+    let bytes = reader.read_bytes(&path).expect("a file");
+    assert_eq!(bytes.collect().expect("no error"), [b"a", b"b"]);
+    assert_eq!(collect(reader.read(&path)), ["a", "b"]);
 }

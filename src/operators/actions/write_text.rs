@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,11 +19,12 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 /// A record that [`write_text`](crate::Bag::write_text) can write as a line.
 ///
-/// Implemented for every sized type that is `Display`, and for `str` and `[u8]`. Pairs are not; bring them into a form by
+/// Implemented for every sized type that is `Display`, and for `str`, `[u8]` and `Vec<u8>`. The compiler infers `Form`.
+/// In bounds, the default is right for all types except `Vec<u8>`. Pairs cannot be written; bring them into a form by
 /// [`map`](crate::Bag::map).
 ///
 /// ```compile_fail
-/// holdall::range(0..3).map(|n| (n, n)).write_text("pairs")?; // `(u64, u64)` cannot be written as a line of text
+/// holdall::range(0..3).map(|n| (n, n)).write_text("pairs")?; // `(i32, i32)` cannot be written as a line of text
 /// # Ok::<(), holdall::Error>(())
 /// ```
 ///
@@ -49,11 +51,20 @@ const BUFFER_BYTES: usize = 64 << 10;
     message = "`{Self}` cannot be written as a line of text",
     note = "bring records into a form by `map`, such as `map(|(key, value)| format!(\"{{key}}\\t{{value}}\"))`"
 )]
-pub trait WriteLine: Record {
+pub trait WriteLine<Form = Displayed>: Record {
     /// Writes the line and a line break.
     #[doc(hidden)]
     fn write_line(record: Self::Peek<'_>, output: &mut impl Write) -> io::Result<()>;
 }
+
+/// The form of a line that `Display` writes, or that borrowed bytes are.
+#[derive(Debug)]
+pub struct Displayed;
+
+/// The form of a line that consists of owned bytes. Without it, the implementation for `Vec<u8>` would overlap that for
+/// `Display`, which the standard library may implement for `Vec<u8>` one day.
+#[derive(Debug)]
+pub struct OwnedBytes;
 
 impl<T: Display + 'static> WriteLine for T {
     #[inline]
@@ -81,9 +92,16 @@ impl WriteLine for [u8] {
     }
 }
 
+impl WriteLine<OwnedBytes> for Vec<u8> {
+    #[inline]
+    fn write_line(record: &Self, output: &mut impl Write) -> io::Result<()> {
+        <[u8]>::write_line(record, output)
+    }
+}
+
 /// Writes the records of each partition to a file, which gets its final name when it is complete. A partition may be
 /// attempted several times, even in several processes at the same time.
-pub(crate) struct WriteText {
+pub(crate) struct WriteText<Form> {
     pub(crate) site: Site,
     /// Final directory of the files.
     pub(crate) directory: PathBuf,
@@ -93,13 +111,16 @@ pub(crate) struct WriteText {
     pub(crate) digits: usize,
     /// Whether the output will be synchronised with the disk.
     pub(crate) is_durable: bool,
+    pub(crate) form: PhantomData<fn() -> Form>,
 }
 
 portable! {
-    [] WriteText { site: part, directory: path, attempts: path, digits: data, is_durable: data }
+    [Form] WriteText<Form> {
+        site: part, directory: path, attempts: path, digits: data, is_durable: data, form: part,
+    }
 }
 
-impl WriteText {
+impl<Form> WriteText<Form> {
     /// The name of the file of a partition.
     pub(crate) fn name(&self, partition: usize) -> String {
         let digits = self.digits;
@@ -138,7 +159,7 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-impl<T: WriteLine + ?Sized> Action<T> for WriteText {
+impl<T: WriteLine<Form> + ?Sized, Form: 'static> Action<T> for WriteText<Form> {
     /// Numbers of records and of bytes.
     type Part = (u64, u64);
 
