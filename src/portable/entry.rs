@@ -78,7 +78,7 @@ impl<R: 'static> FunctionEntry<R> {
         // These bytes may be no object, or the end of one and the start of another, so the system copies them.
         let magic = image::copy(address, size_of_val(&MAGIC))?;
         if magic != MAGIC.map(u64::to_ne_bytes).concat() {
-            return Err("an entry that is none".to_owned());
+            return Err("a function entry with a wrong header".to_owned());
         }
         let head = std::ptr::with_exposed_provenance::<Head>(address);
         // SAFETY: `address_of` guarantees that the bytes of an entry at `address` belong to the image of the

@@ -113,7 +113,10 @@ fn entries_are_checked_before_they_are_called() {
         refused(offset + 1, check),
         "a function entry that is not aligned"
     );
-    assert_eq!(refused(offset + 8, check), "an entry that is none");
+    assert_eq!(
+        refused(offset + 8, check),
+        "a function entry with a wrong header"
+    );
     for outside in [u64::MAX, u64::MAX / 2, 1 << 40] {
         assert_eq!(
             refused(outside, check),

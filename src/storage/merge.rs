@@ -107,12 +107,12 @@ enum State {
 impl<S: MergeInput, O: MergeOrder<S::Record>> Merge<S, O> {
     pub(crate) fn by(order: O, sources: impl IntoIterator<Item = S>) -> Self {
         let sources: Vec<S> = sources.into_iter().collect();
-        let nobody = Head { rank: 0, source: 0 };
+        let no_source = Head { rank: 0, source: 0 };
         Self {
-            losers: vec![nobody; sources.len()],
+            losers: vec![no_source; sources.len()],
             sources,
             order,
-            winner: nobody,
+            winner: no_source,
             state: State::New,
         }
     }

@@ -1,7 +1,7 @@
 //! A task ends promptly once its job has been stopped, whatever it is reading.
 
 use super::*;
-use crate::StorageLevel;
+use crate::operators::persist::StorageLevel;
 use crate::pipeline::Ref;
 use crate::task::STOP_CHECK_RECORDS;
 

@@ -77,12 +77,12 @@ pub(super) fn end(unfinished: &Path) -> bool {
 /// in. No other file is touched: if a file is in the way, or the target is missing, everything is left as it is.
 pub(super) fn settle(unfinished: &Path) -> bool {
     match fs::read(unfinished.join(NOTE)) {
-        Ok(note) => try_end_batch(unfinished, &note).is_some(),
+        Ok(note) => try_settle(unfinished, &note).is_some(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
-fn try_end_batch(unfinished: &Path, note: &[u8]) -> Option<()> {
+fn try_settle(unfinished: &Path, note: &[u8]) -> Option<()> {
     let at = note.iter().position(|byte| *byte == b'\n')?;
     let parts: usize = std::str::from_utf8(&note[..at]).ok()?.parse().ok()?;
     let target = unfinished.parent()?.join(path_of(&note[at + 1..])?);
