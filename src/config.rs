@@ -22,7 +22,7 @@ const SHUFFLE_PARTITIONS: usize = 64;
 /// its tasks run, another thread of it gives signs of life.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the tasks of a job run.
+/// The threads or processes that run the tasks of a job.
 ///
 /// Written as `inline`, `threads`, `threads:N`, `processes` or `processes:N`, on command lines and in the
 /// [environment](crate#settings-and-environment). Results are the same on each.
@@ -103,7 +103,7 @@ impl fmt::Display for Executor {
     }
 }
 
-/// How many processes there are where their number is not given.
+/// Default number of worker processes: the number of cores.
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }

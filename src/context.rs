@@ -20,8 +20,8 @@ use crate::task::{MemoryReclaimer, Resources, StopFlag};
 /// Settings and resources of jobs: the executor and its threads, the memory and files that jobs may use, the progress
 /// bar.
 ///
-/// None is needed: the functions at the root of this crate, such as [`read_text`](crate::read_text), use the default
-/// context, [`Context::default`]. It runs on all cores and follows the
+/// You need not create one: the functions at the root of this crate, such as [`read_text`](crate::read_text), use the
+/// default context, [`Context::default`]. It runs on all cores and follows the
 /// [environment variables](crate#settings-and-environment). A context is cheap to clone.
 ///
 /// # Examples
@@ -179,8 +179,8 @@ impl Context {
     }
 }
 
-/// Returns the context that the functions at the root of this crate use. All of its clones share its settings, its memory
-/// budget and its [`last_job`](Context::last_job).
+/// Returns the context that the functions at the root of this crate use. All of its clones share its settings, its
+/// memory budget and its [`last_job`](Context::last_job).
 ///
 /// If an environment variable is invalid, each job of this context fails with
 /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting).
@@ -440,8 +440,8 @@ impl ContextBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable cannot be understood, a text
-    /// is not a size, or the executor has no threads.
+    /// Returns [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable is invalid, if a text is
+    /// not a size, or if the executor has no threads.
     ///
     /// # Examples
     ///

@@ -181,7 +181,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// small bag to all tasks and does not shuffle the other. The rows then follow the order of this bag. Because the order
 /// differs, holdall never broadcasts a bag unless you request it, however small the bag is.
 ///
-/// Jobs run in the [context](Bag::context) of this bag, whatever that of the other.
+/// Jobs run in the [context](Bag::context) of this bag, whatever the context of the other.
 impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// Groups pairs by key. Each record of the result is a key and a stream of its values, in the order of the bag.
     /// Wide.
@@ -420,7 +420,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
 /// All pairs of `small` must fit into half of the [budget](crate::ContextBuilder::memory). Otherwise, the action fails
 /// with [`BroadcastTooLarge`](crate::ErrorKind::BroadcastTooLarge).
 ///
-/// Jobs run in the [context](Bag::context) of this bag, whatever that of the other.
+/// Jobs run in the [context](Bag::context) of this bag, whatever the context of the other.
 impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// Pairs each value with each value that its key has in `small` (inner join). Sends `small` to every task, so this
     /// bag is not shuffled.
@@ -566,7 +566,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
 /// [`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions) partitions (64 by default), and is ordered by the
 /// [hash](crate#hash) of the serialised record, then by its bytes.
 ///
-/// Jobs run in the [context](Bag::context) of this bag, whatever that of the other.
+/// Jobs run in the [context](Bag::context) of this bag, whatever the context of the other.
 impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Returns the records that also occur in `other`, each once.
     ///

@@ -59,8 +59,9 @@ use crate::task::Site;
 ///
 /// Names that end in `_by_key` have one of two meanings. If a closure computes the key of a record, they mean what they
 /// mean on an [`Iterator`]: `max_by_key(f)` is the greatest of all records. All others are for pairs, and return a
-/// result for each key: [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key). [`per_key`](Bag::per_key)
-/// has the methods whose names would otherwise have both meanings: `per_key().max()` is the greatest value of each key.
+/// result for each key: [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key).
+/// [`per_key`](Bag::per_key) has the methods whose names would otherwise have both meanings: `per_key().max()` is the
+/// greatest value of each key.
 ///
 /// # Examples
 ///
@@ -174,8 +175,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Returns the context that runs the jobs of this bag, for example to create another bag in it.
     ///
-    /// A method that takes two bags, such as [`union`](Bag::union) or [`join`](Bag::join), returns a bag in the context of
-    /// the first. The jobs of that bag compute the second one there too.
+    /// A method that takes two bags, such as [`union`](Bag::union) or [`join`](Bag::join), returns a bag in the context
+    /// of the first. The jobs of that bag also compute the second bag in that context.
     ///
     /// # Examples
     ///

@@ -61,8 +61,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
 /// Amounts and files of an output. Returned by [`Bag::write_text`] and [`TextWriter::write`].
 ///
-/// The numbers are exact: records of a partition that was computed several times, because its task was retried, count
-/// once.
+/// The numbers are exact: the records of a partition count once, even if its task was retried.
 ///
 /// # Examples
 ///
@@ -81,12 +80,12 @@ pub struct Written {
     pub records: u64,
     /// Size of all files together, in bytes.
     pub bytes: u64,
-    /// Paths of the files, in the order of the partitions. Each is the path of the output, as it was given, and a name. A
-    /// bag without partitions has one file, which is empty.
+    /// Paths of the files, in the order of the partitions: the path that you passed, followed by the name of the file.
+    /// A bag without partitions results in one empty file.
     pub files: Vec<PathBuf>,
 }
 
-/// Writes text where the rules of [`write_text`](Bag::write_text) will not do.
+/// Writes text with other options than [`write_text`](Bag::write_text).
 ///
 /// # Examples
 ///
@@ -166,8 +165,8 @@ impl TextWriter {
         self
     }
 
-    /// Writes each record of `bag` as a line of text. Runs a job. Returns the amounts and the files. See
-    /// [`Bag::write_text`].
+    /// Writes each record of `bag` as a line of text. Runs a job. Returns the number of records and
+    /// bytes, and the files. See [`Bag::write_text`].
     ///
     /// # Errors
     ///
@@ -216,7 +215,7 @@ impl TextWriter {
             ControlFlow::Continue(())
         })?;
         if written.files.is_empty() {
-            // A directory without any file is not something that can be read.
+            // Create one file, because a directory without files cannot be read.
             create(&write.path(0))?;
             written.files.push(path.join(write.name(0)));
         }

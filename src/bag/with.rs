@@ -18,9 +18,9 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A bag, and a state that the closures of its next method receive. Created by [`Bag::with`].
 ///
-/// Each method does what the method of [`Bag`] with the same name does. Its closures receive a reference to the state as
-/// their first argument; if a method takes several closures, all of them do. The bag that a transformation returns has
-/// no state any more. To use one state for several methods, clone this value: the clones share the state.
+/// Each method does the same as the method of [`Bag`] with the same name. Its closures receive a reference to the state
+/// as their first argument; if a method takes several closures, all of them do. The bag that a transformation returns
+/// no longer has a state. To use one state for several methods, clone this value: the clones share the state.
 ///
 /// A method is here only if the state cannot be attached one step earlier:
 ///
@@ -111,7 +111,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         BagWith::new(self.bag, (first, state))
     }
 
-    /// `op` with the state.
+    /// Returns `op` with the state.
     pub(super) fn stated<F>(&self, op: F) -> Stated<S, F> {
         Stated(Arc::clone(&self.state), op)
     }

@@ -1,4 +1,4 @@
-//! Where tasks run, and the interface for custom executors.
+//! Executors, which run tasks, and the interface for custom ones.
 //!
 //! holdall has three kinds of [executors](crate::Executor): the calling thread, a pool of threads, and worker processes
 //! on this machine. The last one uses only the public items of this module. To write another, for example for the

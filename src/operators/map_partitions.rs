@@ -78,7 +78,7 @@ impl<T: Record + ?Sized> Records<'_, T> {
         (self.0)(&mut op);
     }
 
-    /// Combines the records: `op` receives the result so far, which is `initial` at first, and the next record.
+    /// Folds the records in order with `op`, starting from `initial`.
     ///
     /// # Examples
     ///
@@ -109,7 +109,7 @@ impl<T: Record + ?Sized> Records<'_, T> {
         self.fold(0, |count, _| count + 1)
     }
 
-    /// Returns the last record, or `None` if there is none. Text is copied, each record of it.
+    /// Returns the last record, or `None` if the partition is empty. Copies each record of text.
     ///
     /// # Examples
     ///

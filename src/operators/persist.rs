@@ -103,7 +103,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
 }
 
 impl<T: Storable + ?Sized> Persist<T> {
-    /// Computes a partition, and keeps it in `store`.
+    /// Computes a partition, and stores it in `store`.
     fn compute<S>(
         &self,
         store: &Store,

@@ -48,7 +48,7 @@ impl Job {
 
     /// Recomputes all input of the stage of `node`.
     fn make_all(&self, node: &Arc<Node>, job: &Arc<JobState>) -> Result<()> {
-        // What was kept before may be gone now, or the other way round.
+        // Persisted partitions may have been dropped or completed since the job was planned.
         let plan = JobPlan::new(node);
         for map_stage in &plan.map_stages {
             let number = self.number_of(map_stage.shuffle.id());

@@ -45,13 +45,13 @@ pub(crate) struct Job {
 /// State for recomputing outputs.
 #[derive(Default)]
 struct Later {
-    /// They keep what they rely on from going.
+    /// Plans for recomputing outputs. A plan keeps the persisted partitions that it relies on.
     plans: Vec<JobPlan>,
-    /// Those that the first plan had been spared.
+    /// Shuffles that the first plan did not include.
     shuffles: Vec<ShuffleId>,
 }
 
-/// Where the progress and the summary of a job go.
+/// Settings for the progress bar and the summary of a job.
 pub(crate) struct JobReport {
     pub(crate) shows_progress: bool,
     /// Whether the summary is written to standard error.

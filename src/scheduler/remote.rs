@@ -72,7 +72,7 @@ impl Job {
         executor: &dyn RemoteExecutor,
         node: &Arc<Node>,
     ) -> Result<Vec<ShuffleId>> {
-        // What was kept before may be gone now, or the other way round.
+        // Persisted partitions may have been dropped or completed since the job was planned.
         let plan = JobPlan::new(node);
         for map_stage in &plan.map_stages {
             let number = self.number_of(map_stage.shuffle.id());

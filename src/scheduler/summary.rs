@@ -10,7 +10,7 @@ use crate::task::JobState;
 
 /// Statistics of one job. Returned by [`Context::last_job`](crate::Context::last_job).
 ///
-/// `Display` prints one line per stage, and one for the job. serde writes the fields, for example as JSON.
+/// `Display` prints one line per stage, and one for the job. serde can serialise the fields, for example as JSON.
 ///
 /// # Examples
 ///

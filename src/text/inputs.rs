@@ -12,14 +12,14 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Names input files: a path or a pattern, or several of them.
 ///
-/// Implemented for strings and paths, and for vectors, slices and arrays of anything that is a path. Collect an iterator
-/// first: `args().skip(1).collect::<Vec<_>>()`.
+/// Implemented for strings and paths, and for vectors, slices and arrays of anything that is a path. Collect an
+/// iterator first: `args().skip(1).collect::<Vec<_>>()`.
 ///
 /// - A path that exists names that file, even if its name has characters of a pattern.
 /// - A directory stands for the files in it and in the directories below it. It leaves out pipes, devices, hidden names
 ///   (which begin with `.`), and the names `_SUCCESS` and `_temporary`, which other systems leave behind. Symbolic
 ///   links are followed, except hidden ones. A link that leads nowhere, or to a directory that it is in, is an error.
-/// - Any other path with `*`, `?` or `[` is a pattern. The table below says what it matches. The leading parts of a
+/// - Any other path with `*`, `?` or `[` is a pattern. The table below describes its syntax. The leading parts of a
 ///   pattern that exist count as names: `run [1]/*.txt` finds the files in a directory `run [1]`. A directory that
 ///   matches stands for its files.
 ///

@@ -1,4 +1,4 @@
-//! How a process recognises that it is a worker, and its driver.
+//! Recognises that a process is a worker, and identifies its driver.
 //!
 //! A process inherits environment variables and standard input from the process that starts it, and passes them to the
 //! processes that it starts. So neither of them makes a process a worker, nor do both together:

@@ -19,9 +19,10 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 /// A record that [`write_text`](crate::Bag::write_text) can write as a line.
 ///
-/// Implemented for every sized type that is `Display`, and for `str`, `[u8]` and `Vec<u8>`. The compiler infers `Form`.
-/// In bounds, the default is right for all types except `Vec<u8>`. Pairs cannot be written; bring them into a form by
-/// [`map`](crate::Bag::map).
+/// Implemented for every sized type that is `Display`, and for `str`, `[u8]` and `Vec<u8>`. Bytes are written unchanged.
+/// Pairs are not `Display`; format them by [`map`](crate::Bag::map).
+///
+/// The compiler infers `Form`. In bounds, the default is right for all types except `Vec<u8>`.
 ///
 /// ```compile_fail
 /// holdall::range(0..3).map(|n| (n, n)).write_text("pairs")?; // `(i32, i32)` cannot be written as a line of text
@@ -121,13 +122,13 @@ portable! {
 }
 
 impl<Form> WriteText<Form> {
-    /// The name of the file of a partition.
+    /// Returns the name of the file of a partition.
     pub(crate) fn name(&self, partition: usize) -> String {
         let digits = self.digits;
         format!("part-{partition:0digits$}")
     }
 
-    /// The file of a partition.
+    /// Returns the path of the file of a partition.
     pub(crate) fn path(&self, partition: usize) -> PathBuf {
         self.directory.join(self.name(partition))
     }
@@ -141,7 +142,7 @@ impl<Form> WriteText<Form> {
     }
 }
 
-/// Counts the bytes that are written.
+/// A writer that counts bytes.
 struct Counted<W> {
     output: W,
     bytes: u64,
@@ -160,7 +161,7 @@ impl<W: Write> Write for Counted<W> {
 }
 
 impl<T: WriteLine<Form> + ?Sized, Form: 'static> Action<T> for WriteText<Form> {
-    /// Numbers of records and of bytes.
+    /// Number of records, and of bytes.
     type Part = (u64, u64);
 
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<(u64, u64)>

@@ -45,7 +45,7 @@ impl StoreElsewhere {
         replay_or_compute(runs, is_computable, site, task, sink, |damage, sink| {
             let sink = &mut |record: Ref<'_, T>| sink(record);
             let computed = self.compute(parent, site, partition, task, sink);
-            // If nothing has been left to compute it from either, the driver must know which file is lost.
+            // If the input of the partition is lost too, the driver must know which stored file is damaged.
             computed.map_err(|error| {
                 if error.is_recoverable() {
                     damage

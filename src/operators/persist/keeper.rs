@@ -12,7 +12,7 @@ use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
 use crate::task::StopFlag;
 
-/// Keeps the records of one partition as they come.
+/// Stores the records of one partition as they are computed.
 pub(super) struct Keeper<'s> {
     store: &'s Store,
     stop: &'s StopFlag,

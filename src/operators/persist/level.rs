@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where [`persist`](crate::Bag::persist) keeps records.
+/// The storage in which [`persist`](crate::Bag::persist) keeps records.
 ///
 /// Written as `memory`, `memory-then-disk` or `disk`, for example on command lines.
 ///

@@ -7,8 +7,9 @@ use crate::pipeline::{Ref, Storable};
 use crate::shuffle::{Content, RecordBuffer, replay};
 use crate::task::{Flow, Site, Task};
 
-/// Passes the records of a stored partition to `sink`. If they are damaged and `is_computable`, `compute` must pass all
-/// records of the partition to the sink that it receives, which skips those that `sink` has received before.
+/// Passes the records of a stored partition to `sink`. If they are damaged and `is_computable` is `true`, calls
+/// `compute`, which must pass all records of the partition to the sink that it receives. That sink skips the records
+/// that `sink` has already received.
 pub(super) fn replay_or_compute<T, M, R>(
     parts: impl IntoIterator<Item = Content<M, R>>,
     is_computable: bool,

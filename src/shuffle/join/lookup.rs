@@ -12,7 +12,7 @@ use crate::shuffle::read::chunk_set::{ChunkIndex, ChunkSet};
 pub(crate) struct Lookup {
     entries: Option<(Arc<ChunkSet>, ChunkIndex)>,
     partitioner: HashPartitioner,
-    /// What the first task has made of them, for the tasks after it.
+    /// Value that the first task has computed from the entries, for the tasks after it.
     made: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
@@ -28,7 +28,8 @@ impl Lookup {
         }
     }
 
-    /// What `make` makes of the records: once, or a few times if several tasks begin at once. `M` is always the same.
+    /// Returns the value that `make` computes from the records. Calls `make` once, or a few times if several tasks
+    /// begin at the same time. `M` must always be the same type.
     pub(crate) fn made<M: Any + Send + Sync, E>(
         &self,
         make: impl FnOnce() -> Result<M, E>,

@@ -64,8 +64,8 @@ impl Zeroed {
         }
     }
 
-    /// Grows the memory. Its content is kept, possibly at another address, and is followed by zeros. Returns `false`, and
-    /// changes nothing, if the system has no such memory.
+    /// Grows the memory. Its content is kept, possibly at another address, and is followed by zeros. Returns `false`,
+    /// and changes nothing, if the system has no such memory.
     #[must_use]
     pub(crate) fn try_grow(&mut self, layout: Layout) -> bool {
         let bytes = self.layout.size();
@@ -91,7 +91,7 @@ impl Zeroed {
     }
 }
 
-/// Where memory of no bytes begins.
+/// Returns a pointer for an allocation of 0 bytes.
 fn dangling(layout: Layout) -> NonNull<u8> {
     // No alignment is 0.
     NonZero::new(layout.align()).map_or(NonNull::dangling(), NonNull::without_provenance)

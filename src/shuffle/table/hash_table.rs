@@ -220,8 +220,8 @@ impl<V> Table<V> {
         self.slots.len() * size_of::<Slot<V>>()
     }
 
-    /// Provides the capacity that [`upsert`](Self::upsert) lacked for a key. Returns `false` if the system has no memory
-    /// for it.
+    /// Provides the capacity that [`upsert`](Self::upsert) lacked for a key. Returns `false` if the system has no
+    /// memory for it.
     #[cold]
     #[inline(never)]
     pub(crate) fn try_make_room(&mut self, long: &[u8]) -> bool {
@@ -246,7 +246,7 @@ impl<V> Table<V> {
     pub(crate) fn grow_to(&mut self, bytes: usize) {
         let slots = bytes / size_of::<Slot<V>>();
         if slots > self.slots.len().max(MIN_SLOTS) {
-            // What there is no memory for now is asked for again, key by key.
+            // Slots for which there is no memory now are requested again, key by key.
             self.resize(slots - MIN_OVERFLOW, slots);
         }
     }

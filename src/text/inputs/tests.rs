@@ -44,7 +44,7 @@ fn every_form_of_a_path_or_of_several_is_taken() {
     assert!(several.iter().all(|inputs| *inputs == expected));
 }
 
-/// What `inputs`, relative to `directory`, name, relative to it.
+/// Returns the files that `inputs` name. All paths are relative to `directory`.
 fn names(directory: &tempfile::TempDir, inputs: &[&str]) -> Result<Vec<String>> {
     let inputs: Vec<PathBuf> = inputs
         .iter()
