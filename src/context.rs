@@ -244,8 +244,8 @@ pub struct ContextBuilder {
 }
 
 impl ContextBuilder {
-    /// Sets where tasks run. Default: [`Executor::GlobalThreads`]. If you also call [`threads`](Self::threads), the last
-    /// call counts.
+    /// Sets where tasks run. Default: [`Executor::GlobalThreads`]. If you also call [`threads`](Self::threads), the
+    /// last call counts.
     ///
     /// # Examples
     ///

@@ -19,8 +19,8 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 /// A record that [`write_text`](crate::Bag::write_text) can write as a line.
 ///
-/// Implemented for every sized type that is `Display`, and for `str`, `[u8]` and `Vec<u8>`. Bytes are written unchanged.
-/// Pairs are not `Display`; format them by [`map`](crate::Bag::map).
+/// Implemented for every sized type that is `Display`, and for `str`, `[u8]` and `Vec<u8>`. Bytes are written
+/// unchanged. Pairs are not `Display`; format them by [`map`](crate::Bag::map).
 ///
 /// The compiler infers `Form`. In bounds, the default is right for all types except `Vec<u8>`.
 ///
