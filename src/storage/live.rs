@@ -11,7 +11,7 @@ use super::owned::Held;
 use super::system;
 
 /// Number of attempts to lock the list at the end of the process, `LOOK` apart. After a second in total, it stops
-/// waiting for a thread that is creating or moving a directory. A later sweep removes what is left.
+/// waiting for a thread that is creating or moving a directory. A later sweep removes the remaining directories.
 const LOOKS: usize = 200;
 const LOOK: Duration = Duration::from_millis(5);
 

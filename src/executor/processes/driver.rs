@@ -29,7 +29,7 @@ use crate::storage::environment;
 /// This program, even if its file has been replaced or removed.
 pub(super) const PROGRAM: &str = "/proc/self/exe";
 
-/// The environment variable that names the socket and the token. A worker removes it once it has accepted the summons.
+/// The environment variable that names the socket and the token. A worker removes it when it accepts the summons.
 pub(super) const VARIABLE: &str = "HOLDALL_WORKER";
 
 /// Maximum time that a worker waits for the token: far longer than sending it takes.

@@ -171,7 +171,7 @@ impl RemoteExecutor for Processes {
         let run_slot = || self.run_slot(&message, tasks, &slots);
         thread::scope(|scope| {
             for _ in 1..most {
-                // If a thread cannot be started, the stage runs on fewer.
+                // If a thread cannot be started, the stage runs on fewer workers.
                 if thread::Builder::new()
                     .spawn_scoped(scope, run_slot)
                     .is_err()

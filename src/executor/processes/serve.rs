@@ -31,7 +31,7 @@ pub(super) struct StageMessage {
 pub(super) enum Lost {
     /// It has ended, or is ending.
     Ended,
-    /// It has neither sent nor read anything for too long.
+    /// It has not sent anything, or has not read anything, for too long.
     Silent,
     /// Its tasks were cancelled, but did not stop.
     Cancelled,

@@ -91,7 +91,7 @@ impl RoundState {
         self.waiting.insert(first, waiting);
     }
 
-    /// Removes the files of a report that no task will read. Files that an accepted report names are kept, because a
+    /// Removes the files of a report that was not accepted. Files that an accepted report names are kept, because a
     /// report may arrive twice.
     pub(super) fn remove_files(&self, report: &Report) {
         for file in report.files().filter(|file| !self.files.contains(*file)) {

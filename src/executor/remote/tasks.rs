@@ -129,8 +129,8 @@ impl<'a> Tasks<'a> {
     /// Forwards a chunk of a task's result: chunk `number`, from 0, of `partition`.
     ///
     /// The chunks of a task must arrive in order. Each counts once, whichever attempt sends it. The call blocks while
-    /// earlier chunks are missing and the buffer is full. An executor that forwards the chunks of one task at a time
-    /// must therefore forward them in the order in which it took the tasks.
+    /// earlier chunks are missing and the buffer is full. An executor that runs one task at a time must therefore run
+    /// them in the order in which it took them.
     pub fn chunk(&self, task: &TaskSpec, partition: usize, number: usize, chunk: Vec<u8>) {
         let chunk = ResultChunk::new(chunk);
         let mut state = self.lock();
