@@ -1,11 +1,9 @@
 //! Combining, grouping, joining and sorting by key, with all data in memory.
 
-mod input;
-
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use holdall::{Bag, Pipeline, Result};
-use input::{Text, mixed};
+use holdall_benches::{Text, mixed};
 
 const RECORDS: u64 = 500_000;
 

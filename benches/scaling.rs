@@ -1,10 +1,8 @@
 //! The same data on one thread and on two, in one partition and in ten thousand.
 
-mod input;
-
 use divan::Bencher;
 use holdall::{Context, Result, TextReader};
-use input::{Text, mixed};
+use holdall_benches::{Text, mixed};
 
 const RECORDS: u64 = 1_000_000;
 

@@ -1,11 +1,9 @@
 //! Records between stages: encoding and decoding, writing and reading files, merging runs.
 
-mod input;
-
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use holdall::{Bag, Boxed, Context, Data, Result, StorageLevel};
-use input::mixed;
+use holdall_benches::mixed;
 
 const RECORDS: u64 = 500_000;
 

@@ -1,13 +1,11 @@
 //! From the bytes of files to lines, words and fields.
 
-mod input;
-
 use std::error::Error;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
 use holdall::{Bag, Pipeline, ReadText, TextReader};
-use input::Text;
+use holdall_benches::Text;
 
 fn main() {
     divan::main();

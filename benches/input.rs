@@ -1,24 +1,29 @@
 //! Input of the benchmarks: pseudo-random numbers, and a file of words.
-#![allow(dead_code, reason = "each bench uses some of it")]
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
 /// Returns the `n`-th pseudo-random number.
-pub(crate) fn mixed(n: u64) -> u64 {
+pub fn mixed(n: u64) -> u64 {
     let mixed = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 16
 }
 
 /// A text file, deleted when this value is dropped.
-pub(crate) struct Text {
+#[derive(Debug)]
+pub struct Text {
     directory: tempfile::TempDir,
     bytes: usize,
 }
 
 impl Text {
-    /// Creates a file of lines of ten words.
-    pub(crate) fn of_words(words: u64, different: u64) -> Self {
+    /// Creates a file of lines of ten words, with about `different` distinct words.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the file cannot be written.
+    #[must_use]
+    pub fn of_words(words: u64, different: u64) -> Self {
         let mut text = String::new();
         for n in 0..words {
             let end = if n % 10 == 9 { '\n' } else { ' ' };
@@ -28,7 +33,12 @@ impl Text {
     }
 
     /// Creates a file of lines of two numbers and a comma, of up to ten digits and up to six.
-    pub(crate) fn of_pairs(pairs: u64) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// Panics if the file cannot be written.
+    #[must_use]
+    pub fn of_pairs(pairs: u64) -> Self {
         let mut text = String::new();
         for n in 0..pairs {
             let _ = writeln!(text, "{},{}", mixed(n) % (1 << 32), mixed(!n) % 1_000_000);
@@ -46,11 +56,15 @@ impl Text {
         text_file
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
+    /// Path of the file.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
         self.directory.path().join("text")
     }
 
-    pub(crate) fn bytes(&self) -> usize {
+    /// Length of the file in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 }
