@@ -29,7 +29,7 @@ fn sum_range(mut options: Options) -> Result<(), Box<dyn std::error::Error>> {
         return Err("exactly one N is needed".into());
     };
     let sum = context
-        .range(0..n.parse()?)
+        .range(0..n.parse::<u64>()?)
         .map(|x| x.wrapping_mul(3).wrapping_add(1))
         .filter(|x| x % 2 == 0)
         .map(Wrapping)

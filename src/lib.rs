@@ -464,6 +464,7 @@ pub use operators::combines::WholeNumber;
 pub use operators::group_by_key::Group;
 pub use operators::map_partitions::Records;
 pub use operators::persist::StorageLevel;
+pub use operators::range::IntegerRange;
 pub use operators::read_text::ReadText;
 pub use operators::values::Values;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable, Text};

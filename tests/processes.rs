@@ -136,7 +136,7 @@ fn wide_operators_and_actions_give_the_same_as_in_one_process() {
         });
         assert_same(|context| {
             context
-                .range(0..1_000)
+                .range(0..1_000_u64)
                 .map(|n| (n % 7, n))
                 .reduce_by_key(|a, b| a.wrapping_mul(31).wrapping_add(b))
                 .collect()

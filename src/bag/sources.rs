@@ -1,7 +1,6 @@
 //! Sources of bags.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Bag, TextReader};
@@ -9,6 +8,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::lineage::{Handle, Node};
 use crate::operators;
+use crate::operators::range::{Integer, IntegerRange, Range};
 use crate::operators::read_text::ReadText;
 use crate::pipeline::{Boxed, Data, FlatUnion, Pipeline, Record};
 use crate::task::Site;
@@ -94,6 +94,10 @@ where
 
 /// Returns a bag of consecutive integers. Short for [`Context::range`] on the default context.
 ///
+/// # Panics
+///
+/// Panics if there are 2^128 integers.
+///
 /// # Examples
 ///
 /// ```
@@ -101,7 +105,7 @@ where
 /// # Ok::<(), holdall::Error>(())
 /// ```
 #[track_caller]
-pub fn range(numbers: Range<u64>) -> Bag<u64, impl Pipeline<Out = u64>> {
+pub fn range<R: IntegerRange>(numbers: R) -> Bag<R::Number, impl Pipeline<Out = R::Number>> {
     Context::default().range(numbers)
 }
 
@@ -388,6 +392,13 @@ impl Context {
     /// Returns a bag of consecutive integers, computed where they are used, in up to 64 partitions of nearly equal
     /// length.
     ///
+    /// `numbers` is a range such as `0..n` or `0..=n` of any integer type. It may have more than 2^64 integers. Literals
+    /// are `i32`, unless something determines another type, such as a suffix: `0..1_000_u64`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are 2^128 integers, which are all of `u128` or of `i128`.
+    ///
     /// # Examples
     ///
     /// ```
@@ -395,21 +406,25 @@ impl Context {
     ///
     /// let context = Context::builder().threads(2).build()?;
     /// assert_eq!(context.range(5..8).collect()?, [5, 6, 7]);
+    /// assert_eq!(context.range(i64::MIN..=i64::MAX).take(2)?, [i64::MIN, i64::MIN + 1]);
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn range(&self, numbers: Range<u64>) -> Bag<u64, impl Pipeline<Out = u64> + use<>> {
-        let len = numbers.end.saturating_sub(numbers.start);
-        let partitions = len.min(PARTITIONS as u64) as usize;
-        self.range_at(Site::new("range"), numbers.start, len, partitions)
+    pub fn range<R: IntegerRange>(
+        &self,
+        numbers: R,
+    ) -> Bag<R::Number, impl Pipeline<Out = R::Number> + use<R>> {
+        let (start, len) = numbers.start_and_len();
+        let partitions = len.min(PARTITIONS as u128) as usize;
+        self.range_at(Site::new("range"), start, len, partitions)
     }
 
     /// Returns a bag of consecutive integers, in `partitions` partitions of nearly equal length. If there are fewer
-    /// integers, some partitions are empty.
+    /// integers, some partitions are empty. See [`range`](Context::range).
     ///
     /// # Panics
     ///
-    /// Panics if `partitions` is 0 and there are integers.
+    /// Panics if `partitions` is 0 and there are integers, or if there are 2^128 integers.
     ///
     /// # Examples
     ///
@@ -423,30 +438,25 @@ impl Context {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn range_partitioned(
+    pub fn range_partitioned<R: IntegerRange>(
         &self,
-        numbers: Range<u64>,
+        numbers: R,
         partitions: usize,
-    ) -> Bag<u64, impl Pipeline<Out = u64> + use<>> {
-        let len = numbers.end.saturating_sub(numbers.start);
+    ) -> Bag<R::Number, impl Pipeline<Out = R::Number> + use<R>> {
+        let (start, len) = numbers.start_and_len();
         assert!(partitions > 0 || len == 0, "numbers need a partition");
-        self.range_at(
-            Site::new("range_partitioned"),
-            numbers.start,
-            len,
-            partitions,
-        )
+        self.range_at(Site::new("range_partitioned"), start, len, partitions)
     }
 
-    fn range_at(
+    fn range_at<N: Integer>(
         &self,
         site: Site,
-        start: u64,
-        len: u64,
+        start: N,
+        len: u128,
         partitions: usize,
-    ) -> Bag<u64, operators::range::Range> {
+    ) -> Bag<N, Range<N>> {
         let node = Node::source(site, format!("{len} numbers"), Some(partitions), None);
-        let pipeline = operators::range::Range {
+        let pipeline = Range {
             start,
             len,
             partitions,

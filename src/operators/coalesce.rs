@@ -37,7 +37,7 @@ impl<P: Pipeline> Pipeline for Coalesce<P> {
         let Some(parents) = self.parent.partitions() else {
             return self.parent.run(partition, task, sink);
         };
-        let (start, end) = bounds(parents as u64, partition.index, parents.min(self.most));
+        let (start, end) = bounds(parents as u128, partition.index, parents.min(self.most));
         for index in start..end {
             let flow = self.parent.run(Partition::at(index as usize), task, sink)?;
             if flow.is_break() {

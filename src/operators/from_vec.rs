@@ -44,7 +44,7 @@ impl<T: Data + Clone + Sync> Pipeline for FromVec<T> {
     where
         S: FnMut(T) -> Flow,
     {
-        let (start, end) = bounds(self.records.len() as u64, partition.index, self.partitions);
+        let (start, end) = bounds(self.records.len() as u128, partition.index, self.partitions);
         for records in self.records[start as usize..end as usize].chunks(STOP_CHECK_RECORDS) {
             if task.is_stopped() {
                 return Ok(ControlFlow::Break(()));

@@ -92,7 +92,7 @@ fn another_action_can_run_inside_of_the_loop() {
 #[test]
 fn several_iterators_can_be_open_at_once() {
     on_every_executor(|context| {
-        let numbers = context.range_partitioned(0..100_000, 8);
+        let numbers = context.range_partitioned(0..100_000_u64, 8);
         let squares = numbers.clone().map(|n| n * n);
         let both = numbers.iter().unwrap().zip(squares.iter().unwrap());
         assert_eq!(

@@ -11,7 +11,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::common::{Files, concatenation, key_bytes, on_every_executor_with, sort_as_keyed};
+use crate::common::{
+    Files, concatenation, key_bytes, on_every_executor_and_processes, on_every_executor_with,
+    sort_as_keyed,
+};
 
 /// Number of cases of each property on each executor.
 const CASES: u32 = 3;
@@ -955,6 +958,52 @@ fn sources_are_what_they_are_given() {
             Ok(())
         },
     );
+}
+
+/// That a range of any type is its iterator, also at the ends of the type and in more parts than it has numbers.
+#[test]
+fn ranges_of_any_integer_are_those_of_std() {
+    macro_rules! check {
+        ($context:ident: $($number:ident)*) => {$(
+            let (min, max) = ($number::MIN, $number::MAX);
+            for partitions in [1, 3, 10] {
+                let all = |bag: Bag<$number>| bag.collect().expect("no error");
+                let inclusive = |numbers| all($context.range_partitioned(numbers, partitions).boxed());
+                assert_eq!(inclusive(max - 4..=max), (max - 4..=max).collect::<Vec<_>>());
+                assert_eq!(inclusive(min..=min + 4), (min..=min + 4).collect::<Vec<_>>());
+                assert_eq!(inclusive(max..=max), [max]);
+                assert_eq!(inclusive(5..=3), []);
+                let half_open = |numbers| all($context.range_partitioned(numbers, partitions).boxed());
+                assert_eq!(half_open(max - 4..max), (max - 4..max).collect::<Vec<_>>());
+                assert_eq!(half_open(min..min), []);
+            }
+            let whole = $context.range(min..=max);
+            assert_eq!(whole.first().expect("no error"), Some(min));
+        )*};
+    }
+    on_every_executor_and_processes(|context| {
+        check!(context: u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
+        let most = u128::MAX;
+        assert_eq!(
+            context.range(most - 2..=most).collect().expect("no error"),
+            [most - 2, most - 1, most]
+        );
+        assert_eq!(
+            context
+                .range(i128::MIN..i128::MAX)
+                .first()
+                .expect("no error"),
+            Some(i128::MIN)
+        );
+        assert_eq!(
+            context
+                .range(-128..=127_i8)
+                .map(i32::from)
+                .sum::<i32>()
+                .expect("no error"),
+            -128
+        );
+    });
 }
 
 #[test]
