@@ -451,7 +451,8 @@ mod text;
 
 pub use bag::{
     Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, Written, empty,
-    from_fn, from_iter, from_vec, range, read_text, union_all,
+    from_fn, from_iter, from_vec, from_vec_partitioned, range, range_partitioned, read_text,
+    union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};

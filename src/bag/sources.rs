@@ -53,6 +53,28 @@ where
     Context::default().from_vec(records)
 }
 
+/// Returns the records of a vector as a bag of `partitions` partitions. Short for [`Context::from_vec_partitioned`] on
+/// the default context.
+///
+/// # Panics
+///
+/// Panics if `partitions` is 0 and there are records.
+///
+/// # Examples
+///
+/// ```
+/// let letters = holdall::from_vec_partitioned(vec!['a', 'b', 'c'], 2);
+/// assert_eq!(letters.partitions(), Some(2));
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn from_vec_partitioned<T>(records: Vec<T>, partitions: usize) -> Bag<T, impl Pipeline<Out = T>>
+where
+    T: Data + Clone + Sync,
+{
+    Context::default().from_vec_partitioned(records, partitions)
+}
+
 /// Returns a bag of the items of an iterator, which is read while the job runs. Short for [`Context::from_iter`] on the
 /// default context.
 ///
@@ -107,6 +129,27 @@ where
 #[track_caller]
 pub fn range<R: IntegerRange>(numbers: R) -> Bag<R::Number, impl Pipeline<Out = R::Number>> {
     Context::default().range(numbers)
+}
+
+/// Returns a bag of consecutive integers, in `partitions` partitions. Short for [`Context::range_partitioned`] on the
+/// default context.
+///
+/// # Panics
+///
+/// Panics if `partitions` is 0 and there are integers, or if there are 2^128 integers.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(holdall::range_partitioned(0..10, 3).partitions(), Some(3));
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn range_partitioned<R: IntegerRange>(
+    numbers: R,
+    partitions: usize,
+) -> Bag<R::Number, impl Pipeline<Out = R::Number>> {
+    Context::default().range_partitioned(numbers, partitions)
 }
 
 /// Creates a bag in the default context, as [`from_vec`] does.

@@ -195,10 +195,10 @@ impl TextReader {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn read(mut self, inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
-        self.set_sizes()?;
-        self.options.check_text()?;
-        self.read_at::<str>(Site::new("read_text"), inputs)
+    pub fn read(&self, inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
+        let options = self.options()?;
+        options.check_text()?;
+        self.read_at(Site::new("read_text"), options, inputs)
     }
 
     /// Returns the records of files as a bag of `[u8]`. They need not be text.
@@ -221,26 +221,29 @@ impl TextReader {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn read_bytes(mut self, inputs: impl IntoInputs) -> Result<Bag<[u8], ReadText<[u8]>>> {
-        self.set_sizes()?;
-        self.options.check()?;
-        self.options.is_text = false;
-        self.read_at::<[u8]>(Site::new("read_bytes"), inputs)
+    pub fn read_bytes(&self, inputs: impl IntoInputs) -> Result<Bag<[u8], ReadText<[u8]>>> {
+        let mut options = self.options()?;
+        options.check()?;
+        options.is_text = false;
+        self.read_at(Site::new("read_bytes"), options, inputs)
     }
 
-    fn set_sizes(&mut self) -> Result<()> {
-        if let Some(size) = self.max_line.take() {
-            self.options.max_line_bytes = setting_bytes("max_line_bytes", size)?.saturating_usize();
+    /// Returns the options with the sizes, which may be invalid texts.
+    fn options(&self) -> Result<TextOptions> {
+        let mut options = self.options.clone();
+        if let Some(size) = self.max_line.clone() {
+            options.max_line_bytes = setting_bytes("max_line_bytes", size)?.saturating_usize();
         }
-        if let Some(size) = self.partition.take() {
-            self.options.split_bytes = Some(setting_bytes("partition_bytes", size)?.0);
+        if let Some(size) = self.partition.clone() {
+            options.split_bytes = Some(setting_bytes("partition_bytes", size)?.0);
         }
-        Ok(())
+        Ok(options)
     }
 
     fn read_at<T: Record + ?Sized>(
-        self,
+        &self,
         site: Site,
+        options: TextOptions,
         inputs: impl IntoInputs,
     ) -> Result<Bag<T, ReadText<T>>>
     where
@@ -249,14 +252,15 @@ impl TextReader {
         let files = discover(&inputs.into_inputs())?;
         let bytes = files.iter().map(|file| file.bytes).sum();
         let pipeline = ReadText {
-            portions: plan(&files, &self.options)?,
-            delimiter: Delimiter::new(&self.options.delimiter),
-            options: self.options,
+            portions: plan(&files, &options)?,
+            delimiter: Delimiter::new(&options.delimiter),
+            options,
             records: PhantomData,
         };
         let detail = read_text::describe(files.len(), bytes);
         let node = Node::source(site, detail, Pipeline::partitions(&pipeline), Some(bytes));
-        Ok(Bag::new(pipeline, node, self.context.unwrap_or_default()))
+        let context = self.context.clone().unwrap_or_default();
+        Ok(Bag::new(pipeline, node, context))
     }
 }
 

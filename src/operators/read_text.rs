@@ -23,6 +23,10 @@ const PIECE_BYTES: usize = 8 << 20;
 
 /// The pipeline that reads text, for the bags of [`read_text`](crate::read_text) and [`TextReader`](crate::TextReader).
 ///
+/// Other sources have no public type, because [`boxed`](crate::Bag::boxed) makes them fit for structs and signatures.
+/// Text that is boxed is passed on line by line, however, while methods such as [`words`](crate::Bag::words) process
+/// whole blocks of this pipeline.
+///
 /// # Examples
 ///
 /// ```

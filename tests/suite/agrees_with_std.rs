@@ -1009,7 +1009,13 @@ fn ranges_of_any_integer_are_those_of_std() {
 #[test]
 fn sources_of_the_default_context_are_the_same() -> Result<()> {
     assert_eq!(holdall::range(3..6).collect()?, [3, 4, 5]);
+    assert_eq!(holdall::range_partitioned(3..=5, 2).collect()?, [3, 4, 5]);
     assert_eq!(holdall::from_vec(vec!['a', 'b']).collect()?, ['a', 'b']);
+    let halves = holdall::from_vec_partitioned(vec!['a', 'b'], 2);
+    assert_eq!(
+        (halves.partitions(), halves.collect()?),
+        (Some(2), vec!['a', 'b'])
+    );
     assert_eq!(
         holdall::from_iter("xyz".bytes().collect::<Vec<_>>()).collect()?,
         b"xyz"

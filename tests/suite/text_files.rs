@@ -779,3 +779,14 @@ fn bytes_need_not_be_text_unless_they_are_parsed() {
         );
     });
 }
+
+#[test]
+fn a_reader_can_read_again() {
+    let files = Files::new();
+    let path = files.write("text", "a;b");
+    let reader = TextReader::new().delimiter(";");
+    assert_eq!(collect(reader.read(&path)), ["a", "b"]);
+    let bytes = reader.read_bytes(&path).expect("a file");
+    assert_eq!(bytes.collect().expect("no error"), [b"a", b"b"]);
+    assert_eq!(collect(reader.read(&path)), ["a", "b"]);
+}
