@@ -33,8 +33,8 @@ const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// use holdall::Executor;
 ///
 /// assert_eq!("inline".parse::<Executor>()?, Executor::Inline);
-/// assert_eq!("threads:4".parse::<Executor>()?, Executor::ThreadPool(4));
-/// assert_eq!(Executor::ThreadPool(4).to_string(), "threads:4");
+/// assert_eq!("threads:4".parse::<Executor>()?, Executor::Threads(4));
+/// assert_eq!(Executor::Threads(4).to_string(), "threads:4");
 /// assert!("threads:0".parse::<Executor>().is_err());
 /// # Ok::<(), holdall::Error>(())
 /// ```
@@ -43,11 +43,12 @@ const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Executor {
     /// On the thread that calls the action, one task after the other. Serves as the reference, and for debugging.
     Inline,
-    /// On rayon's global pool, which has a thread for each core.
+    /// On rayon's global pool, which has a thread for each core: `threads`.
     #[default]
-    Threads,
-    /// On a separate pool with this many threads.
-    ThreadPool(usize),
+    GlobalThreads,
+    /// On a separate pool with this many threads: `threads:N`, or
+    /// [`threads(n)`](crate::ContextBuilder::threads) of the builder.
+    Threads(usize),
     /// In this many worker processes, which are your program, started again; see [worker
     /// processes](crate#worker-processes). `main` must begin with [`init`](crate::init). Linux only.
     Processes(usize),
@@ -66,7 +67,7 @@ impl Executor {
     /// Returns an error if no task could ever run.
     pub(crate) fn check(self) -> Result<()> {
         match self {
-            Self::ThreadPool(0) | Self::Processes(0) => {}
+            Self::Threads(0) | Self::Processes(0) => {}
             Self::Processes(_) if !cfg!(target_os = "linux") => {}
             _ => return Ok(()),
         }
@@ -80,9 +81,9 @@ impl FromStr for Executor {
     fn from_str(text: &str) -> Result<Self> {
         let executor = match text.split_once(':') {
             None if text == "inline" => Some(Self::Inline),
-            None if text == "threads" => Some(Self::Threads),
+            None if text == "threads" => Some(Self::GlobalThreads),
             None if text == "processes" => Some(Self::Processes(cores())),
-            Some(("threads", n)) => n.parse().ok().map(Self::ThreadPool),
+            Some(("threads", n)) => n.parse().ok().map(Self::Threads),
             Some(("processes", n)) => n.parse().ok().map(Self::Processes),
             _ => None,
         };
@@ -95,8 +96,8 @@ impl fmt::Display for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inline => f.write_str("inline"),
-            Self::Threads => f.write_str("threads"),
-            Self::ThreadPool(threads) => write!(f, "threads:{threads}"),
+            Self::GlobalThreads => f.write_str("threads"),
+            Self::Threads(threads) => write!(f, "threads:{threads}"),
             Self::Processes(workers) => write!(f, "processes:{workers}"),
         }
     }
@@ -191,7 +192,7 @@ mod tests {
     #[test]
     fn the_environment_chooses_the_executor() {
         let executor = |variables: &[_]| config(variables).unwrap().executor;
-        assert_eq!(executor(&[]), Executor::Threads);
+        assert_eq!(executor(&[]), Executor::GlobalThreads);
         assert_eq!(
             executor(&[("HOLDALL_EXECUTOR", "inline")]),
             Executor::Inline
@@ -201,12 +202,16 @@ mod tests {
             Some(3)
         );
         let both = [("HOLDALL_EXECUTOR", "threads:2"), ("HOLDALL_THREADS", "3")];
-        assert_eq!(executor(&both), Executor::ThreadPool(2));
+        assert_eq!(executor(&both), Executor::Threads(2));
     }
 
     #[test]
     fn an_executor_is_read_as_it_is_written() {
-        let mut executors = vec![Executor::Inline, Executor::Threads, Executor::ThreadPool(3)];
+        let mut executors = vec![
+            Executor::Inline,
+            Executor::GlobalThreads,
+            Executor::Threads(3),
+        ];
         if cfg!(target_os = "linux") {
             executors.push(Executor::Processes(2));
         }

@@ -97,8 +97,8 @@ impl Shared {
 fn executor(config: &Config) -> AnyExecutor {
     match config.executor {
         Executor::Inline => AnyExecutor::Local(Arc::new(Inline)),
-        Executor::Threads => AnyExecutor::Local(Arc::new(Threads::new(config.threads))),
-        Executor::ThreadPool(threads) => AnyExecutor::Local(Arc::new(Threads::new(Some(threads)))),
+        Executor::GlobalThreads => AnyExecutor::Local(Arc::new(Threads::new(config.threads))),
+        Executor::Threads(threads) => AnyExecutor::Local(Arc::new(Threads::new(Some(threads)))),
         #[cfg(target_os = "linux")]
         Executor::Processes(workers) => AnyExecutor::Remote(Arc::new(
             crate::executor::Processes::new(workers, config.worker_timeout),
@@ -244,8 +244,8 @@ pub struct ContextBuilder {
 }
 
 impl ContextBuilder {
-    /// Sets where tasks run. Default: [`Executor::Threads`]. If you also call [`threads`](Self::threads), the last call
-    /// counts.
+    /// Sets where tasks run. Default: [`Executor::GlobalThreads`]. If you also call [`threads`](Self::threads), the last
+    /// call counts.
     ///
     /// # Examples
     ///
@@ -295,7 +295,7 @@ impl ContextBuilder {
         self
     }
 
-    /// Sets the number of threads that run tasks. Short for [`Executor::ThreadPool`].
+    /// Sets the number of threads that run tasks. Short for [`Executor::Threads`].
     ///
     /// # Panics
     ///
@@ -310,7 +310,7 @@ impl ContextBuilder {
     /// ```
     pub fn threads(self, threads: usize) -> Self {
         assert!(threads > 0, "a context needs a thread");
-        self.executor(Executor::ThreadPool(threads))
+        self.executor(Executor::Threads(threads))
     }
 
     /// Sets the number of partitions of a keyed or sorted bag. Default: 64. The records and their order do not depend

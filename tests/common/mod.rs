@@ -36,12 +36,12 @@ fn settings() -> Vec<(&'static str, ContextBuilder)> {
     let on = |executor| Context::builder().executor(executor);
     vec![
         ("inline", on(Executor::Inline)),
-        ("threads:1", on(Executor::ThreadPool(1))),
-        ("threads:2", on(Executor::ThreadPool(2))),
-        ("threads:7", on(Executor::ThreadPool(7))),
+        ("threads:1", on(Executor::Threads(1))),
+        ("threads:2", on(Executor::Threads(2))),
+        ("threads:7", on(Executor::Threads(7))),
         (
             "threads:2 with as little memory as can be",
-            on(Executor::ThreadPool(2)).memory(2 << 20),
+            on(Executor::Threads(2)).memory(2 << 20),
         ),
     ]
 }
@@ -218,8 +218,8 @@ pub(crate) fn spilling_contexts(spill: &Path) -> Vec<Context> {
     // With the minimum memory: 1 MiB per thread.
     let executors = [
         (Executor::Inline, 1 << 20),
-        (Executor::ThreadPool(2), 2 << 20),
-        (Executor::ThreadPool(7), 7 << 20),
+        (Executor::Threads(2), 2 << 20),
+        (Executor::Threads(7), 7 << 20),
     ];
     let mut contexts = Vec::new();
     for (executor, least) in executors {

@@ -25,9 +25,9 @@ const PLENTY_BYTES: usize = 1 << 30;
 
 const EXECUTORS: [(Executor, usize); 4] = [
     (Executor::Inline, 1),
-    (Executor::ThreadPool(1), 1),
-    (Executor::ThreadPool(2), 2),
-    (Executor::ThreadPool(3), 3),
+    (Executor::Threads(1), 1),
+    (Executor::Threads(2), 2),
+    (Executor::Threads(3), 3),
 ];
 
 /// Returns a context that spills into `directory` and has the minimum memory.

@@ -151,7 +151,7 @@ fn child_spills() {
     child::heed_signals();
     static KEPT: OnceLock<(Context, Bag<u64>)> = OnceLock::new();
     let (context, bag) = KEPT.get_or_init(|| {
-        let context = context(Executor::ThreadPool(2), &spill);
+        let context = context(Executor::Threads(2), &spill);
         let bag = on_disk(&context);
         (context, bag)
     });
@@ -387,7 +387,7 @@ fn lose(spill: &Path) {
 fn a_job_survives_the_loss_of_its_directory() {
     for executor in [
         Executor::Inline,
-        Executor::ThreadPool(2),
+        Executor::Threads(2),
         Executor::Processes(2),
     ] {
         let files = Files::new();
@@ -421,7 +421,7 @@ fn a_job_survives_the_loss_of_its_directory() {
 fn a_directory_may_be_lost_at_any_time() {
     for executor in [
         Executor::Inline,
-        Executor::ThreadPool(2),
+        Executor::Threads(2),
         Executor::Processes(2),
     ] {
         let files = Files::new();

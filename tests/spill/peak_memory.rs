@@ -164,7 +164,7 @@ fn child_works() {
         return;
     };
     let context = Context::builder()
-        .executor(Executor::ThreadPool(2))
+        .executor(Executor::Threads(2))
         .memory(BUDGET_BYTES as u64)
         .spill_directory(directory)
         .progress(false)

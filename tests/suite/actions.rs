@@ -142,7 +142,7 @@ fn settle(count: &AtomicUsize) {
 fn an_error_reaches_those_who_wait_for_room() {
     within_the_limit("threads:2", || {
         let context = Context::builder()
-            .executor(Executor::ThreadPool(2))
+            .executor(Executor::Threads(2))
             .progress(false)
             .build()
             .unwrap();
@@ -169,7 +169,7 @@ fn an_error_reaches_those_who_wait_for_room() {
 fn those_who_wait_for_room_are_freed_by_a_drop() {
     within_the_limit("threads:2", || {
         let context = Context::builder()
-            .executor(Executor::ThreadPool(2))
+            .executor(Executor::Threads(2))
             .progress(false)
             .build()
             .unwrap();

@@ -40,7 +40,7 @@ fn bags(context: &Context) -> Vec<(&'static str, Bag<u64>)> {
 
 fn contexts() -> [Context; 2] {
     [1 << 30, 2 << 20].map(|memory| {
-        let builder = Context::builder().executor(Executor::ThreadPool(2));
+        let builder = Context::builder().executor(Executor::Threads(2));
         builder
             .memory(memory)
             .shuffle_partitions(2)

@@ -1127,7 +1127,7 @@ fn settings_that_cannot_be_are_refused_by_name() {
     // Of several calls the last one counts.
     assert!(builder().memory("much").memory("2MiB").build().is_ok());
     let zero = Context::builder()
-        .executor(Executor::ThreadPool(0))
+        .executor(Executor::Threads(0))
         .build()
         .unwrap_err();
     assert_eq!(

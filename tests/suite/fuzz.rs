@@ -361,7 +361,7 @@ fn run(seed: u64) -> bool {
     let threads = random.one_of(&[0, 1, 2, 7]);
     let executor = match threads {
         0 => Executor::Inline,
-        threads => Executor::ThreadPool(threads),
+        threads => Executor::Threads(threads),
     };
     let budget = (random.one_of(&[1, 1, 2, 1_000]) * threads.max(1)) << 20;
     let shuffle_partitions = random.one_of(&[1, 3, 64]);

@@ -69,7 +69,7 @@ fn what_a_closure_leaves_of_a_group_is_skipped() {
 #[test]
 fn a_key_of_any_length_streams() {
     let spill = tempfile::tempdir().unwrap();
-    for executor in [Executor::Inline, Executor::ThreadPool(2)] {
+    for executor in [Executor::Inline, Executor::Threads(2)] {
         let builder = Context::builder().executor(executor).memory(2 << 20);
         let context = builder.spill_directory(spill.path()).build().unwrap();
         let numbers = context.range_partitioned(0..400_000, 50);

@@ -277,7 +277,7 @@ fn damage(spill: &Path, is_whole: bool) {
 
 /// Returns contexts that spill to `spill`: inline, on threads and, on Linux, in worker processes.
 fn contexts_in(spill: &Path) -> Vec<Context> {
-    let mut executors = vec![Executor::Inline, Executor::ThreadPool(3)];
+    let mut executors = vec![Executor::Inline, Executor::Threads(3)];
     if cfg!(target_os = "linux") {
         executors.push(Executor::Processes(2));
     }

@@ -12,7 +12,7 @@ fn sums(context: &Context) -> holdall::Bag<(u64, u64)> {
 
 /// Returns a context that runs on the pool from which its actions are called.
 fn on_rayon() -> Context {
-    let context = Context::builder().executor(Executor::Threads);
+    let context = Context::builder().executor(Executor::GlobalThreads);
     context
         .progress(false)
         .build()
@@ -193,7 +193,7 @@ fn what_serialises_may_use_rayon() {
     for threads in [1, 2, 3] {
         let count = in_pool(threads, move || {
             let context = Context::builder()
-                .executor(Executor::Threads)
+                .executor(Executor::GlobalThreads)
                 .memory((threads as u64) << 20);
             let context = context.progress(false).build().unwrap();
             let texts = context

@@ -467,11 +467,7 @@ const DAMAGES: [Damage; 3] = [Damage::Flip, Damage::Truncate, Damage::Remove];
 const MOMENTS: [Moment; 3] = [Moment::First, Moment::Midway, Moment::Late];
 
 fn executors() -> Vec<Executor> {
-    let mut executors = vec![
-        Executor::Inline,
-        Executor::ThreadPool(2),
-        Executor::ThreadPool(4),
-    ];
+    let mut executors = vec![Executor::Inline, Executor::Threads(2), Executor::Threads(4)];
     if cfg!(target_os = "linux") {
         executors.push(Executor::Processes(2));
     }
@@ -480,7 +476,7 @@ fn executors() -> Vec<Executor> {
 
 fn context(executor: Executor, harm: &Harm) -> Context {
     let slots = match executor {
-        Executor::ThreadPool(slots) | Executor::Processes(slots) => slots,
+        Executor::Threads(slots) | Executor::Processes(slots) => slots,
         _ => 1,
     };
     let builder = Context::builder()

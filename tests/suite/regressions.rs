@@ -25,7 +25,7 @@ fn a_bag_with_a_state_can_be_printed() {
 #[test]
 fn a_pool_without_threads_is_refused() {
     let error = Context::builder()
-        .executor(Executor::ThreadPool(0))
+        .executor(Executor::Threads(0))
         .build()
         .unwrap_err();
     assert!(

@@ -20,10 +20,10 @@ const LARGE: u64 = 1 << 30;
 fn contexts(directory: &Path) -> Vec<(String, Context)> {
     let settings = [
         (Executor::Inline, TINY, 5),
-        (Executor::ThreadPool(1), TINY, 1),
-        (Executor::ThreadPool(2), 2 * TINY, 64),
-        (Executor::ThreadPool(2), LARGE, 16),
-        (Executor::ThreadPool(7), 7 * TINY, 3),
+        (Executor::Threads(1), TINY, 1),
+        (Executor::Threads(2), 2 * TINY, 64),
+        (Executor::Threads(2), LARGE, 16),
+        (Executor::Threads(7), 7 * TINY, 3),
     ];
     let context = |(executor, memory, partitions)| {
         let context = Context::builder()

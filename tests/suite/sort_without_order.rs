@@ -128,7 +128,7 @@ fn all_that_was_spilled_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     for partitions in [3, 64] {
         let context = Context::builder()
-            .executor(Executor::ThreadPool(2))
+            .executor(Executor::Threads(2))
             .memory(2 << 20)
             .shuffle_partitions(partitions)
             .spill_directory(directory.path())

@@ -209,8 +209,8 @@ mod open_files {
     fn a_thread_opens_a_file_once_for_all_partitions() {
         for (executor, threads) in [
             (Executor::Inline, 1),
-            (Executor::ThreadPool(1), 1),
-            (Executor::ThreadPool(3), 3),
+            (Executor::Threads(1), 1),
+            (Executor::Threads(3), 3),
         ] {
             let context = Context::builder().executor(executor).progress(false);
             let context = context.build().expect("the settings are right");

@@ -644,7 +644,7 @@ fn program_with_too_few_threads() {
                 .build()
                 .expect("a context")
         };
-        kind(on(Executor::ThreadPool(2)).range(0..10).count());
+        kind(on(Executor::Threads(2)).range(0..10).count());
         if cfg!(target_os = "linux") {
             kind(on(Executor::Processes(1)).range(0..10).count());
         }
