@@ -148,6 +148,20 @@ fn values_are_reduced_and_folded_in_order() {
     });
 }
 
+#[test]
+fn the_greatest_values_of_each_key_are_kept() {
+    let pairs = some_pairs();
+    let top = each_group(&grouped(&pairs), |values| {
+        let mut values = values.to_vec();
+        values.sort_by(|a, b| b.cmp(a));
+        values.truncate(2);
+        values
+    });
+    gives(Spills::WhenTight, pairs, top, |bag| {
+        bag.per_key().top(2).collect()
+    });
+}
+
 /// Divides records into the partitions of the input.
 fn input_partitions<T: Clone>(records: &[T]) -> Vec<Vec<T>> {
     let at = |i: usize| records.len() * i / PARTITIONS;
