@@ -996,7 +996,11 @@ fn ranges_of_any_integer_are_those_of_std() {
             Some(i128::MIN)
         );
         assert_eq!(
-            context.range(-128..=127_i8).sum::<i8>().expect("no error"),
+            context
+                .range(-128..=127_i8)
+                .map(i32::from)
+                .sum::<i32>()
+                .expect("no error"),
             -128
         );
     });
