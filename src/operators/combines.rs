@@ -132,7 +132,7 @@ impl<K: Data + Eq, V: Data + WholeNumber> Combine for SumByKey<K, V> {
 /// ```
 /// use std::num::Wrapping;
 ///
-/// Sums that wrap around on overflow.
+/// // Sums that wrap around on overflow.
 /// let sums = holdall::from_vec(vec![('a', u64::MAX), ('a', 3)]).map_values(Wrapping).sum_by_key();
 /// assert_eq!(sums.collect()?, [('a', Wrapping(2))]);
 /// # Ok::<(), holdall::Error>(())
