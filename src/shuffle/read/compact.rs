@@ -14,9 +14,9 @@ const MIN_FAN_IN: usize = 8;
 /// Maximum number of runs that are merged concurrently. The readers of more would exceed the CPU caches.
 const MAX_FAN_IN: usize = 512;
 
-/// Maximum share of a thread's memory for the readers of one merge, as a fraction. A join merges two sides, and each
-/// needs as much again to sort entries.
-const READERS_OF_SHARE: usize = 4;
+/// The readers of one merge take at most the thread's share of the budget divided by this number. The rest is for sorting
+/// entries, and for the output of the same task. With larger values, more runs are written again.
+const READERS_OF_SHARE: usize = 2;
 
 /// Returns how many of `runs` runs can be merged concurrently, and the memory for their readers.
 pub(crate) fn fan_in(runs: usize, resources: &Resources) -> (usize, Reservation) {
@@ -98,7 +98,7 @@ mod tests {
             (fan_in, reservation.bytes() / READER_BYTES)
         };
         assert_eq!(fan_in_of(400, 60), (60, 60));
-        assert_eq!(fan_in_of(400, 1000), (100, 100));
+        assert_eq!(fan_in_of(400, 1000), (200, 200));
         assert_eq!(fan_in_of(100_000, 1000), (MAX_FAN_IN, MAX_FAN_IN));
         assert_eq!(fan_in_of(4, 1000), (MIN_FAN_IN, 0));
         assert_eq!(fan_in_of(4, 3), (3, 3));

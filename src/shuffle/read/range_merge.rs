@@ -163,9 +163,15 @@ impl<C: Combine> Merger<'_, C> {
         let runs = sources.iter().filter(|source| source.is_run()).count();
         let (fan_in, for_readers) = fan_in(runs, self.resources);
         let in_memory = sources.len() - runs;
+        // One file for all merges. With a file for each, and half as many readers, W2 of `examples/bench.rs` took 1.08 of
+        // the CPU time for 100 MB within 20 MiB, where a partition has about a hundred runs.
+        let mut file = None;
         let sources = compact(sources, in_memory + fan_in, |some| {
-            let mut file = RunFile::create(&self.resources.scratch, "combine")?;
-            let merged = merge_to_run(some, self, within, &mut file)?;
+            let file = match &mut file {
+                Some(file) => file,
+                none => none.insert(RunFile::create(&self.resources.scratch, "combine")?),
+            };
+            let merged = merge_to_run(some, self, within, file)?;
             Ok(Some(RangeInput::run(&merged)))
         })?;
         Ok((sources, for_readers))
