@@ -284,7 +284,7 @@ fn floating_point_sums_by_key_do_not_depend_on_memory() {
     let sums = |threads, memory| {
         let context = Context::builder().threads(threads).memory(memory);
         let context = context.build().expect("the settings are right");
-        let numbers = context.range_partitioned(1..300_000, 2_000);
+        let numbers = context.range_partitioned(1..300_000_u64, 2_000);
         let keyed = numbers.map(|n| (n * 7919 % 100_003, 1.0 / n as f64));
         let sums = keyed.reduce_by_key(|a, b| a + b).collect();
         let job = context.last_job().expect("it ran");
