@@ -628,7 +628,7 @@ fn a_record_that_cannot_be_read_back_is_refused_by_method_and_told_what_to_do() 
             );
             assert!(error.contains("`serde_json::Value`"), "{error}");
             assert!(
-                error.ends_with("keep the text, such as that of the JSON, or a struct of the fields that are needed"),
+                error.ends_with("keep the JSON text, or use a struct of the fields you need"),
                 "{error}"
             );
         }
@@ -684,7 +684,7 @@ fn a_flattened_record_is_refused_by_method_and_told_what_to_do() {
         let error = sorted.count().unwrap_err().to_string();
         assert!(error.contains(&at("sort", line)), "{error}");
         assert!(
-            error.contains("`#[serde(flatten)]`; keep the text, or a struct"),
+            error.contains("`#[serde(flatten)]`; keep the text, or use a struct"),
             "{error}"
         );
     });
