@@ -6,9 +6,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::panic::panic_any;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use crate::common::{
     Files, ON_PURPOSE, concatenation, on_every_executor_and_processes, quiet_panics,
@@ -100,7 +103,10 @@ impl Harm {
             match self.damage {
                 Damage::Flip => (0..5).for_each(|fifth| flip(&mut file, length * fifth / 5)),
                 Damage::Truncate => file.set_len(length / 2).expect("to cut it"),
-                Damage::Remove => fs::remove_file(&path).expect("to remove it"),
+                Damage::Remove => match fs::remove_file(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    outcome => outcome.expect("to remove it"),
+                },
             }
         }
     }
@@ -584,26 +590,41 @@ fn damage_does_not_show_in_any_answer() {
     let step = (step..)
         .find(|step| gcd(*step, cases.len()) == 1)
         .expect("a prime");
-    let mut clean = HashMap::new();
-    let mut mended: HashMap<String, (usize, usize)> = HashMap::new();
-    for round in 0..rounds {
-        let case = cases[round * step % cases.len()];
-        let clean = clean
+    let clean = Mutex::new(HashMap::new());
+    let clean = |case: Case| {
+        let mut clean = clean.lock().expect("no case has failed");
+        let outcome = clean
             .entry((case.wide, case.action, case.reader))
             .or_insert_with(|| {
                 let executor = Executor::Inline;
-                Case { executor, ..case }.run(false)
+                Arc::new(Case { executor, ..case }.run(false))
             });
-        let harmed = within_the_limit(&case.to_string(), move || case.run(true));
-        assert!(harmed.answer == clean.answer, "{case}");
-        let is_mended = harmed.computed > clean.computed;
-        for key in [format!("{:?}", case.executor), format!("{:?}", case.damage)] {
-            let (mended, all) = mended.entry(key).or_default();
-            *mended += usize::from(is_mended);
-            *all += 1;
+        Arc::clone(outcome)
+    };
+    let mended: Mutex<HashMap<String, (usize, usize)>> = Mutex::default();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let round = next.fetch_add(1, Ordering::Relaxed);
+            if round >= rounds {
+                return;
+            }
+            let case = cases[round * step % cases.len()];
+            let clean = clean(case);
+            let harmed = within_the_limit(&case.to_string(), move || case.run(true));
+            assert!(harmed.answer == clean.answer, "{case}");
+            let is_mended = harmed.computed > clean.computed;
+            for key in [format!("{:?}", case.executor), format!("{:?}", case.damage)] {
+                let mut mended = mended.lock().expect("no case has failed");
+                let (mended, all) = mended.entry(key).or_default();
+                *mended += usize::from(is_mended);
+                *all += 1;
+            }
         }
-    }
-    for (key, (mended, all)) in mended {
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(&work))));
+    for (key, (mended, all)) in mended.into_inner().expect("no case has failed") {
         eprintln!("{key}: {mended} of {all} cases had to compute their sources again");
         assert!(
             all < 8 || mended * 3 > all,
