@@ -497,3 +497,35 @@ fn code_that_panics_leaves_nothing_trusted() {
     assert!(std::panic::catch_unwind(|| check(&Panics)).is_err());
     is_refused(&Event::View(1));
 }
+
+/// An enum of one variant, whose name has another address each time. Code that the compiler has copied into several
+/// codegen units has several addresses of a name, too.
+#[derive(Debug, PartialEq)]
+struct Moving;
+
+impl Serialize for Moving {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = Box::leak("Moving".to_owned().into_boxed_str());
+        serializer.serialize_unit_variant("Moving", 0, name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Moving {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        enum Still {
+            Moving,
+        }
+        Still::deserialize(deserializer).map(|Still::Moving| Self)
+    }
+}
+
+#[test]
+fn names_may_have_several_addresses() {
+    let mut bytes = Vec::new();
+    for _ in 0..3 {
+        encode_into(&Moving, &mut bytes).expect("it has been checked");
+    }
+    assert_eq!(bytes, [0, 0, 0]);
+    assert_eq!(decode::<Moving>(&bytes[..1]).unwrap(), Moving);
+}
