@@ -44,7 +44,7 @@ pub(super) enum Command {
 
 /// Message from a worker to the driver.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Event {
+pub(super) enum WorkerMessage {
     Ready,
     Alive,
     /// A chunk of a result, in the attached bytes.

@@ -7,7 +7,7 @@ use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::channel::{Command, Event, Received, Receiver, Sender};
+use super::channel::{Command, Received, Receiver, Sender, WorkerMessage};
 use super::driver::Summons;
 use super::output::WorkerOutput;
 use super::program;
@@ -47,7 +47,7 @@ impl WorkerProcess {
         let deadline = Instant::now() + limit;
         loop {
             match process.receive() {
-                Ok(Received::Message(Event::Ready, _)) => return Ok(process),
+                Ok(Received::Message(WorkerMessage::Ready, _)) => return Ok(process),
                 Ok(Received::Nothing) if Instant::now() < deadline => {}
                 Ok(Received::Nothing) => {
                     process.end_at_once();
@@ -115,7 +115,7 @@ impl WorkerProcess {
     }
 
     /// Returns the next message of the worker, if one arrives within a short time.
-    pub(super) fn receive(&mut self) -> io::Result<Received<Event>> {
+    pub(super) fn receive(&mut self) -> io::Result<Received<WorkerMessage>> {
         self.receiver.receive()
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::channel::{Command, Event, Received};
+use super::channel::{Command, Received, WorkerMessage};
 use super::process::{LISTEN, WorkerProcess};
 use crate::executor::remote::{TaskSpec, Tasks};
 
@@ -160,20 +160,20 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn take(&mut self, event: Event, bytes: Vec<u8>) {
+    fn take(&mut self, event: WorkerMessage, bytes: Vec<u8>) {
         match event {
-            Event::Ready | Event::Alive => {}
-            Event::Chunk { partition, number } => {
+            WorkerMessage::Ready | WorkerMessage::Alive => {}
+            WorkerMessage::Chunk { partition, number } => {
                 if let Some(task) = self.under_way.front() {
                     self.tasks.chunk(task, partition, number, bytes);
                 }
             }
-            Event::Done(report) => {
+            WorkerMessage::Done(report) => {
                 if let Some(task) = self.next_answered() {
                     self.tasks.done(&task, report);
                 }
             }
-            Event::Failed(error) => {
+            WorkerMessage::Failed(error) => {
                 if let Some(task) = self.next_answered() {
                     self.tasks.failed(&task, error);
                 }

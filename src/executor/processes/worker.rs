@@ -7,7 +7,7 @@ use std::process;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use super::channel::{Command, Event, Received, Receiver, Sender};
+use super::channel::{Command, Received, Receiver, Sender, WorkerMessage};
 use super::token::DriverToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::remote::{Canceller, Stage, TaskSpec, Worker};
@@ -42,14 +42,14 @@ pub(super) fn work(number: usize, token: &DriverToken, channel: UnixStream) -> !
         Err(error) => refuse(&error),
     };
     print(&mark);
-    tell(&events, &Event::Ready, &[]);
+    tell(&events, &WorkerMessage::Ready, &[]);
     let mut stage = None;
     for work in work {
         match work {
             Work::Stage(bytes) => stage = Some(open(&bytes)),
             Work::Task(task) => {
                 let outcome = run(&mut worker, stage.as_ref(), &task, &events);
-                let event = outcome.map_or_else(Event::Failed, Event::Done);
+                let event = outcome.map_or_else(WorkerMessage::Failed, WorkerMessage::Done);
                 tell(&events, &event, &[]);
             }
             Work::Mark => print(&mark),
@@ -91,7 +91,7 @@ fn run(
         None => return Err(refused("a task came without its stage".to_owned())),
     };
     worker.run(stage, task, &mut |partition, number, chunk| {
-        tell(events, &Event::Chunk { partition, number }, &chunk);
+        tell(events, &WorkerMessage::Chunk { partition, number }, &chunk);
     })
 }
 
@@ -114,7 +114,7 @@ fn control(
                 continue;
             }
             Command::Ping => {
-                tell(events, &Event::Alive, &[]);
+                tell(events, &WorkerMessage::Alive, &[]);
                 continue;
             }
         };
@@ -126,7 +126,7 @@ fn control(
 }
 
 /// Sends an event to the driver. Ends this process if the driver has ended.
-fn tell(events: &Sender, event: &Event, bytes: &[u8]) {
+fn tell(events: &Sender, event: &WorkerMessage, bytes: &[u8]) {
     if events.send(event, bytes).is_err() {
         vanish();
     }
