@@ -4,18 +4,21 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::{self, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::config::{Config, Executor};
 use crate::error::Result;
+use crate::events::{
+    GuardedObserver, JobEvents, JobSummary, LastJob, Observer, StageBar, SummaryPrinter,
+};
 use crate::executor::{AnyExecutor, Inline, RemoteExecutor, Threads};
 use crate::lineage::Node;
-use crate::scheduler::{Job, JobReport, JobSummary};
+use crate::scheduler::Job;
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::{Scratch, sweep};
 use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
-use crate::task::{MemoryReclaimer, Resources, StopFlag};
+use crate::task::{MemoryReclaimer, Progress, Resources, Site, StopFlag};
 
 /// Settings and resources of jobs: the executor and its threads, the memory and files that jobs may use, the progress
 /// bar.
@@ -40,12 +43,19 @@ struct Shared {
     config: Config,
     executor: AnyExecutor,
     budget: MemoryBudget,
-    last_job: Arc<Mutex<Option<JobSummary>>>,
+    last_job: LastJob,
+    /// Observers that need only the end of each job: the above, and the one that prints the summary.
+    observers_of_end: Vec<Arc<GuardedObserver>>,
+    observers: Vec<Arc<GuardedObserver>>,
     reclaimer: Arc<MemoryReclaimer>,
 }
 
 impl Shared {
-    fn new(mut config: Config, remote: Option<Arc<dyn RemoteExecutor>>) -> Self {
+    fn new(
+        mut config: Config,
+        remote: Option<Arc<dyn RemoteExecutor>>,
+        observers: Vec<Arc<GuardedObserver>>,
+    ) -> Self {
         let executor = remote.map_or_else(|| executor(&config), AnyExecutor::Remote);
         // The program may change its current directory later. If it has none now, the path stays relative.
         if let Ok(absolute) = path::absolute(&config.spill_directory) {
@@ -53,11 +63,18 @@ impl Shared {
         }
         // Remove the files of processes that were killed, to free disk space.
         sweep(&config.spill_directory);
+        let last_job = LastJob::default();
+        let mut observers_of_end = vec![GuardedObserver::new(last_job.clone())];
+        if config.summary {
+            observers_of_end.push(GuardedObserver::new(SummaryPrinter));
+        }
         Self {
             budget: MemoryBudget::new(config.memory_bytes),
             config,
             executor,
-            last_job: Arc::default(),
+            last_job,
+            observers_of_end,
+            observers,
             reclaimer: Arc::default(),
         }
     }
@@ -71,25 +88,26 @@ impl Shared {
         Scratch::new(Some(spill_directory), *disk_quota_bytes)
     }
 
-    fn job(&self, result: &Arc<Node>, shows_progress: bool) -> Result<Job> {
+    fn job(&self, result: &Arc<Node>, site: Site, shows_progress: bool) -> Result<Job> {
         #[cfg(target_os = "linux")]
         if let Executor::Processes(_) = self.config.executor {
             crate::executor::Processes::check()?;
         }
+        let progress = Arc::<Progress>::default();
+        let mut observers = self.observers.clone();
+        if shows_progress {
+            observers.push(GuardedObserver::new(StageBar::new(Arc::clone(&progress))));
+        }
+        let events = JobEvents::new(self.observers_of_end.clone(), observers);
         let resources = Resources {
             budget: self.budget.clone(),
             scratch: self.scratch(),
             reclaimer: Arc::clone(&self.reclaimer),
             threads: self.executor.slots(),
-            progress: Arc::default(),
+            progress,
             stop: StopFlag::default(),
         };
-        let report = JobReport {
-            shows_progress,
-            prints_summary: self.config.summary,
-            summary: Arc::clone(&self.last_job),
-        };
-        Job::new(result, self.executor.clone(), resources, report)
+        Job::new(result, self.executor.clone(), resources, events, site)
     }
 }
 
@@ -145,9 +163,7 @@ impl Context {
     /// ```
     #[must_use]
     pub fn last_job(&self) -> Option<JobSummary> {
-        let shared = self.0.as_ref()?;
-        let summary = shared.last_job.lock();
-        summary.unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.as_ref()?.last_job.summary()
     }
 
     /// Returns the memory budget, the files and the memory reclaimer for data that outlives a job. If an environment
@@ -167,15 +183,15 @@ impl Context {
         }
     }
 
-    /// Creates a job that computes `result`.
-    pub(crate) fn job(&self, result: &Arc<Node>) -> Result<Job> {
+    /// Creates a job that computes `result` for the action at `site`.
+    pub(crate) fn job(&self, result: &Arc<Node>, site: Site) -> Result<Job> {
         let Some(shared) = &self.0 else {
             // An environment variable was invalid; this returns the reason.
-            let shared = Shared::new(Config::from_env()?, None);
-            return shared.job(result, false);
+            let shared = Shared::new(Config::from_env()?, None, Vec::new());
+            return shared.job(result, site, false);
         };
         let shows_progress = shared.config.progress && io::stderr().is_terminal();
-        shared.job(result, shows_progress)
+        shared.job(result, site, shows_progress)
     }
 }
 
@@ -199,7 +215,7 @@ impl Default for Context {
         static DEFAULT: OnceLock<Context> = OnceLock::new();
         let context = DEFAULT.get_or_init(|| {
             let config = Config::from_env().ok();
-            Self(config.map(|config| Arc::new(Shared::new(config, None))))
+            Self(config.map(|config| Arc::new(Shared::new(config, None, Vec::new()))))
         });
         context.clone()
     }
@@ -241,6 +257,7 @@ pub struct ContextBuilder {
     memory: Option<Result<ByteSize, String>>,
     spill_directory: Option<PathBuf>,
     disk_quota: Option<Result<ByteSize, String>>,
+    observers: Vec<Arc<GuardedObserver>>,
 }
 
 impl ContextBuilder {
@@ -436,6 +453,35 @@ impl ContextBuilder {
         self
     }
 
+    /// Adds an observer, which receives the [events](crate::events) of all jobs of this context. Each call adds another
+    /// one. Default: none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use holdall::Context;
+    /// use holdall::events::Event;
+    ///
+    /// let failures = Arc::new(AtomicUsize::new(0));
+    /// let seen = Arc::clone(&failures);
+    /// let observer = move |event: &Event| {
+    ///     if let Event::TaskFailed { error, .. } = event {
+    ///         assert!(error.contains("attempt to divide by zero"));
+    ///         seen.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// };
+    /// let context = Context::builder().observer(observer).build()?;
+    /// assert!(context.range(0..10).map(|n| 100 / n).count().is_err());
+    /// assert_eq!(failures.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observers.push(GuardedObserver::new(observer));
+        self
+    }
+
     /// Builds the context. Its threads start with the first job.
     ///
     /// # Errors
@@ -471,7 +517,7 @@ impl ContextBuilder {
         if let Some(partitions) = self.shuffle_partitions {
             config.shuffle_partitions = partitions.get();
         }
-        let shared = Shared::new(config, self.remote_executor);
+        let shared = Shared::new(config, self.remote_executor, self.observers);
         Ok(Context(Some(Arc::new(shared))))
     }
 }

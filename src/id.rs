@@ -27,6 +27,11 @@ macro_rules! id {
 }
 
 id!(
+    /// Number of a job.
+    JobId,
+    1
+);
+id!(
     /// Id of a node of the lineage.
     NodeId,
     1
@@ -41,6 +46,13 @@ id!(
     StoreId,
     1
 );
+
+impl JobId {
+    /// Returns the id as a plain number.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
 
 impl ShuffleId {
     /// Returns the id as a plain number.

@@ -286,7 +286,8 @@
 //!   fourth attempt that finds damage, the job fails with [`ErrorKind::TooManyAttempts`].
 //!
 //! [`Context::last_job`] returns a [`JobSummary`] with the amounts shuffled and spilled by each stage. To print it to
-//! standard error, call [`summary(true)`](ContextBuilder::summary) or set `HOLDALL_SUMMARY=1`.
+//! standard error, call [`summary(true)`](ContextBuilder::summary) or set `HOLDALL_SUMMARY=1`. To follow a job while it
+//! runs, add an [observer](events).
 //!
 //! # Outputs
 //!
@@ -436,21 +437,23 @@
 //! ├─ lineage/       describes how a bag is computed; executes nothing
 //! ├─ operators/     one file per operator: what it computes, on both sides of its shuffle
 //! ├─ plan/          divides the lineage into stages
+//! ├─ events/        events of jobs and their observers: the progress bar, the summary, and those of the user
 //! ├─ executor/      runs tasks: inline, on threads, in worker processes, or by a custom executor
-//! ├─ scheduler/     runs the stages of an action in order; the progress bar and the summary
+//! ├─ scheduler/     runs the stages of an action in order
 //! ├─ context.rs     Context: settings and executor
 //! └─ bag/           the public methods: thin wrappers that add operators, and actions
 //! ```
 //!
 //! A module uses only modules that come before it in this list:
-//! `error, id, storage, portable, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, executor,
-//! scheduler, context, bag`.
+//! `error, id, storage, portable, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, events,
+//! executor, scheduler, context, bag`.
 
 mod bag;
 mod config;
 mod context;
 mod counter;
 mod error;
+pub mod events;
 pub mod executor;
 mod id;
 mod lineage;
@@ -473,6 +476,7 @@ pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::Counter;
 pub use error::{Error, ErrorContext, ErrorKind, Result, SourceLocation};
+pub use events::{JobSummary, StageSummary};
 pub use executor::init;
 pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;
@@ -485,7 +489,6 @@ pub use operators::read_text::ReadText;
 pub use operators::values::Values;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable, Text};
 pub use plan::{Plan, PlanOperator, PlanStage, StageOutput};
-pub use scheduler::{JobSummary, StageSummary};
 pub use storage::size::{ByteSize, IntoByteSize};
 pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
 

@@ -23,7 +23,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         A: Action<T>,
     {
-        let job = self.context.job(&self.node)?;
+        let job = self.context.job(&self.node, action.site())?;
         job.run_map_stages()?;
         let stage = ResultStage::new(&*self.pipeline, action, consume);
         job.run_result_stage(&stage)
@@ -209,7 +209,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         is_enough: &AtomicBool,
         mut consume: impl FnMut(A::Part) -> bool + Send,
     ) -> Result<()> {
-        let job = self.context.job(&self.node)?;
+        let job = self.context.job(&self.node, action.site())?;
         job.run_map_stages()?;
         let stage = ResultStage::new(&*self.pipeline, action, |_, part| {
             if is_enough.load(Ordering::Relaxed) {

@@ -52,7 +52,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
     {
         let site = Site::new("iter");
-        let job = self.context.job(&self.node)?;
+        let job = self.context.job(&self.node, site)?;
         let state = Arc::clone(job.state());
         let shelf = Arc::new(Shelf::new(job.threads()));
         let pipeline = Arc::clone(&self.pipeline);
@@ -61,6 +61,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let produce: Box<dyn FnOnce() + Send> = Box::new(move || {
             // The thread that takes the records waits for the outcome in any case.
             let outcome = caught(None, || produce(&job, &*pipeline, &filled, site));
+            job.end();
             filled.close(outcome);
         });
         let producer = std::thread::Builder::new()
@@ -104,6 +105,10 @@ impl<T: Record + ?Sized> Portable for Iterate<T> {
 impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
     /// Records from a worker process; empty for this process, which puts them on the shelf directly.
     type Part = Vec<T::Owned>;
+
+    fn site(&self) -> Site {
+        self.site
+    }
 
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<Self::Part>
     where

@@ -172,7 +172,8 @@ impl<T: ?Sized> ReadText<T> {
         let own = SplitReader::default();
         let reader = task.split_reader().unwrap_or(&own);
         for split in splits {
-            let flow = reader.read(split, &self.options, task.bytes_read(), &mut |block| {
+            let count = &|bytes| task.count_read(bytes);
+            let flow = reader.read(split, &self.options, count, &mut |block| {
                 if task.is_stopped() {
                     return Ok(ControlFlow::Break(()));
                 }

@@ -3,7 +3,7 @@
 use super::{Pipeline, Record};
 use crate::error::Result;
 use crate::portable::Portable;
-use crate::task::{Flow, Partition, Task};
+use crate::task::{Flow, Partition, Site, Task};
 
 /// Computes one part of an action's value from each partition: the last operator of a job.
 ///
@@ -11,6 +11,9 @@ use crate::task::{Flow, Partition, Task};
 pub(crate) trait Action<In: Record + ?Sized>: Portable + Send + Sync + 'static {
     /// The result of a partition or, if it was computed in another process, of a chunk of one.
     type Part: Send;
+
+    /// Returns the call site of the action.
+    fn site(&self) -> Site;
 
     /// Computes a partition in this process.
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<Self::Part>

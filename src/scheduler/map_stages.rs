@@ -9,9 +9,10 @@ use std::sync::Arc;
 use super::Job;
 use super::run::{StageRun, check_attempts};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
+use crate::events::Event;
 use crate::lineage::{Node, ShuffleDependency};
 use crate::plan::{JobPlan, MapStagePlan};
-use crate::task::{JobState, Task, in_task};
+use crate::task::{JobState, StageCode, Task, in_task};
 
 impl Job {
     /// Recomputes all input of the result's stage, while tasks of that stage run.
@@ -39,6 +40,7 @@ impl Job {
                     };
                     check_attempts(attempt, context, error)?;
                     self.make_all(shuffle.parent(), job)?;
+                    self.send_restarted(number, shuffle.parent());
                 }
                 outcome => return outcome,
             }
@@ -61,10 +63,30 @@ impl Job {
                 readers,
                 reads: map_stage.reads.clone(),
             };
+            self.send_restarted(number, map_stage.shuffle.parent());
             self.make(number, &map_stage, job)?;
         }
         self.later().plans.push(plan);
         Ok(())
+    }
+
+    /// Sends the event that the stage of `node` runs again.
+    pub(super) fn send_restarted(&self, stage: usize, node: &Node) {
+        self.events.send(|job| Event::StageRestarted {
+            job,
+            stage,
+            operator: node.site.operator,
+        });
+    }
+
+    /// Prepares a run of a stage on threads of this process.
+    pub(super) fn stage_run<'s>(
+        &'s self,
+        number: usize,
+        code: &'s dyn StageCode,
+        state: &'s JobState,
+    ) -> StageRun<'s> {
+        StageRun::new(number, code, state, self.executor.slots(), &self.events)
     }
 
     fn try_to_make(
@@ -77,7 +99,7 @@ impl Job {
         let attempt = job.attempt();
         let stage = shuffle.map_stage(readers, attempt.resources());
         {
-            let run = StageRun::new(number, &*stage, &attempt, self.executor.slots());
+            let run = self.stage_run(number, &*stage, &attempt);
             self.executor.local().run(&|| run.work(usize::MAX))?;
         }
         attempt.outcome()?;

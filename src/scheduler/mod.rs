@@ -3,29 +3,28 @@
 mod exports;
 mod in_order;
 mod map_stages;
-mod progress;
 mod remote;
 mod result;
 mod run;
 mod stages;
-mod summary;
+mod watch;
 
 pub(crate) use in_order::InOrder;
 pub(crate) use result::ResultStage;
 pub(crate) use run::StageRun;
-pub use summary::{JobSummary, StageSummary};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result, caught};
+use crate::events::{Event, JobEvents, JobOutcome, JobSummary};
 use crate::executor::AnyExecutor;
 use crate::id::ShuffleId;
 use crate::lineage::Node;
-use crate::plan::{self, JobPlan};
-use crate::task::{JobState, Resources, is_in_task};
+use crate::plan::{self, JobPlan, Plan};
+use crate::task::{JobState, Resources, Site, is_in_task};
 
 use exports::Exports;
-use summary::Watch;
+use watch::Watch;
 
 /// Minimum memory of a thread for a shuffle: enough to write a run, and to read four of them.
 const MIN_THREAD_BYTES: usize = 1 << 20;
@@ -38,8 +37,15 @@ pub(crate) struct Job {
     later: Mutex<Later>,
     /// Map outputs on a remote executor.
     exports: Exports,
-    report: JobReport,
-    summary: Mutex<JobSummary>,
+    events: JobEvents,
+    /// The last event, or `None` after it has been sent.
+    end: Mutex<Option<JobEnd>>,
+}
+
+/// Content of the last event of a job.
+struct JobEnd {
+    summary: JobSummary,
+    outcome: JobOutcome,
 }
 
 /// State for recomputing outputs.
@@ -51,17 +57,8 @@ struct Later {
     shuffles: Vec<ShuffleId>,
 }
 
-/// Settings for the progress bar and the summary of a job.
-pub(crate) struct JobReport {
-    pub(crate) shows_progress: bool,
-    /// Whether the summary is written to standard error.
-    pub(crate) prints_summary: bool,
-    /// Receives the summary in any case.
-    pub(crate) summary: Arc<Mutex<Option<JobSummary>>>,
-}
-
 impl Job {
-    /// Creates a job that computes `result`. Nothing runs yet.
+    /// Creates a job that computes `result` for the action at `site`. Nothing runs yet.
     ///
     /// # Errors
     ///
@@ -71,7 +68,8 @@ impl Job {
         result: &Arc<Node>,
         executor: AnyExecutor,
         resources: Resources,
-        report: JobReport,
+        events: JobEvents,
+        site: Site,
     ) -> Result<Self> {
         if is_in_task() {
             return Err(Error::new(ErrorKind::NestedJob));
@@ -85,14 +83,25 @@ impl Job {
                 budget_bytes,
             }));
         }
+        events.send(|job| Event::JobStarted {
+            job,
+            action: site.operator,
+            location: site.location,
+            plan: Plan::new(result),
+        });
+        let summary = JobSummary {
+            job: events.job(),
+            ..JobSummary::default()
+        };
+        let outcome = JobOutcome::Cancelled;
         Ok(Self {
             state: Arc::new(JobState::new(resources)),
             executor,
             plan,
             later: Mutex::default(),
             exports: Exports::default(),
-            report,
-            summary: Mutex::default(),
+            events,
+            end: Mutex::new(Some(JobEnd { summary, outcome })),
         })
     }
 
@@ -125,7 +134,7 @@ impl Job {
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `work`, the work of a stage; shows its progress, and adds it to the summary.
+    /// Runs `work`, the work of a stage; sends its events, and adds it to the summary.
     fn watch<R>(
         &self,
         number: usize,
@@ -133,43 +142,55 @@ impl Job {
         tasks: Option<usize>,
         work: impl FnOnce() -> Result<R>,
     ) -> Result<R> {
+        let operator = node.site.operator;
         let watch = Watch::start(&self.state);
+        self.events.send(|job| Event::StageStarted {
+            job,
+            stage: number,
+            operator,
+            tasks,
+            input_bytes: plan::input_bytes(node),
+        });
         // The stage drops records and iterators of the user's types, and dropping them may panic.
-        let work = || caught(None, work);
-        let worked = if self.report.shows_progress {
-            let shown = progress::Shown {
-                stage: number,
-                stages: self.plan.stages(),
-                operator: node.site.operator,
-                tasks,
-                bytes: plan::input_bytes(node),
-            };
-            shown.during(self.state.progress(), work)
-        } else {
-            work()
-        };
+        let worked = caught(None, work);
         // The first error counts.
-        let result = worked.map_err(|error| self.state.outcome().err().unwrap_or(error))?;
-        let stage = watch.stop(&self.state, number, node.site.operator);
-        let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
-        summary.elapsed += stage.elapsed;
-        summary.stages.push(stage);
-        self.state.outcome()?;
-        Ok(result)
+        let result = self.state.outcome().and(worked);
+        let stage = watch.stop(&self.state, number, operator);
+        let scratch = &self.state.resources().scratch;
+        self.events.send_spilled(number, || scratch.written_bytes());
+        self.events.send(|job| Event::StageDone {
+            job,
+            summary: stage.clone(),
+        });
+        if let Some(JobEnd { summary, outcome }) = &mut *self.lock_end() {
+            summary.elapsed += stage.elapsed;
+            summary.stages.push(stage);
+            match &result {
+                Ok(_) if number == self.plan.stages() && !self.state.is_stopped() => {
+                    *outcome = JobOutcome::Completed;
+                }
+                Err(error) if !error.is_cancelled() => *outcome = JobOutcome::failed(error),
+                _ => {}
+            }
+        }
+        result
+    }
+
+    /// Sends the last event, unless it has been sent.
+    pub(crate) fn end(&self) {
+        let end = self.lock_end().take();
+        if let Some(JobEnd { summary, outcome }) = end {
+            self.events.send_end(summary, outcome);
+        }
+    }
+
+    fn lock_end(&self) -> MutexGuard<'_, Option<JobEnd>> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
-        let summary = std::mem::take(&mut *summary);
-        if self.report.prints_summary {
-            eprintln!("{summary}");
-        }
-        *self
-            .report
-            .summary
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(summary);
+        self.end();
     }
 }

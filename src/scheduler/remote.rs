@@ -76,6 +76,7 @@ impl Job {
         let plan = JobPlan::new(node);
         for map_stage in &plan.map_stages {
             let number = self.number_of(map_stage.shuffle.id());
+            self.send_restarted(number, map_stage.shuffle.parent());
             self.run_remote_map_stage(executor, number, map_stage)?;
         }
         let reads = plan.result_reads.clone();
@@ -115,6 +116,7 @@ impl Job {
         let site = StageSite {
             number,
             site: node.site,
+            events: &self.events,
         };
         let slots = executor.slots().max(1);
         let tasks = Tasks::new(
@@ -223,6 +225,10 @@ impl Driver for StageSource<'_> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.extend(adopted);
         Ok(())
+    }
+
+    fn written_bytes(&self) -> u64 {
+        self.job.resources().scratch.written_bytes()
     }
 
     fn forget(&self, damage: &Error) {

@@ -2,13 +2,17 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorContext, ErrorKind, Result, caught};
-use crate::task::{JobState, Partition, PartitionStream, StageCode, StageWorker, Task, in_task};
+use crate::events::{Event, JobEvents, TaskRunner};
+use crate::task::{
+    JobState, Partition, PartitionStream, StageCode, StageWorker, Task, ThreadTally, in_task,
+};
 use crate::text::SplitReader;
 
 thread_local! {
@@ -32,6 +36,7 @@ pub(crate) struct StageRun<'s> {
     partitions_per_task: usize,
     source: PartitionQueue<'s>,
     make_again: Option<MakeAgain<'s>>,
+    events: &'s JobEvents,
 }
 
 /// Recomputes the output of earlier stages, for tasks that find it damaged.
@@ -88,7 +93,7 @@ enum PartitionQueue<'s> {
 
 /// Partitions that one thread computes next.
 enum Claim {
-    Counted(std::ops::Range<usize>),
+    Counted(Range<usize>),
     Streamed(Partition),
 }
 
@@ -98,6 +103,7 @@ impl<'s> StageRun<'s> {
         code: &'s dyn StageCode,
         job: &'s JobState,
         threads: usize,
+        events: &'s JobEvents,
     ) -> Self {
         let source = match code.partitions() {
             Some(end) => PartitionQueue::Counted {
@@ -114,6 +120,7 @@ impl<'s> StageRun<'s> {
             partitions_per_task: code.partitions_per_task(),
             source,
             make_again: None,
+            events,
         }
     }
 
@@ -129,7 +136,7 @@ impl<'s> StageRun<'s> {
     /// Claims and computes partitions below `limit` until none are left or the job has ended. Called on each thread
     /// that takes part.
     pub(crate) fn work(&self, limit: usize) {
-        let worked = caught(None, || {
+        let work = || {
             let mut worker = self.code.worker(self.job.resources());
             if let Err(error) = self.run_tasks(&mut *worker, limit) {
                 // The first error counts. The worker holds records of the user's types, and dropping them may panic.
@@ -138,9 +145,15 @@ impl<'s> StageRun<'s> {
             if self.job.is_stopped() {
                 return Ok(());
             }
-            self.guard(|_| worker.finish())
-        });
-        if let Err(error) = worked {
+            let start = Instant::now();
+            self.guard(|_| worker.finish())?;
+            let tally = ThreadTally::take();
+            if tally != ThreadTally::default() {
+                self.send_done(0..0, start.elapsed(), tally);
+            }
+            Ok(())
+        };
+        if let Err(error) = ThreadTally::separate(|| caught(None, work)) {
             self.job.fail(error);
         }
     }
@@ -168,33 +181,83 @@ impl<'s> StageRun<'s> {
         let split_reader = SplitReader::default();
         while let Some(claim) = self.claim(limit)? {
             let start = Instant::now();
-            let tasks = match claim {
+            let partitions = match claim {
                 Claim::Counted(indices) => {
-                    let tasks = indices.len();
-                    for index in indices {
+                    for index in indices.clone() {
                         if self.job.is_stopped() {
                             return Ok(());
                         }
                         self.run_task(worker, &split_reader, index, Partition::at(index))?;
                     }
-                    tasks
+                    indices
                 }
                 Claim::Streamed(partition) => {
-                    self.run_task(worker, &split_reader, partition.index, partition)?;
-                    1
+                    let index = partition.index;
+                    self.run_task(worker, &split_reader, index, partition)?;
+                    index..index + 1
                 }
             };
             self.guard(|task| worker.end_batch(task))?;
-            self.job.progress().add_tasks(tasks, start.elapsed());
+            let elapsed = start.elapsed();
+            self.job.progress().add_tasks(partitions.len(), elapsed);
+            self.send_done(partitions, elapsed, ThreadTally::take());
         }
         Ok(())
+    }
+
+    /// Sends the event that this thread has done a batch of tasks, and the event of spilled records.
+    fn send_done(&self, partitions: Range<usize>, elapsed: Duration, tally: ThreadTally) {
+        let stage = self.number;
+        self.events.send(|job| Event::TasksDone {
+            job,
+            stage,
+            runner: TaskRunner::Thread(thread_number()),
+            partitions,
+            elapsed,
+            input_bytes: tally.input_bytes,
+            shuffled_records: tally.shuffled_records,
+            shuffled_bytes: tally.shuffled_bytes,
+        });
+        let scratch = &self.job.resources().scratch;
+        self.events.send_spilled(stage, || scratch.written_bytes());
+    }
+
+    /// Sends the event that an attempt has failed, unless it was stopped because another one has failed.
+    fn send_failed(&self, partition: Option<usize>, attempt: usize, error: &Error) {
+        if error.is_cancelled() {
+            return;
+        }
+        let context = || self.context(partition);
+        self.events.send(|job| Event::TaskFailed {
+            job,
+            stage: self.number,
+            partitions: partition.map(|index| index..index + 1),
+            attempt,
+            error: error.to_string(),
+            context: error.context().cloned().unwrap_or_else(context),
+        });
+    }
+
+    fn context(&self, partition: Option<usize>) -> ErrorContext {
+        ErrorContext {
+            stage: Some(self.number),
+            partition,
+            ..ErrorContext::default()
+        }
     }
 
     /// Runs work that belongs to no single partition, but may call the user's closures.
     fn guard<R>(&self, work: impl FnOnce(&Task<'_>) -> Result<R>) -> Result<R> {
         let task = Task::of_no_partition(self.job, self.number);
         let outcome = in_task(|| task.guard(work));
-        outcome.map_err(|error| error.of_stage(self.number))
+        outcome.map_err(|error| self.failed(error))
+    }
+
+    /// Adds the stage to an error that belongs to no single task, and sends the event.
+    fn failed(&self, error: Error) -> Error {
+        let error = error.of_stage(self.number);
+        self.send_failed(None, 1, &error);
+        error
     }
 
     fn run_task(
@@ -216,14 +279,12 @@ impl<'s> StageRun<'s> {
             let generation = task.generation();
             let partition = partition.take().unwrap_or_else(|| Partition::at(index));
             let outcome = in_task(|| task.guard(|task| worker.run(partition, task)));
+            if let Err(error) = &outcome {
+                self.send_failed(Some(index), attempt, error);
+            }
             match (outcome, make_again) {
                 (Err(error), Some(make_again)) if error.is_recoverable() => {
-                    let context = ErrorContext {
-                        stage: Some(self.number),
-                        partition: Some(index),
-                        ..ErrorContext::default()
-                    };
-                    check_attempts(attempt, context, error)?;
+                    check_attempts(attempt, self.context(Some(index)), error)?;
                     attempts.insert(index, attempt + 1);
                     make_again.since(generation, self.job, &mut attempts)?;
                 }
@@ -259,7 +320,7 @@ impl<'s> StageRun<'s> {
                 let before = PULLS_FOR.replace(ptr::from_ref(self).addr());
                 let pulled = in_task(|| caught(None, open));
                 PULLS_FOR.set(before);
-                let partition = pulled.map_err(|error| error.of_stage(self.number))?;
+                let partition = pulled.map_err(|error| self.failed(error))?;
                 match partition {
                     Some(_) => *given += 1,
                     None => stream.0 = None,
@@ -288,6 +349,15 @@ impl<'s> StageRun<'s> {
             }
         }
     }
+}
+
+/// Returns the number of this thread in the events of all jobs.
+fn thread_number() -> usize {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    }
+    NUMBER.with(|number| *number)
 }
 
 /// Returns an error once the maximum number of attempts has ended with damage.

@@ -38,7 +38,7 @@ impl Job {
         let number = self.plan.stages();
         let make_again = || self.make_again();
         self.watch(number, &self.plan.result, code.partitions(), || {
-            let run = StageRun::new(number, code, &self.state, self.executor.slots());
+            let run = self.stage_run(number, code, &self.state);
             let run = run.making_again(&make_again);
             work(&run, self.executor.local())?;
             run.check_whole()

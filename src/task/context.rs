@@ -6,7 +6,6 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use super::job::JobOutputs;
 use super::{CounterUpdate, Flow, JobState, MapBlock, Resources, Site, StoredPartition};
@@ -114,11 +113,6 @@ impl<'job> Task<'job> {
     /// Counts input bytes, for the progress bar.
     pub(crate) fn count_read(&self, bytes: u64) {
         self.job.progress().add_bytes(bytes);
-    }
-
-    /// Returns the counter of input bytes, for readers that add to it directly.
-    pub(crate) fn bytes_read(&self) -> &AtomicU64 {
-        self.job.progress().bytes_read()
     }
 
     /// Returns the output of the map side of `shuffle`. If it was computed in other processes, `import` reads it from

@@ -24,7 +24,7 @@ pub(crate) use job::JobState;
 pub(crate) use nesting::{in_task, is_in_task};
 pub(crate) use reclaimer::{MemoryReclaimer, ReclaimMemory};
 pub(crate) use remote::{Emit, MakeStage, RemoteStage, load_stage, save_map_side};
-pub(crate) use resources::{Progress, Resources};
+pub(crate) use resources::{Progress, Resources, ThreadTally};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, StageWorker};
 pub(crate) use stop::{STOP_CHECK_RECORDS, StopCheck, StopFlag};
 

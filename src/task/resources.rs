@@ -1,5 +1,6 @@
 //! Resources of a job, and its progress.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -89,6 +90,7 @@ impl Progress {
 
     pub(crate) fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        ThreadTally::add(|tally| tally.input_bytes += bytes);
     }
 
     /// Counts tasks that one thread ran one after the other in `time`.
@@ -104,6 +106,10 @@ impl Progress {
     pub(crate) fn add_shuffled(&self, records: u64, bytes: u64) {
         self.shuffled_records.fetch_add(records, Ordering::Relaxed);
         self.shuffled_bytes.fetch_add(bytes, Ordering::Relaxed);
+        ThreadTally::add(|tally| {
+            tally.shuffled_records += records;
+            tally.shuffled_bytes += bytes;
+        });
     }
 
     /// Counts records that the join filter dropped.
@@ -131,15 +137,44 @@ impl Progress {
         (time(&self.longest_task_nanos), time(&self.total_task_nanos))
     }
 
-    pub(crate) fn bytes_read(&self) -> &AtomicU64 {
-        &self.bytes
-    }
-
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn tasks(&self) -> usize {
         self.tasks.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts that one thread has added to [`Progress`], for the event of a batch of tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ThreadTally {
+    pub(crate) input_bytes: u64,
+    pub(crate) shuffled_records: u64,
+    pub(crate) shuffled_bytes: u64,
+}
+
+thread_local! {
+    static TALLY: Cell<ThreadTally> = Cell::default();
+}
+
+impl ThreadTally {
+    /// Returns the counts of the current thread since the last call, and resets them.
+    pub(crate) fn take() -> Self {
+        TALLY.take()
+    }
+
+    /// Runs `work` with separate counts: it may be nested in a task of another stage.
+    pub(crate) fn separate<R>(work: impl FnOnce() -> R) -> R {
+        let outer = TALLY.take();
+        let result = work();
+        TALLY.set(outer);
+        result
+    }
+
+    fn add(add: impl FnOnce(&mut Self)) {
+        let mut tally = TALLY.get();
+        add(&mut tally);
+        TALLY.set(tally);
     }
 }

@@ -6,7 +6,6 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Result;
 
@@ -25,7 +24,7 @@ pub(crate) struct SplitReader {
 impl SplitReader {
     /// Passes the records of `split` to `on_block`, block by block, until `on_block` returns `Break`.
     ///
-    /// Adds to `input_bytes` the number of bytes read from the file, compressed if it is.
+    /// Passes the number of bytes read from the file, compressed if it is, to `count_read` after each block.
     ///
     /// A whole file, and the last split of a file, are read to the end, including text that is appended in the
     /// meantime.
@@ -39,11 +38,11 @@ impl SplitReader {
         &self,
         split: &Split,
         options: &TextOptions,
-        input_bytes: &AtomicU64,
+        count_read: &impl Fn(u64),
         on_block: &mut impl FnMut(TextBlock<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<ControlFlow<()>> {
         let mut reader = TextBlockReader::open(split, options, BLOCK_BYTES, self.last.take())?;
-        let flow = push_blocks(&mut reader, input_bytes, on_block)?;
+        let flow = push_blocks(&mut reader, count_read, on_block)?;
         self.last
             .set(Some(reader).filter(|reader| !reader.has_grown()));
         Ok(flow)
@@ -52,7 +51,7 @@ impl SplitReader {
 
 fn push_blocks(
     reader: &mut TextBlockReader,
-    input_bytes: &AtomicU64,
+    count_read: &impl Fn(u64),
     on_block: &mut impl FnMut(TextBlock<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<ControlFlow<()>> {
     loop {
@@ -60,7 +59,7 @@ fn push_blocks(
             Some(block) => Some(on_block(block)?),
             None => None,
         };
-        input_bytes.fetch_add(reader.count_input_bytes(), Ordering::Relaxed);
+        count_read(reader.count_input_bytes());
         match flow {
             Some(ControlFlow::Continue(())) => {}
             Some(stop) => return Ok(stop),
@@ -80,8 +79,9 @@ mod tests {
 
     /// Returns the text of a split, and the number of bytes read from the file for it.
     fn read(reader: &SplitReader, split: &Split) -> Result<(Vec<u8>, u64)> {
-        let (input_bytes, mut text) = (AtomicU64::new(0), Vec::new());
-        let flow = reader.read(split, &TextOptions::default(), &input_bytes, &mut |block| {
+        let (input_bytes, mut text) = (Cell::new(0), Vec::new());
+        let count = |bytes| input_bytes.set(input_bytes.get() + bytes);
+        let flow = reader.read(split, &TextOptions::default(), &count, &mut |block| {
             text.extend_from_slice(block.bytes);
             Ok(ControlFlow::Continue(()))
         })?;
@@ -103,8 +103,9 @@ mod tests {
             assert_eq!(input_bytes, content.len() as u64);
         }
 
-        let (input_bytes, mut blocks) = (AtomicU64::new(0), 0);
-        let flow = reader.read(&split, &TextOptions::default(), &input_bytes, &mut |_| {
+        let (input_bytes, mut blocks) = (Cell::new(0), 0);
+        let count = |bytes| input_bytes.set(input_bytes.get() + bytes);
+        let flow = reader.read(&split, &TextOptions::default(), &count, &mut |_| {
             blocks += 1;
             Ok(ControlFlow::Break(()))
         });

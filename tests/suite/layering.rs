@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "error",
     "id",
     "storage",
@@ -19,6 +19,7 @@ const LAYERS: [&str; 17] = [
     "lineage",
     "operators",
     "plan",
+    "events",
     "executor",
     "scheduler",
     "context",

@@ -31,7 +31,7 @@ where
     T: Record + ?Sized,
     P: Pipeline<Out = T>,
 {
-    let job = bag.context.job(&bag.node).unwrap();
+    let job = bag.context.job(&bag.node, site()).unwrap();
     job.run_map_stages().unwrap();
     let state = job.state();
     let mut seen = 0;
@@ -68,7 +68,7 @@ where
     T: Record + ?Sized,
     P: Pipeline<Out = T>,
 {
-    let job = bag.context.job(&bag.node).unwrap();
+    let job = bag.context.job(&bag.node, site()).unwrap();
     job.run_map_stages().unwrap();
     job.state().stop();
     let task = Task::new(job.state(), 9, 0);

@@ -76,7 +76,7 @@ impl Processes {
     fn run_slot(&self, stage: &StageMessage, tasks: &Tasks<'_>, slots: &AtomicUsize) {
         let leave = |slots: usize| (slots > 1).then(|| slots - 1);
         while let Some(task) = tasks.next() {
-            match self.worker() {
+            match self.worker(tasks) {
                 Ok(process) => self.run_worker(process, stage, tasks, task),
                 Err(error) => match slots.fetch_update(Ordering::SeqCst, Ordering::SeqCst, leave) {
                     Ok(_) => return tasks.give_back(&task),
@@ -119,8 +119,8 @@ impl Processes {
         left.for_each(|task| tasks.give_back(&task));
     }
 
-    /// Returns an idle worker, or starts one.
-    fn worker(&self) -> Result<WorkerProcess> {
+    /// Returns an idle worker, or starts one for the stage of `tasks`.
+    fn worker(&self, tasks: &Tasks<'_>) -> Result<WorkerProcess> {
         loop {
             let Some(mut process) = self.idle().pop() else {
                 break;
@@ -135,7 +135,10 @@ impl Processes {
             match WorkerProcess::start(number, self.timeout) {
                 Err(StartError::Lost(_)) if attempt < STARTS => {}
                 Err(StartError::Lost(error) | StartError::Failed(error)) => return Err(error),
-                Ok(process) => return Ok(process),
+                Ok(process) => {
+                    tasks.worker_started(number);
+                    return Ok(process);
+                }
             }
         }
         unreachable!("the last attempt has returned")

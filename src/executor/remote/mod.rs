@@ -10,6 +10,7 @@
 mod pull;
 mod results;
 mod spec;
+mod stage_site;
 mod state;
 mod tasks;
 #[cfg(test)]
@@ -18,8 +19,9 @@ mod worker;
 
 pub(crate) use results::Driver;
 pub use spec::{PartitionSpec, Report, Stage, TaskSpec};
+pub(crate) use stage_site::StageSite;
+pub(crate) use tasks::Round;
 pub use tasks::Tasks;
-pub(crate) use tasks::{Round, StageSite};
 pub use worker::{Canceller, Worker};
 
 use crate::error::Result;

@@ -15,6 +15,9 @@ pub(crate) trait Driver: Sync {
     /// Records the report of a task of `partitions` partitions.
     fn take(&self, partitions: usize, report: &Report) -> Result<()>;
 
+    /// Returns the total length of the files that the tasks of the job have written so far.
+    fn written_bytes(&self) -> u64;
+
     /// Drops the partition that the error reports as damaged, if it belongs to data that is kept between jobs.
     fn forget(&self, damage: &Error);
 

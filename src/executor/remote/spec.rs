@@ -1,5 +1,6 @@
 //! The plain data that an executor transports: stages, tasks, and reports of tasks.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ pub struct Report {
 /// Metrics of a task for the summary of the job.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Metrics {
+    /// Number of the worker.
+    pub(crate) worker: usize,
     pub(crate) input_bytes: u64,
     pub(crate) shuffled_records: u64,
     pub(crate) shuffled_bytes: u64,
@@ -94,6 +97,11 @@ impl Report {
 }
 
 impl TaskSpec {
+    /// Returns the range of its partitions, which are neighbours.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.first()..self.first() + self.partitions.len()
+    }
+
     /// Returns the number of its first partition.
     pub(super) fn first(&self) -> usize {
         self.partitions

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::pull::pull_some;
 use super::results::{Driver, ResultChunk, Standing};
 use super::spec::{PartitionSpec, Report, TaskSpec};
+use super::stage_site::StageSite;
 use super::state::{End, RoundState, WaitingTask};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
-use crate::task::{Flow, Site};
+use crate::task::Flow;
 
 /// Maximum number of attempts at a task.
 const ATTEMPTS: usize = 4;
@@ -28,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// unanswered task counts as lost when the executor returns. Calls for a task that has been answered have no effect.
 pub struct Tasks<'a> {
     source: &'a dyn Driver,
-    site: StageSite,
+    site: StageSite<'a>,
     /// Number of partitions, if it is known before they are read.
     partitions: Option<usize>,
     /// Number of neighbouring partitions that a worker takes [together](crate::task::StageCode::partitions_per_task).
@@ -38,13 +39,6 @@ pub struct Tasks<'a> {
     changed: Condvar,
     /// Held by the thread that pulls from the source.
     pull: Mutex<()>,
-}
-
-/// Number and call site of a stage, for the context of an error.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StageSite {
-    pub(crate) number: usize,
-    pub(crate) site: Site,
 }
 
 /// State of a stage when the executor returns.
@@ -63,7 +57,7 @@ impl<'a> Tasks<'a> {
     /// Creates the tasks of a stage for an executor that runs `slots` of them at a time.
     pub(crate) fn new(
         source: &'a dyn Driver,
-        site: StageSite,
+        site: StageSite<'a>,
         partitions: Option<usize>,
         partitions_per_task: usize,
         slots: usize,
@@ -164,7 +158,7 @@ impl<'a> Tasks<'a> {
     #[cold]
     fn refuse(&self, mut state: MutexGuard<'_, RoundState>, partition: usize, standing: &Standing) {
         state.end(End::Failed(if *standing == Standing::Other {
-            let StageSite { number, site } = self.site;
+            let StageSite { number, site, .. } = self.site;
             Error::new(ErrorKind::NotRepeatable {
                 context: ErrorContext {
                     stage: Some(number),
@@ -201,9 +195,13 @@ impl<'a> Tasks<'a> {
             state.end(End::Failed(error));
         }
         state.files.extend(report.files().map(Path::to_owned));
+        let metrics = report.metrics;
         state.reports.insert(task.first(), report);
         drop(self.hand_on(state));
         self.changed.notify_all();
+        self.site.send_done(task, &metrics);
+        let StageSite { number, events, .. } = self.site;
+        events.send_spilled(number, || self.source.written_bytes());
     }
 
     /// Reports that the task ended with an error that [`Worker::run`](super::Worker::run) returned. The error ends the
@@ -215,13 +213,18 @@ impl<'a> Tasks<'a> {
         };
         if matches!(error.kind(), ErrorKind::Cancelled) {
             state.put_back(task.partitions, task.attempt - 1);
-        } else if error.is_recoverable() {
+            drop(state);
+            return self.changed.notify_all();
+        }
+        let event = self.site.failure(&task, &error);
+        if error.is_recoverable() {
             self.try_again(&mut state, task, error);
         } else {
             state.end(End::Failed(error));
         }
         drop(state);
         self.changed.notify_all();
+        self.site.events.send(event);
     }
 
     /// Reports that the worker was lost before it finished the task, which is retried. `worker` is the number of the
@@ -231,15 +234,26 @@ impl<'a> Tasks<'a> {
         let Some(task) = state.out.remove(&task.id) else {
             return;
         };
-        let mut cause = cause.to_owned();
+        let mut details = cause.to_owned();
         // The context of the error names a single partition.
         if let [first, .., last] = &task.partitions[..] {
-            cause += &format!(", at partitions {} to {}", first.index, last.index);
+            details += &format!(", at partitions {} to {}", first.index, last.index);
         }
-        let error = Error::new(ErrorKind::WorkerLost { worker, cause });
+        let error = Error::new(ErrorKind::WorkerLost {
+            worker,
+            cause: details,
+        });
+        let event = self.site.failure(&task, &error);
         self.try_again(&mut state, task, error);
         drop(state);
         self.changed.notify_all();
+        self.site.send_worker_lost(worker, cause);
+        self.site.events.send(event);
+    }
+
+    /// Reports that a worker has been started for this stage, for [observers](crate::events) only.
+    pub fn worker_started(&self, worker: usize) {
+        self.site.send_worker_started(worker);
     }
 
     /// Returns a task that was not begun, so that it is assigned again.
@@ -276,7 +290,9 @@ impl<'a> Tasks<'a> {
             Error::new(ErrorKind::WorkerLost { worker: 0, cause })
         };
         for task in out.into_values() {
-            self.try_again(&mut state, task, never("before the task was done"));
+            let error = never("before the task was done");
+            self.site.events.send(self.site.failure(&task, &error));
+            self.try_again(&mut state, task, error);
         }
         state = self.hand_on(state);
         let is_over = self.is_over(&mut state);
@@ -312,7 +328,7 @@ impl<'a> Tasks<'a> {
         let attempts = task.attempt;
         if attempts >= ATTEMPTS {
             return state.end(End::Failed(Error::new(ErrorKind::TooManyAttempts {
-                context: self.context(&task),
+                context: self.site.context(&task),
                 attempts,
                 last: Box::new(error),
             })));
@@ -325,15 +341,6 @@ impl<'a> Tasks<'a> {
         // others from being done, and the error can name a single partition.
         for partitions in task.partitions.chunks(self.partitions_per_task) {
             state.put_back(partitions.to_vec(), attempts);
-        }
-    }
-
-    fn context(&self, task: &TaskSpec) -> ErrorContext {
-        let StageSite { number, site } = self.site;
-        ErrorContext {
-            stage: Some(number),
-            partition: Some(task.first()).filter(|_| task.partitions.len() == 1),
-            ..ErrorContext::from(site)
         }
     }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::results::framed;
 use super::spec::PartitionSpec;
-use super::tasks::{Round, StageSite, Tasks};
-use super::{Driver, Report, TaskSpec};
+use super::tasks::{Round, Tasks};
+use super::{Driver, Report, StageSite, TaskSpec};
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::JobEvents;
 use crate::task::{FilePart, Flow, MapBlock, Site};
 
 /// A driver that records its calls.
@@ -23,6 +24,7 @@ struct Fake {
     enough: Option<usize>,
     is_stopped: AtomicBool,
     partitions_done: AtomicUsize,
+    events: JobEvents,
 }
 
 impl Fake {
@@ -56,6 +58,10 @@ impl Driver for Fake {
         Ok(())
     }
 
+    fn written_bytes(&self) -> u64 {
+        0
+    }
+
     fn forget(&self, _: &Error) {}
 
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow> {
@@ -85,6 +91,7 @@ fn tasks_in_groups(
     let site = StageSite {
         number: 2,
         site: Site::new("map"),
+        events: &source.events,
     };
     Tasks::new(source, site, partitions, partitions_per_task, slots)
 }

@@ -97,7 +97,7 @@ impl Worker {
         if job.is_stopped() {
             return Err(Error::new(ErrorKind::Cancelled));
         }
-        let measures = Measures::of(&loaded.resources);
+        let measures = Measures::of(self.number, &loaded.resources);
         let mut chunks = vec![0; task.partitions.len()];
         // The call may drop records of the user's types, and dropping them may panic.
         let blocks = caught(None, || {
@@ -196,13 +196,15 @@ fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
 
 /// Resources used before a task.
 struct Measures {
+    worker: usize,
     start: Instant,
     written_bytes: u64,
 }
 
 impl Measures {
-    fn of(resources: &Resources) -> Self {
+    fn of(worker: usize, resources: &Resources) -> Self {
         Self {
+            worker,
             start: Instant::now(),
             written_bytes: resources.scratch.written_bytes(),
         }
@@ -212,6 +214,7 @@ impl Measures {
     fn until_now(&self, job: &JobState) -> Metrics {
         let (progress, resources) = (job.progress(), job.resources());
         Metrics {
+            worker: self.worker,
             input_bytes: progress.bytes(),
             shuffled_records: progress.shuffled_records(),
             shuffled_bytes: progress.shuffled_bytes(),

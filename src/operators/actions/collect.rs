@@ -50,6 +50,10 @@ impl<T: ?Sized> Collect<T> {
 impl<T: Record<Owned: Data> + ?Sized> Action<T> for Collect<T> {
     type Part = Vec<T::Owned>;
 
+    fn site(&self) -> Site {
+        self.site
+    }
+
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<Self::Part>
     where
         P: Pipeline<Out = T>,
@@ -199,6 +203,10 @@ portable! {
 
 impl<T: Record + ?Sized> Action<T> for HasAny {
     type Part = bool;
+
+    fn site(&self) -> Site {
+        self.site
+    }
 
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<bool>
     where

@@ -16,6 +16,10 @@ portable! {
 impl<T: Record + ?Sized> Action<T> for Count {
     type Part = u64;
 
+    fn site(&self) -> Site {
+        self.site
+    }
+
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<u64>
     where
         P: Pipeline<Out = T>,

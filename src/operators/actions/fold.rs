@@ -33,6 +33,10 @@ where
 {
     type Part = A;
 
+    fn site(&self) -> Site {
+        self.site
+    }
+
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<A>
     where
         P: Pipeline<Out = T>,

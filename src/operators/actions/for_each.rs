@@ -26,6 +26,10 @@ where
 {
     type Part = ();
 
+    fn site(&self) -> Site {
+        self.site
+    }
+
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<()>
     where
         P: Pipeline<Out = T>,

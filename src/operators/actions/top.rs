@@ -51,6 +51,10 @@ where
 {
     type Part = Ranked<T>;
 
+    fn site(&self) -> Site {
+        self.site
+    }
+
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<Ranked<T>>
     where
         P: Pipeline<Out = T>,

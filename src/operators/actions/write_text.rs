@@ -164,6 +164,10 @@ impl<T: WriteLine<Form> + ?Sized, Form: 'static> Action<T> for WriteText<Form> {
     /// Number of records, and of bytes.
     type Part = (u64, u64);
 
+    fn site(&self) -> Site {
+        self.site
+    }
+
     fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<(u64, u64)>
     where
         P: Pipeline<Out = T>,

@@ -1,12 +1,11 @@
 //! Statistics of a job.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::error::format_bytes;
-use crate::task::JobState;
 
 /// Statistics of one job. Returned by [`Context::last_job`](crate::Context::last_job).
 ///
@@ -29,6 +28,8 @@ use crate::task::JobState;
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct JobSummary {
+    /// Number of the job, as in its [events](crate::events).
+    pub job: u64,
     /// Stages that ran, in order.
     pub stages: Vec<StageSummary>,
     /// Time from the start of the first stage to the end of the last.
@@ -109,50 +110,5 @@ impl fmt::Display for StageSummary {
             format_bytes(self.spilled_bytes),
             format_bytes(self.peak_memory_bytes as u64),
         )
-    }
-}
-
-/// Measures the time of a stage and the changes of the job's counters.
-pub(super) struct Watch {
-    start: Instant,
-    spilled_bytes: u64,
-}
-
-impl Watch {
-    /// Starts the clock and resets the counters of the stage.
-    pub(super) fn start(job: &JobState) -> Self {
-        job.progress().reset();
-        Self {
-            start: Instant::now(),
-            spilled_bytes: job.resources().scratch.written_bytes(),
-        }
-    }
-
-    pub(super) fn stop(
-        &self,
-        job: &JobState,
-        stage: usize,
-        operator: &'static str,
-    ) -> StageSummary {
-        let (progress, resources) = (job.progress(), job.resources());
-        let (longest, total) = progress.task_times();
-        let mean = total.as_secs_f64() / progress.tasks().max(1) as f64;
-        StageSummary {
-            stage,
-            operator,
-            tasks: progress.tasks(),
-            input_bytes: progress.bytes(),
-            shuffled_records: progress.shuffled_records(),
-            filtered_records: progress.filtered_records(),
-            shuffled_bytes: progress.shuffled_bytes(),
-            spilled_bytes: resources.scratch.written_bytes() - self.spilled_bytes,
-            peak_memory_bytes: resources.budget.peak_bytes(),
-            skew: if mean > 0.0 {
-                longest.as_secs_f64() / mean
-            } else {
-                1.0
-            },
-            elapsed: self.start.elapsed(),
-        }
     }
 }

@@ -1,0 +1,166 @@
+//! Observers, and the events of one job.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::event::{Event, JobOutcome};
+use super::summary::JobSummary;
+use crate::error::caught;
+use crate::id::JobId;
+use crate::task::in_task;
+
+/// Receives the events of the jobs of a context. Set by [`ContextBuilder::observer`](crate::ContextBuilder::observer).
+///
+/// Closures that take an [`Event`] are observers.
+///
+/// The threads that run the job call the observer, so a slow observer slows down the job. An observer cannot run jobs:
+/// an action in it fails with [`NestedJob`](crate::ErrorKind::NestedJob).
+///
+/// # Panics
+///
+/// If an observer panics, the panic is caught and the job continues. The observer receives no more events, of this job
+/// or of others. Other observers are not affected.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use holdall::Context;
+/// use holdall::events::{Event, Observer};
+///
+/// #[derive(Clone, Default)]
+/// struct Shuffled(Arc<AtomicU64>);
+///
+/// impl Observer for Shuffled {
+///     fn event(&self, event: &Event) {
+///         if let Event::TasksDone { shuffled_records, .. } = event {
+///             self.0.fetch_add(*shuffled_records, Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// let shuffled = Shuffled::default();
+/// let context = Context::builder().observer(shuffled.clone()).build()?;
+/// context.range(0..1000).map(|n| (n % 10, n)).sum_by_key().count()?;
+/// assert_eq!(shuffled.0.load(Ordering::Relaxed), 1000);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+pub trait Observer: Send + Sync {
+    /// Takes an event. Called from any thread, also concurrently.
+    fn event(&self, event: &Event);
+}
+
+impl<F: Fn(&Event) + Send + Sync> Observer for F {
+    fn event(&self, event: &Event) {
+        self(event);
+    }
+}
+
+/// An observer whose panics are caught.
+pub(crate) struct GuardedObserver {
+    observer: Box<dyn Observer>,
+    has_panicked: AtomicBool,
+}
+
+impl GuardedObserver {
+    pub(crate) fn new(observer: impl Observer + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            observer: Box::new(observer),
+            has_panicked: AtomicBool::new(false),
+        })
+    }
+
+    fn send(&self, event: &Event) {
+        // After a panic, the state of the observer may be inconsistent.
+        if self.has_panicked.load(Ordering::Relaxed) {
+            return;
+        }
+        let sent = || {
+            self.observer.event(event);
+            Ok(())
+        };
+        // Marked as a task, because a job that the observer started would block a thread of this job.
+        if in_task(|| caught(None, sent)).is_err() {
+            self.has_panicked.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Sends the events of one job to its observers.
+#[derive(Default)]
+pub(crate) struct JobEvents {
+    job: u64,
+    /// Observers of the end of the job only, so that a job without others creates no other event.
+    of_end: Vec<Arc<GuardedObserver>>,
+    observers: Vec<Arc<GuardedObserver>>,
+    /// Total of the `Spilled` events.
+    spilled_bytes: AtomicU64,
+}
+
+impl JobEvents {
+    /// Creates the events of a new job. The observers `of_end` only receive [`Event::JobDone`], before all others.
+    pub(crate) fn new(
+        of_end: Vec<Arc<GuardedObserver>>,
+        observers: Vec<Arc<GuardedObserver>>,
+    ) -> Self {
+        Self {
+            job: JobId::next().number(),
+            of_end,
+            observers,
+            spilled_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns the number of the job.
+    pub(crate) fn job(&self) -> u64 {
+        self.job
+    }
+
+    /// Sends the event that `event` creates from the number of the job. Creates none if the job is not observed.
+    pub(crate) fn send(&self, event: impl FnOnce(u64) -> Event) {
+        if self.observers.is_empty() {
+            return;
+        }
+        let event = event(self.job);
+        for observer in &self.observers {
+            observer.send(&event);
+        }
+    }
+
+    /// Sends [`Event::Spilled`] if files have been written. `written_bytes` is their total length so far.
+    pub(crate) fn send_spilled(&self, stage: usize, written_bytes: impl FnOnce() -> u64) {
+        if self.observers.is_empty() {
+            return;
+        }
+        let written_bytes = written_bytes();
+        // Each byte is in one event, whichever thread sends it.
+        let sent_bytes = self
+            .spilled_bytes
+            .fetch_max(written_bytes, Ordering::Relaxed);
+        if written_bytes > sent_bytes {
+            let bytes = written_bytes - sent_bytes;
+            self.send(|job| Event::Spilled { job, stage, bytes });
+        }
+    }
+
+    /// Sends [`Event::JobDone`].
+    pub(crate) fn send_end(&self, summary: JobSummary, outcome: JobOutcome) {
+        let job = self.job;
+        let event = Event::JobDone {
+            job,
+            summary,
+            outcome,
+        };
+        for observer in self.of_end.iter().chain(&self.observers) {
+            observer.send(&event);
+        }
+    }
+}
+
+impl fmt::Debug for JobEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobEvents").field(&self.job).finish()
+    }
+}
