@@ -172,6 +172,42 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Returns the number of the job.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use holdall::Context;
+    /// use holdall::events::Event;
+    ///
+    /// let jobs = Arc::new(Mutex::new(Vec::new()));
+    /// let seen = Arc::clone(&jobs);
+    /// let observer = move |event: &Event| seen.lock().unwrap().push(event.job());
+    /// let context = Context::builder().observer(observer).build()?;
+    /// context.range(0..10).count()?;
+    /// let job = context.last_job().unwrap().job;
+    /// assert!(jobs.lock().unwrap().iter().all(|seen| *seen == job));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn job(&self) -> u64 {
+        match self {
+            Self::JobStarted { job, .. }
+            | Self::StageStarted { job, .. }
+            | Self::StageRestarted { job, .. }
+            | Self::TasksDone { job, .. }
+            | Self::TaskFailed { job, .. }
+            | Self::WorkerStarted { job, .. }
+            | Self::WorkerLost { job, .. }
+            | Self::Spilled { job, .. }
+            | Self::StageDone { job, .. }
+            | Self::JobDone { job, .. } => *job,
+        }
+    }
+}
+
 /// A thread or worker that runs tasks. Part of [`Event::TasksDone`].
 ///
 /// # Examples

@@ -22,6 +22,11 @@
 //! Jobs that run concurrently, for example inside a loop over [`iter`](crate::Bag::iter), mix their events. Each event
 //! has the number of its job.
 //!
+//! # Costs
+//!
+//! Events are sent for batches of up to 256 tasks, never for a record. Without an observer, a batch checks only whether
+//! there is one. With an observer, the thread that has done a batch creates one or two events and calls the observer.
+//!
 //! # Examples
 //!
 //! ```

@@ -164,3 +164,56 @@ impl fmt::Debug for JobEvents {
         f.debug_tuple("JobEvents").field(&self.job).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Returns an observer that records the number of the job of each event.
+    fn recording(jobs: &Arc<Mutex<Vec<u64>>>) -> Vec<Arc<GuardedObserver>> {
+        let jobs = Arc::clone(jobs);
+        let observer = move |event: &Event| jobs.lock().unwrap().push(event.job());
+        vec![GuardedObserver::new(observer)]
+    }
+
+    fn restarted(job: u64) -> Event {
+        let (stage, operator) = (1, "map");
+        Event::StageRestarted {
+            job,
+            stage,
+            operator,
+        }
+    }
+
+    #[test]
+    fn observers_of_the_end_create_no_other_events() {
+        let jobs = Arc::default();
+        let events = JobEvents::new(recording(&jobs), Vec::new());
+        events.send(|_| panic!("no event"));
+        events.send_spilled(1, || panic!("no event"));
+        assert!(jobs.lock().unwrap().is_empty());
+        events.send_end(JobSummary::default(), JobOutcome::Completed);
+        assert_eq!(*jobs.lock().unwrap(), [events.job()]);
+    }
+
+    #[test]
+    fn each_spilled_byte_is_in_one_event() {
+        let (jobs, sizes) = (Arc::default(), Arc::new(Mutex::new(Vec::new())));
+        let seen = Arc::clone(&sizes);
+        let mut observers = recording(&jobs);
+        observers.push(GuardedObserver::new(move |event: &Event| {
+            if let Event::Spilled { bytes, .. } = event {
+                seen.lock().unwrap().push(*bytes);
+            }
+        }));
+        let events = JobEvents::new(Vec::new(), observers);
+        events.send(restarted);
+        for written_bytes in [0, 3, 3, 10, 7] {
+            events.send_spilled(1, || written_bytes);
+        }
+        assert_eq!(*sizes.lock().unwrap(), [3, 7]);
+        assert_eq!(*jobs.lock().unwrap(), [events.job(); 3]);
+    }
+}

@@ -137,3 +137,28 @@ impl Shown {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::StageSummary;
+
+    #[test]
+    fn a_bar_is_drawn_from_the_start_to_the_end_of_a_stage() {
+        let bar = StageBar::new(Arc::default());
+        let is_drawn = || bar.state.lock().unwrap().drawing.is_some();
+        for stage in 1..3 {
+            bar.event(&Event::StageStarted {
+                job: 1,
+                stage,
+                operator: "map",
+                tasks: Some(3),
+                input_bytes: None,
+            });
+            assert!(is_drawn());
+            let summary = StageSummary::default();
+            bar.event(&Event::StageDone { job: 1, summary });
+            assert!(!is_drawn());
+        }
+    }
+}

@@ -30,7 +30,7 @@ use crate::error::format_bytes;
 pub struct JobSummary {
     /// Number of the job, as in its [events](crate::events).
     pub job: u64,
-    /// Stages that ran, in order.
+    /// Stages that ran, in order, including one that failed.
     pub stages: Vec<StageSummary>,
     /// Time from the start of the first stage to the end of the last.
     pub elapsed: Duration,

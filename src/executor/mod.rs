@@ -30,6 +30,8 @@
 //! - Run tasks in any order and on any number of workers, lose them, and run them again, even concurrently. The result
 //!   is the same: the first attempt that finishes counts, and all others are discarded.
 //! - Take tasks in advance by [`try_next`](Tasks::try_next), and return them unused.
+//! - Report the workers that it starts by [`worker_started`](Tasks::worker_started), for
+//!   [observers](crate::events).
 //! - Stop tasks by a [`Canceller`] if [`is_cancelled`](Tasks::is_cancelled) returns `true`, because their results are
 //!   no longer needed.
 //!

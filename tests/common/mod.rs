@@ -32,7 +32,7 @@ fn holdall_worker() {
 }
 
 /// Settings under which a behaviour must be the same. To test another executor, or a tiny memory budget, add a line.
-fn settings() -> Vec<(&'static str, ContextBuilder)> {
+pub(crate) fn settings() -> Vec<(&'static str, ContextBuilder)> {
     let on = |executor| Context::builder().executor(executor);
     vec![
         ("inline", on(Executor::Inline)),

@@ -12,6 +12,7 @@ mod counters;
 mod cycles;
 mod determinism;
 mod errors;
+mod events;
 mod examples;
 mod fields;
 mod group;

@@ -10,7 +10,7 @@ use holdall::{Context, Counter, Executor, Result};
 /// Runs tasks out of order, loses each third attempt, runs each fourth twice, and encodes and decodes all data that it
 /// transfers.
 #[derive(Default)]
-struct Awkward {
+pub(crate) struct Awkward {
     attempts: AtomicUsize,
     workers: AtomicUsize,
     seed: Mutex<u64>,
