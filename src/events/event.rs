@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::summary::{JobSummary, StageSummary};
-use crate::error::{Error, ErrorContext, SourceLocation};
+use crate::error::{Error, ErrorContext, SourceLocation, caught};
 use crate::plan::Plan;
 
 /// An event of a job. The [module](crate::events) describes the order of events.
@@ -277,8 +277,14 @@ impl JobOutcome {
     /// Describes the error that ended a job.
     pub(crate) fn failed(error: &Error) -> Self {
         Self::Failed {
-            error: error.to_string(),
+            error: message(error),
             context: error.context().cloned(),
         }
     }
+}
+
+/// Returns the message of an error. `Display` of an error of the user's type may panic.
+pub(crate) fn message(error: &Error) -> String {
+    let message = caught(None, || Ok(error.to_string()));
+    message.unwrap_or_else(|_| "an error without a message".to_owned())
 }

@@ -57,6 +57,7 @@ mod observer;
 mod progress_bar;
 mod summary;
 
+pub(crate) use event::message;
 pub use event::{Event, JobOutcome, TaskRunner};
 pub(crate) use last_job::{LastJob, SummaryPrinter};
 pub use observer::Observer;

@@ -162,16 +162,17 @@ impl Job {
             job,
             summary: stage.clone(),
         });
-        if let Some(JobEnd { summary, outcome }) = &mut *self.lock_end() {
-            summary.elapsed += stage.elapsed;
-            summary.stages.push(stage);
-            match &result {
-                Ok(_) if number == self.plan.stages() && !self.state.is_stopped() => {
-                    *outcome = JobOutcome::Completed;
-                }
-                Err(error) if !error.is_cancelled() => *outcome = JobOutcome::failed(error),
-                _ => {}
+        let outcome = match &result {
+            Ok(_) if number == self.plan.stages() && !self.state.is_stopped() => {
+                JobOutcome::Completed
             }
+            Err(error) if !error.is_cancelled() => JobOutcome::failed(error),
+            _ => JobOutcome::Cancelled,
+        };
+        if let Some(end) = &mut *self.lock_end() {
+            end.summary.elapsed += stage.elapsed;
+            end.summary.stages.push(stage);
+            end.outcome = outcome;
         }
         result
     }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorContext, ErrorKind, Result, caught};
-use crate::events::{Event, JobEvents, TaskRunner};
+use crate::events::{self, Event, JobEvents, TaskRunner};
 use crate::task::{
     JobState, Partition, PartitionStream, StageCode, StageWorker, Task, ThreadTally, in_task,
 };
@@ -233,7 +233,7 @@ impl<'s> StageRun<'s> {
             stage: self.number,
             partitions: partition.map(|index| index..index + 1),
             attempt,
-            error: error.to_string(),
+            error: events::message(error),
             context: error.context().cloned().unwrap_or_else(context),
         });
     }

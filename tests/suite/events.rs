@@ -1,5 +1,6 @@
 //! Observers receive the same events on every executor, in order, with the numbers of the summary.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::ops::Range;
 use std::path::Path;
@@ -252,6 +253,36 @@ fn a_job_that_fails_says_why() {
         assert_eq!(place.as_ref(), error.context());
         assert_eq!(context.last_job().expect("it ran").stages.len(), 1);
     });
+}
+
+/// An error whose message panics.
+#[derive(Debug)]
+struct Mute;
+
+impl fmt::Display for Mute {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("{ON_PURPOSE}");
+    }
+}
+
+impl std::error::Error for Mute {}
+
+#[test]
+fn an_error_without_a_message_ends_its_job_as_others_do() {
+    quiet_panics();
+    for (name, builder) in settings() {
+        let recorder = Recorder::default();
+        let context = observed(builder, &recorder);
+        let failing = context.range(0..10).try_map(|_| Err::<u64, _>(Mute));
+        let error = failing.count().expect_err("it fails");
+        assert!(matches!(error.kind(), ErrorKind::Closure { .. }), "{name}");
+        let events = recorder.take();
+        assert_eq!(stages(&events).len(), 1);
+        let JobOutcome::Failed { error, .. } = outcome(&events) else {
+            panic!("{events:?}");
+        };
+        assert_eq!(error, "an error without a message", "{name}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::spec::{Metrics, TaskSpec};
 use crate::error::{Error, ErrorContext};
-use crate::events::{Event, JobEvents, TaskRunner};
+use crate::events::{self, Event, JobEvents, TaskRunner};
 use crate::task::Site;
 
 /// Number and call site of a stage, and the events of its job.
@@ -33,7 +33,7 @@ impl StageSite<'_> {
         let (partitions, attempt) = (Some(task.range()), task.attempt);
         let context = error.context().cloned();
         let context = context.unwrap_or_else(|| self.context(task));
-        let error = error.to_string();
+        let error = events::message(error);
         move |job| Event::TaskFailed {
             job,
             stage,
