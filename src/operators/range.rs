@@ -149,8 +149,9 @@ mod tests {
     #[test]
     fn a_range_has_as_many_numbers_as_its_iterator() {
         assert_eq!((3..3_u8).start_and_len(), (3, 0));
-        assert_eq!((5..3_i64).start_and_len().1, 0);
-        assert_eq!((5..=3_i64).start_and_len().1, 0);
+        let (five, three) = (5_i64, 3_i64);
+        assert_eq!((five..three).start_and_len().1, 0);
+        assert_eq!((five..=three).start_and_len().1, 0);
         assert_eq!((-128..=127_i8).start_and_len(), (-128, 256));
         assert_eq!((i64::MIN..=i64::MAX).start_and_len(), (i64::MIN, 1 << 64));
         assert_eq!((i64::MIN..i64::MAX).start_and_len().1, (1 << 64) - 1);

@@ -623,7 +623,7 @@ fn damage_does_not_show_in_any_answer() {
         }
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(&work))));
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     for (key, (mended, all)) in mended.into_inner().expect("no case has failed") {
         eprintln!("{key}: {mended} of {all} cases had to compute their sources again");
         assert!(
