@@ -9,8 +9,8 @@ use super::faults::{Effect, Fault, Operation, Scope, Times};
 use super::harness::{Outcome, Report, Run, Scene};
 use super::program::{EXECUTORS, WORK};
 
-/// Number of directories in which the program runs concurrently.
-const PLACES: usize = 2;
+/// Number of directories in which the program runs concurrently. Many runs only wait, for a worker or a time limit.
+const PLACES: usize = 10;
 
 /// Default number of runs for each operation of the program.
 const RUNS: u64 = 40;
