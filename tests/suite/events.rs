@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdall::events::{Event, JobOutcome, Observer, TaskRunner};
-use holdall::{Context, ContextBuilder, ErrorKind, Executor, StageSummary};
+use holdall::{Bag, Context, ContextBuilder, ErrorKind, Executor, StageSummary};
 
 use crate::common::{Files, ON_PURPOSE, quiet_panics, settings, within_the_limit};
 use crate::remote_executor::Awkward;
@@ -345,6 +345,18 @@ fn concurrent_jobs_have_different_numbers() {
     });
 }
 
+/// Sets few partitions, because the awkward executor reads all of the input for each.
+fn spilling(builder: ContextBuilder, files: &Files) -> ContextBuilder {
+    let builder = builder.spill_directory(files.path("spill"));
+    builder.shuffle_partitions(4)
+}
+
+/// Returns more text than the memory of one thread.
+fn texts(context: &Context) -> Bag<String> {
+    let numbers = context.range_partitioned(0..12_000, 8);
+    numbers.map(|n| format!("{:0250}", n ^ 0xfff)).boxed()
+}
+
 #[test]
 fn spilled_bytes_are_those_of_the_summary() {
     let on = |executor| Context::builder().executor(executor);
@@ -358,13 +370,11 @@ fn spilled_bytes_are_those_of_the_summary() {
     }
     for builder in builders {
         let (files, recorder) = (Files::new(), Recorder::default());
-        let context = observed(builder.spill_directory(files.path("spill")), &recorder);
+        let context = observed(spilling(builder, &files), &recorder);
         within_the_limit("a sort", move || {
-            let texts = context
-                .range(0..40_000)
-                .map(|n| format!("{:0100}", n ^ 0xfff));
+            let texts = texts(&context);
             let sorted = texts.sort().collect().expect("texts");
-            assert!(sorted.is_sorted() && sorted.len() == 40_000);
+            assert!(sorted.is_sorted() && sorted.len() == 12_000);
             let events = recorder.take();
             let stages = stages(&events);
             for stage in &stages {
@@ -406,17 +416,15 @@ fn stages_that_run_again_are_restarted() {
     }
     for builder in builders {
         let (files, recorder) = (Files::new(), Recorder::default());
-        let context = observed(builder.spill_directory(files.path("spill")), &recorder);
+        let context = observed(spilling(builder, &files), &recorder);
         within_the_limit("a sort", move || {
-            let texts = context
-                .range(0..40_000)
-                .map(|n| format!("{:0100}", n ^ 0xfff));
+            let texts = texts(&context);
             let sorted = texts.sort().with(files.root().to_owned());
             let sorted = sorted.map(|root, text| {
                 damage_once(root);
                 text
             });
-            assert_eq!(sorted.count().expect("a count"), 40_000);
+            assert_eq!(sorted.count().expect("a count"), 12_000);
             let events = recorder.take();
             let stages = stages(&events);
             stages[0].assert_whole();
