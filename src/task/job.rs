@@ -153,9 +153,9 @@ impl JobState {
         Arc::make_mut(&mut all).by_shuffle.insert(shuffle, outputs);
     }
 
-    /// Replaces all outputs with those of `anew`, in one step.
-    pub(crate) fn replace_outputs(&self, anew: &Self) {
-        let by_shuffle = anew.outputs().by_shuffle.clone();
+    /// Replaces all outputs with those of `recomputed`, in one step.
+    pub(crate) fn replace_outputs(&self, recomputed: &Self) {
+        let by_shuffle = recomputed.outputs().by_shuffle.clone();
         let mut all = lock(&self.outputs);
         let generation = all.generation + 1;
         *all = Arc::new(JobOutputs {

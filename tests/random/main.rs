@@ -1,5 +1,5 @@
-//! Tests of random programs and of chosen cases of damage, of which `ci/full` runs more. They are a program of their own, which
-//! is compiled beside the suite.
+//! Tests of random programs and of chosen cases of damage, of which `ci/full` runs more. They are a separate program, so
+//! that it compiles in parallel with the suite.
 
 #[path = "../common/mod.rs"]
 mod common;
