@@ -609,6 +609,9 @@ fn damage_does_not_show_in_any_answer() {
             if round >= rounds {
                 return;
             }
+            if round % 500 == 0 && rounds > 500 {
+                eprintln!("case {round} of {rounds}");
+            }
             let case = cases[round * step % cases.len()];
             let clean = clean(case);
             let harmed = within_the_limit(&case.to_string(), move || case.run(true));
