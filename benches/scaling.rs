@@ -1,4 +1,7 @@
-//! The same data on one thread and on two, in one partition and in ten thousand.
+//! The same data on one thread and on two, in one partition and in ten thousand. The sides of a join, alone and together.
+
+use std::thread;
+use std::time::Duration;
 
 use divan::Bencher;
 use holdall::{Context, Result, TextReader};
@@ -74,5 +77,25 @@ fn sorted(bencher: Bencher<'_, '_>, (threads, partitions): (usize, usize)) {
     bench(bencher, threads, |context| {
         let numbers = context.range_partitioned(0..RECORDS, partitions);
         numbers.map(mixed).sort().count()
+    });
+}
+
+/// Each side has one task, which leaves a core idle. The tasks sleep, so that the times hold on a busy machine. The join
+/// takes as long as the slower side, if both run at the same time.
+#[divan::bench(args = ["left", "right", "join"], sample_count = 10)]
+fn sides_of_a_join(bencher: Bencher<'_, '_>, sides: &str) {
+    bench(bencher, 2, |context| {
+        let side = |millis| {
+            let numbers = context.range_partitioned(0..10, 1);
+            numbers.map(move |n| {
+                thread::sleep(Duration::from_millis(millis));
+                (n, n)
+            })
+        };
+        match sides {
+            "left" => side(10).partition_by(64).count(),
+            "right" => side(8).partition_by(64).count(),
+            _ => side(10).join(side(8)).count(),
+        }
     });
 }

@@ -42,8 +42,9 @@
 //!   calls a closure with each record, which calls the next operator.
 //! - An action divides the lineage into *stages*, with a boundary at each *shuffle*. [`Bag::explain`] prints the
 //!   stages.
-//! - The stages run one after another. A stage has one *task* for each of its partitions. The threads of the executor
-//!   take tasks until none remain.
+//! - A stage begins when all stages that it reads have ended. It has one *task* for each of its partitions. The threads
+//!   of the executor take tasks until none remain. If a stage has too few tasks for all threads, the others take tasks of
+//!   another stage that may begin, such as the other side of a join.
 //! - A task pushes the records of its partition through the loop. The results go either to the shuffle or to the
 //!   action. A shuffle combines the values of a key immediately, groups the records of a key, or sorts all records,
 //!   depending on the method. Data that exceeds the [memory](#memory-and-disk) of the job is written to files and

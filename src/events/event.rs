@@ -67,8 +67,8 @@ pub enum Event {
         /// Size of the input files, in bytes, if the stage reads files of known size.
         input_bytes: Option<u64>,
     },
-    /// An earlier stage runs again, because its output is damaged or lost, or the current stage runs again, because it
-    /// has found such damage.
+    /// An earlier stage runs again, because its output is damaged or lost, or a stage runs again, because it has found
+    /// such damage.
     ///
     /// The stage may have a number that is not in the plan, if the plan relied on persisted records that are lost.
     #[non_exhaustive]

@@ -10,14 +10,17 @@
 //! The events of a job come in this order:
 //!
 //! 1. [`JobStarted`](Event::JobStarted).
-//! 2. For each stage that runs, one after the other:
+//! 2. For each stage that runs, after the stages that it reads:
 //!    1. [`StageStarted`](Event::StageStarted),
 //!    2. the events of its tasks and workers, from any thread and in any order, possibly concurrently,
 //!    3. [`StageDone`](Event::StageDone), even if the stage has failed.
 //! 3. [`JobDone`](Event::JobDone), even if the job has failed or was cancelled. The action returns after this event.
 //!
-//! If map output is damaged or lost, earlier stages run again while the current one is open. Each of them begins with
-//! [`StageRestarted`](Event::StageRestarted). Its tasks count towards the summary of the open stage.
+//! Stages that do not read each other, such as the two sides of a join, may run at the same time. Their events mix. Each
+//! event of a stage has the number of the stage.
+//!
+//! If map output is damaged or lost, earlier stages run again while the stage that needs it is open. Each of them begins
+//! with [`StageRestarted`](Event::StageRestarted). Its tasks count towards the summary of the open stage.
 //!
 //! Jobs that run concurrently, for example inside a loop over [`iter`](crate::Bag::iter), mix their events. Each event
 //! has the number of its job.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::event::{Event, JobOutcome};
 use super::summary::JobSummary;
@@ -95,8 +95,6 @@ pub(crate) struct JobEvents {
     /// Observers of the end of the job only, so that a job without others creates no other event.
     of_end: Vec<Arc<GuardedObserver>>,
     observers: Vec<Arc<GuardedObserver>>,
-    /// Total of the `Spilled` events.
-    spilled_bytes: AtomicU64,
 }
 
 impl JobEvents {
@@ -109,7 +107,6 @@ impl JobEvents {
             job: JobId::next().number(),
             of_end,
             observers,
-            spilled_bytes: AtomicU64::new(0),
         }
     }
 
@@ -129,18 +126,13 @@ impl JobEvents {
         }
     }
 
-    /// Sends [`Event::Spilled`] if files have been written. `written_bytes` is their total length so far.
-    pub(crate) fn send_spilled(&self, stage: usize, written_bytes: impl FnOnce() -> u64) {
+    /// Sends [`Event::Spilled`] if files have been written. `take_written` returns the bytes that no event contains.
+    pub(crate) fn send_spilled(&self, stage: usize, take_written: impl FnOnce() -> u64) {
         if self.observers.is_empty() {
             return;
         }
-        let written_bytes = written_bytes();
-        // Each byte is in one event, whichever thread sends it.
-        let sent_bytes = self
-            .spilled_bytes
-            .fetch_max(written_bytes, Ordering::Relaxed);
-        if written_bytes > sent_bytes {
-            let bytes = written_bytes - sent_bytes;
+        let bytes = take_written();
+        if bytes > 0 {
             self.send(|job| Event::Spilled { job, stage, bytes });
         }
     }
@@ -199,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn each_spilled_byte_is_in_one_event() {
+    fn an_event_is_sent_only_if_records_were_spilled() {
         let (jobs, sizes) = (Arc::default(), Arc::new(Mutex::new(Vec::new())));
         let seen = Arc::clone(&sizes);
         let mut observers = recording(&jobs);
@@ -210,8 +202,8 @@ mod tests {
         }));
         let events = JobEvents::new(Vec::new(), observers);
         events.send(restarted);
-        for written_bytes in [0, 3, 3, 10, 7] {
-            events.send_spilled(1, || written_bytes);
+        for bytes in [0, 3, 0, 7] {
+            events.send_spilled(1, || bytes);
         }
         assert_eq!(*sizes.lock().unwrap(), [3, 7]);
         assert_eq!(*jobs.lock().unwrap(), [events.job(); 3]);

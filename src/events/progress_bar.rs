@@ -1,11 +1,12 @@
 //! Observer that draws the progress bar: stage, bytes or tasks done, rate, time left.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::event::Event;
 use super::observer::Observer;
@@ -15,10 +16,12 @@ use crate::task::Progress;
 const DELAY: Duration = Duration::from_millis(400);
 const REFRESH: Duration = Duration::from_millis(100);
 
-/// Draws a bar on standard error for each stage of one job, and removes it at the end of the stage.
+/// Draws a bar on standard error for each stage of one job, and removes it at the end of the stage. Stages that run at
+/// the same time have a line each.
 pub(crate) struct StageBar {
     /// Counts between events: a task may read a large file.
     progress: Arc<Progress>,
+    bars: MultiProgress,
     state: Mutex<State>,
 }
 
@@ -26,10 +29,11 @@ pub(crate) struct StageBar {
 struct State {
     /// Number of stages of the job.
     stages: usize,
-    drawing: Option<Drawing>,
+    /// The bars of the stages that run, by number.
+    drawings: HashMap<usize, Drawing>,
 }
 
-/// The thread that draws the bar of the current stage. Ends when `end` is dropped.
+/// The thread that draws the bar of a stage. Ends when `end` is dropped.
 struct Drawing {
     end: Sender<()>,
     thread: JoinHandle<()>,
@@ -49,6 +53,7 @@ impl StageBar {
     pub(crate) fn new(progress: Arc<Progress>) -> Self {
         Self {
             progress,
+            bars: MultiProgress::new(),
             state: Mutex::default(),
         }
     }
@@ -73,10 +78,13 @@ impl Observer for StageBar {
                     tasks: *tasks,
                     bytes: *input_bytes,
                 };
-                state.drawing = shown.start(Arc::clone(&self.progress));
+                let drawing = shown.start(self.progress.stage(*stage), self.bars.clone());
+                state
+                    .drawings
+                    .extend(drawing.map(|drawing| (*stage, drawing)));
             }
-            Event::StageDone { .. } => {
-                if let Some(Drawing { end, thread }) = state.drawing.take() {
+            Event::StageDone { summary, .. } => {
+                if let Some(Drawing { end, thread }) = state.drawings.remove(&summary.stage) {
                     drop(end);
                     let _ = thread.join();
                 }
@@ -88,23 +96,24 @@ impl Observer for StageBar {
 
 impl Shown {
     /// Starts to draw. If the thread cannot be started, no bar is drawn.
-    fn start(self, progress: Arc<Progress>) -> Option<Drawing> {
+    fn start(self, progress: Arc<Progress>, bars: MultiProgress) -> Option<Drawing> {
         let (end, ended) = mpsc::channel();
-        let draw = move || self.draw(&progress, &ended);
+        let draw = move || self.draw(&progress, &bars, &ended);
         let thread = std::thread::Builder::new().spawn(draw).ok()?;
         Some(Drawing { end, thread })
     }
 
-    /// Draws the bar until the other end of `ended` is dropped.
-    fn draw(&self, progress: &Progress, ended: &Receiver<()>) {
+    /// Draws the bar as one of `bars` until the other end of `ended` is dropped.
+    fn draw(&self, progress: &Progress, bars: &MultiProgress, ended: &Receiver<()>) {
         if ended.recv_timeout(DELAY) != Err(RecvTimeoutError::Timeout) {
             return;
         }
-        let bar = self.bar();
+        let bar = bars.add(self.bar());
         loop {
             self.update(&bar, progress);
             if ended.recv_timeout(REFRESH) != Err(RecvTimeoutError::Timeout) {
-                return bar.finish_and_clear();
+                bar.finish_and_clear();
+                return bars.remove(&bar);
             }
         }
     }
@@ -146,8 +155,8 @@ mod tests {
     #[test]
     fn a_bar_is_drawn_from_the_start_to_the_end_of_a_stage() {
         let bar = StageBar::new(Arc::default());
-        let is_drawn = || bar.state.lock().unwrap().drawing.is_some();
-        for stage in 1..3 {
+        let drawn = || bar.state.lock().unwrap().drawings.len();
+        let start = |stage| {
             bar.event(&Event::StageStarted {
                 job: 1,
                 stage,
@@ -155,10 +164,22 @@ mod tests {
                 tasks: Some(3),
                 input_bytes: None,
             });
-            assert!(is_drawn());
-            let summary = StageSummary::default();
+        };
+        let end = |stage| {
+            let summary = StageSummary {
+                stage,
+                ..StageSummary::default()
+            };
             bar.event(&Event::StageDone { job: 1, summary });
-            assert!(!is_drawn());
-        }
+        };
+        start(1);
+        start(2);
+        assert_eq!(drawn(), 2);
+        end(1);
+        assert_eq!(drawn(), 1);
+        start(3);
+        end(2);
+        end(3);
+        assert_eq!(drawn(), 0);
     }
 }

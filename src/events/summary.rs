@@ -30,9 +30,10 @@ use crate::error::format_bytes;
 pub struct JobSummary {
     /// Number of the job, as in its [events](crate::events).
     pub job: u64,
-    /// Stages that ran, in order, including one that failed.
+    /// Stages that ran, in the order of the plan, including those that failed.
     pub stages: Vec<StageSummary>,
-    /// Time from the start of the first stage to the end of the last.
+    /// Time from the start of the first stage to the end of the last. Less than the sum of the stages' times if some of
+    /// them ran at the same time.
     pub elapsed: Duration,
 }
 
@@ -63,12 +64,15 @@ pub struct StageSummary {
     pub tasks: usize,
     /// Bytes read from input files, counted as stored on disk.
     pub input_bytes: u64,
-    /// Number of records that the stage passed to the shuffle at its end.
+    /// Number of records that the stage passed to the shuffle at its end. Varies between runs if a join filter applies;
+    /// see [`filtered_records`](Self::filtered_records).
     pub shuffled_records: u64,
     /// Number of records that the join filter dropped because the other side does not have their key. The filter is
-    /// approximate, so this number may vary between runs; the result of the join does not.
+    /// approximate, and tasks that begin before it is complete do not use it. So this number may vary between runs; the
+    /// result of the join does not.
     pub filtered_records: u64,
-    /// Size of the map output of this stage, in memory and in files, in bytes.
+    /// Size of the map output of this stage, in memory and in files, in bytes. Varies with
+    /// [`shuffled_records`](Self::shuffled_records).
     pub shuffled_bytes: u64,
     /// Bytes written to the spill directory, counted after any compression.
     pub spilled_bytes: u64,

@@ -1,14 +1,14 @@
 //! Executor that runs all tasks on the thread that calls the action. Serves as the reference, and for debugging.
 
-use super::StageExecutor;
+use super::{StageExecutor, Summon};
 use crate::error::Result;
 
 #[derive(Debug)]
 pub(crate) struct Inline;
 
 impl StageExecutor for Inline {
-    fn run(&self, work: &(dyn Fn() + Sync)) -> Result<()> {
-        work();
+    fn run_summoning(&self, work: &(dyn Fn(&Summon<'_>) + Sync)) -> Result<()> {
+        work(&|| {});
         Ok(())
     }
 

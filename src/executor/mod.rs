@@ -24,6 +24,21 @@
 //! - Forward the chunks of a task in order, and before it reports that the task is done.
 //! - Give each worker of a stage a different number, because the names of its files contain the number.
 //! - Ensure that a task no longer runs before it reports the task as lost.
+//! - Expect concurrent calls of [`run`](RemoteExecutor::run). Stages of one job that do not depend on each other run at
+//!   the same time if one of them has too few tasks for all [slots](RemoteExecutor::slots).
+//!
+//! # Stages that run at the same time
+//!
+//! The stages of one job share the slots of the executor: [`next`](Tasks::next) and [`try_next`](Tasks::try_next) assign
+//! no more tasks of all of these stages together than there are slots, and prefer the stage with the lowest number. An
+//! executor that gives each running task a worker therefore needs no more workers than slots for a job, without any
+//! effort of its own. If it keeps workers between tasks, its calls of `run` should share them; [`Stage::job`] is the
+//! number of the job. A [`Worker`] can change between stages at any task, but decodes a stage anew each time. An
+//! executor may also run one call of `run` after the other, for example by a lock: the stages then run in some order.
+//!
+//! Only while no other stage of the job has tasks, an executor can take more tasks in advance than there are slots.
+//! Another stage begins once fewer tasks are assigned than there are slots, and no others are left. An executor with
+//! one slot is never called concurrently for the same job.
 //!
 //! # What it may do
 //!
@@ -85,7 +100,7 @@ pub(crate) use processes::Processes;
 pub use remote::{
     Canceller, PartitionSpec, RemoteExecutor, Report, Stage, TaskSpec, Tasks, Worker,
 };
-pub(crate) use remote::{Driver, Round, StageSite};
+pub(crate) use remote::{Driver, Round, SharedSlots, StageSite};
 pub(crate) use threads::Threads;
 
 pub use crate::task::{FilePart, MapBlock};
@@ -93,6 +108,9 @@ pub use crate::task::{FilePart, MapBlock};
 use std::sync::Arc;
 
 use crate::error::Result;
+
+/// Calls the work again on each thread that has left it, because there are new tasks. Does not wait for the threads.
+pub(crate) type Summon<'a> = dyn Fn() + 'a;
 
 /// Runs the tasks of stages on threads of this process.
 pub(crate) trait StageExecutor: Send + Sync {
@@ -104,7 +122,16 @@ pub(crate) trait StageExecutor: Send + Sync {
     /// # Errors
     ///
     /// Returns an error if threads cannot be started.
-    fn run(&self, work: &(dyn Fn() + Sync)) -> Result<()>;
+    fn run(&self, work: &(dyn Fn() + Sync)) -> Result<()> {
+        self.run_summoning(&|_| work())
+    }
+
+    /// Like [`run`](Self::run), but passes a [`Summon`] to `work`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if threads cannot be started.
+    fn run_summoning(&self, work: &(dyn Fn(&Summon<'_>) + Sync)) -> Result<()>;
 
     /// Number of threads that run tasks.
     fn threads(&self) -> usize;

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::StageExecutor;
 use super::revocable::{RevocableJob, run_revocable};
+use super::{StageExecutor, Summon};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Rayon's global pool, or a separate pool.
@@ -64,7 +64,7 @@ fn start_global_pool() -> Result<()> {
 const TIMEOUT: Duration = Duration::from_millis(10);
 
 impl StageExecutor for Threads {
-    fn run(&self, work: &(dyn Fn() + Sync)) -> Result<()> {
+    fn run_summoning(&self, work: &(dyn Fn(&Summon<'_>) + Sync)) -> Result<()> {
         let pool = self.pool()?;
         let threads = self.threads();
         let spawn = |revocable: &RevocableJob| {
@@ -78,13 +78,16 @@ impl StageExecutor for Threads {
             Some(pool) => pool.current_thread_index().is_some(),
             None => rayon::current_thread_index().is_some(),
         };
-        run_revocable(work, threads, |revocable| {
+        let summoning = |revocable: &RevocableJob| {
+            work(&|| (0..revocable.summon()).for_each(|_| spawn(revocable)));
+        };
+        run_revocable(&summoning, threads, |revocable| {
             for _ in usize::from(is_of_pool)..threads {
                 spawn(revocable);
             }
             // A thread of the pool must not wait for another one: it may be the only free thread.
             if is_of_pool || !revocable.begins_within(TIMEOUT) {
-                revocable.work();
+                revocable.work_to_the_end();
             }
         });
         Ok(())

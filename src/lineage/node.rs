@@ -11,7 +11,7 @@ use super::need::Need;
 use crate::error::Result;
 use crate::id::{NodeId, ShuffleId, StoreId};
 use crate::pipeline::{Link, Linked};
-use crate::task::{MapStage, Resources, Site, StoredPartition};
+use crate::task::{MapStage, PartitionStream, Resources, Site, StoredPartition};
 
 /// An operator in the lineage of a bag.
 pub(crate) struct Node {
@@ -169,7 +169,10 @@ pub(crate) trait ShuffleDependency: Linked {
     /// Returns the map side, for `readers` readers of each partition. Its tasks use `resources`.
     fn map_stage(&self, readers: usize, resources: &Resources) -> Box<dyn MapStage + '_>;
 
-    /// Returns a shuffle whose map side must run before this one, because this one uses its output.
+    /// Returns the partitions of the map side, if their number is unknown.
+    fn stream(&self) -> PartitionStream<'_>;
+
+    /// Returns a shuffle whose output this map side uses if it is there. Its map side should run before this one.
     fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {
         None
     }

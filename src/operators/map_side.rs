@@ -91,7 +91,7 @@ impl<P: Pipeline, K: ShuffleKind<P>> MakeStage for MapSide<P, K> {
 pub(crate) struct MapDependency<P, K> {
     pub(crate) side: MapSide<P, K>,
     pub(crate) parent_node: Link<Node>,
-    /// A shuffle whose outputs this one uses.
+    /// A shuffle whose outputs this one uses if they are there.
     pub(crate) after: Option<Link<dyn ShuffleDependency>>,
 }
 
@@ -110,6 +110,10 @@ impl<P: Pipeline, K: ShuffleKind<P>> ShuffleDependency for MapDependency<P, K> {
 
     fn map_stage(&self, readers: usize, resources: &Resources) -> Box<dyn MapStage + '_> {
         self.side.stage(readers, resources)
+    }
+
+    fn stream(&self) -> PartitionStream<'_> {
+        self.side.parent.stream()
     }
 
     fn after(&self) -> Option<&Arc<dyn ShuffleDependency>> {

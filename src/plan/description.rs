@@ -116,7 +116,7 @@ pub enum StageOutput {
         /// Number of times that the records are read.
         readers: usize,
         /// Number of the stage whose keys decide which records are shuffled, if there is one: keys that it does not
-        /// have are dropped if it has few.
+        /// have are dropped if it has few, by tasks that begin after that stage has ended.
         filtered_by: Option<usize>,
     },
     /// A broadcast, which sends all records to every task of the next stage.
@@ -159,7 +159,8 @@ impl Plan {
         }
     }
 
-    /// Returns the stages, in the order in which they run. The last one computes the result of the action.
+    /// Returns the stages, each after those that it reads. The last one computes the result of the action. Stages that do
+    /// not read each other may run at the same time; threads prefer tasks of earlier ones.
     ///
     /// # Examples
     ///

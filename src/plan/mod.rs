@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::id::ShuffleId;
 use crate::lineage::{Dependency, Handle, Node, ShuffleDependency, StoredNode};
 
-/// Stages of one action, in the order in which they run. The last one computes the result of the action.
+/// Stages of one action, each after those that it reads. The last one computes the result of the action.
 pub(crate) struct JobPlan {
     /// Map side of each shuffle, parents first.
     pub(crate) map_stages: Vec<MapStagePlan>,
@@ -124,7 +124,7 @@ impl Builder {
     fn open(&mut self, shuffle: Option<Arc<dyn ShuffleDependency>>, node: &Arc<Node>) -> Open {
         let mut before = self.shuffles_read(node);
         let reads = before.iter().map(|(read, _)| read.id()).collect();
-        // A shuffle whose outputs this one uses runs first, but this stage does not read it.
+        // A shuffle whose join filter this one uses comes first, but this stage does not read it.
         let first = shuffle.as_ref().and_then(|shuffle| shuffle.after());
         before.reverse();
         before.extend(first.map(|first| (Arc::clone(first), 0)));

@@ -1,11 +1,15 @@
-//! Runs the stages of an action in order.
+//! Runs the stages of an action, each after those that it reads.
 
 mod exports;
 mod in_order;
 mod map_stages;
+mod plans;
+mod queue;
 mod remote;
+mod remote_stages;
 mod result;
 mod run;
+mod stage_table;
 mod stages;
 mod watch;
 
@@ -14,17 +18,18 @@ pub(crate) use result::ResultStage;
 pub(crate) use run::StageRun;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use crate::error::{Error, ErrorKind, Result, caught};
+use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, JobEvents, JobOutcome, JobSummary};
-use crate::executor::AnyExecutor;
+use crate::executor::{AnyExecutor, SharedSlots};
 use crate::id::ShuffleId;
 use crate::lineage::Node;
-use crate::plan::{self, JobPlan, Plan};
+use crate::plan::{JobPlan, Plan};
 use crate::task::{JobState, Resources, Site, is_in_task};
 
 use exports::Exports;
-use watch::Watch;
+use plans::Plans;
 
 /// Minimum memory of a thread for a shuffle: enough to write a run, and to read four of them.
 const MIN_THREAD_BYTES: usize = 1 << 20;
@@ -34,9 +39,14 @@ pub(crate) struct Job {
     state: Arc<JobState>,
     executor: AnyExecutor,
     plan: JobPlan,
-    later: Mutex<Later>,
+    /// Plans for recomputing outputs.
+    later_plans: Plans,
+    /// Shuffles that the first plan did not include.
+    later_shuffles: Mutex<Vec<ShuffleId>>,
     /// Map outputs on a remote executor.
     exports: Exports,
+    /// The slots of the executor, which the stages share.
+    slots: SharedSlots,
     events: JobEvents,
     /// The last event, or `None` after it has been sent.
     end: Mutex<Option<JobEnd>>,
@@ -44,17 +54,10 @@ pub(crate) struct Job {
 
 /// Content of the last event of a job.
 struct JobEnd {
+    /// Time at which the first stage began.
+    start: Option<Instant>,
     summary: JobSummary,
     outcome: JobOutcome,
-}
-
-/// State for recomputing outputs.
-#[derive(Default)]
-struct Later {
-    /// Plans for recomputing outputs. A plan keeps the persisted partitions that it relies on.
-    plans: Vec<JobPlan>,
-    /// Shuffles that the first plan did not include.
-    shuffles: Vec<ShuffleId>,
 }
 
 impl Job {
@@ -93,15 +96,22 @@ impl Job {
             job: events.job(),
             ..JobSummary::default()
         };
-        let outcome = JobOutcome::Cancelled;
+        let end = JobEnd {
+            start: None,
+            summary,
+            outcome: JobOutcome::Cancelled,
+        };
+        let slots = SharedSlots::new(executor.slots());
         Ok(Self {
             state: Arc::new(JobState::new(resources)),
             executor,
             plan,
-            later: Mutex::default(),
+            later_plans: Plans::default(),
+            later_shuffles: Mutex::default(),
             exports: Exports::default(),
+            slots,
             events,
-            end: Mutex::new(Some(JobEnd { summary, outcome })),
+            end: Mutex::new(Some(end)),
         })
     }
 
@@ -121,7 +131,7 @@ impl Job {
         if let Some(index) = planned.position(|planned| planned.shuffle.id() == shuffle) {
             return index + 1;
         }
-        let shuffles = &mut self.later().shuffles;
+        let shuffles = &mut *lock(&self.later_shuffles);
         let known = shuffles.iter().position(|known| *known == shuffle);
         let index = known.unwrap_or_else(|| {
             shuffles.push(shuffle);
@@ -130,63 +140,46 @@ impl Job {
         self.plan.stages() + 1 + index
     }
 
-    fn later(&self) -> MutexGuard<'_, Later> {
-        self.later.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Plans the stage of `node` and its input again. Persisted partitions may have been dropped or completed since the
+    /// job was planned.
+    fn plan_again(&self, node: &Arc<Node>) -> &JobPlan {
+        self.later_plans.push(JobPlan::new(node))
     }
 
-    /// Runs `work`, the work of a stage; sends its events, and adds it to the summary.
-    fn watch<R>(
-        &self,
-        number: usize,
-        node: &Arc<Node>,
-        tasks: Option<usize>,
-        work: impl FnOnce() -> Result<R>,
-    ) -> Result<R> {
-        let operator = node.site.operator;
-        let watch = Watch::start(&self.state);
-        self.events.send(|job| Event::StageStarted {
+    /// Sends the event that the stage of `node` runs again.
+    fn send_restarted(&self, stage: usize, node: &Node) {
+        self.events.send(|job| Event::StageRestarted {
             job,
-            stage: number,
-            operator,
-            tasks,
-            input_bytes: plan::input_bytes(node),
+            stage,
+            operator: node.site.operator,
         });
-        // The stage drops records and iterators of the user's types, and dropping them may panic.
-        let worked = caught(None, work);
-        // The first error counts.
-        let result = self.state.outcome().and(worked);
-        let stage = watch.stop(&self.state, number, operator);
-        let scratch = &self.state.resources().scratch;
-        self.events.send_spilled(number, || scratch.written_bytes());
-        self.events.send(|job| Event::StageDone {
-            job,
-            summary: stage.clone(),
-        });
-        let outcome = match &result {
-            Ok(_) if number == self.plan.stages() && !self.state.is_stopped() => {
-                JobOutcome::Completed
-            }
+    }
+
+    /// Records how the job ends if no other stage runs after these.
+    fn set_outcome<R>(&self, result: &Result<R>, is_last: bool) {
+        let outcome = match result {
+            Ok(_) if is_last && !self.state.is_stopped() => JobOutcome::Completed,
             Err(error) if !error.is_cancelled() => JobOutcome::failed(error),
             _ => JobOutcome::Cancelled,
         };
         if let Some(end) = &mut *self.lock_end() {
-            end.summary.elapsed += stage.elapsed;
-            end.summary.stages.push(stage);
             end.outcome = outcome;
         }
-        result
     }
 
     /// Sends the last event, unless it has been sent.
     pub(crate) fn end(&self) {
         let end = self.lock_end().take();
-        if let Some(JobEnd { summary, outcome }) = end {
+        if let Some(JobEnd {
+            summary, outcome, ..
+        }) = end
+        {
             self.events.send_end(summary, outcome);
         }
     }
 
     fn lock_end(&self) -> MutexGuard<'_, Option<JobEnd>> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.end)
     }
 }
 
@@ -194,4 +187,9 @@ impl Drop for Job {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// A panic while a lock is held leaves these values consistent.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,115 +1,137 @@
-//! Runs the stages of a job on a remote executor: sends them, receives reports, and recomputes lost outputs.
+//! Runs a stage on a remote executor: sends it, receives reports, and recomputes lost outputs.
 
-use std::collections::HashMap;
 use std::env;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Job;
+use super::exports::ReadExports;
 use crate::error::{Error, ErrorKind, Result, caught};
 use crate::executor::{Driver, RemoteExecutor, Report, Round, Stage, StageSite, Tasks};
 use crate::id::ShuffleId;
 use crate::lineage::{Node, StoredNode};
-use crate::plan::{self, JobPlan, MapStagePlan};
+use crate::plan::{self, MapStagePlan};
 use crate::portable::Saver;
 use crate::storage::scratch::ScratchFile;
-use crate::task::{Flow, JobState, MapBlock, PartitionStream, StageCode, Task, in_task};
+use crate::task::{Flow, JobState, MapBlock, PartitionStream, Resources, StageCode, Task, in_task};
+
+/// A stage as a remote executor runs it.
+#[derive(Clone, Copy)]
+struct RemoteStageRun<'r> {
+    executor: &'r dyn RemoteExecutor,
+    number: usize,
+    code: &'r dyn StageCode,
+    node: &'r Arc<Node>,
+    /// Resources with the counters of the stage.
+    resources: &'r Resources,
+    /// Called when slots of the executor are idle.
+    idle: &'r (dyn Fn() + Sync),
+    /// Whether the stage runs again, for one that has found damage.
+    is_recovery: bool,
+}
 
 impl Job {
-    /// Runs the map sides of the shuffles that the result needs.
-    pub(super) fn run_remote_map_stages(&self, executor: &dyn RemoteExecutor) -> Result<()> {
-        let last_readers = self.last_readers();
-        for (number, map_stage) in (1..).zip(&self.plan.map_stages) {
-            let node = map_stage.shuffle.parent();
-            self.watch(number, node, node.partitions, || {
-                self.run_remote_map_stage(executor, number, map_stage)
-            })?;
-            // If a stage that read the deleted outputs must run again, all of its input is recomputed.
-            let is_read = |shuffle| {
-                last_readers
-                    .get(&shuffle)
-                    .is_some_and(|last| *last > number)
-            };
-            self.exports.retain(is_read);
-        }
-        Ok(())
-    }
-
     /// Runs the result's stage, which passes its results to [`StageCode::accept`].
     pub(super) fn run_remote_result_stage(
         &self,
         executor: &dyn RemoteExecutor,
         code: &dyn StageCode,
     ) -> Result<()> {
-        let (number, node) = (self.plan.stages(), &self.plan.result);
-        self.watch(number, node, code.partitions(), || {
-            self.run_remote(executor, number, code, node, &self.plan.result_reads)?;
-            Ok(())
-        })
+        let run = RemoteStageRun {
+            executor,
+            number: self.plan.stages(),
+            code,
+            node: &self.plan.result,
+            resources: self.state.resources(),
+            idle: &|| {},
+            is_recovery: false,
+        };
+        self.run_remote(run, &self.plan.result_reads)?;
+        Ok(())
     }
 
-    fn run_remote_map_stage(
+    /// Runs a map stage. Its tasks use `resources`; calls `idle` when slots of the executor are idle.
+    pub(super) fn run_remote_map_stage(
         &self,
         executor: &dyn RemoteExecutor,
         number: usize,
         map_stage: &MapStagePlan,
+        resources: &Resources,
+        idle: &(dyn Fn() + Sync),
     ) -> Result<()> {
-        let (shuffle, node) = (map_stage.shuffle.id(), map_stage.shuffle.parent());
-        let resources = self.state.resources();
-        let stage = map_stage.shuffle.map_stage(map_stage.readers, resources);
-        let (reports, files) =
-            self.run_remote(executor, number, &*stage, node, &map_stage.reads)?;
+        let code = map_stage.shuffle.map_stage(map_stage.readers, resources);
+        let run = RemoteStageRun {
+            executor,
+            number,
+            code: &*code,
+            node: map_stage.shuffle.parent(),
+            resources,
+            idle,
+            is_recovery: false,
+        };
+        self.export(run, map_stage)
+    }
+
+    fn export(&self, run: RemoteStageRun<'_>, map_stage: &MapStagePlan) -> Result<()> {
+        let shuffle = map_stage.shuffle.id();
+        let (reports, files) = self.run_remote(run, &map_stage.reads)?;
         let blocks = reports.into_iter().flat_map(|report| report.blocks);
         let blocks = std::iter::once(MapBlock::of_all(shuffle)).chain(blocks);
         self.exports.put(shuffle, blocks.collect(), files);
-        self.state.counter_updates().end_stage(number);
+        self.state.counter_updates().end_stage(run.number);
         Ok(())
     }
 
-    /// Recomputes all input of the stage of `node`, and returns the shuffles that the stage reads.
+    /// Recomputes all input of a stage, which has found damage in `found`. Returns the shuffles that the stage reads.
     fn export_again(
         &self,
-        executor: &dyn RemoteExecutor,
-        node: &Arc<Node>,
+        run: RemoteStageRun<'_>,
+        reads: Vec<ShuffleId>,
+        found: &ReadExports,
     ) -> Result<Vec<ShuffleId>> {
-        // Persisted partitions may have been dropped or completed since the job was planned.
-        let plan = JobPlan::new(node);
-        for map_stage in &plan.map_stages {
-            let number = self.number_of(map_stage.shuffle.id());
-            self.send_restarted(number, map_stage.shuffle.parent());
-            self.run_remote_map_stage(executor, number, map_stage)?;
+        let _recovery = (!run.is_recovery).then(|| self.exports.begin_recovery());
+        // Another stage may have found the same damage.
+        if !run.is_recovery && !self.exports.of(&reads).are(found) {
+            return Ok(reads);
         }
-        let reads = plan.result_reads.clone();
-        self.later().plans.push(plan);
-        Ok(reads)
-    }
-
-    /// Returns, for each shuffle, the number of the last stage that reads it.
-    fn last_readers(&self) -> HashMap<ShuffleId, usize> {
-        let map_stages = self
-            .plan
-            .map_stages
-            .iter()
-            .map(|map_stage| &map_stage.reads);
-        let all = (1..).zip(map_stages.chain([&self.plan.result_reads]));
-        let reads = all.flat_map(|(number, reads)| reads.iter().map(move |read| (*read, number)));
-        reads.collect()
+        let plan = self.plan_again(run.node);
+        for map_stage in &plan.map_stages {
+            let (number, node) = (
+                self.number_of(map_stage.shuffle.id()),
+                map_stage.shuffle.parent(),
+            );
+            self.send_restarted(number, node);
+            let code = map_stage
+                .shuffle
+                .map_stage(map_stage.readers, run.resources);
+            let again = RemoteStageRun {
+                number,
+                code: &*code,
+                node,
+                is_recovery: true,
+                ..run
+            };
+            self.export(again, map_stage)?;
+        }
+        Ok(plan.result_reads.clone())
     }
 
     /// Runs a stage until it is done. Recomputes output of earlier stages that is damaged or lost.
     fn run_remote(
         &self,
-        executor: &dyn RemoteExecutor,
-        number: usize,
-        code: &dyn StageCode,
-        node: &Arc<Node>,
+        run: RemoteStageRun<'_>,
         reads: &[ShuffleId],
     ) -> Result<(Vec<Report>, Vec<Arc<ScratchFile>>)> {
+        let RemoteStageRun {
+            number, code, node, ..
+        } = run;
         let source = StageSource {
             job: &self.state,
+            resources: run.resources,
             number,
             code,
             node,
+            idle: run.idle,
             stream: Mutex::new(code.partitions().is_none().then(|| code.stream())),
             files: Mutex::default(),
         };
@@ -118,47 +140,42 @@ impl Job {
             site: node.site,
             events: &self.events,
         };
-        let slots = executor.slots().max(1);
         let tasks = Tasks::new(
             &source,
             site,
             code.partitions(),
             code.partitions_per_task(),
-            slots,
+            &self.slots,
         );
         let mut reads = reads.to_vec();
         loop {
             // The stage includes the locations of persisted partitions. These may change, so it is encoded again for
             // each round.
-            let stage = self.stage(number, code, &reads, slots)?;
-            executor.run(&stage, &tasks)?;
+            let inputs = self.exports.of(&reads);
+            let stage = self.stage(number, code, &inputs)?;
+            run.executor.run(&stage, &tasks)?;
             match tasks.round()? {
                 Round::Done(reports) => return Ok((reports, source.into_files())),
                 Round::Stopped => return Ok((Vec::new(), source.into_files())),
-                Round::Damaged => reads = self.export_again(executor, node)?,
+                Round::Damaged => reads = self.export_again(run, reads, &inputs)?,
                 Round::Again => {}
             }
         }
     }
 
-    fn stage(
-        &self,
-        number: usize,
-        code: &dyn StageCode,
-        reads: &[ShuffleId],
-        slots: usize,
-    ) -> Result<Stage> {
+    fn stage(&self, number: usize, code: &dyn StageCode, inputs: &ReadExports) -> Result<Stage> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let resources = self.state.resources();
         let code = Saver::write(|to| code.save(to))?;
         Ok(Stage {
             id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            job: self.events.job(),
             number,
             code,
-            inputs: self.exports.blocks(reads),
+            inputs: inputs.blocks(),
             scratch: resources.scratch.path()?,
             directory: env::current_dir().ok(),
-            memory_bytes: resources.budget.limit_bytes() / slots,
+            memory_bytes: resources.budget.limit_bytes() / self.slots.count(),
             disk_quota_bytes: resources.scratch.quota_bytes(),
         })
     }
@@ -167,9 +184,11 @@ impl Job {
 /// The driver's side of a stage's tasks.
 struct StageSource<'s> {
     job: &'s JobState,
+    resources: &'s Resources,
     number: usize,
     code: &'s dyn StageCode,
     node: &'s Arc<Node>,
+    idle: &'s (dyn Fn() + Sync),
     stream: Mutex<Option<PartitionStream<'s>>>,
     /// Output files of the tasks.
     files: Mutex<Vec<Arc<ScratchFile>>>,
@@ -203,8 +222,8 @@ impl Driver for StageSource<'_> {
     }
 
     fn take(&self, partitions: usize, report: &Report) -> Result<()> {
-        let (progress, resources) = (self.job.progress(), self.job.resources());
-        let metrics = &report.metrics;
+        let resources = self.resources;
+        let (progress, metrics) = (&resources.progress, &report.metrics);
         progress.add_tasks(partitions, metrics.time);
         progress.add_bytes(metrics.input_bytes);
         progress.add_shuffled(metrics.shuffled_records, metrics.shuffled_bytes);
@@ -227,8 +246,8 @@ impl Driver for StageSource<'_> {
         Ok(())
     }
 
-    fn written_bytes(&self) -> u64 {
-        self.job.resources().scratch.written_bytes()
+    fn take_written(&self) -> u64 {
+        self.resources.scratch.take_written()
     }
 
     fn forget(&self, damage: &Error) {
@@ -246,5 +265,9 @@ impl Driver for StageSource<'_> {
 
     fn is_stopped(&self) -> bool {
         self.job.is_stopped()
+    }
+
+    fn idle(&self) {
+        (self.idle)();
     }
 }

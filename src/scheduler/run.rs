@@ -1,41 +1,29 @@
-//! A running stage: the queue of partitions, and the loop that claims and computes them.
+//! A running stage: the loop that claims partitions and computes them.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::queue::{Claim, PartitionQueue};
 use crate::error::{Error, ErrorContext, ErrorKind, Result, caught};
 use crate::events::{self, Event, JobEvents, TaskRunner};
-use crate::task::{
-    JobState, Partition, PartitionStream, StageCode, StageWorker, Task, ThreadTally, in_task,
-};
+use crate::task::{JobState, Partition, StageCode, StageWorker, Task, ThreadTally, in_task};
 use crate::text::SplitReader;
-
-thread_local! {
-    /// Address of the stage for which this thread is pulling a partition, or 0.
-    static PULLS_FOR: Cell<usize> = const { Cell::new(0) };
-}
 
 /// Maximum number of attempts at a task or stage whose input is damaged.
 const ATTEMPTS: usize = 4;
 
-/// Maximum number of partitions that a thread claims together.
-const MAX_AT_ONCE: usize = 256;
-
-/// A running stage of a job, with the queue of its partitions.
-pub(crate) struct StageRun<'s> {
+/// A running stage of a job, and the queue of its partitions.
+pub(crate) struct StageRun<'s, 'q> {
     number: usize,
     code: &'s dyn StageCode,
     job: &'s JobState,
-    threads: usize,
-    /// Threads claim partitions in multiples of this number; see [`StageCode::partitions_per_task`].
-    partitions_per_task: usize,
-    source: PartitionQueue<'s>,
+    queue: &'s PartitionQueue<'q>,
     make_again: Option<MakeAgain<'s>>,
+    /// Returns whether a thread that waits for the source should rather take tasks of another stage.
+    has_other_work: &'s (dyn Fn() -> bool + Sync),
     events: &'s JobEvents,
 }
 
@@ -84,44 +72,29 @@ impl MakeAgain<'_> {
     }
 }
 
-enum PartitionQueue<'s> {
-    /// The partitions from `next` to `end` have not been claimed.
-    Counted { next: AtomicUsize, end: usize },
-    /// The stream, `None` once it has ended, and the number of partitions that it has returned.
-    Stream(Mutex<(Option<PartitionStream<'s>>, usize)>),
-}
-
-/// Partitions that one thread computes next.
-enum Claim {
-    Counted(Range<usize>),
-    Streamed(Partition),
-}
-
-impl<'s> StageRun<'s> {
-    pub(crate) fn new(
+impl<'s, 'q> StageRun<'s, 'q> {
+    pub(super) fn new(
         number: usize,
         code: &'s dyn StageCode,
         job: &'s JobState,
-        threads: usize,
+        queue: &'s PartitionQueue<'q>,
         events: &'s JobEvents,
     ) -> Self {
-        let source = match code.partitions() {
-            Some(end) => PartitionQueue::Counted {
-                next: AtomicUsize::new(0),
-                end,
-            },
-            None => PartitionQueue::Stream(Mutex::new((Some(code.stream()), 0))),
-        };
         Self {
             number,
             code,
             job,
-            threads,
-            partitions_per_task: code.partitions_per_task(),
-            source,
+            queue,
             make_again: None,
+            has_other_work: &|| false,
             events,
         }
+    }
+
+    /// Has threads leave that wait for the source while `has_other_work` returns `true`.
+    pub(super) fn unless(mut self, has_other_work: &'s (dyn Fn() -> bool + Sync)) -> Self {
+        self.has_other_work = has_other_work;
+        self
     }
 
     /// Has tasks that find their input damaged retried after a call to `make`.
@@ -163,18 +136,12 @@ impl<'s> StageRun<'s> {
         if self.job.is_stopped() || !self.is_exhausted() {
             return Ok(());
         }
-        self.code.check_whole(match &self.source {
-            PartitionQueue::Counted { end, .. } => *end,
-            PartitionQueue::Stream(stream) => lock(stream).1,
-        })
+        self.code.check_whole(self.queue.partitions())
     }
 
     /// Returns whether all partitions have been claimed.
     pub(crate) fn is_exhausted(&self) -> bool {
-        match &self.source {
-            PartitionQueue::Counted { next, end } => next.load(Ordering::Relaxed) >= *end,
-            PartitionQueue::Stream(stream) => lock(stream).0.is_none(),
-        }
+        self.queue.is_exhausted()
     }
 
     fn run_tasks(&self, worker: &mut dyn StageWorker, limit: usize) -> Result<()> {
@@ -219,7 +186,7 @@ impl<'s> StageRun<'s> {
             shuffled_bytes: tally.shuffled_bytes,
         });
         let scratch = &self.job.resources().scratch;
-        self.events.send_spilled(stage, || scratch.written_bytes());
+        self.events.send_spilled(stage, || scratch.take_written());
     }
 
     /// Sends the event that an attempt has failed, unless it was stopped because another one has failed.
@@ -302,52 +269,8 @@ impl<'s> StageRun<'s> {
         if self.job.is_stopped() {
             return Ok(None);
         }
-        match &self.source {
-            PartitionQueue::Counted { next, end } => Ok(self.claim_counted(next, limit.min(*end))),
-            PartitionQueue::Stream(stream) => {
-                // The user's iterator may have called rayon, and rayon may have let this thread take up work of the
-                // stage. The thread must not wait for itself. It continues when the iterator returns.
-                if PULLS_FOR.get() == ptr::from_ref(self).addr() {
-                    return Ok(None);
-                }
-                let mut stream = lock(stream);
-                let (Some(open), given) = &mut *stream else {
-                    return Ok(None);
-                };
-                if *given >= limit {
-                    return Ok(None);
-                }
-                let before = PULLS_FOR.replace(ptr::from_ref(self).addr());
-                let pulled = in_task(|| caught(None, open));
-                PULLS_FOR.set(before);
-                let partition = pulled.map_err(|error| self.failed(error))?;
-                match partition {
-                    Some(_) => *given += 1,
-                    None => stream.0 = None,
-                }
-                Ok(partition.map(Claim::Streamed))
-            }
-        }
-    }
-
-    fn claim_counted(&self, next: &AtomicUsize, end: usize) -> Option<Claim> {
-        let mut start = next.load(Ordering::Relaxed);
-        loop {
-            let left = end.checked_sub(start).filter(|left| *left > 0)?;
-            // Begin with large claims, to amortise their overhead, and end with small ones, so that all threads finish
-            // together.
-            let take = (left / (self.threads * 16)).clamp(1, MAX_AT_ONCE);
-            let take = take.next_multiple_of(self.partitions_per_task).min(left);
-            match next.compare_exchange_weak(
-                start,
-                start + take,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Some(Claim::Counted(start..start + take)),
-                Err(now) => start = now,
-            }
-        }
+        let claimed = self.queue.claim(limit, self.has_other_work);
+        claimed.map_err(|error| self.failed(error))
     }
 }
 

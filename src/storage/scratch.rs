@@ -49,14 +49,24 @@ fn is_file_name(name: &str) -> bool {
 
 /// The scratch files of one job. Clones share them. Nothing exists on disk before the first file is created.
 #[derive(Clone, Debug)]
-pub(crate) struct Scratch(Arc<Root>);
+pub(crate) struct Scratch {
+    root: Arc<Root>,
+    written: Arc<WrittenBytes>,
+}
+
+/// Total length of the files that were written by one [part](Scratch::part) of a job, including deleted ones.
+#[derive(Debug, Default)]
+struct WrittenBytes {
+    bytes: AtomicU64,
+    /// The part of it that [`Scratch::take_written`] has returned.
+    taken_bytes: AtomicU64,
+}
 
 #[derive(Debug)]
 struct Root {
     home: Home,
     quota_bytes: Option<u64>,
     used_bytes: AtomicU64,
-    written_bytes: AtomicU64,
     next_file: AtomicU64,
     /// Process that owns the files. A forked copy of the process deletes none of them.
     process: u64,
@@ -94,14 +104,25 @@ impl Scratch {
     }
 
     fn at(home: Home, quota_bytes: Option<u64>) -> Self {
-        Self(Arc::new(Root {
-            home,
-            quota_bytes,
-            used_bytes: AtomicU64::new(0),
-            written_bytes: AtomicU64::new(0),
-            next_file: AtomicU64::new(1),
-            process: system::process_number(),
-        }))
+        Self {
+            root: Arc::new(Root {
+                home,
+                quota_bytes,
+                used_bytes: AtomicU64::new(0),
+                next_file: AtomicU64::new(1),
+                process: system::process_number(),
+            }),
+            written: Arc::default(),
+        }
+    }
+
+    /// Returns a scratch that shares directory, files and quota, but counts the bytes that are written through it
+    /// separately.
+    pub(crate) fn part(&self) -> Self {
+        Self {
+            root: Arc::clone(&self.root),
+            written: Arc::default(),
+        }
     }
 
     /// Creates a file. `name` need not be unique. The first call creates the directory.
@@ -121,8 +142,8 @@ impl Scratch {
     /// Calls `put` to create a file with a new name. If the directory is lost, creates it again. If it belongs to
     /// another process, returns an error, upon which that process creates it again.
     fn put<R>(&self, name: &str, put: impl Fn(&Path) -> Result<R>) -> Result<(PathBuf, R)> {
-        let number = self.0.next_file.fetch_add(1, Ordering::Relaxed);
-        let name = match &self.0.home {
+        let number = self.root.next_file.fetch_add(1, Ordering::Relaxed);
+        let name = match &self.root.home {
             Home::Own { .. } => format!("{name}-{number}"),
             Home::OfOther { prefix, .. } => format!("{prefix}{name}-{number}"),
         };
@@ -130,7 +151,7 @@ impl Scratch {
         let mut attempt = 1;
         loop {
             let path = self.path()?.join(&name);
-            match (put(&path), &self.0.home) {
+            match (put(&path), &self.root.home) {
                 (Ok(made), _) => return Ok((path, made)),
                 (Err(error), Home::OfOther { directory, .. }) => {
                     return Err(if is_missing(&error) {
@@ -157,7 +178,7 @@ impl Scratch {
         let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
         let file = self.file(path, true);
         // Not added to `written_bytes`: the worker has counted the file already.
-        self.0.take(bytes, &file.path)?;
+        self.root.take(bytes, &file.path)?;
         file.used_bytes.store(bytes, Ordering::Relaxed);
         Ok(Arc::new(file))
     }
@@ -182,19 +203,20 @@ impl Scratch {
 
     /// Adds the bytes that other processes have written for the same job.
     pub(crate) fn count_written(&self, bytes: u64) {
-        self.0.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.written.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Returns the limit on the total length of the files.
     pub(crate) fn quota_bytes(&self) -> Option<u64> {
-        self.0.quota_bytes
+        self.root.quota_bytes
     }
 
     fn file(&self, path: PathBuf, is_owned: bool) -> ScratchFile {
         ScratchFile {
             path,
             handle: Mutex::default(),
-            root: Arc::clone(&self.0),
+            root: Arc::clone(&self.root),
+            written: Arc::clone(&self.written),
             used_bytes: AtomicU64::new(0),
             is_owned: AtomicBool::new(is_owned),
         }
@@ -203,7 +225,7 @@ impl Scratch {
     /// Returns the directory. Creates it if it does not exist yet, or no longer. A forked copy of the process creates
     /// its own.
     pub(crate) fn path(&self) -> Result<PathBuf> {
-        match &self.0.home {
+        match &self.root.home {
             Home::OfOther { directory, .. } => Ok(directory.clone()),
             Home::Own {
                 spill_directory,
@@ -224,7 +246,7 @@ impl Scratch {
     /// Returns the directory that this scratch owns, if it has been created.
     #[cfg(test)]
     pub(crate) fn directory(&self) -> Option<PathBuf> {
-        let Home::Own { directory, .. } = &self.0.home else {
+        let Home::Own { directory, .. } = &self.root.home else {
             return None;
         };
         let directory = lock(directory);
@@ -236,18 +258,26 @@ impl Scratch {
     /// Returns the current total length of the files.
     #[cfg(test)]
     pub(crate) fn used_bytes(&self) -> u64 {
-        self.0.used_bytes.load(Ordering::Relaxed)
+        self.root.used_bytes.load(Ordering::Relaxed)
     }
 
     /// Returns the number of files created so far.
     #[cfg(test)]
     pub(crate) fn files(&self) -> u64 {
-        self.0.next_file.load(Ordering::Relaxed) - 1
+        self.root.next_file.load(Ordering::Relaxed) - 1
     }
 
-    /// Returns the total length of all files, including deleted ones.
+    /// Returns the total length of all files of this [part](Self::part) of the job, including deleted ones.
     pub(crate) fn written_bytes(&self) -> u64 {
-        self.0.written_bytes.load(Ordering::Relaxed)
+        self.written.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Returns the increase of [`written_bytes`](Self::written_bytes) since the last call. Each byte is returned once,
+    /// whichever thread calls this.
+    pub(crate) fn take_written(&self) -> u64 {
+        let bytes = self.written_bytes();
+        let taken_bytes = &self.written.taken_bytes;
+        bytes.saturating_sub(taken_bytes.fetch_max(bytes, Ordering::Relaxed))
     }
 }
 
@@ -316,6 +346,7 @@ pub(crate) struct ScratchFile {
     handle: Mutex<Weak<File>>,
     /// The scratch whose quota the file counts towards.
     root: Arc<Root>,
+    written: Arc<WrittenBytes>,
     /// Number of bytes that the file counts for.
     used_bytes: AtomicU64,
     /// `true` if this process deletes the file.
@@ -353,7 +384,7 @@ impl ScratchFile {
 
     fn take(&self, bytes: u64) -> Result<()> {
         self.root.take(bytes, &self.path)?;
-        self.root.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.written.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }

@@ -69,17 +69,17 @@ impl JobState {
         }
     }
 
-    /// Creates a part of this run that can fail independently.
-    pub(crate) fn attempt(self: &Arc<Self>) -> Self {
+    /// Creates a part of this run that can fail independently. Its tasks use `resources`.
+    pub(crate) fn attempt(self: &Arc<Self>, resources: &Resources) -> Self {
         Self {
             resources: Resources {
                 stop: self.resources.stop.of_part(),
-                ..self.resources.clone()
+                ..resources.clone()
             },
             whole: Some(Arc::clone(self)),
             outputs: Arc::clone(&self.outputs),
             imports: self.imports.clone(),
-            ..Self::new(self.resources.clone())
+            ..Self::new(resources.clone())
         }
     }
 
@@ -88,7 +88,7 @@ impl JobState {
     pub(crate) fn staging(self: &Arc<Self>) -> Self {
         Self {
             outputs: Arc::default(),
-            ..self.attempt()
+            ..self.attempt(&self.resources)
         }
     }
 
@@ -137,6 +137,11 @@ impl JobState {
         }
         lock(&self.failure).get_or_insert(error);
         self.stop();
+    }
+
+    /// Takes the error that ended this attempt, if another attempt cannot help.
+    pub(crate) fn take_fatal(&self) -> Option<Error> {
+        lock(&self.failure).take_if(|error| !error.is_recoverable())
     }
 
     /// Returns the error that ended the job, if one did.

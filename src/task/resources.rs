@@ -1,8 +1,8 @@
 //! Resources of a job, and its progress.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{MemoryReclaimer, StopFlag};
@@ -27,6 +27,15 @@ impl Resources {
     /// Returns an equal share of the budget for each thread, in bytes.
     pub(crate) fn share_bytes(&self) -> usize {
         self.budget.limit_bytes() / self.threads
+    }
+
+    /// Returns the same resources, with separate counters of progress and of written bytes for a map stage.
+    pub(crate) fn of_stage(&self, number: usize) -> Self {
+        Self {
+            scratch: self.scratch.part(),
+            progress: self.progress.of_stage(number),
+            ..self.clone()
+        }
     }
 
     /// Grows a reservation to `bytes`. If the budget refuses, first reclaims the memory of persisted bags, and then
@@ -61,6 +70,8 @@ impl Resources {
 }
 
 /// Progress of a stage. Tasks add to it; the progress bar and the job's summary read it.
+///
+/// The progress of the last stage of a job has those of the map stages, some of which may run at the same time.
 #[derive(Default)]
 pub(crate) struct Progress {
     bytes: AtomicU64,
@@ -70,22 +81,30 @@ pub(crate) struct Progress {
     filtered_records: AtomicU64,
     longest_task_nanos: AtomicU64,
     total_task_nanos: AtomicU64,
+    /// Progress of each map stage, with its number.
+    map_stages: Mutex<Vec<(usize, Arc<Progress>)>>,
 }
 
 impl Progress {
-    /// Resets all counters for the next stage.
-    pub(crate) fn reset(&self) {
-        self.tasks.store(0, Ordering::Relaxed);
-        for counter in [
-            &self.bytes,
-            &self.shuffled_records,
-            &self.shuffled_bytes,
-            &self.filtered_records,
-            &self.longest_task_nanos,
-            &self.total_task_nanos,
-        ] {
-            counter.store(0, Ordering::Relaxed);
-        }
+    /// Adds the progress of a map stage.
+    fn of_stage(&self, number: usize) -> Arc<Self> {
+        let progress = Arc::<Self>::default();
+        let mut map_stages = self
+            .map_stages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        map_stages.push((number, Arc::clone(&progress)));
+        progress
+    }
+
+    /// Returns the progress of a stage of the job of which this is the last one.
+    pub(crate) fn stage(self: &Arc<Self>, number: usize) -> Arc<Self> {
+        let map_stages = self
+            .map_stages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let found = map_stages.iter().find(|(stage, _)| *stage == number);
+        Arc::clone(found.map_or(self, |(_, progress)| progress))
     }
 
     pub(crate) fn add_bytes(&self, bytes: u64) {

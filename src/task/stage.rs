@@ -181,7 +181,7 @@ pub(crate) trait StageWorker {
 }
 
 /// The map side of a shuffle.
-pub(crate) trait MapStage: StageCode {
+pub(crate) trait MapStage: StageCode + Send {
     /// Returns the output of its tasks, for the tasks of the next stage.
     fn into_outputs(self: Box<Self>, resources: &Resources) -> Result<Arc<dyn Any + Send + Sync>>;
 

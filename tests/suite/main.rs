@@ -28,5 +28,6 @@ mod regressions;
 mod remote_executor;
 mod sort;
 mod sort_without_order;
+mod stages;
 mod text_files;
 mod types;

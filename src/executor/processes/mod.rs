@@ -9,8 +9,8 @@
 //!   stdout, stderr <── labelled (output) <── pipes ──────── stdout, stderr
 //! ```
 //!
-//! A worker lives as long as the context, and serves one stage of one job at a time. When the driver ends, the system
-//! closes the socket, and the worker ends immediately. A worker that ends, or that is silent for too long, is replaced,
+//! A worker lives as long as the context, and serves one job at a time, stage by stage. The stages of a job that run at
+//! the same time share its workers. When the driver ends, the system closes the socket, and the worker ends immediately. A worker that ends, or that is silent for too long, is replaced,
 //! and its unfinished tasks are retried.
 
 mod channel;
@@ -22,16 +22,19 @@ mod program;
 mod serve;
 mod token;
 mod worker;
+mod workers;
 
 pub(super) use program::init;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use process::{StartError, WorkerProcess};
 use serve::{Lost, Server, StageMessage};
+use workers::JobWorkers;
 
 use super::remote::{RemoteExecutor, Stage, TaskSpec, Tasks};
 use crate::error::Result;
@@ -45,19 +48,23 @@ const STARTS: usize = 4;
 pub(crate) struct Processes {
     workers: usize,
     timeout: Duration,
+    /// Workers that no job uses.
     idle: Mutex<Vec<WorkerProcess>>,
+    /// The workers of each job that is running, by its number.
+    jobs: Mutex<HashMap<u64, Arc<JobWorkers>>>,
     /// Number of the worker that was started last.
     last: AtomicUsize,
 }
 
 impl Processes {
-    /// Uses up to `workers` processes for each stage that runs. A worker that gives no sign of life for `timeout`
+    /// Uses up to `workers` processes for each job that runs. A worker that gives no sign of life for `timeout`
     /// counts as lost.
     pub(crate) fn new(workers: usize, timeout: Duration) -> Self {
         Self {
             workers,
             timeout,
             idle: Mutex::default(),
+            jobs: Mutex::default(),
             last: AtomicUsize::new(0),
         }
     }
@@ -73,11 +80,17 @@ impl Processes {
 
     /// Runs tasks on one worker, replacing it if it is lost, until no tasks are left. If no worker can be started,
     /// leaves the tasks to the other slots; `slots` is the number of slots, including this one.
-    fn run_slot(&self, stage: &StageMessage, tasks: &Tasks<'_>, slots: &AtomicUsize) {
+    fn run_slot(
+        &self,
+        stage: &StageMessage,
+        tasks: &Tasks<'_>,
+        workers: &JobWorkers,
+        slots: &AtomicUsize,
+    ) {
         let leave = |slots: usize| (slots > 1).then(|| slots - 1);
         while let Some(task) = tasks.next() {
-            match self.worker(tasks) {
-                Ok(process) => self.run_worker(process, stage, tasks, task),
+            match workers.take(self.workers, || self.worker(tasks)) {
+                Ok(process) => workers.put_back(self.run_worker(process, stage, tasks, task)),
                 Err(error) => match slots.fetch_update(Ordering::SeqCst, Ordering::SeqCst, leave) {
                     Ok(_) => return tasks.give_back(&task),
                     Err(_) => tasks.failed(&task, error),
@@ -86,25 +99,19 @@ impl Processes {
         }
     }
 
+    /// Runs `task` and others that are available on a worker, and returns the worker unless it is lost.
     fn run_worker(
         &self,
         mut process: WorkerProcess,
         stage: &StageMessage,
         tasks: &Tasks<'_>,
         task: TaskSpec,
-    ) {
+    ) -> Option<WorkerProcess> {
         let mut server = Server::new(&mut process, tasks, stage, self.timeout);
         let outcome = server.serve(task);
         let left = server.into_tasks();
         let cause = match outcome {
-            Ok(()) => {
-                // When the action returns, the output of the worker must have been printed.
-                return if process.settle() {
-                    self.put_back(process);
-                } else {
-                    process.kill();
-                };
-            }
+            Ok(()) => return Some(process),
             Err(Lost::Ended) => process.end(),
             Err(Lost::Silent) => format!("no sign of life for {:?}", self.timeout),
             Err(Lost::Cancelled) => "it did not stop when it was told to".to_owned(),
@@ -117,6 +124,7 @@ impl Processes {
             tasks.lost(&task, number, &cause);
         }
         left.for_each(|task| tasks.give_back(&task));
+        None
     }
 
     /// Returns an idle worker, or starts one for the stage of `tasks`.
@@ -144,17 +152,42 @@ impl Processes {
         unreachable!("the last attempt has returned")
     }
 
-    fn put_back(&self, process: WorkerProcess) {
-        let mut idle = self.idle();
-        // Concurrent jobs may have started more workers than this.
-        if idle.len() < self.workers {
-            idle.push(process);
+    /// Returns the workers of a job for one of its stages.
+    fn join_job(&self, job: u64) -> Arc<JobWorkers> {
+        let mut jobs = lock(&self.jobs);
+        let workers = Arc::clone(jobs.entry(job).or_default());
+        workers.enter();
+        workers
+    }
+
+    /// Ends the use of a job's workers by one of its stages. After the last one, other jobs may use them.
+    fn leave_job(&self, job: u64, workers: &JobWorkers) {
+        if !workers.leave() {
+            return;
+        }
+        workers.settle();
+        let mut jobs = lock(&self.jobs);
+        // Another stage of the job may have begun in the meantime.
+        if let Some(unused) = workers.take_unused() {
+            jobs.remove(&job);
+            let mut idle = lock(&self.idle);
+            idle.extend(unused);
+            // Concurrent jobs may have started more workers than this.
+            let most = self.workers.min(idle.len());
+            let surplus = idle.split_off(most);
+            drop((idle, jobs));
+            drop(surplus);
         }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<WorkerProcess>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
+}
+
+/// A panic while a lock is held leaves these values consistent.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RemoteExecutor for Processes {
@@ -171,7 +204,8 @@ impl RemoteExecutor for Processes {
         };
         let most = self.workers.min(tasks.partitions().unwrap_or(usize::MAX));
         let slots = AtomicUsize::new(most.max(1));
-        let run_slot = || self.run_slot(&message, tasks, &slots);
+        let workers = self.join_job(stage.job);
+        let run_slot = || self.run_slot(&message, tasks, &workers, &slots);
         thread::scope(|scope| {
             for _ in 1..most {
                 // If a thread cannot be started, the stage runs on fewer workers.
@@ -184,6 +218,7 @@ impl RemoteExecutor for Processes {
             }
             run_slot();
         });
+        self.leave_job(stage.job, &workers);
         Ok(())
     }
 }

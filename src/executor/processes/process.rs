@@ -119,13 +119,17 @@ impl WorkerProcess {
         self.receiver.receive()
     }
 
-    /// Waits until all output of the worker so far has been forwarded, and returns whether it has been. The worker's
+    /// Requests that the worker marks the end of its output so far, and returns whether it could be asked. The worker's
     /// tasks must have ended.
-    pub(super) fn settle(&mut self) -> bool {
+    pub(super) fn ask_for_mark(&mut self) -> bool {
         self.marks += 1;
-        let asked = self.send(&Command::Mark, &[]);
+        self.send(&Command::Mark, &[]).is_ok()
+    }
+
+    /// Waits until all output before the last [mark](Self::ask_for_mark) has been forwarded, and returns whether it has been.
+    pub(super) fn is_settled(&self) -> bool {
         let [stdout, stderr] = &self.outputs;
-        asked.is_ok() && stdout.wait_for(Some(self.marks)) && stderr.wait_for(Some(self.marks))
+        stdout.wait_for(Some(self.marks)) && stderr.wait_for(Some(self.marks))
     }
 
     /// Returns whether the process still runs.

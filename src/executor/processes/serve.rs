@@ -86,7 +86,8 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Runs tasks on the worker, beginning with `task`, until none are left.
+    /// Runs tasks on the worker, beginning with `task`, until none is available without waiting. Another stage may then
+    /// use the worker.
     pub(super) fn serve(&mut self, task: TaskSpec) -> Result<(), Lost> {
         let mut next = Some(task);
         while let Some(task) = next {
@@ -99,7 +100,7 @@ impl<'a> Server<'a> {
                 self.look_ahead()?;
                 self.listen()?;
             }
-            next = self.tasks.next();
+            next = self.tasks.try_next();
         }
         Ok(())
     }

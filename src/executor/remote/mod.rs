@@ -9,6 +9,7 @@
 
 mod pull;
 mod results;
+mod shared_slots;
 mod spec;
 mod stage_site;
 mod state;
@@ -18,9 +19,10 @@ mod tests;
 mod worker;
 
 pub(crate) use results::Driver;
+pub(crate) use shared_slots::SharedSlots;
 pub use spec::{PartitionSpec, Report, Stage, TaskSpec};
 pub(crate) use stage_site::StageSite;
-pub(crate) use tasks::Round;
+pub(crate) use state::Round;
 pub use tasks::Tasks;
 pub use worker::{Canceller, Worker};
 
@@ -30,11 +32,12 @@ use crate::error::Result;
 ///
 /// The [module](crate::executor) lists what it must do and what it may do.
 pub trait RemoteExecutor: Send + Sync + 'static {
-    /// Number of tasks that run at a time. The memory budget of the context is divided among them.
+    /// Number of tasks that run at a time, over all stages of a job. The memory budget of the context is divided among
+    /// them.
     fn slots(&self) -> usize;
 
-    /// Takes tasks from `tasks` until none are left, runs each on a [`Worker`], and reports the outcome to `tasks`. If
-    /// several jobs run concurrently, so may several stages.
+    /// Takes tasks from `tasks` until none are left, runs each on a [`Worker`], and reports the outcome to `tasks`.
+    /// Called concurrently for stages of one job that do not depend on each other, and for stages of different jobs.
     ///
     /// # Errors
     ///

@@ -15,8 +15,8 @@ pub(crate) trait Driver: Sync {
     /// Records the report of a task of `partitions` partitions.
     fn take(&self, partitions: usize, report: &Report) -> Result<()>;
 
-    /// Returns the total length of the files that the tasks of the job have written so far.
-    fn written_bytes(&self) -> u64;
+    /// Returns the length of the files that the tasks of the stage have written since the last call.
+    fn take_written(&self) -> u64;
 
     /// Drops the partition that the error reports as damaged, if it belongs to data that is kept between jobs.
     fn forget(&self, damage: &Error);
@@ -26,6 +26,9 @@ pub(crate) trait Driver: Sync {
 
     /// Returns whether the result is no longer needed.
     fn is_stopped(&self) -> bool;
+
+    /// Called when a slot is idle although tasks of this stage run: they are too few. Must not wait.
+    fn idle(&self);
 }
 
 /// Encodes a chunk: appends a byte that marks the last chunk of a partition.

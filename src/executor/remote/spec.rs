@@ -18,6 +18,8 @@ use crate::task::{CounterUpdate, MapBlock, StoredPartition};
 pub struct Stage {
     /// A number that is unique among the stages that this process sends. A stage that runs again has a new one.
     pub id: u64,
+    /// Number of the job, as in its [events](crate::events). Stages of one job may run at the same time.
+    pub job: u64,
     /// Number of the stage in its job, as in [`explain`](crate::Bag::explain).
     pub number: usize,
     /// The code that its tasks run.

@@ -48,6 +48,18 @@ pub(super) enum End {
     Damaged,
 }
 
+/// State of a stage when the executor returns.
+pub(crate) enum Round {
+    /// All tasks are done. The reports are in the order of the partitions.
+    Done(Vec<Report>),
+    /// The remaining results are not needed.
+    Stopped,
+    /// The earlier stages must run again, followed by the rest of this one.
+    Damaged,
+    /// Tasks are left.
+    Again,
+}
+
 impl RoundState {
     /// Sets the reason to end. The first one counts, except that `Damaged` may be replaced.
     pub(super) fn end(&mut self, end: End) {
@@ -98,6 +110,12 @@ impl RoundState {
             // A file that cannot be removed now is removed with its directory.
             let _ = fs::remove_file(file);
         }
+    }
+
+    /// Returns whether there is a task that is not assigned, of a stage with this number of partitions.
+    pub(super) fn has_task(&self, partitions: Option<usize>) -> bool {
+        let is_unclaimed = |partitions| self.unclaimed < partitions;
+        !self.waiting.is_empty() || partitions.is_some_and(is_unclaimed)
     }
 
     pub(super) fn is_done(&self, partitions: Option<usize>) -> bool {

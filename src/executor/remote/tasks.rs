@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::pull::pull_some;
 use super::results::{Driver, ResultChunk, Standing};
+use super::shared_slots::SharedSlots;
 use super::spec::{PartitionSpec, Report, TaskSpec};
 use super::stage_site::StageSite;
-use super::state::{End, RoundState, WaitingTask};
+use super::state::{End, Round, RoundState, WaitingTask};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::task::Flow;
 
@@ -34,40 +35,28 @@ pub struct Tasks<'a> {
     partitions: Option<usize>,
     /// Number of neighbouring partitions that a worker takes [together](crate::task::StageCode::partitions_per_task).
     partitions_per_task: usize,
-    slots: usize,
+    slots: &'a SharedSlots,
     state: Mutex<RoundState>,
     changed: Condvar,
     /// Held by the thread that pulls from the source.
     pull: Mutex<()>,
 }
 
-/// State of a stage when the executor returns.
-pub(crate) enum Round {
-    /// All tasks are done. The reports are in the order of the partitions.
-    Done(Vec<Report>),
-    /// The remaining results are not needed.
-    Stopped,
-    /// The earlier stages must run again, followed by the rest of this one.
-    Damaged,
-    /// Tasks are left.
-    Again,
-}
-
 impl<'a> Tasks<'a> {
-    /// Creates the tasks of a stage for an executor that runs `slots` of them at a time.
+    /// Creates the tasks of a stage, which shares `slots` with the other stages of its job.
     pub(crate) fn new(
         source: &'a dyn Driver,
         site: StageSite<'a>,
         partitions: Option<usize>,
         partitions_per_task: usize,
-        slots: usize,
+        slots: &'a SharedSlots,
     ) -> Self {
         Self {
             source,
             site,
             partitions,
             partitions_per_task,
-            slots: slots.max(1),
+            slots,
             state: Mutex::default(),
             changed: Condvar::new(),
             pull: Mutex::default(),
@@ -77,7 +66,8 @@ impl<'a> Tasks<'a> {
     /// Takes the next task. If none is available, waits as long as an assigned task may still be returned. Returns
     /// `None` once all tasks are done, or if the remaining results are not needed.
     ///
-    /// Tasks are assigned in the order of their partitions, large tasks first.
+    /// Tasks are assigned in the order of their partitions, large tasks first. If other stages of the job run at the
+    /// same time, also waits while all [slots](super::RemoteExecutor::slots) have tasks of these stages.
     #[must_use]
     pub fn next(&self) -> Option<TaskSpec> {
         let mut state = self.lock();
@@ -88,20 +78,27 @@ impl<'a> Tasks<'a> {
             if let Some(task) = self.hand_out(&mut state) {
                 return Some(task);
             }
-            if self.partitions.is_none() && !state.is_exhausted {
+            if state.has_task(self.partitions) {
+                drop(state);
+                self.slots.wait(self.site.number, LOOK);
+                state = self.lock();
+            } else if self.partitions.is_none() && !state.is_exhausted {
+                self.tell_if_short(&state);
                 drop(state);
                 self.pull();
                 state = self.lock();
             } else if state.out.is_empty() {
                 return None;
             } else {
+                self.tell_if_short(&state);
                 state = self.wait(state);
             }
         }
     }
 
     /// Takes the next task without waiting, for an executor that assigns tasks to a worker in advance. Such a task
-    /// begins when the earlier tasks of its worker have ended.
+    /// begins when the earlier tasks of its worker have ended. If several stages of the job run at the same time, no
+    /// more tasks are assigned than there are slots.
     ///
     /// Tasks from a source in this process are never available without waiting.
     #[must_use]
@@ -178,7 +175,7 @@ impl<'a> Tasks<'a> {
     /// Reports that the task is done. The executor must have forwarded all of its chunks.
     pub fn done(&self, task: &TaskSpec, report: Report) {
         let mut state = self.lock();
-        if state.out.remove(&task.id).is_none() {
+        if self.answer(&mut state, task).is_none() {
             return state.remove_files(&report);
         }
         // If no more results are needed, chunks are not kept.
@@ -201,14 +198,14 @@ impl<'a> Tasks<'a> {
         self.changed.notify_all();
         self.site.send_done(task, &metrics);
         let StageSite { number, events, .. } = self.site;
-        events.send_spilled(number, || self.source.written_bytes());
+        events.send_spilled(number, || self.source.take_written());
     }
 
     /// Reports that the task ended with an error that [`Worker::run`](super::Worker::run) returned. The error ends the
     /// job, unless recomputing the output of earlier stages may help.
     pub fn failed(&self, task: &TaskSpec, error: Error) {
         let mut state = self.lock();
-        let Some(task) = state.out.remove(&task.id) else {
+        let Some(task) = self.answer(&mut state, task) else {
             return;
         };
         if matches!(error.kind(), ErrorKind::Cancelled) {
@@ -231,7 +228,7 @@ impl<'a> Tasks<'a> {
     /// worker, and `cause` describes the known reason.
     pub fn lost(&self, task: &TaskSpec, worker: usize, cause: &str) {
         let mut state = self.lock();
-        let Some(task) = state.out.remove(&task.id) else {
+        let Some(task) = self.answer(&mut state, task) else {
             return;
         };
         let mut details = cause.to_owned();
@@ -259,7 +256,7 @@ impl<'a> Tasks<'a> {
     /// Returns a task that was not begun, so that it is assigned again.
     pub fn give_back(&self, task: &TaskSpec) {
         let mut state = self.lock();
-        if let Some(task) = state.out.remove(&task.id) {
+        if let Some(task) = self.answer(&mut state, task) {
             state.put_back(task.partitions, task.attempt - 1);
         }
         drop(state);
@@ -290,6 +287,7 @@ impl<'a> Tasks<'a> {
             Error::new(ErrorKind::WorkerLost { worker: 0, cause })
         };
         for task in out.into_values() {
+            self.slots.release(self.site.number);
             let error = never("before the task was done");
             self.site.events.send(self.site.failure(&task, &error));
             self.try_again(&mut state, task, error);
@@ -344,7 +342,11 @@ impl<'a> Tasks<'a> {
         }
     }
 
+    /// Assigns the next task, if one is available and there is a slot for it.
     fn hand_out(&self, state: &mut RoundState) -> Option<TaskSpec> {
+        if !state.has_task(self.partitions) || !self.slots.take(self.site.number) {
+            return None;
+        }
         let waiting = match state.waiting.pop_first() {
             Some((_, waiting)) => waiting,
             None => self.claim(state)?,
@@ -357,7 +359,31 @@ impl<'a> Tasks<'a> {
             partitions: waiting.partitions,
         };
         state.out.insert(task.id, task.clone());
+        self.tell_if_short(state);
         Some(task)
+    }
+
+    /// Removes a task from those that are assigned, and returns it unless it has been answered before.
+    fn answer(&self, state: &mut RoundState, task: &TaskSpec) -> Option<TaskSpec> {
+        let task = state.out.remove(&task.id)?;
+        self.slots.release(self.site.number);
+        self.tell_if_short(state);
+        Some(task)
+    }
+
+    /// Tells the driver if slots are idle, although tasks are assigned or being pulled. The stages of an executor with
+    /// one slot run one after the other.
+    fn tell_if_short(&self, state: &RoundState) {
+        let slots = self.slots.count();
+        let is_full = slots == 1 || state.out.len() >= slots;
+        if is_full || state.end.is_some() || state.has_task(self.partitions) {
+            return;
+        }
+        let is_open = self.partitions.is_none() && !state.is_exhausted;
+        let is_pulled = || self.pull.try_lock().is_err();
+        if is_open && is_pulled() || !is_open && !state.out.is_empty() {
+            self.source.idle();
+        }
     }
 
     /// Claims partitions that were never assigned, if their number is known.
@@ -368,7 +394,7 @@ impl<'a> Tasks<'a> {
         }
         // Begin with large tasks, to amortise their overhead, and end with small ones, so that all slots finish
         // together.
-        let take = (left / (self.slots * 4)).clamp(1, MAX_PARTITIONS);
+        let take = (left / (self.slots.count() * 4)).clamp(1, MAX_PARTITIONS);
         let take = take.next_multiple_of(self.partitions_per_task).min(left);
         let start = state.unclaimed;
         state.unclaimed += take;
@@ -391,7 +417,7 @@ impl<'a> Tasks<'a> {
             return;
         }
         // The total number of partitions is unknown, so each task is a small fraction of those pulled so far.
-        let most = (state.pulled / (self.slots * 16)).clamp(1, MAX_PARTITIONS);
+        let most = (state.pulled / (self.slots.count() * 16)).clamp(1, MAX_PARTITIONS);
         drop(state);
         let (partitions, end) = pull_some(self.source, most);
         let mut state = self.lock();

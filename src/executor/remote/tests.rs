@@ -1,14 +1,15 @@
 //! Tests of the tasks of a stage that computes nothing.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use super::results::framed;
 use super::spec::PartitionSpec;
-use super::tasks::{Round, Tasks};
-use super::{Driver, Report, StageSite, TaskSpec};
+use super::state::Round;
+use super::tasks::Tasks;
+use super::{Driver, Report, SharedSlots, StageSite, TaskSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::JobEvents;
 use crate::task::{FilePart, Flow, MapBlock, Site};
@@ -25,6 +26,9 @@ struct Fake {
     is_stopped: AtomicBool,
     partitions_done: AtomicUsize,
     events: JobEvents,
+    slots: OnceLock<SharedSlots>,
+    /// Number of calls that said that slots are idle.
+    idle: AtomicUsize,
 }
 
 impl Fake {
@@ -58,8 +62,12 @@ impl Driver for Fake {
         Ok(())
     }
 
-    fn written_bytes(&self) -> u64 {
+    fn take_written(&self) -> u64 {
         0
+    }
+
+    fn idle(&self) {
+        self.idle.fetch_add(1, Ordering::SeqCst);
     }
 
     fn forget(&self, _: &Error) {}
@@ -93,7 +101,70 @@ fn tasks_in_groups(
         site: Site::new("map"),
         events: &source.events,
     };
+    let slots = source.slots.get_or_init(|| SharedSlots::new(slots));
     Tasks::new(source, site, partitions, partitions_per_task, slots)
+}
+
+/// Creates the tasks of one of several stages.
+fn tasks_of<'a>(
+    source: &'a Fake,
+    stage: usize,
+    partitions: usize,
+    slots: &'a SharedSlots,
+) -> Tasks<'a> {
+    let site = StageSite {
+        number: stage,
+        site: Site::new("map"),
+        events: &source.events,
+    };
+    Tasks::new(source, site, Some(partitions), 1, slots)
+}
+
+#[test]
+fn a_stage_with_too_few_tasks_says_so() {
+    let (source, slots) = (Fake::default(), SharedSlots::new(2));
+    let is_told = || source.idle.swap(0, Ordering::SeqCst) > 0;
+    let tasks = tasks_of(&source, 1, 3, &slots);
+    let taken: Vec<_> = (0..2).filter_map(|_| tasks.next()).collect();
+    assert!(!is_told(), "all slots have tasks");
+    tasks.done(&taken[0], Report::default());
+    assert!(!is_told(), "the third task is left");
+    let last = tasks.next().unwrap();
+    assert!(!is_told());
+    tasks.done(&taken[1], Report::default());
+    assert!(is_told());
+    tasks.done(&last, Report::default());
+    assert!(!is_told(), "the stage is over");
+    let one = SharedSlots::new(1);
+    let _task = tasks_of(&source, 1, 1, &one).next().unwrap();
+    assert!(!is_told());
+}
+
+#[test]
+fn stages_share_the_slots_and_the_first_goes_first() {
+    let (source, slots) = (Fake::default(), SharedSlots::new(2));
+    let first = tasks_of(&source, 1, 2, &slots);
+    let second = tasks_of(&source, 2, 100, &slots);
+    let taken: Vec<_> = (0..2).filter_map(|_| first.next()).collect();
+    assert!(second.try_next().is_none());
+    first.done(&taken[0], Report::default());
+    let of_second = second.next().unwrap();
+    assert!(second.try_next().is_none());
+    // The first stage waits for a slot, so the second one gets none.
+    first.give_back(&taken[1]);
+    let of_second = [of_second, second.next().unwrap()];
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| first.next().unwrap());
+        while !waiting.is_finished() {
+            second.give_back(&of_second[0]);
+            thread::yield_now();
+        }
+        let again = waiting.join().unwrap();
+        first.done(&again, Report::default());
+    });
+    assert!(matches!(first.round().unwrap(), Round::Done(_)));
+    second.done(&of_second[1], Report::default());
+    assert!(second.next().is_some() && second.try_next().is_some());
 }
 
 fn indices(task: &TaskSpec) -> Vec<usize> {
