@@ -470,18 +470,19 @@ mod text;
 
 pub use bag::{
     Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, Written, empty,
-    from_fn, from_iter, from_vec, from_vec_partitioned, range, range_partitioned, read_text,
-    union_all,
+    from_fn, from_iter, from_source, from_vec, from_vec_partitioned, range, range_partitioned,
+    read_text, union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::Counter;
-pub use error::{Error, ErrorContext, ErrorKind, Result, SourceLocation};
+pub use error::{BoxError, Error, ErrorContext, ErrorKind, Result, SourceLocation};
 pub use events::{JobSummary, StageSummary};
 pub use executor::init;
 pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;
 pub use operators::combines::WholeNumber;
+pub use operators::from_source::{Reading, Source};
 pub use operators::group_by_key::Group;
 pub use operators::map_partitions::Records;
 pub use operators::persist::StorageLevel;

@@ -2,7 +2,7 @@
 //!
 //! | operator | kind | order of the result |
 //! | --- | --- | --- |
-//! | `from_vec`, `from_iter`, `range`, `read_text` | source | of the source |
+//! | `from_vec`, `from_iter`, `from_source`, `range`, `read_text` | source | of the source |
 //! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `parse_fields`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | unchanged |
 //! | `coalesce`, `persist`, `sample` | narrow | unchanged |
 //! | `union` | narrow | the first bag, then the second; `pipeline::FlatUnion` is the union of many bags |
@@ -40,6 +40,7 @@ pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod flat_map_str;
 pub(crate) mod from_iter;
+pub(crate) mod from_source;
 pub(crate) mod from_vec;
 pub(crate) mod group_by_key;
 pub(crate) mod inspect;
