@@ -469,9 +469,9 @@ mod task;
 mod text;
 
 pub use bag::{
-    Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, Written, empty,
-    from_fn, from_iter, from_source, from_vec, from_vec_partitioned, range, range_partitioned,
-    read_text, union_all,
+    Attempt, Bag, BagWith, Iter, PartitionWriter, PerKey, Sink, Sortable, TextReader, TextWriter,
+    WriteLine, Written, empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned,
+    range, range_partitioned, read_text, union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
