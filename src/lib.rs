@@ -65,9 +65,12 @@
 //! | [`read_text`] | by size: large files are split, small files are packed together | by file, then by line |
 //! | [`from_vec`], [`range`] | 64, or one per record if there are fewer | of the source |
 //! | [`from_iter`], [`from_fn`] | filled as records arrive: 64 records, then 128, and so on up to [1,024 or more](Context::from_iter) | of the source |
+//! | [`from_source`] | one per [split](Source::splits) | of the source |
 //! | [`map`](Bag::map), [`filter`](Bag::filter), [`flat_map`](Bag::flat_map) and all other per-record methods | unchanged | unchanged |
 //! | [`map_partitions`](Bag::map_partitions) | unchanged | of the calls to `emit` in each partition |
 //! | [`persist`](Bag::persist), [`sample`](Bag::sample), [`zip_with_index`](Bag::zip_with_index) | unchanged | unchanged |
+//! | [`zip_partitions`](Bag::zip_partitions) | unchanged | of the calls to `emit` in each partition |
+//! | [`select_partitions`](Bag::select_partitions) | those that you list | of the list; within each partition unchanged |
 //! | [`coalesce`](Bag::coalesce) | neighbours merged, down to the number you ask for | unchanged |
 //! | [`union`](Bag::union), [`union_all`] | those of the first bag, then those of the second, and so on | the first bag, then the second, and so on |
 //! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key), all methods of [`per_key`](Bag::per_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by [hash](#hash) of the key, then by the bytes of the key |
@@ -125,7 +128,8 @@
 //! closure is caught and becomes [`ErrorKind::TaskPanicked`]. An error that a closure of a `try_` method returns
 //! becomes [`ErrorKind::Closure`]. Both have an [`ErrorContext`]: the method, the line of your program that called it,
 //! the stage and the partition. Before the first shuffle, and before the first [`boxed`](Bag::boxed) of sized records,
-//! the context also has the input file and the offset of the record in it. Errors about
+//! the context also has the input file and the offset or number of the record in it. Errors of a
+//! [source or sink](#extending-holdall) have a context too: [`ErrorKind::Read`] and [`ErrorKind::Write`]. Errors about
 //! [types that cannot be serialised](#types-of-records) and about [full disks](#memory-and-disk) have a context too,
 //! with the parts that are known.
 //!
@@ -394,6 +398,31 @@
 //! In tests, a test function replaces `main`; see [`init`]. To implement a custom executor that runs tasks elsewhere,
 //! see [`executor`].
 //!
+//! # Extending holdall
+//!
+//! Your program, or another crate, can add formats, stores, observers and executors. It implements these traits:
+//!
+//! | to | implement | pass it to |
+//! | --- | --- | --- |
+//! | read a format or a store | [`Source`] | [`Context::from_source`] |
+//! | write a format or to a store | [`Sink`] and [`PartitionWriter`] | [`Bag::write_to`] |
+//! | follow jobs while they run | [`Observer`](events::Observer) | [`ContextBuilder::observer`] |
+//! | run tasks elsewhere | [`RemoteExecutor`](executor::RemoteExecutor) | [`ContextBuilder::remote_executor`] |
+//!
+//! - **Sources** divide their input into splits, and each split becomes a partition. The compiler fuses the loop of a
+//!   source with the operators that follow it, as it does for the sources of this crate.
+//! - **Places:** a source tells the task the file, and the offset or number, of the current record. Errors and panics
+//!   of the closures that process this record then have that place.
+//! - **Sinks** write each partition in a task, and complete the output in this process once all partitions are written.
+//!   [`write_text`](Bag::write_text) is one.
+//! - **Worker processes:** sources, splits and partition writers are sent to workers by serde. A task may be retried,
+//!   so a split may be read, and a partition written, several times. No record is returned twice.
+//! - **Methods:** a crate can add its functions to bags and contexts by an extension trait. Such functions should be
+//!   `#[track_caller]`, so that errors name the line of their caller.
+//!
+//! To combine partitions in your own way, without a trait, use [`map_partitions`](Bag::map_partitions),
+//! [`zip_partitions`](Bag::zip_partitions) and [`select_partitions`](Bag::select_partitions).
+//!
 //! # Settings and environment
 //!
 //! The default context uses these environment variables. [`Context::builder`] uses them for every setting that you do
@@ -469,19 +498,20 @@ mod task;
 mod text;
 
 pub use bag::{
-    Bag, BagWith, Iter, PerKey, Sortable, TextReader, TextWriter, WriteLine, Written, empty,
-    from_fn, from_iter, from_vec, from_vec_partitioned, range, range_partitioned, read_text,
-    union_all,
+    Attempt, Bag, BagWith, Iter, PartitionWriter, PerKey, Sink, Sortable, TextReader, TextWriter,
+    WriteLine, Written, empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned,
+    range, range_partitioned, read_text, union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::Counter;
-pub use error::{Error, ErrorContext, ErrorKind, Result, SourceLocation};
+pub use error::{BoxError, Error, ErrorContext, ErrorKind, Result, SourceLocation};
 pub use events::{JobSummary, StageSummary};
 pub use executor::init;
 pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;
 pub use operators::combines::WholeNumber;
+pub use operators::from_source::{Reading, Source};
 pub use operators::group_by_key::Group;
 pub use operators::map_partitions::Records;
 pub use operators::persist::StorageLevel;

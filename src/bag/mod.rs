@@ -25,11 +25,11 @@ mod with_wide;
 
 pub use iter::Iter;
 pub use ordered::Sortable;
-pub use output::{TextWriter, WriteLine, Written};
+pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written};
 pub use per_key::PerKey;
 pub use sources::{
-    empty, from_fn, from_iter, from_vec, from_vec_partitioned, range, range_partitioned, read_text,
-    union_all,
+    empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned, range,
+    range_partitioned, read_text, union_all,
 };
 pub use text::TextReader;
 pub use with::BagWith;

@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::Bag;
-use crate::error::Result;
-use crate::operators::actions::{WriteText, create};
+use crate::error::{BoxError, Result, caught};
+use crate::operators::actions::{WriteText, WriteTo, create, part_name, write_failed};
 use crate::pipeline::{Pipeline, Record};
 use crate::storage::output::Output;
 use crate::task::Site;
 
-pub use crate::operators::actions::WriteLine;
+pub use crate::operators::actions::{Attempt, PartitionWriter, Sink, WriteLine};
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Writes each record as a line of text, into a new directory. Runs a job.
@@ -37,7 +37,6 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// Returns [`OutputExists`](crate::ErrorKind::OutputExists) if `path` exists and is not an empty directory,
     /// [`Io`](crate::ErrorKind::Io) if a file cannot be written, or the same errors as [`collect`](Bag::collect).
-    /// [`Io`](crate::ErrorKind::Io) if a file cannot be written; or as [`collect`](Bag::collect).
     ///
     /// # Examples
     ///
@@ -56,6 +55,75 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Form: 'static,
     {
         TextWriter::new().write(self, path)
+    }
+
+    /// Writes the records to a [`Sink`], which another crate or your program implements. Runs a job.
+    ///
+    /// Each partition is written by a task. The sink completes the output once all of them have been written. Returns
+    /// what [`Sink::commit`] returns.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::Write`](crate::ErrorKind::Write) if the sink returns an error, or the same errors as
+    /// [`collect`](Bag::collect).
+    ///
+    /// # Examples
+    ///
+    /// Counts the records, without writing them:
+    ///
+    /// ```
+    /// use holdall::{Attempt, BoxError, PartitionWriter, Sink};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Clone, Serialize, Deserialize)]
+    /// struct Null;
+    ///
+    /// impl Sink<u64> for Null {
+    ///     type Writer = Null;
+    ///     type Output = u64;
+    ///
+    ///     fn begin(&mut self, _partitions: Option<usize>) -> Result<Null, BoxError> {
+    ///         Ok(Null)
+    ///     }
+    ///
+    ///     fn commit(self, parts: Vec<u64>) -> Result<u64, BoxError> {
+    ///         Ok(parts.iter().sum())
+    ///     }
+    /// }
+    ///
+    /// impl PartitionWriter<u64> for Null {
+    ///     type Open = u64;
+    ///     type Part = u64;
+    ///
+    ///     fn open(&self, _attempt: &Attempt) -> Result<u64, BoxError> {
+    ///         Ok(0)
+    ///     }
+    ///
+    ///     fn write(&self, count: &mut u64, _record: u64) -> Result<(), BoxError> {
+    ///         *count += 1;
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn finish(&self, count: u64) -> Result<u64, BoxError> {
+    ///         Ok(count)
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(holdall::range(0..1000).write_to(Null)?, 1000);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn write_to<S: Sink<T>>(&self, mut sink: S) -> Result<S::Output> {
+        let site = Site::new(sink.name());
+        let failed = |cause| write_failed(cause, site);
+        let partitions = self.pipeline.partitions();
+        let writer = caught(Some(site), || sink.begin(partitions).map_err(failed))?;
+        let mut parts = Vec::new();
+        self.run(&WriteTo { site, writer }, |_, part| {
+            parts.push(part);
+            ControlFlow::Continue(())
+        })?;
+        caught(Some(site), || sink.commit(parts).map_err(failed))
     }
 }
 
@@ -190,13 +258,10 @@ impl TextWriter {
         Form: 'static,
         P: Pipeline<Out = T>,
     {
-        let site = Site::new("write_text");
         let path = path.as_ref();
-        let output = Output::create(path, self.overwrite, !self.is_volatile)?;
-        let write = WriteText {
-            site,
-            directory: output.parts(),
-            attempts: output.attempts().to_owned(),
+        let sink = TextSink {
+            output: Output::create(path, self.overwrite, !self.is_volatile)?,
+            path: path.to_owned(),
             // The order of the names must be the order of the partitions. If the number of partitions is unknown, that
             // takes more digits.
             digits: match bag.pipeline.partitions() {
@@ -206,20 +271,52 @@ impl TextWriter {
             is_durable: !self.is_volatile,
             form: PhantomData,
         };
-        let mut written = Written::default();
-        bag.run(&write, |_, (records, bytes)| {
-            written.records += records;
-            written.bytes += bytes;
-            let name = write.name(written.files.len());
-            written.files.push(path.join(name));
-            ControlFlow::Continue(())
-        })?;
-        if written.files.is_empty() {
-            // Create one file, because a directory without files cannot be read.
-            create(&write.path(0))?;
-            written.files.push(path.join(write.name(0)));
+        bag.write_to(sink)
+    }
+}
+
+/// A directory of text files. Dropping it deletes what has been written.
+struct TextSink<Form> {
+    output: Output,
+    /// Path of the directory as the user has specified it.
+    path: PathBuf,
+    /// Number of digits in the names of the files.
+    digits: usize,
+    is_durable: bool,
+    form: PhantomData<fn() -> Form>,
+}
+
+impl<T: WriteLine<Form> + ?Sized, Form: 'static> Sink<T> for TextSink<Form> {
+    type Writer = WriteText<Form>;
+    type Output = Written;
+
+    fn begin(&mut self, _partitions: Option<usize>) -> Result<WriteText<Form>, BoxError> {
+        Ok(WriteText {
+            directory: self.output.parts(),
+            attempts: self.output.attempts().to_owned(),
+            digits: self.digits,
+            is_durable: self.is_durable,
+            form: PhantomData,
+        })
+    }
+
+    fn commit(self, parts: Vec<(u64, u64)>) -> Result<Written, BoxError> {
+        let name = |partition| part_name(partition, self.digits);
+        if parts.is_empty() {
+            // A directory without files cannot be read.
+            create(&self.output.parts().join(name(0)))?;
         }
-        output.finish()?;
-        Ok(written)
+        self.output.finish()?;
+        Ok(Written {
+            records: parts.iter().map(|(records, _)| records).sum(),
+            bytes: parts.iter().map(|(_, bytes)| bytes).sum(),
+            files: (0..parts.len().max(1))
+                .map(|partition| self.path.join(name(partition)))
+                .collect(),
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        "write_text"
     }
 }

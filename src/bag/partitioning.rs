@@ -1,12 +1,16 @@
 //! Transformations that change the partitions of a bag.
 
+use std::collections::HashSet;
 use std::marker::PhantomData;
 
 use super::Bag;
 use crate::lineage::{Keyed, Node, RecordOrder};
 use crate::operators::coalesce::Coalesce;
+use crate::operators::map_partitions::Records;
 use crate::operators::repartition::{ByKey, Choose, Dividing, InTurn, Repartitioned};
-use crate::pipeline::{Data, Pipeline, Record, Storable};
+use crate::operators::select_partitions::SelectPartitions;
+use crate::operators::zip_partitions::ZipPartitions;
+use crate::pipeline::{Call, Data, Pipeline, Plain, Record, Storable};
 use crate::shuffle::HashPartitioner;
 use crate::task::Site;
 
@@ -36,6 +40,157 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let node = Node::narrow(Site::new("coalesce"), known, &[&self.node]);
         let parent = self.pipeline;
         Bag::new(Coalesce { parent, most }, node, self.context)
+    }
+
+    /// Returns a bag of some partitions, in the order in which `partitions` lists them. Narrow: computes and reads no
+    /// other partition.
+    ///
+    /// `partitions` is a range such as `0..3`, a vector, an array, or any other list that ends. The bag looks into few
+    /// partitions of a large input, or processes it part by part. After a shuffle, the map side of the shuffle is still
+    /// computed as a whole.
+    ///
+    /// If the [number of partitions](Bag::partitions) is unknown, `partitions` must be in ascending order. The source
+    /// is then pulled up to the last of them, and the action returns
+    /// [`ErrorKind::MissingPartition`](crate::ErrorKind::MissingPartition) if it ends before.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a partition does not exist or is listed twice, and if the number of partitions is unknown and the list
+    /// is not in ascending order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::range_partitioned(0..8, 4);
+    /// assert_eq!(numbers.clone().select_partitions(1..3).collect()?, [2, 3, 4, 5]);
+    /// assert_eq!(numbers.select_partitions([3, 0]).collect()?, [6, 7, 0, 1]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn select_partitions(
+        self,
+        partitions: impl IntoIterator<Item = usize>,
+    ) -> Bag<T, impl Pipeline<Out = T>> {
+        let site = Site::new("select_partitions");
+        let known = self.pipeline.partitions();
+        let mut selected = Vec::new();
+        for partition in partitions {
+            if let Some(known) = known {
+                assert!(
+                    partition < known,
+                    "there is no partition {partition}: the bag has {known}"
+                );
+            }
+            selected.push(partition);
+        }
+        let is_ascending = selected.is_sorted_by(|a, b| a < b);
+        if !is_ascending {
+            assert!(
+                known.is_some(),
+                "partitions of an unknown number must be selected in ascending order"
+            );
+            let distinct: HashSet<_> = selected.iter().collect();
+            assert_eq!(
+                distinct.len(),
+                selected.len(),
+                "each partition can be selected once"
+            );
+        }
+        // Otherwise, keys are no longer in the partitions of their hashes.
+        let is_all = is_ascending && known == Some(selected.len());
+        let keyed = self.node.keyed.filter(|_| is_all);
+        let node = Node::selection(site, known.map(|_| selected.len()), &self.node);
+        let pipeline = SelectPartitions {
+            parent: self.pipeline,
+            selected,
+            site,
+        };
+        let bag = Bag::new(pipeline, node, self.context).keyed(keyed);
+        if is_ascending {
+            bag
+        } else {
+            bag.ordered(RecordOrder::KeptWithinPartitions)
+        }
+    }
+
+    /// Passes each partition of this bag to `op` together with the same partition of `other`, and returns a bag of the
+    /// records that `op` emits. Narrow: keeps partitions.
+    ///
+    /// Records are pushed, as in [`map_partitions`](Bag::map_partitions). So `op` reads one side after the other, or
+    /// the whole of one side while it is at a record of the other. To process pairs of records, collect one side.
+    /// Jobs run in the context of this bag.
+    ///
+    /// # Errors
+    ///
+    /// The action returns [`ErrorKind::MissingPartition`](crate::ErrorKind::MissingPartition) if the bags turn out to
+    /// have different numbers of partitions. This is known only while the job runs if the
+    /// [number of partitions](Bag::partitions) of one of the bags is unknown in advance.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the numbers of partitions are known and differ.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let prices = holdall::from_vec_partitioned(vec![10, 20, 30], 2);
+    /// let counts = holdall::from_vec_partitioned(vec![1, 0, 2], 2);
+    /// let totals = prices.zip_partitions(counts, |prices, counts, emit| {
+    ///     let mut prices = prices.collect().into_iter();
+    ///     counts.for_each(|count| emit(prices.next().map(|price| price * count)));
+    /// });
+    /// assert_eq!(totals.collect()?, [Some(10), Some(0), Some(60)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn zip_partitions<U, Q, W, F>(
+        self,
+        other: Bag<U, Q>,
+        op: F,
+    ) -> Bag<W, impl Pipeline<Out = W>>
+    where
+        U: Record + ?Sized,
+        Q: Pipeline<Out = U>,
+        W: 'static,
+        F: for<'l, 'r, 'e> Fn(Records<'l, T>, Records<'r, U>, &'e mut (dyn FnMut(W) + 'e))
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.zip_partitions_at(Site::new("zip_partitions"), other, Plain(op))
+    }
+
+    #[track_caller]
+    pub(super) fn zip_partitions_at<U, Q, W, C>(
+        self,
+        site: Site,
+        other: Bag<U, Q>,
+        op: C,
+    ) -> Bag<W, impl Pipeline<Out = W> + use<T, P, U, Q, W, C>>
+    where
+        U: Record + ?Sized,
+        Q: Pipeline<Out = U>,
+        W: 'static,
+        C: for<'l, 'r, 'e> Call<
+                (Records<'l, T>, Records<'r, U>, &'e mut (dyn FnMut(W) + 'e)),
+                Out = (),
+            >,
+    {
+        let (left, right) = (self.pipeline, other.pipeline);
+        if let Some((left, right)) = left.partitions().zip(right.partitions()) {
+            assert_eq!(left, right, "both bags need the same number of partitions");
+        }
+        let out = PhantomData;
+        let pipeline = ZipPartitions {
+            left,
+            right,
+            op,
+            site,
+            out,
+        };
+        let parents = [&self.node, &other.node];
+        let node = Node::narrow(site, pipeline.partitions(), &parents);
+        Bag::new(pipeline, node, self.context)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::lineage::{Handle, Node};
 use crate::operators;
+use crate::operators::from_source::{FromSource, Source};
 use crate::operators::range::{Integer, IntegerRange, Range};
 use crate::operators::read_text::ReadText;
 use crate::pipeline::{Boxed, Data, FlatUnion, Pipeline, Record};
@@ -112,6 +113,55 @@ where
     I: IntoIterator<IntoIter: Send, Item: Data> + 'static,
 {
     Context::default().from_fn(make)
+}
+
+/// Returns the records of a [`Source`], which another crate or your program implements. Short for
+/// [`Context::from_source`] on the default context.
+///
+/// # Errors
+///
+/// Returns the same errors as [`Context::from_source`].
+///
+/// # Examples
+///
+/// Slices of a text, without copying them:
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use holdall::{BoxError, Reading, Source};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Sentences(Vec<String>);
+///
+/// impl Source for Sentences {
+///     type Split = usize;
+///     type Item = str;
+///
+///     fn splits(&self) -> Result<Vec<usize>, BoxError> {
+///         Ok((0..self.0.len()).collect())
+///     }
+///
+///     fn read(
+///         &self,
+///         paragraph: &usize,
+///         _reading: &Reading<'_>,
+///         emit: impl FnMut(&str) -> ControlFlow<()>,
+///     ) -> Result<(), BoxError> {
+///         let _ = self.0[*paragraph].split_inclusive(['.', '?']).map(str::trim).try_for_each(emit);
+///         Ok(())
+///     }
+/// }
+///
+/// let paragraphs = ["Is it a bag? It is.", "It has an order."].map(str::to_owned).to_vec();
+/// let sentences = holdall::from_source(Sentences(paragraphs))?;
+/// assert_eq!(sentences.collect()?, ["Is it a bag?", "It is.", "It has an order."]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[track_caller]
+pub fn from_source<S: Source>(source: S) -> Result<Bag<S::Item, impl Pipeline<Out = S::Item>>> {
+    Context::default().from_source(source)
 }
 
 /// Returns a bag of consecutive integers. Short for [`Context::range`] on the default context.
@@ -430,6 +480,73 @@ impl Context {
             node,
             self.clone(),
         )
+    }
+
+    /// Returns the records of a [`Source`], which another crate or your program implements, in one partition for each
+    /// of its splits.
+    ///
+    /// A function of your crate that calls this method should be `#[track_caller]`, so that errors name the line of its
+    /// caller.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ErrorKind::Read`](crate::ErrorKind::Read) if [`Source::splits`] returns an error. If that is already a
+    /// [`holdall::Error`](crate::Error), returns it unchanged.
+    ///
+    /// # Examples
+    ///
+    /// The bytes of some files, one file in each partition:
+    ///
+    /// ```
+    /// use std::fs;
+    /// use std::ops::ControlFlow;
+    ///
+    /// use holdall::{BoxError, Context, Reading, Source};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Files(Vec<String>);
+    ///
+    /// impl Source for Files {
+    ///     type Split = String;
+    ///     type Item = [u8];
+    ///
+    ///     fn splits(&self) -> Result<Vec<String>, BoxError> {
+    ///         Ok(self.0.clone())
+    ///     }
+    ///
+    ///     fn read(
+    ///         &self,
+    ///         path: &String,
+    ///         reading: &Reading<'_>,
+    ///         mut emit: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ///     ) -> Result<(), BoxError> {
+    ///         reading.set_file(path);
+    ///         let bytes = fs::read(path)?;
+    ///         reading.count_bytes(bytes.len() as u64);
+    ///         let _ = emit(&bytes);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("image").to_str().unwrap().to_owned();
+    /// fs::write(&path, [1; 500]).unwrap();
+    /// let context = Context::builder().threads(2).build()?;
+    /// let sizes = context.from_source(Files(vec![path]))?.map(<[u8]>::len);
+    /// assert_eq!(sizes.collect()?, [500]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn from_source<S: Source>(
+        &self,
+        source: S,
+    ) -> Result<Bag<S::Item, impl Pipeline<Out = S::Item> + use<S>>> {
+        let (site, detail) = (Site::new(source.name()), source.detail());
+        let pipeline = FromSource::new(source, site)?;
+        let partitions = Some(pipeline.splits.len());
+        let node = Node::source(site, detail, partitions, pipeline.bytes());
+        Ok(Bag::new(pipeline, node, self.clone()))
     }
 
     /// Returns a bag of consecutive integers, computed where they are used, in up to 64 partitions of nearly equal

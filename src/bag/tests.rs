@@ -4,10 +4,16 @@ mod stop;
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::iter::Iterate;
 use super::*;
-use crate::error::{Error, ErrorKind, Result};
-use crate::operators::actions::{Collect, Count, Fold, HasAny, Top, TryForEach, WriteText};
+use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::operators::actions::{
+    Collect, Count, Fold, HasAny, Top, TryForEach, WriteText, WriteTo,
+};
+use crate::operators::from_source::{Reading, Source};
+use crate::operators::map_partitions::Records;
 use crate::pipeline::{Action, Data, Initial, Plain, Stated};
 use crate::plan::JobPlan;
 use crate::portable::{Loader, Portable, Saver};
@@ -169,6 +175,67 @@ fn sources_travel() {
     assert_travels(context().read_text(&files).unwrap().containing("d"));
     let lines = context().read_text(&files).unwrap();
     assert_travels(lines.parse_fields::<Vec<String>>(' '));
+}
+
+#[derive(Serialize, Deserialize)]
+struct Letters(String);
+
+impl Source for Letters {
+    type Split = char;
+    type Item = str;
+
+    fn splits(&self) -> Result<Vec<char>, BoxError> {
+        Ok(self.0.chars().collect())
+    }
+
+    fn read(
+        &self,
+        split: &char,
+        _: &Reading<'_>,
+        mut emit: impl FnMut(&str) -> Flow,
+    ) -> Result<(), BoxError> {
+        let mut buffer = [0; 4];
+        let _ = emit(split.encode_utf8(&mut buffer));
+        let _ = emit(&self.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn splits_of_a_source_travel() {
+    let letters = context().from_source(Letters("añb".to_owned())).unwrap();
+    assert_travels(letters.clone());
+    assert_eq!(
+        letters.collect().unwrap(),
+        ["a", "añb", "ñ", "añb", "b", "añb"]
+    );
+}
+
+#[test]
+fn selected_and_zipped_partitions_travel() {
+    assert_travels(numbers().select_partitions([2, 0]));
+    assert_travels(context().from_iter(0..1000).select_partitions([1, 3]));
+    assert_travels(pairs().sum_by_key().select_partitions(5..40));
+    let sum = |left: Records<'_, u64>, right: Records<'_, u64>, emit: &mut dyn FnMut(u64)| {
+        emit(left.fold(0, |a, b| a + b) - right.fold(0, |a, b| a + b));
+    };
+    assert_travels(numbers().zip_partitions(numbers().filter(|n| n % 3 == 0), sum));
+    let streamed = || context().from_iter(0..1000_u64);
+    assert_travels(streamed().zip_partitions(streamed().map(|n| n / 2), sum));
+    let twelve = context().range_partitioned(0..100, 5);
+    assert_travels(
+        streamed()
+            .select_partitions(0..5)
+            .zip_partitions(twelve, sum),
+    );
+    assert_travels(
+        numbers()
+            .with(3)
+            .zip_partitions(numbers(), |add, left, right, emit| {
+                left.for_each(|n| emit(n + add));
+                right.for_each(emit);
+            }),
+    );
 }
 
 #[test]
@@ -600,13 +667,15 @@ fn written_files_get_their_names_when_they_are_whole() {
     let [whole, attempts] = ["whole", "attempts"].map(|name| directory.path().join(name));
     std::fs::create_dir(&whole).unwrap();
     std::fs::create_dir(&attempts).unwrap();
-    let write = WriteText {
+    let write = WriteTo {
         site: site(),
-        directory: whole.clone(),
-        attempts: attempts.clone(),
-        digits: 5,
-        is_durable: true,
-        form: PhantomData,
+        writer: WriteText {
+            directory: whole.clone(),
+            attempts: attempts.clone(),
+            digits: 5,
+            is_durable: true,
+            form: PhantomData,
+        },
     };
     let numbers = || context().range_partitioned(0..4, 2);
     // Compute the same partitions a second time, as after the loss of a worker.

@@ -217,6 +217,27 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
             .map_partitions_at(Site::new("map_partitions_with_index"), op)
     }
 
+    /// [`Bag::zip_partitions`](crate::Bag::zip_partitions), with the state.
+    #[track_caller]
+    pub fn zip_partitions<U, Q, W, F>(
+        self,
+        other: Bag<U, Q>,
+        op: F,
+    ) -> Bag<W, impl Pipeline<Out = W>>
+    where
+        U: Record + ?Sized,
+        Q: Pipeline<Out = U>,
+        W: 'static,
+        F: for<'l, 'r, 'e> Fn(&S, Records<'l, T>, Records<'r, U>, &'e mut (dyn FnMut(W) + 'e))
+            + Send
+            + Sync
+            + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .zip_partitions_at(Site::new("zip_partitions"), other, op)
+    }
+
     /// [`Bag::try_map`](crate::Bag::try_map), with the state.
     #[track_caller]
     pub fn try_map<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>

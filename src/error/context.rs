@@ -46,6 +46,8 @@ pub struct ErrorContext {
     pub path: Option<PathBuf>,
     /// The start of the record in that file, in bytes of the (decompressed) text.
     pub offset: Option<u64>,
+    /// The number of the record in that file, counted from 1, if its [`Source`](crate::Source) numbers records.
+    pub record: Option<u64>,
 }
 
 /// Call site of an operator: the method, and the line that called it.
@@ -163,7 +165,7 @@ impl fmt::Debug for SourceLocation {
     }
 }
 
-/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, FILE byte N)`, or nothing if all parts are unknown.
+/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, FILE record R byte N)`, or nothing if all parts are unknown.
 impl fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(operator) = self.operator {
@@ -179,9 +181,12 @@ impl fmt::Display for ErrorContext {
         if let Some(partition) = self.partition {
             details.push(format!("partition {partition}"));
         }
-        if let Some(path) = &self.path {
-            let offset = self.offset.map(|n| format!(" byte {n}"));
-            details.push(format!("{}{}", path.display(), offset.unwrap_or_default()));
+        let path = self.path.iter().map(|path| path.display().to_string());
+        let record = self.record.iter().map(|n| format!("record {n}"));
+        let offset = self.offset.iter().map(|n| format!("byte {n}"));
+        let origin: Vec<_> = path.chain(record).chain(offset).collect();
+        if !origin.is_empty() {
+            details.push(origin.join(" "));
         }
         if !details.is_empty() {
             write!(f, " ({})", details.join(", "))?;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Error, ErrorKind};
+use super::{BoxError, Error, ErrorKind};
 
 impl Error {
     /// Wraps an error of your program, so that one function can return it and the errors of this library.
@@ -21,6 +21,22 @@ impl Error {
         Self::new(ErrorKind::Other {
             source: error.into(),
         })
+    }
+
+    /// Returns an error of this library unchanged, even if it was converted to an [`io::Error`]. Passes all other
+    /// errors to `wrap`, including those of [`Error::other`].
+    pub(crate) fn of_cause(cause: BoxError, wrap: impl FnOnce(BoxError) -> ErrorKind) -> Self {
+        let error = match cause.downcast::<Self>() {
+            Ok(error) => *error,
+            Err(cause) => match cause.downcast::<io::Error>() {
+                Ok(error) => (*error).into(),
+                Err(cause) => Self::other(cause),
+            },
+        };
+        match error.into_kind() {
+            ErrorKind::Other { source } => Self::new(wrap(source)),
+            kind => Self::new(kind),
+        }
     }
 }
 
@@ -72,6 +88,10 @@ fn io_kind(kind: &ErrorKind) -> io::ErrorKind {
         ErrorKind::Io { source, .. }
         | ErrorKind::DiskFull { source, .. }
         | ErrorKind::Threads(source) => source.kind(),
+        ErrorKind::Read { source, .. } | ErrorKind::Write { source, .. } => {
+            let source = source.downcast_ref::<io::Error>();
+            source.map_or(io::ErrorKind::Other, io::Error::kind)
+        }
         ErrorKind::NoInput { .. } => io::ErrorKind::NotFound,
         ErrorKind::OutputExists { .. } => io::ErrorKind::AlreadyExists,
         ErrorKind::InvalidUtf8 { .. } => io::ErrorKind::InvalidData,
@@ -99,6 +119,28 @@ mod tests {
         let error = io::Error::from(Error::other("why"));
         assert_eq!(error.kind(), io::ErrorKind::Other);
         assert_eq!(Error::from(error).to_string(), "why");
+    }
+
+    #[test]
+    fn only_foreign_causes_are_wrapped() {
+        let wrapped = |cause: BoxError| {
+            let context = crate::error::ErrorContext::default();
+            Error::of_cause(cause, |source| ErrorKind::Read { context, source })
+        };
+        let is_read = |error: &Error| matches!(error.kind(), ErrorKind::Read { .. });
+        let lost = || Error::new(ErrorKind::MapOutputLost);
+        for ours in [lost().into(), io::Error::from(lost()).into()] {
+            assert!(matches!(wrapped(ours).kind(), ErrorKind::MapOutputLost));
+        }
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        for foreign in [missing().into(), Error::from(missing()).into()] {
+            let error = wrapped(foreign);
+            assert!(is_read(&error) && error.is_io(), "{error}");
+            assert_eq!(io::Error::from(error).kind(), io::ErrorKind::NotFound);
+        }
+        let error = wrapped("why".into());
+        assert!(is_read(&error) && !error.is_io(), "{error}");
+        assert_eq!(error.to_string(), "cannot read records: why");
     }
 
     #[test]

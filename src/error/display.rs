@@ -72,6 +72,11 @@ impl fmt::Display for ErrorKind {
                 write!(f, "a closure panicked{context}: {message}")
             }
             Self::Closure { context, source } => write!(f, "a closure failed{context}: {source}"),
+            Self::Read { context, source } => write!(f, "cannot read records{context}: {source}"),
+            Self::Write { context, source } => write!(f, "cannot write records{context}: {source}"),
+            Self::MissingPartition { context, reason } => {
+                write!(f, "cannot use the partitions of a bag{context}: {reason}")
+            }
             Self::Threads(source) => write!(f, "cannot start threads: {source}"),
             Self::NestedJob => f.write_str(
                 "cannot run an action inside a closure of a running job; \

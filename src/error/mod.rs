@@ -37,6 +37,22 @@ pub(crate) use panics::{caught, panicked};
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Any error of your program, as a [`Source`](crate::Source) or a [`Sink`](crate::Sink) returns it. `?` converts other
+/// errors to it.
+///
+/// # Examples
+///
+/// ```
+/// fn parse(text: &str) -> Result<u32, holdall::BoxError> {
+///     if text.is_empty() {
+///         return Err("the text is empty".into());
+///     }
+///     Ok(text.parse()?)
+/// }
+/// assert_eq!(parse("").unwrap_err().to_string(), "the text is empty");
+/// ```
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Names of the unsupported formats that are text, and can be read as bytes.
 pub(crate) const UTF_16: &str = "UTF-16";
 pub(crate) const UTF_32: &str = "UTF-32";
@@ -47,7 +63,7 @@ pub(crate) const UTF_32: &str = "UTF-32";
 /// and [`source`](std::error::Error::source) returns the cause, if there is one.
 ///
 /// Errors can be serialised, because they may come from another process. Everything is preserved except the types of
-/// causes: an error that a closure returned becomes one with the same message.
+/// causes: an error that a closure returned becomes one with the same message. An [`io::Error`] remains one.
 ///
 /// # Examples
 ///
@@ -201,7 +217,35 @@ pub enum ErrorKind {
         context: ErrorContext,
         /// Error returned by the closure.
         #[serde(with = "plain")]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: BoxError,
+    },
+    /// A [`Source`](crate::Source) returned an error.
+    #[non_exhaustive]
+    Read {
+        /// Location of the source, and of the record in its file.
+        context: ErrorContext,
+        /// Error returned by the source.
+        #[serde(with = "plain")]
+        source: BoxError,
+    },
+    /// A [`Sink`](crate::Sink) returned an error.
+    #[non_exhaustive]
+    Write {
+        /// Location of the sink.
+        context: ErrorContext,
+        /// Error returned by the sink.
+        #[serde(with = "plain")]
+        source: BoxError,
+    },
+    /// A bag does not have the partitions that [`select_partitions`](crate::Bag::select_partitions) or
+    /// [`zip_partitions`](crate::Bag::zip_partitions) needs. If their number is known in advance, these methods panic
+    /// instead.
+    #[non_exhaustive]
+    MissingPartition {
+        /// Location of the method.
+        context: ErrorContext,
+        /// Explanation of the error.
+        reason: String,
     },
     /// Threads could not be started.
     Threads(#[serde(with = "plain")] io::Error),
@@ -341,7 +385,7 @@ pub enum ErrorKind {
     Other {
         /// The error.
         #[serde(with = "plain")]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: BoxError,
     },
     /// holdall or a custom executor has broken an invariant. The job ends, because its result may be wrong.
     #[non_exhaustive]
@@ -406,7 +450,7 @@ impl Error {
     }
 
     /// Returns whether the system failed to open, read or write something. An [`io::Error`] that your program converted
-    /// counts too.
+    /// counts too, and so does one that a [`Source`](crate::Source) or a [`Sink`](crate::Sink) returned.
     ///
     /// # Examples
     ///
@@ -423,7 +467,9 @@ impl Error {
     pub fn is_io(&self) -> bool {
         match &*self.0 {
             ErrorKind::Io { .. } | ErrorKind::DiskFull { .. } => true,
-            ErrorKind::Other { source } => source.is::<io::Error>(),
+            ErrorKind::Read { source, .. }
+            | ErrorKind::Write { source, .. }
+            | ErrorKind::Other { source } => source.is::<io::Error>(),
             _ => false,
         }
     }
@@ -471,6 +517,9 @@ impl Error {
         match &*self.0 {
             ErrorKind::TaskPanicked { context, .. }
             | ErrorKind::Closure { context, .. }
+            | ErrorKind::Read { context, .. }
+            | ErrorKind::Write { context, .. }
+            | ErrorKind::MissingPartition { context, .. }
             | ErrorKind::Codec { context, .. }
             | ErrorKind::DiskFull { context, .. }
             | ErrorKind::QuotaExceeded { context, .. }
@@ -515,6 +564,9 @@ impl Error {
         match &mut *self.0 {
             ErrorKind::TaskPanicked { context, .. }
             | ErrorKind::Closure { context, .. }
+            | ErrorKind::Read { context, .. }
+            | ErrorKind::Write { context, .. }
+            | ErrorKind::MissingPartition { context, .. }
             | ErrorKind::Codec { context, .. }
             | ErrorKind::DiskFull { context, .. }
             | ErrorKind::QuotaExceeded { context, .. }
@@ -556,7 +608,10 @@ impl std::error::Error for Error {
         match &*self.0 {
             ErrorKind::Io { source, .. } | ErrorKind::DiskFull { source, .. } => Some(source),
             ErrorKind::Threads(source) => Some(source),
-            ErrorKind::Closure { source, .. } | ErrorKind::Other { source } => Some(&**source),
+            ErrorKind::Closure { source, .. }
+            | ErrorKind::Read { source, .. }
+            | ErrorKind::Write { source, .. }
+            | ErrorKind::Other { source } => Some(&**source),
             ErrorKind::TooManyAttempts { last, .. } => Some(&**last),
             _ => None,
         }

@@ -129,30 +129,36 @@ impl ToPlain for io::Error {
     fn to_plain(&self) -> Self::ToPlain {
         match self.raw_os_error() {
             Some(number) => Ok(number),
-            None => {
-                let kind = IO_KINDS.iter().position(|kind| *kind == self.kind());
-                Err((kind.unwrap_or(0), self.to_string()))
-            }
+            None => Err((io_kind_index(self), self.to_string())),
         }
     }
 
     fn from_plain(plain: Self::ToPlain) -> Self {
         match plain {
             Ok(number) => Self::from_raw_os_error(number),
-            Err((kind, message)) => {
-                let kind = IO_KINDS.get(kind).copied().unwrap_or(io::ErrorKind::Other);
-                Self::new(kind, message)
-            }
+            Err((kind, message)) => Self::new(io_kind(kind), message),
         }
     }
 }
 
+fn io_kind_index(error: &io::Error) -> usize {
+    let kind = IO_KINDS.iter().position(|kind| *kind == error.kind());
+    kind.unwrap_or(0)
+}
+
+fn io_kind(index: usize) -> io::ErrorKind {
+    IO_KINDS.get(index).copied().unwrap_or(io::ErrorKind::Other)
+}
+
 impl ToPlain for Box<dyn std::error::Error + Send + Sync> {
-    /// Its message, and the message of each of its causes.
-    type ToPlain = Vec<String>;
+    /// Its message, and the message of each of its causes. If it is an [`io::Error`], also the system's error number or
+    /// the index of its kind.
+    type ToPlain = (Vec<String>, Option<Result<i32, usize>>);
 
     /// Its `Display` is the user's code, and may panic. If so, the message of the panic is used.
-    fn to_plain(&self) -> Vec<String> {
+    fn to_plain(&self) -> Self::ToPlain {
+        let io = self.downcast_ref::<io::Error>();
+        let io = io.map(|error| error.raw_os_error().ok_or_else(|| io_kind_index(error)));
         let sentences = catch_unwind(AssertUnwindSafe(|| {
             let mut sentences = vec![self.to_string()];
             let mut cause = self.source();
@@ -162,18 +168,25 @@ impl ToPlain for Box<dyn std::error::Error + Send + Sync> {
             }
             sentences
         }));
-        sentences
-            .unwrap_or_else(|payload| vec![format!("a closure panicked: {}", message(payload))])
+        let panicked = |payload| vec![format!("a closure panicked: {}", message(payload))];
+        (sentences.unwrap_or_else(panicked), io)
     }
 
-    fn from_plain(plain: Vec<String>) -> Self {
-        let causes = plain.into_iter().rev();
+    fn from_plain((sentences, io): Self::ToPlain) -> Self {
+        if let Some(Ok(number)) = io {
+            return io::Error::from_raw_os_error(number).into();
+        }
+        let causes = sentences.into_iter().rev();
         let said = causes.fold(None, |source, sentence| {
             Some(Box::new(Said { sentence, source }))
         });
-        match said {
+        let said: Self = match said {
             Some(said) => said,
             None => String::new().into(),
+        };
+        match io {
+            Some(Err(kind)) => io::Error::new(io_kind(kind), said).into(),
+            _ => said,
         }
     }
 }
@@ -231,14 +244,27 @@ mod tests {
     #[test]
     fn an_error_that_cannot_be_written_says_so() {
         let plain = Source::from(Silent).to_plain();
-        assert_eq!(plain, ["a closure panicked: on purpose"]);
+        assert_eq!(plain.0, ["a closure panicked: on purpose"]);
     }
 
     #[test]
     fn many_causes_come_and_go() {
         let sentences: Vec<_> = (0..200_000).map(|n: u32| n.to_string()).collect();
-        let said = Source::from_plain(sentences.clone());
-        assert_eq!(said.to_plain(), sentences);
+        let said = Source::from_plain((sentences.clone(), None));
+        assert_eq!(said.to_plain().0, sentences);
         drop(said);
+    }
+
+    #[test]
+    fn an_io_error_remains_one() {
+        let other = io::Error::new(io::ErrorKind::InvalidData, Source::from("no header"));
+        for error in [io::Error::from_raw_os_error(2), other] {
+            let (kind, number) = (error.kind(), error.raw_os_error());
+            let message = error.to_string();
+            let read = Source::from_plain(Source::from(error).to_plain());
+            assert_eq!(read.to_string(), message);
+            let read = read.downcast::<io::Error>().expect("it was one");
+            assert_eq!((read.kind(), read.raw_os_error()), (kind, number));
+        }
     }
 }

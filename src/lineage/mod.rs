@@ -64,6 +64,7 @@ impl Node {
             partitions,
             order: RecordOrder::Kept,
             input_bytes: None,
+            reads_part: false,
             source_bytes: sources.try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?))),
             is_repeatable: dependencies
                 .iter()
@@ -115,6 +116,17 @@ impl Node {
             .map(|parent| Parent::narrow(parent))
             .collect();
         Self::new(site, partitions, &parents).instead_of(parents)
+    }
+
+    /// Creates an operator that computes a partition from one partition of `parent`, and reads only some of these.
+    pub(crate) fn selection(site: Site, partitions: Option<usize>, parent: &Handle) -> Handle {
+        let parents = vec![Parent::narrow(parent)];
+        let node = Self {
+            reads_part: true,
+            source_bytes: None,
+            ..Self::new(site, partitions, &parents)
+        };
+        node.instead_of(parents)
     }
 
     /// Creates an operator with output in the order of the hash of the key. Its parents are partitioned by the hash, or

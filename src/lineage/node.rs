@@ -24,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) order: RecordOrder,
     /// Number of bytes that a source reads, if it is known.
     pub(crate) input_bytes: Option<u64>,
+    /// Whether it reads only some partitions of its parent.
+    pub(crate) reads_part: bool,
     /// Number of bytes that all its sources read, if it is known for each of them. A source counts once for each path
     /// that leads to it.
     pub(crate) source_bytes: Option<u64>,

@@ -12,7 +12,8 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 /// The records of one partition, which can be read once.
 ///
-/// The closure of [`map_partitions`](crate::Bag::map_partitions) receives a value of this type.
+/// The closures of [`map_partitions`](crate::Bag::map_partitions) and [`zip_partitions`](crate::Bag::zip_partitions)
+/// receive values of this type.
 ///
 /// # Examples
 ///
@@ -33,9 +34,14 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 pub struct Records<'r, T: Record + ?Sized>(&'r mut dyn FnMut(&mut Each<'_, T>));
 
 /// A closure that is called with each record.
-type Each<'e, T> = dyn for<'a> FnMut(Ref<'a, T>) -> Flow + 'e;
+pub(crate) type Each<'e, T> = dyn for<'a> FnMut(Ref<'a, T>) -> Flow + 'e;
 
-impl<T: Record + ?Sized> Records<'_, T> {
+impl<'r, T: Record + ?Sized> Records<'r, T> {
+    /// Creates the records that `push` passes to a closure.
+    pub(crate) fn new(push: &'r mut dyn FnMut(&mut Each<'_, T>)) -> Self {
+        Self(push)
+    }
+
     /// Calls `op` with each record, in order.
     ///
     /// # Examples
@@ -161,14 +167,71 @@ portable! {
     }
 }
 
-/// An error upstream of the closure, which has therefore received only some of the records. If the closure then panics,
-/// possibly because of that, the task reports this error and not the panic.
-struct Outcome<'t> {
+/// A call of a closure that processes whole partitions.
+pub(crate) struct PartitionCall<'t> {
     task: &'t Task<'t>,
+    /// `Break` once the closure needs no more records, and what it emits is discarded.
+    flow: Cell<Flow>,
+    /// An error upstream of the closure, which has therefore received only some of the records. If the closure then
+    /// panics, possibly because of that, the task reports this error and not the panic.
     error: RefCell<Option<Error>>,
 }
 
-impl Drop for Outcome<'_> {
+impl<'t> PartitionCall<'t> {
+    pub(crate) fn new(task: &'t Task<'t>) -> Self {
+        Self {
+            task,
+            flow: Cell::new(ControlFlow::Continue(())),
+            error: RefCell::default(),
+        }
+    }
+
+    /// Pushes the records of `partition` to `op`, unless they have been pushed before.
+    pub(crate) fn push<P: Pipeline>(
+        &self,
+        pipeline: &P,
+        partition: Option<Partition>,
+        op: &mut Each<'_, P::Out>,
+    ) {
+        let Some(partition) = partition.filter(|_| self.flow.get().is_continue()) else {
+            return;
+        };
+        let pushed = pipeline.run(partition, self.task, &mut |record| {
+            // After a stop the user closure still runs to its end, but needs no more records.
+            self.flow.get()?;
+            op(record)
+        });
+        // If the closure has received only some of the records, its result must be discarded.
+        if pushed.is_err() || self.task.is_stopped() {
+            self.flow.set(ControlFlow::Break(()));
+        }
+        if let Err(error) = pushed {
+            self.error.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    /// Calls `emit`, which emits a record of the closure, unless the record must be discarded: after an error upstream,
+    /// or if no more records are needed.
+    pub(crate) fn emit(&self, emit: impl FnOnce() -> Flow) {
+        if self.flow.get().is_continue() && !self.task.has_failed() {
+            self.flow.set(emit());
+        }
+    }
+
+    /// Ends the call, after the closure has returned.
+    pub(crate) fn finish(self) -> Result<Flow> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        Ok(if self.task.has_failed() {
+            ControlFlow::Break(())
+        } else {
+            self.flow.get()
+        })
+    }
+}
+
+impl Drop for PartitionCall<'_> {
     fn drop(&mut self) {
         if let Some(error) = self.error.take() {
             let _ = self.task.fail_with(error);
@@ -198,41 +261,13 @@ where
     {
         let index = partition.index;
         let mut partition = Some(partition);
-        let outcome = Outcome {
-            task,
-            error: RefCell::default(),
-        };
-        let stopped = Cell::new(ControlFlow::Continue(()));
-        let mut run = |op: &mut Each<'_, P::Out>| {
-            if let Some(partition) = partition.take() {
-                let pushed = self.parent.run(partition, task, &mut |record| {
-                    // After a stop the user closure still runs to its end, but needs no more records.
-                    stopped.get()?;
-                    op(record)
-                });
-                // If the closure has received only some of the records, its result must be discarded.
-                if pushed.is_err() || task.is_stopped() {
-                    stopped.set(ControlFlow::Break(()));
-                }
-                outcome.error.replace(pushed.err());
-            }
-        };
+        let call = PartitionCall::new(task);
         task.call(&self.site, || {
-            let mut emit = |record| {
-                // Discard what the closure emits after an error upstream.
-                if stopped.get().is_continue() && !task.has_failed() {
-                    stopped.set(sink(record));
-                }
-            };
-            self.op.call((index, Records(&mut run), &mut emit));
+            let mut push =
+                |op: &mut Each<'_, P::Out>| call.push(&*self.parent, partition.take(), op);
+            let emit = &mut |record| call.emit(|| sink(record));
+            self.op.call((index, Records::new(&mut push), emit));
         });
-        if let Some(error) = outcome.error.take() {
-            return Err(error);
-        }
-        Ok(if task.has_failed() {
-            ControlFlow::Break(())
-        } else {
-            stopped.get()
-        })
+        call.finish()
     }
 }

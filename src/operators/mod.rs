@@ -2,9 +2,11 @@
 //!
 //! | operator | kind | order of the result |
 //! | --- | --- | --- |
-//! | `from_vec`, `from_iter`, `range`, `read_text` | source | of the source |
+//! | `from_vec`, `from_iter`, `from_source`, `range`, `read_text` | source | of the source |
 //! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `parse_fields`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | unchanged |
 //! | `coalesce`, `persist`, `sample` | narrow | unchanged |
+//! | `select_partitions` | narrow | of the list of partitions; within them unchanged |
+//! | `zip_partitions` | narrow | of the partitions of both bags |
 //! | `union` | narrow | the first bag, then the second; `pipeline::FlatUnion` is the union of many bags |
 //! | `combine_by_key`, `group_by_key`, `cogroup`, `join` | wide | by (hash, key) |
 //! | `broadcast_join` | wide for the small side, narrow for the other | of the other side |
@@ -40,6 +42,7 @@ pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod flat_map_str;
 pub(crate) mod from_iter;
+pub(crate) mod from_source;
 pub(crate) mod from_vec;
 pub(crate) mod group_by_key;
 pub(crate) mod inspect;
@@ -57,12 +60,14 @@ pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;
 pub(crate) mod sample;
+pub(crate) mod select_partitions;
 pub(crate) mod sides;
 pub(crate) mod sort;
 pub(crate) mod try_step;
 pub(crate) mod union;
 pub(crate) mod values;
 pub(crate) mod words;
+pub(crate) mod zip_partitions;
 pub(crate) mod zip_with_index;
 
 pub(crate) use narrow::{Narrow, Step, Then};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::slice;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Result, plain};
 use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
-use crate::task::{Flow, Partition, PartitionStream, Task};
+use crate::task::{Flow, Partition, PartitionStream, RecordOrigin, Task};
 use crate::text::{
     Delimiter, Needle, Portion, Split, SplitReader, TextBlock, TextKind, TextOptions, TextPiece,
     TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match, validate,
@@ -342,6 +343,8 @@ struct TextOrigin<'a, 'job> {
     block: &'a [u8],
     /// Offset of the block in the file, or `None` if its bytes differ from those of the file.
     offset: Option<u64>,
+    /// Address of the record that another text is processing, if a closure reads this text in between.
+    around: Option<NonZeroUsize>,
 }
 
 impl<'a, 'job> TextOrigin<'a, 'job> {
@@ -351,25 +354,31 @@ impl<'a, 'job> TextOrigin<'a, 'job> {
         block: &'a [u8],
         offset: Option<u64>,
     ) -> Self {
-        task.leave_record();
         Self {
             task,
             path,
             block,
             offset,
+            around: task.replace_record(None),
         }
     }
 
-    /// Returns the offset of the current record in the file, if it is known.
-    fn offset(&self) -> Option<u64> {
-        let in_block = self.task.record_address()? - self.block.as_ptr().addr();
-        Some(self.offset? + in_block as u64)
+    /// Reports the current record, with its offset in the file if that is known.
+    fn note(&self) {
+        let address = self.task.record_address();
+        let in_block = address.map(|address| address - self.block.as_ptr().addr());
+        let offset = self.offset.zip(in_block);
+        self.task.note_origin(RecordOrigin {
+            path: Some(Arc::clone(self.path)),
+            offset: offset.map(|(offset, in_block)| offset + in_block as u64),
+            record: None,
+        });
     }
 
     /// Returns `flow`. If it breaks because of an error, reports the record first.
     fn watch(&self, flow: Flow) -> Flow {
         if flow.is_break() && self.task.has_failed() {
-            self.task.note_origin(self.path, self.offset());
+            self.note();
         }
         flow
     }
@@ -378,8 +387,9 @@ impl<'a, 'job> TextOrigin<'a, 'job> {
 impl Drop for TextOrigin<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.task.note_origin(self.path, self.offset());
+            self.note();
         }
+        self.task.replace_record(self.around);
     }
 }
 

@@ -171,9 +171,13 @@ impl Builder {
 }
 
 /// Returns the number of bytes that the sources of one stage read. Sources of unknown size do not count; if all are
-/// unknown, returns `None`.
+/// unknown, or if only some partitions are read, returns `None`.
 pub(crate) fn input_bytes(node: &Arc<Node>) -> Option<u64> {
-    narrow_ancestors(node)
+    let nodes = narrow_ancestors(node);
+    if nodes.iter().any(|node| node.reads_part) {
+        return None;
+    }
+    nodes
         .iter()
         .filter_map(|node| node.input_bytes)
         .reduce(|a, b| a + b)

@@ -2,7 +2,7 @@
 
 /// Implements [`Portable`](super::Portable) for a struct. Saves and loads the fields in the order in which they are
 /// listed, according to their kinds: a `part` is itself `Portable`, `data` has a type of this library, `value` and
-/// `values` have a type of the user, `state` is an `Arc` of a value, `path` is a path, and `code` is a closure.
+/// `values` have a type of the user, `state` is an `Arc` of a value, and `code` is a closure.
 ///
 /// List the site of an operator first, so that the error names it if a later field cannot be sent.
 macro_rules! portable {
@@ -31,8 +31,6 @@ macro_rules! portable {
     (@load values, $from:ident) => { $from.values()? };
     (@save state, $field:expr, $to:ident) => { $to.state(&$field)? };
     (@load state, $from:ident) => { $from.state()? };
-    (@save path, $field:expr, $to:ident) => { $to.path(&$field)? };
-    (@load path, $from:ident) => { $from.path()? };
     (@save code, $field:expr, $to:ident) => { $to.code(&$field)? };
     (@load code, $from:ident) => { $from.code()? };
 }

@@ -1,14 +1,12 @@
 //! `Saver` and `Loader`: write and read the parts of a stage in the same order.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::closure;
 use super::shared;
-use crate::error::plain::ToPlain;
 use crate::error::{Error, ErrorContext, ErrorKind, Result, Site, intern, panicked};
 use crate::storage::codec::{self, Sampling};
 
@@ -92,11 +90,6 @@ impl Saver {
         encoded.map_err(|error| at(self.site, error))
     }
 
-    /// Writes a path, which need not be UTF-8.
-    pub(crate) fn path(&mut self, path: &Path) -> Result<()> {
-        self.data(&path.to_owned().to_plain())
-    }
-
     /// Checks that a closure can be sent. Writes nothing, because a worker recreates the closure from its type.
     ///
     /// # Errors
@@ -171,11 +164,6 @@ impl<'a> Loader<'a> {
     pub(crate) fn values<T: Deserialize<'static>>(&mut self) -> Result<Vec<T>> {
         let length: usize = self.data()?;
         (0..length).map(|_| self.value()).collect()
-    }
-
-    /// See [`Saver::path`].
-    pub(crate) fn path(&mut self) -> Result<PathBuf> {
-        self.data().map(PathBuf::from_plain)
     }
 
     /// See [`Saver::code`].

@@ -30,14 +30,24 @@ pub struct Task<'job> {
     /// Address of the current record of text, which costs one store for each record. Its position in the file is
     /// computed only for an error.
     record: Cell<Option<NonZeroUsize>>,
-    /// File and offset of the record at which an error occurred.
-    origin: RefCell<Option<(Arc<Path>, Option<u64>)>>,
+    /// Position of the record at which an error occurred.
+    origin: RefCell<Option<RecordOrigin>>,
     /// Whether the closure that panicked or failed was processing earlier records than the source.
     is_batched: Cell<bool>,
     /// Whether the current work also belongs to earlier partitions.
     is_of_group: Cell<bool>,
     /// Number of erased boundaries between the pipeline's result and the running code.
     boundaries: Cell<usize>,
+}
+
+/// Position of a record in the input. Unknown parts are `None`.
+#[derive(Debug, Default)]
+pub(crate) struct RecordOrigin {
+    pub(crate) path: Option<Arc<Path>>,
+    /// Start of the record in the file, in bytes.
+    pub(crate) offset: Option<u64>,
+    /// Number of the record in the file, from 1.
+    pub(crate) record: Option<u64>,
 }
 
 impl std::fmt::Debug for Task<'_> {
@@ -247,21 +257,20 @@ impl<'job> Task<'job> {
         self.record.set(NonZeroUsize::new(record.as_ptr().addr()));
     }
 
-    /// Records that there is no current record, at the start of a piece of text.
-    pub(crate) fn leave_record(&self) {
-        self.record.set(None);
+    /// Replaces the address of the current record, which is `None` at the start of a piece of text. Returns the previous
+    /// one.
+    pub(crate) fn replace_record(&self, address: Option<NonZeroUsize>) -> Option<NonZeroUsize> {
+        self.record.replace(address)
     }
 
     pub(crate) fn record_address(&self) -> Option<usize> {
         self.record.get().map(NonZeroUsize::get)
     }
 
-    /// Records the file and offset of the current record, for the context of an error. The first call counts.
+    /// Records the position of the current record, for the context of an error. The first call counts.
     #[cold]
-    pub(crate) fn note_origin(&self, path: &Arc<Path>, offset: Option<u64>) {
-        self.origin
-            .borrow_mut()
-            .get_or_insert_with(|| (Arc::clone(path), offset));
+    pub(crate) fn note_origin(&self, origin: RecordOrigin) {
+        self.origin.borrow_mut().get_or_insert(origin);
     }
 
     /// Runs `work`, and turns panics and errors of its closures into errors with a context. Returns the result only if
@@ -304,9 +313,15 @@ impl<'job> Task<'job> {
             context.stage = Some(self.stage);
             context.partition = Some(self.partition).filter(|_| !self.is_of_group.get());
             let origin = self.origin.take().filter(|_| !self.is_batched.get());
-            if let Some((path, offset)) = origin {
-                context.path = Some(path.to_path_buf());
+            if let Some(RecordOrigin {
+                path,
+                offset,
+                record,
+            }) = origin
+            {
+                context.path = path.map(|path| path.to_path_buf());
                 context.offset = offset;
+                context.record = record;
             }
         }
         error

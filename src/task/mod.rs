@@ -16,7 +16,7 @@ mod stop;
 
 pub use block::{FilePart, MapBlock};
 pub(crate) use block::{Files, Outputs, StoredPartition};
-pub(crate) use context::Task;
+pub(crate) use context::{RecordOrigin, Task};
 pub(crate) use counter_update::{CounterUpdate, CounterUpdates};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use imports::Imports;

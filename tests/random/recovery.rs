@@ -206,7 +206,7 @@ fn lengths(harm: &Harm, key: u64, values: impl Iterator<Item = String>) -> u64 {
 type Wide = fn(&Context, &Harm) -> Pairs;
 
 /// Each wide method. Its result is read with harm.
-const WIDE: [(&str, Wide); 27] = [
+const WIDE: [(&str, Wide); 29] = [
     ("group_by_key", |context, harm| {
         let groups = grouped(context, harm, 3_600).group_by_key();
         let groups = groups.with(harm.clone());
@@ -367,6 +367,21 @@ const WIDE: [(&str, Wide); 27] = [
             .sum_by_key()
             .union(few(context, harm).sort());
         shortened(read(both, harm))
+    }),
+    ("select_partitions", |context, harm| {
+        let some = many(context, harm)
+            .sort()
+            .select_partitions([7, 6, 0, 1, 5, 2]);
+        shortened(read(some, harm))
+    }),
+    ("zip_partitions", |context, harm| {
+        let sums = read(many(context, harm).sum_by_key(), harm);
+        let pairs = read(few(context, harm).partition_by(8), harm);
+        let both = sums.zip_partitions(pairs, |sums, pairs, emit| {
+            sums.for_each(|(key, n)| emit((short(&key), n)));
+            pairs.for_each(|(key, n)| emit((short(&key), n + 1)));
+        });
+        both.boxed()
     }),
 ];
 

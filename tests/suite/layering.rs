@@ -184,7 +184,7 @@ fn each_file_begins_with_its_purpose() {
 
 /// Returns `true` for source files, and `false` for files that a build has created.
 fn is_ours(path: &Path) -> bool {
-    let folders = ["src", "tests", "examples", "benches"]
+    let folders = ["src", "tests", "examples", "benches", "crates"]
         .map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
     folders.iter().any(|folder| path.starts_with(folder))
 }

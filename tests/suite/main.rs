@@ -22,6 +22,7 @@ mod layering;
 mod laziness;
 mod lineage;
 mod nesting;
+mod partitions;
 mod persist;
 mod plans;
 mod regressions;

@@ -30,6 +30,7 @@ mod fold;
 mod for_each;
 mod top;
 mod write_text;
+mod write_to;
 
 pub(crate) use collect::{Collect, HasAny};
 pub(crate) use count::Count;
@@ -37,7 +38,9 @@ pub(crate) use fold::Fold;
 pub(crate) use for_each::TryForEach;
 pub(crate) use top::Top;
 pub use write_text::WriteLine;
-pub(crate) use write_text::{WriteText, create};
+pub(crate) use write_text::{WriteText, create, part_name};
+pub use write_to::{Attempt, PartitionWriter, Sink};
+pub(crate) use write_to::{WriteTo, write_failed};
 
 use serde::{Deserialize, Serialize};
 

@@ -5,15 +5,14 @@ use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::marker::PhantomData;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::Result;
-use crate::pipeline::{Action, Pipeline, Record};
-use crate::portable::portable;
+use serde::{Deserialize, Serialize};
+
+use super::write_to::{Attempt, PartitionWriter};
+use crate::error::{BoxError, Result, plain};
+use crate::pipeline::Record;
 use crate::storage::file::{self, Uninterrupted};
-use crate::task::{Partition, Site, Task};
 
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -100,13 +99,15 @@ impl WriteLine<OwnedBytes> for Vec<u8> {
     }
 }
 
-/// Writes the records of each partition to a file, which gets its final name when it is complete. A partition may be
-/// attempted several times, even in several processes at the same time.
+/// Writes the lines of each partition to a file, which gets its final name when it is complete.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
 pub(crate) struct WriteText<Form> {
-    pub(crate) site: Site,
     /// Final directory of the files.
+    #[serde(with = "plain")]
     pub(crate) directory: PathBuf,
     /// Directory of the files while they are written.
+    #[serde(with = "plain")]
     pub(crate) attempts: PathBuf,
     /// Number of digits in the names of the files.
     pub(crate) digits: usize,
@@ -115,101 +116,86 @@ pub(crate) struct WriteText<Form> {
     pub(crate) form: PhantomData<fn() -> Form>,
 }
 
-portable! {
-    [Form] WriteText<Form> {
-        site: part, directory: path, attempts: path, digits: data, is_durable: data, form: part,
-    }
+/// Returns the name of the file of a partition.
+pub(crate) fn part_name(partition: usize, digits: usize) -> String {
+    format!("part-{partition:0digits$}")
 }
 
-impl<Form> WriteText<Form> {
-    /// Returns the name of the file of a partition.
-    pub(crate) fn name(&self, partition: usize) -> String {
-        let digits = self.digits;
-        format!("part-{partition:0digits$}")
-    }
-
-    /// Returns the path of the file of a partition.
-    pub(crate) fn path(&self, partition: usize) -> PathBuf {
-        self.directory.join(self.name(partition))
-    }
-
-    /// Returns a path that no other attempt uses.
-    fn attempt(&self) -> PathBuf {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.attempts
-            .join(format!("{}-{number}", std::process::id()))
-    }
+/// Creates a file for text.
+pub(crate) fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(|source| file::write_error("create", path, 0, source))
 }
 
-/// A writer that counts bytes.
-struct Counted<W> {
-    output: W,
+/// A file of text that is being written.
+pub(crate) struct TextFile {
+    path: PathBuf,
+    /// Path of the complete file.
+    named: PathBuf,
+    text: BufWriter<Counted>,
+    records: u64,
+}
+
+/// A file that counts the bytes that are written to it.
+struct Counted {
+    file: File,
     bytes: u64,
 }
 
-impl<W: Write> Write for Counted<W> {
+impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.output.write(bytes)?;
+        let written = Uninterrupted(&self.file).write(bytes)?;
         self.bytes += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.output.flush()
+        Ok(())
     }
 }
 
-impl<T: WriteLine<Form> + ?Sized, Form: 'static> Action<T> for WriteText<Form> {
+impl TextFile {
+    /// Never inlined, to keep the loop over lines small.
+    #[cold]
+    #[inline(never)]
+    fn failed(&self, source: io::Error) -> BoxError {
+        file::write_error("write", &self.path, 0, source).into()
+    }
+}
+
+impl<T: WriteLine<Form> + ?Sized, Form: 'static> PartitionWriter<T> for WriteText<Form> {
+    type Open = TextFile;
     /// Number of records, and of bytes.
     type Part = (u64, u64);
 
-    fn site(&self) -> Site {
-        self.site
+    fn open(&self, attempt: &Attempt) -> Result<TextFile, BoxError> {
+        let path = self.attempts.join(attempt.name());
+        let name = part_name(attempt.partition(), self.digits);
+        let file = create(&path)?;
+        Ok(TextFile {
+            path,
+            named: self.directory.join(name),
+            text: BufWriter::with_capacity(BUFFER_BYTES, Counted { file, bytes: 0 }),
+            records: 0,
+        })
     }
 
-    fn compute<P>(&self, pipeline: &P, partition: Partition, task: &Task<'_>) -> Result<(u64, u64)>
-    where
-        P: Pipeline<Out = T>,
-    {
-        let path = self.attempt();
-        let output = create(&path)?;
-        let counted = Counted {
-            output: Uninterrupted(&output),
-            bytes: 0,
-        };
-        let mut text = BufWriter::with_capacity(BUFFER_BYTES, counted);
-        let mut records = 0;
-        let mut outcome = Ok(());
-        let _ = pipeline.run(partition, task, &mut |record| {
-            // `Display` may be user code.
-            outcome = task.call(&self.site, || T::write_line(T::peek(&record), &mut text));
-            if outcome.is_ok() {
-                records += 1;
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        })?;
-        outcome
-            .and_then(|()| text.flush())
-            .map_err(|source| file::write_error("write", &path, 0, source))?;
-        let written = (records, text.get_ref().bytes);
-        if task.has_failed() || task.is_stopped() {
-            return Ok(written);
-        }
+    #[inline]
+    fn write(&self, open: &mut TextFile, record: T::Ref<'_>) -> Result<(), BoxError> {
+        let written = T::write_line(T::peek(&record), &mut open.text);
+        written.map_err(|source| open.failed(source))?;
+        open.records += 1;
+        Ok(())
+    }
+
+    fn finish(&self, mut open: TextFile) -> Result<(u64, u64), BoxError> {
+        let flushed = open.text.flush();
+        flushed.map_err(|source| open.failed(source))?;
+        let Counted { file, bytes } = open.text.get_ref();
         if self.is_durable {
-            file::start_writing(&output);
+            file::start_writing(file);
         }
-        let named = self.path(task.partition());
-        fs::rename(&path, &named)
-            .map_err(|source| file::write_error("create", &named, 0, source))?;
-        Ok(written)
+        fs::rename(&open.path, &open.named)
+            .map_err(|source| file::write_error("create", &open.named, 0, source))?;
+        Ok((open.records, *bytes))
     }
-
-    sent_whole!(T);
-}
-
-pub(crate) fn create(path: &Path) -> Result<File> {
-    File::create(path).map_err(|source| file::write_error("create", path, 0, source))
 }

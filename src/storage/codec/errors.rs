@@ -15,6 +15,7 @@ fn context() -> ErrorContext {
         partition: Some(7),
         path: Some("/data/päth".into()),
         offset: Some(1 << 40),
+        record: Some(1 << 41),
     }
 }
 
@@ -73,6 +74,18 @@ fn all_kinds() -> Vec<ErrorKind> {
         K::Closure {
             context: context(),
             source: nested(),
+        },
+        K::Read {
+            context: context(),
+            source: io::Error::new(io::ErrorKind::InvalidData, nested()).into(),
+        },
+        K::Write {
+            context: context(),
+            source: io::Error::from_raw_os_error(28).into(),
+        },
+        K::MissingPartition {
+            context: context(),
+            reason: text(),
         },
         K::Threads(io::Error::new(io::ErrorKind::WouldBlock, "no more threads")),
         K::NestedJob,
@@ -144,6 +157,9 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::InvalidSetting { .. }
             | K::TaskPanicked { .. }
             | K::Closure { .. }
+            | K::Read { .. }
+            | K::Write { .. }
+            | K::MissingPartition { .. }
             | K::Threads(_)
             | K::NestedJob
             | K::Codec { .. }
