@@ -27,10 +27,10 @@ pub(super) struct PartitionQueue<'s> {
     threads: usize,
     /// Threads claim partitions in multiples of this number; see [`StageCode::partitions_per_task`].
     partitions_per_task: usize,
-    source: Source<'s>,
+    source: QueuedPartitions<'s>,
 }
 
-enum Source<'s> {
+enum QueuedPartitions<'s> {
     /// The partitions from `next` to `end` have not been claimed.
     Counted { next: AtomicUsize, end: usize },
     Pulled {
@@ -71,11 +71,11 @@ impl<'s> PartitionQueue<'s> {
         stream: impl FnOnce() -> PartitionStream<'s>,
     ) -> Self {
         let source = match code.partitions() {
-            Some(end) => Source::Counted {
+            Some(end) => QueuedPartitions::Counted {
                 next: AtomicUsize::new(0),
                 end,
             },
-            None => Source::Pulled {
+            None => QueuedPartitions::Pulled {
                 state: Mutex::new(Pulled {
                     stream: Some(stream()),
                     since: None,
@@ -94,8 +94,8 @@ impl<'s> PartitionQueue<'s> {
     /// Returns whether all partitions have been claimed.
     pub(super) fn is_exhausted(&self) -> bool {
         match &self.source {
-            Source::Counted { next, end } => next.load(Ordering::Relaxed) >= *end,
-            Source::Pulled { state, .. } => lock(state).has_ended(),
+            QueuedPartitions::Counted { next, end } => next.load(Ordering::Relaxed) >= *end,
+            QueuedPartitions::Pulled { state, .. } => lock(state).has_ended(),
         }
     }
 
@@ -108,8 +108,8 @@ impl<'s> PartitionQueue<'s> {
     /// or threads have to wait for the source.
     pub(super) fn is_short(&self) -> bool {
         match &self.source {
-            Source::Counted { end, .. } => *end < self.threads,
-            Source::Pulled { state, .. } => {
+            QueuedPartitions::Counted { end, .. } => *end < self.threads,
+            QueuedPartitions::Pulled { state, .. } => {
                 let state = lock(state);
                 let is_slow = state.since.is_some_and(|since| since.elapsed() >= PATIENCE);
                 is_slow || state.has_ended() && state.count < self.threads
@@ -120,8 +120,8 @@ impl<'s> PartitionQueue<'s> {
     /// Returns the number of partitions. Known once all have been claimed.
     pub(super) fn partitions(&self) -> usize {
         match &self.source {
-            Source::Counted { end, .. } => *end,
-            Source::Pulled { state, .. } => lock(state).count,
+            QueuedPartitions::Counted { end, .. } => *end,
+            QueuedPartitions::Pulled { state, .. } => lock(state).count,
         }
     }
 
@@ -137,8 +137,10 @@ impl<'s> PartitionQueue<'s> {
         has_other_work: &dyn Fn() -> bool,
     ) -> Result<Option<Claim>> {
         match &self.source {
-            Source::Counted { next, end } => Ok(self.claim_counted(next, limit.min(*end))),
-            Source::Pulled { state, changed } => {
+            QueuedPartitions::Counted { next, end } => {
+                Ok(self.claim_counted(next, limit.min(*end)))
+            }
+            QueuedPartitions::Pulled { state, changed } => {
                 // The thread must not wait for itself. It continues when the iterator returns.
                 if PULLS_FOR.get() == self.address() {
                     return Ok(None);
