@@ -624,7 +624,7 @@ fn damage_does_not_show_in_any_answer() {
             if round >= rounds {
                 return;
             }
-            if round % 500 == 0 && rounds > 500 {
+            if round.is_multiple_of(500) && rounds > 500 {
                 eprintln!("case {round} of {rounds}");
             }
             let case = cases[round * step % cases.len()];
