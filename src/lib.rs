@@ -294,6 +294,25 @@
 //! standard error, call [`summary(true)`](ContextBuilder::summary) or set `HOLDALL_SUMMARY=1`. To follow a job while it
 //! runs, add an [observer](events).
 //!
+//! # File systems
+//!
+//! Paths are local, unless they begin with a *scheme*: `s3://bucket/logs/*.gz`. The context looks up the scheme among
+//! the file systems that [`ContextBuilder::file_system`] has added. Each of them implements the trait
+//! [`FileSystem`](files::FileSystem), in your program or in another crate. An unknown scheme is
+//! [`ErrorKind::UnknownScheme`]. The scheme `file` stands for local files.
+//!
+//! Reading from a file system differs from reading local files as follows:
+//!
+//! - **Size:** exactly the bytes that were listed when the bag was created are read. A local file that has grown is read
+//!   to its end.
+//! - **Changes:** if the file system knows the versions of files, any change is [`ErrorKind::InputChanged`]. If it does
+//!   not, a file that has become shorter is an error.
+//! - **Transient errors:** if a connection is lost, the file is opened again at the byte that was reached. After six
+//!   attempts without progress, the job fails. The error names the path, with its scheme, and the byte.
+//! - **Reading ahead:** if the file system asks for it, a thread for each task reads ahead of the task.
+//!
+//! Formats, compression, splits, the order of records and all options are the same.
+//!
 //! # Outputs
 //!
 //! [`write_text`](Bag::write_text) writes into a hidden directory, `.holdall-…`, beside the output. When everything is
@@ -457,6 +476,7 @@
 //! ├─ id.rs          ids of nodes, shuffles and stores
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
 //! ├─ portable/      what is sent to worker processes: code as addresses, state by serde; contains `unsafe`
+//! ├─ files/         file systems of the user: FileSystem, patterns of paths, readers that repeat failed calls
 //! ├─ config.rs      the settings of a context, and the environment variables
 //! ├─ counter.rs     Counter: counts events in closures, exactly, even if tasks are retried
 //! ├─ text/          text as bytes: files, splits, blocks, lines, words, fields, compression; does not use bags
@@ -475,7 +495,7 @@
 //! ```
 //!
 //! A module uses only modules that come before it in this list:
-//! `error, id, storage, portable, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, events,
+//! `error, id, storage, portable, files, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, events,
 //! executor, scheduler, context, bag`.
 
 mod bag;
@@ -485,6 +505,7 @@ mod counter;
 mod error;
 pub mod events;
 pub mod executor;
+pub mod files;
 mod id;
 mod lineage;
 mod operators;

@@ -109,9 +109,23 @@ pub enum ErrorKind {
         /// The file or directory.
         #[serde(with = "plain")]
         path: PathBuf,
+        /// Offset in the file at which the operation failed, if it is known.
+        offset: Option<u64>,
         /// Error returned by the system.
         #[serde(with = "plain")]
         source: io::Error,
+    },
+    /// A path begins with a scheme, such as `s3://`, that the context does not know. To add a file system, call
+    /// [`ContextBuilder::file_system`](crate::ContextBuilder::file_system).
+    #[non_exhaustive]
+    UnknownScheme {
+        /// The path as you passed it.
+        #[serde(with = "plain")]
+        path: PathBuf,
+        /// The scheme, without the `://`.
+        scheme: String,
+        /// The schemes that the context knows, in addition to `file`.
+        known: Vec<String>,
     },
     /// A path, directory or pattern names no file.
     #[non_exhaustive]
@@ -406,9 +420,19 @@ impl Error {
     }
 
     pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::io_at(operation, path, None, source)
+    }
+
+    pub(crate) fn io_at(
+        operation: &'static str,
+        path: &Path,
+        offset: Option<u64>,
+        source: io::Error,
+    ) -> Self {
         Self::new(ErrorKind::Io {
             operation,
             path: path.to_owned(),
+            offset,
             source,
         })
     }

@@ -15,6 +15,7 @@ mod errors;
 mod events;
 mod examples;
 mod fields;
+mod file_systems;
 mod group;
 mod inputs;
 mod join;
