@@ -313,6 +313,8 @@
 //!
 //! Formats, compression, splits, the order of records and all options are the same.
 //!
+//! [`write_text`](Bag::write_text) writes to a file system, too. See [outputs](#outputs) for what it guarantees there.
+//!
 //! # Outputs
 //!
 //! [`write_text`](Bag::write_text) writes into a hidden directory, `.holdall-…`, beside the output. When everything is
@@ -338,6 +340,10 @@
 //! - When `write_text` returns, the output is on disk: each file, the names of the files, and the name of the output
 //!   are synchronised, unless you set [`durable(false)`](TextWriter::durable). Spill files are not synchronised,
 //!   because they are useless after a power failure.
+//! - On another [file system](#file-systems) than the local one, the files appear when the job is complete, and none of
+//!   them if it fails. How closely together they appear depends on the file system: an object store makes one file
+//!   visible after another. With `overwrite`, the new files replace the old ones with the same names. Afterwards, the
+//!   remaining old ones are removed. If the process is killed, the file system must delete what tasks have uploaded.
 //! - Files that another program puts at the path while the job runs are neither replaced nor deleted, unless they are
 //!   parts of an output that is overwritten.
 //!
@@ -423,8 +429,9 @@
 //!
 //! | to | implement | pass it to |
 //! | --- | --- | --- |
-//! | read a format or a store | [`Source`] | [`Context::from_source`] |
-//! | write a format or to a store | [`Sink`] and [`PartitionWriter`] | [`Bag::write_to`] |
+//! | read a format | [`Source`] | [`Context::from_source`] |
+//! | write a format | [`Sink`] and [`PartitionWriter`] | [`Bag::write_to`] |
+//! | read and write files in a store | [`FileSystem`](files::FileSystem) | [`ContextBuilder::file_system`] |
 //! | follow jobs while they run | [`Observer`](events::Observer) | [`ContextBuilder::observer`] |
 //! | run tasks elsewhere | [`RemoteExecutor`](executor::RemoteExecutor) | [`ContextBuilder::remote_executor`] |
 //!
@@ -476,7 +483,7 @@
 //! ├─ id.rs          ids of nodes, shuffles and stores
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
 //! ├─ portable/      what is sent to worker processes: code as addresses, state by serde; contains `unsafe`
-//! ├─ files/         file systems of the user: FileSystem, patterns of paths, readers that repeat failed calls
+//! ├─ files/         FileSystem: stores of the user, and the local one; patterns of paths, repeated calls, outputs
 //! ├─ config.rs      the settings of a context, and the environment variables
 //! ├─ counter.rs     Counter: counts events in closures, exactly, even if tasks are retried
 //! ├─ text/          text as bytes: files, splits, blocks, lines, words, fields, compression; does not use bags

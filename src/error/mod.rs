@@ -162,7 +162,8 @@ pub enum ErrorKind {
         limit_bytes: usize,
     },
     /// A file changed between the creation of a bag and its use. Its parts no longer fit together, so lines could be
-    /// lost or duplicated. A file that has only grown is read to its end, and so is any file that is read in one part.
+    /// lost or duplicated. A local file that has only grown is read to its end, and so is any local file that is read in
+    /// one part. On a [file system](crate::files) that knows the versions of files, any change is an error.
     #[non_exhaustive]
     InputChanged {
         /// The file.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::file::{FileInfo, OpenedFile};
+use super::output::{OutputOptions, PendingFile, PendingOutput, Token};
 use super::pattern::PathPattern;
 
 /// A place for files: an object store, a server, an archive.
@@ -13,7 +14,10 @@ use super::pattern::PathPattern;
 /// The value contains the settings by which it finds and reads files. They are sent to worker processes; see the
 /// [module](super), which also has an example.
 ///
-/// Methods are called from any thread, also concurrently. Those that read may be called by each task.
+/// Reading needs [`list`](Self::list) and [`open`](Self::open). Writing also needs [`begin`](Self::begin),
+/// [`create`](Self::create) and [`remove`](Self::remove).
+///
+/// Methods are called from any thread, also concurrently.
 pub trait FileSystem: Serialize + Deserialize<'static> + Send + Sync + 'static {
     /// Returns all files whose paths begin with `prefix`, in any order.
     ///
@@ -50,9 +54,52 @@ pub trait FileSystem: Serialize + Deserialize<'static> + Send + Sync + 'static {
     /// Returns an error if the file cannot be opened. If the error is transient, the call is repeated.
     fn open(&self, path: &str, range: Range<u64>) -> io::Result<OpenedFile>;
 
+    /// Begins an output: files in the directory `path`, which appear together once the output is committed. Called in the
+    /// process that runs the action.
+    ///
+    /// holdall has checked what is at `path`, and [removes](Self::remove) old files after the commit. The method need
+    /// not do so, even if [`overwrite`](OutputOptions::overwrite) is set.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the output cannot be created. By default, always does: the file system is read-only.
+    fn begin(&self, path: &str, options: &OutputOptions) -> io::Result<Box<dyn PendingOutput>> {
+        let _ = (path, options);
+        Err(read_only())
+    }
+
+    /// Creates a file of an output. Called in tasks, with the token of the [`PendingOutput`].
+    ///
+    /// The same file may be created several times, also concurrently and in different processes: a task is tried again
+    /// if its worker process is lost. `attempt` differs each time, and consists of digits and `-`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be created. By default, always does.
+    fn create(
+        &self,
+        output: &Token,
+        name: &str,
+        attempt: &str,
+    ) -> io::Result<Box<dyn PendingFile>> {
+        let _ = (output, name, attempt);
+        Err(read_only())
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be removed. That it does not exist,
+    /// [`NotFound`](io::ErrorKind::NotFound), counts as success. By default, always returns an error.
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let _ = path;
+        Err(read_only())
+    }
+
     /// Returns whether a failed call may succeed if it is repeated.
     ///
-    /// A call that fails in this way is repeated up to five times, first immediately, then after pauses of 0.1 to 0.8
+    /// A call that finds, opens, reads or removes a file and fails in this way is repeated up to five times, first immediately, then after pauses of 0.1 to 0.8
     /// seconds. Any progress of a reader resets the count.
     ///
     /// By default, lost and refused connections, timeouts, and files that end too early
@@ -84,4 +131,9 @@ pub trait FileSystem: Serialize + Deserialize<'static> + Send + Sync + 'static {
     fn read_ahead_bytes(&self) -> usize {
         0
     }
+}
+
+fn read_only() -> io::Error {
+    let reason = "the file system is read-only";
+    io::Error::new(io::ErrorKind::Unsupported, reason)
 }

@@ -58,6 +58,20 @@
 //! Directories and patterns have the same meaning as [on the local file system](crate::IntoInputs). A store that has
 //! keys and no directories counts as having a directory for each part of a key that ends at a `/`.
 //!
+//! # Writing
+//!
+//! [`write_text`](crate::Bag::write_text) calls [`begin`](FileSystem::begin) in the process that runs the action, and
+//! [`create`](FileSystem::create) in each task. At the end, [`PendingOutput::commit`] receives the files of the attempts
+//! that count:
+//!
+//! ```text
+//!   begin ─> PendingOutput ─token─> in each task:  create ─> PendingFile ─> write, … ─> finish ─> token ─┐
+//!                  │                                                      all tokens, in order           │
+//!                  └──────────────────────────> commit, or drop to abort <───────────────────────────────┘
+//! ```
+//!
+//! The package `holdall-test-extensions` in holdall's repository contains a file system that writes.
+//!
 //! # Worker processes
 //!
 //! The settings of a file system are sent to [worker processes](crate#worker-processes) by serde, like the state of
@@ -69,7 +83,10 @@ mod failure;
 mod file;
 mod file_system;
 mod file_systems;
+mod local;
 mod name_pattern;
+mod new_output;
+mod output;
 mod path;
 mod pattern;
 mod range_reader;
@@ -82,7 +99,10 @@ pub(crate) use failure::ReadFailure;
 pub use file::{FileInfo, OpenedFile};
 pub use file_system::FileSystem;
 pub(crate) use file_systems::FileSystems;
+pub use local::LocalFiles;
 pub(crate) use name_pattern::{NamePattern, is_left_out, is_pattern};
-pub(crate) use path::{FILE_SCHEME, is_scheme, local_path};
+pub(crate) use new_output::{NewOutput, OutputWriter};
+pub use output::{OutputOptions, PendingFile, PendingOutput, Token};
+pub(crate) use path::{FILE_SCHEME, check_local, is_scheme, local_path};
 pub use pattern::PathPattern;
 pub(crate) use remote_reader::RemoteReader;

@@ -1,6 +1,9 @@
 //! Paths with a scheme, such as `s3://bucket/key`.
 
+use std::io;
 use std::path::Path;
+
+use crate::error::{Error, Result};
 
 /// Scheme of local files.
 pub(crate) const FILE_SCHEME: &str = "file";
@@ -29,6 +32,21 @@ pub(crate) fn local_path(path: &Path) -> &Path {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case(FILE_SCHEME) => path_of(rest),
         _ => path,
     }
+}
+
+/// Returns the path of a local file that the user has specified, without its scheme.
+///
+/// # Errors
+///
+/// Returns an error if a scheme is followed by a relative path, because `file://a/b` is the file `/b` of another host.
+pub(crate) fn check_local(path: &Path) -> Result<&Path> {
+    let local = local_path(path);
+    if local == path || local.has_root() {
+        return Ok(local);
+    }
+    let reason = "the path of a local file begins with `/`, as in `file:///data`";
+    let source = io::Error::new(io::ErrorKind::InvalidInput, reason);
+    Err(Error::io("open", path, source))
 }
 
 #[cfg(unix)]

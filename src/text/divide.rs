@@ -1,6 +1,9 @@
 //! Divides files into portions of similar size: cuts large files into byte ranges, and packs small ones together.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::error::Result;
 
@@ -25,6 +28,10 @@ const FILE_COST_BYTES: u64 = 16 << 10;
 /// input.
 const MIN_STREAM_BYTES: u64 = 4 << 20;
 
+/// Maximum number of files of a file system that are inspected at the same time. More would take less time if there are
+/// hundreds of large files, but a server may refuse so many connections.
+const MAX_INSPECTIONS: usize = 16;
+
 /// Divides `files` into portions. Opens only large files, whose format decides how they are divided.
 ///
 /// # Errors
@@ -46,11 +53,18 @@ pub(crate) fn plan(files: &[InputFile], options: &TextOptions) -> Result<Vec<Por
         pack: Vec::new(),
         pack_cost: 0,
     };
+    let mut are_plain = plan.inspect(files).into_iter();
     for file in files {
-        plan.add(file)?;
+        plan.add(file, &mut are_plain)?;
     }
     plan.close_pack();
     Ok(plan.portions)
+}
+
+/// Returns the next file that no thread has taken, with its number.
+fn numbered<'f>(files: &[&'f InputFile], next: &AtomicUsize) -> Option<(usize, &'f InputFile)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    files.get(index).map(|file| (index, *file))
 }
 
 fn cost(file: &InputFile) -> u64 {
@@ -71,16 +85,67 @@ struct SplitPlan<'o> {
 }
 
 impl SplitPlan<'_> {
-    fn add(&mut self, file: &InputFile) -> Result<()> {
-        let may_be_stream = file.bytes > MIN_STREAM_BYTES && file.bytes > self.total_bytes / 8;
+    fn may_be_stream(&self, file: &InputFile) -> bool {
+        file.bytes > MIN_STREAM_BYTES && file.bytes > self.total_bytes / 8
+    }
+
+    fn is_small(&self, file: &InputFile) -> bool {
+        file.bytes <= self.split_bytes && !self.may_be_stream(file)
+    }
+
+    /// Returns whether each large file of a file system is plain, in the order of the files.
+    ///
+    /// Inspects several files at the same time, because a file system may need a while to open one.
+    fn inspect(&self, files: &[InputFile]) -> Vec<Result<bool>> {
+        let is_inspected = |file: &&InputFile| file.listed.is_some() && !self.is_small(file);
+        let files: Vec<_> = files.iter().filter(is_inspected).collect();
+        let next = AtomicUsize::new(0);
+        let inspect = || {
+            let mut inspected = Vec::new();
+            while let Some((index, file)) = numbered(&files, &next) {
+                inspected.push((index, is_plain(&file.into(), self.options)));
+            }
+            inspected
+        };
+        let mut inspected = thread::scope(|scope| {
+            let helpers = 1..files.len().min(MAX_INSPECTIONS);
+            // Without helpers, it only takes longer.
+            let start = |_| thread::Builder::new().spawn_scoped(scope, inspect).ok();
+            let helpers: Vec<_> = helpers.filter_map(start).collect();
+            let mut inspected = inspect();
+            for helper in helpers {
+                match helper.join() {
+                    Ok(others) => inspected.extend(others),
+                    Err(panic) => resume_unwind(panic),
+                }
+            }
+            inspected
+        });
+        inspected.sort_by_key(|(index, _)| *index);
+        inspected
+            .into_iter()
+            .map(|(_, is_plain)| is_plain)
+            .collect()
+    }
+
+    /// Adds a file. `are_plain` has the next results of [`inspect`](Self::inspect).
+    fn add(
+        &mut self,
+        file: &InputFile,
+        are_plain: &mut impl Iterator<Item = Result<bool>>,
+    ) -> Result<()> {
+        let may_be_stream = self.may_be_stream(file);
         if file.is_stream {
             self.push(Portion::Stream(file.into()));
-        } else if file.bytes <= self.split_bytes && !may_be_stream {
+        } else if self.is_small(file) {
             self.pack(file);
         } else {
             let version = match &file.listed {
                 None => version_if_plain(&file.path, self.options)?.map(Some),
-                Some(_) => is_plain(&file.into(), self.options)?.then_some(None),
+                Some(_) => {
+                    let is_plain = are_plain.next().transpose()?;
+                    is_plain.unwrap_or(false).then_some(None)
+                }
             };
             match version {
                 None if may_be_stream => self.push(Portion::Stream(file.into())),

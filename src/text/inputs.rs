@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::input_file::InputFile;
 use super::walk::{add, add_matches};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{FileSystems, is_pattern, local_path};
+use crate::files::{FileSystems, check_local, is_pattern};
 
 /// Names input files: a path or a pattern, or several of them.
 ///
@@ -142,15 +142,8 @@ pub(crate) fn discover(inputs: &[PathBuf], file_systems: &FileSystems) -> Result
 
 /// Returns the local files that `input` stands for. Their paths have the scheme of `input`, if it has one.
 fn find_local(input: &Path) -> Result<Vec<InputFile>> {
-    let path = local_path(input);
+    let path = check_local(input)?;
     let has_scheme = path != input;
-    if has_scheme && !path.has_root() {
-        let reason = "the path of a local file begins with `/`, as in `file:///data`";
-        return Err(Error::new(ErrorKind::InvalidPattern {
-            pattern: input.display().to_string(),
-            reason: reason.to_owned(),
-        }));
-    }
     let mut found = Vec::new();
     match fs::metadata(path) {
         Ok(metadata) => add(path, &metadata, &mut found)?,

@@ -34,7 +34,7 @@ pub(super) struct RawInput {
 #[derive(Debug)]
 enum RawFile {
     Local(File),
-    Remote(RemoteReader),
+    Remote(Box<RemoteReader>),
 }
 
 impl RawInput {
@@ -45,23 +45,19 @@ impl RawInput {
         }
     }
 
-    /// Opens the file of a split at an offset. A file of a file system is opened when it is read.
+    /// Opens the file of a split. A local file is opened at its start; that of another file system is opened at `offset`,
+    /// when it is read.
     fn open(split: &Split, offset: u64, options: &TextOptions) -> Result<Self> {
         let path = &split.path;
         let Some(Listed { bytes, version }) = &split.listed else {
-            let mut file = open(path)?;
-            if offset > 0 {
-                let moved = file.seek(SeekFrom::Start(offset));
-                moved.map_err(|source| Error::io("read", path, source))?;
-            }
-            return Ok(Self::new(RawFile::Local(file)));
+            return Ok(Self::new(RawFile::Local(open(path)?)));
         };
         let Some((file_system, path)) = options.file_systems.find(path)? else {
             let reason = format!("{} has no file system", path.display());
             return Err(Error::internal(reason));
         };
         let reader = RemoteReader::new(file_system, path, version.as_deref(), *bytes, offset);
-        Ok(Self::new(RawFile::Remote(reader)))
+        Ok(Self::new(RawFile::Remote(Box::new(reader))))
     }
 }
 

@@ -15,7 +15,6 @@ mod errors;
 mod events;
 mod examples;
 mod fields;
-mod file_systems;
 mod group;
 mod inputs;
 mod join;
