@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use holdall::files::{FileInfo, FileSystem, OpenedFile};
+use holdall::files::{FileInfo, FileSystem, LocalFiles, OpenedFile};
 use holdall::{Context, ErrorKind, Executor, TextWriter, Written};
 use holdall_test_extensions::{Call, Fault, Store};
 use serde::{Deserialize, Serialize};
@@ -27,9 +27,10 @@ fn assert_written(store: &Store, partitions: usize) {
     let directory = store.root.join("bucket/out");
     let expected: Vec<_> = (0..partitions).map(|n| format!("part-{n:05}")).collect();
     assert_eq!(names_in(&directory), expected);
-    let numbers = threads(store).read_text("store://bucket/out").unwrap();
-    let numbers = numbers.map(|line| line.parse::<u64>().unwrap()).collect();
-    assert!(numbers.unwrap() == (0..RECORDS).collect::<Vec<_>>());
+    let lines = threads(store).read_text("store://bucket/out");
+    let lines = lines.and_then(|lines| lines.collect()).expect("a text");
+    let expected: Vec<_> = (0..RECORDS).map(|n| n.to_string()).collect();
+    assert!(lines == expected);
     assert_eq!(names_in(&store.uploads), [""; 0]);
 }
 
@@ -295,4 +296,49 @@ fn local_files_have_a_scheme_too() {
             "{error}"
         );
     });
+}
+
+#[test]
+fn local_files_are_a_file_system() {
+    let files = Files::new();
+    let path = files.path("out");
+    let url = format!("local://{}", path.display());
+    files.write("out2/part-00000", "another\n");
+    for executor in [
+        Executor::Inline,
+        Executor::Threads(2),
+        Executor::Processes(2),
+    ] {
+        let context = Context::builder()
+            .executor(executor)
+            .file_system("local", LocalFiles);
+        let context = context.progress(false).build().unwrap();
+        for partitions in [3, 1, 2] {
+            let numbers = context.range_partitioned(0..RECORDS, partitions);
+            let written = TextWriter::new()
+                .overwrite(true)
+                .write(&numbers, &url)
+                .unwrap();
+            assert_eq!(written.files.len(), partitions);
+            assert_eq!(names_in(&path).len(), partitions);
+            assert!(context.range(0..3_u64).write_text(&url).is_err());
+            for input in [
+                url.clone(),
+                format!("{url}/*"),
+                format!("{url}/part-0000[0-9]"),
+            ] {
+                assert_eq!(context.read_text(input).unwrap().count().unwrap(), RECORDS);
+            }
+        }
+        let failing = context.range(0..RECORDS).try_map(u8::try_from);
+        assert!(
+            TextWriter::new()
+                .overwrite(true)
+                .write(&failing, &url)
+                .is_err()
+        );
+        assert_eq!(names_in(&path).len(), 2);
+        fs::remove_dir_all(&path).unwrap();
+    }
+    assert_eq!(names_in(&files.root()), ["out2"]);
 }
