@@ -1,7 +1,8 @@
 //! File systems: where inputs are read from and outputs are written to, other than local files.
 //!
-//! A path such as `s3://bucket/logs/*.gz` begins with a *scheme*. [`ContextBuilder::file_system`] registers a
-//! [`FileSystem`] for a scheme. From then on, each method of the context that takes a path accepts paths of the scheme.
+//! A path such as `s3://bucket/logs/*.gz` begins with a *scheme*.
+//! [`ContextBuilder::file_system`](crate::ContextBuilder::file_system) adds a [`FileSystem`] for a scheme. From then on,
+//! each method of the context and of its bags that takes a path of text accepts paths with the scheme.
 //!
 //! ```
 //! use std::fs::{self, File};
