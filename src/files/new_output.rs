@@ -153,7 +153,9 @@ impl OutputWriter {
         file.map_err(|error| failed("create", &self.path.join(name), error))
     }
 
-    /// Returns the error of a file that could not be written.
+    /// Returns the error of a file that could not be written. Never inlined, to keep the loop over records small.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn failed(&self, name: &str, error: io::Error) -> Error {
         failed("write", &self.path.join(name), error)
     }
