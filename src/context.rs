@@ -8,11 +8,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::config::{Config, Executor};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::events::{
     GuardedObserver, JobEvents, JobSummary, LastJob, Observer, StageBar, SummaryPrinter,
 };
 use crate::executor::{AnyExecutor, Inline, RemoteExecutor, Threads};
+use crate::files::{AnyFileSystem, FILE_SCHEME, FileSystem, FileSystems, is_scheme};
 use crate::lineage::Node;
 use crate::scheduler::Job;
 use crate::storage::memory::MemoryBudget;
@@ -48,6 +49,7 @@ struct Shared {
     observers_of_end: Vec<Arc<GuardedObserver>>,
     observers: Vec<Arc<GuardedObserver>>,
     reclaimer: Arc<MemoryReclaimer>,
+    file_systems: FileSystems,
 }
 
 impl Shared {
@@ -76,6 +78,7 @@ impl Shared {
             observers_of_end,
             observers,
             reclaimer: Arc::default(),
+            file_systems: FileSystems::default(),
         }
     }
 
@@ -183,6 +186,12 @@ impl Context {
         }
     }
 
+    /// Returns the file systems for paths with a scheme.
+    pub(crate) fn file_systems(&self) -> FileSystems {
+        let shared = self.0.as_ref();
+        shared.map_or_else(FileSystems::default, |shared| shared.file_systems.clone())
+    }
+
     /// Creates a job that computes `result` for the action at `site`.
     pub(crate) fn job(&self, result: &Arc<Node>, site: Site) -> Result<Job> {
         let Some(shared) = &self.0 else {
@@ -258,6 +267,9 @@ pub struct ContextBuilder {
     spill_directory: Option<PathBuf>,
     disk_quota: Option<Result<ByteSize, String>>,
     observers: Vec<Arc<GuardedObserver>>,
+    file_systems: FileSystems,
+    /// A scheme that was refused.
+    invalid_scheme: Option<String>,
 }
 
 impl ContextBuilder {
@@ -482,12 +494,36 @@ impl ContextBuilder {
         self
     }
 
+    /// Adds a [file system](crate::files) for the paths that begin with `scheme` and `://`. If you add two for the same
+    /// scheme, the last call counts. Default: only local files, with and without the scheme `file`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::{Context, ErrorKind};
+    ///
+    /// // See the module `files` for a file system.
+    /// let error = Context::builder().build()?.read_text("s3://bucket/logs/*.gz").unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::UnknownScheme { scheme, .. } if scheme == "s3"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn file_system(mut self, scheme: impl Into<String>, file_system: impl FileSystem) -> Self {
+        let scheme = scheme.into();
+        if is_scheme(&scheme) && !scheme.eq_ignore_ascii_case(FILE_SCHEME) {
+            let file_system = AnyFileSystem::new(file_system);
+            self.file_systems.insert(scheme, file_system);
+        } else {
+            self.invalid_scheme = Some(scheme);
+        }
+        self
+    }
+
     /// Builds the context. Its threads start with the first job.
     ///
     /// # Errors
     ///
     /// Returns [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if an environment variable is invalid, if a text is
-    /// not a size, or if the executor has no threads.
+    /// not a size, if the scheme of a file system is invalid, or if the executor has no threads.
     ///
     /// # Examples
     ///
@@ -498,6 +534,13 @@ impl ContextBuilder {
     /// ```
     pub fn build(self) -> Result<Context> {
         let mut config = Config::from_env()?;
+        if let Some(value) = self.invalid_scheme {
+            return Err(Error::new(ErrorKind::InvalidSetting {
+                setting: "file_system",
+                value,
+                expected: "a scheme other than `file`: a letter, then letters, digits, `+`, `-` and `.`",
+            }));
+        }
         config.executor = self.executor.unwrap_or(config.executor);
         config.executor.check()?;
         config.worker_timeout = self.worker_timeout.unwrap_or(config.worker_timeout);
@@ -517,7 +560,8 @@ impl ContextBuilder {
         if let Some(partitions) = self.shuffle_partitions {
             config.shuffle_partitions = partitions.get();
         }
-        let shared = Shared::new(config, self.remote_executor, self.observers);
+        let mut shared = Shared::new(config, self.remote_executor, self.observers);
+        shared.file_systems = self.file_systems;
         Ok(Context(Some(Arc::new(shared))))
     }
 }

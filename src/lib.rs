@@ -294,6 +294,27 @@
 //! standard error, call [`summary(true)`](ContextBuilder::summary) or set `HOLDALL_SUMMARY=1`. To follow a job while it
 //! runs, add an [observer](events).
 //!
+//! # File systems
+//!
+//! Paths are local, unless they begin with a *scheme*: `s3://bucket/logs/*.gz`. The context looks up the scheme among
+//! the file systems that [`ContextBuilder::file_system`] has added. Each of them implements the trait
+//! [`FileSystem`](files::FileSystem), in your program or in another crate. An unknown scheme is
+//! [`ErrorKind::UnknownScheme`]. The scheme `file` stands for local files.
+//!
+//! Reading from a file system differs from reading local files as follows:
+//!
+//! - **Size:** exactly the bytes that were listed when the bag was created are read. A local file that has grown is read
+//!   to its end.
+//! - **Changes:** if the file system knows the versions of files, any change is [`ErrorKind::InputChanged`]. If it does
+//!   not, a file that has become shorter is an error.
+//! - **Transient errors:** if a connection is lost, the file is opened again at the byte that was reached. After six
+//!   attempts without progress, the job fails. The error names the path, with its scheme, and the byte.
+//! - **Reading ahead:** if the file system asks for it, a thread for each task reads ahead of the task.
+//!
+//! Formats, compression, splits, the order of records and all options are the same.
+//!
+//! [`write_text`](Bag::write_text) writes to a file system, too. See [outputs](#outputs) for what it guarantees there.
+//!
 //! # Outputs
 //!
 //! [`write_text`](Bag::write_text) writes into a hidden directory, `.holdall-…`, beside the output. When everything is
@@ -319,6 +340,10 @@
 //! - When `write_text` returns, the output is on disk: each file, the names of the files, and the name of the output
 //!   are synchronised, unless you set [`durable(false)`](TextWriter::durable). Spill files are not synchronised,
 //!   because they are useless after a power failure.
+//! - On another [file system](#file-systems) than the local one, the files appear when the job is complete, and none of
+//!   them if it fails. How closely together they appear depends on the file system: an object store makes one file
+//!   visible after another. With `overwrite`, the new files replace the old ones with the same names. Afterwards, the
+//!   remaining old ones are removed. If the process is killed, the file system must delete what tasks have uploaded.
 //! - Files that another program puts at the path while the job runs are neither replaced nor deleted, unless they are
 //!   parts of an output that is overwritten.
 //!
@@ -404,8 +429,9 @@
 //!
 //! | to | implement | pass it to |
 //! | --- | --- | --- |
-//! | read a format or a store | [`Source`] | [`Context::from_source`] |
-//! | write a format or to a store | [`Sink`] and [`PartitionWriter`] | [`Bag::write_to`] |
+//! | read a format | [`Source`] | [`Context::from_source`] |
+//! | write a format | [`Sink`] and [`PartitionWriter`] | [`Bag::write_to`] |
+//! | read and write files in a store | [`FileSystem`](files::FileSystem) | [`ContextBuilder::file_system`] |
 //! | follow jobs while they run | [`Observer`](events::Observer) | [`ContextBuilder::observer`] |
 //! | run tasks elsewhere | [`RemoteExecutor`](executor::RemoteExecutor) | [`ContextBuilder::remote_executor`] |
 //!
@@ -457,6 +483,7 @@
 //! ├─ id.rs          ids of nodes, shuffles and stores
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
 //! ├─ portable/      what is sent to worker processes: code as addresses, state by serde; contains `unsafe`
+//! ├─ files/         FileSystem: stores of the user, and the local one; patterns of paths, repeated calls, outputs
 //! ├─ config.rs      the settings of a context, and the environment variables
 //! ├─ counter.rs     Counter: counts events in closures, exactly, even if tasks are retried
 //! ├─ text/          text as bytes: files, splits, blocks, lines, words, fields, compression; does not use bags
@@ -475,7 +502,7 @@
 //! ```
 //!
 //! A module uses only modules that come before it in this list:
-//! `error, id, storage, portable, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, events,
+//! `error, id, storage, portable, files, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, events,
 //! executor, scheduler, context, bag`.
 
 mod bag;
@@ -485,6 +512,7 @@ mod counter;
 mod error;
 pub mod events;
 pub mod executor;
+pub mod files;
 mod id;
 mod lineage;
 mod operators;

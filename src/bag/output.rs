@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::Bag;
 use crate::error::{BoxError, Result, caught};
-use crate::operators::actions::{WriteText, WriteTo, create, part_name, write_failed};
+use crate::files::{NewOutput, OutputOptions, Token};
+use crate::operators::actions::{WriteText, WriteTo, part_name, write_failed};
 use crate::pipeline::{Pipeline, Record};
-use crate::storage::output::Output;
 use crate::task::Site;
 
 pub use crate::operators::actions::{Attempt, PartitionWriter, Sink, WriteLine};
@@ -26,6 +26,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// the power fails. Until then, it has a hidden name in the same parent directory. When this method returns, the
     /// output is on disk, unless you disable that by [`TextWriter::durable`]. See [outputs](crate#outputs), also for an
     /// empty directory at `path`.
+    ///
+    /// A path with a scheme, such as `s3://bucket/counts`, is written to a [file system](crate#file-systems) that you have
+    /// added to the context. Then what happens if the process is killed depends on the file system.
     ///
     /// Records are written as `Display` formats them. Pairs do not implement `Display`, so format them by
     /// [`map`](Bag::map), as in `map(|(word, count)| format!("{word}\t{count}"))`. To replace an existing output, use a
@@ -259,8 +262,12 @@ impl TextWriter {
         P: Pipeline<Out = T>,
     {
         let path = path.as_ref();
+        let options = OutputOptions {
+            overwrite: self.overwrite,
+            durable: !self.is_volatile,
+        };
         let sink = TextSink {
-            output: Output::create(path, self.overwrite, !self.is_volatile)?,
+            output: NewOutput::begin(&bag.context.file_systems(), path, &options)?,
             path: path.to_owned(),
             // The order of the names must be the order of the partitions. If the number of partitions is unknown, that
             // takes more digits.
@@ -268,7 +275,6 @@ impl TextWriter {
                 Some(partitions) if partitions <= 100_000 => 5,
                 _ => 10,
             },
-            is_durable: !self.is_volatile,
             form: PhantomData,
         };
         bag.write_to(sink)
@@ -277,12 +283,11 @@ impl TextWriter {
 
 /// A directory of text files. Dropping it deletes what has been written.
 struct TextSink<Form> {
-    output: Output,
+    output: NewOutput,
     /// Path of the directory as the user has specified it.
     path: PathBuf,
     /// Number of digits in the names of the files.
     digits: usize,
-    is_durable: bool,
     form: PhantomData<fn() -> Form>,
 }
 
@@ -292,28 +297,31 @@ impl<T: WriteLine<Form> + ?Sized, Form: 'static> Sink<T> for TextSink<Form> {
 
     fn begin(&mut self, _partitions: Option<usize>) -> Result<WriteText<Form>, BoxError> {
         Ok(WriteText {
-            directory: self.output.parts(),
-            attempts: self.output.attempts().to_owned(),
+            output: self.output.writer()?,
             digits: self.digits,
-            is_durable: self.is_durable,
             form: PhantomData,
         })
     }
 
-    fn commit(self, parts: Vec<(u64, u64)>) -> Result<Written, BoxError> {
+    fn commit(self, parts: Vec<(u64, u64, Token)>) -> Result<Written, BoxError> {
         let name = |partition| part_name(partition, self.digits);
-        if parts.is_empty() {
-            // A directory without files cannot be read.
-            create(&self.output.parts().join(name(0)))?;
+        let names: Vec<_> = (0..parts.len().max(1)).map(name).collect();
+        let mut written = Written::default();
+        let mut files = Vec::with_capacity(names.len());
+        for (records, bytes, file) in parts {
+            written.records += records;
+            written.bytes += bytes;
+            files.push(file);
         }
-        self.output.finish()?;
-        Ok(Written {
-            records: parts.iter().map(|(records, _)| records).sum(),
-            bytes: parts.iter().map(|(_, bytes)| bytes).sum(),
-            files: (0..parts.len().max(1))
-                .map(|partition| self.path.join(name(partition)))
-                .collect(),
-        })
+        if files.is_empty() {
+            // A directory without files cannot be read.
+            let attempt = format!("{}-0", std::process::id());
+            let file = self.output.writer()?.create(&names[0], &attempt)?;
+            files.push(file.finish()?);
+        }
+        self.output.commit(files, &names)?;
+        written.files = names.iter().map(|name| self.path.join(name)).collect();
+        Ok(written)
     }
 
     fn name(&self) -> &'static str {

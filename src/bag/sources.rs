@@ -279,7 +279,8 @@ impl Context {
     ///
     /// `inputs` is a path, or several paths in a vector, slice or array. A path names a file, a directory, which stands
     /// for the files below it, or a pattern such as `logs/**/*.log`. [`IntoInputs`] has the rules, also for hidden
-    /// files, links, pipes and devices. The files of a directory or a pattern are sorted by name.
+    /// files, links, pipes and devices. The files of a directory or a pattern are sorted by name. A path with a scheme,
+    /// such as `s3://bucket/logs`, is read from a [file system](crate#file-systems) that you have added to the context.
     ///
     /// A line ends with `\n` or `\r\n`, which are not part of it, or at the end of the file. Only one `\r` belongs to
     /// the ending, and only before a `\n`. A UTF-8 byte order mark at the start of a file is dropped, but none
@@ -306,8 +307,9 @@ impl Context {
     /// # Errors
     ///
     /// Returns [`NoInput`](crate::ErrorKind::NoInput) if a path, directory or pattern stands for no file,
-    /// [`InvalidPattern`](crate::ErrorKind::InvalidPattern) if a pattern is invalid, [`Io`](crate::ErrorKind::Io) if a
-    /// directory or a file cannot be read or no longer exists, and
+    /// [`InvalidPattern`](crate::ErrorKind::InvalidPattern) if a pattern is invalid,
+    /// [`UnknownScheme`](crate::ErrorKind::UnknownScheme) if a path begins with an unknown scheme,
+    /// [`Io`](crate::ErrorKind::Io) if a directory or a file cannot be read or no longer exists, and
     /// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat) if the start of a large file shows that its format is
     /// not supported. For smaller files, the action returns that error.
     ///

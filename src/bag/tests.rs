@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::iter::Iterate;
 use super::*;
 use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::files::{FileSystems, NewOutput, OutputOptions};
 use crate::operators::actions::{
     Collect, Count, Fold, HasAny, Top, TryForEach, WriteText, WriteTo,
 };
@@ -664,33 +665,38 @@ fn records_of_an_iterator_are_sent_in_chunks_that_depend_on_them_alone() {
 #[test]
 fn written_files_get_their_names_when_they_are_whole() {
     let directory = tempfile::tempdir().unwrap();
-    let [whole, attempts] = ["whole", "attempts"].map(|name| directory.path().join(name));
-    std::fs::create_dir(&whole).unwrap();
-    std::fs::create_dir(&attempts).unwrap();
-    let write = WriteTo {
+    let path = directory.path().join("out");
+    let begin = || {
+        let options = OutputOptions::default();
+        NewOutput::begin(&FileSystems::default(), &path, &options).unwrap()
+    };
+    let write = |output: &NewOutput| WriteTo {
         site: site(),
         writer: WriteText {
-            directory: whole.clone(),
-            attempts: attempts.clone(),
+            output: output.writer().unwrap(),
             digits: 5,
-            is_durable: true,
             form: PhantomData,
         },
     };
     let numbers = || context().range_partitioned(0..4, 2);
-    // Compute the same partitions a second time, as after the loss of a worker.
-    for _ in 0..2 {
-        assert_eq!(parts_sent(&numbers(), &write).unwrap(), [(2, 4), (2, 4)]);
-    }
-    let files = ["part-00000", "part-00001"].map(|name| whole.join(name));
-    let texts = files.map(|file| std::fs::read_to_string(file).unwrap());
-    assert_eq!(texts, ["0\n1\n", "2\n3\n"]);
-    assert_eq!(std::fs::read_dir(&whole).unwrap().count(), 2);
     let failing = numbers().map(|n| n + 1000).try_map(u8::try_from);
-    std::fs::remove_dir_all(&whole).unwrap();
-    std::fs::create_dir(&whole).unwrap();
-    assert!(parts_sent(&failing, &write).is_err());
-    assert_eq!(std::fs::read_dir(&whole).unwrap().count(), 0);
+    let output = begin();
+    assert!(parts_sent(&failing, &write(&output)).is_err());
+    drop(output);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+
+    let output = begin();
+    // Compute the same partitions a second time, as after the loss of a worker.
+    let [_, parts] = [0, 1].map(|_| parts_sent(&numbers(), &write(&output)).unwrap());
+    let written: Vec<_> = parts.iter().map(|part| (part.0, part.1)).collect();
+    assert_eq!(written, [(2, 4), (2, 4)]);
+    let names = ["part-00000", "part-00001"].map(str::to_owned);
+    let files = parts.into_iter().map(|(_, _, file)| file).collect();
+    output.commit(files, &names).unwrap();
+    let texts = names.map(|name| std::fs::read_to_string(path.join(name)).unwrap());
+    assert_eq!(texts, ["0\n1\n", "2\n3\n"]);
+    assert_eq!(std::fs::read_dir(&path).unwrap().count(), 2);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
 }
 
 #[test]

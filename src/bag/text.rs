@@ -243,13 +243,17 @@ impl TextReader {
     fn read_at<T: Record + ?Sized>(
         &self,
         site: Site,
-        options: TextOptions,
+        mut options: TextOptions,
         inputs: impl IntoInputs,
     ) -> Result<Bag<T, ReadText<T>>>
     where
         ReadText<T>: Pipeline<Out = T>,
     {
-        let files = discover(&inputs.into_inputs())?;
+        let inputs = inputs.into_inputs();
+        let context = self.context.clone().unwrap_or_default();
+        let file_systems = context.file_systems();
+        let files = discover(&inputs, &file_systems)?;
+        options.file_systems = file_systems.of(&inputs);
         let bytes = files.iter().map(|file| file.bytes).sum();
         let pipeline = ReadText {
             portions: plan(&files, &options)?,
@@ -259,7 +263,6 @@ impl TextReader {
         };
         let detail = read_text::describe(files.len(), bytes);
         let node = Node::source(site, detail, Pipeline::partitions(&pipeline), Some(bytes));
-        let context = self.context.clone().unwrap_or_default();
         Ok(Bag::new(pipeline, node, context))
     }
 }

@@ -95,9 +95,9 @@ fn io_kind(kind: &ErrorKind) -> io::ErrorKind {
         ErrorKind::NoInput { .. } => io::ErrorKind::NotFound,
         ErrorKind::OutputExists { .. } => io::ErrorKind::AlreadyExists,
         ErrorKind::InvalidUtf8 { .. } => io::ErrorKind::InvalidData,
-        ErrorKind::InvalidPattern { .. } | ErrorKind::InvalidSetting { .. } => {
-            io::ErrorKind::InvalidInput
-        }
+        ErrorKind::InvalidPattern { .. }
+        | ErrorKind::InvalidSetting { .. }
+        | ErrorKind::UnknownScheme { .. } => io::ErrorKind::InvalidInput,
         ErrorKind::QuotaExceeded { .. } => io::ErrorKind::QuotaExceeded,
         _ => io::ErrorKind::Other,
     }

@@ -12,8 +12,32 @@ impl fmt::Display for ErrorKind {
             Self::Io {
                 operation,
                 path,
+                offset,
                 source,
-            } => write!(f, "cannot {operation} {}: {source}", path.display()),
+            } => {
+                write!(f, "cannot {operation} {}", path.display())?;
+                if let Some(offset) = offset {
+                    write!(f, " at byte {offset}")?;
+                }
+                write!(f, ": {source}")
+            }
+            Self::UnknownScheme {
+                path,
+                scheme,
+                known,
+            } => {
+                write!(
+                    f,
+                    "cannot use {}: the context has no file system for {scheme}://, only for file://",
+                    path.display()
+                )?;
+                known.iter().try_for_each(|known| write!(f, ", {known}://"))?;
+                write!(
+                    f,
+                    "; add it by `ContextBuilder::file_system(\"{scheme}\", …)`, \
+                     or write `./` before the path of a local file"
+                )
+            }
             Self::NoInput { pattern } => {
                 write!(f, "no input file at {pattern}{}", hint_at(pattern))
             }
@@ -207,14 +231,12 @@ fn advice_on(format: &str) -> &'static str {
     }
 }
 
-/// Returns a hint about a path that names no file, if the path looks like a shell expression, a URL or the like.
+/// Returns a hint about a path that names no file, if the path looks like a shell expression or the like.
 fn hint_at(path: &str) -> &'static str {
     if path == "-" {
         "; standard input is `/dev/stdin`"
     } else if path.starts_with('~') {
         "; `~` is not expanded, so write the path of the home directory"
-    } else if path.contains("://") {
-        "; use a path, not a URL"
     } else if path.contains('{') && path.contains('}') {
         "; alternatives in braces are not expanded, so pass a list of paths"
     } else if path.contains(',') {

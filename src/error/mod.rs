@@ -109,9 +109,23 @@ pub enum ErrorKind {
         /// The file or directory.
         #[serde(with = "plain")]
         path: PathBuf,
+        /// Offset in the file at which the operation failed, if it is known.
+        offset: Option<u64>,
         /// Error returned by the system.
         #[serde(with = "plain")]
         source: io::Error,
+    },
+    /// A path begins with a scheme, such as `s3://`, that the context does not know. To add a file system, call
+    /// [`ContextBuilder::file_system`](crate::ContextBuilder::file_system).
+    #[non_exhaustive]
+    UnknownScheme {
+        /// The path as you passed it.
+        #[serde(with = "plain")]
+        path: PathBuf,
+        /// The scheme, without the `://`.
+        scheme: String,
+        /// The schemes that the context knows, in addition to `file`.
+        known: Vec<String>,
     },
     /// A path, directory or pattern names no file.
     #[non_exhaustive]
@@ -148,7 +162,8 @@ pub enum ErrorKind {
         limit_bytes: usize,
     },
     /// A file changed between the creation of a bag and its use. Its parts no longer fit together, so lines could be
-    /// lost or duplicated. A file that has only grown is read to its end, and so is any file that is read in one part.
+    /// lost or duplicated. A local file that has only grown is read to its end, and so is any local file that is read in
+    /// one part. On a [file system](crate::files) that knows the versions of files, any change is an error.
     #[non_exhaustive]
     InputChanged {
         /// The file.
@@ -406,9 +421,19 @@ impl Error {
     }
 
     pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::io_at(operation, path, None, source)
+    }
+
+    pub(crate) fn io_at(
+        operation: &'static str,
+        path: &Path,
+        offset: Option<u64>,
+        source: io::Error,
+    ) -> Self {
         Self::new(ErrorKind::Io {
             operation,
             path: path.to_owned(),
+            offset,
             source,
         })
     }

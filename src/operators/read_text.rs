@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, plain};
+use crate::files::FileSystems;
 use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, RecordOrigin, Task};
@@ -61,11 +62,13 @@ impl<T: ?Sized> std::fmt::Debug for ReadText<T> {
 
 impl<T: ?Sized> Portable for ReadText<T> {
     fn save(&self, to: &mut Saver) -> Result<()> {
-        to.data(&(&self.portions, &self.options))
+        to.data(&(&self.portions, &self.options))?;
+        self.options.file_systems.save(to)
     }
 
     fn load(from: &mut Loader<'_>) -> Result<Self> {
-        let (portions, options) = from.data::<(_, TextOptions)>()?;
+        let (portions, mut options) = from.data::<(_, TextOptions)>()?;
+        options.file_systems = FileSystems::load(from)?;
         Ok(Self {
             portions,
             delimiter: Delimiter::new(&options.delimiter),
@@ -119,9 +122,9 @@ impl<T: ?Sized> ReadText<T> {
                 }
                 match portions.next() {
                     None => return Ok(None),
-                    Some((_, Portion::Stream(path))) => {
-                        let pieces = TextPieces::open(path, &self.options, PIECE_BYTES)?;
-                        open = Some((Arc::clone(path), pieces));
+                    Some((_, Portion::Stream(split))) => {
+                        let pieces = TextPieces::open(split, &self.options, PIECE_BYTES)?;
+                        open = Some((Arc::clone(&split.path), pieces));
                     }
                     Some((index, _)) => break Pulled::Portion(index),
                 }

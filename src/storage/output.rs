@@ -34,7 +34,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use commit::{NEW, OLD, is_part, parts_in};
+pub(crate) use commit::is_part;
+use commit::{NEW, OLD, parts_in};
 
 use super::directory::{self, Directory, FileKind};
 use super::owned::{self, Kind};
@@ -83,13 +84,18 @@ enum Destination {
 }
 
 impl Output {
-    /// Begins an output at `path`. If `overwrite` is `true`, an output may already exist there. If `is_durable` is
+    /// Begins an output at `local`, which errors call `path`. If `overwrite` is `true`, an output may already exist there. If `is_durable` is
     /// `true`, the output is on disk when it is finished.
     ///
     /// Deletes the unfinished outputs that dead processes have left at the path and next to it.
-    pub(crate) fn create(path: &Path, overwrite: bool, is_durable: bool) -> Result<Self> {
+    pub(crate) fn create(
+        path: &Path,
+        local: &Path,
+        overwrite: bool,
+        is_durable: bool,
+    ) -> Result<Self> {
         let failed = |source| file::write_error("create", path, 0, source);
-        let target = resolve(path).map_err(failed)?;
+        let target = resolve(local).map_err(failed)?;
         let parent = target.parent().unwrap_or(&target);
         owned::sweep(&KIND, parent);
         owned::sweep(&KIND, &target);
@@ -123,6 +129,11 @@ impl Output {
     /// Returns the directory in which parts are written. Their names are a process number, `-` and another number.
     pub(crate) fn attempts(&self) -> &Path {
         self.unfinished.path()
+    }
+
+    /// Returns whether the output must survive a power failure once it is finished.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.is_durable
     }
 
     /// Moves the output to its path. After an error, the previous content is restored.

@@ -25,8 +25,9 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 
 use super::delimiter::Delimiter;
+use super::input_file::Listed;
 use super::options::TextOptions;
-use super::source::{TextInput, changed};
+use super::source::{TextInput, changed, read_error};
 use super::split::Split;
 use super::streams;
 use super::version::Version;
@@ -64,6 +65,7 @@ pub(super) struct TextBlockReader {
     source: TextInput,
     path: Arc<Path>,
     version: Option<Version>,
+    listed: Option<Listed>,
     delimiter: Delimiter,
     max_line_bytes: usize,
     /// Start of the first of the consecutive splits that this reader has read.
@@ -107,14 +109,20 @@ impl TextBlockReader {
         }
     }
 
-    /// Returns a reader of a whole file, which may be a stream.
+    /// Returns a reader of a split of a whole file, which may be a stream.
     pub(super) fn open_stream(
-        path: &Arc<Path>,
+        split: &Split,
         options: &TextOptions,
         block_bytes: usize,
     ) -> Result<Box<Self>> {
-        let source = TextInput::of(streams::open(path)?, path, options)?;
-        let split = Split::whole(path, u64::MAX);
+        let source = match split.listed {
+            Some(_) => TextInput::open(split, options)?,
+            None => TextInput::of(streams::open(&split.path)?, &split.path, options)?,
+        };
+        let split = Split {
+            expected_bytes: u64::MAX,
+            ..split.clone()
+        };
         Self::start(&split, options, block_bytes, source, Vec::new()).map(Box::new)
     }
 
@@ -127,16 +135,20 @@ impl TextBlockReader {
     ) -> Result<Self> {
         let (open, buffer) = last.map_or_else(Default::default, |last| {
             let is_same = last.path == split.path && last.version == split.version;
-            (Some(last.source).filter(|_| is_same), last.buffer)
+            let is_local = split.listed.is_none();
+            (
+                Some(last.source).filter(|_| is_same && is_local),
+                last.buffer,
+            )
         });
-        if split.start == 0 && split.version.is_none() {
-            let source = TextInput::open(&split.path, options)?;
+        if !split.is_cut() {
+            let source = TextInput::open(split, options)?;
             return Self::start(split, options, block_bytes, source, buffer);
         }
         // Files are split only if they are plain text.
         let counted_bytes = open.as_ref().map_or(0, TextInput::bytes_read);
         let (_, offset) = search_start(split, options);
-        let source = TextInput::open_at(&split.path, offset, open, split.version.as_ref())?;
+        let source = TextInput::open_at(split, offset, options, open)?;
         let mut reader = Self::start(split, options, block_bytes, source, buffer)?;
         reader.counted_bytes = counted_bytes;
         Ok(reader)
@@ -157,6 +169,7 @@ impl TextBlockReader {
             source,
             path: Arc::clone(&split.path),
             version: split.version,
+            listed: split.listed.clone(),
             delimiter: Delimiter::new(&options.delimiter),
             max_line_bytes: options.max_line_bytes,
             first: split.start,
@@ -189,6 +202,7 @@ impl TextBlockReader {
             && self.position(self.start) >= self.end
             && self.path == split.path
             && self.version == split.version
+            && self.listed == split.listed
             && self.delimiter.bytes() == options.delimiter
             && self.max_line_bytes == options.max_line_bytes
     }
@@ -208,6 +222,8 @@ impl TextBlockReader {
             let read_bytes = split.start - self.first;
             self.ahead_bytes = (read_bytes / 4).clamp(FIRST_COMPLETION_BYTES, MAX_AHEAD_BYTES);
         }
+        self.source
+            .expect_end(self.end.saturating_add(MAX_AHEAD_BYTES));
         // For a small split, limit the buffer to the split and the bytes ahead: a buffer is zeroed first, which would
         // take noticeable time for thousands of small files.
         let block_bytes = if self.source.is_compressed() {
@@ -281,6 +297,11 @@ impl TextBlockReader {
         let read = self.source.bytes_read();
         let counted = mem::replace(&mut self.counted_bytes, read);
         read - counted
+    }
+
+    /// Closes a file of another file system than the local one until it is read again.
+    pub(super) fn pause(&mut self) {
+        self.source.pause();
     }
 
     /// Returns `true` if a long line has made the buffer larger than usual.
@@ -362,7 +383,11 @@ impl TextBlockReader {
                     }
                 }
                 Ok(read) => self.filled += read,
-                Err(error) => return Err(Error::io("read", &self.path, error)),
+                Err(error) => {
+                    let is_plain = !self.source.is_compressed();
+                    let offset = is_plain.then(|| self.position(self.filled));
+                    return Err(read_error(&self.path, offset, error));
+                }
             }
         }
         Ok(())

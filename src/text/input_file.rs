@@ -4,6 +4,10 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::files::FileInfo;
+
 /// A file to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputFile {
@@ -12,9 +16,31 @@ pub(crate) struct InputFile {
     pub(crate) bytes: u64,
     /// Whether only this process can read it, from the start to the end: a pipe, a device, or a file without a name.
     pub(crate) is_stream: bool,
+    /// State of a file of another file system than the local one.
+    pub(crate) listed: Option<Listed>,
+}
+
+/// A file of a file system, as it was listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Listed {
+    pub(super) bytes: u64,
+    pub(super) version: Option<String>,
 }
 
 impl InputFile {
+    /// Describes a file that a file system has found. Its path includes the scheme.
+    pub(super) fn listed(info: FileInfo) -> Self {
+        Self {
+            path: Path::new(&info.path).into(),
+            bytes: info.bytes,
+            is_stream: false,
+            listed: Some(Listed {
+                bytes: info.bytes,
+                version: info.version,
+            }),
+        }
+    }
+
     /// `may_be_link` is false if the path is known to be no link.
     pub(super) fn new(path: &Path, metadata: &Metadata, may_be_link: bool) -> Self {
         let mut file = Self {
@@ -25,6 +51,7 @@ impl InputFile {
                 0
             },
             is_stream: !metadata.is_file(),
+            listed: None,
         };
         if metadata.is_file() && leads_to_process(path, may_be_link) {
             match fs::canonicalize(path) {

@@ -6,9 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::input_file::InputFile;
-use super::pattern::is_pattern;
 use super::walk::{add, add_matches};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{FileSystems, check_local, is_pattern};
 
 /// Names input files: a path or a pattern, or several of them.
 ///
@@ -34,6 +34,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// A name that a directory leaves out is matched only by a part that begins with the same `.` or `_`. No part matches
 /// `.` or `..`. Links are followed by `**` as they are in a directory, except that a link that leads nowhere is an
 /// error only if its name matches. Names need not be UTF-8: a byte that belongs to no character counts as one.
+///
+/// A path that begins with a scheme, such as `s3://bucket/logs/*.gz`, is found by a [file system](crate::files) of the
+/// context, with the same rules. `file:///data/a` is the local file `/data/a`. If a local directory has a name such as
+/// `a:`, write `./a:` or a single `/` after it.
 ///
 /// The files of several inputs are read in the order of the inputs. The files of one directory or pattern are read in
 /// the order of their paths' bytes, and each once. A file that two inputs name is read twice. An input that names no
@@ -117,18 +121,13 @@ many_inputs!(
 /// # Errors
 ///
 /// Returns an error if one of `inputs` names no file or is an invalid pattern, or if a directory cannot be read.
-pub(crate) fn discover(inputs: &[PathBuf]) -> Result<Vec<InputFile>> {
+pub(crate) fn discover(inputs: &[PathBuf], file_systems: &FileSystems) -> Result<Vec<InputFile>> {
     let mut files = Vec::new();
     for input in inputs {
-        let mut found = Vec::new();
-        match fs::metadata(input) {
-            Ok(metadata) => add(input, &metadata, &mut found)?,
-            Err(_) if is_pattern(bytes_of(input)) => add_matches(input, &mut found)?,
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound
-                    && fs::symlink_metadata(input).is_err() => {}
-            Err(error) => return Err(Error::io("open", input, error)),
-        }
+        let mut found = match file_systems.list(input)? {
+            Some(listed) => listed.into_iter().map(InputFile::listed).collect(),
+            None => find_local(input)?,
+        };
         if found.is_empty() {
             let pattern = input.display().to_string();
             return Err(Error::new(ErrorKind::NoInput { pattern }));
@@ -139,6 +138,28 @@ pub(crate) fn discover(inputs: &[PathBuf]) -> Result<Vec<InputFile>> {
         files.extend(found);
     }
     Ok(files)
+}
+
+/// Returns the local files that `input` stands for. Their paths have the scheme of `input`, if it has one.
+fn find_local(input: &Path) -> Result<Vec<InputFile>> {
+    let path = check_local(input)?;
+    let has_scheme = path != input;
+    let mut found = Vec::new();
+    match fs::metadata(path) {
+        Ok(metadata) => add(path, &metadata, &mut found)?,
+        Err(_) if is_pattern(bytes_of(path)) => add_matches(path, &mut found)?,
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {}
+        Err(error) => return Err(Error::io("open", input, error)),
+    }
+    if has_scheme {
+        for file in &mut found {
+            let mut path = OsString::from("file://");
+            path.push(&*file.path);
+            file.path = PathBuf::from(path).into();
+        }
+    }
+    Ok(found)
 }
 
 fn bytes_of(path: &Path) -> &[u8] {

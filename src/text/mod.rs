@@ -5,7 +5,7 @@
 //!                                                      └────TextPieces────┘
 //! ```
 //!
-//! `walk` and `pattern` find files. `format` and `compression` recognise and decode their formats. `streams` and
+//! `walk` finds local files. `format` and `compression` recognise and decode their formats. `streams` and
 //! `version` ensure that parts of a file, or repeated reads of it, are of the same content.
 //!
 //! A record is a part of a text that ends with the delimiter: a line, by default. This folder does not depend on how
@@ -15,6 +15,7 @@ mod block;
 mod compression;
 mod decimal;
 mod delimiter;
+mod divide;
 mod fields;
 mod format;
 mod input_file;
@@ -22,7 +23,6 @@ mod inputs;
 mod lines;
 mod mask;
 mod options;
-mod pattern;
 mod pieces;
 mod search;
 mod source;
@@ -36,12 +36,13 @@ mod words;
 
 pub(crate) use block::TextBlock;
 pub(crate) use delimiter::Delimiter;
+pub(crate) use divide::plan;
 pub(crate) use inputs::discover;
 pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line};
 pub(crate) use options::TextOptions;
 pub(crate) use pieces::{TextPiece, TextPieces};
 pub(crate) use search::{Needle, for_each_match};
-pub(crate) use split::{Portion, Split, plan};
+pub(crate) use split::{Portion, Split};
 pub(crate) use split_reader::SplitReader;
 pub(crate) use utf8::validate;
 pub(crate) use words::{for_each_byte_word, for_each_word};

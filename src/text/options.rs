@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::FileSystems;
 
 /// Treatment of bytes that are not valid UTF-8.
 ///
@@ -37,7 +38,7 @@ pub enum InvalidUtf8 {
 }
 
 /// Options for reading text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct TextOptions {
     /// Bytes that end a record. With `"\n"`, a `"\r"` directly before it belongs to the ending, too.
     ///
@@ -54,6 +55,9 @@ pub(crate) struct TextOptions {
     /// Target size of the byte ranges of large files and of the packs of small ones, in bytes. By default, derived from
     /// the input.
     pub(crate) split_bytes: Option<u64>,
+    /// The file systems of the inputs. They are serialised separately.
+    #[serde(skip)]
+    pub(crate) file_systems: FileSystems,
 }
 
 impl Default for TextOptions {
@@ -65,6 +69,7 @@ impl Default for TextOptions {
             skips_header: false,
             is_text: true,
             split_bytes: None,
+            file_systems: FileSystems::default(),
         }
     }
 }

@@ -1,14 +1,12 @@
 //! A large compressed file or a stream, which one thread reads in pieces that other threads process.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
 use super::block::{TextBlock, TextBlockReader};
 use super::options::TextOptions;
+use super::split::Split;
 
 /// Minimum size of a piece, in bytes. Processing a smaller piece would take too little time compared with passing it to
 /// another thread.
@@ -39,22 +37,18 @@ impl TextPiece {
 }
 
 impl TextPieces {
-    /// Opens a file. `piece_bytes`, or [`MIN_PIECE_BYTES`] if that is more, is the maximum size of a piece, unless a
+    /// Opens the file of a split of a whole file. `piece_bytes`, or [`MIN_PIECE_BYTES`] if that is more, is the maximum size of a piece, unless a
     /// record is longer.
     ///
     /// # Errors
     ///
     /// Returns an error if the file cannot be opened or read, or is a stream that has been read before.
-    pub(crate) fn open(
-        path: &Arc<Path>,
-        options: &TextOptions,
-        piece_bytes: usize,
-    ) -> Result<Self> {
-        Self::open_sized(path, options, piece_bytes.max(MIN_PIECE_BYTES))
+    pub(crate) fn open(split: &Split, options: &TextOptions, piece_bytes: usize) -> Result<Self> {
+        Self::open_sized(split, options, piece_bytes.max(MIN_PIECE_BYTES))
     }
 
-    fn open_sized(path: &Arc<Path>, options: &TextOptions, piece_bytes: usize) -> Result<Self> {
-        let reader = TextBlockReader::open_stream(path, options, piece_bytes)?;
+    fn open_sized(split: &Split, options: &TextOptions, piece_bytes: usize) -> Result<Self> {
+        let reader = TextBlockReader::open_stream(split, options, piece_bytes)?;
         Ok(Self { reader })
     }
 
@@ -82,6 +76,8 @@ impl TextPieces {
 mod tests {
     use std::fs::File;
     use std::io::Write;
+    use std::path::Path;
+    use std::sync::Arc;
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -101,8 +97,9 @@ mod tests {
         let text: String = (0..1_000).map(|n| format!("line {n}\n")).collect();
         write_gzip(&path, &text);
         for piece_bytes in [1, 10, 100, 1_000, 1 << 20] {
+            let split = Split::whole(&path, 0);
             let mut pieces =
-                TextPieces::open_sized(&path, &TextOptions::default(), piece_bytes).unwrap();
+                TextPieces::open_sized(&split, &TextOptions::default(), piece_bytes).unwrap();
             let mut decoded = Vec::new();
             while let Some(piece) = pieces.next_piece().unwrap() {
                 assert_eq!(piece.block().offset, decoded.len() as u64);
@@ -121,7 +118,7 @@ mod tests {
         write_gzip(&path, "text\n");
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        let error = TextPieces::open(&path, &TextOptions::default(), 0)
+        let error = TextPieces::open(&Split::whole(&path, 0), &TextOptions::default(), 0)
             .and_then(|mut pieces| pieces.next_piece())
             .unwrap_err();
         assert!(

@@ -10,11 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, ErrorKind as Kind, Result};
+use crate::files::{ReadFailure, RemoteReader, local_path};
 use crate::storage::file::uninterrupted;
 
 use super::compression::Decompressor;
 use super::format::{Format, HEAD_BYTES, check_text};
+use super::input_file::Listed;
 use super::options::TextOptions;
+use super::split::Split;
 use super::version::Version;
 
 /// Number of bytes of compressed input that are read in one call.
@@ -23,24 +26,48 @@ const COMPRESSED_BYTES: usize = 128 << 10;
 /// An open file that counts the bytes read from it.
 #[derive(Debug)]
 pub(super) struct RawInput {
-    file: File,
+    file: RawFile,
     /// Shared, because a decoder may own the file.
     bytes_read: Arc<AtomicU64>,
 }
 
+#[derive(Debug)]
+enum RawFile {
+    Local(File),
+    Remote(Box<RemoteReader>),
+}
+
 impl RawInput {
-    fn new(file: File) -> Self {
+    fn new(file: RawFile) -> Self {
         Self {
             file,
             bytes_read: Arc::default(),
         }
     }
+
+    /// Opens the file of a split. A local file is opened at its start; that of another file system is opened at `offset`,
+    /// when it is read.
+    fn open(split: &Split, offset: u64, options: &TextOptions) -> Result<Self> {
+        let path = &split.path;
+        let Some(Listed { bytes, version }) = &split.listed else {
+            return Ok(Self::new(RawFile::Local(open(path)?)));
+        };
+        let Some((file_system, path)) = options.file_systems.find(path)? else {
+            let reason = format!("{} has no file system", path.display());
+            return Err(Error::internal(reason));
+        };
+        let reader = RemoteReader::new(file_system, path, version.as_deref(), *bytes, offset);
+        Ok(Self::new(RawFile::Remote(Box::new(reader))))
+    }
 }
 
 impl Read for RawInput {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        // Decoders cannot continue after an interruption, so hide interruptions from them.
-        let read = uninterrupted(|| self.file.read(out))?;
+        let read = match &mut self.file {
+            // Decoders cannot continue after an interruption, so hide interruptions from them.
+            RawFile::Local(file) => uninterrupted(|| file.read(out))?,
+            RawFile::Remote(reader) => reader.read(out)?,
+        };
         self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
@@ -100,7 +127,7 @@ pub(super) enum TextInput {
     },
 }
 
-/// Inspects the start of a large file, which must not be a stream. Returns its version if it is plain, and `None` if it
+/// Inspects the start of a large local file, which must not be a stream. Returns its version if it is plain, and `None` if it
 /// is compressed.
 ///
 /// # Errors
@@ -108,27 +135,49 @@ pub(super) enum TextInput {
 /// Returns an error if the file cannot be read or has an unsupported format.
 pub(super) fn version_if_plain(path: &Path, options: &TextOptions) -> Result<Option<Version>> {
     let at_path = |source| Error::io("read", path, source);
-    let mut input = Peeked::new(RawInput::new(open(path)?)).map_err(at_path)?;
-    match Format::of(input.head(), path)? {
-        Format::Compressed(_) => Ok(None),
-        Format::Plain => {
-            check_text(input.head(), false, options, path)?;
-            let version = Version::of(&mut input.reader.file);
-            version.map(Some).map_err(at_path)
-        }
+    let mut file = open(path)?;
+    let is_plain = has_plain_head(&Peeked::new(&mut file).map_err(at_path)?, path, options)?;
+    let version = is_plain.then(|| Version::of(&mut file));
+    version.transpose().map_err(at_path)
+}
+
+/// Inspects the start of a large file of a file system. Returns whether it is plain.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read or has an unsupported format.
+pub(super) fn is_plain(whole: &Split, options: &TextOptions) -> Result<bool> {
+    let path = &whole.path;
+    let input = Peeked::new(RawInput::open(whole, 0, options)?);
+    let input = input.map_err(|source| read_error(path, None, source))?;
+    has_plain_head(&input, path, options)
+}
+
+fn has_plain_head<R: Read>(input: &Peeked<R>, path: &Path, options: &TextOptions) -> Result<bool> {
+    let is_plain = Format::of(input.head(), path)? == Format::Plain;
+    if is_plain {
+        check_text(input.head(), false, options, path)?;
     }
+    Ok(is_plain)
 }
 
 impl TextInput {
     /// Returns the whole text of a file in any supported format.
-    pub(super) fn open(path: &Path, options: &TextOptions) -> Result<Self> {
-        Self::of(open(path)?, path, options)
+    pub(super) fn open(whole: &Split, options: &TextOptions) -> Result<Self> {
+        let mut input = RawInput::open(whole, 0, options)?;
+        if let RawFile::Remote(reader) = &mut input.file {
+            reader.expect_end(u64::MAX);
+        }
+        Self::of_raw(input, &whole.path, options)
     }
 
-    /// Returns the text of an open file, from its start.
+    /// Returns the text of an open local file, from its start.
     pub(super) fn of(file: File, path: &Path, options: &TextOptions) -> Result<Self> {
-        let at_path = |source| Error::io("read", path, source);
-        let input = RawInput::new(file);
+        Self::of_raw(RawInput::new(RawFile::Local(file)), path, options)
+    }
+
+    fn of_raw(input: RawInput, path: &Path, options: &TextOptions) -> Result<Self> {
+        let at_path = |source| read_error(path, None, source);
         let bytes_read = Arc::clone(&input.bytes_read);
         let input = Peeked::new(input).map_err(at_path)?;
         match Format::of(input.head(), path)? {
@@ -149,27 +198,57 @@ impl TextInput {
         }
     }
 
-    /// Returns the text of a plain file from `offset` on. Returns an error if the file has changed. `open_source` is
-    /// the same file, if it is already open.
+    /// Returns the text of a plain file from `offset` on. Returns an error if a local file has changed; that of another
+    /// file system is checked when it is read. `open_source` is the same local file, if it is already open.
     pub(super) fn open_at(
-        path: &Path,
+        split: &Split,
         offset: u64,
+        options: &TextOptions,
         open_source: Option<Self>,
-        version: Option<&Version>,
     ) -> Result<Self> {
-        let at_path = |source| Error::io("read", path, source);
+        let at_path = |source| Error::io("read", &split.path, source);
         let mut input = match open_source {
             Some(Self::Plain(input)) => input,
-            _ => Peeked::unseen(RawInput::new(open(path)?)),
+            _ => Peeked::unseen(RawInput::open(split, offset, options)?),
         };
-        let file = &mut input.reader.file;
-        let is_as_before = version.map_or(Ok(true), |version| version.is_prefix_of(file));
-        if !is_as_before.map_err(at_path)? {
-            return Err(changed(path));
+        if let RawFile::Local(file) = &mut input.reader.file {
+            let version = split.version.as_ref();
+            let is_as_before = version.map_or(Ok(true), |version| version.is_prefix_of(file));
+            if !is_as_before.map_err(at_path)? {
+                return Err(changed(&split.path));
+            }
+            file.seek(SeekFrom::Start(offset)).map_err(at_path)?;
         }
-        file.seek(SeekFrom::Start(offset)).map_err(at_path)?;
         input.taken = input.len;
         Ok(Self::Plain(input))
+    }
+
+    /// See [`RemoteReader::expect_end`]. The end of compressed files is known.
+    pub(super) fn expect_end(&mut self, end: u64) {
+        if let Some(reader) = self.remote() {
+            reader.expect_end(end);
+        }
+    }
+
+    /// See [`RemoteReader::pause`].
+    pub(super) fn pause(&mut self) {
+        if let Some(reader) = self.remote() {
+            reader.pause();
+        }
+    }
+
+    fn remote(&mut self) -> Option<&mut RemoteReader> {
+        match self {
+            Self::Plain(Peeked {
+                reader:
+                    RawInput {
+                        file: RawFile::Remote(reader),
+                        ..
+                    },
+                ..
+            }) => Some(reader),
+            _ => None,
+        }
     }
 
     pub(super) fn is_compressed(&self) -> bool {
@@ -196,7 +275,22 @@ impl Read for TextInput {
 }
 
 fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|source| Error::io("open", path, source))
+    File::open(local_path(path)).map_err(|source| Error::io("open", path, source))
+}
+
+/// Returns the error of a failed read. `offset` is that of the byte that could not be read, if it is known.
+pub(super) fn read_error(path: &Path, offset: Option<u64>, source: io::Error) -> Error {
+    match ReadFailure::find(&source) {
+        None => Error::io_at("read", path, offset, source),
+        Some(ReadFailure::Changed) => changed(path),
+        Some(failure @ ReadFailure::Failed { offset, .. }) => {
+            // At the start, it is the file that could not be opened.
+            let offset = Some(*offset).filter(|offset| *offset > 0);
+            // Without what decoders have wrapped around it.
+            let source = io::Error::new(source.kind(), failure.to_string());
+            Error::io_at("read", path, offset, source)
+        }
+    }
 }
 
 /// Returns the error for a file that has changed since it was split.
@@ -223,7 +317,8 @@ mod tests {
 
     fn text_of(path: &Path) -> Vec<u8> {
         let mut text = Vec::new();
-        let mut source = TextInput::open(path, &TextOptions::default()).unwrap();
+        let whole = Split::whole(&path.into(), 0);
+        let mut source = TextInput::open(&whole, &TextOptions::default()).unwrap();
         source.read_to_end(&mut text).unwrap();
         assert_eq!(source.bytes_read(), std::fs::metadata(path).unwrap().len());
         text
@@ -250,7 +345,8 @@ mod tests {
         let path = directory.path().join("f");
         std::fs::write(&path, "0123456789abcdef").unwrap();
         let mut text = String::new();
-        TextInput::open_at(&path, 12, None, None)
+        let split = Split::whole(&path.into(), 0);
+        TextInput::open_at(&split, 12, &TextOptions::default(), None)
             .unwrap()
             .read_to_string(&mut text)
             .unwrap();

@@ -1,16 +1,13 @@
-//! Divides files into portions of similar size: cuts large files into byte ranges, and packs small ones together.
+//! Byte ranges of files, and portions, which are units of reading.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, plain};
+use crate::error::plain;
 
-use super::delimiter::Delimiter;
-use super::input_file::InputFile;
-use super::options::TextOptions;
-use super::source::version_if_plain;
+use super::input_file::{InputFile, Listed};
 use super::version::Version;
 
 /// A byte range of a file. It stands for the records whose first byte is in it.
@@ -25,17 +22,38 @@ pub(crate) struct Split {
     pub(super) expected_bytes: u64,
     /// State of a file that is read in several ranges. The ranges fit together only if this state is unchanged.
     pub(super) version: Option<Version>,
+    /// State of a file of another file system than the local one.
+    pub(super) listed: Option<Listed>,
 }
 
 impl Split {
+    /// Returns whether the file is known to be plain text and may have other splits.
+    pub(super) fn is_cut(&self) -> bool {
+        let is_whole = match self.listed {
+            None => self.version.is_none(),
+            Some(_) => self.end == u64::MAX,
+        };
+        self.start > 0 || !is_whole
+    }
+
     /// Returns a split of a whole file, up to its end when it is read.
     pub(super) fn whole(path: &Arc<Path>, expected_bytes: u64) -> Self {
         Self {
+            listed: None,
             path: Arc::clone(path),
             start: 0,
             end: u64::MAX,
             expected_bytes,
             version: None,
+        }
+    }
+}
+
+impl From<&InputFile> for Split {
+    fn from(file: &InputFile) -> Self {
+        Self {
+            listed: file.listed.clone(),
+            ..Self::whole(&file.path, file.bytes)
         }
     }
 }
@@ -52,127 +70,5 @@ pub(crate) enum Portion {
     /// Only one thread can decode a file. If a file is a large part of the input, the other threads would have to wait
     /// for it, so they share the processing of its lines. If there are many such files, each thread decodes its own,
     /// and no pieces are passed between threads. A pipe can be open in one process only.
-    Stream(#[serde(with = "plain")] Arc<Path>),
+    Stream(Split),
 }
-
-/// Target number of portions. If there would be more, each becomes larger. The number does not depend on the cores of
-/// the machine, because results must not depend on the machine, and an additional portion costs little.
-const PORTIONS: u64 = 256;
-const MIN_SPLIT_BYTES: u64 = 1 << 20;
-const MAX_SPLIT_BYTES: u64 = 64 << 20;
-
-/// Cost of opening a file, expressed as the number of bytes that could be read in that time. It limits the size of
-/// packs even if 100,000 files are empty.
-const FILE_COST_BYTES: u64 = 16 << 10;
-
-/// Minimum size of a compressed file that becomes a stream, in bytes. It must also be larger than an eighth of the
-/// input.
-const MIN_STREAM_BYTES: u64 = 4 << 20;
-
-/// Divides `files` into portions. Opens only large files, whose format decides how they are divided.
-///
-/// # Errors
-///
-/// Returns an error if such a file cannot be read or has an unsupported format, or if an option has an invalid value.
-pub(crate) fn plan(files: &[InputFile], options: &TextOptions) -> Result<Vec<Portion>> {
-    options.check()?;
-    let total_bytes = files.iter().map(|file| file.bytes).sum();
-    let total_cost: u64 = files.iter().map(cost).sum();
-    let split_bytes = options
-        .split_bytes
-        .unwrap_or_else(|| (total_cost / PORTIONS).clamp(MIN_SPLIT_BYTES, MAX_SPLIT_BYTES));
-    let mut plan = SplitPlan {
-        split_bytes,
-        total_bytes,
-        can_cut: !Delimiter::new(&options.delimiter).overlaps_itself(),
-        options,
-        portions: Vec::new(),
-        pack: Vec::new(),
-        pack_cost: 0,
-    };
-    for file in files {
-        plan.add(file)?;
-    }
-    plan.close_pack();
-    Ok(plan.portions)
-}
-
-fn cost(file: &InputFile) -> u64 {
-    file.bytes.saturating_add(FILE_COST_BYTES)
-}
-
-struct SplitPlan<'o> {
-    // Settings.
-    options: &'o TextOptions,
-    split_bytes: u64,
-    total_bytes: u64,
-    can_cut: bool,
-
-    // The portions so far, and the small files that are not in a portion yet.
-    portions: Vec<Portion>,
-    pack: Vec<Split>,
-    pack_cost: u64,
-}
-
-impl SplitPlan<'_> {
-    fn add(&mut self, file: &InputFile) -> Result<()> {
-        let may_be_stream = file.bytes > MIN_STREAM_BYTES && file.bytes > self.total_bytes / 8;
-        if file.is_stream {
-            self.push(Portion::Stream(Arc::clone(&file.path)));
-        } else if file.bytes <= self.split_bytes && !may_be_stream {
-            self.pack(file);
-        } else {
-            match version_if_plain(&file.path, self.options)? {
-                None if may_be_stream => self.push(Portion::Stream(Arc::clone(&file.path))),
-                Some(version) if file.bytes > self.split_bytes && self.can_cut => {
-                    self.cut(&file.path, version);
-                }
-                _ => self.pack(file),
-            }
-        }
-        Ok(())
-    }
-
-    /// Cuts a file into ranges whose sizes differ by at most one byte, and do not exceed the split size. The last range
-    /// extends to the end of the file when it is read.
-    fn cut(&mut self, path: &Arc<Path>, version: Version) {
-        let bytes = version.bytes;
-        let ranges = bytes.div_ceil(self.split_bytes).max(1);
-        let boundary = |i: u64| (u128::from(bytes) * u128::from(i) / u128::from(ranges)) as u64;
-        for i in 0..ranges {
-            let (start, end) = (boundary(i), boundary(i + 1));
-            self.push(Portion::Split(Split {
-                path: Arc::clone(path),
-                start,
-                end: if i + 1 == ranges { u64::MAX } else { end },
-                expected_bytes: end - start,
-                version: Some(version),
-            }));
-        }
-    }
-
-    fn pack(&mut self, file: &InputFile) {
-        let cost = cost(file);
-        if self.pack_cost.saturating_add(cost) > self.split_bytes {
-            self.close_pack();
-        }
-        self.pack.push(Split::whole(&file.path, file.bytes));
-        self.pack_cost += cost;
-    }
-
-    fn push(&mut self, portion: Portion) {
-        self.close_pack();
-        self.portions.push(portion);
-    }
-
-    fn close_pack(&mut self) {
-        if !self.pack.is_empty() {
-            self.portions
-                .push(Portion::Pack(std::mem::take(&mut self.pack)));
-            self.pack_cost = 0;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -43,6 +43,9 @@ impl SplitReader {
     ) -> Result<ControlFlow<()>> {
         let mut reader = TextBlockReader::open(split, options, BLOCK_BYTES, self.last.take())?;
         let flow = push_blocks(&mut reader, count_read, on_block)?;
+        if flow.is_break() {
+            reader.pause();
+        }
         self.last
             .set(Some(reader).filter(|reader| !reader.has_grown()));
         Ok(flow)
@@ -128,6 +131,7 @@ mod tests {
             end: end.min(start + 10_000),
             expected_bytes: 10_000,
             version: Some(version),
+            listed: None,
         };
         let reader = SplitReader::default();
         let splits = (0..end).step_by(10_000).map(split);

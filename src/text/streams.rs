@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::local_path;
 
 /// Identity of a stream, whatever the path: device, inode, and creation time. The time is included because inode
 /// numbers are reused.
@@ -23,7 +24,8 @@ static OPENED: Mutex<BTreeSet<StreamId>> = Mutex::new(BTreeSet::new());
 /// indefinitely.
 pub(super) fn open(path: &Path) -> Result<File> {
     let at_path = |error| Error::io("open", path, error);
-    let id = stream_id(&fs::metadata(path).map_err(at_path)?, path);
+    let local = local_path(path);
+    let id = stream_id(&fs::metadata(local).map_err(at_path)?, local);
     let opened = || OPENED.lock().unwrap_or_else(PoisonError::into_inner);
     // Register the stream before opening it, because opening may block.
     if let Some(id) = id
@@ -32,7 +34,7 @@ pub(super) fn open(path: &Path) -> Result<File> {
         let path = path.to_owned();
         return Err(Error::new(ErrorKind::StreamReadTwice { path }));
     }
-    File::open(path).map_err(|error| {
+    File::open(local).map_err(|error| {
         if let Some(id) = id {
             opened().remove(&id);
         }

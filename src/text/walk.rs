@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf, is_separator};
 
 use super::input_file::InputFile;
-use super::pattern::{NamePattern, is_pattern};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{NamePattern, is_left_out, is_pattern};
 
 /// Adds the file at `path`, or the files below it if it is a directory.
 pub(super) fn add(path: &Path, metadata: &Metadata, found: &mut Vec<InputFile>) -> Result<()> {
@@ -177,11 +177,7 @@ impl<'p> Matching<'p, '_> {
     ) -> Result<()> {
         for entry in entries_of(directory)? {
             let (path, entry) = entry?;
-            let name = entry.file_name();
-            let name = name.as_encoded_bytes();
-            let is_asked_for = !is_left_out(name) || pattern.begins_with(name[0]);
-            if is_asked_for
-                && pattern.matches(name)
+            if pattern.selects(entry.file_name().as_encoded_bytes())
                 && (rest.is_empty() || is_directory(&path, &entry, None)?)
             {
                 self.push(path, rest);
@@ -206,12 +202,6 @@ impl<'p> Matching<'p, '_> {
         }
         Ok(())
     }
-}
-
-/// Returns whether a file is hidden or was left by another system, so that only a part that begins with the same
-/// character matches it.
-fn is_left_out(name: &[u8]) -> bool {
-    name.starts_with(b".") || matches!(name, b"_SUCCESS" | b"_temporary")
 }
 
 /// Returns the entries of a directory, or none if `directory` is not one.

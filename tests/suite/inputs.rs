@@ -282,8 +282,6 @@ fn a_hint_is_given_where_a_shell_was_expected() {
     for (path, hint) in [
         ("~/x", "home directory"),
         ("-", "/dev/stdin"),
-        ("file:///x", "URL"),
-        ("s3://bucket/x", "URL"),
         ("no/{a,b}.txt", "list of paths"),
         ("no/a.txt,no/b.txt", "list"),
         ("$HOME/x", "variables"),

@@ -1,8 +1,10 @@
 //! Extensions of holdall as another crate would write them, with its public items only: a format that is read and
-//! written, and an observer. The tests run them on every executor.
+//! written, a file system, and an observer. The tests run them on every executor.
 
 mod fixed_length;
 mod recorder;
+mod store;
 
 pub use fixed_length::{FixedLength, FixedLengthSink, FixedLengthWriter, Span, read_fixed_length};
 pub use recorder::Recorder;
+pub use store::{Call, Failing, Fault, Store};

@@ -38,7 +38,7 @@ pub(crate) use fold::Fold;
 pub(crate) use for_each::TryForEach;
 pub(crate) use top::Top;
 pub use write_text::WriteLine;
-pub(crate) use write_text::{WriteText, create, part_name};
+pub(crate) use write_text::{WriteText, part_name};
 pub use write_to::{Attempt, PartitionWriter, Sink};
 pub(crate) use write_to::{WriteTo, write_failed};
 

@@ -2,17 +2,16 @@
 
 use std::any::Any;
 use std::fmt::Display;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::write_to::{Attempt, PartitionWriter};
-use crate::error::{BoxError, Result, plain};
+use crate::error::{BoxError, Result};
+use crate::files::{OutputWriter, PendingFile, Token};
 use crate::pipeline::Record;
-use crate::storage::file::{self, Uninterrupted};
+use crate::storage::file::Uninterrupted;
 
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -99,20 +98,13 @@ impl WriteLine<OwnedBytes> for Vec<u8> {
     }
 }
 
-/// Writes the lines of each partition to a file, which gets its final name when it is complete.
+/// Writes the lines of each partition to a file.
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(crate) struct WriteText<Form> {
-    /// Final directory of the files.
-    #[serde(with = "plain")]
-    pub(crate) directory: PathBuf,
-    /// Directory of the files while they are written.
-    #[serde(with = "plain")]
-    pub(crate) attempts: PathBuf,
+    pub(crate) output: OutputWriter,
     /// Number of digits in the names of the files.
     pub(crate) digits: usize,
-    /// Whether the output will be synchronised with the disk.
-    pub(crate) is_durable: bool,
     pub(crate) form: PhantomData<fn() -> Form>,
 }
 
@@ -121,29 +113,22 @@ pub(crate) fn part_name(partition: usize, digits: usize) -> String {
     format!("part-{partition:0digits$}")
 }
 
-/// Creates a file for text.
-pub(crate) fn create(path: &Path) -> Result<File> {
-    File::create(path).map_err(|source| file::write_error("create", path, 0, source))
-}
-
 /// A file of text that is being written.
 pub(crate) struct TextFile {
-    path: PathBuf,
-    /// Path of the complete file.
-    named: PathBuf,
+    name: String,
     text: BufWriter<Counted>,
     records: u64,
 }
 
 /// A file that counts the bytes that are written to it.
 struct Counted {
-    file: File,
+    file: Box<dyn PendingFile>,
     bytes: u64,
 }
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = Uninterrupted(&self.file).write(bytes)?;
+        let written = Uninterrupted(&mut *self.file).write(bytes)?;
         self.bytes += written as u64;
         Ok(written)
     }
@@ -153,27 +138,16 @@ impl Write for Counted {
     }
 }
 
-impl TextFile {
-    /// Never inlined, to keep the loop over lines small.
-    #[cold]
-    #[inline(never)]
-    fn failed(&self, source: io::Error) -> BoxError {
-        file::write_error("write", &self.path, 0, source).into()
-    }
-}
-
 impl<T: WriteLine<Form> + ?Sized, Form: 'static> PartitionWriter<T> for WriteText<Form> {
     type Open = TextFile;
-    /// Number of records, and of bytes.
-    type Part = (u64, u64);
+    /// Number of records, and of bytes, and the file.
+    type Part = (u64, u64, Token);
 
     fn open(&self, attempt: &Attempt) -> Result<TextFile, BoxError> {
-        let path = self.attempts.join(attempt.name());
         let name = part_name(attempt.partition(), self.digits);
-        let file = create(&path)?;
+        let file = self.output.create(&name, attempt.name())?;
         Ok(TextFile {
-            path,
-            named: self.directory.join(name),
+            name,
             text: BufWriter::with_capacity(BUFFER_BYTES, Counted { file, bytes: 0 }),
             records: 0,
         })
@@ -182,20 +156,21 @@ impl<T: WriteLine<Form> + ?Sized, Form: 'static> PartitionWriter<T> for WriteTex
     #[inline]
     fn write(&self, open: &mut TextFile, record: T::Ref<'_>) -> Result<(), BoxError> {
         let written = T::write_line(T::peek(&record), &mut open.text);
-        written.map_err(|source| open.failed(source))?;
+        written.map_err(|source| self.output.failed(&open.name, source))?;
         open.records += 1;
         Ok(())
     }
 
-    fn finish(&self, mut open: TextFile) -> Result<(u64, u64), BoxError> {
-        let flushed = open.text.flush();
-        flushed.map_err(|source| open.failed(source))?;
-        let Counted { file, bytes } = open.text.get_ref();
-        if self.is_durable {
-            file::start_writing(file);
-        }
-        fs::rename(&open.path, &open.named)
-            .map_err(|source| file::write_error("create", &open.named, 0, source))?;
-        Ok((open.records, *bytes))
+    fn finish(&self, open: TextFile) -> Result<(u64, u64, Token), BoxError> {
+        let TextFile {
+            name,
+            text,
+            records,
+        } = open;
+        let failed = |source| self.output.failed(&name, source);
+        let flushed = text.into_inner().map_err(IntoInnerError::into_error);
+        let Counted { file, bytes } = flushed.map_err(failed)?;
+        let token = file.finish().map_err(failed)?;
+        Ok((records, bytes, token))
     }
 }

@@ -35,7 +35,13 @@ fn all_kinds() -> Vec<ErrorKind> {
         K::Io {
             operation: "open",
             path: path(),
+            offset: Some(9),
             source: io::Error::from_raw_os_error(2),
+        },
+        K::UnknownScheme {
+            path: path(),
+            scheme: text(),
+            known: vec![text()],
         },
         K::NoInput { pattern: text() },
         K::InvalidPattern {
@@ -145,6 +151,7 @@ fn all_kinds() -> Vec<ErrorKind> {
     for kind in &kinds {
         match kind {
             K::Io { .. }
+            | K::UnknownScheme { .. }
             | K::NoInput { .. }
             | K::InvalidPattern { .. }
             | K::InvalidUtf8 { .. }

@@ -19,7 +19,7 @@ const NOTE_BEFORE: &str = "commit-0";
 const MAX_ENDS: usize = 10;
 
 /// Returns `true` if `name` is the name of a part of an output.
-pub(super) fn is_part(name: &str) -> bool {
+pub(crate) fn is_part(name: &str) -> bool {
     let number = name.strip_prefix("part-");
     number
         .is_some_and(|number| number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))

@@ -66,6 +66,7 @@ impl Fixture {
             end,
             expected_bytes,
             version,
+            listed: None,
         };
         let delimiter = Delimiter::new(&self.options.delimiter);
         let reader = TextBlockReader::open(&split, &self.options, block_bytes, last.take())?;

@@ -19,6 +19,8 @@ use gzip::GzipReader;
 use xz::XzReader;
 use zstd::ZstdReader;
 
+use crate::files::ReadFailure;
+
 /// Compression format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
@@ -98,7 +100,9 @@ impl Read for Decompressor {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = match self.reader.read(out) {
             // The file could not be read. Its content may be valid.
-            Err(error) if error.raw_os_error().is_some() => return Err(error),
+            Err(error) if error.raw_os_error().is_some() || ReadFailure::find(&error).is_some() => {
+                return Err(error);
+            }
             read => read.map_err(|error| self.place(&error))?,
         };
         self.text_bytes += read as u64;

@@ -50,7 +50,7 @@ fn names(directory: &tempfile::TempDir, inputs: &[&str]) -> Result<Vec<String>> 
         .iter()
         .map(|input| directory.path().join(input))
         .collect();
-    let files = discover(&inputs)?;
+    let files = discover(&inputs, &FileSystems::default())?;
     assert!(
         files
             .iter()
@@ -156,7 +156,7 @@ fn nothing_found_is_an_error() {
             "{input}: {error}"
         );
     }
-    assert!(discover(&[]).unwrap().is_empty());
+    assert!(discover(&[], &FileSystems::default()).unwrap().is_empty());
 }
 
 #[test]
@@ -194,6 +194,6 @@ fn links_are_followed_but_not_in_circles() {
 #[cfg(unix)]
 #[test]
 fn what_is_no_regular_file_is_a_stream() {
-    let files = discover(&["/dev/null".into()]).unwrap();
+    let files = discover(&["/dev/null".into()], &FileSystems::default()).unwrap();
     assert_eq!((files[0].is_stream, files[0].bytes), (true, 0));
 }

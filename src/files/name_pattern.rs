@@ -2,13 +2,13 @@
 
 /// A pattern for a name: `*`, `?`, `[…]` and literal characters.
 #[derive(Debug)]
-pub(super) struct NamePattern(Vec<Token>);
+pub(crate) struct NamePattern(Vec<NameToken>);
 
 /// A character, or a byte that does not belong to one, because names need not be UTF-8.
 type Unit = u32;
 
 #[derive(Debug, PartialEq)]
-enum Token {
+enum NameToken {
     Unit(Unit),
     /// `?`
     Any,
@@ -22,8 +22,14 @@ enum Token {
 }
 
 /// Returns `true` if the path contains a character with a special meaning in patterns.
-pub(super) fn is_pattern(path: &[u8]) -> bool {
+pub(crate) fn is_pattern(path: &[u8]) -> bool {
     path.iter().any(|byte| b"*?[".contains(byte))
+}
+
+/// Returns whether a file is hidden or was left by another system, so that only a part that begins with the same
+/// character matches it.
+pub(crate) fn is_left_out(name: &[u8]) -> bool {
+    name.starts_with(b".") || matches!(name, b"_SUCCESS" | b"_temporary")
 }
 
 impl NamePattern {
@@ -32,24 +38,24 @@ impl NamePattern {
     /// # Errors
     ///
     /// Returns a description of the mistake if the pattern is invalid.
-    pub(super) fn parse(part: &[u8]) -> Result<Self, &'static str> {
+    pub(crate) fn parse(part: &[u8]) -> Result<Self, &'static str> {
         let units = units(part);
         let mut rest = &units[..];
         let mut tokens = Vec::new();
         while let Some((unit, after)) = rest.split_first() {
             rest = after;
             let token = match char::from_u32(*unit) {
-                Some('*') if tokens.last() == Some(&Token::AnyRun) => {
+                Some('*') if tokens.last() == Some(&NameToken::AnyRun) => {
                     return Err("`**` must stand alone between two separators");
                 }
-                Some('*') => Token::AnyRun,
-                Some('?') => Token::Any,
+                Some('*') => NameToken::AnyRun,
+                Some('?') => NameToken::Any,
                 Some('[') => {
                     let (class, after) = parse_class(after)?;
                     rest = after;
                     class
                 }
-                _ => Token::Unit(*unit),
+                _ => NameToken::Unit(*unit),
             };
             tokens.push(token);
         }
@@ -57,11 +63,17 @@ impl NamePattern {
     }
 
     /// Returns `true` if the pattern begins with the literal `byte`, which must be ASCII.
-    pub(super) fn begins_with(&self, byte: u8) -> bool {
-        self.0.first() == Some(&Token::Unit(byte.into()))
+    fn begins_with(&self, byte: u8) -> bool {
+        self.0.first() == Some(&NameToken::Unit(byte.into()))
     }
 
-    pub(super) fn matches(&self, name: &[u8]) -> bool {
+    /// Returns `true` if the pattern selects the name from those in a directory: it matches, and the name is not left
+    /// out, or the pattern asks for it.
+    pub(crate) fn selects(&self, name: &[u8]) -> bool {
+        (!is_left_out(name) || self.begins_with(name[0])) && self.matches(name)
+    }
+
+    fn matches(&self, name: &[u8]) -> bool {
         let (tokens, name) = (&self.0, units(name));
         let (mut token, mut unit) = (0, 0);
         // Position after the last `*`, and the end of its match so far. If the rest does not match, extend the match by
@@ -69,7 +81,7 @@ impl NamePattern {
         let mut retry = None;
         loop {
             match tokens.get(token) {
-                Some(Token::AnyRun) => {
+                Some(NameToken::AnyRun) => {
                     token += 1;
                     retry = Some((token, unit));
                     continue;
@@ -93,7 +105,7 @@ impl NamePattern {
     }
 }
 
-impl Token {
+impl NameToken {
     fn is(&self, unit: Unit) -> bool {
         match self {
             Self::Unit(expected) => unit == *expected,
@@ -108,7 +120,7 @@ impl Token {
 }
 
 /// Parses a class after its `[`. Returns the class, and the units after its `]`.
-fn parse_class(units: &[Unit]) -> Result<(Token, &[Unit]), &'static str> {
+fn parse_class(units: &[Unit]) -> Result<(NameToken, &[Unit]), &'static str> {
     let is = |unit: &Unit, c: char| *unit == u32::from(c);
     let is_negated = units
         .first()
@@ -124,7 +136,7 @@ fn parse_class(units: &[Unit]) -> Result<(Token, &[Unit]), &'static str> {
         ranges.push((*first, *last.unwrap_or(first)));
         members = &members[if last.is_some() { 3 } else { 1 }..];
     }
-    Ok((Token::Class { is_negated, ranges }, &class[end + 1..]))
+    Ok((NameToken::Class { is_negated, ranges }, &class[end + 1..]))
 }
 
 fn units(name: &[u8]) -> Vec<Unit> {

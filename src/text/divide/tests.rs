@@ -1,6 +1,7 @@
 //! Tests of cutting and packing files.
 
 use std::fs;
+use std::path::Path;
 
 use super::*;
 
@@ -18,6 +19,7 @@ fn file(path: &Path, bytes: u64) -> InputFile {
         path: path.into(),
         bytes,
         is_stream: false,
+        listed: None,
     }
 }
 
@@ -54,7 +56,7 @@ fn covered(portions: &[Portion]) -> Vec<Arc<Path>> {
         let splits = match portion {
             Portion::Split(split) => vec![split.clone()],
             Portion::Pack(splits) => splits.clone(),
-            Portion::Stream(path) => vec![Split::whole(path, 0)],
+            Portion::Stream(split) => vec![split.clone()],
         };
         for split in splits {
             if split.start == 0 {
@@ -124,7 +126,7 @@ fn a_large_gzip_file_is_streamed_if_it_is_much_of_the_input() {
     let directory = tempfile::tempdir().unwrap();
     let gzip = |name: &str, bytes| large_file(directory.path(), name, b"\x1f\x8b\x08", bytes);
     let alone = [gzip("alone", 5 * MIB)];
-    assert_eq!(plan_of(&alone), [Portion::Stream(alone[0].path.clone())]);
+    assert_eq!(plan_of(&alone), [Portion::Stream((&alone[0]).into())]);
     let small = [gzip("small", 2 * MIB)];
     assert!(matches!(&plan_of(&small)[..], [Portion::Pack(splits)] if splits.len() == 1));
     let many: Vec<_> = (0..9)
