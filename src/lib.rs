@@ -496,14 +496,16 @@
 //! ├─ plan/          divides the lineage into stages
 //! ├─ events/        events of jobs and their observers: the progress bar, the summary, and those of the user
 //! ├─ executor/      runs tasks: inline, on threads, in worker processes, or by a custom executor
+//! ├─ layers/        tasks that need values of each other, and which of them are ready
 //! ├─ scheduler/     runs the stages of an action in order
 //! ├─ context.rs     Context: settings and executor
+//! ├─ extend/        for other crates: memory, scratch files, and tasks of their own
 //! └─ bag/           the public methods: thin wrappers that add operators, and actions
 //! ```
 //!
 //! A module uses only modules that come before it in this list:
 //! `error, id, storage, portable, files, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, events,
-//! executor, scheduler, context, bag`.
+//! executor, layers, scheduler, context, extend, bag`.
 
 mod bag;
 mod config;
@@ -512,8 +514,10 @@ mod counter;
 mod error;
 pub mod events;
 pub mod executor;
+pub mod extend;
 pub mod files;
 mod id;
+mod layers;
 mod lineage;
 mod operators;
 mod pipeline;

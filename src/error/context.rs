@@ -41,6 +41,9 @@ pub struct ErrorContext {
     pub location: Option<SourceLocation>,
     /// The partition.
     pub partition: Option<usize>,
+    /// The task of a [layer](crate::extend::Layer). Its `operator` is the name of the layer, and its `location` the
+    /// line that added it.
+    pub task: Option<usize>,
     /// The input file.
     #[serde(with = "plain")]
     pub path: Option<PathBuf>,
@@ -165,7 +168,8 @@ impl fmt::Debug for SourceLocation {
     }
 }
 
-/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, FILE record R byte N)`, or nothing if all parts are unknown.
+/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, task T, FILE record R byte N)`, or nothing if all
+/// parts are unknown.
 impl fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(operator) = self.operator {
@@ -180,6 +184,9 @@ impl fmt::Display for ErrorContext {
         }
         if let Some(partition) = self.partition {
             details.push(format!("partition {partition}"));
+        }
+        if let Some(task) = self.task {
+            details.push(format!("task {task}"));
         }
         let path = self.path.iter().map(|path| path.display().to_string());
         let record = self.record.iter().map(|n| format!("record {n}"));

@@ -207,6 +207,9 @@ impl fmt::Display for ErrorKind {
                 "the bag returned different records when it was recomputed{context}: its input has changed, or a closure \
                  does not return the same records each time; call `persist` on the bag first"
             ),
+            Self::InvalidGraph { context, reason } => {
+                write!(f, "cannot run the tasks{context}: {reason}")
+            }
             Self::Other { source } => source.fmt(f),
             Self::Internal { reason } => {
                 write!(

@@ -395,6 +395,15 @@ pub enum ErrorKind {
         /// The last method of the stage, and the partition.
         context: ErrorContext,
     },
+    /// The tasks of [layers](crate::extend::Layers) cannot run: a task needs one that does not exist, or tasks need each
+    /// other in a cycle.
+    #[non_exhaustive]
+    InvalidGraph {
+        /// The layer, and the task.
+        context: ErrorContext,
+        /// Description of the error.
+        reason: String,
+    },
     /// An error of your program; see [`Error::other`].
     #[non_exhaustive]
     Other {
@@ -551,7 +560,8 @@ impl Error {
             | ErrorKind::CapturingClosure { context }
             | ErrorKind::NotPortable { context, .. }
             | ErrorKind::TooManyAttempts { context, .. }
-            | ErrorKind::NotRepeatable { context } => Some(context),
+            | ErrorKind::NotRepeatable { context }
+            | ErrorKind::InvalidGraph { context, .. } => Some(context),
             _ => None,
         }
     }
@@ -585,6 +595,17 @@ impl Error {
         self
     }
 
+    /// Sets the layer and the task of an error. The first call counts.
+    pub(crate) fn of_task(mut self, stage: Option<usize>, site: Site, task: usize) -> Self {
+        if let Some(context) = self.context_mut().filter(|context| context.task.is_none()) {
+            context.task = Some(task);
+            context.stage = stage;
+            context.partition = None;
+            return self.at(site);
+        }
+        self
+    }
+
     pub(crate) fn context_mut(&mut self) -> Option<&mut ErrorContext> {
         match &mut *self.0 {
             ErrorKind::TaskPanicked { context, .. }
@@ -598,7 +619,8 @@ impl Error {
             | ErrorKind::CapturingClosure { context }
             | ErrorKind::NotPortable { context, .. }
             | ErrorKind::TooManyAttempts { context, .. }
-            | ErrorKind::NotRepeatable { context } => Some(context),
+            | ErrorKind::NotRepeatable { context }
+            | ErrorKind::InvalidGraph { context, .. } => Some(context),
             _ => None,
         }
     }

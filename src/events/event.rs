@@ -1,6 +1,7 @@
 //! The events that observers receive.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -92,7 +93,7 @@ pub enum Event {
         stage: usize,
         /// Thread or worker that ran the tasks.
         runner: TaskRunner,
-        /// Partitions of the batch.
+        /// Partitions of the batch. In a job of [layers](crate::extend::Layers), these are tasks, numbered as they begin.
         partitions: Range<usize>,
         /// Time from the start to the end of the batch.
         elapsed: Duration,
@@ -233,6 +234,17 @@ pub enum TaskRunner {
     Thread(usize),
     /// A worker of a remote executor, by the number of the [`Worker`](crate::executor::Worker).
     Worker(usize),
+}
+
+impl TaskRunner {
+    /// Returns the current thread.
+    pub(crate) fn this_thread() -> Self {
+        static LAST: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static NUMBER: usize = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        }
+        Self::Thread(NUMBER.with(|number| *number))
+    }
 }
 
 /// Result of a job. Part of [`Event::JobDone`].

@@ -86,7 +86,7 @@
 //! # Ok::<(), holdall::Error>(())
 //! ```
 
-mod bytes;
+pub(crate) mod bytes;
 mod inline;
 #[cfg(target_os = "linux")]
 mod processes;

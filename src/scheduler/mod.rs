@@ -2,6 +2,7 @@
 
 mod exports;
 mod in_order;
+mod layers;
 mod map_stages;
 mod plans;
 mod queue;

@@ -152,7 +152,8 @@ impl Job {
             // The stage includes the locations of persisted partitions. These may change, so it is encoded again for
             // each round.
             let inputs = self.exports.of(&reads);
-            let stage = self.stage(number, code, &inputs)?;
+            let code = Saver::write(|to| code.save(to))?;
+            let stage = self.stage(number, code, inputs.blocks())?;
             run.executor.run(&stage, &tasks)?;
             match tasks.round()? {
                 Round::Done(reports) => return Ok((reports, source.into_files())),
@@ -163,16 +164,20 @@ impl Job {
         }
     }
 
-    fn stage(&self, number: usize, code: &dyn StageCode, inputs: &ReadExports) -> Result<Stage> {
+    pub(super) fn stage(
+        &self,
+        number: usize,
+        code: Vec<u8>,
+        inputs: Vec<MapBlock>,
+    ) -> Result<Stage> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let resources = self.state.resources();
-        let code = Saver::write(|to| code.save(to))?;
         Ok(Stage {
             id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
             job: self.events.job(),
             number,
             code,
-            inputs: inputs.blocks(),
+            inputs,
             scratch: resources.scratch.path()?,
             directory: env::current_dir().ok(),
             memory_bytes: resources.budget.limit_bytes() / self.slots.count(),
@@ -221,7 +226,7 @@ impl Driver for StageSource<'_> {
         pulled.map_err(|error: Error| error.of_stage(self.number))
     }
 
-    fn take(&self, partitions: usize, report: &Report) -> Result<()> {
+    fn take(&self, partitions: usize, report: &mut Report) -> Result<()> {
         let resources = self.resources;
         let (progress, metrics) = (&resources.progress, &report.metrics);
         progress.add_tasks(partitions, metrics.time);

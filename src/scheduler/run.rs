@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -178,7 +177,7 @@ impl<'s, 'q> StageRun<'s, 'q> {
         self.events.send(|job| Event::TasksDone {
             job,
             stage,
-            runner: TaskRunner::Thread(thread_number()),
+            runner: TaskRunner::this_thread(),
             partitions,
             elapsed,
             input_bytes: tally.input_bytes,
@@ -272,15 +271,6 @@ impl<'s, 'q> StageRun<'s, 'q> {
         let claimed = self.queue.claim(limit, self.has_other_work);
         claimed.map_err(|error| self.failed(error))
     }
-}
-
-/// Returns the number of this thread in the events of all jobs.
-fn thread_number() -> usize {
-    static LAST: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static NUMBER: usize = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-    }
-    NUMBER.with(|number| *number)
 }
 
 /// Returns an error once the maximum number of attempts has ended with damage.

@@ -43,7 +43,7 @@ use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
 use decoder::Decoder;
 use digest::{Layouts, digest};
-use encoder::encode;
+use encoder::{Length, encode};
 use format::TOO_DEEP;
 pub(crate) use sampling::Sampling;
 pub(crate) use short::{SHORT_BYTES, Short};
@@ -133,6 +133,19 @@ pub(crate) fn encode_short<T: Serialize + ?Sized>(record: &T) -> Option<Short> {
     let mut short = Short::default();
     encode(record, &mut short).ok()?;
     Some(short)
+}
+
+/// Returns the number of bytes that [`encode_into`] appends for `record`, and checks its type in the same way.
+pub(crate) fn encoded_bytes<T>(record: &T) -> Result<usize>
+where
+    T: Serialize + Deserialize<'static>,
+{
+    let mut length = Length::default();
+    match encode(record, &mut length) {
+        Ok(()) => Ok(length.bytes()),
+        Err(error) if shapes::is_unknown(&error) => check(record),
+        Err(error) => Err(encode_error::<T>(error)),
+    }
 }
 
 /// Decodes the record that takes up all of `bytes`. The record does not borrow from them: see [`decode_prefix`].

@@ -11,6 +11,7 @@
 //! | `codec` | encodes and decodes one record; the only file that depends on bincode |
 //! | `frame` | part of a run with its lengths and a checksum, compressed if that saves enough |
 //! | `run` | sequence of records in a file: `RunWriter` → `Run` → `RunReader` |
+//! | `blocks` | bytes in a file, read at any offset: `BlockWriter` → `BlockFile` |
 //! | `merge` | stable merge of k sorted sources |
 //! | `memory` | limit on the memory that is held: `MemoryBudget`, `Reservation` |
 //! | `limits` | maximum memory of this process |
@@ -31,6 +32,7 @@
 //! The same program reads this data soon after it has written it, on the same machine or a similar one. The formats
 //! therefore have no version, but all damage is detected.
 
+pub(crate) mod blocks;
 pub(crate) mod codec;
 mod directory;
 pub(crate) mod environment;

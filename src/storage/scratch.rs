@@ -382,6 +382,11 @@ impl ScratchFile {
         self.is_owned.store(false, Ordering::Relaxed);
     }
 
+    /// Returns whether this process deletes the file.
+    pub(crate) fn is_owned(&self) -> bool {
+        self.is_owned.load(Ordering::Relaxed)
+    }
+
     fn take(&self, bytes: u64) -> Result<()> {
         self.root.take(bytes, &self.path)?;
         self.written.bytes.fetch_add(bytes, Ordering::Relaxed);

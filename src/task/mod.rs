@@ -10,7 +10,9 @@ mod nesting;
 mod payload;
 mod reclaimer;
 mod remote;
+mod reserved_memory;
 mod resources;
+mod spill_file;
 mod stage;
 mod stop;
 
@@ -22,9 +24,13 @@ pub(crate) use fingerprint::fingerprint;
 pub(crate) use imports::Imports;
 pub(crate) use job::JobState;
 pub(crate) use nesting::{in_task, is_in_task};
-pub(crate) use reclaimer::{MemoryReclaimer, ReclaimMemory};
+pub(crate) use reclaimer::MemoryReclaimer;
+pub use reclaimer::ReclaimMemory;
 pub(crate) use remote::{Emit, MakeStage, RemoteStage, load_stage, save_map_side};
+pub use reserved_memory::ReservedMemory;
 pub(crate) use resources::{Progress, Resources, ThreadTally};
+pub use spill_file::{SpillFile, SpillWriter};
+pub(crate) use spill_file::{adopted, known, referencing};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, StageWorker};
 pub(crate) use stop::{STOP_CHECK_RECORDS, StopCheck, StopFlag};
 

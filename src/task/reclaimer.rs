@@ -4,9 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::error::Result;
 
-/// A component that holds memory which it can release.
-pub(crate) trait ReclaimMemory: Send + Sync {
-    /// Releases the memory. Returns `false` if there was none.
+/// A component that holds memory of the budget which it can release, such as a cache.
+///
+/// [`ContextResources::add_reclaimer`](crate::extend::ContextResources::add_reclaimer) has an example.
+pub trait ReclaimMemory: Send + Sync {
+    /// Releases memory, and shrinks the reservation that counts it. Returns `false` if there was none to release.
+    ///
+    /// Called on any thread that needs memory, also concurrently, and possibly on a thread that is inside of this
+    /// component. So it must not wait for a lock that its caller may hold; use `try_lock`, and return `false`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the data cannot be written elsewhere. The error ends the work that needs the memory.
     fn reclaim(&self) -> Result<bool>;
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 21] = [
     "error",
     "id",
     "storage",
@@ -22,8 +22,10 @@ const LAYERS: [&str; 19] = [
     "plan",
     "events",
     "executor",
+    "layers",
     "scheduler",
     "context",
+    "extend",
     "bag",
 ];
 

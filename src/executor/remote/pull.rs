@@ -10,9 +10,11 @@ use crate::error::Result;
 const MAX_BYTES: usize = 1 << 20;
 const PULL: Duration = Duration::from_millis(2);
 
-/// Pulls up to `most` partitions, and returns whether the source is exhausted.
+/// Pulls up to `most` partitions, and returns whether the source is exhausted. Pulls none if the source has none at the
+/// moment, but may grow.
 pub(super) fn pull_some(source: &dyn Driver, most: usize) -> (Vec<PartitionSpec>, Result<bool>) {
     let (begun, mut bytes) = (Instant::now(), 0);
+    let most = source.limit(most).clamp(1, most);
     let mut partitions = Vec::new();
     while partitions.len() < most && bytes < MAX_BYTES && begun.elapsed() < PULL {
         match source.pull() {
@@ -20,7 +22,7 @@ pub(super) fn pull_some(source: &dyn Driver, most: usize) -> (Vec<PartitionSpec>
                 bytes += payload.len();
                 partitions.push(PartitionSpec { index, payload });
             }
-            Ok(None) => return (partitions, Ok(true)),
+            Ok(None) => return (partitions, Ok(!source.is_growing())),
             Err(error) => return (partitions, Err(error)),
         }
     }

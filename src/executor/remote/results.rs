@@ -12,8 +12,19 @@ pub(crate) trait Driver: Sync {
     /// Returns the next partition of a source of unknown length, as bytes.
     fn pull(&self) -> Result<Option<(usize, Vec<u8>)>>;
 
-    /// Records the report of a task of `partitions` partitions.
-    fn take(&self, partitions: usize, report: &Report) -> Result<()>;
+    /// Returns whether [`pull`](Self::pull) may return more partitions after it has returned none: the tasks that are
+    /// assigned may make others ready.
+    fn is_growing(&self) -> bool {
+        false
+    }
+
+    /// Returns the maximum number of partitions of the next task, if it must be less than `most`.
+    fn limit(&self, most: usize) -> usize {
+        most
+    }
+
+    /// Records the report of a task of `partitions` partitions. May take its blocks out, if nobody else needs them.
+    fn take(&self, partitions: usize, report: &mut Report) -> Result<()>;
 
     /// Returns the length of the files that the tasks of the stage have written since the last call.
     fn take_written(&self) -> u64;

@@ -1,5 +1,6 @@
 //! The stage of some tasks, for the context of their errors and for their events.
 
+use super::results::Driver;
 use super::spec::{Metrics, TaskSpec};
 use crate::error::{Error, ErrorContext};
 use crate::events::{self, Event, JobEvents, TaskRunner};
@@ -44,7 +45,8 @@ impl StageSite<'_> {
         }
     }
 
-    pub(super) fn send_done(&self, task: &TaskSpec, metrics: &Metrics) {
+    /// Sends the event that a task is done, and the event of the bytes that have been written.
+    pub(super) fn send_done(&self, task: &TaskSpec, metrics: &Metrics, source: &dyn Driver) {
         self.events.send(|job| Event::TasksDone {
             job,
             stage: self.number,
@@ -55,6 +57,8 @@ impl StageSite<'_> {
             shuffled_records: metrics.shuffled_records,
             shuffled_bytes: metrics.shuffled_bytes,
         });
+        self.events
+            .send_spilled(self.number, || source.take_written());
     }
 
     pub(super) fn send_worker_started(&self, worker: usize) {

@@ -1,7 +1,6 @@
 //! The tasks of a stage, whether waiting, assigned or done, and the results that they have sent.
 
 use std::iter;
-use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,8 +62,10 @@ impl<'a> Tasks<'a> {
         }
     }
 
-    /// Takes the next task. If none is available, waits as long as an assigned task may still be returned. Returns
-    /// `None` once all tasks are done, or if the remaining results are not needed.
+    /// Takes the next task. If none is available, waits as long as an assigned task may still be returned, or may make
+    /// others available, as tasks of [layers](crate::extend::Layer) do. Returns `None` once all tasks are done, or if
+    /// the remaining results are not needed. So a thread must not call this before it has answered the tasks that only
+    /// it can run.
     ///
     /// Tasks are assigned in the order of their partitions, large tasks first. If other stages of the job run at the
     /// same time, also waits while all [slots](super::RemoteExecutor::slots) have tasks of these stages.
@@ -83,10 +84,14 @@ impl<'a> Tasks<'a> {
                 self.slots.wait(self.site.number, LOOK);
                 state = self.lock();
             } else if self.partitions.is_none() && !state.is_exhausted {
+                let done = state.reports.len();
                 self.tell_if_short(&state);
                 drop(state);
-                self.pull();
+                let is_growing = self.pull();
                 state = self.lock();
+                if is_growing && state.reports.len() == done && state.waiting.is_empty() {
+                    state = self.wait(state);
+                }
             } else if state.out.is_empty() {
                 return None;
             } else {
@@ -173,7 +178,7 @@ impl<'a> Tasks<'a> {
     }
 
     /// Reports that the task is done. The executor must have forwarded all of its chunks.
-    pub fn done(&self, task: &TaskSpec, report: Report) {
+    pub fn done(&self, task: &TaskSpec, mut report: Report) {
         let mut state = self.lock();
         if self.answer(&mut state, task).is_none() {
             return state.remove_files(&report);
@@ -188,17 +193,15 @@ impl<'a> Tasks<'a> {
                 }
             }
         }
-        if let Err(error) = self.source.take(task.partitions.len(), &report) {
+        let metrics = report.metrics;
+        state.files.extend(report.files().map(ToOwned::to_owned));
+        if let Err(error) = self.source.take(task.partitions.len(), &mut report) {
             state.end(End::Failed(error));
         }
-        state.files.extend(report.files().map(Path::to_owned));
-        let metrics = report.metrics;
         state.reports.insert(task.first(), report);
         drop(self.hand_on(state));
         self.changed.notify_all();
-        self.site.send_done(task, &metrics);
-        let StageSite { number, events, .. } = self.site;
-        events.send_spilled(number, || self.source.take_written());
+        self.site.send_done(task, &metrics, self.source);
     }
 
     /// Reports that the task ended with an error that [`Worker::run`](super::Worker::run) returned. The error ends the
@@ -408,19 +411,24 @@ impl<'a> Tasks<'a> {
         })
     }
 
-    /// Pulls the partitions of one more task from the source.
-    fn pull(&self) {
+    /// Pulls the partitions of one more task from the source. Returns whether there are none at the moment, but may be
+    /// later.
+    fn pull(&self) -> bool {
         let _pull = self.pull.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
         // The thread that held the source before may have pulled enough.
         if state.is_exhausted || !state.waiting.is_empty() || self.is_over(&mut state) {
-            return;
+            return false;
         }
         // The total number of partitions is unknown, so each task is a small fraction of those pulled so far.
         let most = (state.pulled / (self.slots.count() * 16)).clamp(1, MAX_PARTITIONS);
         drop(state);
         let (partitions, end) = pull_some(self.source, most);
         let mut state = self.lock();
+        if partitions.is_empty() && matches!(end, Ok(false)) {
+            // Without a notification: two waiting threads would wake each other for ever.
+            return true;
+        }
         state.pulled += partitions.len();
         state.put_back(partitions, 0);
         match end {
@@ -429,6 +437,7 @@ impl<'a> Tasks<'a> {
         }
         drop(state);
         self.changed.notify_all();
+        false
     }
 
     /// Forwards the chunks that are next in order, unless another thread is doing so.

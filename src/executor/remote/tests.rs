@@ -57,7 +57,7 @@ impl Driver for Fake {
         Ok(Some((index, vec![u8::try_from(index).unwrap()])))
     }
 
-    fn take(&self, partitions: usize, _: &Report) -> Result<()> {
+    fn take(&self, partitions: usize, _: &mut Report) -> Result<()> {
         self.partitions_done.fetch_add(partitions, Ordering::SeqCst);
         Ok(())
     }
@@ -678,4 +678,86 @@ fn a_task_that_is_done_once_there_is_enough_counts() {
     assert_eq!(source.accepted(), [(0, vec![0])]);
     assert_eq!(source.partitions_done.load(Ordering::SeqCst), 2);
     assert!(matches!(tasks.round().unwrap(), Round::Stopped));
+}
+
+/// A chain: each partition can be pulled once the one before it is done.
+struct Chain {
+    state: Mutex<(usize, usize)>,
+    length: usize,
+}
+
+impl Driver for Chain {
+    fn pull(&self) -> Result<Option<(usize, Vec<u8>)>> {
+        let (pulled, done) = &mut *self.state.lock().unwrap();
+        if *pulled == self.length || pulled != done {
+            return Ok(None);
+        }
+        *pulled += 1;
+        Ok(Some((*pulled - 1, Vec::new())))
+    }
+
+    fn is_growing(&self) -> bool {
+        self.state.lock().unwrap().1 < self.length
+    }
+
+    fn limit(&self, _: usize) -> usize {
+        1
+    }
+
+    fn take(&self, partitions: usize, report: &mut Report) -> Result<()> {
+        report.blocks.clear();
+        self.state.lock().unwrap().1 += partitions;
+        Ok(())
+    }
+
+    fn take_written(&self) -> u64 {
+        0
+    }
+
+    fn forget(&self, _: &Error) {}
+
+    fn accept(&self, _: usize, _: &[u8]) -> Result<Flow> {
+        unreachable!("it sends no chunks")
+    }
+
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
+    fn idle(&self) {}
+}
+
+#[test]
+fn a_source_can_grow_with_the_tasks_that_are_done() {
+    let source = Chain {
+        state: Mutex::default(),
+        length: 300,
+    };
+    let events = JobEvents::default();
+    let site = StageSite {
+        number: 1,
+        site: Site::new("chain"),
+        events: &events,
+    };
+    let slots = SharedSlots::new(2);
+    let tasks = Tasks::new(&source, site, None, 1, &slots);
+    let run = || {
+        let mut taken = 0;
+        while let Some(task) = tasks.next() {
+            taken += 1;
+            // The first attempt at some of them is lost.
+            if task.attempt == 1 && task.first().is_multiple_of(7) {
+                lose(&tasks, &task);
+            } else {
+                tasks.done(&task, sent(&[0]));
+            }
+        }
+        taken
+    };
+    let taken = thread::scope(|scope| {
+        let other = scope.spawn(run);
+        run() + other.join().unwrap()
+    });
+    assert_eq!(taken, 300 + 300_usize.div_ceil(7));
+    assert!(matches!(tasks.round().unwrap(), Round::Done(_)));
 }

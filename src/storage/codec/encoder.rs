@@ -95,6 +95,30 @@ impl ByteSink for Vec<u8> {
     }
 }
 
+/// Counts bytes, and stores none.
+#[derive(Debug, Default)]
+pub(super) struct Length(usize);
+
+impl Length {
+    pub(super) fn bytes(&self) -> usize {
+        self.0
+    }
+}
+
+impl ByteSink for Length {
+    #[inline(always)]
+    fn put_number(&mut self, _: u8, _: u64, more: usize) -> Result<(), EncodeError> {
+        self.0 += 1 + more;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0 += bytes.len();
+        Ok(())
+    }
+}
+
 /// A writer for bincode. Its own writers are for slices and for `io::Write`, and need one check more per value.
 struct Tail<'o, O>(&'o mut O);
 

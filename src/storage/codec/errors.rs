@@ -13,6 +13,7 @@ fn context() -> ErrorContext {
         operator: Some("try_map"),
         location: Some(std::panic::Location::caller().into()),
         partition: Some(7),
+        task: Some(8),
         path: Some("/data/päth".into()),
         offset: Some(1 << 40),
         record: Some(1 << 41),
@@ -145,6 +146,10 @@ fn all_kinds() -> Vec<ErrorKind> {
             last: Box::new(Error::new(K::NestedJob)),
         },
         K::NotRepeatable { context: context() },
+        K::InvalidGraph {
+            context: context(),
+            reason: text(),
+        },
         K::Other { source: nested() },
         K::Internal { reason: text() },
     ];
@@ -185,6 +190,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::NoInit
             | K::TooManyAttempts { .. }
             | K::NotRepeatable { .. }
+            | K::InvalidGraph { .. }
             | K::Other { .. }
             | K::Internal { .. } => {}
         }

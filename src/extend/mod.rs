@@ -1,0 +1,20 @@
+//! For other crates: memory, scratch files, and tasks that run on holdall's executors.
+//!
+//! A crate that adds its own kind of work, such as chunked arrays, needs more than operators on records. This module
+//! has what it can share with the jobs of bags:
+//!
+//! - [`Layers`] runs tasks that need values of each other, on the threads or workers of a [`Context`].
+//!   [`Layer`] describes them, and has an example.
+//! - [`ReservedMemory`] is a part of the [memory budget](crate::ContextBuilder::memory). A component that
+//!   [can release memory](ReclaimMemory) may be asked to.
+//! - [`SpillFile`] is a file that cleans up after itself, for data that exceeds the budget.
+//!
+//! Tasks reserve memory and create files by their [`TaskScope`], other code by [`ContextResources`].
+
+mod context_resources;
+mod run_layers;
+
+pub use crate::layers::{BoxError, Inputs, Layer, LayerId, Needs, TaskScope};
+pub use crate::task::{ReclaimMemory, ReservedMemory, SpillFile, SpillWriter};
+pub use context_resources::ContextResources;
+pub use run_layers::{CancelHandle, Layers};
