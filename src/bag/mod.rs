@@ -1,12 +1,14 @@
 //! The public methods: transformations, which build the lineage, and actions, which run it.
 
 mod actions;
+mod emitting;
 mod explain;
 mod extremes;
 mod iter;
 mod joins;
 mod keyed;
 mod narrow;
+mod neighbours;
 mod ordered;
 mod output;
 mod partitioning;
@@ -14,6 +16,7 @@ mod per_key;
 mod persist;
 mod positions;
 mod ranked;
+mod sampling;
 mod search;
 mod sources;
 #[cfg(test)]
@@ -21,6 +24,8 @@ mod tests;
 mod text;
 mod with;
 mod with_actions;
+mod with_emitting;
+mod with_positions;
 mod with_wide;
 
 pub use iter::Iter;

@@ -6,9 +6,9 @@ use super::{Bag, BagWith};
 use crate::lineage::Node;
 use crate::operators::filter::Filter;
 use crate::operators::flat_map::FlatMap;
-use crate::operators::flat_map_str::FlatMapStr;
 use crate::operators::inspect::Inspect;
 use crate::operators::map::Map;
+use crate::operators::map_init::MapInit;
 use crate::operators::map_partitions::{MapPartitions, Records};
 use crate::operators::try_step::{TryFilter, Unwrap};
 use crate::operators::union::Union;
@@ -110,6 +110,62 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.step(site, Map::new(op, site))
     }
 
+    /// Applies `op` to each record, together with a value that `init` creates for each partition, and returns a bag of
+    /// the results. Narrow: keeps partitions and order.
+    ///
+    /// The value is for what is expensive to create and cannot be sent to worker processes by serde, such as a compiled
+    /// regular expression, a parser or a buffer. `op` may change it, but its results must not depend on earlier records:
+    /// the records that a partition has, and the number of partitions, may change with the version of the input or of
+    /// the program.
+    ///
+    /// # Examples
+    ///
+    /// A buffer that is reused:
+    ///
+    /// ```
+    /// use std::fmt::Write;
+    ///
+    /// let lengths = holdall::range(98..102).map_init(String::new, |buffer, n| {
+    ///     buffer.clear();
+    ///     write!(buffer, "{n}").unwrap();
+    ///     buffer.len()
+    /// });
+    /// assert_eq!(lengths.collect()?, [2, 2, 3, 3]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map_init<I, U, Init, F>(self, init: Init, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        I: 'static,
+        U: 'static,
+        Init: Fn() -> I + Send + Sync + 'static,
+        F: for<'s, 'a> Fn(&'s mut I, T::Ref<'a>) -> U + Send + Sync + 'static,
+    {
+        self.map_init_at(Site::new("map_init"), Plain(init), Plain(op))
+    }
+
+    pub(super) fn map_init_at<I, U, N, C>(
+        self,
+        site: Site,
+        init: N,
+        op: C,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, I, U, N, C>>
+    where
+        I: 'static,
+        U: 'static,
+        N: Call<(), Out = I>,
+        C: for<'s, 'a> Call<(&'s mut I, T::Ref<'a>), Out = U>,
+    {
+        let out = PhantomData;
+        self.then(site, |parent| MapInit {
+            parent,
+            init,
+            op,
+            site,
+            out,
+        })
+    }
+
     /// Keeps the records for which `predicate` returns `true`. Narrow: keeps partitions and order.
     ///
     /// `predicate` receives a `&T`, or for text the `&str` or `&[u8]` itself.
@@ -153,7 +209,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Narrow: keeps partitions and order.
     ///
     /// The items cannot borrow from the record. To emit parts of a line without copying them, use
-    /// [`flat_map_str`](Bag::flat_map_str).
+    /// [`flat_map_str`](Bag::flat_map_str). To emit records one by one, instead of returning a collection, use
+    /// [`flat_map_emit`](Bag::flat_map_emit).
     ///
     /// ```compile_fail
     /// let words = holdall::read_text("words.txt")?.flat_map(|line| line.split(' '));
@@ -192,29 +249,6 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         C: for<'a> Call<(T::Ref<'a>,), Out = I>,
     {
         self.step(site, FlatMap::new(op, site))
-    }
-
-    /// Applies `op` to each record and returns a bag of the texts that `op` emits through its second argument. Narrow:
-    /// keeps partitions and order.
-    ///
-    /// The texts may be slices of the record: the next operator uses them immediately, and nothing is copied. `op` runs
-    /// to its end even if the job needs no more records; texts that it then emits are dropped.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let names = holdall::from_vec(vec!["ada:1815", "grace:1906"])
-    ///     .flat_map_str(|line, emit| line.split(':').take(1).for_each(emit));
-    /// assert_eq!(names.collect()?, ["ada", "grace"]);
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn flat_map_str<F>(self, op: F) -> Bag<str, impl Pipeline<Out = str>>
-    where
-        F: for<'a, 'e> Fn(T::Ref<'a>, &'e mut (dyn FnMut(&str) + 'e)) + Send + Sync + 'static,
-    {
-        let (site, op) = (Site::new("flat_map_str"), Plain(op));
-        self.step(site, FlatMapStr { op, site })
     }
 
     /// Calls `op` with each record and passes the record on unchanged, for example to log it. Narrow: keeps partitions

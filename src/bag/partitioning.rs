@@ -2,12 +2,16 @@
 
 use std::collections::HashSet;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use super::Bag;
-use crate::lineage::{Keyed, Node, RecordOrder};
+use crate::id::ShuffleId;
+use crate::lineage::{Keyed, Node, Parent, RecordOrder};
 use crate::operators::coalesce::Coalesce;
 use crate::operators::map_partitions::Records;
+use crate::operators::positions::{Both, Evenly, Opposite, Zipped};
 use crate::operators::repartition::{ByKey, Choose, Dividing, InTurn, Repartitioned};
+use crate::operators::scans::WithIndex;
 use crate::operators::select_partitions::SelectPartitions;
 use crate::operators::zip_partitions::ZipPartitions;
 use crate::pipeline::{Call, Data, Pipeline, Plain, Record, Storable};
@@ -217,6 +221,133 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn repartition(self, partitions: usize) -> Bag<T> {
         assert!(partitions > 0, "records need a partition");
         self.repartition_at(Site::new("repartition"), InTurn(partitions))
+    }
+
+    /// Divides the records evenly among `partitions` partitions, and keeps their order. Wide.
+    ///
+    /// Each new partition is a range of the positions in the bag. A separate stage first counts the records of each old
+    /// partition. A job therefore computes the bag twice, and the bag must be finite; see
+    /// [`zip_with_index`](Bag::zip_with_index). If you need fewer partitions, and they need not be of the same size, use
+    /// [`coalesce`](Bag::coalesce). If the order does not matter, use [`repartition`](Bag::repartition). Both compute the
+    /// bag once.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `partitions` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::from_iter(0..6).split(3);
+    /// assert_eq!(numbers.map_partitions(|numbers, emit| emit(numbers.collect())).collect()?, [[0, 1], [2, 3], [4, 5]]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn split(self, partitions: usize) -> Bag<T> {
+        assert!(partitions > 0, "records need a partition");
+        self.split_at(Site::new("split"), partitions)
+    }
+
+    fn split_at(self, site: Site, partitions: usize) -> Bag<T> {
+        let (counts, dependency) = self.summaries(site, Arc::new(WithIndex));
+        let choose = Evenly {
+            partitions,
+            counts,
+            site,
+        };
+        let (shuffle, dependency) = self.shuffle_beside(site, choose, vec![dependency]);
+        // Neighbouring ranges are neighbouring partitions.
+        let node = Node::shuffled(site, partitions, dependency, RecordOrder::Kept);
+        let pipeline = Repartitioned {
+            shuffle,
+            partitions,
+            site,
+            records: PhantomData,
+        };
+        Bag::new(pipeline, node, self.context).boxed()
+    }
+
+    /// Assigns each record to a partition by `choose`, which reads the output of `shuffles`.
+    fn shuffle_beside<C: Choose<T>>(
+        &self,
+        site: Site,
+        choose: C,
+        shuffles: Vec<Parent>,
+    ) -> (ShuffleId, Parent) {
+        let mut counted = self.clone();
+        counted.node = Node::beside(site, self.partitions(), &self.node, shuffles);
+        counted.shuffle(site, Dividing(choose), None)
+    }
+
+    /// Pairs each record with the record of `other` at the same position. Keeps the partitions and the order of this
+    /// bag; if their number is unknown or 0, the result has
+    /// [`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions) partitions (64 by default). Wide: shuffles
+    /// `other`.
+    ///
+    /// Two separate stages first count the records of each partition of both bags. A job therefore computes both bags
+    /// twice, and they must be finite; see [`zip_with_index`](Bag::zip_with_index). Unlike [`Iterator::zip`], this
+    /// method does not drop the rest of the longer bag. To do so, call [`limit`](Bag::limit) on it.
+    ///
+    /// Jobs run in the [context](Bag::context) of this bag, whatever the context of the other.
+    ///
+    /// # Errors
+    ///
+    /// An action fails with [`LengthMismatch`](crate::ErrorKind::LengthMismatch) if the bags have different numbers of
+    /// records.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let names = holdall::from_vec(vec!["ada", "grace"]);
+    /// let years = holdall::from_iter([1815, 1906]);
+    /// assert_eq!(names.zip(years).collect()?, [("ada", 1815), ("grace", 1906)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn zip<U, Q>(self, other: Bag<U, Q>) -> Bag<(T::Owned, U::Owned)>
+    where
+        U: Storable + ?Sized,
+        Q: Pipeline<Out = U>,
+    {
+        let site = Site::new("zip");
+        match self.partitions() {
+            Some(partitions @ 1..) => self.zip_at(site, partitions, &other),
+            // Without a partition, no task would compare the lengths.
+            Some(0) | None => {
+                let partitions = self.context.shuffle_partitions();
+                self.split_at(site, partitions)
+                    .zip_at(site, partitions, &other)
+            }
+        }
+    }
+
+    /// `partitions` is the number of partitions of this bag.
+    fn zip_at<U, Q>(
+        self,
+        site: Site,
+        partitions: usize,
+        other: &Bag<U, Q>,
+    ) -> Bag<(T::Owned, U::Owned)>
+    where
+        U: Storable + ?Sized,
+        Q: Pipeline<Out = U>,
+    {
+        let (left, left_dependency) = self.summaries(site, Arc::new(WithIndex));
+        let (right, right_dependency) = other.summaries(site, Arc::new(WithIndex));
+        let counts = vec![left_dependency, right_dependency];
+        let both = Both { left, right, site };
+        let opposite = Opposite { both, partitions };
+        let (right, dependency) = other.shuffle_beside(site, opposite, counts.clone());
+        let shuffles = [counts, vec![dependency]].concat();
+        let node = Node::beside(site, Some(partitions), &self.node, shuffles);
+        let pipeline = Zipped::<_, U> {
+            parent: self.pipeline,
+            right,
+            both,
+            partitions,
+            records: PhantomData,
+        };
+        Bag::new(pipeline, node, self.context).boxed()
     }
 
     fn repartition_at(self, site: Site, choose: impl Choose<T>) -> Bag<T> {

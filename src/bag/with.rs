@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::operators::filter::Filter;
-use crate::operators::flat_map_str::FlatMapStr;
 use crate::operators::group_by_key::Group;
 use crate::operators::inspect::Inspect;
 use crate::operators::map_partitions::Records;
@@ -157,16 +156,6 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     {
         let op = self.stated(op);
         self.bag.flat_map_at(Site::new("flat_map"), op)
-    }
-
-    /// [`Bag::flat_map_str`](crate::Bag::flat_map_str), with the state.
-    #[track_caller]
-    pub fn flat_map_str<F>(self, op: F) -> Bag<str, impl Pipeline<Out = str>>
-    where
-        F: for<'a, 'e> Fn(&S, T::Ref<'a>, &'e mut (dyn FnMut(&str) + 'e)) + Send + Sync + 'static,
-    {
-        let (site, op) = (Site::new("flat_map_str"), self.stated(op));
-        self.bag.step(site, FlatMapStr { op, site })
     }
 
     /// [`Bag::inspect`](crate::Bag::inspect), with the state.

@@ -207,6 +207,14 @@ impl fmt::Display for ErrorKind {
                 "the bag returned different records when it was recomputed{context}: its input has changed, or a closure \
                  does not return the same records each time; call `persist` on the bag first"
             ),
+            Self::LengthMismatch {
+                context,
+                left,
+                right,
+            } => write!(
+                f,
+                "cannot zip two bags{context}: one has {left} records, the other has {right}; use `limit` on the longer one"
+            ),
             Self::Other { source } => source.fmt(f),
             Self::Internal { reason } => {
                 write!(

@@ -395,6 +395,16 @@ pub enum ErrorKind {
         /// The last method of the stage, and the partition.
         context: ErrorContext,
     },
+    /// The bags of a [`zip`](crate::Bag::zip) have different numbers of records.
+    #[non_exhaustive]
+    LengthMismatch {
+        /// The method, and the partition.
+        context: ErrorContext,
+        /// Number of records of the bag on which the method was called.
+        left: u64,
+        /// Number of records of the other bag.
+        right: u64,
+    },
     /// An error of your program; see [`Error::other`].
     #[non_exhaustive]
     Other {
@@ -551,6 +561,7 @@ impl Error {
             | ErrorKind::CapturingClosure { context }
             | ErrorKind::NotPortable { context, .. }
             | ErrorKind::TooManyAttempts { context, .. }
+            | ErrorKind::LengthMismatch { context, .. }
             | ErrorKind::NotRepeatable { context } => Some(context),
             _ => None,
         }
@@ -598,6 +609,7 @@ impl Error {
             | ErrorKind::CapturingClosure { context }
             | ErrorKind::NotPortable { context, .. }
             | ErrorKind::TooManyAttempts { context, .. }
+            | ErrorKind::LengthMismatch { context, .. }
             | ErrorKind::NotRepeatable { context } => Some(context),
             _ => None,
         }

@@ -123,6 +123,8 @@ pub enum RecordOrder {
     ByKeyWithinPartitions,
     /// Sorted over all partitions.
     Sorted,
+    /// Random, but reproducible.
+    Random,
 }
 
 impl fmt::Display for RecordOrder {
@@ -134,6 +136,7 @@ impl fmt::Display for RecordOrder {
             Self::ByHash => "by hash of the key",
             Self::ByKeyWithinPartitions => "by key within each partition",
             Self::Sorted => "sorted",
+            Self::Random => "random",
         })
     }
 }
