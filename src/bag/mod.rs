@@ -1,9 +1,12 @@
 //! The public methods: transformations, which build the lineage, and actions, which run it.
 
 mod actions;
+mod collections;
 mod emitting;
 mod explain;
 mod extremes;
+mod fallible;
+mod fallible_actions;
 mod iter;
 mod joins;
 mod keyed;
@@ -19,12 +22,14 @@ mod ranked;
 mod sampling;
 mod search;
 mod sources;
+mod splits;
 #[cfg(test)]
 mod tests;
 mod text;
 mod with;
 mod with_actions;
 mod with_emitting;
+mod with_fallible;
 mod with_positions;
 mod with_wide;
 

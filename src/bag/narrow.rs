@@ -10,7 +10,7 @@ use crate::operators::inspect::Inspect;
 use crate::operators::map::Map;
 use crate::operators::map_init::MapInit;
 use crate::operators::map_partitions::{MapPartitions, Records};
-use crate::operators::try_step::{TryFilter, Unwrap};
+use crate::operators::try_step::{Outcome, TryFilter, Unwrap};
 use crate::operators::union::Union;
 use crate::operators::{Narrow, Step, Then};
 use crate::pipeline::{Call, Data, Given, Pipeline, Plain, Record};
@@ -182,7 +182,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Peek<'a>) -> bool + Send + Sync + 'static,
     {
-        let (site, predicate) = (Site::new("filter"), Plain(predicate));
+        self.filter_at(Site::new("filter"), Plain(predicate))
+    }
+
+    pub(super) fn filter_at<C>(
+        self,
+        site: Site,
+        predicate: C,
+    ) -> Bag<T, impl Pipeline<Out = T> + use<T, P, C>>
+    where
+        C: for<'a> Call<(T::Peek<'a>,), Out = bool>,
+    {
         self.step(site, Filter { predicate, site })
     }
 
@@ -340,17 +350,18 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.map_whole_partitions_at(Site::new("map_partitions"), Plain(op))
     }
 
-    pub(super) fn map_whole_partitions_at<U, C>(
+    pub(super) fn map_whole_partitions_at<U, R, C>(
         self,
         site: Site,
         op: C,
-    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, C>>
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, R, C>>
     where
         U: 'static,
-        C: for<'r, 'e> Call<(Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = ()>,
+        R: Outcome,
+        C: for<'r, 'e> Call<(Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = R>,
     {
         let without_index = |op: &C, _: usize, records: Records<'_, T>, emit: &mut dyn FnMut(U)| {
-            op.call((records, emit));
+            op.call((records, emit))
         };
         self.map_partitions_at(site, Given(op, without_index))
     }
@@ -379,14 +390,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.map_partitions_at(Site::new("map_partitions_with_index"), Plain(op))
     }
 
-    pub(super) fn map_partitions_at<U, C>(
+    pub(super) fn map_partitions_at<U, R, C>(
         self,
         site: Site,
         op: C,
-    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, C>>
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, R, C>>
     where
         U: 'static,
-        C: for<'r, 'e> Call<(usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = ()>,
+        R: Outcome,
+        C: for<'r, 'e> Call<(usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = R>,
     {
         let out = PhantomData;
         self.then(site, |parent| MapPartitions {
@@ -566,8 +578,12 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// ```
     #[track_caller]
     pub fn keys(self) -> Bag<K, impl Pipeline<Out = K>> {
+        self.keys_at(Site::new("keys"))
+    }
+
+    pub(super) fn keys_at(self, site: Site) -> Bag<K, impl Pipeline<Out = K> + use<K, V, P>> {
         let keyed = self.node.keyed.filter(|keyed| keyed.is_by::<K>());
-        self.map_at(Site::new("keys"), Plain(|(key, _): (K, V)| key))
+        self.map_at(site, Plain(|(key, _): (K, V)| key))
             .keyed(keyed)
     }
 

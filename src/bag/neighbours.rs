@@ -125,6 +125,7 @@ where
     /// assert_eq!(runs.collect()?, [(1, vec![1, 3]), (0, vec![2]), (1, vec![5, 7])]);
     /// # Ok::<(), holdall::Error>(())
     /// ```
+    #[expect(clippy::type_complexity, reason = "an alias would hide the pair")]
     #[track_caller]
     pub fn chunk_by<K, F>(
         self,
@@ -137,6 +138,7 @@ where
         self.chunk_by_at(Site::new("chunk_by"), Plain(key_of))
     }
 
+    #[expect(clippy::type_complexity, reason = "an alias would hide the pair")]
     pub(super) fn chunk_by_at<K, C>(
         self,
         site: Site,

@@ -341,11 +341,24 @@ fn shuffles_travel() {
     assert_travels(numbers().filter(|n| n % 3 > 0).zip_with_index());
     assert_travels(context().from_iter(0..2000).zip_with_index());
     assert_travels(pairs().partition_by(4));
-    assert_travels(numbers().split(4));
+    assert_travels(numbers().split_partitions(4));
     assert_travels(numbers().zip(context().from_iter(numbers().collect().unwrap())));
     let words = numbers().flat_map_str(|n, emit| emit(&n.to_string()));
     assert_travels(words.clone().count_by_value());
     assert_travels(words.sort());
+}
+
+#[test]
+fn fallible_steps_travel() {
+    assert_travels(numbers().try_inspect(|n| u8::try_from(*n).map(drop)));
+    assert_travels(numbers().try_map_init(|| 1, |one, n| u8::try_from(*one + n)));
+    assert_travels(numbers().try_map_partitions(|numbers, emit| {
+        emit(numbers.count());
+        Ok::<_, &str>(())
+    }));
+    assert_travels(numbers().partition_with(3, |n| (*n % 3) as usize));
+    assert_travels(numbers().map(|n| 7 * n % 5).sort_partitions());
+    assert_travels(numbers().glom());
 }
 
 #[test]

@@ -26,6 +26,11 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// | instead of | write |
 /// | --- | --- |
 /// | `find(f)`, `any(f)` | `with(state).filter(f)`, then `first()` or `is_empty()` |
+/// | `find_last(f)` | `with(state).filter(f)`, then `last()` |
+/// | `find_map(f)` | `with(state).filter_map(f)`, then `first()` |
+/// | `position(f)` | `with(state).map(f)`, then `position(\|found\| found)` |
+/// | `partition(f)` | `with(state).filter(f)` and `filter` of the opposite, on a clone |
+/// | `map_ok(f)`, `filter_ok(f)` | `with(state).map(..)`, `filter(..)` with a closure on results |
 /// | `all(f)` | `with(state).filter(..)` of the opposite, then `is_empty()` |
 /// | `min_by_key(f)`, `top_by_key(n, f)`, … | `with(state).key_by(f)`, then the method on the key |
 /// | `sort_by_key(f)`, `sort_by_cached_key(f)` | `with(state).key_by(f)`, then `sort_by(\|a, b\| a.0.cmp(&b.0)).values()` |

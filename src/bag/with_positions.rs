@@ -55,6 +55,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     }
 
     /// [`Bag::chunk_by`](crate::Bag::chunk_by), with the state.
+    #[expect(clippy::type_complexity, reason = "an alias would hide the pair")]
     #[track_caller]
     pub fn chunk_by<K, F>(
         self,

@@ -152,7 +152,7 @@ where
 }
 
 /// A way to combine runs: neighbouring records that belong together.
-pub(crate) trait Run<T: Record + ?Sized>: Portable + Send + Sync + 'static {
+pub(crate) trait CombineRun<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     /// What the records of a run have in common.
     type Key: Data + Clone + Sync + PartialEq;
     type Value: Data + Clone + Sync;
@@ -188,7 +188,7 @@ impl<R> Runs<R> {
     ) -> (R::Key, R::Value)
     where
         T: Record + ?Sized,
-        R: Run<T>,
+        R: CombineRun<T>,
     {
         match before {
             None => later,
@@ -232,7 +232,7 @@ struct LastRun<K, V> {
     is_only: bool,
 }
 
-impl<T: Record + ?Sized, R: Run<T>> Scan<T> for Runs<R> {
+impl<T: Record + ?Sized, R: CombineRun<T>> Scan<T> for Runs<R> {
     type Out = R::Out;
     type Summary = Ends<R::Key, R::Value>;
     type State = OpenRun<R::Key, R::Value>;
@@ -344,7 +344,7 @@ pub(crate) struct Dedup;
 
 portable! { [] Dedup {} }
 
-impl<T> Run<T> for Dedup
+impl<T> CombineRun<T> for Dedup
 where
     T: Record<Owned: Data + Clone + Sync + PartialEq> + ?Sized,
     for<'a, 'b> Peek<'a, T>: PartialEq<Peek<'b, T>>,
@@ -376,7 +376,7 @@ pub(crate) struct DedupCounted;
 
 portable! { [] DedupCounted {} }
 
-impl<T> Run<T> for DedupCounted
+impl<T> CombineRun<T> for DedupCounted
 where
     T: Record<Owned: Data + Clone + Sync + PartialEq> + ?Sized,
     for<'a, 'b> Peek<'a, T>: PartialEq<Peek<'b, T>>,
@@ -417,7 +417,7 @@ pub(crate) struct ChunkBy<K, C> {
 
 portable! { [K, C: Portable] ChunkBy<K, C> { key_of: part, key: part } }
 
-impl<T, K, C> Run<T> for ChunkBy<K, C>
+impl<T, K, C> CombineRun<T> for ChunkBy<K, C>
 where
     T: Record<Owned: Data + Clone + Sync> + ?Sized,
     K: Data + Clone + Sync + PartialEq,

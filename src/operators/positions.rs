@@ -1,4 +1,4 @@
-//! Partitioning of records by their position in the bag, for `split` and `zip`.
+//! Partitioning of records by their position in the bag, for `split_partitions` and `zip`.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::shuffle::{RecordBuffer, RecordReader, ShuffleOutputs};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
 /// The positions of the records of each partition, as counted by [`WithIndex`](super::scans::WithIndex).
-struct Positions {
+struct RecordPositions {
     /// The number of each partition and the positions of its first record and after its last, in ascending order.
     partitions: Vec<(usize, u64, u64)>,
 }
 
-impl Positions {
+impl RecordPositions {
     /// Calls `read` with the positions that `counts` has.
     fn read<R>(
         counts: ShuffleId,
@@ -82,9 +82,10 @@ impl<T: Record + ?Sized> Choose<T> for Evenly {
     }
 
     fn begin(&self, task: &Task<'_>) -> Result<Self::Start> {
-        let start =
-            |positions: &Positions| Some((positions.of(task.partition())?, positions.records()));
-        let start = Positions::read(self.counts, self.site, task, start)?;
+        let start = |positions: &RecordPositions| {
+            Some((positions.of(task.partition())?, positions.records()))
+        };
+        let start = RecordPositions::read(self.counts, self.site, task, start)?;
         start.ok_or_else(|| not_repeatable(self.site))
     }
 
@@ -110,7 +111,8 @@ portable! { [] Both { site: part, left: data, right: data } }
 impl Both {
     /// Fails unless both bags have the same number of records.
     fn check(&self, task: &Task<'_>) -> Result<()> {
-        let records = |counts| Positions::read(counts, self.site, task, Positions::records);
+        let records =
+            |counts| RecordPositions::read(counts, self.site, task, RecordPositions::records);
         let (left, right) = (records(self.left)?, records(self.right)?);
         if left == right {
             return Ok(());
@@ -146,13 +148,13 @@ impl<T: Record + ?Sized> Choose<T> for Opposite {
     fn begin(&self, task: &Task<'_>) -> Result<Self::Start> {
         self.both.check(task)?;
         let Both { left, right, site } = self.both;
-        let of_task = |positions: &Positions| positions.of(task.partition());
-        let range = Positions::read(right, site, task, of_task)?;
-        let ends = |positions: &Positions| {
+        let of_task = |positions: &RecordPositions| positions.of(task.partition());
+        let range = RecordPositions::read(right, site, task, of_task)?;
+        let ends = |positions: &RecordPositions| {
             let ends = positions.partitions.iter();
             ends.map(|(number, _, end)| (*number, *end)).collect()
         };
-        let ends = Positions::read(left, site, task, ends)?;
+        let ends = RecordPositions::read(left, site, task, ends)?;
         let range = range.ok_or_else(|| not_repeatable(site))?;
         Ok((range, ends))
     }

@@ -7,9 +7,9 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use super::map_side::{MapSide, ShuffleKind};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
-use crate::pipeline::{Data, Key, Peek, Pipeline, Record, Ref, Storable};
+use crate::pipeline::{Call, Data, Key, Peek, Pipeline, Record, Ref, Storable};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Divider, HashPartitioner, RecordBuffer, ShuffleOutputs, replay};
 use crate::task::{Flow, Partition, Resources, Site, StageWorker, Task};
@@ -80,6 +80,51 @@ impl<K: Data + Eq, V: 'static> Choose<(K, V)> for ByKey {
     #[inline]
     fn choose(&self, (): &(), (key, _): &(K, V), _: usize) -> Result<usize> {
         K::with_bytes(key, &mut Vec::new(), |key| self.0.position(key).partition)
+    }
+}
+
+/// By a closure that returns the number of the partition.
+pub(crate) struct ByClosure<C> {
+    pub(crate) op: C,
+    pub(crate) partitions: usize,
+    pub(crate) site: Site,
+}
+
+portable! {
+    [C: Portable] ByClosure<C> { site: part, op: part, partitions: data }
+}
+
+impl<T, C> Choose<T> for ByClosure<C>
+where
+    T: Record + ?Sized,
+    C: for<'a> Call<(Peek<'a, T>,), Out = usize>,
+{
+    const PARTITIONING: &'static str = "by a closure";
+
+    type Start = ();
+
+    fn partitions(&self) -> usize {
+        self.partitions
+    }
+
+    fn begin(&self, _: &Task<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    #[inline]
+    fn choose(&self, (): &(), record: Peek<'_, T>, _: usize) -> Result<usize> {
+        let partition = self.op.call((record,));
+        if partition < self.partitions {
+            return Ok(partition);
+        }
+        let reason = format!(
+            "cannot assign a record to partition {partition}: there are only {} partitions, numbered from 0",
+            self.partitions
+        );
+        Err(Error::new(ErrorKind::Closure {
+            context: self.site.into(),
+            source: reason.into(),
+        }))
     }
 }
 

@@ -23,18 +23,18 @@ portable! {
 }
 
 /// A part of `0.0..1.0`, from the first number up to the second.
-type Range = (f64, f64);
+type Span = (f64, f64);
 
 /// The same range for all records.
-pub(crate) struct Cell(pub(crate) Range);
+pub(crate) struct Cell(pub(crate) Span);
 
 portable! { [] Cell { 0: data } }
 
 impl<A> Call<A> for Cell {
-    type Out = Range;
+    type Out = Span;
 
     #[inline(always)]
-    fn call(&self, _: A) -> Range {
+    fn call(&self, _: A) -> Span {
         self.0
     }
 }
@@ -45,9 +45,9 @@ pub(crate) struct CellOfKey<K>(pub(crate) Arc<HashMap<K, f64>>);
 portable! { [K: Data + Sync + Eq + Hash] CellOfKey<K> { 0: state } }
 
 impl<K: Data + Sync + Eq + Hash, V> Call<(&(K, V),)> for CellOfKey<K> {
-    type Out = Range;
+    type Out = Span;
 
-    fn call(&self, ((key, _),): (&(K, V),)) -> Range {
+    fn call(&self, ((key, _),): (&(K, V),)) -> Span {
         (0.0, self.0.get(key).copied().unwrap_or(0.0))
     }
 }
@@ -55,7 +55,7 @@ impl<K: Data + Sync + Eq + Hash, V> Call<(&(K, V),)> for CellOfKey<K> {
 impl<P, C> Pipeline for Sample<P, C>
 where
     P: Pipeline,
-    C: for<'a> Call<(Peek<'a, P::Out>,), Out = Range>,
+    C: for<'a> Call<(Peek<'a, P::Out>,), Out = Span>,
 {
     type Out = P::Out;
 

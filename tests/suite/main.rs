@@ -28,6 +28,7 @@ mod plans;
 mod positions;
 mod regressions;
 mod remote_executor;
+mod results;
 mod sampling;
 mod sort;
 mod sort_without_order;

@@ -363,7 +363,7 @@ fn zip_is_that_of_iterators() {
 fn split_keeps_the_order_and_evens_the_sizes() {
     holds(|bag, records| {
         for n in [1, 4, 100] {
-            let split = bag.clone().split(n);
+            let split = bag.clone().split_partitions(n);
             assert_eq!(split.partitions(), Some(n));
             let lists = split.map_partitions(|records, emit| emit(records.collect()));
             let lists: Vec<Vec<i64>> = lists.collect()?;
@@ -372,7 +372,7 @@ fn split_keeps_the_order_and_evens_the_sizes() {
             assert!(sizes().max() <= sizes().min().map(|least| least + 1));
         }
         let expected: Vec<_> = records.iter().map(i64::to_string).collect();
-        assert_eq!(text(bag).split(3).collect()?, expected);
+        assert_eq!(text(bag).split_partitions(3).collect()?, expected);
         Ok(())
     });
 }
@@ -397,7 +397,7 @@ fn zip_spills() -> Result<()> {
 #[test]
 #[should_panic(expected = "records need a partition")]
 fn a_split_into_no_partitions_panics() {
-    drop(holdall::range(0..3).split(0));
+    drop(holdall::range(0..3).split_partitions(0));
 }
 
 /// That the results are in the partitions that the docs promise.
