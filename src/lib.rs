@@ -73,6 +73,7 @@
 //! | [`select_partitions`](Bag::select_partitions) | those that you list | of the list; within each partition unchanged |
 //! | [`zip_with_index`](Bag::zip_with_index), [`limit`](Bag::limit), [`skip`](Bag::skip), [`step_by`](Bag::step_by), [`take_while`](Bag::take_while), [`skip_while`](Bag::skip_while), [`intersperse`](Bag::intersperse), [`running_fold`](Bag::running_fold), [`running_reduce`](Bag::running_reduce) | unchanged | unchanged |
 //! | [`windows`](Bag::windows), [`chunks`](Bag::chunks), [`chunk_by`](Bag::chunk_by), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
+//! | [`pipe`](Bag::pipe) | unchanged | of the lines that the program writes in each partition |
 //! | [`sort_partitions`](Bag::sort_partitions), [`glom`](Bag::glom) | unchanged | sorted within each partition; unchanged |
 //! | [`partition_with`](Bag::partition_with) | the number you ask for | each partition keeps the order of the bag |
 //! | [`zip`](Bag::zip) | of the first bag; `shuffle_partitions` if their number is unknown or 0 | of the first bag |
@@ -550,6 +551,8 @@ pub use operators::from_source::{Reading, Source};
 pub use operators::group_by_key::Group;
 pub use operators::map_partitions::Records;
 pub use operators::persist::StorageLevel;
+#[cfg(unix)]
+pub use operators::pipe::Pipe;
 pub use operators::range::IntegerRange;
 pub use operators::read_text::ReadText;
 pub use operators::values::Values;

@@ -17,6 +17,8 @@ mod output;
 mod partitioning;
 mod per_key;
 mod persist;
+#[cfg(unix)]
+mod piping;
 mod positions;
 mod ranked;
 mod sampling;
@@ -26,11 +28,13 @@ mod splits;
 #[cfg(test)]
 mod tests;
 mod text;
+mod toolbox;
 mod with;
 mod with_actions;
 mod with_emitting;
 mod with_fallible;
 mod with_positions;
+mod with_text;
 mod with_wide;
 
 pub use iter::Iter;

@@ -362,6 +362,22 @@ fn fallible_steps_travel() {
 }
 
 #[test]
+fn text_steps_travel() {
+    let texts = || numbers().map(|n| format!("{n}:{n} "));
+    assert_travels(texts().split(":"));
+    assert_travels(texts().field(1, ":"));
+    assert_travels(texts().trim());
+    assert_travels(texts().to_uppercase());
+    assert_travels(texts().containing_any(["1", "2"]));
+    assert_travels(texts().not_containing("1"));
+    assert_travels(texts().map_str(|text| &text[1..]));
+    assert_travels(texts().filter_map_str(|text| text.get(2..)));
+    assert_travels(texts().as_text().into_owned());
+    #[cfg(unix)]
+    assert_travels(texts().pipe(crate::operators::pipe::Pipe::new("tr").args(["0-9", "a-j"])));
+}
+
+#[test]
 fn scans_travel() {
     assert_travels(numbers().limit(3));
     assert_travels(numbers().skip(3));

@@ -207,6 +207,22 @@ impl fmt::Display for ErrorKind {
                 "the bag returned different records when it was recomputed{context}: its input has changed, or a closure \
                  does not return the same records each time; call `persist` on the bag first"
             ),
+            Self::ProgramFailed {
+                context,
+                program,
+                code: _,
+                status,
+                stderr,
+            } => {
+                write!(
+                    f,
+                    "cannot pipe records through `{program}`{context}: the program has failed ({status})"
+                )?;
+                if stderr.is_empty() {
+                    return f.write_str(" and printed no message");
+                }
+                write!(f, " and printed: {stderr}")
+            }
             Self::LengthMismatch {
                 context,
                 left,

@@ -395,6 +395,20 @@ pub enum ErrorKind {
         /// The last method of the stage, and the partition.
         context: ErrorContext,
     },
+    /// A program that [`pipe`](crate::Bag::pipe) ran has reported an error, or has been killed.
+    #[non_exhaustive]
+    ProgramFailed {
+        /// The method, and the partition.
+        context: ErrorContext,
+        /// The program, without its arguments.
+        program: String,
+        /// The exit code, or `None` if a signal has ended the program.
+        code: Option<i32>,
+        /// Description of the exit status: `"exit status: 1"`, or the signal.
+        status: String,
+        /// The last 4 KiB of what the program has written to standard error.
+        stderr: String,
+    },
     /// The bags of a [`zip`](crate::Bag::zip) have different numbers of records.
     #[non_exhaustive]
     LengthMismatch {
@@ -562,6 +576,7 @@ impl Error {
             | ErrorKind::NotPortable { context, .. }
             | ErrorKind::TooManyAttempts { context, .. }
             | ErrorKind::LengthMismatch { context, .. }
+            | ErrorKind::ProgramFailed { context, .. }
             | ErrorKind::NotRepeatable { context } => Some(context),
             _ => None,
         }
@@ -610,6 +625,7 @@ impl Error {
             | ErrorKind::NotPortable { context, .. }
             | ErrorKind::TooManyAttempts { context, .. }
             | ErrorKind::LengthMismatch { context, .. }
+            | ErrorKind::ProgramFailed { context, .. }
             | ErrorKind::NotRepeatable { context } => Some(context),
             _ => None,
         }

@@ -3,7 +3,7 @@
 //! | operator | kind | order of the result |
 //! | --- | --- | --- |
 //! | `from_vec`, `from_iter`, `from_source`, `range`, `read_text` | source | of the source |
-//! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | unchanged |
+//! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `text_steps`, `pipe`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | unchanged |
 //! | `coalesce`, `persist`, `sample` | narrow | unchanged |
 //! | `select_partitions` | narrow | of the list of partitions; within them unchanged |
 //! | `zip_partitions` | narrow | of the partitions of both bags |
@@ -60,6 +60,8 @@ pub(crate) mod narrow;
 pub(crate) mod neighbours;
 pub(crate) mod parse_fields;
 pub(crate) mod persist;
+#[cfg(unix)]
+pub(crate) mod pipe;
 pub(crate) mod positions;
 mod random;
 pub(crate) mod range;
@@ -74,6 +76,7 @@ pub(crate) mod scans;
 pub(crate) mod select_partitions;
 pub(crate) mod sides;
 pub(crate) mod sort;
+pub(crate) mod text_steps;
 pub(crate) mod try_step;
 pub(crate) mod union;
 pub(crate) mod values;

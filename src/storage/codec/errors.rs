@@ -145,6 +145,18 @@ fn all_kinds() -> Vec<ErrorKind> {
             last: Box::new(Error::new(K::NestedJob)),
         },
         K::NotRepeatable { context: context() },
+        K::ProgramFailed {
+            context: context(),
+            program: text(),
+            code: Some(2),
+            status: text(),
+            stderr: text(),
+        },
+        K::LengthMismatch {
+            context: context(),
+            left: 3,
+            right: 5,
+        },
         K::Other { source: nested() },
         K::Internal { reason: text() },
     ];
@@ -185,6 +197,8 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::NoInit
             | K::TooManyAttempts { .. }
             | K::NotRepeatable { .. }
+            | K::LengthMismatch { .. }
+            | K::ProgramFailed { .. }
             | K::Other { .. }
             | K::Internal { .. } => {}
         }
