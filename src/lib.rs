@@ -68,10 +68,18 @@
 //! | [`from_source`] | one per [split](Source::splits) | of the source |
 //! | [`map`](Bag::map), [`filter`](Bag::filter), [`flat_map`](Bag::flat_map) and all other per-record methods | unchanged | unchanged |
 //! | [`map_partitions`](Bag::map_partitions) | unchanged | of the calls to `emit` in each partition |
-//! | [`persist`](Bag::persist), [`sample`](Bag::sample), [`zip_with_index`](Bag::zip_with_index) | unchanged | unchanged |
+//! | [`persist`](Bag::persist), [`sample`](Bag::sample) and the other samples, [`split_random`](Bag::split_random) | unchanged | unchanged |
 //! | [`zip_partitions`](Bag::zip_partitions) | unchanged | of the calls to `emit` in each partition |
 //! | [`select_partitions`](Bag::select_partitions) | those that you list | of the list; within each partition unchanged |
-//! | [`coalesce`](Bag::coalesce) | neighbours merged, down to the number you ask for | unchanged |
+//! | [`zip_with_index`](Bag::zip_with_index), [`limit`](Bag::limit), [`skip`](Bag::skip), [`step_by`](Bag::step_by), [`take_while`](Bag::take_while), [`skip_while`](Bag::skip_while), [`intersperse`](Bag::intersperse), [`running_fold`](Bag::running_fold), [`running_reduce`](Bag::running_reduce) | unchanged | unchanged |
+//! | [`windows`](Bag::windows), [`chunks`](Bag::chunks), [`chunk_by`](Bag::chunk_by), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
+//! | [`pipe`](Bag::pipe) | unchanged | of the lines that the program writes in each partition |
+//! | [`sort_partitions`](Bag::sort_partitions), [`glom`](Bag::glom) | unchanged | sorted within each partition; unchanged |
+//! | [`partition_with`](Bag::partition_with) | the number you ask for | each partition keeps the order of the bag |
+//! | [`zip`](Bag::zip) | of the first bag; `shuffle_partitions` if their number is unknown or 0 | of the first bag |
+//! | [`split_partitions`](Bag::split_partitions) | the number you ask for, of equal size | unchanged |
+//! | [`permute`](Bag::permute) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions) | random |
+//! | [`coalesce`](Bag::coalesce), [`coalesce_bytes`](Bag::coalesce_bytes) | neighbours merged, down to the number or size you ask for | unchanged |
 //! | [`union`](Bag::union), [`union_all`] | those of the first bag, then those of the second, and so on | the first bag, then the second, and so on |
 //! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key), all methods of [`per_key`](Bag::per_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by [hash](#hash) of the key, then by the bytes of the key |
 //! | [`group_by_key`](Bag::group_by_key), [`cogroup`](Bag::cogroup) | as above | as above; the values of a key keep the order of their bag |
@@ -88,7 +96,7 @@
 //! [`partition_by`](Bag::partition_by), and after
 //! [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions). They stay there through
 //! methods that leave keys unchanged: [`filter`](Bag::filter), [`map_values`](Bag::map_values), [`keys`](Bag::keys),
-//! [`inspect`](Bag::inspect), [`persist`](Bag::persist) and [`sample`](Bag::sample).
+//! [`inspect`](Bag::inspect), [`persist`](Bag::persist), [`limit`](Bag::limit), [`sample`](Bag::sample) and the like.
 //!
 //! None of these numbers depends on the machine, so a program produces the same bytes on a large machine and on a small
 //! one. Some results still depend on how the input is partitioned:
@@ -547,6 +555,8 @@ pub use operators::from_source::{Reading, Source};
 pub use operators::group_by_key::Group;
 pub use operators::map_partitions::Records;
 pub use operators::persist::StorageLevel;
+#[cfg(unix)]
+pub use operators::pipe::Pipe;
 pub use operators::range::IntegerRange;
 pub use operators::read_text::ReadText;
 pub use operators::values::Values;

@@ -51,10 +51,45 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         T::Owned: Data,
     {
-        let site = Site::new("iter");
+        self.iter_at(Site::new("iter"), true)
+    }
+
+    /// Like [`iter`](Bag::iter), but returns the records of partitions in the order in which they are computed. Records
+    /// of one partition keep their order, but those of several partitions may alternate.
+    ///
+    /// The order depends on the run. Use this method if the order does not matter, and some partitions take much longer
+    /// than others: the threads then do not wait until the records of an earlier partition are taken. Worker processes
+    /// pass on the records in order.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`iter`](Bag::iter).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut sum = 0;
+    /// for n in holdall::range(0..1000).iter_unordered()? {
+    ///     sum += n?;
+    /// }
+    /// assert_eq!(sum, 499_500);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn iter_unordered(&self) -> Result<Iter<T::Owned>>
+    where
+        T::Owned: Data,
+    {
+        self.iter_at(Site::new("iter_unordered"), false)
+    }
+
+    pub(super) fn iter_at(&self, site: Site, is_ordered: bool) -> Result<Iter<T::Owned>>
+    where
+        T::Owned: Data,
+    {
         let job = self.context.job(&self.node, site)?;
         let state = Arc::clone(job.state());
-        let shelf = Arc::new(Shelf::new(job.threads()));
+        let shelf = Arc::new(Shelf::new(job.threads(), is_ordered));
         let pipeline = Arc::clone(&self.pipeline);
         let filled = Arc::clone(&shelf);
         // Boxed, so that what spawns a thread is not compiled for each bag.
@@ -228,6 +263,8 @@ struct Shelf<R> {
     changed: Condvar,
     /// Maximum number of waiting records, over all partitions.
     most_records: usize,
+    /// Whether records are taken in the order of their partitions.
+    is_ordered: bool,
 }
 
 struct ShelfState<R> {
@@ -239,6 +276,17 @@ struct ShelfState<R> {
     /// Result of the job, once it has ended.
     outcome: Option<Result<()>>,
     is_abandoned: bool,
+}
+
+impl<R> ShelfState<R> {
+    /// Chooses a partition that has records or is finished, if there is one.
+    fn choose_next(&mut self) {
+        let mut partitions = self.partitions.iter();
+        let is_ready = |waiting: &Waiting<R>| !waiting.batches.is_empty() || waiting.is_finished;
+        if let Some((partition, _)) = partitions.find(|(_, waiting)| is_ready(waiting)) {
+            self.next = *partition;
+        }
+    }
 }
 
 struct Waiting<R> {
@@ -268,7 +316,7 @@ impl<R> Default for Waiting<R> {
 }
 
 impl<R> Shelf<R> {
-    fn new(threads: usize) -> Self {
+    fn new(threads: usize, is_ordered: bool) -> Self {
         Self {
             state: Mutex::new(ShelfState {
                 partitions: BTreeMap::new(),
@@ -279,6 +327,7 @@ impl<R> Shelf<R> {
             }),
             changed: Condvar::new(),
             most_records: threads * WAITING_BATCHES * BATCH_RECORDS,
+            is_ordered,
         }
     }
 
@@ -349,11 +398,14 @@ impl<R> Shelf<R> {
         self.changed.notify_all();
     }
 
-    /// Waits for the next batch, in the order of partitions. Returns `None` at the end, or the error that ended the
-    /// job.
+    /// Waits for the next batch, in the order of partitions if that matters. Returns `None` at the end, or the error
+    /// that ended the job.
     fn take(&self) -> Option<Result<Vec<R>>> {
         let mut state = self.lock();
         loop {
+            if !self.is_ordered {
+                state.choose_next();
+            }
             let next = state.next;
             if let Some(waiting) = state.partitions.get_mut(&next) {
                 if let Some(batch) = waiting.batches.pop_front() {

@@ -1,26 +1,40 @@
 //! The public methods: transformations, which build the lineage, and actions, which run it.
 
 mod actions;
+mod collections;
+mod emitting;
 mod explain;
 mod extremes;
+mod fallible;
+mod fallible_actions;
 mod iter;
 mod joins;
 mod keyed;
 mod narrow;
+mod neighbours;
 mod ordered;
 mod output;
 mod partitioning;
 mod per_key;
 mod persist;
+#[cfg(unix)]
+mod piping;
 mod positions;
 mod ranked;
+mod sampling;
 mod search;
 mod sources;
+mod splits;
 #[cfg(test)]
 mod tests;
 mod text;
+mod toolbox;
 mod with;
 mod with_actions;
+mod with_emitting;
+mod with_fallible;
+mod with_positions;
+mod with_text;
 mod with_wide;
 
 pub use iter::Iter;

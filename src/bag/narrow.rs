@@ -6,11 +6,11 @@ use super::{Bag, BagWith};
 use crate::lineage::Node;
 use crate::operators::filter::Filter;
 use crate::operators::flat_map::FlatMap;
-use crate::operators::flat_map_str::FlatMapStr;
 use crate::operators::inspect::Inspect;
 use crate::operators::map::Map;
+use crate::operators::map_init::MapInit;
 use crate::operators::map_partitions::{MapPartitions, Records};
-use crate::operators::try_step::{TryFilter, Unwrap};
+use crate::operators::try_step::{Outcome, TryFilter, Unwrap};
 use crate::operators::union::Union;
 use crate::operators::{Narrow, Step, Then};
 use crate::pipeline::{Call, Data, Given, Pipeline, Plain, Record};
@@ -110,6 +110,62 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.step(site, Map::new(op, site))
     }
 
+    /// Applies `op` to each record, together with a value that `init` creates for each partition, and returns a bag of
+    /// the results. Narrow: keeps partitions and order.
+    ///
+    /// The value is for what is expensive to create and cannot be sent to worker processes by serde, such as a compiled
+    /// regular expression, a parser or a buffer. `op` may change it, but its results must not depend on earlier records:
+    /// the records that a partition has, and the number of partitions, may change with the version of the input or of
+    /// the program.
+    ///
+    /// # Examples
+    ///
+    /// A buffer that is reused:
+    ///
+    /// ```
+    /// use std::fmt::Write;
+    ///
+    /// let lengths = holdall::range(98..102).map_init(String::new, |buffer, n| {
+    ///     buffer.clear();
+    ///     write!(buffer, "{n}").unwrap();
+    ///     buffer.len()
+    /// });
+    /// assert_eq!(lengths.collect()?, [2, 2, 3, 3]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map_init<I, U, Init, F>(self, init: Init, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        I: 'static,
+        U: 'static,
+        Init: Fn() -> I + Send + Sync + 'static,
+        F: for<'s, 'a> Fn(&'s mut I, T::Ref<'a>) -> U + Send + Sync + 'static,
+    {
+        self.map_init_at(Site::new("map_init"), Plain(init), Plain(op))
+    }
+
+    pub(super) fn map_init_at<I, U, N, C>(
+        self,
+        site: Site,
+        init: N,
+        op: C,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, I, U, N, C>>
+    where
+        I: 'static,
+        U: 'static,
+        N: Call<(), Out = I>,
+        C: for<'s, 'a> Call<(&'s mut I, T::Ref<'a>), Out = U>,
+    {
+        let out = PhantomData;
+        self.then(site, |parent| MapInit {
+            parent,
+            init,
+            op,
+            site,
+            out,
+        })
+    }
+
     /// Keeps the records for which `predicate` returns `true`. Narrow: keeps partitions and order.
     ///
     /// `predicate` receives a `&T`, or for text the `&str` or `&[u8]` itself.
@@ -126,7 +182,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         F: for<'a> Fn(T::Peek<'a>) -> bool + Send + Sync + 'static,
     {
-        let (site, predicate) = (Site::new("filter"), Plain(predicate));
+        self.filter_at(Site::new("filter"), Plain(predicate))
+    }
+
+    pub(super) fn filter_at<C>(
+        self,
+        site: Site,
+        predicate: C,
+    ) -> Bag<T, impl Pipeline<Out = T> + use<T, P, C>>
+    where
+        C: for<'a> Call<(T::Peek<'a>,), Out = bool>,
+    {
         self.step(site, Filter { predicate, site })
     }
 
@@ -153,7 +219,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Narrow: keeps partitions and order.
     ///
     /// The items cannot borrow from the record. To emit parts of a line without copying them, use
-    /// [`flat_map_str`](Bag::flat_map_str).
+    /// [`flat_map_str`](Bag::flat_map_str). To emit records one by one, instead of returning a collection, use
+    /// [`flat_map_emit`](Bag::flat_map_emit).
     ///
     /// ```compile_fail
     /// let words = holdall::read_text("words.txt")?.flat_map(|line| line.split(' '));
@@ -192,29 +259,6 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         C: for<'a> Call<(T::Ref<'a>,), Out = I>,
     {
         self.step(site, FlatMap::new(op, site))
-    }
-
-    /// Applies `op` to each record and returns a bag of the texts that `op` emits through its second argument. Narrow:
-    /// keeps partitions and order.
-    ///
-    /// The texts may be slices of the record: the next operator uses them immediately, and nothing is copied. `op` runs
-    /// to its end even if the job needs no more records; texts that it then emits are dropped.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let names = holdall::from_vec(vec!["ada:1815", "grace:1906"])
-    ///     .flat_map_str(|line, emit| line.split(':').take(1).for_each(emit));
-    /// assert_eq!(names.collect()?, ["ada", "grace"]);
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn flat_map_str<F>(self, op: F) -> Bag<str, impl Pipeline<Out = str>>
-    where
-        F: for<'a, 'e> Fn(T::Ref<'a>, &'e mut (dyn FnMut(&str) + 'e)) + Send + Sync + 'static,
-    {
-        let (site, op) = (Site::new("flat_map_str"), Plain(op));
-        self.step(site, FlatMapStr { op, site })
     }
 
     /// Calls `op` with each record and passes the record on unchanged, for example to log it. Narrow: keeps partitions
@@ -306,17 +350,18 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.map_whole_partitions_at(Site::new("map_partitions"), Plain(op))
     }
 
-    pub(super) fn map_whole_partitions_at<U, C>(
+    pub(super) fn map_whole_partitions_at<U, R, C>(
         self,
         site: Site,
         op: C,
-    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, C>>
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, R, C>>
     where
         U: 'static,
-        C: for<'r, 'e> Call<(Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = ()>,
+        R: Outcome,
+        C: for<'r, 'e> Call<(Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = R>,
     {
         let without_index = |op: &C, _: usize, records: Records<'_, T>, emit: &mut dyn FnMut(U)| {
-            op.call((records, emit));
+            op.call((records, emit))
         };
         self.map_partitions_at(site, Given(op, without_index))
     }
@@ -345,14 +390,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.map_partitions_at(Site::new("map_partitions_with_index"), Plain(op))
     }
 
-    pub(super) fn map_partitions_at<U, C>(
+    pub(super) fn map_partitions_at<U, R, C>(
         self,
         site: Site,
         op: C,
-    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, C>>
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, R, C>>
     where
         U: 'static,
-        C: for<'r, 'e> Call<(usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = ()>,
+        R: Outcome,
+        C: for<'r, 'e> Call<(usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)), Out = R>,
     {
         let out = PhantomData;
         self.then(site, |parent| MapPartitions {
@@ -532,8 +578,12 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// ```
     #[track_caller]
     pub fn keys(self) -> Bag<K, impl Pipeline<Out = K>> {
+        self.keys_at(Site::new("keys"))
+    }
+
+    pub(super) fn keys_at(self, site: Site) -> Bag<K, impl Pipeline<Out = K> + use<K, V, P>> {
         let keyed = self.node.keyed.filter(|keyed| keyed.is_by::<K>());
-        self.map_at(Site::new("keys"), Plain(|(key, _): (K, V)| key))
+        self.map_at(site, Plain(|(key, _): (K, V)| key))
             .keyed(keyed)
     }
 

@@ -43,6 +43,14 @@ pub trait Sortable: Record<Owned: Data> {
     #[doc(hidden)]
     #[track_caller]
     fn sort_bag<P: Pipeline<Out = Self>>(bag: Bag<Self, P>, operator: &'static str) -> Bag<Self>;
+
+    /// Sorts each partition of a bag, on behalf of the method `operator`.
+    #[doc(hidden)]
+    #[track_caller]
+    fn sort_partitions_of<P: Pipeline<Out = Self>>(
+        bag: Bag<Self, P>,
+        operator: &'static str,
+    ) -> Bag<Self>;
 }
 
 impl<T: Data + Ord> Sortable for T {
@@ -54,6 +62,16 @@ impl<T: Data + Ord> Sortable for T {
         }
         bag.sort_by_at(site, Plain(|a: &T, b: &T| a.cmp(b)))
     }
+
+    #[track_caller]
+    fn sort_partitions_of<P: Pipeline<Out = T>>(bag: Bag<T, P>, operator: &'static str) -> Bag<T> {
+        let site = Site::new(operator);
+        if owned_bytes::is_bytes::<T>() {
+            return bag.sort_in_place(site, Bytes(PhantomData));
+        }
+        let (compare, records) = (Plain(|a: &T, b: &T| a.cmp(b)), PhantomData);
+        bag.sort_in_place(site, Typed(ByComparison { compare, records }))
+    }
 }
 
 impl Sortable for str {
@@ -61,12 +79,28 @@ impl Sortable for str {
     fn sort_bag<P: Pipeline<Out = str>>(bag: Bag<str, P>, operator: &'static str) -> Bag<str> {
         bag.sort_at(Site::new(operator), Bytes(PhantomData))
     }
+
+    #[track_caller]
+    fn sort_partitions_of<P: Pipeline<Out = str>>(
+        bag: Bag<str, P>,
+        operator: &'static str,
+    ) -> Bag<str> {
+        bag.sort_in_place(Site::new(operator), Bytes(PhantomData))
+    }
 }
 
 impl Sortable for [u8] {
     #[track_caller]
     fn sort_bag<P: Pipeline<Out = [u8]>>(bag: Bag<[u8], P>, operator: &'static str) -> Bag<[u8]> {
         bag.sort_at(Site::new(operator), Bytes(PhantomData))
+    }
+
+    #[track_caller]
+    fn sort_partitions_of<P: Pipeline<Out = [u8]>>(
+        bag: Bag<[u8], P>,
+        operator: &'static str,
+    ) -> Bag<[u8]> {
+        bag.sort_in_place(Site::new(operator), Bytes(PhantomData))
     }
 }
 
@@ -84,6 +118,20 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     fn sort_at<S: Sort<Record = T>>(self, site: Site, sort: S) -> Bag<T> {
         let partitions = self.context.shuffle_partitions();
         self.sort_into(site, sort, partitions, RecordOrder::Sorted)
+    }
+
+    /// Sorts each partition by `sort`.
+    fn sort_in_place<S: Sort<Record = T>>(self, site: Site, sort: S) -> Bag<T> {
+        let keyed = self.node.keyed;
+        let node = Node::narrow(site, self.partitions(), &[&self.node]);
+        let pipeline = SortInPlace {
+            parent: self.pipeline.erase(),
+            sort,
+            site,
+        };
+        let sorted = Bag::new(pipeline, node, self.context);
+        let order = RecordOrder::SortedWithinPartitions;
+        sorted.ordered(order).keyed(keyed).boxed()
     }
 
     fn sort_into<S: Sort<Record = T>>(
@@ -136,6 +184,26 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T: Sortable,
     {
         T::sort_bag(self, "sort")
+    }
+
+    /// Sorts the records of each partition. Stable: equal records keep their order. Narrow: keeps partitions, and
+    /// shuffles nothing.
+    ///
+    /// Data that exceeds the thread's share of the memory budget is written to files and merged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let sorted = holdall::from_vec_partitioned(vec![3, 1, 2, 0], 2).sort_partitions();
+    /// assert_eq!(sorted.collect()?, [1, 3, 0, 2]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sort_partitions(self) -> Bag<T>
+    where
+        T: Sortable,
+    {
+        T::sort_partitions_of(self, "sort_partitions")
     }
 
     /// Sorts the records with `compare`, which must be a total order. Stable: records that compare equal keep their

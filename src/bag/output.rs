@@ -1,5 +1,6 @@
 //! Methods that write a bag to files.
 
+use std::io::{BufWriter, Write};
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use super::Bag;
 use crate::error::{BoxError, Result, caught};
 use crate::files::{NewOutput, OutputOptions, Token};
 use crate::operators::actions::{WriteText, WriteTo, part_name, write_failed};
-use crate::pipeline::{Pipeline, Record};
+use crate::pipeline::{Pipeline, Plain, Record};
 use crate::task::Site;
 
 pub use crate::operators::actions::{Attempt, PartitionWriter, Sink, WriteLine};
@@ -58,6 +59,53 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Form: 'static,
     {
         TextWriter::new().write(self, path)
+    }
+
+    /// Writes each record as a line of text to `output`, in order, for example to standard output, a socket, or a
+    /// compressing writer. Runs a job.
+    ///
+    /// Lines are formatted on the threads of the job, as by [`write_text`](Bag::write_text), and written on the current
+    /// thread while the job runs. Memory is bounded as for [`iter`](Bag::iter). The output is buffered, and flushed at
+    /// the end. To write a bag to a file that appears as a whole or not at all, use `write_text`.
+    ///
+    /// Returns the number of records and bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `output`, as [`Other`](crate::ErrorKind::Other), or the same errors as
+    /// [`iter`](Bag::iter). Some lines may already have been written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut output = Vec::new();
+    /// let written = holdall::range(0..3).map(|n| n * n).write_lines(&mut output)?;
+    /// assert_eq!(output, b"0\n1\n4\n");
+    /// assert_eq!((written.records, written.bytes), (3, 6));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn write_lines<Form>(&self, output: impl Write) -> Result<Written>
+    where
+        T: WriteLine<Form>,
+        Form: 'static,
+    {
+        let site = Site::new("write_lines");
+        let line = |record: T::Ref<'_>| {
+            let mut line = Vec::new();
+            T::write_line(T::peek(&record), &mut line).map(|()| line)
+        };
+        let lines = self.clone().try_map_at(site, Plain(line));
+        let mut output = BufWriter::new(output);
+        let mut written = Written::default();
+        for line in lines.iter_at(site, true)? {
+            let line = line?;
+            output.write_all(&line)?;
+            written.records += 1;
+            written.bytes += line.len() as u64;
+        }
+        output.flush()?;
+        Ok(written)
     }
 
     /// Writes the records to a [`Sink`], which another crate or your program implements. Runs a job.

@@ -2,16 +2,21 @@
 
 use std::collections::HashSet;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use super::Bag;
-use crate::lineage::{Keyed, Node, RecordOrder};
+use crate::id::ShuffleId;
+use crate::lineage::{Keyed, Node, Parent, RecordOrder};
 use crate::operators::coalesce::Coalesce;
 use crate::operators::map_partitions::Records;
-use crate::operators::repartition::{ByKey, Choose, Dividing, InTurn, Repartitioned};
+use crate::operators::positions::{Both, Evenly, Opposite, Zipped};
+use crate::operators::repartition::{ByClosure, ByKey, Choose, Dividing, InTurn, Repartitioned};
+use crate::operators::scans::WithIndex;
 use crate::operators::select_partitions::SelectPartitions;
 use crate::operators::zip_partitions::ZipPartitions;
 use crate::pipeline::{Call, Data, Pipeline, Plain, Record, Storable};
 use crate::shuffle::HashPartitioner;
+use crate::storage::size::IntoByteSize;
 use crate::task::Site;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
@@ -35,9 +40,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn coalesce(self, partitions: usize) -> Bag<T, impl Pipeline<Out = T>> {
         assert!(partitions > 0, "records need a partition");
-        let most = partitions;
+        self.coalesce_at(Site::new("coalesce"), partitions)
+    }
+
+    fn coalesce_at(self, site: Site, most: usize) -> Bag<T, Coalesce<P>> {
         let known = self.pipeline.partitions().map(|known| known.min(most));
-        let node = Node::narrow(Site::new("coalesce"), known, &[&self.node]);
+        let node = Node::narrow(site, known, &[&self.node]);
         let parent = self.pipeline;
         Bag::new(Coalesce { parent, most }, node, self.context)
     }
@@ -192,6 +200,62 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let node = Node::narrow(site, pipeline.partitions(), &parents);
         Bag::new(pipeline, node, self.context)
     }
+
+    /// Merges neighbouring partitions, so that each has about `size` bytes of input. Narrow: keeps the order, and
+    /// shuffles nothing.
+    ///
+    /// The input is what the sources of the bag read, such as the files of [`read_text`](crate::read_text), before
+    /// decompression. If the number of these bytes or of the partitions is unknown, the bag is left unchanged.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `size` is 0, or a text that is not a [`ByteSize`](crate::ByteSize).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// for name in 0..100 {
+    ///     std::fs::write(dir.path().join(name.to_string()), "a line\n".repeat(10_000)).unwrap();
+    /// }
+    /// let lines = holdall::read_text(dir.path())?; // 7 MB
+    /// assert!(lines.partitions() > Some(4));
+    /// assert_eq!(lines.coalesce_bytes("2MB").partitions(), Some(4));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn coalesce_bytes<S: IntoByteSize>(
+        self,
+        size: S,
+    ) -> Bag<T, impl Pipeline<Out = T> + use<T, P, S>> {
+        let bytes = size.into_byte_size().unwrap_or_else(|text| {
+            panic!("a size such as \"64MiB\", not \"{text}\"");
+        });
+        assert!(bytes.0 > 0, "a partition of at least 1 byte");
+        let partitions =
+            |input: u64| usize::try_from(input.div_ceil(bytes.0)).unwrap_or(usize::MAX);
+        let most = self.node.source_bytes.map_or(usize::MAX, partitions);
+        self.coalesce_at(Site::new("coalesce_bytes"), most.max(1))
+    }
+
+    /// Turns each partition into one record, a list of its records. Narrow: keeps partitions and order.
+    ///
+    /// The list of a partition must fit into memory. There is a list for each partition, even if it is empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let lists = holdall::from_vec_partitioned(vec![1, 2, 3, 4], 2).glom();
+    /// assert_eq!(lists.collect()?, [[1, 2], [3, 4]]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn glom(self) -> Bag<Vec<T::Owned>, impl Pipeline<Out = Vec<T::Owned>>> {
+        let list = |records: Records<'_, T>, emit: &mut (dyn FnMut(Vec<T::Owned>) + '_)| {
+            emit(records.collect());
+        };
+        self.map_whole_partitions_at(Site::new("glom"), Plain(list))
+    }
 }
 
 impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
@@ -217,6 +281,177 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn repartition(self, partitions: usize) -> Bag<T> {
         assert!(partitions > 0, "records need a partition");
         self.repartition_at(Site::new("repartition"), InTurn(partitions))
+    }
+
+    /// Distributes the records over `partitions` partitions by the number that `choose` returns, from 0. Each partition
+    /// keeps the order of the bag. Wide.
+    ///
+    /// To keep equal keys together, use [`partition_by`](Bag::partition_by): keyed methods know its partitions, but not
+    /// those of this method, and shuffle again.
+    ///
+    /// # Errors
+    ///
+    /// An action fails with [`Closure`](crate::ErrorKind::Closure) if `choose` returns `partitions` or more.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `partitions` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let words = holdall::from_vec(vec!["pear", "fig", "apple", "plum"]);
+    /// let by_length = words.partition_with(6, |word| word.len());
+    /// assert_eq!(by_length.glom().collect()?[4], ["pear", "plum"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn partition_with<F>(self, partitions: usize, choose: F) -> Bag<T>
+    where
+        F: for<'a> Fn(T::Peek<'a>) -> usize + Send + Sync + 'static,
+    {
+        self.partition_with_at(Site::new("partition_with"), partitions, Plain(choose))
+    }
+
+    #[track_caller]
+    pub(super) fn partition_with_at<C>(self, site: Site, partitions: usize, op: C) -> Bag<T>
+    where
+        C: for<'a> Call<(T::Peek<'a>,), Out = usize>,
+    {
+        assert!(partitions > 0, "records need a partition");
+        let choose = ByClosure {
+            op,
+            partitions,
+            site,
+        };
+        self.repartition_at(site, choose)
+    }
+
+    /// Divides the records evenly among `partitions` partitions, and keeps their order. Wide.
+    ///
+    /// Each new partition is a range of the positions in the bag. A separate stage first counts the records of each old
+    /// partition. A job therefore computes the bag twice, and the bag must be finite; see
+    /// [`zip_with_index`](Bag::zip_with_index). If you need fewer partitions, and they need not be of the same size, use
+    /// [`coalesce`](Bag::coalesce). If the order does not matter, use [`repartition`](Bag::repartition). Both compute the
+    /// bag once.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `partitions` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::from_iter(0..6).split_partitions(3);
+    /// assert_eq!(numbers.map_partitions(|numbers, emit| emit(numbers.collect())).collect()?, [[0, 1], [2, 3], [4, 5]]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn split_partitions(self, partitions: usize) -> Bag<T> {
+        assert!(partitions > 0, "records need a partition");
+        self.split_at(Site::new("split_partitions"), partitions)
+    }
+
+    fn split_at(self, site: Site, partitions: usize) -> Bag<T> {
+        let (counts, dependency) = self.summaries(site, Arc::new(WithIndex));
+        let choose = Evenly {
+            partitions,
+            counts,
+            site,
+        };
+        let (shuffle, dependency) = self.shuffle_beside(site, choose, vec![dependency]);
+        // Neighbouring ranges are neighbouring partitions.
+        let node = Node::shuffled(site, partitions, dependency, RecordOrder::Kept);
+        let pipeline = Repartitioned {
+            shuffle,
+            partitions,
+            site,
+            records: PhantomData,
+        };
+        Bag::new(pipeline, node, self.context).boxed()
+    }
+
+    /// Assigns each record to a partition by `choose`, which reads the output of `shuffles`.
+    fn shuffle_beside<C: Choose<T>>(
+        &self,
+        site: Site,
+        choose: C,
+        shuffles: Vec<Parent>,
+    ) -> (ShuffleId, Parent) {
+        let mut counted = self.clone();
+        counted.node = Node::beside(site, self.partitions(), &self.node, shuffles);
+        counted.shuffle(site, Dividing(choose), None)
+    }
+
+    /// Pairs each record with the record of `other` at the same position. Keeps the partitions and the order of this
+    /// bag; if their number is unknown or 0, the result has
+    /// [`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions) partitions (64 by default). Wide: shuffles
+    /// `other`.
+    ///
+    /// Two separate stages first count the records of each partition of both bags. A job therefore computes both bags
+    /// twice, and they must be finite; see [`zip_with_index`](Bag::zip_with_index). Unlike [`Iterator::zip`], this
+    /// method does not drop the rest of the longer bag. To do so, call [`limit`](Bag::limit) on it.
+    ///
+    /// Jobs run in the [context](Bag::context) of this bag, whatever the context of the other.
+    ///
+    /// # Errors
+    ///
+    /// An action fails with [`LengthMismatch`](crate::ErrorKind::LengthMismatch) if the bags have different numbers of
+    /// records.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let names = holdall::from_vec(vec!["ada", "grace"]);
+    /// let years = holdall::from_iter([1815, 1906]);
+    /// assert_eq!(names.zip(years).collect()?, [("ada", 1815), ("grace", 1906)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn zip<U, Q>(self, other: Bag<U, Q>) -> Bag<(T::Owned, U::Owned)>
+    where
+        U: Storable + ?Sized,
+        Q: Pipeline<Out = U>,
+    {
+        let site = Site::new("zip");
+        match self.partitions() {
+            Some(partitions @ 1..) => self.zip_at(site, partitions, &other),
+            // Without a partition, no task would compare the lengths.
+            Some(0) | None => {
+                let partitions = self.context.shuffle_partitions();
+                self.split_at(site, partitions)
+                    .zip_at(site, partitions, &other)
+            }
+        }
+    }
+
+    /// `partitions` is the number of partitions of this bag.
+    fn zip_at<U, Q>(
+        self,
+        site: Site,
+        partitions: usize,
+        other: &Bag<U, Q>,
+    ) -> Bag<(T::Owned, U::Owned)>
+    where
+        U: Storable + ?Sized,
+        Q: Pipeline<Out = U>,
+    {
+        let (left, left_dependency) = self.summaries(site, Arc::new(WithIndex));
+        let (right, right_dependency) = other.summaries(site, Arc::new(WithIndex));
+        let counts = vec![left_dependency, right_dependency];
+        let both = Both { left, right, site };
+        let opposite = Opposite { both, partitions };
+        let (right, dependency) = other.shuffle_beside(site, opposite, counts.clone());
+        let shuffles = [counts, vec![dependency]].concat();
+        let node = Node::beside(site, Some(partitions), &self.node, shuffles);
+        let pipeline = Zipped::<_, U> {
+            parent: self.pipeline,
+            right,
+            both,
+            partitions,
+            records: PhantomData,
+        };
+        Bag::new(pipeline, node, self.context).boxed()
     }
 
     fn repartition_at(self, site: Site, choose: impl Choose<T>) -> Bag<T> {

@@ -2,7 +2,7 @@
 
 mod stop;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -280,6 +280,17 @@ fn steps_travel() {
     assert_travels(numbers().map_partitions_with_index(|index, _, emit| emit(index)));
     assert_travels(numbers().coalesce(2).union(numbers()));
     assert_travels(numbers().sample(0.5, 1));
+    assert_travels(numbers().sample_with_replacement(1.5, 1));
+    assert_travels(pairs().sample_by_key(HashMap::from([(1, 0.5), (2, 1.0)]), 1));
+    assert_travels(pairs().sample_exact_by_key(HashMap::from([(1, 0.5), (2, 1.0)]), 1));
+    assert_travels(numbers().permute(1));
+    assert_travels(numbers().flat_map_emit(|n, emit| emit(n + 1)));
+    assert_travels(numbers().flat_map_bytes(|n, emit| emit(&n.to_le_bytes())));
+    assert_travels(numbers().try_flat_map_emit(|n, emit| {
+        emit(n);
+        u8::try_from(n).map(drop)
+    }));
+    assert_travels(numbers().map_init(|| 1, |one, n| *one + n));
     assert_travels(pairs().map_values(|n| n + 1).key_by(|(key, _)| key + 1));
     assert_travels(pairs().keys().union(pairs().values()));
 }
@@ -330,9 +341,58 @@ fn shuffles_travel() {
     assert_travels(numbers().filter(|n| n % 3 > 0).zip_with_index());
     assert_travels(context().from_iter(0..2000).zip_with_index());
     assert_travels(pairs().partition_by(4));
+    assert_travels(numbers().split_partitions(4));
+    assert_travels(numbers().zip(context().from_iter(numbers().collect().unwrap())));
     let words = numbers().flat_map_str(|n, emit| emit(&n.to_string()));
     assert_travels(words.clone().count_by_value());
     assert_travels(words.sort());
+}
+
+#[test]
+fn fallible_steps_travel() {
+    assert_travels(numbers().try_inspect(|n| u8::try_from(*n).map(drop)));
+    assert_travels(numbers().try_map_init(|| 1, |one, n| u8::try_from(*one + n)));
+    assert_travels(numbers().try_map_partitions(|numbers, emit| {
+        emit(numbers.count());
+        Ok::<_, &str>(())
+    }));
+    assert_travels(numbers().partition_with(3, |n| (*n % 3) as usize));
+    assert_travels(numbers().map(|n| 7 * n % 5).sort_partitions());
+    assert_travels(numbers().glom());
+}
+
+#[test]
+fn text_steps_travel() {
+    let texts = || numbers().map(|n| format!("{n}:{n} "));
+    assert_travels(texts().split(":"));
+    assert_travels(texts().field(1, ":"));
+    assert_travels(texts().trim());
+    assert_travels(texts().to_uppercase());
+    assert_travels(texts().containing_any(["1", "2"]));
+    assert_travels(texts().not_containing("1"));
+    assert_travels(texts().map_str(|text| &text[1..]));
+    assert_travels(texts().filter_map_str(|text| text.get(2..)));
+    assert_travels(texts().as_text().into_owned());
+    #[cfg(unix)]
+    assert_travels(texts().pipe(crate::operators::pipe::Pipe::new("tr").args(["0-9", "a-j"])));
+}
+
+#[test]
+fn scans_travel() {
+    assert_travels(numbers().limit(3));
+    assert_travels(numbers().skip(3));
+    assert_travels(numbers().step_by(3));
+    assert_travels(numbers().take_while(|n| *n < 5));
+    assert_travels(numbers().skip_while(|n| *n < 5));
+    assert_travels(numbers().intersperse(7));
+    assert_travels(numbers().running_fold(0, |sum, n| sum + n, |a, b| a + b));
+    assert_travels(numbers().running_reduce(|a, b| a + b));
+    assert_travels(numbers().windows(3));
+    assert_travels(numbers().chunks(3));
+    assert_travels(numbers().map(|n| n / 3).dedup());
+    assert_travels(numbers().map(|n| n / 3).dedup_with_count());
+    assert_travels(numbers().chunk_by(|n| n / 4));
+    assert_travels(numbers().with(4).chunk_by(|k, n| n / k));
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::operators::filter::Filter;
-use crate::operators::flat_map_str::FlatMapStr;
 use crate::operators::group_by_key::Group;
 use crate::operators::inspect::Inspect;
 use crate::operators::map_partitions::Records;
@@ -27,6 +26,11 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// | instead of | write |
 /// | --- | --- |
 /// | `find(f)`, `any(f)` | `with(state).filter(f)`, then `first()` or `is_empty()` |
+/// | `find_last(f)` | `with(state).filter(f)`, then `last()` |
+/// | `find_map(f)` | `with(state).filter_map(f)`, then `first()` |
+/// | `position(f)` | `with(state).map(f)`, then `position(\|found\| found)` |
+/// | `partition(f)` | `with(state).filter(f)` and `filter` of the opposite, on a clone |
+/// | `map_ok(f)`, `filter_ok(f)` | `with(state).map(..)`, `filter(..)` with a closure on results |
 /// | `all(f)` | `with(state).filter(..)` of the opposite, then `is_empty()` |
 /// | `min_by_key(f)`, `top_by_key(n, f)`, … | `with(state).key_by(f)`, then the method on the key |
 /// | `sort_by_key(f)`, `sort_by_cached_key(f)` | `with(state).key_by(f)`, then `sort_by(\|a, b\| a.0.cmp(&b.0)).values()` |
@@ -157,16 +161,6 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     {
         let op = self.stated(op);
         self.bag.flat_map_at(Site::new("flat_map"), op)
-    }
-
-    /// [`Bag::flat_map_str`](crate::Bag::flat_map_str), with the state.
-    #[track_caller]
-    pub fn flat_map_str<F>(self, op: F) -> Bag<str, impl Pipeline<Out = str>>
-    where
-        F: for<'a, 'e> Fn(&S, T::Ref<'a>, &'e mut (dyn FnMut(&str) + 'e)) + Send + Sync + 'static,
-    {
-        let (site, op) = (Site::new("flat_map_str"), self.stated(op));
-        self.bag.step(site, FlatMapStr { op, site })
     }
 
     /// [`Bag::inspect`](crate::Bag::inspect), with the state.

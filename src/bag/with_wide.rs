@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Bag, BagWith};
-use crate::pipeline::{Data, Pipeline, Record};
+use crate::pipeline::{Data, Pipeline, Record, Storable};
 use crate::task::Site;
 
 /// Keyed transformations of pairs.
@@ -87,5 +87,22 @@ where
     {
         let compare = self.stated(compare);
         self.bag.sort_by_at(Site::new("sort_by"), compare)
+    }
+}
+
+impl<T: Storable + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
+    /// [`Bag::partition_with`](crate::Bag::partition_with), with the state.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `partitions` is 0.
+    #[track_caller]
+    pub fn partition_with<F>(self, partitions: usize, choose: F) -> Bag<T>
+    where
+        F: for<'a> Fn(&S, T::Peek<'a>) -> usize + Send + Sync + 'static,
+    {
+        let choose = self.stated(choose);
+        self.bag
+            .partition_with_at(Site::new("partition_with"), partitions, choose)
     }
 }

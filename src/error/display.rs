@@ -210,6 +210,30 @@ impl fmt::Display for ErrorKind {
             Self::InvalidGraph { context, reason } => {
                 write!(f, "cannot run the tasks{context}: {reason}")
             }
+            Self::ProgramFailed {
+                context,
+                program,
+                code: _,
+                status,
+                stderr,
+            } => {
+                write!(
+                    f,
+                    "cannot pipe records through `{program}`{context}: the program has failed ({status})"
+                )?;
+                if stderr.is_empty() {
+                    return f.write_str(" and printed no message");
+                }
+                write!(f, " and printed: {stderr}")
+            }
+            Self::LengthMismatch {
+                context,
+                left,
+                right,
+            } => write!(
+                f,
+                "cannot zip two bags{context}: one has {left} records, the other has {right}; use `limit` on the longer one"
+            ),
             Self::Other { source } => source.fmt(f),
             Self::Internal { reason } => {
                 write!(

@@ -404,6 +404,30 @@ pub enum ErrorKind {
         /// Description of the error.
         reason: String,
     },
+    /// A program that [`pipe`](crate::Bag::pipe) ran has reported an error, or has been killed.
+    #[non_exhaustive]
+    ProgramFailed {
+        /// The method, and the partition.
+        context: ErrorContext,
+        /// The program, without its arguments.
+        program: String,
+        /// The exit code, or `None` if a signal has ended the program.
+        code: Option<i32>,
+        /// Description of the exit status: `"exit status: 1"`, or the signal.
+        status: String,
+        /// The last 4 KiB of what the program has written to standard error.
+        stderr: String,
+    },
+    /// The bags of a [`zip`](crate::Bag::zip) have different numbers of records.
+    #[non_exhaustive]
+    LengthMismatch {
+        /// The method, and the partition.
+        context: ErrorContext,
+        /// Number of records of the bag on which the method was called.
+        left: u64,
+        /// Number of records of the other bag.
+        right: u64,
+    },
     /// An error of your program; see [`Error::other`].
     #[non_exhaustive]
     Other {
@@ -560,8 +584,10 @@ impl Error {
             | ErrorKind::CapturingClosure { context }
             | ErrorKind::NotPortable { context, .. }
             | ErrorKind::TooManyAttempts { context, .. }
-            | ErrorKind::NotRepeatable { context }
-            | ErrorKind::InvalidGraph { context, .. } => Some(context),
+            | ErrorKind::InvalidGraph { context, .. }
+            | ErrorKind::LengthMismatch { context, .. }
+            | ErrorKind::ProgramFailed { context, .. }
+            | ErrorKind::NotRepeatable { context } => Some(context),
             _ => None,
         }
     }
@@ -619,8 +645,10 @@ impl Error {
             | ErrorKind::CapturingClosure { context }
             | ErrorKind::NotPortable { context, .. }
             | ErrorKind::TooManyAttempts { context, .. }
-            | ErrorKind::NotRepeatable { context }
-            | ErrorKind::InvalidGraph { context, .. } => Some(context),
+            | ErrorKind::InvalidGraph { context, .. }
+            | ErrorKind::LengthMismatch { context, .. }
+            | ErrorKind::ProgramFailed { context, .. }
+            | ErrorKind::NotRepeatable { context } => Some(context),
             _ => None,
         }
     }

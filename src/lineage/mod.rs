@@ -178,7 +178,19 @@ impl Node {
         parent: &Handle,
         broadcast: Parent,
     ) -> Handle {
-        let parents = vec![Parent::narrow(parent), broadcast];
+        Self::beside(site, partitions, parent, vec![broadcast])
+    }
+
+    /// Creates an operator that computes a partition from one partition of `parent` and from `shuffles`, and keeps the
+    /// order of `parent`.
+    pub(crate) fn beside(
+        site: Site,
+        partitions: Option<usize>,
+        parent: &Handle,
+        shuffles: Vec<Parent>,
+    ) -> Handle {
+        let mut parents = shuffles;
+        parents.insert(0, Parent::narrow(parent));
         Self::new(site, partitions, &parents).instead_of(parents)
     }
 }

@@ -123,6 +123,10 @@ pub enum RecordOrder {
     ByKeyWithinPartitions,
     /// Sorted over all partitions.
     Sorted,
+    /// Sorted within each partition.
+    SortedWithinPartitions,
+    /// Random, but reproducible.
+    Random,
 }
 
 impl fmt::Display for RecordOrder {
@@ -134,6 +138,8 @@ impl fmt::Display for RecordOrder {
             Self::ByHash => "by hash of the key",
             Self::ByKeyWithinPartitions => "by key within each partition",
             Self::Sorted => "sorted",
+            Self::SortedWithinPartitions => "sorted within each partition",
+            Self::Random => "random",
         })
     }
 }

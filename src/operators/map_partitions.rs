@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::try_step::Outcome;
 use crate::error::{Error, Result};
 use crate::pipeline::{Call, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
@@ -154,15 +155,15 @@ impl<T: Record + ?Sized> std::fmt::Debug for Records<'_, T> {
     }
 }
 
-pub(crate) struct MapPartitions<P, C, U> {
+pub(crate) struct MapPartitions<P, C, U, R> {
     pub(crate) parent: Arc<P>,
     pub(crate) op: C,
     pub(crate) site: Site,
-    pub(crate) out: PhantomData<fn() -> U>,
+    pub(crate) out: PhantomData<fn() -> (U, R)>,
 }
 
 portable! {
-    [P: Portable, C: Portable, U] MapPartitions<P, C, U> {
+    [P: Portable, C: Portable, U, R] MapPartitions<P, C, U, R> {
         parent: part, site: part, op: part, out: part,
     }
 }
@@ -239,11 +240,12 @@ impl Drop for PartitionCall<'_> {
     }
 }
 
-impl<P, C, U> Pipeline for MapPartitions<P, C, U>
+impl<P, C, U, R> Pipeline for MapPartitions<P, C, U, R>
 where
     P: Pipeline,
-    C: for<'r, 'e> Call<(usize, Records<'r, P::Out>, &'e mut (dyn FnMut(U) + 'e)), Out = ()>,
+    C: for<'r, 'e> Call<(usize, Records<'r, P::Out>, &'e mut (dyn FnMut(U) + 'e)), Out = R>,
     U: 'static,
+    R: Outcome,
 {
     type Out = U;
 
@@ -262,12 +264,16 @@ where
         let index = partition.index;
         let mut partition = Some(partition);
         let call = PartitionCall::new(task);
-        task.call(&self.site, || {
+        let outcome = task.call(&self.site, || {
             let mut push =
                 |op: &mut Each<'_, P::Out>| call.push(&*self.parent, partition.take(), op);
             let emit = &mut |record| call.emit(|| sink(record));
-            self.op.call((index, Records::new(&mut push), emit));
+            self.op.call((index, Records::new(&mut push), emit))
         });
-        call.finish()
+        let flow = call.finish()?;
+        match outcome.into_result() {
+            Ok(()) => Ok(flow),
+            Err(error) => Ok(task.fail(self.site, error)),
+        }
     }
 }

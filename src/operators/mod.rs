@@ -3,14 +3,15 @@
 //! | operator | kind | order of the result |
 //! | --- | --- | --- |
 //! | `from_vec`, `from_iter`, `from_source`, `range`, `read_text` | source | of the source |
-//! | `map`, `filter`, `flat_map`, `flat_map_str`, `words`, `parse_fields`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | unchanged |
+//! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `text_steps`, `pipe`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | unchanged |
 //! | `coalesce`, `persist`, `sample` | narrow | unchanged |
 //! | `select_partitions` | narrow | of the list of partitions; within them unchanged |
 //! | `zip_partitions` | narrow | of the partitions of both bags |
 //! | `union` | narrow | the first bag, then the second; `pipeline::FlatUnion` is the union of many bags |
 //! | `combine_by_key`, `group_by_key`, `cogroup`, `join` | wide | by (hash, key) |
 //! | `broadcast_join` | wide for the small side, narrow for the other | of the other side |
-//! | `zip_with_index` | wide for the counts, narrow for the records | unchanged |
+//! | `scan`: `zip_with_index`, `limit`, `windows` and others | wide for the summaries, narrow for the records | unchanged |
+//! | `zip` of `positions` | wide for the right bag, narrow for the left | of the left bag |
 //! | `repartition` | wide | each new partition keeps the order of the bag |
 //! | `sort` | wide | by range of the key |
 //! | `actions` | computes the result of a partition for an action | of the partitions |
@@ -26,6 +27,8 @@
 //! | `combine_any_order`, `combine_in_order` | `combine_by_key` if the order of combining cannot matter, and if it may |
 //! | `combines`, `joinings` | the special cases of `combine_by_key` and of `join` |
 //! | `ranked` | the first few records in the order of a comparison, for `top` and `bottom`, also per key |
+//! | `scans`, `neighbours` | the special cases of `scan` |
+//! | `random` | pseudorandom numbers by seed and place |
 //! | `values` | the values of a group as a stream |
 
 pub(crate) mod actions;
@@ -40,7 +43,7 @@ pub(crate) mod combining;
 pub(crate) mod containing;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
-pub(crate) mod flat_map_str;
+pub(crate) mod flat_map_emit;
 pub(crate) mod from_iter;
 pub(crate) mod from_source;
 pub(crate) mod from_vec;
@@ -48,26 +51,36 @@ pub(crate) mod group_by_key;
 pub(crate) mod inspect;
 pub(crate) mod join;
 pub(crate) mod joinings;
+pub(crate) mod lend;
 pub(crate) mod map;
+pub(crate) mod map_init;
 pub(crate) mod map_partitions;
 pub(crate) mod map_side;
 pub(crate) mod narrow;
+pub(crate) mod neighbours;
 pub(crate) mod parse_fields;
 pub(crate) mod persist;
+#[cfg(unix)]
+pub(crate) mod pipe;
+pub(crate) mod positions;
+mod random;
 pub(crate) mod range;
 pub(crate) mod ranked;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;
 pub(crate) mod sample;
+pub(crate) mod sample_exact;
+pub(crate) mod scan;
+pub(crate) mod scans;
 pub(crate) mod select_partitions;
 pub(crate) mod sides;
 pub(crate) mod sort;
+pub(crate) mod text_steps;
 pub(crate) mod try_step;
 pub(crate) mod union;
 pub(crate) mod values;
 pub(crate) mod words;
 pub(crate) mod zip_partitions;
-pub(crate) mod zip_with_index;
 
 pub(crate) use narrow::{Narrow, Step, Then};

@@ -1,4 +1,4 @@
-//! `repartition` and `partition_by`: assign each record to a partition. Wide.
+//! `repartition`, `partition_by` and others: assign each record to a partition. Wide.
 //!
 //! Map side: encodes records and divides them among the partitions of the next stage.
 //! Reduce side: reads the records of all map tasks, in the order of the tasks.
@@ -7,9 +7,9 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use super::map_side::{MapSide, ShuffleKind};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
-use crate::pipeline::{Data, Key, Peek, Pipeline, Record, Ref, Storable};
+use crate::pipeline::{Call, Data, Key, Peek, Pipeline, Record, Ref, Storable};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Divider, HashPartitioner, RecordBuffer, ShuffleOutputs, replay};
 use crate::task::{Flow, Partition, Resources, Site, StageWorker, Task};
@@ -19,10 +19,16 @@ pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     /// Describes, for the plan, what determines the partition of a record.
     const PARTITIONING: &'static str;
 
+    /// What the choices for the records of one partition have in common.
+    type Start;
+
     fn partitions(&self) -> usize;
 
-    /// Chooses the partition of `record`, which has the index `position` in partition `task` of the bag.
-    fn choose(&self, record: Peek<'_, T>, task: usize, position: usize) -> Result<usize>;
+    /// Returns the start for the partition of `task`.
+    fn begin(&self, task: &Task<'_>) -> Result<Self::Start>;
+
+    /// Chooses the partition of `record`, which has the index `position` in the partition with this start.
+    fn choose(&self, start: &Self::Start, record: Peek<'_, T>, position: usize) -> Result<usize>;
 }
 
 /// Round-robin. Each task starts at a different partition, so that short tasks do not all fill the first ones.
@@ -35,13 +41,19 @@ portable! {
 impl<T: Record + ?Sized> Choose<T> for InTurn {
     const PARTITIONING: &'static str = "round-robin";
 
+    type Start = usize;
+
     fn partitions(&self) -> usize {
         self.0
     }
 
+    fn begin(&self, task: &Task<'_>) -> Result<usize> {
+        Ok(task.partition())
+    }
+
     #[inline]
-    fn choose(&self, _: Peek<'_, T>, task: usize, position: usize) -> Result<usize> {
-        Ok((task + position) % self.0)
+    fn choose(&self, start: &usize, _: Peek<'_, T>, position: usize) -> Result<usize> {
+        Ok((start + position) % self.0)
     }
 }
 
@@ -55,13 +67,64 @@ portable! {
 impl<K: Data + Eq, V: 'static> Choose<(K, V)> for ByKey {
     const PARTITIONING: &'static str = "by hash of the key";
 
+    type Start = ();
+
     fn partitions(&self) -> usize {
         self.0.partitions()
     }
 
+    fn begin(&self, _: &Task<'_>) -> Result<()> {
+        Ok(())
+    }
+
     #[inline]
-    fn choose(&self, (key, _): &(K, V), _: usize, _: usize) -> Result<usize> {
+    fn choose(&self, (): &(), (key, _): &(K, V), _: usize) -> Result<usize> {
         K::with_bytes(key, &mut Vec::new(), |key| self.0.position(key).partition)
+    }
+}
+
+/// By a closure that returns the number of the partition.
+pub(crate) struct ByClosure<C> {
+    pub(crate) op: C,
+    pub(crate) partitions: usize,
+    pub(crate) site: Site,
+}
+
+portable! {
+    [C: Portable] ByClosure<C> { site: part, op: part, partitions: data }
+}
+
+impl<T, C> Choose<T> for ByClosure<C>
+where
+    T: Record + ?Sized,
+    C: for<'a> Call<(Peek<'a, T>,), Out = usize>,
+{
+    const PARTITIONING: &'static str = "by a closure";
+
+    type Start = ();
+
+    fn partitions(&self) -> usize {
+        self.partitions
+    }
+
+    fn begin(&self, _: &Task<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    #[inline]
+    fn choose(&self, (): &(), record: Peek<'_, T>, _: usize) -> Result<usize> {
+        let partition = self.op.call((record,));
+        if partition < self.partitions {
+            return Ok(partition);
+        }
+        let reason = format!(
+            "cannot assign a record to partition {partition}: there are only {} partitions, numbered from 0",
+            self.partitions
+        );
+        Err(Error::new(ErrorKind::Closure {
+            context: self.site.into(),
+            source: reason.into(),
+        }))
     }
 }
 
@@ -121,12 +184,13 @@ where
         let divider = &mut self.divider;
         let begun = divider.begin_task(task.partition());
         begun.map_err(|error| error.at(*site))?;
+        let start = kind.0.begin(task)?;
         let mut position = 0;
         let _ = parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be user code.
             let outcome = task.call(site, || {
                 let record = T::peek(&record);
-                let to = kind.0.choose(record, task.partition(), position)?;
+                let to = kind.0.choose(&start, record, position)?;
                 divider.push::<T>(to, record)
             });
             position += 1;

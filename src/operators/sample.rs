@@ -1,24 +1,62 @@
-//! `sample`: a random, but reproducible, selection of the records. Narrow.
+//! `sample` and related methods: a random, but reproducible, selection of the records. Narrow.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::random::Chance;
 use crate::error::Result;
-use crate::pipeline::{Pipeline, Ref};
+use crate::pipeline::{Call, Data, Owned, Peek, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
-pub(crate) struct Sample<P> {
+/// Keeps the records whose random number is in the range that `cell` returns.
+pub(crate) struct Sample<P, C> {
     pub(crate) parent: Arc<P>,
-    pub(crate) fraction: f64,
+    pub(crate) cell: C,
     pub(crate) seed: u64,
 }
 
 portable! {
-    [P: Portable] Sample<P> { parent: part, fraction: data, seed: data }
+    [P: Portable, C: Portable] Sample<P, C> { parent: part, cell: part, seed: data }
 }
 
-impl<P: Pipeline> Pipeline for Sample<P> {
+/// A part of `0.0..1.0`, from the first number up to the second.
+type Span = (f64, f64);
+
+/// The same range for all records.
+pub(crate) struct Cell(pub(crate) Span);
+
+portable! { [] Cell { 0: data } }
+
+impl<A> Call<A> for Cell {
+    type Out = Span;
+
+    #[inline(always)]
+    fn call(&self, _: A) -> Span {
+        self.0
+    }
+}
+
+/// A range for each key.
+pub(crate) struct CellOfKey<K>(pub(crate) Arc<HashMap<K, f64>>);
+
+portable! { [K: Data + Sync + Eq + Hash] CellOfKey<K> { 0: state } }
+
+impl<K: Data + Sync + Eq + Hash, V> Call<(&(K, V),)> for CellOfKey<K> {
+    type Out = Span;
+
+    fn call(&self, ((key, _),): (&(K, V),)) -> Span {
+        (0.0, self.0.get(key).copied().unwrap_or(0.0))
+    }
+}
+
+impl<P, C> Pipeline for Sample<P, C>
+where
+    P: Pipeline,
+    C: for<'a> Call<(Peek<'a, P::Out>,), Out = Span>,
+{
     type Out = P::Out;
 
     fn partitions(&self) -> Option<usize> {
@@ -35,7 +73,9 @@ impl<P: Pipeline> Pipeline for Sample<P> {
     {
         let mut chance = Chance::new(self.seed, partition.index);
         self.parent.run(partition, task, &mut |record| {
-            if chance.next() < self.fraction {
+            let number = chance.next();
+            let (from, below) = self.cell.call((P::Out::peek(&record),));
+            if from <= number && number < below {
                 sink(record)
             } else {
                 ControlFlow::Continue(())
@@ -44,61 +84,89 @@ impl<P: Pipeline> Pipeline for Sample<P> {
     }
 }
 
-/// The pseudorandom numbers of one partition: a counter with a mixing function, `SplitMix64` (Steele, Lea and Flood,
-/// Fast splittable pseudorandom number generators, 2014).
-struct Chance(u64);
+/// Repeats each record a random number of times, with a Poisson distribution.
+pub(crate) struct Repeat<P> {
+    pub(crate) parent: Arc<P>,
+    pub(crate) mean: f64,
+    pub(crate) seed: u64,
+}
 
-impl Chance {
-    fn new(seed: u64, partition: usize) -> Self {
-        // Mix again: otherwise one partition has the random numbers of another, shifted by a few records.
-        Self(mix(mix(seed).wrapping_add(partition as u64)))
+portable! {
+    [P: Portable] Repeat<P> { parent: part, mean: data, seed: data }
+}
+
+impl<P> Pipeline for Repeat<P>
+where
+    P: Pipeline<Out: Record<Owned: Clone>>,
+{
+    type Out = P::Out;
+
+    fn partitions(&self) -> Option<usize> {
+        self.parent.partitions()
     }
 
-    /// Returns the next number in `0.0..1.0`.
-    #[inline]
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        // An `f64` has 53 significant bits.
-        (mix(self.0) >> 11) as f64 / (1_u64 << 53) as f64
+    fn stream(&self) -> PartitionStream<'_> {
+        self.parent.stream()
+    }
+
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: for<'a> FnMut(Ref<'a, P::Out>) -> Flow,
+    {
+        let mut chance = Chance::new(self.seed, partition.index);
+        self.parent.run(
+            partition,
+            task,
+            &mut |record| match chance.next_poisson(self.mean) {
+                0 => ControlFlow::Continue(()),
+                1 => sink(record),
+                copies => {
+                    let record = P::Out::into_owned(record);
+                    for _ in 1..copies {
+                        P::Out::lend(record.clone(), &mut *sink)?;
+                    }
+                    P::Out::lend(record, &mut *sink)
+                }
+            },
+        )
     }
 }
 
-#[inline]
-fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
+/// A random number, and the place of its record: no two records of a bag have the same rank.
+pub(crate) type RandomRank = (u64, u64, u64);
+
+/// Pairs each record with a random rank.
+pub(crate) struct WithRank<P> {
+    pub(crate) parent: Arc<P>,
+    pub(crate) seed: u64,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+portable! {
+    [P: Portable] WithRank<P> { parent: part, seed: data }
+}
 
-    fn numbers(seed: u64, partition: usize) -> Vec<f64> {
-        let mut chance = Chance::new(seed, partition);
-        (0..10_000).map(|_| chance.next()).collect()
+impl<P: Pipeline> Pipeline for WithRank<P> {
+    type Out = (RandomRank, Owned<P::Out>);
+
+    fn partitions(&self) -> Option<usize> {
+        self.parent.partitions()
     }
 
-    #[test]
-    fn numbers_are_spread_evenly_below_one() {
-        let mut tenths = [0_u32; 10];
-        for number in numbers(0, 0) {
-            tenths[(number * 10.0) as usize] += 1;
-        }
-        assert!(
-            tenths.iter().all(|count| (900..1100).contains(count)),
-            "{tenths:?}"
-        );
+    fn stream(&self) -> PartitionStream<'_> {
+        self.parent.stream()
     }
 
-    #[test]
-    fn seeds_and_partitions_have_numbers_of_their_own() {
-        let all =
-            [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(seed, partition)| numbers(seed, partition));
-        let mut all: Vec<_> = all.concat().into_iter().map(f64::to_bits).collect();
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), 40_000);
-        assert_eq!(numbers(1, 1), numbers(1, 1));
+    fn run<S>(&self, partition: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
+    where
+        S: FnMut(Self::Out) -> Flow,
+    {
+        let number = partition.index as u64;
+        let mut chance = Chance::new(self.seed, partition.index);
+        let mut position = 0;
+        self.parent.run(partition, task, &mut |record| {
+            let rank = (chance.next_bits(), number, position);
+            position += 1;
+            sink((rank, P::Out::into_owned(record)))
+        })
     }
 }

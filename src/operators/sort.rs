@@ -148,7 +148,9 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
     {
         let index = partition.index;
         let resources = of_no_shuffle(task.resources());
-        let outputs = SortOutputs::new(self.parent.partitions().unwrap_or(index + 1), None);
+        let partition_of_sort = if S::SAMPLED { 0 } else { index };
+        let partitions = self.parent.partitions().filter(|_| !S::SAMPLED);
+        let outputs = SortOutputs::new(partitions.unwrap_or(partition_of_sort + 1), None);
         let mut writer = SortWriter::new(&self.sort, &outputs, &resources);
         writer.begin_task(index);
         let push = |record: Ref<'_, S::Record>| writer.push(record);
@@ -158,7 +160,7 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
         }
         let flow = task.call(&self.site, || {
             writer.finish()?;
-            outputs.read(index, &self.sort, &resources, sink)
+            outputs.read(partition_of_sort, &self.sort, &resources, sink)
         });
         flow.map_err(|error| error.at(self.site))
     }

@@ -1,5 +1,6 @@
 //! The common part of the `try_` operators, whose closures may return an error that ends the job. Narrow.
 
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
@@ -7,6 +8,34 @@ use super::Step;
 use crate::pipeline::{Call, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
+
+/// What a closure returns besides the records that it emits: `()`, or a `Result` if it may fail.
+pub(crate) trait Outcome: 'static {
+    type Error: Into<Box<dyn std::error::Error + Send + Sync>>;
+
+    fn into_result(self) -> Result<(), Self::Error>;
+}
+
+impl Outcome for () {
+    type Error = Infallible;
+
+    #[inline(always)]
+    fn into_result(self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+impl<E> Outcome for Result<(), E>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    type Error = E;
+
+    #[inline(always)]
+    fn into_result(self) -> Self {
+        self
+    }
+}
 
 /// A step over `Result`s: it passes values on and ends the job at the first error.
 pub(crate) struct Unwrap {

@@ -1,5 +1,6 @@
 //! Records that are text.
 
+use std::ops::Range;
 use std::str::{self, Utf8Error};
 
 use super::Record;
@@ -35,13 +36,33 @@ pub trait Text: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a Self> {
 }
 
 /// `str` or `[u8]`.
-pub trait TextSlice: for<'a> Record<Ref<'a> = &'a Self> {
+pub trait TextSlice: Text<Slice = Self> + for<'a> Record<Ref<'a> = &'a Self> {
     #[doc(hidden)]
     fn for_each_word(&self, f: impl FnMut(&Self) -> Flow) -> Flow;
 
     /// Fails if these are bytes that are not UTF-8.
     #[doc(hidden)]
     fn as_str(&self) -> Result<&str, Utf8Error>;
+
+    #[doc(hidden)]
+    fn as_bytes(&self) -> &[u8];
+
+    /// Fails if this is `str`, and the bytes are not UTF-8.
+    #[doc(hidden)]
+    fn from_bytes(bytes: &[u8]) -> Result<&Self, Utf8Error>;
+
+    /// Returns a part of the text. The bounds must be those of characters.
+    #[doc(hidden)]
+    fn part(&self, range: Range<usize>) -> &Self;
+
+    #[doc(hidden)]
+    fn trim(&self) -> &Self;
+
+    #[doc(hidden)]
+    fn to_lowercase(&self) -> Self::Owned;
+
+    #[doc(hidden)]
+    fn to_uppercase(&self) -> Self::Owned;
 }
 
 macro_rules! text {
@@ -69,6 +90,33 @@ impl TextSlice for str {
     fn as_str(&self) -> Result<&str, Utf8Error> {
         Ok(self)
     }
+
+    #[inline(always)]
+    fn as_bytes(&self) -> &[u8] {
+        str::as_bytes(self)
+    }
+
+    #[inline]
+    fn from_bytes(bytes: &[u8]) -> Result<&str, Utf8Error> {
+        str::from_utf8(bytes)
+    }
+
+    #[inline(always)]
+    fn part(&self, range: Range<usize>) -> &str {
+        &self[range]
+    }
+
+    fn trim(&self) -> &str {
+        str::trim(self)
+    }
+
+    fn to_lowercase(&self) -> String {
+        str::to_lowercase(self)
+    }
+
+    fn to_uppercase(&self) -> String {
+        str::to_uppercase(self)
+    }
 }
 
 impl TextSlice for [u8] {
@@ -80,5 +128,32 @@ impl TextSlice for [u8] {
     #[inline]
     fn as_str(&self) -> Result<&str, Utf8Error> {
         str::from_utf8(self)
+    }
+
+    #[inline(always)]
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+
+    #[inline(always)]
+    fn from_bytes(bytes: &[u8]) -> Result<&[u8], Utf8Error> {
+        Ok(bytes)
+    }
+
+    #[inline(always)]
+    fn part(&self, range: Range<usize>) -> &[u8] {
+        &self[range]
+    }
+
+    fn trim(&self) -> &[u8] {
+        self.trim_ascii()
+    }
+
+    fn to_lowercase(&self) -> Vec<u8> {
+        self.to_ascii_lowercase()
+    }
+
+    fn to_uppercase(&self) -> Vec<u8> {
+        self.to_ascii_uppercase()
     }
 }

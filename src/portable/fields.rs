@@ -12,11 +12,13 @@ macro_rules! portable {
     ) => {
         impl<$($generics)*> $crate::portable::Portable for $type $(where $($bounds)*)? {
             fn save(&self, to: &mut $crate::portable::Saver) -> $crate::error::Result<()> {
+                let _ = &to; // the type may have no fields
                 $($crate::portable::portable!(@save $kind, self.$field, to);)*
                 Ok(())
             }
 
             fn load(from: &mut $crate::portable::Loader<'_>) -> $crate::error::Result<Self> {
+                let _ = &from;
                 Ok(Self { $($field: $crate::portable::portable!(@load $kind, from)),* })
             }
         }

@@ -178,7 +178,8 @@ impl<'j> StageTable<'j> {
                 entry.reads.iter().all(|read| is_done(*read))
                     && !entry.filtered_by.is_some_and(is_filtered_later)
             }
-            Phase::Open { stage, .. } => stage.queue.is_open_to_this_thread(),
+            // A stage without partitions has no tasks, but some thread must complete it.
+            Phase::Open { stage, running } => *running == 0 || stage.queue.is_open_to_this_thread(),
             Phase::Busy | Phase::Done => false,
         }
     }

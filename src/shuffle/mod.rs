@@ -37,4 +37,4 @@ pub(crate) use write::combine::Combine;
 pub(crate) use write::combiner::Combiner;
 pub(crate) use write::grouper::Grouper;
 pub(crate) use write::ordered_combiner::OrderedCombiner;
-pub(crate) use write::record_buffer::{Divider, RecordBuffer, replay};
+pub(crate) use write::record_buffer::{Divider, RecordBuffer, RecordReader, replay};

@@ -1,6 +1,7 @@
 //! Record buffers (spools): encoded records in the order of arrival, for shuffles that neither combine nor sort.
 
 use std::borrow::Borrow;
+use std::vec;
 
 use super::task_batch::TaskBatch;
 use crate::error::Result;
@@ -10,7 +11,8 @@ use crate::shuffle::outputs::part::{Content, MapPart, PartFile, PartSeq};
 use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
 use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
-use crate::storage::run::{Run, RunFile};
+use crate::storage::merge::MergeInput;
+use crate::storage::run::{Run, RunFile, RunReader};
 use crate::task::{Flow, Resources, StopFlag};
 
 /// Encoded records, back to back.
@@ -42,6 +44,11 @@ impl RecordBuffer {
             writer.append(record)?;
         }
         writer.finish()
+    }
+
+    fn record(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[index]]
     }
 
     fn iter(&self) -> impl Iterator<Item = &[u8]> {
@@ -117,6 +124,57 @@ where
         }
     }
     Ok(Flow::Continue(()))
+}
+
+/// Reads the records of parts one by one, in order. [`replay`] is faster, but calls a closure with all of them.
+pub(crate) struct RecordReader<M, R> {
+    parts: vec::IntoIter<Content<M, R>>,
+    part: Option<OpenPart<M, R>>,
+}
+
+enum OpenPart<M, R> {
+    /// A part in memory, the number of records that have been read, and the memory.
+    Memory(M, usize, R),
+    File(RunReader),
+}
+
+impl<M: Borrow<RecordBuffer>, R> RecordReader<M, R> {
+    pub(crate) fn new(parts: Vec<Content<M, R>>) -> Self {
+        Self {
+            parts: parts.into_iter(),
+            part: None,
+        }
+    }
+
+    /// Returns the next record.
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
+        while !self.advance()? {
+            self.part = match self.parts.next() {
+                Some(Content::Memory(buffer, memory)) => Some(OpenPart::Memory(buffer, 0, memory)),
+                Some(Content::File(run)) => Some(OpenPart::File(run.reader())),
+                None => return Ok(None),
+            };
+        }
+        Ok(match &self.part {
+            Some(OpenPart::Memory(buffer, read, _)) => Some(buffer.borrow().record(read - 1)),
+            Some(OpenPart::File(reader)) => reader.current(),
+            None => None,
+        })
+    }
+
+    /// Moves on to the next record of the part. Returns `false` if there is none.
+    fn advance(&mut self) -> Result<bool> {
+        match &mut self.part {
+            Some(OpenPart::Memory(buffer, read, _)) => {
+                let buffer: &RecordBuffer = (*buffer).borrow();
+                let has_next = *read < buffer.ends.len();
+                *read += usize::from(has_next);
+                Ok(has_next)
+            }
+            Some(OpenPart::File(reader)) => reader.advance(),
+            None => Ok(false),
+        }
+    }
 }
 
 /// Partitions the records of one thread's tasks, within a memory budget.

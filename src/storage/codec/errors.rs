@@ -150,6 +150,18 @@ fn all_kinds() -> Vec<ErrorKind> {
             context: context(),
             reason: text(),
         },
+        K::ProgramFailed {
+            context: context(),
+            program: text(),
+            code: Some(2),
+            status: text(),
+            stderr: text(),
+        },
+        K::LengthMismatch {
+            context: context(),
+            left: 3,
+            right: 5,
+        },
         K::Other { source: nested() },
         K::Internal { reason: text() },
     ];
@@ -191,6 +203,8 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::TooManyAttempts { .. }
             | K::NotRepeatable { .. }
             | K::InvalidGraph { .. }
+            | K::LengthMismatch { .. }
+            | K::ProgramFailed { .. }
             | K::Other { .. }
             | K::Internal { .. } => {}
         }

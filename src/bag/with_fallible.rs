@@ -1,0 +1,128 @@
+//! Methods whose closures receive a state and may fail.
+
+use super::{Bag, BagWith};
+use crate::error::Result as CrateResult;
+use crate::operators::map_partitions::Records;
+use crate::pipeline::{Call, Data, Pipeline, Record};
+use crate::task::Site;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
+    /// [`Bag::try_inspect`](crate::Bag::try_inspect), with the state.
+    #[track_caller]
+    pub fn try_inspect<E, F>(self, op: F) -> Bag<T, impl Pipeline<Out = T>>
+    where
+        E: Into<Cause> + 'static,
+        F: for<'a> Fn(&S, T::Peek<'a>) -> Result<(), E> + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag.try_inspect_at(Site::new("try_inspect"), op)
+    }
+
+    /// [`Bag::try_map_init`](crate::Bag::try_map_init), with the state. Both closures receive it.
+    #[track_caller]
+    pub fn try_map_init<I, U, E, Init, F>(self, init: Init, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        I: 'static,
+        U: 'static,
+        E: Into<Cause> + 'static,
+        Init: Fn(&S) -> I + Send + Sync + 'static,
+        F: for<'s, 'a> Fn(&S, &'s mut I, T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
+    {
+        let (init, op) = (self.stated(init), self.stated(op));
+        self.bag
+            .try_map_init_at(Site::new("try_map_init"), init, op)
+    }
+
+    /// [`Bag::try_map_partitions`](crate::Bag::try_map_partitions), with the state.
+    #[track_caller]
+    pub fn try_map_partitions<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: 'static,
+        E: Into<Cause> + 'static,
+        F: for<'r, 'e> Fn(&S, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)) -> Result<(), E>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .map_whole_partitions_at(Site::new("try_map_partitions"), op)
+    }
+
+    /// [`Bag::try_map_partitions_with_index`](crate::Bag::try_map_partitions_with_index), with the state before the
+    /// index.
+    #[track_caller]
+    pub fn try_map_partitions_with_index<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: 'static,
+        E: Into<Cause> + 'static,
+        F: for<'r, 'e> Fn(&S, usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)) -> Result<(), E>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .map_partitions_at(Site::new("try_map_partitions_with_index"), op)
+    }
+}
+
+/// Actions. Each runs a job, and returns the errors that the method of [`Bag`](crate::Bag) with the same name returns.
+impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
+    /// [`Bag::try_fold`](crate::Bag::try_fold), with the state.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Closure`](crate::ErrorKind::Closure) with the error of `op`, or the same errors as
+    /// [`collect`](crate::Bag::collect).
+    #[track_caller]
+    pub fn try_fold<E, F>(&self, initial: T::Owned, op: F) -> CrateResult<T::Owned>
+    where
+        T::Owned: Data + Clone + Sync,
+        E: Into<Cause> + 'static,
+        F: Fn(&S, T::Owned, T::Owned) -> Result<T::Owned, E> + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .try_fold_owned_at(Site::new("try_fold"), initial, op)
+    }
+
+    /// [`Bag::try_reduce`](crate::Bag::try_reduce), with the state.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Closure`](crate::ErrorKind::Closure) with the error of `op`, or the same errors as
+    /// [`collect`](crate::Bag::collect).
+    #[track_caller]
+    pub fn try_reduce<E, F>(&self, op: F) -> CrateResult<Option<T::Owned>>
+    where
+        T::Owned: Data,
+        E: Into<Cause> + 'static,
+        F: Fn(&S, T::Owned, T::Owned) -> Result<T::Owned, E> + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag.try_reduce_at(Site::new("try_reduce"), op)
+    }
+
+    /// [`Bag::try_aggregate`](crate::Bag::try_aggregate), with the state.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Closure`](crate::ErrorKind::Closure) with the error of `op` or `merge`, or the same errors as
+    /// [`collect`](crate::Bag::collect).
+    #[track_caller]
+    pub fn try_aggregate<A, E, Op, Merge>(&self, initial: A, op: Op, merge: Merge) -> CrateResult<A>
+    where
+        A: Data + Clone + Sync,
+        E: Into<Cause> + 'static,
+        Op: for<'a> Fn(&S, A, T::Ref<'a>) -> Result<A, E> + Send + Sync + 'static,
+        Merge: Fn(&S, A, A) -> Result<A, E> + Send + Sync + 'static,
+    {
+        let (op, merge) = (self.stated(op), self.stated(merge));
+        let merge = |folded, later| merge.call((folded, later));
+        self.bag
+            .try_aggregate_at(Site::new("try_aggregate"), initial, op, merge)
+    }
+}

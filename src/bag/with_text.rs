@@ -1,0 +1,28 @@
+//! Transformations of text whose closures receive a state.
+
+use super::{Bag, BagWith};
+use crate::operators::text_steps::{FilterMapSlice, MapSlice};
+use crate::pipeline::{Data, Pipeline, Text};
+use crate::task::Site;
+
+impl<T: Text + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
+    /// [`Bag::map_str`](crate::Bag::map_str), with the state.
+    #[track_caller]
+    pub fn map_str<F>(self, op: F) -> Bag<T::Slice, impl Pipeline<Out = T::Slice>>
+    where
+        F: for<'a> Fn(&S, &'a T::Slice) -> &'a T::Slice + Send + Sync + 'static,
+    {
+        let (site, op) = (Site::new("map_str"), self.stated(op));
+        self.bag.step(site, MapSlice { op, site })
+    }
+
+    /// [`Bag::filter_map_str`](crate::Bag::filter_map_str), with the state.
+    #[track_caller]
+    pub fn filter_map_str<F>(self, op: F) -> Bag<T::Slice, impl Pipeline<Out = T::Slice>>
+    where
+        F: for<'a> Fn(&S, &'a T::Slice) -> Option<&'a T::Slice> + Send + Sync + 'static,
+    {
+        let (site, op) = (Site::new("filter_map_str"), self.stated(op));
+        self.bag.step(site, FilterMapSlice { op, site })
+    }
+}
