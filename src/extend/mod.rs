@@ -14,7 +14,7 @@
 mod context_resources;
 mod run_layers;
 
-pub use crate::layers::{BoxError, Inputs, Layer, LayerId, Needs, TaskScope};
+pub use crate::layers::{Inputs, Layer, LayerId, Needs, TaskScope};
 pub use crate::task::{ReclaimMemory, ReservedMemory, SpillFile, SpillWriter};
 pub use context_resources::ContextResources;
 pub use run_layers::{CancelHandle, Layers};

@@ -35,7 +35,8 @@ use crate::task::{JobState, ReclaimMemory, Site, in_task};
 ///
 /// ```
 /// use holdall::Context;
-/// use holdall::extend::{BoxError, Inputs, Layer, Layers, Needs, TaskScope};
+/// use holdall::BoxError;
+/// use holdall::extend::{Inputs, Layer, Layers, Needs, TaskScope};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize)]
@@ -84,7 +85,8 @@ pub struct Layers {
 ///
 /// ```
 /// use holdall::Context;
-/// use holdall::extend::{BoxError, Inputs, Layer, Layers, TaskScope};
+/// use holdall::BoxError;
+/// use holdall::extend::{Inputs, Layer, Layers, TaskScope};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize)]

@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use super::layer::{BoxError, Inputs, Layer, Needs};
+use super::layer::{Inputs, Layer, Needs};
 use super::scope::TaskScope;
 use super::value::{Value, ValueType};
-use crate::error::{Error, ErrorContext, ErrorKind, Result, Site};
+use crate::error::{BoxError, Error, ErrorContext, ErrorKind, Result, Site};
 use crate::portable::{FunctionEntry, Loader, Saver};
 
 /// A layer of any type.

@@ -8,10 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::scope::TaskScope;
 use super::value::Value;
+use crate::error::BoxError;
 use crate::pipeline::Data;
-
-/// An error of any type, which a [task](Layer::run) returns.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Tasks that run the same code, such as one task for each chunk of an array.
 ///
@@ -29,7 +27,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// ```
 /// use holdall::Context;
-/// use holdall::extend::{BoxError, Inputs, Layer, LayerId, Layers, Needs, TaskScope};
+/// use holdall::BoxError;
+/// use holdall::extend::{Inputs, Layer, LayerId, Layers, Needs, TaskScope};
 /// use serde::{Deserialize, Serialize};
 ///
 /// /// Task `i` returns the sum of the numbers from `100 * i`.

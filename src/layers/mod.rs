@@ -44,7 +44,7 @@ mod worker;
 
 pub(crate) use any_layer::TypedLayer;
 pub(crate) use driver::LayerDriver;
-pub use layer::{BoxError, Inputs, Layer, LayerId, Needs};
+pub use layer::{Inputs, Layer, LayerId, Needs};
 pub(crate) use local::LocalRun;
 pub(crate) use plan::{LayerPlan, LayerSet, Wanted};
 pub(crate) use run::LayerRun;

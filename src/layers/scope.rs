@@ -13,7 +13,8 @@ use crate::task::{ReservedMemory, SpillWriter, Task};
 ///
 /// ```
 /// use holdall::Context;
-/// use holdall::extend::{BoxError, Inputs, Layer, Layers, SpillFile, TaskScope};
+/// use holdall::BoxError;
+/// use holdall::extend::{Inputs, Layer, Layers, SpillFile, TaskScope};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize)]

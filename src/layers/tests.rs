@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{LayerPlan, LayerSet};
-use super::{BoxError, Inputs, Layer, Needs, TaskScope, TypedLayer};
-use crate::error::Site;
+use super::{Inputs, Layer, Needs, TaskScope, TypedLayer};
+use crate::error::{BoxError, Site};
 
 /// A layer whose tasks need the listed ones.
 #[derive(Serialize, Deserialize)]

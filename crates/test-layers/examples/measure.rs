@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use holdall::extend::{BoxError, Inputs, Layer, LayerId, Layers, Needs, TaskScope};
+use holdall::BoxError;
+use holdall::extend::{Inputs, Layer, LayerId, Layers, Needs, TaskScope};
 use holdall::{Context, Executor};
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use holdall::extend::{BoxError, Inputs, Layer, LayerId, Needs, TaskScope};
+use holdall::BoxError;
+use holdall::extend::{Inputs, Layer, LayerId, Needs, TaskScope};
 use serde::{Deserialize, Serialize};
 
 /// Task `i` returns [`block`] `i`.

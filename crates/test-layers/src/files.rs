@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use holdall::extend::{BoxError, Inputs, Layer, LayerId, Needs, SpillFile, TaskScope};
+use holdall::BoxError;
+use holdall::extend::{Inputs, Layer, LayerId, Needs, SpillFile, TaskScope};
 use serde::{Deserialize, Serialize};
 
 /// Returns the content of the file of task `n` of [`WriteFile`].

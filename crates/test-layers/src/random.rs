@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use holdall::extend::{BoxError, Inputs, Layer, Needs, TaskScope};
+use holdall::BoxError;
+use holdall::extend::{Inputs, Layer, Needs, TaskScope};
 use serde::{Deserialize, Serialize};
 
 /// Each task needs up to four random tasks with smaller numbers, possibly several times. Its value begins with a hash of

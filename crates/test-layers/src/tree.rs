@@ -1,6 +1,7 @@
 //! A reduction by a binary tree.
 
-use holdall::extend::{BoxError, Inputs, Layer, Needs, TaskScope};
+use holdall::BoxError;
+use holdall::extend::{Inputs, Layer, Needs, TaskScope};
 use serde::{Deserialize, Serialize};
 
 /// The tree has `leaves` leaves and one inner node less, in one layer. Task 0 is the root, and the children of task `i`

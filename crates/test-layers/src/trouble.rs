@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use holdall::extend::{BoxError, Inputs, Layer, Needs, TaskScope};
+use holdall::BoxError;
+use holdall::extend::{Inputs, Layer, Needs, TaskScope};
 use serde::{Deserialize, Serialize};
 
 /// What a task does.
