@@ -438,7 +438,7 @@
 //! | to | implement | pass it to |
 //! | --- | --- | --- |
 //! | read a format | [`Source`] | [`Context::from_source`] |
-//! | write a format | [`Sink`] and [`PartitionWriter`] | [`Bag::write_to`] |
+//! | write a format | [`Sink`] and [`PartitionWriter`] | [`Bag::write`] |
 //! | read and write files in a store | [`FileSystem`](files::FileSystem) | [`ContextBuilder::file_system`] |
 //! | follow jobs while they run | [`Observer`](events::Observer) | [`ContextBuilder::observer`] |
 //! | run tasks elsewhere | [`RemoteExecutor`](executor::RemoteExecutor) | [`ContextBuilder::remote_executor`] |

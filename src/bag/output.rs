@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Bag;
 use crate::error::{BoxError, Result, caught};
 use crate::files::{NewOutput, OutputOptions, Token};
-use crate::operators::actions::{WriteText, WriteTo, part_name, write_failed};
+use crate::operators::actions::{WriteAction, WriteText, part_name, write_failed};
 use crate::pipeline::{Pipeline, Plain, Record};
 use crate::task::Site;
 
@@ -79,18 +79,18 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// ```
     /// let mut output = Vec::new();
-    /// let written = holdall::range(0..3).map(|n| n * n).write_lines(&mut output)?;
+    /// let written = holdall::range(0..3).map(|n| n * n).write_to(&mut output)?;
     /// assert_eq!(output, b"0\n1\n4\n");
     /// assert_eq!((written.records, written.bytes), (3, 6));
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn write_lines<Form>(&self, output: impl Write) -> Result<Written>
+    pub fn write_to<Form>(&self, output: impl Write) -> Result<Written>
     where
         T: WriteLine<Form>,
         Form: 'static,
     {
-        let site = Site::new("write_lines");
+        let site = Site::new("write_to");
         let line = |record: T::Ref<'_>| {
             let mut line = Vec::new();
             T::write_line(T::peek(&record), &mut line).map(|()| line)
@@ -160,17 +160,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///     }
     /// }
     ///
-    /// assert_eq!(holdall::range(0..1000).write_to(Null)?, 1000);
+    /// assert_eq!(holdall::range(0..1000).write(Null)?, 1000);
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn write_to<S: Sink<T>>(&self, mut sink: S) -> Result<S::Output> {
+    pub fn write<S: Sink<T>>(&self, mut sink: S) -> Result<S::Output> {
         let site = Site::new(sink.name());
         let failed = |cause| write_failed(cause, site);
         let partitions = self.pipeline.partitions();
         let writer = caught(Some(site), || sink.begin(partitions).map_err(failed))?;
         let mut parts = Vec::new();
-        self.run(&WriteTo { site, writer }, |_, part| {
+        self.run(&WriteAction { site, writer }, |_, part| {
             parts.push(part);
             ControlFlow::Continue(())
         })?;
@@ -325,7 +325,7 @@ impl TextWriter {
             },
             form: PhantomData,
         };
-        bag.write_to(sink)
+        bag.write(sink)
     }
 }
 

@@ -11,7 +11,7 @@ use super::*;
 use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::files::{FileSystems, NewOutput, OutputOptions};
 use crate::operators::actions::{
-    Collect, Count, Fold, HasAny, Top, TryForEach, WriteText, WriteTo,
+    Collect, Count, Fold, HasAny, Top, TryForEach, WriteAction, WriteText,
 };
 use crate::operators::from_source::{Reading, Source};
 use crate::operators::map_partitions::Records;
@@ -730,7 +730,7 @@ fn written_files_get_their_names_when_they_are_whole() {
         let options = OutputOptions::default();
         NewOutput::begin(&FileSystems::default(), &path, &options).unwrap()
     };
-    let write = |output: &NewOutput| WriteTo {
+    let write = |output: &NewOutput| WriteAction {
         site: site(),
         writer: WriteText {
             output: output.writer().unwrap(),

@@ -144,7 +144,7 @@ fn the_tools_of_the_system_agree() -> Result<()> {
     let read = || context.read_text(files.write("text", &text));
     let output = |bag: Bag<str>| -> Result<String> {
         let mut output = Vec::new();
-        bag.write_lines(&mut output)?;
+        bag.write_to(&mut output)?;
         Ok(String::from_utf8(output).expect("UTF-8"))
     };
 

@@ -231,23 +231,17 @@ fn a_sink_is_begun_and_committed_once() {
     on_every_executor(|context, _| {
         let (sink, called) = Memory::new(Fault::None);
         let written = numbers(context, Fault::None)
-            .write_to(sink)
+            .write(sink)
             .expect("an output");
         assert_is_whole(&written);
         assert_eq!(calls(&called), ["begin", "commit"]);
 
         let (sink, called) = Memory::new(Fault::None);
-        assert!(
-            context
-                .empty()
-                .write_to(sink)
-                .expect("an output")
-                .is_empty()
-        );
+        assert!(context.empty().write(sink).expect("an output").is_empty());
         assert_eq!(calls(&called), ["begin", "commit"]);
 
         let (sink, called) = Memory::new(Fault::None);
-        let written = context.from_iter(0..10).write_to(sink).expect("an output");
+        let written = context.from_iter(0..10).write(sink).expect("an output");
         assert_eq!(written, [(0..10).collect::<Vec<_>>()]);
         assert_eq!(calls(&called), ["begin a stream", "commit"]);
     });
@@ -307,30 +301,30 @@ fn a_fault_of_a_sink_ends_the_job_and_the_sink() {
         for (fault, is_panic) in [(Fault::Fail, false), (Fault::Panic, true)] {
             let (sink, called) = Memory::new(fault);
             let error = numbers(context, Fault::None)
-                .write_to(sink)
+                .write(sink)
                 .expect_err("it fails");
             match error.kind() {
                 ErrorKind::TaskPanicked { .. } => assert!(is_panic, "{error}"),
                 ErrorKind::Write { .. } => assert!(!is_panic, "{error}"),
                 _ => panic!("{error:?}"),
             }
-            assert_place(&error, "write_to", Some(BAD - 2 * RECORDS + 1));
+            assert_place(&error, "write", Some(BAD - 2 * RECORDS + 1));
             assert_eq!(calls(&called), ["begin", "abort"]);
         }
         for fault in [Fault::Fail, Fault::Panic] {
             let (mut sink, called) = Memory::new(Fault::None);
             sink.commit_fault = fault;
             let error = numbers(context, Fault::None)
-                .write_to(sink)
+                .write(sink)
                 .expect_err("it fails");
             assert_eq!(
                 error.context().and_then(|place| place.operator),
-                Some("write_to")
+                Some("write")
             );
             assert_eq!(calls(&called), ["begin", "commit", "abort"]);
         }
         let (sink, called) = Memory::new(Fault::None);
-        let failing = numbers(context, Fault::Fail).write_to(sink);
+        let failing = numbers(context, Fault::Fail).write(sink);
         let error = failing.expect_err("the source fails");
         assert!(matches!(error.kind(), ErrorKind::Read { .. }), "{error:?}");
         assert_eq!(calls(&called), ["begin", "abort"]);
@@ -382,7 +376,7 @@ fn a_worker_that_dies_while_it_writes_costs_no_record() {
     let (context, recorder) = on(PROCESSES);
     let (sink, called) = Memory::new(die_once(directory.path()));
     let written = numbers(&context, Fault::None)
-        .write_to(sink)
+        .write(sink)
         .expect("an output");
     assert_is_whole(&written);
     assert_eq!(calls(&called), ["begin", "commit"]);

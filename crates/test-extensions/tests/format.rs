@@ -193,7 +193,7 @@ fn what_is_written_is_what_is_read() {
         let records = read_fixed_length(context, paths.clone(), 4, 3_000).expect("files");
         let sink = FixedLengthSink::new(&output, 4).expect("a directory");
         let even = records.filter(|record| number(record).is_multiple_of(2));
-        assert_eq!(even.write_to(sink).expect("an output"), 10_000);
+        assert_eq!(even.write(sink).expect("an output"), 10_000);
         let action = recorder.take().into_iter().find_map(|event| match event {
             Event::JobStarted { action, .. } => Some(action),
             _ => None,
@@ -208,7 +208,7 @@ fn what_is_written_is_what_is_read() {
 
         // It is refused by `commit`, and nothing is left of the attempt.
         let sink = FixedLengthSink::new(&output, 4).expect("a directory");
-        let error = even.write_to(sink).expect_err("it exists");
+        let error = even.write(sink).expect_err("it exists");
         assert!(matches!(error.kind(), ErrorKind::Write { .. }), "{error:?}");
         assert!(error.is_io(), "{error:?}");
         fs::remove_dir_all(&output).expect("a directory");
@@ -224,7 +224,7 @@ fn a_failed_output_leaves_nothing() {
     on_every_executor(|context, _| {
         let records = read_fixed_length(context, paths.clone(), 4, 3_000).expect("files");
         let sink = FixedLengthSink::new(&output, 5).expect("a directory");
-        let error = records.write_to(sink).expect_err("4 bytes are not 5");
+        let error = records.write(sink).expect_err("4 bytes are not 5");
         assert!(matches!(error.kind(), ErrorKind::Write { .. }), "{error:?}");
         let place = error.context().expect("a place");
         assert_eq!(place.operator, Some("write_fixed_length"));
@@ -282,7 +282,7 @@ fn repeated_attempts_do_not_show_in_the_output() {
         .expect("the settings are right");
     let records = read_fixed_length(&context, paths.clone(), 4, 3_000).expect("files");
     let sink = FixedLengthSink::new(&output, 4).expect("a directory");
-    assert_eq!(records.write_to(sink).expect("an output"), 20_000);
+    assert_eq!(records.write(sink).expect("an output"), 20_000);
     assert_eq!(names(&output).len(), 7);
     let written = names(&output)
         .into_iter()

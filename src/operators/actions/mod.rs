@@ -32,8 +32,8 @@ mod last;
 mod take_sample;
 mod top;
 mod try_fold;
+mod write;
 mod write_text;
-mod write_to;
 
 pub(crate) use collect::{Collect, HasAny};
 pub(crate) use count::Count;
@@ -43,10 +43,10 @@ pub(crate) use last::{Last, Position};
 pub(crate) use take_sample::{TakeSample, keep_least};
 pub(crate) use top::Top;
 pub(crate) use try_fold::TryFold;
+pub use write::{Attempt, PartitionWriter, Sink};
+pub(crate) use write::{WriteAction, write_failed};
 pub use write_text::WriteLine;
 pub(crate) use write_text::{WriteText, part_name};
-pub use write_to::{Attempt, PartitionWriter, Sink};
-pub(crate) use write_to::{WriteTo, write_failed};
 
 use serde::{Deserialize, Serialize};
 

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use super::write_to::{Attempt, PartitionWriter};
+use super::write::{Attempt, PartitionWriter};
 use crate::error::{BoxError, Result};
 use crate::files::{OutputWriter, PendingFile, Token};
 use crate::pipeline::Record;

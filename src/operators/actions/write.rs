@@ -1,4 +1,4 @@
-//! `write_to`: writes each partition in a format that another crate defines.
+//! `write`: writes each partition in a format that another crate defines.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -11,7 +11,7 @@ use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::portable;
 use crate::task::{Partition, Site, Task};
 
-/// A destination for the records of a bag, for [`Bag::write_to`](crate::Bag::write_to).
+/// A destination for the records of a bag, for [`Bag::write`](crate::Bag::write).
 ///
 /// Implement it to write a format or to a store. The sink itself stays in the process that runs the action. It prepares
 /// the output, and completes it once all partitions are written. Tasks write the partitions with a [`PartitionWriter`],
@@ -90,7 +90,7 @@ use crate::task::{Partition, Site, Task};
 /// # let dir = tempfile::tempdir().unwrap();
 /// let directory = dir.path().join("numbers");
 /// let unfinished = tempfile::tempdir_in(dir.path()).unwrap();
-/// holdall::range_partitioned(0..10_u32, 2).write_to(Numbers { directory: directory.clone(), unfinished })?;
+/// holdall::range_partitioned(0..10_u32, 2).write(Numbers { directory: directory.clone(), unfinished })?;
 /// assert_eq!(fs::read(directory.join("00001")).unwrap(), [5, 6, 7, 8, 9].map(u32::to_le_bytes).concat());
 /// # Ok::<(), holdall::Error>(())
 /// ```
@@ -126,7 +126,7 @@ pub trait Sink<T: Record + ?Sized>: Sized {
 
     /// Returns the name of the method or function that runs the action, for errors and [events](crate::events).
     fn name(&self) -> &'static str {
-        "write_to"
+        "write"
     }
 }
 
@@ -210,16 +210,16 @@ pub(crate) fn write_failed(cause: BoxError, site: Site) -> Error {
     Error::of_cause(cause, |source| ErrorKind::Write { context, source }).at(site)
 }
 
-pub(crate) struct WriteTo<W> {
+pub(crate) struct WriteAction<W> {
     pub(crate) site: Site,
     pub(crate) writer: W,
 }
 
 portable! {
-    [W: Data] WriteTo<W> { site: part, writer: value }
+    [W: Data] WriteAction<W> { site: part, writer: value }
 }
 
-impl<T, W> Action<T> for WriteTo<W>
+impl<T, W> Action<T> for WriteAction<W>
 where
     T: Record + ?Sized,
     W: PartitionWriter<T>,
