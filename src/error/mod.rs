@@ -443,6 +443,30 @@ pub enum ErrorKind {
     },
 }
 
+/// The context of an [`ErrorKind`] that has one, borrowed as the kind is.
+macro_rules! context_of {
+    ($kind:expr) => {
+        match $kind {
+            ErrorKind::TaskPanicked { context, .. }
+            | ErrorKind::Closure { context, .. }
+            | ErrorKind::Read { context, .. }
+            | ErrorKind::Write { context, .. }
+            | ErrorKind::MissingPartition { context, .. }
+            | ErrorKind::Codec { context, .. }
+            | ErrorKind::DiskFull { context, .. }
+            | ErrorKind::QuotaExceeded { context, .. }
+            | ErrorKind::CapturingClosure { context }
+            | ErrorKind::NotPortable { context, .. }
+            | ErrorKind::TooManyAttempts { context, .. }
+            | ErrorKind::InvalidGraph { context, .. }
+            | ErrorKind::LengthMismatch { context, .. }
+            | ErrorKind::ProgramFailed { context, .. }
+            | ErrorKind::NotRepeatable { context } => Some(context),
+            _ => None,
+        }
+    };
+}
+
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
         Self(Box::new(kind))
@@ -572,24 +596,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn context(&self) -> Option<&ErrorContext> {
-        match &*self.0 {
-            ErrorKind::TaskPanicked { context, .. }
-            | ErrorKind::Closure { context, .. }
-            | ErrorKind::Read { context, .. }
-            | ErrorKind::Write { context, .. }
-            | ErrorKind::MissingPartition { context, .. }
-            | ErrorKind::Codec { context, .. }
-            | ErrorKind::DiskFull { context, .. }
-            | ErrorKind::QuotaExceeded { context, .. }
-            | ErrorKind::CapturingClosure { context }
-            | ErrorKind::NotPortable { context, .. }
-            | ErrorKind::TooManyAttempts { context, .. }
-            | ErrorKind::InvalidGraph { context, .. }
-            | ErrorKind::LengthMismatch { context, .. }
-            | ErrorKind::ProgramFailed { context, .. }
-            | ErrorKind::NotRepeatable { context } => Some(context),
-            _ => None,
-        }
+        context_of!(&*self.0)
     }
 
     /// Returns whether the output of an earlier stage is damaged or lost, so that recomputing it may help.
@@ -633,24 +640,7 @@ impl Error {
     }
 
     pub(crate) fn context_mut(&mut self) -> Option<&mut ErrorContext> {
-        match &mut *self.0 {
-            ErrorKind::TaskPanicked { context, .. }
-            | ErrorKind::Closure { context, .. }
-            | ErrorKind::Read { context, .. }
-            | ErrorKind::Write { context, .. }
-            | ErrorKind::MissingPartition { context, .. }
-            | ErrorKind::Codec { context, .. }
-            | ErrorKind::DiskFull { context, .. }
-            | ErrorKind::QuotaExceeded { context, .. }
-            | ErrorKind::CapturingClosure { context }
-            | ErrorKind::NotPortable { context, .. }
-            | ErrorKind::TooManyAttempts { context, .. }
-            | ErrorKind::InvalidGraph { context, .. }
-            | ErrorKind::LengthMismatch { context, .. }
-            | ErrorKind::ProgramFailed { context, .. }
-            | ErrorKind::NotRepeatable { context } => Some(context),
-            _ => None,
-        }
+        context_of!(&mut *self.0)
     }
 }
 

@@ -46,7 +46,7 @@ struct Batch {
 }
 
 /// What a thread has to tell once it has the lock.
-enum Outcome {
+enum TaskOutcome {
     Done(Stored),
     Damaged { need: Option<usize>, error: Error },
 }
@@ -54,7 +54,7 @@ enum Outcome {
 /// The outcome of a task.
 struct Ended {
     rank: u32,
-    outcome: Outcome,
+    outcome: TaskOutcome,
     /// Values that it has read from files, with their ranks.
     loaded: Vec<(u32, Value)>,
     /// Memory of these, in bytes.
@@ -146,8 +146,8 @@ impl<'s> LocalRun<'s> {
         } in ended.drain(..)
         {
             match outcome {
-                Outcome::Done(stored) => state.finish(plan, rank, stored),
-                Outcome::Damaged { need, error } => state.postpone(plan, rank, need, error)?,
+                TaskOutcome::Done(stored) => state.finish(plan, rank, stored),
+                TaskOutcome::Damaged { need, error } => state.postpone(plan, rank, need, error)?,
             }
             state.values.subtract_bytes(loaded_bytes);
             for (need, value) in loaded {
@@ -218,7 +218,7 @@ impl<'s> LocalRun<'s> {
             })
         });
         let outcome = match outcome {
-            Ok(stored) => Outcome::Done(stored),
+            Ok(stored) => TaskOutcome::Done(stored),
             Err(error) => {
                 let error = plan.placed(rank, STAGE, error);
                 self.send_failed(number, &error);
@@ -226,7 +226,7 @@ impl<'s> LocalRun<'s> {
                     return Err(error);
                 }
                 let need = reading.get();
-                Outcome::Damaged { need, error }
+                TaskOutcome::Damaged { need, error }
             }
         };
         Ok(Ended {
