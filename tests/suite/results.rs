@@ -151,7 +151,7 @@ fn fallible_transformations_end_at_the_first_error() {
 fn results_are_mapped_filtered_and_divided() {
     holds(|bag, n| {
         let results = || bag.clone().map(|n| if n % 3 == 0 { Err(n) } else { Ok(n) });
-        let expected = |n: u32| if n % 3 == 0 { Err(n) } else { Ok(n) };
+        let expected = |n: u32| if n.is_multiple_of(3) { Err(n) } else { Ok(n) };
         let mapped: Vec<_> = (0..n).map(expected).map(|r| r.map(|n| n + 1)).collect();
         assert_eq!(results().map_ok(|n| n + 1).collect()?, mapped);
         let filtered: Vec<_> = (0..n)
