@@ -3,7 +3,7 @@
 //! A crate that adds its own kind of work, such as chunked arrays, needs more than operators on records. This module
 //! has what it can share with the jobs of bags:
 //!
-//! - [`Layers`] runs tasks that need values of each other, on the threads or workers of a [`Context`].
+//! - [`Layers`] runs tasks that need values of each other, on the threads or workers of a [`Context`](crate::Context).
 //!   [`Layer`] describes them, and has an example.
 //! - [`ReservedMemory`] is a part of the [memory budget](crate::ContextBuilder::memory). A component that
 //!   [can release memory](ReclaimMemory) may be asked to.
