@@ -497,6 +497,7 @@
 //! ├─ text/          text as bytes: files, splits, blocks, lines, words, fields, compression; does not use bags
 //! ├─ task/          what a running task receives and returns, and what the tasks of a job share
 //! ├─ pipeline/      Record, Key, Pipeline, Boxed: a narrow chain as one generic type
+//! ├─ summary/       Summary: results of all records in one pass, and their arithmetic
 //! ├─ shuffle/       moves records of one stage to the partitions of the next: combined, grouped or sorted, in memory
 //! │                 and in files; its README.md has a picture
 //! ├─ lineage/       describes how a bag is computed; executes nothing
@@ -512,8 +513,8 @@
 //! ```
 //!
 //! A module uses only modules that come before it in this list:
-//! `error, id, storage, portable, files, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, events,
-//! executor, layers, scheduler, context, extend, bag`.
+//! `error, id, storage, portable, files, config, counter, text, task, pipeline, shuffle, summary, lineage, operators,
+//! plan, events, executor, layers, scheduler, context, extend, bag`.
 
 mod bag;
 mod config;
@@ -534,6 +535,7 @@ mod portable;
 mod scheduler;
 mod shuffle;
 mod storage;
+pub mod summary;
 mod task;
 mod text;
 
@@ -550,7 +552,6 @@ pub use events::{JobSummary, StageSummary};
 pub use executor::init;
 pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;
-pub use operators::combines::WholeNumber;
 pub use operators::from_source::{Reading, Source};
 pub use operators::group_by_key::Group;
 pub use operators::map_partitions::Records;
@@ -562,7 +563,9 @@ pub use operators::read_text::ReadText;
 pub use operators::values::Values;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable, Text};
 pub use plan::{Plan, PlanOperator, PlanStage, StageOutput};
+pub use portable::Portable;
 pub use storage::size::{ByteSize, IntoByteSize};
+pub use summary::{Histogram, Number, Stats, Summary};
 pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
 
 /// The examples of the README are tested as those of the docs are.

@@ -31,7 +31,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Runs a job that folds each partition by `add`, beginning with the value that `make` returns, and then the values
     /// of the partitions by `merge`, in order.
-    fn fold_at<A, Make, Add>(
+    pub(super) fn fold_at<A, Make, Add>(
         &self,
         site: Site,
         make: Make,

@@ -94,6 +94,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.shuffle(site, grouping, after)
     }
 
+    /// Returns the partitioning of a join with `other` by keys of type `K`: that of this bag or, if only `other` is
+    /// partitioned by key, that of `other`.
+    fn keyed_with<K: ?Sized + 'static, U, Q>(&self, other: &Bag<U, Q>) -> Keyed
+    where
+        U: Record + ?Sized,
+    {
+        let keyed = self.keyed_by::<K>();
+        let of_other = other.node.keyed.filter(|other| other.is_by::<K>());
+        match of_other {
+            Some(other) if self.shuffle_partitions.is_none() && self.node.keyed != Some(keyed) => {
+                other
+            }
+            _ => keyed,
+        }
+    }
+
     /// Chooses the side to which the join filter is applied. If both sides qualify, it is the right side if the left
     /// input is known to be smaller, otherwise the left side. Neither side is filtered if one is already partitioned by
     /// `keyed`.
@@ -126,7 +142,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Q: Pipeline<Out = U>,
     {
         let context = self.context.clone();
-        let keyed = Keyed::by::<J::Key>(context.shuffle_partitions());
+        let keyed = self.keyed_with::<J::Key, _, _>(&other);
         let sifting = self.sifting(&other, keyed, J::SIFTS_LEFT, J::SIFTS_RIGHT);
         let ((left, of_left), (right, of_right)) = match sifting {
             Sifting::None => (
@@ -233,7 +249,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     {
         let site = Site::new("group_by_key");
         let context = self.context.clone();
-        let keyed = Keyed::by::<K>(context.shuffle_partitions());
+        let keyed = self.keyed_by::<K>();
         let (side, dependency) = self.side::<Pairs<K, V>>(site, keyed, Travel::All);
         let groups = Groups {
             side,
@@ -272,7 +288,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     {
         let site = Site::new("cogroup");
         let context = self.context.clone();
-        let keyed = Keyed::by::<K>(context.shuffle_partitions());
+        let keyed = self.keyed_with::<K, _, _>(&other);
         let (left, of_left) = self.side::<Pairs<K, V>>(site, keyed, Travel::All);
         let (right, of_right) = other.side::<Pairs<K, W>>(site, keyed, Travel::All);
         let groups = CoGroups {

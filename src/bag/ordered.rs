@@ -116,7 +116,7 @@ impl Sortable for [u8] {
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Sorts by `sort` into ranges.
     fn sort_at<S: Sort<Record = T>>(self, site: Site, sort: S) -> Bag<T> {
-        let partitions = self.context.shuffle_partitions();
+        let partitions = self.partitions_after_shuffle();
         self.sort_into(site, sort, partitions, RecordOrder::Sorted)
     }
 

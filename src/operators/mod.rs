@@ -26,7 +26,6 @@
 //! | `combining` | the operators of `combine_by_key` as data |
 //! | `combine_any_order`, `combine_in_order` | `combine_by_key` if the order of combining cannot matter, and if it may |
 //! | `combines`, `joinings` | the special cases of `combine_by_key` and of `join` |
-//! | `ranked` | the first few records in the order of a comparison, for `top` and `bottom`, also per key |
 //! | `scans`, `neighbours` | the special cases of `scan` |
 //! | `random` | pseudorandom numbers by seed and place |
 //! | `values` | the values of a group as a stream |
@@ -65,7 +64,6 @@ pub(crate) mod pipe;
 pub(crate) mod positions;
 mod random;
 pub(crate) mod range;
-pub(crate) mod ranked;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;

@@ -33,6 +33,7 @@ pub(crate) use outputs::part::{Content, MapPart};
 pub(crate) use outputs::shuffle_outputs::ShuffleOutputs;
 pub(crate) use read::group_stream::GroupCursor;
 pub(crate) use read::sorted_cursor::{GroupValues, SortedGroups};
+pub(crate) use table::held::Held;
 pub(crate) use write::combine::Combine;
 pub(crate) use write::combiner::Combiner;
 pub(crate) use write::grouper::Grouper;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "error",
     "id",
     "storage",
@@ -16,6 +16,7 @@ const LAYERS: [&str; 21] = [
     "text",
     "task",
     "pipeline",
+    "summary",
     "shuffle",
     "lineage",
     "operators",

@@ -34,6 +34,7 @@ mod sampling;
 mod sort;
 mod sort_without_order;
 mod stages;
+mod summaries;
 mod text_files;
 mod text_tools;
 mod types;
