@@ -15,7 +15,7 @@ use crate::operators::map::Map;
 use crate::pipeline::{Call, Data, Given, Initial, Key, Owned, Pipeline, Plain, Record};
 use crate::portable::Portable;
 use crate::shuffle::{Combine, HashPartitioner};
-use crate::summary::{Number, Summary};
+use crate::summary::{Numeric, Summary};
 use crate::task::Site;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
@@ -187,7 +187,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         self.combine_at(site, CountByKey(PhantomData))
     }
 
-    /// Sums the values of each key, which must be [numbers](Number).
+    /// Sums the values of each key, which must be [numbers](Numeric).
     ///
     /// For integers, needs less time and memory than [`reduce_by_key`](Bag::reduce_by_key), because they can be summed in
     /// any order. On overflow, it behaves as `+` does. Floating-point numbers are summed in the order of the bag; see
@@ -206,14 +206,14 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     #[track_caller]
     pub fn sum_by_key(self) -> Bag<(K, V)>
     where
-        V: Number,
+        V: Numeric,
     {
         self.sum_by_key_at(Site::new("sum_by_key"))
     }
 
     pub(super) fn sum_by_key_at(self, site: Site) -> Bag<(K, V)>
     where
-        V: Number,
+        V: Numeric,
     {
         self.combine_at(site, SumByKey(PhantomData))
     }

@@ -3,6 +3,7 @@
 mod actions;
 mod collections;
 mod emitting;
+mod cogroups;
 mod explain;
 mod extremes;
 mod fallible;
@@ -14,6 +15,7 @@ mod narrow;
 mod neighbours;
 mod ordered;
 mod output;
+mod pairs;
 mod partitioning;
 mod per_key;
 mod per_key_summaries;

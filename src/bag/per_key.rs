@@ -18,8 +18,10 @@ use crate::task::Site;
 /// transformation: it runs nothing, and returns a bag with one pair for each key. Partitions and order are those of
 /// [`combine_by_key`](Bag::combine_by_key), and values are combined before the shuffle.
 ///
-/// A closure that needs a [state](Bag::with) can receive it one step earlier: compute what it compares by
-/// `with(state).map_values(..)`, and compare that.
+/// A closure that needs a [state](Bag::with) can receive it one step earlier: compute what it compares or summarises by
+/// `with(state).map_values(..)`. For `reduce`, `fold` and `aggregate`, use `with(state)` and
+/// [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key) or
+/// [`aggregate_by_key`](Bag::aggregate_by_key).
 ///
 /// # Examples
 ///
@@ -87,7 +89,10 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     /// ```
     #[track_caller]
     pub fn first(self) -> Bag<(K, V)> {
-        let site = Site::new("first");
+        self.first_at(Site::new("first"))
+    }
+
+    pub(super) fn first_at(self, site: Site) -> Bag<(K, V)> {
         self.change_at(site, Plain(|_: &mut V, _: V| ()))
     }
 

@@ -6,7 +6,7 @@ use super::keyed::finish;
 use super::{Bag, PerKey};
 use crate::pipeline::{Data, Pipeline, Plain};
 use crate::portable::Portable;
-use crate::summary::{self, Histogram, Number, Stats, Summary};
+use crate::summary::{self, Histogram, Numeric, Stats, Summary};
 use crate::task::Site;
 
 /// All values of each key, combined into one.
@@ -203,7 +203,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     #[track_caller]
     pub fn stats_of<N, F>(self, number_of: F) -> Bag<(K, Stats)>
     where
-        N: Number,
+        N: Numeric,
         F: Fn(&V) -> N + Send + Sync + 'static,
     {
         self.pairs
@@ -213,7 +213,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
 
 /// Statistics of the numbers of each key. They are computed in the order of the bag; see
 /// [order](crate#order-and-partitions) for the last digits.
-impl<K: Data + Eq, V: Number, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
+impl<K: Data + Eq, V: Numeric, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     /// Sums the values of each key, like [`Bag::sum_by_key`].
     ///
     /// # Examples

@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use super::{Bag, Sortable};
 use crate::error::Result;
-use crate::operators::actions::{Collect, Count};
+use crate::operators::actions::Count;
 use crate::operators::map_partitions::Records;
 use crate::operators::persist::StorageLevel;
 use crate::pipeline::{Call, Data, Key, Pipeline, Plain, Record, Stated, Storable};
 use crate::summary::{
-    self, ClonedRecord, Histogram, HistogramSummary, Number, OrderedRecord, Stats,
+    self, ClonedRecord, Histogram, HistogramSummary, Numeric, OrderedRecord, Stats,
 };
 use crate::task::Site;
 
 /// Statistics of numbers. To compute several of them in one pass, use [`stats`](Bag::stats) or
 /// [`summarize`](Bag::summarize).
-impl<T: Number, P: Pipeline<Out = T>> Bag<T, P> {
+impl<T: Numeric, P: Pipeline<Out = T>> Bag<T, P> {
     /// Returns the arithmetic mean, or `None` if the bag is empty. Runs a job.
     ///
     /// The sum is as accurate as if it had been computed with twice the digits of an `f64` and then rounded.
@@ -161,7 +161,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn stats_of<N, F>(&self, number_of: F) -> Result<Stats>
     where
-        N: Number,
+        N: Numeric,
         F: for<'a> Fn(T::Peek<'a>) -> N + Send + Sync + 'static,
     {
         self.summarize_at(Site::new("stats_of"), summary::stats_of(number_of))
@@ -209,7 +209,6 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    #[expect(clippy::type_complexity, reason = "an alias would hide the pair")]
     pub fn minmax(&self) -> Result<Option<(T::Owned, T::Owned)>>
     where
         T: ClonedRecord + OrderedRecord,
@@ -366,12 +365,7 @@ where
             });
         };
         let chosen = self.map_partitions_at(site, Stated(Arc::new(places), choose));
-        let mut found = Vec::new();
-        chosen.run(&Collect::all(site), |_, mut records: Vec<T::Owned>| {
-            found.append(&mut records);
-            ControlFlow::Continue(())
-        })?;
-        Ok(found)
+        chosen.collect_at(site)
     }
 }
 

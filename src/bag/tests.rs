@@ -437,6 +437,14 @@ fn joins_travel() {
     assert_travels(left().left_join_broadcast(right()));
     assert_travels(left().semi_join_broadcast(right()));
     assert_travels(left().anti_join_broadcast(right()));
+    assert_travels(left().cogroup3(right(), left()));
+    assert_travels(left().cogroup4(right(), left(), right()));
+    assert_travels(left().group_by_key().values());
+    assert_travels(right().flat_map_values(|text| [text.clone(), text]));
+    assert_travels(right().filter_values(|text| text.len() > 1));
+    assert_travels(right().try_map_values(|text| Ok::<_, String>(text.len())));
+    assert_travels(numbers().cartesian(right()));
+    assert_travels(numbers().distinct_by_key(|n| n % 7));
     assert_travels(numbers().intersection(numbers()));
     assert_travels(numbers().subtract(numbers().filter(|n| n % 2 == 0)));
     // Both sides, and the combined values, are already in the partition of their key.
@@ -453,6 +461,8 @@ fn sorts_travel() {
     assert_travels(numbers().sort_by_cached_key(|n| n.to_string()));
     assert_travels(numbers().merge_sorted(numbers()));
     assert_travels(pairs().repartition_and_sort_within_partitions(3));
+    assert_travels(pairs().sort_values_by(|a, b| b.cmp(a)));
+    assert_travels(pairs().partition_by(3).sort_values());
     assert_travels(
         pairs()
             .partition_by(3)

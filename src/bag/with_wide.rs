@@ -72,6 +72,26 @@ where
     }
 }
 
+/// Sorting of values by key.
+impl<K, V, P, S> BagWith<(K, V), P, S>
+where
+    K: Data + Ord,
+    V: Data,
+    P: Pipeline<Out = (K, V)>,
+    S: Data + Sync,
+{
+    /// [`Bag::sort_values_by`](crate::Bag::sort_values_by), with the state.
+    #[track_caller]
+    pub fn sort_values_by<F>(self, compare: F) -> Bag<(K, V)>
+    where
+        F: Fn(&S, &V, &V) -> Ordering + Send + Sync + 'static,
+    {
+        let compare = self.stated(compare);
+        self.bag
+            .sort_values_at(Site::new("sort_values_by"), compare)
+    }
+}
+
 /// Sorting.
 impl<T, P, S> BagWith<T, P, S>
 where

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::pipeline::{Call, Data, Key, Peek, Ref};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{Combine, Held};
-use crate::summary::{Number, Ranked, Summary};
+use crate::shuffle::{Accumulator, Combine};
+use crate::summary::{Numeric, Ranked, Summary};
 
 /// `count_by_value`: the number of occurrences of each record.
 pub(crate) struct CountByValue<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
@@ -35,12 +35,12 @@ impl<T: Key + ?Sized> Combine for CountByValue<T> {
     }
 
     #[inline(always)]
-    fn add(&self, count: &mut impl Held<u64>, (): ()) {
+    fn add(&self, count: &mut impl Accumulator<u64>, (): ()) {
         *count.get_mut() += 1;
     }
 
     #[inline(always)]
-    fn merge(&self, count: &mut impl Held<u64>, later: u64) {
+    fn merge(&self, count: &mut impl Accumulator<u64>, later: u64) {
         *count.get_mut() += later;
     }
 }
@@ -71,12 +71,12 @@ impl<K: Data + Eq, V: 'static> Combine for CountByKey<K, V> {
     }
 
     #[inline(always)]
-    fn add(&self, count: &mut impl Held<u64>, (): ()) {
+    fn add(&self, count: &mut impl Accumulator<u64>, (): ()) {
         *count.get_mut() += 1;
     }
 
     #[inline(always)]
-    fn merge(&self, count: &mut impl Held<u64>, later: u64) {
+    fn merge(&self, count: &mut impl Accumulator<u64>, later: u64) {
         *count.get_mut() += later;
     }
 }
@@ -88,7 +88,7 @@ portable! {
     [K, V] SumByKey<K, V> { 0: part }
 }
 
-impl<K: Data + Eq, V: Data + Number> Combine for SumByKey<K, V> {
+impl<K: Data + Eq, V: Data + Numeric> Combine for SumByKey<K, V> {
     type In = (K, V);
     type Key = K;
     type Value = V;
@@ -107,12 +107,12 @@ impl<K: Data + Eq, V: Data + Number> Combine for SumByKey<K, V> {
     }
 
     #[inline(always)]
-    fn add(&self, sum: &mut impl Held<V>, value: V) {
+    fn add(&self, sum: &mut impl Accumulator<V>, value: V) {
         *sum.get_mut() += value;
     }
 
     #[inline(always)]
-    fn merge(&self, sum: &mut impl Held<V>, later: V) {
+    fn merge(&self, sum: &mut impl Accumulator<V>, later: V) {
         *sum.get_mut() += later;
     }
 }
@@ -141,10 +141,10 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
     fn create(&self, (): ()) {}
 
     #[inline(always)]
-    fn add(&self, _: &mut impl Held<()>, (): ()) {}
+    fn add(&self, _: &mut impl Accumulator<()>, (): ()) {}
 
     #[inline(always)]
-    fn merge(&self, _: &mut impl Held<()>, (): ()) {}
+    fn merge(&self, _: &mut impl Accumulator<()>, (): ()) {}
 }
 
 /// `top` and `bottom` of `per_key`: the first `n` values of each key in the order of a comparison.
@@ -185,13 +185,13 @@ where
     }
 
     #[inline(always)]
-    fn add(&self, ranked: &mut impl Held<Ranked<V>>, value: V) {
+    fn add(&self, ranked: &mut impl Accumulator<Ranked<V>>, value: V) {
         let ranked = ranked.get_mut();
         ranked.offer(value, &|a, b| self.compare.call((a, b)));
     }
 
     #[inline(always)]
-    fn merge(&self, ranked: &mut impl Held<Ranked<V>>, later: Ranked<V>) {
+    fn merge(&self, ranked: &mut impl Accumulator<Ranked<V>>, later: Ranked<V>) {
         let ranked = ranked.get_mut();
         ranked.merge(later, &|a, b| self.compare.call((a, b)));
     }
@@ -240,12 +240,12 @@ where
     }
 
     #[inline(always)]
-    fn add(&self, combined: &mut impl Held<C>, value: V) {
+    fn add(&self, combined: &mut impl Accumulator<C>, value: V) {
         self.add.call((combined.get_mut(), value));
     }
 
     #[inline(always)]
-    fn merge(&self, combined: &mut impl Held<C>, later: C) {
+    fn merge(&self, combined: &mut impl Accumulator<C>, later: C) {
         self.merge.call((combined.get_mut(), later));
     }
 }
@@ -284,12 +284,12 @@ where
     }
 
     #[inline(always)]
-    fn add(&self, reduced: &mut impl Held<V>, value: V) {
+    fn add(&self, reduced: &mut impl Accumulator<V>, value: V) {
         reduced.replace(|reduced| self.op.call((reduced, value)));
     }
 
     #[inline(always)]
-    fn merge(&self, reduced: &mut impl Held<V>, later: V) {
+    fn merge(&self, reduced: &mut impl Accumulator<V>, later: V) {
         self.add(reduced, later);
     }
 }
@@ -330,12 +330,12 @@ where
     }
 
     #[inline(always)]
-    fn add(&self, part: &mut impl Held<S::Part>, value: V) {
+    fn add(&self, part: &mut impl Accumulator<S::Part>, value: V) {
         self.summary.add(part.get_mut(), &value);
     }
 
     #[inline(always)]
-    fn merge(&self, part: &mut impl Held<S::Part>, later: S::Part) {
+    fn merge(&self, part: &mut impl Accumulator<S::Part>, later: S::Part) {
         self.summary.merge(part.get_mut(), later);
     }
 }

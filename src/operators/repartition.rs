@@ -21,6 +21,8 @@ pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
 
     /// What the choices for the records of one partition have in common.
     type Start;
+    /// Whether any number of tasks reads each partition.
+    const IS_READ_BY_ALL: bool = false;
 
     fn partitions(&self) -> usize;
 
@@ -144,6 +146,11 @@ where
     type Outputs = ShuffleOutputs<RecordBuffer>;
 
     fn outputs(&self, _: &P, readers: usize, _: &Resources) -> Self::Outputs {
+        let readers = if C::IS_READ_BY_ALL {
+            usize::MAX
+        } else {
+            readers
+        };
         ShuffleOutputs::new(self.0.partitions(), (), readers)
     }
 
@@ -163,6 +170,10 @@ where
 
     fn partitioning(&self) -> &'static str {
         C::PARTITIONING
+    }
+
+    fn is_broadcast(&self) -> bool {
+        C::IS_READ_BY_ALL
     }
 }
 

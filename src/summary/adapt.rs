@@ -1,6 +1,6 @@
 //! Summaries that are made of other summaries, of closures, or of the user's own types.
 
-use super::Summary;
+use super::definition::Summary;
 use crate::pipeline::{Data, Record};
 use crate::portable::{Portable, portable};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
-use super::Summary;
+use super::definition::Summary;
 use super::records::{ClonedRecord, OrderedRecord};
 use crate::portable::portable;
 

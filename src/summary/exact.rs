@@ -9,15 +9,15 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use super::Summary;
+use super::definition::Summary;
 use crate::pipeline::Data;
 use crate::portable::portable;
 
-/// Number of bits of a digit.
+/// Numeric of bits of a digit.
 const DIGIT_BITS: u32 = 32;
 const DIGIT: i64 = 1 << DIGIT_BITS;
 
-/// Number of additions after which carries are propagated. Each changes a digit by less than 2^52.
+/// Numeric of additions after which carries are propagated. Each changes a digit by less than 2^52.
 const MAX_ADDS: u32 = 1 << 11;
 
 /// Binary exponent of the lowest bit of digit 0. The lowest bit of an `f64` is 2^-1074.
@@ -91,7 +91,7 @@ pub struct ExactSum {
     /// Digits in ascending order. Digit `i` counts 2^(32 * (`first` + i) + `MIN_EXPONENT`).
     digits: Vec<i64>,
     first: u32,
-    /// Number of additions since carries were propagated.
+    /// Numeric of additions since carries were propagated.
     adds: u32,
     /// Sum of the numbers that are infinite or NaN.
     special: f64,

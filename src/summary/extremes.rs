@@ -2,8 +2,8 @@
 
 use std::marker::PhantomData;
 
-use super::Summary;
-use super::order::{By, ByKey, Natural, Order};
+use super::definition::Summary;
+use super::order::{CompareBy, CompareByKey, Natural, Order};
 use super::records::ClonedRecord;
 use crate::portable::{Portable, portable};
 
@@ -51,8 +51,8 @@ pub fn max() -> ExtremeSummary<Natural, true> {
 /// assert_eq!(ends, (Some(-2.0), Some(1.5)));
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub fn min_by<F>(compare: F) -> ExtremeSummary<By<F>, false> {
-    let order = By(compare);
+pub fn min_by<F>(compare: F) -> ExtremeSummary<CompareBy<F>, false> {
+    let order = CompareBy(compare);
     ExtremeSummary { order }
 }
 
@@ -61,8 +61,8 @@ pub fn min_by<F>(compare: F) -> ExtremeSummary<By<F>, false> {
 /// # Examples
 ///
 /// See [`min_by`].
-pub fn max_by<F>(compare: F) -> ExtremeSummary<By<F>, true> {
-    let order = By(compare);
+pub fn max_by<F>(compare: F) -> ExtremeSummary<CompareBy<F>, true> {
+    let order = CompareBy(compare);
     ExtremeSummary { order }
 }
 
@@ -82,8 +82,8 @@ pub fn max_by<F>(compare: F) -> ExtremeSummary<By<F>, true> {
 /// assert_eq!((shortest, longest), (Some("of"), Some("words")));
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub fn min_by_key<F>(key_of: F) -> ExtremeSummary<ByKey<F>, false> {
-    let order = ByKey(key_of);
+pub fn min_by_key<F>(key_of: F) -> ExtremeSummary<CompareByKey<F>, false> {
+    let order = CompareByKey(key_of);
     ExtremeSummary { order }
 }
 
@@ -93,8 +93,8 @@ pub fn min_by_key<F>(key_of: F) -> ExtremeSummary<ByKey<F>, false> {
 /// # Examples
 ///
 /// See [`min_by_key`].
-pub fn max_by_key<F>(key_of: F) -> ExtremeSummary<ByKey<F>, true> {
-    let order = ByKey(key_of);
+pub fn max_by_key<F>(key_of: F) -> ExtremeSummary<CompareByKey<F>, true> {
+    let order = CompareByKey(key_of);
     ExtremeSummary { order }
 }
 
@@ -194,8 +194,8 @@ pub fn minmax() -> MinMaxSummary<Natural> {
 /// assert_eq!(numbers.summarize(minmax_by(f64::total_cmp))?, Some((-2.0, 1.5)));
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub fn minmax_by<F>(compare: F) -> MinMaxSummary<By<F>> {
-    let order = By(compare);
+pub fn minmax_by<F>(compare: F) -> MinMaxSummary<CompareBy<F>> {
+    let order = CompareBy(compare);
     MinMaxSummary { order }
 }
 
@@ -211,8 +211,8 @@ pub fn minmax_by<F>(compare: F) -> MinMaxSummary<By<F>> {
 /// assert_eq!(words.summarize(minmax_by_key(|word: &&str| word.len()))?, Some(("of", "words")));
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub fn minmax_by_key<F>(key_of: F) -> MinMaxSummary<ByKey<F>> {
-    let order = ByKey(key_of);
+pub fn minmax_by_key<F>(key_of: F) -> MinMaxSummary<CompareByKey<F>> {
+    let order = CompareByKey(key_of);
     MinMaxSummary { order }
 }
 

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::Summary;
-use super::number::Number;
+use super::definition::Summary;
+use super::number::Numeric;
 use crate::portable::portable;
 
-/// Counts [numbers](Number) by buckets. Bucket `i` is the range from `edges[i]` to `edges[i + 1]`, without the upper
+/// Counts [numbers](Numeric) by buckets. Bucket `i` is the range from `edges[i]` to `edges[i + 1]`, without the upper
 /// edge, except that the last bucket includes its upper edge.
 ///
 /// # Panics
@@ -64,7 +64,7 @@ impl HistogramSummary {
     }
 }
 
-impl<T: Number> Summary<T> for HistogramSummary {
+impl<T: Numeric> Summary<T> for HistogramSummary {
     type Part = Histogram;
     type Output = Histogram;
 

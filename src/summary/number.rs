@@ -24,7 +24,9 @@ use crate::pipeline::Data;
     message = "`{Self}` is no number that this library can sum",
     note = "use `reduce_by_key(|a, b| a + b)`, which adds values of any type in the order of the bag"
 )]
-pub trait Number: Data + Copy + Sync + PartialOrd + AddAssign + MulAssign + sealed::Sealed {
+pub trait Numeric:
+    Data + Copy + Sync + PartialOrd + AddAssign + MulAssign + sealed::Sealed
+{
     /// Whether the sum is the same in whatever order numbers are added.
     #[doc(hidden)]
     const IS_WHOLE: bool;
@@ -48,7 +50,7 @@ macro_rules! number {
     ($is_whole:literal, $zero:literal, $one:literal: $($number:ty)*) => {$(
         impl sealed::Sealed for $number {}
 
-        impl Number for $number {
+        impl Numeric for $number {
             const IS_WHOLE: bool = $is_whole;
             const ZERO: Self = $zero;
             const ONE: Self = $one;
@@ -65,7 +67,7 @@ macro_rules! wrapping {
     ($($number:ty)*) => {$(
         impl sealed::Sealed for Wrapping<$number> {}
 
-        impl Number for Wrapping<$number> {
+        impl Numeric for Wrapping<$number> {
             const IS_WHOLE: bool = true;
             const ZERO: Self = Self(0);
             const ONE: Self = Self(1);

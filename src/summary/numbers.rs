@@ -2,8 +2,8 @@
 
 use std::marker::PhantomData;
 
-use super::Summary;
-use super::number::Number;
+use super::definition::Summary;
+use super::number::Numeric;
 use crate::pipeline::Record;
 use crate::portable::portable;
 
@@ -50,7 +50,7 @@ impl<T: Record + ?Sized> Summary<T> for CountSummary {
     }
 }
 
-/// Sums [numbers](Number). A floating-point sum depends on the partitioning, but not on the run;
+/// Sums [numbers](Numeric). A floating-point sum depends on the partitioning, but not on the run;
 /// [`sum_exact`](super::sum_exact) does not.
 ///
 /// # Examples
@@ -72,7 +72,7 @@ pub struct SumSummary(PhantomData<()>);
 
 portable! { [] SumSummary { 0: part } }
 
-impl<T: Number> Summary<T> for SumSummary {
+impl<T: Numeric> Summary<T> for SumSummary {
     type Part = T;
     type Output = T;
 
@@ -94,7 +94,7 @@ impl<T: Number> Summary<T> for SumSummary {
     }
 }
 
-/// Multiplies [numbers](Number). The product of no numbers is 1.
+/// Multiplies [numbers](Numeric). The product of no numbers is 1.
 ///
 /// # Examples
 ///
@@ -115,7 +115,7 @@ pub struct ProductSummary(PhantomData<()>);
 
 portable! { [] ProductSummary { 0: part } }
 
-impl<T: Number> Summary<T> for ProductSummary {
+impl<T: Numeric> Summary<T> for ProductSummary {
     type Part = T;
     type Output = T;
 
@@ -137,7 +137,7 @@ impl<T: Number> Summary<T> for ProductSummary {
     }
 }
 
-/// Returns the arithmetic mean of [numbers](Number), or `None` if there are none.
+/// Returns the arithmetic mean of [numbers](Numeric), or `None` if there are none.
 ///
 /// The sum is as accurate as if it had been computed with twice the digits of an `f64` and then rounded.
 ///
@@ -160,7 +160,7 @@ pub struct MeanSummary(PhantomData<()>);
 
 portable! { [] MeanSummary { 0: part } }
 
-impl<T: Number> Summary<T> for MeanSummary {
+impl<T: Numeric> Summary<T> for MeanSummary {
     /// The number of numbers, their sum, and what rounding has taken from the sum.
     type Part = (u64, f64, f64);
     type Output = Option<f64>;

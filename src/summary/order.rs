@@ -35,11 +35,11 @@ impl<T: OrderedRecord + ?Sized> Order<T> for Natural {
 
 /// The order of a comparison.
 #[derive(Clone, Copy)]
-pub struct By<F>(pub(super) F);
+pub struct CompareBy<F>(pub(super) F);
 
-portable! { [F] By<F> { 0: code } }
+portable! { [F] CompareBy<F> { 0: code } }
 
-impl<T, F> Order<T> for By<F>
+impl<T, F> Order<T> for CompareBy<F>
 where
     T: Record + ?Sized,
     F: for<'a, 'b> Fn(T::Peek<'a>, T::Peek<'b>) -> Ordering + Send + Sync + 'static,
@@ -52,11 +52,11 @@ where
 
 /// The order of the keys that a closure returns.
 #[derive(Clone, Copy)]
-pub struct ByKey<F>(pub(super) F);
+pub struct CompareByKey<F>(pub(super) F);
 
-portable! { [F] ByKey<F> { 0: code } }
+portable! { [F] CompareByKey<F> { 0: code } }
 
-impl<T, K, F> Order<T> for ByKey<F>
+impl<T, K, F> Order<T> for CompareByKey<F>
 where
     T: Record + ?Sized,
     K: Ord,
@@ -81,14 +81,14 @@ impl<T: Record + ?Sized, O: Order<T>> Order<T> for Descending<O> {
     }
 }
 
-impl<F> std::fmt::Debug for By<F> {
+impl<F> std::fmt::Debug for CompareBy<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("By")
+        f.write_str("CompareBy")
     }
 }
 
-impl<F> std::fmt::Debug for ByKey<F> {
+impl<F> std::fmt::Debug for CompareByKey<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ByKey")
+        f.write_str("CompareByKey")
     }
 }

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use super::Summary;
-use super::order::{By, ByKey, Descending, Natural, Order};
+use super::definition::Summary;
+use super::order::{CompareBy, CompareByKey, Descending, Natural, Order};
 use super::records::ClonedRecord;
 use crate::pipeline::Record;
 use crate::portable::{Portable, portable};
@@ -150,8 +150,8 @@ pub fn top(n: usize) -> RankedSummary<Descending<Natural>> {
 /// assert_eq!(ends, (vec![1.5], vec![-2.0]));
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub fn top_by<F>(n: usize, compare: F) -> RankedSummary<Descending<By<F>>> {
-    let order = Descending(By(compare));
+pub fn top_by<F>(n: usize, compare: F) -> RankedSummary<Descending<CompareBy<F>>> {
+    let order = Descending(CompareBy(compare));
     RankedSummary { n, order }
 }
 
@@ -170,8 +170,8 @@ pub fn top_by<F>(n: usize, compare: F) -> RankedSummary<Descending<By<F>>> {
 /// assert_eq!((longest, shortest), (vec!["words"], vec!["of", "bag"]));
 /// # Ok::<(), holdall::Error>(())
 /// ```
-pub fn top_by_key<F>(n: usize, key_of: F) -> RankedSummary<Descending<ByKey<F>>> {
-    let order = Descending(ByKey(key_of));
+pub fn top_by_key<F>(n: usize, key_of: F) -> RankedSummary<Descending<CompareByKey<F>>> {
+    let order = Descending(CompareByKey(key_of));
     RankedSummary { n, order }
 }
 
@@ -193,8 +193,8 @@ pub fn bottom(n: usize) -> RankedSummary<Natural> {
 /// # Examples
 ///
 /// See [`top_by`].
-pub fn bottom_by<F>(n: usize, compare: F) -> RankedSummary<By<F>> {
-    let order = By(compare);
+pub fn bottom_by<F>(n: usize, compare: F) -> RankedSummary<CompareBy<F>> {
+    let order = CompareBy(compare);
     RankedSummary { n, order }
 }
 
@@ -203,8 +203,8 @@ pub fn bottom_by<F>(n: usize, compare: F) -> RankedSummary<By<F>> {
 /// # Examples
 ///
 /// See [`top_by_key`].
-pub fn bottom_by_key<F>(n: usize, key_of: F) -> RankedSummary<ByKey<F>> {
-    let order = ByKey(key_of);
+pub fn bottom_by_key<F>(n: usize, key_of: F) -> RankedSummary<CompareByKey<F>> {
+    let order = CompareByKey(key_of);
     RankedSummary { n, order }
 }
 

@@ -1,7 +1,7 @@
 //! What summaries need of records that they only borrow.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pipeline::{Data, Peek, Record};
 
@@ -49,6 +49,13 @@ pub trait OrderedRecord: Record<Owned: Ord> {
     /// Returns whether `set` has the record.
     #[doc(hidden)]
     fn is_in(set: &BTreeSet<Self::Owned>, record: Peek<'_, Self>) -> bool;
+
+    /// Returns the value of a record in `map`.
+    #[doc(hidden)]
+    fn value_mut<'m, V>(
+        map: &'m mut BTreeMap<Self::Owned, V>,
+        record: Peek<'_, Self>,
+    ) -> Option<&'m mut V>;
 }
 
 impl<T: Ord + 'static> OrderedRecord for T {
@@ -60,6 +67,11 @@ impl<T: Ord + 'static> OrderedRecord for T {
     #[inline]
     fn is_in(set: &BTreeSet<T>, record: &T) -> bool {
         set.contains(record)
+    }
+
+    #[inline]
+    fn value_mut<'m, V>(map: &'m mut BTreeMap<T, V>, record: &T) -> Option<&'m mut V> {
+        map.get_mut(record)
     }
 }
 
@@ -86,6 +98,14 @@ macro_rules! slice {
             #[inline]
             fn is_in(set: &BTreeSet<$owned>, record: &$slice) -> bool {
                 set.contains(record)
+            }
+
+            #[inline]
+            fn value_mut<'m, V>(
+                map: &'m mut BTreeMap<$owned, V>,
+                record: &$slice,
+            ) -> Option<&'m mut V> {
+                map.get_mut(record)
             }
         }
     };

@@ -5,12 +5,12 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use super::Summary;
 use super::adapt::{OfSummary, of};
-use super::number::Number;
+use super::definition::Summary;
+use super::number::Numeric;
 use crate::portable::portable;
 
-/// Computes the [`Stats`] of [numbers](Number).
+/// Computes the [`Stats`] of [numbers](Numeric).
 ///
 /// # Examples
 ///
@@ -26,7 +26,7 @@ pub fn stats() -> StatsSummary {
     StatsSummary(PhantomData)
 }
 
-/// Computes the [`Stats`] of the [numbers](Number) that `number_of` returns.
+/// Computes the [`Stats`] of the [numbers](Numeric) that `number_of` returns.
 ///
 /// # Examples
 ///
@@ -48,7 +48,7 @@ pub struct StatsSummary(PhantomData<()>);
 
 portable! { [] StatsSummary { 0: part } }
 
-impl<T: Number> Summary<T> for StatsSummary {
+impl<T: Numeric> Summary<T> for StatsSummary {
     type Part = Stats;
     type Output = Stats;
 
@@ -218,7 +218,7 @@ impl Stats {
     }
 }
 
-impl<N: Number> Extend<N> for Stats {
+impl<N: Numeric> Extend<N> for Stats {
     fn extend<I: IntoIterator<Item = N>>(&mut self, numbers: I) {
         for number in numbers {
             self.push(number.to_f64());
@@ -226,7 +226,7 @@ impl<N: Number> Extend<N> for Stats {
     }
 }
 
-impl<N: Number> FromIterator<N> for Stats {
+impl<N: Numeric> FromIterator<N> for Stats {
     fn from_iter<I: IntoIterator<Item = N>>(numbers: I) -> Self {
         let mut stats = Self::default();
         stats.extend(numbers);

@@ -1,7 +1,6 @@
 //! Tests of the arithmetic of summaries.
 
-use super::exact::ExactSum;
-use super::stats::Stats;
+use super::*;
 
 /// A pseudorandom number (xorshift).
 fn next(state: &mut u64) -> u64 {

@@ -1,6 +1,6 @@
 //! Tuples of summaries: several results in one pass.
 
-use super::Summary;
+use super::definition::Summary;
 use crate::pipeline::Record;
 
 macro_rules! tuple {

@@ -23,6 +23,7 @@ mod laziness;
 mod lineage;
 mod nesting;
 mod partitions;
+mod pairs;
 mod persist;
 mod piping;
 mod plans;

@@ -242,7 +242,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::shuffle::table::held::Held;
+    use crate::shuffle::table::accumulator::Accumulator;
 
     fn push(entries: &mut RangeEntries<String>, rank: u64, key: &[u8], value: String) {
         let mut value = Some(value);

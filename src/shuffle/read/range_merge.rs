@@ -280,7 +280,7 @@ mod tests {
     use crate::shuffle::key::blocks;
     use crate::shuffle::key::partitioner::HashPartitioner;
     use crate::shuffle::read::merger::TableSize;
-    use crate::shuffle::table::held::Held;
+    use crate::shuffle::table::accumulator::Accumulator;
     use crate::shuffle::table::slot::Slot;
     use crate::storage::memory::MemoryBudget;
     use crate::task::Resources;
@@ -307,11 +307,11 @@ mod tests {
             vec![value]
         }
 
-        fn add(&self, list: &mut impl Held<Vec<u32>>, value: u32) {
+        fn add(&self, list: &mut impl Accumulator<Vec<u32>>, value: u32) {
             list.get_mut().push(value);
         }
 
-        fn merge(&self, list: &mut impl Held<Vec<u32>>, later: Vec<u32>) {
+        fn merge(&self, list: &mut impl Accumulator<Vec<u32>>, later: Vec<u32>) {
             list.get_mut().extend(later);
         }
     }

@@ -13,7 +13,7 @@ use std::mem::MaybeUninit;
 use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::arena::Arena;
 use crate::shuffle::memory::zeroed::Zeroed;
-use crate::shuffle::table::held::Held;
+use crate::shuffle::table::accumulator::Accumulator;
 use crate::storage::codec::{SHORT_BYTES, Short};
 
 /// Maximum length of a key that is stored in the slot.
@@ -204,7 +204,7 @@ impl<V> Slot<V> {
     }
 }
 
-impl<V> Held<V> for Slot<V> {
+impl<V> Accumulator<V> for Slot<V> {
     #[inline(always)]
     fn get_mut(&mut self) -> &mut V {
         assert!(!self.is_empty(), "an empty slot has no value");

@@ -2,7 +2,7 @@
 
 use crate::pipeline::{Data, Key, Peek, Record, Ref};
 use crate::portable::Portable;
-use crate::shuffle::table::held::Held;
+use crate::shuffle::table::accumulator::Accumulator;
 
 /// Combines the values of a key into one.
 pub(crate) trait Combine: Portable + Send + Sync + 'static {
@@ -28,8 +28,8 @@ pub(crate) trait Combine: Portable + Send + Sync + 'static {
     fn create(&self, value: Self::Value) -> Self::Combined;
 
     /// Adds a value to a combined value, which stays where it is.
-    fn add(&self, combined: &mut impl Held<Self::Combined>, value: Self::Value);
+    fn add(&self, combined: &mut impl Accumulator<Self::Combined>, value: Self::Value);
 
     /// Merges a combined value into another one. The values of `later` come after those of `combined`.
-    fn merge(&self, combined: &mut impl Held<Self::Combined>, later: Self::Combined);
+    fn merge(&self, combined: &mut impl Accumulator<Self::Combined>, later: Self::Combined);
 }

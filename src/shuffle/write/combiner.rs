@@ -405,7 +405,7 @@ mod tests {
     use std::marker::PhantomData;
 
     use super::*;
-    use crate::shuffle::table::held::Held;
+    use crate::shuffle::table::accumulator::Accumulator;
     use crate::storage::memory::MemoryBudget;
     use crate::task::Flow;
 
@@ -431,11 +431,11 @@ mod tests {
             value
         }
 
-        fn add(&self, sum: &mut impl Held<u64>, value: u64) {
+        fn add(&self, sum: &mut impl Accumulator<u64>, value: u64) {
             *sum.get_mut() += value;
         }
 
-        fn merge(&self, sum: &mut impl Held<u64>, later: u64) {
+        fn merge(&self, sum: &mut impl Accumulator<u64>, later: u64) {
             *sum.get_mut() += later;
         }
     }

@@ -236,7 +236,7 @@ mod tests {
 
     use super::*;
     use crate::shuffle::outputs::ordered_outputs::OrderedOutputs;
-    use crate::shuffle::table::held::Held;
+    use crate::shuffle::table::accumulator::Accumulator;
     use crate::storage::memory::MemoryBudget;
 
     /// Shows how values are grouped: those of one combine group in parentheses, merged groups in brackets.
@@ -262,11 +262,11 @@ mod tests {
             value.to_string()
         }
 
-        fn add(&self, combined: &mut impl Held<String>, value: u64) {
+        fn add(&self, combined: &mut impl Accumulator<String>, value: u64) {
             combined.replace(|combined| format!("({combined} {value})"));
         }
 
-        fn merge(&self, combined: &mut impl Held<String>, later: String) {
+        fn merge(&self, combined: &mut impl Accumulator<String>, later: String) {
             combined.replace(|combined| format!("[{combined} {later}]"));
         }
     }
@@ -296,11 +296,11 @@ mod tests {
             value
         }
 
-        fn add(&self, combined: &mut impl Held<u64>, value: u64) {
+        fn add(&self, combined: &mut impl Accumulator<u64>, value: u64) {
             combined.replace(|combined| combined.wrapping_mul(31).wrapping_add(value));
         }
 
-        fn merge(&self, combined: &mut impl Held<u64>, later: u64) {
+        fn merge(&self, combined: &mut impl Accumulator<u64>, later: u64) {
             combined.replace(|combined| combined.wrapping_mul(1_000_003).rotate_left(7) ^ later);
         }
     }

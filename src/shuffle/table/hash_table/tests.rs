@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::shuffle::table::held::Held;
+use crate::shuffle::table::accumulator::Accumulator;
 
 fn put(table: &mut Table<String>, rank: u64, key: &[u8], value: &str) {
     let hashed = HashedKey::new(HashRank(rank), key);

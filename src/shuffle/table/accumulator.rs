@@ -1,7 +1,7 @@
 //! A combined value in the place where it is stored.
 
 /// The combined value of a key: in the slot of a table, or in an `Option` that is `Some`.
-pub(crate) trait Held<V> {
+pub(crate) trait Accumulator<V> {
     /// Returns the value, to be changed in place.
     fn get_mut(&mut self) -> &mut V;
 
@@ -9,7 +9,7 @@ pub(crate) trait Held<V> {
     fn replace(&mut self, update: impl FnOnce(V) -> V);
 }
 
-impl<V> Held<V> for Option<V> {
+impl<V> Accumulator<V> for Option<V> {
     #[inline(always)]
     fn get_mut(&mut self) -> &mut V {
         match self {
