@@ -13,6 +13,7 @@
 //! | [`first`], [`last`] | the first and the last record |
 //! | [`top`], [`bottom`] | the `n` greatest and smallest records; each also `_by` a comparison and `_by_key` |
 //! | [`to_vec`], [`to_set`] | all records, all distinct records |
+//! | [`count_distinct_approx`], [`heavy_hitters`], [`quantiles_approx`] | sketches: estimates with a known error, in little memory |
 //! | [`of`], [`filter`] | another summary, of what a closure returns, or of a part of the records |
 //! | [`aggregate`], [`custom`] | a result of your own |
 //!
@@ -41,10 +42,13 @@
 //! ```
 
 mod adapt;
+mod approx_quantiles;
 mod collections;
 mod definition;
+mod distinct;
 mod exact;
 mod extremes;
+mod frequent;
 mod histogram;
 mod number;
 mod numbers;
@@ -59,13 +63,18 @@ mod tuples;
 pub use adapt::{
     AggregateSummary, CustomSummary, FilterSummary, OfSummary, aggregate, custom, filter, of,
 };
+pub use approx_quantiles::{
+    ApproxQuantiles, ApproxQuantilesSummary, quantiles_approx, quantiles_approx_by,
+};
 pub use collections::{DistinctSummary, SetSummary, VecSummary, count_distinct, to_set, to_vec};
 pub use definition::Summary;
+pub use distinct::{ApproxDistinctSummary, count_distinct_approx};
 pub use exact::{ExactSum, ExactSumSummary, sum_exact};
 pub use extremes::{
     ExtremeSummary, FirstSummary, LastSummary, MinMaxSummary, first, last, max, max_by, max_by_key,
     min, min_by, min_by_key, minmax, minmax_by, minmax_by_key,
 };
+pub use frequent::{Frequency, HeavyHittersSummary, heavy_hitters};
 pub use histogram::{Histogram, HistogramSummary, histogram};
 pub use number::Numeric;
 pub use numbers::{

@@ -1,6 +1,9 @@
 //! Tests of the arithmetic of summaries.
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::storage::codec;
 
 /// A pseudorandom number (xorshift).
 fn next(state: &mut u64) -> u64 {
@@ -138,4 +141,129 @@ fn statistics_of_few_numbers_are_none() {
     assert_eq!(one.sample_stdev(), None);
     assert_eq!(one.to_string(), "count 1, mean 3, stdev 0, min 3, max 3");
     assert_eq!(none.to_string(), "count 0");
+}
+
+#[test]
+fn estimates_of_distinct_numbers_are_within_their_error() {
+    for bits in [0.1, 0.03, 0.01] {
+        let summary = count_distinct_approx(bits);
+        let mut sketch = start(&summary);
+        let mut next = 0_u64;
+        for count in [0, 1, 10, 100, 1_000, 5_000, 20_000, 100_000, 300_000] {
+            while next < count {
+                // Each number twice.
+                Summary::<u64>::add(&summary, &mut sketch, &next);
+                Summary::<u64>::add(&summary, &mut sketch, &next);
+                next += 1;
+            }
+            let copy = codec::decode(&encoded(&sketch)).unwrap();
+            let found = Summary::<u64>::finish(&summary, copy) as f64;
+            let error = (found - count as f64).abs() / count.max(1) as f64;
+            assert!(error <= 3.0 * bits, "{found} of {count}, {bits}");
+            assert!(error == 0.0 || count as f64 > 0.06 / bits / bits);
+        }
+    }
+}
+
+#[test]
+fn estimates_of_distinct_numbers_do_not_depend_on_the_grouping() {
+    let summary = count_distinct_approx(0.05);
+    let sketch = |numbers: std::ops::Range<u64>| {
+        let mut sketch = start(&summary);
+        numbers.for_each(|n| Summary::<u64>::add(&summary, &mut sketch, &n));
+        sketch
+    };
+    for size in [3, 20, 1_000, 50_000] {
+        let whole = encoded(&sketch(0..size));
+        for at in [0, 1, size / 3, size] {
+            let mut first = sketch(0..at);
+            Summary::<u64>::merge(&summary, &mut first, sketch(at / 2..size));
+            assert!(encoded(&first) == whole, "{at} of {size}");
+        }
+    }
+}
+
+fn start(summary: &ApproxDistinctSummary) -> <ApproxDistinctSummary as Summary<u64>>::Part {
+    Summary::<u64>::start(summary)
+}
+
+fn encoded<T: crate::pipeline::Data>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    codec::encode_into(value, &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn frequent_records_have_their_counts_between_the_bounds() {
+    let mut state = 11;
+    // A few numbers are frequent.
+    let numbers: Vec<u64> = (0..50_000)
+        .map(|_| (next(&mut state) % 1_000).pow(3) / 20_000_000)
+        .collect();
+    let mut counts = BTreeMap::<u64, u64>::new();
+    numbers
+        .iter()
+        .for_each(|n| *counts.entry(*n).or_default() += 1);
+    for capacity in [1, 3, 50, 10_000] {
+        let summary = heavy_hitters(capacity);
+        for together in [50_000, 7_000, 100] {
+            let mut merged = Summary::<u64>::start(&summary);
+            for some in numbers.chunks(together) {
+                let mut part = Summary::<u64>::start(&summary);
+                some.iter()
+                    .for_each(|n| Summary::<u64>::add(&summary, &mut part, n));
+                Summary::<u64>::merge(&summary, &mut merged, part);
+            }
+            let found = Summary::<u64>::finish(&summary, merged);
+            let most_lost = numbers.len() as u64 / (capacity as u64 + 1);
+            assert!(found.len() <= capacity);
+            for (number, frequency) in &found {
+                let count = counts[number];
+                assert!((frequency.at_least..=frequency.at_most).contains(&count));
+                assert!(frequency.at_most - frequency.at_least <= most_lost);
+            }
+            let frequent = counts.iter().filter(|(_, count)| **count > most_lost);
+            for (number, _) in frequent {
+                assert!(found.iter().any(|(found, _)| found == number), "{number}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ranks_of_estimated_quantiles_are_within_their_error() {
+    let at: Vec<f64> = (0..=20).map(|n| f64::from(n) / 20.0).collect();
+    let mut state = 5;
+    for (size, error) in [
+        (0, 0.1),
+        (1, 0.1),
+        (150, 0.1),
+        (200_000, 0.1),
+        (100_000, 0.02),
+    ] {
+        let numbers: Vec<u64> = (0..size)
+            .map(|_| next(&mut state) % 1_000_000_000)
+            .collect();
+        let mut sorted = numbers.clone();
+        sorted.sort_unstable();
+        let summary = quantiles_approx(&at, error);
+        for together in [usize::MAX, 5_000, 90] {
+            let mut merged = Summary::<u64>::start(&summary);
+            for some in numbers.chunks(together) {
+                let mut part = Summary::<u64>::start(&summary);
+                some.iter()
+                    .for_each(|n| Summary::<u64>::add(&summary, &mut part, n));
+                Summary::<u64>::merge(&summary, &mut merged, part);
+            }
+            let found = Summary::<u64>::finish(&summary, merged);
+            assert!(found.error() <= error, "{} of {size}", found.error());
+            assert_eq!(found.values().len(), if size == 0 { 0 } else { at.len() });
+            for (at, value) in at.iter().zip(found.values()) {
+                let rank = sorted.partition_point(|n| n < value) as f64;
+                let wanted = at * size as f64;
+                let most = found.error() * size as f64 + 1.0;
+                assert!((rank - wanted).abs() <= most, "{rank}, {wanted}, {most}");
+            }
+        }
+    }
 }

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdall::summary::{
-    aggregate, bottom, bottom_by_key, count, count_distinct, custom, filter, first, last, max,
-    max_by, max_by_key, mean, min, min_by_key, minmax, minmax_by, of, product, stats_of, sum,
-    sum_exact, to_set, to_vec, top, top_by, top_by_key,
+    aggregate, bottom, bottom_by_key, count, count_distinct, count_distinct_approx, custom, filter,
+    first, heavy_hitters, last, max, max_by, max_by_key, mean, min, min_by_key, minmax, minmax_by,
+    of, product, quantiles_approx, quantiles_approx_by, stats_of, sum, sum_exact, to_set, to_vec,
+    top, top_by, top_by_key,
 };
 use holdall::{Bag, Context, ErrorKind, Stats, Summary};
 use serde::{Deserialize, Serialize};
@@ -476,4 +477,43 @@ fn a_number_of_partitions_counts_for_the_next_shuffle_alone() {
     assert_eq!(told().join(divided.clone()).partitions(), Some(3));
     let joined = |bag: Bag<(u64, (u64, u64))>| bag.sort().collect().unwrap();
     assert!(joined(other.join(divided)) == joined(pairs.clone().join(pairs)));
+}
+
+#[test]
+fn sketches_are_the_same_on_every_executor() {
+    on_every_executor_and_processes(|context| {
+        let numbers = context.range_partitioned(0..60_000, 9);
+        let numbers = numbers.map(|n: u64| n.wrapping_mul(n) % 20_011).boxed();
+        let distinct = numbers.count_distinct().unwrap() as f64;
+        let sketches = (
+            count_distinct_approx(0.02),
+            of(
+                |n: &u64| if n.is_multiple_of(3) { 1 } else { *n },
+                heavy_hitters(20),
+            ),
+            quantiles_approx(&[0.1, 0.5], 0.05),
+            quantiles_approx_by(&[0.1], 0.05, |a: &u64, b: &u64| b.cmp(a)),
+        );
+        let (estimate, frequent, quantiles, falling) = numbers.summarize(sketches).unwrap();
+        assert!((estimate as f64 - distinct).abs() < 0.06 * distinct);
+        let times = numbers
+            .clone()
+            .filter(|n| *n == 1 || n.is_multiple_of(3))
+            .count()
+            .unwrap();
+        let (number, bounds) = frequent[0];
+        assert!(number == 1 && (bounds.at_least..=bounds.at_most).contains(&times));
+        assert!(frequent.len() <= 20 && bounds.at_most - bounds.at_least <= 60_000 / 21);
+        assert!(quantiles.error() <= 0.05 && falling.error() <= 0.05);
+        let near = |found: u64, expected: f64| (found as f64 - expected).abs() < 0.07 * 20_011.0;
+        assert!(near(quantiles.values()[0], 2_001.0) && near(quantiles.values()[1], 10_005.0));
+        assert!(near(falling.values()[0], 18_010.0));
+        // The values that every executor finds.
+        static FOUND: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+        let found = format!("{estimate} {frequent:?} {quantiles:?} {falling:?}");
+        assert_eq!(*FOUND.get_or_init(|| found.clone()), found);
+        let keyed = numbers.key_by(|n| n % 2).per_key();
+        let keyed = keyed.summarize((count_distinct_approx(0.1), quantiles_approx(&[0.5], 0.1)));
+        assert_eq!(keyed.count().unwrap(), 2);
+    });
 }
