@@ -290,7 +290,7 @@ impl<K: Data + Eq, V: Numeric, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     /// ```
     /// let pairs = holdall::range(0..20).map(|n| (n % 2, n));
     /// let counts = pairs.per_key().histogram(&[0.0, 5.0, 10.0]).map_values(|sizes| sizes.counts().to_vec());
-    /// assert_eq!(counts.sort().collect()?, [(0, vec![3, 3]), (1, vec![2, 2])]);
+    /// assert_eq!(counts.sort().collect()?, [(0, vec![3, 3]), (1, vec![2, 3])]);
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]

@@ -261,7 +261,7 @@ where
     /// # Examples
     ///
     /// ```
-    /// let numbers = holdall::range(1..=1000).map(|n| n * 7 % 1001);
+    /// let numbers = holdall::range(1..=1000).map(|n| n * 3 % 1001);
     /// assert_eq!(numbers.quantiles(&[0.5, 0.99, 0.0])?, [500, 990, 1]);
     /// # Ok::<(), holdall::Error>(())
     /// ```

@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use serde::{Deserialize, Serialize};
+
 use super::definition::Summary;
 use super::number::Numeric;
 use crate::pipeline::Record;
@@ -161,29 +163,63 @@ pub struct MeanSummary(PhantomData<()>);
 portable! { [] MeanSummary { 0: part } }
 
 impl<T: Numeric> Summary<T> for MeanSummary {
-    /// The number of numbers, their sum, and what rounding has taken from the sum.
-    type Part = (u64, f64, f64);
+    type Part = MeanPart;
     type Output = Option<f64>;
 
-    fn start(&self) -> Self::Part {
-        (0, 0.0, 0.0)
+    fn start(&self) -> MeanPart {
+        MeanPart::default()
     }
 
     #[inline]
-    fn add(&self, (count, sum, lost): &mut Self::Part, number: &T) {
-        *count += 1;
-        *lost += add_with_error(sum, number.to_f64());
+    fn add(&self, part: &mut MeanPart, number: &T) {
+        part.count += 1;
+        part.lost += add_with_error(&mut part.sum, number.to_f64());
     }
 
-    fn merge(&self, (count, sum, lost): &mut Self::Part, later: Self::Part) {
-        *count += later.0;
-        *lost += add_with_error(sum, later.1) + later.2;
+    fn merge(&self, part: &mut MeanPart, later: MeanPart) {
+        part.count += later.count;
+        part.lost += add_with_error(&mut part.sum, later.sum) + later.lost;
     }
 
-    fn finish(&self, (count, sum, lost): Self::Part) -> Option<f64> {
+    fn finish(&self, MeanPart { count, sum, lost }: MeanPart) -> Option<f64> {
         // The error of a sum that is infinite is not a number.
         let sum = if lost.is_finite() { sum + lost } else { sum };
         (count > 0).then(|| sum / count as f64)
+    }
+}
+
+/// The number of numbers, their sum, and what rounding has taken from the sum.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "StoredMean", into = "StoredMean")]
+pub struct MeanPart {
+    count: u64,
+    sum: f64,
+    lost: f64,
+}
+
+/// The serialised form. One number is short: if keys are mostly distinct, the means of single numbers are shuffled.
+#[derive(Serialize, Deserialize)]
+enum StoredMean {
+    One(f64),
+    Many(u64, f64, f64),
+}
+
+impl From<MeanPart> for StoredMean {
+    fn from(MeanPart { count, sum, lost }: MeanPart) -> Self {
+        match count {
+            1 if lost == 0.0 => Self::One(sum),
+            _ => Self::Many(count, sum, lost),
+        }
+    }
+}
+
+impl From<StoredMean> for MeanPart {
+    fn from(stored: StoredMean) -> Self {
+        let (count, sum, lost) = match stored {
+            StoredMean::One(number) => (1, number, 0.0),
+            StoredMean::Many(count, sum, lost) => (count, sum, lost),
+        };
+        Self { count, sum, lost }
     }
 }
 

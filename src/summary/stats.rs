@@ -90,6 +90,7 @@ impl<T: Numeric> Summary<T> for StatsSummary {
 /// # Ok::<(), holdall::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "StoredStats", into = "StoredStats")]
 pub struct Stats {
     count: u64,
     sum: f64,
@@ -98,6 +99,52 @@ pub struct Stats {
     squares: f64,
     min: f64,
     max: f64,
+}
+
+/// The serialised form. One number is short: if keys are mostly distinct, the statistics of single numbers are shuffled.
+#[derive(Serialize, Deserialize)]
+enum StoredStats {
+    One(f64),
+    /// All fields, in order.
+    Many(u64, [f64; 5]),
+}
+
+impl From<Stats> for StoredStats {
+    fn from(stats: Stats) -> Self {
+        let Stats {
+            count,
+            sum,
+            mean,
+            squares,
+            min,
+            max,
+        } = stats;
+        match count {
+            // The sum has lost the sign of -0.0.
+            1 if !sum.is_nan() => Self::One(min),
+            _ => Self::Many(count, [sum, mean, squares, min, max]),
+        }
+    }
+}
+
+impl From<StoredStats> for Stats {
+    fn from(stored: StoredStats) -> Self {
+        match stored {
+            StoredStats::One(number) => {
+                let mut stats = Self::default();
+                stats.push(number);
+                stats
+            }
+            StoredStats::Many(count, [sum, mean, squares, min, max]) => Self {
+                count,
+                sum,
+                mean,
+                squares,
+                min,
+                max,
+            },
+        }
+    }
 }
 
 impl Default for Stats {
@@ -129,10 +176,16 @@ impl Stats {
         self.count += 1;
         self.sum += number;
         let difference = number - self.mean;
-        self.mean += difference / self.count as f64;
+        // A signed number takes one instruction to convert.
+        self.mean += difference / self.count.cast_signed() as f64;
         self.squares += difference * (number - self.mean);
-        self.min = self.min.min(number);
-        self.max = self.max.max(number);
+        // One instruction each, unlike `f64::min`; a comparison with NaN is false, too.
+        if number < self.min {
+            self.min = number;
+        }
+        if number > self.max {
+            self.max = number;
+        }
     }
 
     /// Adds the numbers of other statistics.
@@ -147,8 +200,10 @@ impl Stats {
     /// assert_eq!((stats.sum(), stats.variance()), (12.0, Some(3.5)));
     /// ```
     pub fn merge(&mut self, other: &Self) {
-        if other.count == 0 {
-            return;
+        match other.count {
+            0 => return,
+            1 => return self.push(other.sum),
+            _ => {}
         }
         let [count, others] = [self.count, other.count].map(|count| count as f64);
         self.count += other.count;

@@ -267,3 +267,22 @@ fn ranks_of_estimated_quantiles_are_within_their_error() {
         }
     }
 }
+
+#[test]
+fn stored_statistics_are_those_that_were_stored() {
+    let lists = [
+        vec![],
+        vec![0.1],
+        vec![-0.0],
+        vec![f64::NAN],
+        vec![f64::INFINITY],
+        vec![3.0, 0.1],
+    ];
+    for numbers in lists {
+        let stats: Stats = numbers.iter().copied().collect();
+        let read: Stats = codec::decode(&encoded(&stats)).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{stats:?}"));
+        let is_one = numbers.len() == 1 && !numbers[0].is_nan();
+        assert_eq!(encoded(&stats).len() < 16, is_one);
+    }
+}
