@@ -1,9 +1,9 @@
 //! The public methods: transformations, which build the lineage, and actions, which run it.
 
 mod actions;
+mod cogroups;
 mod collections;
 mod emitting;
-mod cogroups;
 mod explain;
 mod extremes;
 mod fallible;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::Bag;
 use crate::error::Result;
@@ -12,8 +13,9 @@ use crate::operators::actions::Collect;
 use crate::operators::filter::Filter;
 use crate::operators::flat_map::FlatMap;
 use crate::operators::group_by_key::Group;
-use crate::operators::key_is::{KeyIs, OnePartition};
+use crate::operators::key_is::KeyIs;
 use crate::operators::map::Map;
+use crate::operators::select_partitions::SelectPartitions;
 use crate::operators::try_step::Unwrap;
 use crate::pipeline::{Call, Data, Given, Key, Pipeline, Plain, Record};
 use crate::shuffle::HashPartitioner;
@@ -226,11 +228,12 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
             return self.clone().step(site, is_key).collect_at(site);
         };
         let partitioner = HashPartitioner::new(partitions);
-        let partition = OnePartition {
-            parent: std::sync::Arc::clone(&self.pipeline),
-            index: partitioner.position(&bytes).partition,
+        let partition = SelectPartitions {
+            parent: Arc::clone(&self.pipeline),
+            selected: vec![partitioner.position(&bytes).partition],
+            site,
         };
-        let node = Node::narrow(site, Some(1), &[&self.node]);
+        let node = Node::selection(site, Some(1), &self.node);
         let partition = Bag::new(partition, node, self.context.clone());
         partition.step(site, is_key).collect_at(site)
     }

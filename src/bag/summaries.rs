@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::Bag;
 use crate::error::{Result, caught};
-use crate::operators::actions::Summarize;
+use crate::operators::actions::SummaryAction;
 use crate::pipeline::{Pipeline, Record};
 use crate::portable::Portable;
 use crate::summary::Summary;
@@ -51,7 +51,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         S: Summary<T> + Portable,
     {
-        let action = Summarize { site, summary };
+        let action = SummaryAction { site, summary };
         let mut merged = None;
         self.run(&action, |task, later| {
             task.call(&site, || match &mut merged {

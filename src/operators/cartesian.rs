@@ -36,17 +36,24 @@ impl<T: Record + ?Sized> Choose<T> for InParts {
 
     const IS_READ_BY_ALL: bool = true;
 
+    /// The part.
+    type Start = usize;
+
     fn partitions(&self) -> usize {
         self.parts
     }
 
-    #[inline]
-    fn choose(&self, _: Peek<'_, T>, task: usize, _: usize) -> Result<usize> {
+    fn begin(&self, task: &Task<'_>) -> Result<usize> {
         let part = match self.partitions {
-            Some(partitions) => task * self.parts / partitions.max(1),
-            None => task,
+            Some(partitions) => task.partition() * self.parts / partitions.max(1),
+            None => task.partition(),
         };
         Ok(part.min(self.parts - 1))
+    }
+
+    #[inline]
+    fn choose(&self, part: &usize, _: Peek<'_, T>, _: usize) -> Result<usize> {
+        Ok(*part)
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::Step;
 use crate::error::Result;
-use crate::pipeline::{Data, Key, Pipeline, Ref};
-use crate::portable::{Portable, portable};
+use crate::pipeline::{Data, Key};
+use crate::portable::portable;
 use crate::storage::codec::Short;
-use crate::task::{Flow, Partition, Site, Task};
+use crate::task::{Flow, Site, Task};
 
 /// Passes on the values whose key has certain bytes.
 pub(crate) struct KeyIs<K, V> {
@@ -51,30 +50,5 @@ impl<K: Data + Eq, V: 'static> Step<(K, V)> for KeyIs<K, V> {
             Ok(false) => ControlFlow::Continue(()),
             Err(error) => task.fail_at(self.site, error),
         }
-    }
-}
-
-/// One partition of a bag.
-pub(crate) struct OnePartition<P> {
-    pub(crate) parent: Arc<P>,
-    pub(crate) index: usize,
-}
-
-portable! {
-    [P: Portable] OnePartition<P> { parent: part, index: data }
-}
-
-impl<P: Pipeline> Pipeline for OnePartition<P> {
-    type Out = P::Out;
-
-    fn partitions(&self) -> Option<usize> {
-        Some(1)
-    }
-
-    fn run<S>(&self, _: Partition, task: &Task<'_>, sink: &mut S) -> Result<Flow>
-    where
-        S: for<'a> FnMut(Ref<'a, P::Out>) -> Flow,
-    {
-        self.parent.run(Partition::at(self.index), task, sink)
     }
 }

@@ -19,10 +19,11 @@ pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     /// Describes, for the plan, what determines the partition of a record.
     const PARTITIONING: &'static str;
 
-    /// What the choices for the records of one partition have in common.
-    type Start;
     /// Whether any number of tasks reads each partition.
     const IS_READ_BY_ALL: bool = false;
+
+    /// What the choices for the records of one partition have in common.
+    type Start;
 
     fn partitions(&self) -> usize;
 

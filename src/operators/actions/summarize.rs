@@ -8,16 +8,16 @@ use crate::portable::{Portable, portable};
 use crate::summary::Summary;
 use crate::task::{Partition, Site, Task};
 
-pub(crate) struct Summarize<S> {
+pub(crate) struct SummaryAction<S> {
     pub(crate) site: Site,
     pub(crate) summary: S,
 }
 
 portable! {
-    [S: Portable] Summarize<S> { site: part, summary: part }
+    [S: Portable] SummaryAction<S> { site: part, summary: part }
 }
 
-impl<T, S> Action<T> for Summarize<S>
+impl<T, S> Action<T> for SummaryAction<S>
 where
     T: Record + ?Sized,
     S: Summary<T> + Portable,
