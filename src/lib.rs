@@ -20,8 +20,8 @@
 //! ```
 //!
 //! To continue, see [`read_text`] and the other sources below, [`Bag`] for all methods, each with an example,
-//! [`TextReader`] and [`TextWriter`] for the options of text files, and [`Context`] for settings. The sections of this
-//! page describe what applies everywhere.
+//! [`TextReader`] and [`TextWriter`] for the options of text files, [`summary`] for several results in one pass, and
+//! [`Context`] for settings. The sections of this page describe what applies everywhere.
 //!
 //! # How it runs
 //!
@@ -81,22 +81,28 @@
 //! | [`permute`](Bag::permute) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions) | random |
 //! | [`coalesce`](Bag::coalesce), [`coalesce_bytes`](Bag::coalesce_bytes) | neighbours merged, down to the number or size you ask for | unchanged |
 //! | [`union`](Bag::union), [`union_all`] | those of the first bag, then those of the second, and so on | the first bag, then the second, and so on |
-//! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key), all methods of [`per_key`](Bag::per_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by [hash](#hash) of the key, then by the bytes of the key |
-//! | [`group_by_key`](Bag::group_by_key), [`cogroup`](Bag::cogroup) | as above | as above; the values of a key keep the order of their bag |
+//! | [`count_by_value`](Bag::count_by_value), [`distinct`](Bag::distinct), [`count_by_key`](Bag::count_by_key), [`sum_by_key`](Bag::sum_by_key), [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key), [`aggregate_by_key`](Bag::aggregate_by_key), [`combine_by_key`](Bag::combine_by_key), [`distinct_by_key`](Bag::distinct_by_key), all methods of [`per_key`](Bag::per_key) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), 64 by default | by [hash](#hash) of the key, then by the bytes of the key |
+//! | [`group_by_key`](Bag::group_by_key), [`group_by`](Bag::group_by), [`cogroup`](Bag::cogroup), [`cogroup3`](Bag::cogroup3), [`cogroup4`](Bag::cogroup4) | as above | as above; the values of a key keep the order of their bag |
 //! | [`join`](Bag::join) and the other joins, [`intersection`](Bag::intersection), [`subtract`](Bag::subtract) | as above | as above; rows of a key follow the left bag, then the right |
 //! | [`join_broadcast`](Bag::join_broadcast) and the other `…_broadcast` methods | unchanged | unchanged; rows of one record follow the small bag |
+//! | [`cartesian`](Bag::cartesian) | unchanged, or one for each partition and each part of the other bag | by record of this bag, then by that of the other |
 //! | [`sort`](Bag::sort), [`sort_by`](Bag::sort_by), [`sort_by_key`](Bag::sort_by_key), [`sort_by_cached_key`](Bag::sort_by_cached_key), [`merge_sorted`](Bag::merge_sorted) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), each a range of the sort order | sorted; equal records keep their order |
 //! | [`repartition`](Bag::repartition) | the number you ask for | round-robin; each partition keeps the order of the bag |
 //! | [`partition_by`](Bag::partition_by) | the number you ask for, each a range of key hashes | each partition keeps the order of the bag |
 //! | [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions) | as above | by key within each partition; equal keys keep their order |
+//! | [`sort_values`](Bag::sort_values), [`sort_values_by`](Bag::sort_values_by) | [`shuffle_partitions`](ContextBuilder::shuffle_partitions), each a range of key hashes | by key within each partition, then by value |
 //!
-//! A keyed method does not shuffle records that are already in the partition of their key, if the number of partitions
-//! is the one it needs. It combines, groups, joins or sorts them in place, with the same result; a join decides this
-//! for each side. Records are in the partition of their key after every method that orders by hash, after
-//! [`partition_by`](Bag::partition_by), and after
+//! To set the number of partitions after one shuffle, call [`shuffle_partitions`](Bag::shuffle_partitions) before it.
+//!
+//! A keyed method does not shuffle records that are already in the partition of their key. It combines, groups, joins
+//! or sorts them in place, and keeps their number of partitions, unless it is told another one. A join decides this for
+//! each side, and takes the number of the first bag if both sides have one. Records are in the partition of their key
+//! after every method that orders by hash, except `distinct_by_key`, after [`partition_by`](Bag::partition_by), and after
 //! [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions). They stay there through
-//! methods that leave keys unchanged: [`filter`](Bag::filter), [`map_values`](Bag::map_values), [`keys`](Bag::keys),
-//! [`inspect`](Bag::inspect), [`persist`](Bag::persist), [`limit`](Bag::limit), [`sample`](Bag::sample) and the like.
+//! methods that leave keys unchanged: [`filter`](Bag::filter), [`map_values`](Bag::map_values),
+//! [`flat_map_values`](Bag::flat_map_values), [`try_map_values`](Bag::try_map_values),
+//! [`filter_values`](Bag::filter_values), [`keys`](Bag::keys), [`inspect`](Bag::inspect), [`persist`](Bag::persist),
+//! [`limit`](Bag::limit), [`sample`](Bag::sample) and the like.
 //!
 //! None of these numbers depends on the machine, so a program produces the same bytes on a large machine and on a small
 //! one. Some results still depend on how the input is partitioned:
@@ -111,7 +117,8 @@
 //! last. How values are grouped depends only on the partitions and their contents, with one exception: if the keys of a
 //! partition, or of such neighbours, exceed the thread's share of the memory budget, the budget matters too.
 //! Floating-point sums *by key* may then differ in their last digits with the memory budget, the number of threads, and
-//! the other jobs that share the budget. To get the same digits every time, use smaller partitions or sum integers.
+//! the other jobs that share the budget. To get the same digits every time, use smaller partitions, sum integers, or use
+//! [`sum_exact`](PerKey::sum_exact), which does not depend on the partitioning either.
 //!
 //! # Closures
 //!
@@ -499,6 +506,7 @@
 //! ├─ pipeline/      Record, Key, Pipeline, Boxed: a narrow chain as one generic type
 //! ├─ shuffle/       moves records of one stage to the partitions of the next: combined, grouped or sorted, in memory
 //! │                 and in files; its README.md has a picture
+//! ├─ summary/       Summary: results of all records in one pass, and their arithmetic
 //! ├─ lineage/       describes how a bag is computed; executes nothing
 //! ├─ operators/     one file per operator: what it computes, on both sides of its shuffle
 //! ├─ plan/          divides the lineage into stages
@@ -512,8 +520,8 @@
 //! ```
 //!
 //! A module uses only modules that come before it in this list:
-//! `error, id, storage, portable, files, config, counter, text, task, pipeline, shuffle, lineage, operators, plan, events,
-//! executor, layers, scheduler, context, extend, bag`.
+//! `error, id, storage, portable, files, config, counter, text, task, pipeline, shuffle, summary, lineage, operators,
+//! plan, events, executor, layers, scheduler, context, extend, bag`.
 
 mod bag;
 mod config;
@@ -534,6 +542,7 @@ mod portable;
 mod scheduler;
 mod shuffle;
 mod storage;
+pub mod summary;
 mod task;
 mod text;
 
@@ -550,7 +559,7 @@ pub use events::{JobSummary, StageSummary};
 pub use executor::init;
 pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;
-pub use operators::combines::WholeNumber;
+pub use operators::cogroup_many::{CoGroup3, CoGroup4};
 pub use operators::from_source::{Reading, Source};
 pub use operators::group_by_key::Group;
 pub use operators::map_partitions::Records;
@@ -562,7 +571,9 @@ pub use operators::read_text::ReadText;
 pub use operators::values::Values;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable, Text};
 pub use plan::{Plan, PlanOperator, PlanStage, StageOutput};
+pub use portable::Portable;
 pub use storage::size::{ByteSize, IntoByteSize};
+pub use summary::{Histogram, Numeric, Stats, Summary};
 pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
 
 /// The examples of the README are tested as those of the docs are.

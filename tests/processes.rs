@@ -295,28 +295,24 @@ fn wide_operators_hand_their_state_to_the_workers() {
             again.map_values(|seven, n| n + seven).collect()
         });
         assert_same(|context| {
-            let folded = pairs(context).fold_by_key(0, |seven, a, b| a ^ (b * seven));
+            let folded = pairs(context).fold_by_key(0, |seven, a, b| *a ^= b * seven);
             folded.collect()
         });
         assert_same(|context| {
             let sums = pairs(context).aggregate_by_key(
                 0,
-                |seven, sum, n| sum + n / seven,
-                |_, sum, later| sum + later,
+                |seven, sum, n| *sum += n / seven,
+                |_, sum, later| *sum += later,
             );
             sums.collect()
         });
         assert_same(|context| {
             let firsts = pairs(context).combine_by_key(
                 |seven, n| vec![n + seven],
-                |seven, mut kept, n| {
-                    kept.push(n + seven);
-                    kept
-                },
-                |seven, mut kept, later| {
+                |seven, kept, n| kept.push(n + seven),
+                |seven, kept, later| {
                     kept.extend(later);
                     kept.truncate(*seven as usize);
-                    kept
                 },
             );
             firsts

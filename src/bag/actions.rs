@@ -31,7 +31,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Runs a job that folds each partition by `add`, beginning with the value that `make` returns, and then the values
     /// of the partitions by `merge`, in order.
-    fn fold_at<A, Make, Add>(
+    pub(super) fn fold_at<A, Make, Add>(
         &self,
         site: Site,
         make: Make,
@@ -87,8 +87,15 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         T::Owned: Data,
     {
+        self.collect_at(Site::new("collect"))
+    }
+
+    pub(super) fn collect_at(&self, site: Site) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Data,
+    {
         let mut all = Vec::new();
-        let collect = Collect::all(Site::new("collect"));
+        let collect = Collect::all(site);
         self.run(&collect, |_, mut records: Vec<_>| {
             if all.is_empty() {
                 all = records;

@@ -11,6 +11,7 @@ use crate::operators::broadcast_join::{
 };
 use crate::operators::cogroup::{CoGroup, CoGroups};
 use crate::operators::group_by_key::{Group, Groups};
+use crate::operators::group_values::Ungroup;
 use crate::operators::join::{Joined, Joining};
 use crate::operators::joinings::{Anti, Full, Inner, Intersection, Left, Right, Semi, Subtract};
 use crate::operators::records_by_key::{Grouping, KeyUse, Pairs};
@@ -49,7 +50,7 @@ impl Travel {
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Brings each record to the partition of its key, as `keyed` defines it: by a shuffle, unless the records are
     /// already there. `E` extracts the key.
-    fn side<E: Encode<In = T>>(
+    pub(super) fn side<E: Encode<In = T>>(
         self,
         site: Site,
         keyed: Keyed,
@@ -94,6 +95,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.shuffle(site, grouping, after)
     }
 
+    /// Returns the partitioning of a join with `other` by keys of type `K`: that of this bag or, if only `other` is
+    /// partitioned by key, that of `other`.
+    pub(super) fn keyed_with<K: ?Sized + 'static, U, Q>(&self, other: &Bag<U, Q>) -> Keyed
+    where
+        U: Record + ?Sized,
+    {
+        let keyed = self.keyed_by::<K>();
+        let of_other = other.node.keyed.filter(|other| other.is_by::<K>());
+        match of_other {
+            Some(other) if self.shuffle_partitions.is_none() && self.node.keyed != Some(keyed) => {
+                other
+            }
+            _ => keyed,
+        }
+    }
+
     /// Chooses the side to which the join filter is applied. If both sides qualify, it is the right side if the left
     /// input is known to be smaller, otherwise the left side. Neither side is filtered if one is already partitioned by
     /// `keyed`.
@@ -126,7 +143,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         Q: Pipeline<Out = U>,
     {
         let context = self.context.clone();
-        let keyed = Keyed::by::<J::Key>(context.shuffle_partitions());
+        let keyed = self.keyed_with::<J::Key, _, _>(&other);
         let sifting = self.sifting(&other, keyed, J::SIFTS_LEFT, J::SIFTS_RIGHT);
         let ((left, of_left), (right, of_right)) = match sifting {
             Sifting::None => (
@@ -231,9 +248,15 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     where
         V: Data,
     {
-        let site = Site::new("group_by_key");
+        self.group_by_key_at(Site::new("group_by_key"))
+    }
+
+    pub(super) fn group_by_key_at(self, site: Site) -> Bag<Group<K, V>>
+    where
+        V: Data,
+    {
         let context = self.context.clone();
-        let keyed = Keyed::by::<K>(context.shuffle_partitions());
+        let keyed = self.keyed_by::<K>();
         let (side, dependency) = self.side::<Pairs<K, V>>(site, keyed, Travel::All);
         let groups = Groups {
             side,
@@ -272,7 +295,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     {
         let site = Site::new("cogroup");
         let context = self.context.clone();
-        let keyed = Keyed::by::<K>(context.shuffle_partitions());
+        let keyed = self.keyed_with::<K, _, _>(&other);
         let (left, of_left) = self.side::<Pairs<K, V>>(site, keyed, Travel::All);
         let (right, of_right) = other.side::<Pairs<K, W>>(site, keyed, Travel::All);
         let groups = CoGroups {
@@ -617,6 +640,23 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = Group<K, V>>> Bag<Group<K, V>, P> 
         let keyed = self.node.keyed;
         let key = Plain(|(key, _): (K, Values<'_, V>)| key);
         self.map_at(Site::new("keys"), key).keyed(keyed)
+    }
+
+    /// Returns the values of all groups, each in a record of its own: the groups in order, and the values of a group in
+    /// the order of its bag.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let groups = holdall::range(0..6).map(|n| (n % 2, n)).group_by_key();
+    /// let odd = groups.filter(|key| *key == 1).values();
+    /// assert_eq!(odd.collect()?, [1, 3, 5]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn values(self) -> Bag<V, impl Pipeline<Out = V>> {
+        let site = Site::new("values");
+        self.step(site, Ungroup { site })
     }
 
     /// Replaces the values of each group by the result of `op`, which receives them as a stream.

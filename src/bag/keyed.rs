@@ -8,12 +8,14 @@ use crate::lineage::{Keyed, Node, Parent};
 use crate::operators::Narrow;
 use crate::operators::combine_in_order::CombiningInOrder;
 use crate::operators::combines::{
-    ByClosures, CountByKey, CountByValue, Distinct, SumByKey, WholeNumber,
+    ByClosures, BySummary, CountByKey, CountByValue, Distinct, Reduce, SumByKey,
 };
 use crate::operators::combining::{CombineInPlace, CombineRead, Combining};
 use crate::operators::map::Map;
 use crate::pipeline::{Call, Data, Given, Initial, Key, Owned, Pipeline, Plain, Record};
+use crate::portable::Portable;
 use crate::shuffle::{Combine, HashPartitioner};
+use crate::summary::{Numeric, Summary};
 use crate::task::Site;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
@@ -23,7 +25,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         C: Combine<In = T>,
     {
-        let keyed = Keyed::by::<C::Key>(self.context.shuffle_partitions());
+        let keyed = self.keyed_by::<C::Key>();
         if self.node.keyed == Some(keyed) {
             self.combine_in_place(site, combine, keyed).boxed()
         } else {
@@ -135,10 +137,13 @@ impl<T: Key + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     #[track_caller]
     pub fn distinct(self) -> Bag<T::Owned> {
-        let site = Site::new("distinct");
+        self.distinct_at(Site::new("distinct"))
+    }
+
+    pub(super) fn distinct_at(self, site: Site) -> Bag<T::Owned> {
         let distinct = Distinct(PhantomData);
         let key = Plain(|(key, ()): (T::Owned, ())| key);
-        let keyed = Keyed::by::<T>(self.context.shuffle_partitions());
+        let keyed = self.keyed_by::<T>();
         if self.node.keyed == Some(keyed) {
             finish(self.combine_in_place(site, distinct, keyed), site, key)
         } else {
@@ -175,13 +180,19 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// ```
     #[track_caller]
     pub fn count_by_key(self) -> Bag<(K, u64)> {
-        self.combine_at(Site::new("count_by_key"), CountByKey(PhantomData))
+        self.count_by_key_at(Site::new("count_by_key"))
     }
 
-    /// Sums the values of each key, which must be integers.
+    pub(super) fn count_by_key_at(self, site: Site) -> Bag<(K, u64)> {
+        self.combine_at(site, CountByKey(PhantomData))
+    }
+
+    /// Sums the values of each key, which must be [numbers](Numeric).
     ///
-    /// Needs less time and memory than [`reduce_by_key`](Bag::reduce_by_key), because integers can be summed in any
-    /// order. On overflow, it behaves as `+` does.
+    /// For integers, needs less time and memory than [`reduce_by_key`](Bag::reduce_by_key), because they can be summed in
+    /// any order. On overflow, it behaves as `+` does. Floating-point numbers are summed in the order of the bag; see
+    /// [order](crate#order-and-partitions). For a sum that does not depend on the partitioning, use
+    /// [`per_key().sum_exact()`](crate::PerKey::sum_exact).
     ///
     /// # Examples
     ///
@@ -195,9 +206,16 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     #[track_caller]
     pub fn sum_by_key(self) -> Bag<(K, V)>
     where
-        V: Data + WholeNumber,
+        V: Numeric,
     {
-        self.combine_at(Site::new("sum_by_key"), SumByKey(PhantomData))
+        self.sum_by_key_at(Site::new("sum_by_key"))
+    }
+
+    pub(super) fn sum_by_key_at(self, site: Site) -> Bag<(K, V)>
+    where
+        V: Numeric,
+    {
+        self.combine_at(site, SumByKey(PhantomData))
     }
 
     /// Combines the values of each key into one value with `op`. Values are combined before the shuffle.
@@ -227,8 +245,22 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         V: Data,
         C: Call<(V, V), Out = V>,
     {
-        let op = Arc::new(op);
-        self.combine_by_key_at(site, Plain(|value: V| value), Arc::clone(&op), op)
+        let types = PhantomData;
+        self.combine_at(site, Reduce { op, types })
+    }
+
+    /// Summarises the values of each key.
+    pub(super) fn summarize_by_key_at<S>(self, site: Site, summary: S) -> Bag<(K, S::Output)>
+    where
+        S: Summary<V, Output: 'static> + Portable,
+    {
+        let summary = Arc::new(summary);
+        let combine = BySummary {
+            summary: Arc::clone(&summary),
+            types: PhantomData,
+        };
+        let result = |summary: &Arc<S>, (key, part)| (key, summary.finish(part));
+        finish(self.combine_at(site, combine), site, Given(summary, result))
     }
 
     pub(super) fn combine_by_key_at<C, Create, Add, Merge>(
@@ -241,8 +273,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     where
         C: Data,
         Create: Call<(V,), Out = C>,
-        Add: Call<(C, V), Out = C>,
-        Merge: Call<(C, C), Out = C>,
+        Add: for<'a> Call<(&'a mut C, V), Out = ()>,
+        Merge: for<'a> Call<(&'a mut C, C), Out = ()>,
     {
         let types = PhantomData;
         let combine = ByClosures {
@@ -254,8 +286,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         self.combine_at(site, combine)
     }
 
-    /// Folds the values of each key with `op`, starting from `initial`, and merges the results of several partitions
-    /// with `merge`.
+    /// Adds the values of each key to an accumulator with `op`, starting from `initial`, and merges the accumulators of
+    /// several partitions with `merge`. The accumulator stays where it is, so a collection of any size can be one.
     ///
     /// A key may start from `initial` several times, for example once in each partition that has the key. `initial`
     /// must therefore be neutral: 0 for a sum, an empty collection for a union.
@@ -264,7 +296,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     ///
     /// ```
     /// let lengths = holdall::from_vec(vec![(1, "a"), (2, "bb"), (1, "ccc")])
-    ///     .aggregate_by_key(0, |sum, text| sum + text.len(), |sum, later| sum + later);
+    ///     .aggregate_by_key(0, |sum, text| *sum += text.len(), |sum, later| *sum += later);
     /// let mut lengths = lengths.collect()?;
     /// lengths.sort();
     /// assert_eq!(lengths, [(1, 4), (2, 2)]);
@@ -274,8 +306,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     pub fn aggregate_by_key<A, Op, Merge>(self, initial: A, op: Op, merge: Merge) -> Bag<(K, A)>
     where
         A: Data + Clone + Sync,
-        Op: Fn(A, V) -> A + Send + Sync + 'static,
-        Merge: Fn(A, A) -> A + Send + Sync + 'static,
+        Op: Fn(&mut A, V) + Send + Sync + 'static,
+        Merge: Fn(&mut A, A) + Send + Sync + 'static,
     {
         let site = Site::new("aggregate_by_key");
         self.aggregate_by_key_at(site, initial, Arc::new(Plain(op)), Plain(merge))
@@ -290,16 +322,20 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     ) -> Bag<(K, A)>
     where
         A: Data + Clone + Sync,
-        C: Call<(A, V), Out = A>,
-        Merge: Call<(A, A), Out = A>,
+        C: for<'a> Call<(&'a mut A, V), Out = ()>,
+        Merge: for<'a> Call<(&'a mut A, A), Out = ()>,
     {
-        let first =
-            |(initial, op): &(Initial<A>, Arc<C>), value: V| op.call((initial.call(()), value));
+        let first = |(initial, op): &(Initial<A>, Arc<C>), value: V| {
+            let mut first = initial.call(());
+            op.call((&mut first, value));
+            first
+        };
         let create = Given((Initial(initial), Arc::clone(&op)), first);
         self.combine_by_key_at(site, create, op, merge)
     }
 
-    /// Folds the values of each key with `op`, starting from `initial`.
+    /// Folds the values of each key with `op`, starting from `initial`: `op` changes the value so far, which stays where
+    /// it is.
     ///
     /// A key may start from `initial` several times, for example once in each partition that has the key. `initial`
     /// must therefore be neutral: 0 for a sum.
@@ -307,7 +343,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// # Examples
     ///
     /// ```
-    /// let products = holdall::range(1..6).map(|n| (n % 2, n)).fold_by_key(1, |product, n| product * n);
+    /// let products = holdall::range(1..6).map(|n| (n % 2, n)).fold_by_key(1, |product, n| *product *= n);
     /// let mut products = products.collect()?;
     /// products.sort();
     /// assert_eq!(products, [(0, 8), (1, 15)]);
@@ -317,7 +353,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     pub fn fold_by_key<F>(self, initial: V, op: F) -> Bag<(K, V)>
     where
         V: Data + Clone + Sync,
-        F: Fn(V, V) -> V + Send + Sync + 'static,
+        F: Fn(&mut V, V) + Send + Sync + 'static,
     {
         let (site, op) = (Site::new("fold_by_key"), Arc::new(Plain(op)));
         self.aggregate_by_key_at(site, initial, Arc::clone(&op), op)
@@ -328,7 +364,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     ///
     /// `create` converts the first value of a key to a combined value, `add` adds a further value to a combined value,
     /// and `merge` merges the combined values of several partitions. The first argument of `merge` comes from an
-    /// earlier part of the bag than the second.
+    /// earlier part of the bag than the second. The combined value stays where it is, so it may be a collection of any
+    /// size: `combine_by_key(|value| vec![value], Vec::push, Vec::extend)` collects the values of each key.
     ///
     /// # Examples
     ///
@@ -337,8 +374,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     ///     .map(|(key, n)| (key.to_owned(), n))
     ///     .combine_by_key(
     ///         |n| (n, 1),
-    ///         |(sum, count), n| (sum + n, count + 1),
-    ///         |(sum, count), later| (sum + later.0, count + later.1),
+    ///         |(sum, count), n| (*sum, *count) = (*sum + n, *count + 1),
+    ///         |(sum, count), later| (*sum, *count) = (*sum + later.0, *count + later.1),
     ///     )
     ///     .map_values(|(sum, count)| sum / f64::from(count));
     /// assert!(means.collect()?.contains(&("a".to_owned(), 1.5)));
@@ -354,8 +391,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     where
         C: Data,
         Create: Fn(V) -> C + Send + Sync + 'static,
-        Add: Fn(C, V) -> C + Send + Sync + 'static,
-        Merge: Fn(C, C) -> C + Send + Sync + 'static,
+        Add: Fn(&mut C, V) + Send + Sync + 'static,
+        Merge: Fn(&mut C, C) + Send + Sync + 'static,
     {
         let site = Site::new("combine_by_key");
         self.combine_by_key_at(site, Plain(create), Plain(add), Plain(merge))

@@ -1,6 +1,7 @@
 //! The public methods: transformations, which build the lineage, and actions, which run it.
 
 mod actions;
+mod cogroups;
 mod collections;
 mod emitting;
 mod explain;
@@ -14,8 +15,10 @@ mod narrow;
 mod neighbours;
 mod ordered;
 mod output;
+mod pairs;
 mod partitioning;
 mod per_key;
+mod per_key_summaries;
 mod persist;
 #[cfg(unix)]
 mod piping;
@@ -25,6 +28,8 @@ mod sampling;
 mod search;
 mod sources;
 mod splits;
+mod statistics;
+mod summaries;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -91,6 +96,8 @@ pub struct Bag<T: Record + ?Sized, P = Boxed<T>> {
     pipeline: Arc<P>,
     node: Handle,
     context: Context,
+    /// Number of partitions after the next shuffle, if it is set for this bag.
+    shuffle_partitions: Option<usize>,
     records: PhantomData<fn(&T)>,
 }
 
@@ -100,6 +107,7 @@ impl<T: Record + ?Sized, P> Clone for Bag<T, P> {
             pipeline: Arc::clone(&self.pipeline),
             node: self.node.clone(),
             context: self.context.clone(),
+            shuffle_partitions: self.shuffle_partitions,
             records: PhantomData,
         }
     }
@@ -121,6 +129,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             pipeline: Arc::new(pipeline),
             node,
             context,
+            shuffle_partitions: None,
             records: PhantomData,
         }
     }
@@ -132,7 +141,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         make: impl FnOnce(Arc<P>) -> Q,
     ) -> Bag<U, Q> {
         let node = Node::narrow(site, self.pipeline.partitions(), &[&self.node]);
-        Bag::new(make(self.pipeline), node, self.context)
+        Bag {
+            shuffle_partitions: self.shuffle_partitions,
+            ..Bag::new(make(self.pipeline), node, self.context)
+        }
     }
 
     /// Adds a shuffle of this bag's records. If `kind` uses the output of another shuffle, `after` is that shuffle.
@@ -173,6 +185,22 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self
     }
 
+    /// Returns the number of partitions after a shuffle of this bag.
+    fn partitions_after_shuffle(&self) -> usize {
+        let of_context = || self.context.shuffle_partitions();
+        self.shuffle_partitions.unwrap_or_else(of_context)
+    }
+
+    /// Returns the partitioning of a shuffle of this bag by keys of type `K`: that of the records, if they are already
+    /// in the partition of their key, and if no other number of partitions is set.
+    fn keyed_by<K: ?Sized + 'static>(&self) -> Keyed {
+        let keyed = self.node.keyed.filter(|keyed| keyed.is_by::<K>());
+        match (keyed, self.shuffle_partitions) {
+            (Some(keyed), None) => keyed,
+            _ => Keyed::by::<K>(self.partitions_after_shuffle()),
+        }
+    }
+
     /// Returns the number of partitions, or `None` if it is unknown until the source has been read to its end, as with
     /// [`from_iter`](crate::from_iter).
     ///
@@ -185,6 +213,33 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[must_use]
     pub fn partitions(&self) -> Option<usize> {
         self.pipeline.partitions()
+    }
+
+    /// Sets the number of partitions after the next shuffle: that of the next sort, join, set operation, or
+    /// transformation by key. The methods after that use the number of the context again.
+    ///
+    /// The number of a context is set by [`shuffle_partitions`](crate::ContextBuilder::shuffle_partitions), and is 64 by
+    /// default. Without either, a method by key keeps the number of a bag that is already partitioned by that key. In a
+    /// join, the number of the first bag counts. Does not affect methods that take a number themselves, such as
+    /// [`repartition`](Bag::repartition).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `partitions` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::range(0..100).map(|n| n % 7);
+    /// assert_eq!(numbers.clone().distinct().partitions(), Some(64));
+    /// assert_eq!(numbers.shuffle_partitions(3).distinct().partitions(), Some(3));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn shuffle_partitions(mut self, partitions: usize) -> Self {
+        assert!(partitions > 0, "records need a partition");
+        self.shuffle_partitions = Some(partitions);
+        self
     }
 
     /// Returns the context that runs the jobs of this bag, for example to create another bag in it.
@@ -235,6 +290,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             pipeline: Arc::new(self.pipeline.erase()),
             node: self.node,
             context: self.context,
+            shuffle_partitions: self.shuffle_partitions,
             records: PhantomData,
         }
     }

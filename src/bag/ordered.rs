@@ -116,7 +116,7 @@ impl Sortable for [u8] {
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Sorts by `sort` into ranges.
     fn sort_at<S: Sort<Record = T>>(self, site: Site, sort: S) -> Bag<T> {
-        let partitions = self.context.shuffle_partitions();
+        let partitions = self.partitions_after_shuffle();
         self.sort_into(site, sort, partitions, RecordOrder::Sorted)
     }
 
@@ -325,10 +325,82 @@ impl<K: Data + Ord, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     #[track_caller]
     pub fn repartition_and_sort_within_partitions(self, partitions: usize) -> Bag<(K, V)> {
         let site = Site::new("repartition_and_sort_within_partitions");
-        let partitioner = HashPartitioner::new(partitions);
-        let pairs = PhantomData;
-        let sort = Typed(ByPartition { partitioner, pairs });
-        let keyed = Some(Keyed::by::<K>(partitions));
+        let keyed = Keyed::by::<K>(partitions);
+        self.sort_within_at(site, keyed, Plain(|_: &V, _: &V| Ordering::Equal))
+    }
+
+    /// Brings the pairs of each key together, and sorts them by value (secondary sort). Stable: pairs with equal keys
+    /// and values keep their order. Wide.
+    ///
+    /// Pairs are distributed by the [hash](crate#hash) of their keys, as by a keyed transformation, and each partition is
+    /// sorted by key, then by value. Data that exceeds the memory is sorted in files, so a key may have any number of
+    /// values. To process the values of a key in order, use [`map_partitions`](Bag::map_partitions), in which the pairs
+    /// of a key are neighbours.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let visits = holdall::from_vec(vec![("ada", 8), ("bob", 4), ("ada", 3), ("ada", 9)]);
+    /// // The time from one visit to the next, for each name.
+    /// let gaps = visits.sort_values().map_partitions(|visits, emit| {
+    ///     let mut last = None;
+    ///     visits.for_each(|(name, time)| {
+    ///         if let Some((last_name, last_time)) = last.replace((name, time)) && last_name == name {
+    ///             emit((name, time - last_time));
+    ///         }
+    ///     });
+    /// });
+    /// assert_eq!(gaps.collect()?, [("ada", 5), ("ada", 1)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sort_values(self) -> Bag<(K, V)>
+    where
+        V: Ord,
+    {
+        let keyed = self.keyed_by::<K>();
+        self.sort_within_at(Site::new("sort_values"), keyed, Plain(V::cmp))
+    }
+
+    /// Brings the pairs of each key together, and sorts them with `compare`, which must be a total order of their values.
+    /// Like [`sort_values`](Bag::sort_values).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pairs = holdall::from_vec(vec![('a', 0.5), ('a', -2.0), ('a', 1.5)]);
+    /// let sorted = pairs.sort_values_by(f64::total_cmp).values();
+    /// assert_eq!(sorted.collect()?, [-2.0, 0.5, 1.5]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sort_values_by<F>(self, compare: F) -> Bag<(K, V)>
+    where
+        F: Fn(&V, &V) -> Ordering + Send + Sync + 'static,
+    {
+        self.sort_values_at(Site::new("sort_values_by"), Plain(compare))
+    }
+
+    pub(super) fn sort_values_at<C>(self, site: Site, compare: C) -> Bag<(K, V)>
+    where
+        C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
+    {
+        let keyed = self.keyed_by::<K>();
+        self.sort_within_at(site, keyed, compare)
+    }
+
+    /// Sorts each partition of `keyed` by key, then by a comparison of values.
+    fn sort_within_at<C>(self, site: Site, keyed: Keyed, compare: C) -> Bag<(K, V)>
+    where
+        C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
+    {
+        let partitions = keyed.partitions;
+        let sort = Typed(ByPartition {
+            partitioner: HashPartitioner::new(partitions),
+            compare,
+            pairs: PhantomData,
+        });
+        let keyed = Some(keyed);
         let order = RecordOrder::ByKeyWithinPartitions;
         if self.node.keyed == keyed {
             let node = Node::narrow(site, Some(partitions), &[&self.node]);

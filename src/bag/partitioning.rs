@@ -418,7 +418,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             Some(partitions @ 1..) => self.zip_at(site, partitions, &other),
             // Without a partition, no task would compare the lengths.
             Some(0) | None => {
-                let partitions = self.context.shuffle_partitions();
+                let partitions = self.partitions_after_shuffle();
                 self.split_at(site, partitions)
                     .zip_at(site, partitions, &other)
             }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::Bag;
 use super::keyed::finish;
 use crate::operators::combines::FirstRanked;
-use crate::operators::ranked::Ranked;
 use crate::pipeline::{Boxed, Call, Data, Given, Pipeline, Plain, Reversed, comparison};
+use crate::summary::Ranked;
 use crate::task::Site;
 
 /// The values of each key of a bag of pairs. Created by [`Bag::per_key`].
@@ -18,8 +18,10 @@ use crate::task::Site;
 /// transformation: it runs nothing, and returns a bag with one pair for each key. Partitions and order are those of
 /// [`combine_by_key`](Bag::combine_by_key), and values are combined before the shuffle.
 ///
-/// A closure that needs a [state](Bag::with) can receive it one step earlier: compute what it compares by
-/// `with(state).map_values(..)`, and compare that.
+/// A closure that needs a [state](Bag::with) can receive it one step earlier: compute what it compares or summarises by
+/// `with(state).map_values(..)`. For `reduce`, `fold` and `aggregate`, use `with(state)` and
+/// [`reduce_by_key`](Bag::reduce_by_key), [`fold_by_key`](Bag::fold_by_key) or
+/// [`aggregate_by_key`](Bag::aggregate_by_key).
 ///
 /// # Examples
 ///
@@ -35,7 +37,7 @@ use crate::task::Site;
 /// ```
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct PerKey<K: 'static, V: 'static, P = Boxed<(K, V)>> {
-    pairs: Bag<(K, V), P>,
+    pub(super) pairs: Bag<(K, V), P>,
 }
 
 impl<K, V, P> Clone for PerKey<K, V, P> {
@@ -87,8 +89,11 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     /// ```
     #[track_caller]
     pub fn first(self) -> Bag<(K, V)> {
-        let site = Site::new("first");
-        self.pairs.reduce_by_key_at(site, Plain(|first, _| first))
+        self.first_at(Site::new("first"))
+    }
+
+    pub(super) fn first_at(self, site: Site) -> Bag<(K, V)> {
+        self.change_at(site, Plain(|_: &mut V, _: V| ()))
     }
 
     /// Returns the last value of each key, in the order of the bag.
@@ -104,7 +109,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     #[track_caller]
     pub fn last(self) -> Bag<(K, V)> {
         let site = Site::new("last");
-        self.pairs.reduce_by_key_at(site, Plain(|_, last| last))
+        self.change_at(site, Plain(|last: &mut V, value: V| *last = value))
     }
 
     /// Returns the smallest value of each key; of equal ones the first.
@@ -224,11 +229,7 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     where
         C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
     {
-        let choose = |compare: &C, best: V, value: V| match compare.call((&best, &value)) {
-            Ordering::Greater => value,
-            _ => best,
-        };
-        self.pairs.reduce_by_key_at(site, Given(compare, choose))
+        self.extreme_at(site, compare, Plain(Ordering::is_gt))
     }
 
     /// Returns the greatest values, and the last of equal ones, as `Iterator::max` does.
@@ -236,11 +237,34 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
     where
         C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
     {
-        let choose = |compare: &C, best: V, value: V| match compare.call((&best, &value)) {
-            Ordering::Greater => best,
-            _ => value,
+        self.extreme_at(site, compare, Plain(Ordering::is_le))
+    }
+
+    /// Reduces the values of each key to one. A later value replaces the one so far if `is_replaced` holds for their
+    /// order.
+    fn extreme_at<C, R>(self, site: Site, compare: C, is_replaced: R) -> Bag<(K, V)>
+    where
+        C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
+        R: Call<(Ordering,), Out = bool>,
+    {
+        let choose = |(compare, is_replaced): &(C, R), best: &mut V, value: V| {
+            let order = compare.call((&*best, &value));
+            if is_replaced.call((order,)) {
+                *best = value;
+            }
         };
-        self.pairs.reduce_by_key_at(site, Given(compare, choose))
+        self.change_at(site, Given((compare, is_replaced), choose))
+    }
+
+    /// Reduces the values of each key to one by `op`, which changes the one so far.
+    fn change_at<C>(self, site: Site, op: C) -> Bag<(K, V)>
+    where
+        C: for<'a> Call<(&'a mut V, V), Out = ()>,
+    {
+        let op = Arc::new(op);
+        let first = Plain(|value: V| value);
+        self.pairs
+            .combine_by_key_at(site, first, Arc::clone(&op), op)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::pipeline::{Action, Data, Initial, Plain, Stated};
 use crate::plan::JobPlan;
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::ResultStage;
+use crate::summary;
 use crate::task::{
     Flow, Imports, JobState, MapBlock, Partition, Resources, StageCode, Task, load_stage,
 };
@@ -328,13 +329,40 @@ fn shuffles_travel() {
     assert_travels(pairs().count_by_key());
     assert_travels(pairs().sum_by_key());
     assert_travels(pairs().reduce_by_key(u64::max));
-    assert_travels(pairs().fold_by_key(0, |a, b| a + b));
-    assert_travels(pairs().aggregate_by_key(0, |a, b| a + b, |a, b| a + b));
-    assert_travels(pairs().combine_by_key(|n| n, |a, b| a + b, |a, b| a + b));
+    assert_travels(pairs().fold_by_key(0, |a, b| *a += b));
+    assert_travels(pairs().aggregate_by_key(0, |a, b| *a += b, |a, b| *a += b));
+    assert_travels(pairs().combine_by_key(|n| n, |a, b| *a += b, |a, b| *a += b));
     assert_travels(pairs().per_key().max());
     assert_travels(pairs().per_key().min_by_key(|n| n % 10));
     assert_travels(pairs().per_key().top(3));
     assert_travels(pairs().per_key().bottom_by(3, |a, b| b.cmp(a)));
+    assert_travels(pairs().per_key().first());
+    assert_travels(pairs().per_key().minmax());
+    assert_travels(pairs().per_key().mean().map_values(f64::to_bits));
+    assert_travels(
+        pairs()
+            .per_key()
+            .stats()
+            .map_values(|stats| stats.to_string()),
+    );
+    assert_travels(
+        pairs()
+            .map_values(|n| n as f64 / 3.0)
+            .per_key()
+            .sum_exact()
+            .map_values(f64::to_bits),
+    );
+    assert_travels(
+        pairs()
+            .per_key()
+            .histogram(&[0.0, 10.0, 50.0])
+            .map_values(|n| n.counts().to_vec()),
+    );
+    assert_travels(
+        pairs()
+            .per_key()
+            .summarize((summary::count(), summary::top(2))),
+    );
     assert_travels(pairs().group_by_key());
     assert_travels(pairs().cogroup(pairs()));
     assert_travels(numbers().repartition(4));
@@ -409,6 +437,14 @@ fn joins_travel() {
     assert_travels(left().left_join_broadcast(right()));
     assert_travels(left().semi_join_broadcast(right()));
     assert_travels(left().anti_join_broadcast(right()));
+    assert_travels(left().cogroup3(right(), left()));
+    assert_travels(left().cogroup4(right(), left(), right()));
+    assert_travels(left().group_by_key().values());
+    assert_travels(right().flat_map_values(|text| [text.clone(), text]));
+    assert_travels(right().filter_values(|text| text.len() > 1));
+    assert_travels(right().try_map_values(|text| Ok::<_, String>(text.len())));
+    assert_travels(numbers().cartesian(right()));
+    assert_travels(numbers().distinct_by_key(|n| n % 7));
     assert_travels(numbers().intersection(numbers()));
     assert_travels(numbers().subtract(numbers().filter(|n| n % 2 == 0)));
     // Both sides, and the combined values, are already in the partition of their key.
@@ -425,6 +461,8 @@ fn sorts_travel() {
     assert_travels(numbers().sort_by_cached_key(|n| n.to_string()));
     assert_travels(numbers().merge_sorted(numbers()));
     assert_travels(pairs().repartition_and_sort_within_partitions(3));
+    assert_travels(pairs().sort_values_by(|a, b| b.cmp(a)));
+    assert_travels(pairs().partition_by(3).sort_values());
     assert_travels(
         pairs()
             .partition_by(3)
@@ -511,16 +549,21 @@ fn closures_of_shuffles_that_capture_are_refused_with_their_place() {
         "reduce_by_key",
     );
     assert_captures(
-        &refused(pairs().fold_by_key(0, move |a, b| a + b + k)),
+        &refused(pairs().fold_by_key(0, move |a, b| *a += b + k)),
         "fold_by_key",
     );
     assert_captures(
-        &refused(pairs().aggregate_by_key(0, move |a, b| a + b + k, |a, b| a + b)),
+        &refused(pairs().aggregate_by_key(0, move |a, b| *a += b + k, |a, b| *a += b)),
         "aggregate_by_key",
     );
     assert_captures(
-        &refused(pairs().combine_by_key(move |n| n + k, |a, b| a + b, |a, b| a + b)),
+        &refused(pairs().combine_by_key(move |n| n + k, |a, b| *a += b, |a, b| *a += b)),
         "combine_by_key",
+    );
+    let multiples = summary::filter(move |n: &u64| n % k == 0, summary::count());
+    assert_captures(
+        &refused(pairs().per_key().summarize(multiples)),
+        "summarize",
     );
     assert_captures(
         &refused(pairs().per_key().min_by_key(move |n| n % k)),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Bag;
+use crate::operators::cogroup::CoGroup;
 use crate::operators::filter::Filter;
 use crate::operators::group_by_key::Group;
 use crate::operators::inspect::Inspect;
@@ -33,6 +34,8 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// | `map_ok(f)`, `filter_ok(f)` | `with(state).map(..)`, `filter(..)` with a closure on results |
 /// | `all(f)` | `with(state).filter(..)` of the opposite, then `is_empty()` |
 /// | `min_by_key(f)`, `top_by_key(n, f)`, … | `with(state).key_by(f)`, then the method on the key |
+/// | `group_by(f)`, `distinct_by_key(f)` | `with(state).key_by(f)`, then `group_by_key()` or `per_key().first().values()` |
+/// | `stats_of(f)` | `with(state).map(f)`, then `stats()` |
 /// | `sort_by_key(f)`, `sort_by_cached_key(f)` | `with(state).key_by(f)`, then `sort_by(\|a, b\| a.0.cmp(&b.0)).values()` |
 ///
 /// # Examples
@@ -291,6 +294,68 @@ where
     where
         U: 'static,
         F: Fn(&S, V) -> U + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag.map_values_at(Site::new("map_values"), op)
+    }
+}
+
+impl<K: 'static, V: 'static, P, S> BagWith<(K, V), P, S>
+where
+    P: Pipeline<Out = (K, V)>,
+    S: Data + Sync,
+{
+    /// [`Bag::flat_map_values`](crate::Bag::flat_map_values), with the state.
+    #[track_caller]
+    pub fn flat_map_values<I, F>(
+        self,
+        op: F,
+    ) -> Bag<(K, I::Item), impl Pipeline<Out = (K, I::Item)>>
+    where
+        K: Clone,
+        I: IntoIterator<Item: 'static, IntoIter: 'static> + 'static,
+        F: Fn(&S, V) -> I + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .flat_map_values_at(Site::new("flat_map_values"), op)
+    }
+
+    /// [`Bag::filter_values`](crate::Bag::filter_values), with the state.
+    #[track_caller]
+    pub fn filter_values<F>(self, predicate: F) -> Bag<(K, V), impl Pipeline<Out = (K, V)>>
+    where
+        F: Fn(&S, &V) -> bool + Send + Sync + 'static,
+    {
+        let predicate = self.stated(predicate);
+        self.bag
+            .filter_values_at(Site::new("filter_values"), predicate)
+    }
+
+    /// [`Bag::try_map_values`](crate::Bag::try_map_values), with the state.
+    #[track_caller]
+    pub fn try_map_values<U, E, F>(self, op: F) -> Bag<(K, U), impl Pipeline<Out = (K, U)>>
+    where
+        U: 'static,
+        E: Into<Cause> + 'static,
+        F: Fn(&S, V) -> Result<U, E> + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag.try_map_values_at(Site::new("try_map_values"), op)
+    }
+}
+
+impl<K: Data + Eq, V: Data, W: Data, P, S> BagWith<CoGroup<K, V, W>, P, S>
+where
+    P: Pipeline<Out = CoGroup<K, V, W>>,
+    S: Data + Sync,
+{
+    /// [`Bag::map_values`](crate::Bag::map_values) of the groups of two bags, with the state.
+    #[track_caller]
+    pub fn map_values<U, F>(self, op: F) -> Bag<(K, U), impl Pipeline<Out = (K, U)>>
+    where
+        U: 'static,
+        F: for<'a> Fn(&S, Values<'a, V>, Values<'a, W>) -> U + Send + Sync + 'static,
     {
         let op = self.stated(op);
         self.bag.map_values_at(Site::new("map_values"), op)

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use super::BagWith;
 use crate::error::Result;
-use crate::pipeline::{Call, Data, Pipeline, Record, Reversed};
+use crate::pipeline::{Call, Data, Pipeline, Record, Reversed, Storable};
+use crate::summary::ClonedRecord;
 use crate::task::Site;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -116,6 +117,26 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     {
         self.bag
             .greatest_at(Site::new("max_by"), self.stated(compare))
+    }
+
+    /// [`Bag::quantiles_by`](crate::Bag::quantiles_by), with the state.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`collect`](crate::Bag::collect).
+    ///
+    /// # Panics
+    ///
+    /// Panics if a fraction is not in `0.0..=1.0`.
+    #[track_caller]
+    pub fn quantiles_by<F>(&self, at: &[f64], compare: F) -> Result<Vec<T::Owned>>
+    where
+        T: Storable + ClonedRecord,
+        F: for<'a, 'b> Fn(&S, T::Peek<'a>, T::Peek<'b>) -> Ordering + Send + Sync + 'static,
+    {
+        let compare = self.stated(compare);
+        self.bag
+            .quantiles_by_at(Site::new("quantiles_by"), at, compare)
     }
 
     /// [`Bag::for_each`](crate::Bag::for_each), with the state.

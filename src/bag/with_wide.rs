@@ -31,7 +31,7 @@ where
     pub fn fold_by_key<F>(self, initial: V, op: F) -> Bag<(K, V)>
     where
         V: Data + Clone + Sync,
-        F: Fn(&S, V, V) -> V + Send + Sync + 'static,
+        F: Fn(&S, &mut V, V) + Send + Sync + 'static,
     {
         let (site, op) = (Site::new("fold_by_key"), Arc::new(self.stated(op)));
         self.bag
@@ -43,8 +43,8 @@ where
     pub fn aggregate_by_key<A, Op, Merge>(self, initial: A, op: Op, merge: Merge) -> Bag<(K, A)>
     where
         A: Data + Clone + Sync,
-        Op: Fn(&S, A, V) -> A + Send + Sync + 'static,
-        Merge: Fn(&S, A, A) -> A + Send + Sync + 'static,
+        Op: Fn(&S, &mut A, V) + Send + Sync + 'static,
+        Merge: Fn(&S, &mut A, A) + Send + Sync + 'static,
     {
         let (op, merge) = (Arc::new(self.stated(op)), self.stated(merge));
         let site = Site::new("aggregate_by_key");
@@ -62,13 +62,33 @@ where
     where
         C: Data,
         Create: Fn(&S, V) -> C + Send + Sync + 'static,
-        Add: Fn(&S, C, V) -> C + Send + Sync + 'static,
-        Merge: Fn(&S, C, C) -> C + Send + Sync + 'static,
+        Add: Fn(&S, &mut C, V) + Send + Sync + 'static,
+        Merge: Fn(&S, &mut C, C) + Send + Sync + 'static,
     {
         let create = self.stated(create);
         let (add, merge) = (self.stated(add), self.stated(merge));
         let site = Site::new("combine_by_key");
         self.bag.combine_by_key_at(site, create, add, merge)
+    }
+}
+
+/// Sorting of values by key.
+impl<K, V, P, S> BagWith<(K, V), P, S>
+where
+    K: Data + Ord,
+    V: Data,
+    P: Pipeline<Out = (K, V)>,
+    S: Data + Sync,
+{
+    /// [`Bag::sort_values_by`](crate::Bag::sort_values_by), with the state.
+    #[track_caller]
+    pub fn sort_values_by<F>(self, compare: F) -> Bag<(K, V)>
+    where
+        F: Fn(&S, &V, &V) -> Ordering + Send + Sync + 'static,
+    {
+        let compare = self.stated(compare);
+        self.bag
+            .sort_values_at(Site::new("sort_values_by"), compare)
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
-use std::num::Wrapping;
-use std::ops::Add;
+use std::sync::Arc;
 
-use super::ranked::Ranked;
 use crate::pipeline::{Call, Data, Key, Peek, Ref};
 use crate::portable::{Portable, portable};
-use crate::shuffle::Combine;
+use crate::shuffle::{Accumulator, Combine};
+use crate::summary::{Numeric, Ranked, Summary};
 
 /// `count_by_value`: the number of occurrences of each record.
 pub(crate) struct CountByValue<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
@@ -36,13 +35,13 @@ impl<T: Key + ?Sized> Combine for CountByValue<T> {
     }
 
     #[inline(always)]
-    fn add(&self, count: u64, (): ()) -> u64 {
-        count + 1
+    fn add(&self, count: &mut impl Accumulator<u64>, (): ()) {
+        *count.get_mut() += 1;
     }
 
     #[inline(always)]
-    fn merge(&self, count: u64, later: u64) -> u64 {
-        count + later
+    fn merge(&self, count: &mut impl Accumulator<u64>, later: u64) {
+        *count.get_mut() += later;
     }
 }
 
@@ -72,30 +71,30 @@ impl<K: Data + Eq, V: 'static> Combine for CountByKey<K, V> {
     }
 
     #[inline(always)]
-    fn add(&self, count: u64, (): ()) -> u64 {
-        count + 1
+    fn add(&self, count: &mut impl Accumulator<u64>, (): ()) {
+        *count.get_mut() += 1;
     }
 
     #[inline(always)]
-    fn merge(&self, count: u64, later: u64) -> u64 {
-        count + later
+    fn merge(&self, count: &mut impl Accumulator<u64>, later: u64) {
+        *count.get_mut() += later;
     }
 }
 
-/// `sum_by_key`: the sum of integers.
+/// `sum_by_key`: the sum of numbers.
 pub(crate) struct SumByKey<K, V>(pub(crate) PhantomData<fn(K, V)>);
 
 portable! {
     [K, V] SumByKey<K, V> { 0: part }
 }
 
-impl<K: Data + Eq, V: Data + WholeNumber> Combine for SumByKey<K, V> {
+impl<K: Data + Eq, V: Data + Numeric> Combine for SumByKey<K, V> {
     type In = (K, V);
     type Key = K;
     type Value = V;
     type Combined = V;
 
-    const COMMUTES: bool = true;
+    const COMMUTES: bool = V::IS_WHOLE;
 
     #[inline(always)]
     fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
@@ -108,55 +107,15 @@ impl<K: Data + Eq, V: Data + WholeNumber> Combine for SumByKey<K, V> {
     }
 
     #[inline(always)]
-    fn add(&self, sum: V, value: V) -> V {
-        sum + value
+    fn add(&self, sum: &mut impl Accumulator<V>, value: V) {
+        *sum.get_mut() += value;
     }
 
     #[inline(always)]
-    fn merge(&self, sum: V, later: V) -> V {
-        sum + later
+    fn merge(&self, sum: &mut impl Accumulator<V>, later: V) {
+        *sum.get_mut() += later;
     }
 }
-
-/// A number that can be summed in any order with the same result: an integer type, or [`Wrapping`] of one.
-///
-/// This trait is sealed: only this library implements it. Floating-point numbers are not among them, because their sum
-/// depends on the order; use [`reduce_by_key`](crate::Bag::reduce_by_key), which adds values in the order of the bag.
-///
-/// ```compile_fail
-/// let sums = holdall::from_vec(vec![("a", 0.5), ("a", 0.25)]).sum_by_key();
-/// ```
-///
-/// # Examples
-///
-/// ```
-/// use std::num::Wrapping;
-///
-/// // Sums that wrap around on overflow.
-/// let sums = holdall::from_vec(vec![('a', u64::MAX), ('a', 3)]).map_values(Wrapping).sum_by_key();
-/// assert_eq!(sums.collect()?, [('a', Wrapping(2))]);
-/// # Ok::<(), holdall::Error>(())
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be summed in any order with the same result",
-    note = "use `reduce_by_key(|a, b| a + b)`, which adds values in the order of the bag"
-)]
-pub trait WholeNumber: Sized + Add<Output = Self> + sealed::Sealed {}
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-macro_rules! whole_number {
-    ($($number:ty)*) => {$(
-        impl sealed::Sealed for $number {}
-        impl WholeNumber for $number {}
-        impl sealed::Sealed for Wrapping<$number> {}
-        impl WholeNumber for Wrapping<$number> {}
-    )*};
-}
-
-whole_number!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
 
 /// `distinct`: each record without a value.
 pub(crate) struct Distinct<T: ?Sized>(pub(crate) PhantomData<fn(&T)>);
@@ -182,10 +141,10 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
     fn create(&self, (): ()) {}
 
     #[inline(always)]
-    fn add(&self, (): (), (): ()) {}
+    fn add(&self, _: &mut impl Accumulator<()>, (): ()) {}
 
     #[inline(always)]
-    fn merge(&self, (): (), (): ()) {}
+    fn merge(&self, _: &mut impl Accumulator<()>, (): ()) {}
 }
 
 /// `top` and `bottom` of `per_key`: the first `n` values of each key in the order of a comparison.
@@ -220,24 +179,26 @@ where
 
     #[inline(always)]
     fn create(&self, value: V) -> Ranked<V> {
-        self.add(Ranked::new(self.n), value)
-    }
-
-    #[inline(always)]
-    fn add(&self, mut ranked: Ranked<V>, value: V) -> Ranked<V> {
+        let mut ranked = Ranked::new(self.n);
         ranked.offer(value, &|a, b| self.compare.call((a, b)));
         ranked
     }
 
     #[inline(always)]
-    fn merge(&self, mut ranked: Ranked<V>, later: Ranked<V>) -> Ranked<V> {
+    fn add(&self, ranked: &mut impl Accumulator<Ranked<V>>, value: V) {
+        let ranked = ranked.get_mut();
+        ranked.offer(value, &|a, b| self.compare.call((a, b)));
+    }
+
+    #[inline(always)]
+    fn merge(&self, ranked: &mut impl Accumulator<Ranked<V>>, later: Ranked<V>) {
+        let ranked = ranked.get_mut();
         ranked.merge(later, &|a, b| self.compare.call((a, b)));
-        ranked
     }
 }
 
-/// `reduce_by_key`, `fold_by_key`, `aggregate_by_key` and `combine_by_key`, and the extremes of `per_key`: combining by
-/// closures.
+/// `fold_by_key`, `aggregate_by_key` and `combine_by_key`, and the extremes of `per_key`: closures that change the
+/// combined value.
 pub(crate) struct ByClosures<K, V, C, Create, Add, Merge> {
     pub(crate) create: Create,
     pub(crate) add: Add,
@@ -258,8 +219,8 @@ where
     V: 'static,
     C: Data,
     Create: Call<(V,), Out = C>,
-    Add: Call<(C, V), Out = C>,
-    Merge: Call<(C, C), Out = C>,
+    Add: for<'a> Call<(&'a mut C, V), Out = ()>,
+    Merge: for<'a> Call<(&'a mut C, C), Out = ()>,
 {
     type In = (K, V);
     type Key = K;
@@ -279,12 +240,102 @@ where
     }
 
     #[inline(always)]
-    fn add(&self, combined: C, value: V) -> C {
-        self.add.call((combined, value))
+    fn add(&self, combined: &mut impl Accumulator<C>, value: V) {
+        self.add.call((combined.get_mut(), value));
     }
 
     #[inline(always)]
-    fn merge(&self, combined: C, later: C) -> C {
-        self.merge.call((combined, later))
+    fn merge(&self, combined: &mut impl Accumulator<C>, later: C) {
+        self.merge.call((combined.get_mut(), later));
+    }
+}
+
+/// `reduce_by_key`: a closure that takes two values and returns one.
+pub(crate) struct Reduce<K, V, Op> {
+    pub(crate) op: Op,
+    pub(crate) types: PhantomData<fn(K, V)>,
+}
+
+portable! {
+    [K, V, Op: Portable] Reduce<K, V, Op> { op: part, types: part }
+}
+
+impl<K, V, Op> Combine for Reduce<K, V, Op>
+where
+    K: Data + Eq,
+    V: Data,
+    Op: Call<(V, V), Out = V>,
+{
+    type In = (K, V);
+    type Key = K;
+    type Value = V;
+    type Combined = V;
+
+    const COMMUTES: bool = false;
+
+    #[inline(always)]
+    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
+        f(&key, value)
+    }
+
+    #[inline(always)]
+    fn create(&self, value: V) -> V {
+        value
+    }
+
+    #[inline(always)]
+    fn add(&self, reduced: &mut impl Accumulator<V>, value: V) {
+        reduced.replace(|reduced| self.op.call((reduced, value)));
+    }
+
+    #[inline(always)]
+    fn merge(&self, reduced: &mut impl Accumulator<V>, later: V) {
+        self.add(reduced, later);
+    }
+}
+
+/// `summarize` of `per_key`, and the statistics per key.
+pub(crate) struct BySummary<K, V, S> {
+    pub(crate) summary: Arc<S>,
+    pub(crate) types: PhantomData<fn(K, V)>,
+}
+
+portable! {
+    [K, V, S: Portable] BySummary<K, V, S> { summary: part, types: part }
+}
+
+impl<K, V, S> Combine for BySummary<K, V, S>
+where
+    K: Data + Eq,
+    V: 'static,
+    S: Summary<V> + Portable,
+{
+    type In = (K, V);
+    type Key = K;
+    type Value = V;
+    type Combined = S::Part;
+
+    const COMMUTES: bool = false;
+
+    #[inline(always)]
+    fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
+        f(&key, value)
+    }
+
+    #[inline(always)]
+    fn create(&self, value: V) -> S::Part {
+        let mut part = self.summary.start();
+        self.summary.add(&mut part, &value);
+        part
+    }
+
+    #[inline(always)]
+    fn add(&self, part: &mut impl Accumulator<S::Part>, value: V) {
+        self.summary.add(part.get_mut(), &value);
+    }
+
+    #[inline(always)]
+    fn merge(&self, part: &mut impl Accumulator<S::Part>, later: S::Part) {
+        self.summary.merge(part.get_mut(), later);
     }
 }

@@ -3,12 +3,13 @@
 //! | operator | kind | order of the result |
 //! | --- | --- | --- |
 //! | `from_vec`, `from_iter`, `from_source`, `range`, `read_text` | source | of the source |
-//! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `text_steps`, `pipe`, `containing`, `inspect`, `try_step`, `map_partitions` | narrow | unchanged |
+//! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `text_steps`, `pipe`, `containing`, `inspect`, `try_step`, `map_partitions`, `key_is`, `group_values` | narrow | unchanged |
 //! | `coalesce`, `persist`, `sample` | narrow | unchanged |
 //! | `select_partitions` | narrow | of the list of partitions; within them unchanged |
 //! | `zip_partitions` | narrow | of the partitions of both bags |
 //! | `union` | narrow | the first bag, then the second; `pipeline::FlatUnion` is the union of many bags |
-//! | `combine_by_key`, `group_by_key`, `cogroup`, `join` | wide | by (hash, key) |
+//! | `combine_by_key`, `group_by_key`, `cogroup`, `cogroup_many`, `join` | wide | by (hash, key) |
+//! | `cartesian` | wide for one side, narrow for the other | by partition of both sides, then of both sides |
 //! | `broadcast_join` | wide for the small side, narrow for the other | of the other side |
 //! | `scan`: `zip_with_index`, `limit`, `windows` and others | wide for the summaries, narrow for the records | unchanged |
 //! | `zip` of `positions` | wide for the right bag, narrow for the left | of the left bag |
@@ -26,15 +27,16 @@
 //! | `combining` | the operators of `combine_by_key` as data |
 //! | `combine_any_order`, `combine_in_order` | `combine_by_key` if the order of combining cannot matter, and if it may |
 //! | `combines`, `joinings` | the special cases of `combine_by_key` and of `join` |
-//! | `ranked` | the first few records in the order of a comparison, for `top` and `bottom`, also per key |
 //! | `scans`, `neighbours` | the special cases of `scan` |
 //! | `random` | pseudorandom numbers by seed and place |
 //! | `values` | the values of a group as a stream |
 
 pub(crate) mod actions;
 pub(crate) mod broadcast_join;
+pub(crate) mod cartesian;
 pub(crate) mod coalesce;
 pub(crate) mod cogroup;
+pub(crate) mod cogroup_many;
 mod combine_any_order;
 mod combine_by_key;
 pub(crate) mod combine_in_order;
@@ -48,9 +50,11 @@ pub(crate) mod from_iter;
 pub(crate) mod from_source;
 pub(crate) mod from_vec;
 pub(crate) mod group_by_key;
+pub(crate) mod group_values;
 pub(crate) mod inspect;
 pub(crate) mod join;
 pub(crate) mod joinings;
+pub(crate) mod key_is;
 pub(crate) mod lend;
 pub(crate) mod map;
 pub(crate) mod map_init;
@@ -65,7 +69,6 @@ pub(crate) mod pipe;
 pub(crate) mod positions;
 mod random;
 pub(crate) mod range;
-pub(crate) mod ranked;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;

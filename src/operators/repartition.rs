@@ -19,6 +19,9 @@ pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     /// Describes, for the plan, what determines the partition of a record.
     const PARTITIONING: &'static str;
 
+    /// Whether any number of tasks reads each partition.
+    const IS_READ_BY_ALL: bool = false;
+
     /// What the choices for the records of one partition have in common.
     type Start;
 
@@ -144,6 +147,11 @@ where
     type Outputs = ShuffleOutputs<RecordBuffer>;
 
     fn outputs(&self, _: &P, readers: usize, _: &Resources) -> Self::Outputs {
+        let readers = if C::IS_READ_BY_ALL {
+            usize::MAX
+        } else {
+            readers
+        };
         ShuffleOutputs::new(self.0.partitions(), (), readers)
     }
 
@@ -163,6 +171,10 @@ where
 
     fn partitioning(&self) -> &'static str {
         C::PARTITIONING
+    }
+
+    fn is_broadcast(&self) -> bool {
+        C::IS_READ_BY_ALL
     }
 }
 

@@ -35,7 +35,12 @@ use crate::error::{Result, Site};
 
 /// Code and state that can be sent to a worker process of the same executable.
 ///
-/// Only this library implements it, by [`portable!`].
+/// Only this library implements it. A [summary](crate::summary) of your own has it once it is wrapped by
+/// [`custom`](crate::summary::custom).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent to worker processes",
+    note = "wrap a summary of your own: `summary::custom(..)`"
+)]
 pub trait Portable: Sized {
     /// Writes everything that `load` needs to create an equal value.
     ///
@@ -65,16 +70,33 @@ impl<T: Portable> Portable for Arc<T> {
     }
 }
 
-impl<A: Portable, B: Portable> Portable for (A, B) {
-    fn save(&self, to: &mut Saver) -> Result<()> {
-        self.0.save(to)?;
-        self.1.save(to)
-    }
+macro_rules! tuple {
+    ($($name:ident: $at:tt),*) => {
+        impl<$($name: Portable),*> Portable for ($($name,)*) {
+            fn save(&self, to: &mut Saver) -> Result<()> {
+                $(self.$at.save(to)?;)*
+                Ok(())
+            }
 
-    fn load(from: &mut Loader<'_>) -> Result<Self> {
-        Ok((A::load(from)?, B::load(from)?))
-    }
+            fn load(from: &mut Loader<'_>) -> Result<Self> {
+                Ok(($($name::load(from)?,)*))
+            }
+        }
+    };
 }
+
+tuple!(A: 0);
+tuple!(A: 0, B: 1);
+tuple!(A: 0, B: 1, C: 2);
+tuple!(A: 0, B: 1, C: 2, D: 3);
+tuple!(A: 0, B: 1, C: 2, D: 3, E: 4);
+tuple!(A: 0, B: 1, C: 2, D: 3, E: 4, F: 5);
+tuple!(A: 0, B: 1, C: 2, D: 3, E: 4, F: 5, G: 6);
+tuple!(A: 0, B: 1, C: 2, D: 3, E: 4, F: 5, G: 6, H: 7);
+tuple!(A: 0, B: 1, C: 2, D: 3, E: 4, F: 5, G: 6, H: 7, I: 8);
+tuple!(A: 0, B: 1, C: 2, D: 3, E: 4, F: 5, G: 6, H: 7, I: 8, J: 9);
+tuple!(A: 0, B: 1, C: 2, D: 3, E: 4, F: 5, G: 6, H: 7, I: 8, J: 9, K: 10);
+tuple!(A: 0, B: 1, C: 2, D: 3, E: 4, F: 5, G: 6, H: 7, I: 8, J: 9, K: 10, L: 11);
 
 impl Portable for Site {
     fn save(&self, to: &mut Saver) -> Result<()> {

@@ -322,7 +322,7 @@ impl Maker<'_> {
                 let n = self.random.one_of(&[1, 10, 400]);
                 let pairs = both.map(move |text| (hash(text.as_bytes()) % n, text));
                 let new = keyed(pairs.partitions, to, |a, b| a + &b);
-                let bag = pairs.bag.fold_by_key(String::new(), |a, b| a + &b);
+                let bag = pairs.bag.fold_by_key(String::new(), |a, b| a.push_str(&b));
                 let texts = shuffled(bag, new).map(|(key, text)| format!("{key}{text}"));
                 State::Texts(texts)
             }

@@ -244,26 +244,17 @@ const WIDE: [(&str, Wide); 29] = [
     }),
     ("fold_by_key", |context, harm| {
         shortened(read(
-            many(context, harm).fold_by_key(7, |a, b| a.max(b)),
+            many(context, harm).fold_by_key(7, |a, b| *a = b.max(*a)),
             harm,
         ))
     }),
     ("aggregate_by_key", |context, harm| {
-        let longest = many(context, harm).aggregate_by_key(0_u64, |a, b| a + b % 10, |a, b| a + b);
+        let longest =
+            many(context, harm).aggregate_by_key(0_u64, |a, b| *a += b % 10, |a, b| *a += b);
         shortened(read(longest, harm))
     }),
     ("combine_by_key", |context, harm| {
-        let lists = many(context, harm).combine_by_key(
-            |n| vec![n],
-            |mut list, n| {
-                list.push(n);
-                list
-            },
-            |mut list, mut later| {
-                list.append(&mut later);
-                list
-            },
-        );
+        let lists = many(context, harm).combine_by_key(|n| vec![n], Vec::push, Vec::extend);
         let lists = read(lists, harm);
         let first = |list: &[u64]| list.iter().fold(0, |a, b| a * 31 + b);
         lists

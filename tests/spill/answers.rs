@@ -128,22 +128,19 @@ fn values_are_reduced_and_folded_in_order() {
         bag.reduce_by_key(|a, b| a + &b).collect()
     });
     gives(Spills::WhenTight, twice, concatenated, |bag| {
-        bag.fold_by_key(String::new(), |a, b| a + &b).collect()
+        bag.fold_by_key(String::new(), |a, b| a.push_str(&b))
+            .collect()
     });
     gives(Spills::WhenTight, pairs.clone(), groups.clone(), |bag| {
-        let add = |mut all: Vec<u64>, n| {
-            all.push(n);
-            all
-        };
-        let merge = |all: Vec<u64>, later: Vec<u64>| [all, later].concat();
-        bag.aggregate_by_key(Vec::new(), add, merge).collect()
+        bag.aggregate_by_key(Vec::new(), Vec::push, Vec::extend)
+            .collect()
     });
     let reversed = each_group(&groups, |values| {
         values.iter().rev().copied().collect::<Vec<_>>()
     });
     gives(Spills::WhenTight, pairs, reversed, |bag| {
-        let add = |all: Vec<u64>, n| [vec![n], all].concat();
-        let merge = |all: Vec<u64>, later: Vec<u64>| [later, all].concat();
+        let add = |all: &mut Vec<u64>, n| all.insert(0, n);
+        let merge = |all: &mut Vec<u64>, later: Vec<u64>| *all = [&later[..], all].concat();
         bag.combine_by_key(|n| vec![n], add, merge).collect()
     });
 }
@@ -347,7 +344,7 @@ fn a_shuffle_follows_a_shuffle() {
         let counts = bag.count_by_key().map(|(key, n)| (n, key));
         counts
             .partition_by(3)
-            .fold_by_key(String::new(), |a, b| a + &b)
+            .fold_by_key(String::new(), |a, b| a.push_str(&b))
             .collect()
     });
 }

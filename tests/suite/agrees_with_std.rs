@@ -631,22 +631,19 @@ where
         bag().reduce_by_key(|a, b| a + &b).collect()?,
         keyed(map_values(groups(), concat))
     );
-    let folded = bag().fold_by_key(String::new(), |a, b| a + &b);
+    let folded = bag().fold_by_key(String::new(), |a, b| a.push_str(&b));
     assert_eq!(folded.collect()?, keyed(map_values(groups(), concat)));
     let aggregated = bag().aggregate_by_key(
         Vec::new(),
-        |mut lengths, text| {
-            lengths.push(text.len());
-            lengths
-        },
-        |a, b| [a, b].concat(),
+        |lengths, text| lengths.push(text.len()),
+        Vec::extend,
     );
     let lengths = |values: Vec<String>| values.iter().map(String::len).collect::<Vec<_>>();
     assert_eq!(aggregated.collect()?, keyed(map_values(groups(), lengths)));
     let combined = bag().combine_by_key(
         |first| (first.clone(), first),
-        |(first, _), last| (first, last),
-        |(first, _), (_, last)| (first, last),
+        |ends, last| ends.1 = last,
+        |ends, (_, last)| ends.1 = last,
     );
     let ends = |values: Vec<String>| (values[0].clone(), values[values.len() - 1].clone());
     assert_eq!(combined.collect()?, keyed(map_values(groups(), ends)));

@@ -122,6 +122,7 @@ fn concatenated(key: u64) -> String {
 #[test]
 fn values_of_a_key_are_combined_in_the_order_of_the_bag() -> Result<()> {
     let concat = |a: String, b: String| a + &b;
+    let append = |a: &mut String, b: String| a.push_str(&b);
     let check = |pairs: Vec<(u64, String)>| {
         assert_eq!(pairs.len(), 37);
         for (key, text) in pairs {
@@ -133,17 +134,17 @@ fn values_of_a_key_are_combined_in_the_order_of_the_bag() -> Result<()> {
     })?);
     check(same_everywhere(|context, n| {
         pairs(context, n)
-            .fold_by_key(String::new(), concat)
+            .fold_by_key(String::new(), append)
             .collect()
     })?);
     check(same_everywhere(|context, n| {
         pairs(context, n)
-            .aggregate_by_key(String::new(), concat, concat)
+            .aggregate_by_key(String::new(), append, append)
             .collect()
     })?);
     check(same_everywhere(|context, n| {
         pairs(context, n)
-            .combine_by_key(|first| first, concat, concat)
+            .combine_by_key(|first| first, append, append)
             .collect()
     })?);
     check(same_everywhere(|context, n| {
@@ -235,7 +236,7 @@ fn floating_point_results_depend_on_the_partitions_only() {
 fn keyed_sums(bag: &Bag<f64>) -> [Vec<(u64, f64)>; 2] {
     let keyed = bag.clone().key_by(|n| (1.0 / n) as u64 % 7).boxed();
     let reduced = keyed.clone().reduce_by_key(|a, b| a + b);
-    let folded = keyed.fold_by_key(0.0, |a, b| a + b);
+    let folded = keyed.fold_by_key(0.0, |a, b| *a += b);
     [reduced, folded].map(|sums| sums.collect().expect("no error"))
 }
 
@@ -244,8 +245,8 @@ fn shown_groups(context: &Context, partitions: usize) -> Bag<(u64, String)> {
     let numbers = context.range_partitioned(0..2 * partitions as u64, partitions);
     numbers.map(|n| (n % 3, n)).aggregate_by_key(
         String::new(),
-        |group, n| format!("({group}{n})"),
-        |group, later| format!("[{group}{later}]"),
+        |group, n| *group = format!("({group}{n})"),
+        |group, later| *group = format!("[{group}{later}]"),
     )
 }
 

@@ -385,14 +385,15 @@ fn a_panic_in_a_keyed_closure_names_it() {
         // Each partition has each key twice, so that values are combined on the map side.
         let bag = || numbers(context).key_by(|n| n % 5);
         let add = |a: u64, b: u64| a + boom(b);
-        let sum = |a: u64, b: u64| a + b;
+        let add_to = |a: &mut u64, b: u64| *a += boom(b);
+        let sum = |a: &mut u64, b: u64| *a += b;
         let cases: Vec<(_, _, Bag<_>)> = vec![
             ("reduce_by_key", line!(), bag().reduce_by_key(add)),
-            ("fold_by_key", line!(), bag().fold_by_key(0, add)),
+            ("fold_by_key", line!(), bag().fold_by_key(0, add_to)),
             (
                 "aggregate_by_key",
                 line!(),
-                bag().aggregate_by_key(0, add, sum),
+                bag().aggregate_by_key(0, add_to, sum),
             ),
             (
                 "combine_by_key",
@@ -402,7 +403,7 @@ fn a_panic_in_a_keyed_closure_names_it() {
             (
                 "combine_by_key",
                 line!(),
-                bag().combine_by_key(|n| n, add, sum),
+                bag().combine_by_key(|n| n, add_to, sum),
             ),
         ];
         for (operator, line, bag) in cases {
@@ -424,11 +425,11 @@ fn a_panic_in_a_keyed_closure_names_it() {
 fn a_panic_on_the_reduce_side_names_the_keyed_method_and_its_stage() {
     quiet_panics();
     on_every_executor(|context| {
-        let merge = |_, _| panic!("{ON_PURPOSE}");
+        let merge = |_: &mut u64, _| panic!("{ON_PURPOSE}");
         // One key, so it is known which partition it is in.
         let keyed = numbers(context).key_by(|_| ());
         let line = line!();
-        let bag = keyed.aggregate_by_key(0, |a, b| a + b, merge);
+        let bag = keyed.aggregate_by_key(0, |a, b| *a += b, merge);
         let error = bag.map(|(_, n)| n).filter(|n| *n > 0).count().unwrap_err();
         let partition = error.context().unwrap().partition.unwrap();
         let place = at("aggregate_by_key", line);

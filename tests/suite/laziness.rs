@@ -52,9 +52,9 @@ fn no_transformation_touches_the_source() {
             .reduce_by_key(|a, b| a + b)
             .values()
             .count_by_value();
-        let _ = pairs().fold_by_key(0, |a, b| a + b);
-        let _ = pairs().aggregate_by_key(0, |a, b| a + b, |a, b| a + b);
-        let _ = pairs().combine_by_key(|n| n, |a, b| a + b, |a, b| a + b);
+        let _ = pairs().fold_by_key(0, |a, b| *a += b);
+        let _ = pairs().aggregate_by_key(0, |a, b| *a += b, |a, b| *a += b);
+        let _ = pairs().combine_by_key(|n| n, |a, b| *a += b, |a, b| *a += b);
         let grouped = pairs().group_by_key();
         let _ = (
             grouped.clone(),

@@ -566,9 +566,19 @@ fn pairs_that_are_where_their_keys_belong_are_not_shuffled_again() {
         divided.sum_by_key().collect().unwrap(),
         sums.collect().unwrap()
     );
-    // Another number of partitions, or another key, requires a shuffle.
+    // Another number of partitions is kept, unless the method is told one.
     let others = context.range(0..50).map(|n| (n, n)).partition_by(3);
-    assert_eq!(others.sum_by_key().explain().stages().len(), 3);
+    let kept = others.clone().sum_by_key();
+    assert_eq!(
+        (kept.explain().stages().len(), kept.partitions()),
+        (2, Some(3))
+    );
+    let told = others.shuffle_partitions(4).sum_by_key();
+    assert_eq!(
+        (told.explain().stages().len(), told.partitions()),
+        (3, Some(4))
+    );
+    // Another key requires a shuffle.
     let swapped = sums.map(|(key, sum)| (sum, key)).count_by_key();
     assert_eq!(swapped.explain().stages().len(), 3);
 }

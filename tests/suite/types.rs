@@ -211,7 +211,7 @@ where
     let pairs = || numbers.clone().map(|n| (n % 2, n));
     let reduced = pairs().with(state.clone()).reduce_by_key(|_, a, b| a + b);
     assert_right(reduced.values().sum(), &45, type_name);
-    let folded = pairs().aggregate_by_key(state.clone(), |state, _| state, |state, _| state);
+    let folded = pairs().aggregate_by_key(state.clone(), |_, _| (), |_, _| ());
     assert_right(folded.count(), &2, type_name);
     assert_right(
         with().sort_by(|_, a, b| a.cmp(b)).collect(),

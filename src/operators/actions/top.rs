@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 
 use super::collect::{Sending, receive};
 use crate::error::Result;
-use crate::operators::ranked::Ranked;
 use crate::pipeline::{Action, Call, Data, Peek, Pipeline, Record};
 use crate::portable::{Portable, portable};
+use crate::summary::Ranked;
 use crate::task::{Flow, Partition, Site, Task};
 
 pub(crate) struct Top<T: ?Sized, C> {

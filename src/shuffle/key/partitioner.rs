@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_inline, rapidhash_v3_micro_inline};
 
+use crate::error::Result;
+use crate::pipeline::{Key, Peek};
 use crate::storage::codec::Short;
 
 /// Divides keys among partitions by ranges of their hash.
@@ -75,6 +77,15 @@ impl HashPartitioner {
             partition: (scaled >> 64) as usize,
             rank: HashRank(scaled as u64),
         }
+    }
+}
+
+/// Returns the hash of a key.
+#[inline]
+pub(crate) fn hash_of<K: Key + ?Sized>(key: Peek<'_, K>) -> Result<u64> {
+    match K::short(key) {
+        Some(key) => Ok(short_hash(key)),
+        None => K::with_bytes(key, &mut Vec::new(), long_hash),
     }
 }
 

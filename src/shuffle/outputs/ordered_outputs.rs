@@ -70,10 +70,10 @@ impl OrderedOutputs {
             let mut combined = None;
             while groups.advance()? {
                 let value = codec::decode(groups.value())?;
-                combined = Some(match combined {
-                    Some(combined) => combine.merge(combined, value),
-                    None => value,
-                });
+                match &combined {
+                    Some(_) => combine.merge(&mut combined, value),
+                    None => combined = Some(value),
+                }
             }
             if let Some(combined) = combined
                 && each(key, combined).is_break()

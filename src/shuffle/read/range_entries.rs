@@ -133,7 +133,7 @@ impl<V> RangeEntries<V> {
     /// arrival. Removes all entries, and returns the number of keys.
     pub(crate) fn drain(
         &mut self,
-        merge: impl Fn(V, V) -> V,
+        merge: impl Fn(&mut Option<V>, V),
         mut each: impl FnMut(HashRank, &[u8], V) -> Flow,
     ) -> (usize, Flow) {
         radix_sort(&mut self.slots, &mut self.scratch, 0);
@@ -144,10 +144,9 @@ impl<V> RangeEntries<V> {
             let mut combined = self.entries[first].value.take();
             for next in start + 1..end {
                 let later = number(self.slots[next]);
-                let later = self.entries[later].value.take();
-                combined = combined
-                    .zip(later)
-                    .map(|(value, later)| merge(value, later));
+                if let Some(later) = self.entries[later].value.take() {
+                    merge(&mut combined, later);
+                }
             }
             let rank = self.entries[first].rank;
             let flow = combined.map_or(Flow::Continue(()), |value| {
@@ -243,6 +242,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::shuffle::table::accumulator::Accumulator;
 
     fn push(entries: &mut RangeEntries<String>, rank: u64, key: &[u8], value: String) {
         let mut value = Some(value);
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn keys_come_in_order_and_their_values_as_they_came() {
         let mut entries = RangeEntries::default();
-        let merge = |all: String, later: String| all + &later;
+        let merge = |all: &mut Option<String>, later: String| all.get_mut().push_str(&later);
         for _ in 0..2 {
             let expected = fill(&mut entries);
             assert_eq!(entries.len(), 20_000);

@@ -16,6 +16,7 @@ use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::hints::HUGE_PAGE_BYTES;
 use crate::shuffle::table::hash_table::{HashedKey, SortedKeys, Table};
 use crate::shuffle::table::probe_batch::ProbeBatch;
+use crate::shuffle::table::slot::Slot;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
@@ -82,8 +83,8 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         self.merger.table_size.note(self.table.slots_bytes());
     }
 
-    /// Returns the function that merges two values of a key.
-    fn merge(&self) -> impl Fn(C::Combined, C::Combined) -> C::Combined + Copy + use<'m, C> {
+    /// Returns the function that merges a value into an earlier one of the same key.
+    fn merge(&self) -> impl Fn(&mut Option<C::Combined>, C::Combined) + Copy + use<'m, C> {
         let combine = self.merger.combine;
         |combined, later| combine.merge(combined, later)
     }
@@ -206,7 +207,8 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
 
     #[inline(always)]
     fn upsert(&mut self, hashed: &HashedKey, long: &[u8], mut value: C::Combined) -> Result<()> {
-        let merge = self.merge();
+        let combine = self.merger.combine;
+        let merge = |slot: &mut Slot<_>, later| combine.merge(slot, later);
         while let Err(again) = self.table.upsert(hashed, long, value, |value| value, merge) {
             value = again;
             self.make_room(long)?;

@@ -280,6 +280,8 @@ mod tests {
     use crate::shuffle::key::blocks;
     use crate::shuffle::key::partitioner::HashPartitioner;
     use crate::shuffle::read::merger::TableSize;
+    use crate::shuffle::table::accumulator::Accumulator;
+    use crate::shuffle::table::slot::Slot;
     use crate::storage::memory::MemoryBudget;
     use crate::task::Resources;
 
@@ -305,14 +307,12 @@ mod tests {
             vec![value]
         }
 
-        fn add(&self, mut list: Vec<u32>, value: u32) -> Vec<u32> {
-            list.push(value);
-            list
+        fn add(&self, list: &mut impl Accumulator<Vec<u32>>, value: u32) {
+            list.get_mut().push(value);
         }
 
-        fn merge(&self, mut list: Vec<u32>, later: Vec<u32>) -> Vec<u32> {
-            list.extend(later);
-            list
+        fn merge(&self, list: &mut impl Accumulator<Vec<u32>>, later: Vec<u32>) {
+            list.get_mut().extend(later);
         }
     }
 
@@ -350,10 +350,7 @@ mod tests {
             let key = key.as_bytes();
             let hashed = HashedKey::new(rank(key), key);
             let long = &key[..hashed.long_len()];
-            let append = |mut list: Vec<u32>, number| {
-                list.push(number);
-                list
-            };
+            let append = |list: &mut Slot<Vec<u32>>, number| list.get_mut().push(number);
             while let Err(_again) =
                 table.upsert(&hashed, long, *number, |number| vec![number], append)
             {

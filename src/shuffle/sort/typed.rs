@@ -113,17 +113,23 @@ where
     }
 }
 
-/// Sorts pairs by the partition that the hash of their key determines, then by the key.
-pub(crate) struct ByPartition<K, V> {
+/// Sorts pairs by the partition that the hash of their key determines, then by the key, then by a comparison of values.
+pub(crate) struct ByPartition<K, V, C> {
     pub(crate) partitioner: HashPartitioner,
+    pub(crate) compare: C,
     pub(crate) pairs: PhantomData<fn(K, V)>,
 }
 
 portable! {
-    [K, V] ByPartition<K, V> { partitioner: data, pairs: part }
+    [K, V, C: Portable] ByPartition<K, V, C> { partitioner: data, compare: part, pairs: part }
 }
 
-impl<K: Data + Ord, V: Data> TypedSort for ByPartition<K, V> {
+impl<K, V, C> TypedSort for ByPartition<K, V, C>
+where
+    K: Data + Ord,
+    V: Data,
+    C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
+{
     type Record = (K, V);
     type Item = (usize, K, V);
 
@@ -142,7 +148,8 @@ impl<K: Data + Ord, V: Data> TypedSort for ByPartition<K, V> {
 
     #[inline]
     fn compare(&self, first: &(usize, K, V), second: &(usize, K, V)) -> Ordering {
-        (first.0, &first.1).cmp(&(second.0, &second.1))
+        let by_key = (first.0, &first.1).cmp(&(second.0, &second.1));
+        by_key.then_with(|| self.compare.call((&first.2, &second.2)))
     }
 
     #[inline]

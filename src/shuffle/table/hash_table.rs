@@ -137,9 +137,9 @@ impl<V> Table<V> {
         }
     }
 
-    /// Replaces the value of a key by the result of `update`, or inserts the result of `create` for a new key. `long`
-    /// has the bytes of the key if they did not fit into the probe. If there is no [capacity](Self::make_room), returns
-    /// `extra` as the error. If `update` panics, the key is removed.
+    /// Calls `update` with the slot of a key, or inserts the result of `create` for a new key. `long` has the bytes of
+    /// the key if they did not fit into the probe. If there is no [capacity](Self::make_room), returns `extra` as the
+    /// error.
     #[inline(always)]
     pub(crate) fn upsert<X>(
         &mut self,
@@ -147,11 +147,11 @@ impl<V> Table<V> {
         long: &[u8],
         extra: X,
         create: impl FnOnce(X) -> V,
-        update: impl FnOnce(V, X) -> V,
+        update: impl FnOnce(&mut Slot<V>, X),
     ) -> Result<(), X> {
         match self.search(hashed, long) {
             Search::Found(at) => {
-                self.slots.as_mut_slice()[at].update(|value| update(value, extra));
+                update(&mut self.slots.as_mut_slice()[at], extra);
                 Ok(())
             }
             Search::Vacant(at) => {

@@ -1,5 +1,6 @@
 //! Hash tables of keys, in the order of the hash.
 
+pub(super) mod accumulator;
 pub(super) mod hash_table;
 pub(super) mod probe_batch;
 pub(super) mod slot;

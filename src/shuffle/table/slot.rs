@@ -13,6 +13,7 @@ use std::mem::MaybeUninit;
 use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::arena::Arena;
 use crate::shuffle::memory::zeroed::Zeroed;
+use crate::shuffle::table::accumulator::Accumulator;
 use crate::storage::codec::{SHORT_BYTES, Short};
 
 /// Maximum length of a key that is stored in the slot.
@@ -201,10 +202,19 @@ impl<V> Slot<V> {
         self.value = MaybeUninit::new(value);
         self.key = key;
     }
+}
 
-    /// Replaces the value by `update(value)`. If `update` panics, the slot is left empty.
+impl<V> Accumulator<V> for Slot<V> {
     #[inline(always)]
-    pub(crate) fn update(&mut self, update: impl FnOnce(V) -> V) {
+    fn get_mut(&mut self) -> &mut V {
+        assert!(!self.is_empty(), "an empty slot has no value");
+        // SAFETY: a slot that is not empty has a value.
+        unsafe { self.value.assume_init_mut() }
+    }
+
+    /// If `update` panics, the slot is left empty.
+    #[inline(always)]
+    fn replace(&mut self, update: impl FnOnce(V) -> V) {
         if let Some((key, rank, value)) = self.take() {
             self.put((key, rank, update(value)));
         }
@@ -327,7 +337,7 @@ mod tests {
         }
         let taken = slots.as_mut_slice()[0].take();
         assert!(taken.is_some() && slots.as_slice()[0].is_empty());
-        slots.as_mut_slice()[1].update(|value| value);
+        slots.as_mut_slice()[1].replace(|value| value);
         assert_eq!(std::rc::Rc::strong_count(&value), 6);
         drop(taken);
         drop(slots);

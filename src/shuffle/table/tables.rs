@@ -136,7 +136,7 @@ impl<'c, C: Combine> Tables<'c, C> {
             long,
             value,
             |value| self.combine.create(value),
-            |combined, value| self.combine.add(combined, value),
+            |slot, value| self.combine.add(slot, value),
         )?;
         self.records += 1;
         Ok(())

@@ -2,6 +2,7 @@
 
 use crate::pipeline::{Data, Key, Peek, Record, Ref};
 use crate::portable::Portable;
+use crate::shuffle::table::accumulator::Accumulator;
 
 /// Combines the values of a key into one.
 pub(crate) trait Combine: Portable + Send + Sync + 'static {
@@ -26,9 +27,9 @@ pub(crate) trait Combine: Portable + Send + Sync + 'static {
     /// Creates a combined value from the first value of a key.
     fn create(&self, value: Self::Value) -> Self::Combined;
 
-    /// Adds a value to a combined value.
-    fn add(&self, combined: Self::Combined, value: Self::Value) -> Self::Combined;
+    /// Adds a value to a combined value, which stays where it is.
+    fn add(&self, combined: &mut impl Accumulator<Self::Combined>, value: Self::Value);
 
-    /// Merges two combined values. The values of `later` come after those of `combined`.
-    fn merge(&self, combined: Self::Combined, later: Self::Combined) -> Self::Combined;
+    /// Merges a combined value into another one. The values of `later` come after those of `combined`.
+    fn merge(&self, combined: &mut impl Accumulator<Self::Combined>, later: Self::Combined);
 }

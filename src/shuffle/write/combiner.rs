@@ -405,6 +405,7 @@ mod tests {
     use std::marker::PhantomData;
 
     use super::*;
+    use crate::shuffle::table::accumulator::Accumulator;
     use crate::storage::memory::MemoryBudget;
     use crate::task::Flow;
 
@@ -430,12 +431,12 @@ mod tests {
             value
         }
 
-        fn add(&self, sum: u64, value: u64) -> u64 {
-            sum + value
+        fn add(&self, sum: &mut impl Accumulator<u64>, value: u64) {
+            *sum.get_mut() += value;
         }
 
-        fn merge(&self, sum: u64, later: u64) -> u64 {
-            sum + later
+        fn merge(&self, sum: &mut impl Accumulator<u64>, later: u64) {
+            *sum.get_mut() += later;
         }
     }
 

@@ -236,6 +236,7 @@ mod tests {
 
     use super::*;
     use crate::shuffle::outputs::ordered_outputs::OrderedOutputs;
+    use crate::shuffle::table::accumulator::Accumulator;
     use crate::storage::memory::MemoryBudget;
 
     /// Shows how values are grouped: those of one combine group in parentheses, merged groups in brackets.
@@ -261,12 +262,12 @@ mod tests {
             value.to_string()
         }
 
-        fn add(&self, combined: String, value: u64) -> String {
-            format!("({combined} {value})")
+        fn add(&self, combined: &mut impl Accumulator<String>, value: u64) {
+            combined.replace(|combined| format!("({combined} {value})"));
         }
 
-        fn merge(&self, combined: String, later: String) -> String {
-            format!("[{combined} {later}]")
+        fn merge(&self, combined: &mut impl Accumulator<String>, later: String) {
+            combined.replace(|combined| format!("[{combined} {later}]"));
         }
     }
 
@@ -295,12 +296,12 @@ mod tests {
             value
         }
 
-        fn add(&self, combined: u64, value: u64) -> u64 {
-            combined.wrapping_mul(31).wrapping_add(value)
+        fn add(&self, combined: &mut impl Accumulator<u64>, value: u64) {
+            combined.replace(|combined| combined.wrapping_mul(31).wrapping_add(value));
         }
 
-        fn merge(&self, combined: u64, later: u64) -> u64 {
-            combined.wrapping_mul(1_000_003).rotate_left(7) ^ later
+        fn merge(&self, combined: &mut impl Accumulator<u64>, later: u64) {
+            combined.replace(|combined| combined.wrapping_mul(1_000_003).rotate_left(7) ^ later);
         }
     }
 
@@ -315,25 +316,24 @@ mod tests {
 
     fn expected(groups: u64) -> BTreeMap<String, String> {
         let combine = Shown(PhantomData);
-        let mut all = BTreeMap::<_, String>::new();
+        let mut all = BTreeMap::<_, Option<String>>::new();
         for group in 0..groups {
             let mut of_group = BTreeMap::new();
             for (key, n) in records(group) {
-                let combined = match of_group.remove(&key) {
-                    Some(combined) => combine.add(combined, n),
-                    None => combine.create(n),
-                };
-                of_group.insert(key, combined);
+                match of_group.entry(key).or_insert(None) {
+                    combined @ Some(_) => combine.add(combined, n),
+                    combined => *combined = Some(combine.create(n)),
+                }
             }
             for (key, later) in of_group {
-                let combined = match all.remove(&key) {
-                    Some(combined) => combine.merge(combined, later),
-                    None => later,
-                };
-                all.insert(key, combined);
+                match all.entry(key).or_insert(None) {
+                    combined @ Some(_) => combine.merge(combined, later.unwrap()),
+                    combined => *combined = later,
+                }
             }
         }
-        all
+        let combined = |(key, combined): (_, Option<_>)| (key, combined.unwrap());
+        all.into_iter().map(combined).collect()
     }
 
     /// Returns the output of several threads, each of which takes `together` consecutive groups, and the resources that
@@ -457,8 +457,8 @@ mod tests {
         // Each key occurs once in a group.
         let mut expected = BTreeMap::new();
         for (key, n) in (0..3 * KEYS).map(record) {
-            let merge = |combined: &mut u64| *combined = combine.merge(*combined, n);
-            expected.entry(key).and_modify(merge).or_insert(n);
+            let merge = |combined: &mut Option<u64>| combine.merge(combined, n);
+            expected.entry(key).and_modify(merge).or_insert(Some(n));
         }
         let budget = &resources.budget;
         for taken in [0, budget.limit_bytes() - budget.used_bytes()] {
@@ -466,7 +466,7 @@ mod tests {
             let mut found = BTreeMap::new();
             for partition in 0..PARTITIONS {
                 let each = |key, value| {
-                    assert_eq!(found.insert(key, value), None);
+                    assert_eq!(found.insert(key, Some(value)), None);
                     Flow::Continue(())
                 };
                 let flow = outputs.read(partition, &combine, &resources, each);

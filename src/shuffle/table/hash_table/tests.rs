@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::shuffle::table::accumulator::Accumulator;
 
 fn put(table: &mut Table<String>, rank: u64, key: &[u8], value: &str) {
     let hashed = HashedKey::new(HashRank(rank), key);
     let long = &key[..hashed.long_len()];
-    let append = |all: String, value: &str| all + value;
+    let append = |all: &mut Slot<String>, value: &str| all.get_mut().push_str(value);
     while let Err(_again) = table.upsert(&hashed, long, value, str::to_owned, append) {
         table.make_room(long);
     }
@@ -61,7 +62,13 @@ fn what_was_not_taken_is_dropped_once() {
         let hashed = HashedKey::new(HashRank(rank), &key);
         let long = &key[..hashed.long_len()];
         while table
-            .upsert(&hashed, long, (), |()| value.clone(), |value, ()| value)
+            .upsert(
+                &hashed,
+                long,
+                (),
+                |()| value.clone(),
+                |slot, ()| slot.replace(|value| value),
+            )
             .is_err()
         {
             table.make_room(long);
@@ -83,7 +90,13 @@ fn counts(keys: impl Iterator<Item = (u64, String)>) -> Vec<(u64, String, u32)> 
     for (rank, key) in keys {
         let hashed = HashedKey::new(HashRank(rank), key.as_bytes());
         let count = |table: &mut Table<u32>| {
-            table.upsert(&hashed, key.as_bytes(), (), |()| 1, |n, ()| n + 1)
+            table.upsert(
+                &hashed,
+                key.as_bytes(),
+                (),
+                |()| 1,
+                |n, ()| *n.get_mut() += 1,
+            )
         };
         while count(&mut table).is_err() {
             table.make_room(key.as_bytes());

@@ -1,0 +1,275 @@
+//! Exact sums of floating-point numbers, which do not depend on the order of the numbers.
+//!
+//! The accumulator is the small superaccumulator of Neal (Fast exact summation using small and large superaccumulators,
+//! 2015): a fixed-point number wide enough for every `f64`, in digits of 32 bits that are stored in 64 bits each, so
+//! that carries need not be propagated for 2,048 additions. Unlike Neal's, it stores only the digits between the
+//! smallest and the greatest in use, so it is small if the numbers are of similar size.
+
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
+
+use super::definition::Summary;
+use crate::pipeline::Data;
+use crate::portable::portable;
+
+/// Numeric of bits of a digit.
+const DIGIT_BITS: u32 = 32;
+const DIGIT: i64 = 1 << DIGIT_BITS;
+
+/// Numeric of additions after which carries are propagated. Each changes a digit by less than 2^52.
+const MAX_ADDS: u32 = 1 << 11;
+
+/// Binary exponent of the lowest bit of digit 0. The lowest bit of an `f64` is 2^-1074.
+const MIN_EXPONENT: i32 = -1075;
+
+const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+
+/// Sums numbers exactly, and rounds the sum to the nearest `f64` once, at the end. The result does not depend on the
+/// order of the numbers, nor on the partitioning.
+///
+/// For `f64` and all types that convert to it without loss. Takes about three times as long as [`sum`](super::sum).
+///
+/// # Examples
+///
+/// ```
+/// use holdall::summary::sum_exact;
+///
+/// let numbers = holdall::from_vec(vec![1e100, 1.0, -1e100]);
+/// assert_eq!(numbers.sum::<f64>()?, 0.0);
+/// assert_eq!(numbers.summarize(sum_exact())?, 1.0);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[must_use]
+pub fn sum_exact() -> ExactSumSummary {
+    ExactSumSummary(PhantomData)
+}
+
+/// The exact sum of numbers. Created by [`sum_exact`].
+#[derive(Clone, Copy, Debug)]
+pub struct ExactSumSummary(PhantomData<()>);
+
+portable! { [] ExactSumSummary { 0: part } }
+
+impl<T: Data + Copy + Into<f64>> Summary<T> for ExactSumSummary {
+    type Part = ExactSum;
+    type Output = f64;
+
+    fn start(&self) -> ExactSum {
+        ExactSum::default()
+    }
+
+    #[inline]
+    fn add(&self, sum: &mut ExactSum, number: &T) {
+        sum.push((*number).into());
+    }
+
+    fn merge(&self, sum: &mut ExactSum, later: ExactSum) {
+        sum.merge(later);
+    }
+
+    fn finish(&self, sum: ExactSum) -> f64 {
+        sum.to_f64()
+    }
+}
+
+/// An exact sum of `f64`s.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::summary::ExactSum;
+///
+/// let mut sum: ExactSum = [0.1; 10].into_iter().collect();
+/// assert_eq!(sum.to_f64(), 1.0);
+/// sum.push(-1.0);
+/// // What remains is the error of 0.1, ten times.
+/// assert_eq!(sum.to_f64(), 5.551115123125783e-17);
+/// ```
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ExactSum {
+    /// Digits in ascending order. Digit `i` counts 2^(32 * (`first` + i) + `MIN_EXPONENT`).
+    digits: Vec<i64>,
+    first: u32,
+    /// Numeric of additions since carries were propagated.
+    adds: u32,
+    /// Sum of the numbers that are infinite or NaN.
+    special: f64,
+}
+
+impl ExactSum {
+    /// Adds a number.
+    #[inline]
+    pub fn push(&mut self, number: f64) {
+        let bits = number.to_bits();
+        let exponent = (bits >> FRACTION_BITS) as u32 & 0x7ff;
+        if exponent == 0x7ff {
+            self.special += number;
+            return;
+        }
+        let fraction = bits & ((1 << FRACTION_BITS) - 1);
+        // Numbers near 0 have no implicit bit, and the exponent of the next larger ones.
+        let (fraction, exponent) = match exponent {
+            0 => (fraction, 1),
+            exponent => (fraction | 1 << FRACTION_BITS, exponent),
+        };
+        let [low, high] = split(fraction, exponent % DIGIT_BITS);
+        let sign = if number.is_sign_negative() { -1 } else { 1 };
+        self.add(exponent / DIGIT_BITS, [sign * low, sign * high]);
+    }
+
+    /// Adds two digits, the lower one at position `at`.
+    #[inline]
+    fn add(&mut self, at: u32, [low, high]: [i64; 2]) {
+        if self.adds == MAX_ADDS {
+            self.propagate();
+        }
+        self.adds += 1;
+        let index = at.wrapping_sub(self.first) as usize;
+        if let Some([first, second]) = self
+            .digits
+            .get_mut(index..)
+            .and_then(<[i64]>::first_chunk_mut)
+        {
+            *first += low;
+            *second += high;
+            return;
+        }
+        let index = self.make_room(at);
+        self.digits[index] += low;
+        self.digits[index + 1] += high;
+    }
+
+    /// Ensures that the digits at `at` and after it exist, and returns the index of the former.
+    #[cold]
+    fn make_room(&mut self, at: u32) -> usize {
+        if self.digits.is_empty() {
+            self.first = at;
+        }
+        if at < self.first {
+            let more = (self.first - at) as usize;
+            self.digits.splice(0..0, std::iter::repeat_n(0, more));
+            self.first = at;
+        }
+        let index = (at - self.first) as usize;
+        if self.digits.len() < index + 2 {
+            self.digits.resize(index + 2, 0);
+        }
+        index
+    }
+
+    /// Propagates carries: leaves digits from 0 to 2^32 - 1, except for the last one, which may be negative and has the
+    /// sign of the sum.
+    fn propagate(&mut self) {
+        self.adds = 0;
+        let mut carry = 0;
+        for digit in &mut self.digits {
+            let sum = *digit + carry;
+            carry = sum >> DIGIT_BITS;
+            *digit = sum & (DIGIT - 1);
+        }
+        match (carry, self.digits.last_mut()) {
+            (0, _) => {}
+            // The sign goes into the last digit, so that the number of digits does not grow.
+            (-1, Some(last)) => *last -= DIGIT,
+            _ => self.digits.push(carry),
+        }
+    }
+
+    /// Adds the numbers of another sum.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::summary::ExactSum;
+    ///
+    /// let mut sum: ExactSum = [1e16, 1.0].into_iter().collect();
+    /// sum.merge([-1e16, 1.0].into_iter().collect());
+    /// assert_eq!(sum.to_f64(), 2.0);
+    /// ```
+    pub fn merge(&mut self, mut other: Self) {
+        self.special += other.special;
+        // Digits without carries are as small as those that are added.
+        other.propagate();
+        for (at, digit) in (other.first..).zip(other.digits) {
+            self.add(at, [digit, 0]);
+        }
+    }
+
+    /// Returns the sum, rounded to the nearest `f64`; to the even one of two that are equally near. Returns infinity if
+    /// the sum is larger than any `f64`, and NaN if one of the numbers is NaN or if infinities of both signs are among
+    /// them.
+    #[must_use]
+    pub fn to_f64(&self) -> f64 {
+        if self.special != 0.0 {
+            return self.special;
+        }
+        let mut sum = self.clone();
+        sum.propagate();
+        let is_negative = sum.digits.last().is_some_and(|last| *last < 0);
+        if is_negative {
+            sum.digits.iter_mut().for_each(|digit| *digit = -*digit);
+            sum.propagate();
+        }
+        let magnitude = sum.magnitude();
+        if is_negative { -magnitude } else { magnitude }
+    }
+
+    /// Returns the value of a sum that is not negative and has no carries.
+    fn magnitude(&self) -> f64 {
+        let Some(top) = self.digits.iter().rposition(|digit| *digit != 0) else {
+            return 0.0;
+        };
+        // The first three digits hold at least 65 bits, more than an `f64` has.
+        let digit = |below: usize| {
+            top.checked_sub(below)
+                .map_or(0, |at| self.digits[at] as u128)
+        };
+        let leading = digit(0) << 64 | digit(1) << 32 | digit(2);
+        let rest = &self.digits[..top.saturating_sub(2)];
+        let has_rest = rest.iter().any(|digit| *digit != 0);
+        let exponent = DIGIT_BITS as i32 * (self.first as i32 + top as i32 - 2) + MIN_EXPONENT;
+
+        // Cut off all but 53 bits, and round.
+        let cut = u128::BITS - leading.leading_zeros() - f64::MANTISSA_DIGITS;
+        let kept = (leading >> cut) as u64;
+        let (lost, half) = (leading & ((1 << cut) - 1), 1_u128 << (cut - 1));
+        let is_above_half = lost > half || lost == half && (has_rest || kept % 2 == 1);
+        let rounded = (kept + u64::from(is_above_half)) as f64;
+        let exponent = exponent + cut as i32;
+        // Bits below the lowest one of an `f64` are 0, so these products are exact.
+        let below = (MIN_EXPONENT + 1 - exponent).max(0);
+        rounded * power_of_two(-below) * power_of_two(exponent + below)
+    }
+}
+
+/// Shifts a fraction to the left, and divides it into two digits.
+#[inline]
+fn split(fraction: u64, shift: u32) -> [i64; 2] {
+    let low = (fraction << shift) as u32;
+    let high = fraction >> (DIGIT_BITS - shift);
+    [i64::from(low), high as i64]
+}
+
+/// Returns 2^`exponent`; infinity if that is too large. The exponent of a bit of an `f64` is at least -1074.
+fn power_of_two(exponent: i32) -> f64 {
+    match exponent {
+        ..-1022 => f64::from_bits(1 << (exponent + 1074)),
+        -1022..=1023 => f64::from_bits(((exponent + 1023) as u64) << FRACTION_BITS),
+        _ => f64::INFINITY,
+    }
+}
+
+impl Extend<f64> for ExactSum {
+    fn extend<I: IntoIterator<Item = f64>>(&mut self, numbers: I) {
+        numbers.into_iter().for_each(|number| self.push(number));
+    }
+}
+
+impl FromIterator<f64> for ExactSum {
+    fn from_iter<I: IntoIterator<Item = f64>>(numbers: I) -> Self {
+        let mut sum = Self::default();
+        sum.extend(numbers);
+        sum
+    }
+}
