@@ -560,7 +560,7 @@ fn closures_of_shuffles_that_capture_are_refused_with_their_place() {
         &refused(pairs().combine_by_key(move |n| n + k, |a, b| *a += b, |a, b| *a += b)),
         "combine_by_key",
     );
-    let multiples = summary::filter(move |n: &u64| n % k == 0, summary::count());
+    let multiples = summary::filter(move |n: &u64| n.is_multiple_of(k), summary::count());
     assert_captures(
         &refused(pairs().per_key().summarize(multiples)),
         "summarize",

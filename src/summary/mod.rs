@@ -1,6 +1,6 @@
 //! Summaries: results that are computed from all records in one pass, several at once if you like.
 //!
-//! A [`Summary`] describes one result, such as a [count](count), the [ten greatest](top) records, or
+//! A [`Summary`] describes one result, such as a [`count`], the [ten greatest](top) records, or
 //! [statistics](stats). [`Bag::summarize`](crate::Bag::summarize) computes any number of them while it reads the bag
 //! once, and [`summarize` of `per_key`](crate::PerKey::summarize) does so for each key.
 //!

@@ -58,7 +58,7 @@ fn values_may_change_without_a_shuffle() {
     let changed = sums
         .flat_map_values(|n| [n, n + 1])
         .filter_values(|n| n % 2 == 0)
-        .try_map_values(|n| u32::try_from(n))
+        .try_map_values(u32::try_from)
         .count_by_key();
     assert_eq!(changed.explain().stages().len(), 2);
     assert_eq!(changed.values().sum::<u64>().unwrap(), 7);
@@ -153,6 +153,21 @@ fn a_map_has_the_last_value_of_each_key() {
     });
 }
 
+/// Returns the values of a key, in order.
+fn of(pairs: &[Pair], key: u32) -> Vec<u64> {
+    let values = pairs.iter().filter(|(of, _)| *of == key);
+    values.map(|(_, n)| *n).collect()
+}
+
+/// Returns the keys of all lists, in the order of keyed bags.
+fn keyed(lists: &[&[Pair]]) -> Vec<u32> {
+    let pairs = lists.iter().flat_map(|list| list.iter());
+    let keys: HashSet<_> = pairs.map(|pair| pair.0).collect();
+    let mut keys: Vec<_> = keys.into_iter().collect();
+    sort_as_keyed(&mut keys, key_bytes);
+    keys
+}
+
 #[test]
 fn three_and_four_bags_are_grouped_in_lockstep() {
     on_every_executor_and_processes(|context| {
@@ -163,20 +178,6 @@ fn three_and_four_bags_are_grouped_in_lockstep() {
         for lens in [[0; 4], [40, 0, 30, 7], [5, 90, 60, 0], [50, 50, 50, 50]] {
             let [a, b, c, d] =
                 [(2, 0), (3, 1), (5, 2), (7, 3)].map(|(step, at)| bag(step, lens[at]));
-            let of = |pairs: &[Pair], key| {
-                let values = pairs.iter().filter(|(of, _)| *of == key);
-                values.map(|(_, n)| *n).collect::<Vec<_>>()
-            };
-            let keyed = |lists: &[&[Pair]]| {
-                let keys: HashSet<_> = lists
-                    .iter()
-                    .flat_map(|list| list.iter())
-                    .map(|pair| pair.0)
-                    .collect();
-                let mut keys: Vec<u32> = keys.into_iter().collect();
-                sort_as_keyed(&mut keys, |key| key_bytes(key));
-                keys
-            };
             let three = keyed(&[&a.1, &b.1, &c.1]).into_iter();
             let three: Vec<_> = three
                 .map(|key| (key, of(&a.1, key), of(&b.1, key), of(&c.1, key)))

@@ -447,6 +447,12 @@ fn the_values_of_each_key_are_summarised_as_a_bag_is() {
                 assert_eq!(four.collect().unwrap(), values().sum().collect().unwrap());
             }
         }
+    });
+}
+
+#[test]
+fn the_floats_of_each_key_are_multiplied() {
+    on_every_executor_and_processes(|context| {
         let products = context
             .from_vec(vec![('a', 0.5), ('a', 3.0)])
             .per_key()
