@@ -201,17 +201,18 @@ impl<'s> LocalRun<'s> {
                             return Err(Error::internal("a value is encoded".to_owned()));
                         }
                         Fetched::File(file) => {
-                            reading.set(Some(position));
                             loaded_bytes += file.bytes as usize;
+                            // Its error may be about damage, too, but not to this file.
                             self.make_room(file.bytes as usize)?;
+                            reading.set(Some(position));
                             let need = plan.needs.of(rank)[position];
                             let value = self.run.load(need, &file)?;
+                            reading.set(None);
                             loaded.push((need, Value::clone(&value)));
                             value
                         }
                     });
                 }
-                reading.set(None);
                 let value = layer.run(index, &Inputs(&values), &TaskScope(task))?;
                 let bytes = layer.value_type().bytes(&value)?;
                 Ok(Stored::new(rank, Some(InMemory::Typed(value)), bytes))
