@@ -440,7 +440,8 @@
 //!
 //! # Extending holdall
 //!
-//! Your program, or another crate, can add formats, stores, observers and executors. It implements these traits:
+//! Your program, or another crate, can add formats, stores, observers, layers of tasks, and executors. It implements
+//! these traits:
 //!
 //! | to | implement | pass it to |
 //! | --- | --- | --- |
@@ -448,6 +449,7 @@
 //! | write a format | [`Sink`] and [`PartitionWriter`] | [`Bag::write`] |
 //! | read and write files in a store | [`FileSystem`](files::FileSystem) | [`ContextBuilder::file_system`] |
 //! | follow jobs while they run | [`Observer`](events::Observer) | [`ContextBuilder::observer`] |
+//! | run tasks that need each other | [`Layer`](extend::Layer) | [`Layers::add`](extend::Layers::add) |
 //! | run tasks elsewhere | [`RemoteExecutor`](executor::RemoteExecutor) | [`ContextBuilder::remote_executor`] |
 //!
 //! - **Sources** divide their input into splits, and each split becomes a partition. The compiler fuses the loop of a
@@ -458,6 +460,8 @@
 //!   [`write_text`](Bag::write_text) is one.
 //! - **Worker processes:** sources, splits and partition writers are sent to workers by serde. A task may be retried,
 //!   so a split may be read, and a partition written, several times. No record is returned twice.
+//! - **Memory and files:** the module [`extend`] has parts of the memory budget and scratch files, for data that tasks or
+//!   caches of the crate hold.
 //! - **Methods:** a crate can add its functions to bags and contexts by an extension trait. Such functions should be
 //!   `#[track_caller]`, so that errors name the line of their caller.
 //!
