@@ -359,8 +359,10 @@
 //!   them if it fails. How closely together they appear depends on the file system: an object store makes one file
 //!   visible after another. With `overwrite`, the new files replace the old ones with the same names. Afterwards, the
 //!   remaining old ones are removed. If the process is killed, the file system must delete what tasks have uploaded.
-//! - Files that another program puts at the path while the job runs are neither replaced nor deleted, unless they are
-//!   parts of an output that is overwritten.
+//!   holdall checks what is at the path before the job only: a file that another program puts there while the job runs is
+//!   replaced if it has the name of a new one.
+//! - On the local file system, files that another program puts at the path while the job runs are neither replaced nor
+//!   deleted, unless they are parts of an output that is overwritten.
 //!
 //! # What holdall deletes
 //!
