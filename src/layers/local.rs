@@ -147,7 +147,13 @@ impl<'s> LocalRun<'s> {
         {
             match outcome {
                 TaskOutcome::Done(stored) => state.finish(plan, rank, stored),
-                TaskOutcome::Damaged { need, error } => state.postpone(plan, rank, need, error)?,
+                TaskOutcome::Damaged { need, error } => {
+                    if let Err(error) = state.postpone(plan, rank, need, error) {
+                        // Before the other values are dropped, which may run code of the user.
+                        drop(state);
+                        return Err(error);
+                    }
+                }
             }
             state.values.subtract_bytes(loaded_bytes);
             for (need, value) in loaded {
