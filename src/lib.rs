@@ -359,8 +359,10 @@
 //!   them if it fails. How closely together they appear depends on the file system: an object store makes one file
 //!   visible after another. With `overwrite`, the new files replace the old ones with the same names. Afterwards, the
 //!   remaining old ones are removed. If the process is killed, the file system must delete what tasks have uploaded.
-//! - Files that another program puts at the path while the job runs are neither replaced nor deleted, unless they are
-//!   parts of an output that is overwritten.
+//!   holdall checks what is at the path before the job only: a file that another program puts there while the job runs is
+//!   replaced if it has the name of a new one.
+//! - On the local file system, files that another program puts at the path while the job runs are neither replaced nor
+//!   deleted, unless they are parts of an output that is overwritten.
 //!
 //! # What holdall deletes
 //!
@@ -440,7 +442,8 @@
 //!
 //! # Extending holdall
 //!
-//! Your program, or another crate, can add formats, stores, observers and executors. It implements these traits:
+//! Your program, or another crate, can add formats, stores, observers, layers of tasks, and executors. It implements
+//! these traits:
 //!
 //! | to | implement | pass it to |
 //! | --- | --- | --- |
@@ -448,6 +451,7 @@
 //! | write a format | [`Sink`] and [`PartitionWriter`] | [`Bag::write`] |
 //! | read and write files in a store | [`FileSystem`](files::FileSystem) | [`ContextBuilder::file_system`] |
 //! | follow jobs while they run | [`Observer`](events::Observer) | [`ContextBuilder::observer`] |
+//! | run tasks that need each other | [`Layer`](extend::Layer) | [`Layers::add`](extend::Layers::add) |
 //! | run tasks elsewhere | [`RemoteExecutor`](executor::RemoteExecutor) | [`ContextBuilder::remote_executor`] |
 //!
 //! - **Sources** divide their input into splits, and each split becomes a partition. The compiler fuses the loop of a
@@ -458,6 +462,8 @@
 //!   [`write_text`](Bag::write_text) is one.
 //! - **Worker processes:** sources, splits and partition writers are sent to workers by serde. A task may be retried,
 //!   so a split may be read, and a partition written, several times. No record is returned twice.
+//! - **Memory and files:** the module [`extend`] has parts of the memory budget and scratch files, for data that tasks or
+//!   caches of the crate hold.
 //! - **Methods:** a crate can add its functions to bags and contexts by an extension trait. Such functions should be
 //!   `#[track_caller]`, so that errors name the line of their caller.
 //!

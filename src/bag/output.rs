@@ -364,8 +364,9 @@ impl<T: WriteLine<Form> + ?Sized, Form: 'static> Sink<T> for TextSink<Form> {
         if files.is_empty() {
             // A directory without files cannot be read.
             let attempt = format!("{}-0", std::process::id());
-            let file = self.output.writer()?.create(&names[0], &attempt)?;
-            files.push(file.finish()?);
+            let writer = self.output.writer()?;
+            let file = writer.create(&names[0], &attempt)?.finish();
+            files.push(file.map_err(|error| writer.failed(&names[0], error))?);
         }
         self.output.commit(files, &names)?;
         written.files = names.iter().map(|name| self.path.join(name)).collect();

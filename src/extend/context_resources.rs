@@ -83,7 +83,7 @@ impl ContextResources {
     /// impl ReclaimMemory for Cache {
     ///     fn reclaim(&self) -> holdall::Result<bool> {
     ///         let Ok(mut cache) = self.0.try_lock() else {
-    ///             return Ok(false); // somebody uses it
+    ///             return Ok(false); // another thread uses it
     ///         };
     ///         let (bytes, memory) = &mut *cache;
     ///         *bytes = Vec::new();

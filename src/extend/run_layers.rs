@@ -1,5 +1,6 @@
 //! Runs tasks of layers in a context.
 
+use std::any::TypeId;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -183,7 +184,7 @@ impl Layers {
 
     /// Computes the values of some tasks of a layer, and returns them in the order of `tasks`. Runs a job.
     ///
-    /// Everything that these tasks need is computed anew. To compute several values from the same tasks, get them
+    /// Everything that these tasks need is computed again. To compute several values from the same tasks, get them
     /// together. The values that it returns do not count towards the memory budget.
     ///
     /// # Errors
@@ -198,7 +199,10 @@ impl Layers {
         tasks: impl IntoIterator<Item = usize>,
     ) -> Result<Vec<T>> {
         let site = Site::new("get");
-        if layer.set != self.set.number {
+        // The id may have been deserialised, so that it need not be one that `add` has returned.
+        let own = self.set.layers.get(layer.number as usize);
+        let own = own.filter(|own| own.value_type().id == TypeId::of::<T>());
+        if layer.set != self.set.number || own.is_none() {
             return Err(Error::new(ErrorKind::InvalidGraph {
                 context: site.into(),
                 reason: "the layer was added to other `Layers`".to_owned(),
@@ -263,5 +267,54 @@ impl fmt::Debug for CancelHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_cancelled = self.0.is_cancelled.load(Ordering::Relaxed);
         f.debug_tuple("CancelHandle").field(&is_cancelled).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::error::BoxError;
+    use crate::layers::{Inputs, TaskScope};
+
+    #[derive(Serialize, Deserialize)]
+    struct Numbers;
+
+    impl Layer for Numbers {
+        type Value = usize;
+
+        fn name(&self) -> &'static str {
+            "numbers"
+        }
+
+        fn tasks(&self) -> usize {
+            3
+        }
+
+        fn run(&self, n: usize, _: &Inputs<'_>, _: &TaskScope<'_>) -> Result<usize, BoxError> {
+            Ok(n)
+        }
+    }
+
+    #[test]
+    fn an_id_that_was_not_added_is_refused() {
+        let mut layers = Layers::new(&Context::builder().threads(1).build().unwrap());
+        let numbers = layers.add(Numbers);
+        assert_eq!(layers.get(numbers, [2, 0]).unwrap(), [2, 0]);
+        let refused = |error: Error| {
+            assert!(
+                matches!(error.kind(), ErrorKind::InvalidGraph { .. }),
+                "{error}"
+            );
+        };
+        let set = numbers.set;
+        refused(layers.get(LayerId::<usize>::new(set, 1), [0]).unwrap_err());
+        refused(layers.get(LayerId::<String>::new(set, 0), [0]).unwrap_err());
+        refused(
+            layers
+                .get(LayerId::<usize>::new(set + 1, 0), [0])
+                .unwrap_err(),
+        );
     }
 }

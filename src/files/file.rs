@@ -77,6 +77,61 @@ impl OpenedFile {
         self.version = Some(version.into());
         self
     }
+
+    /// Wraps the reader by another one, and keeps the version: for a file system that is built on another one, and
+    /// decrypts what that one reads, for example.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{self, Read};
+    /// use std::ops::Range;
+    ///
+    /// use holdall::Context;
+    /// use holdall::files::{FileInfo, FileSystem, LocalFiles, OpenedFile};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// /// Local files whose bits are inverted.
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Inverted;
+    ///
+    /// impl FileSystem for Inverted {
+    ///     fn list(&self, prefix: &str) -> io::Result<Vec<FileInfo>> {
+    ///         LocalFiles.list(prefix)
+    ///     }
+    ///
+    ///     fn open(&self, path: &str, range: Range<u64>) -> io::Result<OpenedFile> {
+    ///         Ok(LocalFiles.open(path, range)?.map_reader(Inverter))
+    ///     }
+    /// }
+    ///
+    /// struct Inverter<R>(R);
+    ///
+    /// impl<R: Read> Read for Inverter<R> {
+    ///     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+    ///         let read = self.0.read(out)?;
+    ///         out[..read].iter_mut().for_each(|byte| *byte = !*byte);
+    ///         Ok(read)
+    ///     }
+    /// }
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("text");
+    /// std::fs::write(&path, b"one\ntwo\n".map(|byte| !byte))?;
+    /// let context = Context::builder().file_system("inverted", Inverted).build()?;
+    /// assert_eq!(context.read_text(format!("inverted://{}", path.display()))?.collect()?, ["one", "two"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn map_reader<R>(self, wrap: impl FnOnce(Box<dyn Read + Send>) -> R) -> Self
+    where
+        R: Read + Send + 'static,
+    {
+        Self {
+            reader: Box::new(wrap(self.reader)),
+            version: self.version,
+        }
+    }
 }
 
 impl fmt::Debug for OpenedFile {

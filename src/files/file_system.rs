@@ -99,8 +99,9 @@ pub trait FileSystem: Serialize + Deserialize<'static> + Send + Sync + 'static {
 
     /// Returns whether a failed call may succeed if it is repeated.
     ///
-    /// A call that finds, opens, reads or removes a file and fails in this way is repeated up to five times, first immediately, then after pauses of 0.1 to 0.8
-    /// seconds. Any progress of a reader resets the count.
+    /// A call that finds, opens, reads or removes a file is repeated up to five times if it fails in this way: first
+    /// immediately, then after pauses of 0.1 to 0.8 seconds. Any progress of a reader resets the count. Calls that begin,
+    /// create, write or commit are not repeated.
     ///
     /// By default, lost and refused connections, timeouts, and files that end too early
     /// ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)) are transient.

@@ -16,7 +16,8 @@ use crate::storage::output::Output;
 
 /// The local file system, with absolute or relative paths that are UTF-8.
 ///
-/// Paths without a scheme need no file system. Use this type to build another file system on it.
+/// Paths without a scheme need no file system. Use this type to build another file system on it;
+/// [`OpenedFile::map_reader`] has an example.
 ///
 /// # Examples
 ///

@@ -22,8 +22,17 @@ pub(crate) struct NewOutput {
     path: PathBuf,
     file_system: AnyFileSystem,
     pending: Box<dyn PendingOutput>,
-    /// Paths, without the scheme, of the files that the output replaces. The local file system replaces them itself.
-    replaced: Vec<String>,
+    /// Files that the output replaces. The local file system replaces them itself.
+    replaced: Vec<OldFile>,
+}
+
+/// A file that was at the path before.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct OldFile {
+    /// Path without the scheme.
+    path: String,
+    /// Name in the directory of the output, or `None` for a file at the path itself.
+    name: Option<String>,
 }
 
 /// Creates the files of an output, in tasks.
@@ -89,16 +98,22 @@ impl NewOutput {
         let committed = self.pending.commit(files);
         committed.map_err(|error| not_created(&self.path, error))?;
         for old in &self.replaced {
-            let name = old.rsplit('/').next().unwrap_or(old);
-            if names.contains(name) {
+            let name = old.name.as_deref();
+            if name.is_some_and(|name| names.contains(name)) {
                 continue;
             }
-            match retry(&self.file_system, || self.file_system.get().remove(old)) {
+            let remove = || self.file_system.get().remove(&old.path);
+            match retry(&self.file_system, remove) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     let reason =
                         format!("{error}; the new files are beside this one of the old output");
                     let error = io::Error::new(error.kind(), reason);
-                    return Err(Error::io("remove", &self.path.join(name), error));
+                    let path = name.map(|name| self.path.join(name));
+                    return Err(Error::io(
+                        "remove",
+                        path.as_ref().unwrap_or(&self.path),
+                        error,
+                    ));
                 }
                 _ => {}
             }
@@ -107,36 +122,40 @@ impl NewOutput {
     }
 }
 
-/// Returns the paths of the files at `directory`, which errors call `path`, and below it.
+/// Returns the files at `directory`, which errors call `path`, and below it.
 fn find_replaced(
     file_system: &AnyFileSystem,
     directory: &str,
     path: &Path,
     overwrite: bool,
-) -> Result<Vec<String>> {
+) -> Result<Vec<OldFile>> {
     let listed = retry(file_system, || file_system.get().list(directory));
     let listed = listed.map_err(|error| failed("list", path, error))?;
     let mut replaced = Vec::new();
     for file in listed {
         let name = match file.path.strip_prefix(directory) {
-            Some("") => "",
+            // All files are below the root.
+            Some(below) if directory.is_empty() => Some(below),
+            Some("") => None,
             // A store may have an empty file that stands for a directory.
             Some("/") | None => continue,
             Some(below) => match below.strip_prefix('/') {
-                Some(name) => name,
+                Some(name) => Some(name),
                 None => continue,
             },
         };
         if !overwrite {
             return Err(output_exists(path));
         }
-        if !name.is_empty() && !is_part(name) {
+        if let Some(name) = name.filter(|name| !is_part(name)) {
             return Err(Error::new(ErrorKind::NotAnOutput {
                 path: path.to_owned(),
                 found: path.join(name),
             }));
         }
-        replaced.push(file.path);
+        let name = name.map(str::to_owned);
+        let path = file.path;
+        replaced.push(OldFile { path, name });
     }
     replaced.sort();
     Ok(replaced)

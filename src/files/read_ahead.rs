@@ -15,7 +15,7 @@ const MIN_CHUNK_BYTES: usize = 4 << 10;
 
 /// A thread that reads ahead. Dropping it waits until the thread has ended.
 pub(super) struct ReadAhead {
-    /// `None` once the thread is to end.
+    /// `None` once the thread must end.
     chunks: Option<Receiver<io::Result<Vec<u8>>>>,
     chunk: io::Cursor<Vec<u8>>,
     stop: Option<Sender<()>>,
@@ -92,7 +92,7 @@ impl Drop for ReadAhead {
         self.chunks = None;
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread concerns nobody any more.
+            // A panic of the thread no longer matters: the task has ended.
             _ = thread.join();
         }
     }

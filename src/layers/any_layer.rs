@@ -1,6 +1,5 @@
 //! Layers of all types as one type, and how they are sent to workers.
 
-use std::io;
 use std::sync::Arc;
 
 use super::layer::{Inputs, Layer, Needs};
@@ -92,24 +91,14 @@ fn load<L: Layer>(from: &mut Loader<'_>) -> Result<Arc<dyn AnyLayer>> {
 
 /// Returns the error of a task. An error of holdall keeps its kind if it is about the machine, not about the task.
 #[cold]
-fn failure(site: Site, source: BoxError) -> Error {
-    let is_kept =
-        |error: &Error| error.is_recoverable() || error.is_cancelled() || error.context().is_some();
-    let source = match source.downcast::<io::Error>() {
-        Ok(error) => match error.downcast::<Error>() {
-            Ok(error) => Box::new(error),
-            Err(error) => Box::new(error) as BoxError,
-        },
-        Err(source) => source,
+fn failure(site: Site, cause: BoxError) -> Error {
+    let of_closure = |source| {
+        let context = ErrorContext::from(site);
+        ErrorKind::Closure { context, source }
     };
-    match source.downcast::<Error>() {
-        Ok(error) if is_kept(&error) => error.at(site),
-        Ok(error) => closure(site, error),
-        Err(source) => closure(site, source),
+    let error = Error::of_cause(cause, of_closure);
+    if error.is_recoverable() || error.is_cancelled() || error.context().is_some() {
+        return error.at(site);
     }
-}
-
-fn closure(site: Site, source: BoxError) -> Error {
-    let context = ErrorContext::from(site);
-    Error::new(ErrorKind::Closure { context, source })
+    Error::new(of_closure(error.into()))
 }

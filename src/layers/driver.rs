@@ -122,19 +122,13 @@ impl<'s> LayerDriver<'s> {
         block: MapBlock,
         created: &mut Vec<MapBlock>,
     ) -> Result<()> {
-        let about: TaskReport = codec::decode(&block.about)?;
-        if let TaskReport::Created = about {
-            created.push(block);
-            return Ok(());
-        }
-        let number = block.partition.unwrap_or(usize::MAX);
-        let mut sent = self.sent();
-        let rank = sent.ranks.get(number).copied();
-        let rank = rank.ok_or_else(|| Error::internal(format!("task {number} is unknown")))?;
-        sent.reported += 1;
-        drop(sent);
-        match about {
+        match codec::decode(&block.about)? {
+            TaskReport::Created => {
+                created.push(block);
+                Ok(())
+            }
             TaskReport::Value { value, refers_to } => {
+                let (_, rank) = self.reported(&block)?;
                 let placed = |error| self.run.plan.placed(rank, STAGE, error);
                 let mut stored = self.stored(rank, value).map_err(placed)?;
                 let scratch = &self.job.resources().scratch;
@@ -148,12 +142,22 @@ impl<'s> LayerDriver<'s> {
                 Ok(())
             }
             TaskReport::Damaged { need, error } => {
+                let (number, rank) = self.reported(&block)?;
                 let failure = self.failure(number, rank, &error);
                 self.sent().failures.push(failure);
                 state.postpone(&self.run.plan, rank, need, error)
             }
-            TaskReport::Created => Ok(()),
         }
+    }
+
+    /// Records that a task has been reported. Returns its number and its rank.
+    fn reported(&self, block: &MapBlock) -> Result<(usize, u32)> {
+        let number = block.partition.unwrap_or(usize::MAX);
+        let mut sent = self.sent();
+        let rank = sent.ranks.get(number).copied();
+        let rank = rank.ok_or_else(|| Error::internal(format!("task {number} is unknown")))?;
+        sent.reported += 1;
+        Ok((number, rank))
     }
 
     fn stored(&self, rank: u32, value: SentValue) -> Result<Stored> {

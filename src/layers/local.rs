@@ -147,7 +147,13 @@ impl<'s> LocalRun<'s> {
         {
             match outcome {
                 TaskOutcome::Done(stored) => state.finish(plan, rank, stored),
-                TaskOutcome::Damaged { need, error } => state.postpone(plan, rank, need, error)?,
+                TaskOutcome::Damaged { need, error } => {
+                    if let Err(error) = state.postpone(plan, rank, need, error) {
+                        // Before the other values are dropped, which may run code of the user.
+                        drop(state);
+                        return Err(error);
+                    }
+                }
             }
             state.values.subtract_bytes(loaded_bytes);
             for (need, value) in loaded {
@@ -201,17 +207,18 @@ impl<'s> LocalRun<'s> {
                             return Err(Error::internal("a value is encoded".to_owned()));
                         }
                         Fetched::File(file) => {
-                            reading.set(Some(position));
                             loaded_bytes += file.bytes as usize;
+                            // Its error may be about damage, too, but not to this file.
                             self.make_room(file.bytes as usize)?;
+                            reading.set(Some(position));
                             let need = plan.needs.of(rank)[position];
                             let value = self.run.load(need, &file)?;
+                            reading.set(None);
                             loaded.push((need, Value::clone(&value)));
                             value
                         }
                     });
                 }
-                reading.set(None);
                 let value = layer.run(index, &Inputs(&values), &TaskScope(task))?;
                 let bytes = layer.value_type().bytes(&value)?;
                 Ok(Stored::new(rank, Some(InMemory::Typed(value)), bytes))

@@ -1,8 +1,8 @@
 //! Plans the tasks of a job: finds those that are needed, checks them, and gives them an order.
 //!
 //! The *rank* of a task is its position in the order in which one thread would run the tasks: depth first from the
-//! wanted tasks, so that what is begun is ended before more is begun. Of the tasks that one task needs, the one comes
-//! first whose part of the graph holds most values at a time (Sethi and Ullman, 1970): while it runs, no value of the
+//! wanted tasks, so that what is begun is ended before more is begun. If a task needs several, the one whose
+//! part of the graph holds most values at a time comes first (Sethi and Ullman, 1970): while it runs, no value of the
 //! others has to be held. Ranks are static, and ready tasks run in their order, so few values are held on any number
 //! of threads.
 //!

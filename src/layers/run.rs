@@ -42,7 +42,7 @@ impl LayerRun {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops the values that nobody needs any more. Call it without the lock.
+    /// Drops the values that no task needs any more. Call it without the lock.
     pub(super) fn drop_unneeded(&self) {
         let dropped = std::mem::take(&mut self.lock().dropped);
         drop(dropped);

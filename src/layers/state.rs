@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::plan::LayerPlan;
+use super::plan::{LayerPlan, STAGE};
 use super::values::{InFile, InMemory, Stored, ValueStore, Victim};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::storage::memory::Reservation;
@@ -39,7 +39,7 @@ pub(super) struct TaskStates {
     /// Number of tasks that are not done.
     left: usize,
     pub(super) values: ValueStore,
-    /// Values that nobody needs any more. Dropping them may run code of the user, so they wait for a moment when no
+    /// Values that no task needs any more. Dropping them may run code of the user, so they wait for a moment when no
     /// lock is held.
     pub(super) dropped: Vec<Stored>,
 }
@@ -244,6 +244,7 @@ impl TaskStates {
         }
         let (layer, task) = plan.layer_and_task(rank);
         let context = ErrorContext {
+            stage: Some(STAGE),
             task: Some(task),
             ..ErrorContext::from(layer.site())
         };

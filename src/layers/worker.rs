@@ -20,7 +20,7 @@ use crate::task::{
     referencing,
 };
 
-/// Maximum length of a value that travels in the report, in bytes. Longer values are written to files, one for each.
+/// Maximum length of a value that is sent in the report, in bytes. Longer values are written to files, one for each.
 /// With larger values of this constant, more bytes pass through the driver; with smaller ones, there are more files.
 const INLINE_BYTES: usize = 32 << 10;
 

@@ -178,8 +178,13 @@ impl<'j> StageTable<'j> {
                 entry.reads.iter().all(|read| is_done(*read))
                     && !entry.filtered_by.is_some_and(is_filtered_later)
             }
-            // A stage without partitions has no tasks, but some thread must complete it.
-            Phase::Open { stage, running } => *running == 0 || stage.queue.is_open_to_this_thread(),
+            // A stage without partitions has no tasks, but some thread must complete it. An attempt that has found
+            // damage has tasks left, but only its last thread has to do anything more: others would come and go.
+            Phase::Open { stage, running } => {
+                let is_open =
+                    || !stage.attempt.is_stopped() && stage.queue.is_open_to_this_thread();
+                *running == 0 || is_open()
+            }
             Phase::Busy | Phase::Done => false,
         }
     }

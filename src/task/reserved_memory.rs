@@ -10,7 +10,7 @@ use crate::storage::memory::{MemoryBudget, Reservation};
 /// Memory of the budget that the holder has reserved for its data. Dropping it returns the memory.
 ///
 /// Request memory before your data grows. If the budget refuses, hold no more than before: write the data to a
-/// [`SpillFile`](super::SpillFile), and shrink the reservation. Nobody waits for memory, so tasks cannot block one
+/// [`SpillFile`](super::SpillFile), and shrink the reservation. No task waits for memory, so tasks cannot block one
 /// another.
 ///
 /// Created by [`TaskScope::reserve`](crate::extend::TaskScope::reserve) and

@@ -1,8 +1,8 @@
-//! Scratch files for code outside this crate, which may travel between processes as part of a value.
+//! Scratch files for code outside this crate, which may be sent between processes as part of a value.
 //!
 //! A file is deleted with its last reference in the process that owns it. Its handle is sent to other processes as a
-//! path. So whoever sends a value must know which files it refers to, and keep them as long as the value:
-//! [`referencing`] tells.
+//! path. So the code that sends a value must know which files it refers to, and keep them as long as the value:
+//! [`referencing`] returns them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,7 +17,8 @@ use crate::error::plain::ToPlain;
 use crate::storage::blocks::{BlockFile, BlockWriter};
 use crate::storage::scratch::{Scratch, ScratchFile};
 
-/// Writes a new [`SpillFile`], which has an example, sequentially. If it is dropped before it is finished, the file is deleted.
+/// Writes a new [`SpillFile`], which has an example, sequentially. If it is dropped before it is finished, the file is
+/// deleted.
 ///
 /// It buffers up to 64 KiB. [`io::Write`] adds nothing to [`append`](Self::append) but the trait: its errors are those
 /// of `append`, converted to [`io::Error`].
@@ -148,7 +149,7 @@ impl<'de> Deserialize<'de> for SpillFile {
 }
 
 thread_local! {
-    /// Files of the handles that were serialised on this thread, if somebody collects them.
+    /// Files of the handles that were serialised on this thread, if [`referencing`] collects them.
     static REFERENCES: RefCell<Option<Vec<Arc<ScratchFile>>>> = const { RefCell::new(None) };
 }
 

@@ -370,8 +370,8 @@ fn lost_files_are_written_again_up_to_four_times() {
                     ));
                     let context = error.context().unwrap();
                     assert_eq!(
-                        (context.operator, context.task),
-                        (Some("write_file"), Some(1))
+                        (context.stage, context.operator, context.task),
+                        (Some(1), Some("write_file"), Some(1))
                     );
                 }
             }

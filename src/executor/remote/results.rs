@@ -23,7 +23,7 @@ pub(crate) trait Driver: Sync {
         most
     }
 
-    /// Records the report of a task of `partitions` partitions. May take its blocks out, if nobody else needs them.
+    /// Records the report of a task of `partitions` partitions. May take its blocks out, if nothing else needs them.
     fn take(&self, partitions: usize, report: &mut Report) -> Result<()>;
 
     /// Returns the length of the files that the tasks of the stage have written since the last call.

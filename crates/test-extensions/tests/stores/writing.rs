@@ -1,11 +1,15 @@
 //! Outputs appear whole, or not at all.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use holdall::files::{FileInfo, FileSystem, LocalFiles, OpenedFile};
+use holdall::files::{
+    FileInfo, FileSystem, LocalFiles, OpenedFile, OutputOptions, PendingFile, PendingOutput, Token,
+};
 use holdall::{Context, ErrorKind, Executor, TextWriter, Written};
 use holdall_test_extensions::{Call, Fault, Store};
 use serde::{Deserialize, Serialize};
@@ -255,6 +259,124 @@ fn a_file_system_need_not_write() {
     assert_eq!(
         error.to_string(),
         "cannot create read://out: the file system is read-only"
+    );
+}
+
+/// Keys in memory. One of them may begin with another one and a `/`, which no directory can.
+static KEYS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+fn keys() -> MutexGuard<'static, BTreeSet<String>> {
+    KEYS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A store of [`KEYS`], which have no content. If it is broken, no file can be completed.
+#[derive(Clone, Serialize, Deserialize)]
+struct Keys {
+    is_broken: bool,
+}
+
+impl FileSystem for Keys {
+    fn list(&self, prefix: &str) -> io::Result<Vec<FileInfo>> {
+        let keys = keys();
+        let found = keys.iter().filter(|key| key.starts_with(prefix));
+        Ok(found.map(|key| FileInfo::new(key, 0)).collect())
+    }
+
+    fn open(&self, _: &str, _: Range<u64>) -> io::Result<OpenedFile> {
+        Ok(OpenedFile::new(io::empty()))
+    }
+
+    fn begin(&self, path: &str, _: &OutputOptions) -> io::Result<Box<dyn PendingOutput>> {
+        Ok(Box::new(KeysOutput(path.to_owned())))
+    }
+
+    fn create(&self, _: &Token, name: &str, _: &str) -> io::Result<Box<dyn PendingFile>> {
+        let name = (!self.is_broken).then(|| name.to_owned());
+        Ok(Box::new(KeysFile(name)))
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        keys().remove(path);
+        Ok(())
+    }
+}
+
+struct KeysOutput(String);
+
+impl PendingOutput for KeysOutput {
+    fn token(&self) -> io::Result<Token> {
+        Token::new(&())
+    }
+
+    fn commit(self: Box<Self>, files: Vec<Token>) -> io::Result<()> {
+        for file in files {
+            let name: String = file.get()?;
+            keys().insert(match &*self.0 {
+                "" => name,
+                directory => format!("{directory}/{name}"),
+            });
+        }
+        Ok(())
+    }
+}
+
+struct KeysFile(Option<String>);
+
+impl io::Write for KeysFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl PendingFile for KeysFile {
+    fn finish(self: Box<Self>) -> io::Result<Token> {
+        Token::new(&self.0.ok_or_else(|| io::Error::other("no upload"))?)
+    }
+}
+
+#[test]
+fn the_root_and_a_file_at_the_path_are_replaced_only_on_request() {
+    let open = |is_broken| {
+        let context = Context::builder().file_system("keys", Keys { is_broken });
+        context.build().unwrap()
+    };
+    let context = open(false);
+    for (path, before, after) in [
+        (
+            "keys://a/part-00000",
+            "a/part-00000",
+            ["a/part-00000/part-00000", "a/part-00000/part-00001"],
+        ),
+        ("keys://", "part-00007", ["part-00000", "part-00001"]),
+    ] {
+        *keys() = BTreeSet::from([before.to_owned()]);
+        let numbers = context.range_partitioned(0..10, 2);
+        let error = numbers.write_text(path).unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::OutputExists { .. }),
+            "{error}"
+        );
+        let writer = TextWriter::new().overwrite(true);
+        writer.write(&numbers, path).unwrap();
+        assert!(keys().iter().eq(&after), "{:?}", keys());
+    }
+    keys().insert("notes".to_owned());
+    let writer = TextWriter::new().overwrite(true);
+    let error = writer.write(&context.range(0..10), "keys://").unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::NotAnOutput { found, .. } if found.ends_with("notes")),
+        "{error}"
+    );
+
+    // A bag without partitions has one file, which the action writes.
+    let error = open(true).empty::<u64>().write_text("keys://empty");
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "cannot write keys://empty/part-00000: no upload"
     );
 }
 
