@@ -105,7 +105,7 @@ pub struct Layers {
 ///     }
 ///
 ///     fn run(&self, _: usize, _: &Inputs<'_>, scope: &TaskScope<'_>) -> Result<(), BoxError> {
-///         while !scope.is_cancelled() {
+///         while !scope.is_stopped() {
 ///             std::thread::yield_now();
 ///         }
 ///         Ok(())
@@ -131,7 +131,7 @@ struct Cancel {
 
 impl CancelHandle {
     /// Ends the running jobs of the [`Layers`], and those that begin later, with [`Cancelled`](ErrorKind::Cancelled).
-    /// Tasks that are running end when they next check [`is_cancelled`](crate::extend::TaskScope::is_cancelled). Worker
+    /// Tasks that are running end when they next check [`is_stopped`](crate::extend::TaskScope::is_stopped). Worker
     /// processes that do not end their tasks within two seconds are killed.
     pub fn cancel(&self) {
         let jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);

@@ -106,7 +106,7 @@ pub trait Layer: Data + Sync {
     /// Computes the value of `task` from the values that it needs. Called in any process, on any thread, also
     /// concurrently.
     ///
-    /// A long task should check [`TaskScope::is_cancelled`] from time to time.
+    /// A long task should check [`TaskScope::is_stopped`] from time to time.
     ///
     /// # Errors
     ///

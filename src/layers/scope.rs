@@ -63,7 +63,7 @@ impl TaskScope<'_> {
     /// Returns whether the job has ended elsewhere, so that the value is no longer needed. The task may then return
     /// anything.
     #[must_use]
-    pub fn is_cancelled(&self) -> bool {
+    pub fn is_stopped(&self) -> bool {
         self.0.is_stopped()
     }
 
@@ -85,7 +85,7 @@ impl TaskScope<'_> {
     }
 
     /// Counts bytes that the task has read from an input file, for the summary of the job.
-    pub fn add_input_bytes(&self, bytes: u64) {
+    pub fn count_bytes(&self, bytes: u64) {
         self.0.count_read(bytes);
     }
 }

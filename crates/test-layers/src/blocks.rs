@@ -55,7 +55,7 @@ impl Layer for Blocks {
         }
         let number = fs::read_dir(&self.runs)?.count();
         fs::write(self.runs.join(format!("{task}-{number}")), "")?;
-        scope.add_input_bytes(self.bytes as u64);
+        scope.count_bytes(self.bytes as u64);
         Ok(block(task, self.bytes))
     }
 }

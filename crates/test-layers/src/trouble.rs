@@ -81,7 +81,7 @@ impl Layer for Troubled {
                 Trouble::Abort(_) | Trouble::AlwaysAbort => std::process::abort(),
                 Trouble::Wait(file) => {
                     fs::write(file, "")?;
-                    while !scope.is_cancelled() {
+                    while !scope.is_stopped() {
                         std::thread::yield_now();
                     }
                 }
