@@ -28,7 +28,7 @@ const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
 /// Sums numbers exactly, and rounds the sum to the nearest `f64` once, at the end. The result does not depend on the
 /// order of the numbers, nor on the partitioning.
 ///
-/// For `f64` and all types that convert to it without loss. Takes about three times as long as [`sum`](super::sum).
+/// For `f64` and all types that convert to it without loss.
 ///
 /// # Examples
 ///
