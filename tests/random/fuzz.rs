@@ -242,20 +242,34 @@ impl Maker<'_> {
         }
     }
 
+    /// Returns the number of partitions of a bag that is combined by key: that of the input if it is partitioned by key
+    /// already, or that of a shuffle.
+    fn partitions_of<T: 'static, P: Pipeline<Out = T>>(
+        &self,
+        keyed: &Bag<T, P>,
+        input: usize,
+    ) -> usize {
+        let to = keyed.partitions().expect("a shuffle has a number");
+        assert!([self.shuffle_partitions, input].contains(&to), "{to}");
+        to
+    }
+
     fn step_numbers(&mut self, both: Both<u64>) -> State {
-        let to = self.shuffle_partitions;
+        let input = both.partitions.len();
         let n = self.random.one_of(&[1, 2, 50, 1_000, u64::MAX]);
         match self.random.below(6) {
             0 => State::Numbers(both.map(move |record| record.wrapping_mul(3) % n)),
             1 => State::Numbers(both.union(self.numbers())),
             2 => {
-                let all = distinct(both.partitions, to);
-                State::Numbers(shuffled(both.bag.distinct(), all))
+                let bag = both.bag.distinct();
+                let all = distinct(both.partitions, self.partitions_of(&bag, input));
+                State::Numbers(shuffled(bag, all))
             }
             3 => {
+                let bag = both.bag.count_by_value();
                 let ones = both.partitions.into_iter().map(with(1));
-                let counts = keyed(ones.collect(), to, |a, b| a + b);
-                State::Pairs(shuffled(both.bag.count_by_value(), counts))
+                let to = self.partitions_of(&bag, input);
+                State::Pairs(shuffled(bag, keyed(ones.collect(), to, |a, b| a + b)))
             }
             4 => State::Pairs(both.map(move |record| (record % n, record / 3))),
             _ => {
@@ -266,8 +280,8 @@ impl Maker<'_> {
     }
 
     fn step_pairs(&mut self, both: Both<(u64, u64)>) -> State {
-        let to = self.shuffle_partitions;
         let old = both.partitions.clone();
+        let input = old.len();
         let (bag, new) = match self.random.below(7) {
             0 => return State::Numbers(both.map(|(key, value)| key ^ value)),
             1 => return State::Pairs(both.map(|(key, value)| (value, key))),
@@ -276,17 +290,21 @@ impl Maker<'_> {
                 let ones = |(key, _)| (key, 1);
                 let ones = old.into_iter().map(|pairs| pairs.into_iter().map(ones));
                 let ones = ones.map(Iterator::collect).collect();
-                (both.bag.count_by_key(), keyed(ones, to, |a, b| a + b))
+                let bag = both.bag.count_by_key();
+                let to = self.partitions_of(&bag, input);
+                (bag, keyed(ones, to, |a, b| a + b))
             }
             4 => {
                 let sums = both.map(|(key, value)| (key, value % 1_000_000));
-                let new = keyed(sums.partitions, to, |a, b| a + b);
-                (sums.bag.sum_by_key(), new)
+                let bag = sums.bag.sum_by_key();
+                let to = self.partitions_of(&bag, input);
+                (bag, keyed(sums.partitions, to, |a, b| a + b))
             }
-            5 => (
-                both.bag.reduce_by_key(|_, last| last),
-                keyed(old, to, |_, last| last),
-            ),
+            5 => {
+                let bag = both.bag.reduce_by_key(|_, last| last);
+                let to = self.partitions_of(&bag, input);
+                (bag, keyed(old, to, |_, last| last))
+            }
             _ => {
                 let to = self.random.one_of(&[1, 3, 90]);
                 let mut new = vec![Vec::new(); to];
@@ -300,7 +318,7 @@ impl Maker<'_> {
     }
 
     fn step_texts(&mut self, both: Both<String>) -> State {
-        let to = self.shuffle_partitions;
+        let input = both.partitions.len();
         match self.random.below(5) {
             0 => State::Numbers(both.map(|text| hash(text.as_bytes()) % 3_000)),
             1 => {
@@ -308,21 +326,24 @@ impl Maker<'_> {
                 State::Texts(both.map(move |text| text.chars().rev().take(bytes).collect()))
             }
             2 => {
+                let bag = both.bag.count_by_value();
                 let ones = both.partitions.into_iter().map(with(1));
-                let counts = keyed(ones.collect(), to, |a, b| a + b);
-                let counts = shuffled(both.bag.count_by_value(), counts);
+                let to = self.partitions_of(&bag, input);
+                let counts = shuffled(bag, keyed(ones.collect(), to, |a, b| a + b));
                 State::Texts(counts.map(|(text, count)| format!("{text}{count}")))
             }
             3 => {
-                let all = distinct(both.partitions, to);
-                State::Texts(shuffled(both.bag.distinct(), all))
+                let bag = both.bag.distinct();
+                let all = distinct(both.partitions, self.partitions_of(&bag, input));
+                State::Texts(shuffled(bag, all))
             }
             // Concatenation reveals the order.
             _ => {
                 let n = self.random.one_of(&[1, 10, 400]);
                 let pairs = both.map(move |text| (hash(text.as_bytes()) % n, text));
-                let new = keyed(pairs.partitions, to, |a, b| a + &b);
                 let bag = pairs.bag.fold_by_key(String::new(), |a, b| a.push_str(&b));
+                let to = self.partitions_of(&bag, input);
+                let new = keyed(pairs.partitions, to, |a, b| a + &b);
                 let texts = shuffled(bag, new).map(|(key, text)| format!("{key}{text}"));
                 State::Texts(texts)
             }
