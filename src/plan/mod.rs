@@ -15,6 +15,8 @@ use crate::lineage::{Dependency, Handle, Node, ShuffleDependency, StoredNode};
 pub(crate) struct JobPlan {
     /// Map side of each shuffle, parents first.
     pub(crate) map_stages: Vec<MapStagePlan>,
+    /// Positions of the shuffles in `map_stages`.
+    positions: HashMap<ShuffleId, usize>,
     pub(crate) result: Handle,
     /// Shuffles that the stage of the result reads.
     pub(crate) result_reads: Vec<ShuffleId>,
@@ -54,6 +56,7 @@ impl JobPlan {
         let result_reads = builder.plan(&result);
         Self {
             map_stages: builder.map_stages,
+            positions: builder.positions,
             result,
             result_reads,
             _pins: builder.pins,
@@ -63,6 +66,11 @@ impl JobPlan {
     pub(crate) fn stages(&self) -> usize {
         self.map_stages.len() + 1
     }
+
+    /// Returns the position in [`map_stages`](Self::map_stages) of the map side of a shuffle.
+    pub(crate) fn position(&self, shuffle: ShuffleId) -> Option<usize> {
+        self.positions.get(&shuffle).copied()
+    }
 }
 
 /// A shuffle, and how often the tasks of one stage read it.
@@ -71,7 +79,7 @@ type Read = (Arc<dyn ShuffleDependency>, usize);
 #[derive(Default)]
 struct Builder {
     map_stages: Vec<MapStagePlan>,
-    indices: HashMap<ShuffleId, usize>,
+    positions: HashMap<ShuffleId, usize>,
     pins: Vec<Pin>,
 }
 
@@ -91,7 +99,7 @@ impl Builder {
         let mut open = vec![self.open(None, result)];
         while let Some(stage) = open.last_mut() {
             if let Some((shuffle, readers)) = stage.before.last() {
-                match self.indices.get(&shuffle.id()) {
+                match self.positions.get(&shuffle.id()) {
                     Some(&index) => {
                         let known = &mut self.map_stages[index].readers;
                         *known = known.saturating_add(*readers);
@@ -111,7 +119,7 @@ impl Builder {
             let Some(shuffle) = shuffle else {
                 return reads;
             };
-            self.indices.insert(shuffle.id(), self.map_stages.len());
+            self.positions.insert(shuffle.id(), self.map_stages.len());
             self.map_stages.push(MapStagePlan {
                 shuffle,
                 readers: 0,

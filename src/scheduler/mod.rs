@@ -6,6 +6,7 @@ mod layers;
 mod map_stages;
 mod plans;
 mod queue;
+mod ready;
 mod remote;
 mod remote_stages;
 mod result;
@@ -128,9 +129,8 @@ impl Job {
     /// Returns the number of a map stage. Stages that the first plan did not include are numbered after those that it
     /// did.
     fn number_of(&self, shuffle: ShuffleId) -> usize {
-        let mut planned = self.plan.map_stages.iter();
-        if let Some(index) = planned.position(|planned| planned.shuffle.id() == shuffle) {
-            return index + 1;
+        if let Some(position) = self.plan.position(shuffle) {
+            return position + 1;
         }
         let shuffles = &mut *lock(&self.later_shuffles);
         let known = shuffles.iter().position(|known| *known == shuffle);

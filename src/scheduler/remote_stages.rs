@@ -3,12 +3,15 @@
 //! A stage may begin once all stages that it reads are done. The thread that has finished a stage runs the next one. If
 //! the executor has idle slots because a stage has too few tasks, another stage begins on a thread of its own.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 
 use super::Job;
+use super::ready::ReadyStages;
 use crate::error::{Error, ErrorKind, Result, caught};
 use crate::executor::RemoteExecutor;
+use crate::id::ShuffleId;
 
 /// The map stages of a job, and the executor that runs them.
 pub(super) struct RemoteMapStages<'j> {
@@ -18,53 +21,43 @@ pub(super) struct RemoteMapStages<'j> {
 }
 
 struct RemoteTable {
-    /// The phase of each stage, in the order of the plan.
-    phases: Vec<Phase>,
-    /// Positions of the stages that each stage reads.
-    reads: Vec<Vec<usize>>,
+    /// The stages that may begin.
+    ready: ReadyStages,
+    /// Number of stages that read each shuffle and are not done, including that of the result.
+    readers: HashMap<ShuffleId, usize>,
     /// The first error.
     failure: Option<Error>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Waiting,
-    Running,
-    Done,
-}
-
 impl RemoteTable {
-    /// Returns the position of the first stage that may begin, which is then running.
+    /// Takes the first stage that may begin.
     fn begin_next(&mut self) -> Option<usize> {
-        if self.failure.is_some() {
-            return None;
+        match self.failure {
+            Some(_) => None,
+            None => self.ready.take_first(),
         }
-        let is_done = |read: &usize| self.phases[*read] == Phase::Done;
-        let may_begin =
-            |at: &usize| self.phases[*at] == Phase::Waiting && self.reads[*at].iter().all(is_done);
-        let next = (0..self.phases.len()).find(may_begin)?;
-        self.phases[next] = Phase::Running;
-        Some(next)
     }
 }
 
 impl<'j> RemoteMapStages<'j> {
     pub(super) fn new(job: &'j Job, executor: &'j dyn RemoteExecutor) -> Self {
-        let map_stages = &job.plan.map_stages;
-        let position = |read| {
-            let mut stages = map_stages.iter();
-            stages.position(|stage| stage.shuffle.id() == read)
-        };
-        let reads = map_stages.iter().map(|stage| {
-            let reads = stage.reads.iter();
-            reads.filter_map(|read| position(*read)).collect()
+        let plan = &job.plan;
+        let stages = plan.map_stages.iter().map(|stage| &stage.reads);
+        let mut readers = HashMap::new();
+        for read in stages.clone().chain([&plan.result_reads]).flatten() {
+            *readers.entry(*read).or_default() += 1;
+        }
+        let positions = stages.map(|reads| {
+            let known = reads.iter().filter_map(|read| plan.position(*read));
+            known.collect()
         });
+        let reads: Vec<Vec<usize>> = positions.collect();
         Self {
             job,
             executor,
             table: Mutex::new(RemoteTable {
-                phases: vec![Phase::Waiting; map_stages.len()],
-                reads: reads.collect(),
+                ready: ReadyStages::new(reads.iter().map(Vec::as_slice), |_| false),
+                readers,
                 failure: None,
             }),
         }
@@ -92,7 +85,14 @@ impl<'j> RemoteMapStages<'j> {
             });
             let mut table = self.lock();
             match outcome {
-                Ok(()) => table.phases[position] = Phase::Done,
+                Ok(()) => {
+                    table.ready.set_done(position);
+                    for read in &self.job.plan.map_stages[position].reads {
+                        if let Some(readers) = table.readers.get_mut(read) {
+                            *readers -= 1;
+                        }
+                    }
+                }
                 Err(error) => {
                     table.failure.get_or_insert(error);
                     self.job.state.stop();
@@ -100,7 +100,11 @@ impl<'j> RemoteMapStages<'j> {
             }
             next = table.begin_next();
             drop(table);
-            self.drop_outputs();
+            // If a stage that has read a dropped output must run again, all of its input is recomputed.
+            self.job.exports.retain(|shuffle| {
+                let readers = self.lock().readers.get(&shuffle).copied();
+                readers.is_some_and(|readers| readers > 0)
+            });
         }
     }
 
@@ -111,7 +115,7 @@ impl<'j> RemoteMapStages<'j> {
         if let Some(next) = table.begin_next() {
             let drive = move || self.drive(scope, next);
             if thread::Builder::new().spawn_scoped(scope, drive).is_err() {
-                table.phases[next] = Phase::Waiting;
+                table.ready.insert(next);
             }
         }
     }
@@ -132,19 +136,6 @@ impl<'j> RemoteMapStages<'j> {
             return Err(Error::new(ErrorKind::Cancelled));
         }
         Ok(())
-    }
-
-    /// Drops the outputs that only stages have read that are done. If such a stage must run again, all of its input is
-    /// recomputed.
-    fn drop_outputs(&self) {
-        let plan = &self.job.plan;
-        let phases = self.lock().phases.clone();
-        self.job.exports.retain(|shuffle| {
-            let mut open = plan.map_stages.iter().zip(&phases);
-            plan.result_reads.contains(&shuffle)
-                || open
-                    .any(|(stage, phase)| *phase != Phase::Done && stage.reads.contains(&shuffle))
-        });
     }
 
     /// No code of the user runs while the lock is held.

@@ -1,8 +1,10 @@
 //! The map stages of a job: which of them run, and which may begin.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::queue::PartitionQueue;
+use super::ready::ReadyStages;
 use super::watch::Watch;
 use crate::id::ShuffleId;
 use crate::plan::{JobPlan, MapStagePlan};
@@ -10,7 +12,14 @@ use crate::task::{JobState, MapStage, Resources};
 
 /// The map stages, in the order of the plan. Those that the first plan did not include follow.
 #[derive(Default)]
-pub(super) struct StageTable<'j>(Vec<StageEntry<'j>>);
+pub(super) struct StageTable<'j> {
+    entries: Vec<StageEntry<'j>>,
+    positions: HashMap<ShuffleId, usize>,
+    /// The stages that may begin, and those that are open.
+    ready: ReadyStages,
+    /// Number of stages that a thread prepares or completes.
+    busy: usize,
+}
 
 /// One map stage.
 pub(super) struct StageEntry<'j> {
@@ -71,33 +80,56 @@ impl<'j> StageTable<'j> {
             let reads = self.positions(&map_stage.reads);
             let after = map_stage.shuffle.after();
             let filtered_by = after.and_then(|first| self.position(first.id()));
-            match self.position(map_stage.shuffle.id()) {
+            let shuffle = map_stage.shuffle.id();
+            match self.position(shuffle) {
                 Some(known) => {
-                    let known = &mut self.0[known];
+                    let known = &mut self.entries[known];
                     // Persisted partitions may have been dropped or completed, so it may read other shuffles now.
                     known.reads = reads;
                     // Other stages may still have to read it.
                     known.readers = known.readers.max(map_stage.readers);
                 }
-                None => self.0.push(StageEntry {
-                    plan: map_stage,
-                    number: number_of(map_stage.shuffle.id()),
-                    readers: map_stage.readers,
-                    reads,
-                    filtered_by,
-                    phase: Phase::Waiting,
-                    attempts: 0,
-                    resources: None,
-                    watch: None,
-                }),
+                None => {
+                    self.positions.insert(shuffle, self.entries.len());
+                    self.entries.push(StageEntry {
+                        plan: map_stage,
+                        number: number_of(shuffle),
+                        readers: map_stage.readers,
+                        reads,
+                        filtered_by,
+                        phase: Phase::Waiting,
+                        attempts: 0,
+                        resources: None,
+                        watch: None,
+                    });
+                }
             }
         }
+        self.find_ready();
         self.positions(&plan.result_reads)
     }
 
+    /// Finds the stages that may begin or are open, after the phases or the reads of any stages have changed.
+    fn find_ready(&mut self) {
+        let reads = self.entries.iter().map(|entry| &*entry.reads);
+        let is_done = |at: usize| matches!(self.entries[at].phase, Phase::Done);
+        self.ready = ReadyStages::new(reads, is_done);
+        self.busy = 0;
+        for (position, entry) in self.entries.iter().enumerate() {
+            match entry.phase {
+                Phase::Busy => {
+                    self.ready.remove(position);
+                    self.busy += 1;
+                }
+                // Another stage may have found the input of an open one damaged.
+                Phase::Open { .. } => self.ready.insert(position),
+                Phase::Waiting | Phase::Done => {}
+            }
+        }
+    }
+
     fn position(&self, shuffle: ShuffleId) -> Option<usize> {
-        let mut entries = self.0.iter();
-        entries.position(|entry| entry.plan.shuffle.id() == shuffle)
+        self.positions.get(&shuffle).copied()
     }
 
     fn positions(&self, shuffles: &[ShuffleId]) -> Vec<usize> {
@@ -108,11 +140,11 @@ impl<'j> StageTable<'j> {
     }
 
     pub(super) fn entry(&mut self, position: usize) -> &mut StageEntry<'j> {
-        &mut self.0[position]
+        &mut self.entries[position]
     }
 
     pub(super) fn entries(&mut self) -> impl Iterator<Item = &mut StageEntry<'j>> {
-        self.0.iter_mut()
+        self.entries.iter_mut()
     }
 
     /// Has the stage at `position` wait until all of its input has been computed again. `resources` are those of the
@@ -127,18 +159,18 @@ impl<'j> StageTable<'j> {
         resources: &Resources,
         number_of: impl Fn(ShuffleId) -> usize,
     ) {
-        let known = self.0.len();
+        let known = self.entries.len();
         let reads = self.add(plan, number_of);
-        self.0[position].reads.clone_from(&reads);
-        self.0[position].phase = Phase::Waiting;
+        self.entries[position].reads.clone_from(&reads);
+        self.entries[position].phase = Phase::Waiting;
         let mut to_visit = reads;
         // New stages read outputs that may have been read before.
-        for entry in &mut self.0[known..] {
+        for entry in &mut self.entries[known..] {
             entry.resources = Some(resources.clone());
             to_visit.extend(&entry.reads);
         }
         while let Some(read) = to_visit.pop() {
-            let entry = &mut self.0[read];
+            let entry = &mut self.entries[read];
             if matches!(entry.phase, Phase::Done) {
                 entry.phase = Phase::Waiting;
                 entry.attempts = 0;
@@ -146,37 +178,42 @@ impl<'j> StageTable<'j> {
                 to_visit.extend(&entry.reads);
             }
         }
+        self.find_ready();
     }
 
     /// Returns what a thread does next: it takes tasks of the first stage that has any, from position `from` on and
     /// then from the beginning.
     pub(super) fn next(&mut self, from: usize) -> Option<NextStep<'j>> {
-        let count = self.0.len();
-        let position = (from..count).chain(0..from.min(count));
-        let position = position.into_iter().find(|at| self.has_work(*at))?;
-        let phase = &mut self.0[position].phase;
-        if let Phase::Open { stage, running } = phase {
+        let position = self.ready.from(from).find(|at| self.has_work(*at))?;
+        if let Phase::Open { stage, running } = &mut self.entries[position].phase {
             *running += 1;
             return Some(NextStep::Work(position, Arc::clone(stage)));
         }
-        *phase = Phase::Busy;
+        self.take(position);
         Some(NextStep::Begin(position))
+    }
+
+    /// Has this thread prepare or complete the stage at `position`, and no other thread take it. Returns its phase.
+    fn take(&mut self, position: usize) -> Phase<'j> {
+        self.ready.remove(position);
+        self.busy += 1;
+        std::mem::replace(&mut self.entries[position].phase, Phase::Busy)
     }
 
     /// Returns whether this thread may find work in another stage than that at `position`.
     pub(super) fn has_work_besides(&self, position: usize) -> bool {
-        (0..self.0.len()).any(|other| other != position && self.has_work(other))
+        let mut others = self.ready.from(0).filter(|other| *other != position);
+        others.any(|other| self.has_work(other))
     }
 
-    /// Returns whether this thread may find work in the stage at `position`.
+    /// Returns whether this thread may find work in the stage at `position`, which may begin or is open.
     fn has_work(&self, position: usize) -> bool {
-        let entry = &self.0[position];
+        let entry = &self.entries[position];
         match &entry.phase {
             Phase::Waiting => {
-                let is_done = |at: usize| matches!(self.0[at].phase, Phase::Done);
+                let is_done = |at: usize| matches!(self.entries[at].phase, Phase::Done);
                 let is_filtered_later = |filter| !is_done(filter) && !self.is_short();
-                entry.reads.iter().all(|read| is_done(*read))
-                    && !entry.filtered_by.is_some_and(is_filtered_later)
+                !entry.filtered_by.is_some_and(is_filtered_later)
             }
             // A stage without partitions has no tasks, but some thread must complete it. An attempt that has found
             // damage has tasks left, but only its last thread has to do anything more: others would come and go.
@@ -185,6 +222,7 @@ impl<'j> StageTable<'j> {
                     || !stage.attempt.is_stopped() && stage.queue.is_open_to_this_thread();
                 *running == 0 || is_open()
             }
+            // Its input has been computed again, for another stage.
             Phase::Busy | Phase::Done => false,
         }
     }
@@ -192,33 +230,34 @@ impl<'j> StageTable<'j> {
     /// Returns whether all stages that run have too few tasks for all threads. It is not worth leaving cores idle to
     /// wait for a join filter.
     fn is_short(&self) -> bool {
-        self.0.iter().all(|entry| match &entry.phase {
+        let is_short = |at: usize| match &self.entries[at].phase {
             Phase::Open { stage, .. } => stage.queue.is_short(),
-            Phase::Busy => false,
-            Phase::Waiting | Phase::Done => true,
-        })
+            _ => true,
+        };
+        self.busy == 0 && self.ready.from(0).all(is_short)
     }
 
     /// Opens the stage at `position` for all threads. `running` threads already run its tasks.
     pub(super) fn open(&mut self, position: usize, stage: &Arc<OpenStage<'j>>, running: usize) {
-        self.0[position].phase = Phase::Open {
+        self.entries[position].phase = Phase::Open {
             stage: Arc::clone(stage),
             running,
         };
+        self.busy -= 1;
+        self.ready.insert(position);
     }
 
     /// Records that a thread has left the stage at `position`. Returns the stage if that was the last thread, and there
     /// are no more tasks: the caller completes it.
     pub(super) fn leave(&mut self, position: usize) -> Option<OpenStage<'j>> {
-        let phase = &mut self.0[position].phase;
-        let Phase::Open { stage, running } = phase else {
+        let Phase::Open { stage, running } = &mut self.entries[position].phase else {
             return None;
         };
         *running -= 1;
         if *running > 0 || !stage.attempt.is_stopped() && !stage.queue.is_exhausted() {
             return None;
         }
-        match std::mem::replace(phase, Phase::Busy) {
+        match self.take(position) {
             Phase::Open { stage, .. } => Arc::into_inner(stage),
             _ => None,
         }
@@ -226,6 +265,8 @@ impl<'j> StageTable<'j> {
 
     /// Records that the output of the stage at `position` can be read.
     pub(super) fn set_done(&mut self, position: usize) {
-        self.0[position].phase = Phase::Done;
+        self.entries[position].phase = Phase::Done;
+        self.busy -= 1;
+        self.ready.set_done(position);
     }
 }

@@ -103,7 +103,9 @@ impl Progress {
             .map_stages
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let found = map_stages.iter().find(|(stage, _)| *stage == number);
+        // Usually one of the last.
+        let mut map_stages = map_stages.iter().rev();
+        let found = map_stages.find(|(stage, _)| *stage == number);
         Arc::clone(found.map_or(self, |(_, progress)| progress))
     }
 

@@ -18,6 +18,7 @@ pub(crate) struct SharedSlots {
 
 #[derive(Debug, Default)]
 struct Stages {
+    /// The stages that have tasks or wait for a slot.
     by_number: BTreeMap<usize, Uses>,
     /// Number of slots that were released so far.
     released: u64,
@@ -30,6 +31,17 @@ struct Uses {
     tasks: usize,
     /// Number of threads that wait for a slot for another task.
     waiting: usize,
+}
+
+impl Stages {
+    /// Changes the uses of a stage. Forgets a stage without any, so that a long job does not remember all of its stages.
+    fn change(&mut self, stage: usize, change: impl FnOnce(&mut Uses)) {
+        let uses = self.by_number.entry(stage).or_default();
+        change(uses);
+        if uses.tasks + uses.waiting == 0 {
+            self.by_number.remove(&stage);
+        }
+    }
 }
 
 impl SharedSlots {
@@ -60,23 +72,23 @@ impl SharedSlots {
         let of_others = others.try_fold(0_usize, |sum, (_, uses)| {
             Some(sum + uses.tasks.min(self.count)).filter(|sum| *sum < self.count)
         });
-        let uses = stages.by_number.entry(stage).or_default();
+        let tasks = stages.by_number.get(&stage).map_or(0, |uses| uses.tasks);
         let is_free = match of_others {
             Some(0) => true,
-            Some(of_others) => of_others + uses.tasks < self.count,
+            Some(of_others) => of_others + tasks < self.count,
             None => false,
         };
         let takes = is_free && !is_preceded;
-        uses.tasks += usize::from(takes);
+        if takes {
+            stages.change(stage, |uses| uses.tasks += 1);
+        }
         takes
     }
 
     /// Returns a slot of `stage`.
     pub(super) fn release(&self, stage: usize) {
         let mut stages = self.lock();
-        if let Some(uses) = stages.by_number.get_mut(&stage) {
-            uses.tasks -= 1;
-        }
+        stages.change(stage, |uses| uses.tasks -= 1);
         stages.released += 1;
         drop(stages);
         self.changed.notify_all();
@@ -86,13 +98,11 @@ impl SharedSlots {
     pub(super) fn wait(&self, stage: usize, timeout: Duration) {
         let mut stages = self.lock();
         let released = stages.released;
-        stages.by_number.entry(stage).or_default().waiting += 1;
+        stages.change(stage, |uses| uses.waiting += 1);
         let is_same = |stages: &mut Stages| stages.released == released;
         let waited = self.changed.wait_timeout_while(stages, timeout, is_same);
         stages = waited.unwrap_or_else(PoisonError::into_inner).0;
-        if let Some(uses) = stages.by_number.get_mut(&stage) {
-            uses.waiting -= 1;
-        }
+        stages.change(stage, |uses| uses.waiting -= 1);
     }
 
     /// A panic while the lock is held leaves the state consistent.
