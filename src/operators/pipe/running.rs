@@ -154,8 +154,10 @@ impl RunningProgram {
             }
             Err(error) => return Err(error),
         }
-        if self.pending_bytes() == 0 {
-            self.input.clear();
+        // The pipe rarely has room for all of the input. Remove the written bytes once there are at least as many of
+        // them as of the others, which have to be moved.
+        if self.written >= self.pending_bytes() {
+            self.input.drain(..self.written);
             self.written = 0;
         }
         self.close_input_at_end();
@@ -179,7 +181,7 @@ impl RunningProgram {
         let Some(status) = self.child.try_wait()? else {
             return Ok(None);
         };
-        // Another program may still hold standard error open, so this reads only what is there.
+        // Another program may still hold standard error open, so this reads only the bytes that have arrived.
         while self.stderr.is_some() && self.wait()?.2 {
             self.read_stderr()?;
         }
@@ -205,7 +207,7 @@ fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Reads what is there, and returns the number of bytes. Closes the pipe at its end.
+/// Reads the bytes that have arrived, and returns their number. Closes the pipe at its end.
 fn read(pipe: &mut Option<impl Read>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     let Some(open) = pipe else {
         return Ok(None);
@@ -217,4 +219,41 @@ fn read(pipe: &mut Option<impl Read>, buffer: &mut [u8]) -> io::Result<Option<us
         Err(error) => return Err(error),
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    /// A pipe holds less than what is written at once, so a part of the input is always left.
+    #[test]
+    fn the_input_in_memory_does_not_grow_with_what_has_been_written() {
+        let mut command = Command::new("wc");
+        command.arg("-c").stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut program = RunningProgram::start(&mut command).unwrap();
+        let line = [b'x'; 1_000];
+        let mut output = Vec::new();
+        for _ in 0..20_000 {
+            program.add(&line);
+            while program.pending_bytes() >= INPUT_BYTES {
+                let _ = program
+                    .exchange(&mut |_| ControlFlow::Continue(()))
+                    .unwrap();
+            }
+            assert!(program.input.len() <= 4 * INPUT_BYTES);
+        }
+        program.end_input();
+        while program.status().unwrap().is_none() {
+            let mut take = |bytes: &[u8]| {
+                output.extend_from_slice(bytes);
+                ControlFlow::Continue(())
+            };
+            let _ = program.exchange(&mut take).unwrap();
+        }
+        let output = String::from_utf8(output).unwrap();
+        assert_eq!(output.trim(), (20_000 * 1_001).to_string());
+    }
 }
