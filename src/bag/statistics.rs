@@ -347,7 +347,9 @@ where
                       partition: usize,
                       records: Records<'_, T>,
                       emit: &mut dyn FnMut(T::Owned)| {
-            let places = places.iter().filter(|(of, _)| *of == partition);
+            let first = places.partition_point(|(of, _)| *of < partition);
+            let places = places[first..].iter();
+            let places = places.take_while(|(of, _)| *of == partition);
             let mut positions = places.map(|(_, position)| *position).peekable();
             if positions.peek().is_none() {
                 return;

@@ -1,6 +1,6 @@
 //! Values that a worker has computed or read from a file, for its next tasks: without reading and decoding.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +22,8 @@ pub(super) struct ValueCache(Mutex<CacheState>);
 #[derive(Default)]
 struct CacheState {
     values: HashMap<InFileKey, CachedValue>,
+    /// The keys by their last use.
+    by_use: BTreeMap<u64, InFileKey>,
     bytes: usize,
     /// Memory of the values, once there was one.
     reservation: Option<Reservation>,
@@ -42,11 +44,13 @@ impl ValueCache {
     }
 
     pub(super) fn get(&self, key: &InFileKey) -> Option<Value> {
-        let mut state = self.lock();
-        state.uses += 1;
-        let uses = state.uses;
+        let state = &mut *self.lock();
         let cached = state.values.get_mut(key)?;
-        cached.used = uses;
+        state.uses += 1;
+        if let Some(key) = state.by_use.remove(&cached.used) {
+            state.by_use.insert(state.uses, key);
+        }
+        cached.used = state.uses;
         Some(Arc::clone(&cached.value))
     }
 
@@ -84,7 +88,9 @@ impl ValueCache {
         let used = state.uses;
         let cached = CachedValue { value, bytes, used };
         state.bytes += bytes;
+        state.by_use.insert(used, key.clone());
         if let Some(before) = state.values.insert(key, cached) {
+            state.by_use.remove(&before.used);
             state.bytes -= before.bytes;
             left.push(before.value);
         }
@@ -100,8 +106,7 @@ impl CacheState {
     }
 
     fn take_oldest(&mut self) -> Option<Value> {
-        let oldest = self.values.iter().min_by_key(|(_, cached)| cached.used);
-        let key = oldest.map(|(key, _)| key.clone())?;
+        let (_, key) = self.by_use.pop_first()?;
         let cached = self.values.remove(&key)?;
         self.bytes -= cached.bytes;
         Some(cached.value)
@@ -112,6 +117,7 @@ impl ReclaimMemory for ValueCache {
     fn reclaim(&self) -> Result<bool> {
         let mut state = self.lock();
         let values = std::mem::take(&mut state.values);
+        state.by_use.clear();
         state.bytes = 0;
         state.reserve(0);
         drop(state);

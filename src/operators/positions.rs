@@ -50,6 +50,16 @@ impl RecordPositions {
         let (_, start, end) = self.partitions[at.ok()?];
         Some((start, end))
     }
+
+    /// Returns the partitions that have positions from `start` to before `end`, with their ends.
+    fn ends_in(&self, (start, end): (u64, u64)) -> Vec<(usize, u64)> {
+        let first = self.partitions.partition_point(|(.., end)| *end <= start);
+        let overlapping = self.partitions[first..].iter();
+        let overlapping = overlapping.take_while(|(_, start, _)| *start < end);
+        overlapping
+            .map(|(number, _, end)| (*number, *end))
+            .collect()
+    }
 }
 
 /// Returns the position of a record that is at `position` in a partition with these positions.
@@ -138,7 +148,7 @@ portable! { [] Opposite { both: part, partitions: data } }
 impl<T: Record + ?Sized> Choose<T> for Opposite {
     const PARTITIONING: &'static str = "by position";
 
-    /// The positions of the partition, and the ends of the partitions of the left bag.
+    /// The positions of the partition, and the partitions of the left bag that have these positions, with their ends.
     type Start = ((u64, u64), Vec<(usize, u64)>);
 
     fn partitions(&self) -> usize {
@@ -150,12 +160,9 @@ impl<T: Record + ?Sized> Choose<T> for Opposite {
         let Both { left, right, site } = self.both;
         let of_task = |positions: &RecordPositions| positions.of(task.partition());
         let range = RecordPositions::read(right, site, task, of_task)?;
-        let ends = |positions: &RecordPositions| {
-            let ends = positions.partitions.iter();
-            ends.map(|(number, _, end)| (*number, *end)).collect()
-        };
-        let ends = RecordPositions::read(left, site, task, ends)?;
         let range = range.ok_or_else(|| not_repeatable(site))?;
+        let ends = |positions: &RecordPositions| positions.ends_in(range);
+        let ends = RecordPositions::read(left, site, task, ends)?;
         Ok((range, ends))
     }
 

@@ -139,18 +139,10 @@ impl<K: Data + Eq + Hash, V> SampleExact<K, V> {
         let is_outside = wanted > all / 2;
         let draws = if is_outside { all - wanted } else { wanted };
         let mut left: Vec<_> = pairs.iter().map(|(_, pairs)| *pairs).collect();
+        let mut urn = Urn::new(left.clone());
         let mut chance = Chance::new(self.seed ^ hash(key), usize::MAX);
         for drawn in 0..draws {
-            let mut position = chance.next_below(all - drawn);
-            for pairs in &mut left {
-                match position.checked_sub(*pairs) {
-                    Some(rest) => position = rest,
-                    None => {
-                        *pairs -= 1;
-                        break;
-                    }
-                }
-            }
+            left[urn.take(chance.next_below(all - drawn))] -= 1;
         }
         let counted = pairs.iter().zip(left);
         let wanted = counted.map(|((_, pairs), left)| if is_outside { left } else { pairs - left });
@@ -158,7 +150,63 @@ impl<K: Data + Eq + Hash, V> SampleExact<K, V> {
     }
 }
 
+/// Numbers of things of several kinds, which are taken one by one. A binary indexed tree (Fenwick, A new data structure
+/// for cumulative frequency tables, 1994), so that taking one among thousands of kinds is fast.
+struct Urn(Vec<u64>);
+
+impl Urn {
+    fn new(mut counts: Vec<u64>) -> Self {
+        for at in 1..=counts.len() {
+            let parent = at + (1 << at.trailing_zeros());
+            if parent <= counts.len() {
+                counts[parent - 1] += counts[at - 1];
+            }
+        }
+        Self(counts)
+    }
+
+    /// Takes the thing at `position`, where things of one kind are neighbours. Returns the kind.
+    fn take(&mut self, mut position: u64) -> usize {
+        let mut kind = 0;
+        let mut step = self.0.len().next_power_of_two();
+        while step > 0 {
+            if let Some(sum) = self.0.get_mut(kind + step - 1) {
+                match position.checked_sub(*sum) {
+                    Some(rest) => {
+                        position = rest;
+                        kind += step;
+                    }
+                    None => *sum -= 1,
+                }
+            }
+            step /= 2;
+        }
+        kind
+    }
+}
+
 /// Returns a number that depends only on the key. A key that cannot be serialised has made the job fail before.
 fn hash<K: Data + Eq>(key: &K) -> u64 {
     K::with_bytes(key, &mut Vec::new(), fingerprint).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_urn_takes_what_a_list_has_at_the_position() {
+        let mut chance = Chance::new(7, 0);
+        for kinds in [1, 2, 3, 8, 13, 100] {
+            let counts: Vec<_> = (0..kinds).map(|_| chance.next_below(4)).collect();
+            let things = (0..kinds).zip(&counts);
+            let things = things.flat_map(|(kind, count)| (0..*count).map(move |_| kind));
+            let mut things: Vec<usize> = things.collect();
+            let mut urn = Urn::new(counts);
+            while !things.is_empty() {
+                let position = chance.next_below(things.len() as u64);
+                assert_eq!(urn.take(position), things.remove(position as usize));
+            }
+        }
+    }
 }
