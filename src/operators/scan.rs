@@ -24,6 +24,10 @@ pub(crate) trait Scan<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     /// What a partition needs to know about the others, and what it changes while it processes its records.
     type State: Clone + Send + Sync + 'static;
 
+    /// Whether the number of records is all that matters, so that [`add`](Self::add) is never called. Sources can count
+    /// faster than they read.
+    const ONLY_COUNTS: bool = false;
+
     /// Returns the summary of no records.
     fn empty(&self) -> Self::Summary;
 
@@ -42,6 +46,13 @@ pub(crate) trait Scan<T: Record + ?Sized>: Portable + Send + Sync + 'static {
         P: Pipeline<Out = T>,
     {
         let mut summary = task.call(&site, || self.empty());
+        if Self::ONLY_COUNTS {
+            return Ok(Summarized {
+                summary,
+                records: parent.count(partition, task)?,
+                is_whole: true,
+            });
+        }
         let mut records = 0;
         let flow = parent.run(partition, task, &mut |record| {
             records += 1;
@@ -85,19 +96,6 @@ pub(crate) struct Summarized<S> {
     pub(crate) records: u64,
     /// Whether these are all records of the partition.
     pub(crate) is_whole: bool,
-}
-
-/// Counts the records of a partition, for a [`Scan`] that depends on nothing else.
-pub(super) fn count<P: Pipeline>(
-    parent: &P,
-    partition: Partition,
-    task: &Task<'_>,
-) -> Result<Summarized<()>> {
-    Ok(Summarized {
-        summary: (),
-        records: parent.count(partition, task)?,
-        is_whole: true,
-    })
 }
 
 /// Returns the number of records before each partition.

@@ -4,11 +4,10 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use super::random::Chance;
-use super::scan::{Scan, Summarized, count, starts};
-use crate::error::Result;
-use crate::pipeline::{Call, Data, Initial, Owned, Peek, Pipeline, Record, Ref};
+use super::scan::{Scan, Summarized, starts};
+use crate::pipeline::{Call, Data, Initial, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
-use crate::task::{Flow, Partition, Site, Task};
+use crate::task::Flow;
 
 /// Returns, for each partition, whether the summary of any earlier one is `true`.
 fn any_before(partitions: Vec<Summarized<bool>>) -> Vec<bool> {
@@ -32,23 +31,12 @@ impl<T: Record + ?Sized> Scan<T> for WithIndex {
     /// The index of the next record.
     type State = u64;
 
+    const ONLY_COUNTS: bool = true;
+
     fn empty(&self) {}
 
     fn add(&self, (): &mut (), _: Ref<'_, T>) -> Flow {
         ControlFlow::Continue(())
-    }
-
-    fn summarize<P>(
-        &self,
-        parent: &P,
-        partition: Partition,
-        task: &Task<'_>,
-        _: Site,
-    ) -> Result<Summarized<()>>
-    where
-        P: Pipeline<Out = T>,
-    {
-        count(parent, partition, task)
     }
 
     fn states(&self, partitions: Vec<Summarized<()>>) -> Vec<u64> {
@@ -79,23 +67,12 @@ impl<T: Record + ?Sized> Scan<T> for StepBy {
     /// Number of records to skip before the next result.
     type State = u64;
 
+    const ONLY_COUNTS: bool = true;
+
     fn empty(&self) {}
 
     fn add(&self, (): &mut (), _: Ref<'_, T>) -> Flow {
         ControlFlow::Continue(())
-    }
-
-    fn summarize<P>(
-        &self,
-        parent: &P,
-        partition: Partition,
-        task: &Task<'_>,
-        _: Site,
-    ) -> Result<Summarized<()>>
-    where
-        P: Pipeline<Out = T>,
-    {
-        count(parent, partition, task)
     }
 
     fn states(&self, partitions: Vec<Summarized<()>>) -> Vec<u64> {
@@ -136,7 +113,7 @@ pub(crate) struct Rest {
 
 impl<T: Record + ?Sized> Scan<T> for Slice {
     type Out = T;
-    /// Number of records, counted only as far as it matters.
+    /// Number of records, counted up to the end of the slice.
     type Summary = u64;
     type State = Rest;
 
@@ -347,23 +324,12 @@ impl<T: Record<Owned: Clone> + ?Sized> Scan<T> for Draw {
     type Summary = ();
     type State = Drawn;
 
+    const ONLY_COUNTS: bool = true;
+
     fn empty(&self) {}
 
     fn add(&self, (): &mut (), _: Ref<'_, T>) -> Flow {
         ControlFlow::Continue(())
-    }
-
-    fn summarize<P>(
-        &self,
-        parent: &P,
-        partition: Partition,
-        task: &Task<'_>,
-        _: Site,
-    ) -> Result<Summarized<()>>
-    where
-        P: Pipeline<Out = T>,
-    {
-        count(parent, partition, task)
     }
 
     fn states(&self, partitions: Vec<Summarized<()>>) -> Vec<Drawn> {
