@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Bag;
-use crate::error::{Result, caught};
+use crate::error::{BoxError, Result, caught};
 use crate::operators::actions::{Collect, Count, Fold, TryForEach};
 use crate::pipeline::{Action, Call, Data, Given, Initial, Pipeline, Plain, Record};
 use crate::scheduler::ResultStage;
@@ -474,7 +474,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn try_for_each<E, F>(&self, op: F) -> Result<()>
     where
-        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<(), E> + Send + Sync + 'static,
     {
         self.try_for_each_at(Site::new("try_for_each"), Plain(op))
@@ -482,7 +482,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     pub(super) fn try_for_each_at<E, C>(&self, site: Site, op: C) -> Result<()>
     where
-        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        E: Into<BoxError> + 'static,
         C: for<'a> Call<(T::Ref<'a>,), Out = Result<(), E>>,
     {
         let error = PhantomData;

@@ -1,12 +1,11 @@
 //! Transformations whose closures emit any number of records for each record.
 
 use super::Bag;
+use crate::error::BoxError;
 use crate::operators::flat_map_emit::FlatMapEmit;
 use crate::operators::try_step::Outcome;
 use crate::pipeline::{Call, Pipeline, Plain, Record};
 use crate::task::Site;
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Transformations whose closures emit records. Narrow: they keep partitions and order.
 ///
@@ -115,7 +114,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn try_flat_map_emit<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a, 'e> Fn(T::Ref<'a>, &'e mut (dyn FnMut(U) + 'e)) -> Result<(), E>
             + Send
             + Sync
@@ -141,7 +140,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn try_flat_map_str<E, F>(self, op: F) -> Bag<str, impl Pipeline<Out = str>>
     where
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a, 'e> Fn(T::Ref<'a>, &'e mut (dyn FnMut(&str) + 'e)) -> Result<(), E>
             + Send
             + Sync
@@ -167,7 +166,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn try_flat_map_bytes<E, F>(self, op: F) -> Bag<[u8], impl Pipeline<Out = [u8]>>
     where
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a, 'e> Fn(T::Ref<'a>, &'e mut (dyn FnMut(&[u8]) + 'e)) -> Result<(), E>
             + Send
             + Sync

@@ -4,14 +4,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Bag;
+use crate::error::BoxError;
 use crate::operators::Narrow;
 use crate::operators::map_init::MapInit;
 use crate::operators::map_partitions::Records;
 use crate::operators::try_step::{TryFilter, Unwrap};
 use crate::pipeline::{Call, Given, Pipeline, Plain, Record};
 use crate::task::Site;
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Transformations whose closures may fail. The first error ends the job, as in [`try_map`](Bag::try_map). Narrow: they
 /// keep partitions and order.
@@ -29,7 +28,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn try_inspect<E, F>(self, op: F) -> Bag<T, impl Pipeline<Out = T>>
     where
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(T::Peek<'a>) -> Result<(), E> + Send + Sync + 'static,
     {
         self.try_inspect_at(Site::new("try_inspect"), Plain(op))
@@ -41,7 +40,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         op: C,
     ) -> Bag<T, impl Pipeline<Out = T> + use<T, P, E, C>>
     where
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         C: for<'a> Call<(T::Peek<'a>,), Out = Result<(), E>>,
     {
         let keep = |op: &C, record: T::Peek<'_>| op.call((record,)).map(|()| true);
@@ -67,7 +66,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         I: 'static,
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         Init: Fn() -> I + Send + Sync + 'static,
         F: for<'s, 'a> Fn(&'s mut I, T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
     {
@@ -83,7 +82,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         I: 'static,
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         N: Call<(), Out = I>,
         C: for<'s, 'a> Call<(&'s mut I, T::Ref<'a>), Out = Result<U, E>>,
     {
@@ -118,7 +117,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn try_map_partitions<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'r, 'e> Fn(Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)) -> Result<(), E>
             + Send
             + Sync
@@ -145,7 +144,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn try_map_partitions_with_index<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'r, 'e> Fn(usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)) -> Result<(), E>
             + Send
             + Sync

@@ -5,12 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Bag;
-use crate::error::{Result, caught};
+use crate::error::{BoxError, Result, caught};
 use crate::operators::actions::TryFold;
 use crate::pipeline::{Call, Data, Given, Initial, Pipeline, Plain, Record};
 use crate::task::Site;
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Actions whose closures may fail. Each runs a job, which ends with the first error.
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
@@ -24,7 +22,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ) -> Result<A>
     where
         A: Data,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         Make: Call<(), Out = A>,
         Add: for<'a> Call<(A, T::Ref<'a>), Out = Result<A, E>>,
     {
@@ -78,7 +76,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn try_fold<E, F>(&self, initial: T::Owned, op: F) -> Result<T::Owned>
     where
         T::Owned: Data + Clone + Sync,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: Fn(T::Owned, T::Owned) -> Result<T::Owned, E> + Send + Sync + 'static,
     {
         self.try_fold_owned_at(Site::new("try_fold"), initial, Plain(op))
@@ -92,7 +90,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ) -> Result<T::Owned>
     where
         T::Owned: Data + Clone + Sync,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         C: Call<(T::Owned, T::Owned), Out = Result<T::Owned, E>>,
     {
         let op = Arc::new(op);
@@ -122,7 +120,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn try_reduce<E, F>(&self, op: F) -> Result<Option<T::Owned>>
     where
         T::Owned: Data,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: Fn(T::Owned, T::Owned) -> Result<T::Owned, E> + Send + Sync + 'static,
     {
         self.try_reduce_at(Site::new("try_reduce"), Plain(op))
@@ -131,7 +129,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub(super) fn try_reduce_at<E, C>(&self, site: Site, op: C) -> Result<Option<T::Owned>>
     where
         T::Owned: Data,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         C: Call<(T::Owned, T::Owned), Out = Result<T::Owned, E>>,
     {
         let op = Arc::new(op);
@@ -169,7 +167,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn try_aggregate<A, E, Op, Merge>(&self, initial: A, op: Op, merge: Merge) -> Result<A>
     where
         A: Data + Clone + Sync,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         Op: for<'a> Fn(A, T::Ref<'a>) -> Result<A, E> + Send + Sync + 'static,
         Merge: Fn(A, A) -> Result<A, E> + Send + Sync + 'static,
     {
@@ -185,7 +183,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ) -> Result<A>
     where
         A: Data + Clone + Sync,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         C: for<'a> Call<(A, T::Ref<'a>), Out = Result<A, E>>,
     {
         self.try_fold_at(site, Initial(initial), op, merge)

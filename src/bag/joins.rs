@@ -184,8 +184,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 /// If a join drops records without a match, it shuffles one bag before the other. If that bag turns out to have few
 /// keys (up to about 800,000), its keys are sent to all tasks of the other bag as a filter. Records that the filter
 /// rejects are not shuffled. If the bag that comes first has fewer partitions than there are threads, the idle threads
-/// begin with the other bag, without the filter. A join with a small bag therefore costs little more than a filter, if few records have a
-/// match. The bag that is shuffled first is:
+/// begin with the other bag, without the filter. If few records have a match, a join with a small bag therefore costs
+/// little more than a filter. The bag that is shuffled first is:
 ///
 /// 1. this bag, for [`left_join`](Bag::left_join), [`anti_join`](Bag::anti_join) and [`subtract`](Bag::subtract);
 /// 2. the argument, for [`right_join`](Bag::right_join);

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use super::{Bag, BagWith};
+use crate::error::BoxError;
 use crate::lineage::Node;
 use crate::operators::filter::Filter;
 use crate::operators::flat_map::FlatMap;
@@ -17,8 +18,6 @@ use crate::pipeline::{Call, Data, Given, Pipeline, Plain, Record};
 use crate::task::Site;
 
 /// Any error that a closure may return.
-type Cause = Box<dyn std::error::Error + Send + Sync>;
-
 /// Transformations of single records. Narrow: they keep partitions and order.
 ///
 /// Closures may run on several threads concurrently and must be [deterministic](crate#closures). If a closure panics or
@@ -446,7 +445,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn try_map<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
     {
         self.try_map_at(Site::new("try_map"), Plain(op))
@@ -459,7 +458,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U, E, C>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         C: for<'a> Call<(T::Ref<'a>,), Out = Result<U, E>>,
     {
         self.step(site, Then(Map::new(op, site), Unwrap { site }))
@@ -479,7 +478,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     #[track_caller]
     pub fn try_filter<E, F>(self, predicate: F) -> Bag<T, impl Pipeline<Out = T>>
     where
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(T::Peek<'a>) -> Result<bool, E> + Send + Sync + 'static,
     {
         let site = Site::new("try_filter");
@@ -502,7 +501,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn try_filter_map<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<Option<U>, E> + Send + Sync + 'static,
     {
         self.try_flat_map_at(Site::new("try_filter_map"), Plain(op))
@@ -523,7 +522,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn try_flat_map<I, E, F>(self, op: F) -> Bag<I::Item, impl Pipeline<Out = I::Item>>
     where
         I: IntoIterator<Item: 'static> + 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
     {
         self.try_flat_map_at(Site::new("try_flat_map"), Plain(op))
@@ -536,7 +535,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ) -> Bag<I::Item, impl Pipeline<Out = I::Item> + use<T, P, I, E, C>>
     where
         I: IntoIterator<Item: 'static> + 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         C: for<'a> Call<(T::Ref<'a>,), Out = Result<I, E>>,
     {
         let attempt = Then(Map::new(op, site), Unwrap { site });

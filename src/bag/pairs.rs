@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Bag;
-use crate::error::Result;
+use crate::error::{BoxError, Result};
 use crate::lineage::{Keyed, Node};
 use crate::operators::Then;
 use crate::operators::actions::Collect;
@@ -20,8 +20,6 @@ use crate::operators::try_step::Unwrap;
 use crate::pipeline::{Call, Data, Given, Key, Pipeline, Plain, Record};
 use crate::shuffle::HashPartitioner;
 use crate::task::Site;
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Transformations of the values of pairs. Narrow: they keep partitions and order.
 impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
@@ -111,7 +109,7 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     pub fn try_map_values<U, E, F>(self, op: F) -> Bag<(K, U), impl Pipeline<Out = (K, U)>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: Fn(V) -> Result<U, E> + Send + Sync + 'static,
     {
         self.try_map_values_at(Site::new("try_map_values"), Plain(op))
@@ -124,7 +122,7 @@ impl<K: 'static, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     ) -> Bag<(K, U), impl Pipeline<Out = (K, U)> + use<K, V, P, U, E, C>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         C: Call<(V,), Out = Result<U, E>>,
     {
         let keyed = self.node.keyed.filter(|keyed| keyed.is_by::<K>());

@@ -14,8 +14,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Computes several results while it reads the bag once: a [summary](crate::summary), or a tuple of up to twelve.
     /// Runs a job.
     ///
-    /// Each partition is summarised by itself, and the parts are merged in order. The result is the same on every
-    /// executor.
+    /// Each task summarises a partition, and the parts are merged in the order of the partitions. The result is the
+    /// same on every executor.
     ///
     /// To compute the results for each key, use [`per_key().summarize(..)`](crate::PerKey::summarize).
     ///

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Bag;
+use crate::error::BoxError;
 use crate::operators::cogroup::CoGroup;
 use crate::operators::filter::Filter;
 use crate::operators::group_by_key::Group;
@@ -13,8 +14,6 @@ use crate::operators::try_step::TryFilter;
 use crate::operators::values::Values;
 use crate::pipeline::{Data, Pipeline, Record, Stated};
 use crate::task::Site;
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A bag, and a state that the closures of its next method receive. Created by [`Bag::with`].
 ///
@@ -240,7 +239,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     pub fn try_map<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(&S, T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
     {
         let op = self.stated(op);
@@ -252,7 +251,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     pub fn try_filter_map<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(&S, T::Ref<'a>) -> Result<Option<U>, E> + Send + Sync + 'static,
     {
         let op = self.stated(op);
@@ -264,7 +263,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     pub fn try_flat_map<I, E, F>(self, op: F) -> Bag<I::Item, impl Pipeline<Out = I::Item>>
     where
         I: IntoIterator<Item: 'static> + 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(&S, T::Ref<'a>) -> Result<I, E> + Send + Sync + 'static,
     {
         let op = self.stated(op);
@@ -275,7 +274,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     #[track_caller]
     pub fn try_filter<E, F>(self, predicate: F) -> Bag<T, impl Pipeline<Out = T>>
     where
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(&S, T::Peek<'a>) -> Result<bool, E> + Send + Sync + 'static,
     {
         let (site, predicate) = (Site::new("try_filter"), self.stated(predicate));
@@ -337,7 +336,7 @@ where
     pub fn try_map_values<U, E, F>(self, op: F) -> Bag<(K, U), impl Pipeline<Out = (K, U)>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: Fn(&S, V) -> Result<U, E> + Send + Sync + 'static,
     {
         let op = self.stated(op);

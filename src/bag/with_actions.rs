@@ -3,12 +3,10 @@
 use std::cmp::Ordering;
 
 use super::BagWith;
-use crate::error::Result;
+use crate::error::{BoxError, Result};
 use crate::pipeline::{Call, Data, Pipeline, Record, Reversed, Storable};
 use crate::summary::ClonedRecord;
 use crate::task::Site;
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Actions. Each runs a job, and returns the errors that the method of [`Bag`](crate::Bag) with the same name returns.
 impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
@@ -162,7 +160,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     #[track_caller]
     pub fn try_for_each<E, F>(&self, op: F) -> Result<()>
     where
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(&S, T::Ref<'a>) -> Result<(), E> + Send + Sync + 'static,
     {
         self.bag

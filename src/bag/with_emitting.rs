@@ -1,10 +1,9 @@
 //! Transformations whose closures receive a state and emit records.
 
 use super::{Bag, BagWith};
+use crate::error::BoxError;
 use crate::pipeline::{Data, Pipeline, Record};
 use crate::task::Site;
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
     /// [`Bag::map_init`](crate::Bag::map_init), with the state. Both closures receive it.
@@ -59,7 +58,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     pub fn try_flat_map_emit<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a, 'e> Fn(&S, T::Ref<'a>, &'e mut (dyn FnMut(U) + 'e)) -> Result<(), E>
             + Send
             + Sync
@@ -74,7 +73,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     #[track_caller]
     pub fn try_flat_map_str<E, F>(self, op: F) -> Bag<str, impl Pipeline<Out = str>>
     where
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a, 'e> Fn(&S, T::Ref<'a>, &'e mut (dyn FnMut(&str) + 'e)) -> Result<(), E>
             + Send
             + Sync
@@ -89,7 +88,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     #[track_caller]
     pub fn try_flat_map_bytes<E, F>(self, op: F) -> Bag<[u8], impl Pipeline<Out = [u8]>>
     where
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a, 'e> Fn(&S, T::Ref<'a>, &'e mut (dyn FnMut(&[u8]) + 'e)) -> Result<(), E>
             + Send
             + Sync

@@ -1,19 +1,18 @@
 //! Methods whose closures receive a state and may fail.
 
 use super::{Bag, BagWith};
+use crate::error::BoxError;
 use crate::error::Result as CrateResult;
 use crate::operators::map_partitions::Records;
 use crate::pipeline::{Call, Data, Pipeline, Record};
 use crate::task::Site;
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
     /// [`Bag::try_inspect`](crate::Bag::try_inspect), with the state.
     #[track_caller]
     pub fn try_inspect<E, F>(self, op: F) -> Bag<T, impl Pipeline<Out = T>>
     where
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'a> Fn(&S, T::Peek<'a>) -> Result<(), E> + Send + Sync + 'static,
     {
         let op = self.stated(op);
@@ -26,7 +25,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     where
         I: 'static,
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         Init: Fn(&S) -> I + Send + Sync + 'static,
         F: for<'s, 'a> Fn(&S, &'s mut I, T::Ref<'a>) -> Result<U, E> + Send + Sync + 'static,
     {
@@ -40,7 +39,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     pub fn try_map_partitions<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'r, 'e> Fn(&S, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)) -> Result<(), E>
             + Send
             + Sync
@@ -57,7 +56,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     pub fn try_map_partitions_with_index<U, E, F>(self, op: F) -> Bag<U, impl Pipeline<Out = U>>
     where
         U: 'static,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: for<'r, 'e> Fn(&S, usize, Records<'r, T>, &'e mut (dyn FnMut(U) + 'e)) -> Result<(), E>
             + Send
             + Sync
@@ -81,7 +80,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     pub fn try_fold<E, F>(&self, initial: T::Owned, op: F) -> CrateResult<T::Owned>
     where
         T::Owned: Data + Clone + Sync,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: Fn(&S, T::Owned, T::Owned) -> Result<T::Owned, E> + Send + Sync + 'static,
     {
         let op = self.stated(op);
@@ -99,7 +98,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     pub fn try_reduce<E, F>(&self, op: F) -> CrateResult<Option<T::Owned>>
     where
         T::Owned: Data,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         F: Fn(&S, T::Owned, T::Owned) -> Result<T::Owned, E> + Send + Sync + 'static,
     {
         let op = self.stated(op);
@@ -116,7 +115,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     pub fn try_aggregate<A, E, Op, Merge>(&self, initial: A, op: Op, merge: Merge) -> CrateResult<A>
     where
         A: Data + Clone + Sync,
-        E: Into<Cause> + 'static,
+        E: Into<BoxError> + 'static,
         Op: for<'a> Fn(&S, A, T::Ref<'a>) -> Result<A, E> + Send + Sync + 'static,
         Merge: Fn(&S, A, A) -> Result<A, E> + Send + Sync + 'static,
     {

@@ -17,7 +17,7 @@ impl Error {
     /// assert_eq!(largest(Vec::new()).unwrap_err().to_string(), "there are no numbers");
     /// # Ok::<(), holdall::Error>(())
     /// ```
-    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn other(error: impl Into<BoxError>) -> Self {
         Self::new(ErrorKind::Other {
             source: error.into(),
         })

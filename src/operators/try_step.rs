@@ -5,13 +5,14 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use super::Step;
+use crate::error::BoxError;
 use crate::pipeline::{Call, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
 
 /// What a closure returns besides the records that it emits: `()`, or a `Result` if it may fail.
 pub(crate) trait Outcome: 'static {
-    type Error: Into<Box<dyn std::error::Error + Send + Sync>>;
+    type Error: Into<BoxError>;
 
     fn into_result(self) -> Result<(), Self::Error>;
 }
@@ -27,7 +28,7 @@ impl Outcome for () {
 
 impl<E> Outcome for Result<(), E>
 where
-    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    E: Into<BoxError> + 'static,
 {
     type Error = E;
 
@@ -49,7 +50,7 @@ portable! {
 impl<T, E> Step<Result<T, E>> for Unwrap
 where
     T: 'static,
-    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    E: Into<BoxError> + 'static,
 {
     type Out = T;
 
@@ -91,7 +92,7 @@ impl<T, C, E> Step<T> for TryFilter<C, E>
 where
     T: Record + ?Sized,
     C: for<'a> Call<(Peek<'a, T>,), Out = Result<bool, E>>,
-    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    E: Into<BoxError> + 'static,
 {
     type Out = T;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::job::JobOutputs;
 use super::{CounterUpdate, Flow, JobState, MapBlock, Resources, Site, StoredPartition};
 use crate::counter::Tallying;
-use crate::error::{Error, ErrorContext, ErrorKind, Result, caught, panicked};
+use crate::error::{BoxError, Error, ErrorContext, ErrorKind, Result, caught, panicked};
 use crate::id::ShuffleId;
 use crate::text::SplitReader;
 
@@ -227,7 +227,7 @@ impl<'job> Task<'job> {
     #[inline(never)]
     pub(crate) fn fail<E>(&self, site: Site, source: E) -> Flow
     where
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: Into<BoxError>,
     {
         let (context, source) = (ErrorContext::from(site), source.into());
         self.fail_with(Error::new(ErrorKind::Closure { context, source }))

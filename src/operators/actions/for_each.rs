@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use crate::error::Result;
+use crate::error::{BoxError, Result};
 use crate::pipeline::{Action, Call, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Partition, Site, Task};
@@ -22,7 +22,7 @@ impl<T, C, E> Action<T> for TryForEach<C, E>
 where
     T: Record + ?Sized,
     C: for<'a> Call<(Ref<'a, T>,), Out = Result<(), E>>,
-    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    E: Into<BoxError> + 'static,
 {
     type Part = ();
 

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use crate::error::Result;
+use crate::error::{BoxError, Result};
 use crate::pipeline::{Action, Call, Data, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Partition, Site, Task};
@@ -29,7 +29,7 @@ impl<T, A, E, Make, Add> Action<T> for TryFold<T, A, E, Make, Add>
 where
     T: Record + ?Sized,
     A: Data,
-    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    E: Into<BoxError> + 'static,
     Make: Call<(), Out = A>,
     Add: for<'a> Call<(A, Ref<'a, T>), Out = Result<A, E>>,
 {
