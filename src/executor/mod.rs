@@ -31,10 +31,9 @@
 //!
 //! The stages of one job share the slots of the executor: [`next`](Tasks::next) and [`try_next`](Tasks::try_next) assign
 //! no more tasks of all of these stages together than there are slots, and prefer the stage with the lowest number. An
-//! executor that gives each running task a worker therefore needs no more workers than slots for a job, without any
-//! effort of its own. If it keeps workers between tasks, its calls of `run` should share them; [`Stage::job`] is the
-//! number of the job. A [`Worker`] can change between stages at any task, but decodes a stage anew each time. An
-//! executor may also run one call of `run` after the other, for example by a lock: the stages then run in some order.
+//! executor that gives each running task a worker therefore needs no more workers than slots for a job. If it keeps workers between tasks, its calls of `run` should share them; [`Stage::job`] is the
+//! number of the job. A [`Worker`] can switch to another stage at any task, but decodes the stage again each time. An
+//! executor may also serialise the calls of `run`, for example by a lock. The stages then run one after the other.
 //!
 //! Only while no other stage of the job has tasks, an executor can take more tasks in advance than there are slots.
 //! Another stage begins once fewer tasks are assigned than there are slots, and no others are left. An executor with

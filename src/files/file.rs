@@ -63,7 +63,7 @@ pub struct OpenedFile {
 }
 
 impl OpenedFile {
-    /// Wraps a reader, which begins at the byte that was asked for.
+    /// Wraps a reader, which begins at the requested byte.
     pub fn new(reader: impl Read + Send + 'static) -> Self {
         Self {
             reader: Box::new(reader),

@@ -39,7 +39,8 @@ pub trait PendingOutput {
     ///
     /// # Errors
     ///
-    /// Returns an error if the files could not be made visible. Then none of them is, as far as possible.
+    /// Returns an error if the files could not be made visible. Implementations should then leave none of them
+    /// visible.
     fn commit(self: Box<Self>, files: Vec<Token>) -> io::Result<()>;
 }
 

@@ -7,7 +7,7 @@ use super::any::AnyFileSystem;
 use super::range_reader::{RangeReader, RemoteFile};
 use super::read_ahead::ReadAhead;
 
-/// Minimum number of bytes that are asked for at once. Smaller ranges need more requests, larger ones may transfer bytes
+/// Minimum number of bytes of a request. Smaller ranges need more requests, larger ones may transfer bytes
 /// that are not used.
 const MIN_RANGE_BYTES: u64 = 16 << 10;
 

@@ -169,7 +169,7 @@ impl TaskStates {
                     self.lose(plan, lost, error)?;
                 }
             }
-            // A file that it has from elsewhere, which may be damaged for ever.
+            // The damaged file comes from outside this run, so recomputing values may never help.
             None if plan.needs.of(rank).is_empty() => _ = self.count_loss(plan, rank, error)?,
             None => {
                 for lost in plan.needs.of(rank) {

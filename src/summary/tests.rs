@@ -60,7 +60,7 @@ fn the_sum_of_two_numbers_is_rounded_as_by_the_processor() {
 fn the_exact_sum_of_any_numbers_is_the_same_in_any_order_and_grouping() {
     let mut state = 3;
     for size in [3, 10, 3_000, 10_000] {
-        // Numbers of all sizes, and their negatives: what is left is one number.
+        // Numbers of all sizes, and their negatives: the sum is one number.
         let mut numbers: Vec<f64> = (0..size)
             .map(|_| f64::from_bits(next(&mut state)))
             .filter(|number| number.is_finite() && number.abs() < 1e300)

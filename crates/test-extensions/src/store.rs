@@ -41,9 +41,9 @@ pub enum Fault {
     None,
     /// Every second attempt to open a file for reading is refused.
     Refuses,
-    /// Each reader loses its connection after so many bytes.
+    /// Each reader loses its connection after this number of bytes.
     BreaksAfter(u64),
-    /// Each reader ends after so many bytes.
+    /// Each reader ends after this number of bytes.
     EndsAfter(u64),
     /// The byte at this offset cannot be read.
     ReadAt(u64, Failing),
@@ -171,7 +171,7 @@ impl FileSystem for Store {
         if is_refused && self.fault == Fault::Refuses {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        assert!(range.start < range.end, "something is to be read");
+        assert!(range.start < range.end, "an empty range is never requested");
         let path = self.root.join(path);
         let mut file = File::open(&path)?;
         file.seek(SeekFrom::Start(range.start))?;

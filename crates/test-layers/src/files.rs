@@ -48,7 +48,7 @@ impl Layer for WriteFile {
         scope: &TaskScope<'_>,
     ) -> Result<SpillFile, BoxError> {
         // A file without a reader is deleted with its handle.
-        scope.create_file()?.append(b"nobody reads it")?;
+        scope.create_file()?.append(b"unread")?;
         if self.of.is_some() {
             return Ok(inputs.get::<SpillFile>(0).clone());
         }

@@ -1,4 +1,4 @@
-//! Layers on all executors: results, spilling, damage, lost workers, errors, events, and what is left behind.
+//! Layers on all executors: results, spilling, damage, lost workers, errors, events, and files that remain.
 
 use std::fs;
 use std::path::{Path, PathBuf};

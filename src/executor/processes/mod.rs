@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A worker lives as long as the context, and serves one job at a time, stage by stage. The stages of a job that run at
-//! the same time share its workers. When the driver ends, the system closes the socket, and the worker ends immediately. A worker that ends, or that is silent for too long, is replaced,
-//! and its unfinished tasks are retried.
+//! the same time share its workers. When the driver ends, the system closes the socket, and the worker ends immediately.
+//! A worker that ends, or that is silent for too long, is replaced, and its unfinished tasks are retried.
 
 mod channel;
 mod driver;

@@ -426,7 +426,7 @@ impl<'a> Tasks<'a> {
         let (partitions, end) = pull_some(self.source, most);
         let mut state = self.lock();
         if partitions.is_empty() && matches!(end, Ok(false)) {
-            // Without a notification: two waiting threads would wake each other for ever.
+            // Without a notification: two waiting threads would wake each other endlessly.
             return true;
         }
         state.pulled += partitions.len();

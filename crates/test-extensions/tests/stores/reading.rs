@@ -428,7 +428,7 @@ fn the_bytes_that_are_read_are_counted() {
     assert_eq!(summary.stages[0].input_bytes, text.len() as u64);
 }
 
-/// A file system that can list a pattern by itself.
+/// A file system with its own implementation of `find`.
 #[derive(Serialize, Deserialize)]
 struct Finder(Store);
 

@@ -18,7 +18,7 @@ use crate::{Files, names_in, on, on_each, quiet_panics, threads};
 
 const RECORDS: u64 = 20_000;
 
-/// Writes the numbers from 0 in so many partitions.
+/// Writes the numbers from 0 in `partitions` partitions.
 fn write(context: &Context, partitions: usize) -> holdall::Result<Written> {
     let numbers = context.range_partitioned(0..RECORDS, partitions);
     TextWriter::new()
@@ -26,7 +26,7 @@ fn write(context: &Context, partitions: usize) -> holdall::Result<Written> {
         .write(&numbers, "store://bucket/out")
 }
 
-/// Asserts that the output has the numbers in so many files, and nothing else is left.
+/// Asserts that the output has the numbers in `partitions` files, and that no other file exists.
 fn assert_written(store: &Store, partitions: usize) {
     let directory = store.root.join("bucket/out");
     let expected: Vec<_> = (0..partitions).map(|n| format!("part-{n:05}")).collect();
