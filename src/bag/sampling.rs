@@ -206,7 +206,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let site = Site::new("take_sample_with_replacement");
         let drawn = self.clone().scan_at(site, Draw { n, seed });
-        let mut all = Vec::with_capacity(n);
+        let mut all = Vec::new();
         drawn.run(&Collect::all(site), |_, records: Vec<_>| {
             all.extend(records);
             ControlFlow::Continue(())

@@ -11,7 +11,7 @@ use super::file::{FileInfo, OpenedFile};
 use super::file_system::FileSystem;
 use super::output::{OutputOptions, PendingFile, PendingOutput, Token};
 use crate::error::{Result, plain};
-use crate::storage::file::{self, Uninterrupted};
+use crate::storage::file::{self, Uninterrupted, is_missing};
 use crate::storage::output::Output;
 
 /// The local file system, with absolute or relative paths that are UTF-8.
@@ -113,13 +113,6 @@ pub(super) fn begin(
 ) -> Result<Box<dyn PendingOutput>> {
     let output = Output::create(path, local, options.overwrite, options.durable)?;
     Ok(Box::new(output))
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 /// Returns a version that another file with the same name does not have, nor the same file after it was written to.

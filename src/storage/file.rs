@@ -12,6 +12,14 @@ use crate::error::{Error, ErrorContext, ErrorKind, Result};
 /// overflow a small page cache, because a merge reads about a hundred ranges at a time.
 pub(crate) const AHEAD_BYTES: u64 = 512 << 10;
 
+/// Returns whether an error means that there is no file at a path.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
 /// Maximum number of times that signals may interrupt one call. More in a row indicate a fault of the system.
 const MAX_INTERRUPTIONS: usize = 1_000;
 

@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf, is_separator};
 use super::input_file::InputFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{NamePattern, is_left_out, is_pattern};
+use crate::storage::file::is_missing;
 
 /// Adds the file at `path`, or the files below it if it is a directory.
 pub(super) fn add(path: &Path, metadata: &Metadata, found: &mut Vec<InputFile>) -> Result<()> {
@@ -262,13 +263,6 @@ fn check_loop(path: &Path, root: &Path) -> Result<()> {
 
 fn metadata_at(path: &Path) -> Result<Metadata> {
     fs::metadata(path).map_err(|error| Error::io("open", path, error))
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 /// Returns whether an error means that links lead to each other.

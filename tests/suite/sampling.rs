@@ -92,8 +92,10 @@ fn samples_of_exact_size_have_it() {
             context.empty::<u32>().boxed(),
             numbers(context).filter(|_| false).boxed(),
         ] {
-            assert_eq!(empty.take_sample(3, 1)?, [0; 0]);
-            assert_eq!(empty.take_sample_with_replacement(3, 1)?, [0; 0]);
+            for n in [3, usize::MAX] {
+                assert_eq!(empty.take_sample(n, 1)?, [0; 0]);
+                assert_eq!(empty.take_sample_with_replacement(n, 1)?, [0; 0]);
+            }
         }
         Ok(all)
     });
