@@ -110,8 +110,6 @@ impl Output {
             },
         };
         let unfinished = unfinished.map_err(failed)?.ok_or_else(cancelled)?;
-        // Unlike the private directory around it, `out` has the default permissions of this process.
-        fs::create_dir(unfinished.path().join(OUT)).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
             target,

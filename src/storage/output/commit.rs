@@ -76,7 +76,9 @@ pub(super) fn end(unfinished: &Path) -> bool {
 /// As long as no new file has been moved in, the old files are moved back. Otherwise, the remaining new files are moved
 /// in. No other file is touched: if a file is in the way, or the target is missing, everything is left as it is.
 pub(super) fn settle(unfinished: &Path) -> bool {
-    match fs::read(unfinished.join(NOTE)) {
+    let path = unfinished.join(NOTE);
+    // To look for the marker needs no descriptor, of which the process may have none left.
+    match fs::symlink_metadata(&path).and_then(|_| fs::read(&path)) {
         Ok(note) => try_settle(unfinished, &note).is_some(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
