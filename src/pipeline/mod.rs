@@ -16,6 +16,7 @@ pub(crate) mod text_bytes;
 mod union;
 
 pub(crate) use action::Action;
+pub(crate) use boxed::{BatchSink, ErasedSink, count_erased, run_into};
 pub use boxed::{Boxed, Pipeline};
 pub(crate) use call::{Call, Given, Initial, Plain, Reversed, Stated, comparison};
 pub use key::{Data, Key};

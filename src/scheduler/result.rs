@@ -139,30 +139,48 @@ where
         partitions: Vec<Partition>,
         emit: &mut Emit<'_>,
     ) -> Result<Vec<MapBlock>> {
-        let split_reader = SplitReader::default();
-        for partition in partitions {
-            let index = partition.index;
-            let task = Task::new(job, number, index).reading_with(&split_reader);
-            // The last chunk is held back until the task is known to have succeeded.
-            let mut last = None;
-            let send = |task: &Task<'_>| {
-                let mut emit = |chunk| {
-                    // After a failure, the chunk may be incomplete.
-                    if task.has_failed() {
-                        return Ok(Flow::Break(()));
-                    }
-                    match last.replace(chunk) {
-                        Some(chunk) => emit(index, chunk, false),
-                        None => Ok(Flow::Continue(())),
-                    }
-                };
-                self.action.send(&self.pipeline, partition, task, &mut emit)
-            };
-            in_task(|| task.guard(send))?;
-            if let Some(chunk) = last {
-                let _ = emit(index, chunk, true)?;
-            }
-        }
-        Ok(Vec::new())
+        run_each(job, number, partitions, emit, &|partition, task, emit| {
+            self.action.send(&self.pipeline, partition, task, emit)
+        })
     }
+}
+
+/// Computes the part of one partition and emits it in chunks.
+type SendPart<'a> = dyn Fn(Partition, &Task<'_>, &mut EmitChunk<'_>) -> Result<()> + 'a;
+
+type EmitChunk<'a> = dyn FnMut(Vec<u8>) -> Result<Flow> + 'a;
+
+/// Computes the parts of the result for some partitions, and emits each in chunks.
+fn run_each(
+    job: &JobState,
+    number: usize,
+    partitions: Vec<Partition>,
+    emit: &mut Emit<'_>,
+    send: &SendPart<'_>,
+) -> Result<Vec<MapBlock>> {
+    let split_reader = SplitReader::default();
+    for partition in partitions {
+        let index = partition.index;
+        let task = Task::new(job, number, index).reading_with(&split_reader);
+        // The last chunk is held back until the task is known to have succeeded.
+        let mut last = None;
+        let send = |task: &Task<'_>| {
+            let mut emit = |chunk| {
+                // After a failure, the chunk may be incomplete.
+                if task.has_failed() {
+                    return Ok(Flow::Break(()));
+                }
+                match last.replace(chunk) {
+                    Some(chunk) => emit(index, chunk, false),
+                    None => Ok(Flow::Continue(())),
+                }
+            };
+            send(partition, task, &mut emit)
+        };
+        in_task(|| task.guard(send))?;
+        if let Some(chunk) = last {
+            let _ = emit(index, chunk, true)?;
+        }
+    }
+    Ok(Vec::new())
 }

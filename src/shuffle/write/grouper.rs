@@ -159,7 +159,7 @@ impl<'o> Grouper<'o> {
     pub(crate) fn push<E: Encode>(
         &mut self,
         record: Ref<'_, E::In>,
-        is_wanted: impl FnMut(KeyPosition) -> bool,
+        is_wanted: &mut impl FnMut(KeyPosition) -> bool,
     ) -> Result<()> {
         self.sampling.check(|| E::check(&record))?;
         if let Some((key, value)) = E::encode_short(&record)
@@ -179,11 +179,11 @@ impl<'o> Grouper<'o> {
         &mut self,
         key: Short,
         entry: ShortEntry,
-        mut is_wanted: impl FnMut(KeyPosition) -> bool,
+        is_wanted: &mut impl FnMut(KeyPosition) -> bool,
     ) -> Result<()> {
         if self.entries.len() > 0 {
             // Earlier records may have the same key.
-            self.flush(&mut is_wanted)?;
+            self.flush(is_wanted)?;
         }
         let position = self.partitioner.short_position(key);
         if !is_wanted(position) {
@@ -205,7 +205,7 @@ impl<'o> Grouper<'o> {
     #[inline(always)]
     pub(crate) fn push_short_pair<V: Data>(&mut self, key: Short, value: &V) -> Option<Result<()>> {
         let entry = ShortEntry::of_chunk(key, codec::encode_short(value)?)?;
-        Some(self.push_short(key, entry, |_| true))
+        Some(self.push_short(key, entry, &mut any_key))
     }
 
     /// Adds a key that is already bytes, and its value.
@@ -217,18 +217,21 @@ impl<'o> Grouper<'o> {
             return pushed;
         }
         if self.entries.push_pair(key, value)? {
-            self.flush(|_| true)?;
+            self.flush(&mut any_key)?;
         }
         Ok(())
     }
 
     /// Adds the buffered records of the task.
-    pub(crate) fn end_task(&mut self, is_wanted: impl FnMut(KeyPosition) -> bool) -> Result<()> {
+    pub(crate) fn end_task(
+        &mut self,
+        is_wanted: &mut impl FnMut(KeyPosition) -> bool,
+    ) -> Result<()> {
         self.flush(is_wanted)
     }
 
     #[inline(never)]
-    fn flush(&mut self, mut is_wanted: impl FnMut(KeyPosition) -> bool) -> Result<()> {
+    fn flush(&mut self, is_wanted: &mut impl FnMut(KeyPosition) -> bool) -> Result<()> {
         let mut entries = std::mem::take(&mut self.entries);
         for (key, entry) in entries.entries() {
             let position = self.partitioner.position(key);
@@ -416,4 +419,9 @@ fn empty_buckets(count: usize) -> Vec<Bucket> {
     let mut buckets = Vec::new();
     buckets.resize_with(count, Bucket::default);
     buckets
+}
+
+/// Accepts any key, for a [`Grouper`].
+pub(crate) fn any_key(_: KeyPosition) -> bool {
+    true
 }

@@ -15,7 +15,7 @@
 //! are flushed early.) For the same reason, each group decides separately whether tables pay off.
 
 use super::combine::Combine;
-use super::grouper::Grouper;
+use super::grouper::{Grouper, any_key};
 use super::savings;
 use crate::error::Result;
 use crate::pipeline::{Key, Owned, Ref};
@@ -194,7 +194,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         if is_sparse {
             self.tables.release();
         }
-        self.grouper.end_task(|_| true)
+        self.grouper.end_task(&mut any_key)
     }
 
     /// Commits the results since the last call, after the last group.
