@@ -26,7 +26,7 @@ impl<'p, P: Pipeline, A: Action<P::Out>> ResultStage<'p, P, A> {
         Self {
             pipeline,
             action,
-            parts: InOrder::new(consume),
+            parts: InOrder::new(Box::new(consume)),
         }
     }
 }
@@ -47,6 +47,7 @@ where
     fn worker<'s>(&'s self, _resources: &'s Resources) -> Box<dyn StageWorker + 's> {
         Box::new(ResultWorker {
             stage: self,
+            parts: &self.parts,
             computed: None,
             kept: Vec::new(),
         })
@@ -68,25 +69,34 @@ where
     }
 }
 
-struct ResultWorker<'s, 'p, P: Pipeline, A: Action<P::Out>> {
-    stage: &'s ResultStage<'p, P, A>,
-    /// The part of the last partition. It counts only if its task has not failed.
-    computed: Option<A::Part>,
-    /// Parts of consecutive partitions, with the number of the first. There is usually one such sequence. A thread that
-    /// finds damage also computes partitions of other threads, which need not be neighbours of its own.
-    kept: Vec<(usize, Vec<A::Part>)>,
+/// Computes parts of the result. Known only by their type, so that the code around it exists once for each type.
+trait ComputePart<R> {
+    fn compute(&self, partition: Partition, task: &Task<'_>) -> Result<R>;
 }
 
-impl<P, A> StageWorker for ResultWorker<'_, '_, P, A>
+impl<P, A> ComputePart<A::Part> for ResultStage<'_, P, A>
 where
     P: Pipeline,
     A: Action<P::Out>,
 {
+    fn compute(&self, partition: Partition, task: &Task<'_>) -> Result<A::Part> {
+        self.action.compute(self.pipeline, partition, task)
+    }
+}
+
+struct ResultWorker<'s, 'p, R> {
+    stage: &'s dyn ComputePart<R>,
+    parts: &'s InOrder<'p, R>,
+    /// The part of the last partition. It counts only if its task has not failed.
+    computed: Option<R>,
+    /// Parts of consecutive partitions, with the number of the first. There is usually one such sequence. A thread that
+    /// finds damage also computes partitions of other threads, which need not be neighbours of its own.
+    kept: Vec<(usize, Vec<R>)>,
+}
+
+impl<R: Send + 'static> StageWorker for ResultWorker<'_, '_, R> {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let ResultStage {
-            pipeline, action, ..
-        } = self.stage;
-        self.computed = Some(action.compute(*pipeline, partition, task)?);
+        self.computed = Some(self.stage.compute(partition, task)?);
         Ok(())
     }
 
@@ -107,7 +117,7 @@ where
     fn end_batch(&mut self, task: &Task<'_>) -> Result<()> {
         self.kept
             .drain(..)
-            .try_for_each(|(first, parts)| self.stage.parts.put(task, first, parts))
+            .try_for_each(|(first, parts)| self.parts.put(task, first, parts))
     }
 }
 
