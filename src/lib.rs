@@ -72,7 +72,8 @@
 //! | [`zip_partitions`](Bag::zip_partitions) | unchanged | of the calls to `emit` in each partition |
 //! | [`select_partitions`](Bag::select_partitions) | those that you list | of the list; within each partition unchanged |
 //! | [`zip_with_index`](Bag::zip_with_index), [`limit`](Bag::limit), [`skip`](Bag::skip), [`step_by`](Bag::step_by), [`take_while`](Bag::take_while), [`skip_while`](Bag::skip_while), [`intersperse`](Bag::intersperse), [`running_fold`](Bag::running_fold), [`running_reduce`](Bag::running_reduce) | unchanged | unchanged |
-//! | [`windows`](Bag::windows), [`chunks`](Bag::chunks), [`chunk_by`](Bag::chunk_by), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
+//! | [`windows`](Bag::windows), [`ngrams`](Bag::ngrams), [`ngrams_by`](Bag::ngrams_by), [`chunks`](Bag::chunks), [`chunk_by`](Bag::chunk_by), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
+//! | [`filter_range`](Bag::filter_range), [`filter_range_by_key`](Bag::filter_range_by_key) | unchanged; those outside of the range are empty | unchanged |
 //! | [`pipe`](Bag::pipe) | unchanged | of the lines that the program writes in each partition |
 //! | [`sort_partitions`](Bag::sort_partitions), [`glom`](Bag::glom) | unchanged | sorted within each partition; unchanged |
 //! | [`partition_with`](Bag::partition_with) | the number you ask for | each partition keeps the order of the bag |
@@ -490,6 +491,15 @@
 //!
 //! With plain `threads`, jobs run on rayon's global pool, so `RAYON_NUM_THREADS` applies as well. Only the
 //! [builder](ContextBuilder) can set the number of partitions after a shuffle, the disk quota, and the progress bar.
+//!
+//! # Features
+//!
+//! None of the features is on by default.
+//!
+//! | feature | adds | by the crate |
+//! | --- | --- | --- |
+//! | `regex` | regular expressions on text: `matching`, `not_matching`, `find_matches` and `captures` | `regex` |
+//! | `unicode` | words of text by the rules of Unicode: `unicode_words` | `unicode-segmentation` |
 //!
 //! # Crate layout
 //!
