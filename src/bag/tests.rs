@@ -431,6 +431,7 @@ fn scans_travel() {
     assert_travels(numbers().map(|n| n / 3).dedup_with_count());
     assert_travels(numbers().chunk_by(|n| n / 4));
     assert_travels(numbers().with(4).chunk_by(|k, n| n / k));
+    assert_travels(numbers().chunk_while(|a, _| a % 4 != 0));
     assert_travels(numbers().sort().filter_range(3..=7));
     assert_travels(numbers().filter_range(..7));
     assert_travels(numbers().filter_range_by_key(2.., |n| n / 2));

@@ -74,6 +74,20 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         self.bag.running_reduce_at(Site::new("running_reduce"), op)
     }
 
+    /// [`Bag::chunk_while`](crate::Bag::chunk_while), with the state.
+    #[track_caller]
+    pub fn chunk_while<F>(
+        self,
+        belongs: F,
+    ) -> Bag<Vec<T::Owned>, impl Pipeline<Out = Vec<T::Owned>>>
+    where
+        T::Owned: Data + Clone + Sync,
+        F: for<'a, 'b> Fn(&S, T::Peek<'a>, T::Peek<'b>) -> bool + Send + Sync + 'static,
+    {
+        let belongs = self.stated(belongs);
+        self.bag.chunk_while_at(Site::new("chunk_while"), belongs)
+    }
+
     /// [`Bag::chunk_by`](crate::Bag::chunk_by), with the state.
     #[expect(clippy::type_complexity, reason = "an alias would hide the pair")]
     #[track_caller]

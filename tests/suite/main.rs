@@ -8,6 +8,7 @@ mod actions;
 mod agrees_with_std;
 mod cancel;
 mod closures;
+mod cookbook;
 mod counters;
 mod cycles;
 mod determinism;
