@@ -19,9 +19,10 @@
 //! # Ok::<(), holdall::Error>(())
 //! ```
 //!
-//! To continue, see [`read_text`] and the other sources below, [`Bag`] for all methods, each with an example,
-//! [`TextReader`] and [`TextWriter`] for the options of text files, [`summary`] for several results in one pass, and
-//! [`Context`] for settings. The sections of this page describe what applies everywhere.
+//! To continue, see the [`guide`] with a tutorial and a cookbook, [`read_text`] and the other sources below, [`Bag`] for
+//! all methods, each with an example, [`TextReader`] and [`TextWriter`] for the options of text files, [`summary`] for
+//! several results in one pass, and [`Context`] for settings. The sections of this page describe what applies
+//! everywhere.
 //!
 //! # How it runs
 //!
@@ -72,7 +73,8 @@
 //! | [`zip_partitions`](Bag::zip_partitions) | unchanged | of the calls to `emit` in each partition |
 //! | [`select_partitions`](Bag::select_partitions) | those that you list | of the list; within each partition unchanged |
 //! | [`zip_with_index`](Bag::zip_with_index), [`limit`](Bag::limit), [`skip`](Bag::skip), [`step_by`](Bag::step_by), [`take_while`](Bag::take_while), [`skip_while`](Bag::skip_while), [`intersperse`](Bag::intersperse), [`running_fold`](Bag::running_fold), [`running_reduce`](Bag::running_reduce) | unchanged | unchanged |
-//! | [`windows`](Bag::windows), [`chunks`](Bag::chunks), [`chunk_by`](Bag::chunk_by), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
+//! | [`windows`](Bag::windows), [`ngrams`](Bag::ngrams), [`ngrams_by`](Bag::ngrams_by), [`chunks`](Bag::chunks), [`chunk_by`](Bag::chunk_by), [`chunk_while`](Bag::chunk_while), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
+//! | [`filter_range`](Bag::filter_range), [`filter_range_by_key`](Bag::filter_range_by_key) | unchanged; those outside of the range are empty | unchanged |
 //! | [`pipe`](Bag::pipe) | unchanged | of the lines that the program writes in each partition |
 //! | [`sort_partitions`](Bag::sort_partitions), [`glom`](Bag::glom) | unchanged | sorted within each partition; unchanged |
 //! | [`partition_with`](Bag::partition_with) | the number you ask for | each partition keeps the order of the bag |
@@ -244,7 +246,7 @@
 //! - **Hash of a key:** the 64-bit hash of these bytes by [rapidhash](https://docs.rs/rapidhash) V3, in its micro
 //!   variant, with avalanche and the default seed and secrets. Keys of fewer than 16 bytes are first padded to 16: with
 //!   zeros, and with the number of key bytes plus one as the last byte. The hash of the seven bytes `holdall` is
-//!   3227071661443217181.
+//!   3227071661443217181. [`stable_hash`] returns this hash of some bytes.
 //! - **Partition of a key**, of `n` partitions: the integer part of `hash * n / 2^64`. Partition 0 thus has the lowest
 //!   `n`-th of all hashes, and so on.
 //! - **Order within a partition:** by hash, then by the bytes of the key. As partitions are ranges of hashes, the order
@@ -491,6 +493,15 @@
 //! With plain `threads`, jobs run on rayon's global pool, so `RAYON_NUM_THREADS` applies as well. Only the
 //! [builder](ContextBuilder) can set the number of partitions after a shuffle, the disk quota, and the progress bar.
 //!
+//! # Features
+//!
+//! None of the features is on by default.
+//!
+//! | feature | adds | by the crate |
+//! | --- | --- | --- |
+//! | `regex` | regular expressions on text: `matching`, `not_matching`, `find_matches` and `captures` | `regex` |
+//! | `unicode` | words of text by the rules of Unicode: `unicode_words` | `unicode-segmentation` |
+//!
 //! # Crate layout
 //!
 //! This section is for readers and contributors. A transformation adds an operator to the lineage. An action plans the
@@ -578,9 +589,18 @@ pub use operators::values::Values;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable, Text};
 pub use plan::{Plan, PlanOperator, PlanStage, StageOutput};
 pub use portable::Portable;
+pub use shuffle::stable_hash;
 pub use storage::size::{ByteSize, IntoByteSize};
 pub use summary::{Histogram, Numeric, Stats, Summary};
 pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
+
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {
+    #[doc = include_str!("../docs/tutorial.md")]
+    pub mod tutorial {}
+    #[doc = include_str!("../docs/cookbook.md")]
+    pub mod cookbook {}
+}
 
 /// The examples of the README are tested as those of the docs are.
 #[cfg(doctest)]

@@ -11,8 +11,11 @@ mod fallible_actions;
 mod iter;
 mod joins;
 mod keyed;
+#[cfg(feature = "regex")]
+mod matching;
 mod narrow;
 mod neighbours;
+mod ngrams;
 mod ordered;
 mod output;
 mod pairs;
@@ -23,6 +26,7 @@ mod persist;
 #[cfg(unix)]
 mod piping;
 mod positions;
+mod ranges;
 mod ranked;
 mod sampling;
 mod search;
@@ -173,6 +177,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     fn keyed(mut self, keyed: Option<Keyed>) -> Self {
         if let Some(node) = self.node.get_mut() {
             node.keyed = keyed;
+        }
+        self
+    }
+
+    /// Sets whether the records ascend in their natural order. The bag must be new: its node must not be shared yet.
+    fn ascending(mut self, ascends: bool) -> Self {
+        if let Some(node) = self.node.get_mut() {
+            node.ascends = ascends;
         }
         self
     }

@@ -75,7 +75,9 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             keeping: Keeping::Here(Arc::clone(&store)),
             site,
         };
-        let bag = Bag::new(persist, node, self.context).keyed(self.node.keyed);
+        let bag = Bag::new(persist, node, self.context)
+            .keyed(self.node.keyed)
+            .ascending(self.node.ascends);
         store.bind(&bag.node);
         bag
     }

@@ -401,6 +401,16 @@ fn text_steps_travel() {
     assert_travels(texts().map_str(|text| &text[1..]));
     assert_travels(texts().filter_map_str(|text| text.get(2..)));
     assert_travels(texts().as_text().into_owned());
+    #[cfg(feature = "unicode")]
+    assert_travels(texts().unicode_words());
+    #[cfg(feature = "regex")]
+    {
+        assert_travels(texts().matching("^[1-4]:").unwrap());
+        assert_travels(texts().not_matching("1").unwrap());
+        assert_travels(texts().find_matches("[0-9]").unwrap());
+        let captures = texts().captures::<(u64, u64)>("^(.+):(.+) $");
+        assert_travels(captures.unwrap());
+    }
     #[cfg(unix)]
     assert_travels(texts().pipe(crate::operators::pipe::Pipe::new("tr").args(["0-9", "a-j"])));
 }
@@ -421,6 +431,12 @@ fn scans_travel() {
     assert_travels(numbers().map(|n| n / 3).dedup_with_count());
     assert_travels(numbers().chunk_by(|n| n / 4));
     assert_travels(numbers().with(4).chunk_by(|k, n| n / k));
+    assert_travels(numbers().chunk_while(|a, _| a % 4 != 0));
+    assert_travels(numbers().sort().filter_range(3..=7));
+    assert_travels(numbers().filter_range(..7));
+    assert_travels(numbers().filter_range_by_key(2.., |n| n / 2));
+    let add = |add: &u64, n: &u64| n + add;
+    assert_travels(numbers().with(1).filter_range_by_key(..9, add));
 }
 
 #[test]

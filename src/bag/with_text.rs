@@ -1,6 +1,8 @@
 //! Transformations of text whose closures receive a state.
 
 use super::{Bag, BagWith};
+use crate::operators::ngrams::FileText;
+use crate::operators::read_text::ReadText;
 use crate::operators::text_steps::{FilterMapSlice, MapSlice};
 use crate::pipeline::{Data, Pipeline, Text};
 use crate::task::Site;
@@ -24,5 +26,20 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
     {
         let (site, op) = (Site::new("filter_map_str"), self.stated(op));
         self.bag.step(site, FilterMapSlice { op, site })
+    }
+}
+
+impl<T: FileText + ?Sized, S: Data + Sync> BagWith<T, ReadText<T>, S>
+where
+    ReadText<T>: Pipeline<Out = T>,
+{
+    /// [`Bag::ngrams_by`](crate::Bag::ngrams_by), with the state.
+    #[track_caller]
+    pub fn ngrams_by<F>(self, n: usize, words: F) -> Bag<T, impl Pipeline<Out = T>>
+    where
+        F: for<'a, 'e> Fn(&S, &'a T, &'e mut (dyn FnMut(&T) + 'e)) + Send + Sync + 'static,
+    {
+        let words = self.stated(words);
+        self.bag.ngrams_by_at(Site::new("ngrams_by"), n, words)
     }
 }

@@ -72,6 +72,7 @@ impl Node {
             dependencies,
             stored: None,
             keyed: None,
+            ascends: false,
             need: Mutex::default(),
         }
     }

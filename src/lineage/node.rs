@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) stored: Option<Arc<dyn StoredNode>>,
     /// Partitioning of its records, if it is by the hash of their keys.
     pub(crate) keyed: Option<Keyed>,
+    /// Whether its records ascend in their natural order, over all partitions.
+    pub(crate) ascends: bool,
     pub(super) need: Mutex<Need>,
 }
 

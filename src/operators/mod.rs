@@ -3,7 +3,7 @@
 //! | operator | kind | order of the result |
 //! | --- | --- | --- |
 //! | `from_vec`, `from_iter`, `from_source`, `range`, `read_text` | source | of the source |
-//! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `text_steps`, `pipe`, `containing`, `inspect`, `try_step`, `map_partitions`, `key_is`, `group_values` | narrow | unchanged |
+//! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `text_steps`, `pipe`, `containing`, `matching`, `inspect`, `try_step`, `map_partitions`, `key_is`, `group_values` | narrow | unchanged |
 //! | `coalesce`, `persist`, `sample` | narrow | unchanged |
 //! | `select_partitions` | narrow | of the list of partitions; within them unchanged |
 //! | `zip_partitions` | narrow | of the partitions of both bags |
@@ -27,7 +27,7 @@
 //! | `combining` | the operators of `combine_by_key` as data |
 //! | `combine_any_order`, `combine_in_order` | `combine_by_key` if the order of combining cannot matter, and if it may |
 //! | `combines`, `joinings` | the special cases of `combine_by_key` and of `join` |
-//! | `scans`, `neighbours` | the special cases of `scan` |
+//! | `scans`, `neighbours`, `ngrams`, `ranges` | the special cases of `scan` |
 //! | `random` | pseudorandom numbers by seed and place |
 //! | `values` | the values of a group as a stream |
 
@@ -60,8 +60,11 @@ pub(crate) mod map;
 pub(crate) mod map_init;
 pub(crate) mod map_partitions;
 pub(crate) mod map_side;
+#[cfg(feature = "regex")]
+pub(crate) mod matching;
 pub(crate) mod narrow;
 pub(crate) mod neighbours;
+pub(crate) mod ngrams;
 pub(crate) mod parse_fields;
 pub(crate) mod persist;
 #[cfg(unix)]
@@ -69,6 +72,7 @@ pub(crate) mod pipe;
 pub(crate) mod positions;
 mod random;
 pub(crate) mod range;
+pub(crate) mod ranges;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;

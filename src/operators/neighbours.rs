@@ -153,8 +153,8 @@ where
 
 /// A way to combine runs: neighbouring records that belong together.
 pub(crate) trait CombineRun<T: Record + ?Sized>: Portable + Send + Sync + 'static {
-    /// What the records of a run have in common.
-    type Key: Data + Clone + Sync + PartialEq;
+    /// What the records of a run have in common, or its first record.
+    type Key: Data + Clone + Sync;
     type Value: Data + Clone + Sync;
     type Out: Record + ?Sized;
 
@@ -164,6 +164,9 @@ pub(crate) trait CombineRun<T: Record + ?Sized>: Portable + Send + Sync + 'stati
         run: Option<&mut (Self::Key, Self::Value)>,
         record: Ref<'_, T>,
     ) -> Option<(Self::Key, Self::Value)>;
+
+    /// Returns whether a run continues in the run that has the key `next`.
+    fn continues(&self, run: &(Self::Key, Self::Value), next: &Self::Key) -> bool;
 
     /// Appends the later part of a run.
     fn append(&self, value: &mut Self::Value, later: Self::Value);
@@ -276,7 +279,7 @@ impl<T: Record + ?Sized, R: CombineRun<T>> Scan<T> for Runs<R> {
             let mut before = None;
             if let Some(earlier) = last.take() {
                 let state = &mut states[earlier.partition];
-                if earlier.run.0 == first {
+                if self.0.continues(&earlier.run, &first) {
                     state.continues = true;
                     state.is_inside = earlier.is_only;
                     before = Some(self.joined::<T>(earlier.before, earlier.run));
@@ -361,6 +364,10 @@ where
         Some((differing::<T, _>(run.as_deref(), record)?, ()))
     }
 
+    fn continues(&self, (record, ()): &(T::Owned, ()), next: &T::Owned) -> bool {
+        record == next
+    }
+
     fn append(&self, (): &mut (), (): ()) {}
 
     fn emit<S>(&self, (record, ()): (T::Owned, ()), sink: &mut S) -> Flow
@@ -395,6 +402,10 @@ where
             *count += 1;
         }
         Some((next?, 1))
+    }
+
+    fn continues(&self, (record, _): &(T::Owned, u64), next: &T::Owned) -> bool {
+        record == next
     }
 
     fn append(&self, count: &mut u64, later: u64) {
@@ -443,6 +454,10 @@ where
         }
     }
 
+    fn continues(&self, (key, _): &(K, Vec<T::Owned>), next: &K) -> bool {
+        key == next
+    }
+
     fn append(&self, records: &mut Vec<T::Owned>, mut later: Vec<T::Owned>) {
         records.append(&mut later);
     }
@@ -452,5 +467,64 @@ where
         S: FnMut((K, Vec<T::Owned>)) -> Flow,
     {
         sink(run)
+    }
+}
+
+/// Neighbours, as long as a closure returns `true` for one and the next.
+pub(crate) struct ChunkWhile<C>(pub(crate) C);
+
+portable! { [C: Portable] ChunkWhile<C> { 0: part } }
+
+impl<C> ChunkWhile<C> {
+    fn belongs<T>(&self, records: &[T::Owned], next: Peek<'_, T>) -> bool
+    where
+        T: Record + ?Sized,
+        C: for<'a, 'b> Call<(Peek<'a, T>, Peek<'b, T>), Out = bool>,
+    {
+        let last = records.last();
+        last.is_some_and(|last| self.0.call((T::peek_owned(last), next)))
+    }
+}
+
+impl<T, C> CombineRun<T> for ChunkWhile<C>
+where
+    T: Record<Owned: Data + Clone + Sync> + ?Sized,
+    C: for<'a, 'b> Call<(Peek<'a, T>, Peek<'b, T>), Out = bool>,
+{
+    /// The first record.
+    type Key = T::Owned;
+    type Value = Vec<Owned<T>>;
+    type Out = Vec<Owned<T>>;
+
+    fn extend(
+        &self,
+        run: Option<&mut (T::Owned, Vec<T::Owned>)>,
+        record: Ref<'_, T>,
+    ) -> Option<(T::Owned, Vec<T::Owned>)> {
+        match run {
+            Some((_, records)) if self.belongs::<T>(records, T::peek(&record)) => {
+                records.push(T::into_owned(record));
+                None
+            }
+            _ => {
+                let first = T::into_owned(record);
+                Some((first.clone(), vec![first]))
+            }
+        }
+    }
+
+    fn continues(&self, (_, records): &(T::Owned, Vec<T::Owned>), next: &T::Owned) -> bool {
+        self.belongs::<T>(records, T::peek_owned(next))
+    }
+
+    fn append(&self, records: &mut Vec<T::Owned>, mut later: Vec<T::Owned>) {
+        records.append(&mut later);
+    }
+
+    fn emit<S>(&self, (_, records): (T::Owned, Vec<T::Owned>), sink: &mut S) -> Flow
+    where
+        S: FnMut(Vec<T::Owned>) -> Flow,
+    {
+        sink(records)
     }
 }

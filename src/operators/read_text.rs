@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::mem;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -86,6 +87,8 @@ enum Pulled {
         #[serde(with = "plain")]
         path: Arc<Path>,
         piece: TextPiece,
+        /// Whether no earlier piece of the file has text.
+        is_first: bool,
         input_bytes: u64,
     },
 }
@@ -105,6 +108,7 @@ impl<T: ?Sized> ReadText<T> {
     fn stream(&self) -> PartitionStream<'_> {
         let mut portions = self.portions.iter().enumerate();
         let mut open: Option<(Arc<Path>, TextPieces)> = None;
+        let mut is_first = false;
         let mut partitions = 0;
         Box::new(move || {
             let pulled = loop {
@@ -115,6 +119,7 @@ impl<T: ?Sized> ReadText<T> {
                         break Pulled::Piece {
                             path,
                             piece,
+                            is_first: mem::take(&mut is_first),
                             input_bytes,
                         };
                     }
@@ -125,6 +130,7 @@ impl<T: ?Sized> ReadText<T> {
                     Some((_, Portion::Stream(split))) => {
                         let pieces = TextPieces::open(split, &self.options, PIECE_BYTES)?;
                         open = Some((Arc::clone(&split.path), pieces));
+                        is_first = true;
                     }
                     Some((index, _)) => break Pulled::Portion(index),
                 }
@@ -146,15 +152,26 @@ impl<T: ?Sized> ReadText<T> {
         task: &Task<'_>,
         push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>) -> Result<Flow>,
     ) -> Result<Flow> {
+        self.for_each_file_block(partition, task, &mut |path, block, _| push(path, block))
+    }
+
+    /// Pushes the blocks of a partition, each with the path of its file, and with whether it is the first of that file.
+    pub(super) fn for_each_file_block(
+        &self,
+        partition: Partition,
+        task: &Task<'_>,
+        push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>, bool) -> Result<Flow>,
+    ) -> Result<Flow> {
         let index = partition.index;
         let portion = match partition.into_payload::<Pulled>() {
             Some(Pulled::Piece {
                 path,
                 piece,
+                is_first,
                 input_bytes,
             }) => {
                 task.count_read(input_bytes);
-                return push(&path, piece.block());
+                return push(&path, piece.block(), is_first);
             }
             Some(Pulled::Portion(index)) => &self.portions[index],
             None => &self.portions[index],
@@ -171,17 +188,18 @@ impl<T: ?Sized> ReadText<T> {
         &self,
         splits: &[Split],
         task: &Task<'_>,
-        push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>) -> Result<Flow>,
+        push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>, bool) -> Result<Flow>,
     ) -> Result<Flow> {
         let own = SplitReader::default();
         let reader = task.split_reader().unwrap_or(&own);
         for split in splits {
             let count = &|bytes| task.count_read(bytes);
+            let mut is_first = split.start == 0;
             let flow = reader.read(split, &self.options, count, &mut |block| {
                 if task.is_stopped() {
                     return Ok(ControlFlow::Break(()));
                 }
-                push(&split.path, block)
+                push(&split.path, block, mem::take(&mut is_first))
             })?;
             if flow.is_break() {
                 return Ok(flow);
@@ -192,7 +210,7 @@ impl<T: ?Sized> ReadText<T> {
 
     /// Returns the text of a block, and its offset in the file. The offset is `None` if invalid UTF-8 in the block was
     /// replaced.
-    fn validate<'b>(
+    pub(super) fn validate<'b>(
         &self,
         block: TextBlock<'b>,
         path: &Path,
@@ -340,7 +358,7 @@ impl Pipeline for ReadText<[u8]> {
 }
 
 /// Tracks the current record, and reports it to the task if an error or a panic occurs.
-struct TextOrigin<'a, 'job> {
+pub(super) struct TextOrigin<'a, 'job> {
     task: &'a Task<'job>,
     path: &'a Arc<Path>,
     block: &'a [u8],
@@ -351,7 +369,7 @@ struct TextOrigin<'a, 'job> {
 }
 
 impl<'a, 'job> TextOrigin<'a, 'job> {
-    fn new(
+    pub(super) fn new(
         task: &'a Task<'job>,
         path: &'a Arc<Path>,
         block: &'a [u8],
@@ -379,7 +397,7 @@ impl<'a, 'job> TextOrigin<'a, 'job> {
     }
 
     /// Returns `flow`. If it breaks because of an error, reports the record first.
-    fn watch(&self, flow: Flow) -> Flow {
+    pub(super) fn watch(&self, flow: Flow) -> Flow {
         if flow.is_break() && self.task.has_failed() {
             self.note();
         }

@@ -5,6 +5,8 @@ use std::str::{self, Utf8Error};
 
 use super::Record;
 use crate::task::Flow;
+#[cfg(feature = "regex")]
+use crate::text::TextRegex;
 use crate::text::{for_each_byte_word, for_each_word};
 
 /// A record that is text: `str`, `String`, `[u8]` or `Vec<u8>`.
@@ -37,8 +39,17 @@ pub trait Text: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a Self> {
 
 /// `str` or `[u8]`.
 pub trait TextSlice: Text<Slice = Self> + for<'a> Record<Ref<'a> = &'a Self> {
+    #[cfg(feature = "regex")]
+    #[doc(hidden)]
+    type Regex: TextRegex<Self>;
+
     #[doc(hidden)]
     fn for_each_word(&self, f: impl FnMut(&Self) -> Flow) -> Flow;
+
+    /// Calls `f` with each word as defined by Unicode, in order, until it breaks.
+    #[cfg(feature = "unicode")]
+    #[doc(hidden)]
+    fn for_each_unicode_word(&self, f: impl FnMut(&Self) -> Flow) -> Flow;
 
     /// Fails if these are bytes that are not UTF-8.
     #[doc(hidden)]
@@ -81,9 +92,17 @@ macro_rules! text {
 text! { str, str; String, str; [u8], [u8]; Vec<u8>, [u8]; }
 
 impl TextSlice for str {
+    #[cfg(feature = "regex")]
+    type Regex = regex::Regex;
+
     #[inline(always)]
     fn for_each_word(&self, f: impl FnMut(&str) -> Flow) -> Flow {
         for_each_word(self, f)
+    }
+
+    #[cfg(feature = "unicode")]
+    fn for_each_unicode_word(&self, f: impl FnMut(&str) -> Flow) -> Flow {
+        unicode_segmentation::UnicodeSegmentation::unicode_words(self).try_for_each(f)
     }
 
     #[inline(always)]
@@ -120,9 +139,21 @@ impl TextSlice for str {
 }
 
 impl TextSlice for [u8] {
+    #[cfg(feature = "regex")]
+    type Regex = regex::bytes::Regex;
+
     #[inline(always)]
     fn for_each_word(&self, f: impl FnMut(&[u8]) -> Flow) -> Flow {
         for_each_byte_word(self, f)
+    }
+
+    #[cfg(feature = "unicode")]
+    fn for_each_unicode_word(&self, mut f: impl FnMut(&[u8]) -> Flow) -> Flow {
+        self.utf8_chunks().try_for_each(|chunk| {
+            chunk
+                .valid()
+                .for_each_unicode_word(|word| f(word.as_bytes()))
+        })
     }
 
     #[inline]

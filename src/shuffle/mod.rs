@@ -25,6 +25,7 @@ pub(crate) use join::keyed_outputs::KeyedOutputs;
 pub(crate) use join::lookup::Lookup;
 pub(crate) use join::value_buffer::ValueBuffer;
 pub(crate) use key::encode::Encode;
+pub use key::partitioner::stable_hash;
 pub(crate) use key::partitioner::{HashPartitioner, KeyPosition, hash_of};
 pub(crate) use outputs::combiner_outputs::CombinerOutputs;
 pub(crate) use outputs::group_outputs::GroupOutputs;

@@ -22,6 +22,8 @@ mod input_file;
 mod inputs;
 mod lines;
 mod mask;
+#[cfg(feature = "regex")]
+mod matching;
 mod options;
 mod pieces;
 mod search;
@@ -39,6 +41,8 @@ pub(crate) use delimiter::Delimiter;
 pub(crate) use divide::plan;
 pub(crate) use inputs::discover;
 pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line};
+#[cfg(feature = "regex")]
+pub(crate) use matching::TextRegex;
 pub(crate) use options::TextOptions;
 pub(crate) use pieces::{TextPiece, TextPieces};
 pub(crate) use search::{Needle, for_each_match};
