@@ -34,7 +34,7 @@ pub(crate) use resources::{Progress, Resources, ThreadTally};
 pub use spill_file::{SpillFile, SpillWriter};
 pub(crate) use spill_file::{adopted, known, referencing};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, StageWorker};
-pub(crate) use stop::{STOP_CHECK_RECORDS, StopCheck, StopFlag};
+pub(crate) use stop::{Interrupt, STOP_CHECK_RECORDS, StopCheck, StopFlag};
 
 pub(crate) use crate::error::Site;
 
