@@ -21,8 +21,8 @@
 //!
 //! To continue, see the [`guide`] with a tutorial and a cookbook, [`read_text`] and the other sources below, [`Bag`] for
 //! all methods, each with an example, [`TextReader`] and [`TextWriter`] for the options of text files, [`summary`] for
-//! several results in one pass, and [`Context`] for settings. The sections of this page describe what applies
-//! everywhere.
+//! several results in one pass, [`JobHandle`] for jobs in the background, and [`Context`] for settings. The sections of
+//! this page describe what applies everywhere.
 //!
 //! # How it runs
 //!
@@ -158,6 +158,57 @@
 //! The panic hook still runs, so the message of a panic is printed as well, unless your program sets another hook. In a
 //! program that is built with `panic = "abort"`, a panic in a closure ends the process.
 //!
+//! # Jobs in the background
+//!
+//! An action blocks until its job is done. [`Bag::start`] calls actions on another thread, and returns a [`JobHandle`]
+//! at once. [`Context::start`] does the same for several bags, and [`Context::submit`] for a single call of a function:
+//!
+//! ```
+//! let numbers = holdall::range(0..1_000_000);
+//! let evens = numbers.start(|numbers| numbers.filter(|n| n % 2 == 0).count())?;
+//! let call = numbers.context().submit(|text: String| text.len(), "a text".to_owned())?;
+//! println!("{}", evens.progress()); // count: stage 1/1 (filter): 12/64 tasks
+//! assert_eq!((evens.result()?, call.result()?), (500_000, 6));
+//! # Ok::<(), holdall::Error>(())
+//! ```
+//!
+//! - **Handles:** a handle tells the [status](JobHandle::status) and the [progress](JobHandle::progress) of its job,
+//!   waits for the [result](JobHandle::result), also [for a limited time](JobHandle::wait_timeout), and
+//!   [cancels](JobHandle::cancel) the job. Dropping it cancels the job, unless you [`detach`](JobHandle::detach) it.
+//!   [`as_completed`] returns the results of several jobs as they end.
+//! - **Async:** a handle is a [`Future`] of any runtime: `bag.start(|bag| bag.count())?.await?`.
+//! - **Threads:** a thread for each running job plans it and waits for its tasks; they run on the executor of the
+//!   context, as always. On [`Executor::Inline`], the tasks run on that thread, and one job runs after the other. The
+//!   results are the same as those of actions.
+//! - **Many jobs:** at most [`concurrent_jobs`](ContextBuilder::concurrent_jobs) jobs run at the same time. The others
+//!   are pending, and begin in the order in which they were started. A job that waits for another handle does not
+//!   count.
+//! - **Errors:** errors and panics are results of the handle. A closure of a running job cannot start jobs.
+//! - **Context:** a job keeps its context alive. The end of the process ends it.
+//!
+//! # Cancellation and deadlines
+//!
+//! These end a job before it is complete:
+//!
+//! | what ends it | error of the action |
+//! | --- | --- |
+//! | [`JobHandle::cancel`], or dropping the handle | [`ErrorKind::Cancelled`] |
+//! | [`CancelHandle::cancel`], for all jobs of a context with [`with_cancel`](Context::with_cancel) | [`ErrorKind::Cancelled`] |
+//! | [`Context::with_deadline`], for several jobs together | [`ErrorKind::DeadlineExceeded`] |
+//! | [`Bag::timeout`], or [`Context::with_timeout`], for each job | [`ErrorKind::DeadlineExceeded`] |
+//! | dropping an [`Iter`] | none |
+//!
+//! - **When:** tasks check whether they should end about once in a thousand records, or once in a block of text, while
+//!   they read, shuffle, sort, merge and write. On threads, a closure that is running is not interrupted, so the job
+//!   ends after it has returned; the same applies to a source that is waiting. Worker processes whose closures do not
+//!   return within a second are killed.
+//! - **What remains:** nothing. Spill files and unfinished [outputs](#outputs) are deleted, and the memory is released,
+//!   before the action returns the error. An output that is complete stays. A persisted bag keeps the partitions that
+//!   have been stored.
+//! - **Ctrl-C:** on SIGINT, SIGTERM and SIGHUP, the process deletes its [directories](#what-holdall-deletes), spill
+//!   files and unfinished outputs, and ends by the signal. Its worker processes end with it. If your program handles
+//!   these signals itself, holdall does nothing: call [`CancelHandle::cancel`] in your handler, and return from `main`.
+//!
 //! # Types of records
 //!
 //! A bag may hold records of any type that borrows nothing (`'static`), and of `str` and `[u8]`; see [`Record`]. Most
@@ -253,7 +304,7 @@
 //!   of all records is the same for every `n`.
 //!
 //! The seed is public. An adversary who chooses the keys can therefore choose keys with equal hashes, which make a job
-//! slow, but not wrong. If keys come from an adversary, set a time limit for the job.
+//! slow, but not wrong. If keys come from an adversary, set a [time limit](Bag::timeout) for the job.
 //!
 //! # Memory and disk
 //!
@@ -433,8 +484,9 @@
 //!   [`from_fn`]. It also decodes, and sends as text, any compressed file that is larger than 4 MiB and than an eighth
 //!   of the input, and it reads pipes and devices for them. So `/dev/stdin` is the standard input of this process.
 //! - **Memory:** each worker has an equal share of the context's memory, and needs 1 MiB for a shuffle. The bag that a
-//!   `…_broadcast` method sends must fit into half of a share. Jobs that run concurrently, for example inside a loop
-//!   over [`iter`](Bag::iter), have separate workers, and so use more memory in total.
+//!   `…_broadcast` method sends must fit into half of a share. Jobs that run concurrently, for example [in the
+//!   background](#jobs-in-the-background) or inside a loop over [`iter`](Bag::iter), have separate workers, and so use
+//!   more memory in total.
 //! - **Output:** this process prints the output of its workers line by line, with prefixes such as `[worker 2] `. The
 //!   standard input of workers is empty.
 //! - **Counting:** to count events in closures, use a [`Counter`]. A static or an atomic counts only in its own worker.
@@ -531,6 +583,7 @@
 //! ├─ executor/      runs tasks: inline, on threads, in worker processes, or by a custom executor
 //! ├─ layers/        tasks that need values of each other, and which of them are ready
 //! ├─ scheduler/     runs the stages of an action in order
+//! ├─ jobs/          jobs in the background: their handles, and the threads that drive them
 //! ├─ context.rs     Context: settings and executor
 //! ├─ extend/        for other crates: memory, scratch files, and tasks of their own
 //! └─ bag/           the public methods: thin wrappers that add operators, and actions
@@ -538,7 +591,7 @@
 //!
 //! A module uses only modules that come before it in this list:
 //! `error, id, storage, portable, files, config, counter, text, task, pipeline, shuffle, summary, lineage, operators,
-//! plan, events, executor, layers, scheduler, context, extend, bag`.
+//! plan, events, executor, layers, scheduler, jobs, context, extend, bag`.
 
 mod bag;
 mod config;
@@ -550,6 +603,7 @@ pub mod executor;
 pub mod extend;
 pub mod files;
 mod id;
+mod jobs;
 mod layers;
 mod lineage;
 mod operators;
@@ -572,8 +626,9 @@ pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::Counter;
 pub use error::{BoxError, Error, ErrorContext, ErrorKind, Result, SourceLocation};
-pub use events::{JobSummary, StageSummary};
+pub use events::{JobProgress, JobSummary, StageProgress, StageSummary};
 pub use executor::init;
+pub use jobs::{AsCompleted, JobHandle, JobStatus, as_completed};
 pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;
 pub use operators::cogroup_many::{CoGroup3, CoGroup4};
@@ -592,6 +647,7 @@ pub use portable::Portable;
 pub use shuffle::stable_hash;
 pub use storage::size::{ByteSize, IntoByteSize};
 pub use summary::{Histogram, Numeric, Stats, Summary};
+pub use task::CancelHandle;
 pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
 
 #[doc = include_str!("../docs/guide.md")]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use std::vec;
 
 use super::Bag;
@@ -17,6 +18,9 @@ use crate::task::{Flow, JobState, Partition, Site, StageCode, Task, fingerprint}
 
 /// Maximum number of records in a batch. Larger values take the lock less often; smaller values use less memory.
 const BATCH_RECORDS: usize = 1024;
+
+/// Interval at which a thread that waits for capacity checks whether its job has been stopped.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Maximum number of batches of one partition that wait to be taken.
 const WAITING_BATCHES: usize = 64;
@@ -369,7 +373,9 @@ impl<R> Shelf<R> {
                 self.changed.notify_all();
                 return ControlFlow::Continue(());
             }
-            state = self.wait(state);
+            // A cancelled job does not wake its threads.
+            let waited = self.changed.wait_timeout(state, LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -1,6 +1,7 @@
 //! The public methods: transformations, which build the lineage, and actions, which run it.
 
 mod actions;
+mod background;
 mod cogroups;
 mod collections;
 mod emitting;

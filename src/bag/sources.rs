@@ -389,7 +389,7 @@ impl Context {
         self.from_vec_at(Site::new("from_vec_partitioned"), records, partitions)
     }
 
-    fn from_vec_at<T>(
+    pub(super) fn from_vec_at<T>(
         &self,
         site: Site,
         records: Vec<T>,

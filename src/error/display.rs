@@ -171,6 +171,11 @@ impl fmt::Display for ErrorKind {
                 format_bytes(*budget_bytes as u64)
             ),
             Self::Cancelled => f.write_str("the job was cancelled"),
+            Self::DeadlineExceeded { context, elapsed } => write!(
+                f,
+                "cannot complete the job{context}: its deadline passed after {:.3} s",
+                elapsed.as_secs_f64()
+            ),
             Self::CapturingClosure { context } => {
                 let operator = context.operator.unwrap_or("a method");
                 write!(f, "the closure of {operator}")?;

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 // serde assumes that a field of type `&'static str` borrows from the bytes it is read from, but not if the type has
 // another name.
 use std::primitive::str as Text;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -342,6 +343,14 @@ pub enum ErrorKind {
     },
     /// The job was stopped by its caller before it was complete.
     Cancelled,
+    /// The [deadline](crate#cancellation-and-deadlines) of the job passed before it was complete.
+    #[non_exhaustive]
+    DeadlineExceeded {
+        /// The action, and the stage that was running.
+        context: ErrorContext,
+        /// Time from the start of the job to the deadline; zero if the deadline passed before.
+        elapsed: Duration,
+    },
     /// A closure that must be sent to a worker process captures variables, or is a function pointer. Pass state to it
     /// by [`Bag::with`](crate::Bag::with) instead.
     #[non_exhaustive]
@@ -460,6 +469,7 @@ macro_rules! context_of {
             | ErrorKind::TooManyAttempts { context, .. }
             | ErrorKind::InvalidGraph { context, .. }
             | ErrorKind::LengthMismatch { context, .. }
+            | ErrorKind::DeadlineExceeded { context, .. }
             | ErrorKind::ProgramFailed { context, .. }
             | ErrorKind::NotRepeatable { context } => Some(context),
             _ => None,
@@ -556,7 +566,8 @@ impl Error {
         }
     }
 
-    /// Returns whether the job was stopped before it was complete.
+    /// Returns whether the job was stopped by its caller before it was complete. A job that has exceeded its
+    /// [deadline](ErrorKind::DeadlineExceeded) was not.
     ///
     /// # Examples
     ///

@@ -15,6 +15,6 @@ mod context_resources;
 mod run_layers;
 
 pub use crate::layers::{Inputs, Layer, LayerId, Needs, TaskScope};
-pub use crate::task::{ReclaimMemory, ReservedMemory, SpillFile, SpillWriter};
+pub use crate::task::{CancelHandle, ReclaimMemory, ReservedMemory, SpillFile, SpillWriter};
 pub use context_resources::ContextResources;
-pub use run_layers::{CancelHandle, Layers};
+pub use run_layers::Layers;

@@ -2,15 +2,15 @@
 
 use std::any::TypeId;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result, caught};
 use crate::layers::{Layer, LayerId, LayerPlan, LayerRun, LayerSet, TypedLayer, Value, Wanted};
 use crate::lineage::Node;
 use crate::pipeline::{Data, Storable};
-use crate::task::{JobState, ReclaimMemory, Site, in_task};
+use crate::task::{CancelHandle, ReclaimMemory, Site, in_task};
 
 /// Layers whose tasks may need each other, and the context that runs them.
 ///
@@ -78,77 +78,6 @@ pub struct Layers {
     context: Context,
     set: LayerSet,
     cancel: CancelHandle,
-}
-
-/// Cancels the jobs of [`Layers`], from any thread. Clones do the same.
-///
-/// # Examples
-///
-/// ```
-/// use holdall::Context;
-/// use holdall::BoxError;
-/// use holdall::extend::{Inputs, Layer, Layers, TaskScope};
-/// use serde::{Deserialize, Serialize};
-///
-/// #[derive(Serialize, Deserialize)]
-/// struct Endless;
-///
-/// impl Layer for Endless {
-///     type Value = ();
-///
-///     fn name(&self) -> &'static str {
-///         "endless"
-///     }
-///
-///     fn tasks(&self) -> usize {
-///         1
-///     }
-///
-///     fn run(&self, _: usize, _: &Inputs<'_>, scope: &TaskScope<'_>) -> Result<(), BoxError> {
-///         while !scope.is_stopped() {
-///             std::thread::yield_now();
-///         }
-///         Ok(())
-///     }
-/// }
-///
-/// let mut layers = Layers::new(&Context::builder().threads(1).build()?);
-/// let endless = layers.add(Endless);
-/// let handle = layers.cancel_handle();
-/// std::thread::spawn(move || handle.cancel());
-/// assert!(layers.get(endless, 0..1).unwrap_err().is_cancelled());
-/// # Ok::<(), holdall::Error>(())
-/// ```
-#[derive(Clone, Default)]
-pub struct CancelHandle(Arc<Cancel>);
-
-#[derive(Default)]
-struct Cancel {
-    is_cancelled: AtomicBool,
-    /// The running jobs.
-    jobs: Mutex<Vec<Weak<JobState>>>,
-}
-
-impl CancelHandle {
-    /// Ends the running jobs of the [`Layers`], and those that begin later, with [`Cancelled`](ErrorKind::Cancelled).
-    /// Tasks that are running end when they next check [`is_stopped`](crate::extend::TaskScope::is_stopped). Worker
-    /// processes that do not end their tasks within two seconds are killed.
-    pub fn cancel(&self) {
-        let jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.is_cancelled.store(true, Ordering::SeqCst);
-        for job in jobs.iter().filter_map(Weak::upgrade) {
-            job.stop();
-        }
-    }
-
-    fn add(&self, job: &Arc<JobState>) {
-        let mut jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.retain(|job| job.strong_count() > 0);
-        jobs.push(Arc::downgrade(job));
-        if self.0.is_cancelled.load(Ordering::SeqCst) {
-            job.stop();
-        }
-    }
 }
 
 impl Layers {
@@ -236,6 +165,44 @@ impl Layers {
     }
 
     /// Returns a handle that cancels the jobs of these layers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::Context;
+    /// use holdall::BoxError;
+    /// use holdall::extend::{Inputs, Layer, Layers, TaskScope};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Endless;
+    ///
+    /// impl Layer for Endless {
+    ///     type Value = ();
+    ///
+    ///     fn name(&self) -> &'static str {
+    ///         "endless"
+    ///     }
+    ///
+    ///     fn tasks(&self) -> usize {
+    ///         1
+    ///     }
+    ///
+    ///     fn run(&self, _: usize, _: &Inputs<'_>, scope: &TaskScope<'_>) -> Result<(), BoxError> {
+    ///         while !scope.is_stopped() {
+    ///             std::thread::yield_now();
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let mut layers = Layers::new(&Context::builder().threads(1).build()?);
+    /// let endless = layers.add(Endless);
+    /// let handle = layers.cancel_handle();
+    /// std::thread::spawn(move || handle.cancel());
+    /// assert!(layers.get(endless, 0..1).unwrap_err().is_cancelled());
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     #[must_use]
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
@@ -260,13 +227,6 @@ impl fmt::Debug for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.set.layers.iter().map(|layer| layer.site().operator);
         f.debug_list().entries(names).finish()
-    }
-}
-
-impl fmt::Debug for CancelHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_cancelled = self.0.is_cancelled.load(Ordering::Relaxed);
-        f.debug_tuple("CancelHandle").field(&is_cancelled).finish()
     }
 }
 

@@ -18,6 +18,7 @@ mod examples;
 mod fields;
 mod group;
 mod inputs;
+mod jobs;
 mod join;
 mod layering;
 mod laziness;

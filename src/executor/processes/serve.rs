@@ -19,7 +19,7 @@ const SHORT: Duration = Duration::from_millis(2);
 const PING_AFTER: u32 = 25;
 
 /// Maximum time that a cancelled task may take to stop before the driver ends its worker.
-const CANCEL: Duration = Duration::from_secs(2);
+const CANCEL: Duration = Duration::from_secs(1);
 
 /// An encoded stage.
 pub(super) struct StageMessage {

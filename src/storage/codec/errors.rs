@@ -129,6 +129,10 @@ fn all_kinds() -> Vec<ErrorKind> {
         },
         K::BroadcastTooLarge { budget_bytes: 18 },
         K::Cancelled,
+        K::DeadlineExceeded {
+            context: context(),
+            elapsed: std::time::Duration::from_millis(18),
+        },
         K::CapturingClosure { context: context() },
         K::NotPortable {
             context: context(),
@@ -195,6 +199,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::BudgetTooSmall { .. }
             | K::BroadcastTooLarge { .. }
             | K::Cancelled
+            | K::DeadlineExceeded { .. }
             | K::CapturingClosure { .. }
             | K::NotPortable { .. }
             | K::WorkerLost { .. }
