@@ -192,6 +192,12 @@ impl Context {
         shared.map_or_else(FileSystems::default, |shared| shared.file_systems.clone())
     }
 
+    /// Returns whether tasks run outside of this process.
+    pub(crate) fn is_remote(&self) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| matches!(shared.executor, AnyExecutor::Remote(_)))
+    }
+
     /// Creates a job that computes `result` for the action at `site`.
     pub(crate) fn job(&self, result: &Arc<Node>, site: Site) -> Result<Job> {
         let Some(shared) = &self.0 else {

@@ -538,6 +538,7 @@ pub mod events;
 pub mod executor;
 pub mod extend;
 pub mod files;
+pub mod graph;
 mod id;
 mod layers;
 mod lineage;

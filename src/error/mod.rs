@@ -628,13 +628,20 @@ impl Error {
         self
     }
 
-    /// Sets the layer and the task of an error. The first call counts.
-    pub(crate) fn of_task(mut self, stage: Option<usize>, site: Site, task: usize) -> Self {
-        if let Some(context) = self.context_mut().filter(|context| context.task.is_none()) {
-            context.task = Some(task);
-            context.stage = stage;
+    /// Sets the task of an error. The first call counts, except for the stage.
+    pub(crate) fn of_task(mut self, place: ErrorContext) -> Self {
+        let Some(context) = self.context_mut() else {
+            return self;
+        };
+        context.stage = place.stage;
+        if context.task.is_none() && context.key.is_none() {
+            context.task = place.task;
+            context.key = place.key;
             context.partition = None;
-            return self.at(site);
+            if context.operator.is_none() {
+                context.operator = place.operator;
+                context.location = place.location;
+            }
         }
         self
     }

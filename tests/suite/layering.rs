@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
-const LAYERS: [&str; 22] = [
+const LAYERS: [&str; 23] = [
     "error",
     "id",
     "storage",
@@ -27,6 +27,7 @@ const LAYERS: [&str; 22] = [
     "scheduler",
     "context",
     "extend",
+    "graph",
     "bag",
 ];
 

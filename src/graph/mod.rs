@@ -1,0 +1,30 @@
+//! Task graphs as data: functions that need each other's values, by the keys of a map.
+//!
+//! | file | purpose |
+//! | --- | --- |
+//! | `operand` | what is passed to a function |
+//! | `function` | functions of any type, and how they take arguments |
+//! | `item` | `data`, `task`, `alias`, and what tasks need |
+//! | `map` | the graph |
+//! | `task_list` | tasks by number, with types that fit |
+//! | `check` | which tasks some keys need |
+//! | `programs` | fuses tasks, and groups them into layers |
+//! | `code_table` | the functions, as they are sent to workers |
+//! | `layer` | runs fused tasks |
+//! | `get` | runs a job |
+
+mod check;
+mod code_table;
+mod function;
+mod get;
+mod item;
+mod layer;
+mod map;
+mod operand;
+mod programs;
+mod task_list;
+
+pub use function::{Argument, ByRef, ByValue, OwnedArgument, TaskFunction};
+pub use get::GraphKeys;
+pub use item::{Item, Need, TaskNeeds, alias, all, data, task, try_task};
+pub use map::Graph;
