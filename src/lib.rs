@@ -533,6 +533,7 @@ mod bag;
 mod config;
 mod context;
 mod counter;
+mod drawing;
 mod error;
 pub mod events;
 pub mod executor;

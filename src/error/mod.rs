@@ -628,16 +628,16 @@ impl Error {
         self
     }
 
-    /// Sets the task of an error. The first call counts, except for the stage.
+    /// Sets the task of an error, instead of a partition. The first call counts, but the last one for the stage.
     pub(crate) fn of_task(mut self, place: ErrorContext) -> Self {
         let Some(context) = self.context_mut() else {
             return self;
         };
         context.stage = place.stage;
+        context.partition = None;
         if context.task.is_none() && context.key.is_none() {
             context.task = place.task;
             context.key = place.key;
-            context.partition = None;
             if context.operator.is_none() {
                 context.operator = place.operator;
                 context.location = place.location;

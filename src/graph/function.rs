@@ -102,8 +102,7 @@ impl<T: Data + Sync + Clone> Argument for [T] {
     }
 }
 
-/// What a function of a task can take by value. It borrows nothing, not even `'static` text, so that a function that
-/// borrows its arguments is not mistaken for one that takes references by value.
+/// What a function of a task can take by value: any [`Data`] that borrows nothing and can be cloned.
 ///
 /// Only this library implements it.
 pub trait OwnedArgument: Data + Sync + Clone {}
@@ -114,7 +113,8 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + Clone + 'static> OwnedArgum
 ///
 /// It takes either all of them by value, or all by reference. Parameters by value must be `Clone`, because other tasks
 /// may need the same values; so borrow what is large. [`Argument`] lists what can be borrowed. The parameters of a
-/// closure need types, as in `|x: &i64|`.
+/// closure need types, as in `|x: &i64|`. Functions whose parameters are all `&str` or `&[u8]` must be wrapped by
+/// [`by_ref`].
 ///
 /// On worker processes, it must capture nothing.
 ///
@@ -190,6 +190,44 @@ where
 
     fn call(&self, _: Arguments<'_>) -> R {
         self()
+    }
+}
+
+/// A function that borrows its arguments. Created by [`by_ref`].
+#[derive(Clone, Copy, Debug)]
+pub struct Borrowing<F>(F);
+
+/// Says that a function borrows its arguments, if the compiler cannot tell: if each parameter is `&str` or `&[u8]`, it
+/// could also be a reference of type `&'static str` or `&'static [u8]`, by value.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::Context;
+/// use holdall::graph::{Graph, by_ref, data, task};
+///
+/// fn shout(word: &str) -> String { word.to_uppercase() }
+///
+/// let graph = Graph::from([("word", data("bag".to_owned())), ("loud", task(by_ref(shout), ["word"]))]);
+/// assert_eq!(Context::default().get::<_, String>(&graph, "loud")?, "BAG");
+/// # Ok::<(), holdall::Error>(())
+/// ```
+pub fn by_ref<F, A>(function: F) -> Borrowing<F>
+where
+    F: TaskFunction<ByRef<A>>,
+{
+    Borrowing(function)
+}
+
+impl<F, A> TaskFunction<ByRef<A>> for Borrowing<F>
+where
+    F: TaskFunction<ByRef<A>>,
+{
+    type Output = F::Output;
+    const ARGUMENTS: &'static [ArgumentType] = F::ARGUMENTS;
+
+    fn call(&self, arguments: Arguments<'_>) -> F::Output {
+        self.0.call(arguments)
     }
 }
 

@@ -80,7 +80,10 @@ pub(crate) fn run(
     site: Site,
 ) -> Result<Vec<Value>> {
     let (layers, wanted) = Programs::layers(list, wanted, context.is_remote())?;
-    let set = LayerSet { number: 0, layers };
+    let set = LayerSet {
+        number: 0,
+        layers: layers.into_iter().map(|layer| layer as _).collect(),
+    };
     run_layers(context, &set, &wanted, site, &CancelHandle::default())
 }
 

@@ -114,7 +114,7 @@ where
 ///
 /// let graph = Graph::from([
 ///     ("text", data("12a".to_owned())),
-///     ("number", try_task(|text: &str| text.parse::<i32>(), ["text"])),
+///     ("number", try_task(|text: &String| text.parse::<i32>(), ["text"])),
 /// ]);
 /// let error = Context::default().get::<_, i32>(&graph, "number").unwrap_err();
 /// assert!(error.to_string().contains("\"number\""), "{error}");

@@ -55,6 +55,11 @@ impl GraphLayer {
         })
     }
 
+    /// Returns the keys of the calls of a program.
+    pub(super) fn keys(&self, program: usize) -> impl Iterator<Item = &str> {
+        self.calls(program).filter_map(|call| call.key)
+    }
+
     /// Returns the functions of all layers of the graph.
     fn code(&self) -> &CodeTable {
         let new = || CodeTable::new(&self.programs.list);

@@ -12,6 +12,8 @@
 //! | `code_table` | the functions, as they are sent to workers |
 //! | `layer` | runs fused tasks |
 //! | `get` | runs a job |
+//! | `transform` | culls and fuses graphs |
+//! | `render` | draws graphs |
 
 mod check;
 mod code_table;
@@ -22,9 +24,11 @@ mod layer;
 mod map;
 mod operand;
 mod programs;
+mod render;
 mod task_list;
+mod transform;
 
-pub use function::{Argument, ByRef, ByValue, OwnedArgument, TaskFunction};
+pub use function::{Argument, Borrowing, ByRef, ByValue, OwnedArgument, TaskFunction, by_ref};
 pub use get::GraphKeys;
 pub use item::{Item, Need, TaskNeeds, alias, all, data, task, try_task};
 pub use map::Graph;

@@ -9,7 +9,7 @@ use super::layer::GraphLayer;
 use super::operand::Operand;
 use super::task_list::{ListedTask, TaskList};
 use crate::error::Result;
-use crate::layers::{AnyLayer, Wanted};
+use crate::layers::Wanted;
 
 /// Maximum number of calls that are fused. A job is cancelled, and retries what was lost, in units of these.
 const MAX_FUSED: u32 = 1_024;
@@ -49,7 +49,7 @@ impl Programs {
         mut list: TaskList,
         wanted: &[u32],
         is_remote: bool,
-    ) -> Result<(Vec<Arc<dyn AnyLayer>>, Vec<Wanted>)> {
+    ) -> Result<(Vec<Arc<GraphLayer>>, Vec<Wanted>)> {
         inline_constants(&mut list, is_remote)?;
         let mut users = users(&list);
         for task in wanted {
@@ -94,7 +94,7 @@ impl Programs {
         let wanted = wanted.collect();
         let layer = |(firsts, last)| {
             let programs = Arc::clone(&programs);
-            Arc::new(GraphLayer::new(programs, firsts, last)) as Arc<dyn AnyLayer>
+            Arc::new(GraphLayer::new(programs, firsts, last))
         };
         let layers = firsts.into_iter().zip(lasts).map(layer);
         Ok((layers.collect(), wanted))

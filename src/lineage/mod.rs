@@ -8,7 +8,7 @@ mod render;
 pub(crate) use holds::Handle;
 pub use node::RecordOrder;
 pub(crate) use node::{Dependency, Keyed, Node, ShuffleDependency, StoredNode};
-pub(crate) use render::{dot, quoted};
+pub(crate) use render::dot;
 
 use std::sync::{Arc, Mutex};
 

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
-const LAYERS: [&str; 23] = [
+const LAYERS: [&str; 24] = [
     "error",
     "id",
+    "drawing",
     "storage",
     "portable",
     "files",
