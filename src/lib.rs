@@ -20,8 +20,8 @@
 //! ```
 //!
 //! To continue, see [`read_text`] and the other sources below, [`Bag`] for all methods, each with an example,
-//! [`TextReader`] and [`TextWriter`] for the options of text files, [`summary`] for several results in one pass, and
-//! [`Context`] for settings. The sections of this page describe what applies everywhere.
+//! [`TextReader`] and [`TextWriter`] for the options of text files, [`summary`] for several results in one pass,
+//! [`graph`] for functions that need each other's values, and [`Context`] for settings. The sections of this page describe what applies everywhere.
 //!
 //! # How it runs
 //!
@@ -502,6 +502,7 @@
 //! src/
 //! ├─ error/         errors and their locations: Error, ErrorKind, ErrorContext
 //! ├─ id.rs          ids of nodes, shuffles and stores
+//! ├─ drawing/       layered drawings of graphs as SVG
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
 //! ├─ portable/      what is sent to worker processes: code as addresses, state by serde; contains `unsafe`
 //! ├─ files/         FileSystem: stores of the user, and the local one; patterns of paths, repeated calls, outputs
@@ -522,12 +523,13 @@
 //! ├─ scheduler/     runs the stages of an action in order
 //! ├─ context.rs     Context: settings and executor
 //! ├─ extend/        for other crates: memory, scratch files, and tasks of their own
+//! ├─ graph/         task graphs as data: keys, and the functions that compute their values
 //! └─ bag/           the public methods: thin wrappers that add operators, and actions
 //! ```
 //!
 //! A module uses only modules that come before it in this list:
-//! `error, id, storage, portable, files, config, counter, text, task, pipeline, shuffle, summary, lineage, operators,
-//! plan, events, executor, layers, scheduler, context, extend, bag`.
+//! `error, id, drawing, storage, portable, files, config, counter, text, task, pipeline, shuffle, summary, lineage, operators,
+//! plan, events, executor, layers, scheduler, context, extend, graph, bag`.
 
 mod bag;
 mod config;

@@ -395,11 +395,11 @@ pub enum ErrorKind {
         /// The last method of the stage, and the partition.
         context: ErrorContext,
     },
-    /// The tasks of [layers](crate::extend::Layers) cannot run: a task needs one that does not exist, or tasks need each
-    /// other in a cycle.
+    /// The tasks of a [graph](crate::graph::Graph) or of [layers](crate::extend::Layers) cannot run: a task needs one that
+    /// does not exist, tasks need each other in a cycle, or a value has another type than the parameter that it is for.
     #[non_exhaustive]
     InvalidGraph {
-        /// The layer, and the task.
+        /// The layer and the task, or the key.
         context: ErrorContext,
         /// Description of the error.
         reason: String,

@@ -1,5 +1,14 @@
 //! Task graphs as data: functions that need each other's values, by the keys of a map.
 //!
+//! A [`Graph`] is a map from keys to [`data`] and to [`task`]s. [`Context::get`](crate::Context::get) runs what some keys
+//! need, in parallel, on the executor of the context, and returns their values. [`task`] and [`Graph`] have examples.
+//!
+//! - **Values** are of any type that implements serde's traits, `Send` and `Sync`.
+//! - **Functions** are `fn`s and closures with up to eight parameters, by value or by reference; see [`TaskFunction`].
+//! - **Errors** and panics end the job. They name the key of the task, and the line that created it.
+//!
+//! # Crate layout
+//!
 //! | file | purpose |
 //! | --- | --- |
 //! | `operand` | what is passed to a function |

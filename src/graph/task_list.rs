@@ -105,50 +105,46 @@ impl TaskList {
     /// Compares the operands of a call with the parameters of its function.
     fn check(&self, call: &ListedCall) -> Result<()> {
         let parameters = call.function.signature().arguments;
-        let mut operands = self.operands_of(call).iter();
+        let mut left = self.operands_of(call);
         let mut count = 0;
-        while let Some(operand) = operands.next() {
+        while let Some((first, rest)) = left.split_first() {
             let parameter = parameters.get(count);
             count += 1;
-            let (mismatch, expected) = match *operand {
-                Operand::All(values) => {
-                    let each = parameter.and_then(|parameter| parameter.each);
-                    if parameter.is_some() && each.is_none() {
-                        let reason = format!(
-                            "argument {count} consists of several values, but the function takes {}; \
-                             a parameter for several values has a type `&[T]`",
-                            name(parameter.map(|parameter| parameter.one))
-                        );
-                        return Err(invalid(call.place(), reason));
-                    }
-                    let values = operands.by_ref().take(values as usize);
-                    let mut types = values.map(|value| self.operand_type(*value));
-                    let wrong = types.find(|given| {
-                        each.is_some_and(|each| given.is_none_or(|given| given.id != each.id))
-                    });
-                    types.for_each(drop);
-                    (wrong, each)
-                }
-                one => {
-                    let (given, one) = (self.operand_type(one), parameter.map(|one| one.one));
-                    let is_wrong =
-                        one.is_some_and(|one| given.is_none_or(|given| given.id != one.id));
-                    (is_wrong.then_some(given), one)
+            let (values, expected);
+            if let Operand::All(values_left) = first {
+                (values, left) = rest.split_at(rest.len().min(*values_left as usize));
+                expected = parameter.map(|parameter| parameter.each);
+            } else {
+                (values, left) = left.split_at(1);
+                expected = parameter.map(|parameter| Some(parameter.one));
+            }
+            let reason = match expected {
+                None => continue,
+                Some(None) => format!(
+                    "argument {count} consists of several values, but the function takes {}; \
+                     a parameter for several values has a type `&[T]`",
+                    name(parameter.map(|parameter| parameter.one))
+                ),
+                Some(Some(expected)) => {
+                    let mut types = values.iter().map(|value| self.operand_type(*value));
+                    let fits = |given: &ValueType| given.id == expected.id;
+                    let Some(given) = types.find(|given| !given.is_some_and(fits)) else {
+                        continue;
+                    };
+                    let (given, expected) = (name(given), name(Some(expected)));
+                    format!(
+                        "argument {count} is a value of {given}, but the function takes {expected}"
+                    )
                 }
             };
-            if let Some(given) = mismatch {
-                let (expected, given) = (name(expected), name(given));
-                let reason = format!(
-                    "argument {count} is a value of {given}, but the function takes {expected}"
-                );
-                return Err(invalid(call.place(), reason));
-            }
+            return Err(invalid(call.place(), reason));
         }
         if count == parameters.len() {
             return Ok(());
         }
         let takes = parameters.len();
-        let reason = format!("it has {count} arguments, but its function takes {takes}");
+        let arguments = if count == 1 { "argument" } else { "arguments" };
+        let reason = format!("it has {count} {arguments}, but its function takes {takes}");
         Err(invalid(call.place(), reason))
     }
 

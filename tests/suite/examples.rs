@@ -246,6 +246,13 @@ fn grep_count_counts_lines() {
 }
 
 #[test]
+fn graph_prints_13() {
+    for executor in EXECUTORS {
+        assert_eq!(stdout("graph", ["--executor", executor]), "13\n");
+    }
+}
+
+#[test]
 fn sum_range_sums() {
     for (n, executor) in [0, 1, 2, 1_000, 100_001]
         .into_iter()
@@ -406,6 +413,7 @@ fn each_example_prints_its_usage() {
         "sum_by_key",
         "sum_range",
         "empty_tasks",
+        "graph",
     ] {
         let ran = run(name, ["--help"]);
         assert_eq!((ran.code, &*ran.stdout), (Some(0), ""));
@@ -435,6 +443,7 @@ fn no_example_is_left_out() {
             "bench.rs",
             "empty_tasks.rs",
             "generate_text.rs",
+            "graph.rs",
             "grep_count.rs",
             "join_files.rs",
             "sort_lines.rs",

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use holdall::graph::{Graph, Item, alias, all, data, task, try_task};
+use holdall::graph::{Graph, Item, alias, all, by_ref, data, task, try_task};
 use holdall::{Context, ErrorKind, Executor};
 
 use crate::common::{
@@ -58,20 +58,28 @@ fn a_graph_has_the_values_of_its_functions() {
     });
 }
 
+fn lengths(words: &[String]) -> Vec<usize> {
+    words.iter().map(String::len).collect()
+}
+
+fn shout(word: &str, times: &usize) -> String {
+    word.to_uppercase().repeat(*times)
+}
+
+fn joined(words: &[String], end: &str) -> String {
+    words.join("-") + end
+}
+
 #[test]
 fn functions_take_values_and_references_of_many_types() {
     on_every_executor_and_processes(|context| {
         let words = ["a", "bag", "of", "words"].map(str::to_owned);
-        let mut graph = Graph::from([
+        let first = |words: &Vec<String>| words[0].clone();
+        let both = |words: &[String], none: &[String]| (words.len(), none.len());
+        let graph = Graph::from([
             ("words", data(words.to_vec())),
             ("none", task(Vec::<String>::new, ())),
-            (
-                "lengths",
-                task(
-                    |words: &[String]| words.iter().map(String::len).collect::<Vec<_>>(),
-                    ["words"],
-                ),
-            ),
+            ("lengths", task(lengths, ["words"])),
             (
                 "sum",
                 task(
@@ -79,55 +87,38 @@ fn functions_take_values_and_references_of_many_types() {
                     ["lengths"],
                 ),
             ),
-            (
-                "first",
-                task(|words: &Vec<String>| words[0].clone(), ["words"]),
-            ),
-            (
-                "shout",
-                task(
-                    |word: &str, n: &usize| word.to_uppercase().repeat(*n),
-                    ["first", "sum"],
-                ),
-            ),
-            (
-                "joined",
-                task(
-                    |words: &[String], end: &String| words.join("-") + end,
-                    (all(["shout", "first"]), "first"),
-                ),
-            ),
-            (
-                "empty",
-                task(
-                    |words: &[String], none: &[String]| (words.len(), none.len()),
-                    (all([""; 0]), "none"),
-                ),
-            ),
+            ("first", task(first, ["words"])),
+            ("shout", task(shout, ["first", "sum"])),
+            ("joined", task(joined, (all(["shout", "first"]), "first"))),
+            ("empty", task(both, (all([""; 0]), "none"))),
+            ("same", alias("joined")),
+            ("again", alias("same")),
         ]);
-        graph.insert("same", alias("joined"));
-        graph.insert("again", alias("same"));
-        let (joined, empty): (String, (usize, usize)) =
-            context.get(&graph, ("again", "empty")).unwrap();
+        let keys = ("again", "empty");
+        let (joined, empty): (String, (usize, usize)) = context.get(&graph, keys).unwrap();
         assert_eq!(joined, format!("{}-aa", "A".repeat(11)));
         assert_eq!(empty, (0, 0));
-        let eight = |a: i8, b: i16, c: i32, d: i64, e: u8, f: u16, g: u32, h: char| {
+    });
+}
+
+#[test]
+fn a_function_has_up_to_eight_parameters() {
+    on_every_executor_and_processes(|context| {
+        let of_eight = |a: i8, b: i16, c: i32, d: i64, e: u8, f: u16, g: u32, h: char| {
             format!("{a}{b}{c}{d}{e}{f}{g}{h}")
         };
-        let eight = task(
-            eight,
-            (
-                data(1_i8),
-                data(2_i16),
-                data(3_i32),
-                data(4_i64),
-                data(5_u8),
-                data(6_u16),
-                data(7_u32),
-                data('8'),
-            ),
+        let (bytes, floats) = (data(5_u8), data(3_i32));
+        let needs = (
+            data(1_i8),
+            "b",
+            floats,
+            data(4_i64),
+            bytes,
+            data(6_u16),
+            data(7_u32),
+            data('8'),
         );
-        let graph = Graph::from([("eight", eight)]);
+        let graph = Graph::from([("eight", task(of_eight, needs)), ("b", data(2_i16))]);
         assert_eq!(
             context.get::<_, String>(&graph, "eight").unwrap(),
             "12345678"
@@ -187,7 +178,8 @@ fn each_task_runs_once_and_only_if_it_is_needed() {
 
 /// Returns the message of the error that a graph is invalid.
 fn refused(graph: &Graph, key: &str) -> String {
-    let error = Context::default().get::<_, i64>(graph, key).unwrap_err();
+    let error = Context::default().get::<_, i64>(graph, key);
+    let error = error.expect_err("the graph is invalid");
     assert!(
         matches!(error.kind(), ErrorKind::InvalidGraph { .. }),
         "{error}"
@@ -195,85 +187,72 @@ fn refused(graph: &Graph, key: &str) -> String {
     error.to_string()
 }
 
-#[test]
-fn what_cannot_run_is_refused_before_anything_runs() {
-    fn never(_: i64) -> i64 {
-        unreachable!("the graph is invalid")
+/// Returns the message for a graph in which a key stands for something wrong.
+fn refused_with(key: &str, item: Item) -> String {
+    let never = |_: i64| -> i64 { unreachable!("the graph is invalid") };
+    let mut graph = small();
+    graph.insert("never", task(never, ["a"]));
+    graph.insert("text", data("text".to_owned()));
+    graph.insert(key, item);
+    graph.insert("last", task(add, ["never", key]));
+    refused(&graph, "last")
+}
+
+fn assert_has(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "{message}: {part}");
     }
-    let with = |key: &str, item: Item| {
-        let mut graph = small();
-        graph.insert("never", task(never, ["a"]));
-        graph.insert("text", data("text".to_owned()));
-        graph.insert(key, item);
-        graph.insert("last", task(add, ["never", key]));
-        refused(&graph, "last")
-    };
-    let has = |message: String, parts: &[&str]| {
-        parts
-            .iter()
-            .for_each(|part| assert!(message.contains(part), "{message}: {part}"));
-    };
-    has(
-        refused(&small(), "q"),
-        &["\"q\" is not in the graph", "get at tests/suite/graphs.rs"],
-    );
-    let missing = with("k", task(add, ["a", "missing"]));
-    has(
-        missing,
-        &[
-            "task \"k\"",
-            "needs \"missing\", which is not in the graph",
-            "graphs.rs",
-        ],
-    );
-    let cycle = with("a", task(add, ["x", "z"]));
-    has(
-        cycle,
-        &["\"a\" needs \"z\" needs \"b\" needs \"a\"", "needs itself"],
-    );
-    has(with("k", task(inc, ["k"])), &["\"k\" needs \"k\""]);
-    has(with("k", alias("k")), &["\"k\" needs \"k\""]);
-    has(
-        with("k", task(add, ["a"])),
-        &["it has 1 arguments, but its function takes 2"],
-    );
-    has(
-        with("k", task(inc, ["a", "b"])),
-        &["it has 2 arguments, but its function takes 1"],
-    );
-    let wrong = with("k", task(add, ["a", "text"]));
-    has(
-        wrong,
-        &[
-            "task \"k\"",
-            "argument 2 is a value of alloc::string::String, but the function takes i64",
-        ],
-    );
-    let many = with("k", task(inc, [all(["a", "b"])]));
-    has(
-        many,
+}
+
+#[test]
+fn missing_keys_and_cycles_are_refused_before_anything_runs() {
+    let absent = ["\"q\" is not in the graph", "get at tests/suite/graphs.rs"];
+    assert_has(&refused(&small(), "q"), &absent);
+    let missing = refused_with("k", task(add, ["a", "missing"]));
+    let parts = [
+        "task \"k\"",
+        "needs \"missing\", which is not in the graph",
+        "graphs.rs",
+    ];
+    assert_has(&missing, &parts);
+    let cycle = refused_with("a", task(add, ["x", "z"]));
+    let parts = ["it needs itself: \"a\" needs \"z\" needs \"b\" needs \"a\""];
+    assert_has(&cycle, &parts);
+    assert_has(&refused_with("k", task(inc, ["k"])), &["\"k\" needs \"k\""]);
+    assert_has(&refused_with("k", alias("k")), &["\"k\" needs \"k\""]);
+    let ring = (0..50).map(|n| (n.to_string(), task(inc, [((n + 1) % 50).to_string()])));
+    let parts = ["\"7\" needs \"8\" needs", "30 others, which need \"7\""];
+    assert_has(&refused(&ring.collect(), "7"), &parts);
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_refused_before_anything_runs() {
+    let one = refused_with("k", task(add, ["a"]));
+    assert_has(&one, &["it has 1 argument, but its function takes 2"]);
+    let two = refused_with("k", task(inc, ["a", "b"]));
+    assert_has(&two, &["it has 2 arguments, but its function takes 1"]);
+    let not_i64 = "is a value of alloc::string::String, but the function takes i64";
+    let wrong = refused_with("k", task(add, ["a", "text"]));
+    assert_has(&wrong, &["task \"k\"", "argument 2", not_i64]);
+    let text = refused_with("k", task(total, [all(["a", "text"])]));
+    assert_has(&text, &["argument 1", not_i64]);
+    let many = refused_with("k", task(inc, [all(["a", "b"])]));
+    assert_has(
+        &many,
         &["argument 1 consists of several values, but the function takes i64"],
     );
-    let text = with("k", task(total, [all(["a", "text"])]));
-    has(
-        text,
-        &["argument 1 is a value of alloc::string::String, but the function takes i64"],
+    let nested = refused_with("k", task(total, [all([all(["a", "b"])])]));
+    assert_has(
+        &nested,
+        &["argument 1 is a value of several values, but the function takes i64"],
     );
-    let one = with("k", task(total, ["a"]));
-    has(
-        one,
-        &["argument 1 is a value of i64, but the function takes alloc::vec::Vec<i64>"],
+    let one = refused_with("k", task(total, ["a"]));
+    assert_has(
+        &one,
+        &["is a value of i64, but the function takes alloc::vec::Vec<i64>"],
     );
-    has(
-        refused(&with_text(), "text"),
-        &["\"text\" is a value of alloc::string::String, not of i64"],
-    );
-
-    let ring = (0..50).map(|n| (n.to_string(), task(inc, [((n + 1) % 50).to_string()])));
-    has(
-        refused(&ring.collect(), "7"),
-        &["\"7\" needs \"8\" needs", "30 others, which need \"7\""],
-    );
+    let wanted = ["\"text\" is a value of alloc::string::String, not of i64"];
+    assert_has(&refused(&with_text(), "text"), &wanted);
 }
 
 fn with_text() -> Graph {
@@ -466,7 +445,7 @@ fn culled_and_fused_graphs_have_the_same_values() {
 }
 
 /// Ends its process the first time that it is called.
-fn ends_its_process_once(marker: &String) -> i64 {
+fn ends_its_process_once(marker: &str) -> i64 {
     if fs::remove_file(marker).is_ok() {
         std::process::abort();
     }
@@ -484,7 +463,10 @@ fn a_task_whose_worker_is_lost_runs_again() {
         let before = (n - 1).to_string();
         let marker = files.write(&n.to_string(), "").to_str().unwrap().to_owned();
         let item = match n % 20 {
-            0 => task(add, (before, task(ends_its_process_once, [data(marker)]))),
+            0 => task(
+                add,
+                (before, task(by_ref(ends_its_process_once), [data(marker)])),
+            ),
             _ => task(add, (before, data(1_i64))),
         };
         graph.insert(n.to_string(), item);
@@ -509,7 +491,7 @@ fn long(n: &u64) -> Vec<u64> {
 }
 
 /// Deletes all value files, and returns a part of the sum.
-fn deleting(spill: &String, list: &Vec<u64>) -> u64 {
+fn deleting(spill: &str, list: &[u64]) -> u64 {
     let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
     for job in entries(Path::new(spill)) {
         for file in entries(&job.path()).filter(|file| file.file_name() != "lock") {
