@@ -200,6 +200,9 @@ impl Context {
 
     /// Creates a job that computes `result` for the action at `site`.
     pub(crate) fn job(&self, result: &Arc<Node>, site: Site) -> Result<Job> {
+        for pending in result.pending_values() {
+            pending.resolve(site)?;
+        }
         let Some(shared) = &self.0 else {
             // An environment variable was invalid; this returns the reason.
             let shared = Shared::new(Config::from_env()?, None, Vec::new());

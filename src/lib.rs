@@ -535,6 +535,7 @@ mod bag;
 mod config;
 mod context;
 mod counter;
+mod delayed;
 mod drawing;
 mod error;
 pub mod events;
@@ -564,6 +565,10 @@ pub use bag::{
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::Counter;
+pub use delayed::{
+    Delayed, DelayedArguments, DelayedBag, DelayedFunction, DelayedValues, IntoDelayed, call,
+    compute, delayed, from_delayed, gather, try_delayed, value,
+};
 pub use error::{BoxError, Error, ErrorContext, ErrorKind, Result, SourceLocation};
 pub use events::{JobSummary, StageSummary};
 pub use executor::init;

@@ -257,17 +257,21 @@ pub(super) fn load_function(from: &mut Loader<'_>) -> Result<Arc<dyn AnyFunction
 }
 
 /// What the value of a task is, given what its function returns.
-pub(crate) trait Outcome<O>: 'static {
+pub trait Outcome<O>: 'static {
+    /// The value.
     type Value: Data + Sync;
 
+    #[doc(hidden)]
     fn of(output: O) -> Result<Self::Value, BoxError>;
 }
 
 /// The function returns the value.
-pub(crate) struct Infallible;
+#[derive(Debug)]
+pub struct Infallible;
 
 /// The function returns a `Result`.
-pub(crate) struct Fallible;
+#[derive(Debug)]
+pub struct Fallible;
 
 impl<T: Data + Sync> Outcome<T> for Infallible {
     type Value = T;

@@ -37,7 +37,13 @@ mod render;
 mod task_list;
 mod transform;
 
+pub(crate) use function::{AnyFunction, any_function};
 pub use function::{Argument, Borrowing, ByRef, ByValue, OwnedArgument, TaskFunction, by_ref};
+#[doc(hidden)]
+pub use function::{Fallible, Infallible, Outcome};
 pub use get::GraphKeys;
+pub(crate) use get::run as run_tasks;
 pub use item::{Item, Need, TaskNeeds, alias, all, data, task, try_task};
 pub use map::Graph;
+pub(crate) use operand::{Constant, Operand};
+pub(crate) use task_list::TaskList;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
-const LAYERS: [&str; 24] = [
+const LAYERS: [&str; 25] = [
     "error",
     "id",
     "drawing",
@@ -30,6 +30,7 @@ const LAYERS: [&str; 24] = [
     "extend",
     "graph",
     "bag",
+    "delayed",
 ];
 
 /// Maximum number of lines of code of a file, without comments, blank lines and unit tests.

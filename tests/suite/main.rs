@@ -10,6 +10,7 @@ mod cancel;
 mod closures;
 mod counters;
 mod cycles;
+mod delayed;
 mod determinism;
 mod errors;
 mod events;

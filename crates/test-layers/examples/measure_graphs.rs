@@ -41,15 +41,29 @@ fn tree(tasks: usize) -> Graph {
     graph
 }
 
+/// Returns the CPU time of this process, in steps of 10 ms.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name is in parentheses.
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let ticks = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<u64>().ok());
+    Duration::from_millis(10 * ticks.sum::<u64>())
+}
+
 fn measure_tree(context: &Context, tasks: usize) -> holdall::Result<()> {
     let start = Instant::now();
     let graph = tree(tasks);
     let nanos = |start: Instant| start.elapsed().as_nanos() / graph.len() as u128;
-    eprintln!("{context:?}: built in {} ns a task", nanos(start));
+    eprintln!("built in {} ns a task", nanos(start));
     for _ in 0..3 {
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), cpu_time());
         let sum: u64 = context.get(&graph, "0")?;
-        eprintln!("{} ns a task, of {} tasks", nanos(start), graph.len());
+        let (time, tasks) = (nanos(start), graph.len());
+        let cpu = (cpu_time() - before).as_nanos() / tasks as u128;
+        eprintln!("{time} ns a task, {cpu} ns of CPU time in this process, of {tasks} tasks");
         let leaves = tasks.div_ceil(2) as u64;
         assert_eq!(sum, (0..leaves).sum::<u64>());
     }
@@ -57,7 +71,7 @@ fn measure_tree(context: &Context, tasks: usize) -> holdall::Result<()> {
 }
 
 fn measure_speed_up(context: &Context, threads: u32) -> holdall::Result<()> {
-    let tasks = 10_000;
+    let tasks = 10_000_u64;
     let mut graph = Graph::new();
     for n in 0..tasks {
         graph.insert(n.to_string(), task(spin, [data(n)]));

@@ -1,0 +1,59 @@
+//! Delayed values that a bag needs before a job reads it.
+
+use std::sync::{Arc, OnceLock};
+
+use super::compute::Computation;
+use super::node::{Delayed, DelayedNode};
+use crate::context::Context;
+use crate::error::{Result, Site};
+use crate::layers::Value;
+use crate::lineage::PendingValue;
+use crate::pipeline::Link;
+
+/// Delayed values, and their values once they are known. Then they belong to the bag.
+pub(super) struct Pending {
+    pub(super) nodes: Vec<Link<DelayedNode>>,
+    values: OnceLock<Vec<Value>>,
+    context: Context,
+}
+
+impl Pending {
+    pub(super) fn new<T>(
+        values: impl IntoIterator<Item = Delayed<T>>,
+        context: &Context,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            nodes: values.into_iter().map(|value| value.node).collect(),
+            values: OnceLock::new(),
+            context: context.clone(),
+        })
+    }
+
+    /// Sets the values, unless another job has set them.
+    pub(super) fn set(&self, values: Vec<Value>) {
+        let _ = self.values.set(values);
+    }
+
+    /// Returns a value of the type `T`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the values are not known, which the job has made sure of, or if it has another type.
+    pub(super) fn get<T: Send + Sync + 'static>(&self, number: usize) -> Arc<T> {
+        let value = self.values.get().and_then(|values| values.get(number));
+        let value = value.and_then(|value| Arc::clone(value).downcast().ok());
+        value.unwrap_or_else(|| panic!("a state is used before its value is known"))
+    }
+}
+
+impl PendingValue for Pending {
+    fn is_known(&self) -> bool {
+        self.values.get().is_some()
+    }
+
+    fn resolve(&self, site: Site) -> Result<()> {
+        let values = Computation::new(Some(&self.context), site).values(&self.nodes)?;
+        self.set(values);
+        Ok(())
+    }
+}
