@@ -21,7 +21,7 @@
 //!
 //! To continue, see [`read_text`] and the other sources below, [`Bag`] for all methods, each with an example,
 //! [`TextReader`] and [`TextWriter`] for the options of text files, [`summary`] for several results in one pass,
-//! [`graph`] for functions that need each other's values, and [`Context`] for settings. The sections of this page describe what applies everywhere.
+//! [`delayed`](crate::delayed()) and [`graph`] for functions that need each other's values, and [`Context`] for settings. The sections of this page describe what applies everywhere.
 //!
 //! # How it runs
 //!
@@ -524,12 +524,13 @@
 //! ├─ context.rs     Context: settings and executor
 //! ├─ extend/        for other crates: memory, scratch files, and tasks of their own
 //! ├─ graph/         task graphs as data: keys, and the functions that compute their values
-//! └─ bag/           the public methods: thin wrappers that add operators, and actions
+//! ├─ bag/           the public methods: thin wrappers that add operators, and actions
+//! └─ delayed/       calls of functions and results of bags that are computed together
 //! ```
 //!
 //! A module uses only modules that come before it in this list:
 //! `error, id, drawing, storage, portable, files, config, counter, text, task, pipeline, shuffle, summary, lineage, operators,
-//! plan, events, executor, layers, scheduler, context, extend, graph, bag`.
+//! plan, events, executor, layers, scheduler, context, extend, graph, bag, delayed`.
 
 mod bag;
 mod config;

@@ -249,3 +249,15 @@ impl Computation {
         Ok(())
     }
 }
+
+impl PendingValue for Pending {
+    fn is_known(&self) -> bool {
+        self.are_known()
+    }
+
+    fn resolve(&self, site: Site) -> Result<()> {
+        let values = Computation::new(Some(&self.context), site).values(&self.nodes)?;
+        self.set(values);
+        Ok(())
+    }
+}

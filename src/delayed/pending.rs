@@ -2,19 +2,16 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::compute::Computation;
 use super::node::{Delayed, DelayedNode};
 use crate::context::Context;
-use crate::error::{Result, Site};
 use crate::layers::Value;
-use crate::lineage::PendingValue;
 use crate::pipeline::Link;
 
 /// Delayed values, and their values once they are known. Then they belong to the bag.
 pub(super) struct Pending {
     pub(super) nodes: Vec<Link<DelayedNode>>,
     values: OnceLock<Vec<Value>>,
-    context: Context,
+    pub(super) context: Context,
 }
 
 impl Pending {
@@ -27,6 +24,10 @@ impl Pending {
             values: OnceLock::new(),
             context: context.clone(),
         })
+    }
+
+    pub(super) fn are_known(&self) -> bool {
+        self.values.get().is_some()
     }
 
     /// Sets the values, unless another job has set them.
@@ -43,17 +44,5 @@ impl Pending {
         let value = self.values.get().and_then(|values| values.get(number));
         let value = value.and_then(|value| Arc::clone(value).downcast().ok());
         value.unwrap_or_else(|| panic!("a state is used before its value is known"))
-    }
-}
-
-impl PendingValue for Pending {
-    fn is_known(&self) -> bool {
-        self.values.get().is_some()
-    }
-
-    fn resolve(&self, site: Site) -> Result<()> {
-        let values = Computation::new(Some(&self.context), site).values(&self.nodes)?;
-        self.set(values);
-        Ok(())
     }
 }

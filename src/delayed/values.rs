@@ -3,7 +3,7 @@
 use super::compute::Computation;
 use super::node::{AnyDelayed, Delayed};
 use crate::context::Context;
-use crate::error::{Error, Result, Site, caught};
+use crate::error::{Error, ErrorKind, Result, Site, caught};
 use crate::extend::owned;
 use crate::layers::Value;
 use crate::pipeline::Data;
@@ -84,7 +84,7 @@ fn compute_at<D: DelayedValues + ?Sized>(
     site: Site,
 ) -> Result<D::Output> {
     if is_in_task() {
-        return Err(Error::new(crate::ErrorKind::NestedJob));
+        return Err(Error::new(ErrorKind::NestedJob));
     }
     let mut nodes = Vec::new();
     values.nodes(&mut nodes);

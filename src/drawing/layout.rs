@@ -20,7 +20,7 @@ pub(super) struct Placed {
 }
 
 /// Places of boxes and arrows.
-pub(super) struct Layout {
+pub(super) struct DrawingLayout {
     /// The boxes, then the passes.
     pub(super) placed: Vec<Placed>,
     /// For each arrow: what it leads through, from top to bottom.
@@ -30,7 +30,7 @@ pub(super) struct Layout {
 }
 
 /// Places boxes of the given widths.
-pub(super) fn layout(widths: &[f64], arrows: &[(usize, usize)]) -> Layout {
+pub(super) fn layout(widths: &[f64], arrows: &[(usize, usize)]) -> DrawingLayout {
     let levels = levels(widths.len(), arrows);
     let mut placed: Vec<_> = levels
         .iter()
@@ -67,7 +67,7 @@ pub(super) fn layout(widths: &[f64], arrows: &[(usize, usize)]) -> Layout {
     let neighbours = Neighbours::new(&placed, &paths);
     neighbours.order(&mut rows);
     let width = neighbours.place(&mut placed, &rows);
-    Layout {
+    DrawingLayout {
         placed,
         paths,
         width,

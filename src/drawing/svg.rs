@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::layout::{Layout, layout};
-use super::{Drawing, Shape};
+use super::graph_drawing::{GraphDrawing, Shape};
+use super::layout::{DrawingLayout, layout};
 
 /// Width of a letter, height of a line, margin within a box, and space between two levels, in pixels.
 const LETTER: f64 = 7.3;
@@ -31,7 +31,7 @@ marker path { fill: #8088a0 }
 ";
 
 /// Returns a drawing as an SVG document.
-pub(crate) fn svg(drawing: &Drawing) -> String {
+pub(crate) fn svg(drawing: &GraphDrawing) -> String {
     let cut = |line: &String| line.chars().count().min(MAX_LETTERS);
     let letters = |lines: &[String]| lines.iter().map(cut).max().unwrap_or(0);
     let widths = drawing.boxes.iter();
@@ -83,7 +83,7 @@ fn top(level: usize, height: f64) -> f64 {
 }
 
 /// Draws an arrow as a smooth curve through the places where it passes levels.
-fn write_path(layout: &Layout, path: &[usize], height: f64, text: &mut String) {
+fn write_path(layout: &DrawingLayout, path: &[usize], height: f64, text: &mut String) {
     for (position, pair) in path.windows(2).enumerate() {
         let (from, to) = (&layout.placed[pair[0]], &layout.placed[pair[1]]);
         let (x1, x2) = (from.x + MARGIN, to.x + MARGIN);
@@ -129,7 +129,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::DrawnBox;
+    use super::super::graph_drawing::DrawnBox;
     use super::*;
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
             shape: Shape::Round,
         };
         let long = "x".repeat(100);
-        let drawing = Drawing {
+        let drawing = GraphDrawing {
             boxes: vec![drawn("<a & \"b\">\u{1}"), drawn(&long)],
             arrows: vec![(0, 1)],
         };
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn an_empty_drawing_is_a_document() {
-        let svg = svg(&Drawing::default());
+        let svg = svg(&GraphDrawing::default());
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
     }
 }

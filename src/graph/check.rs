@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::map::{Content, Graph, GraphCall, GraphOperand};
+use super::map::{Graph, GraphCall, GraphOperand, SlotContent};
 use super::operand::Operand;
 use super::task_list::{TaskList, invalid};
 use crate::error::{Error, ErrorContext, Result};
@@ -17,11 +17,11 @@ pub(super) struct Checked {
     /// Tasks of the wanted keys, in their order.
     pub(super) wanted: Vec<u32>,
     /// Task of each slot of the graph.
-    found: Vec<Found>,
+    found: Vec<SlotSearch>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum SlotSearch {
     No,
     /// What it needs is being searched.
     Open,
@@ -39,7 +39,7 @@ impl Graph {
         let mut checked = Checked {
             list: TaskList::default(),
             wanted: Vec::with_capacity(keys.len()),
-            found: vec![Found::No; self.slots.len()],
+            found: vec![SlotSearch::No; self.slots.len()],
         };
         for key in keys {
             let slot = self.slot_of(key).ok_or_else(|| self.missing(key, None))?;
@@ -50,7 +50,7 @@ impl Graph {
     }
 
     fn search(&self, slot: u32, checked: &mut Checked) -> Result<()> {
-        if checked.found[slot as usize] != Found::No {
+        if checked.found[slot as usize] != SlotSearch::No {
             return Ok(());
         }
         // Slots that are being searched, each with those that it needs and that remain to be visited.
@@ -59,17 +59,17 @@ impl Graph {
             let slot = *slot;
             let Some(need) = left.next() else {
                 let task = self.close(slot, checked)?;
-                checked.found[slot as usize] = Found::Task(task);
+                checked.found[slot as usize] = SlotSearch::Task(task);
                 path.pop();
                 continue;
             };
             match checked.found[need as usize] {
-                Found::No => path.push((need, self.open(need, Some(slot), checked)?)),
-                Found::Open => {
+                SlotSearch::No => path.push((need, self.open(need, Some(slot), checked)?)),
+                SlotSearch::Open => {
                     let on_path: Vec<_> = path.iter().map(|(slot, _)| *slot).collect();
                     return Err(self.cycle(&on_path, need));
                 }
-                Found::Task(_) => {}
+                SlotSearch::Task(_) => {}
             }
         }
         Ok(())
@@ -82,7 +82,7 @@ impl Graph {
         user: Option<u32>,
         checked: &mut Checked,
     ) -> Result<impl Iterator<Item = u32> + use<'g>> {
-        checked.found[slot as usize] = Found::Open;
+        checked.found[slot as usize] = SlotSearch::Open;
         let slot = &self.slots[slot as usize];
         let content = slot.content.as_ref();
         let content = content.ok_or_else(|| self.missing(&slot.key, user))?;
@@ -93,9 +93,9 @@ impl Graph {
     fn close(&self, slot: u32, checked: &mut Checked) -> Result<u32> {
         let slot = &self.slots[slot as usize];
         match &slot.content {
-            Some(Content::Data(constant)) => Ok(checked.list.add_data(constant.clone())),
-            Some(Content::Alias(other)) => checked.task(*other),
-            Some(Content::Call(call)) => checked.add_call(call, &slot.key),
+            Some(SlotContent::Data(constant)) => Ok(checked.list.add_data(constant.clone())),
+            Some(SlotContent::Alias(other)) => checked.task(*other),
+            Some(SlotContent::Call(call)) => checked.add_call(call, &slot.key),
             None => Err(self.missing(&slot.key, None)),
         }
     }
@@ -119,7 +119,7 @@ impl Graph {
     fn place(&self, slot: u32) -> ErrorContext {
         let slot = &self.slots[slot as usize];
         let context = match &slot.content {
-            Some(Content::Call(call)) => ErrorContext::from(call.site),
+            Some(SlotContent::Call(call)) => ErrorContext::from(call.site),
             _ => ErrorContext::default(),
         };
         ErrorContext {
@@ -157,14 +157,14 @@ impl Checked {
     /// Returns the task of a slot that has been searched.
     pub(super) fn task(&self, slot: u32) -> Result<u32> {
         match self.found[slot as usize] {
-            Found::Task(task) => Ok(task),
+            SlotSearch::Task(task) => Ok(task),
             _ => Err(Error::internal("a task has not been searched".to_owned())),
         }
     }
 
     /// Returns whether a slot is needed.
     pub(super) fn has(&self, slot: u32) -> bool {
-        self.found[slot as usize] != Found::No
+        self.found[slot as usize] != SlotSearch::No
     }
 
     fn add_call(&mut self, call: &GraphCall, key: &Arc<str>) -> Result<u32> {

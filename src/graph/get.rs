@@ -1,11 +1,11 @@
 //! Runs a job that computes the values of keys.
 
 use super::function::{Argument, ArgumentType};
+use super::layer::layers;
 use super::map::Graph;
-use super::programs::Programs;
 use super::task_list::{TaskList, invalid};
 use crate::context::Context;
-use crate::error::{ErrorContext, Result, Site, caught};
+use crate::error::{Error, ErrorContext, Result, Site, caught};
 use crate::extend::{CancelHandle, owned, run_layers};
 use crate::layers::{LayerSet, Value};
 use crate::pipeline::Data;
@@ -79,7 +79,7 @@ pub(crate) fn run(
     wanted: &[u32],
     site: Site,
 ) -> Result<Vec<Value>> {
-    let (layers, wanted) = Programs::layers(list, wanted, context.is_remote())?;
+    let (layers, wanted) = layers(list, wanted, context.is_remote())?;
     let set = LayerSet {
         number: 0,
         layers: layers.into_iter().map(|layer| layer as _).collect(),
@@ -181,6 +181,6 @@ impl<T, K: GraphKeys<T>, const LENGTH: usize> GraphKeys<[T; LENGTH]> for [K; LEN
     fn read(&self, values: &mut dyn Iterator<Item = Value>) -> Result<[T; LENGTH]> {
         let read: Result<Vec<T>> = self.iter().map(|key| key.read(values)).collect();
         let read = read?.try_into();
-        read.map_err(|_| crate::Error::internal("values are missing".to_owned()))
+        read.map_err(|_| Error::internal("values are missing".to_owned()))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::function::{AnyFunction, Fallible, Infallible, Outcome, TaskFunction, any_function};
 use super::operand::Constant;
-use crate::error::Site;
+use crate::error::{BoxError, Site};
 use crate::layers::ValueType;
 use crate::pipeline::Data;
 
@@ -126,7 +126,7 @@ where
     M: 'static,
     N: TaskNeeds,
     T: Data + Sync,
-    E: Into<crate::BoxError>,
+    E: Into<BoxError>,
 {
     call::<F, M, Fallible, N>(function, needs, Site::new("try_task"))
 }
@@ -140,7 +140,7 @@ where
 {
     let mut calls = Vec::new();
     let mut operands = Vec::new();
-    needs.for_each(&mut |Need(need)| need.flatten(&mut calls, &mut operands));
+    needs.for_each(&mut |TaskNeed(need)| need.flatten(&mut calls, &mut operands));
     calls.push(NewCall {
         function: any_function::<F, M, O>(function),
         site,
@@ -166,22 +166,22 @@ pub fn alias(key: impl Into<String>) -> Item {
 }
 
 /// Several values as one argument, in their order, for a parameter of type `&[T]`. [`task`] has an example.
-pub fn all<N: Into<Need>>(needs: impl IntoIterator<Item = N>) -> Need {
-    Need(NeedKind::All(needs.into_iter().map(N::into).collect()))
+pub fn all<N: Into<TaskNeed>>(needs: impl IntoIterator<Item = N>) -> TaskNeed {
+    TaskNeed(TaskNeedKind::All(needs.into_iter().map(N::into).collect()))
 }
 
 /// What a task needs for one of its parameters: a key, [`data`], another [`task`], or [`all`] of several.
 #[derive(Clone)]
-pub struct Need(NeedKind);
+pub struct TaskNeed(TaskNeedKind);
 
 #[derive(Clone)]
-enum NeedKind {
+enum TaskNeedKind {
     Key(String),
     Item(Item),
-    All(Vec<Need>),
+    All(Vec<TaskNeed>),
 }
 
-impl NeedKind {
+impl TaskNeedKind {
     /// Appends the operands. Tasks that have no key go to `calls`.
     fn flatten(self, calls: &mut Vec<NewCall>, operands: &mut Vec<NewOperand>) {
         match self {
@@ -205,7 +205,7 @@ impl NeedKind {
                 let place = operands.len();
                 operands.push(NewOperand::All(0));
                 let mut flat = 0;
-                for Need(need) in needs {
+                for TaskNeed(need) in needs {
                     need.flatten(calls, operands);
                     flat += 1;
                 }
@@ -227,59 +227,59 @@ impl NewCall {
     }
 }
 
-impl From<&str> for Need {
+impl From<&str> for TaskNeed {
     fn from(key: &str) -> Self {
-        Self(NeedKind::Key(key.to_owned()))
+        Self(TaskNeedKind::Key(key.to_owned()))
     }
 }
 
-impl From<String> for Need {
+impl From<String> for TaskNeed {
     fn from(key: String) -> Self {
-        Self(NeedKind::Key(key))
+        Self(TaskNeedKind::Key(key))
     }
 }
 
-impl From<&String> for Need {
+impl From<&String> for TaskNeed {
     fn from(key: &String) -> Self {
-        Self(NeedKind::Key(key.clone()))
+        Self(TaskNeedKind::Key(key.clone()))
     }
 }
 
-impl From<Item> for Need {
+impl From<Item> for TaskNeed {
     fn from(item: Item) -> Self {
-        Self(NeedKind::Item(item))
+        Self(TaskNeedKind::Item(item))
     }
 }
 
-/// What a [`task`] needs: an array, a `Vec` or a tuple of what converts into [`Need`], or `()`.
+/// What a [`task`] needs: an array, a `Vec` or a tuple of what converts into [`TaskNeed`], or `()`.
 ///
 /// Only this library implements it.
 pub trait TaskNeeds {
     /// Passes the needs to `each`, in their order.
     #[doc(hidden)]
-    fn for_each(self, each: &mut dyn FnMut(Need));
+    fn for_each(self, each: &mut dyn FnMut(TaskNeed));
 }
 
-impl<N: Into<Need>, const LENGTH: usize> TaskNeeds for [N; LENGTH] {
-    fn for_each(self, each: &mut dyn FnMut(Need)) {
+impl<N: Into<TaskNeed>, const LENGTH: usize> TaskNeeds for [N; LENGTH] {
+    fn for_each(self, each: &mut dyn FnMut(TaskNeed)) {
         self.into_iter().map(N::into).for_each(each);
     }
 }
 
-impl<N: Into<Need>> TaskNeeds for Vec<N> {
-    fn for_each(self, each: &mut dyn FnMut(Need)) {
+impl<N: Into<TaskNeed>> TaskNeeds for Vec<N> {
+    fn for_each(self, each: &mut dyn FnMut(TaskNeed)) {
         self.into_iter().map(N::into).for_each(each);
     }
 }
 
 impl TaskNeeds for () {
-    fn for_each(self, _: &mut dyn FnMut(Need)) {}
+    fn for_each(self, _: &mut dyn FnMut(TaskNeed)) {}
 }
 
 macro_rules! tuple {
     ($($type:ident $at:tt),*) => {
-        impl<$($type: Into<Need>),*> TaskNeeds for ($($type,)*) {
-            fn for_each(self, each: &mut dyn FnMut(Need)) {
+        impl<$($type: Into<TaskNeed>),*> TaskNeeds for ($($type,)*) {
+            fn for_each(self, each: &mut dyn FnMut(TaskNeed)) {
                 $(each(self.$at.into());)*
             }
         }
@@ -308,12 +308,12 @@ impl fmt::Debug for Item {
     }
 }
 
-impl fmt::Debug for Need {
+impl fmt::Debug for TaskNeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            NeedKind::Key(key) => fmt::Debug::fmt(key, f),
-            NeedKind::Item(item) => fmt::Debug::fmt(item, f),
-            NeedKind::All(needs) => f.debug_list().entries(needs).finish(),
+            TaskNeedKind::Key(key) => fmt::Debug::fmt(key, f),
+            TaskNeedKind::Item(item) => fmt::Debug::fmt(item, f),
+            TaskNeedKind::All(needs) => f.debug_list().entries(needs).finish(),
         }
     }
 }

@@ -7,35 +7,48 @@ use serde::{Deserialize, Serialize};
 use super::code_table::{Code, CodeTable, load_codes};
 use super::function::AnyFunction;
 use super::operand::{Arguments, Constant, Operand, TaskValues};
-use super::programs::Programs;
-use super::task_list::ListedTask;
+use super::programs::{ProgramGroup, Programs};
+use super::task_list::{ListedTask, TaskList};
 use crate::error::{Error, ErrorContext, ErrorKind, Result, Site, caught};
 use crate::executor::bytes;
-use crate::layers::{AnyLayer, Inputs, Needs, TaskScope, Value, ValueType, task_failure};
+use crate::layers::{AnyLayer, Inputs, Needs, TaskScope, Value, ValueType, Wanted, task_failure};
 use crate::portable::{FunctionEntry, Loader, Saver};
 
 /// Programs whose values have the same type.
 pub(super) struct GraphLayer {
     programs: Arc<Programs>,
-    /// The first call of each program.
-    firsts: Vec<u32>,
-    /// The last call of one of them.
-    last: u32,
+    group: ProgramGroup,
+}
+
+/// Fuses tasks. Returns the layers, and the tasks of the engine for the `wanted` ones.
+///
+/// # Errors
+///
+/// Returns an error if a constant cannot be encoded.
+pub(super) fn layers(
+    list: TaskList,
+    wanted: &[u32],
+    is_remote: bool,
+) -> Result<(Vec<Arc<GraphLayer>>, Vec<Wanted>)> {
+    let (programs, groups) = Programs::new(list, wanted, is_remote)?;
+    let places = wanted.iter().map(|task| programs.places[*task as usize]);
+    let lost = || Error::internal("a task belongs to no program".to_owned());
+    let wanted = places
+        .map(|place| place.ok_or_else(lost))
+        .collect::<Result<_>>()?;
+    let programs = Arc::new(programs);
+    let layer = |group| {
+        let programs = Arc::clone(&programs);
+        Arc::new(GraphLayer { programs, group })
+    };
+    Ok((groups.into_iter().map(layer).collect(), wanted))
 }
 
 impl GraphLayer {
-    pub(super) fn new(programs: Arc<Programs>, firsts: Vec<u32>, last: u32) -> Self {
-        Self {
-            programs,
-            firsts,
-            last,
-        }
-    }
-
     /// Returns the constant of a program that has no calls.
     fn constant(&self, program: usize) -> Option<&Constant> {
         let list = &self.programs.list;
-        match list.tasks[self.firsts[program] as usize] {
+        match list.tasks[self.group.firsts[program] as usize] {
             ListedTask::Data(number) => Some(&list.constants[number as usize]),
             ListedTask::Call(_) => None,
         }
@@ -43,7 +56,7 @@ impl GraphLayer {
 
     fn calls(&self, program: usize) -> impl Iterator<Item = CallCode<'_>> {
         let list = &self.programs.list;
-        let calls = self.programs.calls(self.firsts[program]);
+        let calls = self.programs.calls(self.group.firsts[program]);
         calls.filter_map(|call| match &list.tasks[call as usize] {
             ListedTask::Call(call) => Some(CallCode {
                 function: &*call.function,
@@ -70,19 +83,19 @@ impl GraphLayer {
 impl AnyLayer for GraphLayer {
     fn site(&self) -> Site {
         let list = &self.programs.list;
-        match &list.tasks[self.last as usize] {
+        match &list.tasks[self.group.last as usize] {
             ListedTask::Call(call) => call.site,
             ListedTask::Data(number) => list.constants[*number as usize].site,
         }
     }
 
     fn tasks(&self) -> usize {
-        self.firsts.len()
+        self.group.firsts.len()
     }
 
     fn needs(&self, program: usize, needs: &mut Needs<'_>) {
         let (list, places) = (&self.programs.list, &self.programs.places);
-        let ListedTask::Call(call) = &list.tasks[self.firsts[program] as usize] else {
+        let ListedTask::Call(call) = &list.tasks[self.group.firsts[program] as usize] else {
             return;
         };
         for operand in list.operands_of(call) {
@@ -95,8 +108,8 @@ impl AnyLayer for GraphLayer {
     }
 
     fn place(&self, program: usize) -> ErrorContext {
-        let last = self.programs.calls(self.firsts[program]).last();
-        self.programs.list.place(last.unwrap_or(self.last))
+        let last = self.programs.calls(self.group.firsts[program]).last();
+        self.programs.list.place(last.unwrap_or(self.group.last))
     }
 
     fn run(&self, program: usize, inputs: &Inputs<'_>, scope: &TaskScope<'_>) -> Result<Value> {
@@ -112,7 +125,7 @@ impl AnyLayer for GraphLayer {
     }
 
     fn value_type(&self) -> &'static ValueType {
-        self.programs.list.value_type(self.last)
+        self.programs.list.value_type(self.group.last)
     }
 
     fn save(&self, to: &mut Saver) -> Result<()> {
@@ -127,7 +140,7 @@ impl AnyLayer for GraphLayer {
             return to.data(&SavedProgram::Constant(encoded(constant)?));
         }
         let mut calls = Vec::new();
-        for number in self.programs.calls(self.firsts[program]) {
+        for number in self.programs.calls(self.group.firsts[program]) {
             let ListedTask::Call(call) = &self.programs.list.tasks[number as usize] else {
                 continue;
             };

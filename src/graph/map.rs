@@ -54,11 +54,11 @@ pub(super) struct Slot {
     pub(super) key: Arc<str>,
     pub(super) has_key: bool,
     /// `None` if the key is only needed by others so far.
-    pub(super) content: Option<Content>,
+    pub(super) content: Option<SlotContent>,
 }
 
 #[derive(Clone)]
-pub(super) enum Content {
+pub(super) enum SlotContent {
     Data(Constant),
     Call(GraphCall),
     /// Another slot.
@@ -91,7 +91,7 @@ impl GraphCall {
     }
 }
 
-impl Content {
+impl SlotContent {
     /// Returns the slots that it needs, in their order.
     pub(super) fn slots(&self) -> impl DoubleEndedIterator<Item = u32> {
         let (call, alias) = match self {
@@ -118,8 +118,8 @@ impl Graph {
     pub fn insert(&mut self, key: impl Into<String>, item: Item) {
         let number = self.number(&key.into());
         let content = match item.0 {
-            Definition::Data(constant) => Content::Data(constant),
-            Definition::Alias(other) => Content::Alias(self.number(&other)),
+            Definition::Data(constant) => SlotContent::Data(constant),
+            Definition::Alias(other) => SlotContent::Alias(self.number(&other)),
             Definition::Calls(calls) => {
                 let key = Arc::clone(&self.slots[number as usize].key);
                 let mut own = Vec::with_capacity(calls.len());
@@ -128,7 +128,7 @@ impl Graph {
                     own.push(self.push(Slot {
                         key: Arc::clone(&key),
                         has_key: false,
-                        content: Some(Content::Call(call)),
+                        content: Some(SlotContent::Call(call)),
                     }));
                 }
                 // The last one is the task itself.
@@ -226,7 +226,7 @@ impl Graph {
                 continue;
             }
             let content = slot.content.iter();
-            to_visit.extend(content.flat_map(Content::slots).rev());
+            to_visit.extend(content.flat_map(SlotContent::slots).rev());
         }
         let key = |number: u32| &*self.slots[number as usize].key;
         found.into_iter().map(key).collect()
@@ -252,15 +252,15 @@ impl Graph {
         }
         for slot in &mut graph.slots {
             match &mut slot.content {
-                Some(Content::Call(call)) => {
+                Some(SlotContent::Call(call)) => {
                     for need in &mut call.needs {
                         if let GraphOperand::Slot(slot) = need {
                             *slot = moved[slot];
                         }
                     }
                 }
-                Some(Content::Alias(other)) => *other = moved[other],
-                Some(Content::Data(_)) | None => {}
+                Some(SlotContent::Alias(other)) => *other = moved[other],
+                Some(SlotContent::Data(_)) | None => {}
             }
         }
         graph

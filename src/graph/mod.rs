@@ -43,7 +43,7 @@ pub use function::{Argument, Borrowing, ByRef, ByValue, OwnedArgument, TaskFunct
 pub use function::{Fallible, Infallible, Outcome};
 pub use get::GraphKeys;
 pub(crate) use get::run as run_tasks;
-pub use item::{Item, Need, TaskNeeds, alias, all, data, task, try_task};
+pub use item::{Item, TaskNeed, TaskNeeds, alias, all, data, task, try_task};
 pub use map::Graph;
 pub(crate) use operand::{Constant, Operand};
 pub(crate) use task_list::TaskList;

@@ -2,10 +2,9 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use super::code_table::CodeTable;
-use super::layer::GraphLayer;
 use super::operand::Operand;
 use super::task_list::{ListedTask, TaskList};
 use crate::error::Result;
@@ -31,6 +30,14 @@ pub(crate) struct Programs {
     pub(super) code: OnceLock<CodeTable>,
 }
 
+/// Programs whose values have the same type.
+pub(super) struct ProgramGroup {
+    /// The first call of each program.
+    pub(super) firsts: Vec<u32>,
+    /// The last call of one of them.
+    pub(super) last: u32,
+}
+
 /// The tasks of programs that need a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum User {
@@ -40,16 +47,16 @@ enum User {
 }
 
 impl Programs {
-    /// Fuses and groups tasks. Returns the layers, and the tasks of the engine for the `wanted` ones.
+    /// Fuses and groups tasks.
     ///
     /// # Errors
     ///
     /// Returns an error if a constant cannot be encoded.
-    pub(crate) fn layers(
+    pub(super) fn new(
         mut list: TaskList,
         wanted: &[u32],
         is_remote: bool,
-    ) -> Result<(Vec<Arc<GraphLayer>>, Vec<Wanted>)> {
+    ) -> Result<(Self, Vec<ProgramGroup>)> {
         inline_constants(&mut list, is_remote)?;
         let mut users = users(&list);
         for task in wanted {
@@ -60,44 +67,31 @@ impl Programs {
         for later in next.iter().flatten() {
             is_fused[*later as usize] = true;
         }
-        let mut places = vec![None; next.len()];
-        let mut firsts: Vec<Vec<u32>> = Vec::new();
-        let mut lasts: Vec<u32> = Vec::new();
+        let mut programs = Self {
+            places: vec![None; next.len()],
+            list,
+            next,
+            code: OnceLock::new(),
+        };
+        let mut groups: Vec<ProgramGroup> = Vec::new();
         let mut by_type: HashMap<TypeId, u32> = HashMap::new();
-        for first in (0..next.len() as u32).filter(|task| !is_fused[*task as usize]) {
+        for first in (0..is_fused.len() as u32).filter(|task| !is_fused[*task as usize]) {
             // A constant that was passed on to all of its users.
             if users[first as usize] == User::None {
                 continue;
             }
-            let mut last = first;
-            while let Some(later) = next[last as usize] {
-                last = later;
-            }
-            let layer = *by_type.entry(list.value_type(last).id).or_insert_with(|| {
-                firsts.push(Vec::new());
-                lasts.push(last);
-                firsts.len() as u32 - 1
+            let last = programs.calls(first).last().unwrap_or(first);
+            let value_type = programs.list.value_type(last);
+            let number = *by_type.entry(value_type.id).or_insert_with(|| {
+                let firsts = Vec::new();
+                groups.push(ProgramGroup { firsts, last });
+                groups.len() as u32 - 1
             });
-            let programs = &mut firsts[layer as usize];
-            places[last as usize] = Some((layer, programs.len()));
-            programs.push(first);
+            let firsts = &mut groups[number as usize].firsts;
+            programs.places[last as usize] = Some((number, firsts.len()));
+            firsts.push(first);
         }
-        let programs = Arc::new(Self {
-            list,
-            next,
-            places,
-            code: OnceLock::new(),
-        });
-        let wanted = wanted
-            .iter()
-            .filter_map(|task| programs.places[*task as usize]);
-        let wanted = wanted.collect();
-        let layer = |(firsts, last)| {
-            let programs = Arc::clone(&programs);
-            Arc::new(GraphLayer::new(programs, firsts, last))
-        };
-        let layers = firsts.into_iter().zip(lasts).map(layer);
-        Ok((layers.collect(), wanted))
+        Ok((programs, groups))
     }
 
     /// Returns the calls of a program, from the first on.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::map::{Content, Graph, Slot};
-use crate::drawing::{Drawing, DrawnBox, Shape, quoted, svg};
+use super::map::{Graph, Slot, SlotContent};
+use crate::drawing::{DrawnBox, GraphDrawing, Shape, quoted, svg};
 
 /// Maximum number of boxes of a drawing with a box for each key. Nobody could read more.
 const MAX_BOXES: usize = 2_000;
@@ -66,14 +66,14 @@ impl Graph {
     }
 
     /// Draws all slots. Slots of keys that are neither there nor needed are left out.
-    fn drawing(&self) -> Drawing {
-        let mut drawing = Drawing::default();
+    fn drawing(&self) -> GraphDrawing {
+        let mut drawing = GraphDrawing::default();
         let mut is_needed = vec![false; self.slots.len()];
         for slot in self
             .slots
             .iter()
             .filter_map(|slot| slot.content.as_ref())
-            .flat_map(Content::slots)
+            .flat_map(SlotContent::slots)
         {
             is_needed[slot as usize] = true;
         }
@@ -89,8 +89,8 @@ impl Graph {
     }
 
     /// Draws a box for all slots of each function.
-    fn grouped(&self) -> Drawing {
-        let mut drawing = Drawing::default();
+    fn grouped(&self) -> GraphDrawing {
+        let mut drawing = GraphDrawing::default();
         let mut by_name: HashMap<String, (usize, usize)> = HashMap::new();
         let mut places = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
@@ -112,9 +112,9 @@ impl Graph {
         drawing
     }
 
-    fn draw_arrows(&self, drawing: &mut Drawing, places: &[Option<usize>]) {
+    fn draw_arrows(&self, drawing: &mut GraphDrawing, places: &[Option<usize>]) {
         for (slot, place) in self.slots.iter().zip(places) {
-            let needs = slot.content.iter().flat_map(Content::slots);
+            let needs = slot.content.iter().flat_map(SlotContent::slots);
             let arrow = |need: u32| Some((places[need as usize]?, (*place)?));
             drawing.arrows.extend(needs.filter_map(arrow));
         }
@@ -127,9 +127,9 @@ impl Slot {
     /// Returns the name of the function, or the type of the data.
     fn kind(&self) -> String {
         match &self.content {
-            Some(Content::Call(call)) => (call.function.signature().name)().to_owned(),
-            Some(Content::Data(constant)) => format!("data {}", (constant.value_type.name)()),
-            Some(Content::Alias(_)) => "alias".to_owned(),
+            Some(SlotContent::Call(call)) => (call.function.signature().name)().to_owned(),
+            Some(SlotContent::Data(constant)) => format!("data {}", (constant.value_type.name)()),
+            Some(SlotContent::Alias(_)) => "alias".to_owned(),
             None => "missing".to_owned(),
         }
     }
@@ -141,9 +141,9 @@ impl Slot {
             lines.insert(0, self.key.as_ref().to_owned());
         }
         let (shape, location) = match &self.content {
-            Some(Content::Call(call)) => (Shape::Round, Some(call.site.location)),
-            Some(Content::Data(constant)) => (Shape::Sharp, Some(constant.site.location)),
-            Some(Content::Alias(_)) | None => (Shape::Dashed, None),
+            Some(SlotContent::Call(call)) => (Shape::Round, Some(call.site.location)),
+            Some(SlotContent::Data(constant)) => (Shape::Sharp, Some(constant.site.location)),
+            Some(SlotContent::Alias(_)) | None => (Shape::Dashed, None),
         };
         let hint = match location {
             Some(location) => format!("{kind} at {location}"),

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::check::Checked;
-use super::map::{Content, Graph, GraphOperand};
+use super::layer::layers;
+use super::map::{Graph, GraphOperand, SlotContent};
 use super::operand::Constant;
-use super::programs::Programs;
 use crate::error::Result;
 use crate::layers::{LayerPlan, LayerSet};
 
@@ -69,7 +69,7 @@ impl Graph {
         graph.hide_chains(&is_wanted);
         let slots = graph.slots.iter().enumerate();
         let is_kept = |number: usize| {
-            is_wanted[number] || matches!(graph.slots[number].content, Some(Content::Call(_)))
+            is_wanted[number] || matches!(graph.slots[number].content, Some(SlotContent::Call(_)))
         };
         let kept = slots.filter(|(number, _)| is_kept(*number));
         Ok(Self::of_slots(
@@ -101,7 +101,7 @@ impl Graph {
     /// ```
     pub fn order<K: AsRef<str>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Vec<String>> {
         let (checked, _) = self.check_all(keys)?;
-        let (layers, wanted) = Programs::layers(checked.list, &checked.wanted, false)?;
+        let (layers, wanted) = layers(checked.list, &checked.wanted, false)?;
         let set = LayerSet {
             number: 0,
             layers: layers.iter().map(|layer| layer.clone() as _).collect(),
@@ -130,7 +130,7 @@ impl Graph {
 
     /// Returns the slot that an alias stands for in the end.
     fn resolved(&self, mut slot: u32) -> u32 {
-        while let Some(Content::Alias(other)) = self.slots[slot as usize].content {
+        while let Some(SlotContent::Alias(other)) = self.slots[slot as usize].content {
             slot = other;
         }
         slot
@@ -145,18 +145,18 @@ impl Graph {
             .slots
             .iter()
             .map(|slot| match &slot.content {
-                Some(Content::Data(constant)) => Some(constant.clone()),
+                Some(SlotContent::Data(constant)) => Some(constant.clone()),
                 _ => None,
             })
             .collect();
         for slot in &mut self.slots {
             let call = match &mut slot.content {
-                Some(Content::Call(call)) => call,
-                Some(Content::Alias(other)) => {
+                Some(SlotContent::Call(call)) => call,
+                Some(SlotContent::Alias(other)) => {
                     *other = resolved[*other as usize];
                     continue;
                 }
-                Some(Content::Data(_)) | None => continue,
+                Some(SlotContent::Data(_)) | None => continue,
             };
             for need in &mut call.needs {
                 if let GraphOperand::Slot(slot) = need {
@@ -174,7 +174,7 @@ impl Graph {
         let mut users = vec![0_u32; self.slots.len()];
         let mut only_needs = Vec::new();
         for slot in &self.slots {
-            if let Some(Content::Call(call)) = &slot.content {
+            if let Some(SlotContent::Call(call)) = &slot.content {
                 let needs: HashSet<_> = call.slots().collect();
                 needs.iter().for_each(|need| users[*need as usize] += 1);
                 if needs.len() == 1 {
