@@ -226,8 +226,17 @@ impl Context {
         shared.map_or_else(FileSystems::default, |shared| shared.file_systems.clone())
     }
 
+    /// Returns whether tasks run outside of this process.
+    pub(crate) fn is_remote(&self) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|shared| matches!(shared.executor, AnyExecutor::Remote(_)))
+    }
+
     /// Creates a job that computes `result` for the action at `site`.
     pub(crate) fn job(&self, result: &Arc<Node>, site: Site) -> Result<Job> {
+        for pending in result.pending_values() {
+            pending.resolve(site)?;
+        }
         let Some(shared) = &self.shared else {
             // An environment variable was invalid; this returns the reason.
             let shared = Shared::new(Config::from_env()?, None, Vec::new());

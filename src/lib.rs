@@ -21,8 +21,9 @@
 //!
 //! To continue, see the [`guide`] with a tutorial and a cookbook, [`read_text`] and the other sources below, [`Bag`] for
 //! all methods, each with an example, [`TextReader`] and [`TextWriter`] for the options of text files, [`summary`] for
-//! several results in one pass, [`JobHandle`] for jobs in the background, and [`Context`] for settings. The sections of
-//! this page describe what applies everywhere.
+//! several results in one pass, [`JobHandle`] for jobs in the background, [`delayed`](crate::delayed()) and [`graph`] for
+//! functions that need each other's values, and [`Context`] for settings. The sections of this page describe what
+//! applies everywhere.
 //!
 //! # How it runs
 //!
@@ -565,6 +566,7 @@
 //! src/
 //! ├─ error/         errors and their locations: Error, ErrorKind, ErrorContext
 //! ├─ id.rs          ids of nodes, shuffles and stores
+//! ├─ drawing/       layered drawings of graphs as SVG
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
 //! ├─ portable/      what is sent to worker processes: code as addresses, state by serde; contains `unsafe`
 //! ├─ files/         FileSystem: stores of the user, and the local one; patterns of paths, repeated calls, outputs
@@ -586,22 +588,27 @@
 //! ├─ jobs/          jobs in the background: their handles, and the threads that drive them
 //! ├─ context.rs     Context: settings and executor
 //! ├─ extend/        for other crates: memory, scratch files, and tasks of their own
-//! └─ bag/           the public methods: thin wrappers that add operators, and actions
+//! ├─ graph/         task graphs as data: keys, and the functions that compute their values
+//! ├─ bag/           the public methods: thin wrappers that add operators, and actions
+//! └─ delayed/       calls of functions and results of bags that are computed together
 //! ```
 //!
 //! A module uses only modules that come before it in this list:
-//! `error, id, storage, portable, files, config, counter, text, task, pipeline, shuffle, summary, lineage, operators,
-//! plan, events, executor, layers, scheduler, jobs, context, extend, bag`.
+//! `error, id, drawing, storage, portable, files, config, counter, text, task, pipeline, shuffle, summary, lineage,
+//! operators, plan, events, executor, layers, scheduler, jobs, context, extend, graph, bag, delayed`.
 
 mod bag;
 mod config;
 mod context;
 mod counter;
+mod delayed;
+mod drawing;
 mod error;
 pub mod events;
 pub mod executor;
 pub mod extend;
 pub mod files;
+pub mod graph;
 mod id;
 mod jobs;
 mod layers;
@@ -625,6 +632,10 @@ pub use bag::{
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::Counter;
+pub use delayed::{
+    Delayed, DelayedArguments, DelayedBag, DelayedFunction, DelayedValues, IntoDelayed, call,
+    compute, delayed, from_delayed, gather, try_delayed, value,
+};
 pub use error::{BoxError, Error, ErrorContext, ErrorKind, Result, SourceLocation};
 pub use events::{JobProgress, JobSummary, StageProgress, StageSummary};
 pub use executor::init;

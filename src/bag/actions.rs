@@ -90,7 +90,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.collect_at(Site::new("collect"))
     }
 
-    pub(super) fn collect_at(&self, site: Site) -> Result<Vec<T::Owned>>
+    pub(crate) fn collect_at(&self, site: Site) -> Result<Vec<T::Owned>>
     where
         T::Owned: Data,
     {

@@ -51,6 +51,7 @@ pub use iter::Iter;
 pub use ordered::Sortable;
 pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written};
 pub use per_key::PerKey;
+pub(crate) use sources::union_all_at;
 pub use sources::{
     empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned, range,
     range_partitioned, read_text, union_all,
@@ -64,8 +65,9 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::id::ShuffleId;
-use crate::lineage::{Handle, Keyed, Node, Parent, RecordOrder, ShuffleDependency};
+use crate::lineage::{Handle, Keyed, Node, Parent, PendingValue, RecordOrder, ShuffleDependency};
 use crate::operators::map_side::{MapDependency, MapSide, ShuffleKind};
+use crate::operators::results::{PartialResult, PartitionSummary, Results};
 use crate::pipeline::{Boxed, Link, Pipeline, Record};
 use crate::task::Site;
 
@@ -150,6 +152,42 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             shuffle_partitions: self.shuffle_partitions,
             ..Bag::new(make(self.pipeline), node, self.context)
         }
+    }
+
+    /// Lets jobs that read this bag compute a value before.
+    pub(crate) fn needing(self, site: Site, pending: Arc<dyn PendingValue>) -> Self {
+        let node = Node::pending(site, self.pipeline.partitions(), &self.node, pending);
+        Self { node, ..self }
+    }
+
+    /// Creates a bag whose partitions are known once a value is.
+    pub(crate) fn of_source(pipeline: P, node: Handle, context: Context) -> Self {
+        Self::new(pipeline, node, context)
+    }
+
+    /// Returns what identifies the pipeline of this bag and of its clones.
+    pub(crate) fn pipeline_address(&self) -> usize {
+        Arc::as_ptr(&self.pipeline).addr()
+    }
+
+    /// Returns the values that must be known before a job reads this bag, and are not.
+    pub(crate) fn pending_values(&self) -> Vec<Arc<dyn PendingValue>> {
+        self.node.pending_values()
+    }
+
+    /// Replaces the records of each partition by parts of several results. `bag` is the number of this bag.
+    pub(crate) fn partial_results(
+        &self,
+        site: Site,
+        bag: u32,
+        summaries: Vec<PartitionSummary<T>>,
+    ) -> Bag<PartialResult> {
+        let make = |parent| Results {
+            parent,
+            bag,
+            summaries,
+        };
+        self.clone().then(site, make).boxed()
     }
 
     /// Adds a shuffle of this bag's records. If `kind` uses the output of another shuffle, `after` is that shuffle.

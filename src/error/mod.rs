@@ -404,11 +404,11 @@ pub enum ErrorKind {
         /// The last method of the stage, and the partition.
         context: ErrorContext,
     },
-    /// The tasks of [layers](crate::extend::Layers) cannot run: a task needs one that does not exist, or tasks need each
-    /// other in a cycle.
+    /// The tasks of a [graph](crate::graph::Graph) or of [layers](crate::extend::Layers) cannot run: a task needs one that
+    /// does not exist, tasks need each other in a cycle, or a value has another type than the parameter that it is for.
     #[non_exhaustive]
     InvalidGraph {
-        /// The layer, and the task.
+        /// The layer and the task, or the key.
         context: ErrorContext,
         /// Description of the error.
         reason: String,
@@ -639,13 +639,20 @@ impl Error {
         self
     }
 
-    /// Sets the layer and the task of an error. The first call counts.
-    pub(crate) fn of_task(mut self, stage: Option<usize>, site: Site, task: usize) -> Self {
-        if let Some(context) = self.context_mut().filter(|context| context.task.is_none()) {
-            context.task = Some(task);
-            context.stage = stage;
-            context.partition = None;
-            return self.at(site);
+    /// Sets the task of an error, instead of a partition. The first call counts, but the last one for the stage.
+    pub(crate) fn of_task(mut self, place: ErrorContext) -> Self {
+        let Some(context) = self.context_mut() else {
+            return self;
+        };
+        context.stage = place.stage;
+        context.partition = None;
+        if context.task.is_none() && context.key.is_none() {
+            context.task = place.task;
+            context.key = place.key;
+            if context.operator.is_none() {
+                context.operator = place.operator;
+                context.location = place.location;
+            }
         }
         self
     }

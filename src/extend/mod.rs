@@ -18,3 +18,4 @@ pub use crate::layers::{Inputs, Layer, LayerId, Needs, TaskScope};
 pub use crate::task::{CancelHandle, ReclaimMemory, ReservedMemory, SpillFile, SpillWriter};
 pub use context_resources::ContextResources;
 pub use run_layers::Layers;
+pub(crate) use run_layers::{owned, run_layers};

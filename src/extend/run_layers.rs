@@ -138,30 +138,11 @@ impl Layers {
             }));
         }
         let wanted: Vec<_> = tasks.into_iter().map(|task| (layer.number, task)).collect();
-        let values = self.run(&wanted, site)?;
-        let values = in_task(|| caught(Some(site), || owned(values)));
+        let values = run_layers(&self.context, &self.set, &wanted, site, &self.cancel)?;
+        let mut values = values.into_iter();
+        let owned = || (0..values.len()).map(|_| owned(&mut values)).collect();
+        let values = in_task(|| caught(Some(site), owned));
         values.map_err(|error| error.at(site))
-    }
-
-    /// Runs a job that computes the wanted values.
-    fn run(&self, wanted: &[Wanted], site: Site) -> Result<Vec<Value>> {
-        let plan = in_task(|| LayerPlan::new(self.set.clone(), wanted))?;
-        let detail = format!("{} tasks of {} layers", plan.tasks(), self.set.layers.len());
-        let last = wanted.first().map(|(layer, _)| *layer as usize);
-        let last = last.map_or(site, |layer| self.set.layers[layer].site());
-        let node = Node::source(last, detail, Some(plan.tasks()), None);
-        let job = self.context.job(&node, site)?;
-        self.cancel.add(job.state());
-        let resources = job.state().resources();
-        let run = Arc::new(LayerRun::new(plan, resources));
-        let holder: Arc<dyn ReclaimMemory> = Arc::<LayerRun>::clone(&run);
-        resources.reclaimer.add(&holder);
-        let values = job.run_layers(&run);
-        // Dropping values may run code of the user.
-        caught(None, || {
-            drop((run, holder));
-            values
-        })
     }
 
     /// Returns a handle that cancels the jobs of these layers.
@@ -209,18 +190,42 @@ impl Layers {
     }
 }
 
-/// Returns the values themselves. Copies those that occur several times, through their encoding.
-fn owned<T: Data + Sync>(values: Vec<Value>) -> Result<Vec<T>> {
-    let values = values.into_iter().map(|value| {
-        let value = value.downcast::<T>();
-        let value = value.map_err(|_| Error::internal("a value has another type".to_owned()))?;
-        Arc::try_unwrap(value).or_else(|value| {
-            let mut bytes = Vec::new();
-            T::store(&value, &mut bytes)?;
-            T::restore(&bytes, |value| value)
-        })
-    });
-    values.collect()
+/// Runs a job that computes the wanted values of layers.
+pub(crate) fn run_layers(
+    context: &Context,
+    set: &LayerSet,
+    wanted: &[Wanted],
+    site: Site,
+    cancel: &CancelHandle,
+) -> Result<Vec<Value>> {
+    let plan = in_task(|| LayerPlan::new(set.clone(), wanted))?;
+    let detail = format!("{} tasks of {} layers", plan.tasks(), set.layers.len());
+    let last = wanted.first().map(|(layer, _)| *layer as usize);
+    let last = last.map_or(site, |layer| set.layers[layer].site());
+    let node = Node::source(last, detail, Some(plan.tasks()), None);
+    let job = context.job(&node, site)?;
+    cancel.add(job.state());
+    let resources = job.state().resources();
+    let run = Arc::new(LayerRun::new(plan, resources));
+    let holder: Arc<dyn ReclaimMemory> = Arc::<LayerRun>::clone(&run);
+    resources.reclaimer.add(&holder);
+    let values = job.run_layers(&run);
+    // Dropping values may run code of the user.
+    caught(None, || {
+        drop((run, holder));
+        values
+    })
+}
+
+/// Returns the next value itself. Copies it, through its encoding, if it occurs again.
+pub(crate) fn owned<T: Data + Sync>(values: &mut dyn Iterator<Item = Value>) -> Result<T> {
+    let value = values.next().and_then(|value| value.downcast::<T>().ok());
+    let mismatch = || Error::internal("a value is missing or has another type".to_owned());
+    Arc::try_unwrap(value.ok_or_else(mismatch)?).or_else(|value| {
+        let mut bytes = Vec::new();
+        T::store(&value, &mut bytes)?;
+        T::restore(&bytes, |value| value)
+    })
 }
 
 impl fmt::Debug for Layers {

@@ -34,6 +34,10 @@ pub(crate) struct Node {
     pub(crate) dependencies: Vec<Dependency>,
     /// Stored partitions of this node, if it is persisted.
     pub(crate) stored: Option<Arc<dyn StoredNode>>,
+    /// A value that a state of the following operators is made of.
+    pub(super) pending: Option<Arc<dyn PendingValue>>,
+    /// Whether it or a node before it has one.
+    pub(super) has_pending: bool,
     /// Partitioning of its records, if it is by the hash of their keys.
     pub(crate) keyed: Option<Keyed>,
     /// Whether its records ascend in their natural order, over all partitions.
@@ -94,6 +98,14 @@ pub(crate) trait StoredNode: Send + Sync {
 
     /// Takes out all stored partitions, unless a job relies on them. The caller knows that nothing else can read them.
     fn release(&self) -> Option<Box<dyn Any + Send>>;
+}
+
+/// A value that must be known before a job runs that reads the node.
+pub(crate) trait PendingValue: Any + Send + Sync {
+    fn is_known(&self) -> bool;
+
+    /// Computes the value, for the action at `site`.
+    fn resolve(&self, site: Site) -> Result<()>;
 }
 
 /// Order of the records that an operator returns, relative to its input.

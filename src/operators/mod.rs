@@ -2,9 +2,10 @@
 //!
 //! | operator | kind | order of the result |
 //! | --- | --- | --- |
-//! | `from_vec`, `from_iter`, `from_source`, `range`, `read_text` | source | of the source |
+//! | `from_vec`, `from_parts`, `from_iter`, `from_source`, `range`, `read_text` | source | of the source |
 //! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `text_steps`, `pipe`, `containing`, `matching`, `inspect`, `try_step`, `map_partitions`, `key_is`, `group_values` | narrow | unchanged |
 //! | `coalesce`, `persist`, `sample` | narrow | unchanged |
+//! | `results` | narrow | parts of several results, by partition |
 //! | `select_partitions` | narrow | of the list of partitions; within them unchanged |
 //! | `zip_partitions` | narrow | of the partitions of both bags |
 //! | `union` | narrow | the first bag, then the second; `pipeline::FlatUnion` is the union of many bags |
@@ -47,6 +48,7 @@ pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod flat_map_emit;
 pub(crate) mod from_iter;
+pub(crate) mod from_parts;
 pub(crate) mod from_source;
 pub(crate) mod from_vec;
 pub(crate) mod group_by_key;
@@ -76,6 +78,7 @@ pub(crate) mod ranges;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;
+pub(crate) mod results;
 pub(crate) mod sample;
 pub(crate) mod sample_exact;
 pub(crate) mod scan;

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use itertools::Itertools;
 
 use super::{Plan, PlanOperator, PlanStage, StageOutput};
-use crate::lineage::quoted;
+use crate::drawing::quoted;
 
 impl Plan {
     /// Returns the stages as a [Graphviz](https://graphviz.org) graph: a box for each stage with its operators, and an

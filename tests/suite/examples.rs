@@ -250,6 +250,13 @@ fn grep_count_counts_lines() {
 }
 
 #[test]
+fn graph_prints_13() {
+    for executor in EXECUTORS {
+        assert_eq!(stdout("graph", ["--executor", executor]), "13\n");
+    }
+}
+
+#[test]
 fn sum_range_sums() {
     for (n, executor) in [0, 1, 2, 1_000, 100_001]
         .into_iter()
@@ -410,6 +417,7 @@ fn each_example_prints_its_usage() {
         "sum_by_key",
         "sum_range",
         "empty_tasks",
+        "graph",
         "inverted_index",
         "k_means",
         "log_analysis",
@@ -449,6 +457,7 @@ fn no_example_is_left_out() {
             "empty_tasks.rs",
             "generate_records.rs",
             "generate_text.rs",
+            "graph.rs",
             "grep_count.rs",
             "inverted_index.rs",
             "join_files.rs",

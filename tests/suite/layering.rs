@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
-const LAYERS: [&str; 23] = [
+const LAYERS: [&str; 26] = [
     "error",
     "id",
+    "drawing",
     "storage",
     "portable",
     "files",
@@ -28,7 +29,9 @@ const LAYERS: [&str; 23] = [
     "jobs",
     "context",
     "extend",
+    "graph",
     "bag",
+    "delayed",
 ];
 
 /// Maximum number of lines of code of a file, without comments, blank lines and unit tests.

@@ -14,6 +14,7 @@ fn context() -> ErrorContext {
         location: Some(std::panic::Location::caller().into()),
         partition: Some(7),
         task: Some(8),
+        key: Some("a key".to_owned()),
         path: Some("/data/päth".into()),
         offset: Some(1 << 40),
         record: Some(1 << 41),
