@@ -126,10 +126,6 @@ pub fn from_delayed<T: Data + Sync + Clone>(
     Context::default().from_delayed(parts)
 }
 
-#[expect(
-    clippy::wrong_self_convention,
-    reason = "named as the function at the root, which is this on the default context"
-)]
 impl Context {
     /// Like [`from_delayed`](crate::from_delayed()), in this context.
     #[track_caller]
