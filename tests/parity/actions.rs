@@ -47,6 +47,7 @@ checks! {
     "context" => |c| is(Ok(pairs(c).context().range(0..3).partitions()), Some(3));
     "explain" => |c| is(Ok(pairs(c).sum_by_key().explain().stages().len()), 2);
     "Plan::stages_dot" => |c| is(Ok(numbers(c).explain().stages_dot().starts_with("digraph")), true);
+    "Plan::stages_svg" => |c| is(Ok(numbers(c).explain().stages_svg().starts_with("<svg")), true);
     "Plan::lineage_dot" => |c| is(Ok(numbers(c).explain().lineage_dot().starts_with("digraph")), true);
     "Context::last_job" => |c| {
         numbers(c).count()?;
