@@ -95,7 +95,7 @@ impl Plan {
 impl<'p> Placed<'p> {
     fn new(stage: &'p PlanStage) -> Self {
         let title = format!(
-            "stage {}: {} partitions",
+            "stage {} (partitions: {})",
             stage.number,
             stage.partitions_text()
         );
@@ -145,7 +145,7 @@ fn write_arrow(
 ) -> fmt::Result {
     let (x1, y1) = (from.x + from.width, from.y + from.height / 2);
     let (x2, y2) = (to.x, to.y + to.height / 2);
-    let (x, y) = (x1.midpoint(x2), y1.midpoint(y2));
+    let (x, y) = (x1.midpoint(x2), y1.min(y2) - 5);
     let dashes = if arrow.is_filter {
         " stroke-dasharray=\"4\""
     } else {
@@ -156,8 +156,7 @@ fn write_arrow(
         text,
         "<path d=\"M{x1} {y1}C{x} {y1} {x} {y2} {x2} {y2}\" fill=\"none\" stroke=\"#555\"{dashes} \
          marker-end=\"url(#head)\"/>\n\
-         <text x=\"{x}\" y=\"{}\" text-anchor=\"middle\" fill=\"#555\">{label}</text>",
-        y - 5
+         <text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\" fill=\"#555\">{label}</text>"
     )
 }
 
