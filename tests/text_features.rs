@@ -44,7 +44,8 @@ fn all<T: Text + ?Sized, P: Pipeline<Out = T>>(
 }
 
 fn expected() -> (Vec<Vec<String>>, Vec<Request>) {
-    let [number, request, mixed] = [NUMBER, REQUEST, "(?i)É|x*"].map(|p| Regex::new(p).unwrap());
+    let [number, request, mixed] =
+        [NUMBER, REQUEST, "(?i)É|x*"].map(|p| Regex::new(p).expect("a pattern"));
     let owned = |found: &dyn Fn(&'static str) -> Vec<&'static str>| -> Vec<String> {
         LINES
             .iter()
@@ -67,7 +68,13 @@ fn expected() -> (Vec<Vec<String>>, Vec<Request>) {
     let requests = LINES.iter().filter_map(|line| {
         let groups = request.captures(line)?;
         let text = |index: usize| groups[index].to_owned();
-        Some((text(1), text(2), text(3), groups[4].parse().unwrap(), None))
+        Some((
+            text(1),
+            text(2),
+            text(3),
+            groups[4].parse().expect("a number"),
+            None,
+        ))
     });
     (results, requests.collect())
 }

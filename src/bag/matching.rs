@@ -18,10 +18,6 @@ use crate::task::Site;
 /// The crate [regex](https://docs.rs/regex/latest/regex/#syntax) defines the syntax. Flags are part of the pattern:
 /// `(?i)error` ignores case. For bytes that are not UTF-8, `(?-u)` switches Unicode off. Each task has its own copy of
 /// the compiled expression, so that threads do not wait for each other.
-///
-/// # Errors
-///
-/// Each method returns an error if `pattern` is invalid. It contains the error of the crate regex.
 impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     fn match_at<O: MatchStep<T>>(self, site: Site, step: O) -> Bag<O::Out, WithScratch<P, O>> {
         self.then(site, |parent| WithScratch { parent, step })
@@ -47,6 +43,10 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// For a text without special characters, [`containing`](Bag::containing) is faster.
     ///
+    /// # Errors
+    ///
+    /// Returns an error if `pattern` is invalid. It contains the error of the crate regex.
+    ///
     /// # Examples
     ///
     /// ```
@@ -62,6 +62,10 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Keeps the records in which `pattern` matches no part, as `grep -v` does.
     ///
+    /// # Errors
+    ///
+    /// Returns an error if `pattern` is invalid. It contains the error of the crate regex.
+    ///
     /// # Examples
     ///
     /// ```
@@ -76,6 +80,10 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Returns all parts of each record that `pattern` matches, without copying them, as `grep -o` does. Matches do not
     /// overlap.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if `pattern` is invalid. It contains the error of the crate regex.
     ///
     /// # Examples
     ///

@@ -3,9 +3,8 @@
 use std::marker::PhantomData;
 
 use super::Bag;
-use crate::operators::neighbours::{
-    ChunkBy, ChunkWhile, Dedup, DedupCounted, InChunks, Runs, Windows,
-};
+use crate::operators::neighbours::{InChunks, Windows};
+use crate::operators::runs::{ChunkBy, ChunkWhile, Dedup, DedupCounted, Runs};
 use crate::pipeline::{Call, Data, Pipeline, Plain, Record};
 use crate::task::Site;
 

@@ -28,7 +28,7 @@
 //! | `combining` | the operators of `combine_by_key` as data |
 //! | `combine_any_order`, `combine_in_order` | `combine_by_key` if the order of combining cannot matter, and if it may |
 //! | `combines`, `joinings` | the special cases of `combine_by_key` and of `join` |
-//! | `scans`, `neighbours`, `ngrams`, `ranges` | the special cases of `scan` |
+//! | `scans`, `neighbours`, `runs`, `ngrams`, `ranges` | the special cases of `scan` |
 //! | `random` | pseudorandom numbers by seed and place |
 //! | `values` | the values of a group as a stream |
 
@@ -79,6 +79,7 @@ pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;
 pub(crate) mod results;
+pub(crate) mod runs;
 pub(crate) mod sample;
 pub(crate) mod sample_exact;
 pub(crate) mod scan;

@@ -2,6 +2,7 @@
 
 mod description;
 mod render;
+mod svg;
 
 pub use description::{Plan, PlanOperator, PlanStage, StageOutput};
 

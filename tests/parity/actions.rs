@@ -1,11 +1,12 @@
 //! Actions that return records, and outputs.
 
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-use holdall::{Counter, TextWriter};
+use holdall::{CancelHandle, Counter, TextWriter};
 
 use crate::common::{Files, concatenation};
-use crate::{checks, is, lines, numbers, pairs};
+use crate::{checks, has, is, lines, numbers, pairs};
 
 checks! {
     "collect" => |c| is(numbers(c).collect(), [0, 1, 2, 3, 4, 5]);
@@ -46,7 +47,31 @@ checks! {
     "eq" => |c| is(numbers(c).eq(&numbers(c).coalesce(1)), true);
     "context" => |c| is(Ok(pairs(c).context().range(0..3).partitions()), Some(3));
     "explain" => |c| is(Ok(pairs(c).sum_by_key().explain().stages().len()), 2);
+    "start" => |c| {
+        is(numbers(c).start(|bag| bag.count())?.result(), 6)?;
+        is(c.start(|context| context.range(0..3).count())?.result(), 3)
+    };
+    "submit" => |c| is(c.submit(|n: i64| n + 1, 1)?.result(), 2);
+    "in_context" => |c| is(holdall::range(0..3).in_context(c).count(), 3);
+    "timeout" => |c| is(numbers(c).timeout(Duration::from_secs(60)).count(), 6);
+    "Context::with_cancel" => |c| {
+        let cancel = CancelHandle::new();
+        let cancelled = c.with_cancel(&cancel);
+        cancel.cancel();
+        let error = numbers(&cancelled).count().expect_err("it is cancelled");
+        is(Ok(error.is_cancelled()), true)
+    };
+    "Context::with_deadline" => |c| {
+        let late = c.with_deadline(Instant::now() + Duration::from_secs(60));
+        is(numbers(&late).count(), 6)
+    };
+    "delayed" => |c| is(numbers(c).delayed().sum().compute(), 15);
+    "with_delayed" => |c| {
+        let max = numbers(c).delayed().max();
+        has(numbers(c).with_delayed(&max).filter(|max, n| Some(*n) == *max), [5])
+    };
     "Plan::stages_dot" => |c| is(Ok(numbers(c).explain().stages_dot().starts_with("digraph")), true);
+    "Plan::stages_svg" => |c| is(Ok(numbers(c).explain().stages_svg().starts_with("<svg")), true);
     "Plan::lineage_dot" => |c| is(Ok(numbers(c).explain().lineage_dot().starts_with("digraph")), true);
     "Context::last_job" => |c| {
         numbers(c).count()?;
