@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::map::{Graph, Slot, SlotContent};
-use crate::drawing::{DrawnBox, GraphDrawing, Shape, quoted, svg};
+use super::map::{Graph, GraphSlot, SlotContent};
+use crate::drawing::{BoxShape, DrawnBox, GraphDrawing, quoted, svg};
 
 /// Maximum number of boxes of a drawing with a box for each key. Nobody could read more.
 const MAX_BOXES: usize = 2_000;
@@ -31,9 +31,9 @@ impl Graph {
         // Writing to a string cannot fail.
         for (number, drawn) in drawing.boxes.iter().enumerate() {
             let style = match drawn.shape {
-                Shape::Round => ", style=rounded",
-                Shape::Sharp => "",
-                Shape::Dashed => ", style=dashed",
+                BoxShape::Round => ", style=rounded",
+                BoxShape::Sharp => "",
+                BoxShape::Dashed => ", style=dashed",
             };
             let label = quoted(&drawn.lines.join("\n"));
             let _ = writeln!(text, "    n{number} [label={label}{style}];");
@@ -123,7 +123,7 @@ impl Graph {
     }
 }
 
-impl Slot {
+impl GraphSlot {
     /// Returns the name of the function, or the type of the data.
     fn kind(&self) -> String {
         match &self.content {
@@ -141,9 +141,9 @@ impl Slot {
             lines.insert(0, self.key.as_ref().to_owned());
         }
         let (shape, location) = match &self.content {
-            Some(SlotContent::Call(call)) => (Shape::Round, Some(call.site.location)),
-            Some(SlotContent::Data(constant)) => (Shape::Sharp, Some(constant.site.location)),
-            Some(SlotContent::Alias(_)) | None => (Shape::Dashed, None),
+            Some(SlotContent::Call(call)) => (BoxShape::Round, Some(call.site.location)),
+            Some(SlotContent::Data(constant)) => (BoxShape::Sharp, Some(constant.site.location)),
+            Some(SlotContent::Alias(_)) | None => (BoxShape::Dashed, None),
         };
         let hint = match location {
             Some(location) => format!("{kind} at {location}"),
