@@ -18,10 +18,12 @@ impl Graph {
     /// ```
     /// use holdall::graph::{Graph, data, task};
     ///
-    /// let graph = Graph::from([("a", data(1)), ("b", task(i32::abs, ["a"]))]);
+    /// fn inc(x: i32) -> i32 { x + 1 }
+    ///
+    /// let graph = Graph::from([("a", data(1)), ("b", task(inc, ["a"]))]);
     /// let dot = graph.dot();
     /// assert!(dot.starts_with("digraph tasks {"));
-    /// assert!(dot.contains("n1 [label=\"b\\nabs\", style=rounded];"));
+    /// assert!(dot.contains("n1 [label=\"b\\ninc\", style=rounded];"));
     /// assert!(dot.contains("n0 -> n1;"));
     /// ```
     #[must_use]
@@ -168,9 +170,15 @@ fn short(name: &str) -> String {
     text
 }
 
-/// Returns the last segment of a path. That of a closure is the function around it, as closures have no names.
+/// Returns the last segment of a path, with the `::` after or before it: those of `a::main::` and of `::a::new` are
+/// `main::` and `::new`.
 fn last_of(path: &str) -> &str {
-    path.rsplit("::").next().unwrap_or(path)
+    let segments = path.strip_suffix("::").unwrap_or(path);
+    match segments.rfind("::") {
+        Some(at) if path.starts_with("::") => &path[at..],
+        Some(at) => &path[at + 2..],
+        None => path,
+    }
 }
 
 #[cfg(test)]
@@ -179,6 +187,8 @@ mod tests {
 
     #[test]
     fn names_have_no_paths() {
+        assert_eq!(short("core::num::<impl i32>::abs"), "<impl i32>::abs");
+        assert_eq!(short("alloc::vec::Vec<u8>::new"), "Vec<u8>::new");
         assert_eq!(short("a::b::inc"), "inc");
         assert_eq!(
             short("data alloc::vec::Vec<alloc::string::String>"),
