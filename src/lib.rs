@@ -68,6 +68,7 @@
 //! | [`from_vec`], [`range`] | 64, or one per record if there are fewer | of the source |
 //! | [`from_iter`], [`from_fn`] | filled as records arrive: 64 records, then 128, and so on up to [1,024 or more](Context::from_iter) | of the source |
 //! | [`from_source`] | one per [split](Source::splits) | of the source |
+//! | [`from_delayed`] | one per value | of the values |
 //! | [`map`](Bag::map), [`filter`](Bag::filter), [`flat_map`](Bag::flat_map) and all other per-record methods | unchanged | unchanged |
 //! | [`map_partitions`](Bag::map_partitions) | unchanged | of the calls to `emit` in each partition |
 //! | [`persist`](Bag::persist), [`sample`](Bag::sample) and the other samples, [`split_random`](Bag::split_random) | unchanged | unchanged |

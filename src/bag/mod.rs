@@ -67,7 +67,7 @@ use crate::context::Context;
 use crate::id::ShuffleId;
 use crate::lineage::{Handle, Keyed, Node, Parent, PendingValue, RecordOrder, ShuffleDependency};
 use crate::operators::map_side::{MapDependency, MapSide, ShuffleKind};
-use crate::operators::results::{PartialResult, PartitionSummary, Results};
+use crate::operators::results::{PartialResult, PartialResults, PartitionSummary};
 use crate::pipeline::{Boxed, Link, Pipeline, Record};
 use crate::task::Site;
 
@@ -182,7 +182,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         bag: u32,
         summaries: Vec<PartitionSummary<T>>,
     ) -> Bag<PartialResult> {
-        let make = |parent| Results {
+        let make = |parent| PartialResults {
             parent,
             bag,
             summaries,

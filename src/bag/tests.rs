@@ -15,7 +15,7 @@ use crate::operators::actions::{
 };
 use crate::operators::from_source::{Reading, Source};
 use crate::operators::map_partitions::Records;
-use crate::pipeline::{Action, Data, Initial, Plain, State, Stated};
+use crate::pipeline::{Action, ClosureState, Data, Initial, Plain, Stated};
 use crate::plan::JobPlan;
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::ResultStage;
@@ -725,7 +725,7 @@ fn actions_travel() {
     let fold = Fold {
         site: site(),
         make: Initial(1000),
-        add: Stated(State::given(1), |more: &u64, sum: u64, n: u64| {
+        add: Stated(ClosureState::given(1), |more: &u64, sum: u64, n: u64| {
             sum + n + more
         }),
         types: PhantomData,
@@ -737,7 +737,7 @@ fn actions_travel() {
     let top = Top {
         site: site(),
         n: 4,
-        compare: Stated(State::given(10), |ten: &u64, a: &u64, b: &u64| {
+        compare: Stated(ClosureState::given(10), |ten: &u64, a: &u64, b: &u64| {
             (b % ten).cmp(&(a % ten))
         }),
         records: PhantomData,
@@ -751,7 +751,7 @@ fn actions_travel() {
     assert_eq!(sent, [9, 19, 29, 39]);
     let each = TryForEach {
         site: site(),
-        op: Stated(State::given(100), |more: &u64, n: u64| {
+        op: Stated(ClosureState::given(100), |more: &u64, n: u64| {
             u8::try_from(n + more).map(|_| ())
         }),
         error: PhantomData::<fn() -> std::num::TryFromIntError>,

@@ -11,7 +11,7 @@ use crate::operators::inspect::Inspect;
 use crate::operators::map_partitions::Records;
 use crate::operators::try_step::TryFilter;
 use crate::operators::values::Values;
-use crate::pipeline::{Data, Pipeline, Record, State, Stated};
+use crate::pipeline::{ClosureState, Data, Pipeline, Record, Stated};
 use crate::task::Site;
 
 /// A bag, and a state that the closures of its next method receive. Created by [`Bag::with`].
@@ -71,7 +71,7 @@ use crate::task::Site;
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct BagWith<T: Record + ?Sized, P, S> {
     pub(super) bag: Bag<T, P>,
-    state: State<S>,
+    state: ClosureState<S>,
 }
 
 impl<T: Record + ?Sized, P, S> Clone for BagWith<T, P, S> {
@@ -94,10 +94,10 @@ impl<T: Record + ?Sized, P, S: fmt::Debug> fmt::Debug for BagWith<T, P, S> {
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
     pub(super) fn new(bag: Bag<T, P>, state: S) -> Self {
-        Self::of_state(bag, State::given(state))
+        Self::of_state(bag, ClosureState::given(state))
     }
 
-    pub(crate) fn of_state(bag: Bag<T, P>, state: State<S>) -> Self {
+    pub(crate) fn of_state(bag: Bag<T, P>, state: ClosureState<S>) -> Self {
         Self { bag, state }
     }
 

@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::node::{AnyDelayed, Delayed, DelayedArgument, Work};
+use super::node::{AnyDelayed, Delayed, DelayedArgument, DelayedWork};
 use crate::error::Site;
 use crate::graph::{
-    Argument, ByRef, ByValue, Fallible, Infallible, Outcome, OwnedArgument, TaskFunction,
+    Argument, ByRef, ByValue, Fallible, Infallible, OwnedArgument, TaskFunction, TaskOutput,
     any_function,
 };
 use crate::pipeline::Data;
@@ -90,7 +90,7 @@ where
 /// ```
 #[track_caller]
 pub fn value<T: Data + Sync>(value: T) -> Delayed<T> {
-    Delayed::new(Work::Value(Arc::new(value)), Site::new("value"))
+    Delayed::new(DelayedWork::Value(Arc::new(value)), Site::new("value"))
 }
 
 /// Returns the values of several delayed values, in their order, as one delayed value. They are cloned.
@@ -109,7 +109,7 @@ pub fn gather<T: Data + Sync + Clone>(
     arguments[0] = DelayedArgument::All(count);
     let function = any_function::<_, _, Infallible>(<[T]>::to_vec);
     Delayed::new(
-        Work::Call {
+        DelayedWork::Call {
             function,
             arguments,
         },
@@ -142,7 +142,7 @@ where
     let arguments = nodes.map(|AnyDelayed(node)| DelayedArgument::Node(node));
     let arguments = arguments.collect();
     Delayed::new(
-        Work::Call {
+        DelayedWork::Call {
             function,
             arguments,
         },
@@ -169,7 +169,7 @@ impl<T: Data + Sync> Delayed<T> {
         let function = any_function::<_, ByRef<(PhantomData<T>,)>, Infallible>(function);
         let arguments = vec![DelayedArgument::Node(self.node.clone())];
         Delayed::new(
-            Work::Call {
+            DelayedWork::Call {
                 function,
                 arguments,
             },
@@ -219,7 +219,7 @@ macro_rules! delayed_function {
         impl<F, O, $($type: ?Sized + $bound),*> DelayedFunction<$marker, O> for F
         where
             F: TaskFunction<$marker>,
-            O: Outcome<F::Output>,
+            O: TaskOutput<F::Output>,
         {
             type Call =
                 Box<dyn Fn($(Delayed<<$type as Argument>::Value>),*) -> Delayed<O::Value> + Send + Sync>;
@@ -229,7 +229,7 @@ macro_rules! delayed_function {
                 Box::new(move |$($argument: Delayed<<$type as Argument>::Value>),*| {
                     let function = Arc::clone(&function);
                     let arguments = vec![$(DelayedArgument::Node($argument.node)),*];
-                    Delayed::new(Work::Call { function, arguments }, site)
+                    Delayed::new(DelayedWork::Call { function, arguments }, site)
                 })
             }
         }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::bag_result::BagResult;
-use super::node::{DelayedArgument, DelayedNode, Work};
+use super::node::{DelayedArgument, DelayedNode, DelayedWork};
 use super::pending::Pending;
 use crate::bag::union_all_at;
 use crate::context::Context;
@@ -37,8 +37,8 @@ struct Missing {
 impl Missing {
     fn new(node: &Arc<DelayedNode>) -> Self {
         let pending = match &node.work {
-            Work::Bag(result) => result.bag.pending_values(),
-            Work::Value(_) | Work::Call { .. } => Vec::new(),
+            DelayedWork::Bag(result) => result.bag.pending_values(),
+            DelayedWork::Value(_) | DelayedWork::Call { .. } => Vec::new(),
         };
         Self {
             node: Arc::clone(node),
@@ -49,8 +49,8 @@ impl Missing {
     /// Returns the context of its bag.
     fn context(&self) -> Option<Context> {
         match &self.node.work {
-            Work::Bag(result) => Some(result.bag.context().clone()),
-            Work::Value(_) | Work::Call { .. } => None,
+            DelayedWork::Bag(result) => Some(result.bag.context().clone()),
+            DelayedWork::Value(_) | DelayedWork::Call { .. } => None,
         }
     }
 
@@ -91,7 +91,7 @@ impl Computation {
                 self.context = missing.iter().find_map(Missing::context);
             }
             let is_ready = |missing: &&Missing| {
-                matches!(missing.node.work, Work::Bag(_))
+                matches!(missing.node.work, DelayedWork::Bag(_))
                     && missing.needs().all(|need| self.value(need).is_some())
             };
             let ready: Vec<_> = missing.iter().filter(is_ready).collect();
@@ -172,7 +172,7 @@ impl Computation {
         list: &mut TaskList,
         tasks: &mut HashMap<usize, u32>,
     ) -> Result<Option<u32>> {
-        let Work::Call {
+        let DelayedWork::Call {
             function,
             arguments,
         } = &node.work
@@ -208,7 +208,7 @@ impl Computation {
         let mut groups: Vec<Vec<(&Missing, &BagResult)>> = Vec::new();
         let mut places = HashMap::new();
         for missing in ready {
-            let Work::Bag(result) = &missing.node.work else {
+            let DelayedWork::Bag(result) = &missing.node.work else {
                 continue;
             };
             for pending in missing.pending.iter().filter_map(as_pending) {

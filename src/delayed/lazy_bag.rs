@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::bag_result::{AnyBag, BagResult};
-use super::node::{Delayed, Work};
+use super::node::{Delayed, DelayedWork};
 use super::pending::Pending;
 use crate::bag::{Bag, BagWith};
 use crate::context::Context;
@@ -12,7 +12,7 @@ use crate::error::Site;
 use crate::lineage::Node;
 use crate::operators::from_parts::FromParts;
 use crate::operators::results::ResultOf;
-use crate::pipeline::{Data, Pipeline, Record, State};
+use crate::pipeline::{ClosureState, Data, Pipeline, Record};
 use crate::portable::Portable;
 use crate::summary::{
     self, CountSummary, Descending, DistinctSummary, ExtremeSummary, FirstSummary, LastSummary,
@@ -72,7 +72,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn with_delayed<S: Data + Sync>(self, state: &Delayed<S>) -> BagWith<T, P, S> {
         let pending = Pending::new([state.clone()], self.context());
         let needed = Arc::clone(&pending);
-        let state = State::later(move || pending.get(0));
+        let state = ClosureState::later(move || pending.get(0));
         BagWith::of_state(self.needing(Site::new("with_delayed"), needed), state)
     }
 
@@ -137,9 +137,9 @@ impl Context {
         let pending = Pending::new(parts, self);
         let part = |number| {
             let pending = Arc::clone(&pending);
-            State::later(move || pending.get(number))
+            ClosureState::later(move || pending.get(number))
         };
-        let parts: Vec<State<Vec<T>>> = (0..pending.nodes.len()).map(part).collect();
+        let parts: Vec<ClosureState<Vec<T>>> = (0..pending.nodes.len()).map(part).collect();
         let node = Node::pending_source(site, parts.len(), pending);
         Bag::of_source(FromParts { parts, site }, node, self.clone()).boxed()
     }
@@ -157,18 +157,18 @@ where
 {
     let summary = Arc::new(ResultOf { site, summary });
     let result = BagResult::new::<T>(Arc::clone(bag), partition, summary);
-    Delayed::new(Work::Bag(result), site)
+    Delayed::new(DelayedWork::Bag(result), site)
 }
 
 /// The result of a summary.
-type Output<S, T> = <S as Summary<T>>::Output;
+type SummaryOutput<S, T> = <S as Summary<T>>::Output;
 
 macro_rules! results {
     ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty)?) -> $summary:ty;)*) => {
         $(
             $(#[$doc])*
             #[track_caller]
-            pub fn $name(&self $(, $argument: $type)?) -> Delayed<Output<$summary, T>>
+            pub fn $name(&self $(, $argument: $type)?) -> Delayed<SummaryOutput<$summary, T>>
             where
                 $summary: Summary<T, Output: Data + Sync> + Portable,
             {
@@ -208,7 +208,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> DelayedBag<T, P> {
 
     /// All records, as [`Bag::collect`] returns them.
     #[track_caller]
-    pub fn collect(&self) -> Delayed<Output<VecSummary, T>>
+    pub fn collect(&self) -> Delayed<SummaryOutput<VecSummary, T>>
     where
         VecSummary: Summary<T, Output: Data + Sync>,
     {

@@ -51,7 +51,7 @@ impl<T> Clone for Delayed<T> {
 pub struct AnyDelayed(pub(super) Link<DelayedNode>);
 
 pub(super) struct DelayedNode {
-    pub(super) work: Work,
+    pub(super) work: DelayedWork,
     pub(super) site: Site,
     pub(super) key: Option<Arc<str>>,
     pub(super) value_type: &'static ValueType,
@@ -59,7 +59,7 @@ pub(super) struct DelayedNode {
 
 /// How a value is computed.
 #[derive(Clone)]
-pub(super) enum Work {
+pub(super) enum DelayedWork {
     Value(Value),
     Call {
         function: Arc<dyn AnyFunction>,
@@ -80,8 +80,8 @@ impl DelayedNode {
     /// Returns the value if nothing has to be computed.
     pub(super) fn constant(&self) -> Option<Constant> {
         match &self.work {
-            Work::Value(value) => Some(self.with(Arc::clone(value))),
-            Work::Call { .. } | Work::Bag(_) => None,
+            DelayedWork::Value(value) => Some(self.with(Arc::clone(value))),
+            DelayedWork::Call { .. } | DelayedWork::Bag(_) => None,
         }
     }
 
@@ -97,8 +97,8 @@ impl DelayedNode {
     /// Returns the delayed values with which its function is called.
     pub(super) fn arguments(&self) -> impl Iterator<Item = &Arc<DelayedNode>> {
         let arguments: &[DelayedArgument] = match &self.work {
-            Work::Call { arguments, .. } => arguments,
-            Work::Value(_) | Work::Bag(_) => &[],
+            DelayedWork::Call { arguments, .. } => arguments,
+            DelayedWork::Value(_) | DelayedWork::Bag(_) => &[],
         };
         arguments.iter().filter_map(|argument| match argument {
             DelayedArgument::Node(node) => Some(&**node),
@@ -108,7 +108,7 @@ impl DelayedNode {
 }
 
 impl<T: Data + Sync> Delayed<T> {
-    pub(super) fn new(work: Work, site: Site) -> Self {
+    pub(super) fn new(work: DelayedWork, site: Site) -> Self {
         let node = DelayedNode {
             work,
             site,

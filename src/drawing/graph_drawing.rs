@@ -12,11 +12,11 @@ pub(crate) struct DrawnBox {
     pub(crate) lines: Vec<String>,
     /// Text that appears when the mouse is over the box.
     pub(crate) hint: String,
-    pub(crate) shape: Shape,
+    pub(crate) shape: BoxShape,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub(crate) enum BoxShape {
     /// Work: a box with round corners.
     Round,
     /// Data: a box.

@@ -26,19 +26,19 @@ struct Visited {
 /// Returns the boxes, each after all that are below it.
 fn top_down(below: &[Vec<usize>]) -> Vec<Visited> {
     #[derive(Clone, Copy, PartialEq)]
-    enum State {
+    enum Visit {
         New,
         OnPath,
         Done,
     }
 
-    let mut states = vec![State::New; below.len()];
+    let mut states = vec![Visit::New; below.len()];
     let mut order = Vec::with_capacity(below.len());
     for root in 0..below.len() {
-        if states[root] != State::New {
+        if states[root] != Visit::New {
             continue;
         }
-        states[root] = State::OnPath;
+        states[root] = Visit::OnPath;
         // Boxes on the path, each with the position of its next arrow.
         let mut path = vec![(
             Visited {
@@ -50,23 +50,23 @@ fn top_down(below: &[Vec<usize>]) -> Vec<Visited> {
         while let Some((visited, next)) = path.last_mut() {
             let Some(to) = below[visited.number].get(*next).copied() else {
                 if let Some((visited, _)) = path.pop() {
-                    states[visited.number] = State::Done;
+                    states[visited.number] = Visit::Done;
                     order.push(visited);
                 }
                 continue;
             };
             *next += 1;
             match states[to] {
-                State::New => {
-                    states[to] = State::OnPath;
+                Visit::New => {
+                    states[to] = Visit::OnPath;
                     let visited = Visited {
                         number: to,
                         upwards: Vec::new(),
                     };
                     path.push((visited, 0));
                 }
-                State::OnPath => visited.upwards.push(to),
-                State::Done => {}
+                Visit::OnPath => visited.upwards.push(to),
+                Visit::Done => {}
             }
         }
     }

@@ -15,7 +15,7 @@ mod layout;
 mod levels;
 mod svg;
 
-pub(crate) use graph_drawing::{DrawnBox, GraphDrawing, Shape};
+pub(crate) use graph_drawing::{BoxShape, DrawnBox, GraphDrawing};
 pub(crate) use svg::svg;
 
 /// Quotes a label for Graphviz.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::graph_drawing::{GraphDrawing, Shape};
+use super::graph_drawing::{BoxShape, GraphDrawing};
 use super::layout::{DrawingLayout, layout};
 
 /// Width of a letter, height of a line, margin within a box, and space between two levels, in pixels.
@@ -56,9 +56,9 @@ pub(crate) fn svg(drawing: &GraphDrawing) -> String {
         let (x, y) = (placed.x + MARGIN, top(placed.level, height));
         let (left, width) = (x - placed.width / 2.0, placed.width);
         let shape = match drawn.shape {
-            Shape::Round => " rx=\"8\"",
-            Shape::Sharp => "",
-            Shape::Dashed => " class=\"dashed\"",
+            BoxShape::Round => " rx=\"8\"",
+            BoxShape::Sharp => "",
+            BoxShape::Dashed => " class=\"dashed\"",
         };
         // Writing to a string cannot fail.
         let _ = write!(
@@ -137,7 +137,7 @@ mod tests {
         let drawn = |text: &str| DrawnBox {
             lines: vec![text.to_owned()],
             hint: text.to_owned(),
-            shape: Shape::Round,
+            shape: BoxShape::Round,
         };
         let long = "x".repeat(100);
         let drawing = GraphDrawing {

@@ -257,7 +257,7 @@ pub(super) fn load_function(from: &mut Loader<'_>) -> Result<Arc<dyn AnyFunction
 }
 
 /// What the value of a task is, given what its function returns.
-pub trait Outcome<O>: 'static {
+pub trait TaskOutput<O>: 'static {
     /// The value.
     type Value: Data + Sync;
 
@@ -273,7 +273,7 @@ pub struct Infallible;
 #[derive(Debug)]
 pub struct Fallible;
 
-impl<T: Data + Sync> Outcome<T> for Infallible {
+impl<T: Data + Sync> TaskOutput<T> for Infallible {
     type Value = T;
 
     fn of(output: T) -> Result<T, BoxError> {
@@ -281,7 +281,7 @@ impl<T: Data + Sync> Outcome<T> for Infallible {
     }
 }
 
-impl<T: Data + Sync, E: Into<BoxError>> Outcome<Result<T, E>> for Fallible {
+impl<T: Data + Sync, E: Into<BoxError>> TaskOutput<Result<T, E>> for Fallible {
     type Value = T;
 
     fn of(output: Result<T, E>) -> Result<T, BoxError> {
@@ -300,7 +300,7 @@ pub(crate) fn any_function<F, M, O>(function: F) -> Arc<dyn AnyFunction>
 where
     F: TaskFunction<M>,
     M: 'static,
-    O: Outcome<F::Output>,
+    O: TaskOutput<F::Output>,
 {
     Arc::new(TypedFunction::<F, M, O> {
         function,
@@ -312,7 +312,7 @@ impl<F, M, O> AnyFunction for TypedFunction<F, M, O>
 where
     F: TaskFunction<M>,
     M: 'static,
-    O: Outcome<F::Output>,
+    O: TaskOutput<F::Output>,
 {
     fn signature(&self) -> &'static Signature {
         const {
@@ -343,7 +343,7 @@ fn load<F, M, O>(from: &mut Loader<'_>) -> Result<Arc<dyn AnyFunction>>
 where
     F: TaskFunction<M>,
     M: 'static,
-    O: Outcome<F::Output>,
+    O: TaskOutput<F::Output>,
 {
     Ok(any_function::<F, M, O>(from.code()?))
 }

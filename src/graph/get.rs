@@ -79,7 +79,7 @@ pub(crate) fn run(
     wanted: &[u32],
     site: Site,
 ) -> Result<Vec<Value>> {
-    let (layers, wanted) = layers(list, wanted, context.is_remote())?;
+    let (layers, wanted) = in_task(|| layers(list, wanted, context.is_remote()))?;
     let set = LayerSet {
         number: 0,
         layers: layers.into_iter().map(|layer| layer as _).collect(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::function::{AnyFunction, Fallible, Infallible, Outcome, TaskFunction, any_function};
+use super::function::{AnyFunction, Fallible, Infallible, TaskFunction, TaskOutput, any_function};
 use super::operand::Constant;
 use crate::error::{BoxError, Site};
 use crate::layers::ValueType;
@@ -135,7 +135,7 @@ fn call<F, M, O, N>(function: F, needs: N, site: Site) -> Item
 where
     F: TaskFunction<M>,
     M: 'static,
-    O: Outcome<F::Output>,
+    O: TaskOutput<F::Output>,
     N: TaskNeeds,
 {
     let mut calls = Vec::new();

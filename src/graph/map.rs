@@ -44,12 +44,12 @@ use crate::error::Site;
 #[derive(Clone, Default)]
 pub struct Graph {
     numbers: HashMap<Arc<str>, u32>,
-    pub(super) slots: Vec<Slot>,
+    pub(super) slots: Vec<GraphSlot>,
 }
 
 /// A key, or a task below that of a key.
 #[derive(Clone)]
-pub(super) struct Slot {
+pub(super) struct GraphSlot {
     /// The key. A task without a key has that of the task that it was created for.
     pub(super) key: Arc<str>,
     pub(super) has_key: bool,
@@ -125,7 +125,7 @@ impl Graph {
                 let mut own = Vec::with_capacity(calls.len());
                 for call in calls {
                     let call = self.call(call, &own);
-                    own.push(self.push(Slot {
+                    own.push(self.push(GraphSlot {
                         key: Arc::clone(&key),
                         has_key: false,
                         content: Some(SlotContent::Call(call)),
@@ -147,7 +147,7 @@ impl Graph {
             return *number;
         }
         let key: Arc<str> = key.into();
-        let number = self.push(Slot {
+        let number = self.push(GraphSlot {
             key: Arc::clone(&key),
             has_key: true,
             content: None,
@@ -156,7 +156,7 @@ impl Graph {
         number
     }
 
-    fn push(&mut self, slot: Slot) -> u32 {
+    fn push(&mut self, slot: GraphSlot) -> u32 {
         let Ok(number) = u32::try_from(self.slots.len()) else {
             panic!("the graph has too many keys");
         };
@@ -239,7 +239,7 @@ impl Graph {
     }
 
     /// Creates a graph of some slots of this one, in their order.
-    pub(super) fn of_slots(slots: impl IntoIterator<Item = (u32, Slot)>) -> Self {
+    pub(super) fn of_slots(slots: impl IntoIterator<Item = (u32, GraphSlot)>) -> Self {
         let mut graph = Self::new();
         let mut moved = HashMap::new();
         for (number, slot) in slots {

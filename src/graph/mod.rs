@@ -40,7 +40,7 @@ mod transform;
 pub(crate) use function::{AnyFunction, any_function};
 pub use function::{Argument, Borrowing, ByRef, ByValue, OwnedArgument, TaskFunction, by_ref};
 #[doc(hidden)]
-pub use function::{Fallible, Infallible, Outcome};
+pub use function::{Fallible, Infallible, TaskOutput};
 pub use get::GraphKeys;
 pub(crate) use get::run as run_tasks;
 pub use item::{Item, TaskNeed, TaskNeeds, alias, all, data, task, try_task};

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use super::code_table::CodeTable;
 use super::operand::Operand;
 use super::task_list::{ListedTask, TaskList};
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::layers::Wanted;
 
 /// Maximum number of calls that are fused. A job is cancelled, and retries what was lost, in units of these.
@@ -108,8 +108,8 @@ fn inline_constants(list: &mut TaskList, is_remote: bool) -> Result<()> {
             continue;
         };
         let constant = &list.constants[*number as usize];
-        let is_small =
-            !is_remote || constant.value_type.bytes(&constant.value)? <= MAX_INLINE_BYTES;
+        let bytes = || constant.value_type.bytes(&constant.value);
+        let is_small = !is_remote || caught(Some(constant.site), bytes)? <= MAX_INLINE_BYTES;
         *inline = is_small.then_some(*number);
     }
     for operand in &mut list.operands {

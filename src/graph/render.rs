@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::map::{Graph, Slot, SlotContent};
-use crate::drawing::{DrawnBox, GraphDrawing, Shape, quoted, svg};
+use super::map::{Graph, GraphSlot, SlotContent};
+use crate::drawing::{BoxShape, DrawnBox, GraphDrawing, quoted, svg};
 
 /// Maximum number of boxes of a drawing with a box for each key. Nobody could read more.
 const MAX_BOXES: usize = 2_000;
@@ -18,10 +18,12 @@ impl Graph {
     /// ```
     /// use holdall::graph::{Graph, data, task};
     ///
-    /// let graph = Graph::from([("a", data(1)), ("b", task(i32::abs, ["a"]))]);
+    /// fn inc(x: i32) -> i32 { x + 1 }
+    ///
+    /// let graph = Graph::from([("a", data(1)), ("b", task(inc, ["a"]))]);
     /// let dot = graph.dot();
     /// assert!(dot.starts_with("digraph tasks {"));
-    /// assert!(dot.contains("n1 [label=\"b\\nabs\", style=rounded];"));
+    /// assert!(dot.contains("n1 [label=\"b\\ninc\", style=rounded];"));
     /// assert!(dot.contains("n0 -> n1;"));
     /// ```
     #[must_use]
@@ -31,9 +33,9 @@ impl Graph {
         // Writing to a string cannot fail.
         for (number, drawn) in drawing.boxes.iter().enumerate() {
             let style = match drawn.shape {
-                Shape::Round => ", style=rounded",
-                Shape::Sharp => "",
-                Shape::Dashed => ", style=dashed",
+                BoxShape::Round => ", style=rounded",
+                BoxShape::Sharp => "",
+                BoxShape::Dashed => ", style=dashed",
             };
             let label = quoted(&drawn.lines.join("\n"));
             let _ = writeln!(text, "    n{number} [label={label}{style}];");
@@ -123,7 +125,7 @@ impl Graph {
     }
 }
 
-impl Slot {
+impl GraphSlot {
     /// Returns the name of the function, or the type of the data.
     fn kind(&self) -> String {
         match &self.content {
@@ -141,9 +143,9 @@ impl Slot {
             lines.insert(0, self.key.as_ref().to_owned());
         }
         let (shape, location) = match &self.content {
-            Some(SlotContent::Call(call)) => (Shape::Round, Some(call.site.location)),
-            Some(SlotContent::Data(constant)) => (Shape::Sharp, Some(constant.site.location)),
-            Some(SlotContent::Alias(_)) | None => (Shape::Dashed, None),
+            Some(SlotContent::Call(call)) => (BoxShape::Round, Some(call.site.location)),
+            Some(SlotContent::Data(constant)) => (BoxShape::Sharp, Some(constant.site.location)),
+            Some(SlotContent::Alias(_)) | None => (BoxShape::Dashed, None),
         };
         let hint = match location {
             Some(location) => format!("{kind} at {location}"),
@@ -168,9 +170,15 @@ fn short(name: &str) -> String {
     text
 }
 
-/// Returns the last segment of a path. That of a closure is the function around it, as closures have no names.
+/// Returns the last segment of a path, with the `::` after or before it: those of `a::main::` and of `::a::new` are
+/// `main::` and `::new`.
 fn last_of(path: &str) -> &str {
-    path.rsplit("::").next().unwrap_or(path)
+    let segments = path.strip_suffix("::").unwrap_or(path);
+    match segments.rfind("::") {
+        Some(at) if path.starts_with("::") => &path[at..],
+        Some(at) => &path[at + 2..],
+        None => path,
+    }
 }
 
 #[cfg(test)]
@@ -179,6 +187,8 @@ mod tests {
 
     #[test]
     fn names_have_no_paths() {
+        assert_eq!(short("core::num::<impl i32>::abs"), "<impl i32>::abs");
+        assert_eq!(short("alloc::vec::Vec<u8>::new"), "Vec<u8>::new");
         assert_eq!(short("a::b::inc"), "inc");
         assert_eq!(
             short("data alloc::vec::Vec<alloc::string::String>"),

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 
 use crate::error::Result;
-use crate::pipeline::{Data, Pipeline, State};
+use crate::pipeline::{ClosureState, Data, Pipeline};
 use crate::portable::{Loader, Portable, Saver};
 use crate::task::{Flow, Partition, STOP_CHECK_RECORDS, Site, Task};
 
 pub(crate) struct FromParts<T> {
-    pub(crate) parts: Vec<State<Vec<T>>>,
+    pub(crate) parts: Vec<ClosureState<Vec<T>>>,
     pub(crate) site: Site,
 }
 

@@ -110,7 +110,7 @@ where
 pub(crate) type PartialResult = (u32, u32, Vec<u8>);
 
 /// Replaces the records of each partition by one part for each result.
-pub(crate) struct Results<P: Pipeline> {
+pub(crate) struct PartialResults<P: Pipeline> {
     pub(crate) parent: Arc<P>,
     /// Number of the bag.
     pub(crate) bag: u32,
@@ -120,7 +120,7 @@ pub(crate) struct Results<P: Pipeline> {
 /// A summary of all partitions, or of one.
 pub(crate) type PartitionSummary<T> = (Option<usize>, Arc<dyn AnySummary<T>>);
 
-impl<P: Pipeline> Portable for Results<P> {
+impl<P: Pipeline> Portable for PartialResults<P> {
     fn save(&self, to: &mut Saver) -> Result<()> {
         self.parent.save(to)?;
         to.data(&(self.bag, self.summaries.len()))?;
@@ -142,7 +142,7 @@ impl<P: Pipeline> Portable for Results<P> {
     }
 }
 
-impl<P: Pipeline> Pipeline for Results<P> {
+impl<P: Pipeline> Pipeline for PartialResults<P> {
     type Out = PartialResult;
 
     fn partitions(&self) -> Option<usize> {

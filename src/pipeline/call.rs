@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::{Data, Peek, Record, State};
+use super::{ClosureState, Data, Peek, Record};
 use crate::portable::{Portable, portable};
 
 /// A closure together with everything that it needs besides its arguments. `A` is the tuple of these arguments.
@@ -20,7 +20,7 @@ pub(crate) trait Call<A>: Portable + Send + Sync + 'static {
 pub(crate) struct Plain<F>(pub(crate) F);
 
 /// A closure whose first argument is a state, which [`with`](crate::Bag::with) attached.
-pub(crate) struct Stated<S, F>(pub(crate) State<S>, pub(crate) F);
+pub(crate) struct Stated<S, F>(pub(crate) ClosureState<S>, pub(crate) F);
 
 /// A closure of this crate whose first argument is a part of the operator, usually the user's closure.
 pub(crate) struct Given<C, F>(pub(crate) C, pub(crate) F);

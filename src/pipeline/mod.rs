@@ -24,7 +24,7 @@ pub use key::{Data, Key};
 pub(crate) use link::{Link, Linked};
 pub use record::Record;
 pub(crate) use record::{Owned, Peek, Ref};
-pub(crate) use state::State;
+pub(crate) use state::ClosureState;
 pub use storable::Storable;
 pub use text::Text;
 pub(crate) use text::TextSlice;

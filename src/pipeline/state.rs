@@ -11,13 +11,13 @@ use crate::portable::{Loader, Portable, Saver};
 type Later<S> = LazyLock<Arc<S>, Box<dyn FnOnce() -> Arc<S> + Send>>;
 
 /// The state that a closure receives.
-pub(crate) enum State<S> {
+pub(crate) enum ClosureState<S> {
     Given(Arc<S>),
     /// Known once the values that the lineage [needs](crate::lineage::PendingValue) are.
     Later(Arc<Later<S>>),
 }
 
-impl<S> State<S> {
+impl<S> ClosureState<S> {
     pub(crate) fn given(state: S) -> Self {
         Self::Given(Arc::new(state))
     }
@@ -28,14 +28,14 @@ impl<S> State<S> {
     }
 
     /// Returns the pair of this state and another.
-    pub(crate) fn and<R>(self, other: R) -> State<(S, R)>
+    pub(crate) fn and<R>(self, other: R) -> ClosureState<(S, R)>
     where
         S: Data + Sync + Clone,
         R: Data + Sync,
     {
         match self {
-            Self::Given(first) => State::given((Arc::unwrap_or_clone(first), other)),
-            Self::Later(_) => State::later(move || Arc::new((self.get().clone(), other))),
+            Self::Given(first) => ClosureState::given((Arc::unwrap_or_clone(first), other)),
+            Self::Later(_) => ClosureState::later(move || Arc::new((self.get().clone(), other))),
         }
     }
 
@@ -53,7 +53,7 @@ impl<S> State<S> {
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for State<S> {
+impl<S: fmt::Debug> fmt::Debug for ClosureState<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Given(state) => state.fmt(f),
@@ -62,7 +62,7 @@ impl<S: fmt::Debug> fmt::Debug for State<S> {
     }
 }
 
-impl<S> Clone for State<S> {
+impl<S> Clone for ClosureState<S> {
     fn clone(&self) -> Self {
         match self {
             Self::Given(state) => Self::Given(Arc::clone(state)),
@@ -72,7 +72,7 @@ impl<S> Clone for State<S> {
 }
 
 /// A worker receives the value itself.
-impl<S: Data + Sync> Portable for State<S> {
+impl<S: Data + Sync> Portable for ClosureState<S> {
     fn save(&self, to: &mut Saver) -> Result<()> {
         to.state(self.shared())
     }

@@ -396,7 +396,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use super::*;
-    use crate::pipeline::{State, Stated};
+    use crate::pipeline::{ClosureState, Stated};
 
     type Name = (String, usize);
 
@@ -407,7 +407,7 @@ mod tests {
         let compared = Arc::new(AtomicUsize::new(0));
         let sort = ByComparison {
             compare: Stated(
-                State::Given(Arc::clone(&compared)),
+                ClosureState::Given(Arc::clone(&compared)),
                 |compared: &AtomicUsize, a: &Name, b: &Name| {
                     compared.fetch_add(1, Relaxed);
                     a.0.cmp(&b.0)
