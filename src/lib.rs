@@ -204,6 +204,8 @@
 //!   they read, shuffle, sort, merge and write. On threads, a closure that is running is not interrupted, so the job
 //!   ends after it has returned; the same applies to a source that is waiting. Worker processes whose closures do not
 //!   return within a second are killed.
+//! - **Partial results:** [`Bag::partial`] returns what an action has computed by a deadline, and says which partitions
+//!   that covers.
 //! - **What remains:** nothing. Spill files and unfinished [outputs](#outputs) are deleted, and the memory is released,
 //!   before the action returns the error. An output that is complete stays. A persisted bag keeps the partitions that
 //!   have been stored.
@@ -626,9 +628,10 @@ mod task;
 mod text;
 
 pub use bag::{
-    Attempt, Bag, BagWith, Iter, PartitionWriter, PerKey, Sink, Sortable, TextReader, TextWriter,
-    WriteLine, Written, empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned,
-    range, range_partitioned, read_text, union_all,
+    Attempt, Bag, BagWith, Iter, PartialValue, PartitionWriter, PerKey, Preview, Sink, Sortable,
+    StageEstimate, StagePreview, TextReader, TextWriter, WriteLine, Written, empty, from_fn,
+    from_iter, from_source, from_vec, from_vec_partitioned, range, range_partitioned, read_text,
+    union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};

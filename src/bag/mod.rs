@@ -20,6 +20,7 @@ mod ngrams;
 mod ordered;
 mod output;
 mod pairs;
+mod partial;
 mod partitioning;
 mod per_key;
 mod per_key_summaries;
@@ -27,6 +28,7 @@ mod persist;
 #[cfg(unix)]
 mod piping;
 mod positions;
+mod preview;
 mod ranges;
 mod ranked;
 mod sampling;
@@ -50,7 +52,9 @@ mod with_wide;
 pub use iter::Iter;
 pub use ordered::Sortable;
 pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written};
+pub use partial::PartialValue;
 pub use per_key::PerKey;
+pub use preview::{Preview, StageEstimate, StagePreview};
 pub(crate) use sources::union_all_at;
 pub use sources::{
     empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned, range,

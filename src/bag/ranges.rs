@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Bag, Sortable};
 use crate::operators::ranges::{InRange, KeyBounds, KeyRange, bounds_of, place};
-use crate::pipeline::{Call, Data, Given, Pipeline, Plain, Record, State, Stated};
+use crate::pipeline::{Call, ClosureState, Data, Given, Pipeline, Plain, Record, Stated};
 use crate::task::Site;
 
 fn natural_place<T: Record + ?Sized>(bounds: &KeyBounds<T::Owned>, record: T::Peek<'_>) -> Ordering
@@ -56,12 +56,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         if self.node.ascends {
             let place =
                 |bounds: &KeyBounds<_>, record: T::Peek<'_>| natural_place::<T>(bounds, record);
-            let in_range = InRange(Stated(State::Given(bounds), place));
+            let in_range = InRange(Stated(ClosureState::Given(bounds), place));
             return self.scan_at(site, in_range).ascending(true).boxed();
         }
         let is_in =
             |bounds: &KeyBounds<_>, record: T::Peek<'_>| natural_place::<T>(bounds, record).is_eq();
-        self.filter_at(site, Stated(State::Given(bounds), is_in))
+        self.filter_at(site, Stated(ClosureState::Given(bounds), is_in))
             .boxed()
     }
 

@@ -102,6 +102,11 @@ impl<'c, R> InOrder<'c, R> {
         Err(out_of_place(state.next, "it is missing"))
     }
 
+    /// Returns the number of results that have been consumed.
+    pub(crate) fn consumed(&self) -> usize {
+        self.lock().next
+    }
+
     fn consume<'s>(&'s self, mut state: MutexGuard<'s, State<'c, R>>, task: &Task<'_>) -> Flow {
         let mut flow = Flow::Continue(());
         let Some(mut consume) = state.consume.take() else {

@@ -6,12 +6,14 @@ mod layers;
 mod limits;
 mod map_stages;
 mod plans;
+mod preview;
 mod queue;
 mod ready;
 mod remote;
 mod remote_stages;
 mod result;
 mod run;
+mod sampled;
 mod stage_table;
 mod stages;
 mod timer;
@@ -19,6 +21,7 @@ mod watch;
 
 pub(crate) use in_order::InOrder;
 pub(crate) use limits::{JobLimits, JobScope};
+pub(crate) use preview::StageSample;
 pub(crate) use result::ResultStage;
 pub(crate) use run::StageRun;
 

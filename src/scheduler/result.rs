@@ -1,5 +1,7 @@
 //! The last stage of a job: its tasks compute the result of the action.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use crate::error::Result;
 use crate::pipeline::{Action, Pipeline};
 use crate::portable::{FunctionEntry, Loader, Saver};
@@ -15,6 +17,15 @@ pub(crate) struct ResultStage<'p, P: Pipeline, A: Action<P::Out>> {
     pipeline: &'p P,
     action: &'p A,
     parts: InOrder<'p, A::Part>,
+    /// Parts of the partition whose chunks arrive, if they are held until it is known to be complete.
+    held: Option<Mutex<HeldChunks<A::Part>>>,
+}
+
+/// Chunks of one partition. Those of all partitions before it have been consumed.
+struct HeldChunks<R> {
+    /// `None` before the first chunk.
+    partition: Option<usize>,
+    parts: Vec<R>,
 }
 
 impl<'p, P: Pipeline, A: Action<P::Out>> ResultStage<'p, P, A> {
@@ -27,8 +38,48 @@ impl<'p, P: Pipeline, A: Action<P::Out>> ResultStage<'p, P, A> {
             pipeline,
             action,
             parts: InOrder::new(Box::new(consume)),
+            held: None,
         }
     }
+
+    /// Consumes the chunks of another process only once their partition is complete, if `holds` is `true`.
+    pub(crate) fn holding_chunks(mut self, holds: bool) -> Self {
+        self.held = holds.then(|| {
+            Mutex::new(HeldChunks {
+                partition: None,
+                parts: Vec::new(),
+            })
+        });
+        self
+    }
+
+    /// Returns the number of partitions, from the first on, whose results have been consumed, for a stage that holds
+    /// chunks.
+    pub(crate) fn partitions_done(&self) -> usize {
+        // Without chunks, the parts are those of partitions.
+        let held = self.held.as_ref().and_then(|held| lock(held).partition);
+        held.unwrap_or_else(|| self.parts.consumed())
+    }
+
+    /// Consumes the chunks that are held. Those that follow are of `partition`.
+    fn release(
+        &self,
+        task: &Task<'_>,
+        held: &Mutex<HeldChunks<A::Part>>,
+        partition: usize,
+    ) -> Flow {
+        let mut held = lock(held);
+        held.partition = Some(partition);
+        let parts = std::mem::take(&mut held.parts);
+        drop(held);
+        let mut parts = parts.into_iter();
+        parts.try_for_each(|part| self.parts.put_next(task, part))
+    }
+}
+
+/// A panic while the lock is held leaves the chunks consistent.
+fn lock<R>(held: &Mutex<HeldChunks<R>>) -> MutexGuard<'_, HeldChunks<R>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<P, A> StageCode for ResultStage<'_, P, A>
@@ -63,9 +114,24 @@ where
         self.action.save(to)
     }
 
-    fn accept(&self, task: &Task<'_>, _partition: usize, chunk: &[u8]) -> Result<Flow> {
+    fn accept(&self, task: &Task<'_>, partition: usize, chunk: &[u8]) -> Result<Flow> {
         let part = self.action.receive(chunk)?;
-        Ok(self.parts.put_next(task, part))
+        let Some(held) = &self.held else {
+            return Ok(self.parts.put_next(task, part));
+        };
+        let is_same = lock(held).partition == Some(partition);
+        let flow = match is_same {
+            true => Flow::Continue(()),
+            false => self.release(task, held, partition),
+        };
+        lock(held).parts.push(part);
+        Ok(flow)
+    }
+
+    fn end_chunks(&self, task: &Task<'_>, partitions: usize) {
+        if let Some(held) = &self.held {
+            let _ = self.release(task, held, partitions);
+        }
     }
 }
 

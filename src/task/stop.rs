@@ -147,7 +147,9 @@ mod tests {
         let job = StopFlag::default();
         let part = job.of_part();
         let sort = |stop_after: usize| {
-            let mut numbers: Vec<_> = (0..10_000_u32).map(|n| n.wrapping_mul(0x9e37_79b9)).collect();
+            let mut numbers: Vec<_> = (0..10_000_u32)
+                .map(|n| n.wrapping_mul(0x9e37_79b9))
+                .collect();
             let mut calls = 0;
             let sorted = part.interruptible(|interrupt| {
                 numbers.sort_by(|a, b| {

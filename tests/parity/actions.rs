@@ -3,10 +3,13 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use holdall::{CancelHandle, Counter, TextWriter};
+use holdall::{CancelHandle, Context, Counter, StagePreview, TextWriter, as_completed};
 
 use crate::common::{Files, concatenation};
 use crate::{checks, has, is, lines, numbers, pairs};
+
+const BRIEF: Duration = Duration::from_millis(20);
+const LONG: Duration = Duration::from_secs(60);
 
 checks! {
     "collect" => |c| is(numbers(c).collect(), [0, 1, 2, 3, 4, 5]);
@@ -47,24 +50,6 @@ checks! {
     "eq" => |c| is(numbers(c).eq(&numbers(c).coalesce(1)), true);
     "context" => |c| is(Ok(pairs(c).context().range(0..3).partitions()), Some(3));
     "explain" => |c| is(Ok(pairs(c).sum_by_key().explain().stages().len()), 2);
-    "start" => |c| {
-        is(numbers(c).start(|bag| bag.count())?.result(), 6)?;
-        is(c.start(|context| context.range(0..3).count())?.result(), 3)
-    };
-    "submit" => |c| is(c.submit(|n: i64| n + 1, 1)?.result(), 2);
-    "in_context" => |c| is(holdall::range(0..3).in_context(c).count(), 3);
-    "timeout" => |c| is(numbers(c).timeout(Duration::from_secs(60)).count(), 6);
-    "Context::with_cancel" => |c| {
-        let cancel = CancelHandle::new();
-        let cancelled = c.with_cancel(&cancel);
-        cancel.cancel();
-        let error = numbers(&cancelled).count().expect_err("it is cancelled");
-        is(Ok(error.is_cancelled()), true)
-    };
-    "Context::with_deadline" => |c| {
-        let late = c.with_deadline(Instant::now() + Duration::from_secs(60));
-        is(numbers(&late).count(), 6)
-    };
     "delayed" => |c| is(numbers(c).delayed().sum().compute(), 15);
     "with_delayed" => |c| {
         let max = numbers(c).delayed().max();
@@ -81,6 +66,47 @@ checks! {
         let counter = Counter::new("n");
         counter.add(2);
         is(Ok(counter.value()), 2)
+    };
+
+    "start" => |c| is(numbers(c).start(|numbers| numbers.count())?.result(), 6);
+    "submit" => |c| is(c.submit(|n: i64| n * n, 5)?.result(), 25);
+    "as_completed" => |c| {
+        let handles = [c.submit(|n: i64| n, 1)?, c.submit(|n: i64| n, 2)?];
+        let ended = as_completed(handles).map(|(_, result)| result);
+        is(ended.sum(), 3)
+    };
+    "ContextBuilder::concurrent_jobs" => |_| {
+        let context = Context::builder().threads(1).concurrent_jobs(1).build()?;
+        is(context.start(|context| context.range(0..5_u64).count())?.result(), 5)
+    };
+    "JobHandle::cancel" => |c| {
+        let endless = c.from_iter(0_u64..).start(|numbers| numbers.count())?;
+        endless.cancel();
+        is(Ok(endless.result().unwrap_err().is_cancelled()), true)
+    };
+    "Context::with_cancel" => |c| {
+        let cancel = CancelHandle::new();
+        let limited = c.with_cancel(&cancel);
+        cancel.cancel();
+        is(Ok(limited.range(0..5_u64).count().unwrap_err().is_cancelled()), true)
+    };
+    "in_context" => |c| is(holdall::range(0..5_u64).in_context(c).count(), 5);
+    "timeout" => |c| is(Ok(c.from_iter(0_u64..).timeout(BRIEF).count().is_err()), true);
+    "Context::with_timeout" => |c| is(Ok(c.with_timeout(BRIEF).from_iter(0_u64..).count().is_err()), true);
+    "Context::with_deadline" => |c| {
+        let late = c.with_deadline(Instant::now());
+        is(Ok(late.range(0..5_u64).count().is_err()), true)
+    };
+    "partial" => |c| {
+        let all = numbers(c).partial(LONG, |numbers| numbers.count())?;
+        is(Ok((all.value, all.is_complete, all.partitions_done)), (6, true, 3))?;
+        let none = numbers(c).partial(Duration::ZERO, |numbers| numbers.count())?;
+        is(Ok((none.value, none.is_complete, none.partitions_done)), (0, false, 0))
+    };
+    "preview" => |c| {
+        let preview = numbers(c).preview(1)?;
+        let records = |stage: &StagePreview| Some(stage.estimate.as_ref()?.records);
+        is(Ok((preview.is_whole(), records(&preview.stages[0]))), (true, Some(6)))
     };
 
     "write_text" => |c| {

@@ -480,3 +480,183 @@ fn a_deadline_holds_on_processes() {
         assert_eq!(context.range(0..10_u64).count().unwrap(), 10);
     });
 }
+
+/// Partitions of one record each that take a millisecond.
+fn slow_numbers(context: &Context) -> holdall::Bag<u64> {
+    let numbers = context.range_partitioned(0..2000_u64, 2000);
+    let slow = numbers.map(|n| {
+        thread::sleep(Duration::from_millis(1));
+        n
+    });
+    slow.boxed()
+}
+
+#[test]
+fn a_partial_result_covers_the_first_partitions() {
+    on_every_executor_and_processes(|context| {
+        let brief = Duration::from_millis(150);
+        let slow = slow_numbers(context);
+        let count = slow.partial(brief, |slow| slow.count()).unwrap();
+        assert!(!count.is_complete && count.partitions == Some(2000));
+        assert!(count.value < 2000, "{count:?}");
+        assert_eq!(count.value, count.partitions_done as u64);
+        let all = slow.partial(brief, |slow| slow.collect()).unwrap();
+        assert!(!all.is_complete);
+        assert!((0..all.partitions_done as u64).eq(all.value));
+        let max = slow.partial(brief, |slow| slow.max()).unwrap();
+        assert_eq!(max.value, (max.partitions_done as u64).checked_sub(1));
+        let few = slow
+            .partial(brief, |slow| slow.filter(|n| n % 2 == 1).take(1500))
+            .unwrap();
+        assert!(!few.is_complete);
+        let odd = (0..few.partitions_done as u64).filter(|n| n % 2 == 1);
+        assert!(odd.eq(few.value));
+    });
+}
+
+#[test]
+fn a_result_in_time_is_complete() {
+    on_every_executor_and_processes(|context| {
+        let numbers = context.range_partitioned(0..1000_u64, 10).map(|n| n % 7);
+        let partial = numbers.partial(LONG, |numbers| numbers.collect()).unwrap();
+        assert!(partial.is_complete && partial.partitions == Some(10));
+        assert_eq!(partial.partitions_done, 10);
+        assert!((0..1000).map(|n| n % 7).eq(partial.value));
+        let pulled = context.from_iter(0..1000_u64).map(|n| n % 7);
+        let partial = pulled
+            .partial(LONG, |pulled| pulled.distinct().count())
+            .unwrap();
+        assert!(partial.is_complete && partial.value == 7);
+        let pulled = pulled
+            .partial(Duration::MAX, |pulled| pulled.count())
+            .unwrap();
+        assert!(pulled.is_complete && pulled.partitions.is_none());
+        assert!(pulled.value == 1000 && pulled.partitions_done > 1);
+        let first = numbers.partial(LONG, |numbers| numbers.take(3)).unwrap();
+        assert!(first.is_complete && first.partitions_done >= 1);
+        assert_eq!(first.value, [0, 1, 2]);
+    });
+}
+
+#[test]
+fn what_must_be_complete_is_never_partial() {
+    on_every_executor(|context| {
+        let files = crate::common::Files::new();
+        let brief = Duration::from_millis(20);
+        let exceeded = |error: Error| {
+            assert!(
+                matches!(error.kind(), ErrorKind::DeadlineExceeded { .. }),
+                "{error}"
+            );
+        };
+        let slow = slow_numbers(context);
+        let output = files.path("output");
+        exceeded(
+            slow.partial(brief, |slow| slow.write_text(&output))
+                .unwrap_err(),
+        );
+        assert_eq!(files.names(), [""; 0]);
+        exceeded(slow.partial(brief, |slow| slow.sort().count()).unwrap_err());
+        let listed = |slow: holdall::Bag<u64>| slow.iter()?.collect::<Result<Vec<_>>>();
+        exceeded(slow.partial(brief, listed).unwrap_err());
+        // The second job begins after the deadline.
+        let twice = slow.partial(brief, |slow| Ok((slow.count()?, slow.count()?)));
+        exceeded(twice.unwrap_err());
+        // Other errors are not partial results, and neither are deadlines elsewhere.
+        let error = slow.partial(LONG, |slow| {
+            slow.try_map(|n| (n < 5).then_some(n).ok_or("end")).count()
+        });
+        assert!(matches!(
+            error.unwrap_err().kind(),
+            ErrorKind::Closure { .. }
+        ));
+        exceeded(slow.timeout(brief).count().unwrap_err());
+    });
+}
+
+#[test]
+fn a_short_job_does_not_wait_for_a_long_one() {
+    on_every_executor(|context| {
+        let long = endless(context);
+        wait_for_a_task(&long);
+        let count = context.range(0..100_000_u64).map(|n| n % 7);
+        let count = count.distinct();
+        // An action, which also runs beside a job on the inline executor.
+        assert_eq!(count.count().unwrap(), 7);
+        assert_eq!(long.status(), JobStatus::Running);
+        drop(long);
+        assert_eq!(
+            count
+                .start(|count| count.count())
+                .unwrap()
+                .result()
+                .unwrap(),
+            7
+        );
+    });
+    for executor in [Executor::Threads(1), Executor::Threads(2)] {
+        let context = Context::builder().executor(executor).build().unwrap();
+        within_the_limit("beside a long job", move || {
+            let long = endless(&context);
+            wait_for_a_task(&long);
+            let short = context.range(0..100_000_u64).map(|n| n % 7).distinct();
+            let short = short.start(|short| short.count()).unwrap();
+            assert_eq!(short.result().unwrap(), 7);
+            assert_eq!(long.status(), JobStatus::Running);
+        });
+    }
+}
+
+#[test]
+fn a_preview_estimates_sizes_from_a_sample() {
+    on_every_executor_and_processes(|context| {
+        let numbers = context.range_partitioned(0..100_000_u64, 1000);
+        let narrow = numbers.clone().filter(|n| n % 2 == 0).preview(10).unwrap();
+        assert!(narrow.is_whole() && narrow.stages.len() == 1);
+        let stage = &narrow.stages[0];
+        assert_eq!((stage.sampled_tasks, stage.tasks), (10, Some(1000)));
+        let estimate = stage.estimate.as_ref().unwrap();
+        assert_eq!((estimate.records, estimate.shuffled_records), (50_000, 0));
+        // From 251 on, bincode takes three bytes, and five from 65,536 on.
+        assert!(
+            (150_000..250_000).contains(&estimate.record_bytes),
+            "{estimate:?}"
+        );
+        let pairs = || numbers.clone().map(|n| (n % 10, n));
+        let wide = pairs().join(pairs().sum_by_key()).preview(5).unwrap();
+        let stages = wide.stages.iter();
+        let stages = stages.map(|stage| (stage.sampled_tasks, stage.estimate.is_some()));
+        let stages: Vec<_> = stages.collect();
+        assert_eq!(
+            stages.iter().filter(|stage| **stage == (5, true)).count(),
+            2,
+            "{wide}"
+        );
+        assert_eq!(stages.last(), Some(&(0, false)));
+        assert!(wide.to_string().contains("total: more than "), "{wide}");
+        let pulled = context.from_iter(0..10_u64).preview(3).unwrap();
+        assert!(pulled.stages[0].estimate.is_none() && pulled.elapsed().is_zero());
+        let all = context.range_partitioned(0..10_u64, 3).preview(99).unwrap();
+        assert_eq!(all.stages[0].estimate.as_ref().unwrap().records, 10);
+    });
+}
+
+#[test]
+fn a_preview_reads_only_its_sample() {
+    on_every_executor(|context| {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&calls);
+        let numbers = context.range_partitioned(0..1000_u64, 100).map(move |n| {
+            seen.fetch_add(1, Ordering::SeqCst);
+            n
+        });
+        numbers.clone().sort().preview(4).unwrap();
+        assert_eq!(calls.swap(0, Ordering::SeqCst), 40);
+        let failing = numbers.try_map(|n| (n < 500).then_some(n).ok_or("too large"));
+        let error = failing.preview(2).unwrap_err();
+        assert_eq!(error.context().unwrap().operator, Some("try_map"));
+        let spilled = context.range(0..1000_u64).zip_with_index();
+        let last = spilled.preview(2).unwrap().stages.pop().unwrap();
+        assert!(last.estimate.is_none());
+    });
+}
