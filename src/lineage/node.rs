@@ -86,6 +86,9 @@ pub(crate) trait StoredNode: Send + Sync {
     /// Releases one pin.
     fn unpin(&self);
 
+    /// Drops all partitions, once no job relies on them, and takes no further ones.
+    fn close(&self);
+
     /// Returns the number that identifies the store in worker processes.
     fn id(&self) -> StoreId;
 
