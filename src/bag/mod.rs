@@ -30,6 +30,7 @@ mod positions;
 mod ranges;
 mod ranked;
 mod sampling;
+mod saved;
 mod search;
 mod sources;
 mod splits;
@@ -51,6 +52,7 @@ pub use iter::Iter;
 pub use ordered::Sortable;
 pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written};
 pub use per_key::PerKey;
+pub use saved::{BagWriter, load};
 pub(crate) use sources::union_all_at;
 pub use sources::{
     empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned, range,
