@@ -69,6 +69,7 @@
 //! | [`from_iter`], [`from_fn`] | filled as records arrive: 64 records, then 128, and so on up to [1,024 or more](Context::from_iter) | of the source |
 //! | [`from_source`] | one per [split](Source::splits) | of the source |
 //! | [`from_delayed`] | one per value | of the values |
+//! | [`load`], [`checkpoint`](Bag::checkpoint) | those that were saved | of the bag that was saved |
 //! | [`map`](Bag::map), [`filter`](Bag::filter), [`flat_map`](Bag::flat_map) and all other per-record methods | unchanged | unchanged |
 //! | [`map_partitions`](Bag::map_partitions) | unchanged | of the calls to `emit` in each partition |
 //! | [`persist`](Bag::persist), [`sample`](Bag::sample) and the other samples, [`split_random`](Bag::split_random) | unchanged | unchanged |
@@ -102,7 +103,8 @@
 //! or sorts them in place, and keeps their number of partitions, unless it is told another one. A join decides this for
 //! each side, and takes the number of the first bag if both sides have one. Records are in the partition of their key
 //! after every method that orders by hash, except `distinct_by_key`, after [`partition_by`](Bag::partition_by), and after
-//! [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions). They stay there through
+//! [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions). They stay there when a bag is
+//! [saved and loaded](#saved-bags), and through
 //! methods that leave keys unchanged: [`filter`](Bag::filter), [`map_values`](Bag::map_values),
 //! [`flat_map_values`](Bag::flat_map_values), [`try_map_values`](Bag::try_map_values),
 //! [`filter_values`](Bag::filter_values), [`keys`](Bag::keys), [`inspect`](Bag::inspect), [`persist`](Bag::persist),
@@ -385,12 +387,13 @@
 //!
 //! Formats, compression, splits, the order of records and all options are the same.
 //!
-//! [`write_text`](Bag::write_text) writes to a file system, too. See [outputs](#outputs) for what it guarantees there.
+//! [`write_text`](Bag::write_text) and [`save`](Bag::save) write to a file system, too. See [outputs](#outputs) for what
+//! they guarantee there.
 //!
 //! # Outputs
 //!
-//! [`write_text`](Bag::write_text) writes into a hidden directory, `.holdall-…`, beside the output. When everything is
-//! written, the hidden directory becomes the output:
+//! [`write_text`](Bag::write_text) and [`save`](Bag::save) write into a hidden directory, `.holdall-…`, beside the
+//! output. When everything is written, the hidden directory becomes the output:
 //!
 //! | at the path | without [`overwrite`](TextWriter::overwrite) | with it |
 //! | --- | --- | --- |
@@ -420,6 +423,30 @@
 //!   replaced if it has the name of a new one.
 //! - On the local file system, files that another program puts at the path while the job runs are neither replaced nor
 //!   deleted, unless they are parts of an output that is overwritten.
+//!
+//! # Saved bags
+//!
+//! [`save`](Bag::save) writes any bag of [`Storable`] records to a directory, by the rules of [outputs](#outputs).
+//! [`load`] returns the same bag in any program: the records, their order, and their partitions. A
+//! [`checkpoint`](Bag::checkpoint) is both.
+//!
+//! - **Format:** each partition is a file of frames, which are compressed if that saves enough and have a checksum. The
+//!   manifest `_bag` has the version of the format, the type of the records, and the size and a checksum of each file.
+//!   Files that are damaged, cut short, missing, or exchanged are errors. The same records have the same bytes on every
+//!   executor. Later versions of holdall can read the format. Earlier ones return
+//!   [`ErrorKind::UnsupportedVersion`].
+//! - **Types:** the manifest describes what serde's `Deserialize` of the type requests, such as
+//!   `struct Point {x: f64, y: f64}`: names of structs, fields and variants, their order, and the types of numbers. The
+//!   description of the type that is loaded must be equal, otherwise the error is [`ErrorKind::WrongRecordType`]. The
+//!   module and the program of a type do not matter. To read records after their type has changed, load them as the old
+//!   type, and [`map`](Bag::map) them.
+//! - **Limits of that check:** it cannot notice that code of your own serialises the same form with another meaning.
+//!   A field of a type that rejects the numbers 1 and 1.0, or the text `a`, and the fields after it, are compared by
+//!   their names only. So are fields after a part that contains the type itself.
+//! - **Key partitioning:** if the records are in the partition of their key, the manifest has the name of the key's
+//!   type, and a keyed method of the loaded bag does not shuffle them. That is right in any program, because the
+//!   [hash](#hash) and the bytes of a key never change. If the type has been renamed or moved to another module, the
+//!   records are shuffled.
 //!
 //! # What holdall deletes
 //!
@@ -628,10 +655,10 @@ mod task;
 mod text;
 
 pub use bag::{
-    Attempt, Bag, BagWith, Iter, PartialValue, PartitionWriter, PerKey, Preview, Sink, Sortable,
-    StageEstimate, StagePreview, TextReader, TextWriter, WriteLine, Written, empty, from_fn,
-    from_iter, from_source, from_vec, from_vec_partitioned, range, range_partitioned, read_text,
-    union_all,
+    Attempt, Bag, BagWith, BagWriter, Iter, PartialValue, PartitionWriter, PerKey, Preview, Sink,
+    Sortable, StageEstimate, StagePreview, TextReader, TextWriter, WriteLine, Written, empty,
+    from_fn, from_iter, from_source, from_vec, from_vec_partitioned, load, range,
+    range_partitioned, read_text, union_all,
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
@@ -649,6 +676,7 @@ pub use operators::cogroup::CoGroup;
 pub use operators::cogroup_many::{CoGroup3, CoGroup4};
 pub use operators::from_source::{Reading, Source};
 pub use operators::group_by_key::Group;
+pub use operators::load::Saved;
 pub use operators::map_partitions::Records;
 pub use operators::persist::StorageLevel;
 #[cfg(unix)]

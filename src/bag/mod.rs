@@ -32,6 +32,7 @@ mod preview;
 mod ranges;
 mod ranked;
 mod sampling;
+mod saved;
 mod search;
 mod sources;
 mod splits;
@@ -55,6 +56,7 @@ pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written}
 pub use partial::PartialValue;
 pub use per_key::PerKey;
 pub use preview::{Preview, StageEstimate, StagePreview};
+pub use saved::{BagWriter, load};
 pub(crate) use sources::union_all_at;
 pub use sources::{
     empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned, range,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Bag;
 use crate::error::{BoxError, Result, caught};
 use crate::files::{NewOutput, OutputOptions, Token};
-use crate::operators::actions::{WriteAction, WriteText, part_name, write_failed};
+use crate::operators::actions::{WriteAction, WriteText, part_digits, part_name, write_failed};
 use crate::pipeline::{Pipeline, Plain, Record};
 use crate::task::Site;
 
@@ -317,12 +317,7 @@ impl TextWriter {
         let sink = TextSink {
             output: NewOutput::begin(&bag.context.file_systems(), path, &options)?,
             path: path.to_owned(),
-            // The order of the names must be the order of the partitions. If the number of partitions is unknown, that
-            // takes more digits.
-            digits: match bag.pipeline.partitions() {
-                Some(partitions) if partitions <= 100_000 => 5,
-                _ => 10,
-            },
+            digits: part_digits(bag.pipeline.partitions()),
             form: PhantomData,
         };
         bag.write(sink)

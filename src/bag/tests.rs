@@ -1,5 +1,6 @@
 //! Each operator and action computes the same when it is serialised and run in another process.
 
+mod rounds;
 mod stop;
 
 use std::collections::{HashMap, HashSet};

@@ -1,7 +1,6 @@
 //! Errors: their kinds, and their location in a job.
 
 mod bytes;
-mod cause;
 mod context;
 mod convert;
 mod display;
@@ -10,8 +9,8 @@ mod nested;
 mod panics;
 mod payload;
 pub(crate) mod plain;
+mod standard;
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 // serde assumes that a field of type `&'static str` borrows from the bytes it is read from, but not if the type has
@@ -206,6 +205,39 @@ pub enum ErrorKind {
         /// A file in it that does not belong to an output.
         #[serde(with = "plain")]
         found: PathBuf,
+    },
+    /// A path names no [saved](crate::Bag::save) bag, or a damaged one.
+    #[non_exhaustive]
+    InvalidBag {
+        /// The directory, or a file in it.
+        #[serde(with = "plain")]
+        path: PathBuf,
+        /// Offset of the damage in the file, in bytes, if it is known.
+        offset: Option<u64>,
+        /// Explanation of the error.
+        reason: String,
+    },
+    /// A [saved](crate::Bag::save) bag has records of another type than it is loaded with.
+    #[non_exhaustive]
+    WrongRecordType {
+        /// The directory.
+        #[serde(with = "plain")]
+        path: PathBuf,
+        /// Serialised form of the records that were saved.
+        saved: String,
+        /// Serialised form of the type that was requested.
+        requested: String,
+    },
+    /// A bag was [saved](crate::Bag::save) by another version of holdall, in a format that this version cannot read.
+    #[non_exhaustive]
+    UnsupportedVersion {
+        /// The file.
+        #[serde(with = "plain")]
+        path: PathBuf,
+        /// Version of the format.
+        version: u32,
+        /// The latest version that can be read.
+        supported: u32,
     },
     /// A setting has an invalid value.
     #[non_exhaustive]
@@ -660,11 +692,5 @@ impl Error {
 
     pub(crate) fn context_mut(&mut self) -> Option<&mut ErrorContext> {
         context_of!(&mut *self.0)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }

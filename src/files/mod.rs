@@ -80,8 +80,10 @@
 //! cache, implement serde for the settings alone, by `#[serde(from = "…", into = "…")]`.
 
 mod any;
+mod directory;
 mod failure;
 mod file;
+mod file_reader;
 mod file_system;
 mod file_systems;
 mod local;
@@ -96,8 +98,10 @@ mod remote_reader;
 mod retry;
 
 pub(crate) use any::AnyFileSystem;
-pub(crate) use failure::ReadFailure;
+pub(crate) use directory::InputDirectory;
+pub(crate) use failure::{ReadFailure, changed, read_error};
 pub use file::{FileInfo, OpenedFile};
+pub(crate) use file_reader::FileReader;
 pub use file_system::FileSystem;
 pub(crate) use file_systems::FileSystems;
 pub use local::LocalFiles;

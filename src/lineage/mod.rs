@@ -6,6 +6,8 @@ mod node;
 mod render;
 
 pub(crate) use holds::Handle;
+#[cfg(test)]
+pub(crate) use holds::VISITED;
 pub use node::RecordOrder;
 pub(crate) use node::{Dependency, Keyed, Node, PendingValue, ShuffleDependency, StoredNode};
 pub(crate) use render::dot;

@@ -2,7 +2,7 @@
 //!
 //! | operator | kind | order of the result |
 //! | --- | --- | --- |
-//! | `from_vec`, `from_parts`, `from_iter`, `from_source`, `range`, `read_text` | source | of the source |
+//! | `from_vec`, `from_parts`, `from_iter`, `from_source`, `load`, `range`, `read_text` | source | of the source |
 //! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `text_steps`, `pipe`, `containing`, `matching`, `inspect`, `try_step`, `map_partitions`, `key_is`, `group_values` | narrow | unchanged |
 //! | `coalesce`, `persist`, `sample` | narrow | unchanged |
 //! | `results` | narrow | parts of several results, by partition |
@@ -58,6 +58,7 @@ pub(crate) mod join;
 pub(crate) mod joinings;
 pub(crate) mod key_is;
 pub(crate) mod lend;
+pub(crate) mod load;
 pub(crate) mod map;
 pub(crate) mod map_init;
 pub(crate) mod map_partitions;

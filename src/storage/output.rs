@@ -34,7 +34,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(crate) use commit::is_part;
+pub(crate) use commit::{MANIFEST, is_part};
 use commit::{NEW, OLD, parts_in};
 
 use super::directory::{self, Directory, FileKind};

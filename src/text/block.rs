@@ -23,11 +23,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{changed, read_error};
 
 use super::delimiter::Delimiter;
 use super::input_file::Listed;
 use super::options::TextOptions;
-use super::source::{TextInput, changed, read_error};
+use super::source::TextInput;
 use super::split::Split;
 use super::streams;
 use super::version::Version;

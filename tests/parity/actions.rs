@@ -73,7 +73,7 @@ checks! {
     "as_completed" => |c| {
         let handles = [c.submit(|n: i64| n, 1)?, c.submit(|n: i64| n, 2)?];
         let ended = as_completed(handles).map(|(_, result)| result);
-        is(ended.sum(), 3)
+        is(ended.sum::<holdall::Result<i64>>(), 3)
     };
     "ContextBuilder::concurrent_jobs" => |_| {
         let context = Context::builder().threads(1).concurrent_jobs(1).build()?;

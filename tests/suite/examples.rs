@@ -212,7 +212,7 @@ fn word_count_explains_errors() {
     assert_eq!(
         fails(&["--out", utf8(&out), utf8(&text)]),
         format!(
-            "cannot write to {}: it already exists; choose another path, or replace it with `TextWriter::overwrite(true)`",
+            "cannot write to {}: it already exists; choose another path, or replace it with `overwrite(true)` of the writer",
             out.display()
         )
     );

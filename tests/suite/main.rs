@@ -40,6 +40,7 @@ mod regressions;
 mod remote_executor;
 mod results;
 mod sampling;
+mod saved;
 mod sort;
 mod sort_without_order;
 mod stages;

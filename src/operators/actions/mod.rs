@@ -29,6 +29,7 @@ mod count;
 mod fold;
 mod for_each;
 mod last;
+mod save;
 mod summarize;
 mod take_sample;
 mod top;
@@ -41,6 +42,7 @@ pub(crate) use count::Count;
 pub(crate) use fold::Fold;
 pub(crate) use for_each::TryForEach;
 pub(crate) use last::{Last, Position};
+pub(crate) use save::SaveRecords;
 pub(crate) use summarize::SummaryAction;
 pub(crate) use take_sample::{TakeSample, keep_least};
 pub(crate) use top::Top;
@@ -48,7 +50,7 @@ pub(crate) use try_fold::TryFold;
 pub use write::{Attempt, PartitionWriter, Sink};
 pub(crate) use write::{WriteAction, write_failed};
 pub use write_text::WriteLine;
-pub(crate) use write_text::{WriteText, part_name};
+pub(crate) use write_text::{WriteText, part_digits, part_name};
 
 use serde::{Deserialize, Serialize};
 

@@ -113,6 +113,15 @@ pub(crate) fn part_name(partition: usize, digits: usize) -> String {
     format!("part-{partition:0digits$}")
 }
 
+/// Returns the number of digits in the names of the files. The order of the names must be the order of the partitions.
+/// If their number is unknown, that takes more digits.
+pub(crate) fn part_digits(partitions: Option<usize>) -> usize {
+    match partitions {
+        Some(partitions) if partitions <= 100_000 => 5,
+        _ => 10,
+    }
+}
+
 /// A file of text that is being written.
 pub(crate) struct TextFile {
     name: String,

@@ -70,6 +70,21 @@ fn all_kinds() -> Vec<ErrorKind> {
             path: path(),
             found: path(),
         },
+        K::InvalidBag {
+            path: path(),
+            offset: Some(9),
+            reason: text(),
+        },
+        K::WrongRecordType {
+            path: path(),
+            saved: "u64".to_owned(),
+            requested: text(),
+        },
+        K::UnsupportedVersion {
+            path: path(),
+            version: 3,
+            supported: 2,
+        },
         K::InvalidSetting {
             setting: "HOLDALL_THREADS",
             value: text(),
@@ -183,6 +198,9 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::UnsupportedFormat { .. }
             | K::OutputExists { .. }
             | K::NotAnOutput { .. }
+            | K::InvalidBag { .. }
+            | K::WrongRecordType { .. }
+            | K::UnsupportedVersion { .. }
             | K::InvalidSetting { .. }
             | K::TaskPanicked { .. }
             | K::Closure { .. }

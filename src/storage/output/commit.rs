@@ -18,11 +18,14 @@ const NOTE_BEFORE: &str = "commit-0";
 /// Maximum number of attempts to remove the marker.
 const MAX_ENDS: usize = 10;
 
+/// Name of the file that describes the other files of an output, if it has one.
+pub(crate) const MANIFEST: &str = "_bag";
+
 /// Returns `true` if `name` is the name of a part of an output.
 pub(crate) fn is_part(name: &str) -> bool {
-    let number = name.strip_prefix("part-");
-    number
-        .is_some_and(|number| number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
+    let is_number =
+        |number: &str| number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+    name == MANIFEST || name.strip_prefix("part-").is_some_and(is_number)
 }
 
 /// Returns the names of the parts in a directory, in order.

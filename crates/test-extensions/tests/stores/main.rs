@@ -1,6 +1,7 @@
 //! A file system of another crate is read and written on every executor, with all that can go wrong there.
 
 mod reading;
+mod saving;
 mod writing;
 
 use std::fs;

@@ -1,8 +1,14 @@
-//! The causes of an error.
+//! The standard traits of [`Error`]: messages and causes.
 
 use std::fmt;
 
 use super::{Error, ErrorKind};
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
