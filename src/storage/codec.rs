@@ -86,8 +86,7 @@ where
         return Err(encode_error::<T>(error));
     }
     check(record)?;
-    // Code that was compiled twice has two addresses of a name, and `check` may have met only one of them.
-    shapes::trusting(|| encode(record, bytes)).map_err(|error| {
+    encode(record, bytes).map_err(|error| {
         bytes.truncate(start);
         encode_error::<T>(error)
     })
