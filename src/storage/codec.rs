@@ -158,6 +158,21 @@ pub(crate) fn decode<T: Deserialize<'static>>(bytes: &[u8]) -> Result<T> {
     }
 }
 
+/// Decodes the record that takes up all of `bytes`, and returns the result of `f` for it. Unlike with [`decode`], a large
+/// record is not moved: the CPU would wait for each of its fields, because they are stored one by one, and read in
+/// larger units.
+#[inline(always)]
+pub(crate) fn decode_then<T: Deserialize<'static>, R>(
+    bytes: &[u8],
+    f: impl FnOnce(T) -> R,
+) -> Result<R> {
+    let mut decoder = Decoder::<false>::new(bytes);
+    match T::deserialize(&mut decoder) {
+        Ok(record) if decoder.bytes.is_empty() => Ok(f(record)),
+        _ => decode(bytes).map(f),
+    }
+}
+
 /// Decodes the record at the start of `bytes`, and advances `bytes` past it. After an error, `bytes` is unchanged.
 ///
 /// The record does not borrow from `bytes`. A type that must borrow, such as `&'static str`, borrows from a copy that
