@@ -81,11 +81,12 @@ where
         let end = index + 1;
         let ends_group = end.is_multiple_of(partitions_per_task) || self.partitions == Some(end);
         let outcome = task.call_batched(site, || {
-            combiner.flush()?;
-            if !ends_group {
-                return Ok(());
-            }
+            // A group of one partition may be so small that it needs no tables.
             if partitions_per_task > 1 {
+                combiner.flush()?;
+                if !ends_group {
+                    return Ok(());
+                }
                 task.leave_partition();
             }
             combiner.end_group()
