@@ -205,7 +205,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     pub(crate) fn end_group(&mut self) -> Result<()> {
         if let Some((records, few)) = self.tables.take_few() {
             self.push_few(records, few)?;
-            return self.grouper.end_task(|_| true);
+            return self.grouper.end_task(&mut any_key);
         }
         self.flush()?;
         let most_slots = MIN_SLOTS.max(self.tables.keys() * MAX_SLOTS_OF_KEY);
