@@ -229,6 +229,9 @@ impl fmt::Display for ErrorKind {
             Self::MapOutputLost => f.write_str(
                 "cannot read the shuffle output of an earlier stage: it is missing and could not be recomputed",
             ),
+            Self::HomeLost { home, reason } => {
+                write!(f, "the files of {home} are out of reach: {reason}")
+            }
             Self::TooManyAttempts {
                 context,
                 attempts,

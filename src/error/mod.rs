@@ -325,6 +325,15 @@ pub enum ErrorKind {
     },
     /// The shuffle output of an earlier stage is missing, and could not be recomputed.
     MapOutputLost,
+    /// The [home](crate::executor::Home) of shuffled or persisted records cannot be reached, and they could not be
+    /// recomputed.
+    #[non_exhaustive]
+    HomeLost {
+        /// The home.
+        home: String,
+        /// The known reason.
+        reason: String,
+    },
     /// A record is larger than the limit for records in files.
     #[non_exhaustive]
     RecordTooLong {
@@ -647,7 +656,7 @@ impl Error {
     pub(crate) fn is_recoverable(&self) -> bool {
         matches!(
             *self.0,
-            ErrorKind::CorruptRun { .. } | ErrorKind::MapOutputLost
+            ErrorKind::CorruptRun { .. } | ErrorKind::MapOutputLost | ErrorKind::HomeLost { .. }
         )
     }
 

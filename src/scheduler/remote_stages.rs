@@ -17,6 +17,9 @@ use crate::id::ShuffleId;
 pub(super) struct RemoteMapStages<'j> {
     job: &'j Job,
     executor: &'j dyn RemoteExecutor,
+    /// Whether outputs are kept after their last reader. A machine that is lost takes output of all stages with it, and
+    /// to recompute a part of one needs what that stage has read.
+    keeps_outputs: bool,
     table: Mutex<RemoteTable>,
 }
 
@@ -52,9 +55,11 @@ impl<'j> RemoteMapStages<'j> {
             known.collect()
         });
         let reads: Vec<Vec<usize>> = positions.collect();
+        let scratch = &job.state.resources().scratch;
         Self {
             job,
             executor,
+            keeps_outputs: scratch.has_homes() && scratch.quota_bytes().is_none(),
             table: Mutex::new(RemoteTable {
                 ready: ReadyStages::new(reads.iter().map(Vec::as_slice), |_| false),
                 readers,
@@ -101,10 +106,12 @@ impl<'j> RemoteMapStages<'j> {
             next = table.begin_next();
             drop(table);
             // If a stage that has read a dropped output must run again, all of its input is recomputed.
-            self.job.exports.retain(|shuffle| {
-                let readers = self.lock().readers.get(&shuffle).copied();
-                readers.is_some_and(|readers| readers > 0)
-            });
+            if !self.keeps_outputs {
+                self.job.exports.retain(|shuffle| {
+                    let readers = self.lock().readers.get(&shuffle).copied();
+                    readers.is_some_and(|readers| readers > 0)
+                });
+            }
         }
     }
 

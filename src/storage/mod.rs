@@ -23,6 +23,7 @@
 //! | `owned_directory` | creation and removal of these |
 //! | `faults` | points at which tests make the file system fail |
 //! | `scratch` | directories and files that clean up after themselves, with a quota |
+//! | `transfer` | files of processes that share no disk with this one |
 //! | `rename` | renames that overwrite nothing |
 //! | `output` | outputs that appear whole or not at all |
 //! | `saved` | files of saved bags |
@@ -59,5 +60,6 @@ pub(crate) mod schema;
 pub(crate) mod scratch;
 pub(crate) mod size;
 mod system;
+pub(crate) mod transfer;
 
 pub(crate) use system::process_number;

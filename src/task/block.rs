@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result, plain};
 use crate::id::ShuffleId;
 use crate::storage::run::Run;
 use crate::storage::scratch::{Scratch, ScratchFile};
+use crate::storage::transfer::Home;
 
 /// A part of the output of a map task for the next stage: plain data, and usually a range of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub struct MapBlock {
 /// A range of a file that contains records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilePart {
-    /// The file.
+    /// The file: a path, or `home://`, the [home](Self::home) and the path there.
     #[serde(with = "plain")]
     pub path: PathBuf,
     /// Start of the range in the file, in bytes.
@@ -83,18 +84,21 @@ impl MapBlock {
         blocks: impl IntoIterator<Item = &'b Self>,
         scratch: &Scratch,
     ) -> Result<Vec<Arc<ScratchFile>>> {
-        let mut files = HashMap::new();
-        let mut outcome = Ok(());
+        let mut lengths = HashMap::new();
         for part in blocks.into_iter().filter_map(|block| block.file.as_ref()) {
-            if !files.contains_key(&part.path) {
-                // Continue after an error, so that no file is left behind.
-                match scratch.adopt(part.path.clone()) {
-                    Ok(file) => _ = files.insert(part.path.clone(), file),
-                    Err(error) => outcome = Err(error),
-                }
+            let length = lengths.entry(&part.path).or_default();
+            *length = part.end().max(*length);
+        }
+        let mut files = Vec::with_capacity(lengths.len());
+        let mut outcome = Ok(());
+        for (path, bytes) in lengths {
+            // Continue after an error, so that no file is left behind.
+            match scratch.adopt(path.clone(), bytes) {
+                Ok(file) => files.push(file),
+                Err(error) => outcome = Err(error),
             }
         }
-        outcome.map(|()| files.into_values().collect())
+        outcome.map(|()| files)
     }
 
     /// Returns the error for a block that no export has produced.
@@ -114,6 +118,17 @@ impl FilePart {
     pub(crate) fn export(run: &Run) -> Self {
         run.file().keep();
         Self::of(run)
+    }
+
+    /// Returns the end of the range.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset.saturating_add(self.bytes)
+    }
+
+    /// Returns the [home](crate::executor::Home) of the file, if workers share no disk.
+    #[must_use]
+    pub fn home(&self) -> Option<Home> {
+        Home::split(&self.path).map(|(home, _)| home)
     }
 
     /// Returns the location of the records of `run`. It is valid as long as `run` exists.

@@ -32,7 +32,7 @@ pub(crate) use remote::{Emit, MakeStage, RemoteStage, load_stage, save_map_side}
 pub use reserved_memory::ReservedMemory;
 pub(crate) use resources::{Progress, Resources, ThreadTally};
 pub use spill_file::{SpillFile, SpillWriter};
-pub(crate) use spill_file::{adopted, known, referencing};
+pub(crate) use spill_file::{adopted, known, referencing, resolving};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, StageWorker};
 pub(crate) use stop::{Interrupt, STOP_CHECK_RECORDS, StopCheck, StopFlag};
 

@@ -1,8 +1,8 @@
 //! State of the tasks of a stage, under the lock of [`Tasks`](super::Tasks).
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use super::results::Results;
 use super::spec::{PartitionSpec, Report, TaskSpec};
@@ -14,16 +14,16 @@ const ROOM_BYTES: usize = 8 << 20;
 #[derive(Default)]
 pub(super) struct RoundState {
     pub(super) last_id: u64,
-    /// If the number of partitions is known: the first one that was never assigned.
-    pub(super) unclaimed: usize,
+    /// If the number of partitions is known: those that were never assigned.
+    pub(super) unclaimed: VecDeque<Range<usize>>,
     /// Number of partitions that the source has returned, and whether it is exhausted.
     pub(super) pulled: usize,
     pub(super) is_exhausted: bool,
     /// Tasks to be assigned next, by first partition.
     pub(super) waiting: BTreeMap<usize, WaitingTask>,
     pub(super) out: BTreeMap<u64, TaskSpec>,
-    /// Reports of tasks that are done, by first partition.
-    pub(super) reports: BTreeMap<usize, Report>,
+    /// Number of tasks that are done.
+    pub(super) done: usize,
     /// All files that the reports have named.
     pub(super) files: HashSet<PathBuf>,
     pub(super) results: Results,
@@ -50,8 +50,8 @@ pub(super) enum End {
 
 /// State of a stage when the executor returns.
 pub(crate) enum Round {
-    /// All tasks are done. The reports are in the order of the partitions.
-    Done(Vec<Report>),
+    /// All tasks are done.
+    Done,
     /// The remaining results are not needed.
     Stopped,
     /// The earlier stages must run again, followed by the rest of this one.
@@ -61,6 +61,15 @@ pub(crate) enum Round {
 }
 
 impl RoundState {
+    /// Creates the state of a stage with this number of partitions, if it is known.
+    pub(super) fn new(partitions: Option<usize>) -> Self {
+        let all = partitions.filter(|partitions| *partitions > 0);
+        Self {
+            unclaimed: all.map(|partitions| 0..partitions).into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
     /// Sets the reason to end. The first one counts, except that `Damaged` may be replaced.
     pub(super) fn end(&mut self, end: End) {
         if self.wants_results() {
@@ -103,27 +112,22 @@ impl RoundState {
         self.waiting.insert(first, waiting);
     }
 
-    /// Removes the files of a report that was not accepted. Files that an accepted report names are kept, because a
+    /// Passes to `discard` the files of a report that was not accepted, except those that an accepted report names: a
     /// report may arrive twice.
-    pub(super) fn remove_files(&self, report: &Report) {
-        for file in report.files().filter(|file| !self.files.contains(*file)) {
-            // A file that cannot be removed now is removed with its directory.
-            let _ = fs::remove_file(file);
-        }
+    pub(super) fn discard_files(&self, report: &Report, discard: impl FnMut(&Path)) {
+        let files = report.files().filter(|file| !self.files.contains(*file));
+        files.for_each(discard);
     }
 
-    /// Returns whether there is a task that is not assigned, of a stage with this number of partitions.
-    pub(super) fn has_task(&self, partitions: Option<usize>) -> bool {
-        let is_unclaimed = |partitions| self.unclaimed < partitions;
-        !self.waiting.is_empty() || partitions.is_some_and(is_unclaimed)
+    /// Returns whether there is a task that is not assigned.
+    pub(super) fn has_task(&self) -> bool {
+        !self.waiting.is_empty() || !self.unclaimed.is_empty()
     }
 
-    pub(super) fn is_done(&self, partitions: Option<usize>) -> bool {
-        let is_claimed = match partitions {
-            Some(partitions) => self.unclaimed >= partitions,
-            None => self.is_exhausted,
-        };
-        is_claimed && self.waiting.is_empty() && self.out.is_empty()
+    /// Returns whether all tasks are done. `is_known` tells whether the number of partitions is known in advance.
+    pub(super) fn is_done(&self, is_known: bool) -> bool {
+        let is_claimed = is_known || self.is_exhausted;
+        is_claimed && !self.has_task() && self.out.is_empty()
     }
 
     /// Returns whether a chunk of `partition` that task `id` sends may be buffered.

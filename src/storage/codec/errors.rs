@@ -123,6 +123,10 @@ fn all_kinds() -> Vec<ErrorKind> {
             reason: "it is missing",
         },
         K::MapOutputLost,
+        K::HomeLost {
+            home: text(),
+            reason: text(),
+        },
         K::RecordTooLong {
             bytes: usize::MAX,
             limit_bytes: 12,
@@ -212,6 +216,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::Codec { .. }
             | K::CorruptRun { .. }
             | K::MapOutputLost
+            | K::HomeLost { .. }
             | K::RecordTooLong { .. }
             | K::DiskFull { .. }
             | K::QuotaExceeded { .. }
