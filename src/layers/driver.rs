@@ -282,8 +282,8 @@ impl Driver for LayerDriver<'_> {
         true
     }
 
-    fn lose_home(&self, _: &Home) {
-        // Each value that is lost is found by a task that reads it.
+    fn lose_home(&self, home: &Home) {
+        self.run.lock().lose_home(&self.run.plan, home);
     }
 
     fn discard(&self, file: &Path) {
