@@ -9,7 +9,7 @@
 //! A remote executor handles only plain data, which serde can send to another process of the same program:
 //!
 //! - A [`Stage`] is what all tasks of a stage share: the code, as an address in the executable, with its state, and the
-//!   locations of the [blocks](MapBlock) that earlier stages have written. Each worker needs it once.
+//!   locations of the [outputs](MapOutput) that earlier stages have written. Each worker needs it once.
 //! - A [`TaskSpec`] names the partitions of one task. A task is the unit of an attempt: it succeeds or fails as a
 //!   whole.
 //! - A [`Report`] describes what a task has done. Its output for the next stage is in files that the report names. The
@@ -104,7 +104,6 @@
 //! # Ok::<(), holdall::Error>(())
 //! ```
 
-pub(crate) mod bytes;
 mod inline;
 #[cfg(target_os = "linux")]
 mod processes;
@@ -123,7 +122,7 @@ pub(crate) use remote::{Driver, Round, SharedSlots, StageSite};
 pub(crate) use threads::Threads;
 
 pub use crate::storage::transfer::{FileTransfer, Home};
-pub use crate::task::{FilePart, MapBlock};
+pub use crate::task::MapOutput;
 
 use std::sync::Arc;
 

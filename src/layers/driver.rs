@@ -18,7 +18,7 @@ use crate::portable::Saver;
 use crate::storage::blocks::BlockFile;
 use crate::storage::codec;
 use crate::storage::transfer::Home;
-use crate::task::{Flow, JobState, MapBlock, Partition, adopted, known};
+use crate::task::{Flow, JobState, MapBlock, MapOutput, Partition, adopted, known};
 
 /// Time that the tasks of a batch should take together. Shorter batches are sent more often; longer ones keep workers
 /// waiting at the end, while others still have tasks.
@@ -260,9 +260,9 @@ impl Driver for LayerDriver<'_> {
         let mut state = self.run.lock();
         let mut created = Vec::new();
         let mut outcome = Ok(());
-        for block in report.blocks {
+        for block in report.outputs.iter().flat_map(MapOutput::blocks) {
             // Continue after an error, so that no file is left behind.
-            let taken = self.take_block(&mut state, block, &mut created);
+            let taken = block.and_then(|block| self.take_block(&mut state, block, &mut created));
             outcome = outcome.and(taken);
         }
         if !state.values.reserve() {

@@ -9,7 +9,7 @@ use crate::id::ShuffleId;
 use crate::plan::JobPlan;
 use crate::storage::scratch::ScratchFile;
 use crate::storage::transfer::Home;
-use crate::task::MapBlock;
+use crate::task::MapOutput;
 
 /// Files of map outputs, by shuffle.
 #[derive(Default)]
@@ -32,8 +32,8 @@ struct State {
 pub(super) struct TaskOutput {
     /// The partitions that it has computed.
     pub(super) partitions: Range<usize>,
-    pub(super) blocks: Vec<MapBlock>,
-    /// The files of the blocks, deleted with the last reference.
+    pub(super) outputs: Vec<MapOutput>,
+    /// The files of the outputs, deleted with the last reference.
     pub(super) files: Vec<Arc<ScratchFile>>,
 }
 
@@ -213,13 +213,13 @@ impl ReadExports {
         outputs.any(|output| output.is_at(home))
     }
 
-    pub(super) fn blocks(&self) -> Vec<MapBlock> {
-        let mut blocks = Vec::new();
+    pub(super) fn outputs(&self) -> Vec<MapOutput> {
+        let mut outputs = Vec::new();
         for (shuffle, export) in &self.0 {
-            blocks.push(MapBlock::of_all(*shuffle));
-            let outputs = export.outputs.iter();
-            blocks.extend(outputs.flat_map(|output| output.blocks.iter().cloned()));
+            outputs.push(MapOutput::of_all(*shuffle));
+            let of_tasks = export.outputs.iter();
+            outputs.extend(of_tasks.flat_map(|task| task.outputs.iter().cloned()));
         }
-        blocks
+        outputs
     }
 }

@@ -15,7 +15,9 @@ use crate::id::ShuffleId;
 use crate::lineage::{Node, StoredNode};
 use crate::plan::{self, MapStagePlan};
 use crate::portable::Saver;
-use crate::task::{Flow, JobState, MapBlock, PartitionStream, Resources, StageCode, Task, in_task};
+use crate::task::{
+    Flow, JobState, MapOutput, PartitionStream, Resources, StageCode, Task, in_task,
+};
 
 /// A stage as a remote executor runs it.
 #[derive(Clone, Copy)]
@@ -207,7 +209,7 @@ impl Job {
             let inputs = self.inputs(run, &mut reads)?;
             *lock(&source.inputs) = inputs.clone();
             let code = Saver::write(|to| code.save(to))?;
-            let stage = self.stage(number, code, inputs.blocks())?;
+            let stage = self.stage(number, code, inputs.outputs())?;
             run.executor.run(&stage, &tasks)?;
             match tasks.round()? {
                 Round::Done => return Ok(source.into_outputs()),
@@ -222,7 +224,7 @@ impl Job {
         &self,
         number: usize,
         code: Vec<u8>,
-        inputs: Vec<MapBlock>,
+        inputs: Vec<MapOutput>,
     ) -> Result<Stage> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let resources = self.state.resources();
@@ -301,12 +303,12 @@ impl Driver for StageSource<'_> {
                 }
             }
         }
-        let blocks = std::mem::take(&mut report.blocks);
-        let files = MapBlock::adopt(&blocks, &resources.scratch)?;
+        let outputs = std::mem::take(&mut report.outputs);
+        let files = MapOutput::adopt(&outputs, &resources.scratch)?;
         let start = partitions.start;
         let output = TaskOutput {
             partitions,
-            blocks,
+            outputs,
             files,
         };
         lock(&self.outputs).insert(start, output);

@@ -11,6 +11,7 @@
 //! | `codec` | encodes and decodes one record; the only file that depends on bincode |
 //! | `frame` | part of a run with its lengths and a checksum, compressed if that saves enough |
 //! | `run` | sequence of records in a file: `RunWriter` → `Run` → `RunReader` |
+//! | `bytes` | bytes as one serde value |
 //! | `blocks` | bytes in a file, read at any offset: `BlockWriter` → `BlockFile` |
 //! | `merge` | stable merge of k sorted sources |
 //! | `memory` | limit on the memory that is held: `MemoryBudget`, `Reservation` |
@@ -37,6 +38,7 @@
 //! same frames, so a change of these needs a new version of their format.
 
 pub(crate) mod blocks;
+pub(crate) mod bytes;
 pub(crate) mod codec;
 mod directory;
 pub(crate) mod environment;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::job::JobOutputs;
-use super::{CounterUpdate, Flow, JobState, MapBlock, Resources, Site, StoredPartition};
+use super::{CounterUpdate, Flow, JobState, MapBlocks, Resources, Site, StoredPartition};
 use crate::counter::Tallying;
 use crate::error::{BoxError, Error, ErrorContext, ErrorKind, Result, caught, panicked};
 use crate::id::ShuffleId;
@@ -130,7 +130,7 @@ impl<'job> Task<'job> {
     pub(crate) fn map_outputs<O: Any + Send + Sync>(
         &self,
         shuffle: ShuffleId,
-        import: impl FnOnce(&[MapBlock]) -> Result<O>,
+        import: impl FnOnce(MapBlocks<'_>) -> Result<O>,
     ) -> Result<Arc<O>> {
         match self.job.imports() {
             Some(imports) => imports.get(shuffle, import),

@@ -15,7 +15,7 @@ use super::{Driver, Report, SharedSlots, StageSite, TaskSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::JobEvents;
 use crate::storage::transfer::Home;
-use crate::task::{FilePart, Flow, MapBlock, Site};
+use crate::task::{FilePart, Flow, MapBlock, MapOutput, Site};
 
 /// A driver that records its calls.
 #[derive(Default)]
@@ -214,7 +214,7 @@ fn report(path: &std::path::Path) -> Report {
         file: Some(part),
         about: Vec::new(),
     };
-    report.blocks = vec![block(part.clone()), block(part)];
+    report.outputs = MapOutput::group([block(part.clone()), block(part)]).unwrap();
     report
 }
 
@@ -717,7 +717,7 @@ impl Driver for Chain {
     }
 
     fn take(&self, partitions: Range<usize>, report: &mut Report) -> Result<()> {
-        report.blocks.clear();
+        report.outputs.clear();
         self.state.lock().unwrap().1 += partitions.len();
         Ok(())
     }

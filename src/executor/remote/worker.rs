@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind, Result, caught};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::Scratch;
 use crate::task::{
-    Flow, Imports, JobState, MapBlock, Partition, RemoteStage, Resources, StopFlag, in_task,
-    load_stage, resolving,
+    Flow, Imports, JobState, MapBlock, MapOutput, Partition, RemoteStage, Resources, StopFlag,
+    in_task, load_stage, resolving,
 };
 
 /// Runs the tasks of one stage after another, one task at a time, as a worker process does.
@@ -124,7 +124,7 @@ impl Worker {
             return Err(Error::new(ErrorKind::Cancelled));
         }
         Ok(Report {
-            blocks,
+            outputs: MapOutput::group(blocks)?,
             chunks,
             stored: job.take_stored(),
             counter_updates: job.counter_updates().take(),

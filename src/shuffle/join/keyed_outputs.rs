@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
-use crate::task::{MapBlock, Outputs, Resources};
+use crate::task::{MapBlock, MapBlocks, Outputs, Resources};
 
 /// Groups, and what only joins need of them.
 #[derive(Debug)]
@@ -34,14 +34,14 @@ impl KeyedOutputs {
     /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitioner: HashPartitioner,
-        blocks: &[MapBlock],
+        blocks: MapBlocks<'_>,
         resources: &Resources,
     ) -> Result<Self> {
         Ok(GroupOutputs::import(partitioner, blocks, resources)?.into())
     }
 
     /// Imports a broadcast bag into memory.
-    pub(crate) fn import_broadcast(blocks: &[MapBlock], resources: &Resources) -> Result<Self> {
+    pub(crate) fn import_broadcast(blocks: MapBlocks<'_>, resources: &Resources) -> Result<Self> {
         Ok(broadcast::load(blocks, resources)?.into())
     }
 
