@@ -171,6 +171,18 @@ pub enum ErrorKind {
         #[serde(with = "plain")]
         path: PathBuf,
     },
+    /// An input file is not the same on all machines: on the machine of a worker, it does not exist, or has another
+    /// length or time of modification than where the bag was created.
+    #[non_exhaustive]
+    InputDiffers {
+        /// The file.
+        #[serde(with = "plain")]
+        path: PathBuf,
+        /// Its length where the bag was created, in bytes.
+        planned_bytes: u64,
+        /// Its length on the machine of the worker, in bytes, or `None` if it does not exist there.
+        found_bytes: Option<u64>,
+    },
     /// A pipe or device would be read a second time in the same program. Its content can be read only once.
     #[non_exhaustive]
     StreamReadTwice {

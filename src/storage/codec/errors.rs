@@ -60,6 +60,11 @@ fn all_kinds() -> Vec<ErrorKind> {
             limit_bytes: 10,
         },
         K::InputChanged { path: path() },
+        K::InputDiffers {
+            path: path(),
+            planned_bytes: 5,
+            found_bytes: Some(6),
+        },
         K::StreamReadTwice { path: path() },
         K::UnsupportedFormat {
             path: path(),
@@ -198,6 +203,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::InvalidUtf8 { .. }
             | K::LineTooLong { .. }
             | K::InputChanged { .. }
+            | K::InputDiffers { .. }
             | K::StreamReadTwice { .. }
             | K::UnsupportedFormat { .. }
             | K::OutputExists { .. }
