@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cluster::Cluster;
 use crate::common::{Files, assert_empty, within_the_limit};
-use holdall::{Context, Counter, Executor, Result, StorageLevel};
+use holdall::{Context, Counter, ErrorKind, Executor, Result, StorageLevel};
 
 /// Returns the number of files below a directory.
 fn remaining(directory: &Path) -> usize {
@@ -45,18 +45,18 @@ fn same_as_inline<R: PartialEq + std::fmt::Debug>(work: impl Fn(&Context) -> Res
 fn shuffles_are_the_same_whatever_is_lost() {
     within_the_limit("machines", || {
         same_as_inline(|context| {
-            let counts = context.range(0..100_000).map(|n| n % 10_007);
+            let counts = context.range(0..30_000).map(|n| n % 3_007);
             let counts = counts.count_by_value();
             // A second shuffle reads what the first one has left.
             let digits = counts.map(|(n, count)| (n % 10, count));
             digits.sum_by_key().collect()
         });
         same_as_inline(|context| {
-            let numbers = context.range(0..50_000).map(|n| n * 7_919 % 50_021);
+            let numbers = context.range(0..15_000).map(|n| n * 7_919 % 50_021);
             numbers.sort().collect()
         });
         same_as_inline(|context| {
-            let pairs = context.range(0..20_000).map(|n| (n % 50, n));
+            let pairs = context.range(0..8_000).map(|n| (n % 50, n));
             let groups = pairs.group_by_key();
             groups.map_values(|group| group.sum::<u64>()).collect()
         });
@@ -168,5 +168,28 @@ fn files_move_only_between_machines_that_share_no_disk() {
         let counts = context.range(0..1_000).map(|n| n % 10).count_by_value();
         assert_eq!(counts.count().expect("a count"), 10);
         assert!(reads.load(Ordering::SeqCst) > 0);
+    });
+}
+
+#[test]
+fn an_input_file_that_differs_between_machines_is_refused() {
+    within_the_limit("machines", || {
+        let files = Files::new();
+        let line = "a line of text\n";
+        let context = context(&files, Cluster::new(files.path("machines"), None, 1));
+        // One that is read as a whole, and one that is read in parts.
+        for lines in [100_usize, 300_000] {
+            let path = files.write("text.txt", line.repeat(lines));
+            let text = context.read_text(&path).expect("a text");
+            assert_eq!(text.count().expect("a count"), lines as u64);
+            // Of the same length.
+            files.write("text.txt", line.replace("text", "TEXT").repeat(lines));
+            let error = text.count().unwrap_err();
+            let is_refused = matches!(error.kind(), ErrorKind::InputDiffers { .. });
+            assert!(is_refused, "{error}");
+            std::fs::remove_file(&path).expect("it is there");
+            let error = text.count().unwrap_err().to_string();
+            assert!(error.contains("does not exist on the machine"), "{error}");
+        }
     });
 }
