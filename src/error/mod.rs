@@ -3,6 +3,7 @@
 mod bytes;
 mod context;
 mod convert;
+mod damage;
 mod display;
 mod intern;
 mod nested;
@@ -633,22 +634,6 @@ impl Error {
         matches!(*self.0, ErrorKind::Cancelled)
     }
 
-    /// Returns whether shuffled, spilled or persisted records were damaged or missing, and recomputing them did not
-    /// help. The disk or the memory of the machine may be faulty.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert!(!holdall::read_text("no/such/file").unwrap_err().is_damage());
-    /// ```
-    #[must_use]
-    pub fn is_damage(&self) -> bool {
-        match &*self.0 {
-            ErrorKind::TooManyAttempts { last, .. } => last.is_damage(),
-            _ => self.is_recoverable(),
-        }
-    }
-
     /// Returns the location of the error in the job, if it occurred in a closure or while records were written.
     ///
     /// # Examples
@@ -662,14 +647,6 @@ impl Error {
     #[must_use]
     pub fn context(&self) -> Option<&ErrorContext> {
         context_of!(&*self.0)
-    }
-
-    /// Returns whether the output of an earlier stage is damaged or lost, so that recomputing it may help.
-    pub(crate) fn is_recoverable(&self) -> bool {
-        matches!(
-            *self.0,
-            ErrorKind::CorruptRun { .. } | ErrorKind::MapOutputLost | ErrorKind::HomeLost { .. }
-        )
     }
 
     /// Sets the operator, unless it is already set.

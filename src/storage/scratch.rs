@@ -65,7 +65,7 @@ struct WrittenBytes {
 
 #[derive(Debug)]
 struct Root {
-    directory: Directory,
+    place: Place,
     transfer: Transfer,
     quota_bytes: Option<u64>,
     used_bytes: AtomicU64,
@@ -76,7 +76,7 @@ struct Root {
 
 /// The directory of the files.
 #[derive(Debug)]
-enum Directory {
+enum Place {
     /// A directory that this scratch owns, once it has been created.
     Own {
         spill_directory: PathBuf,
@@ -99,12 +99,12 @@ impl Scratch {
         quota_bytes: Option<u64>,
         transfer: Transfer,
     ) -> Self {
-        let directory = Directory::Own {
+        let place = Place::Own {
             spill_directory: spill_directory
                 .map_or_else(environment::temporary_directory, Path::to_owned),
             directory: Mutex::new(None),
         };
-        Self::at(directory, quota_bytes, transfer)
+        Self::at(place, quota_bytes, transfer)
     }
 
     /// Creates a scratch in the `directory` of another process, which deletes it. No other files in the directory may
@@ -122,14 +122,14 @@ impl Scratch {
         transfer: Transfer,
     ) -> Self {
         interrupt::outlive_long_files();
-        let directory = Directory::OfOther { directory, prefix };
-        Self::at(directory, quota_bytes, transfer)
+        let place = Place::OfOther { directory, prefix };
+        Self::at(place, quota_bytes, transfer)
     }
 
-    fn at(directory: Directory, quota_bytes: Option<u64>, transfer: Transfer) -> Self {
+    fn at(place: Place, quota_bytes: Option<u64>, transfer: Transfer) -> Self {
         Self {
             root: Arc::new(Root {
-                directory,
+                place,
                 transfer,
                 quota_bytes,
                 used_bytes: AtomicU64::new(0),
@@ -167,24 +167,24 @@ impl Scratch {
     /// another process, returns an error, upon which that process creates it again.
     fn put<R>(&self, name: &str, put: impl Fn(&Path) -> Result<R>) -> Result<(PathBuf, R)> {
         let number = self.root.next_file.fetch_add(1, Ordering::Relaxed);
-        let name = match &self.root.directory {
-            Directory::Own { .. } => format!("{name}-{number}"),
-            Directory::OfOther { prefix, .. } => format!("{prefix}{name}-{number}"),
+        let name = match &self.root.place {
+            Place::Own { .. } => format!("{name}-{number}"),
+            Place::OfOther { prefix, .. } => format!("{prefix}{name}-{number}"),
         };
         debug_assert!(is_file_name(&name), "a sweep must know {name} for ours");
         let mut attempt = 1;
         loop {
             let path = self.path()?.join(&name);
-            match (put(&path), &self.root.directory) {
+            match (put(&path), &self.root.place) {
                 (Ok(made), _) => return Ok((path, made)),
-                (Err(error), Directory::OfOther { directory, .. }) => {
+                (Err(error), Place::OfOther { directory, .. }) => {
                     return Err(if is_missing(&error) {
                         missing(directory, "the directory is missing")
                     } else {
                         error
                     });
                 }
-                (Err(error), Directory::Own { .. }) => {
+                (Err(error), Place::Own { .. }) => {
                     if !is_missing(&error) || attempt == MAX_CREATIONS {
                         return Err(error);
                     }
@@ -276,9 +276,9 @@ impl Scratch {
     /// Returns the directory. Creates it if it does not exist yet, or no longer. A forked copy of the process creates
     /// its own.
     pub(crate) fn path(&self) -> Result<PathBuf> {
-        match &self.root.directory {
-            Directory::OfOther { directory, .. } => Ok(directory.clone()),
-            Directory::Own {
+        match &self.root.place {
+            Place::OfOther { directory, .. } => Ok(directory.clone()),
+            Place::Own {
                 spill_directory,
                 directory,
             } => {
@@ -297,7 +297,7 @@ impl Scratch {
     /// Returns the directory that this scratch owns, if it has been created.
     #[cfg(test)]
     pub(crate) fn directory(&self) -> Option<PathBuf> {
-        let Directory::Own { directory, .. } = &self.root.directory else {
+        let Place::Own { directory, .. } = &self.root.place else {
             return None;
         };
         let directory = lock(directory);
