@@ -55,6 +55,9 @@
 //! - If a home is lost, the job goes on: map tasks whose output was there run again, and no others, once that output is
 //!   needed. An executor that knows of the loss reports it by [`lost_home`](Tasks::lost_home).
 //!
+//! An executor that takes its tasks by [`next_near`](Tasks::next_near) runs them where most of their input is, as long
+//! as a worker there is free.
+//!
 //! Files that the program itself reads and writes, such as those of [`read_text`](crate::read_text), must be on paths
 //! that all machines share.
 //!
@@ -118,7 +121,7 @@ pub use remote::{
     Canceller, PartitionSpec, RemoteExecutor, Report, ScratchDirectory, Stage, TaskSpec, Tasks,
     Worker, WorkerHome,
 };
-pub(crate) use remote::{Driver, Round, SharedSlots, StageSite};
+pub(crate) use remote::{Driver, Locality, Round, SharedSlots, StageSite};
 pub(crate) use threads::Threads;
 
 pub use crate::storage::transfer::{FileTransfer, Home};

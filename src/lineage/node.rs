@@ -105,6 +105,9 @@ pub(crate) trait StoredNode: Send + Sync {
     /// Removes the partitions that have a part at this home, which is lost.
     fn forget_home(&self, home: &Home);
 
+    /// Returns the home and the length of each part of a stored partition that has a home.
+    fn homes(&self) -> Vec<(usize, Home, u64)>;
+
     /// Takes out all stored partitions, unless a job relies on them. The caller knows that nothing else can read them.
     fn release(&self) -> Option<Box<dyn Any + Send>>;
 }

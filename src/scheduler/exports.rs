@@ -208,6 +208,20 @@ impl Exports {
 pub(super) struct ReadExports(Vec<(ShuffleId, Arc<Export>)>);
 
 impl ReadExports {
+    /// Returns the partition, the home and the length of all output with a home.
+    pub(super) fn homes(&self) -> impl Iterator<Item = (usize, Home, u64)> {
+        let tasks = self.0.iter().flat_map(|(_, export)| &export.outputs);
+        let outputs = tasks.flat_map(|task| &task.outputs);
+        outputs.flat_map(|output| {
+            let home = output.home();
+            let sizes = home.map(|home| {
+                let sizes = output.sizes();
+                sizes.map(move |(partition, bytes)| (partition, home.clone(), bytes))
+            });
+            sizes.into_iter().flatten()
+        })
+    }
+
     fn are_at(&self, home: &Home) -> bool {
         let mut outputs = self.0.iter().flat_map(|(_, export)| &export.outputs);
         outputs.any(|output| output.is_at(home))

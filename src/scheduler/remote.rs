@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use super::exports::{Exports, ReadExports, TaskOutput};
 use super::{Job, lock};
 use crate::error::{Error, ErrorKind, Result, caught};
-use crate::executor::{Driver, Home, RemoteExecutor, Report, Round, Stage, StageSite, Tasks};
+use crate::executor::{
+    Driver, Home, Locality, RemoteExecutor, Report, Round, Stage, StageSite, Tasks,
+};
 use crate::id::ShuffleId;
 use crate::lineage::{Node, StoredNode};
 use crate::plan::{self, MapStagePlan};
@@ -32,6 +34,8 @@ struct RemoteStageRun<'r> {
     idle: &'r (dyn Fn() + Sync),
     /// Whether the stage runs again, for one that has found damage.
     is_recovery: bool,
+    /// Whether it is the stage of the result, whose tasks must run in the order of their partitions.
+    is_result: bool,
 }
 
 impl Job {
@@ -49,6 +53,7 @@ impl Job {
             resources: self.state.resources(),
             idle: &|| {},
             is_recovery: false,
+            is_result: true,
         };
         let outputs = self.run_remote(run, &self.plan.result_reads, None)?;
         let partitions = outputs.iter().map(|output| output.partitions.len()).sum();
@@ -103,6 +108,7 @@ impl Job {
             resources,
             idle,
             is_recovery: false,
+            is_result: false,
         };
         self.export(run, map_stage)
     }
@@ -144,6 +150,7 @@ impl Job {
                 code: &*code,
                 node,
                 is_recovery: true,
+                is_result: false,
                 ..run
             };
             self.export(again, map_stage)?;
@@ -208,6 +215,9 @@ impl Job {
             // each round.
             let inputs = self.inputs(run, &mut reads)?;
             *lock(&source.inputs) = inputs.clone();
+            if let Some(partitions) = code.partitions().filter(|_| !run.is_result) {
+                tasks.set_locality(source.locality(partitions, &inputs));
+            }
             let code = Saver::write(|to| code.save(to))?;
             let stage = self.stage(number, code, inputs.outputs())?;
             run.executor.run(&stage, &tasks)?;
@@ -263,6 +273,16 @@ impl StageSource<'_> {
     fn stores(&self) -> impl Iterator<Item = &Arc<dyn StoredNode>> {
         let nodes = plan::narrow_ancestors(self.node).into_iter();
         nodes.filter_map(|node| node.stored.as_ref())
+    }
+
+    /// Returns where the input of the stage is. Most stages read the partitions of persisted bags and of shuffles with
+    /// the number of their own; for others, such as unions, some tasks run where their input is not.
+    fn locality(&self, partitions: usize, inputs: &ReadExports) -> Locality {
+        if !self.resources.scratch.has_homes() {
+            return Locality::default();
+        }
+        let stored = self.stores().flat_map(|store| store.homes());
+        Locality::new(partitions, stored.chain(inputs.homes()))
     }
 
     fn into_outputs(self) -> Vec<TaskOutput> {

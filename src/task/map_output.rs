@@ -110,6 +110,17 @@ impl MapOutput {
         Ok(outputs)
     }
 
+    /// Returns the partition and the length of each block with records.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (usize, u64)> {
+        let mut rows = &self.blocks[..];
+        std::iter::from_fn(move || {
+            // Its reader finds out if it cannot be decoded.
+            let row = codec::decode_prefix::<Row>(&mut rows).ok()?;
+            Some(row.partition.map(|partition| (partition, row.bytes)))
+        })
+        .flatten()
+    }
+
     /// Returns the blocks, in their order.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Result<MapBlock>> {
         let (mut rows, mut end) = (&self.blocks[..], 0_u64);

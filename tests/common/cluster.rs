@@ -190,13 +190,16 @@ impl Cluster {
     }
 
     fn run_slot(&self, stage: &Stage, tasks: &Tasks<'_>) -> Result<()> {
-        while let Some(task) = tasks.next() {
+        loop {
             let idle = self.idle.lock().expect("no panic").pop();
             let machine = idle.map_or_else(|| self.start(), Ok)?;
+            let Some(task) = tasks.next_near(&machine.home) else {
+                self.idle.lock().expect("no panic").push(machine);
+                return Ok(());
+            };
             let machine = self.run_task(stage, &task, tasks, machine);
             self.idle.lock().expect("no panic").extend(machine);
         }
-        Ok(())
     }
 }
 

@@ -221,7 +221,7 @@ impl Cluster {
             }
             self.reap(machine.number);
             // The others find out by themselves.
-            if machine.number % 2 == 0 {
+            if machine.number.is_multiple_of(2) {
                 tasks.lost_home(&home(machine.number));
             }
             tasks.lost(&task, machine.number, "killed");

@@ -8,6 +8,7 @@
 //! ```
 
 mod homes;
+mod locality;
 mod pull;
 mod results;
 mod shared_slots;
@@ -20,6 +21,7 @@ mod tests;
 mod worker;
 
 pub use homes::{ScratchDirectory, WorkerHome};
+pub(crate) use locality::Locality;
 pub(crate) use results::Driver;
 pub(crate) use shared_slots::SharedSlots;
 pub use spec::{PartitionSpec, Report, Stage, TaskSpec};

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::locality::Locality;
 use super::results::Results;
 use super::spec::{PartitionSpec, Report, TaskSpec};
 use crate::error::Error;
+use crate::storage::transfer::Home;
 
 /// Maximum size of results that wait for earlier ones, in bytes.
 const ROOM_BYTES: usize = 8 << 20;
@@ -27,6 +29,8 @@ pub(super) struct RoundState {
     /// All files that the reports have named.
     pub(super) files: HashSet<PathBuf>,
     pub(super) results: Results,
+    /// Where the input of the partitions is, if workers share no disk.
+    pub(super) locality: Locality,
     pub(super) end: Option<End>,
     /// Number of tasks that were taken since the executor was called.
     pub(super) taken: usize,
@@ -117,6 +121,41 @@ impl RoundState {
     pub(super) fn discard_files(&self, report: &Report, discard: impl FnMut(&Path)) {
         let files = report.files().filter(|file| !self.files.contains(*file));
         files.for_each(discard);
+    }
+
+    /// Takes a task that is waiting: preferably the first one at `home`.
+    pub(super) fn take_waiting(&mut self, home: Option<&Home>) -> Option<WaitingTask> {
+        let near = home.and_then(|home| {
+            let mut firsts = self.waiting.keys();
+            firsts
+                .find(|first| self.locality.is_at(**first, home))
+                .copied()
+        });
+        match near {
+            Some(first) => self.waiting.remove(&first),
+            None => self.waiting.pop_first().map(|(_, waiting)| waiting),
+        }
+    }
+
+    /// Takes at most `most` neighbouring partitions that were never assigned: preferably the first ones at `home`. They
+    /// consist of whole groups.
+    pub(super) fn take_unclaimed(
+        &mut self,
+        home: Option<&Home>,
+        most: usize,
+        group: usize,
+    ) -> Option<Range<usize>> {
+        let (locality, unclaimed) = (&self.locality, &mut self.unclaimed);
+        let near = home.and_then(|home| locality.take(unclaimed, home, most, group));
+        near.or_else(|| {
+            let range = unclaimed.front_mut()?;
+            let claimed = range.start..range.end.min(range.start + most);
+            range.start = claimed.end;
+            if range.start == range.end {
+                unclaimed.pop_front();
+            }
+            Some(claimed)
+        })
     }
 
     /// Returns whether there is a task that is not assigned.

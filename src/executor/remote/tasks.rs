@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::locality::Locality;
 use super::pull::pull_some;
 use super::results::{Driver, ResultChunk, Standing};
 use super::shared_slots::SharedSlots;
@@ -77,6 +78,11 @@ impl<'a> Tasks<'a> {
         state.unclaimed = missing.iter().cloned().collect();
     }
 
+    /// Sets where the input of the partitions is, for [`next_near`](Self::next_near).
+    pub(crate) fn set_locality(&self, locality: Locality) {
+        self.lock().locality = locality;
+    }
+
     /// Takes the next task. If none is available, waits as long as an assigned task may still be returned, or may make
     /// others available, as tasks of [layers](crate::extend::Layer) do. Returns `None` once all tasks are done, or if
     /// the remaining results are not needed. So a thread must not call this before it has answered the tasks that only
@@ -86,12 +92,24 @@ impl<'a> Tasks<'a> {
     /// same time, also waits while all [slots](super::RemoteExecutor::slots) have tasks of these stages.
     #[must_use]
     pub fn next(&self) -> Option<TaskSpec> {
+        self.next_for(None)
+    }
+
+    /// Like [`next`](Self::next), for a worker at `home`: prefers a task with most of its input there, that is, its
+    /// persisted partitions or map output. Tasks that send results are taken in the order of their partitions
+    /// nevertheless, because the driver would have to hold the results of later ones.
+    #[must_use]
+    pub fn next_near(&self, home: &Home) -> Option<TaskSpec> {
+        self.next_for(Some(home))
+    }
+
+    fn next_for(&self, home: Option<&Home>) -> Option<TaskSpec> {
         let mut state = self.lock();
         loop {
             if self.is_over(&mut state) {
                 return None;
             }
-            if let Some(task) = self.hand_out(&mut state) {
+            if let Some(task) = self.hand_out(&mut state, home) {
                 return Some(task);
             }
             if state.has_task() {
@@ -127,7 +145,7 @@ impl<'a> Tasks<'a> {
         if self.is_over(&mut state) {
             return None;
         }
-        self.hand_out(&mut state)
+        self.hand_out(&mut state, None)
     }
 
     /// Number of partitions of the stage, if it is known before they are read. An executor need not start more workers
@@ -370,13 +388,13 @@ impl<'a> Tasks<'a> {
     }
 
     /// Assigns the next task, if one is available and there is a slot for it.
-    fn hand_out(&self, state: &mut RoundState) -> Option<TaskSpec> {
+    fn hand_out(&self, state: &mut RoundState, home: Option<&Home>) -> Option<TaskSpec> {
         if !state.has_task() || !self.slots.take(self.site.number) {
             return None;
         }
-        let waiting = match state.waiting.pop_first() {
-            Some((_, waiting)) => waiting,
-            None => self.claim(state)?,
+        let waiting = match state.take_waiting(home) {
+            Some(waiting) => waiting,
+            None => self.claim(state, home)?,
         };
         state.last_id += 1;
         state.taken += 1;
@@ -414,18 +432,13 @@ impl<'a> Tasks<'a> {
     }
 
     /// Claims partitions that were never assigned, if their number is known.
-    fn claim(&self, state: &mut RoundState) -> Option<WaitingTask> {
+    fn claim(&self, state: &mut RoundState, home: Option<&Home>) -> Option<WaitingTask> {
         let left: usize = state.unclaimed.iter().map(ExactSizeIterator::len).sum();
-        let range = state.unclaimed.front_mut()?;
         // Begin with large tasks, to amortise their overhead, and end with small ones, so that all slots finish
         // together.
         let take = (left / (self.slots.count() * 4)).clamp(1, MAX_PARTITIONS);
         let take = take.next_multiple_of(self.partitions_per_task);
-        let claimed = range.start..range.end.min(range.start + take);
-        range.start = claimed.end;
-        if range.start == range.end {
-            state.unclaimed.pop_front();
-        }
+        let claimed = state.take_unclaimed(home, take, self.partitions_per_task)?;
         let partition = |index| PartitionSpec {
             index,
             payload: Vec::new(),

@@ -11,7 +11,7 @@ use super::results::framed;
 use super::spec::PartitionSpec;
 use super::state::Round;
 use super::tasks::Tasks;
-use super::{Driver, Report, SharedSlots, StageSite, TaskSpec};
+use super::{Driver, Locality, Report, SharedSlots, StageSite, TaskSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::JobEvents;
 use crate::storage::transfer::Home;
@@ -248,6 +248,46 @@ fn each_partition_is_handed_out_once_and_large_tasks_come_first() {
         "{sizes:?}"
     );
     assert_eq!(source.partitions_done.load(Ordering::SeqCst), 100);
+    assert!(matches!(tasks.round().unwrap(), Round::Done));
+}
+
+#[test]
+fn tasks_run_where_their_input_is_if_they_are_asked_for_there() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(100), 2);
+    let [a, b, c] = ["a", "b", "c"].map(Home::new);
+    let input = (0..100).map(|n| (n, if n % 50 < 20 { a.clone() } else { b.clone() }, 1));
+    tasks.set_locality(Locality::new(100, input));
+    let of_b = tasks.next_near(&b).unwrap();
+    assert_eq!((indices(&of_b)[0], of_b.partitions.len()), (20, 12));
+    let of_a = tasks.next_near(&a).unwrap();
+    assert_eq!(indices(&of_a)[0], 0);
+    // A task that was lost is also taken where its input is.
+    lose(&tasks, &of_b);
+    assert!(indices(&tasks.next_near(&a).unwrap())[0] < 20);
+    let again = tasks.next_near(&b).unwrap();
+    assert_eq!((again.attempt, indices(&again)), (2, vec![20]));
+    // A home without input takes what comes next, and so does one whose input has been taken.
+    assert_eq!(indices(&tasks.next_near(&c).unwrap()), [21]);
+    let mut count = 0;
+    while let Some(task) = tasks.try_next() {
+        count += task.partitions.len();
+    }
+    let taken = of_a.partitions.len() + 2;
+    assert!(count + taken < 100 && tasks.try_next().is_none());
+}
+
+#[test]
+fn only_the_missing_partitions_of_a_stage_run() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(1_000), 2);
+    tasks.run_only(&[3..5, 700..701]);
+    let mut all = Vec::new();
+    while let Some(task) = tasks.next() {
+        all.extend(indices(&task));
+        tasks.done(&task, sent(&vec![0; task.partitions.len()]));
+    }
+    assert_eq!(all, [3, 4, 700]);
     assert!(matches!(tasks.round().unwrap(), Round::Done));
 }
 

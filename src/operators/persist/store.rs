@@ -299,6 +299,20 @@ impl StoredNode for Store {
         }
     }
 
+    fn homes(&self) -> Vec<(usize, Home, u64)> {
+        let mut homes = Vec::new();
+        for (index, parts) in &*lock(&self.partitions) {
+            for part in parts {
+                if let Content::File(run) = part
+                    && let Some(home) = run.file().home()
+                {
+                    homes.push((*index, home, run.bytes()));
+                }
+            }
+        }
+        homes
+    }
+
     fn release(&self) -> Option<Box<dyn Any + Send>> {
         let mut partitions = lock(&self.partitions);
         if self.pins.load(Ordering::SeqCst) > 0 || partitions.is_empty() {
