@@ -187,6 +187,18 @@ impl Exports {
         found.collect::<Option<_>>().map(ReadExports)
     }
 
+    /// Returns the output for the join filter of a shuffle. Returns none if some is missing, because a filter without
+    /// the keys of one task would drop records that are needed.
+    pub(super) fn filter_of(&self, shuffle: ShuffleId) -> Vec<MapOutput> {
+        let filter = shuffle.of_filter();
+        let Some(whole) = self.of(&[shuffle]) else {
+            return Vec::new();
+        };
+        let outputs = whole.outputs();
+        let outputs = outputs.iter().filter_map(|output| output.of_filter(filter));
+        outputs.collect()
+    }
+
     /// Returns whether each map stage of a plan must run, because outputs are missing that the result needs.
     pub(super) fn incomplete(&self, plan: &JobPlan) -> Vec<bool> {
         let mut needed: HashSet<_> = plan.result_reads.iter().copied().collect();

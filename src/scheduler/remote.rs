@@ -32,6 +32,8 @@ struct RemoteStageRun<'r> {
     resources: &'r Resources,
     /// Called when slots of the executor are idle.
     idle: &'r (dyn Fn() + Sync),
+    /// Shuffle whose join filter the stage uses if it is there.
+    filter: Option<ShuffleId>,
     /// Whether the stage runs again, for one that has found damage.
     is_recovery: bool,
     /// Whether it is the stage of the result, whose tasks must run in the order of their partitions.
@@ -52,6 +54,7 @@ impl Job {
             node: &self.plan.result,
             resources: self.state.resources(),
             idle: &|| {},
+            filter: None,
             is_recovery: false,
             is_result: true,
         };
@@ -107,6 +110,7 @@ impl Job {
             node: map_stage.shuffle.parent(),
             resources,
             idle,
+            filter: map_stage.shuffle.after().map(|by| by.id()),
             is_recovery: false,
             is_result: false,
         };
@@ -149,6 +153,7 @@ impl Job {
                 number,
                 code: &*code,
                 node,
+                filter: map_stage.shuffle.after().map(|by| by.id()),
                 is_recovery: true,
                 is_result: false,
                 ..run
@@ -219,7 +224,13 @@ impl Job {
                 tasks.set_locality(source.locality(partitions, &inputs));
             }
             let code = Saver::write(|to| code.save(to))?;
-            let stage = self.stage(number, code, inputs.outputs())?;
+            let mut outputs = inputs.outputs();
+            outputs.extend(
+                run.filter
+                    .into_iter()
+                    .flat_map(|by| self.exports.filter_of(by)),
+            );
+            let stage = self.stage(number, code, outputs)?;
             run.executor.run(&stage, &tasks)?;
             match tasks.round()? {
                 Round::Done => return Ok(source.into_outputs()),
@@ -310,6 +321,7 @@ impl Driver for StageSource<'_> {
         progress.add_tasks(partitions.len(), metrics.time);
         progress.add_bytes(metrics.input_bytes);
         progress.add_shuffled(metrics.shuffled_records, metrics.shuffled_bytes);
+        progress.add_dropped(metrics.filtered_records);
         resources.scratch.count_written(metrics.spilled_bytes);
         resources.budget.note_peak(metrics.peak_memory_bytes);
         for counter_update in &report.counter_updates {

@@ -4,7 +4,7 @@
 //! the executor has idle slots because a stage has too few tasks, another stage begins on a thread of its own.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 
 use super::Job;
@@ -12,6 +12,7 @@ use super::ready::ReadyStages;
 use crate::error::{Error, ErrorKind, Result, caught};
 use crate::executor::RemoteExecutor;
 use crate::id::ShuffleId;
+use crate::lineage::ShuffleDependency;
 
 /// The map stages of a job, and the executor that runs them.
 pub(super) struct RemoteMapStages<'j> {
@@ -50,9 +51,17 @@ impl<'j> RemoteMapStages<'j> {
         for read in stages.clone().chain([&plan.result_reads]).flatten() {
             *readers.entry(*read).or_default() += 1;
         }
-        let positions = stages.map(|reads| {
-            let known = reads.iter().filter_map(|read| plan.position(*read));
-            known.collect()
+        // A stage waits for its join filter, unless the stage that builds it leaves slots idle.
+        let slots = job.slots.count();
+        let is_waited_for = |by: &&Arc<dyn ShuffleDependency>| {
+            by.parent()
+                .partitions
+                .is_some_and(|partitions| partitions >= slots)
+        };
+        let positions = plan.map_stages.iter().map(|stage| {
+            let by = stage.shuffle.after().filter(is_waited_for);
+            let reads = stage.reads.iter().copied().chain(by.map(|by| by.id()));
+            reads.filter_map(|read| plan.position(read)).collect()
         });
         let reads: Vec<Vec<usize>> = positions.collect();
         let scratch = &job.state.resources().scratch;

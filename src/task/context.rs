@@ -146,6 +146,17 @@ impl<'job> Task<'job> {
         self.outputs.get(shuffle).ok()
     }
 
+    /// Returns what `import` reads of the join filter of `shuffle`, if it was computed in other processes and is complete.
+    pub(crate) fn imported_filter<O: Any + Send + Sync>(
+        &self,
+        shuffle: ShuffleId,
+        import: impl FnOnce(MapBlocks<'_>) -> O,
+    ) -> Option<Arc<O>> {
+        let imports = self.job.imports()?;
+        let filter = imports.get(shuffle.of_filter(), |blocks| Ok(import(blocks)));
+        filter.ok()
+    }
+
     /// Passes a persisted partition to the driver, which takes it if the task succeeds.
     pub(crate) fn put_stored(&self, stored: StoredPartition) {
         self.job.put_stored(stored);

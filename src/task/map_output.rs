@@ -25,6 +25,8 @@ pub struct MapOutput {
     /// The file with the records, if there are any: a path, or `home://`, the [home](Self::home) and the path there.
     #[serde(with = "plain")]
     pub file: Option<PathBuf>,
+    /// Whether all partitions may read the blocks.
+    is_for_all: bool,
     /// Length of the file up to the end of the last block, in bytes.
     pub file_bytes: u64,
     /// The blocks, as [`Row`]s.
@@ -53,19 +55,28 @@ impl MapOutput {
 
     /// Creates the output without blocks, which shows that a shuffle exists although its map tasks may have left none.
     pub(crate) fn of_all(shuffle: ShuffleId) -> Self {
-        Self::new(shuffle.number(), None)
+        Self::new(shuffle.number(), None, true)
     }
 
-    fn new(shuffle: u64, file: Option<PathBuf>) -> Self {
+    fn new(shuffle: u64, file: Option<PathBuf>, is_for_all: bool) -> Self {
         Self {
             shuffle,
             file,
+            is_for_all,
             file_bytes: 0,
             blocks: Vec::new(),
         }
     }
 
-    /// Groups neighbouring blocks that are in the same file, or in none.
+    /// Returns the output as that of the join filter of its shuffle, or `None` if partitions read it.
+    pub(crate) fn of_filter(&self, filter: ShuffleId) -> Option<Self> {
+        self.is_for_all.then(|| Self {
+            shuffle: filter.number(),
+            ..self.clone()
+        })
+    }
+
+    /// Groups neighbouring blocks that are in the same file, or in none, and that the same partitions may read.
     pub(crate) fn group(blocks: impl IntoIterator<Item = MapBlock>) -> Result<Vec<Self>> {
         let mut outputs: Vec<Self> = Vec::new();
         let mut end = 0;
@@ -86,11 +97,15 @@ impl MapOutput {
                 None => (None, (0, 0, 0)),
             };
             let last = outputs.last_mut();
-            let output = match last.filter(|last| last.shuffle == shuffle && last.file == path) {
+            let is_for_all = partition.is_none();
+            let is_of = |output: &&mut Self| {
+                output.shuffle == shuffle && output.file == path && output.is_for_all == is_for_all
+            };
+            let output = match last.filter(is_of) {
                 Some(last) => last,
                 None => {
                     end = 0;
-                    outputs.push(Self::new(shuffle, path));
+                    outputs.push(Self::new(shuffle, path, is_for_all));
                     let pushed = outputs.last_mut();
                     pushed.unwrap_or_else(|| unreachable!("it was pushed"))
                 }
@@ -179,6 +194,13 @@ impl MapOutput {
 pub(crate) struct MapBlocks<'o>(pub(super) &'o [MapOutput]);
 
 impl<'o> MapBlocks<'o> {
+    /// Returns the blocks that only one partition reads. The others of a keyed shuffle are its join filter.
+    pub(crate) fn of_partitions(self) -> impl Iterator<Item = Result<MapBlock>> + use<'o> {
+        let of_all =
+            |block: &Result<MapBlock>| matches!(block, Ok(block) if block.partition.is_none());
+        self.iter().filter(move |block| !of_all(block))
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = Result<MapBlock>> + use<'o> {
         self.0.iter().flat_map(MapOutput::blocks)
     }

@@ -193,3 +193,19 @@ fn an_input_file_that_differs_between_machines_is_refused() {
         }
     });
 }
+
+#[test]
+fn join_filters_reach_the_machines() {
+    within_the_limit("machines", || {
+        let files = Files::new();
+        let context = context(&files, Cluster::new(files.path("machines"), None, 1));
+        let asked = context.range_partitioned(0..5_000, 7).map(|n| (n * 7, n));
+        let other = context.range_partitioned(0..90_000, 7).map(|n| (n * 3, n));
+        let rows = asked.left_join(other).collect().expect("rows");
+        let matches = rows.iter().filter(|(_, (_, other))| other.is_some());
+        assert_eq!((rows.len(), matches.count()), (5_000, 1_667));
+        let stages = context.last_job().expect("a job").stages;
+        let dropped: u64 = stages.iter().map(|stage| stage.filtered_records).sum();
+        assert!(dropped > 80_000, "{dropped}");
+    });
+}

@@ -84,6 +84,8 @@ pub(crate) struct Metrics {
     pub(crate) input_bytes: u64,
     pub(crate) shuffled_records: u64,
     pub(crate) shuffled_bytes: u64,
+    /// Number of records that a join filter has dropped.
+    pub(crate) filtered_records: u64,
     pub(crate) spilled_bytes: u64,
     pub(crate) peak_memory_bytes: usize,
     pub(crate) time: Duration,

@@ -10,6 +10,9 @@ use super::spec::{PartitionSpec, Report, TaskSpec};
 use crate::error::Error;
 use crate::storage::transfer::Home;
 
+/// Maximum number of partitions in a task.
+pub(super) const MAX_PARTITIONS: usize = 256;
+
 /// Maximum size of results that wait for earlier ones, in bytes.
 const ROOM_BYTES: usize = 8 << 20;
 
@@ -137,9 +140,42 @@ impl RoundState {
         }
     }
 
+    /// Has only the partitions in `missing` computed, of `partitions` in total.
+    pub(super) fn run_only(&mut self, missing: &[Range<usize>], partitions: usize) {
+        let mut next = 0;
+        for range in missing.iter().chain([&(partitions..partitions)]) {
+            self.results.skip(next..range.start);
+            next = range.end;
+        }
+        self.unclaimed = missing.iter().cloned().collect();
+    }
+
+    /// Claims partitions that were never assigned, if their number is known: preferably at `home`, and whole groups of
+    /// `group` neighbours.
+    pub(super) fn claim(
+        &mut self,
+        home: Option<&Home>,
+        slots: usize,
+        group: usize,
+    ) -> Option<WaitingTask> {
+        let left: usize = self.unclaimed.iter().map(ExactSizeIterator::len).sum();
+        // Begin with large tasks, to amortise their overhead, and end with small ones, so that all slots finish
+        // together.
+        let take = (left / (slots * 4)).clamp(1, MAX_PARTITIONS);
+        let claimed = self.take_unclaimed(home, take.next_multiple_of(group), group)?;
+        let partition = |index| PartitionSpec {
+            index,
+            payload: Vec::new(),
+        };
+        Some(WaitingTask {
+            partitions: claimed.map(partition).collect(),
+            attempts: 0,
+        })
+    }
+
     /// Takes at most `most` neighbouring partitions that were never assigned: preferably the first ones at `home`. They
     /// consist of whole groups.
-    pub(super) fn take_unclaimed(
+    fn take_unclaimed(
         &mut self,
         home: Option<&Home>,
         most: usize,

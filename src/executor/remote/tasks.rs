@@ -9,18 +9,15 @@ use super::locality::Locality;
 use super::pull::pull_some;
 use super::results::{Driver, ResultChunk, Standing};
 use super::shared_slots::SharedSlots;
-use super::spec::{PartitionSpec, Report, TaskSpec};
+use super::spec::{Report, TaskSpec};
 use super::stage_site::StageSite;
-use super::state::{End, Round, RoundState, WaitingTask};
+use super::state::{End, MAX_PARTITIONS, Round, RoundState};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::storage::transfer::Home;
 use crate::task::Flow;
 
 /// Maximum number of attempts at a task.
 const ATTEMPTS: usize = 4;
-
-/// Maximum number of partitions in a task.
-const MAX_PARTITIONS: usize = 256;
 
 /// Interval at which a waiting thread checks whether the job has been stopped.
 const LOOK: Duration = Duration::from_millis(10);
@@ -68,14 +65,7 @@ impl<'a> Tasks<'a> {
     /// Has only these partitions computed: what is left of a stage of which some output has been lost. Called before the
     /// first task is taken. Each range consists of whole [groups](Self::partitions_per_task).
     pub(crate) fn run_only(&self, missing: &[Range<usize>]) {
-        let mut state = self.lock();
-        let end = self.partitions.unwrap_or(0);
-        let mut next = 0;
-        for range in missing.iter().chain([&(end..end)]) {
-            state.results.skip(next..range.start);
-            next = range.end;
-        }
-        state.unclaimed = missing.iter().cloned().collect();
+        self.lock().run_only(missing, self.partitions.unwrap_or(0));
     }
 
     /// Sets where the input of the partitions is, for [`next_near`](Self::next_near).
@@ -392,10 +382,9 @@ impl<'a> Tasks<'a> {
         if !state.has_task() || !self.slots.take(self.site.number) {
             return None;
         }
-        let waiting = match state.take_waiting(home) {
-            Some(waiting) => waiting,
-            None => self.claim(state, home)?,
-        };
+        let waiting = state.take_waiting(home);
+        let (slots, group) = (self.slots.count(), self.partitions_per_task);
+        let waiting = waiting.or_else(|| state.claim(home, slots, group))?;
         state.last_id += 1;
         state.taken += 1;
         let task = TaskSpec {
@@ -429,24 +418,6 @@ impl<'a> Tasks<'a> {
         if is_open && is_pulled() || !is_open && !state.out.is_empty() {
             self.source.idle();
         }
-    }
-
-    /// Claims partitions that were never assigned, if their number is known.
-    fn claim(&self, state: &mut RoundState, home: Option<&Home>) -> Option<WaitingTask> {
-        let left: usize = state.unclaimed.iter().map(ExactSizeIterator::len).sum();
-        // Begin with large tasks, to amortise their overhead, and end with small ones, so that all slots finish
-        // together.
-        let take = (left / (self.slots.count() * 4)).clamp(1, MAX_PARTITIONS);
-        let take = take.next_multiple_of(self.partitions_per_task);
-        let claimed = state.take_unclaimed(home, take, self.partitions_per_task)?;
-        let partition = |index| PartitionSpec {
-            index,
-            payload: Vec::new(),
-        };
-        Some(WaitingTask {
-            partitions: claimed.map(partition).collect(),
-            attempts: 0,
-        })
     }
 
     /// Pulls the partitions of one more task from the source. Returns whether there are none at the moment, but may be

@@ -241,6 +241,7 @@ impl Measures {
             input_bytes: progress.bytes(),
             shuffled_records: progress.shuffled_records(),
             shuffled_bytes: progress.shuffled_bytes(),
+            filtered_records: progress.filtered_records(),
             spilled_bytes: resources.scratch.written_bytes() - self.written_bytes,
             peak_memory_bytes: resources.budget.peak_bytes(),
             time: self.start.elapsed(),

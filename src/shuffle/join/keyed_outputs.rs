@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::broadcast::{self, Broadcast};
 use super::key_filter::SharedKeys;
 use super::lookup::Lookup;
+use super::sent_filter;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::shuffle::key::partitioner::HashPartitioner;
@@ -63,6 +64,10 @@ impl From<GroupOutputs> for KeyedOutputs {
 
 impl Outputs for KeyedOutputs {
     fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<MapBlock>> {
-        self.groups.export(shuffle, resources)
+        let mut blocks = self.groups.export(shuffle, resources)?;
+        if self.keys.is_finished() {
+            blocks.push(sent_filter::export(&self.keys, shuffle, resources)?);
+        }
+        Ok(blocks)
     }
 }

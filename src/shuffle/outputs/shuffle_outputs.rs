@@ -70,7 +70,7 @@ impl<M: MapPart> ShuffleOutputs<M> {
     ) -> Result<Self> {
         let outputs = Self::new(partitions, layout, usize::MAX);
         let mut files = Files::new(&resources.scratch);
-        for block in blocks.iter() {
+        for block in blocks.of_partitions() {
             let block = block?;
             let (partition, part) = block.of_partition(partitions)?;
             let seq = codec::decode(&block.about)?;
