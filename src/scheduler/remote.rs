@@ -87,7 +87,9 @@ impl Job {
             node,
             resources,
             idle: &|| {},
+            filter: None,
             is_recovery: false,
+            is_result: true,
         };
         self.run_remote(run, &[], None)?;
         Ok(())
