@@ -29,7 +29,7 @@ struct State {
 }
 
 /// The output of one map task.
-pub(super) struct TaskOutput {
+pub(super) struct MapTaskOutput {
     /// The partitions that it has computed.
     pub(super) partitions: Range<usize>,
     pub(super) outputs: Vec<MapOutput>,
@@ -37,7 +37,7 @@ pub(super) struct TaskOutput {
     pub(super) files: Vec<Arc<ScratchFile>>,
 }
 
-impl TaskOutput {
+impl MapTaskOutput {
     fn is_at(&self, home: &Home) -> bool {
         let homes = self.files.iter().map(|file| file.home());
         homes.flatten().any(|its| its == *home)
@@ -56,7 +56,7 @@ struct Export {
     /// Number of partitions of the map side.
     partitions: usize,
     /// The outputs that exist, in the order of their partitions.
-    outputs: Vec<Arc<TaskOutput>>,
+    outputs: Vec<Arc<MapTaskOutput>>,
 }
 
 impl Export {
@@ -84,7 +84,7 @@ impl Export {
 
 impl State {
     /// Drops the outputs for which `is_lost` returns `true`. Returns whether there are any.
-    fn drop_outputs(&mut self, is_lost: impl Fn(&TaskOutput) -> bool) -> bool {
+    fn drop_outputs(&mut self, is_lost: impl Fn(&MapTaskOutput) -> bool) -> bool {
         let mut has_dropped = false;
         for export in self.by_shuffle.values_mut() {
             if export.outputs.iter().any(|output| is_lost(output)) {
@@ -104,11 +104,11 @@ impl Exports {
 
     /// Adds outputs of a shuffle whose map side has this number of partitions. Leaves out those whose files have been
     /// lost in the meantime.
-    pub(super) fn put(&self, shuffle: ShuffleId, partitions: usize, outputs: Vec<TaskOutput>) {
+    pub(super) fn put(&self, shuffle: ShuffleId, partitions: usize, outputs: Vec<MapTaskOutput>) {
         let mut state = self.lock();
         let known = state.by_shuffle.remove(&shuffle);
         let known = known.map_or_else(Vec::new, |export| export.outputs.clone());
-        let is_lost = |output: &TaskOutput| state.lost.iter().any(|home| output.is_at(home));
+        let is_lost = |output: &MapTaskOutput| state.lost.iter().any(|home| output.is_at(home));
         let outputs = outputs.into_iter().filter(|output| !is_lost(output));
         let mut outputs: Vec<_> = known.into_iter().chain(outputs.map(Arc::new)).collect();
         outputs.sort_by_key(|output| output.partitions.start);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::exports::{Exports, ReadExports, TaskOutput};
+use super::exports::{Exports, MapTaskOutput, ReadExports};
 use super::{Job, lock};
 use crate::error::{Error, ErrorKind, Result, caught};
 use crate::executor::{
@@ -185,7 +185,7 @@ impl Job {
         run: RemoteStageRun<'_>,
         reads: &[ShuffleId],
         missing: Option<Vec<Range<usize>>>,
-    ) -> Result<Vec<TaskOutput>> {
+    ) -> Result<Vec<MapTaskOutput>> {
         let RemoteStageRun {
             number, code, node, ..
         } = run;
@@ -278,7 +278,7 @@ struct StageSource<'s> {
     /// What the tasks read.
     inputs: Mutex<ReadExports>,
     /// Output of the tasks, by their first partition.
-    outputs: Mutex<BTreeMap<usize, TaskOutput>>,
+    outputs: Mutex<BTreeMap<usize, MapTaskOutput>>,
 }
 
 impl StageSource<'_> {
@@ -298,7 +298,7 @@ impl StageSource<'_> {
         Locality::new(partitions, stored.chain(inputs.homes()))
     }
 
-    fn into_outputs(self) -> Vec<TaskOutput> {
+    fn into_outputs(self) -> Vec<MapTaskOutput> {
         let outputs = std::mem::take(&mut *lock(&self.outputs));
         outputs.into_values().collect()
     }
@@ -340,7 +340,7 @@ impl Driver for StageSource<'_> {
         let outputs = std::mem::take(&mut report.outputs);
         let files = MapOutput::adopt(&outputs, &resources.scratch)?;
         let start = partitions.start;
-        let output = TaskOutput {
+        let output = MapTaskOutput {
             partitions,
             outputs,
             files,
