@@ -109,7 +109,8 @@ impl Shared {
             disk_quota_bytes,
             ..
         } = &self.config;
-        Scratch::new(Some(spill_directory), *disk_quota_bytes)
+        let transfer = self.executor.transfer();
+        Scratch::with_homes(Some(spill_directory), *disk_quota_bytes, transfer)
     }
 
     fn job(

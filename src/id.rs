@@ -61,6 +61,13 @@ impl ShuffleId {
     }
 }
 
+impl ShuffleId {
+    /// Returns the id of the join filter that a shuffle leaves. No shuffle has it.
+    pub(crate) fn of_filter(self) -> Self {
+        Self(self.0 | 1 << 63)
+    }
+}
+
 impl StoreId {
     /// Returns the id as a plain number.
     pub(crate) fn number(self) -> u64 {

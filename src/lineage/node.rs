@@ -11,6 +11,7 @@ use super::need::Need;
 use crate::error::Result;
 use crate::id::{NodeId, ShuffleId, StoreId};
 use crate::pipeline::{Link, Linked};
+use crate::storage::transfer::Home;
 use crate::task::{MapStage, PartitionStream, Resources, Site, StoredPartition};
 
 /// An operator in the lineage of a bag.
@@ -100,6 +101,12 @@ pub(crate) trait StoredNode: Send + Sync {
     /// Removes the partitions that have a part in this file, which is damaged at `offset`. Returns whether there was
     /// one.
     fn forget(&self, file: &Path, offset: u64) -> bool;
+
+    /// Removes the partitions that have a part at this home, which is lost.
+    fn forget_home(&self, home: &Home);
+
+    /// Returns the home and the length of each part of a stored partition that has a home.
+    fn homes(&self) -> Vec<(usize, Home, u64)>;
 
     /// Takes out all stored partitions, unless a job relies on them. The caller knows that nothing else can read them.
     fn release(&self) -> Option<Box<dyn Any + Send>>;

@@ -190,7 +190,7 @@ impl<T: ?Sized> ReadText<T> {
         task: &Task<'_>,
         push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>, bool) -> Result<Flow>,
     ) -> Result<Flow> {
-        let own = SplitReader::default();
+        let own = SplitReader::new(task.resources().scratch.has_homes());
         let reader = task.split_reader().unwrap_or(&own);
         for split in splits {
             let count = &|bytes| task.count_read(bytes);

@@ -172,6 +172,7 @@ impl SplitPlan<'_> {
                 end: if i + 1 == ranges { u64::MAX } else { end },
                 expected_bytes: end - start,
                 version,
+                planned: file.planned,
                 listed: file.listed.clone(),
             }));
         }

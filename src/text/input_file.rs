@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::planned::PlannedFile;
 use crate::files::FileInfo;
 
 /// A file to read.
@@ -16,6 +17,8 @@ pub(crate) struct InputFile {
     pub(crate) bytes: u64,
     /// Whether only this process can read it, from the start to the end: a pipe, a device, or a file without a name.
     pub(crate) is_stream: bool,
+    /// State of a local file, for other machines.
+    pub(super) planned: Option<PlannedFile>,
     /// State of a file of another file system than the local one.
     pub(crate) listed: Option<Listed>,
 }
@@ -34,6 +37,7 @@ impl InputFile {
             path: Path::new(&info.path).into(),
             bytes: info.bytes,
             is_stream: false,
+            planned: None,
             listed: Some(Listed {
                 bytes: info.bytes,
                 version: info.version,
@@ -51,6 +55,7 @@ impl InputFile {
                 0
             },
             is_stream: !metadata.is_file(),
+            planned: metadata.is_file().then(|| PlannedFile::of(metadata)),
             listed: None,
         };
         if metadata.is_file() && leads_to_process(path, may_be_link) {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::plain;
+use crate::error::{Result, plain};
 
 use super::input_file::{InputFile, Listed};
+use super::planned::PlannedFile;
 use super::version::Version;
 
 /// A byte range of a file. It stands for the records whose first byte is in it.
@@ -22,6 +23,8 @@ pub(crate) struct Split {
     pub(super) expected_bytes: u64,
     /// State of a file that is read in several ranges. The ranges fit together only if this state is unchanged.
     pub(super) version: Option<Version>,
+    /// State of a local file, for other machines.
+    pub(super) planned: Option<PlannedFile>,
     /// State of a file of another file system than the local one.
     pub(super) listed: Option<Listed>,
 }
@@ -36,6 +39,21 @@ impl Split {
         self.start > 0 || !is_whole
     }
 
+    /// Returns the split of the same file on another machine than the one that has planned it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file there is known to be another one.
+    pub(super) fn on_other_machine(&self) -> Result<Self> {
+        if let Some(planned) = self.planned {
+            planned.check(&self.path, self.version.is_some())?;
+        }
+        Ok(Self {
+            version: self.version.map(Version::of_other_machine),
+            ..self.clone()
+        })
+    }
+
     /// Returns a split of a whole file, up to its end when it is read.
     pub(super) fn whole(path: &Arc<Path>, expected_bytes: u64) -> Self {
         Self {
@@ -45,6 +63,7 @@ impl Split {
             end: u64::MAX,
             expected_bytes,
             version: None,
+            planned: None,
         }
     }
 }
@@ -53,6 +72,7 @@ impl From<&InputFile> for Split {
     fn from(file: &InputFile) -> Self {
         Self {
             listed: file.listed.clone(),
+            planned: file.planned,
             ..Self::whole(&file.path, file.bytes)
         }
     }

@@ -15,8 +15,8 @@ const END_BYTES: u64 = 4 << 10;
 /// State of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Version {
-    /// Device and inode. Another file with the same name has others.
-    file: (u64, u64),
+    /// Device and inode, if they can be compared. Another file with the same name has others.
+    file: Option<(u64, u64)>,
     pub(super) bytes: u64,
     /// Modification time in nanoseconds.
     modified: i64,
@@ -29,18 +29,24 @@ impl Version {
     pub(super) fn of(file: &mut File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self {
-            file: identity(&metadata),
+            file: Some(identity(&metadata)),
             bytes: metadata.len(),
             modified: modified(&metadata),
             ends: checksum_of_ends(file, metadata.len())?,
         })
     }
 
+    /// Returns the state for a machine on which the file has another device and inode.
+    pub(super) fn of_other_machine(self) -> Self {
+        Self { file: None, ..self }
+    }
+
     /// Returns `true` if `file` is the same file and has at most grown. This is a cheap check, which does not compare
     /// the whole content. The position of `file` is unspecified afterwards.
     pub(super) fn is_prefix_of(&self, file: &mut File) -> io::Result<bool> {
         let metadata = file.metadata()?;
-        if identity(&metadata) != self.file || metadata.len() < self.bytes {
+        let is_other = self.file.is_some_and(|file| file != identity(&metadata));
+        if is_other || metadata.len() < self.bytes {
             return Ok(false);
         }
         let is_untouched = metadata.len() == self.bytes && modified(&metadata) == self.modified;
@@ -70,7 +76,7 @@ fn identity(_: &Metadata) -> (u64, u64) {
     (0, 0)
 }
 
-fn modified(metadata: &Metadata) -> i64 {
+pub(super) fn modified(metadata: &Metadata) -> i64 {
     use std::time::UNIX_EPOCH;
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
     match modified.duration_since(UNIX_EPOCH) {

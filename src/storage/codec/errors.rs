@@ -60,6 +60,11 @@ fn all_kinds() -> Vec<ErrorKind> {
             limit_bytes: 10,
         },
         K::InputChanged { path: path() },
+        K::InputDiffers {
+            path: path(),
+            planned_bytes: 5,
+            found_bytes: Some(6),
+        },
         K::StreamReadTwice { path: path() },
         K::UnsupportedFormat {
             path: path(),
@@ -123,6 +128,10 @@ fn all_kinds() -> Vec<ErrorKind> {
             reason: "it is missing",
         },
         K::MapOutputLost,
+        K::HomeLost {
+            home: text(),
+            reason: text(),
+        },
         K::RecordTooLong {
             bytes: usize::MAX,
             limit_bytes: 12,
@@ -194,6 +203,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::InvalidUtf8 { .. }
             | K::LineTooLong { .. }
             | K::InputChanged { .. }
+            | K::InputDiffers { .. }
             | K::StreamReadTwice { .. }
             | K::UnsupportedFormat { .. }
             | K::OutputExists { .. }
@@ -212,6 +222,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::Codec { .. }
             | K::CorruptRun { .. }
             | K::MapOutputLost
+            | K::HomeLost { .. }
             | K::RecordTooLong { .. }
             | K::DiskFull { .. }
             | K::QuotaExceeded { .. }

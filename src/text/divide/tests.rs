@@ -19,6 +19,7 @@ fn file(path: &Path, bytes: u64) -> InputFile {
         path: path.into(),
         bytes,
         is_stream: false,
+        planned: None,
         listed: None,
     }
 }
