@@ -244,7 +244,7 @@ impl Computation {
             .iter()
             .map(|group| vec![Vec::new(); group.len()])
             .collect();
-        for (bag, number, bytes) in all.collect_at(self.site)? {
+        for (bag, number, bytes) in all.collect_whole_at(self.site)? {
             parts[bag as usize][number as usize].push(bytes);
         }
         for (group, parts) in groups.iter().zip(parts) {

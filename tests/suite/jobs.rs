@@ -590,6 +590,12 @@ fn what_must_be_complete_is_never_partial() {
         exceeded(slow.partial(brief, |slow| slow.sort().count()).unwrap_err());
         let listed = |slow: holdall::Bag<u64>| slow.iter()?.collect::<Result<Vec<_>>>();
         exceeded(slow.partial(brief, listed).unwrap_err());
+        let max = slow.delayed().max();
+        let few = context.range(0..3_u64).with_delayed(&max);
+        let few = few.map(|max, n| max.unwrap() + n);
+        exceeded(few.partial(brief, |few| few.count()).unwrap_err());
+        let max = |slow: holdall::Bag<u64>| slow.delayed().max().compute();
+        exceeded(slow.partial(brief, max).unwrap_err());
         // The second job begins after the deadline.
         let twice = slow.partial(brief, |slow| Ok((slow.count()?, slow.count()?)));
         exceeded(twice.unwrap_err());
