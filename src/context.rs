@@ -235,8 +235,9 @@ impl Context {
 
     /// Creates a job that computes `result` for the action at `site`.
     pub(crate) fn job(&self, result: &Arc<Node>, site: Site) -> Result<Job> {
-        for pending in result.pending_values() {
-            pending.resolve(site)?;
+        let pending = result.pending_values();
+        if let Some(first) = pending.first() {
+            first.resolve(&pending, self, site)?;
         }
         let Some(shared) = &self.shared else {
             // An environment variable was invalid; this returns the reason.

@@ -186,7 +186,7 @@
 //!   results are the same as those of actions.
 //! - **Many jobs:** at most [`concurrent_jobs`](ContextBuilder::concurrent_jobs) jobs run at the same time. The others
 //!   are pending, and begin in the order in which they were started. A job that waits for another handle does not
-//!   count.
+//!   count, unless it awaits it as a future.
 //! - **Errors:** errors and panics are results of the handle. A closure of a running job cannot start jobs.
 //! - **Context:** a job keeps its context alive. The end of the process ends it.
 //!

@@ -114,15 +114,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
     {
         let mut all = Vec::new();
-        let collect = Collect::all(site);
-        self.run(&collect, |_, mut records: Vec<_>| {
-            if all.is_empty() {
-                all = records;
-            } else {
-                all.append(&mut records);
-            }
-            ControlFlow::Continue(())
-        })?;
+        self.run(&Collect::all(site), |_, records| append(&mut all, records))?;
+        Ok(all)
+    }
+
+    /// Like [`collect_at`](Self::collect_at), but no records may be missing.
+    pub(crate) fn collect_whole_at(&self, site: Site) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Data,
+    {
+        let mut all = Vec::new();
+        self.run_whole(&Collect::all(site), |_, records| append(&mut all, records))?;
         Ok(all)
     }
 
@@ -510,4 +512,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let each = TryForEach { site, op, error };
         self.run(&each, |_, ()| ControlFlow::Continue(()))
     }
+}
+
+fn append<R>(all: &mut Vec<R>, mut records: Vec<R>) -> Flow {
+    if all.is_empty() {
+        *all = records;
+    } else {
+        all.append(&mut records);
+    }
+    ControlFlow::Continue(())
 }

@@ -116,8 +116,9 @@ pub(crate) trait StoredNode: Send + Sync {
 pub(crate) trait PendingValue: Any + Send + Sync {
     fn is_known(&self) -> bool;
 
-    /// Computes the value, for the action at `site`.
-    fn resolve(&self, site: Site) -> Result<()>;
+    /// Computes `all` values that a job needs, of which this is one, for the action at `site`. `context` is the
+    /// `Context` of the job.
+    fn resolve(&self, all: &[Arc<dyn PendingValue>], context: &dyn Any, site: Site) -> Result<()>;
 }
 
 /// Order of the records that an operator returns, relative to its input.
