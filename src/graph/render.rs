@@ -165,7 +165,10 @@ fn short(name: &str) -> String {
     let mut start = 0;
     for (at, c) in name.char_indices() {
         if !(c.is_alphanumeric() || c == '_' || c == ':') {
-            text.push_str(last_of(&name[start..at]));
+            // Before `<impl T>`, there is only the path of a module.
+            if !(c == '<' && name[..at].ends_with("::")) {
+                text.push_str(last_of(&name[start..at]));
+            }
             text.push(c);
             start = at + c.len_utf8();
         }
