@@ -232,11 +232,15 @@ impl Context {
         shared.is_some_and(|shared| matches!(shared.executor, AnyExecutor::Remote(_)))
     }
 
+    /// Computes the values that the lineage of `result` needs.
+    pub(crate) fn resolve(&self, result: &Arc<Node>, site: Site) -> Result<()> {
+        let mut pending = result.pending_values().into_iter();
+        pending.try_for_each(|pending| pending.resolve(site))
+    }
+
     /// Creates a job that computes `result` for the action at `site`.
     pub(crate) fn job(&self, result: &Arc<Node>, site: Site) -> Result<Job> {
-        for pending in result.pending_values() {
-            pending.resolve(site)?;
-        }
+        self.resolve(result, site)?;
         let Some(shared) = &self.shared else {
             // An environment variable was invalid; this returns the reason.
             let shared = Shared::new(Config::from_env()?, None, Vec::new());
