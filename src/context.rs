@@ -233,12 +233,16 @@ impl Context {
         shared.is_some_and(|shared| matches!(shared.executor, AnyExecutor::Remote(_)))
     }
 
+    /// Computes the values that the lineage of `result` needs.
+    pub(crate) fn resolve(&self, result: &Arc<Node>, site: Site) -> Result<()> {
+        let pending = result.pending_values();
+        let first = pending.first();
+        first.map_or(Ok(()), |first| first.resolve(&pending, self, site))
+    }
+
     /// Creates a job that computes `result` for the action at `site`.
     pub(crate) fn job(&self, result: &Arc<Node>, site: Site) -> Result<Job> {
-        let pending = result.pending_values();
-        if let Some(first) = pending.first() {
-            first.resolve(&pending, self, site)?;
-        }
+        self.resolve(result, site)?;
         let Some(shared) = &self.shared else {
             // An environment variable was invalid; this returns the reason.
             let shared = Shared::new(Config::from_env()?, None, Vec::new());

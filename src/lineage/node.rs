@@ -11,6 +11,7 @@ use super::need::Need;
 use crate::error::Result;
 use crate::id::{NodeId, ShuffleId, StoreId};
 use crate::pipeline::{Link, Linked};
+use crate::portable::Saver;
 use crate::storage::transfer::Home;
 use crate::task::{MapStage, PartitionStream, Resources, Site, StoredPartition};
 
@@ -200,6 +201,9 @@ pub(crate) trait ShuffleDependency: Linked {
     fn partitioning(&self) -> &'static str {
         "by hash of the key"
     }
+
+    /// Writes the code of the map side and its state, without those of the stages before it.
+    fn save(&self, to: &mut Saver) -> Result<()>;
 
     /// Returns the map side, for `readers` readers of each partition. Its tasks use `resources`.
     fn map_stage(&self, readers: usize, resources: &Resources) -> Box<dyn MapStage + '_>;

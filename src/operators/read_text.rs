@@ -64,6 +64,17 @@ impl<T: ?Sized> std::fmt::Debug for ReadText<T> {
 impl<T: ?Sized> Portable for ReadText<T> {
     fn save(&self, to: &mut Saver) -> Result<()> {
         to.data(&(&self.portions, &self.options))?;
+        if to.is_key() {
+            self.portions
+                .iter()
+                .flat_map(Portion::splits)
+                .try_for_each(|split| {
+                    let Some(state) = split.state()? else {
+                        return to.refuse_key(&split.path.display().to_string());
+                    };
+                    to.data(&state)
+                })?;
+        }
         self.options.file_systems.save(to)
     }
 

@@ -28,6 +28,7 @@
 //! | `rename` | renames that overwrite nothing |
 //! | `output` | outputs that appear whole or not at all |
 //! | `saved` | files of saved bags |
+//! | `unfinished` | finished partitions of an output, which the next run can use |
 //! | `schema` | describes the serialised form of a type |
 //! | `interrupt` | clean-up when the process ends |
 //! | `file` | file access with the path in every error |
@@ -40,7 +41,7 @@
 pub(crate) mod blocks;
 pub(crate) mod bytes;
 pub(crate) mod codec;
-mod directory;
+pub(crate) mod directory;
 pub(crate) mod environment;
 mod faults;
 pub(crate) mod file;
@@ -63,5 +64,6 @@ pub(crate) mod scratch;
 pub(crate) mod size;
 mod system;
 pub(crate) mod transfer;
+pub(crate) mod unfinished;
 
 pub(crate) use system::process_number;

@@ -1,11 +1,14 @@
 //! Byte ranges of files, and portions, which are units of reading.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, plain};
+use crate::error::{Error, Result, plain};
+use crate::files::local_path;
 
 use super::input_file::{InputFile, Listed};
 use super::planned::PlannedFile;
@@ -54,6 +57,24 @@ impl Split {
         })
     }
 
+    /// Returns the current size and modification time of a local file, in nanoseconds; 0 for a file of another file
+    /// system, whose version is a part of the split. Returns `None` for a pipe or a device.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be found.
+    pub(crate) fn state(&self) -> Result<Option<(u64, u128)>> {
+        if self.listed.is_some() {
+            return Ok(Some((0, 0)));
+        }
+        let found = fs::metadata(local_path(&self.path));
+        let found = found.map_err(|error| Error::io("open", &self.path, error))?;
+        let modified = found.modified().ok();
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.map_or(0, |since| since.as_nanos());
+        Ok(found.is_file().then_some((found.len(), modified)))
+    }
+
     /// Returns a split of a whole file, up to its end when it is read.
     pub(super) fn whole(path: &Arc<Path>, expected_bytes: u64) -> Self {
         Self {
@@ -65,6 +86,17 @@ impl Split {
             version: None,
             planned: None,
         }
+    }
+}
+
+impl Portion {
+    /// Returns the byte ranges.
+    pub(crate) fn splits(&self) -> impl Iterator<Item = &Split> {
+        let splits = match self {
+            Self::Split(split) | Self::Stream(split) => std::slice::from_ref(split),
+            Self::Pack(splits) => splits,
+        };
+        splits.iter()
     }
 }
 
