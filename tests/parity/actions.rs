@@ -43,7 +43,7 @@ checks! {
     "for_each_partition" => |c| {
         let counter = Counter::new("partitions");
         let with = numbers(c).with(counter.clone());
-        with.for_each_partition(|counter, numbers| counter.add(numbers.count() as u64))?;
+        with.for_each_partition(|counter, numbers| counter.add(numbers.count()))?;
         numbers(c).for_each_partition(|numbers| numbers.for_each(drop))?;
         is(Ok(counter.value()), 6)
     };

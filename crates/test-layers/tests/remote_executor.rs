@@ -1,4 +1,5 @@
 //! Layers on an executor that is as difficult as possible.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[path = "../../../tests/common/cluster.rs"]
 mod cluster;
