@@ -138,6 +138,20 @@ checks! {
         writer.write(&lines(c).limit(1), files.path("out"))?;
         is(Ok(concatenation(&files.path("out"))), "to be or\n")
     };
+    "save" => |c| {
+        let files = Files::new();
+        is(numbers(c).save(files.path("saved")).map(|written| written.records), 6)
+    };
+    "load" => |c| {
+        let files = Files::new();
+        numbers(c).save(files.path("saved"))?;
+        has(c.load::<i64>(files.path("saved"))?, [0, 1, 2, 3, 4, 5])?;
+        is(holdall::load::<i64>(files.path("saved"))?.count(), 6)
+    };
+    "checkpoint" => |c| {
+        let files = Files::new();
+        has(numbers(c).checkpoint(files.path("saved"))?, [0, 1, 2, 3, 4, 5])
+    };
     "write_to" => |c| {
         let output = Mutex::new(Vec::new());
         lines(c).write_to(&mut *output.lock().expect("one thread"))?;

@@ -57,6 +57,12 @@ checks! {
     "partition_with" => |c| has(numbers(c).partition_with(2, |n| *n as usize % 2), [0, 2, 4, 1, 3, 5]);
     "shuffle_partitions" => |c| is(Ok(numbers(c).shuffle_partitions(3).distinct().partitions()), Some(3));
     "partitions" => |c| is(Ok(numbers(c).partitions()), Some(3));
+    "unpersist" => |c| {
+        let kept = numbers(c).persist(StorageLevel::default());
+        is(kept.count(), 6)?;
+        is(Ok(kept.unpersist()), true)?;
+        is(kept.count(), 6)
+    };
     "persist" => |c| {
         let kept = numbers(c).map(|n| n + 1).persist(StorageLevel::MemoryThenDisk);
         is(kept.count(), 6)?;
