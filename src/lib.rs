@@ -333,7 +333,8 @@
 //! # Outputs
 //!
 //! [`write_text`](Bag::write_text) writes into a hidden directory, `.holdall-…`, beside the output. When everything is
-//! written, the hidden directory becomes the output:
+//! written, the hidden directory becomes the output. A [sink](#extending-holdall) of another format that uses
+//! [`Context::begin_output`] has the same guarantees. Its files may have an extension, such as `part-00000.csv`.
 //!
 //! | at the path | without [`overwrite`](TextWriter::overwrite) | with it |
 //! | --- | --- | --- |
@@ -460,6 +461,8 @@
 //!   of the closures that process this record then have that place.
 //! - **Sinks** write each partition in a task, and complete the output in this process once all partitions are written.
 //!   [`write_text`](Bag::write_text) is one.
+//! - **Files:** a source finds its files by [`Context::find_files`], and a sink creates an output by
+//!   [`Context::begin_output`]. Both work on every file system of the context.
 //! - **Worker processes:** sources, splits and partition writers are sent to workers by serde. A task may be retried,
 //!   so a split may be read, and a partition written, several times. No record is returned twice.
 //! - **Memory and files:** the module [`extend`] has parts of the memory budget and scratch files, for data that tasks or
@@ -504,10 +507,10 @@
 //! ├─ id.rs          ids of nodes, shuffles and stores
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
 //! ├─ portable/      what is sent to worker processes: code as addresses, state by serde; contains `unsafe`
-//! ├─ files/         FileSystem: stores of the user, and the local one; patterns of paths, repeated calls, outputs
+//! ├─ files/         FileSystem: stores of the user, and the local one; input files, patterns of paths, outputs
 //! ├─ config.rs      the settings of a context, and the environment variables
 //! ├─ counter.rs     Counter: counts events in closures, exactly, even if tasks are retried
-//! ├─ text/          text as bytes: files, splits, blocks, lines, words, fields, compression; does not use bags
+//! ├─ text/          text as bytes: splits, blocks, lines, words, fields, compression; does not use bags
 //! ├─ task/          what a running task receives and returns, and what the tasks of a job share
 //! ├─ pipeline/      Record, Key, Pipeline, Boxed: a narrow chain as one generic type
 //! ├─ shuffle/       moves records of one stage to the partitions of the next: combined, grouped or sorted, in memory
@@ -563,6 +566,7 @@ pub use counter::Counter;
 pub use error::{BoxError, Error, ErrorContext, ErrorKind, Result, SourceLocation};
 pub use events::{JobSummary, StageSummary};
 pub use executor::init;
+pub use files::IntoInputs;
 pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;
 pub use operators::cogroup_many::{CoGroup3, CoGroup4};
@@ -580,7 +584,7 @@ pub use plan::{Plan, PlanOperator, PlanStage, StageOutput};
 pub use portable::Portable;
 pub use storage::size::{ByteSize, IntoByteSize};
 pub use summary::{Histogram, Numeric, Stats, Summary};
-pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
+pub use text::{FieldsError, InvalidUtf8, parse_fields};
 
 /// The examples of the README are tested as those of the docs are.
 #[cfg(doctest)]

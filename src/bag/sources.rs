@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Bag, TextReader};
 use crate::context::Context;
 use crate::error::Result;
+use crate::files::IntoInputs;
 use crate::lineage::{Handle, Node};
 use crate::operators;
 use crate::operators::from_source::{FromSource, Source};
@@ -13,7 +14,6 @@ use crate::operators::range::{Integer, IntegerRange, Range};
 use crate::operators::read_text::ReadText;
 use crate::pipeline::{Boxed, Data, FlatUnion, Pipeline, Record};
 use crate::task::Site;
-use crate::text::IntoInputs;
 
 /// Number of partitions of data in memory, which equals the default number of partitions of a shuffle.
 const PARTITIONS: usize = 64;

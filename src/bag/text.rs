@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use super::Bag;
 use crate::context::Context;
 use crate::error::Result;
+use crate::files::{IntoInputs, discover};
 use crate::lineage::Node;
 use crate::operators::containing::Containing;
 use crate::operators::parse_fields::ParseFields;
@@ -15,7 +16,7 @@ use crate::operators::words::Words;
 use crate::pipeline::{Pipeline, Record, Text};
 use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
 use crate::task::Site;
-use crate::text::{Delimiter, IntoInputs, InvalidUtf8, Needle, TextOptions, discover, plan};
+use crate::text::{Delimiter, InvalidUtf8, Needle, TextOptions, plan};
 
 /// Reads text with other options than [`read_text`](crate::read_text).
 ///

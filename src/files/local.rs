@@ -12,7 +12,7 @@ use super::file_system::FileSystem;
 use super::output::{OutputOptions, PendingFile, PendingOutput, Token};
 use crate::error::{Result, plain};
 use crate::storage::file::{self, Uninterrupted, is_missing};
-use crate::storage::output::Output;
+use crate::storage::output::{Output, SingleFile};
 
 /// The local file system, with absolute or relative paths that are UTF-8.
 ///
@@ -113,6 +113,32 @@ pub(super) fn begin(
 ) -> Result<Box<dyn PendingOutput>> {
     let output = Output::create(path, local, options.overwrite, options.durable)?;
     Ok(Box::new(output))
+}
+
+/// Begins a file at a local path, which errors call `path`.
+pub(super) fn begin_file(
+    path: &Path,
+    local: &Path,
+    options: &OutputOptions,
+) -> Result<(Box<dyn PendingOutput>, Box<dyn PendingFile>)> {
+    let output = SingleFile::create(path, local, options.overwrite, options.durable)?;
+    let file = LocalFile {
+        file: output.open()?,
+        path: output.unfinished(),
+        named: output.finished(),
+        is_durable: options.durable,
+    };
+    Ok((Box::new(output), Box::new(file)))
+}
+
+impl PendingOutput for SingleFile {
+    fn token(&self) -> io::Result<Token> {
+        Token::new(&())
+    }
+
+    fn commit(self: Box<Self>, _: Vec<Token>) -> io::Result<()> {
+        Ok(self.finish()?)
+    }
 }
 
 /// Returns a version that another file with the same name does not have, nor the same file after it was written to.

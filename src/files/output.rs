@@ -16,6 +16,31 @@ pub struct OutputOptions {
     pub durable: bool,
 }
 
+impl OutputOptions {
+    /// Sets whether an existing output is replaced. Default: `false`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::files::OutputOptions;
+    ///
+    /// let options = OutputOptions::default().overwrite(true).durable(true);
+    /// assert!(options.overwrite && options.durable);
+    /// ```
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Sets whether the output must survive a power failure once it is committed. Default: `false`.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+}
+
 /// An output that a [`FileSystem`](super::FileSystem) has begun, in the process that runs the action. Nothing of it is
 /// visible.
 ///

@@ -23,11 +23,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{Listed, changed, read_error};
 
 use super::delimiter::Delimiter;
-use super::input_file::Listed;
 use super::options::TextOptions;
-use super::source::{TextInput, changed, read_error};
+use super::source::TextInput;
 use super::split::Split;
 use super::streams;
 use super::version::Version;
@@ -378,7 +378,7 @@ impl TextBlockReader {
                 Ok(0) => {
                     self.exhausted = true;
                     let bytes = self.position(self.filled);
-                    if self.version.is_some_and(|version| bytes < version.bytes) {
+                    if self.version.is_some_and(|version| bytes < version.bytes()) {
                         return Err(changed(&self.path));
                     }
                 }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::error::Result;
+use crate::files::InputFile;
 
 use super::delimiter::Delimiter;
-use super::input_file::InputFile;
 use super::options::TextOptions;
 use super::source::{is_plain, version_if_plain};
 use super::split::{Portion, Split};
@@ -97,7 +97,7 @@ impl SplitPlan<'_> {
     ///
     /// Inspects several files at the same time, because a file system may need a while to open one.
     fn inspect(&self, files: &[InputFile]) -> Vec<Result<bool>> {
-        let is_inspected = |file: &&InputFile| file.listed.is_some() && !self.is_small(file);
+        let is_inspected = |file: &&InputFile| file.is_remote() && !self.is_small(file);
         let files: Vec<_> = files.iter().filter(is_inspected).collect();
         let next = AtomicUsize::new(0);
         let inspect = || {
@@ -140,9 +140,9 @@ impl SplitPlan<'_> {
         } else if self.is_small(file) {
             self.pack(file);
         } else {
-            let version = match &file.listed {
-                None => version_if_plain(&file.path, self.options)?.map(Some),
-                Some(_) => {
+            let version = match file.is_remote() {
+                false => version_if_plain(&file.path, self.options)?.map(Some),
+                true => {
                     let is_plain = are_plain.next().transpose()?;
                     is_plain.unwrap_or(false).then_some(None)
                 }
@@ -161,7 +161,7 @@ impl SplitPlan<'_> {
     /// Cuts a file into ranges whose sizes differ by at most one byte, and do not exceed the split size. The last range
     /// extends to the end of the file when it is read.
     fn cut(&mut self, file: &InputFile, version: Option<Version>) {
-        let bytes = version.map_or(file.bytes, |version| version.bytes);
+        let bytes = version.map_or(file.bytes, |version| version.bytes());
         let ranges = bytes.div_ceil(self.split_bytes).max(1);
         let boundary = |i: u64| (u128::from(bytes) * u128::from(i) / u128::from(ranges)) as u64;
         for i in 0..ranges {
@@ -172,7 +172,7 @@ impl SplitPlan<'_> {
                 end: if i + 1 == ranges { u64::MAX } else { end },
                 expected_bytes: end - start,
                 version,
-                listed: file.listed.clone(),
+                listed: file.as_listed(),
             }));
         }
     }

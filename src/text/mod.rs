@@ -1,12 +1,12 @@
-//! Text as bytes: input files, byte ranges of them, blocks of whole records, and lines, words and fields.
+//! Text as bytes: byte ranges of files, blocks of whole records, and lines, words and fields.
 //!
 //! ```text
-//! paths, patterns ─discover─> InputFile ─plan─> Portion ──SplitReader──> TextBlock ─validate─> lines, words, fields
-//!                                                      └────TextPieces────┘
+//! InputFile ─plan─> Portion ──SplitReader──> TextBlock ─validate─> lines, words, fields
+//!                      └────TextPieces────┘
 //! ```
 //!
-//! `walk` finds local files. `format` and `compression` recognise and decode their formats. `streams` and
-//! `version` ensure that parts of a file, or repeated reads of it, are of the same content.
+//! `format` and `compression` recognise and decode the formats of files. `streams` and `version` ensure that parts of a
+//! file, or repeated reads of it, are of the same content.
 //!
 //! A record is a part of a text that ends with the delimiter: a line, by default. This folder does not depend on how
 //! records are used.
@@ -18,8 +18,6 @@ mod delimiter;
 mod divide;
 mod fields;
 mod format;
-mod input_file;
-mod inputs;
 mod lines;
 mod mask;
 mod options;
@@ -31,13 +29,11 @@ mod split_reader;
 mod streams;
 mod utf8;
 mod version;
-mod walk;
 mod words;
 
 pub(crate) use block::TextBlock;
 pub(crate) use delimiter::Delimiter;
 pub(crate) use divide::plan;
-pub(crate) use inputs::discover;
 pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line};
 pub(crate) use options::TextOptions;
 pub(crate) use pieces::{TextPiece, TextPieces};
@@ -49,5 +45,4 @@ pub(crate) use words::{for_each_byte_word, for_each_word};
 
 pub(crate) use fields::{Fields, TextKind};
 pub use fields::{FieldsError, parse_fields};
-pub use inputs::IntoInputs;
 pub use options::InvalidUtf8;

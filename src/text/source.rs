@@ -9,13 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, ErrorKind as Kind, Result};
-use crate::files::{ReadFailure, RemoteReader, local_path};
+use crate::error::{Error, Result};
+use crate::files::{InputFile, Listed, RawReader, RemoteReader, changed, local_path, read_error};
 use crate::storage::file::uninterrupted;
 
 use super::compression::Decompressor;
 use super::format::{Format, HEAD_BYTES, check_text};
-use super::input_file::Listed;
 use super::options::TextOptions;
 use super::split::Split;
 use super::version::Version;
@@ -35,6 +34,8 @@ pub(super) struct RawInput {
 enum RawFile {
     Local(File),
     Remote(Box<RemoteReader>),
+    /// A file that must not have changed.
+    Unchanged(RawReader),
 }
 
 impl RawInput {
@@ -67,6 +68,7 @@ impl Read for RawInput {
             // Decoders cannot continue after an interruption, so hide interruptions from them.
             RawFile::Local(file) => uninterrupted(|| file.read(out))?,
             RawFile::Remote(reader) => reader.read(out)?,
+            RawFile::Unchanged(reader) => reader.read(out)?,
         };
         self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
@@ -176,6 +178,16 @@ impl TextInput {
         Self::of_raw(RawInput::new(RawFile::Local(file)), path, options)
     }
 
+    /// Returns the content of a file, decompressed if necessary. It need not be text.
+    fn of_input(file: &InputFile) -> Result<Self> {
+        let input = RawFile::Unchanged(file.open_raw(0..u64::MAX)?);
+        let options = TextOptions {
+            is_text: false,
+            ..TextOptions::default()
+        };
+        Self::of_raw(RawInput::new(input), &file.path, &options)
+    }
+
     fn of_raw(input: RawInput, path: &Path, options: &TextOptions) -> Result<Self> {
         let at_path = |source| read_error(path, None, source);
         let bytes_read = Arc::clone(&input.bytes_read);
@@ -274,29 +286,55 @@ impl Read for TextInput {
     }
 }
 
-fn open(path: &Path) -> Result<File> {
-    File::open(local_path(path)).map_err(|source| Error::io("open", path, source))
-}
-
-/// Returns the error of a failed read. `offset` is that of the byte that could not be read, if it is known.
-pub(super) fn read_error(path: &Path, offset: Option<u64>, source: io::Error) -> Error {
-    match ReadFailure::find(&source) {
-        None => Error::io_at("read", path, offset, source),
-        Some(ReadFailure::Changed) => changed(path),
-        Some(failure @ ReadFailure::Failed { offset, .. }) => {
-            // At the start, it is the file that could not be opened.
-            let offset = Some(*offset).filter(|offset| *offset > 0);
-            // Without what decoders have wrapped around it.
-            let source = io::Error::new(source.kind(), failure.to_string());
-            Error::io_at("read", path, offset, source)
-        }
+impl InputFile {
+    /// Opens the file for reading all of its content, decompressed if necessary.
+    ///
+    /// The formats are those of [`read_text`](crate::read_text), recognised by the content of the file. The content need
+    /// not be text. The file must not have changed since it was found, see [`open`](InputFile::open).
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`open`](InputFile::open), and
+    /// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat) for archives and for formats of records. The reader
+    /// returns errors about damaged content, with the path.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Read;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("text");
+    /// std::fs::write(&path, "short")?; // or what `gzip`, `zstd`, `bzip2` and `xz` write
+    /// let files = holdall::Context::default().find_files(&path)?;
+    /// let mut text = String::new();
+    /// files[0].open_decoded()?.read_to_string(&mut text)?;
+    /// assert_eq!(text, "short");
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn open_decoded(&self) -> Result<impl Read + Send + use<>> {
+        Ok(DecodedReader {
+            input: TextInput::of_input(self)?,
+            path: Arc::clone(&self.path),
+        })
     }
 }
 
-/// Returns the error for a file that has changed since it was split.
-pub(super) fn changed(path: &Path) -> Error {
-    let path = path.to_owned();
-    Error::new(Kind::InputChanged { path })
+/// Reads the content of a file. Its errors name the path.
+struct DecodedReader {
+    input: TextInput,
+    path: Arc<Path>,
+}
+
+impl Read for DecodedReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(out);
+        read.map_err(|error| read_error(&self.path, None, error).into())
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(local_path(path)).map_err(|source| Error::io("open", path, source))
 }
 
 /// Reads until `out` is full or the input ends. Returns the number of bytes read.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::plain;
+use crate::files::{InputFile, Listed};
 
-use super::input_file::{InputFile, Listed};
 use super::version::Version;
 
 /// A byte range of a file. It stands for the records whose first byte is in it.
@@ -52,7 +52,7 @@ impl Split {
 impl From<&InputFile> for Split {
     fn from(file: &InputFile) -> Self {
         Self {
-            listed: file.listed.clone(),
+            listed: file.as_listed(),
             ..Self::whole(&file.path, file.bytes)
         }
     }

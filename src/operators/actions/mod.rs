@@ -48,7 +48,7 @@ pub(crate) use try_fold::TryFold;
 pub use write::{Attempt, PartitionWriter, Sink};
 pub(crate) use write::{WriteAction, write_failed};
 pub use write_text::WriteLine;
-pub(crate) use write_text::{WriteText, part_name};
+pub(crate) use write_text::WriteText;
 
 use serde::{Deserialize, Serialize};
 
