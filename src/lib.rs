@@ -70,6 +70,7 @@
 //! | [`map_partitions`](Bag::map_partitions) | unchanged | of the calls to `emit` in each partition |
 //! | [`persist`](Bag::persist), [`sample`](Bag::sample) and the other samples, [`split_random`](Bag::split_random) | unchanged | unchanged |
 //! | [`zip_partitions`](Bag::zip_partitions) | unchanged | of the calls to `emit` in each partition |
+//! | [`with_origin`](Bag::with_origin), [`with_line_numbers`](Bag::with_line_numbers) | unchanged | unchanged |
 //! | [`select_partitions`](Bag::select_partitions) | those that you list | of the list; within each partition unchanged |
 //! | [`zip_with_index`](Bag::zip_with_index), [`limit`](Bag::limit), [`skip`](Bag::skip), [`step_by`](Bag::step_by), [`take_while`](Bag::take_while), [`skip_while`](Bag::skip_while), [`intersperse`](Bag::intersperse), [`running_fold`](Bag::running_fold), [`running_reduce`](Bag::running_reduce) | unchanged | unchanged |
 //! | [`windows`](Bag::windows), [`chunks`](Bag::chunks), [`chunk_by`](Bag::chunk_by), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
@@ -143,7 +144,7 @@
 //! closure is caught and becomes [`ErrorKind::TaskPanicked`]. An error that a closure of a `try_` method returns
 //! becomes [`ErrorKind::Closure`]. Both have an [`ErrorContext`]: the method, the line of your program that called it,
 //! the stage and the partition. Before the first shuffle, and before the first [`boxed`](Bag::boxed) of sized records,
-//! the context also has the input file and the offset or number of the record in it. Errors of a
+//! the context also has the input file and the line, the offset or the number of the record in it. Errors of a
 //! [source or sink](#extending-holdall) have a context too: [`ErrorKind::Read`] and [`ErrorKind::Write`]. Errors about
 //! [types that cannot be serialised](#types-of-records) and about [full disks](#memory-and-disk) have a context too,
 //! with the parts that are known.
@@ -152,6 +153,9 @@
 //! let error = holdall::from_vec(vec!["1", "two"]).try_map(|text| text.parse::<u32>()).collect().unwrap_err();
 //! assert_eq!(error.context().unwrap().operator, Some("try_map"));
 //! ```
+//!
+//! To skip bad records instead, with their exact number and some samples, pass [`BadRecords`] to a method such as
+//! [`ok_or_skip`](Bag::ok_or_skip) or [`TextReader::bad_records`].
 //!
 //! The panic hook still runs, so the message of a panic is printed as well, unless your program sets another hook. In a
 //! program that is built with `panic = "abort"`, a panic in a closure ends the process.
@@ -509,7 +513,7 @@
 //! ├─ portable/      what is sent to worker processes: code as addresses, state by serde; contains `unsafe`
 //! ├─ files/         FileSystem: stores of the user, and the local one; input files, patterns of paths, outputs
 //! ├─ config.rs      the settings of a context, and the environment variables
-//! ├─ counter.rs     Counter: counts events in closures, exactly, even if tasks are retried
+//! ├─ counter/       Counter and BadRecords: exact numbers, even if tasks are retried
 //! ├─ text/          text as bytes: splits, blocks, lines, words, fields, compression; does not use bags
 //! ├─ task/          what a running task receives and returns, and what the tasks of a job share
 //! ├─ pipeline/      Record, Key, Pipeline, Boxed: a narrow chain as one generic type
@@ -562,7 +566,7 @@ pub use bag::{
 };
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
-pub use counter::Counter;
+pub use counter::{BadRecord, BadRecords, Counter};
 pub use error::{BoxError, Error, ErrorContext, ErrorKind, Result, SourceLocation};
 pub use events::{JobSummary, StageSummary};
 pub use executor::init;
@@ -572,6 +576,7 @@ pub use operators::cogroup::CoGroup;
 pub use operators::cogroup_many::{CoGroup3, CoGroup4};
 pub use operators::from_source::{Reading, Source};
 pub use operators::group_by_key::Group;
+pub use operators::located::{Located, Origin, OriginBuf};
 pub use operators::map_partitions::Records;
 pub use operators::persist::StorageLevel;
 #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! The public methods: transformations, which build the lineage, and actions, which run it.
 
 mod actions;
+mod bad_records;
 mod cogroups;
 mod collections;
 mod emitting;
@@ -11,6 +12,7 @@ mod fallible_actions;
 mod iter;
 mod joins;
 mod keyed;
+mod located;
 mod narrow;
 mod neighbours;
 mod ordered;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Bag;
 use crate::error::{BoxError, Result, caught};
-use crate::files::{FinishedFile, NewOutput, OutputOptions};
+use crate::files::{FinishedFile, NewOutput, OutputOptions, attempt_name};
 use crate::operators::actions::{WriteAction, WriteText, write_failed};
 use crate::pipeline::{Pipeline, Plain, Record};
 use crate::task::Site;
@@ -216,8 +216,8 @@ impl Written {
         }
         if files.is_empty() {
             // A directory without files cannot be read.
-            let attempt = format!("{}-0", std::process::id());
-            files.push(output.writer("", Some(0))?.create(0, &attempt)?.finish()?);
+            let writer = output.writer("", Some(0))?;
+            files.push(writer.create(0, &attempt_name())?.finish()?);
         }
         written.files = output.commit(files)?;
         Ok(written)

@@ -109,7 +109,8 @@ impl Serialize for AnyFileSystem {
 /// File systems with equal settings are one, so that those of many files share their connections.
 impl<'de> Deserialize<'de> for AnyFileSystem {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        static LOADED: Mutex<Vec<(Vec<u8>, Weak<dyn ErasedFileSystem>)>> = Mutex::new(Vec::new());
+        type Loaded = (Vec<u8>, Weak<dyn ErasedFileSystem>);
+        static LOADED: Mutex<Vec<Loaded>> = Mutex::new(Vec::new());
         let bytes = Vec::<u8>::deserialize(from)?;
         let loaded = || LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         let known = loaded().iter().find_map(|(settings, file_system)| {

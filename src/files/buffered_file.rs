@@ -1,14 +1,28 @@
 //! A file that a task or an action writes: buffered, counted, and with its path in errors.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::output::{PendingFile, Token};
 use crate::error::{Error, Result};
 use crate::storage::file::{Uninterrupted, write_error};
 
 const BUFFER_BYTES: usize = 64 << 10;
+
+/// Returns a name for an attempt at a file that no other attempt has, neither in this process nor in others. It consists
+/// of digits and `-`.
+pub(crate) fn attempt_name() -> String {
+    /// Random, because processes of several machines may have the same number.
+    static NEXT: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(std::process::id())));
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{number}", std::process::id())
+}
 
 /// A file that is being written. Dropping it discards it.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The local file system as a `FileSystem`. Readers of text open local files without it.
 
+use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -174,8 +175,21 @@ impl PendingOutput for Output {
         })
     }
 
-    /// All complete files are in the directory of the output, by their names.
-    fn commit(self: Box<Self>, _: Vec<Token>) -> io::Result<()> {
+    /// All complete files are in the directory of the output, by their names. A task that has completed a file may have
+    /// failed afterwards.
+    fn commit(self: Box<Self>, files: Vec<Token>) -> io::Result<()> {
+        let names = files.iter().map(Token::get);
+        let names: HashSet<String> = names.collect::<io::Result<_>>()?;
+        for entry in fs::read_dir(self.parts())? {
+            let entry = entry?;
+            if !entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| names.contains(name))
+            {
+                fs::remove_file(entry.path())?;
+            }
+        }
         Ok(self.finish()?)
     }
 }
@@ -206,6 +220,7 @@ impl PendingFile for LocalFile {
         }
         fs::rename(&self.path, &self.named)
             .map_err(|source| file::write_error("create", &self.named, 0, source))?;
-        Token::new(&())
+        let name = self.named.file_name().unwrap_or_default();
+        Token::new(&name.to_string_lossy())
     }
 }

@@ -109,6 +109,7 @@ mod state;
 mod walk;
 
 pub(crate) use any::AnyFileSystem;
+pub(crate) use buffered_file::attempt_name;
 pub(crate) use failure::{ReadFailure, changed, read_error};
 pub use file::{FileInfo, OpenedFile};
 pub use file_system::FileSystem;

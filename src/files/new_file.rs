@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::buffered_file::{BufferedFile, failed};
+use super::buffered_file::{BufferedFile, attempt_name, failed};
 use super::file_systems::FileSystems;
 use super::local;
 use super::new_output::{not_created, output_exists};
@@ -55,8 +55,7 @@ impl NewFile {
         let token = pending
             .token()
             .map_err(|error| failed("create", path, error))?;
-        let attempt = format!("{}-0", std::process::id());
-        let file = file_system.get().create(&token, name, &attempt);
+        let file = file_system.get().create(&token, name, &attempt_name());
         let file = file.map_err(|error| failed("create", path, error))?;
         Ok(Self {
             path: path.to_owned(),

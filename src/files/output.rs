@@ -47,7 +47,7 @@ impl OutputOptions {
 /// Dropping it aborts the output: the file system deletes all files that tasks have written for it, or makes sure that
 /// they are deleted later. That happens if a task fails, if the job is stopped, and after a failed
 /// [`commit`](Self::commit). Some tasks may still be writing.
-pub trait PendingOutput {
+pub trait PendingOutput: Send {
     /// Returns what tasks need to create files of this output. It is sent to them.
     ///
     /// # Errors

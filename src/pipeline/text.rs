@@ -5,7 +5,9 @@ use std::str::{self, Utf8Error};
 
 use super::Record;
 use crate::task::Flow;
-use crate::text::{for_each_byte_word, for_each_word};
+use crate::text::{
+    Delimiter, for_each_byte_line, for_each_byte_word, for_each_line, for_each_word,
+};
 
 /// A record that is text: `str`, `String`, `[u8]` or `Vec<u8>`.
 ///
@@ -39,6 +41,9 @@ pub trait Text: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a Self> {
 pub trait TextSlice: Text<Slice = Self> + for<'a> Record<Ref<'a> = &'a Self> {
     #[doc(hidden)]
     fn for_each_word(&self, f: impl FnMut(&Self) -> Flow) -> Flow;
+
+    #[doc(hidden)]
+    fn for_each_record(&self, delimiter: &Delimiter, f: impl FnMut(&Self) -> Flow) -> Flow;
 
     /// Fails if these are bytes that are not UTF-8.
     #[doc(hidden)]
@@ -87,6 +92,11 @@ impl TextSlice for str {
     }
 
     #[inline(always)]
+    fn for_each_record(&self, delimiter: &Delimiter, f: impl FnMut(&str) -> Flow) -> Flow {
+        for_each_line(self, delimiter, f)
+    }
+
+    #[inline(always)]
     fn as_str(&self) -> Result<&str, Utf8Error> {
         Ok(self)
     }
@@ -123,6 +133,11 @@ impl TextSlice for [u8] {
     #[inline(always)]
     fn for_each_word(&self, f: impl FnMut(&[u8]) -> Flow) -> Flow {
         for_each_byte_word(self, f)
+    }
+
+    #[inline(always)]
+    fn for_each_record(&self, delimiter: &Delimiter, f: impl FnMut(&[u8]) -> Flow) -> Flow {
+        for_each_byte_line(self, delimiter, f)
     }
 
     #[inline]

@@ -12,6 +12,7 @@ use super::delimiter::Delimiter;
 use super::options::TextOptions;
 use super::source::{is_plain, version_if_plain};
 use super::split::{Portion, Split};
+use super::split_reader::is_bad_file;
 use super::version::Version;
 
 /// Target number of portions. If there would be more, each becomes larger. The number does not depend on the cores of
@@ -141,14 +142,23 @@ impl SplitPlan<'_> {
             self.pack(file);
         } else {
             let version = match file.is_remote() {
-                false => version_if_plain(&file.path, self.options)?.map(Some),
+                false => self
+                    .read(version_if_plain(&file.path, self.options))?
+                    .map(Some),
                 true => {
-                    let is_plain = are_plain.next().transpose()?;
-                    is_plain.unwrap_or(false).then_some(None)
+                    let is_plain = are_plain.next();
+                    let is_plain = is_plain.map(|is_plain| self.read(is_plain.map(Some)));
+                    is_plain
+                        .transpose()?
+                        .flatten()
+                        .unwrap_or(false)
+                        .then_some(None)
                 }
             };
             match version {
-                None if may_be_stream => self.push(Portion::Stream(file.into())),
+                None if may_be_stream && self.options.bad.is_none() => {
+                    self.push(Portion::Stream(file.into()));
+                }
                 Some(version) if file.bytes > self.split_bytes && self.can_cut => {
                     self.cut(file, version);
                 }
@@ -156,6 +166,14 @@ impl SplitPlan<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns what the start of a file shows. If bad files are skipped, the task that reads the file does so.
+    fn read<R>(&self, start: Result<Option<R>>) -> Result<Option<R>> {
+        match start {
+            Err(error) if self.options.bad.is_some() && is_bad_file(&error) => Ok(None),
+            start => start,
+        }
     }
 
     /// Cuts a file into ranges whose sizes differ by at most one byte, and do not exceed the split size. The last range

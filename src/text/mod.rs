@@ -1,7 +1,7 @@
 //! Text as bytes: byte ranges of files, blocks of whole records, and lines, words and fields.
 //!
 //! ```text
-//! InputFile ─plan─> Portion ──SplitReader──> TextBlock ─validate─> lines, words, fields
+//! InputFile ─plan─> Portion ──SplitReader──> TextBlock ─for_each_text─> lines, words, fields
 //!                      └────TextPieces────┘
 //! ```
 //!
@@ -18,6 +18,7 @@ mod delimiter;
 mod divide;
 mod fields;
 mod format;
+mod line_number;
 mod lines;
 mod mask;
 mod options;
@@ -34,13 +35,14 @@ mod words;
 pub(crate) use block::TextBlock;
 pub(crate) use delimiter::Delimiter;
 pub(crate) use divide::plan;
+pub(crate) use line_number::line_at;
 pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line};
 pub(crate) use options::TextOptions;
 pub(crate) use pieces::{TextPiece, TextPieces};
 pub(crate) use search::{Needle, for_each_match};
 pub(crate) use split::{Portion, Split};
 pub(crate) use split_reader::SplitReader;
-pub(crate) use utf8::validate;
+pub(crate) use utf8::for_each_text;
 pub(crate) use words::{for_each_byte_word, for_each_word};
 
 pub(crate) use fields::{Fields, TextKind};

@@ -6,6 +6,7 @@ mod common;
 
 mod actions;
 mod agrees_with_std;
+mod bad_records;
 mod cancel;
 mod closures;
 mod counters;
@@ -21,6 +22,7 @@ mod join;
 mod layering;
 mod laziness;
 mod lineage;
+mod located;
 mod nesting;
 mod pairs;
 mod partitions;

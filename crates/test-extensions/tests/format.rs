@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdall::events::Event;
 use holdall::executor::{RemoteExecutor, Report, Stage, TaskSpec, Tasks, Worker};
-use holdall::{Context, ErrorKind, Executor, Result, StageOutput};
+use holdall::files::OutputOptions;
+use holdall::{BadRecords, Context, ErrorKind, Executor, Result, StageOutput};
 use holdall_test_extensions::{FixedLengthSink, Recorder, read_fixed_length};
 
 /// Entry point of worker processes.
@@ -306,6 +307,43 @@ fn repeated_attempts_do_not_show_in_the_output() {
         .flat_map(|name| fs::read(output.join(name)).expect("a file"));
     assert!(written.eq(fs::read(&paths[0]).expect("a file")));
     assert_eq!(names(directory.path()), ["numbers-0", "output"]);
+}
+
+#[test]
+fn repeated_attempts_do_not_show_in_bad_records() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let paths = write_numbers(directory.path(), &[20_000]);
+    let builder = Context::builder().remote_executor(Thrice::default());
+    let context = builder
+        .progress(false)
+        .build()
+        .expect("the settings are right");
+    let kept = directory.path().join("kept");
+    let output = context.begin_output(&kept, &OutputOptions::default());
+    let bad = BadRecords::new("odd numbers").limit(10_000);
+    let bad = bad.quarantine(output.expect("room")).expect("an output");
+    let records = read_fixed_length(&context, paths, 4, 3_000).expect("files");
+    let even = records.map(number).map(|number| match number % 2 {
+        0 => Ok(number),
+        _ => Err(format!("{number} is odd")),
+    });
+    assert_eq!(even.ok_or_skip(&bad).count().expect("numbers"), 10_000);
+    assert_eq!(bad.count(), 10_000);
+    assert_eq!(bad.samples()[0].record, Some(2));
+    let files = bad.finish().expect("an output");
+    assert_eq!(files.len(), 7);
+    let lines = context.read_text(&kept).and_then(|lines| lines.collect());
+    let lines = lines.expect("a text");
+    let odd = (1..20_000)
+        .step_by(2)
+        .map(|n| format!("\t{}\t{n} is odd\t", 4 * n));
+    assert!(
+        lines
+            .iter()
+            .zip(odd)
+            .all(|(line, odd)| line.ends_with(&odd))
+    );
+    assert_eq!(lines.len(), 10_000);
 }
 
 /// Returns the names in a directory, sorted.

@@ -16,6 +16,7 @@ fn context() -> ErrorContext {
         task: Some(8),
         path: Some("/data/päth".into()),
         offset: Some(1 << 40),
+        line: Some(9),
         record: Some(1 << 41),
     }
 }
@@ -162,6 +163,11 @@ fn all_kinds() -> Vec<ErrorKind> {
             left: 3,
             right: 5,
         },
+        K::TooManyBadRecords {
+            name: text(),
+            limit: 3,
+            example: text(),
+        },
         K::Other { source: nested() },
         K::Internal { reason: text() },
     ];
@@ -181,6 +187,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::InvalidSetting { .. }
             | K::TaskPanicked { .. }
             | K::Closure { .. }
+            | K::TooManyBadRecords { .. }
             | K::Read { .. }
             | K::Write { .. }
             | K::MissingPartition { .. }

@@ -110,6 +110,24 @@ impl<'t> Fields<'t> {
         }
     }
 
+    /// Advances to the end of the current record, and returns its text, without its ending.
+    pub(crate) fn finish_record(&mut self) -> &'t str {
+        while let Ok(field) = self.advance() {
+            if self.is_done {
+                return &self.text[self.record..field.end];
+            }
+        }
+        // The last field has already been taken.
+        let record = &self.text[self.record..self.start.min(self.text.len())];
+        match self.kind {
+            TextKind::Record => record,
+            TextKind::Lines => {
+                let line = record.strip_suffix('\n').unwrap_or(record);
+                line.strip_suffix('\r').unwrap_or(line)
+            }
+        }
+    }
+
     /// Adds the field of the current record to `error`.
     #[cold]
     fn in_record(&self, error: FieldsError) -> FieldsError {
