@@ -63,6 +63,7 @@
 //! | method | partitions | order |
 //! | --- | --- | --- |
 //! | [`read_text`] | by size: large files are split, small files are packed together | by file, then by line |
+//! | [`read_files`], [`Context::read_fixed_length`] | by size, as for [`read_text`] | by file, then by record |
 //! | [`from_vec`], [`range`] | 64, or one per record if there are fewer | of the source |
 //! | [`from_iter`], [`from_fn`] | filled as records arrive: 64 records, then 128, and so on up to [1,024 or more](Context::from_iter) | of the source |
 //! | [`from_source`] | one per [split](Source::splits) | of the source |
@@ -313,6 +314,22 @@
 //! standard error, call [`summary(true)`](ContextBuilder::summary) or set `HOLDALL_SUMMARY=1`. To follow a job while it
 //! runs, add an [observer](events).
 //!
+//! # Formats
+//!
+//! | format | read | write | feature |
+//! | --- | --- | --- | --- |
+//! | lines, or records with another delimiter | [`read_text`], [`TextReader`] | [`Bag::write_text`], [`TextWriter`] | |
+//! | fields of lines, without quotes | [`Bag::parse_fields`] | [`Bag::write_text`] | |
+//! | CSV | `Context::read_csv`, `CsvReader` | `CsvWriter` | `csv` |
+//! | JSON lines | `Context::read_json`, `Bag::parse_json` | `Bag::write_json` | `json` |
+//! | records of a fixed length | [`Context::read_fixed_length`] | a [`Sink`] | |
+//! | anything else that is read as a whole | [`read_files`] | a [`Sink`] | |
+//!
+//! The features are off by default. To enable both, write `holdall = { version = "0.1", features = ["csv", "json"] }`. All
+//! formats are read from and written to every [file system](#file-systems). Text, CSV, JSON and whole files may be
+//! compressed with gzip, zstd, bzip2 or xz. [`BadRecords`] skips what cannot be read, and
+//! [`with_line_numbers`](Bag::with_line_numbers) adds the place of each line.
+//!
 //! # File systems
 //!
 //! Paths are local, unless they begin with a *scheme*: `s3://bucket/logs/*.gz`. The context looks up the scheme among
@@ -562,8 +579,10 @@ mod text;
 pub use bag::{
     Attempt, Bag, BagWith, Iter, PartitionWriter, PerKey, Sink, Sortable, TextReader, TextWriter,
     WriteLine, Written, empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned,
-    range, range_partitioned, read_text, union_all,
+    range, range_partitioned, read_files, read_text, union_all,
 };
+#[cfg(feature = "csv")]
+pub use bag::{CsvReader, CsvWriter};
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::{BadRecord, BadRecords, Counter};
@@ -574,10 +593,14 @@ pub use files::IntoInputs;
 pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;
 pub use operators::cogroup_many::{CoGroup3, CoGroup4};
+#[cfg(feature = "csv")]
+pub use operators::csv_error::CsvError;
 pub use operators::from_source::{Reading, Source};
 pub use operators::group_by_key::Group;
 pub use operators::located::{Located, Origin, OriginBuf};
 pub use operators::map_partitions::Records;
+#[cfg(feature = "json")]
+pub use operators::parse_json::JsonError;
 pub use operators::persist::StorageLevel;
 #[cfg(unix)]
 pub use operators::pipe::Pipe;

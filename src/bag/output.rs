@@ -206,7 +206,7 @@ pub struct Written {
 
 impl Written {
     /// Commits `output` with files that have these numbers of records, or with an empty file if there are none.
-    fn commit(output: NewOutput, parts: Vec<(FinishedFile, u64)>) -> Result<Self> {
+    pub(super) fn commit(output: NewOutput, parts: Vec<(FinishedFile, u64)>) -> Result<Self> {
         let mut written = Self::default();
         let mut files = Vec::with_capacity(parts.len().max(1));
         for (file, records) in parts {

@@ -544,6 +544,14 @@ impl Context {
         &self,
         source: S,
     ) -> Result<Bag<S::Item, impl Pipeline<Out = S::Item> + use<S>>> {
+        self.from_source_at(source)
+    }
+
+    #[track_caller]
+    pub(super) fn from_source_at<S: Source>(
+        &self,
+        source: S,
+    ) -> Result<Bag<S::Item, FromSource<S>>> {
         let (site, detail) = (Site::new(source.name()), source.detail());
         let pipeline = FromSource::new(source, site)?;
         let partitions = Some(pipeline.splits.len());

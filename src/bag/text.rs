@@ -230,9 +230,17 @@ impl TextReader {
     /// ```
     #[track_caller]
     pub fn read(&self, inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
+        self.read_named(Site::new("read_text"), inputs)
+    }
+
+    pub(super) fn read_named(
+        &self,
+        site: Site,
+        inputs: impl IntoInputs,
+    ) -> Result<Bag<str, ReadText<str>>> {
         let options = self.options()?;
         options.check_text()?;
-        self.read_at(Site::new("read_text"), options, inputs)
+        self.read_at(site, options, inputs)
     }
 
     /// Returns the records of files as a bag of `[u8]`. They need not be text.
@@ -342,8 +350,8 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// - a field at the end of a struct may be missing if it has `#[serde(default)]`.
     ///
     /// A blank line has one field, which is empty. To skip the names of columns, use [`TextReader::skip_header`].
-    /// Quotes are not supported: for CSV with delimiters or line breaks within fields, call a CSV library in
-    /// [`map_partitions`](Bag::map_partitions).
+    /// Quotes are not supported: for CSV with quotes, delimiters or line breaks within fields, use `CsvReader`, which needs
+    /// the feature `csv`.
     ///
     /// Directly after [`read_text`](crate::read_text), this method searches whole blocks for the ends of fields, and
     /// parses integers eight digits at a time. This is faster than `split_once` and `parse` in a

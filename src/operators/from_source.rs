@@ -5,6 +5,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(feature = "csv")]
+use crate::counter::{BadRecord, BadRecords};
 use crate::error::{BoxError, Error, ErrorContext, ErrorKind, Result};
 use crate::pipeline::{Data, Pipeline, Record, Ref};
 use crate::portable::portable;
@@ -206,6 +208,28 @@ impl<'t> Reading<'t> {
         self.is_stopped.get()
     }
 
+    /// Skips the current record, with its text.
+    #[cfg(feature = "csv")]
+    pub(crate) fn reject(
+        &self,
+        bad: &BadRecords,
+        reason: &dyn std::fmt::Display,
+        text: &[u8],
+    ) -> Result<(), BoxError> {
+        Ok(bad.reject(self.task.bad_record(reason, Some(text)))?)
+    }
+
+    /// Skips the rest of a file.
+    #[cfg(feature = "csv")]
+    pub(crate) fn reject_file(
+        &self,
+        bad: &BadRecords,
+        path: &Path,
+        reason: &dyn std::fmt::Display,
+    ) -> Result<(), BoxError> {
+        Ok(bad.reject(BadRecord::of_file(path, reason.to_string()))?)
+    }
+
     /// Counts an emitted record. Breaks if the task must end.
     #[inline(always)]
     fn end_record(&self) -> Flow {
@@ -235,7 +259,8 @@ impl std::fmt::Debug for Reading<'_> {
     }
 }
 
-pub(crate) struct FromSource<S: Source> {
+/// The pipeline of a source.
+pub struct FromSource<S: Source> {
     pub(crate) source: Arc<S>,
     pub(crate) splits: Vec<S::Split>,
     pub(crate) site: Site,
@@ -243,6 +268,12 @@ pub(crate) struct FromSource<S: Source> {
 
 portable! {
     [S: Source] FromSource<S> { site: part, source: state, splits: values }
+}
+
+impl<S: Source> std::fmt::Debug for FromSource<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FromSource").finish_non_exhaustive()
+    }
 }
 
 impl<S: Source> FromSource<S> {

@@ -43,6 +43,10 @@ pub(crate) mod combine_in_order;
 pub(crate) mod combines;
 pub(crate) mod combining;
 pub(crate) mod containing;
+#[cfg(feature = "csv")]
+pub(crate) mod csv_error;
+#[cfg(feature = "csv")]
+pub(crate) mod csv_records;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod flat_map_emit;
@@ -64,12 +68,16 @@ pub(crate) mod map_side;
 pub(crate) mod narrow;
 pub(crate) mod neighbours;
 pub(crate) mod parse_fields;
+#[cfg(feature = "json")]
+pub(crate) mod parse_json;
 pub(crate) mod persist;
 #[cfg(unix)]
 pub(crate) mod pipe;
 pub(crate) mod positions;
 mod random;
 pub(crate) mod range;
+#[cfg(feature = "csv")]
+pub(crate) mod read_csv;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;

@@ -286,6 +286,24 @@ impl<'job> Task<'job> {
         }
     }
 
+    /// Describes the current record as a bad one, with its `text` if that is known.
+    pub(crate) fn bad_record(
+        &self,
+        reason: &dyn std::fmt::Display,
+        text: Option<&[u8]>,
+    ) -> BadRecord {
+        let origin = self.record_origin();
+        BadRecord {
+            path: origin.path.map(|path| path.to_path_buf()),
+            offset: origin.offset,
+            record: origin.record,
+            reason: reason.to_string(),
+            text: text.map(|text| String::from_utf8_lossy(text).into_owned()),
+            is_line: origin.is_line,
+            ..BadRecord::default()
+        }
+    }
+
     /// Skips the current record of the operator at `site`, with its `text` if that is known. Breaks if the job must end
     /// because of its bad records.
     #[cold]
@@ -297,17 +315,7 @@ impl<'job> Task<'job> {
         reason: &dyn std::fmt::Display,
         text: Option<&[u8]>,
     ) -> Flow {
-        let origin = self.record_origin();
-        let record = BadRecord {
-            path: origin.path.map(|path| path.to_path_buf()),
-            offset: origin.offset,
-            record: origin.record,
-            reason: reason.to_string(),
-            text: text.map(|text| String::from_utf8_lossy(text).into_owned()),
-            is_line: origin.is_line,
-            ..BadRecord::default()
-        };
-        match bad.reject(record) {
+        match bad.reject(self.bad_record(reason, text)) {
             Ok(()) => Flow::Continue(()),
             Err(error) => self.fail_at(site, error),
         }

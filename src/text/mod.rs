@@ -13,6 +13,8 @@
 
 mod block;
 mod compression;
+#[cfg(feature = "csv")]
+mod csv_syntax;
 mod decimal;
 mod delimiter;
 mod divide;
@@ -33,6 +35,8 @@ mod version;
 mod words;
 
 pub(crate) use block::TextBlock;
+#[cfg(feature = "csv")]
+pub(crate) use csv_syntax::{CsvState, CsvSyntax};
 pub(crate) use delimiter::Delimiter;
 pub(crate) use divide::plan;
 pub(crate) use line_number::line_at;
@@ -45,6 +49,10 @@ pub(crate) use split_reader::SplitReader;
 pub(crate) use utf8::for_each_text;
 pub(crate) use words::{for_each_byte_word, for_each_word};
 
+#[cfg(feature = "csv")]
+pub(crate) use fields::field_names;
 pub(crate) use fields::{Fields, TextKind};
 pub use fields::{FieldsError, parse_fields};
 pub use options::InvalidUtf8;
+#[cfg(feature = "csv")]
+pub(crate) use source::is_plain_file;

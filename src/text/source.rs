@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::files::{InputFile, Listed, RawReader, RemoteReader, changed, local_path, read_error};
 use crate::storage::file::uninterrupted;
 
@@ -153,6 +153,18 @@ pub(super) fn is_plain(whole: &Split, options: &TextOptions) -> Result<bool> {
     let input = Peeked::new(RawInput::open(whole, 0, options)?);
     let input = input.map_err(|source| read_error(path, None, source))?;
     has_plain_head(&input, path, options)
+}
+
+/// Inspects the start of a file. Returns whether it is plain.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read or has an unsupported format.
+#[cfg(feature = "csv")]
+pub(crate) fn is_plain_file(file: &InputFile) -> Result<bool> {
+    let head = file.open_raw(0..HEAD_BYTES as u64)?;
+    let input = Peeked::new(head).map_err(|source| read_error(&file.path, None, source))?;
+    has_plain_head(&input, &file.path, &TextOptions::default())
 }
 
 fn has_plain_head<R: Read>(input: &Peeked<R>, path: &Path, options: &TextOptions) -> Result<bool> {
@@ -316,6 +328,38 @@ impl InputFile {
         Ok(DecodedReader {
             input: TextInput::of_input(self)?,
             path: Arc::clone(&self.path),
+        })
+    }
+}
+
+impl InputFile {
+    /// Reads all of the content, decompressed if necessary. See [`open_decoded`](InputFile::open_decoded).
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`open_decoded`](InputFile::open_decoded) and its reader.
+    pub fn read(&self) -> Result<Vec<u8>> {
+        let mut content = Vec::with_capacity(usize::try_from(self.bytes()).unwrap_or(0));
+        self.open_decoded()?.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    /// Reads all of the content as text, decompressed if necessary. Drops a UTF-8 byte order mark at the start.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`read`](InputFile::read), and [`InvalidUtf8`](crate::ErrorKind::InvalidUtf8) if the
+    /// content is not UTF-8.
+    pub fn read_text(&self) -> Result<String> {
+        let text = String::from_utf8(self.read()?).map_err(|error| {
+            Error::new(ErrorKind::InvalidUtf8 {
+                path: self.path().to_owned(),
+                offset: error.utf8_error().valid_up_to() as u64,
+            })
+        })?;
+        Ok(match text.strip_prefix('\u{feff}') {
+            Some(rest) => rest.to_owned(),
+            None => text,
         })
     }
 }

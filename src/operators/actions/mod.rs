@@ -34,6 +34,8 @@ mod take_sample;
 mod top;
 mod try_fold;
 mod write;
+#[cfg(any(feature = "csv", feature = "json"))]
+mod write_format;
 mod write_text;
 
 pub(crate) use collect::{Collect, HasAny};
@@ -47,6 +49,8 @@ pub(crate) use top::Top;
 pub(crate) use try_fold::TryFold;
 pub use write::{Attempt, PartitionWriter, Sink};
 pub(crate) use write::{WriteAction, write_failed};
+#[cfg(any(feature = "csv", feature = "json"))]
+pub(crate) use write_format::{RecordFormat, WriteFormat};
 pub use write_text::WriteLine;
 pub(crate) use write_text::WriteText;
 

@@ -2,6 +2,8 @@
 
 mod deserializer;
 mod error;
+#[cfg(feature = "csv")]
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +16,8 @@ use serde::Deserialize;
 use super::decimal::number_at_end;
 use super::mask::{MASK_BYTES, equal_mask};
 pub use error::FieldsError;
+#[cfg(feature = "csv")]
+pub(crate) use names::field_names;
 
 /// Parses a line of fields that are separated by `delimiter`.
 ///
