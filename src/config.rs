@@ -122,6 +122,8 @@ pub(crate) struct Config {
     pub(crate) disk_quota_bytes: Option<u64>,
     /// Time after which a silent worker process counts as lost.
     pub(crate) worker_timeout: Duration,
+    /// Maximum number of started jobs that run at the same time, if it is set.
+    pub(crate) concurrent_jobs: Option<usize>,
 }
 
 impl Config {
@@ -166,6 +168,7 @@ impl Config {
                 .map_or_else(temporary_directory, PathBuf::from),
             disk_quota_bytes: None,
             worker_timeout: WORKER_TIMEOUT,
+            concurrent_jobs: None,
         })
     }
 }

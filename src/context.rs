@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::{self, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::{Config, Executor};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,12 +14,20 @@ use crate::events::{
 };
 use crate::executor::{AnyExecutor, Inline, RemoteExecutor, Threads};
 use crate::files::{AnyFileSystem, FILE_SCHEME, FileSystem, FileSystems, is_scheme};
+use crate::jobs::JobQueue;
 use crate::lineage::Node;
-use crate::scheduler::Job;
+use crate::scheduler::{Job, JobLimits, JobScope};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::{Scratch, sweep};
 use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
-use crate::task::{MemoryReclaimer, Progress, Resources, Site, StopFlag};
+use crate::task::{CancelHandle, MemoryReclaimer, Progress, Resources, Site, StopFlag};
+
+/// Default number of started jobs that run at the same time on threads of this process. Each has a thread of its own,
+/// and a short one should not wait for long ones.
+const LOCAL_JOBS: usize = 64;
+
+/// Default number of started jobs that run at the same time on a remote executor. Each has workers of its own.
+const REMOTE_JOBS: usize = 4;
 
 /// Settings and resources of jobs: the executor and its threads, the memory and files that jobs may use, the progress
 /// bar.
@@ -38,7 +46,12 @@ use crate::task::{MemoryReclaimer, Progress, Resources, Site, StopFlag};
 /// # Ok::<(), holdall::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Context(Option<Arc<Shared>>);
+pub struct Context {
+    /// `None` if an environment variable was invalid.
+    shared: Option<Arc<Shared>>,
+    /// What may end its jobs early.
+    limits: Option<Arc<JobLimits>>,
+}
 
 struct Shared {
     config: Config,
@@ -50,6 +63,8 @@ struct Shared {
     observers: Vec<Arc<GuardedObserver>>,
     reclaimer: Arc<MemoryReclaimer>,
     file_systems: FileSystems,
+    /// The jobs in the background.
+    jobs: Arc<JobQueue>,
 }
 
 impl Shared {
@@ -70,7 +85,13 @@ impl Shared {
         if config.summary {
             observers_of_end.push(GuardedObserver::new(SummaryPrinter));
         }
+        let concurrent_jobs = config.concurrent_jobs.unwrap_or(match config.executor {
+            Executor::Inline => 1,
+            _ if matches!(executor, AnyExecutor::Remote(_)) => REMOTE_JOBS,
+            _ => LOCAL_JOBS,
+        });
         Self {
+            jobs: Arc::new(JobQueue::new(concurrent_jobs)),
             budget: MemoryBudget::new(config.memory_bytes),
             config,
             executor,
@@ -91,7 +112,13 @@ impl Shared {
         Scratch::new(Some(spill_directory), *disk_quota_bytes)
     }
 
-    fn job(&self, result: &Arc<Node>, site: Site, shows_progress: bool) -> Result<Job> {
+    fn job(
+        &self,
+        result: &Arc<Node>,
+        site: Site,
+        limits: &JobLimits,
+        shows_progress: bool,
+    ) -> Result<Job> {
         #[cfg(target_os = "linux")]
         if let Executor::Processes(_) = self.config.executor {
             crate::executor::Processes::check()?;
@@ -110,7 +137,14 @@ impl Shared {
             progress,
             stop: StopFlag::default(),
         };
-        Job::new(result, self.executor.clone(), resources, events, site)
+        Job::new(
+            result,
+            self.executor.clone(),
+            resources,
+            events,
+            limits,
+            site,
+        )
     }
 }
 
@@ -144,7 +178,7 @@ impl Context {
     }
 
     pub(crate) fn shuffle_partitions(&self) -> usize {
-        self.0
+        self.shared
             .as_ref()
             .map_or(1, |shared| shared.config.shuffle_partitions)
     }
@@ -166,13 +200,13 @@ impl Context {
     /// ```
     #[must_use]
     pub fn last_job(&self) -> Option<JobSummary> {
-        self.0.as_ref()?.last_job.summary()
+        self.shared.as_ref()?.last_job.summary()
     }
 
     /// Returns the memory budget, the files and the memory reclaimer for data that outlives a job. If an environment
     /// variable was invalid, no job will use them.
     pub(crate) fn for_store(&self) -> (MemoryBudget, Scratch, Arc<MemoryReclaimer>) {
-        match &self.0 {
+        match &self.shared {
             Some(shared) => (
                 shared.budget.clone(),
                 shared.scratch(),
@@ -188,19 +222,120 @@ impl Context {
 
     /// Returns the file systems for paths with a scheme.
     pub(crate) fn file_systems(&self) -> FileSystems {
-        let shared = self.0.as_ref();
+        let shared = self.shared.as_ref();
         shared.map_or_else(FileSystems::default, |shared| shared.file_systems.clone())
+    }
+
+    /// Returns whether tasks run outside of this process.
+    pub(crate) fn is_remote(&self) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|shared| matches!(shared.executor, AnyExecutor::Remote(_)))
     }
 
     /// Creates a job that computes `result` for the action at `site`.
     pub(crate) fn job(&self, result: &Arc<Node>, site: Site) -> Result<Job> {
-        let Some(shared) = &self.0 else {
+        for pending in result.pending_values() {
+            pending.resolve(site)?;
+        }
+        let Some(shared) = &self.shared else {
             // An environment variable was invalid; this returns the reason.
             let shared = Shared::new(Config::from_env()?, None, Vec::new());
-            return shared.job(result, site, false);
+            return shared.job(result, site, &JobLimits::default(), false);
         };
-        let shows_progress = shared.config.progress && io::stderr().is_terminal();
-        shared.job(result, site, shows_progress)
+        // Bars of jobs in the background would mix with what the program prints.
+        let shows_progress =
+            shared.config.progress && !JobScope::is_entered() && io::stderr().is_terminal();
+        let limits = self.limits.as_deref();
+        shared.job(
+            result,
+            site,
+            limits.unwrap_or(&JobLimits::default()),
+            shows_progress,
+        )
+    }
+
+    /// Returns the queue of the jobs in the background.
+    pub(crate) fn jobs(&self) -> Arc<JobQueue> {
+        let shared = self.shared.as_ref();
+        shared.map_or_else(
+            // Its jobs will return the reason why an environment variable is invalid.
+            || Arc::new(JobQueue::new(1)),
+            |shared| Arc::clone(&shared.jobs),
+        )
+    }
+
+    /// Returns a context whose jobs `cancel` cancels. It has the executor, the settings, the memory budget and the
+    /// [`last_job`](Self::last_job) of this context, and its limits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::{CancelHandle, Context};
+    ///
+    /// let cancel = CancelHandle::new();
+    /// let context = Context::builder().build()?.with_cancel(&cancel);
+    /// let numbers = context.range(0..10);
+    /// assert_eq!(numbers.count()?, 10);
+    /// cancel.cancel();
+    /// assert!(numbers.count().unwrap_err().is_cancelled());
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_cancel(&self, cancel: &CancelHandle) -> Self {
+        self.limited(|limits| limits.cancelled_by(cancel))
+    }
+
+    /// Returns a context whose jobs end with [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) if they are not
+    /// complete at `deadline`. Otherwise, it is like this context. If it already has a deadline, the earlier one
+    /// counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use holdall::{Context, ErrorKind};
+    ///
+    /// let context = Context::default().with_deadline(Instant::now() + Duration::from_millis(20));
+    /// let error = context.from_iter(0_u64..).count().unwrap_err();
+    /// assert!(matches!(error.kind(), ErrorKind::DeadlineExceeded { .. }));
+    /// assert_eq!(error.context().unwrap().operator, Some("count"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Instant) -> Self {
+        self.limited(|limits| limits.until(deadline))
+    }
+
+    /// Returns a context each of whose jobs ends with [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) if it is
+    /// not complete `timeout` after its start. Otherwise, it is like this context. If it already has a timeout, the
+    /// shorter one counts.
+    ///
+    /// For the jobs of a single bag, use [`Bag::timeout`](crate::Bag::timeout).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use holdall::Context;
+    ///
+    /// let context = Context::default().with_timeout(Duration::from_millis(20));
+    /// assert!(context.from_iter(0_u64..).count().is_err());
+    ///
+    /// let context = Context::default().with_timeout(Duration::from_secs(3600));
+    /// assert_eq!(context.range(0..10).count()?, 10);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        self.limited(|limits| limits.within(timeout))
+    }
+
+    fn limited(&self, limit: impl FnOnce(JobLimits) -> JobLimits) -> Self {
+        let limits = self.limits.as_deref().cloned().unwrap_or_default();
+        Self {
+            shared: self.shared.clone(),
+            limits: Some(Arc::new(limit(limits))),
+        }
     }
 }
 
@@ -224,7 +359,10 @@ impl Default for Context {
         static DEFAULT: OnceLock<Context> = OnceLock::new();
         let context = DEFAULT.get_or_init(|| {
             let config = Config::from_env().ok();
-            Self(config.map(|config| Arc::new(Shared::new(config, None, Vec::new()))))
+            Self {
+                shared: config.map(|config| Arc::new(Shared::new(config, None, Vec::new()))),
+                limits: None,
+            }
         });
         context.clone()
     }
@@ -232,7 +370,7 @@ impl Default for Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let config = self.0.as_ref().map(|shared| &shared.config);
+        let config = self.shared.as_ref().map(|shared| &shared.config);
         f.debug_tuple("Context").field(&config).finish()
     }
 }
@@ -258,6 +396,7 @@ impl fmt::Debug for Context {
 #[must_use]
 pub struct ContextBuilder {
     executor: Option<Executor>,
+    concurrent_jobs: Option<NonZeroUsize>,
     remote_executor: Option<Arc<dyn RemoteExecutor>>,
     worker_timeout: Option<Duration>,
     shuffle_partitions: Option<NonZeroUsize>,
@@ -302,6 +441,33 @@ impl ContextBuilder {
         self
     }
 
+    /// Sets the maximum number of jobs [in the background](crate#jobs-in-the-background) that run at the same time.
+    /// Jobs that are started later wait until one of them ends. Default: 64 on threads, 4 in worker processes, and 1 on
+    /// [`Executor::Inline`].
+    ///
+    /// On threads, all of these jobs share the threads of the context. In worker processes, each of them has as many
+    /// workers as the context, and so uses as much memory.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `jobs` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let context = holdall::Context::builder().concurrent_jobs(2).build()?;
+    /// let handles: Vec<_> = (0..10).map(|n| context.submit(|n| n * n, n)).collect::<Result<_, _>>()?;
+    /// let squares: Vec<i32> = handles.into_iter().map(|handle| handle.result()).collect::<Result<_, _>>()?;
+    /// assert_eq!(squares[9], 81);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn concurrent_jobs(mut self, jobs: usize) -> Self {
+        let jobs = NonZeroUsize::new(jobs);
+        assert!(jobs.is_some(), "one job must be able to run");
+        self.concurrent_jobs = jobs;
+        self
+    }
+
     /// Sets the time after which a silent [worker process](Executor::Processes) counts as lost. Default: 10 seconds.
     ///
     /// A worker gives a sign of life about every half second, even while a closure runs. It is silent only if it is
@@ -310,7 +476,7 @@ impl ContextBuilder {
     /// # Examples
     ///
     /// ```
-    /// use std::time::Duration;
+    /// use std::time::{Duration, Instant};
     /// use holdall::{Context, Executor};
     ///
     /// holdall::init();
@@ -544,6 +710,7 @@ impl ContextBuilder {
         config.executor = self.executor.unwrap_or(config.executor);
         config.executor.check()?;
         config.worker_timeout = self.worker_timeout.unwrap_or(config.worker_timeout);
+        config.concurrent_jobs = self.concurrent_jobs.map(NonZeroUsize::get);
         if self.remote_executor.is_some() {
             // A custom executor overrides the environment.
             config.executor = Executor::default();
@@ -562,7 +729,10 @@ impl ContextBuilder {
         }
         let mut shared = Shared::new(config, self.remote_executor, self.observers);
         shared.file_systems = self.file_systems;
-        Ok(Context(Some(Arc::new(shared))))
+        Ok(Context {
+            shared: Some(Arc::new(shared)),
+            limits: None,
+        })
     }
 }
 

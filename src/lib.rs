@@ -19,9 +19,11 @@
 //! # Ok::<(), holdall::Error>(())
 //! ```
 //!
-//! To continue, see [`read_text`] and the other sources below, [`Bag`] for all methods, each with an example,
-//! [`TextReader`] and [`TextWriter`] for the options of text files, [`summary`] for several results in one pass, and
-//! [`Context`] for settings. The sections of this page describe what applies everywhere.
+//! To continue, see the [`guide`] with a tutorial and a cookbook, [`read_text`] and the other sources below, [`Bag`] for
+//! all methods, each with an example, [`TextReader`] and [`TextWriter`] for the options of text files, [`summary`] for
+//! several results in one pass, [`JobHandle`] for jobs in the background, [`delayed`](crate::delayed()) and [`graph`] for
+//! functions that need each other's values, and [`Context`] for settings. The sections of this page describe what
+//! applies everywhere.
 //!
 //! # How it runs
 //!
@@ -67,6 +69,8 @@
 //! | [`from_vec`], [`range`] | 64, or one per record if there are fewer | of the source |
 //! | [`from_iter`], [`from_fn`] | filled as records arrive: 64 records, then 128, and so on up to [1,024 or more](Context::from_iter) | of the source |
 //! | [`from_source`] | one per [split](Source::splits) | of the source |
+//! | [`from_delayed`] | one per value | of the values |
+//! | [`load`], [`checkpoint`](Bag::checkpoint) | those that were saved | of the bag that was saved |
 //! | [`map`](Bag::map), [`filter`](Bag::filter), [`flat_map`](Bag::flat_map) and all other per-record methods | unchanged | unchanged |
 //! | [`map_partitions`](Bag::map_partitions) | unchanged | of the calls to `emit` in each partition |
 //! | [`persist`](Bag::persist), [`sample`](Bag::sample) and the other samples, [`split_random`](Bag::split_random) | unchanged | unchanged |
@@ -74,7 +78,8 @@
 //! | [`with_origin`](Bag::with_origin), [`with_line_numbers`](Bag::with_line_numbers) | unchanged | unchanged |
 //! | [`select_partitions`](Bag::select_partitions) | those that you list | of the list; within each partition unchanged |
 //! | [`zip_with_index`](Bag::zip_with_index), [`limit`](Bag::limit), [`skip`](Bag::skip), [`step_by`](Bag::step_by), [`take_while`](Bag::take_while), [`skip_while`](Bag::skip_while), [`intersperse`](Bag::intersperse), [`running_fold`](Bag::running_fold), [`running_reduce`](Bag::running_reduce) | unchanged | unchanged |
-//! | [`windows`](Bag::windows), [`chunks`](Bag::chunks), [`chunk_by`](Bag::chunk_by), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
+//! | [`windows`](Bag::windows), [`ngrams`](Bag::ngrams), [`ngrams_by`](Bag::ngrams_by), [`chunks`](Bag::chunks), [`chunk_by`](Bag::chunk_by), [`chunk_while`](Bag::chunk_while), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
+//! | [`filter_range`](Bag::filter_range), [`filter_range_by_key`](Bag::filter_range_by_key) | unchanged; those outside of the range are empty | unchanged |
 //! | [`pipe`](Bag::pipe) | unchanged | of the lines that the program writes in each partition |
 //! | [`sort_partitions`](Bag::sort_partitions), [`glom`](Bag::glom) | unchanged | sorted within each partition; unchanged |
 //! | [`partition_with`](Bag::partition_with) | the number you ask for | each partition keeps the order of the bag |
@@ -100,7 +105,8 @@
 //! or sorts them in place, and keeps their number of partitions, unless it is told another one. A join decides this for
 //! each side, and takes the number of the first bag if both sides have one. Records are in the partition of their key
 //! after every method that orders by hash, except `distinct_by_key`, after [`partition_by`](Bag::partition_by), and after
-//! [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions). They stay there through
+//! [`repartition_and_sort_within_partitions`](Bag::repartition_and_sort_within_partitions). They stay there when a bag is
+//! [saved and loaded](#saved-bags), and through
 //! methods that leave keys unchanged: [`filter`](Bag::filter), [`map_values`](Bag::map_values),
 //! [`flat_map_values`](Bag::flat_map_values), [`try_map_values`](Bag::try_map_values),
 //! [`filter_values`](Bag::filter_values), [`keys`](Bag::keys), [`inspect`](Bag::inspect), [`persist`](Bag::persist),
@@ -160,6 +166,59 @@
 //!
 //! The panic hook still runs, so the message of a panic is printed as well, unless your program sets another hook. In a
 //! program that is built with `panic = "abort"`, a panic in a closure ends the process.
+//!
+//! # Jobs in the background
+//!
+//! An action blocks until its job is done. [`Bag::start`] calls actions on another thread, and returns a [`JobHandle`]
+//! at once. [`Context::start`] does the same for several bags, and [`Context::submit`] for a single call of a function:
+//!
+//! ```
+//! let numbers = holdall::range(0..1_000_000);
+//! let evens = numbers.start(|numbers| numbers.filter(|n| n % 2 == 0).count())?;
+//! let call = numbers.context().submit(|text: String| text.len(), "a text".to_owned())?;
+//! println!("{}", evens.progress()); // count: stage 1/1 (filter): 12/64 tasks
+//! assert_eq!((evens.result()?, call.result()?), (500_000, 6));
+//! # Ok::<(), holdall::Error>(())
+//! ```
+//!
+//! - **Handles:** a handle tells the [status](JobHandle::status) and the [progress](JobHandle::progress) of its job,
+//!   waits for the [result](JobHandle::result), also [for a limited time](JobHandle::wait_timeout), and
+//!   [cancels](JobHandle::cancel) the job. Dropping it cancels the job, unless you [`detach`](JobHandle::detach) it.
+//!   [`as_completed`] returns the results of several jobs as they end.
+//! - **Async:** a handle is a [`Future`] of any runtime: `bag.start(|bag| bag.count())?.await?`.
+//! - **Threads:** a thread for each running job plans it and waits for its tasks; they run on the executor of the
+//!   context, as always. On [`Executor::Inline`], the tasks run on that thread, and one job runs after the other. The
+//!   results are the same as those of actions.
+//! - **Many jobs:** at most [`concurrent_jobs`](ContextBuilder::concurrent_jobs) jobs run at the same time. The others
+//!   are pending, and begin in the order in which they were started. A job that waits for another handle does not
+//!   count.
+//! - **Errors:** errors and panics are results of the handle. A closure of a running job cannot start jobs.
+//! - **Context:** a job keeps its context alive. The end of the process ends it.
+//!
+//! # Cancellation and deadlines
+//!
+//! These end a job before it is complete:
+//!
+//! | what ends it | error of the action |
+//! | --- | --- |
+//! | [`JobHandle::cancel`], or dropping the handle | [`ErrorKind::Cancelled`] |
+//! | [`CancelHandle::cancel`], for all jobs of a context with [`with_cancel`](Context::with_cancel) | [`ErrorKind::Cancelled`] |
+//! | [`Context::with_deadline`], for several jobs together | [`ErrorKind::DeadlineExceeded`] |
+//! | [`Bag::timeout`], or [`Context::with_timeout`], for each job | [`ErrorKind::DeadlineExceeded`] |
+//! | dropping an [`Iter`] | none |
+//!
+//! - **When:** tasks check whether they should end about once in a thousand records, or once in a block of text, while
+//!   they read, shuffle, sort, merge and write. On threads, a closure that is running is not interrupted, so the job
+//!   ends after it has returned; the same applies to a source that is waiting. Worker processes whose closures do not
+//!   return within a second are killed.
+//! - **Partial results:** [`Bag::partial`] returns what an action has computed by a deadline, and says which partitions
+//!   that covers.
+//! - **What remains:** nothing. Spill files and unfinished [outputs](#outputs) are deleted, and the memory is released,
+//!   before the action returns the error. An output that is complete stays. A persisted bag keeps the partitions that
+//!   have been stored.
+//! - **Ctrl-C:** on SIGINT, SIGTERM and SIGHUP, the process deletes its [directories](#what-holdall-deletes), spill
+//!   files and unfinished outputs, and ends by the signal. Its worker processes end with it. If your program handles
+//!   these signals itself, holdall does nothing: call [`CancelHandle::cancel`] in your handler, and return from `main`.
 //!
 //! # Types of records
 //!
@@ -249,14 +308,14 @@
 //! - **Hash of a key:** the 64-bit hash of these bytes by [rapidhash](https://docs.rs/rapidhash) V3, in its micro
 //!   variant, with avalanche and the default seed and secrets. Keys of fewer than 16 bytes are first padded to 16: with
 //!   zeros, and with the number of key bytes plus one as the last byte. The hash of the seven bytes `holdall` is
-//!   3227071661443217181.
+//!   3227071661443217181. [`stable_hash`] returns this hash of some bytes.
 //! - **Partition of a key**, of `n` partitions: the integer part of `hash * n / 2^64`. Partition 0 thus has the lowest
 //!   `n`-th of all hashes, and so on.
 //! - **Order within a partition:** by hash, then by the bytes of the key. As partitions are ranges of hashes, the order
 //!   of all records is the same for every `n`.
 //!
 //! The seed is public. An adversary who chooses the keys can therefore choose keys with equal hashes, which make a job
-//! slow, but not wrong. If keys come from an adversary, set a time limit for the job.
+//! slow, but not wrong. If keys come from an adversary, set a [time limit](Bag::timeout) for the job.
 //!
 //! # Memory and disk
 //!
@@ -349,13 +408,15 @@
 //!
 //! Formats, compression, splits, the order of records and all options are the same.
 //!
-//! [`write_text`](Bag::write_text) writes to a file system, too. See [outputs](#outputs) for what it guarantees there.
+//! [`write_text`](Bag::write_text) and [`save`](Bag::save) write to a file system, too. See [outputs](#outputs) for what
+//! they guarantee there.
 //!
 //! # Outputs
 //!
-//! [`write_text`](Bag::write_text) writes into a hidden directory, `.holdall-…`, beside the output. When everything is
-//! written, the hidden directory becomes the output. A [sink](#extending-holdall) of another format that uses
-//! [`Context::begin_output`] has the same guarantees. Its files may have an extension, such as `part-00000.csv`.
+//! [`write_text`](Bag::write_text) and [`save`](Bag::save) write into a hidden directory, `.holdall-…`, beside the
+//! output. When everything is written, the hidden directory becomes the output. A [sink](#extending-holdall) of another
+//! format that uses [`Context::begin_output`] has the same guarantees. Its files may have an extension, such as
+//! `part-00000.csv`.
 //!
 //! | at the path | without [`overwrite`](TextWriter::overwrite) | with it |
 //! | --- | --- | --- |
@@ -385,6 +446,30 @@
 //!   replaced if it has the name of a new one.
 //! - On the local file system, files that another program puts at the path while the job runs are neither replaced nor
 //!   deleted, unless they are parts of an output that is overwritten.
+//!
+//! # Saved bags
+//!
+//! [`save`](Bag::save) writes any bag of [`Storable`] records to a directory, by the rules of [outputs](#outputs).
+//! [`load`] returns the same bag in any program: the records, their order, and their partitions. A
+//! [`checkpoint`](Bag::checkpoint) is both.
+//!
+//! - **Format:** each partition is a file of frames, which are compressed if that saves enough and have a checksum. The
+//!   manifest `_bag` has the version of the format, the type of the records, and the size and a checksum of each file.
+//!   Files that are damaged, cut short, missing, or exchanged are errors. The same records have the same bytes on every
+//!   executor. Later versions of holdall can read the format. Earlier ones return
+//!   [`ErrorKind::UnsupportedVersion`].
+//! - **Types:** the manifest describes what serde's `Deserialize` of the type requests, such as
+//!   `struct Point {x: f64, y: f64}`: names of structs, fields and variants, their order, and the types of numbers. The
+//!   description of the type that is loaded must be equal, otherwise the error is [`ErrorKind::WrongRecordType`]. The
+//!   module and the program of a type do not matter. To read records after their type has changed, load them as the old
+//!   type, and [`map`](Bag::map) them.
+//! - **Limits of that check:** it cannot notice that code of your own serialises the same form with another meaning.
+//!   A field of a type that rejects the numbers 1 and 1.0, or the text `a`, and the fields after it, are compared by
+//!   their names only. So are fields after a part that contains the type itself.
+//! - **Key partitioning:** if the records are in the partition of their key, the manifest has the name of the key's
+//!   type, and a keyed method of the loaded bag does not shuffle them. That is right in any program, because the
+//!   [hash](#hash) and the bytes of a key never change. If the type has been renamed or moved to another module, the
+//!   records are shuffled.
 //!
 //! # What holdall deletes
 //!
@@ -453,8 +538,9 @@
 //!   [`from_fn`]. It also decodes, and sends as text, any compressed file that is larger than 4 MiB and than an eighth
 //!   of the input, and it reads pipes and devices for them. So `/dev/stdin` is the standard input of this process.
 //! - **Memory:** each worker has an equal share of the context's memory, and needs 1 MiB for a shuffle. The bag that a
-//!   `…_broadcast` method sends must fit into half of a share. Jobs that run concurrently, for example inside a loop
-//!   over [`iter`](Bag::iter), have separate workers, and so use more memory in total.
+//!   `…_broadcast` method sends must fit into half of a share. Jobs that run concurrently, for example [in the
+//!   background](#jobs-in-the-background) or inside a loop over [`iter`](Bag::iter), have separate workers, and so use
+//!   more memory in total.
 //! - **Output:** this process prints the output of its workers line by line, with prefixes such as `[worker 2] `. The
 //!   standard input of workers is empty.
 //! - **Counting:** to count events in closures, use a [`Counter`]. A static or an atomic counts only in its own worker.
@@ -515,6 +601,15 @@
 //! With plain `threads`, jobs run on rayon's global pool, so `RAYON_NUM_THREADS` applies as well. Only the
 //! [builder](ContextBuilder) can set the number of partitions after a shuffle, the disk quota, and the progress bar.
 //!
+//! # Features
+//!
+//! None of the features is on by default.
+//!
+//! | feature | adds | by the crate |
+//! | --- | --- | --- |
+//! | `regex` | regular expressions on text: `matching`, `not_matching`, `find_matches` and `captures` | `regex` |
+//! | `unicode` | words of text by the rules of Unicode: `unicode_words` | `unicode-segmentation` |
+//!
 //! # Crate layout
 //!
 //! This section is for readers and contributors. A transformation adds an operator to the lineage. An action plans the
@@ -526,6 +621,7 @@
 //! src/
 //! ├─ error/         errors and their locations: Error, ErrorKind, ErrorContext
 //! ├─ id.rs          ids of nodes, shuffles and stores
+//! ├─ drawing/       layered drawings of graphs as SVG
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
 //! ├─ portable/      what is sent to worker processes: code as addresses, state by serde; contains `unsafe`
 //! ├─ files/         FileSystem: stores of the user, and the local one; input files, patterns of paths, outputs
@@ -544,25 +640,32 @@
 //! ├─ executor/      runs tasks: inline, on threads, in worker processes, or by a custom executor
 //! ├─ layers/        tasks that need values of each other, and which of them are ready
 //! ├─ scheduler/     runs the stages of an action in order
+//! ├─ jobs/          jobs in the background: their handles, and the threads that drive them
 //! ├─ context.rs     Context: settings and executor
 //! ├─ extend/        for other crates: memory, scratch files, and tasks of their own
-//! └─ bag/           the public methods: thin wrappers that add operators, and actions
+//! ├─ graph/         task graphs as data: keys, and the functions that compute their values
+//! ├─ bag/           the public methods: thin wrappers that add operators, and actions
+//! └─ delayed/       calls of functions and results of bags that are computed together
 //! ```
 //!
 //! A module uses only modules that come before it in this list:
-//! `error, id, storage, portable, files, config, counter, text, task, pipeline, shuffle, summary, lineage, operators,
-//! plan, events, executor, layers, scheduler, context, extend, bag`.
+//! `error, id, drawing, storage, portable, files, config, counter, text, task, pipeline, shuffle, summary, lineage,
+//! operators, plan, events, executor, layers, scheduler, jobs, context, extend, graph, bag, delayed`.
 
 mod bag;
 mod config;
 mod context;
 mod counter;
+mod delayed;
+mod drawing;
 mod error;
 pub mod events;
 pub mod executor;
 pub mod extend;
 pub mod files;
+pub mod graph;
 mod id;
+mod jobs;
 mod layers;
 mod lineage;
 mod operators;
@@ -577,19 +680,25 @@ mod task;
 mod text;
 
 pub use bag::{
-    Attempt, Bag, BagWith, Iter, PartitionWriter, PerKey, Sink, Sortable, TextReader, TextWriter,
-    WriteLine, Written, empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned,
-    range, range_partitioned, read_files, read_text, union_all,
+    Attempt, Bag, BagWith, BagWriter, Iter, PartialValue, PartitionWriter, PerKey, Preview, Sink,
+    Sortable, StageEstimate, StagePreview, TextReader, TextWriter, WriteLine, Written, empty,
+    from_fn, from_iter, from_source, from_vec, from_vec_partitioned, load, range,
+    range_partitioned, read_files, read_text, union_all,
 };
 #[cfg(feature = "csv")]
 pub use bag::{CsvReader, CsvWriter};
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
 pub use counter::{BadRecord, BadRecords, Counter};
+pub use delayed::{
+    Delayed, DelayedArguments, DelayedBag, DelayedFunction, DelayedValues, IntoDelayed, call,
+    compute, delayed, from_delayed, gather, try_delayed, value,
+};
 pub use error::{BoxError, Error, ErrorContext, ErrorKind, Result, SourceLocation};
-pub use events::{JobSummary, StageSummary};
+pub use events::{JobProgress, JobSummary, StageProgress, StageSummary};
 pub use executor::init;
 pub use files::IntoInputs;
+pub use jobs::{AsCompleted, JobHandle, JobStatus, as_completed};
 pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;
 pub use operators::cogroup_many::{CoGroup3, CoGroup4};
@@ -597,6 +706,7 @@ pub use operators::cogroup_many::{CoGroup3, CoGroup4};
 pub use operators::csv_error::CsvError;
 pub use operators::from_source::{Reading, Source};
 pub use operators::group_by_key::Group;
+pub use operators::load::Saved;
 pub use operators::located::{Located, Origin, OriginBuf};
 pub use operators::map_partitions::Records;
 #[cfg(feature = "json")]
@@ -610,9 +720,19 @@ pub use operators::values::Values;
 pub use pipeline::{Boxed, Data, Key, Pipeline, Record, Storable, Text};
 pub use plan::{Plan, PlanOperator, PlanStage, StageOutput};
 pub use portable::Portable;
+pub use shuffle::stable_hash;
 pub use storage::size::{ByteSize, IntoByteSize};
 pub use summary::{Histogram, Numeric, Stats, Summary};
+pub use task::CancelHandle;
 pub use text::{FieldsError, InvalidUtf8, parse_fields};
+
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {
+    #[doc = include_str!("../docs/tutorial.md")]
+    pub mod tutorial {}
+    #[doc = include_str!("../docs/cookbook.md")]
+    pub mod cookbook {}
+}
 
 /// The examples of the README are tested as those of the docs are.
 #[cfg(doctest)]

@@ -5,6 +5,8 @@
 #![cfg(target_os = "linux")]
 
 mod common;
+#[path = "suite/graph_cases.rs"]
+mod graph_cases;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Files, assert_empty, names_in};
+use graph_cases::Case;
 use holdall::{Bag, Context, Error, ErrorKind, Executor, Result, TextReader};
 
 /// Time after which a round counts as hanging.
@@ -200,7 +203,7 @@ fn text() -> String {
 
 type Work = fn(&Context, &Path) -> Result<Vec<String>>;
 
-const WORK: [Work; 3] = [word_count, sort, join];
+const WORK: [Work; 4] = [word_count, sort, join, graphs];
 
 fn lines(context: &Context, text: &Path) -> Result<Bag<String>> {
     let reader = TextReader::new().context(context).partition_bytes(30_000);
@@ -229,6 +232,17 @@ fn join(context: &Context, _: &Path) -> Result<Vec<String>> {
     let rows = left.join(right);
     rows.map(|(key, (n, text))| format!("{key} {n} {text}"))
         .collect()
+}
+
+fn graphs(context: &Context, _: &Path) -> Result<Vec<String>> {
+    let mut answers = Vec::new();
+    for seed in 0..20 {
+        let case = Case::new(seed);
+        let values = case.compute(seed, context)?;
+        assert!(case.is_right(&values), "graph {seed}: wrong values");
+        answers.push(format!("{values:?}"));
+    }
+    Ok(answers)
 }
 
 #[test]

@@ -85,4 +85,9 @@ impl Options {
             paths
         })
     }
+
+    /// Like [`paths_or`](Self::paths_or), with a file or pattern in `datasets/` as the default.
+    pub(crate) fn paths_or_dataset(self, name: &str) -> Result<Vec<String>, Box<dyn Error>> {
+        self.paths_or(&format!("{}/datasets/{name}", env!("CARGO_MANIFEST_DIR")))
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Bag;
+use super::partial::{accept_partial, may_be_partial};
 use crate::error::{BoxError, Result, caught};
 use crate::operators::actions::{Collect, Count, Fold, TryForEach};
 use crate::pipeline::{Action, Call, Data, Given, Initial, Pipeline, Plain, Record};
@@ -14,8 +15,26 @@ use crate::scheduler::ResultStage;
 use crate::task::{Flow, Site, Task};
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
-    /// Runs a job: `action` computes a result for each partition, and `consume` receives the results in order.
+    /// Runs a job: `action` computes a result for each partition, and `consume` receives the results in order. The last
+    /// ones may be missing within [`Bag::partial`].
     pub(super) fn run<A>(
+        &self,
+        action: &A,
+        consume: impl FnMut(&Task<'_>, A::Part) -> Flow + Send,
+    ) -> Result<()>
+    where
+        A: Action<T>,
+    {
+        let job = self.context.job(&self.node, action.site())?;
+        job.run_map_stages()?;
+        let stage = ResultStage::new(&*self.pipeline, action, consume);
+        let stage = stage.holding_chunks(may_be_partial());
+        let outcome = job.run_result_stage(&stage);
+        accept_partial(&stage, outcome)
+    }
+
+    /// Like [`run`](Self::run), but no results may be missing.
+    pub(super) fn run_whole<A>(
         &self,
         action: &A,
         consume: impl FnMut(&Task<'_>, A::Part) -> Flow + Send,
@@ -90,7 +109,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.collect_at(Site::new("collect"))
     }
 
-    pub(super) fn collect_at(&self, site: Site) -> Result<Vec<T::Owned>>
+    pub(crate) fn collect_at(&self, site: Site) -> Result<Vec<T::Owned>>
     where
         T::Owned: Data,
     {
@@ -229,7 +248,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
                 ControlFlow::Continue(())
             }
         });
-        job.run_result_stage_by(&stage, |run, executor| {
+        let stage = stage.holding_chunks(may_be_partial());
+        let outcome = job.run_result_stage_by(&stage, |run, executor| {
             let mut partitions = 1_usize;
             while !run.is_exhausted() && !is_enough.load(Ordering::Relaxed) {
                 executor.run(&|| run.work(partitions))?;
@@ -239,7 +259,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
                 partitions = partitions.saturating_mul(5);
             }
             Ok(())
-        })
+        });
+        accept_partial(&stage, outcome)
     }
 
     /// Combines all records into one with `op`, or returns `None` if the bag is empty. Runs a job.

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use std::vec;
 
 use super::Bag;
@@ -18,8 +20,15 @@ use crate::task::{Flow, JobState, Partition, Site, StageCode, Task, fingerprint}
 /// Maximum number of records in a batch. Larger values take the lock less often; smaller values use less memory.
 const BATCH_RECORDS: usize = 1024;
 
+/// Interval at which a thread that waits for capacity checks whether its job has been stopped.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Maximum number of batches of one partition that wait to be taken.
 const WAITING_BATCHES: usize = 64;
+
+/// Instead of the partition whose records are awaited: none, or any.
+const NONE: usize = usize::MAX;
+const ANY: usize = usize::MAX - 1;
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Starts a job and returns an iterator over its records, in order, while the job computes them. Dropping the
@@ -159,8 +168,6 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
         // An earlier attempt put these records on the shelf before it found damaged input.
         let (mut to_skip, last) = shelf.handed_on(task.partition());
         let mut batch = Vec::new();
-        // The first batches are small, so that the first records are available immediately.
-        let mut full = 1;
         let flow = pipeline.run(partition, task, &mut |record| {
             if to_skip > 0 {
                 to_skip -= 1;
@@ -171,10 +178,10 @@ impl<T: Record<Owned: Data> + ?Sized> Action<T> for Iterate<T> {
                 };
             }
             batch.push(T::into_owned(record));
-            if batch.len() < full {
+            // A record that is awaited is available immediately.
+            if batch.len() < BATCH_RECORDS && !shelf.is_awaited(task.partition()) {
                 return ControlFlow::Continue(());
             }
-            full = (full * 2).min(BATCH_RECORDS);
             shelf.put(task, task.partition(), std::mem::take(&mut batch), mark)
         })?;
         if flow.is_continue() && to_skip > 0 {
@@ -232,7 +239,7 @@ where
     let stage = ResultStage::new(pipeline, &iterate, consume);
     run_on_own_threads(job, &stage, &|| {
         drop(shelf.lock());
-        shelf.changed.notify_all();
+        shelf.taken.notify_all();
     })
 }
 
@@ -260,7 +267,12 @@ fn run_on_own_threads(job: &Job, stage: &dyn StageCode, wake: &(dyn Fn() + Sync)
 /// Batches of records that wait to be taken, by partition.
 struct Shelf<R> {
     state: Mutex<ShelfState<R>>,
-    changed: Condvar,
+    /// Notified when records arrive for the thread that takes them, if it waits.
+    filled: Condvar,
+    /// Notified when records have been taken, if threads wait for capacity.
+    taken: Condvar,
+    /// The partition whose records are awaited, [`ANY`] or [`NONE`].
+    awaited: AtomicUsize,
     /// Maximum number of waiting records, over all partitions.
     most_records: usize,
     /// Whether records are taken in the order of their partitions.
@@ -273,6 +285,8 @@ struct ShelfState<R> {
     next: usize,
     /// Number of waiting records.
     records: usize,
+    /// Number of threads that wait for capacity.
+    putting: usize,
     /// Result of the job, once it has ended.
     outcome: Option<Result<()>>,
     is_abandoned: bool,
@@ -322,10 +336,13 @@ impl<R> Shelf<R> {
                 partitions: BTreeMap::new(),
                 next: 0,
                 records: 0,
+                putting: 0,
                 outcome: None,
                 is_abandoned: false,
             }),
-            changed: Condvar::new(),
+            filled: Condvar::new(),
+            taken: Condvar::new(),
+            awaited: AtomicUsize::new(NONE),
             most_records: threads * WAITING_BATCHES * BATCH_RECORDS,
             is_ordered,
         }
@@ -335,10 +352,28 @@ impl<R> Shelf<R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, ShelfState<R>>) -> MutexGuard<'a, ShelfState<R>> {
-        self.changed
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Returns whether the thread that takes records waits for those of a partition.
+    #[inline]
+    fn is_awaited(&self, partition: usize) -> bool {
+        let awaited = self.awaited.load(Ordering::Relaxed);
+        awaited == partition || awaited == ANY
+    }
+
+    /// Wakes the thread that takes records, if it waits for those of a partition. To notify a thread that does not wait
+    /// would take longer than to add a small batch.
+    fn wake(&self, state: MutexGuard<'_, ShelfState<R>>, partition: usize) {
+        if self.is_awaited(partition) {
+            self.awaited.store(NONE, Ordering::Relaxed);
+            drop(state);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Wakes the threads that wait for capacity.
+    fn make_room(&self, state: &ShelfState<R>) {
+        if state.putting > 0 {
+            self.taken.notify_all();
+        }
     }
 
     /// Waits for capacity, then adds a batch of the task's partition.
@@ -366,10 +401,14 @@ impl<R> Shelf<R> {
                 waiting.records += records;
                 waiting.last = last;
                 state.records += records;
-                self.changed.notify_all();
+                self.wake(state, partition);
                 return ControlFlow::Continue(());
             }
-            state = self.wait(state);
+            state.putting += 1;
+            // A cancelled job does not wake its threads.
+            let waited = self.taken.wait_timeout(state, LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.putting -= 1;
         }
     }
 
@@ -384,18 +423,15 @@ impl<R> Shelf<R> {
 
     /// Marks a partition as complete.
     fn finish(&self, partition: usize) {
-        self.lock()
-            .partitions
-            .entry(partition)
-            .or_default()
-            .is_finished = true;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.partitions.entry(partition).or_default().is_finished = true;
+        self.wake(state, partition);
     }
 
     /// Marks all partitions as complete; `outcome` is the result of the job.
     fn close(&self, outcome: Result<()>) {
         self.lock().outcome = Some(outcome);
-        self.changed.notify_all();
+        self.filled.notify_one();
     }
 
     /// Waits for the next batch, in the order of partitions if that matters. Returns `None` at the end, or the error
@@ -410,13 +446,13 @@ impl<R> Shelf<R> {
             if let Some(waiting) = state.partitions.get_mut(&next) {
                 if let Some(batch) = waiting.batches.pop_front() {
                     state.records -= batch.len();
-                    self.changed.notify_all();
+                    self.make_room(&state);
                     return Some(Ok(batch));
                 }
                 if waiting.is_finished {
                     state.partitions.remove(&next);
                     state.next += 1;
-                    self.changed.notify_all();
+                    self.make_room(&state);
                     continue;
                 }
             }
@@ -426,7 +462,12 @@ impl<R> Shelf<R> {
                     state.outcome = Some(Ok(()));
                     return outcome.err().map(Err);
                 }
-                None => state = self.wait(state),
+                None => {
+                    let awaited = if self.is_ordered { next } else { ANY };
+                    self.awaited.store(awaited, Ordering::Relaxed);
+                    let waited = self.filled.wait(state);
+                    state = waited.unwrap_or_else(PoisonError::into_inner);
+                }
             }
         }
     }
@@ -489,7 +530,7 @@ impl<R> Drop for Iter<R> {
         }
         self.state.stop();
         self.shelf.lock().is_abandoned = true;
-        self.shelf.changed.notify_all();
+        self.shelf.taken.notify_all();
         // No closure of the caller runs after this returns.
         if let Some(producer) = self.producer.take() {
             let _ = producer.join();

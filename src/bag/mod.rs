@@ -1,6 +1,7 @@
 //! The public methods: transformations, which build the lineage, and actions, which run it.
 
 mod actions;
+mod background;
 mod bad_records;
 mod cogroups;
 mod collections;
@@ -20,11 +21,15 @@ mod joins;
 mod json;
 mod keyed;
 mod located;
+#[cfg(feature = "regex")]
+mod matching;
 mod narrow;
 mod neighbours;
+mod ngrams;
 mod ordered;
 mod output;
 mod pairs;
+mod partial;
 mod partitioning;
 mod per_key;
 mod per_key_summaries;
@@ -32,8 +37,11 @@ mod persist;
 #[cfg(unix)]
 mod piping;
 mod positions;
+mod preview;
+mod ranges;
 mod ranked;
 mod sampling;
+mod saved;
 mod search;
 mod sources;
 mod splits;
@@ -57,7 +65,11 @@ pub use self::csv::{CsvReader, CsvWriter};
 pub use iter::Iter;
 pub use ordered::Sortable;
 pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written};
+pub use partial::PartialValue;
 pub use per_key::PerKey;
+pub use preview::{Preview, StageEstimate, StagePreview};
+pub use saved::{BagWriter, load};
+pub(crate) use sources::union_all_at;
 pub use sources::{
     empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned, range,
     range_partitioned, read_text, union_all,
@@ -72,8 +84,9 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::id::ShuffleId;
-use crate::lineage::{Handle, Keyed, Node, Parent, RecordOrder, ShuffleDependency};
+use crate::lineage::{Handle, Keyed, Node, Parent, PendingValue, RecordOrder, ShuffleDependency};
 use crate::operators::map_side::{MapDependency, MapSide, ShuffleKind};
+use crate::operators::results::{PartialResult, PartialResults, PartitionSummary};
 use crate::pipeline::{Boxed, Link, Pipeline, Record};
 use crate::task::Site;
 
@@ -160,6 +173,42 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         }
     }
 
+    /// Lets jobs that read this bag compute a value before.
+    pub(crate) fn needing(self, site: Site, pending: Arc<dyn PendingValue>) -> Self {
+        let node = Node::pending(site, self.pipeline.partitions(), &self.node, pending);
+        Self { node, ..self }
+    }
+
+    /// Creates a bag whose partitions are known once a value is.
+    pub(crate) fn of_source(pipeline: P, node: Handle, context: Context) -> Self {
+        Self::new(pipeline, node, context)
+    }
+
+    /// Returns what identifies the pipeline of this bag and of its clones.
+    pub(crate) fn pipeline_address(&self) -> usize {
+        Arc::as_ptr(&self.pipeline).addr()
+    }
+
+    /// Returns the values that must be known before a job reads this bag, and are not.
+    pub(crate) fn pending_values(&self) -> Vec<Arc<dyn PendingValue>> {
+        self.node.pending_values()
+    }
+
+    /// Replaces the records of each partition by parts of several results. `bag` is the number of this bag.
+    pub(crate) fn partial_results(
+        &self,
+        site: Site,
+        bag: u32,
+        summaries: Vec<PartitionSummary<T>>,
+    ) -> Bag<PartialResult> {
+        let make = |parent| PartialResults {
+            parent,
+            bag,
+            summaries,
+        };
+        self.clone().then(site, make).boxed()
+    }
+
     /// Adds a shuffle of this bag's records. If `kind` uses the output of another shuffle, `after` is that shuffle.
     fn shuffle<K: ShuffleKind<P>>(
         &self,
@@ -186,6 +235,14 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     fn keyed(mut self, keyed: Option<Keyed>) -> Self {
         if let Some(node) = self.node.get_mut() {
             node.keyed = keyed;
+        }
+        self
+    }
+
+    /// Sets whether the records ascend in their natural order. The bag must be new: its node must not be shared yet.
+    fn ascending(mut self, ascends: bool) -> Self {
+        if let Some(node) = self.node.get_mut() {
+            node.ascends = ascends;
         }
         self
     }

@@ -25,9 +25,11 @@ use crate::task::Site;
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Appends one step at `site`.
     pub(super) fn step<O: Step<T>>(self, site: Site, step: O) -> Bag<O::Out, Narrow<P, O>> {
-        let keyed = self.node.keyed.filter(|_| O::KEEPS_KEYS);
+        let keyed = self.node.keyed.filter(|_| O::KEEPS_RECORDS);
+        let ascends = self.node.ascends && O::KEEPS_RECORDS;
         self.then(site, |parent| Narrow::new(parent, step))
             .keyed(keyed)
+            .ascending(ascends)
     }
 
     /// Passes `state` to the closures of the next method, as their first argument.

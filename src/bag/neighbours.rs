@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 
 use super::Bag;
-use crate::operators::neighbours::{ChunkBy, Dedup, DedupCounted, InChunks, Runs, Windows};
+use crate::operators::neighbours::{InChunks, Windows};
+use crate::operators::runs::{ChunkBy, ChunkWhile, Dedup, DedupCounted, Runs};
 use crate::pipeline::{Call, Data, Pipeline, Plain, Record};
 use crate::task::Site;
 
@@ -150,5 +151,44 @@ where
     {
         let key = PhantomData;
         self.scan_at(site, Runs(ChunkBy { key_of, key }))
+    }
+
+    /// Divides the bag into lists of neighbours: a list goes on as long as `belongs` returns `true` for a record and the
+    /// next one. Keeps partitions and order: each list is in the partition of its last record.
+    ///
+    /// Each list must fit into memory. A list that crosses the end of a partition is sent to all tasks. This is
+    /// [`slice::chunk_by`] for bags. After [`sort_values`](Bag::sort_values), it divides the values of each key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let visits = holdall::from_vec(vec![("eve", 2), ("ada", 905), ("ada", 10), ("ada", 12)]);
+    /// let sessions = visits.sort_values().chunk_while(|(user, minute), (next_user, next)| {
+    ///     user == next_user && next - minute < 30
+    /// });
+    /// let ends = sessions.map(|visits| (visits[0].0, visits[0].1, visits[visits.len() - 1].1));
+    /// assert_eq!(ends.sort().collect()?, [("ada", 10, 12), ("ada", 905, 905), ("eve", 2, 2)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn chunk_while<F>(
+        self,
+        belongs: F,
+    ) -> Bag<Vec<T::Owned>, impl Pipeline<Out = Vec<T::Owned>>>
+    where
+        F: for<'a, 'b> Fn(T::Peek<'a>, T::Peek<'b>) -> bool + Send + Sync + 'static,
+    {
+        self.chunk_while_at(Site::new("chunk_while"), Plain(belongs))
+    }
+
+    pub(super) fn chunk_while_at<C>(
+        self,
+        site: Site,
+        belongs: C,
+    ) -> Bag<Vec<T::Owned>, impl Pipeline<Out = Vec<T::Owned>> + use<T, P, C>>
+    where
+        C: for<'a, 'b> Call<(T::Peek<'a>, T::Peek<'b>), Out = bool>,
+    {
+        self.scan_at(site, Runs(ChunkWhile(belongs)))
     }
 }

@@ -58,9 +58,10 @@ impl<T: Data + Ord> Sortable for T {
     fn sort_bag<P: Pipeline<Out = T>>(bag: Bag<T, P>, operator: &'static str) -> Bag<T> {
         let site = Site::new(operator);
         if owned_bytes::is_bytes::<T>() {
-            return bag.sort_at(site, Bytes(PhantomData));
+            return bag.sort_at(site, Bytes(PhantomData)).ascending(true);
         }
         bag.sort_by_at(site, Plain(|a: &T, b: &T| a.cmp(b)))
+            .ascending(true)
     }
 
     #[track_caller]
@@ -78,6 +79,7 @@ impl Sortable for str {
     #[track_caller]
     fn sort_bag<P: Pipeline<Out = str>>(bag: Bag<str, P>, operator: &'static str) -> Bag<str> {
         bag.sort_at(Site::new(operator), Bytes(PhantomData))
+            .ascending(true)
     }
 
     #[track_caller]
@@ -93,6 +95,7 @@ impl Sortable for [u8] {
     #[track_caller]
     fn sort_bag<P: Pipeline<Out = [u8]>>(bag: Bag<[u8], P>, operator: &'static str) -> Bag<[u8]> {
         bag.sort_at(Site::new(operator), Bytes(PhantomData))
+            .ascending(true)
     }
 
     #[track_caller]

@@ -170,7 +170,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let partitions = self.pipeline.partitions();
         let writer = caught(Some(site), || sink.begin(partitions).map_err(failed))?;
         let mut parts = Vec::new();
-        self.run(&WriteAction { site, writer }, |_, part| {
+        self.run_whole(&WriteAction { site, writer }, |_, part| {
             parts.push(part);
             ControlFlow::Continue(())
         })?;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::Bag;
 use crate::lineage::Node;
-use crate::operators::persist::{Keeping, Persist, StorageLevel, Store};
+use crate::operators::persist::{Keeping, Persist, StorageLevel, Store, StoredParent};
 use crate::pipeline::{Pipeline, Storable};
-use crate::task::{ReclaimMemory, Site};
+use crate::task::Site;
 
 impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Stores this bag as it is computed, so that later actions and other branches need not compute it again. Narrow:
@@ -65,18 +65,49 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn persist(self, level: StorageLevel) -> Bag<T, impl Pipeline<Out = T>> {
         let site = Site::new("persist");
         let partitions = self.pipeline.partitions();
-        let (budget, scratch, reclaimer) = self.context.for_store();
-        let store = Arc::new(Store::new(level, partitions, budget, scratch));
-        let holder: Arc<dyn ReclaimMemory> = Arc::<Store>::clone(&store);
-        reclaimer.add(&holder);
+        let store = Store::new(level, partitions, self.context.for_store());
         let node = Node::stored(site, partitions, &self.node, Arc::<Store>::clone(&store));
         let persist = Persist {
-            parent: self.pipeline.erase(),
+            parent: StoredParent::Known(self.pipeline.erase()),
             keeping: Keeping::Here(Arc::clone(&store)),
             site,
         };
-        let bag = Bag::new(persist, node, self.context).keyed(self.node.keyed);
+        let bag = Bag::new(persist, node, self.context)
+            .keyed(self.node.keyed)
+            .ascending(self.node.ascends);
         store.bind(&bag.node);
         bag
+    }
+
+    /// Deletes the records that [`persist`](Bag::persist) has stored for this bag, and stores no more of them. Later
+    /// actions compute the bag again.
+    ///
+    /// Records are also deleted when the last bag made from the persisted one is dropped. Call this method if the bag,
+    /// or one made from it, is still needed. It applies to all clones of the bag. Running jobs that read the stored
+    /// records keep them until they end.
+    ///
+    /// Returns `false`, and does nothing, if this bag is not the one that `persist` returned, or a
+    /// [boxed](Bag::boxed) one. A bag that was made from [`from_fn`](crate::from_fn) may not be computable again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::StorageLevel;
+    ///
+    /// let squares = holdall::range(0..100).map(|n| n * n).persist(StorageLevel::default());
+    /// assert_eq!(squares.count()?, 100); // stores the squares
+    /// let odd = squares.clone().filter(|n| n % 2 == 1);
+    /// assert!(!odd.unpersist());
+    /// assert!(squares.unpersist());
+    /// assert_eq!(odd.count()?, 50); // computes them again
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "the result matters to few callers"
+    )]
+    pub fn unpersist(&self) -> bool {
+        let stored = self.node.stored.as_ref();
+        stored.inspect(|stored| stored.close()).is_some()
     }
 }

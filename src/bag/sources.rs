@@ -252,7 +252,14 @@ where
     T: Record + ?Sized,
     P: Pipeline<Out = T>,
 {
-    let site = Site::new("union_all");
+    union_all_at(Site::new("union_all"), bags)
+}
+
+pub(crate) fn union_all_at<T, P>(site: Site, bags: impl IntoIterator<Item = Bag<T, P>>) -> Bag<T>
+where
+    T: Record + ?Sized,
+    P: Pipeline<Out = T>,
+{
     let mut context = None;
     let mut union = FlatUnion::none();
     let mut nodes = Vec::new();
@@ -389,7 +396,7 @@ impl Context {
         self.from_vec_at(Site::new("from_vec_partitioned"), records, partitions)
     }
 
-    fn from_vec_at<T>(
+    pub(super) fn from_vec_at<T>(
         &self,
         site: Site,
         records: Vec<T>,

@@ -2,14 +2,13 @@
 
 use std::iter::Product;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::{Bag, Sortable};
 use crate::error::Result;
 use crate::operators::actions::Count;
 use crate::operators::map_partitions::Records;
 use crate::operators::persist::StorageLevel;
-use crate::pipeline::{Call, Data, Key, Pipeline, Plain, Record, Stated, Storable};
+use crate::pipeline::{Call, ClosureState, Data, Key, Pipeline, Plain, Record, Stated, Storable};
 use crate::summary::{
     self, ClonedRecord, Histogram, HistogramSummary, Numeric, OrderedRecord, Stats,
 };
@@ -366,7 +365,7 @@ where
                 }
             });
         };
-        let chosen = self.map_partitions_at(site, Stated(Arc::new(places), choose));
+        let chosen = self.map_partitions_at(site, Stated(ClosureState::given(places), choose));
         chosen.collect_at(site)
     }
 }

@@ -1,5 +1,6 @@
 //! Each operator and action computes the same when it is serialised and run in another process.
 
+mod rounds;
 mod stop;
 
 use std::collections::{HashMap, HashSet};
@@ -15,7 +16,7 @@ use crate::operators::actions::{
 };
 use crate::operators::from_source::{Reading, Source};
 use crate::operators::map_partitions::Records;
-use crate::pipeline::{Action, Data, Initial, Plain, Stated};
+use crate::pipeline::{Action, ClosureState, Data, Initial, Plain, Stated};
 use crate::plan::JobPlan;
 use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::ResultStage;
@@ -401,6 +402,16 @@ fn text_steps_travel() {
     assert_travels(texts().map_str(|text| &text[1..]));
     assert_travels(texts().filter_map_str(|text| text.get(2..)));
     assert_travels(texts().as_text().into_owned());
+    #[cfg(feature = "unicode")]
+    assert_travels(texts().unicode_words());
+    #[cfg(feature = "regex")]
+    {
+        assert_travels(texts().matching("^[1-4]:").unwrap());
+        assert_travels(texts().not_matching("1").unwrap());
+        assert_travels(texts().find_matches("[0-9]").unwrap());
+        let captures = texts().captures::<(u64, u64)>("^(.+):(.+) $");
+        assert_travels(captures.unwrap());
+    }
     #[cfg(unix)]
     assert_travels(texts().pipe(crate::operators::pipe::Pipe::new("tr").args(["0-9", "a-j"])));
 }
@@ -421,6 +432,12 @@ fn scans_travel() {
     assert_travels(numbers().map(|n| n / 3).dedup_with_count());
     assert_travels(numbers().chunk_by(|n| n / 4));
     assert_travels(numbers().with(4).chunk_by(|k, n| n / k));
+    assert_travels(numbers().chunk_while(|a, _| a % 4 != 0));
+    assert_travels(numbers().sort().filter_range(3..=7));
+    assert_travels(numbers().filter_range(..7));
+    assert_travels(numbers().filter_range_by_key(2.., |n| n / 2));
+    let add = |add: &u64, n: &u64| n + add;
+    assert_travels(numbers().with(1).filter_range_by_key(..9, add));
 }
 
 #[test]
@@ -709,7 +726,9 @@ fn actions_travel() {
     let fold = Fold {
         site: site(),
         make: Initial(1000),
-        add: Stated(Arc::new(1), |more: &u64, sum: u64, n: u64| sum + n + more),
+        add: Stated(ClosureState::given(1), |more: &u64, sum: u64, n: u64| {
+            sum + n + more
+        }),
         types: PhantomData,
     };
     assert_eq!(
@@ -719,7 +738,7 @@ fn actions_travel() {
     let top = Top {
         site: site(),
         n: 4,
-        compare: Stated(Arc::new(10), |ten: &u64, a: &u64, b: &u64| {
+        compare: Stated(ClosureState::given(10), |ten: &u64, a: &u64, b: &u64| {
             (b % ten).cmp(&(a % ten))
         }),
         records: PhantomData,
@@ -733,7 +752,7 @@ fn actions_travel() {
     assert_eq!(sent, [9, 19, 29, 39]);
     let each = TryForEach {
         site: site(),
-        op: Stated(Arc::new(100), |more: &u64, n: u64| {
+        op: Stated(ClosureState::given(100), |more: &u64, n: u64| {
             u8::try_from(n + more).map(|_| ())
         }),
         error: PhantomData::<fn() -> std::num::TryFromIntError>,

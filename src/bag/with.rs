@@ -1,7 +1,6 @@
 //! Transformations whose closures receive a state.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::Bag;
 use crate::error::BoxError;
@@ -12,7 +11,7 @@ use crate::operators::inspect::Inspect;
 use crate::operators::map_partitions::Records;
 use crate::operators::try_step::TryFilter;
 use crate::operators::values::Values;
-use crate::pipeline::{Data, Pipeline, Record, Stated};
+use crate::pipeline::{ClosureState, Data, Pipeline, Record, Stated};
 use crate::task::Site;
 
 /// A bag, and a state that the closures of its next method receive. Created by [`Bag::with`].
@@ -72,14 +71,14 @@ use crate::task::Site;
 #[must_use = "a bag does nothing until an action runs it"]
 pub struct BagWith<T: Record + ?Sized, P, S> {
     pub(super) bag: Bag<T, P>,
-    state: Arc<S>,
+    state: ClosureState<S>,
 }
 
 impl<T: Record + ?Sized, P, S> Clone for BagWith<T, P, S> {
     fn clone(&self) -> Self {
         Self {
             bag: self.bag.clone(),
-            state: Arc::clone(&self.state),
+            state: self.state.clone(),
         }
     }
 }
@@ -95,7 +94,10 @@ impl<T: Record + ?Sized, P, S: fmt::Debug> fmt::Debug for BagWith<T, P, S> {
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
     pub(super) fn new(bag: Bag<T, P>, state: S) -> Self {
-        let state = Arc::new(state);
+        Self::of_state(bag, ClosureState::given(state))
+    }
+
+    pub(crate) fn of_state(bag: Bag<T, P>, state: ClosureState<S>) -> Self {
         Self { bag, state }
     }
 
@@ -113,13 +115,12 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     where
         S: Clone,
     {
-        let first = Arc::unwrap_or_clone(self.state);
-        BagWith::new(self.bag, (first, state))
+        BagWith::of_state(self.bag, self.state.and(state))
     }
 
     /// Returns `op` with the state.
     pub(super) fn stated<F>(&self, op: F) -> Stated<S, F> {
-        Stated(Arc::clone(&self.state), op)
+        Stated(self.state.clone(), op)
     }
 
     /// [`Bag::map`](crate::Bag::map), with the state.

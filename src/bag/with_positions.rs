@@ -1,6 +1,9 @@
 //! Transformations by position whose closures receive a state.
 
+use std::ops::RangeBounds;
+
 use super::{Bag, BagWith};
+use crate::operators::ranges::bounds_of;
 use crate::pipeline::{Data, Pipeline, Record};
 use crate::task::Site;
 
@@ -23,6 +26,23 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     {
         let predicate = self.stated(predicate);
         self.bag.skip_while_at(Site::new("skip_while"), predicate)
+    }
+
+    /// [`Bag::filter_range_by_key`](crate::Bag::filter_range_by_key), with the state.
+    #[track_caller]
+    pub fn filter_range_by_key<K, R, F>(
+        self,
+        range: R,
+        key_of: F,
+    ) -> Bag<T, impl Pipeline<Out = T> + use<T, P, S, K, R, F>>
+    where
+        K: Data + Clone + Ord + Sync,
+        R: RangeBounds<K>,
+        F: for<'a> Fn(&S, T::Peek<'a>) -> K + Send + Sync + 'static,
+    {
+        let (site, key_of) = (Site::new("filter_range_by_key"), self.stated(key_of));
+        self.bag
+            .filter_range_by_key_at(site, bounds_of(&range), key_of)
     }
 
     /// [`Bag::running_fold`](crate::Bag::running_fold), with the state.
@@ -52,6 +72,20 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
     {
         let op = self.stated(op);
         self.bag.running_reduce_at(Site::new("running_reduce"), op)
+    }
+
+    /// [`Bag::chunk_while`](crate::Bag::chunk_while), with the state.
+    #[track_caller]
+    pub fn chunk_while<F>(
+        self,
+        belongs: F,
+    ) -> Bag<Vec<T::Owned>, impl Pipeline<Out = Vec<T::Owned>>>
+    where
+        T::Owned: Data + Clone + Sync,
+        F: for<'a, 'b> Fn(&S, T::Peek<'a>, T::Peek<'b>) -> bool + Send + Sync + 'static,
+    {
+        let belongs = self.stated(belongs);
+        self.bag.chunk_while_at(Site::new("chunk_while"), belongs)
     }
 
     /// [`Bag::chunk_by`](crate::Bag::chunk_by), with the state.

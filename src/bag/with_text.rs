@@ -3,6 +3,8 @@
 use super::{Bag, BagWith};
 use crate::counter::BadRecords;
 use crate::error::BoxError;
+use crate::operators::ngrams::FileText;
+use crate::operators::read_text::ReadText;
 use crate::operators::text_steps::{FilterMapSlice, MapSlice};
 use crate::pipeline::{Data, Pipeline, Text};
 use crate::task::Site;
@@ -43,5 +45,20 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
         let op = self.stated(op);
         self.bag
             .parse_or_skip_at(Site::new("parse_or_skip"), bad, op)
+    }
+}
+
+impl<T: FileText + ?Sized, S: Data + Sync> BagWith<T, ReadText<T>, S>
+where
+    ReadText<T>: Pipeline<Out = T>,
+{
+    /// [`Bag::ngrams_by`](crate::Bag::ngrams_by), with the state.
+    #[track_caller]
+    pub fn ngrams_by<F>(self, n: usize, words: F) -> Bag<T, impl Pipeline<Out = T>>
+    where
+        F: for<'a, 'e> Fn(&S, &'a T, &'e mut (dyn FnMut(&T) + 'e)) + Send + Sync + 'static,
+    {
+        let words = self.stated(words);
+        self.bag.ngrams_by_at(Site::new("ngrams_by"), n, words)
     }
 }

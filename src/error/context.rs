@@ -44,6 +44,8 @@ pub struct ErrorContext {
     /// The task of a [layer](crate::extend::Layer). Its `operator` is the name of the layer, and its `location` the
     /// line that added it.
     pub task: Option<usize>,
+    /// The key of a task of a [graph](crate::graph::Graph). Its `location` is the line that created the task.
+    pub key: Option<String>,
     /// The input file.
     #[serde(with = "plain")]
     pub path: Option<PathBuf>,
@@ -171,7 +173,8 @@ impl fmt::Debug for SourceLocation {
     }
 }
 
-/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, task T, FILE record R line L byte N)`, or nothing if all
+/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, task T or "KEY", FILE record R line L byte N)`, or nothing
+/// if all
 /// parts are unknown.
 impl fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -190,6 +193,9 @@ impl fmt::Display for ErrorContext {
         }
         if let Some(task) = self.task {
             details.push(format!("task {task}"));
+        }
+        if let Some(key) = &self.key {
+            details.push(format!("task {key:?}"));
         }
         let path = self.path.iter().map(|path| path.display().to_string());
         let record = self.record.iter().map(|n| format!("record {n}"));

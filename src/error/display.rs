@@ -77,7 +77,7 @@ impl fmt::Display for ErrorKind {
             Self::OutputExists { path } => write!(
                 f,
                 "cannot write to {}: it already exists; \
-                 choose another path, or replace it with `TextWriter::overwrite(true)`",
+                 choose another path, or replace it with `overwrite(true)` of the writer",
                 path.display()
             ),
             Self::NotAnOutput { path, found } => write!(
@@ -86,6 +86,36 @@ impl fmt::Display for ErrorKind {
                  move that file, or choose another directory",
                 path.display(),
                 found.display()
+            ),
+            Self::InvalidBag {
+                path,
+                offset,
+                reason,
+            } => {
+                write!(f, "cannot load the saved bag {}", path.display())?;
+                if let Some(offset) = offset {
+                    write!(f, " at byte {offset}")?;
+                }
+                write!(f, ": {reason}")
+            }
+            Self::WrongRecordType {
+                path,
+                saved,
+                requested,
+            } => write!(
+                f,
+                "cannot load the saved bag {}: its records are of type {saved}, not {requested}",
+                path.display()
+            ),
+            Self::UnsupportedVersion {
+                path,
+                version,
+                supported,
+            } => write!(
+                f,
+                "cannot load the saved bag {}: its format has version {version}, and this version of holdall can read \
+                 version {supported}; use the version of holdall that has saved it, or a newer one",
+                path.display()
             ),
             Self::InvalidSetting {
                 setting,
@@ -176,6 +206,11 @@ impl fmt::Display for ErrorKind {
                 format_bytes(*budget_bytes as u64)
             ),
             Self::Cancelled => f.write_str("the job was cancelled"),
+            Self::DeadlineExceeded { context, elapsed } => write!(
+                f,
+                "cannot complete the job{context}: its deadline passed after {:.3} s",
+                elapsed.as_secs_f64()
+            ),
             Self::CapturingClosure { context } => {
                 let operator = context.operator.unwrap_or("a method");
                 write!(f, "the closure of {operator}")?;

@@ -9,13 +9,14 @@ mod nested;
 mod panics;
 mod payload;
 pub(crate) mod plain;
+mod standard;
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 // serde assumes that a field of type `&'static str` borrows from the bytes it is read from, but not if the type has
 // another name.
 use std::primitive::str as Text;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -205,6 +206,39 @@ pub enum ErrorKind {
         #[serde(with = "plain")]
         found: PathBuf,
     },
+    /// A path names no [saved](crate::Bag::save) bag, or a damaged one.
+    #[non_exhaustive]
+    InvalidBag {
+        /// The directory, or a file in it.
+        #[serde(with = "plain")]
+        path: PathBuf,
+        /// Offset of the damage in the file, in bytes, if it is known.
+        offset: Option<u64>,
+        /// Explanation of the error.
+        reason: String,
+    },
+    /// A [saved](crate::Bag::save) bag has records of another type than it is loaded with.
+    #[non_exhaustive]
+    WrongRecordType {
+        /// The directory.
+        #[serde(with = "plain")]
+        path: PathBuf,
+        /// Serialised form of the records that were saved.
+        saved: String,
+        /// Serialised form of the type that was requested.
+        requested: String,
+    },
+    /// A bag was [saved](crate::Bag::save) by another version of holdall, in a format that this version cannot read.
+    #[non_exhaustive]
+    UnsupportedVersion {
+        /// The file.
+        #[serde(with = "plain")]
+        path: PathBuf,
+        /// Version of the format.
+        version: u32,
+        /// The latest version that can be read.
+        supported: u32,
+    },
     /// A setting has an invalid value.
     #[non_exhaustive]
     InvalidSetting {
@@ -352,6 +386,14 @@ pub enum ErrorKind {
     },
     /// The job was stopped by its caller before it was complete.
     Cancelled,
+    /// The [deadline](crate#cancellation-and-deadlines) of the job passed before it was complete.
+    #[non_exhaustive]
+    DeadlineExceeded {
+        /// The action, and the stage that was running.
+        context: ErrorContext,
+        /// Time from the start of the job to the deadline; zero if the deadline passed before.
+        elapsed: Duration,
+    },
     /// A closure that must be sent to a worker process captures variables, or is a function pointer. Pass state to it
     /// by [`Bag::with`](crate::Bag::with) instead.
     #[non_exhaustive]
@@ -405,11 +447,11 @@ pub enum ErrorKind {
         /// The last method of the stage, and the partition.
         context: ErrorContext,
     },
-    /// The tasks of [layers](crate::extend::Layers) cannot run: a task needs one that does not exist, or tasks need each
-    /// other in a cycle.
+    /// The tasks of a [graph](crate::graph::Graph) or of [layers](crate::extend::Layers) cannot run: a task needs one that
+    /// does not exist, tasks need each other in a cycle, or a value has another type than the parameter that it is for.
     #[non_exhaustive]
     InvalidGraph {
-        /// The layer, and the task.
+        /// The layer and the task, or the key.
         context: ErrorContext,
         /// Description of the error.
         reason: String,
@@ -470,6 +512,7 @@ macro_rules! context_of {
             | ErrorKind::TooManyAttempts { context, .. }
             | ErrorKind::InvalidGraph { context, .. }
             | ErrorKind::LengthMismatch { context, .. }
+            | ErrorKind::DeadlineExceeded { context, .. }
             | ErrorKind::ProgramFailed { context, .. }
             | ErrorKind::NotRepeatable { context } => Some(context),
             _ => None,
@@ -566,7 +609,8 @@ impl Error {
         }
     }
 
-    /// Returns whether the job was stopped before it was complete.
+    /// Returns whether the job was stopped by its caller before it was complete. A job that has exceeded its
+    /// [deadline](ErrorKind::DeadlineExceeded) was not.
     ///
     /// # Examples
     ///
@@ -638,57 +682,25 @@ impl Error {
         self
     }
 
-    /// Sets the layer and the task of an error. The first call counts.
-    pub(crate) fn of_task(mut self, stage: Option<usize>, site: Site, task: usize) -> Self {
-        if let Some(context) = self.context_mut().filter(|context| context.task.is_none()) {
-            context.task = Some(task);
-            context.stage = stage;
-            context.partition = None;
-            return self.at(site);
+    /// Sets the task of an error, instead of a partition. The first call counts, but the last one for the stage.
+    pub(crate) fn of_task(mut self, place: ErrorContext) -> Self {
+        let Some(context) = self.context_mut() else {
+            return self;
+        };
+        context.stage = place.stage;
+        context.partition = None;
+        if context.task.is_none() && context.key.is_none() {
+            context.task = place.task;
+            context.key = place.key;
+            if context.operator.is_none() {
+                context.operator = place.operator;
+                context.location = place.location;
+            }
         }
         self
     }
 
     pub(crate) fn context_mut(&mut self) -> Option<&mut ErrorContext> {
         context_of!(&mut *self.0)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.to_string();
-        f.write_str(&said)?;
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            // A message often ends with its cause.
-            let text = cause.to_string();
-            if !said.ends_with(&text) {
-                write!(f, "\ncaused by: {text}")?;
-            }
-            said = text;
-            next = cause.source();
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &*self.0 {
-            ErrorKind::Io { source, .. } | ErrorKind::DiskFull { source, .. } => Some(source),
-            ErrorKind::Threads(source) => Some(source),
-            ErrorKind::Closure { source, .. }
-            | ErrorKind::Read { source, .. }
-            | ErrorKind::Write { source, .. }
-            | ErrorKind::Other { source } => Some(&**source),
-            ErrorKind::TooManyAttempts { last, .. } => Some(&**last),
-            _ => None,
-        }
     }
 }

@@ -273,7 +273,8 @@ impl TaskRunner {
 pub enum JobOutcome {
     /// The job has computed everything that its action needs.
     Completed,
-    /// The job was stopped before it was complete: its [iterator](crate::Iter) was dropped, or the process is ending.
+    /// The job was stopped before it was complete: it was [cancelled](crate::CancelHandle), its
+    /// [iterator](crate::Iter) was dropped, or the process is ending.
     Cancelled,
     /// The action returns an error.
     #[non_exhaustive]

@@ -56,6 +56,7 @@
 
 mod event;
 mod last_job;
+mod monitor;
 mod observer;
 mod progress_bar;
 mod summary;
@@ -63,6 +64,8 @@ mod summary;
 pub(crate) use event::message;
 pub use event::{Event, JobOutcome, TaskRunner};
 pub(crate) use last_job::{LastJob, SummaryPrinter};
+pub(crate) use monitor::JobMonitor;
+pub use monitor::{JobProgress, StageProgress};
 pub use observer::Observer;
 pub(crate) use observer::{GuardedObserver, JobEvents};
 pub(crate) use progress_bar::StageBar;

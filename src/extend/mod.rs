@@ -16,6 +16,7 @@ mod context_resources;
 mod run_layers;
 
 pub use crate::layers::{Inputs, Layer, LayerId, Needs, TaskScope};
-pub use crate::task::{ReclaimMemory, ReservedMemory, SpillFile, SpillWriter};
+pub use crate::task::{CancelHandle, ReclaimMemory, ReservedMemory, SpillFile, SpillWriter};
 pub use context_resources::ContextResources;
-pub use run_layers::{CancelHandle, Layers};
+pub use run_layers::Layers;
+pub(crate) use run_layers::{owned, run_layers};

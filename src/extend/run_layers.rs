@@ -2,15 +2,15 @@
 
 use std::any::TypeId;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result, caught};
 use crate::layers::{Layer, LayerId, LayerPlan, LayerRun, LayerSet, TypedLayer, Value, Wanted};
 use crate::lineage::Node;
 use crate::pipeline::{Data, Storable};
-use crate::task::{JobState, ReclaimMemory, Site, in_task};
+use crate::task::{CancelHandle, ReclaimMemory, Site, in_task};
 
 /// Layers whose tasks may need each other, and the context that runs them.
 ///
@@ -80,77 +80,6 @@ pub struct Layers {
     cancel: CancelHandle,
 }
 
-/// Cancels the jobs of [`Layers`], from any thread. Clones do the same.
-///
-/// # Examples
-///
-/// ```
-/// use holdall::Context;
-/// use holdall::BoxError;
-/// use holdall::extend::{Inputs, Layer, Layers, TaskScope};
-/// use serde::{Deserialize, Serialize};
-///
-/// #[derive(Serialize, Deserialize)]
-/// struct Endless;
-///
-/// impl Layer for Endless {
-///     type Value = ();
-///
-///     fn name(&self) -> &'static str {
-///         "endless"
-///     }
-///
-///     fn tasks(&self) -> usize {
-///         1
-///     }
-///
-///     fn run(&self, _: usize, _: &Inputs<'_>, scope: &TaskScope<'_>) -> Result<(), BoxError> {
-///         while !scope.is_stopped() {
-///             std::thread::yield_now();
-///         }
-///         Ok(())
-///     }
-/// }
-///
-/// let mut layers = Layers::new(&Context::builder().threads(1).build()?);
-/// let endless = layers.add(Endless);
-/// let handle = layers.cancel_handle();
-/// std::thread::spawn(move || handle.cancel());
-/// assert!(layers.get(endless, 0..1).unwrap_err().is_cancelled());
-/// # Ok::<(), holdall::Error>(())
-/// ```
-#[derive(Clone, Default)]
-pub struct CancelHandle(Arc<Cancel>);
-
-#[derive(Default)]
-struct Cancel {
-    is_cancelled: AtomicBool,
-    /// The running jobs.
-    jobs: Mutex<Vec<Weak<JobState>>>,
-}
-
-impl CancelHandle {
-    /// Ends the running jobs of the [`Layers`], and those that begin later, with [`Cancelled`](ErrorKind::Cancelled).
-    /// Tasks that are running end when they next check [`is_stopped`](crate::extend::TaskScope::is_stopped). Worker
-    /// processes that do not end their tasks within two seconds are killed.
-    pub fn cancel(&self) {
-        let jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.is_cancelled.store(true, Ordering::SeqCst);
-        for job in jobs.iter().filter_map(Weak::upgrade) {
-            job.stop();
-        }
-    }
-
-    fn add(&self, job: &Arc<JobState>) {
-        let mut jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.retain(|job| job.strong_count() > 0);
-        jobs.push(Arc::downgrade(job));
-        if self.0.is_cancelled.load(Ordering::SeqCst) {
-            job.stop();
-        }
-    }
-}
-
 impl Layers {
     /// Creates a collection without layers.
     #[must_use]
@@ -209,64 +138,100 @@ impl Layers {
             }));
         }
         let wanted: Vec<_> = tasks.into_iter().map(|task| (layer.number, task)).collect();
-        let values = self.run(&wanted, site)?;
-        let values = in_task(|| caught(Some(site), || owned(values)));
+        let values = run_layers(&self.context, &self.set, &wanted, site, &self.cancel)?;
+        let mut values = values.into_iter();
+        let owned = || (0..values.len()).map(|_| owned(&mut values)).collect();
+        let values = in_task(|| caught(Some(site), owned));
         values.map_err(|error| error.at(site))
     }
 
-    /// Runs a job that computes the wanted values.
-    fn run(&self, wanted: &[Wanted], site: Site) -> Result<Vec<Value>> {
-        let plan = in_task(|| LayerPlan::new(self.set.clone(), wanted))?;
-        let detail = format!("{} tasks of {} layers", plan.tasks(), self.set.layers.len());
-        let last = wanted.first().map(|(layer, _)| *layer as usize);
-        let last = last.map_or(site, |layer| self.set.layers[layer].site());
-        let node = Node::source(last, detail, Some(plan.tasks()), None);
-        let job = self.context.job(&node, site)?;
-        self.cancel.add(job.state());
-        let resources = job.state().resources();
-        let run = Arc::new(LayerRun::new(plan, resources));
-        let holder: Arc<dyn ReclaimMemory> = Arc::<LayerRun>::clone(&run);
-        resources.reclaimer.add(&holder);
-        let values = job.run_layers(&run);
-        // Dropping values may run code of the user.
-        caught(None, || {
-            drop((run, holder));
-            values
-        })
-    }
-
     /// Returns a handle that cancels the jobs of these layers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::Context;
+    /// use holdall::BoxError;
+    /// use holdall::extend::{Inputs, Layer, Layers, TaskScope};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Endless;
+    ///
+    /// impl Layer for Endless {
+    ///     type Value = ();
+    ///
+    ///     fn name(&self) -> &'static str {
+    ///         "endless"
+    ///     }
+    ///
+    ///     fn tasks(&self) -> usize {
+    ///         1
+    ///     }
+    ///
+    ///     fn run(&self, _: usize, _: &Inputs<'_>, scope: &TaskScope<'_>) -> Result<(), BoxError> {
+    ///         while !scope.is_stopped() {
+    ///             std::thread::yield_now();
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let mut layers = Layers::new(&Context::builder().threads(1).build()?);
+    /// let endless = layers.add(Endless);
+    /// let handle = layers.cancel_handle();
+    /// std::thread::spawn(move || handle.cancel());
+    /// assert!(layers.get(endless, 0..1).unwrap_err().is_cancelled());
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
     #[must_use]
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
     }
 }
 
-/// Returns the values themselves. Copies those that occur several times, through their encoding.
-fn owned<T: Data + Sync>(values: Vec<Value>) -> Result<Vec<T>> {
-    let values = values.into_iter().map(|value| {
-        let value = value.downcast::<T>();
-        let value = value.map_err(|_| Error::internal("a value has another type".to_owned()))?;
-        Arc::try_unwrap(value).or_else(|value| {
-            let mut bytes = Vec::new();
-            T::store(&value, &mut bytes)?;
-            T::restore(&bytes, |value| value)
-        })
-    });
-    values.collect()
+/// Runs a job that computes the wanted values of layers.
+pub(crate) fn run_layers(
+    context: &Context,
+    set: &LayerSet,
+    wanted: &[Wanted],
+    site: Site,
+    cancel: &CancelHandle,
+) -> Result<Vec<Value>> {
+    let plan = in_task(|| LayerPlan::new(set.clone(), wanted))?;
+    let detail = format!("{} tasks of {} layers", plan.tasks(), set.layers.len());
+    let last = wanted.first().map(|(layer, _)| *layer as usize);
+    let last = last.map_or(site, |layer| set.layers[layer].site());
+    let node = Node::source(last, detail, Some(plan.tasks()), None);
+    let job = context.job(&node, site)?;
+    cancel.add(job.state());
+    let resources = job.state().resources();
+    let run = Arc::new(LayerRun::new(plan, resources));
+    let holder: Arc<dyn ReclaimMemory> = Arc::<LayerRun>::clone(&run);
+    resources.reclaimer.add(&holder);
+    let values = job.run_layers(&run);
+    // Dropping values may run code of the user.
+    caught(None, || {
+        drop((run, holder));
+        values
+    })
+}
+
+/// Returns the next value itself. Copies it, through its encoding, if it occurs again.
+pub(crate) fn owned<T: Data + Sync>(values: &mut dyn Iterator<Item = Value>) -> Result<T> {
+    let value = values.next().and_then(|value| value.downcast::<T>().ok());
+    let mismatch = || Error::internal("a value is missing or has another type".to_owned());
+    Arc::try_unwrap(value.ok_or_else(mismatch)?).or_else(|value| {
+        let mut bytes = Vec::new();
+        T::store(&value, &mut bytes)?;
+        T::restore(&bytes, |value| value)
+    })
 }
 
 impl fmt::Debug for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.set.layers.iter().map(|layer| layer.site().operator);
         f.debug_list().entries(names).finish()
-    }
-}
-
-impl fmt::Debug for CancelHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_cancelled = self.0.is_cancelled.load(Ordering::Relaxed);
-        f.debug_tuple("CancelHandle").field(&is_cancelled).finish()
     }
 }
 

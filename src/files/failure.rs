@@ -40,6 +40,27 @@ impl ReadFailure {
     }
 }
 
+/// Returns the error of a failed read. `offset` is that of the byte that could not be read, if it is known.
+pub(crate) fn read_error(path: &Path, offset: Option<u64>, source: io::Error) -> Error {
+    match ReadFailure::find(&source) {
+        None => Error::io_at("read", path, offset, source),
+        Some(ReadFailure::Changed) => changed(path),
+        Some(failure @ ReadFailure::Failed { offset, .. }) => {
+            // At the start, it is the file that could not be opened.
+            let offset = Some(*offset).filter(|offset| *offset > 0);
+            // Without what decoders have wrapped around it.
+            let source = io::Error::new(source.kind(), failure.to_string());
+            Error::io_at("read", path, offset, source)
+        }
+    }
+}
+
+/// Returns the error for a file that has changed since it was listed or split.
+pub(crate) fn changed(path: &Path) -> Error {
+    let path = path.to_owned();
+    Error::new(ErrorKind::InputChanged { path })
+}
+
 impl From<ReadFailure> for io::Error {
     fn from(failure: ReadFailure) -> Self {
         let kind = match &failure {
@@ -71,27 +92,6 @@ impl fmt::Display for ReadFailure {
 }
 
 impl StdError for ReadFailure {}
-
-/// Returns the error of a failed read. `offset` is that of the byte that could not be read, if it is known.
-pub(crate) fn read_error(path: &Path, offset: Option<u64>, source: io::Error) -> Error {
-    match ReadFailure::find(&source) {
-        None => Error::io_at("read", path, offset, source),
-        Some(ReadFailure::Changed) => changed(path),
-        Some(failure @ ReadFailure::Failed { offset, .. }) => {
-            // At the start, it is the file that could not be opened.
-            let offset = Some(*offset).filter(|offset| *offset > 0);
-            // Without what decoders have wrapped around it.
-            let source = io::Error::new(source.kind(), failure.to_string());
-            Error::io_at("read", path, offset, source)
-        }
-    }
-}
-
-/// Returns the error for a file that has changed since it was split.
-pub(crate) fn changed(path: &Path) -> Error {
-    let path = path.to_owned();
-    Error::new(ErrorKind::InputChanged { path })
-}
 
 #[cfg(test)]
 mod tests {

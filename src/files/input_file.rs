@@ -10,13 +10,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::any::AnyFileSystem;
-use super::failure::{ReadFailure, changed, read_error};
+use super::failure::{changed, read_error};
 use super::file::FileInfo;
+use super::file_reader::{FileReader, RawReader};
 use super::path::local_path;
 use super::remote_reader::RemoteReader;
 use super::state::FileState;
 use crate::error::{Error, Result, plain};
-use crate::storage::file::uninterrupted;
 
 /// A file that [`Context::find_files`](crate::Context::find_files) has found: a local one, or one of a
 /// [file system](crate::files).
@@ -224,8 +224,8 @@ impl InputFile {
     /// assert!(files[0].open(0..4).unwrap_err().to_string().contains("it has changed"));
     /// # Ok::<(), holdall::Error>(())
     /// ```
-    pub fn open(&self, range: Range<u64>) -> Result<FileReader> {
-        Ok(FileReader {
+    pub fn open(&self, range: Range<u64>) -> Result<InputReader> {
+        Ok(InputReader {
             raw: self.open_raw(range)?,
             path: Arc::clone(&self.path),
         })
@@ -235,7 +235,7 @@ impl InputFile {
         let end = range.end.min(self.bytes);
         let start = range.start.min(end);
         let source = match &self.store {
-            FileStore::Local(state) => RawSource::Local(self.open_local(state, start)?),
+            FileStore::Local(state) => FileReader::Local(self.open_local(state, start)?),
             FileStore::Remote {
                 file_system,
                 version,
@@ -246,14 +246,10 @@ impl InputFile {
                 let version = version.as_deref();
                 let mut reader = RemoteReader::new(file_system, path, version, end, start);
                 reader.expect_end(end);
-                RawSource::Remote(Box::new(reader))
+                FileReader::Remote(Box::new(reader))
             }
         };
-        Ok(RawReader {
-            source,
-            position: start,
-            end,
-        })
+        Ok(RawReader::new(source, start, end))
     }
 
     fn open_local(&self, state: &FileState, start: u64) -> Result<File> {
@@ -282,48 +278,15 @@ impl fmt::Debug for InputFile {
 
 /// Reads a part of an [`InputFile`].
 #[derive(Debug)]
-pub struct FileReader {
+pub struct InputReader {
     raw: RawReader,
     path: Arc<Path>,
 }
 
-impl Read for FileReader {
+impl Read for InputReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = self.raw.read(out);
-        read.map_err(|error| read_error(&self.path, Some(self.raw.position), error).into())
-    }
-}
-
-/// Reads a part of a file. Its errors have no path, so that decoders can wrap them.
-#[derive(Debug)]
-pub(crate) struct RawReader {
-    source: RawSource,
-    position: u64,
-    end: u64,
-}
-
-#[derive(Debug)]
-enum RawSource {
-    Local(File),
-    Remote(Box<RemoteReader>),
-}
-
-impl Read for RawReader {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
-        let len = out.len().min(left);
-        let out = &mut out[..len];
-        let read = match &mut self.source {
-            _ if len == 0 => return Ok(0),
-            // Decoders cannot continue after an interruption, so hide interruptions from them.
-            RawSource::Local(file) => uninterrupted(|| file.read(out))?,
-            RawSource::Remote(reader) => reader.read(out)?,
-        };
-        if read == 0 {
-            return Err(ReadFailure::Changed.into());
-        }
-        self.position += read as u64;
-        Ok(read)
+        read.map_err(|error| read_error(&self.path, Some(self.raw.position()), error).into())
     }
 }
 

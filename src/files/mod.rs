@@ -88,8 +88,10 @@
 
 mod any;
 mod buffered_file;
+mod directory;
 mod failure;
 mod file;
+mod file_reader;
 mod file_system;
 mod file_systems;
 mod input_file;
@@ -110,17 +112,20 @@ mod walk;
 
 pub(crate) use any::AnyFileSystem;
 pub(crate) use buffered_file::attempt_name;
+pub(crate) use directory::InputDirectory;
 pub(crate) use failure::{ReadFailure, changed, read_error};
 pub use file::{FileInfo, OpenedFile};
+pub(crate) use file_reader::FileReader;
 pub use file_system::FileSystem;
 pub(crate) use file_systems::FileSystems;
-pub use input_file::{FileReader, InputFile};
-pub(crate) use input_file::{Listed, RawReader};
+pub(crate) use input_file::Listed;
+pub use input_file::{InputFile, InputReader};
 pub use inputs::IntoInputs;
 pub(crate) use inputs::discover;
 pub use local::LocalFiles;
 pub use new_file::NewFile;
 pub use new_output::{FinishedFile, NewOutput, OutputFile, OutputWriter};
+pub(crate) use new_output::{part_digits, part_name};
 pub use output::{OutputOptions, PendingFile, PendingOutput, Token};
 pub(crate) use path::{FILE_SCHEME, is_scheme, local_path};
 pub use pattern::PathPattern;

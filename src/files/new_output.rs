@@ -163,10 +163,7 @@ impl NewOutput {
             file_system: self.file_system.clone(),
             token: token.map_err(|error| failed("create", &self.path, error))?,
             extension: extension.to_owned(),
-            digits: match partitions {
-                Some(partitions) if partitions <= 100_000 => 5,
-                _ => 10,
-            },
+            digits: part_digits(partitions),
         })
     }
 
@@ -222,6 +219,20 @@ impl fmt::Debug for NewOutput {
     }
 }
 
+/// Returns the name of the file of a partition.
+pub(crate) fn part_name(partition: usize, digits: usize) -> String {
+    format!("part-{partition:0digits$}")
+}
+
+/// Returns the number of digits in the names of the files. The order of the names must be the order of the partitions.
+/// If their number is unknown, that takes more digits.
+pub(crate) fn part_digits(partitions: Option<usize>) -> usize {
+    match partitions {
+        Some(partitions) if partitions <= 100_000 => 5,
+        _ => 10,
+    }
+}
+
 /// Returns the files at `directory`, which errors call `path`, and below it.
 fn find_replaced(
     file_system: &AnyFileSystem,
@@ -269,12 +280,16 @@ impl OutputWriter {
     ///
     /// Returns an error if the file system fails.
     pub fn create(&self, partition: usize, attempt: &str) -> Result<OutputFile> {
-        let dot = if self.extension.is_empty() { "" } else { "." };
-        let name = format!(
-            "part-{partition:0digits$}{dot}{}",
-            self.extension,
-            digits = self.digits
-        );
+        let mut name = part_name(partition, self.digits);
+        if !self.extension.is_empty() {
+            name.push('.');
+            name.push_str(&self.extension);
+        }
+        self.create_named(name, attempt)
+    }
+
+    /// Creates a file with another name.
+    pub(crate) fn create_named(&self, name: String, attempt: &str) -> Result<OutputFile> {
         let path = self.path.join(&name);
         let file = self.file_system.get().create(&self.token, &name, attempt);
         let file = file.map_err(|error| failed("create", &path, error))?;

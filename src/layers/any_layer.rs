@@ -19,6 +19,14 @@ pub(crate) trait AnyLayer: Send + Sync {
 
     fn needs(&self, task: usize, needs: &mut Needs<'_>);
 
+    /// Returns the place of a task, for errors.
+    fn place(&self, task: usize) -> ErrorContext {
+        ErrorContext {
+            task: Some(task),
+            ..ErrorContext::from(self.site())
+        }
+    }
+
     /// Computes the value of a task.
     fn run(&self, task: usize, inputs: &Inputs<'_>, scope: &TaskScope<'_>) -> Result<Value>;
 
@@ -27,6 +35,24 @@ pub(crate) trait AnyLayer: Send + Sync {
 
     /// Writes the layer for [`load_layer`].
     fn save(&self, to: &mut Saver) -> Result<()>;
+
+    /// Writes what a worker needs for one task, besides the layer.
+    fn save_task(&self, task: usize, to: &mut Saver) -> Result<()> {
+        let _ = (task, to);
+        Ok(())
+    }
+
+    /// Computes the value of a task in a worker, with what [`save_task`](Self::save_task) has written.
+    fn run_saved(
+        &self,
+        task: usize,
+        from: Loader<'_>,
+        inputs: &Inputs<'_>,
+        scope: &TaskScope<'_>,
+    ) -> Result<Value> {
+        from.finish()?;
+        self.run(task, inputs, scope)
+    }
 }
 
 /// Reads a layer that [`AnyLayer::save`] has written.
@@ -68,7 +94,7 @@ impl<L: Layer> AnyLayer for TypedLayer<L> {
             .call(&self.site, || self.layer.run(task, inputs, scope));
         match outcome {
             Ok(value) => Ok(Arc::new(value)),
-            Err(source) => Err(failure(self.site, source)),
+            Err(source) => Err(task_failure(self.site, source)),
         }
     }
 
@@ -91,7 +117,7 @@ fn load<L: Layer>(from: &mut Loader<'_>) -> Result<Arc<dyn AnyLayer>> {
 
 /// Returns the error of a task. An error of holdall keeps its kind if it is about the machine, not about the task.
 #[cold]
-fn failure(site: Site, cause: BoxError) -> Error {
+pub(crate) fn task_failure(site: Site, cause: BoxError) -> Error {
     let of_closure = |source| {
         let context = ErrorContext::from(site);
         ErrorKind::Closure { context, source }

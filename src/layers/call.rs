@@ -21,6 +21,9 @@ pub(super) struct TaskCall {
     /// Number of the task in its layer.
     pub(super) task: usize,
     pub(super) inputs: Vec<SentInput>,
+    /// What the layer has saved for this task.
+    #[serde(with = "bytes")]
+    pub(super) saved: Vec<u8>,
 }
 
 /// A value that a task needs.

@@ -9,9 +9,10 @@ use super::plan::STAGE;
 use super::run::{Fetched, LayerRun};
 use super::state::TaskStates;
 use super::values::{InFile, InMemory, Stored};
-use crate::error::{Error, ErrorContext, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::events::{self, Event, JobEvents};
 use crate::executor::{Driver, Report};
+use crate::portable::Saver;
 use crate::storage::blocks::BlockFile;
 use crate::storage::codec;
 use crate::task::{Flow, JobState, MapBlock, Partition, adopted, known};
@@ -76,12 +77,7 @@ impl<'s> LayerDriver<'s> {
         let (Some(rank), Some(context)) = (rank, error.context_mut()) else {
             return error;
         };
-        let (layer, task) = self.run.plan.layer_and_task(rank);
-        *context = ErrorContext {
-            stage: Some(STAGE),
-            task: Some(task),
-            ..ErrorContext::from(layer.site())
-        };
+        *context = self.run.plan.place(rank);
         error
     }
 
@@ -107,11 +103,15 @@ impl<'s> LayerDriver<'s> {
             let (layer, _) = plan.task(*need);
             Ok(SentInput { layer, value })
         });
+        let inputs = inputs.collect::<Result<_>>()?;
+        let any = &plan.set.layers[layer as usize];
+        let saved = Saver::write(|to| any.save_task(task, to));
         Ok(TaskCall {
             rank,
             layer,
             task,
-            inputs: inputs.collect::<Result<_>>()?,
+            inputs,
+            saved: saved.map_err(|error| plan.placed(rank, STAGE, error))?,
         })
     }
 
@@ -189,18 +189,13 @@ impl<'s> LayerDriver<'s> {
     }
 
     fn failure(&self, number: usize, rank: u32, error: &Error) -> Event {
-        let (layer, task) = self.run.plan.layer_and_task(rank);
         Event::TaskFailed {
             job: self.events.job(),
             stage: STAGE,
             partitions: Some(number..number + 1),
             attempt: 1,
             error: events::message(error),
-            context: ErrorContext {
-                stage: Some(STAGE),
-                task: Some(task),
-                ..ErrorContext::from(layer.site())
-            },
+            context: self.run.plan.place(rank),
         }
     }
 }

@@ -199,6 +199,17 @@ impl Needs<'_> {
         });
     }
 
+    /// Adds a task whose value has the type `value`.
+    pub(crate) fn add_any(&mut self, layer: u32, task: usize, value: TypeId) {
+        let (set, ..) = self.own;
+        self.found.push(NeededTask {
+            set,
+            layer,
+            task,
+            value,
+        });
+    }
+
     /// Adds several tasks of a layer.
     pub fn add_all<T: Data + Sync>(
         &mut self,
@@ -223,6 +234,11 @@ impl fmt::Debug for Needs<'_> {
 pub struct Inputs<'a>(pub(super) &'a [Value]);
 
 impl<'a> Inputs<'a> {
+    /// Returns the values, whatever their types.
+    pub(crate) fn values(&self) -> &'a [Value] {
+        self.0
+    }
+
     /// Number of values.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -42,14 +42,14 @@ mod value;
 mod values;
 mod worker;
 
-pub(crate) use any_layer::TypedLayer;
+pub(crate) use any_layer::{AnyLayer, TypedLayer, task_failure};
 pub(crate) use driver::LayerDriver;
 pub use layer::{Inputs, Layer, LayerId, Needs};
 pub(crate) use local::LocalRun;
 pub(crate) use plan::{LayerPlan, LayerSet, Wanted};
 pub(crate) use run::LayerRun;
 pub use scope::TaskScope;
-pub(crate) use value::Value;
+pub(crate) use value::{Value, ValueType};
 pub(crate) use worker::save_layers;
 
 #[cfg(test)]

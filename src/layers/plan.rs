@@ -128,10 +128,27 @@ impl LayerPlan {
         (&*self.set.layers[layer as usize], task)
     }
 
+    /// Returns the place of a task, for errors.
+    pub(super) fn place(&self, rank: u32) -> ErrorContext {
+        let (layer, task) = self.layer_and_task(rank);
+        ErrorContext {
+            stage: Some(STAGE),
+            ..layer.place(task)
+        }
+    }
+
     /// Sets the place of an error of a task.
     pub(super) fn placed(&self, rank: u32, stage: usize, error: Error) -> Error {
-        let (layer, task) = self.layer_and_task(rank);
-        error.of_task(Some(stage), layer.site(), task)
+        let place = ErrorContext {
+            stage: Some(stage),
+            ..self.place(rank)
+        };
+        error.of_task(place)
+    }
+
+    /// Returns the layers and the numbers of the tasks, by rank.
+    pub(crate) fn order(&self) -> impl Iterator<Item = (u32, usize)> {
+        self.tasks.iter().map(|task| locate(&self.offsets, *task))
     }
 }
 
@@ -251,7 +268,7 @@ impl<'s> Search<'s> {
             any.needs(index, &mut needs);
             Ok(())
         });
-        called.map_err(|error| error.of_task(None, any.site(), index))?;
+        called.map_err(|error| error.of_task(any.place(index)))?;
         for need in new.drain(..) {
             let need = self.checked(layer, index, &need)?;
             self.needs.targets.push(need);

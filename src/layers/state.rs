@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::plan::{LayerPlan, STAGE};
+use super::plan::LayerPlan;
 use super::values::{InFile, InMemory, Stored, ValueStore, Victim};
-use crate::error::{Error, ErrorContext, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::storage::memory::Reservation;
 
 /// Maximum number of times that a value is computed.
@@ -242,14 +242,8 @@ impl TaskStates {
         if *losses < ATTEMPTS {
             return Ok(error);
         }
-        let (layer, task) = plan.layer_and_task(rank);
-        let context = ErrorContext {
-            stage: Some(STAGE),
-            task: Some(task),
-            ..ErrorContext::from(layer.site())
-        };
         Err(Error::new(ErrorKind::TooManyAttempts {
-            context,
+            context: plan.place(rank),
             attempts: usize::from(ATTEMPTS),
             last: Box::new(error),
         }))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::pipeline::{Data, Storable, owned_bytes};
+use crate::portable::{FunctionEntry, Loader, Saver};
 use crate::storage::codec;
 
 /// The value of a task.
@@ -13,6 +14,8 @@ pub(crate) type Value = Arc<dyn Any + Send + Sync>;
 /// What is done with values of one type, without knowing the type.
 pub(crate) struct ValueType {
     pub(crate) id: TypeId,
+    pub(crate) name: fn() -> &'static str,
+    entry: fn() -> &'static FunctionEntry<&'static ValueType>,
     bytes: fn(&Value) -> Result<usize>,
     encode: fn(&Value, &mut Vec<u8>) -> Result<()>,
     decode: fn(&[u8]) -> Result<Value>,
@@ -22,6 +25,8 @@ impl ValueType {
     pub(crate) const fn of<T: Data + Sync>() -> Self {
         Self {
             id: TypeId::of::<T>(),
+            name: type_name::<T>,
+            entry: entry::<T>,
             bytes: bytes::<T>,
             encode: encode::<T>,
             decode: decode::<T>,
@@ -41,6 +46,23 @@ impl ValueType {
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Value> {
         (self.decode)(bytes)
     }
+
+    /// Writes the type for [`load`](Self::load).
+    pub(crate) fn save(&self, to: &mut Saver) -> Result<()> {
+        to.entry((self.entry)())
+    }
+
+    pub(crate) fn load(from: &mut Loader<'_>) -> Result<&'static Self> {
+        from.entry()
+    }
+}
+
+fn entry<T: Data + Sync>() -> &'static FunctionEntry<&'static ValueType> {
+    const { &FunctionEntry::of::<T>(load::<T>) }
+}
+
+fn load<T: Data + Sync>(_: &mut Loader<'_>) -> Result<&'static ValueType> {
+    Ok(const { &ValueType::of::<T>() })
 }
 
 fn bytes<T: Data + Sync>(value: &Value) -> Result<usize> {

@@ -10,7 +10,7 @@ use super::layer::Inputs;
 use super::plan::LayerSet;
 use super::scope::TaskScope;
 use super::value::Value;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::portable::{FunctionEntry, Loader, Saver};
 use crate::storage::blocks::BlockWriter;
 use crate::storage::codec;
@@ -91,8 +91,13 @@ impl RemoteLayers {
         blocks: &mut Vec<MapBlock>,
     ) -> Result<()> {
         let layer = self.layer(call.layer)?;
-        let (site, task_number) = (layer.site(), call.task);
-        let placed = |error: Error| error.of_task(Some(number), site, task_number);
+        let task_number = call.task;
+        let placed = |error: Error| {
+            error.of_task(ErrorContext {
+                stage: Some(number),
+                ..layer.place(task_number)
+            })
+        };
         let task = Task::new(job, number, call.rank as usize);
         // Position of the value that is being read.
         let reading = Cell::new(None);
@@ -129,7 +134,8 @@ impl RemoteLayers {
             values.push(self.input(input, task.resources())?);
         }
         reading.set(None);
-        let value = layer.run(call.task, &Inputs(&values), &TaskScope(task))?;
+        let (saved, inputs) = (Loader::new(&call.saved), Inputs(&values));
+        let value = layer.run_saved(call.task, saved, &inputs, &TaskScope(task))?;
         let mut bytes = Vec::new();
         let encode = || layer.value_type().encode(&value, &mut bytes);
         let ((), files) = referencing(encode)?;

@@ -58,6 +58,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Number of nodes that this thread has visited.
+    pub(crate) static VISITED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Changes the need for `first`, and updates the nodes before it accordingly.
 fn change(first: &Arc<Node>, change: impl FnOnce(&mut Need)) {
     let mut released = Vec::new();
@@ -65,6 +71,8 @@ fn change(first: &Arc<Node>, change: impl FnOnce(&mut Need)) {
     change(&mut lock(&first.need));
     let mut to_visit = vec![first];
     while let Some(node) = to_visit.pop() {
+        #[cfg(test)]
+        VISITED.set(VISITED.get() + 1);
         let mut need = lock(&node.need);
         let hold = node.hold(&need);
         let before = std::mem::replace(&mut need.hold, hold);

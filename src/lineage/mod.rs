@@ -6,10 +6,13 @@ mod node;
 mod render;
 
 pub(crate) use holds::Handle;
+#[cfg(test)]
+pub(crate) use holds::VISITED;
 pub use node::RecordOrder;
-pub(crate) use node::{Dependency, Keyed, Node, ShuffleDependency, StoredNode};
-pub(crate) use render::{dot, quoted};
+pub(crate) use node::{Dependency, Keyed, Node, PendingValue, ShuffleDependency, StoredNode};
+pub(crate) use render::dot;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use crate::id::NodeId;
@@ -69,9 +72,14 @@ impl Node {
             is_repeatable: dependencies
                 .iter()
                 .all(|dependency| dependency.parent().is_repeatable),
+            has_pending: dependencies
+                .iter()
+                .any(|dependency| dependency.parent().has_pending),
             dependencies,
+            pending: None,
             stored: None,
             keyed: None,
+            ascends: false,
             need: Mutex::default(),
         }
     }
@@ -116,6 +124,56 @@ impl Node {
             .map(|parent| Parent::narrow(parent))
             .collect();
         Self::new(site, partitions, &parents).instead_of(parents)
+    }
+
+    /// Creates a source whose records are known once a value is.
+    pub(crate) fn pending_source(
+        site: Site,
+        partitions: usize,
+        pending: Arc<dyn PendingValue>,
+    ) -> Handle {
+        let source = Self {
+            order: RecordOrder::Source,
+            source_bytes: None,
+            pending: Some(pending),
+            has_pending: true,
+            ..Self::new(site, Some(partitions), &[])
+        };
+        source.instead_of(Vec::new())
+    }
+
+    /// Creates an operator that does nothing but need a value before a job runs.
+    pub(crate) fn pending(
+        site: Site,
+        partitions: Option<usize>,
+        parent: &Handle,
+        pending: Arc<dyn PendingValue>,
+    ) -> Handle {
+        let parents = vec![Parent::narrow(parent)];
+        let node = Self {
+            pending: Some(pending),
+            has_pending: true,
+            keyed: parent.keyed,
+            ..Self::new(site, partitions, &parents)
+        };
+        node.instead_of(parents)
+    }
+
+    /// Returns the values that must be known before a job reads this node, and are not. Does not look beyond partitions
+    /// that are stored.
+    pub(crate) fn pending_values(self: &Arc<Self>) -> Vec<Arc<dyn PendingValue>> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        let mut to_visit = vec![self];
+        while let Some(node) = to_visit.pop() {
+            if !node.has_pending || !seen.insert(node.id) {
+                continue;
+            }
+            let pending = node.pending.iter().filter(|pending| !pending.is_known());
+            found.extend(pending.cloned());
+            to_visit.extend(node.needs().iter().map(Dependency::parent));
+        }
+        found
     }
 
     /// Creates an operator that computes a partition from one partition of `parent`, and reads only some of these.

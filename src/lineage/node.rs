@@ -1,6 +1,6 @@
 //! The nodes of a lineage, and what they depend on.
 
-use std::any::{Any, TypeId};
+use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -34,8 +34,14 @@ pub(crate) struct Node {
     pub(crate) dependencies: Vec<Dependency>,
     /// Stored partitions of this node, if it is persisted.
     pub(crate) stored: Option<Arc<dyn StoredNode>>,
+    /// A value that a state of the following operators is made of.
+    pub(super) pending: Option<Arc<dyn PendingValue>>,
+    /// Whether it or a node before it has one.
+    pub(super) has_pending: bool,
     /// Partitioning of its records, if it is by the hash of their keys.
     pub(crate) keyed: Option<Keyed>,
+    /// Whether its records ascend in their natural order, over all partitions.
+    pub(crate) ascends: bool,
     pub(super) need: Mutex<Need>,
 }
 
@@ -43,22 +49,24 @@ pub(crate) struct Node {
 /// hashed, or the records themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Keyed {
-    /// Type whose serialised bytes are hashed.
-    pub(crate) key: TypeId,
+    /// Name of the type whose serialised bytes are hashed. Names of types, unlike their ids, can be saved with a bag. Two
+    /// types may have the same name, but not a pair and its first side, and no other types have to be told apart.
+    pub(crate) key: &'static str,
     pub(crate) partitions: usize,
 }
 
 impl Keyed {
     pub(crate) fn by<K: ?Sized + 'static>(partitions: usize) -> Self {
         let key = TypeId::of::<K>();
-        let owned = [
-            (TypeId::of::<str>(), TypeId::of::<String>()),
-            (TypeId::of::<[u8]>(), TypeId::of::<Vec<u8>>()),
-        ];
         // They have equal bytes, and so equal hashes: a bag of text keeps its partitioning when its records become
         // owned.
-        let owned = owned.iter().find(|(slice, _)| *slice == key);
-        let key = owned.map_or(key, |(_, owned)| *owned);
+        let key = if key == TypeId::of::<str>() {
+            type_name::<String>()
+        } else if key == TypeId::of::<[u8]>() {
+            type_name::<Vec<u8>>()
+        } else {
+            type_name::<K>()
+        };
         Self { key, partitions }
     }
 
@@ -80,6 +88,9 @@ pub(crate) trait StoredNode: Send + Sync {
     /// Releases one pin.
     fn unpin(&self);
 
+    /// Drops all partitions, once no job relies on them, and takes no further ones.
+    fn close(&self);
+
     /// Returns the number that identifies the store in worker processes.
     fn id(&self) -> StoreId;
 
@@ -92,6 +103,14 @@ pub(crate) trait StoredNode: Send + Sync {
 
     /// Takes out all stored partitions, unless a job relies on them. The caller knows that nothing else can read them.
     fn release(&self) -> Option<Box<dyn Any + Send>>;
+}
+
+/// A value that must be known before a job runs that reads the node.
+pub(crate) trait PendingValue: Any + Send + Sync {
+    fn is_known(&self) -> bool;
+
+    /// Computes the value, for the action at `site`.
+    fn resolve(&self, site: Site) -> Result<()>;
 }
 
 /// Order of the records that an operator returns, relative to its input.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::{Dependency, Node};
+use crate::drawing::quoted;
 
 /// Returns the lineage of `node` as a Graphviz graph, from the sources down. Wide dependencies are drawn bold.
 pub(crate) fn dot(node: &Arc<Node>) -> String {
@@ -57,13 +58,4 @@ fn arrow(dependency: &Dependency, to: &Node) -> String {
         Dependency::Shuffle(_) => " [label=\"shuffle\", style=bold]",
     };
     format!("    n{} -> n{}{style};\n", dependency.parent().id, to.id)
-}
-
-/// Quotes a label for a graph.
-pub(crate) fn quoted(label: &str) -> String {
-    let escaped = label
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
-    format!("\"{escaped}\"")
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::records_by_key::{FirstSides, Pairs};
 use crate::error::Result;
 use crate::id::ShuffleId;
-use crate::pipeline::{Data, Key, Pipeline};
+use crate::pipeline::{Data, Key, Pipeline, count_erased};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Encode, KeyedOutputs, Lookup};
 use crate::storage::codec;
@@ -78,6 +78,10 @@ where
             });
             outcome.unwrap_or_else(|error| task.fail_at(self.site, error))
         })
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        count_erased(self, partition, task)
     }
 }
 

@@ -11,7 +11,7 @@ use super::records_by_key::Pairs;
 use super::sides::Side;
 use super::values::Values;
 use crate::error::Result;
-use crate::pipeline::{Data, Pipeline, Record, Ref};
+use crate::pipeline::{Data, Pipeline, Record, Ref, count_erased};
 use crate::portable::portable;
 use crate::shuffle::{Encode, GroupCursor};
 use crate::task::{Flow, Partition, Site, Task};
@@ -108,6 +108,10 @@ impl<K: Data + Eq, V: Data, W: Data> Pipeline for CoGroups<K, V, W> {
     {
         let pushed = self.push_groups(partition, task, sink);
         pushed.map_err(|error| error.at(self.site))
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        count_erased(self, partition, task)
     }
 }
 

@@ -7,8 +7,8 @@ use super::combining::{CombineInPlace, CombineRead, Combining};
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::Result;
-use crate::pipeline::{Owned, Pipeline, Ref};
-use crate::shuffle::{Combine, Combiner, CombinerOutputs};
+use crate::pipeline::{BatchSink, Owned, Pipeline, Ref};
+use crate::shuffle::{Combine, Combiner, CombinerOutputs, HashPartitioner};
 use crate::task::{Flow, Partition, Resources, StageWorker, Task};
 
 impl<P, C> ShuffleKind<P> for Combining<C>
@@ -71,7 +71,7 @@ pub(super) fn read<C: Combine>(
     combined: &CombineRead<C>,
     partition: usize,
     task: &Task<'_>,
-    sink: &mut impl FnMut((Owned<C::Key>, C::Combined)) -> Flow,
+    sink: &mut BatchSink<'_, (Owned<C::Key>, C::Combined)>,
 ) -> Result<Flow> {
     let outputs = task.map_outputs(combined.shuffle, |blocks| {
         let partitions = combined.partitioner.partitions();
@@ -80,11 +80,17 @@ pub(super) fn read<C: Combine>(
     // Merging runs user closures; their panics get this site. Later operators run inside this call, and set their
     // own site first.
     let flow = task.call(&combined.site, || {
+        let CombineRead {
+            combine,
+            partitioner,
+            ..
+        } = combined;
         let resources = task.resources();
-        outputs.read(
+        merge(
+            &outputs,
             partition,
-            &*combined.combine,
-            combined.partitioner,
+            &**combine,
+            *partitioner,
             resources,
             sink,
         )
@@ -97,7 +103,7 @@ pub(super) fn run_in_place<P, C>(
     combined: &CombineInPlace<P, C>,
     partition: Partition,
     task: &Task<'_>,
-    sink: &mut impl FnMut((Owned<C::Key>, C::Combined)) -> Flow,
+    sink: &mut BatchSink<'_, (Owned<C::Key>, C::Combined)>,
 ) -> Result<Flow>
 where
     P: Pipeline,
@@ -120,7 +126,21 @@ where
     }
     let flow = task.call_batched(site, || {
         combiner.commit()?;
-        outputs.read(index, combine, *partitioner, resources, sink)
+        merge(&outputs, index, combine, *partitioner, resources, sink)
     });
     flow.map_err(|error| error.at(*site))
+}
+
+/// Merges the outputs for a partition. The code is the same for both operators.
+fn merge<C: Combine>(
+    outputs: &CombinerOutputs<C::Combined>,
+    partition: usize,
+    combine: &C,
+    partitioner: HashPartitioner,
+    resources: &Resources,
+    sink: &mut BatchSink<'_, (Owned<C::Key>, C::Combined)>,
+) -> Result<Flow> {
+    outputs.read(partition, combine, partitioner, resources, |pair| {
+        sink.push(pair)
+    })
 }

@@ -5,7 +5,7 @@
 use super::combining::{CombineInPlace, CombineRead};
 use super::{combine_any_order, combine_in_order};
 use crate::error::Result;
-use crate::pipeline::{Owned, Pipeline};
+use crate::pipeline::{BatchSink, ErasedSink, Owned, Pipeline, count_erased, run_into};
 use crate::shuffle::Combine;
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
@@ -20,11 +20,26 @@ impl<C: Combine> Pipeline for CombineRead<C> {
     where
         S: FnMut(Self::Out) -> Flow,
     {
-        if C::COMMUTES {
-            combine_any_order::read(self, partition.index, task, sink)
+        run_into(self, partition, task, sink)
+    }
+
+    fn run_erased(
+        &self,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: ErasedSink<'_, Self::Out>,
+    ) -> Result<Flow> {
+        let mut sink = BatchSink::new(task, sink);
+        let flow = if C::COMMUTES {
+            combine_any_order::read(self, partition.index, task, &mut sink)?
         } else {
-            combine_in_order::read(self, partition.index, task, sink)
-        }
+            combine_in_order::read(self, partition.index, task, &mut sink)?
+        };
+        Ok(sink.end(flow))
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        count_erased(self, partition, task)
     }
 }
 
@@ -47,10 +62,25 @@ where
     where
         S: FnMut(Self::Out) -> Flow,
     {
-        if C::COMMUTES {
-            combine_any_order::run_in_place(self, partition, task, sink)
+        run_into(self, partition, task, sink)
+    }
+
+    fn run_erased(
+        &self,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: ErasedSink<'_, Self::Out>,
+    ) -> Result<Flow> {
+        let mut sink = BatchSink::new(task, sink);
+        let flow = if C::COMMUTES {
+            combine_any_order::run_in_place(self, partition, task, &mut sink)?
         } else {
-            combine_in_order::run_in_place(self, partition, task, sink)
-        }
+            combine_in_order::run_in_place(self, partition, task, &mut sink)?
+        };
+        Ok(sink.end(flow))
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        count_erased(self, partition, task)
     }
 }

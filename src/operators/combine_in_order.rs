@@ -7,7 +7,7 @@ use super::combining::{CombineInPlace, CombineRead, Combining};
 use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::Result;
-use crate::pipeline::{Owned, Pipeline, Ref};
+use crate::pipeline::{BatchSink, Owned, Pipeline, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Combine, OrderedCombiner, OrderedOutputs};
 use crate::task::{Flow, Partition, Resources, StageWorker, Task};
@@ -81,11 +81,12 @@ where
         let end = index + 1;
         let ends_group = end.is_multiple_of(partitions_per_task) || self.partitions == Some(end);
         let outcome = task.call_batched(site, || {
-            combiner.flush()?;
-            if !ends_group {
-                return Ok(());
-            }
+            // A group of one partition may be so small that it needs no tables.
             if partitions_per_task > 1 {
+                combiner.flush()?;
+                if !ends_group {
+                    return Ok(());
+                }
                 task.leave_partition();
             }
             combiner.end_group()
@@ -104,15 +105,14 @@ pub(super) fn read<C: Combine>(
     combined: &CombineRead<C>,
     partition: usize,
     task: &Task<'_>,
-    sink: &mut impl FnMut((Owned<C::Key>, C::Combined)) -> Flow,
+    sink: &mut BatchSink<'_, (Owned<C::Key>, C::Combined)>,
 ) -> Result<Flow> {
     let (site, resources) = (combined.site, task.resources());
     let outputs = task.map_outputs(combined.shuffle, |blocks| {
         OrderedOutputs::import(combined.partitioner, blocks, resources)
     })?;
-    let each = |key, value| sink((key, value));
     let flow = task.call(&site, || {
-        outputs.read(partition, &*combined.combine, resources, each)
+        outputs.read(partition, &*combined.combine, resources, pushing::<C>(sink))
     });
     flow.map_err(|error| error.at(site))
 }
@@ -122,7 +122,7 @@ pub(super) fn run_in_place<P, C>(
     combined: &CombineInPlace<P, C>,
     partition: Partition,
     task: &Task<'_>,
-    sink: &mut impl FnMut((Owned<C::Key>, C::Combined)) -> Flow,
+    sink: &mut BatchSink<'_, (Owned<C::Key>, C::Combined)>,
 ) -> Result<Flow>
 where
     P: Pipeline,
@@ -143,14 +143,20 @@ where
     if flow.is_break() {
         return Ok(flow);
     }
-    let mut each = |key, value| sink((key, value));
     let flow = task.call_batched(site, || {
-        if let Some(flow) = combiner.read_tables(&mut each)? {
+        if let Some(flow) = combiner.read_tables(&mut pushing::<C>(sink))? {
             return Ok(flow);
         }
         combiner.end_group()?;
         combiner.commit()?;
-        outputs.read(index, combine, resources, each)
+        outputs.read(index, combine, resources, pushing::<C>(sink))
     });
     flow.map_err(|error| error.at(*site))
+}
+
+/// Returns the function that pushes pairs into `sink`. Its type is the same for both operators.
+fn pushing<'s, 'e, C: Combine>(
+    sink: &'s mut BatchSink<'e, (Owned<C::Key>, C::Combined)>,
+) -> impl FnMut(Owned<C::Key>, C::Combined) -> Flow + use<'s, 'e, C> {
+    |key, value| sink.push((key, value))
 }

@@ -54,7 +54,7 @@ impl From<Error> for PartUnread {
 }
 
 /// Reads the records of a part.
-pub(super) struct PartReader<'r> {
+pub(super) struct CsvPartReader<'r> {
     options: &'r CsvOptions,
     reading: &'r Reading<'r>,
     input: Box<dyn Read + Send>,
@@ -70,7 +70,7 @@ pub(super) struct PartReader<'r> {
     buffer: Vec<u8>,
 }
 
-impl<'r> PartReader<'r> {
+impl<'r> CsvPartReader<'r> {
     pub(super) fn open(
         part: &CsvPart,
         options: &'r CsvOptions,

@@ -10,7 +10,7 @@ use super::records_by_key::Pairs;
 use super::sides::Side;
 use super::values::Values;
 use crate::error::Result;
-use crate::pipeline::{Data, Key, Pipeline, Record, Ref};
+use crate::pipeline::{Data, Key, Pipeline, Record, Ref, count_erased};
 use crate::portable::portable;
 use crate::task::{Flow, Partition, Site, Task};
 
@@ -106,6 +106,10 @@ impl<K: Data + Eq, V: Data> Pipeline for Groups<K, V> {
     {
         let pushed = self.push_groups(partition, task, sink);
         pushed.map_err(|error| error.at(self.site))
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        count_erased(self, partition, task)
     }
 }
 

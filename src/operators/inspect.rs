@@ -21,7 +21,7 @@ where
 {
     type Out = T;
 
-    const KEEPS_KEYS: bool = true;
+    const KEEPS_RECORDS: bool = true;
 
     #[inline]
     fn push<K>(&self, record: Ref<'_, T>, task: &Task<'_>, sink: &mut K) -> Flow

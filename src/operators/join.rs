@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use super::cogroup::Sides;
 use super::sides::Side;
 use crate::error::Result;
-use crate::pipeline::{Pipeline, Record, Ref};
+use crate::pipeline::{Pipeline, Record, Ref, count_erased};
 use crate::portable::portable;
 use crate::shuffle::{Encode, GroupCursor, GroupValues, SortedGroups, ValueBuffer};
 use crate::task::{Flow, Partition, Site, StopCheck, Task};
@@ -83,6 +83,10 @@ impl<J: Joining> Pipeline for Joined<J> {
     {
         let pushed = self.push_rows(partition, task, sink);
         pushed.map_err(|error| error.at(self.site))
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        count_erased(self, partition, task)
     }
 }
 

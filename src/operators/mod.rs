@@ -2,9 +2,10 @@
 //!
 //! | operator | kind | order of the result |
 //! | --- | --- | --- |
-//! | `from_vec`, `from_iter`, `from_source`, `range`, `read_text` | source | of the source |
-//! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `text_steps`, `pipe`, `containing`, `inspect`, `try_step`, `map_partitions`, `key_is`, `group_values` | narrow | unchanged |
+//! | `from_vec`, `from_parts`, `from_iter`, `from_source`, `load`, `range`, `read_text` | source | of the source |
+//! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `text_steps`, `pipe`, `containing`, `matching`, `inspect`, `try_step`, `map_partitions`, `key_is`, `group_values` | narrow | unchanged |
 //! | `coalesce`, `persist`, `sample` | narrow | unchanged |
+//! | `results` | narrow | parts of several results, by partition |
 //! | `select_partitions` | narrow | of the list of partitions; within them unchanged |
 //! | `zip_partitions` | narrow | of the partitions of both bags |
 //! | `union` | narrow | the first bag, then the second; `pipeline::FlatUnion` is the union of many bags |
@@ -27,7 +28,7 @@
 //! | `combining` | the operators of `combine_by_key` as data |
 //! | `combine_any_order`, `combine_in_order` | `combine_by_key` if the order of combining cannot matter, and if it may |
 //! | `combines`, `joinings` | the special cases of `combine_by_key` and of `join` |
-//! | `scans`, `neighbours` | the special cases of `scan` |
+//! | `scans`, `neighbours`, `runs`, `ngrams`, `ranges` | the special cases of `scan` |
 //! | `random` | pseudorandom numbers by seed and place |
 //! | `values` | the values of a group as a stream |
 
@@ -51,6 +52,7 @@ pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod flat_map_emit;
 pub(crate) mod from_iter;
+pub(crate) mod from_parts;
 pub(crate) mod from_source;
 pub(crate) mod from_vec;
 pub(crate) mod group_by_key;
@@ -60,13 +62,17 @@ pub(crate) mod join;
 pub(crate) mod joinings;
 pub(crate) mod key_is;
 pub(crate) mod lend;
+pub(crate) mod load;
 pub(crate) mod located;
 pub(crate) mod map;
 pub(crate) mod map_init;
 pub(crate) mod map_partitions;
 pub(crate) mod map_side;
+#[cfg(feature = "regex")]
+pub(crate) mod matching;
 pub(crate) mod narrow;
 pub(crate) mod neighbours;
+pub(crate) mod ngrams;
 pub(crate) mod parse_fields;
 #[cfg(feature = "json")]
 pub(crate) mod parse_json;
@@ -76,11 +82,14 @@ pub(crate) mod pipe;
 pub(crate) mod positions;
 mod random;
 pub(crate) mod range;
+pub(crate) mod ranges;
 #[cfg(feature = "csv")]
 pub(crate) mod read_csv;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;
+pub(crate) mod results;
+pub(crate) mod runs;
 pub(crate) mod sample;
 pub(crate) mod sample_exact;
 pub(crate) mod scan;

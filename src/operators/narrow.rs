@@ -12,7 +12,7 @@ pub(crate) trait Step<In: Record + ?Sized>: Portable + Send + Sync + 'static {
     type Out: Record + ?Sized;
 
     /// Whether the step leaves the keys of pairs unchanged.
-    const KEEPS_KEYS: bool = false;
+    const KEEPS_RECORDS: bool = false;
 
     /// Processes one record and pushes the results into `sink`.
     fn push<S>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut S) -> Flow

@@ -5,12 +5,13 @@ mod keeper;
 mod level;
 mod replayed;
 mod store;
+mod stored_parent;
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lineage::StoredNode;
-use crate::pipeline::{Boxed, Pipeline, Record, Ref, Storable};
+use crate::pipeline::{Pipeline, Record, Ref, Storable};
 use crate::portable::{Loader, Portable, Saver};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
@@ -20,6 +21,7 @@ use replayed::replay_or_compute;
 pub(crate) use elsewhere::StoreElsewhere;
 pub use level::StorageLevel;
 pub(crate) use store::Store;
+pub(crate) use stored_parent::StoredParent;
 
 /// Location of the store: in this process, or in another.
 pub(crate) enum Keeping {
@@ -28,26 +30,45 @@ pub(crate) enum Keeping {
 }
 
 pub(crate) struct Persist<T: Record + ?Sized> {
-    pub(crate) parent: Boxed<T>,
+    pub(crate) parent: StoredParent<T>,
     pub(crate) keeping: Keeping,
     pub(crate) site: Site,
 }
 
 impl<T: Record + ?Sized> Portable for Persist<T> {
+    /// Of a loop that persists a bag in each round, sends the last two rounds, not all of them. A worker computes a
+    /// damaged partition of the last round from the one before. If both are damaged, the driver
+    /// [forgets](crate::lineage::StoredNode::forget) the partition of the last one, and sends more.
     fn save(&self, to: &mut Saver) -> Result<()> {
-        self.parent.save(to)?;
         self.site.save(to)?;
-        match &self.keeping {
-            Keeping::Here(store) => to.data(&store.export()?),
-            Keeping::Elsewhere(store) => to.data(store),
+        let Keeping::Here(store) = &self.keeping else {
+            return Err(Error::internal("a stage is sent by a worker".to_owned()));
+        };
+        let elsewhere = store.export()?;
+        let is_complete = store.count() == Some(elsewhere.partitions());
+        to.data(&elsewhere)?;
+        let is_backup = is_complete && to.is_in_backup();
+        to.data(&is_backup)?;
+        match &self.parent {
+            StoredParent::Known(parent) if !is_backup => {
+                to.within(is_complete, |to| parent.save(to))?;
+                Ok(())
+            }
+            parent => to.data(&parent.partitions()),
         }
     }
 
     fn load(from: &mut Loader<'_>) -> Result<Self> {
+        let site = Portable::load(from)?;
+        let keeping = Keeping::Elsewhere(from.data()?);
+        let parent = match from.data()? {
+            true => StoredParent::LeftOut(from.data()?),
+            false => StoredParent::Known(Portable::load(from)?),
+        };
         Ok(Self {
-            parent: Portable::load(from)?,
-            site: Portable::load(from)?,
-            keeping: Keeping::Elsewhere(from.data()?),
+            parent,
+            keeping,
+            site,
         })
     }
 }
@@ -60,14 +81,15 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
     }
 
     fn stream(&self) -> PartitionStream<'_> {
-        let Keeping::Here(store) = &self.keeping else {
-            return self.parent.stream();
+        let (Keeping::Here(store), StoredParent::Known(parent)) = (&self.keeping, &self.parent)
+        else {
+            unreachable!("only the driver reads the partitions")
         };
         if store.is_complete() {
             let mut indices = 0..store.count().unwrap_or(0);
             return Box::new(move || Ok(indices.next().map(Partition::at)));
         }
-        let mut parent = self.parent.stream();
+        let mut parent = parent.stream();
         let mut count = 0;
         Box::new(move || {
             let next = parent()?;
@@ -93,7 +115,7 @@ impl<T: Storable + ?Sized> Pipeline for Persist<T> {
         let Some(parts) = store.get(index) else {
             return self.compute(store, partition, task, sink);
         };
-        let is_computable = partition.has_payload() || self.parent.partitions().is_some();
+        let is_computable = self.parent.can_compute(&partition);
         replay_or_compute(parts, is_computable, self.site, task, sink, |_, sink| {
             store.remove(index);
             let sink = &mut |record: Ref<'_, T>| sink(record);
@@ -115,8 +137,12 @@ impl<T: Storable + ?Sized> Persist<T> {
         S: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
         let index = partition.index;
+        let parent = self.parent.get()?;
+        if store.is_closed() {
+            return parent.run(partition, task, sink);
+        }
         let mut keeper = Keeper::new(store, &task.resources().stop);
-        let flow = self.parent.run(partition, task, &mut |record| {
+        let flow = parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be user code.
             let kept = task.call(&self.site, || keeper.push::<T>(T::peek(&record)));
             match kept {

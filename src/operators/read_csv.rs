@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::csv_records::{CsvOptions, CsvPart, PartReader, PartUnread};
+use super::csv_records::{CsvOptions, CsvPart, CsvPartReader, PartUnread};
 use super::from_source::{Reading, Source};
 use super::read_text::describe;
 use crate::error::{BoxError, Result};
@@ -88,7 +88,7 @@ impl<U: DeserializeOwned + 'static> Source for ReadCsv<U> {
         mut emit: impl FnMut(U) -> ControlFlow<()>,
     ) -> Result<(), BoxError> {
         for part in split {
-            let read = PartReader::open(part, &self.options, reading)
+            let read = CsvPartReader::open(part, &self.options, reading)
                 .and_then(|reader| reader.read(&mut emit));
             match (read, &self.options.bad) {
                 (Ok(ControlFlow::Continue(())), _) => {}

@@ -86,7 +86,7 @@ enum Pulled {
         #[serde(with = "plain")]
         path: Arc<Path>,
         piece: TextPiece,
-        /// Whether it is the first piece of its file.
+        /// Whether no earlier piece of the file has text.
         is_first: bool,
         input_bytes: u64,
     },
@@ -106,18 +106,19 @@ impl<T: ?Sized> ReadText<T> {
     /// Returns a partition for each portion, except that each piece of a stream is a partition.
     fn stream(&self) -> PartitionStream<'_> {
         let mut portions = self.portions.iter().enumerate();
-        let mut open: Option<(Arc<Path>, TextPieces, bool)> = None;
+        let mut open: Option<(Arc<Path>, TextPieces)> = None;
+        let mut is_first = false;
         let mut partitions = 0;
         Box::new(move || {
             let pulled = loop {
-                if let Some((path, pieces, is_first)) = &mut open {
+                if let Some((path, pieces)) = &mut open {
                     if let Some(piece) = pieces.next_piece()? {
                         let input_bytes = pieces.count_input_bytes();
                         let path = Arc::clone(path);
                         break Pulled::Piece {
                             path,
                             piece,
-                            is_first: mem::take(is_first),
+                            is_first: mem::take(&mut is_first),
                             input_bytes,
                         };
                     }
@@ -127,7 +128,8 @@ impl<T: ?Sized> ReadText<T> {
                     None => return Ok(None),
                     Some((_, Portion::Stream(split))) => {
                         let pieces = TextPieces::open(split, &self.options, PIECE_BYTES)?;
-                        open = Some((Arc::clone(&split.path), pieces, true));
+                        open = Some((Arc::clone(&split.path), pieces));
+                        is_first = true;
                     }
                     Some((index, _)) => break Pulled::Portion(index),
                 }
@@ -149,16 +151,27 @@ impl<T: ?Sized> ReadText<T> {
         task: &Task<'_>,
         push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>) -> Result<Flow>,
     ) -> Result<Flow> {
+        self.for_each_file_block(partition, task, &mut |path, block, _| push(path, block))
+    }
+
+    /// Pushes the blocks of a partition, each with the path of its file, and with whether it is the first of that file.
+    pub(super) fn for_each_file_block(
+        &self,
+        partition: Partition,
+        task: &Task<'_>,
+        push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>, bool) -> Result<Flow>,
+    ) -> Result<Flow> {
         let index = partition.index;
         let portion = match partition.into_payload::<Pulled>() {
             Some(Pulled::Piece {
                 path,
                 piece,
+                is_first,
                 input_bytes,
                 ..
             }) => {
                 task.count_read(input_bytes);
-                return push(&path, piece.block());
+                return push(&path, piece.block(), is_first);
             }
             Some(Pulled::Portion(index)) => &self.portions[index],
             None => &self.portions[index],
@@ -175,17 +188,18 @@ impl<T: ?Sized> ReadText<T> {
         &self,
         splits: &[Split],
         task: &Task<'_>,
-        push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>) -> Result<Flow>,
+        push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>, bool) -> Result<Flow>,
     ) -> Result<Flow> {
         let own = SplitReader::default();
         let reader = task.split_reader().unwrap_or(&own);
         for split in splits {
             let count = &|bytes| task.count_read(bytes);
+            let mut is_first = split.start == 0;
             let flow = reader.read(split, &self.options, count, &mut |block| {
                 if task.is_stopped() {
                     return Ok(ControlFlow::Break(()));
                 }
-                push(&split.path, block)
+                push(&split.path, block, mem::take(&mut is_first))
             })?;
             if flow.is_break() {
                 return Ok(flow);
@@ -394,7 +408,7 @@ impl Pipeline for ReadText<[u8]> {
 }
 
 /// Tracks the current record, and reports it to the task if an error or a panic occurs.
-struct TextOrigin<'a, 'job> {
+pub(super) struct TextOrigin<'a, 'job> {
     task: &'a Task<'job>,
     /// Address of the record, and the position, of another text whose closure reads this text.
     around: (Option<NonZeroUsize>, SourcePosition),
@@ -402,7 +416,7 @@ struct TextOrigin<'a, 'job> {
 
 impl<'a, 'job> TextOrigin<'a, 'job> {
     /// `offset` is that of the block in the file.
-    fn new(
+    pub(super) fn new(
         task: &'a Task<'job>,
         path: &Arc<Path>,
         block: &[u8],
@@ -416,7 +430,7 @@ impl<'a, 'job> TextOrigin<'a, 'job> {
     }
 
     /// Returns `flow`. If it breaks because of an error, reports the record first.
-    fn watch(&self, flow: Flow) -> Flow {
+    pub(super) fn watch(&self, flow: Flow) -> Flow {
         if flow.is_break() && self.task.has_failed() {
             self.task.note_origin();
         }

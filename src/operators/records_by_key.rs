@@ -96,15 +96,11 @@ where
             KeyUse::Nothing | KeyUse::Noted => None,
         };
         let mut join_filter = JoinFilter::new(by.as_ref().and_then(|by| by.keys.filter()));
-        let is_noted = matches!(kind.keys, KeyUse::Noted);
-        let (grouper, keys, resources) = (&mut self.grouper, &mut self.keys, task.resources());
-        let _ = group::<P, E>(&**parent, partition, task, *site, grouper, |position| {
-            if is_noted {
-                keys.note(position, resources);
-            }
-            join_filter.may_match(position)
-        })?;
-        resources.progress.add_dropped(join_filter.dropped());
+        let noted = matches!(kind.keys, KeyUse::Noted).then_some(&mut self.keys);
+        let is_wanted = wanted(noted, &mut join_filter, task.resources());
+        let grouper = &mut self.grouper;
+        let _ = group::<P, E>(&**parent, partition, task, *site, grouper, is_wanted)?;
+        task.resources().progress.add_dropped(join_filter.dropped());
         Ok(())
     }
 
@@ -114,6 +110,21 @@ where
         committed.map_err(|error| error.at(site))?;
         self.outputs.keys.add(self.keys);
         Ok(())
+    }
+}
+
+/// Returns the function that notes the position of a key, if `keys` is given, and returns whether the key passes the join
+/// filter. Its type does not depend on the records.
+fn wanted<'a, 'f>(
+    mut keys: Option<&'a mut FilterKeys>,
+    join_filter: &'a mut JoinFilter<'f>,
+    resources: &'a Resources,
+) -> impl FnMut(KeyPosition) -> bool + use<'a, 'f> {
+    move |position| {
+        if let Some(keys) = &mut keys {
+            keys.note(position, resources);
+        }
+        join_filter.may_match(position)
     }
 }
 
@@ -139,7 +150,7 @@ where
             Err(error) => task.fail_at(site, error),
         }
     })?;
-    let ended = grouper.end_task(is_wanted);
+    let ended = grouper.end_task(&mut is_wanted);
     ended.map_err(|error| error.at(site))?;
     Ok(flow)
 }

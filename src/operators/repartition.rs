@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::map_side::{MapSide, ShuffleKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
-use crate::pipeline::{Call, Data, Key, Peek, Pipeline, Record, Ref, Storable};
+use crate::pipeline::{Call, Data, Key, Peek, Pipeline, Record, Ref, Storable, count_erased};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{Divider, HashPartitioner, RecordBuffer, ShuffleOutputs, replay};
 use crate::task::{Flow, Partition, Resources, Site, StageWorker, Task};
@@ -253,5 +253,9 @@ impl<T: Storable + ?Sized> Pipeline for Repartitioned<T> {
             replay::<T, _, _>(outputs.open(partition.index), stop, sink)
         });
         flow.map_err(|error| error.at(self.site))
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        count_erased(self, partition, task)
     }
 }

@@ -8,7 +8,9 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::Boxed;
 use crate::portable::{Loader, Portable, Saver};
-use crate::shuffle::{Encode, GroupCursor, GroupOutputs, Grouper, HashPartitioner, KeyedOutputs};
+use crate::shuffle::{
+    Encode, GroupCursor, GroupOutputs, Grouper, HashPartitioner, KeyedOutputs, any_key,
+};
 use crate::task::{Partition, Resources, Site, Task};
 
 /// One side of a join, or the only side of a group.
@@ -94,7 +96,7 @@ fn group_in_place<E: Encode>(
     let outputs = GroupOutputs::new(partitioner, 1, false, &resources);
     let mut grouper = Grouper::new(&outputs, &resources);
     let at = Partition::at(partition);
-    let flow = group::<_, E>(parent, at, task, site, &mut grouper, |_| true)?;
+    let flow = group::<_, E>(parent, at, task, site, &mut grouper, any_key)?;
     if flow.is_break() {
         return Ok(None);
     }

@@ -9,7 +9,7 @@ use super::map_side::{MapSide, ShuffleKind, feed};
 use super::sides::of_no_shuffle;
 use crate::error::{Result, caught};
 use crate::id::ShuffleId;
-use crate::pipeline::{Boxed, Pipeline, Ref};
+use crate::pipeline::{BatchSink, Boxed, ErasedSink, Pipeline, Ref, count_erased, run_into};
 use crate::portable::{Portable, portable};
 use crate::shuffle::sort::{Sort, SortOutputs, SortWriter};
 use crate::task::{Flow, Partition, PartitionStream, Resources, Site, StageWorker, Task};
@@ -108,15 +108,35 @@ impl<S: Sort> Pipeline for SortRead<S> {
     where
         F: for<'a> FnMut(Ref<'a, S::Record>) -> Flow,
     {
+        run_into(self, partition, task, sink)
+    }
+
+    fn run_erased(
+        &self,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: ErasedSink<'_, S::Record>,
+    ) -> Result<Flow> {
+        let mut sink = BatchSink::new(task, sink);
         let outputs = task.map_outputs(self.shuffle, |blocks| {
             SortOutputs::import(self.partitions, blocks, task.resources())
         })?;
         // Merging runs user closures; their panics get this site. Later operators run inside this call, and set their
         // own site first.
         let flow = task.call(&self.site, || {
-            outputs.read(partition.index, &*self.sort, task.resources(), sink)
+            read(
+                &outputs,
+                partition.index,
+                &*self.sort,
+                task.resources(),
+                &mut sink,
+            )
         });
-        flow.map_err(|error| error.at(self.site))
+        Ok(sink.end(flow.map_err(|error| error.at(self.site))?))
+    }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        count_erased(self, partition, task)
     }
 }
 
@@ -146,6 +166,16 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
     where
         F: for<'a> FnMut(Ref<'a, S::Record>) -> Flow,
     {
+        run_into(self, partition, task, sink)
+    }
+
+    fn run_erased(
+        &self,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: ErasedSink<'_, S::Record>,
+    ) -> Result<Flow> {
+        let mut sink = BatchSink::new(task, sink);
         let index = partition.index;
         let resources = of_no_shuffle(task.resources());
         let partition_of_sort = if S::SAMPLED { 0 } else { index };
@@ -160,10 +190,31 @@ impl<S: Sort> Pipeline for SortInPlace<S> {
         }
         let flow = task.call(&self.site, || {
             writer.finish()?;
-            outputs.read(partition_of_sort, &self.sort, &resources, sink)
+            read(
+                &outputs,
+                partition_of_sort,
+                &self.sort,
+                &resources,
+                &mut sink,
+            )
         });
-        flow.map_err(|error| error.at(self.site))
+        Ok(sink.end(flow.map_err(|error| error.at(self.site))?))
     }
+
+    fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        count_erased(self, partition, task)
+    }
+}
+
+/// Merges the outputs for a partition. The code is the same for both operators.
+fn read<S: Sort>(
+    outputs: &SortOutputs,
+    partition: usize,
+    sort: &S,
+    resources: &Resources,
+    sink: &mut BatchSink<'_, S::Record>,
+) -> Result<Flow> {
+    outputs.read(partition, sort, resources, &mut |record| sink.push(record))
 }
 
 #[cfg(test)]

@@ -106,6 +106,26 @@ impl<T: Text + ?Sized> Step<T> for Separated {
     }
 }
 
+/// The words of each record as Unicode defines them.
+#[cfg(feature = "unicode")]
+pub(crate) struct UnicodeWords;
+
+#[cfg(feature = "unicode")]
+portable! { [] UnicodeWords {} }
+
+#[cfg(feature = "unicode")]
+impl<T: Text + ?Sized> Step<T> for UnicodeWords {
+    type Out = T::Slice;
+
+    fn push<S>(&self, record: Ref<'_, T>, _: &Task<'_>, sink: &mut S) -> Flow
+    where
+        S: for<'a> FnMut(Ref<'a, T::Slice>) -> Flow,
+    {
+        let record = T::peek(&record).as_slice();
+        record.for_each_unicode_word(|word| sink(word))
+    }
+}
+
 /// Each record without white space at its ends.
 pub(crate) struct Trim;
 
@@ -231,7 +251,7 @@ impl Portable for ContainingAny {
 impl<T: Text + ?Sized> Step<T> for ContainingAny {
     type Out = T;
 
-    const KEEPS_KEYS: bool = true;
+    const KEEPS_RECORDS: bool = true;
 
     #[inline]
     fn push<S>(&self, record: Ref<'_, T>, _: &Task<'_>, sink: &mut S) -> Flow

@@ -67,6 +67,21 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow;
 
+    /// Pushes the records of one partition into a sink whose type is erased.
+    ///
+    /// Operators whose code is long override it, so that the code exists once for all operators that share it.
+    #[doc(hidden)]
+    fn run_erased(
+        &self,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: ErasedSink<'_, Self::Out>,
+    ) -> Result<Flow> {
+        let mut sink = BatchSink::new(task, sink);
+        let flow = self.run(partition, task, &mut |record| sink.push(record))?;
+        Ok(sink.end(flow))
+    }
+
     /// Returns the number of records of one partition. Sources that can count without reading records override it.
     #[doc(hidden)]
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
@@ -173,9 +188,78 @@ impl<T: Record + ?Sized> std::fmt::Debug for Boxed<T> {
 }
 
 /// Where an erased pipeline puts its records.
-pub(crate) struct ErasedSink<'s, T: Record + ?Sized> {
+pub struct ErasedSink<'s, T: Record + ?Sized> {
     each: &'s mut dyn for<'a> FnMut(Ref<'a, T>) -> Flow,
     batch: &'s mut dyn FnMut(&mut Vec<Owned<T>>) -> Flow,
+}
+
+impl<T: Record + ?Sized> std::fmt::Debug for ErasedSink<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ErasedSink")
+    }
+}
+
+/// Collects records into batches for an erased sink.
+pub(crate) struct BatchSink<'s, T: Record + ?Sized> {
+    sink: ErasedSink<'s, T>,
+    batch: Vec<Owned<T>>,
+    /// Number of records at which the batch is handed on, and its maximum.
+    full: usize,
+    most: usize,
+}
+
+impl<'s, T: Record + ?Sized> BatchSink<'s, T> {
+    pub(crate) fn new(task: &Task<'_>, sink: ErasedSink<'s, T>) -> Self {
+        let most = match std::mem::needs_drop::<Owned<T>>() {
+            true => BATCH_OWNERS,
+            false => BATCH_RECORDS,
+        };
+        Self {
+            sink,
+            batch: Vec::new(),
+            // Small at first, so that whoever wants one record does not wait for a thousand.
+            full: 1,
+            most: most.min(BATCHED_RECORDS / task.boundaries().max(1)).max(1),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, record: Ref<'_, T>) -> Flow {
+        T::cross(record, &mut self.batch, self.sink.each)?;
+        if self.batch.len() < self.full {
+            return ControlFlow::Continue(());
+        }
+        self.full = (self.full * 2).min(self.most);
+        (self.sink.batch)(&mut self.batch)
+    }
+
+    /// Hands on the last records, unless `flow` ends the pipeline: nobody sees what came before an error.
+    pub(crate) fn end(mut self, flow: Flow) -> Flow {
+        if flow.is_continue() && !self.batch.is_empty() {
+            return (self.sink.batch)(&mut self.batch);
+        }
+        flow
+    }
+}
+
+/// Counts the records of one partition by the code that [`Pipeline::run_erased`] needs in any case.
+pub(crate) fn count_erased<P: Pipeline>(
+    pipeline: &P,
+    partition: Partition,
+    task: &Task<'_>,
+) -> Result<u64> {
+    let count = std::cell::Cell::new(0);
+    let each = &mut |_: Ref<'_, P::Out>| {
+        count.set(count.get() + 1);
+        Flow::Continue(())
+    };
+    let batch = &mut |batch: &mut Vec<Owned<P::Out>>| {
+        count.set(count.get() + batch.len() as u64);
+        batch.clear();
+        Flow::Continue(())
+    };
+    let _ = pipeline.run_erased(partition, task, ErasedSink { each, batch })?;
+    Ok(count.get())
 }
 
 /// A [`Pipeline`] that can be behind a pointer.
@@ -215,27 +299,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
     }
 
     fn run(&self, partition: Partition, task: &Task<'_>, sink: ErasedSink<'_, T>) -> Result<Flow> {
-        let mut batch = Vec::new();
-        // Small at first, so that whoever wants one record does not wait for a thousand.
-        let mut full = 1;
-        let most = match std::mem::needs_drop::<Owned<T>>() {
-            true => BATCH_OWNERS,
-            false => BATCH_RECORDS,
-        };
-        let most = most.min(BATCHED_RECORDS / task.boundaries().max(1)).max(1);
-        let flow = Pipeline::run(self, partition, task, &mut |record| {
-            T::cross(record, &mut batch, sink.each)?;
-            if batch.len() < full {
-                return ControlFlow::Continue(());
-            }
-            full = (full * 2).min(most);
-            (sink.batch)(&mut batch)
-        })?;
-        // What came before an error is not handed on: nobody will see it.
-        if flow.is_continue() && !batch.is_empty() {
-            return Ok((sink.batch)(&mut batch));
-        }
-        Ok(flow)
+        self.run_erased(partition, task, sink)
     }
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
@@ -267,30 +331,58 @@ impl<T: Record + ?Sized> Pipeline for Boxed<T> {
     where
         S: for<'a> FnMut(Ref<'a, T>) -> Flow,
     {
-        // Two closures cannot borrow one sink, and a record comes by one of them only.
-        let sink = std::cell::RefCell::new(sink);
-        task.in_boundary(|depth| {
-            let each: &mut dyn for<'a> FnMut(Ref<'a, T>) -> Flow = if depth <= SHALLOW {
-                &mut |record| (*sink.borrow_mut())(record)
-            } else {
-                &mut |record| stack::grown(|| (*sink.borrow_mut())(record))
-            };
-            let batch = &mut |batch: &mut Vec<Owned<T>>| {
-                let sink = &mut **sink.borrow_mut();
-                let mut hand_on = || {
-                    let mut records = batch.drain(..);
-                    records.try_for_each(|owned| T::lend(owned, &mut *sink))
-                };
-                task.behind_the_source(|| stack::grown(&mut hand_on))
-            };
-            stack::grown(|| {
-                self.erased()
-                    .run(partition, task, ErasedSink { each, batch })
-            })
-        })
+        run_into(self, partition, task, sink)
+    }
+
+    fn run_erased(
+        &self,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: ErasedSink<'_, T>,
+    ) -> Result<Flow> {
+        let mut deep;
+        let ErasedSink { each, batch } = sink;
+        let depth = task.enter_boundary();
+        let each = if depth <= SHALLOW {
+            each
+        } else {
+            deep = |record: Ref<'_, T>| stack::grown(|| each(record));
+            &mut deep
+        };
+        let batch = &mut |records: &mut Vec<Owned<T>>| {
+            task.behind_the_source(&mut || stack::grown(|| batch(records)))
+        };
+        let flow = stack::grown(|| {
+            let sink = ErasedSink { each, batch };
+            self.erased().run(partition, task, sink)
+        });
+        task.leave_boundary();
+        flow
     }
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
         stack::grown(|| self.pipeline.count(partition, task))
     }
+}
+
+/// Implements [`Pipeline::run`] by [`Pipeline::run_erased`].
+pub(crate) fn run_into<P, S>(
+    pipeline: &P,
+    partition: Partition,
+    task: &Task<'_>,
+    sink: &mut S,
+) -> Result<Flow>
+where
+    P: Pipeline,
+    S: for<'a> FnMut(Ref<'a, P::Out>) -> Flow,
+{
+    // Two closures cannot borrow one sink, and a record comes by one of them only.
+    let sink = std::cell::RefCell::new(sink);
+    let each = &mut |record: Ref<'_, P::Out>| (*sink.borrow_mut())(record);
+    let batch = &mut |batch: &mut Vec<Owned<P::Out>>| {
+        let sink = &mut **sink.borrow_mut();
+        let mut records = batch.drain(..);
+        records.try_for_each(|owned| P::Out::lend(owned, &mut *sink))
+    };
+    pipeline.run_erased(partition, task, ErasedSink { each, batch })
 }

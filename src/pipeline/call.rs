@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::{Data, Peek, Record};
+use super::{ClosureState, Data, Peek, Record};
 use crate::portable::{Portable, portable};
 
 /// A closure together with everything that it needs besides its arguments. `A` is the tuple of these arguments.
@@ -20,7 +20,7 @@ pub(crate) trait Call<A>: Portable + Send + Sync + 'static {
 pub(crate) struct Plain<F>(pub(crate) F);
 
 /// A closure whose first argument is a state, which [`with`](crate::Bag::with) attached.
-pub(crate) struct Stated<S, F>(pub(crate) Arc<S>, pub(crate) F);
+pub(crate) struct Stated<S, F>(pub(crate) ClosureState<S>, pub(crate) F);
 
 /// A closure of this crate whose first argument is a part of the operator, usually the user's closure.
 pub(crate) struct Given<C, F>(pub(crate) C, pub(crate) F);
@@ -32,7 +32,7 @@ pub(crate) struct Initial<I>(pub(crate) I);
 pub(crate) struct Reversed<C>(pub(crate) C);
 
 portable! { [F] Plain<F> { 0: code } }
-portable! { [S: Data + Sync, F] Stated<S, F> { 0: state, 1: code } }
+portable! { [S: Data + Sync, F] Stated<S, F> { 0: part, 1: code } }
 portable! { [C: Portable, F] Given<C, F> { 0: part, 1: code } }
 portable! { [I: Data] Initial<I> { 0: value } }
 portable! { [C: Portable] Reversed<C> { 0: part } }
@@ -95,7 +95,7 @@ macro_rules! call {
 
             #[inline(always)]
             fn call(&self, ($($argument,)*): ($($type,)*)) -> U {
-                (self.1)(&self.0, $($argument),*)
+                (self.1)(self.0.get(), $($argument),*)
             }
         }
 

@@ -16,7 +16,25 @@ const GROWTH_BYTES: usize = 8 << 20;
 /// Runs `work` on this stack, or on an additional one if this one has less than `MIN_FREE_BYTES` left.
 #[inline]
 pub(super) fn grown<R>(work: impl FnOnce() -> R) -> R {
-    stacker::maybe_grow(MIN_FREE_BYTES, GROWTH_BYTES, work)
+    if has_free_bytes() {
+        return work();
+    }
+    let mut work = Some(work);
+    let mut result = None;
+    on_new_stack(&mut || result = work.take().map(|work| work()));
+    match result {
+        Some(result) => result,
+        None => unreachable!("the work has run"),
+    }
+}
+
+fn has_free_bytes() -> bool {
+    stacker::remaining_stack().is_some_and(|bytes| bytes >= MIN_FREE_BYTES)
+}
+
+#[cold]
+fn on_new_stack(work: &mut dyn FnMut()) {
+    stacker::grow(GROWTH_BYTES, work);
 }
 
 /// A stream of partitions that can be nested as deeply as its pipeline.

@@ -1,8 +1,11 @@
 //! Records that can be stored as bytes, one by one.
 
+use std::any::TypeId;
+
 use super::{Data, Peek, Record, Ref, owned_bytes, text_bytes};
 use crate::error::Result;
 use crate::storage::codec;
+use crate::storage::schema::schema_of;
 
 /// A record that can be stored as bytes and restored: the bound of [`persist`](crate::Bag::persist) and
 /// [`repartition`](crate::Bag::repartition).
@@ -42,7 +45,15 @@ pub trait Storable: Record<Owned: Data> {
     /// of bytes that were checked.
     #[doc(hidden)]
     fn check(record: Peek<'_, Self>) -> Result<usize>;
+
+    /// Describes the bytes of the records of this type. Types with equal descriptions can restore each other's records.
+    #[doc(hidden)]
+    fn schema() -> String;
 }
+
+/// No [schema](crate::storage::schema) that is traced is equal to these.
+const TEXT_SCHEMA: &str = "text";
+const BYTES_SCHEMA: &str = "byte string";
 
 impl<T: Data> Storable for T {
     #[inline]
@@ -65,6 +76,14 @@ impl<T: Data> Storable for T {
     fn check(record: &T) -> Result<usize> {
         codec::check(record)
     }
+
+    fn schema() -> String {
+        match owned_bytes::is_bytes::<T>() {
+            true if TypeId::of::<T>() == TypeId::of::<String>() => TEXT_SCHEMA.to_owned(),
+            true => BYTES_SCHEMA.to_owned(),
+            false => schema_of::<T>(),
+        }
+    }
 }
 
 impl Storable for str {
@@ -82,6 +101,10 @@ impl Storable for str {
     fn check(_: &str) -> Result<usize> {
         Ok(0)
     }
+
+    fn schema() -> String {
+        TEXT_SCHEMA.to_owned()
+    }
 }
 
 impl Storable for [u8] {
@@ -98,5 +121,9 @@ impl Storable for [u8] {
 
     fn check(_: &[u8]) -> Result<usize> {
         Ok(0)
+    }
+
+    fn schema() -> String {
+        BYTES_SCHEMA.to_owned()
     }
 }

@@ -5,6 +5,8 @@ use std::str::{self, Utf8Error};
 
 use super::Record;
 use crate::task::Flow;
+#[cfg(feature = "regex")]
+use crate::text::TextRegex;
 use crate::text::{
     Delimiter, for_each_byte_line, for_each_byte_word, for_each_line, for_each_word,
 };
@@ -39,11 +41,19 @@ pub trait Text: AsRef<[u8]> + for<'a> Record<Peek<'a> = &'a Self> {
 
 /// `str` or `[u8]`.
 pub trait TextSlice: Text<Slice = Self> + for<'a> Record<Ref<'a> = &'a Self> {
+    #[cfg(feature = "regex")]
+    #[doc(hidden)]
+    type Regex: TextRegex<Self>;
+
     #[doc(hidden)]
     fn for_each_word(&self, f: impl FnMut(&Self) -> Flow) -> Flow;
 
     #[doc(hidden)]
     fn for_each_record(&self, delimiter: &Delimiter, f: impl FnMut(&Self) -> Flow) -> Flow;
+    /// Calls `f` with each word as defined by Unicode, in order, until it breaks.
+    #[cfg(feature = "unicode")]
+    #[doc(hidden)]
+    fn for_each_unicode_word(&self, f: impl FnMut(&Self) -> Flow) -> Flow;
 
     /// Fails if these are bytes that are not UTF-8.
     #[doc(hidden)]
@@ -86,9 +96,17 @@ macro_rules! text {
 text! { str, str; String, str; [u8], [u8]; Vec<u8>, [u8]; }
 
 impl TextSlice for str {
+    #[cfg(feature = "regex")]
+    type Regex = regex::Regex;
+
     #[inline(always)]
     fn for_each_word(&self, f: impl FnMut(&str) -> Flow) -> Flow {
         for_each_word(self, f)
+    }
+
+    #[cfg(feature = "unicode")]
+    fn for_each_unicode_word(&self, f: impl FnMut(&str) -> Flow) -> Flow {
+        unicode_segmentation::UnicodeSegmentation::unicode_words(self).try_for_each(f)
     }
 
     #[inline(always)]
@@ -130,6 +148,9 @@ impl TextSlice for str {
 }
 
 impl TextSlice for [u8] {
+    #[cfg(feature = "regex")]
+    type Regex = regex::bytes::Regex;
+
     #[inline(always)]
     fn for_each_word(&self, f: impl FnMut(&[u8]) -> Flow) -> Flow {
         for_each_byte_word(self, f)
@@ -138,6 +159,15 @@ impl TextSlice for [u8] {
     #[inline(always)]
     fn for_each_record(&self, delimiter: &Delimiter, f: impl FnMut(&[u8]) -> Flow) -> Flow {
         for_each_byte_line(self, delimiter, f)
+    }
+
+    #[cfg(feature = "unicode")]
+    fn for_each_unicode_word(&self, mut f: impl FnMut(&[u8]) -> Flow) -> Flow {
+        self.utf8_chunks().try_for_each(|chunk| {
+            chunk
+                .valid()
+                .for_each_unicode_word(|word| f(word.as_bytes()))
+        })
     }
 
     #[inline]

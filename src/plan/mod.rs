@@ -2,6 +2,7 @@
 
 mod description;
 mod render;
+mod svg;
 
 pub use description::{Plan, PlanOperator, PlanStage, StageOutput};
 
@@ -208,6 +209,8 @@ fn sources_first<'n>(
     // A node with its dependencies waits until these have been visited.
     let mut to_visit = vec![(node, None)];
     while let Some((node, needed)) = to_visit.pop() {
+        #[cfg(test)]
+        crate::lineage::VISITED.set(crate::lineage::VISITED.get() + 1);
         if let Some(needed) = needed {
             nodes.push((node, needed));
         } else if seen.insert(node.id) {

@@ -5,7 +5,15 @@ use std::fmt::{self, Write};
 use itertools::Itertools;
 
 use super::{Plan, PlanOperator, PlanStage, StageOutput};
-use crate::lineage::quoted;
+use crate::drawing::quoted;
+
+/// An arrow of a graph of stages.
+pub(super) struct Arrow<'p> {
+    /// Number of the stage where it begins.
+    pub(super) from: usize,
+    pub(super) label: &'p str,
+    pub(super) is_filter: bool,
+}
 
 impl Plan {
     /// Returns the stages as a [Graphviz](https://graphviz.org) graph: a box for each stage with its operators, and an
@@ -40,26 +48,44 @@ impl Plan {
             stage.partitions_text()
         );
         writeln!(text, "    s{number} [label={}];", quoted(&label))?;
-        let reads = operators.iter().flat_map(|operator| &operator.reads);
-        for from in reads.unique() {
-            let label = match &self.stages()[from - 1].output {
+        for arrow in self.arrows(stage) {
+            let Arrow { from, label, .. } = arrow;
+            let style = if arrow.is_filter {
+                ", style=dashed"
+            } else {
+                ""
+            };
+            writeln!(text, "    s{from} -> s{number} [label=\"{label}\"{style}];")?;
+        }
+        Ok(())
+    }
+
+    /// Returns the arrows that lead to a stage.
+    pub(super) fn arrows(&self, stage: &PlanStage) -> Vec<Arrow<'_>> {
+        let reads = stage.operators.iter().flat_map(|operator| &operator.reads);
+        let arrow = |from: &usize| Arrow {
+            from: *from,
+            label: match &self.stages()[from - 1].output {
                 StageOutput::Shuffle { partitioning, .. } => partitioning,
                 StageOutput::Broadcast { .. } => "broadcast",
                 StageOutput::Result => "",
-            };
-            writeln!(text, "    s{from} -> s{number} [label=\"{label}\"];")?;
-        }
+            },
+            is_filter: false,
+        };
+        let mut arrows: Vec<_> = reads.unique().map(arrow).collect();
         if let StageOutput::Shuffle {
-            filtered_by: Some(filter),
+            filtered_by: Some(from),
             ..
         } = stage.output
         {
-            writeln!(
-                text,
-                "    s{filter} -> s{number} [label=\"filter\", style=dashed];"
-            )?;
+            let label = "filter";
+            arrows.push(Arrow {
+                from,
+                label,
+                is_filter: true,
+            });
         }
-        Ok(())
+        arrows
     }
 
     /// Returns the lineage of the bag as a [Graphviz](https://graphviz.org) graph: a box for each operator, an arrow for
@@ -86,7 +112,7 @@ impl fmt::Display for Plan {
 }
 
 impl PlanStage {
-    fn partitions_text(&self) -> String {
+    pub(super) fn partitions_text(&self) -> String {
         self.partitions
             .map_or_else(|| "as they come".to_owned(), |n| n.to_string())
     }
@@ -114,7 +140,7 @@ impl fmt::Display for PlanStage {
 
 impl PlanOperator {
     /// Returns the name and the detail.
-    fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         if self.detail.is_empty() {
             self.name.to_owned()
         } else {

@@ -16,6 +16,8 @@ pub struct Saver {
     bytes: Vec<u8>,
     /// The operator whose parts are being saved.
     site: Option<Site>,
+    /// Whether workers need the parts only if stored partitions are damaged.
+    is_in_backup: bool,
 }
 
 impl Saver {
@@ -40,6 +42,24 @@ impl Saver {
     pub(crate) fn site(&mut self, site: Site) -> Result<()> {
         self.site = Some(site);
         self.data(&(site.operator, site.location))
+    }
+
+    /// Returns whether workers need these parts only to compute partitions that are already stored.
+    pub(crate) fn is_in_backup(&self) -> bool {
+        self.is_in_backup
+    }
+
+    /// Saves the pipeline from which stored partitions were computed. If all of them are stored, it is a backup.
+    pub(crate) fn within(
+        &mut self,
+        is_stored: bool,
+        save: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let outer = self.is_in_backup;
+        self.is_in_backup |= is_stored;
+        let saved = save(self);
+        self.is_in_backup = outer;
+        saved
     }
 
     /// Writes a value of a type of this library.

@@ -55,12 +55,12 @@ impl<R> State<'_, R> {
 }
 
 impl<'c, R> InOrder<'c, R> {
-    pub(crate) fn new(consume: impl FnMut(&Task<'_>, R) -> Flow + Send + 'c) -> Self {
+    pub(crate) fn new(consume: Consume<'c, R>) -> Self {
         Self(Mutex::new(State {
             next: 0,
             end: 0,
             waiting: VecDeque::new(),
-            consume: Some(Box::new(consume)),
+            consume: Some(consume),
         }))
     }
 
@@ -100,6 +100,11 @@ impl<'c, R> InOrder<'c, R> {
             return Ok(());
         }
         Err(out_of_place(state.next, "it is missing"))
+    }
+
+    /// Returns the number of results that have been consumed.
+    pub(crate) fn consumed(&self) -> usize {
+        self.lock().next
     }
 
     fn consume<'s>(&'s self, mut state: MutexGuard<'s, State<'c, R>>, task: &Task<'_>) -> Flow {
@@ -143,10 +148,10 @@ mod tests {
         let job = JobState::new(Resources::unlimited());
         let task = Task::new(&job, 1, 0);
         let mut seen = Vec::new();
-        let results = InOrder::new(|_, n| {
+        let results = InOrder::new(Box::new(|_, n| {
             seen.push(n);
             ControlFlow::Continue(())
-        });
+        }));
         for (first, parts) in [(2, "cd"), (0, "a"), (4, "e"), (1, "b")] {
             let parts = parts.chars().collect();
             results.put(&task, first, parts).unwrap();
@@ -161,10 +166,10 @@ mod tests {
         let job = JobState::new(Resources::unlimited());
         let task = Task::new(&job, 1, 0);
         let consumed = Mutex::new(0);
-        let results = InOrder::new(|_, count: usize| {
+        let results = InOrder::new(Box::new(|_, count: usize| {
             *consumed.lock().unwrap() += count;
             ControlFlow::Continue(())
-        });
+        }));
         results.put(&task, 0, vec![1, 1]).unwrap();
         results.put(&task, 3, vec![1, 1]).unwrap();
         for (first, count) in [(0, 1), (1, 1), (1, 2), (2, 2), (3, 1), (4, 1), (4, 2)] {
@@ -186,7 +191,7 @@ mod tests {
         let job = JobState::new(Resources::unlimited());
         let task = Task::new(&job, 1, 0);
         let results = RESULTS.get_or_init(|| {
-            InOrder::new(|task, n| {
+            InOrder::new(Box::new(|task, n| {
                 if n == 'a' {
                     // Simulates that this thread takes up other work of the stage.
                     let results = RESULTS.get().unwrap();
@@ -195,7 +200,7 @@ mod tests {
                 }
                 SEEN.lock().unwrap().push(n);
                 ControlFlow::Continue(())
-            })
+            }))
         });
         results.put(&task, 0, vec!['a']).unwrap();
         assert_eq!(*SEEN.lock().unwrap(), ['a', 'b', 'c']);

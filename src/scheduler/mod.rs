@@ -3,19 +3,25 @@
 mod exports;
 mod in_order;
 mod layers;
+mod limits;
 mod map_stages;
 mod plans;
+mod preview;
 mod queue;
 mod ready;
 mod remote;
 mod remote_stages;
 mod result;
 mod run;
+mod sampled;
 mod stage_table;
 mod stages;
+mod timer;
 mod watch;
 
 pub(crate) use in_order::InOrder;
+pub(crate) use limits::{JobLimits, JobScope};
+pub(crate) use preview::StageSample;
 pub(crate) use result::ResultStage;
 pub(crate) use run::StageRun;
 
@@ -23,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::events::{Event, JobEvents, JobOutcome, JobSummary};
+use crate::events::{Event, JobEvents, JobMonitor, JobOutcome, JobSummary};
 use crate::executor::{AnyExecutor, SharedSlots};
 use crate::id::ShuffleId;
 use crate::lineage::Node;
@@ -32,6 +38,7 @@ use crate::task::{JobState, Resources, Site, is_in_task};
 
 use exports::Exports;
 use plans::Plans;
+use timer::Timer;
 
 /// Minimum memory of a thread for a shuffle: enough to write a run, and to read four of them.
 const MIN_THREAD_BYTES: usize = 1 << 20;
@@ -50,6 +57,9 @@ pub(crate) struct Job {
     /// The slots of the executor, which the stages share.
     slots: SharedSlots,
     events: JobEvents,
+    monitor: Arc<JobMonitor>,
+    /// Ends the job at its deadline.
+    timer: Option<Timer>,
     /// The last event, or `None` after it has been sent.
     end: Mutex<Option<JobEnd>>,
 }
@@ -63,17 +73,18 @@ struct JobEnd {
 }
 
 impl Job {
-    /// Creates a job that computes `result` for the action at `site`. Nothing runs yet.
+    /// Creates a job that computes `result` for the action at `site`, until `limits` end it. Nothing runs yet.
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::NestedJob`] on a thread that runs a task, and [`ErrorKind::BudgetTooSmall`] if the budget
-    /// is too small for the threads.
+    /// Returns [`ErrorKind::NestedJob`] on a thread that runs a task, [`ErrorKind::BudgetTooSmall`] if the budget is too
+    /// small for the threads, and [`ErrorKind::Threads`] if no thread can wait for the deadline.
     pub(crate) fn new(
         result: &Arc<Node>,
         executor: AnyExecutor,
         resources: Resources,
         events: JobEvents,
+        limits: &JobLimits,
         site: Site,
     ) -> Result<Self> {
         if is_in_task() {
@@ -104,7 +115,13 @@ impl Job {
             outcome: JobOutcome::Cancelled,
         };
         let slots = SharedSlots::new(executor.slots());
-        Ok(Self {
+        let monitor = JobMonitor::new(
+            events.job(),
+            site.operator,
+            plan.stages(),
+            Arc::clone(&resources.progress),
+        );
+        let mut job = Self {
             state: Arc::new(JobState::new(resources)),
             executor,
             plan,
@@ -113,8 +130,12 @@ impl Job {
             exports: Exports::default(),
             slots,
             events,
+            monitor: Arc::new(monitor),
+            timer: None,
             end: Mutex::new(Some(end)),
-        })
+        };
+        job.timer = limits.apply(&job.state, &job.monitor, site)?;
+        Ok(job)
     }
 
     pub(crate) fn state(&self) -> &Arc<JobState> {
@@ -175,6 +196,7 @@ impl Job {
             summary, outcome, ..
         }) = end
         {
+            self.monitor.end();
             self.events.send_end(summary, outcome);
         }
     }

@@ -46,7 +46,38 @@ impl Job {
             idle: &|| {},
             is_recovery: false,
         };
-        self.run_remote(run, &self.plan.result_reads)?;
+        let (reports, _) = self.run_remote(run, &self.plan.result_reads)?;
+        let partitions = reports.iter().map(|report| report.chunks.len()).sum();
+        if partitions > 0 {
+            let task = Task::of_no_partition(&self.state, run.number);
+            let ended = |task: &Task<'_>| {
+                code.end_chunks(task, partitions);
+                Ok(())
+            };
+            in_task(|| task.guard(ended)).map_err(|error| error.of_stage(run.number))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a stage whose output is not needed. Its tasks use `resources`.
+    pub(super) fn run_remote_sample(
+        &self,
+        executor: &dyn RemoteExecutor,
+        number: usize,
+        node: &Arc<Node>,
+        code: &dyn StageCode,
+        resources: &Resources,
+    ) -> Result<()> {
+        let run = RemoteStageRun {
+            executor,
+            number,
+            code,
+            node,
+            resources,
+            idle: &|| {},
+            is_recovery: false,
+        };
+        self.run_remote(run, &[])?;
         Ok(())
     }
 

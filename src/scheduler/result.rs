@@ -1,5 +1,7 @@
 //! The last stage of a job: its tasks compute the result of the action.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use crate::error::Result;
 use crate::pipeline::{Action, Pipeline};
 use crate::portable::{FunctionEntry, Loader, Saver};
@@ -15,6 +17,15 @@ pub(crate) struct ResultStage<'p, P: Pipeline, A: Action<P::Out>> {
     pipeline: &'p P,
     action: &'p A,
     parts: InOrder<'p, A::Part>,
+    /// Parts of the partition whose chunks arrive, if they are held until it is known to be complete.
+    held: Option<Mutex<HeldChunks<A::Part>>>,
+}
+
+/// Chunks of one partition. Those of all partitions before it have been consumed.
+struct HeldChunks<R> {
+    /// `None` before the first chunk.
+    partition: Option<usize>,
+    parts: Vec<R>,
 }
 
 impl<'p, P: Pipeline, A: Action<P::Out>> ResultStage<'p, P, A> {
@@ -26,9 +37,49 @@ impl<'p, P: Pipeline, A: Action<P::Out>> ResultStage<'p, P, A> {
         Self {
             pipeline,
             action,
-            parts: InOrder::new(consume),
+            parts: InOrder::new(Box::new(consume)),
+            held: None,
         }
     }
+
+    /// Consumes the chunks of another process only once their partition is complete, if `holds` is `true`.
+    pub(crate) fn holding_chunks(mut self, holds: bool) -> Self {
+        self.held = holds.then(|| {
+            Mutex::new(HeldChunks {
+                partition: None,
+                parts: Vec::new(),
+            })
+        });
+        self
+    }
+
+    /// Returns the number of partitions, from the first on, whose results have been consumed, for a stage that holds
+    /// chunks.
+    pub(crate) fn partitions_done(&self) -> usize {
+        // Without chunks, the parts are those of partitions.
+        let held = self.held.as_ref().and_then(|held| lock(held).partition);
+        held.unwrap_or_else(|| self.parts.consumed())
+    }
+
+    /// Consumes the chunks that are held. Those that follow are of `partition`.
+    fn release(
+        &self,
+        task: &Task<'_>,
+        held: &Mutex<HeldChunks<A::Part>>,
+        partition: usize,
+    ) -> Flow {
+        let mut held = lock(held);
+        held.partition = Some(partition);
+        let parts = std::mem::take(&mut held.parts);
+        drop(held);
+        let mut parts = parts.into_iter();
+        parts.try_for_each(|part| self.parts.put_next(task, part))
+    }
+}
+
+/// A panic while the lock is held leaves the chunks consistent.
+fn lock<R>(held: &Mutex<HeldChunks<R>>) -> MutexGuard<'_, HeldChunks<R>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<P, A> StageCode for ResultStage<'_, P, A>
@@ -47,6 +98,7 @@ where
     fn worker<'s>(&'s self, _resources: &'s Resources) -> Box<dyn StageWorker + 's> {
         Box::new(ResultWorker {
             stage: self,
+            parts: &self.parts,
             computed: None,
             kept: Vec::new(),
         })
@@ -62,31 +114,55 @@ where
         self.action.save(to)
     }
 
-    fn accept(&self, task: &Task<'_>, _partition: usize, chunk: &[u8]) -> Result<Flow> {
+    fn accept(&self, task: &Task<'_>, partition: usize, chunk: &[u8]) -> Result<Flow> {
         let part = self.action.receive(chunk)?;
-        Ok(self.parts.put_next(task, part))
+        let Some(held) = &self.held else {
+            return Ok(self.parts.put_next(task, part));
+        };
+        let is_same = lock(held).partition == Some(partition);
+        let flow = match is_same {
+            true => Flow::Continue(()),
+            false => self.release(task, held, partition),
+        };
+        lock(held).parts.push(part);
+        Ok(flow)
+    }
+
+    fn end_chunks(&self, task: &Task<'_>, partitions: usize) {
+        if let Some(held) = &self.held {
+            let _ = self.release(task, held, partitions);
+        }
     }
 }
 
-struct ResultWorker<'s, 'p, P: Pipeline, A: Action<P::Out>> {
-    stage: &'s ResultStage<'p, P, A>,
-    /// The part of the last partition. It counts only if its task has not failed.
-    computed: Option<A::Part>,
-    /// Parts of consecutive partitions, with the number of the first. There is usually one such sequence. A thread that
-    /// finds damage also computes partitions of other threads, which need not be neighbours of its own.
-    kept: Vec<(usize, Vec<A::Part>)>,
+/// Computes parts of the result. Known only by their type, so that the code around it exists once for each type.
+trait ComputePart<R> {
+    fn compute(&self, partition: Partition, task: &Task<'_>) -> Result<R>;
 }
 
-impl<P, A> StageWorker for ResultWorker<'_, '_, P, A>
+impl<P, A> ComputePart<A::Part> for ResultStage<'_, P, A>
 where
     P: Pipeline,
     A: Action<P::Out>,
 {
+    fn compute(&self, partition: Partition, task: &Task<'_>) -> Result<A::Part> {
+        self.action.compute(self.pipeline, partition, task)
+    }
+}
+
+struct ResultWorker<'s, 'p, R> {
+    stage: &'s dyn ComputePart<R>,
+    parts: &'s InOrder<'p, R>,
+    /// The part of the last partition. It counts only if its task has not failed.
+    computed: Option<R>,
+    /// Parts of consecutive partitions, with the number of the first. There is usually one such sequence. A thread that
+    /// finds damage also computes partitions of other threads, which need not be neighbours of its own.
+    kept: Vec<(usize, Vec<R>)>,
+}
+
+impl<R: Send + 'static> StageWorker for ResultWorker<'_, '_, R> {
     fn run(&mut self, partition: Partition, task: &Task<'_>) -> Result<()> {
-        let ResultStage {
-            pipeline, action, ..
-        } = self.stage;
-        self.computed = Some(action.compute(*pipeline, partition, task)?);
+        self.computed = Some(self.stage.compute(partition, task)?);
         Ok(())
     }
 
@@ -107,7 +183,7 @@ where
     fn end_batch(&mut self, task: &Task<'_>) -> Result<()> {
         self.kept
             .drain(..)
-            .try_for_each(|(first, parts)| self.stage.parts.put(task, first, parts))
+            .try_for_each(|(first, parts)| self.parts.put(task, first, parts))
     }
 }
 
@@ -139,30 +215,48 @@ where
         partitions: Vec<Partition>,
         emit: &mut Emit<'_>,
     ) -> Result<Vec<MapBlock>> {
-        let split_reader = SplitReader::default();
-        for partition in partitions {
-            let index = partition.index;
-            let task = Task::new(job, number, index).reading_with(&split_reader);
-            // The last chunk is held back until the task is known to have succeeded.
-            let mut last = None;
-            let send = |task: &Task<'_>| {
-                let mut emit = |chunk| {
-                    // After a failure, the chunk may be incomplete.
-                    if task.has_failed() {
-                        return Ok(Flow::Break(()));
-                    }
-                    match last.replace(chunk) {
-                        Some(chunk) => emit(index, chunk, false),
-                        None => Ok(Flow::Continue(())),
-                    }
-                };
-                self.action.send(&self.pipeline, partition, task, &mut emit)
-            };
-            in_task(|| task.guard(send))?;
-            if let Some(chunk) = last {
-                let _ = emit(index, chunk, true)?;
-            }
-        }
-        Ok(Vec::new())
+        run_each(job, number, partitions, emit, &|partition, task, emit| {
+            self.action.send(&self.pipeline, partition, task, emit)
+        })
     }
+}
+
+/// Computes the part of one partition and emits it in chunks.
+type SendPart<'a> = dyn Fn(Partition, &Task<'_>, &mut EmitChunk<'_>) -> Result<()> + 'a;
+
+type EmitChunk<'a> = dyn FnMut(Vec<u8>) -> Result<Flow> + 'a;
+
+/// Computes the parts of the result for some partitions, and emits each in chunks.
+fn run_each(
+    job: &JobState,
+    number: usize,
+    partitions: Vec<Partition>,
+    emit: &mut Emit<'_>,
+    send: &SendPart<'_>,
+) -> Result<Vec<MapBlock>> {
+    let split_reader = SplitReader::default();
+    for partition in partitions {
+        let index = partition.index;
+        let task = Task::new(job, number, index).reading_with(&split_reader);
+        // The last chunk is held back until the task is known to have succeeded.
+        let mut last = None;
+        let send = |task: &Task<'_>| {
+            let mut emit = |chunk| {
+                // After a failure, the chunk may be incomplete.
+                if task.has_failed() {
+                    return Ok(Flow::Break(()));
+                }
+                match last.replace(chunk) {
+                    Some(chunk) => emit(index, chunk, false),
+                    None => Ok(Flow::Continue(())),
+                }
+            };
+            send(partition, task, &mut emit)
+        };
+        in_task(|| task.guard(send))?;
+        if let Some(chunk) = last {
+            let _ = emit(index, chunk, true)?;
+        }
+    }
+    Ok(Vec::new())
 }

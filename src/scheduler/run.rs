@@ -151,7 +151,7 @@ impl<'s, 'q> StageRun<'s, 'q> {
                 Claim::Counted(indices) => {
                     for index in indices.clone() {
                         if self.job.is_stopped() {
-                            return Ok(());
+                            return self.end_early(worker);
                         }
                         self.run_task(worker, &split_reader, index, Partition::at(index))?;
                     }
@@ -169,6 +169,14 @@ impl<'s, 'q> StageRun<'s, 'q> {
             self.send_done(partitions, elapsed, ThreadTally::take());
         }
         Ok(())
+    }
+
+    /// Emits the results of a batch that has been stopped, if the job may have a partial result.
+    fn end_early(&self, worker: &mut dyn StageWorker) -> Result<()> {
+        match self.job.has_exceeded_deadline() {
+            true => self.guard(|task| worker.end_batch(task)),
+            false => Ok(()),
+        }
     }
 
     /// Sends the event that this thread has done a batch of tasks, and the event of spilled records.
@@ -256,7 +264,10 @@ impl<'s, 'q> StageRun<'s, 'q> {
                 }
                 (outcome, _) => {
                     outcome?;
-                    worker.keep(index);
+                    // The task may have stopped before its last record.
+                    if !self.job.is_stopped() {
+                        worker.keep(index);
+                    }
                 }
             }
         }

@@ -55,6 +55,7 @@ impl Job {
         resources: Resources,
     ) -> Watch {
         let operator = node.site.operator;
+        self.monitor.begin_stage(stage, node);
         let start = Instant::now();
         if let Some(end) = &mut *self.lock_end() {
             end.start.get_or_insert(start);
@@ -76,6 +77,7 @@ impl Job {
 
     /// Sends the event that a stage has ended, and adds the stage to the summary.
     pub(super) fn end_stage(&self, watch: &Watch) {
+        self.monitor.end_stage(watch.stage);
         let summary = watch.summary();
         let scratch = &watch.resources.scratch;
         self.events

@@ -86,8 +86,7 @@ where
         return Err(encode_error::<T>(error));
     }
     check(record)?;
-    // Code that was compiled twice has two addresses of a name, and `check` may have met only one of them.
-    shapes::trusting(|| encode(record, bytes)).map_err(|error| {
+    encode(record, bytes).map_err(|error| {
         bytes.truncate(start);
         encode_error::<T>(error)
     })
@@ -156,6 +155,21 @@ pub(crate) fn decode<T: Deserialize<'static>>(bytes: &[u8]) -> Result<T> {
         Ok(record)
     } else {
         Err(trailing_bytes::<T>(rest.len()))
+    }
+}
+
+/// Decodes the record that takes up all of `bytes`, and returns the result of `f` for it. Unlike with [`decode`], a large
+/// record is not moved: the CPU would wait for each of its fields, because they are stored one by one, and read in
+/// larger units.
+#[inline(always)]
+pub(crate) fn decode_then<T: Deserialize<'static>, R>(
+    bytes: &[u8],
+    f: impl FnOnce(T) -> R,
+) -> Result<R> {
+    let mut decoder = Decoder::<false>::new(bytes);
+    match T::deserialize(&mut decoder) {
+        Ok(record) if decoder.bytes.is_empty() => Ok(f(record)),
+        _ => decode(bytes).map(f),
     }
 }
 

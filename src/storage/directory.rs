@@ -151,6 +151,13 @@ mod linux {
             Ok((open.dev(), open.ino()) == (found.dev(), found.ino()))
         }
 
+        /// Returns `true` if it is the subdirectory `name` of another directory.
+        pub(crate) fn is_in(&self, directory: &Self, name: &OsStr) -> io::Result<bool> {
+            let found = at::statat(&directory.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let open = at::fstat(&self.0)?;
+            Ok((open.st_dev, open.st_ino) == (found.st_dev, found.st_ino))
+        }
+
         /// Returns all entries of the directory.
         pub(crate) fn entries(&self) -> io::Result<Vec<(OsString, FileKind)>> {
             at::seek(&self.0, SeekFrom::Start(0))?;
@@ -232,6 +239,10 @@ mod other {
 
         pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
             Ok(self.0 == path && path.is_dir())
+        }
+
+        pub(crate) fn is_in(&self, directory: &Self, name: &OsStr) -> io::Result<bool> {
+            Ok(self.0 == directory.0.join(name))
         }
 
         pub(crate) fn entries(&self) -> io::Result<Vec<(OsString, FileKind)>> {

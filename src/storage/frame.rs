@@ -139,10 +139,7 @@ impl Header {
     }
 
     fn frame(&self) -> Frame {
-        Frame {
-            records: self.records,
-            stored_bytes: HEADER_BYTES + self.stored_bytes,
-        }
+        Frame::of(&self.bytes, self.records, HEADER_BYTES + self.stored_bytes)
     }
 }
 
@@ -166,6 +163,18 @@ pub(crate) struct Frame {
     pub(crate) records: u32,
     /// Length on disk, including the header.
     pub(crate) stored_bytes: usize,
+    /// Checksum of the header and the payload.
+    pub(crate) checksum: u32,
+}
+
+impl Frame {
+    pub(crate) fn of(header: &[u8; HEADER_BYTES], records: u32, stored_bytes: usize) -> Self {
+        Self {
+            records,
+            stored_bytes,
+            checksum: number(header, 16),
+        }
+    }
 }
 
 /// Writes frames consecutively.

@@ -25,12 +25,15 @@
 //! | `scratch` | directories and files that clean up after themselves, with a quota |
 //! | `rename` | renames that overwrite nothing |
 //! | `output` | outputs that appear whole or not at all |
+//! | `saved` | files of saved bags |
+//! | `schema` | describes the serialised form of a type |
 //! | `interrupt` | clean-up when the process ends |
 //! | `file` | file access with the path in every error |
 //! | `system` | calls into libc; the only `unsafe` of this folder |
 //!
-//! The same program reads this data soon after it has written it, on the same machine or a similar one. The formats
-//! therefore have no version, but all damage is detected.
+//! Except for saved bags, the same program reads this data soon after it has written it, on the same machine or a
+//! similar one. The formats therefore have no version, but all damage is detected. Saved bags use the same codec and the
+//! same frames, so a change of these needs a new version of their format.
 
 pub(crate) mod blocks;
 pub(crate) mod codec;
@@ -51,6 +54,8 @@ mod owned;
 mod owned_directory;
 mod rename;
 pub(crate) mod run;
+pub(crate) mod saved;
+pub(crate) mod schema;
 pub(crate) mod scratch;
 pub(crate) mod size;
 mod system;

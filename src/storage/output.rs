@@ -35,8 +35,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) use commit::{MANIFEST, is_extension, is_part};
 use commit::{NEW, OLD, parts_in};
-pub(crate) use commit::{is_extension, is_part};
 pub(crate) use single::SingleFile;
 
 use super::directory::{self, Directory, FileKind};
@@ -112,8 +112,6 @@ impl Output {
             },
         };
         let unfinished = unfinished.map_err(failed)?.ok_or_else(cancelled)?;
-        // Unlike the private directory around it, `out` has the default permissions of this process.
-        fs::create_dir(unfinished.path().join(OUT)).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
             target,

@@ -48,7 +48,7 @@ pub(super) struct Kind {
     pub(super) prefix: &'static str,
     /// Returns whether a directory may contain a file with this name.
     pub(super) has_file: fn(&str, FileKind) -> bool,
-    /// Names of its subdirectories.
+    /// Names of its subdirectories. The first is created with the directory.
     pub(super) directories: &'static [&'static str],
     /// Returns whether a subdirectory may contain a file with this name.
     pub(super) has_inner_file: fn(&str) -> bool,
@@ -100,6 +100,9 @@ pub(super) struct Held {
     kind: &'static Kind,
     pub(super) path: PathBuf,
     pub(super) directory: Directory,
+    /// The subdirectory that was created with it. It is open, so that a process can remove its files even if it has no
+    /// descriptor left.
+    inner: Option<Directory>,
     /// Locked, but not read, if the directory itself cannot be locked.
     _lock: Option<File>,
     /// The process that created it.
@@ -113,6 +116,9 @@ impl Held {
         directory::make_private(&path)?;
         Self::mark(kind, &path).inspect_err(|_| {
             // A sweeper may have removed it already.
+            if let Some(inner) = kind.directories.first() {
+                let _ = fs::remove_dir(path.join(inner));
+            }
             let _ = fs::remove_file(path.join(LOCK_NAME));
             let _ = fs::remove_dir(&path);
         })
@@ -131,6 +137,12 @@ impl Held {
             directory::lock(lock.try_lock())?;
         }
         lock.write_all(kind.mark(&lock)?.as_bytes())?;
+        let inner = kind.directories.first().map(|name| {
+            // Unlike the private directory around it, it has the default permissions of this process.
+            fs::create_dir(path.join(name))?;
+            directory.open_in(name.as_ref())
+        });
+        let inner = inner.transpose()?;
         if !directory.is_at(path)? {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -138,6 +150,7 @@ impl Held {
             kind,
             path: path.to_owned(),
             directory,
+            inner,
             _lock: (!is_locked).then_some(lock),
             process: system::process_number(),
             made: Vec::new(),
@@ -171,6 +184,7 @@ impl Held {
             kind,
             path,
             directory,
+            inner: None,
             _lock: Some(lock),
             process: system::process_number(),
             made: Vec::new(),
@@ -235,11 +249,26 @@ impl Held {
     }
 
     fn remove_inner(&self, name: &OsStr) -> io::Result<()> {
-        let inner = self.directory.open_in(name)?;
-        for name in self.inner_files(&inner)?.into_iter().flatten() {
-            or_gone(inner.remove_file(&name))?;
-        }
+        self.in_inner(name, |inner| {
+            for name in self.inner_files(inner)?.into_iter().flatten() {
+                or_gone(inner.remove_file(&name))?;
+            }
+            Ok(())
+        })?;
         or_gone(self.directory.remove_directory(name))
+    }
+
+    /// Performs an operation on a subdirectory.
+    fn in_inner<R>(
+        &self,
+        name: &OsStr,
+        operation: impl FnOnce(&Directory) -> io::Result<R>,
+    ) -> io::Result<R> {
+        match &self.inner {
+            // It may have another name now.
+            Some(inner) if inner.is_in(&self.directory, name)? => operation(inner),
+            _ => operation(&self.directory.open_in(name)?),
+        }
     }
 
     /// Returns the entries of the directory, or `None` if one of them was not created by holdall.
@@ -249,10 +278,8 @@ impl Held {
             let name = name.to_str().unwrap_or_default();
             let is_own = match kind {
                 FileKind::Directory => {
-                    self.kind.directories.contains(&name)
-                        && self
-                            .inner_files(&self.directory.open_in(name.as_ref())?)?
-                            .is_some()
+                    let files = || self.in_inner(name.as_ref(), |inner| self.inner_files(inner));
+                    self.kind.directories.contains(&name) && files()?.is_some()
                 }
                 FileKind::File if name == LOCK_NAME => true,
                 FileKind::File | FileKind::Other => (self.kind.has_file)(name, *kind),

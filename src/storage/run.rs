@@ -43,7 +43,8 @@ pub(crate) const READER_BYTES: usize = 2 * (FRAME_BYTES + (16 << 10));
 /// into a `u32`.
 pub(crate) const MAX_RECORD_BYTES: usize = u32::MAX as usize - 2 * FRAME_BYTES;
 
-const PREFIX_BYTES: usize = 4;
+/// Length of the length before a record, in bytes.
+pub(crate) const PREFIX_BYTES: usize = 4;
 
 /// Appends a record to a frame. `bytes` must not be longer than [`MAX_RECORD_BYTES`].
 #[inline]

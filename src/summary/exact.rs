@@ -6,6 +6,7 @@
 //! smallest and the greatest in use, so it is small if the numbers are of similar size.
 
 use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +14,11 @@ use super::definition::Summary;
 use crate::pipeline::Data;
 use crate::portable::portable;
 
-/// Numeric of bits of a digit.
+/// Number of bits of a digit.
 const DIGIT_BITS: u32 = 32;
 const DIGIT: i64 = 1 << DIGIT_BITS;
 
-/// Numeric of additions after which carries are propagated. Each changes a digit by less than 2^52.
+/// Number of additions after which carries are propagated. Each changes a digit by less than 2^52.
 const MAX_ADDS: u32 = 1 << 11;
 
 /// Binary exponent of the lowest bit of digit 0. The lowest bit of an `f64` is 2^-1074.
@@ -87,14 +88,99 @@ impl<T: Data + Copy + Into<f64>> Summary<T> for ExactSumSummary {
 /// assert_eq!(sum.to_f64(), 5.551115123125783e-17);
 /// ```
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "StoredSum", into = "StoredSum")]
 pub struct ExactSum {
     /// Digits in ascending order. Digit `i` counts 2^(32 * (`first` + i) + `MIN_EXPONENT`).
-    digits: Vec<i64>,
+    digits: Digits,
     first: u32,
-    /// Numeric of additions since carries were propagated.
+    /// Number of additions since carries were propagated.
     adds: u32,
     /// Sum of the numbers that are infinite or NaN.
     special: f64,
+}
+
+/// Number of digits that a sum stores in place. With fewer, sums of numbers of similar size allocate memory; with more,
+/// the tables of sums per key are larger.
+const FEW: usize = 4;
+
+#[derive(Clone, Debug)]
+enum Digits {
+    Few(usize, [i64; FEW]),
+    Many(Vec<i64>),
+}
+
+impl Default for Digits {
+    fn default() -> Self {
+        Self::Few(0, [0; FEW])
+    }
+}
+
+impl Digits {
+    /// Adds zeros before and after the digits.
+    fn extend(&mut self, before: usize, after: usize) {
+        let (end, len) = (before + self.len(), before + self.len() + after);
+        let mut extended = match len {
+            ..=FEW => Self::Few(len, [0; FEW]),
+            _ => Self::Many(vec![0; len]),
+        };
+        extended[before..end].copy_from_slice(self);
+        *self = extended;
+    }
+}
+
+impl Deref for Digits {
+    type Target = [i64];
+
+    #[inline]
+    fn deref(&self) -> &[i64] {
+        match self {
+            Self::Few(len, digits) => &digits[..*len],
+            Self::Many(digits) => digits,
+        }
+    }
+}
+
+impl DerefMut for Digits {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [i64] {
+        match self {
+            Self::Few(len, digits) => &mut digits[..*len],
+            Self::Many(digits) => digits,
+        }
+    }
+}
+
+/// The serialised form: the position of the first digit, and the digits without carries.
+#[derive(Serialize, Deserialize)]
+enum StoredSum {
+    Few(u32, [i64; FEW]),
+    /// Also has the sum of the special numbers.
+    Many(u32, Vec<i64>, f64),
+}
+
+impl From<ExactSum> for StoredSum {
+    fn from(mut sum: ExactSum) -> Self {
+        sum.propagate();
+        match sum.digits {
+            Digits::Few(_, digits) if sum.special == 0.0 => Self::Few(sum.first, digits),
+            digits => Self::Many(sum.first, digits.to_vec(), sum.special),
+        }
+    }
+}
+
+impl From<StoredSum> for ExactSum {
+    fn from(stored: StoredSum) -> Self {
+        let (first, digits, special) = match stored {
+            StoredSum::Few(first, digits) => (first, Digits::Few(FEW, digits), 0.0),
+            StoredSum::Many(first, digits, special) => (first, Digits::Many(digits), special),
+        };
+        Self {
+            digits,
+            first,
+            adds: 0,
+            special,
+        }
+    }
 }
 
 impl ExactSum {
@@ -121,10 +207,7 @@ impl ExactSum {
     /// Adds two digits, the lower one at position `at`.
     #[inline]
     fn add(&mut self, at: u32, [low, high]: [i64; 2]) {
-        if self.adds == MAX_ADDS {
-            self.propagate();
-        }
-        self.adds += 1;
+        self.count_add();
         let index = at.wrapping_sub(self.first) as usize;
         if let Some([first, second]) = self
             .digits
@@ -135,27 +218,33 @@ impl ExactSum {
             *second += high;
             return;
         }
-        let index = self.make_room(at);
-        self.digits[index] += low;
-        self.digits[index + 1] += high;
+        let digits = self.make_room(at, 2);
+        digits[0] += low;
+        digits[1] += high;
     }
 
-    /// Ensures that the digits at `at` and after it exist, and returns the index of the former.
-    #[cold]
-    fn make_room(&mut self, at: u32) -> usize {
+    /// Counts an addition that changes each digit by less than 2^52.
+    #[inline]
+    fn count_add(&mut self) {
+        if self.adds == MAX_ADDS {
+            self.propagate();
+        }
+        self.adds += 1;
+    }
+
+    /// Ensures that `len` digits at `at` and after it exist, and returns them.
+    fn make_room(&mut self, at: u32, len: usize) -> &mut [i64] {
         if self.digits.is_empty() {
             self.first = at;
         }
-        if at < self.first {
-            let more = (self.first - at) as usize;
-            self.digits.splice(0..0, std::iter::repeat_n(0, more));
-            self.first = at;
+        let before = self.first.saturating_sub(at);
+        self.first -= before;
+        let (before, index) = (before as usize, (at - self.first) as usize);
+        let after = (index + len).saturating_sub(before + self.digits.len());
+        if before + after > 0 {
+            self.digits.extend(before, after);
         }
-        let index = (at - self.first) as usize;
-        if self.digits.len() < index + 2 {
-            self.digits.resize(index + 2, 0);
-        }
-        index
+        &mut self.digits[index..index + len]
     }
 
     /// Propagates carries: leaves digits from 0 to 2^32 - 1, except for the last one, which may be negative and has the
@@ -163,7 +252,7 @@ impl ExactSum {
     fn propagate(&mut self) {
         self.adds = 0;
         let mut carry = 0;
-        for digit in &mut self.digits {
+        for digit in self.digits.iter_mut() {
             let sum = *digit + carry;
             carry = sum >> DIGIT_BITS;
             *digit = sum & (DIGIT - 1);
@@ -172,7 +261,12 @@ impl ExactSum {
             (0, _) => {}
             // The sign goes into the last digit, so that the number of digits does not grow.
             (-1, Some(last)) => *last -= DIGIT,
-            _ => self.digits.push(carry),
+            _ => {
+                self.digits.extend(0, 1);
+                if let Some(last) = self.digits.last_mut() {
+                    *last = carry;
+                }
+            }
         }
     }
 
@@ -189,10 +283,15 @@ impl ExactSum {
     /// ```
     pub fn merge(&mut self, mut other: Self) {
         self.special += other.special;
+        if other.digits.iter().all(|digit| *digit == 0) {
+            return;
+        }
         // Digits without carries are as small as those that are added.
         other.propagate();
-        for (at, digit) in (other.first..).zip(other.digits) {
-            self.add(at, [digit, 0]);
+        self.count_add();
+        let digits = self.make_room(other.first, other.digits.len());
+        for (digit, more) in digits.iter_mut().zip(&*other.digits) {
+            *digit += more;
         }
     }
 

@@ -130,11 +130,16 @@ impl From<Stats> for StoredStats {
 impl From<StoredStats> for Stats {
     fn from(stored: StoredStats) -> Self {
         match stored {
-            StoredStats::One(number) => {
-                let mut stats = Self::default();
-                stats.push(number);
-                stats
-            }
+            StoredStats::One(number) if number.is_finite() => Self {
+                count: 1,
+                // -0.0 is added to 0.0.
+                sum: 0.0 + number,
+                mean: 0.0 + number,
+                squares: 0.0,
+                min: number,
+                max: number,
+            },
+            StoredStats::One(number) => std::iter::once(number).collect(),
             StoredStats::Many(count, [sum, mean, squares, min, max]) => Self {
                 count,
                 sum,
@@ -205,15 +210,19 @@ impl Stats {
             1 => return self.push(other.sum),
             _ => {}
         }
-        let [count, others] = [self.count, other.count].map(|count| count as f64);
+        let [count, others] = [self.count, other.count].map(|count| count.cast_signed() as f64);
         self.count += other.count;
-        let all = self.count as f64;
+        let share = others / (count + others);
         let difference = other.mean - self.mean;
         self.sum += other.sum;
-        self.mean += difference * (others / all);
-        self.squares += other.squares + difference * difference * (count * others / all);
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
+        self.mean += difference * share;
+        self.squares += other.squares + difference * difference * (count * share);
+        if other.min < self.min {
+            self.min = other.min;
+        }
+        if other.max > self.max {
+            self.max = other.max;
+        }
     }
 
     /// Returns how many numbers there are.

@@ -286,3 +286,31 @@ fn stored_statistics_are_those_that_were_stored() {
         assert_eq!(encoded(&stats).len() < 16, is_one);
     }
 }
+
+#[test]
+fn stored_exact_sums_are_those_that_were_stored() {
+    let lists = [
+        vec![],
+        vec![0.1, 0.2],
+        vec![-1.0, 0.25],
+        vec![1e300, 1e-300, -7.0],
+        vec![f64::INFINITY, 1.0],
+        vec![1.0, -1.0],
+        vec![f64::MAX; 5000],
+    ];
+    let stored = |numbers: &[f64]| -> ExactSum {
+        let sum: ExactSum = numbers.iter().copied().collect();
+        codec::decode(&encoded(&sum)).unwrap()
+    };
+    for numbers in &lists {
+        assert_eq!(stored(numbers).to_f64(), exact(numbers), "{numbers:?}");
+        for others in &lists {
+            let mut sum = stored(numbers);
+            sum.merge(stored(others));
+            let all = [&numbers[..], others].concat();
+            assert_eq!(sum.to_f64(), exact(&all), "{numbers:?} {others:?}");
+        }
+    }
+    // Numbers of similar size need no memory of their own.
+    assert!(encoded(&stored(&[0.5, 1e6, -3.0])).len() < 24);
+}

@@ -182,13 +182,16 @@ impl<'job> Task<'job> {
         result
     }
 
-    /// Runs the part of the pipeline after one more erased boundary. Passes the number of boundaries to `work`.
-    pub(crate) fn in_boundary<R>(&self, work: impl FnOnce(usize) -> R) -> R {
+    /// Records that the running code is after one more erased boundary, and returns their number.
+    pub(crate) fn enter_boundary(&self) -> usize {
         let boundaries = self.boundaries.get() + 1;
         self.boundaries.set(boundaries);
-        let result = work(boundaries);
-        self.boundaries.set(boundaries - 1);
-        result
+        boundaries
+    }
+
+    /// Undoes the last [`enter_boundary`](Self::enter_boundary).
+    pub(crate) fn leave_boundary(&self) {
+        self.boundaries.set(self.boundaries.get() - 1);
     }
 
     /// Returns the number of erased boundaries before the running code.
@@ -197,7 +200,7 @@ impl<'job> Task<'job> {
     }
 
     /// Runs `work` on earlier records than the current record of the source.
-    pub(crate) fn behind_the_source(&self, work: impl FnOnce() -> Flow) -> Flow {
+    pub(crate) fn behind_the_source(&self, work: &mut dyn FnMut() -> Flow) -> Flow {
         /// Dropped by unwinding, it records that the source's position is not that of the panic.
         struct Behind<'a>(&'a Cell<bool>);
 
@@ -327,36 +330,46 @@ impl<'job> Task<'job> {
     /// If there are several errors, returns the first. If a part of a group is damaged, the closure receives only the
     /// rest. It may panic because of that, and such a panic must not hide the damage.
     pub(crate) fn guard<R>(self, work: impl FnOnce(&Self) -> Result<R>) -> Result<R> {
+        let mut work = Some(work);
+        let mut result = None;
+        let outcome = self.guard_erased(&mut |task| {
+            result = work.take().map(|work| work(task)).transpose()?;
+            Ok(())
+        });
+        match (outcome, result) {
+            (Ok(()), Some(result)) => Ok(result),
+            (Ok(()), None) => unreachable!("the work has run"),
+            (Err(error), result) => {
+                drop_quietly(result);
+                Err(error)
+            }
+        }
+    }
+
+    /// Like [`guard`](Self::guard), for work that keeps its result.
+    fn guard_erased(self, work: &mut dyn FnMut(&Self) -> Result<()>) -> Result<()> {
         let partition = Some(self.partition).filter(|_| !self.is_of_stage);
         let tallying = Tallying::begin(self.stage, partition);
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
         let outcome =
             outcome.unwrap_or_else(|payload| Err(panicked(self.panicked_in.get(), payload)));
-        match (outcome, self.failure.take()) {
-            (Ok(result), None) => {
-                // A task that stopped because the job has ended may have counted only a part of its records. If its
-                // stage is retried, the whole partition is computed again.
-                if !self.is_stopped() {
-                    let (counts, rejects) = tallying.end()?;
-                    self.job.put_counter_update(CounterUpdate {
-                        stage: self.stage,
-                        partition,
-                        counts,
-                        rejects,
-                    });
-                }
-                Ok(result)
-            }
-            (Err(error), None) => Err(self.placed(error)),
-            (outcome, Some(error)) => {
-                // Dropping an incomplete result may call the user's code.
-                let _ = caught(None, || {
-                    drop(outcome);
-                    Ok(())
-                });
-                Err(self.placed(error))
-            }
+        if let Some(error) = self.failure.take() {
+            drop_quietly(outcome);
+            return Err(self.placed(error));
         }
+        outcome.map_err(|error| self.placed(error))?;
+        // A task that stopped because the job has ended may have counted only a part of its records. If its stage is
+        // retried, the whole partition is computed again.
+        if !self.is_stopped() {
+            let (counts, rejects) = tallying.end()?;
+            self.job.put_counter_update(CounterUpdate {
+                stage: self.stage,
+                partition,
+                counts,
+                rejects,
+            });
+        }
+        Ok(())
     }
 
     fn placed(&self, mut error: Error) -> Error {
@@ -401,4 +414,12 @@ impl Drop for Entered<'_> {
             }
         }
     }
+}
+
+/// Drops a value that is not needed because of an earlier error. That may call the user's code, which may panic.
+fn drop_quietly<T>(value: T) {
+    let _ = caught(None, || {
+        drop(value);
+        Ok(())
+    });
 }

@@ -144,6 +144,13 @@ impl JobState {
         lock(&self.failure).take_if(|error| !error.is_recoverable())
     }
 
+    /// Returns whether its deadline has ended the job.
+    pub(crate) fn has_exceeded_deadline(&self) -> bool {
+        let failure = lock(&self.failure);
+        let kind = failure.as_ref().map(Error::kind);
+        matches!(kind, Some(ErrorKind::DeadlineExceeded { .. }))
+    }
+
     /// Returns the error that ended the job, if one did.
     pub(crate) fn outcome(&self) -> Result<()> {
         lock(&self.failure).take().map_or(Ok(()), Err)

@@ -1,6 +1,7 @@
 //! The context of a running task, its input and its results.
 
 mod block;
+mod cancel;
 mod context;
 mod counter_update;
 mod fingerprint;
@@ -19,6 +20,7 @@ mod stop;
 
 pub use block::{FilePart, MapBlock};
 pub(crate) use block::{Files, Outputs, StoredPartition};
+pub use cancel::CancelHandle;
 pub(crate) use context::Task;
 pub(crate) use counter_update::{CounterUpdate, CounterUpdates};
 pub(crate) use fingerprint::fingerprint;
@@ -34,7 +36,7 @@ pub(crate) use resources::{Progress, Resources, ThreadTally};
 pub use spill_file::{SpillFile, SpillWriter};
 pub(crate) use spill_file::{adopted, known, referencing};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, StageWorker};
-pub(crate) use stop::{STOP_CHECK_RECORDS, StopCheck, StopFlag};
+pub(crate) use stop::{Interrupt, STOP_CHECK_RECORDS, StopCheck, StopFlag};
 
 pub(crate) use crate::error::Site;
 

@@ -41,6 +41,19 @@ impl MemoryReclaimer {
         holders.all.push(Arc::downgrade(holder));
     }
 
+    /// Removes a component. Takes time that grows with the number of live components.
+    pub(crate) fn remove<T: ReclaimMemory + 'static>(&self, holder: &Weak<T>) {
+        let holder: Weak<dyn ReclaimMemory> = Weak::<T>::clone(holder);
+        let mut holders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        holders.all.retain(|other| !other.ptr_eq(&holder));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        let holders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        holders.all.len()
+    }
+
     /// Calls all of them. Returns `false` if none released memory.
     pub(crate) fn ask(&self) -> Result<bool> {
         let holders = self

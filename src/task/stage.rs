@@ -158,6 +158,9 @@ pub(crate) trait StageCode: Sync {
     fn accept(&self, _task: &Task<'_>, _partition: usize, _chunk: &[u8]) -> Result<Flow> {
         unreachable!("a map stage leaves blocks")
     }
+
+    /// Called after the last chunk, if those of all `_partitions` partitions have arrived.
+    fn end_chunks(&self, _task: &Task<'_>, _partitions: usize) {}
 }
 
 /// Runs tasks, one at a time, on one thread.

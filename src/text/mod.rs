@@ -23,6 +23,8 @@ mod format;
 mod line_number;
 mod lines;
 mod mask;
+#[cfg(feature = "regex")]
+mod matching;
 mod options;
 mod pieces;
 mod search;
@@ -41,6 +43,8 @@ pub(crate) use delimiter::Delimiter;
 pub(crate) use divide::plan;
 pub(crate) use line_number::line_at;
 pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line};
+#[cfg(feature = "regex")]
+pub(crate) use matching::TextRegex;
 pub(crate) use options::TextOptions;
 pub(crate) use pieces::{TextPiece, TextPieces};
 pub(crate) use search::{Needle, for_each_match};

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{InputFile, Listed, RawReader, RemoteReader, changed, local_path, read_error};
-use crate::storage::file::uninterrupted;
+use crate::files::{FileReader, InputFile, Listed, RemoteReader, changed, local_path, read_error};
 
 use super::compression::Decompressor;
 use super::format::{Format, HEAD_BYTES, check_text};
@@ -25,21 +24,13 @@ const COMPRESSED_BYTES: usize = 128 << 10;
 /// An open file that counts the bytes read from it.
 #[derive(Debug)]
 pub(super) struct RawInput {
-    file: RawFile,
+    file: FileReader,
     /// Shared, because a decoder may own the file.
     bytes_read: Arc<AtomicU64>,
 }
 
-#[derive(Debug)]
-enum RawFile {
-    Local(File),
-    Remote(Box<RemoteReader>),
-    /// A file that must not have changed.
-    Unchanged(RawReader),
-}
-
 impl RawInput {
-    fn new(file: RawFile) -> Self {
+    fn new(file: FileReader) -> Self {
         Self {
             file,
             bytes_read: Arc::default(),
@@ -51,25 +42,20 @@ impl RawInput {
     fn open(split: &Split, offset: u64, options: &TextOptions) -> Result<Self> {
         let path = &split.path;
         let Some(Listed { bytes, version }) = &split.listed else {
-            return Ok(Self::new(RawFile::Local(open(path)?)));
+            return Ok(Self::new(FileReader::Local(open(path)?)));
         };
         let Some((file_system, path)) = options.file_systems.find(path)? else {
             let reason = format!("{} has no file system", path.display());
             return Err(Error::internal(reason));
         };
         let reader = RemoteReader::new(file_system, path, version.as_deref(), *bytes, offset);
-        Ok(Self::new(RawFile::Remote(Box::new(reader))))
+        Ok(Self::new(FileReader::Remote(Box::new(reader))))
     }
 }
 
 impl Read for RawInput {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = match &mut self.file {
-            // Decoders cannot continue after an interruption, so hide interruptions from them.
-            RawFile::Local(file) => uninterrupted(|| file.read(out))?,
-            RawFile::Remote(reader) => reader.read(out)?,
-            RawFile::Unchanged(reader) => reader.read(out)?,
-        };
+        let read = self.file.read(out)?;
         self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
@@ -179,7 +165,7 @@ impl TextInput {
     /// Returns the whole text of a file in any supported format.
     pub(super) fn open(whole: &Split, options: &TextOptions) -> Result<Self> {
         let mut input = RawInput::open(whole, 0, options)?;
-        if let RawFile::Remote(reader) = &mut input.file {
+        if let FileReader::Remote(reader) = &mut input.file {
             reader.expect_end(u64::MAX);
         }
         Self::of_raw(input, &whole.path, options)
@@ -187,12 +173,12 @@ impl TextInput {
 
     /// Returns the text of an open local file, from its start.
     pub(super) fn of(file: File, path: &Path, options: &TextOptions) -> Result<Self> {
-        Self::of_raw(RawInput::new(RawFile::Local(file)), path, options)
+        Self::of_raw(RawInput::new(FileReader::Local(file)), path, options)
     }
 
     /// Returns the content of a file, decompressed if necessary. It need not be text.
     fn of_input(file: &InputFile) -> Result<Self> {
-        let input = RawFile::Unchanged(file.open_raw(0..u64::MAX)?);
+        let input = FileReader::Part(Box::new(file.open_raw(0..u64::MAX)?));
         let options = TextOptions {
             is_text: false,
             ..TextOptions::default()
@@ -235,7 +221,7 @@ impl TextInput {
             Some(Self::Plain(input)) => input,
             _ => Peeked::unseen(RawInput::open(split, offset, options)?),
         };
-        if let RawFile::Local(file) = &mut input.reader.file {
+        if let FileReader::Local(file) = &mut input.reader.file {
             let version = split.version.as_ref();
             let is_as_before = version.map_or(Ok(true), |version| version.is_prefix_of(file));
             if !is_as_before.map_err(at_path)? {
@@ -266,7 +252,7 @@ impl TextInput {
             Self::Plain(Peeked {
                 reader:
                     RawInput {
-                        file: RawFile::Remote(reader),
+                        file: FileReader::Remote(reader),
                         ..
                     },
                 ..

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::common::{concatenation, names_in};
 use super::faults::{self, Control, Effect, Fault, Operation, Times};
-use super::program::{self, FAILED, OUTPUT, OUTPUTS, SPILL, TEXT};
+use super::program::{self, FAILED, OUTPUT, OUTPUTS, SAVED, SPILL, TEXT};
 
 /// Time after which a run counts as hanging. Most runs take a tenth of a second.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -195,6 +195,15 @@ impl<'a> Scene<'a> {
         if errors.contains("panicked") {
             return Err(format!("it panicked: {errors}"));
         }
+        let saved = self.root.join(SAVED);
+        if saved.exists() {
+            let answer = holdall::load::<String>(saved).and_then(|lines| lines.collect());
+            let mut answer: Vec<String> = answer.map_err(|error| error.to_string())?;
+            answer.sort();
+            if answer != program::expected("checkpoint") {
+                return Err("the saved bag is wrong".to_owned());
+            }
+        }
         let output = self.output(&self.root.join(OUTPUT));
         let is_right = match (run.work, outcome) {
             ("write_text" | "overwrite", Outcome::Right) => output == Output::New,
@@ -241,7 +250,7 @@ impl<'a> Scene<'a> {
     fn left(&self) -> Vec<String> {
         let mut left = names_in(&self.root.join(SPILL));
         left.extend(names_in(&self.root.join(OUTPUTS)));
-        left.retain(|name| name != "output");
+        left.retain(|name| name != "output" && name != "saved");
         left
     }
 }

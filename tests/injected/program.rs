@@ -23,15 +23,17 @@ pub(crate) const SPILL: &str = "spill";
 pub(crate) const OUTPUTS: &str = "outputs";
 pub(crate) const TEXT: &str = "text.txt";
 pub(crate) const OUTPUT: &str = "outputs/output";
+pub(crate) const SAVED: &str = "outputs/saved";
 
 type Work = fn(&Context, &Path) -> Result<Vec<String>>;
 
-pub(crate) const WORK: [(&str, Work); 7] = [
+pub(crate) const WORK: [(&str, Work); 8] = [
     ("count", count),
     ("sort", sort),
     ("join", join),
     ("group", group),
     ("persist", persist),
+    ("checkpoint", checkpoint),
     ("write_text", write_text),
     ("overwrite", overwrite),
 ];
@@ -64,7 +66,7 @@ pub(crate) fn expected(work: &str) -> Vec<String> {
             same.map(|same| format!("{} {}", same[0], same.len()))
                 .collect()
         }
-        "sort" | "persist" => lines,
+        "sort" | "persist" | "checkpoint" => lines,
         "join" => {
             let mut rows: Vec<_> = lines
                 .iter()
@@ -143,6 +145,12 @@ fn persist(context: &Context, directory: &Path) -> Result<Vec<String>> {
     let sorted = lines.sort().collect()?;
     assert_eq!(count, sorted.len() as u64, "two passes over one bag");
     Ok(sorted)
+}
+
+/// Saves a bag, and reads it.
+fn checkpoint(context: &Context, directory: &Path) -> Result<Vec<String>> {
+    let saved = lines(context, directory)?.checkpoint(directory.join(SAVED))?;
+    Ok(sorted(saved.collect()?))
 }
 
 fn write_text(context: &Context, directory: &Path) -> Result<Vec<String>> {

@@ -15,7 +15,7 @@ use crate::child::{self, Child};
 use crate::common::{
     Files, assert_empty, concatenation, names_in, on_every_executor_and_processes, within_the_limit,
 };
-use holdall::{Bag, Context, ErrorKind, Executor, StorageLevel, TextWriter};
+use holdall::{Bag, BagWriter, Context, ErrorKind, Executor, StorageLevel, TextWriter};
 
 fn context(executor: Executor, spill: &Path) -> Context {
     let builder = Context::builder().executor(executor).memory(8 << 20);
@@ -567,6 +567,30 @@ fn a_full_disk_leaves_the_old_output_and_nothing_else() {
         writer.write(&range(7..8, 1), &path).unwrap();
         assert_eq!(concatenation(&path), "7\n");
         assert_eq!(names_in(&root).len(), 1);
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_saved_bag_and_nothing_else() {
+    let Some(volume) = Volume::mount() else {
+        return;
+    };
+    let path = volume.root().join("bag");
+    let writer = BagWriter::new().overwrite(true);
+    for executor in [Executor::Inline, Executor::Processes(2)] {
+        let context = context(executor, volume.0.root());
+        let numbers = |count| context.range_partitioned(0..count, 4);
+        writer.save(&numbers(10), &path).unwrap();
+        let noise = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) | 1 << 63;
+        let error = writer
+            .save(&numbers(1_000_000).map(noise), &path)
+            .unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::DiskFull { .. }),
+            "{error}"
+        );
+        assert_eq!(context.load::<u64>(&path).unwrap().count().unwrap(), 10);
+        assert_eq!(names_in(&volume.root()), ["bag"]);
     }
 }
 

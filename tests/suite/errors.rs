@@ -1049,7 +1049,7 @@ fn what_is_wrong_with_an_output_is_said() {
         assert_eq!(
             error.to_string(),
             format!(
-                "cannot write to {}: it already exists; choose another path, or replace it with `TextWriter::overwrite(true)`",
+                "cannot write to {}: it already exists; choose another path, or replace it with `overwrite(true)` of the writer",
                 out.display()
             )
         );

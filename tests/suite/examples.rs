@@ -6,7 +6,8 @@ use std::process::Command;
 
 use crate::common::{Files, concatenation, names_in};
 
-const EXECUTORS: [&str; 5] = ["inline", "threads", "threads:1", "threads:3", "processes:2"];
+pub(crate) const EXECUTORS: [&str; 5] =
+    ["inline", "threads", "threads:1", "threads:3", "processes:2"];
 
 /// Output and exit code of a program.
 struct Ran {
@@ -45,7 +46,10 @@ fn run<S: AsRef<std::ffi::OsStr>>(name: &str, arguments: impl IntoIterator<Item 
 }
 
 /// Returns the output of a run that succeeds and prints nothing to standard error.
-fn stdout<S: AsRef<std::ffi::OsStr>>(name: &str, arguments: impl IntoIterator<Item = S>) -> String {
+pub(crate) fn stdout<S: AsRef<std::ffi::OsStr>>(
+    name: &str,
+    arguments: impl IntoIterator<Item = S>,
+) -> String {
     let ran = run(name, arguments);
     assert_eq!(
         (ran.code, &*ran.stderr),
@@ -208,7 +212,7 @@ fn word_count_explains_errors() {
     assert_eq!(
         fails(&["--out", utf8(&out), utf8(&text)]),
         format!(
-            "cannot write to {}: it already exists; choose another path, or replace it with `TextWriter::overwrite(true)`",
+            "cannot write to {}: it already exists; choose another path, or replace it with `overwrite(true)` of the writer",
             out.display()
         )
     );
@@ -243,6 +247,13 @@ fn grep_count_counts_lines() {
     assert!(
         failure("grep_count", ["x", utf8(&files.path("none"))]).starts_with("no input file at ")
     );
+}
+
+#[test]
+fn graph_prints_13() {
+    for executor in EXECUTORS {
+        assert_eq!(stdout("graph", ["--executor", executor]), "13\n");
+    }
 }
 
 #[test]
@@ -406,6 +417,16 @@ fn each_example_prints_its_usage() {
         "sum_by_key",
         "sum_range",
         "empty_tasks",
+        "graph",
+        "inverted_index",
+        "k_means",
+        "log_analysis",
+        "near_duplicates",
+        "page_rank",
+        "sessions",
+        "tf_idf",
+        "top_per_group",
+        "triangles",
     ] {
         let ran = run(name, ["--help"]);
         assert_eq!((ran.code, &*ran.stdout), (Some(0), ""));
@@ -421,7 +442,7 @@ fn each_example_prints_its_usage() {
     }
 }
 
-/// Each file of `examples/` is run here.
+/// Each file of `examples/` is run here, or by `cookbook.rs`.
 #[test]
 fn no_example_is_left_out() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
@@ -434,12 +455,23 @@ fn no_example_is_left_out() {
         [
             "bench.rs",
             "empty_tasks.rs",
+            "generate_records.rs",
             "generate_text.rs",
+            "graph.rs",
             "grep_count.rs",
+            "inverted_index.rs",
             "join_files.rs",
+            "k_means.rs",
+            "log_analysis.rs",
+            "near_duplicates.rs",
+            "page_rank.rs",
+            "sessions.rs",
             "sort_lines.rs",
             "sum_by_key.rs",
             "sum_range.rs",
+            "tf_idf.rs",
+            "top_per_group.rs",
+            "triangles.rs",
             "word_count.rs"
         ]
     );

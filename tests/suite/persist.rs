@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::common::{Files, assert_empty, on_every_executor, on_every_executor_with};
+use crate::common::{Files, assert_empty, names_in, on_every_executor, on_every_executor_with};
 use holdall::{Context, StorageLevel, TextReader};
 
 const ALL: [StorageLevel; 3] = [
@@ -138,6 +139,66 @@ fn partitions_that_exceed_the_budget_go_to_disk_or_are_recomputed() {
                 drop(bag);
                 assert_empty(&files.path("spill"));
             }
+        },
+    );
+}
+
+#[test]
+fn what_is_unpersisted_is_computed_again() {
+    on_every_executor(|context| {
+        for level in ALL {
+            let (calls, op) = counting();
+            let bag = context.range(0..500).map(op).persist(level).boxed();
+            assert_eq!(bag.clone().keys().count().unwrap(), 500);
+            let derived = bag.clone().filter(|(key, _)| *key == 3);
+            assert!(!derived.unpersist() && !context.range(0..3).unpersist());
+            assert_eq!(derived.count().unwrap(), 50);
+            assert_eq!(calls.load(Ordering::Relaxed), 500);
+            assert!(bag.unpersist());
+            assert!(bag.explain().to_string().contains("range"));
+            for times in 2..4 {
+                assert_eq!(derived.count().unwrap(), 50);
+                assert_eq!(calls.load(Ordering::Relaxed), 500 * times);
+            }
+            assert!(bag.unpersist(), "again");
+        }
+    });
+}
+
+/// Returns the number of files with stored records.
+fn stored(files: &Files) -> usize {
+    let names = files.names().into_iter();
+    let inner = names.flat_map(|name| names_in(&files.path(&name)));
+    inner.filter(|name| name != "lock").count()
+}
+
+#[test]
+fn a_bag_is_unpersisted_while_jobs_read_it() {
+    let files = Arc::new(Files::new());
+    on_every_executor_with(
+        {
+            let files = Arc::clone(&files);
+            move |builder| builder.spill_directory(files.root())
+        },
+        move |context| {
+            let (calls, op) = counting();
+            let bag = context.from_iter(0..50_000).map(op);
+            let bag = bag.persist(StorageLevel::Disk);
+            assert_eq!(bag.count().unwrap(), 50_000);
+            let mut records = bag.iter().unwrap();
+            assert_eq!(records.next().unwrap().unwrap().0, 0);
+            assert!(bag.unpersist());
+            assert_eq!(records.map(Result::unwrap).count(), 49_999);
+            assert_eq!(calls.load(Ordering::Relaxed), 50_000);
+            // The threads of the iterator may still be ending.
+            let ending = || (0..1_000).take_while(|_| stored(&files) > 0);
+            ending().for_each(|_| std::thread::sleep(Duration::from_millis(10)));
+            assert_eq!(stored(&files), 0);
+            assert_eq!(bag.count().unwrap(), 50_000);
+            assert_eq!(calls.load(Ordering::Relaxed), 100_000);
+            assert_eq!(stored(&files), 0);
+            drop(bag);
+            assert_empty(files.root());
         },
     );
 }

@@ -582,3 +582,41 @@ fn pairs_that_are_where_their_keys_belong_are_not_shuffled_again() {
     let swapped = sums.map(|(key, sum)| (sum, key)).count_by_key();
     assert_eq!(swapped.explain().stages().len(), 3);
 }
+
+/// The plan of the program at the top of the README, as a picture.
+#[test]
+fn the_readme_shows_a_plan() -> holdall::Result<()> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let counts = holdall::read_text(root.join("datasets/about.txt"))?
+        .words()
+        .filter(|word| word.len() > 1)
+        .map(|word| word.trim_end_matches([',', '.', ':']).to_lowercase())
+        .count_by_value();
+    let drawn = counts.explain().stages_svg();
+    let path = root.join("docs/plan.svg");
+    if std::env::var_os("HOLDALL_DRAW_PLAN").is_some() {
+        std::fs::write(&path, &drawn).expect("room for a file");
+    }
+    let checked_in = std::fs::read_to_string(path).expect("a text");
+    assert_eq!(
+        drawn, checked_in,
+        "set HOLDALL_DRAW_PLAN=1 to draw it again"
+    );
+    Ok(())
+}
+
+/// Stages that read each other are in different columns, and their arrows have labels.
+#[test]
+fn a_picture_has_a_box_for_each_stage_and_an_arrow_for_each_shuffle() {
+    let pairs = || holdall::range(0..10).map(|n| (n % 3, n));
+    let plan = pairs().join(pairs().sum_by_key()).sort().explain();
+    let svg = plan.stages_svg();
+    assert_eq!(
+        svg.matches("font-weight=\"bold\"").count(),
+        plan.stages().len()
+    );
+    let reads = plan.stages().iter().flat_map(|stage| &stage.operators);
+    let reads: usize = reads.map(|operator| operator.reads.len()).sum();
+    assert!(svg.matches("marker-end").count() >= reads, "{svg}");
+    assert!(svg.contains(">by range of the key</text>"));
+}

@@ -215,6 +215,19 @@ fn runs_are_those_of_slices() {
         let whole = bag.clone().chunk_by(|_| ()).values();
         let expected = (!records.is_empty()).then(|| records.to_vec());
         assert_eq!(whole.collect()?, Vec::from_iter(expected));
+
+        let rising = bag.clone().chunk_while(|a, b| a <= b);
+        let expected: Vec<_> = records.chunk_by(|a, b| a <= b).collect();
+        assert_eq!(rising.collect()?, expected);
+        let near = bag
+            .clone()
+            .with(3)
+            .chunk_while(|most, a, b| a.abs_diff(*b) <= *most);
+        let expected: Vec<_> = records.chunk_by(|a, b| a.abs_diff(*b) <= 3).collect();
+        assert_eq!(near.collect()?, expected);
+        let whole = text(bag).chunk_while(|_, _| true).map(|run| run.len());
+        let expected = (!records.is_empty()).then_some(records.len());
+        assert_eq!(whole.collect()?, Vec::from_iter(expected));
         Ok(())
     });
 }

@@ -19,7 +19,7 @@ const SHORT: Duration = Duration::from_millis(2);
 const PING_AFTER: u32 = 25;
 
 /// Maximum time that a cancelled task may take to stop before the driver ends its worker.
-const CANCEL: Duration = Duration::from_secs(2);
+const CANCEL: Duration = Duration::from_secs(1);
 
 /// An encoded stage.
 pub(super) struct StageMessage {
@@ -97,7 +97,10 @@ impl<'a> Server<'a> {
             self.process.send_stage(self.stage.id, &self.stage.bytes)?;
             self.send_last()?;
             while !self.under_way.is_empty() {
-                self.look_ahead()?;
+                if let Err(lost) = self.look_ahead() {
+                    self.take_rest(&lost);
+                    return Err(lost);
+                }
                 self.listen()?;
             }
             next = self.tasks.try_next();
@@ -138,6 +141,15 @@ impl<'a> Server<'a> {
             self.send_last()?;
         }
         Ok(())
+    }
+
+    /// Handles what a worker sent before it ended, so that the tasks that it finished do not count as lost.
+    fn take_rest(&mut self, lost: &Lost) {
+        while matches!(lost, Lost::Ended)
+            && let Ok(Received::Message(event, bytes)) = self.process.receive()
+        {
+            self.take(event, bytes);
+        }
     }
 
     fn listen(&mut self) -> Result<(), Lost> {

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::replayed::replay_or_compute;
+use super::stored_parent::StoredParent;
 use crate::error::{Error, Result};
 use crate::id::StoreId;
-use crate::pipeline::{Boxed, Pipeline, Ref, Storable};
+use crate::pipeline::{Pipeline, Ref, Storable};
 use crate::shuffle::{Content, RecordBuffer};
 use crate::storage::codec::Sampling;
 use crate::storage::run::RunFile;
@@ -18,17 +19,32 @@ use crate::task::{FilePart, Files, Flow, Partition, Site, StoredPartition, Task}
 pub(crate) struct StoreElsewhere {
     id: StoreId,
     partitions: HashMap<usize, Vec<FilePart>>,
+    /// Whether the driver takes no further partitions.
+    is_closed: bool,
 }
 
 impl StoreElsewhere {
-    pub(super) fn new(id: StoreId, partitions: HashMap<usize, Vec<FilePart>>) -> Self {
-        Self { id, partitions }
+    pub(super) fn new(
+        id: StoreId,
+        partitions: HashMap<usize, Vec<FilePart>>,
+        is_closed: bool,
+    ) -> Self {
+        Self {
+            id,
+            partitions,
+            is_closed,
+        }
+    }
+
+    /// Returns the number of stored partitions.
+    pub(super) fn partitions(&self) -> usize {
+        self.partitions.len()
     }
 
     /// Reads a partition. If it is missing or damaged, computes it and stores it.
     pub(super) fn run<T: Storable + ?Sized>(
         &self,
-        parent: &Boxed<T>,
+        parent: &StoredParent<T>,
         site: Site,
         partition: Partition,
         task: &Task<'_>,
@@ -41,7 +57,7 @@ impl StoreElsewhere {
         let runs = parts
             .iter()
             .map(|part| Content::<RecordBuffer, ()>::File(files.run(part)));
-        let is_computable = partition.has_payload() || parent.partitions().is_some();
+        let is_computable = parent.can_compute(&partition);
         replay_or_compute(runs, is_computable, site, task, sink, |damage, sink| {
             let sink = &mut |record: Ref<'_, T>| sink(record);
             let computed = self.compute(parent, site, partition, task, sink);
@@ -58,13 +74,17 @@ impl StoreElsewhere {
 
     fn compute<T: Storable + ?Sized>(
         &self,
-        parent: &Boxed<T>,
+        parent: &StoredParent<T>,
         site: Site,
         partition: Partition,
         task: &Task<'_>,
         sink: &mut impl for<'a> FnMut(Ref<'a, T>) -> Flow,
     ) -> Result<Flow> {
         let index = partition.index;
+        let parent = parent.get()?;
+        if self.is_closed {
+            return parent.run(partition, task, sink);
+        }
         let mut file = RunFile::create(&task.resources().scratch, "persist")?;
         let mut writer = file.run();
         let mut bytes = Vec::new();
@@ -105,6 +125,7 @@ mod tests {
     use crate::lineage::StoredNode;
     use crate::operators::from_vec::FromVec;
     use crate::operators::persist::{Keeping, Persist, StorageLevel, Store};
+    use crate::pipeline::Boxed;
     use crate::storage::codec;
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
@@ -128,12 +149,11 @@ mod tests {
             let budget = MemoryBudget::unlimited();
             let level = StorageLevel::MemoryThenDisk;
             Self {
-                store: Arc::new(Store::new(
+                store: Store::new(
                     level,
                     Some(PARTITIONS),
-                    budget,
-                    of_store.clone(),
-                )),
+                    (budget, of_store.clone(), Arc::default()),
+                ),
                 of_store,
                 of_job,
                 spill,
@@ -177,11 +197,11 @@ mod tests {
         most: usize,
     ) -> Vec<u32> {
         let persist = Persist {
-            parent: Boxed::new(Arc::new(FromVec {
+            parent: StoredParent::Known(Boxed::new(Arc::new(FromVec {
                 records: Arc::new((0..records).collect()),
                 partitions: PARTITIONS,
                 site: Site::new("from_vec"),
-            })),
+            }))),
             keeping,
             site: Site::new("persist"),
         };

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::{StorageLevel, StoreElsewhere};
@@ -15,7 +15,7 @@ use crate::storage::limits::KeptOpen;
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::run::{Run, RunFile};
 use crate::storage::scratch::Scratch;
-use crate::task::{FilePart, ReclaimMemory, StopFlag, StoredPartition};
+use crate::task::{FilePart, MemoryReclaimer, ReclaimMemory, StopFlag, StoredPartition};
 
 /// Size at which a file takes no further partitions, in bytes. Its disk space is freed when none of its partitions is
 /// stored any more.
@@ -48,6 +48,13 @@ pub(crate) struct Store {
     files: Mutex<Vec<OpenFile>>,
     /// The node to notify when the store becomes complete or incomplete.
     node: OnceLock<Weak<Node>>,
+    /// Whether the store takes no further partitions.
+    is_closed: AtomicBool,
+    /// The memory reclaimer, and whether it has this store: only if the store has partitions, because a loop may release
+    /// the stores of many rounds.
+    reclaimer: Arc<MemoryReclaimer>,
+    is_reclaimable: AtomicBool,
+    this: Weak<Self>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -64,15 +71,14 @@ impl Store {
     pub(crate) fn new(
         level: StorageLevel,
         partitions: Option<usize>,
-        budget: MemoryBudget,
-        scratch: Scratch,
-    ) -> Self {
+        (budget, scratch, reclaimer): (MemoryBudget, Scratch, Arc<MemoryReclaimer>),
+    ) -> Arc<Self> {
         // Partitions that cannot be computed one by one must not be lost.
         let level = match (level, partitions) {
             (StorageLevel::Memory, None) => StorageLevel::MemoryThenDisk,
             (level, _) => level,
         };
-        Self {
+        Arc::new_cyclic(|this| Self {
             id: StoreId::next(),
             level,
             budget,
@@ -82,7 +88,11 @@ impl Store {
             pins: AtomicUsize::new(0),
             files: Mutex::default(),
             node: OnceLock::new(),
-        }
+            is_closed: AtomicBool::new(false),
+            reclaimer,
+            is_reclaimable: AtomicBool::new(false),
+            this: this.clone(),
+        })
     }
 
     /// Sets the node that the partitions belong to. Called once, before the first job.
@@ -113,8 +123,25 @@ impl Store {
 
     /// Stores a partition. Two jobs may compute it at the same time; if it is already stored, the stored one is kept.
     pub(super) fn put(&self, index: usize, parts: StoreParts) {
-        lock(&self.partitions).entry(index).or_insert(parts);
+        let mut partitions = lock(&self.partitions);
+        // Checked with the lock, so that nothing is stored after `close`.
+        if self.is_closed() {
+            return;
+        }
+        partitions.entry(index).or_insert(parts);
+        if !self.is_reclaimable.swap(true, Ordering::SeqCst)
+            && let Some(this) = self.this.upgrade()
+        {
+            let holder: Arc<dyn ReclaimMemory> = this;
+            self.reclaimer.add(&holder);
+        }
+        drop(partitions);
         self.settle();
+    }
+
+    /// Returns whether the store takes no further partitions.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
     }
 
     pub(super) fn remove(&self, index: usize) {
@@ -161,7 +188,7 @@ impl Store {
             }
             exported.insert(*index, files);
         }
-        Ok(StoreElsewhere::new(self.id, exported))
+        Ok(StoreElsewhere::new(self.id, exported, self.is_closed()))
     }
 
     /// Moves a part to a file. Returns whether it was in memory.
@@ -195,9 +222,18 @@ impl StoredNode for Store {
 
     fn unpin(&self) {
         if self.pins.fetch_sub(1, Ordering::SeqCst) == 1 {
+            if self.is_closed() {
+                drop(self.release());
+            }
             // The pin may have been the only reason to keep it.
             self.changed();
         }
+    }
+
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        drop(self.release());
+        self.changed();
     }
 
     fn id(&self) -> StoreId {
@@ -214,6 +250,9 @@ impl StoredNode for Store {
         };
         let run = Run::at(file, part.offset, part.bytes, part.records);
         let mut partitions = lock(&self.partitions);
+        if self.is_closed() {
+            return Ok(());
+        }
         if stored.replaces || !partitions.contains_key(&stored.partition) {
             partitions.insert(stored.partition, vec![Content::File(run)]);
         }
@@ -248,6 +287,9 @@ impl StoredNode for Store {
         let mut partitions = lock(&self.partitions);
         if self.pins.load(Ordering::SeqCst) > 0 || partitions.is_empty() {
             return None;
+        }
+        if self.is_reclaimable.swap(false, Ordering::SeqCst) {
+            self.reclaimer.remove(&self.this);
         }
         let files = std::mem::take(&mut *lock(&self.files));
         Some(Box::new((std::mem::take(&mut *partitions), files)))

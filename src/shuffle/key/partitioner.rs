@@ -89,6 +89,27 @@ pub(crate) fn hash_of<K: Key + ?Sized>(key: Peek<'_, K>) -> Result<u64> {
     }
 }
 
+/// Returns the hash of `bytes` by which keys are partitioned: rapidhash V3, as [specified](crate#hash).
+///
+/// It is the same on every machine and in every version of this library. Use it where results depend on a hash, for
+/// example in MinHash, or to find the partition of a key. The hash of a `String` key is that of its bytes.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(holdall::stable_hash("holdall"), 3227071661443217181);
+///
+/// let words = holdall::from_vec(vec!["a".to_owned(), "b".to_owned()]).distinct();
+/// let partition = (u128::from(holdall::stable_hash("b")) * 64 >> 64) as usize;
+/// assert_eq!(words.select_partitions([partition]).collect()?, ["b"]);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+#[must_use]
+pub fn stable_hash(bytes: impl AsRef<[u8]>) -> u64 {
+    let bytes = bytes.as_ref();
+    Short::new(bytes).map_or_else(|| long_hash(bytes), short_hash)
+}
+
 /// Hashes a short key. All variants of V3 return the same hash for 16 bytes; this one can be inlined.
 #[inline(always)]
 fn short_hash(key: Short) -> u64 {

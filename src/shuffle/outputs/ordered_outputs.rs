@@ -7,14 +7,23 @@ use super::group_outputs::GroupOutputs;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::{Key, Owned};
-use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::read::chunk_set::ChunkSet;
+use crate::shuffle::key::partitioner::{HashPartitioner, HashRank};
+use crate::shuffle::read::chunk_set::{ChunkReader, ChunkSet};
 use crate::shuffle::read::merger::{Merger, TableSize};
 use crate::shuffle::read::range_merge::{self, RangeInput};
+use crate::shuffle::table::few_keys::{FewKeys, MAX_FEW};
 use crate::shuffle::write::combine::Combine;
 use crate::storage::codec;
 use crate::storage::memory::Reservation;
 use crate::task::{Flow, MapBlock, Outputs, Resources};
+
+/// Estimate of the memory that a value owns outside of its slot: `OWNED_BYTES` bytes, and this multiple of its encoded
+/// length. Merged values take about as much as those that they are merged from.
+const OWNED_OF_ENCODED: usize = 2;
+const OWNED_BYTES: usize = 64;
+
+/// Maximum length of the entries of a radix partition that are combined in a list, in bytes. Their memory is not reserved.
+const FEW_BYTES: usize = 4 << 10;
 
 /// Map output of combining in order: the entries of all combine groups.
 #[derive(Debug)]
@@ -54,6 +63,12 @@ impl OrderedOutputs {
     ) -> Result<Flow> {
         let mut groups = self.groups.open(partition, resources)?;
         if let Some(entries) = groups.entries()
+            && entries.entries() <= MAX_FEW
+            && entries.largest_slice_bytes() <= FEW_BYTES
+        {
+            return read_few(entries, combine, resources, each);
+        }
+        if let Some(entries) = groups.entries()
             && let Some(room) = room_for_ranges::<C::Combined>(entries, resources)
         {
             let merger = Merger {
@@ -91,13 +106,41 @@ impl Outputs for OrderedOutputs {
     }
 }
 
+/// Calls `each` with every key of a few entries and its value, in ascending order of (hash, key).
+fn read_few<C: Combine>(
+    entries: &Arc<ChunkSet>,
+    combine: &C,
+    resources: &Resources,
+    mut each: impl FnMut(Owned<C::Key>, C::Combined) -> Flow,
+) -> Result<Flow> {
+    let mut few = FewKeys::new();
+    let mut reader = ChunkReader::new(Arc::clone(entries));
+    reader.take_to(HashRank(u64::MAX), &resources.stop, |hashed, key, value| {
+        let long = &key[..hashed.long_len()];
+        let value = codec::decode(value)?;
+        let merge = |combined: &mut Option<_>, value| combine.merge(combined, value);
+        few.upsert(hashed, long, value, |value| value, merge);
+        Ok(())
+    })?;
+    few.sort();
+    let mut flow = Flow::Continue(());
+    few.drain(|key, value| -> Result<()> {
+        if flow.is_continue() {
+            flow = each(C::Key::from_bytes(key)?, value);
+        }
+        Ok(())
+    })?;
+    Ok(flow)
+}
+
 /// Reserves memory to merge entries range by range, with all values of a range in memory. Then nothing is spilled; a
-/// spill would change the grouping of the values. Returns `None` if there is no memory, or if values own memory, which
-/// could not be accounted for.
+/// spill would change the grouping of the values. Returns `None` if there is no memory.
 fn room_for_ranges<V>(entries: &ChunkSet, resources: &Resources) -> Option<Reservation> {
-    if mem::needs_drop::<V>() {
-        return None;
-    }
-    let bytes = range_merge::most_bytes::<V>(entries.largest_slice());
+    let most = entries.largest_slice();
+    let owned_bytes = match mem::needs_drop::<V>() {
+        true => most * OWNED_BYTES + entries.largest_slice_bytes() * OWNED_OF_ENCODED,
+        false => 0,
+    };
+    let bytes = range_merge::most_bytes::<V>(most) + owned_bytes;
     resources.budget.try_reserve(bytes)
 }

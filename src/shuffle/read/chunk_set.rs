@@ -8,7 +8,6 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::pipeline::Data;
 use crate::shuffle::key::entry;
 use crate::shuffle::key::partitioner::{HashPartitioner, HashRank};
 use crate::shuffle::key::slices::{SliceLayout, slice_of};
@@ -17,7 +16,7 @@ use crate::shuffle::memory::radix_sort::radix_sort;
 use crate::shuffle::outputs::part::Share;
 use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES, OFFSET_BITS};
 use crate::shuffle::table::hash_table::HashedKey;
-use crate::storage::codec::{self, Short};
+use crate::storage::codec::Short;
 use crate::storage::memory::Reservation;
 use crate::task::StopFlag;
 
@@ -74,11 +73,18 @@ impl ChunkSet {
 
     /// Returns the number of entries of the largest radix partition.
     pub(crate) fn largest_slice(&self) -> usize {
-        let entries = |slice: &Range<usize>| {
-            let chunks = self.chunks[slice.clone()].iter();
-            chunks.map(|chunk| chunk.entries).sum()
-        };
-        self.slices.iter().map(entries).max().unwrap_or(0)
+        self.largest(|chunk| chunk.entries)
+    }
+
+    /// Returns the length of the largest radix partition, in bytes.
+    pub(crate) fn largest_slice_bytes(&self) -> usize {
+        self.largest(|chunk| chunk.bytes.len())
+    }
+
+    fn largest(&self, size: impl Fn(&Chunk) -> usize) -> usize {
+        let chunks = self.slices.iter().map(|slice| &self.chunks[slice.clone()]);
+        let sizes = chunks.map(|chunks| chunks.iter().map(&size).sum());
+        sizes.max().unwrap_or(0)
     }
 
     /// Fills `slots` with the entries of a radix partition, in the order of the hash rank bits that slots hold.
@@ -230,14 +236,14 @@ impl ChunkReader {
             .sum()
     }
 
-    /// Calls `each` with the entries of the next radix partitions, up to and including hash rank `last`, which must be
-    /// the last of a radix partition.
+    /// Calls `each` with the keys and encoded values of the next radix partitions, up to and including hash rank `last`,
+    /// which must be the last of a radix partition.
     #[inline]
-    pub(crate) fn take_to<V: Data>(
+    pub(crate) fn take_to(
         &mut self,
         last: HashRank,
         stop: &StopFlag,
-        mut each: impl FnMut(HashedKey, &[u8], V) -> Result<()>,
+        mut each: impl FnMut(HashedKey, &[u8], &[u8]) -> Result<()>,
     ) -> Result<()> {
         let ChunkSet {
             chunks,
@@ -257,7 +263,7 @@ impl ChunkReader {
                 let (key, rest) = rest.split_at(key_len);
                 let (value, rest) = rest.split_at(value_len);
                 let (_, hashed) = HashedKey::of(*partitioner, short, key);
-                each(hashed, key, codec::decode(value)?)?;
+                each(hashed, key, value)?;
                 bytes = rest;
             }
             self.next += 1;

@@ -18,6 +18,7 @@ use crate::shuffle::table::hash_table::{HashedKey, SortedKeys, Table};
 use crate::shuffle::table::probe_batch::ProbeBatch;
 use crate::shuffle::table::slot::Slot;
 use crate::shuffle::write::combine::Combine;
+use crate::storage::codec;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
 use crate::task::{Flow, Resources, StopCheck};
@@ -117,6 +118,25 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             Ok(()) => Ok(()),
             Err(value) => self.make_room_to_sort(hashed.rank(), key, value),
         }
+    }
+
+    /// Adds an entry whose value is encoded. The value is not moved if it is merged into that of its key immediately.
+    #[inline(always)]
+    pub(crate) fn put_encoded(
+        &mut self,
+        hashed: HashedKey,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<()> {
+        let long = &key[..hashed.long_len()];
+        if !self.sorts
+            && !self.waits
+            && let Some(slot) = self.table.get_mut(&hashed, long)
+        {
+            let combine = self.merger.combine;
+            return codec::decode_then(value, |value| combine.merge(slot, value));
+        }
+        self.put(hashed, key, codec::decode(value)?)
     }
 
     /// Adds an entry that exceeds the capacity: grows, if necessary by spilling the other entries, or switches to the

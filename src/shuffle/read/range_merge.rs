@@ -95,7 +95,7 @@ impl<V: Data> RangeInput<V> {
                 })
             }
             Self::Chunks(chunks) => chunks.take_to(last, stop, |hashed, key, value| {
-                to.put(hashed.behind(range.bits), key, value)
+                to.put_encoded(hashed.behind(range.bits), key, value)
             }),
         }
     }

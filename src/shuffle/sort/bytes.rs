@@ -14,6 +14,7 @@ use crate::pipeline::{Peek, Record, Ref, owned_bytes, text_bytes};
 use crate::portable::portable;
 use crate::shuffle::memory::hints::{advise_huge_pages, prefetch};
 use crate::storage::merge::{ByBytes, MergeOrder};
+use crate::task::{Interrupt, StopFlag};
 
 /// Maximum length of a record, in bytes. A buffer is emptied before it has
 /// [`MAX_BUFFER_BYTES`](super::writer::MAX_BUFFER_BYTES), so its length plus one more record fits into a `u32`.
@@ -123,14 +124,18 @@ impl MergeOrder<Entry> for InArena<'_> {
 
 impl BytesBuffer {
     /// Calls `each` with every record, in order.
-    fn each_sorted(&mut self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn each_sorted(
+        &mut self,
+        stop: &StopFlag,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         let Self { arena, index } = self;
         let order = InArena(arena);
         let is_in_order = |first: &Entry, second: &Entry| order.compare(first, second).is_le();
         if let Some(natural_runs) = natural_runs(index, is_in_order) {
             return merge(natural_runs, order, |entry| each(slice(arena, entry)));
         }
-        sort_from(arena, index, 0);
+        stop.interruptible(|interrupt| sort_from(arena, index, 0, interrupt))?;
         index.iter().enumerate().try_for_each(|(at, entry)| {
             let ahead = index.get(at + PREFETCH_DISTANCE);
             if let Some(byte) = ahead.and_then(|ahead| arena.get(ahead.start as usize)) {
@@ -156,14 +161,20 @@ fn slice<'a>(arena: &'a [u8], entry: &Entry) -> &'a [u8] {
 /// First sorts by the next eight bytes as numbers, which needs neither branches nor accesses to the records. Then sorts
 /// each group that agrees in these by the following eight bytes. A shorter record is padded with zeros. Among equal
 /// prefixes, it comes before records that really have zeros there.
-fn sort_from(arena: &[u8], index: &mut [Entry], depth: usize) {
-    index.sort_unstable_by_key(|entry| entry.prefix);
+fn sort_from(arena: &[u8], index: &mut [Entry], depth: usize, interrupt: Interrupt<'_>) {
+    index.sort_unstable_by_key(|entry| {
+        interrupt.check();
+        entry.prefix
+    });
     for group in index.chunk_by_mut(|a, b| a.prefix == b.prefix) {
         if group.len() == 1 {
             continue;
         }
         if group.len() < FEW_RECORDS || depth >= MAX_DEPTH_BYTES {
-            group.sort_unstable_by(|a, b| slice(arena, a)[depth..].cmp(&slice(arena, b)[depth..]));
+            group.sort_unstable_by(|a, b| {
+                interrupt.check();
+                slice(arena, a)[depth..].cmp(&slice(arena, b)[depth..])
+            });
             continue;
         }
         let deeper = depth + 8;
@@ -174,7 +185,7 @@ fn sort_from(arena: &[u8], index: &mut [Entry], depth: usize) {
             entry.prefix = prefix_of(&slice(arena, entry)[deeper..]);
         }
         if !longer.is_empty() {
-            sort_from(arena, longer, deeper);
+            sort_from(arena, longer, deeper, interrupt);
         }
     }
 }
@@ -229,9 +240,10 @@ impl<T: AsBytes + ?Sized> Sort for Bytes<T> {
         &self,
         buffer: &mut BytesBuffer,
         _: usize,
+        stop: &StopFlag,
         each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        let drained = buffer.each_sorted(each);
+        let drained = buffer.each_sorted(stop, each);
         buffer.index.clear();
         buffer.arena.clear();
         drained

@@ -47,6 +47,7 @@ use crate::error::Result;
 use crate::pipeline::{Record, Ref};
 use crate::portable::Portable;
 use crate::storage::merge::MergeOrder;
+use crate::task::StopFlag;
 
 /// Defines how records are buffered, compared, and stored in runs.
 pub(crate) trait Sort: Portable + Send + Sync + 'static {
@@ -78,11 +79,12 @@ pub(crate) trait Sort: Portable + Send + Sync + 'static {
     fn is_empty(buffer: &Self::Buffer) -> bool;
 
     /// Empties the buffer: calls `each` with the stored form of every record, in order. `run` is the number of earlier
-    /// runs of this buffer.
+    /// runs of this buffer. Returns [`Cancelled`](crate::ErrorKind::Cancelled) once `stop` is set.
     fn drain(
         &self,
         buffer: &mut Self::Buffer,
         run: usize,
+        stop: &StopFlag,
         each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()>;
 

@@ -12,6 +12,7 @@ use crate::portable::{Portable, portable};
 use crate::shuffle::HashPartitioner;
 use crate::storage::codec::{self, Sampling};
 use crate::storage::merge::MergeOrder;
+use crate::task::StopFlag;
 
 /// Approximate overhead of the allocator per allocation, in bytes.
 const ALLOCATION_BYTES: usize = 16;
@@ -273,10 +274,11 @@ impl<C: TypedSort> Sort for Typed<C> {
         &self,
         buffer: &mut TypedBuffer<C::Item>,
         run: usize,
+        stop: &StopFlag,
         mut each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let mut encoded = mem::take(&mut buffer.encoded);
-        for_each_sorted(&self.0, &mut buffer.items, |(task, item)| {
+        for_each_sorted(&self.0, &mut buffer.items, stop, |(task, item)| {
             encoded.clear();
             push_origin((*task, run), &mut encoded)?;
             codec::encode_into(item, &mut encoded)?;
@@ -358,12 +360,18 @@ fn natural_run_items<T>() -> usize {
 fn for_each_sorted<C: TypedSort>(
     sort: &C,
     items: &mut [Tagged<C::Item>],
+    stop: &StopFlag,
     each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
 ) -> Result<()> {
     let len = natural_run_items::<C::Item>();
-    for natural_run in items.chunks_mut(len) {
-        natural_run.sort_by(|a, b| sort.compare(&a.1, &b.1));
-    }
+    stop.interruptible(|interrupt| {
+        for natural_run in items.chunks_mut(len) {
+            natural_run.sort_by(|a, b| {
+                interrupt.check();
+                sort.compare(&a.1, &b.1)
+            });
+        }
+    })?;
     // Neighbouring batches that are already in order count as one, so that sorted input is not merged.
     let starts_anew = |at: &usize| sort.compare(&items[at - 1].1, &items[*at].1).is_gt();
     let ends = (len..items.len()).step_by(len).filter(starts_anew);
@@ -388,7 +396,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use super::*;
-    use crate::pipeline::Stated;
+    use crate::pipeline::{ClosureState, Stated};
 
     type Name = (String, usize);
 
@@ -399,7 +407,7 @@ mod tests {
         let compared = Arc::new(AtomicUsize::new(0));
         let sort = ByComparison {
             compare: Stated(
-                Arc::clone(&compared),
+                ClosureState::Given(Arc::clone(&compared)),
                 |compared: &AtomicUsize, a: &Name, b: &Name| {
                     compared.fetch_add(1, Relaxed);
                     a.0.cmp(&b.0)
@@ -412,7 +420,7 @@ mod tests {
             found.push(item.clone());
             Ok(())
         };
-        for_each_sorted(&sort, &mut items, each).unwrap();
+        for_each_sorted(&sort, &mut items, &StopFlag::default(), each).unwrap();
         (found, compared.load(Relaxed))
     }
 

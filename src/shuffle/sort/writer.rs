@@ -125,7 +125,7 @@ impl<'s, S: Sort> SortWriter<'s, S> {
         progress.add_shuffled(std::mem::take(&mut self.records), S::bytes(buffer) as u64);
         let mut run = RunBuilder::new(budget, scratch, self.outputs.memory_left(budget));
         let mut checks = stop.checks();
-        self.sort.drain(buffer, self.runs, |record| {
+        self.sort.drain(buffer, self.runs, stop, |record| {
             checks.count()?;
             run.append(record)
         })?;

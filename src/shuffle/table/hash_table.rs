@@ -85,6 +85,17 @@ impl HashedKey {
         }
     }
 
+    /// Returns whether both are the same key, or long keys that agree in length and hash rank.
+    #[inline(always)]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.rank == other.rank && self.key == other.key
+    }
+
+    /// Returns the bytes of the key. `long` has them if they do not fit into the probe.
+    pub(crate) fn bytes<'k>(&'k self, long: &'k [u8]) -> &'k [u8] {
+        self.key.inline_bytes().unwrap_or(long)
+    }
+
     /// Returns the length of a key whose bytes [`Table::upsert`] needs, or 0 for one that is stored in the probe.
     #[inline(always)]
     pub(crate) fn long_len(&self) -> usize {
@@ -167,6 +178,15 @@ impl<V> Table<V> {
                 Ok(())
             }
             Search::Full => Err(extra),
+        }
+    }
+
+    /// Returns the slot of a key, if it has one. `long` has the bytes of the key if they did not fit into the probe.
+    #[inline(always)]
+    pub(crate) fn get_mut(&mut self, hashed: &HashedKey, long: &[u8]) -> Option<&mut Slot<V>> {
+        match self.search(hashed, long) {
+            Search::Found(at) => Some(&mut self.slots.as_mut_slice()[at]),
+            Search::Vacant(_) | Search::Full => None,
         }
     }
 

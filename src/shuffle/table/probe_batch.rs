@@ -39,6 +39,10 @@ impl<X> ProbeBatch<X> {
         self.probes.iter()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.probes.len()
+    }
+
     /// Calls `each` with the keys in the order of arrival, and empties the batch. For a key that fits into its probe,
     /// the bytes are empty.
     #[inline(always)]

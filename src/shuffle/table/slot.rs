@@ -127,6 +127,12 @@ impl Packed {
         &self.as_bytes()[..usize::from(tag) - 1]
     }
 
+    /// Returns the bytes of a key that fits into a slot.
+    pub(crate) fn inline_bytes(&self) -> Option<&[u8]> {
+        let tag = self.tag();
+        (tag != IN_ARENA).then(|| &self.as_bytes()[..usize::from(tag) - 1])
+    }
+
     /// Prefetches a key that is in the arena.
     #[inline(always)]
     pub(crate) fn prefetch(self, arena: &Arena) {

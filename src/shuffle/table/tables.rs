@@ -2,6 +2,9 @@
 //!
 //! There is one table for each partition. They grow at different times, so little memory exists twice.
 
+use std::convert::Infallible;
+
+use super::few_keys::FewKeys;
 use super::hash_table::{HashedKey, Table};
 use super::probe_batch::{BATCH_KEYS, ProbeBatch};
 use crate::error::Result;
@@ -140,6 +143,27 @@ impl<'c, C: Combine> Tables<'c, C> {
         )?;
         self.records += 1;
         Ok(())
+    }
+
+    /// If all records are still buffered, so that there are only a few, takes them. Returns their number, and their keys
+    /// with combined values.
+    pub(crate) fn take_few(&mut self) -> Option<(usize, FewKeys<C::Combined>)> {
+        let records = self.waiting.len();
+        if self.records > 0 || records == 0 {
+            return None;
+        }
+        let (mut few, combine) = (FewKeys::new(), self.combine);
+        let Ok(()) = self.waiting.drain(|hashed, long, (_, value)| {
+            few.upsert(
+                *hashed,
+                long,
+                value,
+                |value| combine.create(value),
+                |combined, value| combine.add(combined, value),
+            );
+            Ok::<(), Infallible>(())
+        });
+        Some((records, few))
     }
 
     /// Ensures capacity for one more key in a table, if necessary by calling `reclaim` to reclaim memory. Returns

@@ -44,6 +44,10 @@ const OPEN_SLABS_OF_SHARE: usize = 8;
 /// and cost more than they save.
 const FLOOR_BYTES: usize = 256 << 10;
 
+/// Number of pairs that are not tried as short entries after one that was too long. A failed attempt encodes the value in
+/// vain, and an attempt that succeeds must first add the longer entries before it, which are then few.
+const TRY_SHORT_AFTER: u8 = 32;
+
 /// Entries of one radix partition of a partition since the last commit.
 #[derive(Default)]
 struct Bucket {
@@ -81,6 +85,8 @@ pub(crate) struct Grouper<'o> {
     slice_bits: u32,
     /// Records on their way to the buckets.
     entries: EntryBatch,
+    /// Number of pairs that will not be tried as short entries.
+    skip_short: u8,
     /// `true` once the first record has been encoded and decoded without a change.
     sampling: Sampling,
 
@@ -129,6 +135,7 @@ impl<'o> Grouper<'o> {
             buckets,
             slice_bits,
             entries: EntryBatch::default(),
+            skip_short: 0,
             sampling: Sampling::default(),
             most_slab_bytes: (share_bytes / (OPEN_SLABS_OF_SHARE * slabs.len()))
                 .min(MAX_SLAB_BYTES),
@@ -159,18 +166,29 @@ impl<'o> Grouper<'o> {
     pub(crate) fn push<E: Encode>(
         &mut self,
         record: Ref<'_, E::In>,
-        is_wanted: impl FnMut(KeyPosition) -> bool,
+        is_wanted: &mut impl FnMut(KeyPosition) -> bool,
     ) -> Result<()> {
         self.sampling.check(|| E::check(&record))?;
-        if let Some((key, value)) = E::encode_short(&record)
-            && let Some(entry) = ShortEntry::of_chunk(key, value)
-        {
-            return self.push_short(key, entry, is_wanted);
+        if self.tries_short() {
+            if let Some((key, value)) = E::encode_short(&record)
+                && let Some(entry) = ShortEntry::of_chunk(key, value)
+            {
+                return self.push_short(key, entry, is_wanted);
+            }
+            self.skip_short = TRY_SHORT_AFTER;
         }
         if self.entries.push_record::<E>(record)? {
             self.flush(is_wanted)?;
         }
         Ok(())
+    }
+
+    /// Returns whether the next entry may be short, as far as is known.
+    #[inline(always)]
+    fn tries_short(&mut self) -> bool {
+        let skip = self.skip_short;
+        self.skip_short = skip.saturating_sub(1);
+        skip == 0
     }
 
     /// Adds a short entry to its bucket immediately, if its key is wanted.
@@ -179,11 +197,11 @@ impl<'o> Grouper<'o> {
         &mut self,
         key: Short,
         entry: ShortEntry,
-        mut is_wanted: impl FnMut(KeyPosition) -> bool,
+        is_wanted: &mut impl FnMut(KeyPosition) -> bool,
     ) -> Result<()> {
         if self.entries.len() > 0 {
             // Earlier records may have the same key.
-            self.flush(&mut is_wanted)?;
+            self.flush(is_wanted)?;
         }
         let position = self.partitioner.short_position(key);
         if !is_wanted(position) {
@@ -205,30 +223,36 @@ impl<'o> Grouper<'o> {
     #[inline(always)]
     pub(crate) fn push_short_pair<V: Data>(&mut self, key: Short, value: &V) -> Option<Result<()>> {
         let entry = ShortEntry::of_chunk(key, codec::encode_short(value)?)?;
-        Some(self.push_short(key, entry, |_| true))
+        Some(self.push_short(key, entry, &mut any_key))
     }
 
     /// Adds a key that is already bytes, and its value.
     #[inline]
     pub(crate) fn push_pair<V: Data>(&mut self, key: &[u8], value: &V) -> Result<()> {
-        if let Some(short) = Short::new(key)
-            && let Some(pushed) = self.push_short_pair(short, value)
-        {
-            return pushed;
+        if self.tries_short() {
+            if let Some(short) = Short::new(key)
+                && let Some(pushed) = self.push_short_pair(short, value)
+            {
+                return pushed;
+            }
+            self.skip_short = TRY_SHORT_AFTER;
         }
         if self.entries.push_pair(key, value)? {
-            self.flush(|_| true)?;
+            self.flush(&mut any_key)?;
         }
         Ok(())
     }
 
     /// Adds the buffered records of the task.
-    pub(crate) fn end_task(&mut self, is_wanted: impl FnMut(KeyPosition) -> bool) -> Result<()> {
+    pub(crate) fn end_task(
+        &mut self,
+        is_wanted: &mut impl FnMut(KeyPosition) -> bool,
+    ) -> Result<()> {
         self.flush(is_wanted)
     }
 
     #[inline(never)]
-    fn flush(&mut self, mut is_wanted: impl FnMut(KeyPosition) -> bool) -> Result<()> {
+    fn flush(&mut self, is_wanted: &mut impl FnMut(KeyPosition) -> bool) -> Result<()> {
         let mut entries = std::mem::take(&mut self.entries);
         for (key, entry) in entries.entries() {
             let position = self.partitioner.position(key);
@@ -416,4 +440,9 @@ fn empty_buckets(count: usize) -> Vec<Bucket> {
     let mut buckets = Vec::new();
     buckets.resize_with(count, Bucket::default);
     buckets
+}
+
+/// Accepts any key, for a [`Grouper`].
+pub(crate) fn any_key(_: KeyPosition) -> bool {
+    true
 }

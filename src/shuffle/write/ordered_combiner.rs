@@ -15,13 +15,15 @@
 //! are flushed early.) For the same reason, each group decides separately whether tables pay off.
 
 use super::combine::Combine;
-use super::grouper::Grouper;
+use super::grouper::{Grouper, any_key};
 use super::savings;
 use crate::error::Result;
 use crate::pipeline::{Key, Owned, Ref};
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
+use crate::shuffle::table::few_keys::FewKeys;
 use crate::shuffle::table::tables::{Tables, flush_batch};
+use crate::storage::codec::{self, Sampling};
 use crate::task::{Flow, Resources};
 
 /// Number of tables; each covers a range of hashes, whatever the number of partitions. Every group visits all tables,
@@ -185,8 +187,26 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         Ok(())
     }
 
+    /// Turns the combined records of a small group into entries.
+    fn push_few(&mut self, records: usize, few: FewKeys<C::Combined>) -> Result<()> {
+        let combined = (records - few.len()) as u64;
+        self.resources.progress.add_shuffled(combined, 0);
+        let is_first = !std::mem::replace(&mut self.has_flushed, true);
+        let (grouper, mut sampling) = (&mut self.grouper, Sampling::default());
+        few.drain(|key, value| {
+            if is_first {
+                sampling.check(|| Ok(C::Key::check_bytes(key)? + codec::check(&value)?))?;
+            }
+            grouper.push_pair(key, &value)
+        })
+    }
+
     /// Ends a group. Call this after its last record.
     pub(crate) fn end_group(&mut self) -> Result<()> {
+        if let Some((records, few)) = self.tables.take_few() {
+            self.push_few(records, few)?;
+            return self.grouper.end_task(&mut any_key);
+        }
         self.flush()?;
         let most_slots = MIN_SLOTS.max(self.tables.keys() * MAX_SLOTS_OF_KEY);
         let is_sparse = self.tables.slots() > most_slots;
@@ -194,7 +214,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         if is_sparse {
             self.tables.release();
         }
-        self.grouper.end_task(|_| true)
+        self.grouper.end_task(&mut any_key)
     }
 
     /// Commits the results since the last call, after the last group.
@@ -314,7 +334,10 @@ mod tests {
         })
     }
 
-    fn expected(groups: u64) -> BTreeMap<String, String> {
+    fn expected<R: Iterator<Item = (String, u64)>>(
+        groups: u64,
+        records: impl Fn(u64) -> R,
+    ) -> BTreeMap<String, String> {
         let combine = Shown(PhantomData);
         let mut all = BTreeMap::<_, Option<String>>::new();
         for group in 0..groups {
@@ -426,7 +449,7 @@ mod tests {
     #[test]
     fn values_are_grouped_by_turn_whatever_spills() {
         let groups = 500;
-        let expected = expected(groups);
+        let expected = expected(groups, records);
         let (in_memory, resources) = combined(groups, 7, 1 << 30);
         assert_eq!(resources.scratch.written_bytes(), 0);
         assert!(BTreeMap::from_iter(in_memory.iter().cloned()) == expected);
@@ -473,6 +496,23 @@ mod tests {
                 assert!(flow.unwrap().is_continue());
             }
             assert!(found == expected, "{taken} bytes taken");
+        }
+    }
+
+    #[test]
+    fn small_groups_are_combined_like_large_ones() {
+        // Up to the most that are combined in a list, and a few more.
+        let of_group = |group: u64| {
+            let numbers = group * 100..group * 100 + group % 40;
+            numbers.map(|n| match n % 3 {
+                0 => ("often".to_owned(), n),
+                _ => ("long ".repeat(n as usize % 5) + &(n % 7).to_string(), n),
+            })
+        };
+        for (groups, together) in [(5, 1), (200, 1), (200, 7)] {
+            let resources = Resources::unlimited();
+            let found = combined_of(groups, together, of_group, &resources);
+            assert!(BTreeMap::from_iter(found) == expected(groups, of_group));
         }
     }
 
@@ -563,7 +603,7 @@ mod tests {
         let outputs = OrderedOutputs::new(HashPartitioner::new(PARTITIONS), 1, &resources);
         let mut combiner = OrderedCombiner::new(&combine, &outputs.groups, &resources);
         let mut slots = Vec::new();
-        for (group, keys) in [(0, 50_000), (1, 40_000), (2, 10), (3, 10)] {
+        for (group, keys) in [(0, 50_000), (1, 40_000), (2, 20), (3, 20)] {
             combiner.begin_group(group).unwrap();
             let records = (0..2 * keys).map(|n| ((n / 2).to_string(), n));
             records.for_each(|record| combiner.push(record).unwrap());

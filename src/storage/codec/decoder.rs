@@ -68,6 +68,26 @@ impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
         number::take(&mut self.bytes).map_or_else(|| no_number(self.bytes), Ok)
     }
 
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let Some((bytes, rest)) = self.bytes.split_first_chunk() else {
+            let additional = N - self.bytes.len();
+            return Err(DecodeError::UnexpectedEnd { additional });
+        };
+        self.bytes = rest;
+        Ok(*bytes)
+    }
+
+    #[inline]
+    fn f32(&mut self) -> Result<f32, DecodeError> {
+        self.array().map(f32::from_le_bytes)
+    }
+
+    #[inline]
+    fn f64(&mut self) -> Result<f64, DecodeError> {
+        self.array().map(f64::from_le_bytes)
+    }
+
     /// Takes a value by bincode's own decoder.
     #[inline]
     fn value<T: Decode<()>>(&mut self) -> Result<T, DecodeError> {
@@ -163,9 +183,12 @@ impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> 
     plain! {
         value:
         deserialize_bool -> visit_bool, deserialize_i8 -> visit_i8, deserialize_u8 -> visit_u8,
-        deserialize_i128 -> visit_i128, deserialize_u128 -> visit_u128,
-        deserialize_f32 -> visit_f32, deserialize_f64 -> visit_f64, deserialize_char -> visit_char,
+        deserialize_i128 -> visit_i128, deserialize_u128 -> visit_u128, deserialize_char -> visit_char,
     }
+
+    plain! { f32: deserialize_f32 -> visit_f32 }
+
+    plain! { f64: deserialize_f64 -> visit_f64 }
 
     unsupported! {
         deserialize_any: AnyNotSupported,

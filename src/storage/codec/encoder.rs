@@ -201,7 +201,17 @@ impl<O: ByteSink, T: ?Sized> Serializer for Encoder<'_, O, T> {
 
     values! {
         serialize_bool: bool, serialize_i8: i8, serialize_u8: u8, serialize_i128: i128, serialize_u128: u128,
-        serialize_f32: f32, serialize_f64: f64, serialize_char: char,
+        serialize_char: char,
+    }
+
+    #[inline]
+    fn serialize_f32(self, value: f32) -> Result<(), EncodeError> {
+        self.output.put_bytes(&value.to_le_bytes())
+    }
+
+    #[inline]
+    fn serialize_f64(self, value: f64) -> Result<(), EncodeError> {
+        self.output.put_bytes(&value.to_le_bytes())
     }
 
     structs!(serialize_tuple_struct, serialize_struct);

@@ -14,6 +14,7 @@ fn context() -> ErrorContext {
         location: Some(std::panic::Location::caller().into()),
         partition: Some(7),
         task: Some(8),
+        key: Some("a key".to_owned()),
         path: Some("/data/päth".into()),
         offset: Some(1 << 40),
         line: Some(9),
@@ -69,6 +70,21 @@ fn all_kinds() -> Vec<ErrorKind> {
         K::NotAnOutput {
             path: path(),
             found: path(),
+        },
+        K::InvalidBag {
+            path: path(),
+            offset: Some(9),
+            reason: text(),
+        },
+        K::WrongRecordType {
+            path: path(),
+            saved: "u64".to_owned(),
+            requested: text(),
+        },
+        K::UnsupportedVersion {
+            path: path(),
+            version: 3,
+            supported: 2,
         },
         K::InvalidSetting {
             setting: "HOLDALL_THREADS",
@@ -130,6 +146,10 @@ fn all_kinds() -> Vec<ErrorKind> {
         },
         K::BroadcastTooLarge { budget_bytes: 18 },
         K::Cancelled,
+        K::DeadlineExceeded {
+            context: context(),
+            elapsed: std::time::Duration::from_millis(18),
+        },
         K::CapturingClosure { context: context() },
         K::NotPortable {
             context: context(),
@@ -184,6 +204,9 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::UnsupportedFormat { .. }
             | K::OutputExists { .. }
             | K::NotAnOutput { .. }
+            | K::InvalidBag { .. }
+            | K::WrongRecordType { .. }
+            | K::UnsupportedVersion { .. }
             | K::InvalidSetting { .. }
             | K::TaskPanicked { .. }
             | K::Closure { .. }
@@ -202,6 +225,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::BudgetTooSmall { .. }
             | K::BroadcastTooLarge { .. }
             | K::Cancelled
+            | K::DeadlineExceeded { .. }
             | K::CapturingClosure { .. }
             | K::NotPortable { .. }
             | K::WorkerLost { .. }

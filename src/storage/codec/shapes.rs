@@ -15,9 +15,12 @@ use std::collections::BTreeSet;
 
 use bincode::error::EncodeError;
 
-/// A struct, a variant of an enum, or a non-empty list or option. Names are compared by address. If the same name has
-/// two addresses, its shape is checked twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A struct, a variant of an enum, or a non-empty list or option: the names of the type and the variant.
+type Name = (&'static str, &'static str, u32);
+
+/// The addresses of a name. A name has several addresses if code that contains it was compiled several times, as the
+/// compiler does for generic code in several codegen units.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Shape {
     type_name: usize,
     variant: usize,
@@ -34,9 +37,9 @@ thread_local! {
     static RECENT: [Cell<Shape>; 1 << SLOTS_BITS] = const {
         [const { Cell::new(Shape { type_name: 0, variant: 0, index: 0 }) }; 1 << SLOTS_BITS]
     };
-    static KNOWN: RefCell<BTreeSet<Shape>> = const { RefCell::new(BTreeSet::new()) };
+    static KNOWN: RefCell<BTreeSet<Name>> = const { RefCell::new(BTreeSet::new()) };
     /// Shapes that [`trusting`] has encountered.
-    static MET: RefCell<Option<Vec<Shape>>> = const { RefCell::new(None) };
+    static MET: RefCell<Option<Vec<Name>>> = const { RefCell::new(None) };
 }
 
 const UNKNOWN: &str = "a struct or a variant that has not been checked";
@@ -58,27 +61,25 @@ pub(super) fn meet_variant<T: ?Sized>(
     variant: &'static str,
     index: u32,
 ) -> Result<(), EncodeError> {
-    let shape = Shape {
-        type_name: type_name::<T>().as_ptr().addr(),
-        variant: variant.as_ptr().addr(),
-        index,
-    };
+    let name = (type_name::<T>(), variant, index);
+    let shape = Shape::of(name);
     if RECENT.with(|recent| recent[shape.slot()].get() == shape) {
         return Ok(());
     }
-    meet(shape)
+    meet(name)
 }
 
 #[cold]
 #[inline(never)]
-fn meet(shape: Shape) -> Result<(), EncodeError> {
-    if KNOWN.with_borrow(|known| known.contains(&shape)) {
+fn meet(name: Name) -> Result<(), EncodeError> {
+    if KNOWN.with_borrow(|known| known.contains(&name)) {
+        let shape = Shape::of(name);
         RECENT.with(|recent| recent[shape.slot()].set(shape));
         return Ok(());
     }
     MET.with_borrow_mut(|met| match met {
         Some(met) => {
-            met.push(shape);
+            met.push(name);
             Ok(())
         }
         None => Err(EncodeError::Other(UNKNOWN)),
@@ -88,7 +89,7 @@ fn meet(shape: Shape) -> Result<(), EncodeError> {
 /// Calls `encode` and accepts all shapes in it. If it succeeds, these shapes are known afterwards.
 pub(super) fn trusting<R, E>(encode: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
     /// Restores the previous state, even if user code panics.
-    struct Restore(Option<Vec<Shape>>);
+    struct Restore(Option<Vec<Name>>);
 
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -104,8 +105,34 @@ pub(super) fn trusting<R, E>(encode: impl FnOnce() -> Result<R, E>) -> Result<R,
 }
 
 impl Shape {
+    #[inline(always)]
+    fn of((type_name, variant, index): Name) -> Self {
+        Self {
+            type_name: type_name.as_ptr().addr(),
+            variant: variant.as_ptr().addr(),
+            index,
+        }
+    }
+
+    #[inline(always)]
     fn slot(self) -> usize {
         let mixed = self.type_name ^ self.variant.rotate_left(21) ^ self.index as usize;
         (mixed as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> (64 - SLOTS_BITS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_is_known_wherever_its_names_are() {
+        struct Known;
+        let copy = || &*String::from("variant").leak();
+        assert!(meet_variant::<Known>(copy(), 3).is_err_and(|error| is_unknown(&error)));
+        assert!(trusting(|| meet_variant::<Known>(copy(), 3)).is_ok());
+        assert!(meet_variant::<Known>(copy(), 3).is_ok());
+        assert!(meet_variant::<Known>(copy(), 4).is_err());
+        assert!(meet_variant::<Shape>(copy(), 3).is_err());
     }
 }

@@ -18,11 +18,14 @@ const NOTE_BEFORE: &str = "commit-0";
 /// Maximum number of attempts to remove the marker.
 const MAX_ENDS: usize = 10;
 
+/// Name of the file that describes the other files of an output, if it has one.
+pub(crate) const MANIFEST: &str = "_bag";
+
 /// Returns `true` if `name` is the name of a part of an output: `part-`, at least five digits, and perhaps a `.` and an
 /// extension.
 pub(crate) fn is_part(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("part-") else {
-        return false;
+        return name == MANIFEST;
     };
     let (number, extension) = match rest.split_once('.') {
         Some((number, extension)) => (number, Some(extension)),
@@ -90,7 +93,9 @@ pub(super) fn end(unfinished: &Path) -> bool {
 /// As long as no new file has been moved in, the old files are moved back. Otherwise, the remaining new files are moved
 /// in. No other file is touched: if a file is in the way, or the target is missing, everything is left as it is.
 pub(super) fn settle(unfinished: &Path) -> bool {
-    match fs::read(unfinished.join(NOTE)) {
+    let path = unfinished.join(NOTE);
+    // To look for the marker needs no descriptor, of which the process may have none left.
+    match fs::symlink_metadata(&path).and_then(|_| fs::read(&path)) {
         Ok(note) => try_settle(unfinished, &note).is_some(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }

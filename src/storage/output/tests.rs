@@ -3,6 +3,8 @@
 use std::process::{Command, Stdio};
 
 use super::super::faults::{self, Fault};
+#[cfg(target_os = "linux")]
+use super::super::scratch::tests::{Child, in_child};
 use super::*;
 
 /// State of the path before an output is written there.
@@ -339,4 +341,37 @@ fn moves_that_cannot_be_completed_are_left_as_they_are() {
     fs::remove_file(path.join("part-00001")).unwrap();
     sweep(root.path(), &path);
     Before::OutputOfAVolume.check(root.path(), Some(true));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_is_deleted_by_a_process_without_free_descriptors() {
+    let root = tempfile::tempdir().unwrap();
+    let _child = Child::start("output::tests::child_has_no_descriptors", root.path());
+    let left: Vec<_> = fs::read_dir(root.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Child process of a test: drops an unfinished output while all descriptors are in use.
+#[cfg(target_os = "linux")]
+#[test]
+fn child_has_no_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    in_child(|directory, ready| {
+        let path = directory.join("out");
+        let output = Output::create(&path, &path, false, false).unwrap();
+        fs::write(output.parts().join("part-00000"), "new").unwrap();
+        fs::write(output.attempts().join("1-1"), "new").unwrap();
+        let limit = Rlimit {
+            current: Some(64),
+            ..getrlimit(Resource::Nofile)
+        };
+        setrlimit(Resource::Nofile, limit).unwrap();
+        let opened = std::iter::repeat_with(|| File::open("/dev/null"));
+        let opened: Vec<_> = opened.map_while(Result::ok).collect();
+        drop(output);
+        ready();
+        drop(opened);
+    });
 }

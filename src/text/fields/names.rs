@@ -57,7 +57,7 @@ impl<'de> Deserializer<'de> for FieldNames {
 mod tests {
     use super::*;
 
-    #[derive(Deserialize)]
+    #[derive(serde::Deserialize)]
     #[expect(dead_code, reason = "only its names matter")]
     struct Visit {
         user: String,

@@ -2,6 +2,7 @@
 
 mod formats;
 mod reading;
+mod saving;
 mod writing;
 
 use std::fs;

@@ -1,0 +1,26 @@
+//! Delayed values: calls of functions and results of bags that are computed together.
+//!
+//! | file | purpose |
+//! | --- | --- |
+//! | `node` | a delayed value |
+//! | `call` | calls of functions |
+//! | `bag_result` | results of bags |
+//! | `compute` | computes values in rounds |
+//! | `values` | several values at once |
+//! | `pending` | values that a bag needs |
+//! | `lazy_bag` | conversions between bags and delayed values |
+
+mod bag_result;
+mod call;
+mod compute;
+mod lazy_bag;
+mod node;
+mod pending;
+mod values;
+
+pub use call::{
+    DelayedArguments, DelayedFunction, IntoDelayed, call, delayed, gather, try_delayed, value,
+};
+pub use lazy_bag::{DelayedBag, from_delayed};
+pub use node::Delayed;
+pub use values::{DelayedValues, compute};

@@ -1,0 +1,48 @@
+//! Delayed values that a bag needs before a job reads it.
+
+use std::sync::{Arc, OnceLock};
+
+use super::node::{Delayed, DelayedNode};
+use crate::context::Context;
+use crate::layers::Value;
+use crate::pipeline::Link;
+
+/// Delayed values, and their values once they are known. Then they belong to the bag.
+pub(super) struct Pending {
+    pub(super) nodes: Vec<Link<DelayedNode>>,
+    values: OnceLock<Vec<Value>>,
+    pub(super) context: Context,
+}
+
+impl Pending {
+    pub(super) fn new<T>(
+        values: impl IntoIterator<Item = Delayed<T>>,
+        context: &Context,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            nodes: values.into_iter().map(|value| value.node).collect(),
+            values: OnceLock::new(),
+            context: context.clone(),
+        })
+    }
+
+    pub(super) fn are_known(&self) -> bool {
+        self.values.get().is_some()
+    }
+
+    /// Sets the values, unless another job has set them.
+    pub(super) fn set(&self, values: Vec<Value>) {
+        let _ = self.values.set(values);
+    }
+
+    /// Returns a value of the type `T`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the values are not known, which the job has made sure of, or if it has another type.
+    pub(super) fn get<T: Send + Sync + 'static>(&self, number: usize) -> Arc<T> {
+        let value = self.values.get().and_then(|values| values.get(number));
+        let value = value.and_then(|value| Arc::clone(value).downcast().ok());
+        value.unwrap_or_else(|| panic!("a state is used before its value is known"))
+    }
+}

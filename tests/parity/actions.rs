@@ -1,0 +1,130 @@
+//! Actions that return records, and outputs.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use holdall::{CancelHandle, Context, Counter, StagePreview, TextWriter, as_completed};
+
+use crate::common::{Files, concatenation};
+use crate::{checks, has, is, lines, numbers, pairs};
+
+const BRIEF: Duration = Duration::from_millis(20);
+const LONG: Duration = Duration::from_secs(60);
+
+checks! {
+    "collect" => |c| is(numbers(c).collect(), [0, 1, 2, 3, 4, 5]);
+    "iter" => |c| is(numbers(c).iter()?.collect::<holdall::Result<Vec<_>>>(), [0, 1, 2, 3, 4, 5]);
+    "iter_unordered" => |c| {
+        let mut all = numbers(c).iter_unordered()?.collect::<holdall::Result<Vec<_>>>()?;
+        all.sort();
+        is(Ok(all), [0, 1, 2, 3, 4, 5])
+    };
+    "take" => |c| is(numbers(c).take(4), [0, 1, 2, 3]);
+    "first" => |c| is(numbers(c).first(), Some(0));
+    "last" => |c| is(numbers(c).last(), Some(5));
+    "count" => |c| is(numbers(c).count(), 6);
+    "is_empty" => |c| is(numbers(c).is_empty(), false);
+    "reduce" => |c| is(numbers(c).reduce(|a, b| a + b), Some(15));
+    "fold" => |c| is(numbers(c).fold(0, |a, b| a + b), 15);
+    "aggregate" => |c| is(numbers(c).aggregate(0, |count, _| count + 1, |a, b| a + b), 6);
+    "try_reduce" => |c| is(numbers(c).try_reduce(|a, b| a.checked_add(b).ok_or("overflow")), Some(15));
+    "try_fold" => |c| is(numbers(c).try_fold(0, |a, b| a.checked_add(b).ok_or("overflow")), 15);
+    "try_aggregate" => |c| is(numbers(c).try_aggregate(
+        String::new(),
+        |text, n| Ok::<_, String>(text + &n.to_string()),
+        |a, b| Ok(a + &b),
+    ), "012345");
+    "for_each" => |c| {
+        let counter = Counter::new("seen");
+        numbers(c).with(counter.clone()).for_each(|counter, _| counter.add(1))?;
+        numbers(c).for_each(drop)?;
+        is(Ok(counter.value()), 6)
+    };
+    "try_for_each" => |c| is(numbers(c).try_for_each(|n| u8::try_from(n).map(drop)), ());
+    "any" => |c| is(numbers(c).any(|n| n == 4), true);
+    "all" => |c| is(numbers(c).all(|n| n < 4), false);
+    "find" => |c| is(numbers(c).find(|n| *n > 2), Some(3));
+    "find_last" => |c| is(numbers(c).find_last(|n| *n < 2), Some(1));
+    "find_map" => |c| is(numbers(c).find_map(|n| (n > 3).then_some(n * 10)), Some(40));
+    "position" => |c| is(numbers(c).position(|n| n == 4), Some(4));
+    "eq" => |c| is(numbers(c).eq(&numbers(c).coalesce(1)), true);
+    "context" => |c| is(Ok(pairs(c).context().range(0..3).partitions()), Some(3));
+    "explain" => |c| is(Ok(pairs(c).sum_by_key().explain().stages().len()), 2);
+    "delayed" => |c| is(numbers(c).delayed().sum().compute(), 15);
+    "with_delayed" => |c| {
+        let max = numbers(c).delayed().max();
+        has(numbers(c).with_delayed(&max).filter(|max, n| Some(*n) == *max), [5])
+    };
+    "Plan::stages_dot" => |c| is(Ok(numbers(c).explain().stages_dot().starts_with("digraph")), true);
+    "Plan::stages_svg" => |c| is(Ok(numbers(c).explain().stages_svg().starts_with("<svg")), true);
+    "Plan::lineage_dot" => |c| is(Ok(numbers(c).explain().lineage_dot().starts_with("digraph")), true);
+    "Context::last_job" => |c| {
+        numbers(c).count()?;
+        is(Ok(c.last_job().is_some()), true)
+    };
+    "Counter::add" => |_| {
+        let counter = Counter::new("n");
+        counter.add(2);
+        is(Ok(counter.value()), 2)
+    };
+
+    "start" => |c| is(numbers(c).start(|numbers| numbers.count())?.result(), 6);
+    "submit" => |c| is(c.submit(|n: i64| n * n, 5)?.result(), 25);
+    "as_completed" => |c| {
+        let handles = [c.submit(|n: i64| n, 1)?, c.submit(|n: i64| n, 2)?];
+        let ended = as_completed(handles).map(|(_, result)| result);
+        is(ended.sum::<holdall::Result<i64>>(), 3)
+    };
+    "ContextBuilder::concurrent_jobs" => |_| {
+        let context = Context::builder().threads(1).concurrent_jobs(1).build()?;
+        is(context.start(|context| context.range(0..5_u64).count())?.result(), 5)
+    };
+    "JobHandle::cancel" => |c| {
+        let endless = c.from_iter(0_u64..).start(|numbers| numbers.count())?;
+        endless.cancel();
+        is(Ok(endless.result().is_err_and(|error| error.is_cancelled())), true)
+    };
+    "Context::with_cancel" => |c| {
+        let cancel = CancelHandle::new();
+        let limited = c.with_cancel(&cancel);
+        cancel.cancel();
+        is(Ok(limited.range(0..5_u64).count().is_err_and(|error| error.is_cancelled())), true)
+    };
+    "in_context" => |c| is(holdall::range(0..5_u64).in_context(c).count(), 5);
+    "timeout" => |c| is(Ok(c.from_iter(0_u64..).timeout(BRIEF).count().is_err()), true);
+    "Context::with_timeout" => |c| is(Ok(c.with_timeout(BRIEF).from_iter(0_u64..).count().is_err()), true);
+    "Context::with_deadline" => |c| {
+        let late = c.with_deadline(Instant::now());
+        is(Ok(late.range(0..5_u64).count().is_err()), true)
+    };
+    "partial" => |c| {
+        let all = numbers(c).partial(LONG, |numbers| numbers.count())?;
+        is(Ok((all.value, all.is_complete, all.partitions_done)), (6, true, 3))?;
+        let none = numbers(c).partial(Duration::ZERO, |numbers| numbers.count())?;
+        is(Ok((none.value, none.is_complete, none.partitions_done)), (0, false, 0))
+    };
+    "preview" => |c| {
+        let preview = numbers(c).preview(1)?;
+        let records = |stage: &StagePreview| Some(stage.estimate.as_ref()?.records);
+        is(Ok((preview.is_whole(), records(&preview.stages[0]))), (true, Some(6)))
+    };
+
+    "write_text" => |c| {
+        let files = Files::new();
+        let written = lines(c).write_text(files.path("out"))?;
+        is(Ok((written.records, written.files.len())), (2, 2))?;
+        is(Ok(concatenation(&files.path("out"))), "to be or\nnot to be\n")
+    };
+    "TextWriter::overwrite" => |c| {
+        let files = Files::new();
+        let writer = TextWriter::new().overwrite(true).durable(false);
+        writer.write(&lines(c), files.path("out"))?;
+        writer.write(&lines(c).limit(1), files.path("out"))?;
+        is(Ok(concatenation(&files.path("out"))), "to be or\n")
+    };
+    "write_to" => |c| {
+        let output = Mutex::new(Vec::new());
+        lines(c).write_to(&mut *output.lock().expect("one thread"))?;
+        is(Ok(output.into_inner().expect("one thread")), b"to be or\nnot to be\n")
+    };
+}
