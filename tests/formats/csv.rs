@@ -177,6 +177,13 @@ fn errors_name_the_line_and_the_field() {
             );
             assert!(error.to_string().ends_with(reason), "{error}");
         }
+    });
+}
+
+#[test]
+fn bad_records_are_skipped() {
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
         let path = files.write("a", "shop,amount,count\na,1,2\n\"b\nb\",x,3\nc\nd,,4\n");
         for partition_bytes in [10, 1 << 20] {
             let bad = BadRecords::new("bad sales");
@@ -200,6 +207,10 @@ fn errors_name_the_line_and_the_field() {
             "{error}"
         );
     });
+}
+
+#[test]
+fn an_error_has_the_field_and_the_column() {
     let files = Files::new();
     let path = files.write("a", "count\nx\n");
     let error = Context::default()

@@ -76,7 +76,16 @@ fn what_is_written_is_what_is_read() {
                 .unwrap(),
             1_000
         );
+    });
+}
 
+#[test]
+fn an_output_is_replaced_on_request() {
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
+        let output = files.path("out");
+        let visits = context.range_partitioned(0..10_u32, 7).map(visit);
+        visits.write_json(&output).unwrap();
         let error = visits.write_json(&output).unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::OutputExists { .. }),
