@@ -109,7 +109,8 @@ impl Shared {
             disk_quota_bytes,
             ..
         } = &self.config;
-        Scratch::new(Some(spill_directory), *disk_quota_bytes)
+        let transfer = self.executor.transfer();
+        Scratch::with_homes(Some(spill_directory), *disk_quota_bytes, transfer)
     }
 
     fn job(
@@ -232,11 +233,16 @@ impl Context {
         shared.is_some_and(|shared| matches!(shared.executor, AnyExecutor::Remote(_)))
     }
 
+    /// Computes the values that the lineage of `result` needs.
+    pub(crate) fn resolve(&self, result: &Arc<Node>, site: Site) -> Result<()> {
+        let pending = result.pending_values();
+        let first = pending.first();
+        first.map_or(Ok(()), |first| first.resolve(&pending, self, site))
+    }
+
     /// Creates a job that computes `result` for the action at `site`.
     pub(crate) fn job(&self, result: &Arc<Node>, site: Site) -> Result<Job> {
-        for pending in result.pending_values() {
-            pending.resolve(site)?;
-        }
+        self.resolve(result, site)?;
         let Some(shared) = &self.shared else {
             // An environment variable was invalid; this returns the reason.
             let shared = Shared::new(Config::from_env()?, None, Vec::new());

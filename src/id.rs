@@ -1,14 +1,44 @@
 //! Identifiers of the parts of a job.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+
+thread_local! {
+    /// Ids in the order of their first use, within [`renumbering`].
+    static USED: RefCell<Option<Vec<u64>>> = const { RefCell::new(None) };
+}
+
+/// Calls `work`, which serialises ids as numbers in the order of their first use. The same work then has the same bytes
+/// in every run, whatever else has received an id.
+pub(crate) fn renumbering<R>(work: impl FnOnce() -> R) -> R {
+    let outer = USED.replace(Some(Vec::new()));
+    let result = work();
+    USED.set(outer);
+    result
+}
+
+fn serialize<S: Serializer>(id: &u64, to: S) -> Result<S::Ok, S::Error> {
+    let number = USED.with_borrow_mut(|used| {
+        let Some(used) = used else {
+            return *id;
+        };
+        let known = used.iter().position(|used| used == id);
+        let number = known.unwrap_or_else(|| {
+            used.push(*id);
+            used.len() - 1
+        });
+        number as u64
+    });
+    number.serialize(to)
+}
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $next:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub(crate) struct $name(u64);
+        pub(crate) struct $name(#[serde(serialize_with = "serialize")] u64);
 
         impl $name {
             /// Returns an id that no other value of this type has in this process.
@@ -58,6 +88,13 @@ impl ShuffleId {
     /// Returns the id as a plain number.
     pub(crate) fn number(self) -> u64 {
         self.0
+    }
+}
+
+impl ShuffleId {
+    /// Returns the id of the join filter that a shuffle leaves. No shuffle has it.
+    pub(crate) fn of_filter(self) -> Self {
+        Self(self.0 | 1 << 63)
     }
 }
 

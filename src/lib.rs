@@ -191,7 +191,7 @@
 //!   results are the same as those of actions.
 //! - **Many jobs:** at most [`concurrent_jobs`](ContextBuilder::concurrent_jobs) jobs run at the same time. The others
 //!   are pending, and begin in the order in which they were started. A job that waits for another handle does not
-//!   count.
+//!   count, unless it awaits it as a future.
 //! - **Errors:** errors and panics are results of the handle. A closure of a running job cannot start jobs.
 //! - **Context:** a job keeps its context alive. The end of the process ends it.
 //!
@@ -470,6 +470,8 @@
 //!   type, and a keyed method of the loaded bag does not shuffle them. That is right in any program, because the
 //!   [hash](#hash) and the bytes of a key never change. If the type has been renamed or moved to another module, the
 //!   records are shuffled.
+//! - **After a crash:** with [`BagWriter::resume`], finished partitions remain if the process is killed, and the next run
+//!   of the same program computes only the others.
 //!
 //! # What holdall deletes
 //!
@@ -479,6 +481,8 @@
 //!   is created too, and is not deleted.
 //! - directories named `.holdall-…` beside or in an output. Missing parent directories of an output are created too.
 //!   They are deleted if the job fails and they are empty.
+//! - directories named `.NAME.unfinished` beside an output that can be [resumed](BagWriter::resume). They remain until
+//!   the output is complete. holdall deletes the files in them whose names it writes there.
 //!
 //! It deletes its directories when the job or the process ends, but never from a forked copy of the process. If the
 //! process is killed, they remain. The next context with the same spill directory deletes the former, and the next

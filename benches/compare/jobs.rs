@@ -56,6 +56,9 @@ fn small_jobs(all: &mut Vec<Comparison<'_>>) {
         |job| holdall::from_vec(numbers(job)).iter()?.sum(),
         |job| numbers(job).iter().sum(),
     );
+}
+
+fn small_shuffles(all: &mut Vec<Comparison<'_>>) {
     small(
         all,
         "sort",
@@ -162,6 +165,7 @@ fn plain_page_rank(rounds: usize) -> Answer {
 
 pub(crate) fn add_to(all: &mut Vec<Comparison<'_>>) {
     small_jobs(all);
+    small_shuffles(all);
     for rounds in [5, 20] {
         all.push(Comparison::new(
             format!("page rank, {rounds} rounds"),

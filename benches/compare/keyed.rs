@@ -171,6 +171,9 @@ fn collections_by_key(all: &mut Vec<Comparison<'_>>) {
             Ok(top.into_values().flatten().sum::<u64>() as f64)
         },
     );
+}
+
+fn groups_by_key(all: &mut Vec<Comparison<'_>>) {
     by_tables(
         all,
         "group_by_key",
@@ -255,5 +258,6 @@ pub(crate) fn add_to(all: &mut Vec<Comparison<'_>>) {
     against_reduce(all);
     numbers_by_key(all);
     collections_by_key(all);
+    groups_by_key(all);
     joins(all);
 }

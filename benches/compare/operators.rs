@@ -71,6 +71,9 @@ fn statistics(all: &mut Vec<Comparison<'_>>) {
         },
         ("stats", || Ok(numbers().stats()?.count() as f64)),
     ));
+}
+
+fn distributions(all: &mut Vec<Comparison<'_>>) {
     all.push(Comparison::new(
         "histogram",
         || {
@@ -140,6 +143,9 @@ fn positions(all: &mut Vec<Comparison<'_>>) {
             Ok(numbers.windows(2).filter(|pair| pair[0] < pair[1]).count() as f64)
         }),
     ));
+}
+
+fn neighbours(all: &mut Vec<Comparison<'_>>) {
     all.push(Comparison::new(
         "chunks(100)",
         || {
@@ -205,6 +211,9 @@ fn records(all: &mut Vec<Comparison<'_>>) {
             Ok(plain_sum(|n| if black_box(n % 3) == 0 { 1 } else { 2 }))
         }),
     ));
+}
+
+fn chains(all: &mut Vec<Comparison<'_>>) {
     all.push(Comparison::new(
         "boxed, five times",
         || {
@@ -238,6 +247,9 @@ fn records(all: &mut Vec<Comparison<'_>>) {
         },
         ("a loop", || Ok(plain_sum(|n| n % 8))),
     ));
+}
+
+fn orders(all: &mut Vec<Comparison<'_>>) {
     all.push(Comparison::new(
         "sort of numbers",
         || Ok(numbers().sort().take(1)?[0] as f64),
@@ -335,7 +347,11 @@ fn text<'i>(text: &'i Text, all: &mut Vec<Comparison<'i>>) {
 
 pub(crate) fn add_to<'i>(input: &'i Text, all: &mut Vec<Comparison<'i>>) {
     statistics(all);
+    distributions(all);
     positions(all);
+    neighbours(all);
     records(all);
+    chains(all);
+    orders(all);
     text(input, all);
 }

@@ -10,6 +10,8 @@ use super::Bag;
 use super::partial::{accept_partial, may_be_partial};
 use crate::error::{BoxError, Result, caught};
 use crate::operators::actions::{Collect, Count, Fold, TryForEach};
+use crate::operators::map_partitions::Records;
+use crate::operators::try_step::Outcome;
 use crate::pipeline::{Action, Call, Data, Given, Initial, Pipeline, Plain, Record};
 use crate::scheduler::ResultStage;
 use crate::task::{Flow, Site, Task};
@@ -114,15 +116,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         T::Owned: Data,
     {
         let mut all = Vec::new();
-        let collect = Collect::all(site);
-        self.run(&collect, |_, mut records: Vec<_>| {
-            if all.is_empty() {
-                all = records;
-            } else {
-                all.append(&mut records);
-            }
-            ControlFlow::Continue(())
-        })?;
+        self.run(&Collect::all(site), |_, records| append(&mut all, records))?;
+        Ok(all)
+    }
+
+    /// Like [`collect_at`](Self::collect_at), but no records may be missing.
+    pub(crate) fn collect_whole_at(&self, site: Site) -> Result<Vec<T::Owned>>
+    where
+        T::Owned: Data,
+    {
+        let mut all = Vec::new();
+        self.run_whole(&Collect::all(site), |_, records| append(&mut all, records))?;
         Ok(all)
     }
 
@@ -477,6 +481,75 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self.fold_at(site, Plain(|| ()), add, |(), ()| ())
     }
 
+    /// Calls `op` with the records of each partition, on several threads concurrently: for work that needs a set-up, such
+    /// as a connection. Runs a job.
+    ///
+    /// `op` is called once for each partition, also for an empty one. As in [`for_each`](Bag::for_each), it may be called
+    /// again with the same partition.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`for_each`](Bag::for_each).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// static SUM: AtomicU64 = AtomicU64::new(0);
+    /// holdall::range(0..5).for_each_partition(|numbers| {
+    ///     let sum = numbers.fold(0, |sum, n| sum + n);
+    ///     SUM.fetch_add(sum, Ordering::Relaxed);
+    /// })?;
+    /// assert_eq!(SUM.load(Ordering::Relaxed), 10);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn for_each_partition<F>(&self, op: F) -> Result<()>
+    where
+        F: for<'r> Fn(Records<'r, T>) + Send + Sync + 'static,
+    {
+        self.for_each_partition_at(Site::new("for_each_partition"), Plain(op))
+    }
+
+    /// Calls `op` with the records of each partition, on several threads concurrently, until a call fails. Runs a job.
+    /// Otherwise, it is like [`for_each_partition`](Bag::for_each_partition).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Closure`](crate::ErrorKind::Closure), with the error of `op`, or the same errors as
+    /// [`for_each`](Bag::for_each).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let numbers = holdall::range_partitioned(0..6, 3);
+    /// let outcome = numbers.try_for_each_partition(|numbers| match numbers.count() {
+    ///     2 => Ok(()),
+    ///     _ => Err("another number of records"),
+    /// });
+    /// assert!(outcome.is_ok());
+    /// ```
+    #[track_caller]
+    pub fn try_for_each_partition<E, F>(&self, op: F) -> Result<()>
+    where
+        E: Into<BoxError> + 'static,
+        F: for<'r> Fn(Records<'r, T>) -> Result<(), E> + Send + Sync + 'static,
+    {
+        self.for_each_partition_at(Site::new("try_for_each_partition"), Plain(op))
+    }
+
+    pub(super) fn for_each_partition_at<R, C>(&self, site: Site, op: C) -> Result<()>
+    where
+        R: Outcome,
+        C: for<'r> Call<(Records<'r, T>,), Out = R>,
+    {
+        let run =
+            |op: &C, _: usize, records: Records<'_, T>, _: &mut dyn FnMut(())| op.call((records,));
+        let none = self.clone().map_partitions_at(site, Given(op, run));
+        none.for_each_at(site, Plain(|()| ()))
+    }
+
     /// Calls `op` with each record, on several threads concurrently, until a call fails. Runs a job. As in
     /// [`for_each`](Bag::for_each), `op` may be called again with the same record.
     ///
@@ -510,4 +583,13 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         let each = TryForEach { site, op, error };
         self.run(&each, |_, ()| ControlFlow::Continue(()))
     }
+}
+
+fn append<R>(all: &mut Vec<R>, mut records: Vec<R>) -> Flow {
+    if all.is_empty() {
+        *all = records;
+    } else {
+        all.append(&mut records);
+    }
+    ControlFlow::Continue(())
 }

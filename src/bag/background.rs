@@ -12,8 +12,8 @@ use crate::task::Site;
 impl Context {
     /// Starts `work` in the background, and returns a handle to its result. `work` receives a clone of this context.
     ///
-    /// `work` runs on a thread of its own. The jobs that it starts on that thread are [cancelled](JobHandle::cancel)
-    /// with the handle; their tasks run on the executor as always. See [jobs in the
+    /// `work` runs on a thread of its own. Until it returns, the jobs that it starts on that thread are
+    /// [cancelled](JobHandle::cancel) with the handle; their tasks run on the executor as always. See [jobs in the
     /// background](crate#jobs-in-the-background). For the jobs of a single bag, use [`Bag::start`].
     ///
     /// # Errors
@@ -93,9 +93,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Starts `work` in the background, and returns a handle to its result. `work` receives a clone of this bag, and
     /// calls an action, or several.
     ///
-    /// `work` runs on a thread of its own. The jobs that it starts on that thread are [cancelled](JobHandle::cancel)
-    /// with the handle; their tasks run on the executor of the context as always. See [jobs in the
-    /// background](crate#jobs-in-the-background).
+    /// `work` runs on a thread of its own. Until it returns, the jobs that it starts on that thread are
+    /// [cancelled](JobHandle::cancel) with the handle; their tasks run on the executor of the context as always. See
+    /// [jobs in the background](crate#jobs-in-the-background).
     ///
     /// # Errors
     ///

@@ -40,6 +40,7 @@ mod positions;
 mod preview;
 mod ranges;
 mod ranked;
+mod resume;
 mod sampling;
 mod saved;
 mod search;

@@ -62,7 +62,8 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// Returns the error of `action`. It is [`DeadlineExceeded`](ErrorKind::DeadlineExceeded) if there is no partial
     /// result: if the last stage has not begun, because a stage before a shuffle takes too long; if another job of
-    /// `action` has ended at the deadline before; and for [`iter`](Bag::iter) and for outputs, which must be complete.
+    /// `action` has ended at the deadline before; and for [`iter`](Bag::iter), for outputs, and for [delayed
+    /// values](crate::Delayed), which must be complete.
     ///
     /// # Examples
     ///

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use super::output::{Sink, Written};
+use super::resume::Resumable;
 use super::{Bag, Context};
 use crate::error::{BoxError, Result};
 use crate::files::{FinishedFile, NewOutput, OutputOptions, attempt_name, part_digits};
@@ -189,6 +190,8 @@ pub struct BagWriter {
     overwrite: bool,
     /// Whether a power failure may destroy the output.
     is_volatile: bool,
+    /// Text that identifies the run, if a later run may continue it.
+    resume: Option<String>,
 }
 
 impl BagWriter {
@@ -244,6 +247,55 @@ impl BagWriter {
     /// ```
     pub fn durable(mut self, durable: bool) -> Self {
         self.is_volatile = !durable;
+        self
+    }
+
+    /// Sets that partitions remain once they are finished, so that another run of the program after a crash computes only
+    /// the others. If the whole output is there, the other run computes nothing. Only for local paths, on Linux.
+    ///
+    /// Until the output is complete, finished partitions are in a hidden directory beside it, `.NAME.unfinished`. It also
+    /// remains if the job fails, for example because the disk is full. A run with another key deletes its content; if you
+    /// do not run the program again, delete it yourself. Stages before the last shuffle run again unless all partitions
+    /// are finished; use a checkpoint before each costly stage.
+    ///
+    /// A partition is used only if the run that has written it had the same key. The key is a SHA-256 hash of
+    ///
+    /// - the executable, so that it differs after any change of the program or its dependencies;
+    /// - the operators and closures of the bag, and of all bags that it is computed from, in order;
+    /// - the states of the closures ([`with`](Bag::with)), and the records of vectors, serialised;
+    /// - the paths, sizes and modification times of the text files that it reads, the splits of a
+    ///   [`Source`](crate::Source), and the checksums of a [saved](Bag::save) bag;
+    /// - the numbers of partitions, the type of the records, the current directory, and
+    /// - `version`.
+    ///
+    /// Put everything else that the records depend on into `version`: environment variables, files and programs that
+    /// closures or [`pipe`](Bag::pipe) use, and parts of an input that the splits of a `Source` do not identify, such as
+    /// the time of its last change. If the key of a run differs although nothing has changed, the partitions are computed
+    /// again. That is the case if a state is a `HashMap`, for example.
+    ///
+    /// # Errors
+    ///
+    /// The action returns [`CapturingClosure`](crate::ErrorKind::CapturingClosure) if a closure captures variables, because
+    /// its content is not known, and [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if the number of partitions is
+    /// unknown, if the bag reads an iterator, a pipe or a device, or if the path is not local.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::BagWriter;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("squares");
+    /// let writer = BagWriter::new().resume("");
+    /// for _ in 0..2 {
+    ///     // The second time, reads the output of the first.
+    ///     let squares = holdall::range(0..1000_u64).with(2).map(|power, n| n.pow(*power));
+    ///     assert_eq!(writer.checkpoint(&squares, &path)?.count()?, 1000);
+    /// }
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn resume(mut self, version: impl Into<String>) -> Self {
+        self.resume = Some(version.into());
         self
     }
 
@@ -315,7 +367,16 @@ impl BagWriter {
             key: bag.node.keyed.map(|keyed| keyed.key.to_owned()),
             digits: part_digits(bag.pipeline.partitions()),
             partitions: Vec::new(),
+            run: None,
         };
+        if let Some(version) = &self.resume {
+            let resumable = Resumable {
+                version,
+                overwrite: self.overwrite,
+                is_durable: !self.is_volatile,
+            };
+            return resumable.save(Site::new(name), bag, path, manifest);
+        }
         bag.write(SaveSink {
             output: bag.context.begin_output(path, &options)?,
             name,

@@ -22,7 +22,7 @@ use crate::portable::{Loader, Portable, Saver};
 use crate::scheduler::ResultStage;
 use crate::summary;
 use crate::task::{
-    Flow, Imports, JobState, MapBlock, Partition, Resources, StageCode, Task, load_stage,
+    Flow, Imports, JobState, MapOutput, Partition, Resources, StageCode, Task, load_stage,
 };
 
 fn saved(stage: &dyn StageCode) -> Result<Vec<u8>> {
@@ -56,8 +56,8 @@ fn partitions(stage: &dyn StageCode) -> Result<Vec<Partition>> {
 }
 
 /// Creates the state of a job in another process.
-fn remote_job(resources: &Resources, blocks: &[MapBlock]) -> JobState {
-    let imports = Imports::new(blocks.to_vec());
+fn remote_job(resources: &Resources, outputs: &[MapOutput]) -> JobState {
+    let imports = Imports::new(outputs.to_vec());
     JobState::remote(resources.clone(), Arc::new(imports))
 }
 
@@ -74,7 +74,7 @@ where
 {
     let plan = JobPlan::new(&bag.node);
     let resources = Resources::unlimited();
-    let mut blocks = Vec::new();
+    let mut outputs = Vec::new();
     for (number, map_stage) in (1..).zip(&plan.map_stages) {
         let stage = map_stage.shuffle.map_stage(map_stage.readers, &resources);
         let sent = load_stage(&saved(&*stage)?)?;
@@ -83,15 +83,15 @@ where
         let later = partitions.split_off(partitions.len() / 2);
         let mut left = Vec::new();
         for partitions in [partitions, later] {
-            let job = remote_job(&resources, &blocks);
+            let job = remote_job(&resources, &outputs);
             left.extend(sent.run(&job, number, partitions, &mut |_, _, _| {
                 unreachable!("a map stage hands nothing on")
             })?);
         }
-        blocks.push(MapBlock::of_all(map_stage.shuffle.id()));
-        blocks.extend(left);
+        outputs.push(MapOutput::of_all(map_stage.shuffle.id()));
+        outputs.extend(MapOutput::group(left)?);
     }
-    let job = remote_job(&resources, &blocks);
+    let job = remote_job(&resources, &outputs);
     let mut consume = consume;
     let stage = ResultStage::new(&*bag.pipeline, action, |_: &Task<'_>, part| {
         consume(part);

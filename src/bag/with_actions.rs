@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::BagWith;
 use crate::error::{BoxError, Result};
+use crate::operators::map_partitions::Records;
 use crate::pipeline::{Call, Data, Pipeline, Record, Reversed, Storable};
 use crate::summary::ClonedRecord;
 use crate::task::Site;
@@ -149,6 +150,37 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> 
         F: for<'a> Fn(&S, T::Ref<'a>) + Send + Sync + 'static,
     {
         self.bag.for_each_at(Site::new("for_each"), self.stated(op))
+    }
+
+    /// [`Bag::for_each_partition`](crate::Bag::for_each_partition), with the state.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`Bag::for_each`](crate::Bag::for_each).
+    #[track_caller]
+    pub fn for_each_partition<F>(&self, op: F) -> Result<()>
+    where
+        F: for<'r> Fn(&S, Records<'r, T>) + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .for_each_partition_at(Site::new("for_each_partition"), op)
+    }
+
+    /// [`Bag::try_for_each_partition`](crate::Bag::try_for_each_partition), with the state.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`Bag::try_for_each_partition`](crate::Bag::try_for_each_partition).
+    #[track_caller]
+    pub fn try_for_each_partition<E, F>(&self, op: F) -> Result<()>
+    where
+        E: Into<BoxError> + 'static,
+        F: for<'r> Fn(&S, Records<'r, T>) -> Result<(), E> + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .for_each_partition_at(Site::new("try_for_each_partition"), op)
     }
 
     /// [`Bag::try_for_each`](crate::Bag::try_for_each), with the state.

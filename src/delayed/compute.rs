@@ -22,6 +22,8 @@ use crate::pipeline::Link;
 pub(super) struct Computation {
     /// Runs the tasks. If there is none yet, that of the first bag does, or the default one.
     context: Option<Context>,
+    /// Whether the same context runs the jobs of bags.
+    runs_bags: bool,
     site: Site,
     /// Values by the addresses of their nodes, which live as long as this.
     values: HashMap<usize, Value>,
@@ -75,6 +77,7 @@ impl Computation {
     pub(super) fn new(context: Option<&Context>, site: Site) -> Self {
         Self {
             context: context.cloned(),
+            runs_bags: false,
             site,
             values: HashMap::new(),
         }
@@ -233,11 +236,15 @@ impl Computation {
             (Some(bag), true) => bag,
             (last, _) => union_all_at(self.site, bags.into_iter().chain(last)),
         };
+        let all = match &self.context {
+            Some(context) if self.runs_bags => all.in_context(context),
+            _ => all,
+        };
         let mut parts: Vec<Vec<Vec<_>>> = groups
             .iter()
             .map(|group| vec![Vec::new(); group.len()])
             .collect();
-        for (bag, number, bytes) in all.collect_at(self.site)? {
+        for (bag, number, bytes) in all.collect_whole_at(self.site)? {
             parts[bag as usize][number as usize].push(bytes);
         }
         for (group, parts) in groups.iter().zip(parts) {
@@ -255,9 +262,18 @@ impl PendingValue for Pending {
         self.are_known()
     }
 
-    fn resolve(&self, site: Site) -> Result<()> {
-        let values = Computation::new(Some(&self.context), site).values(&self.nodes)?;
-        self.set(values);
+    fn resolve(&self, all: &[Arc<dyn PendingValue>], context: &dyn Any, site: Site) -> Result<()> {
+        let all: Vec<_> = all.iter().filter_map(as_pending).collect();
+        let nodes = all.iter().flat_map(|pending| pending.nodes.iter().cloned());
+        let nodes: Vec<_> = nodes.collect();
+        let computation = Computation {
+            runs_bags: true,
+            ..Computation::new(context.downcast_ref(), site)
+        };
+        let mut values = computation.values(&nodes)?.into_iter();
+        for pending in all {
+            pending.set(values.by_ref().take(pending.nodes.len()).collect());
+        }
         Ok(())
     }
 }

@@ -56,8 +56,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Attaches a [delayed value](Delayed) as a state: the closures of the next method receive a reference to it, as
     /// after [`with`](Self::with).
     ///
-    /// The value is computed by the first job that reads the bag, before its stages, and belongs to the bag afterwards. It
-    /// may itself be a result of another bag, or of this one.
+    /// The value is computed before the stages of the first job that reads the bag, in the context of that job, together
+    /// with all other values that the job needs. It belongs to the bag afterwards. It may itself be a result of another
+    /// bag, or of this one.
     ///
     /// # Examples
     ///
@@ -70,7 +71,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     #[track_caller]
     pub fn with_delayed<S: Data + Sync>(self, state: &Delayed<S>) -> BagWith<T, P, S> {
-        let pending = Pending::new([state.clone()], self.context());
+        let pending = Pending::new([state.clone()]);
         let needed = Arc::clone(&pending);
         let state = ClosureState::later(move || pending.get(0));
         BagWith::of_state(self.needing(Site::new("with_delayed"), needed), state)
@@ -134,7 +135,7 @@ impl Context {
         parts: impl IntoIterator<Item = Delayed<Vec<T>>>,
     ) -> Bag<T> {
         let site = Site::new("from_delayed");
-        let pending = Pending::new(parts, self);
+        let pending = Pending::new(parts);
         let part = |number| {
             let pending = Arc::clone(&pending);
             ClosureState::later(move || pending.get(number))

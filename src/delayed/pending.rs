@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 
 use super::node::{Delayed, DelayedNode};
-use crate::context::Context;
 use crate::layers::Value;
 use crate::pipeline::Link;
 
@@ -11,18 +10,13 @@ use crate::pipeline::Link;
 pub(super) struct Pending {
     pub(super) nodes: Vec<Link<DelayedNode>>,
     values: OnceLock<Vec<Value>>,
-    pub(super) context: Context,
 }
 
 impl Pending {
-    pub(super) fn new<T>(
-        values: impl IntoIterator<Item = Delayed<T>>,
-        context: &Context,
-    ) -> Arc<Self> {
+    pub(super) fn new<T>(values: impl IntoIterator<Item = Delayed<T>>) -> Arc<Self> {
         Arc::new(Self {
             nodes: values.into_iter().map(|value| value.node).collect(),
             values: OnceLock::new(),
-            context: context.clone(),
         })
     }
 

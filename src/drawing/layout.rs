@@ -12,7 +12,7 @@ const MAX_PASSES: usize = 20_000;
 const GAP: f64 = 24.0;
 
 /// A box, or a place where an arrow passes a level.
-pub(super) struct Placed {
+pub(super) struct BoxPlace {
     pub(super) level: usize,
     pub(super) width: f64,
     /// Middle of the box.
@@ -22,7 +22,7 @@ pub(super) struct Placed {
 /// Places of boxes and arrows.
 pub(super) struct DrawingLayout {
     /// The boxes, then the passes.
-    pub(super) placed: Vec<Placed>,
+    pub(super) placed: Vec<BoxPlace>,
     /// For each arrow: what it leads through, from top to bottom.
     pub(super) paths: Vec<Vec<usize>>,
     pub(super) width: f64,
@@ -35,7 +35,7 @@ pub(super) fn layout(widths: &[f64], arrows: &[(usize, usize)]) -> DrawingLayout
     let mut placed: Vec<_> = levels
         .iter()
         .zip(widths)
-        .map(|(level, width)| Placed {
+        .map(|(level, width)| BoxPlace {
             level: *level,
             width: *width,
             x: 0.0,
@@ -49,7 +49,7 @@ pub(super) fn layout(widths: &[f64], arrows: &[(usize, usize)]) -> DrawingLayout
         if has_passes {
             for level in levels[*from] + 1..levels[*to] {
                 path.push(placed.len());
-                placed.push(Placed {
+                placed.push(BoxPlace {
                     level,
                     width: 0.0,
                     x: 0.0,
@@ -82,7 +82,7 @@ struct Neighbours {
 }
 
 impl Neighbours {
-    fn new(placed: &[Placed], paths: &[Vec<usize>]) -> Self {
+    fn new(placed: &[BoxPlace], paths: &[Vec<usize>]) -> Self {
         let mut neighbours = Self {
             above: vec![Vec::new(); placed.len()],
             below: vec![Vec::new(); placed.len()],
@@ -151,7 +151,7 @@ impl Neighbours {
     }
 
     /// Moves boxes close to their neighbours, without changing their order. Returns the width of the drawing.
-    fn place(&self, placed: &mut [Placed], rows: &[Vec<usize>]) -> f64 {
+    fn place(&self, placed: &mut [BoxPlace], rows: &[Vec<usize>]) -> f64 {
         let mut x: Vec<_> = vec![0.0; placed.len()];
         for sweep in 0..=SWEEPS {
             let is_down = sweep % 2 == 0;

@@ -62,6 +62,25 @@ impl fmt::Display for ErrorKind {
                  create the bag again, or read a copy of the file",
                 path.display()
             ),
+            Self::InputDiffers {
+                path,
+                planned_bytes,
+                found_bytes,
+            } => {
+                write!(f, "cannot read {}: ", path.display())?;
+                match found_bytes {
+                    None => f.write_str("it does not exist on the machine of a worker")?,
+                    Some(found) => write!(
+                        f,
+                        "on the machine of a worker, it is another file, of {} instead of {}",
+                        format_bytes(*found),
+                        format_bytes(*planned_bytes)
+                    )?,
+                }
+                f.write_str(
+                    "; use a path that all machines share, or copies with the same time of modification",
+                )
+            }
             Self::StreamReadTwice { path } => write!(
                 f,
                 "cannot read {} a second time: a pipe or device can be read only once; \
@@ -234,6 +253,9 @@ impl fmt::Display for ErrorKind {
             Self::MapOutputLost => f.write_str(
                 "cannot read the shuffle output of an earlier stage: it is missing and could not be recomputed",
             ),
+            Self::HomeLost { home, reason } => {
+                write!(f, "the files of {home} are out of reach: {reason}")
+            }
             Self::TooManyAttempts {
                 context,
                 attempts,

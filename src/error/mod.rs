@@ -3,6 +3,7 @@
 mod bytes;
 mod context;
 mod convert;
+mod damage;
 mod display;
 mod intern;
 mod nested;
@@ -171,6 +172,18 @@ pub enum ErrorKind {
         #[serde(with = "plain")]
         path: PathBuf,
     },
+    /// An input file is not the same on all machines: on the machine of a worker, it does not exist, or has another
+    /// length or time of modification than where the bag was created.
+    #[non_exhaustive]
+    InputDiffers {
+        /// The file.
+        #[serde(with = "plain")]
+        path: PathBuf,
+        /// Its length where the bag was created, in bytes.
+        planned_bytes: u64,
+        /// Its length on the machine of the worker, in bytes, or `None` if it does not exist there.
+        found_bytes: Option<u64>,
+    },
     /// A pipe or device would be read a second time in the same program. Its content can be read only once.
     #[non_exhaustive]
     StreamReadTwice {
@@ -335,6 +348,15 @@ pub enum ErrorKind {
     },
     /// The shuffle output of an earlier stage is missing, and could not be recomputed.
     MapOutputLost,
+    /// The [home](crate::executor::Home) of shuffled or persisted records cannot be reached, and they could not be
+    /// recomputed.
+    #[non_exhaustive]
+    HomeLost {
+        /// The home.
+        home: String,
+        /// The known reason.
+        reason: String,
+    },
     /// A record is larger than the limit for records in files.
     #[non_exhaustive]
     RecordTooLong {
@@ -622,22 +644,6 @@ impl Error {
         matches!(*self.0, ErrorKind::Cancelled)
     }
 
-    /// Returns whether shuffled, spilled or persisted records were damaged or missing, and recomputing them did not
-    /// help. The disk or the memory of the machine may be faulty.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert!(!holdall::read_text("no/such/file").unwrap_err().is_damage());
-    /// ```
-    #[must_use]
-    pub fn is_damage(&self) -> bool {
-        match &*self.0 {
-            ErrorKind::TooManyAttempts { last, .. } => last.is_damage(),
-            _ => self.is_recoverable(),
-        }
-    }
-
     /// Returns the location of the error in the job, if it occurred in a closure or while records were written.
     ///
     /// # Examples
@@ -651,14 +657,6 @@ impl Error {
     #[must_use]
     pub fn context(&self) -> Option<&ErrorContext> {
         context_of!(&*self.0)
-    }
-
-    /// Returns whether the output of an earlier stage is damaged or lost, so that recomputing it may help.
-    pub(crate) fn is_recoverable(&self) -> bool {
-        matches!(
-            *self.0,
-            ErrorKind::CorruptRun { .. } | ErrorKind::MapOutputLost
-        )
     }
 
     /// Sets the operator, unless it is already set.

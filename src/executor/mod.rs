@@ -9,12 +9,13 @@
 //! A remote executor handles only plain data, which serde can send to another process of the same program:
 //!
 //! - A [`Stage`] is what all tasks of a stage share: the code, as an address in the executable, with its state, and the
-//!   locations of the [blocks](MapBlock) that earlier stages have written. Each worker needs it once.
+//!   locations of the [outputs](MapOutput) that earlier stages have written. Each worker needs it once.
 //! - A [`TaskSpec`] names the partitions of one task. A task is the unit of an attempt: it succeeds or fails as a
 //!   whole.
 //! - A [`Report`] describes what a task has done. Its output for the next stage is in files that the report names. The
-//!   files are in the [scratch directory](Stage::scratch) of the job, which all workers must be able to access. Results
-//!   for the action are sent in chunks while the task runs.
+//!   files are in the [scratch directory](Stage::scratch) of the job, which all workers must be able to access, or at
+//!   the [home](#workers-that-share-no-disk) of the worker. Results for the action are sent in chunks while the task
+//!   runs.
 //!
 //! # What an executor must do
 //!
@@ -38,6 +39,27 @@
 //! Only while no other stage of the job has tasks, an executor can take more tasks in advance than there are slots.
 //! Another stage begins once fewer tasks are assigned than there are slots, and no others are left. An executor with
 //! one slot is never called concurrently for the same job.
+//!
+//! # Workers that share no disk
+//!
+//! By default, all processes access the files in the scratch directory of the job by their paths. If the workers are on
+//! several machines, each machine has a directory of its own instead, and a [`Home`]: a name for the place of its files.
+//! Map outputs and persisted partitions stay where they were written, and are read by range by the tasks that need
+//! them. The executor provides the access to them:
+//!
+//! - Each process has a [`FileTransfer`], which reads and removes files of other homes. Pass that of a worker to
+//!   [`Worker::with_home`], with the directory, and return that of this process from
+//!   [`transfer`](RemoteExecutor::transfer). This process has a home, too, because tasks may need files of it.
+//! - A machine serves its files to the others: [`ScratchDirectory`] creates its directory, and opens and removes the
+//!   files in it.
+//! - If a home is lost, the job goes on: map tasks whose output was there run again, and no others, once that output is
+//!   needed. An executor that knows of the loss reports it by [`lost_home`](Tasks::lost_home).
+//!
+//! An executor that takes its tasks by [`next_near`](Tasks::next_near) runs them where most of their input is, as long
+//! as a worker there is free.
+//!
+//! Files that the program itself reads and writes, such as those of [`read_text`](crate::read_text), must be on paths
+//! that all machines share.
 //!
 //! # What it may do
 //!
@@ -85,7 +107,6 @@
 //! # Ok::<(), holdall::Error>(())
 //! ```
 
-pub(crate) mod bytes;
 mod inline;
 #[cfg(target_os = "linux")]
 mod processes;
@@ -97,16 +118,19 @@ pub(crate) use inline::Inline;
 #[cfg(target_os = "linux")]
 pub(crate) use processes::Processes;
 pub use remote::{
-    Canceller, PartitionSpec, RemoteExecutor, Report, Stage, TaskSpec, Tasks, Worker,
+    Canceller, PartitionSpec, RemoteExecutor, Report, ScratchDirectory, Stage, TaskSpec, Tasks,
+    Worker, WorkerHome,
 };
-pub(crate) use remote::{Driver, Round, SharedSlots, StageSite};
+pub(crate) use remote::{Driver, Locality, Round, SharedSlots, StageSite};
 pub(crate) use threads::Threads;
 
-pub use crate::task::{FilePart, MapBlock};
+pub use crate::storage::transfer::{FileTransfer, Home};
+pub use crate::task::MapOutput;
 
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::storage::transfer::Transfer;
 
 /// Calls the work again on each thread that has left it, because there are new tasks. Does not wait for the threads.
 pub(crate) type Summon<'a> = dyn Fn() + 'a;
@@ -150,6 +174,14 @@ impl AnyExecutor {
         match self {
             Self::Local(executor) => &**executor,
             Self::Remote(_) => unreachable!("its stages are run as plain data"),
+        }
+    }
+
+    /// Returns the access of this process to the files of workers that share no disk with it.
+    pub(crate) fn transfer(&self) -> Transfer {
+        match self {
+            Self::Local(_) => Transfer::default(),
+            Self::Remote(executor) => executor.transfer().into(),
         }
     }
 

@@ -170,6 +170,14 @@ impl InputFile {
         }
     }
 
+    /// Returns the state of a local file that is no stream.
+    pub(crate) fn local_state(&self) -> Option<FileState> {
+        match &self.store {
+            FileStore::Local(state) => Some(*state).filter(|_| !self.is_stream),
+            FileStore::Remote { .. } => None,
+        }
+    }
+
     pub(crate) fn is_remote(&self) -> bool {
         matches!(self.store, FileStore::Remote { .. })
     }

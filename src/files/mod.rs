@@ -127,7 +127,7 @@ pub use new_file::NewFile;
 pub use new_output::{FinishedFile, NewOutput, OutputFile, OutputWriter};
 pub(crate) use new_output::{part_digits, part_name};
 pub use output::{OutputOptions, PendingFile, PendingOutput, Token};
-pub(crate) use path::{FILE_SCHEME, is_scheme, local_path};
+pub(crate) use path::{FILE_SCHEME, check_local, is_scheme, local_path};
 pub use pattern::PathPattern;
 pub(crate) use remote_reader::RemoteReader;
 pub(crate) use state::FileState;

@@ -191,15 +191,20 @@ impl TaskNeedKind {
             Self::Item(Item(Definition::Data(constant))) => {
                 operands.push(NewOperand::Data(constant));
             }
-            Self::Item(Item(Definition::Calls(below))) => {
-                let first = calls.len();
-                if calls.is_empty() {
-                    // Without a copy, so that a chain of a million tasks takes no more than linear time.
-                    *calls = below;
-                } else {
-                    calls.extend(below.into_iter().map(|call| call.moved(first)));
+            Self::Item(Item(Definition::Calls(mut below))) => {
+                // The shorter list is moved behind the longer one, so that a chain of a million tasks takes no more than
+                // linear time, and a tree little more.
+                let mut task = calls.len() + below.len() - 1;
+                if calls.len() < below.len() {
+                    std::mem::swap(calls, &mut below);
+                    task = calls.len() - 1;
+                    operands
+                        .iter_mut()
+                        .for_each(|operand| operand.shift(calls.len()));
                 }
-                operands.push(NewOperand::Call(calls.len() - 1));
+                let first = calls.len();
+                calls.extend(below.into_iter().map(|call| call.moved(first)));
+                operands.push(NewOperand::Call(task));
             }
             Self::All(needs) => {
                 let place = operands.len();
@@ -215,14 +220,19 @@ impl TaskNeedKind {
     }
 }
 
-impl NewCall {
-    /// Moves the call by `first` places.
-    fn moved(mut self, first: usize) -> Self {
-        for need in &mut self.needs {
-            if let NewOperand::Call(number) = need {
-                *number += first;
-            }
+impl NewOperand {
+    /// Adapts it to calls that are moved by `places`.
+    fn shift(&mut self, places: usize) {
+        if let Self::Call(number) = self {
+            *number += places;
         }
+    }
+}
+
+impl NewCall {
+    /// Moves the call by `places`.
+    fn moved(mut self, places: usize) -> Self {
+        self.needs.iter_mut().for_each(|need| need.shift(places));
         self
     }
 }

@@ -10,9 +10,9 @@ use super::operand::{Arguments, Constant, Operand, TaskValues};
 use super::programs::{ProgramGroup, Programs};
 use super::task_list::{ListedTask, TaskList};
 use crate::error::{Error, ErrorContext, ErrorKind, Result, Site, caught};
-use crate::executor::bytes;
 use crate::layers::{AnyLayer, Inputs, Needs, TaskScope, Value, ValueType, Wanted, task_failure};
 use crate::portable::{FunctionEntry, Loader, Saver};
+use crate::storage::bytes;
 
 /// Programs whose values have the same type.
 pub(super) struct GraphLayer {

@@ -1,6 +1,6 @@
 //! The graph: keys, and what they stand for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -45,6 +45,8 @@ use crate::error::Site;
 pub struct Graph {
     numbers: HashMap<Arc<str>, u32>,
     pub(super) slots: Vec<GraphSlot>,
+    /// Slots of tasks without a key whose item has been replaced or removed.
+    unused: Vec<u32>,
 }
 
 /// A key, or a task below that of a key.
@@ -117,10 +119,15 @@ impl Graph {
     /// Panics if the graph has more than 4,294,967,295 keys and tasks.
     pub fn insert(&mut self, key: impl Into<String>, item: Item) {
         let number = self.number(&key.into());
+        self.take(number);
         let content = match item.0 {
             Definition::Data(constant) => SlotContent::Data(constant),
             Definition::Alias(other) => SlotContent::Alias(self.number(&other)),
-            Definition::Calls(calls) => {
+            Definition::Calls(mut calls) => {
+                // The last one is the task itself.
+                let Some(last) = calls.pop() else {
+                    return;
+                };
                 let key = Arc::clone(&self.slots[number as usize].key);
                 let mut own = Vec::with_capacity(calls.len());
                 for call in calls {
@@ -131,11 +138,7 @@ impl Graph {
                         content: Some(SlotContent::Call(call)),
                     }));
                 }
-                // The last one is the task itself.
-                let Some(content) = self.slots.pop().and_then(|last| last.content) else {
-                    return;
-                };
-                content
+                SlotContent::Call(self.call(last, &own))
             }
         };
         self.slots[number as usize].content = Some(content);
@@ -156,7 +159,34 @@ impl Graph {
         number
     }
 
+    /// Takes what a slot stands for, and the tasks below it that have no key: they are needed by it alone. Returns whether
+    /// it stood for anything.
+    fn take(&mut self, number: u32) -> bool {
+        let Some(content) = self.slots[number as usize].content.take() else {
+            return false;
+        };
+        let mut taken = vec![content];
+        while let Some(content) = taken.pop() {
+            for below in content.slots() {
+                let slot = &mut self.slots[below as usize];
+                if !slot.has_key
+                    && let Some(content) = slot.content.take()
+                {
+                    self.unused.push(below);
+                    taken.push(content);
+                }
+            }
+        }
+        true
+    }
+
     fn push(&mut self, slot: GraphSlot) -> u32 {
+        if !slot.has_key
+            && let Some(number) = self.unused.pop()
+        {
+            self.slots[number as usize] = slot;
+            return number;
+        }
         let Ok(number) = u32::try_from(self.slots.len()) else {
             panic!("the graph has too many keys");
         };
@@ -181,8 +211,8 @@ impl Graph {
 
     /// Removes a key. Returns whether it was there.
     pub fn remove(&mut self, key: &str) -> bool {
-        let number = self.numbers.get(key);
-        number.is_some_and(|number| self.slots[*number as usize].content.take().is_some())
+        let number = self.numbers.get(key).copied();
+        number.is_some_and(|number| self.take(number))
     }
 
     /// Returns whether the graph has a key.
@@ -215,12 +245,13 @@ impl Graph {
     #[must_use]
     pub fn needs(&self, key: &str) -> Vec<&str> {
         let mut found = Vec::new();
+        let mut seen = HashSet::new();
         let mut to_visit: Vec<_> = self.slot_of(key).into_iter().collect();
         let mut is_first = true;
         while let Some(number) = to_visit.pop() {
             let slot = &self.slots[number as usize];
             if slot.has_key && !std::mem::take(&mut is_first) {
-                if !found.contains(&number) {
+                if seen.insert(number) {
                     found.push(number);
                 }
                 continue;

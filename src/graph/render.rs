@@ -67,24 +67,28 @@ impl Graph {
         svg(&drawing)
     }
 
-    /// Draws all slots. Slots of keys that are neither there nor needed are left out.
-    fn drawing(&self) -> GraphDrawing {
-        let mut drawing = GraphDrawing::default();
-        let mut is_needed = vec![false; self.slots.len()];
-        for slot in self
+    /// Returns the slots that are drawn, and their numbers: all but those of keys that are neither there nor needed.
+    fn drawn_slots(&self) -> impl Iterator<Item = (usize, &GraphSlot)> {
+        let contents = self.slots.iter().filter_map(|slot| slot.content.as_ref());
+        let mut is_drawn: Vec<_> = self
             .slots
             .iter()
-            .filter_map(|slot| slot.content.as_ref())
-            .flat_map(SlotContent::slots)
-        {
-            is_needed[slot as usize] = true;
+            .map(|slot| slot.content.is_some())
+            .collect();
+        for slot in contents.flat_map(SlotContent::slots) {
+            is_drawn[slot as usize] = true;
         }
+        let slots = self.slots.iter().enumerate();
+        slots.filter(move |(number, _)| is_drawn[*number])
+    }
+
+    /// Draws a box for each slot.
+    fn drawing(&self) -> GraphDrawing {
+        let mut drawing = GraphDrawing::default();
         let mut places = vec![None; self.slots.len()];
-        for (number, slot) in self.slots.iter().enumerate() {
-            if slot.content.is_some() || is_needed[number] {
-                places[number] = Some(drawing.boxes.len());
-                drawing.boxes.push(slot.drawn());
-            }
+        for (number, slot) in self.drawn_slots() {
+            places[number] = Some(drawing.boxes.len());
+            drawing.boxes.push(slot.drawn());
         }
         self.draw_arrows(&mut drawing, &places);
         drawing
@@ -94,15 +98,15 @@ impl Graph {
     fn grouped(&self) -> GraphDrawing {
         let mut drawing = GraphDrawing::default();
         let mut by_name: HashMap<String, (usize, usize)> = HashMap::new();
-        let mut places = Vec::with_capacity(self.slots.len());
-        for slot in &self.slots {
+        let mut places = vec![None; self.slots.len()];
+        for (number, slot) in self.drawn_slots() {
             let next = drawing.boxes.len();
             let (place, count) = by_name.entry(slot.kind()).or_insert_with(|| {
                 drawing.boxes.push(slot.drawn());
                 (next, 0)
             });
             *count += 1;
-            places.push(Some(*place));
+            places[number] = Some(*place);
         }
         for (name, (place, count)) in by_name {
             let lines = vec![short(&name), format!("{count} tasks")];
@@ -161,7 +165,10 @@ fn short(name: &str) -> String {
     let mut start = 0;
     for (at, c) in name.char_indices() {
         if !(c.is_alphanumeric() || c == '_' || c == ':') {
-            text.push_str(last_of(&name[start..at]));
+            // Before `<impl T>`, there is only the path of a module.
+            if !(c == '<' && name[..at].ends_with("::")) {
+                text.push_str(last_of(&name[start..at]));
+            }
             text.push(c);
             start = at + c.len_utf8();
         }

@@ -58,14 +58,15 @@ impl Graph {
     pub fn fuse<K: AsRef<str>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Self> {
         let (checked, wanted) = self.check_all(keys)?;
         let mut graph = self.of_needed(&checked);
+        let resolved = graph.resolved();
         let mut is_wanted = vec![false; graph.slots.len()];
         for key in &wanted {
             if let Some(slot) = graph.slot_of(key.as_ref()) {
                 is_wanted[slot as usize] = true;
-                is_wanted[graph.resolved(slot) as usize] = true;
+                is_wanted[resolved[slot as usize] as usize] = true;
             }
         }
-        graph.inline();
+        graph.inline(&resolved);
         graph.hide_chains(&is_wanted);
         let slots = graph.slots.iter().enumerate();
         let is_kept = |number: usize| {
@@ -110,7 +111,12 @@ impl Graph {
         let keys = plan
             .order()
             .flat_map(|(layer, program)| layers[layer as usize].keys(program));
-        Ok(keys.map(str::to_owned).collect())
+        let mut keys: Vec<_> = keys.filter(|key| self.contains_key(key)).collect();
+        // A task without a key has that of the task that it was created for, which is the last one of them.
+        let mut seen = HashSet::new();
+        keys.reverse();
+        keys.retain(|key| seen.insert(*key));
+        Ok(keys.into_iter().rev().map(str::to_owned).collect())
     }
 
     fn check_all<K: AsRef<str>>(
@@ -128,19 +134,27 @@ impl Graph {
         Self::of_slots(needed.map(|(number, slot)| (number, slot.clone())))
     }
 
-    /// Returns the slot that an alias stands for in the end.
-    fn resolved(&self, mut slot: u32) -> u32 {
-        while let Some(SlotContent::Alias(other)) = self.slots[slot as usize].content {
-            slot = other;
+    /// Returns what each slot stands for in the end: itself, unless it is an alias.
+    fn resolved(&self) -> Vec<u32> {
+        let mut resolved: Vec<_> = (0..self.slots.len() as u32).collect();
+        let mut path = Vec::new();
+        for start in 0..self.slots.len() as u32 {
+            let mut slot = start;
+            while let Some(SlotContent::Alias(other)) = self.slots[slot as usize].content
+                && resolved[slot as usize] == slot
+            {
+                path.push(slot);
+                slot = other;
+            }
+            for alias in path.drain(..) {
+                resolved[alias as usize] = resolved[slot as usize];
+            }
         }
-        slot
+        resolved
     }
 
     /// Replaces aliases and data in the needs of calls by what they stand for.
-    fn inline(&mut self) {
-        let resolved: Vec<_> = (0..self.slots.len() as u32)
-            .map(|slot| self.resolved(slot))
-            .collect();
+    fn inline(&mut self, resolved: &[u32]) {
         let constants: Vec<Option<Constant>> = self
             .slots
             .iter()

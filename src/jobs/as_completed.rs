@@ -7,9 +7,13 @@ use std::sync::mpsc::{self, Receiver};
 use super::JobHandle;
 use super::queue::blocking;
 use crate::error::Result;
+use crate::task::is_in_task;
 
 /// Returns an iterator over the results of jobs in the order in which they end. Each result comes with the position of
 /// its handle, from 0.
+///
+/// The results are those of [`JobHandle::result`]. In a closure of a running job, they are
+/// [`NestedJob`](crate::ErrorKind::NestedJob).
 ///
 /// # Examples
 ///
@@ -63,6 +67,18 @@ pub struct AsCompleted<R> {
     left: usize,
 }
 
+impl<R> AsCompleted<R> {
+    /// Waits until another job has ended. Returns its position.
+    fn next_position(&self) -> Option<usize> {
+        let is_left = |position: &usize| self.handles[*position].is_some();
+        if is_in_task() {
+            // Its `result` returns an error instead of waiting.
+            return (0..self.handles.len()).find(is_left);
+        }
+        blocking(|| self.ended.iter().find(is_left))
+    }
+}
+
 impl<R> Iterator for AsCompleted<R> {
     type Item = (usize, Result<R>);
 
@@ -70,7 +86,7 @@ impl<R> Iterator for AsCompleted<R> {
         if self.left == 0 {
             return None;
         }
-        let position = blocking(|| self.ended.recv()).ok()?;
+        let position = self.next_position()?;
         self.left -= 1;
         let handle = self.handles[position].take()?;
         Some((position, handle.result()))

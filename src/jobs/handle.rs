@@ -324,11 +324,13 @@ impl<R> Future for JobHandle<R> {
 
     /// Panics if it is called again after it has returned the result.
     fn poll(self: Pin<&mut Self>, polled: &mut Polled<'_>) -> Poll<Result<R>> {
+        // Cloning and dropping a waker runs code of the runtime.
+        let waker = polled.waker().clone();
         let mut state = self.started.lock();
         match state.take_result() {
             Some(result) => Poll::Ready(result),
             None => {
-                let replaced = state.waker.replace(polled.waker().clone());
+                let replaced = state.waker.replace(waker);
                 drop(state);
                 drop(replaced);
                 Poll::Pending
@@ -429,6 +431,8 @@ impl<R: Send> StartedJob for Started<R> {
             _ => Err(Error::new(ErrorKind::Cancelled)),
         };
         let result = self.scope.enter(|| caught(Some(self.site), work));
+        // What the closure has returned or detached, such as other handles and iterators, goes on.
+        self.scope.cancel.release();
         self.end_if(|_| true, result);
     }
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::cache::InFileKey;
 use super::values::InFile;
 use crate::error::{Error, Result, plain};
-use crate::executor::bytes;
 use crate::portable::{Loader, Portable, Saver};
 use crate::storage::blocks::BlockFile;
+use crate::storage::bytes;
 use crate::storage::scratch::Scratch;
 
 /// A task with the values that it needs.

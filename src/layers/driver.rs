@@ -1,5 +1,7 @@
 //! The driver's side of tasks that run in workers: sends them with their values, and receives the values.
 
+use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +17,8 @@ use crate::executor::{Driver, Report};
 use crate::portable::Saver;
 use crate::storage::blocks::BlockFile;
 use crate::storage::codec;
-use crate::task::{Flow, JobState, MapBlock, Partition, adopted, known};
+use crate::storage::transfer::Home;
+use crate::task::{Flow, JobState, MapBlock, MapOutput, Partition, adopted, known};
 
 /// Time that the tasks of a batch should take together. Shorter batches are sent more often; longer ones keep workers
 /// waiting at the end, while others still have tasks.
@@ -133,7 +136,7 @@ impl<'s> LayerDriver<'s> {
                 let mut stored = self.stored(rank, value).map_err(placed)?;
                 let scratch = &self.job.resources().scratch;
                 for file in created.drain(..).filter_map(|block| block.file) {
-                    let file = adopted(file.path, scratch).map_err(placed)?;
+                    let file = adopted(file, scratch).map_err(placed)?;
                     stored.files.push(file);
                 }
                 let others = refers_to.iter().filter_map(|other| known(&other.0));
@@ -176,7 +179,7 @@ impl<'s> LayerDriver<'s> {
                 offset,
                 bytes,
             } => {
-                let file = self.job.resources().scratch.adopt(path)?;
+                let file = self.job.resources().scratch.adopt(path, file_bytes)?;
                 let mut stored = Stored::new(rank, None, bytes as usize);
                 stored.file = Some(InFile {
                     file: BlockFile::new(file, file_bytes),
@@ -243,11 +246,11 @@ impl Driver for LayerDriver<'_> {
         }
     }
 
-    fn take(&self, partitions: usize, report: &mut Report) -> Result<()> {
+    fn take(&self, partitions: Range<usize>, report: &mut Report) -> Result<()> {
         let report = std::mem::take(report);
         let (progress, resources) = (self.job.progress(), self.job.resources());
         let metrics = report.metrics;
-        progress.add_tasks(partitions, metrics.time);
+        progress.add_tasks(partitions.len(), metrics.time);
         progress.add_bytes(metrics.input_bytes);
         resources.scratch.count_written(metrics.spilled_bytes);
         resources.budget.note_peak(metrics.peak_memory_bytes);
@@ -257,16 +260,16 @@ impl Driver for LayerDriver<'_> {
         let mut state = self.run.lock();
         let mut created = Vec::new();
         let mut outcome = Ok(());
-        for block in report.blocks {
+        for block in report.outputs.iter().flat_map(MapOutput::blocks) {
             // Continue after an error, so that no file is left behind.
-            let taken = self.take_block(&mut state, block, &mut created);
+            let taken = block.and_then(|block| self.take_block(&mut state, block, &mut created));
             outcome = outcome.and(taken);
         }
         if !state.values.reserve() {
             self.is_refused.store(true, Ordering::Relaxed);
         }
         let mut sent = self.sent();
-        let mean = metrics.time / u32::try_from(partitions.max(1)).unwrap_or(u32::MAX);
+        let mean = metrics.time / u32::try_from(partitions.len().max(1)).unwrap_or(u32::MAX);
         sent.mean = Some(sent.mean.map_or(mean, |before| (3 * before + mean) / 4));
         outcome
     }
@@ -275,7 +278,17 @@ impl Driver for LayerDriver<'_> {
         self.job.resources().scratch.take_written()
     }
 
-    fn forget(&self, _: &Error) {}
+    fn forget(&self, _: &Error, _: usize) -> bool {
+        true
+    }
+
+    fn lose_home(&self, home: &Home) {
+        self.run.lock().lose_home(&self.run.plan, home);
+    }
+
+    fn discard(&self, file: &Path) {
+        self.job.resources().scratch.discard(file);
+    }
 
     fn accept(&self, _: usize, _: &[u8]) -> Result<Flow> {
         Err(Error::new(ErrorKind::Internal {

@@ -8,7 +8,7 @@ use super::state::TaskStates;
 use super::value::Value;
 use super::values::{InFile, InMemory, Stored};
 use crate::error::{Error, ErrorKind, Result, caught};
-use crate::task::{ReclaimMemory, Resources, in_task};
+use crate::task::{ReclaimMemory, Resources, in_task, resolving};
 
 /// One run of the tasks that some wanted tasks need.
 pub(crate) struct LayerRun {
@@ -93,7 +93,10 @@ impl LayerRun {
     /// Reads a value from its file.
     pub(super) fn load(&self, rank: u32, file: &InFile) -> Result<Value> {
         let (layer, _) = self.plan.layer_and_task(rank);
-        layer.value_type().decode(&file.read()?)
+        let bytes = file.read()?;
+        resolving(&self.resources.scratch, || {
+            layer.value_type().decode(&bytes)
+        })
     }
 
     /// Returns the values of the wanted tasks, in their order. Returns `None` if some of them are lost, so that tasks
@@ -112,7 +115,10 @@ impl LayerRun {
             let value = in_task(|| {
                 caught(Some(site), || match (memory, file) {
                     (Some(InMemory::Typed(value)), _) => Ok(value),
-                    (Some(InMemory::Encoded(bytes)), _) => layer.value_type().decode(&bytes),
+                    (Some(InMemory::Encoded(bytes)), _) => {
+                        let scratch = &self.resources.scratch;
+                        resolving(scratch, || layer.value_type().decode(&bytes))
+                    }
                     (None, Some(file)) => self.load(*rank, &file),
                     (None, None) => Err(Error::new(ErrorKind::MapOutputLost)),
                 })

@@ -1,12 +1,13 @@
 //! Which tasks are ready, running and done; and which must run again because a value is lost.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 
 use super::plan::LayerPlan;
 use super::values::{InFile, InMemory, Stored, ValueStore, Victim};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::memory::Reservation;
+use crate::storage::transfer::Home;
 
 /// Maximum number of times that a value is computed.
 const ATTEMPTS: u8 = 4;
@@ -31,6 +32,7 @@ pub(super) struct TaskStates {
     readers: Vec<u32>,
     /// Number of times that its value was lost.
     losses: Vec<u8>,
+    lost_homes: HashSet<Home>,
     /// Tasks that are ready, except those that need nothing and have not run yet. May contain tasks that no longer are.
     ready: BinaryHeap<Reverse<u32>>,
     /// The first task that may need nothing and has not run yet, and the number of such tasks.
@@ -63,6 +65,7 @@ impl TaskStates {
             missing,
             readers,
             losses: vec![0; tasks],
+            lost_homes: HashSet::new(),
             ready: BinaryHeap::new(),
             next_source: 0,
             left: tasks,
@@ -161,7 +164,9 @@ impl TaskStates {
         need: Option<usize>,
         error: Error,
     ) -> Result<()> {
+        let is_home_lost = self.lose_home_of(plan, &error);
         match need {
+            _ if is_home_lost => {}
             Some(position) => {
                 let lost = plan.needs.of(rank)[position];
                 // It may have been recomputed in the meantime.
@@ -196,7 +201,38 @@ impl TaskStates {
     ///
     /// Returns an error after the last attempt.
     pub(super) fn lose(&mut self, plan: &LayerPlan, rank: u32, error: Error) -> Result<()> {
-        self.count_loss(plan, rank, error)?;
+        if !self.lose_home_of(plan, &error) {
+            self.count_loss(plan, rank, error)?;
+            self.run_again(plan, rank);
+        }
+        Ok(())
+    }
+
+    /// If an error is that a home is lost, records the loss. Returns whether there were values.
+    fn lose_home_of(&mut self, plan: &LayerPlan, error: &Error) -> bool {
+        match error.kind() {
+            ErrorKind::HomeLost { home, .. } => self.lose_home(plan, &Home::new(home)),
+            _ => false,
+        }
+    }
+
+    /// Records that all values at a home are lost. The first time, this does not count as an attempt at them. Returns
+    /// whether there were any.
+    pub(super) fn lose_home(&mut self, plan: &LayerPlan, home: &Home) -> bool {
+        let is_new = self.lost_homes.insert(home.clone());
+        let lost = if is_new {
+            self.values.at(home)
+        } else {
+            Vec::new()
+        };
+        for rank in &lost {
+            self.run_again(plan, *rank);
+        }
+        !lost.is_empty()
+    }
+
+    /// Has a task that is done run again, and before it those that it needs and whose values are gone.
+    fn run_again(&mut self, plan: &LayerPlan, rank: u32) {
         let mut gone = vec![rank];
         let mut waiting = Vec::new();
         while let Some(rank) = gone.pop() {
@@ -233,7 +269,6 @@ impl TaskStates {
                 self.make_ready(rank);
             }
         }
-        Ok(())
     }
 
     fn count_loss(&mut self, plan: &LayerPlan, rank: u32, error: Error) -> Result<Error> {
@@ -257,6 +292,10 @@ impl TaskStates {
         match error.kind() {
             ErrorKind::CorruptRun { path, .. } => {
                 file.is_some_and(|InFile { file, .. }| file.path() == path)
+            }
+            ErrorKind::HomeLost { home, .. } => {
+                let its = file.and_then(|InFile { file, .. }| file.file().home());
+                its.is_some_and(|its| its.name() == home)
             }
             _ => file.is_some(),
         }
@@ -286,6 +325,10 @@ fn again(error: &Error) -> Error {
             path: path.clone(),
             offset: *offset,
             reason,
+        }),
+        ErrorKind::HomeLost { home, reason } => Error::new(ErrorKind::HomeLost {
+            home: home.clone(),
+            reason: reason.clone(),
         }),
         _ => Error::new(ErrorKind::MapOutputLost),
     }

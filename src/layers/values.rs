@@ -7,6 +7,7 @@ use super::value::Value;
 use crate::storage::blocks::BlockFile;
 use crate::storage::memory::Reservation;
 use crate::storage::scratch::ScratchFile;
+use crate::storage::transfer::Home;
 
 /// Memory of a value besides its bytes, in bytes: its counters and its place here.
 const OVERHEAD_BYTES: usize = 128;
@@ -95,6 +96,17 @@ impl ValueStore {
     pub(super) fn get(&self, rank: u32) -> Option<&Stored> {
         let place = self.places[rank as usize].checked_sub(1)?;
         self.stored[place as usize].as_ref()
+    }
+
+    /// Returns the ranks of the values in files at a home, and of those that refer to such files.
+    pub(super) fn at(&self, home: &Home) -> Vec<u32> {
+        let is_there = |file: &Arc<ScratchFile>| file.home().is_some_and(|its| its == *home);
+        let is_lost = |stored: &&Stored| {
+            let in_file = stored.file.iter().map(|file| file.file.file());
+            in_file.chain(&stored.files).any(is_there)
+        };
+        let lost = self.stored.iter().flatten().filter(is_lost);
+        lost.map(|stored| stored.rank).collect()
     }
 
     fn get_mut(&mut self, rank: u32) -> Option<&mut Stored> {

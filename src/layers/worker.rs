@@ -193,7 +193,7 @@ impl RemoteLayers {
         };
         for file in &created {
             file.keep();
-            let part = part_of(file, 0);
+            let part = part_of(file, file.used_bytes());
             blocks.push(block(index, Some(part), &TaskReport::Created)?);
         }
         // The last block of a task is its value.

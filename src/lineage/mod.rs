@@ -50,6 +50,25 @@ impl Parent {
     }
 }
 
+/// Returns all shuffles that `node` is computed from, each once, whether or not persisted partitions follow them.
+pub(crate) fn shuffles_before(node: &Arc<Node>) -> Vec<&Arc<dyn ShuffleDependency>> {
+    let (mut shuffles, mut seen) = (Vec::new(), HashSet::new());
+    let mut to_visit = vec![node];
+    while let Some(node) = to_visit.pop() {
+        if seen.insert(node.id) {
+            for dependency in &node.dependencies {
+                if let Dependency::Shuffle(shuffle) = dependency {
+                    shuffles.push(&**shuffle);
+                }
+                to_visit.push(dependency.parent());
+            }
+        }
+    }
+    let mut ids = HashSet::new();
+    shuffles.retain(|shuffle| ids.insert(shuffle.id()));
+    shuffles
+}
+
 impl Node {
     /// Creates an operator that keeps the order of its input.
     fn new(site: Site, partitions: Option<usize>, parents: &[Parent]) -> Self {

@@ -11,6 +11,8 @@ use super::need::Need;
 use crate::error::Result;
 use crate::id::{NodeId, ShuffleId, StoreId};
 use crate::pipeline::{Link, Linked};
+use crate::portable::Saver;
+use crate::storage::transfer::Home;
 use crate::task::{MapStage, PartitionStream, Resources, Site, StoredPartition};
 
 /// An operator in the lineage of a bag.
@@ -101,6 +103,12 @@ pub(crate) trait StoredNode: Send + Sync {
     /// one.
     fn forget(&self, file: &Path, offset: u64) -> bool;
 
+    /// Removes the partitions that have a part at this home, which is lost.
+    fn forget_home(&self, home: &Home);
+
+    /// Returns the home and the length of each part of a stored partition that has a home.
+    fn homes(&self) -> Vec<(usize, Home, u64)>;
+
     /// Takes out all stored partitions, unless a job relies on them. The caller knows that nothing else can read them.
     fn release(&self) -> Option<Box<dyn Any + Send>>;
 }
@@ -109,8 +117,9 @@ pub(crate) trait StoredNode: Send + Sync {
 pub(crate) trait PendingValue: Any + Send + Sync {
     fn is_known(&self) -> bool;
 
-    /// Computes the value, for the action at `site`.
-    fn resolve(&self, site: Site) -> Result<()>;
+    /// Computes `all` values that a job needs, of which this is one, for the action at `site`. `context` is the
+    /// `Context` of the job.
+    fn resolve(&self, all: &[Arc<dyn PendingValue>], context: &dyn Any, site: Site) -> Result<()>;
 }
 
 /// Order of the records that an operator returns, relative to its input.
@@ -192,6 +201,9 @@ pub(crate) trait ShuffleDependency: Linked {
     fn partitioning(&self) -> &'static str {
         "by hash of the key"
     }
+
+    /// Writes the code of the map side and its state, without those of the stages before it.
+    fn save(&self, to: &mut Saver) -> Result<()>;
 
     /// Returns the map side, for `readers` readers of each partition. Its tasks use `resources`.
     fn map_stage(&self, readers: usize, resources: &Resources) -> Box<dyn MapStage + '_>;

@@ -42,6 +42,7 @@ pub(crate) struct FromIter<M, I> {
 
 impl<M, I> Portable for FromIter<M, I> {
     fn save(&self, to: &mut Saver) -> Result<()> {
+        to.refuse_key(self.site.operator)?;
         self.site.save(to)
     }
 

@@ -108,6 +108,10 @@ impl<P: Pipeline, K: ShuffleKind<P>> ShuffleDependency for MapDependency<P, K> {
         self.side.kind.partitioning()
     }
 
+    fn save(&self, to: &mut Saver) -> Result<()> {
+        save_map_side(&self.side, to)
+    }
+
     fn map_stage(&self, readers: usize, resources: &Resources) -> Box<dyn MapStage + '_> {
         self.side.stage(readers, resources)
     }

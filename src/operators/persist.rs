@@ -44,6 +44,10 @@ impl<T: Record + ?Sized> Portable for Persist<T> {
         let Keeping::Here(store) = &self.keeping else {
             return Err(Error::internal("a stage is sent by a worker".to_owned()));
         };
+        // Where the records are stored differs from run to run.
+        if let (true, StoredParent::Known(parent)) = (to.is_key(), &self.parent) {
+            return parent.save(to);
+        }
         let elsewhere = store.export()?;
         let is_complete = store.count() == Some(elsewhere.partitions());
         to.data(&elsewhere)?;

@@ -63,6 +63,17 @@ impl<T: ?Sized> std::fmt::Debug for ReadText<T> {
 impl<T: ?Sized> Portable for ReadText<T> {
     fn save(&self, to: &mut Saver) -> Result<()> {
         to.data(&(&self.portions, &self.options))?;
+        if to.is_key() {
+            self.portions
+                .iter()
+                .flat_map(Portion::splits)
+                .try_for_each(|split| {
+                    let Some(state) = split.state()? else {
+                        return to.refuse_key(&split.path.display().to_string());
+                    };
+                    to.data(&state)
+                })?;
+        }
         self.options.file_systems.save(to)
     }
 
@@ -190,7 +201,7 @@ impl<T: ?Sized> ReadText<T> {
         task: &Task<'_>,
         push: &mut impl FnMut(&Arc<Path>, TextBlock<'_>, bool) -> Result<Flow>,
     ) -> Result<Flow> {
-        let own = SplitReader::default();
+        let own = SplitReader::new(task.resources().scratch.has_homes());
         let reader = task.split_reader().unwrap_or(&own);
         for split in splits {
             let count = &|bytes| task.count_read(bytes);

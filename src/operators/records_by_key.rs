@@ -12,6 +12,7 @@ use crate::pipeline::{Data, Key, Peek, Pipeline};
 use crate::portable::portable;
 use crate::shuffle::{
     Encode, FilterKeys, Grouper, HashPartitioner, JoinFilter, KeyPosition, KeyedOutputs,
+    SharedKeys, import_filter,
 };
 use crate::storage::codec::{self, Short};
 use crate::task::{Flow, Partition, Resources, Site, StageWorker, Task};
@@ -91,11 +92,15 @@ where
         let MapSide {
             parent, site, kind, ..
         } = self.side;
-        let by = match kind.keys {
-            KeyUse::Sifted(by) => task.map_outputs_here::<KeyedOutputs>(by),
-            KeyUse::Nothing | KeyUse::Noted => None,
+        let (here, sent) = match kind.keys {
+            KeyUse::Sifted(by) => (
+                task.map_outputs_here::<KeyedOutputs>(by),
+                task.imported_filter(by, |blocks| import_filter(blocks, task.resources())),
+            ),
+            KeyUse::Nothing | KeyUse::Noted => (None, None),
         };
-        let mut join_filter = JoinFilter::new(by.as_ref().and_then(|by| by.keys.filter()));
+        let by = here.as_ref().map(|here| &here.keys).or(sent.as_deref());
+        let mut join_filter = JoinFilter::new(by.and_then(SharedKeys::filter));
         let noted = matches!(kind.keys, KeyUse::Noted).then_some(&mut self.keys);
         let is_wanted = wanted(noted, &mut join_filter, task.resources());
         let grouper = &mut self.grouper;

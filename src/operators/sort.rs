@@ -229,7 +229,7 @@ mod tests {
     use crate::shuffle::sort::{ByComparison, Bytes, Typed};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
-    use crate::task::{Imports, JobState, MakeStage, MapBlock, MapStage};
+    use crate::task::{Imports, JobState, MakeStage, MapOutput, MapStage};
 
     const PARTITIONS: usize = 4;
     const TASKS: usize = 10;
@@ -276,7 +276,7 @@ mod tests {
         side: &MapSide<FromVec<T>, Sorting<S>>,
         driver: &Scratch,
         budget_bytes: usize,
-    ) -> Vec<MapBlock>
+    ) -> Vec<MapOutput>
     where
         T: Data + Clone + Sync,
         S: Sort<Record = T>,
@@ -288,7 +288,7 @@ mod tests {
             let left = map_side(side, indices, &job, |stage| {
                 stage.into_blocks(job.resources())
             });
-            blocks.extend(left.unwrap());
+            blocks.extend(MapOutput::group(left.unwrap()).unwrap());
         }
         blocks
     }
@@ -329,7 +329,7 @@ mod tests {
             }
             Way::Blocks => {
                 let blocks = map_sides(&side, &scratch, budget_bytes);
-                let files = MapBlock::adopt(&blocks, &scratch).unwrap();
+                let files = MapOutput::adopt(&blocks, &scratch).unwrap();
                 let imports = Arc::new(Imports::new(blocks));
                 (JobState::remote(resources, imports), files)
             }

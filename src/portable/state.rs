@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::closure;
 use super::shared;
 use crate::error::{Error, ErrorContext, ErrorKind, Result, Site, intern, panicked};
+use crate::id::renumbering;
 use crate::storage::codec::{self, Sampling};
 
 /// Writes values so that a worker process can recreate them.
@@ -18,6 +19,7 @@ pub struct Saver {
     site: Option<Site>,
     /// Whether workers need the parts only if stored partitions are damaged.
     is_in_backup: bool,
+    is_key: bool,
 }
 
 impl Saver {
@@ -42,6 +44,35 @@ impl Saver {
     pub(crate) fn site(&mut self, site: Site) -> Result<()> {
         self.site = Some(site);
         self.data(&(site.operator, site.location))
+    }
+
+    /// Returns bytes that identify the code and the input that `save` describes, for this executable. No process reads
+    /// them.
+    pub(crate) fn key(save: impl FnOnce(&mut Self) -> Result<()>) -> Result<Vec<u8>> {
+        renumbering(|| {
+            Self::write(|to| {
+                to.is_key = true;
+                save(to)
+            })
+        })
+    }
+
+    /// Returns whether [`key`](Self::key) has been called. Parts then include what identifies their input, and leave out
+    /// what differs from run to run.
+    pub(crate) fn is_key(&self) -> bool {
+        self.is_key
+    }
+
+    /// Returns an error if this is a key: the input cannot be identified.
+    pub(crate) fn refuse_key(&self, input: &str) -> Result<()> {
+        if !self.is_key {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::InvalidSetting {
+            setting: "BagWriter::resume",
+            value: input.to_owned(),
+            expected: "an input that can be identified, such as files, ranges and vectors",
+        }))
     }
 
     /// Returns whether workers need these parts only to compute partitions that are already stored.

@@ -63,7 +63,7 @@ impl Job {
             executor.run(&stage, &tasks)?;
             driver.send_failures();
             match tasks.round().map_err(|error| driver.placed(error))? {
-                Round::Done(_) | Round::Stopped => return Ok(()),
+                Round::Done | Round::Stopped => return Ok(()),
                 Round::Damaged | Round::Again => {}
             }
         }

@@ -1,19 +1,25 @@
 //! Runs a stage on a remote executor: sends it, receives reports, and recomputes lost outputs.
 
+use std::collections::BTreeMap;
 use std::env;
+use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use super::Job;
-use super::exports::ReadExports;
+use super::exports::{Exports, MapTaskOutput, ReadExports};
+use super::{Job, lock};
 use crate::error::{Error, ErrorKind, Result, caught};
-use crate::executor::{Driver, RemoteExecutor, Report, Round, Stage, StageSite, Tasks};
+use crate::executor::{
+    Driver, Home, Locality, RemoteExecutor, Report, Round, Stage, StageSite, Tasks,
+};
 use crate::id::ShuffleId;
 use crate::lineage::{Node, StoredNode};
 use crate::plan::{self, MapStagePlan};
 use crate::portable::Saver;
-use crate::storage::scratch::ScratchFile;
-use crate::task::{Flow, JobState, MapBlock, PartitionStream, Resources, StageCode, Task, in_task};
+use crate::task::{
+    Flow, JobState, MapOutput, PartitionStream, Resources, StageCode, Task, in_task,
+};
 
 /// A stage as a remote executor runs it.
 #[derive(Clone, Copy)]
@@ -26,8 +32,12 @@ struct RemoteStageRun<'r> {
     resources: &'r Resources,
     /// Called when slots of the executor are idle.
     idle: &'r (dyn Fn() + Sync),
+    /// Shuffle whose join filter the stage uses if it is there.
+    filter: Option<ShuffleId>,
     /// Whether the stage runs again, for one that has found damage.
     is_recovery: bool,
+    /// Whether it is the stage of the result, whose tasks must run in the order of their partitions.
+    is_result: bool,
 }
 
 impl Job {
@@ -44,10 +54,12 @@ impl Job {
             node: &self.plan.result,
             resources: self.state.resources(),
             idle: &|| {},
+            filter: None,
             is_recovery: false,
+            is_result: true,
         };
-        let (reports, _) = self.run_remote(run, &self.plan.result_reads)?;
-        let partitions = reports.iter().map(|report| report.chunks.len()).sum();
+        let outputs = self.run_remote(run, &self.plan.result_reads, None)?;
+        let partitions = outputs.iter().map(|output| output.partitions.len()).sum();
         if partitions > 0 {
             let task = Task::of_no_partition(&self.state, run.number);
             let ended = |task: &Task<'_>| {
@@ -75,9 +87,11 @@ impl Job {
             node,
             resources,
             idle: &|| {},
+            filter: None,
             is_recovery: false,
+            is_result: true,
         };
-        self.run_remote(run, &[])?;
+        self.run_remote(run, &[], None)?;
         Ok(())
     }
 
@@ -98,35 +112,37 @@ impl Job {
             node: map_stage.shuffle.parent(),
             resources,
             idle,
+            filter: map_stage.shuffle.after().map(|by| by.id()),
             is_recovery: false,
+            is_result: false,
         };
         self.export(run, map_stage)
     }
 
     fn export(&self, run: RemoteStageRun<'_>, map_stage: &MapStagePlan) -> Result<()> {
         let shuffle = map_stage.shuffle.id();
-        let (reports, files) = self.run_remote(run, &map_stage.reads)?;
-        let blocks = reports.into_iter().flat_map(|report| report.blocks);
-        let blocks = std::iter::once(MapBlock::of_all(shuffle)).chain(blocks);
-        self.exports.put(shuffle, blocks.collect(), files);
+        let partitions = run.code.partitions();
+        // Only all partitions of a source of unknown length can be read again.
+        let missing = partitions.and_then(|_| self.exports.missing(shuffle));
+        if missing.is_none() {
+            self.exports.remove(shuffle);
+        }
+        let outputs = self.run_remote(run, &map_stage.reads, missing)?;
+        let end = outputs.last().map_or(0, |output| output.partitions.end);
+        let partitions = partitions.unwrap_or(end);
+        self.exports.put(shuffle, partitions, outputs);
         self.state.counter_updates().end_stage(run.number);
         Ok(())
     }
 
-    /// Recomputes all input of a stage, which has found damage in `found`. Returns the shuffles that the stage reads.
-    fn export_again(
-        &self,
-        run: RemoteStageRun<'_>,
-        reads: Vec<ShuffleId>,
-        found: &ReadExports,
-    ) -> Result<Vec<ShuffleId>> {
+    /// Recomputes the missing input of a stage. Returns the shuffles that the stage reads.
+    fn export_again(&self, run: RemoteStageRun<'_>) -> Result<Vec<ShuffleId>> {
+        // Afterwards, nothing is missing any more that another stage has recomputed.
         let _recovery = (!run.is_recovery).then(|| self.exports.begin_recovery());
-        // Another stage may have found the same damage.
-        if !run.is_recovery && !self.exports.of(&reads).are(found) {
-            return Ok(reads);
-        }
         let plan = self.plan_again(run.node);
-        for map_stage in &plan.map_stages {
+        let incomplete = self.exports.incomplete(plan);
+        let map_stages = plan.map_stages.iter().zip(incomplete);
+        for (map_stage, _) in map_stages.filter(|(_, is_incomplete)| *is_incomplete) {
             let (number, node) = (
                 self.number_of(map_stage.shuffle.id()),
                 map_stage.shuffle.parent(),
@@ -139,7 +155,9 @@ impl Job {
                 number,
                 code: &*code,
                 node,
+                filter: map_stage.shuffle.after().map(|by| by.id()),
                 is_recovery: true,
+                is_result: false,
                 ..run
             };
             self.export(again, map_stage)?;
@@ -147,12 +165,27 @@ impl Job {
         Ok(plan.result_reads.clone())
     }
 
-    /// Runs a stage until it is done. Recomputes output of earlier stages that is damaged or lost.
+    /// Returns the input of a stage, and recomputes what is missing of it. A job that has been stopped needs none.
+    fn inputs(&self, run: RemoteStageRun<'_>, reads: &mut Vec<ShuffleId>) -> Result<ReadExports> {
+        loop {
+            if let Some(inputs) = self.exports.of(reads) {
+                return Ok(inputs);
+            }
+            if self.state.is_stopped() {
+                return Ok(ReadExports::default());
+            }
+            *reads = self.export_again(run)?;
+        }
+    }
+
+    /// Runs a stage until it is done: all of its partitions, or those that are `missing`. Recomputes output of earlier
+    /// stages that is damaged or lost. Returns the output of its tasks, in the order of the partitions.
     fn run_remote(
         &self,
         run: RemoteStageRun<'_>,
         reads: &[ShuffleId],
-    ) -> Result<(Vec<Report>, Vec<Arc<ScratchFile>>)> {
+        missing: Option<Vec<Range<usize>>>,
+    ) -> Result<Vec<MapTaskOutput>> {
         let RemoteStageRun {
             number, code, node, ..
         } = run;
@@ -164,7 +197,9 @@ impl Job {
             node,
             idle: run.idle,
             stream: Mutex::new(code.partitions().is_none().then(|| code.stream())),
-            files: Mutex::default(),
+            exports: &self.exports,
+            inputs: Mutex::default(),
+            outputs: Mutex::default(),
         };
         let site = StageSite {
             number,
@@ -178,18 +213,31 @@ impl Job {
             code.partitions_per_task(),
             &self.slots,
         );
+        if let Some(missing) = missing {
+            tasks.run_only(&missing);
+        }
         let mut reads = reads.to_vec();
         loop {
             // The stage includes the locations of persisted partitions. These may change, so it is encoded again for
             // each round.
-            let inputs = self.exports.of(&reads);
+            let inputs = self.inputs(run, &mut reads)?;
+            *lock(&source.inputs) = inputs.clone();
+            if let Some(partitions) = code.partitions().filter(|_| !run.is_result) {
+                tasks.set_locality(source.locality(partitions, &inputs));
+            }
             let code = Saver::write(|to| code.save(to))?;
-            let stage = self.stage(number, code, inputs.blocks())?;
+            let mut outputs = inputs.outputs();
+            outputs.extend(
+                run.filter
+                    .into_iter()
+                    .flat_map(|by| self.exports.filter_of(by)),
+            );
+            let stage = self.stage(number, code, outputs)?;
             run.executor.run(&stage, &tasks)?;
             match tasks.round()? {
-                Round::Done(reports) => return Ok((reports, source.into_files())),
-                Round::Stopped => return Ok((Vec::new(), source.into_files())),
-                Round::Damaged => reads = self.export_again(run, reads, &inputs)?,
+                Round::Done => return Ok(source.into_outputs()),
+                Round::Stopped => return Ok(Vec::new()),
+                Round::Damaged => reads = self.export_again(run)?,
                 Round::Again => {}
             }
         }
@@ -199,7 +247,7 @@ impl Job {
         &self,
         number: usize,
         code: Vec<u8>,
-        inputs: Vec<MapBlock>,
+        inputs: Vec<MapOutput>,
     ) -> Result<Stage> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let resources = self.state.resources();
@@ -226,8 +274,11 @@ struct StageSource<'s> {
     node: &'s Arc<Node>,
     idle: &'s (dyn Fn() + Sync),
     stream: Mutex<Option<PartitionStream<'s>>>,
-    /// Output files of the tasks.
-    files: Mutex<Vec<Arc<ScratchFile>>>,
+    exports: &'s Exports,
+    /// What the tasks read.
+    inputs: Mutex<ReadExports>,
+    /// Output of the tasks, by their first partition.
+    outputs: Mutex<BTreeMap<usize, MapTaskOutput>>,
 }
 
 impl StageSource<'_> {
@@ -237,16 +288,25 @@ impl StageSource<'_> {
         nodes.filter_map(|node| node.stored.as_ref())
     }
 
-    fn into_files(self) -> Vec<Arc<ScratchFile>> {
-        self.files
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Returns where the input of the stage is. Most stages read the partitions of persisted bags and of shuffles with
+    /// the number of their own; for others, such as unions, some tasks run where their input is not.
+    fn locality(&self, partitions: usize, inputs: &ReadExports) -> Locality {
+        if !self.resources.scratch.has_homes() {
+            return Locality::default();
+        }
+        let stored = self.stores().flat_map(|store| store.homes());
+        Locality::new(partitions, stored.chain(inputs.homes()))
+    }
+
+    fn into_outputs(self) -> Vec<MapTaskOutput> {
+        let outputs = std::mem::take(&mut *lock(&self.outputs));
+        outputs.into_values().collect()
     }
 }
 
 impl Driver for StageSource<'_> {
     fn pull(&self) -> Result<Option<(usize, Vec<u8>)>> {
-        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = lock(&self.stream);
         let Some(open) = &mut *stream else {
             return Ok(None);
         };
@@ -257,12 +317,13 @@ impl Driver for StageSource<'_> {
         pulled.map_err(|error: Error| error.of_stage(self.number))
     }
 
-    fn take(&self, partitions: usize, report: &mut Report) -> Result<()> {
+    fn take(&self, partitions: Range<usize>, report: &mut Report) -> Result<()> {
         let resources = self.resources;
         let (progress, metrics) = (&resources.progress, &report.metrics);
-        progress.add_tasks(partitions, metrics.time);
+        progress.add_tasks(partitions.len(), metrics.time);
         progress.add_bytes(metrics.input_bytes);
         progress.add_shuffled(metrics.shuffled_records, metrics.shuffled_bytes);
+        progress.add_dropped(metrics.filtered_records);
         resources.scratch.count_written(metrics.spilled_bytes);
         resources.budget.note_peak(metrics.peak_memory_bytes);
         for counter_update in &report.counter_updates {
@@ -276,9 +337,15 @@ impl Driver for StageSource<'_> {
                 }
             }
         }
-        let adopted = MapBlock::adopt(&report.blocks, &resources.scratch)?;
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.extend(adopted);
+        let outputs = std::mem::take(&mut report.outputs);
+        let files = MapOutput::adopt(&outputs, &resources.scratch)?;
+        let start = partitions.start;
+        let output = MapTaskOutput {
+            partitions,
+            outputs,
+            files,
+        };
+        lock(&self.outputs).insert(start, output);
         Ok(())
     }
 
@@ -286,11 +353,35 @@ impl Driver for StageSource<'_> {
         self.resources.scratch.take_written()
     }
 
-    fn forget(&self, damage: &Error) {
-        if let ErrorKind::CorruptRun { path, offset, .. } = damage.kind() {
-            self.stores()
-                .for_each(|store| _ = store.forget(path, *offset));
+    fn forget(&self, damage: &Error, attempt: usize) -> bool {
+        let counts = match damage.kind() {
+            ErrorKind::HomeLost { home, .. } => {
+                let home = Home::new(home);
+                self.stores().for_each(|store| store.forget_home(&home));
+                self.exports.forget_home(&home, &lock(&self.inputs))
+            }
+            ErrorKind::CorruptRun { path, offset, .. } => {
+                self.stores()
+                    .for_each(|store| _ = store.forget(path, *offset));
+                self.exports.forget_file(path);
+                true
+            }
+            _ => true,
+        };
+        // If recomputing the damaged output did not help, there may be more damage, which a task finds bit by bit.
+        if counts && attempt > 1 {
+            self.exports.forget_all(&lock(&self.inputs));
         }
+        counts
+    }
+
+    fn lose_home(&self, home: &Home) {
+        self.stores().for_each(|store| store.forget_home(home));
+        self.exports.lose_home(home);
+    }
+
+    fn discard(&self, file: &Path) {
+        self.resources.scratch.discard(file);
     }
 
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow> {

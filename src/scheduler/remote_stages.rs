@@ -4,7 +4,7 @@
 //! the executor has idle slots because a stage has too few tasks, another stage begins on a thread of its own.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 
 use super::Job;
@@ -12,11 +12,15 @@ use super::ready::ReadyStages;
 use crate::error::{Error, ErrorKind, Result, caught};
 use crate::executor::RemoteExecutor;
 use crate::id::ShuffleId;
+use crate::lineage::ShuffleDependency;
 
 /// The map stages of a job, and the executor that runs them.
 pub(super) struct RemoteMapStages<'j> {
     job: &'j Job,
     executor: &'j dyn RemoteExecutor,
+    /// Whether outputs are kept after their last reader. A machine that is lost takes output of all stages with it, and
+    /// to recompute a part of one needs what that stage has read.
+    keeps_outputs: bool,
     table: Mutex<RemoteTable>,
 }
 
@@ -47,14 +51,24 @@ impl<'j> RemoteMapStages<'j> {
         for read in stages.clone().chain([&plan.result_reads]).flatten() {
             *readers.entry(*read).or_default() += 1;
         }
-        let positions = stages.map(|reads| {
-            let known = reads.iter().filter_map(|read| plan.position(*read));
-            known.collect()
+        // A stage waits for its join filter, unless the stage that builds it leaves slots idle.
+        let slots = job.slots.count();
+        let is_waited_for = |by: &&Arc<dyn ShuffleDependency>| {
+            by.parent()
+                .partitions
+                .is_some_and(|partitions| partitions >= slots)
+        };
+        let positions = plan.map_stages.iter().map(|stage| {
+            let by = stage.shuffle.after().filter(is_waited_for);
+            let reads = stage.reads.iter().copied().chain(by.map(|by| by.id()));
+            reads.filter_map(|read| plan.position(read)).collect()
         });
         let reads: Vec<Vec<usize>> = positions.collect();
+        let scratch = &job.state.resources().scratch;
         Self {
             job,
             executor,
+            keeps_outputs: scratch.has_homes() && scratch.quota_bytes().is_none(),
             table: Mutex::new(RemoteTable {
                 ready: ReadyStages::new(reads.iter().map(Vec::as_slice), |_| false),
                 readers,
@@ -101,10 +115,12 @@ impl<'j> RemoteMapStages<'j> {
             next = table.begin_next();
             drop(table);
             // If a stage that has read a dropped output must run again, all of its input is recomputed.
-            self.job.exports.retain(|shuffle| {
-                let readers = self.lock().readers.get(&shuffle).copied();
-                readers.is_some_and(|readers| readers > 0)
-            });
+            if !self.keeps_outputs {
+                self.job.exports.retain(|shuffle| {
+                    let readers = self.lock().readers.get(&shuffle).copied();
+                    readers.is_some_and(|readers| readers > 0)
+                });
+            }
         }
     }
 

@@ -234,7 +234,7 @@ fn run_each(
     emit: &mut Emit<'_>,
     send: &SendPart<'_>,
 ) -> Result<Vec<MapBlock>> {
-    let split_reader = SplitReader::default();
+    let split_reader = SplitReader::new(job.resources().scratch.has_homes());
     for partition in partitions {
         let index = partition.index;
         let task = Task::new(job, number, index).reading_with(&split_reader);

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, caught};
 use crate::storage::process_number;
 
 type Callback = Box<dyn FnOnce() + Send>;
@@ -32,7 +32,7 @@ struct Timers {
 pub(super) struct Timer((Instant, u64));
 
 impl Timer {
-    /// Calls `callback` at `time`, on another thread. It must return at once, and not panic.
+    /// Calls `callback` at `time`, on another thread. It must return at once.
     ///
     /// # Errors
     ///
@@ -77,7 +77,11 @@ fn wait() {
         if left.is_zero() {
             let callback = next.remove();
             drop(timers);
-            callback();
+            // It may drop the last reference to a job, and with it values of the user, which may panic.
+            let _ = caught(None, || {
+                callback();
+                Ok(())
+            });
             timers = lock();
         } else {
             let waited = CHANGED.wait_timeout(timers, left);
@@ -116,5 +120,15 @@ mod tests {
         drop(timers);
         drop(send);
         assert!(called.recv().is_err());
+    }
+
+    #[test]
+    fn a_panic_keeps_no_other_timer_from_its_call() {
+        let (send, called) = mpsc::channel();
+        let now = Instant::now();
+        let panics = Timer::new(now, || std::panic::resume_unwind(Box::new(()))).unwrap();
+        let calls = Timer::new(now, move || send.send(()).unwrap()).unwrap();
+        assert!(called.recv().is_ok());
+        drop((panics, calls));
     }
 }

@@ -20,9 +20,10 @@ pub(crate) mod sort;
 mod table;
 mod write;
 
-pub(crate) use join::key_filter::{FilterKeys, JoinFilter};
+pub(crate) use join::key_filter::{FilterKeys, JoinFilter, SharedKeys};
 pub(crate) use join::keyed_outputs::KeyedOutputs;
 pub(crate) use join::lookup::Lookup;
+pub(crate) use join::sent_filter::import as import_filter;
 pub(crate) use join::value_buffer::ValueBuffer;
 pub(crate) use key::encode::Encode;
 pub use key::partitioner::stable_hash;

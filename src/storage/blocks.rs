@@ -13,8 +13,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::FileRange;
 use super::scratch::{Scratch, ScratchFile, ScratchWriter};
+use super::transfer::read_error;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Length of the payload of a block, in bytes. A read of a few bytes takes longer with larger blocks; with smaller
@@ -129,7 +129,7 @@ impl BlockFile {
         let first = offset / BLOCK_BYTES as u64;
         let blocks = (offset + length as u64).div_ceil(BLOCK_BYTES as u64) - first;
         let start = first * STORED_BYTES;
-        let mut input = FileRange::new(self.file.open()?, start, blocks * STORED_BYTES);
+        let mut input = self.file.open()?.range(start, blocks * STORED_BYTES);
         let mut block = Vec::new();
         let mut skipped = (offset % BLOCK_BYTES as u64) as usize;
         let mut filled = 0;
@@ -153,7 +153,7 @@ impl BlockFile {
             .read_exact(block)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => self.corrupt(number, "the file is cut short"),
-                _ => Error::io("read", self.path(), error),
+                _ => read_error(self.path(), error),
             })?;
         let (payload, sum) = block.split_at(payload_bytes);
         if *sum != checksum(number, payload) {

@@ -26,6 +26,7 @@ use std::path::Path;
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 
+use super::transfer::read_error;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Length of the header, in bytes.
@@ -73,7 +74,7 @@ impl FrameAt<'_> {
     fn read_error(&self, error: io::Error) -> Error {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => self.corrupt("the frame is cut short"),
-            _ => Error::io("read", self.path, error),
+            _ => read_error(self.path, error),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The directories that this process owns. They are removed when the process ends, however it ends.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 #[cfg(test)]
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
@@ -68,6 +69,12 @@ impl Live {
         self.last += 1;
         self.directories.insert(self.last, directory);
         self.last
+    }
+
+    /// Returns whether a directory is at this path.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        let mut directories = self.directories.values();
+        directories.any(|directory| directory.path == path)
     }
 
     pub(super) fn forget(&mut self, number: u64) {

@@ -11,6 +11,7 @@
 //! | `codec` | encodes and decodes one record; the only file that depends on bincode |
 //! | `frame` | part of a run with its lengths and a checksum, compressed if that saves enough |
 //! | `run` | sequence of records in a file: `RunWriter` → `Run` → `RunReader` |
+//! | `bytes` | bytes as one serde value |
 //! | `blocks` | bytes in a file, read at any offset: `BlockWriter` → `BlockFile` |
 //! | `merge` | stable merge of k sorted sources |
 //! | `memory` | limit on the memory that is held: `MemoryBudget`, `Reservation` |
@@ -23,9 +24,11 @@
 //! | `owned_directory` | creation and removal of these |
 //! | `faults` | points at which tests make the file system fail |
 //! | `scratch` | directories and files that clean up after themselves, with a quota |
+//! | `transfer` | files of processes that share no disk with this one |
 //! | `rename` | renames that overwrite nothing |
 //! | `output` | outputs that appear whole or not at all |
 //! | `saved` | files of saved bags |
+//! | `unfinished` | finished partitions of an output, which the next run can use |
 //! | `schema` | describes the serialised form of a type |
 //! | `interrupt` | clean-up when the process ends |
 //! | `file` | file access with the path in every error |
@@ -36,8 +39,9 @@
 //! same frames, so a change of these needs a new version of their format.
 
 pub(crate) mod blocks;
+pub(crate) mod bytes;
 pub(crate) mod codec;
-mod directory;
+pub(crate) mod directory;
 pub(crate) mod environment;
 mod faults;
 pub(crate) mod file;
@@ -59,5 +63,7 @@ pub(crate) mod schema;
 pub(crate) mod scratch;
 pub(crate) mod size;
 mod system;
+pub(crate) mod transfer;
+pub(crate) mod unfinished;
 
 pub(crate) use system::process_number;

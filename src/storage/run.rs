@@ -20,11 +20,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{self, FileRange};
 use super::frame::{FrameAt, FrameReader, FrameWriter};
 use super::limits::KeptOpen;
 use super::merge::MergeInput;
 use super::scratch::{Scratch, ScratchFile, ScratchWriter};
+use super::transfer::ScratchRange;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Minimum length of a complete frame before compression, in bytes. The frame ends with the record that reaches it.
@@ -269,8 +269,7 @@ impl Run {
 
     /// Prefetches the start of the run.
     pub(crate) fn read_ahead(&self) -> Result<()> {
-        let bytes = self.bytes.min(file::AHEAD_BYTES);
-        file::read_ahead(&*self.file.open()?, self.offset, bytes);
+        self.file.open()?.read_ahead(self.offset, self.bytes);
         Ok(())
     }
 
@@ -321,7 +320,7 @@ pub(crate) struct RunReader {
     run: Run,
     /// Opened at the first record and closed after the last, so that a merge in steps keeps few files open. If too many
     /// files are open, closed after each frame.
-    input: Option<(FileRange, KeptOpen)>,
+    input: Option<(ScratchRange, KeptOpen)>,
     frames: FrameReader,
 
     // Position in the file.
@@ -382,7 +381,7 @@ impl RunReader {
             None => {
                 let file = self.run.file.open()?;
                 let bytes = end.saturating_sub(self.next_offset);
-                let input = FileRange::new(file, self.next_offset, bytes);
+                let input = file.range(self.next_offset, bytes);
                 (input, KeptOpen::try_new())
             }
         };

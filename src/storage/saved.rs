@@ -44,6 +44,8 @@ pub(crate) struct Manifest {
     /// Number of digits in the names of the files.
     pub(crate) digits: usize,
     pub(crate) partitions: Vec<SavedPart>,
+    /// Key of the run that has written it, if another run may continue it.
+    pub(crate) run: Option<String>,
 }
 
 /// Size and checksum of a saved partition.
@@ -56,6 +58,19 @@ pub(crate) struct SavedPart {
 }
 
 impl SavedPart {
+    /// Returns the number of records and of bytes, and the checksum.
+    pub(crate) fn numbers(&self) -> [u64; 3] {
+        [self.records, self.bytes, self.checksum.into()]
+    }
+
+    pub(crate) fn of([records, bytes, checksum]: [u64; 3]) -> Option<Self> {
+        Some(Self {
+            records,
+            bytes,
+            checksum: checksum.try_into().ok()?,
+        })
+    }
+
     fn add(&mut self, frame: Frame) {
         self.records += u64::from(frame.records);
         self.bytes += frame.stored_bytes as u64;

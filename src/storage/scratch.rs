@@ -26,7 +26,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::directory::FileKind;
 use super::owned::{self, Kind};
 use super::owned_directory::OwnedDirectory;
-use super::{environment, file, interrupt, system};
+use super::transfer::{Home, Located, STEP_BYTES, ScratchHandle, Transfer};
+use super::{environment, file, interrupt, live, system};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
 /// Maximum number of times that a lost directory is created again for one file.
@@ -64,7 +65,8 @@ struct WrittenBytes {
 
 #[derive(Debug)]
 struct Root {
-    home: Home,
+    place: Place,
+    transfer: Transfer,
     quota_bytes: Option<u64>,
     used_bytes: AtomicU64,
     next_file: AtomicU64,
@@ -72,9 +74,9 @@ struct Root {
     process: u64,
 }
 
-/// Location of the files.
+/// The directory of the files.
 #[derive(Debug)]
-enum Home {
+enum Place {
     /// A directory that this scratch owns, once it has been created.
     Own {
         spill_directory: PathBuf,
@@ -88,25 +90,47 @@ impl Scratch {
     /// Creates a scratch below `spill_directory` or, by default, below the system's directory for temporary files.
     /// `quota_bytes` limits the total length of its files.
     pub(crate) fn new(spill_directory: Option<&Path>, quota_bytes: Option<u64>) -> Self {
-        let home = Home::Own {
+        Self::with_homes(spill_directory, quota_bytes, Transfer::default())
+    }
+
+    /// Like [`new`](Self::new), with access to files of other homes.
+    pub(crate) fn with_homes(
+        spill_directory: Option<&Path>,
+        quota_bytes: Option<u64>,
+        transfer: Transfer,
+    ) -> Self {
+        let place = Place::Own {
             spill_directory: spill_directory
                 .map_or_else(environment::temporary_directory, Path::to_owned),
             directory: Mutex::new(None),
         };
-        Self::at(home, quota_bytes)
+        Self::at(place, quota_bytes, transfer)
     }
 
     /// Creates a scratch in the `directory` of another process, which deletes it. No other files in the directory may
     /// have names that begin with `prefix`.
+    #[cfg(test)]
     pub(crate) fn within(directory: PathBuf, prefix: String, quota_bytes: Option<u64>) -> Self {
-        interrupt::outlive_long_files();
-        Self::at(Home::OfOther { directory, prefix }, quota_bytes)
+        Self::within_home(directory, prefix, quota_bytes, Transfer::default())
     }
 
-    fn at(home: Home, quota_bytes: Option<u64>) -> Self {
+    /// Like [`within`](Self::within), with access to files of other homes.
+    pub(crate) fn within_home(
+        directory: PathBuf,
+        prefix: String,
+        quota_bytes: Option<u64>,
+        transfer: Transfer,
+    ) -> Self {
+        interrupt::outlive_long_files();
+        let place = Place::OfOther { directory, prefix };
+        Self::at(place, quota_bytes, transfer)
+    }
+
+    fn at(place: Place, quota_bytes: Option<u64>, transfer: Transfer) -> Self {
         Self {
             root: Arc::new(Root {
-                home,
+                place,
+                transfer,
                 quota_bytes,
                 used_bytes: AtomicU64::new(0),
                 next_file: AtomicU64::new(1),
@@ -130,7 +154,7 @@ impl Scratch {
         let (path, handle) = self.put(name, file::create_new)?;
         let handle = Arc::new(handle);
         file::read_as_asked(&handle);
-        let mut file = self.file(path, true);
+        let mut file = self.file(self.root.transfer.name_of(path), true);
         file.handle = Mutex::new(Arc::downgrade(&handle));
         Ok(ScratchWriter {
             file: Arc::new(file),
@@ -143,24 +167,24 @@ impl Scratch {
     /// another process, returns an error, upon which that process creates it again.
     fn put<R>(&self, name: &str, put: impl Fn(&Path) -> Result<R>) -> Result<(PathBuf, R)> {
         let number = self.root.next_file.fetch_add(1, Ordering::Relaxed);
-        let name = match &self.root.home {
-            Home::Own { .. } => format!("{name}-{number}"),
-            Home::OfOther { prefix, .. } => format!("{prefix}{name}-{number}"),
+        let name = match &self.root.place {
+            Place::Own { .. } => format!("{name}-{number}"),
+            Place::OfOther { prefix, .. } => format!("{prefix}{name}-{number}"),
         };
         debug_assert!(is_file_name(&name), "a sweep must know {name} for ours");
         let mut attempt = 1;
         loop {
             let path = self.path()?.join(&name);
-            match (put(&path), &self.root.home) {
+            match (put(&path), &self.root.place) {
                 (Ok(made), _) => return Ok((path, made)),
-                (Err(error), Home::OfOther { directory, .. }) => {
+                (Err(error), Place::OfOther { directory, .. }) => {
                     return Err(if is_missing(&error) {
                         missing(directory, "the directory is missing")
                     } else {
                         error
                     });
                 }
-                (Err(error), Home::Own { .. }) => {
+                (Err(error), Place::Own { .. }) => {
                     if !is_missing(&error) || attempt == MAX_CREATIONS {
                         return Err(error);
                     }
@@ -171,11 +195,14 @@ impl Scratch {
     }
 
     /// Takes over a file that a worker has kept. The file is deleted like a file of this process, and counts towards
-    /// the quota.
+    /// the quota. `bytes` is its length as far as it is known, for a file of another home.
     ///
     /// If the file is missing, its readers will return the error.
-    pub(crate) fn adopt(&self, path: PathBuf) -> Result<Arc<ScratchFile>> {
-        let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+    pub(crate) fn adopt(&self, path: PathBuf, bytes: u64) -> Result<Arc<ScratchFile>> {
+        let bytes = match self.root.transfer.locate(&path) {
+            Located::Here(path) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
+            Located::Elsewhere(_) => bytes,
+        };
         let file = self.file(path, true);
         // Not added to `written_bytes`: the worker has counted the file already.
         self.root.take(bytes, &file.path)?;
@@ -183,15 +210,24 @@ impl Scratch {
         Ok(Arc::new(file))
     }
 
-    /// Like [`adopt`](Self::adopt), but moves the file into the directory of this scratch. `name` need not be unique.
-    pub(crate) fn adopt_into(&self, from: &Path, name: &str) -> Result<Arc<ScratchFile>> {
+    /// Like [`adopt`](Self::adopt), but moves the file into the directory of this scratch, unless the file has another
+    /// home. `name` need not be unique.
+    pub(crate) fn adopt_into(
+        &self,
+        from: &Path,
+        bytes: u64,
+        name: &str,
+    ) -> Result<Arc<ScratchFile>> {
+        if self.root.transfer.has_homes() {
+            return self.adopt(from.to_owned(), bytes);
+        }
         let moved = self.put(name, |path| match fs::rename(from, path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(false),
             Err(error) => Err(Error::io("move", from, error)),
             Ok(()) => Ok(true),
         });
         match moved? {
-            (path, true) => self.adopt(path),
+            (path, true) => self.adopt(path, bytes),
             (_, false) => Err(missing(from, FILE_IS_MISSING)),
         }
     }
@@ -199,6 +235,21 @@ impl Scratch {
     /// Returns a file that another process owns, for reading.
     pub(crate) fn borrow(&self, path: PathBuf) -> Arc<ScratchFile> {
         Arc::new(self.file(path, false))
+    }
+
+    /// Deletes a file that a worker has kept and that nobody adopts.
+    pub(crate) fn discard(&self, path: &Path) {
+        self.root.delete(path);
+    }
+
+    /// Returns whether the processes of the job have homes, because they share no disk.
+    pub(crate) fn has_homes(&self) -> bool {
+        self.root.transfer.has_homes()
+    }
+
+    /// Returns the maximum memory of a reader for bytes that were transferred in advance.
+    pub(crate) fn transfer_bytes(&self) -> usize {
+        if self.has_homes() { STEP_BYTES } else { 0 }
     }
 
     /// Adds the bytes that other processes have written for the same job.
@@ -225,9 +276,9 @@ impl Scratch {
     /// Returns the directory. Creates it if it does not exist yet, or no longer. A forked copy of the process creates
     /// its own.
     pub(crate) fn path(&self) -> Result<PathBuf> {
-        match &self.root.home {
-            Home::OfOther { directory, .. } => Ok(directory.clone()),
-            Home::Own {
+        match &self.root.place {
+            Place::OfOther { directory, .. } => Ok(directory.clone()),
+            Place::Own {
                 spill_directory,
                 directory,
             } => {
@@ -246,7 +297,7 @@ impl Scratch {
     /// Returns the directory that this scratch owns, if it has been created.
     #[cfg(test)]
     pub(crate) fn directory(&self) -> Option<PathBuf> {
-        let Home::Own { directory, .. } = &self.root.home else {
+        let Place::Own { directory, .. } = &self.root.place else {
             return None;
         };
         let directory = lock(directory);
@@ -301,6 +352,15 @@ impl Root {
     fn give_back(&self, bytes: u64) {
         self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
+
+    /// The file may already be gone with its directory. If it cannot be deleted, it is deleted with the directory or by
+    /// a sweep.
+    fn delete(&self, path: &Path) {
+        match self.transfer.locate(path) {
+            Located::Here(path) => _ = fs::remove_file(path),
+            Located::Elsewhere(file) => file.remove(),
+        }
+    }
 }
 
 /// A file that is written sequentially.
@@ -341,6 +401,7 @@ impl ScratchWriter {
 /// A file that several readers can share. Dropping it deletes the file, unless another process owns it.
 #[derive(Debug)]
 pub(crate) struct ScratchFile {
+    /// Path, or name at a home: see [`transfer`](super::transfer).
     path: PathBuf,
     /// The open file, while a reader or writer uses it. There may be more files than the process can have open.
     handle: Mutex<Weak<File>>,
@@ -358,13 +419,17 @@ impl ScratchFile {
         &self.path
     }
 
-    /// Returns the open file. All concurrent users share one handle.
-    pub(crate) fn open(&self) -> Result<Arc<File>> {
+    /// Returns the open file. All concurrent users in this process share one handle.
+    pub(crate) fn open(&self) -> Result<ScratchHandle> {
         let mut shared = lock(&self.handle);
         if let Some(handle) = shared.upgrade() {
-            return Ok(handle);
+            return Ok(ScratchHandle::Here(handle));
         }
-        let handle = file::open(&self.path).map_err(|error| {
+        let path = match self.root.transfer.locate(&self.path) {
+            Located::Here(path) => path,
+            Located::Elsewhere(file) => return Ok(ScratchHandle::Elsewhere(Arc::new(file))),
+        };
+        let handle = file::open(&path).map_err(|error| {
             if is_missing(&error) {
                 missing(&self.path, FILE_IS_MISSING)
             } else {
@@ -374,12 +439,30 @@ impl ScratchFile {
         file::read_as_asked(&handle);
         let handle = Arc::new(handle);
         *shared = Arc::downgrade(&handle);
-        Ok(handle)
+        Ok(ScratchHandle::Here(handle))
     }
 
     /// Leaves the file to the process that adopts it. Otherwise, it is deleted with its directory.
     pub(crate) fn keep(&self) {
         self.is_owned.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns the home of the file, if processes have homes.
+    pub(crate) fn home(&self) -> Option<Home> {
+        Home::split(&self.path).map(|(home, _)| home)
+    }
+
+    /// Returns the number of bytes that the file counts for.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the file is known to be missing. One of another home is not.
+    pub(crate) fn is_missing(&self) -> bool {
+        match self.root.transfer.locate(&self.path) {
+            Located::Here(path) => !path.exists(),
+            Located::Elsewhere(_) => false,
+        }
     }
 
     /// Returns whether this process deletes the file.
@@ -403,9 +486,7 @@ impl ScratchFile {
 impl Drop for ScratchFile {
     fn drop(&mut self) {
         if *self.is_owned.get_mut() && self.root.process == system::process_number() {
-            // The file may already be gone with its directory. If it cannot be deleted, it is deleted with the
-            // directory or by a sweep.
-            let _ = fs::remove_file(&self.path);
+            self.root.delete(&self.path);
         }
         self.root.give_back(*self.used_bytes.get_mut());
     }
@@ -431,6 +512,21 @@ fn missing(path: &Path, reason: &'static str) -> Error {
 /// Deletes nothing that holdall did not create: see [`owned`].
 pub(crate) fn sweep(spill_directory: &Path) -> usize {
     owned::sweep(&KIND, spill_directory)
+}
+
+/// Opens a scratch file of this process, to send it to another process.
+///
+/// # Errors
+///
+/// Returns [`NotFound`](io::ErrorKind::NotFound) for all other files.
+pub(crate) fn open_own(path: &Path) -> io::Result<File> {
+    let is_own = path.parent().is_some_and(|parent| live::lock().has(parent));
+    let name = path.file_name().and_then(|name| name.to_str());
+    if is_own && name.is_some_and(is_file_name) {
+        File::open(path)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
 }
 
 /// Ignores poisoning: the guarded data is consistent at any time, so a panic elsewhere does no harm.

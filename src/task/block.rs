@@ -15,29 +15,29 @@ use crate::storage::scratch::{Scratch, ScratchFile};
 
 /// A part of the output of a map task for the next stage: plain data, and usually a range of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MapBlock {
+pub(crate) struct MapBlock {
     /// Number of the shuffle that it belongs to.
-    pub shuffle: u64,
+    pub(crate) shuffle: u64,
     /// Partition of the next stage that reads it, or `None` if all partitions may.
-    pub partition: Option<usize>,
+    pub(crate) partition: Option<usize>,
     /// The records, if it has any.
-    pub file: Option<FilePart>,
+    pub(crate) file: Option<FilePart>,
     /// Metadata for the reader.
-    pub about: Vec<u8>,
+    pub(crate) about: Vec<u8>,
 }
 
 /// A range of a file that contains records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FilePart {
-    /// The file.
+pub(crate) struct FilePart {
+    /// The file: a path, or a name at a [home](crate::storage::transfer).
     #[serde(with = "plain")]
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Start of the range in the file, in bytes.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Length of the range, in bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Number of records.
-    pub records: u64,
+    pub(crate) records: u64,
 }
 
 impl MapBlock {
@@ -56,45 +56,12 @@ impl MapBlock {
         }
     }
 
-    /// Creates the block that marks the end of all map tasks of a shuffle. There may be no other blocks.
-    pub(crate) fn of_all(shuffle: ShuffleId) -> Self {
-        Self {
-            shuffle: shuffle.number(),
-            partition: None,
-            file: None,
-            about: Vec::new(),
-        }
-    }
-
-    pub(super) fn is_of_all(&self) -> bool {
-        self.file.is_none() && self.about.is_empty()
-    }
-
     /// Returns its partition, which must be below `partitions`, and its records.
     pub(crate) fn of_partition(&self, partitions: usize) -> Result<(usize, &FilePart)> {
         let partition = self.partition.filter(|partition| *partition < partitions);
         partition
             .zip(self.file.as_ref())
             .ok_or_else(|| self.damaged("it belongs to no partition of this shuffle"))
-    }
-
-    /// Takes ownership of the files of `blocks`. They are deleted when the returned values are dropped.
-    pub(crate) fn adopt<'b>(
-        blocks: impl IntoIterator<Item = &'b Self>,
-        scratch: &Scratch,
-    ) -> Result<Vec<Arc<ScratchFile>>> {
-        let mut files = HashMap::new();
-        let mut outcome = Ok(());
-        for part in blocks.into_iter().filter_map(|block| block.file.as_ref()) {
-            if !files.contains_key(&part.path) {
-                // Continue after an error, so that no file is left behind.
-                match scratch.adopt(part.path.clone()) {
-                    Ok(file) => _ = files.insert(part.path.clone(), file),
-                    Err(error) => outcome = Err(error),
-                }
-            }
-        }
-        outcome.map(|()| files.into_values().collect())
     }
 
     /// Returns the error for a block that no export has produced.
@@ -114,6 +81,11 @@ impl FilePart {
     pub(crate) fn export(run: &Run) -> Self {
         run.file().keep();
         Self::of(run)
+    }
+
+    /// Returns the end of the range.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset.saturating_add(self.bytes)
     }
 
     /// Returns the location of the records of `run`. It is valid as long as `run` exists.
@@ -176,6 +148,7 @@ impl<'s> Files<'s> {
 mod tests {
     use super::*;
     use crate::storage::run::RunFile;
+    use crate::task::MapOutput;
 
     #[test]
     fn files_of_a_worker_are_adopted_read_and_deleted() {
@@ -201,7 +174,8 @@ mod tests {
             .collect();
         drop((file, runs, worker));
 
-        let files = MapBlock::adopt(&blocks, &driver).unwrap();
+        let outputs = MapOutput::group(blocks.clone()).unwrap();
+        let files = MapOutput::adopt(&outputs, &driver).unwrap();
         assert_eq!(files.len(), 1);
         assert!(driver.used_bytes() > 0);
         let part = blocks[1].file.as_ref().unwrap();
@@ -245,7 +219,8 @@ mod tests {
             file: Some(part),
             about: Vec::new(),
         };
-        let error = MapBlock::adopt([&block], &driver).unwrap_err();
+        let outputs = MapOutput::group([block]).unwrap();
+        let error = MapOutput::adopt(&outputs, &driver).unwrap_err();
         assert!(error.to_string().contains("the quota is 10 B"), "{error}");
         assert!(!path.exists());
         assert_eq!(driver.used_bytes(), 0);

@@ -78,9 +78,12 @@ impl CancelHandle {
     /// Tasks end when they next [check](crate#cancellation-and-deadlines) whether their job has been cancelled. Worker
     /// processes that do not end their tasks within a second are killed.
     pub fn cancel(&self) {
-        let targets = self.lock();
+        let mut targets = self.lock();
         self.0.is_cancelled.store(true, Ordering::SeqCst);
-        targets.iter().for_each(Target::cancel);
+        let all = std::mem::take(&mut *targets);
+        // The last reference to a job may be dropped here, and with it values of the user.
+        drop(targets);
+        all.iter().for_each(Target::cancel);
     }
 
     /// Returns whether [`cancel`](Self::cancel) has been called.
@@ -101,11 +104,17 @@ impl CancelHandle {
 
     fn add_target(&self, target: Target) {
         let mut targets = self.lock();
-        targets.retain(|target| !target.has_ended());
         if self.is_cancelled() {
-            target.cancel();
+            drop(targets);
+            return target.cancel();
         }
+        targets.retain(|target| !target.has_ended());
         targets.push(target);
+    }
+
+    /// Has this handle no longer cancel what it has cancelled so far.
+    pub(crate) fn release(&self) {
+        self.lock().clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Target>> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::job::JobOutputs;
 use super::position::{RecordOrigin, SourcePosition};
-use super::{CounterUpdate, Flow, JobState, MapBlock, Resources, Site, StoredPartition};
+use super::{CounterUpdate, Flow, JobState, MapBlocks, Resources, Site, StoredPartition};
 use crate::counter::{BadRecord, BadRecords, Tallying};
 use crate::error::{BoxError, Error, ErrorContext, ErrorKind, Result, caught, panicked};
 use crate::id::ShuffleId;
@@ -126,7 +126,7 @@ impl<'job> Task<'job> {
     pub(crate) fn map_outputs<O: Any + Send + Sync>(
         &self,
         shuffle: ShuffleId,
-        import: impl FnOnce(&[MapBlock]) -> Result<O>,
+        import: impl FnOnce(MapBlocks<'_>) -> Result<O>,
     ) -> Result<Arc<O>> {
         match self.job.imports() {
             Some(imports) => imports.get(shuffle, import),
@@ -140,6 +140,17 @@ impl<'job> Task<'job> {
         shuffle: ShuffleId,
     ) -> Option<Arc<O>> {
         self.outputs.get(shuffle).ok()
+    }
+
+    /// Returns what `import` reads of the join filter of `shuffle`, if it was computed in other processes and is complete.
+    pub(crate) fn imported_filter<O: Any + Send + Sync>(
+        &self,
+        shuffle: ShuffleId,
+        import: impl FnOnce(MapBlocks<'_>) -> O,
+    ) -> Option<Arc<O>> {
+        let imports = self.job.imports()?;
+        let filter = imports.get(shuffle.of_filter(), |blocks| Ok(import(blocks)));
+        filter.ok()
     }
 
     /// Passes a persisted partition to the driver, which takes it if the task succeeds.

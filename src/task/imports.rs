@@ -4,28 +4,25 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::MapBlock;
+use super::{MapBlocks, MapOutput};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShuffleId;
 
-/// The blocks of all shuffles that a stage reads, and the outputs imported from them. Each shuffle is imported once.
+/// The map outputs of all shuffles that a stage reads, and the outputs imported from them. Each shuffle is imported once.
 #[derive(Default)]
 pub(crate) struct Imports {
-    blocks: HashMap<u64, Vec<MapBlock>>,
+    by_shuffle: HashMap<u64, Vec<MapOutput>>,
     outputs: Mutex<HashMap<ShuffleId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Imports {
-    pub(crate) fn new(blocks: impl IntoIterator<Item = MapBlock>) -> Self {
+    pub(crate) fn new(outputs: impl IntoIterator<Item = MapOutput>) -> Self {
         let mut by_shuffle: HashMap<_, Vec<_>> = HashMap::new();
-        for block in blocks {
-            let blocks = by_shuffle.entry(block.shuffle).or_default();
-            if !block.is_of_all() {
-                blocks.push(block);
-            }
+        for output in outputs {
+            by_shuffle.entry(output.shuffle).or_default().push(output);
         }
         Self {
-            blocks: by_shuffle,
+            by_shuffle,
             outputs: Mutex::default(),
         }
     }
@@ -34,7 +31,7 @@ impl Imports {
     pub(crate) fn get<O: Any + Send + Sync>(
         &self,
         shuffle: ShuffleId,
-        import: impl FnOnce(&[MapBlock]) -> Result<O>,
+        import: impl FnOnce(MapBlocks<'_>) -> Result<O>,
     ) -> Result<Arc<O>> {
         // A panic during an import leaves the shuffle without outputs.
         let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,11 +39,11 @@ impl Imports {
         if let Some(outputs) = known.and_then(|outputs| outputs.downcast().ok()) {
             return Ok(outputs);
         }
-        let Some(blocks) = self.blocks.get(&shuffle.number()) else {
+        let Some(of_shuffle) = self.by_shuffle.get(&shuffle.number()) else {
             // The stage did not need this shuffle while the persisted data that was computed from it existed.
             return Err(Error::new(ErrorKind::MapOutputLost));
         };
-        let imported = Arc::new(import(blocks)?);
+        let imported = Arc::new(import(MapBlocks(of_shuffle))?);
         outputs.insert(shuffle, Arc::<O>::clone(&imported));
         Ok(imported)
     }
@@ -55,19 +52,29 @@ impl Imports {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::MapBlock;
 
     #[test]
     fn each_shuffle_is_imported_once_from_its_own_blocks() {
         let shuffles = [(); 3].map(|()| ShuffleId::next());
-        let block = |index: usize| MapBlock {
-            about: vec![1],
-            ..MapBlock::of_all(shuffles[index])
+        let output = |index: usize| {
+            let block = MapBlock {
+                shuffle: shuffles[index].number(),
+                partition: None,
+                file: None,
+                about: vec![1],
+            };
+            MapOutput::group([block]).unwrap().remove(0)
         };
-        let nothing = MapBlock::of_all(shuffles[2]);
-        let imports = Imports::new([block(0), block(1), block(1), nothing]);
-        let count = |shuffle| *imports.get(shuffle, |blocks| Ok(blocks.len())).unwrap();
+        let nothing = MapOutput::of_all(shuffles[2]);
+        let imports = Imports::new([output(0), output(1), output(1), nothing]);
+        let count = |shuffle| {
+            *imports
+                .get(shuffle, |blocks| Ok(blocks.iter().count()))
+                .unwrap()
+        };
         assert_eq!(shuffles.map(count), [1, 2, 0]);
-        let lost = imports.get(ShuffleId::next(), |blocks| Ok(blocks.len()));
+        let lost = imports.get(ShuffleId::next(), |_| Ok(0));
         assert!(lost.unwrap_err().is_recoverable());
         let again = imports.get::<usize>(shuffles[0], |_| panic!("it is known"));
         assert_eq!(*again.unwrap(), 1);

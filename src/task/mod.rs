@@ -7,6 +7,7 @@ mod counter_update;
 mod fingerprint;
 mod imports;
 mod job;
+mod map_output;
 mod nesting;
 mod payload;
 mod position;
@@ -18,14 +19,15 @@ mod spill_file;
 mod stage;
 mod stop;
 
-pub use block::{FilePart, MapBlock};
-pub(crate) use block::{Files, Outputs, StoredPartition};
+pub(crate) use block::{FilePart, Files, MapBlock, Outputs, StoredPartition};
 pub use cancel::CancelHandle;
 pub(crate) use context::Task;
 pub(crate) use counter_update::{CounterUpdate, CounterUpdates};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use imports::Imports;
 pub(crate) use job::JobState;
+pub(crate) use map_output::MapBlocks;
+pub use map_output::MapOutput;
 pub(crate) use nesting::{in_task, is_in_task};
 pub(crate) use position::SourcePosition;
 pub(crate) use reclaimer::MemoryReclaimer;
@@ -34,7 +36,7 @@ pub(crate) use remote::{Emit, MakeStage, RemoteStage, load_stage, save_map_side}
 pub use reserved_memory::ReservedMemory;
 pub(crate) use resources::{Progress, Resources, ThreadTally};
 pub use spill_file::{SpillFile, SpillWriter};
-pub(crate) use spill_file::{adopted, known, referencing};
+pub(crate) use spill_file::{adopted, known, referencing, resolving};
 pub(crate) use stage::{MapStage, Partition, PartitionStream, StageCode, StageWorker};
 pub(crate) use stop::{Interrupt, STOP_CHECK_RECORDS, StopCheck, StopFlag};
 

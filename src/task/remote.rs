@@ -70,7 +70,7 @@ fn run_worker(
     partitions: Vec<Partition>,
 ) -> Result<()> {
     let mut worker = stage.worker(job.resources());
-    let split_reader = SplitReader::default();
+    let split_reader = SplitReader::new(job.resources().scratch.has_homes());
     for partition in partitions {
         let index = partition.index;
         let task = Task::new(job, number, index).reading_with(&split_reader);

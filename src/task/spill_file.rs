@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::FilePart;
 use crate::error::Result;
 use crate::error::plain::ToPlain;
 use crate::storage::blocks::{BlockFile, BlockWriter};
@@ -143,14 +144,40 @@ impl<'de> Deserialize<'de> for SpillFile {
         let path = PathBuf::from_plain(path);
         let file = live().find(&path);
         // If this process does not own the file, dropping the handle does not delete it.
-        let file = file.unwrap_or_else(|| Scratch::new(None, None).borrow(path));
+        let file = file.unwrap_or_else(|| {
+            let scratch = SCRATCH.with_borrow(Clone::clone);
+            scratch
+                .unwrap_or_else(|| Scratch::new(None, None))
+                .borrow(path)
+        });
         Ok(Self(BlockFile::new(file, bytes)))
     }
 }
 
 thread_local! {
+    /// Access to the files of handles that are deserialised on this thread, if they may have other homes.
+    static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
+
     /// Files of the handles that were serialised on this thread, if [`referencing`] collects them.
     static REFERENCES: RefCell<Option<Vec<Arc<ScratchFile>>>> = const { RefCell::new(None) };
+}
+
+/// Runs `work`. The handles that it deserialises refer to files that `scratch` can read.
+pub(crate) fn resolving<R>(scratch: &Scratch, work: impl FnOnce() -> R) -> R {
+    /// Restores the outer scratch when dropped, also by unwinding.
+    struct Outer(Option<Scratch>);
+
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            SCRATCH.set(self.0.take());
+        }
+    }
+
+    if !scratch.has_homes() {
+        return work();
+    }
+    let _outer = Outer(SCRATCH.replace(Some(scratch.clone())));
+    work()
 }
 
 /// Runs `work`, and returns the files of all handles that it has serialised.
@@ -209,8 +236,9 @@ impl LiveGuard {
 }
 
 /// Takes over a file that another process has created and left to this one.
-pub(crate) fn adopted(path: PathBuf, scratch: &Scratch) -> Result<Arc<ScratchFile>> {
-    let file = scratch.adopt(path)?;
+pub(crate) fn adopted(file: FilePart, scratch: &Scratch) -> Result<Arc<ScratchFile>> {
+    let bytes = file.end();
+    let file = scratch.adopt(file.path, bytes)?;
     live().add(&file);
     Ok(file)
 }

@@ -123,6 +123,7 @@ impl TextBlockReader {
         };
         let split = Split {
             expected_bytes: u64::MAX,
+            planned: None,
             ..split.clone()
         };
         Self::start(&split, options, block_bytes, source, Vec::new()).map(Box::new)

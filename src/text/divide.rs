@@ -10,6 +10,7 @@ use crate::files::InputFile;
 
 use super::delimiter::Delimiter;
 use super::options::TextOptions;
+use super::planned::PlannedFile;
 use super::source::{is_plain, version_if_plain};
 use super::split::{Portion, Split};
 use super::split_reader::is_bad_file;
@@ -190,6 +191,7 @@ impl SplitPlan<'_> {
                 end: if i + 1 == ranges { u64::MAX } else { end },
                 expected_bytes: end - start,
                 version,
+                planned: PlannedFile::of_file(file),
                 listed: file.as_listed(),
             }));
         }

@@ -27,6 +27,7 @@ mod mask;
 mod matching;
 mod options;
 mod pieces;
+mod planned;
 mod search;
 mod source;
 mod split;

@@ -1,13 +1,16 @@
 //! Byte ranges of files, and portions, which are units of reading.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::plain;
-use crate::files::{InputFile, Listed};
+use crate::error::{Error, Result, plain};
+use crate::files::{InputFile, Listed, local_path};
 
+use super::planned::PlannedFile;
 use super::version::Version;
 
 /// A byte range of a file. It stands for the records whose first byte is in it.
@@ -22,6 +25,8 @@ pub(crate) struct Split {
     pub(super) expected_bytes: u64,
     /// State of a file that is read in several ranges. The ranges fit together only if this state is unchanged.
     pub(super) version: Option<Version>,
+    /// State of a local file, for other machines.
+    pub(super) planned: Option<PlannedFile>,
     /// State of a file of another file system than the local one.
     pub(super) listed: Option<Listed>,
 }
@@ -36,6 +41,39 @@ impl Split {
         self.start > 0 || !is_whole
     }
 
+    /// Returns the split of the same file on another machine than the one that has planned it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file there is known to be another one.
+    pub(super) fn on_other_machine(&self) -> Result<Self> {
+        if let Some(planned) = self.planned {
+            planned.check(&self.path, self.version.is_some())?;
+        }
+        Ok(Self {
+            version: self.version.map(Version::of_other_machine),
+            ..self.clone()
+        })
+    }
+
+    /// Returns the current size and modification time of a local file, in nanoseconds; 0 for a file of another file
+    /// system, whose version is a part of the split. Returns `None` for a pipe or a device.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be found.
+    pub(crate) fn state(&self) -> Result<Option<(u64, u128)>> {
+        if self.listed.is_some() {
+            return Ok(Some((0, 0)));
+        }
+        let found = fs::metadata(local_path(&self.path));
+        let found = found.map_err(|error| Error::io("open", &self.path, error))?;
+        let modified = found.modified().ok();
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.map_or(0, |since| since.as_nanos());
+        Ok(found.is_file().then_some((found.len(), modified)))
+    }
+
     /// Returns a split of a whole file, up to its end when it is read.
     pub(super) fn whole(path: &Arc<Path>, expected_bytes: u64) -> Self {
         Self {
@@ -45,7 +83,19 @@ impl Split {
             end: u64::MAX,
             expected_bytes,
             version: None,
+            planned: None,
         }
+    }
+}
+
+impl Portion {
+    /// Returns the byte ranges.
+    pub(crate) fn splits(&self) -> impl Iterator<Item = &Split> {
+        let splits = match self {
+            Self::Split(split) | Self::Stream(split) => std::slice::from_ref(split),
+            Self::Pack(splits) => splits,
+        };
+        splits.iter()
     }
 }
 
@@ -53,6 +103,7 @@ impl From<&InputFile> for Split {
     fn from(file: &InputFile) -> Self {
         Self {
             listed: file.as_listed(),
+            planned: PlannedFile::of_file(file),
             ..Self::whole(&file.path, file.bytes)
         }
     }

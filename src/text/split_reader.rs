@@ -20,9 +20,19 @@ pub(crate) struct SplitReader {
     /// Empty while a split is being read. If another split is read in the meantime, for example by a nested task, it
     /// gets a new reader. In a box, because decoders are large and would be moved for each split.
     last: Cell<Option<Box<TextBlockReader>>>,
+    /// Whether another machine may have planned the splits.
+    is_elsewhere: bool,
 }
 
 impl SplitReader {
+    /// Creates a reader of splits that another machine may have planned, if `is_elsewhere`.
+    pub(crate) fn new(is_elsewhere: bool) -> Self {
+        Self {
+            last: Cell::default(),
+            is_elsewhere,
+        }
+    }
+
     /// Passes the records of `split` to `on_block`, block by block, until `on_block` returns `Break`.
     ///
     /// Passes the number of bytes read from the file, compressed if it is, to `count_read` after each block.
@@ -34,7 +44,7 @@ impl SplitReader {
     ///
     /// Returns errors of the file system, and an error if the format is unsupported or a record is longer than
     /// `options` allow. For one of several splits, also returns an error if the file has changed in any way other than
-    /// by growing.
+    /// by growing, or is another one on this machine.
     pub(crate) fn read(
         &self,
         split: &Split,
@@ -42,6 +52,17 @@ impl SplitReader {
         count_read: &impl Fn(u64),
         on_block: &mut impl FnMut(TextBlock<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<ControlFlow<()>> {
+        let here;
+        let split = match self.is_elsewhere {
+            false => split,
+            true => match split.on_other_machine() {
+                Ok(split) => {
+                    here = split;
+                    &here
+                }
+                Err(error) => return skip(error, split, options),
+            },
+        };
         let mut reader = match TextBlockReader::open(split, options, BLOCK_BYTES, self.last.take())
         {
             Ok(reader) => reader,
@@ -79,6 +100,7 @@ pub(super) fn is_bad_file(error: &Error) -> bool {
         error.kind(),
         ErrorKind::Io { .. }
             | ErrorKind::InputChanged { .. }
+            | ErrorKind::InputDiffers { .. }
             | ErrorKind::UnsupportedFormat { .. }
             | ErrorKind::LineTooLong { .. }
     )
@@ -171,6 +193,7 @@ mod tests {
             end: end.min(start + 10_000),
             expected_bytes: 10_000,
             version: Some(version),
+            planned: None,
             listed: None,
         };
         let reader = SplitReader::default();

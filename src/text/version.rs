@@ -18,6 +18,8 @@ const END_BYTES: u64 = 4 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Version {
     state: FileState,
+    /// Whether this is another machine than the one that has split the file, so that device and inode may differ.
+    is_elsewhere: bool,
     /// Checksum of the first and last bytes.
     ends: u32,
 }
@@ -27,21 +29,35 @@ impl Version {
     pub(super) fn of(file: &mut File) -> io::Result<Self> {
         let state = FileState::of(&file.metadata()?);
         let ends = checksum_of_ends(file, state.bytes)?;
-        Ok(Self { state, ends })
+        Ok(Self {
+            state,
+            is_elsewhere: false,
+            ends,
+        })
     }
 
     pub(super) fn bytes(&self) -> u64 {
         self.state.bytes
     }
 
+    /// Returns the state for a machine on which the file has another device and inode.
+    pub(super) fn of_other_machine(self) -> Self {
+        Self {
+            is_elsewhere: true,
+            ..self
+        }
+    }
+
     /// Returns `true` if `file` is the same file and has at most grown. This is a cheap check, which does not compare
     /// the whole content. The position of `file` is unspecified afterwards.
     pub(super) fn is_prefix_of(&self, file: &mut File) -> io::Result<bool> {
         let state = FileState::of(&file.metadata()?);
-        if state.file != self.state.file || state.bytes < self.state.bytes {
+        let is_other = !self.is_elsewhere && state.file != self.state.file;
+        if is_other || state.bytes < self.state.bytes {
             return Ok(false);
         }
-        Ok(state == self.state || checksum_of_ends(file, self.state.bytes)? == self.ends)
+        let is_untouched = state.bytes == self.state.bytes && state.modified == self.state.modified;
+        Ok(is_untouched || checksum_of_ends(file, self.state.bytes)? == self.ends)
     }
 }
 

@@ -40,6 +40,22 @@ checks! {
         numbers(c).for_each(drop)?;
         is(Ok(counter.value()), 6)
     };
+    "for_each_partition" => |c| {
+        let counter = Counter::new("partitions");
+        let with = numbers(c).with(counter.clone());
+        with.for_each_partition(|counter, numbers| counter.add(numbers.count()))?;
+        numbers(c).for_each_partition(|numbers| numbers.for_each(drop))?;
+        is(Ok(counter.value()), 6)
+    };
+    "try_for_each_partition" => |c| {
+        let sizes = numbers(c).try_for_each_partition(|numbers| {
+            (numbers.count() == 2).then_some(()).ok_or("another number of records")
+        });
+        is(sizes, ())?;
+        let outcome = numbers(c).try_for_each_partition(|_| Err::<(), _>("no"));
+        let error = outcome.expect_err("it fails").to_string();
+        is(Ok(error.ends_with("no") && error.contains("try_for_each_partition")), true)
+    };
     "try_for_each" => |c| is(numbers(c).try_for_each(|n| u8::try_from(n).map(drop)), ());
     "any" => |c| is(numbers(c).any(|n| n == 4), true);
     "all" => |c| is(numbers(c).all(|n| n < 4), false);
@@ -82,13 +98,13 @@ checks! {
     "JobHandle::cancel" => |c| {
         let endless = c.from_iter(0_u64..).start(|numbers| numbers.count())?;
         endless.cancel();
-        is(Ok(endless.result().is_err_and(|error| error.is_cancelled())), true)
+        is(Ok(endless.result().expect_err("cancelled").is_cancelled()), true)
     };
     "Context::with_cancel" => |c| {
         let cancel = CancelHandle::new();
         let limited = c.with_cancel(&cancel);
         cancel.cancel();
-        is(Ok(limited.range(0..5_u64).count().is_err_and(|error| error.is_cancelled())), true)
+        is(Ok(limited.range(0..5_u64).count().expect_err("cancelled").is_cancelled()), true)
     };
     "in_context" => |c| is(holdall::range(0..5_u64).in_context(c).count(), 5);
     "timeout" => |c| is(Ok(c.from_iter(0_u64..).timeout(BRIEF).count().is_err()), true);

@@ -131,5 +131,7 @@ checks! {
     "BagWith::max_by" => |c| is(with(c).max_by(|state, a, b| (a * state).cmp(&(b * state))), Some(5));
     "BagWith::quantiles_by" => |c| is(with(c).quantiles_by(&[1.0], |state, a, b| (a * state).cmp(&(b * state))), [5]);
     "BagWith::for_each" => |c| is(with(c).for_each(|_, _| ()), ());
+    "BagWith::for_each_partition" => |c| is(with(c).for_each_partition(|_, _| ()), ());
+    "BagWith::try_for_each_partition" => |c| is(with(c).try_for_each_partition(|_, _| ok(())), ());
     "BagWith::try_for_each" => |c| is(with(c).try_for_each(|_, _| ok(())), ());
 }

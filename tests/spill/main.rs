@@ -9,6 +9,7 @@ mod damage;
 mod disk;
 mod outputs;
 mod peak_memory;
+mod resume;
 mod scratch;
 
 use std::path::Path;

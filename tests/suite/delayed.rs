@@ -1,6 +1,7 @@
 //! Delayed values: calls of functions, results of bags, and how they need each other.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use holdall::summary::{count, filter};
 use holdall::{
@@ -273,6 +274,41 @@ fn delayed_values_are_states_of_bags() {
             .with_delayed(&greatest)
             .sort_by(|max, a, b| (max.unwrap() - a).cmp(&(max.unwrap() - b)));
         assert_eq!(nearest.take(2).unwrap(), [100, 99]);
+    });
+}
+
+#[test]
+fn what_a_job_needs_is_computed_once_and_in_its_context() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    static READ: AtomicUsize = AtomicUsize::new(0);
+
+    on_every_executor(|context| {
+        CALLS.store(0, Ordering::SeqCst);
+        READ.store(0, Ordering::SeqCst);
+        let three = delayed(|n: u64| {
+            CALLS.fetch_add(1, Ordering::SeqCst);
+            n
+        })(value(3));
+        let numbers = context.range(0..10).with_delayed(&three);
+        let numbers = numbers.map(|three, n| {
+            READ.fetch_add(1, Ordering::SeqCst);
+            n + three
+        });
+        // The bag of both results needs a value that the bag itself needs, too.
+        let (min, max) = (numbers.delayed().min(), numbers.delayed().max());
+        let sums = numbers.with_delayed(&min).map(|min, n| n + min.unwrap());
+        let sums = sums.with_delayed(&max).map(|max, n| n + max.unwrap());
+        assert_eq!(sums.sum::<u64>().unwrap(), 75 + 30 + 120);
+        assert_eq!(CALLS.load(Ordering::SeqCst), 1);
+        assert_eq!(READ.load(Ordering::SeqCst), 20);
+
+        // Limits of the context of the job hold, too, while it waits for other bags.
+        let endless = context.from_iter(0_u64..).delayed().max();
+        let bag = context.range(0..10).with_delayed(&endless);
+        let bag = bag.map(|max, n| n + max.unwrap());
+        let error = bag.timeout(Duration::from_millis(20)).count().unwrap_err();
+        let is_late = matches!(error.kind(), ErrorKind::DeadlineExceeded { .. });
+        assert!(is_late, "{error}");
     });
 }
 

@@ -395,11 +395,17 @@ fn deep_and_wide_graphs_take_linear_time() {
         for _ in 1..tasks {
             nested = task(inc, [nested]);
         }
-        let nested = Graph::from([("nested", nested)]);
-        assert_eq!(
-            context.get::<_, i64>(&nested, "nested").unwrap(),
-            tasks as i64
-        );
+        let mut branched = task(inc, [data(0_i64)]);
+        for _ in 1..tasks {
+            branched = task(add, (task(inc, [data(0_i64)]), branched));
+        }
+        let nested = Graph::from([("nested", nested), ("branched", branched)]);
+        let values: [i64; 2] = context.get(&nested, ["nested", "branched"]).unwrap();
+        assert_eq!(values, [tasks as i64; 2]);
+        let mut aliases = Graph::from([("0".to_owned(), data(1_i64))]);
+        aliases.extend((1..tasks).map(|n| (n.to_string(), alias((n - 1).to_string()))));
+        let fused = aliases.fuse([(tasks - 1).to_string()]).unwrap();
+        assert_eq!(fused.len(), 2);
         let mut wide = Graph::from([
             ("0".to_owned(), data(1_i64)),
             ("1".to_owned(), task(inc, ["0"])),
@@ -410,7 +416,8 @@ fn deep_and_wide_graphs_take_linear_time() {
             context.get::<_, i64>(&wide, "all").unwrap(),
             3 * (tasks as i64 - 2)
         );
-        drop((deep, nested, wide));
+        assert_eq!(wide.needs("all").len(), tasks - 2);
+        drop((deep, nested, aliases, wide));
         start.elapsed()
     };
     let (few, many) = (time(20_000), time(200_000));
@@ -440,7 +447,11 @@ fn culled_and_fused_graphs_have_the_same_values() {
         let values: [i64; 3] = context.get(&fused, ["alias", "last", "a"]).unwrap();
         assert_eq!(values, [18, 20, 1]);
         assert!(graph.cull(["q"]).is_err());
-        assert_eq!(graph.order(["w"]).unwrap(), ["b", "y", "z", "w"]);
+        // Tasks without keys, and those whose keys are hidden, are not part of the order.
+        let order = graph.order(["last"]).unwrap();
+        assert_eq!(order, ["b", "y", "z", "w", "last"]);
+        let fused = graph.fuse(["last"]).unwrap();
+        assert_eq!(fused.order(["last"]).unwrap(), ["b", "y", "last"]);
     });
 }
 
@@ -561,12 +572,26 @@ fn a_graph_is_drawn() {
         svg.contains(">a &lt; b &amp; &quot;c&quot;</text>"),
         "{svg}"
     );
+    // What has been replaced or removed leaves nothing behind.
+    let before = graph.dot();
+    graph.insert("b", task(inc, [task(inc, [task(i64::abs, ["a"])])]));
+    assert!(graph.dot().contains("abs"));
+    graph.insert("b", task(add, (task(i64::abs, ["a"]), "a")));
+    graph.insert("b", task(inc, ["a"]));
+    assert_eq!(graph.dot(), before);
+    graph.insert("gone", task(inc, [task(i64::abs, ["a"])]));
+    assert!(graph.remove("gone"));
+    assert_eq!(graph.dot(), before);
     // A graph need not be valid to be drawn, and a large one is grouped by function.
     graph.insert("a", task(inc, ["z"]));
     assert!(graph.svg().ends_with("</svg>\n"));
-    let svg = chain(5_000).svg();
+    let mut large = chain(5_000);
+    large.insert("gone", data(1_u8));
+    large.remove("gone");
+    let svg = large.svg();
     assert!(
         svg.contains(">inc</text>") && svg.contains(">2500 tasks</text>"),
         "{svg}"
     );
+    assert!(!svg.contains("missing"), "{svg}");
 }

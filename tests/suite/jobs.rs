@@ -220,11 +220,17 @@ fn a_task_neither_starts_jobs_nor_waits_for_them() {
         let inner = context.clone();
         let handle = context.range(0..10_u64).start(|numbers| numbers.count());
         let handle = Mutex::new(Some(handle.unwrap()));
+        let (_end, end) = mpsc::channel::<()>();
+        let waits = context.start(move |_| Ok(u64::from(end.recv().is_ok())));
+        let waits = Mutex::new(waits.ok());
         let errors = context.range_partitioned(0..1_u64, 1).map(move |_| {
             let started = inner.start(|_| Ok(1)).unwrap_err();
             let submitted = inner.submit(|n: u64| n, 1).unwrap_err();
             let waited = handle.lock().unwrap().take().unwrap().result().unwrap_err();
-            [started, submitted, waited].map(|error| error.to_string())
+            let mut results = as_completed(waits.lock().unwrap().take());
+            let next = results.next().unwrap().1.unwrap_err();
+            assert!(results.next().is_none());
+            [started, submitted, waited, next].map(|error| error.to_string())
         });
         let message = errors.collect().unwrap().pop().unwrap();
         for message in message {
@@ -270,6 +276,31 @@ fn cancelling_a_job_cancels_those_that_its_closure_has_started() {
         begun.recv().unwrap();
         outer.cancel();
         assert!(outer.result().unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn what_a_closure_has_returned_or_detached_goes_on_after_it() {
+    on_every_executor(|context| {
+        let outer = context.start(|context| {
+            let numbers = context.range(0..100_000_u64).map(|n| n ^ 1);
+            let (send, done) = mpsc::channel();
+            let detached = numbers.start(move |numbers| {
+                thread::sleep(Duration::from_millis(20));
+                let _ = send.send(numbers.count()?);
+                Ok(())
+            });
+            detached?.detach();
+            let count = numbers.start(|numbers| numbers.count())?;
+            Ok((numbers.iter()?, count, done))
+        });
+        let outer = outer.unwrap();
+        let cancel = outer.cancel_handle();
+        let (records, count, done) = outer.result().unwrap();
+        cancel.cancel();
+        assert_eq!(records.map(Result::unwrap).sum::<u64>(), 4_999_950_000);
+        assert_eq!(count.result().unwrap(), 100_000);
+        assert_eq!(done.recv_timeout(LONG).unwrap(), 100_000);
     });
 }
 
@@ -559,6 +590,12 @@ fn what_must_be_complete_is_never_partial() {
         exceeded(slow.partial(brief, |slow| slow.sort().count()).unwrap_err());
         let listed = |slow: holdall::Bag<u64>| slow.iter()?.collect::<Result<Vec<_>>>();
         exceeded(slow.partial(brief, listed).unwrap_err());
+        let max = slow.delayed().max();
+        let few = context.range(0..3_u64).with_delayed(&max);
+        let few = few.map(|max, n| max.unwrap() + n);
+        exceeded(few.partial(brief, |few| few.count()).unwrap_err());
+        let max = |slow: holdall::Bag<u64>| slow.delayed().max().compute();
+        exceeded(slow.partial(brief, max).unwrap_err());
         // The second job begins after the deadline.
         let twice = slow.partial(brief, |slow| Ok((slow.count()?, slow.count()?)));
         exceeded(twice.unwrap_err());

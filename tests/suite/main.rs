@@ -1,6 +1,8 @@
 //! All tests that hold on every executor and need no separate process. They form one program, which is compiled and
 //! linked once.
 
+#[path = "../common/cluster.rs"]
+mod cluster;
 #[path = "../common/mod.rs"]
 mod common;
 
@@ -21,6 +23,7 @@ mod fields;
 mod graph_cases;
 mod graphs;
 mod group;
+mod homes;
 mod inputs;
 mod jobs;
 mod join;

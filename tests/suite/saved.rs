@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use holdall::{Bag, BagWriter, Context, Error, ErrorKind, Pipeline, Storable};
+use holdall::{Bag, BagWriter, Context, Error, ErrorKind, Pipeline, Storable, StorageLevel};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{
@@ -532,4 +532,91 @@ fn an_error_names_the_file_and_the_record() {
     let place = error.context().unwrap();
     assert_eq!(place.path.as_deref(), Some(&*path.join("part-00001")));
     assert_eq!(place.record, Some(3));
+}
+
+#[test]
+fn an_output_that_is_resumed_belongs_to_its_input() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
+        let path = files.path("bag");
+        let text = files.write("text", "one two\nthree\n");
+        let run = |version: &str, overwrite: bool, add: u64| {
+            let words = context.read_text(&text).unwrap().words();
+            let counts = words.map(|word| (word.len() as u64, 1)).sum_by_key();
+            let counts = counts.with(add).map(|add, (len, n)| (len, n + add));
+            let writer = BagWriter::new().resume(version).overwrite(overwrite);
+            let saved = writer.checkpoint(&counts, &path)?;
+            let mut counts = saved.collect()?;
+            counts.sort_unstable();
+            assert_eq!(files.names(), ["bag", "text"], "nothing is left");
+            Ok::<_, Error>(counts)
+        };
+        let written = || fs::metadata(path.join("_bag")).unwrap().modified().unwrap();
+        assert_eq!(run("", false, 0).unwrap(), [(3, 2), (5, 1)]);
+        let first = written();
+        assert_eq!(run("", false, 0).unwrap(), [(3, 2), (5, 1)]);
+        assert_eq!(written(), first);
+        // Everything that is different has another key.
+        for (version, add) in [("2", 0), ("", 1)] {
+            let error = run(version, false, add).unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::OutputExists { .. }),
+                "{error}"
+            );
+        }
+        assert_eq!(run("", true, 1).unwrap(), [(3, 3), (5, 2)]);
+        fs::write(&text, "one two\nfour\nthree\n").unwrap();
+        assert_eq!(run("", true, 1).unwrap(), [(3, 3), (4, 2), (5, 2)]);
+    });
+}
+
+#[test]
+fn what_has_no_key_is_not_resumed() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let files = Files::new();
+    let path = files.path("bag");
+    let writer = BagWriter::new().resume("");
+    let three = files.names().len() as u64 + 3;
+    let captures = holdall::range(0..10_u64).map(move |n| n * three);
+    let error = writer.save(&captures, &path).unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::CapturingClosure { .. }),
+        "{error}"
+    );
+    let unknown = holdall::from_iter(0..10_u64);
+    for error in [
+        writer.save(&unknown, &path).unwrap_err(),
+        writer.save(&unknown.repartition(3), &path).unwrap_err(),
+    ] {
+        assert!(
+            matches!(
+                error.kind(),
+                ErrorKind::InvalidSetting {
+                    setting: "BagWriter::resume",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+    assert_eq!(files.names(), [""; 0]);
+    // Persisted records do not hide their input.
+    let persist = |n| {
+        holdall::range(0..n)
+            .map(|n| n % 3)
+            .distinct()
+            .persist(StorageLevel::default())
+    };
+    for n in [2, 3] {
+        let bag = persist(n);
+        assert_eq!(bag.count().unwrap(), n);
+        writer.clone().overwrite(true).save(&bag, &path).unwrap();
+        assert_eq!(holdall::load::<u64>(&path).unwrap().count().unwrap(), n);
+    }
+    assert_eq!(files.names(), ["bag"]);
 }

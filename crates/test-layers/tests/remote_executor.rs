@@ -1,9 +1,15 @@
 //! Layers on an executor that is as difficult as possible.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+#[path = "../../../tests/common/cluster.rs"]
+mod cluster;
 
 use std::fs;
-use std::sync::Mutex;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use cluster::Cluster;
 use holdall::executor::{RemoteExecutor, Report, Stage, TaskSpec, Tasks, Worker};
 use holdall::extend::Layers;
 use holdall::{Context, Result};
@@ -76,10 +82,30 @@ impl RemoteExecutor for Awkward {
 #[test]
 fn order_losses_and_repetitions_do_not_show() {
     let spill = tempfile::tempdir().unwrap();
-    let builder = Context::builder()
-        .spill_directory(spill.path())
-        .memory("1MiB");
-    let context = builder.remote_executor(Awkward::default()).build().unwrap();
+    check_on(Awkward::default(), spill.path());
+    assert_eq!(fs::read_dir(spill.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn machines_that_share_no_disk_and_die_do_not_show() {
+    for (seed, life) in [(1, None), (2, Some(30)), (3, Some(5))] {
+        let spill = tempfile::tempdir().unwrap();
+        let machines = tempfile::tempdir().unwrap();
+        let cluster = Cluster::new(machines.path().to_owned(), life, seed);
+        let (reads, losses) = (cluster.reads(), Arc::clone(&cluster.losses));
+        check_on(cluster, spill.path());
+        assert!(reads.load(Ordering::SeqCst) > 0);
+        assert!(life.is_none() || losses.load(Ordering::SeqCst) > 0);
+        assert_eq!(fs::read_dir(spill.path()).unwrap().count(), 0);
+        for machine in fs::read_dir(machines.path()).unwrap() {
+            assert_eq!(fs::read_dir(machine.unwrap().path()).unwrap().count(), 0);
+        }
+    }
+}
+
+fn check_on(executor: impl RemoteExecutor, spill: &Path) {
+    let builder = Context::builder().spill_directory(spill).memory("1MiB");
+    let context = builder.remote_executor(executor).build().unwrap();
     for seed in 0..5 {
         let graph = Random {
             seed,
@@ -112,6 +138,4 @@ fn order_losses_and_repetitions_do_not_show() {
         file.read_at(0, &mut bytes).unwrap();
         assert!(bytes == content(n));
     }
-    drop(values);
-    assert_eq!(fs::read_dir(spill.path()).unwrap().count(), 0);
 }

@@ -7,6 +7,8 @@
 //!   Tasks::done, failed, lost <────────────────── Report or Error ──────────────────── its value
 //! ```
 
+mod homes;
+mod locality;
 mod pull;
 mod results;
 mod shared_slots;
@@ -18,6 +20,8 @@ mod tasks;
 mod tests;
 mod worker;
 
+pub use homes::{ScratchDirectory, WorkerHome};
+pub(crate) use locality::Locality;
 pub(crate) use results::Driver;
 pub(crate) use shared_slots::SharedSlots;
 pub use spec::{PartitionSpec, Report, Stage, TaskSpec};
@@ -26,7 +30,10 @@ pub(crate) use state::Round;
 pub use tasks::Tasks;
 pub use worker::{Canceller, Worker};
 
+use std::sync::Arc;
+
 use crate::error::Result;
+use crate::storage::transfer::FileTransfer;
 
 /// Runs the tasks of stages outside this process, or as if they were outside.
 ///
@@ -35,6 +42,13 @@ pub trait RemoteExecutor: Send + Sync + 'static {
     /// Number of tasks that run at a time, over all stages of a job. The memory budget of the context is divided among
     /// them.
     fn slots(&self) -> usize;
+
+    /// Returns the access of this process to the files of its workers, if these [share no
+    /// disk](crate::executor#workers-that-share-no-disk). The default is `None`: all processes can access the [scratch
+    /// directory](Stage::scratch) of the job.
+    fn transfer(&self) -> Option<Arc<dyn FileTransfer>> {
+        None
+    }
 
     /// Takes tasks from `tasks` until none are left, runs each on a [`Worker`], and reports the outcome to `tasks`.
     /// Called concurrently for stages of one job that do not depend on each other, and for stages of different jobs.

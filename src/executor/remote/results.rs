@@ -2,9 +2,12 @@
 //! them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
 
 use super::spec::Report;
 use crate::error::{Error, Result};
+use crate::storage::transfer::Home;
 use crate::task::{Flow, fingerprint};
 
 /// The driver's side of the tasks of a stage: a source of partitions, and the receiver of results.
@@ -23,14 +26,21 @@ pub(crate) trait Driver: Sync {
         most
     }
 
-    /// Records the report of a task of `partitions` partitions. May take its blocks out, if nothing else needs them.
-    fn take(&self, partitions: usize, report: &mut Report) -> Result<()>;
+    /// Records the report of a task of these partitions. May take its blocks out, if nothing else needs them.
+    fn take(&self, partitions: Range<usize>, report: &mut Report) -> Result<()>;
 
     /// Returns the length of the files that the tasks of the stage have written since the last call.
     fn take_written(&self) -> u64;
 
-    /// Drops the partition that the error reports as damaged, if it belongs to data that is kept between jobs.
-    fn forget(&self, damage: &Error);
+    /// Drops the map output and the persisted partitions that the error of a task reports as damaged. `attempt` is the
+    /// number of the attempt. Returns whether the attempt counts.
+    fn forget(&self, damage: &Error, attempt: usize) -> bool;
+
+    /// Drops the map output and the persisted partitions at a home, which is lost.
+    fn lose_home(&self, home: &Home);
+
+    /// Deletes a file of a report that was not accepted.
+    fn discard(&self, file: &Path);
 
     /// Takes a chunk of the result of a partition. Chunks arrive in order, one at a time, each exactly once.
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow>;
@@ -170,6 +180,13 @@ impl Results {
             self.by_partition.remove(&partition);
         }
         standing
+    }
+
+    /// Records that these partitions were done before, without chunks.
+    pub(super) fn skip(&mut self, partitions: Range<usize>) {
+        for partition in partitions {
+            self.done(partition, 0, 0);
+        }
     }
 
     /// Drops the chunks of an unfinished attempt, except those that have been forwarded.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::bytes;
-use crate::task::{CounterUpdate, MapBlock, StoredPartition};
+use crate::storage::bytes;
+use crate::task::{CounterUpdate, MapOutput, StoredPartition};
 
 /// The code and data that all tasks of a stage share. Each worker that runs some of the tasks needs it once.
 ///
@@ -25,8 +25,8 @@ pub struct Stage {
     /// The code that its tasks run.
     #[serde(with = "bytes")]
     pub code: Vec<u8>,
-    /// Output of earlier stages that it reads. Workers must be able to access the files that the blocks name.
-    pub inputs: Vec<MapBlock>,
+    /// Output of earlier stages that it reads. Workers must be able to access its files.
+    pub inputs: Vec<MapOutput>,
     /// The directory for files. Workers must be able to access it. It is removed with the job.
     pub scratch: PathBuf,
     /// The working directory, to which paths are relative, or `None` if it is unknown: it may have been removed.
@@ -66,7 +66,7 @@ pub struct PartitionSpec {
 #[non_exhaustive]
 pub struct Report {
     /// Output for the next stage. Results of an action are sent in chunks instead.
-    pub blocks: Vec<MapBlock>,
+    pub outputs: Vec<MapOutput>,
     /// Number of chunks that each partition has sent to the action, in the order of the task's partitions.
     pub(crate) chunks: Vec<usize>,
     /// Partitions of persisted bags.
@@ -84,6 +84,8 @@ pub(crate) struct Metrics {
     pub(crate) input_bytes: u64,
     pub(crate) shuffled_records: u64,
     pub(crate) shuffled_bytes: u64,
+    /// Number of records that a join filter has dropped.
+    pub(crate) filtered_records: u64,
     pub(crate) spilled_bytes: u64,
     pub(crate) peak_memory_bytes: usize,
     pub(crate) time: Duration,
@@ -92,9 +94,11 @@ pub(crate) struct Metrics {
 impl Report {
     /// Returns the files that the report names.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        let of_blocks = self.blocks.iter().filter_map(|block| block.file.as_ref());
-        let parts = of_blocks.chain(self.stored.iter().map(|stored| &stored.part));
-        parts.map(|part| &*part.path)
+        let of_outputs = self
+            .outputs
+            .iter()
+            .filter_map(|output| output.file.as_deref());
+        of_outputs.chain(self.stored.iter().map(|stored| &*stored.part.path))
     }
 }
 

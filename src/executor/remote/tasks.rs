@@ -1,23 +1,23 @@
 //! The tasks of a stage, whether waiting, assigned or done, and the results that they have sent.
 
 use std::iter;
+use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::locality::Locality;
 use super::pull::pull_some;
 use super::results::{Driver, ResultChunk, Standing};
 use super::shared_slots::SharedSlots;
-use super::spec::{PartitionSpec, Report, TaskSpec};
+use super::spec::{Report, TaskSpec};
 use super::stage_site::StageSite;
-use super::state::{End, Round, RoundState, WaitingTask};
+use super::state::{End, MAX_PARTITIONS, Round, RoundState};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
+use crate::storage::transfer::Home;
 use crate::task::Flow;
 
 /// Maximum number of attempts at a task.
 const ATTEMPTS: usize = 4;
-
-/// Maximum number of partitions in a task.
-const MAX_PARTITIONS: usize = 256;
 
 /// Interval at which a waiting thread checks whether the job has been stopped.
 const LOOK: Duration = Duration::from_millis(10);
@@ -56,10 +56,21 @@ impl<'a> Tasks<'a> {
             partitions,
             partitions_per_task,
             slots,
-            state: Mutex::default(),
+            state: Mutex::new(RoundState::new(partitions)),
             changed: Condvar::new(),
             pull: Mutex::default(),
         }
+    }
+
+    /// Has only these partitions computed: what is left of a stage of which some output has been lost. Called before the
+    /// first task is taken. Each range consists of whole [groups](Self::partitions_per_task).
+    pub(crate) fn run_only(&self, missing: &[Range<usize>]) {
+        self.lock().run_only(missing, self.partitions.unwrap_or(0));
+    }
+
+    /// Sets where the input of the partitions is, for [`next_near`](Self::next_near).
+    pub(crate) fn set_locality(&self, locality: Locality) {
+        self.lock().locality = locality;
     }
 
     /// Takes the next task. If none is available, waits as long as an assigned task may still be returned, or may make
@@ -71,25 +82,37 @@ impl<'a> Tasks<'a> {
     /// same time, also waits while all [slots](super::RemoteExecutor::slots) have tasks of these stages.
     #[must_use]
     pub fn next(&self) -> Option<TaskSpec> {
+        self.next_for(None)
+    }
+
+    /// Like [`next`](Self::next), for a worker at `home`: prefers a task with most of its input there, that is, its
+    /// persisted partitions or map output. Tasks that send results are taken in the order of their partitions
+    /// nevertheless, because the driver would have to hold the results of later ones.
+    #[must_use]
+    pub fn next_near(&self, home: &Home) -> Option<TaskSpec> {
+        self.next_for(Some(home))
+    }
+
+    fn next_for(&self, home: Option<&Home>) -> Option<TaskSpec> {
         let mut state = self.lock();
         loop {
             if self.is_over(&mut state) {
                 return None;
             }
-            if let Some(task) = self.hand_out(&mut state) {
+            if let Some(task) = self.hand_out(&mut state, home) {
                 return Some(task);
             }
-            if state.has_task(self.partitions) {
+            if state.has_task() {
                 drop(state);
                 self.slots.wait(self.site.number, LOOK);
                 state = self.lock();
             } else if self.partitions.is_none() && !state.is_exhausted {
-                let done = state.reports.len();
+                let done = state.done;
                 self.tell_if_short(&state);
                 drop(state);
                 let is_growing = self.pull();
                 state = self.lock();
-                if is_growing && state.reports.len() == done && state.waiting.is_empty() {
+                if is_growing && state.done == done && state.waiting.is_empty() {
                     state = self.wait(state);
                 }
             } else if state.out.is_empty() {
@@ -112,7 +135,7 @@ impl<'a> Tasks<'a> {
         if self.is_over(&mut state) {
             return None;
         }
-        self.hand_out(&mut state)
+        self.hand_out(&mut state, None)
     }
 
     /// Number of partitions of the stage, if it is known before they are read. An executor need not start more workers
@@ -181,7 +204,7 @@ impl<'a> Tasks<'a> {
     pub fn done(&self, task: &TaskSpec, mut report: Report) {
         let mut state = self.lock();
         if self.answer(&mut state, task).is_none() {
-            return state.remove_files(&report);
+            return state.discard_files(&report, |file| self.source.discard(file));
         }
         // If no more results are needed, chunks are not kept.
         if state.wants_results() {
@@ -195,10 +218,10 @@ impl<'a> Tasks<'a> {
         }
         let metrics = report.metrics;
         state.files.extend(report.files().map(ToOwned::to_owned));
-        if let Err(error) = self.source.take(task.partitions.len(), &mut report) {
+        if let Err(error) = self.source.take(task.range(), &mut report) {
             state.end(End::Failed(error));
         }
-        state.reports.insert(task.first(), report);
+        state.done += 1;
         drop(self.hand_on(state));
         self.changed.notify_all();
         self.site.send_done(task, &metrics, self.source);
@@ -249,6 +272,15 @@ impl<'a> Tasks<'a> {
         self.changed.notify_all();
         self.site.send_worker_lost(worker, cause);
         self.site.events.send(event);
+    }
+
+    /// Reports that the files of a home are lost, because its machine has ended or cannot be reached. Output of the job
+    /// that was there is recomputed when it is needed. The home must not be used again.
+    ///
+    /// Optional: a task that cannot read a file of the home has the same effect. But such an attempt counts, unless the
+    /// loss was reported before.
+    pub fn lost_home(&self, home: &Home) {
+        self.source.lose_home(home);
     }
 
     /// Reports that a worker has been started for this stage, for [observers](crate::events) only.
@@ -307,7 +339,7 @@ impl<'a> Tasks<'a> {
         if is_over {
             return Ok(Round::Stopped);
         }
-        if state.is_done(self.partitions) {
+        if state.is_done(self.partitions.is_some()) {
             let partitions = self.partitions.unwrap_or(state.pulled);
             if !state.results.are_whole(partitions) {
                 let next = state.results.partition();
@@ -315,8 +347,7 @@ impl<'a> Tasks<'a> {
                     "the result of partition {next} is missing"
                 )));
             }
-            let reports = std::mem::take(&mut state.reports);
-            return Ok(Round::Done(reports.into_values().collect()));
+            return Ok(Round::Done);
         }
         if taken == 0 {
             return Err(never("without having taken a task"));
@@ -326,7 +357,9 @@ impl<'a> Tasks<'a> {
 
     /// Retries a task after an attempt that failed for a reason outside the user's code.
     fn try_again(&self, state: &mut RoundState, task: TaskSpec, error: Error) {
-        let attempts = task.attempt;
+        let is_damage = error.is_recoverable();
+        let counts = !is_damage || self.source.forget(&error, task.attempt);
+        let attempts = task.attempt - usize::from(!counts);
         if attempts >= ATTEMPTS {
             return state.end(End::Failed(Error::new(ErrorKind::TooManyAttempts {
                 context: self.site.context(&task),
@@ -334,8 +367,7 @@ impl<'a> Tasks<'a> {
                 last: Box::new(error),
             })));
         }
-        if error.is_recoverable() {
-            self.source.forget(&error);
+        if is_damage {
             state.end(End::Damaged);
         }
         // Retry as few partitions at a time as possible: a partition that ends its worker then does not prevent the
@@ -346,14 +378,13 @@ impl<'a> Tasks<'a> {
     }
 
     /// Assigns the next task, if one is available and there is a slot for it.
-    fn hand_out(&self, state: &mut RoundState) -> Option<TaskSpec> {
-        if !state.has_task(self.partitions) || !self.slots.take(self.site.number) {
+    fn hand_out(&self, state: &mut RoundState, home: Option<&Home>) -> Option<TaskSpec> {
+        if !state.has_task() || !self.slots.take(self.site.number) {
             return None;
         }
-        let waiting = match state.waiting.pop_first() {
-            Some((_, waiting)) => waiting,
-            None => self.claim(state)?,
-        };
+        let waiting = state.take_waiting(home);
+        let (slots, group) = (self.slots.count(), self.partitions_per_task);
+        let waiting = waiting.or_else(|| state.claim(home, slots, group))?;
         state.last_id += 1;
         state.taken += 1;
         let task = TaskSpec {
@@ -379,7 +410,7 @@ impl<'a> Tasks<'a> {
     fn tell_if_short(&self, state: &RoundState) {
         let slots = self.slots.count();
         let is_full = slots == 1 || state.out.len() >= slots;
-        if is_full || state.end.is_some() || state.has_task(self.partitions) {
+        if is_full || state.end.is_some() || state.has_task() {
             return;
         }
         let is_open = self.partitions.is_none() && !state.is_exhausted;
@@ -387,28 +418,6 @@ impl<'a> Tasks<'a> {
         if is_open && is_pulled() || !is_open && !state.out.is_empty() {
             self.source.idle();
         }
-    }
-
-    /// Claims partitions that were never assigned, if their number is known.
-    fn claim(&self, state: &mut RoundState) -> Option<WaitingTask> {
-        let left = self.partitions?.saturating_sub(state.unclaimed);
-        if left == 0 {
-            return None;
-        }
-        // Begin with large tasks, to amortise their overhead, and end with small ones, so that all slots finish
-        // together.
-        let take = (left / (self.slots.count() * 4)).clamp(1, MAX_PARTITIONS);
-        let take = take.next_multiple_of(self.partitions_per_task).min(left);
-        let start = state.unclaimed;
-        state.unclaimed += take;
-        let partition = |index| PartitionSpec {
-            index,
-            payload: Vec::new(),
-        };
-        Some(WaitingTask {
-            partitions: (start..start + take).map(partition).collect(),
-            attempts: 0,
-        })
     }
 
     /// Pulls the partitions of one more task from the source. Returns whether there are none at the moment, but may be

@@ -1,5 +1,7 @@
 //! Tests of the tasks of a stage that computes nothing.
 
+use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
@@ -9,10 +11,11 @@ use super::results::framed;
 use super::spec::PartitionSpec;
 use super::state::Round;
 use super::tasks::Tasks;
-use super::{Driver, Report, SharedSlots, StageSite, TaskSpec};
+use super::{Driver, Locality, Report, SharedSlots, StageSite, TaskSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::JobEvents;
-use crate::task::{FilePart, Flow, MapBlock, Site};
+use crate::storage::transfer::Home;
+use crate::task::{FilePart, Flow, MapBlock, MapOutput, Site};
 
 /// A driver that records its calls.
 #[derive(Default)]
@@ -57,8 +60,9 @@ impl Driver for Fake {
         Ok(Some((index, vec![u8::try_from(index).unwrap()])))
     }
 
-    fn take(&self, partitions: usize, _: &mut Report) -> Result<()> {
-        self.partitions_done.fetch_add(partitions, Ordering::SeqCst);
+    fn take(&self, partitions: Range<usize>, _: &mut Report) -> Result<()> {
+        self.partitions_done
+            .fetch_add(partitions.len(), Ordering::SeqCst);
         Ok(())
     }
 
@@ -70,7 +74,15 @@ impl Driver for Fake {
         self.idle.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn forget(&self, _: &Error) {}
+    fn forget(&self, _: &Error, _: usize) -> bool {
+        true
+    }
+
+    fn lose_home(&self, _: &Home) {}
+
+    fn discard(&self, file: &Path) {
+        let _ = std::fs::remove_file(file);
+    }
 
     fn accept(&self, partition: usize, chunk: &[u8]) -> Result<Flow> {
         let mut accepted = self.accepted.lock().unwrap();
@@ -162,7 +174,7 @@ fn stages_share_the_slots_and_the_first_goes_first() {
         let again = waiting.join().unwrap();
         first.done(&again, Report::default());
     });
-    assert!(matches!(first.round().unwrap(), Round::Done(_)));
+    assert!(matches!(first.round().unwrap(), Round::Done));
     second.done(&of_second[1], Report::default());
     assert!(second.next().is_some() && second.try_next().is_some());
 }
@@ -202,7 +214,7 @@ fn report(path: &std::path::Path) -> Report {
         file: Some(part),
         about: Vec::new(),
     };
-    report.blocks = vec![block(part.clone()), block(part)];
+    report.outputs = MapOutput::group([block(part.clone()), block(part)]).unwrap();
     report
 }
 
@@ -236,7 +248,48 @@ fn each_partition_is_handed_out_once_and_large_tasks_come_first() {
         "{sizes:?}"
     );
     assert_eq!(source.partitions_done.load(Ordering::SeqCst), 100);
-    assert!(matches!(tasks.round().unwrap(), Round::Done(reports) if reports.len() == sizes.len()));
+    assert!(matches!(tasks.round().unwrap(), Round::Done));
+}
+
+#[test]
+fn tasks_run_where_their_input_is_if_they_are_asked_for_there() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(100), 2);
+    let [a, b, c] = ["a", "b", "c"].map(Home::new);
+    let input = (0..100).map(|n| (n, if n % 50 < 20 { a.clone() } else { b.clone() }, 1));
+    tasks.set_locality(Locality::new(100, input));
+    let of_b = tasks.next_near(&b).unwrap();
+    assert_eq!((indices(&of_b)[0], of_b.partitions.len()), (20, 12));
+    let of_a = tasks.next_near(&a).unwrap();
+    assert_eq!(indices(&of_a)[0], 0);
+    // A task that was lost comes before the others, and is also taken where its input is.
+    lose(&tasks, &of_a);
+    tasks.give_back(&tasks.next_near(&b).unwrap());
+    lose(&tasks, &of_b);
+    let again = tasks.next_near(&b).unwrap();
+    assert_eq!((again.attempt, indices(&again)), (2, vec![20]));
+    // A home without input takes what comes next.
+    let of_c = tasks.next_near(&c).unwrap();
+    assert_eq!((of_c.attempt, indices(&of_c)), (2, vec![0]));
+    let mut count = 0;
+    while let Some(task) = tasks.try_next() {
+        count += task.partitions.len();
+    }
+    assert_eq!(count + 2, 100, "each is assigned once");
+}
+
+#[test]
+fn only_the_missing_partitions_of_a_stage_run() {
+    let source = Fake::default();
+    let tasks = tasks(&source, Some(1_000), 2);
+    tasks.run_only(&[3..5, 700..701]);
+    let mut all = Vec::new();
+    while let Some(task) = tasks.next() {
+        all.extend(indices(&task));
+        tasks.done(&task, sent(&vec![0; task.partitions.len()]));
+    }
+    assert_eq!(all, [3, 4, 700]);
+    assert!(matches!(tasks.round().unwrap(), Round::Done));
 }
 
 #[test]
@@ -244,7 +297,7 @@ fn a_stage_without_partitions_is_done_at_once() {
     let source = Fake::default();
     let tasks = tasks(&source, Some(0), 2);
     assert!(tasks.next().is_none());
-    assert!(matches!(tasks.round().unwrap(), Round::Done(reports) if reports.is_empty()));
+    assert!(matches!(tasks.round().unwrap(), Round::Done));
 }
 
 #[test]
@@ -283,7 +336,7 @@ fn tasks_of_a_stream_grow_with_it() {
         tasks.done(&task, Report::default());
     }
     assert_eq!(all, (0..250).collect::<Vec<_>>());
-    assert!(matches!(tasks.round().unwrap(), Round::Done(reports) if reports.len() < 250));
+    assert!(matches!(tasks.round().unwrap(), Round::Done));
 }
 
 #[test]
@@ -409,7 +462,7 @@ fn a_task_is_done_once() {
     lose(&tasks, &task);
     assert!(first.exists() && !second.exists());
     assert_eq!(source.partitions_done.load(Ordering::SeqCst), 1);
-    assert!(matches!(tasks.round().unwrap(), Round::Done(reports) if reports.len() == 1));
+    assert!(matches!(tasks.round().unwrap(), Round::Done));
 }
 
 #[test]
@@ -587,7 +640,7 @@ fn what_is_out_while_earlier_stages_are_to_run_again_is_not_lost() {
     send(&tasks, &a, 0, 0, vec![0]);
     tasks.done(&a, sent(&[1]));
     assert_eq!(source.accepted(), [(0, vec![0]), (1, vec![1])]);
-    assert!(matches!(tasks.round().unwrap(), Round::Done(_)));
+    assert!(matches!(tasks.round().unwrap(), Round::Done));
 }
 
 /// Two tasks, of which the first was lost after its first chunk had been forwarded.
@@ -704,9 +757,9 @@ impl Driver for Chain {
         1
     }
 
-    fn take(&self, partitions: usize, report: &mut Report) -> Result<()> {
-        report.blocks.clear();
-        self.state.lock().unwrap().1 += partitions;
+    fn take(&self, partitions: Range<usize>, report: &mut Report) -> Result<()> {
+        report.outputs.clear();
+        self.state.lock().unwrap().1 += partitions.len();
         Ok(())
     }
 
@@ -714,7 +767,13 @@ impl Driver for Chain {
         0
     }
 
-    fn forget(&self, _: &Error) {}
+    fn forget(&self, _: &Error, _: usize) -> bool {
+        true
+    }
+
+    fn lose_home(&self, _: &Home) {}
+
+    fn discard(&self, _: &Path) {}
 
     fn accept(&self, _: usize, _: &[u8]) -> Result<Flow> {
         unreachable!("it sends no chunks")
@@ -759,5 +818,5 @@ fn a_source_can_grow_with_the_tasks_that_are_done() {
         run() + other.join().unwrap()
     });
     assert_eq!(taken, 300 + 300_usize.div_ceil(7));
-    assert!(matches!(tasks.round().unwrap(), Round::Done(_)));
+    assert!(matches!(tasks.round().unwrap(), Round::Done));
 }

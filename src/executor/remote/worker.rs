@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use super::homes::WorkerHome;
 use super::results;
 use super::spec::{Metrics, Report, Stage, TaskSpec};
 use crate::error::{Error, ErrorKind, Result, caught};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::Scratch;
 use crate::task::{
-    Flow, Imports, JobState, MapBlock, Partition, RemoteStage, Resources, StopFlag, in_task,
-    load_stage,
+    Flow, Imports, JobState, MapBlock, MapOutput, Partition, RemoteStage, Resources, StopFlag,
+    in_task, load_stage, resolving,
 };
 
 /// Runs the tasks of one stage after another, one task at a time, as a worker process does.
@@ -18,6 +19,8 @@ use crate::task::{
 /// A worker keeps the decoded stage until it receives a task of another one.
 pub struct Worker {
     number: usize,
+    /// Where it keeps its files, if not in the scratch directory of the job.
+    home: Option<WorkerHome>,
     stage: Option<Loaded>,
     /// Number of stages that it has received.
     loads: usize,
@@ -63,9 +66,21 @@ impl Worker {
     pub fn new(number: usize) -> Self {
         Self {
             number,
+            home: None,
             stage: None,
             loads: 0,
             current: Arc::default(),
+        }
+    }
+
+    /// Creates a worker that keeps its files in a directory of its own, and shares no disk with the others. The names
+    /// of its files contain `number`, so no two workers with the same directory may have the same number, not even for
+    /// different stages.
+    #[must_use]
+    pub fn with_home(number: usize, home: WorkerHome) -> Self {
+        Self {
+            home: Some(home),
+            ..Self::new(number)
         }
     }
 
@@ -101,13 +116,15 @@ impl Worker {
         let mut chunks = vec![0; task.partitions.len()];
         // The call may drop records of the user's types, and dropping them may panic.
         let blocks = caught(None, || {
-            loaded.run(&job, stage.number, task, &mut chunks, chunk)
+            resolving(&loaded.resources.scratch, || {
+                loaded.run(&job, stage.number, task, &mut chunks, chunk)
+            })
         })?;
         if job.is_stopped() {
             return Err(Error::new(ErrorKind::Cancelled));
         }
         Ok(Report {
-            blocks,
+            outputs: MapOutput::group(blocks)?,
             chunks,
             stored: job.take_stored(),
             counter_updates: job.counter_updates().take(),
@@ -117,10 +134,12 @@ impl Worker {
 
     fn load(&mut self, stage: &Stage) -> Result<Loaded> {
         self.loads += 1;
+        let resources = self.resources(stage);
+        let load = || in_task(|| load_stage(&stage.code));
         Ok(Loaded {
             id: stage.id,
-            code: in_task(|| load_stage(&stage.code))?,
-            resources: self.resources(stage),
+            code: resolving(&resources.scratch, load)?,
+            resources,
             imports: Arc::new(Imports::new(stage.inputs.iter().cloned())),
         })
     }
@@ -128,9 +147,13 @@ impl Worker {
     fn resources(&self, stage: &Stage) -> Resources {
         // The worker may have loaded this stage before, with other stages in between.
         let prefix = format!("w{}-s{}-{}-", self.number, stage.id, self.loads);
+        let home = self.home.as_ref();
+        let directory = home.map_or(&stage.scratch, |home| &home.directory).clone();
+        let transfer = home.map(|home| Arc::clone(&home.transfer)).into();
+        let memory_bytes = home.and_then(|home| home.memory_bytes);
         Resources {
-            budget: MemoryBudget::new(stage.memory_bytes),
-            scratch: Scratch::within(stage.scratch.clone(), prefix, stage.disk_quota_bytes),
+            budget: MemoryBudget::new(memory_bytes.unwrap_or(stage.memory_bytes)),
+            scratch: Scratch::within_home(directory, prefix, stage.disk_quota_bytes, transfer),
             threads: 1,
             progress: Arc::default(),
             reclaimer: Arc::default(),
@@ -218,6 +241,7 @@ impl Measures {
             input_bytes: progress.bytes(),
             shuffled_records: progress.shuffled_records(),
             shuffled_bytes: progress.shuffled_bytes(),
+            filtered_records: progress.filtered_records(),
             spilled_bytes: resources.scratch.written_bytes() - self.written_bytes,
             peak_memory_bytes: resources.budget.peak_bytes(),
             time: self.start.elapsed(),

@@ -15,6 +15,7 @@ use crate::storage::limits::KeptOpen;
 use crate::storage::memory::{MemoryBudget, Reservation};
 use crate::storage::run::{Run, RunFile};
 use crate::storage::scratch::Scratch;
+use crate::storage::transfer::Home;
 use crate::task::{FilePart, MemoryReclaimer, ReclaimMemory, StopFlag, StoredPartition};
 
 /// Size at which a file takes no further partitions, in bytes. Its disk space is freed when none of its partitions is
@@ -242,7 +243,7 @@ impl StoredNode for Store {
 
     fn adopt(&self, stored: &StoredPartition) -> Result<()> {
         let part = &stored.part;
-        let file = match self.scratch.adopt_into(&part.path, "persist") {
+        let file = match self.scratch.adopt_into(&part.path, part.end(), "persist") {
             Ok(file) => file,
             // The partition will be computed again.
             Err(error) if error.is_recoverable() => return Ok(()),
@@ -281,6 +282,35 @@ impl StoredNode for Store {
             self.changed();
         }
         forgets
+    }
+
+    fn forget_home(&self, home: &Home) {
+        let is_there = |part: &StorePart| match part {
+            Content::File(run) => run.file().home().is_some_and(|its| its == *home),
+            Content::Memory(..) => false,
+        };
+        let mut partitions = lock(&self.partitions);
+        let before = partitions.len();
+        partitions.retain(|_, parts| !parts.iter().any(is_there));
+        let forgets = partitions.len() < before;
+        drop(partitions);
+        if forgets {
+            self.changed();
+        }
+    }
+
+    fn homes(&self) -> Vec<(usize, Home, u64)> {
+        let mut homes = Vec::new();
+        for (index, parts) in &*lock(&self.partitions) {
+            for part in parts {
+                if let Content::File(run) = part
+                    && let Some(home) = run.file().home()
+                {
+                    homes.push((*index, home, run.bytes()));
+                }
+            }
+        }
+        homes
     }
 
     fn release(&self) -> Option<Box<dyn Any + Send>> {

@@ -16,7 +16,7 @@ use crate::shuffle::outputs::segment::{CHUNK_BYTES, Chunk, MAX_CHUNK_BYTES, Segm
 use crate::shuffle::outputs::shuffle_outputs::too_large;
 use crate::shuffle::read::chunk_set::SORT_BYTES;
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
-use crate::task::{MapBlock, Resources};
+use crate::task::{MapBlocks, Resources};
 
 /// Index of the only partition of a broadcast bag, once the first reader has requested it.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Broadcast {
 }
 
 /// Reads what other processes have exported of a broadcast bag into memory.
-pub(crate) fn load(blocks: &[MapBlock], resources: &Resources) -> Result<GroupOutputs> {
+pub(crate) fn load(blocks: MapBlocks<'_>, resources: &Resources) -> Result<GroupOutputs> {
     let partitioner = HashPartitioner::new(1);
     let imported = GroupOutputs::import(partitioner, blocks, resources)?;
     let mut runs = imported.parts.unordered_runs(0);

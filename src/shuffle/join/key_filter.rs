@@ -18,6 +18,7 @@ const BITS_PER_KEY: usize = 10;
 /// wait for memory.
 const MAX_BYTES: usize = 1 << 20;
 const MIN_BYTES: usize = 8 << 10;
+pub(super) const MIN_WORDS: usize = MIN_BYTES / size_of::<u64>();
 
 /// Words in which keys have set bits.
 #[derive(Debug)]
@@ -35,6 +36,47 @@ impl KeyFilter {
             keys: 0,
             _reservation: budget.try_reserve(bytes)?,
         })
+    }
+
+    /// Creates a filter without keys. `words` is a power of two.
+    pub(super) fn empty(words: usize, budget: &MemoryBudget) -> Option<Self> {
+        Self::new(words * size_of::<u64>(), budget)
+    }
+
+    /// Returns the number of words.
+    pub(super) fn words(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Returns the number of keys that have set a bit.
+    pub(super) fn keys(&self) -> usize {
+        self.keys
+    }
+
+    /// Returns the words that are not 0, with their indices.
+    pub(super) fn set_words(&self) -> impl Iterator<Item = (usize, u64)> {
+        let words = self.words.iter().copied().enumerate();
+        words.filter(|(_, word)| *word != 0)
+    }
+
+    /// Adds the keys of a filter of `words` words, which is at least as long as this one. The index of a word is the top
+    /// bits of a hash, and that of a shorter filter has fewer of them.
+    pub(super) fn add_words(
+        &mut self,
+        words: usize,
+        keys: usize,
+        set: impl Iterator<Item = (usize, u64)>,
+    ) {
+        let ratio = words / self.words.len();
+        for (index, word) in set {
+            self.words[index / ratio] |= word;
+        }
+        self.keys = self.keys.saturating_add(keys);
+    }
+
+    /// Returns whether it has so few keys that it drops most others.
+    pub(super) fn is_useful(&self) -> bool {
+        self.keys <= self.most_keys()
     }
 
     fn most_keys(&self) -> usize {
@@ -85,6 +127,8 @@ impl KeyFilter {
 pub(crate) struct SharedKeys {
     seen: Mutex<FilterKeys>,
     filter: Option<KeyFilter>,
+    /// Whether the keys of all threads are known.
+    is_finished: bool,
 }
 
 /// FilterKeys recorded by one thread.
@@ -130,13 +174,28 @@ impl SharedKeys {
 
     /// Builds the filter, unless there are too many keys. Call this once all threads have added theirs.
     pub(crate) fn finish(&mut self, resources: &Resources) {
+        self.is_finished = true;
         let seen = self.seen.get_mut().unwrap_or_else(PoisonError::into_inner);
         self.filter = match std::mem::take(seen) {
-            FilterKeys::Some(filter) => (filter.keys <= filter.most_keys()).then_some(filter),
+            FilterKeys::Some(filter) => filter.is_useful().then_some(filter),
             // No record needs to be shuffled.
             FilterKeys::None => KeyFilter::new(MIN_BYTES, &resources.budget),
             FilterKeys::TooMany => None,
         };
+    }
+
+    /// Returns keys that were recorded elsewhere, with their filter.
+    pub(super) fn with(filter: Option<KeyFilter>) -> Self {
+        Self {
+            filter,
+            is_finished: true,
+            ..Self::default()
+        }
+    }
+
+    /// Returns whether keys have been recorded, even if they are too many for a filter.
+    pub(super) fn is_finished(&self) -> bool {
+        self.is_finished
     }
 
     /// Returns the filter, if it has been built.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::broadcast::{self, Broadcast};
 use super::key_filter::SharedKeys;
 use super::lookup::Lookup;
+use super::sent_filter;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
-use crate::task::{MapBlock, Outputs, Resources};
+use crate::task::{MapBlock, MapBlocks, Outputs, Resources};
 
 /// Groups, and what only joins need of them.
 #[derive(Debug)]
@@ -34,14 +35,14 @@ impl KeyedOutputs {
     /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitioner: HashPartitioner,
-        blocks: &[MapBlock],
+        blocks: MapBlocks<'_>,
         resources: &Resources,
     ) -> Result<Self> {
         Ok(GroupOutputs::import(partitioner, blocks, resources)?.into())
     }
 
     /// Imports a broadcast bag into memory.
-    pub(crate) fn import_broadcast(blocks: &[MapBlock], resources: &Resources) -> Result<Self> {
+    pub(crate) fn import_broadcast(blocks: MapBlocks<'_>, resources: &Resources) -> Result<Self> {
         Ok(broadcast::load(blocks, resources)?.into())
     }
 
@@ -63,6 +64,10 @@ impl From<GroupOutputs> for KeyedOutputs {
 
 impl Outputs for KeyedOutputs {
     fn export(&self, shuffle: ShuffleId, resources: &Resources) -> Result<Vec<MapBlock>> {
-        self.groups.export(shuffle, resources)
+        let mut blocks = self.groups.export(shuffle, resources)?;
+        if self.keys.is_finished() {
+            blocks.push(sent_filter::export(&self.keys, shuffle, resources)?);
+        }
+        Ok(blocks)
     }
 }

@@ -4,4 +4,5 @@ pub(super) mod broadcast;
 pub(super) mod key_filter;
 pub(super) mod keyed_outputs;
 pub(super) mod lookup;
+pub(super) mod sent_filter;
 pub(super) mod value_buffer;

@@ -14,7 +14,7 @@ use crate::shuffle::read::range_merge::RangeInput;
 use crate::shuffle::table::hash_table::Table;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::run::{Run, RunFile};
-use crate::task::{Flow, MapBlock, Outputs, Resources, StopFlag};
+use crate::task::{Flow, MapBlock, MapBlocks, Outputs, Resources, StopFlag};
 
 /// Map output of combining in any order: tables and blocks in memory, or runs of [blocks].
 pub(crate) struct CombinerOutputs<V: Data> {
@@ -102,7 +102,7 @@ impl<V: Data> CombinerOutputs<V> {
     /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitions: usize,
-        blocks: &[MapBlock],
+        blocks: MapBlocks<'_>,
         resources: &Resources,
     ) -> Result<Self> {
         Ok(Self {

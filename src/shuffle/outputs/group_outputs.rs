@@ -17,7 +17,7 @@ use crate::shuffle::read::chunk_set::{ChunkSet, SORT_BYTES};
 use crate::shuffle::read::group_stream::{EntrySource, GroupCursor, RunSource};
 use crate::shuffle::read::sorted_cursor::SortedCursor;
 use crate::storage::memory::Reservation;
-use crate::task::{MapBlock, Outputs, Resources};
+use crate::task::{MapBlock, MapBlocks, Outputs, Resources};
 
 /// Output of the map tasks, for each partition of the next stage.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl GroupOutputs {
     /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitioner: HashPartitioner,
-        blocks: &[MapBlock],
+        blocks: MapBlocks<'_>,
         resources: &Resources,
     ) -> Result<Self> {
         let layout = SliceLayout::new(partitioner, resources);

@@ -15,7 +15,7 @@ use crate::shuffle::table::few_keys::{FewKeys, MAX_FEW};
 use crate::shuffle::write::combine::Combine;
 use crate::storage::codec;
 use crate::storage::memory::Reservation;
-use crate::task::{Flow, MapBlock, Outputs, Resources};
+use crate::task::{Flow, MapBlock, MapBlocks, Outputs, Resources};
 
 /// Estimate of the memory that a value owns outside of its slot: `OWNED_BYTES` bytes, and this multiple of its encoded
 /// length. Merged values take about as much as those that they are merged from.
@@ -44,7 +44,7 @@ impl OrderedOutputs {
     /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitioner: HashPartitioner,
-        blocks: &[MapBlock],
+        blocks: MapBlocks<'_>,
         resources: &Resources,
     ) -> Result<Self> {
         Ok(Self {

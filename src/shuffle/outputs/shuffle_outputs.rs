@@ -12,7 +12,7 @@ use crate::id::ShuffleId;
 use crate::storage::codec;
 use crate::storage::memory::Reservation;
 use crate::storage::run::Run;
-use crate::task::{FilePart, Files, MapBlock, Outputs, Resources};
+use crate::task::{FilePart, Files, MapBlock, MapBlocks, Outputs, Resources};
 
 /// Map output of a shuffle. `M` is the type of its parts in memory.
 #[derive(Debug)]
@@ -65,12 +65,13 @@ impl<M: MapPart> ShuffleOutputs<M> {
     pub(crate) fn import(
         partitions: usize,
         layout: M::Layout,
-        blocks: &[MapBlock],
+        blocks: MapBlocks<'_>,
         resources: &Resources,
     ) -> Result<Self> {
         let outputs = Self::new(partitions, layout, usize::MAX);
         let mut files = Files::new(&resources.scratch);
-        for block in blocks {
+        for block in blocks.of_partitions() {
+            let block = block?;
             let (partition, part) = block.of_partition(partitions)?;
             let seq = codec::decode(&block.about)?;
             outputs.add_runs(partition, [(seq, files.run(part))]);
@@ -258,14 +259,13 @@ impl<M: MapPart + 'static> Outputs for ShuffleOutputs<M> {
             for (seq, run) in &lock(parts).runs {
                 let mut about = Vec::new();
                 codec::encode_own(seq, &mut about)?;
-                blocks.push(MapBlock::new(
-                    shuffle,
-                    partition,
-                    FilePart::export(run),
-                    about,
-                ));
+                let part = FilePart::export(run);
+                blocks.push(MapBlock::new(shuffle, partition, part, about));
             }
         }
+        // Blocks of one file are sent as one group. A part has its position in its partition in `about`.
+        let path = |block: &MapBlock| block.file.as_ref().map(|part| part.path.clone());
+        blocks.sort_by_cached_key(path);
         Ok(blocks)
     }
 }
@@ -289,7 +289,7 @@ mod tests {
     use crate::shuffle::{Divider, RecordBuffer, replay};
     use crate::storage::memory::MemoryBudget;
     use crate::storage::scratch::Scratch;
-    use crate::task::{Flow, StopFlag};
+    use crate::task::{Flow, MapOutput, StopFlag};
 
     const PARTITIONS: usize = 5;
     const TASKS: u32 = 6;
@@ -351,15 +351,17 @@ mod tests {
                 let outputs = divide(tasks, &resources);
                 let exported = outputs.export(ShuffleId::next(), &resources).unwrap();
                 assert!(exported.len() > 4 || memory > 1 << 20);
-                blocks.extend(exported);
+                blocks.extend(MapOutput::group(exported).unwrap());
                 drop(outputs);
                 assert_eq!(resources.budget.used_bytes(), 0);
             }
-            let files = MapBlock::adopt(&blocks, &driver).unwrap();
+            let files = MapOutput::adopt(&blocks, &driver).unwrap();
             for reader in 3..5 {
                 let scratch = Scratch::within(directory.clone(), format!("{reader}-"), None);
                 let resources = resources(scratch, memory);
-                let outputs = ShuffleOutputs::import(PARTITIONS, (), &blocks, &resources).unwrap();
+                let outputs =
+                    ShuffleOutputs::import(PARTITIONS, (), (&blocks[..]).into(), &resources)
+                        .unwrap();
                 assert_eq!(read(&outputs), expected);
                 assert_eq!(read(&outputs), expected, "once more");
             }
@@ -378,8 +380,11 @@ mod tests {
         let outputs = divide(0..1, &resources);
         let mut blocks = outputs.export(ShuffleId::next(), &resources).unwrap();
         blocks[0].partition = Some(PARTITIONS);
-        let imported = ShuffleOutputs::<RecordBuffer>::import(PARTITIONS, (), &blocks, &resources);
+        let blocks = MapOutput::group(blocks).unwrap();
+        let blocks = &blocks[..];
+        let imported =
+            ShuffleOutputs::<RecordBuffer>::import(PARTITIONS, (), blocks.into(), &resources);
         assert!(imported.is_err());
-        drop(MapBlock::adopt(&blocks, &resources.scratch).unwrap());
+        drop(MapOutput::adopt(blocks, &resources.scratch).unwrap());
     }
 }

@@ -20,11 +20,12 @@ const READERS_OF_SHARE: usize = 2;
 
 /// Returns how many of `runs` runs can be merged concurrently, and the memory for their readers.
 pub(crate) fn fan_in(runs: usize, resources: &Resources) -> (usize, Reservation) {
-    let most = resources.share_bytes() / READERS_OF_SHARE / READER_BYTES;
+    let reader_bytes = READER_BYTES + resources.scratch.transfer_bytes();
+    let most = resources.share_bytes() / READERS_OF_SHARE / reader_bytes;
     let most = most.clamp(MIN_FAN_IN, MAX_FAN_IN).min(runs);
     resources
         .budget
-        .reserve_most(most, MIN_FAN_IN, READER_BYTES)
+        .reserve_most(most, MIN_FAN_IN, reader_bytes)
 }
 
 /// Merges neighbouring sources by `merge_some` until at most `fan_in` remain, in their order. `fan_in` must be at least

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::storage::codec;
 use crate::storage::run::{Run, RunFile};
-use crate::task::{FilePart, Files, MapBlock, Outputs, Resources};
+use crate::task::{FilePart, Files, MapBlock, MapBlocks, Outputs, Resources};
 
 /// Description of a block without records.
 type Samples = Vec<KeySample>;
@@ -107,13 +107,14 @@ impl SortOutputs {
     /// Imports what other processes have exported. The result can be read any number of times.
     pub(crate) fn import(
         partitions: usize,
-        blocks: &[MapBlock],
+        blocks: MapBlocks<'_>,
         resources: &Resources,
     ) -> Result<Self> {
         // No more samples will be taken, so the number of tasks does not matter.
         let outputs = Self::new(partitions, None);
         let mut files = Files::new(&resources.scratch);
-        for block in blocks {
+        for block in blocks.iter() {
+            let block = block?;
             match &block.file {
                 None => {
                     for sample in codec::decode::<Samples>(&block.about)? {

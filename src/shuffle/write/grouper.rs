@@ -186,9 +186,11 @@ impl<'o> Grouper<'o> {
     /// Returns whether the next entry may be short, as far as is known.
     #[inline(always)]
     fn tries_short(&mut self) -> bool {
-        let skip = self.skip_short;
-        self.skip_short = skip.saturating_sub(1);
-        skip == 0
+        if self.skip_short == 0 {
+            return true;
+        }
+        self.skip_short -= 1;
+        false
     }
 
     /// Adds a short entry to its bucket immediately, if its key is wanted.

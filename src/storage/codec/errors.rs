@@ -61,6 +61,11 @@ fn all_kinds() -> Vec<ErrorKind> {
             limit_bytes: 10,
         },
         K::InputChanged { path: path() },
+        K::InputDiffers {
+            path: path(),
+            planned_bytes: 5,
+            found_bytes: Some(6),
+        },
         K::StreamReadTwice { path: path() },
         K::UnsupportedFormat {
             path: path(),
@@ -124,6 +129,10 @@ fn all_kinds() -> Vec<ErrorKind> {
             reason: "it is missing",
         },
         K::MapOutputLost,
+        K::HomeLost {
+            home: text(),
+            reason: text(),
+        },
         K::RecordTooLong {
             bytes: usize::MAX,
             limit_bytes: 12,
@@ -200,6 +209,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::InvalidUtf8 { .. }
             | K::LineTooLong { .. }
             | K::InputChanged { .. }
+            | K::InputDiffers { .. }
             | K::StreamReadTwice { .. }
             | K::UnsupportedFormat { .. }
             | K::OutputExists { .. }
@@ -219,6 +229,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::Codec { .. }
             | K::CorruptRun { .. }
             | K::MapOutputLost
+            | K::HomeLost { .. }
             | K::RecordTooLong { .. }
             | K::DiskFull { .. }
             | K::QuotaExceeded { .. }

@@ -66,6 +66,7 @@ impl Fixture {
             end,
             expected_bytes,
             version,
+            planned: None,
             listed: None,
         };
         let delimiter = Delimiter::new(&self.options.delimiter);

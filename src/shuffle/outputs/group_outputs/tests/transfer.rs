@@ -8,6 +8,7 @@ use crate::shuffle::{Encode, Grouper, KeyedOutputs, any_key};
 use crate::storage::codec::Short;
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::Scratch;
+use crate::task::MapOutput;
 
 const TASKS: u64 = 20;
 const IN_TASK: u64 = 1000;
@@ -70,14 +71,15 @@ fn exported(
     partitioner: HashPartitioner,
     in_memory: bool,
     memory: usize,
-) -> Vec<MapBlock> {
+) -> Vec<MapOutput> {
     let directory = driver.path().unwrap();
     let mut blocks = Vec::new();
     for (worker, tasks) in [(1, TASKS / 3..TASKS), (2, 0..TASKS / 3)] {
         let scratch = Scratch::within(directory.clone(), format!("{worker}-"), None);
         let resources = resources(scratch, memory);
         let outputs = group(tasks, partitioner, in_memory, &resources);
-        blocks.extend(outputs.export(ShuffleId::next(), &resources).unwrap());
+        let exported = outputs.export(ShuffleId::next(), &resources);
+        blocks.extend(MapOutput::group(exported.unwrap()).unwrap());
         drop(outputs);
         assert_eq!(resources.budget.used_bytes(), 0);
     }
@@ -110,12 +112,12 @@ fn groups_that_were_exported_are_read_as_they_were() {
         let spill = tempfile::tempdir().unwrap();
         let driver = Scratch::new(Some(spill.path()), None);
         let blocks = exported(&driver, partitioner, false, memory);
-        let files = MapBlock::adopt(&blocks, &driver).unwrap();
+        let files = MapOutput::adopt(&blocks, &driver).unwrap();
         let directory = driver.path().unwrap();
         for reader in 3..5 {
             let scratch = Scratch::within(directory.clone(), format!("{reader}-"), None);
             let there = resources(scratch, memory);
-            let outputs = GroupOutputs::import(partitioner, &blocks, &there).unwrap();
+            let outputs = GroupOutputs::import(partitioner, (&blocks[..]).into(), &there).unwrap();
             for _ in 0..2 {
                 assert!(groups(&outputs, &there).unwrap() == expected, "{memory}");
             }
@@ -145,9 +147,9 @@ fn a_bag_to_be_broadcast_is_looked_up_as_if_it_had_stayed() {
     let spill = tempfile::tempdir().unwrap();
     let driver = Scratch::new(Some(spill.path()), None);
     let blocks = exported(&driver, one, true, 1 << 30);
-    let _files = MapBlock::adopt(&blocks, &driver).unwrap();
+    let _files = MapOutput::adopt(&blocks, &driver).unwrap();
     let there = resources(driver.clone(), 1 << 30);
-    let outputs = KeyedOutputs::import_broadcast(&blocks, &there).unwrap();
+    let outputs = KeyedOutputs::import_broadcast((&blocks[..]).into(), &there).unwrap();
     for key in 0..701 {
         assert_eq!(values(&outputs, &there, key), values(&expected, &here, key));
     }
@@ -155,7 +157,7 @@ fn a_bag_to_be_broadcast_is_looked_up_as_if_it_had_stayed() {
     assert_eq!(there.budget.used_bytes(), 0);
 
     let little = resources(driver.clone(), 64 << 10);
-    let error = KeyedOutputs::import_broadcast(&blocks, &little).unwrap_err();
+    let error = KeyedOutputs::import_broadcast((&blocks[..]).into(), &little).unwrap_err();
     assert!(
         error
             .to_string()
@@ -170,13 +172,13 @@ fn damage_of_a_block_is_found_and_named() {
     let spill = tempfile::tempdir().unwrap();
     let driver = Scratch::new(Some(spill.path()), None);
     let blocks = exported(&driver, partitioner, false, 1 << 30);
-    let _files = MapBlock::adopt(&blocks, &driver).unwrap();
+    let _files = MapOutput::adopt(&blocks, &driver).unwrap();
     let there = resources(driver.clone(), 1 << 30);
     let read = || {
-        let outputs = GroupOutputs::import(partitioner, &blocks, &there).unwrap();
+        let outputs = GroupOutputs::import(partitioner, (&blocks[..]).into(), &there).unwrap();
         groups(&outputs, &there)
     };
-    let path = &blocks[1].file.as_ref().unwrap().path;
+    let path = &blocks[1].file.clone().unwrap();
     let whole = std::fs::read(path).unwrap();
     let mut flipped = whole.clone();
     *flipped.last_mut().unwrap() ^= 1;
