@@ -65,6 +65,7 @@
 //! | method | partitions | order |
 //! | --- | --- | --- |
 //! | [`read_text`] | by size: large files are split, small files are packed together | by file, then by line |
+//! | [`read_files`], [`Context::read_fixed_length`] | by size, as for [`read_text`] | by file, then by record |
 //! | [`from_vec`], [`range`] | 64, or one per record if there are fewer | of the source |
 //! | [`from_iter`], [`from_fn`] | filled as records arrive: 64 records, then 128, and so on up to [1,024 or more](Context::from_iter) | of the source |
 //! | [`from_source`] | one per [split](Source::splits) | of the source |
@@ -74,6 +75,7 @@
 //! | [`map_partitions`](Bag::map_partitions) | unchanged | of the calls to `emit` in each partition |
 //! | [`persist`](Bag::persist), [`sample`](Bag::sample) and the other samples, [`split_random`](Bag::split_random) | unchanged | unchanged |
 //! | [`zip_partitions`](Bag::zip_partitions) | unchanged | of the calls to `emit` in each partition |
+//! | [`with_origin`](Bag::with_origin), [`with_line_numbers`](Bag::with_line_numbers) | unchanged | unchanged |
 //! | [`select_partitions`](Bag::select_partitions) | those that you list | of the list; within each partition unchanged |
 //! | [`zip_with_index`](Bag::zip_with_index), [`limit`](Bag::limit), [`skip`](Bag::skip), [`step_by`](Bag::step_by), [`take_while`](Bag::take_while), [`skip_while`](Bag::skip_while), [`intersperse`](Bag::intersperse), [`running_fold`](Bag::running_fold), [`running_reduce`](Bag::running_reduce) | unchanged | unchanged |
 //! | [`windows`](Bag::windows), [`ngrams`](Bag::ngrams), [`ngrams_by`](Bag::ngrams_by), [`chunks`](Bag::chunks), [`chunk_by`](Bag::chunk_by), [`chunk_while`](Bag::chunk_while), [`dedup`](Bag::dedup), [`dedup_with_count`](Bag::dedup_with_count) | unchanged; each result is in the partition of its last record | unchanged |
@@ -149,7 +151,7 @@
 //! closure is caught and becomes [`ErrorKind::TaskPanicked`]. An error that a closure of a `try_` method returns
 //! becomes [`ErrorKind::Closure`]. Both have an [`ErrorContext`]: the method, the line of your program that called it,
 //! the stage and the partition. Before the first shuffle, and before the first [`boxed`](Bag::boxed) of sized records,
-//! the context also has the input file and the offset or number of the record in it. Errors of a
+//! the context also has the input file and the line, the offset or the number of the record in it. Errors of a
 //! [source or sink](#extending-holdall) have a context too: [`ErrorKind::Read`] and [`ErrorKind::Write`]. Errors about
 //! [types that cannot be serialised](#types-of-records) and about [full disks](#memory-and-disk) have a context too,
 //! with the parts that are known.
@@ -158,6 +160,9 @@
 //! let error = holdall::from_vec(vec!["1", "two"]).try_map(|text| text.parse::<u32>()).collect().unwrap_err();
 //! assert_eq!(error.context().unwrap().operator, Some("try_map"));
 //! ```
+//!
+//! To skip bad records instead, with their exact number and some samples, pass [`BadRecords`] to a method such as
+//! [`ok_or_skip`](Bag::ok_or_skip) or [`TextReader::bad_records`].
 //!
 //! The panic hook still runs, so the message of a panic is printed as well, unless your program sets another hook. In a
 //! program that is built with `panic = "abort"`, a panic in a closure ends the process.
@@ -368,6 +373,22 @@
 //! standard error, call [`summary(true)`](ContextBuilder::summary) or set `HOLDALL_SUMMARY=1`. To follow a job while it
 //! runs, add an [observer](events).
 //!
+//! # Formats
+//!
+//! | format | read | write | feature |
+//! | --- | --- | --- | --- |
+//! | lines, or records with another delimiter | [`read_text`], [`TextReader`] | [`Bag::write_text`], [`TextWriter`] | |
+//! | fields of lines, without quotes | [`Bag::parse_fields`] | [`Bag::write_text`] | |
+//! | CSV | `Context::read_csv`, `CsvReader` | `CsvWriter` | `csv` |
+//! | JSON lines | `Context::read_json`, `Bag::parse_json` | `Bag::write_json` | `json` |
+//! | records of a fixed length | [`Context::read_fixed_length`] | a [`Sink`] | |
+//! | anything else that is read as a whole | [`read_files`] | a [`Sink`] | |
+//!
+//! The features are off by default. To enable both, write `holdall = { version = "0.1", features = ["csv", "json"] }`. All
+//! formats are read from and written to every [file system](#file-systems). Text, CSV, JSON and whole files may be
+//! compressed with gzip, zstd, bzip2 or xz. [`BadRecords`] skips what cannot be read, and
+//! [`with_line_numbers`](Bag::with_line_numbers) adds the place of each line.
+//!
 //! # File systems
 //!
 //! Paths are local, unless they begin with a *scheme*: `s3://bucket/logs/*.gz`. The context looks up the scheme among
@@ -393,7 +414,9 @@
 //! # Outputs
 //!
 //! [`write_text`](Bag::write_text) and [`save`](Bag::save) write into a hidden directory, `.holdall-…`, beside the
-//! output. When everything is written, the hidden directory becomes the output:
+//! output. When everything is written, the hidden directory becomes the output. A [sink](#extending-holdall) of another
+//! format that uses [`Context::begin_output`] has the same guarantees. Its files may have an extension, such as
+//! `part-00000.csv`.
 //!
 //! | at the path | without [`overwrite`](TextWriter::overwrite) | with it |
 //! | --- | --- | --- |
@@ -549,6 +572,8 @@
 //!   of the closures that process this record then have that place.
 //! - **Sinks** write each partition in a task, and complete the output in this process once all partitions are written.
 //!   [`write_text`](Bag::write_text) is one.
+//! - **Files:** a source finds its files by [`Context::find_files`], and a sink creates an output by
+//!   [`Context::begin_output`]. Both work on every file system of the context.
 //! - **Worker processes:** sources, splits and partition writers are sent to workers by serde. A task may be retried,
 //!   so a split may be read, and a partition written, several times. No record is returned twice.
 //! - **Memory and files:** the module [`extend`] has parts of the memory budget and scratch files, for data that tasks or
@@ -603,10 +628,10 @@
 //! ├─ drawing/       layered drawings of graphs as SVG
 //! ├─ storage/       records as bytes, in memory and on disk: codec, frames, runs, merge, memory budget, scratch files
 //! ├─ portable/      what is sent to worker processes: code as addresses, state by serde; contains `unsafe`
-//! ├─ files/         FileSystem: stores of the user, and the local one; patterns of paths, repeated calls, outputs
+//! ├─ files/         FileSystem: stores of the user, and the local one; input files, patterns of paths, outputs
 //! ├─ config.rs      the settings of a context, and the environment variables
-//! ├─ counter.rs     Counter: counts events in closures, exactly, even if tasks are retried
-//! ├─ text/          text as bytes: files, splits, blocks, lines, words, fields, compression; does not use bags
+//! ├─ counter/       Counter and BadRecords: exact numbers, even if tasks are retried
+//! ├─ text/          text as bytes: splits, blocks, lines, words, fields, compression; does not use bags
 //! ├─ task/          what a running task receives and returns, and what the tasks of a job share
 //! ├─ pipeline/      Record, Key, Pipeline, Boxed: a narrow chain as one generic type
 //! ├─ shuffle/       moves records of one stage to the partitions of the next: combined, grouped or sorted, in memory
@@ -662,11 +687,13 @@ pub use bag::{
     Attempt, Bag, BagWith, BagWriter, Iter, PartialValue, PartitionWriter, PerKey, Preview, Sink,
     Sortable, StageEstimate, StagePreview, TextReader, TextWriter, WriteLine, Written, empty,
     from_fn, from_iter, from_source, from_vec, from_vec_partitioned, load, range,
-    range_partitioned, read_text, union_all,
+    range_partitioned, read_files, read_text, union_all,
 };
+#[cfg(feature = "csv")]
+pub use bag::{CsvReader, CsvWriter};
 pub use config::Executor;
 pub use context::{Context, ContextBuilder};
-pub use counter::Counter;
+pub use counter::{BadRecord, BadRecords, Counter};
 pub use delayed::{
     Delayed, DelayedArguments, DelayedBag, DelayedFunction, DelayedValues, IntoDelayed, call,
     compute, delayed, from_delayed, gather, try_delayed, value,
@@ -674,14 +701,20 @@ pub use delayed::{
 pub use error::{BoxError, Error, ErrorContext, ErrorKind, Result, SourceLocation};
 pub use events::{JobProgress, JobSummary, StageProgress, StageSummary};
 pub use executor::init;
+pub use files::IntoInputs;
 pub use jobs::{AsCompleted, JobHandle, JobStatus, as_completed};
 pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;
 pub use operators::cogroup_many::{CoGroup3, CoGroup4};
+#[cfg(feature = "csv")]
+pub use operators::csv_error::CsvError;
 pub use operators::from_source::{Reading, Source};
 pub use operators::group_by_key::Group;
 pub use operators::load::Saved;
+pub use operators::located::{Located, Origin, OriginBuf};
 pub use operators::map_partitions::Records;
+#[cfg(feature = "json")]
+pub use operators::parse_json::JsonError;
 pub use operators::persist::StorageLevel;
 #[cfg(unix)]
 pub use operators::pipe::Pipe;
@@ -695,7 +728,7 @@ pub use shuffle::stable_hash;
 pub use storage::size::{ByteSize, IntoByteSize};
 pub use summary::{Histogram, Numeric, Stats, Summary};
 pub use task::CancelHandle;
-pub use text::{FieldsError, IntoInputs, InvalidUtf8, parse_fields};
+pub use text::{FieldsError, InvalidUtf8, parse_fields};
 
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {

@@ -2,16 +2,25 @@
 
 mod actions;
 mod background;
+mod bad_records;
 mod cogroups;
 mod collections;
+#[cfg(feature = "csv")]
+mod csv;
 mod emitting;
 mod explain;
 mod extremes;
 mod fallible;
 mod fallible_actions;
+mod fixed_length;
+#[cfg(any(feature = "csv", feature = "json"))]
+mod formats;
 mod iter;
 mod joins;
+#[cfg(feature = "json")]
+mod json;
 mod keyed;
+mod located;
 #[cfg(feature = "regex")]
 mod matching;
 mod narrow;
@@ -43,6 +52,7 @@ mod summaries;
 mod tests;
 mod text;
 mod toolbox;
+mod whole_files;
 mod with;
 mod with_actions;
 mod with_emitting;
@@ -51,6 +61,8 @@ mod with_positions;
 mod with_text;
 mod with_wide;
 
+#[cfg(feature = "csv")]
+pub use self::csv::{CsvReader, CsvWriter};
 pub use iter::Iter;
 pub use ordered::Sortable;
 pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written};
@@ -64,6 +76,7 @@ pub use sources::{
     range_partitioned, read_text, union_all,
 };
 pub use text::TextReader;
+pub use whole_files::read_files;
 pub use with::BagWith;
 
 use std::fmt;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::Bag;
 use crate::error::{BoxError, Result, caught};
-use crate::files::{NewOutput, OutputOptions, Token};
-use crate::operators::actions::{WriteAction, WriteText, part_digits, part_name, write_failed};
+use crate::files::{FinishedFile, NewOutput, OutputOptions, attempt_name};
+use crate::operators::actions::{WriteAction, WriteText, write_failed};
 use crate::pipeline::{Pipeline, Plain, Record};
 use crate::task::Site;
 
@@ -204,6 +204,26 @@ pub struct Written {
     pub files: Vec<PathBuf>,
 }
 
+impl Written {
+    /// Commits `output` with files that have these numbers of records, or with an empty file if there are none.
+    pub(super) fn commit(output: NewOutput, parts: Vec<(FinishedFile, u64)>) -> Result<Self> {
+        let mut written = Self::default();
+        let mut files = Vec::with_capacity(parts.len().max(1));
+        for (file, records) in parts {
+            written.records += records;
+            written.bytes += file.bytes();
+            files.push(file);
+        }
+        if files.is_empty() {
+            // A directory without files cannot be read.
+            let writer = output.writer("", Some(0))?;
+            files.push(writer.create(0, &attempt_name())?.finish()?);
+        }
+        written.files = output.commit(files)?;
+        Ok(written)
+    }
+}
+
 /// Writes text with other options than [`write_text`](Bag::write_text).
 ///
 /// # Examples
@@ -310,14 +330,11 @@ impl TextWriter {
         P: Pipeline<Out = T>,
     {
         let path = path.as_ref();
-        let options = OutputOptions {
-            overwrite: self.overwrite,
-            durable: !self.is_volatile,
-        };
+        let options = OutputOptions::default()
+            .overwrite(self.overwrite)
+            .durable(!self.is_volatile);
         let sink = TextSink {
-            output: NewOutput::begin(&bag.context.file_systems(), path, &options)?,
-            path: path.to_owned(),
-            digits: part_digits(bag.pipeline.partitions()),
+            output: bag.context.begin_output(path, &options)?,
             form: PhantomData,
         };
         bag.write(sink)
@@ -327,10 +344,6 @@ impl TextWriter {
 /// A directory of text files. Dropping it deletes what has been written.
 struct TextSink<Form> {
     output: NewOutput,
-    /// Path of the directory as the user has specified it.
-    path: PathBuf,
-    /// Number of digits in the names of the files.
-    digits: usize,
     form: PhantomData<fn() -> Form>,
 }
 
@@ -338,34 +351,15 @@ impl<T: WriteLine<Form> + ?Sized, Form: 'static> Sink<T> for TextSink<Form> {
     type Writer = WriteText<Form>;
     type Output = Written;
 
-    fn begin(&mut self, _partitions: Option<usize>) -> Result<WriteText<Form>, BoxError> {
+    fn begin(&mut self, partitions: Option<usize>) -> Result<WriteText<Form>, BoxError> {
         Ok(WriteText {
-            output: self.output.writer()?,
-            digits: self.digits,
+            output: self.output.writer("", partitions)?,
             form: PhantomData,
         })
     }
 
-    fn commit(self, parts: Vec<(u64, u64, Token)>) -> Result<Written, BoxError> {
-        let name = |partition| part_name(partition, self.digits);
-        let names: Vec<_> = (0..parts.len().max(1)).map(name).collect();
-        let mut written = Written::default();
-        let mut files = Vec::with_capacity(names.len());
-        for (records, bytes, file) in parts {
-            written.records += records;
-            written.bytes += bytes;
-            files.push(file);
-        }
-        if files.is_empty() {
-            // A directory without files cannot be read.
-            let attempt = format!("{}-0", std::process::id());
-            let writer = self.output.writer()?;
-            let file = writer.create(&names[0], &attempt)?.finish();
-            files.push(file.map_err(|error| writer.failed(&names[0], error))?);
-        }
-        self.output.commit(files, &names)?;
-        written.files = names.iter().map(|name| self.path.join(name)).collect();
-        Ok(written)
+    fn commit(self, parts: Vec<(FinishedFile, u64)>) -> Result<Written, BoxError> {
+        Ok(Written::commit(self.output, parts)?)
     }
 
     fn name(&self) -> &'static str {

@@ -2,18 +2,17 @@
 
 use std::io::Write;
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::output::{Sink, Written};
 use super::resume::Resumable;
 use super::{Bag, Context};
 use crate::error::{BoxError, Result};
-use crate::files::{NewOutput, OutputOptions, Token};
+use crate::files::{FinishedFile, NewOutput, OutputOptions, attempt_name, part_digits};
 use crate::lineage::Node;
-use crate::operators::actions::{SaveRecords, part_digits, part_name};
+use crate::operators::actions::SaveRecords;
 use crate::operators::load::{Saved, open_saved};
 use crate::pipeline::{Pipeline, Storable};
-use crate::storage::file::Uninterrupted;
 use crate::storage::saved::{MANIFEST, Manifest, SavedPart};
 use crate::task::Site;
 
@@ -360,10 +359,9 @@ impl BagWriter {
         T: Storable + ?Sized,
         P: Pipeline<Out = T>,
     {
-        let options = OutputOptions {
-            overwrite: self.overwrite,
-            durable: !self.is_volatile,
-        };
+        let options = OutputOptions::default()
+            .overwrite(self.overwrite)
+            .durable(!self.is_volatile);
         let manifest = Manifest {
             schema: T::schema(),
             key: bag.node.keyed.map(|keyed| keyed.key.to_owned()),
@@ -380,8 +378,7 @@ impl BagWriter {
             return resumable.save(Site::new(name), bag, path, manifest);
         }
         bag.write(SaveSink {
-            output: NewOutput::begin(&bag.context.file_systems(), path, &options)?,
-            path: path.to_owned(),
+            output: bag.context.begin_output(path, &options)?,
             name,
             manifest,
         })
@@ -391,8 +388,6 @@ impl BagWriter {
 /// A directory of files of records. Dropping it deletes what has been written.
 struct SaveSink {
     output: NewOutput,
-    /// Path of the directory as the user has specified it.
-    path: PathBuf,
     /// Name of the method.
     name: &'static str,
     /// The manifest, without the partitions.
@@ -403,35 +398,27 @@ impl<T: Storable + ?Sized> Sink<T> for SaveSink {
     type Writer = SaveRecords<T>;
     type Output = Written;
 
-    fn begin(&mut self, _partitions: Option<usize>) -> Result<SaveRecords<T>, BoxError> {
+    fn begin(&mut self, partitions: Option<usize>) -> Result<SaveRecords<T>, BoxError> {
         Ok(SaveRecords {
-            output: self.output.writer()?,
-            digits: self.manifest.digits,
+            output: self.output.writer("", partitions)?,
             form: PhantomData,
         })
     }
 
-    fn commit(mut self, parts: Vec<(SavedPart, Token)>) -> Result<Written, BoxError> {
-        let name = |partition| part_name(partition, self.manifest.digits);
-        let mut names: Vec<_> = (0..parts.len()).map(name).collect();
-        let files = names.iter().map(|name| self.path.join(name)).collect();
-        let (parts, mut tokens): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        let written = Written {
+    fn commit(mut self, parts: Vec<(SavedPart, FinishedFile)>) -> Result<Written, BoxError> {
+        let (parts, mut files): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let mut written = Written {
             records: parts.iter().map(|part| part.records).sum(),
             bytes: parts.iter().map(|part| part.bytes).sum(),
-            files,
+            files: Vec::new(),
         };
         self.manifest.partitions = parts;
-        let bytes = self.manifest.encode()?;
-        let writer = self.output.writer()?;
-        let attempt = format!("{}-0", std::process::id());
-        let mut file = writer.create(MANIFEST, &attempt)?;
-        let token = Uninterrupted(&mut *file)
-            .write_all(&bytes)
-            .and_then(|()| file.finish());
-        tokens.push(token.map_err(|error| writer.failed(MANIFEST, error))?);
-        names.push(MANIFEST.to_owned());
-        self.output.commit(tokens, &names)?;
+        let writer = self.output.writer("", None)?;
+        let mut file = writer.create_named(MANIFEST.to_owned(), &attempt_name())?;
+        file.write_all(&self.manifest.encode()?)?;
+        files.push(file.finish()?);
+        written.files = self.output.commit(files)?;
+        written.files.pop();
         Ok(written)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Bag, TextReader};
 use crate::context::Context;
 use crate::error::Result;
+use crate::files::IntoInputs;
 use crate::lineage::{Handle, Node};
 use crate::operators;
 use crate::operators::from_source::{FromSource, Source};
@@ -13,7 +14,6 @@ use crate::operators::range::{Integer, IntegerRange, Range};
 use crate::operators::read_text::ReadText;
 use crate::pipeline::{Boxed, Data, FlatUnion, Pipeline, Record};
 use crate::task::Site;
-use crate::text::IntoInputs;
 
 /// Number of partitions of data in memory, which equals the default number of partitions of a shuffle.
 const PARTITIONS: usize = 64;
@@ -551,6 +551,14 @@ impl Context {
         &self,
         source: S,
     ) -> Result<Bag<S::Item, impl Pipeline<Out = S::Item> + use<S>>> {
+        self.from_source_at(source)
+    }
+
+    #[track_caller]
+    pub(super) fn from_source_at<S: Source>(
+        &self,
+        source: S,
+    ) -> Result<Bag<S::Item, FromSource<S>>> {
         let (site, detail) = (Site::new(source.name()), source.detail());
         let pipeline = FromSource::new(source, site)?;
         let partitions = Some(pipeline.splits.len());

@@ -795,8 +795,7 @@ fn written_files_get_their_names_when_they_are_whole() {
     let write = |output: &NewOutput| WriteAction {
         site: site(),
         writer: WriteText {
-            output: output.writer().unwrap(),
-            digits: 5,
+            output: output.writer("", Some(2)).unwrap(),
             form: PhantomData,
         },
     };
@@ -810,12 +809,18 @@ fn written_files_get_their_names_when_they_are_whole() {
     let output = begin();
     // Compute the same partitions a second time, as after the loss of a worker.
     let [_, parts] = [0, 1].map(|_| parts_sent(&numbers(), &write(&output)).unwrap());
-    let written: Vec<_> = parts.iter().map(|part| (part.0, part.1)).collect();
+    let written: Vec<_> = parts.iter().map(|part| (part.1, part.0.bytes())).collect();
     assert_eq!(written, [(2, 4), (2, 4)]);
-    let names = ["part-00000", "part-00001"].map(str::to_owned);
-    let files = parts.into_iter().map(|(_, _, file)| file).collect();
-    output.commit(files, &names).unwrap();
-    let texts = names.map(|name| std::fs::read_to_string(path.join(name)).unwrap());
+    let files = parts.into_iter().map(|(file, _)| file).collect();
+    let files = output.commit(files).unwrap();
+    assert_eq!(
+        files,
+        ["part-00000", "part-00001"].map(|name| path.join(name))
+    );
+    let texts: Vec<_> = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
     assert_eq!(texts, ["0\n1\n", "2\n3\n"]);
     assert_eq!(std::fs::read_dir(&path).unwrap().count(), 2);
     assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);

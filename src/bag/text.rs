@@ -6,7 +6,9 @@ use serde::de::DeserializeOwned;
 
 use super::Bag;
 use crate::context::Context;
+use crate::counter::BadRecords;
 use crate::error::Result;
+use crate::files::{IntoInputs, discover};
 use crate::lineage::Node;
 use crate::operators::containing::Containing;
 use crate::operators::parse_fields::ParseFields;
@@ -15,7 +17,7 @@ use crate::operators::words::Words;
 use crate::pipeline::{Pipeline, Record, Text};
 use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
 use crate::task::Site;
-use crate::text::{Delimiter, IntoInputs, InvalidUtf8, Needle, TextOptions, discover, plan};
+use crate::text::{Delimiter, InvalidUtf8, Needle, TextOptions, plan};
 
 /// Reads text with other options than [`read_text`](crate::read_text).
 ///
@@ -177,6 +179,38 @@ impl TextReader {
         self
     }
 
+    /// Sets that `bad` takes what cannot be read, instead of an error that ends the job. Default: it is an error.
+    ///
+    /// - **A line that is not UTF-8** is skipped, unless [`invalid_utf8`](Self::invalid_utf8) replaces invalid bytes.
+    /// - **A line that is longer than [`max_line_bytes`](Self::max_line_bytes)** is skipped. Its text is not kept.
+    /// - **A file that is missing, damaged, unreadable, changed, or in an unsupported format** counts as one bad record.
+    ///   The lines before the damage remain. If a large file is read in several partitions, each that fails counts.
+    ///
+    /// An input that names no file, when the bag is created, remains an error, and so does a directory that cannot be
+    /// listed. Each compressed file is then read by one task, even if it is large. For pipes and devices, only lines that
+    /// are not UTF-8 are skipped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::{BadRecords, TextReader};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = |name: &str| dir.path().join(name);
+    /// std::fs::write(path("a"), b"good\nb\xffd\n").unwrap();
+    /// std::fs::write(path("b"), "lost\n").unwrap();
+    /// let bad = BadRecords::new("bad");
+    /// let lines = TextReader::new().bad_records(&bad).read([path("a"), path("b")])?;
+    /// std::fs::remove_file(path("b")).unwrap();
+    /// assert_eq!(lines.collect()?, ["good"]);
+    /// assert_eq!(bad.count(), 2);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn bad_records(mut self, bad: &BadRecords) -> Self {
+        self.options.bad = Some(bad.clone());
+        self
+    }
+
     /// Returns the records of text files as a bag of `str`. See [`Context::read_text`].
     ///
     /// # Errors
@@ -196,9 +230,17 @@ impl TextReader {
     /// ```
     #[track_caller]
     pub fn read(&self, inputs: impl IntoInputs) -> Result<Bag<str, ReadText<str>>> {
+        self.read_named(Site::new("read_text"), inputs)
+    }
+
+    pub(super) fn read_named(
+        &self,
+        site: Site,
+        inputs: impl IntoInputs,
+    ) -> Result<Bag<str, ReadText<str>>> {
         let options = self.options()?;
         options.check_text()?;
-        self.read_at(Site::new("read_text"), options, inputs)
+        self.read_at(site, options, inputs)
     }
 
     /// Returns the records of files as a bag of `[u8]`. They need not be text.
@@ -308,8 +350,8 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// - a field at the end of a struct may be missing if it has `#[serde(default)]`.
     ///
     /// A blank line has one field, which is empty. To skip the names of columns, use [`TextReader::skip_header`].
-    /// Quotes are not supported: for CSV with delimiters or line breaks within fields, call a CSV library in
-    /// [`map_partitions`](Bag::map_partitions).
+    /// Quotes are not supported: for CSV with quotes, delimiters or line breaks within fields, use `CsvReader`, which needs
+    /// the feature `csv`.
     ///
     /// Directly after [`read_text`](crate::read_text), this method searches whole blocks for the ends of fields, and
     /// parses integers eight digits at a time. This is faster than `split_once` and `parse` in a
@@ -318,8 +360,7 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// The first record that cannot be parsed ends the job, as in `try_map`. The error is
     /// [`ErrorKind::Closure`](crate::ErrorKind::Closure), which contains the location of the record and a
     /// [`FieldsError`](crate::FieldsError), or a [`Utf8Error`](std::str::Utf8Error) if the record consists of bytes that
-    /// are not UTF-8. To skip such records, call the function
-    /// [`parse_fields`](crate::parse_fields()) in a [`flat_map`](Bag::flat_map).
+    /// are not UTF-8. To skip such records, use [`parse_fields_or_skip`](Bag::parse_fields_or_skip).
     ///
     /// # Examples
     ///
@@ -340,7 +381,7 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     ///
     /// let numbers = holdall::read_text(&path)?.parse_fields::<(String, u32)>(',');
     /// let error = numbers.collect().unwrap_err().to_string();
-    /// assert!(error.ends_with(r#"visits.csv byte 6): field 2, "": cannot parse integer from empty string"#));
+    /// assert!(error.ends_with(r#"visits.csv line 2 byte 6): field 2, "": cannot parse integer from empty string"#));
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
@@ -348,10 +389,22 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     where
         U: DeserializeOwned + 'static,
     {
-        let site = Site::new("parse_fields");
+        self.parse_fields_at(Site::new("parse_fields"), delimiter, None)
+    }
+
+    pub(super) fn parse_fields_at<U>(
+        self,
+        site: Site,
+        delimiter: char,
+        bad: Option<BadRecords>,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U>>
+    where
+        U: DeserializeOwned + 'static,
+    {
         self.then(site, |parent| ParseFields {
             parent,
             delimiter,
+            bad,
             site,
             out: PhantomData,
         })

@@ -1,6 +1,8 @@
 //! Transformations of text whose closures receive a state.
 
 use super::{Bag, BagWith};
+use crate::counter::BadRecords;
+use crate::error::BoxError;
 use crate::operators::ngrams::FileText;
 use crate::operators::read_text::ReadText;
 use crate::operators::text_steps::{FilterMapSlice, MapSlice};
@@ -26,6 +28,23 @@ impl<T: Text + ?Sized, P: Pipeline<Out = T>, S: Data + Sync> BagWith<T, P, S> {
     {
         let (site, op) = (Site::new("filter_map_str"), self.stated(op));
         self.bag.step(site, FilterMapSlice { op, site })
+    }
+
+    /// [`Bag::parse_or_skip`](crate::Bag::parse_or_skip), with the state.
+    #[track_caller]
+    pub fn parse_or_skip<U, E, F>(
+        self,
+        bad: &BadRecords,
+        op: F,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, S, U, E, F>>
+    where
+        U: 'static,
+        E: Into<BoxError> + 'static,
+        F: for<'a> Fn(&S, &'a T::Slice) -> Result<U, E> + Send + Sync + 'static,
+    {
+        let op = self.stated(op);
+        self.bag
+            .parse_or_skip_at(Site::new("parse_or_skip"), bad, op)
     }
 }
 

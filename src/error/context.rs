@@ -51,6 +51,9 @@ pub struct ErrorContext {
     pub path: Option<PathBuf>,
     /// The start of the record in that file, in bytes of the (decompressed) text.
     pub offset: Option<u64>,
+    /// The number of the line in that file, counted from 1. It is known for lines of local files, within the first GiB of
+    /// the file.
+    pub line: Option<u64>,
     /// The number of the record in that file, counted from 1, if its [`Source`](crate::Source) numbers records.
     pub record: Option<u64>,
 }
@@ -170,7 +173,8 @@ impl fmt::Debug for SourceLocation {
     }
 }
 
-/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, task T or "KEY", FILE record R byte N)`, or nothing if all
+/// Writes ` in OPERATOR at FILE:LINE:COLUMN (stage S, partition P, task T or "KEY", FILE record R line L byte N)`, or nothing
+/// if all
 /// parts are unknown.
 impl fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -195,8 +199,9 @@ impl fmt::Display for ErrorContext {
         }
         let path = self.path.iter().map(|path| path.display().to_string());
         let record = self.record.iter().map(|n| format!("record {n}"));
+        let line = self.line.iter().map(|n| format!("line {n}"));
         let offset = self.offset.iter().map(|n| format!("byte {n}"));
-        let origin: Vec<_> = path.chain(record).chain(offset).collect();
+        let origin: Vec<_> = path.chain(record).chain(line).chain(offset).collect();
         if !origin.is_empty() {
             details.push(origin.join(" "));
         }

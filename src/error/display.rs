@@ -145,6 +145,11 @@ impl fmt::Display for ErrorKind {
                 write!(f, "a closure panicked{context}: {message}")
             }
             Self::Closure { context, source } => write!(f, "a closure failed{context}: {source}"),
+            Self::TooManyBadRecords {
+                name,
+                limit,
+                example,
+            } => write!(f, "the job has more than {limit} bad records ({name}), such as {example}"),
             Self::Read { context, source } => write!(f, "cannot read records{context}: {source}"),
             Self::Write { context, source } => write!(f, "cannot write records{context}: {source}"),
             Self::MissingPartition { context, reason } => {

@@ -281,6 +281,16 @@ pub enum ErrorKind {
         #[serde(with = "plain")]
         source: BoxError,
     },
+    /// A job has met more bad records than the [limit](crate::BadRecords::limit).
+    #[non_exhaustive]
+    TooManyBadRecords {
+        /// Name of the collection of bad records.
+        name: String,
+        /// Maximum number of bad records.
+        limit: u64,
+        /// One of the bad records.
+        example: String,
+    },
     /// A [`Source`](crate::Source) returned an error.
     #[non_exhaustive]
     Read {

@@ -11,6 +11,7 @@
 //!
 //! Tasks reserve memory and create files by their [`TaskScope`], other code by [`ContextResources`].
 
+mod context_files;
 mod context_resources;
 mod run_layers;
 

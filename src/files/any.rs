@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
@@ -106,9 +106,24 @@ impl Serialize for AnyFileSystem {
     }
 }
 
+/// File systems with equal settings are one, so that those of many files share their connections.
 impl<'de> Deserialize<'de> for AnyFileSystem {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        type Loaded = (Vec<u8>, Weak<dyn ErasedFileSystem>);
+        static LOADED: Mutex<Vec<Loaded>> = Mutex::new(Vec::new());
         let bytes = Vec::<u8>::deserialize(from)?;
-        Loader::read(&bytes, Loader::entry).map_err(de::Error::custom)
+        let loaded = || LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = loaded().iter().find_map(|(settings, file_system)| {
+            let is_it = *settings == bytes;
+            is_it.then(|| file_system.upgrade()).flatten()
+        });
+        if let Some(known) = known {
+            return Ok(Self(known));
+        }
+        let new: Self = Loader::read(&bytes, Loader::entry).map_err(de::Error::custom)?;
+        let mut loaded = loaded();
+        loaded.retain(|(_, file_system)| file_system.strong_count() > 0);
+        loaded.push((bytes, Arc::downgrade(&new.0)));
+        Ok(new)
     }
 }

@@ -62,12 +62,13 @@ impl FileSystems {
         Ok(Some((file_system, rest)))
     }
 
-    /// Returns the files that `path` stands for, with the scheme in their paths, or `None` if the path is local.
+    /// Returns the files that `path` stands for, with the scheme in their paths, and their file system. Returns `None` if
+    /// the path is local.
     ///
     /// # Errors
     ///
     /// Returns an error if the files cannot be found.
-    pub(crate) fn list(&self, path: &Path) -> Result<Option<Vec<FileInfo>>> {
+    pub(super) fn list(&self, path: &Path) -> Result<Option<(&AnyFileSystem, Vec<FileInfo>)>> {
         let Some((file_system, rest)) = self.find(path)? else {
             return Ok(None);
         };
@@ -88,7 +89,7 @@ impl FileSystems {
         for file in &mut found {
             file.path.insert_str(0, scheme);
         }
-        Ok(Some(found))
+        Ok(Some((file_system, found)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The local file system as a `FileSystem`. Readers of text open local files without it.
 
+use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -12,7 +13,7 @@ use super::file_system::FileSystem;
 use super::output::{OutputOptions, PendingFile, PendingOutput, Token};
 use crate::error::{Result, plain};
 use crate::storage::file::{self, Uninterrupted, is_missing};
-use crate::storage::output::Output;
+use crate::storage::output::{Output, SingleFile};
 
 /// The local file system, with absolute or relative paths that are UTF-8.
 ///
@@ -115,6 +116,32 @@ pub(super) fn begin(
     Ok(Box::new(output))
 }
 
+/// Begins a file at a local path, which errors call `path`.
+pub(super) fn begin_file(
+    path: &Path,
+    local: &Path,
+    options: &OutputOptions,
+) -> Result<(Box<dyn PendingOutput>, Box<dyn PendingFile>)> {
+    let output = SingleFile::create(path, local, options.overwrite, options.durable)?;
+    let file = LocalFile {
+        file: output.open()?,
+        path: output.unfinished(),
+        named: output.finished(),
+        is_durable: options.durable,
+    };
+    Ok((Box::new(output), Box::new(file)))
+}
+
+impl PendingOutput for SingleFile {
+    fn token(&self) -> io::Result<Token> {
+        Token::new(&())
+    }
+
+    fn commit(self: Box<Self>, _: Vec<Token>) -> io::Result<()> {
+        Ok(self.finish()?)
+    }
+}
+
 /// Returns a version that another file with the same name does not have, nor the same file after it was written to.
 fn version_of(metadata: &Metadata) -> String {
     #[cfg(unix)]
@@ -148,8 +175,21 @@ impl PendingOutput for Output {
         })
     }
 
-    /// All complete files are in the directory of the output, by their names.
-    fn commit(self: Box<Self>, _: Vec<Token>) -> io::Result<()> {
+    /// All complete files are in the directory of the output, by their names. A task that has completed a file may have
+    /// failed afterwards.
+    fn commit(self: Box<Self>, files: Vec<Token>) -> io::Result<()> {
+        let names = files.iter().map(Token::get);
+        let names: HashSet<String> = names.collect::<io::Result<_>>()?;
+        for entry in fs::read_dir(self.parts())? {
+            let entry = entry?;
+            if !entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| names.contains(name))
+            {
+                fs::remove_file(entry.path())?;
+            }
+        }
         Ok(self.finish()?)
     }
 }
@@ -180,6 +220,7 @@ impl PendingFile for LocalFile {
         }
         fs::rename(&self.path, &self.named)
             .map_err(|source| file::write_error("create", &self.named, 0, source))?;
-        Token::new(&())
+        let name = self.named.file_name().unwrap_or_default();
+        Token::new(&name.to_string_lossy())
     }
 }

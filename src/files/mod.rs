@@ -73,6 +73,13 @@
 //!
 //! The package `holdall-test-extensions` in holdall's repository contains a file system that writes.
 //!
+//! # Formats
+//!
+//! A format of another crate, which implements [`Source`](crate::Source) and [`Sink`](crate::Sink), reads and writes files
+//! of every file system, too. [`Context::find_files`](crate::Context::find_files) returns an [`InputFile`] for each file,
+//! and [`Context::begin_output`](crate::Context::begin_output) a [`NewOutput`]. For a single file, use
+//! [`Context::create_file`](crate::Context::create_file).
+//!
 //! # Worker processes
 //!
 //! The settings of a file system are sent to [worker processes](crate#worker-processes) by serde, like the state of
@@ -80,14 +87,18 @@
 //! cache, implement serde for the settings alone, by `#[serde(from = "…", into = "…")]`.
 
 mod any;
+mod buffered_file;
 mod directory;
 mod failure;
 mod file;
 mod file_reader;
 mod file_system;
 mod file_systems;
+mod input_file;
+mod inputs;
 mod local;
 mod name_pattern;
+mod new_file;
 mod new_output;
 mod output;
 mod path;
@@ -96,18 +107,27 @@ mod range_reader;
 mod read_ahead;
 mod remote_reader;
 mod retry;
+mod state;
+mod walk;
 
 pub(crate) use any::AnyFileSystem;
+pub(crate) use buffered_file::attempt_name;
 pub(crate) use directory::InputDirectory;
 pub(crate) use failure::{ReadFailure, changed, read_error};
 pub use file::{FileInfo, OpenedFile};
 pub(crate) use file_reader::FileReader;
 pub use file_system::FileSystem;
 pub(crate) use file_systems::FileSystems;
+pub(crate) use input_file::Listed;
+pub use input_file::{InputFile, InputReader};
+pub use inputs::IntoInputs;
+pub(crate) use inputs::discover;
 pub use local::LocalFiles;
-pub(crate) use name_pattern::{NamePattern, is_left_out, is_pattern};
-pub(crate) use new_output::{NewOutput, OutputWriter};
+pub use new_file::NewFile;
+pub use new_output::{FinishedFile, NewOutput, OutputFile, OutputWriter};
+pub(crate) use new_output::{part_digits, part_name};
 pub use output::{OutputOptions, PendingFile, PendingOutput, Token};
 pub(crate) use path::{FILE_SCHEME, check_local, is_scheme, local_path};
 pub use pattern::PathPattern;
 pub(crate) use remote_reader::RemoteReader;
+pub(crate) use state::FileState;

@@ -1,23 +1,85 @@
 //! Outputs on the file system of their path: what may be there before, and what must not be there afterwards.
 
 use std::collections::HashSet;
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::any::AnyFileSystem;
+use super::buffered_file::{BufferedFile, failed};
 use super::file_systems::FileSystems;
 use super::local::{self, LocalFiles};
-use super::output::{OutputOptions, PendingFile, PendingOutput, Token};
+use super::output::{OutputOptions, PendingOutput, Token};
 use super::path::check_local;
 use super::retry::retry;
 use crate::error::{Error, ErrorKind, Result, plain};
-use crate::storage::file::write_error;
-use crate::storage::output::is_part;
+use crate::storage::output::{is_extension, is_part};
 
-/// An output that has been begun. Dropping it aborts it.
-pub(crate) struct NewOutput {
+/// An output that has been begun, on the file system of its path: a directory of files, which appears whole or not at
+/// all. Dropping it aborts it.
+///
+/// A [`Sink`](crate::Sink) holds it. [`begin`](crate::Sink::begin) passes the [`OutputWriter`] on to the tasks, and
+/// [`commit`](crate::Sink::commit) receives the files of the attempts that count. See [outputs](crate#outputs) for the
+/// guarantees, which are those of [`write_text`](crate::Bag::write_text).
+///
+/// # Examples
+///
+/// ```
+/// use std::io::Write;
+/// use std::path::PathBuf;
+///
+/// use holdall::files::{FinishedFile, NewOutput, OutputFile, OutputOptions, OutputWriter};
+/// use holdall::{Attempt, BoxError, Context, PartitionWriter, Sink};
+/// use serde::{Deserialize, Serialize};
+///
+/// /// Files of 32-bit numbers.
+/// struct Numbers(NewOutput);
+///
+/// impl Sink<u32> for Numbers {
+///     type Writer = NumbersWriter;
+///     type Output = Vec<PathBuf>;
+///
+///     fn begin(&mut self, partitions: Option<usize>) -> Result<NumbersWriter, BoxError> {
+///         Ok(NumbersWriter(self.0.writer("u32", partitions)?))
+///     }
+///
+///     fn commit(self, files: Vec<FinishedFile>) -> Result<Vec<PathBuf>, BoxError> {
+///         Ok(self.0.commit(files)?)
+///     }
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct NumbersWriter(OutputWriter);
+///
+/// impl PartitionWriter<u32> for NumbersWriter {
+///     type Open = OutputFile;
+///     type Part = FinishedFile;
+///
+///     fn open(&self, attempt: &Attempt) -> Result<OutputFile, BoxError> {
+///         Ok(self.0.create(attempt.partition(), attempt.name())?)
+///     }
+///
+///     fn write(&self, file: &mut OutputFile, number: u32) -> Result<(), BoxError> {
+///         Ok(file.write_all(&number.to_le_bytes())?)
+///     }
+///
+///     fn finish(&self, file: OutputFile) -> Result<FinishedFile, BoxError> {
+///         Ok(file.finish()?)
+///     }
+/// }
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// let path = dir.path().join("numbers"); // a path with a scheme works, too
+/// let context = Context::default();
+/// let output = context.begin_output(&path, &OutputOptions::default())?;
+/// let files = context.range_partitioned(0..10_u32, 2).write(Numbers(output))?;
+/// assert_eq!(files, [path.join("part-00000.u32"), path.join("part-00001.u32")]);
+/// assert_eq!(std::fs::metadata(&files[1])?.len(), 20);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+pub struct NewOutput {
     /// Path as the user has specified it.
     path: PathBuf,
     file_system: AnyFileSystem,
@@ -35,13 +97,16 @@ struct OldFile {
     name: Option<String>,
 }
 
-/// Creates the files of an output, in tasks.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct OutputWriter {
+/// Creates the files of a [`NewOutput`], in tasks. serde sends it to worker processes.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OutputWriter {
     #[serde(with = "plain")]
     path: PathBuf,
     file_system: AnyFileSystem,
     token: Token,
+    extension: String,
+    /// Number of digits in the names of the files.
+    digits: usize,
 }
 
 impl NewOutput {
@@ -76,26 +141,50 @@ impl NewOutput {
 
     /// Returns what tasks need to create files.
     ///
+    /// The files are named `part-00000`, `part-00001` and so on, followed by a `.` and `extension`, if that is not empty.
+    /// The order of the names is that of the partitions. Names have ten digits if there are more than 100,000
+    /// `partitions`, or if their number is unknown.
+    ///
     /// # Errors
     ///
-    /// Returns an error if the output cannot be serialised.
-    pub(crate) fn writer(&self) -> Result<OutputWriter> {
+    /// Returns an error if the output cannot be serialised, or if `extension` has other characters than letters, digits
+    /// and single `.` between them.
+    pub fn writer(&self, extension: &str, partitions: Option<usize>) -> Result<OutputWriter> {
+        if !is_extension(extension) && !extension.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidSetting {
+                setting: "extension",
+                value: extension.to_owned(),
+                expected: "letters and digits, such as `csv` or `csv.gz`",
+            }));
+        }
         let token = self.pending.token();
         Ok(OutputWriter {
             path: self.path.clone(),
             file_system: self.file_system.clone(),
             token: token.map_err(|error| failed("create", &self.path, error))?,
+            extension: extension.to_owned(),
+            digits: part_digits(partitions),
         })
     }
 
-    /// Makes the files visible, and removes those that they replace and that have other names.
+    /// Makes the files visible, and removes those that they replace and that have other names. Returns their paths: the
+    /// path of the output, followed by the name of the file.
+    ///
+    /// `files` has one file for each partition, in order: that of the attempt that counts.
     ///
     /// # Errors
     ///
-    /// Returns an error if the file system fails.
-    pub(crate) fn commit(self, files: Vec<Token>, names: &[String]) -> Result<()> {
-        let names: HashSet<_> = names.iter().map(String::as_str).collect();
-        let committed = self.pending.commit(files);
+    /// Returns an error if the file system fails, or if something has appeared at the path that may not be replaced.
+    pub fn commit(self, files: Vec<FinishedFile>) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::with_capacity(files.len());
+        let mut names = HashSet::with_capacity(files.len());
+        let mut tokens = Vec::with_capacity(files.len());
+        for file in files {
+            paths.push(self.path.join(&file.name));
+            names.insert(file.name);
+            tokens.push(file.token);
+        }
+        let committed = self.pending.commit(tokens);
         committed.map_err(|error| not_created(&self.path, error))?;
         for old in &self.replaced {
             let name = old.name.as_deref();
@@ -118,7 +207,29 @@ impl NewOutput {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(paths)
+    }
+}
+
+impl fmt::Debug for NewOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewOutput")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the name of the file of a partition.
+pub(crate) fn part_name(partition: usize, digits: usize) -> String {
+    format!("part-{partition:0digits$}")
+}
+
+/// Returns the number of digits in the names of the files. The order of the names must be the order of the partitions.
+/// If their number is unknown, that takes more digits.
+pub(crate) fn part_digits(partitions: Option<usize>) -> usize {
+    match partitions {
+        Some(partitions) if partitions <= 100_000 => 5,
+        _ => 10,
     }
 }
 
@@ -162,43 +273,113 @@ fn find_replaced(
 }
 
 impl OutputWriter {
-    /// Creates a file of the output.
+    /// Creates the file of a partition. `attempt` is the name of the [attempt](crate::Attempt::name), which consists of
+    /// digits and `-`.
     ///
     /// # Errors
     ///
     /// Returns an error if the file system fails.
-    pub(crate) fn create(&self, name: &str, attempt: &str) -> Result<Box<dyn PendingFile>> {
-        let file = self.file_system.get().create(&self.token, name, attempt);
-        file.map_err(|error| failed("create", &self.path.join(name), error))
+    pub fn create(&self, partition: usize, attempt: &str) -> Result<OutputFile> {
+        let mut name = part_name(partition, self.digits);
+        if !self.extension.is_empty() {
+            name.push('.');
+            name.push_str(&self.extension);
+        }
+        self.create_named(name, attempt)
     }
 
-    /// Returns the error of a file that could not be written. Never inlined, to keep the loop over records small.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn failed(&self, name: &str, error: io::Error) -> Error {
-        failed("write", &self.path.join(name), error)
+    /// Creates a file with another name.
+    pub(crate) fn create_named(&self, name: String, attempt: &str) -> Result<OutputFile> {
+        let path = self.path.join(&name);
+        let file = self.file_system.get().create(&self.token, &name, attempt);
+        let file = file.map_err(|error| failed("create", &path, error))?;
+        Ok(OutputFile {
+            name,
+            content: BufferedFile::new(file, path),
+        })
     }
 }
 
-fn output_exists(path: &Path) -> Error {
+impl fmt::Debug for OutputWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutputWriter")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A file of a [`NewOutput`] that is being written. Its errors name its path. Dropping it discards it.
+#[derive(Debug)]
+pub struct OutputFile {
+    name: String,
+    content: BufferedFile,
+}
+
+impl OutputFile {
+    /// Completes the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file system fails.
+    pub fn finish(self) -> Result<FinishedFile> {
+        let (bytes, token) = self.content.finish()?;
+        Ok(FinishedFile {
+            name: self.name,
+            bytes,
+            token,
+        })
+    }
+}
+
+impl Write for OutputFile {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.content.0.write(bytes)
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.content.0.write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.content.0.flush()
+    }
+}
+
+/// A complete file of a [`NewOutput`], which [`commit`](NewOutput::commit) makes visible. serde sends it from the task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FinishedFile {
+    name: String,
+    bytes: u64,
+    token: Token,
+}
+
+impl FinishedFile {
+    /// Returns the name of the file in the directory of the output.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the size of the file, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+pub(super) fn output_exists(path: &Path) -> Error {
     let path = path.to_owned();
     Error::new(ErrorKind::OutputExists { path })
 }
 
 /// Returns the error of an output that could not be begun or committed.
-fn not_created(path: &Path, error: io::Error) -> Error {
+pub(super) fn not_created(path: &Path, error: io::Error) -> Error {
     match failed("create", path, error).into_kind() {
         ErrorKind::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
             output_exists(path)
         }
         kind => Error::new(kind),
-    }
-}
-
-/// Returns the error of a failed operation. Local files have errors with paths of their own.
-fn failed(operation: &'static str, path: &Path, error: io::Error) -> Error {
-    match error.downcast() {
-        Ok(error) => error,
-        Err(error) => write_error(operation, path, 0, error),
     }
 }

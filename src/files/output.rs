@@ -16,13 +16,38 @@ pub struct OutputOptions {
     pub durable: bool,
 }
 
+impl OutputOptions {
+    /// Sets whether an existing output is replaced. Default: `false`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::files::OutputOptions;
+    ///
+    /// let options = OutputOptions::default().overwrite(true).durable(true);
+    /// assert!(options.overwrite && options.durable);
+    /// ```
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Sets whether the output must survive a power failure once it is committed. Default: `false`.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+}
+
 /// An output that a [`FileSystem`](super::FileSystem) has begun, in the process that runs the action. Nothing of it is
 /// visible.
 ///
 /// Dropping it aborts the output: the file system deletes all files that tasks have written for it, or makes sure that
 /// they are deleted later. That happens if a task fails, if the job is stopped, and after a failed
 /// [`commit`](Self::commit). Some tasks may still be writing.
-pub trait PendingOutput {
+pub trait PendingOutput: Send {
     /// Returns what tasks need to create files of this output. It is sent to them.
     ///
     /// # Errors

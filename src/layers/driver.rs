@@ -255,7 +255,7 @@ impl Driver for LayerDriver<'_> {
         resources.scratch.count_written(metrics.spilled_bytes);
         resources.budget.note_peak(metrics.peak_memory_bytes);
         for counter_update in report.counter_updates {
-            self.job.counter_updates().put(counter_update);
+            self.job.put_counter_update(counter_update);
         }
         let mut state = self.run.lock();
         let mut created = Vec::new();

@@ -1,14 +1,16 @@
 //! `from_source`: the records of a format that another crate defines. A source.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(feature = "csv")]
+use crate::counter::{BadRecord, BadRecords};
 use crate::error::{BoxError, Error, ErrorContext, ErrorKind, Result};
 use crate::pipeline::{Data, Pipeline, Record, Ref};
 use crate::portable::portable;
-use crate::task::{Flow, Partition, RecordOrigin, STOP_CHECK_RECORDS, Site, Task};
+use crate::task::{Flow, Partition, STOP_CHECK_RECORDS, Site, SourcePosition, Task};
 
 /// An input whose records become a bag, by [`from_source`](crate::from_source).
 ///
@@ -150,26 +152,17 @@ pub trait Source: Data + Sync {
 /// [`Source`] has an example.
 pub struct Reading<'t> {
     task: &'t Task<'t>,
-    path: RefCell<Option<Arc<Path>>>,
-    offset: Cell<u64>,
-    /// The number of the current record minus `emitted`, if the source numbers records. Wraps around.
-    first_record: Cell<Option<u64>>,
-    emitted: Cell<u64>,
+    /// Position of another source, whose closure reads this one.
+    around: SourcePosition,
     /// Whether the source knows that the task must end.
     is_stopped: Cell<bool>,
 }
-
-/// Stands for an unknown offset. One number is stored faster than an option.
-const NO_OFFSET: u64 = u64::MAX;
 
 impl<'t> Reading<'t> {
     fn new(task: &'t Task<'t>) -> Self {
         Self {
             task,
-            path: RefCell::default(),
-            offset: Cell::new(NO_OFFSET),
-            first_record: Cell::default(),
-            emitted: Cell::default(),
+            around: task.position().replace(SourcePosition::default()),
             is_stopped: Cell::default(),
         }
     }
@@ -177,22 +170,25 @@ impl<'t> Reading<'t> {
     /// Sets the file of the records that follow, or another name of their origin, such as a URL. Their offset and
     /// number are unknown until they are set.
     pub fn set_file(&self, path: impl AsRef<Path>) {
-        self.path.replace(Some(path.as_ref().into()));
-        self.offset.set(NO_OFFSET);
-        self.first_record.set(None);
+        self.task.position().set_file(path.as_ref().into());
     }
 
     /// Sets the offset of the next record in its file, in bytes. It remains until it is set again.
     #[inline]
     pub fn set_offset(&self, offset: u64) {
-        self.offset.set(offset);
+        self.task.position().set_offset(offset);
     }
 
     /// Sets the number of the next record in its file, counted from 1. Each record that is emitted adds 1.
     #[inline]
     pub fn set_record(&self, number: u64) {
-        let first = number.wrapping_sub(self.emitted.get());
-        self.first_record.set(Some(first));
+        self.task.position().set_record(number);
+    }
+
+    /// Sets whether offsets are those of lines of text, so that errors also have the number of the line. Default:
+    /// `false`.
+    pub fn set_has_lines(&self, has_lines: bool) {
+        self.task.position().set_has_lines(has_lines);
     }
 
     /// Counts bytes that were read, for the progress bar, the [events](crate::events) and the summary of the job. Call
@@ -212,51 +208,59 @@ impl<'t> Reading<'t> {
         self.is_stopped.get()
     }
 
+    /// Skips the current record, with its text.
+    #[cfg(feature = "csv")]
+    pub(crate) fn reject(
+        &self,
+        bad: &BadRecords,
+        reason: &dyn std::fmt::Display,
+        text: &[u8],
+    ) -> Result<(), BoxError> {
+        Ok(bad.reject(self.task.bad_record(reason, Some(text)))?)
+    }
+
+    /// Skips the rest of a file.
+    #[cfg(feature = "csv")]
+    pub(crate) fn reject_file(
+        &self,
+        bad: &BadRecords,
+        path: &Path,
+        reason: &dyn std::fmt::Display,
+    ) -> Result<(), BoxError> {
+        Ok(bad.reject(BadRecord::of_file(path, reason.to_string()))?)
+    }
+
     /// Counts an emitted record. Breaks if the task must end.
     #[inline(always)]
     fn end_record(&self) -> Flow {
-        let emitted = self.emitted.get() + 1;
-        self.emitted.set(emitted);
+        let emitted = self.task.position().end_record();
         if emitted.is_multiple_of(STOP_CHECK_RECORDS as u64) && self.task.is_stopped() {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
-    }
-
-    /// Reports the place of the current record to the task.
-    #[cold]
-    fn note(&self) {
-        let (path, first) = (self.path.borrow().clone(), self.first_record.get());
-        let offset = Some(self.offset.get()).filter(|offset| *offset != NO_OFFSET);
-        let record = first.map(|first| first.wrapping_add(self.emitted.get()));
-        if path.is_some() || offset.is_some() || record.is_some() {
-            self.task.note_origin(RecordOrigin {
-                path,
-                offset,
-                record,
-            });
-        }
     }
 }
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.note();
+            self.task.note_origin();
         }
+        let around = std::mem::take(&mut self.around);
+        self.task.position().replace(around);
     }
 }
 
 impl std::fmt::Debug for Reading<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reading")
-            .field("path", &self.path.borrow())
-            .field("emitted", &self.emitted.get())
+            .field("origin", &self.task.record_origin())
             .finish_non_exhaustive()
     }
 }
 
-pub(crate) struct FromSource<S: Source> {
+/// The pipeline of a source.
+pub struct FromSource<S: Source> {
     pub(crate) source: Arc<S>,
     pub(crate) splits: Vec<S::Split>,
     pub(crate) site: Site,
@@ -264,6 +268,12 @@ pub(crate) struct FromSource<S: Source> {
 
 portable! {
     [S: Source] FromSource<S> { site: part, source: state, splits: values }
+}
+
+impl<S: Source> std::fmt::Debug for FromSource<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FromSource").finish_non_exhaustive()
+    }
 }
 
 impl<S: Source> FromSource<S> {
@@ -312,7 +322,7 @@ impl<S: Source> Pipeline for FromSource<S> {
                 flow = sink(record);
                 if flow.is_break() {
                     if task.has_failed() {
-                        reading.note();
+                        task.note_origin();
                     }
                 } else {
                     flow = reading.end_record();
@@ -324,7 +334,7 @@ impl<S: Source> Pipeline for FromSource<S> {
             return Ok(ControlFlow::Break(()));
         }
         read.map_err(|cause| {
-            reading.note();
+            task.note_origin();
             failed(cause, self.site)
         })?;
         Ok(flow)

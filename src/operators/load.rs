@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::actions::part_name;
 use super::from_source::{FromSource, Reading, Source};
 use crate::error::{BoxError, Error, ErrorKind, Result, intern};
-use crate::files::{FileInfo, FileReader, FileSystems, InputDirectory, read_error};
+use crate::files::{FileInfo, FileReader, FileSystems, InputDirectory, part_name, read_error};
 use crate::lineage::Keyed;
 use crate::pipeline::{Pipeline, Ref, Storable};
 use crate::portable::portable;

@@ -44,6 +44,10 @@ pub(crate) mod combine_in_order;
 pub(crate) mod combines;
 pub(crate) mod combining;
 pub(crate) mod containing;
+#[cfg(feature = "csv")]
+pub(crate) mod csv_error;
+#[cfg(feature = "csv")]
+pub(crate) mod csv_records;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod flat_map_emit;
@@ -59,6 +63,7 @@ pub(crate) mod joinings;
 pub(crate) mod key_is;
 pub(crate) mod lend;
 pub(crate) mod load;
+pub(crate) mod located;
 pub(crate) mod map;
 pub(crate) mod map_init;
 pub(crate) mod map_partitions;
@@ -69,6 +74,8 @@ pub(crate) mod narrow;
 pub(crate) mod neighbours;
 pub(crate) mod ngrams;
 pub(crate) mod parse_fields;
+#[cfg(feature = "json")]
+pub(crate) mod parse_json;
 pub(crate) mod persist;
 #[cfg(unix)]
 pub(crate) mod pipe;
@@ -76,6 +83,8 @@ pub(crate) mod positions;
 mod random;
 pub(crate) mod range;
 pub(crate) mod ranges;
+#[cfg(feature = "csv")]
+pub(crate) mod read_csv;
 pub(crate) mod read_text;
 pub(crate) mod records_by_key;
 pub(crate) mod repartition;
@@ -87,6 +96,7 @@ pub(crate) mod scan;
 pub(crate) mod scans;
 pub(crate) mod select_partitions;
 pub(crate) mod sides;
+pub(crate) mod skip_bad;
 pub(crate) mod sort;
 pub(crate) mod text_steps;
 pub(crate) mod try_step;

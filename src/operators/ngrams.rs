@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::read_text::{ReadText, TextOrigin};
+use super::read_text::{ReadText, RecordPieces};
 use super::scan::{Scan, Summarized};
 use crate::error::Result;
 use crate::pipeline::{Call, Pipeline, TextSlice};
@@ -38,12 +38,12 @@ impl FileText for str {
             if is_first && sink(None).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            let (lines, offset) = text.validate(block, path)?;
-            let origin = TextOrigin::new(task, path, lines.as_bytes(), offset);
-            Ok(origin.watch(for_each_line(&lines, &text.delimiter, |line| {
-                task.enter_record(line.as_bytes());
-                sink(Some(line))
-            })))
+            text.for_each_piece(path, block, task, &mut |lines, _| {
+                for_each_line(lines, &text.delimiter, |line| {
+                    task.enter_record(line.as_bytes());
+                    sink(Some(line))
+                })
+            })
         })
     }
 }
@@ -59,13 +59,12 @@ impl FileText for [u8] {
             if is_first && sink(None).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            let origin = TextOrigin::new(task, path, block.bytes, Some(block.offset));
-            Ok(
-                origin.watch(for_each_byte_line(block.bytes, &text.delimiter, |line| {
+            text.for_each_piece(path, block, task, &mut |bytes, _| {
+                for_each_byte_line(bytes, &text.delimiter, |line| {
                     task.enter_record(line);
                     sink(Some(line))
-                })),
-            )
+                })
+            })
         })
     }
 }

@@ -6,21 +6,24 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::counter::BadRecords;
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Record, Text, TextSlice};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
-use crate::text::{Fields, TextKind};
+use crate::text::{Fields, FieldsError, TextKind};
 
 pub(crate) struct ParseFields<P, U> {
     pub(crate) parent: Arc<P>,
     pub(crate) delimiter: char,
+    /// Takes the records that cannot be parsed.
+    pub(crate) bad: Option<BadRecords>,
     pub(crate) site: Site,
     pub(crate) out: PhantomData<fn() -> U>,
 }
 
 portable! {
-    [P: Portable, U] ParseFields<P, U> { parent: part, delimiter: data, site: part, out: part }
+    [P: Portable, U] ParseFields<P, U> { parent: part, delimiter: data, bad: data, site: part, out: part }
 }
 
 impl<P, U: DeserializeOwned> ParseFields<P, U> {
@@ -32,7 +35,18 @@ impl<P, U: DeserializeOwned> ParseFields<P, U> {
     {
         match task.call(&self.site, || fields.parse()) {
             Ok(value) => sink(value),
-            Err(error) => task.fail(self.site, error),
+            Err(error) => self.fail(fields, task, error),
+        }
+    }
+
+    #[cold]
+    fn fail(&self, fields: &mut Fields<'_>, task: &Task<'_>, error: FieldsError) -> Flow {
+        match &self.bad {
+            None => task.fail(self.site, error),
+            Some(bad) => {
+                let text = fields.finish_record().as_bytes();
+                task.reject(bad, self.site, &error, Some(text))
+            }
         }
     }
 }
@@ -61,7 +75,12 @@ where
             // Bytes come record by record, so that the error is at the right one.
             let text = match text.as_str() {
                 Ok(text) => text,
-                Err(error) => return task.fail(self.site, error),
+                Err(error) => {
+                    return match &self.bad {
+                        None => task.fail(self.site, error),
+                        Some(bad) => task.reject(bad, self.site, &error, Some(text.as_bytes())),
+                    };
+                }
             };
             let mut fields = Fields::new(text, kind, self.delimiter);
             if kind == TextKind::Record {

@@ -1,6 +1,5 @@
 //! `read_text`: the records of text files, borrowed from the buffer they are read into. A source.
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::mem;
 use std::num::NonZeroUsize;
@@ -15,10 +14,10 @@ use crate::error::{Result, plain};
 use crate::files::FileSystems;
 use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
-use crate::task::{Flow, Partition, PartitionStream, RecordOrigin, Task};
+use crate::task::{Flow, Partition, PartitionStream, SourcePosition, Task};
 use crate::text::{
     Delimiter, Needle, Portion, Split, SplitReader, TextBlock, TextKind, TextOptions, TextPiece,
-    TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match, validate,
+    TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match, for_each_text,
 };
 
 /// Size of the pieces in which a stream, or a large compressed file, is read, in bytes.
@@ -157,7 +156,7 @@ impl<T: ?Sized> ReadText<T> {
     }
 
     /// Pushes the blocks of a partition, each with the path of its file.
-    fn for_each_block(
+    pub(super) fn for_each_block(
         &self,
         partition: Partition,
         task: &Task<'_>,
@@ -180,6 +179,7 @@ impl<T: ?Sized> ReadText<T> {
                 piece,
                 is_first,
                 input_bytes,
+                ..
             }) => {
                 task.count_read(input_bytes);
                 return push(&path, piece.block(), is_first);
@@ -219,16 +219,71 @@ impl<T: ?Sized> ReadText<T> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Returns the text of a block, and its offset in the file. The offset is `None` if invalid UTF-8 in the block was
-    /// replaced.
-    pub(super) fn validate<'b>(
+    /// Returns whether a partition begins at the start of a file.
+    pub(super) fn starts_file(&self, partition: &Partition) -> bool {
+        let index = match partition.payload::<Pulled>() {
+            Some(Pulled::Piece { is_first, .. }) => return *is_first,
+            Some(Pulled::Portion(index)) => *index,
+            None => partition.index,
+        };
+        match &self.portions[index] {
+            Portion::Split(split) => split.start == 0,
+            Portion::Pack(_) => true,
+            Portion::Stream(_) => unreachable!("a stream comes in pieces"),
+        }
+    }
+
+    /// Returns whether each partition begins at the start of a file.
+    pub(crate) fn starts_files(&self) -> bool {
+        self.portions.iter().all(|portion| match portion {
+            Portion::Split(split) => split.start == 0,
+            Portion::Pack(_) => true,
+            Portion::Stream(_) => false,
+        })
+    }
+}
+
+/// How blocks are divided into pieces of records of type `T`, of which their place in the file is known.
+pub trait RecordPieces<T: ?Sized> {
+    /// Passes each piece of a block to `push`, with its offset in the file.
+    #[doc(hidden)]
+    fn for_each_piece(
         &self,
-        block: TextBlock<'b>,
-        path: &Path,
-    ) -> Result<(Cow<'b, str>, Option<u64>)> {
-        let text = validate(block, &self.delimiter, self.options.invalid_utf8, path)?;
-        let offset = matches!(text, Cow::Borrowed(_)).then_some(block.offset);
-        Ok((text, offset))
+        path: &Arc<Path>,
+        block: TextBlock<'_>,
+        task: &Task<'_>,
+        push: &mut impl FnMut(&T, u64) -> Flow,
+    ) -> Result<Flow>;
+}
+
+impl RecordPieces<str> for ReadText<str> {
+    #[inline]
+    fn for_each_piece(
+        &self,
+        path: &Arc<Path>,
+        block: TextBlock<'_>,
+        task: &Task<'_>,
+        push: &mut impl FnMut(&str, u64) -> Flow,
+    ) -> Result<Flow> {
+        let policy = (self.options.invalid_utf8, self.options.bad.as_ref());
+        for_each_text(block, &self.delimiter, policy, path, |text, offset| {
+            let origin = TextOrigin::new(task, path, text.as_bytes(), offset, &self.delimiter);
+            Ok(origin.watch(push(text, offset)))
+        })
+    }
+}
+
+impl RecordPieces<[u8]> for ReadText<[u8]> {
+    #[inline]
+    fn for_each_piece(
+        &self,
+        path: &Arc<Path>,
+        block: TextBlock<'_>,
+        task: &Task<'_>,
+        push: &mut impl FnMut(&[u8], u64) -> Flow,
+    ) -> Result<Flow> {
+        let origin = TextOrigin::new(task, path, block.bytes, block.offset, &self.delimiter);
+        Ok(origin.watch(push(block.bytes, block.offset)))
     }
 }
 
@@ -248,12 +303,12 @@ impl Pipeline for ReadText<str> {
         S: FnMut(&str) -> Flow,
     {
         self.for_each_block(partition, task, &mut |path, block| {
-            let (text, offset) = self.validate(block, path)?;
-            let origin = TextOrigin::new(task, path, text.as_bytes(), offset);
-            Ok(origin.watch(for_each_line(&text, &self.delimiter, |line| {
-                task.enter_record(line.as_bytes());
-                sink(line)
-            })))
+            self.for_each_piece(path, block, task, &mut |text, _| {
+                for_each_line(text, &self.delimiter, |line| {
+                    task.enter_record(line.as_bytes());
+                    sink(line)
+                })
+            })
         })
     }
 
@@ -268,9 +323,9 @@ impl Pipeline for ReadText<str> {
             });
         }
         self.for_each_block(partition, task, &mut |path, block| {
-            let (text, offset) = self.validate(block, path)?;
-            let origin = TextOrigin::new(task, path, text.as_bytes(), offset);
-            Ok(origin.watch(sink(&text, TextKind::Lines)))
+            self.for_each_piece(path, block, task, &mut |text, _| {
+                sink(text, TextKind::Lines)
+            })
         })
     }
 
@@ -285,25 +340,23 @@ impl Pipeline for ReadText<str> {
         S: FnMut(&str) -> Flow,
     {
         self.for_each_block(partition, task, &mut |path, block| {
-            let (text, offset) = self.validate(block, path)?;
-            let origin = TextOrigin::new(task, path, text.as_bytes(), offset);
-            let bytes = text.as_bytes();
-            Ok(
-                origin.watch(for_each_match(bytes, &self.delimiter, needle, |range| {
+            self.for_each_piece(path, block, task, &mut |text, _| {
+                for_each_match(text.as_bytes(), &self.delimiter, needle, |range| {
                     let line = &text[range];
                     task.enter_record(line.as_bytes());
                     sink(line)
-                })),
-            )
+                })
+            })
         })
     }
 
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
         let mut count = 0;
         let _ = self.for_each_block(partition, task, &mut |path, block| {
-            let (text, _) = self.validate(block, path)?;
-            count += count_lines(text.as_bytes(), &self.delimiter);
-            Ok(ControlFlow::Continue(()))
+            self.for_each_piece(path, block, task, &mut |text, _| {
+                count += count_lines(text.as_bytes(), &self.delimiter);
+                ControlFlow::Continue(())
+            })
         })?;
         Ok(count)
     }
@@ -325,13 +378,12 @@ impl Pipeline for ReadText<[u8]> {
         S: FnMut(&[u8]) -> Flow,
     {
         self.for_each_block(partition, task, &mut |path, block| {
-            let origin = TextOrigin::new(task, path, block.bytes, Some(block.offset));
-            Ok(
-                origin.watch(for_each_byte_line(block.bytes, &self.delimiter, |line| {
+            self.for_each_piece(path, block, task, &mut |bytes, _| {
+                for_each_byte_line(bytes, &self.delimiter, |line| {
                     task.enter_record(line);
                     sink(line)
-                })),
-            )
+                })
+            })
         })
     }
 
@@ -346,15 +398,13 @@ impl Pipeline for ReadText<[u8]> {
         S: FnMut(&[u8]) -> Flow,
     {
         self.for_each_block(partition, task, &mut |path, block| {
-            let bytes = block.bytes;
-            let origin = TextOrigin::new(task, path, bytes, Some(block.offset));
-            Ok(
-                origin.watch(for_each_match(bytes, &self.delimiter, needle, |range| {
+            self.for_each_piece(path, block, task, &mut |bytes, _| {
+                for_each_match(bytes, &self.delimiter, needle, |range| {
                     let line = &bytes[range];
                     task.enter_record(line);
                     sink(line)
-                })),
-            )
+                })
+            })
         })
     }
 
@@ -371,46 +421,29 @@ impl Pipeline for ReadText<[u8]> {
 /// Tracks the current record, and reports it to the task if an error or a panic occurs.
 pub(super) struct TextOrigin<'a, 'job> {
     task: &'a Task<'job>,
-    path: &'a Arc<Path>,
-    block: &'a [u8],
-    /// Offset of the block in the file, or `None` if its bytes differ from those of the file.
-    offset: Option<u64>,
-    /// Address of the record that another text is processing, if a closure reads this text in between.
-    around: Option<NonZeroUsize>,
+    /// Address of the record, and the position, of another text whose closure reads this text.
+    around: (Option<NonZeroUsize>, SourcePosition),
 }
 
 impl<'a, 'job> TextOrigin<'a, 'job> {
+    /// `offset` is that of the block in the file.
     pub(super) fn new(
         task: &'a Task<'job>,
-        path: &'a Arc<Path>,
-        block: &'a [u8],
-        offset: Option<u64>,
+        path: &Arc<Path>,
+        block: &[u8],
+        offset: u64,
+        delimiter: &Delimiter,
     ) -> Self {
-        Self {
-            task,
-            path,
-            block,
-            offset,
-            around: task.replace_record(None),
-        }
-    }
-
-    /// Reports the current record, with its offset in the file if that is known.
-    fn note(&self) {
-        let address = self.task.record_address();
-        let in_block = address.map(|address| address - self.block.as_ptr().addr());
-        let offset = self.offset.zip(in_block);
-        self.task.note_origin(RecordOrigin {
-            path: Some(Arc::clone(self.path)),
-            offset: offset.map(|(offset, in_block)| offset + in_block as u64),
-            record: None,
-        });
+        let has_lines = delimiter.bytes() == b"\n";
+        let position = SourcePosition::of_block(path, block, offset, has_lines);
+        let around = (task.replace_record(None), task.position().replace(position));
+        Self { task, around }
     }
 
     /// Returns `flow`. If it breaks because of an error, reports the record first.
     pub(super) fn watch(&self, flow: Flow) -> Flow {
         if flow.is_break() && self.task.has_failed() {
-            self.note();
+            self.task.note_origin();
         }
         flow
     }
@@ -419,9 +452,11 @@ impl<'a, 'job> TextOrigin<'a, 'job> {
 impl Drop for TextOrigin<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.note();
+            self.task.note_origin();
         }
-        self.task.replace_record(self.around);
+        let (record, position) = std::mem::take(&mut self.around);
+        self.task.replace_record(record);
+        self.task.position().replace(position);
     }
 }
 

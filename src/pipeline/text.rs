@@ -7,7 +7,9 @@ use super::Record;
 use crate::task::Flow;
 #[cfg(feature = "regex")]
 use crate::text::TextRegex;
-use crate::text::{for_each_byte_word, for_each_word};
+use crate::text::{
+    Delimiter, for_each_byte_line, for_each_byte_word, for_each_line, for_each_word,
+};
 
 /// A record that is text: `str`, `String`, `[u8]` or `Vec<u8>`.
 ///
@@ -46,6 +48,8 @@ pub trait TextSlice: Text<Slice = Self> + for<'a> Record<Ref<'a> = &'a Self> {
     #[doc(hidden)]
     fn for_each_word(&self, f: impl FnMut(&Self) -> Flow) -> Flow;
 
+    #[doc(hidden)]
+    fn for_each_record(&self, delimiter: &Delimiter, f: impl FnMut(&Self) -> Flow) -> Flow;
     /// Calls `f` with each word as defined by Unicode, in order, until it breaks.
     #[cfg(feature = "unicode")]
     #[doc(hidden)]
@@ -106,6 +110,11 @@ impl TextSlice for str {
     }
 
     #[inline(always)]
+    fn for_each_record(&self, delimiter: &Delimiter, f: impl FnMut(&str) -> Flow) -> Flow {
+        for_each_line(self, delimiter, f)
+    }
+
+    #[inline(always)]
     fn as_str(&self) -> Result<&str, Utf8Error> {
         Ok(self)
     }
@@ -145,6 +154,11 @@ impl TextSlice for [u8] {
     #[inline(always)]
     fn for_each_word(&self, f: impl FnMut(&[u8]) -> Flow) -> Flow {
         for_each_byte_word(self, f)
+    }
+
+    #[inline(always)]
+    fn for_each_record(&self, delimiter: &Delimiter, f: impl FnMut(&[u8]) -> Flow) -> Flow {
+        for_each_byte_line(self, delimiter, f)
     }
 
     #[cfg(feature = "unicode")]

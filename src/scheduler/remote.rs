@@ -327,7 +327,7 @@ impl Driver for StageSource<'_> {
         resources.scratch.count_written(metrics.spilled_bytes);
         resources.budget.note_peak(metrics.peak_memory_bytes);
         for counter_update in &report.counter_updates {
-            self.job.counter_updates().put(counter_update.clone());
+            self.job.put_counter_update(counter_update.clone());
         }
         if !report.stored.is_empty() {
             for stored in &report.stored {

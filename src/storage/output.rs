@@ -26,6 +26,7 @@
 //! killed in between, `commit` tells the next [`sweep`](super::owned::sweep) how to continue; see [`commit`].
 
 mod commit;
+mod single;
 #[cfg(test)]
 mod tests;
 
@@ -34,8 +35,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(crate) use commit::{MANIFEST, is_part};
+pub(crate) use commit::{MANIFEST, is_extension, is_part};
 use commit::{NEW, OLD, parts_in};
+pub(crate) use single::SingleFile;
 
 use super::directory::{self, Directory, FileKind};
 use super::owned::{self, Kind};

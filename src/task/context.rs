@@ -4,15 +4,15 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 
 use super::job::JobOutputs;
+use super::position::{RecordOrigin, SourcePosition};
 use super::{CounterUpdate, Flow, JobState, MapBlocks, Resources, Site, StoredPartition};
-use crate::counter::Tallying;
+use crate::counter::{BadRecord, BadRecords, Tallying};
 use crate::error::{BoxError, Error, ErrorContext, ErrorKind, Result, caught, panicked};
 use crate::id::ShuffleId;
-use crate::text::SplitReader;
+use crate::text::{SplitReader, line_at};
 
 /// The context of a running task: its input and resources, and its errors.
 pub struct Task<'job> {
@@ -30,6 +30,10 @@ pub struct Task<'job> {
     /// Address of the current record of text, which costs one store for each record. Its position in the file is
     /// computed only for an error.
     record: Cell<Option<NonZeroUsize>>,
+    /// Position of the source.
+    position: SourcePosition,
+    /// Whether the current work belongs to earlier records than the source's.
+    is_behind: Cell<bool>,
     /// Position of the record at which an error occurred.
     origin: RefCell<Option<RecordOrigin>>,
     /// Whether the closure that panicked or failed was processing earlier records than the source.
@@ -38,16 +42,6 @@ pub struct Task<'job> {
     is_of_group: Cell<bool>,
     /// Number of erased boundaries between the pipeline's result and the running code.
     boundaries: Cell<usize>,
-}
-
-/// Position of a record in the input. Unknown parts are `None`.
-#[derive(Debug, Default)]
-pub(crate) struct RecordOrigin {
-    pub(crate) path: Option<Arc<Path>>,
-    /// Start of the record in the file, in bytes.
-    pub(crate) offset: Option<u64>,
-    /// Number of the record in the file, from 1.
-    pub(crate) record: Option<u64>,
 }
 
 impl std::fmt::Debug for Task<'_> {
@@ -71,6 +65,8 @@ impl<'job> Task<'job> {
             panicked_in: Cell::new(None),
             failure: RefCell::new(None),
             record: Cell::new(None),
+            position: SourcePosition::default(),
+            is_behind: Cell::new(false),
             origin: RefCell::new(None),
             is_batched: Cell::new(false),
             is_of_group: Cell::new(false),
@@ -227,7 +223,9 @@ impl<'job> Task<'job> {
         }
 
         let behind = Behind(&self.is_batched);
+        let was_behind = self.is_behind.replace(true);
         let flow = work();
+        self.is_behind.set(was_behind);
         std::mem::forget(behind);
         if flow.is_break() && self.has_failed() {
             self.is_batched.set(true);
@@ -277,14 +275,64 @@ impl<'job> Task<'job> {
         self.record.replace(address)
     }
 
-    pub(crate) fn record_address(&self) -> Option<usize> {
-        self.record.get().map(NonZeroUsize::get)
+    /// Returns the position of the source.
+    #[inline(always)]
+    pub(crate) fn position(&self) -> &SourcePosition {
+        &self.position
     }
 
-    /// Records the position of the current record, for the context of an error. The first call counts.
+    /// Returns the place of the current record, as far as it is known.
+    pub(crate) fn record_origin(&self) -> RecordOrigin {
+        if self.is_behind.get() {
+            return RecordOrigin::default();
+        }
+        self.position
+            .origin(self.record.get().map(NonZeroUsize::get))
+    }
+
+    /// Records the position of the current record, for the context of an error, if it is known. The first call counts.
     #[cold]
-    pub(crate) fn note_origin(&self, origin: RecordOrigin) {
-        self.origin.borrow_mut().get_or_insert(origin);
+    pub(crate) fn note_origin(&self) {
+        let address = self.record.get().map(NonZeroUsize::get);
+        let origin = self.position.origin(address);
+        if origin.path.is_some() || origin.offset.is_some() || origin.record.is_some() {
+            self.origin.borrow_mut().get_or_insert(origin);
+        }
+    }
+
+    /// Describes the current record as a bad one, with its `text` if that is known.
+    pub(crate) fn bad_record(
+        &self,
+        reason: &dyn std::fmt::Display,
+        text: Option<&[u8]>,
+    ) -> BadRecord {
+        let origin = self.record_origin();
+        BadRecord {
+            path: origin.path.map(|path| path.to_path_buf()),
+            offset: origin.offset,
+            record: origin.record,
+            reason: reason.to_string(),
+            text: text.map(|text| String::from_utf8_lossy(text).into_owned()),
+            is_line: origin.is_line,
+            ..BadRecord::default()
+        }
+    }
+
+    /// Skips the current record of the operator at `site`, with its `text` if that is known. Breaks if the job must end
+    /// because of its bad records.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn reject(
+        &self,
+        bad: &BadRecords,
+        site: Site,
+        reason: &dyn std::fmt::Display,
+        text: Option<&[u8]>,
+    ) -> Flow {
+        match bad.reject(self.bad_record(reason, text)) {
+            Ok(()) => Flow::Continue(()),
+            Err(error) => self.fail_at(site, error),
+        }
     }
 
     /// Runs `work`, and turns panics and errors of its closures into errors with a context. Returns the result only if
@@ -311,7 +359,8 @@ impl<'job> Task<'job> {
 
     /// Like [`guard`](Self::guard), for work that keeps its result.
     fn guard_erased(self, work: &mut dyn FnMut(&Self) -> Result<()>) -> Result<()> {
-        let tallying = Tallying::begin();
+        let partition = Some(self.partition).filter(|_| !self.is_of_stage);
+        let tallying = Tallying::begin(self.stage, partition);
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
         let outcome =
             outcome.unwrap_or_else(|payload| Err(panicked(self.panicked_in.get(), payload)));
@@ -323,10 +372,12 @@ impl<'job> Task<'job> {
         // A task that stopped because the job has ended may have counted only a part of its records. If its stage is
         // retried, the whole partition is computed again.
         if !self.is_stopped() {
+            let (counts, rejects) = tallying.end()?;
             self.job.put_counter_update(CounterUpdate {
                 stage: self.stage,
-                partition: Some(self.partition).filter(|_| !self.is_of_stage),
-                counts: tallying.end(),
+                partition,
+                counts,
+                rejects,
             });
         }
         Ok(())
@@ -341,8 +392,12 @@ impl<'job> Task<'job> {
                 path,
                 offset,
                 record,
+                is_line,
             }) = origin
             {
+                if let (true, Some(path), Some(offset)) = (is_line, &path, offset) {
+                    context.line = line_at(path, offset);
+                }
                 context.path = path.map(|path| path.to_path_buf());
                 context.offset = offset;
                 context.record = record;

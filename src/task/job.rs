@@ -176,27 +176,35 @@ impl JobState {
         });
     }
 
-    /// Applies the counter updates of a task.
+    /// Applies the counter updates of a task. Ends the job if it has too many bad records.
     pub(crate) fn put_counter_update(&self, counter_update: CounterUpdate) {
         if counter_update.partition.is_none() && self.whole.is_some() {
             return lock(&self.of_stage).push(counter_update);
         }
-        self.counter_updates().put(counter_update);
+        self.apply(counter_update);
+    }
+
+    fn apply(&self, counter_update: CounterUpdate) {
+        if let Err(error) = self.counter_updates().put(counter_update) {
+            self.whole().fail(error);
+        }
     }
 
     /// Applies the updates that belong to no single partition of a map stage, after the attempt has succeeded.
     pub(crate) fn commit_counter_updates(&self, stage: usize) {
         for counter_update in std::mem::take(&mut *lock(&self.of_stage)) {
-            self.counter_updates().put(counter_update);
+            self.apply(counter_update);
         }
         self.counter_updates().end_stage(stage);
     }
 
     /// Returns the counter updates of the whole run.
     pub(crate) fn counter_updates(&self) -> &CounterUpdates {
-        self.whole
-            .as_ref()
-            .map_or(&self.counter_updates, |whole| whole.counter_updates())
+        &self.whole().counter_updates
+    }
+
+    fn whole(&self) -> &Self {
+        self.whole.as_ref().map_or(self, |whole| whole.whole())
     }
 
     pub(crate) fn progress(&self) -> &Progress {

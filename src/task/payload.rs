@@ -9,6 +9,8 @@ use crate::portable::{FunctionEntry, Loader, Portable, Saver};
 pub(crate) trait Payload: Send {
     fn save(&self, to: &mut Saver) -> Result<()>;
 
+    fn as_any(&self) -> &dyn Any;
+
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
@@ -16,6 +18,10 @@ impl<T: Portable + Send + 'static> Payload for T {
     fn save(&self, to: &mut Saver) -> Result<()> {
         to.entry(const { &FunctionEntry::of::<T>(load::<T>) })?;
         Portable::save(self, to)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {

@@ -73,6 +73,11 @@ impl Partition {
         self.payload.is_some() || !self.route.is_empty()
     }
 
+    /// Returns the data that was pulled for it, if that is a `T`, and leaves it there.
+    pub(crate) fn payload<T: 'static>(&self) -> Option<&T> {
+        (**self.payload.as_ref()?).as_any().downcast_ref()
+    }
+
     /// Returns the data that was pulled for it, if that is a `T`.
     pub(crate) fn into_payload<T: 'static>(self) -> Option<T> {
         let payload = self.payload?.into_any().downcast().ok()?;

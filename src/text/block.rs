@@ -22,11 +22,11 @@ use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::counter::{BadRecord, BadRecords};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{changed, read_error};
+use crate::files::{Listed, changed, read_error};
 
 use super::delimiter::Delimiter;
-use super::input_file::Listed;
 use super::options::TextOptions;
 use super::source::TextInput;
 use super::split::Split;
@@ -53,7 +53,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Whole records. Each includes its delimiter, except a last record of the file that has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TextBlock<'a> {
+pub struct TextBlock<'a> {
     pub(crate) bytes: &'a [u8],
     /// Offset of the block in the (decompressed) file.
     pub(crate) offset: u64,
@@ -69,6 +69,7 @@ pub(super) struct TextBlockReader {
     listed: Option<Listed>,
     delimiter: Delimiter,
     max_line_bytes: usize,
+    bad: Option<BadRecords>,
     /// Start of the first of the consecutive splits that this reader has read.
     first: u64,
     /// End of the split: no record of it begins here or later.
@@ -174,6 +175,7 @@ impl TextBlockReader {
             listed: split.listed.clone(),
             delimiter: Delimiter::new(&options.delimiter),
             max_line_bytes: options.max_line_bytes,
+            bad: options.bad.clone(),
             first: split.start,
             end: 0,
             ahead_bytes: 0,
@@ -253,17 +255,13 @@ impl TextBlockReader {
         self.delimiter.bytes() == b"\n"
     }
 
-    /// Returns an error if the first record is one byte too long.
-    fn check_longest(&self, end: usize) -> Result<()> {
+    /// Returns `true` if the first record is one byte too long.
+    fn is_one_too_long(&self, end: usize) -> bool {
         let block = &self.buffer[self.start..end];
-        let is_one_too_long = self.ends_at_line_feeds()
+        self.ends_at_line_feeds()
             && block.len() == self.longest()
             && !block.ends_with(b"\r\n")
-            && memchr::memchr(b'\n', block) == Some(block.len() - 1);
-        match is_one_too_long {
-            true => Err(self.line_too_long(self.start)),
-            false => Ok(()),
-        }
+            && memchr::memchr(b'\n', block) == Some(block.len() - 1)
     }
 
     /// Returns the next records, or `None` after the last ones.
@@ -279,16 +277,35 @@ impl TextBlockReader {
         let mut searched = self.start;
         loop {
             if let Some(end) = self.block_end(searched) {
-                self.check_longest(end)?;
-                return Ok(Some(self.hand_out(end)));
+                if !self.is_one_too_long(end) {
+                    return Ok(Some(self.hand_out(end)));
+                }
+                self.skip_long_line(self.start)?;
+                self.start = end;
+                if self.done {
+                    return Ok(None);
+                }
+                searched = end;
+                continue;
             }
             if self.exhausted {
                 return self.last_block();
             }
             self.compact();
             searched = (self.filled + 1).saturating_sub(self.delimiter.bytes().len());
-            if self.filled == self.buffer.len() {
-                self.grow()?;
+            if self.filled == self.buffer.len() && !self.grow() {
+                self.skip_long_line(self.start)?;
+                self.skip_to_record(searched)?;
+                if self.done {
+                    // It stands within a line, so it must not go on with the next split.
+                    self.end = u64::MAX;
+                    return Ok(None);
+                }
+                if self.position(self.start) >= self.end {
+                    return Ok(None);
+                }
+                searched = self.start;
+                continue;
             }
             self.fill()?;
         }
@@ -336,7 +353,9 @@ impl TextBlockReader {
         }
         let last_record = self.delimiter.last_end(text, 0).unwrap_or(0);
         if text.len() - last_record > self.max_line_bytes {
-            return Err(self.line_too_long(self.start + last_record));
+            self.skip_long_line(self.start + last_record)?;
+            let end = self.start + last_record;
+            return Ok((last_record > 0).then(|| self.hand_out(end)));
         }
         Ok(Some(self.hand_out(self.filled)))
     }
@@ -380,7 +399,7 @@ impl TextBlockReader {
                 Ok(0) => {
                     self.exhausted = true;
                     let bytes = self.position(self.filled);
-                    if self.version.is_some_and(|version| bytes < version.bytes) {
+                    if self.version.is_some_and(|version| bytes < version.bytes()) {
                         return Err(changed(&self.path));
                     }
                 }
@@ -395,22 +414,36 @@ impl TextBlockReader {
         Ok(())
     }
 
-    /// Enlarges the buffer for a record that is longer than it.
-    fn grow(&mut self) -> Result<()> {
+    /// Enlarges the buffer for a record that is longer than it. Returns `false` if that is too long.
+    fn grow(&mut self) -> bool {
         let longest = self.longest();
         if self.buffer.len() >= longest {
-            return Err(self.line_too_long(0));
+            return false;
         }
         let bytes = self.buffer.len().saturating_mul(2).min(longest);
         self.buffer.resize(bytes, 0);
-        Ok(())
+        true
     }
 
-    fn line_too_long(&self, start: usize) -> Error {
-        Error::new(ErrorKind::LineTooLong {
-            path: self.path.to_path_buf(),
-            offset: self.position(start),
-            limit_bytes: self.max_line_bytes,
+    /// Records that the line at `start` is too long, or returns an error.
+    #[cold]
+    fn skip_long_line(&self, start: usize) -> Result<()> {
+        let offset = self.position(start);
+        let Some(bad) = &self.bad else {
+            return Err(Error::new(ErrorKind::LineTooLong {
+                path: self.path.to_path_buf(),
+                offset,
+                limit_bytes: self.max_line_bytes,
+            }));
+        };
+        let reason = format!(
+            "the line is longer than the limit of {} bytes",
+            self.max_line_bytes
+        );
+        bad.reject(BadRecord {
+            text: None,
+            is_line: self.ends_at_line_feeds(),
+            ..BadRecord::of_line(&self.path, offset, reason, b"")
         })
     }
 
@@ -454,8 +487,9 @@ impl TextBlockReader {
                 .max(self.filled.saturating_sub(kept))
                 .min(self.filled);
             self.compact();
-            if self.filled == self.buffer.len() {
-                self.grow()?;
+            if self.filled == self.buffer.len() && !self.grow() {
+                // Only a delimiter as long as the longest record could have filled the buffer.
+                return Err(Error::internal("a delimiter fills the buffer".to_owned()));
             }
         }
     }

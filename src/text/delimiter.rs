@@ -8,7 +8,7 @@ use memchr::memmem::{Finder, FinderRev};
 /// delimiter is also a suffix of it, occurrences never overlap, so each of them is a delimiter, wherever the search
 /// begins. Otherwise (`"\n\n"`, `"aa"`), the search must begin at the start of a record, so such a file is not split.
 #[derive(Clone, Debug)]
-pub(crate) struct Delimiter {
+pub struct Delimiter {
     finder: Finder<'static>,
     reverse_finder: FinderRev<'static>,
     overlaps_itself: bool,

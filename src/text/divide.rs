@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::error::Result;
+use crate::files::InputFile;
 
 use super::delimiter::Delimiter;
-use super::input_file::InputFile;
 use super::options::TextOptions;
+use super::planned::PlannedFile;
 use super::source::{is_plain, version_if_plain};
 use super::split::{Portion, Split};
+use super::split_reader::is_bad_file;
 use super::version::Version;
 
 /// Target number of portions. If there would be more, each becomes larger. The number does not depend on the cores of
@@ -97,7 +99,7 @@ impl SplitPlan<'_> {
     ///
     /// Inspects several files at the same time, because a file system may need a while to open one.
     fn inspect(&self, files: &[InputFile]) -> Vec<Result<bool>> {
-        let is_inspected = |file: &&InputFile| file.listed.is_some() && !self.is_small(file);
+        let is_inspected = |file: &&InputFile| file.is_remote() && !self.is_small(file);
         let files: Vec<_> = files.iter().filter(is_inspected).collect();
         let next = AtomicUsize::new(0);
         let inspect = || {
@@ -140,15 +142,24 @@ impl SplitPlan<'_> {
         } else if self.is_small(file) {
             self.pack(file);
         } else {
-            let version = match &file.listed {
-                None => version_if_plain(&file.path, self.options)?.map(Some),
-                Some(_) => {
-                    let is_plain = are_plain.next().transpose()?;
-                    is_plain.unwrap_or(false).then_some(None)
+            let version = match file.is_remote() {
+                false => self
+                    .read(version_if_plain(&file.path, self.options))?
+                    .map(Some),
+                true => {
+                    let is_plain = are_plain.next();
+                    let is_plain = is_plain.map(|is_plain| self.read(is_plain.map(Some)));
+                    is_plain
+                        .transpose()?
+                        .flatten()
+                        .unwrap_or(false)
+                        .then_some(None)
                 }
             };
             match version {
-                None if may_be_stream => self.push(Portion::Stream(file.into())),
+                None if may_be_stream && self.options.bad.is_none() => {
+                    self.push(Portion::Stream(file.into()));
+                }
                 Some(version) if file.bytes > self.split_bytes && self.can_cut => {
                     self.cut(file, version);
                 }
@@ -158,10 +169,18 @@ impl SplitPlan<'_> {
         Ok(())
     }
 
+    /// Returns what the start of a file shows. If bad files are skipped, the task that reads the file does so.
+    fn read<R>(&self, start: Result<Option<R>>) -> Result<Option<R>> {
+        match start {
+            Err(error) if self.options.bad.is_some() && is_bad_file(&error) => Ok(None),
+            start => start,
+        }
+    }
+
     /// Cuts a file into ranges whose sizes differ by at most one byte, and do not exceed the split size. The last range
     /// extends to the end of the file when it is read.
     fn cut(&mut self, file: &InputFile, version: Option<Version>) {
-        let bytes = version.map_or(file.bytes, |version| version.bytes);
+        let bytes = version.map_or(file.bytes, |version| version.bytes());
         let ranges = bytes.div_ceil(self.split_bytes).max(1);
         let boundary = |i: u64| (u128::from(bytes) * u128::from(i) / u128::from(ranges)) as u64;
         for i in 0..ranges {
@@ -172,8 +191,8 @@ impl SplitPlan<'_> {
                 end: if i + 1 == ranges { u64::MAX } else { end },
                 expected_bytes: end - start,
                 version,
-                planned: file.planned,
-                listed: file.listed.clone(),
+                planned: PlannedFile::of_file(file),
+                listed: file.as_listed(),
             }));
         }
     }

@@ -1,25 +1,26 @@
-//! Text as bytes: input files, byte ranges of them, blocks of whole records, and lines, words and fields.
+//! Text as bytes: byte ranges of files, blocks of whole records, and lines, words and fields.
 //!
 //! ```text
-//! paths, patterns ─discover─> InputFile ─plan─> Portion ──SplitReader──> TextBlock ─validate─> lines, words, fields
-//!                                                      └────TextPieces────┘
+//! InputFile ─plan─> Portion ──SplitReader──> TextBlock ─for_each_text─> lines, words, fields
+//!                      └────TextPieces────┘
 //! ```
 //!
-//! `walk` finds local files. `format` and `compression` recognise and decode their formats. `streams` and
-//! `version` ensure that parts of a file, or repeated reads of it, are of the same content.
+//! `format` and `compression` recognise and decode the formats of files. `streams` and `version` ensure that parts of a
+//! file, or repeated reads of it, are of the same content.
 //!
 //! A record is a part of a text that ends with the delimiter: a line, by default. This folder does not depend on how
 //! records are used.
 
 mod block;
 mod compression;
+#[cfg(feature = "csv")]
+mod csv_syntax;
 mod decimal;
 mod delimiter;
 mod divide;
 mod fields;
 mod format;
-mod input_file;
-mod inputs;
+mod line_number;
 mod lines;
 mod mask;
 #[cfg(feature = "regex")]
@@ -34,13 +35,14 @@ mod split_reader;
 mod streams;
 mod utf8;
 mod version;
-mod walk;
 mod words;
 
 pub(crate) use block::TextBlock;
+#[cfg(feature = "csv")]
+pub(crate) use csv_syntax::{CsvState, CsvSyntax};
 pub(crate) use delimiter::Delimiter;
 pub(crate) use divide::plan;
-pub(crate) use inputs::discover;
+pub(crate) use line_number::line_at;
 pub(crate) use lines::{count_lines, for_each_byte_line, for_each_line};
 #[cfg(feature = "regex")]
 pub(crate) use matching::TextRegex;
@@ -49,10 +51,13 @@ pub(crate) use pieces::{TextPiece, TextPieces};
 pub(crate) use search::{Needle, for_each_match};
 pub(crate) use split::{Portion, Split};
 pub(crate) use split_reader::SplitReader;
-pub(crate) use utf8::validate;
+pub(crate) use utf8::for_each_text;
 pub(crate) use words::{for_each_byte_word, for_each_word};
 
+#[cfg(feature = "csv")]
+pub(crate) use fields::field_names;
 pub(crate) use fields::{Fields, TextKind};
 pub use fields::{FieldsError, parse_fields};
-pub use inputs::IntoInputs;
 pub use options::InvalidUtf8;
+#[cfg(feature = "csv")]
+pub(crate) use source::is_plain_file;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::counter::BadRecords;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::FileSystems;
 
@@ -55,6 +56,8 @@ pub(crate) struct TextOptions {
     /// Target size of the byte ranges of large files and of the packs of small ones, in bytes. By default, derived from
     /// the input.
     pub(crate) split_bytes: Option<u64>,
+    /// Takes lines and files that cannot be read.
+    pub(crate) bad: Option<BadRecords>,
     /// The file systems of the inputs. They are serialised separately.
     #[serde(skip)]
     pub(crate) file_systems: FileSystems,
@@ -69,6 +72,7 @@ impl Default for TextOptions {
             skips_header: false,
             is_text: true,
             split_bytes: None,
+            bad: None,
             file_systems: FileSystems::default(),
         }
     }

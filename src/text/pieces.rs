@@ -48,7 +48,12 @@ impl TextPieces {
     }
 
     fn open_sized(split: &Split, options: &TextOptions, piece_bytes: usize) -> Result<Self> {
-        let reader = TextBlockReader::open_stream(split, options, piece_bytes)?;
+        // What this thread skips would belong to no task.
+        let options = TextOptions {
+            bad: None,
+            ..options.clone()
+        };
+        let reader = TextBlockReader::open_stream(split, &options, piece_bytes)?;
         Ok(Self { reader })
     }
 

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::version::modified;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{FileState, InputFile};
 use crate::storage::file;
 
 const SECOND: i64 = 1_000_000_000;
@@ -27,8 +27,16 @@ impl PlannedFile {
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             bytes: metadata.len(),
-            modified: modified(metadata),
+            modified: FileState::of(metadata).modified,
         }
+    }
+
+    /// Returns the state of a local file that is no stream.
+    pub(super) fn of_file(file: &InputFile) -> Option<Self> {
+        let FileState {
+            bytes, modified, ..
+        } = file.local_state()?;
+        Some(Self { bytes, modified })
     }
 
     /// Checks that the file at `path` on this machine is the same. If it `may_grow`, a longer one passes, whose first

@@ -9,12 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, Result};
-use crate::files::{FileReader, RemoteReader, changed, local_path, read_error};
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::{FileReader, InputFile, Listed, RemoteReader, changed, local_path, read_error};
 
 use super::compression::Decompressor;
 use super::format::{Format, HEAD_BYTES, check_text};
-use super::input_file::Listed;
 use super::options::TextOptions;
 use super::split::Split;
 use super::version::Version;
@@ -142,6 +141,18 @@ pub(super) fn is_plain(whole: &Split, options: &TextOptions) -> Result<bool> {
     has_plain_head(&input, path, options)
 }
 
+/// Inspects the start of a file. Returns whether it is plain.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read or has an unsupported format.
+#[cfg(feature = "csv")]
+pub(crate) fn is_plain_file(file: &InputFile) -> Result<bool> {
+    let head = file.open_raw(0..HEAD_BYTES as u64)?;
+    let input = Peeked::new(head).map_err(|source| read_error(&file.path, None, source))?;
+    has_plain_head(&input, &file.path, &TextOptions::default())
+}
+
 fn has_plain_head<R: Read>(input: &Peeked<R>, path: &Path, options: &TextOptions) -> Result<bool> {
     let is_plain = Format::of(input.head(), path)? == Format::Plain;
     if is_plain {
@@ -163,6 +174,16 @@ impl TextInput {
     /// Returns the text of an open local file, from its start.
     pub(super) fn of(file: File, path: &Path, options: &TextOptions) -> Result<Self> {
         Self::of_raw(RawInput::new(FileReader::Local(file)), path, options)
+    }
+
+    /// Returns the content of a file, decompressed if necessary. It need not be text.
+    fn of_input(file: &InputFile) -> Result<Self> {
+        let input = FileReader::Part(Box::new(file.open_raw(0..u64::MAX)?));
+        let options = TextOptions {
+            is_text: false,
+            ..TextOptions::default()
+        };
+        Self::of_raw(RawInput::new(input), &file.path, &options)
     }
 
     fn of_raw(input: RawInput, path: &Path, options: &TextOptions) -> Result<Self> {
@@ -260,6 +281,85 @@ impl Read for TextInput {
             Self::Plain(input) => input.read(out),
             Self::Compressed { decoder, .. } => decoder.read(out),
         }
+    }
+}
+
+impl InputFile {
+    /// Opens the file for reading all of its content, decompressed if necessary.
+    ///
+    /// The formats are those of [`read_text`](crate::read_text), recognised by the content of the file. The content need
+    /// not be text. The file must not have changed since it was found, see [`open`](InputFile::open).
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`open`](InputFile::open), and
+    /// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat) for archives and for formats of records. The reader
+    /// returns errors about damaged content, with the path.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Read;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("text");
+    /// std::fs::write(&path, "short")?; // or what `gzip`, `zstd`, `bzip2` and `xz` write
+    /// let files = holdall::Context::default().find_files(&path)?;
+    /// let mut text = String::new();
+    /// files[0].open_decoded()?.read_to_string(&mut text)?;
+    /// assert_eq!(text, "short");
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn open_decoded(&self) -> Result<impl Read + Send + use<>> {
+        Ok(DecodedReader {
+            input: TextInput::of_input(self)?,
+            path: Arc::clone(&self.path),
+        })
+    }
+}
+
+impl InputFile {
+    /// Reads all of the content, decompressed if necessary. See [`open_decoded`](InputFile::open_decoded).
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`open_decoded`](InputFile::open_decoded) and its reader.
+    pub fn read(&self) -> Result<Vec<u8>> {
+        let mut content = Vec::with_capacity(usize::try_from(self.bytes()).unwrap_or(0));
+        self.open_decoded()?.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    /// Reads all of the content as text, decompressed if necessary. Drops a UTF-8 byte order mark at the start.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`read`](InputFile::read), and [`InvalidUtf8`](crate::ErrorKind::InvalidUtf8) if the
+    /// content is not UTF-8.
+    pub fn read_text(&self) -> Result<String> {
+        let text = String::from_utf8(self.read()?).map_err(|error| {
+            Error::new(ErrorKind::InvalidUtf8 {
+                path: self.path().to_owned(),
+                offset: error.utf8_error().valid_up_to() as u64,
+            })
+        })?;
+        Ok(match text.strip_prefix('\u{feff}') {
+            Some(rest) => rest.to_owned(),
+            None => text,
+        })
+    }
+}
+
+/// Reads the content of a file. Its errors name the path.
+struct DecodedReader {
+    input: TextInput,
+    path: Arc<Path>,
+}
+
+impl Read for DecodedReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(out);
+        read.map_err(|error| read_error(&self.path, None, error).into())
     }
 }
 

@@ -8,9 +8,8 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, plain};
-use crate::files::local_path;
+use crate::files::{InputFile, Listed, local_path};
 
-use super::input_file::{InputFile, Listed};
 use super::planned::PlannedFile;
 use super::version::Version;
 
@@ -103,8 +102,8 @@ impl Portion {
 impl From<&InputFile> for Split {
     fn from(file: &InputFile) -> Self {
         Self {
-            listed: file.listed.clone(),
-            planned: file.planned,
+            listed: file.as_listed(),
+            planned: PlannedFile::of_file(file),
             ..Self::whole(&file.path, file.bytes)
         }
     }

@@ -7,7 +7,8 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
-use crate::error::Result;
+use crate::counter::BadRecord;
+use crate::error::{Error, ErrorKind, Result};
 
 use super::block::{BLOCK_BYTES, TextBlock, TextBlockReader};
 use super::options::TextOptions;
@@ -54,13 +55,24 @@ impl SplitReader {
         let here;
         let split = match self.is_elsewhere {
             false => split,
-            true => {
-                here = split.on_other_machine()?;
-                &here
-            }
+            true => match split.on_other_machine() {
+                Ok(split) => {
+                    here = split;
+                    &here
+                }
+                Err(error) => return skip(error, split, options),
+            },
         };
-        let mut reader = TextBlockReader::open(split, options, BLOCK_BYTES, self.last.take())?;
-        let flow = push_blocks(&mut reader, count_read, on_block)?;
+        let mut reader = match TextBlockReader::open(split, options, BLOCK_BYTES, self.last.take())
+        {
+            Ok(reader) => reader,
+            Err(error) => return skip(error, split, options),
+        };
+        let flow = match push_blocks(&mut reader, count_read, on_block) {
+            Ok(flow) => flow,
+            Err(Unread::File(error)) => return skip(error, split, options),
+            Err(Unread::Block(error)) => return Err(error),
+        };
         if flow.is_break() {
             reader.pause();
         }
@@ -70,14 +82,46 @@ impl SplitReader {
     }
 }
 
+/// Skips the rest of a file that cannot be read, if bad files are skipped.
+#[cold]
+fn skip(error: Error, split: &Split, options: &TextOptions) -> Result<ControlFlow<()>> {
+    match &options.bad {
+        Some(bad) if is_bad_file(&error) => {
+            bad.reject(BadRecord::of_file(&split.path, error.to_string()))?;
+            Ok(ControlFlow::Continue(()))
+        }
+        _ => Err(error),
+    }
+}
+
+/// Returns whether an error is that of a single file.
+pub(super) fn is_bad_file(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Io { .. }
+            | ErrorKind::InputChanged { .. }
+            | ErrorKind::InputDiffers { .. }
+            | ErrorKind::UnsupportedFormat { .. }
+            | ErrorKind::LineTooLong { .. }
+    )
+}
+
+/// Why a split was not read to its end.
+enum Unread {
+    /// The file could not be read.
+    File(Error),
+    /// A block could not be processed.
+    Block(Error),
+}
+
 fn push_blocks(
     reader: &mut TextBlockReader,
     count_read: &impl Fn(u64),
     on_block: &mut impl FnMut(TextBlock<'_>) -> Result<ControlFlow<()>>,
-) -> Result<ControlFlow<()>> {
+) -> Result<ControlFlow<()>, Unread> {
     loop {
-        let flow = match reader.next_block()? {
-            Some(block) => Some(on_block(block)?),
+        let flow = match reader.next_block().map_err(Unread::File)? {
+            Some(block) => Some(on_block(block).map_err(Unread::Block)?),
             None => None,
         };
         count_read(reader.count_input_bytes());

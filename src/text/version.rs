@@ -4,22 +4,22 @@
 //! meantime is common and harmless: the parts are unchanged, and the last one is read to the new end. Any other change
 //! could lose or duplicate lines.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::FileState;
+
 /// Number of bytes at the start, and before the previous end, that are compared to verify that a file has only grown.
 const END_BYTES: u64 = 4 << 10;
 
-/// State of a file.
+/// State of a file that is read in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Version {
-    /// Device and inode, if they can be compared. Another file with the same name has others.
-    file: Option<(u64, u64)>,
-    pub(super) bytes: u64,
-    /// Modification time in nanoseconds.
-    modified: i64,
+    state: FileState,
+    /// Whether this is another machine than the one that has split the file, so that device and inode may differ.
+    is_elsewhere: bool,
     /// Checksum of the first and last bytes.
     ends: u32,
 }
@@ -27,30 +27,37 @@ pub(super) struct Version {
 impl Version {
     /// Returns the current state.
     pub(super) fn of(file: &mut File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
+        let state = FileState::of(&file.metadata()?);
+        let ends = checksum_of_ends(file, state.bytes)?;
         Ok(Self {
-            file: Some(identity(&metadata)),
-            bytes: metadata.len(),
-            modified: modified(&metadata),
-            ends: checksum_of_ends(file, metadata.len())?,
+            state,
+            is_elsewhere: false,
+            ends,
         })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.state.bytes
     }
 
     /// Returns the state for a machine on which the file has another device and inode.
     pub(super) fn of_other_machine(self) -> Self {
-        Self { file: None, ..self }
+        Self {
+            is_elsewhere: true,
+            ..self
+        }
     }
 
     /// Returns `true` if `file` is the same file and has at most grown. This is a cheap check, which does not compare
     /// the whole content. The position of `file` is unspecified afterwards.
     pub(super) fn is_prefix_of(&self, file: &mut File) -> io::Result<bool> {
-        let metadata = file.metadata()?;
-        let is_other = self.file.is_some_and(|file| file != identity(&metadata));
-        if is_other || metadata.len() < self.bytes {
+        let state = FileState::of(&file.metadata()?);
+        let is_other = !self.is_elsewhere && state.file != self.state.file;
+        if is_other || state.bytes < self.state.bytes {
             return Ok(false);
         }
-        let is_untouched = metadata.len() == self.bytes && modified(&metadata) == self.modified;
-        Ok(is_untouched || checksum_of_ends(file, self.bytes)? == self.ends)
+        let is_untouched = state.bytes == self.state.bytes && state.modified == self.state.modified;
+        Ok(is_untouched || checksum_of_ends(file, self.state.bytes)? == self.ends)
     }
 }
 
@@ -63,26 +70,6 @@ fn checksum_of_ends(file: &mut File, bytes: u64) -> io::Result<u32> {
         file.by_ref().take(len).read_to_end(&mut ends)?;
     }
     Ok(crc32fast::hash(&ends))
-}
-
-#[cfg(unix)]
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.dev(), metadata.ino())
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Metadata) -> (u64, u64) {
-    (0, 0)
-}
-
-pub(super) fn modified(metadata: &Metadata) -> i64 {
-    use std::time::UNIX_EPOCH;
-    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
-    match modified.duration_since(UNIX_EPOCH) {
-        Ok(after) => after.as_nanos() as i64,
-        Err(before) => -(before.duration().as_nanos() as i64),
-    }
 }
 
 #[cfg(test)]

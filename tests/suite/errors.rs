@@ -798,7 +798,7 @@ fn an_error_in_a_closure_over_lines_names_file_and_byte() {
         let expected = |place: String| {
             let path = bad.display();
             format!(
-                "a closure panicked in {place} (stage 1, partition 0, {path} byte 15): on purpose"
+                "a closure panicked in {place} (stage 1, partition 0, {path} line 3 byte 15): on purpose"
             )
         };
         let (line, filtered) = (line!(), lines.clone().filter(is_bad));

@@ -306,7 +306,7 @@ fn sum_by_key_sums() {
     let wrong = files.write("wrong.csv", "a,1\nb\n");
     let message = failure("sum_by_key", [wrong.to_str().unwrap()]);
     assert!(message.contains("field 2 is missing"), "{message}");
-    assert!(message.contains("wrong.csv byte 4"), "{message}");
+    assert!(message.contains("wrong.csv line 2 byte 4"), "{message}");
 }
 
 #[test]

@@ -774,7 +774,7 @@ fn bytes_need_not_be_text_unless_they_are_parsed() {
             .expect_err("no text");
         assert!(matches!(error.kind(), ErrorKind::Closure { .. }), "{error}");
         assert!(
-            error.to_string().contains("byte 4): invalid utf-8"),
+            error.to_string().contains("line 2 byte 4): invalid utf-8"),
             "{error}"
         );
     });

@@ -1,15 +1,16 @@
-//! Files of records of a fixed length, as bytes: read in parts of a file, and written to a directory.
+//! Files of records of a fixed length, as bytes: read in parts of a file, and written to a directory, on any file system
+//! of the context.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use holdall::files::{FinishedFile, InputFile, NewOutput, OutputFile, OutputOptions, OutputWriter};
 use holdall::{
-    Attempt, Bag, BoxError, Context, PartitionWriter, Pipeline, Reading, Result, Sink, Source,
+    Attempt, Bag, BoxError, Context, IntoInputs, PartitionWriter, Pipeline, Reading, Result, Sink,
+    Source,
 };
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 
 /// Maximum number of bytes that are read at once.
 const BLOCK_BYTES: usize = 64 << 10;
@@ -20,23 +21,23 @@ const BLOCK_BYTES: usize = 64 << 10;
 ///
 /// Returns an error if a file is missing, or if its length is not a multiple of `record_bytes`.
 #[track_caller]
-pub fn read_fixed_length(
+pub fn read_fixed_length<I: IntoInputs>(
     context: &Context,
-    paths: Vec<PathBuf>,
+    inputs: I,
     record_bytes: usize,
     split_records: u64,
-) -> Result<Bag<[u8], impl Pipeline<Out = [u8]> + use<>>> {
+) -> Result<Bag<[u8], impl Pipeline<Out = [u8]> + use<I>>> {
     context.from_source(FixedLength {
-        paths,
+        files: context.find_files(inputs)?,
         record_bytes,
         split_records,
     })
 }
 
-/// Files of records that all have `record_bytes` bytes.
+/// Files of records that all have `record_bytes` bytes. A record of `ff` bytes only is an error.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FixedLength {
-    paths: Vec<PathBuf>,
+    files: Vec<InputFile>,
     record_bytes: usize,
     split_records: u64,
 }
@@ -44,7 +45,7 @@ pub struct FixedLength {
 /// Consecutive records of a file.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Span {
-    path: PathBuf,
+    file: InputFile,
     /// Number of the first record, from 0.
     first: u64,
     records: u64,
@@ -56,10 +57,10 @@ impl Source for FixedLength {
 
     fn splits(&self) -> Result<Vec<Span>, BoxError> {
         let mut splits = Vec::new();
-        for path in &self.paths {
-            let (bytes, each) = (fs::metadata(path)?.len(), self.record_bytes as u64);
+        for file in &self.files {
+            let (bytes, each) = (file.bytes(), self.record_bytes as u64);
             if !bytes.is_multiple_of(each) {
-                let path = path.display();
+                let path = file.path().display();
                 return Err(format!("{path} has {bytes} bytes, not a multiple of {each}").into());
             }
             let records = bytes / each;
@@ -67,7 +68,7 @@ impl Source for FixedLength {
                 (0..records)
                     .step_by(self.split_records as usize)
                     .map(|first| Span {
-                        path: path.clone(),
+                        file: file.clone(),
                         first,
                         records: self.split_records.min(records - first),
                     }),
@@ -82,12 +83,12 @@ impl Source for FixedLength {
         reading: &Reading<'_>,
         mut emit: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), BoxError> {
-        reading.set_file(&split.path);
+        reading.set_file(split.file.path());
         reading.set_record(split.first + 1);
         let mut offset = split.first * self.record_bytes as u64;
         reading.set_offset(offset);
-        let mut file = File::open(&split.path)?;
-        file.seek(SeekFrom::Start(offset))?;
+        let end = offset + split.records * self.record_bytes as u64;
+        let mut file = split.file.open(offset..end)?;
         let at_once = (BLOCK_BYTES / self.record_bytes).max(1) as u64;
         let mut block = Vec::new();
         let mut left = split.records;
@@ -99,6 +100,11 @@ impl Source for FixedLength {
             reading.count_bytes(block.len() as u64);
             for record in block.chunks(self.record_bytes) {
                 reading.set_offset(offset);
+                if record.iter().all(|byte| *byte == u8::MAX) {
+                    return Err(
+                        io::Error::new(io::ErrorKind::InvalidData, "an erased record").into(),
+                    );
+                }
                 if emit(record).is_break() {
                     return Ok(());
                 }
@@ -113,7 +119,7 @@ impl Source for FixedLength {
     }
 
     fn detail(&self) -> String {
-        format!("{} files", self.paths.len())
+        format!("{} files", self.files.len())
     }
 
     fn bytes(&self, split: &Span) -> Option<u64> {
@@ -121,13 +127,11 @@ impl Source for FixedLength {
     }
 }
 
-/// Writes a directory with a file for each partition. Returns the number of records.
+/// Writes a directory with a file for each partition. Returns the number of records, and the files.
 #[derive(Debug)]
 pub struct FixedLengthSink {
-    directory: PathBuf,
+    output: NewOutput,
     record_bytes: usize,
-    /// Deleted when it is dropped.
-    unfinished: TempDir,
 }
 
 impl FixedLengthSink {
@@ -135,36 +139,33 @@ impl FixedLengthSink {
     ///
     /// # Errors
     ///
-    /// Returns an error if a temporary directory beside it cannot be created.
-    pub fn new(directory: &Path, record_bytes: usize) -> Result<Self> {
-        let parent = directory.parent().unwrap_or(directory);
+    /// Returns an error if it exists, or if the file system fails.
+    pub fn new(
+        context: &Context,
+        directory: impl AsRef<Path>,
+        record_bytes: usize,
+    ) -> Result<Self> {
         Ok(Self {
-            directory: directory.to_owned(),
+            output: context.begin_output(directory, &OutputOptions::default())?,
             record_bytes,
-            unfinished: tempfile::Builder::new()
-                .prefix(".unfinished-")
-                .tempdir_in(parent)?,
         })
     }
 }
 
 impl Sink<[u8]> for FixedLengthSink {
     type Writer = FixedLengthWriter;
-    type Output = u64;
+    type Output = (u64, Vec<PathBuf>);
 
-    fn begin(&mut self, _partitions: Option<usize>) -> Result<FixedLengthWriter, BoxError> {
+    fn begin(&mut self, partitions: Option<usize>) -> Result<FixedLengthWriter, BoxError> {
         Ok(FixedLengthWriter {
-            directory: self.unfinished.path().to_owned(),
+            output: self.output.writer("bin", partitions)?,
             record_bytes: self.record_bytes,
         })
     }
 
-    fn commit(self, parts: Vec<(PathBuf, u64)>) -> Result<u64, BoxError> {
-        fs::create_dir(&self.directory)?;
-        for (number, (path, _)) in parts.iter().enumerate() {
-            fs::rename(path, self.directory.join(format!("{number:05}")))?;
-        }
-        Ok(parts.iter().map(|(_, records)| records).sum())
+    fn commit(self, parts: Vec<(FinishedFile, u64)>) -> Result<Self::Output, BoxError> {
+        let (files, records): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        Ok((records.iter().sum(), self.output.commit(files)?))
     }
 
     fn name(&self) -> &'static str {
@@ -175,21 +176,20 @@ impl Sink<[u8]> for FixedLengthSink {
 /// Writes the partitions of a [`FixedLengthSink`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FixedLengthWriter {
-    directory: PathBuf,
+    output: OutputWriter,
     record_bytes: usize,
 }
 
 impl PartitionWriter<[u8]> for FixedLengthWriter {
-    type Open = (PathBuf, BufWriter<File>, u64);
-    type Part = (PathBuf, u64);
+    type Open = (OutputFile, u64);
+    type Part = (FinishedFile, u64);
 
     fn open(&self, attempt: &Attempt) -> Result<Self::Open, BoxError> {
-        let path = self.directory.join(attempt.name());
-        let file = File::create_new(&path)?;
-        Ok((path, BufWriter::new(file), 0))
+        let file = self.output.create(attempt.partition(), attempt.name())?;
+        Ok((file, 0))
     }
 
-    fn write(&self, (_, file, records): &mut Self::Open, record: &[u8]) -> Result<(), BoxError> {
+    fn write(&self, (file, records): &mut Self::Open, record: &[u8]) -> Result<(), BoxError> {
         if record.len() != self.record_bytes {
             let (bytes, expected) = (record.len(), self.record_bytes);
             return Err(format!("a record has {bytes} bytes, not {expected}").into());
@@ -199,8 +199,7 @@ impl PartitionWriter<[u8]> for FixedLengthWriter {
         Ok(())
     }
 
-    fn finish(&self, (path, mut file, records): Self::Open) -> Result<Self::Part, BoxError> {
-        file.flush()?;
-        Ok((path, records))
+    fn finish(&self, (file, records): Self::Open) -> Result<Self::Part, BoxError> {
+        Ok((file.finish()?, records))
     }
 }

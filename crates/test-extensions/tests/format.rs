@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdall::events::Event;
 use holdall::executor::{RemoteExecutor, Report, Stage, TaskSpec, Tasks, Worker};
-use holdall::{Context, ErrorKind, Executor, Result, StageOutput};
+use holdall::files::OutputOptions;
+use holdall::{BadRecords, Context, ErrorKind, Executor, Result, StageOutput};
 use holdall_test_extensions::{FixedLengthSink, Recorder, read_fixed_length};
 
 /// Entry point of worker processes.
@@ -142,11 +143,11 @@ fn an_error_of_the_source_has_its_place_and_cause() {
     let directory = tempfile::tempdir().expect("a directory");
     on_every_executor(|context, _| {
         let paths = write_numbers(directory.path(), &[100, 100_000]);
+        let mut content = fs::read(&paths[1]).expect("a file");
+        content[4 * 60_000..4 * 60_001].fill(0xff);
+        fs::write(&paths[1], content).expect("a file");
         let records = read_fixed_length(context, paths.clone(), 4, 50_000).expect("files");
-        let file = fs::File::options().write(true).open(&paths[1]);
-        file.and_then(|file| file.set_len(4 * 60_000))
-            .expect("a file");
-        let error = records.count().expect_err("the file is shorter");
+        let error = records.count().expect_err("a record is erased");
         assert!(matches!(error.kind(), ErrorKind::Read { .. }), "{error:?}");
         assert!(error.is_io(), "{error:?}");
         let place = error.context().expect("a place");
@@ -157,22 +158,37 @@ fn an_error_of_the_source_has_its_place_and_cause() {
         );
         assert_eq!((place.stage, place.partition), (Some(1), Some(2)));
         assert_eq!(place.path.as_deref(), Some(&*paths[1]));
-        // The block that could not be read begins with this record.
-        assert_eq!(place.record, Some(50_001));
+        assert_eq!(
+            (place.record, place.offset),
+            (Some(60_001), Some(4 * 60_000))
+        );
         let text = error.to_string();
         assert!(
             text.starts_with("cannot read records in read_fixed_length at "),
             "{text}"
         );
 
+        // Errors of the library stay what they are.
+        let file = fs::File::options().write(true).open(&paths[1]);
+        file.and_then(|file| file.set_len(4 * 60_000))
+            .expect("a file");
+        let error = records.count().expect_err("the file is shorter");
+        assert!(
+            matches!(error.kind(), ErrorKind::InputChanged { path, .. } if *path == paths[1]),
+            "{error:?}"
+        );
         fs::remove_file(&paths[0]).expect("a file");
         let error = records.count().expect_err("a file is missing");
-        assert!(error.is_io(), "{error:?}");
-        assert_eq!(error.context().and_then(|place| place.partition), Some(0));
+        assert!(
+            matches!(error.kind(), ErrorKind::Io { path, .. } if *path == paths[0]),
+            "{error:?}"
+        );
         let error = read_fixed_length(context, paths, 4, 50_000).err();
         let error = error.expect("a file is missing");
-        assert!(matches!(error.kind(), ErrorKind::Read { .. }), "{error:?}");
-        assert!(error.is_io(), "{error:?}");
+        assert!(
+            matches!(error.kind(), ErrorKind::NoInput { .. }),
+            "{error:?}"
+        );
     });
     let odd = directory.path().join("odd");
     fs::write(&odd, [0; 7]).expect("room for a file");
@@ -191,26 +207,28 @@ fn what_is_written_is_what_is_read() {
     let output = directory.path().join("output");
     on_every_executor(|context, recorder| {
         let records = read_fixed_length(context, paths.clone(), 4, 3_000).expect("files");
-        let sink = FixedLengthSink::new(&output, 4).expect("a directory");
+        let sink = FixedLengthSink::new(context, &output, 4).expect("a directory");
         let even = records.filter(|record| number(record).is_multiple_of(2));
-        assert_eq!(even.write(sink).expect("an output"), 10_000);
+        let (count, files) = even.write(sink).expect("an output");
+        assert_eq!((count, files.len()), (10_000, 7));
         let action = recorder.take().into_iter().find_map(|event| match event {
             Event::JobStarted { action, .. } => Some(action),
             _ => None,
         });
         assert_eq!(action, Some("write_fixed_length"));
 
-        let files = (0..7).map(|number| output.join(format!("{number:05}")));
-        let back = read_fixed_length(context, files.collect(), 4, 100_000).expect("files");
+        let expected = (0..7).map(|number| output.join(format!("part-{number:05}.bin")));
+        assert!(expected.eq(files));
+        let back = read_fixed_length(context, &output, 4, 100_000).expect("files");
         assert_eq!(back.partitions(), Some(7));
         let numbers = back.map(number).collect().expect("numbers");
         assert!(numbers.into_iter().eq((0..20_000).step_by(2)));
 
-        // It is refused by `commit`, and nothing is left of the attempt.
-        let sink = FixedLengthSink::new(&output, 4).expect("a directory");
-        let error = even.write(sink).expect_err("it exists");
-        assert!(matches!(error.kind(), ErrorKind::Write { .. }), "{error:?}");
-        assert!(error.is_io(), "{error:?}");
+        let error = FixedLengthSink::new(context, &output, 4).expect_err("it exists");
+        assert!(
+            matches!(error.kind(), ErrorKind::OutputExists { .. }),
+            "{error:?}"
+        );
         fs::remove_dir_all(&output).expect("a directory");
         assert_eq!(names(directory.path()), ["numbers-0"]);
     });
@@ -223,7 +241,7 @@ fn a_failed_output_leaves_nothing() {
     let output = directory.path().join("output");
     on_every_executor(|context, _| {
         let records = read_fixed_length(context, paths.clone(), 4, 3_000).expect("files");
-        let sink = FixedLengthSink::new(&output, 5).expect("a directory");
+        let sink = FixedLengthSink::new(context, &output, 5).expect("a directory");
         let error = records.write(sink).expect_err("4 bytes are not 5");
         assert!(matches!(error.kind(), ErrorKind::Write { .. }), "{error:?}");
         let place = error.context().expect("a place");
@@ -281,14 +299,51 @@ fn repeated_attempts_do_not_show_in_the_output() {
         .build()
         .expect("the settings are right");
     let records = read_fixed_length(&context, paths.clone(), 4, 3_000).expect("files");
-    let sink = FixedLengthSink::new(&output, 4).expect("a directory");
-    assert_eq!(records.write(sink).expect("an output"), 20_000);
+    let sink = FixedLengthSink::new(&context, &output, 4).expect("a directory");
+    assert_eq!(records.write(sink).expect("an output").0, 20_000);
     assert_eq!(names(&output).len(), 7);
     let written = names(&output)
         .into_iter()
         .flat_map(|name| fs::read(output.join(name)).expect("a file"));
     assert!(written.eq(fs::read(&paths[0]).expect("a file")));
     assert_eq!(names(directory.path()), ["numbers-0", "output"]);
+}
+
+#[test]
+fn repeated_attempts_do_not_show_in_bad_records() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let paths = write_numbers(directory.path(), &[20_000]);
+    let builder = Context::builder().remote_executor(Thrice::default());
+    let context = builder
+        .progress(false)
+        .build()
+        .expect("the settings are right");
+    let kept = directory.path().join("kept");
+    let output = context.begin_output(&kept, &OutputOptions::default());
+    let bad = BadRecords::new("odd numbers").limit(10_000);
+    let bad = bad.quarantine(output.expect("room")).expect("an output");
+    let records = read_fixed_length(&context, paths, 4, 3_000).expect("files");
+    let even = records.map(number).map(|number| match number % 2 {
+        0 => Ok(number),
+        _ => Err(format!("{number} is odd")),
+    });
+    assert_eq!(even.ok_or_skip(&bad).count().expect("numbers"), 10_000);
+    assert_eq!(bad.count(), 10_000);
+    assert_eq!(bad.samples()[0].record, Some(2));
+    let files = bad.finish().expect("an output");
+    assert_eq!(files.len(), 7);
+    let lines = context.read_text(&kept).and_then(|lines| lines.collect());
+    let lines = lines.expect("a text");
+    let odd = (1..20_000)
+        .step_by(2)
+        .map(|n| format!("\t{}\t{n} is odd\t", 4 * n));
+    assert!(
+        lines
+            .iter()
+            .zip(odd)
+            .all(|(line, odd)| line.ends_with(&odd))
+    );
+    assert_eq!(lines.len(), 10_000);
 }
 
 /// Returns the names in a directory, sorted.

@@ -36,6 +36,8 @@ mod take_sample;
 mod top;
 mod try_fold;
 mod write;
+#[cfg(any(feature = "csv", feature = "json"))]
+mod write_format;
 mod write_text;
 
 pub(crate) use collect::{Collect, HasAny};
@@ -51,8 +53,10 @@ pub(crate) use top::Top;
 pub(crate) use try_fold::TryFold;
 pub use write::{Attempt, PartitionWriter, Sink};
 pub(crate) use write::{WriteAction, write_failed};
+#[cfg(any(feature = "csv", feature = "json"))]
+pub(crate) use write_format::{RecordFormat, WriteFormat};
 pub use write_text::WriteLine;
-pub(crate) use write_text::{WriteText, part_digits, part_name};
+pub(crate) use write_text::WriteText;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,9 @@
 //! `write`: writes each partition in a format that another crate defines.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::ops::ControlFlow;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{BoxError, Error, ErrorContext, ErrorKind, Result};
+use crate::files::attempt_name;
 use crate::pipeline::{Action, Data, Pipeline, Record};
 use crate::portable::portable;
 use crate::task::{Partition, Site, Task};
@@ -180,14 +177,8 @@ pub struct Attempt {
 
 impl Attempt {
     fn new(partition: usize) -> Self {
-        /// Random, because processes of several machines may have the same number.
-        static NEXT: LazyLock<AtomicU64> =
-            LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(std::process::id())));
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self {
-            partition,
-            name: format!("{}-{number}", std::process::id()),
-        }
+        let name = attempt_name();
+        Self { partition, name }
     }
 
     /// Returns the number of the partition, from 0.

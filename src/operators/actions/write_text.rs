@@ -2,18 +2,15 @@
 
 use std::any::Any;
 use std::fmt::Display;
-use std::io::{self, BufWriter, IntoInnerError, Write};
+use std::io::{self, Write};
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
 use super::write::{Attempt, PartitionWriter};
 use crate::error::{BoxError, Result};
-use crate::files::{OutputWriter, PendingFile, Token};
+use crate::files::{FinishedFile, OutputFile, OutputWriter};
 use crate::pipeline::Record;
-use crate::storage::file::Uninterrupted;
-
-const BUFFER_BYTES: usize = 64 << 10;
 
 /// A record that [`write_text`](crate::Bag::write_text) can write as a line.
 ///
@@ -103,83 +100,31 @@ impl WriteLine<OwnedBytes> for Vec<u8> {
 #[serde(bound = "")]
 pub(crate) struct WriteText<Form> {
     pub(crate) output: OutputWriter,
-    /// Number of digits in the names of the files.
-    pub(crate) digits: usize,
     pub(crate) form: PhantomData<fn() -> Form>,
 }
 
-/// Returns the name of the file of a partition.
-pub(crate) fn part_name(partition: usize, digits: usize) -> String {
-    format!("part-{partition:0digits$}")
-}
-
-/// Returns the number of digits in the names of the files. The order of the names must be the order of the partitions.
-/// If their number is unknown, that takes more digits.
-pub(crate) fn part_digits(partitions: Option<usize>) -> usize {
-    match partitions {
-        Some(partitions) if partitions <= 100_000 => 5,
-        _ => 10,
-    }
-}
-
-/// A file of text that is being written.
-pub(crate) struct TextFile {
-    name: String,
-    text: BufWriter<Counted>,
-    records: u64,
-}
-
-/// A file that counts the bytes that are written to it.
-struct Counted {
-    file: Box<dyn PendingFile>,
-    bytes: u64,
-}
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = Uninterrupted(&mut *self.file).write(bytes)?;
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl<T: WriteLine<Form> + ?Sized, Form: 'static> PartitionWriter<T> for WriteText<Form> {
-    type Open = TextFile;
-    /// Number of records, and of bytes, and the file.
-    type Part = (u64, u64, Token);
+    /// The file, and the number of records in it.
+    type Open = (OutputFile, u64);
+    type Part = (FinishedFile, u64);
 
-    fn open(&self, attempt: &Attempt) -> Result<TextFile, BoxError> {
-        let name = part_name(attempt.partition(), self.digits);
-        let file = self.output.create(&name, attempt.name())?;
-        Ok(TextFile {
-            name,
-            text: BufWriter::with_capacity(BUFFER_BYTES, Counted { file, bytes: 0 }),
-            records: 0,
-        })
+    fn open(&self, attempt: &Attempt) -> Result<(OutputFile, u64), BoxError> {
+        let file = self.output.create(attempt.partition(), attempt.name())?;
+        Ok((file, 0))
     }
 
     #[inline]
-    fn write(&self, open: &mut TextFile, record: T::Ref<'_>) -> Result<(), BoxError> {
-        let written = T::write_line(T::peek(&record), &mut open.text);
-        written.map_err(|source| self.output.failed(&open.name, source))?;
-        open.records += 1;
+    fn write(
+        &self,
+        (file, records): &mut (OutputFile, u64),
+        record: T::Ref<'_>,
+    ) -> Result<(), BoxError> {
+        T::write_line(T::peek(&record), file)?;
+        *records += 1;
         Ok(())
     }
 
-    fn finish(&self, open: TextFile) -> Result<(u64, u64, Token), BoxError> {
-        let TextFile {
-            name,
-            text,
-            records,
-        } = open;
-        let failed = |source| self.output.failed(&name, source);
-        let flushed = text.into_inner().map_err(IntoInnerError::into_error);
-        let Counted { file, bytes } = flushed.map_err(failed)?;
-        let token = file.finish().map_err(failed)?;
-        Ok((records, bytes, token))
+    fn finish(&self, (file, records): (OutputFile, u64)) -> Result<(FinishedFile, u64), BoxError> {
+        Ok((file.finish()?, records))
     }
 }

@@ -168,7 +168,7 @@ portable! {
 
 /// WalkPosition of an item in the bag: the task, and the number of its run. Within a run, items of one task are already in
 /// order.
-type Origin = (usize, usize);
+type SortedOrigin = (usize, usize);
 
 /// The first two bytes of a position hold the low bits of the task, and two flags. `LONG_TASK` is set if more bits of
 /// the task follow, and `LATER_RUN` if the run follows, because it is not the first. In most cases there are only these
@@ -179,7 +179,7 @@ const LONG_TASK: u16 = 1 << TASK_BITS;
 const LATER_RUN: u16 = 2 << TASK_BITS;
 
 #[inline]
-fn push_origin((task, run): Origin, bytes: &mut Vec<u8>) -> Result<()> {
+fn push_origin((task, run): SortedOrigin, bytes: &mut Vec<u8>) -> Result<()> {
     let (low, high) = (task as u16 & (LONG_TASK - 1), task >> TASK_BITS);
     let long_task = if high > 0 { LONG_TASK } else { 0 };
     let later_run = if run > 0 { LATER_RUN } else { 0 };
@@ -195,7 +195,7 @@ fn push_origin((task, run): Origin, bytes: &mut Vec<u8>) -> Result<()> {
 
 /// Removes the position at the start of `bytes` and returns it.
 #[inline]
-fn take_origin(bytes: &mut &[u8]) -> Result<Origin> {
+fn take_origin(bytes: &mut &[u8]) -> Result<SortedOrigin> {
     let head = u16::from_le_bytes(codec::decode_prefix(bytes)?);
     let (mut task, mut run) = (usize::from(head & (LONG_TASK - 1)), 0);
     if head & LONG_TASK != 0 {
@@ -220,8 +220,8 @@ pub(crate) struct TypedBuffer<T> {
 impl<C: TypedSort> Sort for Typed<C> {
     type Record = C::Record;
     type Buffer = TypedBuffer<C::Item>;
-    type Head = (Origin, C::Item);
-    type Decoded = Option<(Origin, C::Item)>;
+    type Head = (SortedOrigin, C::Item);
+    type Decoded = Option<(SortedOrigin, C::Item)>;
 
     const SAMPLED: bool = C::SAMPLED;
 

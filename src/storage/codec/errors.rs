@@ -17,6 +17,7 @@ fn context() -> ErrorContext {
         key: Some("a key".to_owned()),
         path: Some("/data/päth".into()),
         offset: Some(1 << 40),
+        line: Some(9),
         record: Some(1 << 41),
     }
 }
@@ -191,6 +192,11 @@ fn all_kinds() -> Vec<ErrorKind> {
             left: 3,
             right: 5,
         },
+        K::TooManyBadRecords {
+            name: text(),
+            limit: 3,
+            example: text(),
+        },
         K::Other { source: nested() },
         K::Internal { reason: text() },
     ];
@@ -214,6 +220,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::InvalidSetting { .. }
             | K::TaskPanicked { .. }
             | K::Closure { .. }
+            | K::TooManyBadRecords { .. }
             | K::Read { .. }
             | K::Write { .. }
             | K::MissingPartition { .. }

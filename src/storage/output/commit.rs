@@ -21,11 +21,25 @@ const MAX_ENDS: usize = 10;
 /// Name of the file that describes the other files of an output, if it has one.
 pub(crate) const MANIFEST: &str = "_bag";
 
-/// Returns `true` if `name` is the name of a part of an output.
+/// Returns `true` if `name` is the name of a part of an output: `part-`, at least five digits, and perhaps a `.` and an
+/// extension.
 pub(crate) fn is_part(name: &str) -> bool {
-    let is_number =
-        |number: &str| number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
-    name == MANIFEST || name.strip_prefix("part-").is_some_and(is_number)
+    let Some(rest) = name.strip_prefix("part-") else {
+        return name == MANIFEST;
+    };
+    let (number, extension) = match rest.split_once('.') {
+        Some((number, extension)) => (number, Some(extension)),
+        None => (rest, None),
+    };
+    number.len() >= 5
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && extension.is_none_or(is_extension)
+}
+
+/// Returns `true` for one or several words of letters and digits, with a `.` between two of them.
+pub(crate) fn is_extension(text: &str) -> bool {
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric());
+    text.split('.').all(is_word)
 }
 
 /// Returns the names of the parts in a directory, in order.
@@ -136,4 +150,33 @@ fn path_of(bytes: &[u8]) -> Option<PathBuf> {
 #[cfg(not(unix))]
 fn path_of(bytes: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(bytes).ok().map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_has_a_number_and_perhaps_an_extension() {
+        for name in [
+            "part-00000",
+            "part-0123456789",
+            "part-00001.csv",
+            "part-00001.csv.gz",
+        ] {
+            assert!(is_part(name), "{name}");
+        }
+        for name in [
+            "part-0000",
+            "part-0000x",
+            "Part-00000",
+            "part-00000.",
+            "part-00000..csv",
+            "part-00000.c sv",
+            "part-00000.csv~",
+            "part-.csv",
+        ] {
+            assert!(!is_part(name), "{name}");
+        }
+    }
 }

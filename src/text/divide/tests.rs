@@ -15,13 +15,7 @@ fn small_files(count: u64, bytes: u64) -> Vec<InputFile> {
 }
 
 fn file(path: &Path, bytes: u64) -> InputFile {
-    InputFile {
-        path: path.into(),
-        bytes,
-        is_stream: false,
-        planned: None,
-        listed: None,
-    }
+    InputFile::local(path, bytes)
 }
 
 /// Creates a large sparse file. Only its ends are read.

@@ -2,6 +2,8 @@
 
 mod deserializer;
 mod error;
+#[cfg(feature = "csv")]
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +16,8 @@ use serde::Deserialize;
 use super::decimal::number_at_end;
 use super::mask::{MASK_BYTES, equal_mask};
 pub use error::FieldsError;
+#[cfg(feature = "csv")]
+pub(crate) use names::field_names;
 
 /// Parses a line of fields that are separated by `delimiter`.
 ///
@@ -107,6 +111,24 @@ impl<'t> Fields<'t> {
             Ok(value) if self.is_done => Ok(value),
             Ok(_) => Err(self.in_record(FieldsError::surplus())),
             Err(error) => Err(self.in_record(error)),
+        }
+    }
+
+    /// Advances to the end of the current record, and returns its text, without its ending.
+    pub(crate) fn finish_record(&mut self) -> &'t str {
+        while let Ok(field) = self.advance() {
+            if self.is_done {
+                return &self.text[self.record..field.end];
+            }
+        }
+        // The last field has already been taken.
+        let record = &self.text[self.record..self.start.min(self.text.len())];
+        match self.kind {
+            TextKind::Record => record,
+            TextKind::Lines => {
+                let line = record.strip_suffix('\n').unwrap_or(record);
+                line.strip_suffix('\r').unwrap_or(line)
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! A file system of another crate is read and written on every executor, with all that can go wrong there.
 
+mod formats;
 mod reading;
 mod saving;
 mod writing;

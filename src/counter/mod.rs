@@ -1,6 +1,8 @@
-//! Counters that closures increment while they process records.
+//! Counters that closures increment while they process records, and bad records that they skip.
 
-use std::cell::RefCell;
+mod bad_records;
+mod tally;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::process;
@@ -8,6 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub(crate) use bad_records::RejectUpdate;
+pub use bad_records::{BadRecord, BadRecords};
+pub(crate) use tally::{Counts, Tallying};
 
 /// A counter that closures add to, for example to count the lines that cannot be parsed.
 ///
@@ -52,14 +58,6 @@ struct Shared {
     id: u64,
     name: String,
     value: AtomicU64,
-}
-
-/// Additions of one task, by the id of the counter.
-pub(crate) type Counts = Vec<(u64, u64)>;
-
-thread_local! {
-    /// Additions of the task that this thread runs. While a nested task runs, they are its additions.
-    static COUNTS: RefCell<Option<Counts>> = const { RefCell::new(None) };
 }
 
 /// All counters of this process that have an owner.
@@ -111,17 +109,7 @@ impl Counter {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     pub fn add(&self, n: u64) {
-        let is_counted = COUNTS.with_borrow_mut(|counts| {
-            let Some(counts) = counts else {
-                return false;
-            };
-            match counts.iter_mut().find(|(id, _)| *id == self.0.id) {
-                Some((_, count)) => *count += n,
-                None => counts.push((self.0.id, n)),
-            }
-            true
-        });
-        if !is_counted {
+        if !tally::count(self.0.id, n) {
             self.0.value.fetch_add(n, Ordering::Relaxed);
         }
     }
@@ -215,31 +203,6 @@ impl Drop for Shared {
     }
 }
 
-/// Collects the additions on this thread separately, until `end` returns them.
-pub(crate) struct Tallying {
-    /// Additions of the enclosing task, which are restored on drop.
-    around: Option<Counts>,
-}
-
-impl Tallying {
-    pub(crate) fn begin() -> Self {
-        Self {
-            around: COUNTS.replace(Some(Vec::new())),
-        }
-    }
-
-    /// Returns the additions since `begin`.
-    pub(crate) fn end(self) -> Counts {
-        COUNTS.take().unwrap_or_default()
-    }
-}
-
-impl Drop for Tallying {
-    fn drop(&mut self) {
-        COUNTS.set(self.around.take());
-    }
-}
-
 /// Applies the additions of a task to the counters of this process. Skips counters that no longer have an owner.
 pub(crate) fn commit(counts: &Counts) {
     for (id, n) in counts {
@@ -259,14 +222,14 @@ mod tests {
     fn what_is_tallied_counts_when_it_is_committed() {
         let (a, b) = (Counter::new("a"), Counter::new("b"));
         a.add(1);
-        let outer = Tallying::begin();
+        let outer = Tallying::begin(1, Some(0));
         a.add(10);
-        let inner = Tallying::begin();
+        let inner = Tallying::begin(1, Some(0));
         a.add(100);
         b.add(1);
-        let inner = inner.end();
+        let (inner, _) = inner.end().unwrap();
         b.add(1000);
-        let outer = outer.end();
+        let (outer, _) = outer.end().unwrap();
         assert_eq!((a.value(), b.value()), (1, 0));
         commit(&inner);
         assert_eq!((a.value(), b.value()), (101, 1));
@@ -290,8 +253,8 @@ mod tests {
     #[test]
     fn a_tally_that_is_dropped_never_counts() {
         let counter = Counter::new("a");
-        drop(Tallying::begin());
-        let tallying = Tallying::begin();
+        drop(Tallying::begin(1, Some(0)));
+        let tallying = Tallying::begin(1, Some(0));
         counter.add(1);
         drop(tallying);
         assert_eq!(counter.value(), 0);

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf, is_separator};
 
 use super::input_file::InputFile;
+use super::name_pattern::{NamePattern, is_left_out, is_pattern};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{NamePattern, is_left_out, is_pattern};
 use crate::storage::file::is_missing;
 
 /// Adds the file at `path`, or the files below it if it is a directory.

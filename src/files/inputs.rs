@@ -5,10 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::file_systems::FileSystems;
 use super::input_file::InputFile;
+use super::name_pattern::is_pattern;
+use super::path::check_local;
 use super::walk::{add, add_matches};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{FileSystems, check_local, is_pattern};
 
 /// Names input files: a path or a pattern, or several of them.
 ///
@@ -125,7 +127,10 @@ pub(crate) fn discover(inputs: &[PathBuf], file_systems: &FileSystems) -> Result
     let mut files = Vec::new();
     for input in inputs {
         let mut found = match file_systems.list(input)? {
-            Some(listed) => listed.into_iter().map(InputFile::listed).collect(),
+            Some((file_system, listed)) => {
+                let file = |info| InputFile::listed(info, file_system);
+                listed.into_iter().map(file).collect()
+            }
             None => find_local(input)?,
         };
         if found.is_empty() {

@@ -1,0 +1,203 @@
+//! JSON lines: reading and writing.
+
+use std::io::Write;
+use std::marker::PhantomData;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::formats::FormatSink;
+use super::{Bag, TextReader, Written};
+use crate::context::Context;
+use crate::counter::BadRecords;
+use crate::error::{BoxError, Result};
+use crate::files::{IntoInputs, OutputFile, OutputOptions};
+use crate::operators::actions::RecordFormat;
+use crate::operators::parse_json::ParseJson;
+use crate::operators::read_text::ReadText;
+use crate::pipeline::{Pipeline, Record, Text};
+use crate::task::Site;
+
+impl Context {
+    /// Returns the values of JSON lines: files that have a JSON value in each line. Needs the feature `json`.
+    ///
+    /// The files, their partitions and the order are those of [`read_text`](Context::read_text), and so are compressed
+    /// files. serde maps each value to a `U`. Blank lines are skipped. For other options, use a
+    /// [`TextReader`] and [`parse_json`](Bag::parse_json).
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`read_text`](Context::read_text). An action returns those of
+    /// [`parse_json`](Bag::parse_json).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Visit {
+    ///     user: String,
+    ///     #[serde(default)]
+    ///     pages: u32,
+    /// }
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("visits.jsonl");
+    /// std::fs::write(&path, "{\"user\":\"ada\",\"pages\":3}\n{\"user\":\"grace\"}\n")?;
+    /// let visits = holdall::Context::default().read_json::<Visit>(&path)?;
+    /// assert_eq!(visits.map(|visit| visit.pages).sum::<u32>()?, 3);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn read_json<U>(
+        &self,
+        inputs: impl IntoInputs,
+    ) -> Result<Bag<U, ParseJson<ReadText<str>, U>>>
+    where
+        U: DeserializeOwned + 'static,
+    {
+        let lines = TextReader::new().context(self);
+        let lines = lines.read_named(Site::new("read_json"), inputs)?;
+        Ok(lines.parse_json_at(Site::new("read_json"), None))
+    }
+}
+
+/// Transformations of JSON text. Narrow: they keep partitions and order. They need the feature `json`.
+impl<T: Text + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
+    /// Parses each record as a JSON value, which serde maps to a `U`. Blank records are skipped.
+    ///
+    /// The first record that cannot be parsed ends the job. The error is
+    /// [`ErrorKind::Closure`](crate::ErrorKind::Closure), which contains the place of the record and a
+    /// [`JsonError`](crate::JsonError).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("pairs");
+    /// std::fs::write(&path, "[\"a\", 1]\n[\"b\", true]\n")?;
+    /// let pairs = holdall::read_text(&path)?.parse_json::<(String, u32)>();
+    /// let error = pairs.collect().unwrap_err().to_string();
+    /// assert!(error.ends_with("line 2 byte 9): invalid type: boolean `true`, expected u32 at column 10"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn parse_json<U>(self) -> Bag<U, impl Pipeline<Out = U>>
+    where
+        U: DeserializeOwned + 'static,
+    {
+        self.parse_json_at(Site::new("parse_json"), None)
+    }
+
+    /// Like [`parse_json`](Bag::parse_json), but skips the records that cannot be parsed: `bad` counts them, and fails the
+    /// job if there are more than its [limit](BadRecords::limit).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::BadRecords;
+    ///
+    /// let bad = BadRecords::new("not numbers");
+    /// let numbers = holdall::from_vec(vec!["1".to_owned(), "{}".to_owned()]).parse_json_or_skip::<u32>(&bad);
+    /// assert_eq!(numbers.collect()?, [1]);
+    /// assert_eq!(bad.samples()[0].text.as_deref(), Some("{}"));
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn parse_json_or_skip<U>(
+        self,
+        bad: &BadRecords,
+    ) -> Bag<U, impl Pipeline<Out = U> + use<T, P, U>>
+    where
+        U: DeserializeOwned + 'static,
+    {
+        self.parse_json_at(Site::new("parse_json_or_skip"), Some(bad.clone()))
+    }
+
+    fn parse_json_at<U>(self, site: Site, bad: Option<BadRecords>) -> Bag<U, ParseJson<P, U>>
+    where
+        U: DeserializeOwned + 'static,
+    {
+        self.then(site, |parent| ParseJson {
+            parent,
+            bad,
+            site,
+            out: PhantomData,
+        })
+    }
+}
+
+impl<T: Serialize + 'static, P: Pipeline<Out = T>> Bag<T, P> {
+    /// Writes each record as a JSON value in a line of its own, into a new directory. Runs a job. Needs the feature
+    /// `json`.
+    ///
+    /// The directory has a file for each partition, `part-00000.jsonl` and so on. It appears as a whole or not at all, as
+    /// that of [`write_text`](Bag::write_text), on any file system of the context.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`write_text`](Bag::write_text), and [`ErrorKind::Write`](crate::ErrorKind::Write) if a
+    /// record cannot be written as JSON.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let path = dir.path().join("pairs");
+    /// let written = holdall::from_vec(vec![("a", 1), ("b", 2)]).write_json(&path)?;
+    /// assert_eq!(std::fs::read_to_string(&written.files[0])?, "[\"a\",1]\n");
+    /// let back = holdall::Context::default().read_json::<(String, u32)>(&path)?;
+    /// assert_eq!(back.values().collect()?, [1, 2]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn write_json(&self, path: impl AsRef<Path>) -> Result<Written> {
+        self.write_json_with(path, &OutputOptions::default().durable(true))
+    }
+
+    /// Like [`write_json`](Bag::write_json), with options of the output, for example to replace an existing one.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`write_json`](Bag::write_json).
+    #[track_caller]
+    pub fn write_json_with(
+        &self,
+        path: impl AsRef<Path>,
+        options: &OutputOptions,
+    ) -> Result<Written> {
+        let names = ("write_json", "jsonl");
+        FormatSink::write(self, path.as_ref(), options, names, JsonLines)
+    }
+}
+
+/// JSON lines.
+#[derive(Clone, Serialize, Deserialize)]
+struct JsonLines;
+
+impl<T: Serialize + 'static> RecordFormat<T> for JsonLines {
+    type Open = OutputFile;
+
+    fn open(&self, file: OutputFile) -> OutputFile {
+        file
+    }
+
+    #[inline]
+    fn write(
+        &self,
+        file: &mut OutputFile,
+        record: <T as Record>::Peek<'_>,
+    ) -> Result<(), BoxError> {
+        serde_json::to_writer(&mut *file, record).map_err(|error| match error.is_io() {
+            true => BoxError::from(std::io::Error::from(error)),
+            false => error.into(),
+        })?;
+        Ok(file.write_all(b"\n")?)
+    }
+
+    fn finish(&self, file: OutputFile) -> Result<OutputFile, BoxError> {
+        Ok(file)
+    }
+}

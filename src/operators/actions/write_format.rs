@@ -1,0 +1,56 @@
+//! Formats of records that are written one after another, to a file for each partition.
+
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
+
+use super::write::{Attempt, PartitionWriter};
+use crate::error::{BoxError, Result};
+use crate::files::{FinishedFile, OutputFile, OutputWriter};
+use crate::pipeline::{Data, Record};
+
+/// A format of records of type `T`. Its fields are the options.
+pub(crate) trait RecordFormat<T: Record + ?Sized>: Data + Sync {
+    /// What writes the records of a file.
+    type Open;
+
+    /// Begins a file.
+    fn open(&self, file: OutputFile) -> Self::Open;
+
+    /// Writes a record.
+    fn write(&self, open: &mut Self::Open, record: T::Peek<'_>) -> Result<(), BoxError>;
+
+    /// Completes the content of a file.
+    fn finish(&self, open: Self::Open) -> Result<OutputFile, BoxError>;
+}
+
+/// Writes the records of each partition to a file.
+#[derive(Serialize, Deserialize)]
+#[serde(bound(serialize = "F: Serialize", deserialize = "F: Deserialize<'de>"))]
+pub(crate) struct WriteFormat<T: ?Sized, F> {
+    pub(crate) output: OutputWriter,
+    pub(crate) format: F,
+    pub(crate) records: PhantomData<fn(&T)>,
+}
+
+impl<T: Record + ?Sized, F: RecordFormat<T>> PartitionWriter<T> for WriteFormat<T, F> {
+    /// The file, and the number of records in it.
+    type Open = (F::Open, u64);
+    type Part = (FinishedFile, u64);
+
+    fn open(&self, attempt: &Attempt) -> Result<(F::Open, u64), BoxError> {
+        let file = self.output.create(attempt.partition(), attempt.name())?;
+        Ok((self.format.open(file), 0))
+    }
+
+    #[inline]
+    fn write(&self, open: &mut (F::Open, u64), record: T::Ref<'_>) -> Result<(), BoxError> {
+        self.format.write(&mut open.0, T::peek(&record))?;
+        open.1 += 1;
+        Ok(())
+    }
+
+    fn finish(&self, (open, records): (F::Open, u64)) -> Result<(FinishedFile, u64), BoxError> {
+        Ok((self.format.finish(open)?.finish()?, records))
+    }
+}

@@ -1,0 +1,327 @@
+//! Reads the records of a part of a CSV file.
+
+use std::io::Read;
+use std::ops::ControlFlow;
+
+use csv::{ByteRecord, ReaderBuilder};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::csv_error::CsvError;
+use super::from_source::Reading;
+use crate::counter::BadRecords;
+use crate::error::{BoxError, Error, Result};
+use crate::files::InputFile;
+use crate::text::{CsvState, CsvSyntax, Fields, TextKind, field_names};
+
+/// Number of bytes that are read in one call.
+const BLOCK_BYTES: usize = 256 << 10;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The options of a reader.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CsvOptions {
+    pub(crate) syntax: CsvSyntax,
+    pub(crate) has_headers: bool,
+    pub(crate) max_record_bytes: usize,
+    /// Target size of the partitions. By default, derived from the input.
+    pub(crate) split_bytes: Option<u64>,
+    /// Takes the records that cannot be read.
+    pub(crate) bad: Option<BadRecords>,
+}
+
+/// A file, or a part of one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CsvPart {
+    pub(super) file: InputFile,
+    /// The records that begin in this range, or `None` for the whole file, decompressed if necessary.
+    pub(super) range: Option<(u64, u64)>,
+}
+
+/// Why a part was not read to its end.
+pub(super) enum PartUnread {
+    /// The file cannot be read.
+    File(BoxError),
+    /// A record cannot be read, and may not be skipped.
+    Record(BoxError),
+}
+
+impl From<Error> for PartUnread {
+    fn from(error: Error) -> Self {
+        Self::File(error.into())
+    }
+}
+
+/// Reads the records of a part.
+pub(super) struct CsvPartReader<'r> {
+    options: &'r CsvOptions,
+    reading: &'r Reading<'r>,
+    input: Box<dyn Read + Send>,
+    /// Whether the part ends where the file does.
+    ends_file: bool,
+    /// Whether the next record is the header.
+    at_header: bool,
+    headers: Option<ByteRecord>,
+    /// Whether fields are in the order of the type, so that text without quotes is read faster.
+    is_positional: bool,
+    /// Offset of the buffer in the file.
+    offset: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'r> CsvPartReader<'r> {
+    pub(super) fn open(
+        part: &CsvPart,
+        options: &'r CsvOptions,
+        reading: &'r Reading<'r>,
+    ) -> Result<Self, PartUnread> {
+        let file = &part.file;
+        reading.set_file(file.path());
+        reading.set_has_lines(true);
+        let (start, end, input): (_, _, Box<dyn Read + Send>) = match part.range {
+            None => (0, file.bytes(), Box::new(file.open_decoded()?)),
+            Some((start, end)) => {
+                let start = options.syntax.record_start(file, start)?;
+                let end = options.syntax.record_start(file, end)?;
+                (start, end, Box::new(file.open(start..end)?))
+            }
+        };
+        reading.count_bytes(
+            part.range
+                .map_or(file.bytes(), |_| end.saturating_sub(start)),
+        );
+        let mut reader = Self {
+            options,
+            reading,
+            input,
+            ends_file: end == file.bytes(),
+            at_header: options.has_headers && start == 0,
+            headers: None,
+            is_positional: !options.has_headers,
+            offset: start,
+            buffer: Vec::new(),
+        };
+        if options.has_headers && start > 0 && start < end {
+            let mut head = Self {
+                input: Box::new(file.open(0..file.bytes())?),
+                ends_file: true,
+                at_header: true,
+                headers: None,
+                offset: 0,
+                buffer: Vec::new(),
+                ..reader
+            };
+            head.next_block(&mut 0, &mut CsvState::Start)?;
+            head.take_header().map_err(PartUnread::Record)?;
+            reader = Self {
+                headers: head.headers,
+                ..reader
+            };
+        }
+        Ok(reader)
+    }
+
+    /// Fills the buffer until it has a whole record. `state` is that at `scanned`. Returns the end of the last whole
+    /// record, or `None` at the end of the part.
+    fn next_block(
+        &mut self,
+        scanned: &mut usize,
+        state: &mut CsvState,
+    ) -> Result<Option<usize>, PartUnread> {
+        loop {
+            let filled = self.buffer.len();
+            if filled - *scanned == 0 && filled > self.options.max_record_bytes {
+                let limit = self.options.max_record_bytes;
+                let reason = format!("the record is longer than the limit of {limit} bytes");
+                self.reading.set_offset(self.offset);
+                return Err(PartUnread::Record(CsvError::of_record(reason).into()));
+            }
+            let mut input = self.input.by_ref().take(BLOCK_BYTES as u64);
+            input
+                .read_to_end(&mut self.buffer)
+                .map_err(|error| PartUnread::File(error.into()))?;
+            if filled == 0 && self.offset == 0 && self.buffer.starts_with(BYTE_ORDER_MARK) {
+                self.buffer.drain(..BYTE_ORDER_MARK.len());
+                self.offset = BYTE_ORDER_MARK.len() as u64;
+            }
+            if self.buffer.len() == filled {
+                return match filled {
+                    0 => Ok(None),
+                    filled if self.ends_file => Ok(Some(filled)),
+                    _ => {
+                        self.reading.set_offset(self.offset);
+                        let reason = "the file is cut within quotes: a field has more than 64 KiB, or its quotes follow \
+                                      no rules; use a larger `CsvReader::partition_bytes`";
+                        Err(PartUnread::Record(reason.into()))
+                    }
+                };
+            }
+            let mut last = None;
+            let fresh = &self.buffer[*scanned..];
+            self.options.syntax.scan(state, fresh, |end| {
+                last = Some(*scanned + end);
+                true
+            });
+            *scanned = self.buffer.len();
+            if last.is_some() {
+                return Ok(last);
+            }
+        }
+    }
+
+    pub(super) fn read<U: DeserializeOwned>(
+        mut self,
+        emit: &mut impl FnMut(U) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, PartUnread> {
+        let (mut scanned, mut state) = (0, CsvState::Start);
+        let mut is_checked = false;
+        while let Some(mut end) = self.next_block(&mut scanned, &mut state)? {
+            if self.reading.is_stopped() {
+                return Ok(ControlFlow::Break(()));
+            }
+            if self.at_header {
+                end -= self.take_header().map_err(PartUnread::Record)?;
+            }
+            if let Some(headers) = self.headers.as_ref().filter(|_| !is_checked) {
+                let names = field_names::<U>().unwrap_or_default();
+                self.is_positional = headers.iter().eq(names.iter().map(|name| name.as_bytes()));
+                is_checked = true;
+            }
+            let buffer = std::mem::take(&mut self.buffer);
+            let flow = self.read_block(&buffer[..end], emit)?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+            self.buffer = buffer;
+            self.buffer.drain(..end);
+            self.offset += end as u64;
+            scanned = self.buffer.len();
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Removes the header from the buffer. Returns its length.
+    fn take_header(&mut self) -> Result<usize, BoxError> {
+        self.at_header = false;
+        let mut headers = ByteRecord::new();
+        let mut reader = self.csv_reader(&self.buffer);
+        reader.read_byte_record(&mut headers)?;
+        let length = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+        let length = length.min(self.buffer.len());
+        self.headers = Some(headers);
+        self.buffer.drain(..length);
+        self.offset += length as u64;
+        Ok(length)
+    }
+
+    fn csv_reader<'b>(&self, bytes: &'b [u8]) -> csv::Reader<&'b [u8]> {
+        let CsvSyntax { delimiter, quote } = self.options.syntax;
+        ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .quote(quote.unwrap_or(b'"'))
+            .quoting(quote.is_some())
+            .from_reader(bytes)
+    }
+
+    /// Passes the records of a block to `emit`.
+    fn read_block<U: DeserializeOwned>(
+        &mut self,
+        block: &[u8],
+        emit: &mut impl FnMut(U) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, PartUnread> {
+        let has_quote = |quote| memchr::memchr(quote, block).is_some();
+        let is_simple = self.is_positional
+            && self.options.syntax.delimiter.is_ascii()
+            && !self.options.syntax.quote.is_some_and(has_quote)
+            && memchr::memchr_iter(b'\r', block).all(|at| block.get(at + 1) == Some(&b'\n'));
+        match simdutf8::basic::from_utf8(block) {
+            Ok(text) if is_simple => self.read_simple(text, emit),
+            _ => self.read_any(block, 0, emit),
+        }
+    }
+
+    /// Passes the records of a text without quotes to `emit`.
+    fn read_simple<U: DeserializeOwned>(
+        &mut self,
+        text: &str,
+        emit: &mut impl FnMut(U) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, PartUnread> {
+        let delimiter = char::from(self.options.syntax.delimiter);
+        let mut fields = Fields::new(text, TextKind::Lines, delimiter);
+        while let Some(rest) = fields.next_line() {
+            let at = text.len() - rest.len();
+            if matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]) {
+                fields.finish_record();
+                continue;
+            }
+            self.reading.set_offset(self.offset + at as u64);
+            let flow = match fields.parse() {
+                Ok(value) => emit(value),
+                // The other way reads some fields that this one does not, and has the error.
+                Err(_) => {
+                    let record = fields.finish_record();
+                    self.read_any(record.as_bytes(), at as u64, emit)?
+                }
+            };
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Passes the records of `bytes`, at `at` in the buffer, to `emit`.
+    fn read_any<U: DeserializeOwned>(
+        &self,
+        bytes: &[u8],
+        at: u64,
+        emit: &mut impl FnMut(U) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, PartUnread> {
+        let mut reader = self.csv_reader(bytes);
+        let mut record = ByteRecord::new();
+        let headers = self.headers.as_ref();
+        loop {
+            let read = reader.read_byte_record(&mut record);
+            if !read.map_err(|error| PartUnread::Record(CsvError::new(error, None).into()))? {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let start = record.position().map_or(0, csv::Position::byte) as usize;
+            // The position is that before line ends which are skipped.
+            let is_line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+            let skipped = bytes.get(start..).unwrap_or_default().iter();
+            let start = start + skipped.take_while(|byte| is_line_end(byte)).count();
+            self.reading.set_offset(self.offset + at + start as u64);
+            let value = match headers {
+                Some(headers) if headers.len() != record.len() => {
+                    let (fields, columns) = (record.len(), headers.len());
+                    let reason =
+                        format!("the record has {fields} fields, and the header {columns}");
+                    Err(CsvError::of_record(reason))
+                }
+                headers => {
+                    let value = record.deserialize(headers);
+                    value.map_err(|error| CsvError::new(error, headers))
+                }
+            };
+            match (value, &self.options.bad) {
+                (Ok(value), _) => {
+                    if emit(value).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                (Err(error), None) => return Err(PartUnread::Record(error.into())),
+                (Err(error), Some(bad)) => {
+                    let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+                    let text = bytes.get(start..end).unwrap_or_default();
+                    let text = text.trim_ascii_end();
+                    self.reading
+                        .reject(bad, &error, text)
+                        .map_err(PartUnread::Record)?;
+                }
+            }
+        }
+    }
+}

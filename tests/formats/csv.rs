@@ -1,0 +1,292 @@
+//! CSV: quotes, headers, cuts of every size, errors, and output, on every executor.
+
+use std::fs;
+
+use holdall::{BadRecords, Context, CsvError, CsvReader, CsvWriter, ErrorKind};
+use serde::{Deserialize, Serialize};
+
+use crate::common::{Files, on_every_executor, on_every_executor_and_processes};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Sale {
+    shop: String,
+    amount: Option<f64>,
+    count: u32,
+}
+
+fn sale(n: u32) -> Sale {
+    let shop = match n % 5 {
+        0 => format!("shop {n}"),
+        1 => format!("a \"{n}\", b"),
+        2 => format!("two\nlines, \"{n}\"\n"),
+        3 => format!("\r\n{n}\""),
+        _ => String::new(),
+    };
+    Sale {
+        shop,
+        amount: (!n.is_multiple_of(3)).then_some(f64::from(n) / 4.0),
+        count: n,
+    }
+}
+
+/// Writes records by hand.
+fn text_of(sales: impl Iterator<Item = Sale>, ending: &str) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let amount = |amount: Option<f64>| amount.map_or(String::new(), |amount| amount.to_string());
+    sales
+        .map(|sale| {
+            let shop = match sale.shop.contains(['"', '\n', ',', '\r']) {
+                true => quoted(&sale.shop),
+                false => sale.shop,
+            };
+            format!("{shop},{},{}{ending}", amount(sale.amount), sale.count)
+        })
+        .collect()
+}
+
+fn reader(context: &Context, partition_bytes: u64) -> CsvReader {
+    CsvReader::new()
+        .context(context)
+        .partition_bytes(partition_bytes)
+}
+
+#[test]
+fn records_are_cut_between_records_only() {
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
+        let expected: Vec<_> = (0..2_000).map(sale).collect();
+        for ending in ["\n", "\r\n"] {
+            let text = text_of((0..2_000).map(sale), ending);
+            let path = files.write("a.csv", format!("shop,amount,count{ending}{ending}{text}"));
+            for partition_bytes in [200, 3_000, 1 << 20] {
+                let sales = reader(context, partition_bytes)
+                    .read::<Sale>(&path)
+                    .unwrap();
+                if partition_bytes == 200 {
+                    assert!(sales.partitions().unwrap() > 100);
+                }
+                assert_eq!(sales.collect().unwrap(), expected, "{partition_bytes}");
+            }
+            let path = files.write("no header", &text);
+            let tuples = reader(context, 1_000).has_headers(false);
+            let tuples = tuples.read::<(String, Option<f64>, u32)>(&path).unwrap();
+            let counts = tuples.map(|(_, _, count)| count).collect().unwrap();
+            assert!(counts.into_iter().eq(0..2_000));
+            let packed = files.write_gzip("a.gz", &[b"shop,amount,count\n", text.as_bytes()]);
+            let sales = reader(context, 1_000).read::<Sale>(&packed).unwrap();
+            assert_eq!(sales.collect().unwrap(), expected);
+        }
+    });
+}
+
+/// Cuts at each byte, also within quotes and line ends.
+#[test]
+fn a_cut_at_any_byte_loses_no_record() {
+    on_every_executor(|context| {
+        let files = Files::new();
+        let text = text_of((0..12).map(sale), "\n");
+        let path = files.write("a", text);
+        let expected: Vec<_> = (0..12).map(sale).collect();
+        for partition_bytes in 1..120 {
+            let sales = reader(context, partition_bytes).has_headers(false);
+            let sales = sales.read::<Sale>(&path).unwrap().collect().unwrap();
+            assert_eq!(sales, expected, "{partition_bytes}");
+        }
+    });
+}
+
+#[test]
+fn columns_are_found_by_name() {
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
+        files.write(
+            "a",
+            "\u{feff}count,extra,shop,amount\n1,x,a,2.5\n\n2,\"y\nz\",\"b\"\"\",\n",
+        );
+        files.write("b", "shop,amount,count\nc,,3\nd,1e3,0x10\n");
+        files.write("c", "shop,amount,count\n");
+        files.write("d", "");
+        files.write("e", "count,shop,amount\n7,g,1");
+        let sales = reader(context, 1 << 20).read::<Sale>(files.root()).unwrap();
+        assert_eq!(sales.partitions(), Some(1));
+        let found = sales
+            .map(|sale| (sale.shop, sale.amount, sale.count))
+            .collect()
+            .unwrap();
+        let expected = [
+            ("a", Some(2.5), 1),
+            ("b\"", None, 2),
+            ("c", None, 3),
+            ("d", Some(1000.0), 16),
+            ("g", Some(1.0), 7),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(shop, amount, count)| (shop.to_owned(), amount, count))
+        );
+        let path = files.write("f", "a|'b|\n'|1\n");
+        let other = reader(context, 1 << 20)
+            .has_headers(false)
+            .delimiter(b'|')
+            .quote(Some(b'\''));
+        let rows = other.read::<Vec<String>>(&path).unwrap().collect().unwrap();
+        assert_eq!(rows, [["a", "b|\n", "1"]]);
+        let plain = reader(context, 1 << 20).has_headers(false).quote(None);
+        let path = files.write("g", "\"a,b\"\n");
+        assert_eq!(
+            plain.read::<Vec<String>>(&path).unwrap().collect().unwrap(),
+            [["\"a", "b\""]]
+        );
+    });
+}
+
+#[test]
+fn errors_name_the_line_and_the_field() {
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
+        for (text, line, offset, reason) in [
+            (
+                "a,1,2\nb,x,3\n",
+                3,
+                24,
+                "field 2 (amount): invalid float literal",
+            ),
+            (
+                "\"a\n\",1,2\r\n\"b\",1,-3\n",
+                4,
+                28,
+                "field 3 (count): invalid digit found in string",
+            ),
+            ("a,1\n", 2, 18, "the record has 2 fields, and the header 3"),
+            (
+                "\"a\",1,2,3\n",
+                2,
+                18,
+                "the record has 4 fields, and the header 3",
+            ),
+        ] {
+            let path = files.write("a", format!("shop,amount,count\n{text}"));
+            let sales = reader(context, 1 << 20).read::<Sale>(&path).unwrap();
+            let error = sales.collect().unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Read { .. }), "{error}");
+            let place = error.context().unwrap();
+            assert_eq!(
+                (place.line, place.offset),
+                (Some(line), Some(offset)),
+                "{error}"
+            );
+            assert!(error.to_string().ends_with(reason), "{error}");
+        }
+    });
+}
+
+#[test]
+fn bad_records_are_skipped() {
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
+        let path = files.write("a", "shop,amount,count\na,1,2\n\"b\nb\",x,3\nc\nd,,4\n");
+        for partition_bytes in [10, 1 << 20] {
+            let bad = BadRecords::new("bad sales");
+            let sales = reader(context, partition_bytes)
+                .bad_records(&bad)
+                .read::<Sale>(&path)
+                .unwrap();
+            assert_eq!(sales.map(|sale| sale.count).collect().unwrap(), [2, 4]);
+            let samples = bad.samples();
+            let found: Vec<_> = samples
+                .iter()
+                .map(|bad| (bad.line.unwrap(), bad.text.as_deref().unwrap()))
+                .collect();
+            assert_eq!(found, [(3, "\"b\nb\",x,3"), (5, "c")]);
+        }
+        let sales = reader(context, 10).read::<Sale>(&path).unwrap();
+        files.write("a", "changed");
+        let error = sales.count().unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::InputChanged { .. }),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn an_error_has_the_field_and_the_column() {
+    let files = Files::new();
+    let path = files.write("a", "count\nx\n");
+    let error = Context::default()
+        .read_csv::<(u32,)>(&path)
+        .unwrap()
+        .count()
+        .unwrap_err();
+    let ErrorKind::Read { source, .. } = error.into_kind() else {
+        panic!("the record is bad");
+    };
+    let source = source.downcast_ref::<CsvError>();
+    let named = source.map(|error| (error.field(), error.column()));
+    assert_eq!(named, Some((Some(1), Some("count"))));
+}
+
+#[test]
+fn a_cut_that_cannot_be_known_is_an_error() {
+    on_every_executor(|context| {
+        let files = Files::new();
+        // A field of many lines without quotes: from its middle, it looks like records.
+        let long = "x,1,2\n".repeat(50_000);
+        let text = format!("a,1,2\n\"{long}\",1,2\nb,1,2\n");
+        let path = files.write("a", &text);
+        let read = |partition_bytes| {
+            reader(context, partition_bytes)
+                .has_headers(false)
+                .read::<Sale>(&path)
+                .unwrap()
+        };
+        let error = read(100_000).count().unwrap_err().to_string();
+        assert!(error.contains("cut within quotes"), "{error}");
+        assert_eq!(read(1 << 20).count().unwrap(), 3);
+        let short = reader(context, 1 << 20)
+            .has_headers(false)
+            .max_record_bytes(1_000);
+        let error = short
+            .read::<Sale>(&path)
+            .unwrap()
+            .count()
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("longer than the limit"), "{error}");
+    });
+}
+
+#[test]
+fn what_is_written_is_what_is_read() {
+    on_every_executor_and_processes(|context| {
+        let files = Files::new();
+        let output = files.path("out");
+        let sales = context.range_partitioned(0..500_u32, 3).map(sale);
+        let written = CsvWriter::new().write(&sales, &output).unwrap();
+        assert_eq!((written.records, written.files.len()), (500, 3));
+        assert_eq!(written.files[2], output.join("part-00002.csv"));
+        let text = fs::read_to_string(&written.files[0]).unwrap();
+        assert!(
+            text.starts_with("shop,amount,count\nshop 0,,0\n\"a \"\"1\"\", b\",0.25,1\n"),
+            "{text}"
+        );
+        let back = reader(context, 100)
+            .read::<Sale>(&output)
+            .unwrap()
+            .collect()
+            .unwrap();
+        assert!(back.into_iter().eq((0..500).map(sale)));
+        let tabs = CsvWriter::new().delimiter(b'\t').has_headers(false);
+        let tabs = tabs
+            .write(
+                &sales.map(|sale| (sale.count, sale.shop)),
+                files.path("tabs"),
+            )
+            .unwrap();
+        let text = fs::read_to_string(&tabs.files[0]).unwrap();
+        assert!(
+            text.starts_with("0\tshop 0\n1\t\"a \"\"1\"\", b\"\n"),
+            "{text}"
+        );
+    });
+}
