@@ -210,7 +210,7 @@
 //! - **When:** tasks check whether they should end about once in a thousand records, or once in a block of text, while
 //!   they read, shuffle, sort, merge and write. On threads, a closure that is running is not interrupted, so the job
 //!   ends after it has returned; the same applies to a source that is waiting. Worker processes whose closures do not
-//!   return within a second are killed.
+//!   return within a second are killed. A job that is pending at its deadline ends when it would begin.
 //! - **Partial results:** [`Bag::partial`] returns what an action has computed by a deadline, and says which partitions
 //!   that covers.
 //! - **What remains:** nothing. Spill files and unfinished [outputs](#outputs) are deleted, and the memory is released,

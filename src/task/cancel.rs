@@ -112,7 +112,7 @@ impl CancelHandle {
         targets.push(target);
     }
 
-    /// Has this handle no longer cancel what it has cancelled so far.
+    /// Forgets the jobs and handles that were added so far: they are no longer cancelled.
     pub(crate) fn release(&self) {
         self.lock().clear();
     }
