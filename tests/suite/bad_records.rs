@@ -154,7 +154,7 @@ fn the_quarantine_has_each_record_once_in_order() {
             .map(|line| Ok::<_, String>(line.len()))
             .ok_or_skip(&bad);
         assert_eq!(all.count().unwrap(), 5_000);
-        assert_eq!(bad.finish().unwrap(), [PathBuf::new(); 0]);
+        assert!(bad.finish().unwrap().is_empty());
         assert_eq!(files.names(), ["a"]);
     });
 }
