@@ -435,7 +435,9 @@ fn stages_that_run_again_are_restarted() {
                 _ => None,
             };
             let again: Vec<_> = stages[1].events.iter().filter_map(again).collect();
-            assert_eq!(again, [(1, "map")]);
+            // First the output in the file whose damage was found, then that in all others.
+            assert!((1..=2).contains(&again.len()), "{again:?}");
+            assert!(again.iter().all(|stage| *stage == (1, "map")), "{again:?}");
             let failed = |event: &Event| match event {
                 Event::TaskFailed { attempt, stage, .. } => Some((*attempt, *stage)),
                 _ => None,
