@@ -15,7 +15,7 @@ use super::output::{OutputOptions, PendingOutput, Token};
 use super::path::check_local;
 use super::retry::retry;
 use crate::error::{Error, ErrorKind, Result, plain};
-use crate::storage::output::{is_extension, is_part};
+use crate::storage::output::{find_other, is_extension};
 
 /// An output that has been begun, on the file system of its path: a directory of files, which appears whole or not at
 /// all. Dropping it aborts it.
@@ -258,15 +258,18 @@ fn find_replaced(
         if !overwrite {
             return Err(output_exists(path));
         }
-        if let Some(name) = name.filter(|name| !is_part(name)) {
-            return Err(Error::new(ErrorKind::NotAnOutput {
-                path: path.to_owned(),
-                found: path.join(name),
-            }));
-        }
         let name = name.map(str::to_owned);
         let path = file.path;
         replaced.push(OldFile { path, name });
+    }
+    let names = replaced
+        .iter()
+        .filter_map(|file: &OldFile| file.name.as_deref());
+    if let Some(name) = find_other(names) {
+        return Err(Error::new(ErrorKind::NotAnOutput {
+            path: path.to_owned(),
+            found: path.join(name),
+        }));
     }
     replaced.sort();
     Ok(replaced)

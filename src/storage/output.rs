@@ -35,8 +35,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(crate) use commit::{MANIFEST, is_extension, is_part};
-use commit::{NEW, OLD, parts_in};
+pub(crate) use commit::{MANIFEST, find_other, is_extension};
+use commit::{NEW, OLD, is_part, parts_in};
 pub(crate) use single::SingleFile;
 
 use super::directory::{self, Directory, FileKind};
@@ -213,7 +213,7 @@ impl Output {
             Err(_) => return self.move_aside(new),
         }
         // Another process may have added files since the check.
-        if let Err(error) = check_parts(new, &self.path) {
+        if let Err(error) = check_directory(new, &self.path) {
             exchange(new, &self.target).map_err(|source| self.not_undone(&source))?;
             return Err(error);
         }
@@ -317,9 +317,7 @@ impl Destination {
         if !overwrite {
             return exists();
         }
-        for entry in entries.iter().filter(|entry| !stays(entry)) {
-            check_part(entry, path)?;
-        }
+        check_parts(entries.iter().filter(|entry| !stays(entry)), path)?;
         if staying > 0 || directory::is_mount_point(target) {
             Ok(Self::Within)
         } else {
@@ -334,25 +332,33 @@ fn stays((name, kind): &(OsString, FileKind)) -> bool {
     *kind == FileKind::Directory && (name == "lost+found" || KIND.is_name(name))
 }
 
-/// Returns an error unless the entry is a part of an output. `path` is the user's path of its directory.
-fn check_part((name, kind): &(OsString, FileKind), path: &Path) -> Result<()> {
-    if *kind == FileKind::File && name.to_str().is_some_and(is_part) {
-        return Ok(());
+/// Returns an error unless the entries are the parts of an output. `path` is the user's path of their directory.
+fn check_parts<'e>(
+    entries: impl Iterator<Item = &'e (OsString, FileKind)> + Clone,
+    path: &Path,
+) -> Result<()> {
+    let is_text =
+        |(name, kind): &&(OsString, FileKind)| *kind == FileKind::File && name.to_str().is_some();
+    let not_text = entries.clone().find(|entry| !is_text(entry));
+    let names = entries.filter_map(|(name, _)| name.to_str());
+    let other = not_text.map(|(name, _)| name.as_os_str());
+    match other.or_else(|| find_other(names).map(AsRef::as_ref)) {
+        None => Ok(()),
+        Some(name) => Err(Error::new(ErrorKind::NotAnOutput {
+            path: path.to_owned(),
+            found: path.join(name),
+        })),
     }
-    Err(Error::new(ErrorKind::NotAnOutput {
-        path: path.to_owned(),
-        found: path.join(name),
-    }))
 }
 
-/// Checks all entries of `directory` like [`check_part`]. Accepts a path that is not a directory.
-fn check_parts(directory: &Path, path: &Path) -> Result<()> {
+/// Checks all entries of `directory` like [`check_parts`]. Accepts a path that is not a directory.
+fn check_directory(directory: &Path, path: &Path) -> Result<()> {
     if !fs::symlink_metadata(directory).is_ok_and(|found| found.is_dir()) {
         return Ok(());
     }
     let entries = Directory::open(directory).and_then(|directory| directory.entries());
     let entries = entries.map_err(|source| Error::io("read", path, source))?;
-    entries.iter().try_for_each(|entry| check_part(entry, path))
+    check_parts(entries.iter(), path)
 }
 
 /// Returns a path that does not depend on the working directory. Resolves links of an existing directory.

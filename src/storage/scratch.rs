@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::directory::FileKind;
 use super::owned::{self, Kind};
 use super::owned_directory::OwnedDirectory;
-use super::transfer::{Home, Located, STEP_BYTES, ScratchHandle, Transfer};
+use super::transfer::{FilePlace, Home, STEP_BYTES, ScratchHandle, Transfer};
 use super::{environment, file, interrupt, live, system};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
@@ -200,8 +200,8 @@ impl Scratch {
     /// If the file is missing, its readers will return the error.
     pub(crate) fn adopt(&self, path: PathBuf, bytes: u64) -> Result<Arc<ScratchFile>> {
         let bytes = match self.root.transfer.locate(&path) {
-            Located::Here(path) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
-            Located::Elsewhere(_) => bytes,
+            FilePlace::Here(path) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
+            FilePlace::Elsewhere(_) => bytes,
         };
         let file = self.file(path, true);
         // Not added to `written_bytes`: the worker has counted the file already.
@@ -357,8 +357,8 @@ impl Root {
     /// a sweep.
     fn delete(&self, path: &Path) {
         match self.transfer.locate(path) {
-            Located::Here(path) => _ = fs::remove_file(path),
-            Located::Elsewhere(file) => file.remove(),
+            FilePlace::Here(path) => _ = fs::remove_file(path),
+            FilePlace::Elsewhere(file) => file.remove(),
         }
     }
 }
@@ -426,8 +426,8 @@ impl ScratchFile {
             return Ok(ScratchHandle::Here(handle));
         }
         let path = match self.root.transfer.locate(&self.path) {
-            Located::Here(path) => path,
-            Located::Elsewhere(file) => return Ok(ScratchHandle::Elsewhere(Arc::new(file))),
+            FilePlace::Here(path) => path,
+            FilePlace::Elsewhere(file) => return Ok(ScratchHandle::Elsewhere(Arc::new(file))),
         };
         let handle = file::open(&path).map_err(|error| {
             if is_missing(&error) {
@@ -460,8 +460,8 @@ impl ScratchFile {
     /// Returns whether the file is known to be missing. One of another home is not.
     pub(crate) fn is_missing(&self) -> bool {
         match self.root.transfer.locate(&self.path) {
-            Located::Here(path) => !path.exists(),
-            Located::Elsewhere(_) => false,
+            FilePlace::Here(path) => !path.exists(),
+            FilePlace::Elsewhere(_) => false,
         }
     }
 

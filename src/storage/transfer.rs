@@ -122,7 +122,7 @@ impl fmt::Debug for Transfer {
 }
 
 /// Location of a file.
-pub(super) enum Located<'p> {
+pub(super) enum FilePlace<'p> {
     Here(Cow<'p, Path>),
     Elsewhere(HomeFile),
 }
@@ -141,11 +141,11 @@ impl Transfer {
         }
     }
 
-    pub(super) fn locate<'p>(&self, name: &'p Path) -> Located<'p> {
+    pub(super) fn locate<'p>(&self, name: &'p Path) -> FilePlace<'p> {
         match Home::split(name) {
-            None => Located::Here(name.into()),
-            Some((home, path)) if self.is_here(&home) => Located::Here(path.into()),
-            Some((home, path)) => Located::Elsewhere(HomeFile {
+            None => FilePlace::Here(name.into()),
+            Some((home, path)) if self.is_here(&home) => FilePlace::Here(path.into()),
+            Some((home, path)) => FilePlace::Elsewhere(HomeFile {
                 transfer: self.clone(),
                 home,
                 path,

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use holdall::events::Event;
-use holdall::{Bag, BoxError, Context, Executor, InvalidUtf8, Reading, Result, Source, TextReader};
+use holdall::{
+    BadRecords, Bag, BoxError, Context, Executor, InvalidUtf8, Reading, Result, Source, TextReader,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::common::Files;
@@ -63,6 +65,60 @@ checks! {
         files.write_gzip("a", &[b"one\n"]);
         has(c.read_text(files.root())?, ["one", "two"])?;
         is(holdall::read_text(files.root())?.count(), 2)
+    };
+    "TextReader::bad_records" => |c| {
+        let bad = BadRecords::new("too long");
+        is(read(c, |reader| reader.max_line_bytes(4).bad_records(&bad)), ["one"])?;
+        is(Ok(bad.count()), 1)
+    };
+    "read_files" => |c| {
+        let files = Files::new();
+        files.write("b", "two\n");
+        files.write_gzip("a", &[b"one"]);
+        let texts = c.read_files(files.root())?.try_map(|file| file.read_text());
+        has(texts, ["one", "two\n"])?;
+        is(holdall::read_files(files.root())?.count(), 2)
+    };
+    "read_fixed_length" => |c| {
+        let files = Files::new();
+        files.write("a", "abcdef");
+        let records = c.read_fixed_length(files.root(), 3)?;
+        has(records.map(<[u8]>::to_vec), [b"abc", b"def"])
+    };
+    "with_origin" => |c| {
+        let files = Files::new();
+        let path = files.write("a", "one\ntwo\n");
+        let places = c.read_text(&path)?.with_origin().map(|(origin, _)| (origin.path.to_owned(), origin.offset));
+        is(places.collect(), [(path.clone(), 0), (path, 4)])
+    };
+    "with_line_numbers" => |c| {
+        let files = Files::new();
+        let path = files.write("a", "one\ntwo\n");
+        has(c.read_text(&path)?.with_line_numbers().map(|(origin, line)| (origin.line, line.len())), [(Some(1), 3), (Some(2), 3)])
+    };
+    "ok_or_fail" => |c| has(numbers(c).map(|n| u8::try_from(n + 1)).ok_or_fail(), [1, 2, 3, 4, 5, 6]);
+    "ok_or_skip" => |c| {
+        let bad = BadRecords::new("negative");
+        has(numbers(c).map(|n| u8::try_from(n - 2)).ok_or_skip(&bad), [0, 1, 2, 3])?;
+        is(Ok(bad.count()), 2)
+    };
+    "parse_or_skip" => |c| {
+        let bad = BadRecords::new("no numbers");
+        let texts = numbers(c).map(|n| if n < 5 { n.to_string() } else { "five".to_owned() });
+        has(texts.parse_or_skip(&bad, |text| text.parse::<u8>()), [0, 1, 2, 3, 4])?;
+        is(Ok(bad.samples()[0].text.clone()), Some("five".to_owned()))
+    };
+    "parse_fields_or_skip" => |c| {
+        let bad = BadRecords::new("no pairs");
+        let texts = numbers(c).map(|n| if n == 0 { "0".to_owned() } else { format!("{n};2") });
+        is(texts.parse_fields_or_skip::<(i64, u8)>(';', &bad).count(), 5)?;
+        is(Ok(bad.count()), 1)
+    };
+    "BagWith::parse_or_skip" => |c| {
+        let bad = BadRecords::new("too great");
+        let texts = numbers(c).map(|n| n.to_string()).with(3_u8);
+        let small = texts.parse_or_skip(&bad, |most, text| text.parse().ok().filter(|n: &u8| n < most).ok_or("great"));
+        has(small, [0, 1, 2])
     };
     "from_vec" => |c| has(c.from_vec(vec!["a", "b"]).union(holdall::from_vec(vec!["c"])), ["a", "b", "c"]);
     "from_vec_partitioned" => |c| {

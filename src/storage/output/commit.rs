@@ -24,16 +24,26 @@ pub(crate) const MANIFEST: &str = "_bag";
 /// Returns `true` if `name` is the name of a part of an output: `part-`, at least five digits, and perhaps a `.` and an
 /// extension.
 pub(crate) fn is_part(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("part-") else {
-        return name == MANIFEST;
+    name == MANIFEST || extension_of(name).is_some()
+}
+
+/// Returns the extension of a part, which may be empty, or `None` if `name` is not the name of a part.
+fn extension_of(name: &str) -> Option<&str> {
+    let rest = name.strip_prefix("part-")?;
+    let (number, extension) = rest.split_once('.').unwrap_or((rest, ""));
+    let is_number = number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let is_whole = rest.len() == number.len() || is_extension(extension);
+    (is_number && is_whole).then_some(extension)
+}
+
+/// Returns one of the files in a directory that shows that the directory is not an output: a file that is no part, or a
+/// part with another extension than others.
+pub(crate) fn find_other<'n>(names: impl Iterator<Item = &'n str> + Clone) -> Option<&'n str> {
+    let extension = names.clone().filter_map(extension_of).min();
+    let is_own = |name: &str| {
+        name == MANIFEST || extension_of(name).is_some_and(|its| Some(its) == extension)
     };
-    let (number, extension) = match rest.split_once('.') {
-        Some((number, extension)) => (number, Some(extension)),
-        None => (rest, None),
-    };
-    number.len() >= 5
-        && number.bytes().all(|byte| byte.is_ascii_digit())
-        && extension.is_none_or(is_extension)
+    names.into_iter().find(|name| !is_own(name))
 }
 
 /// Returns `true` for one or several words of letters and digits, with a `.` between two of them.
@@ -178,5 +188,17 @@ mod tests {
         ] {
             assert!(!is_part(name), "{name}");
         }
+    }
+
+    #[test]
+    fn all_parts_of_an_output_have_one_extension() {
+        let other = |names: &[&'static str]| find_other(names.iter().copied());
+        assert_eq!(other(&["part-00000", MANIFEST, "part-00001"]), None);
+        assert_eq!(other(&["part-00001.csv", "part-00000.csv"]), None);
+        assert_eq!(
+            other(&["part-00001.csv", "part-00000"]),
+            Some("part-00001.csv")
+        );
+        assert_eq!(other(&["part-00000.csv", "notes.csv"]), Some("notes.csv"));
     }
 }
