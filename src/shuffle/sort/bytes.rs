@@ -31,9 +31,10 @@ const MAX_DEPTH_BYTES: usize = 256;
 /// Minimum number of records with the same prefix for a sort by the next eight bytes. Fewer are compared as a whole.
 const FEW_RECORDS: usize = 8;
 
-/// Maximum number of entries that are sorted by one call of the standard library. More are first divided by a digit of
-/// `DIGIT_BITS` bits. A stopped job waits for one such sort, which takes a few milliseconds.
-const MAX_SORTED_ENTRIES: usize = 1 << 16;
+/// Maximum number of entries that are sorted by one call of the standard library, which takes some 50 ms. A stopped job
+/// waits for one such call. More entries are first divided by a digit of `DIGIT_BITS` bits. For lines of which most begin
+/// with the same characters, to divide them down to 65,536 takes twice as long as the sort.
+const MAX_SORTED_ENTRIES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 const DIGIT_BITS: u32 = 8;
 const DIGITS: usize = 1 << DIGIT_BITS;
 
