@@ -49,7 +49,7 @@ const REMOTE_JOBS: usize = 4;
 pub struct Context {
     /// `None` if an environment variable was invalid.
     shared: Option<Arc<Shared>>,
-    /// What may end its jobs early.
+    /// Limits that may end its jobs early.
     limits: Option<Arc<JobLimits>>,
 }
 

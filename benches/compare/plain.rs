@@ -1,4 +1,4 @@
-//! What the plain loops share: ranges of numbers that rayon's threads take, and hash tables by key.
+//! Parts of the plain loops: ranges of numbers that rayon's threads take, and hash tables by key.
 
 use std::ops::Range;
 

@@ -25,7 +25,7 @@ use crate::task::Site;
 
 /// Options of an output that can be continued.
 pub(super) struct Resumable<'o> {
-    /// What identifies the run besides the program and the bag.
+    /// Identity of the run, besides the program and the bag.
     pub(super) version: &'o str,
     pub(super) overwrite: bool,
     pub(super) is_durable: bool,

@@ -59,7 +59,7 @@ struct Shared {
     quarantine: Mutex<Option<NewOutput>>,
 }
 
-/// What tasks need to know.
+/// Settings that tasks need.
 #[derive(Clone, Serialize, Deserialize)]
 struct Options {
     id: u64,
@@ -97,7 +97,7 @@ pub struct BadRecord {
     pub line: Option<u64>,
     /// The number of the record in the file, counted from 1, if its [`Source`](crate::Source) numbers records.
     pub record: Option<u64>,
-    /// Why it is bad.
+    /// Reason why it is bad.
     pub reason: String,
     /// The text of the record, if it is known. In a sample, at most the first 1,024 bytes. Bytes that are not UTF-8 are
     /// replaced.

@@ -1,4 +1,4 @@
-//! What a task adds to counters and to bad records. It takes effect once, when the task completes.
+//! Additions of a task to counters and to bad records. They take effect once, when the task completes.
 
 use std::cell::RefCell;
 

@@ -32,7 +32,7 @@ pub(super) struct Computation {
 /// A node that has no value yet.
 struct Missing {
     node: Arc<DelayedNode>,
-    /// What its bag needs before it is read.
+    /// Values that its bag needs before it is read.
     pending: Vec<Arc<dyn PendingValue>>,
 }
 

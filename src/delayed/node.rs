@@ -57,7 +57,7 @@ pub(super) struct DelayedNode {
     pub(super) value_type: &'static ValueType,
 }
 
-/// How a value is computed.
+/// Computation of a value.
 #[derive(Clone)]
 pub(super) enum DelayedWork {
     Value(Value),

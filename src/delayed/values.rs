@@ -12,7 +12,7 @@ use crate::task::{in_task, is_in_task};
 /// Computes several delayed values together: a tuple of up to twelve, an array or a `Vec`, of values or of references.
 /// Runs jobs, on the [default context](Context::default).
 ///
-/// What several of them need is computed once. All calls of [delayed functions](crate::delayed) run in one job. Several
+/// A value that several of them need is computed once. All calls of [delayed functions](crate::delayed) run in one job. Several
 /// results of the same [bag](crate::Bag::delayed) are computed in one pass over it, and results of several bags in one
 /// job, which runs each shuffle once. If calls need results of bags, or bags need delayed values, one job runs after the
 /// other, each with everything that can run by then.

@@ -1,4 +1,4 @@
-//! What is drawn: boxes and arrows.
+//! The content of a drawing: boxes and arrows.
 
 /// A graph that is drawn.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! What a job has done so far.
+//! Progress of a job.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use crate::lineage::Node;
 use crate::plan;
 use crate::task::Progress;
 
-/// What a job in the background has done so far. Returned by [`JobHandle::progress`](crate::JobHandle::progress).
+/// Progress of a job in the background. Returned by [`JobHandle::progress`](crate::JobHandle::progress).
 ///
 /// `Display` prints one line: `count: stage 1/2 (map): 120/334 tasks`. serde can serialise the fields.
 ///
@@ -39,7 +39,7 @@ pub struct JobProgress {
     pub elapsed: Duration,
 }
 
-/// What a running stage has done so far. Part of [`JobProgress`]. Its counts never decrease.
+/// Progress of a running stage. Part of [`JobProgress`]. Its counts never decrease.
 ///
 /// # Examples
 ///

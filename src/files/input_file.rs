@@ -89,7 +89,7 @@ pub struct InputFile {
     pub(crate) store: FileStore,
 }
 
-/// Where a file is, and the state in which it was found.
+/// Location of a file, and the state in which it was found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum FileStore {
     Local(FileState),

@@ -23,7 +23,7 @@ pub(super) struct Checked {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SlotSearch {
     No,
-    /// What it needs is being searched.
+    /// Its needs are being searched.
     Open,
     Task(u32),
 }

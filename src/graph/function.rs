@@ -38,7 +38,7 @@ impl std::fmt::Debug for ArgumentType {
     }
 }
 
-/// What a function of a task can borrow: any [`Data`], `str`, and slices.
+/// Types that a function of a task can borrow: any [`Data`], `str`, and slices.
 ///
 /// | parameter | takes the value of a task that returns |
 /// | --- | --- |
@@ -102,7 +102,7 @@ impl<T: Data + Sync + Clone> Argument for [T] {
     }
 }
 
-/// What a function of a task can take by value: any [`Data`] that borrows nothing and can be cloned.
+/// Types that a function of a task can take by value: any [`Data`] that borrows nothing and can be cloned.
 ///
 /// Only this library implements it.
 pub trait OwnedArgument: Data + Sync + Clone {}
@@ -125,7 +125,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + Clone + 'static> OwnedArgum
     note = "the parameters of a closure need types: `|x: &i64| ..`"
 )]
 pub trait TaskFunction<M>: Send + Sync + 'static {
-    /// What it returns.
+    /// Type that it returns.
     type Output;
     #[doc(hidden)]
     const ARGUMENTS: &'static [ArgumentType];
@@ -256,7 +256,7 @@ pub(super) fn load_function(from: &mut Loader<'_>) -> Result<Arc<dyn AnyFunction
     from.entry()
 }
 
-/// What the value of a task is, given what its function returns.
+/// Conversion of the result of a function into the value of its task.
 pub trait TaskOutput<O>: 'static {
     /// The value.
     type Value: Data + Sync;

@@ -1,4 +1,4 @@
-//! What a key of a graph stands for: data, a call of a function, or another key.
+//! The meaning of a key of a graph: data, a call of a function, or another key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::error::{BoxError, Site};
 use crate::layers::ValueType;
 use crate::pipeline::Data;
 
-/// What a key of a [`Graph`](super::Graph) stands for. Created by [`data`], [`task`], [`try_task`] and [`alias`].
+/// Meaning of a key of a [`Graph`](super::Graph). Created by [`data`], [`task`], [`try_task`] and [`alias`].
 #[derive(Clone)]
 pub struct Item(pub(super) Definition);
 
@@ -170,7 +170,7 @@ pub fn all<N: Into<TaskNeed>>(needs: impl IntoIterator<Item = N>) -> TaskNeed {
     TaskNeed(TaskNeedKind::All(needs.into_iter().map(N::into).collect()))
 }
 
-/// What a task needs for one of its parameters: a key, [`data`], another [`task`], or [`all`] of several.
+/// Argument of a task: a key, [`data`], another [`task`], or [`all`] of several.
 #[derive(Clone)]
 pub struct TaskNeed(TaskNeedKind);
 
@@ -261,7 +261,7 @@ impl From<Item> for TaskNeed {
     }
 }
 
-/// What a [`task`] needs: an array, a `Vec` or a tuple of what converts into [`TaskNeed`], or `()`.
+/// Arguments of a [`task`]: an array, a `Vec` or a tuple of what converts into [`TaskNeed`], or `()`.
 ///
 /// Only this library implements it.
 pub trait TaskNeeds {

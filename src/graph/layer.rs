@@ -216,7 +216,7 @@ fn run_calls<'a>(
     last.ok_or_else(|| Error::internal("a program has no calls".to_owned()))
 }
 
-/// What a worker needs for one program.
+/// Data that a worker needs for one program.
 #[derive(Serialize, Deserialize)]
 enum SavedProgram {
     Constant(#[serde(with = "bytes")] Vec<u8>),

@@ -1,4 +1,4 @@
-//! What is passed to the function of a task: values of other tasks, and constants.
+//! Arguments of the function of a task: values of other tasks, and constants.
 
 use std::fmt;
 use std::slice;
@@ -25,7 +25,7 @@ pub(crate) enum Operand {
     All(u32),
 }
 
-/// Where the values of other tasks come from.
+/// Source of the values of other tasks.
 #[derive(Clone)]
 pub(super) enum TaskValues<'a> {
     /// One for each operand.

@@ -17,7 +17,7 @@ const MAX_FUSED: u32 = 1_024;
 /// are sent once.
 const MAX_INLINE_BYTES: usize = 1 << 10;
 
-/// What runs as one task of the engine: a constant, or calls of which each but the first needs only the one before.
+/// Content of one task of the engine: a constant, or calls of which each but the first needs only the one before.
 ///
 /// A chain has no parallelism, and its intermediate values have one reader, so they need not be stored, or sent to
 /// another process.

@@ -1,4 +1,4 @@
-//! What the driver sends to a worker for a task, and what the worker sends back, as plain data.
+//! Messages between the driver and a worker about a task, as plain data.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub(super) struct TaskCall {
     /// Number of the task in its layer.
     pub(super) task: usize,
     pub(super) inputs: Vec<SentInput>,
-    /// What the layer has saved for this task.
+    /// Data that the layer has saved for this task.
     #[serde(with = "bytes")]
     pub(super) saved: Vec<u8>,
 }

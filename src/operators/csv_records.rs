@@ -39,7 +39,7 @@ pub struct CsvPart {
     pub(super) range: Option<(u64, u64)>,
 }
 
-/// Why a part was not read to its end.
+/// Reason why a part was not read to its end.
 pub(super) enum PartUnread {
     /// The file cannot be read.
     File(BoxError),

@@ -205,7 +205,7 @@ pub(crate) struct WithOrigin<T: ?Sized> {
 
 portable! { [T: ?Sized] WithOrigin<T> { site: part, text: part, lines: data } }
 
-/// How the numbers of lines are known.
+/// Source of the numbers of lines.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum LineNumbers {
     Unknown,

@@ -40,7 +40,7 @@ impl<T: Text + ?Sized> Portable for Expression<T> {
 /// The effect of a regular expression on one record.
 pub(crate) trait MatchStep<T: Text + ?Sized>: Portable + Send + Sync + 'static {
     type Out: Record + ?Sized;
-    /// What a partition needs of its own, in particular a clone of the expression.
+    /// Data of one partition, in particular a clone of the expression.
     type Scratch;
 
     fn scratch(&self) -> Self::Scratch;

@@ -27,7 +27,7 @@ pub(crate) trait AnySummary<T: Record + ?Sized>: Send + Sync {
     fn save(&self, to: &mut Saver) -> Result<()>;
 }
 
-/// What is known about the records of a partition.
+/// Results for the records of a partition.
 pub(crate) trait AnyPart<T: Record + ?Sized> {
     fn add(&mut self, record: Peek<'_, T>);
 

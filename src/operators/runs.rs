@@ -12,7 +12,7 @@ use crate::task::Flow;
 
 /// A way to combine runs: neighbouring records that belong together.
 pub(crate) trait CombineRun<T: Record + ?Sized>: Portable + Send + Sync + 'static {
-    /// What the records of a run have in common, or its first record.
+    /// Common property of the records of a run, or its first record.
     type Key: Data + Clone + Sync;
     type Value: Data + Clone + Sync;
     type Out: Record + ?Sized;

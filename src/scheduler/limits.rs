@@ -1,4 +1,4 @@
-//! What may end a job early: handles that cancel it, and its deadline.
+//! Limits that may end a job early: handles that cancel it, and its deadline.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::events::{JobMonitor, JobProgress};
 use crate::task::{CancelHandle, JobState, Site};
 
-/// What may end the jobs of a context early.
+/// Limits that may end the jobs of a context early.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct JobLimits {
     cancels: Vec<CancelHandle>,

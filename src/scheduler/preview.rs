@@ -13,7 +13,7 @@ use crate::lineage::Node;
 use crate::plan;
 use crate::task::{Resources, StageCode};
 
-/// What the sampled tasks of a stage have done.
+/// Work of the sampled tasks of a stage.
 #[derive(Clone, Debug)]
 pub(crate) struct StageSample {
     pub(crate) stage: usize,

@@ -275,7 +275,7 @@ struct StageSource<'s> {
     idle: &'s (dyn Fn() + Sync),
     stream: Mutex<Option<PartitionStream<'s>>>,
     exports: &'s Exports,
-    /// What the tasks read.
+    /// Outputs that the tasks read.
     inputs: Mutex<ReadExports>,
     /// Output of the tasks, by their first partition.
     outputs: Mutex<BTreeMap<usize, MapTaskOutput>>,

@@ -34,7 +34,7 @@ struct Cancel {
     targets: Mutex<Vec<Target>>,
 }
 
-/// What a handle cancels.
+/// Jobs that a handle cancels.
 enum Target {
     Job(Weak<JobState>),
     /// Another handle.

@@ -1,4 +1,4 @@
-//! Where records of CSV end, and where a file can be cut.
+//! Ends of records of CSV, and places at which a file can be cut.
 //!
 //! A line end within quotes does not end a record. Whether a byte is within quotes depends on all quotes before it, but
 //! mostly a look at the text before the byte is enough: a closing quote is followed by a delimiter, by a line end or by
@@ -24,7 +24,7 @@ pub(crate) struct CsvSyntax {
     pub(crate) quote: Option<u8>,
 }
 
-/// What precedes a byte.
+/// State of the syntax before a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CsvState {
     /// The start of a field.

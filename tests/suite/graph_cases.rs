@@ -27,7 +27,7 @@ pub(crate) enum AnyValue {
     Floats(Vec<f64>),
 }
 
-/// What a key stands for: an operation, and the numbers of the keys that it needs, which come before.
+/// Meaning of a key: an operation, and the numbers of the keys that it needs, which come before.
 struct Node {
     operation: usize,
     needs: Vec<usize>,

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::storage::scratch::{Scratch, open_own, sweep};
 use crate::storage::transfer::FileTransfer;
 
-/// Where a [`Worker`](super::Worker) that shares no disk with the others keeps its files.
+/// Place for the files of a [`Worker`](super::Worker) that shares no disk with the others.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct WorkerHome {

@@ -32,7 +32,7 @@ pub(super) struct RoundState {
     /// All files that the reports have named.
     pub(super) files: HashSet<PathBuf>,
     pub(super) results: Results,
-    /// Where the input of the partitions is, if workers share no disk.
+    /// Homes of the input of the partitions, if workers share no disk.
     pub(super) locality: Locality,
     pub(super) end: Option<End>,
     /// Number of tasks that were taken since the executor was called.

@@ -19,7 +19,7 @@ use crate::task::{
 /// A worker keeps the decoded stage until it receives a task of another one.
 pub struct Worker {
     number: usize,
-    /// Where it keeps its files, if not in the scratch directory of the job.
+    /// Place for its files, if that is not the scratch directory of the job.
     home: Option<WorkerHome>,
     stage: Option<Loaded>,
     /// Number of stages that it has received.

@@ -11,7 +11,7 @@ use crate::pipeline::{Data, Record};
 
 /// A format of records of type `T`. Its fields are the options.
 pub(crate) trait RecordFormat<T: Record + ?Sized>: Data + Sync {
-    /// What writes the records of a file.
+    /// Writer of the records of a file.
     type Open;
 
     /// Begins a file.

@@ -1,4 +1,4 @@
-//! What stored partitions are computed from.
+//! The input of stored partitions.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Boxed, Pipeline, Record};
