@@ -246,7 +246,9 @@ fn encoding_of(text: &[u8], delimiter: &[u8]) -> Option<&'static str> {
         _ => {}
     }
     let (units, _) = text.as_chunks::<4>();
-    let is_char = |unit: u32| char::from_u32(unit).is_some_and(|c| c != '\0');
+    // No character is on planes 4 to 13, where line ends and tabs of other encodings would be.
+    let is_on_a_plane = |c: char| c != '\0' && !matches!(u32::from(c) >> 16, 4..=13);
+    let is_char = |unit: u32| char::from_u32(unit).is_some_and(is_on_a_plane);
     let are_chars = |unit_of: fn([u8; 4]) -> u32| units.iter().all(|unit| is_char(unit_of(*unit)));
     if units.len() > 1 && (are_chars(u32::from_le_bytes) || are_chars(u32::from_be_bytes)) {
         return Some(UTF_32);

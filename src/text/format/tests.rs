@@ -145,6 +145,7 @@ fn encodings_are_told_by_marks_and_zeros() {
         b"key\0value\nkey\0value\n",
         b"\0\0\0\0\0\0\0\0",
         b"a\0\0b\0\0c\0\0",
+        b"\n\r\r\0a\r\n\0",
         b"\xef\xbb\xbfa\n",
     ] {
         assert_eq!(
