@@ -28,7 +28,7 @@ where
     /// # std::env::set_current_dir(&dir).unwrap();
     /// std::fs::write("a.log", "started\nfailed\n")?;
     /// std::fs::write("b.log", "failed\n")?;
-    /// let failures = holdall::read_text("*.log")?.with_origin().filter(|(_, line)| *line == "failed");
+    /// let failures = holdall::read_text("*.log")?.with_origin().filter(|(_, line)| line == "failed");
     /// let places = failures.map(|(origin, _)| (origin.path.to_owned(), origin.offset)).collect()?;
     /// assert_eq!(places, [("a.log".into(), 8), ("b.log".into(), 0)]);
     /// # Ok::<(), holdall::Error>(())
