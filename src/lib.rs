@@ -211,8 +211,8 @@
 //!   they read, shuffle, sort, merge and write. On threads, a closure that is running is not interrupted, so the job
 //!   ends after it has returned; the same applies to a source that is waiting. Worker processes whose closures do not
 //!   return within a second are killed. A job that is pending at its deadline ends when it would begin.
-//! - **Partial results:** [`Bag::partial`] returns what an action has computed by a deadline, and says which partitions
-//!   that covers.
+//! - **Partial results:** [`Bag::partial`] returns the result of an action for the first partitions, up to one that
+//!   is not done at a deadline, with their number.
 //! - **What remains:** nothing. Spill files and unfinished [outputs](#outputs) are deleted, and the memory is released,
 //!   before the action returns the error. An output that is complete stays. A persisted bag keeps the partitions that
 //!   have been stored.

@@ -50,7 +50,7 @@ thread_local! {
 
 impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Calls `action` with a clone of this bag. If its job is not complete `timeout` from now, the action returns the
-    /// result of the first partitions, those that are done, and the [`PartialValue`] says which.
+    /// result of the first partitions, up to the first that is not done. The [`PartialValue`] has their number.
     ///
     /// Any action can be called that returns a value: [`count`](Bag::count), [`collect`](Bag::collect),
     /// [`fold`](Bag::fold), [`top`](Bag::top), [`summarize`](Bag::summarize), and so on. A result never covers a part

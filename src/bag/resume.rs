@@ -120,7 +120,7 @@ fn finished(path: &Path, key: &str) -> Option<Manifest> {
     (manifest.run.as_deref() == Some(key)).then_some(manifest)
 }
 
-/// Returns a hash of everything that determines the records of a bag, as far as the library knows it.
+/// Returns a hash of everything that the library knows to determine the records of a bag.
 fn key_of<T, P>(bag: &Bag<T, P>, version: &str, manifest: &Manifest) -> Result<String>
 where
     T: Storable + ?Sized,

@@ -147,7 +147,7 @@ impl<T: Storable + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// [persisted](Bag::persist) records, is released with the bags that need it. Unlike persisted records, the files
     /// remain until you delete them.
     ///
-    /// Use it in a long loop, every so many rounds, or before a step that may fail. The returned bag has the same
+    /// Use it at intervals in a long loop, or before a step that may fail. The returned bag has the same
     /// partitions and order, and remains partitioned by key.
     ///
     /// # Errors

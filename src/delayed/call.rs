@@ -28,8 +28,8 @@ pub struct CallSite(Site);
 
 /// Returns a function that takes delayed values, and returns a delayed value: that of `function` for their values.
 ///
-/// Nothing runs until the result is [computed](Delayed::compute). Then functions run in parallel as far as they do not
-/// need each other, on the executor of the context. `function` is a `fn` or a closure with up to eight parameters, all by
+/// Nothing runs until the result is [computed](Delayed::compute). Functions that do not need each other then run
+/// in parallel, on the executor of the context. `function` is a `fn` or a closure with up to eight parameters, all by
 /// value or all by reference; see [`TaskFunction`]. Their types are checked by the compiler. On worker processes, it
 /// must capture nothing.
 ///

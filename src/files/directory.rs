@@ -101,7 +101,7 @@ fn list_local(directory: &Path) -> io::Result<Vec<FileInfo>> {
     };
     for entry in entries {
         let entry = entry?;
-        // A file with another name is not asked for.
+        // No caller opens a file with another name.
         if let Ok(name) = entry.file_name().into_string()
             && entry.file_type()?.is_file()
         {

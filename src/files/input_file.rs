@@ -203,7 +203,7 @@ impl InputFile {
         }
     }
 
-    /// Opens the file for reading the bytes of `range`, as far as the file has them.
+    /// Opens the file for reading the bytes of `range`, or up to its end if that comes first.
     ///
     /// Reading from a file system is repeated after [transient errors](super::FileSystem::is_transient), and a thread
     /// [reads ahead](super::FileSystem::read_ahead_bytes) if the file system asks for it. Such a file is opened by the

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::map::{Graph, GraphSlot, SlotContent};
 use crate::drawing::{BoxShape, DrawnBox, GraphDrawing, quoted, svg};
 
-/// Maximum number of boxes of a drawing with a box for each key. Nobody could read more.
+/// Maximum number of boxes of a drawing with a box for each key. A drawing with more cannot be read.
 const MAX_BOXES: usize = 2_000;
 
 impl Graph {

@@ -94,7 +94,7 @@ pub(crate) struct SavedSplit {
 ///
 /// # Errors
 ///
-/// Returns an error if the bag is damaged, as far as its manifest and the sizes of its files tell, or if its records are
+/// Returns an error if the manifest is damaged, if the sizes of the files differ from those in it, or if the records are
 /// not of type `T`.
 pub(crate) fn open_saved<T: Storable + ?Sized>(
     path: &Path,

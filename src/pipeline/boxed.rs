@@ -203,7 +203,7 @@ impl<T: Record + ?Sized> std::fmt::Debug for ErasedSink<'_, T> {
 pub(crate) struct BatchSink<'s, T: Record + ?Sized> {
     sink: ErasedSink<'s, T>,
     batch: Vec<Owned<T>>,
-    /// Number of records at which the batch is handed on, and its maximum.
+    /// Number of records of a full batch, and its maximum.
     full: usize,
     most: usize,
 }
@@ -217,7 +217,7 @@ impl<'s, T: Record + ?Sized> BatchSink<'s, T> {
         Self {
             sink,
             batch: Vec::new(),
-            // Small at first, so that whoever wants one record does not wait for a thousand.
+            // Small at first, so that an action that needs one record does not wait for a thousand.
             full: 1,
             most: most.min(BATCHED_RECORDS / task.boundaries().max(1)).max(1),
         }
@@ -233,7 +233,7 @@ impl<'s, T: Record + ?Sized> BatchSink<'s, T> {
         (self.sink.batch)(&mut self.batch)
     }
 
-    /// Hands on the last records, unless `flow` ends the pipeline: nobody sees what came before an error.
+    /// Passes the last records to the sink, unless `flow` ends the pipeline: records before an error are never used.
     pub(crate) fn end(mut self, flow: Flow) -> Flow {
         if flow.is_continue() && !self.batch.is_empty() {
             return (self.sink.batch)(&mut self.batch);

@@ -195,7 +195,7 @@ impl Scratch {
     }
 
     /// Takes over a file that a worker has kept. The file is deleted like a file of this process, and counts towards
-    /// the quota. `bytes` is its length as far as it is known, for a file of another home.
+    /// the quota. `bytes` is the known length of a file of another home.
     ///
     /// If the file is missing, its readers will return the error.
     pub(crate) fn adopt(&self, path: PathBuf, bytes: u64) -> Result<Arc<ScratchFile>> {
@@ -237,7 +237,7 @@ impl Scratch {
         Arc::new(self.file(path, false))
     }
 
-    /// Deletes a file that a worker has kept and that nobody adopts.
+    /// Deletes a file that a worker has kept and that this process does not adopt.
     pub(crate) fn discard(&self, path: &Path) {
         self.root.delete(path);
     }

@@ -99,7 +99,7 @@ pub trait FileTransfer: Send + Sync + 'static {
     /// be reached. All files of that home then count as lost, and are recomputed.
     fn read(&self, home: &Home, path: &Path, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Has a file of another process deleted, which nobody reads any more. Must neither wait nor fail: a file that
+    /// Requests the deletion of a file of another process that is no longer read. Must neither wait nor fail: a file that
     /// cannot be deleted now is deleted with its directory.
     fn remove(&self, home: &Home, path: &Path);
 }

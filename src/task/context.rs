@@ -281,7 +281,7 @@ impl<'job> Task<'job> {
         &self.position
     }
 
-    /// Returns the place of the current record, as far as it is known.
+    /// Returns the place of the current record. Unknown parts are `None`.
     pub(crate) fn record_origin(&self) -> RecordOrigin {
         if self.is_behind.get() {
             return RecordOrigin::default();

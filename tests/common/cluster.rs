@@ -152,7 +152,8 @@ impl Cluster {
         }
     }
 
-    /// Returns whether a machine dies now. If machines died for ever, more might be lost than is recomputed.
+    /// Returns whether a machine dies now. The number of deaths is limited, because otherwise more might be lost than is
+    /// recomputed.
     fn dies(&self) -> bool {
         let losses = self.losses.load(Ordering::SeqCst);
         let life = self.life.filter(|_| losses < MOST_LOSSES);

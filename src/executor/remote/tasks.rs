@@ -62,8 +62,8 @@ impl<'a> Tasks<'a> {
         }
     }
 
-    /// Has only these partitions computed: what is left of a stage of which some output has been lost. Called before the
-    /// first task is taken. Each range consists of whole [groups](Self::partitions_per_task).
+    /// Restricts the stage to these partitions, because only their output has been lost. Called before the first task is
+    /// taken. Each range consists of whole [groups](Self::partitions_per_task).
     pub(crate) fn run_only(&self, missing: &[Range<usize>]) {
         self.lock().run_only(missing, self.partitions.unwrap_or(0));
     }

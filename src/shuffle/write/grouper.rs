@@ -183,7 +183,7 @@ impl<'o> Grouper<'o> {
         Ok(())
     }
 
-    /// Returns whether the next entry may be short, as far as is known.
+    /// Returns whether the next entry may be short. It may be long even then.
     #[inline(always)]
     fn tries_short(&mut self) -> bool {
         if self.skip_short == 0 {
