@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::Bag;
-use super::joins::Travel;
+use super::joins::SideFilter;
 use crate::lineage::Node;
 use crate::operators::cartesian::{Cartesian, InParts};
 use crate::operators::cogroup::CoGroup;
@@ -47,9 +47,9 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     {
         let (site, context) = (Site::new("cogroup3"), self.context.clone());
         let keyed = self.keyed_with::<K, _, _>(&second);
-        let (first, of_first) = self.side(site, keyed, Travel::All);
-        let (second, of_second) = second.side(site, keyed, Travel::All);
-        let (third, of_third) = third.side(site, keyed, Travel::All);
+        let (first, of_first) = self.side(site, keyed, SideFilter::None);
+        let (second, of_second) = second.side(site, keyed, SideFilter::None);
+        let (third, of_third) = third.side(site, keyed, SideFilter::None);
         let groups = CoGroups3 {
             first,
             second,
@@ -90,10 +90,10 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     {
         let (site, context) = (Site::new("cogroup4"), self.context.clone());
         let keyed = self.keyed_with::<K, _, _>(&second);
-        let (first, of_first) = self.side(site, keyed, Travel::All);
-        let (second, of_second) = second.side(site, keyed, Travel::All);
-        let (third, of_third) = third.side(site, keyed, Travel::All);
-        let (fourth, of_fourth) = fourth.side(site, keyed, Travel::All);
+        let (first, of_first) = self.side(site, keyed, SideFilter::None);
+        let (second, of_second) = second.side(site, keyed, SideFilter::None);
+        let (third, of_third) = third.side(site, keyed, SideFilter::None);
+        let (fourth, of_fourth) = fourth.side(site, keyed, SideFilter::None);
         let groups = CoGroups4 {
             first,
             second,

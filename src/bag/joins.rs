@@ -14,7 +14,7 @@ use crate::operators::group_by_key::{Group, Groups};
 use crate::operators::group_values::Ungroup;
 use crate::operators::join::{Joined, Joining};
 use crate::operators::joinings::{Anti, Full, Inner, Intersection, Left, Right, Semi, Subtract};
-use crate::operators::records_by_key::{Grouping, KeyUse, Pairs};
+use crate::operators::records_by_key::{FilterUse, Grouping, Pairs};
 use crate::operators::sides::Side;
 use crate::operators::values::Values;
 use crate::pipeline::{Call, Data, Given, Key, Pipeline, Plain, Record};
@@ -22,27 +22,28 @@ use crate::shuffle::{Encode, HashPartitioner};
 use crate::task::Site;
 
 /// The side of a join to which the join filter is applied: it shuffles only records whose key the other side has.
-enum Sifting {
+enum FilteredSide {
     None,
     Left,
     Right,
 }
 
-/// Selects which records of a side are shuffled.
-pub(super) enum Travel {
-    All,
-    /// All; their keys go into the join filter of the other side.
-    Noted,
-    /// Those whose key passes the join filter that this shuffle of the other side builds.
-    Sifted(Arc<dyn ShuffleDependency>),
+/// Part of a side in the join filter, and so which of its records are shuffled.
+pub(super) enum SideFilter {
+    /// None: all records are shuffled.
+    None,
+    /// All records are shuffled, and their keys go into the join filter of the other side.
+    Build,
+    /// Only records are shuffled whose key passes the join filter that this shuffle of the other side builds.
+    Apply(Arc<dyn ShuffleDependency>),
 }
 
-impl Travel {
+impl SideFilter {
     /// Filters by the keys of `other`, unless `other` is not shuffled.
-    fn sifted(other: &Parent) -> Self {
+    fn built_by(other: &Parent) -> Self {
         match other.as_shuffle() {
-            Some(by) => Self::Sifted(Arc::clone(by)),
-            None => Self::All,
+            Some(by) => Self::Apply(Arc::clone(by)),
+            None => Self::None,
         }
     }
 }
@@ -54,7 +55,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         self,
         site: Site,
         keyed: Keyed,
-        travel: Travel,
+        filter: SideFilter,
     ) -> (Side<E>, Parent) {
         let partitioner = HashPartitioner::new(keyed.partitions);
         if self.node.keyed == Some(keyed) {
@@ -65,7 +66,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
             };
             return (side, Parent::narrow(&self.node));
         }
-        let (shuffle, dependency) = self.records_by_key::<E>(site, partitioner, false, travel);
+        let (shuffle, dependency) = self.records_by_key::<E>(site, partitioner, false, filter);
         let side = Side::Shuffled {
             shuffle,
             partitioner,
@@ -79,17 +80,17 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         site: Site,
         partitioner: HashPartitioner,
         is_broadcast: bool,
-        travel: Travel,
+        filter: SideFilter,
     ) -> (ShuffleId, Parent) {
-        let (keys, after) = match travel {
-            Travel::All => (KeyUse::Nothing, None),
-            Travel::Noted => (KeyUse::Noted, None),
-            Travel::Sifted(by) => (KeyUse::Sifted(by.id()), Some(by)),
+        let (filter, after) = match filter {
+            SideFilter::None => (FilterUse::None, None),
+            SideFilter::Build => (FilterUse::Build, None),
+            SideFilter::Apply(by) => (FilterUse::Apply(by.id()), Some(by)),
         };
         let grouping = Grouping::<E> {
             partitioner,
             is_broadcast,
-            keys,
+            filter,
             encode: PhantomData,
         };
         self.shuffle(site, grouping, after)
@@ -114,25 +115,25 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// Chooses the side to which the join filter is applied. If both sides qualify, it is the right side if the left
     /// input is known to be smaller, otherwise the left side. Neither side is filtered if one is already partitioned by
     /// `keyed`.
-    fn sifting<U, Q>(
+    fn filtered_side<U, Q>(
         &self,
         other: &Bag<U, Q>,
         keyed: Keyed,
         may_left: bool,
         may_right: bool,
-    ) -> Sifting
+    ) -> FilteredSide
     where
         U: Record + ?Sized,
     {
         if [self.node.keyed, other.node.keyed].contains(&Some(keyed)) {
-            return Sifting::None;
+            return FilteredSide::None;
         }
         let known = self.node.source_bytes.zip(other.node.source_bytes);
         match (may_left, may_right) {
-            (true, true) if known.is_some_and(|(left, right)| left < right) => Sifting::Right,
-            (true, _) => Sifting::Left,
-            (false, true) => Sifting::Right,
-            (false, false) => Sifting::None,
+            (true, true) if known.is_some_and(|(left, right)| left < right) => FilteredSide::Right,
+            (true, _) => FilteredSide::Left,
+            (false, true) => FilteredSide::Right,
+            (false, false) => FilteredSide::None,
         }
     }
 
@@ -144,20 +145,20 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     {
         let context = self.context.clone();
         let keyed = self.keyed_with::<J::Key, _, _>(&other);
-        let sifting = self.sifting(&other, keyed, J::SIFTS_LEFT, J::SIFTS_RIGHT);
-        let ((left, of_left), (right, of_right)) = match sifting {
-            Sifting::None => (
-                self.side::<J::Left>(site, keyed, Travel::All),
-                other.side::<J::Right>(site, keyed, Travel::All),
+        let filtered_side = self.filtered_side(&other, keyed, J::FILTERS_LEFT, J::FILTERS_RIGHT);
+        let ((left, of_left), (right, of_right)) = match filtered_side {
+            FilteredSide::None => (
+                self.side::<J::Left>(site, keyed, SideFilter::None),
+                other.side::<J::Right>(site, keyed, SideFilter::None),
             ),
-            Sifting::Left => {
-                let right = other.side::<J::Right>(site, keyed, Travel::Noted);
-                let by = Travel::sifted(&right.1);
+            FilteredSide::Left => {
+                let right = other.side::<J::Right>(site, keyed, SideFilter::Build);
+                let by = SideFilter::built_by(&right.1);
                 (self.side::<J::Left>(site, keyed, by), right)
             }
-            Sifting::Right => {
-                let left = self.side::<J::Left>(site, keyed, Travel::Noted);
-                let by = Travel::sifted(&left.1);
+            FilteredSide::Right => {
+                let left = self.side::<J::Left>(site, keyed, SideFilter::Build);
+                let by = SideFilter::built_by(&left.1);
                 (left, other.side::<J::Right>(site, keyed, by))
             }
         };
@@ -257,7 +258,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     {
         let context = self.context.clone();
         let keyed = self.keyed_by::<K>();
-        let (side, dependency) = self.side::<Pairs<K, V>>(site, keyed, Travel::All);
+        let (side, dependency) = self.side::<Pairs<K, V>>(site, keyed, SideFilter::None);
         let groups = Groups {
             side,
             partitions: keyed.partitions,
@@ -296,8 +297,8 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         let site = Site::new("cogroup");
         let context = self.context.clone();
         let keyed = self.keyed_with::<K, _, _>(&other);
-        let (left, of_left) = self.side::<Pairs<K, V>>(site, keyed, Travel::All);
-        let (right, of_right) = other.side::<Pairs<K, W>>(site, keyed, Travel::All);
+        let (left, of_left) = self.side::<Pairs<K, V>>(site, keyed, SideFilter::None);
+        let (right, of_right) = other.side::<Pairs<K, W>>(site, keyed, SideFilter::None);
         let groups = CoGroups {
             left,
             right,
@@ -572,7 +573,7 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Q: Pipeline<Out = U>,
     {
         let (small, dependency) =
-            small.records_by_key::<J::Right>(site, HashPartitioner::new(1), true, Travel::All);
+            small.records_by_key::<J::Right>(site, HashPartitioner::new(1), true, SideFilter::None);
         let node = Node::broadcast(site, self.partitions(), &self.node, dependency);
         let joined = BroadcastJoined {
             parent: self.pipeline,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Bag;
-use super::joins::Travel;
+use super::joins::SideFilter;
 use crate::lineage::Node;
 use crate::operators::located::{CountLines, FileLines, LineNumbers, Located, WithOrigin};
 use crate::operators::read_text::{ReadText, RecordPieces};
@@ -76,7 +76,7 @@ where
             site,
             HashPartitioner::new(1),
             true,
-            Travel::All,
+            SideFilter::None,
         );
         let node = Node::broadcast(site, self.partitions(), &self.node, dependency);
         let lines = LineNumbers::Counted(counts);

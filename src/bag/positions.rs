@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Bag;
-use super::joins::Travel;
+use super::joins::SideFilter;
 use crate::id::ShuffleId;
 use crate::lineage::{Node, Parent};
 use crate::operators::Narrow;
@@ -38,7 +38,7 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
                 site,
                 HashPartitioner::new(1),
                 true,
-                Travel::All,
+                SideFilter::None,
             )
     }
 

@@ -46,9 +46,9 @@ pub(crate) trait Joining: Send + Sync + 'static {
     const RIGHT_ALONE: bool;
 
     /// Whether left records without a match are dropped, so that the join filter may drop them before the shuffle.
-    const SIFTS_LEFT: bool = !Self::LEFT_ALONE;
+    const FILTERS_LEFT: bool = !Self::LEFT_ALONE;
     /// Whether right records without a match are dropped.
-    const SIFTS_RIGHT: bool = !Self::RIGHT_ALONE;
+    const FILTERS_RIGHT: bool = !Self::RIGHT_ALONE;
 
     /// Returns a row from the bytes of its key and values.
     fn row<'a>(

@@ -17,14 +17,14 @@ use crate::shuffle::{
 use crate::storage::codec::{self, Short};
 use crate::task::{Flow, Partition, Resources, Site, StageWorker, Task};
 
-/// Use of the keys besides partitioning: a join may drop keys without a match before the shuffle.
+/// Part of a shuffle in a join filter: a join may drop records whose key has no match before the shuffle.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) enum KeyUse {
-    Nothing,
-    /// Records the keys, for the join filter of the other side.
-    Noted,
+pub(crate) enum FilterUse {
+    None,
+    /// Adds the keys to the join filter of the other side.
+    Build,
     /// Shuffles only records that pass the join filter built by this shuffle of the other side, if it has one.
-    Sifted(ShuffleId),
+    Apply(ShuffleId),
 }
 
 /// The map side: it partitions records by key.
@@ -32,12 +32,12 @@ pub(crate) struct Grouping<E> {
     pub(crate) partitioner: HashPartitioner,
     /// Whether each task gets all records, which must then fit into memory.
     pub(crate) is_broadcast: bool,
-    pub(crate) keys: KeyUse,
+    pub(crate) filter: FilterUse,
     pub(crate) encode: PhantomData<fn(E)>,
 }
 
 portable! {
-    [E] Grouping<E> { partitioner: data, is_broadcast: data, keys: data, encode: part }
+    [E] Grouping<E> { partitioner: data, is_broadcast: data, filter: data, encode: part }
 }
 
 impl<P, E> ShuffleKind<P> for Grouping<E>
@@ -65,7 +65,7 @@ where
     }
 
     fn finish(&self, outputs: &mut KeyedOutputs, resources: &Resources) -> Result<()> {
-        if matches!(self.keys, KeyUse::Noted) {
+        if matches!(self.filter, FilterUse::Build) {
             outputs.keys.finish(resources);
         }
         Ok(())
@@ -92,17 +92,17 @@ where
         let MapSide {
             parent, site, kind, ..
         } = self.side;
-        let (here, sent) = match kind.keys {
-            KeyUse::Sifted(by) => (
+        let (here, sent) = match kind.filter {
+            FilterUse::Apply(by) => (
                 task.map_outputs_here::<KeyedOutputs>(by),
                 task.imported_filter(by, |blocks| import_filter(blocks, task.resources())),
             ),
-            KeyUse::Nothing | KeyUse::Noted => (None, None),
+            FilterUse::None | FilterUse::Build => (None, None),
         };
         let by = here.as_ref().map(|here| &here.keys).or(sent.as_deref());
         let mut join_filter = JoinFilter::new(by.and_then(SharedKeys::filter));
-        let noted = matches!(kind.keys, KeyUse::Noted).then_some(&mut self.keys);
-        let is_wanted = wanted(noted, &mut join_filter, task.resources());
+        let added = matches!(kind.filter, FilterUse::Build).then_some(&mut self.keys);
+        let is_wanted = wanted(added, &mut join_filter, task.resources());
         let grouper = &mut self.grouper;
         let _ = group::<P, E>(&**parent, partition, task, *site, grouper, is_wanted)?;
         task.resources().progress.add_dropped(join_filter.dropped());

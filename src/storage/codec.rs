@@ -205,13 +205,13 @@ pub(crate) fn take_frame<'b, T>(bytes: &mut &'b [u8]) -> Result<&'b [u8]> {
 /// Returns the record at the start of `bytes`, and the bytes that follow it.
 #[inline(always)]
 fn decode_first<T: Deserialize<'static>>(bytes: &[u8]) -> Result<(T, &[u8])> {
-    decode_by::<T, false>(bytes).or_else(|error| decode_for_ever(bytes, error))
+    decode_by::<T, false>(bytes).or_else(|error| decode_leaking(bytes, error))
 }
 
 /// Handles an error of the decoder: tries again with leaked copies, for types that must borrow.
 #[cold]
 #[inline(never)]
-fn decode_for_ever<T>(bytes: &[u8], error: DecodeError) -> Result<(T, &[u8])>
+fn decode_leaking<T>(bytes: &[u8], error: DecodeError) -> Result<(T, &[u8])>
 where
     T: Deserialize<'static>,
 {
@@ -227,11 +227,11 @@ where
 }
 
 #[inline(always)]
-fn decode_by<T, const FOR_EVER: bool>(bytes: &[u8]) -> Result<(T, &[u8]), DecodeError>
+fn decode_by<T, const LEAK: bool>(bytes: &[u8]) -> Result<(T, &[u8]), DecodeError>
 where
     T: Deserialize<'static>,
 {
-    let mut decoder = Decoder::<FOR_EVER>::new(bytes);
+    let mut decoder = Decoder::<LEAK>::new(bytes);
     let record = T::deserialize(&mut decoder)?;
     Ok((record, decoder.bytes))
 }

@@ -107,7 +107,7 @@ impl MemoryBudget {
         before.is_ok()
     }
 
-    fn give_back(&self, bytes: usize) {
+    fn release(&self, bytes: usize) {
         self.0.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
@@ -161,14 +161,14 @@ impl Reservation {
         self.bytes = self.bytes.saturating_sub(bytes);
         let kept = whole_granules(self.bytes);
         if kept < self.granted_bytes {
-            self.budget.give_back(self.granted_bytes - kept);
+            self.budget.release(self.granted_bytes - kept);
             self.granted_bytes = kept;
         }
     }
 
     /// Returns the memory beyond [`bytes`](Self::bytes) to the budget. Use it if the reservation will not grow.
     pub(crate) fn trim(&mut self) {
-        self.budget.give_back(self.granted_bytes - self.bytes);
+        self.budget.release(self.granted_bytes - self.bytes);
         self.granted_bytes = self.bytes;
     }
 
@@ -202,7 +202,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.give_back(self.granted_bytes);
+        self.budget.release(self.granted_bytes);
     }
 }
 

@@ -60,7 +60,7 @@ static KIND: Kind = Kind {
     },
     directories: &[OUT, NEW, OLD],
     has_inner_file: is_part,
-    settle: commit::settle,
+    recover: commit::recover,
 };
 
 /// An unfinished output. Dropping it deletes it.

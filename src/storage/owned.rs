@@ -53,7 +53,7 @@ pub(super) struct Kind {
     /// Returns whether a subdirectory may contain a file with this name.
     pub(super) has_inner_file: fn(&str) -> bool,
     /// Completes unfinished work in the directory at the path. Returns whether the directory may then be removed.
-    pub(super) settle: fn(&Path) -> bool,
+    pub(super) recover: fn(&Path) -> bool,
 }
 
 impl Kind {
@@ -195,8 +195,8 @@ impl Held {
     /// cannot be removed now.
     pub(super) fn remove(&self) -> bool {
         for attempt in 1..=MAX_REMOVALS {
-            // `settle` also returns `false` if the system could not determine the state.
-            if (self.kind.settle)(&self.path)
+            // `recover` also returns `false` if the system could not determine the state.
+            if (self.kind.recover)(&self.path)
                 && let Ok(is_removed) = self.try_remove()
             {
                 remove_if_empty(&self.made);

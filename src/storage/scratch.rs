@@ -38,7 +38,7 @@ static KIND: Kind = Kind {
     has_file: |name, kind| kind == FileKind::File && is_file_name(name),
     directories: &[],
     has_inner_file: |_| false,
-    settle: |_| true,
+    recover: |_| true,
 };
 
 /// Returns `true` for names that [`Scratch::create`] gives to files.
@@ -349,7 +349,7 @@ impl Root {
         Ok(())
     }
 
-    fn give_back(&self, bytes: u64) {
+    fn release(&self, bytes: u64) {
         self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -378,7 +378,7 @@ impl ScratchWriter {
         let path = self.file.path();
         self.file.take(length)?;
         if let Err(error) = file::write_all_at(&self.handle, path, bytes, self.bytes) {
-            self.file.give_back(length);
+            self.file.release(length);
             // The part that was written before the disk was full only wastes space. If truncating fails too, the first
             // error tells more.
             let _ = file::truncate(&self.handle, path, self.bytes);
@@ -477,8 +477,8 @@ impl ScratchFile {
         Ok(())
     }
 
-    fn give_back(&self, bytes: u64) {
-        self.root.give_back(bytes);
+    fn release(&self, bytes: u64) {
+        self.root.release(bytes);
         self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
@@ -488,7 +488,7 @@ impl Drop for ScratchFile {
         if *self.is_owned.get_mut() && self.root.process == system::process_number() {
             self.root.delete(&self.path);
         }
-        self.root.give_back(*self.used_bytes.get_mut());
+        self.root.release(*self.used_bytes.get_mut());
     }
 }
 

@@ -124,7 +124,7 @@ fn an_error_is_the_last_item_of_iter() {
 
 /// Waits until `count` has begun to grow and seems to have stopped. No assertion depends on whether it has really
 /// stopped.
-fn settle(count: &AtomicUsize) {
+fn wait_until_idle(count: &AtomicUsize) {
     let (mut last, mut quiet) = (0, 0);
     while quiet < 1_000 {
         let now = count.load(atomic::Ordering::Relaxed);
@@ -152,7 +152,7 @@ fn an_error_reaches_those_who_wait_for_room() {
             .range_partitioned(0..2_000_000, 2)
             .try_map(move |n| {
                 if n == 0 {
-                    settle(&ahead);
+                    wait_until_idle(&ahead);
                     return Err("nothing to give");
                 }
                 ahead.fetch_add(usize::from(n >= 1_000_000), atomic::Ordering::Relaxed);
@@ -179,7 +179,7 @@ fn those_who_wait_for_room_are_freed_by_a_drop() {
             see.fetch_add(1, atomic::Ordering::Relaxed);
         });
         let iter = numbers.iter().unwrap();
-        settle(&seen);
+        wait_until_idle(&seen);
         drop(iter);
         let after = seen.load(atomic::Ordering::Relaxed);
         assert_eq!(context.range(0..1_000).count().unwrap(), 1_000);

@@ -67,7 +67,7 @@ impl RemoteExecutor for Awkward {
             let task = taken.swap_remove(self.random(taken.len()));
             let attempt = self.attempts.fetch_add(1, Ordering::SeqCst);
             if self.random(5) == 0 {
-                tasks.give_back(&task);
+                tasks.requeue(&task);
                 continue;
             }
             let outcome = self.run_task(stage, &task, tasks);

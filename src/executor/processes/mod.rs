@@ -92,7 +92,7 @@ impl Processes {
             match workers.take(self.workers, || self.worker(tasks)) {
                 Ok(process) => workers.put_back(self.run_worker(process, stage, tasks, task)),
                 Err(error) => match slots.fetch_update(Ordering::SeqCst, Ordering::SeqCst, leave) {
-                    Ok(_) => return tasks.give_back(&task),
+                    Ok(_) => return tasks.requeue(&task),
                     Err(_) => tasks.failed(&task, error),
                 },
             }
@@ -123,7 +123,7 @@ impl Processes {
         if let Some(task) = left.next() {
             tasks.lost(&task, number, &cause);
         }
-        left.for_each(|task| tasks.give_back(&task));
+        left.for_each(|task| tasks.requeue(&task));
         None
     }
 
@@ -165,7 +165,7 @@ impl Processes {
         if !workers.leave() {
             return;
         }
-        workers.settle();
+        workers.finish_output();
         let mut jobs = lock(&self.jobs);
         // Another stage of the job may have begun in the meantime.
         if let Some(unused) = workers.take_unused() {

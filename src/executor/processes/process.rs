@@ -127,7 +127,7 @@ impl WorkerProcess {
     }
 
     /// Waits until all output before the last [mark](Self::ask_for_mark) has been forwarded, and returns whether it has been.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(super) fn has_finished_output(&self) -> bool {
         let [stdout, stderr] = &self.outputs;
         stdout.wait_for(Some(self.marks)) && stderr.wait_for(Some(self.marks))
     }

@@ -68,26 +68,27 @@ impl JobWorkers {
 
     /// Waits until the output of the idle workers has been printed, as it must be when the action returns. Ends workers
     /// whose output is not complete. In the meantime, the workers count as busy.
-    pub(super) fn settle(&self) {
+    pub(super) fn finish_output(&self) {
         let mut state = self.lock();
         let idle = std::mem::take(&mut state.idle);
         let count = idle.len();
         state.busy += count;
         drop(state);
-        let mut settled = Vec::new();
+        let mut asked = Vec::new();
         for mut process in idle {
             if process.ask_for_mark() {
-                settled.push(process);
+                asked.push(process);
             } else {
                 process.kill();
             }
         }
-        let (settled, others): (Vec<_>, Vec<_>) =
-            settled.into_iter().partition(WorkerProcess::is_settled);
+        let (finished, others): (Vec<_>, Vec<_>) = asked
+            .into_iter()
+            .partition(WorkerProcess::has_finished_output);
         others.into_iter().for_each(WorkerProcess::kill);
         let mut state = self.lock();
         state.busy -= count;
-        state.idle.extend(settled);
+        state.idle.extend(finished);
         drop(state);
         self.changed.notify_all();
     }

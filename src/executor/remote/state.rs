@@ -14,7 +14,7 @@ use crate::storage::transfer::Home;
 pub(super) const MAX_PARTITIONS: usize = 256;
 
 /// Maximum size of results that wait for earlier ones, in bytes.
-const ROOM_BYTES: usize = 8 << 20;
+const MAX_EARLY_BYTES: usize = 8 << 20;
 
 #[derive(Default)]
 pub(super) struct RoundState {
@@ -206,8 +206,8 @@ impl RoundState {
     }
 
     /// Returns whether a chunk of `partition` that task `id` sends may be buffered.
-    pub(super) fn has_room(&self, id: u64, partition: usize) -> bool {
-        if self.results.early_bytes() < ROOM_BYTES {
+    pub(super) fn may_buffer(&self, id: u64, partition: usize) -> bool {
+        if self.results.early_bytes() < MAX_EARLY_BYTES {
             return true;
         }
         // A worker finishes its tasks in the order in which it received them. So the tasks with smaller numbers make

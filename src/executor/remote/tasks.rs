@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// The tasks of one stage, for the executor that runs them.
 ///
 /// All methods may be called from any thread. The executor must answer each task that it takes by one of
-/// [`done`](Self::done), [`failed`](Self::failed), [`lost`](Self::lost) and [`give_back`](Self::give_back). An
+/// [`done`](Self::done), [`failed`](Self::failed), [`lost`](Self::lost) and [`requeue`](Self::requeue). An
 /// unanswered task counts as lost when the executor returns. Calls for a task that has been answered have no effect.
 pub struct Tasks<'a> {
     source: &'a dyn Driver,
@@ -170,7 +170,7 @@ impl<'a> Tasks<'a> {
                 Standing::Known => return,
                 standing => return self.refuse(state, partition, &standing),
             }
-            if state.has_room(task.id, partition) {
+            if state.may_buffer(task.id, partition) {
                 break;
             }
             state = self.wait(state);
@@ -288,8 +288,8 @@ impl<'a> Tasks<'a> {
         self.site.send_worker_started(worker);
     }
 
-    /// Returns a task that was not begun, so that it is assigned again.
-    pub fn give_back(&self, task: &TaskSpec) {
+    /// Puts a task that was not begun back into the queue, from which it is assigned again.
+    pub fn requeue(&self, task: &TaskSpec) {
         let mut state = self.lock();
         if let Some(task) = self.answer(&mut state, task) {
             state.put_back(task.partitions, task.attempt - 1);

@@ -163,12 +163,12 @@ fn stages_share_the_slots_and_the_first_goes_first() {
     let of_second = second.next().unwrap();
     assert!(second.try_next().is_none());
     // The first stage waits for a slot, so the second one gets none.
-    first.give_back(&taken[1]);
+    first.requeue(&taken[1]);
     let of_second = [of_second, second.next().unwrap()];
     thread::scope(|scope| {
         let waiting = scope.spawn(|| first.next().unwrap());
         while !waiting.is_finished() {
-            second.give_back(&of_second[0]);
+            second.requeue(&of_second[0]);
             thread::yield_now();
         }
         let again = waiting.join().unwrap();
@@ -264,7 +264,7 @@ fn tasks_run_where_their_input_is_if_they_are_asked_for_there() {
     assert_eq!(indices(&of_a)[0], 0);
     // A task that was lost comes before the others, and is also taken where its input is.
     lose(&tasks, &of_a);
-    tasks.give_back(&tasks.next_near(&b).unwrap());
+    tasks.requeue(&tasks.next_near(&b).unwrap());
     lose(&tasks, &of_b);
     let again = tasks.next_near(&b).unwrap();
     assert_eq!((again.attempt, indices(&again)), (2, vec![20]));
@@ -351,9 +351,9 @@ fn a_lost_task_comes_back_in_its_parts() {
         assert_eq!((again.attempt, indices(&again)), (2, vec![index]));
         assert_ne!(again.id, task.id);
     }
-    let given_back = tasks.next().unwrap();
-    assert_eq!(indices(&given_back), [2]);
-    tasks.give_back(&given_back);
+    let requeued = tasks.next().unwrap();
+    assert_eq!(indices(&requeued), [2]);
+    tasks.requeue(&requeued);
     let again = tasks.next().unwrap();
     assert_eq!((again.attempt, indices(&again)), (1, vec![2]));
 }

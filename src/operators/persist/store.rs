@@ -115,7 +115,7 @@ impl Store {
     /// Sets the number of partitions.
     pub(super) fn set_count(&self, count: usize) {
         let _ = self.count.set(count);
-        self.settle();
+        self.close_if_complete();
     }
 
     pub(super) fn get(&self, index: usize) -> Option<StoreParts> {
@@ -137,7 +137,7 @@ impl Store {
             self.reclaimer.add(&holder);
         }
         drop(partitions);
-        self.settle();
+        self.close_if_complete();
     }
 
     /// Returns whether the store takes no further partitions.
@@ -152,7 +152,7 @@ impl Store {
 
     /// Called after a partition has been added. Once all partitions are stored, no more will be written, so the files
     /// are closed.
-    fn settle(&self) {
+    fn close_if_complete(&self) {
         if self.is_complete() {
             lock(&self.files).clear();
             self.changed();
@@ -258,7 +258,7 @@ impl StoredNode for Store {
             partitions.insert(stored.partition, vec![Content::File(run)]);
         }
         drop(partitions);
-        self.settle();
+        self.close_if_complete();
         Ok(())
     }
 

@@ -121,16 +121,16 @@ impl CutRun {
         if self.is_cut() || self.records >= bounds.partitions as u64 {
             return Ok(());
         }
-        let mut settled = WalkPosition::default();
+        let mut last = WalkPosition::default();
         let mut partition = 0;
         // Another thread may find other partitions at the same time, if the comparison is not a total order.
-        let mut settle = |cut: &OnceLock<WalkPosition>, found: WalkPosition| {
-            let later = if settled.cmp(&found).is_lt() {
+        let mut set = |cut: &OnceLock<WalkPosition>, found: WalkPosition| {
+            let later = if last.cmp(&found).is_lt() {
                 found
             } else {
-                settled
+                last
             };
-            settled = *cut.get_or_init(|| later);
+            last = *cut.get_or_init(|| later);
         };
         let mut records = RunSegment::whole(sort, &self.run);
         while records.advance()? {
@@ -143,13 +143,11 @@ impl CutRun {
                 partition = bounds.partition_of(sort, head, before)?;
                 self.cuts[before..partition]
                     .iter()
-                    .for_each(|cut| settle(cut, found));
+                    .for_each(|cut| set(cut, found));
             }
         }
         let end = WalkPosition::start_of_piece(self.run.pieces.len());
-        self.cuts[partition..]
-            .iter()
-            .for_each(|cut| settle(cut, end));
+        self.cuts[partition..].iter().for_each(|cut| set(cut, end));
         Ok(())
     }
 

@@ -22,8 +22,8 @@ use super::format::{CONFIGURATION, DEPTH, TOO_DEEP};
 use super::number::{self, Number};
 use crate::error::intern;
 
-/// Takes values from the front of bytes. If `FOR_EVER`, leaks copies of the values that types borrow.
-pub(super) struct Decoder<'b, const FOR_EVER: bool> {
+/// Takes values from the front of bytes. If `LEAK`, leaks copies of the values that types borrow.
+pub(super) struct Decoder<'b, const LEAK: bool> {
     pub(super) bytes: &'b [u8],
     /// Number of further levels of nesting that are allowed.
     depth: u32,
@@ -37,7 +37,7 @@ pub(super) struct Decoder<'b, const FOR_EVER: bool> {
 /// billions of elements.
 const SPARE_ELEMENTS: usize = 1 << 20;
 
-impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
+impl<'b, const LEAK: bool> Decoder<'b, LEAK> {
     #[inline(always)]
     pub(super) fn new(bytes: &'b [u8]) -> Self {
         Self {
@@ -144,7 +144,7 @@ impl<'b, const FOR_EVER: bool> Decoder<'b, FOR_EVER> {
     }
 
     #[inline]
-    fn parts(&mut self, left: usize) -> Parts<'_, 'b, FOR_EVER> {
+    fn parts(&mut self, left: usize) -> Parts<'_, 'b, LEAK> {
         Parts {
             decoder: self,
             left,
@@ -171,7 +171,7 @@ macro_rules! unsupported {
     )*};
 }
 
-impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> {
+impl<const LEAK: bool> Deserializer<'static> for &mut Decoder<'_, LEAK> {
     type Error = DecodeError;
 
     plain! {
@@ -200,7 +200,7 @@ impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> 
     fn deserialize_str<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let text = std::str::from_utf8(self.bytes()?);
         let text = text.map_err(|inner| DecodeError::Utf8 { inner })?;
-        if FOR_EVER {
+        if LEAK {
             visitor.visit_borrowed_str(intern(text))
         } else {
             visitor.visit_str(text)
@@ -215,7 +215,7 @@ impl<const FOR_EVER: bool> Deserializer<'static> for &mut Decoder<'_, FOR_EVER> 
     #[inline]
     fn deserialize_bytes<V: Visitor<'static>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let bytes = self.bytes()?;
-        if FOR_EVER {
+        if LEAK {
             visitor.visit_borrowed_bytes(intern_bytes(bytes))
         } else {
             visitor.visit_bytes(bytes)
@@ -338,12 +338,12 @@ fn too_many_elements(length: usize) -> DecodeError {
 }
 
 /// Parts of a compound value, of which `left` have not been decoded yet.
-struct Parts<'d, 'b, const FOR_EVER: bool> {
-    decoder: &'d mut Decoder<'b, FOR_EVER>,
+struct Parts<'d, 'b, const LEAK: bool> {
+    decoder: &'d mut Decoder<'b, LEAK>,
     left: usize,
 }
 
-impl<const FOR_EVER: bool> Parts<'_, '_, FOR_EVER> {
+impl<const LEAK: bool> Parts<'_, '_, LEAK> {
     #[inline]
     fn next<S: DeserializeSeed<'static>>(
         &mut self,
@@ -357,7 +357,7 @@ impl<const FOR_EVER: bool> Parts<'_, '_, FOR_EVER> {
     }
 }
 
-impl<const FOR_EVER: bool> SeqAccess<'static> for Parts<'_, '_, FOR_EVER> {
+impl<const LEAK: bool> SeqAccess<'static> for Parts<'_, '_, LEAK> {
     type Error = DecodeError;
 
     #[inline]
@@ -374,7 +374,7 @@ impl<const FOR_EVER: bool> SeqAccess<'static> for Parts<'_, '_, FOR_EVER> {
     }
 }
 
-impl<const FOR_EVER: bool> MapAccess<'static> for Parts<'_, '_, FOR_EVER> {
+impl<const LEAK: bool> MapAccess<'static> for Parts<'_, '_, LEAK> {
     type Error = DecodeError;
 
     #[inline]
@@ -399,7 +399,7 @@ impl<const FOR_EVER: bool> MapAccess<'static> for Parts<'_, '_, FOR_EVER> {
     }
 }
 
-impl<const FOR_EVER: bool> EnumAccess<'static> for &mut Decoder<'_, FOR_EVER> {
+impl<const LEAK: bool> EnumAccess<'static> for &mut Decoder<'_, LEAK> {
     type Error = DecodeError;
     type Variant = Self;
 
@@ -415,7 +415,7 @@ impl<const FOR_EVER: bool> EnumAccess<'static> for &mut Decoder<'_, FOR_EVER> {
     }
 }
 
-impl<const FOR_EVER: bool> VariantAccess<'static> for &mut Decoder<'_, FOR_EVER> {
+impl<const LEAK: bool> VariantAccess<'static> for &mut Decoder<'_, LEAK> {
     type Error = DecodeError;
 
     #[inline]

@@ -84,7 +84,7 @@ pub(super) fn begin(unfinished: &Path, parts: usize, target: &Path) -> io::Resul
     directory::sync(unfinished)
 }
 
-/// Removes the marker after the moves are complete. Returns `false` if that fails; [`settle`] then finds the marker.
+/// Removes the marker after the moves are complete. Returns `false` if that fails; [`recover`] then finds the marker.
 pub(super) fn end(unfinished: &Path) -> bool {
     let note = unfinished.join(NOTE);
     (0..MAX_ENDS).any(|_| {
@@ -102,16 +102,16 @@ pub(super) fn end(unfinished: &Path) -> bool {
 ///
 /// As long as no new file has been moved in, the old files are moved back. Otherwise, the remaining new files are moved
 /// in. No other file is touched: if a file is in the way, or the target is missing, everything is left as it is.
-pub(super) fn settle(unfinished: &Path) -> bool {
+pub(super) fn recover(unfinished: &Path) -> bool {
     let path = unfinished.join(NOTE);
     // To look for the marker needs no descriptor, of which the process may have none left.
     match fs::symlink_metadata(&path).and_then(|_| fs::read(&path)) {
-        Ok(note) => try_settle(unfinished, &note).is_some(),
+        Ok(note) => try_recover(unfinished, &note).is_some(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
-fn try_settle(unfinished: &Path, note: &[u8]) -> Option<()> {
+fn try_recover(unfinished: &Path, note: &[u8]) -> Option<()> {
     let at = note.iter().position(|byte| *byte == b'\n')?;
     let parts: usize = std::str::from_utf8(&note[..at]).ok()?.parse().ok()?;
     let target = unfinished.parent()?.join(path_of(&note[at + 1..])?);
