@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Result, caught};
-use crate::task::{Partition, PartitionStream, StageCode, in_task};
+use crate::task::{Partition, PartitionStream, StageCode, pulling_for};
 
 thread_local! {
     /// Address of the queue for which this thread is pulling a partition, or 0.
@@ -182,7 +182,7 @@ impl<'s> PartitionQueue<'s> {
         mut stream: PartitionStream<'s>,
     ) -> Result<Option<Partition>> {
         let before = PULLS_FOR.replace(self.address());
-        let pulled = in_task(|| caught(None, &mut stream));
+        let pulled = pulling_for(self.threads, || caught(None, &mut stream));
         PULLS_FOR.set(before);
         let mut state = lock(state);
         state.since = None;

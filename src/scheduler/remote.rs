@@ -19,6 +19,7 @@ use crate::plan::{self, MapStagePlan};
 use crate::portable::Saver;
 use crate::task::{
     Flow, JobState, MapOutput, PartitionStream, Resources, StageCode, Task, in_task,
+    pulling_for,
 };
 
 /// A stage as a remote executor runs it.
@@ -197,6 +198,7 @@ impl Job {
             node,
             idle: run.idle,
             stream: Mutex::new(code.partitions().is_none().then(|| code.stream())),
+            workers: self.slots.count(),
             exports: &self.exports,
             inputs: Mutex::default(),
             outputs: Mutex::default(),
@@ -274,6 +276,7 @@ struct StageSource<'s> {
     node: &'s Arc<Node>,
     idle: &'s (dyn Fn() + Sync),
     stream: Mutex<Option<PartitionStream<'s>>>,
+    workers: usize,
     exports: &'s Exports,
     /// Outputs that the tasks read.
     inputs: Mutex<ReadExports>,
@@ -310,7 +313,7 @@ impl Driver for StageSource<'_> {
         let Some(open) = &mut *stream else {
             return Ok(None);
         };
-        let pulled = in_task(|| match caught(None, open)? {
+        let pulled = pulling_for(self.workers, || match caught(None, open)? {
             Some(partition) => Ok(Some((partition.index, partition.to_bytes()?))),
             None => Ok(None),
         });

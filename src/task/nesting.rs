@@ -1,9 +1,11 @@
-//! Records whether a thread runs a task, so that a closure of the user may be running.
+//! Records whether a thread runs a task, so that a closure of the user may be running, and for how many threads it reads
+//! a source.
 
 use std::cell::Cell;
 
 thread_local! {
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
+    static PULLS_FOR_THREADS: Cell<usize> = const { Cell::new(1) };
 }
 
 /// Marks this thread as running a task while `work` runs. Tasks can be nested if a closure of the user lets the pool's
@@ -24,6 +26,19 @@ pub(crate) fn in_task<R>(work: impl FnOnce() -> R) -> R {
 
 pub(crate) fn is_in_task() -> bool {
     IN_TASK.get()
+}
+
+/// Reads the next partition of a source for `threads` threads or processes, which may wait for it.
+pub(crate) fn pulling_for<R>(threads: usize, pull: impl FnOnce() -> R) -> R {
+    let before = PULLS_FOR_THREADS.replace(threads);
+    let pulled = in_task(pull);
+    PULLS_FOR_THREADS.set(before);
+    pulled
+}
+
+/// Returns the number of threads for which this thread reads a source.
+pub(crate) fn pulls_for_threads() -> usize {
+    PULLS_FOR_THREADS.get()
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use crate::counter::{BadRecord, BadRecords};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{Listed, changed, read_error};
 
+use super::compression::Compression;
 use super::delimiter::Delimiter;
 use super::options::TextOptions;
 use super::source::TextInput;
@@ -111,15 +112,19 @@ impl TextBlockReader {
         }
     }
 
-    /// Returns a reader of a split of a whole file, which may be a stream.
+    /// Returns a reader of a split of a whole file, which may be a stream. Up to `helpers` threads help to decode it.
     pub(super) fn open_stream(
         split: &Split,
         options: &TextOptions,
         block_bytes: usize,
+        helpers: usize,
     ) -> Result<Box<Self>> {
         let source = match split.listed {
-            Some(_) => TextInput::open(split, options)?,
-            None => TextInput::of(streams::open(&split.path)?, &split.path, options)?,
+            Some(_) => TextInput::open_helped(split, options, helpers)?,
+            None => {
+                let file = streams::open(&split.path)?;
+                TextInput::of_helped(file, &split.path, options, helpers)?
+            }
         };
         let split = Split {
             expected_bytes: u64::MAX,
@@ -138,9 +143,9 @@ impl TextBlockReader {
     ) -> Result<Self> {
         let (open, buffer) = last.map_or_else(Default::default, |last| {
             let is_same = last.path == split.path && last.version == split.version;
-            let is_local = split.listed.is_none();
+            let is_plain = split.listed.is_none() && split.units.is_none();
             (
-                Some(last.source).filter(|_| is_same && is_local),
+                Some(last.source).filter(|_| is_same && is_plain),
                 last.buffer,
             )
         });
@@ -148,7 +153,6 @@ impl TextBlockReader {
             let source = TextInput::open(split, options)?;
             return Self::start(split, options, block_bytes, source, buffer);
         }
-        // Files are split only if they are plain text.
         let counted_bytes = open.as_ref().map_or(0, TextInput::bytes_read);
         let (_, offset) = search_start(split, options);
         let source = TextInput::open_at(split, offset, options, open)?;
@@ -214,11 +218,7 @@ impl TextBlockReader {
     /// Prepares for reading `split`.
     fn begin(&mut self, split: &Split, block_bytes: usize) {
         self.done = false;
-        self.end = if self.source.is_compressed() {
-            u64::MAX
-        } else {
-            split.end
-        };
+        self.end = split.end;
         // If this reader has read consecutive small splits, it is likely to read the next one too. A wrong guess wastes
         // at most a quarter of the bytes that it has read.
         self.ahead_bytes = FIRST_COMPLETION_BYTES;
@@ -230,7 +230,7 @@ impl TextBlockReader {
             .expect_end(self.end.saturating_add(MAX_AHEAD_BYTES));
         // For a small split, limit the buffer to the split and the bytes ahead: a buffer is zeroed first, which would
         // take noticeable time for thousands of small files.
-        let block_bytes = if self.source.is_compressed() {
+        let block_bytes = if self.source.is_compressed() && split.units.is_none() {
             block_bytes
         } else {
             let end = split.start.saturating_add(split.expected_bytes);
@@ -318,6 +318,11 @@ impl TextBlockReader {
         read - counted
     }
 
+    /// Returns the format of a file that one thread decodes.
+    pub(super) fn decoded_on_one_thread(&self) -> Option<Compression> {
+        self.source.decoded_on_one_thread()
+    }
+
     /// Closes a file of another file system than the local one until it is read again.
     pub(super) fn pause(&mut self) {
         self.source.pause();
@@ -399,7 +404,8 @@ impl TextBlockReader {
                 Ok(0) => {
                     self.exhausted = true;
                     let bytes = self.position(self.filled);
-                    if self.version.is_some_and(|version| bytes < version.bytes()) {
+                    let is_plain = !self.source.is_compressed();
+                    if is_plain && self.version.is_some_and(|version| bytes < version.bytes()) {
                         return Err(changed(&self.path));
                     }
                 }

@@ -8,10 +8,11 @@ use std::thread;
 use crate::error::Result;
 use crate::files::InputFile;
 
+use super::compression::{Compression, UnitRange, Units};
 use super::delimiter::Delimiter;
 use super::options::TextOptions;
 use super::planned::PlannedFile;
-use super::source::{is_plain, version_if_plain};
+use super::source::{FileLayout, inspect_local, is_plain};
 use super::split::{Portion, Split};
 use super::split_reader::is_bad_file;
 use super::version::Version;
@@ -142,26 +143,26 @@ impl SplitPlan<'_> {
         } else if self.is_small(file) {
             self.pack(file);
         } else {
-            let version = match file.is_remote() {
-                false => self
-                    .read(version_if_plain(&file.path, self.options))?
-                    .map(Some),
+            let layout = match file.is_remote() {
+                false => self.read(inspect_local(&file.path, self.options, self.split_bytes))?,
                 true => {
-                    let is_plain = are_plain.next();
-                    let is_plain = is_plain.map(|is_plain| self.read(is_plain.map(Some)));
-                    is_plain
-                        .transpose()?
-                        .flatten()
-                        .unwrap_or(false)
-                        .then_some(None)
+                    let is_plain = are_plain.next().unwrap_or(Ok(false));
+                    self.read(is_plain)?
+                        .filter(|is_plain| *is_plain)
+                        .map(|_| FileLayout::Plain(None))
                 }
             };
-            match version {
-                None if may_be_stream && self.options.bad.is_none() => {
-                    self.push(Portion::Stream(file.into()));
+            let can_cut = self.can_cut && file.bytes > self.split_bytes;
+            match layout {
+                Some(FileLayout::Plain(version)) if can_cut => self.cut(file, version),
+                Some(FileLayout::Units(version, compression, units))
+                    if can_cut && units.starts.len() > 1 =>
+                {
+                    self.cut_at_units(file, version, compression, &units);
                 }
-                Some(version) if file.bytes > self.split_bytes && self.can_cut => {
-                    self.cut(file, version);
+                Some(FileLayout::Plain(_)) => self.pack(file),
+                _ if may_be_stream && self.options.bad.is_none() => {
+                    self.push(Portion::Stream(file.into()));
                 }
                 _ => self.pack(file),
             }
@@ -170,10 +171,10 @@ impl SplitPlan<'_> {
     }
 
     /// Returns what the start of a file shows. If bad files are skipped, the task that reads the file does so.
-    fn read<R>(&self, start: Result<Option<R>>) -> Result<Option<R>> {
+    fn read<R>(&self, start: Result<R>) -> Result<Option<R>> {
         match start {
             Err(error) if self.options.bad.is_some() && is_bad_file(&error) => Ok(None),
-            start => start,
+            start => start.map(Some),
         }
     }
 
@@ -193,6 +194,40 @@ impl SplitPlan<'_> {
                 version,
                 planned: PlannedFile::of_file(file),
                 listed: file.as_listed(),
+                units: None,
+            }));
+        }
+    }
+
+    /// Cuts a compressed file into ranges of its text that begin at units.
+    ///
+    /// A range begins one delimiter after the start of a unit, so that the search for its first record begins at the
+    /// unit, and the text before need not be decoded.
+    fn cut_at_units(
+        &mut self,
+        file: &InputFile,
+        version: Version,
+        compression: Compression,
+        units: &Units,
+    ) {
+        let delimiter_bytes = self.options.delimiter.len() as u64;
+        for (index, start) in units.starts.iter().enumerate() {
+            let next = units.starts.get(index + 1).copied();
+            let place = |text: u64| if text > 0 { text + delimiter_bytes } else { 0 };
+            let end_of_text = next.map_or(units.text_bytes, |next| next.text);
+            self.push(Portion::Split(Split {
+                path: Arc::clone(&file.path),
+                start: place(start.text),
+                end: next.map_or(u64::MAX, |next| place(next.text)),
+                expected_bytes: end_of_text - start.text,
+                version: Some(version),
+                planned: PlannedFile::of_file(file),
+                listed: None,
+                units: Some(UnitRange {
+                    compression,
+                    start: *start,
+                    next,
+                }),
             }));
         }
     }

@@ -24,16 +24,19 @@ pub(super) const HEAD_BYTES: usize = 512;
 const MIN_TEXT_BYTES: usize = 16;
 
 /// Magic bytes of the supported compressed formats. `?` matches a digit from 1 to 9.
-const COMPRESSED: [(&[u8], Compression); 4] = [
+const COMPRESSED: [(&[u8], Compression); 7] = [
     (b"\x1f\x8b", Compression::Gzip),
     // The level is followed by the marker of a block, or of the end.
     (b"BZh?\x17\x72\x45\x38\x50\x90", Compression::Bzip2),
     (b"\xfd7zXZ\0", Compression::Xz),
     (b"\x28\xb5\x2f\xfd", Compression::Zstd),
+    (b"\x04\x22\x4d\x18", Compression::Lz4),
+    (b"\x02\x21\x4c\x18", Compression::Lz4),
+    (b"\xff\x06\0\0sNaPpY", Compression::Snappy),
 ];
 
 /// Magic bytes of formats that are recognised only to name them in the error.
-const UNSUPPORTED: [(&[u8], &str); 20] = [
+const UNSUPPORTED: [(&[u8], &str); 17] = [
     // Archives.
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),
@@ -41,9 +44,6 @@ const UNSUPPORTED: [(&[u8], &str); 20] = [
     (b"7z\xbc\xaf\x27\x1c", "7z"),
     (b"Rar!\x1a\x07", "rar"),
     // Other compression.
-    (b"\x04\x22\x4d\x18", "lz4"),
-    (b"\x02\x21\x4c\x18", "lz4"),
-    (b"\xff\x06\0\0sNaPpY", "snappy"),
     (b"LZIP\0", "lzip"),
     (b"LZIP\x01", "lzip"),
     (b"LRZI", "lrzip"),

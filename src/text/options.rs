@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::compression::DecoderOptions;
 use crate::counter::BadRecords;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::FileSystems;
@@ -56,6 +57,7 @@ pub(crate) struct TextOptions {
     /// Target size of the byte ranges of large files and of the packs of small ones, in bytes. By default, derived from
     /// the input.
     pub(crate) split_bytes: Option<u64>,
+    pub(crate) decoding: DecoderOptions,
     /// Takes lines and files that cannot be read.
     pub(crate) bad: Option<BadRecords>,
     /// The file systems of the inputs. They are serialised separately.
@@ -72,6 +74,7 @@ impl Default for TextOptions {
             skips_header: false,
             is_text: true,
             split_bytes: None,
+            decoding: DecoderOptions::default(),
             bad: None,
             file_systems: FileSystems::default(),
         }

@@ -37,23 +37,33 @@ impl TextPiece {
 }
 
 impl TextPieces {
-    /// Opens the file of a split of a whole file. `piece_bytes`, or [`MIN_PIECE_BYTES`] if that is more, is the maximum size of a piece, unless a
-    /// record is longer.
+    /// Opens the file of a split of a whole file. `piece_bytes`, or [`MIN_PIECE_BYTES`] if that is more, is the maximum
+    /// size of a piece, unless a record is longer. Up to `helpers` threads help to decode it.
     ///
     /// # Errors
     ///
     /// Returns an error if the file cannot be opened or read, or is a stream that has been read before.
-    pub(crate) fn open(split: &Split, options: &TextOptions, piece_bytes: usize) -> Result<Self> {
-        Self::open_sized(split, options, piece_bytes.max(MIN_PIECE_BYTES))
+    pub(crate) fn open(
+        split: &Split,
+        options: &TextOptions,
+        piece_bytes: usize,
+        helpers: usize,
+    ) -> Result<Self> {
+        Self::open_sized(split, options, piece_bytes.max(MIN_PIECE_BYTES), helpers)
     }
 
-    fn open_sized(split: &Split, options: &TextOptions, piece_bytes: usize) -> Result<Self> {
+    fn open_sized(
+        split: &Split,
+        options: &TextOptions,
+        piece_bytes: usize,
+        helpers: usize,
+    ) -> Result<Self> {
         // What this thread skips would belong to no task.
         let options = TextOptions {
             bad: None,
             ..options.clone()
         };
-        let reader = TextBlockReader::open_stream(split, &options, piece_bytes)?;
+        let reader = TextBlockReader::open_stream(split, &options, piece_bytes, helpers)?;
         Ok(Self { reader })
     }
 
@@ -104,7 +114,8 @@ mod tests {
         for piece_bytes in [1, 10, 100, 1_000, 1 << 20] {
             let split = Split::whole(&path, 0);
             let mut pieces =
-                TextPieces::open_sized(&split, &TextOptions::default(), piece_bytes).unwrap();
+                TextPieces::open_sized(&split, &TextOptions::default(), piece_bytes, 1)
+                    .unwrap();
             let mut decoded = Vec::new();
             while let Some(piece) = pieces.next_piece().unwrap() {
                 assert_eq!(piece.block().offset, decoded.len() as u64);
@@ -123,7 +134,7 @@ mod tests {
         write_gzip(&path, "text\n");
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        let error = TextPieces::open(&Split::whole(&path, 0), &TextOptions::default(), 0)
+        let error = TextPieces::open(&Split::whole(&path, 0), &TextOptions::default(), 0, 1)
             .and_then(|mut pieces| pieces.next_piece())
             .unwrap_err();
         assert!(

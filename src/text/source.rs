@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{FileReader, InputFile, Listed, RemoteReader, changed, local_path, read_error};
 
-use super::compression::Decompressor;
+use super::compression::{Compression, Decompressor, UnitRange, Units, find_units};
 use super::format::{Format, HEAD_BYTES, check_text};
 use super::options::TextOptions;
 use super::split::Split;
@@ -50,6 +50,22 @@ impl RawInput {
         };
         let reader = RemoteReader::new(file_system, path, version.as_deref(), *bytes, offset);
         Ok(Self::new(FileReader::Remote(Box::new(reader))))
+    }
+}
+
+impl RawInput {
+    /// Moves to `offset` in a local file. Returns an error if the file has changed since it was divided.
+    fn seek(&mut self, split: &Split, offset: u64) -> Result<()> {
+        let at_path = |source| Error::io("read", &split.path, source);
+        if let FileReader::Local(file) = &mut self.file {
+            let version = split.version.as_ref();
+            let is_as_before = version.map_or(Ok(true), |version| version.is_prefix_of(file));
+            if !is_as_before.map_err(at_path)? {
+                return Err(changed(&split.path));
+            }
+            file.seek(SeekFrom::Start(offset)).map_err(at_path)?;
+        }
+        Ok(())
     }
 }
 
@@ -115,18 +131,41 @@ pub(super) enum TextInput {
     },
 }
 
-/// Inspects the start of a large local file, which must not be a stream. Returns its version if it is plain, and `None` if it
-/// is compressed.
+/// How a large file can be divided.
+#[derive(Debug)]
+pub(super) enum FileLayout {
+    /// It is plain, so that it can be cut anywhere. A local file has a version.
+    Plain(Option<Version>),
+    /// It can be cut at units.
+    Units(Version, Compression, Units),
+    /// Only a decoder finds its parts.
+    Whole,
+}
+
+/// Inspects a large local file, which must not be a stream. `min_bytes` is the minimum distance of units.
 ///
 /// # Errors
 ///
 /// Returns an error if the file cannot be read or has an unsupported format.
-pub(super) fn version_if_plain(path: &Path, options: &TextOptions) -> Result<Option<Version>> {
+pub(super) fn inspect_local(
+    path: &Path,
+    options: &TextOptions,
+    min_bytes: u64,
+) -> Result<FileLayout> {
     let at_path = |source| Error::io("read", path, source);
     let mut file = open(path)?;
-    let is_plain = has_plain_head(&Peeked::new(&mut file).map_err(at_path)?, path, options)?;
-    let version = is_plain.then(|| Version::of(&mut file));
-    version.transpose().map_err(at_path)
+    let input = Peeked::new(&mut file).map_err(at_path)?;
+    let Format::Compressed(compression) = Format::of(input.head(), path)? else {
+        check_text(input.head(), false, options, path)?;
+        let version = Version::of(&mut file).map_err(at_path)?;
+        return Ok(FileLayout::Plain(Some(version)));
+    };
+    let version = Version::of(&mut file).map_err(at_path)?;
+    let units = find_units(compression, &mut file, version.bytes(), min_bytes);
+    Ok(match units.map_err(at_path)? {
+        Some(units) => FileLayout::Units(version, compression, units),
+        None => FileLayout::Whole,
+    })
 }
 
 /// Inspects the start of a large file of a file system. Returns whether it is plain.
@@ -164,16 +203,36 @@ fn has_plain_head<R: Read>(input: &Peeked<R>, path: &Path, options: &TextOptions
 impl TextInput {
     /// Returns the whole text of a file in any supported format.
     pub(super) fn open(whole: &Split, options: &TextOptions) -> Result<Self> {
+        Self::of_raw(Self::open_whole(whole, options)?, &whole.path, options)
+    }
+
+    /// Like [`open`](Self::open), with up to `helpers` threads that help to decode the file.
+    pub(super) fn open_helped(
+        whole: &Split,
+        options: &TextOptions,
+        helpers: usize,
+    ) -> Result<Self> {
+        let input = Self::open_whole(whole, options)?;
+        Self::of_format(input, &whole.path, options, Some(helpers))
+    }
+
+    /// Returns the text of an open local file, from its start, with up to `helpers` threads that help to decode it.
+    pub(super) fn of_helped(
+        file: File,
+        path: &Path,
+        options: &TextOptions,
+        helpers: usize,
+    ) -> Result<Self> {
+        let input = RawInput::new(FileReader::Local(file));
+        Self::of_format(input, path, options, Some(helpers))
+    }
+
+    fn open_whole(whole: &Split, options: &TextOptions) -> Result<RawInput> {
         let mut input = RawInput::open(whole, 0, options)?;
         if let FileReader::Remote(reader) = &mut input.file {
             reader.expect_end(u64::MAX);
         }
-        Self::of_raw(input, &whole.path, options)
-    }
-
-    /// Returns the text of an open local file, from its start.
-    pub(super) fn of(file: File, path: &Path, options: &TextOptions) -> Result<Self> {
-        Self::of_raw(RawInput::new(FileReader::Local(file)), path, options)
+        Ok(input)
     }
 
     /// Returns the content of a file, decompressed if necessary. It need not be text.
@@ -187,6 +246,16 @@ impl TextInput {
     }
 
     fn of_raw(input: RawInput, path: &Path, options: &TextOptions) -> Result<Self> {
+        Self::of_format(input, path, options, None)
+    }
+
+    /// `helpers` is the number of threads that may help, or `None` if the caller may not wait for others.
+    fn of_format(
+        input: RawInput,
+        path: &Path,
+        options: &TextOptions,
+        helpers: Option<usize>,
+    ) -> Result<Self> {
         let at_path = |source| read_error(path, None, source);
         let bytes_read = Arc::clone(&input.bytes_read);
         let input = Peeked::new(input).map_err(at_path)?;
@@ -197,8 +266,12 @@ impl TextInput {
             }
             Format::Compressed(compression) => {
                 let input = BufReader::with_capacity(COMPRESSED_BYTES, input);
-                let decoder =
-                    Peeked::new(Decompressor::new(compression, input)).map_err(at_path)?;
+                let decoding = &options.decoding;
+                let decoder = match helpers {
+                    None => Decompressor::new(compression, input, decoding),
+                    Some(helpers) => Decompressor::ahead(compression, input, decoding, helpers),
+                };
+                let decoder = Peeked::new(decoder).map_err(at_path)?;
                 check_text(decoder.head(), true, options, path)?;
                 Ok(Self::Compressed {
                     decoder,
@@ -208,7 +281,30 @@ impl TextInput {
         }
     }
 
-    /// Returns the text of a plain file from `offset` on. Returns an error if a local file has changed; that of another
+    /// Returns the text of a part of a compressed file. Returns an error if the file has changed.
+    fn open_units(split: &Split, units: &UnitRange, options: &TextOptions) -> Result<Self> {
+        let path = &split.path;
+        let at_path = |source| read_error(path, None, source);
+        let mut input = RawInput::open(split, 0, options)?;
+        let bytes_read = Arc::clone(&input.bytes_read);
+        input.seek(split, units.start.data)?;
+        let input = BufReader::with_capacity(COMPRESSED_BYTES, input);
+        let decoder = Decompressor::of_units(units, input, &options.decoding);
+        let decoder = match units.start.text {
+            0 => {
+                let decoder = Peeked::new(decoder).map_err(at_path)?;
+                check_text(decoder.head(), true, options, path)?;
+                decoder
+            }
+            _ => Peeked::unseen(decoder),
+        };
+        Ok(Self::Compressed {
+            decoder,
+            bytes_read,
+        })
+    }
+
+    /// Returns the text of a file that is read in several parts, from `offset` on. Returns an error if a local file has changed; that of another
     /// file system is checked when it is read. `open_source` is the same local file, if it is already open.
     pub(super) fn open_at(
         split: &Split,
@@ -216,19 +312,14 @@ impl TextInput {
         options: &TextOptions,
         open_source: Option<Self>,
     ) -> Result<Self> {
-        let at_path = |source| Error::io("read", &split.path, source);
+        if let Some(units) = &split.units {
+            return Self::open_units(split, units, options);
+        }
         let mut input = match open_source {
             Some(Self::Plain(input)) => input,
             _ => Peeked::unseen(RawInput::open(split, offset, options)?),
         };
-        if let FileReader::Local(file) = &mut input.reader.file {
-            let version = split.version.as_ref();
-            let is_as_before = version.map_or(Ok(true), |version| version.is_prefix_of(file));
-            if !is_as_before.map_err(at_path)? {
-                return Err(changed(&split.path));
-            }
-            file.seek(SeekFrom::Start(offset)).map_err(at_path)?;
-        }
+        input.reader.seek(split, offset)?;
         input.taken = input.len;
         Ok(Self::Plain(input))
     }
@@ -263,6 +354,14 @@ impl TextInput {
 
     pub(super) fn is_compressed(&self) -> bool {
         matches!(self, Self::Compressed { .. })
+    }
+
+    /// Returns the format of a file that one thread decodes.
+    pub(super) fn decoded_on_one_thread(&self) -> Option<Compression> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Compressed { decoder, .. } => decoder.reader.is_on_one_thread(),
+        }
     }
 
     /// Returns the number of bytes of the file, compressed if it is, that have been read.

@@ -10,16 +10,17 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, plain};
 use crate::files::{InputFile, Listed, local_path};
 
+use super::compression::UnitRange;
 use super::planned::PlannedFile;
 use super::version::Version;
 
-/// A byte range of a file. It stands for the records whose first byte is in it.
+/// A byte range of the (decompressed) text of a file. It stands for the records whose first byte is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Split {
     #[serde(with = "plain")]
     pub(crate) path: Arc<Path>,
     pub(crate) start: u64,
-    /// `u64::MAX` stands for the end of the file when it is read. Compressed files are always read to their end.
+    /// `u64::MAX` stands for the end of the file when it is read.
     pub(crate) end: u64,
     /// Expected number of bytes to read, which determines the size of the buffer.
     pub(super) expected_bytes: u64,
@@ -29,10 +30,12 @@ pub(crate) struct Split {
     pub(super) planned: Option<PlannedFile>,
     /// State of a file of another file system than the local one.
     pub(super) listed: Option<Listed>,
+    /// Location of the range in a compressed file that is read in several ranges.
+    pub(super) units: Option<UnitRange>,
 }
 
 impl Split {
-    /// Returns whether the file is known to be plain text and may have other splits.
+    /// Returns whether the file may have other splits.
     pub(super) fn is_cut(&self) -> bool {
         let is_whole = match self.listed {
             None => self.version.is_none(),
@@ -78,6 +81,7 @@ impl Split {
     pub(super) fn whole(path: &Arc<Path>, expected_bytes: u64) -> Self {
         Self {
             listed: None,
+            units: None,
             path: Arc::clone(path),
             start: 0,
             end: u64::MAX,
@@ -115,11 +119,12 @@ pub(crate) enum Portion {
     Split(Split),
     /// Several files, read one after another.
     Pack(Vec<Split>),
-    /// A compressed file or a stream, to be read as [`TextPieces`](super::TextPieces) while other threads process the
-    /// pieces.
+    /// A compressed file that cannot be divided in advance, or a stream, to be read as
+    /// [`TextPieces`](super::TextPieces) while other threads process the pieces.
     ///
-    /// Only one thread can decode a file. If a file is a large part of the input, the other threads would have to wait
-    /// for it, so they share the processing of its lines. If there are many such files, each thread decodes its own,
-    /// and no pieces are passed between threads. A pipe can be open in one process only.
+    /// If a file is a large part of the input, the other threads would have to wait for the one that reads it, so they
+    /// share the processing of its lines, and decode parts of it in advance if its format allows that. If there are many
+    /// such files, each thread decodes its own, and no pieces are passed between threads. A pipe can be open in one
+    /// process only.
     Stream(Split),
 }

@@ -195,6 +195,7 @@ mod tests {
             version: Some(version),
             planned: None,
             listed: None,
+            units: None,
         };
         let reader = SplitReader::default();
         let splits = (0..end).step_by(10_000).map(split);

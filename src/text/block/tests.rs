@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::error::Result;
-use crate::text::source::version_if_plain;
+use crate::text::source::{FileLayout, inspect_local};
 use crate::text::{InvalidUtf8, for_each_byte_line};
 
 /// Records with their offsets.
@@ -58,7 +58,10 @@ impl Fixture {
         block_bytes: usize,
     ) -> Result<Records> {
         let path = self.path.as_path().into();
-        let version = version_if_plain(&self.path, &self.options).ok().flatten();
+        let version = match inspect_local(&self.path, &self.options, 1) {
+            Ok(FileLayout::Plain(version)) => version,
+            _ => None,
+        };
         let expected_bytes = end - start;
         let split = Split {
             path,
@@ -68,6 +71,7 @@ impl Fixture {
             version,
             planned: None,
             listed: None,
+            units: None,
         };
         let delimiter = Delimiter::new(&self.options.delimiter);
         let reader = TextBlockReader::open(&split, &self.options, block_bytes, last.take())?;

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::input::{damaged, skip_zeros, take, unsupported};
+use super::input::{UnitInput, damaged, skip_zeros, take, unsupported};
 
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -26,7 +26,7 @@ const RESERVED: u8 = !0x1f;
 
 /// Reads the text of a file of gzip members.
 pub(super) struct GzipReader<R> {
-    input: R,
+    input: UnitInput<R>,
     state: State,
     inflate: Decompress,
     /// Checksum of the text of the current member.
@@ -47,7 +47,7 @@ enum State {
 }
 
 impl<R: BufRead> GzipReader<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(super) fn new(input: UnitInput<R>) -> Self {
         Self {
             input,
             state: State::Magic,
@@ -58,6 +58,7 @@ impl<R: BufRead> GzipReader<R> {
     }
 
     fn begin_member(&mut self) -> io::Result<()> {
+        self.input.begin_unit(MAGIC.len() as u64)?;
         skip_header(&mut self.input)?;
         self.inflate.reset(false);
         self.checksum.reset();
@@ -78,6 +79,7 @@ impl<R: BufRead> GzipReader<R> {
         self.input.consume(taken);
         self.checksum.update(&out[..read]);
         self.text_bytes = self.text_bytes.wrapping_add(read as u32);
+        self.input.text_bytes += read as u64;
         match status.map_err(|_| damaged("invalid deflate data"))? {
             Status::StreamEnd => self.state = State::Trailer,
             _ if is_stuck && is_at_end => return Err(ErrorKind::UnexpectedEof.into()),
@@ -99,6 +101,7 @@ impl<R: BufRead> GzipReader<R> {
         self.state = if self.finds_member()? {
             State::Header
         } else {
+            self.input.end()?;
             State::End
         };
         Ok(())

@@ -2,32 +2,77 @@
 //!
 //! Like the tools that write such files, treats consecutive parts (members, frames, streams) as one text.
 
+mod ahead;
 mod bzip2;
+mod bzip2_blocks;
 mod gzip;
 mod input;
+mod lz4;
+mod members;
+mod ordered_jobs;
+mod units;
 mod xz;
 mod xz_block;
 mod xz_check;
+mod xz_index;
 mod zstd;
+mod zstd_units;
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Read};
 
+use ahead::AheadReader;
 use bzip2::Bzip2Reader;
+use bzip2_blocks::Bzip2Units;
 use gzip::GzipReader;
+use input::{TextDecoder, UnitInput};
+use lz4::Lz4Reader;
+use members::Members;
+use serde::{Deserialize, Serialize};
+use snap::read::FrameDecoder as SnappyReader;
+pub(super) use units::{UnitStart, Units, find_units};
 use xz::XzReader;
 use zstd::ZstdReader;
 
 use crate::files::ReadFailure;
 
 /// Compression format of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Compression {
     Bzip2,
     Gzip,
+    Lz4,
+    Snappy,
     Xz,
     Zstd,
+}
+
+/// Options of decoders.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DecoderOptions {
+    /// Maximum distance that compressed text may refer back, in bytes. Decoding takes as much memory.
+    pub(crate) max_window_bytes: u64,
+    pub(crate) zstd_dictionaries: Vec<Vec<u8>>,
+}
+
+impl Default for DecoderOptions {
+    fn default() -> Self {
+        Self {
+            // No preset of zstd(1) and xz(1) makes files that refer farther back.
+            max_window_bytes: 128 << 20,
+            zstd_dictionaries: Vec::new(),
+        }
+    }
+}
+
+/// A part of a compressed file that is decoded separately: whole units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UnitRange {
+    pub(super) compression: Compression,
+    pub(super) start: UnitStart,
+    /// Start of the next part, if there is one.
+    pub(super) next: Option<UnitStart>,
 }
 
 impl fmt::Display for Compression {
@@ -35,6 +80,8 @@ impl fmt::Display for Compression {
         f.write_str(match self {
             Self::Bzip2 => "bzip2",
             Self::Gzip => "gzip",
+            Self::Lz4 => "lz4",
+            Self::Snappy => "snappy",
             Self::Xz => "xz",
             Self::Zstd => "zstd",
         })
@@ -45,7 +92,7 @@ impl fmt::Display for Compression {
 pub(super) struct Decompressor {
     compression: Compression,
     // Boxed, because the states are large, and have very different sizes.
-    reader: Box<dyn Read + Send>,
+    reader: Box<dyn TextDecoder>,
     /// Number of decoded bytes, for error messages.
     text_bytes: u64,
 }
@@ -60,18 +107,75 @@ impl fmt::Debug for Decompressor {
 }
 
 impl Decompressor {
-    pub(super) fn new(compression: Compression, input: impl BufRead + Send + 'static) -> Self {
-        let reader: Box<dyn Read + Send> = match compression {
+    /// Returns a decoder of a whole file.
+    pub(super) fn new(
+        compression: Compression,
+        input: impl BufRead + Send + 'static,
+        options: &DecoderOptions,
+    ) -> Self {
+        let whole = UnitRange {
+            compression,
+            start: UnitStart::default(),
+            next: None,
+        };
+        Self::of_units(&whole, input, options)
+    }
+
+    /// Returns a decoder of a part of a file and of what follows. `input` is positioned at its start.
+    pub(super) fn of_units(
+        units: &UnitRange,
+        input: impl BufRead + Send + 'static,
+        options: &DecoderOptions,
+    ) -> Self {
+        let window = options.max_window_bytes;
+        let input = UnitInput::new(input, units.start, units.next);
+        let reader: Box<dyn TextDecoder> = match units.compression {
             Compression::Bzip2 => Box::new(Bzip2Reader::new(input)),
             Compression::Gzip => Box::new(GzipReader::new(input)),
-            Compression::Xz => Box::new(XzReader::new(input)),
-            Compression::Zstd => Box::new(ZstdReader::new(input)),
+            Compression::Lz4 => Box::new(Lz4Reader::new(input)),
+            Compression::Snappy => Box::new(SnappyReader::new(input)),
+            Compression::Xz => match units.start.check {
+                None => Box::new(XzReader::new(input, window)),
+                Some(check) => Box::new(XzReader::at_block(input, window, check)),
+            },
+            Compression::Zstd => Box::new(ZstdReader::new(input, options)),
+        };
+        Self {
+            compression: units.compression,
+            reader,
+            text_bytes: units.start.text,
+        }
+    }
+
+    /// Returns a decoder of a whole file that is helped by up to `helpers` threads.
+    pub(super) fn ahead(
+        compression: Compression,
+        input: impl BufRead + Send + 'static,
+        options: &DecoderOptions,
+        helpers: usize,
+    ) -> Self {
+        let reader: Box<dyn TextDecoder> = match compression {
+            Compression::Bzip2 => Box::new(AheadReader::new(input, Bzip2Units::default(), helpers)),
+            Compression::Gzip | Compression::Lz4 | Compression::Zstd => {
+                let options = options.clone();
+                let members = Members {
+                    compression,
+                    options,
+                };
+                Box::new(AheadReader::new(input, members, helpers))
+            }
+            Compression::Snappy | Compression::Xz => return Self::new(compression, input, options),
         };
         Self {
             compression,
             reader,
             text_bytes: 0,
         }
+    }
+
+    /// Returns the format if the file cannot be decoded by several threads, as far as it has been read.
+    pub(super) fn is_on_one_thread(&self) -> Option<Compression> {
+        self.reader.is_on_one_thread().then_some(self.compression)
     }
 
     /// Adds the number of decoded bytes to an error. The offset in the compressed file would not help to find the
@@ -109,6 +213,13 @@ impl Read for Decompressor {
         Ok(read)
     }
 }
+
+impl<R: BufRead + Send> TextDecoder for Bzip2Reader<R> {}
+impl<R: BufRead + Send> TextDecoder for GzipReader<R> {}
+impl<R: BufRead + Send> TextDecoder for Lz4Reader<R> {}
+impl<R: BufRead + Send> TextDecoder for SnappyReader<R> {}
+impl<R: BufRead + Send + 'static> TextDecoder for XzReader<R> {}
+impl<R: BufRead + Send> TextDecoder for ZstdReader<R> {}
 
 /// Returns whether an error was caused by the end of the file. Some decoders return it directly, others as a cause.
 fn is_cut(error: &io::Error) -> bool {

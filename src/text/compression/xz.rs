@@ -6,7 +6,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::input::{damaged, skip_zeros, take, unsupported};
+use super::input::{UnitInput, damaged, skip_zeros, take, unsupported};
 use super::xz_block::{BlockHeader, ByteFilter, read_number};
 use super::xz_check::{CHECK_BYTES, Check, Crc64};
 
@@ -19,16 +19,17 @@ const MAX_NUMBER: u64 = u64::MAX >> 1;
 /// Reads the text of a file of xz streams.
 pub(super) struct XzReader<R> {
     state: State<R>,
+    max_window_bytes: u64,
     /// Number of the check type of this stream.
     check: u8,
-    /// The blocks of this stream so far.
-    blocks: Blocks,
+    /// The blocks of this stream so far, or `None` if its first blocks are read by another decoder.
+    blocks: Option<Blocks>,
 }
 
 /// The next part of the input.
 enum State<R> {
-    Stream(Counted<R>),
-    BlockOrIndex(Counted<R>),
+    Stream(UnitInput<R>),
+    BlockOrIndex(UnitInput<R>),
     Text(XzBlock<R>),
     End,
     /// Only while one state passes its input to the next, and after an error.
@@ -37,7 +38,7 @@ enum State<R> {
 
 /// A block that is being decoded.
 struct XzBlock<R> {
-    decoder: Box<dyn ByteFilter<Counted<R>>>,
+    decoder: Box<dyn ByteFilter<UnitInput<R>>>,
     header: BlockHeader,
     check: Check,
     /// Offset of its data in the input.
@@ -46,15 +47,26 @@ struct XzBlock<R> {
 }
 
 impl<R: BufRead + Send + 'static> XzReader<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(super) fn new(input: UnitInput<R>, max_window_bytes: u64) -> Self {
         Self {
-            state: State::Stream(Counted { input, bytes: 0 }),
+            state: State::Stream(input),
+            max_window_bytes,
             check: 0,
-            blocks: Blocks::default(),
+            blocks: None,
         }
     }
 
-    fn begin_stream(&mut self, mut input: Counted<R>) -> io::Result<State<R>> {
+    /// Returns a reader that begins at a block, of a stream with this type of check.
+    pub(super) fn at_block(input: UnitInput<R>, max_window_bytes: u64, check: u8) -> Self {
+        Self {
+            state: State::BlockOrIndex(input),
+            max_window_bytes,
+            check,
+            blocks: None,
+        }
+    }
+
+    fn begin_stream(&mut self, mut input: UnitInput<R>) -> io::Result<State<R>> {
         if take(&mut input)? != MAGIC {
             return Err(damaged("a stream is followed by bytes that begin no other"));
         }
@@ -66,19 +78,20 @@ impl<R: BufRead + Send + 'static> XzReader<R> {
             return Err(unsupported("an unknown flag of xz"));
         };
         self.check = check;
-        self.blocks = Blocks::default();
+        self.blocks = Some(Blocks::default());
         Ok(State::BlockOrIndex(input))
     }
 
-    fn begin_block_or_end_stream(&mut self, mut input: Counted<R>) -> io::Result<State<R>> {
+    fn begin_block_or_end_stream(&mut self, mut input: UnitInput<R>) -> io::Result<State<R>> {
         let [size] = take(&mut input)?;
         if size == 0 {
             return self.end_stream(input);
         }
+        input.begin_unit(1)?;
         let header = BlockHeader::read(size, &mut input)?;
         Ok(State::Text(XzBlock {
             start: input.bytes,
-            decoder: header.decoder(input)?,
+            decoder: header.decoder(input, self.max_window_bytes)?,
             header,
             check: Check::new(self.check),
             text_bytes: 0,
@@ -102,13 +115,16 @@ impl<R: BufRead + Send + 'static> XzReader<R> {
             return Err(damaged("the checksum of a block does not match"));
         }
         let unpadded_bytes = u64::from(block.header.bytes) + bytes + u64::from(check_bytes);
-        self.blocks.add(unpadded_bytes, block.text_bytes)?;
+        input.text_bytes += block.text_bytes;
+        if let Some(blocks) = &mut self.blocks {
+            blocks.add(unpadded_bytes, block.text_bytes)?;
+        }
         Ok(State::BlockOrIndex(input))
     }
 
     /// Reads the index after its first byte, and the footer. Continues with the next stream.
-    fn end_stream(&mut self, mut input: Counted<R>) -> io::Result<State<R>> {
-        let index_bytes = read_index(&mut input, &self.blocks)?;
+    fn end_stream(&mut self, mut input: UnitInput<R>) -> io::Result<State<R>> {
+        let index_bytes = read_index(&mut input, self.blocks.as_ref())?;
         let checksum: [u8; 4] = take(&mut input)?;
         let size_and_flags: [u8; 6] = take(&mut input)?;
         let [s0, s1, s2, s3, flags @ ..] = size_and_flags;
@@ -128,7 +144,10 @@ impl<R: BufRead + Send + 'static> XzReader<R> {
             ));
         }
         match input.fill_buf()? {
-            [] => Ok(State::End),
+            [] => {
+                input.end()?;
+                Ok(State::End)
+            }
             _ => Ok(State::Stream(input)),
         }
     }
@@ -159,31 +178,6 @@ impl<R: BufRead + Send + 'static> Read for XzReader<R> {
                 State::Moving => return Err(damaged("an error before")),
             };
         }
-    }
-}
-
-/// An input, with the number of bytes that have been read from it.
-struct Counted<R> {
-    input: R,
-    bytes: u64,
-}
-
-impl<R: BufRead> Read for Counted<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(out)?;
-        self.bytes += read as u64;
-        Ok(read)
-    }
-}
-
-impl<R: BufRead> BufRead for Counted<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.input.fill_buf()
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        self.input.consume(bytes);
-        self.bytes += bytes as u64;
     }
 }
 
@@ -221,8 +215,8 @@ impl Blocks {
     }
 }
 
-/// Reads an index after its first byte, and compares it with `blocks`. Returns its length, in bytes.
-fn read_index<R: BufRead>(input: &mut Counted<R>, blocks: &Blocks) -> io::Result<u64> {
+/// Reads an index after its first byte, and compares it with `blocks`, if they are known. Returns its length, in bytes.
+fn read_index<R: BufRead>(input: &mut UnitInput<R>, blocks: Option<&Blocks>) -> io::Result<u64> {
     let start = input.bytes - 1;
     let mut index = Index {
         input,
@@ -231,15 +225,16 @@ fn read_index<R: BufRead>(input: &mut Counted<R>, blocks: &Blocks) -> io::Result
     index.checksum.update(&[0]);
     let mismatch = || damaged("the index does not match the blocks");
     // Check the number before reading records: a damaged index may claim any number of them.
-    if index.number()? != blocks.count {
+    let count = index.number()?;
+    if blocks.is_some_and(|blocks| blocks.count != count) {
         return Err(mismatch());
     }
     let mut indexed = Blocks::default();
-    for _ in 0..blocks.count {
+    for _ in 0..count {
         let (unpadded_bytes, text_bytes) = (index.number()?, index.number()?);
         indexed.add(unpadded_bytes, text_bytes)?;
     }
-    if indexed != *blocks {
+    if blocks.is_some_and(|blocks| *blocks != indexed) {
         return Err(mismatch());
     }
     while !(index.input.bytes - start).is_multiple_of(4) {
@@ -255,7 +250,7 @@ fn read_index<R: BufRead>(input: &mut Counted<R>, blocks: &Blocks) -> io::Result
 }
 
 struct Index<'a, R> {
-    input: &'a mut Counted<R>,
+    input: &'a mut UnitInput<R>,
     checksum: crc32fast::Hasher,
 }
 

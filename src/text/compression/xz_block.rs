@@ -6,7 +6,7 @@ use lzma_rust2::Lzma2Reader;
 use lzma_rust2::filter::bcj::BcjReader;
 use lzma_rust2::filter::delta::DeltaReader;
 
-use super::input::{MAX_WINDOW_BYTES, damaged, take, too_far_back, unsupported};
+use super::input::{damaged, take, too_far_back, unsupported};
 
 const LZMA2: u64 = 0x21;
 
@@ -81,6 +81,7 @@ impl BlockHeader {
     pub(super) fn decoder<R: BufRead + Send + 'static>(
         &self,
         input: R,
+        max_window_bytes: u64,
     ) -> io::Result<Box<dyn ByteFilter<R>>> {
         // No reference can be longer than the whole text.
         let text_bytes = self.text_bytes.unwrap_or(u64::MAX);
@@ -88,8 +89,8 @@ impl BlockHeader {
         let bytes = self
             .dictionary_bytes
             .min(text_bytes.max(MIN_DICTIONARY_BYTES));
-        if bytes > MAX_WINDOW_BYTES {
-            return Err(too_far_back(bytes.into()));
+        if u64::from(bytes) > max_window_bytes {
+            return Err(too_far_back(bytes.into(), max_window_bytes));
         }
         let mut decoder: Box<dyn ByteFilter<_>> = Box::new(Lzma2Reader::new(input, bytes, None));
         for filter in self.filters.iter().rev() {

@@ -1,15 +1,16 @@
 //! Zstd: any number of consecutive frames. Skips skippable frames between them.
 
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, BufRead, Read};
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use ruzstd::decoding::{BlockDecodingStrategy, Dictionary, FrameDecoder};
 
-use super::input::{MAX_WINDOW_BYTES, damaged, too_far_back, unsupported};
+use super::DecoderOptions;
+use super::input::{UnitInput, damaged, skip, too_far_back, unsupported};
 
 /// Reads the text of a file of zstd frames.
 pub(super) struct ZstdReader<R> {
-    input: R,
+    input: UnitInput<R>,
     frame: FrameDecoder,
     is_in_frame: bool,
     /// Number of bytes of text in the current frame so far.
@@ -17,9 +18,15 @@ pub(super) struct ZstdReader<R> {
 }
 
 impl<R: BufRead> ZstdReader<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(super) fn new(input: UnitInput<R>, options: &DecoderOptions) -> Self {
         let mut frame = FrameDecoder::new();
-        frame.set_max_window_size(MAX_WINDOW_BYTES.into());
+        frame.set_max_window_size(options.max_window_bytes);
+        for dictionary in &options.zstd_dictionaries {
+            // If it is invalid, the frames that need it report that it is missing.
+            if let Ok(dictionary) = Dictionary::decode_dict(dictionary) {
+                let _ = frame.add_dict(dictionary);
+            }
+        }
         Self {
             input,
             frame,
@@ -34,18 +41,20 @@ impl<R: BufRead> ZstdReader<R> {
         use ReadFrameHeaderError::{BadMagicNumber, SkipFrame};
 
         while !self.input.fill_buf()?.is_empty() {
+            self.input.begin_unit(0)?;
             match self.frame.reset(&mut self.input) {
                 Ok(()) => {
                     self.text_bytes = 0;
                     return Ok(true);
                 }
-                Err(Header(SkipFrame { length, .. })) => self.skip(length.into())?,
+                Err(Header(SkipFrame { length, .. })) => skip(&mut self.input, length.into())?,
                 Err(FrameDecoderError::WindowSizeTooBig { requested, .. }) => {
-                    return Err(too_far_back(requested));
+                    let limit = self.frame.max_window_size();
+                    return Err(too_far_back(requested, limit));
                 }
                 Err(FrameDecoderError::DictNotProvided { .. }) => {
                     return Err(unsupported(
-                        "it needs a dictionary; decompress it by `zstd -d -D`",
+                        "it needs another dictionary; set `zstd_dictionary`",
                     ));
                 }
                 Err(Header(BadMagicNumber(_))) => {
@@ -54,15 +63,8 @@ impl<R: BufRead> ZstdReader<R> {
                 Err(error) => return Err(io::Error::other(error)),
             }
         }
+        self.input.end()?;
         Ok(false)
-    }
-
-    fn skip(&mut self, bytes: u64) -> io::Result<()> {
-        let skipped = io::copy(&mut self.input.by_ref().take(bytes), &mut io::sink())?;
-        match skipped == bytes {
-            true => Ok(()),
-            false => Err(ErrorKind::UnexpectedEof.into()),
-        }
     }
 
     /// Ends the current frame, which has been read completely.
@@ -91,6 +93,7 @@ impl<R: BufRead> Read for ZstdReader<R> {
             let read = self.frame.read(out)?;
             if read > 0 {
                 self.text_bytes += read as u64;
+                self.input.text_bytes += read as u64;
                 return Ok(read);
             }
             if self.frame.is_finished() {

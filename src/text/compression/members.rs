@@ -1,0 +1,83 @@
+//! Files whose units can be decoded by the readers of their formats: members of gzip, and frames.
+
+use std::io::{self, BufRead, Cursor, Read};
+
+use super::ahead::{Slice, SliceEnd, UnitFormat};
+use super::gzip::GzipReader;
+use super::input::{UnitInput, unsupported};
+use super::lz4::Lz4Reader;
+use super::units::UnitStart;
+use super::zstd::ZstdReader;
+use super::{Compression, DecoderOptions};
+
+/// Maximum length of the text of a slice, in bytes. Several slices are decoded at the same time.
+const MAX_TEXT_BYTES: usize = 64 << 20;
+
+/// The members of gzip, or the frames of another format.
+#[derive(Clone, Debug)]
+pub(super) struct Members {
+    pub(super) compression: Compression,
+    pub(super) options: DecoderOptions,
+}
+
+impl Members {
+    /// Returns the bytes with which a unit begins.
+    fn magic(&self) -> &'static [u8] {
+        match self.compression {
+            Compression::Gzip => b"\x1f\x8b\x08",
+            Compression::Lz4 => b"\x04\x22\x4d\x18",
+            _ => b"\x28\xb5\x2f\xfd",
+        }
+    }
+
+    fn open<'r>(&self, input: impl BufRead + Send + 'r) -> Box<dyn Read + Send + 'r> {
+        let input = UnitInput::new(input, UnitStart::default(), None);
+        match self.compression {
+            Compression::Gzip => Box::new(GzipReader::new(input)),
+            Compression::Lz4 => Box::new(Lz4Reader::new(input)),
+            _ => Box::new(ZstdReader::new(input, &self.options)),
+        }
+    }
+
+    fn read(&self, slice: &Slice, text: &mut Vec<u8>) -> io::Result<bool> {
+        let mut input = Cursor::new(&slice.bytes[..]);
+        let read = self.open(&mut input).take(MAX_TEXT_BYTES as u64 + 1).read_to_end(text)?;
+        if read > MAX_TEXT_BYTES {
+            return Ok(false);
+        }
+        match input.fill_buf()? {
+            [] => Ok(true),
+            // Bytes that the reader ignores, or members within a member.
+            _ => Err(unsupported("bytes follow the last member")),
+        }
+    }
+}
+
+impl UnitFormat for Members {
+    type Summary = ();
+
+    fn find(&self, bytes: &[u8], from: usize) -> Option<usize> {
+        let from = from.div_ceil(8);
+        let at = memchr::memmem::find(bytes.get(from..)?, self.magic())?;
+        Some(8 * (from + at))
+    }
+
+    fn decode(&self, slice: &Slice, text: &mut Vec<u8>) -> (SliceEnd, ()) {
+        let at = slice.start;
+        let end = match self.read(slice, text) {
+            Ok(true) => return (SliceEnd::Whole, ()),
+            Ok(false) => SliceEnd::TooLong { at },
+            Err(error) => SliceEnd::Partial { at, error },
+        };
+        text.clear();
+        (end, ())
+    }
+
+    fn check(&mut self, (): ()) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn decode_rest(&self, input: Box<dyn BufRead + Send>) -> Option<Box<dyn Read + Send>> {
+        Some(self.open(input))
+    }
+}
