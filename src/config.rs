@@ -1,10 +1,12 @@
 //! Settings of a context, and the environment variables.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The threads or processes that run the tasks of a job.
 ///
-/// Written as `inline`, `threads`, `threads:N`, `processes` or `processes:N`, on command lines and in the
+/// Written as `inline`, `threads`, `threads:N`, `processes`, `processes:N` or as an address, on command lines and in the
 /// [environment](crate#settings-and-environment). Results are the same on each.
 ///
 /// # Examples
@@ -52,12 +54,15 @@ pub enum Executor {
     /// In this many worker processes, which are your program, started again; see [worker
     /// processes](crate#worker-processes). `main` must begin with [`init`](crate::init). Linux only.
     Processes(usize),
+    /// On the executor at this address, such as `ballista://host:50050`. Another crate has
+    /// [registered](crate::executor::register) the scheme. To create the variant from a `String`, parse it.
+    At(&'static str),
 }
 
 const EXECUTORS: &str = if cfg!(target_os = "linux") {
-    "inline, threads, threads:N, processes or processes:N with N of 1 or more"
+    "inline, threads, threads:N, processes or processes:N with N of 1 or more, or scheme://address"
 } else {
-    "inline, threads or threads:N with N of 1 or more; processes need Linux"
+    "inline, threads or threads:N with N of 1 or more, or scheme://address; processes need Linux"
 };
 
 const THREADS: &str = "a number of 1 or more";
@@ -85,6 +90,7 @@ impl FromStr for Executor {
             None if text == "processes" => Some(Self::Processes(cores())),
             Some(("threads", n)) => n.parse().ok().map(Self::Threads),
             Some(("processes", n)) => n.parse().ok().map(Self::Processes),
+            Some((_, rest)) if rest.starts_with("//") => Some(Self::At(interned(text))),
             _ => None,
         };
         let executor = executor.filter(|executor| executor.check().is_ok());
@@ -99,8 +105,21 @@ impl fmt::Display for Executor {
             Self::GlobalThreads => f.write_str("threads"),
             Self::Threads(threads) => write!(f, "threads:{threads}"),
             Self::Processes(workers) => write!(f, "processes:{workers}"),
+            Self::At(address) => f.write_str(address),
         }
     }
+}
+
+/// Returns a copy of an address that is never freed, so that [`Executor`] stays `Copy`. Equal addresses share one copy.
+fn interned(address: &str) -> &'static str {
+    static ADDRESSES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut addresses = ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = addresses.get(address) {
+        return known;
+    }
+    let copy: &'static str = address.to_owned().leak();
+    addresses.insert(copy);
+    copy
 }
 
 /// Default number of worker processes: the number of cores.
@@ -214,6 +233,7 @@ mod tests {
             Executor::Inline,
             Executor::GlobalThreads,
             Executor::Threads(3),
+            Executor::At("cluster://host:1?slots=2"),
         ];
         if cfg!(target_os = "linux") {
             executors.push(Executor::Processes(2));

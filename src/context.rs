@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::events::{
     GuardedObserver, JobEvents, JobSummary, LastJob, Observer, StageBar, SummaryPrinter,
 };
-use crate::executor::{AnyExecutor, Inline, RemoteExecutor, Threads};
+use crate::executor::{AnyExecutor, Inline, RemoteExecutor, Threads, connect};
 use crate::files::{AnyFileSystem, FILE_SCHEME, FileSystem, FileSystems, is_scheme};
 use crate::jobs::JobQueue;
 use crate::lineage::Node;
@@ -72,8 +72,11 @@ impl Shared {
         mut config: Config,
         remote: Option<Arc<dyn RemoteExecutor>>,
         observers: Vec<Arc<GuardedObserver>>,
-    ) -> Self {
-        let executor = remote.map_or_else(|| executor(&config), AnyExecutor::Remote);
+    ) -> Result<Self> {
+        let executor = match remote {
+            Some(remote) => AnyExecutor::Remote(remote),
+            None => executor(&config)?,
+        };
         // The program may change its current directory later. If it has none now, the path stays relative.
         if let Ok(absolute) = path::absolute(&config.spill_directory) {
             config.spill_directory = absolute;
@@ -90,7 +93,7 @@ impl Shared {
             _ if matches!(executor, AnyExecutor::Remote(_)) => REMOTE_JOBS,
             _ => LOCAL_JOBS,
         });
-        Self {
+        Ok(Self {
             jobs: Arc::new(JobQueue::new(concurrent_jobs)),
             budget: MemoryBudget::new(config.memory_bytes),
             config,
@@ -100,7 +103,7 @@ impl Shared {
             observers,
             reclaimer: Arc::default(),
             file_systems: FileSystems::default(),
-        }
+        })
     }
 
     fn scratch(&self) -> Scratch {
@@ -150,8 +153,8 @@ impl Shared {
 }
 
 /// Returns the executor that the settings specify.
-fn executor(config: &Config) -> AnyExecutor {
-    match config.executor {
+fn executor(config: &Config) -> Result<AnyExecutor> {
+    Ok(match config.executor {
         Executor::Inline => AnyExecutor::Local(Arc::new(Inline)),
         Executor::GlobalThreads => AnyExecutor::Local(Arc::new(Threads::new(config.threads))),
         Executor::Threads(threads) => AnyExecutor::Local(Arc::new(Threads::new(Some(threads)))),
@@ -161,7 +164,8 @@ fn executor(config: &Config) -> AnyExecutor {
         )),
         #[cfg(not(target_os = "linux"))]
         Executor::Processes(_) => unreachable!("the settings were checked"),
-    }
+        Executor::At(address) => AnyExecutor::Remote(connect(address)?),
+    })
 }
 
 impl Context {
@@ -245,7 +249,7 @@ impl Context {
         self.resolve(result, site)?;
         let Some(shared) = &self.shared else {
             // An environment variable was invalid; this returns the reason.
-            let shared = Shared::new(Config::from_env()?, None, Vec::new());
+            let shared = Shared::new(Config::from_env()?, None, Vec::new())?;
             return shared.job(result, site, &JobLimits::default(), false);
         };
         // Bars of jobs in the background would mix with what the program prints.
@@ -364,9 +368,10 @@ impl Default for Context {
     fn default() -> Self {
         static DEFAULT: OnceLock<Context> = OnceLock::new();
         let context = DEFAULT.get_or_init(|| {
-            let config = Config::from_env().ok();
+            let shared =
+                Config::from_env().and_then(|config| Shared::new(config, None, Vec::new()));
             Self {
-                shared: config.map(|config| Arc::new(Shared::new(config, None, Vec::new()))),
+                shared: shared.ok().map(Arc::new),
                 limits: None,
             }
         });
@@ -733,7 +738,7 @@ impl ContextBuilder {
         if let Some(partitions) = self.shuffle_partitions {
             config.shuffle_partitions = partitions.get();
         }
-        let mut shared = Shared::new(config, self.remote_executor, self.observers);
+        let mut shared = Shared::new(config, self.remote_executor, self.observers)?;
         shared.file_systems = self.file_systems;
         Ok(Context {
             shared: Some(Arc::new(shared)),

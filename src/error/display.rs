@@ -246,6 +246,7 @@ impl fmt::Display for ErrorKind {
             }
             Self::WorkerLost { worker, cause } => write!(f, "worker {worker} is lost: {cause}"),
             Self::WorkerStart { reason } => write!(f, "cannot start a worker process: {reason}"),
+            Self::Cluster { address, reason } => write!(f, "{address}: {reason}"),
             Self::NoInit => f.write_str(
                 "cannot start worker processes: `main` does not call `holdall::init()`; \
                  call it first in `main` (for tests, see the docs of `init`), or run on threads",

@@ -445,6 +445,14 @@ pub enum ErrorKind {
         /// Explanation of the error.
         reason: String,
     },
+    /// The cluster that the context uses cannot run the job.
+    #[non_exhaustive]
+    Cluster {
+        /// The address of the cluster, as in the settings.
+        address: String,
+        /// Explanation of the error.
+        reason: String,
+    },
     /// The context uses worker processes, but the program's `main` does not call `holdall::init`.
     NoInit,
     /// A task failed at each attempt. Either its input was damaged, recomputed, and damaged again, or its worker
@@ -545,6 +553,21 @@ macro_rules! context_of {
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
         Self(Box::new(kind))
+    }
+
+    /// Creates an [`ErrorKind::Cluster`], for an executor that runs tasks on the cluster at `address`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = holdall::Error::cluster("ballista://host:50050", "no machine is up");
+    /// assert_eq!(error.to_string(), "ballista://host:50050: no machine is up");
+    /// ```
+    pub fn cluster(address: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Cluster {
+            address: address.into(),
+            reason: reason.into(),
+        })
     }
 
     #[cold]

@@ -3,8 +3,9 @@
 //! holdall has three kinds of [executors](crate::Executor): the calling thread, a pool of threads, and worker processes
 //! on this machine. The last one uses only the public items of this module. To write another, for example for the
 //! machines of a cluster, implement [`RemoteExecutor`] and pass it to
-//! [`ContextBuilder::remote_executor`](crate::ContextBuilder::remote_executor). Operators do not depend on the
-//! executor.
+//! [`ContextBuilder::remote_executor`](crate::ContextBuilder::remote_executor), or [`register`] a scheme for its
+//! addresses. An executor that starts this program again as a worker, here or on another machine, can run its stages on
+//! a [`WorkerPool`], as worker processes on this machine do. Operators do not depend on the executor.
 //!
 //! A remote executor handles only plain data, which serde can send to another process of the same program:
 //!
@@ -112,16 +113,21 @@ mod inline;
 mod processes;
 mod remote;
 mod revocable;
+mod schemes;
 mod threads;
 
 pub(crate) use inline::Inline;
 #[cfg(target_os = "linux")]
 pub(crate) use processes::Processes;
+#[cfg(target_os = "linux")]
+pub use processes::{HostedWorker, WorkerChild, WorkerExit, WorkerHandle, WorkerHost, WorkerPool};
 pub use remote::{
     Canceller, PartitionSpec, RemoteExecutor, Report, ScratchDirectory, Stage, TaskSpec, Tasks,
     Worker, WorkerHome,
 };
 pub(crate) use remote::{Driver, Locality, Round, SharedSlots, StageSite};
+pub(crate) use schemes::connect;
+pub use schemes::register;
 pub(crate) use threads::Threads;
 
 pub use crate::storage::transfer::{FileTransfer, Home};
@@ -130,6 +136,7 @@ pub use crate::task::MapOutput;
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::storage::limits::default_budget_bytes;
 use crate::storage::transfer::Transfer;
 
 /// Calls the work again on each thread that has left it, because there are new tasks. Does not wait for the threads.
@@ -239,5 +246,19 @@ impl AnyExecutor {
 /// ```
 pub fn init() {
     #[cfg(target_os = "linux")]
-    processes::init();
+    processes::init(|| Ok(None));
+}
+
+/// Returns the memory that a context uses by default, in bytes: half of this machine's memory, or of this process's limit
+/// if that is lower.
+#[must_use]
+pub fn default_memory_bytes() -> usize {
+    default_budget_bytes()
+}
+
+/// Like [`init`], for workers that [share no disk](self#workers-that-share-no-disk). In a worker, `home` returns the
+/// place for its files; otherwise, it is not called.
+#[cfg(target_os = "linux")]
+pub fn init_with_home(home: impl FnOnce() -> std::io::Result<Option<WorkerHome>>) {
+    processes::init(home);
 }

@@ -1069,7 +1069,7 @@ fn what_is_wrong_with_an_output_is_said() {
 // Settings.
 
 const EXECUTORS: &str = if cfg!(target_os = "linux") {
-    "inline, threads, threads:N, processes or processes:N with N of 1 or more"
+    "inline, threads, threads:N, processes or processes:N with N of 1 or more, or scheme://address"
 } else {
     "inline, threads or threads:N with N of 1 or more; processes need Linux"
 };

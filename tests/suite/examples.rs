@@ -193,7 +193,7 @@ fn word_count_explains_errors() {
     );
     assert_eq!(
         fails(&["--executor", "thread", utf8(&text)]),
-        r#"executor: cannot use "thread", expected inline, threads, threads:N, processes or processes:N with N of 1 or more"#
+        r#"executor: cannot use "thread", expected inline, threads, threads:N, processes or processes:N with N of 1 or more, or scheme://address"#
     );
     assert_eq!(
         fails(&[utf8(&missing)]),

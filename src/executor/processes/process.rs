@@ -1,17 +1,15 @@
 //! A worker process from the driver's side: start, communication, end.
 
 use std::io;
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::channel::{Command, Received, Receiver, Sender, WorkerMessage};
-use super::driver::Summons;
+use super::host::{HostedWorker, WorkerExit, WorkerHandle};
 use super::output::WorkerOutput;
-use super::program;
 use crate::error::{Error, ErrorKind, Result};
+use crate::executor::remote::{TaskSpec, Tasks};
+use crate::storage::transfer::Home;
 
 /// Maximum time that the driver waits for a message before it checks for other work.
 pub(super) const LISTEN: Duration = Duration::from_millis(20);
@@ -26,7 +24,7 @@ const EXIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
     number: usize,
-    child: Child,
+    handle: Box<dyn WorkerHandle>,
     receiver: Receiver,
     sender: Sender,
     /// Standard output and standard error.
@@ -38,11 +36,14 @@ pub(super) struct WorkerProcess {
 }
 
 impl WorkerProcess {
-    /// Starts worker `number`, and waits until it is ready. `limit` is the maximum time that the worker may take to
-    /// read a message.
-    pub(super) fn start(number: usize, limit: Duration) -> Result<Self, StartError> {
-        let process = Self::spawn(number, limit);
-        let mut process = process.map_err(StartError::Failed)?;
+    /// Connects to worker `number`, which has been started, and waits until it is ready. `limit` is the maximum time that
+    /// the worker may take to read a message.
+    pub(super) fn connect(
+        number: usize,
+        worker: HostedWorker,
+        limit: Duration,
+    ) -> Result<Self, StartError> {
+        let mut process = Self::new(number, worker, limit).map_err(StartError::Failed)?;
         let limit = limit.max(MIN_START);
         let deadline = Instant::now() + limit;
         loop {
@@ -65,24 +66,44 @@ impl WorkerProcess {
         let words = self.outputs.iter().rev().find_map(WorkerOutput::last_words);
         let words = words.map_or_else(String::new, |words| format!(": {words}"));
         let reason = format!("it ended before it was ready, {cause}{words}");
-        let is_killed =
-            matches!(self.child.try_wait(), Ok(Some(status)) if status.signal().is_some());
-        if is_killed {
+        let is_lost = matches!(
+            self.handle.try_wait(),
+            Ok(Some(WorkerExit::Signal(_) | WorkerExit::MachineLost))
+        );
+        if is_lost {
             StartError::Lost(start_error(reason))
         } else {
             StartError::failed(reason)
         }
     }
 
-    fn spawn(number: usize, limit: Duration) -> Result<Self> {
-        let (here, there) = UnixStream::pair().map_err(not_started)?;
-        let summons = Summons::new(number, &there).map_err(not_started)?;
-        let child = program::command(&summons, there).spawn();
-        let mut child = child.map_err(not_started)?;
-        match connect(&summons, &mut child, here, limit) {
+    fn new(number: usize, worker: HostedWorker, limit: Duration) -> Result<Self> {
+        let HostedWorker {
+            mut handle,
+            channel,
+            outputs: [stdout, stderr],
+            mark,
+            label,
+        } = worker;
+        let connect = || {
+            let threads = |source| Error::new(ErrorKind::Threads(source));
+            let outputs = [
+                WorkerOutput::pass_on(stdout, label.clone(), mark.clone(), io::stdout)
+                    .map_err(threads)?,
+                WorkerOutput::pass_on(stderr, label, mark, io::stderr).map_err(threads)?,
+            ];
+            let not_connected = |error: io::Error| start_error(error.to_string());
+            channel
+                .set_write_timeout(Some(limit))
+                .map_err(not_connected)?;
+            let sender = Sender::new(channel.try_clone().map_err(not_connected)?);
+            let receiver = Receiver::new(channel, Some(LISTEN)).map_err(not_connected)?;
+            Ok((sender, receiver, outputs))
+        };
+        match connect() {
             Ok((sender, receiver, outputs)) => Ok(Self {
                 number,
-                child,
+                handle,
                 receiver,
                 sender,
                 outputs,
@@ -90,8 +111,7 @@ impl WorkerProcess {
                 stage: None,
             }),
             Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
+                handle.kill();
                 Err(error)
             }
         }
@@ -99,6 +119,30 @@ impl WorkerProcess {
 
     pub(super) fn number(&self) -> usize {
         self.number
+    }
+
+    /// Returns the home of its files, if that is lost.
+    pub(super) fn lost_home(&self) -> Option<&Home> {
+        self.handle.home().filter(|_| self.handle.is_home_lost())
+    }
+
+    /// Returns whether it has a home, where some tasks are nearer to their input than others.
+    pub(super) fn has_home(&self) -> bool {
+        self.handle.home().is_some()
+    }
+
+    /// Takes a task for the worker without waiting, preferably one near its input.
+    pub(super) fn next_task(&self, tasks: &Tasks<'_>) -> Option<TaskSpec> {
+        match self.handle.home() {
+            _ if self.is_leaving() => None,
+            Some(home) => tasks.try_next_near(home),
+            None => tasks.try_next(),
+        }
+    }
+
+    /// Returns whether it should receive no more tasks.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.handle.is_leaving()
     }
 
     pub(super) fn send(&self, command: &Command, bytes: &[u8]) -> io::Result<()> {
@@ -134,38 +178,37 @@ impl WorkerProcess {
 
     /// Returns whether the process still runs.
     pub(super) fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        matches!(self.handle.try_wait(), Ok(None))
     }
 
     /// Waits for the end of the process, which is imminent, and describes it: `"killed by signal 9"`.
     pub(super) fn end(&mut self) -> String {
         let status = self.wait(EXIT).or_else(|| {
             self.end_at_once();
-            self.child.try_wait().ok().flatten()
+            self.handle.try_wait().ok().flatten()
         });
         for output in &self.outputs {
             output.wait_for(None);
         }
-        status.map_or_else(|| "ended".to_owned(), describe)
+        status.unwrap_or(WorkerExit::Unknown).to_string()
     }
 
     /// Kills the process immediately.
-    pub(super) fn kill(mut self) {
+    pub(super) fn kill(&mut self) {
         self.end_at_once();
     }
 
     fn end_at_once(&mut self) {
         // A worker without a channel exits, even if it cannot be killed.
         self.sender.close();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.handle.kill();
     }
 
     /// Waits for the end of the process.
-    fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+    fn wait(&mut self, limit: Duration) -> Option<WorkerExit> {
         let deadline = Instant::now() + limit;
         loop {
-            match self.child.try_wait() {
+            match self.handle.try_wait() {
                 Ok(Some(status)) => return Some(status),
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return None,
                 _ if Instant::now() >= deadline => return None,
@@ -178,53 +221,13 @@ impl WorkerProcess {
 impl Drop for WorkerProcess {
     fn drop(&mut self) {
         // If its status is unknown, it may still run.
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
+        if matches!(self.handle.try_wait(), Ok(Some(_))) {
             return;
         }
         let asked = self.send(&Command::Exit, &[]);
         if asked.is_err() || self.wait(EXIT).is_none() {
             self.end_at_once();
         }
-    }
-}
-
-/// Connects to a worker that has been started.
-fn connect(
-    summons: &Summons,
-    child: &mut Child,
-    channel: UnixStream,
-    limit: Duration,
-) -> Result<(Sender, Receiver, [WorkerOutput; 2])> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
-        unreachable!("both are pipes");
-    };
-    let label = format!("[worker {}] ", summons.number());
-    let mark = summons.token().mark();
-    let threads = |source| Error::new(ErrorKind::Threads(source));
-    let outputs = [
-        WorkerOutput::pass_on(stdout, label.clone(), mark.clone(), io::stdout).map_err(threads)?,
-        WorkerOutput::pass_on(stderr, label, mark, io::stderr).map_err(threads)?,
-    ];
-    let channels = || {
-        channel.set_write_timeout(Some(limit))?;
-        let sender = Sender::new(channel.try_clone()?);
-        sender.send(&Command::Begin(summons.token().clone()), &[])?;
-        Ok((sender, Receiver::new(channel, Some(LISTEN))?))
-    };
-    let (sender, receiver) = channels().map_err(not_started)?;
-    Ok((sender, receiver, outputs))
-}
-
-fn not_started(error: io::Error) -> Error {
-    start_error(error.to_string())
-}
-
-fn describe(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("killed by signal {signal}"),
-        (None, Some(code)) => format!("exited with code {code}"),
-        (None, None) => "ended".to_owned(),
     }
 }
 

@@ -14,6 +14,7 @@ use memchr::memmem;
 use super::driver::{self, PROGRAM, Summons};
 use super::worker;
 use crate::error::{Error, ErrorKind, Result};
+use crate::executor::remote::WorkerHome;
 use crate::storage::environment;
 use crate::storage::file::uninterrupted;
 
@@ -23,8 +24,8 @@ static IS_CALLED: AtomicBool = AtomicBool::new(false);
 /// Whether this process is a worker.
 static IS_WORKER: AtomicBool = AtomicBool::new(false);
 
-/// See [`holdall::init`](crate::init).
-pub(in crate::executor) fn init() {
+/// See [`holdall::init`](crate::init). In a worker, `home` returns the place for its files.
+pub(in crate::executor) fn init(home: impl FnOnce() -> io::Result<Option<WorkerHome>>) {
     IS_CALLED.store(true, Ordering::SeqCst);
     let summons = match Summons::of_this_process() {
         Ok(Some(summons)) => summons,
@@ -32,8 +33,8 @@ pub(in crate::executor) fn init() {
         Err(error) => worker::refuse(&error),
     };
     IS_WORKER.store(true, Ordering::SeqCst);
-    match summons.accept() {
-        Ok(channel) => worker::work(summons.number(), summons.token(), channel),
+    match summons.accept().and_then(|channel| Ok((channel, home()?))) {
+        Ok((channel, home)) => worker::work(summons.number(), summons.token(), channel, home),
         Err(error) => worker::refuse(&error),
     }
 }

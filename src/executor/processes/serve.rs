@@ -103,7 +103,7 @@ impl<'a> Server<'a> {
                 }
                 self.listen()?;
             }
-            next = self.tasks.try_next();
+            next = self.process.next_task(self.tasks);
         }
         Ok(())
     }
@@ -134,7 +134,7 @@ impl<'a> Server<'a> {
             return Ok(());
         }
         while self.under_way.len() < self.depth {
-            let Some(task) = self.tasks.try_next() else {
+            let Some(task) = self.process.next_task(self.tasks) else {
                 break;
             };
             self.under_way.push_back(task);

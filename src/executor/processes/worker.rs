@@ -10,7 +10,7 @@ use std::thread;
 use super::channel::{Command, Received, Receiver, Sender, WorkerMessage};
 use super::token::DriverToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::executor::remote::{Canceller, Stage, TaskSpec, Worker};
+use crate::executor::remote::{Canceller, Stage, TaskSpec, Worker, WorkerHome};
 use crate::storage::codec;
 
 /// Commands for the thread that runs tasks, in order.
@@ -23,9 +23,17 @@ enum Work {
 
 /// Runs tasks for the driver at the other end of `channel`, until it receives the command to exit. The process then
 /// ends; if the driver ends, the process ends immediately.
-pub(super) fn work(number: usize, token: &DriverToken, channel: UnixStream) -> ! {
+pub(super) fn work(
+    number: usize,
+    token: &DriverToken,
+    channel: UnixStream,
+    home: Option<WorkerHome>,
+) -> ! {
     let mark = token.mark();
-    let mut worker = Worker::new(number);
+    let mut worker = match home {
+        Some(home) => Worker::with_home(number, home),
+        None => Worker::new(number),
+    };
     let canceller = worker.canceller();
     let (send, work) = mpsc::channel();
     let streams = channel.try_clone().and_then(|copy| {

@@ -57,6 +57,27 @@ impl JobWorkers {
         taken
     }
 
+    /// Returns an idle worker with a home, or that from `other`, without waiting. Returns `None` while `most` are busy.
+    pub(super) fn try_take(
+        &self,
+        most: usize,
+        other: impl FnOnce() -> Option<WorkerProcess>,
+    ) -> Option<WorkerProcess> {
+        let mut state = self.lock();
+        if state.busy >= most {
+            return None;
+        }
+        let mut process = state
+            .idle
+            .pop_if(|process| process.has_home())
+            .or_else(other)?;
+        if !process.is_running() {
+            return None;
+        }
+        state.busy += 1;
+        Some(process)
+    }
+
     /// Takes back a worker that runs no tasks any more, or records that it was lost.
     pub(super) fn put_back(&self, process: Option<WorkerProcess>) {
         let mut state = self.lock();
@@ -82,13 +103,16 @@ impl JobWorkers {
                 process.kill();
             }
         }
-        let (finished, others): (Vec<_>, Vec<_>) = asked
-            .into_iter()
-            .partition(WorkerProcess::has_finished_output);
-        others.into_iter().for_each(WorkerProcess::kill);
+        asked.retain_mut(|process| {
+            let has_finished = process.has_finished_output();
+            if !has_finished {
+                process.kill();
+            }
+            has_finished
+        });
         let mut state = self.lock();
         state.busy -= count;
-        state.idle.extend(finished);
+        state.idle.extend(asked);
         drop(state);
         self.changed.notify_all();
     }

@@ -131,11 +131,22 @@ impl<'a> Tasks<'a> {
     /// Tasks from a source in this process are never available without waiting.
     #[must_use]
     pub fn try_next(&self) -> Option<TaskSpec> {
+        self.try_next_for(None)
+    }
+
+    /// Like [`try_next`](Self::try_next), for a worker at `home`: prefers a task with most of its input there, as
+    /// [`next_near`](Self::next_near) does.
+    #[must_use]
+    pub fn try_next_near(&self, home: &Home) -> Option<TaskSpec> {
+        self.try_next_for(Some(home))
+    }
+
+    fn try_next_for(&self, home: Option<&Home>) -> Option<TaskSpec> {
         let mut state = self.lock();
         if self.is_over(&mut state) {
             return None;
         }
-        self.hand_out(&mut state, None)
+        self.hand_out(&mut state, home)
     }
 
     /// Number of partitions of the stage, if it is known before they are read. An executor need not start more workers

@@ -169,6 +169,10 @@ fn all_kinds() -> Vec<ErrorKind> {
             cause: "killed by signal 9".to_owned(),
         },
         K::WorkerStart { reason: text() },
+        K::Cluster {
+            address: text(),
+            reason: text(),
+        },
         K::NoInit,
         K::TooManyAttempts {
             context: context(),
@@ -241,6 +245,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::NotPortable { .. }
             | K::WorkerLost { .. }
             | K::WorkerStart { .. }
+            | K::Cluster { .. }
             | K::NoInit
             | K::TooManyAttempts { .. }
             | K::NotRepeatable { .. }
