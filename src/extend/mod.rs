@@ -5,6 +5,7 @@
 //!
 //! - [`Layers`] runs tasks that need values of each other, on the threads or workers of a [`Context`](crate::Context).
 //!   [`Layer`] describes them, and has an example.
+//! - [`Function`] makes plain data of a function, so that layers can contain it.
 //! - [`ReservedMemory`] is a part of the [memory budget](crate::ContextBuilder::memory). A component that
 //!   [can release memory](ReclaimMemory) may be asked to.
 //! - [`SpillFile`] is a file that cleans up after itself, for data that exceeds the budget.
@@ -13,10 +14,12 @@
 
 mod context_files;
 mod context_resources;
+mod function;
 mod run_layers;
 
 pub use crate::layers::{Inputs, Layer, LayerId, Needs, TaskScope};
 pub use crate::task::{CancelHandle, ReclaimMemory, ReservedMemory, SpillFile, SpillWriter};
 pub use context_resources::ContextResources;
+pub use function::Function;
 pub use run_layers::Layers;
 pub(crate) use run_layers::{owned, run_layers};

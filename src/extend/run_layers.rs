@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -103,10 +104,26 @@ impl Layers {
     /// Panics if there are more than 4,294,967,295 layers.
     #[track_caller]
     pub fn add<L: Layer>(&mut self, layer: L) -> LayerId<L::Value> {
+        self.add_at(layer, Location::caller())
+    }
+
+    /// Like [`add`](Self::add), but errors name another line: that of the method to which the layer belongs.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are more than 4,294,967,295 layers.
+    pub fn add_at<L: Layer>(
+        &mut self,
+        layer: L,
+        location: &'static Location<'static>,
+    ) -> LayerId<L::Value> {
         let Ok(number) = u32::try_from(self.set.layers.len()) else {
             panic!("there are too many layers");
         };
-        let site = Site::new(layer.name());
+        let site = Site {
+            operator: layer.name(),
+            location: location.into(),
+        };
         self.set.layers.push(Arc::new(TypedLayer::new(layer, site)));
         LayerId::new(self.set.number, number)
     }
