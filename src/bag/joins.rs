@@ -13,7 +13,9 @@ use crate::operators::cogroup::{CoGroup, CoGroups};
 use crate::operators::group_by_key::{Group, Groups};
 use crate::operators::group_values::Ungroup;
 use crate::operators::join::{Joined, Joining};
-use crate::operators::joinings::{Anti, Full, Inner, Intersection, Left, Right, Semi, Subtract};
+use crate::operators::joinings::{
+    Anti, Full, Inner, InnerValues, Intersection, Left, Right, Semi, Subtract,
+};
 use crate::operators::records_by_key::{FilterUse, Grouping, Pairs};
 use crate::operators::sides::Side;
 use crate::operators::values::Values;
@@ -327,6 +329,31 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
         Q: Pipeline<Out = (K, W)>,
     {
         self.join_at::<Inner<K, V, W>, _, _>(Site::new("join"), other)
+    }
+
+    /// Pairs each value with each value that its key has in `other`, like [`join`](Bag::join), but returns only the
+    /// values.
+    ///
+    /// If a key with a `String` has many rows, this is several times faster than `join` followed by
+    /// [`values`](Bag::values), because no row has a copy of the key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let names = holdall::from_vec(vec![(1, "Ada".to_owned()), (2, "Grace".to_owned())]);
+    /// let born = holdall::from_vec(vec![(1, 1815), (3, 1912)]);
+    /// assert_eq!(names.join_values(born).collect()?, [("Ada".to_owned(), 1815)]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn join_values<W, Q>(self, other: Bag<(K, W), Q>) -> Bag<(V, W)>
+    where
+        V: Data,
+        W: Data,
+        Q: Pipeline<Out = (K, W)>,
+    {
+        let joined = self.join_at::<InnerValues<K, V, W>, _, _>(Site::new("join_values"), other);
+        joined.keyed(None)
     }
 
     /// Returns the rows of [`join`](Bag::join), and each value whose key does not occur in `other`, paired with `None`

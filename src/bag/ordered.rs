@@ -9,7 +9,9 @@ use crate::lineage::{Keyed, Node, RecordOrder};
 use crate::operators::sort::{SortInPlace, SortRead, Sorting};
 use crate::pipeline::{Call, Data, Pipeline, Plain, Record, owned_bytes};
 use crate::shuffle::HashPartitioner;
-use crate::shuffle::sort::{ByCachedKey, ByComparison, ByPartition, Bytes, Sort, Typed};
+use crate::shuffle::sort::{
+    ByCachedKey, ByComparison, ByKey, ByNumber, ByNumberPair, ByPartition, Bytes, Sort, Typed,
+};
 use crate::task::Site;
 
 /// A record with a natural order, by which [`sort`](Bag::sort) sorts.
@@ -60,6 +62,12 @@ impl<T: Data + Ord> Sortable for T {
         if owned_bytes::is_bytes::<T>() {
             return bag.sort_at(site, Bytes(PhantomData)).ascending(true);
         }
+        if let Some(numbers) = ByNumber::new() {
+            return bag.sort_at(site, numbers).ascending(true);
+        }
+        if let Some(pairs) = ByNumberPair::new() {
+            return bag.sort_at(site, pairs).ascending(true);
+        }
         bag.sort_by_at(site, Plain(|a: &T, b: &T| a.cmp(b)))
             .ascending(true)
     }
@@ -69,6 +77,12 @@ impl<T: Data + Ord> Sortable for T {
         let site = Site::new(operator);
         if owned_bytes::is_bytes::<T>() {
             return bag.sort_in_place(site, Bytes(PhantomData));
+        }
+        if let Some(numbers) = ByNumber::new() {
+            return bag.sort_in_place(site, numbers);
+        }
+        if let Some(pairs) = ByNumberPair::new() {
+            return bag.sort_in_place(site, pairs);
         }
         let (compare, records) = (Plain(|a: &T, b: &T| a.cmp(b)), PhantomData);
         bag.sort_in_place(site, Typed(ByComparison { compare, records }))
@@ -233,8 +247,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
     /// Sorts the records by the key that `key_of` returns. Stable: records with equal keys keep their order. Wide.
     ///
-    /// `key_of` is called again for each comparison. If the key is expensive to compute, use
-    /// [`sort_by_cached_key`](Bag::sort_by_cached_key).
+    /// `key_of` is called several times for each record. If the key is expensive to compute, use
+    /// [`sort_by_cached_key`](Bag::sort_by_cached_key). Numbers and texts are fast keys: records are compared only if
+    /// their numbers, or the first eight bytes of their texts, are equal.
     ///
     /// # Examples
     ///
@@ -248,11 +263,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     pub fn sort_by_key<K, F>(self, key_of: F) -> Bag<T>
     where
         T: Record<Owned: Data>,
-        K: Ord,
+        K: Ord + 'static,
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
-        let compare = move |a: T::Peek<'_>, b: T::Peek<'_>| key_of(a).cmp(&key_of(b));
-        self.sort_by_at(Site::new("sort_by_key"), Plain(compare))
+        let (key_of, types) = (Plain(key_of), PhantomData);
+        self.sort_at(Site::new("sort_by_key"), Typed(ByKey { key_of, types }))
     }
 
     /// Sorts the records by the key that `key_of` returns. Stable: records with equal keys keep their order. Wide.

@@ -23,10 +23,10 @@ pub(crate) trait BroadcastJoining: Send + Sync + 'static {
     type Right: Encode;
     type Out: 'static;
 
-    /// Pushes the rows of one record. `bytes` contains its key; the lookup may append to it.
+    /// Pushes the rows of one record. `buffer` is for the lookup.
     fn push(
         record: (Self::Key, Self::Value),
-        bytes: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
         small: &Lookup,
         sink: &mut impl FnMut(Self::Out) -> Flow,
     ) -> Result<Flow>;
@@ -68,14 +68,10 @@ where
         let small = outputs
             .lookup(task.resources())
             .map_err(|error| error.at(self.site))?;
-        let mut bytes = Vec::new();
+        let mut buffer = Vec::new();
         self.parent.run(partition, task, &mut |record| {
-            bytes.clear();
             // The code that encodes and decodes keys and values may be user code.
-            let outcome = task.call(&self.site, || {
-                <J::Key as Key>::append_bytes(&record.0, &mut bytes)?;
-                J::push(record, &mut bytes, &small, sink)
-            });
+            let outcome = task.call(&self.site, || J::push(record, &mut buffer, &small, sink));
             outcome.unwrap_or_else(|error| task.fail_at(self.site, error))
         })
     }
@@ -138,23 +134,23 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastJoining for Broadcas
     #[inline]
     fn push(
         (key, value): (K, V),
-        bytes: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
         small: &Lookup,
         sink: &mut impl FnMut(Self::Out) -> Flow,
     ) -> Result<Flow> {
-        let key_len = bytes.len();
         let mut failure = None;
         // Push each row only when the next match is found: the last row then takes the key and the value themselves,
         // and only the rows before it need copies.
         let mut last = None;
-        let mut copies = Vec::new();
-        let flow = small.for_each(bytes, |found| {
+        let (mut copies, mut key_len) = (Vec::new(), 0);
+        let flow = small.for_each::<K, _>(&key, buffer, |found| {
             let row = codec::decode(found).and_then(|found| {
                 let Some(before) = last.replace(B::found(found)) else {
                     return Ok(ControlFlow::Continue(()));
                 };
                 if copies.is_empty() {
-                    copies.extend_from_slice(&bytes[..key_len]);
+                    K::append_bytes(&key, &mut copies)?;
+                    key_len = copies.len();
                     codec::encode_into(&value, &mut copies)?;
                 }
                 let key = K::from_bytes(&copies[..key_len])?;
@@ -165,7 +161,7 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastJoining for Broadcas
                 failure = Some(error);
                 ControlFlow::Break(())
             })
-        });
+        })?;
         if let Some(failure) = failure {
             return Err(failure);
         }
@@ -194,11 +190,12 @@ where
     #[inline]
     fn push(
         record: (K, V),
-        bytes: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
         small: &Lookup,
         sink: &mut impl FnMut((K, V)) -> Flow,
     ) -> Result<Flow> {
-        let is_found = small.for_each(bytes, |_| ControlFlow::Break(())).is_break();
+        let found = small.for_each::<K, _>(&record.0, buffer, |_| ControlFlow::Break(()))?;
+        let is_found = found.is_break();
         Ok(if is_found == FOUND {
             sink(record)
         } else {

@@ -52,7 +52,7 @@ impl<T: Record + ?Sized> Choose<T> for InParts {
     }
 
     #[inline]
-    fn choose(&self, part: &usize, _: Peek<'_, T>, _: usize) -> Result<usize> {
+    fn choose(&self, part: &mut usize, _: Peek<'_, T>, _: usize) -> Result<usize> {
         Ok(*part)
     }
 }

@@ -12,11 +12,22 @@ use crate::portable::{Portable, portable};
 use crate::shuffle::{Combine, OrderedCombiner, OrderedOutputs};
 use crate::task::{Flow, Partition, Resources, StageWorker, Task};
 
-/// Maximum number of combine groups, if the number of partitions is known. With more partitions, a group consists of
-/// several neighbours. This bounds the output of the tables, which has one entry per key and group, whatever the number
-/// of partitions. At least half as many groups remain, enough for many cores. The grouping of values is visible in
-/// results, so this must be a constant, independent of the machine.
+/// Maximum number of combine groups, if the number of partitions is known. This bounds the output of the tables, which
+/// has one entry per key and group, whatever the number of partitions. At least half as many groups remain, enough for
+/// many cores. The grouping of values is visible in results, so these numbers must be constants, independent of the
+/// machine.
 const MAX_GROUPS: usize = 512;
+
+/// Number of groups below which partitions are not joined into larger ones, because each group is the work of one
+/// thread. With more partitions, up to `JOINED` neighbours become a group: each key is encoded, moved and merged once
+/// for each group, which takes longer than to combine several of its records.
+const MIN_GROUPS: usize = 16;
+const JOINED: usize = 8;
+
+fn partitions_per_group(partitions: usize) -> usize {
+    let joined = (partitions / MIN_GROUPS).clamp(1, JOINED);
+    joined.max(partitions.div_ceil(MAX_GROUPS))
+}
 
 /// The map side.
 pub(crate) struct CombiningInOrder<C>(pub(crate) Combining<C>);
@@ -37,7 +48,7 @@ where
     }
 
     fn partitions_per_task(&self, partitions: usize) -> usize {
-        partitions.div_ceil(MAX_GROUPS).max(1)
+        partitions_per_group(partitions)
     }
 
     fn worker<'s>(
@@ -159,4 +170,27 @@ fn pushing<'s, 'e, C: Combine>(
     sink: &'s mut BatchSink<'e, (Owned<C::Key>, C::Combined)>,
 ) -> impl FnMut(Owned<C::Key>, C::Combined) -> Flow + use<'s, 'e, C> {
     |key, value| sink.push((key, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_neither_too_few_nor_too_many() {
+        for partitions in 1..20_000 {
+            let per_group = partitions_per_group(partitions);
+            let groups = partitions.div_ceil(per_group);
+            assert!(
+                (MIN_GROUPS.min(partitions)..=MAX_GROUPS).contains(&groups),
+                "{partitions}"
+            );
+            assert!(
+                per_group <= JOINED || groups > MAX_GROUPS / 2,
+                "{partitions}"
+            );
+        }
+        let sizes = [0, 1, 31, 32, 64, 128, 4_096, 10_000].map(partitions_per_group);
+        assert_eq!(sizes, [1, 1, 1, 2, 4, 8, 8, 20]);
+    }
 }

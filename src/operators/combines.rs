@@ -315,7 +315,7 @@ where
     type Value = V;
     type Combined = S::Part;
 
-    const COMMUTES: bool = false;
+    const COMMUTES: bool = S::COMMUTES;
 
     #[inline(always)]
     fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {

@@ -63,6 +63,25 @@ outer!(
     Full, true, true, maybe -> Option<V>, maybe -> Option<W>
 );
 
+/// `join_values`: pairs only, without the key.
+pub(crate) struct InnerValues<K, V, W>(PhantomData<fn(K, V, W)>);
+
+impl<K: Data + Eq, V: Data, W: Data> Joining for InnerValues<K, V, W> {
+    type Key = K;
+    type Left = Pairs<K, V>;
+    type Right = Pairs<K, W>;
+    type Out = (V, W);
+
+    const MATCHED: Matched = Matched::Pairs;
+    const LEFT_ALONE: bool = false;
+    const RIGHT_ALONE: bool = false;
+
+    #[inline(always)]
+    fn row<'a>(_: &'a [u8], left: Option<&'a [u8]>, right: Option<&'a [u8]>) -> Result<(V, W)> {
+        Ok((always(left)?, always(right)?))
+    }
+}
+
 macro_rules! of_left {
     ($(#[$doc:meta])* $name:ident, $matched:ident, $left_alone:literal) => {
         $(#[$doc])*

@@ -100,7 +100,7 @@ impl<T: Record + ?Sized> Choose<T> for Evenly {
     }
 
     #[inline]
-    fn choose(&self, start: &Self::Start, _: Peek<'_, T>, position: usize) -> Result<usize> {
+    fn choose(&self, start: &mut Self::Start, _: Peek<'_, T>, position: usize) -> Result<usize> {
         let (range, records) = *start;
         let position = position_in(range, position, self.site)?;
         // Less than `partitions`, because the position is less than `records`.
@@ -166,7 +166,7 @@ impl<T: Record + ?Sized> Choose<T> for Opposite {
         Ok((range, ends))
     }
 
-    fn choose(&self, start: &Self::Start, _: Peek<'_, T>, position: usize) -> Result<usize> {
+    fn choose(&self, start: &mut Self::Start, _: Peek<'_, T>, position: usize) -> Result<usize> {
         let (range, ends) = start;
         let site = self.both.site;
         let position = position_in(*range, position, site)?;

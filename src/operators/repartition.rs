@@ -4,6 +4,7 @@
 //! Reduce side: reads the records of all map tasks, in the order of the tasks.
 
 use std::marker::PhantomData;
+use std::mem;
 use std::ops::ControlFlow;
 
 use super::map_side::{MapSide, ShuffleKind};
@@ -22,7 +23,7 @@ pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     /// Whether any number of tasks reads each partition.
     const IS_READ_BY_ALL: bool = false;
 
-    /// What the choices for the records of one partition have in common.
+    /// State of the choices for the records of one partition.
     type Start;
 
     fn partitions(&self) -> usize;
@@ -31,7 +32,12 @@ pub(crate) trait Choose<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     fn begin(&self, task: &Task<'_>) -> Result<Self::Start>;
 
     /// Chooses the partition of `record`, which has the index `position` in the partition with this start.
-    fn choose(&self, start: &Self::Start, record: Peek<'_, T>, position: usize) -> Result<usize>;
+    fn choose(
+        &self,
+        start: &mut Self::Start,
+        record: Peek<'_, T>,
+        position: usize,
+    ) -> Result<usize>;
 }
 
 /// Round-robin. Each task starts at a different partition, so that short tasks do not all fill the first ones.
@@ -51,12 +57,14 @@ impl<T: Record + ?Sized> Choose<T> for InTurn {
     }
 
     fn begin(&self, task: &Task<'_>) -> Result<usize> {
-        Ok(task.partition())
+        Ok(task.partition() % self.0)
     }
 
     #[inline]
-    fn choose(&self, start: &usize, _: Peek<'_, T>, position: usize) -> Result<usize> {
-        Ok((start + position) % self.0)
+    fn choose(&self, next: &mut usize, _: Peek<'_, T>, _: usize) -> Result<usize> {
+        // A division for each record would take longer than to store it.
+        let after = if *next + 1 == self.0 { 0 } else { *next + 1 };
+        Ok(mem::replace(next, after))
     }
 }
 
@@ -81,7 +89,7 @@ impl<K: Data + Eq, V: 'static> Choose<(K, V)> for ByKey {
     }
 
     #[inline]
-    fn choose(&self, (): &(), (key, _): &(K, V), _: usize) -> Result<usize> {
+    fn choose(&self, (): &mut (), (key, _): &(K, V), _: usize) -> Result<usize> {
         K::with_bytes(key, &mut Vec::new(), |key| self.0.position(key).partition)
     }
 }
@@ -115,7 +123,7 @@ where
     }
 
     #[inline]
-    fn choose(&self, (): &(), record: Peek<'_, T>, _: usize) -> Result<usize> {
+    fn choose(&self, (): &mut (), record: Peek<'_, T>, _: usize) -> Result<usize> {
         let partition = self.op.call((record,));
         if partition < self.partitions {
             return Ok(partition);
@@ -196,13 +204,13 @@ where
         let divider = &mut self.divider;
         let begun = divider.begin_task(task.partition());
         begun.map_err(|error| error.at(*site))?;
-        let start = kind.0.begin(task)?;
+        let mut start = kind.0.begin(task)?;
         let mut position = 0;
         let _ = parent.run(partition, task, &mut |record| {
             // The codec calls `Serialize`, which may be user code.
             let outcome = task.call(site, || {
                 let record = T::peek(&record);
-                let to = kind.0.choose(&start, record, position)?;
+                let to = kind.0.choose(&mut start, record, position)?;
                 divider.push::<T>(to, record)
             });
             position += 1;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use crate::id::ShuffleId;
-use crate::pipeline::{Data, Key, Pipeline, Record, Ref};
+use crate::pipeline::{Data, Pipeline, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::shuffle::{KeyedOutputs, Lookup};
 use crate::storage::codec;
@@ -178,17 +178,16 @@ where
 }
 
 fn decoded<S: Data>(summaries: &Lookup) -> Result<Vec<Numbered<S>>> {
-    let mut key = Vec::new();
-    <() as Key>::append_bytes(&(), &mut key)?;
     let mut all = Vec::new();
-    let flow = summaries.for_each(&key, |bytes| match codec::decode(bytes) {
-        Ok(summary) => {
-            all.push(summary);
-            ControlFlow::Continue(())
-        }
-        Err(error) => ControlFlow::Break(error),
-    });
-    match flow {
+    let flow =
+        summaries.for_each::<(), _>(&(), &mut Vec::new(), |bytes| match codec::decode(bytes) {
+            Ok(summary) => {
+                all.push(summary);
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(error),
+        });
+    match flow? {
         ControlFlow::Continue(()) => Ok(all),
         ControlFlow::Break(error) => Err(error),
     }

@@ -39,6 +39,8 @@ where
     F: for<'a> Fn(T::Peek<'a>) -> U + Send + Sync + 'static,
     S: Summary<U>,
 {
+    const COMMUTES: bool = S::COMMUTES;
+
     type Part = S::Part;
     type Output = S::Output;
 
@@ -92,6 +94,8 @@ where
     F: for<'a> Fn(T::Peek<'a>) -> bool + Send + Sync + 'static,
     S: Summary<T>,
 {
+    const COMMUTES: bool = S::COMMUTES;
+
     type Part = S::Part;
     type Output = S::Output;
 

@@ -119,6 +119,8 @@ pub struct DistinctSummary(PhantomData<()>);
 portable! { [] DistinctSummary { 0: part } }
 
 impl<T: ClonedRecord + OrderedRecord + ?Sized> Summary<T> for DistinctSummary {
+    const COMMUTES: bool = true;
+
     type Part = BTreeSet<T::Owned>;
     type Output = u64;
 

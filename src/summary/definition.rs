@@ -62,6 +62,11 @@ use crate::pipeline::{Data, Record};
     note = "a closure must take what `filter` would pass to it: `&T`, or for text the `&str` itself"
 )]
 pub trait Summary<T: Record + ?Sized>: Send + Sync + 'static {
+    /// Whether the result is the same, to the bit, in whatever order records are added and parts are merged. Summaries of
+    /// the values of each key then take less time.
+    #[doc(hidden)]
+    const COMMUTES: bool = false;
+
     /// What is known about some of the records.
     type Part: Data;
     /// The result.

@@ -155,6 +155,8 @@ fn tau(mut x: f64) -> f64 {
 }
 
 impl<T: Key + ?Sized> Summary<T> for ApproxDistinctSummary {
+    const COMMUTES: bool = true;
+
     type Part = DistinctSketch;
     type Output = u64;
 

@@ -53,6 +53,8 @@ pub struct ExactSumSummary(PhantomData<()>);
 portable! { [] ExactSumSummary { 0: part } }
 
 impl<T: Data + Copy + Into<f64>> Summary<T> for ExactSumSummary {
+    const COMMUTES: bool = true;
+
     type Part = ExactSum;
     type Output = f64;
 
@@ -300,6 +302,10 @@ impl ExactSum {
     /// them.
     #[must_use]
     pub fn to_f64(&self) -> f64 {
+        if self.special.is_nan() {
+            // The other bits of a NaN depend on the order of the numbers.
+            return f64::NAN;
+        }
         if self.special != 0.0 {
             return self.special;
         }

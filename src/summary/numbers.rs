@@ -31,6 +31,8 @@ pub struct CountSummary(PhantomData<()>);
 portable! { [] CountSummary { 0: part } }
 
 impl<T: Record + ?Sized> Summary<T> for CountSummary {
+    const COMMUTES: bool = true;
+
     type Part = u64;
     type Output = u64;
 
@@ -75,6 +77,8 @@ pub struct SumSummary(PhantomData<()>);
 portable! { [] SumSummary { 0: part } }
 
 impl<T: Numeric> Summary<T> for SumSummary {
+    const COMMUTES: bool = T::IS_WHOLE;
+
     type Part = T;
     type Output = T;
 

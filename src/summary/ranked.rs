@@ -48,14 +48,24 @@ impl<T: Record + ?Sized> Ranked<T> {
         record: T::Ref<'_>,
         compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
     ) {
-        if self.sorted == self.n {
-            // A record that is equal to the last one comes after it.
-            let last = self.records[..self.n].last();
-            if last.is_none_or(|last| compare(T::peek(&record), T::peek_owned(last)).is_ge()) {
-                return;
-            }
+        if !self.is_beyond(T::peek(&record), compare) {
+            self.push(T::into_owned(record), compare);
         }
-        self.push(T::into_owned(record), compare);
+    }
+
+    /// Returns whether a later record is known not to be among the first `n`.
+    #[inline]
+    fn is_beyond<'a>(
+        &'a self,
+        record: T::Peek<'a>,
+        compare: &impl for<'b> Fn(T::Peek<'b>, T::Peek<'b>) -> Ordering,
+    ) -> bool {
+        if self.sorted < self.n {
+            return false;
+        }
+        // A record that is equal to the last one comes after it.
+        let last = self.records[..self.n].last();
+        last.is_none_or(|last| compare(record, T::peek_owned(last)).is_ge())
     }
 
     /// Offers a borrowed record, which is copied only if it is among the first.
@@ -90,8 +100,11 @@ impl<T: Record + ?Sized> Ranked<T> {
         later: Self,
         compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
     ) {
-        self.records.extend(later.records);
-        self.cut(compare);
+        for record in later.records {
+            if !self.is_beyond(T::peek_owned(&record), compare) {
+                self.push(record, compare);
+            }
+        }
     }
 
     /// Sorts the records, and drops all but the first `n`. The sort is stable, so equal records keep their order.

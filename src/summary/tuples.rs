@@ -6,6 +6,8 @@ use crate::pipeline::Record;
 macro_rules! tuple {
     ($($name:ident: $at:tt),*) => {
         impl<T: Record + ?Sized, $($name: Summary<T>),*> Summary<T> for ($($name,)*) {
+            const COMMUTES: bool = $($name::COMMUTES)&&*;
+
             type Part = ($($name::Part,)*);
             type Output = ($($name::Output,)*);
 

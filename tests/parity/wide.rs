@@ -21,6 +21,7 @@ checks! {
     "permute" => |c| has(numbers(c).permute(1).sort(), [0, 1, 2, 3, 4, 5]);
 
     "join" => |c| has(pairs(c).join(names(c)), [(2, (20, 'b')), (2, (5, 'b'))]);
+    "join_values" => |c| has(pairs(c).join_values(names(c)), [(20, 'b'), (5, 'b')]);
     "left_join" => |c| is(pairs(c).left_join(names(c)).lookup(&1), [(10, None), (30, None)]);
     "right_join" => |c| is(pairs(c).right_join(names(c)).lookup(&3), [(None, 'c')]);
     "full_join" => |c| is(pairs(c).full_join(names(c)).count(), 5);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use holdall::{Bag, Context, ErrorKind, Executor};
+use holdall::{Bag, Context, Data, ErrorKind, Executor};
 
 use crate::common::{
     key_bytes, on_every_executor, on_every_executor_and_processes, sort_as_keyed, spilling_contexts,
@@ -336,6 +336,41 @@ fn a_product_uses_all_partitions_of_a_bag_with_one() {
         .cartesian(context.range_partitioned(0..1000, 100))
         .filter(|(a, b)| a == b);
     assert_eq!(product.count().unwrap(), 10);
+}
+
+#[test]
+fn keys_of_one_byte_are_counted_like_others() {
+    fn counts<K: Data + Ord>(context: &Context, key_of: fn(u64) -> K) {
+        let mut expected = BTreeMap::new();
+        (0..20_000).for_each(|n| *expected.entry(key_bytes(&key_of(n))).or_insert(0) += 1);
+        let pairs = context
+            .range_partitioned(0..20_000_u64, 9)
+            .map(move |n| (key_of(n), n));
+        let counts = pairs.clone().count_by_key().collect().unwrap();
+        let sums = pairs.clone().sum_by_key().values().sum::<u64>().unwrap();
+        assert_eq!(sums, (0..20_000).sum::<u64>());
+        assert_eq!(
+            pairs.keys().distinct().count().unwrap(),
+            expected.len() as u64
+        );
+        let counts = counts.iter().map(|(key, count)| (key_bytes(key), *count));
+        let counts: Vec<(Vec<u8>, u64)> = counts.collect();
+        let mut sorted = counts.clone();
+        sort_as_keyed(&mut sorted, |(bytes, _)| bytes.clone());
+        assert_eq!(counts, sorted);
+        assert_eq!(counts.into_iter().collect::<BTreeMap<_, _>>(), expected);
+    }
+    let spill = tempfile::tempdir().unwrap();
+    for context in spilling_contexts(spill.path()) {
+        // Only keys of one byte, none, and some among many.
+        counts(&context, |n| n % 2 == 0);
+        counts(&context, |n| (n % 256) as u8);
+        counts(&context, |n| {
+            char::from_u32((n * 7 % 300) as u32).unwrap_or('a')
+        });
+        counts(&context, |n| n * n % 5_000);
+        counts(&context, |n| ((n * 31 % 512) as u8 as char).to_string());
+    }
 }
 
 #[test]

@@ -96,6 +96,55 @@ fn numbers_sort() {
 }
 
 #[test]
+fn numbers_of_all_types_and_pairs_of_them_sort() {
+    fn sorts<T: Data + Clone + Sync + Ord + Debug>(records: Vec<T>) {
+        let expected = sorted(&records);
+        sorts_as(records, Bag::sort, &expected);
+    }
+    let numbers = || numbers(20_000).into_iter();
+    sorts(numbers().map(|n| n as u8).collect());
+    sorts(numbers().map(|n| n as i16).collect());
+    sorts(
+        numbers()
+            .map(|n| (n as i64).wrapping_mul(1 << 40))
+            .collect(),
+    );
+    sorts(
+        numbers()
+            .filter_map(|n| char::from_u32(n as u32 % 0x11_0000))
+            .collect(),
+    );
+    sorts(
+        numbers()
+            .map(|n| ((n % 100) as u32, n as i64 - (1 << 43)))
+            .collect(),
+    );
+    sorts(numbers().map(|n| (n as i32 as i64, n)).collect());
+    // These have no fast way.
+    sorts(numbers().map(|n| (n % 2 == 0, n as u16)).collect());
+    sorts(numbers().map(u128::from).collect());
+}
+
+#[test]
+fn records_sort_by_keys_of_all_types() {
+    fn sorts<K: Data + Ord>(key_of: fn(u64) -> K) {
+        let records = placed(numbers(9_000).into_iter().map(|n| n % 3_000));
+        let mut expected = records.clone();
+        expected.sort_by_key(|record| key_of(record.0));
+        let by_key = |bag: Bag<(u64, usize)>| bag.sort_by_key(move |record| key_of(record.0));
+        sorts_as(records.clone(), by_key, &expected);
+        let by_cached_key =
+            |bag: Bag<(u64, usize)>| bag.sort_by_cached_key(move |record| key_of(record.0));
+        sorts_as(records, by_cached_key, &expected);
+    }
+    sorts(|n| 1000 - n as i64);
+    sorts(|n| (n % 7, n as u32));
+    sorts(|n| format!("{}{n}", "same ".repeat(n as usize % 3)));
+    sorts(|n| vec![n as u8; n as usize % 20]);
+    sorts(|n| (n % 7, n.to_string()));
+}
+
+#[test]
 fn strings_sort_by_their_bytes() {
     let mut records: Vec<String> = numbers(20_000).iter().map(|n| format!("{n:x}")).collect();
     records.extend(

@@ -96,6 +96,7 @@ impl<'s> Keeper<'s> {
     }
 
     pub(super) fn finish(mut self, index: usize) -> Result<()> {
+        self.record_buffer.trim();
         self.account()?;
         if self.has_given_up {
             return Ok(());

@@ -4,8 +4,11 @@ use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
+use crate::error::Result;
+use crate::pipeline::{Key, Peek};
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::read::chunk_set::{ChunkIndex, ChunkSet};
+use crate::storage::codec::Short;
 
 /// ChunkSet entries, and an index of their hash ranks.
 #[derive(Debug)]
@@ -47,19 +50,27 @@ impl Lookup {
         }
     }
 
-    /// Calls `each` with the values of a key, in order, until it breaks.
+    /// Calls `each` with the values of a key, in order, until it breaks. `buffer` is for the bytes of a long key.
     #[inline]
-    pub(crate) fn for_each<B>(
+    pub(crate) fn for_each<K: Key + ?Sized, B>(
         &self,
-        key: &[u8],
+        key: Peek<'_, K>,
+        buffer: &mut Vec<u8>,
         each: impl FnMut(&[u8]) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
-        match &self.entries {
-            Some((sorted, index)) => {
-                let rank = self.partitioner.position(key).rank.0;
-                sorted.find(index, rank, key, each)
-            }
-            None => ControlFlow::Continue(()),
+    ) -> Result<ControlFlow<B>> {
+        let Some((sorted, index)) = &self.entries else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let find = |short: Option<Short>, key: &[u8]| {
+            let rank = self.partitioner.position_of(short, key).rank.0;
+            sorted.find(index, rank, (short, key), each)
+        };
+        // A key in memory is hashed there.
+        if !K::is_bytes()
+            && let Some(short) = K::short(key)
+        {
+            return Ok(find(Some(short), &[]));
         }
+        K::with_bytes(key, buffer, |key| find(Short::new(key), key))
     }
 }

@@ -183,22 +183,28 @@ impl ChunkSet {
         })
     }
 
-    /// Calls `each` with the values of a key, in order, until it breaks.
+    /// Calls `each` with the values of a key, in order, until it breaks. A short key needs no bytes.
     #[inline]
     pub(crate) fn find<B>(
         &self,
         index: &ChunkIndex,
         rank: u64,
-        key: &[u8],
+        (short, key): (Option<Short>, &[u8]),
         mut each: impl FnMut(&[u8]) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         let start = (rank >> index.shift) as usize;
         let range = index.starts[start] as usize..index.starts[start + 1] as usize;
         for slot in &index.slots[range] {
             if self.is_alike(*slot, rank) {
-                let (its_key, value) = self.entry(*slot);
-                if its_key == key {
-                    each(value)?;
+                let (key_len, value_len, rest) =
+                    entry::lengths(&self.chunk(*slot).bytes[offset(*slot)..]);
+                // Short keys are compared in registers, without a call.
+                let is_same = match short {
+                    Some(short) => Short::first_of(rest, key_len) == Some(short),
+                    None => rest[..key_len] == *key,
+                };
+                if is_same {
+                    each(&rest[key_len..key_len + value_len])?;
                 }
             }
         }

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::Sort;
+use super::divided::sort_divided;
 use super::natural_runs::{merge, natural_runs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Peek, Record, Ref, owned_bytes, text_bytes};
@@ -30,13 +31,6 @@ const MAX_DEPTH_BYTES: usize = 256;
 
 /// Minimum number of records with the same prefix for a sort by the next eight bytes. Fewer are compared as a whole.
 const FEW_RECORDS: usize = 8;
-
-/// Maximum number of entries that are sorted by one call of the standard library, which takes some 50 ms. A stopped job
-/// waits for one such call. More entries are first divided by a digit of `DIGIT_BITS` bits. For lines of which most begin
-/// with the same characters, to divide them down to 65,536 takes twice as long as the sort.
-const MAX_SORTED_ENTRIES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
-const DIGIT_BITS: u32 = 8;
-const DIGITS: usize = 1 << DIGIT_BITS;
 
 /// Prefetch distance, in records: the sorted records are scattered over the arena.
 const PREFETCH_DISTANCE: usize = 16;
@@ -163,62 +157,16 @@ fn slice<'a>(arena: &'a [u8], entry: &Entry) -> &'a [u8] {
     &arena[entry.start as usize..][..entry.len as usize]
 }
 
-/// Sorts entries by their prefixes.
-///
-/// Many entries are first divided by eight bits of their prefixes. A check for the stop in each comparison would keep
-/// the sort from working without branches; so it comes before each part.
-fn sort_prefixes(entries: &mut [Entry], interrupt: Interrupt<'_>) {
-    interrupt.check();
-    if entries.len() <= MAX_SORTED_ENTRIES {
-        return entries.sort_unstable_by_key(|entry| entry.prefix);
-    }
-    let prefixes = || entries.iter().map(|entry| entry.prefix);
-    let (least, greatest) = (prefixes().min(), prefixes().max());
-    let differing = least.unwrap_or(0) ^ greatest.unwrap_or(0);
-    if differing == 0 {
-        return;
-    }
-    let top_bit = u64::BITS - 1 - differing.leading_zeros();
-    let mut rest = entries;
-    for len in divide(rest, top_bit.saturating_sub(DIGIT_BITS - 1)) {
-        let (part, others) = rest.split_at_mut(len);
-        sort_prefixes(part, interrupt);
-        rest = others;
-    }
-}
-
-/// Orders entries by the [digit](DIGIT_BITS) of their prefixes at bit `shift`, in place, and returns the number of entries
-/// with each digit. All higher bits must be the same. This is one pass of the American flag sort (McIlroy, Bostic and
-/// McIlroy, "Engineering Radix Sort", 1993).
-fn divide(entries: &mut [Entry], shift: u32) -> [usize; DIGITS] {
-    let digit = |entry: &Entry| (entry.prefix >> shift) as usize % DIGITS;
-    let mut lens = [0; DIGITS];
-    for entry in &*entries {
-        lens[digit(entry)] += 1;
-    }
-    let mut next = [0; DIGITS];
-    for at in 1..DIGITS {
-        next[at] = next[at - 1] + lens[at - 1];
-    }
-    let mut end = 0;
-    for at in 0..DIGITS {
-        end += lens[at];
-        while next[at] < end {
-            let to = digit(&entries[next[at]]);
-            entries.swap(next[at], next[to]);
-            next[to] += 1;
-        }
-    }
-    lens
-}
-
 /// Sorts records that have at least `depth` bytes and agree in the first `depth` of them.
 ///
 /// First sorts by the next eight bytes as numbers, which needs neither branches nor accesses to the records. Then sorts
 /// each group that agrees in these by the following eight bytes. A shorter record is padded with zeros. Among equal
 /// prefixes, it comes before records that really have zeros there.
 fn sort_from(arena: &[u8], index: &mut [Entry], depth: usize, interrupt: Interrupt<'_>) {
-    sort_prefixes(index, interrupt);
+    let prefix = |entry: &Entry| entry.prefix;
+    sort_divided(index, interrupt, prefix, |part| {
+        part.sort_unstable_by_key(prefix)
+    });
     for group in index.chunk_by_mut(|a, b| a.prefix == b.prefix) {
         if group.len() == 1 {
             continue;
@@ -329,47 +277,12 @@ impl<T: AsBytes + ?Sized> Sort for Bytes<T> {
     }
 
     #[inline]
-    fn rank(head: &[u8]) -> u64 {
+    fn rank(&self, head: &[u8]) -> u64 {
         prefix_of(head)
     }
 
     #[inline]
     fn compare(&self, first: &[u8], second: &[u8]) -> Ordering {
         first.cmp(second)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sorts(prefixes: impl Iterator<Item = u64>) {
-        let entry = |prefix| Entry {
-            prefix,
-            start: 0,
-            len: 0,
-        };
-        let mut entries: Vec<_> = prefixes.map(entry).collect();
-        let mut expected: Vec<_> = entries.iter().map(|entry| entry.prefix).collect();
-        expected.sort_unstable();
-        let stop = StopFlag::default();
-        let sorted = stop.interruptible(|interrupt| sort_prefixes(&mut entries, interrupt));
-        assert!(sorted.is_ok());
-        assert!(entries.iter().map(|entry| entry.prefix).eq(expected));
-        stop.set();
-        let sorted = stop.interruptible(|interrupt| sort_prefixes(&mut entries, interrupt));
-        assert!(sorted.is_err_and(|error| error.is_cancelled()));
-    }
-
-    #[test]
-    fn prefixes_of_any_distribution_are_sorted() {
-        const LEN: u64 = 3 * MAX_SORTED_ENTRIES as u64;
-        let hashed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        sorts((0..LEN).map(hashed));
-        sorts((0..LEN).map(|n| hashed(n) >> 60)); // few
-        sorts((0..LEN).map(|n| (hashed(n) >> 20) << 3 | 5 << 61)); // the same at both ends
-        sorts((0..LEN).map(|n| hashed(n) | u64::MAX << 9)); // one digit and a bit
-        sorts((0..LEN).map(|_| 7));
-        sorts((0..LEN).map(|n| if n == 9 { u64::MAX } else { n / 2 })); // nearly all in one part
     }
 }

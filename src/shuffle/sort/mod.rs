@@ -15,8 +15,10 @@
 //! | file | purpose |
 //! | --- | --- |
 //! | `bytes` | records that are sorted by their bytes: text |
+//! | `numbers`, `word` | numbers and pairs of numbers in their natural order |
+//! | `divided` | a sort of many items in parts |
 //! | `natural_runs` | records that consist of a few natural runs |
-//! | `typed` | records that are sorted by a comparison |
+//! | `typed`, `keyed` | records that are sorted by a comparison, or by a key |
 //! | `sample` | every 2^k-th record of a task |
 //! | `writer` | the map side: a buffer that becomes a run when it is full |
 //! | `run` | a sorted run, and its builder |
@@ -26,7 +28,10 @@
 //! | `transfer` | runs and samples to and from other processes |
 
 mod bytes;
+mod divided;
+mod keyed;
 mod natural_runs;
+mod numbers;
 mod outputs;
 mod run;
 mod run_segment;
@@ -34,11 +39,14 @@ mod sample;
 mod transfer;
 mod typed;
 mod walk;
+mod word;
 mod writer;
 
 pub(crate) use bytes::Bytes;
+pub(crate) use keyed::{ByCachedKey, ByKey, ByPartition};
+pub(crate) use numbers::{ByNumber, ByNumberPair};
 pub(crate) use outputs::SortOutputs;
-pub(crate) use typed::{ByCachedKey, ByComparison, ByPartition, Typed};
+pub(crate) use typed::{ByComparison, Typed};
 pub(crate) use writer::SortWriter;
 
 use std::cmp::Ordering;
@@ -107,7 +115,7 @@ pub(crate) trait Sort: Portable + Send + Sync + 'static {
 
     /// See [`MergeOrder::rank`].
     #[inline]
-    fn rank(_head: &Self::Head) -> u64 {
+    fn rank(&self, _head: &Self::Head) -> u64 {
         0
     }
 
@@ -133,7 +141,7 @@ pub(crate) struct Stable<'s, S>(pub(crate) &'s S);
 impl<S: Sort> MergeOrder<S::Head> for Stable<'_, S> {
     #[inline]
     fn rank(&self, head: &S::Head) -> u64 {
-        S::rank(head)
+        self.0.rank(head)
     }
 
     #[inline]

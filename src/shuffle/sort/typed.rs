@@ -5,11 +5,11 @@ use std::marker::PhantomData;
 use std::mem;
 
 use super::Sort;
+use super::divided::sort_divided;
 use super::natural_runs::{self, NaturalRun};
 use crate::error::Result;
-use crate::pipeline::{Call, Data, Key, Owned, Peek, Record, Ref};
+use crate::pipeline::{Call, Data, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
-use crate::shuffle::HashPartitioner;
 use crate::storage::codec::{self, Sampling};
 use crate::storage::merge::MergeOrder;
 use crate::task::StopFlag;
@@ -35,6 +35,18 @@ pub(crate) trait TypedSort: Portable + Send + Sync + 'static {
     fn record(item: Self::Item) -> Owned<Self::Record>;
 
     fn compare(&self, first: &Self::Item, second: &Self::Item) -> Ordering;
+
+    /// Whether [`rank`](Self::rank) distinguishes items.
+    #[inline]
+    fn is_ranked() -> bool {
+        false
+    }
+
+    /// Returns a number that approximates the order: of two items, the one with the lower rank comes first.
+    #[inline]
+    fn rank(&self, _item: &Self::Item) -> u64 {
+        0
+    }
 
     /// Returns whether an item belongs before a partition, which begins at `bound`.
     #[inline]
@@ -75,87 +87,6 @@ where
     fn compare(&self, first: &Owned<T>, second: &Owned<T>) -> Ordering {
         let (first, second) = (T::peek_owned(first), T::peek_owned(second));
         self.compare.call((first, second))
-    }
-}
-
-/// Sorts records by a key that is computed once for each and stored with it.
-pub(crate) struct ByCachedKey<T: ?Sized, K, C> {
-    pub(crate) key_of: C,
-    pub(crate) types: PhantomData<fn(&T) -> K>,
-}
-
-portable! {
-    [T: ?Sized, K, C: Portable] ByCachedKey<T, K, C> { key_of: part, types: part }
-}
-
-impl<T, K, C> TypedSort for ByCachedKey<T, K, C>
-where
-    T: Record<Owned: Data> + ?Sized,
-    K: Data + Ord,
-    C: for<'a> Call<(Peek<'a, T>,), Out = K>,
-{
-    type Record = T;
-    type Item = (K, Owned<T>);
-
-    #[inline]
-    fn item(&self, record: Ref<'_, T>) -> Result<(K, Owned<T>)> {
-        let key = self.key_of.call((T::peek(&record),));
-        Ok((key, T::into_owned(record)))
-    }
-
-    #[inline]
-    fn record((_, record): (K, Owned<T>)) -> Owned<T> {
-        record
-    }
-
-    #[inline]
-    fn compare(&self, first: &(K, Owned<T>), second: &(K, Owned<T>)) -> Ordering {
-        first.0.cmp(&second.0)
-    }
-}
-
-/// Sorts pairs by the partition that the hash of their key determines, then by the key, then by a comparison of values.
-pub(crate) struct ByPartition<K, V, C> {
-    pub(crate) partitioner: HashPartitioner,
-    pub(crate) compare: C,
-    pub(crate) pairs: PhantomData<fn(K, V)>,
-}
-
-portable! {
-    [K, V, C: Portable] ByPartition<K, V, C> { partitioner: data, compare: part, pairs: part }
-}
-
-impl<K, V, C> TypedSort for ByPartition<K, V, C>
-where
-    K: Data + Ord,
-    V: Data,
-    C: for<'a> Call<(&'a V, &'a V), Out = Ordering>,
-{
-    type Record = (K, V);
-    type Item = (usize, K, V);
-
-    const SAMPLED: bool = false;
-
-    fn item(&self, (key, value): (K, V)) -> Result<(usize, K, V)> {
-        let mut bytes = Vec::new();
-        let position = K::with_bytes(&key, &mut bytes, |key| self.partitioner.position(key))?;
-        Ok((position.partition, key, value))
-    }
-
-    #[inline]
-    fn record((_, key, value): (usize, K, V)) -> (K, V) {
-        (key, value)
-    }
-
-    #[inline]
-    fn compare(&self, first: &(usize, K, V), second: &(usize, K, V)) -> Ordering {
-        let by_key = (first.0, &first.1).cmp(&(second.0, &second.1));
-        by_key.then_with(|| self.compare.call((&first.2, &second.2)))
-    }
-
-    #[inline]
-    fn is_before(&self, item: &(usize, K, V), partition: usize, _: Option<&Self::Item>) -> bool {
-        item.0 < partition
     }
 }
 
@@ -260,10 +191,16 @@ impl<C: TypedSort> Sort for Typed<C> {
 
     #[inline]
     fn bytes(buffer: &TypedBuffer<C::Item>) -> usize {
-        // A stable sort needs a buffer for half of its input.
-        let sorted_at_once = buffer.items.len().min(natural_run_items::<C::Item>());
-        let items = buffer.items.capacity() + sorted_at_once / 2;
-        items * size_of::<(usize, C::Item)>() + buffer.heap_bytes + buffer.encoded.capacity()
+        let items_bytes = buffer.items.capacity() * size_of::<Tagged<C::Item>>();
+        let sort_bytes = match C::is_ranked() {
+            true => buffer.items.len() * size_of::<RankedItem>(),
+            // A stable sort needs a buffer for half of its input.
+            false => {
+                let sorted_at_once = buffer.items.len().min(natural_run_items::<C::Item>());
+                sorted_at_once / 2 * size_of::<Tagged<C::Item>>()
+            }
+        };
+        items_bytes + sort_bytes + buffer.heap_bytes + buffer.encoded.capacity()
     }
 
     fn is_empty(buffer: &TypedBuffer<C::Item>) -> bool {
@@ -324,6 +261,14 @@ impl<C: TypedSort> Sort for Typed<C> {
     }
 
     #[inline]
+    fn rank(&self, head: &Self::Head) -> u64 {
+        match C::is_ranked() {
+            true => self.0.rank(&head.1),
+            false => 0,
+        }
+    }
+
+    #[inline]
     fn compare(&self, first: &Self::Head, second: &Self::Head) -> Ordering {
         self.0.compare(&first.1, &second.1)
     }
@@ -356,6 +301,32 @@ fn natural_run_items<T>() -> usize {
     }
 }
 
+/// Rank and index of an item.
+type RankedItem = (u64, usize);
+
+/// Like [`for_each_sorted`], but sorts the ranks. Items stay where they are, and only those of the same rank are compared.
+fn for_each_ranked<C: TypedSort>(
+    sort: &C,
+    items: &[Tagged<C::Item>],
+    stop: &StopFlag,
+    mut each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
+) -> Result<()> {
+    let ranks = items.iter().map(|(_, item)| sort.rank(item));
+    let mut ranked: Vec<RankedItem> = ranks.zip(0..).collect();
+    stop.interruptible(|interrupt| {
+        let compare = |a: &RankedItem, b: &RankedItem| {
+            interrupt.check();
+            let by_item = || sort.compare(&items[a.1].1, &items[b.1].1);
+            a.0.cmp(&b.0).then_with(by_item).then(a.1.cmp(&b.1))
+        };
+        let sort_part = |part: &mut [RankedItem]| part.sort_unstable_by(compare);
+        sort_divided(&mut ranked, interrupt, |(rank, _)| *rank, sort_part);
+    })?;
+    ranked
+        .iter()
+        .try_for_each(|(_, index)| each(&items[*index]))
+}
+
 /// Calls `each` with the items in order. Stable: equal items keep the order in which this thread received them.
 fn for_each_sorted<C: TypedSort>(
     sort: &C,
@@ -363,6 +334,9 @@ fn for_each_sorted<C: TypedSort>(
     stop: &StopFlag,
     each: impl FnMut(&Tagged<C::Item>) -> Result<()>,
 ) -> Result<()> {
+    if C::is_ranked() {
+        return for_each_ranked(sort, items, stop, each);
+    }
     let len = natural_run_items::<C::Item>();
     stop.interruptible(|interrupt| {
         for natural_run in items.chunks_mut(len) {

@@ -1,6 +1,7 @@
 //! Hash tables of keys, in the order of the hash.
 
 pub(super) mod accumulator;
+pub(super) mod by_byte;
 pub(super) mod few_keys;
 pub(super) mod hash_table;
 pub(super) mod probe_batch;

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 
+use super::by_byte::ByByte;
 use super::few_keys::FewKeys;
 use super::hash_table::{HashedKey, Table};
 use super::probe_batch::{BATCH_KEYS, ProbeBatch};
@@ -42,6 +43,8 @@ pub(crate) struct Tables<'c, C: Combine> {
 
     /// Records whose slots are being prefetched, each with its partition.
     waiting: ProbeBatch<(usize, C::Value)>,
+    /// Values that are not in the tables yet, because their keys need no hash. Only if the order does not matter.
+    by_byte: ByByte<C::Combined>,
     key_buffer: Vec<u8>,
 
     // Number of records in the tables, and the memory reserved for what their values own outside of the slots, in
@@ -65,6 +68,7 @@ impl<'c, C: Combine> Tables<'c, C> {
             tables: empty(partitioner),
             reservation: resources.budget.reservation(),
             waiting: ProbeBatch::default(),
+            by_byte: ByByte::default(),
             key_buffer: Vec::new(),
             records: 0,
             values_bytes: 0,
@@ -103,10 +107,19 @@ impl<'c, C: Combine> Tables<'c, C> {
     /// Buffers a record until its slot has been fetched. Returns whether the buffer is now full.
     #[inline(always)]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<bool> {
-        let Self {
-            tables, waiting, ..
-        } = self;
-        let mut wait = |partition: usize, hashed: HashedKey, key: &[u8], value| {
+        let (tables, waiting, by_byte) = (&self.tables, &mut self.waiting, &mut self.by_byte);
+        let (combine, partitioner) = (self.combine, self.partitioner);
+        let mut take = |short: Option<Short>, key: &[u8], value| {
+            if const { C::COMMUTES && ByByte::<C::Combined>::IS_SMALL }
+                && let Some(key) = short.and_then(Short::byte)
+            {
+                match by_byte.value(key) {
+                    combined @ Some(_) => combine.add(combined, value),
+                    combined => *combined = Some(combine.create(value)),
+                }
+                return false;
+            }
+            let (partition, hashed) = HashedKey::of(partitioner, short, key);
             tables[partition].prefetch(&hashed);
             waiting.push(hashed, key, (partition, value))
         };
@@ -115,12 +128,10 @@ impl<'c, C: Combine> Tables<'c, C> {
             if !C::Key::is_bytes()
                 && let Some(key) = C::Key::short(key)
             {
-                let (partition, hashed) = HashedKey::of(self.partitioner, Some(key), &[]);
-                return Ok(wait(partition, hashed, &[], value));
+                return Ok(take(Some(key), &[], value));
             }
             C::Key::with_bytes(key, &mut self.key_buffer, |key| {
-                let (partition, hashed) = HashedKey::of(self.partitioner, Short::new(key), key);
-                wait(partition, hashed, key, value)
+                take(Short::new(key), key, value)
             })
         })
     }
@@ -143,6 +154,22 @@ impl<'c, C: Combine> Tables<'c, C> {
         )?;
         self.records += 1;
         Ok(())
+    }
+
+    /// Merges the combined value of a key of one byte into its partition. If there is no [capacity](Self::make_room),
+    /// returns the value as the error.
+    fn merge_in(
+        &mut self,
+        (partition, hashed): (usize, HashedKey),
+        value: C::Combined,
+    ) -> Result<(), C::Combined> {
+        self.tables[partition].upsert(
+            &hashed,
+            &[],
+            value,
+            |value| value,
+            |slot, later| self.combine.merge(slot, later),
+        )
     }
 
     /// If all records are still buffered, so that there are only a few, takes them. Returns their number, and their keys
@@ -300,6 +327,24 @@ fn empty<V>(partitioner: HashPartitioner) -> Vec<Table<V>> {
     (0..partitioner.partitions())
         .map(|_| Table::default())
         .collect()
+}
+
+/// Moves the values of keys of one byte to the tables. See [`flush_batch`] for the arguments.
+pub(crate) fn flush_by_byte<'c, C: Combine, F>(
+    combiner: &mut F,
+    tables: impl Fn(&mut F) -> &mut Tables<'c, C>,
+    make_room: impl Fn(&mut F, usize, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let (records, values) = tables(combiner).by_byte.take();
+    for (key, mut value) in values {
+        let place = HashedKey::of(tables(combiner).partitioner, Short::new(&[key]), &[]);
+        while let Err(again) = tables(combiner).merge_in(place, value) {
+            value = again;
+            make_room(combiner, place.0, &[])?;
+        }
+    }
+    tables(combiner).records += records;
+    Ok(())
 }
 
 /// Combines the buffered records of the tables that `tables` returns of `combiner`. Calls `make_room` for a table that has

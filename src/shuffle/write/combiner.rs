@@ -19,7 +19,7 @@ use crate::shuffle::key::short_entry::ShortEntry;
 use crate::shuffle::outputs::combiner_outputs::{CombinerOutputs, MapSideCombined};
 use crate::shuffle::outputs::part::PartSeq;
 use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
-use crate::shuffle::table::tables::{Tables, flush_batch};
+use crate::shuffle::table::tables::{Tables, flush_batch, flush_by_byte};
 use crate::storage::codec::{self, Short};
 use crate::storage::memory::Reservation;
 use crate::task::Resources;
@@ -355,6 +355,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
     /// Commits the results since the last call.
     pub(crate) fn commit(&mut self) -> Result<()> {
         self.flush()?;
+        flush_by_byte(self, |combiner| &mut combiner.tables, Self::make_room)?;
         self.check_codec()?;
         // The outputs hold them as long as the stage lasts.
         if self.tables.records() > 0 && std::mem::needs_drop::<C::Combined>() {

@@ -1,10 +1,11 @@
 //! Record buffers (spools): encoded records in the order of arrival, for shuffles that neither combine nor sort.
 
 use std::borrow::Borrow;
+use std::ops::Range;
 use std::vec;
 
 use super::task_batch::TaskBatch;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{Peek, Ref, Storable};
 use crate::shuffle::outputs::keep_limit::KeepLimit;
 use crate::shuffle::outputs::part::{Content, MapPart, PartFile, PartSeq};
@@ -19,9 +20,20 @@ use crate::task::{Flow, Resources, StopFlag};
 #[derive(Clone, Default)]
 pub(crate) struct RecordBuffer {
     bytes: Vec<u8>,
-    /// End of each record. From the codec alone, a record of no bytes could not be detected.
-    ends: Vec<usize>,
+    /// Lengths of the records. From the codec alone, a record of no bytes could not be detected.
+    lengths: Vec<EqualLengths>,
 }
+
+/// Neighbouring records of the same length. Most numbers have the same length as the one before.
+#[derive(Clone, Copy)]
+struct EqualLengths {
+    bytes: u32,
+    records: u32,
+}
+
+/// Unused capacity that a complete buffer may keep: this fraction of its length, or this many bytes.
+const UNUSED_OF_LENGTH: usize = 8;
+const UNUSED_BYTES: usize = 4 << 10;
 
 impl RecordBuffer {
     /// Number of bytes of new records after which their memory must be reserved. Larger values exceed the budget by more.
@@ -31,33 +43,92 @@ impl RecordBuffer {
     pub(crate) fn push<T: Storable + ?Sized>(&mut self, record: Peek<'_, T>) -> Result<usize> {
         let start = self.bytes.len();
         T::store(record, &mut self.bytes)?;
-        self.ends.push(self.bytes.len());
-        Ok(self.bytes.len() - start + size_of::<usize>())
+        let length = self.bytes.len() - start;
+        if let Some(last) = self.lengths.last_mut()
+            && last.bytes as usize == length
+            && last.records < u32::MAX
+        {
+            last.records += 1;
+            return Ok(length);
+        }
+        self.push_length(length)?;
+        Ok(length + size_of::<EqualLengths>())
+    }
+
+    fn push_length(&mut self, length: usize) -> Result<()> {
+        let too_long = ErrorKind::RecordTooLong {
+            bytes: length,
+            limit_bytes: u32::MAX as usize,
+        };
+        let bytes = u32::try_from(length).map_err(|_| Error::new(too_long))?;
+        self.lengths.push(EqualLengths { bytes, records: 1 });
+        Ok(())
+    }
+
+    /// Frees the memory that is not used, unless it is little. Call this after the last record.
+    pub(crate) fn trim(&mut self) {
+        trim(&mut self.bytes);
+        trim(&mut self.lengths);
     }
 
     /// Writes the records as the next run of `file`.
     pub(crate) fn write_run(&self, file: &mut RunFile, stop: &StopFlag) -> Result<Run> {
         let mut writer = file.run();
         let mut checks = stop.checks();
-        for record in self.iter() {
+        let _ = self.visit(|record| {
             checks.count()?;
-            writer.append(record)?;
-        }
+            writer.append(record).map(Flow::Continue)
+        })?;
         writer.finish()
     }
 
-    fn record(&self, index: usize) -> &[u8] {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[start..self.ends[index]]
+    /// Calls `each` with the records, in order, until it breaks.
+    fn visit(&self, mut each: impl FnMut(&[u8]) -> Result<Flow>) -> Result<Flow> {
+        let mut rest = &self.bytes[..];
+        for equal in &self.lengths {
+            for _ in 0..equal.records {
+                let (record, later) = rest.split_at(equal.bytes as usize);
+                rest = later;
+                if each(record)?.is_break() {
+                    return Ok(Flow::Break(()));
+                }
+            }
+        }
+        Ok(Flow::Continue(()))
     }
+}
 
-    fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let record = &self.bytes[start..end];
-            start = end;
-            record
-        })
+fn trim<T>(items: &mut Vec<T>) {
+    let unused = items.capacity() - items.len();
+    let is_little = unused * size_of::<T>() <= UNUSED_BYTES;
+    if !is_little && unused > items.len() / UNUSED_OF_LENGTH {
+        items.shrink_to_fit();
+    }
+}
+
+/// Position of a record in a buffer: its bytes, the number of its length, and the number of records of that length that
+/// follow.
+#[derive(Default)]
+struct BufferPosition {
+    record: Range<usize>,
+    next_length: usize,
+    left: u32,
+}
+
+impl BufferPosition {
+    /// Advances to the next record. Returns `false` if there is none.
+    fn advance(&mut self, buffer: &RecordBuffer) -> bool {
+        let mut bytes = self.record.len();
+        if self.left == 0 {
+            let Some(equal) = buffer.lengths.get(self.next_length) else {
+                return false;
+            };
+            self.next_length += 1;
+            (bytes, self.left) = (equal.bytes as usize, equal.records);
+        }
+        self.left -= 1;
+        self.record = self.record.end..self.record.end + bytes;
+        true
     }
 }
 
@@ -68,11 +139,11 @@ impl MapPart for RecordBuffer {
     const LIMIT: KeepLimit = KeepLimit::Granted;
 
     fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.lengths.is_empty()
     }
 
     fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+        self.bytes.capacity() + self.lengths.capacity() * size_of::<EqualLengths>()
     }
 
     fn create_file((): (), resources: &Resources) -> Result<PartFile> {
@@ -107,10 +178,8 @@ where
     for part in parts {
         match part {
             Content::Memory(record_buffer, _memory) => {
-                for record in record_buffer.borrow().iter() {
-                    if restore(record)?.is_break() {
-                        return Ok(Flow::Break(()));
-                    }
+                if record_buffer.borrow().visit(&mut restore)?.is_break() {
+                    return Ok(Flow::Break(()));
                 }
             }
             Content::File(run) => {
@@ -133,8 +202,8 @@ pub(crate) struct RecordReader<M, R> {
 }
 
 enum OpenPart<M, R> {
-    /// A part in memory, the number of records that have been read, and the memory.
-    Memory(M, usize, R),
+    /// A part in memory, the current record, and the memory.
+    Memory(M, BufferPosition, R),
     File(RunReader),
 }
 
@@ -150,13 +219,17 @@ impl<M: Borrow<RecordBuffer>, R> RecordReader<M, R> {
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
         while !self.advance()? {
             self.part = match self.parts.next() {
-                Some(Content::Memory(buffer, memory)) => Some(OpenPart::Memory(buffer, 0, memory)),
+                Some(Content::Memory(buffer, memory)) => {
+                    Some(OpenPart::Memory(buffer, BufferPosition::default(), memory))
+                }
                 Some(Content::File(run)) => Some(OpenPart::File(run.reader())),
                 None => return Ok(None),
             };
         }
         Ok(match &self.part {
-            Some(OpenPart::Memory(buffer, read, _)) => Some(buffer.borrow().record(read - 1)),
+            Some(OpenPart::Memory(buffer, at, _)) => {
+                Some(&buffer.borrow().bytes[at.record.clone()])
+            }
             Some(OpenPart::File(reader)) => reader.current(),
             None => None,
         })
@@ -165,12 +238,7 @@ impl<M: Borrow<RecordBuffer>, R> RecordReader<M, R> {
     /// Moves on to the next record of the part. Returns `false` if there is none.
     fn advance(&mut self) -> Result<bool> {
         match &mut self.part {
-            Some(OpenPart::Memory(buffer, read, _)) => {
-                let buffer: &RecordBuffer = (*buffer).borrow();
-                let has_next = *read < buffer.ends.len();
-                *read += usize::from(has_next);
-                Ok(has_next)
-            }
+            Some(OpenPart::Memory(buffer, at, _)) => Ok(at.advance((*buffer).borrow())),
             Some(OpenPart::File(reader)) => reader.advance(),
             None => Ok(false),
         }
@@ -280,6 +348,7 @@ impl<'o> Divider<'o> {
         if self.records == 0 {
             return Ok(());
         }
+        self.record_buffers.iter_mut().for_each(RecordBuffer::trim);
         self.account()?;
         let bytes = self.memory_bytes();
         if !self.outputs.may_keep(bytes, self.resources)? {
@@ -295,5 +364,40 @@ impl<'o> Divider<'o> {
     fn count(&mut self, bytes: u64) {
         self.resources.progress.add_shuffled(self.records, bytes);
         self.records = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_any_lengths_come_back() {
+        let records: Vec<String> = [0, 0, 3, 3, 3, 1, 0, 200, 200, 0]
+            .map(|length| "x".repeat(length))
+            .into();
+        let mut buffer = RecordBuffer::default();
+        assert!(buffer.is_empty());
+        for record in &records {
+            let before = buffer.bytes.len();
+            let bytes = buffer.push::<String>(record).unwrap();
+            assert!(bytes >= buffer.bytes.len() - before);
+        }
+        buffer.trim();
+        assert!(!buffer.is_empty());
+        let parts = || [&buffer, &buffer].map(|buffer| Content::Memory(buffer, ()));
+        let twice = records.iter().chain(&records);
+        let mut found = Vec::new();
+        let flow = replay::<String, _, _>(parts(), &StopFlag::default(), |record| {
+            found.push(record);
+            Flow::Continue(())
+        });
+        assert!(flow.unwrap().is_continue());
+        assert!(found.iter().eq(twice.clone()));
+        let mut reader = RecordReader::new(parts().into());
+        for record in twice {
+            assert_eq!(reader.next().unwrap(), Some(record.as_bytes()));
+        }
+        assert_eq!(reader.next().unwrap(), None);
     }
 }

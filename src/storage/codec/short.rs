@@ -92,6 +92,12 @@ impl Short {
         self.len
     }
 
+    /// Returns the byte of a `Short` of one byte.
+    #[inline(always)]
+    pub(crate) fn byte(self) -> Option<u8> {
+        (self.len == 1).then_some(self.word as u8)
+    }
+
     /// Returns the bytes as a word. The first byte is the lowest.
     #[inline(always)]
     pub(crate) fn word(self) -> u128 {
@@ -143,6 +149,7 @@ mod tests {
             assert_eq!((short.word().to_le_bytes(), short.len()), (expected, len));
             assert_eq!(Short::first_of(&bytes, len), Some(short));
             expected[SHORT_BYTES] = len as u8 + 1;
+            assert_eq!(short.byte(), (len == 1).then_some(1));
             assert_eq!(short.tagged().to_le_bytes(), expected);
         }
     }

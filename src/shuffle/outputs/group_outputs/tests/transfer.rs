@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use super::super::*;
-use crate::pipeline::Key;
 use crate::shuffle::{Encode, Grouper, KeyedOutputs, any_key};
 use crate::storage::codec::Short;
 use crate::storage::memory::MemoryBudget;
@@ -133,14 +132,13 @@ fn a_bag_to_be_broadcast_is_looked_up_as_if_it_had_stayed() {
     let one = HashPartitioner::new(1);
     let here = Resources::unlimited();
     let values = |outputs: &KeyedOutputs, resources: &Resources, key: u64| {
-        let mut bytes = Vec::new();
-        u64::append_bytes(&key, &mut bytes).unwrap();
         let mut values = Vec::new();
         let lookup = outputs.lookup(resources).unwrap();
-        let _ = lookup.for_each(&bytes, |value| {
+        let flow = lookup.for_each::<u64, _>(&key, &mut Vec::new(), |value| {
             values.push(value.to_vec());
             ControlFlow::<()>::Continue(())
         });
+        assert!(flow.is_ok_and(|flow| flow.is_continue()));
         values
     };
     let expected = KeyedOutputs::from(group(0..TASKS, one, true, &here));

@@ -1,0 +1,136 @@
+//! Sorting numbers and pairs of numbers in their natural order: the sort moves only [words](Word).
+//!
+//! Records with equal words are indistinguishable, so their order in the bag need not be kept.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+
+use super::divided::sort_divided;
+use super::natural_runs::{self, natural_runs};
+use super::word::Word;
+use super::{Sort, Stable};
+use crate::error::{Error, Result};
+use crate::pipeline::Data;
+use crate::portable::portable;
+use crate::task::StopFlag;
+
+/// Fraction by which a full buffer grows. If it doubled, one run would take the memory of two.
+const GROWTH: usize = 4;
+const MIN_WORDS: usize = 256;
+
+/// Orders records by their words.
+pub(crate) struct Numbers<T, W>(PhantomData<fn(T) -> W>);
+
+portable! {
+    [T, W] Numbers<T, W> { 0: part }
+}
+
+/// For integers and characters.
+pub(crate) type ByNumber<T> = Numbers<T, u64>;
+
+/// For pairs of them.
+pub(crate) type ByNumberPair<T> = Numbers<T, u128>;
+
+impl<T: 'static, W: Word> Numbers<T, W> {
+    /// Returns this sort, if it is for records of type `T`.
+    pub(crate) fn new() -> Option<Self> {
+        W::is_for::<T>().then_some(Self(PhantomData))
+    }
+}
+
+impl<T: Data, W: Word> Sort for Numbers<T, W> {
+    type Record = T;
+    type Buffer = Vec<W>;
+    type Head = W;
+    type Decoded = Option<W>;
+
+    fn buffer(&self, _: usize) -> Vec<W> {
+        Vec::new()
+    }
+
+    #[inline]
+    fn push(&self, buffer: &mut Vec<W>, _: usize, record: T) -> Result<()> {
+        if buffer.len() == buffer.capacity() {
+            buffer.reserve_exact((buffer.len() / GROWTH).max(MIN_WORDS));
+        }
+        buffer.extend(W::of(&record));
+        Ok(())
+    }
+
+    #[inline]
+    fn bytes(buffer: &Vec<W>) -> usize {
+        buffer.capacity() * size_of::<W>()
+    }
+
+    fn is_empty(buffer: &Vec<W>) -> bool {
+        buffer.is_empty()
+    }
+
+    fn drain(
+        &self,
+        buffer: &mut Vec<W>,
+        _: usize,
+        stop: &StopFlag,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut bytes = Vec::with_capacity(size_of::<W>());
+        let mut each_word = |word: &W| {
+            bytes.clear();
+            word.push_to(&mut bytes);
+            each(&bytes)
+        };
+        if let Some(natural_runs) = natural_runs(buffer, |first, second| first <= second) {
+            natural_runs::merge(natural_runs, Stable(self), each_word)?;
+        } else {
+            stop.interruptible(|interrupt| {
+                sort_divided(
+                    buffer,
+                    interrupt,
+                    |word| word.top(),
+                    |part| part.sort_unstable(),
+                );
+            })?;
+            buffer.iter().try_for_each(&mut each_word)?;
+        }
+        buffer.clear();
+        Ok(())
+    }
+
+    fn sample(&self, buffer: &Vec<W>, bytes: &mut Vec<u8>) -> Result<()> {
+        if let Some(word) = buffer.last() {
+            word.push_to(bytes);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn load(&self, bytes: &[u8], slot: &mut Option<W>) -> Result<()> {
+        *slot = W::from_bytes(bytes);
+        match slot {
+            Some(_) => Ok(()),
+            None => Err(Error::internal(
+                "a sorted number has another length".to_owned(),
+            )),
+        }
+    }
+
+    #[inline]
+    fn head<'a>(_: &'a [u8], slot: &'a Option<W>) -> Option<&'a W> {
+        slot.as_ref()
+    }
+
+    #[inline]
+    fn take<R>(&self, _: &[u8], slot: &mut Option<W>, f: impl FnOnce(T) -> R) -> Option<R> {
+        slot.take()?.record().map(f)
+    }
+
+    #[inline]
+    fn rank(&self, word: &W) -> u64 {
+        word.top()
+    }
+
+    #[inline]
+    fn compare(&self, first: &W, second: &W) -> Ordering {
+        first.cmp(second)
+    }
+}
