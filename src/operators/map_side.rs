@@ -38,7 +38,7 @@ pub(crate) trait ShuffleKind<P: Pipeline>: Portable + Send + Sync + 'static {
 
     /// Computes data that all readers of the outputs need, so that readers that begin at the same time do not each
     /// compute it. Called once, after [`finish`](Self::finish), if the outputs are read in this process.
-    fn prepare(&self, _outputs: &Self::Outputs) -> Result<()> {
+    fn prepare(&self, _outputs: &Self::Outputs, _resources: &Resources) -> Result<()> {
         Ok(())
     }
 
@@ -149,7 +149,7 @@ impl<P: Pipeline, K: ShuffleKind<P>> MapStage for ShuffleStage<'_, P, K> {
     ) -> Result<Arc<dyn Any + Send + Sync>> {
         self.finish(resources)?;
         let ShuffleStage { side, outputs } = &*self;
-        let prepared = caught(Some(side.site), || side.kind.prepare(outputs));
+        let prepared = caught(Some(side.site), || side.kind.prepare(outputs, resources));
         prepared.map_err(|error| error.at(side.site))?;
         Ok(Arc::new(self.outputs))
     }

@@ -14,9 +14,7 @@ use crate::error::{Result, plain};
 use crate::files::FileSystems;
 use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
-use crate::task::{
-    Flow, Partition, PartitionStream, SourcePosition, Task, pulls_for_threads,
-};
+use crate::task::{Flow, Partition, PartitionStream, SourcePosition, Task, pulls_for_threads};
 use crate::text::{
     Delimiter, Needle, Portion, Split, SplitReader, TextBlock, TextKind, TextOptions, TextPiece,
     TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match, for_each_text,
@@ -141,8 +139,7 @@ impl<T: ?Sized> ReadText<T> {
                     None => return Ok(None),
                     Some((_, Portion::Stream(split))) => {
                         let helpers = pulls_for_threads() - 1;
-                        let pieces =
-                            TextPieces::open(split, &self.options, PIECE_BYTES, helpers)?;
+                        let pieces = TextPieces::open(split, &self.options, PIECE_BYTES, helpers)?;
                         open = Some((Arc::clone(&split.path), pieces));
                         is_first = true;
                     }

@@ -71,6 +71,14 @@ where
         Ok(())
     }
 
+    /// Indexes a broadcast bag now. Once tasks read it, they may hold all the memory that is left.
+    fn prepare(&self, outputs: &KeyedOutputs, resources: &Resources) -> Result<()> {
+        if self.is_broadcast {
+            outputs.lookup(resources)?;
+        }
+        Ok(())
+    }
+
     fn is_broadcast(&self) -> bool {
         self.is_broadcast
     }

@@ -44,7 +44,7 @@ where
         Box::new(SortWorker { side, writer })
     }
 
-    fn prepare(&self, outputs: &SortOutputs) -> Result<()> {
+    fn prepare(&self, outputs: &SortOutputs, _: &Resources) -> Result<()> {
         outputs.prepare(&*self.sort)
     }
 

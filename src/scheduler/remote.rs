@@ -18,8 +18,7 @@ use crate::lineage::{Node, StoredNode};
 use crate::plan::{self, MapStagePlan};
 use crate::portable::Saver;
 use crate::task::{
-    Flow, JobState, MapOutput, PartitionStream, Resources, StageCode, Task, in_task,
-    pulling_for,
+    Flow, JobState, MapOutput, PartitionStream, Resources, StageCode, Task, in_task, pulling_for,
 };
 
 /// A stage as a remote executor runs it.

@@ -19,6 +19,10 @@ pub(super) struct StageTable<'j> {
     ready: ReadyStages,
     /// Number of stages that a thread prepares or completes.
     busy: usize,
+    /// Number of stages that have begun and are not done.
+    begun: usize,
+    /// Whether the stage that has begun must be the only one.
+    is_alone: bool,
 }
 
 /// One map stage.
@@ -68,6 +72,14 @@ pub(super) enum NextStep<'j> {
     Work(usize, Arc<OpenStage<'j>>),
 }
 
+impl StageEntry<'_> {
+    /// Returns whether no other stage may run at the same time. A broadcast output must stay in memory, and may take
+    /// half of the budget. Tasks of other stages could hold more than the other half.
+    fn runs_alone(&self) -> bool {
+        self.plan.shuffle.is_broadcast()
+    }
+}
+
 impl<'j> StageTable<'j> {
     /// Adds the stages of `plan` that the table does not have, as stages that wait, and returns the positions of those
     /// that the last stage of the plan reads. `number_of` returns the number of the stage of a shuffle.
@@ -114,8 +126,12 @@ impl<'j> StageTable<'j> {
         let reads = self.entries.iter().map(|entry| &*entry.reads);
         let is_done = |at: usize| matches!(self.entries[at].phase, Phase::Done);
         self.ready = ReadyStages::new(reads, is_done);
-        self.busy = 0;
+        (self.busy, self.begun, self.is_alone) = (0, 0, false);
         for (position, entry) in self.entries.iter().enumerate() {
+            if matches!(entry.phase, Phase::Busy | Phase::Open { .. }) {
+                self.begun += 1;
+                self.is_alone |= entry.runs_alone();
+            }
             match entry.phase {
                 Phase::Busy => {
                     self.ready.remove(position);
@@ -190,6 +206,8 @@ impl<'j> StageTable<'j> {
             return Some(NextStep::Work(position, Arc::clone(stage)));
         }
         self.take(position);
+        self.begun += 1;
+        self.is_alone = self.entries[position].runs_alone();
         Some(NextStep::Begin(position))
     }
 
@@ -213,7 +231,8 @@ impl<'j> StageTable<'j> {
             Phase::Waiting => {
                 let is_done = |at: usize| matches!(self.entries[at].phase, Phase::Done);
                 let is_filtered_later = |filter| !is_done(filter) && !self.is_short();
-                !entry.filtered_by.is_some_and(is_filtered_later)
+                let must_wait = self.is_alone || self.begun > 0 && entry.runs_alone();
+                !must_wait && !entry.filtered_by.is_some_and(is_filtered_later)
             }
             // A stage without partitions has no tasks, but some thread must complete it. An attempt that has found
             // damage has tasks left, but only its last thread has to do anything more: others would come and go.
@@ -267,6 +286,9 @@ impl<'j> StageTable<'j> {
     pub(super) fn set_done(&mut self, position: usize) {
         self.entries[position].phase = Phase::Done;
         self.busy -= 1;
+        self.begun -= 1;
+        // If this stage ran alone, there is no other.
+        self.is_alone = false;
         self.ready.set_done(position);
     }
 }

@@ -114,8 +114,7 @@ mod tests {
         for piece_bytes in [1, 10, 100, 1_000, 1 << 20] {
             let split = Split::whole(&path, 0);
             let mut pieces =
-                TextPieces::open_sized(&split, &TextOptions::default(), piece_bytes, 1)
-                    .unwrap();
+                TextPieces::open_sized(&split, &TextOptions::default(), piece_bytes, 1).unwrap();
             let mut decoded = Vec::new();
             while let Some(piece) = pieces.next_piece().unwrap() {
                 assert_eq!(piece.block().offset, decoded.len() as u64);

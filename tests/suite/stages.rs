@@ -18,17 +18,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 type Pairs = Bag<(u64, u64)>;
 
-/// Records in a directory that `own` has begun, and waits until `other` has.
-fn meet(root: &Path, own: &str, other: &str) -> bool {
-    File::create(root.join(own)).expect("room for a file");
+/// Records in a directory that `name` has begun.
+fn note(root: &Path, name: &str) {
+    File::create(root.join(name)).expect("room for a file");
+}
+
+/// Waits until `name` has begun, at most for `limit`. Returns whether it has.
+fn wait_for(root: &Path, name: &str, limit: Duration) -> bool {
     let start = Instant::now();
-    while !root.join(other).exists() {
-        if start.elapsed() > PATIENCE {
+    while !root.join(name).exists() {
+        if start.elapsed() > limit {
             return false;
         }
         thread::sleep(Duration::from_millis(1));
     }
     true
+}
+
+/// Records in a directory that `own` has begun, and waits until `other` has.
+fn meet(root: &Path, own: &str, other: &str) -> bool {
+    note(root, own);
+    wait_for(root, other, PATIENCE)
 }
 
 /// Returns one partition of pairs, whose task waits until the task of `other` has begun.
@@ -554,4 +564,33 @@ fn an_action_on_a_thread_of_the_pool_runs_both_sides() {
             });
         });
     }
+}
+
+/// A broadcast output must stay in memory, and may need half of the budget. Tasks of other stages could hold the other
+/// half and more.
+#[test]
+fn a_stage_with_a_broadcast_output_runs_alone() {
+    let files = Files::new();
+    let context = Context::builder().threads(2).progress(false).build();
+    let context = context.expect("the settings are right");
+    let running = |name: &'static str, other: &'static str| {
+        let numbers = context.range_partitioned(0..10, 1);
+        let names = (files.root().to_owned(), name.to_owned(), other.to_owned());
+        numbers.with(names).map(|(root, name, other), n| {
+            let own = root.join(&*name);
+            match n {
+                0 => note(root, name),
+                9 => {
+                    let overlaps = wait_for(root, other, Duration::from_millis(100));
+                    assert!(!overlaps, "{name} runs together with {other}");
+                    fs::remove_file(own).expect("it was noted");
+                }
+                _ => {}
+            }
+            (n, n)
+        })
+    };
+    let large = running("large", "small").partition_by(4);
+    let joined = large.join_broadcast(running("small", "large"));
+    assert_eq!(joined.count().expect("both stages run"), 10);
 }

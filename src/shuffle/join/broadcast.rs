@@ -38,9 +38,10 @@ impl Broadcast {
             None => None,
             Some(sorted) => {
                 let bytes = sorted.entries() * SORT_BYTES;
-                let Some(reservation) = resources.budget.try_reserve(bytes) else {
+                let mut reservation = resources.budget.reservation();
+                if !resources.reserve(&mut reservation, bytes, || Ok(()))? {
                     return Err(too_large(resources));
-                };
+                }
                 let index = sorted.index(reservation, &resources.stop)?;
                 Some((sorted, index))
             }
@@ -101,12 +102,16 @@ fn keep(
     if chunk.entries == 0 {
         return Ok(());
     }
-    let reserved = resources.budget.try_reserve(bytes.len());
-    let list = resources.budget.try_reserve(CHUNK_BYTES);
+    let (mut reserved, mut list) = (
+        resources.budget.reservation(),
+        resources.budget.reservation(),
+    );
     groups.parts.may_keep(bytes.len(), resources)?;
-    let Some((mut reserved, list)) = reserved.zip(list) else {
+    if !resources.reserve(&mut reserved, bytes.len(), || Ok(()))?
+        || !resources.reserve(&mut list, CHUNK_BYTES, || Ok(()))?
+    {
         return Err(too_large(resources));
-    };
+    }
     reserved.trim();
     chunk.bytes = SlabSpan::copy(bytes, Some(reserved));
     let segment = Segment::new(vec![chunk]);

@@ -391,11 +391,11 @@ impl<'o> Grouper<'o> {
     fn reserve_to_keep(&self) -> Result<Option<Reservation>> {
         let (outputs, resources) = (self.outputs, &self.resources);
         let chunks = self.buckets.iter().map(Bucket::chunks).sum::<usize>();
-        let lists = resources.budget.try_reserve(chunks * CHUNK_BYTES);
-        let Some(mut lists) = lists.filter(|_| !self.is_over) else {
+        let mut lists = resources.budget.reservation();
+        if self.is_over || !resources.reserve(&mut lists, chunks * CHUNK_BYTES, || Ok(()))? {
             outputs.check_may_spill(resources)?;
             return Ok(None);
-        };
+        }
         lists.trim();
         let may_keep = outputs.may_keep(self.bytes, resources)?;
         Ok(may_keep.then_some(lists))

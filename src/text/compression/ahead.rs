@@ -241,7 +241,9 @@ impl<R: BufRead + Send + 'static, F: UnitFormat> AheadReader<R, F> {
         let Some(input) = self.input.take() else {
             return Err(error);
         };
-        let rest = self.format.decode_rest(Box::new(Cursor::new(bytes).chain(input)));
+        let rest = self
+            .format
+            .decode_rest(Box::new(Cursor::new(bytes).chain(input)));
         self.rest = Some(rest.ok_or(error)?);
         Ok(())
     }

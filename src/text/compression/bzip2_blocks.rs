@@ -142,7 +142,10 @@ fn stream_start(bytes: &[u8], at: usize) -> Option<usize> {
 
 /// Whether the rest of a file is a part of a stream's header. Any other bytes are ignored, as by bzip2(1).
 fn is_cut_header(rest: &[u8]) -> bool {
-    let header = rest.iter().zip(b"BZh").all(|(byte, expected)| byte == expected);
+    let header = rest
+        .iter()
+        .zip(b"BZh")
+        .all(|(byte, expected)| byte == expected);
     match rest {
         [] => false,
         [_, _, _, level, ..] => header && matches!(level, b'1'..=b'9'),
@@ -228,7 +231,8 @@ impl BitWriter {
         let all = self.rest << count | bits;
         let count = self.count + count;
         let aligned = all << (64 - count);
-        self.bytes.extend_from_slice(&aligned.to_be_bytes()[..count / 8]);
+        self.bytes
+            .extend_from_slice(&aligned.to_be_bytes()[..count / 8]);
         self.count = count % 8;
         self.rest = all & ((1 << self.count) - 1);
     }

@@ -41,7 +41,10 @@ impl Members {
 
     fn read(&self, slice: &Slice, text: &mut Vec<u8>) -> io::Result<bool> {
         let mut input = Cursor::new(&slice.bytes[..]);
-        let read = self.open(&mut input).take(MAX_TEXT_BYTES as u64 + 1).read_to_end(text)?;
+        let read = self
+            .open(&mut input)
+            .take(MAX_TEXT_BYTES as u64 + 1)
+            .read_to_end(text)?;
         if read > MAX_TEXT_BYTES {
             return Ok(false);
         }

@@ -37,7 +37,8 @@ fn part(compression: Compression, text: &[u8]) -> Vec<u8> {
 fn decode_by(compression: Compression, bytes: &[u8], capacity: usize) -> Result<String, String> {
     let input = BufReader::with_capacity(capacity, Cursor::new(bytes.to_vec()));
     let mut text = String::new();
-    let decoded = Decompressor::new(compression, input, &DecoderOptions::default()).read_to_string(&mut text);
+    let decoded =
+        Decompressor::new(compression, input, &DecoderOptions::default()).read_to_string(&mut text);
     decoded.map(|_| text).map_err(|error| error.to_string())
 }
 

@@ -133,7 +133,26 @@ fn find_bgzf_blocks(
 /// Returns the length of a member from its header, if it is of BGZF.
 fn bgzf_bytes(header: &[u8; BGZF_HEADER_BYTES]) -> Option<u64> {
     match header {
-        [0x1f, 0x8b, 8, 4, _, _, _, _, _, _, 6, 0, b'B', b'C', 2, 0, l0, l1] => {
+        [
+            0x1f,
+            0x8b,
+            8,
+            4,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            6,
+            0,
+            b'B',
+            b'C',
+            2,
+            0,
+            l0,
+            l1,
+        ] => {
             let bytes = u64::from(u16::from_le_bytes([*l0, *l1])) + 1;
             (bytes > BGZF_HEADER_BYTES as u64 + 8).then_some(bytes)
         }

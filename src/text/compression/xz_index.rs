@@ -71,7 +71,9 @@ fn last_stream(file: &mut (impl Read + Seek), mut end: u64) -> io::Result<Option
         return Ok(None);
     };
     let blocks = read_index(file, index_at, index_bytes, CHECK_BYTES[usize::from(check)])?;
-    let data_bytes = blocks.iter().try_fold(0_u64, |sum, (bytes, _)| sum.checked_add(*bytes));
+    let data_bytes = blocks
+        .iter()
+        .try_fold(0_u64, |sum, (bytes, _)| sum.checked_add(*bytes));
     let start = data_bytes.and_then(|bytes| index_at.checked_sub(bytes)?.checked_sub(HEADER_BYTES));
     Ok(start.map(|start| XzStream {
         start,
