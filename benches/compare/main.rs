@@ -7,7 +7,9 @@ mod jobs;
 mod keyed;
 mod operators;
 mod plain;
+mod sharded;
 mod timing;
+mod wide;
 
 use std::env;
 use std::error::Error;
@@ -27,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     operators::add_to(&text, &mut all);
     keyed::add_to(&mut all);
     jobs::add_to(&mut all);
+    wide::add_to(&text, &mut all);
     all.retain(|one| names.is_empty() || names.iter().any(|name| one.name().contains(name)));
     for (option, program) in [("--ours", 0), ("--other", 1)] {
         if has(option) {

@@ -251,9 +251,9 @@ fn shown_groups(context: &Context, partitions: usize) -> Bag<(u64, String)> {
 }
 
 #[test]
-fn values_of_at_most_512_groups_of_partitions_are_combined() {
+fn values_of_16_to_512_groups_of_partitions_are_combined() {
     on_every_executor_and_processes(|context| {
-        for (partitions, together) in [(512, 1), (513, 2), (1_300, 3)] {
+        for (partitions, together) in [(31, 1), (64, 4), (513, 8), (4_200, 9)] {
             let mut expected = [(); 3].map(|()| String::new());
             for start in (0..partitions).step_by(together) {
                 let end = partitions.min(start + together);
