@@ -318,7 +318,7 @@ impl<'r> CsvPartReader<'r> {
                     let text = bytes.get(start..end).unwrap_or_default();
                     let text = text.trim_ascii_end();
                     self.reading
-                        .reject(bad, &error, text)
+                        .reject(bad, &error, Some(text))
                         .map_err(PartUnread::Record)?;
                 }
             }
