@@ -560,7 +560,8 @@
 //! | to | implement | pass it to |
 //! | --- | --- | --- |
 //! | read a format | [`Source`] | [`Context::from_source`] |
-//! | write a format | [`Sink`] and [`PartitionWriter`] | [`Bag::write`] |
+//! | write a format, a file for each partition | [`RecordFormat`] | [`FormatSink`], [`Bag::write`] |
+//! | write a format to another destination | [`Sink`] and [`PartitionWriter`] | [`Bag::write`] |
 //! | read and write files in a store | [`FileSystem`](files::FileSystem) | [`ContextBuilder::file_system`] |
 //! | follow jobs while they run | [`Observer`](events::Observer) | [`ContextBuilder::observer`] |
 //! | run tasks that need each other | [`Layer`](extend::Layer) | [`Layers::add`](extend::Layers::add) |
@@ -684,10 +685,10 @@ mod task;
 mod text;
 
 pub use bag::{
-    Attempt, Bag, BagWith, BagWriter, Iter, PartialValue, PartitionWriter, PerKey, Preview, Sink,
-    Sortable, StageEstimate, StagePreview, TextReader, TextWriter, WriteLine, Written, empty,
-    from_fn, from_iter, from_source, from_vec, from_vec_partitioned, load, range,
-    range_partitioned, read_files, read_text, union_all,
+    Attempt, Bag, BagWith, BagWriter, FormatSink, Iter, PartialValue, PartitionWriter, PerKey,
+    Preview, RecordFormat, Sink, Sortable, StageEstimate, StagePreview, TextReader, TextWriter,
+    WriteLine, Written, empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned,
+    load, range, range_partitioned, read_files, read_text, union_all,
 };
 #[cfg(feature = "csv")]
 pub use bag::{CsvReader, CsvWriter};
@@ -708,7 +709,7 @@ pub use operators::cogroup::CoGroup;
 pub use operators::cogroup_many::{CoGroup3, CoGroup4};
 #[cfg(feature = "csv")]
 pub use operators::csv_error::CsvError;
-pub use operators::from_source::{Reading, Source};
+pub use operators::from_source::{FromSource, Reading, Source};
 pub use operators::group_by_key::Group;
 pub use operators::load::Saved;
 pub use operators::located::{Located, Origin, OriginBuf};

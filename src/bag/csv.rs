@@ -6,13 +6,11 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::formats::FormatSink;
-use super::{Bag, Written};
+use super::{Bag, FormatSink, RecordFormat, Written};
 use crate::context::Context;
 use crate::counter::BadRecords;
 use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::files::{IntoInputs, OutputFile, OutputOptions};
-use crate::operators::actions::RecordFormat;
 use crate::operators::csv_records::CsvOptions;
 use crate::operators::from_source::FromSource;
 use crate::operators::read_csv::ReadCsv;
@@ -231,7 +229,7 @@ impl CsvReader {
             options,
             records: PhantomData,
         };
-        context.from_source_at(source)
+        context.from_source(source)
     }
 }
 
@@ -325,19 +323,21 @@ impl CsvWriter {
         T: Serialize + 'static,
         P: Pipeline<Out = T>,
     {
-        let names = ("write_csv", "csv");
-        FormatSink::write(bag, path.as_ref(), &self.output, names, self.format.clone())
+        let output = bag.context.begin_output(path, &self.output)?;
+        let sink = FormatSink::new(output, self.format.clone());
+        bag.write(sink.name("write_csv").extension("csv"))
     }
 }
 
 impl<T: Serialize + 'static> RecordFormat<T> for Csv {
     type Open = ::csv::Writer<OutputFile>;
 
-    fn open(&self, file: OutputFile) -> ::csv::Writer<OutputFile> {
-        ::csv::WriterBuilder::new()
+    fn open(&self, file: OutputFile) -> Result<::csv::Writer<OutputFile>, BoxError> {
+        let mut builder = ::csv::WriterBuilder::new();
+        builder
             .delimiter(self.delimiter)
-            .has_headers(self.has_headers)
-            .from_writer(file)
+            .has_headers(self.has_headers);
+        Ok(builder.from_writer(file))
     }
 
     #[inline]

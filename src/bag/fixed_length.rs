@@ -57,7 +57,7 @@ impl Context {
                 expected: "at least 1",
             }));
         }
-        self.from_source_at(FixedLength {
+        self.from_source(FixedLength {
             files: self.find_files(inputs)?,
             record_bytes: record_bytes as u64,
         })

@@ -7,13 +7,11 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::formats::FormatSink;
-use super::{Bag, TextReader, Written};
+use super::{Bag, FormatSink, RecordFormat, TextReader, Written};
 use crate::context::Context;
 use crate::counter::BadRecords;
 use crate::error::{BoxError, Result};
 use crate::files::{IntoInputs, OutputFile, OutputOptions};
-use crate::operators::actions::RecordFormat;
 use crate::operators::parse_json::ParseJson;
 use crate::operators::read_text::ReadText;
 use crate::pipeline::{Pipeline, Record, Text};
@@ -168,8 +166,9 @@ impl<T: Serialize + 'static, P: Pipeline<Out = T>> Bag<T, P> {
         path: impl AsRef<Path>,
         options: &OutputOptions,
     ) -> Result<Written> {
-        let names = ("write_json", "jsonl");
-        FormatSink::write(self, path.as_ref(), options, names, JsonLines)
+        let output = self.context.begin_output(path, options)?;
+        let sink = FormatSink::new(output, JsonLines);
+        self.write(sink.name("write_json").extension("jsonl"))
     }
 }
 
@@ -180,8 +179,8 @@ struct JsonLines;
 impl<T: Serialize + 'static> RecordFormat<T> for JsonLines {
     type Open = OutputFile;
 
-    fn open(&self, file: OutputFile) -> OutputFile {
-        file
+    fn open(&self, file: OutputFile) -> Result<OutputFile, BoxError> {
+        Ok(file)
     }
 
     #[inline]

@@ -13,7 +13,6 @@ mod extremes;
 mod fallible;
 mod fallible_actions;
 mod fixed_length;
-#[cfg(any(feature = "csv", feature = "json"))]
 mod formats;
 mod iter;
 mod joins;
@@ -63,6 +62,7 @@ mod with_wide;
 
 #[cfg(feature = "csv")]
 pub use self::csv::{CsvReader, CsvWriter};
+pub use formats::{FormatSink, RecordFormat};
 pub use iter::Iter;
 pub use ordered::Sortable;
 pub use output::{Attempt, PartitionWriter, Sink, TextWriter, WriteLine, Written};

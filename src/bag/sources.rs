@@ -160,7 +160,7 @@ where
 /// # Ok::<(), holdall::Error>(())
 /// ```
 #[track_caller]
-pub fn from_source<S: Source>(source: S) -> Result<Bag<S::Item, impl Pipeline<Out = S::Item>>> {
+pub fn from_source<S: Source>(source: S) -> Result<Bag<S::Item, FromSource<S>>> {
     Context::default().from_source(source)
 }
 
@@ -547,18 +547,7 @@ impl Context {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[track_caller]
-    pub fn from_source<S: Source>(
-        &self,
-        source: S,
-    ) -> Result<Bag<S::Item, impl Pipeline<Out = S::Item> + use<S>>> {
-        self.from_source_at(source)
-    }
-
-    #[track_caller]
-    pub(super) fn from_source_at<S: Source>(
-        &self,
-        source: S,
-    ) -> Result<Bag<S::Item, FromSource<S>>> {
+    pub fn from_source<S: Source>(&self, source: S) -> Result<Bag<S::Item, FromSource<S>>> {
         let (site, detail) = (Site::new(source.name()), source.detail());
         let pipeline = FromSource::new(source, site)?;
         let partitions = Some(pipeline.splits.len());

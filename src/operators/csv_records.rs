@@ -157,12 +157,9 @@ impl<'r> CsvPartReader<'r> {
                     }
                 };
             }
-            let mut last = None;
             let fresh = &self.buffer[*scanned..];
-            self.options.syntax.scan(state, fresh, |end| {
-                last = Some(*scanned + end);
-                true
-            });
+            let last = self.options.syntax.last_end(state, fresh);
+            let last = last.map(|end| *scanned + end);
             *scanned = self.buffer.len();
             if last.is_some() {
                 return Ok(last);
@@ -318,7 +315,7 @@ impl<'r> CsvPartReader<'r> {
                     let text = bytes.get(start..end).unwrap_or_default();
                     let text = text.trim_ascii_end();
                     self.reading
-                        .reject(bad, &error, text)
+                        .reject(bad, &error, Some(text))
                         .map_err(PartUnread::Record)?;
                 }
             }

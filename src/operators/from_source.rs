@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-#[cfg(feature = "csv")]
 use crate::counter::{BadRecord, BadRecords};
 use crate::error::{BoxError, Error, ErrorContext, ErrorKind, Result};
 use crate::pipeline::{Data, Pipeline, Record, Ref};
@@ -208,20 +207,27 @@ impl<'t> Reading<'t> {
         self.is_stopped.get()
     }
 
-    /// Skips the current record, with its text.
-    #[cfg(feature = "csv")]
-    pub(crate) fn reject(
+    /// Skips the current record: `bad` takes it, with its place, the reason and its text, if that is known.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the job has more bad records than the [limit](BadRecords::limit), or if the quarantine cannot
+    /// be written. `read` should return it.
+    pub fn reject(
         &self,
         bad: &BadRecords,
         reason: &dyn std::fmt::Display,
-        text: &[u8],
+        text: Option<&[u8]>,
     ) -> Result<(), BoxError> {
-        Ok(bad.reject(self.task.bad_record(reason, Some(text)))?)
+        Ok(bad.reject(self.task.bad_record(reason, text))?)
     }
 
-    /// Skips the rest of a file.
-    #[cfg(feature = "csv")]
-    pub(crate) fn reject_file(
+    /// Skips the rest of a file or of a part of it, which cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`reject`](Self::reject).
+    pub fn reject_file(
         &self,
         bad: &BadRecords,
         path: &Path,
@@ -259,7 +265,8 @@ impl std::fmt::Debug for Reading<'_> {
     }
 }
 
-/// The pipeline of a source.
+/// The pipeline of a [`Source`], which [`Context::from_source`](crate::Context::from_source) returns. An extension trait can
+/// name it as the type of its bags.
 pub struct FromSource<S: Source> {
     pub(crate) source: Arc<S>,
     pub(crate) splits: Vec<S::Split>,

@@ -97,6 +97,28 @@ impl CsvSyntax {
         is_regular
     }
 
+    /// Reads `bytes` from `state` on. Returns the position after the last record that ends in them.
+    pub(crate) fn last_end(self, state: &mut CsvState, bytes: &[u8]) -> Option<usize> {
+        let mut rest = 0;
+        let mut last = None;
+        let is_outside = matches!(state, CsvState::Start | CsvState::Unquoted);
+        let has_quote = |quote| memchr::memchr(quote, bytes).is_some();
+        // Without quotes, each line end is the end of a record.
+        if is_outside
+            && !self.quote.is_some_and(has_quote)
+            && let Some(at) = memchr::memrchr(b'\n', bytes)
+        {
+            rest = at + 1;
+            last = Some(rest);
+            *state = CsvState::Start;
+        }
+        self.scan(state, &bytes[rest..], |end| {
+            last = Some(rest + end);
+            true
+        });
+        last
+    }
+
     /// Returns the state after `window`, which begins at the start of a record or anywhere.
     fn state_after(self, window: &[u8], is_start: bool) -> CsvState {
         let read = |mut state| {
@@ -173,6 +195,30 @@ mod tests {
         assert_eq!(ends("\"a\n"), [0; 0]);
         assert_eq!(ends("a\"b\nc\"\n"), [4, 7]);
         assert_eq!(ends("a\rb\n"), [2, 4]);
+    }
+
+    #[test]
+    fn the_last_end_is_that_of_a_scan() {
+        let alphabet = b"a,\"\n\r";
+        for number in 0..alphabet.len().pow(6) {
+            let digit = |n: usize| alphabet[number / alphabet.len().pow(n as u32) % alphabet.len()];
+            let text: Vec<u8> = (0..6).map(digit).collect();
+            for start in [
+                CsvState::Start,
+                CsvState::Unquoted,
+                CsvState::Quoted,
+                CsvState::Quote,
+            ] {
+                let (mut scanned, mut last) = (start, None);
+                SYNTAX.scan(&mut scanned, &text, |end| {
+                    last = Some(end);
+                    true
+                });
+                let mut state = start;
+                assert_eq!(SYNTAX.last_end(&mut state, &text), last, "{text:?}");
+                assert_eq!(state, scanned, "{text:?}");
+            }
+        }
     }
 
     #[test]

@@ -36,7 +36,6 @@ mod take_sample;
 mod top;
 mod try_fold;
 mod write;
-#[cfg(any(feature = "csv", feature = "json"))]
 mod write_format;
 mod write_text;
 
@@ -53,8 +52,8 @@ pub(crate) use top::Top;
 pub(crate) use try_fold::TryFold;
 pub use write::{Attempt, PartitionWriter, Sink};
 pub(crate) use write::{WriteAction, write_failed};
-#[cfg(any(feature = "csv", feature = "json"))]
-pub(crate) use write_format::{RecordFormat, WriteFormat};
+pub use write_format::RecordFormat;
+pub(crate) use write_format::WriteFormat;
 pub use write_text::WriteLine;
 pub(crate) use write_text::WriteText;
 

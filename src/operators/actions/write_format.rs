@@ -1,5 +1,6 @@
 //! Formats of records that are written one after another, to a file for each partition.
 
+use std::fmt;
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
@@ -9,28 +10,52 @@ use crate::error::{BoxError, Result};
 use crate::files::{FinishedFile, OutputFile, OutputWriter};
 use crate::pipeline::{Data, Record};
 
-/// A format of records of type `T`. Its fields are the options.
-pub(crate) trait RecordFormat<T: Record + ?Sized>: Data + Sync {
+/// A format that writes the records of each partition to a file, for [`FormatSink`](crate::FormatSink), which has an
+/// example.
+///
+/// Its fields are the options. serde sends them to worker processes. Errors of its methods are those of a
+/// [`PartitionWriter`].
+pub trait RecordFormat<T: Record + ?Sized>: Data + Sync {
     /// Writer of the records of a file.
     type Open;
 
     /// Begins a file.
-    fn open(&self, file: OutputFile) -> Self::Open;
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be written.
+    fn open(&self, file: OutputFile) -> Result<Self::Open, BoxError>;
 
-    /// Writes a record.
+    /// Writes a record. Records come in order.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the record has no form in this format, or if the file cannot be written.
     fn write(&self, open: &mut Self::Open, record: T::Peek<'_>) -> Result<(), BoxError>;
 
-    /// Completes the content of a file.
+    /// Completes the content of a file. Called only if all of its records have been written.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be written.
     fn finish(&self, open: Self::Open) -> Result<OutputFile, BoxError>;
 }
 
-/// Writes the records of each partition to a file.
+/// The writer of a [`FormatSink`](crate::FormatSink).
 #[derive(Serialize, Deserialize)]
 #[serde(bound(serialize = "F: Serialize", deserialize = "F: Deserialize<'de>"))]
-pub(crate) struct WriteFormat<T: ?Sized, F> {
+pub struct WriteFormat<T: ?Sized, F> {
     pub(crate) output: OutputWriter,
     pub(crate) format: F,
     pub(crate) records: PhantomData<fn(&T)>,
+}
+
+impl<T: ?Sized, F> fmt::Debug for WriteFormat<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteFormat")
+            .field("output", &self.output)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T: Record + ?Sized, F: RecordFormat<T>> PartitionWriter<T> for WriteFormat<T, F> {
@@ -40,7 +65,7 @@ impl<T: Record + ?Sized, F: RecordFormat<T>> PartitionWriter<T> for WriteFormat<
 
     fn open(&self, attempt: &Attempt) -> Result<(F::Open, u64), BoxError> {
         let file = self.output.create(attempt.partition(), attempt.name())?;
-        Ok((self.format.open(file), 0))
+        Ok((self.format.open(file)?, 0))
     }
 
     #[inline]
