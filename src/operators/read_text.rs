@@ -15,7 +15,7 @@ use crate::files::FileSystems;
 use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
 use crate::task::{
-    Flow, Partition, PartitionStream, SourcePosition, Task, pulls_for_threads,
+    Flow, Partition, PartitionStream, SourcePosition, Task, add_note, pulls_for_threads,
 };
 use crate::text::{
     Delimiter, Needle, Portion, Split, SplitReader, TextBlock, TextKind, TextOptions, TextPiece,
@@ -126,6 +126,9 @@ impl<T: ?Sized> ReadText<T> {
             let pulled = loop {
                 if let Some((path, pieces)) = &mut open {
                     if let Some(piece) = pieces.next_piece()? {
+                        if let Some(note) = pieces.take_note() {
+                            add_note(note);
+                        }
                         let input_bytes = pieces.count_input_bytes();
                         let path = Arc::clone(path);
                         break Pulled::Piece {
@@ -141,8 +144,7 @@ impl<T: ?Sized> ReadText<T> {
                     None => return Ok(None),
                     Some((_, Portion::Stream(split))) => {
                         let helpers = pulls_for_threads() - 1;
-                        let pieces =
-                            TextPieces::open(split, &self.options, PIECE_BYTES, helpers)?;
+                        let pieces = TextPieces::open(split, &self.options, PIECE_BYTES, helpers)?;
                         open = Some((Arc::clone(&split.path), pieces));
                         is_first = true;
                     }

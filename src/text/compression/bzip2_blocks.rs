@@ -7,7 +7,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use bzip2::{Decompress, Status};
 
-use super::ahead::{Slice, SliceEnd, UnitFormat};
+use super::ahead::{SliceEnd, UnitFormat, UnitSlice};
 use super::input::damaged;
 
 /// Length of the marks at which a block begins or a stream ends, and of a checksum, in bits.
@@ -48,7 +48,7 @@ impl UnitFormat for Bzip2Units {
         find_mark(bytes, from)
     }
 
-    fn decode(&self, slice: &Slice, text: &mut Vec<u8>) -> (SliceEnd, Vec<Mark>) {
+    fn decode(&self, slice: &UnitSlice, text: &mut Vec<u8>) -> (SliceEnd, Vec<Mark>) {
         let mut marks = Vec::new();
         let end = decode_units(slice, text, &mut marks);
         (end, marks)
@@ -71,7 +71,7 @@ impl UnitFormat for Bzip2Units {
 }
 
 /// Decodes blocks one after another.
-fn decode_units(slice: &Slice, text: &mut Vec<u8>, marks: &mut Vec<Mark>) -> SliceEnd {
+fn decode_units(slice: &UnitSlice, text: &mut Vec<u8>, marks: &mut Vec<Mark>) -> SliceEnd {
     let bytes = &slice.bytes[..];
     let mut at = slice.start;
     if slice.is_first {
@@ -142,7 +142,10 @@ fn stream_start(bytes: &[u8], at: usize) -> Option<usize> {
 
 /// Whether the rest of a file is a part of a stream's header. Any other bytes are ignored, as by bzip2(1).
 fn is_cut_header(rest: &[u8]) -> bool {
-    let header = rest.iter().zip(b"BZh").all(|(byte, expected)| byte == expected);
+    let header = rest
+        .iter()
+        .zip(b"BZh")
+        .all(|(byte, expected)| byte == expected);
     match rest {
         [] => false,
         [_, _, _, level, ..] => header && matches!(level, b'1'..=b'9'),
@@ -228,7 +231,8 @@ impl BitWriter {
         let all = self.rest << count | bits;
         let count = self.count + count;
         let aligned = all << (64 - count);
-        self.bytes.extend_from_slice(&aligned.to_be_bytes()[..count / 8]);
+        self.bytes
+            .extend_from_slice(&aligned.to_be_bytes()[..count / 8]);
         self.count = count % 8;
         self.rest = all & ((1 << self.count) - 1);
     }

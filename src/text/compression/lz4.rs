@@ -200,7 +200,10 @@ impl Frame {
 
     /// Checks what follows the last block.
     fn end(&self, input: &mut impl Read) -> io::Result<()> {
-        if self.text_bytes.is_some_and(|bytes| bytes != self.read_bytes) {
+        if self
+            .text_bytes
+            .is_some_and(|bytes| bytes != self.read_bytes)
+        {
             return Err(damaged("the length does not match"));
         }
         if let Some(checksum) = &self.checksum

@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::input::take;
-use super::units::{Units, read_at};
+use super::unit::{Units, read_at};
 use super::xz_block::read_number;
 use super::xz_check::CHECK_BYTES;
 
@@ -71,7 +71,9 @@ fn last_stream(file: &mut (impl Read + Seek), mut end: u64) -> io::Result<Option
         return Ok(None);
     };
     let blocks = read_index(file, index_at, index_bytes, CHECK_BYTES[usize::from(check)])?;
-    let data_bytes = blocks.iter().try_fold(0_u64, |sum, (bytes, _)| sum.checked_add(*bytes));
+    let data_bytes = blocks
+        .iter()
+        .try_fold(0_u64, |sum, (bytes, _)| sum.checked_add(*bytes));
     let start = data_bytes.and_then(|bytes| index_at.checked_sub(bytes)?.checked_sub(HEADER_BYTES));
     Ok(start.map(|start| XzStream {
         start,
