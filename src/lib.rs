@@ -344,8 +344,8 @@
 //! - **Not covered:** memory that your program allocates, that is, the state of closures, the `Vec` of a
 //!   [`collect`](Bag::collect), the accumulators of [`fold`](Bag::fold) and [`aggregate`](Bag::aggregate), and the
 //!   records buffered for [`iter`](Bag::iter). Nor memory that does not grow with the data: threads, file buffers, one
-//!   record per thread, and the window of each decoder in use (64 MiB for `xz -9`, 8 MiB for most zstd files, 128 MiB
-//!   at most). A process stays within its budget plus 64 MiB; the tests measure this.
+//!   record per thread, the window of each decoder in use (64 MiB for `xz -9`, 8 MiB for most zstd files, 128 MiB
+//!   at most), and the parts of a [compressed file](#compression) that are decoded ahead. A process stays within its budget plus 64 MiB; the tests measure this.
 //! - **Estimated:** values that own memory and are combined by key, such as a `String` or a `Vec`. The budget counts
 //!   their serialised length, at intervals; they may use more.
 //! - **Minimum:** a job with a shuffle needs 1 MiB per thread and fails with [`ErrorKind::BudgetTooSmall`] otherwise.
@@ -383,11 +383,34 @@
 //! | JSON lines | `Context::read_json`, `Bag::parse_json` | `Bag::write_json` | `json` |
 //! | records of a fixed length | [`Context::read_fixed_length`] | a [`Sink`] | |
 //! | anything else that is read as a whole | [`read_files`] | a [`Sink`] | |
+//! | the files in zip and tar archives | [`read_archives`] | | |
 //!
 //! The features are off by default. To enable both, write `holdall = { version = "0.1", features = ["csv", "json"] }`. All
-//! formats are read from and written to every [file system](#file-systems). Text, CSV, JSON and whole files may be
-//! compressed with gzip, zstd, bzip2 or xz. [`BadRecords`] skips what cannot be read, and
+//! formats are read from and written to every [file system](#file-systems). [`BadRecords`] skips what cannot be read, and
 //! [`with_line_numbers`](Bag::with_line_numbers) adds the place of each line.
+//!
+//! ## Compression
+//!
+//! Text, CSV, JSON and whole files may be compressed. The content of a file determines its format:
+//!
+//! | format | one large file of text is decoded by several threads | written by |
+//! | --- | --- | --- |
+//! | gzip | if it has several members, as those of `bgzip` have | [`Compression::Gzip`] |
+//! | zstd | if it has several frames, as those of `pzstd` have | [`Compression::Zstd`] |
+//! | lz4 | if it has several frames | [`Compression::Lz4`] |
+//! | bzip2 | yes, by its blocks | |
+//! | xz | if it has several blocks, as those of `xz -T0` have | |
+//! | snappy (the framing format) | no | |
+//!
+//! If headers or an index tell where the parts of a local file begin (BGZF, xz, and zstd with a seek table or with the
+//! length of each frame), the file is divided into partitions in advance, like a plain one. Otherwise, one task at a time
+//! reads the file, other threads decode its parts ahead, and the decoded text is divided into partitions. Parts up to
+//! 16 MiB, with up to 64 MiB of text, are then decoded in memory, one for each thread and one more. If a file has
+//! one part only, one thread decodes it while the others process its records. [`StageSummary::notes`] then states why.
+//! The records and their order are the same in all cases.
+//!
+//! [`TextWriter::compression`] and [`OutputOptions::compression`](files::OutputOptions::compression) compress outputs.
+//! With the feature `zstd-c`, the C library of zstd decodes and compresses, which is faster.
 //!
 //! # File systems
 //!
@@ -612,8 +635,10 @@
 //!
 //! | feature | adds | by the crate |
 //! | --- | --- | --- |
+//! | `encodings` | text that is not UTF-8: `TextReader::encoding` | `encoding_rs` |
 //! | `regex` | regular expressions on text: `matching`, `not_matching`, `find_matches` and `captures` | `regex` |
 //! | `unicode` | words of text by the rules of Unicode: `unicode_words` | `unicode-segmentation` |
+//! | `zstd-c` | the C library of zstd, instead of a decoder in Rust; needs a C compiler | `zstd-safe` |
 //!
 //! # Crate layout
 //!
@@ -685,10 +710,11 @@ mod task;
 mod text;
 
 pub use bag::{
-    Attempt, Bag, BagWith, BagWriter, FormatSink, Iter, PartialValue, PartitionWriter, PerKey,
-    Preview, RecordFormat, Sink, Sortable, StageEstimate, StagePreview, TextReader, TextWriter,
-    WriteLine, Written, empty, from_fn, from_iter, from_source, from_vec, from_vec_partitioned,
-    load, range, range_partitioned, read_files, read_text, union_all,
+    ArchiveMember, Attempt, Bag, BagWith, BagWriter, FormatSink, Iter, PartialValue,
+    PartitionWriter, PerKey, Preview, RecordFormat, Sink, Sortable, StageEstimate, StagePreview,
+    TextReader, TextWriter, WriteLine, Written, empty, from_fn, from_iter, from_source, from_vec,
+    from_vec_partitioned, load, range, range_partitioned, read_archives, read_files, read_text,
+    union_all,
 };
 #[cfg(feature = "csv")]
 pub use bag::{CsvReader, CsvWriter};
@@ -702,7 +728,7 @@ pub use delayed::{
 pub use error::{BoxError, Error, ErrorContext, ErrorKind, Result, SourceLocation};
 pub use events::{JobProgress, JobSummary, StageProgress, StageSummary};
 pub use executor::init;
-pub use files::IntoInputs;
+pub use files::{Compression, IntoInputs};
 pub use jobs::{AsCompleted, JobHandle, JobStatus, as_completed};
 pub use lineage::RecordOrder;
 pub use operators::cogroup::CoGroup;

@@ -1,8 +1,10 @@
 //! The public methods: transformations, which build the lineage, and actions, which run it.
 
 mod actions;
+mod archives;
 mod background;
 mod bad_records;
+mod by_key;
 mod cogroups;
 mod collections;
 #[cfg(feature = "csv")]
@@ -62,6 +64,7 @@ mod with_wide;
 
 #[cfg(feature = "csv")]
 pub use self::csv::{CsvReader, CsvWriter};
+pub use archives::{ArchiveMember, read_archives};
 pub use formats::{FormatSink, RecordFormat};
 pub use iter::Iter;
 pub use ordered::Sortable;

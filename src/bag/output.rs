@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::Bag;
-use crate::error::{BoxError, Result, caught};
-use crate::files::{FinishedFile, NewOutput, OutputOptions, attempt_name};
+use crate::error::{BoxError, Error, ErrorKind, Result, caught};
+use crate::files::{Compression, FinishedFile, NewOutput, OutputOptions, attempt_name};
 use crate::operators::actions::{WriteAction, WriteText, write_failed};
 use crate::pipeline::{Pipeline, Plain, Record};
 use crate::task::Site;
@@ -236,12 +236,23 @@ impl Written {
 /// assert_eq!(holdall::read_text(&path)?.collect()?, ["0", "1", "2"]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use = "a writer does nothing until it is given a bag"]
 pub struct TextWriter {
-    overwrite: bool,
-    /// Whether a power failure may destroy the output.
-    is_volatile: bool,
+    pub(super) output: OutputOptions,
+    /// First line of each file.
+    pub(super) header: Option<String>,
+    pub(super) is_single_file: bool,
+}
+
+impl Default for TextWriter {
+    fn default() -> Self {
+        Self {
+            output: OutputOptions::default().durable(true),
+            header: None,
+            is_single_file: false,
+        }
+    }
 }
 
 impl TextWriter {
@@ -280,7 +291,7 @@ impl TextWriter {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     pub fn overwrite(mut self, overwrite: bool) -> Self {
-        self.overwrite = overwrite;
+        self.output.overwrite = overwrite;
         self
     }
 
@@ -300,7 +311,100 @@ impl TextWriter {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     pub fn durable(mut self, durable: bool) -> Self {
-        self.is_volatile = !durable;
+        self.output.durable = durable;
+        self
+    }
+
+    /// Sets the compression of the files. Default: none.
+    ///
+    /// The names of the files end with the extension of the compression, except that of a [single
+    /// file](Self::single_file). Each task compresses its own file, and takes up to 4 MiB more memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::{Compression, TextWriter};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("numbers");
+    /// let writer = TextWriter::new().compression(Compression::Zstd);
+    /// let written = writer.write(&holdall::range_partitioned(0..100_000, 2), &path)?;
+    /// assert_eq!(written.files[1], path.join("part-00001.zst"));
+    /// assert!(written.bytes < 588_890 / 2); // the size of the text
+    /// assert_eq!(holdall::read_text(&path)?.count()?, 100_000);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.output.compression = Some(compression);
+        self
+    }
+
+    /// Sets whether the files are added to those of an existing output. Default: `false`.
+    ///
+    /// The numbers of the new files follow those of the existing ones, so the order of the names remains the order of the
+    /// records. All new files appear, or none. If nothing exists at the path, a new output is written.
+    ///
+    /// The existing files must have been written by `write_text` with the same compression; otherwise, the error is
+    /// [`NotAnOutput`](crate::ErrorKind::NotAnOutput). If two jobs append at the same time, one of them may fail with
+    /// [`OutputExists`](crate::ErrorKind::OutputExists).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("log");
+    /// let writer = holdall::TextWriter::new().append(true);
+    /// writer.write(&holdall::range_partitioned(0..2, 1), &path)?;
+    /// let written = writer.write(&holdall::range_partitioned(2..4, 1), &path)?;
+    /// assert_eq!(written.files, [path.join("part-00001")]);
+    /// assert_eq!(holdall::read_text(&path)?.collect()?, ["0", "1", "2", "3"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn append(mut self, append: bool) -> Self {
+        self.output.append = append;
+        self
+    }
+
+    /// Sets a line that is written at the start of each file. Default: none. It does not count as a record.
+    ///
+    /// [`TextReader::skip_header`](crate::TextReader::skip_header) reads such files.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("visits");
+    /// let visits = holdall::from_vec(vec!["ada,3", "grace,5"]);
+    /// let written = holdall::TextWriter::new().header("user,pages").write(&visits, &path)?;
+    /// assert_eq!(written.records, 2);
+    /// assert_eq!(std::fs::read_to_string(&written.files[1])?, "user,pages\ngrace,5\n");
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn header(mut self, header: impl Into<String>) -> Self {
+        self.header = Some(header.into());
+        self
+    }
+
+    /// Sets whether the records are written to one file at the path, instead of a directory of files. Default: `false`.
+    ///
+    /// The file appears with all of its content, or not at all. Lines are formatted on the threads of the job. The current
+    /// thread writes them, and compresses them if a [compression](Self::compression) is set. Memory is bounded as for
+    /// [`iter`](Bag::iter). With [`append`](Self::append), the error is
+    /// [`InvalidSetting`](crate::ErrorKind::InvalidSetting).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("numbers.txt");
+    /// let writer = holdall::TextWriter::new().single_file(true).header("n");
+    /// let written = writer.write(&holdall::range(0..3), &path)?;
+    /// assert_eq!(written.files, [path.clone()]);
+    /// assert_eq!(std::fs::read_to_string(&path)?, "n\n0\n1\n2\n");
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn single_file(mut self, single_file: bool) -> Self {
+        self.is_single_file = single_file;
         self
     }
 
@@ -330,20 +434,48 @@ impl TextWriter {
         P: Pipeline<Out = T>,
     {
         let path = path.as_ref();
-        let options = OutputOptions::default()
-            .overwrite(self.overwrite)
-            .durable(!self.is_volatile);
+        if self.is_single_file {
+            return self.write_file(bag, path);
+        }
         let sink = TextSink {
-            output: bag.context.begin_output(path, &options)?,
+            output: bag.context.begin_output(path, &self.output)?,
+            header: self.header.clone(),
             form: PhantomData,
         };
         bag.write(sink)
+    }
+
+    #[track_caller]
+    fn write_file<T, P, Form>(&self, bag: &Bag<T, P>, path: &Path) -> Result<Written>
+    where
+        T: WriteLine<Form> + ?Sized,
+        Form: 'static,
+        P: Pipeline<Out = T>,
+    {
+        if self.output.append {
+            return Err(Error::new(ErrorKind::InvalidSetting {
+                setting: "append",
+                value: "true".to_owned(),
+                expected: "`false` with `single_file`",
+            }));
+        }
+        let mut file = bag.context.create_file(path, &self.output)?;
+        if let Some(header) = &self.header {
+            writeln!(file, "{header}")?;
+        }
+        let written = bag.write_to(&mut file)?;
+        Ok(Written {
+            bytes: file.commit()?,
+            files: vec![path.to_owned()],
+            ..written
+        })
     }
 }
 
 /// A directory of text files. Dropping it deletes what has been written.
 struct TextSink<Form> {
     output: NewOutput,
+    header: Option<String>,
     form: PhantomData<fn() -> Form>,
 }
 
@@ -354,11 +486,16 @@ impl<T: WriteLine<Form> + ?Sized, Form: 'static> Sink<T> for TextSink<Form> {
     fn begin(&mut self, partitions: Option<usize>) -> Result<WriteText<Form>, BoxError> {
         Ok(WriteText {
             output: self.output.writer("", partitions)?,
+            header: self.header.clone(),
             form: PhantomData,
         })
     }
 
-    fn commit(self, parts: Vec<(FinishedFile, u64)>) -> Result<Written, BoxError> {
+    fn commit(mut self, mut parts: Vec<(FinishedFile, u64)>) -> Result<Written, BoxError> {
+        if parts.is_empty() && self.header.is_some() {
+            let writer: WriteText<Form> = Sink::<T>::begin(&mut self, Some(0))?;
+            parts.push((writer.create(0, &attempt_name())?.finish()?, 0));
+        }
         Ok(Written::commit(self.output, parts)?)
     }
 

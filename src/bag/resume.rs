@@ -18,7 +18,7 @@ use crate::operators::actions::{SaveParts, WriteAction};
 use crate::pipeline::{Pipeline, Storable};
 use crate::portable::{Portable, Saver};
 use crate::storage::file::{open, uninterrupted, write_error};
-use crate::storage::output::Output;
+use crate::storage::output::{Existing, Output};
 use crate::storage::saved::{MANIFEST, Manifest, SavedPart};
 use crate::storage::unfinished::UnfinishedOutput;
 use crate::task::Site;
@@ -57,13 +57,18 @@ impl Resumable<'_> {
         let key = key_of(bag, self.version, &manifest)?;
         manifest.run = Some(key.clone());
         let names: Vec<_> = (0..partitions)
-            .map(|partition| part_name(partition, manifest.digits))
+            .map(|partition| part_name(partition as u64, manifest.digits))
             .collect();
         if let Some(finished) = finished(local, &key) {
             UnfinishedOutput::remove_for(local);
             return Ok(written(path, &names, &finished.partitions));
         }
-        let output = Output::create(path, local, self.overwrite, self.is_durable)?;
+        let output = Output::create(
+            path,
+            local,
+            Existing::replaced_if(self.overwrite),
+            self.is_durable,
+        )?;
         let unfinished = UnfinishedOutput::open(local, &key);
         let unfinished = unfinished.map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {

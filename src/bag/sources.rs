@@ -295,15 +295,16 @@ impl Context {
     /// MiB. To change these rules, use a [`TextReader`].
     ///
     /// The content of a file, and not its name, determines whether it is plain or compressed. Files of gzip, zstd,
-    /// bzip2 and xz result in the same text as with these tools. All optional parts of the formats are supported:
-    /// several members, streams or frames, padding, and bytes after the last part if the tool ignores them. Text that
-    /// refers farther back than 128 MiB is not decoded. Files in other formats, and text in UTF-16 and UTF-32, cause
+    /// bzip2, xz, lz4 and snappy result in the same text as with these tools. All optional parts of the formats are
+    /// supported: several members, streams or frames, padding, and bytes after the last part if the tool ignores them.
+    /// Text that refers farther back than 128 MiB is not decoded, unless you raise the
+    /// [limit](TextReader::max_window_bytes). Files in other formats, and text in UTF-16 and UTF-32, cause
     /// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat), if their first 512 bytes identify the format.
     ///
     /// The call itself searches for the files and determines their sizes. An action reads them. Large plain files are
-    /// divided into several partitions, and small files share one, by sizes that depend only on the input. One thread
-    /// decodes a compressed file. If the file is large, other threads process its lines while it is decoded. The
-    /// records are in the order of the files and their lines.
+    /// divided into several partitions, and small files share one, by sizes that depend only on the input. So are large
+    /// compressed files that tell where their parts begin. Several threads decode and process the other ones; see
+    /// [compression](crate#compression). The records are in the order of the files and their lines.
     ///
     /// A file that is read in one partition is read to the end that it has at that time. So is a file that is read in
     /// several partitions, if it has only grown since the bag was created, as logs do. If such a file has changed in

@@ -795,6 +795,7 @@ fn written_files_get_their_names_when_they_are_whole() {
     let write = |output: &NewOutput| WriteAction {
         site: site(),
         writer: WriteText {
+            header: None,
             output: output.writer("", Some(2)).unwrap(),
             form: PhantomData,
         },

@@ -43,6 +43,7 @@ pub struct TextReader {
     options: TextOptions,
     max_line: Option<Result<ByteSize, String>>,
     partition: Option<Result<ByteSize, String>>,
+    max_window: Option<Result<ByteSize, String>>,
 }
 
 impl TextReader {
@@ -179,6 +180,70 @@ impl TextReader {
         self
     }
 
+    /// Sets the encoding of files that are not UTF-8, by its label in the Encoding Standard, such as `latin1`,
+    /// `windows-1251`, `utf-16` or `shift_jis`. Default: UTF-8. Needs the feature `encodings`.
+    ///
+    /// The text is converted to UTF-8 before it is divided into records. A byte order mark of UTF-8 or UTF-16 overrides
+    /// the label. Bytes that mean nothing in the encoding are treated like invalid UTF-8. Offsets, also those in errors, are
+    /// bytes of the converted text. One thread converts a file; if it is large, the others process its records in the
+    /// meantime.
+    ///
+    /// [`read_bytes`](Self::read_bytes) converts nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("names");
+    /// std::fs::write(&path, b"Andr\xe9\nZo\xeb\n")?;
+    /// let names = holdall::TextReader::new().encoding("latin1").read(&path)?;
+    /// assert_eq!(names.collect()?, ["Andr\u{e9}", "Zo\u{eb}"]);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    #[cfg(feature = "encodings")]
+    pub fn encoding(mut self, label: impl Into<String>) -> Self {
+        self.options.encoding = Some(label.into());
+        self
+    }
+
+    /// Sets the maximum distance that compressed text may refer back, in bytes. Default: 128 MiB, which suffices for all
+    /// presets of zstd and xz. Files that refer farther back, such as those of `zstd --long=31`, are an error.
+    ///
+    /// Each thread that decodes such a file takes as much memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("text");
+    /// std::fs::write(&path, "one\n")?; // or what `zstd --long=31` writes
+    /// let lines = holdall::TextReader::new().max_window_bytes("2GiB").read(&path)?;
+    /// assert_eq!(lines.count()?, 1);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn max_window_bytes(mut self, size: impl IntoByteSize) -> Self {
+        self.max_window = Some(size.into_byte_size());
+        self
+    }
+
+    /// Adds a dictionary of zstd: the content of a file that `zstd --train` has written. It is used for the files that
+    /// name its number.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let dictionary = std::fs::read("messages.dict")?;
+    /// let messages = holdall::TextReader::new().zstd_dictionary(dictionary).read("messages/*.zst")?;
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn zstd_dictionary(mut self, dictionary: impl Into<Vec<u8>>) -> Self {
+        self.options
+            .decoding
+            .zstd_dictionaries
+            .push(dictionary.into());
+        self
+    }
+
     /// Sets that `bad` takes what cannot be read, instead of an error that ends the job. Default: it is an error.
     ///
     /// - **A line that is not UTF-8** is skipped, unless [`invalid_utf8`](Self::invalid_utf8) replaces invalid bytes.
@@ -187,8 +252,8 @@ impl TextReader {
     ///   The lines before the damage remain. If a large file is read in several partitions, each that fails counts.
     ///
     /// An input that names no file, when the bag is created, remains an error, and so does a directory that cannot be
-    /// listed. Each compressed file is then read by one task, even if it is large. For pipes and devices, only lines that
-    /// are not UTF-8 are skipped.
+    /// listed. A compressed file is then read by one task, even if it is large, unless it can be [divided in
+    /// advance](crate#compression). For pipes and devices, only lines that are not UTF-8 are skipped.
     ///
     /// # Examples
     ///
@@ -267,6 +332,7 @@ impl TextReader {
         let mut options = self.options()?;
         options.check()?;
         options.is_text = false;
+        options.encoding = None;
         self.read_at(Site::new("read_bytes"), options, inputs)
     }
 
@@ -278,6 +344,9 @@ impl TextReader {
         }
         if let Some(size) = self.partition.clone() {
             options.split_bytes = Some(setting_bytes("partition_bytes", size)?.0);
+        }
+        if let Some(size) = self.max_window.clone() {
+            options.decoding.max_window_bytes = setting_bytes("max_window_bytes", size)?.0;
         }
         Ok(options)
     }

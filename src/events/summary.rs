@@ -82,6 +82,8 @@ pub struct StageSummary {
     pub skew: f64,
     /// Time from the start to the end of the stage.
     pub elapsed: Duration,
+    /// Notes on the input, such as a large compressed file that one thread had to decode, and why.
+    pub notes: Vec<String>,
 }
 
 impl fmt::Display for JobSummary {
@@ -113,6 +115,7 @@ impl fmt::Display for StageSummary {
             format_bytes(self.shuffled_bytes),
             format_bytes(self.spilled_bytes),
             format_bytes(self.peak_memory_bytes as u64),
-        )
+        )?;
+        self.notes.iter().try_for_each(|note| write!(f, "; {note}"))
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::encoder::{Compression, FileEncoder};
 use super::output::{PendingFile, Token};
 use crate::error::{Error, Result};
 use crate::storage::file::{Uninterrupted, write_error};
@@ -26,31 +27,64 @@ pub(crate) fn attempt_name() -> String {
 
 /// A file that is being written. Dropping it discards it.
 #[derive(Debug)]
-pub(super) struct BufferedFile(pub(super) BufWriter<CountedFile>);
+pub(super) struct BufferedFile {
+    file: BufWriter<CountedFile>,
+    encoder: Option<FileEncoder>,
+}
 
 /// A file that counts the bytes that are written to it.
-pub(super) struct CountedFile {
+struct CountedFile {
     file: Box<dyn PendingFile>,
     path: PathBuf,
     bytes: u64,
 }
 
 impl BufferedFile {
-    pub(super) fn new(file: Box<dyn PendingFile>, path: PathBuf) -> Self {
+    pub(super) fn new(
+        file: Box<dyn PendingFile>,
+        path: PathBuf,
+        compression: Option<Compression>,
+    ) -> Self {
         let file = CountedFile {
             file,
             path,
             bytes: 0,
         };
-        Self(BufWriter::with_capacity(BUFFER_BYTES, file))
+        Self {
+            file: BufWriter::with_capacity(BUFFER_BYTES, file),
+            encoder: compression.map(FileEncoder::new),
+        }
     }
 
     /// Completes the file. Returns its size, and what its output needs to make it visible.
-    pub(super) fn finish(self) -> Result<(u64, Token)> {
-        let flushed = self.0.into_inner().map_err(IntoInnerError::into_error);
+    pub(super) fn finish(mut self) -> Result<(u64, Token)> {
+        if let Some(encoder) = &mut self.encoder {
+            encoder.finish(&mut self.file)?;
+        }
+        let flushed = self.file.into_inner().map_err(IntoInnerError::into_error);
         let CountedFile { file, path, bytes } = flushed?;
         let token = file.finish().map_err(|error| failed("write", &path, error));
         Ok((bytes, token?))
+    }
+}
+
+impl Write for BufferedFile {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.encoder {
+            None => self.file.write_all(bytes),
+            Some(encoder) => encoder.write(bytes, &mut self.file),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

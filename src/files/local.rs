@@ -13,7 +13,7 @@ use super::file_system::FileSystem;
 use super::output::{OutputOptions, PendingFile, PendingOutput, Token};
 use crate::error::{Result, plain};
 use crate::storage::file::{self, Uninterrupted, is_missing};
-use crate::storage::output::{Output, SingleFile};
+use crate::storage::output::{Existing, Output, SingleFile, files_below};
 
 /// The local file system, with absolute or relative paths that are UTF-8.
 ///
@@ -93,10 +93,21 @@ impl FileSystem for LocalFiles {
         let path = output.attempts.join(attempt);
         let file = File::create(&path);
         let file = file.map_err(|source| file::write_error("create", &path, 0, source))?;
+        let named = output.parts.join(name);
+        if let Some((directory, _)) = name.rsplit_once('/') {
+            let directory = output.parts.join(directory);
+            match fs::create_dir(&directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(file::write_error("create", &directory, 0, error).into());
+                }
+                _ => {}
+            }
+        }
         Ok(Box::new(LocalFile {
             file,
             path,
-            named: output.parts.join(name),
+            name: name.to_owned(),
+            named,
             is_durable: output.is_durable,
         }))
     }
@@ -112,7 +123,11 @@ pub(super) fn begin(
     local: &Path,
     options: &OutputOptions,
 ) -> Result<Box<dyn PendingOutput>> {
-    let output = Output::create(path, local, options.overwrite, options.durable)?;
+    let existing = match options.append {
+        true => Existing::Kept,
+        false => Existing::replaced_if(options.overwrite),
+    };
+    let output = Output::create(path, local, existing, options.durable)?;
     Ok(Box::new(output))
 }
 
@@ -126,6 +141,7 @@ pub(super) fn begin_file(
     let file = LocalFile {
         file: output.open()?,
         path: output.unfinished(),
+        name: String::new(),
         named: output.finished(),
         is_durable: options.durable,
     };
@@ -180,14 +196,14 @@ impl PendingOutput for Output {
     fn commit(self: Box<Self>, files: Vec<Token>) -> io::Result<()> {
         let names = files.iter().map(Token::get);
         let names: HashSet<String> = names.collect::<io::Result<_>>()?;
-        for entry in fs::read_dir(self.parts())? {
-            let entry = entry?;
-            if !entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| names.contains(name))
-            {
-                fs::remove_file(entry.path())?;
+        for name in files_below(&self.parts())? {
+            if !name.to_str().is_some_and(|name| names.contains(name)) {
+                let path = self.parts().join(&name);
+                fs::remove_file(&path)?;
+                if let Some(directory) = path.parent().filter(|_| name.iter().count() > 1) {
+                    // Fails unless it is empty.
+                    let _ = fs::remove_dir(directory);
+                }
             }
         }
         Ok(self.finish()?)
@@ -198,6 +214,8 @@ impl PendingOutput for Output {
 struct LocalFile {
     file: File,
     path: PathBuf,
+    /// Name in the output. There may be a directory before it.
+    name: String,
     named: PathBuf,
     is_durable: bool,
 }
@@ -220,7 +238,6 @@ impl PendingFile for LocalFile {
         }
         fs::rename(&self.path, &self.named)
             .map_err(|source| file::write_error("create", &self.named, 0, source))?;
-        let name = self.named.file_name().unwrap_or_default();
-        Token::new(&name.to_string_lossy())
+        Token::new(&self.name)
     }
 }

@@ -87,8 +87,10 @@
 //! cache, implement serde for the settings alone, by `#[serde(from = "…", into = "…")]`.
 
 mod any;
+pub(crate) mod archive;
 mod buffered_file;
 mod directory;
+mod encoder;
 mod failure;
 mod file;
 mod file_reader;
@@ -113,6 +115,7 @@ mod walk;
 pub(crate) use any::AnyFileSystem;
 pub(crate) use buffered_file::attempt_name;
 pub(crate) use directory::InputDirectory;
+pub use encoder::Compression;
 pub(crate) use failure::{ReadFailure, changed, read_error};
 pub use file::{FileInfo, OpenedFile};
 pub(crate) use file_reader::FileReader;

@@ -36,7 +36,7 @@ impl NewFile {
             let (pending, file) = local::begin_file(path, check_local(path)?, options)?;
             return Ok(Self {
                 path: path.to_owned(),
-                content: BufferedFile::new(file, path.to_owned()),
+                content: BufferedFile::new(file, path.to_owned(), options.compression),
                 pending,
             });
         };
@@ -59,7 +59,7 @@ impl NewFile {
         let file = file.map_err(|error| failed("create", path, error))?;
         Ok(Self {
             path: path.to_owned(),
-            content: BufferedFile::new(file, path.to_owned()),
+            content: BufferedFile::new(file, path.to_owned(), options.compression),
             pending,
         })
     }
@@ -86,16 +86,16 @@ impl NewFile {
 impl Write for NewFile {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.content.0.write(bytes)
+        self.content.write(bytes)
     }
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.content.0.write_all(bytes)
+        self.content.write_all(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.content.0.flush()
+        self.content.flush()
     }
 }
 

@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::any::AnyFileSystem;
 use super::buffered_file::{BufferedFile, failed};
+use super::encoder::Compression;
 use super::file_systems::FileSystems;
 use super::local::{self, LocalFiles};
 use super::output::{OutputOptions, PendingOutput, Token};
 use super::path::check_local;
 use super::retry::retry;
 use crate::error::{Error, ErrorKind, Result, plain};
-use crate::storage::output::{find_other, is_extension};
+use crate::storage::output::{MANIFEST, find_other, is_extension, part_names};
 
 /// An output that has been begun, on the file system of its path: a directory of files, which appears whole or not at
 /// all. Dropping it aborts it.
@@ -86,6 +87,9 @@ pub struct NewOutput {
     pending: Box<dyn PendingOutput>,
     /// Files that the output replaces. The local file system replaces them itself.
     replaced: Vec<OldFile>,
+    /// Name of the last file of the output to which files are added.
+    last: Option<String>,
+    compression: Option<Compression>,
 }
 
 /// A file that was at the path before.
@@ -107,6 +111,9 @@ pub struct OutputWriter {
     extension: String,
     /// Number of digits in the names of the files.
     digits: usize,
+    /// Number of the first file.
+    first: u64,
+    compression: Option<Compression>,
 }
 
 impl NewOutput {
@@ -121,34 +128,53 @@ impl NewOutput {
         options: &OutputOptions,
     ) -> Result<Self> {
         let Some((file_system, rest)) = file_systems.find(path)? else {
+            let local = check_local(path)?;
+            let pending = local::begin(path, local, options)?;
+            let names = match options.append {
+                true => part_names(local).map_err(|error| Error::io("read", path, error))?,
+                false => Vec::new(),
+            };
             return Ok(Self {
                 path: path.to_owned(),
                 file_system: AnyFileSystem::new(LocalFiles),
-                pending: local::begin(path, check_local(path)?, options)?,
+                pending,
                 replaced: Vec::new(),
+                last: last_part(path, &names)?,
+                compression: options.compression,
             });
         };
         let rest = rest.trim_end_matches('/');
-        let replaced = find_replaced(file_system, rest, path, options.overwrite)?;
+        let may_exist = options.overwrite || options.append;
+        let mut replaced = find_replaced(file_system, rest, path, may_exist)?;
+        let mut last = None;
+        if options.append {
+            let names = replaced
+                .drain(..)
+                .map(|old| old.name.ok_or_else(|| output_exists(path)));
+            last = last_part(path, &names.collect::<Result<Vec<_>>>()?)?;
+        }
         let pending = file_system.get().begin(rest, options);
         Ok(Self {
             path: path.to_owned(),
             file_system: file_system.clone(),
             pending: pending.map_err(|error| not_created(path, error))?,
             replaced,
+            last,
+            compression: options.compression,
         })
     }
 
     /// Returns what tasks need to create files.
     ///
-    /// The files are named `part-00000`, `part-00001` and so on, followed by a `.` and `extension`, if that is not empty.
-    /// The order of the names is that of the partitions. Names have ten digits if there are more than 100,000
+    /// The files are named `part-00000`, `part-00001` and so on, followed by a `.` and `extension`, if that is not empty,
+    /// and by the extension of the compression, such as `.gz`. If files are added to an output, the numbers follow those of
+    /// its files. The order of the names is that of the partitions. Names have ten digits if there are more than 100,000
     /// `partitions`, or if their number is unknown.
     ///
     /// # Errors
     ///
-    /// Returns an error if the output cannot be serialised, or if `extension` has other characters than letters, digits
-    /// and single `.` between them.
+    /// Returns an error if the output cannot be serialised, if `extension` has other characters than letters, digits
+    /// and single `.` between them, or if files with another extension exist in the output to which files are added.
     pub fn writer(&self, extension: &str, partitions: Option<usize>) -> Result<OutputWriter> {
         if !is_extension(extension) && !extension.is_empty() {
             return Err(Error::new(ErrorKind::InvalidSetting {
@@ -157,13 +183,37 @@ impl NewOutput {
                 expected: "letters and digits, such as `csv` or `csv.gz`",
             }));
         }
+        let compressed = self.compression.map(Compression::extension);
+        let words = [extension, compressed.unwrap_or_default()];
+        let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        let extension = words.join(".");
+        let (digits, first) = match &self.last {
+            None => (part_digits(partitions), 0),
+            Some(last) => {
+                let (number, its) = number_of(last).unwrap_or_default();
+                if its != extension {
+                    return Err(Error::new(ErrorKind::NotAnOutput {
+                        path: self.path.clone(),
+                        found: self.path.join(last),
+                    }));
+                }
+                (
+                    number.len(),
+                    number
+                        .parse()
+                        .map_or(u64::MAX, |n: u64| n.saturating_add(1)),
+                )
+            }
+        };
         let token = self.pending.token();
         Ok(OutputWriter {
             path: self.path.clone(),
             file_system: self.file_system.clone(),
             token: token.map_err(|error| failed("create", &self.path, error))?,
-            extension: extension.to_owned(),
-            digits: part_digits(partitions),
+            extension,
+            digits,
+            first,
+            compression: self.compression,
         })
     }
 
@@ -220,7 +270,7 @@ impl fmt::Debug for NewOutput {
 }
 
 /// Returns the name of the file of a partition.
-pub(crate) fn part_name(partition: usize, digits: usize) -> String {
+pub(crate) fn part_name(partition: u64, digits: usize) -> String {
     format!("part-{partition:0digits$}")
 }
 
@@ -231,6 +281,29 @@ pub(crate) fn part_digits(partitions: Option<usize>) -> usize {
         Some(partitions) if partitions <= 100_000 => 5,
         _ => 10,
     }
+}
+
+/// Returns the last of the `names` in an output at `path` to which files are added.
+fn last_part(path: &Path, names: &[String]) -> Result<Option<String>> {
+    let other = find_other(names.iter().map(String::as_str));
+    if let Some(name) = other.or_else(|| {
+        names
+            .iter()
+            .map(String::as_str)
+            .find(|name| *name == MANIFEST)
+    }) {
+        return Err(Error::new(ErrorKind::NotAnOutput {
+            path: path.to_owned(),
+            found: path.join(name),
+        }));
+    }
+    Ok(names.iter().max().cloned())
+}
+
+/// Returns the digits and the extension in the name of a part.
+fn number_of(name: &str) -> Option<(&str, &str)> {
+    let rest = name.strip_prefix("part-")?;
+    Some(rest.split_once('.').unwrap_or((rest, "")))
 }
 
 /// Returns the files at `directory`, which errors call `path`, and below it.
@@ -283,12 +356,33 @@ impl OutputWriter {
     ///
     /// Returns an error if the file system fails.
     pub fn create(&self, partition: usize, attempt: &str) -> Result<OutputFile> {
-        let mut name = part_name(partition, self.digits);
+        self.create_named(self.name_of(partition)?, attempt)
+    }
+
+    fn name_of(&self, partition: usize) -> Result<String> {
+        let number = self.first.saturating_add(partition as u64);
+        let mut name = part_name(number, self.digits);
+        if self.first > 0 && name.len() > part_name(0, self.digits).len() {
+            // The order of the names would not be that of the partitions.
+            let reason = "the output to which it is added has too few digits in its names";
+            let reason = io::Error::new(io::ErrorKind::InvalidInput, reason);
+            return Err(Error::io("create", &self.path.join(name), reason));
+        }
         if !self.extension.is_empty() {
             name.push('.');
             name.push_str(&self.extension);
         }
-        self.create_named(name, attempt)
+        Ok(name)
+    }
+
+    /// Like [`create`](Self::create), in a directory of the output.
+    pub(crate) fn create_in(
+        &self,
+        directory: &str,
+        partition: usize,
+        attempt: &str,
+    ) -> Result<OutputFile> {
+        self.create_named(format!("{directory}/{}", self.name_of(partition)?), attempt)
     }
 
     /// Creates a file with another name.
@@ -298,7 +392,7 @@ impl OutputWriter {
         let file = file.map_err(|error| failed("create", &path, error))?;
         Ok(OutputFile {
             name,
-            content: BufferedFile::new(file, path),
+            content: BufferedFile::new(file, path, self.compression),
         })
     }
 }
@@ -337,16 +431,16 @@ impl OutputFile {
 impl Write for OutputFile {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.content.0.write(bytes)
+        self.content.write(bytes)
     }
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.content.0.write_all(bytes)
+        self.content.write_all(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.content.0.flush()
+        self.content.flush()
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+use super::encoder::Compression;
 use crate::storage::codec;
 
 /// Options of an output.
@@ -14,6 +15,10 @@ pub struct OutputOptions {
     pub overwrite: bool,
     /// Whether the output must survive a power failure once it is committed.
     pub durable: bool,
+    /// Whether the files are added to those of an existing output.
+    pub append: bool,
+    /// Compression of the files, which holdall applies before a file system receives them.
+    pub compression: Option<Compression>,
 }
 
 impl OutputOptions {
@@ -37,6 +42,23 @@ impl OutputOptions {
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
+        self
+    }
+
+    /// Sets whether the files are added to those of an existing output. Default: `false`.
+    ///
+    /// Their numbers follow those of the existing files, which must have the same extension. All new files appear, or
+    /// none.
+    #[must_use]
+    pub fn append(mut self, append: bool) -> Self {
+        self.append = append;
+        self
+    }
+
+    /// Sets the compression of the files. Default: `None`.
+    #[must_use]
+    pub fn compression(mut self, compression: impl Into<Option<Compression>>) -> Self {
+        self.compression = compression.into();
         self
     }
 }

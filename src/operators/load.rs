@@ -123,7 +123,7 @@ pub(crate) fn open_saved<T: Storable + ?Sized>(
     }
     let mut splits = Vec::with_capacity(manifest.partitions.len());
     for (partition, part) in manifest.partitions.iter().enumerate() {
-        let name = part_name(partition, manifest.digits);
+        let name = part_name(partition as u64, manifest.digits);
         let Some(file) = files.remove(&name) else {
             return Err(invalid(
                 &directory.path_of(&name),

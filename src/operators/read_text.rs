@@ -14,7 +14,9 @@ use crate::error::{Result, plain};
 use crate::files::FileSystems;
 use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
-use crate::task::{Flow, Partition, PartitionStream, SourcePosition, Task, pulls_for_threads};
+use crate::task::{
+    Flow, Partition, PartitionStream, SourcePosition, Task, add_note, pulls_for_threads,
+};
 use crate::text::{
     Delimiter, Needle, Portion, Split, SplitReader, TextBlock, TextKind, TextOptions, TextPiece,
     TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match, for_each_text,
@@ -124,6 +126,9 @@ impl<T: ?Sized> ReadText<T> {
             let pulled = loop {
                 if let Some((path, pieces)) = &mut open {
                     if let Some(piece) = pieces.next_piece()? {
+                        if let Some(note) = pieces.take_note() {
+                            add_note(note);
+                        }
                         let input_bytes = pieces.count_input_bytes();
                         let path = Arc::clone(path);
                         break Pulled::Piece {

@@ -19,6 +19,7 @@ use crate::plan::{self, MapStagePlan};
 use crate::portable::Saver;
 use crate::task::{
     Flow, JobState, MapOutput, PartitionStream, Resources, StageCode, Task, in_task, pulling_for,
+    take_notes,
 };
 
 /// A stage as a remote executor runs it.
@@ -316,6 +317,7 @@ impl Driver for StageSource<'_> {
             Some(partition) => Ok(Some((partition.index, partition.to_bytes()?))),
             None => Ok(None),
         });
+        self.resources.progress.add_notes(take_notes());
         pulled.map_err(|error: Error| error.of_stage(self.number))
     }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use super::queue::{Claim, PartitionQueue};
 use crate::error::{Error, ErrorContext, ErrorKind, Result, caught};
 use crate::events::{self, Event, JobEvents, TaskRunner};
-use crate::task::{JobState, Partition, StageCode, StageWorker, Task, ThreadTally, in_task};
+use crate::task::{
+    JobState, Partition, StageCode, StageWorker, Task, ThreadTally, in_task, take_notes,
+};
 use crate::text::SplitReader;
 
 /// Maximum number of attempts at a task or stage whose input is damaged.
@@ -280,6 +282,7 @@ impl<'s, 'q> StageRun<'s, 'q> {
             return Ok(None);
         }
         let claimed = self.queue.claim(limit, self.has_other_work);
+        self.job.progress().add_notes(take_notes());
         claimed.map_err(|error| self.failed(error))
     }
 }

@@ -41,6 +41,7 @@ impl Watch {
                 1.0
             },
             elapsed: self.start.elapsed(),
+            notes: progress.notes(),
         }
     }
 }

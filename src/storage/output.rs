@@ -5,7 +5,7 @@
 //!  ├─ .holdall-<process>-<time>-<n>-<check>/   unfinished: see `owned`
 //!  │  ├─ lock
 //!  │  ├─ <process>-<n>                         parts that tasks are writing
-//!  │  ├─ out/part-00000 …                      parts that are complete
+//!  │  ├─ out/part-00000 …                      parts that are complete, perhaps each in a directory of a key
 //!  │  ├─ new/part-00000 …                      the same, once all are complete and durable
 //!  │  ├─ old/part-00000 …                      files that are replaced one by one
 //!  │  └─ commit                                marker of a move in progress, with its target
@@ -36,7 +36,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use commit::{MANIFEST, find_other, is_extension};
-use commit::{NEW, OLD, is_part, parts_in};
+use commit::{NEW, OLD, entries_in, is_part, parts_in};
 pub(crate) use single::SingleFile;
 
 use super::directory::{self, Directory, FileKind};
@@ -60,6 +60,7 @@ static KIND: Kind = Kind {
     },
     directories: &[OUT, NEW, OLD],
     has_inner_file: is_part,
+    has_nested: true,
     recover: commit::recover,
 };
 
@@ -70,9 +71,27 @@ pub(crate) struct Output {
     path: PathBuf,
     /// The same path, made absolute and with links resolved.
     target: PathBuf,
-    overwrite: bool,
+    existing: Existing,
     is_durable: bool,
     unfinished: OwnedDirectory,
+}
+
+/// Treatment of an output that exists at the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    Refused,
+    Replaced,
+    /// Parts with other names are added to it.
+    Kept,
+}
+
+impl Existing {
+    pub(crate) fn replaced_if(overwrite: bool) -> Self {
+        match overwrite {
+            true => Self::Replaced,
+            false => Self::Refused,
+        }
+    }
 }
 
 /// Strategy for moving an output to its path.
@@ -86,14 +105,14 @@ enum Destination {
 }
 
 impl Output {
-    /// Begins an output at `local`, which errors call `path`. If `overwrite` is `true`, an output may already exist there. If `is_durable` is
-    /// `true`, the output is on disk when it is finished.
+    /// Begins an output at `local`, which errors call `path`. If `is_durable` is `true`, the output is on disk when it is
+    /// finished.
     ///
     /// Deletes the unfinished outputs that dead processes have left at the path and next to it.
     pub(crate) fn create(
         path: &Path,
         local: &Path,
-        overwrite: bool,
+        existing: Existing,
         is_durable: bool,
     ) -> Result<Self> {
         let failed = |source| file::write_error("create", path, 0, source);
@@ -103,7 +122,7 @@ impl Output {
         owned::sweep(&KIND, &target);
         let within = || OwnedDirectory::create(&KIND, &target, Vec::new());
         let beside = || OwnedDirectory::create(&KIND, parent, make_all(parent)?);
-        let unfinished = match Destination::find(path, &target, overwrite)? {
+        let unfinished = match Destination::find(path, &target, existing)? {
             Destination::Within => within(),
             Destination::Free => beside(),
             Destination::Replaced => match beside() {
@@ -115,7 +134,7 @@ impl Output {
         Ok(Self {
             path: path.to_owned(),
             target,
-            overwrite,
+            existing,
             is_durable,
             unfinished,
         })
@@ -143,7 +162,7 @@ impl Output {
         let renamed = fs::rename(self.parts(), &new).and_then(|()| self.sync_parts(&new));
         renamed.map_err(|source| self.failed(source))?;
         let finished = self.unfinished.uninterrupted(|| {
-            match Destination::find(&self.path, &self.target, self.overwrite)? {
+            match Destination::find(&self.path, &self.target, self.existing)? {
                 Destination::Free => self.put(&new),
                 Destination::Replaced => self.replace(&new),
                 Destination::Within => self.move_in(&new),
@@ -155,9 +174,15 @@ impl Output {
     /// If the output is durable, waits until its parts and their names are on disk.
     fn sync_parts(&self, new: &Path) -> io::Result<()> {
         if self.is_durable {
-            for name in parts_in(new)? {
+            for name in files_below(new)? {
                 faults::point()?;
                 File::open(new.join(name))?.sync_data()?;
+            }
+            for name in entries_in(new)? {
+                let path = new.join(name);
+                if path.is_dir() {
+                    self.sync(&path)?;
+                }
             }
         }
         self.sync(new)
@@ -230,7 +255,7 @@ impl Output {
             (self.target.clone(), old),
             (new.to_owned(), self.target.clone()),
         ];
-        let parts = parts_in(new).map_err(|source| self.failed(source))?.len();
+        let parts = entries_in(new).map_err(|source| self.failed(source))?.len();
         self.do_moves(parts, moves.into(), self.target.parent().unwrap_or(new))
     }
 
@@ -238,12 +263,12 @@ impl Output {
     fn move_in(&self, new: &Path) -> Result<()> {
         let old = self.unfinished.path().join(OLD);
         let listed = fs::create_dir(&old).and_then(|()| {
-            let replaced = if self.overwrite {
+            let replaced = if self.existing == Existing::Replaced {
                 parts_in(&self.target)?
             } else {
                 Vec::new()
             };
-            Ok((replaced, parts_in(new)?))
+            Ok((replaced, entries_in(new)?))
         });
         let (replaced, parts) = listed.map_err(|source| self.failed(source))?;
         let out = replaced
@@ -286,7 +311,7 @@ impl Output {
 
 impl Destination {
     /// Determines the destination from the content of `target`, which errors call `path`.
-    fn find(path: &Path, target: &Path, overwrite: bool) -> Result<Self> {
+    fn find(path: &Path, target: &Path, existing: Existing) -> Result<Self> {
         let exists = || {
             let path = path.to_owned();
             Err(Error::new(ErrorKind::OutputExists { path }))
@@ -299,7 +324,7 @@ impl Destination {
             },
         };
         if !found.is_dir() {
-            return if overwrite {
+            return if existing == Existing::Replaced {
                 Ok(Self::Replaced)
             } else {
                 exists()
@@ -307,22 +332,50 @@ impl Destination {
         }
         let entries = match Directory::open(target).and_then(|target| target.entries()) {
             Ok(entries) => entries,
-            Err(_) if !overwrite => return exists(),
+            Err(_) if existing == Existing::Refused => return exists(),
             Err(error) => return Err(Error::io("read", path, error)),
         };
         let staying = entries.iter().filter(|entry| stays(entry)).count();
         if staying == entries.len() {
             return Ok(Self::Within);
         }
-        if !overwrite {
+        if existing == Existing::Refused {
             return exists();
         }
         check_parts(entries.iter().filter(|entry| !stays(entry)), path)?;
-        if staying > 0 || directory::is_mount_point(target) {
+        if existing == Existing::Kept || staying > 0 || directory::is_mount_point(target) {
             Ok(Self::Within)
         } else {
             Ok(Self::Replaced)
         }
+    }
+}
+
+/// Returns the files in a directory of parts and in its directories, as relative paths.
+pub(crate) fn files_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for name in entries_in(directory)? {
+        let path = directory.join(&name);
+        match fs::symlink_metadata(&path)?.is_dir() {
+            true => files.extend(
+                parts_in(&path)?
+                    .iter()
+                    .map(|file| Path::new(&name).join(file)),
+            ),
+            false => files.push(name.into()),
+        }
+    }
+    Ok(files)
+}
+
+/// Returns the names of the parts in a directory. There are none if it does not exist.
+pub(crate) fn part_names(directory: &Path) -> io::Result<Vec<String>> {
+    match parts_in(directory) {
+        Err(error) if file::is_missing(&error) => Ok(Vec::new()),
+        names => Ok(names?
+            .into_iter()
+            .filter_map(|name| name.into_string().ok())
+            .collect()),
     }
 }
 

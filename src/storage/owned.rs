@@ -52,6 +52,8 @@ pub(super) struct Kind {
     pub(super) directories: &'static [&'static str],
     /// Returns whether a subdirectory may contain a file with this name.
     pub(super) has_inner_file: fn(&str) -> bool,
+    /// Whether a subdirectory may contain directories of such files.
+    pub(super) has_nested: bool,
     /// Completes unfinished work in the directory at the path. Returns whether the directory may then be removed.
     pub(super) recover: fn(&Path) -> bool,
 }
@@ -250,12 +252,24 @@ impl Held {
 
     fn remove_inner(&self, name: &OsStr) -> io::Result<()> {
         self.in_inner(name, |inner| {
-            for name in self.inner_files(inner)?.into_iter().flatten() {
-                or_gone(inner.remove_file(&name))?;
+            for (name, kind) in self.inner_entries(inner)?.into_iter().flatten() {
+                or_gone(match kind {
+                    FileKind::Directory => self.remove_nested(inner, &name),
+                    FileKind::File | FileKind::Other => inner.remove_file(&name),
+                })?;
             }
             Ok(())
         })?;
         or_gone(self.directory.remove_directory(name))
+    }
+
+    /// Removes a directory of files in a subdirectory.
+    fn remove_nested(&self, inner: &Directory, name: &OsStr) -> io::Result<()> {
+        let nested = inner.open_in(name)?;
+        for name in self.nested_files(&nested)?.into_iter().flatten() {
+            or_gone(nested.remove_file(&name))?;
+        }
+        inner.remove_directory(name)
     }
 
     /// Performs an operation on a subdirectory.
@@ -278,7 +292,7 @@ impl Held {
             let name = name.to_str().unwrap_or_default();
             let is_own = match kind {
                 FileKind::Directory => {
-                    let files = || self.in_inner(name.as_ref(), |inner| self.inner_files(inner));
+                    let files = || self.in_inner(name.as_ref(), |inner| self.inner_entries(inner));
                     self.kind.directories.contains(&name) && files()?.is_some()
                 }
                 FileKind::File if name == LOCK_NAME => true,
@@ -291,9 +305,27 @@ impl Held {
         Ok(Some(entries))
     }
 
-    /// Returns the files of a subdirectory, or `None` if one of them was not created by holdall.
-    fn inner_files(&self, inner: &Directory) -> io::Result<Option<Vec<OsString>>> {
-        let files = inner.entries()?.into_iter().map(|(name, kind)| {
+    /// Returns the entries of a subdirectory, or `None` if one of them was not created by holdall.
+    fn inner_entries(&self, inner: &Directory) -> io::Result<Option<Vec<(OsString, FileKind)>>> {
+        let entries = inner.entries()?;
+        for (name, kind) in &entries {
+            let is_own = match kind {
+                FileKind::File => name.to_str().is_some_and(self.kind.has_inner_file),
+                FileKind::Directory if self.kind.has_nested => {
+                    self.nested_files(&inner.open_in(name)?)?.is_some()
+                }
+                FileKind::Directory | FileKind::Other => false,
+            };
+            if !is_own {
+                return Ok(None);
+            }
+        }
+        Ok(Some(entries))
+    }
+
+    /// Returns the files of a directory in a subdirectory, or `None` if one of them was not created by holdall.
+    fn nested_files(&self, nested: &Directory) -> io::Result<Option<Vec<OsString>>> {
+        let files = nested.entries()?.into_iter().map(|(name, kind)| {
             let has_file = self.kind.has_inner_file;
             let is_own = kind == FileKind::File && name.to_str().is_some_and(has_file);
             is_own.then_some(name)

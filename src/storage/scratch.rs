@@ -37,6 +37,7 @@ static KIND: Kind = Kind {
     prefix: "holdall-",
     has_file: |name, kind| kind == FileKind::File && is_file_name(name),
     directories: &[],
+    has_nested: false,
     has_inner_file: |_| false,
     recover: |_| true,
 };

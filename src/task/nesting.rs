@@ -1,11 +1,12 @@
 //! Records whether a thread runs a task, so that a closure of the user may be running, and for how many threads it reads
 //! a source.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 thread_local! {
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
     static PULLS_FOR_THREADS: Cell<usize> = const { Cell::new(1) };
+    static NOTES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Marks this thread as running a task while `work` runs. Tasks can be nested if a closure of the user lets the pool's
@@ -39,6 +40,16 @@ pub(crate) fn pulling_for<R>(threads: usize, pull: impl FnOnce() -> R) -> R {
 /// Returns the number of threads for which this thread reads a source.
 pub(crate) fn pulls_for_threads() -> usize {
     PULLS_FOR_THREADS.get()
+}
+
+/// Adds a note to the summary of the stage for which this thread reads a source.
+pub(crate) fn add_note(note: String) {
+    NOTES.with_borrow_mut(|notes| notes.push(note));
+}
+
+/// Returns the notes of this thread since the last call.
+pub(crate) fn take_notes() -> Vec<String> {
+    NOTES.take()
 }
 
 #[cfg(test)]

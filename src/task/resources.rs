@@ -81,6 +81,7 @@ pub(crate) struct Progress {
     filtered_records: AtomicU64,
     longest_task_nanos: AtomicU64,
     total_task_nanos: AtomicU64,
+    notes: Mutex<Vec<String>>,
     /// Progress of each map stage, with its number.
     map_stages: Mutex<Vec<(usize, Arc<Progress>)>>,
 }
@@ -131,6 +132,19 @@ impl Progress {
             tally.shuffled_records += records;
             tally.shuffled_bytes += bytes;
         });
+    }
+
+    /// Adds notes for the summary of the stage.
+    pub(crate) fn add_notes(&self, notes: Vec<String>) {
+        if !notes.is_empty() {
+            let mut all = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(notes);
+        }
+    }
+
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.clone()
     }
 
     /// Counts records that the join filter dropped.

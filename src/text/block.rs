@@ -26,7 +26,7 @@ use crate::counter::{BadRecord, BadRecords};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{Listed, changed, read_error};
 
-use super::compression::Compression;
+use super::compression::Codec;
 use super::delimiter::Delimiter;
 use super::options::TextOptions;
 use super::source::TextInput;
@@ -319,7 +319,7 @@ impl TextBlockReader {
     }
 
     /// Returns the format of a file that one thread decodes.
-    pub(super) fn decoded_on_one_thread(&self) -> Option<Compression> {
+    pub(super) fn decoded_on_one_thread(&self) -> Option<Codec> {
         self.source.decoded_on_one_thread()
     }
 

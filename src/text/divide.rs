@@ -8,7 +8,7 @@ use std::thread;
 use crate::error::Result;
 use crate::files::InputFile;
 
-use super::compression::{Compression, UnitRange, Units};
+use super::compression::{Codec, UnitRange, Units};
 use super::delimiter::Delimiter;
 use super::options::TextOptions;
 use super::planned::PlannedFile;
@@ -50,7 +50,8 @@ pub(crate) fn plan(files: &[InputFile], options: &TextOptions) -> Result<Vec<Por
     let mut plan = SplitPlan {
         split_bytes,
         total_bytes,
-        can_cut: !Delimiter::new(&options.delimiter).overlaps_itself(),
+        can_cut: !Delimiter::new(&options.delimiter).overlaps_itself()
+            && options.encoding.is_none(),
         options,
         portions: Vec::new(),
         pack: Vec::new(),
@@ -160,7 +161,7 @@ impl SplitPlan<'_> {
                 {
                     self.cut_at_units(file, version, compression, &units);
                 }
-                Some(FileLayout::Plain(_)) => self.pack(file),
+                Some(FileLayout::Plain(_)) if self.options.encoding.is_none() => self.pack(file),
                 _ if may_be_stream && self.options.bad.is_none() => {
                     self.push(Portion::Stream(file.into()));
                 }
@@ -207,7 +208,7 @@ impl SplitPlan<'_> {
         &mut self,
         file: &InputFile,
         version: Version,
-        compression: Compression,
+        compression: Codec,
         units: &Units,
     ) {
         let delimiter_bytes = self.options.delimiter.len() as u64;

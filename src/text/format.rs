@@ -7,14 +7,14 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result, UTF_16, UTF_32};
 
-use super::compression::Compression;
+use super::compression::Codec;
 use super::options::TextOptions;
 
 /// Conversion from the bytes of a file to text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Plain,
-    Compressed(Compression),
+    Compressed(Codec),
 }
 
 /// Number of bytes at the start of a file that determine its format: the length of the header of a tar archive.
@@ -24,15 +24,15 @@ pub(super) const HEAD_BYTES: usize = 512;
 const MIN_TEXT_BYTES: usize = 16;
 
 /// Magic bytes of the supported compressed formats. `?` matches a digit from 1 to 9.
-const COMPRESSED: [(&[u8], Compression); 7] = [
-    (b"\x1f\x8b", Compression::Gzip),
+const COMPRESSED: [(&[u8], Codec); 7] = [
+    (b"\x1f\x8b", Codec::Gzip),
     // The level is followed by the marker of a block, or of the end.
-    (b"BZh?\x17\x72\x45\x38\x50\x90", Compression::Bzip2),
-    (b"\xfd7zXZ\0", Compression::Xz),
-    (b"\x28\xb5\x2f\xfd", Compression::Zstd),
-    (b"\x04\x22\x4d\x18", Compression::Lz4),
-    (b"\x02\x21\x4c\x18", Compression::Lz4),
-    (b"\xff\x06\0\0sNaPpY", Compression::Snappy),
+    (b"BZh?\x17\x72\x45\x38\x50\x90", Codec::Bzip2),
+    (b"\xfd7zXZ\0", Codec::Xz),
+    (b"\x28\xb5\x2f\xfd", Codec::Zstd),
+    (b"\x04\x22\x4d\x18", Codec::Lz4),
+    (b"\x02\x21\x4c\x18", Codec::Lz4),
+    (b"\xff\x06\0\0sNaPpY", Codec::Snappy),
 ];
 
 /// Magic bytes of formats that are recognised only to name them in the error.
@@ -78,13 +78,13 @@ impl Format {
     /// # Errors
     ///
     /// Returns an error if the format is unsupported.
-    pub(super) fn of(head: &[u8], path: &Path) -> Result<Self> {
+    pub(super) fn of(head: &[u8], options: &TextOptions, path: &Path) -> Result<Self> {
         if let Some(compression) = compression_of(head) {
             return Ok(Self::Compressed(compression));
         }
         match unsupported_format_of(head) {
-            Some(format) => Err(unsupported(path, format)),
-            None => Ok(Self::Plain),
+            Some(format) if !options.may_be_archive => Err(unsupported(path, format)),
+            _ => Ok(Self::Plain),
         }
     }
 }
@@ -103,10 +103,10 @@ pub(super) fn check_text(
 ) -> Result<()> {
     let compressed = || compression_of(head).map(|_| "doubly compressed");
     let format = match is_decoded {
-        true => unsupported_format_of(head).or_else(compressed),
-        false => None,
+        true if !options.may_be_archive => unsupported_format_of(head).or_else(compressed),
+        _ => None,
     };
-    let encoding = || match options.is_text {
+    let encoding = || match options.is_text && options.encoding.is_none() {
         true => encoding_of(head, &options.delimiter),
         false => None,
     };
@@ -115,15 +115,15 @@ pub(super) fn check_text(
         .map_or(Ok(()), |format| Err(unsupported(path, format)))
 }
 
-fn compression_of(head: &[u8]) -> Option<Compression> {
+fn compression_of(head: &[u8]) -> Option<Codec> {
     let is = |(magic, _): &&(&[u8], _)| begins_with(head, magic);
     let by_magic = COMPRESSED
         .iter()
         .find(is)
         .map(|(_, compression)| *compression);
     by_magic.or_else(|| match head {
-        _ if is_bzip2_block(head) => Some(Compression::Bzip2),
-        _ if is_skippable_frame(head) => Some(Compression::Zstd),
+        _ if is_bzip2_block(head) => Some(Codec::Bzip2),
+        _ if is_skippable_frame(head) => Some(Codec::Zstd),
         _ => None,
     })
 }

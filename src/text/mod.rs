@@ -16,6 +16,7 @@ mod compression;
 #[cfg(feature = "csv")]
 mod csv_syntax;
 mod decimal;
+mod decoded;
 mod delimiter;
 mod divide;
 mod fields;
@@ -33,6 +34,8 @@ mod source;
 mod split;
 mod split_reader;
 mod streams;
+#[cfg(feature = "encodings")]
+mod transcoder;
 mod utf8;
 mod version;
 mod words;

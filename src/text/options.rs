@@ -54,10 +54,14 @@ pub(crate) struct TextOptions {
     pub(crate) skips_header: bool,
     /// `false` for readers of bytes: they validate nothing, and accept UTF-16 as it is.
     pub(crate) is_text: bool,
+    /// `true` for readers of archives, whose formats are not supported as records.
+    pub(crate) may_be_archive: bool,
     /// Target size of the byte ranges of large files and of the packs of small ones, in bytes. By default, derived from
     /// the input.
     pub(crate) split_bytes: Option<u64>,
     pub(crate) decoding: DecoderOptions,
+    /// Label of the encoding of the text, if it is not UTF-8.
+    pub(crate) encoding: Option<String>,
     /// Takes lines and files that cannot be read.
     pub(crate) bad: Option<BadRecords>,
     /// The file systems of the inputs. They are serialised separately.
@@ -73,8 +77,10 @@ impl Default for TextOptions {
             invalid_utf8: InvalidUtf8::Fail,
             skips_header: false,
             is_text: true,
+            may_be_archive: false,
             split_bytes: None,
             decoding: DecoderOptions::default(),
+            encoding: None,
             bad: None,
             file_systems: FileSystems::default(),
         }
@@ -99,6 +105,24 @@ impl TextOptions {
         }
         if self.split_bytes == Some(0) {
             return Err(invalid("partition_bytes", "0".to_owned(), "at least 1"));
+        }
+        let is_dictionary = |bytes: &Vec<u8>| bytes.starts_with(b"\x37\xa4\x30\xec");
+        if !self.decoding.zstd_dictionaries.iter().all(is_dictionary) {
+            return Err(invalid(
+                "zstd_dictionary",
+                "other bytes".to_owned(),
+                "the content of a file that `zstd --train` has written",
+            ));
+        }
+        #[cfg(feature = "encodings")]
+        if let Some(label) = &self.encoding
+            && encoding_rs::Encoding::for_label(label.as_bytes()).is_none()
+        {
+            return Err(invalid(
+                "encoding",
+                label.clone(),
+                "a label of the Encoding Standard, such as `latin1` or `utf-16`",
+            ));
         }
         Ok(())
     }

@@ -1,10 +1,14 @@
 //! A large compressed file or a stream, which one thread reads in pieces that other threads process.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
 use super::block::{TextBlock, TextBlockReader};
+use super::compression::Codec;
 use super::options::TextOptions;
 use super::split::Split;
 
@@ -16,6 +20,9 @@ pub(crate) const MIN_PIECE_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct TextPieces {
     reader: Box<TextBlockReader>,
+    path: Arc<Path>,
+    /// Number of pieces so far.
+    pieces: usize,
 }
 
 /// Whole records of a file.
@@ -64,7 +71,11 @@ impl TextPieces {
             ..options.clone()
         };
         let reader = TextBlockReader::open_stream(split, &options, piece_bytes, helpers)?;
-        Ok(Self { reader })
+        Ok(Self {
+            reader,
+            path: Arc::clone(&split.path),
+            pieces: 0,
+        })
     }
 
     /// Returns the next piece, or `None` after the last.
@@ -75,10 +86,28 @@ impl TextPieces {
     /// allow.
     pub(crate) fn next_piece(&mut self) -> Result<Option<TextPiece>> {
         let block = self.reader.next_block()?;
+        self.pieces += usize::from(block.is_some());
         Ok(block.map(|block| TextPiece {
             offset: block.offset,
             bytes: block.bytes.to_vec(),
         }))
+    }
+
+    /// Returns why one thread decodes the file, once several pieces show that it is large.
+    pub(crate) fn take_note(&self) -> Option<String> {
+        let codec = self
+            .reader
+            .decoded_on_one_thread()
+            .filter(|_| self.pieces == 2)?;
+        let tools = match codec {
+            Codec::Bzip2 | Codec::Xz => "`xz -T0`",
+            Codec::Gzip => "`bgzip`",
+            Codec::Lz4 | Codec::Snappy | Codec::Zstd => "`pzstd`",
+        };
+        Some(format!(
+            "one thread decoded {}, because its {codec} data has no parts that are independent; {tools} writes such parts",
+            self.path.display()
+        ))
     }
 
     /// Returns the number of bytes of the file, compressed if it is, that have been read since the last call.
@@ -91,8 +120,6 @@ impl TextPieces {
 mod tests {
     use std::fs::File;
     use std::io::Write;
-    use std::path::Path;
-    use std::sync::Arc;
 
     use flate2::Compression;
     use flate2::write::GzEncoder;

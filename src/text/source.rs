@@ -9,13 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::files::{FileReader, InputFile, Listed, RemoteReader, changed, local_path, read_error};
 
-use super::compression::{Compression, Decompressor, UnitRange, Units, find_units};
+use super::compression::{Codec, Decompressor, UnitRange, Units, find_units};
 use super::format::{Format, HEAD_BYTES, check_text};
 use super::options::TextOptions;
 use super::split::Split;
+#[cfg(feature = "encodings")]
+use super::transcoder::Transcoder;
 use super::version::Version;
 
 /// Number of bytes of compressed input that are read in one call.
@@ -129,6 +131,8 @@ pub(super) enum TextInput {
         /// Number of bytes read from the compressed file.
         bytes_read: Arc<AtomicU64>,
     },
+    #[cfg(feature = "encodings")]
+    Transcoded(Box<Transcoder<Self>>),
 }
 
 /// How a large file can be divided.
@@ -137,7 +141,7 @@ pub(super) enum FileLayout {
     /// It is plain, so that it can be cut anywhere. A local file has a version.
     Plain(Option<Version>),
     /// It can be cut at units.
-    Units(Version, Compression, Units),
+    Units(Version, Codec, Units),
     /// Only a decoder finds its parts.
     Whole,
 }
@@ -155,7 +159,7 @@ pub(super) fn inspect_local(
     let at_path = |source| Error::io("read", path, source);
     let mut file = open(path)?;
     let input = Peeked::new(&mut file).map_err(at_path)?;
-    let Format::Compressed(compression) = Format::of(input.head(), path)? else {
+    let Format::Compressed(compression) = Format::of(input.head(), options, path)? else {
         check_text(input.head(), false, options, path)?;
         let version = Version::of(&mut file).map_err(at_path)?;
         return Ok(FileLayout::Plain(Some(version)));
@@ -193,7 +197,7 @@ pub(crate) fn is_plain_file(file: &InputFile) -> Result<bool> {
 }
 
 fn has_plain_head<R: Read>(input: &Peeked<R>, path: &Path, options: &TextOptions) -> Result<bool> {
-    let is_plain = Format::of(input.head(), path)? == Format::Plain;
+    let is_plain = Format::of(input.head(), options, path)? == Format::Plain;
     if is_plain {
         check_text(input.head(), false, options, path)?;
     }
@@ -235,11 +239,13 @@ impl TextInput {
         Ok(input)
     }
 
-    /// Returns the content of a file, decompressed if necessary. It need not be text.
-    fn of_input(file: &InputFile) -> Result<Self> {
+    /// Returns the content of a file, decompressed if necessary. It need not be text, but if `is_checked`, it must not be
+    /// an archive.
+    pub(super) fn of_input(file: &InputFile, is_checked: bool) -> Result<Self> {
         let input = FileReader::Part(Box::new(file.open_raw(0..u64::MAX)?));
         let options = TextOptions {
             is_text: false,
+            may_be_archive: !is_checked,
             ..TextOptions::default()
         };
         Self::of_raw(RawInput::new(input), &file.path, &options)
@@ -247,6 +253,23 @@ impl TextInput {
 
     fn of_raw(input: RawInput, path: &Path, options: &TextOptions) -> Result<Self> {
         Self::of_format(input, path, options, None)
+    }
+
+    /// Converts the text to UTF-8, if it has another encoding.
+    #[cfg(feature = "encodings")]
+    fn transcoded(self, options: &TextOptions) -> Result<Self> {
+        let Some(label) = options.encoding.as_ref().filter(|_| options.is_text) else {
+            return Ok(self);
+        };
+        let transcoder = Transcoder::new(self, label);
+        let transcoder =
+            transcoder.ok_or_else(|| Error::internal(format!("no encoding {label}")))?;
+        Ok(Self::Transcoded(Box::new(transcoder)))
+    }
+
+    #[cfg(not(feature = "encodings"))]
+    fn transcoded(self, _: &TextOptions) -> Result<Self> {
+        Ok(self)
     }
 
     /// `helpers` is the number of threads that may help, or `None` if the caller may not wait for others.
@@ -259,10 +282,10 @@ impl TextInput {
         let at_path = |source| read_error(path, None, source);
         let bytes_read = Arc::clone(&input.bytes_read);
         let input = Peeked::new(input).map_err(at_path)?;
-        match Format::of(input.head(), path)? {
+        match Format::of(input.head(), options, path)? {
             Format::Plain => {
                 check_text(input.head(), false, options, path)?;
-                Ok(Self::Plain(input))
+                Self::Plain(input).transcoded(options)
             }
             Format::Compressed(compression) => {
                 let input = BufReader::with_capacity(COMPRESSED_BYTES, input);
@@ -273,10 +296,11 @@ impl TextInput {
                 };
                 let decoder = Peeked::new(decoder).map_err(at_path)?;
                 check_text(decoder.head(), true, options, path)?;
-                Ok(Self::Compressed {
+                let decoded = Self::Compressed {
                     decoder,
                     bytes_read,
-                })
+                };
+                decoded.transcoded(options)
             }
         }
     }
@@ -352,15 +376,18 @@ impl TextInput {
         }
     }
 
+    /// Whether offsets in the text differ from those in the file.
     pub(super) fn is_compressed(&self) -> bool {
-        matches!(self, Self::Compressed { .. })
+        !matches!(self, Self::Plain(_))
     }
 
     /// Returns the format of a file that one thread decodes.
-    pub(super) fn decoded_on_one_thread(&self) -> Option<Compression> {
+    pub(super) fn decoded_on_one_thread(&self) -> Option<Codec> {
         match self {
             Self::Plain(_) => None,
             Self::Compressed { decoder, .. } => decoder.reader.is_on_one_thread(),
+            #[cfg(feature = "encodings")]
+            Self::Transcoded(transcoder) => transcoder.input().decoded_on_one_thread(),
         }
     }
 
@@ -369,6 +396,8 @@ impl TextInput {
         let bytes_read = match self {
             Self::Plain(input) => &input.reader.bytes_read,
             Self::Compressed { bytes_read, .. } => bytes_read,
+            #[cfg(feature = "encodings")]
+            Self::Transcoded(transcoder) => return transcoder.input().bytes_read(),
         };
         bytes_read.load(Ordering::Relaxed)
     }
@@ -379,86 +408,9 @@ impl Read for TextInput {
         match self {
             Self::Plain(input) => input.read(out),
             Self::Compressed { decoder, .. } => decoder.read(out),
+            #[cfg(feature = "encodings")]
+            Self::Transcoded(transcoder) => transcoder.read(out),
         }
-    }
-}
-
-impl InputFile {
-    /// Opens the file for reading all of its content, decompressed if necessary.
-    ///
-    /// The formats are those of [`read_text`](crate::read_text), recognised by the content of the file. The content need
-    /// not be text. The file must not have changed since it was found, see [`open`](InputFile::open).
-    ///
-    /// # Errors
-    ///
-    /// Returns the same errors as [`open`](InputFile::open), and
-    /// [`UnsupportedFormat`](crate::ErrorKind::UnsupportedFormat) for archives and for formats of records. The reader
-    /// returns errors about damaged content, with the path.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::io::Read;
-    ///
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let path = dir.path().join("text");
-    /// std::fs::write(&path, "short")?; // or what `gzip`, `zstd`, `bzip2` and `xz` write
-    /// let files = holdall::Context::default().find_files(&path)?;
-    /// let mut text = String::new();
-    /// files[0].open_decoded()?.read_to_string(&mut text)?;
-    /// assert_eq!(text, "short");
-    /// # Ok::<(), holdall::Error>(())
-    /// ```
-    pub fn open_decoded(&self) -> Result<impl Read + Send + use<>> {
-        Ok(DecodedReader {
-            input: TextInput::of_input(self)?,
-            path: Arc::clone(&self.path),
-        })
-    }
-}
-
-impl InputFile {
-    /// Reads all of the content, decompressed if necessary. See [`open_decoded`](InputFile::open_decoded).
-    ///
-    /// # Errors
-    ///
-    /// Returns the same errors as [`open_decoded`](InputFile::open_decoded) and its reader.
-    pub fn read(&self) -> Result<Vec<u8>> {
-        let mut content = Vec::with_capacity(usize::try_from(self.bytes()).unwrap_or(0));
-        self.open_decoded()?.read_to_end(&mut content)?;
-        Ok(content)
-    }
-
-    /// Reads all of the content as text, decompressed if necessary. Drops a UTF-8 byte order mark at the start.
-    ///
-    /// # Errors
-    ///
-    /// Returns the same errors as [`read`](InputFile::read), and [`InvalidUtf8`](crate::ErrorKind::InvalidUtf8) if the
-    /// content is not UTF-8.
-    pub fn read_text(&self) -> Result<String> {
-        let text = String::from_utf8(self.read()?).map_err(|error| {
-            Error::new(ErrorKind::InvalidUtf8 {
-                path: self.path().to_owned(),
-                offset: error.utf8_error().valid_up_to() as u64,
-            })
-        })?;
-        Ok(match text.strip_prefix('\u{feff}') {
-            Some(rest) => rest.to_owned(),
-            None => text,
-        })
-    }
-}
-
-/// Reads the content of a file. Its errors name the path.
-struct DecodedReader {
-    input: TextInput,
-    path: Arc<Path>,
-}
-
-impl Read for DecodedReader {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(out);
-        read.map_err(|error| read_error(&self.path, None, error).into())
     }
 }
 

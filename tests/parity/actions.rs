@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use holdall::{CancelHandle, Context, Counter, StagePreview, TextWriter, as_completed};
 
-use crate::common::{Files, concatenation};
+use crate::common::{Files, concatenation, names_in};
 use crate::{checks, has, is, lines, numbers, pairs};
 
 const BRIEF: Duration = Duration::from_millis(20);
@@ -130,6 +130,13 @@ checks! {
         let written = lines(c).write_text(files.path("out"))?;
         is(Ok((written.records, written.files.len())), (2, 2))?;
         is(Ok(concatenation(&files.path("out"))), "to be or\nnot to be\n")
+    };
+    "write_text_by_key" => |c| {
+        let files = Files::new();
+        let pairs = numbers(c).map(|n| (n % 2, n));
+        let written = pairs.write_text_by_key(files.path("out"))?;
+        is(Ok((written.records, written.files.len())), (6, 2))?;
+        is(Ok(names_in(&files.path("out"))), vec!["0".to_owned(), "1".to_owned()])
     };
     "TextWriter::overwrite" => |c| {
         let files = Files::new();

@@ -36,6 +36,7 @@ mod take_sample;
 mod top;
 mod try_fold;
 mod write;
+mod write_by_key;
 mod write_format;
 mod write_text;
 
@@ -52,6 +53,7 @@ pub(crate) use top::Top;
 pub(crate) use try_fold::TryFold;
 pub use write::{Attempt, PartitionWriter, Sink};
 pub(crate) use write::{WriteAction, write_failed};
+pub(crate) use write_by_key::{FilesOfKeys, WriteByKey};
 pub use write_format::RecordFormat;
 pub(crate) use write_format::WriteFormat;
 pub use write_text::WriteLine;

@@ -100,7 +100,20 @@ impl WriteLine<OwnedBytes> for Vec<u8> {
 #[serde(bound = "")]
 pub(crate) struct WriteText<Form> {
     pub(crate) output: OutputWriter,
+    /// First line of each file.
+    pub(crate) header: Option<String>,
     pub(crate) form: PhantomData<fn() -> Form>,
+}
+
+impl<Form> WriteText<Form> {
+    /// Creates the file of a partition, with its header.
+    pub(crate) fn create(&self, partition: usize, attempt: &str) -> Result<OutputFile> {
+        let mut file = self.output.create(partition, attempt)?;
+        if let Some(header) = &self.header {
+            str::write_line(header, &mut file)?;
+        }
+        Ok(file)
+    }
 }
 
 impl<T: WriteLine<Form> + ?Sized, Form: 'static> PartitionWriter<T> for WriteText<Form> {
@@ -109,8 +122,7 @@ impl<T: WriteLine<Form> + ?Sized, Form: 'static> PartitionWriter<T> for WriteTex
     type Part = (FinishedFile, u64);
 
     fn open(&self, attempt: &Attempt) -> Result<(OutputFile, u64), BoxError> {
-        let file = self.output.create(attempt.partition(), attempt.name())?;
-        Ok((file, 0))
+        Ok((self.create(attempt.partition(), attempt.name())?, 0))
     }
 
     #[inline]

@@ -63,6 +63,19 @@ pub(super) fn parts_in(directory: &Path) -> io::Result<Vec<OsString>> {
     Ok(parts)
 }
 
+/// Returns the names of the parts in a directory of holdall, and of the directories of parts, in order.
+pub(super) fn entries_in(directory: &Path) -> io::Result<Vec<OsString>> {
+    let entries = Directory::open(directory)?.entries()?.into_iter();
+    let is_own = |(name, kind): &(OsString, FileKind)| match kind {
+        FileKind::Directory => true,
+        FileKind::File => name.to_str().is_some_and(is_part),
+        FileKind::Other => false,
+    };
+    let mut names: Vec<_> = entries.filter(is_own).map(|(name, _)| name).collect();
+    names.sort();
+    Ok(names)
+}
+
 /// Returns `true` if `name` is the name of the marker, or of the temporary file that becomes the marker.
 pub(super) fn is_note(name: &str) -> bool {
     matches!(name, NOTE | NOTE_BEFORE)
@@ -145,7 +158,7 @@ fn try_recover(unfinished: &Path, note: &[u8]) -> Option<()> {
 }
 
 fn parts_if_there(directory: &Path) -> Option<Vec<OsString>> {
-    match parts_in(directory) {
+    match entries_in(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Vec::new()),
         parts => parts.ok(),
     }

@@ -71,7 +71,7 @@ impl Before {
             OutputThatCannotBeExchanged | FileThatCannotBeExchanged
         );
         faults::set_exchange(can_exchange);
-        let output = super::Output::create(path, path, true, true)?;
+        let output = super::Output::create(path, path, Existing::Replaced, true)?;
         for part in 0..NEW_PARTS {
             fs::write(output.parts().join(format!("part-0000{part}")), "new").unwrap();
         }
@@ -252,7 +252,7 @@ fn what_another_program_puts_there_meanwhile_is_neither_replaced_nor_removed() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("out");
     let begin = |overwrite| {
-        let output = Output::create(&path, &path, overwrite, true).unwrap();
+        let output = Output::create(&path, &path, Existing::replaced_if(overwrite), true).unwrap();
         fs::write(output.parts().join("part-00000"), "new").unwrap();
         output
     };
@@ -307,10 +307,10 @@ fn an_empty_directory_is_kept_with_its_permissions() {
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o710)).unwrap();
         let before = fs::metadata(&path).unwrap();
-        let output = Output::create(&path, &path, overwrite, true).unwrap();
+        let output = Output::create(&path, &path, Existing::replaced_if(overwrite), true).unwrap();
         fs::write(output.parts().join("part-00000"), "new").unwrap();
         // Another output is written at the same time.
-        let other = Output::create(&path, &path, false, true).unwrap();
+        let other = Output::create(&path, &path, Existing::Refused, true).unwrap();
         output.finish().unwrap();
         fs::write(other.parts().join("part-00000"), "other").unwrap();
         let error = other.finish().unwrap_err();
@@ -360,7 +360,7 @@ fn child_has_no_descriptors() {
 
     in_child(|directory, ready| {
         let path = directory.join("out");
-        let output = Output::create(&path, &path, false, false).unwrap();
+        let output = Output::create(&path, &path, Existing::Refused, false).unwrap();
         fs::write(output.parts().join("part-00000"), "new").unwrap();
         fs::write(output.attempts().join("1-1"), "new").unwrap();
         let limit = Rlimit {

@@ -43,7 +43,7 @@ pub(super) trait UnitFormat: Clone + Send + 'static {
     fn find(&self, bytes: &[u8], from: usize) -> Option<usize>;
 
     /// Decodes the units of a slice, and appends their text.
-    fn decode(&self, slice: &Slice, text: &mut Vec<u8>) -> (SliceEnd, Self::Summary);
+    fn decode(&self, slice: &UnitSlice, text: &mut Vec<u8>) -> (SliceEnd, Self::Summary);
 
     /// Checks the units of the next slice. They are known to follow those that were checked before.
     fn check(&mut self, summary: Self::Summary) -> io::Result<()>;
@@ -55,7 +55,7 @@ pub(super) trait UnitFormat: Clone + Send + 'static {
 
 /// A part of a file. Its units may begin and end within a byte.
 #[derive(Debug)]
-pub(super) struct Slice {
+pub(super) struct UnitSlice {
     pub(super) bytes: Vec<u8>,
     /// Its range of `bytes`, in bits.
     pub(super) start: usize,
@@ -80,7 +80,7 @@ pub(super) enum SliceEnd {
 }
 
 struct Decoded<S> {
-    slice: Slice,
+    slice: UnitSlice,
     text: Vec<u8>,
     end: SliceEnd,
     summary: S,
@@ -104,7 +104,7 @@ pub(super) struct AheadReader<R, F: UnitFormat> {
     /// Size of the slices of the jobs, in bytes.
     ahead_bytes: usize,
     /// Rest of the last slice, and the error if that needs more bytes.
-    left: Option<(Slice, Option<io::Error>)>,
+    left: Option<(UnitSlice, Option<io::Error>)>,
     /// Number of slices that have been joined without success.
     joined: usize,
     /// Text of a slice, of which the first `taken` bytes have been returned.
@@ -139,7 +139,7 @@ impl<R: BufRead + Send + 'static, F: UnitFormat> AheadReader<R, F> {
     }
 
     /// Cuts the next slice. Returns `None` after the last one, and if it would be too long.
-    fn next_slice(&mut self) -> io::Result<Option<Slice>> {
+    fn next_slice(&mut self) -> io::Result<Option<UnitSlice>> {
         let mut searched = self.start + 8 * SLICE_BYTES;
         while let Some(input) = self.input.as_mut().filter(|_| !self.is_cut) {
             if let Some(end) = self.format.find(&self.buffer, searched) {
@@ -162,13 +162,13 @@ impl<R: BufRead + Send + 'static, F: UnitFormat> AheadReader<R, F> {
         Ok(None)
     }
 
-    fn cut(&mut self, end: usize) -> Slice {
+    fn cut(&mut self, end: usize) -> UnitSlice {
         let next = self.buffer.split_off(end / 8);
         let mut bytes = std::mem::replace(&mut self.buffer, next);
         if end % 8 > 0 {
             bytes.push(self.buffer[0]);
         }
-        Slice {
+        UnitSlice {
             bytes,
             start: std::mem::replace(&mut self.start, end % 8),
             end,
@@ -274,7 +274,7 @@ impl<R: BufRead + Send + 'static, F: UnitFormat> AheadReader<R, F> {
     }
 }
 
-impl Slice {
+impl UnitSlice {
     /// Returns the rest from a unit on.
     fn from(mut self, at: usize) -> Self {
         let bytes = at / 8;
@@ -300,7 +300,7 @@ impl Slice {
     }
 }
 
-fn decode<F: UnitFormat>(format: &F, slice: Slice) -> Decoded<F::Summary> {
+fn decode<F: UnitFormat>(format: &F, slice: UnitSlice) -> Decoded<F::Summary> {
     let mut text = Vec::new();
     let (end, summary) = format.decode(&slice, &mut text);
     Decoded {

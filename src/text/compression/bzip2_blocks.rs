@@ -7,7 +7,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use bzip2::{Decompress, Status};
 
-use super::ahead::{Slice, SliceEnd, UnitFormat};
+use super::ahead::{SliceEnd, UnitFormat, UnitSlice};
 use super::input::damaged;
 
 /// Length of the marks at which a block begins or a stream ends, and of a checksum, in bits.
@@ -48,7 +48,7 @@ impl UnitFormat for Bzip2Units {
         find_mark(bytes, from)
     }
 
-    fn decode(&self, slice: &Slice, text: &mut Vec<u8>) -> (SliceEnd, Vec<Mark>) {
+    fn decode(&self, slice: &UnitSlice, text: &mut Vec<u8>) -> (SliceEnd, Vec<Mark>) {
         let mut marks = Vec::new();
         let end = decode_units(slice, text, &mut marks);
         (end, marks)
@@ -71,7 +71,7 @@ impl UnitFormat for Bzip2Units {
 }
 
 /// Decodes blocks one after another.
-fn decode_units(slice: &Slice, text: &mut Vec<u8>, marks: &mut Vec<Mark>) -> SliceEnd {
+fn decode_units(slice: &UnitSlice, text: &mut Vec<u8>, marks: &mut Vec<Mark>) -> SliceEnd {
     let bytes = &slice.bytes[..];
     let mut at = slice.start;
     if slice.is_first {

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
-use super::units::UnitStart;
+use super::unit::UnitStart;
 
 /// Decodes the text of a file.
 pub(super) trait TextDecoder: Read + Send {

@@ -2,13 +2,13 @@
 
 use std::io::{self, BufRead, Cursor, Read};
 
-use super::ahead::{Slice, SliceEnd, UnitFormat};
+use super::ahead::{SliceEnd, UnitFormat, UnitSlice};
+use super::codec::{Codec, DecoderOptions};
 use super::gzip::GzipReader;
 use super::input::{UnitInput, unsupported};
 use super::lz4::Lz4Reader;
-use super::units::UnitStart;
+use super::unit::UnitStart;
 use super::zstd::ZstdReader;
-use super::{Compression, DecoderOptions};
 
 /// Maximum length of the text of a slice, in bytes. Several slices are decoded at the same time.
 const MAX_TEXT_BYTES: usize = 64 << 20;
@@ -16,7 +16,7 @@ const MAX_TEXT_BYTES: usize = 64 << 20;
 /// The members of gzip, or the frames of another format.
 #[derive(Clone, Debug)]
 pub(super) struct Members {
-    pub(super) compression: Compression,
+    pub(super) compression: Codec,
     pub(super) options: DecoderOptions,
 }
 
@@ -24,8 +24,8 @@ impl Members {
     /// Returns the bytes with which a unit begins.
     fn magic(&self) -> &'static [u8] {
         match self.compression {
-            Compression::Gzip => b"\x1f\x8b\x08",
-            Compression::Lz4 => b"\x04\x22\x4d\x18",
+            Codec::Gzip => b"\x1f\x8b\x08",
+            Codec::Lz4 => b"\x04\x22\x4d\x18",
             _ => b"\x28\xb5\x2f\xfd",
         }
     }
@@ -33,13 +33,13 @@ impl Members {
     fn open<'r>(&self, input: impl BufRead + Send + 'r) -> Box<dyn Read + Send + 'r> {
         let input = UnitInput::new(input, UnitStart::default(), None);
         match self.compression {
-            Compression::Gzip => Box::new(GzipReader::new(input)),
-            Compression::Lz4 => Box::new(Lz4Reader::new(input)),
+            Codec::Gzip => Box::new(GzipReader::new(input)),
+            Codec::Lz4 => Box::new(Lz4Reader::new(input)),
             _ => Box::new(ZstdReader::new(input, &self.options)),
         }
     }
 
-    fn read(&self, slice: &Slice, text: &mut Vec<u8>) -> io::Result<bool> {
+    fn read(&self, slice: &UnitSlice, text: &mut Vec<u8>) -> io::Result<bool> {
         let mut input = Cursor::new(&slice.bytes[..]);
         let read = self
             .open(&mut input)
@@ -65,7 +65,7 @@ impl UnitFormat for Members {
         Some(8 * (from + at))
     }
 
-    fn decode(&self, slice: &Slice, text: &mut Vec<u8>) -> (SliceEnd, ()) {
+    fn decode(&self, slice: &UnitSlice, text: &mut Vec<u8>) -> (SliceEnd, ()) {
         let at = slice.start;
         let end = match self.read(slice, text) {
             Ok(true) => return (SliceEnd::Whole, ()),

@@ -5,17 +5,23 @@
 mod ahead;
 mod bzip2;
 mod bzip2_blocks;
+mod codec;
 mod gzip;
 mod input;
 mod lz4;
 mod members;
 mod ordered_jobs;
+mod unit;
 mod units;
 mod xz;
 mod xz_block;
 mod xz_check;
 mod xz_index;
 mod zstd;
+#[cfg(feature = "zstd-c")]
+mod zstd_c;
+#[cfg(not(feature = "zstd-c"))]
+mod zstd_rust;
 mod zstd_units;
 
 use std::error::Error as StdError;
@@ -25,72 +31,33 @@ use std::io::{self, BufRead, ErrorKind, Read};
 use ahead::AheadReader;
 use bzip2::Bzip2Reader;
 use bzip2_blocks::Bzip2Units;
+pub(super) use codec::Codec;
+pub(crate) use codec::DecoderOptions;
 use gzip::GzipReader;
 use input::{TextDecoder, UnitInput};
 use lz4::Lz4Reader;
 use members::Members;
 use serde::{Deserialize, Serialize};
 use snap::read::FrameDecoder as SnappyReader;
-pub(super) use units::{UnitStart, Units, find_units};
+pub(super) use unit::{UnitStart, Units};
+pub(super) use units::find_units;
 use xz::XzReader;
 use zstd::ZstdReader;
 
 use crate::files::ReadFailure;
 
-/// Compression format of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Compression {
-    Bzip2,
-    Gzip,
-    Lz4,
-    Snappy,
-    Xz,
-    Zstd,
-}
-
-/// Options of decoders.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct DecoderOptions {
-    /// Maximum distance that compressed text may refer back, in bytes. Decoding takes as much memory.
-    pub(crate) max_window_bytes: u64,
-    pub(crate) zstd_dictionaries: Vec<Vec<u8>>,
-}
-
-impl Default for DecoderOptions {
-    fn default() -> Self {
-        Self {
-            // No preset of zstd(1) and xz(1) makes files that refer farther back.
-            max_window_bytes: 128 << 20,
-            zstd_dictionaries: Vec::new(),
-        }
-    }
-}
-
 /// A part of a compressed file that is decoded separately: whole units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UnitRange {
-    pub(super) compression: Compression,
+    pub(super) compression: Codec,
     pub(super) start: UnitStart,
     /// Start of the next part, if there is one.
     pub(super) next: Option<UnitStart>,
 }
 
-impl fmt::Display for Compression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bzip2 => "bzip2",
-            Self::Gzip => "gzip",
-            Self::Lz4 => "lz4",
-            Self::Snappy => "snappy",
-            Self::Xz => "xz",
-            Self::Zstd => "zstd",
-        })
-    }
-}
-
 /// Reads the text of a compressed file.
 pub(super) struct Decompressor {
-    compression: Compression,
+    compression: Codec,
     // Boxed, because the states are large, and have very different sizes.
     reader: Box<dyn TextDecoder>,
     /// Number of decoded bytes, for error messages.
@@ -109,7 +76,7 @@ impl fmt::Debug for Decompressor {
 impl Decompressor {
     /// Returns a decoder of a whole file.
     pub(super) fn new(
-        compression: Compression,
+        compression: Codec,
         input: impl BufRead + Send + 'static,
         options: &DecoderOptions,
     ) -> Self {
@@ -130,15 +97,15 @@ impl Decompressor {
         let window = options.max_window_bytes;
         let input = UnitInput::new(input, units.start, units.next);
         let reader: Box<dyn TextDecoder> = match units.compression {
-            Compression::Bzip2 => Box::new(Bzip2Reader::new(input)),
-            Compression::Gzip => Box::new(GzipReader::new(input)),
-            Compression::Lz4 => Box::new(Lz4Reader::new(input)),
-            Compression::Snappy => Box::new(SnappyReader::new(input)),
-            Compression::Xz => match units.start.check {
+            Codec::Bzip2 => Box::new(Bzip2Reader::new(input)),
+            Codec::Gzip => Box::new(GzipReader::new(input)),
+            Codec::Lz4 => Box::new(Lz4Reader::new(input)),
+            Codec::Snappy => Box::new(SnappyReader::new(input)),
+            Codec::Xz => match units.start.check {
                 None => Box::new(XzReader::new(input, window)),
                 Some(check) => Box::new(XzReader::at_block(input, window, check)),
             },
-            Compression::Zstd => Box::new(ZstdReader::new(input, options)),
+            Codec::Zstd => Box::new(ZstdReader::new(input, options)),
         };
         Self {
             compression: units.compression,
@@ -149,14 +116,14 @@ impl Decompressor {
 
     /// Returns a decoder of a whole file that is helped by up to `helpers` threads.
     pub(super) fn ahead(
-        compression: Compression,
+        compression: Codec,
         input: impl BufRead + Send + 'static,
         options: &DecoderOptions,
         helpers: usize,
     ) -> Self {
         let reader: Box<dyn TextDecoder> = match compression {
-            Compression::Bzip2 => Box::new(AheadReader::new(input, Bzip2Units::default(), helpers)),
-            Compression::Gzip | Compression::Lz4 | Compression::Zstd => {
+            Codec::Bzip2 => Box::new(AheadReader::new(input, Bzip2Units::default(), helpers)),
+            Codec::Gzip | Codec::Lz4 | Codec::Zstd => {
                 let options = options.clone();
                 let members = Members {
                     compression,
@@ -164,7 +131,7 @@ impl Decompressor {
                 };
                 Box::new(AheadReader::new(input, members, helpers))
             }
-            Compression::Snappy | Compression::Xz => return Self::new(compression, input, options),
+            Codec::Snappy | Codec::Xz => return Self::new(compression, input, options),
         };
         Self {
             compression,
@@ -174,7 +141,7 @@ impl Decompressor {
     }
 
     /// Returns the format if the file cannot be decoded by several threads, as far as it has been read.
-    pub(super) fn is_on_one_thread(&self) -> Option<Compression> {
+    pub(super) fn is_on_one_thread(&self) -> Option<Codec> {
         self.reader.is_on_one_thread().then_some(self.compression)
     }
 

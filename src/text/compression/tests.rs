@@ -4,16 +4,18 @@ use std::io::{BufReader, Cursor, Write};
 
 use ::bzip2::write::BzEncoder;
 use flate2::write::GzEncoder;
+use lz4_flex::frame::{FrameEncoder, FrameInfo};
 use lzma_rust2::{XzOptions, XzWriter};
 use ruzstd::encoding::CompressionLevel;
 
-use super::Compression::{Bzip2, Gzip, Xz, Zstd};
+use super::Codec::{Bzip2, Gzip, Lz4, Snappy, Xz, Zstd};
 use super::*;
 
-const ALL: [Compression; 4] = [Bzip2, Gzip, Xz, Zstd];
+/// All formats in which the end of a file shows.
+const ALL: [Codec; 5] = [Bzip2, Gzip, Lz4, Xz, Zstd];
 
 /// Encodes a part of a compressed file: a member, frame or stream.
-fn part(compression: Compression, text: &[u8]) -> Vec<u8> {
+fn part(compression: Codec, text: &[u8]) -> Vec<u8> {
     match compression {
         Bzip2 => {
             let mut encoder = BzEncoder::new(Vec::new(), ::bzip2::Compression::fast());
@@ -31,10 +33,21 @@ fn part(compression: Compression, text: &[u8]) -> Vec<u8> {
             encoder.finish().unwrap()
         }
         Zstd => ruzstd::encoding::compress_to_vec(text, CompressionLevel::Fastest),
+        Lz4 => {
+            let options = FrameInfo::new().content_checksum(true);
+            let mut encoder = FrameEncoder::with_frame_info(options, Vec::new());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        Snappy => {
+            let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+            encoder.write_all(text).unwrap();
+            encoder.into_inner().unwrap()
+        }
     }
 }
 
-fn decode_by(compression: Compression, bytes: &[u8], capacity: usize) -> Result<String, String> {
+fn decode_by(compression: Codec, bytes: &[u8], capacity: usize) -> Result<String, String> {
     let input = BufReader::with_capacity(capacity, Cursor::new(bytes.to_vec()));
     let mut text = String::new();
     let decoded =
@@ -42,8 +55,17 @@ fn decode_by(compression: Compression, bytes: &[u8], capacity: usize) -> Result<
     decoded.map(|_| text).map_err(|error| error.to_string())
 }
 
+/// Decodes with `helpers` additional threads.
+fn decode_ahead(codec: Codec, bytes: &[u8], helpers: usize) -> Result<String, String> {
+    let mut text = String::new();
+    let input = Cursor::new(bytes.to_vec());
+    let mut decoder = Decompressor::ahead(codec, input, &DecoderOptions::default(), helpers);
+    let decoded = decoder.read_to_string(&mut text);
+    decoded.map(|_| text).map_err(|error| error.to_string())
+}
+
 /// Decodes through buffers of several small sizes, which must make no difference.
-fn decode(compression: Compression, bytes: &[u8]) -> Result<String, String> {
+fn decode(compression: Codec, bytes: &[u8]) -> Result<String, String> {
     let mut results = [1, 2, 7, 8192].map(|capacity| decode_by(compression, bytes, capacity));
     let what = |result: &Result<String, String>| match result {
         // The decoder may or may not return the text immediately before the damage.
@@ -52,6 +74,15 @@ fn decode(compression: Compression, bytes: &[u8]) -> Result<String, String> {
     };
     let is_same = |result: &_| what(result) == what(&results[0]);
     assert!(results.iter().all(is_same), "{compression}: {results:?}");
+    for helpers in [0, 2] {
+        let ahead = decode_ahead(compression, bytes, helpers);
+        assert_eq!(
+            ahead.is_ok(),
+            results[0].is_ok(),
+            "{compression}: {ahead:?}"
+        );
+        assert!(ahead.is_err() || ahead == results[0], "{compression}");
+    }
     std::mem::replace(&mut results[0], Ok(String::new()))
 }
 
@@ -185,7 +216,7 @@ fn what_follows_the_last_part_is_passed_over_as_the_tools_do() {
 
 #[test]
 fn what_follows_the_last_part_of_others_is_an_error() {
-    for compression in [Xz, Zstd] {
+    for compression in [Lz4, Xz, Zstd] {
         let bytes = [part(compression, b"one"), b"garbage that is long".to_vec()].concat();
         let message = decode(compression, &bytes).unwrap_err();
         assert!(
@@ -248,6 +279,70 @@ fn no_bit_that_is_wrong_makes_wrong_text() {
                     assert_eq!(decoded, text, "{compression}, bit {bit}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn snappy_is_decoded_and_checked() {
+    let text = "some text\n".repeat(20_000);
+    let bytes = part(Snappy, text.as_bytes());
+    assert_eq!(
+        decode(Snappy, &[&bytes[..], &bytes[..]].concat()).unwrap(),
+        text.repeat(2)
+    );
+    let mut damaged = bytes.clone();
+    damaged[100] ^= 1;
+    assert!(
+        decode(Snappy, &damaged)
+            .unwrap_err()
+            .contains("the snappy data is damaged")
+    );
+    assert!(
+        decode(Snappy, &bytes[..bytes.len() - 1])
+            .unwrap_err()
+            .contains("cut short")
+    );
+}
+
+/// Magic bytes within the data, and parts that are larger and smaller than the slices in which they are decoded.
+#[test]
+fn slices_that_are_cut_within_a_part_are_joined() {
+    let random = |n: u32| n.wrapping_mul(2_654_435_761).rotate_left(15).to_le_bytes();
+    let noise: Vec<u8> = (0..200_000)
+        .flat_map(random)
+        .map(|byte| b' ' + byte % 64)
+        .collect();
+    for compression in [Gzip, Zstd, Lz4, Bzip2] {
+        let small: Vec<u8> = (0..200)
+            .flat_map(|n| part(compression, &noise[..n * 10]))
+            .collect();
+        let large = part(compression, &noise);
+        let mut stored = GzEncoder::new(Vec::new(), flate2::Compression::none());
+        let nested = [
+            &noise[..300_000],
+            &large,
+            b"\x1f\x8b\x08\0",
+            &noise[..300_000],
+        ]
+        .concat();
+        stored.write_all(&nested).unwrap();
+        let stored = stored.finish().unwrap();
+        let mut parts = [&small[..], &large, &large, &small].concat();
+        let mut expected: Vec<u8> = (0..200).flat_map(|n| &noise[..n * 10]).copied().collect();
+        expected = [&expected[..], &noise, &noise, &expected].concat();
+        if compression == Gzip {
+            parts = [&stored[..], &parts, &stored].concat();
+            expected = [&nested[..], &expected, &nested].concat();
+        }
+        for helpers in [0, 1, 3] {
+            let input = Cursor::new(parts.clone());
+            let options = DecoderOptions::default();
+            let mut decoder = Decompressor::ahead(compression, input, &options, helpers);
+            let mut text = Vec::new();
+            decoder.read_to_end(&mut text).unwrap();
+            assert!(text == expected, "{compression} with {helpers} helpers");
+            assert_eq!(decoder.is_on_one_thread(), None);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::input::take;
-use super::units::{Units, read_at};
+use super::unit::{Units, read_at};
 use super::xz_block::read_number;
 use super::xz_check::CHECK_BYTES;
 

@@ -2,15 +2,22 @@
 
 use std::io::{self, Read, Seek};
 
-use super::units::{Units, read_at};
+use super::unit::{Units, read_at};
 
 pub(super) const MAGIC: u32 = 0xfd2f_b528;
 
 /// Magic number of skippable frames, without its lowest four bits.
-const SKIPPABLE: u32 = 0x184d_2a50;
+pub(super) const SKIPPABLE: u32 = 0x184d_2a50;
 
 /// Length of the header of a skippable frame, in bytes.
 const SKIPPABLE_HEADER_BYTES: u64 = 8;
+
+/// What begins in a file.
+pub(super) enum ZstdStart {
+    Frame,
+    /// A skippable frame, which has been skipped.
+    Skipped,
+}
 
 /// Adds all frames of a file. Returns `None` if the length of a frame or of its text is unknown.
 pub(super) fn find_frames(

@@ -3,7 +3,7 @@
 use super::*;
 
 fn of(head: &[u8]) -> Result<Format, String> {
-    Format::of(head, Path::new("f")).map_err(|error| error.to_string())
+    Format::of(head, &TextOptions::default(), Path::new("f")).map_err(|error| error.to_string())
 }
 
 /// Returns the format that the error of `check_text` names, if there is an error.
@@ -18,15 +18,18 @@ fn refused(text: &[u8], is_decoded: bool, options: &TextOptions) -> Option<&'sta
 #[test]
 fn tells_by_content() {
     for (head, compression) in [
-        (&b"\x1f\x8b\x08"[..], Compression::Gzip),
-        (b"\x1f\x8b", Compression::Gzip),
-        (b"\x28\xb5\x2f\xfd\0", Compression::Zstd),
-        (b"\x50\x2a\x4d\x18\x04\0\0\0text", Compression::Zstd),
-        (b"\x5f\x2a\x4d\x18", Compression::Zstd),
-        (b"\xfd7zXZ\0\0", Compression::Xz),
-        (b"BZh91AY&SY", Compression::Bzip2),
-        (b"BZh11AY&SYabcd\x01more", Compression::Bzip2),
-        (b"BZh9\x17\x72\x45\x38\x50\x90", Compression::Bzip2),
+        (&b"\x1f\x8b\x08"[..], Codec::Gzip),
+        (b"\x1f\x8b", Codec::Gzip),
+        (b"\x28\xb5\x2f\xfd\0", Codec::Zstd),
+        (b"\x50\x2a\x4d\x18\x04\0\0\0text", Codec::Zstd),
+        (b"\x5f\x2a\x4d\x18", Codec::Zstd),
+        (b"\x04\x22\x4d\x18\x64\x40\xa7\x05\0\0\x80", Codec::Lz4),
+        (b"\x02\x21\x4c\x18\x0f\0\0\0", Codec::Lz4),
+        (b"\xff\x06\0\0sNaPpY\0", Codec::Snappy),
+        (b"\xfd7zXZ\0\0", Codec::Xz),
+        (b"BZh91AY&SY", Codec::Bzip2),
+        (b"BZh11AY&SYabcd\x01more", Codec::Bzip2),
+        (b"BZh9\x17\x72\x45\x38\x50\x90", Codec::Bzip2),
     ] {
         assert_eq!(of(head), Ok(Format::Compressed(compression)));
     }
@@ -35,8 +38,6 @@ fn tells_by_content() {
         (b"PK\x05\x06\0\0\0\0", "zip"),
         (b"PK\x07\x08PK\x03\x04\x14", "zip"),
         (b"PK\x03\x04", "zip"),
-        (b"\x04\x22\x4d\x18\x64\x40\xa7\x05\0\0\x80", "lz4"),
-        (b"\x02\x21\x4c\x18\x0f\0\0\0", "lz4"),
         (b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0", "lzma"),
         (b"\x1f\x9d\x90abc", "compress (.Z)"),
         (b"\x27\xb5\x2f\xfd", "old zstd"),
