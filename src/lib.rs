@@ -616,7 +616,7 @@
 //!
 //! | variable | value | default |
 //! | --- | --- | --- |
-//! | `HOLDALL_EXECUTOR` | `inline`, `threads`, `threads:N`, `processes` or `processes:N`; see [`Executor`] | `threads` |
+//! | `HOLDALL_EXECUTOR` | `inline`, `threads`, `threads:N`, `processes`, `processes:N` or an address; see [`Executor`] | `threads` |
 //! | `HOLDALL_THREADS` | the number of threads; `inline` and `threads:N` take precedence | one per core |
 //! | `HOLDALL_MEMORY` | the [memory](#memory-and-disk) of a context: `2GiB`, `500MB`; see [`ByteSize`] | half of the available memory |
 //! | `HOLDALL_SPILL_DIR` | the directory for spill files | the system's temporary directory |

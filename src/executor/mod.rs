@@ -133,9 +133,11 @@ pub(crate) use threads::Threads;
 pub use crate::storage::transfer::{FileTransfer, Home};
 pub use crate::task::MapOutput;
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::storage::environment;
 use crate::storage::limits::default_budget_bytes;
 use crate::storage::transfer::Transfer;
 
@@ -247,6 +249,19 @@ impl AnyExecutor {
 pub fn init() {
     #[cfg(target_os = "linux")]
     processes::init(|| Ok(None));
+}
+
+/// Returns an environment variable, as holdall reads its own. A variable that is empty counts as unset. In a program that
+/// runs with privileges that its caller lacks, every variable counts as unset, because the caller sets them.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(holdall::executor::environment_variable("HOLDALL_NO_SUCH_SETTING"), None);
+/// ```
+#[must_use]
+pub fn environment_variable(name: &str) -> Option<OsString> {
+    environment::variable(name)
 }
 
 /// Returns the memory that a context uses by default, in bytes: half of this machine's memory, or of this process's limit
