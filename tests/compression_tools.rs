@@ -65,11 +65,14 @@ const TOOLS: [&str; 27] = [
     "split -n l/5 text x && for x in xa?; do lz4 -qc $x; done > out",
 ];
 
-fn read_sorted_by_place(context: &Context, path: &Path, partition_bytes: u64) -> Vec<String> {
+fn read_lines(context: &Context, path: &Path, partition_bytes: u64) -> Vec<String> {
     let reader = TextReader::new()
         .context(context)
         .partition_bytes(partition_bytes);
-    reader.read(path).and_then(|bag| bag.collect()).unwrap()
+    reader
+        .read(path)
+        .and_then(|bag| bag.collect())
+        .expect("no error")
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn what_the_tools_write_is_read() {
             write_text(&files, &expected);
             sh(&files, command);
             for partition_bytes in [50_000, 64 << 20] {
-                let read = read_sorted_by_place(context, &files.path("out"), partition_bytes);
+                let read = read_lines(context, &files.path("out"), partition_bytes);
                 assert!(read == expected, "{command}");
             }
         });

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::common::{Files, names_in, on_every_executor_and_processes};
 
 fn lines(context: &Context, path: impl AsRef<std::path::Path>) -> Vec<String> {
-    let bag = context.read_text(path.as_ref()).unwrap();
-    bag.collect().unwrap()
+    let bag = context.read_text(path.as_ref());
+    bag.and_then(|bag| bag.collect()).expect("no error")
 }
 
 #[test]

@@ -40,7 +40,8 @@ fn write_one(compression: Compression, lines: Vec<String>, files: &Files) -> Pat
     let path = files.path(&format!("{compression:?}"));
     let writer = TextWriter::new().compression(compression);
     let bag = holdall::from_vec_partitioned(lines, 1);
-    writer.write(&bag, &path).unwrap().files.remove(0)
+    let mut written = writer.write(&bag, &path).expect("no error");
+    written.files.remove(0)
 }
 
 /// Returns an xz file with several blocks.
@@ -48,9 +49,9 @@ fn xz_blocks(text: &[u8], block_bytes: u64) -> Vec<u8> {
     use std::io::Write;
     let mut options = lzma_rust2::XzOptions::with_preset(0);
     options.set_block_size(NonZeroU64::new(block_bytes));
-    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
-    encoder.write_all(text).unwrap();
-    encoder.finish().unwrap()
+    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).expect("good options");
+    encoder.write_all(text).expect("room in memory");
+    encoder.finish().expect("room in memory")
 }
 
 /// Files that are divided before they are read, with their lines.
@@ -154,14 +155,14 @@ fn magic_bytes_within_a_member_begin_none() {
     // Members that are stored in a member, as in archives of the web.
     let inner = gzip(&text_of(&lines(1_000)), Level::fast());
     let stored = gzip(&[&inner[..], b"\n"].concat().repeat(4), Level::none());
-    let outer = [&gzip(b"start\n", Level::none()), &stored.repeat(30)[..]].concat();
+    let outer = [&gzip(b"start\n", Level::none())[..], &stored.repeat(30)].concat();
     assert!(outer.len() > 4 << 20);
     let nested = files.write("nested.gz", &outer);
     // bzip2 ignores what follows the last stream, even if it contains the mark of a block.
     let garbage = b"garbage 1AY&SY\x17\x72\x45\x38\x50\x90 1AY&SY";
     let content = [&bzip2(&text_of(&lines(95_000)))[..], garbage].concat();
     let garbage = files.write("garbage.bz2", content);
-    let text = [b"start\n", &[&inner[..], b"\n"].concat().repeat(120)[..]].concat();
+    let text = [&b"start\n"[..], &[&inner[..], b"\n"].concat().repeat(120)].concat();
     on_every_executor(move |context| {
         let delimiter = b"\n\x1f\x8b\x08";
         let bag = reader(context)

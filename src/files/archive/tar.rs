@@ -152,12 +152,11 @@ fn name_of(header: &[u8; BLOCK_BYTES]) -> Vec<u8> {
 fn number(field: &[u8]) -> io::Result<u64> {
     let invalid = || damaged("a number in a header is invalid");
     if let [first @ 0x80..=0xff, rest @ ..] = field {
-        let bytes = std::iter::once(first & 0x7f).chain(rest.iter().copied());
-        return bytes
-            .fold(Some(0_u64), |n, byte| {
-                n?.checked_mul(256)?.checked_add(byte.into())
-            })
-            .ok_or_else(invalid);
+        let mut bytes = std::iter::once(first & 0x7f).chain(rest.iter().copied());
+        let value = bytes.try_fold(0_u64, |n, byte| {
+            n.checked_mul(256)?.checked_add(byte.into())
+        });
+        return value.ok_or_else(invalid);
     }
     let digits = str::from_utf8(field).map_err(|_| invalid())?;
     match digits.trim_matches([' ', '\0']) {

@@ -165,7 +165,7 @@ impl<R: BufRead + Send + 'static, F: UnitFormat> AheadReader<R, F> {
     fn cut(&mut self, end: usize) -> UnitSlice {
         let next = self.buffer.split_off(end / 8);
         let mut bytes = std::mem::replace(&mut self.buffer, next);
-        if end % 8 > 0 {
+        if !end.is_multiple_of(8) {
             bytes.push(self.buffer[0]);
         }
         UnitSlice {
