@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::pipeline::{Pipeline, Record, Text, TextSlice};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
+use crate::text::FlatJson;
 
 /// The error of a text that is not JSON, or not that of the type.
 ///
@@ -80,12 +81,13 @@ where
     where
         S: FnMut(U) -> Flow,
     {
+        let mut json = FlatJson::new();
         self.parent.run(partition, task, &mut |record| {
             let text = P::Out::peek(&record).as_slice();
             let bytes = text.as_bytes();
             // Text is known to be UTF-8, so the strings in it need no check.
             let parsed = task.call(&self.site, || match text.as_str() {
-                Ok(text) => serde_json::from_str(text),
+                Ok(text) => json.parse(text),
                 Err(_) => serde_json::from_slice(bytes),
             });
             match parsed {

@@ -20,6 +20,8 @@ mod decoded;
 mod delimiter;
 mod divide;
 mod fields;
+#[cfg(feature = "json")]
+mod flat_json;
 mod format;
 mod line_number;
 mod lines;
@@ -61,6 +63,8 @@ pub(crate) use words::{for_each_byte_word, for_each_word};
 pub(crate) use fields::field_names;
 pub(crate) use fields::{Fields, TextKind};
 pub use fields::{FieldsError, parse_fields};
+#[cfg(feature = "json")]
+pub(crate) use flat_json::FlatJson;
 pub use options::InvalidUtf8;
 #[cfg(feature = "csv")]
 pub(crate) use source::is_plain_file;

@@ -2,7 +2,7 @@
 
 mod deserializer;
 mod error;
-#[cfg(feature = "csv")]
+#[cfg(any(feature = "csv", feature = "json"))]
 mod names;
 #[cfg(test)]
 mod tests;
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::decimal::number_at_end;
 use super::mask::{MASK_BYTES, equal_mask};
 pub use error::FieldsError;
-#[cfg(feature = "csv")]
+#[cfg(any(feature = "csv", feature = "json"))]
 pub(crate) use names::field_names;
 
 /// Parses a line of fields that are separated by `delimiter`.
