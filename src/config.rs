@@ -67,6 +67,11 @@ const EXECUTORS: &str = if cfg!(target_os = "linux") {
 
 const THREADS: &str = "a number of 1 or more";
 const SUMMARY: &str = "0 or 1";
+#[cfg(feature = "status")]
+const STATUS: &str = "an address with a port, such as 127.0.0.1:8787";
+#[cfg(not(feature = "status"))]
+const STATUS: &str =
+    "no value, because this program is built without the feature `status` of holdall";
 
 impl Executor {
     /// Returns an error if no task could ever run.
@@ -143,6 +148,18 @@ pub(crate) struct Config {
     pub(crate) worker_timeout: Duration,
     /// Maximum number of started jobs that run at the same time, if it is set.
     pub(crate) concurrent_jobs: Option<usize>,
+    #[cfg(feature = "status")]
+    pub(crate) status: StatusSettings,
+}
+
+/// The status page, the trace and the report.
+#[cfg(feature = "status")]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StatusSettings {
+    /// Address of the status page.
+    pub(crate) address: Option<String>,
+    pub(crate) trace: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
 }
 
 impl Config {
@@ -169,6 +186,12 @@ impl Config {
                 return Err(invalid("HOLDALL_THREADS", &text, THREADS));
             }
         }
+        #[cfg(not(feature = "status"))]
+        for name in ["HOLDALL_STATUS", "HOLDALL_TRACE", "HOLDALL_REPORT"] {
+            if let Some(value) = variable(name) {
+                return Err(invalid(name, &value.to_string_lossy(), STATUS));
+            }
+        }
         Ok(Self {
             executor,
             threads,
@@ -188,6 +211,12 @@ impl Config {
             disk_quota_bytes: None,
             worker_timeout: WORKER_TIMEOUT,
             concurrent_jobs: None,
+            #[cfg(feature = "status")]
+            status: StatusSettings {
+                address: text("HOLDALL_STATUS", STATUS)?,
+                trace: variable("HOLDALL_TRACE").map(PathBuf::from),
+                report: variable("HOLDALL_REPORT").map(PathBuf::from),
+            },
         })
     }
 }
@@ -269,6 +298,18 @@ mod tests {
         ] {
             let error = config(variable).unwrap_err().to_string();
             assert!(error.contains(variable), "{error}");
+        }
+    }
+
+    #[cfg(not(feature = "status"))]
+    #[test]
+    fn variables_of_a_missing_feature_are_refused() {
+        for variable in ["HOLDALL_STATUS", "HOLDALL_TRACE", "HOLDALL_REPORT"] {
+            let error = config(&[(variable, "127.0.0.1:0")])
+                .unwrap_err()
+                .to_string();
+            assert!(error.starts_with(variable), "{error}");
+            assert!(error.contains("without the feature `status`"), "{error}");
         }
     }
 

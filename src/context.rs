@@ -1,5 +1,8 @@
 //! Contexts: settings and resources that jobs share.
 
+#[cfg(feature = "status")]
+mod status;
+
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
@@ -7,6 +10,8 @@ use std::path::{self, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "status")]
+use crate::config::StatusSettings;
 use crate::config::{Config, Executor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{
@@ -17,6 +22,8 @@ use crate::files::{AnyFileSystem, FILE_SCHEME, FileSystem, FileSystems, is_schem
 use crate::jobs::JobQueue;
 use crate::lineage::Node;
 use crate::scheduler::{Job, JobLimits, JobScope};
+#[cfg(feature = "status")]
+use crate::status::StatusOutputs;
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::{Scratch, sweep};
 use crate::storage::size::{ByteSize, IntoByteSize, setting_bytes};
@@ -61,6 +68,8 @@ struct Shared {
     /// Observers that need only the end of each job: the above, and the one that prints the summary.
     observers_of_end: Vec<Arc<GuardedObserver>>,
     observers: Vec<Arc<GuardedObserver>>,
+    #[cfg(feature = "status")]
+    status: StatusOutputs,
     reclaimer: Arc<MemoryReclaimer>,
     file_systems: FileSystems,
     /// The jobs in the background.
@@ -68,6 +77,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn from_env() -> Result<Self> {
+        Self::new(Config::from_env()?, None, Vec::new())
+    }
+
     fn new(
         mut config: Config,
         remote: Option<Arc<dyn RemoteExecutor>>,
@@ -96,6 +109,8 @@ impl Shared {
         Ok(Self {
             jobs: Arc::new(JobQueue::new(concurrent_jobs)),
             budget: MemoryBudget::new(config.memory_bytes),
+            #[cfg(feature = "status")]
+            status: StatusOutputs::of_environment(&config.status)?,
             config,
             executor,
             last_job,
@@ -129,6 +144,8 @@ impl Shared {
         }
         let progress = Arc::<Progress>::default();
         let mut observers = self.observers.clone();
+        #[cfg(feature = "status")]
+        self.observe(&progress, &mut observers);
         if shows_progress {
             observers.push(GuardedObserver::new(StageBar::new(Arc::clone(&progress))));
         }
@@ -249,7 +266,7 @@ impl Context {
         self.resolve(result, site)?;
         let Some(shared) = &self.shared else {
             // An environment variable was invalid; this returns the reason.
-            let shared = Shared::new(Config::from_env()?, None, Vec::new())?;
+            let shared = Shared::from_env()?;
             return shared.job(result, site, &JobLimits::default(), false);
         };
         // Bars of jobs in the background would mix with what the program prints.
@@ -368,12 +385,9 @@ impl Default for Context {
     fn default() -> Self {
         static DEFAULT: OnceLock<Context> = OnceLock::new();
         let context = DEFAULT.get_or_init(|| {
-            let shared =
-                Config::from_env().and_then(|config| Shared::new(config, None, Vec::new()));
-            Self {
-                shared: shared.ok().map(Arc::new),
-                limits: None,
-            }
+            let shared = Shared::from_env().ok().map(Arc::new);
+            let limits = None;
+            Self { shared, limits }
         });
         context.clone()
     }
@@ -417,6 +431,8 @@ pub struct ContextBuilder {
     spill_directory: Option<PathBuf>,
     disk_quota: Option<Result<ByteSize, String>>,
     observers: Vec<Arc<GuardedObserver>>,
+    #[cfg(feature = "status")]
+    status: StatusSettings,
     file_systems: FileSystems,
     /// A scheme that was refused.
     invalid_scheme: Option<String>,
@@ -740,6 +756,10 @@ impl ContextBuilder {
         }
         let mut shared = Shared::new(config, self.remote_executor, self.observers)?;
         shared.file_systems = self.file_systems;
+        #[cfg(feature = "status")]
+        {
+            shared.status = shared.status.with(&self.status)?;
+        }
         Ok(Context {
             shared: Some(Arc::new(shared)),
             limits: None,

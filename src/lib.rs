@@ -620,6 +620,9 @@
 //! | `HOLDALL_THREADS` | the number of threads; `inline` and `threads:N` take precedence | one per core |
 //! | `HOLDALL_MEMORY` | the [memory](#memory-and-disk) of a context: `2GiB`, `500MB`; see [`ByteSize`] | half of the available memory |
 //! | `HOLDALL_SPILL_DIR` | the directory for spill files | the system's temporary directory |
+//! | `HOLDALL_STATUS` | the address of a [status page](guide::status): `127.0.0.1:8787`; needs the feature `status` | no page |
+//! | `HOLDALL_REPORT` | the file for a [report](guide::status#the-report) of all jobs; needs the feature `status` | no report |
+//! | `HOLDALL_TRACE` | the file for a [trace](guide::status#the-trace) of all tasks; needs the feature `status` | no trace |
 //! | `HOLDALL_SUMMARY` | `1`: each job prints a [summary](JobSummary) to standard error; `0`: no summary | `0` |
 //!
 //! A variable that is empty counts as unset. A directory may have any name; every other value must be UTF-8. In a
@@ -637,6 +640,7 @@
 //! | --- | --- | --- |
 //! | `encodings` | text that is not UTF-8: `TextReader::encoding` | `encoding_rs` |
 //! | `regex` | regular expressions on text: `matching`, `not_matching`, `find_matches` and `captures` | `regex` |
+//! | `status` | a [status page](guide::status), a report, and a trace of jobs | `httparse`, `serde_json` |
 //! | `unicode` | words of text by the rules of Unicode: `unicode_words` | `unicode-segmentation` |
 //! | `zstd-c` | the C library of zstd, instead of a decoder in Rust; needs a C compiler | `zstd-safe` |
 //!
@@ -667,6 +671,7 @@
 //! ├─ operators/     one file per operator: what it computes, on both sides of its shuffle
 //! ├─ plan/          divides the lineage into stages
 //! ├─ events/        events of jobs and their observers: the progress bar, the summary, and those of the user
+//! ├─ status/        what jobs do, as a page, a report and a trace; with the feature `status`
 //! ├─ executor/      runs tasks: inline, on threads, in worker processes, or by a custom executor
 //! ├─ layers/        tasks that need values of each other, and which of them are ready
 //! ├─ scheduler/     runs the stages of an action in order
@@ -680,7 +685,7 @@
 //!
 //! A module uses only modules that come before it in this list:
 //! `error, id, drawing, storage, portable, files, config, counter, text, task, pipeline, shuffle, summary, lineage,
-//! operators, plan, events, executor, layers, scheduler, jobs, context, extend, graph, bag, delayed`.
+//! operators, plan, events, status, executor, layers, scheduler, jobs, context, extend, graph, bag, delayed`.
 
 mod bag;
 mod config;
@@ -704,6 +709,8 @@ mod plan;
 mod portable;
 mod scheduler;
 mod shuffle;
+#[cfg(feature = "status")]
+mod status;
 mod storage;
 pub mod summary;
 mod task;
@@ -763,6 +770,8 @@ pub mod guide {
     pub mod tutorial {}
     #[doc = include_str!("../docs/cookbook.md")]
     pub mod cookbook {}
+    #[doc = include_str!("../docs/status.md")]
+    pub mod status {}
 }
 
 /// The examples of the README are tested as those of the docs are.

@@ -87,6 +87,7 @@ fn io_kind(kind: &ErrorKind) -> io::ErrorKind {
     match kind {
         ErrorKind::Io { source, .. }
         | ErrorKind::DiskFull { source, .. }
+        | ErrorKind::StatusPage { source, .. }
         | ErrorKind::Threads(source) => source.kind(),
         ErrorKind::Read { source, .. } | ErrorKind::Write { source, .. } => {
             let source = source.downcast_ref::<io::Error>();

@@ -155,6 +155,9 @@ impl fmt::Display for ErrorKind {
             Self::MissingPartition { context, reason } => {
                 write!(f, "cannot use the partitions of a bag{context}: {reason}")
             }
+            Self::StatusPage { address, source } => {
+                write!(f, "cannot serve the status page at {address}: {source}")
+            }
             Self::Threads(source) => write!(f, "cannot start threads: {source}"),
             Self::NestedJob => f.write_str(
                 "cannot run an action inside a closure of a running job; \

@@ -319,6 +319,15 @@ pub enum ErrorKind {
         /// Explanation of the error.
         reason: String,
     },
+    /// The [status page](crate::guide::status) cannot be served.
+    #[non_exhaustive]
+    StatusPage {
+        /// The address as you passed it.
+        address: String,
+        /// Error returned by the system.
+        #[serde(with = "plain")]
+        source: io::Error,
+    },
     /// Threads could not be started.
     Threads(#[serde(with = "plain")] io::Error),
     /// An action was called inside a closure of a running job.

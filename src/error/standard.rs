@@ -32,7 +32,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &*self.0 {
             ErrorKind::Io { source, .. } | ErrorKind::DiskFull { source, .. } => Some(source),
-            ErrorKind::Threads(source) => Some(source),
+            ErrorKind::StatusPage { source, .. } | ErrorKind::Threads(source) => Some(source),
             ErrorKind::Closure { source, .. }
             | ErrorKind::Read { source, .. }
             | ErrorKind::Write { source, .. }

@@ -19,6 +19,10 @@ use std::sync::OnceLock;
 #[cfg(unix)]
 static CLEAN_UP: OnceLock<fn()> = OnceLock::new();
 
+/// Other work at the end of the process.
+#[cfg(unix)]
+static LAST_WORK: OnceLock<fn()> = OnceLock::new();
+
 /// Installs the clean-up at the end of this process, once in the process and in each forked copy. `clean_up` is called
 /// at the end.
 #[cfg(unix)]
@@ -39,6 +43,19 @@ pub(crate) fn install(clean_up: fn()) {
     if DONE_IN.swap(process, Ordering::SeqCst) != process && try_install().is_err() {
         DONE_IN.store(0, Ordering::SeqCst);
     }
+}
+
+/// Calls `work`, the same in each call, when `main` returns or the user's code calls `exit`. If directories exist, also
+/// when a signal ends the process. `work` must not unwind. Other systems than Unix do not call it.
+#[cfg(feature = "status")]
+pub(crate) fn at_exit(work: fn()) {
+    #[cfg(unix)]
+    {
+        LAST_WORK.get_or_init(|| work);
+        super::system::at_exit(on_exit);
+    }
+    #[cfg(not(unix))]
+    let _ = work;
 }
 
 /// Turns a write beyond the limit for the length of files (`RLIMIT_FSIZE`) into an error that names the file. Without a
@@ -93,8 +110,11 @@ extern "C" fn on_exit() {
 
 #[cfg(unix)]
 fn clean_up() {
-    if let Some(clean_up) = CLEAN_UP.get() {
-        clean_up();
+    for work in [&CLEAN_UP, &LAST_WORK]
+        .into_iter()
+        .filter_map(OnceLock::get)
+    {
+        work();
     }
 }
 

@@ -66,4 +66,6 @@ mod system;
 pub(crate) mod transfer;
 pub(crate) mod unfinished;
 
+#[cfg(feature = "status")]
+pub(crate) use interrupt::at_exit;
 pub(crate) use system::process_number;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may use itself and those before it. The root, `lib.rs`, is outside of the layers.
-const LAYERS: [&str; 26] = [
+const LAYERS: [&str; 27] = [
     "error",
     "id",
     "drawing",
@@ -23,6 +23,7 @@ const LAYERS: [&str; 26] = [
     "operators",
     "plan",
     "events",
+    "status",
     "executor",
     "layers",
     "scheduler",
