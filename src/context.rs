@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 #[cfg(feature = "status")]
 use crate::config::StatusSettings;
 use crate::config::{Config, Executor};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::events::{
     GuardedObserver, JobEvents, JobSummary, LastJob, Observer, StageBar, SummaryPrinter,
 };
 use crate::executor::{AnyExecutor, Inline, RemoteExecutor, Threads, connect};
-use crate::files::{AnyFileSystem, FILE_SCHEME, FileSystem, FileSystems, is_scheme};
+use crate::files::{AnyFileSystem, FileSystem, FileSystems, invalid_scheme, is_valid_scheme};
 use crate::jobs::JobQueue;
 use crate::lineage::Node;
 use crate::scheduler::{Job, JobLimits, JobScope};
@@ -245,7 +245,8 @@ impl Context {
     /// Returns the file systems for paths with a scheme.
     pub(crate) fn file_systems(&self) -> FileSystems {
         let shared = self.shared.as_ref();
-        shared.map_or_else(FileSystems::default, |shared| shared.file_systems.clone())
+        let own = shared.map_or_else(FileSystems::default, |shared| shared.file_systems.clone());
+        own.with_registered()
     }
 
     /// Returns whether tasks run outside of this process.
@@ -688,7 +689,8 @@ impl ContextBuilder {
     }
 
     /// Adds a [file system](crate::files) for the paths that begin with `scheme` and `://`. If you add two for the same
-    /// scheme, the last call counts. Default: only local files, with and without the scheme `file`.
+    /// scheme, the last call counts. Default: those that [`register`](crate::files::register) has added, and local
+    /// files, with and without the scheme `file`.
     ///
     /// # Examples
     ///
@@ -702,7 +704,7 @@ impl ContextBuilder {
     /// ```
     pub fn file_system(mut self, scheme: impl Into<String>, file_system: impl FileSystem) -> Self {
         let scheme = scheme.into();
-        if is_scheme(&scheme) && !scheme.eq_ignore_ascii_case(FILE_SCHEME) {
+        if is_valid_scheme(&scheme) {
             let file_system = AnyFileSystem::new(file_system);
             self.file_systems.insert(scheme, file_system);
         } else {
@@ -727,12 +729,8 @@ impl ContextBuilder {
     /// ```
     pub fn build(self) -> Result<Context> {
         let mut config = Config::from_env()?;
-        if let Some(value) = self.invalid_scheme {
-            return Err(Error::new(ErrorKind::InvalidSetting {
-                setting: "file_system",
-                value,
-                expected: "a scheme other than `file`: a letter, then letters, digits, `+`, `-` and `.`",
-            }));
+        if let Some(scheme) = self.invalid_scheme {
+            return Err(invalid_scheme(scheme));
         }
         config.executor = self.executor.unwrap_or(config.executor);
         config.executor.check()?;

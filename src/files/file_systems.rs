@@ -2,14 +2,68 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::any::AnyFileSystem;
 use super::file::FileInfo;
-use super::path::{FILE_SCHEME, split_scheme};
+use super::file_system::FileSystem;
+use super::path::{FILE_SCHEME, is_scheme, split_scheme};
 use super::retry::retry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::portable::{Loader, Portable, Saver};
+
+static REGISTERED: Mutex<Vec<(String, AnyFileSystem)>> = Mutex::new(Vec::new());
+
+/// Registers a file system for the paths that begin with `scheme` and `://`, in all contexts of the process, including
+/// those that exist. [`ContextBuilder::file_system`](crate::ContextBuilder::file_system) overrides it for one context.
+///
+/// A crate that provides a file system can call it in a function that programs call at the top of `main`. Worker
+/// processes need not call it.
+///
+/// # Errors
+///
+/// Returns [`InvalidSetting`](crate::ErrorKind::InvalidSetting) if the scheme is invalid or `file`.
+///
+/// # Examples
+///
+/// ```
+/// use holdall::files::{self, LocalFiles};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("a.txt");
+/// std::fs::write(&path, "one\ntwo\n")?;
+/// files::register("disk", LocalFiles)?;
+/// assert_eq!(holdall::read_text(format!("disk://{}", path.display()))?.count()?, 2);
+/// # Ok::<(), holdall::Error>(())
+/// ```
+pub fn register(scheme: impl Into<String>, file_system: impl FileSystem) -> Result<()> {
+    let scheme = scheme.into();
+    if !is_valid_scheme(&scheme) {
+        return Err(invalid_scheme(scheme));
+    }
+    let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    insert(&mut registered, scheme, AnyFileSystem::new(file_system));
+    Ok(())
+}
+
+/// Returns whether a file system can have the scheme.
+pub(crate) fn is_valid_scheme(scheme: &str) -> bool {
+    is_scheme(scheme) && !scheme.eq_ignore_ascii_case(FILE_SCHEME)
+}
+
+/// Returns the error of a scheme that is not valid.
+pub(crate) fn invalid_scheme(scheme: String) -> Error {
+    Error::new(ErrorKind::InvalidSetting {
+        setting: "file_system",
+        value: scheme,
+        expected: "a scheme other than `file`: a letter, then letters, digits, `+`, `-` and `.`",
+    })
+}
+
+fn insert(systems: &mut Vec<(String, AnyFileSystem)>, scheme: String, system: AnyFileSystem) {
+    systems.retain(|(other, _)| !other.eq_ignore_ascii_case(&scheme));
+    systems.push((scheme, system));
+}
 
 /// The file systems of a context, each with its scheme.
 #[derive(Clone, Debug, Default)]
@@ -18,9 +72,22 @@ pub(crate) struct FileSystems(Arc<Vec<(String, AnyFileSystem)>>);
 impl FileSystems {
     /// Adds a file system, in place of one with the same scheme.
     pub(crate) fn insert(&mut self, scheme: String, file_system: AnyFileSystem) {
-        let systems = Arc::make_mut(&mut self.0);
-        systems.retain(|(other, _)| !other.eq_ignore_ascii_case(&scheme));
-        systems.push((scheme, file_system));
+        insert(Arc::make_mut(&mut self.0), scheme, file_system);
+    }
+
+    /// Adds the registered file systems whose schemes have no file system of the context.
+    pub(crate) fn with_registered(&self) -> Self {
+        let mut all = REGISTERED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if all.is_empty() {
+            return self.clone();
+        }
+        for (scheme, file_system) in &*self.0 {
+            insert(&mut all, scheme.clone(), file_system.clone());
+        }
+        Self(Arc::new(all))
     }
 
     /// Returns the file systems that `paths` need.

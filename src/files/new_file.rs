@@ -50,7 +50,11 @@ impl NewFile {
         if !options.overwrite && listed.iter().any(|file| file.path == rest) {
             return Err(output_exists(path));
         }
-        let pending = file_system.get().begin(directory, options);
+        let options = OutputOptions {
+            single_file: true,
+            ..*options
+        };
+        let pending = file_system.get().begin(directory, &options);
         let pending = pending.map_err(|error| not_created(path, error))?;
         let token = pending
             .token()

@@ -19,6 +19,8 @@ pub struct OutputOptions {
     pub append: bool,
     /// Compression of the files, which holdall applies before a file system receives them.
     pub compression: Option<Compression>,
+    /// Whether the output is a single file. holdall sets it: other files in the directory are not part of the output.
+    pub single_file: bool,
 }
 
 impl OutputOptions {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use holdall::files::{FileInfo, FileSystem, OpenedFile, PathPattern};
+use holdall::files::{FileInfo, FileSystem, OpenedFile, PathPattern, register};
 use holdall::{Context, ErrorKind, TextReader};
 use holdall_test_extensions::{Failing, Fault, Store};
 use serde::{Deserialize, Serialize};
@@ -331,6 +331,35 @@ fn the_place_of_a_record_has_the_scheme() {
         assert_eq!(place.path.as_deref(), Some(Path::new("store://a")));
         assert_eq!(place.offset, Some(4));
     });
+}
+
+#[test]
+fn a_registered_file_system_belongs_to_all_contexts() {
+    let (files, others) = (Files::new(), Files::new());
+    files.write("a", "registered\n");
+    others.write("a", "of the context\n");
+    let existing = threads(&files.store());
+    register("everywhere", files.store()).unwrap();
+    let read = |context: &Context| {
+        context
+            .read_text("EVERYWHERE://a")
+            .unwrap()
+            .collect()
+            .unwrap()
+    };
+    assert_eq!(read(&existing), ["registered"]);
+    on_each(&files.store(), |context| {
+        assert_eq!(read(context), ["registered"])
+    });
+    let context = Context::builder().file_system("Everywhere", others.store());
+    assert_eq!(read(&context.build().unwrap()), ["of the context"]);
+    for scheme in ["file", "a b", ""] {
+        let error = register(scheme, files.store()).unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::InvalidSetting { .. }),
+            "{error}"
+        );
+    }
 }
 
 #[test]

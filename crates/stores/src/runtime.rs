@@ -1,0 +1,40 @@
+//! The runtime on which requests run. holdall itself is not async.
+
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::sync::OnceLock;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+/// Starts a future, which runs on while the caller does something else.
+pub(crate) fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| {
+        let mut builder = Builder::new_multi_thread();
+        let builder = builder.thread_name("holdall-stores").enable_all();
+        builder.build().expect("the system starts threads")
+    });
+    runtime.spawn(future)
+}
+
+/// Waits for a future that [`spawn`] has started.
+///
+/// The caller may be a thread of another runtime, where tokio's own blocking calls would panic.
+pub(crate) fn join<T>(handle: &mut JoinHandle<T>) -> T {
+    match pollster::block_on(handle) {
+        Ok(output) => output,
+        Err(error) => resume_unwind(error.into_panic()),
+    }
+}
+
+/// Runs a future to its end.
+pub(crate) fn wait<F>(future: F) -> F::Output
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    join(&mut spawn(future))
+}
