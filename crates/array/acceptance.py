@@ -1,0 +1,209 @@
+"""Compares arrays with NumPy, h5py and dask: acceptance.py DIRECTORY [--times], the directory of the examples.
+
+Random expressions and those of a list are evaluated in both, on threads and in worker processes, whose results must be the
+same bytes. Results must be equal to those of NumPy to 1e-12. An HDF5 file is read, too. With --times, times are compared
+with those of dask.
+"""
+
+import os
+import pathlib
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import dask
+import dask.array as da
+import h5py
+import numpy as np
+
+EXPRESSIONS, TOLERANCE, ROUNDS = 500, 1e-12, 3
+REDUCTIONS = {"sum": np.sum, "mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
+OPERATORS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}
+
+
+class Generator:
+    """Builds an expression as words for a stack, and its value."""
+
+    def __init__(self, random, files):
+        self.random, self.files = random, files
+
+    def chunks(self, shape):
+        return ",".join(str(self.random.randint(1, max(1, length))) for length in shape)
+
+    def leaf(self):
+        path, value = self.random.choice(self.files)
+        return f"load:{path}:{self.chunks(value.shape)}", value
+
+    def expression(self, depth):
+        if depth == 0:
+            return self.leaf()
+        kind = self.random.choice(["binary", "binary", "unary", "reduce", "view", "scaled"])
+        if kind == "binary":
+            return self.binary(depth)
+        words, value = self.expression(depth - 1)
+        if kind == "scaled":
+            # A reduction of the same array, as in x - x.mean(axis).
+            axis, name = self.axis(value), self.random.choice(sorted(REDUCTIONS))
+            if axis is None:
+                return words, value
+            reduced = REDUCTIONS[name](value, axis=axis, keepdims=True)
+            return f"{words} {words} {name}:{axis} insert:{axis} sub", value - reduced
+        if kind == "reduce":
+            axis, name = self.axis(value), self.random.choice(sorted(REDUCTIONS))
+            if axis is None or self.random.random() < 0.2:
+                return f"{words} {name}", np.asarray(REDUCTIONS[name](value))
+            return f"{words} {name}:{axis}", REDUCTIONS[name](value, axis=axis)
+        if kind == "unary":
+            name = self.random.choice(["neg", "boxed", "rechunk"])
+            name += f":{self.chunks(value.shape)}" if name == "rechunk" and value.ndim else ""
+            name = "boxed" if name == "rechunk" else name
+            return f"{words} {name}", -value if name == "neg" else value
+        return self.view(words, value)
+
+    def axis(self, value):
+        return self.random.randrange(value.ndim) if value.ndim else None
+
+    def binary(self, depth):
+        (left, a), (right, b) = self.expression(depth - 1), self.expression(depth - 1)
+        # A quotient of differences would depend on how they are rounded.
+        name = self.random.choice(sorted(OPERATORS) if " " not in right else ["add", "sub", "mul"])
+        try:
+            shape = np.broadcast_shapes(a.shape, b.shape)
+        except ValueError:
+            return left, a
+        if len(shape) > 4 or np.prod(shape) > 1_000_000:
+            return left, a
+        return f"{left} {right} {name}", OPERATORS[name](a, b)
+
+    def view(self, words, value):
+        if self.random.random() < 0.4:
+            return f"{words} t", value.T
+        if value.ndim < 4 and self.random.random() < 0.3:
+            axis = self.random.randint(0, value.ndim)
+            return f"{words} insert:{axis}", np.expand_dims(value, axis)
+        slices, parts = [], []
+        for length in value.shape:
+            start = self.random.randrange(length)
+            end = self.random.randint(start + 1, length)
+            step = self.random.choice([1, 1, 2, 3, -1, -2])
+            slices.append(f"{start}:{end}:{step}")
+            # ndarray cuts out the range first, and then takes steps from its end.
+            parts.append(np.s_[start:end:step] if step > 0 else np.s_[start:end])
+        value = value[tuple(parts)]
+        back = tuple(np.s_[:: int(s.rsplit(":", 1)[1])] if "-" in s else np.s_[:] for s in slices)
+        return (f"{words} slice:{','.join(slices)}" if slices else words), value[back]
+
+
+def run(program, executor, text="", *arguments):
+    environment = os.environ | {"HOLDALL_EXECUTOR": executor}
+    command = [program, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, input=text, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def is_close(ours, theirs):
+    if ours.shape != theirs.shape:
+        return False
+    scale = np.maximum(np.abs(theirs), np.max(np.abs(theirs), initial=1.0, where=np.isfinite(theirs)))
+    with np.errstate(invalid="ignore"):
+        close = np.abs(ours - theirs) <= TOLERANCE * scale
+    return bool(np.all(close | (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))))
+
+
+def compare(program, cases, directory):
+    results = {}
+    for executor in ["threads:2", "processes:2"]:
+        paths = [directory / f"{executor[0]}{number}.npy" for number in range(len(cases))]
+        run(program, executor, "".join(f"{path} {words}\n" for path, (words, _) in zip(paths, cases)))
+        results[executor] = paths
+    for number, (words, expected) in enumerate(cases):
+        ours, other = (results[executor][number] for executor in results)
+        assert ours.read_bytes() == other.read_bytes(), f"executors differ: {words}"
+        assert is_close(np.load(ours), np.asarray(expected)), words
+    print(f"{len(cases)} expressions are equal to those of NumPy, and the same on threads and in processes")
+
+
+def expressions(program, directory):
+    numbers = np.random.default_rng(0)
+    shapes = [(40, 30), (30,), (1, 30), (40, 1), (7, 40, 30), (30, 30)]
+    files = []
+    for number, shape in enumerate(shapes):
+        path, value = directory / f"in{number}.npy", numbers.normal(size=shape) + 3
+        np.save(path, np.asfortranarray(value) if number % 2 else value)
+        files.append((path, value))
+    x, a, b = files[0][1], files[0][0], files[5][0]
+    cases = [
+        (f"load:{a}:9,7 load:{a}:9,7 mean:1 insert:1 sub", x - x.mean(axis=1, keepdims=True)),
+        (f"load:{a}:9,7 t load:{a}:8,30 dot", x.T @ x),
+        (f"load:{a}:9,7 load:{b}:4,8 dot", x @ files[5][1]),
+        (f"load:{a}:9,7 boxed rechunk:40,1 boxed rechunk:1,30", x),
+    ]
+    generator = Generator(random.Random(0), files)
+    with np.errstate(all="ignore"):
+        cases += [generator.expression(generator.random.randint(1, 4)) for _ in range(EXPRESSIONS)]
+    compare(program, cases, directory)
+
+
+def dataset(program, directory):
+    """Column means of a compressed dataset, and times."""
+    path, numbers = directory / "x.h5", np.random.default_rng(0)
+    value = numbers.integers(0, 1000, size=(20_000, 2_000)).astype("f8")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=value, chunks=(1000, 1000), compression="gzip", shuffle=True)
+    own_times, their_times = [], []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        with h5py.File(path) as file:
+            data = file["data"]
+            sums = sum(data[row : row + 1000].sum(axis=0) for row in range(0, len(data), 1000))
+        their_times.append(time.perf_counter() - start)
+        out = directory / "means.npy"
+        own_times.append(float(run(program, "threads:2", "", path, "data", out)))
+    assert is_close(np.load(out), sums / len(value))
+    own, their = statistics.median(own_times), statistics.median(their_times)
+    print(f"column means of gzip-compressed HDF5: {own:.2f} s, h5py {their:.2f} s, {their / own:.2f} times as fast")
+
+
+def dask_time(array):
+    with dask.config.set(scheduler="threads", num_workers=2):
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            array.persist() if array.ndim else array.compute()
+            times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def times(program):
+    chunk = 3_000_000
+    x = da.arange(1_000_000_000, chunks=chunk)
+    y = da.arange(1_000_000_000, chunks=chunk, dtype="f8")
+    five = (y + 1.0 + 2.0 + 3.0) * 0.5
+    z = da.from_array(np.arange(100_000_000).reshape(20_000, 5_000) % 1013.0, chunks=(1000, 1000)).persist()
+    theirs = {
+        "sum": (x + 1).sum(),
+        "five": (five * five).sum(),
+        "centre": z - z.mean(axis=1, keepdims=True),
+    }
+    ours = {what: float(run(program, "threads:2", "", what).split()[0]) for what in [*theirs, "loop"]}
+    for what, array in theirs.items():
+        their = dask_time(array)
+        print(f"{what}: {ours[what]:.3f} s, dask {their:.3f} s, ratio {ours[what] / their:.2f}")
+    print(f"five: {ours['five'] / ours['loop']:.2f} of a loop that is written by hand ({ours['loop']:.3f} s)")
+
+
+def main():
+    examples = pathlib.Path(sys.argv[1])
+    with tempfile.TemporaryDirectory() as directory:
+        directory = pathlib.Path(directory)
+        expressions(examples / "evaluate", directory)
+        dataset(examples / "column_means", directory)
+    if "--times" in sys.argv:
+        times(examples / "measure")
+
+
+main()
