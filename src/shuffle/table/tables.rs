@@ -107,19 +107,14 @@ impl<'c, C: Combine> Tables<'c, C> {
     /// Buffers a record until its slot has been fetched. Returns whether the buffer is now full.
     #[inline(always)]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<bool> {
-        let (tables, waiting, by_byte) = (&self.tables, &mut self.waiting, &mut self.by_byte);
-        let (combine, partitioner) = (self.combine, self.partitioner);
-        let mut take = |short: Option<Short>, key: &[u8], value| {
-            if const { C::COMMUTES && ByByte::<C::Combined>::IS_SMALL }
-                && let Some(key) = short.and_then(Short::byte)
-            {
-                match by_byte.value(key) {
-                    combined @ Some(_) => combine.add(combined, value),
-                    combined => *combined = Some(combine.create(value)),
-                }
-                return false;
-            }
-            let (partition, hashed) = HashedKey::of(partitioner, short, key);
+        let combine = self.combine;
+        let Self {
+            tables,
+            waiting,
+            by_byte,
+            ..
+        } = self;
+        let mut wait = |partition: usize, hashed: HashedKey, key: &[u8], value| {
             tables[partition].prefetch(&hashed);
             waiting.push(hashed, key, (partition, value))
         };
@@ -128,10 +123,21 @@ impl<'c, C: Combine> Tables<'c, C> {
             if !C::Key::is_bytes()
                 && let Some(key) = C::Key::short(key)
             {
-                return Ok(take(Some(key), &[], value));
+                if const { C::COMMUTES && ByByte::<C::Combined>::IS_SMALL }
+                    && let Some(key) = key.byte()
+                {
+                    match by_byte.value(key) {
+                        combined @ Some(_) => combine.add(combined, value),
+                        combined => *combined = Some(combine.create(value)),
+                    }
+                    return Ok(false);
+                }
+                let (partition, hashed) = HashedKey::of(self.partitioner, Some(key), &[]);
+                return Ok(wait(partition, hashed, &[], value));
             }
             C::Key::with_bytes(key, &mut self.key_buffer, |key| {
-                take(Short::new(key), key, value)
+                let (partition, hashed) = HashedKey::of(self.partitioner, Short::new(key), key);
+                wait(partition, hashed, key, value)
             })
         })
     }
