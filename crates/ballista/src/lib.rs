@@ -21,10 +21,8 @@ mod transfer;
 /// # Examples
 ///
 /// ```
-/// fn main() {
-///     holdall_ballista::init();
-///     // Not reached in a worker.
-/// }
+/// holdall_ballista::init();
+/// // A worker does not come here.
 /// ```
 pub fn init() {
     holdall::executor::init_with_home(agent::home_of_this_process);

@@ -78,7 +78,7 @@ impl Security {
         };
         let private = PrivateKeyDer::from_pem_slice(&read(key)?);
         let private = private.map_err(|error| format!("{}: {error}", key.display()))?;
-        Tls::new(certificates(ca)?, certificates(certificate)?, private, None)
+        Tls::security(certificates(ca)?, certificates(certificate)?, private, None)
             .map_err(|error| format!("{}: {error}", certificate.display()))
     }
 
@@ -116,7 +116,7 @@ impl Security {
         ];
         let certificate = params.signed_by(&own, &issuer)?.der().clone();
         let private = PrivatePkcs8KeyDer::from(own.serialize_der()).into();
-        let security = Tls::new(vec![ca], vec![certificate], private, Some(TOKEN_NAME));
+        let security = Tls::security(vec![ca], vec![certificate], private, Some(TOKEN_NAME));
         Ok(security.map_err(|error| error.to_string()))
     }
 
@@ -132,7 +132,7 @@ impl Security {
 }
 
 impl Tls {
-    fn new(
+    fn security(
         ca: Vec<CertificateDer<'static>>,
         certificate: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
