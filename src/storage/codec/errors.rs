@@ -173,6 +173,10 @@ fn all_kinds() -> Vec<ErrorKind> {
             address: text(),
             reason: text(),
         },
+        K::StatusPage {
+            address: text(),
+            source: io::Error::from_raw_os_error(98),
+        },
         K::NoInit,
         K::TooManyAttempts {
             context: context(),
@@ -228,6 +232,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::Read { .. }
             | K::Write { .. }
             | K::MissingPartition { .. }
+            | K::StatusPage { .. }
             | K::Threads(_)
             | K::NestedJob
             | K::Codec { .. }

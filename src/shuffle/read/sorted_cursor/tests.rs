@@ -89,7 +89,7 @@ fn assert_groups<K: AsRef<[u8]>>(keys: &[K], sorted: &ChunkSet) {
     let index = index.unwrap();
     for group in expected.chunk_by(|a, b| a.1 == b.1) {
         let mut found = Vec::new();
-        let _ = sorted.find(&index, group[0].0, group[0].1, |value| {
+        let _ = sorted.find(&index, group[0].0, (None, group[0].1), |value| {
             found.extend_from_slice(value);
             ControlFlow::<()>::Continue(())
         });

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::super::*;
+use crate::pipeline::Key;
 use crate::shuffle::{Encode, Grouper, KeyedOutputs, any_key};
 use crate::storage::codec::Short;
 use crate::storage::memory::MemoryBudget;
