@@ -10,7 +10,7 @@ use crate::operators::sort::{SortInPlace, SortRead, Sorting};
 use crate::pipeline::{Call, Data, Pipeline, Plain, Record, owned_bytes};
 use crate::shuffle::HashPartitioner;
 use crate::shuffle::sort::{
-    ByCachedKey, ByComparison, ByKey, ByNumber, ByNumberPair, ByPartition, Bytes, Sort, Typed,
+    ByCachedKey, ByComparison, ByNumber, ByNumberPair, ByPartition, ByRankedKey, Bytes, Sort, Typed,
 };
 use crate::task::Site;
 
@@ -267,7 +267,10 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
         F: for<'a> Fn(T::Peek<'a>) -> K + Send + Sync + 'static,
     {
         let (key_of, types) = (Plain(key_of), PhantomData);
-        self.sort_at(Site::new("sort_by_key"), Typed(ByKey { key_of, types }))
+        self.sort_at(
+            Site::new("sort_by_key"),
+            Typed(ByRankedKey { key_of, types }),
+        )
     }
 
     /// Sorts the records by the key that `key_of` returns. Stable: records with equal keys keep their order. Wide.

@@ -315,7 +315,8 @@ impl fmt::Display for ErrorKind {
 fn advice_on(format: &str) -> &'static str {
     match format {
         UTF_16 | UTF_32 => " as text; convert it to UTF-8, or read its bytes with `read_bytes`",
-        "tar" | "zip" | "7z" | "rar" | "cpio" => "; extract their content first",
+        "tar" | "zip" => "; read the files in them with `read_archives`",
+        "7z" | "rar" | "cpio" => "; extract their content first",
         "Parquet" | "ORC" | "Avro" | "Arrow" | "SQLite" | "Hadoop sequence" => {
             "; convert them to lines of text first"
         }

@@ -9,6 +9,7 @@ mod intern;
 mod nested;
 mod panics;
 mod payload;
+mod placing;
 pub(crate) mod plain;
 mod standard;
 
@@ -689,45 +690,6 @@ impl Error {
     #[must_use]
     pub fn context(&self) -> Option<&ErrorContext> {
         context_of!(&*self.0)
-    }
-
-    /// Sets the operator, unless it is already set.
-    pub(crate) fn at(mut self, site: Site) -> Self {
-        if let Some(context) = self
-            .context_mut()
-            .filter(|context| context.operator.is_none())
-        {
-            context.operator = Some(site.operator);
-            context.location = Some(site.location);
-        }
-        self
-    }
-
-    /// Sets the stage of an error that belongs to no single partition.
-    pub(crate) fn of_stage(mut self, number: usize) -> Self {
-        if let Some(context) = self.context_mut() {
-            context.stage = Some(number);
-            context.partition = None;
-        }
-        self
-    }
-
-    /// Sets the task of an error, instead of a partition. The first call counts, but the last one for the stage.
-    pub(crate) fn of_task(mut self, place: ErrorContext) -> Self {
-        let Some(context) = self.context_mut() else {
-            return self;
-        };
-        context.stage = place.stage;
-        context.partition = None;
-        if context.task.is_none() && context.key.is_none() {
-            context.task = place.task;
-            context.key = place.key;
-            if context.operator.is_none() {
-                context.operator = place.operator;
-                context.location = place.location;
-            }
-        }
-        self
     }
 
     pub(crate) fn context_mut(&mut self) -> Option<&mut ErrorContext> {

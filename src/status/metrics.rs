@@ -16,7 +16,7 @@ pub(super) fn metrics(recorder: &Recorder) -> String {
             recorded.jobs.back().map(MemoryView::new),
         )
     });
-    let mut text = Metrics::default();
+    let mut text = MetricsText::default();
     text.add("jobs_running", "gauge", "Jobs that are running.", running);
     text.add_totals(&totals);
     if let Some(memory) = memory {
@@ -26,9 +26,9 @@ pub(super) fn metrics(recorder: &Recorder) -> String {
 }
 
 #[derive(Default)]
-struct Metrics(String);
+struct MetricsText(String);
 
-impl Metrics {
+impl MetricsText {
     fn add_totals(&mut self, totals: &Totals) {
         self.describe("jobs_total", "counter", "Jobs that have ended.");
         self.sample("jobs_total{outcome=\"completed\"}", totals.completed);

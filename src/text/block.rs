@@ -218,7 +218,9 @@ impl TextBlockReader {
     /// Prepares for reading `split`.
     fn begin(&mut self, split: &Split, block_bytes: usize) {
         self.done = false;
-        self.end = split.end;
+        // The range of a compressed file that was not divided is one of its bytes, not of its text.
+        let is_undivided = self.source.is_compressed() && split.units.is_none();
+        self.end = if is_undivided { u64::MAX } else { split.end };
         // If this reader has read consecutive small splits, it is likely to read the next one too. A wrong guess wastes
         // at most a quarter of the bytes that it has read.
         self.ahead_bytes = FIRST_COMPLETION_BYTES;
@@ -230,7 +232,7 @@ impl TextBlockReader {
             .expect_end(self.end.saturating_add(MAX_AHEAD_BYTES));
         // For a small split, limit the buffer to the split and the bytes ahead: a buffer is zeroed first, which would
         // take noticeable time for thousands of small files.
-        let block_bytes = if self.source.is_compressed() && split.units.is_none() {
+        let block_bytes = if is_undivided {
             block_bytes
         } else {
             let end = split.start.saturating_add(split.expected_bytes);

@@ -19,8 +19,8 @@ fn each_key_has_a_directory_with_its_values_in_order() {
         let files = Files::new();
         let path = files.path("out");
         let pairs = context
-            .range(0..20_000_u64)
-            .map(|n| (format!("k{}", n % 150), n));
+            .range(0..6_000_u64)
+            .map(|n| (format!("k{}", n % 50), n));
         let written = pairs.write_text_by_key(&path).unwrap();
         assert_eq!((written.records, written.files.len()), (6_000, 50));
         let size: u64 = written

@@ -15,9 +15,12 @@ const ALL: [Compression; 3] = [Compression::Gzip, Compression::Lz4, Compression:
 
 /// Lines of 64 different characters, which become only a quarter shorter by compression.
 fn lines(count: u64) -> Vec<String> {
+    // SplitMix64.
     let hash = |n: u64| {
-        let n = (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
-        n.wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        n ^ n >> 31
     };
     let line = |n: u64| {
         let symbols = (0..60).map(|at| hash(60 * n + at) >> 58);

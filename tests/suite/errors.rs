@@ -650,7 +650,7 @@ impl Serialize for Unsendable {
 fn what_is_written_for_several_partitions_names_none_of_them() {
     quiet_panics();
     on_every_executor_and_processes(|context| {
-        for (partitions, place) in [(500, "stage 1, partition 27"), (1_000, "stage 1")] {
+        for (partitions, place) in [(25, "stage 1, partition 1"), (1_000, "stage 1")] {
             let numbers = context.range_partitioned(0..1_000, partitions);
             let pairs = numbers.map(|n| (n, Unsendable(n)));
             let (line, reduced) = (line!(), pairs.reduce_by_key(|a, _| a));
@@ -984,7 +984,7 @@ fn what_is_wrong_with_a_file_is_said() {
         check(
             "7z",
             b"7z\xbc\xaf\x27\x1c\0\x04",
-            "PATH: cannot read 7z files",
+            "PATH: cannot read 7z files; extract their content first",
         );
         check(
             "utf16",

@@ -1,3 +1,5 @@
+//! Runs the stages of a program on the machines of a cluster.
+//!
 #![doc = include_str!("../README.md")]
 #![cfg(target_os = "linux")]
 #![cfg_attr(not(test), expect(dead_code, reason = "only the tests have an engine"))]

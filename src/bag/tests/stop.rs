@@ -132,13 +132,6 @@ fn joins_stop() {
 }
 
 #[test]
-fn loading_a_broadcast_bag_stops() {
-    let context = context();
-    let large = pairs_of(&context).inspect(|_| panic!("no record"));
-    assert_does_not_begin(&large.join_broadcast(pairs_of(&context)));
-}
-
-#[test]
 fn replaying_stops() {
     for context in contexts() {
         assert_stops(&numbers_of(&context).repartition(1));

@@ -28,16 +28,16 @@ fn rank_of<K: 'static>(key: &K) -> u64 {
 }
 
 /// Sorts records by a key that is computed for each comparison of records that agree in its rank.
-pub(crate) struct ByKey<T: ?Sized, K, C> {
+pub(crate) struct ByRankedKey<T: ?Sized, K, C> {
     pub(crate) key_of: C,
     pub(crate) types: PhantomData<fn(&T) -> K>,
 }
 
 portable! {
-    [T: ?Sized, K, C: Portable] ByKey<T, K, C> { key_of: part, types: part }
+    [T: ?Sized, K, C: Portable] ByRankedKey<T, K, C> { key_of: part, types: part }
 }
 
-impl<T, K, C> TypedSort for ByKey<T, K, C>
+impl<T, K, C> TypedSort for ByRankedKey<T, K, C>
 where
     T: Record<Owned: Data> + ?Sized,
     K: Ord + 'static,

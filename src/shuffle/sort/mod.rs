@@ -43,7 +43,7 @@ mod word;
 mod writer;
 
 pub(crate) use bytes::Bytes;
-pub(crate) use keyed::{ByCachedKey, ByKey, ByPartition};
+pub(crate) use keyed::{ByCachedKey, ByPartition, ByRankedKey};
 pub(crate) use numbers::{ByNumber, ByNumberPair};
 pub(crate) use outputs::SortOutputs;
 pub(crate) use typed::{ByComparison, Typed};

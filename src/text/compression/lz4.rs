@@ -22,7 +22,7 @@ const WINDOW_BYTES: usize = 64 << 10;
 /// Reads the text of a file of lz4 frames.
 pub(super) struct Lz4Reader<R> {
     input: UnitInput<R>,
-    frame: Option<Frame>,
+    frame: Option<Lz4Frame>,
     /// Data of a block.
     data: Vec<u8>,
     /// The text of the last block, after what blocks may refer back to.
@@ -32,7 +32,7 @@ pub(super) struct Lz4Reader<R> {
 }
 
 /// Settings and state of a frame.
-struct Frame {
+struct Lz4Frame {
     is_old: bool,
     max_block_bytes: usize,
     has_linked_blocks: bool,
@@ -72,8 +72,8 @@ impl<R: BufRead> Lz4Reader<R> {
         self.text.clear();
         self.taken = 0;
         match magic {
-            MAGIC => self.frame = Some(Frame::read(&mut self.input)?),
-            OLD_MAGIC => self.frame = Some(Frame::old()),
+            MAGIC => self.frame = Some(Lz4Frame::read(&mut self.input)?),
+            OLD_MAGIC => self.frame = Some(Lz4Frame::old()),
             _ if magic & !0xf == 0x184d_2a50 => {
                 let bytes = u32::from_le_bytes(take(&mut self.input)?);
                 skip(&mut self.input, bytes.into())?;
@@ -128,7 +128,7 @@ impl<R: BufRead> Lz4Reader<R> {
     }
 }
 
-impl Frame {
+impl Lz4Frame {
     fn old() -> Self {
         Self {
             is_old: true,

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-type Job<T> = Box<dyn FnOnce() -> T + Send>;
+type DecodeJob<T> = Box<dyn FnOnce() -> T + Send>;
 
 /// Runs jobs on some helper threads, and on the thread that waits for their results. Dropping it ends the threads.
 pub(super) struct OrderedJobs<T> {
@@ -22,7 +22,7 @@ struct Shared<T> {
 }
 
 struct Queue<T> {
-    waiting: VecDeque<(u64, Job<T>)>,
+    waiting: VecDeque<(u64, DecodeJob<T>)>,
     done: BTreeMap<u64, Result<T, Box<dyn Any + Send>>>,
     is_closed: bool,
 }
@@ -57,7 +57,7 @@ impl<T: Send + 'static> OrderedJobs<T> {
     }
 
     pub(super) fn add(&mut self, job: impl FnOnce() -> T + Send + 'static) {
-        let job = (self.added, Box::new(job) as Job<T>);
+        let job = (self.added, Box::new(job) as DecodeJob<T>);
         self.added += 1;
         self.shared.lock().waiting.push_back(job);
         self.shared.changed.notify_one();
@@ -96,7 +96,7 @@ impl<T> Shared<T> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, (number, job): (u64, Job<T>)) -> MutexGuard<'_, Queue<T>> {
+    fn run(&self, (number, job): (u64, DecodeJob<T>)) -> MutexGuard<'_, Queue<T>> {
         let done = catch_unwind(AssertUnwindSafe(job));
         let mut queue = self.lock();
         queue.done.insert(number, done);

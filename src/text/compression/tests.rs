@@ -258,7 +258,7 @@ fn what_looks_back_too_far_is_refused() {
     encoder.write_all(b"some text").unwrap();
     let message = decode(Xz, &encoder.finish().unwrap()).unwrap_err();
     let expected = "the xz data cannot be decoded: it takes a window of 256 MiB, and the limit is 128 MiB; \
-                    decompress it first";
+                    raise `max_window_bytes`, or decompress it first";
     assert_eq!(message, expected);
     // A window of 2^38 bytes, no checksum, and no content size.
     let message = decode(Zstd, &[0x28, 0xb5, 0x2f, 0xfd, 0, 28 << 3, 1, 0, 0]).unwrap_err();

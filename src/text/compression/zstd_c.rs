@@ -80,7 +80,7 @@ impl CFrame {
                 Ok(())
             }
             _ => Err(unsupported(
-                "it needs another dictionary; set `zstd_dictionary`",
+                "it needs a dictionary that is not set; set it with `zstd_dictionary`",
             )),
         }
     }

@@ -47,7 +47,7 @@ impl RustFrame {
                 Err(too_far_back(requested, self.decoder.max_window_size()))
             }
             Err(FrameDecoderError::DictNotProvided { .. }) => Err(unsupported(
-                "it needs another dictionary; set `zstd_dictionary`",
+                "it needs a dictionary that is not set; set it with `zstd_dictionary`",
             )),
             Err(Header(BadMagicNumber(_))) => {
                 Err(damaged("a frame is followed by bytes that begin no other"))

@@ -14,7 +14,7 @@ const MAX_DIGITS: usize = 19;
 #[derive(Debug)]
 pub(super) struct JsonMismatch;
 
-pub(super) type Result<T> = std::result::Result<T, JsonMismatch>;
+pub(super) type JsonResult<T> = std::result::Result<T, JsonMismatch>;
 
 /// A position in a text.
 pub(super) struct JsonCursor<'de> {
@@ -41,7 +41,7 @@ impl<'de> JsonCursor<'de> {
 
     /// Reads a string without escapes.
     #[inline(always)]
-    pub(super) fn string(&mut self) -> Result<&'de str> {
+    pub(super) fn string(&mut self) -> JsonResult<&'de str> {
         if self.peek() != Some(b'"') {
             return Err(JsonMismatch);
         }
@@ -72,7 +72,7 @@ impl<'de> JsonCursor<'de> {
     }
 
     #[inline(always)]
-    fn integer(&mut self) -> Result<u64> {
+    fn integer(&mut self) -> JsonResult<u64> {
         let is_zero = self.peek() == Some(b'0');
         let (len, value) = self.digits();
         match len {
@@ -89,7 +89,7 @@ impl<'de> JsonCursor<'de> {
         is_negative
     }
 
-    pub(super) fn skip_value(&mut self) -> Result<()> {
+    pub(super) fn skip_value(&mut self) -> JsonResult<()> {
         match self.peek() {
             Some(b'"') => self.string().map(drop),
             Some(b't') => self.word("true"),
@@ -99,7 +99,7 @@ impl<'de> JsonCursor<'de> {
         }
     }
 
-    pub(super) fn word(&mut self, word: &str) -> Result<()> {
+    pub(super) fn word(&mut self, word: &str) -> JsonResult<()> {
         let rest = &self.text.as_bytes()[self.at..];
         if !rest.starts_with(word.as_bytes()) {
             return Err(JsonMismatch);
@@ -110,7 +110,7 @@ impl<'de> JsonCursor<'de> {
 
     /// Passes a number to a visitor, as serde_json does.
     #[inline(always)]
-    pub(super) fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+    pub(super) fn number<V: Visitor<'de>>(&mut self, visitor: V) -> JsonResult<V::Value> {
         let is_negative = self.is_negative();
         let start = self.at;
         let value = self.integer()?;
@@ -146,8 +146,8 @@ fn special(bytes: &[u8]) -> Option<usize> {
     while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*chunk);
         let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let quotes = zero(word ^ ONES * u64::from(b'"'));
-        let backslashes = zero(word ^ ONES * u64::from(b'\\'));
+        let quotes = zero(word ^ (ONES * u64::from(b'"')));
+        let backslashes = zero(word ^ (ONES * u64::from(b'\\')));
         let controls = word.wrapping_sub(ONES * 0x20) & !word;
         let found = (quotes | backslashes | controls) & HIGHEST_BITS;
         if found != 0 {

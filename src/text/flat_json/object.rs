@@ -4,7 +4,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::cursor::{JsonCursor, JsonMismatch, Result};
+use super::cursor::{JsonCursor, JsonMismatch, JsonResult};
 use super::layout::JsonLayout;
 
 /// Parses an object with this layout. Returns `None` if the text is something else, or has values that are rare.
@@ -31,7 +31,7 @@ struct JsonObject<'l, 'de> {
 impl<'de> Deserializer<'de> for &mut JsonObject<'_, 'de> {
     type Error = JsonMismatch;
 
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value> {
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> JsonResult<V::Value> {
         Err(JsonMismatch)
     }
 
@@ -41,7 +41,7 @@ impl<'de> Deserializer<'de> for &mut JsonObject<'_, 'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value> {
+    ) -> JsonResult<V::Value> {
         match self.layout.by_position {
             true => visitor.visit_seq(self),
             false => visitor.visit_map(self),
@@ -57,7 +57,7 @@ impl<'de> Deserializer<'de> for &mut JsonObject<'_, 'de> {
 impl<'de> JsonObject<'_, 'de> {
     /// Moves to the next value. Returns `false` if there is none.
     #[inline(always)]
-    fn next_value(&mut self) -> Result<bool> {
+    fn next_value(&mut self) -> JsonResult<bool> {
         let Some(before) = self.layout.before.get(self.next) else {
             return Ok(false);
         };
@@ -75,7 +75,10 @@ impl<'de> SeqAccess<'de> for JsonObject<'_, 'de> {
     type Error = JsonMismatch;
 
     #[inline(always)]
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> JsonResult<Option<S::Value>> {
         match self.next_value()? {
             true => seed.deserialize(JsonValue(&mut self.cursor)).map(Some),
             false => Ok(None),
@@ -86,7 +89,7 @@ impl<'de> SeqAccess<'de> for JsonObject<'_, 'de> {
 impl<'de> MapAccess<'de> for JsonObject<'_, 'de> {
     type Error = JsonMismatch;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> JsonResult<Option<S::Value>> {
         match self.layout.names.get(self.next) {
             Some(name) if self.next_value()? => {
                 seed.deserialize(StrDeserializer::new(name)).map(Some)
@@ -95,7 +98,7 @@ impl<'de> MapAccess<'de> for JsonObject<'_, 'de> {
         }
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> JsonResult<S::Value> {
         seed.deserialize(JsonValue(&mut self.cursor))
     }
 }
@@ -106,7 +109,7 @@ struct JsonValue<'o, 'de>(&'o mut JsonCursor<'de>);
 macro_rules! number {
     ($($method:ident)*) => {
         $(#[inline(always)]
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> JsonResult<V::Value> {
             self.0.number(visitor)
         })*
     };
@@ -115,7 +118,7 @@ macro_rules! number {
 macro_rules! text {
     ($($method:ident)*) => {
         $(#[inline(always)]
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> JsonResult<V::Value> {
             visitor.visit_borrowed_str(self.0.string()?)
         })*
     };
@@ -128,18 +131,18 @@ impl<'de> Deserializer<'de> for JsonValue<'_, 'de> {
     number! { deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_f64 }
     text! { deserialize_char deserialize_str deserialize_string }
 
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value> {
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> JsonResult<V::Value> {
         Err(JsonMismatch)
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> JsonResult<V::Value> {
         let is_true = self.0.peek() == Some(b't');
         self.0.word(if is_true { "true" } else { "false" })?;
         visitor.visit_bool(is_true)
     }
 
     #[inline(always)]
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> JsonResult<V::Value> {
         match self.0.peek() {
             Some(b'n') => {
                 self.0.word("null")?;
@@ -154,11 +157,11 @@ impl<'de> Deserializer<'de> for JsonValue<'_, 'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value> {
+    ) -> JsonResult<V::Value> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> JsonResult<V::Value> {
         self.0.skip_value()?;
         visitor.visit_unit()
     }

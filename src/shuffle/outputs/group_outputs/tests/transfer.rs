@@ -166,6 +166,23 @@ fn a_bag_to_be_broadcast_is_looked_up_as_if_it_had_stayed() {
 }
 
 #[test]
+fn indexing_and_loading_a_broadcast_bag_stop() {
+    let one = HashPartitioner::new(1);
+    let here = Resources::unlimited();
+    let outputs = KeyedOutputs::from(group(0..TASKS, one, true, &here));
+    here.stop.set();
+    assert!(outputs.lookup(&here).unwrap_err().is_cancelled());
+    let spill = tempfile::tempdir().unwrap();
+    let driver = Scratch::new(Some(spill.path()), None);
+    let blocks = exported(&driver, one, true, 1 << 30);
+    let _files = MapOutput::adopt(&blocks, &driver).unwrap();
+    let there = resources(driver.clone(), 1 << 30);
+    there.stop.set();
+    let loaded = KeyedOutputs::import_broadcast((&blocks[..]).into(), &there);
+    assert!(loaded.unwrap_err().is_cancelled());
+}
+
+#[test]
 fn damage_of_a_block_is_found_and_named() {
     let partitioner = HashPartitioner::new(2);
     let spill = tempfile::tempdir().unwrap();
