@@ -617,14 +617,14 @@ fn a_record_that_cannot_be_read_back_is_refused_by_method_and_told_what_to_do() 
             let error = bag.count().expect_err(operator);
             assert!(matches!(error.kind(), ErrorKind::Codec { .. }), "{error}");
             let place = error.context().expect("a place");
-            assert_eq!(
-                (place.operator, place.stage),
-                (Some(operator), Some(1)),
-                "{error}"
-            );
+            // The sides of a cogroup may run at the same time.
+            let stage = place.stage.expect("a stage");
+            let stages = if operator == "cogroup" { 1..=2 } else { 1..=1 };
+            assert!(stages.contains(&stage), "{error}");
+            assert_eq!(place.operator, Some(operator), "{error}");
             let error = error.to_string();
             assert!(
-                error.contains(&format!(" in {} (stage 1", at(operator, line))),
+                error.contains(&format!(" in {} (stage {stage}", at(operator, line))),
                 "{error}"
             );
             assert!(error.contains("`serde_json::Value`"), "{error}");

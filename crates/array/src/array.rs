@@ -172,10 +172,6 @@ impl<A: Element, D: Dimension, E: Expr<Item = A>> Array<A, D, E> {
         self.zipped(other, Function::new(function))
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "the type of an expression is part of its array"
-    )]
     pub(crate) fn zipped<B, D2, E2, F>(
         &self,
         other: &Array<B, D2, E2>,

@@ -38,6 +38,7 @@ impl<A: Element> Chunk<A> {
     /// # Ok::<(), holdall::Error>(())
     /// ```
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the lengths always agree")]
     pub fn into_array(self) -> ArrayD<A> {
         let elements = Arc::unwrap_or_clone(self.elements);
         let array = ArrayD::from_shape_vec(IxDyn(&self.shape), elements);

@@ -93,6 +93,9 @@ impl<T: Data, W: Word> Sort for Numbers<T, W> {
             buffer.iter().try_for_each(&mut each_word)?;
         }
         buffer.clear();
+        // With its last growth, the buffer exceeded its memory. The next run must not be full before it begins.
+        let last_growth = (buffer.capacity() / (GROWTH + 1)).max(MIN_WORDS);
+        buffer.shrink_to(buffer.capacity().saturating_sub(last_growth));
         Ok(())
     }
 
