@@ -577,7 +577,7 @@ fn a_stage_with_a_broadcast_output_runs_alone() {
         let numbers = context.range_partitioned(0..10, 1);
         let names = (files.root().to_owned(), name.to_owned(), other.to_owned());
         numbers.with(names).map(|(root, name, other), n| {
-            let own = root.join(&*name);
+            let own = root.join(name);
             match n {
                 0 => note(root, name),
                 9 => {

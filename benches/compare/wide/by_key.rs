@@ -40,6 +40,7 @@ fn add_largest(top: &mut [u64; 3], value: u64) {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of programs")]
 fn owned_values(all: &mut Vec<Comparison<'_>>) {
     const KEYS: u64 = 10_000;
     add(

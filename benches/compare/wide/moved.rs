@@ -18,6 +18,7 @@ fn numbers(records: u64) -> Vec<u64> {
     (0..records).into_par_iter().map(mixed).collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of programs")]
 fn sorts(all: &mut Vec<Comparison<'_>>) {
     add(
         all,
@@ -89,6 +90,7 @@ fn person(n: u64) -> Person {
     (format!("name{:07}", mixed(n) % 5_000_000), n)
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of programs")]
 fn passed_on(all: &mut Vec<Comparison<'_>>) {
     add(
         all,

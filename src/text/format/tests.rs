@@ -94,7 +94,11 @@ fn tar(name: &[u8], magic: &[u8]) -> [u8; HEAD_BYTES] {
 fn tar_is_told_by_its_checksum() {
     for magic in [&b"ustar\x0000"[..], b"ustar  \0", b""] {
         let mut header = tar(b"dir/file.txt", magic);
-        assert!(of(&header).unwrap_err().contains("tar files; extract"));
+        assert!(
+            of(&header)
+                .unwrap_err()
+                .contains("tar files; read the files in them")
+        );
         assert_eq!(refused(&header, true, &TextOptions::default()), Some("tar"));
         header[0] ^= 1;
         assert_eq!(of(&header), Ok(Format::Plain));
