@@ -24,7 +24,7 @@ use crate::pipeline::Record;
 /// use holdall::{BoxError, Context, FormatSink, RecordFormat};
 /// use serde::{Deserialize, Serialize};
 ///
-/// #[derive(Serialize, Deserialize)]
+/// #[derive(Clone, Serialize, Deserialize)]
 /// struct Prefixed;
 ///
 /// impl RecordFormat<String> for Prefixed {

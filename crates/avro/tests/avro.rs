@@ -231,7 +231,7 @@ fn records_of_another_form_are_errors_or_skipped() {
 fn write_damaged(path: &Path, bytes: &[u8], at: usize) {
     let mut damaged = bytes.to_vec();
     damaged[at] ^= 0x55;
-    fs::write(path, damaged).unwrap();
+    fs::write(path, damaged).expect("room for a file");
 }
 
 #[test]

@@ -373,11 +373,13 @@ fn schemes_are_checked() {
         .build()
         .unwrap();
     let error = context.read_text(["store://a", "s3://a"]).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "cannot use s3://a: the context has no file system for s3://, only for file://, store://, s3+x.y-z://; \
-         add it by `ContextBuilder::file_system(\"s3\", …)`, or write `./` before the path of a local file"
-    );
+    // Another test may have registered a file system for all contexts.
+    let message = error.to_string();
+    let start = "cannot use s3://a: the context has no file system for s3://, only for file://, ";
+    assert!(message.starts_with(start), "{message}");
+    let end = "store://, s3+x.y-z://; add it by `ContextBuilder::file_system(\"s3\", …)`, \
+               or write `./` before the path of a local file";
+    assert!(message.ends_with(end), "{message}");
     assert!(matches!(error.kind(), ErrorKind::UnknownScheme { .. }));
     assert_eq!(
         context.read_text("s3+x.y-z://a").unwrap().count().unwrap(),
