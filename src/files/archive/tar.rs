@@ -81,6 +81,8 @@ impl<R: Read> TarReader<R> {
         }
         let header: [u8; BLOCK_BYTES] = header.try_into().map_err(|_| ErrorKind::UnexpectedEof)?;
         if header == [0; BLOCK_BYTES] {
+            // The checksum of a compressed archive follows its last block.
+            io::copy(&mut self.input, &mut io::sink())?;
             return Ok(None);
         }
         let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();

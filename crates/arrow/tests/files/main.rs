@@ -1,4 +1,5 @@
 //! Parquet and Arrow IPC files on every executor and file system: what is read, what is not, and what can go wrong.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod arrow;
 mod damage;

@@ -139,7 +139,7 @@ fn fields_are_found_by_name() {
         count: 0,
     };
     for read in round_trip::<_, Renamed>(written) {
-        assert_eq!(read, [expected.clone()]);
+        assert_eq!(read, std::slice::from_ref(&expected));
     }
     let written = vec![(BTreeMap::from([("map".to_owned(), 1.0)]), true)];
     drop(written);
