@@ -82,7 +82,7 @@ values_from! {
     f32 => Float, f64 => Float, &str => Text, String => Text,
 }
 
-/// A column, by its name. [`column`] returns it, and its methods return a [`Filter`].
+/// A column, by its name. [`column()`] returns it, and its methods return a [`Filter`].
 #[derive(Clone, Debug)]
 pub struct Column(String);
 
