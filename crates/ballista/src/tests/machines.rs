@@ -259,6 +259,13 @@ impl Machines {
         }
     }
 
+    /// Returns the process IDs of the workers of a machine.
+    pub(super) fn workers(&self, index: usize) -> Vec<String> {
+        let pid = self.shared.machines.lock().unwrap()[index].pid();
+        let pids = children(pid).into_iter();
+        pids.map(|pid| pid.as_raw_nonzero().to_string()).collect()
+    }
+
     pub(super) fn are_alive(&self) -> bool {
         self.shared
             .machines

@@ -2,6 +2,7 @@
 
 mod machines;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use rustix::process::Signal;
 
 use crate::tls::Security;
 use crate::transfer::FileClient;
-use machines::{Machines, SLOTS};
+use machines::{MACHINES, Machines, SLOTS};
 
 /// Entry point of workers.
 #[test]
@@ -178,20 +179,40 @@ fn what_was_lost_runs_again_and_counts_once() {
     let numbers = numbers.map(|(log, stop, seen), n| {
         seen.add(1);
         std::fs::write(log.join(format!("{n}-{}", std::process::id())), "").unwrap();
-        while n == 59 && !stop.exists() {
+        // Each worker gets a partition, and then one partition is not complete before a machine is lost.
+        let slots = MACHINES * SLOTS;
+        let waits = || match n as usize {
+            59 => !stop.exists(),
+            n => n < slots && names_in(log).len() < slots,
+        };
+        while waits() {
             thread::sleep(Duration::from_millis(5));
         }
         n % 7
     });
-    let count = thread::scope(|scope| {
+    let (count, lost) = thread::scope(|scope| {
         let count = scope.spawn(|| numbers.count_by_value().count());
         eventually("all partitions begin", || names_in(&log).len() == 60);
+        let lost = machines.workers(0);
         machines.replace(0);
         std::fs::write(machines.path("stop"), "").unwrap();
-        count.join().unwrap().unwrap()
+        (count.join().unwrap().unwrap(), lost)
     });
     assert_eq!((count, seen.value()), (7, 60));
-    assert!(names_in(&log).len() > 60, "nothing ran again");
+    let mut runs = BTreeMap::<String, Vec<String>>::new();
+    for name in names_in(&log) {
+        let name = name.file_name().unwrap().to_str().unwrap().to_owned();
+        let (n, pid) = name.split_once('-').unwrap();
+        runs.entry(n.to_owned()).or_default().push(pid.to_owned());
+    }
+    for (n, pids) in runs {
+        let was_lost = pids.iter().any(|pid| lost.contains(pid));
+        assert_eq!(
+            pids.len(),
+            1 + usize::from(was_lost),
+            "{n}: {pids:?} {lost:?}"
+        );
+    }
 }
 
 #[test]
