@@ -255,7 +255,7 @@ fn of_nothing_comes_nothing() {
             filtered.map(|n| n as i64).boxed(),
             context.from_iter(Vec::new()).boxed(),
         ] {
-            assert_eq!(bag.collect().unwrap(), []);
+            assert!(bag.collect().unwrap().is_empty());
             assert_eq!(bag.count().unwrap(), 0);
             assert!(bag.is_empty().unwrap());
             assert_eq!((bag.first().unwrap(), bag.take(5).unwrap()), (None, vec![]));
@@ -264,8 +264,8 @@ fn of_nothing_comes_nothing() {
             assert_eq!(bag.max_by_key(|n| *n).unwrap(), None);
             assert_eq!(bag.find(|_| true).unwrap(), None);
             assert!(!bag.any(|_| true).unwrap() && bag.all(|_| false).unwrap());
-            assert_eq!(bag.clone().zip_with_index().collect().unwrap(), []);
-            assert_eq!(bag.clone().sample(1.0, 0).collect().unwrap(), []);
+            assert!(bag.clone().zip_with_index().collect().unwrap().is_empty());
+            assert!(bag.clone().sample(1.0, 0).collect().unwrap().is_empty());
             assert_eq!(
                 (bag.top(3).unwrap(), bag.bottom(3).unwrap()),
                 (vec![], vec![])

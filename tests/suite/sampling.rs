@@ -138,7 +138,7 @@ fn weights_split_all_records() {
         Ok(all)
     });
     assert!((880..1_120).contains(&parts[0].len()), "{}", parts[0].len());
-    assert_eq!(parts[1], []);
+    assert!(parts[1].is_empty());
     let mut all = parts.concat();
     all.sort();
     assert_eq!(all, (0..4000).collect::<Vec<_>>());
