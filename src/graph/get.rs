@@ -12,8 +12,8 @@ use crate::pipeline::Data;
 use crate::task::in_task;
 
 impl Context {
-    /// Computes the values of some keys of a graph: of one key, a tuple of up to eight keys, an array or a `Vec` of keys.
-    /// Runs a job.
+    /// Computes the values of some keys of a graph: of one key, or of a tuple of up to eight, an array, a `Vec` or a
+    /// slice of keys. Runs a job.
     ///
     /// - **Tasks:** those that the keys need run, each once. Chains of tasks are fused: if a task is the only one that needs
     ///   another, and needs nothing else, both run as one.
@@ -92,7 +92,7 @@ pub(crate) fn run(
 /// Only this library implements it.
 #[diagnostic::on_unimplemented(
     message = "the values of the keys `{Self}` are no `{T}`",
-    note = "keys in a tuple have a tuple of values, keys in an array an array, keys in a `Vec` a `Vec`"
+    note = "keys in a tuple have a tuple of values, keys in an array an array, keys in a `Vec` or a slice a `Vec`"
 )]
 pub trait GraphKeys<T> {
     #[doc(hidden)]
@@ -155,19 +155,27 @@ tuple!(A K 0, B L 1, C M 2, D N 3, E O 4, F P 5);
 tuple!(A K 0, B L 1, C M 2, D N 3, E O 4, F P 5, G Q 6);
 tuple!(A K 0, B L 1, C M 2, D N 3, E O 4, F P 5, G Q 6, H R 7);
 
-impl<T, K: GraphKeys<T>> GraphKeys<Vec<T>> for Vec<K> {
-    fn keys(&self) -> Vec<&str> {
-        self.iter().flat_map(K::keys).collect()
-    }
+macro_rules! several {
+    ($($keys:ty),*) => {
+        $(
+            impl<T, K: GraphKeys<T>> GraphKeys<Vec<T>> for $keys {
+                fn keys(&self) -> Vec<&str> {
+                    self.iter().flat_map(K::keys).collect()
+                }
 
-    fn types(&self) -> Vec<ArgumentType> {
-        self.iter().flat_map(K::types).collect()
-    }
+                fn types(&self) -> Vec<ArgumentType> {
+                    self.iter().flat_map(K::types).collect()
+                }
 
-    fn read(&self, values: &mut dyn Iterator<Item = Value>) -> Result<Vec<T>> {
-        self.iter().map(|key| key.read(values)).collect()
-    }
+                fn read(&self, values: &mut dyn Iterator<Item = Value>) -> Result<Vec<T>> {
+                    self.iter().map(|key| key.read(values)).collect()
+                }
+            }
+        )*
+    };
 }
+
+several!(Vec<K>, &[K]);
 
 impl<T, K: GraphKeys<T>, const LENGTH: usize> GraphKeys<[T; LENGTH]> for [K; LENGTH] {
     fn keys(&self) -> Vec<&str> {

@@ -126,6 +126,12 @@ pub(crate) fn quiet_panics() {
     });
 }
 
+/// Returns the number of tasks of large graphs: 100,000, or `HOLDALL_LARGE_GRAPH`.
+pub(crate) fn large_graph() -> usize {
+    let number = std::env::var("HOLDALL_LARGE_GRAPH");
+    number.map_or(100_000, |number| number.parse().expect("a number"))
+}
+
 /// A temporary directory with files.
 pub(crate) struct Files(TempDir);
 

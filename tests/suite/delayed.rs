@@ -9,7 +9,9 @@ use holdall::{
     try_delayed, value,
 };
 
-use crate::common::{on_every_executor, on_every_executor_and_processes, quiet_panics};
+use crate::common::{
+    large_graph, on_every_executor, on_every_executor_and_processes, quiet_panics,
+};
 
 fn inc(x: i64) -> i64 {
     x + 1
@@ -85,7 +87,8 @@ fn deep_and_wide_values_need_no_stack() {
     let inc = delayed(inc);
     let mut deep = value(0_i64);
     let mut steps = Vec::new();
-    for n in 0..200_000 {
+    let tasks = large_graph() as i64;
+    for n in 0..tasks {
         deep = inc(deep);
         if n % 3 == 0 {
             steps.push(deep.clone());
@@ -93,9 +96,9 @@ fn deep_and_wide_values_need_no_stack() {
     }
     let wide = delayed(total)(gather((0..10_000).map(|n| inc(value(n)))));
     let (deep, wide) = context.compute((deep, wide)).unwrap();
-    assert_eq!((deep, wide), (200_000, (1..=10_000).sum()));
+    assert_eq!((deep, wide), (tasks, (1..=10_000).sum()));
     let last = context.compute(&steps[steps.len() - 1]).unwrap();
-    assert_eq!(last, 199_999);
+    assert_eq!(last, tasks - (tasks - 1) % 3);
 }
 
 #[test]

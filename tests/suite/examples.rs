@@ -257,6 +257,24 @@ fn graph_prints_13() {
 }
 
 #[test]
+fn dependencies_are_counted_once() {
+    let files = Files::new();
+    files.write(
+        "packages",
+        "a 1 b c\nb 20 d\nc 300 d e\nd 4000\ne 50000 d\n",
+    );
+    let packages = files.path("packages");
+    for executor in EXECUTORS {
+        let arguments = ["--executor", executor, utf8(&packages), "a", "e", "d"];
+        let expected = "a 4 5 54321\ne 2 2 54000\nd 1 1 4000\n";
+        assert_eq!(stdout("dependencies", arguments), expected);
+    }
+    files.write("packages", "a 1 b\nb 2 c\nc 3 b\n");
+    let message = failure("dependencies", [utf8(&packages), "a"]);
+    assert!(message.contains(r#""b" needs "c" needs "b""#), "{message}");
+}
+
+#[test]
 fn sum_range_sums() {
     for (n, executor) in [0, 1, 2, 1_000, 100_001]
         .into_iter()
@@ -416,6 +434,7 @@ fn each_example_prints_its_usage() {
         "sort_lines",
         "sum_by_key",
         "sum_range",
+        "dependencies",
         "empty_tasks",
         "graph",
         "inverted_index",
@@ -454,6 +473,7 @@ fn no_example_is_left_out() {
         programs,
         [
             "bench.rs",
+            "dependencies.rs",
             "empty_tasks.rs",
             "generate_records.rs",
             "generate_text.rs",
