@@ -1,5 +1,6 @@
 //! A cluster of agents on this machine, which get their slots over standard input.
 
+use std::collections::HashMap;
 use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -32,7 +33,8 @@ const DIRECTORY: &str = "HOLDALL_TEST_AGENT";
 /// Line that tells an agent to leave the cluster.
 const LEAVE: &str = "leave";
 
-/// Serves as an agent if this process is one: holds a slot for each line of standard input.
+/// Serves as an agent if this process is one. Holds a slot for each line of standard input: the number of the lease, and
+/// what the slot is for.
 pub(super) fn run_if_agent() {
     let Some(directory) = env::var_os(DIRECTORY) else {
         return;
@@ -52,7 +54,8 @@ pub(super) fn run_if_agent() {
             net::wait_for(async move { agent.leave().await }).unwrap();
             break;
         }
-        let spec: SlotSpec = serde_json::from_str(&line).unwrap();
+        let (lease, spec) = line.split_once(' ').unwrap();
+        let (lease, spec) = (lease.to_owned(), serde_json::from_str(spec).unwrap());
         let agent = Arc::clone(&agent);
         net::runtime().unwrap().spawn(async move {
             let outcome = agent.hold_slot(&spec).await;
@@ -61,7 +64,7 @@ pub(super) fn run_if_agent() {
                 |()| "released".to_owned(),
             );
             // The test may have ended.
-            let _ = writeln!(io::stdout(), "\nslot {outcome}");
+            let _ = writeln!(io::stdout(), "\nslot {lease} {outcome}");
         });
     }
     std::process::exit(0);
@@ -72,9 +75,11 @@ struct Machine {
     directory: PathBuf,
     process: Child,
     slots: ChildStdin,
-    /// Number of slots that it holds.
-    held: Arc<AtomicUsize>,
+    held: Held,
 }
+
+/// The number of slots that a machine holds for each lease.
+type Held = Arc<Mutex<HashMap<usize, usize>>>;
 
 impl Machine {
     fn start(shared: &Arc<Shared>, directory: PathBuf) -> Self {
@@ -97,19 +102,22 @@ impl Machine {
             process.stdin.take().unwrap(),
             process.stdout.take().unwrap(),
         );
-        let held = Arc::<AtomicUsize>::default();
-        let (shared, count) = (Arc::clone(shared), Arc::clone(&held));
+        let held = Held::default();
+        let (shared, counts) = (Arc::clone(shared), Arc::clone(&held));
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(io::Result::ok) {
-                let Some(outcome) = line.strip_prefix("slot ") else {
+                let slot = line.strip_prefix("slot ");
+                let Some((lease, outcome)) = slot.and_then(|slot| slot.split_once(' ')) else {
                     continue;
                 };
-                count.fetch_sub(1, Ordering::SeqCst);
+                let mut counts = counts.lock().unwrap();
+                *counts.get_mut(&lease.parse().unwrap()).unwrap() -= 1;
+                drop(counts);
                 if let Some(reason) = outcome.strip_prefix("refused ") {
                     *shared.refusal.lock().unwrap() = Some(reason.to_owned());
                 }
             }
-            count.store(0, Ordering::SeqCst);
+            counts.lock().unwrap().clear();
         });
         Self {
             directory,
@@ -280,7 +288,7 @@ impl Machines {
         let machines = self.shared.machines.lock().unwrap();
         machines
             .iter()
-            .map(|machine| machine.held.load(Ordering::SeqCst))
+            .map(|machine| machine.held.lock().unwrap().values().sum::<usize>())
             .sum()
     }
 
@@ -333,33 +341,35 @@ impl Engine for Pipes {
     }
 
     fn lease(&self, spec: &SlotSpec, slots: usize) -> Result<Box<dyn Lease>> {
-        self.0.requests.fetch_add(1, Ordering::SeqCst);
+        let number = self.0.requests.fetch_add(1, Ordering::SeqCst);
         let mut spec = spec.clone();
         if let Some(fingerprint) = &self.0.fingerprint {
             spec.fingerprint.clone_from(fingerprint);
         }
-        let line = serde_json::to_string(&spec).unwrap() + "\n";
+        let line = format!("{number} {}\n", serde_json::to_string(&spec).unwrap());
         let mut machines = self.0.machines.lock().unwrap();
-        let mut pids = Vec::new();
         for slot in 0..slots {
             let machine = &mut machines[slot % MACHINES];
-            machine.held.fetch_add(1, Ordering::SeqCst);
+            *machine.held.lock().unwrap().entry(number).or_default() += 1;
             // It may just have been killed.
-            let _ = machine.slots.write_all(line.as_bytes());
-            pids.push(machine.pid());
+            if machine.slots.write_all(line.as_bytes()).is_err() {
+                machine.held.lock().unwrap().clear();
+            }
         }
-        drop(machines);
+        let held = machines.iter().map(|machine| Arc::clone(&machine.held));
         Ok(Box::new(PipeLease {
             shared: Arc::clone(&self.0),
-            pids,
+            number,
+            held: held.collect(),
         }))
     }
 }
 
 struct PipeLease {
     shared: Arc<Shared>,
-    /// The machines that got slots.
-    pids: Vec<Pid>,
+    number: usize,
+    /// The slots of the machines that existed when it began.
+    held: Vec<Held>,
 }
 
 impl Lease for PipeLease {
@@ -367,9 +377,7 @@ impl Lease for PipeLease {
         if let Some(reason) = &*self.shared.refusal.lock().unwrap() {
             return Err(Error::cluster("ballista://test", reason));
         }
-        let machines = self.shared.machines.lock().unwrap();
-        Ok(machines
-            .iter()
-            .any(|machine| self.pids.contains(&machine.pid())))
+        let slots_of = |held: &Held| held.lock().unwrap().get(&self.number).copied();
+        Ok(self.held.iter().filter_map(slots_of).any(|slots| slots > 0))
     }
 }
