@@ -309,7 +309,8 @@ impl Machines {
                 .find_map(|variable| variable.strip_prefix(PLACE.as_bytes())?.strip_prefix(b"="));
             let place: serde_json::Value = serde_json::from_slice(place?).unwrap();
             let directory = PathBuf::from(place["directory"].as_str().unwrap());
-            let has_files = !super::names_in(&directory).is_empty();
+            let mut files = super::names_in(&directory).into_iter();
+            let has_files = files.any(|file| !file.ends_with("lock"));
             has_files.then(|| (directory, Home::new(place["home"].as_str().unwrap())))
         });
         places.next().expect("a worker with files")
