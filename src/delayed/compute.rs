@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::bag_result::BagResult;
-use super::node::{DelayedArgument, DelayedNode, DelayedWork};
+use super::node::{DelayedArgument, DelayedNode, DelayedWork, address};
 use super::pending::Pending;
 use crate::bag::union_all_at;
 use crate::context::Context;
@@ -60,12 +60,8 @@ impl Missing {
     fn needs(&self) -> impl Iterator<Item = &Arc<DelayedNode>> {
         let pending = self.pending.iter().filter_map(as_pending);
         let pending = pending.flat_map(|pending| &pending.nodes);
-        self.node.arguments().chain(pending.map(|node| &**node))
+        self.node.arguments().chain(pending).map(|node| &**node)
     }
-}
-
-fn address(node: &Arc<DelayedNode>) -> usize {
-    Arc::as_ptr(node).addr()
 }
 
 fn as_pending(pending: &Arc<dyn PendingValue>) -> Option<&Pending> {

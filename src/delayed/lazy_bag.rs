@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::bag_result::{AnyBag, BagResult};
 use super::node::{Delayed, DelayedWork};
+use super::parts;
 use super::pending::Pending;
+use super::source::FromParts;
 use crate::bag::{Bag, BagWith};
 use crate::context::Context;
 use crate::error::Site;
 use crate::lineage::Node;
-use crate::operators::from_parts::FromParts;
 use crate::operators::results::ResultOf;
 use crate::pipeline::{ClosureState, Data, Pipeline, Record};
 use crate::portable::Portable;
@@ -71,9 +72,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
     /// ```
     #[track_caller]
     pub fn with_delayed<S: Data + Sync>(self, state: &Delayed<S>) -> BagWith<T, P, S> {
-        let pending = Pending::new([state.clone()]);
+        let pending = Pending::new(state.clone());
         let needed = Arc::clone(&pending);
-        let state = ClosureState::later(move || pending.get(0));
+        let state = ClosureState::later(move || pending.get());
         BagWith::of_state(self.needing(Site::new("with_delayed"), needed), state)
     }
 
@@ -105,9 +106,11 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Bag<T, P> {
 
 /// Returns a bag of records that delayed values compute: each value is a partition, in their order.
 ///
-/// The values are computed by the first job that reads the bag, in one job before it. Then they are held in memory as long
-/// as the bag, and each worker process receives all of them. For more data than that, let tasks read it: pass paths or
-/// ranges to [`from_vec`](crate::from_vec), and use [`flat_map`](Bag::flat_map).
+/// The task of a partition makes the calls that its value needs, one after the other, each time the bag is read. So its
+/// records are in memory only while the task runs. [`persist`](Bag::persist) keeps them.
+///
+/// Results of bags, and values that several partitions need, are computed once, before the first job that reads the bag.
+/// They are held in memory as long as the bag, and each worker process receives them.
 ///
 /// # Examples
 ///
@@ -135,14 +138,12 @@ impl Context {
         parts: impl IntoIterator<Item = Delayed<Vec<T>>>,
     ) -> Bag<T> {
         let site = Site::new("from_delayed");
-        let pending = Pending::new(parts);
-        let part = |number| {
-            let pending = Arc::clone(&pending);
-            ClosureState::later(move || pending.get(number))
-        };
-        let parts: Vec<ClosureState<Vec<T>>> = (0..pending.nodes.len()).map(part).collect();
-        let node = Node::pending_source(site, parts.len(), pending);
-        Bag::of_source(FromParts { parts, site }, node, self.clone()).boxed()
+        let nodes: Vec<_> = parts.into_iter().map(|part| part.node).collect();
+        let count = nodes.len();
+        let pending = Pending::of_nodes(parts::common(&nodes));
+        let node = Node::pending_source(site, count, Arc::clone(&pending) as _);
+        let parts = FromParts::new(site, count, move || parts::tasks(&nodes, &pending));
+        Bag::of_source(parts, node, self.clone()).boxed()
     }
 }
 

@@ -8,6 +8,8 @@
 //! | `compute` | computes values in rounds |
 //! | `values` | several values at once |
 //! | `pending` | values that a bag needs |
+//! | `parts` | what the tasks of `from_delayed` compute |
+//! | `source` | `from_delayed` as a source |
 //! | `lazy_bag` | conversions between bags and delayed values |
 
 mod bag_result;
@@ -15,7 +17,9 @@ mod call;
 mod compute;
 mod lazy_bag;
 mod node;
+mod parts;
 mod pending;
+mod source;
 mod values;
 
 pub use call::{

@@ -76,6 +76,11 @@ pub(super) enum DelayedArgument {
     All(u32),
 }
 
+/// Returns what identifies a node while it lives.
+pub(super) fn address(node: &Arc<DelayedNode>) -> usize {
+    Arc::as_ptr(node).addr()
+}
+
 impl DelayedNode {
     /// Returns the value if nothing has to be computed.
     pub(super) fn constant(&self) -> Option<Constant> {
@@ -95,13 +100,13 @@ impl DelayedNode {
     }
 
     /// Returns the delayed values with which its function is called.
-    pub(super) fn arguments(&self) -> impl Iterator<Item = &Arc<DelayedNode>> {
+    pub(super) fn arguments(&self) -> impl Iterator<Item = &Link<DelayedNode>> {
         let arguments: &[DelayedArgument] = match &self.work {
             DelayedWork::Call { arguments, .. } => arguments,
             DelayedWork::Value(_) | DelayedWork::Bag(_) => &[],
         };
         arguments.iter().filter_map(|argument| match argument {
-            DelayedArgument::Node(node) => Some(&**node),
+            DelayedArgument::Node(node) => Some(node),
             DelayedArgument::All(_) => None,
         })
     }

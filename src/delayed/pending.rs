@@ -13,11 +13,19 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new<T>(values: impl IntoIterator<Item = Delayed<T>>) -> Arc<Self> {
-        Arc::new(Self {
-            nodes: values.into_iter().map(|value| value.node).collect(),
-            values: OnceLock::new(),
-        })
+    pub(super) fn new<T>(value: Delayed<T>) -> Arc<Self> {
+        Self::of_nodes(vec![value.node])
+    }
+
+    pub(super) fn of_nodes(nodes: Vec<Link<DelayedNode>>) -> Arc<Self> {
+        let values = OnceLock::new();
+        Arc::new(Self { nodes, values })
+    }
+
+    /// Returns the nodes with their values, or nothing if the values are not known.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Link<DelayedNode>, Value)> {
+        let values = self.values.get().into_iter().flatten();
+        self.nodes.iter().zip(values.map(Arc::clone))
     }
 
     pub(super) fn are_known(&self) -> bool {
@@ -29,13 +37,13 @@ impl Pending {
         let _ = self.values.set(values);
     }
 
-    /// Returns a value of the type `T`.
+    /// Returns the first value, of the type `T`.
     ///
     /// # Panics
     ///
     /// Panics if the values are not known, which the job has made sure of, or if it has another type.
-    pub(super) fn get<T: Send + Sync + 'static>(&self, number: usize) -> Arc<T> {
-        let value = self.values.get().and_then(|values| values.get(number));
+    pub(super) fn get<T: Send + Sync + 'static>(&self) -> Arc<T> {
+        let value = self.values.get().and_then(|values| values.first());
         let value = value.and_then(|value| Arc::clone(value).downcast().ok());
         value.unwrap_or_else(|| panic!("a state is used before its value is known"))
     }

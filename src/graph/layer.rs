@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::call_code::CallCode;
 use super::code_table::{Code, CodeTable, load_codes};
 use super::function::AnyFunction;
-use super::operand::{Arguments, Constant, Operand, TaskValues};
+use super::operand::{Constant, Operand, TaskValues};
 use super::programs::{ProgramGroup, Programs};
 use super::task_list::{ListedTask, TaskList};
-use crate::error::{Error, ErrorContext, ErrorKind, Result, Site, caught};
-use crate::layers::{AnyLayer, Inputs, Needs, TaskScope, Value, ValueType, Wanted, task_failure};
+use crate::error::{Error, ErrorContext, ErrorKind, Result, Site};
+use crate::layers::{AnyLayer, Inputs, Needs, TaskScope, Value, ValueType, Wanted};
 use crate::portable::{FunctionEntry, Loader, Saver};
 use crate::storage::bytes;
 
@@ -58,12 +59,7 @@ impl GraphLayer {
         let list = &self.programs.list;
         let calls = self.programs.calls(self.group.firsts[program]);
         calls.filter_map(|call| match &list.tasks[call as usize] {
-            ListedTask::Call(call) => Some(CallCode {
-                function: &*call.function,
-                site: call.site,
-                key: call.key.as_deref(),
-                operands: list.operands_of(call),
-            }),
+            ListedTask::Call(call) => Some(list.code_of(call)),
             ListedTask::Data(_) => None,
         })
     }
@@ -137,7 +133,7 @@ impl AnyLayer for GraphLayer {
     fn save_task(&self, program: usize, to: &mut Saver) -> Result<()> {
         let constants = &self.programs.list.constants;
         if let Some(constant) = self.constant(program) {
-            return to.data(&SavedProgram::Constant(encoded(constant)?));
+            return to.data(&SavedProgram::Constant(constant.encoded()?));
         }
         let mut calls = Vec::new();
         for number in self.programs.calls(self.group.firsts[program]) {
@@ -149,7 +145,7 @@ impl AnyLayer for GraphLayer {
             let operands = operands.map(|operand| match *operand {
                 Operand::Task(_) => Ok(SavedOperand::Task),
                 Operand::Data(number) => {
-                    let value = encoded(&constants[number as usize])?;
+                    let value = constants[number as usize].encoded()?;
                     Ok(SavedOperand::Data(value))
                 }
                 Operand::All(count) => Ok(SavedOperand::All(count)),
@@ -162,21 +158,6 @@ impl AnyLayer for GraphLayer {
         }
         to.data(&SavedProgram::Calls(calls))
     }
-}
-
-fn encoded(constant: &Constant) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let encode = || constant.value_type.encode(&constant.value, &mut bytes);
-    caught(Some(constant.site), encode)?;
-    Ok(bytes)
-}
-
-/// A call that can run.
-struct CallCode<'a> {
-    function: &'a dyn AnyFunction,
-    site: Site,
-    key: Option<&'a str>,
-    operands: &'a [Operand],
 }
 
 /// Runs the calls of a program. The first receives `inputs`, each other the value of the one before.
@@ -195,23 +176,7 @@ fn run_calls<'a>(
             None => TaskValues::Each(inputs.values().iter()),
             Some(value) => TaskValues::Same(value),
         };
-        let arguments = Arguments {
-            operands: call.operands.iter(),
-            values,
-            constants,
-        };
-        let site = call.site;
-        let value = caught(Some(site), || {
-            let value = call.function.call(arguments);
-            value.map_err(|cause| task_failure(site, cause))
-        });
-        let placed = |error: Error| {
-            error.of_task(ErrorContext {
-                key: call.key.map(str::to_owned),
-                ..ErrorContext::from(site)
-            })
-        };
-        last = Some(value.map_err(placed)?);
+        last = Some(call.run(values, constants)?);
     }
     last.ok_or_else(|| Error::internal("a program has no calls".to_owned()))
 }

@@ -19,11 +19,14 @@
 //! | `check` | which tasks some keys need |
 //! | `programs` | fuses tasks, and groups them into layers |
 //! | `code_table` | the functions, as they are sent to workers |
+//! | `call_code` | calls a function |
 //! | `layer` | runs fused tasks |
+//! | `parts` | runs tasks within a task of a stage |
 //! | `get` | runs a job |
 //! | `transform` | culls and fuses graphs |
 //! | `render` | draws graphs |
 
+mod call_code;
 mod check;
 mod code_table;
 mod function;
@@ -32,6 +35,7 @@ mod item;
 mod layer;
 mod map;
 mod operand;
+mod parts;
 mod programs;
 mod render;
 mod task_list;
@@ -46,4 +50,5 @@ pub(crate) use get::run as run_tasks;
 pub use item::{Item, TaskNeed, TaskNeeds, alias, all, data, task, try_task};
 pub use map::Graph;
 pub(crate) use operand::{Constant, Operand};
+pub(crate) use parts::TaskParts;
 pub(crate) use task_list::TaskList;

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::slice;
 
-use crate::error::Site;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, Site, caught};
 use crate::layers::{Value, ValueType};
 
 /// A value that is known before anything runs.
@@ -14,8 +16,18 @@ pub(crate) struct Constant {
     pub(crate) site: Site,
 }
 
+impl Constant {
+    /// Returns the bytes of the value.
+    pub(super) fn encoded(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let encode = || self.value_type.encode(&self.value, &mut bytes);
+        caught(Some(self.site), encode)?;
+        Ok(bytes)
+    }
+}
+
 /// A part of the arguments of a function, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Operand {
     /// The value of a task.
     Task(u32),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::function::AnyFunction;
 use super::operand::{Constant, Operand};
 use crate::error::{Error, ErrorContext, ErrorKind, Result, Site};
-use crate::layers::ValueType;
+use crate::layers::{Value, ValueType};
 
 /// Tasks by number. A task needs only those before it.
 #[derive(Default)]
@@ -49,6 +49,11 @@ impl TaskList {
         self.add(ListedTask::Data(number))
     }
 
+    /// Returns the number of tasks.
+    pub(crate) fn len(&self) -> u32 {
+        self.tasks.len() as u32
+    }
+
     fn add(&mut self, task: ListedTask) -> u32 {
         self.tasks.push(task);
         self.tasks.len() as u32 - 1
@@ -80,6 +85,11 @@ impl TaskList {
         }
         self.check(&call)?;
         Ok(self.add(ListedTask::Call(call)))
+    }
+
+    /// Returns the value of a constant.
+    pub(super) fn value_of(&self, constant: u32) -> Value {
+        Arc::clone(&self.constants[constant as usize].value)
     }
 
     pub(super) fn operands_of(&self, call: &ListedCall) -> &[Operand] {

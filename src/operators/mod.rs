@@ -2,7 +2,6 @@
 //!
 //! | operator | kind | order of the result |
 //! | --- | --- | --- |
-//! | `from_vec`, `from_parts`, `from_iter`, `from_source`, `load`, `range`, `read_text` | source | of the source |
 //! | `map`, `filter`, `flat_map`, `flat_map_emit`, `map_init`, `lend`, `words`, `parse_fields`, `text_steps`, `pipe`, `containing`, `matching`, `inspect`, `try_step`, `map_partitions`, `key_is`, `group_values` | narrow | unchanged |
 //! | `coalesce`, `persist`, `sample` | narrow | unchanged |
 //! | `results` | narrow | parts of several results, by partition |
@@ -52,7 +51,6 @@ pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod flat_map_emit;
 pub(crate) mod from_iter;
-pub(crate) mod from_parts;
 pub(crate) mod from_source;
 pub(crate) mod from_vec;
 pub(crate) mod group_by_key;

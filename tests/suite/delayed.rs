@@ -8,6 +8,7 @@ use holdall::{
     Context, Delayed, ErrorKind, Executor, StorageLevel, call, compute, delayed, gather,
     try_delayed, value,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::common::{
     large_graph, on_every_executor, on_every_executor_and_processes, quiet_panics,
@@ -341,4 +342,115 @@ fn partitions_are_delayed_values_and_back() {
         );
         assert!(context.from_iter(0..9).to_delayed().is_none());
     });
+}
+
+/// A record that counts how many there are.
+#[derive(Serialize, Deserialize)]
+#[serde(from = "u64", into = "u64")]
+struct Counted(u64);
+
+static COUNTED: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+impl From<u64> for Counted {
+    fn from(n: u64) -> Self {
+        MOST.fetch_max(COUNTED.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+        Self(n)
+    }
+}
+
+impl From<Counted> for u64 {
+    fn from(counted: Counted) -> Self {
+        counted.0
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        self.0.into()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        COUNTED.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_partition_of_delayed_values_is_computed_by_its_task() {
+    static LOADS: AtomicUsize = AtomicUsize::new(0);
+    let load = |n: &u64| {
+        LOADS.fetch_add(1, Ordering::SeqCst);
+        (0..1_000)
+            .map(|record| Counted::from(n + record))
+            .collect::<Vec<_>>()
+    };
+    let context = Context::builder().threads(1).build().unwrap();
+    let bag = context.from_delayed((0..20).map(|n| delayed(load)(value(n))));
+    for round in 1..3 {
+        let sum = bag.clone().map(|counted| counted.0).sum::<u64>();
+        assert_eq!(sum.unwrap(), 1_000 * 190 + 20 * 499_500);
+        assert_eq!(LOADS.load(Ordering::SeqCst), 20 * round);
+    }
+    assert!(MOST.load(Ordering::SeqCst) < 2_000);
+    assert_eq!(bag.take(1).unwrap().len(), 1);
+    assert_eq!(LOADS.load(Ordering::SeqCst), 41);
+}
+
+#[test]
+fn what_several_partitions_need_is_computed_once() {
+    static CALLS: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
+    fn counted(place: usize, value: u64) -> u64 {
+        CALLS[place].fetch_add(1, Ordering::SeqCst);
+        value
+    }
+    let base = delayed(|n: &u64| counted(0, *n))(value(3));
+    // Only the first partition needs the base itself.
+    let double = delayed(|base: &u64| counted(1, 2 * base))(base.clone());
+    let parts = move |bag_sum: Delayed<u64>| {
+        let part = |a: &u64, b: &u64, sum: &u64| vec![counted(2, *a), *b, *sum];
+        let first = delayed(part)(base.clone(), double.clone(), bag_sum.clone());
+        let second = delayed(part)(value(1), double.clone(), bag_sum);
+        [first.clone(), second, first, value(vec![9])]
+    };
+    let expected = [3, 6, 45, 1, 6, 45, 3, 6, 45, 9];
+    on_every_executor_and_processes(move |context| {
+        let sum = context.range(0..10).delayed().sum();
+        let bag = context.from_delayed(parts(sum));
+        CALLS
+            .iter()
+            .for_each(|calls| calls.store(0, Ordering::SeqCst));
+        assert_eq!(bag.collect().unwrap(), expected);
+        assert_eq!(bag.collect().unwrap(), expected);
+        let calls = || CALLS.each_ref().map(|calls| calls.load(Ordering::SeqCst));
+        if !format!("{context:?}").contains("Processes") {
+            // The first partition is also the third, so it is computed before. The second is computed twice.
+            assert_eq!(calls(), [1, 1, 1 + 2]);
+        }
+    });
+}
+
+#[test]
+fn errors_of_partitions_of_delayed_values_name_their_line() {
+    quiet_panics();
+    on_every_executor_and_processes(|context| {
+        let fails = delayed(|n: &u64| -> Vec<u64> { panic!("on purpose {n}") });
+        let line = line!() - 1;
+        let error = context.from_delayed([fails(value(7)).named("seven")]);
+        let error = error.count().unwrap_err();
+        let place = error.context().unwrap();
+        assert_eq!(place.location.unwrap().line(), line, "{error}");
+        assert_eq!(place.key.as_deref(), Some("seven"), "{error}");
+        assert!(error.to_string().contains("on purpose 7"), "{error}");
+    });
+    let captured = std::env::args().count() as u64;
+    let captures = delayed(move |n: &u64| vec![*n, captured]);
+    let context = Context::builder().executor(Executor::Processes(2)).build();
+    let bag = context.unwrap().from_delayed([captures(value(7))]);
+    let error = bag.count().unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::CapturingClosure { .. }),
+        "{error}"
+    );
 }
