@@ -56,6 +56,15 @@ impl BufferedFile {
         }
     }
 
+    /// Writes bytes that are compressed. Not inlined, so that writing others is.
+    #[inline(never)]
+    fn encode(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.encoder {
+            Some(encoder) => encoder.write(bytes, &mut self.file),
+            None => self.file.write_all(bytes),
+        }
+    }
+
     /// Completes the file. Returns its size, and what its output needs to make it visible.
     pub(super) fn finish(mut self) -> Result<(u64, Token)> {
         if let Some(encoder) = &mut self.encoder {
@@ -77,9 +86,9 @@ impl Write for BufferedFile {
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.encoder {
+        match self.encoder {
             None => self.file.write_all(bytes),
-            Some(encoder) => encoder.write(bytes, &mut self.file),
+            Some(_) => self.encode(bytes),
         }
     }
 
