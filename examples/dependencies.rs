@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     options::run(USAGE, dependencies)
 }
 
-/// What a package needs, with itself.
+/// The packages that a package needs, with itself.
 #[derive(Clone, Serialize, Deserialize)]
 struct Closure {
     chain: u64,

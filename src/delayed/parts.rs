@@ -1,4 +1,4 @@
-//! Which calls the tasks of `from_delayed` make, and which values are computed before.
+//! Divides calls between the tasks of `from_delayed` and the job before them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

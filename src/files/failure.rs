@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind};
 
-/// Why a file could not be read. It is inside an [`io::Error`].
+/// Reason for which a file could not be read. It is inside an [`io::Error`].
 #[derive(Debug)]
 pub(crate) enum ReadFailure {
     /// The file is not the one that was listed.

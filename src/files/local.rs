@@ -170,7 +170,7 @@ fn version_of(metadata: &Metadata) -> String {
     format!("{file:?} {} {:?}", metadata.len(), metadata.modified().ok())
 }
 
-/// What a task needs to create files of a local output.
+/// Settings with which a task creates files of a local output.
 #[derive(Serialize, Deserialize)]
 struct LocalOutput {
     /// Directory of complete files.

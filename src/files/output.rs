@@ -1,4 +1,4 @@
-//! What a file system needs to write: outputs whose files appear together, or not at all.
+//! Writing to a file system: outputs whose files appear together, or not at all.
 
 use std::io::{self, Write};
 

@@ -45,7 +45,7 @@ struct Batch {
     inputs: Vec<Fetched>,
 }
 
-/// What a thread has to tell once it has the lock.
+/// Reports of a thread, for the time when it has the lock.
 enum TaskOutcome {
     Done(Stored),
     Damaged { need: Option<usize>, error: Error },

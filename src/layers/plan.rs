@@ -75,7 +75,7 @@ pub(crate) struct LayerPlan {
     offsets: Vec<u32>,
     /// Number of each task over all layers.
     tasks: Vec<u32>,
-    /// What each task needs, in its order.
+    /// The needs of each task, in its order.
     pub(super) needs: Edges,
     /// Tasks that need each task.
     pub(super) users: Edges,
@@ -185,7 +185,7 @@ struct Search<'s> {
     found: Vec<u32>,
     /// The tasks that were found, by local number.
     tasks: Vec<u32>,
-    /// What they need, in tasks over all layers.
+    /// Their needs, as numbers of tasks over all layers.
     needs: Edges,
     /// Number of values that must be held to run a task and all that it needs, or 0 while the search is below it.
     held: Vec<u32>,

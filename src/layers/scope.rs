@@ -1,4 +1,4 @@
-//! What a task of a layer may use besides its inputs.
+//! The environment of a task of a layer, besides its inputs.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which tasks are ready, running and done; and which must run again because a value is lost.
+//! The tasks that are ready, running and done, and those that must run again because a value is lost.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};

@@ -11,7 +11,7 @@ use crate::storage::codec;
 /// The value of a task.
 pub(crate) type Value = Arc<dyn Any + Send + Sync>;
 
-/// What is done with values of one type, without knowing the type.
+/// Operations on values of one type, for code that does not know the type.
 pub(crate) struct ValueType {
     pub(crate) id: TypeId,
     pub(crate) name: fn() -> &'static str,

@@ -106,7 +106,7 @@ impl RemoteLayers {
         let scratch = &resources.scratch;
         match outcome {
             Ok(computed) => self.put(resources, index, computed, blocks).map_err(placed),
-            // The driver creates the directory again, and sends the task once more.
+            // The driver creates the directory again, and sends the task again.
             Err(error) if !error.is_recoverable() || is_of_directory(&error, scratch) => {
                 Err(placed(error))
             }

@@ -249,7 +249,7 @@ impl<T: ?Sized> ReadText<T> {
     }
 }
 
-/// How blocks are divided into pieces of records of type `T`, of which their place in the file is known.
+/// Division of blocks into pieces of records of type `T`, of which the offset in the file is known.
 pub trait RecordPieces<T: ?Sized> {
     /// Passes each piece of a block to `push`, with its offset in the file.
     #[doc(hidden)]

@@ -19,9 +19,9 @@ use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 /// A transformation of each partition that depends on summaries of all partitions.
 pub(crate) trait Scan<T: Record + ?Sized>: Portable + Send + Sync + 'static {
     type Out: Record + ?Sized;
-    /// What other partitions need to know about one.
+    /// Information about a partition that the others need.
     type Summary: Data;
-    /// What a partition needs to know about the others, and what it changes while it processes its records.
+    /// Information about the other partitions, which a partition changes while it processes its records.
     type State: Clone + Send + Sync + 'static;
 
     /// Whether the number of records is all that matters, so that [`add`](Self::add) is never called. Sources can count

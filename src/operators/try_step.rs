@@ -10,7 +10,7 @@ use crate::pipeline::{Call, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
 
-/// What a closure returns besides the records that it emits: `()`, or a `Result` if it may fail.
+/// Result of a closure besides the records that it emits: `()`, or a `Result` if it may fail.
 pub(crate) trait Outcome: 'static {
     type Error: Into<BoxError>;
 

@@ -137,7 +137,7 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
 /// A pipeline known only by the records that come out of it: what [`Bag::boxed`](crate::Bag::boxed) gives, and what
 /// every wide operator gives.
 ///
-/// It is the default of the second parameter of [`Bag`](crate::Bag), and so need hardly ever be written.
+/// It is the default of the second parameter of [`Bag`](crate::Bag), and so is rarely written.
 ///
 /// # Examples
 ///
@@ -155,7 +155,7 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
 /// ```
 pub struct Boxed<T: Record + ?Sized> {
     pipeline: Link<dyn Erased<T>>,
-    /// Kept, so that whoever asks need not ask all of the pipeline.
+    /// Kept, so that no caller has to ask the whole pipeline.
     partitions: Option<usize>,
 }
 
@@ -187,7 +187,7 @@ impl<T: Record + ?Sized> std::fmt::Debug for Boxed<T> {
     }
 }
 
-/// Where an erased pipeline puts its records.
+/// Destination of the records of an erased pipeline.
 pub struct ErasedSink<'s, T: Record + ?Sized> {
     each: &'s mut dyn for<'a> FnMut(Ref<'a, T>) -> Flow,
     batch: &'s mut dyn FnMut(&mut Vec<Owned<T>>) -> Flow,

@@ -64,7 +64,7 @@ pub(super) struct OpenStage<'j> {
     pub(super) queue: PartitionQueue<'j>,
 }
 
-/// What a thread does next.
+/// Next step of a thread.
 pub(super) enum NextStep<'j> {
     /// Begins the stage at this position.
     Begin(usize),

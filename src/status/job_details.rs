@@ -1,4 +1,4 @@
-//! What the JSON endpoint of one job returns, and the report contains. `docs/status.md` describes it.
+//! Content of the JSON endpoint of one job, and of the report. `docs/status.md` describes it.
 //!
 //! Times are in seconds, and times of events are those since the start of the recorder.
 

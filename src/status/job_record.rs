@@ -1,4 +1,4 @@
-//! What is kept of a job: its stages, its task stream, its failures.
+//! Record of a job: its stages, its task stream, its failures.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,7 @@
 //! | file | purpose |
 //! | --- | --- |
 //! | `task_times`, `task_stream`, `memory_samples` | parts of the record of a job, in bounded memory |
-//! | `job_record`, `recorder` | what is kept of jobs |
+//! | `job_record`, `recorder` | records of jobs |
 //! | `views`, `job_details`, `stage_drawing`, `metrics` | the record as JSON, as SVG, and for Prometheus |
 //! | `page` | the page: HTML, CSS and JavaScript |
 //! | `request`, `response`, `server` | the server of the page |

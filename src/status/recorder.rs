@@ -33,7 +33,7 @@ pub(super) struct FollowedJob {
     pub(super) resources: FollowedResources,
 }
 
-/// What is known of a job besides its events.
+/// Information about a job besides its events.
 #[derive(Clone)]
 pub(crate) struct FollowedResources {
     /// Counts between events: a task may read a large file.

@@ -20,7 +20,7 @@ use crate::storage::{at_exit, process_number};
 /// Minimum time between two reports, unless the process or the context ends. Writing one takes some milliseconds.
 const MIN_TIME: Duration = Duration::from_secs(1);
 
-/// All reports, which are written once more when the process ends: contexts in statics are never dropped.
+/// All reports, which are written again when the process ends: contexts in statics are never dropped.
 static REPORTS: Mutex<Vec<Weak<ReportFile>>> = Mutex::new(Vec::new());
 
 /// A report, which is written after each job, and at the end.

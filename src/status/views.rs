@@ -1,4 +1,4 @@
-//! What the JSON endpoint of all jobs returns. `docs/status.md` describes it.
+//! Content of the JSON endpoint of all jobs. `docs/status.md` describes it.
 //!
 //! Times are in seconds, and times of events are those since the start of the recorder.
 

@@ -1,4 +1,4 @@
-//! What a summary is.
+//! The trait of summaries.
 
 use crate::pipeline::{Data, Record};
 
@@ -67,7 +67,7 @@ pub trait Summary<T: Record + ?Sized>: Send + Sync + 'static {
     #[doc(hidden)]
     const COMMUTES: bool = false;
 
-    /// What is known about some of the records.
+    /// Partial result of some of the records.
     type Part: Data;
     /// The result.
     type Output;

@@ -74,7 +74,7 @@ pub struct Frequency {
 ))]
 pub struct FrequentSketch<T: Record + ?Sized> {
     counts: BTreeMap<T::Owned, u64>,
-    /// What was subtracted from every counter, at most.
+    /// Maximum that was subtracted from every counter.
     subtracted: u64,
 }
 

@@ -96,7 +96,7 @@ impl<T: Numeric> Summary<T> for HistogramSummary {
     }
 }
 
-/// How many numbers each bucket has. Returned by [`Bag::histogram`](crate::Bag::histogram).
+/// Number of values in each bucket. Returned by [`Bag::histogram`](crate::Bag::histogram).
 ///
 /// # Examples
 ///

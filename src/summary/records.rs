@@ -1,4 +1,4 @@
-//! What summaries need of records that they only borrow.
+//! Access of summaries to records that they only borrow.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};

@@ -32,7 +32,7 @@ const FILE_COST_BYTES: u64 = 16 << 10;
 const MIN_STREAM_BYTES: u64 = 4 << 20;
 
 /// Maximum number of files of a file system that are inspected at the same time. More would take less time if there are
-/// hundreds of large files, but a server may refuse so many connections.
+/// hundreds of large files, but a server may refuse hundreds of connections.
 const MAX_INSPECTIONS: usize = 16;
 
 /// Divides `files` into portions. Opens only large files, whose format decides how they are divided.

@@ -135,7 +135,7 @@ pub(super) enum TextInput {
     Transcoded(Box<Transcoder<Self>>),
 }
 
-/// How a large file can be divided.
+/// Division of a large file.
 #[derive(Debug)]
 pub(super) enum FileLayout {
     /// It is plain, so that it can be cut anywhere. A local file has a version.

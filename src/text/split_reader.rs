@@ -106,7 +106,7 @@ pub(super) fn is_bad_file(error: &Error) -> bool {
     )
 }
 
-/// Why a split was not read to its end.
+/// Reason for which a split was not read to its end.
 enum Unread {
     /// The file could not be read.
     File(Error),

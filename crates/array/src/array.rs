@@ -336,7 +336,7 @@ impl<A: Element, D: Dimension, E: Expr<Item = A>> Array<A, D, E> {
         }
     }
 
-    /// Returns the same array with other chunks. Runs nothing, and moves no data by itself: a task of the new chunks reads
+    /// Returns the same array with other chunks. Runs nothing, and moves no data: a task of the new chunks reads
     /// the parts that it needs.
     ///
     /// # Panics

@@ -26,7 +26,7 @@ pub struct Leaf<A: Element> {
     view: View,
 }
 
-/// Where the elements of a leaf are.
+/// Source of the elements of a leaf.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "")]
 enum Origin<A: Element> {

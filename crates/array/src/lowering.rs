@@ -21,7 +21,7 @@ pub(crate) trait Node<A: Element>: Send + Sync {
     fn add(&self, lowering: &mut Lowering) -> LayerId<Chunk<A>>;
 }
 
-/// What computes an array, and the line that described it.
+/// Computation of an array, and the line that described it.
 pub(crate) struct Located<T> {
     pub(crate) of: T,
     pub(crate) location: &'static Location<'static>,

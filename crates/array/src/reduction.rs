@@ -16,7 +16,7 @@ use crate::expr::{LANES, Tile};
 pub(crate) trait Reduction<A: Element>:
     Copy + Send + Sync + Serialize + DeserializeOwned + 'static
 {
-    /// What is known about some elements.
+    /// Partial result of some elements.
     type State: Copy + Debug + Send + Sync + Serialize + DeserializeOwned + 'static;
     /// Type of the result.
     type Out: Element;

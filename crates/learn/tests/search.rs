@@ -32,7 +32,7 @@ struct Power {
     then: Then,
 }
 
-/// What a fit does that includes row 0.
+/// Behaviour of a fit that includes row 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Then {
     Succeed,

@@ -33,7 +33,7 @@ pub(crate) enum Service {
     Azure,
 }
 
-/// What holdall needs of a bucket.
+/// The operations on a bucket that holdall needs.
 pub(crate) trait BucketClient:
     ObjectStore + MultipartStore + PaginatedListStore + Signer
 {

@@ -302,7 +302,7 @@ impl Staging for HttpFiles {
                 status = create().await?.status();
             }
             match status {
-                // It exists, or the server creates directories by itself.
+                // It exists, or the server creates directories automatically.
                 StatusCode::METHOD_NOT_ALLOWED => Ok(()),
                 status if status.is_success() => Ok(()),
                 status => Err(refusal(status)),

@@ -62,7 +62,7 @@
 //! files are visible; run it again with `overwrite`. [`save`](holdall::Bag::save) writes its manifest last, so a saved
 //! bag is loaded as a whole or not at all.
 //!
-//! What a killed process leaves behind is not visible, but occupies space:
+//! Files of a killed process are not visible, but occupy space:
 //!
 //! - The next run that writes to the same path deletes it. For S3 and Google Cloud Storage, that needs the permission to
 //!   list unfinished uploads. If there may be no next run, set a lifecycle rule for the bucket that aborts incomplete

@@ -14,7 +14,7 @@ use crate::runtime::wait;
 /// run deletes what an earlier one has left there.
 const UNFINISHED: &str = "_holdall-unfinished";
 
-/// What a file system with renames does for an output.
+/// The operations of a file system with renames that an output needs.
 pub(crate) trait Staging: Clone + Send + Sync + 'static {
     /// Moves a file, in place of another one.
     fn rename(&self, from: String, to: String) -> BoxFuture<'static, io::Result<()>>;
@@ -29,7 +29,7 @@ pub(crate) trait Staging: Clone + Send + Sync + 'static {
     fn create_directory(&self, path: String) -> BoxFuture<'static, io::Result<()>>;
 }
 
-/// Where the files of an output are written. Tasks receive it.
+/// Directory in which the files of an output are written. Tasks receive it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Stage {
     directory: String,

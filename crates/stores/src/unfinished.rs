@@ -13,7 +13,7 @@ use crate::xml::{element, elements};
 /// Time for which the signature of the list is valid.
 const VALID: Duration = Duration::from_secs(60);
 
-/// Which uploads are aborted.
+/// Selection of the uploads that are aborted.
 #[derive(Clone, Debug)]
 pub(crate) enum Which {
     /// Those of the files that outputs have, in a directory. It ends with `/`, unless it is the bucket.

@@ -1,4 +1,4 @@
-//! Where credentials and addresses come from. A server in this process sees what a child process sends.
+//! Sources of credentials and addresses. A server in this process sees what a child process sends.
 
 #![expect(
     clippy::unwrap_used,

@@ -24,7 +24,7 @@ pub struct Store {
     pub root: PathBuf,
     /// Directory of the files that are not committed yet.
     pub uploads: PathBuf,
-    /// What goes wrong.
+    /// The failure.
     pub fault: Fault,
     /// Whether files have versions.
     pub has_versions: bool,
@@ -34,7 +34,7 @@ pub struct Store {
     pub is_exact: bool,
 }
 
-/// What goes wrong when a file is read or written.
+/// Failure while a file is read or written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Fault {
     /// Nothing.
@@ -53,7 +53,7 @@ pub enum Fault {
     DiesIn(String, PathBuf),
 }
 
-/// How reading fails.
+/// Failure of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failing {
     /// With an error that is not transient.

@@ -40,7 +40,7 @@ fn on_every_executor(behaviour: impl Fn(&Context, &Recorder)) {
     }
 }
 
-/// What goes wrong at a record.
+/// Failure at a record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Fault {
     None,

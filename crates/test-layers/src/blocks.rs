@@ -124,11 +124,11 @@ pub struct Sabotage {
     pub of: usize,
     /// The spill directory.
     pub spill: PathBuf,
-    /// What is done.
+    /// The operation.
     pub damage: Damage,
 }
 
-/// What is done to files of values.
+/// Operation on the files of values.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Damage {
     /// A byte of each is changed.

@@ -7,7 +7,7 @@ use holdall::BoxError;
 use holdall::extend::{Inputs, Layer, Needs, TaskScope};
 use serde::{Deserialize, Serialize};
 
-/// What a task does.
+/// Behaviour of a task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Trouble {
     /// Returns an error.
@@ -37,7 +37,7 @@ pub struct Troubled {
     pub tasks: usize,
     /// The task in trouble.
     pub at: usize,
-    /// What it does.
+    /// Its behaviour.
     pub trouble: Trouble,
 }
 

@@ -85,7 +85,7 @@ pub trait WorkerHandle: Debug + Send {
     }
 }
 
-/// How a worker process has ended.
+/// Outcome of a worker process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum WorkerExit {

@@ -37,7 +37,7 @@ pub struct WorkerPool<H> {
     last: AtomicUsize,
 }
 
-/// What the slots of a stage share.
+/// State that the slots of a stage share.
 struct PoolStage<'a> {
     message: StageMessage,
     tasks: &'a Tasks<'a>,

@@ -64,7 +64,7 @@ pub(super) struct UnitSlice {
     pub(super) is_last: bool,
 }
 
-/// How far a slice could be decoded. Offsets are those of the first unit that is left, in bits.
+/// Extent to which a slice could be decoded. Offsets are those of the first unit that is left, in bits.
 #[derive(Debug)]
 pub(super) enum SliceEnd {
     /// To its end, at which a unit ends.
@@ -75,7 +75,7 @@ pub(super) enum SliceEnd {
     Full { at: usize },
     /// The unit has too much text.
     TooLong { at: usize },
-    /// What follows has no text.
+    /// The rest of the file has no text.
     EndOfText,
 }
 

@@ -6,7 +6,7 @@ use super::unit::UnitStart;
 
 /// Decodes the text of a file.
 pub(super) trait TextDecoder: Read + Send {
-    /// Whether the file cannot be decoded by several threads, as far as it has been read.
+    /// Whether the file cannot be decoded by several threads, according to the part that has been read.
     fn is_on_one_thread(&self) -> bool {
         true
     }

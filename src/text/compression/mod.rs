@@ -140,7 +140,7 @@ impl Decompressor {
         }
     }
 
-    /// Returns the format if the file cannot be decoded by several threads, as far as it has been read.
+    /// Returns the format if the file cannot be decoded by several threads, according to the part that has been read.
     pub(super) fn is_on_one_thread(&self) -> Option<Codec> {
         self.reader.is_on_one_thread().then_some(self.compression)
     }

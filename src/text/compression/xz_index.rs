@@ -36,7 +36,7 @@ pub(super) fn find_blocks(
                 streams.push(stream);
             }
             Err(error) if error.raw_os_error().is_some() => return Err(error),
-            // The reader will say what is wrong.
+            // The reader returns the error.
             _ => return Ok(None),
         }
     }

@@ -12,7 +12,7 @@ pub(super) const SKIPPABLE: u32 = 0x184d_2a50;
 /// Length of the header of a skippable frame, in bytes.
 const SKIPPABLE_HEADER_BYTES: u64 = 8;
 
-/// What begins in a file.
+/// Kind of a unit of a file.
 pub(super) enum ZstdStart {
     Frame,
     /// A skippable frame, which has been skipped.

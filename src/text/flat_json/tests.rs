@@ -1,4 +1,4 @@
-//! What is parsed by a layout is what serde_json parses.
+//! A layout parses the same values as serde_json.
 
 use std::collections::BTreeMap;
 

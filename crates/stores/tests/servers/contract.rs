@@ -1,4 +1,4 @@
-//! What every store does.
+//! The behaviour of every store.
 
 use std::io::Write;
 

@@ -15,7 +15,7 @@ for_each_server![
     a_lost_worker_costs_nothing,
 ];
 
-/// Says how the process below is called, and where it writes.
+/// Environment variable with the operation of the process below, and its output.
 const CALLED: &str = "HOLDALL_TEST_WRITER";
 
 /// The process that is killed: writes without end, and says once that it writes.
@@ -77,7 +77,7 @@ fn nothing_of_a_killed_job_is_visible(server: Server) {
         let error = read(&context, path).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::NoInput { .. }), "{error}");
     }
-    // The next run is not disturbed by what is left, and an old output survives.
+    // The remaining files do not disturb the next run, and an old output survives.
     let write = |records: u64| {
         let writer = TextWriter::new().overwrite(records > 1_000);
         writer.write(&context.range_partitioned(0..records, 3), &directory)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// What happens to a connection.
+/// Fate of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     /// The first request is answered with this status.

@@ -1,4 +1,4 @@
-//! What only some of the stores have.
+//! Features of some of the stores.
 
 use std::process::Command;
 
