@@ -17,7 +17,7 @@ use crate::pipeline::Record;
 ///
 /// Texts with their lengths before them:
 ///
-/// ```no_run
+/// ```
 /// use std::io::Write;
 ///
 /// use holdall::files::{OutputFile, OutputOptions};

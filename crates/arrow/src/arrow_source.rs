@@ -24,6 +24,9 @@ const MAGIC: &[u8] = b"ARROW1";
 /// Length of the end of a file: the length of the footer, and the magic.
 const TRAILER_BYTES: u64 = 10;
 
+/// Marks compression in the metadata of blocks that Arrow 0.17 has written.
+const OLD_COMPRESSION: &[u8] = b"ARROW:experimental_compression";
+
 /// The record batches of Arrow IPC files.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
@@ -43,7 +46,7 @@ pub struct ArrowPart {
     bytes: u64,
 }
 
-/// What is needed to read the record batches of a file.
+/// The parts of a file that all its record batches need.
 #[derive(Debug)]
 pub(crate) struct ArrowFile {
     decoder: FileDecoder,
@@ -83,8 +86,8 @@ impl<T: DeserializeOwned + 'static> ReadArrow<T> {
         let columns = Shape::of::<T>().columns(names);
         let mut decoder = FileDecoder::new(Arc::new(schema), footer.version());
         for block in footer.dictionaries().into_iter().flatten() {
-            let bytes = read_range(file, block_range(block)?, Some(reading))?;
-            decode(|| decoder.read_dictionary(block, &Buffer::from_vec(bytes)))?;
+            let bytes = read_block(file, block, reading)?;
+            decode(|| decoder.read_dictionary(block, &bytes))?;
         }
         Ok(ArrowFile {
             decoder: decoder.with_projection(columns),
@@ -114,9 +117,8 @@ impl<T: DeserializeOwned + 'static> ReadArrow<T> {
             .batches
             .get(number)
             .ok_or("it has fewer record batches than before")?;
-        let range = block_range(block)?;
-        reading.set_offset(range.start);
-        let bytes = Buffer::from_vec(read_range(file, range, Some(reading))?);
+        reading.set_offset(block_range(block)?.start);
+        let bytes = read_block(file, block, reading)?;
         let batch = decode(|| opened.decoder.read_record_batch(block, &bytes));
         let batch = batch.map_err(|error| format!("record batch {number}: {error}"))?;
         match batch {
@@ -221,7 +223,18 @@ fn parse_footer(bytes: &[u8]) -> Result<Footer<'_>, BoxError> {
     root_as_footer(bytes).map_err(|error| format!("its footer is damaged: {error}").into())
 }
 
-/// Returns the bytes of a block.
+/// Reads a block, and refuses one that its decoder would take for one that is not compressed.
+fn read_block(file: &InputFile, block: &Block, reading: &Reading<'_>) -> Result<Buffer, BoxError> {
+    let bytes = read_range(file, block_range(block)?, Some(reading))?;
+    let metadata = bytes.get(..usize::try_from(block.metaDataLength())?);
+    let mut keys = metadata.unwrap_or(&bytes).windows(OLD_COMPRESSION.len());
+    if keys.any(|key| key == OLD_COMPRESSION) {
+        return Err("it is compressed as in Arrow 0.17, before the format was stable".into());
+    }
+    Ok(Buffer::from_vec(bytes))
+}
+
+/// Returns the offsets of a block.
 fn block_range(block: &Block) -> Result<Range<u64>, BoxError> {
     let start = u64::try_from(block.offset())?;
     let len =

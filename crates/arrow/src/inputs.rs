@@ -1,4 +1,4 @@
-//! Reads parts of input files, and remembers what several tasks need of a file.
+//! Reads parts of input files, and remembers the metadata that several tasks need.
 
 use std::io::Read;
 use std::ops::Range;
@@ -93,7 +93,7 @@ impl<M> Default for MetadataCache<M> {
     }
 }
 
-/// Nothing of it is sent to worker processes. Each of them has its own.
+/// It is not sent to worker processes. Each of them has its own.
 impl<M> Serialize for MetadataCache<M> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_unit()

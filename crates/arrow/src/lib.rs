@@ -35,7 +35,6 @@
 mod arrow_reader;
 mod arrow_source;
 mod arrow_writer;
-mod batches;
 mod filter;
 mod inputs;
 mod parquet_reader;
@@ -44,6 +43,7 @@ mod parquet_writer;
 mod rows;
 mod schema;
 mod shape;
+mod writer;
 
 use std::path::Path;
 
@@ -54,12 +54,13 @@ use serde::de::DeserializeOwned;
 pub use arrow_reader::ArrowReader;
 pub use arrow_schema;
 pub use arrow_source::ReadArrow;
-pub use arrow_writer::{ArrowWriter, BatchCompression};
+pub use arrow_writer::{ArrowIpc, ArrowWriter, BatchCompression};
 pub use filter::{Column, Filter, Value, column};
 pub use parquet_reader::ParquetReader;
 pub use parquet_source::ReadParquet;
-pub use parquet_writer::{Compression, ParquetWriter};
+pub use parquet_writer::{Compression, Parquet, ParquetWriter};
 pub use schema::schema_of;
+pub use writer::FileWriter;
 
 /// The rows of Parquet files.
 pub type ParquetBag<T> = Bag<T, FromSource<ReadParquet<T>>>;
@@ -112,19 +113,19 @@ impl ArrowContext for Context {
 
 /// Methods of a [`Bag`] that write files.
 pub trait ArrowBag {
-    /// Writes the records as Parquet. Runs a job. Short for [`ParquetWriter::write`].
+    /// Writes the records as Parquet. Runs a job. Short for [`ParquetWriter`]'s [`write`](FileWriter::write).
     ///
     /// # Errors
     ///
-    /// Returns the same errors as [`ParquetWriter::write`].
+    /// Returns the same errors as [`FileWriter::write`].
     #[track_caller]
     fn write_parquet(&self, path: impl AsRef<Path>) -> Result<Written>;
 
-    /// Writes the records as Arrow IPC files. Runs a job. Short for [`ArrowWriter::write`].
+    /// Writes the records as Arrow IPC files. Runs a job. Short for [`ArrowWriter`]'s [`write`](FileWriter::write).
     ///
     /// # Errors
     ///
-    /// Returns the same errors as [`ArrowWriter::write`].
+    /// Returns the same errors as [`FileWriter::write`].
     #[track_caller]
     fn write_arrow(&self, path: impl AsRef<Path>) -> Result<Written>;
 }

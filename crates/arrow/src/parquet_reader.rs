@@ -73,8 +73,8 @@ impl ParquetReader {
 
     /// Sets the condition that rows must satisfy. Default: all rows are read.
     ///
-    /// Row groups that have no such row, according to their statistics, are no partitions, and nothing of them is read.
-    /// In the others, the columns of the filter are read first. The type need not have them.
+    /// A row group without such rows, according to its statistics, is not a partition, and is not read. In the others, the
+    /// columns of the filter are read first. The type need not have them.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = Some(filter);
         self
@@ -95,7 +95,7 @@ impl ParquetReader {
     /// # Errors
     ///
     /// Returns the same errors as [`Context::find_files`], and [`ErrorKind::Read`](holdall::ErrorKind::Read) if a file is
-    /// no Parquet file, or if it lacks a column of the filter or has one that cannot be compared.
+    /// not a Parquet file, lacks a column of the filter, or has one that cannot be compared.
     #[track_caller]
     pub fn read<T>(&self, inputs: impl IntoInputs) -> Result<ParquetBag<T>>
     where

@@ -341,8 +341,8 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
     }
 }
 
-/// How the rows of a part of a file are read: `Break(Some(error))` if a record is bad, and `Break(None)` if no more records
-/// are needed.
+/// Outcome of reading the rows of a part: `Break(Some(error))` if a record is bad, and `Break(None)` if no more records are
+/// needed.
 pub(crate) type RowFlow = ControlFlow<Option<BoxError>>;
 
 /// Passes the rows of a batch to `emit`. `first` is the number of the first row in its file, from 1, if it is known.

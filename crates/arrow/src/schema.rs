@@ -7,7 +7,7 @@ use holdall::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
 
-/// Returns the schema of the records of type `T`, by what `T` requests from its deserializer.
+/// Returns the schema of records of type `T`, which follows from the values that `T` requests of its deserializer.
 ///
 /// It does not depend on the records, so that all files of an output have the same schema. A text is `LargeUtf8`, bytes
 /// are `LargeBinary`, a sequence is a `LargeList`, a map is a `Map`, an enum without data is a text, and any other enum is
@@ -15,7 +15,7 @@ use serde_arrow::schema::{SchemaLike, TracingOptions};
 ///
 /// # Errors
 ///
-/// Returns an error if `T` is no struct or tuple, or if it has parts of any form, such as `serde_json::Value`.
+/// Returns an error if `T` is not a struct or a tuple, or if a part of it can have any form, as `serde_json::Value` can.
 ///
 /// # Examples
 ///

@@ -37,7 +37,7 @@ impl Shape {
     }
 }
 
-/// Records what a type requests first.
+/// Records the first request of a type.
 struct Probe<'s>(&'s mut Shape);
 
 impl<'de> Deserializer<'de> for Probe<'_> {

@@ -12,7 +12,8 @@ use crate::source::ReadAvro;
 ///
 /// serde maps each record to a value, by the schema in the file, as `apache-avro` does. The fields of a struct are found by
 /// their names, and fields that the struct does not have are skipped. All codecs are decoded: deflate, snappy, zstandard,
-/// bzip2 and xz.
+/// bzip2 and xz. The names in the schema must follow the rules of Avro. So records without a name, which Polars writes by
+/// default, and names with a `$`, which Java gives to nested classes, are refused.
 ///
 /// # Partitions
 ///
@@ -75,7 +76,7 @@ impl AvroReader {
     /// Sets that `bad` takes the records that cannot be mapped, and the files and blocks that cannot be read, instead of an
     /// error that ends the job. Default: it is an error.
     ///
-    /// Reading goes on after the next marker of a damaged file.
+    /// In a damaged file, reading continues after the next marker.
     pub fn bad_records(mut self, bad: &BadRecords) -> Self {
         self.bad = Some(bad.clone());
         self

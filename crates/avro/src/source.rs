@@ -37,7 +37,7 @@ pub struct AvroPart {
     range: (u64, u64),
 }
 
-/// How a part is read: `Break(Some(error))` if a record is bad, and `Break(None)` if no more records are needed.
+/// Outcome of reading a part: `Break(Some(error))` if a record is bad, and `Break(None)` if no more records are needed.
 type RecordFlow = ControlFlow<Option<BoxError>>;
 
 impl<T: DeserializeOwned + 'static> ReadAvro<T> {
@@ -113,8 +113,8 @@ impl<T: DeserializeOwned + 'static> ReadAvro<T> {
 /// Decodes records and maps them.
 struct RecordReader<'s> {
     reader: GenericDatumReader<'s>,
-    /// Whether records become values of any form before they are mapped. That takes longer, but allows an `i64` for an
-    /// `int`, and a number for a union with one.
+    /// Whether records are decoded to `apache_avro`'s values before they are mapped. That takes longer, but maps an `int`
+    /// to an `i64`, and a union with a number to a number.
     by_value: bool,
 }
 

@@ -8,7 +8,7 @@ use apache_avro::AvroSchema;
 use holdall::files::OutputOptions;
 use holdall::{BadRecords, Bag, Context, ErrorKind, Executor, Pipeline};
 use holdall_avro::{AvroBag, AvroContext, AvroReader, AvroWriter, Codec};
-use holdall_test_extensions::Store;
+use holdall_test_extensions::on_each_file_system;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -61,28 +61,9 @@ fn visits(
     numbers.map(|number| visit(number.cast_signed()))
 }
 
-/// Runs `test` on each executor, in a context with a file system, and with a path in it and a local one.
-fn on_each(test: impl Fn(&Context, &str)) {
-    for executor in [
-        Executor::Inline,
-        Executor::Threads(2),
-        Executor::Processes(2),
-    ] {
-        let files = TempDir::new().expect("a temporary directory");
-        let store = Store::create(files.path()).expect("room for a directory");
-        let builder = Context::builder().executor(executor).progress(false);
-        let context = builder
-            .file_system("store", store)
-            .build()
-            .expect("a context");
-        test(&context, "store://dir");
-        test(&context, files.path().join("dir").to_str().expect("UTF-8"));
-    }
-}
-
 #[test]
 fn what_is_written_is_what_is_read() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         let written = visits(context, 5_000, 3).write_avro(path).unwrap();
         assert_eq!((written.records, written.files.len()), (5_000, 3));
         assert!(written.files[2].ends_with("part-00002.avro"));
@@ -148,7 +129,7 @@ struct Part {
 
 #[test]
 fn only_the_fields_of_the_type_are_read() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         visits(context, 100, 1).write_avro(path).unwrap();
         let read = context.read_avro::<Part>(path).unwrap().collect().unwrap();
         let expected = (0..100).map(visit).map(|visit| Part {
@@ -212,7 +193,7 @@ struct Strict {
 
 #[test]
 fn records_of_another_form_are_errors_or_skipped() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         visits(context, 999, 1).write_avro(path).unwrap();
         let error = context
             .read_avro::<Strict>(path)

@@ -7,12 +7,13 @@ use arrow_array::{DictionaryArray, RecordBatch, UInt32Array, types::Int32Type};
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use holdall::Context;
 use holdall_arrow::{ArrowBag, ArrowContext, ArrowReader, ArrowWriter, BatchCompression};
+use holdall_test_extensions::on_each_file_system;
 
-use crate::{Visit, on_each, visit, visits};
+use crate::{Visit, visit, visits};
 
 #[test]
 fn what_is_written_is_what_is_read() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         let writer = ArrowWriter::new().batch_rows(300);
         let written = writer.write(&visits(context, 2_000, 3), path).unwrap();
         assert_eq!((written.records, written.files.len()), (2_000, 3));

@@ -4,9 +4,10 @@ use std::fs;
 
 use holdall::{BadRecords, Context, ErrorKind, Executor};
 use holdall_arrow::{ArrowContext, ArrowReader, ArrowWriter, ParquetReader, ParquetWriter};
+use holdall_test_extensions::on_each_file_system;
 use serde::{Deserialize, Serialize};
 
-use crate::{Visit, files_in, on_each, visits, writer};
+use crate::{Visit, files_in, visits, writer};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Strict {
@@ -16,7 +17,7 @@ struct Strict {
 
 #[test]
 fn an_error_has_the_row_and_the_column() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         writer(1_000)
             .write(&visits(context, 1_000, 1), path)
             .unwrap();
@@ -85,7 +86,7 @@ fn no_damage_stays_unnoticed_or_panics() {
 
 #[test]
 fn bad_files_are_skipped() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         if path.starts_with("store:") {
             return;
         }
@@ -144,7 +145,7 @@ fn a_changed_file_is_not_read() {
 
 #[test]
 fn a_failed_output_leaves_nothing() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         let failing = visits(context, 5_000, 2)
             .inspect(|visit| assert_ne!(visit.number, 4_000, "on purpose"));
         ParquetWriter::new().write(&failing, path).unwrap_err();

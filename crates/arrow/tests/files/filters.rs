@@ -2,13 +2,14 @@
 
 use holdall::{Context, ErrorKind};
 use holdall_arrow::{Filter, ParquetReader, column};
+use holdall_test_extensions::on_each_file_system;
 use serde::{Deserialize, Serialize};
 
-use crate::{Visit, on_each, visit, visits, writer};
+use crate::{Visit, visit, visits, writer};
 
 #[test]
 fn a_filter_skips_row_groups() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         writer(5_000)
             .write(&visits(context, 50_000, 1), path)
             .unwrap();

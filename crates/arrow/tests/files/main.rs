@@ -11,11 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use holdall::files::OutputOptions;
-use holdall::{Bag, Context, Executor, Pipeline};
+use holdall::{Bag, Context, Pipeline};
 use holdall_arrow::ParquetWriter;
-use holdall_test_extensions::Store;
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 
 /// Entry point of worker processes.
 #[test]
@@ -54,29 +52,6 @@ fn writer(rows: usize) -> ParquetWriter {
     ParquetWriter::new()
         .row_group_rows(rows)
         .output(OutputOptions::default().overwrite(true))
-}
-
-/// Runs `test` on each executor, in a context with a file system, and with a path in it and a local one.
-fn on_each(test: impl Fn(&Context, &str)) {
-    for executor in [
-        Executor::Inline,
-        Executor::Threads(2),
-        Executor::Processes(2),
-    ] {
-        let files = TempDir::new().expect("a temporary directory");
-        let store = Store::create(files.path()).expect("room for a directory");
-        let builder = Context::builder().executor(executor).progress(false);
-        let context = builder
-            .file_system("store", store)
-            .build()
-            .expect("a context");
-        test(&context, "store://dir");
-        test(&context, path_in(&files, "dir").to_str().expect("UTF-8"));
-    }
-}
-
-fn path_in(files: &TempDir, name: &str) -> PathBuf {
-    files.path().join(name)
 }
 
 /// Returns the files of a directory and of those in it.

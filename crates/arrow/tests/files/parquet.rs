@@ -3,13 +3,14 @@
 use holdall::files::OutputOptions;
 use holdall::{Context, ErrorKind};
 use holdall_arrow::{ArrowBag, ArrowContext, Compression, ParquetReader, ParquetWriter};
+use holdall_test_extensions::on_each_file_system;
 use serde::Deserialize;
 
-use crate::{Visit, on_each, visit, visits, writer};
+use crate::{Visit, visit, visits, writer};
 
 #[test]
 fn what_is_written_is_what_is_read() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         let written = writer(300).write(&visits(context, 2_000, 3), path).unwrap();
         assert_eq!((written.records, written.files.len()), (2_000, 3));
         assert!(written.files[2].ends_with("part-00002.parquet"));
@@ -69,7 +70,7 @@ fn bytes_read(context: &Context) -> u64 {
 
 #[test]
 fn only_the_columns_of_the_type_are_read() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         writer(25_000)
             .write(&visits(context, 50_000, 1), path)
             .unwrap();
@@ -97,7 +98,7 @@ fn only_the_columns_of_the_type_are_read() {
 
 #[test]
 fn a_bag_without_records_is_a_file_without_rows() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         for partitions in [0, 2] {
             let none = context.range_partitioned(0..u32::try_from(partitions).unwrap(), partitions);
             let none = none.map(visit).filter(|_| false);
@@ -120,7 +121,7 @@ fn a_bag_without_records_is_a_file_without_rows() {
 
 #[test]
 fn an_output_is_not_replaced_unless_requested() {
-    on_each(|context, path| {
+    on_each_file_system(|context, path| {
         visits(context, 10, 1).write_parquet(path).unwrap();
         let error = visits(context, 10, 1).write_parquet(path).unwrap_err();
         assert!(
