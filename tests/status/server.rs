@@ -104,9 +104,16 @@ fn any_bytes_are_answered_or_ignored() {
         let mut stream = TcpStream::connect(&address).expect("a connection");
         let _ = stream.write_all(&bytes);
     });
+    wait_for_the_page(address);
+}
+
+/// Requests the page until the server has ended other connections. It accepts only some at a time.
+fn wait_for_the_page(address: String) {
     within_the_limit("the page", move || {
-        let (head, _) = get(&context, "/");
-        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        while !send(&address, request.as_bytes()).starts_with("HTTP/1.1 200 OK\r\n") {
+            thread::sleep(Duration::from_millis(50));
+        }
     });
 }
 
@@ -122,15 +129,7 @@ fn slow_clients_do_not_occupy_the_server() {
             stream
         })
         .collect();
-    within_the_limit("the page", move || {
-        loop {
-            let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
-            if send(&address, request.as_bytes()).starts_with("HTTP/1.1 200 OK\r\n") {
-                break;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-    });
+    wait_for_the_page(address);
     drop(slow);
     assert_eq!(context.range(0..10).count().expect("a count"), 10);
 }
