@@ -770,6 +770,8 @@ pub mod guide {
     pub mod tutorial {}
     #[doc = include_str!("../docs/cookbook.md")]
     pub mod cookbook {}
+    #[doc = include_str!("../docs/cluster.md")]
+    pub mod cluster {}
     #[doc = include_str!("../docs/status.md")]
     pub mod status {}
 }

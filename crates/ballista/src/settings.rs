@@ -1,6 +1,7 @@
 //! The environment variables, and the address of a cluster.
 
 use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,19 @@ pub(crate) fn text(name: &str) -> Setting<Option<String>> {
         .map(OsString::into_string)
         .transpose();
     text.map_err(|value| refused(name, &value.to_string_lossy(), "a text"))
+}
+
+/// Returns an environment variable that `parse` understands.
+pub(crate) fn parsed<T>(
+    name: &str,
+    expected: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Setting<Option<T>> {
+    let Some(text) = text(name)? else {
+        return Ok(None);
+    };
+    let value = parse(&text).ok_or_else(|| refused(name, &text, expected))?;
+    Ok(Some(value))
 }
 
 /// Returns an environment variable that is a path.
@@ -88,6 +102,27 @@ impl ClusterAddress {
     }
 }
 
+/// Returns the address of this machine on the route to a host.
+pub(crate) fn route_to(host_and_port: &str) -> std::io::Result<IpAddr> {
+    let mut last = std::io::Error::other("the name has no address");
+    for target in host_and_port.to_socket_addrs()? {
+        let any: SocketAddr = match target {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        // Connecting a UDP socket sends nothing.
+        let route = UdpSocket::bind(any).and_then(|socket| {
+            socket.connect(target)?;
+            socket.local_addr()
+        });
+        match route {
+            Ok(address) => return Ok(address.ip()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 /// Returns `host:port`, with brackets around an IPv6 address.
 pub(crate) fn host_and_port(host: &str, port: u16) -> String {
     if host.contains(':') && !host.starts_with('[') {
@@ -137,7 +172,8 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_has_brackets() {
+    fn the_route_to_this_machine_is_the_loopback() {
+        assert!(route_to("127.0.0.1:1").unwrap().is_loopback());
         assert_eq!(host_and_port("::1", 5), "[::1]:5");
         assert_eq!(host_and_port("a", 5), "a:5");
     }

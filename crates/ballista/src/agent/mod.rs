@@ -1,7 +1,7 @@
 //! The agent of a machine: runs workers for drivers, and serves the files of its workers.
 //!
-//! Each driver that has slots on the machine has a *session* there: a directory for files, and a line to the driver. It
-//! ends with the line. It outlives the slots, because the driver may still need its files.
+//! Each driver that has slots on the machine has a *session* there: a directory for files, and a line to the driver. The
+//! session ends with the line. It outlives the slots, because the driver may still need its files.
 
 mod children;
 mod session;
@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,7 +53,10 @@ pub(crate) struct Agent {
     settings: AgentSettings,
     /// Address of its port, for others.
     address: String,
+    port: u16,
     sessions: Mutex<HashMap<String, SessionCell>>,
+    /// Whether this machine takes no more slots.
+    is_leaving: AtomicBool,
 }
 
 impl Agent {
@@ -67,11 +71,18 @@ impl Agent {
             .port();
         let agent = Arc::new(Self {
             address: host_and_port(&settings.host, port),
+            port,
             settings,
             sessions: Mutex::default(),
+            is_leaving: AtomicBool::new(false),
         });
         tokio::spawn(Arc::clone(&agent).listen(listener));
         Ok(agent)
+    }
+
+    /// Number of its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     async fn listen(self: Arc<Self>, listener: TcpListener) {
@@ -121,12 +132,20 @@ impl Agent {
                 "the worker at {host} runs another build of the program"
             ));
         }
+        if self.is_leaving.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let cell = Arc::clone(self.sessions().entry(spec.session.clone()).or_default());
         let session = cell
             .get_or_try_init(|| AgentSession::start(self, spec))
             .await;
         match session {
-            Ok(session) => session.hold_slot().await,
+            Ok(session) => {
+                if self.is_leaving.load(Ordering::SeqCst) {
+                    session.leave();
+                }
+                session.hold_slot().await;
+            }
             // A driver that cannot be reached has ended, or has no use for slots on this machine.
             Err(error) => {
                 eprintln!(
@@ -141,6 +160,7 @@ impl Agent {
 
     /// Asks all drivers for no more tasks, and returns when no driver needs this machine any more.
     pub(crate) async fn leave(&self) {
+        self.is_leaving.store(true, Ordering::SeqCst);
         let sessions = || {
             let sessions = self.sessions();
             sessions

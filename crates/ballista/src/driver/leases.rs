@@ -42,6 +42,8 @@ struct LeaseState {
     requested: usize,
     /// Number of slots that the stages need.
     wanted: usize,
+    /// Number of machines that had been lost when the slots were requested last.
+    lost: usize,
     /// Number of stages that run.
     stages: usize,
     /// Time since which no stage runs.
@@ -147,6 +149,7 @@ impl Leases {
         match self.engine.lease(&spec, missing) {
             Ok(lease) => {
                 state.leases.push(lease);
+                state.lost = self.session.lock().lost.len();
                 state.requested += missing;
                 state.is_known = true;
                 Ok(())
@@ -190,9 +193,13 @@ impl Leases {
         }
     }
 
-    /// Requests slots again if the cluster has ended all requests.
+    /// Requests slots again if the cluster has ended all requests, or if the machines that it gave are lost.
     fn renew(&self) -> Result<()> {
         let mut state = self.lock();
+        if self.session.lock().lost.len() > state.lost {
+            // The cluster would notice much later, and offer the slots of these requests again.
+            state.leases.clear();
+        }
         let mut open = Vec::new();
         for mut lease in std::mem::take(&mut state.leases) {
             match lease.is_open() {

@@ -24,7 +24,7 @@ use holdall::{Error, Result};
 use crate::engine::Engine;
 use crate::fingerprint::fingerprint;
 use crate::message::new_home;
-use crate::settings::{ClusterAddress, host_and_port};
+use crate::settings::{self, ClusterAddress, Setting, host_and_port};
 use crate::tls::Security;
 use crate::transfer::FileClient;
 use host::Machines;
@@ -51,6 +51,24 @@ pub(crate) struct DriverSettings {
     /// The port, or 0 for any.
     pub(crate) port: u16,
     pub(crate) security: Security,
+}
+
+impl DriverSettings {
+    /// Returns the settings in the environment, for a cluster with this scheduler.
+    pub(crate) fn from_env(scheduler: &str) -> Setting<Self> {
+        let security = Security::from_env()?;
+        let bind =
+            settings::route_to(scheduler).map_err(|error| format!("{scheduler}: {error}"))?;
+        security.check(bind)?;
+        let port = "a port number";
+        Ok(Self {
+            host: settings::text("HOLDALL_HOST")?.unwrap_or_else(|| bind.to_string()),
+            bind,
+            port: settings::parsed("HOLDALL_DRIVER_PORT", port, |port| port.parse().ok())?
+                .unwrap_or(0),
+            security,
+        })
+    }
 }
 
 impl Cluster {

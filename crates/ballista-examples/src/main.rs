@@ -1,0 +1,26 @@
+//! Runs the example whose name is that of the program: link the name of the example to this program.
+
+mod aborting_record;
+mod lease_time;
+
+use std::env;
+use std::path::Path;
+use std::process::{ExitCode, Termination};
+
+include!(concat!(env!("OUT_DIR"), "/programs.rs"));
+
+fn main() -> ExitCode {
+    // The scheduler, machines and their workers have other names.
+    holdall::init();
+    let program = env::args().next().unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default();
+    let name = name.to_string_lossy();
+    match &*name {
+        "aborting_record" => aborting_record::main(),
+        "lease_time" => lease_time::main(),
+        _ => example(&name).unwrap_or_else(|| {
+            eprintln!("error: there is no example {name}: link the name of one to this program");
+            ExitCode::FAILURE
+        }),
+    }
+}
