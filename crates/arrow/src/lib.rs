@@ -28,7 +28,7 @@
 //! visits.write_parquet(&path)?;
 //! let visits = Context::default().read_parquet::<Visit>(&path)?;
 //! let pages = visits.map(|visit| (visit.user, visit.pages)).reduce_by_key(|a, b| a + b);
-//! assert_eq!(pages.sorted()?.collect()?, [("ada".to_owned(), 7), ("alan".to_owned(), 5)]);
+//! assert_eq!(pages.sort().collect()?, [("ada".to_owned(), 7), ("alan".to_owned(), 5)]);
 //! # Ok::<(), holdall::Error>(())
 //! ```
 
