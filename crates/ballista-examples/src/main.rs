@@ -1,5 +1,7 @@
 //! Runs the example whose name is that of the program: link the name of the example to this program.
 
+#![expect(clippy::duplicate_mod, reason = "examples share modules")]
+
 mod aborting_record;
 mod lease_time;
 

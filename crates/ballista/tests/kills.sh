@@ -34,9 +34,12 @@ costly() {
         END { for (k in hit) hits++; print hits + 0 }'
 }
 
-# Kills a random process, and sets `what`.
+# Kills a random process of the cluster, and sets `what`. Machines that do not work are left alone.
 kill_one() {
-    local n=$((1 + RANDOM % workers)) pids
+    local n pids working=()
+    for n in $(seq "$workers"); do ! has_processes "$n" || working+=("$n"); done
+    [ ${#working[@]} -gt 0 ] || return 1
+    n=${working[RANDOM % ${#working[@]}]}
     case $((RANDOM % 8)) in
     0 | 1 | 2 | 3)
         what="machine $n"

@@ -70,28 +70,10 @@ pub(crate) async fn run_worker() -> Setting<()> {
     let bind = bind.unwrap_or(Ipv4Addr::LOCALHOST.into());
     let security = Security::from_env()?;
     security.check(bind)?;
-    let own_host = match text("HOLDALL_HOST")? {
-        Some(host) => host,
-        None if !bind.is_unspecified() => bind.to_string(),
-        None => {
-            let route = settings::route_to(&scheduler);
-            route
-                .map_err(|error| format!("{scheduler}: {error}"))?
-                .to_string()
-        }
-    };
+    let own_host = own_host(bind, &scheduler)?;
     let count = |count: &str| count.parse::<usize>().ok().filter(|count| *count > 0);
     let slots = parsed("HOLDALL_SLOTS", "a number of 1 or more", count)?;
     let slots = slots.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-    let memory_bytes = match text("HOLDALL_MEMORY")? {
-        Some(text) => {
-            let size = text.as_str().into_byte_size();
-            let size = size
-                .map_err(|_| settings::refused("HOLDALL_MEMORY", &text, "a size such as 4GiB"))?;
-            usize::try_from(size.0).unwrap_or(usize::MAX)
-        }
-        None => default_memory_bytes(),
-    };
     let spill_directory = settings::path("HOLDALL_SPILL_DIR").unwrap_or_else(std::env::temp_dir);
     // Ballista wants a directory, and puts nothing there.
     let unused = ScratchDirectory::create(&spill_directory).map_err(|error| error.to_string())?;
@@ -100,7 +82,7 @@ pub(crate) async fn run_worker() -> Setting<()> {
         bind,
         security,
         spill_directory,
-        worker_memory_bytes: memory_bytes / slots,
+        worker_memory_bytes: memory_bytes()? / slots,
     });
     let agent = agent.await?;
     tokio::spawn(leave_in_time(Arc::clone(&agent)));
@@ -123,6 +105,28 @@ pub(crate) async fn run_worker() -> Setting<()> {
     let address = host_and_port(host, port);
     let ended = start_executor_process(Arc::new(config)).await;
     ended.map_err(|error| format!("{address}: {error}"))
+}
+
+/// Returns the name by which other machines reach this one.
+fn own_host(bind: IpAddr, scheduler: &str) -> Setting<String> {
+    match text("HOLDALL_HOST")? {
+        Some(host) => Ok(host),
+        None if !bind.is_unspecified() => Ok(bind.to_string()),
+        None => settings::route_to(scheduler)
+            .map(|address| address.to_string())
+            .map_err(|error| format!("{scheduler}: {error}")),
+    }
+}
+
+/// Returns the memory of all slots of this machine.
+fn memory_bytes() -> Setting<usize> {
+    let Some(text) = text("HOLDALL_MEMORY")? else {
+        return Ok(default_memory_bytes());
+    };
+    let size = text.as_str().into_byte_size();
+    let size =
+        size.map_err(|_| settings::refused("HOLDALL_MEMORY", &text, "a size such as 4GiB"))?;
+    Ok(usize::try_from(size.0).unwrap_or(usize::MAX))
 }
 
 /// Takes the place of the port from which Ballista reads records. No records pass through Ballista, so it stays closed.
