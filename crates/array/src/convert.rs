@@ -122,7 +122,7 @@ fn rows<E: Expr>(chunks: &Chunks<E>, number: usize) -> Result<Vec<Vec<E::Item>>,
 ///
 /// let rows = holdall::range(0..100).map(|n| vec![n, n * n, n * n * n]);
 /// let sums = from_bag(&rows, (25, 3))?.sum_axis(Axis(0));
-/// assert_eq!(sums.compute(&holdall::Context::default())?.to_vec(), [4_950, 328_350, 24_502_500]);
+/// assert_eq!(sums.compute(&holdall::Context::default())?.to_vec(), [4_950_i64, 328_350, 24_502_500]);
 /// # Ok::<(), holdall::Error>(())
 /// ```
 #[track_caller]
