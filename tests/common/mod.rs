@@ -31,19 +31,27 @@ fn holdall_worker() {
     holdall::init();
 }
 
+/// Whether `HOLDALL_TEST_SETTINGS=all` asks for all settings, in long runs. Without it, tests use those that differ most.
+pub(crate) fn all_settings() -> bool {
+    std::env::var_os("HOLDALL_TEST_SETTINGS").is_some_and(|which| which == "all")
+}
+
 /// Settings under which a behaviour must be the same. To test another executor, or a tiny memory budget, add a line.
 pub(crate) fn settings() -> Vec<(&'static str, ContextBuilder)> {
     let on = |executor| Context::builder().executor(executor);
-    vec![
+    let mut settings = vec![
         ("inline", on(Executor::Inline)),
-        ("threads:1", on(Executor::Threads(1))),
-        ("threads:2", on(Executor::Threads(2))),
         ("threads:7", on(Executor::Threads(7))),
         (
             "threads:2 with as little memory as can be",
             on(Executor::Threads(2)).memory(2 << 20),
         ),
-    ]
+    ];
+    if all_settings() {
+        settings.push(("threads:1", on(Executor::Threads(1))));
+        settings.push(("threads:2", on(Executor::Threads(2))));
+    }
+    settings
 }
 
 /// Time after which a behaviour counts as hanging. All of them take far less, so that they pass on a busy machine.

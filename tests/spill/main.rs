@@ -16,7 +16,7 @@ use std::path::Path;
 
 use holdall::{Context, ContextBuilder, Executor};
 
-use common::{Files, within_the_limit};
+use common::{Files, all_settings, within_the_limit};
 
 /// Minimum memory with which a thread can shuffle, in bytes.
 const MIN_THREAD_BYTES: usize = 1 << 20;
@@ -64,8 +64,10 @@ enum Spills {
 fn on_every_budget(spills: Spills, behaviour: impl Fn(&Context) + Clone + Send + 'static) {
     for (executor, threads) in EXECUTORS {
         let least = MIN_THREAD_BYTES * threads;
-        let budgets = match threads {
-            2 => vec![least, 2 * least, PLENTY_BYTES],
+        let budgets = match executor {
+            Executor::Threads(1) if !all_settings() => vec![],
+            Executor::Threads(2) if all_settings() => vec![least, 2 * least, PLENTY_BYTES],
+            Executor::Threads(2) => vec![least, PLENTY_BYTES],
             _ => vec![least],
         };
         for bytes in budgets {

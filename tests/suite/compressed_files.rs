@@ -80,7 +80,7 @@ fn the_parts_of_a_divided_file_have_its_records() {
                 let read = |path: &Path| {
                     let reader = reader(context)
                         .delimiter(delimiter)
-                        .partition_bytes(100_000);
+                        .partition_bytes(400_000);
                     let bag = reader.read(path).unwrap();
                     let places = bag.clone().with_line_numbers();
                     let places = places.map(|(origin, _)| (origin.offset, origin.line));

@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn what_is_spilled_is_as_long_as_memory_allows() {
         // From less than the minimum memory for entries to more than that of a range.
-        for budget_bytes in (1 << 20..8 << 20).step_by(1 << 20) {
+        for budget_bytes in (1 << 20..8 << 20).step_by(3 << 20) {
             let files = merged(200_000, budget_bytes, false);
             assert!(files < 30, "{files} files of {budget_bytes} bytes");
         }

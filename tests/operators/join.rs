@@ -312,7 +312,7 @@ fn the_plan_names_both_sides() {
     let right = context.range_partitioned(0..10, 3).map(|n| (n, 'r'));
     let plan = left.clone().join(right.clone()).explain().to_string();
     assert!(
-        plan.contains("  join <- stage 2, <- stage 1 at tests/suite/join.rs"),
+        plan.contains("  join <- stage 2, <- stage 1 at tests/operators/join.rs"),
         "{plan}"
     );
     // The side that need not be shuffled completely comes last.
@@ -322,7 +322,7 @@ fn the_plan_names_both_sides() {
     let plan = left.join_broadcast(right).explain().to_string();
     assert!(plan.contains("  -> broadcast\n"), "{plan}");
     assert!(
-        plan.contains("  join_broadcast <- stage 1 at tests/suite/join.rs"),
+        plan.contains("  join_broadcast <- stage 1 at tests/operators/join.rs"),
         "{plan}"
     );
     assert!(plan.contains("stage 2 (partitions: 2)"), "{plan}");
@@ -411,7 +411,7 @@ fn a_panic_behind_a_join_is_that_closure_s() {
             let rows = rows.map(|(key, _)| assert!(key != 30, "thirty"));
             let error = rows.count().unwrap_err().to_string();
             assert!(
-                error.contains("in map at tests/suite/join.rs") && error.contains("thirty"),
+                error.contains("in map at tests/operators/join.rs") && error.contains("thirty"),
                 "{error}"
             );
         }

@@ -210,7 +210,7 @@ fn errors_of_serialisation_name_the_operator() {
             assert!(error.contains(message), "{error}");
             if number != 8 {
                 assert!(
-                    error.contains("group_by_key at tests/suite/group.rs"),
+                    error.contains("group_by_key at tests/operators/group.rs"),
                     "{error}"
                 );
             }
@@ -237,7 +237,7 @@ fn a_panic_while_values_are_read_is_that_closure_s() {
         });
         let error = error.count().unwrap_err().to_string();
         assert!(
-            error.contains("in map at tests/suite/group.rs") && error.contains("no more"),
+            error.contains("in map at tests/operators/group.rs") && error.contains("no more"),
             "{error}"
         );
     }
