@@ -3,7 +3,10 @@
 #![expect(clippy::duplicate_mod, reason = "examples share modules")]
 
 mod aborting_record;
+#[path = "../../../tests/suite/graph_cases.rs"]
+mod graph_cases;
 mod lease_time;
+mod random_graphs;
 
 use std::env;
 use std::path::Path;
@@ -20,6 +23,7 @@ fn main() -> ExitCode {
     match &*name {
         "aborting_record" => aborting_record::main(),
         "lease_time" => lease_time::main(),
+        "random_graphs" => random_graphs::main(),
         _ => example(&name).unwrap_or_else(|| {
             eprintln!("error: there is no example {name}: link the name of one to this program");
             ExitCode::FAILURE

@@ -53,6 +53,7 @@ examples() {
     same word_count --out "$work/out" "$text"
     same grep_count the "$text"
     same graph
+    same random_graphs "${GRAPHS:-200}"
     printf '%s\n' 'a 1 b c' 'b 20 c' 'c 300' >"$work/packages.txt"
     same dependencies "$work/packages.txt" a b
     same sum_range 100000

@@ -28,7 +28,7 @@ scheduler_pid=
 
 mkdir "$work/bin" "$work/apart" "$work/driver"
 openssl rand -hex 32 >"$work/token"
-for name in "$repository"/examples/*.rs aborting_record lease_time; do
+for name in "$repository"/examples/*.rs aborting_record lease_time random_graphs; do
     ln -s "$PROGRAMS" "$work/bin/$(basename "$name" .rs)"
 done
 export HOLDALL_TOKEN_FILE=$work/token
