@@ -588,6 +588,7 @@
 //! | read and write files in a store | [`FileSystem`](files::FileSystem) | [`ContextBuilder::file_system`] |
 //! | follow jobs while they run | [`Observer`](events::Observer) | [`ContextBuilder::observer`] |
 //! | run tasks that need each other | [`Layer`](extend::Layer) | [`Layers::add`](extend::Layers::add) |
+//! | run the work of another engine | none | [`EngineJob`](extend::EngineJob) |
 //! | run tasks elsewhere | [`RemoteExecutor`](executor::RemoteExecutor) | [`ContextBuilder::remote_executor`] |
 //!
 //! - **Sources** divide their input into splits, and each split becomes a partition. The compiler fuses the loop of a

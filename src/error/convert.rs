@@ -89,7 +89,9 @@ fn io_kind(kind: &ErrorKind) -> io::ErrorKind {
         | ErrorKind::DiskFull { source, .. }
         | ErrorKind::StatusPage { source, .. }
         | ErrorKind::Threads(source) => source.kind(),
-        ErrorKind::Read { source, .. } | ErrorKind::Write { source, .. } => {
+        ErrorKind::Read { source, .. }
+        | ErrorKind::Write { source, .. }
+        | ErrorKind::Engine { source, .. } => {
             let source = source.downcast_ref::<io::Error>();
             source.map_or(io::ErrorKind::Other, io::Error::kind)
         }

@@ -152,6 +152,7 @@ impl fmt::Display for ErrorKind {
             } => write!(f, "the job has more than {limit} bad records ({name}), such as {example}"),
             Self::Read { context, source } => write!(f, "cannot read records{context}: {source}"),
             Self::Write { context, source } => write!(f, "cannot write records{context}: {source}"),
+            Self::Engine { context, source } => write!(f, "the job failed{context}: {source}"),
             Self::MissingPartition { context, reason } => {
                 write!(f, "cannot use the partitions of a bag{context}: {reason}")
             }

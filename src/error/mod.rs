@@ -310,6 +310,15 @@ pub enum ErrorKind {
         #[serde(with = "plain")]
         source: BoxError,
     },
+    /// The engine of an [`EngineJob`](crate::extend::EngineJob), such as a query engine, returned an error.
+    #[non_exhaustive]
+    Engine {
+        /// Location of the action.
+        context: ErrorContext,
+        /// Error returned by the engine.
+        #[serde(with = "plain")]
+        source: BoxError,
+    },
     /// A bag does not have the partitions that [`select_partitions`](crate::Bag::select_partitions) or
     /// [`zip_partitions`](crate::Bag::zip_partitions) needs. If their number is known in advance, these methods panic
     /// instead.
@@ -543,6 +552,7 @@ macro_rules! context_of {
             | ErrorKind::Closure { context, .. }
             | ErrorKind::Read { context, .. }
             | ErrorKind::Write { context, .. }
+            | ErrorKind::Engine { context, .. }
             | ErrorKind::MissingPartition { context, .. }
             | ErrorKind::Codec { context, .. }
             | ErrorKind::DiskFull { context, .. }
@@ -659,6 +669,7 @@ impl Error {
             ErrorKind::Io { .. } | ErrorKind::DiskFull { .. } => true,
             ErrorKind::Read { source, .. }
             | ErrorKind::Write { source, .. }
+            | ErrorKind::Engine { source, .. }
             | ErrorKind::Other { source } => source.is::<io::Error>(),
             _ => false,
         }

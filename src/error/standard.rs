@@ -36,6 +36,7 @@ impl std::error::Error for Error {
             ErrorKind::Closure { source, .. }
             | ErrorKind::Read { source, .. }
             | ErrorKind::Write { source, .. }
+            | ErrorKind::Engine { source, .. }
             | ErrorKind::Other { source } => Some(&**source),
             ErrorKind::TooManyAttempts { last, .. } => Some(&**last),
             _ => None,

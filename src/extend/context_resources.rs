@@ -36,9 +36,9 @@ use crate::task::{MemoryReclaimer, ReclaimMemory, ReservedMemory, SpillWriter};
 /// ```
 #[derive(Clone)]
 pub struct ContextResources {
-    budget: MemoryBudget,
-    scratch: Scratch,
-    reclaimer: Arc<MemoryReclaimer>,
+    pub(super) budget: MemoryBudget,
+    pub(super) scratch: Scratch,
+    pub(super) reclaimer: Arc<MemoryReclaimer>,
 }
 
 impl ContextResources {
@@ -51,6 +51,12 @@ impl ContextResources {
             scratch,
             reclaimer,
         }
+    }
+
+    /// Returns the size of the memory budget, in bytes.
+    #[must_use]
+    pub fn budget_bytes(&self) -> usize {
+        self.budget.limit_bytes()
     }
 
     /// Returns an empty reservation of the memory budget.

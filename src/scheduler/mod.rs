@@ -1,5 +1,6 @@
 //! Runs the stages of an action, each after those that it reads.
 
+mod engine;
 mod exports;
 mod in_order;
 mod layers;

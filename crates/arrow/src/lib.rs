@@ -35,6 +35,7 @@
 mod arrow_reader;
 mod arrow_source;
 mod arrow_writer;
+mod batches;
 mod filter;
 mod inputs;
 mod parquet_reader;
@@ -55,6 +56,7 @@ pub use arrow_reader::ArrowReader;
 pub use arrow_schema;
 pub use arrow_source::ReadArrow;
 pub use arrow_writer::{ArrowIpc, ArrowWriter, BatchCompression};
+pub use batches::{from_batch, to_batch};
 pub use filter::{Column, Filter, Value, column};
 pub use parquet_reader::ParquetReader;
 pub use parquet_source::ReadParquet;

@@ -219,7 +219,7 @@ impl<'de> Rows<'de> {
     }
 
     #[inline(always)]
-    fn get<T: Deserialize<'de>>(&mut self, row: usize) -> Result<T, Error> {
+    pub(crate) fn get<T: Deserialize<'de>>(&mut self, row: usize) -> Result<T, Error> {
         if self.by_position {
             let mut fields = Fields::new(self, row);
             let value = T::deserialize(&mut fields);
