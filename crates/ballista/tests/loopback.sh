@@ -61,7 +61,7 @@ done
 wait_for_workers
 
 export IN=$work/text.txt
-on inline generate_text --bytes 8M --words 50000 "$IN"
+on inline generate_text --bytes 16M --words 50000 "$IN"
 same word_count "$IN"
 same bench W1
 same random_graphs 20
@@ -69,11 +69,10 @@ same random_graphs 20
 expected=$(on inline bench W1)
 on "ballista://$scheduler" bench W1 >"$work/out" 2>"$work/errors.log" &
 program=$!
-for _ in $(seq 600); do
+for _ in $(seq 6000); do
     [ -z "$(cat /proc/"${workers[2]}"/task/*/children)" ] || break
-    sleep 0.1
+    sleep 0.01
 done
-sleep 0.5
 kill -0 $program || fail "bench W1 ended before a worker was killed"
 kill -9 "${workers[2]}"
 wait $program || fail "bench W1 after the loss of a worker"
