@@ -112,6 +112,10 @@ fn all_kinds() -> Vec<ErrorKind> {
             context: context(),
             source: io::Error::from_raw_os_error(28).into(),
         },
+        K::Engine {
+            context: context(),
+            source: text().into(),
+        },
         K::MissingPartition {
             context: context(),
             reason: text(),
@@ -231,6 +235,7 @@ fn all_kinds() -> Vec<ErrorKind> {
             | K::TooManyBadRecords { .. }
             | K::Read { .. }
             | K::Write { .. }
+            | K::Engine { .. }
             | K::MissingPartition { .. }
             | K::StatusPage { .. }
             | K::Threads(_)
