@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Faults of machines, networks and programs, one after the other: a worker that is stopped, a cut network, a scheduler that
 # is killed, all workers killed, a worker that is told to end, a full disk, a record that aborts its process, another build
-# of the program, and ports that others could reach.
+# of the program, and ports that others could reach. TEXT_SIZE is the size of the input: an optimised program needs some
+# hundred MiB, or it ends before the fault.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -82,10 +83,12 @@ eventually 30 "a worker that is told to end goes on" has_ended "$pid"
 SIZE=64k start_worker 1
 kill_scheduler
 restart_scheduler
+# All tasks run on the full disk.
+for n in 2 3; do kill_worker "$n"; done
 refused "a full disk" "No space left on device.*" env HOLDALL_EXECUTOR="$quick" "$work/bin/bench" W1
 
 kill_worker 1
-start_worker 1
+for n in $(seq "$workers"); do start_worker "$n"; done
 kill_scheduler
 restart_scheduler
 eventually 60 "something of the programs is left" all_are_clean

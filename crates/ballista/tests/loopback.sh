@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Starts a scheduler and three workers on the loopback interface, as docs/cluster.md does, and compares what programs print
-# on them with what they print on one thread. Then kills a worker while a program runs. Needs no root.
+# on them with what they print on one thread. Then kills a worker while a program runs, and ends the others, which must
+# leave nothing. Needs no root.
 #
 # PROGRAMS is the program with the examples. If it is not set, it is built.
 set -euo pipefail
@@ -78,3 +79,9 @@ kill -9 "${workers[2]}"
 wait $program || fail "bench W1 after the loss of a worker"
 [ "$(cat "$work/out")" = "$expected" ] || fail "bench W1 after the loss of a worker: a wrong answer"
 echo "ok   a worker that is killed"
+
+kill -TERM "${workers[0]}" "${workers[1]}"
+wait "${workers[0]}" "${workers[1]}" || fail "a worker that was told to end: status $?"
+left=$(find "$work/worker1" "$work/worker2" -mindepth 1)
+[ -z "$left" ] || fail "workers that have ended left $left"
+echo "ok   workers that are told to end"

@@ -15,6 +15,8 @@ use ballista_executor::shutdown::Shutdown;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::start_server;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use holdall::IntoByteSize;
 use holdall::executor::{ScratchDirectory, default_memory_bytes};
 use tokio::task::JoinHandle;
@@ -99,6 +101,7 @@ pub(crate) async fn run_worker() -> Setting<()> {
         work_dir: unused.path().to_str().map(str::to_owned),
         memory_pool_size: Some(0),
         override_execution_engine: Some(Arc::new(SlotEngine { agent })),
+        override_runtime_producer: Some(Arc::new(|_| runtime_without_files())),
         override_arrow_flight_service: Some(Arc::new(no_flight_service)),
         ..ExecutorProcessConfig::default()
     };
@@ -127,6 +130,13 @@ fn memory_bytes() -> Setting<usize> {
     let size =
         size.map_err(|_| settings::refused("HOLDALL_MEMORY", &text, "a size such as 4GiB"))?;
     Ok(usize::try_from(size.0).unwrap_or(usize::MAX))
+}
+
+/// Returns a runtime for tasks that are slots. It does not create files, which would be left when the worker ends.
+fn runtime_without_files() -> datafusion::error::Result<Arc<RuntimeEnv>> {
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+    let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk);
+    runtime.build().map(Arc::new)
 }
 
 /// Takes the place of the port from which Ballista reads records. No records pass through Ballista, so it stays closed.
