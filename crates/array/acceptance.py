@@ -1,8 +1,9 @@
 """Compares arrays with NumPy, h5py and dask: acceptance.py DIRECTORY [--times], the directory of the examples.
 
 Random expressions and those of a list are evaluated in both, on threads and in worker processes, whose results must be the
-same bytes. Results must be equal to those of NumPy to 1e-12. An HDF5 file is read, too. With --times, times are compared
-with those of dask.
+same bytes. Results must be equal to those of NumPy to 1e-12. Files of HDF5, netCDF and zarr that others have written are
+read, and those that are written are read by others. A worker is killed while it writes zarr. With --times, times are
+compared with those of dask.
 """
 
 import os
@@ -17,7 +18,9 @@ import time
 import dask
 import dask.array as da
 import h5py
+import netCDF4
 import numpy as np
+import zarr
 
 EXPRESSIONS, TOLERANCE, ROUNDS = 500, 1e-12, 3
 REDUCTIONS = {"sum": np.sum, "mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
@@ -168,6 +171,95 @@ def dataset(program, directory):
     print(f"column means of gzip-compressed HDF5: {own:.2f} s, h5py {their:.2f} s, {their / own:.2f} times as fast")
 
 
+def formats(program, directory):
+    """The same numbers in each format, less their mean, by each executor."""
+    value = np.random.default_rng(1).normal(size=(430, 270))
+    places = {}
+    with h5py.File(directory / "f.h5", "w") as file:
+        file.create_dataset("a/b", data=value, chunks=(100, 100), compression="gzip", shuffle=True)
+    places["f.h5#a/b"] = "hdf5"
+    for kind in ["NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA", "NETCDF4", "NETCDF4_CLASSIC"]:
+        with netCDF4.Dataset(directory / f"{kind}.nc", "w", format=kind) as file:
+            # The first axis can grow.
+            file.createDimension("time", None)
+            file.createDimension("x", value.shape[1])
+            zlib = {"zlib": True} if kind.startswith("NETCDF4") else {}
+            file.createVariable("v", "f8", ("time", "x"), **zlib)[:] = value
+            file.createVariable("other", "i4", ("time",))[:] = np.arange(len(value))
+        places[f"{kind}.nc#v"] = "netcdf"
+    blosc, gzip = zarr.codecs.BloscCodec(), zarr.codecs.GzipCodec()
+    for name, options in {
+        "v2": {"zarr_format": 2},
+        "v2-columns": {"zarr_format": 2, "order": "F", "compressors": None},
+        "v3": {},
+        "v3-blosc": {"compressors": [blosc]},
+        "v3-gzip": {"compressors": [gzip]},
+        "v3-shards": {"shards": (200, 200)},
+    }.items():
+        array = zarr.create_array(directory / name, shape=value.shape, chunks=(100, 100), dtype="f8", **options)
+        array[:] = value
+        places[name] = "zarr"
+    np.save(directory / "f.npy", value)
+    places["f.npy"] = "npy"
+    outs = {}
+    for number, (place, format) in enumerate(places.items()):
+        for executor in ["inline", "threads:2", "processes:2"]:
+            out = directory / f"{number}-{executor[0]}.npy"
+            run(program, executor, "", format, directory / place, "64,200", out)
+            outs[out.read_bytes()] = place
+    assert len(outs) == 1, outs
+    assert is_close(np.load(out), value - value.mean())
+    for executor in ["inline", "threads:2", "processes:2"]:
+        out = directory / f"{executor[0]}.zarr"
+        run(program, executor, "", "npy", directory / "f.npy", "64,200", out)
+        ours = zarr.open_array(out, mode="r")
+        assert ours.chunks == (64, 200) and is_close(ours[:], value - value.mean())
+    print(f"{len(places)} files of HDF5, netCDF, zarr and NumPy have the same numbers; zarr reads what was written")
+
+
+def survives(program, directory):
+    """Kills a worker while it writes."""
+    value = np.random.default_rng(2).normal(size=(4_000, 4_000))
+    np.save(directory / "large.npy", value)
+    environment = os.environ | {"HOLDALL_EXECUTOR": "processes:2"}
+    out = directory / "large.zarr"
+    command = [program, "npy", directory / "large.npy", "100,400", out]
+    job = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    while not list(directory.glob("large.zarr.*.tmp/c/3/*")):
+        assert job.poll() is None, job.stderr.read()
+        time.sleep(0.005)
+    workers = pathlib.Path(f"/proc/{job.pid}/task").glob("*/children")
+    worker = " ".join(path.read_text() for path in workers).split()[0]
+    os.kill(int(worker), 9)
+    _, errors = job.communicate()
+    assert job.returncode == 0, errors
+    assert is_close(zarr.open_array(out, mode="r")[:], value - value.mean())
+    assert not list(directory.glob("*.tmp"))
+    print("a worker was killed while it wrote zarr, and nothing is missing")
+
+
+def memory(program, directory):
+    """Centres an array of GIGABYTES within 256 MiB, and prints the peak of the memory."""
+    gigabytes = int(os.environ.get("GIGABYTES", "1"))
+    rows = gigabytes << 13
+    file = np.lib.format.open_memmap(directory / "huge.npy", mode="w+", dtype="f8", shape=(rows, 1 << 14))
+    for row in range(0, rows, 1 << 10):
+        file[row : row + (1 << 10)] = np.arange(row << 14, (row + (1 << 10)) << 14).reshape(-1, 1 << 14) % 1013
+    file.flush()
+    out = directory / "huge.zarr"
+    environment = os.environ | {"HOLDALL_EXECUTOR": "threads:2", "HOLDALL_MEMORY": "256MiB"}
+    command = [program, "npy", directory / "huge.npy", "512,1024", out]
+    job = subprocess.Popen(command, env=environment)
+    _, status, usage = os.wait4(job.pid, 0)
+    assert status == 0
+    centred, mean = zarr.open_array(out, mode="r"), (np.arange(1013, dtype="f8")).mean()
+    assert np.allclose(centred[rows - 7, 1000:1010] - centred[0, 5], file[rows - 7, 1000:1010] - file[0, 5])
+    assert abs(centred[0, 0] + mean) < 1
+    peak = usage.ru_maxrss / 1024
+    assert peak < 320, f"{peak} MiB"
+    print(f"{gigabytes} GiB less their mean were written to zarr with a budget of 256 MiB and a peak of {peak:.0f} MiB")
+
+
 def dask_time(array):
     with dask.config.set(scheduler="threads", num_workers=2):
         times = []
@@ -202,6 +294,9 @@ def main():
         directory = pathlib.Path(directory)
         expressions(examples / "evaluate", directory)
         dataset(examples / "column_means", directory)
+        formats(examples / "convert", directory)
+        survives(examples / "convert", directory)
+        memory(examples / "convert", directory)
     if "--times" in sys.argv:
         times(examples / "measure")
 

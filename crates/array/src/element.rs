@@ -39,9 +39,28 @@ pub trait Element:
     #[cfg(feature = "hdf5")]
     #[doc(hidden)]
     fn check_hdf5(kind: &hdf5_reader::Datatype) -> Result<(), hdf5_reader::error::Error>;
+
+    /// Reads a part of a variable.
+    #[cfg(feature = "netcdf")]
+    #[doc(hidden)]
+    fn read_netcdf(
+        file: &netcdf_reader::NcFile,
+        variable: &str,
+        slice: &netcdf_reader::NcSliceInfo,
+    ) -> Result<ndarray::ArrayD<Self>, netcdf_reader::Error>;
+
+    /// Returns an error if elements of a variable have another type.
+    #[cfg(feature = "netcdf")]
+    #[doc(hidden)]
+    fn check_netcdf(kind: &netcdf_reader::NcType) -> Result<(), netcdf_reader::Error>;
 }
 
 mod sealed {
+    /// Types that zarr has, too.
+    #[cfg(feature = "zarr")]
+    pub trait Sealed: zarrs::array::ElementOwned {}
+
+    #[cfg(not(feature = "zarr"))]
     pub trait Sealed {}
 }
 
@@ -112,6 +131,21 @@ macro_rules! element {
                     <Self as hdf5_reader::H5Type>::from_bytes(&[0; size_of::<Self>()], kind)?;
                     Ok(())
                 }
+
+                #[cfg(feature = "netcdf")]
+                fn read_netcdf(
+                    file: &netcdf_reader::NcFile,
+                    variable: &str,
+                    slice: &netcdf_reader::NcSliceInfo,
+                ) -> Result<ndarray::ArrayD<Self>, netcdf_reader::Error> {
+                    file.read_variable_slice(variable, slice)
+                }
+
+                #[cfg(feature = "netcdf")]
+                fn check_netcdf(kind: &netcdf_reader::NcType) -> Result<(), netcdf_reader::Error> {
+                    let own = <Self as netcdf_reader::classic::data::NcReadType>::nc_type();
+                    if *kind == own { Ok(()) } else { Err(other_type(kind, &format!("{own:?}"))) }
+                }
             }
         )*
     };
@@ -140,6 +174,30 @@ impl Element for bool {
             expected: "bool".to_owned(),
             actual: format!("{kind:?}"),
         })
+    }
+
+    #[cfg(feature = "netcdf")]
+    fn read_netcdf(
+        file: &netcdf_reader::NcFile,
+        variable: &str,
+        _: &netcdf_reader::NcSliceInfo,
+    ) -> Result<ndarray::ArrayD<Self>, netcdf_reader::Error> {
+        Self::check_netcdf(file.variable(variable)?.dtype())?;
+        Ok(ndarray::ArrayD::default(ndarray::IxDyn(&[0])))
+    }
+
+    /// netCDF has no type for it.
+    #[cfg(feature = "netcdf")]
+    fn check_netcdf(kind: &netcdf_reader::NcType) -> Result<(), netcdf_reader::Error> {
+        Err(other_type(kind, "bool"))
+    }
+}
+
+#[cfg(feature = "netcdf")]
+fn other_type(kind: &netcdf_reader::NcType, expected: &str) -> netcdf_reader::Error {
+    netcdf_reader::Error::TypeMismatch {
+        expected: expected.to_owned(),
+        actual: format!("{kind:?}"),
     }
 }
 

@@ -14,9 +14,13 @@ use crate::grid::{Grid, Region, lengths};
 #[cfg(feature = "hdf5")]
 use crate::hdf5::Hdf5Dataset;
 use crate::lowering::{Lowering, Node};
+#[cfg(feature = "netcdf")]
+use crate::netcdf::NetcdfVariable;
 use crate::npy::NpyFile;
 use crate::places::{Places, Runs};
 use crate::view::View;
+#[cfg(feature = "zarr")]
+use crate::zarr::ZarrArray;
 
 /// Elements that are read, not computed. The default expression of an [`Array`](crate::Array).
 #[derive(Clone, Serialize, Deserialize)]
@@ -34,6 +38,10 @@ enum Origin<A: Element> {
     Npy(NpyFile),
     #[cfg(feature = "hdf5")]
     Hdf5(Hdf5Dataset),
+    #[cfg(feature = "netcdf")]
+    Netcdf(NetcdfVariable),
+    #[cfg(feature = "zarr")]
+    Zarr(ZarrArray),
     Tasks(Tasks<A>),
 }
 
@@ -88,6 +96,16 @@ impl<A: Element> Leaf<A> {
         Self::new(shape, Origin::Hdf5(dataset))
     }
 
+    #[cfg(feature = "netcdf")]
+    pub(crate) fn netcdf(shape: &[usize], variable: NetcdfVariable) -> Self {
+        Self::new(shape, Origin::Netcdf(variable))
+    }
+
+    #[cfg(feature = "zarr")]
+    pub(crate) fn zarr(shape: &[usize], array: ZarrArray) -> Self {
+        Self::new(shape, Origin::Zarr(array))
+    }
+
     pub(crate) fn tasks(shape: &[usize], grid: Grid, node: Arc<dyn Node<A>>) -> Self {
         let tasks = Tasks {
             grid,
@@ -112,6 +130,10 @@ impl<A: Element> Leaf<A> {
             Origin::Npy(file) => Ok(counted(file.read(&region)?, region, loading)),
             #[cfg(feature = "hdf5")]
             Origin::Hdf5(dataset) => Ok(counted(dataset.read(&region)?, region, loading)),
+            #[cfg(feature = "netcdf")]
+            Origin::Netcdf(variable) => Ok(counted(variable.read(&region)?, region, loading)),
+            #[cfg(feature = "zarr")]
+            Origin::Zarr(array) => Ok(counted(array.read(&region)?, region, loading)),
             Origin::Tasks(tasks) => {
                 let numbers = tasks.grid.overlapping(&region).into_iter();
                 let chunks = numbers.map(|number| Ok((number, loading.chunk()?)));
@@ -203,6 +225,10 @@ impl<A: Element> fmt::Debug for Leaf<A> {
             Origin::Npy(_) => "npy",
             #[cfg(feature = "hdf5")]
             Origin::Hdf5(_) => "hdf5",
+            #[cfg(feature = "netcdf")]
+            Origin::Netcdf(_) => "netcdf",
+            #[cfg(feature = "zarr")]
+            Origin::Zarr(_) => "zarr",
             Origin::Tasks(_) => "tasks",
         };
         f.debug_tuple("Leaf").field(&origin).finish()

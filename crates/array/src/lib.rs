@@ -23,13 +23,13 @@
 //!
 //! | to | use |
 //! | --- | --- |
-//! | create an array | [`arange`], [`from_fn`], [`full`], [`from_ndarray`], [`open_npy`], `open_hdf5` (feature `hdf5`) |
+//! | create an array | [`arange`], [`from_fn`], [`full`], [`from_ndarray`], [`open_npy`], `open_hdf5`, `open_netcdf`, `open_zarr` (features `hdf5`, `netcdf`, `zarr`) |
 //! | compute each element | `+`, `-`, `*`, `/`, [`map`](Array::map), [`zip`](Array::zip), [`cast`](Array::cast), [`sqrt`](Array::sqrt) |
 //! | combine elements | [`sum`](Array::sum), [`mean`](Array::mean), [`var`](Array::var), [`std`](Array::std), [`min`](Array::min), [`max`](Array::max), and `…_axis` |
 //! | select elements | [`slice`](Array::slice), [`t`](Array::t), [`permuted_axes`](Array::permuted_axes), [`insert_axis`](Array::insert_axis) |
 //! | multiply matrices | [`dot`](Array::dot) |
 //! | choose chunks, and what is computed once | [`rechunk`](Array::rechunk), [`boxed`](Array::boxed), [`persist`](Array::persist) |
-//! | run a job | [`compute`](Array::compute), [`value`](Array::value), [`write_npy`](Array::write_npy) |
+//! | run a job | [`compute`](Array::compute), [`value`](Array::value), [`write_npy`](Array::write_npy), `write_zarr` (feature `zarr`) |
 //! | go on with bags and functions | [`to_bag`](Array::to_bag), [`from_bag`], [`to_delayed`](Array::to_delayed), [`from_delayed`] |
 //!
 //! # Fusion
@@ -62,6 +62,8 @@ mod hdf5;
 mod indices;
 mod leaf;
 mod lowering;
+#[cfg(feature = "netcdf")]
+mod netcdf;
 mod npy;
 mod operators;
 mod ops;
@@ -69,8 +71,13 @@ mod places;
 mod reduce;
 mod reduction;
 mod sources;
+mod unfinished;
 mod view;
 mod write_npy;
+#[cfg(feature = "zarr")]
+mod write_zarr;
+#[cfg(feature = "zarr")]
+mod zarr;
 
 pub use array::Array;
 pub use chunk::Chunk;
@@ -83,8 +90,12 @@ pub use hdf5::open_hdf5;
 pub use indices::Indices;
 pub use leaf::Leaf;
 pub use ndarray::{Axis, Ix0, Ix1, Ix2, Ix3, Ix4, IxDyn, s};
+#[cfg(feature = "netcdf")]
+pub use netcdf::open_netcdf;
 pub use ops::{Cast, Counted, Mapped, Minus, Negated, Over, Plus, Root, Times, Zipped};
 pub use sources::{arange, from_fn, from_ndarray, full, open_npy};
+#[cfg(feature = "zarr")]
+pub use zarr::open_zarr;
 
 /// The examples of the README are tested as those of the docs are.
 #[cfg(doctest)]

@@ -1,6 +1,6 @@
 //! Writes arrays to files of NumPy.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::panic::Location;
@@ -18,6 +18,7 @@ use crate::grid::Region;
 use crate::lowering::{Chunks, Lowering};
 use crate::npy::header;
 use crate::places::Runs;
+use crate::unfinished::Unfinished;
 
 /// Writes the chunks of an expression to their places in a file.
 #[derive(Serialize, Deserialize)]
@@ -65,46 +66,6 @@ impl<E: Expr> Layer for WrittenChunks<E> {
     }
 }
 
-/// A file that is removed unless it is completed.
-struct Unfinished<'a> {
-    path: PathBuf,
-    target: &'a Path,
-    is_complete: bool,
-}
-
-impl<'a> Unfinished<'a> {
-    fn create(target: &'a Path, start: &[u8], length: u64) -> io::Result<Self> {
-        let absolute = std::path::absolute(target)?;
-        let mut name = absolute.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let path = absolute.with_file_name(name);
-        let file = File::create_new(&path)?;
-        let unfinished = Self {
-            path,
-            target,
-            is_complete: false,
-        };
-        file.write_all_at(start, 0)?;
-        file.set_len(length)?;
-        Ok(unfinished)
-    }
-
-    fn complete(mut self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()?;
-        fs::rename(&self.path, self.target)?;
-        self.is_complete = true;
-        Ok(())
-    }
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if !self.is_complete {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 impl<A: Element, D: Dimension, E: Expr<Item = A>> Array<A, D, E> {
     /// Writes the array to a file of NumPy. Runs a job.
     ///
@@ -122,16 +83,26 @@ impl<A: Element, D: Dimension, E: Expr<Item = A>> Array<A, D, E> {
         let start = header::<A>(&self.shape);
         let bytes = self.shape.iter().product::<usize>() * size_of::<A>();
         let length = (start.len() + bytes) as u64;
-        let file = Unfinished::create(path, &start, length).map_err(failed)?;
+        let unfinished = Unfinished::new(path, |path| File::create_new(path).map(drop));
+        let unfinished = unfinished.map_err(failed)?;
+        let file = OpenOptions::new().write(true).open(&unfinished.path);
+        let begin = |file: &File| {
+            file.write_all_at(&start, 0)
+                .and_then(|()| file.set_len(length))
+        };
+        let file = file
+            .and_then(|file| begin(&file).map(|()| file))
+            .map_err(failed)?;
         let mut lowering = Lowering::new(context);
         let written = WrittenChunks {
             chunks: self.all_chunks().lowered(&mut lowering),
-            path: file.path.clone(),
+            path: unfinished.path.clone(),
             start: start.len() as u64,
             shape: self.shape.clone(),
         };
         let layer = lowering.add(written, Location::caller());
         lowering.layers.get(layer, 0..self.grid.chunks())?;
-        file.complete().map_err(failed)
+        let synced = file.sync_all();
+        synced.and_then(|()| unfinished.complete()).map_err(failed)
     }
 }

@@ -1,36 +1,18 @@
 //! Arrays compared with those of ndarray, on all executors.
 
+mod common;
+
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use holdall::{Context, ErrorKind, Executor, value};
+use holdall::{ErrorKind, value};
 use holdall_array::{
     Array, Axis, Chunk, Ix1, Ix2, Ix3, arange, from_bag, from_delayed, from_fn, from_ndarray, full,
     open_npy, s,
 };
 use ndarray::{Array2, Array3};
 
-/// Entry point of worker processes.
-#[test]
-fn holdall_worker() {
-    holdall::init();
-}
-
-fn contexts() -> [Context; 4] {
-    let context = |executor, memory: &str| {
-        let builder = Context::builder().executor(executor).progress(false);
-        builder
-            .memory(memory)
-            .build()
-            .expect("the settings are right")
-    };
-    [
-        context(Executor::Inline, "64MiB"),
-        context(Executor::Threads(2), "64MiB"),
-        context(Executor::Threads(2), "2MiB"),
-        context(Executor::Processes(2), "64MiB"),
-    ]
-}
+use common::contexts;
 
 /// A pseudorandom number between -1 and 1.
 fn noise(number: i64) -> f64 {
@@ -192,7 +174,7 @@ fn products_and_other_chunks_have_the_same_elements() {
     let nothing = from_ndarray(matrix(3, 0), (3, 1)).dot(&from_ndarray(matrix(0, 2), (1, 2)));
     assert_eq!(
         nothing.compute(&contexts()[0]).unwrap(),
-        Array2::zeros((3, 2))
+        Array2::<f64>::zeros((3, 2))
     );
 }
 
