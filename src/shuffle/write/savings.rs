@@ -8,8 +8,10 @@ pub(crate) const FIRST_CHECK_KEYS: usize = 1 << 19;
 /// doubled.
 const EARLIER: usize = 16;
 
-/// The early check abandons the tables if the estimated number of distinct keys exceeds this multiple of `check_keys`.
-const MANY_FOR_CHECKED: usize = 4;
+/// The early check abandons the tables if the estimated number of distinct keys exceeds this many quarters of
+/// `check_keys`. With more keys in random order, more than half of the records have a new key until the full check,
+/// which would then abandon larger tables.
+const MANY_QUARTERS: usize = 5;
 
 /// Minimum number of repeats at the previous check; the early check does not decide on fewer.
 const MIN_REPEATS: usize = 32;
@@ -72,7 +74,7 @@ impl Savings {
     /// tells how many keys there are.
     fn show_many_keys(&self, records: usize, before: usize) -> bool {
         let has_no_order = before >= MIN_REPEATS && self.repeats >= 3 * before;
-        has_no_order && keys_in_all(records, self.repeats) > MANY_FOR_CHECKED * self.check_keys
+        has_no_order && keys_in_all(records, self.repeats) > self.check_keys / 4 * MANY_QUARTERS
     }
 }
 
