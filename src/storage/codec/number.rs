@@ -72,7 +72,7 @@ pub(super) fn parts(number: impl Number) -> (u8, u64, usize) {
         return (number as u8, number, 0);
     }
     // Branchless, because the length of a number cannot be predicted.
-    let [four, eight] = [number > 0xffff, number > 0xffff_ffff].map(u8::from);
+    let (four, eight) = (u8::from(number > 0xffff), u8::from(number > 0xffff_ffff));
     let more = 2 + 2 * four + 4 * eight;
     (TWO_BYTES + four + eight, number, more.into())
 }
