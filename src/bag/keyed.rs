@@ -14,7 +14,7 @@ use crate::operators::combining::{CombineInPlace, CombineRead, Combining};
 use crate::operators::map::Map;
 use crate::pipeline::{Call, Data, Given, Initial, Key, Owned, Pipeline, Plain, Record};
 use crate::portable::Portable;
-use crate::shuffle::{Combine, HashPartitioner};
+use crate::shuffle::{Combine, EntriesOfValues, HashPartitioner};
 use crate::summary::{Numeric, Summary};
 use crate::task::Site;
 
@@ -252,13 +252,14 @@ impl<K: Data + Eq, V: 'static, P: Pipeline<Out = (K, V)>> Bag<(K, V), P> {
     /// Summarises the values of each key.
     pub(super) fn summarize_by_key_at<S>(self, site: Site, summary: S) -> Bag<(K, S::Output)>
     where
+        V: Data,
         S: Summary<V, Output: 'static> + Portable,
     {
         let summary = Arc::new(summary);
-        let combine = BySummary {
+        let combine = EntriesOfValues(BySummary {
             summary: Arc::clone(&summary),
             types: PhantomData,
-        };
+        });
         let result = |summary: &Arc<S>, (key, part)| (key, summary.finish(part));
         finish(self.combine_at(site, combine), site, Given(summary, result))
     }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::Bag;
 use super::keyed::finish;
-use crate::operators::combines::FirstRanked;
+use crate::operators::combines::{FirstRanked, RankedOfKey};
 use crate::pipeline::{Boxed, Call, Data, Given, Pipeline, Plain, Reversed, comparison};
-use crate::summary::Ranked;
+use crate::shuffle::EntriesOfValues;
 use crate::task::Site;
 
 /// The values of each key of a bag of pairs. Created by [`Bag::per_key`].
@@ -395,11 +395,11 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
             compare: Arc::clone(&compare),
             types: PhantomData,
         };
-        let sorted = |compare: &Arc<C>, (key, ranked): (K, Ranked<V>)| {
+        let sorted = |compare: &Arc<C>, (key, ranked): (K, RankedOfKey<V>)| {
             (key, ranked.into_sorted(&|a, b| compare.call((a, b))))
         };
         finish(
-            self.pairs.combine_at(site, first),
+            self.pairs.combine_at(site, EntriesOfValues(first)),
             site,
             Given(compare, sorted),
         )

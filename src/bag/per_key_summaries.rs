@@ -1,11 +1,14 @@
 //! Counts, sums, statistics and summaries of the values of each key.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::keyed::finish;
 use super::{Bag, PerKey};
+use crate::operators::combines::ByClosures;
 use crate::pipeline::{Data, Pipeline, Plain};
 use crate::portable::Portable;
+use crate::shuffle::EntriesOfValues;
 use crate::summary::{self, Histogram, Numeric, Stats, Summary};
 use crate::task::Site;
 
@@ -167,8 +170,14 @@ impl<K: Data + Eq, V: Data, P: Pipeline<Out = (K, V)>> PerKey<K, V, P> {
                 *max = later.1;
             }
         };
-        self.pairs
-            .combine_by_key_at(Site::new("minmax"), Plain(first), Plain(add), Plain(merge))
+        let minmax = ByClosures {
+            create: Plain(first),
+            add: Plain(add),
+            merge: Plain(merge),
+            types: PhantomData,
+        };
+        let site = Site::new("minmax");
+        self.pairs.combine_at(site, EntriesOfValues(minmax))
     }
 
     /// Counts the distinct values of each key, which must fit into memory.

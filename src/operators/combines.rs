@@ -2,11 +2,14 @@
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
+use std::mem;
 use std::sync::Arc;
 
-use crate::pipeline::{Call, Data, Key, Peek, Ref};
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::{Call, Data, Key, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{Accumulator, Combine};
+use crate::shuffle::{Accumulator, Combine, combined_entries};
 use crate::summary::{Numeric, Ranked, Summary};
 
 /// `count_by_value`: the number of occurrences of each record.
@@ -23,6 +26,8 @@ impl<T: Key + ?Sized> Combine for CountByValue<T> {
     type Combined = u64;
 
     const COMMUTES: bool = true;
+
+    combined_entries!();
 
     #[inline(always)]
     fn key_value<R>(record: Ref<'_, T>, f: impl FnOnce(Peek<'_, T>, ()) -> R) -> R {
@@ -60,6 +65,8 @@ impl<K: Data + Eq, V: 'static> Combine for CountByKey<K, V> {
 
     const COMMUTES: bool = true;
 
+    combined_entries!();
+
     #[inline(always)]
     fn key_value<R>((key, _): (K, V), f: impl FnOnce(Peek<'_, K>, ()) -> R) -> R {
         f(&key, ())
@@ -95,6 +102,8 @@ impl<K: Data + Eq, V: Data + Numeric> Combine for SumByKey<K, V> {
     type Combined = V;
 
     const COMMUTES: bool = V::IS_WHOLE;
+
+    combined_entries!();
 
     #[inline(always)]
     fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
@@ -132,6 +141,8 @@ impl<T: Key + ?Sized> Combine for Distinct<T> {
 
     const COMMUTES: bool = true;
 
+    combined_entries!();
+
     #[inline(always)]
     fn key_value<R>(record: Ref<'_, T>, f: impl FnOnce(Peek<'_, T>, ()) -> R) -> R {
         f(T::peek(&record), ())
@@ -167,10 +178,12 @@ where
     type In = (K, V);
     type Key = K;
     type Value = V;
-    type Combined = Ranked<V>;
+    type Combined = RankedOfKey<V>;
 
     /// Equal values keep the order of the bag.
     const COMMUTES: bool = false;
+
+    combined_entries!();
 
     #[inline(always)]
     fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
@@ -178,22 +191,66 @@ where
     }
 
     #[inline(always)]
-    fn create(&self, value: V) -> Ranked<V> {
-        let mut ranked = Ranked::new(self.n);
-        ranked.offer(value, &|a, b| self.compare.call((a, b)));
+    fn create(&self, value: V) -> RankedOfKey<V> {
+        match self.n {
+            0 => RankedOfKey::Several(Ranked::new(0)),
+            _ => RankedOfKey::One(value),
+        }
+    }
+
+    #[inline(always)]
+    fn add(&self, ranked: &mut impl Accumulator<RankedOfKey<V>>, value: V) {
+        let order = |a: &V, b: &V| self.compare.call((a, b));
         ranked
+            .get_mut()
+            .several(self.n, &order)
+            .offer(value, &order);
     }
 
     #[inline(always)]
-    fn add(&self, ranked: &mut impl Accumulator<Ranked<V>>, value: V) {
-        let ranked = ranked.get_mut();
-        ranked.offer(value, &|a, b| self.compare.call((a, b)));
+    fn merge(&self, ranked: &mut impl Accumulator<RankedOfKey<V>>, later: RankedOfKey<V>) {
+        let order = |a: &V, b: &V| self.compare.call((a, b));
+        let ranked = ranked.get_mut().several(self.n, &order);
+        match later {
+            RankedOfKey::One(value) => ranked.offer(value, &order),
+            RankedOfKey::Several(later) => ranked.merge(later, &order),
+        }
+    }
+}
+
+/// The first few values of a key. A single one needs no list.
+#[derive(Serialize, Deserialize)]
+#[serde(bound(
+    serialize = "V: Record<Owned = V> + Serialize",
+    deserialize = "V: Record<Owned = V> + Deserialize<'de>"
+))]
+pub(crate) enum RankedOfKey<V: Record<Owned = V>> {
+    One(V),
+    Several(Ranked<V>),
+}
+
+impl<V: Data> RankedOfKey<V> {
+    /// Returns the list of values, after creating it for a single one.
+    #[inline]
+    fn several(&mut self, n: usize, order: &impl Fn(&V, &V) -> Ordering) -> &mut Ranked<V> {
+        if let Self::One(_) = self
+            && let Self::One(value) = mem::replace(self, Self::Several(Ranked::new(n)))
+            && let Self::Several(ranked) = self
+        {
+            ranked.offer(value, order);
+        }
+        match self {
+            Self::Several(ranked) => ranked,
+            Self::One(_) => unreachable!("a list has replaced the value"),
+        }
     }
 
-    #[inline(always)]
-    fn merge(&self, ranked: &mut impl Accumulator<Ranked<V>>, later: Ranked<V>) {
-        let ranked = ranked.get_mut();
-        ranked.merge(later, &|a, b| self.compare.call((a, b)));
+    /// Returns the values in order.
+    pub(crate) fn into_sorted(self, order: &impl Fn(&V, &V) -> Ordering) -> Vec<V> {
+        match self {
+            Self::One(value) => vec![value],
+            Self::Several(ranked) => ranked.into_sorted(order),
+        }
     }
 }
 
@@ -228,6 +285,8 @@ where
     type Combined = C;
 
     const COMMUTES: bool = false;
+
+    combined_entries!();
 
     #[inline(always)]
     fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
@@ -273,6 +332,8 @@ where
 
     const COMMUTES: bool = false;
 
+    combined_entries!();
+
     #[inline(always)]
     fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {
         f(&key, value)
@@ -316,6 +377,8 @@ where
     type Combined = S::Part;
 
     const COMMUTES: bool = S::COMMUTES;
+
+    combined_entries!();
 
     #[inline(always)]
     fn key_value<R>((key, value): (K, V), f: impl FnOnce(Peek<'_, K>, V) -> R) -> R {

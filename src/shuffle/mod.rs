@@ -36,7 +36,7 @@ pub(crate) use outputs::shuffle_outputs::ShuffleOutputs;
 pub(crate) use read::group_stream::GroupCursor;
 pub(crate) use read::sorted_cursor::{GroupValues, SortedGroups};
 pub(crate) use table::accumulator::Accumulator;
-pub(crate) use write::combine::Combine;
+pub(crate) use write::combine::{Combine, EntriesOfValues, combined_entries};
 pub(crate) use write::combiner::Combiner;
 pub(crate) use write::grouper::{Grouper, any_key};
 pub(crate) use write::ordered_combiner::OrderedCombiner;

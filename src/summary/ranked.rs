@@ -11,6 +11,9 @@ use super::records::ClonedRecord;
 use crate::pipeline::Record;
 use crate::portable::{Portable, portable};
 
+/// Maximum `n` for which records are kept sorted. More are sorted from time to time.
+const MAX_KEPT_SORTED: usize = 16;
+
 /// The first `n` records so far, in the order of a comparison. Records that compare equal keep their order.
 #[derive(Serialize, Deserialize)]
 #[serde(bound(
@@ -89,6 +92,15 @@ impl<T: Record + ?Sized> Ranked<T> {
         record: T::Owned,
         compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
     ) {
+        if self.n <= MAX_KEPT_SORTED && self.is_sorted() {
+            let at = self.records.partition_point(|known| {
+                compare(T::peek_owned(known), T::peek_owned(&record)).is_le()
+            });
+            self.records.truncate(self.n - 1);
+            self.records.insert(at, record);
+            self.sorted = self.records.len();
+            return;
+        }
         self.records.push(record);
         if self.records.len() >= self.n.saturating_mul(2) {
             self.cut(compare);
@@ -108,6 +120,10 @@ impl<T: Record + ?Sized> Ranked<T> {
     }
 
     /// Sorts the records, and drops all but the first `n`. The sort is stable, so equal records keep their order.
+    fn is_sorted(&self) -> bool {
+        self.sorted == self.records.len()
+    }
+
     fn cut(&mut self, compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering) {
         self.records
             .sort_by(|a, b| compare(T::peek_owned(a), T::peek_owned(b)));
@@ -119,7 +135,9 @@ impl<T: Record + ?Sized> Ranked<T> {
         mut self,
         compare: &impl for<'a> Fn(T::Peek<'a>, T::Peek<'a>) -> Ordering,
     ) -> Vec<T::Owned> {
-        self.cut(compare);
+        if !self.is_sorted() {
+            self.cut(compare);
+        }
         self.records
     }
 }

@@ -450,6 +450,77 @@ fn the_values_of_each_key_are_summarised_as_a_bag_is() {
     });
 }
 
+/// In each partition, no key repeats, so most records are shuffled before they are combined.
+#[test]
+fn values_of_many_keys_are_summarised_after_the_shuffle() {
+    const KEYS: u32 = 20_000;
+    on_every_executor_and_processes(|context| {
+        let pairs = context.range_partitioned(0..3 * KEYS, 3);
+        let pairs = pairs.map(|n| (n % KEYS, n));
+        let values = |key| [key, key + KEYS, key + 2 * KEYS];
+        let keys = || (0..KEYS).map(|key| (key, values(key)));
+
+        let stats = pairs.clone().per_key().stats().sort_by_key(|(key, _)| *key);
+        let expected = keys().map(|(key, values)| (key, Stats::from_iter(values)));
+        assert!(stats.collect().unwrap().into_iter().eq(expected));
+        let minmax = pairs.clone().per_key().minmax().sort().collect().unwrap();
+        assert!(
+            minmax
+                .into_iter()
+                .eq(keys().map(|(key, [min, _, max])| (key, (min, max))))
+        );
+        let top = pairs.clone().per_key().top(2).sort().collect().unwrap();
+        assert!(
+            top.into_iter()
+                .eq(keys().map(|(key, [_, b, c])| (key, vec![c, b])))
+        );
+        let none = pairs.per_key().top(0).values().distinct();
+        assert_eq!(none.collect().unwrap(), [vec![]]);
+    });
+}
+
+/// A number whose type the codec cannot read back.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Untagged {
+    Whole(u32),
+    Half(f32),
+}
+
+#[test]
+fn values_that_cannot_be_shuffled_are_summarised_before() {
+    on_every_executor_and_processes(|context| {
+        let pairs = context.range_partitioned(0..30_000_u32, 3).map(|n| {
+            let half = || Untagged::Half(n as f32 / 2.0);
+            (
+                n % 10_000,
+                if n % 2 == 0 {
+                    Untagged::Whole(n)
+                } else {
+                    half()
+                },
+            )
+        });
+        let number = |number: &Untagged| match *number {
+            Untagged::Whole(n) => f64::from(n),
+            Untagged::Half(n) => f64::from(n),
+        };
+        let stats = pairs
+            .per_key()
+            .stats_of(number)
+            .sort_by_key(|(key, _)| *key);
+        for (key, stats) in stats.collect().unwrap() {
+            let values = [key, key + 10_000, key + 20_000].map(f64::from);
+            let halves = f64::from(1 + key % 2);
+            assert_eq!(
+                stats,
+                Stats::from_iter(values.map(|value| value / halves)),
+                "{key}"
+            );
+        }
+    });
+}
+
 #[test]
 fn the_floats_of_each_key_are_multiplied() {
     on_every_executor_and_processes(|context| {

@@ -6,6 +6,7 @@
 
 use super::encode::Encode;
 use super::entry;
+use super::entry_value::EntryValue;
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Peek, Ref};
 use crate::storage::codec;
@@ -60,11 +61,11 @@ impl EntryBatch {
     /// Appends a key that is already bytes, with its value, in the form of a chunk. Returns whether the batch is now
     /// full.
     #[inline(always)]
-    pub(crate) fn push_pair<V: Data>(&mut self, key: &[u8], value: &V) -> Result<bool> {
+    pub(crate) fn push_pair<V: EntryValue>(&mut self, key: &[u8], value: &V) -> Result<bool> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0, 0]);
         self.bytes.extend_from_slice(key);
-        codec::encode_into(value, &mut self.bytes)?;
+        value.encode_into(&mut self.bytes)?;
         let key_start = start + entry::put_lengths(&mut self.bytes, start, key.len());
         Ok(self.end(start, key_start, key_start + key.len()))
     }

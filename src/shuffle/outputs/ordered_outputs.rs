@@ -7,13 +7,13 @@ use super::group_outputs::GroupOutputs;
 use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::{Key, Owned};
+use crate::shuffle::key::entry_value::EntryValue as _;
 use crate::shuffle::key::partitioner::{HashPartitioner, HashRank};
 use crate::shuffle::read::chunk_set::{ChunkReader, ChunkSet};
 use crate::shuffle::read::merger::{Merger, TableSize};
 use crate::shuffle::read::range_merge::{self, RangeInput};
 use crate::shuffle::table::few_keys::{FewKeys, MAX_FEW};
 use crate::shuffle::write::combine::Combine;
-use crate::storage::codec;
 use crate::storage::memory::Reservation;
 use crate::task::{Flow, MapBlock, MapBlocks, Outputs, Resources};
 
@@ -84,11 +84,13 @@ impl OrderedOutputs {
             let key = C::Key::from_bytes(groups.key())?;
             let mut combined = None;
             while groups.advance()? {
-                let value = codec::decode(groups.value())?;
-                match &combined {
-                    Some(_) => combine.merge(&mut combined, value),
-                    None => combined = Some(value),
-                }
+                C::Entry::decode_then(groups.value(), |entry| {
+                    let value = combine.combined(entry);
+                    match &combined {
+                        Some(_) => combine.merge(&mut combined, value),
+                        None => combined = Some(value),
+                    }
+                })?;
             }
             if let Some(combined) = combined
                 && each(key, combined).is_break()
@@ -117,7 +119,7 @@ fn read_few<C: Combine>(
     let mut reader = ChunkReader::new(Arc::clone(entries));
     reader.take_to(HashRank(u64::MAX), &resources.stop, |hashed, key, value| {
         let long = &key[..hashed.long_len()];
-        let value = codec::decode(value)?;
+        let value = C::Entry::decode_then(value, |entry| combine.combined(entry))?;
         let merge = |combined: &mut Option<_>, value| combine.merge(combined, value);
         few.upsert(hashed, long, value, |value| value, merge);
         Ok(())

@@ -12,13 +12,13 @@ use super::merger::{Merger, RANGE_BYTES};
 use super::range_entries::RangeEntries;
 use crate::error::Result;
 use crate::shuffle::key::blocks;
+use crate::shuffle::key::entry_value::EntryValue as _;
 use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::hints::HUGE_PAGE_BYTES;
 use crate::shuffle::table::hash_table::{HashedKey, SortedKeys, Table};
 use crate::shuffle::table::probe_batch::ProbeBatch;
 use crate::shuffle::table::slot::Slot;
 use crate::shuffle::write::combine::Combine;
-use crate::storage::codec;
 use crate::storage::memory::Reservation;
 use crate::storage::run::{Run, RunFile};
 use crate::task::{Flow, Resources, StopCheck};
@@ -120,7 +120,7 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
         }
     }
 
-    /// Adds an entry whose value is encoded. The value is not moved if it is merged into that of its key immediately.
+    /// Adds an entry that is encoded. Its value is not moved if it is merged into that of its key immediately.
     #[inline(always)]
     pub(crate) fn put_encoded(
         &mut self,
@@ -134,9 +134,13 @@ impl<'m, C: Combine> RangeKeys<'m, C> {
             && let Some(slot) = self.table.get_mut(&hashed, long)
         {
             let combine = self.merger.combine;
-            return codec::decode_then(value, |value| combine.merge(slot, value));
+            return C::Entry::decode_then(value, |entry| {
+                combine.merge(slot, combine.combined(entry));
+            });
         }
-        self.put(hashed, key, codec::decode(value)?)
+        let combine = self.merger.combine;
+        let value = C::Entry::decode_then(value, |entry| combine.combined(entry))?;
+        self.put(hashed, key, value)
     }
 
     /// Adds an entry that exceeds the capacity: grows, if necessary by spilling the other entries, or switches to the

@@ -282,6 +282,7 @@ mod tests {
     use crate::shuffle::read::merger::TableSize;
     use crate::shuffle::table::accumulator::Accumulator;
     use crate::shuffle::table::slot::Slot;
+    use crate::shuffle::write::combine::combined_entries;
     use crate::storage::memory::MemoryBudget;
     use crate::task::Resources;
 
@@ -298,6 +299,8 @@ mod tests {
         type Combined = Vec<u32>;
 
         const COMMUTES: bool = false;
+
+        combined_entries!();
 
         fn key_value<R>((key, value): (String, u32), f: impl FnOnce(&String, u32) -> R) -> R {
             f(&key, value)

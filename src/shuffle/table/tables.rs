@@ -259,12 +259,9 @@ impl<'c, C: Combine> Tables<'c, C> {
         growth: usize,
         reclaim: impl FnOnce() -> Result<()>,
     ) -> Result<bool> {
-        let mut buffer = Vec::new();
         let mut bytes = 0;
         for value in self.tables.iter().flat_map(Table::values) {
-            buffer.clear();
-            codec::encode_into(value, &mut buffer)?;
-            bytes += buffer.len();
+            bytes += codec::encoded_bytes(value)?;
         }
         let more = (bytes * growth).saturating_sub(self.values_bytes);
         let is_granted = self.reserve(more, reclaim)?;

@@ -1,7 +1,8 @@
 //! Combining the values of a key into one: the interface of the combining operators.
 
 use crate::pipeline::{Data, Key, Peek, Record, Ref};
-use crate::portable::Portable;
+use crate::portable::{Portable, portable};
+use crate::shuffle::key::entry_value::{EntryValue, RecordOrCombined};
 use crate::shuffle::table::accumulator::Accumulator;
 
 /// Combines the values of a key into one.
@@ -12,6 +13,9 @@ pub(crate) trait Combine: Portable + Send + Sync + 'static {
     type Value;
     /// Type of the combined value of a key.
     type Combined: Data;
+    /// What is shuffled of a key if the order matters: a combined value or, if that would be larger, the value of a
+    /// record that was not combined. The macro [`combined_entries!`] implements the former.
+    type Entry: EntryValue;
 
     /// `true` if the result is the same, to the bit, in whatever order values are combined. In that case one set of
     /// tables serves all tasks of a thread ([`Combiner`](super::Combiner)). Otherwise, each combine group starts with
@@ -32,4 +36,95 @@ pub(crate) trait Combine: Portable + Send + Sync + 'static {
 
     /// Merges a combined value into another one. The values of `later` come after those of `combined`.
     fn merge(&self, combined: &mut impl Accumulator<Self::Combined>, later: Self::Combined);
+
+    /// Creates the entry of a combined value.
+    fn entry(combined: Self::Combined) -> Self::Entry;
+
+    /// Creates the entry of a record that is not combined.
+    #[inline(always)]
+    fn entry_of(&self, value: Self::Value) -> Self::Entry {
+        Self::entry(self.create(value))
+    }
+
+    /// Returns the combined value of an entry.
+    fn combined(&self, entry: Self::Entry) -> Self::Combined;
+}
+
+/// Implements the entries of a [`Combine`] as combined values.
+macro_rules! combined_entries {
+    () => {
+        type Entry = Self::Combined;
+
+        #[inline(always)]
+        fn entry(combined: Self::Combined) -> Self::Combined {
+            combined
+        }
+
+        #[inline(always)]
+        fn combined(&self, entry: Self::Combined) -> Self::Combined {
+            entry
+        }
+    };
+}
+pub(crate) use combined_entries;
+
+/// A [`Combine`] whose entries are the values of records, as long as these are not combined.
+pub(crate) struct EntriesOfValues<C>(pub(crate) C);
+
+portable! {
+    [C: Portable] EntriesOfValues<C> { 0: part }
+}
+
+impl<C: Combine<Value: Data>> Combine for EntriesOfValues<C> {
+    type In = C::In;
+    type Key = C::Key;
+    type Value = C::Value;
+    type Combined = C::Combined;
+    type Entry = RecordOrCombined<C::Value, C::Combined>;
+
+    const COMMUTES: bool = C::COMMUTES;
+
+    #[inline(always)]
+    fn key_value<R>(record: Ref<'_, C::In>, f: impl FnOnce(Peek<'_, C::Key>, C::Value) -> R) -> R {
+        C::key_value(record, f)
+    }
+
+    #[inline(always)]
+    fn create(&self, value: C::Value) -> C::Combined {
+        self.0.create(value)
+    }
+
+    #[inline(always)]
+    fn add(&self, combined: &mut impl Accumulator<C::Combined>, value: C::Value) {
+        self.0.add(combined, value);
+    }
+
+    #[inline(always)]
+    fn merge(&self, combined: &mut impl Accumulator<C::Combined>, later: C::Combined) {
+        self.0.merge(combined, later);
+    }
+
+    #[inline(always)]
+    fn entry(combined: C::Combined) -> Self::Entry {
+        RecordOrCombined::Combined(combined)
+    }
+
+    #[inline(always)]
+    fn entry_of(&self, value: C::Value) -> Self::Entry {
+        let is_small = const {
+            !std::mem::needs_drop::<C::Value>() && size_of::<C::Value>() < size_of::<C::Combined>()
+        };
+        match is_small {
+            true => RecordOrCombined::Record(value),
+            false => RecordOrCombined::Combined(self.0.create(value)),
+        }
+    }
+
+    #[inline(always)]
+    fn combined(&self, entry: Self::Entry) -> C::Combined {
+        match entry {
+            RecordOrCombined::Record(value) => self.0.create(value),
+            RecordOrCombined::Combined(combined) => combined,
+        }
+    }
 }

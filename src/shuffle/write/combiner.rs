@@ -407,6 +407,7 @@ mod tests {
 
     use super::*;
     use crate::shuffle::table::accumulator::Accumulator;
+    use crate::shuffle::write::combine::combined_entries;
     use crate::storage::memory::MemoryBudget;
     use crate::task::Flow;
 
@@ -423,6 +424,8 @@ mod tests {
         type Combined = u64;
 
         const COMMUTES: bool = true;
+
+        combined_entries!();
 
         fn key_value<R>((key, value): (String, u64), f: impl FnOnce(&String, u64) -> R) -> R {
             f(&key, value)

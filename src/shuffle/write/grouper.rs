@@ -10,10 +10,11 @@
 
 use super::task_batch::TaskBatch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pipeline::{Data, Ref};
+use crate::pipeline::Ref;
 use crate::shuffle::key::encode::Encode;
 use crate::shuffle::key::entry::{EntrySeq, MAX_HEADER_BYTES};
 use crate::shuffle::key::entry_batch::EntryBatch;
+use crate::shuffle::key::entry_value::EntryValue;
 use crate::shuffle::key::partitioner::{HashPartitioner, KeyPosition};
 use crate::shuffle::key::short_entry::ShortEntry;
 use crate::shuffle::key::slices::{SliceLayout, bucket_of, group_share_bytes};
@@ -22,7 +23,7 @@ use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::outputs::part::PartSeq;
 use crate::shuffle::outputs::segment::{CHUNK_BYTES, Chunk, MAX_CHUNK_BYTES, Segment};
 use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
-use crate::storage::codec::{self, Sampling, Short};
+use crate::storage::codec::{Sampling, Short};
 use crate::storage::memory::Reservation;
 use crate::storage::run::MAX_RECORD_BYTES;
 use crate::task::Resources;
@@ -223,14 +224,18 @@ impl<'o> Grouper<'o> {
 
     /// Adds a short key and its value, if the value is short as well.
     #[inline(always)]
-    pub(crate) fn push_short_pair<V: Data>(&mut self, key: Short, value: &V) -> Option<Result<()>> {
-        let entry = ShortEntry::of_chunk(key, codec::encode_short(value)?)?;
+    pub(crate) fn push_short_pair<V: EntryValue>(
+        &mut self,
+        key: Short,
+        value: &V,
+    ) -> Option<Result<()>> {
+        let entry = ShortEntry::of_chunk(key, value.encode_short()?)?;
         Some(self.push_short(key, entry, &mut any_key))
     }
 
     /// Adds a key that is already bytes, and its value.
     #[inline]
-    pub(crate) fn push_pair<V: Data>(&mut self, key: &[u8], value: &V) -> Result<()> {
+    pub(crate) fn push_pair<V: EntryValue>(&mut self, key: &[u8], value: &V) -> Result<()> {
         if self.tries_short() {
             if let Some(short) = Short::new(key)
                 && let Some(pushed) = self.push_short_pair(short, value)

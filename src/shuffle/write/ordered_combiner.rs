@@ -19,6 +19,7 @@ use super::grouper::{Grouper, any_key};
 use super::savings;
 use crate::error::Result;
 use crate::pipeline::{Key, Owned, Ref};
+use crate::shuffle::key::entry_value::EntryValue as _;
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::table::few_keys::FewKeys;
@@ -38,6 +39,10 @@ const MIN_SLOTS: usize = 64 * TABLES;
 /// Number of keys in a group's tables at which the first check for savings runs. It doubles with each check. This many
 /// keys fit into the CPU cache.
 const FIRST_CHECK_KEYS: usize = 1 << 12;
+
+/// Estimated number of distinct keys up to which records stay in the tables. These fit into the CPU cache, so records
+/// that find their key there take much less time than entries would, even if few records follow.
+const FEW_KEYS: usize = 1 << 15;
 
 /// Number of records that bypass the tables after an unprofitable check: this multiple of the estimated number of
 /// distinct keys, but at most `MAX_PASSED_OF_KEY` times the keys in the tables. The group then tries tables of up to
@@ -60,6 +65,9 @@ pub(crate) struct OrderedCombiner<'c, C: Combine> {
     /// total.
     pass_left: usize,
     passed: usize,
+    /// Checks the values that become entries as they are. `combines_all` is `true` once one has changed in the codec.
+    sampling: Sampling,
+    combines_all: bool,
     key_buffer: Vec<u8>,
 }
 
@@ -74,6 +82,8 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
             check_keys: FIRST_CHECK_KEYS,
             pass_left: 0,
             passed: 0,
+            sampling: Sampling::default(),
+            combines_all: false,
             key_buffer: Vec::new(),
         }
     }
@@ -102,17 +112,35 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
     fn pass(&mut self, record: Ref<'_, C::In>) -> Result<()> {
         self.pass_left -= 1;
         C::key_value(record, |key, value| {
-            let (value, grouper) = (self.combine.create(value), &mut self.grouper);
+            let mut entry = self.entry_of(value);
             // A key in memory is hashed there.
             if !C::Key::is_bytes()
                 && let Some(key) = C::Key::short(key)
-                && let Some(pushed) = grouper.push_short_pair(key, &value)
+                && let Some(pushed) = self.grouper.push_short_pair(key, &entry)
             {
                 return pushed;
             }
-            let push = |key: &[u8]| grouper.push_pair(key, &value);
+            if entry.is_record() && entry.encode_short().is_none() {
+                entry = C::entry(self.combine.combined(entry));
+            }
+            let push = |key: &[u8]| self.grouper.push_pair(key, &entry);
             C::Key::with_bytes(key, &mut self.key_buffer, push)?
         })
+    }
+
+    /// Returns the entry of a record that is not combined. A value that does not survive the codec is combined.
+    #[inline(always)]
+    fn entry_of(&mut self, value: C::Value) -> C::Entry {
+        let entry = self.combine.entry_of(value);
+        if !entry.is_record() {
+            return entry;
+        }
+        let checked = self.sampling.check(|| entry.check());
+        self.combines_all |= checked.is_err();
+        match self.combines_all {
+            true => C::entry(self.combine.combined(entry)),
+            false => entry,
+        }
     }
 
     /// Combines the buffered records. Call this after the records of a partition.
@@ -139,6 +167,9 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         // Tables pay off only after about `to_pass` records, when most later records find their key there. If few
         // records follow, filling the tables is wasted work. So bypass that many records first.
         let all_keys = savings::keys_in_all(records, records - keys);
+        if all_keys <= FEW_KEYS {
+            return Ok(());
+        }
         let to_pass = all_keys.saturating_mul(PASSED_OF_KEY);
         let left = to_pass.saturating_sub(self.passed);
         // Flushing the tables does not pay for fewer records than they combined.
@@ -181,7 +212,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         self.resources.progress.add_shuffled(combined as u64, 0);
         let grouper = &mut self.grouper;
         for table in self.tables.iter_mut() {
-            table.drain(|key, value| grouper.push_pair(key, &value))?;
+            table.drain(|key, value| grouper.push_pair(key, &C::entry(value)))?;
         }
         self.tables.begin_anew();
         Ok(())
@@ -197,7 +228,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
             if is_first {
                 sampling.check(|| Ok(C::Key::check_bytes(key)? + codec::check(&value)?))?;
             }
-            grouper.push_pair(key, &value)
+            grouper.push_pair(key, &C::entry(value))
         })
     }
 
@@ -257,6 +288,7 @@ mod tests {
     use super::*;
     use crate::shuffle::outputs::ordered_outputs::OrderedOutputs;
     use crate::shuffle::table::accumulator::Accumulator;
+    use crate::shuffle::write::combine::combined_entries;
     use crate::storage::memory::MemoryBudget;
 
     /// Shows how values are grouped: those of one combine group in parentheses, merged groups in brackets.
@@ -273,6 +305,8 @@ mod tests {
         type Combined = String;
 
         const COMMUTES: bool = false;
+
+        combined_entries!();
 
         fn key_value<R>((key, value): (String, u64), f: impl FnOnce(&String, u64) -> R) -> R {
             f(&key, value)
@@ -307,6 +341,8 @@ mod tests {
         type Combined = u64;
 
         const COMMUTES: bool = false;
+
+        combined_entries!();
 
         fn key_value<R>((key, value): (u64, u64), f: impl FnOnce(&u64, u64) -> R) -> R {
             f(&key, value)

@@ -64,6 +64,15 @@ impl Short {
         Some(Self { word, len })
     }
 
+    /// Returns these bytes after another one; `None` if they are too long for that.
+    #[inline(always)]
+    pub(crate) fn after(self, first: u8) -> Option<Self> {
+        (self.len < SHORT_BYTES).then_some(Self {
+            word: self.word << 8 | u128::from(first),
+            len: self.len + 1,
+        })
+    }
+
     /// Returns the first `len` of `bytes` as a `Short`; `None` if `len` is too large. If `bytes` is long enough for a
     /// whole word, there is no branch on `len`, which would be mispredicted for mixed lengths.
     #[inline(always)]
@@ -150,6 +159,7 @@ mod tests {
             assert_eq!(Short::first_of(&bytes, len), Some(short));
             expected[SHORT_BYTES] = len as u8 + 1;
             assert_eq!(short.byte(), (len == 1).then_some(1));
+            assert_eq!(short.after(7), Short::new(&[&[7], &bytes[..len]].concat()));
             assert_eq!(short.tagged().to_le_bytes(), expected);
         }
     }
