@@ -143,6 +143,8 @@ def comparable(frame, is_ordered):
     for _, column in frame.items():
         if pd.api.types.is_datetime64_any_dtype(column):
             column = column.dt.strftime("%Y-%m-%dT%H:%M:%S")
+        # CSV does not tell an empty text from a null.
+        column = column.replace("", np.nan)
         numbers = pd.to_numeric(column, errors="coerce")
         is_number = numbers.isna().sum() == column.isna().sum()
         columns.append(numbers.astype(float) if is_number else column.astype(object).where(column.notna(), None).map(
@@ -164,7 +166,8 @@ def compare(name, result, wanted):
 
 
 def results(out, name):
-    parts = [pd.read_csv(path) for path in sorted((out / name).glob("*.csv"))]
+    # As texts, because a part of a column may look like numbers.
+    parts = [pd.read_csv(path, dtype=str) for path in sorted((out / name).glob("*.csv"))]
     return pd.concat(parts, ignore_index=True)
 
 

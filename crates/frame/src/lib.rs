@@ -57,8 +57,8 @@
 //!
 //! Frames share the [budget](holdall::ContextBuilder::memory) of their context with bags. If it is exhausted, sorts and
 //! groups are written to scratch files, which count towards the [disk quota](holdall::ContextBuilder::disk_quota). Operators
-//! that cannot do this, such as the hashed side of a join, end the job with an error. Batches between operators do not
-//! count: some megabytes for each thread.
+//! that cannot do this, such as the hashed side of a join, end the job with an error. Each operator may exceed an exhausted
+//! budget by one batch. Batches between operators do not count: some megabytes for each thread.
 
 mod actions;
 mod bags;
