@@ -475,7 +475,7 @@ fn values_of_many_keys_are_summarised_after_the_shuffle() {
                 .eq(keys().map(|(key, [_, b, c])| (key, vec![c, b])))
         );
         let none = pairs.per_key().top(0).values().distinct();
-        assert_eq!(none.collect().unwrap(), [vec![]]);
+        assert_eq!(none.collect().unwrap(), [Vec::<u32>::new()]);
     });
 }
 
