@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use hdf5_reader::{Dataset, Hdf5File, SliceInfo, SliceInfoElem};
-use holdall::{BoxError, Error, Result};
+use holdall::{BoxError, Result};
 use ndarray::{Dimension, IntoDimension};
 use serde::{Deserialize, Serialize};
 
 use crate::array::Array;
 use crate::element::Element;
-use crate::grid::{Grid, Region};
+use crate::grid::Region;
 use crate::leaf::Leaf;
+use crate::sources::open_file;
 
 /// A dataset of a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,25 +73,13 @@ pub fn open_hdf5<A: Element, D: Dimension>(
     chunk: impl IntoDimension<Dim = D>,
 ) -> Result<Array<A, D>> {
     let path = path.as_ref();
-    let failed =
-        |reason: String| Error::other(format!("cannot open {dataset} of {path:?}: {reason}"));
-    let file = Hdf5Dataset {
-        // Worker processes may run in another directory.
-        path: std::path::absolute(path).map_err(|error| failed(error.to_string()))?,
-        name: dataset.to_owned(),
-    };
-    let opened = file.open().map_err(|error| failed(error.to_string()))?;
-    A::check_hdf5(opened.dtype()).map_err(|error| failed(error.to_string()))?;
-    let chunk = chunk.into_dimension();
-    let shape: Vec<_> = opened
-        .shape()
-        .iter()
-        .map(|length| *length as usize)
-        .collect();
-    if shape.len() != chunk.ndim() {
-        let reason = format!("it has {} axes, not {}", shape.len(), chunk.ndim());
-        return Err(failed(reason));
-    }
-    let grid = Grid::regular(&shape, chunk.slice());
-    Ok(Array::new(shape.clone(), grid, Leaf::hdf5(&shape, file)))
+    open_file(&format!("{dataset} of {path:?}"), path, chunk, |path| {
+        let name = dataset.to_owned();
+        let file = Hdf5Dataset { path, name };
+        let opened = file.open()?;
+        A::check_hdf5(opened.dtype())?;
+        let shape = opened.shape().iter().map(|length| *length as usize);
+        let shape: Vec<_> = shape.collect();
+        Ok((shape.clone(), Leaf::hdf5(&shape, file)))
+    })
 }

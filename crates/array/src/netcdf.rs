@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use holdall::{BoxError, Error, Result};
+use holdall::{BoxError, Result};
 use ndarray::{Dimension, IntoDimension};
 use netcdf_reader::{NcFile, NcSliceInfo, NcSliceInfoElem};
 use serde::{Deserialize, Serialize};
 
 use crate::array::Array;
 use crate::element::Element;
-use crate::grid::{Grid, Region};
+use crate::grid::Region;
 use crate::leaf::Leaf;
+use crate::sources::open_file;
 
 /// A variable of a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,21 +78,10 @@ pub fn open_netcdf<A: Element, D: Dimension>(
     chunk: impl IntoDimension<Dim = D>,
 ) -> Result<Array<A, D>> {
     let path = path.as_ref();
-    let failed =
-        |reason: String| Error::other(format!("cannot open {variable} of {path:?}: {reason}"));
-    let file = NetcdfVariable {
-        // Worker processes may run in another directory.
-        path: std::path::absolute(path).map_err(|error| failed(error.to_string()))?,
-        name: variable.to_owned(),
-    };
-    let shape = file
-        .shape::<A>()
-        .map_err(|error| failed(error.to_string()))?;
-    let chunk = chunk.into_dimension();
-    if shape.len() != chunk.ndim() {
-        let reason = format!("it has {} axes, not {}", shape.len(), chunk.ndim());
-        return Err(failed(reason));
-    }
-    let grid = Grid::regular(&shape, chunk.slice());
-    Ok(Array::new(shape.clone(), grid, Leaf::netcdf(&shape, file)))
+    open_file(&format!("{variable} of {path:?}"), path, chunk, |path| {
+        let name = variable.to_owned();
+        let file = NetcdfVariable { path, name };
+        let shape = file.shape::<A>()?;
+        Ok((shape.clone(), Leaf::netcdf(&shape, file)))
+    })
 }

@@ -2,7 +2,11 @@
 
 use std::ops::Range;
 use std::path::Path;
+#[cfg(any(feature = "hdf5", feature = "netcdf", feature = "zarr"))]
+use std::path::PathBuf;
 
+#[cfg(any(feature = "hdf5", feature = "netcdf", feature = "zarr"))]
+use holdall::BoxError;
 use holdall::extend::Function;
 use holdall::{Error, Result};
 use ndarray::{Dimension, IntoDimension, Ix1};
@@ -182,4 +186,25 @@ pub fn open_npy<A: Element, D: Dimension>(
     let array: Array<A, D> = Array::new(shape.clone(), whole, Leaf::npy(&shape, file));
     let array = if is_reversed { array.t() } else { array };
     Ok(array.rechunk(chunk))
+}
+
+/// Opens a file as an array. `open` returns the lengths of the axes and the leaf; its errors begin with `what`.
+#[cfg(any(feature = "hdf5", feature = "netcdf", feature = "zarr"))]
+pub(crate) fn open_file<A: Element, D: Dimension>(
+    what: &str,
+    path: &Path,
+    chunk: impl IntoDimension<Dim = D>,
+    open: impl FnOnce(PathBuf) -> Result<(Vec<usize>, Leaf<A>), BoxError>,
+) -> Result<Array<A, D>> {
+    let failed = |error: BoxError| Error::other(format!("cannot open {what}: {error}"));
+    // Worker processes may run in another directory.
+    let absolute = std::path::absolute(path).map_err(|error| failed(error.into()))?;
+    let (shape, leaf) = open(absolute).map_err(failed)?;
+    let chunk = chunk.into_dimension();
+    let (axes, expected) = (shape.len(), chunk.ndim());
+    if axes != expected {
+        return Err(failed(format!("it has {axes} axes, not {expected}").into()));
+    }
+    let grid = Grid::regular(&shape, chunk.slice());
+    Ok(Array::new(shape, grid, leaf))
 }

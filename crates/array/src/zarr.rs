@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use holdall::{BoxError, Error, Result};
+use holdall::{BoxError, Result};
 use ndarray::{Dimension, IntoDimension};
 use serde::{Deserialize, Serialize};
 use zarrs::array::{ArraySubset, CodecOptions};
@@ -11,8 +11,9 @@ use zarrs::filesystem::FilesystemStore;
 
 use crate::array::Array;
 use crate::element::Element;
-use crate::grid::{Grid, Region};
+use crate::grid::Region;
 use crate::leaf::Leaf;
+use crate::sources::open_file;
 
 /// An open array.
 pub(crate) type Opened = zarrs::array::Array<FilesystemStore>;
@@ -88,26 +89,14 @@ pub fn open_zarr<A: Element, D: Dimension>(
     chunk: impl IntoDimension<Dim = D>,
 ) -> Result<Array<A, D>> {
     let path = path.as_ref();
-    let failed = |reason: String| Error::other(format!("cannot open {path:?}: {reason}"));
-    let array = ZarrArray {
-        // Worker processes may run in another directory.
-        path: std::path::absolute(path).map_err(|error| failed(error.to_string()))?,
-    };
-    let opened = array.open().map_err(|error| failed(error.to_string()))?;
-    A::validate_data_type(opened.data_type()).map_err(|_| {
+    open_file(&format!("{path:?}"), path, chunk, |path| {
+        let array = ZarrArray { path };
+        let opened = array.open()?;
         let kind = opened.data_type();
-        failed(format!("its elements are `{kind}`, not `{}`", A::KIND))
-    })?;
-    let shape: Vec<_> = opened
-        .shape()
-        .iter()
-        .map(|length| *length as usize)
-        .collect();
-    let chunk = chunk.into_dimension();
-    if shape.len() != chunk.ndim() {
-        let reason = format!("it has {} axes, not {}", shape.len(), chunk.ndim());
-        return Err(failed(reason));
-    }
-    let grid = Grid::regular(&shape, chunk.slice());
-    Ok(Array::new(shape.clone(), grid, Leaf::zarr(&shape, array)))
+        A::validate_data_type(kind)
+            .map_err(|_| format!("its elements are `{kind}`, not `{}`", A::KIND))?;
+        let shape = opened.shape().iter().map(|length| *length as usize);
+        let shape: Vec<_> = shape.collect();
+        Ok((shape.clone(), Leaf::zarr(&shape, array)))
+    })
 }
