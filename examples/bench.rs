@@ -116,8 +116,9 @@ fn join(context: &Context) -> Result<(), Box<dyn Error>> {
         .parse_fields::<(u64, u64)>(',');
     let (rows, sum) = left.join(right).aggregate(
         (0_u64, 0_u64),
-        |(rows, sum), (_, (left, right))| (rows + 1, sum + left * right),
-        |a, b| (a.0 + b.0, a.1 + b.1),
+        // A checksum: it may exceed 64 bits.
+        |(rows, sum), (_, (left, right))| (rows + 1, sum.wrapping_add(left.wrapping_mul(right))),
+        |a, b| (a.0 + b.0, a.1.wrapping_add(b.1)),
     )?;
     println!("rows {rows} sum {sum}");
     Ok(())
