@@ -1,5 +1,5 @@
-//! Tests of everything but the operators that hold on every executor and need no separate process. Few programs with many
-//! files are compiled and linked sooner than many programs; this and `tests/operators` are two, so that two cores compile them.
+//! Tests of everything but the operators that need no separate process. A few programs with many files compile sooner than
+//! many programs do. This one and `tests/operators` are two, so that two cores compile them at the same time.
 
 #[path = "../common/cluster.rs"]
 mod cluster;

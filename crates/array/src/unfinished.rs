@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// Path of an output that is being written. What is there is removed unless the output is completed.
+/// The path of an output that is being written. Dropping it removes the output, unless that was completed.
 #[derive(Debug)]
 pub(crate) struct Unfinished<'a> {
     pub(crate) path: PathBuf,
