@@ -41,15 +41,19 @@ pub(crate) fn settings() -> Vec<(&'static str, ContextBuilder)> {
     let on = |executor| Context::builder().executor(executor);
     let mut settings = vec![
         ("inline", on(Executor::Inline)),
-        ("threads:7", on(Executor::Threads(7))),
         (
-            "threads:2 with as little memory as can be",
-            on(Executor::Threads(2)).memory(2 << 20),
+            "threads:7 with as little memory as can be",
+            on(Executor::Threads(7)).memory(7 << 20),
         ),
     ];
     if all_settings() {
         settings.push(("threads:1", on(Executor::Threads(1))));
         settings.push(("threads:2", on(Executor::Threads(2))));
+        settings.push(("threads:7", on(Executor::Threads(7))));
+        settings.push((
+            "threads:2 with as little memory as can be",
+            on(Executor::Threads(2)).memory(2 << 20),
+        ));
     }
     settings
 }
@@ -227,18 +231,19 @@ pub(crate) fn assert_empty(directory: &Path) {
     assert_eq!(names_in(directory), [""; 0]);
 }
 
-/// Returns a context for each executor and budget. All of them spill to `spill`.
+/// Returns a context for each executor, with as little memory as can be and with plenty. All of them spill to `spill`.
 pub(crate) fn spilling_contexts(spill: &Path) -> Vec<Context> {
     // With the minimum memory: 1 MiB per thread.
     let executors = [
-        (Executor::Inline, 1 << 20),
-        (Executor::Threads(2), 2 << 20),
-        (Executor::Threads(7), 7 << 20),
+        (Executor::Threads(2), 2 << 20, true),
+        (Executor::Inline, 1 << 20, all_settings()),
+        (Executor::Threads(7), 7 << 20, all_settings()),
     ];
     let mut contexts = Vec::new();
-    for (executor, least) in executors {
-        for memory in [least, 1 << 30] {
-            let builder = Context::builder().executor(executor).memory(memory);
+    for (executor, least, has_plenty) in executors {
+        let budgets = [least, 1 << 30].into_iter();
+        for memory in budgets.take(1 + usize::from(has_plenty)) {
+            let builder = Context::builder().executor(executor.clone()).memory(memory);
             let builder = builder.spill_directory(spill).shuffle_partitions(5);
             contexts.push(builder.build().expect("the settings are right"));
         }

@@ -2,7 +2,9 @@
 
 use holdall::{Bag, Context, ErrorKind, Result};
 
-use crate::common::{Files, ON_PURPOSE, on_every_executor_and_processes, quiet_panics};
+use crate::common::{
+    Files, ON_PURPOSE, all_settings, on_every_executor_and_processes, quiet_panics,
+};
 
 /// Returns records with runs of equal and of different neighbours, of several lengths.
 fn all_records() -> Vec<Vec<i64>> {
@@ -44,11 +46,14 @@ fn bags(context: &Context, records: &[i64]) -> Vec<Bag<i64>> {
     ]
 }
 
-/// Asserts `property` for all records and partitionings, on every executor.
+/// Asserts `property` for all records and partitionings, on every executor. Without all settings, for a third of their
+/// combinations.
 fn holds(property: fn(&Bag<i64>, &[i64]) -> Result<()>) {
     on_every_executor_and_processes(move |context| {
-        for records in all_records() {
-            for bag in bags(context, &records) {
+        for (n, records) in all_records().into_iter().enumerate() {
+            let is_tried = |partitioning: &usize| all_settings() || (partitioning + n) % 3 == 0;
+            let bags = bags(context, &records).into_iter().enumerate();
+            for (_, bag) in bags.filter(|(partitioning, _)| is_tried(partitioning)) {
                 if let Err(error) = property(&bag, &records) {
                     panic!("{error}");
                 }

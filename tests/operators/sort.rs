@@ -10,7 +10,7 @@ use std::path::Path;
 
 use holdall::{Bag, Context, Data, ErrorKind, Executor};
 
-use crate::common::{assert_empty, concatenation};
+use crate::common::{all_settings, assert_empty, concatenation};
 
 /// Minimum memory of a thread, in bytes.
 const TINY: u64 = 1 << 20;
@@ -20,12 +20,13 @@ const LARGE: u64 = 1 << 30;
 fn contexts(directory: &Path) -> Vec<(String, Context)> {
     let settings = [
         (Executor::Inline, TINY, 5),
-        (Executor::Threads(1), TINY, 1),
-        (Executor::Threads(2), 2 * TINY, 64),
         (Executor::Threads(2), LARGE, 16),
         (Executor::Threads(7), 7 * TINY, 3),
+        (Executor::Threads(1), TINY, 1),
+        (Executor::Threads(2), 2 * TINY, 64),
     ];
-    let context = |(executor, memory, partitions)| {
+    let settings = &settings[..if all_settings() { 5 } else { 3 }];
+    let context = |&(executor, memory, partitions)| {
         let context = Context::builder()
             .executor(executor)
             .memory(memory)
@@ -37,7 +38,7 @@ fn contexts(directory: &Path) -> Vec<(String, Context)> {
             context.expect("a context"),
         )
     };
-    settings.map(context).into()
+    settings.iter().map(context).collect()
 }
 
 /// Sorts `records` in all contexts, with several partitionings of the input.

@@ -453,7 +453,7 @@ fn the_values_of_each_key_are_summarised_as_a_bag_is() {
 /// In each partition, no key repeats, so most records are shuffled before they are combined.
 #[test]
 fn values_of_many_keys_are_summarised_after_the_shuffle() {
-    const KEYS: u32 = 20_000;
+    const KEYS: u32 = 10_000;
     on_every_executor_and_processes(|context| {
         let pairs = context.range_partitioned(0..3 * KEYS, 3);
         let pairs = pairs.map(|n| (n % KEYS, n));

@@ -119,9 +119,12 @@ fn huge_group(context: &Context) -> u64 {
 /// Groups millions of values by one key.
 fn huge_groups(context: &Context) -> u64 {
     let pairs = |count| context.range_partitioned(0..count, 64).map(|n| (7_u64, n));
-    let groups = pairs(3 * MB).cogroup(pairs(MB));
+    let groups = pairs(3 * MB / 2).cogroup(pairs(MB / 2));
     let counts = groups.map(|(_, left, right)| (left.count() as u64, right.count() as u64));
-    assert_eq!(counts.collect().expect("nothing fails"), [(3 * MB, MB)]);
+    assert_eq!(
+        counts.collect().expect("nothing fails"),
+        [(3 * MB / 2, MB / 2)]
+    );
     1
 }
 
