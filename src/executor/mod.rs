@@ -201,6 +201,14 @@ impl AnyExecutor {
             Self::Remote(executor) => executor.slots().max(1),
         }
     }
+
+    /// Returns whether the memory of the context is divided among the slots.
+    pub(crate) fn divides_memory(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Remote(executor) => executor.divides_memory(),
+        }
+    }
 }
 
 /// Turns this process into a worker if it was started as one.

@@ -92,7 +92,12 @@ impl Job {
             return Err(Error::new(ErrorKind::NestedJob));
         }
         let plan = JobPlan::new(result);
-        let needed_bytes = MIN_THREAD_BYTES * resources.threads;
+        let shares = if executor.divides_memory() {
+            resources.threads
+        } else {
+            1
+        };
+        let needed_bytes = MIN_THREAD_BYTES * shares;
         let budget_bytes = resources.budget.limit_bytes();
         if !plan.map_stages.is_empty() && budget_bytes < needed_bytes {
             return Err(Error::new(ErrorKind::BudgetTooSmall {

@@ -209,6 +209,10 @@ impl RemoteExecutor for Cluster {
         SLOTS
     }
 
+    fn divides_memory(&self) -> bool {
+        false
+    }
+
     fn transfer(&self) -> Option<Arc<dyn FileTransfer>> {
         Some(Arc::clone(&self.here) as _)
     }

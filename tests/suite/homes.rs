@@ -41,6 +41,19 @@ fn same_as_inline<R: PartialEq + std::fmt::Debug>(work: impl Fn(&Context) -> Res
     }
 }
 
+/// The memory of the driver, which is too little for all slots, is not divided among them.
+#[test]
+fn machines_have_memory_of_their_own() -> Result<()> {
+    let files = Files::new();
+    let cluster = Cluster::new(files.path("machines"), None, 1);
+    let builder = Context::builder().remote_executor(cluster).memory(1 << 20);
+    let context = builder.spill_directory(files.path("spill")).build()?;
+    let numbers = context.range(0..300_000).map(|n| n * 7 % 300_000);
+    assert_eq!(numbers.clone().sort().skip(299_999).collect()?, [299_999]);
+    assert_eq!(numbers.distinct().count()?, 300_000);
+    Ok(())
+}
+
 #[test]
 fn shuffles_are_the_same_whatever_is_lost() {
     within_the_limit("machines", || {

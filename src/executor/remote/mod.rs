@@ -40,8 +40,15 @@ use crate::storage::transfer::FileTransfer;
 /// The [module](crate::executor) lists what it must do and what it may do.
 pub trait RemoteExecutor: Send + Sync + 'static {
     /// Number of tasks that run at a time, over all stages of a job. The memory budget of the context is divided among
-    /// them.
+    /// them, unless [workers have budgets of their own](Self::divides_memory).
     fn slots(&self) -> usize;
+
+    /// Returns whether the memory budget of the context is divided among the slots. The default is `true`. Return `false`
+    /// if all workers have [budgets of their own](WorkerHome::memory_bytes): the context's budget is then that of this
+    /// process alone.
+    fn divides_memory(&self) -> bool {
+        true
+    }
 
     /// Returns the access of this process to the files of its workers, if these [share no
     /// disk](crate::executor#workers-that-share-no-disk). The default is `None`: all processes can access the [scratch

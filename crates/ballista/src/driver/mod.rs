@@ -132,6 +132,10 @@ impl RemoteExecutor for Cluster {
         self.pool.host().leases.ask_for_slots()
     }
 
+    fn divides_memory(&self) -> bool {
+        false
+    }
+
     fn transfer(&self) -> Option<Arc<dyn FileTransfer>> {
         Some(Arc::clone(&self.files) as _)
     }

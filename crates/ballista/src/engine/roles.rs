@@ -29,6 +29,9 @@ use crate::tls::Security;
 /// Default address of the scheduler.
 const SCHEDULER: &str = "127.0.0.1:50050";
 
+/// Minimum memory of a slot, in bytes. A job with a shuffle needs it.
+const MIN_SLOT_BYTES: usize = 1 << 20;
+
 /// Interval at which a worker checks whether it has been told to end.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -84,7 +87,7 @@ pub(crate) async fn run_worker() -> Setting<()> {
         bind,
         security,
         spill_directory,
-        worker_memory_bytes: memory_bytes()? / slots,
+        worker_memory_bytes: memory_bytes(slots)? / slots,
     });
     let agent = agent.await?;
     tokio::spawn(leave_in_time(Arc::clone(&agent)));
@@ -122,14 +125,19 @@ fn own_host(bind: IpAddr, scheduler: &str) -> Setting<String> {
 }
 
 /// Returns the memory of all slots of this machine.
-fn memory_bytes() -> Setting<usize> {
+fn memory_bytes(slots: usize) -> Setting<usize> {
     let Some(text) = text("HOLDALL_MEMORY")? else {
-        return Ok(default_memory_bytes());
+        return Ok(default_memory_bytes().max(slots * MIN_SLOT_BYTES));
     };
     let size = text.as_str().into_byte_size();
     let size =
         size.map_err(|_| settings::refused("HOLDALL_MEMORY", &text, "a size such as 4GiB"))?;
-    Ok(usize::try_from(size.0).unwrap_or(usize::MAX))
+    let bytes = usize::try_from(size.0).unwrap_or(usize::MAX);
+    if bytes / slots < MIN_SLOT_BYTES {
+        let wanted = format!("at least {slots}MiB for {slots} slots");
+        return Err(settings::refused("HOLDALL_MEMORY", &text, &wanted));
+    }
+    Ok(bytes)
 }
 
 /// Returns a runtime for tasks that are slots. It does not create files, which would be left when the worker ends.
