@@ -345,7 +345,8 @@
 //!   [`collect`](Bag::collect), the accumulators of [`fold`](Bag::fold) and [`aggregate`](Bag::aggregate), and the
 //!   records buffered for [`iter`](Bag::iter). Nor memory that does not grow with the data: threads, file buffers, one
 //!   record per thread, the window of each decoder in use (64 MiB for `xz -9`, 8 MiB for most zstd files, 128 MiB
-//!   at most), and the parts of a [compressed file](#compression) that are decoded ahead. A process stays within its budget plus 64 MiB; the tests measure this.
+//!   at most), and up to 3 MiB of each part of a [compressed file](#compression) that is decoded in advance, of which
+//!   there are two per thread at most. A process stays within its budget plus 64 MiB; the tests measure this.
 //! - **Estimated:** values that own memory and are combined by key, such as a `String` or a `Vec`. The budget counts
 //!   their serialised length, at intervals; they may use more.
 //! - **Minimum:** a job with a shuffle needs 1 MiB per thread and fails with [`ErrorKind::BudgetTooSmall`] otherwise.

@@ -14,12 +14,11 @@ use crate::error::{Result, plain};
 use crate::files::FileSystems;
 use crate::pipeline::Pipeline;
 use crate::portable::{Loader, Portable, Saver};
-use crate::task::{
-    Flow, Partition, PartitionStream, SourcePosition, Task, add_note, pulls_for_threads,
-};
+use crate::task::{Flow, Partition, PartitionStream, SourcePosition, Task, add_note, pullers};
 use crate::text::{
-    Delimiter, Needle, Portion, Split, SplitReader, TextBlock, TextKind, TextOptions, TextPiece,
-    TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match, for_each_text,
+    Delimiter, Helpers, Needle, Portion, Split, SplitReader, TextBlock, TextKind, TextOptions,
+    TextPiece, TextPieces, count_lines, for_each_byte_line, for_each_line, for_each_match,
+    for_each_text,
 };
 
 /// Size of the pieces in which a stream, or a large compressed file, is read, in bytes.
@@ -143,7 +142,12 @@ impl<T: ?Sized> ReadText<T> {
                 match portions.next() {
                     None => return Ok(None),
                     Some((_, Portion::Stream(split))) => {
-                        let helpers = pulls_for_threads() - 1;
+                        let pullers = pullers();
+                        let helpers = Helpers {
+                            // This thread decodes, too.
+                            threads: pullers.count - 1,
+                            budget: pullers.budget,
+                        };
                         let pieces = TextPieces::open(split, &self.options, PIECE_BYTES, helpers)?;
                         open = Some((Arc::clone(&split.path), pieces));
                         is_first = true;

@@ -134,7 +134,7 @@ impl<'j> MapStages<'j> {
         };
         let attempt = self.state.attempt(&resources);
         let code = shuffle.map_stage(readers, attempt.resources());
-        let queue = PartitionQueue::new(&*code, self.job.threads(), || shuffle.stream());
+        let queue = PartitionQueue::new(&*code, self.job.pullers(), || shuffle.stream());
         let stage = Arc::new(OpenStage {
             number,
             code,

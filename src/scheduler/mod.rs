@@ -35,7 +35,7 @@ use crate::executor::{AnyExecutor, SharedSlots};
 use crate::id::ShuffleId;
 use crate::lineage::Node;
 use crate::plan::{JobPlan, Plan};
-use crate::task::{JobState, Resources, Site, is_in_task};
+use crate::task::{JobState, Pullers, Resources, Site, is_in_task};
 
 use exports::Exports;
 use plans::Plans;
@@ -151,6 +151,14 @@ impl Job {
     /// Returns the number of tasks that the executor runs at a time.
     pub(crate) fn threads(&self) -> usize {
         self.executor.slots()
+    }
+
+    /// Returns the threads or processes for which one thread reads a source.
+    fn pullers(&self) -> Pullers {
+        Pullers {
+            count: self.threads(),
+            budget: self.state.resources().budget.clone(),
+        }
     }
 
     /// Returns the number of a map stage. Stages that the first plan did not include are numbered after those that it

@@ -109,7 +109,7 @@ impl Job {
             }
             AnyExecutor::Local(executor) => {
                 let attempt = self.state.attempt(resources);
-                let queue = PartitionQueue::new(code, self.threads(), || code.stream());
+                let queue = PartitionQueue::new(code, self.pullers(), || code.stream());
                 let run = StageRun::new(number, code, &attempt, &queue, &self.events);
                 executor.run(&|| run.work(usize::MAX))?;
                 attempt.outcome()?;

@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Result, caught};
-use crate::task::{Partition, PartitionStream, StageCode, pulling_for};
+use crate::task::{Partition, PartitionStream, Pullers, StageCode, pulling_for};
 
 thread_local! {
     /// Address of the queue for which this thread is pulling a partition, or 0.
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(3);
 
 /// The queue of the partitions of one stage.
 pub(super) struct PartitionQueue<'s> {
-    threads: usize,
+    pullers: Pullers,
     /// Threads claim partitions in multiples of this number; see [`StageCode::partitions_per_task`].
     partitions_per_task: usize,
     source: QueuedPartitions<'s>,
@@ -64,10 +64,10 @@ pub(super) enum Claim {
 }
 
 impl<'s> PartitionQueue<'s> {
-    /// Creates the queue of a stage for `threads` threads. `stream` returns the partitions if their number is unknown.
+    /// Creates the queue of a stage for some threads. `stream` returns the partitions if their number is unknown.
     pub(super) fn new(
         code: &dyn StageCode,
-        threads: usize,
+        pullers: Pullers,
         stream: impl FnOnce() -> PartitionStream<'s>,
     ) -> Self {
         let source = match code.partitions() {
@@ -85,7 +85,7 @@ impl<'s> PartitionQueue<'s> {
             },
         };
         Self {
-            threads,
+            pullers,
             partitions_per_task: code.partitions_per_task(),
             source,
         }
@@ -108,11 +108,11 @@ impl<'s> PartitionQueue<'s> {
     /// or threads have to wait for the source.
     pub(super) fn is_short(&self) -> bool {
         match &self.source {
-            QueuedPartitions::Counted { end, .. } => *end < self.threads,
+            QueuedPartitions::Counted { end, .. } => *end < self.pullers.count,
             QueuedPartitions::Pulled { state, .. } => {
                 let state = lock(state);
                 let is_slow = state.since.is_some_and(|since| since.elapsed() >= PATIENCE);
-                is_slow || state.has_ended() && state.count < self.threads
+                is_slow || state.has_ended() && state.count < self.pullers.count
             }
         }
     }
@@ -160,7 +160,7 @@ impl<'s> PartitionQueue<'s> {
             let left = end.checked_sub(start).filter(|left| *left > 0)?;
             // Begin with large claims, to amortise their overhead, and end with small ones, so that all threads finish
             // together.
-            let take = (left / (self.threads * 16)).clamp(1, MAX_AT_ONCE);
+            let take = (left / (self.pullers.count * 16)).clamp(1, MAX_AT_ONCE);
             let take = take.next_multiple_of(self.partitions_per_task).min(left);
             match next.compare_exchange_weak(
                 start,
@@ -182,7 +182,7 @@ impl<'s> PartitionQueue<'s> {
         mut stream: PartitionStream<'s>,
     ) -> Result<Option<Partition>> {
         let before = PULLS_FOR.replace(self.address());
-        let pulled = pulling_for(self.threads, || caught(None, &mut stream));
+        let pulled = pulling_for(&self.pullers, || caught(None, &mut stream));
         PULLS_FOR.set(before);
         let mut state = lock(state);
         state.since = None;
@@ -254,6 +254,7 @@ mod tests {
 
     use super::*;
     use crate::portable::Saver;
+    use crate::storage::memory::MemoryBudget;
     use crate::task::{Resources, StageWorker};
 
     /// A stage that only has partitions.
@@ -297,13 +298,21 @@ mod tests {
         })
     }
 
+    fn threads(count: usize) -> Pullers {
+        Pullers {
+            count,
+            budget: MemoryBudget::unlimited(),
+        }
+    }
+
     #[test]
     fn few_partitions_are_short_for_the_threads() {
         for (count, is_short) in [(0, true), (2, true), (3, false), (1000, false)] {
-            let counted = PartitionQueue::new(&Partitions(Some(count)), 3, || unreachable!());
+            let counted =
+                PartitionQueue::new(&Partitions(Some(count)), threads(3), || unreachable!());
             assert_eq!(counted.is_short(), is_short, "{count}");
             assert_eq!((claim_all(&counted), counted.partitions()), (count, count));
-            let pulled = PartitionQueue::new(&Partitions(None), 3, || stream(count));
+            let pulled = PartitionQueue::new(&Partitions(None), threads(3), || stream(count));
             assert!(!pulled.is_short() && pulled.is_open_to_this_thread());
             assert_eq!((claim_all(&pulled), pulled.partitions()), (count, count));
             assert_eq!((pulled.is_short(), pulled.is_exhausted()), (is_short, true));
@@ -314,7 +323,7 @@ mod tests {
     fn a_thread_leaves_a_slow_source_for_other_work() {
         let (go_on, wait) = mpsc::channel::<()>();
         let (send, begun) = mpsc::channel();
-        let queue = PartitionQueue::new(&Partitions(None), 1, || {
+        let queue = PartitionQueue::new(&Partitions(None), threads(1), || {
             Box::new(move || {
                 send.send(()).unwrap();
                 Ok(wait.recv().ok().map(|()| Partition::at(0)))

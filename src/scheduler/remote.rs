@@ -18,8 +18,8 @@ use crate::lineage::{Node, StoredNode};
 use crate::plan::{self, MapStagePlan};
 use crate::portable::Saver;
 use crate::task::{
-    Flow, JobState, MapOutput, PartitionStream, Resources, StageCode, Task, in_task, pulling_for,
-    take_notes,
+    Flow, JobState, MapOutput, PartitionStream, Pullers, Resources, StageCode, Task, in_task,
+    pulling_for, take_notes,
 };
 
 /// A stage as a remote executor runs it.
@@ -198,7 +198,10 @@ impl Job {
             node,
             idle: run.idle,
             stream: Mutex::new(code.partitions().is_none().then(|| code.stream())),
-            workers: self.slots.count(),
+            pullers: Pullers {
+                count: self.slots.count(),
+                ..self.pullers()
+            },
             exports: &self.exports,
             inputs: Mutex::default(),
             outputs: Mutex::default(),
@@ -276,7 +279,7 @@ struct StageSource<'s> {
     node: &'s Arc<Node>,
     idle: &'s (dyn Fn() + Sync),
     stream: Mutex<Option<PartitionStream<'s>>>,
-    workers: usize,
+    pullers: Pullers,
     exports: &'s Exports,
     /// Outputs that the tasks read.
     inputs: Mutex<ReadExports>,
@@ -313,7 +316,7 @@ impl Driver for StageSource<'_> {
         let Some(open) = &mut *stream else {
             return Ok(None);
         };
-        let pulled = pulling_for(self.workers, || match caught(None, open)? {
+        let pulled = pulling_for(&self.pullers, || match caught(None, open)? {
             Some(partition) => Ok(Some((partition.index, partition.to_bytes()?))),
             None => Ok(None),
         });

@@ -46,7 +46,7 @@ impl Job {
         let ran = caught(None, || match &self.executor {
             AnyExecutor::Remote(executor) => self.run_remote_result_stage(&**executor, code),
             AnyExecutor::Local(executor) => {
-                let queue = PartitionQueue::new(code, self.threads(), || code.stream());
+                let queue = PartitionQueue::new(code, self.pullers(), || code.stream());
                 let make_again = || self.make_again();
                 let run = StageRun::new(number, code, &self.state, &queue, &self.events);
                 let run = run.making_again(&make_again);

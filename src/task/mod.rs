@@ -29,7 +29,7 @@ pub(crate) use job::JobState;
 pub(crate) use map_output::MapBlocks;
 pub use map_output::MapOutput;
 pub(crate) use nesting::{
-    add_note, in_task, is_in_task, pulling_for, pulls_for_threads, take_notes,
+    Pullers, add_note, in_task, is_in_task, pullers, pulling_for, take_notes,
 };
 pub(crate) use position::SourcePosition;
 pub(crate) use reclaimer::MemoryReclaimer;

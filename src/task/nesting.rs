@@ -1,11 +1,12 @@
-//! Records whether a thread runs a task, so that a closure of the user may be running, and for how many threads it reads
-//! a source.
+//! Records whether a thread runs a task, so that a closure of the user may be running, and for whom it reads a source.
 
 use std::cell::{Cell, RefCell};
 
+use crate::storage::memory::MemoryBudget;
+
 thread_local! {
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
-    static PULLS_FOR_THREADS: Cell<usize> = const { Cell::new(1) };
+    static PULLS_FOR: RefCell<Option<Pullers>> = const { RefCell::new(None) };
     static NOTES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -29,17 +30,30 @@ pub(crate) fn is_in_task() -> bool {
     IN_TASK.get()
 }
 
-/// Reads the next partition of a source for `threads` threads or processes, which may wait for it.
-pub(crate) fn pulling_for<R>(threads: usize, pull: impl FnOnce() -> R) -> R {
-    let before = PULLS_FOR_THREADS.replace(threads);
+/// The threads or processes for which one thread reads a source.
+#[derive(Clone, Debug)]
+pub(crate) struct Pullers {
+    /// Their number, at least 1.
+    pub(crate) count: usize,
+    /// Budget for what is read in advance.
+    pub(crate) budget: MemoryBudget,
+}
+
+/// Reads the next partition of a source for others, which may wait for it.
+pub(crate) fn pulling_for<R>(pullers: &Pullers, pull: impl FnOnce() -> R) -> R {
+    let before = PULLS_FOR.replace(Some(pullers.clone()));
     let pulled = in_task(pull);
-    PULLS_FOR_THREADS.set(before);
+    PULLS_FOR.set(before);
     pulled
 }
 
-/// Returns the number of threads for which this thread reads a source.
-pub(crate) fn pulls_for_threads() -> usize {
-    PULLS_FOR_THREADS.get()
+/// Returns those for which this thread reads a source: itself, if no others wait for it.
+pub(crate) fn pullers() -> Pullers {
+    let pullers = PULLS_FOR.with_borrow(Clone::clone);
+    pullers.unwrap_or_else(|| Pullers {
+        count: 1,
+        budget: MemoryBudget::new(0),
+    })
 }
 
 /// Adds a note to the summary of the stage for which this thread reads a source.

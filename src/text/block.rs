@@ -26,7 +26,7 @@ use crate::counter::{BadRecord, BadRecords};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{Listed, changed, read_error};
 
-use super::compression::Codec;
+use super::compression::{Codec, Helpers};
 use super::delimiter::Delimiter;
 use super::options::TextOptions;
 use super::source::TextInput;
@@ -112,12 +112,12 @@ impl TextBlockReader {
         }
     }
 
-    /// Returns a reader of a split of a whole file, which may be a stream. Up to `helpers` threads help to decode it.
+    /// Returns a reader of a split of a whole file, which may be a stream. `helpers` decode it in advance.
     pub(super) fn open_stream(
         split: &Split,
         options: &TextOptions,
         block_bytes: usize,
-        helpers: usize,
+        helpers: Helpers,
     ) -> Result<Box<Self>> {
         let source = match split.listed {
             Some(_) => TextInput::open_helped(split, options, helpers)?,

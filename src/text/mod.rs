@@ -43,6 +43,7 @@ mod version;
 mod words;
 
 pub(crate) use block::TextBlock;
+pub(crate) use compression::Helpers;
 #[cfg(feature = "csv")]
 pub(crate) use csv_syntax::{CsvState, CsvSyntax};
 pub(crate) use delimiter::Delimiter;

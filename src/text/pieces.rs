@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 
 use super::block::{TextBlock, TextBlockReader};
-use super::compression::Codec;
+use super::compression::{Codec, Helpers};
 use super::options::TextOptions;
 use super::split::Split;
 
@@ -45,7 +45,7 @@ impl TextPiece {
 
 impl TextPieces {
     /// Opens the file of a split of a whole file. `piece_bytes`, or [`MIN_PIECE_BYTES`] if that is more, is the maximum
-    /// size of a piece, unless a record is longer. Up to `helpers` threads help to decode it.
+    /// size of a piece, unless a record is longer. `helpers` decode it in advance.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl TextPieces {
         split: &Split,
         options: &TextOptions,
         piece_bytes: usize,
-        helpers: usize,
+        helpers: Helpers,
     ) -> Result<Self> {
         Self::open_sized(split, options, piece_bytes.max(MIN_PIECE_BYTES), helpers)
     }
@@ -63,7 +63,7 @@ impl TextPieces {
         split: &Split,
         options: &TextOptions,
         piece_bytes: usize,
-        helpers: usize,
+        helpers: Helpers,
     ) -> Result<Self> {
         // What this thread skips would belong to no task.
         let options = TextOptions {
@@ -125,6 +125,14 @@ mod tests {
     use flate2::write::GzEncoder;
 
     use super::*;
+    use crate::storage::memory::MemoryBudget;
+
+    fn helper() -> Helpers {
+        Helpers {
+            threads: 1,
+            budget: MemoryBudget::unlimited(),
+        }
+    }
 
     fn write_gzip(path: &Path, text: &str) {
         let mut encoder = GzEncoder::new(File::create(path).unwrap(), Compression::fast());
@@ -141,7 +149,8 @@ mod tests {
         for piece_bytes in [1, 10, 100, 1_000, 1 << 20] {
             let split = Split::whole(&path, 0);
             let mut pieces =
-                TextPieces::open_sized(&split, &TextOptions::default(), piece_bytes, 1).unwrap();
+                TextPieces::open_sized(&split, &TextOptions::default(), piece_bytes, helper())
+                    .unwrap();
             let mut decoded = Vec::new();
             while let Some(piece) = pieces.next_piece().unwrap() {
                 assert_eq!(piece.block().offset, decoded.len() as u64);
@@ -160,9 +169,14 @@ mod tests {
         write_gzip(&path, "text\n");
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        let error = TextPieces::open(&Split::whole(&path, 0), &TextOptions::default(), 0, 1)
-            .and_then(|mut pieces| pieces.next_piece())
-            .unwrap_err();
+        let error = TextPieces::open(
+            &Split::whole(&path, 0),
+            &TextOptions::default(),
+            0,
+            helper(),
+        )
+        .and_then(|mut pieces| pieces.next_piece())
+        .unwrap_err();
         assert!(
             error
                 .to_string()

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result};
 use crate::files::{FileReader, InputFile, Listed, RemoteReader, changed, local_path, read_error};
 
-use super::compression::{Codec, Decompressor, UnitRange, Units, find_units};
+use super::compression::{Codec, Decompressor, Helpers, UnitRange, Units, find_units};
 use super::format::{Format, HEAD_BYTES, check_text};
 use super::options::TextOptions;
 use super::split::Split;
@@ -210,22 +210,22 @@ impl TextInput {
         Self::of_raw(Self::open_whole(whole, options)?, &whole.path, options)
     }
 
-    /// Like [`open`](Self::open), with up to `helpers` threads that help to decode the file.
+    /// Like [`open`](Self::open), with `helpers` that decode the file in advance.
     pub(super) fn open_helped(
         whole: &Split,
         options: &TextOptions,
-        helpers: usize,
+        helpers: Helpers,
     ) -> Result<Self> {
         let input = Self::open_whole(whole, options)?;
         Self::of_format(input, &whole.path, options, Some(helpers))
     }
 
-    /// Returns the text of an open local file, from its start, with up to `helpers` threads that help to decode it.
+    /// Returns the text of an open local file, from its start, with `helpers` that decode it in advance.
     pub(super) fn of_helped(
         file: File,
         path: &Path,
         options: &TextOptions,
-        helpers: usize,
+        helpers: Helpers,
     ) -> Result<Self> {
         let input = RawInput::new(FileReader::Local(file));
         Self::of_format(input, path, options, Some(helpers))
@@ -272,12 +272,12 @@ impl TextInput {
         Ok(self)
     }
 
-    /// `helpers` is the number of threads that may help, or `None` if the caller may not wait for others.
+    /// `helpers` is `None` if the caller may not wait for others.
     fn of_format(
         input: RawInput,
         path: &Path,
         options: &TextOptions,
-        helpers: Option<usize>,
+        helpers: Option<Helpers>,
     ) -> Result<Self> {
         let at_path = |source| read_error(path, None, source);
         let bytes_read = Arc::clone(&input.bytes_read);

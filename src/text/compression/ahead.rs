@@ -13,6 +13,7 @@ use std::io::{self, BufRead, Cursor, Read};
 
 use super::input::{TextDecoder, damaged};
 use super::ordered_jobs::OrderedJobs;
+use super::slice_text::{Helpers, SliceText};
 
 /// Minimum size of a slice, in bytes. Smaller ones take longer to pass than to decode; larger ones need more memory, as
 /// several are decoded at the same time.
@@ -42,8 +43,8 @@ pub(super) trait UnitFormat: Clone + Send + 'static {
     /// Returns the first offset from `from` on at which a unit may begin. Offsets are in bits.
     fn find(&self, bytes: &[u8], from: usize) -> Option<usize>;
 
-    /// Decodes the units of a slice, and appends their text.
-    fn decode(&self, slice: &UnitSlice, text: &mut Vec<u8>) -> (SliceEnd, Self::Summary);
+    /// Decodes the units of a slice, and appends their text, for which it makes room.
+    fn decode(&self, slice: &UnitSlice, text: &mut SliceText) -> (SliceEnd, Self::Summary);
 
     /// Checks the units of the next slice. They are known to follow those that were checked before.
     fn check(&mut self, summary: Self::Summary) -> io::Result<()>;
@@ -71,7 +72,7 @@ pub(super) enum SliceEnd {
     Whole,
     /// The unit is not whole, or damaged.
     Partial { at: usize, error: io::Error },
-    /// There is too much text already.
+    /// There is too much text already, or the budget refuses more that is decoded in advance.
     Full { at: usize },
     /// The unit has too much text.
     TooLong { at: usize },
@@ -81,7 +82,7 @@ pub(super) enum SliceEnd {
 
 struct Decoded<S> {
     slice: UnitSlice,
-    text: Vec<u8>,
+    text: SliceText,
     end: SliceEnd,
     summary: S,
 }
@@ -100,15 +101,17 @@ pub(super) struct AheadReader<R, F: UnitFormat> {
     /// Whether the file has no further slice, or none that is short enough.
     is_cut: bool,
     jobs: OrderedJobs<Decoded<F::Summary>>,
-    helpers: usize,
+    helpers: Helpers,
     /// Size of the slices of the jobs, in bytes.
     ahead_bytes: usize,
+    /// Size of the last text that was not empty, in bytes.
+    text_bytes: usize,
     /// Rest of the last slice, and the error if that needs more bytes.
     left: Option<(UnitSlice, Option<io::Error>)>,
     /// Number of slices that have been joined without success.
     joined: usize,
     /// Text of a slice, of which the first `taken` bytes have been returned.
-    text: Vec<u8>,
+    text: SliceText,
     taken: usize,
     /// Decodes the rest of the file on one thread.
     rest: Option<Box<dyn Read + Send>>,
@@ -116,8 +119,7 @@ pub(super) struct AheadReader<R, F: UnitFormat> {
 }
 
 impl<R: BufRead + Send + 'static, F: UnitFormat> AheadReader<R, F> {
-    /// Creates a reader with up to `helpers` additional threads.
-    pub(super) fn new(input: R, format: F, helpers: usize) -> Self {
+    pub(super) fn new(input: R, format: F, helpers: Helpers) -> Self {
         Self {
             format,
             input: Some(input),
@@ -126,12 +128,13 @@ impl<R: BufRead + Send + 'static, F: UnitFormat> AheadReader<R, F> {
             is_first: true,
             is_at_end: false,
             is_cut: false,
-            jobs: OrderedJobs::new(helpers),
+            jobs: OrderedJobs::new(helpers.threads),
             helpers,
             ahead_bytes: 0,
+            text_bytes: 0,
             left: None,
             joined: 0,
-            text: Vec::new(),
+            text: SliceText::default(),
             taken: 0,
             rest: None,
             has_ended: false,
@@ -180,15 +183,24 @@ impl<R: BufRead + Send + 'static, F: UnitFormat> AheadReader<R, F> {
     /// Begins to decode as many slices as may be decoded in advance.
     fn decode_ahead(&mut self) -> io::Result<()> {
         let is_short = |reader: &Self| {
-            let jobs = reader.jobs.len();
-            jobs <= reader.helpers || jobs <= 2 * reader.helpers && reader.ahead_bytes < AHEAD_BYTES
+            let (jobs, helpers) = (reader.jobs.len(), reader.helpers.threads);
+            jobs <= helpers || jobs <= 2 * helpers && reader.ahead_bytes < AHEAD_BYTES
         };
-        while is_short(self)
-            && let Some(slice) = self.next_slice()?
-        {
+        while is_short(self) {
+            // The next slice that is needed is decoded in any case.
+            let is_next = self.jobs.len() == 0 && !matches!(self.left, Some((_, None)));
+            let likely_bytes = self.buffer.len().max(SLICE_BYTES) + self.text_bytes;
+            let reservation = self.helpers.reserve(likely_bytes);
+            if reservation.is_none() && !is_next {
+                break;
+            }
+            let Some(slice) = self.next_slice()? else {
+                break;
+            };
             self.ahead_bytes += slice.bytes.len();
             let format = self.format.clone();
-            self.jobs.add(move || decode(&format, slice));
+            let text = SliceText::new(slice.bytes.len(), reservation.filter(|_| !is_next));
+            self.jobs.add(move || decode(&format, slice, text));
         }
         Ok(())
     }
@@ -203,14 +215,15 @@ impl<R: BufRead + Send + 'static, F: UnitFormat> AheadReader<R, F> {
     fn next_decoded(&mut self) -> io::Result<Option<Decoded<F::Summary>>> {
         self.decode_ahead()?;
         match self.left.take() {
-            Some((left, None)) => Ok(Some(decode(&self.format, left))),
+            Some((left, None)) => Ok(Some(decode(&self.format, left, SliceText::default()))),
             Some((left, Some(error))) => match self.next_job() {
                 Some(Decoded { slice, .. })
                     if self.joined < MAX_JOINED
                         && left.bytes.len() + slice.bytes.len() <= MAX_SLICE_BYTES =>
                 {
                     self.joined += 1;
-                    Ok(Some(decode(&self.format, left.join(slice))))
+                    let joined = left.join(slice);
+                    Ok(Some(decode(&self.format, joined, SliceText::default())))
                 }
                 next => {
                     let next = next.map(|decoded| decoded.slice.bytes).unwrap_or_default();
@@ -250,15 +263,17 @@ impl<R: BufRead + Send + 'static, F: UnitFormat> AheadReader<R, F> {
 
     /// Makes the text of the next slice the current one.
     fn next_text(&mut self) -> io::Result<()> {
+        self.text.clear();
+        self.taken = 0;
         let Some(decoded) = self.next_decoded()? else {
             return Ok(());
         };
         self.format.check(decoded.summary)?;
-        if !decoded.text.is_empty() {
+        if !decoded.text.bytes.is_empty() {
             self.joined = 0;
+            self.text_bytes = decoded.text.bytes.len();
         }
         self.text = decoded.text;
-        self.taken = 0;
         let slice = decoded.slice;
         match decoded.end {
             SliceEnd::Whole => {}
@@ -300,8 +315,7 @@ impl UnitSlice {
     }
 }
 
-fn decode<F: UnitFormat>(format: &F, slice: UnitSlice) -> Decoded<F::Summary> {
-    let mut text = Vec::new();
+fn decode<F: UnitFormat>(format: &F, slice: UnitSlice, mut text: SliceText) -> Decoded<F::Summary> {
     let (end, summary) = format.decode(&slice, &mut text);
     Decoded {
         slice,
@@ -317,7 +331,7 @@ impl<R: BufRead + Send + 'static, F: UnitFormat> Read for AheadReader<R, F> {
             return Ok(0);
         }
         loop {
-            let read = (&self.text[self.taken..]).read(out)?;
+            let read = (&self.text.bytes[self.taken..]).read(out)?;
             if read > 0 {
                 self.taken += read;
                 return Ok(read);

@@ -9,6 +9,7 @@ use bzip2::{Decompress, Status};
 
 use super::ahead::{SliceEnd, UnitFormat, UnitSlice};
 use super::input::damaged;
+use super::slice_text::SliceText;
 
 /// Length of the marks at which a block begins or a stream ends, and of a checksum, in bits.
 const MARK_BITS: usize = 48;
@@ -20,6 +21,9 @@ const END: u64 = 0x1772_4538_5090;
 
 /// Number of bytes of text after which a slice is full. One block may have 45 MB.
 const FULL_BYTES: usize = 8 << 20;
+
+/// Number of bytes for which room is made at a time. Most blocks have 900,000 bytes.
+const STEP_BYTES: usize = 1 << 20;
 
 /// Maximum number of bits of a block, which has up to 900,000 bytes that do not become shorter.
 const MAX_BLOCK_BITS: usize = 8 * (2 << 20);
@@ -48,7 +52,7 @@ impl UnitFormat for Bzip2Units {
         find_mark(bytes, from)
     }
 
-    fn decode(&self, slice: &UnitSlice, text: &mut Vec<u8>) -> (SliceEnd, Vec<Mark>) {
+    fn decode(&self, slice: &UnitSlice, text: &mut SliceText) -> (SliceEnd, Vec<Mark>) {
         let mut marks = Vec::new();
         let end = decode_units(slice, text, &mut marks);
         (end, marks)
@@ -71,7 +75,7 @@ impl UnitFormat for Bzip2Units {
 }
 
 /// Decodes blocks one after another.
-fn decode_units(slice: &UnitSlice, text: &mut Vec<u8>, marks: &mut Vec<Mark>) -> SliceEnd {
+fn decode_units(slice: &UnitSlice, text: &mut SliceText, marks: &mut Vec<Mark>) -> SliceEnd {
     let bytes = &slice.bytes[..];
     let mut at = slice.start;
     if slice.is_first {
@@ -82,7 +86,7 @@ fn decode_units(slice: &UnitSlice, text: &mut Vec<u8>, marks: &mut Vec<Mark>) ->
         }
     }
     while at < slice.end {
-        if text.len() >= FULL_BYTES {
+        if text.bytes.len() >= FULL_BYTES {
             return SliceEnd::Full { at };
         }
         let mark = bits(bytes, at, MARK_BITS);
@@ -92,14 +96,15 @@ fn decode_units(slice: &UnitSlice, text: &mut Vec<u8>, marks: &mut Vec<Mark>) ->
         };
         match mark {
             BLOCK => match decode_block(bytes, at, slice.end, text) {
-                Some(end) => {
+                Ok(Some(end)) => {
                     marks.push(Mark::Block(checksum as u32));
                     at = end;
                 }
-                None if slice.is_last && find_mark(bytes, at + MARK_BITS).is_none() => {
+                Err(NoRoom) => return SliceEnd::Full { at },
+                Ok(None) if slice.is_last && find_mark(bytes, at + MARK_BITS).is_none() => {
                     return cut_short(at);
                 }
-                None => return invalid(at),
+                Ok(None) => return invalid(at),
             },
             END => {
                 let end = (at + MARK_BITS + CHECKSUM_BITS).next_multiple_of(8);
@@ -153,25 +158,38 @@ fn is_cut_header(rest: &[u8]) -> bool {
     }
 }
 
+/// The text is decoded in advance, and the budget refuses more.
+struct NoRoom;
+
 /// Decodes the block that begins at `start`. Returns its end, which is the next mark. If that occurs within the block, by
-/// chance, it is the mark after it.
-fn decode_block(bytes: &[u8], start: usize, last: usize, text: &mut Vec<u8>) -> Option<usize> {
-    let text_bytes = text.len();
+/// chance, it is the mark after it. Returns `None` if the block is invalid.
+fn decode_block(
+    bytes: &[u8],
+    start: usize,
+    last: usize,
+    text: &mut SliceText,
+) -> Result<Option<usize>, NoRoom> {
+    let text_bytes = text.bytes.len();
     let mut from = start + MARK_BITS;
     loop {
         let end = find_mark(bytes, from).unwrap_or(last).min(last);
         if end <= start + MARK_BITS + CHECKSUM_BITS || end - start > MAX_BLOCK_BITS {
-            return None;
+            return Ok(None);
         }
         let is_small = end - start <= SMALL_BLOCK_BITS;
         for level in if is_small { &b"19"[..] } else { b"9" } {
-            if decode_stream(&stream_of(bytes, start, end, *level)?, text) {
-                return Some(end);
+            let Some(stream) = stream_of(bytes, start, end, *level) else {
+                return Ok(None);
+            };
+            let decoded = decode_stream(&stream, text);
+            if matches!(decoded, Ok(true)) {
+                return Ok(Some(end));
             }
-            text.truncate(text_bytes);
+            text.bytes.truncate(text_bytes);
+            decoded?;
         }
         if end == last {
-            return None;
+            return Ok(None);
         }
         from = end + 1;
     }
@@ -194,16 +212,18 @@ fn stream_of(bytes: &[u8], start: usize, end: usize, level: u8) -> Option<Vec<u8
 }
 
 /// Appends the text of a stream of one block. Returns `false` if it is invalid.
-fn decode_stream(stream: &[u8], text: &mut Vec<u8>) -> bool {
+fn decode_stream(stream: &[u8], text: &mut SliceText) -> Result<bool, NoRoom> {
     let mut decompress = Decompress::new(false);
     loop {
         let taken = decompress.total_in() as usize;
-        text.reserve(1 << 20);
-        let before = text.len();
-        match decompress.decompress_vec(&stream[taken..], text) {
-            Ok(Status::StreamEnd) => return true,
-            Ok(_) if text.len() > before || decompress.total_in() as usize > taken => {}
-            _ => return false,
+        if !text.make_room(STEP_BYTES) {
+            return Err(NoRoom);
+        }
+        let before = text.bytes.len();
+        match decompress.decompress_vec(&stream[taken..], &mut text.bytes) {
+            Ok(Status::StreamEnd) => return Ok(true),
+            Ok(_) if text.bytes.len() > before || decompress.total_in() as usize > taken => {}
+            _ => return Ok(false),
         }
     }
 }

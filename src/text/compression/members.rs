@@ -7,11 +7,15 @@ use super::codec::{Codec, DecoderOptions};
 use super::gzip::GzipReader;
 use super::input::{UnitInput, unsupported};
 use super::lz4::Lz4Reader;
+use super::slice_text::SliceText;
 use super::unit::UnitStart;
 use super::zstd::ZstdReader;
 
-/// Maximum length of the text of a slice, in bytes. Several slices are decoded at the same time.
+/// Maximum length of the text of a slice, in bytes.
 const MAX_TEXT_BYTES: usize = 64 << 20;
+
+/// Number of bytes of text that are decoded in one call.
+const STEP_BYTES: usize = 256 << 10;
 
 /// The members of gzip, or the frames of another format.
 #[derive(Clone, Debug)]
@@ -39,17 +43,25 @@ impl Members {
         }
     }
 
-    fn read(&self, slice: &UnitSlice, text: &mut Vec<u8>) -> io::Result<bool> {
+    fn read(&self, slice: &UnitSlice, text: &mut SliceText) -> io::Result<SliceEnd> {
+        let at = slice.start;
         let mut input = Cursor::new(&slice.bytes[..]);
-        let read = self
-            .open(&mut input)
-            .take(MAX_TEXT_BYTES as u64 + 1)
-            .read_to_end(text)?;
-        if read > MAX_TEXT_BYTES {
-            return Ok(false);
+        let mut reader = self.open(&mut input);
+        loop {
+            if text.bytes.len() > MAX_TEXT_BYTES {
+                return Ok(SliceEnd::TooLong { at });
+            }
+            if !text.make_room(STEP_BYTES) {
+                return Ok(SliceEnd::Full { at });
+            }
+            let mut step = reader.by_ref().take(STEP_BYTES as u64);
+            if step.read_to_end(&mut text.bytes)? < STEP_BYTES {
+                break;
+            }
         }
+        drop(reader);
         match input.fill_buf()? {
-            [] => Ok(true),
+            [] => Ok(SliceEnd::Whole),
             // Bytes that the reader ignores, or members within a member.
             _ => Err(unsupported("bytes follow the last member")),
         }
@@ -65,14 +77,13 @@ impl UnitFormat for Members {
         Some(8 * (from + at))
     }
 
-    fn decode(&self, slice: &UnitSlice, text: &mut Vec<u8>) -> (SliceEnd, ()) {
+    fn decode(&self, slice: &UnitSlice, text: &mut SliceText) -> (SliceEnd, ()) {
         let at = slice.start;
-        let end = match self.read(slice, text) {
-            Ok(true) => return (SliceEnd::Whole, ()),
-            Ok(false) => SliceEnd::TooLong { at },
-            Err(error) => SliceEnd::Partial { at, error },
-        };
-        text.clear();
+        let end = self.read(slice, text);
+        let end = end.unwrap_or_else(|error| SliceEnd::Partial { at, error });
+        if !matches!(end, SliceEnd::Whole) {
+            text.clear();
+        }
         (end, ())
     }
 

@@ -11,6 +11,7 @@ mod input;
 mod lz4;
 mod members;
 mod ordered_jobs;
+mod slice_text;
 mod unit;
 mod units;
 mod xz;
@@ -38,6 +39,7 @@ use input::{TextDecoder, UnitInput};
 use lz4::Lz4Reader;
 use members::Members;
 use serde::{Deserialize, Serialize};
+pub(crate) use slice_text::Helpers;
 use snap::read::FrameDecoder as SnappyReader;
 pub(super) use unit::{UnitStart, Units};
 pub(super) use units::find_units;
@@ -114,12 +116,12 @@ impl Decompressor {
         }
     }
 
-    /// Returns a decoder of a whole file that is helped by up to `helpers` threads.
+    /// Returns a decoder of a whole file, with `helpers`.
     pub(super) fn ahead(
         compression: Codec,
         input: impl BufRead + Send + 'static,
         options: &DecoderOptions,
-        helpers: usize,
+        helpers: Helpers,
     ) -> Self {
         let reader: Box<dyn TextDecoder> = match compression {
             Codec::Bzip2 => Box::new(AheadReader::new(input, Bzip2Units::default(), helpers)),

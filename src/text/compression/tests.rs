@@ -10,6 +10,7 @@ use ruzstd::encoding::CompressionLevel;
 
 use super::Codec::{Bzip2, Gzip, Lz4, Snappy, Xz, Zstd};
 use super::*;
+use crate::storage::memory::MemoryBudget;
 
 /// All formats in which the end of a file shows.
 const ALL: [Codec; 5] = [Bzip2, Gzip, Lz4, Xz, Zstd];
@@ -55,10 +56,14 @@ fn decode_by(compression: Codec, bytes: &[u8], capacity: usize) -> Result<String
     decoded.map(|_| text).map_err(|error| error.to_string())
 }
 
-/// Decodes with `helpers` additional threads.
-fn decode_ahead(codec: Codec, bytes: &[u8], helpers: usize) -> Result<String, String> {
+/// Decodes with additional threads.
+fn decode_ahead(codec: Codec, bytes: &[u8], threads: usize) -> Result<String, String> {
     let mut text = String::new();
     let input = Cursor::new(bytes.to_vec());
+    let helpers = Helpers {
+        threads,
+        budget: MemoryBudget::unlimited(),
+    };
     let mut decoder = Decompressor::ahead(codec, input, &DecoderOptions::default(), helpers);
     let decoded = decoder.read_to_string(&mut text);
     decoded.map(|_| text).map_err(|error| error.to_string())
@@ -335,14 +340,47 @@ fn slices_that_are_cut_within_a_part_are_joined() {
             parts = [&stored[..], &parts, &stored].concat();
             expected = [&nested[..], &expected, &nested].concat();
         }
-        for helpers in [0, 1, 3] {
+        for (threads, bytes) in [(0, 0), (1, usize::MAX), (3, usize::MAX), (3, 0)] {
             let input = Cursor::new(parts.clone());
             let options = DecoderOptions::default();
+            let helpers = Helpers {
+                threads,
+                budget: MemoryBudget::new(bytes),
+            };
             let mut decoder = Decompressor::ahead(compression, input, &options, helpers);
             let mut text = Vec::new();
             decoder.read_to_end(&mut text).unwrap();
-            assert!(text == expected, "{compression} with {helpers} helpers");
+            assert!(text == expected, "{compression} with {threads} helpers");
             assert_eq!(decoder.is_on_one_thread(), None);
+        }
+    }
+}
+
+/// Parts with much text are decoded in advance only as far as the budget allows.
+#[test]
+fn text_that_is_decoded_in_advance_is_in_the_budget() {
+    let text: String = (0..700_000).map(|n| format!("{:08}\n", n / 9)).collect();
+    for compression in [Bzip2, Gzip, Lz4] {
+        let parts = part(compression, text.as_bytes()).repeat(5);
+        for limit in [0, 8 << 20, 1 << 30] {
+            let budget = MemoryBudget::new(limit);
+            let helpers = Helpers {
+                threads: 6,
+                budget: budget.clone(),
+            };
+            let input = Cursor::new(parts.clone());
+            let options = DecoderOptions::default();
+            let mut decoder = Decompressor::ahead(compression, input, &options, helpers);
+            let mut decoded = vec![0; text.len()];
+            for n in 0..5 {
+                decoder.read_exact(&mut decoded).unwrap();
+                assert!(decoded == text.as_bytes(), "{compression}, part {n}");
+            }
+            assert_eq!(decoder.read(&mut decoded).unwrap(), 0);
+            assert!(budget.peak_bytes() <= limit);
+            assert_eq!(budget.peak_bytes() > 0, limit > 0, "{compression}");
+            drop(decoder);
+            assert_eq!(budget.used_bytes(), 0);
         }
     }
 }
