@@ -143,11 +143,7 @@ impl<T: ?Sized> ReadText<T> {
                     None => return Ok(None),
                     Some((_, Portion::Stream(split))) => {
                         let pullers = pullers();
-                        let helpers = Helpers {
-                            // This thread decodes, too.
-                            threads: pullers.count - 1,
-                            budget: pullers.budget,
-                        };
+                        let helpers = Helpers::of(pullers.count, pullers.budget);
                         let pieces = TextPieces::open(split, &self.options, PIECE_BYTES, helpers)?;
                         open = Some((Arc::clone(&split.path), pieces));
                         is_first = true;

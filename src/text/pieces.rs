@@ -128,10 +128,7 @@ mod tests {
     use crate::storage::memory::MemoryBudget;
 
     fn helper() -> Helpers {
-        Helpers {
-            threads: 1,
-            budget: MemoryBudget::unlimited(),
-        }
+        Helpers::of(2, MemoryBudget::unlimited())
     }
 
     fn write_gzip(path: &Path, text: &str) {

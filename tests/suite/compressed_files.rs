@@ -75,24 +75,24 @@ fn the_parts_of_a_divided_file_have_its_records() {
     let (paths, expected) = divided_files(&files);
     let plain = files.write("plain", text_of(&expected));
     on_every_executor_and_processes(move |context| {
-        for path in &paths {
-            for delimiter in ["\n", "1\n"] {
-                let read = |path: &Path| {
-                    let reader = reader(context)
-                        .delimiter(delimiter)
-                        .partition_bytes(400_000);
-                    let bag = reader.read(path).unwrap();
-                    let places = bag.clone().with_line_numbers();
-                    let places = places.map(|(origin, _)| (origin.offset, origin.line));
-                    (
-                        bag.partitions(),
-                        bag.collect().unwrap(),
-                        places.collect().unwrap(),
-                    )
-                };
+        for delimiter in ["\n", "1\n"] {
+            let read = |path: &Path| {
+                let reader = reader(context)
+                    .delimiter(delimiter)
+                    .partition_bytes(400_000);
+                let bag = reader.read(path).unwrap();
+                let places = bag.clone().with_line_numbers();
+                let places = places.map(|(origin, _)| (origin.offset, origin.line));
+                (
+                    bag.partitions(),
+                    bag.collect().unwrap(),
+                    places.collect().unwrap(),
+                )
+            };
+            let (_, plain_records, plain_places) = read(&plain);
+            for path in &paths {
                 let (partitions, records, places) = read(path);
                 assert!(partitions.unwrap() > 1, "{}", path.display());
-                let (_, plain_records, plain_places) = read(&plain);
                 assert!(records == plain_records, "{} {delimiter:?}", path.display());
                 assert!(places == plain_places, "{} {delimiter:?}", path.display());
             }

@@ -9,11 +9,19 @@ const FREE_BYTES: usize = 3 << 20;
 /// Threads that help to decode a file, and the budget for what they decode in advance.
 #[derive(Clone, Debug)]
 pub(crate) struct Helpers {
-    pub(crate) threads: usize,
-    pub(crate) budget: MemoryBudget,
+    pub(super) threads: usize,
+    pub(super) budget: MemoryBudget,
 }
 
 impl Helpers {
+    /// Returns the helpers of a thread that decodes, too, so that there are `threads` in total.
+    pub(crate) fn of(threads: usize, budget: MemoryBudget) -> Self {
+        Self {
+            threads: threads - 1,
+            budget,
+        }
+    }
+
     /// Returns memory for a slice that is decoded in advance, which needs about `bytes` with its text. Returns `None` if
     /// the budget refuses.
     pub(super) fn reserve(&self, bytes: usize) -> Option<Reservation> {
