@@ -143,6 +143,7 @@ pub(crate) struct Config {
     pub(crate) summary: bool,
     pub(crate) memory_bytes: usize,
     pub(crate) spill_directory: PathBuf,
+    pub(crate) shuffle_directory: Option<PathBuf>,
     pub(crate) disk_quota_bytes: Option<u64>,
     /// Time after which a silent worker process counts as lost.
     pub(crate) worker_timeout: Duration,
@@ -208,6 +209,7 @@ impl Config {
             },
             spill_directory: variable("HOLDALL_SPILL_DIR")
                 .map_or_else(temporary_directory, PathBuf::from),
+            shuffle_directory: variable("HOLDALL_SHUFFLE").map(PathBuf::from),
             disk_quota_bytes: None,
             worker_timeout: WORKER_TIMEOUT,
             concurrent_jobs: None,
@@ -276,8 +278,10 @@ mod tests {
 
     #[test]
     fn a_directory_is_used_as_it_is() {
-        let config = config(&[("HOLDALL_SPILL_DIR", "a b")]).unwrap();
+        let shuffle = ("HOLDALL_SHUFFLE", "s3://bucket/a b");
+        let config = config(&[("HOLDALL_SPILL_DIR", "a b"), shuffle]).unwrap();
         assert_eq!(config.spill_directory, PathBuf::from("a b"));
+        assert_eq!(config.shuffle_directory, Some(shuffle.1.into()));
     }
 
     #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! Contexts: settings and resources that jobs share.
 
+mod scratch;
 #[cfg(feature = "status")]
 mod status;
 
@@ -7,7 +8,7 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::{self, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "status")]
@@ -18,7 +19,9 @@ use crate::events::{
     GuardedObserver, JobEvents, JobSummary, LastJob, Observer, StageBar, SummaryPrinter,
 };
 use crate::executor::{AnyExecutor, Inline, RemoteExecutor, Threads, connect};
-use crate::files::{AnyFileSystem, FileSystem, FileSystems, invalid_scheme, is_valid_scheme};
+use crate::files::{
+    AnyFileSystem, FileSystem, FileSystems, ShuffleDirectory, invalid_scheme, is_valid_scheme,
+};
 use crate::jobs::JobQueue;
 use crate::lineage::Node;
 use crate::scheduler::{Job, JobLimits, JobScope};
@@ -72,6 +75,8 @@ struct Shared {
     status: StatusOutputs,
     reclaimer: Arc<MemoryReclaimer>,
     file_systems: FileSystems,
+    /// The directory for map outputs, once a job may need it.
+    shuffle: Mutex<Option<ShuffleDirectory>>,
     /// The jobs in the background.
     jobs: Arc<JobQueue>,
 }
@@ -118,17 +123,8 @@ impl Shared {
             observers,
             reclaimer: Arc::default(),
             file_systems: FileSystems::default(),
+            shuffle: Mutex::default(),
         })
-    }
-
-    fn scratch(&self) -> Scratch {
-        let Config {
-            spill_directory,
-            disk_quota_bytes,
-            ..
-        } = &self.config;
-        let transfer = self.executor.transfer();
-        Scratch::with_homes(Some(spill_directory), *disk_quota_bytes, transfer)
     }
 
     fn job(
@@ -150,9 +146,10 @@ impl Shared {
             observers.push(GuardedObserver::new(StageBar::new(Arc::clone(&progress))));
         }
         let events = JobEvents::new(self.observers_of_end.clone(), observers);
+        let shuffle = self.shuffle_files(events.job())?;
         let resources = Resources {
             budget: self.budget.clone(),
-            scratch: self.scratch(),
+            scratch: self.scratch(shuffle.as_ref()),
             reclaimer: Arc::clone(&self.reclaimer),
             threads: self.executor.slots(),
             progress,
@@ -165,6 +162,7 @@ impl Shared {
             events,
             limits,
             site,
+            shuffle,
         )
     }
 }
@@ -231,7 +229,7 @@ impl Context {
         match &self.shared {
             Some(shared) => (
                 shared.budget.clone(),
-                shared.scratch(),
+                shared.scratch(None),
                 Arc::clone(&shared.reclaimer),
             ),
             None => (
@@ -430,6 +428,7 @@ pub struct ContextBuilder {
     summary: Option<bool>,
     memory: Option<Result<ByteSize, String>>,
     spill_directory: Option<PathBuf>,
+    shuffle_directory: Option<PathBuf>,
     disk_quota: Option<Result<ByteSize, String>>,
     observers: Vec<Arc<GuardedObserver>>,
     #[cfg(feature = "status")]
@@ -611,6 +610,33 @@ impl ContextBuilder {
         self
     }
 
+    /// Sets the directory for the map outputs of jobs on an executor whose workers [share no
+    /// disk](crate::executor#workers-that-share-no-disk), such as a cluster. By default, map outputs stay on the machine
+    /// that has written them, and are computed again if the machine is lost. In the shuffle directory, they remain, and
+    /// nothing is computed again.
+    ///
+    /// The directory must be the same on all machines: a path of a [file system](crate::files) such as
+    /// `s3://bucket/prefix`, or a path on a disk that they share. Tasks write each map output to the disk of their machine
+    /// first, and then move it. The setting has no effect on other executors.
+    ///
+    /// The files of a job are in a directory named `holdall-…` there, and are removed when the job ends. If files cannot be
+    /// written to the shuffle directory, jobs fail before they run anything.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use holdall::Context;
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let context = Context::builder().shuffle_directory(dir.path()).build()?;
+    /// assert_eq!(context.range(0..100).map(|n| n % 7).distinct().count()?, 7);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn shuffle_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.shuffle_directory = Some(path.into()).filter(|path| !path.as_os_str().is_empty());
+        self
+    }
+
     /// Sets the maximum size of the files that one job, or one persisted bag, may have in the spill directory at any
     /// time. Default: no limit. A job that exceeds it fails with [`QuotaExceeded`](crate::ErrorKind::QuotaExceeded).
     ///
@@ -746,6 +772,7 @@ impl ContextBuilder {
             config.memory_bytes = setting_bytes("memory", size)?.saturating_usize();
         }
         config.spill_directory = self.spill_directory.unwrap_or(config.spill_directory);
+        config.shuffle_directory = self.shuffle_directory.or(config.shuffle_directory);
         if let Some(size) = self.disk_quota {
             config.disk_quota_bytes = Some(setting_bytes("disk_quota", size)?.0);
         }

@@ -520,6 +520,10 @@
 //!
 //! Otherwise, nothing in it is changed. The lock is an `flock` on the directory itself.
 //!
+//! In the [shuffle directory](ContextBuilder::shuffle_directory) of a cluster, each context has directories of its own,
+//! named `holdall-…` with a random number. They are deleted with their job or, if the process is killed, by the machines
+//! of the cluster. A missing shuffle directory is created too, and is not deleted.
+//!
 //! # Worker processes
 //!
 //! With [`Executor::Processes`], tasks run in separate processes on this machine. A process that crashes, is killed, or
@@ -622,6 +626,7 @@
 //! | `HOLDALL_THREADS` | the number of threads; `inline` and `threads:N` take precedence | one per core |
 //! | `HOLDALL_MEMORY` | the [memory](#memory-and-disk) of a context: `2GiB`, `500MB`; see [`ByteSize`] | half of the available memory |
 //! | `HOLDALL_SPILL_DIR` | the directory for spill files | the system's temporary directory |
+//! | `HOLDALL_SHUFFLE` | the [shuffle directory](ContextBuilder::shuffle_directory) of a cluster: `s3://bucket/prefix` | none: map outputs stay on their machine |
 //! | `HOLDALL_STATUS` | the address of a [status page](guide::status): `127.0.0.1:8787`; needs the feature `status` | no page |
 //! | `HOLDALL_REPORT` | the file for a [report](guide::status#the-report) of all jobs; needs the feature `status` | no report |
 //! | `HOLDALL_TRACE` | the file for a [trace](guide::status#the-trace) of all tasks; needs the feature `status` | no trace |

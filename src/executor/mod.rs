@@ -56,6 +56,11 @@
 //! - If a home is lost, the job goes on: map tasks whose output was there run again, and no others, once that output is
 //!   needed. An executor that knows of the loss reports it by [`lost_home`](Tasks::lost_home).
 //!
+//! With a [shuffle directory](crate::ContextBuilder::shuffle_directory), map outputs have no home, and the loss of a
+//! machine does not concern them: a [`Worker`] copies its outputs to the directory that [`Stage::shuffle`] names, and
+//! the process that runs the job removes them at its end. If that process is killed, an executor should call
+//! [`ShuffleDirectory::remove_all`] in another one.
+//!
 //! An executor that takes its tasks by [`next_near`](Tasks::next_near) runs them where most of their input is, as long
 //! as a worker there is free.
 //!
@@ -130,6 +135,7 @@ pub(crate) use schemes::connect;
 pub use schemes::register;
 pub(crate) use threads::Threads;
 
+pub use crate::files::ShuffleDirectory;
 pub use crate::storage::transfer::{FileTransfer, Home};
 pub use crate::task::MapOutput;
 
@@ -192,6 +198,11 @@ impl AnyExecutor {
             Self::Local(_) => Transfer::default(),
             Self::Remote(executor) => executor.transfer().into(),
         }
+    }
+
+    /// Returns whether its workers share no disk.
+    pub(crate) fn has_homes(&self) -> bool {
+        matches!(self, Self::Remote(executor) if executor.transfer().is_some())
     }
 
     /// Number of tasks that run at a time.

@@ -123,7 +123,8 @@ pub(super) fn begin(
     local: &Path,
     options: &OutputOptions,
 ) -> Result<Box<dyn PendingOutput>> {
-    let existing = match options.append {
+    // Other files in the directory are not part of a single file.
+    let existing = match options.append || options.single_file {
         true => Existing::Kept,
         false => Existing::replaced_if(options.overwrite),
     };

@@ -109,6 +109,8 @@ mod range_reader;
 mod read_ahead;
 mod remote_reader;
 mod retry;
+mod shuffle_directory;
+mod shuffle_files;
 mod state;
 mod walk;
 
@@ -134,4 +136,6 @@ pub use output::{OutputOptions, PendingFile, PendingOutput, Token};
 pub(crate) use path::{check_local, local_path};
 pub use pattern::PathPattern;
 pub(crate) use remote_reader::RemoteReader;
+pub use shuffle_directory::ShuffleDirectory;
+pub(crate) use shuffle_files::ShuffleFiles;
 pub(crate) use state::FileState;

@@ -4,12 +4,13 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::any::AnyFileSystem;
 use super::buffered_file::{BufferedFile, attempt_name, failed};
 use super::file_systems::FileSystems;
 use super::local;
 use super::new_output::{not_created, output_exists};
 use super::output::{OutputOptions, PendingOutput};
-use super::path::check_local;
+use super::path::{check_local, rest_of};
 use super::retry::retry;
 use crate::error::{Error, Result};
 
@@ -32,23 +33,36 @@ impl NewFile {
         path: &Path,
         options: &OutputOptions,
     ) -> Result<Self> {
-        let Some((file_system, rest)) = file_systems.find(path)? else {
+        if let Some((file_system, _)) = file_systems.find(path)? {
+            Self::on(file_system, path, options)
+        } else {
             let (pending, file) = local::begin_file(path, check_local(path)?, options)?;
-            return Ok(Self {
+            Ok(Self {
                 path: path.to_owned(),
                 content: BufferedFile::new(file, path.to_owned(), options.compression),
                 pending,
-            });
-        };
+            })
+        }
+    }
+
+    /// Like [`create`](Self::create), on the file system of the path.
+    pub(super) fn on(
+        file_system: &AnyFileSystem,
+        path: &Path,
+        options: &OutputOptions,
+    ) -> Result<Self> {
+        let rest = rest_of(path);
         let (directory, name) = rest.rsplit_once('/').unwrap_or(("", rest));
         if name.is_empty() {
             let reason = io::Error::new(io::ErrorKind::InvalidInput, "it is no path of a file");
             return Err(Error::io("create", path, reason));
         }
-        let listed = retry(file_system, || file_system.get().list(rest));
-        let listed = listed.map_err(|error| failed("list", path, error))?;
-        if !options.overwrite && listed.iter().any(|file| file.path == rest) {
-            return Err(output_exists(path));
+        if !options.overwrite {
+            let listed = retry(file_system, || file_system.get().list(rest));
+            let listed = listed.map_err(|error| failed("list", path, error))?;
+            if listed.iter().any(|file| file.path == rest) {
+                return Err(output_exists(path));
+            }
         }
         let options = OutputOptions {
             single_file: true,

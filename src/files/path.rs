@@ -24,6 +24,13 @@ pub(crate) fn split_scheme(path: &Path) -> Option<(&str, &[u8])> {
     is_scheme(scheme).then_some((scheme, &bytes[end + 3..]))
 }
 
+/// Returns a path on a file system without its scheme. [`FileSystems::find`](super::file_systems::FileSystems::find) has
+/// checked that it is UTF-8.
+pub(super) fn rest_of(path: &Path) -> &str {
+    let rest = split_scheme(path).and_then(|(_, rest)| str::from_utf8(rest).ok());
+    rest.unwrap_or_default()
+}
+
 /// Returns the path of a local file without its scheme, if it has one.
 ///
 /// No other path begins with `file://`: paths that are found in directories have one separator between two names.

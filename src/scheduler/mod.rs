@@ -32,6 +32,7 @@ use std::time::Instant;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, JobEvents, JobMonitor, JobOutcome, JobSummary};
 use crate::executor::{AnyExecutor, SharedSlots};
+use crate::files::ShuffleFiles;
 use crate::id::ShuffleId;
 use crate::lineage::Node;
 use crate::plan::{JobPlan, Plan};
@@ -55,6 +56,8 @@ pub(crate) struct Job {
     later_shuffles: Mutex<Vec<ShuffleId>>,
     /// Map outputs on a remote executor.
     exports: Exports,
+    /// The files in the shuffle directory, if map outputs go there.
+    shuffle: Option<Arc<ShuffleFiles>>,
     /// The slots of the executor, which the stages share.
     slots: SharedSlots,
     events: JobEvents,
@@ -87,6 +90,7 @@ impl Job {
         events: JobEvents,
         limits: &JobLimits,
         site: Site,
+        shuffle: Option<Arc<ShuffleFiles>>,
     ) -> Result<Self> {
         if is_in_task() {
             return Err(Error::new(ErrorKind::NestedJob));
@@ -134,6 +138,7 @@ impl Job {
             later_plans: Plans::default(),
             later_shuffles: Mutex::default(),
             exports: Exports::default(),
+            shuffle,
             slots,
             events,
             monitor: Arc::new(monitor),

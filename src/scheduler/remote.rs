@@ -237,7 +237,13 @@ impl Job {
                     .into_iter()
                     .flat_map(|by| self.exports.filter_of(by)),
             );
-            let stage = self.stage(number, code, outputs)?;
+            let mut stage = self.stage(number, code, outputs)?;
+            if let Some(files) = &self.shuffle {
+                if !run.is_result {
+                    files.expect_files();
+                }
+                stage.shuffle = Some(files.directory().clone());
+            }
             run.executor.run(&stage, &tasks)?;
             match tasks.round()? {
                 Round::Done => return Ok(source.into_outputs()),
@@ -263,6 +269,7 @@ impl Job {
             code,
             inputs,
             scratch: resources.scratch.path()?,
+            shuffle: None,
             directory: env::current_dir().ok(),
             memory_bytes: resources.budget.limit_bytes() / self.slots.count(),
             disk_quota_bytes: resources.scratch.quota_bytes(),

@@ -18,8 +18,8 @@ use crate::lineage::ShuffleDependency;
 pub(super) struct RemoteMapStages<'j> {
     job: &'j Job,
     executor: &'j dyn RemoteExecutor,
-    /// Whether outputs are kept after their last reader. A machine that is lost takes output of all stages with it, and
-    /// to recompute a part of one needs what that stage has read.
+    /// Whether outputs are kept after their last reader. A machine that is lost takes output of all stages with it, unless
+    /// it is in a shuffle directory, and to recompute a part of one needs what that stage has read.
     keeps_outputs: bool,
     table: Mutex<RemoteTable>,
 }
@@ -68,7 +68,9 @@ impl<'j> RemoteMapStages<'j> {
         Self {
             job,
             executor,
-            keeps_outputs: scratch.has_homes() && scratch.quota_bytes().is_none(),
+            keeps_outputs: scratch.has_homes()
+                && job.shuffle.is_none()
+                && scratch.quota_bytes().is_none(),
             table: Mutex::new(RemoteTable {
                 ready: ReadyStages::new(reads.iter().map(Vec::as_slice), |_| false),
                 readers,

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::directory::FileKind;
 use super::owned::{self, Kind};
 use super::owned_directory::OwnedDirectory;
-use super::transfer::{FilePlace, Home, STEP_BYTES, ScratchHandle, Transfer};
+use super::transfer::{FilePlace, Home, ScratchHandle, Transfer};
 use super::{environment, file, interrupt, live, system};
 use crate::error::{Error, ErrorContext, ErrorKind, Result};
 
@@ -196,7 +196,7 @@ impl Scratch {
     }
 
     /// Takes over a file that a worker has kept. The file is deleted like a file of this process, and counts towards
-    /// the quota. `bytes` is the known length of a file of another home.
+    /// the quota. `bytes` is the known length of a file that is on no disk of this process.
     ///
     /// If the file is missing, its readers will return the error.
     pub(crate) fn adopt(&self, path: PathBuf, bytes: u64) -> Result<Arc<ScratchFile>> {
@@ -250,7 +250,7 @@ impl Scratch {
 
     /// Returns the maximum memory of a reader for bytes that were transferred in advance.
     pub(crate) fn transfer_bytes(&self) -> usize {
-        if self.has_homes() { STEP_BYTES } else { 0 }
+        self.root.transfer.step_bytes()
     }
 
     /// Adds the bytes that other processes have written for the same job.
@@ -458,7 +458,7 @@ impl ScratchFile {
         self.used_bytes.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the file is known to be missing. One of another home is not.
+    /// Returns whether the file is known to be missing. One that is on no disk of this process is not.
     pub(crate) fn is_missing(&self) -> bool {
         match self.root.transfer.locate(&self.path) {
             FilePlace::Here(path) => !path.exists(),

@@ -1,7 +1,8 @@
-//! Scratch files of other processes that share no disk with this one.
+//! Scratch files that are on no disk of this process: those of processes that share no disk with it, and those in a store.
 //!
-//! Each of these processes has a [`Home`]. A file of such a process is named by its home and its path there, as
-//! `home://<home><path>`. Files of processes that share a disk have no home, and are named by their path alone.
+//! Each process that shares no disk with others has a [`Home`]. A file of such a process is named by its home and its path
+//! there, as `home://<home><path>`. Files of processes that share a disk have no home, and are named by their path alone.
+//! [`StoredFiles`] have no home either: all processes know them by the same names.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
@@ -19,7 +20,15 @@ const SCHEME: &[u8] = b"home://";
 
 /// Number of bytes that are read from another home at a time. With fewer, small runs take more requests; with more, a
 /// merge of many runs needs more memory.
-pub(crate) const STEP_BYTES: usize = 64 << 10;
+const STEP_BYTES: usize = 64 << 10;
+
+/// Maximum number of bytes that are read from a store at a time. With fewer, a run takes more requests, each of which
+/// takes tens of milliseconds; with more, a request to a bucket is divided.
+const STORED_STEP_BYTES: usize = 512 << 10;
+
+/// Number of steps from a store that fit into the memory of a worker. With fewer, merges of many runs exceed a small
+/// budget; with more, they take more requests.
+const STEPS_OF_MEMORY: usize = 64;
 
 /// The name of a place where workers keep their files, such as the disk of one machine: `"node7:40123"`.
 ///
@@ -104,49 +113,103 @@ pub trait FileTransfer: Send + Sync + 'static {
     fn remove(&self, home: &Home, path: &Path);
 }
 
-/// Access to the files of a job: those of this process, and those of other homes if there are any.
+/// Files that all processes of a job reach by the same names, such as objects of a store.
+pub(crate) trait StoredFiles: Send + Sync {
+    /// Returns whether the file with this name is one of them.
+    fn has(&self, name: &Path) -> bool;
+
+    /// Fills the start of `buffer` with the bytes from `offset` of a file. Returns their number, which is smaller than the
+    /// buffer only at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NotFound`](io::ErrorKind::NotFound) if the file does not exist.
+    fn read(&self, name: &Path, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Requests the deletion of a file that is no longer read. Must neither wait nor fail.
+    fn remove(&self, name: &Path);
+}
+
+/// Access to the files of a job: those of this process, and those of other homes and in a store if there are any.
 #[derive(Clone, Default)]
-pub(crate) struct Transfer(Option<Arc<dyn FileTransfer>>);
+pub(crate) struct Transfer {
+    homes: Option<Arc<dyn FileTransfer>>,
+    store: Option<Arc<dyn StoredFiles>>,
+    /// Number of bytes that are read from the store at a time.
+    stored_step_bytes: usize,
+}
 
 impl From<Option<Arc<dyn FileTransfer>>> for Transfer {
-    fn from(transfer: Option<Arc<dyn FileTransfer>>) -> Self {
-        Self(transfer)
+    fn from(homes: Option<Arc<dyn FileTransfer>>) -> Self {
+        Self {
+            homes,
+            ..Self::default()
+        }
     }
 }
 
 impl fmt::Debug for Transfer {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let home = self.0.as_ref().map(|transfer| transfer.home());
-        f.debug_tuple("Transfer").field(&home).finish()
+        let home = self.homes.as_ref().map(|homes| homes.home());
+        f.debug_struct("Transfer")
+            .field("home", &home)
+            .field("has_store", &self.store.is_some())
+            .finish_non_exhaustive()
     }
 }
 
 /// Location of a file.
 pub(super) enum FilePlace<'p> {
     Here(Cow<'p, Path>),
-    Elsewhere(HomeFile),
+    Elsewhere(DistantFile),
 }
 
 impl Transfer {
+    /// Adds the files of a store. Readers have `memory_bytes` of memory.
+    pub(crate) fn with_store(self, store: Arc<dyn StoredFiles>, memory_bytes: usize) -> Self {
+        let step_bytes = memory_bytes / STEPS_OF_MEMORY;
+        Self {
+            store: Some(store),
+            stored_step_bytes: step_bytes.clamp(STEP_BYTES, STORED_STEP_BYTES),
+            ..self
+        }
+    }
+
     /// Returns whether processes have homes.
     pub(super) fn has_homes(&self) -> bool {
-        self.0.is_some()
+        self.homes.is_some()
+    }
+
+    /// Maximum number of bytes that a reader holds in memory.
+    pub(super) fn step_bytes(&self) -> usize {
+        match self {
+            Self { store: Some(_), .. } => self.stored_step_bytes,
+            Self { homes: Some(_), .. } => STEP_BYTES,
+            _ => 0,
+        }
     }
 
     /// Returns the name of a file of this process, for all processes.
     pub(super) fn name_of(&self, path: PathBuf) -> PathBuf {
-        match &self.0 {
-            Some(transfer) => transfer.home().name_of(&path),
+        match &self.homes {
+            Some(homes) => homes.home().name_of(&path),
             None => path,
         }
     }
 
     pub(super) fn locate<'p>(&self, name: &'p Path) -> FilePlace<'p> {
         match Home::split(name) {
-            None => FilePlace::Here(name.into()),
+            None => match self.store.as_ref().filter(|store| store.has(name)) {
+                None => FilePlace::Here(name.into()),
+                Some(store) => FilePlace::Elsewhere(DistantFile::Stored {
+                    store: Arc::clone(store),
+                    name: name.to_owned(),
+                    step_bytes: self.stored_step_bytes,
+                }),
+            },
             Some((home, path)) if self.is_here(&home) => FilePlace::Here(path.into()),
-            Some((home, path)) => FilePlace::Elsewhere(HomeFile {
-                transfer: self.clone(),
+            Some((home, path)) => FilePlace::Elsewhere(DistantFile::AtHome {
+                homes: self.homes.clone(),
                 home,
                 path,
             }),
@@ -154,48 +217,85 @@ impl Transfer {
     }
 
     fn is_here(&self, home: &Home) -> bool {
-        let transfer = self.0.as_ref();
-        transfer.is_some_and(|transfer| transfer.home() == home)
+        let homes = self.homes.as_ref();
+        homes.is_some_and(|homes| homes.home() == home)
     }
 }
 
-/// A file of another home.
-#[derive(Debug)]
-pub(crate) struct HomeFile {
-    transfer: Transfer,
-    home: Home,
-    path: PathBuf,
+/// A file that is on no disk of this process.
+pub(crate) enum DistantFile {
+    AtHome {
+        homes: Option<Arc<dyn FileTransfer>>,
+        home: Home,
+        path: PathBuf,
+    },
+    Stored {
+        store: Arc<dyn StoredFiles>,
+        name: PathBuf,
+        step_bytes: usize,
+    },
 }
 
-impl HomeFile {
+impl DistantFile {
     pub(super) fn remove(&self) {
-        if let Some(transfer) = &self.transfer.0 {
-            transfer.remove(&self.home, &self.path);
+        match self {
+            Self::AtHome { homes, home, path } => {
+                if let Some(homes) = homes {
+                    homes.remove(home, path);
+                }
+            }
+            Self::Stored { store, name, .. } => store.remove(name),
+        }
+    }
+
+    /// Maximum number of bytes that are read at a time.
+    fn step_bytes(&self) -> usize {
+        match self {
+            Self::AtHome { .. } => STEP_BYTES,
+            Self::Stored { step_bytes, .. } => *step_bytes,
         }
     }
 
     fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = match &self.transfer.0 {
-            Some(transfer) => transfer.read(&self.home, &self.path, offset, buffer),
-            None => Err(io::Error::other("this process has no access to it")),
+        let read = match self {
+            Self::AtHome { homes, home, path } => match homes {
+                Some(homes) => homes.read(home, path, offset, buffer),
+                None => Err(io::Error::other("this process has no access to it")),
+            },
+            Self::Stored { store, name, .. } => store.read(name, offset, buffer),
         };
-        read.map_err(|error| self.lost(&error).into())
+        read.map_err(|error| self.failed(offset, error).into())
     }
 
-    /// Returns the error of lost records, so that they are recomputed.
-    fn lost(&self, error: &io::Error) -> Error {
-        Error::new(if error.kind() == io::ErrorKind::NotFound {
-            ErrorKind::CorruptRun {
-                path: self.home.name_of(&self.path),
+    /// Returns the error of a read. If records are lost, they are recomputed.
+    fn failed(&self, offset: u64, error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::NotFound {
+            return Error::new(ErrorKind::CorruptRun {
+                path: self.name(),
                 offset: 0,
                 reason: "the file is missing",
-            }
-        } else {
-            ErrorKind::HomeLost {
-                home: self.home.to_string(),
+            });
+        }
+        match self {
+            Self::AtHome { home, .. } => Error::new(ErrorKind::HomeLost {
+                home: home.to_string(),
                 reason: error.to_string(),
-            }
-        })
+            }),
+            Self::Stored { name, .. } => Error::io_at("read", name, Some(offset), error),
+        }
+    }
+
+    fn name(&self) -> PathBuf {
+        match self {
+            Self::AtHome { home, path, .. } => home.name_of(path),
+            Self::Stored { name, .. } => name.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for DistantFile {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DistantFile").field(&self.name()).finish()
     }
 }
 
@@ -203,7 +303,7 @@ impl HomeFile {
 #[derive(Clone, Debug)]
 pub(crate) enum ScratchHandle {
     Here(Arc<File>),
-    Elsewhere(Arc<HomeFile>),
+    Elsewhere(Arc<DistantFile>),
 }
 
 impl ScratchHandle {
@@ -211,7 +311,7 @@ impl ScratchHandle {
     pub(crate) fn range(self, start: u64, bytes: u64) -> ScratchRange {
         match self {
             Self::Here(file) => ScratchRange::Here(FileRange::new(file, start, bytes)),
-            Self::Elsewhere(file) => ScratchRange::Elsewhere(Box::new(HomeRange {
+            Self::Elsewhere(file) => ScratchRange::Elsewhere(Box::new(DistantRange {
                 file,
                 position: start,
                 end: start.saturating_add(bytes),
@@ -233,7 +333,7 @@ impl ScratchHandle {
 #[derive(Debug)]
 pub(crate) enum ScratchRange {
     Here(FileRange),
-    Elsewhere(Box<HomeRange>),
+    Elsewhere(Box<DistantRange>),
 }
 
 impl Read for ScratchRange {
@@ -245,10 +345,10 @@ impl Read for ScratchRange {
     }
 }
 
-/// A byte range of a file of another home.
+/// A byte range of a file that is on no disk of this process.
 #[derive(Debug)]
-pub(crate) struct HomeRange {
-    file: Arc<HomeFile>,
+pub(crate) struct DistantRange {
+    file: Arc<DistantFile>,
     /// Offset of the bytes after those in the buffer.
     position: u64,
     end: u64,
@@ -257,10 +357,10 @@ pub(crate) struct HomeRange {
     taken: usize,
 }
 
-impl Read for HomeRange {
+impl Read for DistantRange {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.buffer.len() {
-            let step = (self.end - self.position).min(STEP_BYTES as u64);
+            let step = (self.end - self.position).min(self.file.step_bytes() as u64);
             self.buffer.resize(step as usize, 0);
             self.taken = 0;
             let read = match &mut self.buffer[..] {

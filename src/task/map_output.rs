@@ -164,11 +164,8 @@ impl MapOutput {
         })
     }
 
-    /// Takes ownership of the files of `outputs`. They are deleted when the returned values are dropped.
-    pub(crate) fn adopt<'o>(
-        outputs: impl IntoIterator<Item = &'o Self>,
-        scratch: &Scratch,
-    ) -> Result<Vec<Arc<ScratchFile>>> {
+    /// Returns the files of `outputs`, with their lengths.
+    fn files<'o>(outputs: impl IntoIterator<Item = &'o Self>) -> HashMap<&'o PathBuf, u64> {
         let mut lengths = HashMap::new();
         for output in outputs {
             if let Some(path) = &output.file {
@@ -176,6 +173,41 @@ impl MapOutput {
                 *length = output.file_bytes.max(*length);
             }
         }
+        lengths
+    }
+
+    /// Moves the files of `outputs`. `copy` receives a file and its length, and returns the name of a copy. The original
+    /// is deleted, even after an error.
+    pub(crate) fn relocate(
+        outputs: &mut [Self],
+        scratch: &Scratch,
+        mut copy: impl FnMut(&ScratchFile, u64) -> Result<PathBuf>,
+    ) -> Result<()> {
+        let mut copies = Ok(HashMap::new());
+        for (path, bytes) in Self::files(&*outputs) {
+            if let Ok(known) = &mut copies {
+                match copy(&scratch.borrow(path.clone()), bytes) {
+                    Ok(copied) => _ = known.insert(path.clone(), copied),
+                    Err(error) => copies = Err(error),
+                }
+            }
+            scratch.discard(path);
+        }
+        let copies = copies?;
+        for file in outputs.iter_mut().filter_map(|output| output.file.as_mut()) {
+            if let Some(copied) = copies.get(file) {
+                file.clone_from(copied);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes ownership of the files of `outputs`. They are deleted when the returned values are dropped.
+    pub(crate) fn adopt<'o>(
+        outputs: impl IntoIterator<Item = &'o Self>,
+        scratch: &Scratch,
+    ) -> Result<Vec<Arc<ScratchFile>>> {
+        let lengths = Self::files(outputs);
         let mut files = Vec::with_capacity(lengths.len());
         let mut outcome = Ok(());
         for (path, bytes) in lengths {

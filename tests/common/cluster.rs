@@ -83,6 +83,8 @@ pub(crate) struct Cluster {
     /// Each machine dies after a random number of tasks, which is below this.
     life: Option<usize>,
     random: Mutex<u64>,
+    /// All machines die before the stage with this number begins for the first time.
+    all_die_before: Mutex<Option<usize>>,
     pub(crate) losses: Arc<AtomicUsize>,
 }
 
@@ -102,7 +104,16 @@ impl Cluster {
             started: AtomicUsize::new(0),
             life,
             random: Mutex::new(seed),
+            all_die_before: Mutex::default(),
             losses: Arc::default(),
+        }
+    }
+
+    /// Makes all machines die before the stage with this number begins for the first time.
+    pub(crate) fn losing_all_before(self, stage: usize) -> Self {
+        Self {
+            all_die_before: Mutex::new(Some(stage)),
+            ..self
         }
     }
 
@@ -218,6 +229,16 @@ impl RemoteExecutor for Cluster {
     }
 
     fn run(&self, stage: &Stage, tasks: &Tasks<'_>) -> Result<()> {
+        let mut all_die_before = self.all_die_before.lock().expect("no panic");
+        if all_die_before
+            .take_if(|number| *number == stage.number)
+            .is_some()
+        {
+            for machine in self.idle.lock().expect("no panic").drain(..) {
+                self.lose(machine, tasks);
+            }
+        }
+        drop(all_die_before);
         thread::scope(|scope| {
             let slots: Vec<_> = (0..SLOTS)
                 .map(|_| scope.spawn(|| self.run_slot(stage, tasks)))

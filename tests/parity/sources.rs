@@ -176,6 +176,10 @@ checks! {
         let files = Files::new();
         works(Context::builder().spill_directory(files.root()))
     };
+    "ContextBuilder::shuffle_directory" => |_| {
+        let files = Files::new();
+        works(Context::builder().shuffle_directory(files.root()))
+    };
     "ContextBuilder::observer" => |_| {
         let events = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&events);

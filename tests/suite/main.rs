@@ -32,6 +32,7 @@ mod regressions;
 mod remote_executor;
 mod results;
 mod saved;
+mod shuffle_directory;
 mod stages;
 mod text_files;
 mod whole_files;

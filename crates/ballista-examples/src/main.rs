@@ -17,6 +17,7 @@ include!(concat!(env!("OUT_DIR"), "/programs.rs"));
 fn main() -> ExitCode {
     // The scheduler, machines and their workers have other names.
     holdall::init();
+    holdall_stores::init();
     let program = env::args().next().unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default();
     let name = name.to_string_lossy();

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use holdall::executor::{Home, WorkerExit};
+use holdall::executor::{Home, ShuffleDirectory, WorkerExit};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -57,6 +57,8 @@ pub(crate) enum ToAgent {
     Kill(usize),
     /// Ends the slots of the session. The session goes on, because its files may be needed.
     LetGo,
+    /// The shuffle directory of a context. The agent removes its files if the driver dies.
+    Shuffle(ShuffleDirectory),
     /// A sign of life, which the agent answers.
     Ping,
 }

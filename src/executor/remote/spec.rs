@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::ShuffleDirectory;
 use crate::storage::bytes;
 use crate::task::{CounterUpdate, MapOutput, StoredPartition};
 
@@ -29,6 +30,8 @@ pub struct Stage {
     pub inputs: Vec<MapOutput>,
     /// The directory for files. Workers must be able to access it. It is removed with the job.
     pub scratch: PathBuf,
+    /// The directory for map outputs, if they do not stay at the [homes](super::Home) of the workers.
+    pub shuffle: Option<ShuffleDirectory>,
     /// The working directory, to which paths are relative, or `None` if it is unknown: it may have been removed.
     pub directory: Option<PathBuf>,
     /// Memory that one worker may use for data that grows with the input, in bytes.

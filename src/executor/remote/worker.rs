@@ -7,8 +7,10 @@ use super::homes::WorkerHome;
 use super::results;
 use super::spec::{Metrics, Report, Stage, TaskSpec};
 use crate::error::{Error, ErrorKind, Result, caught};
+use crate::files::{ShuffleFiles, attempt_name};
 use crate::storage::memory::MemoryBudget;
 use crate::storage::scratch::Scratch;
+use crate::storage::transfer::Transfer;
 use crate::task::{
     Flow, Imports, JobState, MapBlock, MapOutput, Partition, RemoteStage, Resources, StopFlag,
     in_task, load_stage, resolving,
@@ -33,6 +35,8 @@ struct Loaded {
     code: Box<dyn RemoteStage>,
     resources: Resources,
     imports: Arc<Imports>,
+    /// The files in the shuffle directory, if map outputs go there.
+    shuffle: Option<Arc<ShuffleFiles>>,
 }
 
 /// The state that a [`Canceller`] needs.
@@ -123,8 +127,19 @@ impl Worker {
         if job.is_stopped() {
             return Err(Error::new(ErrorKind::Cancelled));
         }
+        let mut outputs = MapOutput::group(blocks)?;
+        if let Some(shuffle) = &loaded.shuffle {
+            // Two attempts have two names, of digits, as files of outputs have them.
+            let name = || {
+                let attempt = attempt_name().replace('-', "");
+                format!("part-{:05}{attempt}", task.first())
+            };
+            MapOutput::relocate(&mut outputs, &loaded.resources.scratch, |file, bytes| {
+                shuffle.put(&name(), file, bytes, &|| job.is_stopped())
+            })?;
+        }
         Ok(Report {
-            outputs: MapOutput::group(blocks)?,
+            outputs,
             chunks,
             stored: job.take_stored(),
             counter_updates: job.counter_updates().take(),
@@ -134,25 +149,34 @@ impl Worker {
 
     fn load(&mut self, stage: &Stage) -> Result<Loaded> {
         self.loads += 1;
-        let resources = self.resources(stage);
+        let directory = stage.shuffle.as_ref();
+        let shuffle = directory.map(|directory| ShuffleFiles::open(directory, stage.job));
+        let shuffle = shuffle.map(Arc::new);
+        let resources = self.resources(stage, shuffle.as_ref());
         let load = || in_task(|| load_stage(&stage.code));
         Ok(Loaded {
             id: stage.id,
             code: resolving(&resources.scratch, load)?,
             resources,
             imports: Arc::new(Imports::new(stage.inputs.iter().cloned())),
+            shuffle,
         })
     }
 
-    fn resources(&self, stage: &Stage) -> Resources {
+    fn resources(&self, stage: &Stage, shuffle: Option<&Arc<ShuffleFiles>>) -> Resources {
         // The worker may have loaded this stage before, with other stages in between.
         let prefix = format!("w{}-s{}-{}-", self.number, stage.id, self.loads);
         let home = self.home.as_ref();
         let directory = home.map_or(&stage.scratch, |home| &home.directory).clone();
-        let transfer = home.map(|home| Arc::clone(&home.transfer)).into();
         let memory_bytes = home.and_then(|home| home.memory_bytes);
+        let memory_bytes = memory_bytes.unwrap_or(stage.memory_bytes);
+        let transfer = Transfer::from(home.map(|home| Arc::clone(&home.transfer)));
+        let transfer = match shuffle.filter(|shuffle| shuffle.are_stored()) {
+            Some(shuffle) => transfer.with_store(Arc::clone(shuffle) as _, memory_bytes),
+            None => transfer,
+        };
         Resources {
-            budget: MemoryBudget::new(memory_bytes.unwrap_or(stage.memory_bytes)),
+            budget: MemoryBudget::new(memory_bytes),
             scratch: Scratch::within_home(directory, prefix, stage.disk_quota_bytes, transfer),
             threads: 1,
             progress: Arc::default(),

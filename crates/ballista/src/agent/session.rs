@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use holdall::executor::{Home, ScratchDirectory};
+use holdall::executor::{Home, ScratchDirectory, ShuffleDirectory};
 use tokio::io::ReadHalf;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -20,12 +21,19 @@ use crate::net::{self, Stream};
 /// a while, as by Ctrl-Z.
 const PATIENCE: u32 = 6;
 
+/// Maximum time for a connection to a driver that may have ended.
+const CONNECTING: Duration = Duration::from_secs(10);
+
 /// A session: the directory, the workers, and the line to the driver.
 pub(super) struct AgentSession {
     pub(super) home: Home,
     pub(super) directory: PathBuf,
     /// The directory, until the session ends.
     scratch: Mutex<Option<ScratchDirectory>>,
+    /// The shuffle directories of the driver.
+    shuffles: Mutex<Vec<ShuffleDirectory>>,
+    /// Address of the driver.
+    driver: String,
     children: Children,
     /// Messages to the driver.
     line: mpsc::UnboundedSender<ToDriver>,
@@ -62,6 +70,8 @@ impl AgentSession {
             home,
             directory: scratch.path().to_owned(),
             scratch: Mutex::new(Some(scratch)),
+            shuffles: Mutex::default(),
+            driver: spec.driver.clone(),
             line,
             slots: Mutex::new(0),
             phase: watch::channel(Phase::LetGo(0)).0,
@@ -96,6 +106,7 @@ impl AgentSession {
                             *times += 1;
                         }
                     }),
+                    ToAgent::Shuffle(shuffle) => lock(&self.shuffles).push(shuffle),
                     ToAgent::Ping => _ = self.line.send(ToDriver::Pong),
                 }
             }
@@ -118,9 +129,25 @@ impl AgentSession {
     async fn end(&self) {
         self.children.end().await;
         let scratch = lock(&self.scratch).take();
+        let mut shuffles = std::mem::take(&mut *lock(&self.shuffles));
+        if !shuffles.is_empty() && !self.is_driver_dead().await {
+            // It goes on without this machine, and needs the files.
+            shuffles.clear();
+        }
         // Removing many files takes a while.
-        let _ = tokio::task::spawn_blocking(move || drop(scratch)).await;
+        let remove = move || {
+            drop(scratch);
+            shuffles.iter().for_each(ShuffleDirectory::remove_all);
+        };
+        let _ = tokio::task::spawn_blocking(remove).await;
         self.phase.send_replace(Phase::Ended);
+    }
+
+    /// Returns whether the driver has ended, and not only the connection to it.
+    async fn is_driver_dead(&self) -> bool {
+        let connected = timeout(CONNECTING, TcpStream::connect(&self.driver)).await;
+        let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        connected.is_ok_and(|connected| connected.is_err_and(refused))
     }
 
     /// Holds a slot until the driver lets go of it, or the session ends.

@@ -125,6 +125,9 @@ impl Reception {
     async fn serve_agent(&self, home: &Home, stream: Stream) {
         let (line, mut to_agent) = mpsc::unbounded_channel();
         self.session.change(|state| {
+            for shuffle in &state.shuffles {
+                let _ = line.send(ToAgent::Shuffle(shuffle.clone()));
+            }
             let agent = AgentState {
                 line,
                 slots: 0,

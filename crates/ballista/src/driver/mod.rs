@@ -142,6 +142,10 @@ impl RemoteExecutor for Cluster {
 
     fn run(&self, stage: &Stage, tasks: &Tasks<'_>) -> Result<()> {
         let Machines { session, leases } = self.pool.host();
+        stage
+            .shuffle
+            .iter()
+            .for_each(|shuffle| session.announce(shuffle));
         let _stage = leases.begin(tasks.partitions().unwrap_or(usize::MAX))?;
         // Jobs that began before a loss know of it only if they had workers there.
         let lost = session.lock().lost.clone();

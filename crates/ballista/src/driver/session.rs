@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use holdall::executor::{Home, WorkerExit};
+use holdall::executor::{Home, ShuffleDirectory, WorkerExit};
 use tokio::sync::mpsc;
 
 use crate::message::{ToAgent, address_of};
@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) agents: HashMap<Home, AgentState>,
     /// Homes that were lost.
     pub(super) lost: Vec<Home>,
+    /// The shuffle directories that machines know.
+    pub(super) shuffles: Vec<ShuffleDirectory>,
     /// Workers that have been started, and have not connected completely.
     pub(super) arriving: HashMap<usize, Arriving>,
     /// Workers that have ended, until their handle is dropped.
@@ -112,6 +114,19 @@ impl Session {
                 eprintln!("holdall: the machine at {} is lost", address_of(home));
             }
         });
+    }
+
+    /// Tells all machines which shuffle directory a context uses, also those that are added later.
+    pub(super) fn announce(&self, shuffle: &ShuffleDirectory) {
+        let mut state = self.lock();
+        let mut known = state.shuffles.iter();
+        if known.any(|known| known.path() == shuffle.path()) {
+            return;
+        }
+        for agent in state.agents.values() {
+            let _ = agent.line.send(ToAgent::Shuffle(shuffle.clone()));
+        }
+        state.shuffles.push(shuffle.clone());
     }
 
     /// Closes the lines to all machines, which end the session there.
