@@ -119,7 +119,7 @@ echo "ok   a program that is killed"
 # In the middle of the map stage, a machine is lost.
 HOLDALL_TRACE=$work/trace HOLDALL_SUMMARY=1 IN=$text on "ballista://$scheduler" bench W1 >"$work/out" 2>"$work/errors.log" &
 program=$!
-eventually 60 "no map outputs appear" has_objects 6
+eventually 60 "no map outputs appear" has_objects 4
 kill -9 "${workers[2]}"
 wait $program || fail "bench W1 after the loss of a worker"
 IN=$text on inline bench W1 | cmp - "$work/out" || fail "bench W1 after the loss of a worker: a wrong answer"

@@ -30,7 +30,7 @@ pub struct Stage {
     pub inputs: Vec<MapOutput>,
     /// The directory for files. Workers must be able to access it. It is removed with the job.
     pub scratch: PathBuf,
-    /// The directory for map outputs, if they do not stay at the [homes](super::Home) of the workers.
+    /// The directory for map outputs, if they do not stay at the [homes](crate::executor::Home) of the workers.
     pub shuffle: Option<ShuffleDirectory>,
     /// The working directory, to which paths are relative, or `None` if it is unknown: it may have been removed.
     pub directory: Option<PathBuf>,

@@ -21,6 +21,9 @@ use crate::net::{self, Stream};
 /// a while, as by Ctrl-Z.
 const PATIENCE: u32 = 6;
 
+/// Time in which a driver that ends closes its port. With less, a driver that has just ended seems to go on.
+const CLOSING: Duration = Duration::from_millis(300);
+
 /// Maximum time for a connection to a driver that may have ended.
 const CONNECTING: Duration = Duration::from_secs(10);
 
@@ -129,22 +132,20 @@ impl AgentSession {
     async fn end(&self) {
         self.children.end().await;
         let scratch = lock(&self.scratch).take();
-        let mut shuffles = std::mem::take(&mut *lock(&self.shuffles));
-        if !shuffles.is_empty() && !self.is_driver_dead().await {
-            // It goes on without this machine, and needs the files.
-            shuffles.clear();
-        }
         // Removing many files takes a while.
-        let remove = move || {
-            drop(scratch);
-            shuffles.iter().for_each(ShuffleDirectory::remove_all);
-        };
-        let _ = tokio::task::spawn_blocking(remove).await;
+        let _ = tokio::task::spawn_blocking(move || drop(scratch)).await;
+        let shuffles = std::mem::take(&mut *lock(&self.shuffles));
+        // A driver that goes on without this machine needs the files.
+        if !shuffles.is_empty() && self.is_driver_dead().await {
+            let remove = move || shuffles.iter().for_each(ShuffleDirectory::remove_all);
+            let _ = tokio::task::spawn_blocking(remove).await;
+        }
         self.phase.send_replace(Phase::Ended);
     }
 
     /// Returns whether the driver has ended, and not only the connection to it.
     async fn is_driver_dead(&self) -> bool {
+        tokio::time::sleep(CLOSING).await;
         let connected = timeout(CONNECTING, TcpStream::connect(&self.driver)).await;
         let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
         connected.is_ok_and(|connected| connected.is_err_and(refused))

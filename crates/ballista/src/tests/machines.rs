@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use holdall::executor::Home;
-use holdall::{Context, Error, Result};
+use holdall::{Context, ContextBuilder, Error, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::agent::{Agent, AgentSettings, PLACE};
@@ -205,6 +205,14 @@ impl Machines {
 
     /// Returns a context that runs its tasks on the machines.
     pub(super) fn context(&self) -> Context {
+        self.context_with(|builder| builder)
+    }
+
+    /// Like `context`, with other settings.
+    pub(super) fn context_with(
+        &self,
+        configure: impl FnOnce(ContextBuilder) -> ContextBuilder,
+    ) -> Context {
         let wait = self.wait;
         let address = format!("ballista://127.0.0.1:1?idle=0.2&patience=4&wait={wait}");
         let cluster = ClusterAddress::parse(&address).unwrap();
@@ -218,7 +226,7 @@ impl Machines {
         let cluster = Cluster::new("ballista://test", cluster, driver, engine).unwrap();
         let builder = Context::builder().remote_executor(cluster).progress(false);
         let builder = builder.spill_directory(self.path("driver"));
-        builder.shuffle_partitions(5).build().unwrap()
+        configure(builder.shuffle_partitions(5)).build().unwrap()
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

@@ -216,6 +216,47 @@ fn what_was_lost_runs_again_and_counts_once() {
 }
 
 #[test]
+fn map_outputs_in_a_shuffle_directory_outlive_machines_and_no_driver() {
+    let machines = Machines::start(Security::Loopback, None);
+    let shuffle = machines.path("shuffle");
+    let context = machines.context_with(|builder| builder.shuffle_directory(&shuffle));
+    let log = machines.path("log");
+    std::fs::create_dir(&log).unwrap();
+    let numbers = context.range_partitioned(0..24, 24).with(log.clone());
+    let numbers = numbers.map(|log, n| {
+        std::fs::write(log.join(format!("{n}-{}", std::process::id())), "").unwrap();
+        n % 7
+    });
+    // The next stage has begun, and waits until machines have been replaced.
+    let (begun, stop) = (machines.path("begun"), machines.path("stop"));
+    let counts = numbers.count_by_value().with((begun.clone(), stop.clone()));
+    let counts = counts.map(|(begun, stop), pair| {
+        std::fs::write(begun, "").unwrap();
+        while !stop.exists() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        pair
+    });
+    let (count, left) = thread::scope(|scope| {
+        let count = scope.spawn(|| counts.count().unwrap());
+        eventually("all partitions are computed", || begun.exists());
+        // As a job of a driver that was killed would leave it.
+        let job = names_in(&shuffle).remove(0);
+        let job = job.to_str().unwrap();
+        let left = PathBuf::from(format!("{}-777", job.rsplit_once('-').unwrap().0));
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join("part-00000"), "").unwrap();
+        (0..2).for_each(|index| machines.replace(index));
+        std::fs::write(&stop, "").unwrap();
+        (count.join().unwrap(), left)
+    });
+    assert_eq!((count, names_in(&log).len()), (7, 24));
+    assert_eq!(names_in(&shuffle), [&*left]);
+    drop((counts, context));
+    eventually("files of a driver remain", || names_in(&shuffle).is_empty());
+}
+
+#[test]
 fn a_machine_that_is_stopped_is_lost_and_ends_when_it_goes_on() {
     let machines = Machines::start(Security::Loopback, None);
     let text = write_text(&machines);
