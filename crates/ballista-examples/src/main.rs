@@ -3,10 +3,14 @@
 #![expect(clippy::duplicate_mod, reason = "examples share modules")]
 
 mod aborting_record;
+mod arrays;
+mod frames;
 #[path = "../../../tests/suite/graph_cases.rs"]
 mod graph_cases;
 mod lease_time;
 mod random_graphs;
+mod search;
+mod shown_jobs;
 
 use std::env;
 use std::path::Path;
@@ -22,8 +26,12 @@ fn main() -> ExitCode {
     let name = name.to_string_lossy();
     match &*name {
         "aborting_record" => aborting_record::main(),
+        "arrays" => arrays::main().report(),
+        "frames" => frames::main().report(),
         "lease_time" => lease_time::main(),
         "random_graphs" => random_graphs::main(),
+        "search" => search::main().report(),
+        "shown_jobs" => shown_jobs::main().report(),
         _ => example(&name).unwrap_or_else(|| {
             eprintln!("error: there is no example {name}: link the name of one to this program");
             ExitCode::FAILURE
