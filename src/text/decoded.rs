@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{InputFile, read_error};
 
-use super::format::HEAD_BYTES;
+use super::format::{Format, HEAD_BYTES};
+use super::options::TextOptions;
 use super::source::TextInput;
 
 impl InputFile {
@@ -41,6 +42,35 @@ impl InputFile {
             input: TextInput::of_input(self, true)?,
             path: Arc::clone(&self.path),
         })
+    }
+
+    /// Returns whether the file is compressed, by its first bytes. Then [`open_decoded`](InputFile::open_decoded) decodes
+    /// it, and a part of it cannot be read alone.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`open_decoded`](InputFile::open_decoded).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    ///
+    /// use holdall::files::OutputOptions;
+    /// use holdall::{Compression, Context};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("text");
+    /// let context = Context::default();
+    /// let mut file = context.create_file(&path, &OutputOptions::default().compression(Compression::Gzip))?;
+    /// write!(file, "short")?;
+    /// file.commit()?;
+    /// assert!(context.find_files(&path)?[0].is_compressed()?);
+    /// # Ok::<(), holdall::Error>(())
+    /// ```
+    pub fn is_compressed(&self) -> Result<bool> {
+        let format = Format::of(&self.head()?, &TextOptions::default(), &self.path)?;
+        Ok(format != Format::Plain)
     }
 }
 

@@ -66,6 +66,10 @@ examples() {
     for name in inverted_index k_means log_analysis near_duplicates page_rank sessions tf_idf top_per_group triangles; do
         same "$name"
     done
+    same arrays
+    same search
+    IN=$left same frames
+    IN=$left same shown_jobs
     # What these print is a time and an address.
     on "$cluster" empty_tasks 1000 >/dev/null || fail empty_tasks
     on "$cluster" status_page --executor "$cluster?slots=2" --address 127.0.0.1:0 --wait 0 >/dev/null || fail status_page

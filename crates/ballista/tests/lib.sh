@@ -12,7 +12,7 @@ done
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 if [ -z "${PROGRAMS:-}" ]; then
-    cargo build --manifest-path "$repository/Cargo.toml" -p holdall-ballista-examples
+    cargo build --manifest-path "$repository/Cargo.toml" -p holdall-ballista-examples --features collections,stores
     PROGRAMS=${CARGO_TARGET_DIR:-$repository/target}/debug/holdall-ballista-examples
 fi
 
@@ -28,7 +28,7 @@ scheduler_pid=
 
 mkdir "$work/bin" "$work/apart" "$work/driver"
 openssl rand -hex 32 >"$work/token"
-for name in "$repository"/examples/*.rs aborting_record lease_time random_graphs; do
+for name in "$repository"/examples/*.rs "$repository"/crates/ballista-examples/src/*.rs; do
     ln -s "$PROGRAMS" "$work/bin/$(basename "$name" .rs)"
 done
 export HOLDALL_TOKEN_FILE=$work/token
@@ -103,13 +103,14 @@ known_workers() { executors | grep -o '"vcores":' | wc -l; }
 
 all_are_known() { [ "$(known_workers)" -ge "$workers" ]; }
 
-# Starts worker N. Its directory exists only in its namespace.
+# Starts worker N. Its directory exists only in its namespace, and the directory of the driver does not exist there.
 start_worker() {
     local n=$1
     HOLDALL_ROLE=worker HOLDALL_SCHEDULER=$net.1:$port HOLDALL_BIND=0.0.0.0 HOLDALL_SLOTS=$slots \
         HOLDALL_SPILL_DIR=$work/apart HOLDALL_MEMORY=${WORKER_MEMORY:-512MiB} \
         ip netns exec "hb$id-$n" unshare --mount --propagation private bash -c '
-            mount -t tmpfs -o "size=${SIZE:-8g}" worker "$0/apart" && cd / && exec "$1"' "$work" "$PROGRAMS" \
+            mount -t tmpfs -o "size=${SIZE:-8g}" worker "$0/apart" && mount -t tmpfs none "$0/driver" &&
+            cd / && exec "$1"' "$work" "$PROGRAMS" \
         >>"$work/worker$n.log" 2>&1 &
     worker_pids[$n]=$!
 }

@@ -8,7 +8,7 @@ set -euo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 if [ -z "${PROGRAMS:-}" ]; then
-    cargo build --manifest-path "$repository/Cargo.toml" -p holdall-ballista-examples
+    cargo build --manifest-path "$repository/Cargo.toml" -p holdall-ballista-examples --features collections,stores
     PROGRAMS=${CARGO_TARGET_DIR:-$repository/target}/debug/holdall-ballista-examples
 fi
 

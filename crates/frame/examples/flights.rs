@@ -34,20 +34,22 @@ fn main() -> Result<()> {
     let [data, out] = &arguments[..] else {
         return Err(holdall::Error::other("usage: flights DATA OUT"));
     };
-    let (data, out) = (Path::new(data), Path::new(out));
+    let (directory, out) = (Path::new(data), Path::new(out));
     let reader = CsvReader::new().nulls(["NA"]);
     let data = Data {
-        flights: read_csv(data.join("2013-*-*.csv"))?,
-        planes: reader.read(data.join("planes.csv"))?,
-        weather: reader.read(data.join("weather.csv"))?,
-        airports: reader.read(data.join("airports.csv"))?,
+        flights: read_csv(directory.join("2013-*-*.csv"))?,
+        planes: reader.read(directory.join("planes.csv"))?,
+        weather: reader.read(directory.join("weather.csv"))?,
+        airports: reader.read(directory.join("airports.csv"))?,
     };
+    let compressed = compressed(directory)?;
     for (name, frame) in rows(&data)?
         .into_iter()
         .chain(groups(&data)?)
         .chain(joins(&data)?)
         .chain(ranges(&data)?)
         .chain(queries(&data)?)
+        .chain([("compressed", compressed)])
     {
         frame.write_csv(out.join(name))?;
     }
@@ -177,6 +179,15 @@ fn ranges(Data { flights, .. }: &Data) -> Result<Named> {
         ),
         ("described", flights.describe()?),
     ])
+}
+
+/// Some days of January, which are also there as compressed files.
+fn compressed(directory: &Path) -> Result<Frame> {
+    let flights = read_csv(directory.join("2013-01-*.csv.gz"))?;
+    let days = flights
+        .with_sorted_index("time_hour")?
+        .between("2013-01-05", "2013-01-07")?;
+    days.group_by([col("carrier")])?.agg([count(lit(1))])
 }
 
 fn queries(data: &Data) -> Result<Named> {

@@ -113,7 +113,10 @@ impl CsvReader {
         self
     }
 
-    /// Returns a frame with the rows of the files. Reads the first rows of each file, and no more.
+    /// Returns a frame with the rows of the files, which may be compressed. Reads the first rows of each file, and no more.
+    ///
+    /// The content of a file determines its compression, which is one of those of [`read_text`](holdall::read_text). A
+    /// compressed file is read by one thread.
     ///
     /// The types of the columns are those that fit the first rows of all files: 1,000 rows of each, or fewer if there are
     /// more than 20 files. A value that does not fit, in a later row, is an error of the job that reads it; the error names
@@ -147,21 +150,24 @@ impl CsvReader {
             }
             None => schema,
         };
-        let files = files.into_iter().map(|file| TableFile {
-            file,
-            statistics: None,
+        let files = files.into_iter().map(|file| {
+            Ok(TableFile {
+                is_compressed: file.is_compressed()?,
+                statistics: None,
+                file,
+            })
         });
         let files = Files {
             schema,
             format: Format::Csv(Arc::new(self.options.clone())),
-            files: files.collect(),
+            files: files.collect::<Result<_>>()?,
         };
         Frame::of_table(&context, Arc::new(files))
     }
 
     fn infer(&self, file: &InputFile, rows: usize) -> Result<SchemaRef, holdall::BoxError> {
         let format = self.options.format(self.options.has_header);
-        let reader = BufReader::new(file.open(0..file.bytes())?);
+        let reader = BufReader::new(file.open_decoded()?);
         let (schema, _) = format.infer_schema(reader, Some(rows))?;
         Ok(Arc::new(schema))
     }

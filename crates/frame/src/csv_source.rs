@@ -31,8 +31,9 @@ use holdall::files::InputFile;
 use regex::Regex;
 
 use crate::failure::{cause, external, in_file};
+use crate::files::TableFile;
 use crate::order::RowOrder;
-use crate::store::FileStore;
+use crate::store::{FileStore, decoded};
 
 /// Form of CSV files.
 #[derive(Clone, Debug)]
@@ -154,7 +155,12 @@ struct CsvOpener {
 impl FileOpener for CsvOpener {
     fn open(&self, part: PartitionedFile) -> Result<FileOpenFuture> {
         let missing = || DataFusionError::Internal("a file of a scan is missing".to_owned());
-        let file: InputFile = part.extension().cloned().ok_or_else(missing)?;
+        let table_file: TableFile = part.extension().cloned().ok_or_else(missing)?;
+        let TableFile {
+            file,
+            is_compressed,
+            ..
+        } = table_file;
         let (start, end) = part.range();
         let (source, bytes) = (&self.source, self.bytes.clone());
         let options = Arc::clone(&source.options);
@@ -167,11 +173,17 @@ impl FileOpener for CsvOpener {
             .with_projection(columns)
             .build_decoder();
         Ok(Box::pin(async move {
-            let store: Arc<dyn ObjectStore> = Arc::new(FileStore(file.clone()));
-            let path = part.object_meta.location;
-            let input =
-                AlignedBoundaryStream::new(store, path, start, end, file.bytes(), b'\n').await?;
-            let input = input.inspect_ok(move |read| bytes.add(read.len()));
+            let input = if is_compressed {
+                bytes.add(usize::try_from(file.bytes()).unwrap_or(usize::MAX));
+                decoded(file.clone())
+            } else {
+                let store: Arc<dyn ObjectStore> = Arc::new(FileStore(file.clone()));
+                let path = part.object_meta.location;
+                let input =
+                    AlignedBoundaryStream::new(store, path, start, end, file.bytes(), b'\n');
+                let input = input.await?;
+                input.inspect_ok(move |read| bytes.add(read.len())).boxed()
+            };
             let decoder = DecoderDeserializer::new(CsvDecoder::new(decoder));
             let batches = deserialize_stream(input.map_err(Into::into).fuse(), decoder);
             let has_header = options.has_header;

@@ -47,6 +47,8 @@ pub(crate) struct TableFile {
     pub(crate) file: InputFile,
     /// What is known of its columns before it is read.
     pub(crate) statistics: Option<Arc<Statistics>>,
+    /// Whether it must be decompressed from its start.
+    pub(crate) is_compressed: bool,
 }
 
 impl Files {
@@ -76,11 +78,12 @@ impl Files {
     }
 }
 
-/// Divides files into neighbouring parts of about the same size.
+/// Divides files into neighbouring parts of about the same size, or into whole files if some of them cannot be divided.
 fn divided(files: Vec<&TableFile>, partitions: usize, source: &dyn FileSource) -> Vec<FileGroup> {
+    let is_whole = files.iter().any(|file| file.is_compressed);
     let files: Vec<_> = files.into_iter().map(partitioned_file).collect();
     let group = FileGroup::new(files);
-    if !source.supports_repartitioning() {
+    if is_whole || !source.supports_repartitioning() {
         let files = group.len().div_ceil(partitions).max(1);
         return group
             .into_inner()
@@ -99,7 +102,7 @@ fn divided(files: Vec<&TableFile>, partitions: usize, source: &dyn FileSource) -
 
 fn partitioned_file(file: &TableFile) -> PartitionedFile {
     let path = file.file.path().to_string_lossy();
-    PartitionedFile::new(path, file.file.bytes()).with_extension(file.file.clone())
+    PartitionedFile::new(path, file.file.bytes()).with_extension(file.clone())
 }
 
 impl fmt::Debug for Files {

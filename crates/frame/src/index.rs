@@ -27,11 +27,15 @@ use crate::job::run;
 /// Number of bytes at the end of a file in which the last line is searched first.
 const TAIL_BYTES: u64 = 64 << 10;
 
+/// Number of rows that are parsed together in search of the last one.
+const BATCH_ROWS: usize = 1024;
+
 impl Frame {
     /// Returns this frame with `column` as its index. The rows of each file must be sorted by that column, and the files
     /// must follow each other in its order, as one file for each day does.
     ///
-    /// Reads the first and the last row of each CSV file; Parquet files have statistics. Afterwards, a job with a filter on
+    /// Reads the first and the last row of each CSV file, which means all of a compressed one; Parquet files have
+    /// statistics. Afterwards, a job with a filter on
     /// the index, such as [`between`](Self::between), opens only the files that may have such rows. A job that reads the
     /// index of a CSV file checks its order.
     ///
@@ -68,7 +72,7 @@ impl Frame {
         for file in &mut indexed.files {
             let named = |error: BoxError| in_file(file.file.path(), error);
             let range = match &files.format {
-                Format::Csv(options) => csv_range(&file.file, options, &files.schema, number),
+                Format::Csv(options) => csv_range(file, options, &files.schema, number),
                 Format::Parquet => parquet_range(file, number),
             };
             let Some((start, end)) = range.map_err(named)? else {
@@ -278,7 +282,7 @@ fn parquet_range(file: &TableFile, column: usize) -> Result<ValueRange, BoxError
 
 /// Returns the first and the last value of a column of a CSV file.
 fn csv_range(
-    file: &InputFile,
+    file: &TableFile,
     options: &CsvOptions,
     schema: &SchemaRef,
     column: usize,
@@ -288,17 +292,19 @@ fn csv_range(
             .with_format(options.format(has_header))
             .with_projection(vec![column])
     };
-    let whole = BufReader::new(file.open(0..file.bytes())?);
+    let reads_all = options.line_ends_in_quotes || file.is_compressed;
+    let whole = BufReader::new(file.file.open_decoded()?);
     let mut rows = reader(options.has_header)
-        .with_batch_size(1)
+        .with_batch_size(if reads_all { BATCH_ROWS } else { 1 })
         .build_buffered(whole)?;
     let Some(first) = rows.next().transpose()? else {
         return Ok(None);
     };
-    let last = match options.line_ends_in_quotes {
+    let last = match reads_all {
         true => rows.last().transpose()?.unwrap_or_else(|| first.clone()),
         false => {
-            let last = reader(false).build(Cursor::new(last_line(file)?))?.last();
+            let last = last_line(&file.file)?;
+            let last = reader(false).build(Cursor::new(last))?.last();
             last.transpose()?.ok_or("it has no last row")?
         }
     };

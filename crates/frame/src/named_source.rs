@@ -19,9 +19,9 @@ use datafusion_datasource::morsel::{Morsel, MorselPlan, MorselPlanner, Morselize
 use datafusion_datasource::{PartitionedFile, TableSchema};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use holdall::files::InputFile;
 
 use crate::failure::{cause, external, in_file};
+use crate::files::TableFile;
 
 /// A source whose errors name the file.
 pub(crate) struct NamedSource(pub(crate) Arc<dyn FileSource>);
@@ -137,8 +137,8 @@ fn named(path: &Path, error: DataFusionError) -> DataFusionError {
 
 impl Morselizer for NamedMorselizer {
     fn plan_file(&self, part: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
-        let file = part.extension::<InputFile>();
-        let path = file.map_or(Path::new(""), InputFile::path).into();
+        let file = part.extension::<TableFile>();
+        let path = file.map_or(Path::new(""), |file| file.file.path()).into();
         let of = self.0.plan_file(part)?;
         Ok(Box::new(Named { path, of }))
     }

@@ -77,6 +77,7 @@ impl ParquetReader {
             Ok(TableFile {
                 file,
                 statistics: Some(Arc::new(statistics)),
+                is_compressed: false,
             })
         });
         let files = Files {
@@ -146,8 +147,8 @@ impl ParquetFileReaderFactory for FileReaders {
         metrics: &ExecutionPlanMetricsSet,
     ) -> PlanResult<Box<dyn AsyncFileReader + Send>> {
         let missing = || DataFusionError::Internal("a file of a scan is missing".to_owned());
-        let file: InputFile = part.extension().cloned().ok_or_else(missing)?;
-        let store = Arc::new(FileStore(file));
+        let file: &TableFile = part.extension().ok_or_else(missing)?;
+        let store = Arc::new(FileStore(file.file.clone()));
         let readers = DefaultParquetFileReaderFactory::new(store);
         readers.create_reader(partition, part, metadata_size_hint, metrics)
     }

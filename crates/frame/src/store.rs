@@ -73,6 +73,26 @@ fn read(file: InputFile, range: Range<u64>) -> BoxStream<'static, Result<Bytes>>
     stream::try_unfold((file, None, range), next).boxed()
 }
 
+/// Returns the content of a compressed file, piece by piece.
+pub(crate) fn decoded(file: InputFile) -> BoxStream<'static, Result<Bytes>> {
+    type State = (InputFile, Option<Box<dyn Read + Send>>);
+    let next = async |(file, reader): State| {
+        let read = spawn_blocking(move || {
+            let mut reader: Box<dyn Read + Send> = match reader {
+                Some(reader) => reader,
+                None => Box::new(file.open_decoded()?),
+            };
+            let mut bytes = Vec::new();
+            let mut piece = reader.by_ref().take(READ_BYTES as u64);
+            piece.read_to_end(&mut bytes)?;
+            Ok::<_, holdall::Error>((Bytes::from(bytes), (file, Some(reader))))
+        });
+        let (bytes, state) = read.await.map_err(failed)?.map_err(failed)?;
+        Ok((!bytes.is_empty()).then_some((bytes, state)))
+    };
+    stream::try_unfold((file, None), next).boxed()
+}
+
 #[async_trait]
 impl ObjectStore for FileStore {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {

@@ -169,10 +169,15 @@ impl SvcModel {
 /// Returns the kernel of two rows. Independent sums let the compiler use vector instructions.
 fn radial(gamma: f64, a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
-    for (a, b) in a.chunks(8).zip(b[..a.len()].chunks(8)) {
+    let mut add = |a: &[f64], b: &[f64]| {
         for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
             *sum += (a - b) * (a - b);
         }
+    };
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b[..a.len()].as_chunks::<8>());
+    for (a, b) in a.iter().zip(b) {
+        add(a, b);
     }
+    add(a_rest, b_rest);
     (-gamma * sums.iter().sum::<f64>()).exp()
 }

@@ -1,8 +1,10 @@
 //! Reading of files: order, types, and errors that name the file.
 
 use std::fs;
+use std::io::Write;
 
-use holdall::{Context, ErrorKind};
+use holdall::files::OutputOptions;
+use holdall::{Compression, Context, ErrorKind};
 use holdall_frame::datafusion::arrow::datatypes::{DataType, TimeUnit};
 use holdall_frame::{CsvReader, ParquetReader, col, lit};
 
@@ -134,6 +136,49 @@ fn the_line_is_also_known_in_the_middle_of_a_file() {
     let path = files.write("1.csv", &format!("n\n{}", rows.concat()));
     let error = read_csv(&Context::default(), &path).batches().unwrap_err();
     assert!(error.to_string().contains("at line 140002"), "{error}");
+}
+
+/// Writes a part of the numbers from 0 to 90,000, compressed.
+fn compressed_numbers(files: &Files, part: usize, compression: Compression) -> std::path::PathBuf {
+    let path = files.path(&format!("{part}.csv"));
+    let options = OutputOptions::default().compression(compression);
+    let mut file = Context::default().create_file(&path, &options).unwrap();
+    writeln!(file, "n").unwrap();
+    for n in part * 30_000..(part + 1) * 30_000 {
+        writeln!(file, "{n}").unwrap();
+    }
+    file.commit().unwrap();
+    path
+}
+
+#[test]
+fn files_may_be_compressed() {
+    let files = Files::new();
+    let rows: String = (0..30_000).map(|n| format!("{n}\n")).collect();
+    files.write("0.csv", &format!("n\n{rows}"));
+    let gzip = compressed_numbers(&files, 1, Compression::Gzip);
+    compressed_numbers(&files, 2, Compression::Zstd);
+    on_every_executor(|context| {
+        let frame = read_csv(context, files.path("*.csv"));
+        let numbers = frame.collect::<(usize,)>().unwrap().into_iter();
+        assert!(numbers.eq((0..90_000).map(|n| (n,))));
+        let sizes = ["0.csv", "1.csv", "2.csv"].map(|name| fs::metadata(files.path(name)));
+        let bytes: u64 = sizes.map(|metadata| metadata.unwrap().len()).iter().sum();
+        assert_eq!(context.last_job().unwrap().stages[0].input_bytes, bytes);
+        let indexed = frame.with_sorted_index("n").unwrap();
+        assert_eq!(
+            indexed.between(29_990, 30_009).unwrap().count().unwrap(),
+            20
+        );
+    });
+    let whole = fs::read(&gzip).unwrap();
+    fs::write(&gzip, &whole[..whole.len() / 2]).unwrap();
+    let cut = read_csv(&Context::default(), &gzip);
+    let message = cut.count().unwrap_err().to_string();
+    assert!(
+        message.contains(gzip.to_str().unwrap()) && message.contains("the gzip data is cut short"),
+        "{message}"
+    );
 }
 
 #[test]
