@@ -161,7 +161,7 @@ impl Job {
     /// Returns the threads or processes for which one thread reads a source.
     fn pullers(&self) -> Pullers {
         Pullers {
-            count: self.threads(),
+            count: self.slots.count(),
             budget: self.state.resources().budget.clone(),
         }
     }

@@ -198,10 +198,7 @@ impl Job {
             node,
             idle: run.idle,
             stream: Mutex::new(code.partitions().is_none().then(|| code.stream())),
-            pullers: Pullers {
-                count: self.slots.count(),
-                ..self.pullers()
-            },
+            pullers: self.pullers(),
             exports: &self.exports,
             inputs: Mutex::default(),
             outputs: Mutex::default(),

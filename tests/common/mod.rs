@@ -243,7 +243,7 @@ pub(crate) fn spilling_contexts(spill: &Path) -> Vec<Context> {
     for (executor, least, has_plenty) in executors {
         let budgets = [least, 1 << 30].into_iter();
         for memory in budgets.take(1 + usize::from(has_plenty)) {
-            let builder = Context::builder().executor(executor.clone()).memory(memory);
+            let builder = Context::builder().executor(executor).memory(memory);
             let builder = builder.spill_directory(spill).shuffle_partitions(5);
             contexts.push(builder.build().expect("the settings are right"));
         }

@@ -51,7 +51,8 @@ fn bags(context: &Context, records: &[i64]) -> Vec<Bag<i64>> {
 fn holds(property: fn(&Bag<i64>, &[i64]) -> Result<()>) {
     on_every_executor_and_processes(move |context| {
         for (n, records) in all_records().into_iter().enumerate() {
-            let is_tried = |partitioning: &usize| all_settings() || (partitioning + n) % 3 == 0;
+            let is_tried =
+                |partitioning: &usize| all_settings() || (partitioning + n).is_multiple_of(3);
             let bags = bags(context, &records).into_iter().enumerate();
             for (_, bag) in bags.filter(|(partitioning, _)| is_tried(partitioning)) {
                 if let Err(error) = property(&bag, &records) {
