@@ -3,6 +3,7 @@
 //!
 //! All machines are in this process. Files have names that only the executor can read, so no machine reads a file of
 //! another by its path.
+#![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::collections::HashMap;
 use std::io;
