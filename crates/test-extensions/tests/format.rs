@@ -177,10 +177,10 @@ fn an_error_of_the_source_has_its_place_and_cause() {
             matches!(error.kind(), ErrorKind::InputChanged { path, .. } if *path == paths[1]),
             "{error:?}"
         );
-        fs::remove_file(&paths[0]).expect("a file");
+        fs::remove_file(&paths[1]).expect("a file");
         let error = records.count().expect_err("a file is missing");
         assert!(
-            matches!(error.kind(), ErrorKind::Io { path, .. } if *path == paths[0]),
+            matches!(error.kind(), ErrorKind::Io { path, .. } if *path == paths[1]),
             "{error:?}"
         );
         let error = read_fixed_length(context, paths, 4, 50_000).err();
