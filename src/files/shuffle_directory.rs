@@ -122,14 +122,14 @@ pub(super) fn options() -> OutputOptions {
     OutputOptions::default().overwrite(true)
 }
 
-/// Removes a file, if that is possible.
+/// Removes a file. Ignores errors.
 pub(super) fn remove_file(file_system: &AnyFileSystem, path: &str) {
     _ = caught(None, || {
         retry(file_system, || file_system.get().remove(path)).map_err(Error::from)
     });
 }
 
-/// Removes all files whose paths begin with `prefix`, as far as that is possible.
+/// Removes all files whose paths begin with `prefix`. Ignores errors.
 pub(super) fn remove_files(file_system: &AnyFileSystem, prefix: &str) {
     let list = || retry(file_system, || file_system.get().list(prefix)).map_err(Error::from);
     let files = caught(None, list).unwrap_or_default();

@@ -263,7 +263,7 @@ impl<R: BufRead + Send + 'static, F: UnitFormat> AheadReader<R, F> {
 
     /// Makes the text of the next slice the current one.
     fn next_text(&mut self) -> io::Result<()> {
-        self.text.clear();
+        self.text = SliceText::default();
         self.taken = 0;
         let Some(decoded) = self.next_decoded()? else {
             return Ok(());

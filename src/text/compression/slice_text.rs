@@ -69,12 +69,13 @@ impl SliceText {
         is_granted
     }
 
-    /// Drops the text.
+    /// Drops the text, but not the memory of the slice.
     pub(super) fn clear(&mut self) {
         self.bytes = Vec::new();
         if let Some(reservation) = &mut self.reservation {
+            let of_slice = self.slice_bytes.saturating_sub(FREE_BYTES);
             // A smaller number is never refused.
-            let _ = reservation.try_resize(0);
+            let _ = reservation.try_resize(of_slice.min(reservation.bytes()));
         }
     }
 }
