@@ -2,10 +2,6 @@
 //!
 #![doc = include_str!("../README.md")]
 #![cfg(target_os = "linux")]
-#![cfg_attr(
-    not(feature = "engine"),
-    expect(dead_code, reason = "without an engine, only tests use it")
-)]
 
 mod agent;
 mod driver;
@@ -43,15 +39,11 @@ pub use holdall::*;
 /// ```
 pub fn init() {
     executor::init_with_home(agent::home_of_this_process);
-    #[cfg(feature = "engine")]
-    {
-        executor::register(settings::SCHEME, connect);
-        run_role();
-    }
+    executor::register(settings::SCHEME, connect);
+    run_role();
 }
 
 /// Returns the executor for an address.
-#[cfg(feature = "engine")]
 fn connect(address: &'static str) -> Result<std::sync::Arc<dyn executor::RemoteExecutor>> {
     let failed = |reason| Error::cluster(address, reason);
     let cluster = settings::ClusterAddress::parse(address).map_err(failed)?;
@@ -62,7 +54,6 @@ fn connect(address: &'static str) -> Result<std::sync::Arc<dyn executor::RemoteE
 }
 
 /// Runs the role that the environment sets, and exits. Returns if there is none.
-#[cfg(feature = "engine")]
 fn run_role() {
     let role = match settings::text("HOLDALL_ROLE") {
         Ok(None) => return,
@@ -84,7 +75,6 @@ fn run_role() {
     }
 }
 
-#[cfg(feature = "engine")]
 fn fail(reason: &str) -> ! {
     eprintln!("holdall: {reason}");
     std::process::exit(1)

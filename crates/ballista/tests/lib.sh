@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by the scripts of this directory: a cluster of three workers on this machine. Each has a mount namespace and a
 # network namespace of its own, and a file system of its own at the same path, so no path of another worker exists there.
 #
@@ -145,6 +146,7 @@ start_cluster() {
     for n in $(seq "$workers"); do start_worker "$n"; done
     eventually 60 "not all workers are there, see $work/worker*.log" all_are_known
     export HOLDALL_SPILL_DIR=$work/driver
+    # shellcheck disable=SC2034 # Scripts use it.
     cluster=ballista://$net.1:$port
 }
 

@@ -1,16 +1,9 @@
 #!/usr/bin/env bash
-# Map outputs of a cluster in a bucket: starts an S3 server, a scheduler and three workers on the loopback interface, and
-# compares what programs print on them with what they print on one thread. Then kills a worker while a program runs, which
-# must cost no map task that was done, and the program itself, whose objects the workers must remove. Needs no root.
-#
-# PROGRAMS is the program with the examples. If it is not set, it is built.
-set -euo pipefail
-
-repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
-if [ -z "${PROGRAMS:-}" ]; then
-    cargo build --manifest-path "$repository/Cargo.toml" -p holdall-ballista-examples --features collections,stores
-    PROGRAMS=${CARGO_TARGET_DIR:-$repository/target}/debug/holdall-ballista-examples
-fi
+# Map outputs of a cluster in a bucket: starts an S3 server, and compares what programs print on three workers with what
+# they print on one thread. Then kills a worker while a program runs, which must cost no map task that was done, and the
+# program itself, whose objects the workers must remove.
+# shellcheck source=on_loopback.sh
+source "$(dirname "${BASH_SOURCE[0]}")/on_loopback.sh"
 
 # The cache is that of ci/stores.
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/holdall-stores"
@@ -21,30 +14,7 @@ if [ ! -e "$cache/python/done" ]; then
     touch "$cache/python/done"
 fi
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/shuffle_store.XXXXXX")
-scheduler=127.0.0.1:$((20000 + RANDOM % 10000))
 s3=127.0.0.1:$((10000 + RANDOM % 10000))
-workers=()
-stop() {
-    # shellcheck disable=SC2046 # One argument for each process.
-    kill -9 $(jobs -p) 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap stop EXIT
-fail() { echo "FAILED: $*" >&2; tail -n 30 "$work"/*.log >&2; exit 1; }
-
-for name in bench generate_text; do ln -s "$PROGRAMS" "$work/$name"; done
-
-# Waits until a command succeeds: eventually SECONDS WHAT COMMAND...
-eventually() {
-    local end=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@"; do
-        [ $SECONDS -lt $end ] || fail "$what"
-        sleep 0.05
-    done
-}
 
 # Number of objects in the bucket.
 objects() { curl -sf --max-time 10 "http://$s3/holdall?list-type=2" | grep -o '<Key>' | wc -l; }
@@ -53,13 +23,6 @@ is_empty() { [ "$(objects)" = 0 ]; }
 
 # Number of uploads so far.
 uploads() { grep -c 'POST /holdall/maps/.*uploadId=' "$work/s3.log" || true; }
-
-# Runs a program on an executor: on EXECUTOR NAME ARGUMENT...
-on() {
-    local executor=$1 name=$2
-    shift 2
-    HOLDALL_EXECUTOR=$executor HOLDALL_SPILL_DIR=$work "$work/$name" "$@"
-}
 
 # The same command prints and writes the same on the cluster as on one thread: same NAME ARGUMENT...
 same() {
@@ -76,21 +39,11 @@ same() {
     echo "ok   $*, with $(($(uploads) - before)) objects"
 }
 
-known_workers() { curl -sf --max-time 5 "http://$scheduler/api/executors" | grep -o '"vcores":' | wc -l; }
-all_are_known() { [ "$(known_workers || true)" = 3 ]; }
-
 "$cache/python/bin/moto_server" -H "${s3%:*}" -p "${s3#*:}" >"$work/s3.log" 2>&1 &
 eventually 60 "the S3 server does not answer" curl -sf -o /dev/null -X PUT "http://$s3/holdall"
 export AWS_ENDPOINT_URL=http://$s3 AWS_ACCESS_KEY_ID=me AWS_SECRET_ACCESS_KEY=secret AWS_REGION=us-east-1
 
-HOLDALL_ROLE=scheduler HOLDALL_BIND=$scheduler "$PROGRAMS" >"$work/scheduler.log" 2>&1 &
-for n in 1 2 3; do
-    mkdir "$work/worker$n"
-    HOLDALL_ROLE=worker HOLDALL_SCHEDULER=$scheduler HOLDALL_SLOTS=1 HOLDALL_SPILL_DIR=$work/worker$n \
-        "$PROGRAMS" >"$work/worker$n.log" 2>&1 &
-    workers+=($!)
-done
-eventually 60 "the scheduler does not know three workers" all_are_known
+start_cluster
 
 export HOLDALL_SHUFFLE=s3://holdall/maps OUT_DIR=$work/sorted
 text=$work/text.txt left=$work/left.csv right=$work/right.csv

@@ -112,7 +112,7 @@ fn main() -> holdall::Result<()> {
             let start = Instant::now();
             let values = layers.get(sums, [0])?;
             let time = start.elapsed();
-            assert_eq!(values, [(0..leaves as u64).sum()]);
+            assert_eq!(values, [(0..leaves as u64).sum::<u64>()]);
             let nanos = time.as_nanos() / (2 * leaves as u128 - 1);
             eprintln!("{executor}: {nanos} ns a task, of {} tasks", 2 * leaves - 1);
         }

@@ -4,16 +4,11 @@ use holdall::Result;
 
 use crate::message::SlotSpec;
 
-#[cfg(feature = "engine")]
 mod lease;
-#[cfg(feature = "engine")]
 mod roles;
-#[cfg(feature = "engine")]
 mod slots;
 
-#[cfg(feature = "engine")]
 pub(crate) use lease::Ballista;
-#[cfg(feature = "engine")]
 pub(crate) use roles::{run_scheduler, run_worker};
 
 /// A cluster, as the driver uses it.
