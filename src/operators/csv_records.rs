@@ -12,7 +12,7 @@ use super::from_source::Reading;
 use crate::counter::BadRecords;
 use crate::error::{BoxError, Error, Result};
 use crate::files::InputFile;
-use crate::text::{CsvState, CsvSyntax, Fields, TextKind, field_names};
+use crate::text::{Columns, CsvState, CsvSyntax, Fields, TextKind};
 
 /// Number of bytes that are read in one call.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -53,6 +53,16 @@ impl From<Error> for PartUnread {
     }
 }
 
+/// How to read text without quotes, which does not need the csv crate.
+enum SimpleText {
+    /// By the csv crate, which can read more types.
+    Unknown,
+    /// Fields are in the order of the type.
+    InOrder,
+    /// The type is a struct that names some columns.
+    Named(Columns),
+}
+
 /// Reads the records of a part.
 pub(super) struct CsvPartReader<'r> {
     options: &'r CsvOptions,
@@ -63,8 +73,9 @@ pub(super) struct CsvPartReader<'r> {
     /// Whether the next record is the header.
     at_header: bool,
     headers: Option<ByteRecord>,
-    /// Whether fields are in the order of the type, so that text without quotes is read faster.
-    is_positional: bool,
+    simple: SimpleText,
+    /// Number of records that the csv crate has read.
+    read_by_crate: u64,
     /// Offset of the buffer in the file.
     offset: u64,
     buffer: Vec<u8>,
@@ -98,7 +109,11 @@ impl<'r> CsvPartReader<'r> {
             ends_file: end == file.bytes(),
             at_header: options.has_headers && start == 0,
             headers: None,
-            is_positional: !options.has_headers,
+            simple: match options.has_headers {
+                true => SimpleText::Unknown,
+                false => SimpleText::InOrder,
+            },
+            read_by_crate: 0,
             offset: start,
             buffer: Vec::new(),
         };
@@ -110,6 +125,7 @@ impl<'r> CsvPartReader<'r> {
                 headers: None,
                 offset: 0,
                 buffer: Vec::new(),
+                simple: SimpleText::Unknown,
                 ..reader
             };
             head.next_block(&mut 0, &mut CsvState::Start)?;
@@ -181,8 +197,11 @@ impl<'r> CsvPartReader<'r> {
                 end -= self.take_header().map_err(PartUnread::Record)?;
             }
             if let Some(headers) = self.headers.as_ref().filter(|_| !is_checked) {
-                let names = field_names::<U>().unwrap_or_default();
-                self.is_positional = headers.iter().eq(names.iter().map(|name| name.as_bytes()));
+                self.simple = match Columns::of::<U>(headers.iter()) {
+                    None => SimpleText::Unknown,
+                    Some(columns) if columns.are_all() => SimpleText::InOrder,
+                    Some(columns) => SimpleText::Named(columns),
+                };
                 is_checked = true;
             }
             let buffer = std::mem::take(&mut self.buffer);
@@ -230,7 +249,7 @@ impl<'r> CsvPartReader<'r> {
         emit: &mut impl FnMut(U) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, PartUnread> {
         let has_quote = |quote| memchr::memchr(quote, block).is_some();
-        let is_simple = self.is_positional
+        let is_simple = !matches!(self.simple, SimpleText::Unknown)
             && self.options.syntax.delimiter.is_ascii()
             && !self.options.syntax.quote.is_some_and(has_quote)
             && memchr::memchr_iter(b'\r', block).all(|at| block.get(at + 1) == Some(&b'\n'));
@@ -247,20 +266,41 @@ impl<'r> CsvPartReader<'r> {
         emit: &mut impl FnMut(U) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, PartUnread> {
         let delimiter = char::from(self.options.syntax.delimiter);
-        let mut fields = Fields::new(text, TextKind::Lines, delimiter);
+        let mut fields = Fields::new(text, TextKind::Lines, delimiter).with_types();
+        let columns = match &self.simple {
+            SimpleText::Named(columns) => Some(columns.clone()),
+            _ => None,
+        };
+        let mut ranges = Vec::new();
         while let Some(rest) = fields.next_line() {
             let at = text.len() - rest.len();
+            if matches!(self.simple, SimpleText::Unknown) {
+                return self.read_any(rest, at as u64, emit);
+            }
             if matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]) {
                 fields.finish_record();
                 continue;
             }
             self.reading.set_offset(self.offset + at as u64);
-            let flow = match fields.parse() {
-                Ok(value) => emit(value),
+            // A type may refuse columns that it does not name, which shows when the csv crate reads the first record.
+            let is_tried = self.read_by_crate > 0 || columns.is_none();
+            let value = match &columns {
+                None => fields.parse().ok(),
+                Some(columns) if is_tried => fields.parse_columns(columns, &mut ranges).ok(),
+                Some(_) => None,
+            };
+            let flow = match value {
+                Some(value) => emit(value),
                 // The other way reads some fields that this one does not, and has the error.
-                Err(_) => {
+                None => {
                     let record = fields.finish_record();
-                    self.read_any(record.as_bytes(), at as u64, emit)?
+                    let read = self.read_by_crate;
+                    let flow = self.read_any(record.as_bytes(), at as u64, emit)?;
+                    if is_tried && self.read_by_crate > read {
+                        // Other records of this type hardly differ.
+                        self.simple = SimpleText::Unknown;
+                    }
+                    flow
                 }
             };
             if flow.is_break() {
@@ -272,7 +312,7 @@ impl<'r> CsvPartReader<'r> {
 
     /// Passes the records of `bytes`, at `at` in the buffer, to `emit`.
     fn read_any<U: DeserializeOwned>(
-        &self,
+        &mut self,
         bytes: &[u8],
         at: u64,
         emit: &mut impl FnMut(U) -> ControlFlow<()>,
@@ -305,6 +345,7 @@ impl<'r> CsvPartReader<'r> {
             };
             match (value, &self.options.bad) {
                 (Ok(value), _) => {
+                    self.read_by_crate += 1;
                     if emit(value).is_break() {
                         return Ok(ControlFlow::Break(()));
                     }

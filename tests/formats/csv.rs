@@ -140,6 +140,113 @@ fn columns_are_found_by_name() {
     });
 }
 
+#[derive(Debug, Serialize, Deserialize)]
+struct SomeColumns {
+    code: Option<u32>,
+    shop: String,
+    #[serde(rename = "Share of all")]
+    share: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct AnyValues {
+    shop: Value,
+    code: Value,
+    flag: Value,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct AllColumns {
+    shop: Value,
+    code: Value,
+    flag: Value,
+    #[serde(rename = "Share of all")]
+    share: Value,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Flag(bool),
+    Number(f64),
+    Text(String),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoOtherColumns {
+    code: Option<u32>,
+    shop: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Aliased {
+    #[serde(alias = "shop")]
+    flag: String,
+    code: Option<u32>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WithDefault {
+    shop: String,
+    #[serde(default)]
+    price: u32,
+}
+
+/// A row whose columns are shop, code, flag, and share.
+fn row(n: u32) -> String {
+    let code = match n % 3 {
+        0 => String::new(),
+        _ => n.to_string(),
+    };
+    format!("s{n},{code},{},{}.5\n", n.is_multiple_of(2), n % 10)
+}
+
+/// The CSV crate alone reads text with quotes. Text without quotes is read in another way, with the same result.
+#[test]
+fn text_without_quotes_has_the_same_records_as_text_with_quotes() {
+    fn read<T>(context: &Context, files: &Files, text: &str) -> String
+    where
+        T: Serialize + for<'de> Deserialize<'de> + std::fmt::Debug + Send + Sync + 'static,
+    {
+        let path = files.write("a.csv", text);
+        let records = reader(context, 1 << 20).read::<T>(path).unwrap();
+        match records.map(|record| format!("{record:?}")).collect() {
+            Ok(records) => records.join("\n"),
+            Err(error) => error.to_string(),
+        }
+    }
+    on_every_executor(|context| {
+        let files = Files::new();
+        for odd in [
+            "",
+            "x,0x10,true,0\n",
+            "x,1,true\n",
+            "x,,true,a\n",
+            "7,8,9,10,11\n",
+            "1e3,+5,false,-0\n",
+        ] {
+            let rows: String = (0..50).map(row).collect();
+            let more: String = (50..60).map(row).collect();
+            let plain = format!("shop,code,flag,Share of all\n{rows}{odd}{more}q,1,true,0\n");
+            let quoted = plain.replace("\nq,", "\n\"q\",");
+            for read in [
+                read::<SomeColumns>,
+                read::<AnyValues>,
+                read::<AllColumns>,
+                read::<NoOtherColumns>,
+                read::<Aliased>,
+                read::<WithDefault>,
+                read::<(String, Option<u32>, bool, f64)>,
+                read::<Vec<String>>,
+            ] {
+                let expected = read(context, &files, &quoted);
+                assert_eq!(read(context, &files, &plain), expected, "{odd:?}");
+            }
+        }
+    });
+}
+
 #[test]
 fn errors_name_the_line_and_the_field() {
     on_every_executor_and_processes(|context| {

@@ -1,17 +1,15 @@
 //! Deserialises values from fields.
 
-use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, SeqAccess, Visitor};
-use serde::forward_to_deserialize_any;
 
 use super::{Fields, FieldsError};
 
 /// Methods of [`Deserializer`] that take one field.
 macro_rules! one_field {
-    ($take:ident: $($deserialize:ident $visit:ident)*) => {$(
+    ($($deserialize:ident)*) => {$(
         #[inline(always)]
         fn $deserialize<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldsError> {
-            visitor.$visit(self.$take()?)
+            self.take()?.$deserialize(visitor)
         }
     )*};
 }
@@ -19,26 +17,13 @@ macro_rules! one_field {
 impl<'de> Deserializer<'de> for &mut Fields<'de> {
     type Error = FieldsError;
 
-    one_field! { take_number:
-        deserialize_u8 visit_u8
-        deserialize_u16 visit_u16
-        deserialize_u32 visit_u32
-        deserialize_u64 visit_u64
-        deserialize_u128 visit_u128
-        deserialize_i8 visit_i8
-        deserialize_i16 visit_i16
-        deserialize_i32 visit_i32
-        deserialize_i64 visit_i64
-        deserialize_i128 visit_i128
+    one_field! {
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_f32 deserialize_f64 deserialize_bool deserialize_any
+        deserialize_char deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf
+        deserialize_identifier
     }
-    one_field! { take_parsed:
-        deserialize_f32 visit_f32
-        deserialize_f64 visit_f64
-        deserialize_bool visit_bool
-    }
-    one_field! { take_text: deserialize_any visit_borrowed_str }
-
-    forward_to_deserialize_any! { char str string bytes byte_buf identifier }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldsError> {
         let mut ahead = *self;
@@ -51,7 +36,7 @@ impl<'de> Deserializer<'de> for &mut Fields<'de> {
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldsError> {
-        self.take_text()?;
+        self.take()?;
         visitor.visit_unit()
     }
 
@@ -110,7 +95,7 @@ impl<'de> Deserializer<'de> for &mut Fields<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldsError> {
-        self.take_text()?;
+        self.take()?;
         Err(FieldsError::unread(
             "fields have no names, which a map needs",
         ))
@@ -118,11 +103,11 @@ impl<'de> Deserializer<'de> for &mut Fields<'de> {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        _: &'static str,
-        _: &'static [&'static str],
+        name: &'static str,
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, FieldsError> {
-        visitor.visit_enum(BorrowedStrDeserializer::new(self.take_text()?))
+        self.take()?.deserialize_enum(name, variants, visitor)
     }
 }
 

@@ -2,20 +2,23 @@
 
 mod deserializer;
 mod error;
+mod field;
+#[cfg(feature = "csv")]
+mod named;
 #[cfg(any(feature = "csv", feature = "json"))]
 mod names;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::decimal::number_at_end;
 use super::mask::{MASK_BYTES, equal_mask};
 pub use error::FieldsError;
+use field::Field;
+#[cfg(feature = "csv")]
+pub(crate) use named::Columns;
 #[cfg(any(feature = "csv", feature = "json"))]
 pub(crate) use names::field_names;
 
@@ -64,6 +67,8 @@ pub(crate) struct Fields<'t> {
     text: &'t str,
     kind: TextKind,
     delimiter: char,
+    /// Whether a value that does not say its type is refused. Otherwise, it is the text of its field.
+    needs_types: bool,
     /// Start of the current record.
     record: usize,
     /// Start of the next field.
@@ -84,6 +89,7 @@ impl<'t> Fields<'t> {
             text,
             kind,
             delimiter,
+            needs_types: false,
             record: 0,
             start: 0,
             is_done: false,
@@ -93,6 +99,15 @@ impl<'t> Fields<'t> {
         };
         fields.ends = fields.ends_from(0);
         fields
+    }
+
+    /// Refuses values that do not say their type.
+    #[cfg(feature = "csv")]
+    pub(crate) fn with_types(self) -> Self {
+        Self {
+            needs_types: true,
+            ..self
+        }
     }
 
     /// Advances to the next line, and returns the text from there to the end; `None` if no line follows.
@@ -216,40 +231,17 @@ impl<'t> Fields<'t> {
         let mut again = Self::new(&self.text[self.record..], self.kind, self.delimiter);
         let mut taken = Vec::new();
         while self.record + again.start < self.start {
-            taken.extend(again.take_text());
+            taken.extend(again.take().map(|field| field.as_str()));
         }
         taken
     }
 
     #[inline(always)]
-    fn take_text(&mut self) -> Result<&'t str, FieldsError> {
-        let field = self.advance()?;
-        Ok(&self.text[field])
+    fn take(&mut self) -> Result<Field<'t>, FieldsError> {
+        Ok(Field {
+            range: self.advance()?,
+            text: self.text,
+            needs_type: self.needs_types,
+        })
     }
-
-    /// Parses a field by [`str::parse`].
-    fn take_parsed<T: FromStr<Err: fmt::Display>>(&mut self) -> Result<T, FieldsError> {
-        self.take_text()?.parse().map_err(FieldsError::unread)
-    }
-
-    /// Parses an integer field like [`take_parsed`](Self::take_parsed), but faster.
-    #[inline(always)]
-    fn take_number<T>(&mut self) -> Result<T, FieldsError>
-    where
-        T: FromStr<Err: fmt::Display> + TryFrom<u64>,
-    {
-        let field = self.advance()?;
-        let number = number_at_end(&self.text.as_bytes()[..field.end], field.len());
-        match number.and_then(|number| number.try_into().ok()) {
-            Some(number) => Ok(number),
-            None => parse_other(&self.text[field]),
-        }
-    }
-}
-
-/// Parses a number with a sign, with many digits, or near the start of the text. Returns the error if the field is not
-/// a number.
-#[cold]
-fn parse_other<T: FromStr<Err: fmt::Display>>(field: &str) -> Result<T, FieldsError> {
-    field.parse().map_err(FieldsError::unread)
 }
