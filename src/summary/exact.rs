@@ -97,7 +97,8 @@ pub struct ExactSum {
     first: u32,
     /// Number of additions since carries were propagated.
     adds: u32,
-    /// Sum of the numbers that are infinite or NaN.
+    /// Sum of the numbers that are infinite or NaN. A finite one, except 0, is the only number so far: while there are no
+    /// others, it needs no digits. If keys are mostly distinct, the sums of single numbers are shuffled.
     special: f64,
 }
 
@@ -158,10 +159,15 @@ enum StoredSum {
     Few(u32, [i64; FEW]),
     /// Also has the sum of the special numbers.
     Many(u32, Vec<i64>, f64),
+    /// The only number.
+    One(f64),
 }
 
 impl From<ExactSum> for StoredSum {
     fn from(mut sum: ExactSum) -> Self {
+        if let Some(number) = sum.only() {
+            return Self::One(number);
+        }
         sum.propagate();
         match sum.digits {
             Digits::Few(_, digits) if sum.special == 0.0 => Self::Few(sum.first, digits),
@@ -175,6 +181,7 @@ impl From<StoredSum> for ExactSum {
         let (first, digits, special) = match stored {
             StoredSum::Few(first, digits) => (first, Digits::Few(FEW, digits), 0.0),
             StoredSum::Many(first, digits, special) => (first, Digits::Many(digits), special),
+            StoredSum::One(number) => (0, Digits::default(), number),
         };
         Self {
             digits,
@@ -185,30 +192,30 @@ impl From<StoredSum> for ExactSum {
     }
 }
 
+/// Returns the two digits of a finite number, the lower one first, and the position of that.
+#[inline(always)]
+fn digits_of(number: f64) -> (u32, [i64; 2]) {
+    let bits = number.to_bits();
+    let fraction = bits & ((1 << FRACTION_BITS) - 1);
+    // Numbers near 0 have no implicit bit, and the exponent of the next larger ones.
+    let (fraction, exponent) = match (bits >> FRACTION_BITS) as u32 & 0x7ff {
+        0 => (fraction, 1),
+        exponent => (fraction | 1 << FRACTION_BITS, exponent),
+    };
+    let [low, high] = split(fraction, exponent % DIGIT_BITS);
+    let sign = if number.is_sign_negative() { -1 } else { 1 };
+    (exponent / DIGIT_BITS, [sign * low, sign * high])
+}
+
 impl ExactSum {
     /// Adds a number.
     #[inline]
     pub fn push(&mut self, number: f64) {
-        let bits = number.to_bits();
-        let exponent = (bits >> FRACTION_BITS) as u32 & 0x7ff;
-        if exponent == 0x7ff {
+        if !number.is_finite() {
             self.special += number;
             return;
         }
-        let fraction = bits & ((1 << FRACTION_BITS) - 1);
-        // Numbers near 0 have no implicit bit, and the exponent of the next larger ones.
-        let (fraction, exponent) = match exponent {
-            0 => (fraction, 1),
-            exponent => (fraction | 1 << FRACTION_BITS, exponent),
-        };
-        let [low, high] = split(fraction, exponent % DIGIT_BITS);
-        let sign = if number.is_sign_negative() { -1 } else { 1 };
-        self.add(exponent / DIGIT_BITS, [sign * low, sign * high]);
-    }
-
-    /// Adds two digits, the lower one at position `at`.
-    #[inline]
-    fn add(&mut self, at: u32, [low, high]: [i64; 2]) {
+        let (at, [low, high]) = digits_of(number);
         self.count_add();
         let index = at.wrapping_sub(self.first) as usize;
         if let Some([first, second]) = self
@@ -220,6 +227,37 @@ impl ExactSum {
             *second += high;
             return;
         }
+        self.push_elsewhere(number);
+    }
+
+    /// Adds a finite number whose digits do not exist yet. The first one needs none.
+    #[inline(never)]
+    fn push_elsewhere(&mut self, number: f64) {
+        if self.digits.is_empty() && self.special == 0.0 {
+            self.special = number;
+            return;
+        }
+        self.add_only();
+        self.add_digits(number);
+    }
+
+    /// Returns the only number so far, if it has no digits yet.
+    #[inline]
+    fn only(&self) -> Option<f64> {
+        (self.special != 0.0 && self.special.is_finite()).then_some(self.special)
+    }
+
+    /// Adds the digits of the only number so far.
+    fn add_only(&mut self) {
+        if let Some(number) = self.only() {
+            self.special = 0.0;
+            self.count_add();
+            self.add_digits(number);
+        }
+    }
+
+    fn add_digits(&mut self, number: f64) {
+        let (at, [low, high]) = digits_of(number);
         let digits = self.make_room(at, 2);
         digits[0] += low;
         digits[1] += high;
@@ -284,6 +322,10 @@ impl ExactSum {
     /// assert_eq!(sum.to_f64(), 2.0);
     /// ```
     pub fn merge(&mut self, mut other: Self) {
+        if let Some(number) = other.only() {
+            return self.push(number);
+        }
+        self.add_only();
         self.special += other.special;
         if other.digits.iter().all(|digit| *digit == 0) {
             return;

@@ -42,6 +42,36 @@ fn the_sum_of_one_number_is_that_number() {
 }
 
 #[test]
+fn the_sum_of_one_number_is_stored_as_that_number() {
+    for number in [0.1, -1e300, f64::from_bits(1), f64::MAX] {
+        let sum: ExactSum = std::iter::once(number).collect();
+        let mut bytes = Vec::new();
+        codec::encode_into(&sum, &mut bytes).unwrap();
+        assert_eq!(bytes.len(), 1 + size_of::<f64>());
+        let decoded: ExactSum = codec::decode(&bytes).unwrap();
+        assert_eq!(decoded.to_f64(), number);
+        // It is a part of longer sums on either side, and of special ones.
+        for others in [
+            vec![],
+            vec![-number],
+            vec![1.0, 1e-9],
+            vec![0.0],
+            vec![f64::INFINITY],
+        ] {
+            let all = [&[number], &others[..]].concat();
+            let others: ExactSum = others.into_iter().collect();
+            for (mut first, later) in [
+                (decoded.clone(), others.clone()),
+                (others.clone(), decoded.clone()),
+            ] {
+                first.merge(later);
+                assert_eq!(first.to_f64(), exact(&all), "{all:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_sum_of_two_numbers_is_rounded_as_by_the_processor() {
     let mut state = 7;
     for _ in 0..50_000 {
