@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
-use holdall::extend::ContextResources;
+use holdall::extend::{ContextResources, ReservedMemory};
 use holdall::{Bag, BoxError, Error, Pipeline, Reading, Records, Result, Source, StorageLevel};
 use holdall_arrow::{from_batch, schema_of, to_batch};
 use serde::de::DeserializeOwned;
@@ -20,6 +20,9 @@ use crate::job::run;
 
 /// Number of rows of a chunk that a task of a bag encodes.
 const CHUNK_ROWS: usize = 8192;
+
+/// Part of the memory budget that encoded records may take while they wait to be written: one of this many.
+const SHARE_OF_BUDGET: usize = 8;
 
 impl Frame {
     /// Returns a bag of the rows, mapped to values as by [`collect`](Self::collect). Runs a job.
@@ -75,12 +78,13 @@ impl Frame {
         Ok(self.context().from_source(rows)?.boxed())
     }
 
-    /// Returns a frame with the records of a bag, in their order. Runs a job.
+    /// Returns a frame with the records of a bag, in their order. Runs jobs: one that computes the bag, and one for each
+    /// eighth of the memory budget that the encoded records take.
     ///
     /// The columns are the fields of the struct, or the elements of the tuple, which are named `0`, `1` and so on; see
     /// [`schema_of`](holdall_arrow::schema_of). The tasks of the bag, also in worker processes, encode the records. This
-    /// process then holds the encoded records of one partition at a time, and writes them to a scratch file, which exists as
-    /// long as the frame.
+    /// process then writes them to a scratch file, which exists as long as the frame. In the meantime, it holds an eighth of
+    /// the budget, or one partition if that is larger.
     ///
     /// # Errors
     ///
@@ -114,20 +118,24 @@ impl Frame {
         // Tasks keep their results within the budget. An iterator over all of them would not.
         let chunks = bag.clone().try_map_partitions(encode_rows::<T>);
         let chunks = chunks.persist(StorageLevel::default());
-        let counts = chunks.clone().map_partitions(|chunks, emit| {
-            let mut count = 0_u64;
-            chunks.for_each(|_| count += 1);
-            emit(count);
+        let sizes = chunks.clone().map_partitions(|chunks, emit| {
+            let mut size = 0;
+            chunks.for_each(|(_, bytes)| size += bytes.len());
+            emit(size);
         });
+        let sizes = sizes.collect()?;
         let resources = ContextResources::new(bag.context());
         let mut writer = ChunkWriter::new(Arc::clone(&schema), resources.create_file()?);
-        for (partition, count) in counts.collect()?.into_iter().enumerate() {
-            if count > 0 {
-                for chunk in chunks.clone().select_partitions([partition]).iter()? {
-                    let (rows, bytes) = chunk?;
-                    writer.add_encoded(&bytes, rows)?;
-                }
+        let mut memory = resources.reserve();
+        let mut next = 0;
+        while next < sizes.len() {
+            let partitions = next..fitting(&sizes, next, &mut memory, &resources)?;
+            next = partitions.end;
+            for chunk in chunks.clone().select_partitions(partitions).iter()? {
+                let (rows, bytes) = chunk?;
+                writer.add_encoded(&bytes, rows)?;
             }
+            memory.shrink(memory.bytes());
         }
         let table = ChunkTable {
             schema,
@@ -136,6 +144,25 @@ impl Frame {
         };
         Self::of_table(bag.context(), Arc::new(table))
     }
+}
+
+/// Reserves memory for the partitions that one job returns: the one at `first`, and those after it that fit into their share
+/// of the budget. Returns the end of their range.
+fn fitting(
+    sizes: &[usize],
+    first: usize,
+    memory: &mut ReservedMemory,
+    resources: &ContextResources,
+) -> Result<usize> {
+    let most = resources.budget_bytes() / SHARE_OF_BUDGET;
+    for (partition, bytes) in sizes.iter().enumerate().skip(first) {
+        let fits = memory.bytes() + bytes <= most && memory.try_grow(*bytes)?;
+        // A job returns whole partitions, also one that does not fit.
+        if !fits && partition > first {
+            return Ok(partition);
+        }
+    }
+    Ok(sizes.len())
 }
 
 /// Encodes the records of a partition in chunks, and emits each with the number of its rows.

@@ -1,7 +1,9 @@
 //! Frames to bags, and bags to frames.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 
+use holdall::events::Event;
 use holdall::{Context, Executor};
 use holdall_frame::{Frame, col, lit, sum};
 use serde::{Deserialize, Serialize};
@@ -62,6 +64,31 @@ fn a_frame_has_the_records_in_their_order() {
         let total: Vec<(u64,)> = total.unwrap().collect().unwrap();
         assert_eq!(total, [((0..20_000).step_by(3).sum(),)]);
     });
+}
+
+#[test]
+fn few_jobs_return_the_records_of_many_partitions() {
+    let jobs_of = |memory: &str| {
+        let actions = Arc::<Mutex<Vec<_>>>::default();
+        let seen = Arc::clone(&actions);
+        let observer = move |event: &Event| {
+            if let Event::JobStarted { action, .. } = event {
+                seen.lock().unwrap().push(*action);
+            }
+        };
+        let context = on(Executor::Threads(2)).memory(memory).observer(observer);
+        let bag = context.build().unwrap().range(0..200_000).map(row);
+        assert_eq!(bag.partitions(), Some(64));
+        let frame = Frame::from_bag(&bag).unwrap();
+        let jobs = std::mem::take(&mut *actions.lock().unwrap());
+        let rows: Vec<Row> = frame.collect().unwrap();
+        assert!(rows.into_iter().eq((0..200_000).map(row)));
+        jobs
+    };
+    assert_eq!(jobs_of("1GiB"), ["collect", "iter"]);
+    // The records take about 5 MB, of which a job returns at most 1 MiB.
+    let jobs = jobs_of("8MiB").len();
+    assert!((5..15).contains(&jobs), "{jobs}");
 }
 
 #[test]
