@@ -18,7 +18,7 @@ use holdall::{BoxError, Context, Result};
 use tokio::runtime;
 
 use crate::failure::cause;
-use crate::session::job_state;
+use crate::session::{PARTITIONS, job_state};
 
 /// Time between two checks whether a job is stopped, and of what it has read.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -57,6 +57,7 @@ fn drive<R>(
 ) -> Result<R, BoxError> {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(scope.threads())
+        .max_blocking_threads(PARTITIONS)
         .thread_name("frame")
         .enable_time()
         .build()?;

@@ -11,14 +11,22 @@ use holdall::extend::{ContextResources, ReservedMemory};
 
 use crate::failure::external;
 
+/// Memory that each consumer may hold even if the budget refuses it, in bytes. Without it, a job that begins when others have
+/// exhausted the budget would write each batch to a file of its own.
+const LEAST_BYTES: usize = 1 << 20;
+
+/// Begin of the names of the consumers that merge the sorted runs of a partition.
+const MERGE_OF_RUNS: &str = "ExternalSorterMerge";
+
+/// Begin of the names of the consumers that merge sorted partitions. They hold batches that exist in any case.
+const MERGE_OF_PARTITIONS: &str = "SortPreservingMergeExec";
+
 /// A pool whose memory is reserved in the budget of a context. The consumers that can spill have equal shares of what the
-/// others leave, so that none of them starves. If the budget is exhausted, each consumer may exceed it by one batch, and the
-/// job holds a minimum in any case: otherwise they could not even spill and merge.
+/// others leave, so that none of them starves. If the budget is exhausted, each consumer may exceed it by one batch, and
+/// hold a minimum. A merge may hold its share: it takes over rows that are in memory, so its job would fail otherwise.
 #[derive(Debug)]
 pub(crate) struct BudgetPool {
     budget_bytes: usize,
-    /// Number of bytes that the job may hold even if the budget refuses them.
-    least_bytes: usize,
     state: Mutex<State>,
 }
 
@@ -29,19 +37,21 @@ struct State {
     excess: usize,
     /// Number of consumers that can spill.
     spillable: usize,
-    /// Bytes of the consumers that cannot.
+    /// Number of consumers that merge sorted runs.
+    merges: usize,
+    /// Bytes of the consumers that cannot spill.
     unspillable_bytes: usize,
 }
 
 impl BudgetPool {
-    pub(crate) fn new(resources: &ContextResources, least_bytes: usize) -> Self {
+    pub(crate) fn new(resources: &ContextResources) -> Self {
         Self {
             budget_bytes: resources.budget_bytes(),
-            least_bytes,
             state: Mutex::new(State {
                 memory: resources.reserve(),
                 excess: 0,
                 spillable: 0,
+                merges: 0,
                 unspillable_bytes: 0,
             }),
         }
@@ -65,14 +75,15 @@ impl MemoryPool for BudgetPool {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        self.lock().spillable += usize::from(consumer.can_spill());
+        let mut state = self.lock();
+        state.spillable += usize::from(consumer.can_spill());
+        state.merges += usize::from(consumer.name().starts_with(MERGE_OF_RUNS));
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
         let mut state = self.lock();
-        state.spillable = state
-            .spillable
-            .saturating_sub(usize::from(consumer.can_spill()));
+        state.spillable -= usize::from(consumer.can_spill());
+        state.merges -= usize::from(consumer.name().starts_with(MERGE_OF_RUNS));
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
@@ -101,9 +112,14 @@ impl MemoryPool for BudgetPool {
         let can_spill = reservation.consumer().can_spill();
         let left = self.budget_bytes.saturating_sub(state.unspillable_bytes);
         let share = left / state.spillable.max(1);
-        let held = state.memory.bytes() + state.excess;
-        let may_exceed = reservation.size() == 0 || held + additional <= self.least_bytes;
-        let exceeds_share = can_spill && reservation.size() + additional > share;
+        let held = reservation.size();
+        let least = match reservation.consumer().name() {
+            name if name.starts_with(MERGE_OF_PARTITIONS) => usize::MAX,
+            name if name.starts_with(MERGE_OF_RUNS) => self.budget_bytes / state.merges.max(1),
+            _ => LEAST_BYTES,
+        };
+        let may_exceed = held == 0 || held + additional <= least;
+        let exceeds_share = can_spill && held + additional > share;
         let refusal = || refused(reservation, additional, self.budget_bytes);
         if exceeds_share && !may_exceed {
             return Err(refusal());

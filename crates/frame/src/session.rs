@@ -18,11 +18,19 @@ pub(crate) const PARTITIONS: usize = 16;
 /// Memory of the budget that each partition should have, in bytes: enough to sort some batches, and to merge runs.
 const PARTITION_BYTES: usize = 16 << 20;
 
-/// Memory that a job may hold for each partition even if other jobs have exhausted the budget, in bytes.
-const LEAST_PARTITION_BYTES: usize = 2 << 20;
+/// Maximum number of sorted runs that a partition merges at a time. More would take memory from other partitions, and fewer
+/// would write the rows more often.
+const MERGED_RUNS: usize = 16;
+
+/// Memory of a partition for each row of a batch, in bytes: a merge reserves four batches of each run, of rows that have up to
+/// 512 bytes.
+const ROW_BYTES: usize = 4 * MERGED_RUNS * 512;
 
 /// Minimum and maximum number of rows of a batch. Large ones cost less per row, and small ones fit into a small budget.
-const BATCH_ROWS: (usize, usize) = (1024, 8192);
+const BATCH_ROWS: (usize, usize) = (256, 8192);
+
+/// Maximum memory that a sort keeps for merging while it reads its input, in bytes.
+const MERGE_BYTES: usize = 1 << 20;
 
 /// Returns the state that plans are made in.
 pub(crate) fn state() -> &'static SessionState {
@@ -47,7 +55,7 @@ fn config(budget_bytes: usize) -> SessionConfig {
     let partitions = partitions(budget_bytes);
     let share = budget_bytes / partitions;
     let (least, most) = BATCH_ROWS;
-    let rows = (share / (PARTITION_BYTES / most)).clamp(least, most);
+    let rows = (share / ROW_BYTES).clamp(least, most);
     let mut config = SessionConfig::new()
         .with_target_partitions(partitions)
         .with_batch_size(rows)
@@ -56,22 +64,21 @@ fn config(budget_bytes: usize) -> SessionConfig {
         .with_round_robin_repartition(false);
     let execution = &mut config.options_mut().execution;
     execution.enable_file_stream_work_stealing = false;
-    execution.sort_spill_reservation_bytes = (share / 4).min(LEAST_PARTITION_BYTES / 2);
+    execution.sort_spill_reservation_bytes = (share / 4).min(MERGE_BYTES);
     config
 }
 
 /// Returns the state of a job: with the memory budget and the scratch files of `resources`.
 pub(crate) fn job_state(resources: &ContextResources) -> Result<SessionState> {
     let spills = DiskManagerBuilder::default()
-        .with_temp_file_factory(Arc::new(ScratchFiles(resources.clone())));
-    let budget_bytes = resources.budget_bytes();
-    let least_bytes = LEAST_PARTITION_BYTES * partitions(budget_bytes);
+        .with_temp_file_factory(Arc::new(ScratchFiles(resources.clone())))
+        .with_max_spill_merge_fan_in(MERGED_RUNS);
     let environment = RuntimeEnvBuilder::from_runtime_env(state().runtime_env())
-        .with_memory_pool(Arc::new(BudgetPool::new(resources, least_bytes)))
+        .with_memory_pool(Arc::new(BudgetPool::new(resources)))
         .with_disk_manager_builder(spills)
         .build_arc()?;
     Ok(SessionStateBuilder::new_from_existing(state().clone())
-        .with_config(config(budget_bytes))
+        .with_config(config(resources.budget_bytes()))
         .with_runtime_env(environment)
         .build())
 }

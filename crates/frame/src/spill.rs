@@ -13,8 +13,9 @@ use tokio::task::spawn_blocking;
 
 use crate::failure::external;
 
-/// Number of bytes that are read together.
-const READ_BYTES: usize = 256 << 10;
+/// Number of bytes that are read together. A sort reads many files at a time, and these bytes do not count towards the memory
+/// budget. Fewer than a block of a file would be decoded twice.
+const READ_BYTES: usize = 64 << 10;
 
 /// Creates scratch files, which count towards the disk quota of the context.
 pub(crate) struct ScratchFiles(pub(crate) ContextResources);

@@ -29,8 +29,8 @@ use crate::session::PARTITIONS;
 /// partition holds one in memory.
 const ROW_GROUP_BYTES: (usize, usize) = (1 << 20, 128 << 20);
 
-/// Number of pieces that may wait for the thread that writes.
-const WAITING_PIECES: usize = 2 * PARTITIONS;
+/// Number of pieces that may wait for the thread that writes. They do not count towards the memory budget.
+const WAITING_PIECES: usize = 4;
 
 /// Writes frames with other options than [`Frame::write_parquet`] and [`Frame::write_csv`].
 ///

@@ -91,6 +91,26 @@ fn a_sort_that_exceeds_the_budget_spills_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_sort_writes_rows_few_times() {
+    // Rows of some bytes, and such that few of them fit into the memory of a partition.
+    for (rows, width) in [(200_000, 1), (6_000, 4_000)] {
+        let files = Files::new();
+        let key = |row: u64| (row + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+        let lines = (0..rows).map(|row| format!("{},{:0width$}\n", key(row), row));
+        let text = "key,text\n".to_owned() + &lines.collect::<String>();
+        let path = files.write("unsorted.csv", &text);
+        for memory in ["4MiB", "32MiB"] {
+            let context = on(Executor::Threads(2)).memory(memory).build().unwrap();
+            let sorted = read_csv(&context, &path).sort_by(["key"]).unwrap();
+            let sorted: Vec<(u64,)> = sorted.collect().unwrap();
+            assert!(sorted.len() as u64 == rows && sorted.is_sorted());
+            let stage = context.last_job().unwrap().stages[0].clone();
+            assert!(stage.spilled_bytes < 3 * text.len() as u64, "{stage}");
+        }
+    }
+}
+
+#[test]
 fn groups_that_exceed_the_budget_spill() {
     let files = Files::new();
     let path = unsorted(&files, 100_000);
