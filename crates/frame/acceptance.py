@@ -25,8 +25,8 @@ SETTINGS = [
 ]
 # Maximum ratios of CPU times: groups to those of DataFusion, and one month to the year.
 BARS = {"groups": 1.05, "one month": 0.15}
-# Bytes of the input of the sort, its memory budget, and what the process may hold besides: its code, the batches between
-# operators, and the pieces that wait to be written, in MiB.
+# Bytes of the input of the sort, its memory budget, and what the process may hold besides: its code, the pieces that wait to
+# be written, and what its allocator keeps, in MiB.
 SORTED_BYTES, BUDGET, BESIDES = 2 << 30, 64, 128
 # Queries whose rows have an order.
 ORDERED = {"delayed", "speeds", "cancelled", "either", "latest", "gained", "hours", "busy", "described"}

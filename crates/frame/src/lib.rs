@@ -58,7 +58,9 @@
 //! Frames share the [budget](holdall::ContextBuilder::memory) of their context with bags. If it is exhausted, sorts and
 //! groups are written to scratch files, which count towards the [disk quota](holdall::ContextBuilder::disk_quota). Operators
 //! that cannot do this, such as the hashed side of a join, end the job with an error. Each operator may exceed an exhausted
-//! budget by one batch. Batches between operators do not count: some megabytes for each thread.
+//! budget by one batch or 1 MiB, and a merge of sorted runs by its share of the budget. For what operators do not count, such
+//! as the batches between them, a job reserves 2 MiB for each of up to 16 partitions, but at most a quarter of the budget. A
+//! process needs more memory than the budget, because the allocator keeps what is freed in small pieces.
 
 mod actions;
 mod bags;

@@ -11,6 +11,9 @@ use holdall::extend::{ContextResources, ReservedMemory};
 
 use crate::failure::external;
 
+/// Memory of each partition that DataFusion does not count, in bytes: the pieces of its file, and the batches between operators.
+const UNCOUNTED_BYTES: usize = 2 << 20;
+
 /// Memory that each consumer may hold even if the budget refuses it, in bytes. Without it, a job that begins when others have
 /// exhausted the budget would write each batch to a file of its own.
 const LEAST_BYTES: usize = 1 << 20;
@@ -44,17 +47,22 @@ struct State {
 }
 
 impl BudgetPool {
-    pub(crate) fn new(resources: &ContextResources) -> Self {
-        Self {
-            budget_bytes: resources.budget_bytes(),
+    /// Creates the pool of a job with this many partitions.
+    pub(crate) fn new(resources: &ContextResources, partitions: usize) -> holdall::Result<Self> {
+        let budget_bytes = resources.budget_bytes();
+        let mut memory = resources.reserve();
+        let uncounted = (UNCOUNTED_BYTES * partitions).min(budget_bytes / 4);
+        let is_reserved = memory.try_grow(uncounted)?;
+        Ok(Self {
+            budget_bytes,
             state: Mutex::new(State {
-                memory: resources.reserve(),
+                memory,
                 excess: 0,
                 spillable: 0,
                 merges: 0,
-                unspillable_bytes: 0,
+                unspillable_bytes: if is_reserved { uncounted } else { 0 },
             }),
-        }
+        })
     }
 
     /// A panic while the lock is held leaves the state consistent.

@@ -9,6 +9,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use holdall::extend::ContextResources;
 
+use crate::failure::external;
 use crate::pool::BudgetPool;
 use crate::spill::ScratchFiles;
 
@@ -73,8 +74,9 @@ pub(crate) fn job_state(resources: &ContextResources) -> Result<SessionState> {
     let spills = DiskManagerBuilder::default()
         .with_temp_file_factory(Arc::new(ScratchFiles(resources.clone())))
         .with_max_spill_merge_fan_in(MERGED_RUNS);
+    let pool = BudgetPool::new(resources, partitions(resources.budget_bytes()));
     let environment = RuntimeEnvBuilder::from_runtime_env(state().runtime_env())
-        .with_memory_pool(Arc::new(BudgetPool::new(resources)))
+        .with_memory_pool(Arc::new(pool.map_err(external)?))
         .with_disk_manager_builder(spills)
         .build_arc()?;
     Ok(SessionStateBuilder::new_from_existing(state().clone())

@@ -19,7 +19,7 @@ use holdall::files::{InputFile, InputReader};
 use tokio::task::spawn_blocking;
 
 /// Number of bytes that are read together. More would stay in memory longer, and fewer would cost more calls.
-const READ_BYTES: usize = 1 << 20;
+const READ_BYTES: usize = 256 << 10;
 
 /// A store with one file, which has any name.
 #[derive(Debug)]
