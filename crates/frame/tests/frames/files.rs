@@ -142,12 +142,12 @@ fn the_line_is_also_known_in_the_middle_of_a_file() {
 fn compressed_numbers(files: &Files, part: usize, compression: Compression) -> std::path::PathBuf {
     let path = files.path(&format!("{part}.csv"));
     let options = OutputOptions::default().compression(compression);
-    let mut file = Context::default().create_file(&path, &options).unwrap();
-    writeln!(file, "n").unwrap();
-    for n in part * 30_000..(part + 1) * 30_000 {
-        writeln!(file, "{n}").unwrap();
-    }
-    file.commit().unwrap();
+    let numbers = (part * 30_000..(part + 1) * 30_000).map(|n| format!("{n}\n"));
+    let text = "n\n".to_owned() + &numbers.collect::<String>();
+    let file = Context::default().create_file(&path, &options);
+    let mut file = file.expect("the file can be created");
+    file.write_all(text.as_bytes()).expect("it can be written");
+    file.commit().expect("it can be committed");
     path
 }
 
