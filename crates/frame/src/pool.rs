@@ -18,10 +18,10 @@ const UNCOUNTED_BYTES: usize = 2 << 20;
 /// exhausted the budget would write each batch to a file of its own.
 const LEAST_BYTES: usize = 1 << 20;
 
-/// Begin of the names of the consumers that merge the sorted runs of a partition.
+/// Beginning of the names of the consumers that merge the sorted runs of a partition.
 const MERGE_OF_RUNS: &str = "ExternalSorterMerge";
 
-/// Begin of the names of the consumers that merge sorted partitions. They hold batches that exist in any case.
+/// Beginning of the names of the consumers that merge sorted partitions. They hold batches that exist in any case.
 const MERGE_OF_PARTITIONS: &str = "SortPreservingMergeExec";
 
 /// A pool whose memory is reserved in the budget of a context. The consumers that can spill have equal shares of what the
