@@ -63,8 +63,14 @@ impl Context {
 ///
 /// serde maps each record to a value. With a header, the fields of a struct are found by their names, whatever their
 /// order, and a column that the struct does not have is ignored. Without a header, and for a tuple, fields are taken in
-/// order. An `Option` is `None` if the field is empty. If all columns are the fields of the struct, in the same order,
-/// records without quotes are read as fast as by [`parse_fields`](Bag::parse_fields).
+/// order. An `Option` is `None` if the field is empty. A value that does not say its type, such as an untagged enum, is a
+/// boolean, a number, or a text, whichever the field can be parsed as first.
+///
+/// # Costs
+///
+/// Records without quotes are about as fast as with [`parse_fields`](Bag::parse_fields), if each field of the struct has a
+/// column. Other columns cost little. The crate csv, which is slower, reads records with quotes, structs with fields that
+/// no column has, and values that do not say their type.
 ///
 /// # Partitions
 ///
