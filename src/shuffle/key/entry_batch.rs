@@ -63,27 +63,11 @@ impl EntryBatch {
     #[inline(always)]
     pub(crate) fn push_pair<V: EntryValue>(&mut self, key: &[u8], value: &V) -> Result<bool> {
         let start = self.bytes.len();
-        let key_start = start + self.append_pair(start, key, value)?;
-        Ok(self.end(start, key_start, key_start + key.len()))
-    }
-
-    /// Returns the entry of a key that is already bytes, and of its value, in the form of a chunk. The batch must be empty,
-    /// and stays so.
-    #[inline(always)]
-    pub(crate) fn encode_one<V: EntryValue>(&mut self, key: &[u8], value: &V) -> Result<&[u8]> {
-        self.clear();
-        self.append_pair(0, key, value)?;
-        Ok(&self.bytes)
-    }
-
-    /// Appends an entry in the form of a chunk at the end of the bytes, which is `start`. Returns the number of bytes before
-    /// its key.
-    #[inline(always)]
-    fn append_pair<V: EntryValue>(&mut self, start: usize, key: &[u8], value: &V) -> Result<usize> {
         self.bytes.extend_from_slice(&[0, 0]);
         self.bytes.extend_from_slice(key);
         value.encode_into(&mut self.bytes)?;
-        Ok(entry::put_lengths(&mut self.bytes, start, key.len()))
+        let key_start = start + entry::put_lengths(&mut self.bytes, start, key.len());
+        Ok(self.end(start, key_start, key_start + key.len()))
     }
 
     #[inline(always)]

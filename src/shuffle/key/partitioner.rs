@@ -70,23 +70,13 @@ impl HashPartitioner {
     }
 
     #[inline(always)]
-    pub(crate) fn position_of_hash(self, hash: u64) -> KeyPosition {
+    fn position_of_hash(self, hash: u64) -> KeyPosition {
         // The hash as a fraction of 2^64, times the number of partitions: its integer part and its fractional part.
         let scaled = u128::from(hash) * self.partitions as u128;
         KeyPosition {
             partition: (scaled >> 64) as usize,
             rank: HashRank(scaled as u64),
         }
-    }
-}
-
-impl KeyPosition {
-    /// Returns the hash of the key, whose position is among `partitions` partitions, a power of two.
-    #[inline(always)]
-    pub(crate) fn hash(self, partitions: usize) -> u64 {
-        debug_assert!(partitions.is_power_of_two(), "{partitions} partitions");
-        let scaled = (self.partition as u128) << 64 | u128::from(self.rank.0);
-        (scaled >> partitions.ilog2()) as u64
     }
 }
 
@@ -162,23 +152,6 @@ mod tests {
             padded[..len].copy_from_slice(&bytes[..len]);
             padded[SHORT_BYTES] = len as u8 + 1;
             assert_eq!(hash(&bytes[..len]), long_hash(&padded));
-        }
-    }
-
-    #[test]
-    fn a_position_among_a_power_of_two_of_partitions_has_its_hash() {
-        for partitions in [1, 2, 16, 1 << 20] {
-            for hash in [
-                0,
-                1,
-                u64::MAX,
-                u64::MAX / 3,
-                1 << 60,
-                stable_hash("holdall"),
-            ] {
-                let position = HashPartitioner::new(partitions).position_of_hash(hash);
-                assert_eq!(position.hash(partitions), hash);
-            }
         }
     }
 

@@ -347,11 +347,10 @@ impl<V> Table<V> {
         Some(f(slot.key().bytes(&self.arena), value))
     }
 
-    /// Removes all keys, almost in order, and calls `each` with the hash rank of every key, the key, and its value. The
-    /// table keeps its memory.
+    /// Removes all keys, almost in order, and calls `each` with every key and its value. The table keeps its memory.
     pub(crate) fn drain<E>(
         &mut self,
-        mut each: impl FnMut(HashRank, &[u8], V) -> Result<(), E>,
+        mut each: impl FnMut(&[u8], V) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut full = [0_u8; WINDOW_SLOTS];
         for start in (0..self.slots.len()).step_by(WINDOW_SLOTS) {
@@ -505,7 +504,7 @@ impl<T: BorrowMut<Table<V>>, V> SortedKeys<T, V> {
     pub(crate) fn take<R>(&mut self, f: impl FnOnce(&[u8], V) -> R) -> Option<R> {
         let at = self.window.get(self.taken)?.at;
         let Table { slots, arena, .. } = self.table.borrow_mut();
-        let result = slots.as_mut_slice()[at].take_with(arena, |_, key, value| f(key, value));
+        let result = slots.as_mut_slice()[at].take_with(arena, f);
         self.taken += 1;
         if self.taken == self.window.len() {
             self.next_window();

@@ -189,16 +189,16 @@ impl<V> Slot<V> {
         Some((key, self.rank, unsafe { value.assume_init() }))
     }
 
-    /// Calls `f` with the hash rank, the key's bytes, in place, and the value. The slot is already empty during the call.
+    /// Calls `f` with the key's bytes, in place, and the value. The slot is already empty during the call.
     #[inline(always)]
     pub(crate) fn take_with<R>(
         &mut self,
         arena: &Arena,
-        f: impl FnOnce(HashRank, &[u8], V) -> R,
+        f: impl FnOnce(&[u8], V) -> R,
     ) -> Option<R> {
         let tag = self.key.tag();
-        let (_, rank, value) = self.take()?;
-        Some(f(rank, self.key.tagged_bytes(tag, arena), value))
+        let (_, _, value) = self.take()?;
+        Some(f(self.key.tagged_bytes(tag, arena), value))
     }
 
     /// Stores a key and its value. The slot must be empty; otherwise, its old content is leaked.

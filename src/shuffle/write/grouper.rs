@@ -210,14 +210,9 @@ impl<'o> Grouper<'o> {
         if !is_wanted(position) {
             return Ok(());
         }
-        self.put_short(bucket_of(position, self.slice_bits), entry)
-    }
-
-    /// Adds a short entry to a bucket.
-    #[inline(always)]
-    fn put_short(&mut self, number: usize, entry: ShortEntry) -> Result<()> {
         self.records += 1;
         self.bytes += entry.len();
+        let number = bucket_of(position, self.slice_bits);
         let bucket = &mut self.buckets[number];
         if bucket.open.push_short(entry) {
             bucket.open_entries += 1;
@@ -253,41 +248,6 @@ impl<'o> Grouper<'o> {
             self.flush(&mut any_key)?;
         }
         Ok(())
-    }
-
-    /// Adds a key whose hash is known, and its value. The entry goes to its bucket immediately: no hash has to wait for
-    /// its bytes.
-    #[inline]
-    pub(crate) fn push_hashed<V: EntryValue>(
-        &mut self,
-        hash: u64,
-        key: &[u8],
-        value: &V,
-    ) -> Result<()> {
-        if self.entries.len() > 0 {
-            // Earlier records may have the same key.
-            self.flush(&mut any_key)?;
-        }
-        let number = bucket_of(self.partitioner.position_of_hash(hash), self.slice_bits);
-        if self.tries_short() {
-            if let Some(short) = Short::new(key)
-                && let Some(value) = value.encode_short()
-                && let Some(entry) = ShortEntry::of_chunk(short, value)
-            {
-                return self.put_short(number, entry);
-            }
-            self.skip_short = TRY_SHORT_AFTER;
-        }
-        let entry = self.entries.encode_one(key, value)?;
-        self.records += 1;
-        self.bytes += entry.len();
-        let bucket = &mut self.buckets[number];
-        if bucket.open.push(entry) {
-            bucket.open_entries += 1;
-            return Ok(());
-        }
-        let entry = entry.to_vec(); // once for each chunk
-        self.push_entry(number, &entry)
     }
 
     /// Adds the buffered records of the task.

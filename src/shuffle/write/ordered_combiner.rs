@@ -20,15 +20,15 @@ use super::savings;
 use crate::error::Result;
 use crate::pipeline::{Key, Owned, Ref};
 use crate::shuffle::key::entry_value::EntryValue as _;
-use crate::shuffle::key::partitioner::{HashPartitioner, KeyPosition};
+use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::outputs::group_outputs::GroupOutputs;
 use crate::shuffle::table::few_keys::FewKeys;
 use crate::shuffle::table::tables::{Tables, flush_batch};
 use crate::storage::codec::{self, Sampling};
 use crate::task::{Flow, Resources};
 
-/// Number of tables, a power of two; each covers a range of hashes, whatever the number of partitions. Every group visits
-/// all tables, so larger values slow down groups with few keys.
+/// Number of tables; each covers a range of hashes, whatever the number of partitions. Every group visits all tables,
+/// so larger values slow down groups with few keys.
 const TABLES: usize = 16;
 
 /// Maximum slots per key for tables to be kept for the next group. Sparser tables are freed, because the next group
@@ -211,11 +211,8 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         let combined = self.tables.records() - self.tables.keys();
         self.resources.progress.add_shuffled(combined as u64, 0);
         let grouper = &mut self.grouper;
-        for (partition, table) in self.tables.iter_mut().enumerate() {
-            table.drain(|rank, key, value| {
-                let hash = KeyPosition { partition, rank }.hash(TABLES);
-                grouper.push_hashed(hash, key, &C::entry(value))
-            })?;
+        for table in self.tables.iter_mut() {
+            table.drain(|key, value| grouper.push_pair(key, &C::entry(value)))?;
         }
         self.tables.begin_anew();
         Ok(())
