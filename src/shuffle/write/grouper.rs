@@ -210,16 +210,18 @@ impl<'o> Grouper<'o> {
         if !is_wanted(position) {
             return Ok(());
         }
-        self.records += 1;
-        self.bytes += entry.len();
         let number = bucket_of(position, self.slice_bits);
         let bucket = &mut self.buckets[number];
         if bucket.open.push_short(entry) {
             bucket.open_entries += 1;
-            return Ok(());
+        } else {
+            let (bytes, len) = entry.bytes();
+            self.push_entry(number, &bytes[..len])?;
         }
-        let (bytes, len) = entry.bytes();
-        self.push_entry(number, &bytes[..len])
+        // A spill for its memory does not include the entry.
+        self.records += 1;
+        self.bytes += entry.len();
+        Ok(())
     }
 
     /// Adds a short key and its value, if the value is short as well.

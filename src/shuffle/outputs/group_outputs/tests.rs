@@ -140,6 +140,33 @@ fn long_entries_are_in_order_among_short_ones() {
 }
 
 #[test]
+fn a_record_whose_memory_comes_from_a_spill_may_be_the_last() {
+    let resources = Resources {
+        budget: MemoryBudget::new(0),
+        ..Resources::unlimited()
+    };
+    let outputs = GroupOutputs::new(HashPartitioner::new(1), 1, false, &resources);
+    let mut grouper = Grouper::new(&outputs, &resources);
+    grouper.begin_task(0).unwrap();
+    let mut records = 0;
+    while resources.scratch.written_bytes() == 0 {
+        let record = (records, records);
+        grouper.push::<Numbers>(record, &mut any_key).unwrap();
+        records += 1;
+    }
+    grouper.end_task(&mut any_key).unwrap();
+    grouper.commit().unwrap();
+    let mut cursor = outputs.open(0, &resources).unwrap();
+    let mut found = 0;
+    while cursor.next_group().unwrap() {
+        while cursor.advance().unwrap() {
+            found += 1;
+        }
+    }
+    assert_eq!(found, records);
+}
+
+#[test]
 fn a_stopped_job_merges_no_runs() {
     let resources = Resources {
         budget: MemoryBudget::new(0),
