@@ -297,7 +297,7 @@ impl<'r> CsvPartReader<'r> {
                     let read = self.read_by_crate;
                     let flow = self.read_any(record.as_bytes(), at as u64, emit)?;
                     if is_tried && self.read_by_crate > read {
-                        // Other records of this type hardly differ.
+                        // What only the crate can read, such as a value of any type, probably recurs.
                         self.simple = SimpleText::Unknown;
                     }
                     flow
