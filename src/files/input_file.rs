@@ -178,7 +178,9 @@ impl InputFile {
         }
     }
 
-    pub(crate) fn is_remote(&self) -> bool {
+    /// Returns whether the file is in a [file system](super::FileSystem) that is not that of the machine.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
         matches!(self.store, FileStore::Remote { .. })
     }
 

@@ -12,7 +12,7 @@ use super::from_source::Reading;
 use crate::counter::BadRecords;
 use crate::error::{BoxError, Error, Result};
 use crate::files::InputFile;
-use crate::text::{Columns, CsvState, CsvSyntax, Fields, TextKind};
+use crate::text::{Columns, CsvState, CsvSyntax, Records};
 
 /// Number of bytes that are read in one call.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -53,16 +53,6 @@ impl From<Error> for PartUnread {
     }
 }
 
-/// How to read text without quotes, which does not need the csv crate.
-enum SimpleText {
-    /// By the csv crate, which can read more types.
-    Unknown,
-    /// Fields are in the order of the type.
-    InOrder,
-    /// The type is a struct that names some columns.
-    Named(Columns),
-}
-
 /// Reads the records of a part.
 pub(super) struct CsvPartReader<'r> {
     options: &'r CsvOptions,
@@ -73,7 +63,8 @@ pub(super) struct CsvPartReader<'r> {
     /// Whether the next record is the header.
     at_header: bool,
     headers: Option<ByteRecord>,
-    simple: SimpleText,
+    /// How to read text without quotes, or `None` if only the csv crate can.
+    columns: Option<Columns>,
     /// Number of records that the csv crate has read.
     read_by_crate: u64,
     /// Offset of the buffer in the file.
@@ -109,10 +100,7 @@ impl<'r> CsvPartReader<'r> {
             ends_file: end == file.bytes(),
             at_header: options.has_headers && start == 0,
             headers: None,
-            simple: match options.has_headers {
-                true => SimpleText::Unknown,
-                false => SimpleText::InOrder,
-            },
+            columns: (!options.has_headers).then_some(Columns::Unnamed),
             read_by_crate: 0,
             offset: start,
             buffer: Vec::new(),
@@ -125,7 +113,7 @@ impl<'r> CsvPartReader<'r> {
                 headers: None,
                 offset: 0,
                 buffer: Vec::new(),
-                simple: SimpleText::Unknown,
+                columns: None,
                 ..reader
             };
             head.next_block(&mut 0, &mut CsvState::Start)?;
@@ -197,11 +185,7 @@ impl<'r> CsvPartReader<'r> {
                 end -= self.take_header().map_err(PartUnread::Record)?;
             }
             if let Some(headers) = self.headers.as_ref().filter(|_| !is_checked) {
-                self.simple = match Columns::of::<U>(headers.iter()) {
-                    None => SimpleText::Unknown,
-                    Some(columns) if columns.are_all() => SimpleText::InOrder,
-                    Some(columns) => SimpleText::Named(columns),
-                };
+                self.columns = Columns::of::<U>(headers.iter());
                 is_checked = true;
             }
             let buffer = std::mem::take(&mut self.buffer);
@@ -248,14 +232,18 @@ impl<'r> CsvPartReader<'r> {
         block: &[u8],
         emit: &mut impl FnMut(U) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, PartUnread> {
-        let has_quote = |quote| memchr::memchr(quote, block).is_some();
-        let is_simple = !matches!(self.simple, SimpleText::Unknown)
-            && self.options.syntax.delimiter.is_ascii()
-            && !self.options.syntax.quote.is_some_and(has_quote)
-            && memchr::memchr_iter(b'\r', block).all(|at| block.get(at + 1) == Some(&b'\n'));
-        match simdutf8::basic::from_utf8(block) {
-            Ok(text) if is_simple => self.read_simple(text, emit),
-            _ => self.read_any(block, 0, emit),
+        let CsvSyntax { delimiter, quote } = self.options.syntax;
+        // A `\r` of its own also ends a record.
+        let is_odd = |at: usize| block[at] != b'\r' || block.get(at + 1) != Some(&b'\n');
+        let mut odd = memchr::memchr2_iter(quote.unwrap_or(b'\r'), b'\r', block);
+        let is_simple =
+            delimiter.is_ascii() && !odd.any(is_odd) && u32::try_from(block.len()).is_ok();
+        match (self.columns.take(), simdutf8::basic::from_utf8(block)) {
+            (Some(columns), Ok(text)) if is_simple => self.read_simple(text, columns, emit),
+            (columns, _) => {
+                self.columns = columns;
+                self.read_any(block, 0, emit)
+            }
         }
     }
 
@@ -263,50 +251,39 @@ impl<'r> CsvPartReader<'r> {
     fn read_simple<U: DeserializeOwned>(
         &mut self,
         text: &str,
+        columns: Columns,
         emit: &mut impl FnMut(U) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, PartUnread> {
-        let delimiter = char::from(self.options.syntax.delimiter);
-        let mut fields = Fields::new(text, TextKind::Lines, delimiter).with_types();
-        let columns = match &self.simple {
-            SimpleText::Named(columns) => Some(columns.clone()),
-            _ => None,
-        };
-        let mut ranges = Vec::new();
-        while let Some(rest) = fields.next_line() {
-            let at = text.len() - rest.len();
-            if matches!(self.simple, SimpleText::Unknown) {
-                return self.read_any(rest, at as u64, emit);
-            }
-            if matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]) {
-                fields.finish_record();
+        // A type may refuse columns that it does not name, which shows when the csv crate reads the first record.
+        let needs_crate = columns.are_some();
+        let mut records = Records::new(text, self.options.syntax.delimiter);
+        while let Some(record) = records.next() {
+            if record.is_empty() {
                 continue;
             }
-            self.reading.set_offset(self.offset + at as u64);
-            // A type may refuse columns that it does not name, which shows when the csv crate reads the first record.
-            let is_tried = self.read_by_crate > 0 || columns.is_none();
-            let value = match &columns {
-                None => fields.parse().ok(),
-                Some(columns) if is_tried => fields.parse_columns(columns, &mut ranges).ok(),
-                Some(_) => None,
-            };
-            let flow = match value {
-                Some(value) => emit(value),
-                // The other way reads some fields that this one does not, and has the error.
-                None => {
-                    let record = fields.finish_record();
-                    let read = self.read_by_crate;
-                    let flow = self.read_any(record.as_bytes(), at as u64, emit)?;
-                    if is_tried && self.read_by_crate > read {
-                        // What only the crate can read, such as a value of any type, probably recurs.
-                        self.simple = SimpleText::Unknown;
-                    }
-                    flow
+            self.reading.set_offset(self.offset + record.start as u64);
+            let is_tried = self.read_by_crate > 0 || !needs_crate;
+            if is_tried && let Some(value) = record.parse(&columns) {
+                if emit(value).is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
-            };
-            if flow.is_break() {
-                return Ok(flow);
+                continue;
+            }
+            // The crate reads some fields that cannot be read here, and has the error.
+            let (start, read) = (record.start as u64, self.read_by_crate);
+            if self
+                .read_any(record.as_str().as_bytes(), start, emit)?
+                .is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
+            if is_tried && self.read_by_crate > read {
+                // What only the crate can read, such as a value of any type, probably recurs.
+                let rest = records.rest();
+                return self.read_any(rest, (text.len() - rest.len()) as u64, emit);
             }
         }
+        self.columns = Some(columns);
         Ok(ControlFlow::Continue(()))
     }
 

@@ -17,6 +17,9 @@ use crate::files::InputFile;
 /// quotes, would be taken for records; the reader of the part before it notices.
 const WINDOW_BYTES: u64 = 64 << 10;
 
+/// Number of bytes behind a cut that are read first. Most records are shorter.
+const FIRST_BLOCK_BYTES: u64 = 4 << 10;
+
 /// The characters with a meaning.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct CsvSyntax {
@@ -121,12 +124,21 @@ impl CsvSyntax {
 
     /// Returns the state after `window`, which begins at the start of a record or anywhere.
     fn state_after(self, window: &[u8], is_start: bool) -> CsvState {
+        let has_quote = |quote| memchr::memchr(quote, window).is_some();
+        if !self.quote.is_some_and(has_quote) {
+            // The last byte tells whether a field begins after the window.
+            let is_end = |byte: &u8| *byte == self.delimiter || matches!(byte, b'\n' | b'\r');
+            return match window.last().is_none_or(is_end) {
+                true => CsvState::Start,
+                false => CsvState::Unquoted,
+            };
+        }
         let read = |mut state| {
             let is_regular = self.scan(&mut state, window, |_| true);
             (state, is_regular)
         };
         let (outside, is_outside) = read(CsvState::Start);
-        if is_start || is_outside || self.quote.is_none() {
+        if is_start || is_outside {
             return outside;
         }
         match read(CsvState::Quoted) {
@@ -147,10 +159,11 @@ impl CsvSyntax {
         let mut window = Vec::new();
         file.open(start..from)?.read_to_end(&mut window)?;
         let mut state = self.state_after(&window, start == 0);
-        let mut offset = from;
+        let (mut offset, mut block_bytes) = (from, FIRST_BLOCK_BYTES);
         loop {
             window.clear();
-            let block = offset..offset.saturating_add(WINDOW_BYTES);
+            let block = offset..offset.saturating_add(block_bytes);
+            block_bytes = WINDOW_BYTES;
             file.open(block)?.read_to_end(&mut window)?;
             if window.is_empty() {
                 return Ok(file.bytes());

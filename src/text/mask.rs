@@ -15,7 +15,7 @@ pub(super) const MASK_BYTES: usize = 64;
 pub(super) const WINDOW_BYTES: usize = 4096;
 
 /// Number of positions that are written in one step, including unused ones. This saves a branch for most masks.
-const STEP: usize = 4;
+pub(super) const STEP: usize = 4;
 
 /// Positions of a byte in a window.
 #[derive(Debug)]
@@ -41,34 +41,50 @@ impl Positions {
     }
 
     fn find_by(&mut self, window: &[u8], mask_of: impl Fn(&[u8; MASK_BYTES]) -> u64) {
-        let (chunks, rest) = window.as_chunks();
-        let mut base = 0;
-        for chunk in chunks {
-            self.push(base, mask_of(chunk));
-            base += MASK_BYTES;
-        }
-        let mut padded = [0; MASK_BYTES];
-        padded[..rest.len()].copy_from_slice(rest);
-        let within = (1 << rest.len()) - 1;
-        self.push(base, mask_of(&padded) & within);
+        for_each_chunk(window, |base, chunk, within| {
+            let mask = mask_of(chunk) & within;
+            push_places(&mut self.places, &mut self.len, base, mask, |at| at as u16);
+        });
     }
+}
 
-    #[inline]
-    fn push(&mut self, base: usize, mut mask: u64) {
-        let end = self.len + mask.count_ones() as usize;
-        while let Some(places) = self.places.get_mut(self.len..self.len + STEP) {
-            for place in places {
-                // If the mask is exhausted, this value is not used. It fits into a `u16` even then.
-                *place = (base + mask.trailing_zeros() as usize) as u16;
-                mask &= mask.wrapping_sub(1);
-            }
-            self.len += STEP;
-            if self.len >= end {
-                break;
-            }
-        }
-        self.len = end;
+/// Passes each 64 bytes of a window to `f`, with their position and a mask of those that are not padding.
+#[inline(always)]
+pub(super) fn for_each_chunk(window: &[u8], mut f: impl FnMut(usize, &[u8; MASK_BYTES], u64)) {
+    let (chunks, rest) = window.as_chunks();
+    let mut base = 0;
+    for chunk in chunks {
+        f(base, chunk, u64::MAX);
+        base += MASK_BYTES;
     }
+    let mut padded = [0; MASK_BYTES];
+    padded[..rest.len()].copy_from_slice(rest);
+    f(base, &padded, (1 << rest.len()) - 1);
+}
+
+/// Appends the positions of the bits of a mask, from `base` on, to the first `len` places. There must be room for all of
+/// them, and for [`STEP`] more.
+#[inline(always)]
+pub(super) fn push_places<P: Copy>(
+    places: &mut [P],
+    len: &mut usize,
+    base: usize,
+    mut mask: u64,
+    place: impl Fn(usize) -> P,
+) {
+    let end = *len + mask.count_ones() as usize;
+    while let Some(next) = places.get_mut(*len..*len + STEP) {
+        for next in next {
+            // If the mask is exhausted, this value is not used.
+            *next = place(base + mask.trailing_zeros() as usize);
+            mask &= mask.wrapping_sub(1);
+        }
+        *len += STEP;
+        if *len >= end {
+            break;
+        }
+    }
+    *len = end;
 }
 
 /// Returns a mask of the bytes that equal `byte`.

@@ -1,5 +1,6 @@
 //! CSV: quotes, headers, cuts of every size, errors, and output, on every executor.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use holdall::{BadRecords, Context, CsvError, CsvReader, CsvWriter, ErrorKind};
@@ -193,6 +194,9 @@ struct WithDefault {
     price: u32,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
+struct Wrapped<T>(T);
+
 /// A row whose columns are shop, code, flag, and share.
 fn row(n: u32) -> String {
     let code = match n % 3 {
@@ -239,6 +243,10 @@ fn text_without_quotes_has_the_same_records_as_text_with_quotes() {
                 read::<WithDefault>,
                 read::<(String, Option<u32>, bool, f64)>,
                 read::<Vec<String>>,
+                read::<(String, Option<u32>)>,
+                read::<Wrapped<SomeColumns>>,
+                read::<Wrapped<(String, Option<f64>)>>,
+                read::<BTreeMap<String, String>>,
             ] {
                 let expected = read(context, &files, &quoted);
                 assert_eq!(read(context, &files, &plain), expected, "{odd:?}");

@@ -8,7 +8,7 @@ use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{Deserializer, Visitor};
 
 use super::FieldsError;
-use crate::text::decimal::number_at_end;
+use crate::text::decimal::{float_at_end, number_at_end};
 
 /// One field.
 #[derive(Clone, Debug)]
@@ -39,6 +39,16 @@ impl<'t> Field<'t> {
         let until_end = &self.text.as_bytes()[..self.range.end];
         let number = number_at_end(until_end, self.range.len());
         match number.and_then(|number| number.try_into().ok()) {
+            Some(number) => Ok(number),
+            None => self.other_number(),
+        }
+    }
+
+    /// Parses a floating-point number like [`parse`](Self::parse), but faster.
+    #[inline(always)]
+    fn float(&self) -> Result<f64, FieldsError> {
+        let until_end = &self.text.as_bytes()[..self.range.end];
+        match float_at_end(until_end, self.range.len()) {
             Some(number) => Ok(number),
             None => self.other_number(),
         }
@@ -96,9 +106,11 @@ impl<'de> Deserializer<'de> for Field<'de> {
         deserialize_i64 visit_i64
         deserialize_i128 visit_i128
     }
+    parsed! { float:
+        deserialize_f64 visit_f64
+    }
     parsed! { parse:
         deserialize_f32 visit_f32
-        deserialize_f64 visit_f64
         deserialize_bool visit_bool
     }
     text! {

@@ -1,12 +1,14 @@
 //! Converts lines of fields to values through serde.
 
+#[cfg(feature = "csv")]
+mod columns;
 mod deserializer;
 mod error;
 mod field;
-#[cfg(feature = "csv")]
-mod named;
 #[cfg(any(feature = "csv", feature = "json"))]
 mod names;
+#[cfg(feature = "csv")]
+mod records;
 #[cfg(test)]
 mod tests;
 
@@ -15,12 +17,14 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use super::mask::{MASK_BYTES, equal_mask};
+#[cfg(feature = "csv")]
+pub(crate) use columns::Columns;
 pub use error::FieldsError;
 use field::Field;
-#[cfg(feature = "csv")]
-pub(crate) use named::Columns;
 #[cfg(any(feature = "csv", feature = "json"))]
 pub(crate) use names::field_names;
+#[cfg(feature = "csv")]
+pub(crate) use records::Records;
 
 /// Parses a line of fields that are separated by `delimiter`.
 ///
@@ -67,8 +71,6 @@ pub(crate) struct Fields<'t> {
     text: &'t str,
     kind: TextKind,
     delimiter: char,
-    /// Whether a value that does not say its type is refused. Otherwise, it is the text of its field.
-    needs_types: bool,
     /// Start of the current record.
     record: usize,
     /// Start of the next field.
@@ -89,7 +91,6 @@ impl<'t> Fields<'t> {
             text,
             kind,
             delimiter,
-            needs_types: false,
             record: 0,
             start: 0,
             is_done: false,
@@ -99,15 +100,6 @@ impl<'t> Fields<'t> {
         };
         fields.ends = fields.ends_from(0);
         fields
-    }
-
-    /// Refuses values that do not say their type.
-    #[cfg(feature = "csv")]
-    pub(crate) fn with_types(self) -> Self {
-        Self {
-            needs_types: true,
-            ..self
-        }
     }
 
     /// Advances to the next line, and returns the text from there to the end; `None` if no line follows.
@@ -241,7 +233,7 @@ impl<'t> Fields<'t> {
         Ok(Field {
             range: self.advance()?,
             text: self.text,
-            needs_type: self.needs_types,
+            needs_type: false,
         })
     }
 }
