@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt64Array, new_null_array};
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use bytes::Bytes;
 use holdall::files::InputFile;
 use holdall::{BadRecords, BoxError, Reading, Source};
@@ -239,11 +239,29 @@ fn read_metadata(
             DecodeResult::NeedsData(ranges) => ranges,
             DecodeResult::Data(metadata) => {
                 let options = ArrowReaderOptions::new();
-                return Ok(ArrowReaderMetadata::try_new(Arc::new(metadata), options)?);
+                let inferred = ArrowReaderMetadata::try_new(Arc::new(metadata), options)?;
+                let options = ArrowReaderOptions::new().with_schema(with_views(inferred.schema()));
+                return Ok(ArrowReaderMetadata::try_new(
+                    Arc::clone(inferred.metadata()),
+                    options,
+                )?);
             }
             DecodeResult::Finished => return Err("it has no metadata".into()),
         };
     }
+}
+
+/// Returns the schema with texts as views, which a decoder does not copy.
+fn with_views(schema: &Schema) -> SchemaRef {
+    let with_view = |field: &FieldRef| match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 => {
+            let field = Field::clone(field).with_data_type(DataType::Utf8View);
+            Arc::new(field)
+        }
+        _ => Arc::clone(field),
+    };
+    let fields: Fields = schema.fields().iter().map(with_view).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 fn filter_columns(filter: &Filter, metadata: &ArrowReaderMetadata) -> ProjectionMask {

@@ -7,37 +7,33 @@
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
 use holdall::{Bag, BoxError, Context, CsvReader, Pipeline};
-use holdall_arrow::ArrowContext;
+use holdall_arrow::{ParquetReader, column};
 use serde::{Deserialize, Serialize};
 
-/// The columns of an event that the queries use.
+/// The columns that a query about users reads.
 #[derive(Clone, Serialize, Deserialize)]
-struct Event {
+struct OfUser {
     user: String,
+    amount: f64,
+    qty: u32,
+    status: String,
+}
+
+/// The columns that a query about countries reads.
+#[derive(Clone, Serialize, Deserialize)]
+struct InCountry {
     country: String,
     amount: f64,
     qty: u32,
     status: String,
 }
 
-impl Event {
-    fn counts(&self) -> bool {
-        self.status == "ok" && self.qty > 2
-    }
+fn counts(status: &str, qty: u32) -> bool {
+    status == "ok" && qty > 2
+}
 
-    fn sale_of_user(self) -> (String, u64) {
-        let cents = self.cents();
-        (self.user, cents)
-    }
-
-    fn sale_in_country(self) -> (String, u64) {
-        let cents = self.cents();
-        (self.country, cents)
-    }
-
-    fn cents(&self) -> u64 {
-        (self.amount * 100.0).round() as u64
-    }
+fn cents(amount: f64) -> u64 {
+    (amount * 100.0).round() as u64
 }
 
 fn main() -> Result<(), BoxError> {
@@ -47,16 +43,20 @@ fn main() -> Result<(), BoxError> {
     let context = Context::default();
     match arguments[..] {
         ["csv", path] => {
-            let events = CsvReader::new().context(&context).read::<Event>(path)?;
-            sales(events.filter(Event::counts).map(Event::sale_of_user))
+            let events = CsvReader::new().context(&context).read::<OfUser>(path)?;
+            let events = events.filter(|event| counts(&event.status, event.qty));
+            sales(events.map(|event| (event.user, cents(event.amount))))
         }
         ["json", path] => {
-            let events = context.read_json::<Event>(path)?;
-            sales(events.filter(Event::counts).map(Event::sale_in_country))
+            let events = context.read_json::<InCountry>(path)?;
+            let events = events.filter(|event| counts(&event.status, event.qty));
+            sales(events.map(|event| (event.country, cents(event.amount))))
         }
         ["parquet", path] => {
-            let events = context.read_parquet::<Event>(path)?;
-            sales(events.filter(Event::counts).map(Event::sale_of_user))
+            let counts = column("status").eq("ok").and(column("qty").gt(2_u64));
+            let reader = ParquetReader::new().context(&context).filter(counts);
+            let events = reader.read::<OfUser>(path)?;
+            sales(events.map(|event| (event.user, cents(event.amount))))
         }
         ["words", ref paths @ ..] => {
             let counts = context.read_text(paths)?.words().count_by_value();
