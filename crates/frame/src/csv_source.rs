@@ -5,6 +5,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::csv::ReaderBuilder;
 use datafusion::arrow::csv::reader::Format;
@@ -17,7 +18,7 @@ use datafusion::datasource::physical_plan::{
 };
 use datafusion::datasource::projection::{ProjectionOpener, SplitProjection};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::object_store::ObjectStore;
+use datafusion::object_store::{self, ObjectStore};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::apply_expression_roots;
@@ -25,13 +26,15 @@ use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricB
 use datafusion_datasource::boundary_stream::AlignedBoundaryStream;
 use datafusion_datasource::decoder::{DecoderDeserializer, deserialize_stream};
 use datafusion_datasource::{PartitionedFile, TableSchema};
-use futures::{StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt};
 use holdall::Error;
 use holdall::files::InputFile;
 use regex::Regex;
 
 use crate::failure::{cause, external, in_file};
 use crate::files::TableFile;
+use crate::line_range::LineRange;
 use crate::order::RowOrder;
 use crate::store::{FileStore, decoded};
 
@@ -167,25 +170,27 @@ impl FileOpener for CsvOpener {
         let columns = source.projection.file_indices.clone();
         let position = |sorted: usize| columns.iter().position(|column| *column == sorted);
         let mut order = options.sorted_by.and_then(position).map(RowOrder::new);
-        let decoder = ReaderBuilder::new(Arc::clone(source.schema.file_schema()))
+        let reader = ReaderBuilder::new(Arc::clone(source.schema.file_schema()))
             .with_format(options.format(options.has_header && start == 0))
             .with_batch_size(source.batch_rows)
-            .with_projection(columns)
-            .build_decoder();
+            .with_projection(columns);
         Ok(Box::pin(async move {
-            let input = if is_compressed {
+            let batches = if is_compressed {
                 bytes.add(usize::try_from(file.bytes()).unwrap_or(usize::MAX));
-                decoded(file.clone())
-            } else {
+                batches(decoded(file.clone()), reader)
+            } else if file.is_remote() {
                 let store: Arc<dyn ObjectStore> = Arc::new(FileStore(file.clone()));
                 let path = part.object_meta.location;
                 let input =
                     AlignedBoundaryStream::new(store, path, start, end, file.bytes(), b'\n');
                 let input = input.await?;
-                input.inspect_ok(move |read| bytes.add(read.len())).boxed()
+                batches(input.inspect_ok(move |read| bytes.add(read.len())), reader)
+            } else {
+                // The page cache mostly has what a local file will be asked for. Threads that wait for it would cost more.
+                let lines = LineRange::open(&file, start..end, bytes);
+                let lines = lines.map_err(|error| external(in_file(file.path(), error)))?;
+                stream::iter(reader.build_buffered(lines)?).boxed()
             };
-            let decoder = DecoderDeserializer::new(CsvDecoder::new(decoder));
-            let batches = deserialize_stream(input.map_err(Into::into).fuse(), decoder);
             let has_header = options.has_header;
             let checked = move |batch: std::result::Result<RecordBatch, ArrowError>| {
                 let batch = batch.map_err(|error| external(placed(&file, start, error)))?;
@@ -200,6 +205,16 @@ impl FileOpener for CsvOpener {
             Ok(batches.map(checked).boxed())
         }))
     }
+}
+
+/// Returns the batches of a stream of bytes.
+fn batches(
+    input: impl Stream<Item = object_store::Result<Bytes>> + Send + 'static,
+    reader: ReaderBuilder,
+) -> BoxStream<'static, std::result::Result<RecordBatch, ArrowError>> {
+    let decoder = DecoderDeserializer::new(CsvDecoder::new(reader.build_decoder()));
+    let input = input.map_err(Into::into).boxed().fuse();
+    deserialize_stream(input, decoder).boxed()
 }
 
 /// Text before the number of a line in an error of Arrow, which counts the lines of a part from 0.

@@ -76,6 +76,7 @@ mod grouped;
 mod index;
 mod job;
 mod join;
+mod line_range;
 mod named_source;
 mod order;
 mod parquet;

@@ -1,9 +1,11 @@
 //! Expressions, groups and joins.
 
-use holdall::Context;
+use std::fmt::Write as _;
+
+use holdall::{Context, Executor};
 use holdall_frame::{JoinType, avg, col, count, ident, lit, max, min, sum};
 
-use super::{Files, on_every_executor, read_csv};
+use super::{Files, on, on_every_executor, read_csv};
 
 #[test]
 fn groups_have_their_aggregates() {
@@ -174,6 +176,37 @@ fn statistics_of_columns_are_those_of_their_values() {
         let flags: Vec<_> = rows.iter().map(|row| row.3.as_deref()).collect();
         assert_eq!(flags, [Some("3"), Some("1"), None, None, None, None, None]);
     });
+}
+
+#[test]
+fn medians_are_exact_whether_their_values_fit_into_memory_or_not() {
+    let files = Files::new();
+    let mut text = "all,some,others\n".to_owned();
+    for row in 0..100_000_u64 {
+        let number = row * 7_919 % 100_000;
+        let some = if number < 50_000 { "" } else { "1.5" };
+        let others = if number < 50_000 {
+            number.to_string()
+        } else {
+            String::new()
+        };
+        writeln!(text, "{number},{some},{others}").unwrap();
+    }
+    let path = files.write("a.csv", &text);
+    // 65,536 values are a part of 4 MiB that fits.
+    for memory in ["4MiB", "1GiB"] {
+        let context = on(Executor::Threads(2)).memory(memory).build().unwrap();
+        let described = read_csv(&context, &path).describe().unwrap();
+        type Row = (String, Option<f64>, Option<f64>, Option<f64>);
+        let rows: Vec<Row> = described.collect().unwrap();
+        let expected = (
+            "median".to_owned(),
+            Some(49_999.5),
+            Some(1.5),
+            Some(24_999.5),
+        );
+        assert_eq!(rows[6], expected, "{memory}");
+    }
 }
 
 #[cfg(feature = "sql")]
