@@ -25,7 +25,7 @@ use crate::frame::Frame;
 use crate::job::run;
 
 /// Number of bytes at the end of a file in which the last line is searched first.
-const TAIL_BYTES: u64 = 64 << 10;
+const TAIL_BYTES: u64 = 4 << 10;
 
 /// Number of rows that are parsed together in search of the last one.
 const BATCH_ROWS: usize = 1024;
@@ -287,16 +287,17 @@ fn csv_range(
     schema: &SchemaRef,
     column: usize,
 ) -> Result<ValueRange, BoxError> {
-    let reader = |has_header| {
+    let reader = |has_header, rows| {
         ReaderBuilder::new(Arc::clone(schema))
             .with_format(options.format(has_header))
             .with_projection(vec![column])
+            // Each reader allocates memory for a batch.
+            .with_batch_size(rows)
     };
     let reads_all = options.line_ends_in_quotes || file.is_compressed;
     let whole = BufReader::new(file.file.open_decoded()?);
-    let mut rows = reader(options.has_header)
-        .with_batch_size(if reads_all { BATCH_ROWS } else { 1 })
-        .build_buffered(whole)?;
+    let batch_rows = if reads_all { BATCH_ROWS } else { 1 };
+    let mut rows = reader(options.has_header, batch_rows).build_buffered(whole)?;
     let Some(first) = rows.next().transpose()? else {
         return Ok(None);
     };
@@ -304,7 +305,7 @@ fn csv_range(
         true => rows.last().transpose()?.unwrap_or_else(|| first.clone()),
         false => {
             let last = last_line(&file.file)?;
-            let last = reader(false).build(Cursor::new(last))?.last();
+            let last = reader(false, 1).build(Cursor::new(last))?.last();
             last.transpose()?.ok_or("it has no last row")?
         }
     };
