@@ -175,7 +175,11 @@ impl FileSystem for CloudStore {
         let objects = wait(list(bucket, key.to_owned())).map_err(failure)?;
         let info = |object: ObjectMeta| {
             let path = format!("{name}/{}", object.location);
-            FileInfo::new(path, object.size).version(version_of(&object))
+            let file = FileInfo::new(path, object.size);
+            match version_of(&object) {
+                Some(version) => file.version(version),
+                None => file,
+            }
         };
         Ok(objects.into_iter().map(info).collect())
     }
@@ -183,7 +187,11 @@ impl FileSystem for CloudStore {
     fn open(&self, path: &str, range: Range<u64>) -> io::Result<OpenedFile> {
         let (bucket, _, key) = self.locate(path)?;
         let (reader, version) = ObjectReader::open(bucket, path_of(key)?, range)?;
-        Ok(OpenedFile::new(reader).version(version))
+        let file = OpenedFile::new(reader);
+        Ok(match version {
+            Some(version) => file.version(version),
+            None => file,
+        })
     }
 
     fn begin(&self, path: &str, options: &OutputOptions) -> io::Result<Box<dyn PendingOutput>> {

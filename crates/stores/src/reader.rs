@@ -42,12 +42,12 @@ pub(crate) struct ObjectReader {
 }
 
 impl ObjectReader {
-    /// Returns a reader, and the version of the object.
+    /// Returns a reader, and the version of the object, if it is known.
     pub(crate) fn open(
         bucket: Bucket,
         path: Path,
         range: Range<u64>,
-    ) -> io::Result<(Self, String)> {
+    ) -> io::Result<(Self, Option<String>)> {
         let end = range.end.min(range.start + FIRST_BYTES);
         let options = GetOptions {
             range: Some(GetRange::Bounded(range.start..end)),
@@ -89,12 +89,10 @@ async fn fetch(bucket: Bucket, path: Path, options: GetOptions) -> Fetched {
     Ok((meta, chunks.map_err(failure)?))
 }
 
-/// Returns what changes with the content of an object. Azure quotes entity tags, except in lists.
-pub(crate) fn version_of(meta: &ObjectMeta) -> String {
-    match &meta.e_tag {
-        Some(e_tag) => e_tag.trim_matches('"').to_owned(),
-        None => meta.last_modified.to_rfc3339(),
-    }
+/// Returns what changes with the content of an object, if it is known: some servers list no entity tags. Azure quotes them,
+/// except in lists.
+pub(crate) fn version_of(meta: &ObjectMeta) -> Option<String> {
+    Some(meta.e_tag.as_ref()?.trim_matches('"').to_owned())
 }
 
 impl Read for ObjectReader {
