@@ -12,7 +12,7 @@ use super::from_source::Reading;
 use crate::counter::BadRecords;
 use crate::error::{BoxError, Error, Result};
 use crate::files::InputFile;
-use crate::text::{Columns, CsvState, CsvSyntax, Records};
+use crate::text::{Columns, CsvState, CsvSyntax, FieldRecords};
 
 /// Number of bytes that are read in one call.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -256,7 +256,7 @@ impl<'r> CsvPartReader<'r> {
     ) -> Result<ControlFlow<()>, PartUnread> {
         // A type may refuse columns that it does not name, which shows when the csv crate reads the first record.
         let needs_crate = columns.are_some();
-        let mut records = Records::new(text, self.options.syntax.delimiter);
+        let mut records = FieldRecords::new(text, self.options.syntax.delimiter);
         while let Some(record) = records.next() {
             if record.is_empty() {
                 continue;

@@ -61,7 +61,7 @@ pub(crate) use utf8::for_each_text;
 pub(crate) use words::{for_each_byte_word, for_each_word};
 
 #[cfg(feature = "csv")]
-pub(crate) use fields::{Columns, Records};
+pub(crate) use fields::{Columns, FieldRecords};
 pub(crate) use fields::{Fields, TextKind};
 pub use fields::{FieldsError, parse_fields};
 #[cfg(feature = "json")]

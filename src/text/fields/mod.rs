@@ -24,7 +24,7 @@ use field::Field;
 #[cfg(any(feature = "csv", feature = "json"))]
 pub(crate) use names::field_names;
 #[cfg(feature = "csv")]
-pub(crate) use records::Records;
+pub(crate) use records::FieldRecords;
 
 /// Parses a line of fields that are separated by `delimiter`.
 ///

@@ -13,7 +13,7 @@ const WINDOW_BYTES: usize = 4096;
 const BEFORE_WINDOW: u32 = u32::MAX;
 
 /// The records of a text, which are its lines. Each `\r` in the text must precede a `\n`.
-pub(crate) struct Records<'t> {
+pub(crate) struct FieldRecords<'t> {
     text: &'t str,
     delimiter: u8,
     /// Start of the next record.
@@ -76,7 +76,7 @@ pub(crate) struct FieldRecord<'r, 't> {
     ends: &'r [u32],
 }
 
-impl<'t> Records<'t> {
+impl<'t> FieldRecords<'t> {
     pub(crate) fn new(text: &'t str, delimiter: u8) -> Self {
         Self {
             text,
@@ -192,7 +192,7 @@ mod tests {
 
     #[track_caller]
     fn assert_agrees(text: &str) {
-        let mut records = Records::new(text, b',');
+        let mut records = FieldRecords::new(text, b',');
         let mut start = 0;
         for line in text.split_inclusive('\n') {
             let expected = line
