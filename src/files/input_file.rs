@@ -178,7 +178,7 @@ impl InputFile {
         }
     }
 
-    /// Returns whether the file is in a [file system](super::FileSystem) that is not that of the machine.
+    /// Returns `true` if the file is read through a [`FileSystem`](super::FileSystem), and `false` if it is a local file.
     #[must_use]
     pub fn is_remote(&self) -> bool {
         matches!(self.store, FileStore::Remote { .. })

@@ -44,7 +44,7 @@ pub(super) fn float_at_end(text: &[u8], len: usize) -> Option<f64> {
         return None;
     }
     let before = !(u128::MAX << (8 * (DIGITS - len)));
-    // The lowest bit is that of the first point. Above, a byte after a point may have a bit, too.
+    // The lowest bit marks the first point. A bit above it may be false, because the subtraction borrows.
     let others = (bytes ^ POINTS) | before;
     let points = others.wrapping_sub(EACH_BYTE) & !others & EACH_BYTE << 7;
     let (digits, len, decimals) = match points.trailing_zeros() as usize / 8 {

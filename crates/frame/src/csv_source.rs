@@ -186,7 +186,7 @@ impl FileOpener for CsvOpener {
                 let input = input.await?;
                 batches(input.inspect_ok(move |read| bytes.add(read.len())), reader)
             } else {
-                // The page cache mostly has what a local file will be asked for. Threads that wait for it would cost more.
+                // A local file is mostly in the page cache. Passing its bytes between threads costs more than reading them.
                 let lines = LineRange::open(&file, start..end, bytes);
                 let lines = lines.map_err(|error| external(in_file(file.path(), error)))?;
                 stream::iter(reader.build_buffered(lines)?).boxed()

@@ -21,8 +21,8 @@ use crate::failure::cause;
 use crate::frame::Frame;
 use crate::job::run;
 
-/// A median is computed in memory if its values have at most this fraction of the memory budget. While DataFusion collects
-/// them, they exist several times.
+/// A median is computed in memory if its values take at most the memory budget divided by this number. While DataFusion
+/// collects the values, they exist several times.
 const BUDGET_OF_VALUES: u64 = 8;
 
 /// Names of the rows.
