@@ -7,6 +7,7 @@ The machine should be idle.
 
 import bz2
 import gzip
+import itertools
 import os
 import pathlib
 import random
@@ -20,7 +21,7 @@ import time
 ROUNDS = 5
 EVENTS = 4_000_000
 TEXT_BYTES = 300 << 20
-SMALL_FILES = 60_000
+SMALL_FILES, SMALL_BYTES = 60_000, 20_000
 COLUMNS = "id user country device ts amount qty status".split()
 SQL = """select count(*), sum(n), sum(a) from (
     select {key}, count(*) n, sum(cast(round(amount * 100) as ubigint)) a
@@ -180,11 +181,15 @@ def main(measure, *wanted):
             return compare(f"one file of {name} to 16", 1.1, words(one.name), words(several))
 
         def small_files():
-            small = directory / "small"
+            small, one = directory / "small", directory / "one.txt"
             small.mkdir()
-            for number, piece in enumerate(pieces(text(directory), TEXT_BYTES // SMALL_FILES)):
-                (small / f"{number}.txt").write_bytes(piece)
-            return compare("60,000 small files to one", 1.0, words(small), words(text(directory)))
+            # The text is repeated until there are enough files.
+            endless = (piece for _ in itertools.count() for piece in pieces(text(directory), SMALL_BYTES))
+            with open(one, "wb") as all_pieces:
+                for number, piece in enumerate(itertools.islice(endless, SMALL_FILES)):
+                    (small / f"{number}.txt").write_bytes(piece)
+                    all_pieces.write(piece)
+            return compare("60,000 small files to one", 1.0, words(small), words(one))
 
         def bgzf(data):
             """A member of BGZF, whose header has the size of the member."""
