@@ -12,8 +12,8 @@ pub(crate) const HUGE_PAGE_BYTES: usize = 2 << 20;
 /// Minimum length of memory to populate, in bytes. For less, the call costs more than it saves.
 pub(crate) const MIN_POPULATED_BYTES: usize = 128 << 10;
 
-#[cfg(target_arch = "x86_64")]
-const CACHE_LINE_BYTES: usize = 64;
+/// Length of a cache line of most processors, in bytes.
+pub(crate) const CACHE_LINE_BYTES: usize = 64;
 
 /// Prefetches the cache line at `address`, which may be any address.
 #[inline(always)]

@@ -12,6 +12,7 @@ use std::mem::MaybeUninit;
 
 use crate::shuffle::key::partitioner::HashRank;
 use crate::shuffle::memory::arena::Arena;
+use crate::shuffle::memory::hints::CACHE_LINE_BYTES;
 use crate::shuffle::memory::zeroed::Zeroed;
 use crate::shuffle::table::accumulator::Accumulator;
 use crate::storage::codec::{SHORT_BYTES, Short};
@@ -268,8 +269,10 @@ impl<V> Slots<V> {
         self.memory.growth_bytes(Self::layout(len))
     }
 
+    /// A slot of 32 or 64 bytes lies in one cache line, because a prefetch fetches only one.
     fn layout(len: usize) -> Layout {
-        match Layout::array::<Slot<V>>(len) {
+        let layout = Layout::array::<Slot<V>>(len);
+        match layout.and_then(|layout| layout.align_to(CACHE_LINE_BYTES)) {
             Ok(layout) => layout,
             Err(_) => panic!("a table of {len} slots is larger than the address space"),
         }
