@@ -1,8 +1,8 @@
 """Compares the time of counting words of files in S3 with that of the same files on a disk: times.py COUNT_WORDS.
 
-COUNT_WORDS is the example of that name, optimised. The server is nginx, which sends ranges of objects as S3 does and
-takes hardly any time of the processors, as a server elsewhere would; its only list is written here. Both programs are run
-in turn, five times. The machine should be idle.
+COUNT_WORDS is the example of that name, optimised. The server is nginx. It sends ranges of objects as S3 does, and takes
+hardly any CPU time, like a server on another machine. It returns the same list for each request of one. The program reads
+from S3 and from the disk in turn, five times. The machine should be idle.
 """
 
 import getpass
