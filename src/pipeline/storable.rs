@@ -67,10 +67,12 @@ impl<T: Data> Storable for T {
 
     #[inline]
     fn restore<R>(bytes: &[u8], f: impl FnOnce(T) -> R) -> Result<R> {
-        match owned_bytes::from_bytes(bytes) {
-            Some(record) => Ok(f(record)),
-            None => Ok(f(codec::decode(bytes)?)),
-        }
+        // The only call of `f`, so that the compiler inlines it.
+        let record = match owned_bytes::from_bytes(bytes) {
+            Some(record) => record,
+            None => codec::decode(bytes)?,
+        };
+        Ok(f(record))
     }
 
     fn check(record: &T) -> Result<usize> {

@@ -16,6 +16,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::mem;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -312,6 +313,36 @@ impl FrameMark {
     }
 }
 
+/// Reasons for refusing a frame.
+const UNFILLED: &str = "its records do not fill it";
+const CUT_SHORT: &str = "a record reaches past its end";
+
+/// The records of one frame.
+pub(crate) struct FrameRecords<'r> {
+    rest: &'r [u8],
+    left: u32,
+    at: FrameAt<'r>,
+}
+
+impl<'r> FrameRecords<'r> {
+    /// Returns the next record.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Result<Option<&'r [u8]>> {
+        if self.left == 0 {
+            return match self.rest.is_empty() {
+                true => Ok(None),
+                false => Err(self.at.corrupt(UNFILLED)),
+            };
+        }
+        let Some(record) = record_at(self.rest, 0) else {
+            return Err(self.at.corrupt(CUT_SHORT));
+        };
+        self.left -= 1;
+        let (_, rest) = self.rest.split_at(record.end);
+        Ok(Some(&mem::replace(&mut self.rest, rest)[record]))
+    }
+}
+
 /// Reads the records of a run, and holds one frame in memory.
 ///
 /// After an error, the reader returns no more records.
@@ -342,6 +373,28 @@ impl RunReader {
         Ok(self.current())
     }
 
+    /// Reads the next frame, and returns all of its records. A loop over them needs no call for each record.
+    ///
+    /// Use either this method or [`next`](Self::next) for the whole run.
+    pub(crate) fn next_records(&mut self) -> Result<Option<FrameRecords<'_>>> {
+        if self.is_done {
+            return Ok(None);
+        }
+        let read = self.next_frame();
+        if !matches!(read, Ok(true)) {
+            self.end();
+            return read.map(|_| None);
+        }
+        let left = mem::take(&mut self.frame_records_left);
+        self.records_read += u64::from(left);
+        self.cursor = self.frames.bytes().len();
+        Ok(Some(FrameRecords {
+            rest: self.frames.bytes(),
+            left,
+            at: self.frame_at(),
+        }))
+    }
+
     /// Returns the start of the frame that contains the current record.
     pub(crate) fn mark(&self) -> FrameMark {
         self.frame
@@ -355,6 +408,14 @@ impl RunReader {
         self.frames = FrameReader::new();
     }
 
+    /// Returns the location of the frame that was read last.
+    fn frame_at(&self) -> FrameAt<'_> {
+        FrameAt {
+            path: self.run.file.path(),
+            offset: self.frame.offset,
+        }
+    }
+
     /// Reads the next frame. Returns `false` at the end of the run.
     fn next_frame(&mut self) -> Result<bool> {
         let at = FrameAt {
@@ -362,11 +423,7 @@ impl RunReader {
             offset: self.next_offset,
         };
         if self.cursor != self.frames.bytes().len() {
-            let at = FrameAt {
-                offset: self.frame.offset,
-                ..at
-            };
-            return Err(at.corrupt("its records do not fill it"));
+            return Err(self.frame_at().corrupt(UNFILLED));
         }
         let end = self.run.offset.checked_add(self.run.bytes);
         let end = end.ok_or_else(|| at.corrupt("it ends beyond the end of any file"))?;
@@ -407,11 +464,7 @@ impl RunReader {
             return Ok(false);
         }
         let Some(range) = record_at(self.frames.bytes(), self.cursor) else {
-            let at = FrameAt {
-                path: self.run.file.path(),
-                offset: self.frame.offset,
-            };
-            return Err(at.corrupt("a record reaches past its end"));
+            return Err(self.frame_at().corrupt(CUT_SHORT));
         };
         self.frame_records_left -= 1;
         self.records_read += 1;

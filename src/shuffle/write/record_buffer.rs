@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::ops::Range;
-use std::vec;
+use std::{slice, vec};
 
 use super::task_batch::TaskBatch;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,7 +13,7 @@ use crate::shuffle::outputs::shuffle_outputs::ShuffleOutputs;
 use crate::storage::codec::Sampling;
 use crate::storage::memory::Reservation;
 use crate::storage::merge::MergeInput;
-use crate::storage::run::{Run, RunFile, RunReader};
+use crate::storage::run::{FrameRecords, Run, RunFile, RunReader};
 use crate::task::{Flow, Resources, StopFlag};
 
 /// Encoded records, back to back.
@@ -25,7 +25,7 @@ pub(crate) struct RecordBuffer {
 }
 
 /// Neighbouring records of the same length. Most numbers have the same length as the one before.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct EqualLengths {
     bytes: u32,
     records: u32,
@@ -75,26 +75,42 @@ impl RecordBuffer {
     pub(crate) fn write_run(&self, file: &mut RunFile, stop: &StopFlag) -> Result<Run> {
         let mut writer = file.run();
         let mut checks = stop.checks();
-        let _ = self.visit(|record| {
+        for record in self.records() {
             checks.count()?;
-            writer.append(record).map(Flow::Continue)
-        })?;
+            writer.append(record)?;
+        }
         writer.finish()
     }
 
-    /// Calls `each` with the records, in order, until it breaks.
-    fn visit(&self, mut each: impl FnMut(&[u8]) -> Result<Flow>) -> Result<Flow> {
-        let mut rest = &self.bytes[..];
-        for equal in &self.lengths {
-            for _ in 0..equal.records {
-                let (record, later) = rest.split_at(equal.bytes as usize);
-                rest = later;
-                if each(record)?.is_break() {
-                    return Ok(Flow::Break(()));
-                }
-            }
+    fn records(&self) -> BufferRecords<'_> {
+        BufferRecords {
+            rest: &self.bytes,
+            lengths: self.lengths.iter(),
+            equal: EqualLengths::default(),
         }
-        Ok(Flow::Continue(()))
+    }
+}
+
+/// The records of a buffer, in order.
+struct BufferRecords<'b> {
+    rest: &'b [u8],
+    lengths: slice::Iter<'b, EqualLengths>,
+    /// The next records.
+    equal: EqualLengths,
+}
+
+impl<'b> Iterator for BufferRecords<'b> {
+    type Item = &'b [u8];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'b [u8]> {
+        if self.equal.records == 0 {
+            self.equal = *self.lengths.next()?;
+        }
+        self.equal.records -= 1;
+        let (record, rest) = self.rest.split_at(self.equal.bytes as usize);
+        self.rest = rest;
+        Some(record)
     }
 }
 
@@ -160,6 +176,22 @@ impl MapPart for RecordBuffer {
     }
 }
 
+/// Records that are in memory together.
+enum Block<'b> {
+    Buffer(BufferRecords<'b>),
+    Frame(FrameRecords<'b>),
+}
+
+impl<'b> Block<'b> {
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<&'b [u8]>> {
+        match self {
+            Self::Buffer(records) => Ok(records.next()),
+            Self::Frame(records) => records.next(),
+        }
+    }
+}
+
 /// Calls `each` with the records of `parts`, in order.
 pub(crate) fn replay<T, M, R>(
     parts: impl IntoIterator<Item = Content<M, R>>,
@@ -171,21 +203,27 @@ where
     M: Borrow<RecordBuffer>,
 {
     let mut checks = stop.checks();
-    let mut restore = |record: &[u8]| {
-        checks.count()?;
-        T::restore(record, &mut each)
+    // The only loop over records, so that the compiler inlines `each` into it.
+    let mut pass = |mut block: Block<'_>| -> Result<Flow> {
+        while let Some(record) = block.next()? {
+            checks.count()?;
+            if T::restore(record, &mut each)?.is_break() {
+                return Ok(Flow::Break(()));
+            }
+        }
+        Ok(Flow::Continue(()))
     };
     for part in parts {
         match part {
-            Content::Memory(record_buffer, _memory) => {
-                if record_buffer.borrow().visit(&mut restore)?.is_break() {
+            Content::Memory(buffer, _memory) => {
+                if pass(Block::Buffer(buffer.borrow().records()))?.is_break() {
                     return Ok(Flow::Break(()));
                 }
             }
             Content::File(run) => {
                 let mut reader = run.reader();
-                while let Some(record) = reader.next()? {
-                    if restore(record)?.is_break() {
+                while let Some(frame) = reader.next_records()? {
+                    if pass(Block::Frame(frame))?.is_break() {
                         return Ok(Flow::Break(()));
                     }
                 }
