@@ -3,20 +3,14 @@
 /// Maximum size of a value, in bytes. Larger ones would take memory that is not reserved.
 const MAX_VALUE_BYTES: usize = 64;
 
-/// The values of up to 256 keys.
-pub(crate) struct ByByte<V> {
-    /// Empty until the first key arrives.
-    values: Vec<Option<V>>,
-    records: usize,
-}
+/// The values of 256 keys, if they are kept here.
+pub(crate) struct ByByte<V>(Option<Box<[OfByte<V>; 256]>>);
 
-impl<V> Default for ByByte<V> {
-    fn default() -> Self {
-        Self {
-            values: Vec::new(),
-            records: 0,
-        }
-    }
+/// The value of a key, and the number of its records. If there were one number for all keys, each record would have to
+/// wait until the one before it has been counted.
+struct OfByte<V> {
+    records: usize,
+    value: Option<V>,
 }
 
 impl<V> ByByte<V> {
@@ -24,24 +18,33 @@ impl<V> ByByte<V> {
     pub(crate) const IS_SMALL: bool =
         !std::mem::needs_drop::<V>() && size_of::<V>() <= MAX_VALUE_BYTES;
 
-    /// Returns the value of a key for one more record; `None` for a new key.
-    #[inline(always)]
-    pub(crate) fn value(&mut self, key: u8) -> &mut Option<V> {
-        if self.values.is_empty() {
-            self.values.resize_with(256, || None);
-        }
-        self.records += 1;
-        &mut self.values[usize::from(key)]
+    pub(crate) fn new(is_used: bool) -> Self {
+        let empty = |_| OfByte {
+            records: 0,
+            value: None,
+        };
+        Self(is_used.then(|| Box::new(std::array::from_fn(empty))))
     }
 
-    /// Removes all values, and returns the number of records and the keys with their values.
+    /// Returns the value of a key for one more record; `None` inside for a new key. Returns `None` if the values are not
+    /// kept here.
+    #[inline(always)]
+    pub(crate) fn value(&mut self, key: u8) -> Option<&mut Option<V>> {
+        let of_byte = &mut self.0.as_mut()?[usize::from(key)];
+        of_byte.records += 1;
+        Some(&mut of_byte.value)
+    }
+
+    /// Takes all values, and returns the number of records and the keys with their values. From now on, values are not
+    /// kept here.
     pub(crate) fn take(&mut self) -> (usize, impl Iterator<Item = (u8, V)> + use<V>) {
-        let Self { values, records } = std::mem::take(self);
+        let of_bytes = self.0.take();
+        let all = of_bytes.iter().flat_map(|of_bytes| of_bytes.iter());
+        let records = all.map(|of_byte| of_byte.records).sum();
+        let values = of_bytes.into_iter().flat_map(|of_bytes| *of_bytes);
         let pairs = (0..=u8::MAX).zip(values);
-        (
-            records,
-            pairs.filter_map(|(key, value)| Some((key, value?))),
-        )
+        let pairs = pairs.filter_map(|(key, of_byte)| Some((key, of_byte.value?)));
+        (records, pairs)
     }
 }
 
@@ -51,14 +54,16 @@ mod tests {
 
     #[test]
     fn values_come_back_with_their_keys() {
-        let mut sums = ByByte::default();
+        let mut sums = ByByte::new(true);
         for key in [7, 255, 0, 7, 0, 7] {
-            *sums.value(key).get_or_insert(0) += u32::from(key) + 1;
+            let sum = sums.value(key).unwrap();
+            *sum.get_or_insert(0) += u32::from(key) + 1;
         }
         let (records, pairs) = sums.take();
         assert_eq!(records, 6);
         assert!(pairs.eq([(0, 2), (7, 24), (255, 256)]));
         let (records, mut pairs) = sums.take();
         assert_eq!((records, pairs.next()), (0, None));
+        assert_eq!(sums.value(7), None);
     }
 }

@@ -9,7 +9,7 @@ use super::few_keys::FewKeys;
 use super::hash_table::{HashedKey, Table};
 use super::probe_batch::{BATCH_KEYS, ProbeBatch};
 use crate::error::Result;
-use crate::pipeline::{Key, Ref};
+use crate::pipeline::{Key, Owned, Peek};
 use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::write::combine::Combine;
 use crate::storage::codec::{self, Sampling, Short};
@@ -30,6 +30,10 @@ const MAX_GROWTH: usize = 32;
 
 /// Fraction of a thread's equal share of the budget that its tables may hold. The rest is for concurrent readers.
 const SHARE_OF_BUDGET: f64 = 0.75;
+
+/// Maximum size of keys of which some may be one byte long, in bytes. For larger ones, the check takes more time than it
+/// saves.
+const MAX_KEY_BYTES: usize = 8;
 
 pub(crate) struct Tables<'c, C: Combine> {
     combine: &'c C,
@@ -55,6 +59,11 @@ pub(crate) struct Tables<'c, C: Combine> {
 }
 
 impl<'c, C: Combine> Tables<'c, C> {
+    /// Whether values of keys of one byte are kept apart.
+    const KEEPS_BYTES_APART: bool = C::COMMUTES
+        && ByByte::<C::Combined>::IS_SMALL
+        && size_of::<Owned<C::Key>>() <= MAX_KEY_BYTES;
+
     pub(crate) fn new(
         combine: &'c C,
         partitioner: HashPartitioner,
@@ -68,7 +77,7 @@ impl<'c, C: Combine> Tables<'c, C> {
             tables: empty(partitioner),
             reservation: resources.budget.reservation(),
             waiting: ProbeBatch::default(),
-            by_byte: ByByte::default(),
+            by_byte: ByByte::new(const { Self::KEEPS_BYTES_APART }),
             key_buffer: Vec::new(),
             records: 0,
             values_bytes: 0,
@@ -104,41 +113,49 @@ impl<'c, C: Combine> Tables<'c, C> {
         self.records
     }
 
+    /// Combines a record whose key is one byte long. If it is not, or if such keys are not kept apart, returns the value
+    /// as the error.
+    ///
+    /// This is inlined into the loop of the user's closure, so it must be short.
+    #[inline(always)]
+    pub(crate) fn push_by_byte(
+        &mut self,
+        key: Peek<'_, C::Key>,
+        value: C::Value,
+    ) -> Result<(), C::Value> {
+        if const { Self::KEEPS_BYTES_APART }
+            && let Some(key) = C::Key::short(key).and_then(Short::byte)
+            && let Some(combined) = self.by_byte.value(key)
+        {
+            match combined {
+                Some(_) => self.combine.add(combined, value),
+                None => *combined = Some(self.combine.create(value)),
+            }
+            return Ok(());
+        }
+        Err(value)
+    }
+
     /// Buffers a record until its slot has been fetched. Returns whether the buffer is now full.
     #[inline(always)]
-    pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<bool> {
-        let combine = self.combine;
+    pub(crate) fn push(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<bool> {
         let Self {
-            tables,
-            waiting,
-            by_byte,
-            ..
+            tables, waiting, ..
         } = self;
         let mut wait = |partition: usize, hashed: HashedKey, key: &[u8], value| {
             tables[partition].prefetch(&hashed);
             waiting.push(hashed, key, (partition, value))
         };
-        C::key_value(record, |key, value| {
-            // A key in memory is hashed there.
-            if !C::Key::is_bytes()
-                && let Some(key) = C::Key::short(key)
-            {
-                if const { C::COMMUTES && ByByte::<C::Combined>::IS_SMALL }
-                    && let Some(key) = key.byte()
-                {
-                    match by_byte.value(key) {
-                        combined @ Some(_) => combine.add(combined, value),
-                        combined => *combined = Some(combine.create(value)),
-                    }
-                    return Ok(false);
-                }
-                let (partition, hashed) = HashedKey::of(self.partitioner, Some(key), &[]);
-                return Ok(wait(partition, hashed, &[], value));
-            }
-            C::Key::with_bytes(key, &mut self.key_buffer, |key| {
-                let (partition, hashed) = HashedKey::of(self.partitioner, Short::new(key), key);
-                wait(partition, hashed, key, value)
-            })
+        // A key in memory is hashed there.
+        if !C::Key::is_bytes()
+            && let Some(key) = C::Key::short(key)
+        {
+            let (partition, hashed) = HashedKey::of(self.partitioner, Some(key), &[]);
+            return Ok(wait(partition, hashed, &[], value));
+        }
+        C::Key::with_bytes(key, &mut self.key_buffer, |key| {
+            let (partition, hashed) = HashedKey::of(self.partitioner, Short::new(key), key);
+            wait(partition, hashed, key, value)
         })
     }
 

@@ -91,12 +91,24 @@ impl<'c, C: Combine> Combiner<'c, C> {
     }
 
     /// Adds one record. It may stay buffered until the next [`flush`](Self::flush).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, record: Ref<'_, C::In>) -> Result<()> {
+        C::key_value(record, |key, value| {
+            match self.tables.push_by_byte(key, value) {
+                Ok(()) => Ok(()),
+                Err(value) => self.push_pair(key, value),
+            }
+        })
+    }
+
+    /// Adds one record whose key is not kept apart. This is a call, so that the rest of [`push`](Self::push) can be
+    /// inlined into the loop of the user's closure.
+    #[inline(never)]
+    fn push_pair(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
         if self.divide_left > 0 {
-            return self.divide(record);
+            return self.divide(key, value);
         }
-        if self.tables.push(record)? {
+        if self.tables.push(key, value)? {
             self.flush()?;
         }
         Ok(())
@@ -104,12 +116,7 @@ impl<'c, C: Combine> Combiner<'c, C> {
 
     /// Appends one record to its bucket.
     #[inline(never)]
-    fn divide(&mut self, record: Ref<'_, C::In>) -> Result<()> {
-        C::key_value(record, |key, value| self.divide_pair(key, value))
-    }
-
-    #[inline(always)]
-    fn divide_pair(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
+    fn divide(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<()> {
         let value = self.combine.create(value);
         if let Some(value) = codec::encode_short(&value) {
             if C::Key::is_bytes() {

@@ -101,7 +101,7 @@ impl<'c, C: Combine> OrderedCombiner<'c, C> {
         if self.pass_left > 0 {
             return self.pass(record);
         }
-        if self.tables.push(record)? {
+        if C::key_value(record, |key, value| self.tables.push(key, value))? {
             self.flush()?;
         }
         Ok(())

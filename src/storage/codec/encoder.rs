@@ -201,7 +201,16 @@ impl<O: ByteSink, T: ?Sized> Serializer for Encoder<'_, O, T> {
 
     values! {
         serialize_bool: bool, serialize_i8: i8, serialize_u8: u8, serialize_i128: i128, serialize_u128: u128,
-        serialize_char: char,
+    }
+
+    /// bincode's own function is a call that is not inlined.
+    #[inline]
+    fn serialize_char(self, char: char) -> Result<(), EncodeError> {
+        if char.is_ascii() {
+            return self.output.put_number(char as u8, 0, 0);
+        }
+        self.output
+            .put_bytes(char.encode_utf8(&mut [0; 4]).as_bytes())
     }
 
     #[inline]
