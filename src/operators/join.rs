@@ -16,7 +16,7 @@ use super::sides::Side;
 use crate::error::Result;
 use crate::pipeline::{Pipeline, Record, Ref, count_erased};
 use crate::portable::portable;
-use crate::shuffle::{Encode, GroupCursor, GroupValues, SortedGroups, ValueBuffer};
+use crate::shuffle::{Encode, FixedValues, GroupCursor, GroupValues, SortedGroups, ValueBuffer};
 use crate::task::{Flow, Partition, Site, StopCheck, Task};
 
 /// The rows of a join for keys that both sides have.
@@ -50,13 +50,28 @@ pub(crate) trait Joining: Send + Sync + 'static {
     /// Whether right records without a match are dropped.
     const FILTERS_RIGHT: bool = !Self::RIGHT_ALONE;
 
-    /// Returns a row from the bytes of its key and values.
-    fn row<'a>(
+    /// Returns a row from the bytes of its key and values. If `FIXED`, the values have the form of `fix_left` and
+    /// `fix_right`.
+    fn row<'a, const FIXED: bool>(
         key: &'a [u8],
         left: Option<&'a [u8]>,
         right: Option<&'a [u8]>,
     ) -> Result<Ref<'a, Self::Out>>;
+
+    /// Appends a left value in a form that is faster to decode. Only for joins with `Matched::Pairs`.
+    fn fix_left(_: &[u8], _: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Appends a right value in a form that is faster to decode. Only for joins with `Matched::Pairs`.
+    fn fix_right(_: &[u8], _: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
 }
+
+/// Number of left values of a key after which its right values are converted into a form that is faster to decode. With
+/// fewer left values, the conversion takes longer than it saves.
+const MIN_LEFT_TO_FIX: usize = 4;
 
 /// The reduce side.
 pub(crate) struct Joined<J: Joining> {
@@ -105,6 +120,9 @@ impl<J: Joining> Joined<J> {
             site: self.site,
             sink,
             checks: task.resources().stop.checks(),
+            left_values: 0,
+            fixed_left: Vec::new(),
+            fixed_right: FixedValues::new(task.resources()),
             joining: PhantomData,
         };
         if !J::LEFT_ALONE
@@ -140,7 +158,32 @@ struct Rows<'s, J, S> {
     sink: &'s mut S,
     /// A key has many more rows than records if both sides have it often.
     checks: StopCheck,
+    /// Number of left values of the current key so far.
+    left_values: usize,
+    /// One left value, and the right values of the current key, once it has many left values.
+    fixed_left: Vec<u8>,
+    fixed_right: FixedValues,
     joining: PhantomData<fn(J)>,
+}
+
+/// The right values of a key, in memory.
+struct RightValues<'a> {
+    /// Usually the only one.
+    first: Option<&'a [u8]>,
+    more: GroupValues<'a>,
+    all: GroupValues<'a>,
+}
+
+impl<'a> RightValues<'a> {
+    #[inline(always)]
+    fn new(all: GroupValues<'a>) -> Self {
+        let mut more = all.clone();
+        Self {
+            first: more.next(),
+            more,
+            all,
+        }
+    }
 }
 
 impl<J, S> Rows<'_, J, S>
@@ -152,7 +195,9 @@ where
     fn push(&mut self, key: &[u8], left: Option<&[u8]>, right: Option<&[u8]>) -> Result<Flow> {
         self.checks.count()?;
         // The code that decodes a row may be user code.
-        let row = self.task.call(&self.site, || J::row(key, left, right));
+        let row = self
+            .task
+            .call(&self.site, || J::row::<false>(key, left, right));
         Ok((self.sink)(row?))
     }
 
@@ -168,21 +213,20 @@ where
             if !may_match || !right.next_group()? {
                 return Ok(ControlFlow::Continue(()));
             }
-            let (key, mut more) = (right.key(), right.values());
-            // Usually the only one.
-            let first = more.next();
+            let (key, values) = (right.key(), RightValues::new(right.values()));
+            self.begin_key();
             let mut is_alone = true;
             let mut flow = left.for_each_of(right, |left| {
                 let is_first = std::mem::replace(&mut is_alone, false);
                 match J::MATCHED {
-                    Matched::Pairs => self.push_each(key, Some(left), first, &more),
+                    Matched::Pairs => self.push_each(key, Some(left), &values),
                     Matched::Left => self.push(key, Some(left), None),
                     Matched::Once if is_first => self.push(key, None, None),
                     Matched::Once | Matched::Nothing => Ok(ControlFlow::Continue(())),
                 }
             })?;
             if J::RIGHT_ALONE && is_alone {
-                flow = self.push_each(key, None, first, &more)?;
+                flow = self.push_each(key, None, &values)?;
             }
             if flow.is_break() {
                 return Ok(flow);
@@ -190,17 +234,29 @@ where
         }
     }
 
-    /// Pushes the rows of a left value, or of none, with `first` and each of the `more` right values.
+    #[inline(always)]
+    fn begin_key(&mut self) {
+        self.left_values = 0;
+        self.fixed_right.clear();
+    }
+
+    /// Pushes the rows of a left value, or of none, with each of the right values.
     #[inline(always)]
     fn push_each(
         &mut self,
         key: &[u8],
         left: Option<&[u8]>,
-        first: Option<&[u8]>,
-        more: &GroupValues<'_>,
+        values: &RightValues<'_>,
     ) -> Result<Flow> {
-        let mut more = more.clone();
-        let mut right = first;
+        self.left_values += 1;
+        if self.left_values >= MIN_LEFT_TO_FIX
+            && let Some(left) = left
+            && let Some(flow) = self.push_fixed(key, left, values)?
+        {
+            return Ok(flow);
+        }
+        let mut more = values.more.clone();
+        let mut right = values.first;
         while right.is_some() {
             let flow = self.push(key, left, right)?;
             if flow.is_break() {
@@ -209,6 +265,41 @@ where
             right = more.next();
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Pushes the rows of a left value with each of the right values, in the form that is faster to decode. Returns
+    /// `None` if the values do not have it.
+    #[inline(never)]
+    fn push_fixed(
+        &mut self,
+        key: &[u8],
+        left: &[u8],
+        values: &RightValues<'_>,
+    ) -> Result<Option<Flow>> {
+        let Self {
+            task,
+            site,
+            fixed_left,
+            fixed_right,
+            ..
+        } = self;
+        if self.left_values == MIN_LEFT_TO_FIX && values.more.len() > 0 {
+            task.call(site, || fixed_right.fill(values.all.clone(), J::fix_right))?;
+        }
+        let Some(rights) = fixed_right.values() else {
+            return Ok(None);
+        };
+        fixed_left.clear();
+        task.call(site, || J::fix_left(left, fixed_left))?;
+        for right in rights {
+            self.checks.count()?;
+            let row = task.call(site, || J::row::<true>(key, Some(fixed_left), Some(right)));
+            let flow = (self.sink)(row?);
+            if flow.is_break() {
+                return Ok(Some(flow));
+            }
+        }
+        Ok(Some(ControlFlow::Continue(())))
     }
 
     /// Pushes the rows of the left values of the current key.
@@ -244,10 +335,11 @@ where
         first: &mut Vec<u8>,
     ) -> Result<Flow> {
         let Sides { left, right, .. } = sides;
-        if let (Some(lefts), Some(mut more)) = (left.values_in_memory(), right.values_in_memory()) {
-            let first = more.next();
+        if let (Some(lefts), Some(rights)) = (left.values_in_memory(), right.values_in_memory()) {
+            let rights = RightValues::new(rights);
+            self.begin_key();
             for value in lefts {
-                let flow = self.push_each(left.key(), Some(value), first, &more)?;
+                let flow = self.push_each(left.key(), Some(value), &rights)?;
                 if flow.is_break() {
                     return Ok(flow);
                 }

@@ -6,17 +6,29 @@ use super::join::{Joining, Matched};
 use super::records_by_key::{FirstSides, Keys, Pairs};
 use crate::error::Result;
 use crate::pipeline::{Data, Key, Ref};
-use crate::storage::codec::decode;
+use crate::storage::codec::{decode, decode_fixed, encode_fixed};
 
 /// Decodes a value that is present in every row of this kind of join.
 #[inline(always)]
-fn always<V: Data>(value: Option<&[u8]>) -> Result<V> {
-    decode(value.unwrap_or_default())
+fn always<V: Data, const FIXED: bool>(value: Option<&[u8]>) -> Result<V> {
+    let value = value.unwrap_or_default();
+    if FIXED {
+        decode_fixed(value)
+    } else {
+        decode(value)
+    }
 }
 
 #[inline(always)]
-fn maybe<V: Data>(value: Option<&[u8]>) -> Result<Option<V>> {
-    value.map(decode).transpose()
+fn maybe<V: Data, const FIXED: bool>(value: Option<&[u8]>) -> Result<Option<V>> {
+    value
+        .map(|value| always::<V, FIXED>(Some(value)))
+        .transpose()
+}
+
+/// Converts a value into the form that `decode_fixed` decodes.
+fn fix<V: Data>(value: &[u8], bytes: &mut Vec<u8>) -> Result<()> {
+    encode_fixed::<V>(&decode(value)?, bytes)
 }
 
 macro_rules! outer {
@@ -35,12 +47,20 @@ macro_rules! outer {
             const RIGHT_ALONE: bool = $right_alone;
 
             #[inline(always)]
-            fn row<'a>(
+            fn row<'a, const FIXED: bool>(
                 key: &'a [u8],
                 left: Option<&'a [u8]>,
                 right: Option<&'a [u8]>,
             ) -> Result<(K, ($v, $w))> {
-                Ok((K::from_bytes(key)?, ($left(left)?, $right(right)?)))
+                Ok((K::from_bytes(key)?, ($left::<V, FIXED>(left)?, $right::<W, FIXED>(right)?)))
+            }
+
+            fn fix_left(value: &[u8], bytes: &mut Vec<u8>) -> Result<()> {
+                fix::<V>(value, bytes)
+            }
+
+            fn fix_right(value: &[u8], bytes: &mut Vec<u8>) -> Result<()> {
+                fix::<W>(value, bytes)
             }
         }
     };
@@ -77,8 +97,20 @@ impl<K: Data + Eq, V: Data, W: Data> Joining for InnerValues<K, V, W> {
     const RIGHT_ALONE: bool = false;
 
     #[inline(always)]
-    fn row<'a>(_: &'a [u8], left: Option<&'a [u8]>, right: Option<&'a [u8]>) -> Result<(V, W)> {
-        Ok((always(left)?, always(right)?))
+    fn row<'a, const FIXED: bool>(
+        _: &'a [u8],
+        left: Option<&'a [u8]>,
+        right: Option<&'a [u8]>,
+    ) -> Result<(V, W)> {
+        Ok((always::<V, FIXED>(left)?, always::<W, FIXED>(right)?))
+    }
+
+    fn fix_left(value: &[u8], bytes: &mut Vec<u8>) -> Result<()> {
+        fix::<V>(value, bytes)
+    }
+
+    fn fix_right(value: &[u8], bytes: &mut Vec<u8>) -> Result<()> {
+        fix::<W>(value, bytes)
     }
 }
 
@@ -98,8 +130,8 @@ macro_rules! of_left {
             const RIGHT_ALONE: bool = false;
 
             #[inline(always)]
-            fn row<'a>(key: &'a [u8], left: Option<&'a [u8]>, _: Option<&'a [u8]>) -> Result<(K, V)> {
-                Ok((K::from_bytes(key)?, always(left)?))
+            fn row<'a, const FIXED: bool>(key: &'a [u8], left: Option<&'a [u8]>, _: Option<&'a [u8]>) -> Result<(K, V)> {
+                Ok((K::from_bytes(key)?, always::<V, false>(left)?))
             }
         }
     };
@@ -130,7 +162,7 @@ macro_rules! of_records {
             const RIGHT_ALONE: bool = false;
 
             #[inline(always)]
-            fn row<'a>(
+            fn row<'a, const FIXED: bool>(
                 key: &'a [u8],
                 _: Option<&'a [u8]>,
                 _: Option<&'a [u8]>,

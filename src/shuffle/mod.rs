@@ -20,6 +20,7 @@ pub(crate) mod sort;
 mod table;
 mod write;
 
+pub(crate) use join::fixed_values::FixedValues;
 pub(crate) use join::key_filter::{FilterKeys, JoinFilter, SharedKeys};
 pub(crate) use join::keyed_outputs::KeyedOutputs;
 pub(crate) use join::lookup::Lookup;

@@ -24,6 +24,7 @@ mod digest;
 mod encoder;
 #[cfg(test)]
 mod errors;
+mod fixed;
 mod format;
 mod number;
 mod sampling;
@@ -44,6 +45,7 @@ use crate::error::{Error, ErrorContext, ErrorKind, Result};
 use decoder::Decoder;
 use digest::{Layouts, digest};
 use encoder::{Length, encode};
+pub(crate) use fixed::{decode_fixed, encode_fixed};
 use format::TOO_DEEP;
 pub(crate) use sampling::Sampling;
 pub(crate) use short::{SHORT_BYTES, Short};
@@ -150,7 +152,12 @@ where
 /// Decodes the record that takes up all of `bytes`. The record does not borrow from them: see [`decode_prefix`].
 #[inline(always)]
 pub(crate) fn decode<T: Deserialize<'static>>(bytes: &[u8]) -> Result<T> {
-    let (record, rest) = decode_first(bytes)?;
+    decode_all::<T, false>(bytes)
+}
+
+#[inline(always)]
+fn decode_all<T: Deserialize<'static>, const FIXED: bool>(bytes: &[u8]) -> Result<T> {
+    let (record, rest) = decode_first::<T, FIXED>(bytes)?;
     if rest.is_empty() {
         Ok(record)
     } else {
@@ -179,7 +186,7 @@ pub(crate) fn decode_then<T: Deserialize<'static>, R>(
 /// is leaked, once for each distinct text.
 #[inline]
 pub(crate) fn decode_prefix<T: Deserialize<'static>>(bytes: &mut &[u8]) -> Result<T> {
-    let (record, rest) = decode_first(bytes)?;
+    let (record, rest) = decode_first::<T, false>(bytes)?;
     *bytes = rest;
     Ok(record)
 }
@@ -204,18 +211,18 @@ pub(crate) fn take_frame<'b, T>(bytes: &mut &'b [u8]) -> Result<&'b [u8]> {
 
 /// Returns the record at the start of `bytes`, and the bytes that follow it.
 #[inline(always)]
-fn decode_first<T: Deserialize<'static>>(bytes: &[u8]) -> Result<(T, &[u8])> {
-    decode_by::<T, false>(bytes).or_else(|error| decode_leaking(bytes, error))
+fn decode_first<T: Deserialize<'static>, const FIXED: bool>(bytes: &[u8]) -> Result<(T, &[u8])> {
+    decode_by::<T, false, FIXED>(bytes).or_else(|error| decode_leaking::<T, FIXED>(bytes, error))
 }
 
 /// Handles an error of the decoder: tries again with leaked copies, for types that must borrow.
 #[cold]
 #[inline(never)]
-fn decode_leaking<T>(bytes: &[u8], error: DecodeError) -> Result<(T, &[u8])>
+fn decode_leaking<T, const FIXED: bool>(bytes: &[u8], error: DecodeError) -> Result<(T, &[u8])>
 where
     T: Deserialize<'static>,
 {
-    decode_by::<T, true>(bytes).map_err(|_| match error {
+    decode_by::<T, true, FIXED>(bytes).map_err(|_| match error {
         DecodeError::OtherString(reason) => codec_error::<T>(reason),
         DecodeError::Serde(
             serde_codec::DecodeError::AnyNotSupported
@@ -227,11 +234,13 @@ where
 }
 
 #[inline(always)]
-fn decode_by<T, const LEAK: bool>(bytes: &[u8]) -> Result<(T, &[u8]), DecodeError>
+fn decode_by<T, const LEAK: bool, const FIXED: bool>(
+    bytes: &[u8],
+) -> Result<(T, &[u8]), DecodeError>
 where
     T: Deserialize<'static>,
 {
-    let mut decoder = Decoder::<LEAK>::new(bytes);
+    let mut decoder = Decoder::<LEAK, FIXED>::new(bytes);
     let record = T::deserialize(&mut decoder)?;
     Ok((record, decoder.bytes))
 }

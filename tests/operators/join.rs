@@ -201,6 +201,46 @@ fn a_heavy_key_on_both_sides_fits() {
     assert_empty(spill.path());
 }
 
+/// Values of any length, including none.
+#[test]
+fn keys_with_many_values_on_both_sides_are_those_of_nested_loops() {
+    fn check<V, W>(left: impl Fn(u64) -> V, right: impl Fn(u64) -> W)
+    where
+        V: holdall::Data + Clone + PartialEq + Sync,
+        W: holdall::Data + Clone + PartialEq + Sync,
+    {
+        let spill = tempfile::tempdir().unwrap();
+        let key = |n| if n % 3 == 0 { n } else { n % 2 };
+        let lefts: Vec<_> = (0..90).map(|n| (key(n), left(n * n * n * n))).collect();
+        let rights: Vec<_> = (0..70).map(|n| (key(n), right(n * n * n * n))).collect();
+        let mut expected = Vec::new();
+        for (key, left) in &lefts {
+            let matches = rights.iter().filter(|(other, _)| other == key);
+            expected.extend(matches.map(|(_, right)| (*key, (left.clone(), right.clone()))));
+        }
+        expected.sort_by_key(|(key, _)| *key);
+        for context in contexts(spill.path()) {
+            let l = context.from_vec_partitioned(lefts.clone(), 5);
+            let r = context.from_vec_partitioned(rights.clone(), 4);
+            let mut rows = l.clone().join(r.clone()).collect().unwrap();
+            let values = l.clone().join_values(r.clone()).collect().unwrap();
+            let all = rows.iter().map(|(_, values)| values);
+            assert!(all.eq(values.iter()));
+            rows.sort_by_key(|(key, _)| *key);
+            assert!(rows == expected);
+            let full = l.full_join(r).map(|(_, values)| values);
+            let full = full.filter_map(|(left, right)| left.zip(right));
+            assert!(full.collect().unwrap() == values);
+        }
+    }
+    check(|n| n, |n| n as i32 - 1000);
+    check(|n| (n as u8, n as f64 / 7.0), |n| (n > 1000).then_some(n));
+    check(|_| (), |_| ());
+    check(|n| n.to_string(), |n| "x".repeat(n as usize % 90));
+    check(|_| "same".to_owned(), |n| format!("{n:0>100}"));
+    check(|n| vec![n; 2], |n| vec![n; n as usize % 4]);
+}
+
 /// One key has nine tenths of both sides, which do not fit into memory; one of them exceeds it by far.
 #[test]
 fn nine_tenths_in_one_key_are_within_the_least_memory_for_every_kind() {

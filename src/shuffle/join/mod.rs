@@ -1,6 +1,7 @@
-//! Parts that only groups and joins need: their map output, the join filter, broadcasts, and the value buffer.
+//! Parts that only groups and joins need: their map output, the join filter, broadcasts, and the values of one key.
 
 pub(super) mod broadcast;
+pub(super) mod fixed_values;
 pub(super) mod key_filter;
 pub(super) mod keyed_outputs;
 pub(super) mod lookup;

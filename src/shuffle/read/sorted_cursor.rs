@@ -329,7 +329,13 @@ impl<'a> Iterator for GroupValues<'a> {
         let slot = self.slots.next()?;
         Some(self.sorted.value(*slot))
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.slots.size_hint()
+    }
 }
+
+impl ExactSizeIterator for GroupValues<'_> {}
 
 #[cfg(test)]
 mod tests;

@@ -22,8 +22,9 @@ use super::format::{CONFIGURATION, DEPTH, TOO_DEEP};
 use super::number::{self, Number};
 use crate::error::intern;
 
-/// Takes values from the front of bytes. If `LEAK`, leaks copies of the values that types borrow.
-pub(super) struct Decoder<'b, const LEAK: bool> {
+/// Takes values from the front of bytes. If `LEAK`, leaks copies of the values that types borrow. If `FIXED`, integers have
+/// a [fixed width](super::fixed).
+pub(super) struct Decoder<'b, const LEAK: bool, const FIXED: bool = false> {
     pub(super) bytes: &'b [u8],
     /// Number of further levels of nesting that are allowed.
     depth: u32,
@@ -37,7 +38,7 @@ pub(super) struct Decoder<'b, const LEAK: bool> {
 /// billions of elements.
 const SPARE_ELEMENTS: usize = 1 << 20;
 
-impl<'b, const LEAK: bool> Decoder<'b, LEAK> {
+impl<'b, const LEAK: bool, const FIXED: bool> Decoder<'b, LEAK, FIXED> {
     #[inline(always)]
     pub(super) fn new(bytes: &'b [u8]) -> Self {
         Self {
@@ -65,6 +66,11 @@ impl<'b, const LEAK: bool> Decoder<'b, LEAK> {
 
     #[inline]
     fn number<T: Number + Decode<()>>(&mut self) -> Result<T, DecodeError> {
+        if FIXED {
+            return self
+                .array()
+                .map(|bytes| T::from_unsigned(u64::from_le_bytes(bytes)));
+        }
         number::take(&mut self.bytes).map_or_else(|| no_number(self.bytes), Ok)
     }
 
@@ -144,7 +150,7 @@ impl<'b, const LEAK: bool> Decoder<'b, LEAK> {
     }
 
     #[inline]
-    fn parts(&mut self, left: usize) -> Parts<'_, 'b, LEAK> {
+    fn parts(&mut self, left: usize) -> Parts<'_, 'b, LEAK, FIXED> {
         Parts {
             decoder: self,
             left,
@@ -171,7 +177,7 @@ macro_rules! unsupported {
     )*};
 }
 
-impl<const LEAK: bool> Deserializer<'static> for &mut Decoder<'_, LEAK> {
+impl<const LEAK: bool, const FIXED: bool> Deserializer<'static> for &mut Decoder<'_, LEAK, FIXED> {
     type Error = DecodeError;
 
     plain! {
@@ -338,12 +344,12 @@ fn too_many_elements(length: usize) -> DecodeError {
 }
 
 /// Parts of a compound value, of which `left` have not been decoded yet.
-struct Parts<'d, 'b, const LEAK: bool> {
-    decoder: &'d mut Decoder<'b, LEAK>,
+struct Parts<'d, 'b, const LEAK: bool, const FIXED: bool> {
+    decoder: &'d mut Decoder<'b, LEAK, FIXED>,
     left: usize,
 }
 
-impl<const LEAK: bool> Parts<'_, '_, LEAK> {
+impl<const LEAK: bool, const FIXED: bool> Parts<'_, '_, LEAK, FIXED> {
     #[inline]
     fn next<S: DeserializeSeed<'static>>(
         &mut self,
@@ -357,7 +363,7 @@ impl<const LEAK: bool> Parts<'_, '_, LEAK> {
     }
 }
 
-impl<const LEAK: bool> SeqAccess<'static> for Parts<'_, '_, LEAK> {
+impl<const LEAK: bool, const FIXED: bool> SeqAccess<'static> for Parts<'_, '_, LEAK, FIXED> {
     type Error = DecodeError;
 
     #[inline]
@@ -374,7 +380,7 @@ impl<const LEAK: bool> SeqAccess<'static> for Parts<'_, '_, LEAK> {
     }
 }
 
-impl<const LEAK: bool> MapAccess<'static> for Parts<'_, '_, LEAK> {
+impl<const LEAK: bool, const FIXED: bool> MapAccess<'static> for Parts<'_, '_, LEAK, FIXED> {
     type Error = DecodeError;
 
     #[inline]
@@ -399,7 +405,7 @@ impl<const LEAK: bool> MapAccess<'static> for Parts<'_, '_, LEAK> {
     }
 }
 
-impl<const LEAK: bool> EnumAccess<'static> for &mut Decoder<'_, LEAK> {
+impl<const LEAK: bool, const FIXED: bool> EnumAccess<'static> for &mut Decoder<'_, LEAK, FIXED> {
     type Error = DecodeError;
     type Variant = Self;
 
@@ -415,7 +421,7 @@ impl<const LEAK: bool> EnumAccess<'static> for &mut Decoder<'_, LEAK> {
     }
 }
 
-impl<const LEAK: bool> VariantAccess<'static> for &mut Decoder<'_, LEAK> {
+impl<const LEAK: bool, const FIXED: bool> VariantAccess<'static> for &mut Decoder<'_, LEAK, FIXED> {
     type Error = DecodeError;
 
     #[inline]

@@ -27,6 +27,9 @@ fn encoded<T: Serialize + ?Sized>(record: &T) -> Vec<u8> {
 fn carries<T: Serialize + Deserialize<'static> + PartialEq + Debug>(record: T) {
     let bytes = encoded(&record);
     assert_eq!(decode::<T>(&bytes).expect("decode"), record);
+    let mut fixed = Vec::new();
+    encode_fixed(&record, &mut fixed).expect("encode");
+    assert_eq!(decode_fixed::<T>(&fixed).expect("decode"), record);
     check(&record).expect("round trip");
 }
 
