@@ -3,7 +3,9 @@
 //! Map side of the small bag: `records_by_key` with one partition, which must fit into memory. The other bag is not
 //! shuffled: each of its records looks up its key, and partitions and order are unchanged.
 
+use std::iter;
 use std::marker::PhantomData;
+use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use crate::error::Result;
 use crate::id::ShuffleId;
 use crate::pipeline::{Data, Key, Pipeline, count_erased};
 use crate::portable::{Portable, portable};
-use crate::shuffle::{Encode, KeyedOutputs, Lookup};
+use crate::shuffle::{Encode, KeyedOutputs, Lookup, Matches};
 use crate::storage::codec;
 use crate::task::{Flow, Partition, PartitionStream, Site, Task};
 
@@ -138,37 +140,60 @@ impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastJoining for Broadcas
         small: &Lookup,
         sink: &mut impl FnMut(Self::Out) -> Flow,
     ) -> Result<Flow> {
-        let mut failure = None;
-        // Push each row only when the next match is found: the last row then takes the key and the value themselves,
-        // and only the rows before it need copies.
-        let mut last = None;
-        let (mut copies, mut key_len) = (Vec::new(), 0);
-        let flow = small.for_each::<K, _>(&key, buffer, |found| {
-            let row = codec::decode(found).and_then(|found| {
-                let Some(before) = last.replace(B::found(found)) else {
-                    return Ok(ControlFlow::Continue(()));
+        let found = small.find::<K, _>(
+            &key,
+            buffer,
+            |mut values| -> Result<ControlFlow<(), Option<W>>> {
+                let Some(first) = values.next() else {
+                    return Ok(ControlFlow::Continue(None));
                 };
-                if copies.is_empty() {
-                    K::append_bytes(&key, &mut copies)?;
-                    key_len = copies.len();
-                    codec::encode_into(&value, &mut copies)?;
-                }
-                let key = K::from_bytes(&copies[..key_len])?;
-                let value = codec::decode(&copies[key_len..])?;
-                Ok(sink((key, (value, before))))
-            });
-            row.unwrap_or_else(|error| {
-                failure = Some(error);
-                ControlFlow::Break(())
-            })
-        })?;
-        if let Some(failure) = failure {
-            return Err(failure);
+                let last = match values.next() {
+                    None => first,
+                    Some(second) => {
+                        let rows = Self::push_copies(&key, &value, (first, second), values, sink)?;
+                        match rows {
+                            ControlFlow::Continue(last) => last,
+                            ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
+                        }
+                    }
+                };
+                Ok(ControlFlow::Continue(Some(codec::decode(last)?)))
+            },
+        )?;
+        let found = found.unwrap_or(Ok(ControlFlow::Continue(None)))?;
+        let right = found.map_continue(|found| found.map(B::found).or_else(B::missing));
+        match right {
+            ControlFlow::Continue(Some(right)) => Ok(sink((key, (value, right)))),
+            ControlFlow::Continue(None) => Ok(ControlFlow::Continue(())),
+            ControlFlow::Break(()) => Ok(ControlFlow::Break(())),
         }
-        match last.or_else(B::missing) {
-            Some(last) if flow.is_continue() => Ok(sink((key, (value, last)))),
-            _ => Ok(flow),
+    }
+}
+
+impl<K: Data + Eq, V: Data, W: Data, B: Beside<W>> BroadcastPairs<K, V, W, B> {
+    /// Pushes the rows of all matches but the last, with copies of the key and the value. Returns the last match.
+    #[inline(never)]
+    fn push_copies<'a>(
+        key: &K,
+        value: &V,
+        (first, second): (&'a [u8], &'a [u8]),
+        rest: Matches<'a>,
+        sink: &mut impl FnMut(<Self as BroadcastJoining>::Out) -> Flow,
+    ) -> Result<ControlFlow<(), &'a [u8]>> {
+        let mut copies = Vec::new();
+        K::append_bytes(key, &mut copies)?;
+        let key_len = copies.len();
+        codec::encode_into(value, &mut copies)?;
+        let mut last = first;
+        for next in iter::once(second).chain(rest) {
+            let key = K::from_bytes(&copies[..key_len])?;
+            let value = codec::decode(&copies[key_len..])?;
+            let right = B::found(codec::decode(mem::replace(&mut last, next))?);
+            if sink((key, (value, right))).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
+        Ok(ControlFlow::Continue(last))
     }
 }
 
@@ -194,9 +219,9 @@ where
         small: &Lookup,
         sink: &mut impl FnMut((K, V)) -> Flow,
     ) -> Result<Flow> {
-        let found = small.for_each::<K, _>(&record.0, buffer, |_| ControlFlow::Break(()))?;
-        let is_found = found.is_break();
-        Ok(if is_found == FOUND {
+        let find = |mut values: Matches<'_>| values.next().is_some();
+        let found = small.find::<K, _>(&record.0, buffer, find)?;
+        Ok(if found.unwrap_or(false) == FOUND {
             sink(record)
         } else {
             ControlFlow::Continue(())

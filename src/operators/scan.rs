@@ -178,19 +178,10 @@ where
 }
 
 fn decoded<S: Data>(summaries: &Lookup) -> Result<Vec<Numbered<S>>> {
-    let mut all = Vec::new();
-    let flow =
-        summaries.for_each::<(), _>(&(), &mut Vec::new(), |bytes| match codec::decode(bytes) {
-            Ok(summary) => {
-                all.push(summary);
-                ControlFlow::Continue(())
-            }
-            Err(error) => ControlFlow::Break(error),
-        });
-    match flow? {
-        ControlFlow::Continue(()) => Ok(all),
-        ControlFlow::Break(error) => Err(error),
-    }
+    let all = summaries.find::<(), _>(&(), &mut Vec::new(), |values| {
+        values.map(codec::decode).collect()
+    })?;
+    all.unwrap_or_else(|| Ok(Vec::new()))
 }
 
 #[cold]

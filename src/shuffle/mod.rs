@@ -34,6 +34,7 @@ pub(crate) use outputs::group_outputs::GroupOutputs;
 pub(crate) use outputs::ordered_outputs::OrderedOutputs;
 pub(crate) use outputs::part::{Content, MapPart};
 pub(crate) use outputs::shuffle_outputs::ShuffleOutputs;
+pub(crate) use read::chunk_set::Matches;
 pub(crate) use read::group_stream::GroupCursor;
 pub(crate) use read::sorted_cursor::{GroupValues, SortedGroups};
 pub(crate) use table::accumulator::Accumulator;

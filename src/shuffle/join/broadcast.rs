@@ -14,7 +14,7 @@ use crate::shuffle::outputs::group_spill;
 use crate::shuffle::outputs::part::PartSeq;
 use crate::shuffle::outputs::segment::{CHUNK_BYTES, Chunk, MAX_CHUNK_BYTES, Segment};
 use crate::shuffle::outputs::shuffle_outputs::too_large;
-use crate::shuffle::read::chunk_set::SORT_BYTES;
+use crate::shuffle::read::chunk_set::INDEX_BYTES;
 use crate::shuffle::read::group_stream::{EntrySource, RunSource, merge_of};
 use crate::task::{MapBlocks, Resources};
 
@@ -37,7 +37,7 @@ impl Broadcast {
         let entries = match groups.take_sorted(0, resources)? {
             None => None,
             Some(sorted) => {
-                let bytes = sorted.entries() * SORT_BYTES;
+                let bytes = sorted.entries() * INDEX_BYTES;
                 let mut reservation = resources.budget.reservation();
                 if !resources.reserve(&mut reservation, bytes, || Ok(()))? {
                     return Err(too_large(resources));

@@ -1,13 +1,12 @@
 //! All records of a small bag, indexed by key.
 
 use std::any::Any;
-use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::Result;
 use crate::pipeline::{Key, Peek};
 use crate::shuffle::key::partitioner::HashPartitioner;
-use crate::shuffle::read::chunk_set::{ChunkIndex, ChunkSet};
+use crate::shuffle::read::chunk_set::{ChunkIndex, ChunkSet, Matches};
 use crate::storage::codec::Short;
 
 /// ChunkSet entries, and an index of their hash ranks.
@@ -50,20 +49,21 @@ impl Lookup {
         }
     }
 
-    /// Calls `each` with the values of a key, in order, until it breaks. `buffer` is for the bytes of a long key.
-    #[inline]
-    pub(crate) fn for_each<K: Key + ?Sized, B>(
+    /// Returns the result of `find` for the values of a key, in order, or `None` if the bag is empty. `buffer` is for the
+    /// bytes of a long key.
+    #[inline(always)]
+    pub(crate) fn find<K: Key + ?Sized, R>(
         &self,
         key: Peek<'_, K>,
         buffer: &mut Vec<u8>,
-        each: impl FnMut(&[u8]) -> ControlFlow<B>,
-    ) -> Result<ControlFlow<B>> {
+        find: impl FnOnce(Matches<'_>) -> R,
+    ) -> Result<Option<R>> {
         let Some((sorted, index)) = &self.entries else {
-            return Ok(ControlFlow::Continue(()));
+            return Ok(None);
         };
         let find = |short: Option<Short>, key: &[u8]| {
             let rank = self.partitioner.position_of(short, key).rank.0;
-            sorted.find(index, rank, (short, key), each)
+            Some(find(sorted.matches(index, rank, short, key)))
         };
         // A key in memory is hashed there.
         if !K::is_bytes()

@@ -4,7 +4,8 @@
 //! all that is needed to sort it. A radix partition is sorted when a reader reaches it. Its chunks do not move; the
 //! sort moves one number per entry. Readers that combine values can read the entries unsorted.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -26,6 +27,14 @@ pub(crate) type ChunkSlot = u64;
 
 /// Memory to sort one entry, in bytes.
 pub(crate) const SORT_BYTES: usize = 2 * size_of::<ChunkSlot>();
+
+/// Number of bits of the prefixes of an index in addition to those needed to count the entries. With one or two more
+/// bits, most prefixes have no entry or one, so the CPU rarely mispredicts how many entries it must compare.
+const MORE_INDEX_BITS: u32 = 2;
+
+/// Maximum memory for an index of one entry, in bytes, while it is made.
+pub(crate) const INDEX_BYTES: usize =
+    2 * size_of::<ChunkSlot>() + (size_of::<u32>() << MORE_INDEX_BITS);
 
 /// Chunks whose entries can be read in order.
 #[derive(Debug)]
@@ -155,7 +164,7 @@ impl ChunkSet {
         prefetch(self.chunk(slot).bytes.as_ptr().wrapping_add(offset(slot)));
     }
 
-    /// Returns an index of all entries. It has about as many prefixes of hash ranks as entries.
+    /// Returns an index of all entries. `reservation` is for [`INDEX_BYTES`] of each.
     pub(crate) fn index(&self, reservation: Reservation, stop: &StopFlag) -> Result<ChunkIndex> {
         let mut slots = Vec::with_capacity(self.entries());
         let (mut sorted, mut scratch) = (Vec::new(), Vec::new());
@@ -164,7 +173,8 @@ impl ChunkSet {
             self.sort_slice(slice.clone(), &mut sorted, &mut scratch);
             slots.extend_from_slice(&sorted);
         }
-        let bits = slots.len().max(2).ilog2().min(u64::BITS - self.at_bits);
+        let bits = slots.len().max(2).ilog2() + MORE_INDEX_BITS;
+        let bits = bits.min(u64::BITS - self.at_bits);
         let shift = u64::BITS - bits;
         let mut starts = vec![0_u32; (1 << bits) + 1];
         for slot in &slots {
@@ -183,32 +193,58 @@ impl ChunkSet {
         })
     }
 
-    /// Calls `each` with the values of a key, in order, until it breaks. A short key needs no bytes.
-    #[inline]
-    pub(crate) fn find<B>(
-        &self,
-        index: &ChunkIndex,
+    /// Returns the values of a key, in order. A short key needs no bytes.
+    #[inline(always)]
+    pub(crate) fn matches<'a>(
+        &'a self,
+        index: &'a ChunkIndex,
         rank: u64,
-        (short, key): (Option<Short>, &[u8]),
-        mut each: impl FnMut(&[u8]) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
+        short: Option<Short>,
+        key: &'a [u8],
+    ) -> Matches<'a> {
         let start = (rank >> index.shift) as usize;
         let range = index.starts[start] as usize..index.starts[start + 1] as usize;
-        for slot in &index.slots[range] {
-            if self.is_alike(*slot, rank) {
-                let (key_len, value_len, rest) =
-                    entry::lengths(&self.chunk(*slot).bytes[offset(*slot)..]);
-                // Short keys are compared in registers, without a call.
-                let is_same = match short {
-                    Some(short) => Short::first_of(rest, key_len) == Some(short),
-                    None => rest[..key_len] == *key,
-                };
-                if is_same {
-                    each(&rest[key_len..key_len + value_len])?;
-                }
+        Matches {
+            sorted: self,
+            slots: index.slots[range].iter(),
+            rank,
+            short,
+            key,
+        }
+    }
+}
+
+/// The values of a key in indexed entries.
+pub(crate) struct Matches<'a> {
+    sorted: &'a ChunkSet,
+    /// Slots of the prefix of the hash rank.
+    slots: slice::Iter<'a, ChunkSlot>,
+    rank: u64,
+    short: Option<Short>,
+    key: &'a [u8],
+}
+
+impl<'a> Iterator for Matches<'a> {
+    type Item = &'a [u8];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            let slot = *self.slots.next()?;
+            if !self.sorted.is_alike(slot, self.rank) {
+                continue;
+            }
+            let (key_len, value_len, rest) =
+                entry::lengths(&self.sorted.chunk(slot).bytes[offset(slot)..]);
+            // Short keys are compared in registers, without a call.
+            let is_same = match self.short {
+                Some(short) => short.is_first_of(rest, key_len),
+                None => rest[..key_len] == *self.key,
+            };
+            if is_same {
+                return Some(&rest[key_len..key_len + value_len]);
             }
         }
-        ControlFlow::Continue(())
     }
 }
 

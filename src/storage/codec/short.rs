@@ -89,6 +89,12 @@ impl Short {
         Some(Self { word, len })
     }
 
+    /// Returns whether the first `len` of `bytes` are these bytes.
+    #[inline(always)]
+    pub(crate) fn is_first_of(self, bytes: &[u8], len: usize) -> bool {
+        len == self.len && Self::first_of(bytes, self.len) == Some(self)
+    }
+
     /// Returns the bytes with the length plus 1 in the highest byte. Distinct values have distinct results, and none is
     /// 0.
     #[inline(always)]
@@ -157,6 +163,9 @@ mod tests {
             expected[..len].copy_from_slice(&bytes[..len]);
             assert_eq!((short.word().to_le_bytes(), short.len()), (expected, len));
             assert_eq!(Short::first_of(&bytes, len), Some(short));
+            assert!(short.is_first_of(&bytes, len) && short.is_first_of(&bytes[..len], len));
+            assert!(!short.is_first_of(&bytes, len + 1));
+            assert!(len == 0 || !short.is_first_of(&bytes[1..], len));
             expected[SHORT_BYTES] = len as u8 + 1;
             assert_eq!(short.byte(), (len == 1).then_some(1));
             assert_eq!(short.after(7), Short::new(&[&[7], &bytes[..len]].concat()));

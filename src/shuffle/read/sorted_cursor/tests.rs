@@ -7,6 +7,7 @@ use crate::shuffle::key::partitioner::HashPartitioner;
 use crate::shuffle::key::slices::{SliceLayout, slice_of};
 use crate::shuffle::memory::slab::SlabSpan;
 use crate::shuffle::outputs::segment::{Chunk, MAX_CHUNK_BYTES};
+use crate::storage::codec::Short;
 use crate::storage::memory::MemoryBudget;
 
 const SLICE_BITS: u32 = 1;
@@ -88,13 +89,12 @@ fn assert_groups<K: AsRef<[u8]>>(keys: &[K], sorted: &ChunkSet) {
     );
     let index = index.unwrap();
     for group in expected.chunk_by(|a, b| a.1 == b.1) {
-        let mut found = Vec::new();
-        let _ = sorted.find(&index, group[0].0, (None, group[0].1), |value| {
-            found.extend_from_slice(value);
-            ControlFlow::<()>::Continue(())
-        });
-        let values = group.iter().flat_map(|entry| entry.2.to_le_bytes());
-        assert!(found.into_iter().eq(values));
+        let (rank, key) = (group[0].0, group[0].1);
+        for short in [None, Short::new(key)] {
+            let found = sorted.matches(&index, rank, short, key);
+            let values = group.iter().flat_map(|entry| entry.2.to_le_bytes());
+            assert!(found.flatten().copied().eq(values));
+        }
     }
 }
 

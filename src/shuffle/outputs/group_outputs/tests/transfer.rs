@@ -1,7 +1,5 @@
 //! Groups are the same after they have been sent to another process.
 
-use std::ops::ControlFlow;
-
 use super::super::*;
 use crate::pipeline::Key;
 use crate::shuffle::{Encode, Grouper, KeyedOutputs, any_key};
@@ -133,14 +131,11 @@ fn a_bag_to_be_broadcast_is_looked_up_as_if_it_had_stayed() {
     let one = HashPartitioner::new(1);
     let here = Resources::unlimited();
     let values = |outputs: &KeyedOutputs, resources: &Resources, key: u64| {
-        let mut values = Vec::new();
         let lookup = outputs.lookup(resources).unwrap();
-        let flow = lookup.for_each::<u64, _>(&key, &mut Vec::new(), |value| {
-            values.push(value.to_vec());
-            ControlFlow::<()>::Continue(())
+        let found = lookup.find::<u64, _>(&key, &mut Vec::new(), |values| {
+            values.map(<[u8]>::to_vec).collect::<Vec<_>>()
         });
-        assert!(flow.is_ok_and(|flow| flow.is_continue()));
-        values
+        found.unwrap().unwrap_or_default()
     };
     let expected = KeyedOutputs::from(group(0..TASKS, one, true, &here));
     let spill = tempfile::tempdir().unwrap();
