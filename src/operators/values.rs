@@ -6,7 +6,7 @@ use std::vec;
 use crate::pipeline::Data;
 use crate::shuffle::GroupCursor;
 use crate::storage::codec;
-use crate::task::{Site, Task};
+use crate::task::{STOP_CHECK_RECORDS, Site, Task};
 
 /// An iterator over the values of one key, in the order of their bag. It can be read once.
 ///
@@ -77,6 +77,15 @@ impl<V: Data> Iterator for Values<'_, V> {
         }
     }
 
+    /// Without the checks of [`next`](Self::next) for each value if they are in memory. `sum` and the like call this.
+    #[inline]
+    fn fold<B, F: FnMut(B, V) -> B>(self, init: B, add: F) -> B {
+        match self.0 {
+            ValueInput::StoredValues(stored) => stored.fold(init, add),
+            ValueInput::Kept(values) => values.fold(init, add),
+        }
+    }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
         match &self.0 {
             ValueInput::StoredValues(_) => (0, None),
@@ -110,6 +119,34 @@ impl<V: Data> StoredValues<'_, V> {
         });
         self.is_at_end = value.is_none();
         value
+    }
+
+    #[inline]
+    fn fold<B>(mut self, mut folded: B, mut add: impl FnMut(B, V) -> B) -> B {
+        while !self.is_at_end {
+            let (task, site) = (self.task, self.site);
+            let values = match self.cursor.take_in_memory(STOP_CHECK_RECORDS) {
+                Ok(Some(values)) => values,
+                Ok(None) => break,
+                Err(error) => {
+                    let _ = task.fail_at(site, error);
+                    return folded;
+                }
+            };
+            for bytes in values {
+                match task.call(&site, || codec::decode(bytes)) {
+                    Ok(value) => folded = add(folded, value),
+                    Err(error) => {
+                        let _ = task.fail_at(site, error);
+                        return folded;
+                    }
+                }
+            }
+        }
+        while let Some(value) = self.next() {
+            folded = add(folded, value);
+        }
+        folded
     }
 }
 

@@ -48,6 +48,27 @@ fn groups_are_those_of_a_map() {
 }
 
 #[test]
+fn a_group_may_be_read_value_by_value_and_as_a_whole() {
+    let spill = tempfile::tempdir().unwrap();
+    let input = pairs(9_000, |n| n % 3);
+    let expected = groups(&input);
+    for context in contexts(spill.path()) {
+        let bag = context.from_vec_partitioned(input.clone(), 4);
+        let read = bag.group_by_key().map(|(key, mut values)| {
+            let mut all: Vec<_> = values.next().into_iter().collect();
+            all.extend(values.by_ref().take(3));
+            let all = values.fold(all, |mut all, value| {
+                all.push(value);
+                all
+            });
+            (key, all)
+        });
+        assert_eq!(BTreeMap::from_iter(read.collect().unwrap()), expected);
+    }
+    assert_empty(spill.path());
+}
+
+#[test]
 fn what_a_closure_leaves_of_a_group_is_skipped() {
     let spill = tempfile::tempdir().unwrap();
     let input = pairs(5_000, |n| n % 11);

@@ -104,9 +104,9 @@ impl ChunkSet {
         scratch: &mut Vec<ChunkSlot>,
     ) {
         slots.clear();
-        for number in slice {
-            let chunk = &self.chunks[number];
-            slots.reserve(chunk.entries);
+        let chunks = &self.chunks[slice.clone()];
+        slots.reserve(chunks.iter().map(|chunk| chunk.entries).sum());
+        for (number, chunk) in slice.zip(chunks) {
             let mut bytes = &chunk.bytes[..];
             while !bytes.is_empty() {
                 let (key_len, value_len, rest) = entry::lengths(bytes);

@@ -201,6 +201,16 @@ impl GroupCursor {
         }
     }
 
+    /// Advances past up to `most` values of the group, and returns them. Returns `None` at the end of the group, or if it
+    /// is not in memory.
+    #[inline]
+    pub(crate) fn take_in_memory(&mut self, most: usize) -> Result<Option<GroupValues<'_>>> {
+        match self {
+            Self::Memory(cursor) => cursor.take(most),
+            Self::Merge(_) => Ok(None),
+        }
+    }
+
     /// Returns the key of the current group.
     #[inline]
     pub(crate) fn key(&self) -> &[u8] {

@@ -77,6 +77,21 @@ impl<S: Borrow<ChunkSet>> SortedCursor<S> {
         Ok(has_next)
     }
 
+    /// Advances past up to `most` entries of the group, and returns their values. Returns `None` if there are none.
+    #[inline]
+    pub(crate) fn take(&mut self, most: usize) -> Result<Option<GroupValues<'_>>> {
+        let taken = self.next..self.group.end.min(self.next + most);
+        if taken.is_empty() {
+            return Ok(None);
+        }
+        self.next = taken.end;
+        self.checks.count_all(taken.len())?;
+        Ok(Some(GroupValues {
+            sorted: self.sorted.borrow(),
+            slots: self.slots[taken].iter(),
+        }))
+    }
+
     /// Advances to the next group, before its first entry. Returns `false` if there is none.
     #[inline]
     pub(crate) fn next_group(&mut self) -> Result<bool> {
