@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::Step;
-use crate::pipeline::{Call, Peek, Record, Ref};
+use crate::pipeline::{Call, Owned, Peek, Record, Ref, retain};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
 
@@ -24,6 +24,7 @@ where
     type Out = T;
 
     const KEEPS_RECORDS: bool = true;
+    const TAKES_BATCHES: bool = true;
 
     #[inline]
     fn push<K>(&self, record: Ref<'_, T>, task: &Task<'_>, sink: &mut K) -> Flow
@@ -36,5 +37,15 @@ where
         } else {
             ControlFlow::Continue(())
         }
+    }
+
+    fn push_batch(&self, records: &mut Vec<Owned<T>>, task: &Task<'_>, out: &mut Vec<Owned<T>>) {
+        task.call(&self.site, || {
+            retain(records, |record| {
+                self.predicate.call((T::peek_owned(record),))
+            });
+        });
+        out.clear();
+        std::mem::swap(records, out);
     }
 }

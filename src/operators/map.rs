@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use super::Step;
-use crate::pipeline::{Call, Record, Ref};
+use crate::pipeline::{Call, Owned, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Site, Task};
 
@@ -33,6 +33,8 @@ where
 {
     type Out = U;
 
+    const TAKES_BATCHES: bool = true;
+
     #[inline]
     fn push<K>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut K) -> Flow
     where
@@ -43,5 +45,13 @@ where
             return ControlFlow::Break(());
         }
         sink(out)
+    }
+
+    fn push_batch(&self, records: &mut Vec<Owned<In>>, task: &Task<'_>, out: &mut Vec<U>) {
+        task.call(&self.site, || {
+            let op = |record| In::lend(record, |record| self.op.call((record,)));
+            out.clear();
+            out.extend(records.drain(..).map(op));
+        });
     }
 }

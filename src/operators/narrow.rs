@@ -1,9 +1,10 @@
 //! The common part of narrow operators: each is a step between a pipeline and its sink.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::pipeline::{Pipeline, Record, Ref};
+use crate::pipeline::{ErasedSink, Owned, Pipeline, Record, Ref, push_erased, run_batches};
 use crate::portable::{Portable, portable};
 use crate::task::{Flow, Partition, PartitionStream, Task};
 
@@ -14,10 +15,26 @@ pub(crate) trait Step<In: Record + ?Sized>: Portable + Send + Sync + 'static {
     /// Whether the step leaves the keys of pairs unchanged.
     const KEEPS_RECORDS: bool = false;
 
+    /// Whether the step implements [`push_batch`](Self::push_batch).
+    const TAKES_BATCHES: bool = false;
+
     /// Processes one record and pushes the results into `sink`.
     fn push<S>(&self, record: Ref<'_, In>, task: &Task<'_>, sink: &mut S) -> Flow
     where
         S: for<'a> FnMut(Ref<'a, Self::Out>) -> Flow;
+
+    /// Processes a batch, and leaves it empty. Replaces the content of `out` by the results, which are no more than the
+    /// records.
+    ///
+    /// A loop without any other work has no branch for a full batch or the end of the job, and can be vectorised.
+    fn push_batch(
+        &self,
+        _records: &mut Vec<Owned<In>>,
+        _task: &Task<'_>,
+        _out: &mut Vec<Owned<Self::Out>>,
+    ) {
+        unreachable!("the step takes single records")
+    }
 }
 
 /// A pipeline with one more step.
@@ -39,6 +56,10 @@ impl<P, O> Narrow<P, O> {
 impl<P: Pipeline, O: Step<P::Out>> Pipeline for Narrow<P, O> {
     type Out = O::Out;
 
+    const MAKES_BATCHES: bool =
+        P::MAKES_BATCHES && O::TAKES_BATCHES && P::Out::IN_BATCHES && O::Out::IN_BATCHES;
+    const GETS_BATCHES: bool = P::GETS_BATCHES && Self::MAKES_BATCHES;
+
     fn partitions(&self) -> Option<usize> {
         self.parent.partitions()
     }
@@ -54,6 +75,25 @@ impl<P: Pipeline, O: Step<P::Out>> Pipeline for Narrow<P, O> {
     {
         self.parent.run(partition, task, &mut |record| {
             self.step.push(record, task, sink)
+        })
+    }
+
+    fn run_erased(
+        &self,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: ErasedSink<'_, O::Out>,
+    ) -> Result<Flow> {
+        if !Self::MAKES_BATCHES {
+            return push_erased(self, partition, task, sink);
+        }
+        let (mut sink, mut out) = (sink, Vec::new());
+        run_batches(&*self.parent, partition, task, |records| {
+            self.step.push_batch(records, task, &mut out);
+            match out.is_empty() {
+                true => ControlFlow::Continue(()),
+                false => sink.push_batch(&mut out),
+            }
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::{self, ControlFlow, RangeInclusive};
 
 use crate::error::Result;
-use crate::pipeline::{Data, Pipeline};
+use crate::pipeline::{BatchSink, Data, ErasedSink, Pipeline};
 use crate::portable::portable;
 use crate::task::{Flow, Partition, STOP_CHECK_RECORDS, Task};
 
@@ -19,6 +19,8 @@ portable! {
 
 impl<N: Integer> Pipeline for Range<N> {
     type Out = N;
+
+    const MAKES_BATCHES: bool = true;
 
     fn partitions(&self) -> Option<usize> {
         Some(self.partitions)
@@ -45,6 +47,30 @@ impl<N: Integer> Pipeline for Range<N> {
             from = to;
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn run_erased(
+        &self,
+        partition: Partition,
+        task: &Task<'_>,
+        sink: ErasedSink<'_, N>,
+    ) -> Result<Flow> {
+        let mut sink = BatchSink::new(task, sink);
+        let (mut from, end) = bounds(self.len, partition.index, self.partitions);
+        while from < end {
+            if task.is_stopped() {
+                return Ok(ControlFlow::Break(()));
+            }
+            let to = end.min(from + sink.room() as u128);
+            let first = self.start.plus(from);
+            let offsets = 0..(to - from) as u64;
+            let flow = sink.extend(offsets.map(|offset| first.plus(offset.into())));
+            if flow.is_break() {
+                return Ok(flow);
+            }
+            from = to;
+        }
+        Ok(sink.end(ControlFlow::Continue(())))
     }
 }
 

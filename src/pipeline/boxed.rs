@@ -13,8 +13,9 @@ use crate::task::{Flow, Partition, PartitionStream, Task};
 use crate::text::{Needle, TextKind};
 
 /// The most records that cross an erased boundary at once. Handing over one by one costs about 2.5 ns a record, in
-/// batches of this many under 1.
-const BATCH_RECORDS: usize = 1024;
+/// batches of this many under 1, and about 0.3 if steps process batches as a whole. The batches of several such steps fit
+/// into the first-level cache.
+const BATCH_RECORDS: usize = 512;
 
 /// The same of records with memory of their own. Those of a batch are all in use at once, and what glibc gives out again
 /// at once, without a search, are seven pieces of one size.
@@ -44,6 +45,15 @@ const SHALLOW: usize = 16;
 pub trait Pipeline: Portable + Send + Sync + 'static {
     /// Type of the records that the pipeline emits.
     type Out: Record + ?Sized;
+
+    /// Whether [`run_erased`](Self::run_erased) passes records on in batches only, without pushing them one by one.
+    #[doc(hidden)]
+    const MAKES_BATCHES: bool = false;
+
+    /// Whether the records come from a type-erased boundary, and therefore in batches, to a pipeline that
+    /// [`MAKES_BATCHES`](Self::MAKES_BATCHES).
+    #[doc(hidden)]
+    const GETS_BATCHES: bool = false;
 
     /// Returns the number of partitions, if it is known before they are read.
     #[doc(hidden)]
@@ -77,14 +87,15 @@ pub trait Pipeline: Portable + Send + Sync + 'static {
         task: &Task<'_>,
         sink: ErasedSink<'_, Self::Out>,
     ) -> Result<Flow> {
-        let mut sink = BatchSink::new(task, sink);
-        let flow = self.run(partition, task, &mut |record| sink.push(record))?;
-        Ok(sink.end(flow))
+        push_erased(self, partition, task, sink)
     }
 
     /// Returns the number of records of one partition. Sources that can count without reading records override it.
     #[doc(hidden)]
     fn count(&self, partition: Partition, task: &Task<'_>) -> Result<u64> {
+        if Self::GETS_BATCHES {
+            return count_erased(self, partition, task);
+        }
         let mut count = 0;
         let _ = self.run(partition, task, &mut |_| {
             count += 1;
@@ -199,6 +210,43 @@ impl<T: Record + ?Sized> std::fmt::Debug for ErasedSink<'_, T> {
     }
 }
 
+impl<'s, T: Record + ?Sized> ErasedSink<'s, T> {
+    /// Passes on a batch and empties it.
+    pub(crate) fn push_batch(&mut self, records: &mut Vec<Owned<T>>) -> Flow {
+        (self.batch)(records)
+    }
+}
+
+/// Implements [`Pipeline::run_erased`] by [`Pipeline::run`].
+pub(crate) fn push_erased<P: Pipeline>(
+    pipeline: &P,
+    partition: Partition,
+    task: &Task<'_>,
+    sink: ErasedSink<'_, P::Out>,
+) -> Result<Flow> {
+    let mut sink = BatchSink::new(task, sink);
+    let flow = pipeline.run(partition, task, &mut |record| sink.push(record))?;
+    Ok(sink.end(flow))
+}
+
+/// Passes the records of a pipeline that [`MAKES_BATCHES`](Pipeline::MAKES_BATCHES) to `batch`, which empties each batch.
+pub(crate) fn run_batches<P: Pipeline>(
+    pipeline: &P,
+    partition: Partition,
+    task: &Task<'_>,
+    mut batch: impl FnMut(&mut Vec<Owned<P::Out>>) -> Flow,
+) -> Result<Flow> {
+    let each = &mut |_: Ref<'_, P::Out>| unreachable!("the records come in batches");
+    pipeline.run_erased(
+        partition,
+        task,
+        ErasedSink {
+            each,
+            batch: &mut batch,
+        },
+    )
+}
+
 /// Collects records into batches for an erased sink.
 pub(crate) struct BatchSink<'s, T: Record + ?Sized> {
     sink: ErasedSink<'s, T>,
@@ -229,6 +277,26 @@ impl<'s, T: Record + ?Sized> BatchSink<'s, T> {
         if self.batch.len() < self.full {
             return ControlFlow::Continue(());
         }
+        self.pass_on()
+    }
+
+    /// Returns the number of records until the batch is full.
+    pub(crate) fn room(&self) -> usize {
+        self.full - self.batch.len()
+    }
+
+    /// Adds records that fill the batch at most.
+    #[inline]
+    pub(crate) fn extend(&mut self, records: impl Iterator<Item = Owned<T>>) -> Flow {
+        self.batch.extend(records);
+        if self.room() > 0 {
+            return ControlFlow::Continue(());
+        }
+        self.pass_on()
+    }
+
+    #[inline(always)]
+    fn pass_on(&mut self) -> Flow {
         self.full = (self.full * 2).min(self.most);
         (self.sink.batch)(&mut self.batch)
     }
@@ -314,6 +382,9 @@ impl<T: Record + ?Sized, P: Pipeline<Out = T>> Erased<T> for P {
 
 impl<T: Record + ?Sized> Pipeline for Boxed<T> {
     type Out = T;
+
+    const MAKES_BATCHES: bool = T::IN_BATCHES;
+    const GETS_BATCHES: bool = T::IN_BATCHES;
 
     fn partitions(&self) -> Option<usize> {
         self.partitions

@@ -55,6 +55,11 @@ pub trait Record: 'static {
     #[doc(hidden)]
     const IS_STREAM: bool = false;
 
+    /// Whether records pass through type-erased boundaries in batches that steps process one after another. Such records
+    /// own no memory, and are so short that the batches of a few steps fit into the first-level cache.
+    #[doc(hidden)]
+    const IN_BATCHES: bool = false;
+
     /// Borrows a record.
     #[doc(hidden)]
     fn peek<'s>(record: &'s Self::Ref<'_>) -> Self::Peek<'s>;
@@ -81,6 +86,10 @@ pub trait Record: 'static {
     ) -> Flow;
 }
 
+/// Maximum size of a record that steps process in batches, in bytes. The batches of larger ones would exceed the
+/// first-level cache.
+const MAX_BATCHED_BYTES: usize = 16;
+
 /// A record of type `T` as it is passed to the next operator.
 pub(crate) type Ref<'a, T> = <T as Record>::Ref<'a>;
 /// A borrowed record of type `T`.
@@ -92,6 +101,8 @@ impl<T: 'static> Record for T {
     type Ref<'a> = T;
     type Peek<'a> = &'a T;
     type Owned = T;
+
+    const IN_BATCHES: bool = !std::mem::needs_drop::<T>() && size_of::<T>() <= MAX_BATCHED_BYTES;
 
     #[inline]
     fn peek(record: &T) -> &T {

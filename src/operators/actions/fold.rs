@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use crate::error::Result;
-use crate::pipeline::{Action, Call, Data, Pipeline, Record, Ref};
+use crate::pipeline::{Action, Call, Data, Owned, Pipeline, Record, Ref, run_batches};
 use crate::portable::{Portable, portable};
 use crate::task::{Partition, Site, Task};
 
@@ -42,6 +42,18 @@ where
         P: Pipeline<Out = T>,
     {
         let mut folded = Some(self.make.call(()));
+        if P::GETS_BATCHES {
+            let add = |folded, record: Owned<T>| {
+                T::lend(record, |record| self.add.call((folded, record)))
+            };
+            // The value is in registers for the length of a batch.
+            let _ = run_batches(pipeline, partition, task, |records| {
+                let fold = |value| records.drain(..).fold(value, add);
+                folded = task.call(&self.site, || folded.take().map(fold));
+                ControlFlow::Continue(())
+            })?;
+            return Ok(folded.unwrap_or_else(|| self.make.call(())));
+        }
         let _ = pipeline.run(partition, task, &mut |record| {
             let add = |folded| self.add.call((folded, record));
             folded = task.call(&self.site, || folded.take().map(add));
