@@ -853,3 +853,31 @@ fn a_panic_in_another_process_has_its_place() {
     assert_eq!(context.operator, Some("map"));
     assert_eq!(context.location.unwrap().file(), file!());
 }
+
+#[test]
+fn batches_between_boxed_bags_have_the_same_records() {
+    for len in [0, 1, 2, 3, 64, 511, 513, 5000, 100_000] {
+        let pairs = range(0..len).map(|n| n * 3).boxed();
+        let pairs = pairs.filter(|n| n % 4 < 2).map(|n| (n, n / 5)).boxed();
+        let expected: Vec<(u64, u64)> = (0..len)
+            .map(|n| n * 3)
+            .filter(|n| n % 4 < 2)
+            .map(|n| (n, n / 5))
+            .collect();
+        assert_eq!(pairs.collect().unwrap(), expected);
+        assert_eq!(pairs.first().unwrap(), expected.first().copied());
+        let odd = pairs
+            .map(|(n, fifth)| n ^ fifth)
+            .boxed()
+            .filter(|n| n % 2 > 0);
+        let expected = expected.iter().map(|(n, fifth)| n ^ fifth);
+        let expected: Vec<u64> = expected.filter(|n| n % 2 > 0).collect();
+        assert_eq!(odd.count().unwrap(), expected.len() as u64);
+        assert_eq!(odd.sum::<u64>().unwrap(), expected.iter().sum());
+        // Texts are not processed in batches.
+        let texts = odd.boxed().map(|n| n.to_string()).boxed();
+        let lens = texts.map(|text| text.len() as u64).boxed().sum::<u64>();
+        let expected = expected.iter().map(|n| n.to_string().len() as u64);
+        assert_eq!(lens.unwrap(), expected.sum());
+    }
+}
