@@ -1,4 +1,4 @@
-//! A radix sort of numbers whose top bits are spread evenly, such as hashes.
+//! A radix sort of numbers whose top bits are spread evenly, such as hashes, and of items that have such numbers.
 
 use std::array;
 
@@ -17,58 +17,28 @@ const SAMPLES: usize = 16;
 
 /// Sorts numbers that agree in their top `same_bits` bits. `scratch` provides memory for the same number of numbers.
 pub(crate) fn radix_sort(numbers: &mut Vec<u64>, scratch: &mut Vec<u64>, same_bits: u32) {
-    let Some(digits) = Digits::of(numbers, same_bits) else {
-        return numbers.sort_unstable();
-    };
-    let Some(heavy) = heavy_prefix(numbers, digits.lowest) else {
-        return sort_by_digits(numbers, scratch, digits);
+    let number = |number: &u64| *number;
+    let sort = |alike: &mut [u64]| alike.sort_unstable();
+    let heavy = Digits::of(numbers.len(), same_bits)
+        .and_then(|digits| Some((digits.lowest, heavy_prefix(numbers, digits.lowest)?)));
+    let Some((lowest, heavy)) = heavy else {
+        return radix_sort_by(numbers, scratch, same_bits, number, sort);
     };
     // Numbers with this prefix stay where they are. Every pass would wait for the counter of one digit.
     scratch.clear();
     numbers.retain(|number| {
-        let is_heavy = number >> digits.lowest == heavy;
+        let is_heavy = number >> lowest == heavy;
         if !is_heavy {
             scratch.push(*number);
         }
         is_heavy
     });
-    sort_alike(numbers, digits.lowest);
-    match Digits::of(scratch, same_bits) {
-        Some(digits) => sort_by_digits(scratch, &mut Vec::new(), digits),
-        None => scratch.sort_unstable(),
-    }
-    let before = scratch.partition_point(|number| number >> digits.lowest < heavy);
+    sort_alike(numbers, |number| number >> lowest, sort);
+    radix_sort_by(scratch, &mut Vec::new(), same_bits, number, sort);
+    let before = scratch.partition_point(|number| number >> lowest < heavy);
     let (before, after) = scratch.split_at(before);
     numbers.splice(..0, before.iter().copied());
     numbers.extend_from_slice(after);
-}
-
-/// The digits by which numbers are sorted.
-#[derive(Clone, Copy)]
-struct Digits {
-    passes: u32,
-    bits: u32,
-    /// First bit of the lowest digit.
-    lowest: u32,
-}
-
-impl Digits {
-    /// Returns `None` if comparing is faster.
-    fn of(numbers: &[u64], same_bits: u32) -> Option<Self> {
-        let bits = numbers.len().checked_ilog2().unwrap_or(0);
-        if bits < MIN_BITS || u32::try_from(numbers.len()).is_err() {
-            return None;
-        }
-        // Another pass for a few bits does not pay.
-        let passes = (bits + MORE_BITS / 2).div_ceil(DIGIT_BITS);
-        let digit_bits = (bits + MORE_BITS).div_ceil(passes).min(DIGIT_BITS);
-        let passes = passes.min((u64::BITS - same_bits) / digit_bits);
-        Some(Self {
-            passes,
-            bits: digit_bits,
-            lowest: u64::BITS - same_bits - digit_bits * passes,
-        })
-    }
 }
 
 /// Returns the prefix, from bit `lowest` up, that most numbers of a sample have, if there is one.
@@ -82,28 +52,86 @@ fn heavy_prefix(numbers: &[u64], lowest: u32) -> Option<u64> {
     (alike > SAMPLES / 2).then_some(heavy)
 }
 
-fn sort_by_digits(numbers: &mut Vec<u64>, scratch: &mut Vec<u64>, digits: Digits) {
-    let Digits {
-        passes,
-        bits,
-        lowest,
-    } = digits;
-    let mut starts = count_digits(numbers, lowest, bits, passes);
-    scratch.clear();
-    scratch.resize(numbers.len(), 0);
-    for (pass, starts) in (0..passes).zip(starts.chunks_exact_mut(1 << bits)) {
-        scatter(numbers, scratch, lowest + bits * pass, starts);
-        std::mem::swap(numbers, scratch);
+/// The digits by which numbers are sorted.
+struct Digits {
+    passes: u32,
+    bits: u32,
+    /// First bit of the lowest digit.
+    lowest: u32,
+}
+
+impl Digits {
+    /// Returns `None` if comparing is faster.
+    fn of(len: usize, same_bits: u32) -> Option<Self> {
+        let len_bits = len.checked_ilog2().unwrap_or(0);
+        let differing_bits = u64::BITS - same_bits;
+        if len_bits < MIN_BITS || differing_bits == 0 || u32::try_from(len).is_err() {
+            return None;
+        }
+        let sorted_bits = (len_bits + MORE_BITS).min(differing_bits);
+        // Another pass for a few bits does not pay.
+        let passes = sorted_bits.saturating_sub(MORE_BITS / 2);
+        let passes = passes.div_ceil(DIGIT_BITS).max(1);
+        let bits = sorted_bits.div_ceil(passes).min(DIGIT_BITS);
+        Some(Self {
+            passes,
+            bits,
+            lowest: differing_bits.saturating_sub(bits * passes),
+        })
     }
-    sort_alike(numbers, lowest);
+}
+
+/// Sorts items, whose order begins with that of a number. The numbers agree in their top `same_bits` bits. Calls `sort` for
+/// items that agree in more bits, if they are not in order.
+pub(crate) fn radix_sort_by<T: Copy + Ord>(
+    items: &mut Vec<T>,
+    scratch: &mut Vec<T>,
+    same_bits: u32,
+    number: impl Fn(&T) -> u64 + Copy,
+    sort: impl Fn(&mut [T]),
+) {
+    let Some(digits) = Digits::of(items.len(), same_bits) else {
+        return sort(items);
+    };
+    let Digits { bits, lowest, .. } = digits;
+    let mut starts = count_digits(items, number, lowest, bits, digits.passes);
+    scratch.clear();
+    scratch.resize(items.len(), items[0]);
+    for (pass, starts) in (0..digits.passes).zip(starts.chunks_exact_mut(1 << bits)) {
+        let shift = lowest + bits * pass;
+        scatter(items, scratch, |item| number(item) >> shift, starts);
+        std::mem::swap(items, scratch);
+    }
+    sort_alike(items, |item| number(item) >> lowest, sort);
+}
+
+/// Copies items to `to`, in the order of the digit of `digit_bits` bits that follows the top `same_bits` bits of a number.
+/// Returns the end position of each digit value.
+pub(crate) fn divide_by<T: Copy>(
+    items: &[T],
+    to: &mut Vec<T>,
+    (same_bits, digit_bits): (u32, u32),
+    number: impl Fn(&T) -> u64 + Copy,
+) -> Vec<u32> {
+    let lowest = u64::BITS - same_bits - digit_bits;
+    let mut ends = count_digits(items, number, lowest, digit_bits, 1);
+    to.extend_from_slice(items);
+    scatter(items, to, |item| number(item) >> lowest, &mut ends);
+    ends
 }
 
 /// Returns the start position of each digit value, for all digits, the lowest digit first.
-fn count_digits(numbers: &[u64], lowest: u32, digit_bits: u32, passes: u32) -> Vec<u32> {
+fn count_digits<T>(
+    items: &[T],
+    number: impl Fn(&T) -> u64,
+    lowest: u32,
+    digit_bits: u32,
+    passes: u32,
+) -> Vec<u32> {
     let digits = 1 << digit_bits;
     let mut starts = vec![0; digits * passes as usize];
-    for number in numbers {
-        let mut rest = number >> lowest;
+    for item in items {
+        let mut rest = number(item) >> lowest;
         for counts in starts.chunks_exact_mut(digits) {
             counts[rest as usize & (digits - 1)] += 1;
             rest >>= digit_bits;
@@ -118,28 +146,25 @@ fn count_digits(numbers: &[u64], lowest: u32, digit_bits: u32, passes: u32) -> V
     starts
 }
 
-/// Moves `from` to `to` in the order of the digit that begins at bit `shift`.
-fn scatter(from: &[u64], to: &mut [u64], shift: u32, starts: &mut [u32]) {
+/// Moves `from` to `to` in the order of the lowest digit of a number. Replaces the start positions by the end positions.
+fn scatter<T: Copy>(from: &[T], to: &mut [T], number: impl Fn(&T) -> u64, starts: &mut [u32]) {
     let digits = starts.len();
-    for number in from {
-        let next = &mut starts[(number >> shift) as usize & (digits - 1)];
-        to[*next as usize] = *number;
+    for item in from {
+        let next = &mut starts[number(item) as usize & (digits - 1)];
+        to[*next as usize] = *item;
         *next += 1;
     }
 }
 
-/// Completes the sort: numbers that agree from bit `lowest` up may still be out of order.
-fn sort_alike(numbers: &mut [u64], lowest: u32) {
+/// Completes the sort: items that agree in `number` may still be out of order.
+fn sort_alike<T: Ord>(items: &mut [T], number: impl Fn(&T) -> u64, sort: impl Fn(&mut [T])) {
     let mut start = 0;
-    while let Some(sorted) = numbers[start..]
-        .windows(2)
-        .position(|pair| pair[0] > pair[1])
-    {
+    while let Some(sorted) = items[start..].windows(2).position(|pair| pair[0] > pair[1]) {
         let at = start + sorted;
-        let is_alike = |number: &&u64| *number >> lowest == numbers[at] >> lowest;
-        let before = numbers[..at].iter().rev().take_while(is_alike).count();
-        let end = at + numbers[at..].iter().take_while(is_alike).count();
-        numbers[at - before..end].sort_unstable();
+        let is_alike = |item: &&T| number(item) == number(&items[at]);
+        let before = items[..at].iter().rev().take_while(is_alike).count();
+        let end = at + items[at..].iter().take_while(is_alike).count();
+        sort(&mut items[at - before..end]);
         start = end;
     }
 }

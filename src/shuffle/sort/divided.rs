@@ -24,20 +24,24 @@ pub(super) fn sort_divided<T>(
     if items.len() <= MAX_SORTED_ITEMS {
         return sort(items);
     }
-    let numbers = || items.iter().map(number);
-    let (least, greatest) = (numbers().min(), numbers().max());
-    let differing = least.unwrap_or(0) ^ greatest.unwrap_or(0);
-    if differing == 0 {
+    let differing_bits = u64::BITS - same_bits(items, number);
+    if differing_bits == 0 {
         return sort(items);
     }
-    let top_bit = u64::BITS - 1 - differing.leading_zeros();
-    let shift = top_bit.saturating_sub(DIGIT_BITS - 1);
+    let shift = differing_bits.saturating_sub(DIGIT_BITS);
     let mut rest = items;
     for len in divide(rest, |item| (number(item) >> shift) as usize % DIGITS) {
         let (part, others) = rest.split_at_mut(len);
         sort_divided(part, interrupt, number, sort);
         rest = others;
     }
+}
+
+/// Returns the number of top bits in which the numbers of all items agree.
+pub(super) fn same_bits<T>(items: &[T], number: impl Fn(&T) -> u64 + Copy) -> u32 {
+    let numbers = || items.iter().map(number);
+    let (least, greatest) = (numbers().min(), numbers().max());
+    (least.unwrap_or(0) ^ greatest.unwrap_or(0)).leading_zeros()
 }
 
 /// Orders items by a digit, in place, and returns the number of items with each. This is one pass of the American flag

@@ -5,18 +5,28 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 
-use super::divided::sort_divided;
+use super::divided::{same_bits, sort_divided};
 use super::natural_runs::{self, natural_runs};
 use super::word::Word;
 use super::{Sort, Stable};
 use crate::error::{Error, Result};
 use crate::pipeline::Data;
 use crate::portable::portable;
-use crate::task::StopFlag;
+use crate::shuffle::memory::radix_sort::{divide_by, radix_sort_by};
+use crate::task::{Interrupt, StopFlag};
 
 /// Fraction by which a full buffer grows. If it doubled, one run would take the memory of two.
 const GROWTH: usize = 4;
 const MIN_WORDS: usize = 256;
+
+/// Binary logarithm of the number of words in a part that is sorted in the cache, if words are spread evenly.
+const PART_BITS: u32 = if cfg!(test) { 8 } else { 13 };
+
+/// Maximum number of words in such a part.
+const MAX_PART_WORDS: usize = 8 << PART_BITS;
+
+/// Maximum number of bits of the digit that divides the words. More would access too many pages at once.
+const MAX_DIGIT_BITS: u32 = 11;
 
 /// Orders records by their words.
 pub(crate) struct Numbers<T, W>(PhantomData<fn(T) -> W>);
@@ -59,7 +69,8 @@ impl<T: Data, W: Word> Sort for Numbers<T, W> {
 
     #[inline]
     fn bytes(buffer: &Vec<W>) -> usize {
-        buffer.capacity() * size_of::<W>()
+        // The sort needs a second buffer.
+        2 * buffer.capacity() * size_of::<W>()
     }
 
     fn is_empty(buffer: &Vec<W>) -> bool {
@@ -73,23 +84,12 @@ impl<T: Data, W: Word> Sort for Numbers<T, W> {
         stop: &StopFlag,
         mut each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        let mut bytes = Vec::with_capacity(size_of::<W>());
-        let mut each_word = |word: &W| {
-            bytes.clear();
-            word.push_to(&mut bytes);
-            each(&bytes)
-        };
+        // An array, because the compiler copies a known number of bytes without a call.
+        let mut each_word = |word: &W| each(word.to_bytes().as_ref());
         if let Some(natural_runs) = natural_runs(buffer, |first, second| first <= second) {
             natural_runs::merge(natural_runs, Stable(self), each_word)?;
         } else {
-            stop.interruptible(|interrupt| {
-                sort_divided(
-                    buffer,
-                    interrupt,
-                    |word| word.top(),
-                    |part| part.sort_unstable(),
-                );
-            })?;
+            stop.interruptible(|interrupt| sort(buffer, interrupt))?;
             buffer.iter().try_for_each(&mut each_word)?;
         }
         buffer.clear();
@@ -101,7 +101,7 @@ impl<T: Data, W: Word> Sort for Numbers<T, W> {
 
     fn sample(&self, buffer: &Vec<W>, bytes: &mut Vec<u8>) -> Result<()> {
         if let Some(word) = buffer.last() {
-            word.push_to(bytes);
+            bytes.extend_from_slice(word.to_bytes().as_ref());
         }
         Ok(())
     }
@@ -135,5 +135,81 @@ impl<T: Data, W: Word> Sort for Numbers<T, W> {
     #[inline]
     fn compare(&self, first: &W, second: &W) -> Ordering {
         first.cmp(second)
+    }
+}
+
+/// Sorts words by a radix sort. Those that agree in many bits are compared.
+///
+/// The words are first divided by their top bits, so that the other passes run in the cache: of 2.5 million words, each
+/// pass over all of them takes 8 ns per word. A part that is larger, because the words are not spread evenly, is sorted
+/// in place, because it has no second buffer.
+fn sort<W: Word>(words: &mut [W], interrupt: Interrupt<'_>) {
+    let top = |word: &W| word.top();
+    let bits = words.len().checked_ilog2().unwrap_or(0);
+    let digit_bits = bits.saturating_sub(PART_BITS).clamp(1, MAX_DIGIT_BITS);
+    let digit = (
+        same_bits(words, top).min(u64::BITS - digit_bits),
+        digit_bits,
+    );
+    interrupt.check();
+    let mut divided = Vec::new();
+    let ends = divide_by(words, &mut divided, digit, top);
+    let (mut part, mut scratch) = (Vec::new(), Vec::new());
+    let mut start = 0;
+    for end in ends {
+        let range = start..end as usize;
+        start = range.end;
+        let (from, to) = (&divided[range.clone()], &mut words[range]);
+        if from.len() > MAX_PART_WORDS {
+            to.copy_from_slice(from);
+            sort_divided(to, interrupt, top, |part| part.sort_unstable());
+            continue;
+        }
+        interrupt.check();
+        part.clear();
+        part.extend_from_slice(from);
+        let same_bits_of_part = same_bits(&part, top);
+        let sort_alike = |alike: &mut [W]| alike.sort_unstable();
+        radix_sort_by(&mut part, &mut scratch, same_bits_of_part, top, sort_alike);
+        to.copy_from_slice(&part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: u64 = 20_000;
+
+    fn hashed(n: u64) -> u64 {
+        n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn sorts<W: Word>(word: impl Fn(u64) -> W) {
+        for len in [0, 1, 31, 700, LEN] {
+            let mut words: Vec<W> = (0..len).map(&word).collect();
+            let mut expected = words.clone();
+            expected.sort_unstable();
+            let stop = StopFlag::default();
+            assert!(stop.interruptible(|stop| sort(&mut words, stop)).is_ok());
+            assert!(words == expected, "{len} words");
+            stop.set();
+            let outcome = stop.interruptible(|stop| sort(&mut words, stop));
+            assert!(outcome.is_err_and(|error| error.is_cancelled()));
+        }
+    }
+
+    #[test]
+    fn words_of_any_distribution_are_sorted() {
+        sorts(hashed);
+        sorts(|n| hashed(n) >> 60); // few
+        sorts(|n| (hashed(n) >> 20) << 3 | 5 << 61); // the same at both ends
+        sorts(|n| hashed(n) | u64::MAX << 9);
+        sorts(|_| 7_u64);
+        sorts(|n| if n == 9 { u64::MAX } else { hashed(n) >> 40 }); // nearly all in one part
+        sorts(|n| LEN - n);
+        sorts(|n| u128::from(hashed(n)) << 64 | u128::from(n));
+        sorts(|n| u128::from(hashed(n) % 50) << 64 | u128::from(hashed(n + LEN)));
+        sorts(|n| u128::from(hashed(n)));
     }
 }

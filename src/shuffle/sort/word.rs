@@ -19,9 +19,10 @@ pub(crate) trait Word: Copy + Debug + Ord + Send + 'static {
     /// Returns the upper 64 bits.
     fn top(self) -> u64;
 
-    fn push_to(self, bytes: &mut Vec<u8>);
+    /// Returns bytes that have the order of the words.
+    fn to_bytes(self) -> impl AsRef<[u8]>;
 
-    /// Returns the word that [`push_to`](Self::push_to) has appended.
+    /// Returns the word that has these bytes.
     fn from_bytes(bytes: &[u8]) -> Option<Self>;
 }
 
@@ -140,8 +141,8 @@ impl Word for u64 {
     }
 
     #[inline(always)]
-    fn push_to(self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.to_be_bytes());
+    fn to_bytes(self) -> impl AsRef<[u8]> {
+        self.to_be_bytes()
     }
 
     #[inline(always)]
@@ -180,8 +181,8 @@ impl Word for u128 {
     }
 
     #[inline(always)]
-    fn push_to(self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.to_be_bytes());
+    fn to_bytes(self) -> impl AsRef<[u8]> {
+        self.to_be_bytes()
     }
 
     #[inline(always)]
@@ -199,9 +200,7 @@ mod tests {
         for a in records {
             let word = W::of(a).unwrap();
             assert_eq!(word.record(), Some(*a));
-            let mut bytes = Vec::new();
-            word.push_to(&mut bytes);
-            assert_eq!(W::from_bytes(&bytes), Some(word));
+            assert_eq!(W::from_bytes(word.to_bytes().as_ref()), Some(word));
             for b in records {
                 assert_eq!(a.cmp(b), word.cmp(&W::of(b).unwrap()), "{a:?}, {b:?}");
             }
