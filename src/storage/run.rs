@@ -194,6 +194,7 @@ impl RunWriter<'_> {
     }
 }
 
+#[inline]
 pub(crate) fn check_length(bytes: usize) -> Result<()> {
     if bytes <= MAX_RECORD_BYTES {
         return Ok(());

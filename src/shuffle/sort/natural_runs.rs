@@ -30,6 +30,10 @@ pub(super) fn merge<'r, T: 'r>(
     order: impl MergeOrder<T>,
     mut each: impl FnMut(&T) -> Result<()>,
 ) -> Result<()> {
+    let mut natural_runs: Vec<_> = natural_runs.into_iter().collect();
+    if let [run] = &mut natural_runs[..] {
+        return run.rest.try_for_each(each);
+    }
     let mut merge = Merge::by(order, natural_runs);
     while let Some(record) = merge.next()? {
         each(record)?;

@@ -47,7 +47,7 @@ impl SortedRun {
 #[derive(Debug)]
 pub(super) enum RunPiece {
     /// Records in the form of frames.
-    Memory(Frames),
+    Memory(Arc<Frames>),
     File {
         first: Option<Box<[u8]>>,
         run: Run,
@@ -167,7 +167,8 @@ impl<'b> RunBuilder<'b> {
             let fits = self.reservation.bytes() + bytes <= self.memory_bytes;
             if fits && self.reservation.try_grow(bytes) {
                 // A copy has exactly the length of its content. Buffers that grow and shrink would fragment the heap.
-                self.pieces.push(RunPiece::Memory(self.frames.clone()));
+                let frames = Arc::new(self.frames.clone());
+                self.pieces.push(RunPiece::Memory(frames));
             } else {
                 self.move_to_file()?;
             }

@@ -7,7 +7,7 @@ use std::mem;
 use super::Sort;
 use super::divided::sort_divided;
 use super::natural_runs::{self, NaturalRun};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipeline::{Call, Data, Owned, Peek, Record, Ref};
 use crate::portable::{Portable, portable};
 use crate::storage::codec::{self, Sampling};
@@ -127,7 +127,11 @@ fn push_origin((task, run): SortedOrigin, bytes: &mut Vec<u8>) -> Result<()> {
 /// Removes the position at the start of `bytes` and returns it.
 #[inline]
 fn take_origin(bytes: &mut &[u8]) -> Result<SortedOrigin> {
-    let head = u16::from_le_bytes(codec::decode_prefix(bytes)?);
+    let Some((head, rest)) = bytes.split_first_chunk() else {
+        return Err(Error::internal("a position is cut short".to_owned()));
+    };
+    *bytes = rest;
+    let head = u16::from_le_bytes(*head);
     let (mut task, mut run) = (usize::from(head & (LONG_TASK - 1)), 0);
     if head & LONG_TASK != 0 {
         task |= codec::decode_prefix::<usize>(bytes)? << TASK_BITS;

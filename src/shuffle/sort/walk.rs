@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Sort;
-use super::run::{RunPiece, SortedRun};
+use super::run::{Frames, RunPiece, SortedRun};
 use crate::error::Result;
 use crate::storage::merge::MergeInput;
 use crate::storage::run::{FrameMark, RunReader, record_at};
@@ -57,7 +57,7 @@ enum Reader {
     Unopened(ReadFrom),
     None,
     File(RunReader),
-    Memory(Range<usize>),
+    Memory(Arc<Frames>, Range<usize>),
 }
 
 impl Walk {
@@ -75,8 +75,13 @@ impl Walk {
     #[cold]
     fn open(&mut self, place: ReadFrom) -> Result<()> {
         self.reader = match (self.run.pieces.get(self.piece), place) {
-            (Some(RunPiece::Memory(_)), ReadFrom::Byte(start)) => Reader::Memory(start..start),
-            (Some(RunPiece::Memory(_)), _) => Reader::Memory(0..0),
+            (Some(RunPiece::Memory(frames)), place) => {
+                let start = match place {
+                    ReadFrom::Byte(start) => start,
+                    _ => 0,
+                };
+                Reader::Memory(Arc::clone(frames), start..start)
+            }
             (Some(RunPiece::File { run, .. }), ReadFrom::Frame(mark)) => {
                 let mut reader = run.reader_from(mark);
                 for _ in mark.records()..self.next {
@@ -99,15 +104,12 @@ impl Walk {
         let is_at = match &mut self.reader {
             Reader::Unopened(_) | Reader::None => false,
             Reader::File(reader) => reader.advance()?,
-            Reader::Memory(current) => match &self.run.pieces[self.piece] {
-                RunPiece::Memory(frames) => match record_at(&frames.bytes, current.end) {
-                    Some(next) => {
-                        *current = next;
-                        true
-                    }
-                    None => false,
-                },
-                RunPiece::File { .. } => false,
+            Reader::Memory(frames, current) => match record_at(&frames.bytes, current.end) {
+                Some(next) => {
+                    *current = next;
+                    true
+                }
+                None => false,
             },
         };
         self.next += u64::from(is_at);
@@ -115,8 +117,22 @@ impl Walk {
     }
 
     /// Advances to the next record, if it is before `end`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn step_before(&mut self, end: &WalkPosition) -> Result<bool> {
+        if (self.piece, self.next) < (end.piece, end.record)
+            && let Reader::Memory(frames, current) = &mut self.reader
+            && let Some(next) = record_at(&frames.bytes, current.end)
+        {
+            *current = next;
+            self.next += 1;
+            return Ok(true);
+        }
+        self.step_to_open(end)
+    }
+
+    /// Advances to the next record, which may be in a file or in a later piece, if it is before `end`.
+    #[inline(never)]
+    fn step_to_open(&mut self, end: &WalkPosition) -> Result<bool> {
         loop {
             if self.piece >= end.piece && (self.piece > end.piece || self.next >= end.record) {
                 return Ok(false);
@@ -150,10 +166,7 @@ impl Walk {
         match &self.reader {
             Reader::Unopened(_) | Reader::None => None,
             Reader::File(reader) => reader.current(),
-            Reader::Memory(current) => match self.run.pieces.get(self.piece)? {
-                RunPiece::Memory(frames) => frames.bytes.get(current.clone()),
-                RunPiece::File { .. } => None,
-            },
+            Reader::Memory(frames, current) => frames.bytes.get(current.clone()),
         }
     }
 
@@ -168,7 +181,7 @@ impl Walk {
             Reader::Unopened(_) | Reader::None => ReadFrom::StartOfPiece,
             Reader::File(reader) => ReadFrom::Frame(reader.mark()),
             // The length precedes the record.
-            Reader::Memory(current) => ReadFrom::Byte(current.start - size_of::<u32>()),
+            Reader::Memory(_, current) => ReadFrom::Byte(current.start - size_of::<u32>()),
         };
         WalkPosition {
             piece: self.piece,
