@@ -19,6 +19,9 @@ use crate::task::{Interrupt, StopFlag};
 const GROWTH: usize = 4;
 const MIN_WORDS: usize = 256;
 
+/// Minimum number of words that are divided. For fewer words, comparing takes less time than the other buffers.
+const MIN_DIVIDED_WORDS: usize = if cfg!(test) { 64 } else { 512 };
+
 /// Binary logarithm of the number of words in a part that is sorted in the cache, if words are spread evenly.
 const PART_BITS: u32 = if cfg!(test) { 8 } else { 13 };
 
@@ -142,16 +145,22 @@ impl<T: Data, W: Word> Sort for Numbers<T, W> {
 ///
 /// The words are first divided by their top bits, so that the other passes run in the cache: of 2.5 million words, each
 /// pass over all of them takes 8 ns per word. A part that is larger, because the words are not spread evenly, is sorted
-/// in place, because it has no second buffer.
+/// in place, because it has no second buffer. So is a buffer of 2^32 words or more, whose positions need more bits.
 fn sort<W: Word>(words: &mut [W], interrupt: Interrupt<'_>) {
     let top = |word: &W| word.top();
-    let bits = words.len().checked_ilog2().unwrap_or(0);
+    interrupt.check();
+    if words.len() < MIN_DIVIDED_WORDS {
+        return words.sort_unstable();
+    }
+    if u32::try_from(words.len()).is_err() {
+        return sort_divided(words, interrupt, top, |part| part.sort_unstable());
+    }
+    let bits = words.len().ilog2();
     let digit_bits = bits.saturating_sub(PART_BITS).clamp(1, MAX_DIGIT_BITS);
     let digit = (
         same_bits(words, top).min(u64::BITS - digit_bits),
         digit_bits,
     );
-    interrupt.check();
     let mut divided = Vec::new();
     let ends = divide_by(words, &mut divided, digit, top);
     let (mut part, mut scratch) = (Vec::new(), Vec::new());
