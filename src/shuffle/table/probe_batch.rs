@@ -43,6 +43,11 @@ impl<X> ProbeBatch<X> {
         self.probes.len()
     }
 
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.probes.is_empty()
+    }
+
     /// Calls `each` with the keys in the order of arrival, and empties the batch. For a key that fits into its probe,
     /// the bytes are empty.
     #[inline(always)]

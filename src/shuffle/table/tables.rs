@@ -19,6 +19,10 @@ use crate::task::Resources;
 /// Number of records after which values that own memory are first measured.
 const FIRST_MEASURE_RECORDS: usize = BATCH_KEYS;
 
+/// Maximum memory of tables whose slots are not prefetched, in bytes: a part of the second-level cache. With more,
+/// records would wait for slots. With less, tables in the cache are filled in batches, which takes more time.
+const MAX_CACHED_BYTES: usize = 1 << 20;
+
 /// Maximum memory reserved for values that stays reserved when the tables are emptied, in bytes. If a thread may hold
 /// little memory, it is at most 1/`KEPT_OF_MOST` of that memory.
 const MAX_KEPT_BYTES: usize = 64 << 10;
@@ -47,6 +51,10 @@ pub(crate) struct Tables<'c, C: Combine> {
 
     /// Records whose slots are being prefetched, each with its partition.
     waiting: ProbeBatch<(usize, C::Value)>,
+    /// Number of further records until the next flush.
+    until_flush: usize,
+    /// `true` if the tables fit into the cache, so that prefetching their slots would save nothing.
+    is_cached: bool,
     /// Values that are not in the tables yet, because their keys need no hash. Only if the order does not matter.
     by_byte: ByByte<C::Combined>,
     key_buffer: Vec<u8>,
@@ -77,6 +85,8 @@ impl<'c, C: Combine> Tables<'c, C> {
             tables: empty(partitioner),
             reservation: resources.budget.reservation(),
             waiting: ProbeBatch::default(),
+            until_flush: BATCH_KEYS,
+            is_cached: false,
             by_byte: ByByte::new(const { Self::KEEPS_BYTES_APART }),
             key_buffer: Vec::new(),
             records: 0,
@@ -136,27 +146,71 @@ impl<'c, C: Combine> Tables<'c, C> {
         Err(value)
     }
 
-    /// Buffers a record until its slot has been fetched. Returns whether the buffer is now full.
+    /// Combines a record, or buffers it until its slot has been fetched. Returns whether it is time to
+    /// [flush](flush_batch): after every [`BATCH_KEYS`] records, whatever the size of the tables.
     #[inline(always)]
     pub(crate) fn push(&mut self, key: Peek<'_, C::Key>, value: C::Value) -> Result<bool> {
-        let Self {
-            tables, waiting, ..
-        } = self;
-        let mut wait = |partition: usize, hashed: HashedKey, key: &[u8], value| {
-            tables[partition].prefetch(&hashed);
-            waiting.push(hashed, key, (partition, value))
-        };
         // A key in memory is hashed there.
         if !C::Key::is_bytes()
             && let Some(key) = C::Key::short(key)
         {
             let (partition, hashed) = HashedKey::of(self.partitioner, Some(key), &[]);
-            return Ok(wait(partition, hashed, &[], value));
+            return Ok(self.push_hashed(partition, hashed, &[], value));
         }
-        C::Key::with_bytes(key, &mut self.key_buffer, |key| {
+        // A key that is bytes needs no buffer.
+        let mut buffer = match C::Key::is_bytes() {
+            true => Vec::new(),
+            false => std::mem::take(&mut self.key_buffer),
+        };
+        let is_time = C::Key::with_bytes(key, &mut buffer, |key| {
             let (partition, hashed) = HashedKey::of(self.partitioner, Short::new(key), key);
-            wait(partition, hashed, key, value)
-        })
+            self.push_hashed(partition, hashed, key, value)
+        });
+        if !C::Key::is_bytes() {
+            self.key_buffer = buffer;
+        }
+        is_time
+    }
+
+    #[inline(always)]
+    fn push_hashed(
+        &mut self,
+        partition: usize,
+        hashed: HashedKey,
+        key: &[u8],
+        mut value: C::Value,
+    ) -> bool {
+        self.until_flush = self.until_flush.saturating_sub(1);
+        if self.is_cached && self.waiting.is_empty() {
+            match self.take_in_cached(partition, &hashed, key, value) {
+                Ok(()) => return self.until_flush == 0,
+                // There is no capacity for the key until the next flush.
+                Err(again) => value = again,
+            }
+        }
+        self.tables[partition].prefetch(&hashed);
+        self.waiting.push(hashed, key, (partition, value));
+        self.until_flush == 0
+    }
+
+    /// Like [`take_in`](Self::take_in), for tables in the cache.
+    #[inline(always)]
+    fn take_in_cached(
+        &mut self,
+        partition: usize,
+        hashed: &HashedKey,
+        long: &[u8],
+        value: C::Value,
+    ) -> Result<(), C::Value> {
+        let combine = self.combine;
+        let table = &mut self.tables[partition];
+        match table.update_near(hashed, value, |slot, value| combine.add(slot, value)) {
+            Ok(()) => {
+                self.records += 1;
+                Ok(())
+            }
+            Err(value) => self.take_in(partition, hashed, long, value),
+        }
     }
 
     /// Combines a record of a partition. If there is no [capacity](Self::make_room), returns its value as the error.
@@ -213,6 +267,7 @@ impl<'c, C: Combine> Tables<'c, C> {
             );
             Ok::<(), Infallible>(())
         });
+        self.until_flush = BATCH_KEYS;
         Some((records, few))
     }
 
@@ -340,6 +395,8 @@ impl<'c, C: Combine> Tables<'c, C> {
         self.values_bytes = kept;
         self.records = 0;
         self.next_measure = FIRST_MEASURE_RECORDS;
+        // A few records are combined in a list.
+        self.is_cached = false;
     }
 }
 
@@ -383,6 +440,9 @@ pub(crate) fn flush_batch<'c, C: Combine, F>(
         }
         Ok(())
     })?;
-    tables(combiner).waiting = batch;
+    let tables = tables(combiner);
+    tables.waiting = batch;
+    tables.until_flush = BATCH_KEYS;
+    tables.is_cached = tables.reservation.bytes() <= MAX_CACHED_BYTES;
     Ok(())
 }

@@ -282,7 +282,9 @@ impl<'c, C: Combine> Combiner<'c, C> {
     /// Combines the buffered records.
     #[inline(never)]
     pub(crate) fn flush(&mut self) -> Result<()> {
-        self.flush_entries()?;
+        if self.entries.len() > 0 {
+            self.flush_entries()?;
+        }
         flush_batch(self, |combiner| &mut combiner.tables, Self::make_room)?;
         if self.divide_left > 0 && self.tables.keys() > 0 {
             // The tables ran out of capacity within this batch; its last records are in them.

@@ -55,6 +55,39 @@ fn keys_come_in_the_order_of_places_and_bytes() {
 }
 
 #[test]
+fn a_key_that_is_near_is_that_key() {
+    let entries = entries();
+    let mut table = Table::default();
+    let update_all = |table: &mut Table<String>| {
+        let is_updated = |(rank, key): &&(u64, Vec<u8>)| {
+            let hashed = HashedKey::new(HashRank(*rank), key);
+            let append = |all: &mut Slot<String>, value| all.get_mut().push_str(value);
+            table.update_near(&hashed, "b", append).is_ok()
+        };
+        entries
+            .iter()
+            .filter(is_updated)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert!(update_all(&mut table).is_empty());
+    for (rank, key) in &entries {
+        put(&mut table, *rank, key, "a");
+    }
+    let near = update_all(&mut table);
+    assert!(near.len() > entries.len() / 20, "{} keys", near.len());
+    assert!(near.iter().all(|(_, key)| key.len() < 16));
+    let mut sorted = table.sorted();
+    for entry in &entries {
+        let expected = if near.contains(entry) { "ab" } else { "a" };
+        let taken = sorted.take(|key, value| (key.to_vec(), value));
+        assert_eq!(taken, Some((entry.1.clone(), expected.to_owned())));
+    }
+    // The slots that are empty now still have ranks.
+    assert!(update_all(&mut table).is_empty());
+}
+
+#[test]
 fn what_was_not_taken_is_dropped_once() {
     let value = std::rc::Rc::new(());
     let mut table = Table::default();
