@@ -13,6 +13,7 @@
 //! A key is therefore in the run of full slots that covers its home slot, and sorting each run independently sorts the
 //! table. Growing, merging and writing access the memory from start to end.
 
+mod near;
 #[cfg(test)]
 mod tests;
 
@@ -29,9 +30,6 @@ const MIN_SLOTS: usize = 32;
 
 /// Minimum number of slots to the right of the last home slot.
 const MIN_OVERFLOW: usize = 16;
-
-/// Number of slots in which [`Table::update_near`] searches.
-const NEAR_SLOTS: usize = 4;
 
 /// Number of slots from which keys are taken in one batch, in order.
 const WINDOW_SLOTS: usize = 64;
@@ -182,39 +180,6 @@ impl<V> Table<V> {
             }
             Search::Full => Err(extra),
         }
-    }
-
-    /// Calls `update` with the slot of a short key, if that is one of the first slots of its probe sequence. Otherwise,
-    /// returns `extra` as the error; the key may still be in the table.
-    ///
-    /// Which of these slots has the key cannot be predicted, so choosing it is branchless. It reads all of them, which
-    /// pays off only if they are in the cache.
-    #[inline(always)]
-    pub(crate) fn update_near<X>(
-        &mut self,
-        hashed: &HashedKey,
-        extra: X,
-        update: impl FnOnce(&mut Slot<V>, X),
-    ) -> Result<(), X> {
-        let home = self.home(hashed.rank);
-        let slots = self.slots.as_mut_slice().get_mut(home..);
-        let Some(near) = slots.and_then(<[_]>::first_chunk_mut::<NEAR_SLOTS>) else {
-            return Err(extra);
-        };
-        let mut at = 0;
-        for (other, slot) in near.iter().enumerate().skip(1) {
-            at = match slot.rank() == hashed.rank {
-                true => other,
-                false => at,
-            };
-        }
-        // The rank of an empty slot means nothing, but its key differs from all others.
-        let slot = &mut near[at];
-        if slot.rank() != hashed.rank || *slot.key() != hashed.key {
-            return Err(extra);
-        }
-        update(slot, extra);
-        Ok(())
     }
 
     /// Returns the slot of a key, if it has one. `long` has the bytes of the key if they did not fit into the probe.

@@ -75,6 +75,12 @@ pub(super) trait ByteSink {
     fn put_number(&mut self, first: u8, number: u64, more: usize) -> Result<(), EncodeError>;
 
     fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError>;
+
+    /// Appends a byte that is not a number, and therefore has one byte in every format.
+    #[inline(always)]
+    fn put_byte(&mut self, byte: u8) -> Result<(), EncodeError> {
+        self.put_number(byte, 0, 0)
+    }
 }
 
 impl ByteSink for Vec<u8> {
@@ -207,7 +213,7 @@ impl<O: ByteSink, T: ?Sized> Serializer for Encoder<'_, O, T> {
     #[inline]
     fn serialize_char(self, char: char) -> Result<(), EncodeError> {
         if char.is_ascii() {
-            return self.output.put_number(char as u8, 0, 0);
+            return self.output.put_byte(char as u8);
         }
         self.output
             .put_bytes(char.encode_utf8(&mut [0; 4]).as_bytes())

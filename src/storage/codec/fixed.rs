@@ -25,6 +25,12 @@ impl ByteSink for FixedWidth<'_> {
         self.0.extend_from_slice(bytes);
         Ok(())
     }
+
+    #[inline(always)]
+    fn put_byte(&mut self, byte: u8) -> Result<(), EncodeError> {
+        self.0.push(byte);
+        Ok(())
+    }
 }
 
 /// Appends the bytes of `record` for [`decode_fixed`].
