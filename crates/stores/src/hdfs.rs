@@ -18,7 +18,7 @@ use holdall::files::{
 use serde::{Deserialize, Serialize};
 
 use crate::frames::Frames;
-use crate::runtime::wait;
+use crate::runtime::{wait, within};
 use crate::staged::{Stage, Staged, StagedOutput, Staging, is_unfinished};
 
 /// Number of bytes that are read ahead of each task.
@@ -84,7 +84,7 @@ impl HdfsFiles {
             host => builder.with_url(format!("hdfs://{host}")),
         };
         // The client starts tasks.
-        let client = wait(async move { builder.build() }).map_err(failure)?;
+        let client = within(|| builder.build()).map_err(failure)?;
         clients.insert(key, client.clone());
         Ok((client, host, path))
     }

@@ -7,18 +7,29 @@ use std::sync::OnceLock;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let mut builder = Builder::new_multi_thread();
+        let builder = builder.thread_name("holdall-stores").enable_all();
+        builder.build().expect("the system starts threads")
+    })
+}
+
 /// Starts a future, which runs on while the caller does something else.
 pub(crate) fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| {
-        let mut builder = Builder::new_multi_thread();
-        let builder = builder.thread_name("holdall-stores").enable_all();
-        builder.build().expect("the system starts threads")
-    });
-    runtime.spawn(future)
+    runtime().spawn(future)
+}
+
+/// Calls a function that starts tasks, but does not wait for them. Unlike [`wait`], it may be called within a future: a
+/// thread of the runtime that waits for a task it has just started waits forever, because no other thread takes that task.
+#[cfg(feature = "hdfs")]
+pub(crate) fn within<R>(function: impl FnOnce() -> R) -> R {
+    let _entered = runtime().enter();
+    function()
 }
 
 /// Waits for a future that [`spawn`] has started.
